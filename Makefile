@@ -1,0 +1,63 @@
+# Everything a fresh machine needs is Go and make; the rest these targets install themselves.
+
+.DEFAULT_GOAL := help
+
+# Erlang takes file names as UTF-8 whatever the locale; without it Elixir warns.
+export ELIXIR_ERL_OPTIONS ?= +fnu
+
+COUNTER_VERSIONS := 1 2 3
+
+.PHONY: help
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## a live hot upgrade of six local machines in the console (ARGS="--machines 3 --yes")
+	@.ci/setup demo
+	@go build -o bin/flydeploy .
+	@bin/flydeploy demo $(ARGS)
+
+.PHONY: install
+install: ## put the flydeploy binary into Go's bin folder
+	@go install .
+
+.PHONY: setup
+setup: ## install what demo and test need (Elixir, Erlang, a C compiler, tmux, s3cmd), if it is missing
+	@.ci/setup test
+
+.PHONY: test
+test: setup ## check and test everything, and that nothing is left behind
+	@.ci/leaves-nothing $(MAKE) --no-print-directory lint test-elixir test-go
+
+.PHONY: lint
+lint: ## check formatting, go vet, staticcheck
+	@echo "== format"
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
+	@cd elixir && mix format --check-formatted
+	@cd examples/counter && mix format --check-formatted
+	@echo "== go vet"
+	@go vet ./...
+	@echo "== staticcheck"
+	@go tool staticcheck ./...
+
+.PHONY: test-go
+test-go: ## run the Go tests
+	@echo "== go test"
+	@go test -race -count=1 -p 2 -timeout 12m ./...
+
+.PHONY: test-elixir
+test-elixir: ## run the Elixir tests: what runs in the VM, and the sample application's three versions
+	@echo "== mix test: elixir"
+	@cd elixir && mix test --warnings-as-errors
+	@for version in $(COUNTER_VERSIONS); do \
+		echo "== mix test: examples/counter, version $$version"; \
+		(cd examples/counter && COUNTER_VERSION=$$version mix test --warnings-as-errors) || exit 1; \
+	done
+
+.PHONY: bench
+bench: setup ## run the benchmarks
+	@go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: clean
+clean: ## remove what was built
+	@rm -rf bin flydeploy elixir/_build examples/counter/_build
