@@ -1,0 +1,201 @@
+// Package s3 keeps what a deploy leaves behind in a bucket: tarballs, current.json, the deploy lock and the results.
+//
+// Everything that two consoles could write at once is written conditionally (If-None-Match, If-Match), and a PUT whose
+// answer was lost is resolved by reading the object back. Any S3 with conditional PUT will do; Tigris is the default,
+// and every request asks it for a consistent answer.
+package s3
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"flydeploy/engine"
+)
+
+// What `fly storage create` sets up, where nothing else is said.
+const (
+	DefaultEndpoint = "https://fly.storage.tigris.dev"
+	DefaultRegion   = "auto"
+)
+
+// consistentHeader makes Tigris answer from the leader: its global buckets are eventually consistent across regions.
+// Source: Tigris' documentation, "Conditional Operations".
+const consistentHeader = "X-Tigris-Consistent"
+
+const (
+	attemptTimeout   = 20 * time.Second // one request, its body included
+	operationTimeout = 60 * time.Second // all attempts of one operation
+	maxAttempts      = 4
+	maxBackoff       = time.Second
+	maxDocument      = 4 << 20 // bytes read of current.json or a lock
+)
+
+// Config says where the bucket is and how to get in. Keys come from AccessKeyID and SecretAccessKey, or from Profile.
+type Config struct {
+	Endpoint        string // "" is the profile's, else DefaultEndpoint
+	Region          string // "" is the profile's, else DefaultRegion
+	Bucket          string
+	AccessKeyID     string
+	SecretAccessKey string
+	SessionToken    string
+	Profile         string            // a profile of ~/.aws, in the place of the keys
+	App             string            // the OTP application: it is part of every key
+	Transport       http.RoundTripper // nil is a copy of http.DefaultTransport
+}
+
+// Bucket implements engine.Locks, engine.Records and engine.Tarballs. It is safe for concurrent use.
+type Bucket struct {
+	client    *s3.Client
+	presigner *s3.PresignClient
+	// plainPresigner signs URLs that work without any header.
+	plainPresigner *s3.PresignClient
+	clock          *clock
+	endpoint       *url.URL
+	bucket         string
+	app            string
+}
+
+var (
+	_ engine.Locks    = (*Bucket)(nil)
+	_ engine.Records  = (*Bucket)(nil)
+	_ engine.Tarballs = (*Bucket)(nil)
+)
+
+// Open checks the configuration and prepares a client. It sends nothing yet.
+func Open(ctx context.Context, c Config) (*Bucket, error) {
+	if err := checkNames(c); err != nil {
+		return nil, err
+	}
+	conf, err := awsConfig(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bucket{clock: newClock(c.Transport), bucket: c.Bucket, app: c.App}
+	plain := s3.NewFromConfig(conf, func(o *s3.Options) {
+		o.BaseEndpoint = aws.String(cmp.Or(c.Endpoint, aws.ToString(o.BaseEndpoint), DefaultEndpoint))
+		o.UsePathStyle = true
+		o.HTTPClient = &http.Client{Transport: b.clock, Timeout: attemptTimeout}
+		o.Retryer = retryer()
+		// Tigris refuses the aws-chunked trailers that the SDK would otherwise send over TLS.
+		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		o.Logger = logging.Nop{}
+	})
+	if b.endpoint, err = parseEndpoint(aws.ToString(plain.Options().BaseEndpoint)); err != nil {
+		return nil, err
+	}
+	// Set in the build step, so that it is signed.
+	b.client = s3.New(plain.Options(), s3.WithAPIOptions(smithyhttp.SetHeaderValue(consistentHeader, "true")))
+	b.presigner = s3.NewPresignClient(b.client)
+	b.plainPresigner = s3.NewPresignClient(plain)
+	return b, nil
+}
+
+func awsConfig(ctx context.Context, c Config) (aws.Config, error) {
+	var conf aws.Config
+	switch {
+	case c.Profile != "":
+		var err error
+		if conf, err = config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(c.Profile)); err != nil {
+			return conf, engine.NewProblem("storage_keys", "read the AWS profile "+c.Profile, err,
+				"Check ~/.aws/config and ~/.aws/credentials, or give the keys another way.")
+		}
+	case c.AccessKeyID != "" && c.SecretAccessKey != "":
+		conf.Credentials = credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
+	default:
+		return conf, engine.NewProblem("storage_keys", "no keys for the bucket "+c.Bucket, nil, remedyKeys)
+	}
+	conf.Region = cmp.Or(c.Region, conf.Region, DefaultRegion)
+	return conf, nil
+}
+
+func parseEndpoint(endpoint string) (*url.URL, error) {
+	u, err := url.Parse(endpoint)
+	// The text of a parse error quotes the address: it may hold a password.
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || u.RawQuery != "" {
+		return nil, engine.NewProblem("storage_endpoint", "the endpoint of the storage is not an address like "+DefaultEndpoint,
+			nil, "Set AWS_ENDPOINT_URL_S3 to the address that `fly storage create` printed.")
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}, nil
+}
+
+// retryer repeats what S3 asks to repeat, and 408 and 409 (a conditional write that met another one). A 412 is an
+// answer, not a failure. Source: the S3 user guide, "How to prevent object overwrites with conditional writes".
+func retryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = maxAttempts
+		o.MaxBackoff = maxBackoff
+		o.Retryables = append(o.Retryables, retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{
+			http.StatusRequestTimeout: {}, http.StatusConflict: {},
+		}})
+	})
+}
+
+// get reads a small object whole. An answer that is cut in the middle is asked for again.
+func (b *Bucket) get(ctx context.Context, op, key string) (body []byte, etag string, err error) {
+	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	for range maxAttempts {
+		var out *s3.GetObjectOutput
+		out, err = b.client.GetObject(bounded, &s3.GetObjectInput{Bucket: &b.bucket, Key: &key})
+		if err != nil {
+			return nil, "", b.explain(ctx, op, key, err)
+		}
+		body, err = io.ReadAll(io.LimitReader(out.Body, maxDocument+1))
+		_ = out.Body.Close()
+		if len(body) > maxDocument {
+			return nil, "", fmt.Errorf("%s: %s is larger than %d bytes", op, b.where(key), maxDocument)
+		}
+		if err == nil {
+			return body, aws.ToString(out.ETag), nil
+		}
+		if bounded.Err() != nil {
+			break
+		}
+	}
+	return nil, "", b.explain(ctx, op, key, err)
+}
+
+// condition of a PUT. The zero value is none.
+type condition struct {
+	ifMatch string // the ETag that must be there
+	create  bool   // nothing must be there
+}
+
+// replaces gives the condition for replacing the version etag; "" stands for no object.
+func replaces(etag string) condition { return condition{ifMatch: etag, create: etag == ""} }
+
+// put writes a small object. A condition that does not hold is engine.ErrConflict.
+func (b *Bucket) put(ctx context.Context, op, key, contentType string, body []byte, c condition) (etag string, err error) {
+	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	in := &s3.PutObjectInput{Bucket: &b.bucket, Key: &key, ContentType: &contentType, Body: newBody(body)}
+	if c.create {
+		in.IfNoneMatch = aws.String("*")
+	}
+	if c.ifMatch != "" {
+		in.IfMatch = &c.ifMatch
+	}
+	out, err := b.client.PutObject(bounded, in)
+	if err == nil {
+		return aws.ToString(out.ETag), nil
+	}
+	err = b.explain(ctx, op, key, err)
+	if c.ifMatch != "" && isNotFound(err) {
+		err = fmt.Errorf("%s: %w", op, engine.ErrConflict) // the version that was to be replaced is gone
+	}
+	return "", err
+}

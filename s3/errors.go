@@ -1,0 +1,112 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"flydeploy/engine"
+)
+
+const (
+	remedyKeys = "Run `fly storage create` for the app, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that " +
+		"may read and write this bucket."
+	remedyBucket = "Run `fly storage create -n BUCKET` for the app, or name the right bucket with --bucket or AWS_BUCKET."
+)
+
+// failure is what may be shown of an error of the SDK: never an address with a signature, never a key.
+type failure struct {
+	status  int    // 0 where there was no answer
+	code    string // S3's, e.g. AccessDenied
+	message string
+	err     error
+}
+
+func (f *failure) Error() string {
+	text := f.message
+	if f.code != "" && f.message != "" {
+		text = f.code + ": " + f.message
+	} else if f.code != "" {
+		text = f.code
+	}
+	if f.status != 0 {
+		text = fmt.Sprintf("%d %s", f.status, text)
+	}
+	return text
+}
+
+// Unwrap keeps the cause for errors.Is and errors.As; its text is not ours.
+func (f *failure) Unwrap() error { return f.err }
+
+func describe(err error) *failure {
+	f := &failure{err: err}
+	var response *smithyhttp.ResponseError
+	if errors.As(err, &response) {
+		f.status = response.HTTPStatusCode()
+	}
+	var api smithy.APIError
+	var request *url.Error
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &api):
+		f.code, f.message = api.ErrorCode(), api.ErrorMessage()
+	case errors.As(err, &dns):
+		f.message = dns.Error()
+	case errors.As(err, &op):
+		f.message = op.Error()
+	case errors.As(err, &request):
+		f.message = request.Err.Error() // without the address
+	case errors.Is(err, context.DeadlineExceeded):
+		f.message = "no answer in time"
+	default:
+		f.message = "no answer that could be read"
+	}
+	return f
+}
+
+// explain turns an error of the SDK into one for people: the operation, the object, and what to do. nil stays nil. ctx is
+// the caller's: its end is told as such, a timeout of ours as a storage that does not answer.
+func (b *Bucket) explain(ctx context.Context, op, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	what := op + ", " + b.where(key)
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", what, ctx.Err())
+	}
+	f := describe(err)
+	switch {
+	case f.code == "NoSuchBucket":
+		return engine.NewProblem("bucket_missing", what, f, remedyBucket)
+	case f.status == http.StatusPreconditionFailed, f.status == http.StatusConflict:
+		return fmt.Errorf("%s: %w", what, engine.ErrConflict)
+	case f.status == http.StatusNotFound:
+		return fmt.Errorf("%s: %w", what, engine.ErrNotFound)
+	case f.code == "InvalidAccessKeyId", f.code == "SignatureDoesNotMatch", f.code == "ExpiredToken",
+		f.code == "InvalidToken", f.status == http.StatusUnauthorized:
+		return engine.NewProblem("storage_keys", what, f, remedyKeys)
+	case f.code == "RequestTimeTooSkewed":
+		return engine.NewProblem("clock", what, f, "Set this computer's clock.")
+	case f.status == http.StatusForbidden:
+		return engine.NewProblem("storage_forbidden", what, f,
+			"Use keys that may read and write this bucket. Where the bucket does not exist the answer can be the same. "+remedyBucket)
+	case f.status == http.StatusMovedPermanently, f.code == "AuthorizationHeaderMalformed":
+		return engine.NewProblem("storage_region", what, f, "Set AWS_REGION to the bucket's region.")
+	case f.status == 0:
+		return engine.NewProblem("storage_unreachable", what, f,
+			"Check the network, and that AWS_ENDPOINT_URL_S3 is right: "+b.endpoint.String()+". Then run again.")
+	}
+	return engine.NewProblem("storage_failed", what, f, "Run again. If it stays, look at the storage's status page.")
+}
+
+// where names an object as people read it.
+func (b *Bucket) where(key string) string { return "s3://" + b.bucket + "/" + key }
+
+func isNotFound(err error) bool { return errors.Is(err, engine.ErrNotFound) }

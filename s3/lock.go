@@ -1,0 +1,213 @@
+package s3
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"flydeploy/engine"
+)
+
+const (
+	// lockAttempts bounds how often a lock that changes hands is looked at again.
+	lockAttempts  = 10
+	lockPause     = 100 * time.Millisecond // mean pause between them
+	settleTimeout = 10 * time.Second       // for looking after a write that nobody waits for any more
+)
+
+// lockBody is the object releases/<app>-deploy.lock. fly_deploy reads the fields of LockInfo.
+type lockBody struct {
+	engine.LockInfo
+	// Overrode names whose lock was taken away by force.
+	Overrode *engine.LockInfo `json:"overrode,omitempty"`
+	// unreadable: somebody wrote something that is no lock of ours. It counts as held and never expires.
+	unreadable bool
+}
+
+func (l *lockBody) heldAt(now time.Time) bool {
+	return l.unreadable || (!l.Released && now.Before(l.ExpiresAt))
+}
+
+// Current implements engine.Locks.
+func (b *Bucket) Current(ctx context.Context) (engine.LockInfo, error) {
+	body, err := b.readLock(ctx)
+	if err != nil {
+		return engine.LockInfo{}, err
+	}
+	if !body.heldAt(b.clock.now()) {
+		return engine.LockInfo{}, fmt.Errorf("read the deploy lock: %w", engine.ErrNotFound)
+	}
+	return body.LockInfo, nil
+}
+
+func (b *Bucket) readLock(ctx context.Context) (*lockBody, error) {
+	raw, etag, err := b.get(ctx, "read the deploy lock", b.lockKey())
+	if err != nil {
+		return nil, err
+	}
+	var body lockBody
+	if err := json.Unmarshal(raw, &body); err != nil || body.DeploymentID == "" && body.LockedBy == "" {
+		body = lockBody{unreadable: true, LockInfo: engine.LockInfo{LockedBy: "somebody (the lock cannot be read)"}}
+	}
+	body.ETag = etag
+	return &body, nil
+}
+
+func (b *Bucket) writeLock(ctx context.Context, op string, body lockBody, etag string) (string, error) {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", op, err)
+	}
+	return b.put(ctx, op, b.lockKey(), jsonType, raw, replaces(etag))
+}
+
+// Acquire implements engine.Locks. A lock that is there already under this deploymentID is ours: the answer to the
+// write that made it was lost.
+func (b *Bucket) Acquire(ctx context.Context, owner, deploymentID string, ttl time.Duration, override string) (
+	engine.Lock, error,
+) {
+	const op = "take the deploy lock"
+	for range lockAttempts {
+		seen, err := b.readLock(ctx)
+		if isNotFound(err) {
+			seen = &lockBody{}
+		} else if err != nil {
+			return nil, err
+		}
+		held := seen.heldAt(b.clock.now())
+		if held && seen.DeploymentID == deploymentID {
+			return &lock{bucket: b, body: *seen, ttl: ttl}, nil
+		}
+		if held && seen.ETag != override {
+			return nil, &engine.LockHeldError{Held: seen.LockInfo}
+		}
+		body := b.newLock(owner, deploymentID, ttl)
+		if held {
+			body.Overrode = &seen.LockInfo
+		}
+		body.ETag, err = b.writeLock(ctx, op, body, seen.ETag)
+		if err == nil {
+			return &lock{bucket: b, body: body, ttl: ttl}, nil
+		}
+		if !errors.Is(err, engine.ErrConflict) {
+			return b.settle(ctx, &lock{bucket: b, body: body, ttl: ttl}, err)
+		}
+		if err := pause(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", op, err)
+		}
+	}
+	return nil, engine.NewProblem("lock_busy", op+": it changed hands all the time", nil,
+		"Ask who else deploys, and run again.")
+}
+
+func (b *Bucket) newLock(owner, deploymentID string, ttl time.Duration) lockBody {
+	now := b.clock.now()
+	return lockBody{LockInfo: engine.LockInfo{
+		LockedBy: owner, LockedAt: now, ExpiresAt: now.Add(ttl), DeploymentID: deploymentID,
+	}}
+}
+
+// settle finds out whether a write without an answer made the lock ours. A caller that has given up gets none, and
+// nothing is left behind.
+func (b *Bucket) settle(ctx context.Context, l *lock, cause error) (engine.Lock, error) {
+	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	seen, err := b.readLock(looking)
+	if err != nil || seen.DeploymentID != l.body.DeploymentID || seen.Released {
+		return nil, cause
+	}
+	l.body = *seen
+	if ctx.Err() == nil {
+		return l, nil
+	}
+	return nil, errors.Join(cause, l.Release(looking))
+}
+
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(lockPause/2 + rand.N(lockPause))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// lock is a lock that was ours when it was last written. body.ETag names that version.
+type lock struct {
+	bucket *Bucket
+	ttl    time.Duration
+
+	mu   sync.Mutex
+	body lockBody
+}
+
+// Renew implements engine.Lock. After an error that is not engine.ErrLockLost the next Renew finds out what happened.
+func (l *lock) Renew(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.body.Released {
+		return engine.ErrLockLost
+	}
+	next := l.body
+	next.ExpiresAt = l.bucket.clock.now().Add(l.ttl)
+	return l.replace(ctx, "renew the deploy lock", next)
+}
+
+// Release implements engine.Lock. The object stays, marked as released: a DELETE could not be made conditional on all
+// servers, and would then remove the lock of whoever came next. LockedAt is set back to 1970 because fly_deploy reckons
+// a lock's age from it.
+func (l *lock) Release(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.body.Released {
+		return nil
+	}
+	next := l.body
+	next.Released = true
+	next.LockedAt, next.ExpiresAt = time.Unix(0, 0).UTC(), time.Unix(0, 0).UTC()
+	err := l.replace(ctx, "release the deploy lock", next)
+	if errors.Is(err, engine.ErrLockLost) {
+		return nil // another's is left alone
+	}
+	return err
+}
+
+// replace writes the next version over ours. A conflict may be the echo of a write of our own whose answer was lost, so
+// it reads back before it says that the lock was lost.
+func (l *lock) replace(ctx context.Context, op string, next lockBody) error {
+	for range lockAttempts {
+		etag, err := l.bucket.writeLock(ctx, op, next, l.body.ETag)
+		if err == nil {
+			next.ETag = etag
+			l.body = next
+			return nil
+		}
+		if !errors.Is(err, engine.ErrConflict) {
+			return err
+		}
+		seen, err := l.bucket.readLock(ctx)
+		switch {
+		case isNotFound(err):
+			return fmt.Errorf("%s: %w: it was deleted", op, engine.ErrLockLost)
+		case err != nil:
+			return err
+		case seen.DeploymentID != l.body.DeploymentID:
+			return fmt.Errorf("%s: %w: %s has it (deploy %s)", op, engine.ErrLockLost, seen.LockedBy, seen.DeploymentID)
+		}
+		l.body.ETag = seen.ETag
+		if seen.Released == next.Released && seen.ExpiresAt.Equal(next.ExpiresAt) {
+			l.body = *seen
+			return nil
+		}
+		if seen.Released {
+			return fmt.Errorf("%s: %w: it was released", op, engine.ErrLockLost)
+		}
+	}
+	return fmt.Errorf("%s: %w", op, engine.ErrConflict)
+}

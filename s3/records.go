@@ -1,0 +1,103 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"flydeploy/engine"
+)
+
+const jsonType = "application/json"
+
+// Metadata implements engine.Records.
+func (b *Bucket) Metadata(ctx context.Context) (engine.Metadata, string, error) {
+	body, etag, err := b.get(ctx, "read the deployment metadata", b.currentKey())
+	if err != nil {
+		return engine.Metadata{}, "", err
+	}
+	m, err := decodeMetadata(body)
+	if err != nil {
+		return engine.Metadata{}, "", engine.NewProblem("metadata_unreadable",
+			b.where(b.currentKey())+" is not what fly_deploy writes", err,
+			"Look at the object. Deleting it makes restarts run the image again.")
+	}
+	return m, etag, nil
+}
+
+// WriteMetadata implements engine.Records. A PUT whose answer was lost counts as written when the object reads back as
+// what was sent.
+func (b *Bucket) WriteMetadata(ctx context.Context, m engine.Metadata, etag string) error {
+	const op = "write the deployment metadata"
+	body, err := encodeMetadata(m)
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	_, err = b.put(ctx, op, b.currentKey(), jsonType, body, replaces(etag))
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if stored, _, readErr := b.get(ctx, op, b.currentKey()); readErr == nil && bytes.Equal(stored, body) {
+		return nil
+	}
+	return err
+}
+
+// WriteResult implements engine.Records. Writing the same name again replaces it.
+func (b *Bucket) WriteResult(ctx context.Context, upgradeID, name string, body []byte) error {
+	key := b.resultKey(upgradeID, name)
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	contentType := jsonType
+	if strings.HasSuffix(name, ".ndjson") {
+		contentType = "application/x-ndjson"
+	}
+	_, err := b.put(ctx, "write a result", key, contentType, body, condition{})
+	return err
+}
+
+// The fields of current.json that we know.
+const (
+	fieldImageRef        = "image_ref"
+	fieldHotUpgrade      = "hot_upgrade"
+	fieldMachineUpgrades = "machine_upgrades"
+)
+
+func decodeMetadata(body []byte) (engine.Metadata, error) {
+	var m engine.Metadata
+	if err := json.Unmarshal(body, &m.Extra); err != nil {
+		return m, err
+	}
+	if m.Extra == nil {
+		return m, errors.New("it is null")
+	}
+	for field, into := range map[string]any{
+		fieldImageRef: &m.ImageRef, fieldHotUpgrade: &m.HotUpgrade, fieldMachineUpgrades: &m.MachineUpgrades,
+	} {
+		if raw, ok := m.Extra[field]; ok {
+			if err := json.Unmarshal(raw, into); err != nil {
+				return m, fmt.Errorf("%s: %w", field, err)
+			}
+			delete(m.Extra, field)
+		}
+	}
+	return m, nil
+}
+
+func encodeMetadata(m engine.Metadata) ([]byte, error) {
+	document := make(map[string]any, len(m.Extra)+3)
+	for field, raw := range maps.All(m.Extra) {
+		document[field] = raw
+	}
+	document[fieldImageRef] = m.ImageRef
+	document[fieldHotUpgrade] = m.HotUpgrade
+	if len(m.MachineUpgrades) > 0 {
+		document[fieldMachineUpgrades] = m.MachineUpgrades
+	}
+	return json.MarshalIndent(document, "", "  ")
+}

@@ -1,0 +1,99 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"flydeploy/engine"
+)
+
+const sha256Metadata = "sha256" // sent as x-amz-meta-sha256
+
+func newBody(b []byte) io.ReadSeeker { return bytes.NewReader(b) }
+
+// PresignPut implements engine.Tarballs. Content-Length is signed too, but not among the headers: every HTTP client
+// sends it by itself. An upload whose answer was lost gets 412 when it is sent again: Stat tells whose bytes lie there.
+func (b *Bucket) PresignPut(ctx context.Context, key string, size int64, sha string, valid time.Duration) (
+	string, map[string]string, error,
+) {
+	if err := checkKey(key); err != nil {
+		return "", nil, err
+	}
+	request, err := b.presigner.PresignPutObject(ctx, &s3.PutObjectInput{
+		Bucket: &b.bucket, Key: &key, ContentLength: &size, IfNoneMatch: aws.String("*"),
+		Metadata: map[string]string{sha256Metadata: sha},
+	}, s3.WithPresignExpires(valid))
+	if err != nil {
+		return "", nil, b.explain(ctx, "sign an upload", key, err)
+	}
+	headers := map[string]string{}
+	for name, values := range request.SignedHeader {
+		switch http.CanonicalHeaderKey(name) {
+		case "Host", "Content-Length":
+		default:
+			headers[http.CanonicalHeaderKey(name)] = strings.Join(values, ",")
+		}
+	}
+	return request.URL, headers, nil
+}
+
+// PresignGet implements engine.Tarballs: a URL that needs no header. Whoever downloads from Tigris right after the
+// upload should add X-Tigris-Consistent: true, which needs no signature.
+func (b *Bucket) PresignGet(ctx context.Context, key string, valid time.Duration) (string, error) {
+	if err := checkKey(key); err != nil {
+		return "", err
+	}
+	request, err := b.plainPresigner.PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &b.bucket, Key: &key},
+		s3.WithPresignExpires(valid))
+	if err != nil {
+		return "", b.explain(ctx, "sign a download", key, err)
+	}
+	return request.URL, nil
+}
+
+// Stat implements engine.Tarballs.
+func (b *Bucket) Stat(ctx context.Context, key string) (engine.Object, error) {
+	if err := checkKey(key); err != nil {
+		return engine.Object{}, err
+	}
+	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	out, err := b.client.HeadObject(bounded, &s3.HeadObjectInput{Bucket: &b.bucket, Key: &key})
+	if err != nil {
+		return engine.Object{}, b.explain(ctx, "look at a tarball", key, err)
+	}
+	object := engine.Object{Key: key, Size: aws.ToInt64(out.ContentLength)}
+	for name, value := range out.Metadata {
+		if strings.EqualFold(name, sha256Metadata) {
+			object.SHA256 = value
+		}
+	}
+	return object, nil
+}
+
+// Delete implements engine.Tarballs. An object that is gone is no error.
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	_, err := b.client.DeleteObject(bounded, &s3.DeleteObjectInput{Bucket: &b.bucket, Key: &key})
+	if err = b.explain(ctx, "delete", key, err); errors.Is(err, engine.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// URL implements engine.Tarballs.
+func (b *Bucket) URL(key string) string {
+	return b.endpoint.JoinPath(b.bucket, key).String()
+}

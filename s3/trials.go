@@ -1,0 +1,99 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/oklog/ulid/v2"
+
+	"flydeploy/engine"
+)
+
+var _ engine.Trials = (*Bucket)(nil)
+
+// Location says where the bucket is and with which key it is opened, never with which secret.
+type Location struct{ Endpoint, Region, Bucket, AccessKeyID string }
+
+// Location gives what the configuration resolved to.
+func (b *Bucket) Location(ctx context.Context) (Location, error) {
+	options := b.client.Options()
+	keys, err := options.Credentials.Retrieve(ctx)
+	if err != nil {
+		return Location{}, b.explain(ctx, "find the keys", "", err)
+	}
+	return Location{Endpoint: b.endpoint.String(), Region: options.Region, Bucket: b.bucket, AccessKeyID: keys.AccessKeyID}, nil
+}
+
+// noSuchETag is the form of an ETag, and no object's.
+const noSuchETag = `"00000000000000000000000000000000"`
+
+// TryConditions implements engine.Trials. The object lies below releases/<app>-doctor/ and is removed, also after ctx
+// has ended.
+func (b *Bucket) TryConditions(ctx context.Context) (err error) {
+	key := "releases/" + b.app + "-doctor/" + ulid.Make().String()
+	write := func(c condition) (string, error) {
+		return b.put(ctx, "try conditional writes", key, "text/plain", []byte("flydeploy doctor\n"), c)
+	}
+	etag, err := write(condition{create: true})
+	if err != nil {
+		return fmt.Errorf("write an object that is not there: %w", err)
+	}
+	defer func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+		defer cancel()
+		err = errors.Join(err, b.Delete(bounded, key))
+	}()
+	for _, refused := range []struct {
+		header    string
+		condition condition
+	}{
+		{"If-None-Match", condition{create: true}}, {"If-Match", condition{ifMatch: noSuchETag}},
+	} {
+		if _, err := write(refused.condition); err == nil {
+			return b.ignores(refused.header)
+		} else if !errors.Is(err, engine.ErrConflict) {
+			return err
+		}
+	}
+	if _, err := write(condition{ifMatch: etag}); err != nil {
+		return fmt.Errorf("replace the version that is there: %w", err)
+	}
+	return nil
+}
+
+func (b *Bucket) ignores(header string) error {
+	return engine.NewProblem("conditions_ignored",
+		fmt.Sprintf("%s ignores %s: two deploys could hold the lock at once", b.endpoint.Host, header), nil,
+		"Use a storage that honours conditional writes: Tigris (`fly storage create`), Amazon S3, MinIO. A proxy in front of it may strip the header.")
+}
+
+// Skew implements engine.Trials: every answer tells the storage's time, a refusal too.
+func (b *Bucket) Skew(ctx context.Context) (time.Duration, error) {
+	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	before := b.clock.dated.Load()
+	key := b.currentKey()
+	_, err := b.client.HeadObject(bounded, &s3.HeadObjectInput{Bucket: &b.bucket, Key: &key})
+	if b.clock.dated.Load() > before {
+		return time.Duration(b.clock.skew.Load()), nil
+	}
+	if err == nil {
+		err = errors.New("no Date in the answer")
+	}
+	return 0, b.explain(ctx, "read the storage's clock", "", err)
+}
+
+// LastLock implements engine.Trials.
+func (b *Bucket) LastLock(ctx context.Context) (engine.LockInfo, error) {
+	body, err := b.readLock(ctx)
+	if err != nil {
+		return engine.LockInfo{}, err
+	}
+	if body.Released {
+		return engine.LockInfo{}, fmt.Errorf("read the deploy lock: %w", engine.ErrNotFound)
+	}
+	return body.LockInfo, nil
+}
