@@ -1,0 +1,171 @@
+package local
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Delay lets time pass before the work.
+func Delay(d time.Duration) Effect {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case <-time.After(d):
+				next.ServeHTTP(w, r)
+			case <-r.Context().Done():
+			}
+		})
+	}
+}
+
+// Refuse answers with status and body, and the work is not done.
+func Refuse(status int, body string) Effect {
+	return func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, status, []byte(body))
+		})
+	}
+}
+
+// Forget does the work and then answers with status and body instead of the result.
+func Forget(status int, body string) Effect {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(newRecording(), r)
+			answer(w, status, []byte(body))
+		})
+	}
+}
+
+// Cut breaks the connection, and the work is not done.
+func Cut() Effect {
+	return func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	}
+}
+
+// CutAfter does the work and then breaks the connection, once n bytes of the answer's body are written.
+func CutAfter(n int) Effect {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			recorded := newRecording()
+			next.ServeHTTP(recorded, r)
+			if n > 0 {
+				recorded.header.Set("Content-Length", strconv.Itoa(recorded.body.Len()))
+				recorded.body.Truncate(min(n, recorded.body.Len()))
+				recorded.copyTo(w)
+				_ = http.NewResponseController(w).Flush()
+			}
+			panic(http.ErrAbortHandler)
+		})
+	}
+}
+
+// Alter does the work and changes the body of its answer; the answer's own length and checksums stay as they were
+// unless the length differs.
+func Alter(change func(body []byte) []byte) Effect {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			recorded := newRecording()
+			next.ServeHTTP(recorded, r)
+			changed := change(recorded.body.Bytes())
+			recorded.header.Set("Content-Length", strconv.Itoa(len(changed)))
+			recorded.body = *bytes.NewBuffer(changed)
+			recorded.copyTo(w)
+		})
+	}
+}
+
+// AlterExec does the work and changes the result that exec answers with. Answers other than 200 stay as they are.
+func AlterExec(change func(*ExecResult)) Effect {
+	return Alter(func(body []byte) []byte {
+		var result ExecResult
+		if err := json.Unmarshal(body, &result); err != nil {
+			return body
+		}
+		change(&result)
+		changed, err := json.Marshal(result)
+		if err != nil {
+			return body
+		}
+		return changed
+	})
+}
+
+// Around calls before and after at their moments of a request's work; either may be nil.
+func Around(before, after func()) Effect {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if before != nil {
+				before()
+			}
+			recorded := newRecording()
+			next.ServeHTTP(recorded, r)
+			if after != nil {
+				after()
+			}
+			recorded.copyTo(w)
+		})
+	}
+}
+
+// ImageNotThereYet is what a registry mirror answers that lags behind a push.
+func ImageNotThereYet() Effect {
+	return Refuse(http.StatusNotFound, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}`)
+}
+
+func answer(w http.ResponseWriter, status int, body []byte) {
+	if json.Valid(body) {
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	}
+	w.WriteHeader(status)
+	// A client that has gone is no concern of the server's.
+	_, _ = w.Write(body)
+}
+
+// recording keeps an answer back.
+type recording struct {
+	status int
+	header http.Header
+	body   bytes.Buffer
+}
+
+func newRecording() *recording { return &recording{status: http.StatusOK, header: http.Header{}} }
+
+func (r *recording) Header() http.Header         { return r.header }
+func (r *recording) WriteHeader(status int)      { r.status = status }
+func (r *recording) Write(b []byte) (int, error) { return r.body.Write(b) }
+
+func (r *recording) copyTo(w http.ResponseWriter) {
+	for name, values := range r.header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(r.status)
+	_, _ = w.Write(r.body.Bytes()) // as in answer
+}
+
+// Trickle does the work and hands out the answer's body in pieces of n bytes, with a pause before each.
+func Trickle(n int, pause time.Duration) Effect {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			recorded := newRecording()
+			next.ServeHTTP(recorded, r)
+			body := bytes.NewBuffer(recorded.body.Bytes())
+			recorded.body = bytes.Buffer{}
+			recorded.header.Set("Content-Length", strconv.Itoa(body.Len()))
+			recorded.copyTo(w)
+			for body.Len() > 0 {
+				select {
+				case <-time.After(pause):
+				case <-r.Context().Done():
+					return
+				}
+				_, _ = w.Write(body.Next(n)) // as in answer
+				_ = http.NewResponseController(w).Flush()
+			}
+		})
+	}
+}

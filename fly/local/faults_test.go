@@ -1,0 +1,180 @@
+package local
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	fly "github.com/superfly/fly-go"
+)
+
+func TestFaultsOfTheAPI(t *testing.T) {
+	f := startProcesses(t)
+	id := launchShell(t, f, MachineSpec{})
+	exec := func(script string) (int, string, error) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.APIURL()+"/v1/apps/sample/machines/"+id+"/exec",
+			strings.NewReader(`{"command":["/bin/sh","-c","`+script+`"]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+f.Token())
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return 0, "", err
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		return response.StatusCode, string(body), err
+	}
+	// done tells whether the work of a fault's request was done: it made a file.
+	done := func(name string) bool {
+		return execWords(t, f, id, "ls", "/tmp/"+name).ExitCode == 0
+	}
+	target := Target{Service: API, Action: ActionExec, Subject: id}
+	tests := []struct {
+		name   string
+		effect Effect
+		status int
+		says   string
+		done   bool
+	}{
+		{"refuse", Refuse(408, `{"error":"deadline_exceeded"}`), 408, "deadline_exceeded", false},
+		{"forget", Forget(408, `{"error":"deadline_exceeded"}`), 408, "deadline_exceeded", true},
+		{"not-json", Refuse(502, "<html>Bad Gateway</html>"), 502, "<html>", false},
+		{"delay", Delay(30 * time.Millisecond), 200, `"exit_code":0`, true},
+		{"alter", AlterExec(func(r *ExecResult) { r.ExitCode, r.Stdout = 7, r.Stdout[:2] }), 200, `"stdout":"he","exit_code":7`, true},
+		{"around", Around(nil, func() {}), 200, "hello", true},
+		{"cut", Cut(), 0, "", false},
+		{"cut-after", CutAfter(0), 0, "", true},
+		{"cut-within", CutAfter(10), 200, `{"stdout":`, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f.Faults().Inject(target, 1, test.effect)
+			status, body, err := exec("touch /tmp/" + test.name + "; echo hello")
+			if status != test.status || !strings.Contains(body, test.says) {
+				t.Errorf("got %d %q, %v; want %d and %q", status, body, err, test.status, test.says)
+			}
+			if cut := strings.HasPrefix(test.name, "cut"); cut != (err != nil) {
+				t.Errorf("error: %v", err)
+			}
+			if done(test.name) != test.done {
+				t.Errorf("done: %v, want %v", !test.done, test.done)
+			}
+		})
+	}
+}
+
+func TestFaultsMeetTheirTargetOnly(t *testing.T) {
+	f := startProcesses(t)
+	one := launchShell(t, f, MachineSpec{State: fly.MachineStateStopped})
+	other := launchShell(t, f, MachineSpec{State: fly.MachineStateStopped})
+	status := func(path string) int {
+		t.Helper()
+		response, _ := rawRequest(t, f, http.MethodGet, path, "")
+		return response.StatusCode
+	}
+	lift := f.Faults().Inject(Target{Service: API, Action: ActionGet, Subject: one}, 0, Refuse(500, ""))
+	f.Faults().Inject(Target{Action: ActionList}, 2, Refuse(429, ""))
+	got := []int{
+		status("/machines/" + one), status("/machines/" + other), status("/machines/" + one + "/metadata"), status("/machines/" + one),
+		status("/machines"), status("/machines"), status("/machines"),
+	}
+	lift()
+	got = append(got, status("/machines/"+one))
+	f.Faults().Inject(Target{}, 0, Refuse(503, ""))
+	got = append(got, status("/machines"))
+	f.Faults().Lift()
+	got = append(got, status("/machines"))
+	want := []int{500, 200, 200, 500, 429, 429, 200, 200, 503, 200}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+	}
+}
+
+// A crash at a named moment: in the middle of an exec, which then has no answer of its own.
+func TestCrashDuringExec(t *testing.T) {
+	eachIsolation(t, func(t *testing.T, f *Fly) {
+		id := launchShell(t, f, MachineSpec{})
+		f.Faults().Inject(Target{Service: API, Action: ActionExec}, 1, Around(nil, func() {
+			if err := f.Crash(id); err != nil {
+				t.Error(err)
+			}
+		}))
+		if got := execWords(t, f, id, "echo", "last words"); got.Stdout != "last words\n" {
+			t.Errorf("exec: %+v", got)
+		}
+		m, _ := f.machines.get(id)
+		if err := f.awaitState(t.Context(), m, fly.MachineStateStarted); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestRegistryLag(t *testing.T) {
+	f := startProcesses(t)
+	image := pushShell(t, f)
+	f.Faults().Inject(Target{Service: Registry, Action: "manifests"}, 2, ImageNotThereYet())
+	for range 2 {
+		response, body := rawRequest(t, f, http.MethodPost, "/machines", `{"config":{"image":"`+image+`"}}`)
+		if response.StatusCode != http.StatusBadRequest || !strings.Contains(body, "MANIFEST_UNKNOWN") {
+			t.Errorf("create: %d %s", response.StatusCode, body)
+		}
+	}
+	if _, err := f.Launch(t.Context(), MachineSpec{Image: image}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFaultsOfS3(t *testing.T) {
+	f := startProcesses(t)
+	info := f.S3()
+	c := s3Client(info)
+	content := strings.Repeat("x", 100_000)
+	if _, err := putObject(t.Context(), c, info, "releases/a", content, nil); err != nil {
+		t.Fatal(err)
+	}
+	target := Target{Service: S3, Action: http.MethodGet, Subject: "releases/"}
+	read := func() (string, error) {
+		output, err := c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &info.Bucket, Key: ptr("releases/a")})
+		if err != nil {
+			return "", err
+		}
+		defer output.Body.Close()
+		body, err := io.ReadAll(output.Body)
+		return string(body), err
+	}
+	f.Faults().Inject(target, 1, Refuse(403, s3Error("AccessDenied", "no")))
+	if _, err := read(); errorCode(err) != "AccessDenied" {
+		t.Errorf("refused: %v", err)
+	}
+	f.Faults().Inject(target, 1, CutAfter(1000))
+	if got, err := read(); !errors.Is(err, io.ErrUnexpectedEOF) || len(got) != 1000 {
+		t.Errorf("cut: %d bytes, %v", len(got), err)
+	}
+	f.Faults().Inject(target, 1, Alter(func(body []byte) []byte { return bytes.Repeat([]byte("y"), len(body)) }))
+	if got, err := read(); err == nil && got == content {
+		t.Error("the body is as it was")
+	}
+	f.Faults().Inject(target, 1, Trickle(10_000, 10*time.Millisecond))
+	start := time.Now()
+	if got, err := read(); got != content || err != nil || time.Since(start) < 90*time.Millisecond {
+		t.Errorf("slow: %d bytes after %v, %v", len(got), time.Since(start), err)
+	}
+	f.Faults().Inject(Target{Service: S3, Action: http.MethodPut}, 1, Forget(500, s3Error("InternalError", "lost")))
+	if _, err := putObject(t.Context(), c, info, "releases/a", "new", nil); errorCode(err) != "InternalError" {
+		t.Errorf("lost answer: %v", err)
+	}
+	if got, err := read(); got != "new" {
+		t.Errorf("after a lost answer: %d bytes, %v", len(got), err)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }

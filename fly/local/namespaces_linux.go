@@ -1,0 +1,298 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// namespaces runs each machine in namespaces of its own for mounts, processes, network, host name and IPC.
+type namespaces struct{ services []*service }
+
+// newNamespaces tries a machine out: in a container root may lack the right to do this, or the kernel the means.
+func newNamespaces(folder string, services []*service) (isolation, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("machines in namespaces need root")
+	}
+	n := &namespaces{services: services}
+	if err := tryNamespaces(filepath.Join(folder, "trial")); err != nil {
+		return nil, fmt.Errorf("machines in namespaces do not work here: %w", err)
+	}
+	return n, nil
+}
+
+func tryNamespaces(folder string) error {
+	image := filepath.Join(folder, "image")
+	if err := os.MkdirAll(image, 0o755); err != nil {
+		return err
+	}
+	console, err := os.Create(filepath.Join(folder, "console"))
+	if err != nil {
+		return err
+	}
+	defer console.Close()
+	v, err := (&namespaces{}).boot(context.Background(), bootOrder{
+		machine: "trial", folder: folder, image: image, command: []string{"/bin/sh", "-c", "test -r /proc/self/stat"},
+		workDir: "/", env: map[string]string{}, console: console,
+	})
+	if err != nil {
+		return err
+	}
+	if status := <-v.exited(); status.code != 0 {
+		return fmt.Errorf("the trial ended with %d", status.code)
+	}
+	return removeTree(folder)
+}
+
+func (*namespaces) kind() Isolation { return Namespaces }
+
+// namespaceVM is one boot. Its thread lives in the machine's namespaces and starts all processes there: init, which
+// keeps the namespaces alive, the entrypoint, and what exec runs. The kernel kills them all when init ends.
+type namespaceVM struct {
+	thread  *thread
+	network *os.File // the network namespace, for threads that dial
+	env     []string
+	init    *exec.Cmd
+	hold    *os.File // init ends when this is closed, by us or by our death
+	entry   *exec.Cmd
+	exit    chan exitStatus
+	// listeners are the services' inside of the machine.
+	listeners []net.Listener
+}
+
+func (n *namespaces) boot(ctx context.Context, order bootOrder) (vm, error) {
+	v := &namespaceVM{exit: make(chan exitStatus, 1)}
+	if order.env["PORT"] == "" {
+		order.env["PORT"] = defaultPort
+	}
+	v.env = environ(order.env)
+	var err error
+	v.thread, err = startThread(func() error { return v.enter(order) })
+	if err == nil {
+		if err = v.start(ctx, order, n.services); err == nil {
+			go v.wait()
+			return v, nil
+		}
+	}
+	v.abandon()
+	return nil, err
+}
+
+// enter runs on the machine's thread and makes it the machine's.
+func (v *namespaceVM) enter(order bootOrder) error {
+	if err := newMachineNamespaces(); err != nil {
+		return err
+	}
+	network, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return fmt.Errorf("open network namespace: %w", err)
+	}
+	v.network = network
+	if err := raiseLoopback(); err != nil {
+		return err
+	}
+	if err := unix.Sethostname([]byte(order.machine)); err != nil {
+		return fmt.Errorf("set host name: %w", err)
+	}
+	return mountMachine(order)
+}
+
+func newMachineNamespaces() error {
+	const all = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
+	if err := unix.Unshare(all); err != nil {
+		return fmt.Errorf("unshare: %w", err)
+	}
+	return nil
+}
+
+// raiseLoopback does by ioctl what `ip link set lo up` does.
+func raiseLoopback() error {
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("raise loopback: %w", err)
+	}
+	defer unix.Close(socket)
+	request, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	if err := unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request); err != nil {
+		return fmt.Errorf("raise loopback: %w", err)
+	}
+	return nil
+}
+
+func (v *namespaceVM) start(ctx context.Context, order bootOrder, services []*service) error {
+	if err := v.startInit(); err != nil {
+		return err
+	}
+	for _, service := range services {
+		if err := v.expose(ctx, service); err != nil {
+			return err
+		}
+	}
+	return v.thread.do(func() error {
+		path, err := findCommand(order.command[0], order.env["PATH"])
+		if err != nil {
+			return fmt.Errorf("start entrypoint: %w", err)
+		}
+		v.entry = &exec.Cmd{
+			Path: path, Args: order.command, Dir: order.workDir, Env: v.env, Stdout: order.console, Stderr: order.console,
+			SysProcAttr: &syscall.SysProcAttr{
+				Setsid:     true,
+				Credential: &syscall.Credential{Uid: unprivileged, Gid: unprivileged},
+			},
+		}
+		if err := v.entry.Start(); err != nil {
+			v.entry = nil
+			return fmt.Errorf("start entrypoint: %w", err)
+		}
+		return nil
+	})
+}
+
+// initScript is process 1. It ends when we close the other end of its input, or die. With SIGCHLD ignored the kernel
+// reaps orphans; only GNU's env can ask for that, dash's trap does not.
+const initScript = `mount -n -t proc proc /proc && echo up && exec >/dev/null || exit 1
+env --ignore-signal=CHLD true 2>/dev/null && exec env --ignore-signal=CHLD cat
+exec cat`
+
+func (v *namespaceVM) startInit() error {
+	stdin, hold, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer stdin.Close()
+	v.hold = hold
+	up, stdout, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer up.Close()
+	err = v.thread.do(func() error {
+		v.init = &exec.Cmd{
+			Path: "/bin/sh", Args: []string{"init", "-c", initScript}, Dir: "/", Env: v.env, Stdin: stdin, Stdout: stdout, Stderr: stdout,
+			// The thread ends with our process, should the pipe not be noticed.
+			SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+		}
+		return v.init.Start()
+	})
+	stdout.Close()
+	if err != nil {
+		v.init = nil
+		return fmt.Errorf("start init: %w", err)
+	}
+	answer := make([]byte, 200)
+	if n, _ := up.Read(answer); string(answer[:n]) != "up\n" {
+		return fmt.Errorf("start init: it said %q", answer[:n])
+	}
+	return nil
+}
+
+// expose lets a service listen inside of the machine at the address that it has outside.
+func (v *namespaceVM) expose(ctx context.Context, s *service) error {
+	return v.thread.do(func() error {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.address())
+		if err != nil {
+			return fmt.Errorf("listen inside of the machine: %w", err)
+		}
+		v.listeners = append(v.listeners, listener)
+		s.serveOn(listener)
+		return nil
+	})
+}
+
+// wait reaps the entrypoint and then ends all the rest.
+func (v *namespaceVM) wait() {
+	_ = v.entry.Wait() // told by ProcessState
+	status := exitStatusOf(v.entry.ProcessState)
+	v.abandon()
+	v.exit <- status
+}
+
+// abandon ends everything, as far as a boot had come. The entrypoint has been reaped or was never started.
+func (v *namespaceVM) abandon() {
+	for _, listener := range v.listeners {
+		_ = listener.Close()
+	}
+	if v.init != nil {
+		_ = v.init.Process.Kill()
+		_ = v.init.Wait() // its end waits for every other process of the namespace
+	}
+	if v.hold != nil {
+		_ = v.hold.Close()
+	}
+	if v.thread != nil {
+		v.thread.end()
+	}
+	if v.network != nil {
+		_ = v.network.Close()
+	}
+}
+
+func (v *namespaceVM) exited() <-chan exitStatus       { return v.exit }
+func (v *namespaceVM) kill()                           { _ = v.init.Process.Kill() } // fails only if it has ended
+func (v *namespaceVM) signal(sig syscall.Signal) error { return v.entry.Process.Signal(sig) }
+
+// freeze signals all processes but init and the shell that does it, in one step of the kernel's.
+func (v *namespaceVM) freeze(frozen bool) error {
+	sig := "CONT"
+	if frozen {
+		sig = "STOP"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	result, err := v.exec(ctx, []string{"/bin/sh", "-c", "kill -" + sig + " -1"}, "")
+	if err == nil && result.ExitCode != 0 {
+		err = errors.New(result.Stderr)
+	}
+	return err
+}
+
+// dial needs a thread of its own for the moment: it may have to wait, and the machine's must not.
+func (v *namespaceVM) dial(ctx context.Context, port int) (net.Conn, error) {
+	var conn net.Conn
+	done := make(chan error)
+	go onOwnThread(func() {
+		err := v.enterNetwork()
+		if err == nil {
+			conn, err = new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		}
+		done <- err
+	})
+	err := <-done
+	return conn, err
+}
+
+// enterNetwork moves the calling thread. It may come too late: then the machine has ended.
+func (v *namespaceVM) enterNetwork() error {
+	file, err := v.network.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var entered error
+	err = file.Control(func(fd uintptr) { entered = unix.Setns(int(fd), unix.CLONE_NEWNET) })
+	return errors.Join(err, entered)
+}
+
+func (v *namespaceVM) exec(ctx context.Context, command []string, stdin string) (ExecResult, error) {
+	return runCommand(ctx, stdin, func(cmd *exec.Cmd) error {
+		return v.thread.do(func() error {
+			path, err := findCommand(command[0], lookup(v.env, "PATH"))
+			if err != nil {
+				return err
+			}
+			cmd.Path, cmd.Args, cmd.Dir, cmd.Env = path, command, "/", v.env
+			return cmd.Start()
+		})
+	})
+}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package local
+
+import "errors"
+
+func newNamespaces(string, []*service) (isolation, error) {
+	return nil, errors.New("machines in namespaces need Linux")
+}
