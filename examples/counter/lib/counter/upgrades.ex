@@ -1,0 +1,24 @@
+defmodule Counter.Upgrades do
+  @moduledoc "Listens to the hot upgrades of its node, and remembers how they ended."
+
+  use GenServer
+
+  def start_link(_arg), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
+
+  @doc "How each upgrade since the start ended, the first one first."
+  def all, do: GenServer.call(__MODULE__, :all)
+
+  @impl GenServer
+  def init(nil) do
+    FlyDeploy.subscribe()
+    {:ok, []}
+  end
+
+  @impl GenServer
+  def handle_call(:all, _from, upgrades), do: {:reply, Enum.reverse(upgrades), upgrades}
+
+  @impl GenServer
+  def handle_info({:fly_deploy, event, info}, upgrades) do
+    {:noreply, [%{event: event, version: info.version, processes: info.processes} | upgrades]}
+  end
+end
