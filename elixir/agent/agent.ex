@@ -1,0 +1,402 @@
+defmodule FlyDeployAgent do
+  @moduledoc """
+  The agent: one process that owns the upgrade of this VM, from the download to the end. It reads commands (empty folders that
+  the console makes in DIR), writes its status there, and ends by itself when nobody asks any more.
+
+      injected → staging → staged → arming → armed → committing → committed | rolled_back | rolled_back_with_losses | failed
+      before committing also: aborted | expired | stale. A terminal state never changes.
+  """
+
+  alias FlyDeployAgent.{
+    Arming,
+    Beam,
+    Cell,
+    Failure,
+    Files,
+    Guardian,
+    Json,
+    LiveView,
+    Order,
+    Package,
+    Release,
+    Staging,
+    Status,
+    Window
+  }
+
+  @name :flydeploy_agent
+  @tick_ms 50
+  # The status moves at least this often, outside of the window.
+  @heartbeat_ms 3_000
+  @terminal [:committed, :rolled_back, :rolled_back_with_losses, :failed, :aborted, :expired, :stale]
+  # Beyond its estimates a window may take so long before the guardian ends it.
+  @window_ms 30_000
+
+  @doc """
+  Starts the agent for an encoded order (`FlyDeployAgent.Order`), or describes the one that is there. `sweep` gets
+  agent, guardian and DIR, and cleans up once both have ended. Gives a word and JSON, for the console.
+  """
+  @spec start(binary, (pid, pid, Path.t() -> any)) :: {binary, binary}
+  def start(encoded, sweep) do
+    order = Order.decode(encoded)
+    caller = self()
+    ref = make_ref()
+
+    pid =
+      spawn(fn ->
+        Process.group_leader(self(), Process.whereis(:init))
+        begin(order, sweep, &send(caller, {ref, &1}))
+      end)
+
+    monitor = Process.monitor(pid)
+
+    receive do
+      {^ref, {:started, about}} ->
+        {"started", Json.encode(about)}
+
+      {^ref, :taken} ->
+        taken(order)
+
+      {^ref, {:refused, text}} ->
+        {"refused", Json.encode(%{what: text})}
+
+      {:DOWN, ^monitor, :process, _, _} ->
+        {"refused", Json.encode(%{what: "the agent died while it started"})}
+    end
+  end
+
+  defp taken(order) do
+    about = describe()
+
+    cond do
+      about == nil -> {"busy", Json.encode(%{id: "", owner: "", state: "committing", expires_in_ms: 0})}
+      about.id == order.id -> {"started", Json.encode(about)}
+      true -> {"busy", Json.encode(about)}
+    end
+  end
+
+  # An agent inside its window answers after it.
+  defp describe do
+    ref = make_ref()
+
+    with pid when is_pid(pid) <- Process.whereis(@name) do
+      send(pid, {:flydeploy_describe, self(), ref})
+
+      receive do
+        {^ref, about} -> about
+      after
+        5_000 -> nil
+      end
+    end
+  end
+
+  defp begin(order, sweep, answer) do
+    with true <- register(),
+         {:ok, dir} <- make_dir(order) do
+      guardian = Guardian.start(self(), &take_over/2)
+      sweep.(self(), guardian, dir)
+      s = stage(fresh(Map.put(order, :own, [self(), guardian]), dir, guardian))
+      answer.({:started, about(s)})
+      run(s)
+    else
+      false ->
+        answer.(:taken)
+
+      {:error, text} ->
+        sweep.(self(), self(), nil)
+        answer.({:refused, text})
+    end
+  end
+
+  defp register do
+    Process.register(self(), @name)
+  rescue
+    ArgumentError -> false
+  end
+
+  defp make_dir(order) do
+    dir = Path.join(System.tmp_dir!(), "flydeploy-#{order.id}")
+
+    with :ok <- File.mkdir(dir),
+         :ok <- File.chmod(dir, 0o700) do
+      {:ok, dir}
+    else
+      {:error, reason} -> {:error, "#{dir} cannot be made: #{:file.format_error(reason)}"}
+    end
+  end
+
+  defp fresh(order, dir, guardian) do
+    %{
+      order: order,
+      dir: dir,
+      cell: Cell.new(),
+      state: :injected,
+      deadline: now() + order.staged_ms,
+      published: 0,
+      phases: [],
+      tail: [],
+      downloaded: 0,
+      staged: nil,
+      armed: nil,
+      result: nil,
+      error: nil,
+      died_after: 0,
+      worker: nil,
+      guardian: guardian
+    }
+  end
+
+  defp about(s) do
+    %{
+      id: s.order.id,
+      owner: s.order.owner,
+      state: s.state,
+      expires_in_ms: max(s.deadline - now(), 0),
+      dir: s.dir,
+      boot: Release.boot()
+    }
+  end
+
+  # -- the loop
+
+  # A crash must not be logged: its reason may hold the presigned URL.
+  defp run(s) do
+    loop(s)
+  catch
+    :error, reason -> exit({:flydeploy_agent, Failure.explain({:error, {:EXIT, {reason, __STACKTRACE__}}})})
+  end
+
+  defp loop(s) do
+    s = s |> obey() |> expire() |> heartbeat()
+
+    receive do
+      message -> message |> handle(s) |> loop()
+    after
+      @tick_ms -> loop(s)
+    end
+  end
+
+  defp handle({:worker, pid, message}, %{worker: {pid, _}} = s), do: worked(message, s)
+
+  defp handle({:DOWN, ref, :process, pid, _}, %{worker: {pid, ref}} = s),
+    do: fail(s, "agent_error", "its worker was killed")
+
+  defp handle({:DOWN, _, :process, _, _}, %{state: :committed} = s), do: %{s | died_after: s.died_after + 1}
+
+  defp handle({:flydeploy_describe, from, ref}, s) do
+    send(from, {ref, about(s)})
+    s
+  end
+
+  defp handle(_other, s), do: s
+
+  # `abort` beats what was sent before it; what does not fit the state waits, or is too late.
+  defp obey(s) do
+    cond do
+      s.state not in @terminal and (ordered?(s, "abort") or ordered?(s, "finish")) -> abort(s)
+      s.state in @terminal and ordered?(s, "finish") -> stop(s)
+      s.state == :staged and ordered?(s, "arm") -> arm(s)
+      s.state == :armed and ordered?(s, "commit") -> commit(s)
+      true -> s
+    end
+  end
+
+  defp ordered?(s, command),
+    do: match?({:ok, _}, :file.read_file_info(Path.join(s.dir, command), [:raw]))
+
+  defp expire(s) do
+    cond do
+      now() < s.deadline -> s
+      s.state in @terminal -> stop(s)
+      true -> s |> end_worker() |> conclude(:expired)
+    end
+  end
+
+  defp heartbeat(s), do: if(now() - s.published > @heartbeat_ms, do: publish(s), else: s)
+
+  @spec stop(map) :: no_return
+  defp stop(s) do
+    # The bulk first: the console takes the agent for gone as soon as DIR/seq is.
+    File.rm_rf(Path.join(s.dir, "new"))
+    File.rm_rf(s.dir)
+    if s.guardian != self(), do: Guardian.stop(s.guardian)
+    exit(:normal)
+  end
+
+  # -- states
+
+  defp stage(s) do
+    order = s.order
+    dir = s.dir
+    s |> enter(:staging, order.staged_ms) |> work(&Staging.run(order, dir, &1))
+  end
+
+  defp arm(s) do
+    {staged, order} = {s.staged, s.order}
+
+    s
+    |> enter(:arming, order.armed_ms)
+    |> work(&Staging.phase("arm", &1, fn -> Arming.run(staged, order) end))
+  end
+
+  defp abort(s), do: s |> end_worker() |> conclude(:aborted)
+
+  defp fail(s, name, what), do: conclude(%{s | error: %{name: name, what: what}, worker: nil}, :failed)
+
+  # Every end without a window, or before it.
+  defp conclude(s, state) do
+    if s.staged, do: Files.clean(s.staged.diff.files, s.order.id)
+    enter(s, state, s.order.terminal_ms)
+  end
+
+  defp enter(s, state, ms), do: publish(%{s | state: state, deadline: now() + ms})
+
+  defp publish(s) do
+    Status.write(s)
+    %{s | published: now()}
+  end
+
+  # -- work that takes time is done beside the loop
+
+  defp work(s, fun) do
+    agent = self()
+
+    worker =
+      spawn_monitor(fn ->
+        Process.group_leader(self(), Process.whereis(:init))
+        tell = fn message -> send(agent, {:worker, self(), message}) end
+        tell.({:result, safely(fn -> fun.(tell) end)})
+      end)
+
+    %{s | worker: worker}
+  end
+
+  defp safely(fun) do
+    fun.()
+  catch
+    :error, reason ->
+      told = Failure.explain({:error, {:EXIT, {reason, __STACKTRACE__}}})
+      {:error, "agent_error", Enum.join([told.exception | Enum.take(told.stack, 2)], " at ")}
+
+    kind, _reason ->
+      {:error, "agent_error", "the agent's worker ended with a #{kind}"}
+  end
+
+  defp end_worker(%{worker: nil} = s), do: s
+
+  defp end_worker(%{worker: {pid, ref}} = s) do
+    Process.exit(pid, :kill)
+
+    receive do
+      {:DOWN, ^ref, :process, _, _} -> %{s | worker: nil}
+    end
+  end
+
+  defp worked({:phase, name, status, at, us}, s) do
+    phase = %{name: name, at_us: at, us: us, status: status}
+    publish(%{s | phases: Enum.reject(s.phases, &(&1.name == name)) ++ [phase]})
+  end
+
+  defp worked({:download, bytes}, s) do
+    s = %{s | downloaded: bytes}
+    if now() - s.published > 200, do: publish(s), else: s
+  end
+
+  defp worked({:result, result}, %{worker: {_, ref}} = s) do
+    Process.demonitor(ref, [:flush])
+    result(result, %{s | worker: nil})
+  end
+
+  defp result({:ok, staged}, %{state: :staging} = s),
+    do: enter(%{s | staged: staged}, :staged, s.order.staged_ms)
+
+  defp result({:ok, armed}, %{state: :arming} = s), do: enter(%{s | armed: armed}, :armed, s.order.armed_ms)
+  defp result({:stale, text}, s), do: stale(s, text)
+  defp result({:error, name, text}, s), do: fail(s, name, text)
+
+  defp stale(s, text), do: conclude(%{s | error: %{name: "stale", what: text}}, :stale)
+
+  # -- the commit
+
+  defp commit(s) do
+    s = enter(s, :committing, @window_ms)
+    window = Arming.window(s.armed, s.order, %{cell: s.cell, guardian: s.guardian})
+
+    with :ok <- Arming.unchanged(s.staged.diff.changes),
+         :ok <- Guardian.hold(window, {s, window}, @window_ms) do
+      Process.flag(:priority, :high)
+      result = Window.run(window)
+      Process.flag(:priority, :normal)
+      s = after_window(s, window, result)
+      Guardian.let_go(s.guardian)
+      s
+    else
+      {:stale, text} -> stale(s, text)
+      {:error, :guardian_died} -> fail(s, "guardian_died", "the guardian was killed before the window")
+    end
+  end
+
+  # The guardian goes on as the agent, with what the agent knew at the beginning of the window.
+  defp take_over({s, window}, result) do
+    register()
+    s |> Map.put(:guardian, self()) |> after_window(window, result) |> run()
+  end
+
+  defp after_window(s, window, result) do
+    files = s.staged.diff.files
+
+    {unplaced, views, tail} =
+      if result.outcome == :committed do
+        unplaced = Files.place(files, s.order.id)
+        {views, tail} = rerender(window.changed)
+        {unplaced, views, tail}
+      else
+        Files.clean(files, s.order.id)
+        {[], 0, [%{name: "liveview", at_us: 0, us: 0, status: "skipped"}]}
+      end
+
+    Window.forget(window, result.targets)
+    watch(result)
+    result = Map.merge(result, %{unplaced: unplaced, views: views, deferred: length(window.deferred)})
+    s = %{s | result: result, tail: tail, error: s.error || window_error(result, window, unplaced)}
+    s = enter(s, result.outcome, s.order.terminal_ms)
+    Package.tell(s.order, window, result)
+    s
+  end
+
+  defp rerender(changed) do
+    case LiveView.changed(changed) do
+      [] ->
+        {0, [%{name: "liveview", at_us: 0, us: 0, status: "skipped"}]}
+
+      modules ->
+        at = System.os_time(:microsecond)
+        views = LiveView.rerender(modules)
+        {views, [%{name: "liveview", at_us: at, us: System.os_time(:microsecond) - at, status: "done"}]}
+    end
+  end
+
+  # Until the end, for the health gate.
+  defp watch(%{outcome: :committed, targets: targets}), do: Enum.each(targets, &Process.monitor(&1.pid))
+  defp watch(_result), do: :ok
+
+  # After a commit all must be new; a difference here is a fault of the agent's, and is told.
+  defp window_error(%{outcome: :committed}, window, unplaced) do
+    wrong = for {module, {_, new}} <- window.md5, Beam.loaded_md5(module) != new, do: module
+
+    cond do
+      wrong != [] ->
+        %{name: "md5_differs", what: "#{inspect(hd(wrong))} is not the code that was swapped in"}
+
+      unplaced != [] ->
+        %{name: "not_placed", what: "#{hd(unplaced)} could not be replaced; the code runs, the file is old"}
+
+      true ->
+        nil
+    end
+  end
+
+  defp window_error(_result, _window, _unplaced), do: nil
+
+  defp now, do: System.monotonic_time(:millisecond)
+end

@@ -1,0 +1,217 @@
+defmodule FlyDeployAgent.Diff do
+  @moduledoc """
+  Compares an extracted tarball with what runs: by the md5 of the *loaded* code, and by application name, never by the
+  version in a folder's name. Keeps md5s and paths only.
+
+  A change is `%{module, app, consolidated, change: :changed | :added, md5, old_md5, source, target, old_file}`: `source` the
+  new file, `target` where it will lie, `old_file` the file that a rollback loads from (nil for added modules).
+  """
+
+  alias FlyDeployAgent.{Beam, Release}
+
+  @doc """
+  Whether an entry of a tarball takes part in the comparison. Code of OTP and Elixir does not: only their versions are
+  compared, for which their `.app` files stand.
+  """
+  @spec needs?(binary) :: boolean
+  def needs?(name) do
+    case Path.split(name) do
+      ["lib", folder, "ebin", file] -> Path.extname(file) == ".app" or library?(folder)
+      _ -> true
+    end
+  end
+
+  defp library?(folder) do
+    {app, _vsn} = Release.split(folder)
+    Release.origin(app) == :library
+  end
+
+  @doc """
+  Gives `{changes, removed, files, findings}`: modules to load, `{module, app}` that the new release no longer has,
+  `{source, target}` files to put into place.
+  """
+  def run(dir, otp_app) do
+    consolidated = consolidated(dir)
+    apps = apps(dir)
+    protocols = MapSet.new(consolidated, fn {module, _} -> module end)
+
+    parts = Enum.map(apps, &app(&1, protocols)) ++ [protocols(consolidated)]
+    changes = Enum.flat_map(parts, & &1.changes)
+
+    %{
+      changes: changes,
+      removed: Enum.flat_map(parts, & &1.removed),
+      files: Enum.flat_map(parts, & &1.files),
+      findings: platform(apps) ++ dependencies(apps, changes, otp_app) ++ app_files(parts)
+    }
+  end
+
+  defp apps(dir) do
+    for path <- dir |> Path.join("lib/*") |> Path.wildcard(), File.dir?(path) do
+      {app, vsn} = Release.split(path)
+      %{app: app, vsn: vsn, dir: path, running: Release.app_dir(app), origin: Release.origin(app)}
+    end
+  end
+
+  defp consolidated(dir) do
+    for path <- dir |> Path.join("releases/*/consolidated/*.beam") |> Path.wildcard(),
+        do: {module(path), path}
+  end
+
+  defp module(path), do: path |> Path.basename(".beam") |> String.to_atom()
+
+  defp app(%{origin: origin}, _protocols) when origin in [:otp, :elixir],
+    do: %{changes: [], removed: [], files: [], app_file: nil}
+
+  defp app(app, protocols) do
+    target = app.running || Path.join([Release.root(), "lib", "#{app.app}-#{app.vsn}"])
+    new = Path.wildcard(app.dir <> "/ebin/*.beam")
+    modules = MapSet.new(new, &module/1)
+
+    %{
+      changes:
+        for(path <- new, module(path) not in protocols, do: change(app.app, path, Path.join(target, "ebin")))
+        |> Enum.reject(&is_nil/1),
+      removed:
+        for(
+          path <- Path.wildcard(target <> "/ebin/*.beam"),
+          module(path) not in modules,
+          do: {module(path), app.app}
+        ),
+      files: files(app.dir, target),
+      app_file: {app, Path.join(app.dir, "ebin/#{app.app}.app"), Path.join(target, "ebin/#{app.app}.app")}
+    }
+  end
+
+  defp protocols(consolidated) do
+    target = Release.consolidated()
+
+    %{
+      changes:
+        for({module, path} <- consolidated, do: change(owner(module), path, target))
+        |> Enum.reject(&is_nil/1)
+        |> Enum.map(&%{&1 | consolidated: true}),
+      removed: [],
+      files:
+        for(
+          {_module, path} <- consolidated,
+          to = Path.join(target, Path.basename(path)),
+          differs?(path, to),
+          do: {path, to}
+        ),
+      app_file: nil
+    }
+  end
+
+  # A protocol is consolidated anew when anybody implements it: its own application has not changed.
+  defp owner(module) do
+    case :application.get_application(module) do
+      {:ok, app} -> app
+      :undefined -> :consolidated
+    end
+  end
+
+  defp change(app, path, target_dir) do
+    module = module(path)
+    md5 = path |> File.read!() |> Beam.md5()
+    old_md5 = Beam.loaded_md5(module)
+    target = Path.join(target_dir, Path.basename(path))
+
+    unless unchanged?(md5, old_md5, target) do
+      %{
+        module: module,
+        app: app,
+        consolidated: false,
+        change: if(old_md5, do: :changed, else: :added),
+        md5: md5,
+        old_md5: old_md5,
+        source: path,
+        target: target,
+        old_file: old_md5 && loaded_from(module, target)
+      }
+    end
+  end
+
+  # In interactive mode a module may simply not be loaded yet.
+  defp unchanged?(md5, nil, target) do
+    case File.read(target) do
+      {:ok, beam} -> :code.get_mode() == :interactive and Beam.md5(beam) == md5
+      {:error, _} -> false
+    end
+  end
+
+  defp unchanged?(md5, old_md5, _target), do: md5 == old_md5
+
+  defp loaded_from(module, target) do
+    case :code.which(module) do
+      [_ | _] = path -> List.to_string(path)
+      _ -> target
+    end
+  end
+
+  defp files(dir, target) do
+    for pattern <- ["ebin/*", "priv/static/**"],
+        path <- dir |> Path.join(pattern) |> Path.wildcard(),
+        File.regular?(path),
+        to = Path.join(target, Path.relative_to(path, dir)),
+        differs?(path, to),
+        do: {path, to}
+  end
+
+  defp differs?(path, to) do
+    case {File.stat(path), File.stat(to)} do
+      {{:ok, %{size: size}}, {:ok, %{size: size}}} -> File.read!(path) != File.read!(to)
+      _ -> true
+    end
+  end
+
+  # Another OTP or Elixir: nothing of it can be swapped while it runs.
+  defp platform(apps) do
+    for %{origin: origin, app: app, vsn: vsn, running: running} <- apps,
+        origin in [:otp, :elixir] and running != nil,
+        {_, here} = Release.split(running),
+        here != vsn,
+        app in [:kernel, :stdlib, :elixir, :erts] do
+      name = if origin == :otp, do: "otp_differs", else: "elixir_differs"
+      finding(name, :refuse, app, "#{here} runs, the upgrade was built with #{vsn}: cold deploy")
+    end
+  end
+
+  defp dependencies(apps, changes, otp_app) do
+    by_app = changes |> Enum.reject(& &1.consolidated) |> Enum.frequencies_by(& &1.app)
+
+    for %{origin: :library, app: app, vsn: vsn, running: running} <- apps,
+        app != otp_app,
+        finding = dependency(app, vsn, running, Map.get(by_app, app, 0)),
+        do: finding
+  end
+
+  defp dependency(app, vsn, nil, _modules),
+    do: finding("dependency_added", :block, app, "#{vsn} is new; it would be loaded but not started")
+
+  defp dependency(_app, _vsn, _running, 0), do: nil
+
+  defp dependency(app, vsn, running, modules) do
+    {_, here} = Release.split(running)
+    finding("dependency_changed", :block, app, "#{here} runs, #{vsn} is new: #{modules} modules differ")
+  end
+
+  defp app_files(parts) do
+    for %{app_file: {%{running: running} = app, new, old}} <- parts,
+        running != nil,
+        {:ok, [{:application, _, new_keys}]} <- [:file.consult(new)],
+        {:ok, [{:application, _, old_keys}]} <- [:file.consult(old)],
+        key <- [:applications, :included_applications, :mod, :registered],
+        Enum.sort(List.wrap(new_keys[key])) != Enum.sort(List.wrap(old_keys[key])) do
+      finding(
+        "app_file_changed",
+        :block,
+        app.app,
+        "#{key} differs: a hot upgrade starts and stops no application"
+      )
+    end
+  end
+
+  defp finding(name, severity, subject, detail),
+    do: %{name: name, severity: severity, subject: to_string(subject), detail: detail}
+end

@@ -1,0 +1,183 @@
+defmodule FlyDeployAgent.Findings do
+  @moduledoc """
+  What an operator should know before the commit: `%{name, severity, subject, detail}`. Names are stable; the console knows
+  the remedy of each. A `block` must be accepted by name, a `refuse` cannot be.
+  """
+
+  alias FlyDeployAgent.{Beam, Processes}
+
+  # A rollback that suspends longer than this must be accepted by name.
+  @rollback_us 2_000_000
+  @shown 3
+
+  @doc "Findings about modules."
+  def modules(diff, facts, unloadable) do
+    changes = diff.changes
+
+    native = for %{module: m} = change <- changes, facts[m].nif or old_nif?(change), do: m
+    on_load = for {m, :on_load_not_allowed} <- unloadable, m not in native, do: m
+    bad = for {m, reason} <- unloadable, reason != :on_load_not_allowed, do: {m, reason}
+    sticky = for %{module: m} <- changes, :code.is_sticky(m), do: m
+    drift = for %{change: :changed} = change <- changes, drifted?(change), do: change.module
+
+    lingering =
+      for %{module: m, change: :changed} <- changes, pids = Processes.lingering(m), pids != [], do: {m, pids}
+
+    Enum.concat([
+      about(native ++ on_load, "native_code", :refuse, "loads native code or has on_load: cold deploy"),
+      about(sticky, "sticky_module", :refuse, "lies in a sticky folder of OTP: cold deploy"),
+      for(
+        {m, reason} <- bad,
+        do: finding("not_loadable", :refuse, inspect(m), "this VM cannot load it: #{reason}")
+      ),
+      about(
+        drift,
+        "drift",
+        :refuse,
+        "runs other code than its file holds, so nothing could be rolled back to"
+      ),
+      for(
+        {m, pids} <- lingering,
+        do: finding("lingering", :block, inspect(m), "#{some(pids, &who/1)} still run a version from before")
+      ),
+      about(
+        for({m, _app} <- diff.removed, do: m),
+        "module_removed",
+        :warn,
+        "stays loaded until the next restart"
+      )
+    ])
+  end
+
+  defp old_nif?(%{old_file: nil}), do: false
+
+  defp old_nif?(%{old_file: file}) do
+    with {:ok, beam} <- File.read(file), {:ok, %{nif: true}} <- Beam.facts(beam), do: true, else: (_ -> false)
+  end
+
+  defp drifted?(%{old_file: file, old_md5: md5}) do
+    case File.read(file) do
+      {:ok, beam} -> Beam.md5(beam) != md5
+      {:error, _} -> true
+    end
+  end
+
+  @doc "Findings about live processes; `would_kill` are holders of modules that cannot be left for last."
+  def processes(staged, would_kill) do
+    doomed = Enum.map(would_kill, &elem(&1, 0))
+    spared = for {pid, modules} <- staged.holders, pid not in doomed, do: {pid, modules}
+
+    kind = fn kind ->
+      staged.others |> Enum.filter(&(&1.kind == kind)) |> Enum.map(& &1.module) |> Enum.uniq()
+    end
+
+    statems = for %{kind: :gen_statem, module: m, units: []} <- staged.targets, uniq: true, do: m
+
+    Enum.concat([
+      for(
+        {pid, modules} <- Enum.take(would_kill, @shown),
+        do:
+          finding(
+            "rollback_would_kill",
+            :warn,
+            who(pid),
+            "runs #{some(modules, &inspect/1)}; a rollback would end it"
+          )
+      ),
+      for(
+        {pid, modules} <- Enum.take(spared, @shown),
+        do:
+          finding(
+            "keeps_old_code",
+            :info,
+            who(pid),
+            "runs #{some(modules, &inspect/1)} and goes on in the old version"
+          )
+      ),
+      about(
+        kind.(:supervisor),
+        "supervisor_changed",
+        :warn,
+        "its init/1 is not applied to the running supervisor"
+      ),
+      about(kind.(:special), "special_process", :warn, "is a process of its own kind: it is not upgraded"),
+      about(kind.(:suspended), "already_suspended", :block, "a process of it is suspended by somebody else"),
+      about(
+        statems,
+        "no_code_change",
+        :warn,
+        "is a gen_statem without code_change: its callback mode stays as it is"
+      )
+    ])
+  end
+
+  @doc "Findings about the release that runs."
+  def release(unwritable) do
+    Enum.concat([
+      for(
+        dir <- Enum.take(unwritable, @shown),
+        do: finding("not_writable", :block, dir, "the VM's user cannot write here")
+      ),
+      if(Process.whereis(FlyDeploy.Poller),
+        do: [finding("poller_runs", :block, "FlyDeploy.Poller", "would apply upgrades on its own")],
+        else: []
+      ),
+      if(function_exported?(FlyDeploy, :startup_reapply_current, 1),
+        do: [],
+        else: [
+          finding(
+            "no_startup_hook",
+            :warn,
+            "FlyDeploy.startup_reapply_current/1",
+            "is not part of the release: a restart goes back to the image's code"
+          )
+        ]
+      )
+    ])
+  end
+
+  @doc "A rollback frees the old slots with everything suspended."
+  def rollback_cost(us) when us > @rollback_us,
+    do: [
+      finding(
+        "slow_rollback",
+        :block,
+        "rollback",
+        "would suspend for about #{Float.round(us / 1_000_000, 1)} s"
+      )
+    ]
+
+  def rollback_cost(_us), do: []
+
+  @doc "A process as people know it: its pid, and its registered name or what started it."
+  @spec who(pid) :: binary
+  def who(pid) do
+    case {name(pid), Processes.initial_call(pid)} do
+      {"", nil} -> inspect(pid)
+      {"", {module, fun, arity}} -> "#{inspect(pid)} #{Exception.format_mfa(module, fun, arity)}"
+      {name, _} -> "#{inspect(pid)} #{name}"
+    end
+  end
+
+  @doc "A process' registered name, or an empty text."
+  @spec name(pid) :: binary
+  def name(pid) do
+    case Process.info(pid, :registered_name) do
+      {:registered_name, name} when is_atom(name) -> inspect(name)
+      _ -> ""
+    end
+  end
+
+  defp about([], _name, _severity, _detail), do: []
+
+  defp about(modules, name, severity, detail),
+    do: [finding(name, severity, some(modules, &inspect/1), detail)]
+
+  defp some(items, fun) do
+    text = items |> Enum.take(@shown) |> Enum.map_join(", ", fun)
+    if length(items) > @shown, do: "#{text} and #{length(items) - @shown} more", else: text
+  end
+
+  defp finding(name, severity, subject, detail),
+    do: %{name: name, severity: severity, subject: subject, detail: detail}
+end

@@ -1,0 +1,79 @@
+defmodule FlyDeployAgent.Guardian do
+  @moduledoc """
+  Holds all that is needed to end a window, and ends it when the agent dies in it or is late. It then goes on as
+  the agent. Both killed at the same moment is the one case that nobody covers.
+  """
+
+  alias FlyDeployAgent.Window
+
+  @doc """
+  Starts the guardian of `agent`. After it has settled a window it calls `takeover.(carry, result)`.
+  """
+  @spec start(pid, (term, map -> any)) :: pid
+  def start(agent, takeover) do
+    spawn(fn ->
+      Process.group_leader(self(), Process.whereis(:init))
+      idle(%{agent: agent, monitor: Process.monitor(agent), takeover: takeover})
+    end)
+  end
+
+  @doc "Hands a window over, before its first suspend. `carry` goes to `takeover`."
+  @spec hold(map, term, deadline_ms :: pos_integer) :: :ok | {:error, :guardian_died}
+  def hold(window, carry, deadline_ms) do
+    ref = Process.monitor(window.guardian)
+    send(window.guardian, {:hold, self(), ref, window, carry, deadline_ms})
+
+    receive do
+      {^ref, :held} ->
+        Process.demonitor(ref, [:flush])
+        :ok
+
+      {:DOWN, ^ref, :process, _, _} ->
+        {:error, :guardian_died}
+    end
+  end
+
+  @doc "Tells that the window has ended and that the agent has written down how."
+  @spec let_go(pid) :: any
+  def let_go(guardian), do: send(guardian, :let_go)
+
+  @spec stop(pid) :: any
+  def stop(guardian), do: send(guardian, :stop)
+
+  defp idle(%{agent: agent, monitor: monitor} = s) do
+    receive do
+      {:hold, ^agent, ref, window, carry, deadline_ms} ->
+        send(agent, {ref, :held})
+        timer = Process.send_after(self(), :late, deadline_ms)
+        holding(s, window, carry, timer)
+
+      {:DOWN, ^monitor, :process, _, _} ->
+        :ok
+
+      :stop ->
+        :ok
+
+      _other ->
+        idle(s)
+    end
+  end
+
+  defp holding(%{agent: agent, monitor: monitor} = s, window, carry, timer) do
+    receive do
+      {:update, targets} ->
+        holding(s, %{window | targets: targets}, carry, timer)
+
+      :let_go ->
+        Process.cancel_timer(timer)
+        idle(s)
+
+      :late ->
+        Process.exit(agent, :kill)
+        holding(s, window, carry, timer)
+
+      {:DOWN, ^monitor, :process, _, _} ->
+        Process.cancel_timer(timer)
+        s.takeover.(carry, Window.settle(window))
+    end
+  end
+end

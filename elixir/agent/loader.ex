@@ -1,0 +1,90 @@
+defmodule FlyDeployAgent.Loader do
+  @moduledoc """
+  Prepares, swaps and purges code. All knowledge about the shape of prepared code lies here.
+
+  Preparing decodes and compiles, outside of the window; finishing only swaps, all or nothing. A prepared term must never be
+  finished a second time after a success: that crashes the VM.
+  """
+
+  # Small batches with pauses keep the application's latency down.
+  @batch 8
+  @pause_ms 1
+  # How long a rollback waits for processes to leave old code before it kills them.
+  @patience_ms 500
+
+  @type prepared :: term
+
+  @doc "Prepares `{module, file, beam}` one by one. Gives `%{module => prepared}`."
+  @spec prepare([{module, binary, binary}]) :: {:ok, %{module => prepared}} | {:error, [{module, atom}]}
+  def prepare(modules) do
+    modules
+    |> Enum.chunk_every(@batch)
+    |> Enum.reduce_while({:ok, %{}}, fn batch, {:ok, done} ->
+      Process.sleep(@pause_ms)
+      results = for {module, file, beam} <- batch, do: {module, prepare_one(module, file, beam)}
+
+      case for {module, {:error, reason}} <- results, do: {module, reason} do
+        [] -> {:cont, {:ok, for({module, {:ok, term}} <- results, into: done, do: {module, term})}}
+        errors -> {:halt, {:error, errors}}
+      end
+    end)
+  end
+
+  defp prepare_one(module, file, beam) do
+    case :code.prepare_loading([{module, String.to_charlist(file), beam}]) do
+      {:ok, {:"$prepared$", list}} when is_list(list) -> {:ok, list}
+      {:ok, _} -> {:error, :unknown_prepared_shape}
+      {:error, [{^module, reason} | _]} -> {:error, reason}
+    end
+  end
+
+  @doc "Swaps the code of all `modules` at once, out of what `prepare/1` gave."
+  @spec finish([module], %{module => prepared}) :: :ok | {:error, [{module, atom}]}
+  def finish([], _prepared), do: :ok
+
+  def finish(modules, prepared) do
+    :code.finish_loading({:"$prepared$", Enum.flat_map(modules, &Map.fetch!(prepared, &1))})
+  end
+
+  @doc "Waits until the code server has done everything that it was asked before, also by a process that has died."
+  @spec sync() :: any
+  def sync, do: :code.get_path()
+
+  @doc "Frees the old slots of `modules` where no process runs in them. Gives the modules that could not be freed."
+  @spec soft_purge([module]) :: [module]
+  def soft_purge(modules), do: Enum.reject(modules, &:code.soft_purge/1)
+
+  @doc """
+  Frees the old slots of `modules`, patiently, then by force. Gives the processes that this killed.
+  """
+  @spec purge([module]) :: [pid]
+  def purge(modules), do: purge(modules, System.monotonic_time(:millisecond) + @patience_ms)
+
+  defp purge(modules, deadline) do
+    case soft_purge(modules) do
+      [] ->
+        []
+
+      held ->
+        if System.monotonic_time(:millisecond) < deadline do
+          Process.sleep(5)
+          purge(held, deadline)
+        else
+          Enum.flat_map(held, &kill_and_purge/1)
+        end
+    end
+  end
+
+  defp kill_and_purge(module) do
+    held = FlyDeployAgent.Processes.lingering(module)
+    :code.purge(module)
+    Enum.reject(held, &Process.alive?/1)
+  end
+
+  @doc "Unloads modules that did not exist before. Gives the processes that this killed."
+  @spec unload([module]) :: [pid]
+  def unload(modules) do
+    Enum.each(modules, &:code.delete/1)
+    purge(modules)
+  end
+end

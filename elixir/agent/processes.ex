@@ -1,0 +1,211 @@
+defmodule FlyDeployAgent.Processes do
+  @moduledoc """
+  Finds the processes whose callback module changes, and those that merely have changed code on their stack.
+
+  A target is `%{pid, module, kind, units}`: kind gen_server, gen_statem, gen_event or agent; units are the
+  `{module, old_vsn}` to send `change_code` for (several handlers in one gen_event, none for an Agent). Only processes that
+  speak the system protocol are targets: a frame of theirs lies in the loop of one of OTP's behaviours, or they
+  hibernate in a module that declares one.
+  """
+
+  alias FlyDeployAgent.Beam
+
+  # Functions that a caller runs; every other function of these modules runs in the server itself.
+  @client ~w(call cast reply multi_call abcast send_request wait_response receive_response check_response start
+    start_link start_monitor stop notify sync_notify add_handler add_sup_handler delete_handler swap_handler
+    which_handlers)a
+  @loops %{gen_server: :gen_server, gen_statem: :gen_statem, gen_event: :gen_event, gen_fsm: :other}
+  @behaviours %{GenServer => :gen_server, gen_server: :gen_server, gen_statem: :gen_statem}
+  # current_stacktrace is cut at this depth unless the system flag backtrace_depth says otherwise.
+  @depth 8
+  # A process that has just been spawned has not recorded its start: it is looked at so often, a millisecond apart.
+  @looks 5
+  # How long a gen_event manager may take to list its handlers.
+  @handlers_ms 250
+
+  @doc """
+  Looks at `pids` (all but the agent's own). `changed` maps every changed module to its facts
+  (`FlyDeployAgent.Beam.facts/1`). Gives `{targets, others}`: others are `%{pid, module, kind}` with kind supervisor,
+  special, suspended, whose callback module changes and that are left alone.
+  """
+  @spec scan([pid], map, [pid]) :: {[map], [map]}
+  def scan(pids, changed, own) do
+    found = for pid <- pids, pid not in own, process = look(pid, changed), do: process
+    Enum.split_with(found, &(&1.kind in [:gen_server, :gen_statem, :gen_event, :agent]))
+  end
+
+  @doc """
+  Processes outside of `targets` with a changed module on their stack, as `[{pid, modules}]`: Tasks, requests. They
+  would be killed if that module's old slot had to be freed.
+  """
+  @spec holders([pid], map, MapSet.t()) :: [{pid, [module]}]
+  def holders(pids, changed, except) do
+    for pid <- pids,
+        pid not in except,
+        modules = pid |> frames() |> Enum.map(&elem(&1, 0)) |> Enum.filter(&is_map_key(changed, &1)),
+        modules != [],
+        do: {pid, Enum.uniq(modules)}
+  end
+
+  @doc "Processes that still run an old version of `module`, from before this upgrade."
+  @spec lingering(module) :: [pid]
+  def lingering(module) do
+    if :erlang.check_old_code(module) do
+      for pid <- Process.list(), runs_old?(pid, module), do: pid
+    else
+      []
+    end
+  end
+
+  defp runs_old?(pid, module) do
+    :erlang.check_process_code(pid, module, allow_gc: false) == true
+  rescue
+    ArgumentError -> false
+  end
+
+  @doc "The module, function and arity that `proc_lib` or the process itself recorded as its start, or nil."
+  @spec initial_call(pid) :: mfa | nil
+  def initial_call(pid), do: initial_call(pid, @looks)
+
+  defp initial_call(pid, looks) do
+    with {:initial_call, {:proc_lib, _, _}} <- Process.info(pid, :initial_call) do
+      case dictionary(pid, :"$initial_call") do
+        {_, _, _} = mfa -> mfa
+        nil when looks > 1 -> later(fn -> initial_call(pid, looks - 1) end)
+        _ -> nil
+      end
+    else
+      _ -> nil
+    end
+  end
+
+  defp later(fun) do
+    Process.sleep(1)
+    fun.()
+  end
+
+  # process_info(pid, {dictionary, key}) exists from OTP 26.2 on; the whole dictionary is copied before.
+  defp dictionary(pid, key) do
+    case :erlang.process_info(pid, {:dictionary, key}) do
+      {{:dictionary, ^key}, value} -> value
+      _ -> nil
+    end
+  rescue
+    ArgumentError ->
+      with {:dictionary, entries} <- Process.info(pid, :dictionary),
+           {_, value} <- List.keyfind(entries, key, 0) do
+        value
+      else
+        _ -> nil
+      end
+  end
+
+  defp look(pid, changed) do
+    case initial_call(pid) do
+      {:gen_event, :init_it, _} -> event_manager(pid, changed)
+      {:supervisor, module, _} when is_map_key(changed, module) -> other(pid, module, :supervisor)
+      {module, fun, arity} when is_map_key(changed, module) -> classify(pid, {module, fun, arity}, changed)
+      _ -> nil
+    end
+  end
+
+  defp classify(pid, {module, fun, arity}, changed) do
+    frames = frames(pid)
+
+    case loop(frames) || hibernating(frames, module) || special(module) do
+      nil -> nil
+      :suspended -> other(pid, module, :suspended)
+      :other -> other(pid, module, :special)
+      :gen_statem -> target(pid, module, :gen_statem, 4, changed)
+      :gen_event -> event_manager(pid, changed)
+      :gen_server -> server(pid, {module, fun, arity}, changed)
+    end
+  end
+
+  # An Agent replaces its $initial_call by the function that made its state; views and channels by their callback,
+  # and pass code_change on to it.
+  defp server(pid, {module, fun, arity}, changed) when {fun, arity} in [init: 1, mount: 3, join: 3],
+    do: target(pid, module, :gen_server, 3, changed)
+
+  defp server(pid, {module, _fun, _arity}, _changed),
+    do: %{pid: pid, module: module, kind: :agent, units: []}
+
+  defp target(pid, module, kind, arity, changed) do
+    units = if arity in changed[module].code_change, do: [{module, Beam.vsn(module)}], else: []
+    %{pid: pid, module: module, kind: kind, units: units}
+  end
+
+  defp event_manager(pid, changed) do
+    case for {module, _id} <- handlers(pid), is_map_key(changed, module), do: module do
+      [] ->
+        nil
+
+      [first | _] = modules ->
+        units =
+          for module <- Enum.uniq(modules), 3 in changed[module].code_change, do: {module, Beam.vsn(module)}
+
+        %{pid: pid, module: first, kind: :gen_event, units: units}
+    end
+  end
+
+  defp handlers(pid) do
+    # gen_event:which_handlers/1 would wait for ever.
+    {:ok, handlers} = :gen.call(pid, self(), :which_handlers, @handlers_ms)
+    for handler <- handlers, do: if(is_tuple(handler), do: handler, else: {handler, false})
+  catch
+    :exit, _ -> []
+  end
+
+  defp other(pid, module, kind), do: %{pid: pid, module: module, kind: kind}
+
+  # The innermost frame decides: a gen_server inside a call to another one waits in gen:do_call.
+  defp loop(frames) do
+    Enum.find_value(frames, fn
+      {:sys, fun, _} when fun in [:suspend_loop, :suspend_loop_hib] -> :suspended
+      {module, fun, _} when is_map_key(@loops, module) and fun not in @client -> @loops[module]
+      _ -> nil
+    end)
+  end
+
+  defp hibernating([{:erlang, :hibernate, _} | _], module) do
+    Enum.find_value(Beam.behaviours(module), &@behaviours[&1])
+  end
+
+  defp hibernating(_frames, _module), do: nil
+
+  # It speaks the system protocol with a loop of its own.
+  defp special(module), do: if(function_exported?(module, :system_continue, 3), do: :other)
+
+  @doc "The `{module, function, arity}` of every frame of a process, innermost first; [] for a dead one."
+  @spec frames(pid) :: [mfa]
+  def frames(pid) do
+    case Process.info(pid, [:current_stacktrace, :current_function]) do
+      # A hibernated process has no stack, up to OTP 27.
+      [current_stacktrace: [], current_function: {m, f, a}] -> [{m, f, a}]
+      [{_, stack} | _] when length(stack) >= @depth -> backtrace(pid)
+      [{_, stack} | _] -> for {m, f, a, _} <- stack, do: {m, f, arity(a)}
+      nil -> []
+    end
+  end
+
+  # The text has every frame, as "Return addr 0x… (module:function/arity + offset)", and the values between them, of
+  # which nothing is kept.
+  defp backtrace(pid) do
+    with {:backtrace, text} <- Process.info(pid, :backtrace) do
+      ~r/^(?:Program counter:|0x\w+ Return addr) \S+ \('?(.+?)'?:'?(.+?)'?\/(\d+) \+/m
+      |> Regex.scan(text, capture: :all_but_first)
+      |> Enum.map(fn [m, f, a] -> {existing(m), existing(f), String.to_integer(a)} end)
+    else
+      nil -> []
+    end
+  end
+
+  defp existing(name) do
+    String.to_existing_atom(name)
+  rescue
+    ArgumentError -> nil
+  end
+
+  defp arity(args) when is_list(args), do: length(args)
+  defp arity(arity), do: arity
+end

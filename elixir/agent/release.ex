@@ -1,0 +1,58 @@
+defmodule FlyDeployAgent.Release do
+  @moduledoc """
+  The release that runs: where its files lie, and which boot of the VM this is.
+  """
+
+  @otp ~w(kernel stdlib sasl compiler crypto ssl public_key asn1 runtime_tools tools os_mon mnesia inets
+    syntax_tools xmerl parsetools debugger observer wx et eldap ftp tftp ssh snmp edoc eunit common_test
+    dialyzer diameter megaco odbc jinterface erl_interface reltool erts)a
+  @elixir ~w(elixir logger eex iex mix ex_unit)a
+
+  @doc "The release's root folder, nil outside of a release."
+  @spec root() :: binary | nil
+  def root, do: System.get_env("RELEASE_ROOT")
+
+  @doc "The folder of the consolidated protocols of the release that runs."
+  @spec consolidated() :: binary
+  def consolidated,
+    do: Path.join([root(), "releases", System.get_env("RELEASE_VSN", ""), "consolidated"])
+
+  @doc "The folder of an application that is part of the running release, nil if it is not."
+  @spec app_dir(atom) :: binary | nil
+  def app_dir(app) do
+    case :code.lib_dir(app) do
+      {:error, :bad_name} -> nil
+      dir -> List.to_string(dir)
+    end
+  end
+
+  @doc "Splits a folder's name into application and version: `my_app-1.2.3`."
+  @spec split(binary) :: {atom, binary}
+  def split(dir) do
+    case dir |> Path.basename() |> String.split("-", parts: 2) do
+      [app, vsn] -> {String.to_atom(app), vsn}
+      [app] -> {String.to_atom(app), ""}
+    end
+  end
+
+  @doc "What an application belongs to: OTP, Elixir, or the release's own libraries."
+  @spec origin(atom) :: :otp | :elixir | :library
+  def origin(app) when app in @otp, do: :otp
+  def origin(app) when app in @elixir, do: :elixir
+  def origin(_app), do: :library
+
+  @doc "Identifies this boot of the VM: OS pid and its start time (clock ticks since the host's boot)."
+  @spec boot() :: binary
+  def boot do
+    pid = System.pid()
+
+    with {:ok, stat} <- File.read("/proc/#{pid}/stat"),
+         # The second field is the program's name in parentheses and may contain anything.
+         fields = stat |> String.split(")") |> List.last() |> String.split(),
+         start when is_binary(start) <- Enum.at(fields, 19) do
+      "#{pid}-#{start}"
+    else
+      _ -> "#{pid}-#{:erlang.system_info(:start_time)}"
+    end
+  end
+end

@@ -1,0 +1,137 @@
+defmodule FlyDeployAgent.Status do
+  @moduledoc """
+  Writes what the console reads: `DIR/status`, at most 8 KB of JSON, and after it `DIR/seq`. Both are written aside and
+  renamed, so that a reader finds them whole.
+  """
+
+  alias FlyDeployAgent.{Cell, Findings, Json, Release}
+
+  @max_bytes 8_000
+  @failures 20
+
+  @doc "Writes the agent's state `s` as the next status."
+  @spec write(map) :: :ok
+  def write(s) do
+    seq = Cell.next_seq(s.cell)
+    replace(Path.join(s.dir, "status"), encode(s, seq))
+    replace(Path.join(s.dir, "seq"), "#{seq}\n")
+  end
+
+  # A folder that is gone means that the console has finished with it.
+  defp replace(path, text) do
+    with :ok <- File.write(path <> ".new", text), do: File.rename(path <> ".new", path)
+    :ok
+  end
+
+  @doc "The JSON of `s`: lists are cut, with their totals beside them, until it fits."
+  @spec encode(map, pos_integer) :: binary
+  def encode(s, seq), do: fit(s, seq, 200)
+
+  defp fit(s, seq, limit) do
+    json = s |> fields(seq, limit) |> Json.encode()
+    if byte_size(json) <= @max_bytes or limit == 0, do: json, else: fit(s, seq, div(limit, 2))
+  end
+
+  defp fields(s, seq, limit) do
+    %{
+      v: 1,
+      id: s.order.id,
+      owner: s.order.owner,
+      boot: Release.boot(),
+      seq: seq,
+      state: s.state,
+      expires_in_ms: max(s.deadline - System.monotonic_time(:millisecond), 0),
+      phases: s.phases ++ window_phases(s),
+      download: %{done: s.downloaded, total: s.order.size}
+    }
+    |> Map.merge(staged(s.staged, limit))
+    |> Map.merge(result(s.result, s, limit))
+    |> Map.merge(if s.error, do: %{error: s.error}, else: %{})
+  end
+
+  defp window_phases(%{result: nil}), do: []
+  defp window_phases(%{result: result, cell: cell, tail: tail}), do: Cell.phases(cell, result.outcome) ++ tail
+
+  defp staged(nil, _limit), do: %{}
+
+  defp staged(staged, limit) do
+    changes = staged.diff.changes
+
+    removed =
+      for {module, app} <- staged.diff.removed, do: %{module: inspect(module), app: app, change: :removed}
+
+    modules = for(c <- changes, do: %{module: inspect(c.module), app: c.app, change: c.change}) ++ removed
+    groups = Enum.frequencies_by(staged.targets, &{&1.module, &1.kind})
+
+    processes =
+      for {{module, kind}, count} <- groups, do: %{module: inspect(module), kind: kind, count: count}
+
+    %{
+      up_to_date: staged.up_to_date,
+      counts: %{
+        modules_changed: Enum.count(changes, &(&1.change == :changed)),
+        modules_added: Enum.count(changes, &(&1.change == :added)),
+        modules_removed: length(removed),
+        files: length(staged.diff.files),
+        processes: length(staged.targets),
+        migrating: Enum.count(staged.targets, &(&1.units != []))
+      },
+      modules: Enum.take(modules, limit),
+      modules_total: length(modules),
+      processes: processes |> Enum.sort_by(&(-&1.count)) |> Enum.take(limit),
+      processes_total: length(processes),
+      findings: staged.findings |> Enum.sort_by(&rank/1) |> Enum.take(max(limit, 5)),
+      findings_total: length(staged.findings)
+    }
+  end
+
+  defp rank(%{severity: severity}), do: Enum.find_index([:refuse, :block, :warn, :info], &(&1 == severity))
+
+  defp result(nil, _s, _limit), do: %{}
+
+  defp result(result, s, limit) do
+    at = Cell.at(s.cell, :suspending)
+    done = Cell.at(s.cell, :done)
+    failures = group(result.failures)
+
+    %{
+      suspended_at_us: at,
+      resumed_at_us: done,
+      suspended_us: done - at,
+      suspended: length(result.targets),
+      migrated: if(result.outcome == :committed, do: result.migrated, else: 0),
+      died: result.died,
+      died_after: s.died_after,
+      deferred: result.deferred,
+      views: result.views,
+      killed: result.killed |> Enum.map(&inspect/1) |> Enum.take(@failures),
+      unplaced: Enum.take(result.unplaced, 3),
+      failures: failures |> Enum.take(min(@failures, max(limit, 1))) |> Enum.map(&failure(&1, limit)),
+      failures_total: length(result.failures)
+    }
+  end
+
+  # The first of each module, reason and kind of exception, with their number; the most frequent come first.
+  defp group(failures) do
+    failures
+    |> Enum.group_by(&{&1[:module], &1.reason, &1.exception |> String.split(")") |> hd()})
+    |> Enum.map(fn {_, [first | _] = all} -> Map.put(first, :count, length(all)) end)
+    |> Enum.sort_by(&(-&1.count))
+  end
+
+  defp failure(f, limit) do
+    frames = if limit > 20, do: 8, else: 3
+
+    %{
+      pid: if(f[:pid], do: inspect(f.pid), else: ""),
+      name: if(f[:pid], do: Findings.name(f.pid), else: ""),
+      module: if(f[:module], do: inspect(f.module), else: ""),
+      reason: f.reason,
+      exception: f.exception,
+      stack: Enum.take(f[:stack] || [], frames),
+      state_before: f[:state_before],
+      state_after: f[:state_after],
+      count: f.count
+    }
+  end
+end

@@ -1,0 +1,367 @@
+defmodule FlyDeployAgent.Window do
+  @moduledoc """
+  The window: suspend, swap, migrate, resume, or back. From the first suspend to the last resume there is no log, no
+  file, no call but to the code server.
+
+  A window is a map:
+
+    * `cell` – see `FlyDeployAgent.Cell`; `key` – under which processes put their state aside; `dead` – an ended process
+    * `guardian` – its pid; `known` – every process that has been looked at
+    * `targets` – see `FlyDeployAgent.Processes`; `changed` – facts of the changed modules, `own` – pids of the agent
+    * `swap` – modules to load before the migration, `deferred` – those to load after it, `added` – which of `swap` are new
+    * `forward`, `back` – prepared code by module; `md5` – `%{module => {old, new}}`
+    * `stand_ins` – see `FlyDeployAgent.CallbackMode`
+    * `suspend_ms` – how long a process may take to suspend
+
+  Every suspend that was sent is matched by a resume that does not wait for the suspend's answer: a busy process
+  finds both in its mailbox.
+
+  Processes that are not suspended run new code between the swap and a rollback; and what a `code_change` does outside of
+  its state (ETS, messages) cannot be undone.
+  """
+
+  alias FlyDeployAgent.{Beam, CallbackMode, Cell, Failure, Loader, Processes, Rounds}
+
+  @attempts 3
+  # Between two attempts everything runs, so that blocked calls can end.
+  @pause_ms 100
+  # A migration without any answer for this long is given up.
+  @migration_ms 5_000
+  # Resuming is a matter of microseconds; one that is stuck finds its resume in the mailbox.
+  @resume_ms 1_000
+  # So many failed processes are asked for their state's shape.
+  @asked 100
+  # So many code_change are outstanding at once. Bounds what failing ones, whose answers may hold a state, can copy.
+  @outstanding 512
+
+  @doc """
+  Runs the window. Gives `%{outcome, failures, migrated, died, killed, targets}`, outcome committed, rolled_back,
+  rolled_back_with_losses or failed (nothing was swapped).
+  """
+  @spec run(map) :: map
+  def run(window) do
+    Cell.enter(window.cell, :suspending)
+
+    case suspend(window, [], 1) do
+      {:ok, window} -> swap(window)
+      {:busy, window, failures} -> resume(window, %{outcome: :failed, failures: failures})
+    end
+  end
+
+  # -- suspend
+
+  defp suspend(window, callers, attempt) do
+    {first, rest} = Enum.split_with(window.targets, &(&1.pid in callers))
+
+    with {:ok, dead_first} <- suspend_round(window, first),
+         {:ok, dead_rest} <- suspend_round(window, rest) do
+      dead = MapSet.new(dead_first ++ dead_rest)
+      include_newborn(%{window | targets: Enum.reject(window.targets, &(&1.pid in dead))})
+    else
+      {:busy, pids} -> try_again(window, callers, pids, attempt)
+    end
+  end
+
+  defp suspend_round(_window, []), do: {:ok, []}
+
+  defp suspend_round(window, targets) do
+    round = make_ref()
+
+    for %{pid: pid, units: units, kind: kind} <- targets do
+      Rounds.ask(pid, round, pid, :suspend)
+      if units != [], do: Rounds.tell(pid, window.dead, {:replace_state, snapshot(window.key, kind)})
+    end
+
+    case Rounds.collect(round, Enum.map(targets, & &1.pid), window.suspend_ms) do
+      {_answers, dead, []} -> {:ok, dead}
+      {_answers, _dead, missing} -> {:busy, missing}
+    end
+  end
+
+  # A process that will not suspend may be blocked in a call to one that is: resume all, then suspend the callers first.
+  defp try_again(window, callers, missing, attempt) do
+    failures = Enum.map(missing, &busy(&1, window))
+    release(window)
+
+    if attempt < @attempts do
+      Process.sleep(@pause_ms)
+      suspend(window, Enum.uniq(missing ++ callers), attempt + 1)
+    else
+      {:busy, window, failures}
+    end
+  end
+
+  defp busy(pid, window) do
+    %{
+      pid: pid,
+      module: Enum.find_value(window.targets, &(&1.pid == pid && &1.module)),
+      reason: "busy",
+      exception: "did not suspend within #{window.suspend_ms} ms",
+      stack: stack(pid)
+    }
+  end
+
+  defp release(window) do
+    for %{pid: pid} <- window.targets, do: Rounds.tell(pid, window.dead, :resume)
+  end
+
+  # Processes of the changed modules that were born since they were last looked for.
+  defp include_newborn(window) do
+    born = Enum.reject(Process.list(), &MapSet.member?(window.known, &1))
+    {targets, _others} = Processes.scan(born, window.changed, window.own)
+
+    if targets == [] do
+      {:ok, window}
+    else
+      window = %{
+        window
+        | known: MapSet.union(window.known, MapSet.new(born)),
+          targets: targets ++ window.targets
+      }
+
+      # The guardian must know of them before they are suspended.
+      send(window.guardian, {:update, window.targets})
+
+      case suspend_round(window, targets) do
+        {:ok, _dead} -> include_newborn(window)
+        {:busy, pids} -> {:busy, window, Enum.map(pids, &busy(&1, window))}
+      end
+    end
+  end
+
+  # -- swap
+
+  defp swap(window) do
+    if window.guardian == self() or Process.alive?(window.guardian) do
+      Cell.enter(window.cell, :swapping)
+
+      case Loader.finish(window.swap, window.forward) do
+        :ok -> migrate(window)
+        {:error, reasons} -> resume(window, %{outcome: :failed, failures: Enum.map(reasons, &refused/1)})
+      end
+    else
+      resume(window, %{
+        outcome: :failed,
+        failures: [%{reason: "guardian_died", exception: "the guardian died"}]
+      })
+    end
+  end
+
+  defp refused({module, reason}),
+    do: %{module: module, reason: "not_loaded", exception: "the code server refused: #{reason}"}
+
+  # -- migrate
+
+  defp migrate(window) do
+    Cell.enter(window.cell, :migrating)
+    units = for %{pid: pid, units: units} <- window.targets, {module, vsn} <- units, do: {pid, module, vsn}
+
+    case units |> Enum.chunk_every(@outstanding) |> Enum.reduce_while({0, []}, &migrate_round/2) do
+      {migrated, dead} when is_integer(migrated) -> finish(window, %{migrated: migrated, died: length(dead)})
+      {:failed, failures} -> roll_back(window, failures)
+    end
+  end
+
+  defp migrate_round(units, {migrated, dead}) do
+    round = make_ref()
+
+    for {pid, module, vsn} <- units,
+        do: Rounds.ask(pid, round, {pid, module}, {:change_code, module, vsn, []})
+
+    keys = for {pid, module, _} <- units, do: {pid, module}
+    {answers, died, missing} = Rounds.collect(round, keys, @migration_ms)
+
+    case Enum.reject(answers, fn {_key, answer} -> answer == :ok end) do
+      [] when missing == [] -> {:cont, {migrated + length(answers), died ++ dead}}
+      failed -> {:halt, {:failed, Enum.map(failed, &failure/1) ++ Enum.map(missing, &stuck/1)}}
+    end
+  end
+
+  # Two different things are remembered of a failure: what is shown, and, by pid, which state's shape to ask for.
+  defp failure({{pid, module}, answer}),
+    do: answer |> Failure.explain() |> Map.merge(%{pid: pid, module: module})
+
+  defp stuck({pid, module}),
+    do: %{
+      pid: pid,
+      module: module,
+      reason: "timeout",
+      exception: "code_change did not return",
+      stack: stack(pid)
+    }
+
+  defp stack(pid) do
+    case Process.info(pid, :current_stacktrace) do
+      {:current_stacktrace, stack} -> Failure.stack(stack)
+      nil -> []
+    end
+  end
+
+  # -- the modules that were left for last, because a rollback could not have freed them
+
+  defp finish(%{deferred: []} = window, result), do: resume(window, Map.put(result, :outcome, :committed))
+
+  defp finish(window, result) do
+    Cell.enter(window.cell, :finishing)
+
+    case Loader.finish(window.deferred, window.forward) do
+      :ok -> resume(window, Map.put(result, :outcome, :committed))
+      {:error, reasons} -> roll_back(window, Enum.map(reasons, &refused/1))
+    end
+  end
+
+  # -- back
+
+  @doc "Loads the old code again, gives every process the state that it had, and resumes all."
+  @spec roll_back(map, [map]) :: map
+  def roll_back(window, failures) do
+    Cell.enter(window.cell, :rolling_back)
+    killed = CallbackMode.restore(window)
+    {more, loaded} = load_back(window, 3)
+    killed = killed ++ more
+    tag = make_ref()
+    asked = failures |> Enum.take(@asked) |> MapSet.new(& &1[:pid])
+
+    for %{pid: pid, units: [_ | _], kind: kind} <- window.targets do
+      restore = restore(window.key, kind, if(pid in asked, do: {self(), tag, :shape}, else: {self(), tag}))
+      Rounds.tell(pid, window.dead, {:replace_state, restore})
+    end
+
+    result = resume(window, %{killed: killed})
+    {shapes, lost} = told(tag, %{}, [])
+    failures = loaded ++ Enum.map(failures, &Map.put(&1, :state_before, shapes[&1[:pid]]))
+
+    outcome =
+      if killed == [] and lost == [] and loaded == [], do: :rolled_back, else: :rolled_back_with_losses
+
+    %{result | outcome: outcome, failures: failures, killed: killed ++ lost}
+  end
+
+  defp load_back(window, attempts) do
+    changed = for module <- window.swap, module not in window.added, not old?(module, window), do: module
+    killed = Loader.purge(changed)
+
+    case Loader.finish(changed, window.back) do
+      :ok ->
+        {killed ++ Loader.unload(Enum.filter(window.added, &:erlang.module_loaded/1)), []}
+
+      {:error, _} when attempts > 1 ->
+        with {more, left} <- load_back(window, attempts - 1), do: {killed ++ more, left}
+
+      {:error, reasons} ->
+        {killed, Enum.map(reasons, &refused/1)}
+    end
+  end
+
+  defp told(tag, shapes, lost) do
+    receive do
+      {^tag, pid, :lost} -> told(tag, shapes, [pid | lost])
+      {^tag, pid, shape} -> told(tag, Map.put(shapes, pid, shape), lost)
+    after
+      0 -> {shapes, Enum.uniq(lost)}
+    end
+  end
+
+  # -- resume
+
+  defp resume(window, result) do
+    Cell.enter(window.cell, :resuming)
+    round = make_ref()
+    pids = Enum.map(window.targets, & &1.pid)
+    for pid <- pids, do: Rounds.ask(pid, round, pid, :resume)
+    Rounds.collect(round, pids, @resume_ms)
+    Cell.enter(window.cell, :done)
+
+    %{outcome: :failed, failures: [], migrated: 0, died: 0, killed: []}
+    |> Map.merge(result)
+    |> Map.put(:targets, window.targets)
+  end
+
+  # -- what runs inside the suspended processes
+
+  # gen_event calls such a function for each of its handlers, with {module, id, state}.
+  defp snapshot(key, kind) do
+    fn state ->
+      Process.put(slot(key, kind, state), {:state, state})
+      state
+    end
+  end
+
+  defp restore(key, kind, told) do
+    fn current ->
+      case Process.get(slot(key, kind, current)) do
+        {:state, state} ->
+          with {agent, tag, :shape} <- told, do: send(agent, {tag, self(), Failure.shape(state)})
+          state
+
+        nil ->
+          send(elem(told, 0), {elem(told, 1), self(), :lost})
+          current
+      end
+    end
+  end
+
+  defp erase(key, kind) do
+    fn state ->
+      Process.delete(slot(key, kind, state))
+      state
+    end
+  end
+
+  defp slot(key, :gen_event, {module, id, _state}), do: {key, module, id}
+  defp slot(key, _kind, _state), do: key
+
+  @doc "Lets the processes forget the states that they put aside. Outside of the window."
+  @spec forget(map, [map]) :: :ok
+  def forget(window, targets) do
+    for %{pid: pid, kind: kind, units: [_ | _]} <- targets,
+        do: Rounds.tell(pid, window.dead, {:replace_state, erase(window.key, kind)})
+
+    :ok
+  end
+
+  # -- the guardian's part
+
+  @doc """
+  Ends the window of an agent that died in it: nothing swapped, or all swapped and migrated, is finished; anything between is
+  taken back. Gives what `run/1` gives.
+  """
+  @spec settle(map) :: map
+  def settle(window) do
+    # The code server may still be carrying out the dead agent's request.
+    Loader.sync()
+    died = [%{reason: "agent_died", exception: "the agent died inside the window"}]
+
+    case Cell.step(window.cell) do
+      :finishing ->
+        left = Enum.reject(window.deferred, &swapped?(&1, window))
+        finish(%{window | deferred: left}, %{})
+
+      step when step in [:resuming, :done] ->
+        resume(window, outcome_so_far(window))
+
+      step ->
+        if step == :rolling_back or Enum.any?(window.swap, &swapped?(&1, window)),
+          do: roll_back(window, died),
+          else: resume(window, %{outcome: :failed, failures: died})
+    end
+  end
+
+  defp outcome_so_far(window) do
+    cond do
+      Cell.at(window.cell, :rolling_back) > 0 -> %{outcome: :rolled_back}
+      Cell.at(window.cell, :migrating) > 0 -> %{outcome: :committed}
+      true -> %{outcome: :failed}
+    end
+  end
+
+  defp old?(module, window) do
+    {old, _new} = Map.fetch!(window.md5, module)
+    Beam.loaded_md5(module) == old
+  end
+
+  defp swapped?(module, window) do
+    {_old, new} = Map.fetch!(window.md5, module)
+    Beam.loaded_md5(module) == new
+  end
+end

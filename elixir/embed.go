@@ -1,0 +1,22 @@
+// Package elixir holds the Elixir source that flydeploy puts into running VMs and onto its temporary machine, and the mix
+// package fly_deploy.
+package elixir
+
+import "embed"
+
+// Files holds agent/*.ex (the agent's modules), orchestrator/*.ex, bootstrap.exs and probe.exs; with mix.exs and lib it
+// is also the package's source.
+//
+//go:embed agent/*.ex orchestrator/*.ex bootstrap.exs probe.exs mix.exs lib
+var Files embed.FS
+
+// Orchestrator lists what the temporary machine needs, in compile order.
+var Orchestrator = []string{"agent/json.ex", "agent/http.ex", "orchestrator/tarball.ex", "orchestrator/job.ex"}
+
+// Agent lists the agent's files in the order in which they compile without warnings: a module after those it calls.
+var Agent = []string{
+	"agent/json.ex", "agent/beam.ex", "agent/release.ex", "agent/http.ex", "agent/archive.ex", "agent/failure.ex",
+	"agent/cell.ex", "agent/rounds.ex", "agent/order.ex", "agent/files.ex", "agent/processes.ex", "agent/loader.ex",
+	"agent/callback_mode.ex", "agent/window.ex", "agent/guardian.ex", "agent/diff.ex", "agent/findings.ex",
+	"agent/live_view.ex", "agent/package.ex", "agent/staging.ex", "agent/arming.ex", "agent/status.ex", "agent/agent.ex",
+}

@@ -1,0 +1,128 @@
+defmodule FlyDeploy do
+  @moduledoc """
+  The part of flydeploy that lives in your application.
+
+  flydeploy upgrades the code of running machines on [Fly.io](https://fly.io). A machine that restarts starts from its
+  image, though, and that has the code from before the upgrade. With one line in `c:Application.start/2` it catches up
+  before your supervision tree starts:
+
+      defmodule MyApp.Application do
+        use Application
+
+        @impl true
+        def start(_type, _args) do
+          FlyDeploy.startup_reapply_current(:my_app)
+
+          children = [
+            # your supervision tree
+          ]
+
+          Supervisor.start_link(children, strategy: :one_for_one)
+        end
+      end
+
+  Nothing of it ever keeps your application from starting: see `startup_reapply_current/2`.
+
+  ## Configuration
+
+  On Fly, `fly storage create` has set all that is needed. The environment variables:
+
+    * `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` – keys of the bucket
+    * `AWS_ENDPOINT_URL_S3` – where it is, by default `https://fly.storage.tigris.dev`
+    * `AWS_REGION` – its region, by default `auto`
+    * `AWS_BUCKET`, else `BUCKET_NAME` – its name, by default `<FLY_APP_NAME>-releases`
+    * `FLY_IMAGE_REF`, `FLY_MACHINE_ID`, `FLY_APP_NAME` – set by Fly
+
+  Where `AWS_*` belong to something else in your application, say so in `config/runtime.exs`:
+
+      config :fly_deploy,
+        bucket: "my-releases",
+        aws_access_key_id: System.fetch_env!("RELEASES_KEY_ID"),
+        aws_secret_access_key: System.fetch_env!("RELEASES_SECRET"),
+        aws_endpoint_url_s3: "https://fly.storage.tigris.dev",
+        aws_region: "auto"
+
+  Keys, endpoint and region given there are used instead of the variables; `:bucket` is used where neither `AWS_BUCKET`
+  nor `BUCKET_NAME` is set.
+  """
+
+  alias FlyDeploy.{Events, Reapply, Version}
+
+  @typedoc "See `current_vsn/0`."
+  @type vsn :: %{
+          base_image_ref: String.t() | nil,
+          hot_ref: String.t() | nil,
+          version: String.t() | nil,
+          fingerprint: String.t()
+        }
+
+  @doc """
+  Brings a machine that has just started to the code that its fleet runs. To be called in `c:Application.start/2`, before
+  the supervision tree: no process has to be suspended then, and every process starts with the new code.
+
+  It reads `releases/<app>-current.json` from the bucket. If that belongs to the image that this machine runs, the
+  upgrade that it names for this machine (`machine_upgrades`), or else for all (`hot_upgrade`), is downloaded, checked
+  against the recorded size and sha256, put into place and loaded: modules, consolidated protocols, static files. After a
+  cold deploy the image is another one, and nothing happens.
+
+  Always gives `:ok`, and never raises. Whatever goes wrong – storage that is down or slow, wrong bytes, a tarball that
+  was built for another OTP, a full disk – leaves one line in the log, and the machine runs its image's own code: all of
+  the upgrade is applied or nothing of it, in memory and on disk. Calling it again changes nothing.
+
+  Outside of Fly (no `FLY_IMAGE_REF`) and outside of a release it does nothing, so it needs no condition around it.
+
+  ## Options
+
+    * `:timeout` – milliseconds after which downloading and checking are given up, 10,000 by default. The start of the
+      application is delayed by so much at most, and by the time that copying and loading takes.
+  """
+  @spec startup_reapply_current(atom, timeout: pos_integer) :: :ok
+  def startup_reapply_current(app, opts \\ []) when is_atom(app) do
+    Version.start(app)
+    Reapply.run(app, Keyword.get(opts, :timeout, 10_000))
+  end
+
+  @doc """
+  Tells which code this machine runs, or `nil` as long as neither `startup_reapply_current/2` was called nor a hot
+  upgrade happened.
+
+    * `:base_image_ref` – the image that the machine booted from
+    * `:hot_ref` – the image that the hot upgrade was built from, `nil` without one
+    * `:version` – the hot upgrade's version, `nil` without one
+    * `:fingerprint` – 12 hexadecimal digits over the md5 of every loaded module of the application
+
+  The keys are those of fly_deploy 0.2. The fingerprint is of the code itself: machines that run the same code have the
+  same one, whether it came by a hot upgrade, at a restart, or with another machine's image.
+
+      FlyDeploy.current_vsn()
+      #=> %{
+      #     base_image_ref: "registry.fly.io/my-app:deployment-01K93Q",
+      #     hot_ref: "registry.fly.io/my-app:deployment-01K94R",
+      #     version: "1.2.4",
+      #     fingerprint: "9c1185a5c5e9"
+      #   }
+
+  Outside of a release there is nothing to tell:
+
+      iex> FlyDeploy.current_vsn()
+      nil
+  """
+  @spec current_vsn() :: vsn | nil
+  defdelegate current_vsn(), to: Version, as: :current
+
+  @doc """
+  Sends the calling process a message for every hot upgrade of this node from now on, until the process ends:
+
+    * `{:fly_deploy, :hot_upgrade_complete, info}` – the code is swapped, every process is migrated and runs
+    * `{:fly_deploy, :hot_upgrade_failed, info}` – everything runs as before; `info.reason` says why, in one word
+
+  `info` has `:version`, `:hot_ref` (the image that the upgrade was built from), `:modules` (how many were swapped),
+  `:processes` (how many were suspended) and `:suspended_us` (for how many microseconds). The message is sent after the
+  processes were resumed. Subscribing twice has no effect.
+
+      iex> FlyDeploy.subscribe()
+      :ok
+  """
+  @spec subscribe() :: :ok
+  defdelegate subscribe(), to: Events
+end

@@ -1,0 +1,156 @@
+defmodule FlyDeploy.Json do
+  @moduledoc false
+
+  # A strict reader of RFC 8259: OTP has one from 27 on only, and a release may lack every library. Keys stay strings. Of
+  # a key that comes twice the last one counts.
+
+  @max_depth 64
+
+  @doc """
+  Reads one JSON text.
+
+      iex> FlyDeploy.Json.decode(~s({"a": [1, 2.5, true, null], "b": "\\\\u00e9"}))
+      {:ok, %{"a" => [1, 2.5, true, nil], "b" => "é"}}
+
+      iex> FlyDeploy.Json.decode(~s({"a": 1,}))
+      {:error, "no valid JSON at byte 8"}
+  """
+  @spec decode(binary) :: {:ok, term} | {:error, String.t()}
+  def decode(text) when is_binary(text) do
+    {value, rest} = value(space(text), 0)
+
+    case space(rest) do
+      "" -> {:ok, value}
+      rest -> fail(rest)
+    end
+  catch
+    {:invalid, rest} -> {:error, "no valid JSON at byte #{byte_size(text) - byte_size(rest)}"}
+  end
+
+  defp value(text, depth) when depth > @max_depth, do: fail(text)
+  defp value("{" <> rest, depth), do: object(space(rest), depth)
+  defp value("[" <> rest, depth), do: array(space(rest), depth)
+  defp value("\"" <> rest, _depth), do: string(rest, [])
+  defp value("true" <> rest, _depth), do: {true, rest}
+  defp value("false" <> rest, _depth), do: {false, rest}
+  defp value("null" <> rest, _depth), do: {nil, rest}
+  defp value(text, _depth), do: number(text)
+
+  defp object("}" <> rest, _depth), do: {%{}, rest}
+  defp object(text, depth), do: members(text, depth, [])
+
+  defp members("\"" <> rest, depth, done) do
+    {key, rest} = string(rest, [])
+    {value, rest} = rest |> space() |> expect(?:) |> space() |> value(depth + 1)
+    done = [{key, value} | done]
+
+    case space(rest) do
+      "," <> rest -> members(space(rest), depth, done)
+      "}" <> rest -> {done |> Enum.reverse() |> Map.new(), rest}
+      rest -> fail(rest)
+    end
+  end
+
+  defp members(text, _depth, _done), do: fail(text)
+
+  defp array("]" <> rest, _depth), do: {[], rest}
+  defp array(text, depth), do: items(text, depth, [])
+
+  defp items(text, depth, done) do
+    {value, rest} = value(text, depth + 1)
+
+    case space(rest) do
+      "," <> rest -> items(space(rest), depth, [value | done])
+      "]" <> rest -> {Enum.reverse(done, [value]), rest}
+      rest -> fail(rest)
+    end
+  end
+
+  defp string("\"" <> rest, done), do: {done |> Enum.reverse() |> IO.iodata_to_binary(), rest}
+  defp string("\\u" <> rest, done), do: unicode(rest, done)
+
+  @escapes [
+    {"\"", "\""},
+    {"\\", "\\"},
+    {"/", "/"},
+    {"b", "\b"},
+    {"f", "\f"},
+    {"n", "\n"},
+    {"r", "\r"},
+    {"t", "\t"}
+  ]
+
+  for {letter, char} <- @escapes do
+    defp string("\\" <> unquote(letter) <> rest, done), do: string(rest, [unquote(char) | done])
+  end
+
+  defp string(<<char::utf8, rest::binary>>, done) when char >= 0x20 and char != ?\\,
+    do: string(rest, [<<char::utf8>> | done])
+
+  defp string(text, _done), do: fail(text)
+
+  defp unicode(text, done) do
+    case hex(text) do
+      {high, "\\u" <> low_text} when high in 0xD800..0xDBFF ->
+        case hex(low_text) do
+          {low, rest} when low in 0xDC00..0xDFFF ->
+            string(rest, [<<0x10000 + (high - 0xD800) * 0x400 + (low - 0xDC00)::utf8>> | done])
+
+          _ ->
+            fail(low_text)
+        end
+
+      {char, rest} when char not in 0xD800..0xDFFF ->
+        string(rest, [<<char::utf8>> | done])
+
+      _ ->
+        fail(text)
+    end
+  end
+
+  defp hex(<<digits::binary-size(4), rest::binary>> = text) do
+    case Base.decode16(digits, case: :mixed) do
+      {:ok, <<number::16>>} -> {number, rest}
+      :error -> fail(text)
+    end
+  end
+
+  defp hex(text), do: fail(text)
+
+  @number ~r/\A-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/
+
+  defp number(text) do
+    case Regex.run(@number, text) do
+      [digits] -> {String.to_integer(digits), rest(text, digits)}
+      [digits | parts] -> {float(digits, parts, text), rest(text, digits)}
+      nil -> fail(text)
+    end
+  end
+
+  # Erlang wants digits after a point; a number beyond what a float holds is refused.
+  defp float(digits, ["", exponent], text),
+    do: float(String.replace_suffix(digits, exponent, ".0" <> exponent), text)
+
+  defp float(digits, _parts, text), do: float(digits, text)
+
+  defp float(digits, text) do
+    String.to_float(digits)
+  rescue
+    ArgumentError -> fail(text)
+  end
+
+  defp rest(text, digits), do: binary_part(text, byte_size(digits), byte_size(text) - byte_size(digits))
+
+  defp expect(text, char) do
+    case text do
+      <<^char, rest::binary>> -> rest
+      _ -> fail(text)
+    end
+  end
+
+  defp space(<<char, rest::binary>>) when char in ~c" \t\n\r", do: space(rest)
+  defp space(text), do: text
+
+  @spec fail(binary) :: no_return
+  defp fail(rest), do: throw({:invalid, rest})
+end

@@ -1,0 +1,73 @@
+defmodule FlyDeploy.Metadata do
+  @moduledoc false
+
+  # releases/<app>-current.json, as flydeploy writes it. Unknown fields are ignored.
+
+  alias FlyDeploy.Json
+
+  @type upgrade :: %{
+          version: String.t(),
+          hot_ref: String.t() | nil,
+          tarball_url: String.t(),
+          sha256: String.t(),
+          size: pos_integer
+        }
+
+  @doc """
+  Gives the upgrade that a machine is to run which has booted from the image `image_ref`: its own, or else the fleet's.
+  `:other_image` after a cold deploy, `:none` where there is no upgrade.
+  """
+  @spec upgrade(binary, String.t(), String.t() | nil) ::
+          {:ok, upgrade} | :none | :other_image | {:error, String.t()}
+  def upgrade(text, image_ref, machine_id) do
+    case Json.decode(text) do
+      {:ok, %{"image_ref" => recorded} = document} when is_binary(recorded) ->
+        if same_image?(recorded, image_ref), do: document |> chosen(machine_id) |> read(), else: :other_image
+
+      {:ok, _} ->
+        {:error, "current.json names no image_ref"}
+
+      {:error, text} ->
+        {:error, "current.json is damaged: #{text}"}
+    end
+  end
+
+  defp chosen(%{"machine_upgrades" => %{} = upgrades} = document, machine_id),
+    do: upgrades[machine_id] || document["hot_upgrade"]
+
+  defp chosen(document, _machine_id), do: document["hot_upgrade"]
+
+  defp read(nil), do: :none
+
+  defp read(%{"version" => version, "tarball_url" => url, "sha256" => sha256, "size" => size} = upgrade)
+       when is_binary(version) and is_binary(url) and is_binary(sha256) and is_integer(size) and size > 0 do
+    hot_ref = if is_binary(upgrade["source_image_ref"]), do: upgrade["source_image_ref"]
+    {:ok, %{version: version, hot_ref: hot_ref, tarball_url: url, sha256: sha256, size: size}}
+  end
+
+  defp read(_), do: {:error, "current.json records an upgrade without version, tarball_url, sha256 or size"}
+
+  @doc """
+  Whether two references name the same image: by repository and tag, then by digest where both have one.
+
+      iex> FlyDeploy.Metadata.same_image?("registry.fly.io/a:v1", "registry.fly.io/a:v1@sha256:01")
+      true
+      iex> FlyDeploy.Metadata.same_image?("registry.fly.io/a:v1@sha256:02", "registry.fly.io/a:v1@sha256:01")
+      false
+      iex> FlyDeploy.Metadata.same_image?("registry.fly.io/a:v1", "registry.fly.io/b:v1")
+      false
+  """
+  @spec same_image?(String.t(), String.t()) :: boolean
+  def same_image?(a, b) do
+    {name_a, digest_a} = split(a)
+    {name_b, digest_b} = split(b)
+    name_a == name_b and (digest_a == digest_b or nil in [digest_a, digest_b])
+  end
+
+  defp split(ref) do
+    case String.split(ref, "@", parts: 2) do
+      [name, digest] when digest != "" -> {name, digest}
+      [name | _] -> {name, nil}
+    end
+  end
+end

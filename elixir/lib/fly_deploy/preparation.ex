@@ -1,0 +1,89 @@
+defmodule FlyDeploy.Preparation do
+  @moduledoc false
+
+  # Finds out what this machine is to run, and gets it ready: downloaded, checked, compared with what is loaded, and
+  # prepared for loading.
+
+  alias FlyDeploy.{Metadata, Settings, Storage}
+  alias FlyDeployAgent.{Archive, Diff, Release}
+
+  @type prepared :: %{
+          upgrade: Metadata.upgrade(),
+          files: [FlyDeploy.Placement.file()],
+          modules: [module],
+          code: term
+        }
+
+  @doc """
+  Works in `dir`, which it makes. `{:none, why}` where there is nothing to do. `tell` gets what is being done, in words.
+  """
+  @spec run(atom, Path.t(), (String.t() -> any)) ::
+          {:ok, prepared} | {:none, String.t()} | {:error, String.t()}
+  def run(app, dir, tell) do
+    with {:ok, image_ref} <- on_fly(),
+         {:ok, settings} <- Settings.load(System.get_env(), Application.get_all_env(:fly_deploy)),
+         _ = tell.("reading current.json"),
+         {:ok, document} <- document(settings, app),
+         {:ok, upgrade} <- chosen(document, image_ref),
+         {:ok, key} <- Storage.key(upgrade.tarball_url, settings.bucket),
+         _ = tell.("downloading the tarball (#{upgrade.size} bytes)"),
+         :ok <- make(dir),
+         tarball = Path.join(dir, "upgrade.tar.gz"),
+         :ok <- Storage.download(settings, key, tarball, upgrade.size, upgrade.sha256),
+         _ = tell.("extracting the tarball"),
+         {:ok, _entries} <- Archive.extract(tarball, dir, &Diff.needs?/1),
+         _ = tell.("comparing it with what is loaded"),
+         {:ok, diff} <- compare(dir, app),
+         {:ok, code} <- prepare(diff.changes) do
+      {:ok, %{upgrade: upgrade, files: diff.files, modules: Enum.map(diff.changes, & &1.module), code: code}}
+    end
+  end
+
+  defp on_fly do
+    cond do
+      Release.root() == nil -> {:none, "this is no release"}
+      System.get_env("FLY_IMAGE_REF", "") == "" -> {:none, "FLY_IMAGE_REF is not set"}
+      true -> {:ok, System.fetch_env!("FLY_IMAGE_REF")}
+    end
+  end
+
+  defp document(settings, app) do
+    with :not_found <- Storage.read(settings, "releases/#{app}-current.json"),
+         do: {:none, "there has been none"}
+  end
+
+  defp chosen(document, image_ref) do
+    case Metadata.upgrade(document, image_ref, System.get_env("FLY_MACHINE_ID")) do
+      :none -> {:none, "current.json names none"}
+      :other_image -> {:none, "current.json belongs to another image"}
+      other -> other
+    end
+  end
+
+  defp make(dir) do
+    with :ok <- File.mkdir(dir),
+         :ok <- File.chmod(dir, 0o700) do
+      :ok
+    else
+      {:error, reason} -> {:error, "#{dir} cannot be made: #{:file.format_error(reason)}"}
+    end
+  end
+
+  # What was to be accepted was accepted when the upgrade was deployed. What can never be swapped is refused here too.
+  defp compare(dir, app) do
+    diff = Diff.run(dir, app)
+
+    case Enum.find(diff.findings, &(&1.severity == :refuse)) do
+      nil -> {:ok, diff}
+      finding -> {:error, "#{finding.subject}: #{finding.detail}"}
+    end
+  end
+
+  defp prepare(changes) do
+    beams =
+      for change <- changes, do: {change.module, String.to_charlist(change.target), File.read!(change.source)}
+
+    with {:error, [{module, reason} | _]} <- :code.prepare_loading(beams),
+         do: {:error, "#{inspect(module)} cannot be loaded: #{reason}"}
+  end
+end

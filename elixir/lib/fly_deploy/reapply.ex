@@ -1,0 +1,121 @@
+defmodule FlyDeploy.Reapply do
+  @moduledoc false
+
+  # In two parts. `Preparation` does all that may take long or go wrong, in a process of its own that is killed when its
+  # time is up: it changes nothing but its own folder. What it leaves to do is short, and is done or undone as a whole.
+
+  alias FlyDeploy.{Placement, Preparation, Version}
+
+  require Logger
+
+  @spec run(atom, pos_integer) :: :ok
+  def run(app, timeout) do
+    from = System.monotonic_time(:millisecond)
+
+    case safely(fn -> reapply(app, timeout) end) do
+      {:ok, what} ->
+        Logger.info("FlyDeploy reapplied #{what} in #{System.monotonic_time(:millisecond) - from} ms")
+
+      {:none, why} ->
+        Logger.debug("FlyDeploy: no hot upgrade to reapply: #{why}")
+
+      {:error, text} ->
+        Logger.error(
+          "FlyDeploy could not reapply the hot upgrade: #{text}. This machine runs its image's own code; " <>
+            "once that is mended, restart it or deploy again."
+        )
+    end
+  end
+
+  defp reapply(app, timeout) do
+    dir =
+      Path.join(System.tmp_dir!(), "fly_deploy-" <> Base.encode16(:crypto.strong_rand_bytes(8), case: :lower))
+
+    try do
+      with {:ok, prepared} <- bounded(&Preparation.run(app, dir, &1), timeout),
+           :ok <- apply_all(prepared) do
+        Version.upgraded(prepared.upgrade.hot_ref, prepared.upgrade.version)
+        {:ok, "hot upgrade #{prepared.upgrade.version} (#{length(prepared.modules)} modules)"}
+      end
+    after
+      # The application need not wait for that.
+      spawn(fn -> File.rm_rf(dir) end)
+    end
+  end
+
+  # Files before code: if the code server refuses, the old files come back, and if it accepts, nothing can fail any more.
+  defp apply_all(prepared) do
+    Placement.place(prepared.files, fn ->
+      with :ok <- free(prepared.modules),
+           {:error, [{module, reason} | _]} <- :code.finish_loading(prepared.code),
+           do: {:error, "#{inspect(module)} cannot be loaded: #{reason}"}
+    end)
+  end
+
+  # There is old code only where this is not the first upgrade since the VM started.
+  defp free(modules) do
+    case Enum.reject(modules, &:code.soft_purge/1) do
+      [] -> :ok
+      [module | _] -> {:error, "a process still runs an old version of #{inspect(module)}"}
+    end
+  end
+
+  # Runs `fun` for so many milliseconds at most; it is given a function that tells what it is doing.
+  defp bounded(fun, timeout) do
+    caller = self()
+    ref = make_ref()
+
+    {pid, monitor} =
+      spawn_monitor(fn ->
+        result = safely(fn -> fun.(&send(caller, {ref, :doing, &1})) end)
+        send(caller, {ref, :result, result})
+      end)
+
+    await(ref, pid, monitor, System.monotonic_time(:millisecond) + timeout, {timeout, "starting"})
+  end
+
+  defp await(ref, pid, monitor, deadline, {timeout, doing}) do
+    receive do
+      {^ref, :doing, doing} ->
+        await(ref, pid, monitor, deadline, {timeout, doing})
+
+      {^ref, :result, result} ->
+        Process.demonitor(monitor, [:flush])
+        result
+
+      {:DOWN, ^monitor, :process, _, _} ->
+        {:error, "it was killed while #{doing}"}
+    after
+      max(deadline - System.monotonic_time(:millisecond), 0) ->
+        Process.exit(pid, :kill)
+        receive do: ({:DOWN, ^monitor, :process, _, _} -> :ok)
+        flush(ref)
+        {:error, "it took longer than #{timeout} ms, and was given up while #{doing}"}
+    end
+  end
+
+  defp flush(ref) do
+    receive do
+      {^ref, _, _} -> flush(ref)
+    after
+      0 -> :ok
+    end
+  end
+
+  # An exception's own text may hold anything, a key among it: its kind and its place are told.
+  defp safely(fun) do
+    fun.()
+  catch
+    kind, reason -> {:error, "#{fault(kind, reason)} in #{place(__STACKTRACE__)}"}
+  end
+
+  defp fault(:error, reason), do: inspect(Exception.normalize(:error, reason).__struct__)
+  defp fault(kind, _reason), do: "an unexpected #{kind}"
+
+  defp place([{module, fun, arity, _} | _]) do
+    arity = if is_list(arity), do: length(arity), else: arity
+    Exception.format_mfa(module, fun, arity)
+  end
+
+  defp place([]), do: "an unknown place"
+end

@@ -1,0 +1,73 @@
+defmodule FlyDeploy.Version do
+  @moduledoc false
+
+  alias FlyDeployAgent.Beam
+
+  # In the application's environment: replacing a persistent term would make every process look through its heap.
+  @app :fly_deploy
+  @key :running
+
+  @doc "Remembers which application this is about."
+  @spec start(atom) :: :ok
+  def start(otp_app) do
+    if running()[:otp_app] != otp_app, do: put(%{otp_app: otp_app, hot_ref: nil, version: nil}), else: :ok
+  end
+
+  @doc "Remembers the upgrade that the machine runs from now on."
+  @spec upgraded(String.t(), String.t()) :: :ok
+  def upgraded(hot_ref, version), do: put(Map.merge(running(), %{hot_ref: hot_ref, version: version}))
+
+  @spec current() :: FlyDeploy.vsn() | nil
+  def current do
+    with %{otp_app: otp_app} = running <- running() do
+      %{
+        base_image_ref: System.get_env("FLY_IMAGE_REF"),
+        hot_ref: running.hot_ref,
+        version: running.version,
+        fingerprint: otp_app |> modules() |> fingerprint()
+      }
+    end
+  end
+
+  @doc """
+  Twelve hexadecimal digits over modules and their md5s, in any order.
+
+      iex> FlyDeploy.Version.fingerprint([{Foo, <<1>>}, {Bar, <<2>>}])
+      "8aab00d9a7f6"
+      iex> FlyDeploy.Version.fingerprint([{Bar, <<2>>}, {Foo, <<1>>}])
+      "8aab00d9a7f6"
+      iex> FlyDeploy.Version.fingerprint([{Bar, <<2>>}, {Foo, <<2>>}])
+      "ed092a12c6bf"
+  """
+  @spec fingerprint([{module, binary}]) :: String.t()
+  def fingerprint(modules) do
+    lines = modules |> Enum.sort() |> Enum.map(fn {module, md5} -> [Atom.to_string(module), 0, md5] end)
+    :sha256 |> :crypto.hash(lines) |> Base.encode16(case: :lower) |> binary_part(0, 12)
+  end
+
+  # An upgrade may have added modules that the application's specification does not know: a module belongs to it if
+  # it was loaded from its folder, or is listed (a consolidated protocol lies elsewhere).
+  defp modules(otp_app) do
+    listed = MapSet.new(Application.spec(otp_app, :modules) || [])
+    folder = ebin(otp_app)
+
+    for {module, file} <- :code.all_loaded(),
+        module in listed or within?(file, folder),
+        do: {module, Beam.loaded_md5(module)}
+  end
+
+  defp ebin(otp_app) do
+    case :code.lib_dir(otp_app) do
+      {:error, :bad_name} -> nil
+      dir -> Path.join(List.to_string(dir), "ebin")
+    end
+  end
+
+  defp within?([_ | _] = file, folder) when is_binary(folder),
+    do: Path.dirname(List.to_string(file)) == folder
+
+  defp within?(_preloaded, _folder), do: false
+
+  defp running, do: Application.get_env(@app, @key)
+  defp put(running), do: Application.put_env(@app, @key, running)
+end

@@ -1,0 +1,25 @@
+defmodule FlyDeploy.MixProject do
+  use Mix.Project
+
+  def project do
+    [
+      app: :fly_deploy,
+      version: "0.1.0",
+      description: "Lets machines on Fly.io that were upgraded hot by flydeploy restart into the same code",
+      elixir: "~> 1.14",
+      elixirc_paths: elixirc_paths(Mix.env()),
+      deps: []
+    ]
+  end
+
+  def application do
+    [mod: {FlyDeploy.Application, []}, extra_applications: [:logger, :crypto, :public_key, :ssl]]
+  end
+
+  # The package shares these with the agent, whose source the console puts into running VMs under other names.
+  @shared Enum.map(~w(archive beam diff http release), &"agent/#{&1}.ex")
+
+  # The whole agent and the orchestrator are compiled here only to be tested.
+  defp elixirc_paths(:test), do: ["lib", "agent", "orchestrator"]
+  defp elixirc_paths(_env), do: ["lib" | @shared]
+end

@@ -1,0 +1,68 @@
+defmodule FlyDeployOrchestrator.Job do
+  @moduledoc """
+  Runs detached on the temporary machine, where an exec may last a minute only. What the console polls lies in a folder:
+  `progress` ("done total") while it works, `result` (JSON, renamed into place) once it has ended.
+  """
+
+  alias FlyDeployAgent.{Http, Json}
+  alias FlyDeployOrchestrator.Tarball
+
+  # Progress is written so often at most.
+  @progress_ms 200
+
+  @doc "Does what the environment asks for: FLYDEPLOY_JOB is tarball or upload."
+  @spec run() :: :ok
+  def run do
+    dir = System.fetch_env!("FLYDEPLOY_DIR")
+    job = System.fetch_env!("FLYDEPLOY_JOB")
+    result = safely(fn -> run(job, dir) end)
+    path = Path.join(dir, "#{job}.result")
+    File.write!(path <> ".new", Json.encode(result))
+    File.rename!(path <> ".new", path)
+  end
+
+  defp run("tarball", dir) do
+    root = System.fetch_env!("FLYDEPLOY_ROOT")
+    app = String.to_atom(System.fetch_env!("FLYDEPLOY_OTP_APP"))
+
+    case Tarball.make(root, app, Path.join(dir, "upgrade.tar.gz"), &progress(dir, "tarball", &1, &2)) do
+      {:ok, about} -> about
+      {:error, text} -> %{error: text}
+    end
+  end
+
+  defp run("upload", dir) do
+    form = "FLYDEPLOY_UPLOAD" |> System.fetch_env!() |> Base.decode64!() |> URI.decode_query()
+    {url, headers} = Map.pop!(form, "url")
+    {cacerts, headers} = Map.pop(headers, "cacerts")
+    path = Path.join(dir, "upgrade.tar.gz")
+    size = File.stat!(path).size
+
+    # The form's other fields are headers, each with a dash in front so that none clashes with ours.
+    headers = for {"-" <> name, value} <- headers, do: {name, value}
+
+    case Http.put(url, headers, path, [cacerts: cacerts], &progress(dir, "upload", &1, size)) do
+      {:ok, status, body} -> %{status: status, body: body}
+      {:error, text} -> %{error: text}
+    end
+  end
+
+  # An exception's own text may hold the URL.
+  defp safely(fun) do
+    fun.()
+  rescue
+    e in File.Error -> %{error: Exception.message(e)}
+    e -> %{error: "#{inspect(e.__struct__)} in the temporary machine's job"}
+  end
+
+  defp progress(dir, job, done, total) do
+    now = System.monotonic_time(:millisecond)
+
+    if done == total or now - (Process.get(:told) || now - @progress_ms) >= @progress_ms do
+      Process.put(:told, now)
+      path = Path.join(dir, "#{job}.progress")
+      File.write!(path <> ".new", "#{done} #{total}")
+      File.rename!(path <> ".new", path)
+    end
+  end
+end

@@ -1,0 +1,85 @@
+defmodule FlyDeployOrchestrator.Tarball do
+  @moduledoc """
+  Makes the upgrade's tarball out of the release on the temporary machine. The same release gives the same bytes: entries
+  are sorted, and have neither time nor owner.
+  """
+
+  @doc """
+  Writes the gzipped tar of the release at `root` to `path`, telling `progress` the entries done and their total. Gives what the
+  console wants to know of it, or `{:error, text}`.
+  """
+  @spec make(Path.t(), atom, Path.t(), (non_neg_integer, non_neg_integer -> any)) ::
+          {:ok, map} | {:error, binary}
+  def make(root, otp_app, path, progress) do
+    [erts, vsn] = [root, "releases", "start_erl.data"] |> Path.join() |> File.read!() |> String.split()
+
+    case application_vsn(root, otp_app) do
+      nil ->
+        {:error, "the new release has no application #{otp_app}"}
+
+      app_vsn ->
+        entries = entries(root, vsn)
+        write(path, entries, progress)
+
+        {:ok,
+         Map.merge(describe(path), %{
+           app_vsn: app_vsn,
+           release_vsn: vsn,
+           erts: erts,
+           otp: List.to_string(:erlang.system_info(:otp_release)),
+           elixir: System.version(),
+           entries: length(entries),
+           beams: Enum.count(entries, fn {name, _} -> String.ends_with?(name, ".beam") end)
+         })}
+    end
+  end
+
+  defp application_vsn(root, app) do
+    with [file | _] <- Path.wildcard(Path.join(root, "lib/#{app}-*/ebin/#{app}.app")),
+         {:ok, [{:application, ^app, keys}]} <- :file.consult(file) do
+      List.to_string(keys[:vsn])
+    else
+      _ -> nil
+    end
+  end
+
+  defp entries(root, vsn) do
+    patterns = ["lib/*/ebin/*.{beam,app}", "releases/#{vsn}/consolidated/*.beam", "lib/*/priv/static/**"]
+
+    for(
+      pattern <- patterns,
+      path <- root |> Path.join(pattern) |> Path.wildcard(match_dot: true),
+      File.regular?(path),
+      do: {Path.relative_to(path, root), path}
+    )
+    |> Enum.sort()
+  end
+
+  defp write(path, entries, progress) do
+    total = length(entries)
+    {:ok, tar} = :erl_tar.open(String.to_charlist(path), [:write, :compressed])
+
+    for {{name, file}, n} <- Enum.with_index(entries, 1) do
+      :ok = :erl_tar.add(tar, File.read!(file), String.to_charlist(name), mtime: 0, uid: 0, gid: 0)
+      progress.(n, total)
+    end
+
+    :ok = :erl_tar.close(tar)
+  end
+
+  defp describe(path) do
+    hash =
+      path
+      |> File.open!([:read, :raw, :binary], &hash(&1, :crypto.hash_init(:sha256)))
+      |> Base.encode16(case: :lower)
+
+    %{path: path, sha256: hash, size: File.stat!(path).size}
+  end
+
+  defp hash(file, state) do
+    case :file.read(file, 65_536) do
+      {:ok, data} -> hash(file, :crypto.hash_update(state, data))
+      :eof -> :crypto.hash_final(state)
+    end
+  end
+end

@@ -1,0 +1,58 @@
+defmodule FlyDeployAgent.CellTest do
+  use ExUnit.Case, async: true
+
+  alias FlyDeployAgent.Cell
+
+  defp window(steps) do
+    cell = Cell.new()
+    for step <- steps, do: Cell.enter(cell, step)
+    cell
+  end
+
+  defp told(steps, outcome), do: for(p <- Cell.phases(window(steps), outcome), do: {p.name, p.status})
+
+  test "a step that is entered again keeps its first time" do
+    cell = window([:suspending])
+    at = Cell.at(cell, :suspending)
+    Process.sleep(1)
+    Cell.enter(cell, :suspending)
+    assert Cell.at(cell, :suspending) == at
+    assert Cell.step(cell) == :suspending
+    assert_in_delta at, System.os_time(:microsecond), 1_000_000
+  end
+
+  test "the phases of a commit" do
+    assert told([:suspending, :swapping, :migrating, :finishing, :resuming, :done], :committed) ==
+             [{"suspension", "done"}, {"code_load", "done"}, {"migration", "done"}, {"resume", "done"}]
+  end
+
+  test "the phase that failed is the last that was reached" do
+    assert told([:suspending, :resuming, :done], :failed) == [{"suspension", "failed"}, {"resume", "done"}]
+
+    assert told([:suspending, :swapping, :resuming, :done], :failed) ==
+             [{"suspension", "done"}, {"code_load", "failed"}, {"resume", "done"}]
+
+    assert told([:suspending, :swapping, :migrating, :rolling_back, :resuming, :done], :rolled_back) ==
+             [
+               {"suspension", "done"},
+               {"code_load", "done"},
+               {"migration", "failed"},
+               {"rollback", "done"},
+               {"resume", "done"}
+             ]
+  end
+
+  test "phases lie within the window and do not overlap" do
+    cell = window([:suspending, :swapping, :migrating, :resuming, :done])
+    phases = Cell.phases(cell, :committed)
+
+    for [a, b] <- Enum.chunk_every(phases, 2, 1, :discard), do: assert(a.at_us + a.us <= b.at_us)
+    assert Enum.sum(Enum.map(phases, & &1.us)) <= Cell.at(cell, :done) - Cell.at(cell, :suspending)
+  end
+
+  test "a successor goes on counting" do
+    cell = Cell.new()
+    assert for(_ <- 1..3, do: Cell.next_seq(cell)) == [1, 2, 3]
+    assert Task.await(Task.async(fn -> Cell.next_seq(cell) end)) == 4
+  end
+end

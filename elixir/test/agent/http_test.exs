@@ -1,0 +1,160 @@
+defmodule FlyDeployAgent.HttpTest do
+  use ExUnit.Case, async: true
+
+  alias FlyDeployAgent.Http
+
+  @secret "X-Amz-Signature=5ec4e7"
+
+  # Answers one connection with `reply`, a binary or a function of the socket, and tells what it was asked.
+  defp serve(reply, transport \\ :gen_tcp, options \\ []) do
+    test = self()
+    {:ok, listener} = transport.listen(0, [:binary, ip: {127, 0, 0, 1}, active: false] ++ options)
+    {:ok, {_, port}} = if transport == :ssl, do: :ssl.sockname(listener), else: :inet.sockname(listener)
+
+    start_supervised!(
+      {Task,
+       fn ->
+         with {:ok, socket} <- accept(transport, listener) do
+           send(test, {:asked, request(transport, socket, "")})
+           if is_function(reply), do: reply.(socket), else: transport.send(socket, reply)
+           transport.close(socket)
+         end
+       end},
+      id: port
+    )
+
+    port
+  end
+
+  defp accept(:gen_tcp, listener), do: :gen_tcp.accept(listener)
+
+  defp accept(:ssl, listener),
+    do: with({:ok, socket} <- :ssl.transport_accept(listener), do: :ssl.handshake(socket))
+
+  defp request(transport, socket, read) do
+    {:ok, data} = transport.recv(socket, 0, 5_000)
+
+    if String.contains?(read <> data, "\r\n\r\n"),
+      do: read <> data,
+      else: request(transport, socket, read <> data)
+  end
+
+  defp get(url, options \\ []), do: Http.get(url, options, "", fn data, acc -> {:cont, acc <> data} end)
+
+  defp url(port, scheme \\ "http", host \\ "127.0.0.1"),
+    do: "#{scheme}://#{host}:#{port}/b/a%20b.tar.gz?#{@secret}"
+
+  defp ok(body), do: "HTTP/1.1 200 OK\r\nContent-Length: #{byte_size(body)}\r\nX: y\r\n\r\n" <> body
+
+  test "gets a body, whatever pieces it comes in" do
+    body = String.duplicate("0123456789", 50_000)
+    port = serve(ok(body))
+    assert get(url(port)) == {:ok, body}
+    assert_received {:asked, "GET /b/a%20b.tar.gz?X-Amz-Signature=5ec4e7 HTTP/1.1\r\nhost: 127.0.0.1:" <> _}
+  end
+
+  test "gets a body that ends with the connection, and an empty one" do
+    assert get(url(serve("HTTP/1.1 200 OK\r\n\r\nhello"))) == {:ok, "hello"}
+    assert get(url(serve(ok("")))) == {:ok, ""}
+  end
+
+  test "stops where the reader wants no more" do
+    port = serve(ok("hello"))
+    assert Http.get(url(port), [], nil, fn _, _ -> {:halt, "enough"} end) == {:error, "enough"}
+  end
+
+  test "tells what went wrong, and never the URL's query" do
+    {:ok, closed} = :gen_tcp.listen(0, [])
+    {:ok, unused} = :inet.port(closed)
+    :gen_tcp.close(closed)
+
+    for {port, expected} <- [
+          {serve("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"), "127.0.0.1 answered 403"},
+          {serve("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhell"), "closed 6 bytes early"},
+          {serve("HTTP/1.1 200 OK\r\nContent-Le"), "connection broke: closed"},
+          {serve("nonsense\r\n\r\n"), "not HTTP"},
+          {serve(&:inet.setopts(&1, linger: {true, 0})), "connection broke"},
+          {unused, "connecting to 127.0.0.1:#{unused} failed: econnrefused"}
+        ] do
+      assert {:error, text} = get(url(port))
+      assert text =~ expected
+      refute text =~ "5ec4e7"
+    end
+
+    assert {:error, "the URL is neither http nor https"} = get("ftp://x/y")
+  end
+
+  @tag :tmp_dir
+  test "puts a file with the headers that were signed", %{tmp_dir: dir} do
+    path = Path.join(dir, "file")
+    body = :crypto.strong_rand_bytes(200_000)
+    File.write!(path, body)
+    test = self()
+
+    port =
+      serve(fn socket ->
+        send(test, {:rest, rest(socket, "")})
+
+        :gen_tcp.send(
+          socket,
+          "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 412 No\r\nContent-Length: 6\r\n\r\nexists"
+        )
+      end)
+
+    headers = [{"if-none-match", "*"}]
+    assert Http.put(url(port), headers, path, [], &send(test, {:sent, &1})) == {:ok, 412, "exists"}
+    assert_received {:asked, "PUT " <> request}
+    assert request =~ "\r\ncontent-length: 200000\r\nif-none-match: *\r\n"
+    assert_received {:rest, rest}
+    [_, first] = String.split(request, "\r\n\r\n", parts: 2)
+    assert first <> rest == body
+    assert_received {:sent, 65_536}
+    assert_received {:sent, 200_000}
+  end
+
+  # The client sends all before it reads: what has arrived when it pauses is all.
+  defp rest(socket, read) do
+    case :gen_tcp.recv(socket, 0, 200) do
+      {:ok, data} -> rest(socket, read <> data)
+      {:error, :timeout} -> read
+    end
+  end
+
+  describe "TLS" do
+    setup do
+      %{server_config: server, client_config: client} =
+        :public_key.pkix_test_data(%{
+          server_chain: %{
+            root: [key: key()],
+            intermediates: [],
+            peer: [key: key(), extensions: [host("localhost")]]
+          },
+          client_chain: %{root: [key: key()], intermediates: [], peer: [key: key()]}
+        })
+
+      pem = :public_key.pem_encode(for der <- client[:cacerts], do: {:Certificate, der, :not_encrypted})
+      %{server: Keyword.take(server, [:cert, :key]), pem: pem}
+    end
+
+    defp key, do: {:namedCurve, :secp256r1}
+    defp host(name), do: {:Extension, {2, 5, 29, 17}, false, [dNSName: String.to_charlist(name)]}
+
+    test "works with certificates that are given", %{server: server, pem: pem} do
+      port = serve(ok("hello"), :ssl, server)
+      assert get(url(port, "https", "localhost"), cacerts: pem) == {:ok, "hello"}
+    end
+
+    test "refuses a server that nobody vouches for", %{server: server} do
+      port = serve(ok("hello"), :ssl, server ++ [log_level: :none])
+      assert {:error, text} = get(url(port, "https", "localhost"))
+      assert text =~ "TLS with localhost" or text =~ "no CA certificates"
+      refute text =~ "5ec4e7"
+    end
+
+    test "refuses a certificate of another host", %{server: server, pem: pem} do
+      port = serve(ok("hello"), :ssl, server ++ [log_level: :none])
+      assert {:error, text} = get(url(port, "https"), cacerts: pem)
+      assert text =~ "TLS with 127.0.0.1:#{port} failed: TLS alert"
+    end
+  end
+end

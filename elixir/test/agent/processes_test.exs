@@ -1,0 +1,173 @@
+defmodule FlyDeployAgent.ProcessesTest do
+  use ExUnit.Case, async: true
+
+  alias FlyDeployAgent.Processes
+
+  defmodule Server do
+    use GenServer
+    def start_link(arg), do: GenServer.start_link(__MODULE__, arg)
+    def init({:slow, test}), do: {:ok, receive(do: (:go -> test))}
+
+    def init({:view, test}),
+      do: {:ok, tap(test, fn _ -> Process.put(:"$initial_call", {__MODULE__, :mount, 3}) end)}
+
+    def init(test), do: {:ok, test}
+    def handle_call(:hibernate, _from, s), do: {:reply, :ok, s, :hibernate}
+    def handle_call(:deep, _from, s), do: {:reply, deep(20, s), s}
+    # Deeper than current_stacktrace shows: no tail calls, and equal frames in a row would count once.
+    defp deep(0, test), do: tap(0, fn _ -> send(test, :deep) && receive(do: (:go -> :ok)) end)
+    defp deep(n, test), do: 1 + deeper(n - 1, test)
+    defp deeper(n, test), do: 1 + deep(n - 1, test)
+    def code_change(_, s, _), do: {:ok, s}
+  end
+
+  defmodule Statem do
+    @behaviour :gen_statem
+    def callback_mode, do: :handle_event_function
+    def init(_), do: {:ok, :idle, nil}
+    def handle_event(_, _, _, _), do: :keep_state_and_data
+    def code_change(_, s, d, _), do: {:ok, s, d}
+  end
+
+  defmodule Handler do
+    @behaviour :gen_event
+    def init(_), do: {:ok, nil}
+    def handle_event(_, s), do: {:ok, s}
+    def handle_call(_, s), do: {:ok, nil, s}
+    def code_change(_, s, _), do: {:ok, s}
+  end
+
+  defmodule Sup do
+    use Supervisor
+    def init(_), do: Supervisor.init([], strategy: :one_for_one)
+  end
+
+  defmodule Special do
+    def init(parent) do
+      :proc_lib.init_ack(parent, {:ok, self()})
+      loop(parent)
+    end
+
+    defp loop(parent) do
+      receive do
+        {:system, from, request} -> :sys.handle_system_msg(request, from, parent, __MODULE__, [], nil)
+      end
+    end
+
+    def system_continue(parent, _, _), do: loop(parent)
+    def system_terminate(reason, _, _, _), do: exit(reason)
+    def system_code_change(misc, _, _, _), do: {:ok, misc}
+  end
+
+  @changed Map.new(
+             [{Server, [3]}, {Statem, [4]}, {Handler, [3]}, {Sup, []}, {Special, []}, {__MODULE__, []}],
+             fn {module, arities} -> {module, %{code_change: arities, calls: [], behaviours: []}} end
+           )
+
+  defp scan(pid), do: Processes.scan([pid], @changed, [])
+  defp kind({[%{kind: kind, units: units}], []}), do: {kind, Enum.map(units, &elem(&1, 0))}
+  defp kind({[], [%{kind: kind}]}), do: kind
+  defp kind({[], []}), do: nil
+
+  test "a GenServer, also hibernated, in its init, and deep inside of a callback" do
+    {:ok, pid} = Server.start_link(self())
+    assert pid |> scan() |> kind() == {:gen_server, [Server]}
+
+    :ok = GenServer.call(pid, :hibernate)
+
+    await(fn -> match?([{:erlang, :hibernate, _} | _], Processes.frames(pid)) end)
+
+    assert pid |> scan() |> kind() == {:gen_server, [Server]}
+
+    spawn_link(fn -> GenServer.call(pid, :deep) end)
+    assert_receive :deep
+    assert length(Processes.frames(pid)) > 20
+    assert pid |> scan() |> kind() == {:gen_server, [Server]}
+    send(pid, :go)
+
+    test = self()
+    spawn_link(fn -> send(test, Server.start_link({:slow, test})) end)
+
+    slow =
+      await(fn ->
+        Enum.find(Process.list(), &(Processes.initial_call(&1) == {Server, :init, 1} and &1 != pid))
+      end)
+
+    assert slow |> scan() |> kind() == {:gen_server, [Server]}
+    send(slow, :go)
+  end
+
+  test "the old version is the module's own" do
+    {:ok, pid} = Server.start_link(self())
+    {[%{units: [{Server, vsn}]}], []} = scan(pid)
+    assert [vsn] == Server.module_info(:attributes)[:vsn]
+  end
+
+  test "a process that names its view instead of the callback module" do
+    {:ok, pid} = Server.start_link({:view, self()})
+    assert pid |> scan() |> kind() == {:gen_server, [Server]}
+  end
+
+  test "gen_statem and gen_event, by its handlers" do
+    {:ok, statem} = :gen_statem.start_link(Statem, nil, [])
+    assert statem |> scan() |> kind() == {:gen_statem, [Statem]}
+
+    {:ok, events} = :gen_event.start_link()
+    assert events |> scan() |> kind() == nil
+    :ok = :gen_event.add_handler(events, {Handler, 1}, nil)
+    :ok = :gen_event.add_handler(events, {Handler, 2}, nil)
+    assert events |> scan() |> kind() == {:gen_event, [Handler]}
+  end
+
+  test "an Agent has no migration, whatever module its state came from" do
+    {:ok, pid} = Agent.start_link(fn -> 1 end)
+    assert pid |> scan() |> kind() == {:agent, []}
+    {:ok, pid} = Agent.start_link(__MODULE__, :one, [])
+    assert pid |> scan() |> kind() == {:agent, []}
+  end
+
+  def one, do: 1
+
+  test "supervisors, processes of their own kind and suspended ones are left alone" do
+    {:ok, sup} = Supervisor.start_link(Sup, nil)
+    assert sup |> scan() |> kind() == :supervisor
+    {:ok, special} = :proc_lib.start_link(Special, :init, [self()])
+    assert special |> scan() |> kind() == :special
+    {:ok, server} = Server.start_link(self())
+    :ok = :sys.suspend(server)
+    assert server |> scan() |> kind() == :suspended
+  end
+
+  test "Tasks and callers are no targets, but hold the code" do
+    test = self()
+
+    task =
+      Task.async(fn ->
+        send(test, :running)
+        receive(do: (:go -> :ok))
+        :not_a_tail_call
+      end)
+
+    assert_receive :running
+    assert task.pid |> scan() |> kind() == nil
+    assert [{pid, [__MODULE__]}] = Processes.holders([task.pid], @changed, MapSet.new())
+    assert pid == task.pid
+    assert [] = Processes.holders([task.pid], @changed, MapSet.new([task.pid]))
+    send(task.pid, :go)
+  end
+
+  test "processes of other modules, and dead ones, are nothing" do
+    dead = spawn(fn -> :ok end)
+    await(fn -> not Process.alive?(dead) end)
+
+    assert {[], []} =
+             Processes.scan([dead, Process.whereis(:code_server), Process.whereis(:init)], @changed, [])
+
+    assert Processes.frames(dead) == []
+    assert Processes.initial_call(dead) == nil
+  end
+
+  defp await(fun, left \\ 1_000) do
+    fun.() || (left > 0 && (Process.sleep(1) && await(fun, left - 1))) || flunk("never happened")
+  end
+end

@@ -1,0 +1,162 @@
+defmodule FlyDeployAgent.WindowTest do
+  use ExUnit.Case, async: true
+
+  alias FlyDeployAgent.{Cell, Processes, Window}
+
+  # Swapping code is tested on real nodes; here nothing is swapped, and code_change does what its process' state says.
+  defmodule Server do
+    use GenServer
+    @vsn "7"
+    def init(state), do: {:ok, state}
+    def handle_call(:get, _from, s), do: {:reply, s, s}
+    def code_change("7", {:ok, n}, []), do: {:ok, {:ok, n + 1}}
+    def code_change("7", {:raise, _}, []), do: raise("cannot")
+    def code_change("7", {:exit, secret}, []), do: exit(secret)
+    def code_change("7", {:throw, secret}, []), do: throw(secret)
+    def code_change("7", {:error, _}, []), do: {:error, :no}
+    def code_change("7", {:die, _}, []), do: Process.exit(self(), :kill) && Process.sleep(:infinity)
+  end
+
+  defmodule Handler do
+    @behaviour :gen_event
+    def init(state), do: {:ok, state}
+    def handle_event(_, s), do: {:ok, s}
+    def handle_call(:get, s), do: {:ok, s, s}
+    def code_change(_, {:raise, _}, _), do: raise("cannot")
+    def code_change(_, {:ok, n}, _), do: {:ok, {:ok, n + 1}}
+  end
+
+  @changed %{
+    Server => %{code_change: [3], calls: [], behaviours: []},
+    Handler => %{code_change: [3], calls: [], behaviours: []}
+  }
+
+  defp servers(states), do: for(state <- states, do: GenServer.start(Server, state) |> elem(1))
+  defp states(pids), do: Enum.map(pids, &GenServer.call(&1, :get))
+
+  defp run(pids, extra \\ %{}) do
+    {targets, []} = Processes.scan(pids, @changed, [])
+
+    window =
+      Map.merge(
+        %{
+          cell: Cell.new(),
+          key: {:flydeploy, make_ref()},
+          dead: spawn(fn -> :ok end),
+          guardian: self(),
+          known: MapSet.new(Process.list()),
+          targets: targets,
+          changed: @changed,
+          own: [],
+          swap: [],
+          deferred: [],
+          added: [],
+          forward: %{},
+          back: %{},
+          stand_ins: %{},
+          md5: %{},
+          suspend_ms: 50
+        },
+        extra
+      )
+
+    result = Window.run(window)
+    Window.forget(window, result.targets)
+    {result, window}
+  end
+
+  defp snapshots(pids) do
+    for pid <- pids,
+        {_, dictionary} <- [Process.info(pid, :dictionary)],
+        {key, _} <- dictionary,
+        is_tuple(key),
+        do: key
+  end
+
+  test "migrates all, and leaves nothing behind" do
+    pids = servers(for n <- 1..1_500, do: {:ok, n})
+    assert {%{outcome: :committed, migrated: 1_500, died: 0, failures: []}, window} = run(pids)
+    assert states(pids) == for(n <- 1..1_500, do: {:ok, n + 1})
+    assert snapshots(pids) == []
+    assert Cell.step(window.cell) == :done
+  end
+
+  for {kind, reason} <- [raise: "raised", exit: "exited", throw: "bad_return", error: "bad_return"] do
+    test "one that ends with #{kind} takes all back" do
+      pids = servers([{:ok, 1}, {unquote(kind), "s3cret"}, {:ok, 2}])
+      assert {%{outcome: :rolled_back, migrated: 0, killed: [], failures: [failure]}, _} = run(pids)
+      assert failure.reason == unquote(reason)
+      assert failure.pid == Enum.at(pids, 1)
+      assert failure.state_before == "{atom, string}"
+      refute inspect(failure) =~ "s3cret"
+      assert states(pids) == [{:ok, 1}, {unquote(kind), "s3cret"}, {:ok, 2}]
+      assert snapshots(pids) == []
+    end
+  end
+
+  test "a process that ends inside of its code_change is no failure of the others" do
+    [dying | living] = servers([{:die, 1}, {:ok, 1}, {:ok, 2}])
+    assert {%{outcome: :committed, migrated: 2, died: 1}, _} = run([dying | living])
+    refute Process.alive?(dying)
+    assert states(living) == [{:ok, 2}, {:ok, 3}]
+  end
+
+  test "every handler of a gen_event has its own state back" do
+    {:ok, events} = :gen_event.start()
+
+    for {id, state} <- [{1, {:ok, 1}}, {2, {:raise, 2}}, {3, {:ok, 3}}],
+        do: :gen_event.add_handler(events, {Handler, id}, state)
+
+    [server] = servers([{:ok, 1}])
+    assert {%{outcome: :rolled_back}, _} = run([events, server])
+
+    assert for(id <- 1..3, do: :gen_event.call(events, {Handler, id}, :get)) == [
+             {:ok, 1},
+             {:raise, 2},
+             {:ok, 3}
+           ]
+
+    assert states([server]) == [{:ok, 1}]
+    assert snapshots([events]) == []
+  end
+
+  test "a process of a changed module that is born meanwhile is migrated too" do
+    [first] = servers([{:ok, 1}])
+    known = MapSet.new(Process.list())
+    [second] = servers([{:ok, 2}])
+    assert {%{outcome: :committed, migrated: 2}, _} = run([first], %{known: known})
+    assert states([first, second]) == [{:ok, 2}, {:ok, 3}]
+    # The guardian heard of it before it was suspended.
+    assert_received {:update, [_, _]}
+  end
+
+  test "a busy process is named, nothing has changed, and it is not suspended when it comes back" do
+    [busy, idle] = pids = servers([{:ok, 1}, {:ok, 2}])
+    test = self()
+
+    spawn_link(fn ->
+      :sys.replace_state(busy, fn s -> send(test, :busy) && receive(do: (:go -> s)) end, :infinity)
+    end)
+
+    assert_receive :busy
+    {targets, []} = Processes.scan([idle], @changed, [])
+    busy_target = %{hd(targets) | pid: busy}
+
+    assert {%{outcome: :failed, failures: [%{reason: "busy", pid: ^busy}]}, _} =
+             run([], %{targets: [busy_target | targets]})
+
+    assert states([idle]) == [{:ok, 2}]
+    send(busy, :go)
+    assert states(pids) == [{:ok, 1}, {:ok, 2}]
+    assert snapshots(pids) == []
+  end
+
+  test "without a guardian nothing is swapped" do
+    guardian = spawn(fn -> :ok end)
+    ref = Process.monitor(guardian)
+    assert_receive {:DOWN, ^ref, _, _, _}
+    pids = servers([{:ok, 1}])
+    assert {%{outcome: :failed, failures: [%{reason: "guardian_died"}]}, _} = run(pids, %{guardian: guardian})
+    assert states(pids) == [{:ok, 1}]
+  end
+end

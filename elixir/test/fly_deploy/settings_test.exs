@@ -1,0 +1,64 @@
+defmodule FlyDeploy.SettingsTest do
+  use ExUnit.Case, async: true
+
+  alias FlyDeploy.{Settings, Storage}
+
+  doctest Settings
+  doctest Storage
+  doctest FlyDeploy.Version
+
+  @env %{"AWS_ACCESS_KEY_ID" => "id", "AWS_SECRET_ACCESS_KEY" => "secret", "FLY_APP_NAME" => "my-app"}
+
+  defp load(env, config \\ []), do: Settings.load(Map.merge(@env, env), config)
+
+  test "the bucket: AWS_BUCKET, BUCKET_NAME, config, <fly app>-releases" do
+    both = %{"AWS_BUCKET" => "a", "BUCKET_NAME" => "b"}
+    assert {:ok, %{bucket: "a"}} = load(both, bucket: "c")
+    assert {:ok, %{bucket: "b"}} = load(%{both | "AWS_BUCKET" => ""}, bucket: "c")
+    assert {:ok, %{bucket: "c"}} = load(%{}, bucket: "c")
+    assert {:ok, %{bucket: "my-app-releases"}} = load(%{})
+    assert {:error, "no bucket is known: " <> _} = load(%{"FLY_APP_NAME" => ""})
+  end
+
+  test "configured keys, endpoint and region come before the variables" do
+    env = %{"AWS_ENDPOINT_URL_S3" => "https://elsewhere.example", "AWS_REGION" => "eu-west-1"}
+
+    assert {:ok, %{endpoint: "https://elsewhere.example", region: "eu-west-1", access_key_id: "id"}} =
+             load(env)
+
+    config = [
+      aws_access_key_id: "mine",
+      aws_secret_access_key: "hidden",
+      aws_endpoint_url_s3: "https://t3.storage.dev/",
+      aws_region: "auto"
+    ]
+
+    assert {:ok,
+            %{
+              endpoint: "https://t3.storage.dev",
+              region: "auto",
+              access_key_id: "mine",
+              secret_access_key: "hidden"
+            }} = load(env, config)
+  end
+
+  test "what is missing is named" do
+    assert {:error, "AWS_ACCESS_KEY_ID is not set: " <> _} = load(%{"AWS_ACCESS_KEY_ID" => ""})
+    assert {:error, "AWS_SECRET_ACCESS_KEY is not set: " <> _} = load(%{"AWS_SECRET_ACCESS_KEY" => ""})
+  end
+
+  test "an endpoint that is no address is not repeated" do
+    for endpoint <- [
+          "ftp://a.example",
+          "a.example",
+          "https://",
+          "https://me:secret@a.example",
+          "https://a.example?secret"
+        ] do
+      assert {:error, "AWS_ENDPOINT_URL_S3 is no address like " <> _ = text} =
+               load(%{"AWS_ENDPOINT_URL_S3" => endpoint})
+
+      refute text =~ "secret"
+    end
+  end
+end

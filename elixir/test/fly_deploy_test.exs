@@ -1,0 +1,129 @@
+defmodule FlyDeployTest do
+  use ExUnit.Case
+
+  import ExUnit.CaptureLog
+
+  alias FlyDeploy.{Events, Version}
+
+  doctest FlyDeploy
+
+  setup do
+    on_exit(fn -> Application.delete_env(:fly_deploy, :running) end)
+  end
+
+  # As flydeploy's agent tells it.
+  defp ended(outcome) do
+    Events.upgrade_ended(%{
+      outcome: outcome,
+      otp_app: :fly_deploy,
+      version: "1.2.4",
+      hot_ref: "registry.fly.io/my-app:new",
+      modules: 3,
+      processes: 2_000,
+      suspended_us: 41_000
+    })
+  end
+
+  describe "startup_reapply_current" do
+    test "does nothing outside of Fly, silently" do
+      assert capture_log([level: :info], fn ->
+               assert FlyDeploy.startup_reapply_current(:fly_deploy) == :ok
+             end) == ""
+
+      assert %{hot_ref: nil, version: nil} = FlyDeploy.current_vsn()
+    end
+
+    test "keeps no application from starting, whatever it is configured with" do
+      environment(%{"RELEASE_ROOT" => "/nowhere", "FLY_IMAGE_REF" => "registry.fly.io/a:1"})
+      Application.put_env(:fly_deploy, :aws_region, :not_a_string)
+      Application.put_env(:fly_deploy, :aws_access_key_id, "id")
+      Application.put_env(:fly_deploy, :aws_secret_access_key, "secret-to-keep")
+      Application.put_env(:fly_deploy, :bucket, :not_a_string)
+
+      on_exit(fn ->
+        for key <- [:aws_region, :aws_access_key_id, :aws_secret_access_key, :bucket],
+            do: Application.delete_env(:fly_deploy, key)
+      end)
+
+      log = capture_log(fn -> assert FlyDeploy.startup_reapply_current(:fly_deploy) == :ok end)
+      assert log =~ "FlyDeploy could not reapply the hot upgrade: "
+      refute log =~ "secret-to-keep"
+    end
+  end
+
+  describe "current_vsn" do
+    test "tells the code by its fingerprint, and the upgrade that it came by" do
+      assert FlyDeploy.current_vsn() == nil
+      Version.start(:fly_deploy)
+
+      assert %{hot_ref: nil, version: nil, fingerprint: <<fingerprint::binary-size(12)>>} =
+               FlyDeploy.current_vsn()
+
+      ended(:committed)
+
+      assert %{hot_ref: "registry.fly.io/my-app:new", version: "1.2.4", fingerprint: ^fingerprint} =
+               FlyDeploy.current_vsn()
+    end
+
+    test "the fingerprint is of the loaded code, modules that came later included" do
+      Version.start(:fly_deploy)
+      before = FlyDeploy.current_vsn().fingerprint
+      file = :code.which(FlyDeploy) |> Path.dirname() |> Path.join("Elixir.FlyDeployTest.Later.beam")
+      [{module, beam}] = Code.compile_string("defmodule FlyDeployTest.Later do\nend")
+      {:module, ^module} = :code.load_binary(module, String.to_charlist(file), beam)
+
+      on_exit(fn ->
+        :code.purge(module)
+        :code.delete(module)
+      end)
+
+      assert FlyDeploy.current_vsn().fingerprint != before
+    end
+
+    test "an upgrade that failed leaves what was" do
+      ended(:committed)
+      ended(:rolled_back)
+      assert %{version: "1.2.4"} = FlyDeploy.current_vsn()
+    end
+  end
+
+  describe "subscribe" do
+    test "tells of an upgrade that is complete" do
+      :ok = FlyDeploy.subscribe()
+      ended(:committed)
+
+      assert_receive {:fly_deploy, :hot_upgrade_complete, info}
+
+      assert info == %{
+               version: "1.2.4",
+               hot_ref: "registry.fly.io/my-app:new",
+               modules: 3,
+               processes: 2_000,
+               suspended_us: 41_000
+             }
+    end
+
+    test "tells of an upgrade that failed, and why" do
+      :ok = FlyDeploy.subscribe()
+      ended(:rolled_back)
+      assert_receive {:fly_deploy, :hot_upgrade_failed, %{reason: :rolled_back, version: "1.2.4"}}
+    end
+
+    test "twice has no effect" do
+      :ok = FlyDeploy.subscribe()
+      :ok = FlyDeploy.subscribe()
+      ended(:committed)
+      assert_receive {:fly_deploy, _, _}
+      refute_received {:fly_deploy, _, _}
+    end
+  end
+
+  defp environment(variables) do
+    old = Map.new(variables, fn {name, _} -> {name, System.get_env(name)} end)
+    System.put_env(variables)
+
+    on_exit(fn ->
+      for {name, value} <- old, do: if(value, do: System.put_env(name, value), else: System.delete_env(name))
+    end)
+  end
+end
