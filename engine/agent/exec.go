@@ -1,0 +1,24 @@
+// Package agent talks to the agent: the Elixir modules that flydeploy puts into a running VM (elixir/agent), which
+// stage an upgrade there and commit it. The contract is request and answer over the Machines API's exec: no streaming,
+// under 15 KB, and an answer may get lost.
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Output is the answer of one exec. Stdout and Stderr may be cut by the platform: look for a marker of your own,
+// exit code 0 alone is no success.
+type Output struct {
+	Stdout   string
+	Stderr   string
+	ExitCode int
+}
+
+// Exec runs command (words, no shell) as root on one machine and answers once it has ended. It is never repeated.
+type Exec func(ctx context.Context, command []string, timeout time.Duration) (Output, error)
+
+// ErrUnknownOutcome marks errors after which the request may have been carried out: 408, 5xx, a broken connection.
+var ErrUnknownOutcome = errors.New("outcome unknown")

@@ -1,0 +1,181 @@
+package agent
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// pack writes a gzipped tar of entries.
+func packTar(t *testing.T, entries ...tar.Header) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for _, h := range entries {
+		body := []byte("evil")
+		h.Mode = 0o644
+		if h.Typeflag == tar.TypeReg {
+			h.Size = int64(len(body))
+		}
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag == tar.TypeReg {
+			if _, err := w.Write(body); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// editTar gives the tarball with every entry as edit makes it.
+func editTar(t *testing.T, body []byte, edit func(*tar.Header, []byte) []byte) []byte {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	zw := gzip.NewWriter(&b)
+	r, w := tar.NewReader(z), tar.NewWriter(zw)
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content = edit(h, content)
+		h.Size = int64(len(content))
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = w.Close()
+	_ = zw.Close()
+	return b.Bytes()
+}
+
+// Every fault of a tarball ends the staging with a name, changes nothing, and shows no secret. What archives and servers can do
+// otherwise is tested in elixir/test.
+func TestFaultyTarballsAreRefused(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	before := n.facts()
+	good := tarballOf(t, 2).bytes
+	refused := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }))
+	defer refused.Close()
+
+	for _, test := range []struct {
+		name, error, what string
+		order             func() Order
+	}{
+		{"altered", "sha256_differs", "sha256", func() Order {
+			bad := bytes.Clone(good)
+			bad[len(bad)/2] ^= 1
+			o := orderOf(t, good)
+			o.TarballURL = serve(t, bad)
+			return o
+		}},
+		{"truncated", "truncated", "instead of", func() Order {
+			o := orderOf(t, good)
+			o.TarballURL = serve(t, good[:len(good)-100])
+			return o
+		}},
+		{"forbidden", "download_failed", "answered 403", func() Order {
+			o := orderOf(t, good)
+			o.TarballURL = refused.URL + "/x?sig=" + urlSecret
+			return o
+		}},
+		{"parent", "bad_tarball", "outside", func() Order {
+			return orderOf(t, packTar(t, tar.Header{Typeflag: tar.TypeReg, Name: "lib/../../../escaped"}))
+		}},
+		{"no beam", "bad_beam", "Ledger.Money", func() Order {
+			return orderOf(t, editTar(t, good, func(h *tar.Header, body []byte) []byte {
+				if strings.HasSuffix(h.Name, "Ledger.Money.beam") {
+					return []byte("garbage")
+				}
+				return body
+			}))
+		}},
+	} {
+		s, err := Inject(t.Context(), n.exec, n.vm, test.order())
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		status := n.await(s, Staged)
+		if status.State != Failed || status.Error == nil || status.Error.Name != test.error || !strings.Contains(status.Error.What, test.what) {
+			t.Errorf("%s: %s %+v", test.name, status.State, status.Error)
+		} else if strings.Contains(status.Error.What, urlSecret) {
+			t.Errorf("%s shows the URL's query: %s", test.name, status.Error.What)
+		}
+		if err := s.Finish(t.Context()); err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+	}
+	same(t, before, n.facts(), everything...)
+	n.awaitGone()
+	n.checkFiles(1)
+}
+
+// What a hot upgrade cannot do is said before anything is suspended.
+func TestPlatformAndDependenciesAreFindings(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	body := editTar(t, tarballOf(t, 2).bytes, func(h *tar.Header, body []byte) []byte {
+		h.Name = strings.NewReplacer("stdlib-4.2", "stdlib-9.9", "elixir-1.14.0", "elixir-9.9", "/ledger-1.2.0/", "/other-1.0.0/").Replace(h.Name)
+		return body
+	})
+	_, staged := n.order(orderOf(t, body))
+	want := []string{"dependency_added:block", "elixir_differs:refuse", "otp_differs:refuse"}
+	got := strings.Join(names(staged.Findings), " ")
+	for _, name := range want {
+		if !strings.Contains(got, name) {
+			t.Errorf("no %s among %s", name, got)
+		}
+	}
+}
+
+func TestReadOnlyReleaseIsAFinding(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	// Root may write anywhere: a folder that is a file stands in for one that cannot be written.
+	static := filepath.Join(n.root, "lib", "ledger-1.1.0", "priv", "static")
+	if err := os.RemoveAll(static); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(static, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, staged := n.stage(2)
+	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
+		t.Fatal(err)
+	}
+	if armed := n.await(s, Armed); armed.State != Failed || armed.Error == nil || armed.Error.Name != "not_writable" {
+		t.Errorf("%s %+v", armed.State, armed.Error)
+	}
+	are(t, n.facts(), map[string]string{"account": "1", "suspended": "0"})
+}

@@ -1,0 +1,160 @@
+package agent
+
+import (
+	"fmt"
+	"testing"
+)
+
+// killAt makes a process in the VM that kills victim (Elixir) as soon as the agent enters the step, by tracing it.
+func (n *node) killAt(step, victim string, spins int) {
+	n.t.Helper()
+	n.eval(fmt.Sprintf(`
+		agent = Process.whereis(:flydeploy_agent)
+		[cell] = for {m, _} <- :code.all_loaded(), "#{m}" =~ ~r/FlyDeployAgent_.*Cell$/, do: m
+		guardian = Enum.find(Process.list(), fn pid ->
+		  match?({:current_function, {_, f, _}} when f in [:idle, :holding], Process.info(pid, :current_function)) end)
+		true = is_pid(guardian)
+		test = self()
+		spawn(fn ->
+		  Process.flag(:priority, :max)
+		  1 = :erlang.trace_pattern({cell, :enter, 2}, true, [:global])
+		  1 = :erlang.trace(agent, true, [:call])
+		  send(test, :tracing)
+		  receive do {:trace, ^agent, :call, {_, :enter, [_, :%s]}} -> :ok end
+		  for _ <- 1..%d//1, do: :erlang.md5("spin")
+		  Process.exit(%s, :kill)
+		end)
+		receive do :tracing -> :ok end`, step, spins, victim))
+}
+
+// Whenever the agent dies inside the window, nothing stays suspended, and states and code are all old or all new.
+func TestAgentKilledInTheWindow(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1, "LEDGER_ACCOUNTS=2000")
+	before := n.facts()
+	running := 1
+	for _, test := range []struct {
+		step  string
+		spins int
+		// want are the states that this may end in.
+		want []State
+	}{
+		{"suspending", 0, []State{Failed}},
+		{"suspending", 2000, []State{Failed, RolledBack, Committed}},
+		{"swapping", 0, []State{Failed, RolledBack}},
+		{"migrating", 0, []State{RolledBack}},
+		{"migrating", 3000, []State{RolledBack, Committed}},
+		{"rolling_back", 0, []State{RolledBack}},
+		{"rolling_back", 5000, []State{RolledBack}},
+		{"finishing", 0, []State{Committed}},
+		{"resuming", 0, []State{Committed}},
+		{"done", 0, []State{Committed}},
+	} {
+		to := 3 - running
+		if test.step == "rolling_back" {
+			to = 3 // whose migration fails
+		}
+		name := fmt.Sprintf("%s+%d from %d to %d", test.step, test.spins, running, to)
+		s, staged := n.stage(to)
+		if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
+			t.Fatal(err)
+		}
+		armed := n.await(s, Armed)
+		if armed.State != Armed {
+			t.Fatalf("%s: %s %v %v", name, armed.State, armed.Error, armed.Findings)
+		}
+		n.killAt(test.step, "agent", test.spins)
+		if _, err := s.Commit(t.Context(), armed.Seq); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		done := n.await(s, Committed)
+		t.Logf("%s: %s %v", name, done.State, done.Failures)
+		if done.State == Committed {
+			running = to
+			n.eval("{:ok, _} = Ledger.Setup.pulse()") // its old version would keep the next upgrade out
+		}
+		n.checkConsistent(name, done, test.want, before, running)
+		if err := s.Finish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		n.awaitGone()
+	}
+}
+
+func (n *node) checkConsistent(name string, done Status, want []State, before map[string]string, running int) {
+	n.t.Helper()
+	ok := false
+	for _, state := range want {
+		ok = ok || done.State == state
+	}
+	facts := n.facts()
+	accounts := map[int]string{1: `%{"[:id, :n]" => 2000}`, 2: `%{"Ledger.Account" => 2000}`}[running]
+	if !ok || facts["account"] != fmt.Sprint(running) || facts["accounts"] != accounts ||
+		facts["suspended"] != "0" || facts["snapshots"] != "0" || facts["sum"] != before["sum"] || facts["pids"] != before["pids"] {
+		n.t.Errorf("%s ended %s (%v): %v", name, done.State, done.Failures, facts)
+	}
+}
+
+func TestGuardianKilledInTheWindow(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	before := n.facts()
+	s, staged := n.stage(2)
+	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
+		t.Fatal(err)
+	}
+	armed := n.await(s, Armed)
+	n.killAt("suspending", "guardian", 0)
+	if _, err := s.Commit(t.Context(), armed.Seq); err != nil {
+		t.Fatal(err)
+	}
+	done := n.await(s, Committed)
+	facts := n.facts()
+	are(t, facts, settled)
+	switch done.State {
+	case Failed:
+		same(t, before, facts, everything...)
+	case Committed:
+		checkCommit(t, done)
+	default:
+		t.Errorf("%s %v", done.State, done.Failures)
+	}
+}
+
+// A busy process is given three chances and then named; nothing has changed, and it never stays suspended.
+func TestBusyProcessIsNamed(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	before := n.facts()
+	n.eval(`[{pid, _}] = Registry.lookup(Ledger.Names, 7)
+		Process.register(pid, :seven)
+		spawn(fn -> :sys.replace_state(pid, fn s -> receive do :go -> s end end, :infinity) end)
+		for _ <- 1..1000, Process.info(pid, :current_stacktrace) |> elem(1) |> hd() |> elem(0) == :gen_server, do: :erlang.yield()`)
+	s, done := n.upgrade(2)
+	if done.State != Failed || len(done.Failures) != 1 {
+		t.Fatalf("%s %v", done.State, done.Failures)
+	}
+	if f := done.Failures[0]; f.Reason != "busy" || f.Name != ":seven" || f.Module != "Ledger.Account" || len(f.Stack) == 0 {
+		t.Errorf("failure: %+v", f)
+	}
+	if err := s.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.awaitGone()
+	n.eval(`send(:seven, :go); :sys.get_state(:seven)`)
+	after := n.facts()
+	same(t, before, after, everything...)
+	are(t, after, map[string]string{"suspended": "0"})
+	n.checkFiles(1)
+}
+
+// A process that waits in a call to one that is suspended cannot suspend: the second attempt takes the callers first.
+func TestCallersAreSuspendedFirst(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	n.eval(`[caller, callee] = for n <- [300, 1], do: Registry.lookup(Ledger.Names, n) |> hd() |> elem(0)
+		loop = fn loop -> :sys.replace_state(caller, fn s -> :sys.get_state(callee); Process.sleep(20); :sys.get_state(callee); s end); loop.(loop) end
+		spawn(fn -> loop.(loop) end)`)
+	_, done := n.upgrade(2)
+	checkCommit(t, done)
+}

@@ -1,0 +1,201 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestOneUpgradeAtATime(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	o := orderOf(t, tarballOf(t, 2).bytes)
+	o.Owner = "alice\x1b[31m"
+	s, staged := n.order(o)
+
+	other := o
+	other.ID, other.Owner = NewID("01OTHER"), "bob"
+	_, err := Inject(t.Context(), n.exec, n.vm, other)
+	var busy *BusyError
+	if !errors.As(err, &busy) {
+		t.Fatalf("a second upgrade: %v", err)
+	}
+	if busy.ID != o.ID || busy.Owner != "alice [31m" || busy.State != Staged || busy.ExpiresIn < 19*time.Minute {
+		t.Errorf("busy: %+v", busy)
+	}
+
+	// The same order again is the same session: an answer that was lost can be asked for again.
+	again, err := Inject(t.Context(), n.exec, n.vm, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := n.await(again, Staged); status.Seq < staged.Seq || again.dir != s.dir {
+		t.Errorf("another session: seq %d in %s", status.Seq, again.dir)
+	}
+
+	if _, err := s.Abort(t.Context(), staged.Seq); err != nil {
+		t.Fatal(err)
+	}
+	if status := n.await(s, Aborted); status.State != Aborted {
+		t.Errorf("after abort: %s", status.State)
+	}
+	if err := s.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.awaitGone()
+	n.checkFiles(1)
+
+	// Now the other one may.
+	_, _ = n.order(other)
+}
+
+func TestCommandsMayBeSentAgainAndLateOnesAreIgnored(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	s, staged := n.stage(2)
+	for range 2 {
+		if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	armed := n.await(s, Armed)
+	for range 2 {
+		if _, err := s.Commit(t.Context(), armed.Seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := n.await(s, Committed)
+	checkCommit(t, done)
+	status, err := s.Abort(t.Context(), done.Seq)
+	if err != nil || status.State != Committed {
+		t.Errorf("abort after the commit: %s %v", status.State, err)
+	}
+	if err := s.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Finish(t.Context()); err != nil {
+		t.Errorf("finishing again: %v", err)
+	}
+	if _, err := s.Wait(t.Context(), 0); !errors.Is(err, ErrGone) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestAbortBeatsCommit(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	before := n.facts()
+	s, staged := n.stage(2)
+	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
+		t.Fatal(err)
+	}
+	armed := n.await(s, Armed)
+	// Both commands are there when the agent looks the next time.
+	n.eval(`Process.whereis(:flydeploy_agent) |> :erlang.suspend_process()
+		for c <- ["commit", "abort"], do: File.mkdir!("` + s.dir + `/" <> c)`)
+	if status := awaitFrom(t, s, Aborted, armed.Seq); status.State != Aborted {
+		t.Errorf("abort and commit: %s", status.State)
+	}
+	same(t, before, n.facts(), everything...)
+	n.eval(`File.rm_rf!("` + s.dir + `/abort")`)
+	if status, err := s.Wait(t.Context(), 0); err != nil || status.State != Aborted {
+		t.Errorf("later: %s %v", status.State, err)
+	}
+}
+
+func TestStatesExpireWithoutAConsole(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	before := n.facts()
+	o := orderOf(t, tarballOf(t, 2).bytes)
+	o.ArmedFor, o.TerminalFor = 2*time.Second, 2*time.Second
+	s, staged := n.order(o)
+	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
+		t.Fatal(err)
+	}
+	armed := n.await(s, Armed)
+	if armed.ExpiresIn() > 2*time.Second {
+		t.Errorf("armed for %v", armed.ExpiresIn())
+	}
+	if expired := awaitFrom(t, s, Expired, armed.Seq); expired.State != Expired {
+		t.Errorf("an armed agent that nobody asks: %s", expired.State)
+	}
+	for err := error(nil); !errors.Is(err, ErrGone); {
+		if _, err = s.Wait(t.Context(), 1<<62); err != nil && !errors.Is(err, ErrGone) {
+			t.Fatal(err)
+		}
+	}
+	after := n.facts()
+	same(t, before, after, everything...)
+	are(t, after, settled)
+	n.awaitGone()
+	n.checkFiles(1)
+}
+
+func TestStatusMovesWithoutNews(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	s, staged := n.stage(2)
+	at := time.Now()
+	status, err := s.Wait(t.Context(), staged.Seq)
+	if err != nil || status.Seq <= staged.Seq || time.Since(at) > 6*time.Second {
+		t.Errorf("seq %d after %d in %v: %v", status.Seq, staged.Seq, time.Since(at), err)
+	}
+}
+
+func TestCodeThatChangesAfterStagingIsStale(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	s, staged := n.stage(2)
+	n.eval(`[{m, beam}] = Code.compile_string("defmodule Ledger.Prices do
+		def version, do: :patched
+		end"); :code.purge(m); {:module, ^m} = :code.load_binary(m, 'nofile', beam)`)
+	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
+		t.Fatal(err)
+	}
+	if status := n.await(s, Armed); status.State != Stale || status.Error == nil || !strings.Contains(status.Error.What, "Ledger.Prices") {
+		t.Errorf("%s %v", status.State, status.Error)
+	}
+}
+
+// A lost answer and a restarted VM are different things.
+func TestLostAnswersAndRestarts(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	lost := func(ctx context.Context, command []string, timeout time.Duration) (Output, error) {
+		if _, err := n.exec(ctx, command, timeout); err != nil {
+			return Output{}, err
+		}
+		return Output{}, ErrUnknownOutcome
+	}
+	o := orderOf(t, tarballOf(t, 2).bytes)
+	b, err := agentBundle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range requests(n.vm, b, o) {
+		if _, err := Inject(t.Context(), lost, n.vm, o); !errors.Is(err, ErrUnknownOutcome) {
+			t.Fatalf("a lost answer: %v", err)
+		}
+	}
+	s, staged := n.order(o)
+	s.exec = lost
+	if _, err := s.Arm(t.Context(), staged.Seq); !errors.Is(err, ErrUnknownOutcome) {
+		t.Errorf("a lost answer: %v", err)
+	}
+	s.exec = n.exec
+	if armed := n.await(s, Armed); armed.State != Armed {
+		t.Errorf("the order arrived, but the agent is %s", armed.State)
+	}
+
+	n.vm.Start += "0"
+	if _, err := Inject(t.Context(), n.exec, n.vm, o); !errors.Is(err, ErrGone) {
+		t.Errorf("another boot: %v", err)
+	}
+	s.vm = n.vm
+	if _, err := s.Wait(t.Context(), 0); !errors.Is(err, ErrGone) {
+		t.Errorf("another boot: %v", err)
+	}
+}

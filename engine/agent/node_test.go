@@ -1,0 +1,356 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// epmdPort is where the test's own epmd listens, started once.
+var epmdPort string
+
+// releases holds the folders of testdata/ledger's releases by version; built once for all tests.
+var releases = map[int]string{}
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "flydeploy-agent-test-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	for v := 1; v <= 3; v++ {
+		releases[v] = buildLedger(dir, v)
+	}
+	epmdPort = freePort()
+	epmd := exec.Command("epmd", "-port", epmdPort, "-address", "127.0.0.1")
+	epmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := epmd.Start(); err != nil {
+		panic(err)
+	}
+	defer func() { _ = epmd.Process.Kill(); _ = epmd.Wait() }()
+	return m.Run()
+}
+
+func buildLedger(dir string, version int) string {
+	build := filepath.Join(dir, fmt.Sprintf("ledger-%d", version))
+	cmd := exec.Command("mix", "release", "--quiet")
+	cmd.Dir = "testdata/ledger"
+	cmd.Env = append(os.Environ(), "MIX_ENV=prod", "LEDGER="+strconv.Itoa(version), "LEDGER_BUILD="+build)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("building the test release: %v\n%s", err, out))
+	}
+	return filepath.Join(build, "prod", "rel", "ledger")
+}
+
+func freePort() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// node is a VM that runs a copy of a test release, as a plain process.
+type node struct {
+	t    *testing.T
+	root string
+	env  []string
+	cmd  *exec.Cmd
+	vm   VM
+	// control is the path of the socket that Ledger.Control listens on.
+	control string
+}
+
+func startNode(t *testing.T, version int, extraEnv ...string) *node {
+	t.Helper()
+	dir := t.TempDir()
+	root := filepath.Join(dir, "app")
+	if out, err := exec.Command("cp", "-a", releases[version], root).CombinedOutput(); err != nil {
+		t.Fatalf("copying the release: %v\n%s", err, out)
+	}
+	tmp := filepath.Join(dir, "tmp")
+	if err := os.Mkdir(tmp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	id := filepath.Base(dir) + strconv.FormatInt(time.Now().UnixNano(), 36)
+	n := &node{t: t, root: root, env: append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LANG=C.UTF-8", "TMPDIR=" + tmp, "FLY_MACHINE_ID=" + id,
+	}, extraEnv...)}
+	n.control = filepath.Join(tmp, "control")
+	vmEnv := append([]string{
+		"LEDGER_CONTROL=" + n.control,
+		"RELEASE_DISTRIBUTION=name", "RELEASE_NODE=ledger-" + id + "@127.0.0.1", "RELEASE_COOKIE=" + id, "ERL_EPMD_PORT=" + epmdPort,
+		"ERL_ZFLAGS=-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}", "AWS_ACCESS_KEY_ID=key", "AWS_REGION=auto", "BUCKET_NAME=b=c",
+	}, n.env...)
+	var log bytes.Buffer
+	n.cmd = exec.Command(filepath.Join(root, "bin", "ledger"), "start")
+	n.cmd.Env, n.cmd.Stdout, n.cmd.Stderr = vmEnv, &log, &log
+	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := n.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = syscall.Kill(-n.cmd.Process.Pid, syscall.SIGKILL)
+		_ = n.cmd.Wait()
+		if t.Failed() {
+			t.Logf("the node's log:\n%s", log.String())
+		}
+	})
+	n.awaitBoot()
+	return n
+}
+
+// awaitBoot waits for the control socket, which is the last thing that the application opens.
+func (n *node) awaitBoot() {
+	n.t.Helper()
+	deadline := time.Now().Add(60 * time.Second)
+	for {
+		if conn, err := net.Dial("unix", n.control); err == nil {
+			conn.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			n.t.Fatal("the node does not boot")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	vm, err := Discover(n.t.Context(), n.exec)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.vm = vm
+}
+
+// exec is realExec, except that what bin/NAME rpc would evaluate goes through the control socket, which costs a tenth.
+func (n *node) exec(ctx context.Context, command []string, timeout time.Duration) (Output, error) {
+	if len(command) == 9 && command[2] == scriptRPC && command[6] == n.vm.Start {
+		n.checkSize(command)
+		return Output{Stdout: n.eval(command[7] + "\n" + command[8])}, nil
+	}
+	return n.realExec(ctx, command, timeout)
+}
+
+func (n *node) checkSize(command []string) {
+	if size := requestSize(command); size >= maxRequest {
+		n.t.Errorf("a request of %d bytes: the platform refuses it", size)
+	}
+}
+
+// realExec runs a command as the Machines API would on the node's machine.
+func (n *node) realExec(ctx context.Context, command []string, timeout time.Duration) (Output, error) {
+	n.checkSize(command)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = n.env
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return Output{}, fmt.Errorf("%w: %w", ErrUnknownOutcome, ctx.Err())
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return Output{}, err
+	}
+	return Output{Stdout: out.String(), Stderr: stderr.String(), ExitCode: cmd.ProcessState.ExitCode()}, nil
+}
+
+// eval evaluates an expression in the VM and gives what it prints.
+func (n *node) eval(expr string) string {
+	n.t.Helper()
+	conn, err := net.Dial("unix", n.control)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(expr))), expr...)); err != nil {
+		n.t.Fatal(err)
+	}
+	out, err := io.ReadAll(conn)
+	if len(out) < 4 || strings.HasPrefix(string(out[4:]), "error: ") {
+		n.t.Fatalf("evaluating %s: %v %s", expr, err, out)
+	}
+	return strings.TrimSpace(string(out[4:]))
+}
+
+// facts are what Ledger.Setup tells.
+func (n *node) facts() map[string]string {
+	n.t.Helper()
+	facts := map[string]string{}
+	for line := range strings.Lines(n.eval("IO.puts(Ledger.Setup.facts())")) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		facts[key] = value
+	}
+	return facts
+}
+
+// awaitGone waits until nothing of the agent is left in the VM. Its sweeper ends after it.
+func (n *node) awaitGone() {
+	n.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		left := n.eval(`
+			modules = for {m, _} <- :code.all_loaded(), "#{m}" =~ "FlyDeployAgent", do: m
+			IO.inspect({Process.whereis(:flydeploy_agent), modules})`)
+		if left == "{nil, []}" {
+			return
+		}
+		if time.Now().After(deadline) {
+			n.t.Fatalf("the agent is still there: %s", left)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// tarballs makes each version's tarball once, by the code that runs on the temporary machine.
+var tarballs struct {
+	sync.Mutex
+	made map[int]madeTarball
+}
+
+type madeTarball struct {
+	Tarball
+	bytes []byte
+}
+
+func tarballOf(t *testing.T, version int) madeTarball {
+	t.Helper()
+	tarballs.Lock()
+	defer tarballs.Unlock()
+	if made, ok := tarballs.made[version]; ok {
+		return made
+	}
+	made := makeTarball(t, releases[version])
+	if tarballs.made == nil {
+		tarballs.made = map[int]madeTarball{}
+	}
+	tarballs.made[version] = made
+	return made
+}
+
+func makeTarball(t *testing.T, root string) madeTarball {
+	t.Helper()
+	machine := &node{t: t, env: []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + t.TempDir()}}
+	id := NewID("test")
+	t.Cleanup(func() { os.RemoveAll("/tmp/flydeploy-" + id) })
+	tarball, err := MakeTarball(t.Context(), machine.exec, id, root, "ledger", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := os.ReadFile(tarball.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return madeTarball{tarball, body}
+}
+
+// serve gives a URL for body, as a presigned one: with a query that is a secret.
+func serve(t *testing.T, body []byte) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/releases/ledger.tar.gz?X-Amz-Signature=" + urlSecret
+}
+
+const urlSecret = "5ec4e75ec4e75ec4e7"
+
+func orderOf(t *testing.T, body []byte) Order {
+	t.Helper()
+	sum := sha256.Sum256(body)
+	return Order{
+		ID: NewID("01TEST"), TarballURL: serve(t, body), SHA256: hex.EncodeToString(sum[:]), Size: int64(len(body)),
+		OTPApp: "ledger", Owner: "test",
+	}
+}
+
+// stage injects the upgrade to version and waits until it is staged.
+func (n *node) stage(version int) (*Session, Status) {
+	n.t.Helper()
+	return n.order(orderOf(n.t, tarballOf(n.t, version).bytes))
+}
+
+func (n *node) order(o Order) (*Session, Status) {
+	n.t.Helper()
+	return n.orderBy(n.exec, o)
+}
+
+func (n *node) orderBy(exec Exec, o Order) (*Session, Status) {
+	n.t.Helper()
+	s, err := Inject(n.t.Context(), exec, n.vm, o)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return s, n.await(s, Staged)
+}
+
+// await waits for a state, or for a terminal one.
+func (n *node) await(s *Session, state State) Status {
+	n.t.Helper()
+	return awaitFrom(n.t, s, state, 0)
+}
+
+func awaitFrom(t *testing.T, s *Session, state State, seen int64) Status {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	for {
+		status, err := s.Wait(ctx, seen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status.State == state || status.State.Terminal() {
+			return status
+		}
+		seen = status.Seq
+	}
+}
+
+// upgrade runs a whole upgrade and gives the terminal status.
+func (n *node) upgrade(version int) (*Session, Status) {
+	n.t.Helper()
+	s, staged := n.stage(version)
+	if staged.State != Staged {
+		n.t.Fatalf("staging: %s %v", staged.State, staged.Error)
+	}
+	return s, n.commit(s, staged)
+}
+
+func (n *node) commit(s *Session, staged Status) Status {
+	n.t.Helper()
+	if _, err := s.Arm(n.t.Context(), staged.Seq); err != nil {
+		n.t.Fatal(err)
+	}
+	armed := n.await(s, Armed)
+	if armed.State != Armed {
+		n.t.Fatalf("arming: %s %v", armed.State, armed.Error)
+	}
+	if _, err := s.Commit(n.t.Context(), armed.Seq); err != nil {
+		n.t.Fatal(err)
+	}
+	return n.await(s, Committed)
+}

@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"flydeploy/elixir"
+)
+
+// Facts are what a running VM tells of itself, as far as a hot upgrade depends on it.
+type Facts struct {
+	OTP    string // release, e.g. "27"
+	Elixir string
+	Crypto bool // :crypto can be loaded: the sha256 of a tarball needs it
+	SSL    bool // :ssl can be loaded: downloads over https need it
+	// Certificates counts the authorities that the VM knows, the operating system's, else castore's.
+	Certificates int
+	Hook         bool     // FlyDeploy.startup_reapply_current/1 is part of the release
+	Poller       bool     // fly_deploy's FlyDeploy.Poller runs: it would apply upgrades on its own
+	Agent        bool     // an upgrade is under way in the VM
+	Unwritable   []string // folders of the release that the VM's user cannot write
+	User         string   // the VM's uid, "" where the system does not tell
+	Apps         []App    // without OTP's and Elixir's own
+	// Skew is the VM's clock minus ours; 0 where the answer's way could explain the difference.
+	Skew time.Duration
+}
+
+// App is an OTP application that is part of a running release.
+type App struct {
+	Name, Version string
+	Top           bool // no other application needs it: the release's own are
+}
+
+// probeTimeout: rpc boots a small VM beside the running one, on what may be a small share of a CPU.
+const probeTimeout = 30 * time.Second
+
+// Probe asks the running VM for its facts by one rpc. It changes nothing.
+func Probe(ctx context.Context, exec Exec, vm VM) (Facts, error) {
+	const doing = "asking the VM for its facts"
+	program, err := elixir.Files.ReadFile("probe.exs")
+	if err != nil {
+		return Facts{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	sent := time.Now()
+	out, err := run(ctx, exec, probeTimeout, doing, shell(scriptRPC, vm.enter("", strip(string(program)))...))
+	if err != nil {
+		return Facts{}, err
+	}
+	switch word, _ := out.word(); {
+	case word == "gone":
+		return Facts{}, fmt.Errorf("%s: the VM is %w", doing, ErrGone)
+	case word == "no_program":
+		return Facts{}, fmt.Errorf("%s: %s/bin has no program named %s", doing, vm.Root, vm.Name)
+	case word != "facts" || !out.whole():
+		return Facts{}, fmt.Errorf("%s: %w", doing, errCut)
+	}
+	return parseFacts(out[1:len(out)-1], sent, time.Now()), nil
+}
+
+// parseFacts reads key=value lines; what it does not know it leaves out. The VM's clock was read between sent and
+// received.
+func parseFacts(lines []string, sent, received time.Time) Facts {
+	var f Facts
+	texts := map[string]*string{"otp": &f.OTP, "elixir": &f.Elixir, "user": &f.User}
+	flags := map[string]*bool{"crypto": &f.Crypto, "ssl": &f.SSL, "hook": &f.Hook, "poller": &f.Poller, "agent": &f.Agent}
+	for _, line := range lines {
+		key, value, _ := strings.Cut(printable(line, 1000), "=")
+		if text, ok := texts[key]; ok {
+			*text = value
+		}
+		if flag, ok := flags[key]; ok {
+			*flag = value == "true"
+		}
+		switch key {
+		case "certificates":
+			f.Certificates, _ = strconv.Atoi(value)
+		case "unwritable":
+			f.Unwritable = append(f.Unwritable, value)
+		case "app":
+			if words := strings.Fields(value); len(words) == 3 {
+				f.Apps = append(f.Apps, App{Name: words[0], Version: words[1], Top: words[2] == "top"})
+			}
+		case "clock_ms":
+			if ms, err := strconv.ParseInt(value, 10, 64); err == nil {
+				f.Skew = skew(time.UnixMilli(ms), sent, received)
+			}
+		}
+	}
+	return f
+}
+
+// skew is how far a clock lies outside of the time in which it was read.
+func skew(at, sent, received time.Time) time.Duration {
+	switch {
+	case at.Before(sent.Truncate(time.Millisecond)):
+		return at.Sub(sent)
+	case at.After(received):
+		return at.Sub(received)
+	}
+	return 0
+}

@@ -1,0 +1,56 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// scriptStorageConfig prints the storage settings of `config :fly_deploy`, where the release has that package. $4 is
+// empty, $5 the program. Secrets: the answer is never logged.
+const scriptStorageConfig = scriptEnter + `
+found=
+for lib in "$RELEASE_ROOT"/lib/fly_deploy-*; do [ -d "$lib" ] && found=1; done
+[ -n "$found" ] || { echo "FLYDEPLOY1 begin"; echo "FLYDEPLOY1 end"; exit 0; }
+` + scriptCall
+
+const storageConfigProgram = `
+settings =
+  for key <- [:aws_access_key_id, :aws_secret_access_key, :aws_endpoint_url_s3, :aws_region, :bucket],
+      value = Application.get_env(:fly_deploy, key),
+      is_binary(value),
+      do: [key |> to_string() |> String.upcase(), "=", value, "\n"]
+IO.puts(["FLYDEPLOY1 begin\n", settings, "FLYDEPLOY1 end"])
+`
+
+// Storage reads the storage settings that the VM uses, under the names of the variables: its environment, and over it
+// what `config :fly_deploy` says, in the order of precedence that the package has. A VM without distribution can only
+// be asked for its environment. They are secrets: keep them in memory.
+func Storage(ctx context.Context, exec Exec, vm VM) (map[string]string, error) {
+	settings, err := StorageEnv(ctx, exec, vm)
+	if err != nil || vm.Distribution == "none" {
+		return settings, err
+	}
+	const doing = "reading the VM's configuration of its storage"
+	out, err := run(ctx, exec, probeTimeout, doing, shell(scriptStorageConfig, vm.enter("", storageConfigProgram)...))
+	if err != nil {
+		return nil, err
+	}
+	switch word, _ := out.word(); {
+	case word == "gone":
+		return nil, fmt.Errorf("%s: the VM is %w", doing, ErrGone)
+	case word != "begin" || !out.whole():
+		return nil, fmt.Errorf("%s: %w", doing, errCut)
+	}
+	for _, line := range out {
+		key, value, ok := strings.Cut(line, "=")
+		switch {
+		case !ok:
+		case key != "BUCKET":
+			settings[key] = value
+		case settings["AWS_BUCKET"] == "" && settings["BUCKET_NAME"] == "":
+			settings["BUCKET_NAME"] = value
+		}
+	}
+	return settings, nil
+}

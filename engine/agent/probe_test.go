@@ -1,0 +1,84 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestProbeTellsTheFactsOfARunningVM(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	modules := n.eval("IO.inspect(Enum.sort(:code.all_loaded()))")
+
+	f, err := Probe(t.Context(), n.realExec, n.vm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.OTP == "" || !strings.HasPrefix(f.Elixir, "1.") || !f.Crypto || !f.SSL || f.Hook || f.Poller || f.Agent || len(f.Unwritable) > 0 || f.Skew != 0 {
+		t.Errorf("facts: %+v", f)
+	}
+	if !slices.ContainsFunc(f.Apps, func(a App) bool { return a.Name == "ledger" && a.Version != "" && a.Top }) {
+		t.Errorf("applications: %+v", f.Apps)
+	}
+	if strings.Contains(modules, "FlyDeploy") || strings.Contains(n.eval("IO.inspect(:code.all_loaded(), limit: :infinity)"), "FlyDeploy") {
+		t.Error("the probe left a module")
+	}
+}
+
+// What the VM says once something about it is wrong.
+func TestProbeSeesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	n.eval(`:code.delete(:ssl); :code.purge(:ssl); :code.del_path(:ssl); :code.del_path(:public_key)
+		:code.delete(:public_key); :code.purge(:public_key)
+		Code.eval_string("defmodule FlyDeploy do\n def startup_reapply_current(_), do: :ok\nend")
+		spawn(fn -> Process.register(self(), FlyDeploy.Poller); Process.register(spawn(fn -> Process.sleep(:infinity) end), :flydeploy_agent); Process.sleep(:infinity) end)
+		IO.puts("done")`)
+
+	f, err := Probe(t.Context(), n.realExec, n.vm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.SSL || f.Certificates != 0 || !f.Hook || !f.Poller || !f.Agent || !f.Crypto {
+		t.Errorf("facts: %+v", f)
+	}
+}
+
+func TestProbeOfAVMThatIsGone(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	vm := n.vm
+	vm.Start = "1"
+	if _, err := Probe(t.Context(), n.realExec, vm); !errors.Is(err, ErrGone) {
+		t.Errorf("another boot: %v", err)
+	}
+	cut := func(ctx context.Context, command []string, timeout time.Duration) (Output, error) {
+		out, err := n.realExec(ctx, command, timeout)
+		out.Stdout = out.Stdout[:len(out.Stdout)/2]
+		return out, err
+	}
+	if _, err := Probe(t.Context(), cut, n.vm); !errors.Is(err, ErrUnknownOutcome) {
+		t.Errorf("a cut answer: %v", err)
+	}
+}
+
+func TestFactsOfOldAndHostileVMs(t *testing.T) {
+	t.Parallel()
+	at := time.UnixMilli(1_700_000_000_000)
+	f := parseFacts([]string{
+		"crypto=true", "ssl=no", "otp=27\x1b[31m", "future=1", "app=shop 1.0", "app=shop 1.0 top", "app=dep 2 needed",
+		"unwritable=/app/lib/shop-1.0/ebin", "certificates=many", "", "clock_ms=1700000030000",
+	}, at, at.Add(time.Second))
+	if !f.Crypto || f.SSL || f.OTP != "27[31m" || len(f.Apps) != 2 || f.Certificates != 0 || len(f.Unwritable) != 1 || f.Skew != 29*time.Second {
+		t.Errorf("facts: %+v", f)
+	}
+	for _, clock := range []struct{ at, want time.Duration }{{-time.Minute, -time.Minute}, {0, 0}, {time.Second / 2, 0}, {2 * time.Second, time.Second}} {
+		if got := skew(at.Add(clock.at), at, at.Add(time.Second)); got != clock.want {
+			t.Errorf("a clock at %v is off by %v, want %v", clock.at, got, clock.want)
+		}
+	}
+}

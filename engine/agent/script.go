@@ -1,0 +1,168 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// marker begins every line of an answer that is ours; the number is the protocol's version.
+const marker = "FLYDEPLOY1 "
+
+// shell makes the words of one exec: a constant script, and data only as its arguments.
+func shell(script string, args ...string) []string {
+	return append([]string{"/bin/sh", "-c", script, "fd"}, args...)
+}
+
+// scriptVM finds the running VM. $1 is /proc. A VM is a beam.smp that a release's start command began; its own machine's,
+// where exec and VM both know FLY_MACHINE_ID. Only the names listed here leave the machine.
+const scriptVM = scriptStarted + `
+echo "FLYDEPLOY1 begin"
+for d in "$1"/[0-9]*; do
+  read -r comm < "$d/comm" || continue
+  [ "$comm" = beam.smp ] || continue
+  env=$(tr '\000\n' '\n\001' < "$d/environ") || continue
+  value() { printf '%s\n' "$env" | sed -n "s/^$1=//p" | head -n 1; }
+  case "$(value RELEASE_COMMAND)" in start|start_iex|daemon|daemon_iex) ;; *) continue ;; esac
+  [ -z "${FLY_MACHINE_ID:-}" ] || [ "$(value FLY_MACHINE_ID)" = "$FLY_MACHINE_ID" ] || continue
+  started "$d" || continue
+  root=$(value RELEASE_ROOT)
+  name=$(value RELEASE_NAME)
+  echo "FLYDEPLOY1 vm ${d##*/} $start"
+  for k in RELEASE_ROOT RELEASE_NAME RELEASE_NODE RELEASE_VSN RELEASE_DISTRIBUTION FLY_IMAGE_REF; do
+    echo "$k=$(value $k)"
+  done
+  for lib in "$root/lib/$name"-*; do [ -d "$lib/ebin" ] && echo "OTP_APP=$name"; done
+done 2>/dev/null
+echo "FLYDEPLOY1 end"
+`
+
+// scriptStarted defines started DIR: sets start to the process' start time (field 22 of stat), in clock ticks.
+const scriptStarted = `
+started() {
+  stat=$(cat "$1/stat") || return 1
+  start=$(printf '%s' "${stat##*) }" | cut -d' ' -f20)
+}
+`
+
+// scriptEnter takes $1 /proc, $2 the VM's pid and $3 its start time, makes sure that it still runs, and takes over its
+// environment, which bin/NAME needs to find the node.
+const scriptEnter = scriptStarted + `
+started "$1/$2" 2>/dev/null && [ "$start" = "$3" ] || { echo "FLYDEPLOY1 gone"; exit 0; }
+while IFS= read -r line; do
+  case "${line%%=*}" in
+    ''|[0-9]*|*[!A-Za-z0-9_]*|UID|EUID|PPID|PWD|OLDPWD|SHELLOPTS|BASHOPTS|IFS) continue ;;
+  esac
+  case "$line" in *=*) export "$line" ;; esac
+done <<EOF
+$(tr '\000\n' '\n\001' < "$1/$2/environ")
+EOF
+shift 3
+`
+
+// scriptStorage prints the storage settings of the VM's environment. Secrets: the answer is never logged.
+const scriptStorage = scriptEnter + `
+echo "FLYDEPLOY1 begin"
+for k in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL_S3 AWS_REGION AWS_BUCKET BUCKET_NAME; do
+  eval "v=\${$k-}"
+  [ -z "$v" ] || printf '%s=%s\n' "$k" "$v"
+done
+echo "FLYDEPLOY1 end"
+`
+
+// scriptRPC evaluates in the VM: $4 the bindings in front (data, base64 and module names only), $5 the program.
+const scriptRPC = scriptEnter + scriptCall
+
+// scriptCall is the end of scriptRPC, for scripts that look at something before.
+const scriptCall = `
+for p in "${RELEASE_PROG:-}" "$RELEASE_NAME"; do
+  [ -n "$p" ] && [ -x "$RELEASE_ROOT/bin/$p" ] && exec "$RELEASE_ROOT/bin/$p" rpc "$1
+$2" </dev/null
+done
+echo "FLYDEPLOY1 no_program"
+`
+
+// scriptWait gives the agent a command and waits up to ten seconds for news. $1 is DIR, $2 the command or "-", $3 the last seq
+// seen. mkdir is atomic, and a command that is there was sent before.
+const scriptWait = `
+gone() { echo "FLYDEPLOY1 gone"; exit 0; }
+if [ "$2" != - ]; then mkdir "$1/$2" 2>/dev/null || [ -d "$1/$2" ] || gone; fi
+i=0 start=$(date +%s)
+while :; do
+  { read -r seq < "$1/seq"; } 2>/dev/null || gone
+  [ "$seq" -gt "$3" ] 2>/dev/null && break
+  i=$((i+1))
+  # On a busy machine everything takes longer: the clock decides, looked at now and then.
+  [ $((i % 10)) -eq 0 ] && [ $(($(date +%s) - start)) -ge 9 ] && break
+  sleep 0.1 2>/dev/null || { sleep 1; i=$((i+9)); }
+done
+[ -f "$1/status" ] || gone
+echo "FLYDEPLOY1 status"
+head -c 16384 "$1/status"
+echo
+echo "FLYDEPLOY1 end"
+`
+
+// answer is what a script printed: its lines from the first marker on.
+type answer []string
+
+// run executes a script and gives its marked answer. Exit code 0 without a marker is no success. redact are texts that no
+// error may show.
+func run(ctx context.Context, exec Exec, timeout time.Duration, doing string, command []string, redact ...string) (answer, error) {
+	out, err := exec(ctx, command, timeout)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	lines := strings.Split(strings.TrimRight(out.Stdout, "\n"), "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(line, marker) {
+			return lines[i:], nil
+		}
+	}
+	told := strings.TrimSpace(out.Stderr + " " + out.Stdout)
+	for _, secret := range redact {
+		if secret != "" {
+			told = strings.ReplaceAll(told, secret, "[redacted]")
+		}
+	}
+	if told == "" {
+		// Nothing at all: the platform may have cut the answer after the work was done.
+		return nil, fmt.Errorf("%s: the machine answered nothing (exit code %d): %w", doing, out.ExitCode, ErrUnknownOutcome)
+	}
+	return nil, fmt.Errorf("%s: exit code %d: %s", doing, out.ExitCode, printable(told, 400))
+}
+
+// word gives the marker line's first word and the rest.
+func (a answer) word() (word, rest string) {
+	word, rest, _ = strings.Cut(strings.TrimPrefix(a[0], marker), " ")
+	return word, rest
+}
+
+// whole reports whether the answer reached its end marker: the platform may cut outputs.
+func (a answer) whole() bool { return a[len(a)-1] == marker+"end" }
+
+var errCut = fmt.Errorf("the answer was cut: %w", ErrUnknownOutcome)
+
+// printable removes what could steer a terminal from text that others wrote, and bounds it to max runes.
+func printable(text string, max int) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range text {
+		if n == max {
+			b.WriteString("…")
+			break
+		}
+		switch {
+		case r == '\n' || r == '\t':
+			r = ' '
+		case r == utf8.RuneError || unicode.IsControl(r) || unicode.In(r, unicode.Cf):
+			continue
+		}
+		b.WriteRune(r)
+		n++
+	}
+	return b.String()
+}

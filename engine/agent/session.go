@@ -1,0 +1,307 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"flydeploy/elixir"
+)
+
+// NewID makes the id of one machine's upgrade: the upgrade's ULID and a 128-bit nonce.
+func NewID(upgrade string) string {
+	var nonce [16]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	return upgrade + "-" + hex.EncodeToString(nonce[:])
+}
+
+// Order is what an agent is asked to do.
+type Order struct {
+	ID         string // NewID
+	TarballURL string // presigned GET; its query is a secret
+	SHA256     string // of the tarball, hex
+	Size       int64  // of the tarball, bytes
+	OTPApp     string
+	Owner      string // who deploys, for others to read
+	// Version and SourceImage of the upgrade: what the package fly_deploy tells the application of it.
+	Version, SourceImage string
+	// CACerts are PEM certificates to trust for the download; empty: the operating system's, else castore's.
+	CACerts string
+
+	// How long a process may take to suspend, and how long the states wait for the console; zero is the protocol's default
+	// (250 ms, 20 min, 60 s, 10 min).
+	SuspendTimeout, StagedFor, ArmedFor, TerminalFor time.Duration
+}
+
+func (o Order) encode() string {
+	form := url.Values{}
+	set := func(key, value string) {
+		if value != "" {
+			form.Set(key, value)
+		}
+	}
+	ms := func(key string, d time.Duration) {
+		if d > 0 {
+			form.Set(key, strconv.FormatInt(d.Milliseconds(), 10))
+		}
+	}
+	set("id", o.ID)
+	set("url", o.TarballURL)
+	set("sha256", o.SHA256)
+	set("size", strconv.FormatInt(o.Size, 10))
+	set("otp_app", o.OTPApp)
+	set("owner", o.Owner)
+	set("version", o.Version)
+	set("source_image", o.SourceImage)
+	set("cacerts", o.CACerts)
+	ms("suspend_ms", o.SuspendTimeout)
+	ms("staged_ms", o.StagedFor)
+	ms("armed_ms", o.ArmedFor)
+	ms("terminal_ms", o.TerminalFor)
+	return base64.StdEncoding.EncodeToString([]byte(form.Encode()))
+}
+
+var (
+	validID     = regexp.MustCompile(`^[A-Za-z0-9-]{16,80}$`)
+	validSHA256 = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	validApp    = regexp.MustCompile(`^[a-z][a-zA-Z0-9_@]*$`)
+)
+
+func (o Order) check() error {
+	switch {
+	case !validID.MatchString(o.ID):
+		return fmt.Errorf("order: the id %q is not NewID's", printable(o.ID, 80))
+	case !validSHA256.MatchString(o.SHA256):
+		return fmt.Errorf("order: no sha256")
+	case o.Size <= 0:
+		return fmt.Errorf("order: no size")
+	case !validApp.MatchString(o.OTPApp):
+		return fmt.Errorf("order: the OTP application %q has no valid name", printable(o.OTPApp, 80))
+	}
+	return nil
+}
+
+// BusyError says that another upgrade is under way in the VM.
+type BusyError struct {
+	ID, Owner string
+	State     State
+	ExpiresIn time.Duration
+}
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("another upgrade (%s by %s) is %s in this VM; it ends by itself within %s",
+		e.ID, e.Owner, e.State, e.ExpiresIn.Round(time.Second))
+}
+
+// Session is an agent in one VM.
+type Session struct {
+	exec Exec
+	vm   VM
+	id   string
+	dir  string // on the machine
+}
+
+// ID is the order's id, by which results of this machine's upgrade are told apart.
+func (s *Session) ID() string { return s.id }
+
+// injectTimeout: the VM compiles what it gets, on what may be a small share of a CPU.
+const injectTimeout = 40 * time.Second
+
+// Inject puts the agent into the VM and gives it its order; it begins to stage at once. Idempotent by the order's id: after an
+// ErrUnknownOutcome the same call may be made again. A VM with another upgrade answers *BusyError.
+func Inject(ctx context.Context, exec Exec, vm VM, o Order) (*Session, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if vm.Distribution == "none" {
+		return nil, fmt.Errorf("injecting the agent: the release starts without distribution; " +
+			"set RELEASE_DISTRIBUTION=name in rel/env.sh.eex and deploy cold once")
+	}
+	b, err := agentBundle()
+	if err != nil {
+		return nil, err
+	}
+	// A second round: the agent of another console, ending at the same moment, takes its modules with it.
+	for range 2 {
+		s, err := inject(ctx, exec, vm, o, b)
+		if s != nil || err != nil {
+			return s, err
+		}
+	}
+	return nil, fmt.Errorf("injecting the agent: its modules vanish from the VM; try again")
+}
+
+func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session, error) {
+	for i, request := range requests(vm, b, o) {
+		doing := fmt.Sprintf("injecting the agent (part %d)", i+1)
+		out, err := run(ctx, exec, injectTimeout, doing, request, o.secret())
+		if err != nil {
+			return nil, err
+		}
+		word, rest := out.word()
+		switch word {
+		case "loaded":
+		case "started":
+			return started(rest, exec, vm, o)
+		case "busy":
+			return nil, busy(rest)
+		case "incomplete":
+			return nil, nil
+		case "refused":
+			return nil, fmt.Errorf("%s: %s", doing, refusal(rest))
+		case "gone":
+			return nil, fmt.Errorf("%s: the VM is %w", doing, ErrGone)
+		case "no_program":
+			return nil, fmt.Errorf("%s: %s/bin has no program named %s", doing, vm.Root, vm.Name)
+		default:
+			return nil, fmt.Errorf("%s: unexpected answer %q", doing, printable(word, 40))
+		}
+	}
+	return nil, fmt.Errorf("injecting the agent: it did not start: %w", ErrUnknownOutcome)
+}
+
+// requests are the execs of an injection: one for each part, the last with the order if that fits.
+func requests(vm VM, b bundle, o Order) [][]string {
+	program, _ := elixir.Files.ReadFile("bootstrap.exs")
+	order := o.encode()
+	request := func(p part, order string) []string {
+		bindings := fmt.Sprintf(`source = "%s"; modules = "%s"; agent = "%s"; order = "%s"`,
+			p.source, strings.Join(p.modules, " "), b.agent, order)
+		return shell(scriptRPC, vm.enter(bindings, strings.TrimSpace(strip(string(program))))...)
+	}
+	var all [][]string
+	var modules []string // the order comes when all of them are loaded
+	for i, p := range b.parts {
+		modules = append(modules, p.modules...)
+		if i < len(b.parts)-1 {
+			all = append(all, request(p, ""))
+		} else if whole := request(part{p.source, modules}, order); requestSize(whole) < maxRequest {
+			all = append(all, whole)
+		} else {
+			all = append(all, request(p, ""), request(part{encode(""), modules}, order))
+		}
+	}
+	return all
+}
+
+// requestSize is the size of an exec's body, in bytes.
+func requestSize(command []string) int {
+	body, _ := json.Marshal(struct {
+		Command []string `json:"command"`
+		Timeout int      `json:"timeout"`
+	}{command, 60})
+	return len(body)
+}
+
+// secret is the part of the URL that no error may show.
+func (o Order) secret() string {
+	_, query, _ := strings.Cut(o.TarballURL, "?")
+	return query
+}
+
+// about is what a starting agent tells.
+type about struct {
+	ID          string `json:"id"`
+	Owner       string `json:"owner"`
+	State       State  `json:"state"`
+	ExpiresInMS int64  `json:"expires_in_ms"`
+	Dir         string `json:"dir"`
+	Boot        string `json:"boot"`
+}
+
+var validDir = regexp.MustCompile(`^/[^\x00-\x1f\x7f]{1,400}$`)
+
+func started(text string, exec Exec, vm VM, o Order) (*Session, error) {
+	var a about
+	if err := json.Unmarshal([]byte(text), &a); err != nil {
+		return nil, fmt.Errorf("injecting the agent: its answer is not valid: %w", errCut)
+	}
+	if a.ID != o.ID || !validDir.MatchString(a.Dir) || !strings.HasSuffix(a.Dir, "/flydeploy-"+o.ID) {
+		return nil, fmt.Errorf("injecting the agent: it works in an unexpected folder %q", printable(a.Dir, 200))
+	}
+	if a.Boot != vm.Boot() {
+		return nil, fmt.Errorf("injecting the agent: the VM restarted, the one that was found is %w", ErrGone)
+	}
+	return &Session{exec: exec, vm: vm, id: o.ID, dir: a.Dir}, nil
+}
+
+func busy(text string) error {
+	var a about
+	if err := json.Unmarshal([]byte(text), &a); err != nil {
+		return fmt.Errorf("another upgrade is under way in this VM")
+	}
+	return &BusyError{
+		ID: printable(a.ID, 80), Owner: printable(a.Owner, 80), State: State(printable(string(a.State), 40)),
+		ExpiresIn: time.Duration(a.ExpiresInMS) * time.Millisecond,
+	}
+}
+
+func refusal(text string) string {
+	var r struct{ What string }
+	_ = json.Unmarshal([]byte(text), &r)
+	return printable(r.What, 300)
+}
+
+// callTimeout bounds one call: ten seconds of waiting, and the answer.
+const callTimeout = 15 * time.Second
+
+// Wait gives the status as soon as its seq is greater than seen, or after ten seconds. ErrGone: the agent has ended.
+func (s *Session) Wait(ctx context.Context, seen int64) (Status, error) {
+	return s.call(ctx, "-", seen)
+}
+
+// Arm is the order to prepare everything for the commit: for a staged agent.
+func (s *Session) Arm(ctx context.Context, seen int64) (Status, error) {
+	return s.call(ctx, "arm", seen)
+}
+
+// Commit is the order to upgrade: for an armed agent.
+func (s *Session) Commit(ctx context.Context, seen int64) (Status, error) {
+	return s.call(ctx, "commit", seen)
+}
+
+// Abort takes everything back that was ordered, unless the agent is committing. Read the state to know.
+func (s *Session) Abort(ctx context.Context, seen int64) (Status, error) {
+	return s.call(ctx, "abort", seen)
+}
+
+// Finish lets the agent end; one that has not reached its end aborts first. Gone already is no error; the status is then empty.
+func (s *Session) Finish(ctx context.Context) error {
+	_, err := s.call(ctx, "finish", 1<<62)
+	if errors.Is(err, ErrGone) {
+		return nil
+	}
+	return err
+}
+
+// call is one exec: an optional command, a bounded wait, the status. Commands are atomic and may be sent again.
+func (s *Session) call(ctx context.Context, command string, seen int64) (Status, error) {
+	doing := "asking the agent"
+	if command != "-" {
+		doing = "telling the agent to " + command
+	}
+	out, err := run(ctx, s.exec, callTimeout, doing, shell(scriptWait, s.dir, command, strconv.FormatInt(seen, 10)))
+	if err != nil {
+		return Status{}, err
+	}
+	if word, _ := out.word(); word == "gone" {
+		return Status{}, fmt.Errorf("%s: it is %w", doing, ErrGone)
+	}
+	if !out.whole() || len(out) != 3 {
+		return Status{}, fmt.Errorf("%s: %w", doing, errCut)
+	}
+	status, err := parseStatus(out[1], s.id, s.vm.Boot())
+	if err != nil {
+		return Status{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	return status, nil
+}

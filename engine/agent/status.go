@@ -1,0 +1,221 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// State of an agent.
+type State string
+
+// The states, in the order in which an agent goes through them.
+const (
+	Injected             State = "injected"
+	Staging              State = "staging"
+	Staged               State = "staged"
+	Arming               State = "arming"
+	Armed                State = "armed"
+	Committing           State = "committing"
+	Committed            State = "committed"
+	RolledBack           State = "rolled_back"
+	RolledBackWithLosses State = "rolled_back_with_losses"
+	Failed               State = "failed" // nothing changed: staging or arming failed, or a process would not suspend
+	Aborted              State = "aborted"
+	Expired              State = "expired"
+	Stale                State = "stale" // the VM's code changed after staging
+)
+
+var terminal = map[State]bool{
+	Injected: false, Staging: false, Staged: false, Arming: false, Armed: false, Committing: false,
+	Committed: true, RolledBack: true, RolledBackWithLosses: true, Failed: true, Aborted: true, Expired: true, Stale: true,
+}
+
+// Terminal reports whether the state never changes again.
+func (s State) Terminal() bool { return terminal[s] }
+
+// Valid reports whether s is a state of the protocol.
+func (s State) Valid() bool { _, ok := terminal[s]; return ok }
+
+// Status is what an agent tells of itself. Texts are bounded and free of control characters.
+type Status struct {
+	V           int    `json:"v"`
+	ID          string `json:"id"`
+	Owner       string `json:"owner"`
+	Boot        string `json:"boot"`
+	Seq         int64  `json:"seq"`
+	State       State  `json:"state"`
+	ExpiresInMS int64  `json:"expires_in_ms"`
+
+	Phases   []Phase `json:"phases"` // in the order in which they began
+	Download struct {
+		Done  int64 `json:"done"`
+		Total int64 `json:"total"`
+	} `json:"download"` // bytes
+
+	// From staged on.
+	UpToDate       bool      `json:"up_to_date"` // a commit would change nothing
+	Counts         Counts    `json:"counts"`
+	Modules        []Module  `json:"modules"` // the first of ModulesTotal
+	ModulesTotal   int       `json:"modules_total"`
+	Processes      []Process `json:"processes"`
+	ProcessesTotal int       `json:"processes_total"` // groups, not processes
+	Findings       []Finding `json:"findings"`
+	FindingsTotal  int       `json:"findings_total"`
+
+	// From the window on. Times are microseconds since the Unix epoch, on the machine's clock.
+	SuspendedAtUS int64     `json:"suspended_at_us"`
+	ResumedAtUS   int64     `json:"resumed_at_us"`
+	SuspendedUS   int64     `json:"suspended_us"`
+	Suspended     int       `json:"suspended"`  // processes
+	Migrated      int       `json:"migrated"`   // answers of code_change, 0 unless committed
+	Died          int       `json:"died"`       // processes that ended by themselves during the migration
+	DiedAfter     int       `json:"died_after"` // of the suspended ones, since the commit
+	Deferred      int       `json:"deferred"`   // modules loaded after the migrations
+	Views         int       `json:"views"`      // LiveViews that were told to render again
+	Killed        []string  `json:"killed"`     // pids that a rollback could not keep
+	Unplaced      []string  `json:"unplaced"`   // files that still hold the old code after a commit
+	Failures      []Failure `json:"failures"`
+	FailuresTotal int       `json:"failures_total"`
+
+	// Error says why the state is failed or stale, where no window was reached; or what is wrong after a commit.
+	Error *Error `json:"error"`
+}
+
+// Phase is one of reload, extract, detection, arm, suspension, code_load, migration, rollback, resume, liveview.
+type Phase struct {
+	Name   string `json:"name"`
+	AtUS   int64  `json:"at_us"`
+	US     int64  `json:"us"`
+	Status string `json:"status"` // running, done, skipped, failed
+}
+
+// Counts of what a commit would do.
+type Counts struct {
+	ModulesChanged int `json:"modules_changed"`
+	ModulesAdded   int `json:"modules_added"`
+	ModulesRemoved int `json:"modules_removed"`
+	Files          int `json:"files"`
+	Processes      int `json:"processes"` // to suspend
+	Migrating      int `json:"migrating"` // of those, the ones with a code_change
+}
+
+// Module is one that the upgrade changes. Change is changed, added or removed.
+type Module struct {
+	Module string `json:"module"`
+	App    string `json:"app"`
+	Change string `json:"change"`
+}
+
+// Process counts processes of one callback module. Kind is gen_server, gen_statem, gen_event or agent.
+type Process struct {
+	Module string `json:"module"`
+	Kind   string `json:"kind"`
+	Count  int    `json:"count"`
+}
+
+// Finding is something to know before the commit. Severity is info, warn, block or refuse.
+type Finding struct {
+	Name     string `json:"name"`
+	Severity string `json:"severity"`
+	Subject  string `json:"subject"`
+	Detail   string `json:"detail"`
+}
+
+// Failure is one process that was not suspended or migrated, the first of Count with the same module and reason. It
+// tells shapes of states, never values.
+type Failure struct {
+	PID         string   `json:"pid"`
+	Name        string   `json:"name"`
+	Module      string   `json:"module"`
+	Reason      string   `json:"reason"` // raised, exited, bad_return, timeout, busy, not_suspended, not_loaded, agent_died, guardian_died
+	Exception   string   `json:"exception"`
+	Stack       []string `json:"stack"`
+	StateBefore string   `json:"state_before"`
+	StateAfter  string   `json:"state_after"`
+	Count       int      `json:"count"`
+}
+
+// Error names a failure apart from the migrations, e.g. sha256_differs.
+type Error struct {
+	Name string `json:"name"`
+	What string `json:"what"`
+}
+
+func (e *Error) Error() string { return e.What }
+
+// ExpiresIn is the time until the state ends by itself.
+func (s *Status) ExpiresIn() time.Duration { return time.Duration(s.ExpiresInMS) * time.Millisecond }
+
+// maxStatus bounds what is read of a status, in bytes; agents keep below 8 KB.
+const maxStatus = 16 << 10
+
+const maxList = 1000
+
+var errBadStatus = errors.New("the agent's status is not valid")
+
+// parseStatus reads a status of the agent id in the boot boot. A status of another boot says ErrGone.
+func parseStatus(text, id, boot string) (Status, error) {
+	var s Status
+	switch err := json.Unmarshal([]byte(text), &s); {
+	case len(text) > maxStatus:
+		return Status{}, fmt.Errorf("%w: %d bytes", errBadStatus, len(text))
+	case err != nil:
+		return Status{}, fmt.Errorf("%w: %v", errBadStatus, err)
+	case s.V != 1:
+		return Status{}, fmt.Errorf("%w: version %d", errBadStatus, s.V)
+	case s.ID != id:
+		return Status{}, fmt.Errorf("%w: it is another upgrade's", errBadStatus)
+	case s.Boot != boot:
+		return Status{}, fmt.Errorf("the VM restarted: the one that was staged is %w", ErrGone)
+	case !s.State.Valid():
+		return Status{}, fmt.Errorf("%w: state %q", errBadStatus, printable(string(s.State), 40))
+	case s.Seq < 1 || s.ExpiresInMS < 0 || s.SuspendedUS < 0 || slices.ContainsFunc(s.Phases, func(p Phase) bool { return p.AtUS < 0 || p.US < 0 }):
+		return Status{}, fmt.Errorf("%w: a negative number", errBadStatus)
+	case max(len(s.Phases), len(s.Modules), len(s.Processes), len(s.Findings), len(s.Failures), len(s.Killed)) > maxList:
+		return Status{}, fmt.Errorf("%w: a list is too long", errBadStatus)
+	}
+	s.clean()
+	return s, nil
+}
+
+// clean makes every text printable.
+func (s *Status) clean() {
+	short := func(texts ...*string) {
+		for _, t := range texts {
+			*t = printable(*t, 500)
+		}
+	}
+	short(&s.Owner)
+	for i := range s.Phases {
+		short(&s.Phases[i].Name, &s.Phases[i].Status)
+	}
+	for i := range s.Modules {
+		short(&s.Modules[i].Module, &s.Modules[i].App, &s.Modules[i].Change)
+	}
+	for i := range s.Processes {
+		short(&s.Processes[i].Module, &s.Processes[i].Kind)
+	}
+	for i := range s.Findings {
+		f := &s.Findings[i]
+		short(&f.Name, &f.Severity, &f.Subject, &f.Detail)
+	}
+	for i := range s.Failures {
+		f := &s.Failures[i]
+		short(&f.PID, &f.Name, &f.Module, &f.Reason, &f.Exception, &f.StateBefore, &f.StateAfter)
+		for j := range f.Stack {
+			short(&f.Stack[j])
+		}
+	}
+	for i := range s.Killed {
+		short(&s.Killed[i])
+	}
+	for i := range s.Unplaced {
+		short(&s.Unplaced[i])
+	}
+	if s.Error != nil {
+		short(&s.Error.Name, &s.Error.What)
+	}
+}

@@ -1,0 +1,3 @@
+defimpl Ledger.Show, for: Tuple do
+  def show(tuple), do: "tuple #{tuple_size(tuple)}"
+end

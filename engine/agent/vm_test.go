@@ -1,0 +1,105 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDiscover(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1, "AWS_SECRET_ACCESS_KEY=a b'c\"$d\\e", "FLY_IMAGE_REF=registry.example/app:tag")
+	want := VM{
+		PID: n.vm.PID, Start: n.vm.Start, Root: n.root, Name: "ledger", Node: n.vm.Node, Version: "1.1.0", OTPApp: "ledger",
+		Image: "registry.example/app:tag", Distribution: "name",
+	}
+	if n.vm != want || !strings.HasPrefix(n.vm.Node, "ledger-") || n.vm.Start == "" {
+		t.Errorf("found %+v", n.vm)
+	}
+
+	// What leaves the machine is what was asked for: no cookie.
+	env, err := StorageEnv(t.Context(), n.exec, n.vm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEnv := map[string]string{"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "a b'c\"$d\\e", "AWS_REGION": "auto", "BUCKET_NAME": "b=c"}
+	if !maps.Equal(env, wantEnv) {
+		t.Errorf("storage: %v", env)
+	}
+
+	// The rpc of a busy console is a BEAM too, and no release that was started.
+	rpc := exec.Command(filepath.Join(n.root, "bin", "ledger"), "rpc", "Process.sleep(3000)")
+	rpc.Env = append(slices.Clone(n.env), "RELEASE_COOKIE=x", "RELEASE_DISTRIBUTION=none")
+	_ = rpc.Start()
+	if _, err := Discover(t.Context(), n.exec); err != nil {
+		t.Errorf("beside an rpc: %v", err)
+	}
+	_ = rpc.Process.Kill()
+	_ = rpc.Wait()
+
+	another := &node{t: t, env: []string{"PATH=" + os.Getenv("PATH"), "FLY_MACHINE_ID=another"}}
+	if _, err := Discover(t.Context(), another.realExec); !errors.Is(err, ErrNoVM) {
+		t.Errorf("on another machine: %v", err)
+	}
+	gone := n.vm
+	gone.Start = "1"
+	if _, err := StorageEnv(t.Context(), n.exec, gone); !errors.Is(err, ErrGone) {
+		t.Errorf("another boot: %v", err)
+	}
+}
+
+// scripted answers every exec alike.
+func scripted(out Output) Exec {
+	return func(context.Context, []string, time.Duration) (Output, error) { return out, nil }
+}
+
+func TestAnswersAreNotTrusted(t *testing.T) {
+	vm := VM{PID: "1", Start: "2", Root: "/app", Name: "app"}
+	o := longOrder()
+	rejection := Output{Stdout: "Rejection([PayloadTooLarge])"}
+	for _, test := range []struct {
+		name string
+		out  Output
+		want string
+	}{
+		{"a request that was too large", rejection, "PayloadTooLarge"},
+		{"nothing", Output{}, "answered nothing"},
+		{"a secret", Output{Stderr: "failed: " + o.TarballURL, ExitCode: 1}, "[redacted]"},
+		{"a foreign word", Output{Stdout: "FLYDEPLOY1 dance\x1b[31m"}, "unexpected answer"},
+		{"a foreign folder", Output{Stdout: `FLYDEPLOY1 started {"id":"` + o.ID + `","dir":"/etc","boot":"1-2"}`}, "unexpected folder"},
+		{"a cut answer", Output{Stdout: `FLYDEPLOY1 started {"id":`}, "cut"},
+		{"a refusal", Output{Stdout: `FLYDEPLOY1 refused {"what":"no\u001b[31m"}`}, "no"},
+		{"no program", Output{Stdout: "FLYDEPLOY1 no_program"}, "/app/bin"},
+	} {
+		_, err := Inject(t.Context(), scripted(test.out), vm, o)
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.ContainsAny(err.Error(), "\x1b") || strings.Contains(err.Error(), "ffffffff") {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+	if _, err := Inject(t.Context(), scripted(Output{}), VM{Distribution: "none"}, o); err == nil || !strings.Contains(err.Error(), "RELEASE_DISTRIBUTION") {
+		t.Errorf("without distribution: %v", err)
+	}
+	if _, err := Discover(t.Context(), scripted(Output{Stdout: "FLYDEPLOY1 begin\nFLYDEPLOY1 vm 1 2\n"})); !errors.Is(err, ErrUnknownOutcome) {
+		t.Errorf("a cut answer: %v", err)
+	}
+}
+
+func TestOrdersAreChecked(t *testing.T) {
+	for name, spoil := range map[string]func(*Order){
+		"id": func(o *Order) { o.ID = "../../etc" }, "sha256": func(o *Order) { o.SHA256 = "abc" }, "size": func(o *Order) { o.Size = 0 },
+		"OTP application": func(o *Order) { o.OTPApp = "a; rm" },
+	} {
+		o := longOrder()
+		spoil(&o)
+		if _, err := Inject(t.Context(), scripted(Output{}), VM{}, o); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("an order without %s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+var errDeclined = errors.New("the plan was not confirmed")
+
+// errPlanned ends a dry run after its plan.
+var errPlanned = errors.New("dry run")
+
+// blockedError says which findings keep the deploy from going on.
+type blockedError struct{ by []Finding }
+
+func (e *blockedError) Error() string {
+	parts := make([]string, 0, len(e.by))
+	for _, f := range e.by {
+		parts = append(parts, fmt.Sprintf("%s (%s)", f.Name, f.What))
+	}
+	return "blocked by the plan: " + strings.Join(parts, "; ")
+}
+
+// confirm shows the plan and waits for the operator. Nothing is suspended before.
+func (p *pipeline) confirm(ctx context.Context) error {
+	p.rec.emit(Event{Phase: PhasePlan, Status: StatusRunning, Plan: p.plan, Upgrade: p.known(), Text: p.planText()})
+	accepted, err := p.decide(ctx)
+	if err == nil {
+		err = blockers(p.plan, append(accepted, p.settings.Accept...))
+	}
+	switch {
+	case p.settings.DryRun && (err == nil || errors.Is(err, errPlanned)):
+		p.rec.emit(Event{Phase: PhasePlan, Status: StatusDone, Plan: p.plan, Text: p.planText()})
+		return errPlanned
+	case err != nil:
+		p.rec.emit(Event{Phase: PhasePlan, Status: StatusFailed, Plan: p.plan, Problem: AsProblem(err)})
+		return err
+	}
+	p.rec.emit(Event{Phase: PhasePlan, Status: StatusDone, Plan: p.plan, Text: p.planText()})
+	return p.stageChanged(ctx)
+}
+
+func (p *pipeline) planText() string {
+	return fmt.Sprintf("%d modules, %d processes on %d machines", len(p.plan.Modules), p.plan.Processes(), len(p.plan.Machines))
+}
+
+// decide gives the blockers that the operator accepted.
+func (p *pipeline) decide(ctx context.Context) ([]string, error) {
+	switch {
+	case p.settings.DryRun, p.settings.Yes:
+		return nil, nil
+	case !p.settings.Ask:
+		return nil, NewProblem("unconfirmed", "nobody is there to confirm the plan", nil, "Run in a terminal, or give --yes.")
+	}
+	answer, err := p.ask(ctx, QuestionPlan, confirmWithin)
+	if errors.Is(err, errNoAnswer) {
+		return nil, NewProblem("unconfirmed", fmt.Sprintf("the plan was not confirmed within %s", confirmWithin), nil,
+			"Nothing was changed. Deploy again when you are ready.")
+	}
+	if err == nil && !answer.Proceed {
+		err = errDeclined
+	}
+	return answer.Accept, err
+}
+
+func blockers(plan *Plan, accepted []string) error {
+	var by []Finding
+	for _, f := range plan.Blockers() {
+		if f.Severity == SeverityRefuse || !slices.Contains(accepted, f.Name) {
+			by = append(by, f)
+		}
+	}
+	if len(by) == 0 {
+		return nil
+	}
+	remedies := make([]string, 0, len(by))
+	for _, f := range by {
+		remedies = append(remedies, f.Remedy)
+	}
+	return NewProblem("blocked", (&blockedError{by}).Error(), nil, strings.Join(slices.Compact(remedies), "\n    ")).because(&blockedError{by})
+}
+
+// because sets the error that Unwrap gives, without its text in the problem's.
+func (p *Problem) because(err error) *Problem {
+	p.err = err
+	return p
+}
+
+// stageChanged stages machines again whose instance changed while the plan waited for its confirmation.
+func (p *pipeline) stageChanged(ctx context.Context) error {
+	now, err := p.ports.Fleet.Machines(ctx)
+	if err != nil {
+		return fmt.Errorf("list machines again after the confirmation: %w", err)
+	}
+	byID := map[string]Machine{}
+	for _, m := range now {
+		byID[m.ID] = m
+	}
+	var changed []*rollout
+	for _, r := range p.machines {
+		m, there := byID[r.machine.ID]
+		switch {
+		case !there || whyOut(m) != "":
+			return NewProblem("machine_changed", fmt.Sprintf("machine %s is no longer started", r.machine.ID), nil,
+				"Nothing was suspended. Look at `fly machine list`, then deploy again.")
+		case m.InstanceID != r.machine.InstanceID:
+			r.machine = m
+			changed = append(changed, r)
+		}
+	}
+	return p.each(ctx, changed, func(ctx context.Context, r *rollout) error {
+		r.attempt++
+		r.session, r.shown, r.problem = nil, nil, nil
+		r.status = statusZero
+		return p.stageMachine(ctx, r)
+	})
+}

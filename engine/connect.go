@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"flydeploy/engine/agent"
+)
+
+// Storage is the bucket of one OTP application.
+type Storage struct {
+	Locks    Locks
+	Records  Records
+	Tarballs Tarballs
+	// Trials may be nil: only the doctor needs them.
+	Trials Trials
+	// Place says where the bucket is, Source whose settings opened it where they are not the machine's. For people.
+	Place, Source string
+	// Differs tells what is not as the machines have it, so that a restarted machine would not find the upgrade.
+	Differs []string
+}
+
+// finding is the plan's finding about Differs.
+func (s Storage) finding() (Finding, bool) {
+	if len(s.Differs) == 0 {
+		return Finding{}, false
+	}
+	return Finding{
+		Name: "storage_differs", Severity: SeverityBlock, What: "the console's storage has " + strings.Join(s.Differs, ", "),
+		Remedy: remedies["storage_differs"],
+	}, true
+}
+
+// OpenStorage opens the bucket of an OTP application with the settings that its machines use (AWS_ACCESS_KEY_ID and the
+// like, secrets that must not be shown). Package s3 stands behind it; the command line may override the settings.
+type OpenStorage func(ctx context.Context, otpApp string, env map[string]string) (Storage, error)
+
+// Target is the release that runs on a fleet, and the storage that its machines use.
+type Target struct {
+	Machines []Machine
+	// VM of one running machine. The others run the same release, or are found out while they stage.
+	VM      agent.VM
+	OTPApp  string
+	Storage Storage
+	// Machine is the id of VM's machine, whose storage settings are used unless Storage.Source says otherwise.
+	Machine string
+}
+
+// storageText says once where the storage is, and who said so.
+func (t *Target) storageText() string {
+	source := t.Storage.Source
+	if source == "" {
+		source = "machine " + t.Machine
+	}
+	return cmp.Or(t.Storage.Place, "bucket") + ", with the settings of " + source
+}
+
+// connectWithin bounds the search for a running release.
+const connectWithin = time.Minute
+
+// Connect finds the release that runs on the fleet and opens the bucket that its machines use. Fly's secrets cannot be
+// read back from its API, so they come as one set from a running machine.
+func Connect(ctx context.Context, app, otpApp string, fleet Fleet, open OpenStorage) (*Target, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectWithin)
+	defer cancel()
+	machines, err := fleet.Machines(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list machines of %s: %w", app, err)
+	}
+	t := &Target{Machines: machines}
+	exec, err := t.findVM(ctx, fleet)
+	if err != nil {
+		return nil, err
+	}
+	t.OTPApp = otpApp
+	if t.OTPApp == "" {
+		t.OTPApp = t.VM.OTPApp
+	}
+	if t.OTPApp == "" {
+		return nil, NewProblem("no_otp_app", fmt.Sprintf("the release %s has no application of its own name", t.VM.Name), nil,
+			"Name the OTP application to upgrade: --otp-app, or otp_app in flydeploy.toml.")
+	}
+	env, err := insist(ctx, quietly, func() (map[string]string, error) { return agent.Storage(ctx, exec, t.VM) })
+	if err != nil {
+		return nil, fmt.Errorf("read the storage settings of the running release: %w", err)
+	}
+	if t.Storage, err = open(ctx, t.OTPApp, env); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// findVM looks at one machine after another until one runs a release.
+func (t *Target) findVM(ctx context.Context, fleet Fleet) (agent.Exec, error) {
+	var last error
+	for _, m := range t.Machines {
+		if m.Temporary != "" || whyOut(m) != "" {
+			continue
+		}
+		exec := execOn(fleet, m.ID)
+		vm, err := insist(ctx, quietly, func() (agent.VM, error) { return agent.Discover(ctx, exec) })
+		if err == nil {
+			t.VM, t.Machine = vm, m.ID
+			return exec, nil
+		}
+		last = fmt.Errorf("machine %s: %w", m.ID, err)
+		if !errors.Is(err, agent.ErrNoVM) && ctx.Err() != nil {
+			break
+		}
+	}
+	if last == nil {
+		return nil, errNoMachine("no machine is started", t.Machines)
+	}
+	return nil, NewProblem("no_vm", "no running Elixir release was found", last,
+		"flydeploy upgrades releases made by `mix release`. Check that one is running: `fly status`, `fly logs`.")
+}
+
+func quietly(error) {}
+
+func execOn(fleet Fleet, machineID string) agent.Exec {
+	return func(ctx context.Context, command []string, timeout time.Duration) (agent.Output, error) {
+		return fleet.Exec(ctx, machineID, command, timeout)
+	}
+}

@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// Settings of one deploy.
+type Settings struct {
+	App     string // Fly app
+	OTPApp  string // OTP application; "" asks the running VM
+	Owner   string // who deploys, for the lock
+	Message string
+	// Select names the machines that take part; empty fields select all.
+	Select         Selection
+	MaxConcurrency int               // machines that are staged or armed at once
+	Timeout        time.Duration     // for one machine, each of staging and committing
+	SuspendTimeout time.Duration     // for one process to suspend
+	LockTimeout    time.Duration     // the lock's expiry
+	DryRun         bool              // ends with the plan: no lock, nothing left behind
+	Yes            bool              // commits without a question unless the plan has blockers
+	Ask            bool              // somebody is there to answer questions
+	Accept         []string          // blockers accepted by name beforehand
+	Force          bool              // overrides a lock that somebody else holds, without a question
+	Image          string            // a pushed image, instead of a build
+	Env            map[string]string // for the temporary machine
+}
+
+// Selection names machines. A machine is selected when every non-empty field names it.
+type Selection struct {
+	Machines      []string `json:"machines,omitempty"` // ids
+	Regions       []string `json:"regions,omitempty"`
+	ProcessGroups []string `json:"process_groups,omitempty"`
+}
+
+// Answer to a question that a deploy asks: the plan's confirmation, or what to do about somebody else's lock.
+type Answer struct {
+	// To is the question that is answered. An answer to another one is dropped: a key pressed twice at the lock must
+	// not confirm the plan.
+	To      Question
+	Proceed bool
+	Accept  []string // names of the blockers that the operator accepts
+	// OverrideETag is the ETag of the lock that was shown and shall be replaced.
+	OverrideETag string
+}
+
+// Question says what a deploy is waiting for.
+type Question string
+
+// The questions of a deploy. They can be read off Progress: see Progress.Asks.
+const (
+	QuestionNone Question = ""
+	QuestionPlan Question = "plan"
+	QuestionLock Question = "lock"
+)
+
+// Asks tells which answer the deploy is waiting for.
+func (p *Progress) Asks() Question {
+	switch {
+	case p.Held != nil && p.Fleet[PhaseLock].Status == StatusRunning:
+		return QuestionLock
+	case p.Plan != nil && p.Fleet[PhasePlan].Status == StatusRunning:
+		return QuestionPlan
+	default:
+		return QuestionNone
+	}
+}
+
+// Deployment is a deploy that runs in the background.
+type Deployment struct {
+	feed    *Feed
+	answers chan Answer
+	stop    context.CancelFunc
+	done    chan struct{}
+	result  Result
+}
+
+// Next waits for events and gives all that are there; io.EOF after the last one. It has one reader at a time.
+func (d *Deployment) Next(ctx context.Context) ([]Event, error) { return d.feed.Next(ctx) }
+
+// Answer answers the question that the deploy asks. A newer answer takes the place of one that nobody has read.
+func (d *Deployment) Answer(a Answer) {
+	for {
+		select {
+		case d.answers <- a:
+			return
+		default:
+		}
+		select {
+		case <-d.answers:
+		default:
+		}
+	}
+}
+
+// Stop keeps the deploy from starting anything more. What is in flight ends by itself, then everything is settled:
+// agents, temporary machine, lock.
+func (d *Deployment) Stop() { d.stop() }
+
+// Result gives the end of the deploy; it waits for it.
+func (d *Deployment) Result() Result {
+	<-d.done
+	return d.result
+}

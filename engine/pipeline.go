@@ -1,0 +1,243 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+)
+
+const (
+	confirmWithin = 10 * time.Minute // an unanswered plan lets staged work expire
+	settleWithin  = 60 * time.Second // agents, temporary machine and lock, after the work was stopped
+)
+
+var errStopped = errors.New("stopped by the operator")
+
+// Ports are what a deploy needs from outside.
+type Ports struct {
+	Fleet   Fleet
+	Storage OpenStorage
+	Build   Build
+}
+
+// pipeline is one deploy under way. ctx of its steps is cancelled to stop *starting* work; settling has its own.
+type pipeline struct {
+	settings Settings
+	ports    Ports
+	rec      *recorder
+	answers  chan Answer
+	cancel   context.CancelCauseFunc
+	started  time.Time
+
+	upgrade  Upgrade
+	target   *Target
+	scope    scope
+	tarball  tarball
+	plan     *Plan // nil before every machine was staged
+	lock     *heldLock
+	machines []*rollout
+}
+
+// Start runs a deploy in a goroutine of its own.
+func Start(ctx context.Context, s Settings, p Ports) *Deployment {
+	feed := NewFeed()
+	work, cancel := context.WithCancelCause(ctx)
+	d := &Deployment{
+		feed: feed, answers: make(chan Answer, 1), done: make(chan struct{}),
+		stop: func() { cancel(errStopped) },
+	}
+	pl := &pipeline{settings: s, ports: p, rec: newRecorder(feed), answers: d.answers, cancel: cancel, started: time.Now()}
+	pl.upgrade = Upgrade{
+		ID: ulid.Make().String(), App: s.App, Owner: s.Owner, Message: s.Message, DryRun: s.DryRun,
+	}
+	go func() {
+		defer close(d.done)
+		defer pl.rec.close()
+		defer cancel(nil)
+		err := guarded(func() error { return pl.run(work) })
+		if errors.Is(err, errPlanned) {
+			err = nil
+		}
+		d.result = pl.settle(work, err)
+	}()
+	return d
+}
+
+// guarded turns a panic into an error, so that a deploy settles and the terminal is restored whatever happens.
+func guarded(work func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = NewProblem("crash", fmt.Sprintf("flydeploy itself failed: %v\n%s", v, debug.Stack()), nil,
+				"Please report this with the lines above. Machines are settled as after any failure.")
+		}
+	}()
+	return work()
+}
+
+// run goes through the phases up to the metadata; settle does the rest, whatever happened.
+func (p *pipeline) run(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{
+		p.connect, p.acquireLock, p.build, p.makeTarball, p.stage, p.confirm,
+	} {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if err := step(ctx); err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return err
+		}
+	}
+	err := p.commit(ctx)
+	// Machines may run the new code: that is verified and recorded, also where others failed or the operator stopped.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+	defer cancel()
+	p.resolve(bounded)
+	if p.upgradedCount() == 0 {
+		return err
+	}
+	return errors.Join(err, p.verify(bounded), p.writeMetadata(bounded))
+}
+
+// phase runs one phase of the fleet between its first and last event.
+func (p *pipeline) phase(ph Phase, text string, work func() (string, error)) error {
+	p.rec.emit(Event{Phase: ph, Status: StatusRunning, Text: text})
+	text, err := work()
+	if err != nil {
+		p.rec.emit(Event{Phase: ph, Status: StatusFailed, Text: text, Problem: AsProblem(err)})
+		return err
+	}
+	p.rec.emit(Event{Phase: ph, Status: StatusDone, Text: text, Upgrade: p.known()})
+	return nil
+}
+
+// known is what is known of the upgrade so far, as a copy for events.
+func (p *pipeline) known() *Upgrade {
+	u := p.upgrade
+	return &u
+}
+
+// connect finds the release, the storage and the machines. It belongs to the lock's phase: without them there is none.
+func (p *pipeline) connect(ctx context.Context) error {
+	p.rec.emit(Event{Phase: PhaseLock, Status: StatusRunning, Text: "reading the running release and its storage settings", Upgrade: p.known()})
+	err := p.findTarget(ctx)
+	if err != nil {
+		p.rec.emit(Event{Phase: PhaseLock, Status: StatusFailed, Problem: AsProblem(err)})
+		return err
+	}
+	p.rec.output(PhaseLock, p.target.storageText())
+	return nil
+}
+
+func (p *pipeline) findTarget(ctx context.Context) (err error) {
+	if p.target, err = Connect(ctx, p.settings.App, p.settings.OTPApp, p.ports.Fleet, p.ports.Storage); err != nil {
+		return err
+	}
+	if p.scope, err = inScope(p.target.Machines, p.settings.Select); err != nil {
+		return err
+	}
+	p.upgrade.OTPApp, p.upgrade.BaseImage = p.target.OTPApp, baseImage(p.scope.in)
+	for _, m := range p.scope.in {
+		r := &rollout{machine: m, attempt: 1}
+		p.machines = append(p.machines, r)
+		p.rec.emit(Event{Machine: m.ID, Phase: PhaseInject, Status: StatusPending, Facts: &m})
+	}
+	return nil
+}
+
+// each runs work for every rollout, at most MaxConcurrency at once, and gives the errors as one. One machine's error
+// does not stop the others that have started; a stopped deploy starts no more.
+func (p *pipeline) each(ctx context.Context, all []*rollout, work func(context.Context, *rollout) error) error {
+	slots := make(chan struct{}, max(p.settings.MaxConcurrency, 1))
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, r := range all {
+		select {
+		case <-ctx.Done():
+			errs[i] = context.Cause(ctx)
+			continue
+		case slots <- struct{}{}:
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := guarded(func() error { return work(ctx, r) }); err != nil {
+				errs[i] = AsProblem(err).on("machine " + r.machine.ID)
+			}
+		})
+	}
+	wg.Wait()
+	return firstOf(errs)
+}
+
+// firstOf tells the first error and how many more there are; nil where there is none.
+func firstOf(errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) < 2 {
+		return errors.Join(errs...)
+	}
+	p := *AsProblem(errs[0])
+	p.What = fmt.Sprintf("%s; and %d more machines", p.What, len(errs)-1)
+	p.err = errors.Join(errs...)
+	return &p
+}
+
+// settle leaves nothing behind, whatever happened: agents, the temporary machine, results, the lock. It has a time of
+// its own, since the deploy's context may be cancelled already.
+func (p *pipeline) settle(ctx context.Context, err error) Result {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+	defer cancel()
+	p.settleAgents(bounded)
+	p.removeTemporary(bounded)
+	p.dropDryRunUpload(bounded)
+	result := p.result(err)
+	p.writeResults(bounded, result)
+	p.releaseLock(bounded)
+	result.DurationMS = time.Since(p.started).Milliseconds()
+	return result
+}
+
+// result tells the end of the deploy from the machines' ends.
+func (p *pipeline) result(err error) Result {
+	r := Result{
+		V: EventVersion, Type: "result", Upgrade: p.upgrade, DryRun: p.settings.DryRun, Machines: []MachineResult{},
+		DurationMS: time.Since(p.started).Milliseconds(), Problem: AsProblem(err),
+	}
+	upgraded := 0
+	for _, m := range p.machines {
+		if m.upgraded() {
+			upgraded++
+		}
+		r.Machines = append(r.Machines, m.result())
+	}
+	if p.settings.DryRun {
+		r.Plan = p.plan
+	}
+	r.Outcome = outcome(err, upgraded, len(p.machines))
+	return r
+}
+
+func outcome(err error, upgraded, all int) Outcome {
+	var held *LockHeldError
+	var blocked *blockedError
+	switch {
+	case err == nil:
+		return OutcomeSucceeded
+	case upgraded > 0 && upgraded < all:
+		return OutcomePartial
+	case errors.As(err, &held):
+		return OutcomeLocked
+	case errors.As(err, &blocked):
+		return OutcomeBlocked
+	case errors.Is(err, errStopped), errors.Is(err, context.Canceled), errors.Is(err, errDeclined):
+		return OutcomeCancelled
+	default:
+		return OutcomeFailed
+	}
+}

@@ -1,0 +1,164 @@
+package engine
+
+import "time"
+
+// maxLog is how many lines of output and remarks Progress keeps for the log pane.
+const maxLog = 2000
+
+// Progress is a deploy as far as its events have told it. Apply is the only thing that changes it; console, plain
+// output, history, replay and tests all read it.
+type Progress struct {
+	Upgrade  Upgrade
+	Fleet    map[Phase]PhaseState
+	Machines []*MachineProgress // in the order in which events named them
+	Plan     *Plan
+	Held     *LockHeld // somebody else's lock, while we wait for an answer
+	Log      []LogLine
+	LastSeq  int64
+	LastAt   time.Time
+
+	index map[string]*MachineProgress
+}
+
+// MachineProgress is one machine's part of a deploy. Phases are those of the current attempt.
+type MachineProgress struct {
+	ID      string
+	Facts   Machine
+	Attempt int
+	Phases  map[Phase]PhaseState
+	Report  MachineReport
+	Problem *Problem
+}
+
+// PhaseState is where one phase stands.
+type PhaseState struct {
+	Status     Status
+	StartedAt  time.Time
+	DurationUS int64
+	Done       int64
+	Total      int64
+	Unit       string
+	Text       string
+	Problem    *Problem
+	At         time.Time
+}
+
+// LogLine is one line of the event log.
+type LogLine struct {
+	At      time.Time
+	Machine string
+	Phase   Phase
+	Status  Status
+	Text    string
+	Output  bool // a line that a command printed, e.g. the build
+}
+
+// NewProgress makes the progress of a deploy of which nothing is known yet.
+func NewProgress() *Progress {
+	return &Progress{Fleet: map[Phase]PhaseState{}, index: map[string]*MachineProgress{}}
+}
+
+// Apply takes one event in. Events may arrive merged (a state replaced by its successor), never reordered within one
+// (machine, attempt, phase); a final status never changes, and a new attempt starts a machine's phases anew.
+func (p *Progress) Apply(e Event) {
+	p.LastSeq, p.LastAt = max(p.LastSeq, e.Seq), e.At
+	if e.Upgrade != nil {
+		p.Upgrade = *e.Upgrade
+	}
+	if e.Log != "" {
+		p.log(LogLine{At: e.At, Machine: e.Machine, Phase: e.Phase, Text: e.Log, Output: true})
+		return
+	}
+	phases := p.Fleet
+	if e.Machine != "" {
+		m := p.machine(e)
+		if e.Attempt < m.Attempt {
+			return
+		}
+		m.take(e)
+		phases = m.Phases
+	} else {
+		p.takeFleet(e)
+	}
+	before := phases[e.Phase]
+	if before.Status.Final() {
+		return
+	}
+	phases[e.Phase] = stateOf(e)
+	if e.Status != before.Status {
+		p.log(LogLine{At: e.At, Machine: e.Machine, Phase: e.Phase, Status: e.Status, Text: e.line()})
+	}
+}
+
+// Machine gives the progress of one machine, or nil.
+func (p *Progress) Machine(id string) *MachineProgress { return p.index[id] }
+
+func (p *Progress) machine(e Event) *MachineProgress {
+	m, ok := p.index[e.Machine]
+	if !ok {
+		m = &MachineProgress{ID: e.Machine, Attempt: e.Attempt, Phases: map[Phase]PhaseState{}}
+		p.index[e.Machine] = m
+		p.Machines = append(p.Machines, m)
+	}
+	if e.Attempt > m.Attempt {
+		m.Attempt, m.Phases, m.Report, m.Problem = e.Attempt, map[Phase]PhaseState{}, MachineReport{}, nil
+	}
+	return m
+}
+
+func (m *MachineProgress) take(e Event) {
+	if e.Facts != nil {
+		m.Facts = *e.Facts
+	}
+	if e.Report != nil {
+		m.Report = *e.Report
+	}
+	if e.Problem != nil {
+		m.Problem = e.Problem
+	}
+}
+
+func (p *Progress) takeFleet(e Event) {
+	if e.Plan != nil {
+		p.Plan = e.Plan
+	}
+	if e.Phase == PhaseLock {
+		p.Held = e.Held
+	}
+}
+
+func (p *Progress) log(l LogLine) {
+	if len(p.Log) == maxLog {
+		p.Log = append(p.Log[:0], p.Log[maxLog/4:]...)
+	}
+	p.Log = append(p.Log, l)
+}
+
+func stateOf(e Event) PhaseState {
+	return PhaseState{
+		Status: e.Status, StartedAt: e.StartedAt, DurationUS: e.DurationUS, Done: e.Done, Total: e.Total,
+		Unit: e.Unit, Text: e.Text, Problem: e.Problem, At: e.At,
+	}
+}
+
+// line is the event's prose for the log: its problem, else its text.
+func (e Event) line() string {
+	if e.Problem != nil {
+		return e.Problem.What
+	}
+	return e.Text
+}
+
+// Now is the phase that a machine is in: the one that runs, else the last that ended, and its status. A machine of
+// which nothing was reported is pending in its first phase.
+func (m *MachineProgress) Now() (Phase, Status) {
+	phase, status := MachinePhases[0], StatusPending
+	for _, p := range MachinePhases {
+		s, ok := m.Phases[p]
+		if !ok || s.Status == StatusPending || s.Status == StatusSkipped {
+			continue
+		}
+		phase, status = p, s.Status
+	}
+	return phase, status
+}

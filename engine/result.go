@@ -1,0 +1,61 @@
+package engine
+
+// Outcome of a whole deploy, as the last line of JSON output and the exit code tell it.
+type Outcome string
+
+// The outcomes of a deploy.
+const (
+	OutcomeSucceeded Outcome = "succeeded"
+	OutcomePartial   Outcome = "partial" // some machines run the upgrade, some do not
+	OutcomeFailed    Outcome = "failed"
+	OutcomeBlocked   Outcome = "blocked" // the plan has blockers that were not accepted
+	OutcomeCancelled Outcome = "cancelled"
+	OutcomeLocked    Outcome = "locked" // somebody else holds the deploy lock
+)
+
+// ExitCode is the process exit code that belongs to the outcome.
+func (o Outcome) ExitCode() int {
+	switch o {
+	case OutcomeSucceeded:
+		return 0
+	case OutcomeBlocked:
+		return 3
+	case OutcomeLocked:
+		return 4
+	case OutcomePartial:
+		return 5
+	case OutcomeCancelled:
+		return 130
+	default:
+		return 1
+	}
+}
+
+// Result is the end of a deploy.
+type Result struct {
+	V          int             `json:"v"`
+	Type       string          `json:"type"` // "result"
+	Outcome    Outcome         `json:"outcome"`
+	Upgrade    Upgrade         `json:"upgrade"`
+	Machines   []MachineResult `json:"machines"`
+	DurationMS int64           `json:"duration_ms"`
+	Problem    *Problem        `json:"problem,omitempty"` // what ended a deploy that did not succeed
+	DryRun     bool            `json:"dry_run,omitempty"`
+	Plan       *Plan           `json:"plan,omitempty"` // of a dry run
+}
+
+// MachineResult is one machine's end. Outcome is the agent's terminal state (committed, rolled_back, …), or
+// up_to_date, not_started, unknown.
+type MachineResult struct {
+	ID          string    `json:"id"`
+	Region      string    `json:"region,omitempty"`
+	Outcome     string    `json:"outcome"`
+	Modules     int       `json:"modules"`   // changed and added
+	Processes   int       `json:"processes"` // migrated
+	SuspendedUS int64     `json:"suspended_us"`
+	Error       string    `json:"error,omitempty"`
+	Failures    []Failure `json:"failures,omitempty"`
+	// SuspendedAtUS and ResumedAtUS bound the window on the machine's clock, microseconds since the Unix epoch.
+	SuspendedAtUS int64 `json:"suspended_at_us,omitempty"`
+	ResumedAtUS   int64 `json:"resumed_at_us,omitempty"`
+}

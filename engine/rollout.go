@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"flydeploy/engine/agent"
+)
+
+// rollout is the deploy on one machine: its agent and what the agent told last.
+type rollout struct {
+	machine Machine
+	attempt int
+	session *agent.Session // nil before the agent was injected
+	status  agent.Status
+	shown   map[Phase]agent.Phase // what events have told of the agent's phases
+	problem *Problem
+	noVM    bool // runs no release: left out
+	commit  bool // a commit was sent
+}
+
+func (r *rollout) upgraded() bool {
+	return r.status.State == agent.Committed || r.upToDate()
+}
+
+func (r *rollout) upToDate() bool { return r.status.UpToDate }
+
+// outcomeUnknown: a commit was sent and no end was seen.
+const outcomeUnknown = "unknown"
+
+// outcome is the agent's terminal state, or what stands for it where there is none.
+func (r *rollout) outcome() string {
+	switch {
+	case r.upToDate():
+		return "up_to_date"
+	case r.noVM:
+		return "left_out"
+	case r.status.State.Terminal():
+		return string(r.status.State)
+	case r.commit:
+		return outcomeUnknown
+	default:
+		return "not_started"
+	}
+}
+
+func (r *rollout) result() MachineResult {
+	report := reportOf(r.status)
+	m := MachineResult{
+		ID: r.machine.ID, Region: r.machine.Region, Outcome: r.outcome(),
+		Modules: report.ModulesChanged + report.ModulesAdded, Processes: report.Migrated,
+		SuspendedUS: report.SuspendedUS, SuspendedAtUS: report.SuspendedAtUS, ResumedAtUS: report.ResumedAtUS,
+		Failures: report.Failures,
+	}
+	if r.problem != nil {
+		m.Error = r.problem.What
+	}
+	return m
+}
+
+// insist makes a call that may be made twice until its outcome is known, or until ctx ends: answers get lost.
+func insist[T any](ctx context.Context, lost func(error), call func() (T, error)) (T, error) {
+	for {
+		result, err := call()
+		if !errors.Is(err, agent.ErrUnknownOutcome) || ctx.Err() != nil {
+			return result, err
+		}
+		lost(err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(askAgainAfter):
+		}
+	}
+}
+
+// askAgainAfter keeps a platform that answers errors at once from being asked all the time.
+const askAgainAfter = 500 * time.Millisecond
+
+// lost tells that an answer did not come. It is no failure: the next look resolves it.
+func (p *pipeline) lost(ph Phase, machineID string) func(error) {
+	return func(err error) {
+		p.rec.emit(Event{Machine: machineID, Phase: ph, Status: StatusRunning, Log: printableLine(err.Error() + "; asking again")})
+	}
+}
+
+// order gives the agent a command, which may be sent twice, and follows it until the wanted state or a terminal one.
+// Its phases are shown as they come.
+func (p *pipeline) order(ctx context.Context, r *rollout, command func(context.Context, int64) (agent.Status, error), wanted agent.State) error {
+	for {
+		status, err := insist(ctx, p.lost(p.phaseOf(r, PhaseInject), r.machine.ID), func() (agent.Status, error) {
+			return command(ctx, r.status.Seq)
+		})
+		if err != nil {
+			return err
+		}
+		p.show(r, status)
+		if r.status.State == wanted {
+			return nil
+		}
+		if r.status.State.Terminal() {
+			return endOf(r.status)
+		}
+		command = r.session.Wait
+	}
+}
+
+// endOf tells why an agent reached another end than the wanted one.
+func endOf(s agent.Status) *Problem {
+	ended := strings.ReplaceAll(string(s.State), "_", " ")
+	switch {
+	case s.Error != nil:
+		return NewProblem(s.Error.Name, s.Error.What, nil, remedies[s.Error.Name])
+	case len(s.Failures) > 0:
+		f := s.Failures[0]
+		more := ""
+		if s.FailuresTotal > 1 {
+			more = fmt.Sprintf(" (and %d more processes)", s.FailuresTotal-1)
+		}
+		return NewProblem("migration_failed", fmt.Sprintf("%s: %s of %s %s: %s%s", ended, cmp.Or(f.Name, f.PID), f.Module,
+			strings.ReplaceAll(f.Reason, "_", " "), f.Exception, more), nil, remedies[f.Reason])
+	default:
+		return NewProblem(string(s.State), "the agent ended: "+ended, nil, remedies[string(s.State)])
+	}
+}
+
+// show turns a status into events: one for every phase of which it tells something new.
+func (p *pipeline) show(r *rollout, s agent.Status) {
+	r.status = s
+	if r.shown == nil {
+		r.shown = map[Phase]agent.Phase{}
+	}
+	report := reportOf(s)
+	for _, ph := range s.Phases {
+		name := Phase(ph.Name)
+		if r.shown[name] == ph {
+			continue
+		}
+		r.shown[name] = ph
+		e := Event{
+			Machine: r.machine.ID, Attempt: r.attempt, Phase: name, Status: Status(ph.Status), DurationUS: ph.US, Report: &report,
+		}
+		if ph.AtUS > 0 {
+			e.StartedAt = time.UnixMicro(ph.AtUS)
+		}
+		if name == PhaseReload {
+			e.Done, e.Total, e.Unit = s.Download.Done, s.Download.Total, "bytes"
+		}
+		p.rec.emit(e)
+	}
+}
+
+// fail records why a machine stopped, with the phase in which it did.
+func (p *pipeline) fail(r *rollout, ph Phase, err error) error {
+	r.problem = AsProblem(err)
+	report := reportOf(r.status)
+	e := Event{Machine: r.machine.ID, Attempt: r.attempt, Phase: ph, Status: StatusFailed, Problem: r.problem, Report: &report}
+	if told, ok := r.shown[ph]; ok {
+		e.StartedAt, e.DurationUS = time.UnixMicro(told.AtUS), told.US
+	}
+	p.rec.emit(e)
+	return err
+}
+
+// withTimeout bounds one step on one machine.
+func (p *pipeline) withTimeout(ctx context.Context, step func(context.Context) error) error {
+	bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Timeout,
+		NewProblem("timeout", fmt.Sprintf("nothing final within %s", p.settings.Timeout), nil,
+			"Look at the machine with `fly logs`, or give it more time with --timeout."))
+	defer cancel()
+	err := step(bounded)
+	if err != nil && bounded.Err() != nil {
+		return context.Cause(bounded)
+	}
+	return err
+}

@@ -1,0 +1,142 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"flydeploy/engine/agent"
+)
+
+// stage puts the agent into every machine's VM and has it do all that changes nothing running: download, extract,
+// detect. It ends with the plan.
+func (p *pipeline) stage(ctx context.Context) error {
+	return p.phase(PhaseStage, fmt.Sprintf("%d machines", len(p.machines)), func() (string, error) {
+		err := p.each(ctx, p.machines, p.stageMachine)
+		p.leaveOutWithoutVM()
+		if len(p.machines) == 0 {
+			return "", errNoMachine("none of the selected machines runs an Elixir release", p.target.Machines)
+		}
+		p.plan = p.makePlan()
+		if err != nil && p.staged() == 0 {
+			return "", err
+		}
+		return fmt.Sprintf("%d of %d machines staged", p.staged(), len(p.machines)), nil
+	})
+}
+
+func (p *pipeline) staged() int {
+	n := 0
+	for _, r := range p.machines {
+		if r.problem == nil {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *pipeline) stageMachine(ctx context.Context, r *rollout) error {
+	p.rec.emit(Event{Machine: r.machine.ID, Attempt: r.attempt, Phase: PhaseInject, Status: StatusRunning, Facts: &r.machine})
+	err := p.withTimeout(ctx, func(ctx context.Context) error {
+		if err := p.inject(ctx, r); err != nil {
+			return err
+		}
+		p.rec.emit(Event{Machine: r.machine.ID, Attempt: r.attempt, Phase: PhaseInject, Status: StatusDone})
+		return p.order(ctx, r, r.session.Wait, agent.Staged)
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, agent.ErrNoVM):
+		r.noVM = true
+		p.rec.emit(Event{Machine: r.machine.ID, Attempt: r.attempt, Phase: PhaseInject, Status: StatusSkipped, Text: "runs no Elixir release"})
+		return nil
+	default:
+		return p.fail(r, p.phaseOf(r, PhaseInject), err)
+	}
+}
+
+// phaseOf is the phase in which the agent stands: the last that it reported and has not ended well, else first.
+func (p *pipeline) phaseOf(r *rollout, first Phase) Phase {
+	at := first
+	for _, ph := range r.status.Phases {
+		if s := Status(ph.Status); s == StatusRunning || s == StatusFailed {
+			at = Phase(ph.Name)
+		}
+	}
+	return at
+}
+
+func (p *pipeline) inject(ctx context.Context, r *rollout) error {
+	exec, lost := execOn(p.ports.Fleet, r.machine.ID), p.lost(PhaseInject, r.machine.ID)
+	vm, err := insist(ctx, lost, func() (agent.VM, error) { return agent.Discover(ctx, exec) })
+	if err != nil {
+		return err
+	}
+	url, err := p.target.Storage.Tarballs.PresignGet(ctx, p.tarball.key, presignedFor)
+	if err != nil {
+		return fmt.Errorf("presign %s: %w", p.tarball.key, err)
+	}
+	order := agent.Order{
+		ID: agent.NewID(p.upgrade.ID), TarballURL: url, SHA256: p.upgrade.SHA256, Size: p.upgrade.Size,
+		SuspendTimeout: p.settings.SuspendTimeout, OTPApp: p.target.OTPApp, Owner: p.settings.Owner,
+		Version: p.upgrade.Version, SourceImage: p.upgrade.SourceImage,
+	}
+	r.session, err = insist(ctx, lost, func() (*agent.Session, error) { return agent.Inject(ctx, exec, vm, order) })
+	return err
+}
+
+// leaveOutWithoutVM moves machines that run no release out of the deploy.
+func (p *pipeline) leaveOutWithoutVM() {
+	in := p.machines[:0]
+	for _, r := range p.machines {
+		if r.noVM {
+			r.machine.LeftOut = "runs no Elixir release"
+			p.scope.out = append(p.scope.out, r.machine)
+			continue
+		}
+		in = append(in, r)
+	}
+	p.machines = in
+}
+
+// settleAgents leaves no agent behind: what is staged or armed is aborted, what is terminal finished. A machine whose
+// end is not known is waited for, since only its agent can tell.
+func (p *pipeline) settleAgents(ctx context.Context) {
+	var open []*rollout
+	for _, r := range p.machines {
+		if r.session != nil {
+			open = append(open, r)
+		}
+	}
+	_ = p.each(ctx, open, func(ctx context.Context, r *rollout) error {
+		if !r.status.State.Terminal() {
+			p.abort(ctx, r)
+		}
+		if r.status.State.Terminal() {
+			_ = r.session.Finish(ctx) // it ends by itself as well
+		}
+		return nil
+	})
+}
+
+// abort takes back what was ordered, unless the agent is committing: then its end is waited for.
+func (p *pipeline) abort(ctx context.Context, r *rollout) {
+	err := p.order(ctx, r, r.session.Abort, agent.Aborted)
+	switch {
+	case r.status.State.Terminal():
+	case errors.Is(err, agent.ErrGone) && !r.commit:
+		r.status.State = agent.Expired
+	default:
+		p.unknown(r, err)
+	}
+}
+
+// unknown tells that a machine's end was not seen.
+func (p *pipeline) unknown(r *rollout, err error) {
+	r.problem = AsProblem(err)
+	p.rec.emit(Event{
+		Machine: r.machine.ID, Attempt: r.attempt, Phase: p.phaseOf(r, PhaseInject), Status: StatusUnknown,
+		Text: "did not answer", Problem: r.problem,
+	})
+}

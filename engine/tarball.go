@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"flydeploy/engine/agent"
+)
+
+const (
+	presignedFor      = 30 * time.Minute // covers staging until its expiry
+	temporaryLivesFor = 20 * time.Minute
+	temporaryMemoryMB = 1024 // 256 MB was killed for memory (fly_deploy 0.1.12)
+)
+
+// tarball is the new release's code in the bucket, and the machine that made it.
+type tarball struct {
+	temporary string // machine id of the orchestrator, "" once it is destroyed
+	made      agent.Tarball
+	key       string
+	uploaded  bool
+}
+
+// build makes the new image, or takes the one that was given.
+func (p *pipeline) build(ctx context.Context) error {
+	if p.settings.Image != "" {
+		p.upgrade.SourceImage = p.settings.Image
+		p.rec.emit(Event{Phase: PhaseBuild, Status: StatusSkipped, Text: "uses " + p.settings.Image, Upgrade: p.known()})
+		return nil
+	}
+	return p.phase(PhaseBuild, "building the new image", func() (string, error) {
+		ref, err := p.ports.Build(ctx, func(line string) { p.rec.output(PhaseBuild, line) })
+		if err != nil {
+			return "", fmt.Errorf("build the new image: %w", err)
+		}
+		p.upgrade.SourceImage = ref
+		return ref, nil
+	})
+}
+
+// makeTarball has a temporary machine with the new image pack its release and upload it, and removes the machine.
+func (p *pipeline) makeTarball(ctx context.Context) error {
+	defer func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+		defer cancel()
+		p.removeTemporary(bounded)
+	}()
+	if err := p.phase(PhaseOrchestrator, "starting a temporary machine with the new image", func() (string, error) {
+		return p.startTemporary(ctx)
+	}); err != nil {
+		return err
+	}
+	exec := execOn(p.ports.Fleet, p.tarball.temporary)
+	if err := p.phase(PhaseTarball, "packing the new release", func() (string, error) {
+		return p.pack(ctx, exec)
+	}); err != nil {
+		return err
+	}
+	return p.upload(ctx, exec)
+}
+
+func (p *pipeline) startTemporary(ctx context.Context) (string, error) {
+	if !p.settings.DryRun { // the lock is ours: what an earlier, killed deploy left can go
+		p.removeLeftovers(ctx)
+	}
+	m, err := p.ports.Fleet.CreateTemporary(ctx, TemporaryMachine{
+		UpgradeID: p.upgrade.ID, Image: p.upgrade.SourceImage, Region: p.scope.in[0].Region,
+		LiveFor: temporaryLivesFor, MemoryMB: temporaryMemoryMB, Env: p.settings.Env,
+	})
+	if err != nil {
+		return "", fmt.Errorf("start a temporary machine: %w", err)
+	}
+	p.tarball.temporary = m.ID
+	return fmt.Sprintf("machine %s in %s", m.ID, m.Region), nil
+}
+
+func (p *pipeline) removeLeftovers(ctx context.Context) {
+	for _, m := range p.target.Machines {
+		if m.Temporary == "" {
+			continue
+		}
+		text := fmt.Sprintf("removes temporary machine %s, left by deploy %s", m.ID, m.Temporary)
+		if err := p.ports.Fleet.Destroy(ctx, m.ID); err != nil {
+			text = fmt.Sprintf("temporary machine %s of deploy %s could not be removed: %v", m.ID, m.Temporary, err)
+		}
+		p.rec.output(PhaseOrchestrator, text)
+	}
+}
+
+func (p *pipeline) pack(ctx context.Context, exec agent.Exec) (string, error) {
+	made, err := insist(ctx, p.lost(PhaseTarball, ""), func() (agent.Tarball, error) {
+		return agent.MakeTarball(ctx, exec, p.upgrade.ID, p.target.VM.Root, p.target.OTPApp, p.count(PhaseTarball, "files"))
+	})
+	if err != nil {
+		return "", fmt.Errorf("pack the release of %s: %w", p.upgrade.SourceImage, err)
+	}
+	p.tarball.made = made
+	p.upgrade.Version, p.upgrade.SHA256, p.upgrade.Size = made.AppVersion, made.SHA256, made.Size
+	return fmt.Sprintf("%s %s, %d files, %.1f MB", p.target.OTPApp, made.AppVersion, made.Entries, float64(made.Size)/1e6), nil
+}
+
+// count shows the progress of long work inside a phase.
+func (p *pipeline) count(ph Phase, unit string) func(done, total int64) {
+	return func(done, total int64) {
+		p.rec.emit(Event{Phase: ph, Status: StatusRunning, Done: done, Total: total, Unit: unit})
+	}
+}
+
+// upload puts the tarball under its key, unless the very same bytes are there already.
+func (p *pipeline) upload(ctx context.Context, exec agent.Exec) error {
+	key, there, err := p.chooseKey(ctx)
+	if err != nil {
+		return err
+	}
+	p.tarball.key = key
+	p.upgrade.TarballURL = p.target.Storage.Tarballs.URL(key)
+	if there {
+		p.rec.emit(Event{Phase: PhaseUpload, Status: StatusSkipped, Text: key + " is in the bucket already", Upgrade: p.known()})
+		return nil
+	}
+	err = p.phase(PhaseUpload, key, func() (string, error) {
+		made := p.tarball.made
+		url, headers, err := p.target.Storage.Tarballs.PresignPut(ctx, key, made.Size, made.SHA256, presignedFor)
+		if err != nil {
+			return "", err
+		}
+		status, err := insist(ctx, p.lost(PhaseUpload, ""), func() (int, error) {
+			return agent.UploadTarball(ctx, exec, p.upgrade.ID, p.target.VM.Root, url, headers, "", p.count(PhaseUpload, "bytes"))
+		})
+		if err != nil && status != http.StatusPreconditionFailed { // there already: an upload whose answer was lost
+			return "", fmt.Errorf("upload %s: %w", key, err)
+		}
+		return key, p.checkUploaded(ctx, key)
+	})
+	return err
+}
+
+func (p *pipeline) checkUploaded(ctx context.Context, key string) error {
+	object, err := p.target.Storage.Tarballs.Stat(ctx, key)
+	if err != nil {
+		return fmt.Errorf("look at the uploaded %s: %w", key, err)
+	}
+	if made := p.tarball.made; object.Size != made.Size || object.SHA256 != made.SHA256 {
+		return fmt.Errorf("the uploaded %s has %d bytes with sha256 %s instead of %d with %s",
+			key, object.Size, object.SHA256, made.Size, made.SHA256)
+	}
+	p.tarball.uploaded = true
+	return nil
+}
+
+// chooseKey gives the release's key. Bytes behind a published upgrade never change, so another upgrade of the same
+// version gets a key with the start of its sha256. A dry run uploads beside the releases.
+func (p *pipeline) chooseKey(ctx context.Context) (key string, there bool, err error) {
+	made := p.tarball.made
+	if p.settings.DryRun {
+		return fmt.Sprintf("releases/%s-plan/%s.tar.gz", p.target.OTPApp, p.upgrade.ID), false, nil
+	}
+	plain := fmt.Sprintf("releases/%s-%s.tar.gz", p.target.OTPApp, made.AppVersion)
+	for _, key := range []string{plain, strings.TrimSuffix(plain, ".tar.gz") + "-" + made.SHA256[:12] + ".tar.gz"} {
+		object, err := p.target.Storage.Tarballs.Stat(ctx, key)
+		if errors.Is(err, ErrNotFound) {
+			return key, false, nil
+		}
+		if err != nil {
+			return "", false, fmt.Errorf("look at %s: %w", key, err)
+		}
+		if object.SHA256 == made.SHA256 && object.Size == made.Size {
+			return key, true, nil
+		}
+	}
+	return "", false, fmt.Errorf("%s exists with other bytes under both of its names", plain)
+}
+
+// removeTemporary destroys the orchestrator. It destroys itself later where this fails, and the next deploy looks.
+func (p *pipeline) removeTemporary(ctx context.Context) {
+	id := p.tarball.temporary
+	if id == "" {
+		return
+	}
+	p.tarball.temporary = ""
+	if err := p.ports.Fleet.Destroy(ctx, id); err != nil {
+		p.rec.output(PhaseOrchestrator, fmt.Sprintf("temporary machine %s could not be destroyed (%v); it ends itself within %s", id, err, temporaryLivesFor))
+		return
+	}
+	p.rec.output(PhaseOrchestrator, fmt.Sprintf("temporary machine %s destroyed", id))
+}
+
+// dropDryRunUpload removes what a dry run has put into the bucket.
+func (p *pipeline) dropDryRunUpload(ctx context.Context) {
+	if !p.settings.DryRun || !p.tarball.uploaded {
+		return
+	}
+	if err := p.target.Storage.Tarballs.Delete(ctx, p.tarball.key); err != nil {
+		p.rec.output(PhaseUpload, fmt.Sprintf("%s could not be removed from the bucket: %v", p.tarball.key, err))
+	}
+}
