@@ -1,0 +1,139 @@
+package fly
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"flydeploy/engine"
+)
+
+// Builder makes images with `fly deploy --build-only --push`.
+type Builder struct {
+	App        string   // "" is the app of the configuration
+	Config     string   // path of fly.toml; "" is ./fly.toml
+	BuildArgs  []string // NAME=VALUE
+	NoCache    bool
+	Buildkit   bool
+	Depot      string // auto, true or false; "" is flyctl's default
+	ImageLabel string // the image's tag; "" lets flyctl choose deployment-ULID
+}
+
+var _ engine.Build = Builder{}.Build
+
+// interruptGrace is what flyctl has to end by itself after an interrupt.
+const interruptGrace = 5 * time.Second
+
+// Build implements engine.Build. Cancelling ctx interrupts flyctl and ends what it has started.
+func (b Builder) Build(ctx context.Context, log func(line string)) (string, error) {
+	flyctl, err := findFlyctl()
+	if err != nil {
+		return "", err
+	}
+	output := &buildOutput{log: log}
+	err = b.run(ctx, flyctl, output)
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%s deploy --build-only: %w", flyctl, context.Cause(ctx))
+	case err != nil:
+		return "", explainExit(flyctl, err, output.last)
+	case output.image == "":
+		return "", engine.NewProblem("no_image", flyctl+" deploy --build-only printed no line `image: …`", nil,
+			"Update flyctl with `fly version upgrade`, or give the image with --skip-build --image.")
+	}
+	return output.image, nil
+}
+
+func (b Builder) run(ctx context.Context, flyctl string, output *buildOutput) error {
+	cmd := exec.CommandContext(ctx, flyctl, b.args()...)
+	cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	// A process group of its own, so that an interrupt reaches all of flyctl's children, and the terminal's does not.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
+	cmd.WaitDelay = interruptGrace
+	var each sync.Mutex
+	stdout, stderr := &lines{each: &each, emit: output.line}, &lines{each: &each, emit: output.line}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	err := cmd.Run()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // flyctl succeeded; something that it left in the background holds its output open
+	}
+	if ctx.Err() != nil && cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whoever of the group ignored the interrupt
+	}
+	stdout.flush()
+	stderr.flush()
+	return err
+}
+
+func (b Builder) args() []string {
+	args := []string{"deploy", "--build-only", "--push", "--remote-only"}
+	for _, flag := range []struct{ name, value string }{
+		{"--app", b.App}, {"--config", b.Config}, {"--image-label", b.ImageLabel},
+	} {
+		if flag.value != "" {
+			args = append(args, flag.name, flag.value)
+		}
+	}
+	for _, arg := range b.BuildArgs {
+		args = append(args, "--build-arg", arg)
+	}
+	if b.NoCache {
+		args = append(args, "--no-cache")
+	}
+	if b.Buildkit {
+		args = append(args, "--buildkit")
+	}
+	if b.Depot != "" {
+		args = append(args, "--depot="+b.Depot)
+	}
+	return args
+}
+
+// buildOutput picks the image out of flyctl's output, which has it on a line of its own on stderr.
+type buildOutput struct {
+	log   func(line string)
+	image string
+	last  string // the last line that says something went wrong, else the last line
+}
+
+func (o *buildOutput) line(line string) {
+	o.log(line)
+	if ref, ok := strings.CutPrefix(line, "image:"); ok {
+		ref = strings.TrimSpace(ref)
+		if _, err := name.ParseReference(ref, name.StrictValidation); err == nil {
+			o.image = ref
+		}
+	}
+	if strings.HasPrefix(line, "Error") || !strings.HasPrefix(o.last, "Error") {
+		o.last = line
+	}
+}
+
+func explainExit(flyctl string, err error, last string) error {
+	what := flyctl + " deploy --build-only"
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return engine.NewProblem("no_flyctl", what, err, "Check FLYCTL and the installation of flyctl.")
+	}
+	switch exit.ExitCode() {
+	case 126:
+		what += " ran out of time (exit code 126)"
+	case 127:
+		what += " was interrupted (exit code 127)"
+	default:
+		what += fmt.Sprintf(" failed (%v)", exit)
+	}
+	if last != "" {
+		what += ": " + last
+	}
+	return engine.NewProblem("build_failed", what, nil, "Read the build's output above, correct what it names, and run again.")
+}

@@ -1,0 +1,41 @@
+package fly
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"flydeploy/engine"
+)
+
+// findFlyctl gives FLYCTL, or the path of fly, else flyctl.
+func findFlyctl() (string, error) {
+	if path := os.Getenv("FLYCTL"); path != "" {
+		return path, nil
+	}
+	for _, command := range []string{"fly", "flyctl"} {
+		if path, err := exec.LookPath(command); err == nil {
+			return path, nil
+		}
+	}
+	return "", engine.NewProblem("no_flyctl", "neither `fly` nor `flyctl` is installed", nil,
+		"Install flyctl (https://fly.io/docs/flyctl/install/), name it in FLYCTL, or give an image with --skip-build --image.")
+}
+
+// Flyctl tells which flyctl builds would use, and what it says of its version.
+func Flyctl(ctx context.Context) (path, version string, err error) {
+	if path, err = findFlyctl(); err != nil {
+		return "", "", err
+	}
+	cmd := exec.CommandContext(ctx, path, "version")
+	cmd.Env = append(os.Environ(), "NO_COLOR=1", "FLY_NO_UPDATE_CHECK=1")
+	cmd.WaitDelay = time.Second // whatever it leaves in the background may hold its output open
+	out, err := cmd.Output()
+	if err != nil {
+		return path, "", engine.NewProblem("no_flyctl", path+" version", err, "Check FLYCTL and the installation of flyctl.")
+	}
+	version, _, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return path, clean(version), nil
+}

@@ -1,0 +1,147 @@
+package fly
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"gopkg.in/yaml.v3"
+)
+
+// envError says that a value of [env] cannot become the value of a variable. flyctl makes strings of numbers and
+// booleans; lists and tables have no such form.
+func envError(line int, name string) error {
+	return &lineError{line, fmt.Sprintf("%s in [env] is neither a string nor a number nor a boolean", name)}
+}
+
+func parseTOML(body []byte) (Config, error) {
+	var file struct {
+		App string         `toml:"app"`
+		Env map[string]any `toml:"env"`
+	}
+	if err := toml.Unmarshal(body, &file); err != nil {
+		return Config{}, tomlError(err)
+	}
+	config := Config{App: file.App, Env: make(map[string]string, len(file.Env))}
+	for name, value := range file.Env {
+		switch value.(type) {
+		case map[string]any, []any:
+			return Config{}, tomlEnvError(body)
+		default:
+			config.Env[name] = fmt.Sprint(value)
+		}
+	}
+	return config, nil
+}
+
+// tomlError gives an error of the parser with its line.
+func tomlError(err error) error {
+	var wrong *toml.DecodeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	line, _ := wrong.Position()
+	return &lineError{line, strings.TrimPrefix(wrong.Error(), "toml: ")}
+}
+
+// scalar decodes from everything that has the text of one value.
+type scalar string
+
+func (s *scalar) UnmarshalText(text []byte) error {
+	*s = scalar(text)
+	return nil
+}
+
+// tomlEnvError finds the first value of [env] that is no scalar: a decoder that insists on one stumbles over it.
+func tomlEnvError(body []byte) error {
+	var file struct {
+		Env map[string]scalar `toml:"env"`
+	}
+	err := toml.Unmarshal(body, &file)
+	var wrong *toml.DecodeError
+	if !errors.As(err, &wrong) || len(wrong.Key()) < 2 {
+		return tomlError(err)
+	}
+	line, _ := wrong.Position()
+	return envError(line, wrong.Key()[1])
+}
+
+func parseJSON(body []byte) (Config, error) {
+	var file struct {
+		App string                     `json:"app"`
+		Env map[string]json.RawMessage `json:"env"`
+	}
+	if err := json.Unmarshal(body, &file); err != nil {
+		return Config{}, jsonError(body, err)
+	}
+	config := Config{App: file.App, Env: make(map[string]string, len(file.Env))}
+	for name, raw := range file.Env {
+		var text string
+		switch raw[0] {
+		case '"':
+			_ = json.Unmarshal(raw, &text) // the decoder has seen that it is a string
+		case '{', '[', 'n':
+			key, _ := json.Marshal(name) // a string always marshals
+			return Config{}, envError(lineOf(body, bytes.Index(body, key)), name)
+		default:
+			text = string(raw)
+		}
+		config.Env[name] = text
+	}
+	return config, nil
+}
+
+func jsonError(body []byte, err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return &lineError{lineOf(body, int(syntax.Offset)-1), syntax.Error()}
+	case errors.As(err, &kind):
+		return &lineError{lineOf(body, int(kind.Offset)-1), fmt.Sprintf("%s cannot be a %s", kind.Field, kind.Value)}
+	}
+	return err
+}
+
+func lineOf(body []byte, offset int) int {
+	return 1 + bytes.Count(body[:min(max(offset, 0), len(body))], []byte("\n"))
+}
+
+func parseYAML(body []byte) (Config, error) {
+	var file struct {
+		App yaml.Node            `yaml:"app"`
+		Env map[string]yaml.Node `yaml:"env"`
+	}
+	if err := yaml.Unmarshal(body, &file); err != nil {
+		return Config{}, yamlError(err)
+	}
+	if app := file.App; app.Kind != 0 && app.Tag != "!!str" {
+		return Config{}, &lineError{app.Line, "app is not a string"}
+	}
+	config := Config{App: file.App.Value, Env: make(map[string]string, len(file.Env))}
+	for name, value := range file.Env {
+		if value.Kind == yaml.AliasNode {
+			value = *value.Alias
+		}
+		if value.Kind != yaml.ScalarNode || value.Tag == "!!null" {
+			return Config{}, envError(value.Line, name)
+		}
+		config.Env[name] = value.Value
+	}
+	return config, nil
+}
+
+// yamlError gives an error of the parser, whose text begins with its line, with that line apart.
+func yamlError(err error) error {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	text = strings.TrimPrefix(strings.TrimPrefix(text, "unmarshal errors:"), "\n  ")
+	var line int
+	if n, _ := fmt.Sscanf(text, "line %d: ", &line); n == 1 {
+		_, text, _ = strings.Cut(text, ": ")
+		return &lineError{line, text}
+	}
+	return errors.New(text)
+}

@@ -1,0 +1,122 @@
+package fly
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	flyapi "github.com/superfly/fly-go"
+
+	"flydeploy/engine"
+)
+
+// metadataUpgrade is the metadata key that marks a temporary machine; its value is the upgrade's id.
+const metadataUpgrade = "flydeploy_upgrade"
+
+// Machines implements engine.Fleet.
+func (c *Client) Machines(ctx context.Context) ([]engine.Machine, error) {
+	list, err := c.list(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	machines := make([]engine.Machine, len(list))
+	for i, m := range list {
+		machines[i] = describe(m)
+	}
+	return machines, nil
+}
+
+// list gives the machines of the app that still exist; query selects, e.g. "?region=ams".
+func (c *Client) list(ctx context.Context, query string) ([]*flyapi.Machine, error) {
+	var all []*flyapi.Machine
+	err := c.do(ctx, request{
+		op: "list the machines of " + c.app, action: "list", method: http.MethodGet, path: query,
+		timeout: 15 * time.Second, patience: 15 * time.Second, repeatable: true,
+	}, &all)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*flyapi.Machine, 0, len(all))
+	for _, m := range all {
+		if m != nil && !isEnding(m.State) {
+			list = append(list, m)
+		}
+	}
+	return list, nil
+}
+
+// launchedFor gives the temporary machines of one upgrade.
+func (c *Client) launchedFor(ctx context.Context, upgradeID string) ([]*flyapi.Machine, error) {
+	list, err := c.list(ctx, "?metadata."+metadataUpgrade+"="+url.QueryEscape(upgradeID))
+	var found []*flyapi.Machine
+	for _, m := range list {
+		if m.GetMetadataByKey(metadataUpgrade) == upgradeID {
+			found = append(found, m)
+		}
+	}
+	return found, err
+}
+
+func (c *Client) get(ctx context.Context, id string) (*flyapi.Machine, error) {
+	var m flyapi.Machine
+	err := c.do(ctx, request{
+		op: "look at machine", action: actionGet, method: http.MethodGet, machine: id, path: "/" + url.PathEscape(id),
+		timeout: 15 * time.Second, patience: 15 * time.Second, repeatable: true,
+	}, &m)
+	return &m, err
+}
+
+// isEnding tells the states out of which no machine comes back. Source: Fly's documentation, "Machine states".
+func isEnding(state string) bool {
+	switch state {
+	case "destroying", "destroyed", "replaced", "migrated":
+		return true
+	}
+	return false
+}
+
+// describe maps a machine. Where its host does not answer, config is missing and incomplete_config stands in.
+func describe(m *flyapi.Machine) engine.Machine {
+	m.RemoveCompatChecks()
+	checks := m.AllHealthChecks()
+	updated, _ := time.Parse(time.RFC3339, m.UpdatedAt) // zero where it is absent
+	out := engine.Machine{
+		ID: m.ID, Name: m.Name, Region: m.Region, State: m.State, ProcessGroup: m.ProcessGroup(),
+		Image: imageOf(m), Digest: m.ImageRef.Digest, InstanceID: m.InstanceID, HostStatus: string(m.HostStatus),
+		ChecksPassed: checks.Passing, ChecksTotal: checks.Total, UpdatedAt: updated,
+		Temporary: m.GetMetadataByKey(metadataUpgrade),
+	}
+	out.LeftOut = leftOut(out)
+	return out
+}
+
+// imageOf gives HOST/APP:TAG, as FLY_IMAGE_REF has it in the machine.
+func imageOf(m *flyapi.Machine) string {
+	if ref := m.ImageRef; ref.Tag != "" {
+		return strings.TrimPrefix(ref.Registry+"/"+ref.Repository+":"+ref.Tag, "/")
+	}
+	if config := m.GetConfig(); config != nil {
+		image, _, _ := strings.Cut(config.Image, "@")
+		return image
+	}
+	return ""
+}
+
+// leftOut names the machines that belong to flyctl or to us, and not to the app.
+func leftOut(m engine.Machine) string {
+	switch {
+	case m.Temporary != "":
+		return "the temporary machine of deploy " + m.Temporary
+	case m.ProcessGroup == flyapi.MachineProcessGroupFlyAppReleaseCommand, m.ProcessGroup == "release_command":
+		return "it runs a release command for flyctl"
+	case m.ProcessGroup == flyapi.MachineProcessGroupFlyAppTestMachineCommand:
+		return "it runs a test command for flyctl"
+	case m.ProcessGroup == flyapi.MachineProcessGroupFlyAppConsole:
+		return "it is a console of flyctl"
+	case strings.HasPrefix(m.ProcessGroup, "fly_app_"):
+		return "its process group " + m.ProcessGroup + " is reserved for flyctl"
+	}
+	return ""
+}

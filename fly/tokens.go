@@ -1,0 +1,58 @@
+package fly
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"gopkg.in/yaml.v3"
+
+	"flydeploy/engine"
+)
+
+// Token finds the token as flyctl does: FLY_ACCESS_TOKEN, FLY_API_TOKEN, then the login in
+// ${FLY_CONFIG_DIR:-~/.fly}/config.yml. from names the variable or the file.
+func Token() (token, from string, err error) {
+	for _, name := range []string{"FLY_ACCESS_TOKEN", "FLY_API_TOKEN"} {
+		if token := os.Getenv(name); token != "" {
+			return token, name, nil
+		}
+	}
+	dir := os.Getenv("FLY_CONFIG_DIR")
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", "", errNoToken()
+		}
+		dir = filepath.Join(home, ".fly")
+	}
+	from = filepath.Join(dir, "config.yml")
+	if token, err = loginToken(from); err == nil && token == "" {
+		err = errNoToken()
+	}
+	return token, from, err
+}
+
+func loginToken(path string) (string, error) {
+	body, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	var login struct {
+		AccessToken string `yaml:"access_token"`
+	}
+	if err == nil && yaml.Unmarshal(body, &login) != nil {
+		err = fmt.Errorf("read %s: it is not YAML", path) // the parser's own words may quote the token
+	}
+	if err != nil {
+		return "", engine.NewProblem("no_token", "find a token for Fly", err, "Run `fly auth login` again.")
+	}
+	return login.AccessToken, nil
+}
+
+func errNoToken() error {
+	return engine.NewProblem("no_token", "no token for Fly was found", nil,
+		"Run `fly auth login`, or set FLY_ACCESS_TOKEN to a token made by `fly tokens create deploy`.")
+}
