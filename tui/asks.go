@@ -1,0 +1,174 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+)
+
+// askToLeave opens the dialog about leaving while a deploy runs.
+func (d *deploy) askToLeave(c *console) {
+	d.leaving = true
+	stay := func(*console) tea.Cmd { d.leaving = false; return nil }
+	buttons := []button{{key: "s", label: "Stay", act: stay}}
+	if d.committing() {
+		buttons = append(buttons, button{key: "b", label: "Leave it running (detach)", act: func(c *console) tea.Cmd {
+			c.detached = true
+			return tea.Quit
+		}})
+	}
+	buttons = append(buttons, button{key: "x", label: "Stop the deploy", act: func(c *console) tea.Cmd {
+		d.stop(c)
+		return nil
+	}})
+	c.dialog = &dialog{title: "The deploy is still running", tone: toneWarn, buttons: buttons, lost: stay, body: d.leaveBody}
+}
+
+func (d *deploy) leaveBody(_ *console, w int) []line {
+	text := "Stopping starts nothing more; what is in flight on a machine ends by itself, then agents, temporary machine and lock are settled."
+	if d.committing() {
+		text += "\nDetached, the deploy goes on and plain lines follow here."
+	} else {
+		text += "\nNothing has been suspended yet. It can be left running once the plan is confirmed."
+	}
+	lines := d.whom(w)
+	return append(append(lines, nil), paragraph(toneMuted, text+"\nctrl-c again stops it and leaves.", w)...)
+}
+
+// whom names the deploy's machines, count first.
+func (d *deploy) whom(w int) []line {
+	ids := make([]string, 0, len(d.progress.Machines))
+	for _, m := range d.progress.Machines {
+		ids = append(ids, m.ID)
+	}
+	if len(ids) == 0 {
+		return paragraph(toneText, "Deploy "+d.target(w)+"; its machines are not known yet.", w)
+	}
+	return paragraph(toneText, "Deploy "+d.target(w)+" on "+named(ids, 3*w-40), w)
+}
+
+// named counts machines and lists their ids: all of them, or as many as fit into so many cells.
+func named(ids []string, cells int) string {
+	head := counted(len(ids), "machine") + ": "
+	return head + listed(ids, cells-width(head))
+}
+
+// listed gives the ids, or as many as fit into so many cells, at least one, and how many more there are.
+func listed(ids []string, cells int) string {
+	if all := clean(strings.Join(ids, ", ")); width(all) <= cells {
+		return all
+	}
+	text := ""
+	for i, id := range ids {
+		next := clean(id)
+		if i > 0 {
+			next = ", " + next
+		}
+		more := fmt.Sprintf(" and %s more", count(len(ids)-i))
+		if i > 0 && width(text)+width(next)+width(more) > cells {
+			return text + more
+		}
+		text += next
+	}
+	return text
+}
+
+// lockDialog tells who deploys, and leaves the choice to the operator.
+func (d *deploy) lockDialog() *dialog {
+	buttons := []button{
+		{key: "w", label: "Wait", act: func(c *console) tea.Cmd {
+			d.waiting, d.answered = true, c.now
+			return nil
+		}},
+		{key: "l", label: "Leave", act: func(c *console) tea.Cmd { d.answer(c, engine.Answer{}); return nil }},
+		{key: "o", label: "Override", act: func(c *console) tea.Cmd { d.open(c, d.overrideDialog(c)); return nil }},
+	}
+	wait := buttons[0].act
+	return &dialog{title: "The deploy lock is held", tone: toneWarn, buttons: buttons, lost: wait, body: d.lockBody}
+}
+
+func (d *deploy) lockBody(c *console, w int) []line {
+	lines := append(lockFacts(d.progress.Held, c, w), nil)
+	return append(lines, paragraph(toneMuted, "Waiting changes nothing: the deploy starts once the lock is free.", w)...)
+}
+
+func lockFacts(held *engine.LockHeld, c *console, w int) []line {
+	return []line{
+		fact("held by", held.LockedBy, w), fact("since", when(held.LockedAt, c.now), w),
+		fact("until", when(held.ExpiresAt, c.now), w), fact("deploy", held.DeploymentID, w),
+	}
+}
+
+// overrideDialog wants the app's name typed; Enter alone never overrides. It replaces exactly the lock that it shows.
+func (d *deploy) overrideDialog(c *console) *dialog {
+	held := d.progress.Held
+	again := func(c *console) tea.Cmd { d.waiting, d.answered = true, c.now; return nil }
+	return &dialog{
+		title: "Override the lock", tone: toneFail, typed: c.opts.App, lost: again,
+		buttons: []button{
+			{label: "Cancel", act: again},
+			{label: "Override", guarded: true, act: func(c *console) tea.Cmd {
+				d.waiting = false
+				d.answer(c, engine.Answer{Proceed: true, OverrideETag: held.ETag})
+				return nil
+			}},
+		},
+		body: func(c *console, w int) []line {
+			lines := append(lockFacts(held, c, w), nil)
+			lines = append(lines, paragraph(toneWarn, "If that deploy still runs, machines can end on different versions. Override only a deploy that you know is dead.", w)...)
+			return append(lines, d.whom(w)...)
+		},
+	}
+}
+
+// acceptDialog wants a blocker's name typed.
+func (d *deploy) acceptDialog(f engine.Finding) *dialog {
+	return &dialog{
+		title: "Accept a blocker", tone: toneWarn, typed: f.Name,
+		buttons: []button{{label: "Cancel"}, {label: "Accept", guarded: true, act: func(c *console) tea.Cmd {
+			d.accepted[f.Name] = true
+			c.say("Accepted " + f.Name)
+			return nil
+		}}},
+		body: func(_ *console, w int) []line {
+			lines := paragraph(toneStrong, f.Name, w)
+			lines = append(lines, paragraph(toneText, f.What, w)...)
+			if f.Remedy != "" {
+				lines = append(lines, paragraph(toneMuted, "→ "+f.Remedy, w)...)
+			}
+			if len(f.Machines) > 0 {
+				lines = append(append(lines, nil), paragraph(toneText, named(f.Machines, 2*w), w)...)
+			}
+			return lines
+		},
+	}
+}
+
+// problemDialog shows an error and what to do about it.
+func problemDialog(title string, p *engine.Problem) *dialog {
+	return &dialog{
+		title: title, tone: toneFail, buttons: []button{{key: "o", label: "OK"}},
+		body: func(_ *console, w int) []line { return problemLines(p, w) },
+	}
+}
+
+func problemLines(p *engine.Problem, w int) []line {
+	if p == nil {
+		return nil
+	}
+	lines := paragraph(toneFail, p.What, w)
+	if p.Remedy != "" {
+		lines = append(lines, paragraph(toneText, "→ "+p.Remedy, w)...)
+	}
+	return lines
+}
+
+const factTitle = 11 // cells
+
+// fact is a row of a title and its value.
+func fact(title, value string, w int) line {
+	return append(line{{text: title, tone: toneMuted}}.fit(factTitle), sp(toneText, value)).fit(w)
+}

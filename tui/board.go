@@ -1,0 +1,122 @@
+package tui
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"flydeploy/engine"
+)
+
+const (
+	graceForDone = 2 * time.Second // a machine that has just ended keeps its place, so that its end is seen
+	freezeOrder  = 4 * time.Second // after a move of the cursor
+)
+
+// board is the machines of a deploy as rows, with their totals. It follows single machines, so that the cost of an
+// update does not grow with the fleet.
+type board struct {
+	rows     []*boardRow // in display order
+	byID     map[string]*boardRow
+	counts   [ranks]int
+	migrated int
+	worst    int64 // longest suspension, microseconds
+	upToDate map[string]bool
+	unsorted bool
+	list     list
+	frozen   time.Time // the order stays until then
+	idWidth  int
+}
+
+type boardRow struct {
+	m     *engine.MachineProgress
+	s     standing
+	ended time.Time // when it became done, on the console's clock
+	index int       // order in which the deploy named the machines
+}
+
+func newBoard() *board { return &board{byID: map[string]*boardRow{}, upToDate: map[string]bool{}} }
+
+// follow takes one machine's news in.
+func (b *board) follow(m *engine.MachineProgress, now time.Time) {
+	r, known := b.byID[m.ID]
+	if !known {
+		r = &boardRow{m: m, index: len(b.rows)}
+		b.byID[m.ID] = r
+		b.rows = append(b.rows, r)
+		b.idWidth = max(b.idWidth, width(clean(m.ID)))
+		b.unsorted = true
+	} else {
+		b.counts[r.s.rank]--
+	}
+	was := r.s
+	r.s = standingOf(m, b.upToDate[m.ID])
+	b.counts[r.s.rank]++
+	if known && was.rank == r.s.rank {
+		return
+	}
+	b.unsorted = true
+	r.ended = time.Time{}
+	if r.s.rank == rankDone && known {
+		r.ended = now
+	}
+}
+
+// plan learns which machines have nothing to do.
+func (b *board) plan(p *engine.Plan, now time.Time) {
+	for _, m := range p.Machines {
+		if r := b.byID[m.Machine.ID]; m.UpToDate && r != nil && !b.upToDate[m.Machine.ID] {
+			b.upToDate[m.Machine.ID] = true
+			b.follow(r.m, now)
+		}
+	}
+}
+
+// taking is how many machines take part.
+func (b *board) taking() int { return len(b.rows) - b.counts[rankOut] }
+
+// sum counts what the agents reported.
+func (b *board) sum() {
+	b.migrated, b.worst = 0, 0
+	for _, r := range b.rows {
+		b.migrated += r.m.Report.Migrated
+		b.worst = max(b.worst, r.m.Report.SuspendedUS)
+	}
+}
+
+// sort puts failures first, then unknown, active, waiting, ready, done. It waits while the cursor moves, and keeps the
+// cursor on its machine.
+func (b *board) sort(now time.Time) {
+	if !b.unsorted || now.Before(b.frozen) {
+		return
+	}
+	b.unsorted = false
+	under := b.current()
+	slices.SortStableFunc(b.rows, func(x, y *boardRow) int {
+		return cmp.Or(cmp.Compare(b.place(x, now), b.place(y, now)), cmp.Compare(x.index, y.index))
+	})
+	if under != nil && b.list.at > 0 {
+		b.list.at = slices.Index(b.rows, under)
+	}
+}
+
+func (b *board) place(r *boardRow, now time.Time) rank {
+	if !r.ended.IsZero() && now.Sub(r.ended) < graceForDone {
+		b.unsorted = true // to be placed again when the grace is over
+		return rankActive
+	}
+	return r.s.rank
+}
+
+func (b *board) move(by int, now time.Time) {
+	b.list.move(by, len(b.rows))
+	b.frozen = now.Add(freezeOrder)
+}
+
+// current is the machine under the cursor, nil where there is none.
+func (b *board) current() *boardRow {
+	if b.list.at >= len(b.rows) {
+		return nil
+	}
+	return b.rows[b.list.at]
+}

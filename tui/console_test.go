@@ -1,0 +1,555 @@
+package tui
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+)
+
+// deployRecorder gives Options whose Deploy keeps what was selected.
+func deployRecorder(selected *[]engine.Selection) Options {
+	return Options{App: "counter", Deploy: func(s engine.Selection) (Deployment, error) {
+		*selected = append(*selected, s)
+		return play(nil, nil, engine.Result{}), nil
+	}}
+}
+
+// do presses a key and runs the command that comes of it.
+func (b *bench) do(name string) tea.Msg {
+	_, cmd := b.Update(keyNamed(name))
+	if cmd == nil {
+		return nil
+	}
+	return cmd()
+}
+
+func TestDeployTakesTheMarkedMachines(t *testing.T) {
+	var selected []engine.Selection
+	b := newBench(t, size{120, 40}, deployRecorder(&selected))
+	b.sees(6)
+	b.keys("space", "down", "space")
+	b.do("d")
+	if len(selected) != 1 || len(selected[0].Machines) != 2 {
+		t.Fatalf("selected %+v, want the two marked machines", selected)
+	}
+	if b.deploy == nil {
+		t.Fatal("the deploy's screen is not shown")
+	}
+}
+
+func TestDeployWithoutMarksTakesAll(t *testing.T) {
+	var selected []engine.Selection
+	b := newBench(t, size{120, 40}, deployRecorder(&selected))
+	b.sees(6)
+	b.do("d")
+	if len(selected) != 1 || len(selected[0].Machines) != 0 {
+		t.Fatalf("selected %+v, want everything", selected)
+	}
+}
+
+func TestRule5HiddenMarksActOnlyWhenIncluded(t *testing.T) {
+	var selected []engine.Selection
+	b := newBench(t, size{120, 40}, deployRecorder(&selected))
+	b.sees(6)
+	b.keys("a", "/")
+	b.types("ams")
+	b.keys("enter")
+	b.shows("6 marked", "4 hidden")
+	b.do("d")
+	if len(selected) != 0 {
+		t.Fatal("deployed to machines that the filter hides without a question")
+	}
+	b.shows("6 marked, 4 hidden by the filter", "4 machines: ")
+	b.do("enter") // the focus is on Cancel
+	if len(selected) != 0 || b.dialog != nil {
+		t.Fatal("enter alone must cancel")
+	}
+	b.do("d")
+	b.do("v")
+	b.deploy = nil
+	b.do("d")
+	b.do("i")
+	if len(selected) != 2 || len(selected[0].Machines) != 2 || len(selected[1].Machines) != 6 {
+		t.Fatalf("selected %+v, want the 2 visible machines, then all 6", selected)
+	}
+}
+
+func TestFilteredFleetWithoutMarksIsNotDeployed(t *testing.T) {
+	var selected []engine.Selection
+	b := newBench(t, size{120, 40}, deployRecorder(&selected))
+	b.sees(6)
+	b.keys("/")
+	b.types("fra")
+	b.keys("enter")
+	b.do("d")
+	if len(selected) != 0 {
+		t.Fatal("a filter is no selection: nothing may start")
+	}
+	b.shows("No machine is marked")
+}
+
+func TestFilter(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.sees(6)
+	b.keys("/")
+	b.types("stopped")
+	b.shows("quiet-river-7", "/ stopped")
+	b.hides("wispy-frost-12")
+	b.keys("esc", "/")
+	b.types("!app")
+	b.shows("old-cron-1")
+	b.hides("wispy-frost-12")
+	b.keys("esc", "/")
+	b.types("no such machine")
+	b.shows("No machine matches")
+	b.keys("esc")
+	b.shows("wispy-frost-12")
+}
+
+func TestMarkRange(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.sees(6)
+	b.keys("g", "space", "G", "ctrl+space")
+	if visible, _ := b.fleet.marks(); len(visible) != 6 {
+		t.Fatalf("marked %v, want every machine of the range that can take part", visible)
+	}
+	b.keys("esc")
+	if visible, _ := b.fleet.marks(); len(visible) != 0 {
+		t.Fatalf("marked %v after esc", visible)
+	}
+}
+
+func TestMachinesThatNeverTakePartCannotBeMarked(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.sees(6)
+	b.keys("down", "space")
+	b.shows("3d8d9a2c660118 is never part of a deploy: group cron runs no BEAM")
+}
+
+func TestMarksOfVanishedMachinesAreForgotten(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.sees(6)
+	b.keys("a")
+	b.sees(1)
+	if visible, hidden := b.fleet.marks(); len(b.fleet.marked) != 1 || len(visible) != 1 || len(hidden) != 0 {
+		t.Fatalf("marks %v", b.fleet.marked)
+	}
+}
+
+func TestPreselect(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{App: "counter", Preselect: engine.Selection{Regions: []string{"fra"}}})
+	b.sees(6)
+	b.shows("2 marked")
+}
+
+func TestAFailedLookKeepsTheFleetOnTheScreen(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.sees(6)
+	b.send(overviewMsg{err: errors.New("list machines of counter: connection refused")})
+	b.shows("wispy-frost-12", "connection refused")
+}
+
+func TestPlanIsConfirmedByItsKeyAlone(t *testing.T) {
+	before, _, _ := upgraded(6)
+	b := newBench(t, size{120, 40}, Options{})
+	p := b.deploys(before, nil)
+	b.keys("d")
+	if len(p.given()) != 0 {
+		t.Fatal("the key that opens a deploy must not confirm it")
+	}
+	b.keys("y")
+	if got := p.given(); len(got) != 1 || !got[0].Proceed || got[0].To != engine.QuestionPlan {
+		t.Fatalf("answers %+v, want one that proceeds with the plan", got)
+	}
+	b.hides("[ y Deploy ]")
+}
+
+func TestPlanFocusIsOnCancel(t *testing.T) {
+	before, _, _ := upgraded(6)
+	b := newBench(t, size{120, 40}, Options{})
+	p := b.deploys(before, nil)
+	b.keys("enter")
+	b.shows("Nothing has been suspended yet", "Stop the deploy")
+	b.keys("enter") // the focus is on Stay: a key pressed too often loses nothing
+	b.shows("[ y Deploy ]")
+	if len(p.given()) != 0 || stopped(p) {
+		t.Fatal("enter alone must neither confirm nor end the deploy")
+	}
+	b.keys("enter", "x")
+	if !stopped(p) {
+		t.Fatal("the deploy was not stopped")
+	}
+}
+
+func TestPlanConfirmedByTheButton(t *testing.T) {
+	before, _, _ := upgraded(6)
+	b := newBench(t, size{120, 40}, Options{})
+	p := b.deploys(before, nil)
+	b.keys("tab", "enter")
+	if got := p.given(); len(got) != 1 || !got[0].Proceed {
+		t.Fatalf("answers %+v, want one that proceeds", got)
+	}
+}
+
+func TestALostAnswerIsAskedForAgain(t *testing.T) {
+	before, _, _ := upgraded(6)
+	b := newBench(t, size{120, 40}, Options{})
+	b.deploys(before, nil)
+	b.keys("y")
+	b.hides("[ y Deploy ]")
+	b.pass(answerWithin + time.Second)
+	b.shows("[ y Deploy ]")
+}
+
+func TestBlockersAreAcceptedByName(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	p := b.deploys(blocked(6, engine.SeverityBlock), nil)
+	accept := func(name string) {
+		b.keys("y")
+		b.types(name)
+		b.keys("tab", "enter")
+	}
+	accept("rollback_slo")
+	if b.dialog == nil {
+		t.Fatal("a wrong name must not close the dialog")
+	}
+	b.shows("Type exactly rollback_slow")
+	b.keys("esc")
+	accept("rollback_slow")
+	b.shows("accepted rollback_slow")
+	accept("migrations_added")
+	if len(p.given()) != 0 {
+		t.Fatal("accepting is not confirming")
+	}
+	b.keys("y")
+	want := []string{"rollback_slow", "migrations_added"}
+	if got := p.given(); len(got) != 1 || !slices.Equal(got[0].Accept, want) {
+		t.Fatalf("answers %+v, want acceptance of %v", got, want)
+	}
+}
+
+func TestRefusalsCannotBeAccepted(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	p := b.deploys(blocked(6, engine.SeverityRefuse), nil)
+	b.keys("y", "tab", "enter")
+	b.shows("rollback_slow cannot be accepted")
+	if len(p.given()) != 0 || b.dialog != nil {
+		t.Fatal("a refusal can only be cancelled")
+	}
+}
+
+func TestOverrideWantsTheAppsNameTyped(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	p := b.deploys(locked(), nil)
+	b.shows("bob@ci-7", "11:58:00")
+	b.keys("o", "enter") // the focus is on Cancel
+	if b.dialog != nil || len(p.given()) != 0 {
+		t.Fatal("enter alone must not override")
+	}
+	b.keys("o")
+	b.types("counte")
+	b.keys("tab", "enter")
+	if b.dialog == nil || len(p.given()) != 0 {
+		t.Fatal("a wrong name must not override")
+	}
+	b.keys("tab") // the focus goes round; what was typed stays
+	b.types("r")
+	b.keys("tab", "enter")
+	got := p.given()
+	if len(got) != 1 || got[0].OverrideETag != `"etag-of-bob"` || !got[0].Proceed || got[0].To != engine.QuestionLock {
+		t.Fatalf("answers %+v, want an override of exactly the lock that was shown", got)
+	}
+}
+
+func TestWaitingForALockTriesAgainAndNeverOverrides(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	p := b.deploys(locked(), nil)
+	b.keys("enter") // the focus is on Wait
+	b.shows("Waiting for the lock of bob@ci-7")
+	for range 3 {
+		b.pass(tryLockEvery)
+	}
+	got := p.given()
+	if len(got) != 3 {
+		t.Fatalf("%d tries, want 3", len(got))
+	}
+	for _, a := range got {
+		if a.OverrideETag != "" || !a.Proceed {
+			t.Fatalf("answer %+v while waiting", a)
+		}
+	}
+}
+
+func TestTheLocksDialogGoesWithTheLock(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.deploys(locked(), nil)
+	b.keys("o")
+	s := newScript(6)
+	s.start()
+	b.hears(s.events, nil)
+	if b.dialog != nil {
+		t.Fatal("the question is gone, its dialog is not")
+	}
+}
+
+func TestLeavingTheLock(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	p := b.deploys(locked(), nil)
+	b.keys("l")
+	if got := p.given(); len(got) != 1 || got[0].Proceed {
+		t.Fatalf("answers %+v, want one that leaves", got)
+	}
+}
+
+func stopped(p *player) bool {
+	select {
+	case <-p.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestRule7LeavingAsks(t *testing.T) {
+	before, after, end := upgraded(6)
+	b := newBench(t, size{120, 40}, Options{})
+	p := b.deploys(before, nil)
+	b.keys("ctrl+c")
+	b.shows("The deploy is still running", "Stay", "Nothing has been suspended yet")
+	b.hides("detach")
+	b.keys("enter") // the focus is on Stay
+	if b.dialog != nil || stopped(p) {
+		t.Fatal("enter alone must stay")
+	}
+	b.hears(after[:20], nil)
+	b.keys("ctrl+c")
+	b.shows("detach")
+	b.keys("x")
+	if !stopped(p) {
+		t.Fatal("the deploy was not stopped")
+	}
+	b.shows("stopping")
+	end.Outcome = engine.OutcomePartial
+	b.hears(nil, &end)
+	b.shows("partial")
+}
+
+func TestRule7SecondInterruptStopsAndLeavesOnceSettled(t *testing.T) {
+	before, after, end := upgraded(6)
+	b := newBench(t, size{120, 40}, Options{})
+	p := b.deploys(append(before, after[:20]...), nil)
+	if msg := b.do("ctrl+c"); msg != nil {
+		t.Fatalf("the first ctrl-c gave %T", msg)
+	}
+	if msg := b.do("ctrl+c"); msg != nil || !stopped(p) {
+		t.Fatalf("the second ctrl-c gave %T, stopped: %v; it must stop, and wait until everything is settled", msg, stopped(p))
+	}
+	s := b.deploy.session
+	s.result = &end
+	_, cmd := b.Update(newsMsg{of: s, over: true})
+	if cmd == nil {
+		t.Fatal("the console stays after a stop by ctrl-c")
+	}
+	if _, ok := cmd().(tea.QuitMsg); !ok {
+		t.Fatal("the console stays after a stop by ctrl-c")
+	}
+	if e := b.ended(); e.Running != nil || e.Result == nil || e.Summary == "" {
+		t.Fatalf("ended %+v, want the summary of the stopped deploy", e)
+	}
+}
+
+func TestRule7Detach(t *testing.T) {
+	before, after, _ := upgraded(6)
+	b := newBench(t, size{120, 40}, Options{})
+	p := b.deploys(append(before, after[:20]...), nil)
+	b.keys("esc")
+	if msg := b.do("b"); msg != (tea.QuitMsg{}) {
+		t.Fatalf("detaching gave %T", msg)
+	}
+	e := b.ended()
+	if e.Running != p || !e.Detached || e.Progress == nil || stopped(p) {
+		t.Fatalf("ended %+v, want the deploy to go on", e)
+	}
+}
+
+func TestRule8SummariesOfAllDeploysStay(t *testing.T) {
+	before, after, end := upgraded(6)
+	b := newBench(t, size{120, 40}, Options{})
+	b.deploys(append(before, after...), &end)
+	b.keys("esc")
+	if b.deploy != nil {
+		t.Fatal("esc after the end leads back to the fleet")
+	}
+	before, after, end = rolledBack(6)
+	b.deploys(append(before, after...), &end)
+	e := b.ended()
+	if !strings.Contains(e.Summary, "succeeded") || !strings.Contains(e.Summary, "partial") || e.Result.Outcome != engine.OutcomePartial {
+		t.Fatalf("ended with %+v", e)
+	}
+}
+
+func TestRule14ACrashLeavesAndKeepsADeployGoing(t *testing.T) {
+	before, after, _ := upgraded(6)
+	b := newBench(t, size{80, 24}, Options{})
+	b.deploys(append(before, after[:20]...), nil)
+	b.deploy.board.rows[0].m = nil // a bug that View meets
+	b.stale = true
+	shown := b.console.View().Content
+	if b.crash == nil {
+		t.Fatal("View did not crash")
+	}
+	if b.console.View().Content != shown {
+		t.Fatal("the picture changed after the crash")
+	}
+	if _, cmd := b.Update(tickMsg{at: b.now}); cmd == nil || cmd() != (tea.QuitMsg{}) {
+		t.Fatal("the console goes on after a crash")
+	}
+	b.deploy.board.rows[0].m = b.deploy.progress.Machines[0]
+	if e := b.ended(); !e.Detached || e.Running == nil {
+		t.Fatalf("ended with %+v, want the deploy to go on: its plan is confirmed", e)
+	}
+}
+
+func TestRule15ReadOnlyChangesNothing(t *testing.T) {
+	var selected []engine.Selection
+	o := deployRecorder(&selected)
+	o.ReadOnly = true
+	b := newBench(t, size{120, 40}, o)
+	b.sees(6)
+	b.shows("read-only")
+	b.keys("space", "a")
+	b.do("d")
+	if len(selected) != 0 || len(b.fleet.marked) != 0 {
+		t.Fatal("a read-only console changed something")
+	}
+	b.hides("deploy all", " mark")
+	b.keys("?")
+	b.hides("mark a range", "override", "confirm")
+}
+
+func TestRule12TinyScreensTellTheStateAndConfirmNothing(t *testing.T) {
+	before, _, _ := upgraded(6)
+	b := newBench(t, size{30, 5}, Options{})
+	p := b.deploys(before, nil)
+	b.shows("Plan ready")
+	b.keys("y", "tab", "enter", "d", "q")
+	if len(p.given()) != 0 {
+		t.Fatal("a plan that cannot be seen was answered")
+	}
+	b.keys("ctrl+c")
+	b.shows("Still running")
+	b.keys("s")
+	b.shows("Plan ready")
+}
+
+func TestADeployThatDoesNotStartTellsWhy(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{App: "counter", Deploy: func(engine.Selection) (Deployment, error) {
+		return nil, engine.NewProblem("token", "no token for counter", nil, "Run fly auth login")
+	}})
+	b.sees(6)
+	b.send(b.do("d"))
+	b.shows("The deploy did not start", "no token for counter", "Run fly auth login")
+	b.keys("enter")
+	b.shows("wispy-frost-12")
+}
+
+func TestRule3OrderFreezesWhileTheCursorMoves(t *testing.T) {
+	s := newScript(6)
+	s.start()
+	b := newBench(t, size{120, 40}, Options{})
+	b.deploys(s.events, nil)
+	b.keys("down")
+	under := b.deploy.board.current()
+	s.events = nil
+	s.stage()
+	s.arm()
+	s.fail(5)
+	b.hears(s.events, nil)
+	if first := b.deploy.board.rows[0]; first.s.rank == rankFailed {
+		t.Fatal("the order changed under a moving cursor")
+	}
+	b.pass(freezeOrder + time.Second)
+	if first := b.deploy.board.rows[0]; first.s.rank != rankFailed {
+		t.Fatal("failures come first once the cursor rests")
+	}
+	if b.deploy.board.current() != under {
+		t.Fatal("the cursor left its machine")
+	}
+}
+
+func TestDoneMachinesKeepTheirPlaceForAGrace(t *testing.T) {
+	s := newScript(2)
+	s.start()
+	s.stage()
+	s.arm()
+	b := newBench(t, size{120, 40}, Options{})
+	b.deploys(s.events, nil)
+	s.events = nil
+	s.commit(0)
+	b.hears(s.events, nil)
+	if first := b.deploy.board.rows[0].m.ID; first != s.machines[0].ID {
+		t.Fatal("a machine that has just ended lost its place at once")
+	}
+	b.pass(graceForDone + time.Second)
+	if first := b.deploy.board.rows[0].m.ID; first != s.machines[1].ID {
+		t.Fatal("a machine that is done stays above one that is not")
+	}
+}
+
+func TestMachinesWithoutAReleaseDoNotCount(t *testing.T) {
+	s := newScript(3)
+	s.start()
+	s.emit(engine.Event{Machine: s.machines[1].ID, Phase: engine.PhaseInject, Status: engine.StatusSkipped, Text: "runs no Elixir release"})
+	b := newBench(t, size{120, 40}, Options{})
+	b.deploys(s.events, nil)
+	b.shows("2 waiting · 1 left out of 2 machines", "– left out")
+}
+
+func TestNothingUnreportedIsAnimated(t *testing.T) {
+	s := newScript(1)
+	s.start()
+	b := newBench(t, size{120, 40}, Options{})
+	b.deploys(s.events, nil)
+	one := b.text()
+	for range spinnerFrames {
+		b.pass(busyTick)
+		for _, f := range spinnerFrames {
+			b.hides(f)
+		}
+	}
+	s.events = nil
+	s.running(s.machines[0].ID, engine.PhaseReload)
+	b.hears(s.events, nil)
+	if b.text() == one {
+		t.Fatal("a phase that was reported running does not show")
+	}
+	b.shows("running", "Reload")
+}
+
+func TestRule2PaintsOnlyAfterAChange(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.sees(6)
+	b.View()
+	b.pass(idleTick)
+	if b.stale {
+		t.Fatal("a tick without news asks for a new picture")
+	}
+	before, _, _ := upgraded(6)
+	b.deploys(before[:5], nil)
+	b.View()
+	b.deploy.session.events = before[5:8]
+	b.send(newsMsg{of: b.deploy.session})
+	if b.stale {
+		t.Fatal("events paint at once instead of at the next tick")
+	}
+	b.pass(busyTick)
+	if !b.stale {
+		t.Fatal("the tick after events paints nothing")
+	}
+}

@@ -1,0 +1,218 @@
+package tui
+
+import (
+	"fmt"
+	"time"
+
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+)
+
+const (
+	answerWithin = 3 * time.Second // an answer after which the question still stands was lost
+	tryLockEvery = 5 * time.Second // while we wait for somebody else's lock
+)
+
+// deploy is one deploy on the screen.
+type deploy struct {
+	session  *session
+	sel      engine.Selection
+	progress *engine.Progress
+	board    *board
+	result   *engine.Result // nil while it runs
+	summed   bool           // its summary is kept
+	began    time.Time
+
+	question engine.Question // the last that was asked
+	answered time.Time       // when it was answered, zero before
+	waiting  bool            // for somebody else's lock
+	accepted map[string]bool // blockers, by name
+	asking   *dialog         // about the question
+	onDeploy bool            // the plan's focus is on Deploy, not on Cancel
+	page     page            // the plan, or the details of one machine
+	expanded bool            // the details take the screen
+
+	leaving  bool // the operator was asked how to leave
+	stopping bool
+	quitting bool // once it has ended
+}
+
+func newDeploy(sel engine.Selection, now time.Time) *deploy {
+	return &deploy{
+		session: &session{}, sel: sel, progress: engine.NewProgress(), board: newBoard(), began: now, accepted: map[string]bool{},
+	}
+}
+
+// take applies the events that wait in the session.
+func (d *deploy) take(now time.Time) {
+	events, result := d.session.take()
+	for _, e := range events {
+		d.progress.Apply(e)
+		if e.Machine != "" && e.Log == "" {
+			d.board.follow(d.progress.Machine(e.Machine), now)
+		}
+	}
+	if d.progress.Plan != nil {
+		d.board.plan(d.progress.Plan, now)
+	}
+	d.board.sum()
+	d.board.sort(now)
+	d.result = result
+}
+
+// onTick keeps the rows in order, and tries the lock again while the operator waits for it.
+func (d *deploy) onTick(c *console) {
+	d.board.sort(c.now)
+	d.ask(c)
+	if d.waiting && c.now.Sub(d.answered) >= tryLockEvery {
+		d.answer(c, engine.Answer{Proceed: true}) // no override: try again
+	}
+}
+
+// ask puts the question that the deploy waits with on the screen, and takes an old one off.
+func (d *deploy) ask(c *console) {
+	asks := d.progress.Asks()
+	if d.result != nil {
+		asks = engine.QuestionNone
+	}
+	if asks != d.question {
+		d.question, d.answered, d.page.scroll, d.onDeploy = asks, time.Time{}, 0, false
+		d.waiting = d.waiting && asks == engine.QuestionLock
+		if c.dialog != nil && c.dialog == d.asking {
+			c.dialog = nil
+		}
+	}
+	unanswered := !d.waiting && c.now.Sub(d.answered) > answerWithin
+	if asks == engine.QuestionLock && unanswered && c.dialog == nil {
+		d.open(c, d.lockDialog())
+	}
+}
+
+// open shows a dialog that goes when its question does.
+func (d *deploy) open(c *console, about *dialog) { c.dialog, d.asking = about, about }
+
+// answer answers the question that is on the screen.
+func (d *deploy) answer(c *console, a engine.Answer) {
+	d.answered, a.To = c.now, d.progress.Asks()
+	if running := d.session.deployment(); running != nil {
+		running.Answer(a)
+	}
+}
+
+// planning reports whether the plan is on the screen and waits for its confirmation.
+func (d *deploy) planning(now time.Time) bool {
+	return d.result == nil && !d.stopping && d.progress.Asks() == engine.QuestionPlan &&
+		(d.answered.IsZero() || now.Sub(d.answered) > answerWithin)
+}
+
+func (d *deploy) press(c *console, k tea.KeyPressMsg) tea.Cmd {
+	if by, ok := c.step(k); ok {
+		d.move(c, by)
+		return nil
+	}
+	if d.planning(c.now) {
+		return d.pressPlan(c, k)
+	}
+	switch {
+	case key.Matches(k, c.keys.details):
+		d.expanded, d.page.scroll = !d.expanded && d.board.current() != nil, 0
+	case key.Matches(k, c.keys.override) && d.waiting:
+		d.open(c, d.overrideDialog(c))
+	case key.Matches(k, c.keys.back) && d.expanded:
+		d.expanded, d.page.scroll = false, 0
+	case d.result == nil && key.Matches(k, c.keys.back, c.keys.quit):
+		d.askToLeave(c)
+	case d.result != nil && key.Matches(k, c.keys.back, c.keys.fleet):
+		return c.backToFleet()
+	case d.result != nil && key.Matches(k, c.keys.quit):
+		return tea.Quit
+	}
+	return nil
+}
+
+// move scrolls what fills the screen, or moves the cursor.
+func (d *deploy) move(c *console, by int) {
+	if d.expanded || d.planning(c.now) {
+		d.page.scroll += by
+		return
+	}
+	d.board.move(by, c.now)
+}
+
+func (d *deploy) pressPlan(c *console, k tea.KeyPressMsg) tea.Cmd {
+	switch {
+	case key.Matches(k, c.keys.confirm):
+		return d.confirm(c)
+	case key.Matches(k, c.keys.next):
+		d.onDeploy = !d.onDeploy
+	case key.Matches(k, c.keys.choose) && d.onDeploy:
+		return d.confirm(c)
+	case key.Matches(k, c.keys.choose, c.keys.back, c.keys.quit): // Cancel asks, too: a build was spent on this plan
+		d.askToLeave(c)
+	}
+	return nil
+}
+
+// confirm starts the commit, unless the plan forbids it or a blocker still has to be accepted by its name.
+func (d *deploy) confirm(c *console) tea.Cmd {
+	a := engine.Answer{Proceed: true}
+	for _, f := range d.progress.Plan.Blockers() {
+		switch {
+		case f.Severity == engine.SeverityRefuse:
+			c.say(f.Name + " cannot be accepted: " + f.What)
+			return nil
+		case !d.accepted[f.Name]:
+			d.open(c, d.acceptDialog(f))
+			return nil
+		}
+		a.Accept = append(a.Accept, f.Name)
+	}
+	d.answer(c, a)
+	return nil
+}
+
+func (d *deploy) stop(c *console) {
+	d.stopping, d.leaving = true, false
+	if running := d.session.deployment(); running != nil {
+		running.Stop()
+	}
+	c.say("Stopping: nothing more starts, what is in flight ends by itself")
+}
+
+func (d *deploy) stopAndQuit(c *console) tea.Cmd {
+	c.dialog = nil
+	d.quitting = true
+	d.stop(c)
+	return nil
+}
+
+// committing reports whether the plan is confirmed, so that the deploy goes on without an operator.
+func (d *deploy) committing() bool {
+	return d.progress.Fleet[engine.PhasePlan].Status == engine.StatusDone
+}
+
+// elapsed is the deploy's time so far, or in all.
+func (d *deploy) elapsed(now time.Time) time.Duration {
+	if d.result != nil {
+		return time.Duration(d.result.DurationMS) * time.Millisecond
+	}
+	return now.Sub(d.began)
+}
+
+// target says in a few words what is deployed where.
+func (d *deploy) target(w int) string {
+	u := d.progress.Upgrade
+	switch {
+	case u.Version != "" && w < 100:
+		return u.Version
+	case u.Version != "" && u.ID != "":
+		return u.Version + " (" + u.ID + ")"
+	case u.ID != "":
+		return u.ID
+	case len(d.sel.Machines) > 0:
+		return fmt.Sprintf("to %s", counted(len(d.sel.Machines), "machine"))
+	}
+	return "to all machines"
+}

@@ -1,0 +1,239 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"flydeploy/engine"
+)
+
+// view renders the deploy's screen: steps, what runs now, totals, then the machines with details beside them, then the
+// log. While the plan waits for its confirmation it takes the machines' place.
+func (d *deploy) view(c *console, w, h int) []line {
+	lines := []line{c.title(line{sp(toneText, d.target(w))}, d.status(c))}
+	lines = append(lines, d.head(c, w)...)
+	switch {
+	case d.planning(c.now):
+		lines = append(lines, rule("plan: nothing has been suspended yet", w))
+		lines = append(lines, d.page.view(w, d.pageRows(c))...)
+		lines = append(lines, d.planQuestion(w)...)
+	case d.expanded:
+		lines = append(lines, rule("machine "+d.board.current().m.ID, w))
+		lines = append(lines, d.page.view(w, d.pageRows(c))...)
+	default:
+		lines = append(lines, d.body(c, w, h-len(lines)-1)...)
+	}
+	return append(fill(lines, w, h-1), c.bottom(d.hints(c)...).fit(w))
+}
+
+// settle lays out what scrolls, and keeps the cursor visible.
+func (d *deploy) settle(c *console) {
+	switch {
+	case d.planning(c.now):
+		d.page.show(pageKey{plan: d.progress.Plan, w: c.w, accepted: len(d.accepted)}, func() []line {
+			return d.planLines(d.progress.Plan, c.w-2)
+		})
+	case d.expanded:
+		d.page.show(pageKey{}, func() []line { return d.details(c, c.w-2) })
+	default:
+		d.board.list.reveal(len(d.board.rows), d.boardRows(c)-1)
+		return
+	}
+	d.page.clamp(d.pageRows(c))
+}
+
+// pageRows is how many rows a page has between what stands above and below it.
+func (d *deploy) pageRows(c *console) int {
+	room := c.h - 3 - len(d.head(c, c.w)) // title, rule, bottom
+	if d.planning(c.now) {
+		room -= len(d.planQuestion(c.w))
+	}
+	return max(room, 0)
+}
+
+// head is all above the panes: the steps, what runs now or the outcome, the totals. Expanded details leave it out.
+func (d *deploy) head(c *console, w int) []line {
+	if d.expanded && !d.planning(c.now) {
+		return nil
+	}
+	return append(d.steps(c, w), d.summaryRows(c, w)...)
+}
+
+func (d *deploy) status(c *console) line {
+	if d.result != nil {
+		return line{sp(toneMuted, clock(d.elapsed(c.now)))}
+	}
+	word := "deploying "
+	if d.stopping {
+		word = "stopping "
+	}
+	return line{sp(toneActive, word), sp(toneText, clock(d.elapsed(c.now)))}
+}
+
+func (c *console) spin() string {
+	return spinnerFrames[int(c.now.UnixMilli()/100%int64(len(spinnerFrames)))]
+}
+
+// steps is the fleet's phases in their order. On a low screen those that ended are only counted.
+func (d *deploy) steps(c *console, w int) []line {
+	var all []line
+	for _, p := range engine.FleetPhases {
+		all = append(all, d.step(c, p))
+	}
+	rows := flow(all, w)
+	if c.h >= 20 || len(rows) == 1 {
+		return rows
+	}
+	var near []line
+	done := 0
+	for i, p := range engine.FleetPhases {
+		if s := d.progress.Fleet[p].Status; s == engine.StatusDone || s == engine.StatusSkipped {
+			done++
+			continue
+		}
+		near = append(near, all[i])
+	}
+	head := line{{text: fmt.Sprintf("✓ %d of %d steps", done, len(all)), tone: toneMuted}}
+	return flow(append([]line{head}, near...), w)[:1]
+}
+
+func (d *deploy) step(c *console, p engine.Phase) line {
+	s := d.progress.Fleet[p]
+	glyph, t := glyphOf(s.Status, c.spin())
+	name := toneMuted
+	switch s.Status {
+	case engine.StatusRunning, engine.StatusFailed:
+		name = toneStrong
+	case engine.StatusDone:
+		name = toneText
+	}
+	l := line{{text: glyph + " ", tone: t}, {text: p.Title(), tone: name}}
+	if s.Status == engine.StatusDone && s.DurationUS >= 100_000 && c.w >= 100 {
+		l = append(l, span{text: " " + micros(s.DurationUS), tone: toneMuted})
+	}
+	return l
+}
+
+// flow fills rows of w cells with parts.
+func flow(parts []line, w int) []line {
+	rows := []line{{blank(1)}}
+	for _, p := range parts {
+		last := len(rows) - 1
+		if rows[last].width()+p.width()+2 > w && len(rows[last]) > 1 {
+			rows, last = append(rows, line{blank(1)}), last+1
+		}
+		rows[last] = append(append(rows[last], p...), blank(2))
+	}
+	for i := range rows {
+		rows[i] = rows[i].fit(w)
+	}
+	return rows
+}
+
+// summaryRows tell what runs now, or the outcome, and the totals.
+func (d *deploy) summaryRows(c *console, w int) []line {
+	lines := []line{spread(nil, line{sp(toneMuted, c.header+" ")}, w)}
+	if d.result != nil {
+		lines = append(lines, d.outcomeRows(w)...)
+	} else {
+		lines = append(lines, append(line{blank(1)}, d.now(c)...).fit(w))
+	}
+	if len(d.board.rows) > 0 {
+		lines = append(lines, d.bar(w))
+	}
+	return lines
+}
+
+// now is the fleet phase that runs, with how far it is and what it says.
+func (d *deploy) now(c *console) line {
+	at, s := d.running()
+	if d.waiting && d.progress.Held != nil {
+		return line{sp(toneWarn, "Waiting for the lock of "+d.progress.Held.LockedBy+", until "+when(d.progress.Held.ExpiresAt, c.now)+"  ")}
+	}
+	switch s.Status {
+	case engine.StatusRunning:
+		l := line{{text: c.spin() + " " + at.Title() + " ", tone: toneActive}}
+		if !s.StartedAt.IsZero() {
+			l = append(l, sp(toneText, clock(c.now.Sub(s.StartedAt))+"  "))
+		}
+		return append(l, sp(toneMuted, strings.TrimSpace(amount(s.Done, s.Total, s.Unit)+"  "+s.Text)+"  "))
+	case engine.StatusFailed:
+		l := line{{text: "✗ " + at.Title() + " failed  ", tone: toneFail}}
+		if s.Problem != nil {
+			l = append(l, sp(toneFail, s.Problem.What+"  "))
+		}
+		return l
+	}
+	if len(d.progress.Fleet) == 0 {
+		return line{{text: "Starting  ", tone: toneMuted}}
+	}
+	l := line{{text: "✓ " + at.Title() + " done  ", tone: toneMuted}}
+	if i := slices.Index(engine.FleetPhases, at); i+1 < len(engine.FleetPhases) {
+		l = append(l, span{text: "next " + engine.FleetPhases[i+1].Title() + "  ", tone: toneMuted})
+	}
+	return l
+}
+
+// running gives the last fleet phase that anything was reported of.
+func (d *deploy) running() (engine.Phase, engine.PhaseState) {
+	at := engine.FleetPhases[0]
+	for _, p := range engine.FleetPhases {
+		if s, ok := d.progress.Fleet[p]; ok && s.Status != engine.StatusPending && s.Status != engine.StatusSkipped {
+			at = p
+			if s.Status == engine.StatusFailed {
+				break
+			}
+		}
+	}
+	return at, d.progress.Fleet[at]
+}
+
+// body is the machines and the log.
+func (d *deploy) body(c *console, w, h int) []line {
+	rows := d.boardRows(c)
+	var lines []line
+	if rows > 0 {
+		lines = append(lines, rule(counted(len(d.board.rows), "machine"), w))
+		lines = append(lines, d.machines(c, w, rows)...)
+	}
+	left := h - len(lines)
+	if left < 2 {
+		return fill(lines, w, h)
+	}
+	lines = append(lines, rule("log", w))
+	return append(lines, d.logRows(w, left-1)...)
+}
+
+// boardRows is how many rows the machines have, their heading included: what they need, up to what leaves the log three
+// lines, or a third of a high screen.
+func (d *deploy) boardRows(c *console) int {
+	if len(d.board.rows) == 0 {
+		return 0
+	}
+	room := c.h - 2 - len(d.head(c, c.w))
+	log := max(4, room/3)
+	if room < 2*log {
+		log = 0
+	}
+	need := len(d.board.rows) + 1
+	if c.w >= wideWidth {
+		need = max(need, 14) // for the details beside it
+	}
+	return max(min(need, room-1-log), 2)
+}
+
+func (d *deploy) hints(c *console) []hint {
+	k := c.keys
+	switch {
+	case d.planning(c.now):
+		return []hint{short(k.confirm, "deploy as planned"), {"tab", "choose"}, {"enter", "press"}, {"↑↓", "scroll"}, short(k.help, "help"), {"esc", "leave"}}
+	case d.expanded:
+		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.help, "help")}
+	case d.result != nil:
+		return []hint{{"esc", "fleet"}, {"↑↓", "select"}, short(k.details, "details"), short(k.help, "help"), short(k.quit, "quit")}
+	case d.waiting:
+		return []hint{short(k.override, "override the lock"), short(k.help, "help"), {"esc", "leave"}}
+	}
+	return []hint{{"↑↓", "select"}, short(k.details, "details"), short(k.help, "help"), {"esc", "leave"}}
+}

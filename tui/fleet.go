@@ -1,0 +1,205 @@
+package tui
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+)
+
+// fleet is the home screen: the machines by region, and which of them are marked.
+type fleet struct {
+	overview engine.Overview
+	seen     bool
+	lookedAt time.Time
+	err      error // of the last look; what was seen before stays on the screen
+
+	rows      []fleetRow
+	columns   []column
+	list      list
+	filter    string
+	filtering bool
+	marked    map[string]bool
+	anchor    string // the machine marked last, where a range starts
+	preselect engine.Selection
+}
+
+// fleetRow is a machine, or with region set the heading of a region.
+type fleetRow struct {
+	m      engine.Machine
+	region string
+	count  int
+}
+
+func newFleet(preselect engine.Selection) *fleet {
+	return &fleet{marked: map[string]bool{}, preselect: preselect}
+}
+
+// look takes in what a poll has brought.
+func (f *fleet) look(m overviewMsg, now time.Time) {
+	if f.err = m.err; m.err != nil {
+		return
+	}
+	first := !f.seen
+	f.overview, f.seen, f.lookedAt = m.overview, true, now
+	slices.SortFunc(f.overview.Machines, func(a, b engine.Machine) int {
+		return cmp.Or(strings.Compare(a.Region, b.Region), strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+	})
+	if first {
+		f.markSelection(f.preselect)
+	}
+	f.forgetGone()
+	f.columns = fleetColumns(f)
+	f.build()
+}
+
+// forgetGone drops the marks of machines that no longer exist or no longer take part.
+func (f *fleet) forgetGone() {
+	there := map[string]bool{}
+	for _, m := range f.overview.Machines {
+		there[m.ID] = markable(m)
+	}
+	for id := range f.marked {
+		if !there[id] {
+			delete(f.marked, id)
+		}
+	}
+}
+
+// build makes the rows that the filter lets through, and keeps the cursor on its machine.
+func (f *fleet) build() {
+	under := ""
+	if m, ok := f.current(); ok {
+		under = m.ID
+	}
+	f.rows = f.rows[:0]
+	heading := -1
+	for _, m := range f.overview.Machines {
+		if !f.matches(m) {
+			continue
+		}
+		if heading < 0 || f.rows[heading].region != m.Region {
+			heading = len(f.rows)
+			f.rows = append(f.rows, fleetRow{region: m.Region})
+		}
+		f.rows[heading].count++
+		f.rows = append(f.rows, fleetRow{m: m})
+	}
+	at := slices.IndexFunc(f.rows, func(r fleetRow) bool { return r.m.ID != "" && r.m.ID == under })
+	if at >= 0 {
+		f.list.at = at
+	}
+	f.list.at = f.machineAt(f.list.at, 1)
+}
+
+// machineAt gives the row of a machine at or next to a row, first in one direction, then in the other.
+func (f *fleet) machineAt(at, direction int) int {
+	at = min(max(at, 0), max(len(f.rows)-1, 0))
+	for _, step := range []int{direction, -direction} {
+		for i := at; i >= 0 && i < len(f.rows); i += step {
+			if f.rows[i].m.ID != "" {
+				return i
+			}
+		}
+	}
+	return 0
+}
+
+func (f *fleet) current() (engine.Machine, bool) {
+	if f.list.at >= len(f.rows) || f.rows[f.list.at].m.ID == "" {
+		return engine.Machine{}, false
+	}
+	return f.rows[f.list.at].m, true
+}
+
+// matches applies the filter: every word must occur in what the row shows; a leading ! inverts.
+func (f *fleet) matches(m engine.Machine) bool {
+	words := strings.Fields(strings.ToLower(strings.TrimPrefix(f.filter, "!")))
+	if len(words) == 0 {
+		return true
+	}
+	shows := strings.ToLower(strings.Join([]string{
+		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, engine.Tag(m.Image), m.LeftOut, f.runs(m).text,
+	}, " "))
+	found := !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(shows, w) })
+	return found != strings.HasPrefix(f.filter, "!")
+}
+
+func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
+	if by, ok := c.step(k); ok {
+		f.move(by)
+		return nil
+	}
+	switch {
+	case key.Matches(k, c.keys.mark):
+		f.toggle(c)
+	case key.Matches(k, c.keys.markRange):
+		f.toggleRange()
+	case key.Matches(k, c.keys.markAll):
+		f.toggleAll()
+	case key.Matches(k, c.keys.filter):
+		f.filtering = true
+	case key.Matches(k, c.keys.deploy):
+		return f.deploy(c)
+	case key.Matches(k, c.keys.back):
+		f.back()
+	case key.Matches(k, c.keys.quit):
+		return tea.Quit
+	}
+	return nil
+}
+
+func (f *fleet) move(by int) {
+	direction := 1
+	if by < 0 {
+		direction = -1
+	}
+	f.list.move(by, len(f.rows))
+	f.list.at = f.machineAt(f.list.at, direction)
+}
+
+// back undoes one thing: the filter first, then the marks.
+func (f *fleet) back() {
+	if f.filter != "" {
+		f.filter = ""
+		f.build()
+		return
+	}
+	f.unmark()
+}
+
+func (f *fleet) typeFilter(k tea.KeyPressMsg) {
+	switch k.String() {
+	case "enter":
+		f.filtering = false
+	case "esc":
+		f.filtering, f.filter = false, ""
+	default:
+		f.filter = edit(f.filter, k)
+	}
+	f.build()
+}
+
+// runs tells what code a machine runs: its image's own, or a hot upgrade.
+func (f *fleet) runs(m engine.Machine) span {
+	if m.LeftOut != "" {
+		return sp(toneMuted, "–")
+	}
+	u, hot := f.overview.HotUpgradeOf(m)
+	switch {
+	case hot && m.State != "started":
+		return sp(toneMuted, u.Version+" at boot")
+	case hot:
+		return sp(toneOK, u.Version+" hot")
+	default:
+		return sp(toneMuted, "image")
+	}
+}
+
+// ages reports whether the screen tells times that have gone on.
+func (f *fleet) ages() bool { return f.overview.Lock != nil || f.err != nil }

@@ -1,0 +1,140 @@
+package tui
+
+import (
+	"slices"
+
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+)
+
+// markable reports whether a deploy can touch the machine.
+func markable(m engine.Machine) bool { return m.LeftOut == "" && m.Temporary == "" }
+
+func (f *fleet) toggle(c *console) {
+	m, ok := f.current()
+	switch {
+	case !ok:
+		return
+	case !markable(m):
+		c.say(m.ID + " is never part of a deploy: " + whyOut(m))
+		return
+	case f.marked[m.ID]:
+		delete(f.marked, m.ID)
+	default:
+		f.marked[m.ID] = true
+	}
+	f.anchor = m.ID
+	f.move(1)
+}
+
+func whyOut(m engine.Machine) string {
+	if m.Temporary != "" {
+		return "the temporary machine of deploy " + m.Temporary
+	}
+	return m.LeftOut
+}
+
+// toggleRange marks from the machine that was marked last to the cursor.
+func (f *fleet) toggleRange() {
+	from := slices.IndexFunc(f.rows, func(r fleetRow) bool { return r.m.ID != "" && r.m.ID == f.anchor })
+	if from < 0 {
+		from = f.list.at
+	}
+	for _, r := range f.rows[min(from, f.list.at):min(max(from, f.list.at)+1, len(f.rows))] {
+		if r.m.ID != "" && markable(r.m) {
+			f.marked[r.m.ID] = true
+		}
+	}
+	if m, ok := f.current(); ok {
+		f.anchor = m.ID
+	}
+}
+
+// toggleAll marks every visible machine, or when all of them are marked, none.
+func (f *fleet) toggleAll() {
+	var visible []string
+	for _, r := range f.rows {
+		if r.m.ID != "" && markable(r.m) {
+			visible = append(visible, r.m.ID)
+		}
+	}
+	all := !slices.ContainsFunc(visible, func(id string) bool { return !f.marked[id] })
+	for _, id := range visible {
+		if all {
+			delete(f.marked, id)
+		} else {
+			f.marked[id] = true
+		}
+	}
+}
+
+func (f *fleet) unmark() { f.marked, f.anchor = map[string]bool{}, "" }
+
+func (f *fleet) markSelection(s engine.Selection) {
+	if len(s.Machines)+len(s.Regions)+len(s.ProcessGroups) == 0 {
+		return
+	}
+	named := func(list []string, name string) bool { return len(list) == 0 || slices.Contains(list, name) }
+	for _, m := range f.overview.Machines {
+		if markable(m) && named(s.Machines, m.ID) && named(s.Regions, m.Region) && named(s.ProcessGroups, m.ProcessGroup) {
+			f.marked[m.ID] = true
+		}
+	}
+}
+
+// marks gives the marked machines' ids in display order, those that the filter hides apart.
+func (f *fleet) marks() (visible, hidden []string) {
+	for _, m := range f.overview.Machines {
+		switch {
+		case !f.marked[m.ID]:
+		case f.matches(m):
+			visible = append(visible, m.ID)
+		default:
+			hidden = append(hidden, m.ID)
+		}
+	}
+	return visible, hidden
+}
+
+// deploy starts a deploy of the marked machines, of all when none is marked. Marks that the filter hides take part only
+// when the operator says so.
+func (f *fleet) deploy(c *console) tea.Cmd {
+	visible, hidden := f.marks()
+	switch {
+	case !f.seen:
+		c.say("The machines are not known yet")
+		return nil
+	case len(hidden) > 0:
+		c.dialog = hiddenDialog(visible, hidden)
+		return nil
+	case len(visible) == 0 && f.filter != "":
+		c.say("No machine is marked: mark with space, or clear the filter with esc to deploy to all")
+		return nil
+	}
+	return c.startDeploy(engine.Selection{Machines: visible})
+}
+
+func hiddenDialog(visible, hidden []string) *dialog {
+	all := append(slices.Clone(visible), hidden...)
+	buttons := []button{{key: "c", label: "Cancel"}}
+	if len(visible) > 0 {
+		buttons = append(buttons, button{key: "v", label: "Deploy to the visible " + count(len(visible)), act: func(c *console) tea.Cmd {
+			return c.startDeploy(engine.Selection{Machines: visible})
+		}})
+	}
+	buttons = append(buttons, button{key: "i", label: "Include the hidden: " + count(len(all)), act: func(c *console) tea.Cmd {
+		return c.startDeploy(engine.Selection{Machines: all})
+	}})
+	return &dialog{
+		title: "The filter hides marked machines", tone: toneWarn, buttons: buttons,
+		body: func(_ *console, w int) []line {
+			lines := []line{{sp(toneText, count(len(all))+" marked, "+count(len(hidden))+" hidden by the filter.")}, nil}
+			lines = append(lines, paragraph(toneText, "Hidden: "+named(hidden, 2*w), w)...)
+			if len(visible) > 0 {
+				lines = append(lines, paragraph(toneText, "Visible: "+named(visible, 2*w), w)...)
+			}
+			return lines
+		},
+	}
+}

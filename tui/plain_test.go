@@ -1,0 +1,162 @@
+package tui
+
+import (
+	"bufio"
+	stdbytes "bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/charmbracelet/x/exp/golden"
+
+	"flydeploy/engine"
+)
+
+// confirmed plays a script as a deploy with --yes would go: nobody is asked.
+func confirmed(before, after []engine.Event, end engine.Result) *player {
+	p := play(append(append([]engine.Event{}, before...), after...), nil, end)
+	p.asked, p.batch = true, 1
+	return p
+}
+
+func TestPlain(t *testing.T) {
+	for name, script := range map[string]func(int) ([]engine.Event, []engine.Event, engine.Result){"upgraded": upgraded, "rolled_back": rolledBack} {
+		t.Run(name, func(t *testing.T) {
+			var out stdbytes.Buffer
+			d := confirmed(script(3))
+			p, err := Plain(t.Context(), &out, d, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.WriteString("\n" + Summary(p, d.Result()))
+			if strings.ContainsRune(out.String(), '\x1b') {
+				t.Fatal("plain output holds escapes")
+			}
+			golden.RequireEqual(t, out.String())
+		})
+	}
+}
+
+func TestRule16PlainSaysEachChangeOnce(t *testing.T) {
+	before, after, end := upgraded(2)
+	var twice []engine.Event
+	for _, e := range append(before, after...) {
+		twice = append(twice, e)
+		if e.Log == "" {
+			twice = append(twice, e)
+		}
+	}
+	once, doubled := plainOf(t, confirmed(before, after, end)), plainOf(t, confirmed(twice, nil, end))
+	if once != doubled {
+		t.Fatalf("an event that comes twice is told twice:\n%s", doubled)
+	}
+}
+
+func plainOf(t *testing.T, d Deployment) string {
+	t.Helper()
+	var out stdbytes.Buffer
+	if _, err := Plain(t.Context(), &out, d, nil); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestRule16PlainTellsTheFindings(t *testing.T) {
+	out := plainOf(t, confirmed(blocked(2, engine.SeverityBlock), nil, engine.Result{}))
+	want := "[7/12] fleet Plan | block rollback_slow: taking this upgrade back would suspend processes for about 5.6 s" +
+		" -> Deploy at a quiet time, or deploy cold: fly deploy (2 machines: 148e00016c0000, 148e00026c1eef)\n"
+	if !strings.Contains(out, want) {
+		t.Errorf("no line %q in\n%s", want, out)
+	}
+}
+
+func TestPlainGoesOnAfterAConsole(t *testing.T) {
+	before, after, end := upgraded(3)
+	p := engine.NewProgress()
+	for _, e := range before {
+		p.Apply(e)
+	}
+	var out stdbytes.Buffer
+	if _, err := Plain(t.Context(), &out, confirmed(after, nil, end), p); err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(out.String(), "\n")
+	if !strings.HasPrefix(first, "[7/12] fleet Plan done") {
+		t.Fatalf("the first line is %q", first)
+	}
+	if !strings.Contains(out.String(), "[3/3] ") {
+		t.Fatalf("machines lost their numbers:\n%s", out.String())
+	}
+}
+
+func TestPlainStopsWhenItsContextEnds(t *testing.T) {
+	before, after, end := upgraded(1)
+	d := play(before, after, end)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Plain(ctx, &stdbytes.Buffer{}, d, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !stopped(d) {
+		t.Fatal("the deploy was not stopped")
+	}
+}
+
+type brokenPipe struct{ left int }
+
+func (b *brokenPipe) Write(p []byte) (int, error) {
+	if b.left--; b.left < 0 {
+		return 0, errors.New("broken pipe")
+	}
+	return len(p), nil
+}
+
+func TestABrokenPipeStopsTheDeployAndWaitsForItsEnd(t *testing.T) {
+	for name, render := range map[string]func(d Deployment) error{
+		"plain": func(d Deployment) error { _, err := Plain(t.Context(), &brokenPipe{3}, d, nil); return err },
+		"json":  func(d Deployment) error { return JSON(t.Context(), &brokenPipe{3}, d) },
+	} {
+		d := confirmed(upgraded(2))
+		if err := render(d); err == nil || !strings.Contains(err.Error(), "broken pipe") {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if !stopped(d) || len(d.before) != 0 {
+			t.Errorf("%s: stopped %v, %d events not read", name, stopped(d), len(d.before))
+		}
+	}
+}
+
+func TestJSONIsTheEvents(t *testing.T) {
+	before, after, end := rolledBack(2)
+	want := append(append([]engine.Event{}, before...), after...)
+	var out stdbytes.Buffer
+	if err := JSON(t.Context(), &out, confirmed(before, after, end)); err != nil {
+		t.Fatal(err)
+	}
+	golden.RequireEqual(t, out.String())
+	lines := bufio.NewScanner(&out)
+	lines.Buffer(nil, 1<<20)
+	for i := 0; lines.Scan(); i++ {
+		var got engine.Event
+		if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
+			t.Fatalf("line %d: %v", i, err)
+		}
+		if !reflect.DeepEqual(got, want[i]) {
+			t.Fatalf("line %d is\n%+v\nwant\n%+v", i, got, want[i])
+		}
+	}
+}
+
+func TestSummaryOfDeploysWithoutMachines(t *testing.T) {
+	for _, o := range []engine.Outcome{engine.OutcomeFailed, engine.OutcomeLocked, engine.OutcomeCancelled, engine.OutcomeBlocked} {
+		got := Summary(nil, engine.Result{Outcome: o, DurationMS: 1200, Problem: &engine.Problem{What: "what\nhappened", Remedy: "do this\ndo that"}})
+		for _, part := range []string{string(o), "what happened", "-> do this", "-> do that"} {
+			if !strings.Contains(got, part) {
+				t.Errorf("%s: no %q in\n%s", o, part, got)
+			}
+		}
+	}
+}

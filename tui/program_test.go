@@ -1,0 +1,336 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	uv "github.com/charmbracelet/ultraviolet"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/charmbracelet/x/term"
+	"github.com/charmbracelet/x/vt"
+	"github.com/creack/pty"
+
+	"flydeploy/engine"
+)
+
+// terminal is a pseudo terminal with an emulator behind it.
+type terminal struct {
+	tb            testing.TB
+	outside, tty  *os.File
+	screen        *vt.Emulator // guarded by mu, but for reading what it answers
+	wg            sync.WaitGroup
+	changed       chan struct{}
+	mu            sync.Mutex
+	alternate     bool
+	cursorVisible bool
+}
+
+func newTerminal(tb testing.TB, s size) *terminal {
+	outside, tty, err := pty.Open()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	t := &terminal{
+		tb: tb, outside: outside, tty: tty, screen: vt.NewEmulator(s.w, s.h), changed: make(chan struct{}, 1), cursorVisible: true,
+	}
+	t.screen.SetCallbacks(vt.Callbacks{
+		AltScreen:        func(on bool) { t.alternate = on },
+		CursorVisibility: func(visible bool) { t.cursorVisible = visible },
+	})
+	t.resize(s)
+	t.wg.Go(t.emulate)
+	t.wg.Go(func() { _, _ = io.Copy(outside, t.screen) }) // what the terminal answers
+	tb.Cleanup(t.close)
+	return t
+}
+
+// emulate feeds the emulator with what the program writes.
+func (t *terminal) emulate() {
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := t.outside.Read(buf)
+		if err != nil {
+			return
+		}
+		t.mu.Lock()
+		_, _ = t.screen.Write(buf[:n])
+		t.mu.Unlock()
+		select {
+		case t.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (t *terminal) close() {
+	_ = t.tty.Close()
+	_ = t.outside.Close()
+	_ = t.screen.InputPipe().(io.Closer).Close() // ends what reads the answers; Close itself does not wait for that
+	t.wg.Wait()
+	_ = t.screen.Close()
+}
+
+func (t *terminal) resize(s size) {
+	if err := pty.Setsize(t.tty, &pty.Winsize{Rows: uint16(s.h), Cols: uint16(s.w)}); err != nil {
+		t.tb.Fatal(err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.screen.Resize(s.w, s.h)
+}
+
+func (t *terminal) text() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return ansi.Strip(t.screen.Render())
+}
+
+// anyCell reports whether a cell of the screen is so.
+func (t *terminal) anyCell(so func(uv.Style) bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for y := range t.screen.Height() {
+		for x := range t.screen.Width() {
+			if cell := t.screen.CellAt(x, y); cell != nil && so(cell.Style) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// state is whether the alternate screen and the cursor are shown.
+func (t *terminal) state() (alternate, cursor bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.alternate, t.cursorVisible
+}
+
+const patience = 20 * time.Second
+
+// until waits for a condition on the screen.
+func (t *terminal) until(what string, holds func() bool) {
+	t.tb.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for !holds() {
+		select {
+		case <-t.changed:
+		case <-deadline.C:
+			t.tb.Fatalf("never came: %s\n%s", what, t.text())
+		}
+	}
+}
+
+func (t *terminal) waitFor(text string) {
+	t.tb.Helper()
+	t.until(text, func() bool { return strings.Contains(t.text(), text) })
+}
+
+func (t *terminal) press(keys string) {
+	t.tb.Helper()
+	if _, err := t.outside.WriteString(keys); err != nil {
+		t.tb.Fatal(err)
+	}
+}
+
+// running is a console on a terminal.
+type running struct {
+	*terminal
+	before *term.State
+	ended  chan struct{}
+	end    Ended
+	err    error
+}
+
+func runOn(ctx context.Context, t *terminal, o Options) *running {
+	before, err := term.GetState(t.tty.Fd())
+	if err != nil {
+		t.tb.Fatal(err)
+	}
+	o.Input, o.Output = t.tty, t.tty
+	if o.Environ == nil {
+		o.Environ = []string{"TERM=xterm-256color", "COLORTERM=truecolor"}
+	}
+	r := &running{terminal: t, before: before, ended: make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		r.end, r.err = Run(ctx, o)
+	}()
+	t.tb.Cleanup(func() { <-r.ended })
+	return r
+}
+
+// over waits for the end and checks that the terminal is as it was.
+func (r *running) over() {
+	r.tb.Helper()
+	select {
+	case <-r.ended:
+	case <-time.After(patience):
+		r.tb.Fatalf("the console does not end:\n%s", r.text())
+	}
+	r.until("the terminal restored", func() bool { alternate, cursor := r.state(); return !alternate && cursor })
+	after, err := term.GetState(r.tty.Fd())
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	if *after != *r.before {
+		r.tb.Fatal("the terminal's modes are not as they were")
+	}
+}
+
+func playing(n int, script func(int) ([]engine.Event, []engine.Event, engine.Result)) Options {
+	return Options{
+		App: "counter", Org: "demo",
+		Overview: func(context.Context) (engine.Overview, error) { return overviewOf(n), nil },
+		Deploy:   func(engine.Selection) (Deployment, error) { return play(script(n)), nil },
+	}
+}
+
+func TestProgramFromFleetToSummary(t *testing.T) {
+	r := runOn(t.Context(), newTerminal(t, size{120, 40}), playing(6, upgraded))
+	r.waitFor("wispy-frost-12")
+	r.press(" ")
+	r.waitFor("1 marked")
+	r.press("a")
+	r.waitFor("6 marked")
+	r.press("d")
+	r.waitFor("Suspend 12,018 processes on 6 machines?")
+	r.press("y")
+	r.waitFor("succeeded, 6 of 6 machines run it")
+	r.press("\x1b")
+	r.waitFor("no deploy under way")
+	r.press("q")
+	r.over()
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	if r.end.Result == nil || r.end.Result.Outcome != engine.OutcomeSucceeded || !strings.Contains(r.end.Summary, "6 of 6 machines") {
+		t.Fatalf("ended with %+v", r.end)
+	}
+}
+
+func TestProgramResizes(t *testing.T) {
+	r := runOn(t.Context(), newTerminal(t, size{120, 40}), playing(6, upgraded))
+	r.waitFor("wispy-frost-12")
+	for _, s := range []size{{80, 24}, {30, 3}, {200, 60}, {60, 16}, {1, 1}, {120, 40}} {
+		r.resize(s)
+		if err := syscall.Kill(os.Getpid(), syscall.SIGWINCH); err != nil {
+			t.Fatal(err)
+		}
+		r.until("the screen for "+s.String(), func() bool {
+			text := r.text()
+			has := func(part string) bool { return strings.Contains(text, part) }
+			switch {
+			case s.w >= 120:
+				return has("GROUP")
+			case s.w >= 80:
+				return has("CHECKS") && !has("GROUP")
+			case s.w >= 60:
+				return has("RUNS") && !has("CHECKS")
+			}
+			return !has("RUNS") && strings.TrimSpace(text) != ""
+		})
+	}
+	r.press("q")
+	r.over()
+}
+
+func TestRule14ContextEndRestoresTheTerminal(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	before, after, end := upgraded(6)
+	p := play(before, after, end)
+	o := playing(6, upgraded)
+	o.Deploy = func(engine.Selection) (Deployment, error) { return p, nil }
+	o.StartDeploy = true
+	r := runOn(ctx, newTerminal(t, size{80, 24}), o)
+	r.waitFor("[ y Deploy ]")
+	cancel() // as the caller does at SIGTERM or SIGHUP
+	r.over()
+	if !errors.Is(r.err, context.Canceled) {
+		t.Fatalf("error %v, want the context's", r.err)
+	}
+	if r.end.Running != p || r.end.Detached {
+		t.Fatalf("ended with %+v, want the deploy to settle", r.end)
+	}
+}
+
+func TestRule14CrashRestoresTheTerminal(t *testing.T) {
+	for where, o := range map[string]func() Options{
+		"a command": func() Options {
+			o := playing(6, upgraded)
+			o.Overview = func(context.Context) (engine.Overview, error) { panic("a bug") }
+			return o
+		},
+		"Update": func() Options {
+			before, after, end := upgraded(6)
+			o := playing(6, upgraded)
+			o.Deploy = func(engine.Selection) (Deployment, error) { return brokenAnswer{play(before, after, end)}, nil }
+			o.StartDeploy = true
+			return o
+		},
+	} {
+		t.Run(where, func(t *testing.T) {
+			r := runOn(t.Context(), newTerminal(t, size{80, 24}), o())
+			if where == "Update" {
+				r.waitFor("[ y Deploy ]")
+				r.press("y")
+			}
+			r.over()
+			var crashed *CrashError
+			if !errors.As(r.err, &crashed) || crashed.Value != "a bug" {
+				t.Fatalf("error %v, want the crash", r.err)
+			}
+			if where == "Update" && (r.end.Running == nil || r.end.Detached) {
+				t.Fatalf("ended with %+v, want the deploy back to be stopped", r.end)
+			}
+		})
+	}
+}
+
+// brokenAnswer is a deploy whose answers hit a bug.
+type brokenAnswer struct{ *player }
+
+func (brokenAnswer) Answer(engine.Answer) { panic("a bug") }
+
+func TestRule11NoColour(t *testing.T) {
+	for name, env := range map[string][]string{"NO_COLOR": {"TERM=xterm-256color", "NO_COLOR=please"}, "CLICOLOR": {"TERM=xterm-256color", "CLICOLOR=0"}} {
+		t.Run(name, func(t *testing.T) {
+			o := playing(6, upgraded)
+			o.Environ = env
+			r := runOn(t.Context(), newTerminal(t, size{80, 24}), o)
+			r.waitFor("148e00016c0000")
+			if r.anyCell(func(s uv.Style) bool { return s.Fg != nil || s.Bg != nil }) {
+				t.Fatal("a cell has a colour")
+			}
+			r.press("q")
+			r.over()
+		})
+	}
+}
+
+func TestLightBackgroundIsAskedFor(t *testing.T) {
+	tm := newTerminal(t, size{80, 24})
+	tm.screen.SetBackgroundColor(ansi.HexColor("#ffffff"))
+	r := runOn(t.Context(), tm, playing(6, upgraded))
+	want := ansi.HexColor(lightPalette.ok)
+	wr, wg, wb, _ := want.RGBA()
+	r.until("the light palette", func() bool {
+		return r.anyCell(func(s uv.Style) bool {
+			if s.Fg == nil {
+				return false
+			}
+			cr, cg, cb, _ := s.Fg.RGBA()
+			return cr == wr && cg == wg && cb == wb
+		})
+	})
+	r.press("q")
+	r.over()
+}

@@ -1,0 +1,120 @@
+package tui
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+)
+
+// TestRule12EveryScreenAtRandomSizes walks through random sizes, keys and events. Whatever comes: no panic, no line
+// wider than the screen, nothing blank.
+func TestRule12EveryScreenAtRandomSizes(t *testing.T) {
+	for seed := range uint64(40) {
+		walk(t, rand.New(rand.NewPCG(seed, 7)))
+	}
+}
+
+var walkKeys = []string{
+	"enter", "esc", "tab", "shift+tab", "space", "ctrl+space", "ctrl+c", "up", "down", "pgup", "pgdown", "left", "right", "backspace",
+	"j", "k", "g", "G", "a", "d", "y", "o", "w", "l", "s", "x", "v", "i", "c", "f", "/", "?", "!", "東", "1",
+}
+
+func walk(t *testing.T, r *rand.Rand) {
+	n := []int{0, 1, 2, 6, 40}[r.IntN(5)]
+	b := newBench(t, randomSize(r), Options{
+		App: "counter", ASCII: r.IntN(2) == 0, Theme: []string{"dark", "light", ""}[r.IntN(3)],
+		Deploy: func(engine.Selection) (Deployment, error) { return play(nil, nil, engine.Result{}), nil },
+	})
+	events, end := randomDeploy(r, max(n, 1))
+	for range 60 {
+		switch r.IntN(6) {
+		case 0:
+			s := randomSize(r)
+			b.send(tea.WindowSizeMsg{Width: s.w, Height: s.h})
+		case 1:
+			b.sees(n)
+		case 2:
+			if b.deploy == nil {
+				b.deploys(nil, nil)
+			}
+			some := min(r.IntN(12), len(events))
+			b.hears(events[:some], nil)
+			if events = events[some:]; len(events) == 0 {
+				b.hears(nil, &end)
+			}
+		case 3:
+			b.pass(time.Duration(r.IntN(5000)) * time.Millisecond)
+		default:
+			b.keys(walkKeys[r.IntN(len(walkKeys))])
+		}
+		b.fits()
+	}
+}
+
+func randomSize(r *rand.Rand) size {
+	if r.IntN(4) == 0 {
+		return size{1 + r.IntN(70), 1 + r.IntN(20)}
+	}
+	return size{1 + r.IntN(300), 1 + r.IntN(100)}
+}
+
+// hostile texts that names, logs and prose may hold.
+var hostile = []string{
+	"\x1b[31mred\x1b[0m", "\x1b]0;title\a", "a\nb\tc\r", "日本語の名前がとても長い場合", "e\u0301\u0301\u0301", "\u202eright to left",
+	"\x00\x01\x7f", "👩‍👩‍👧‍👦 family", "\xff\xfe", "", "a-name-that-is-much-longer-than-any-column-could-ever-be-made-to-hold-in-one-row",
+}
+
+// randomDeploy is a script in which texts are hostile, some events are lost and some come twice.
+func randomDeploy(r *rand.Rand, n int) ([]engine.Event, engine.Result) {
+	before, after, end := upgraded(n)
+	switch r.IntN(4) {
+	case 0:
+		before, after, end = rolledBack(n)
+	case 1:
+		before = blocked(n, engine.SeverityBlock)
+	case 2:
+		before = append(locked(), before...)
+	}
+	var out []engine.Event
+	for _, e := range slices.Concat(before, after) {
+		if r.IntN(10) == 0 {
+			continue
+		}
+		if r.IntN(3) == 0 {
+			e = hostileEvent(e, r)
+		}
+		out = append(out, e)
+		if r.IntN(10) == 0 {
+			out = append(out, e)
+		}
+	}
+	if r.IntN(2) == 0 {
+		end.Problem = &engine.Problem{What: hostile[r.IntN(len(hostile))], Remedy: hostile[r.IntN(len(hostile))]}
+	}
+	return out, end
+}
+
+func hostileEvent(e engine.Event, r *rand.Rand) engine.Event {
+	text := func() string { return hostile[r.IntN(len(hostile))] }
+	e.Text = text()
+	switch r.IntN(6) {
+	case 0:
+		e.Log = text() + "x"
+	case 1:
+		e.Problem = &engine.Problem{What: text(), Remedy: text()}
+	case 2:
+		e.Status = engine.StatusUnknown
+	case 3:
+		e.Phase = engine.Phase(text())
+	case 4:
+		e.Facts = &engine.Machine{ID: e.Machine, Name: text(), Region: text(), ProcessGroup: text()}
+	case 5:
+		e.Report = &engine.MachineReport{Outcome: text(), Failures: []engine.Failure{{Module: text(), Exception: text(), Stack: []string{text()}, StateBefore: text()}}}
+	}
+	return e
+}

@@ -1,0 +1,120 @@
+// Package tui shows deploys: as a console on the terminal, as plain lines, as JSON. All three read the same events.
+//
+// The console's rules. One model, changed by Update alone; what takes time runs in commands. Panels are functions that
+// render for a given size and keep nothing. The engine never waits for the screen. Status is a glyph and a word, never
+// colour alone. Nothing that was not reported moves. No key that changes anything acts on what cannot be seen.
+package tui
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+)
+
+// Deployment is a deploy that runs in the background: *engine.Deployment.
+type Deployment interface {
+	// Next waits for events and gives all that are there; io.EOF after the last one. It has one reader at a time.
+	Next(ctx context.Context) ([]engine.Event, error)
+	Answer(engine.Answer)
+	// Stop keeps the deploy from starting anything more; it ends by itself.
+	Stop()
+	// Result waits until everything is settled.
+	Result() engine.Result
+}
+
+// Options of the console.
+type Options struct {
+	App, Org string
+	Version  string // of flydeploy
+	// Overview reads the fleet for the home screen, every two seconds while that is shown.
+	Overview func(context.Context) (engine.Overview, error)
+	// Deploy starts a deploy of the selected machines; empty selects all.
+	Deploy func(engine.Selection) (Deployment, error)
+	// Preselect marks machines at the start. With StartDeploy the console goes straight into their deploy.
+	Preselect   engine.Selection
+	StartDeploy bool
+	// Header, when set, is asked at every tick for a short line to show, e.g. the demo's traffic. It runs outside of
+	// Update, one call at a time.
+	Header func() string
+
+	ReadOnly bool     // no key changes anything
+	ASCII    bool     // no glyphs beyond ASCII
+	Theme    string   // dark or light; anything else asks the terminal
+	Environ  []string // decides on colours; nil: os.Environ()
+
+	Input  io.Reader // nil: the terminal
+	Output io.Writer // nil: standard output
+}
+
+// Ended is how a console was left.
+type Ended struct {
+	// Summary is the text for the scrollback: one paragraph for each deploy that ended; "" for none.
+	Summary string
+	// Result of the last deploy that ended.
+	Result *engine.Result
+	// Running is a deploy that has not ended: after a detach, or because the console was ended from outside or crashed.
+	// Follow it with Plain and Progress; stop it first unless Detached.
+	Running  Deployment
+	Progress *engine.Progress // what was shown of Running
+	Detached bool             // it goes on: the operator wants it, or the console crashed after the plan was confirmed
+}
+
+// Run shows the console until the operator leaves it, or until ctx ends, which is an error. The terminal is restored
+// whatever happens, also after a bug of the console: see CrashError. Signals are the caller's: let them end ctx.
+func Run(ctx context.Context, o Options) (Ended, error) {
+	work := newBackground(ctx)
+	c := newConsole(o, work)
+	p := tea.NewProgram(c, programOptions(o)...)
+	told := make(chan struct{})
+	forget := context.AfterFunc(ctx, func() { defer close(told); p.Quit() })
+	_, err := p.Run()
+	if !forget() {
+		<-told
+		err = errors.Join(err, context.Cause(ctx))
+	}
+	work.end()
+	if c.crash != nil {
+		err = errors.Join(c.crash, err)
+	}
+	return c.ended(), err
+}
+
+func programOptions(o Options) []tea.ProgramOption {
+	env := o.Environ
+	if env == nil {
+		env = os.Environ()
+	}
+	options := []tea.ProgramOption{tea.WithoutSignalHandler(), tea.WithEnvironment(env)}
+	if profile, decided := colorProfile(env); decided {
+		options = append(options, tea.WithColorProfile(profile))
+	}
+	if o.Input != nil {
+		options = append(options, tea.WithInput(o.Input))
+	}
+	if o.Output != nil {
+		options = append(options, tea.WithOutput(o.Output))
+	}
+	return options
+}
+
+// ended gathers what a console leaves behind, also what its last commands brought after it was left.
+func (c *console) ended() Ended {
+	e := Ended{Detached: c.detached}
+	if c.deploy != nil {
+		c.deploy.take(c.now)
+		e.Detached = e.Detached || c.crash != nil && c.deploy.committing()
+		if result := c.deploy.result; result != nil {
+			c.finish()
+		} else if running := c.deploy.session.deployment(); running != nil {
+			e.Running, e.Progress = running, c.deploy.progress
+		}
+	}
+	e.Summary, e.Result = strings.Join(c.summaries, "\n"), c.lastResult
+	return e
+}

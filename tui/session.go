@@ -1,0 +1,138 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+)
+
+// background runs the console's commands, so that none is still at work when Run returns. Bubble Tea itself does not
+// wait for commands.
+type background struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	closed bool
+	wg     sync.WaitGroup
+}
+
+func newBackground(ctx context.Context) *background {
+	b := &background{}
+	b.ctx, b.cancel = context.WithCancel(ctx)
+	return b
+}
+
+// cmd makes a command of work. Once the console has ended it does nothing. A panic becomes a message.
+func (b *background) cmd(work func(context.Context) tea.Msg) tea.Cmd {
+	return func() (msg tea.Msg) {
+		b.mu.Lock()
+		if b.closed {
+			b.mu.Unlock()
+			return nil
+		}
+		b.wg.Add(1)
+		b.mu.Unlock()
+		defer b.wg.Done()
+		defer func() {
+			if crash := caught(recover()); crash != nil {
+				msg = crashMsg{crash}
+			}
+		}()
+		return work(b.ctx)
+	}
+}
+
+// after makes a command that waits before its work.
+func (b *background) after(d time.Duration, work func(context.Context) tea.Msg) tea.Cmd {
+	return b.cmd(func(ctx context.Context) tea.Msg {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+			return work(ctx)
+		}
+	})
+}
+
+func (b *background) end() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.cancel()
+	b.wg.Wait()
+}
+
+// session connects one deploy to the console. What its commands bring waits here rather than in messages, so that
+// nothing is lost when the console ends between a command and its message.
+type session struct {
+	mu     sync.Mutex
+	d      Deployment
+	events []engine.Event
+	result *engine.Result
+}
+
+// startedMsg says that the deploy runs, or why it does not.
+type startedMsg struct {
+	of  *session
+	err error
+}
+
+// newsMsg says that events wait in the session.
+type newsMsg struct {
+	of   *session
+	over bool
+}
+
+// readEvery is the least time between two readings of a feed: what comes in between is merged by the feed.
+const readEvery = 100 * time.Millisecond
+
+func (s *session) start(b *background, deploy func() (Deployment, error)) tea.Cmd {
+	return b.cmd(func(context.Context) tea.Msg {
+		d, err := deploy()
+		s.mu.Lock()
+		s.d = d
+		s.mu.Unlock()
+		return startedMsg{of: s, err: err}
+	})
+}
+
+func (s *session) deployment() Deployment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.d
+}
+
+// read waits for the next events, and after the last ones for the result.
+func (s *session) read(b *background, wait time.Duration) tea.Cmd {
+	d := s.deployment()
+	return b.after(wait, func(ctx context.Context) tea.Msg {
+		events, err := d.Next(ctx)
+		var result *engine.Result
+		if errors.Is(err, io.EOF) {
+			r := d.Result()
+			result = &r
+		}
+		s.mu.Lock()
+		s.events, s.result = append(s.events, events...), result
+		s.mu.Unlock()
+		return newsMsg{of: s, over: err != nil}
+	})
+}
+
+// take gives what has come in since.
+func (s *session) take() ([]engine.Event, *engine.Result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	events := s.events
+	s.events = nil
+	return events, s.result
+}

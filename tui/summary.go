@@ -1,0 +1,158 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"flydeploy/engine"
+)
+
+// outcomeRows are the outcome on the screen.
+func (d *deploy) outcomeRows(w int) []line {
+	r := d.result
+	glyph, t := "✓ ", toneOK
+	switch r.Outcome {
+	case engine.OutcomeSucceeded:
+	case engine.OutcomeCancelled, engine.OutcomeLocked:
+		glyph, t = "– ", toneWarn
+	default:
+		glyph, t = "✗ ", toneFail
+	}
+	lines := []line{line{blank(1), {text: glyph, tone: t}, sp(t, headline(*r))}.fit(w)}
+	if r.Problem != nil {
+		for _, l := range problemLines(r.Problem, w-4) {
+			lines = append(lines, append(line{blank(3)}, l...))
+		}
+	}
+	return lines[:min(len(lines), 5)]
+}
+
+// headline is the outcome in one sentence.
+func headline(r engine.Result) string {
+	what := strings.TrimSpace(r.Upgrade.App + " " + r.Upgrade.Version)
+	if what == "" {
+		what = "deploy"
+	}
+	took := clock(time.Duration(r.DurationMS) * time.Millisecond)
+	upgraded := 0
+	for _, m := range r.Machines {
+		if m.Outcome == "committed" || m.Outcome == "up_to_date" {
+			upgraded++
+		}
+	}
+	switch {
+	case r.DryRun && r.Outcome == engine.OutcomeSucceeded:
+		return what + ": planned in " + took + ", nothing was changed"
+	case len(r.Machines) == 0:
+		return what + ": " + string(r.Outcome) + " after " + took
+	}
+	return fmt.Sprintf("%s: %s, %d of %s run it, after %s", what, r.Outcome, upgraded, counted(len(r.Machines), "machine"), took)
+}
+
+// Summary is the end of a deploy as text for the scrollback, without escapes: the outcome, every machine, what failed
+// and what to do. p may be nil.
+func Summary(p *engine.Progress, r engine.Result) string {
+	var b strings.Builder
+	fmt.Fprintln(&b, headline(r))
+	if r.Upgrade.ID != "" {
+		fmt.Fprintln(&b, "  upgrade    "+r.Upgrade.ID)
+	}
+	if s := suspensions(r); s != "" {
+		fmt.Fprintln(&b, "  suspended  "+s)
+	}
+	writeMachines(&b, r.Machines)
+	for _, m := range r.Machines {
+		writeFailures(&b, m)
+	}
+	if r.Problem != nil {
+		fmt.Fprintln(&b, "  "+strings.ReplaceAll(clean(r.Problem.What), "\n", " "))
+		for part := range strings.SplitSeq(r.Problem.Remedy, "\n") {
+			if part = strings.TrimSpace(clean(part)); part != "" {
+				fmt.Fprintln(&b, "  -> "+part)
+			}
+		}
+	}
+	return b.String()
+}
+
+// suspensions sums the windows of the machines that had one.
+func suspensions(r engine.Result) string {
+	var us []int64
+	processes := 0
+	for _, m := range r.Machines {
+		if m.SuspendedUS > 0 {
+			us = append(us, m.SuspendedUS)
+			processes += m.Processes
+		}
+	}
+	if len(us) == 0 {
+		return ""
+	}
+	slices.Sort(us)
+	median := (us[(len(us)-1)/2] + us[len(us)/2]) / 2
+	return fmt.Sprintf("%s to %s, median %s; %s migrated", micros(us[0]), micros(us[len(us)-1]), micros(median),
+		counted(processes, "process"))
+}
+
+// writeMachines is a table of the machines' ends.
+func writeMachines(b *strings.Builder, machines []engine.MachineResult) {
+	if len(machines) == 0 {
+		return
+	}
+	rows := [][]string{{"machine", "region", "outcome", "modules", "processes", "suspended"}}
+	for _, m := range machines {
+		suspended := "-"
+		if m.SuspendedUS > 0 {
+			suspended = micros(m.SuspendedUS)
+		}
+		rows = append(rows, []string{
+			clean(m.ID), clean(m.Region), outcomeWord(m.Outcome), count(m.Modules), count(m.Processes), suspended,
+		})
+	}
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], width(cell))
+		}
+	}
+	for _, row := range rows {
+		var l strings.Builder
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-width(cell))
+			if i < 3 {
+				cell += pad
+			} else {
+				cell = pad + cell
+			}
+			l.WriteString("  " + cell)
+		}
+		fmt.Fprintln(b, strings.TrimRight(l.String(), " "))
+	}
+}
+
+func writeFailures(b *strings.Builder, m engine.MachineResult) {
+	if m.Error == "" && len(m.Failures) == 0 {
+		return
+	}
+	fmt.Fprintln(b, strings.TrimSuffix("  "+clean(m.ID)+": "+clean(m.Error), " "))
+	for _, f := range m.Failures {
+		who := strings.TrimSpace(moduleName(f.Module) + " " + f.PID + " " + f.Name)
+		if f.Count > 1 {
+			who += fmt.Sprintf(" and %s more", count(f.Count-1))
+		}
+		fmt.Fprintf(b, "    %s: %s\n", clean(who), clean(f.Reason))
+		for _, l := range append([]string{f.Exception}, f.Stack...) {
+			if l = strings.TrimSpace(clean(l)); l != "" {
+				fmt.Fprintln(b, "      "+l)
+			}
+		}
+		if f.StateBefore != "" {
+			fmt.Fprintln(b, "      state was "+clean(f.StateBefore))
+		}
+		if f.StateAfter != "" {
+			fmt.Fprintln(b, "      became    "+clean(f.StateAfter))
+		}
+	}
+}
