@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"flydeploy/engine"
+	"flydeploy/fly"
+)
+
+// connection is the app's Machines API, and its bucket once a running machine has told where it is.
+type connection struct {
+	settings settings
+	fleet    *fly.Client
+	build    engine.Build
+
+	mu     sync.Mutex
+	target *engine.Target
+}
+
+func connect(s settings) (*connection, error) {
+	token, _, err := fly.Token()
+	if err != nil {
+		return nil, err
+	}
+	fleet, err := fly.New(fly.Options{App: s.app, Token: token, UserAgent: "flydeploy/" + version})
+	if err != nil {
+		return nil, err
+	}
+	builder := fly.Builder{
+		App: s.app, Config: s.config, BuildArgs: s.flags.buildArgs, NoCache: s.flags.noCache, Buildkit: s.flags.buildkit,
+		Depot: s.flags.depot, ImageLabel: s.flags.imageLabel,
+	}
+	return &connection{settings: s, fleet: fleet, build: builder.Build}, nil
+}
+
+func (c *connection) ports() engine.Ports {
+	return engine.Ports{Fleet: c.fleet, Storage: c.settings.openStorage, Build: c.build}
+}
+
+// overview reads the fleet, and the bucket's metadata and lock. Where the storage is comes from a running machine once;
+// until that succeeds the machines are shown alone, with the reason.
+func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
+	target, problem := c.storage(ctx)
+	if target == nil {
+		o, err := engine.Look(ctx, c.settings.app, c.fleet, nil, nil)
+		o.Storage = engine.AsProblem(problem)
+		return o, err
+	}
+	return engine.Look(ctx, c.settings.app, c.fleet, target.Storage.Locks, target.Storage.Records)
+}
+
+func (c *connection) storage(ctx context.Context) (*engine.Target, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.target != nil {
+		return c.target, nil
+	}
+	target, err := engine.Connect(ctx, c.settings.app, c.settings.otpApp, c.fleet, c.settings.openStorage)
+	if err == nil {
+		c.target = target
+	}
+	return target, err
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine"
+)
+
+// deployFlags are the options of a deploy. Their names and meaning are fly_deploy's where it has them.
+type deployFlags struct {
+	appFlags
+	image                                string
+	skipBuild, dryRun, force, yes        bool
+	readOnly, ascii                      bool
+	noCache, buildkit                    bool
+	buildArgs, accept                    []string
+	depot, imageLabel                    string
+	message, output, theme               string
+	lockTimeout, timeout, suspendTimeout duration
+	maxConcurrency                       int
+	selected                             engine.Selection
+}
+
+// appFlags say which app, and where its storage is.
+type appFlags struct {
+	config, app, otpApp         string
+	bucket, storage, awsProfile string
+}
+
+func (f *appFlags) register(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVarP(&f.config, "config", "c", "fly.toml", "path to fly.toml, fly.json or fly.yaml")
+	fs.StringVarP(&f.app, "app", "a", "", "Fly app (default: the app of fly.toml)")
+	fs.StringVar(&f.otpApp, "otp-app", "", "OTP application to upgrade (default: asked of the running release)")
+	fs.StringVar(&f.bucket, "bucket", "", "S3 bucket (default: AWS_BUCKET, BUCKET_NAME, <fly app>-releases)")
+	fs.StringVar(&f.storage, "storage", storageOfMachine, "whose storage settings: machine, or env for this console's environment")
+	fs.StringVar(&f.awsProfile, "aws-profile", "", "take the storage's keys from this profile of ~/.aws")
+}
+
+// register declares the options that the console and `hot` share.
+func (f *deployFlags) register(cmd *cobra.Command) {
+	f.appFlags.register(cmd)
+	f.registerBuild(cmd)
+	fs := cmd.Flags()
+	fs.BoolVar(&f.force, "force", false, "override a deploy lock that somebody else holds")
+	f.lockTimeout = duration{5 * time.Minute, time.Second}
+	fs.Var(&f.lockTimeout, "lock-timeout", "seconds after which the deploy lock expires")
+	f.timeout = duration{time.Minute, time.Millisecond}
+	fs.Var(&f.timeout, "timeout", "time for each of staging, arming and committing on one machine")
+	f.suspendTimeout = duration{250 * time.Millisecond, time.Millisecond}
+	fs.Var(&f.suspendTimeout, "suspend-timeout", "time for one process to suspend")
+	fs.IntVar(&f.maxConcurrency, "max-concurrency", 20, "machines that are staged or armed at once")
+	fs.StringArrayVar(&f.selected.Machines, "machine", nil, "machine id (repeatable; default: all machines)")
+	fs.StringArrayVar(&f.selected.Regions, "region", nil, "only machines of this region (repeatable)")
+	fs.StringArrayVar(&f.selected.ProcessGroups, "process-group", nil, "only machines of this process group (repeatable)")
+	fs.StringArrayVar(&f.accept, "accept", nil, "name of a blocker of the plan to accept (repeatable)")
+	fs.StringVarP(&f.message, "message", "m", "", "why: goes into the record")
+	fs.BoolVar(&f.readOnly, "read-only", false, "take away everything that changes anything")
+	fs.BoolVar(&f.ascii, "ascii", false, "only ASCII characters on the screen")
+	fs.StringVar(&f.theme, "theme", "auto", "auto, dark or light")
+}
+
+// registerBuild declares what `fly deploy --build-only` takes too.
+func (f *deployFlags) registerBuild(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.BoolVar(&f.skipBuild, "skip-build", false, "use an image that exists already; needs --image")
+	fs.StringVar(&f.image, "image", "", "image that was pushed before, HOST/APP:TAG")
+	fs.StringArrayVar(&f.buildArgs, "build-arg", nil, "NAME=VALUE for the build (repeatable)")
+	fs.BoolVar(&f.noCache, "no-cache", false, "build without the builder's cache")
+	fs.BoolVar(&f.buildkit, "buildkit", false, "build with BuildKit")
+	fs.StringVar(&f.depot, "depot", "", "build with Depot: auto, true or false")
+	fs.Lookup("depot").NoOptDefVal = "true"
+	fs.StringVar(&f.imageLabel, "image-label", "", "tag of the new image (default: deployment-ULID)")
+}
+
+// duration is an option's value: "90s", "250ms", or a number in the unit that fly_deploy gives the option.
+type duration struct {
+	time.Duration
+	unit time.Duration
+}
+
+// Set implements pflag.Value.
+func (d *duration) Set(text string) error {
+	if n, err := strconv.ParseInt(text, 10, 32); err == nil {
+		d.set(int(n))
+		return nil
+	}
+	given, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%q is neither a number (%s) nor a time like 90s", text, unitName(d.unit))
+	}
+	d.Duration = given
+	return nil
+}
+
+func (d *duration) set(units int) { d.Duration = time.Duration(units) * d.unit }
+
+func unitName(unit time.Duration) string {
+	if unit == time.Second {
+		return "seconds"
+	}
+	return "milliseconds"
+}
+
+// Type implements pflag.Value.
+func (d *duration) Type() string { return "time" }

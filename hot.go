@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/charmbracelet/x/term"
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine"
+	"flydeploy/tui"
+)
+
+func hotCommand() *cobra.Command {
+	var flags deployFlags
+	cmd := &cobra.Command{
+		Use:   "hot",
+		Short: "Build the app and hot-upgrade its machines",
+		Long: `Builds the new image, packs its release, and upgrades the machines while they run.
+In a terminal the console shows the plan and asks before anything is suspended.
+Without a terminal, --yes confirms the plan beforehand.
+
+Exit codes: 0 succeeded, 1 failed, 2 usage, 3 blocked by the plan, 4 locked, 5 partial, 130 cancelled.`,
+		Example: `  flydeploy hot
+  flydeploy hot --config fly-staging.toml
+  flydeploy hot --skip-build --image registry.fly.io/my-app:deployment-123
+  flydeploy hot --region fra --yes --output json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, flags) },
+	}
+	flags.register(cmd)
+	flags.registerHot(cmd)
+	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "end with the plan: no lock, nothing suspended, nothing left behind")
+	return cmd
+}
+
+func planCommand() *cobra.Command {
+	var flags deployFlags
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what a hot upgrade would do (hot --dry-run)",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			flags.dryRun = true
+			return runHot(cmd, flags)
+		},
+	}
+	flags.register(cmd)
+	flags.registerHot(cmd)
+	return cmd
+}
+
+func (f *deployFlags) registerHot(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "confirm the plan beforehand")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "auto", "auto, plain or json")
+}
+
+func runHot(cmd *cobra.Command, flags deployFlags) error {
+	s, err := loadSettings(cmd, flags)
+	if err != nil {
+		return err
+	}
+	out, err := chooseOutput(flags.output)
+	if err != nil {
+		return err
+	}
+	if out != outputConsole && !flags.yes && !flags.dryRun {
+		return usage("without a console nobody can confirm the plan: give --yes, or --dry-run for the plan alone")
+	}
+	c, err := connect(s)
+	if err != nil {
+		return err
+	}
+	if out == outputConsole {
+		return told(c.console(cmd.Context(), tui.Options{StartDeploy: true, Preselect: flags.selected}))
+	}
+	d := engine.Start(cmd.Context(), s.deploy(flags.selected, false), c.ports())
+	return finish(cmd.Context(), d, out)
+}
+
+// output is how a deploy is shown.
+type output string
+
+const (
+	outputConsole output = "console"
+	outputPlain   output = "plain"
+	outputJSON    output = "json"
+)
+
+// chooseOutput resolves auto: the console in a terminal that can show one, plain lines elsewhere and in CI.
+func chooseOutput(flag string) (output, error) {
+	switch flag {
+	case "plain", "json":
+		return output(flag), nil
+	case "auto", "":
+		if isTerminal() {
+			return outputConsole, nil
+		}
+		return outputPlain, nil
+	default:
+		return "", usage("--output is auto, plain or json, not %q", flag)
+	}
+}
+
+func isTerminal() bool {
+	return term.IsTerminal(os.Stdin.Fd()) && term.IsTerminal(os.Stdout.Fd()) && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// finish shows a deploy without a terminal until it has ended and settled, then its result.
+func finish(ctx context.Context, d *engine.Deployment, out output) error {
+	if err := follow(ctx, d, out); err != nil {
+		return err
+	}
+	result := d.Result()
+	if out == outputJSON {
+		if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
+			return err
+		}
+	}
+	return outcomeOf(result)
+}
+
+// follow renders the events until everything is settled, also after ctx has ended.
+func follow(ctx context.Context, d tui.Deployment, out output) error {
+	if out == outputJSON {
+		return tui.JSON(ctx, os.Stdout, d)
+	}
+	p, err := tui.Plain(ctx, os.Stdout, d, nil)
+	if err == nil {
+		fmt.Println(tui.Summary(p, d.Result()))
+	}
+	return err
+}
+
+func outcomeOf(r engine.Result) error {
+	if r.Outcome == engine.OutcomeSucceeded {
+		return nil
+	}
+	return ended{r.Outcome}
+}
+
+// openConsole opens the console on the fleet.
+func openConsole(cmd *cobra.Command, flags deployFlags) error {
+	s, err := loadSettings(cmd, flags)
+	if err != nil {
+		return err
+	}
+	if !isTerminal() {
+		return usage("the console needs a terminal: use `flydeploy status`, or `flydeploy hot --yes`")
+	}
+	c, err := connect(s)
+	if err != nil {
+		return err
+	}
+	return told(c.console(cmd.Context(), tui.Options{Preselect: flags.selected}))
+}
+
+// told gives the exit that belongs to what a console ended with: the last deploy's outcome, if there was one.
+func told(r *engine.Result, err error) error {
+	if err != nil || r == nil {
+		return err
+	}
+	return outcomeOf(*r)
+}
+
+// console runs the Bubble Tea program. Afterwards the summaries stay in the scrollback, and a deploy that still runs is
+// followed in plain lines: to its end where the operator detached, to a stop where the console was ended from outside.
+// It gives the end of the last deploy, nil for none.
+func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result, error) {
+	f := c.settings.flags
+	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = c.settings.app, f.readOnly, f.ascii, f.theme, version
+	o.Overview = c.overview
+	o.Deploy = func(sel engine.Selection) (tui.Deployment, error) {
+		return engine.Start(context.WithoutCancel(ctx), c.settings.deploy(sel, true), c.ports()), nil
+	}
+	end, err := tui.Run(ctx, o)
+	if end.Summary != "" {
+		fmt.Println(end.Summary)
+	}
+	result := end.Result
+	if end.Running != nil {
+		if !end.Detached {
+			end.Running.Stop()
+		}
+		p, plainErr := tui.Plain(ctx, os.Stdout, end.Running, end.Progress)
+		r := end.Running.Result()
+		fmt.Println(tui.Summary(p, r))
+		result, err = &r, errors.Join(err, plainErr)
+	}
+	return result, err
+}

@@ -1,0 +1,96 @@
+// Command flydeploy upgrades the code of an Elixir application on a fleet of Fly.io Machines while it runs.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine"
+)
+
+// version is set by the linker for releases.
+var version = "dev"
+
+// exitUsage is the exit code for a wrong option or argument.
+const exitUsage = 2
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// The first signal lets everything settle; a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(exitCode(rootCommand().ExecuteContext(ctx)))
+}
+
+// ended is an outcome that was told already: only its exit code is left.
+type ended struct{ outcome engine.Outcome }
+
+func (e ended) Error() string { return string(e.outcome) }
+
+// usageError marks errors that the command line caused.
+type usageError struct{ error }
+
+func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// exitCode tells an error on stderr, unless it was told before, and gives the code of the exit.
+func exitCode(err error) int {
+	var end ended
+	var wrong usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &end):
+		return end.outcome.ExitCode()
+	case errors.As(err, &wrong):
+		fmt.Fprintf(os.Stderr, "flydeploy: %v\nSee `flydeploy --help`.\n", err)
+		return exitUsage
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "flydeploy: cancelled")
+		return engine.OutcomeCancelled.ExitCode()
+	default:
+		fmt.Fprintf(os.Stderr, "flydeploy: %v\n", err)
+		return engine.OutcomeFailed.ExitCode()
+	}
+}
+
+func rootCommand() *cobra.Command {
+	var flags deployFlags
+	root := &cobra.Command{
+		Use:   "flydeploy",
+		Short: "Upgrade Elixir apps on Fly.io while they run",
+		Long: `flydeploy upgrades the code of an Elixir application on its Fly Machines while it runs:
+no restart, no lost state, processes suspended for milliseconds.
+
+Without a command it opens the console on the app of ./fly.toml: look at the fleet,
+mark machines, and deploy with a plan and a confirmation before anything is suspended.`,
+		Example: `  flydeploy                    # the console
+  flydeploy hot                # build and upgrade every machine
+  flydeploy hot --dry-run      # only the plan
+  flydeploy demo               # try it on this computer, on real BEAM machines`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       version,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return openConsole(cmd, flags)
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	flags.register(root)
+	root.AddCommand(hotCommand(), planCommand(), statusCommand(), demoCommand(), agentCommand())
+	for _, c := range append(root.Commands(), root) {
+		args := c.Args
+		c.Args = func(cmd *cobra.Command, words []string) error {
+			if err := args(cmd, words); err != nil {
+				return usageError{err}
+			}
+			return nil
+		}
+	}
+	return root
+}

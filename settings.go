@@ -1,0 +1,135 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine"
+	"flydeploy/fly"
+)
+
+// settings are what the command line, flydeploy.toml, fly.toml and the environment make together, in this order of
+// precedence.
+type settings struct {
+	flags  deployFlags
+	app    string
+	bucket string // "" leaves it to the environment that the storage's settings come from
+	otpApp string
+	env    map[string]string // for the temporary machine: [env] of fly.toml, over it env of flydeploy.toml
+	flyEnv map[string]string // [env] of fly.toml
+	config string            // path of fly.toml, "" where there is none
+}
+
+// loadSettings reads the files that belong to the command line, and checks the options of a deploy.
+func loadSettings(cmd *cobra.Command, f deployFlags) (settings, error) {
+	s, err := readSettings(cmd, f)
+	if err != nil {
+		return s, err
+	}
+	return s, s.check()
+}
+
+// readSettings reads the files that belong to the command line.
+func readSettings(cmd *cobra.Command, f deployFlags) (settings, error) {
+	if !cmd.Flags().Changed("config") {
+		f.config = fly.FindConfig(".")
+	}
+	config, err := fly.LoadConfig(f.config)
+	path := f.config
+	switch {
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist) && f.app != "" && !cmd.Flags().Changed("config"):
+		path = ""
+	default:
+		return settings{flags: f}, err
+	}
+	mine, err := loadProject(filepath.Join(filepath.Dir(f.config), "flydeploy.toml"))
+	if err != nil {
+		return settings{flags: f}, err
+	}
+	s, err := merge(f, cmd.Flags().Changed, mine, config, os.Getenv)
+	s.config = path
+	return s, err
+}
+
+// merge puts the sources together. changed tells which options the command line sets.
+func merge(f deployFlags, changed func(option string) bool, p project, config fly.Config, getenv func(string) string) (settings, error) {
+	s := settings{
+		flags: f, bucket: cmp.Or(f.bucket, p.Bucket), otpApp: cmp.Or(f.otpApp, p.OTPApp), env: map[string]string{}, flyEnv: config.Env,
+	}
+	maps.Copy(s.env, config.Env)
+	maps.Copy(s.env, p.Env)
+	set := func(option string, from *int, to func(int)) {
+		if from != nil && !changed(option) {
+			to(*from)
+		}
+	}
+	set("max-concurrency", p.MaxConcurrency, func(n int) { s.flags.maxConcurrency = n })
+	set("timeout", p.Timeout, s.flags.timeout.set)
+	set("suspend-timeout", p.SuspendTimeout, s.flags.suspendTimeout.set)
+	set("lock-timeout", p.LockTimeout, s.flags.lockTimeout.set)
+	switch {
+	case f.storage != storageOfMachine && f.storage != storageOfEnv:
+		return s, usage("--storage is machine or env, not %q", f.storage)
+	case f.awsProfile != "" && f.storage == storageOfEnv:
+		return s, usage("--aws-profile and --storage env exclude each other")
+	}
+	var err error
+	s.app, err = chooseApp(f.app, config.App, getenv("FLY_APP"))
+	return s, err
+}
+
+// chooseApp gives the app's name. flyctl prefers FLY_APP to fly.toml; where the two differ we ask, since the wrong
+// choice would deploy to another app.
+func chooseApp(flag, config, env string) (string, error) {
+	if flag == "" && config != "" && env != "" && config != env {
+		return "", usage("fly.toml says app %s, FLY_APP says %s: give --app", config, env)
+	}
+	app := cmp.Or(flag, config, env)
+	if app == "" {
+		return "", usage("fly.toml names no app: give --app")
+	}
+	return app, nil
+}
+
+// check tells options that cannot work, or not together.
+func (s *settings) check() error {
+	f := s.flags
+	for _, arg := range f.buildArgs {
+		if name, _, ok := strings.Cut(arg, "="); !ok || name == "" {
+			return usage("--build-arg is NAME=VALUE") // the argument itself may be a secret
+		}
+	}
+	switch {
+	case f.skipBuild && f.image == "":
+		return usage("--skip-build needs --image")
+	case f.image != "" && !f.skipBuild:
+		return usage("--image is used instead of a build: give --skip-build with it")
+	case f.lockTimeout.Duration < 30*time.Second:
+		return usage("--lock-timeout is in seconds and at least 30")
+	case f.maxConcurrency < 1:
+		return usage("--max-concurrency must be at least 1")
+	case f.suspendTimeout.Duration <= 0 || f.timeout.Duration <= 0:
+		return usage("--timeout and --suspend-timeout must be more than 0")
+	}
+	return nil
+}
+
+// deploy gives the engine's settings of one deploy.
+func (s *settings) deploy(sel engine.Selection, ask bool) engine.Settings {
+	f := s.flags
+	return engine.Settings{
+		App: s.app, OTPApp: s.otpApp, Owner: fly.Owner(), Message: f.message, Select: sel,
+		MaxConcurrency: f.maxConcurrency, Timeout: f.timeout.Duration, SuspendTimeout: f.suspendTimeout.Duration,
+		LockTimeout: f.lockTimeout.Duration,
+		DryRun:      f.dryRun, Yes: f.yes, Ask: ask, Accept: f.accept, Force: f.force && !ask, Image: f.image, Env: s.env,
+	}
+}
