@@ -1,6 +1,6 @@
 # What `bin/NAME rpc` evaluates in the running VM, after the bindings that the console puts in front of it:
-# source (base64 of zlib), modules (those that are loaded once it is compiled), agent (the agent's module), order (base64,
-# or "").
+# source (base64 of zlib), agent (the agent's module), modules (those below it that are loaded once the source is
+# compiled), order (base64, or "").
 #
 # Compiles the source unless that has been done, and with the last part starts the agent. The answer is one line with a
 # marker. What is evaluated here belongs to no module, so the sweeper can remove them all. It does so under the same lock
@@ -37,8 +37,11 @@ end
 
 answer = fn word, json -> IO.puts("FLYDEPLOY1 " <> word <> " " <> json) end
 
+root = Module.concat([agent])
+
 loaded? = fn ->
-  modules |> String.split() |> Enum.all?(&:erlang.module_loaded(Module.concat([&1])))
+  modules |> String.split() |> Enum.all?(&:erlang.module_loaded(Module.concat(root, &1))) and
+    (order == "" or :erlang.module_loaded(root))
 end
 
 one_at_a_time.(fn ->
@@ -51,7 +54,7 @@ one_at_a_time.(fn ->
       answer.("loaded", "{}")
 
     loaded?.() ->
-      {word, json} = Module.concat([agent]).start(order, sweep)
+      {word, json} = root.start(order, sweep)
       answer.(word, json)
 
     true ->

@@ -31,7 +31,7 @@ type bundle struct {
 // part is the source of some modules: zlib, then base64.
 type part struct {
 	source  string
-	modules []string // that it defines
+	modules []string // that it defines below the agent's main module, by the rest of their names
 }
 
 var (
@@ -118,7 +118,9 @@ func pack(sources []string) ([]part, error) {
 func newPart(text string) part {
 	p := part{source: encode(text)}
 	for _, module := range defmodule.FindAllStringSubmatch(text, -1) {
-		p.modules = append(p.modules, module[1])
+		if _, name, below := strings.Cut(module[1], "."); below {
+			p.modules = append(p.modules, name)
+		}
 	}
 	return p
 }
