@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -15,6 +16,8 @@ type demoResult struct {
 	engine.Result
 	Machines []demoMachine  `json:"machines"` // in the place of Result.Machines
 	Traffic  counter.Report `json:"traffic"`
+
+	windows int // machines whose processes were suspended
 }
 
 // demoMachine adds what the machine's own endpoint told before and after.
@@ -38,7 +41,7 @@ func (d *demo) judge(ctx context.Context, r engine.Result) (demoResult, error) {
 			windows[m.ID] = []counter.Window{{From: time.UnixMicro(m.SuspendedAtUS), To: time.UnixMicro(m.ResumedAtUS)}}
 		}
 	}
-	result.Traffic = d.traffic.Report(windows)
+	result.Traffic, result.windows = d.traffic.Report(windows), len(windows)
 	return result, nil
 }
 
@@ -54,6 +57,9 @@ func (r demoResult) end() error {
 	}
 	if r.Traffic.Failed > 0 {
 		return fmt.Errorf("%d of %d requests failed", r.Traffic.Failed, r.Traffic.Requests)
+	}
+	if r.windows > 0 && !r.Traffic.Covered {
+		return errors.New("the traffic proves nothing: no call was outstanding across the whole window of every machine")
 	}
 	return nil
 }
