@@ -196,7 +196,8 @@ func (d *demo) startTraffic(ctx context.Context) error {
 
 // connection reaches the local Fly as any other: by base URL and token.
 func (d *demo) connection(cmd *cobra.Command) (*connection, error) {
-	s := settings{flags: d.flags.deploy, app: demoApp}
+	changed := cmd.Flags().Changed
+	s := settings{flags: d.flags.deploy, app: demoApp, strategy: d.flags.deploy.chooseStrategy(changed("bake"), changed("max-concurrency"))}
 	fleet, err := fly.New(fly.Options{App: demoApp, Token: d.fly.Token(), BaseURL: d.fly.APIURL(), UserAgent: "flydeploy/" + version})
 	if err != nil {
 		return nil, err

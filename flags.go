@@ -22,6 +22,8 @@ type deployFlags struct {
 	message, output, theme               string
 	lockTimeout, timeout, suspendTimeout duration
 	maxConcurrency                       int
+	strategy                             string
+	bake                                 duration
 	selected                             engine.Selection
 }
 
@@ -54,6 +56,9 @@ func (f *deployFlags) register(cmd *cobra.Command) {
 	f.suspendTimeout = duration{250 * time.Millisecond, time.Millisecond}
 	fs.Var(&f.suspendTimeout, "suspend-timeout", "time for one process to suspend")
 	fs.IntVar(&f.maxConcurrency, "max-concurrency", 20, "machines that are staged or armed at once")
+	fs.StringVar(&f.strategy, "strategy", string(engine.StrategyAll), "all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency where that is given")
+	f.bake = duration{0, time.Second}
+	fs.Var(&f.bake, "bake", "time for which a wave is watched before the next one starts (canary: 30s)")
 	fs.StringArrayVar(&f.selected.Machines, "machine", nil, "machine id (repeatable; default: all machines)")
 	fs.StringArrayVar(&f.selected.Regions, "region", nil, "only machines of this region (repeatable)")
 	fs.StringArrayVar(&f.selected.ProcessGroups, "process-group", nil, "only machines of this process group (repeatable)")
@@ -63,6 +68,21 @@ func (f *deployFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.ascii, "ascii", false, "only ASCII characters on the screen")
 	fs.StringVar(&f.theme, "theme", "auto", "auto, dark or light")
 }
+
+// chooseStrategy tells in which order machines commit. A bound on concurrency that somebody set is the size of a wave too.
+func (f *deployFlags) chooseStrategy(bakeGiven, concurrencyGiven bool) engine.Strategy {
+	s := engine.Strategy{Kind: engine.StrategyKind(f.strategy), Bake: f.bake.Duration}
+	if s.Kind == engine.StrategyCanary && !bakeGiven {
+		s.Bake = canaryBake
+	}
+	if concurrencyGiven {
+		s.WaveSize = f.maxConcurrency
+	}
+	return s
+}
+
+// canaryBake is how long a canary is watched unless --bake says otherwise.
+const canaryBake = 30 * time.Second
 
 // registerBuild declares what `fly deploy --build-only` takes too.
 func (f *deployFlags) registerBuild(cmd *cobra.Command) {

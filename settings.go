@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,9 @@ type settings struct {
 	otpApp string
 	env    map[string]string // for the temporary machine: [env] of fly.toml, over it env of flydeploy.toml
 	flyEnv map[string]string // [env] of fly.toml
-	config string            // path of fly.toml, "" where there is none
+
+	strategy engine.Strategy
+	config   string // path of fly.toml, "" where there is none
 }
 
 // loadSettings reads the files that belong to the command line, and checks the options of a deploy.
@@ -73,6 +76,7 @@ func merge(f deployFlags, changed func(option string) bool, p project, config fl
 		}
 	}
 	set("max-concurrency", p.MaxConcurrency, func(n int) { s.flags.maxConcurrency = n })
+	s.strategy = s.flags.chooseStrategy(changed("bake"), changed("max-concurrency") || p.MaxConcurrency != nil)
 	set("timeout", p.Timeout, s.flags.timeout.set)
 	set("suspend-timeout", p.SuspendTimeout, s.flags.suspendTimeout.set)
 	set("lock-timeout", p.LockTimeout, s.flags.lockTimeout.set)
@@ -117,6 +121,10 @@ func (s *settings) check() error {
 		return usage("--lock-timeout is in seconds and at least 30")
 	case f.maxConcurrency < 1:
 		return usage("--max-concurrency must be at least 1")
+	case f.strategy != "" && !slices.Contains(engine.Strategies, engine.StrategyKind(f.strategy)):
+		return usage("--strategy is all, rolling or canary, not %q", f.strategy)
+	case s.strategy.Bake < 0 || s.strategy.Bake > engine.MaxBake:
+		return usage("--bake is at most %s: agents watch no longer", engine.MaxBake)
 	case f.suspendTimeout.Duration <= 0 || f.timeout.Duration <= 0:
 		return usage("--timeout and --suspend-timeout must be more than 0")
 	}
@@ -129,7 +137,7 @@ func (s *settings) deploy(sel engine.Selection, ask bool) engine.Settings {
 	return engine.Settings{
 		App: s.app, OTPApp: s.otpApp, Owner: fly.Owner(), Message: f.message, Select: sel,
 		MaxConcurrency: f.maxConcurrency, Timeout: f.timeout.Duration, SuspendTimeout: f.suspendTimeout.Duration,
-		LockTimeout: f.lockTimeout.Duration,
-		DryRun:      f.dryRun, Yes: f.yes, Ask: ask, Accept: f.accept, Force: f.force && !ask, Image: f.image, Env: s.env,
+		LockTimeout: f.lockTimeout.Duration, Strategy: s.strategy,
+		DryRun: f.dryRun, Yes: f.yes, Ask: ask, Accept: f.accept, Force: f.force && !ask, Image: f.image, Env: s.env,
 	}
 }

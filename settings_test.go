@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"flydeploy/engine"
 	"flydeploy/s3"
 )
 
@@ -41,6 +42,7 @@ func TestPrecedenceOfSettings(t *testing.T) {
 	suspend := func(s settings) any { return s.flags.suspendTimeout.Duration }
 	timeout := func(s settings) any { return s.flags.timeout.Duration }
 	lock := func(s settings) any { return s.flags.lockTimeout.Duration }
+	strategy := func(s settings) any { return s.strategy }
 	for name, try := range map[string]struct {
 		of      func(settings) any
 		env     string // NAME=VALUE
@@ -49,6 +51,9 @@ func TestPrecedenceOfSettings(t *testing.T) {
 		args    []string
 		want    any
 	}{
+		"strategy":                         {of: strategy, fly: "app = 'a'", want: engine.Strategy{Kind: "all"}},
+		"canary":                           {of: strategy, fly: "app = 'a'", args: []string{"--strategy=canary"}, want: engine.Strategy{Kind: "canary", Bake: 30 * time.Second}},
+		"size of a wave":                   {of: strategy, fly: "app = 'a'", project: "max_concurrency = 3", args: []string{"--strategy=rolling", "--bake=5"}, want: engine.Strategy{Kind: "rolling", WaveSize: 3, Bake: 5 * time.Second}},
 		"app of the environment":           {of: app, env: "FLY_APP=env", want: "env"},
 		"app of fly.toml":                  {of: app, fly: "app = 'file'", want: "file"},
 		"app twice the same":               {of: app, env: "FLY_APP=file", fly: "app = 'file'", want: "file"},

@@ -2,15 +2,15 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"flydeploy/engine/agent"
 )
 
-var statusZero agent.Status
-
-// commit arms every machine, and when all are armed sends each the one short command. What was sent ends by itself:
-// stopping the deploy keeps machines from starting and waits for those that have.
+// commit goes through the strategy's waves: it arms every machine of a wave, and when all are armed sends each the one
+// short command. What was sent ends by itself: stopping the deploy keeps machines from starting and waits for those
+// that have.
 func (p *pipeline) commit(ctx context.Context) error {
 	var todo []*rollout
 	for _, r := range p.machines {
@@ -22,13 +22,34 @@ func (p *pipeline) commit(ctx context.Context) error {
 		p.rec.emit(Event{Phase: PhaseCommit, Status: StatusSkipped, Text: "every machine runs this code already"})
 		return nil
 	}
-	return p.phase(PhaseCommit, fmt.Sprintf("%d machines", len(todo)), func() (string, error) {
-		if err := p.each(ctx, todo, p.armMachine); err != nil {
-			return "nothing was suspended", err
-		}
-		err := p.each(ctx, todo, p.commitMachine)
+	return p.phase(PhaseCommit, p.settings.Strategy.describe(len(todo)), func() (string, error) {
+		err := p.commitWaves(ctx, todo)
 		return fmt.Sprintf("%d of %d machines upgraded", p.upgradedCount(), len(p.machines)), err
 	})
+}
+
+// commitWaves commits one wave after the other. The next one starts only when the last is well.
+func (p *pipeline) commitWaves(ctx context.Context, todo []*rollout) error {
+	sizes := p.settings.Strategy.waves(len(todo))
+	for i, size := range sizes {
+		w := wave{number: i + 1, of: len(sizes), machines: todo[:size]}
+		todo = todo[size:]
+		if err := p.commitWave(ctx, w); err != nil || len(todo) == 0 {
+			return err
+		}
+		if err := p.gate(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pipeline) commitWave(ctx context.Context, w wave) error {
+	p.tellWave(w, fmt.Sprintf("%d machines", len(w.machines)))
+	if err := p.each(ctx, w.machines, p.armMachine); err != nil {
+		return err
+	}
+	return p.each(ctx, w.machines, p.commitMachine)
 }
 
 func (p *pipeline) upgradedCount() int {
@@ -41,10 +62,16 @@ func (p *pipeline) upgradedCount() int {
 	return n
 }
 
+// armMachine arms a machine. What was staged may have expired while earlier waves went on: then it is staged again.
 func (p *pipeline) armMachine(ctx context.Context, r *rollout) error {
-	err := p.withTimeout(ctx, func(ctx context.Context) error {
-		return p.order(ctx, r, r.session.Arm, agent.Armed)
-	})
+	arm := func(ctx context.Context) error { return p.order(ctx, r, r.session.Arm, agent.Armed) }
+	err := p.withTimeout(ctx, arm)
+	if errors.Is(err, agent.ErrGone) || r.status.State == agent.Expired {
+		if err := p.stageAgain(ctx, r); err != nil {
+			return err
+		}
+		err = p.withTimeout(ctx, arm)
+	}
 	if err != nil {
 		return p.fail(r, p.phaseOf(r, PhaseArm), err)
 	}

@@ -111,10 +111,5 @@ func (p *pipeline) stageChanged(ctx context.Context) error {
 			changed = append(changed, r)
 		}
 	}
-	return p.each(ctx, changed, func(ctx context.Context, r *rollout) error {
-		r.attempt++
-		r.session, r.shown, r.problem = nil, nil, nil
-		r.status = statusZero
-		return p.stageMachine(ctx, r)
-	})
+	return p.each(ctx, changed, p.stageAgain)
 }

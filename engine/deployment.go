@@ -14,6 +14,7 @@ type Settings struct {
 	// Select names the machines that take part; empty fields select all.
 	Select         Selection
 	MaxConcurrency int               // machines that are staged or armed at once
+	Strategy       Strategy          // the order in which machines commit
 	Timeout        time.Duration     // for one machine, each of staging and committing
 	SuspendTimeout time.Duration     // for one process to suspend
 	LockTimeout    time.Duration     // the lock's expiry

@@ -10,7 +10,7 @@ import (
 
 // makePlan joins what staging found on each machine.
 func (p *pipeline) makePlan() *Plan {
-	plan := &Plan{Upgrade: p.upgrade, Strategy: "all at once", LeftOut: p.scope.out}
+	plan := &Plan{Upgrade: p.upgrade, Strategy: p.settings.Strategy.describe(len(p.machines)), LeftOut: p.scope.out}
 	for _, r := range p.machines {
 		plan.Machines = append(plan.Machines, machinePlan(r))
 	}

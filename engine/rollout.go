@@ -21,6 +21,7 @@ type rollout struct {
 	problem *Problem
 	noVM    bool // runs no release: left out
 	commit  bool // a commit was sent
+	gone    bool // its agent ended while it was watched after the commit
 }
 
 func (r *rollout) upgraded() bool {

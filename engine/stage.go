@@ -56,6 +56,13 @@ func (p *pipeline) stageMachine(ctx context.Context, r *rollout) error {
 	}
 }
 
+// stageAgain begins anew on a machine whose agent is gone, as another attempt.
+func (p *pipeline) stageAgain(ctx context.Context, r *rollout) error {
+	r.attempt++
+	r.session, r.shown, r.problem, r.status = nil, nil, nil, agent.Status{}
+	return p.stageMachine(ctx, r)
+}
+
 // phaseOf is the phase in which the agent stands: the last that it reported and has not ended well, else first.
 func (p *pipeline) phaseOf(r *rollout, first Phase) Phase {
 	at := first

@@ -1,0 +1,33 @@
+package engine
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestWaves(t *testing.T) {
+	for _, c := range []struct {
+		strategy  Strategy
+		machines  int
+		sizes     []int
+		described string
+	}{
+		{Strategy{}, 6, []int{6}, "all at once"},
+		{Strategy{Kind: StrategyAll, WaveSize: 4}, 6, []int{4, 2}, "2 waves of up to 4 machines"},
+		{Strategy{Kind: StrategyRolling}, 7, []int{3, 3, 1}, "3 waves of up to 3 machines"},
+		{Strategy{Kind: StrategyRolling}, 1, []int{1}, "all at once"},
+		{Strategy{Kind: StrategyRolling, WaveSize: 5, Bake: 10 * time.Second}, 11, []int{5, 5, 1}, "3 waves of up to 5 machines, each watched for 10s"},
+		{Strategy{Kind: StrategyCanary, Bake: 30 * time.Second}, 6, []int{1, 5}, "canary, then 5 machines, each watched for 30s"},
+		{Strategy{Kind: StrategyCanary, WaveSize: 2}, 6, []int{1, 2, 2, 1}, "canary, then 5 machines in 3 waves"},
+		{Strategy{Kind: StrategyCanary}, 1, []int{1}, "all at once"},
+		{Strategy{}, 0, nil, "all at once"},
+	} {
+		if sizes := c.strategy.waves(c.machines); !slices.Equal(sizes, c.sizes) {
+			t.Errorf("%+v of %d machines: %v, want %v", c.strategy, c.machines, sizes, c.sizes)
+		}
+		if text := c.strategy.describe(c.machines); text != c.described {
+			t.Errorf("%+v of %d machines: %q, want %q", c.strategy, c.machines, text, c.described)
+		}
+	}
+}
