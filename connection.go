@@ -50,15 +50,37 @@ func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
 	return engine.Look(ctx, c.settings.app, c.fleet, target.Storage.Locks, target.Storage.Records)
 }
 
+// inspected is the overview, with what each machine's VM has loaded.
+func (c *connection) inspected(ctx context.Context) (engine.Overview, error) {
+	o, err := c.overview(ctx)
+	if err == nil {
+		o.Inspect(ctx, c.fleet)
+	}
+	return o, err
+}
+
 func (c *connection) storage(ctx context.Context) (*engine.Target, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.target != nil {
 		return c.target, nil
 	}
-	target, err := engine.Connect(ctx, c.settings.app, c.settings.otpApp, c.fleet, c.settings.openStorage)
+	target, err := c.openTarget(ctx)
 	if err == nil {
 		c.target = target
 	}
 	return target, err
+}
+
+// openTarget asks a running machine where the storage is, unless the command line says all of it.
+func (c *connection) openTarget(ctx context.Context) (*engine.Target, error) {
+	s := c.settings
+	if s.otpApp == "" || s.storageSource() == "" {
+		return engine.Connect(ctx, s.app, s.otpApp, c.fleet, s.openStorage)
+	}
+	storage, err := s.openStorage(ctx, s.otpApp, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Target{OTPApp: s.otpApp, Storage: storage}, nil
 }

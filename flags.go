@@ -21,6 +21,10 @@ type deployFlags struct {
 	depot, imageLabel                    string
 	message, output, theme               string
 	lockTimeout, timeout, suspendTimeout duration
+	lockWait                             time.Duration
+	keep                                 int
+	resume                               bool
+	to                                   string
 	maxConcurrency                       int
 	strategy                             string
 	bake                                 duration
@@ -51,6 +55,7 @@ func (f *deployFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.force, "force", false, "override a deploy lock that somebody else holds")
 	f.lockTimeout = duration{5 * time.Minute, time.Second}
 	fs.Var(&f.lockTimeout, "lock-timeout", "seconds after which the deploy lock expires")
+	fs.IntVar(&f.keep, "keep", 50, "deploys that the bucket's record keeps")
 	f.timeout = duration{time.Minute, time.Millisecond}
 	fs.Var(&f.timeout, "timeout", "time for each of staging, arming and committing on one machine")
 	f.suspendTimeout = duration{250 * time.Millisecond, time.Millisecond}

@@ -27,12 +27,16 @@ Exit codes: 0 succeeded, 1 failed, 2 usage, 3 blocked by the plan, 4 locked, 5 p
 		Example: `  flydeploy hot
   flydeploy hot --config fly-staging.toml
   flydeploy hot --skip-build --image registry.fly.io/my-app:deployment-123
-  flydeploy hot --region fra --yes --output json`,
+  flydeploy hot --region fra --yes --output json
+  flydeploy hot --resume                 # finish what a killed console left`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, flags) },
 	}
 	flags.register(cmd)
 	flags.registerHot(cmd)
+	cmd.Flags().DurationVar(&flags.lockWait, "lock-wait", 0, "how long to wait for somebody else's deploy lock (without a console)")
+	cmd.Flags().BoolVar(&flags.resume, "resume", false, "finish the last deploy, whose console was killed or which failed")
+	cmd.Flags().StringVar(&flags.to, "to", "", "deploy the code of an earlier deploy again, by its ID (see history)")
 	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "end with the plan: no lock, nothing suspended, nothing left behind")
 	return cmd
 }
@@ -77,7 +81,7 @@ func runHot(cmd *cobra.Command, flags deployFlags) error {
 	if out == outputConsole {
 		return told(c.console(cmd.Context(), tui.Options{StartDeploy: true, Preselect: flags.selected}))
 	}
-	d := engine.Start(cmd.Context(), s.deploy(flags.selected, false), c.ports())
+	d := engine.Start(cmd.Context(), identify(cmd.Context(), s.dir()).sign(s.deploy(flags.selected, false)), c.ports())
 	return finish(cmd.Context(), d, out)
 }
 
@@ -174,7 +178,8 @@ func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = c.settings.app, f.readOnly, f.ascii, f.theme, version
 	o.Overview = c.overview
 	o.Deploy = func(sel engine.Selection) (tui.Deployment, error) {
-		return engine.Start(context.WithoutCancel(ctx), c.settings.deploy(sel, true), c.ports()), nil
+		who := identify(ctx, c.settings.dir())
+		return engine.Start(context.WithoutCancel(ctx), who.sign(c.settings.deploy(sel, true)), c.ports()), nil
 	}
 	end, err := tui.Run(ctx, o)
 	if end.Summary != "" {

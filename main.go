@@ -32,6 +32,12 @@ type ended struct{ outcome engine.Outcome }
 
 func (e ended) Error() string { return string(e.outcome) }
 
+// failed is an error with an exit code of its own.
+type failed struct {
+	error
+	outcome engine.Outcome
+}
+
 // usageError marks errors that the command line caused.
 type usageError struct{ error }
 
@@ -41,6 +47,7 @@ func usage(format string, args ...any) error { return usageError{fmt.Errorf(form
 func exitCode(err error) int {
 	var end ended
 	var wrong usageError
+	var fault failed
 	switch {
 	case err == nil:
 		return 0
@@ -49,6 +56,9 @@ func exitCode(err error) int {
 	case errors.As(err, &wrong):
 		fmt.Fprintf(os.Stderr, "flydeploy: %v\nSee `flydeploy --help`.\n", err)
 		return exitUsage
+	case errors.As(err, &fault):
+		fmt.Fprintf(os.Stderr, "flydeploy: %v\n", err)
+		return fault.outcome.ExitCode()
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(os.Stderr, "flydeploy: cancelled")
 		return engine.OutcomeCancelled.ExitCode()
@@ -82,7 +92,8 @@ mark machines, and deploy with a plan and a confirmation before anything is susp
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags.register(root)
-	root.AddCommand(hotCommand(), planCommand(), statusCommand(), demoCommand(), agentCommand())
+	root.AddCommand(hotCommand(), planCommand(), statusCommand(), demoCommand(), agentCommand(),
+		historyCommand(), replayCommand(), watchCommand(), lockCommand(), withdrawCommand())
 	for _, c := range append(root.Commands(), root) {
 		args := c.Args
 		c.Args = func(cmd *cobra.Command, words []string) error {

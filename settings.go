@@ -119,6 +119,14 @@ func (s *settings) check() error {
 		return usage("--image is used instead of a build: give --skip-build with it")
 	case f.lockTimeout.Duration < 30*time.Second:
 		return usage("--lock-timeout is in seconds and at least 30")
+	case f.keep < 1:
+		return usage("--keep must be at least 1")
+	case f.lockWait < 0:
+		return usage("--lock-wait must not be negative")
+	case f.resume && f.to != "":
+		return usage("--resume and --to exclude each other")
+	case f.to != "" && (f.image != "" || f.skipBuild):
+		return usage("--to deploys what was built before: it goes without --image and --skip-build")
 	case f.maxConcurrency < 1:
 		return usage("--max-concurrency must be at least 1")
 	case f.strategy != "" && !slices.Contains(engine.Strategies, engine.StrategyKind(f.strategy)):
@@ -131,13 +139,17 @@ func (s *settings) check() error {
 	return nil
 }
 
+// dir is the folder of the app.
+func (s *settings) dir() string { return filepath.Dir(s.config) }
+
 // deploy gives the engine's settings of one deploy.
 func (s *settings) deploy(sel engine.Selection, ask bool) engine.Settings {
 	f := s.flags
 	return engine.Settings{
 		App: s.app, OTPApp: s.otpApp, Owner: fly.Owner(), Message: f.message, Select: sel,
 		MaxConcurrency: f.maxConcurrency, Timeout: f.timeout.Duration, SuspendTimeout: f.suspendTimeout.Duration,
-		LockTimeout: f.lockTimeout.Duration, Strategy: s.strategy,
+		Strategy:    s.strategy,
+		LockTimeout: f.lockTimeout.Duration, LockWait: f.lockWait, Keep: f.keep, Resume: f.resume, To: f.to,
 		DryRun: f.dryRun, Yes: f.yes, Ask: ask, Accept: f.accept, Force: f.force && !ask, Image: f.image, Env: s.env,
 	}
 }

@@ -54,7 +54,9 @@ func (s *settings) storageSource() string {
 
 // openStorage opens the bucket, and compares where it is with what the machine uses.
 func (s *settings) openStorage(ctx context.Context, otpApp string, machine map[string]string) (engine.Storage, error) {
-	bucket, err := s3.Open(ctx, s.storageConfig(otpApp, machine, os.Getenv))
+	config := s.storageConfig(otpApp, machine, os.Getenv)
+	config.Host, _ = os.Hostname()
+	bucket, err := s3.Open(ctx, config)
 	if err != nil {
 		return engine.Storage{}, err
 	}

@@ -24,7 +24,7 @@ func (p *pipeline) commit(ctx context.Context) error {
 	}
 	return p.phase(PhaseCommit, p.settings.Strategy.describe(len(todo)), func() (string, error) {
 		err := p.commitWaves(ctx, todo)
-		return fmt.Sprintf("%d of %d machines upgraded", p.upgradedCount(), len(p.machines)), err
+		return fmt.Sprintf("%d of %d machines upgraded", p.committedCount(), len(p.machines)), err
 	})
 }
 
@@ -62,8 +62,21 @@ func (p *pipeline) upgradedCount() int {
 	return n
 }
 
+func (p *pipeline) committedCount() int {
+	n := 0
+	for _, r := range p.machines {
+		if r.committed() {
+			n++
+		}
+	}
+	return n
+}
+
 // armMachine arms a machine. What was staged may have expired while earlier waves went on: then it is staged again.
 func (p *pipeline) armMachine(ctx context.Context, r *rollout) error {
+	if err := p.ours(ctx); err != nil {
+		return err
+	}
 	arm := func(ctx context.Context) error { return p.order(ctx, r, r.session.Arm, agent.Armed) }
 	err := p.withTimeout(ctx, arm)
 	if errors.Is(err, agent.ErrGone) || r.status.State == agent.Expired {
@@ -79,6 +92,9 @@ func (p *pipeline) armMachine(ctx context.Context, r *rollout) error {
 }
 
 func (p *pipeline) commitMachine(ctx context.Context, r *rollout) error {
+	if err := p.ours(ctx); err != nil {
+		return err
+	}
 	r.commit = true
 	// From here on the window runs inside the VM whether we look or not.
 	err := p.withTimeout(context.WithoutCancel(ctx), func(ctx context.Context) error {
@@ -86,13 +102,22 @@ func (p *pipeline) commitMachine(ctx context.Context, r *rollout) error {
 	})
 	switch {
 	case err == nil:
-		return nil
+		return p.confirmMachine(context.WithoutCancel(ctx), r)
 	case r.status.State.Terminal():
 		return p.fail(r, p.phaseOf(r, PhaseSuspension), err)
 	default: // no answer is no failure; verify looks again
 		p.unknown(r, err)
 		return err
 	}
+}
+
+// confirmMachine verifies a machine that has committed, and records what it runs.
+func (p *pipeline) confirmMachine(ctx context.Context, r *rollout) error {
+	err := p.check(ctx, r)
+	if err == nil {
+		p.recordMachine(ctx, r)
+	}
+	return err
 }
 
 // resolve looks again at machines whose end was not seen.

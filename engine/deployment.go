@@ -7,10 +7,11 @@ import (
 
 // Settings of one deploy.
 type Settings struct {
-	App     string // Fly app
-	OTPApp  string // OTP application; "" asks the running VM
-	Owner   string // who deploys, for the lock
-	Message string
+	App    string // Fly app
+	OTPApp string // OTP application; "" asks the running VM
+	Owner  string // who deploys, for the lock
+	// Host, Message, GitRevision and CILink go into the record.
+	Host, Message, GitRevision, CILink string
 	// Select names the machines that take part; empty fields select all.
 	Select         Selection
 	MaxConcurrency int               // machines that are staged or armed at once
@@ -18,12 +19,16 @@ type Settings struct {
 	Timeout        time.Duration     // for one machine, each of staging and committing
 	SuspendTimeout time.Duration     // for one process to suspend
 	LockTimeout    time.Duration     // the lock's expiry
+	LockWait       time.Duration     // how long to wait for somebody else's lock where nobody can be asked
+	Keep           int               // how many deploys the record keeps
 	DryRun         bool              // ends with the plan: no lock, nothing left behind
 	Yes            bool              // commits without a question unless the plan has blockers
 	Ask            bool              // somebody is there to answer questions
 	Accept         []string          // blockers accepted by name beforehand
 	Force          bool              // overrides a lock that somebody else holds, without a question
 	Image          string            // a pushed image, instead of a build
+	To             string            // an earlier deploy's id: its tarball is deployed again, instead of a build
+	Resume         bool              // finishes the last deploy, whose console was killed or which failed
 	Env            map[string]string // for the temporary machine
 }
 

@@ -49,7 +49,10 @@ type Upgrade struct {
 	Size        int64  `json:"size,omitempty"`      // of the tarball, bytes
 	TarballURL  string `json:"tarball_url,omitempty"`
 	Owner       string `json:"owner,omitempty"`
+	Host        string `json:"host,omitempty"` // where the console runs
 	Message     string `json:"message,omitempty"`
+	GitRevision string `json:"git_revision,omitempty"`
+	CILink      string `json:"ci_link,omitempty"` // of the CI job that deploys
 	DryRun      bool   `json:"dry_run,omitempty"`
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -66,11 +67,11 @@ func History(ctx context.Context, records Records, limit int) ([]Past, error) {
 		ids = ids[:limit]
 	}
 	found := make([]*Past, len(ids))
-	group, ctx := errgroup.WithContext(ctx)
+	group, reading := errgroup.WithContext(ctx)
 	group.SetLimit(historyAtOnce)
 	for i, id := range ids {
 		group.Go(func() error {
-			r, err := readRecord(ctx, records, id)
+			r, err := readRecord(reading, records, id)
 			if err == nil {
 				found[i] = &r.Past
 			} else if !errors.Is(err, ErrNotFound) { // fly_deploy's own results have none
@@ -128,6 +129,37 @@ func RecordedEvents(ctx context.Context, records Records, upgradeID string) ([]E
 			return events, nil
 		}
 	}
+}
+
+// RecordedResult gives the end of a recorded deploy. One that was not finished has the outcome "unfinished".
+func RecordedResult(ctx context.Context, records Records, upgradeID string) (Result, error) {
+	for n := 1; ; n++ {
+		doc, err := records.Result(ctx, upgradeID, pieceName(n))
+		if err != nil {
+			return Result{}, fmt.Errorf("read the events of deploy %s: %w", upgradeID, err)
+		}
+		p, err := parsePiece(doc.Body)
+		switch {
+		case err != nil:
+			return Result{}, err
+		case p.result != nil:
+			return *p.result, nil
+		case !p.continued:
+			r, err := readRecord(ctx, records, upgradeID)
+			return Result{V: EventVersion, Type: lineResult, Outcome: cmp.Or(r.Outcome, OutcomeUnfinished), Upgrade: r.Upgrade, Machines: []MachineResult{}}, err
+		}
+	}
+}
+
+// ParseEvents reads a stream: a file that --output json has written, or one of the record. result is nil where the deploy
+// had not ended.
+func ParseEvents(stream []byte) (events []Event, result *Result, err error) {
+	p, err := parsePiece(stream)
+	if err == nil && len(p.events) == 0 {
+		err = NewProblem("no_events", "there are no events of a deploy in it", nil,
+			"Give what `flydeploy hot --output json` printed, or events.ndjson of the bucket's results.")
+	}
+	return p.events, p.result, err
 }
 
 func errNoRecord(id string, err error) *Problem {

@@ -4,35 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
-// heldLock renews a lock until it is released, and cancels the work when the lock is lost.
-type heldLock struct {
-	lock Lock
-	stop context.CancelFunc
-	done sync.WaitGroup
-}
+// pollLockEvery is how often somebody else's lock is looked at while we wait for it.
+const pollLockEvery = 2 * time.Second
 
-// acquireLock takes the deploy lock. Somebody else's is overridden only when the operator says so: by Force, or by an
-// answer that names exactly the lock that was shown. A dry run changes nothing and needs no lock.
+// acquireLock takes the deploy lock. Somebody else's is waited for as long as an operator looks at it, or for --lock-wait.
+// It is overridden only when the operator says so: by Force, or by an answer that names the lock that was shown. A dry run
+// changes nothing and needs no lock.
 func (p *pipeline) acquireLock(ctx context.Context) error {
 	if p.settings.DryRun {
 		p.rec.emit(Event{Phase: PhaseLock, Status: StatusSkipped, Text: "a dry run takes no lock"})
 		return nil
 	}
-	override := ""
+	w := waiting{p: p, until: time.Now().Add(p.settings.LockWait), shown: map[string]string{}}
 	for {
-		lock, err := p.target.Storage.Locks.Acquire(ctx, p.settings.Owner, p.upgrade.ID, p.settings.LockTimeout, override)
+		asked := time.Now()
+		lock, err := p.target.Storage.Locks.Acquire(ctx, p.settings.Owner, p.upgrade.ID, p.settings.LockTimeout, w.override)
 		if err == nil {
-			p.hold(ctx, lock)
-			p.rec.emit(Event{Phase: PhaseLock, Status: StatusDone, Text: lockText(override, p.settings), Upgrade: p.known()})
+			p.hold(ctx, lock, asked)
+			p.startJournal(ctx, w.overridden())
+			p.rec.emit(Event{Phase: PhaseLock, Status: StatusDone, Text: w.text(), Upgrade: p.known()})
 			return nil
 		}
 		var held *LockHeldError
 		if errors.As(err, &held) {
-			if override, err = p.overrideOf(ctx, held); err == nil {
+			if err = w.next(ctx, held); err == nil {
 				continue
 			}
 		}
@@ -41,44 +39,82 @@ func (p *pipeline) acquireLock(ctx context.Context) error {
 	}
 }
 
-func lockText(override string, s Settings) string {
-	if override != "" {
-		return fmt.Sprintf("override: now held by %s", s.Owner)
+// waiting is what we know of somebody else's lock.
+type waiting struct {
+	p        *pipeline
+	until    time.Time // without an operator
+	shown    map[string]string
+	last     LockInfo // that was held
+	told     string   // its ETag
+	override string   // ETag of the version that may be replaced
+	answered string   // the ETag that the operator named
+}
+
+// next decides what follows a lock that is held: another try (nil), with or without an override, or the end.
+func (w *waiting) next(ctx context.Context, held *LockHeldError) error {
+	w.last, w.override = held.Held, ""
+	// A renewal is another version of the same lock: an operator's answer holds for the deploy that it was shown with.
+	w.shown[held.Held.ETag] = held.Held.DeploymentID
+	if w.p.settings.Force || w.answered == held.Held.ETag ||
+		w.answered != "" && held.Held.DeploymentID != "" && w.shown[w.answered] == held.Held.DeploymentID {
+		w.override = held.Held.ETag
+		return nil
 	}
-	return fmt.Sprintf("held by %s", s.Owner)
+	if !w.p.settings.Ask && !time.Now().Before(w.until) {
+		return held
+	}
+	w.tell(held)
+	if !w.p.settings.Ask {
+		return wait(ctx, min(pollLockEvery, max(time.Until(w.until), time.Millisecond)))
+	}
+	answer, err := w.p.ask(ctx, QuestionLock, pollLockEvery)
+	switch {
+	case errors.Is(err, errNoAnswer):
+		return nil
+	case err != nil:
+		return err
+	case !answer.Proceed:
+		return held
+	}
+	w.answered = answer.OverrideETag
+	return nil
+}
+
+// tell shows the lock: each version once, since a renewal moves its end.
+func (w *waiting) tell(held *LockHeldError) {
+	if w.told == held.Held.ETag {
+		return
+	}
+	w.told = held.Held.ETag
+	w.p.rec.emit(Event{Phase: PhaseLock, Status: StatusRunning, Text: held.Error(), Held: &LockHeld{
+		LockInfo: held.Held, ETag: held.Held.ETag, ExpiresInMS: held.Held.ExpiresIn().Milliseconds(),
+	}})
+}
+
+// overridden is the lock that was taken away by force, nil for none.
+func (w *waiting) overridden() *LockInfo {
+	if w.override == "" {
+		return nil
+	}
+	return &w.last
+}
+
+func (w *waiting) text() string {
+	text := "held by " + w.p.settings.Owner
+	if o := w.overridden(); o != nil {
+		text = fmt.Sprintf("override: %s took it from %s (deploy %s, since %s)", w.p.settings.Owner, o.owner(), o.DeploymentID,
+			o.LockedAt.Format(time.RFC3339))
+	}
+	return text
 }
 
 func lockProblem(err error) *Problem {
 	var held *LockHeldError
 	if errors.As(err, &held) {
 		return NewProblem("locked", err.Error(), nil,
-			"Wait until that deploy ends or its lock expires. If you know that it is dead, run again with --force: two deploys at once can leave machines on different versions.")
+			"Wait until that deploy ends or its lock expires: --lock-wait 10m does it for you, `flydeploy watch` shows it. If you know that it is dead, run again with --force: two deploys at once can leave machines on different versions.")
 	}
 	return AsProblem(err)
-}
-
-// overrideOf gives the ETag of the lock that may be replaced, or the error that ends the deploy; "" means: try again.
-func (p *pipeline) overrideOf(ctx context.Context, held *LockHeldError) (string, error) {
-	if p.settings.Force {
-		return held.Held.ETag, nil
-	}
-	if !p.settings.Ask {
-		return "", held
-	}
-	p.rec.emit(Event{
-		Phase: PhaseLock, Status: StatusRunning, Text: held.Error(), Held: &LockHeld{LockInfo: held.Held, ETag: held.Held.ETag},
-	})
-	answer, err := p.ask(ctx, QuestionLock, time.Until(held.Held.ExpiresAt))
-	switch {
-	case errors.Is(err, errNoAnswer): // it expired: try again
-		return "", nil
-	case err != nil:
-		return "", err
-	case !answer.Proceed:
-		return "", held
-	default:
-		return answer.OverrideETag, nil
-	}
 }
 
 var errNoAnswer = errors.New("nobody answered")
@@ -101,41 +137,23 @@ func (p *pipeline) ask(ctx context.Context, question Question, within time.Durat
 	}
 }
 
-// hold renews the lock three times in its life. Losing it cancels the deploy: nothing new starts.
-func (p *pipeline) hold(ctx context.Context, lock Lock) {
-	beat, stop := context.WithCancel(context.WithoutCancel(ctx))
-	p.lock = &heldLock{lock: lock, stop: stop}
-	p.lock.done.Go(func() {
-		ticker := time.NewTicker(p.settings.LockTimeout / 3)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-beat.Done():
-				return
-			case <-ticker.C:
-				if err := lock.Renew(beat); errors.Is(err, ErrLockLost) {
-					p.cancel(err)
-					return
-				}
-			}
-		}
-	})
-}
-
 // releaseLock frees the lock once every machine is settled. Where a machine's end is not known, the lock is left to
 // expire: its agent may still be at work.
 func (p *pipeline) releaseLock(ctx context.Context) {
 	if p.lock == nil {
 		return
 	}
-	p.lock.stop()
-	p.lock.done.Wait()
+	p.lock.end()
 	for _, r := range p.machines {
 		if r.outcome() == outcomeUnknown {
 			p.rec.emit(Event{Phase: PhaseUnlock, Status: StatusSkipped, Text: fmt.Sprintf(
 				"the end on machine %s is not known: the lock stays until it expires, within %s", r.machine.ID, p.settings.LockTimeout)})
 			return
 		}
+	}
+	if p.lock.isLost() {
+		p.rec.emit(Event{Phase: PhaseUnlock, Status: StatusSkipped, Text: "the lock is not ours any more"})
+		return
 	}
 	if err := p.lock.lock.Release(ctx); err != nil {
 		err = NewProblem("unlock", "the deploy lock could not be released", err,

@@ -15,6 +15,8 @@ type Overview struct {
 	Metadata *Metadata `json:"metadata"`                  // nil: there was no hot upgrade yet
 	Lock     *LockInfo `json:"lock"`                      // nil: nobody deploys
 	Storage  *Problem  `json:"storage_problem,omitempty"` // the bucket could not be read; machines are still shown
+	// Code is what each machine's VM has loaded, by machine id; nil until Inspect.
+	Code map[string]MachineCode `json:"code,omitempty"`
 }
 
 // Look reads the fleet, the metadata and the lock. A bucket that cannot be read is a problem inside the overview.

@@ -41,7 +41,16 @@ type pipeline struct {
 	tarball  tarball
 	plan     *Plan // nil before every machine was staged
 	lock     *heldLock
+	journal  *journal // nil before the lock was taken
 	machines []*rollout
+
+	earlier *record   // the deploy that is resumed or deployed again, nil for none
+	before  Metadata  // current.json as the deploy found it
+	after   []Machine // the fleet after the commit, nil before
+
+	recording sync.Mutex // current.json is being changed
+	wait      sync.Mutex // guards sure
+	sure      []*rollout // machines that were verified, and may be recorded
 }
 
 // Start runs a deploy in a goroutine of its own.
@@ -54,7 +63,8 @@ func Start(ctx context.Context, s Settings, p Ports) *Deployment {
 	}
 	pl := &pipeline{settings: s, ports: p, rec: newRecorder(feed), answers: d.answers, cancel: cancel, started: time.Now()}
 	pl.upgrade = Upgrade{
-		ID: ulid.Make().String(), App: s.App, Owner: s.Owner, Message: s.Message, DryRun: s.DryRun,
+		ID: ulid.Make().String(), App: s.App, Owner: s.Owner, Host: s.Host, Message: s.Message, GitRevision: s.GitRevision,
+		CILink: s.CILink, DryRun: s.DryRun,
 	}
 	go func() {
 		defer close(d.done)
@@ -83,7 +93,7 @@ func guarded(work func() error) (err error) {
 // run goes through the phases up to the metadata; settle does the rest, whatever happened.
 func (p *pipeline) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		p.connect, p.acquireLock, p.build, p.makeTarball, p.stage, p.confirm,
+		p.connect, p.acquireLock, p.readMetadata, p.build, p.makeTarball, p.stage, p.confirm,
 	} {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -100,7 +110,7 @@ func (p *pipeline) run(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
 	defer cancel()
 	p.resolve(bounded)
-	if p.upgradedCount() == 0 {
+	if p.committedCount() == 0 {
 		return err
 	}
 	return errors.Join(err, p.verify(bounded), p.writeMetadata(bounded))
@@ -132,12 +142,15 @@ func (p *pipeline) connect(ctx context.Context) error {
 		p.rec.emit(Event{Phase: PhaseLock, Status: StatusFailed, Problem: AsProblem(err)})
 		return err
 	}
-	p.rec.output(PhaseLock, p.target.storageText())
+	p.rec.log(PhaseLock, p.target.storageText())
 	return nil
 }
 
 func (p *pipeline) findTarget(ctx context.Context) (err error) {
 	if p.target, err = Connect(ctx, p.settings.App, p.settings.OTPApp, p.ports.Fleet, p.ports.Storage); err != nil {
+		return err
+	}
+	if err := p.findEarlier(ctx); err != nil {
 		return err
 	}
 	if p.scope, err = inScope(p.target.Machines, p.settings.Select); err != nil {
@@ -197,9 +210,12 @@ func (p *pipeline) settle(ctx context.Context, err error) Result {
 	p.removeTemporary(bounded)
 	p.dropDryRunUpload(bounded)
 	result := p.result(err)
-	p.writeResults(bounded, result)
+	p.writeResults(bounded)
 	p.releaseLock(bounded)
 	result.DurationMS = time.Since(p.started).Milliseconds()
+	if err := p.finishRecord(bounded, result); err != nil && result.Problem == nil {
+		result.Problem = NewProblem("record", "the end of the record could not be written", err, "The deploy itself is done; `flydeploy history` shows it as unfinished.")
+	}
 	return result
 }
 

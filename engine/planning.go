@@ -71,6 +71,9 @@ func (p *pipeline) findings() []Finding {
 			})
 		}
 	}
+	for _, f := range p.earlierFindings() {
+		all[[2]string{f.Name, f.What}] = &f
+	}
 	if f, differs := p.target.Storage.finding(); differs {
 		all[[2]string{f.Name, f.What}] = &f
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"sync"
@@ -9,19 +10,28 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
+const (
+	// pieceSize is when a stream goes on in another piece: the last one is written again and again while it grows.
+	pieceSize = 256 << 10
+	// maxRecordedOutput bounds the lines of output in a record, in bytes. States are always recorded.
+	maxRecordedOutput = 8 << 20
+)
+
 // recorder numbers the events of one deploy, keeps the whole stream for the history, and hands each on to the feed.
 type recorder struct {
 	feed *Feed
 
-	mu     sync.Mutex
-	seq    int64
-	stream []byte // one JSON object a line
-	last   map[eventKey]Event
-	closed bool
+	mu       sync.Mutex
+	seq      int64
+	pieces   [][]byte // one JSON object a line; only ever appended to, so that a reader needs no copy
+	output   int      // bytes of lines of output in pieces
+	last     map[eventKey]Event
+	progress *Progress
+	closed   bool
 }
 
 func newRecorder(feed *Feed) *recorder {
-	return &recorder{feed: feed, last: map[eventKey]Event{}}
+	return &recorder{feed: feed, last: map[eventKey]Event{}, progress: NewProgress(), pieces: [][]byte{nil}}
 }
 
 // emit completes the event with what the phase's earlier events said (its start), and with its duration once it ends.
@@ -39,10 +49,42 @@ func (r *recorder) emit(e Event) {
 	if e.Log == "" {
 		r.time(&e)
 	}
-	if line, err := json.Marshal(e); err == nil {
-		r.stream = append(append(r.stream, line...), '\n')
-	}
+	r.progress.Apply(e)
+	r.keep(e)
 	r.feed.publish(e)
+}
+
+// keep appends the event to the stream.
+func (r *recorder) keep(e Event) {
+	if e.Log != "" && r.output > maxRecordedOutput {
+		return
+	}
+	line, err := json.Marshal(e)
+	if err != nil {
+		return
+	}
+	if e.Log != "" {
+		r.output += len(line)
+	}
+	r.line(line)
+}
+
+func (r *recorder) line(line []byte) {
+	last := len(r.pieces) - 1
+	if len(r.pieces[last]) > pieceSize {
+		r.pieces[last] = appendLine(r.pieces[last], struct {
+			V    int    `json:"v"`
+			Type string `json:"type"`
+		}{EventVersion, lineContinued})
+		r.pieces = append(r.pieces, nil)
+		last++
+	}
+	r.pieces[last] = append(append(r.pieces[last], line...), '\n')
+}
+
+func appendLine(body []byte, v any) []byte {
+	line, _ := json.Marshal(v)
+	return append(append(body, line...), '\n')
 }
 
 func (r *recorder) time(e *Event) {
@@ -60,8 +102,8 @@ func (r *recorder) time(e *Event) {
 	r.last[key] = *e
 }
 
-// output records one line that a command printed, without colours and control characters.
-func (r *recorder) output(phase Phase, line string) {
+// log records one line that a command printed, without colours and control characters.
+func (r *recorder) log(phase Phase, line string) {
 	if line = printableLine(line); strings.TrimSpace(line) != "" {
 		r.emit(Event{Phase: phase, Status: StatusRunning, Log: line})
 	}
@@ -80,7 +122,41 @@ func printableLine(line string) string {
 func (r *recorder) events() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]byte(nil), r.stream...)
+	return bytes.Join(r.pieces, nil)
+}
+
+// piece gives the n-th piece of the stream, from 1, and whether it is complete, because another one follows.
+func (r *recorder) piece(n int) (body []byte, complete bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pieces[n-1], n < len(r.pieces)
+}
+
+// past summarizes the deploy so far.
+func (r *recorder) past() (Past, Upgrade) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u := r.progress.Upgrade
+	past := Past{
+		ID: u.ID, Version: u.Version, Owner: u.Owner, Host: u.Host, Message: u.Message, GitRevision: u.GitRevision, CILink: u.CILink,
+		Machines: len(r.progress.Machines), Running: true,
+	}
+	for _, m := range r.progress.Machines {
+		past.MaxSuspendedUS = max(past.MaxSuspendedUS, m.Report.SuspendedUS)
+		if m.Phases[PhaseCheck].Status == StatusDone {
+			past.Upgraded++
+		}
+	}
+	return past, u
+}
+
+// end appends the deploy's result, the stream's last line.
+func (r *recorder) end(result Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if line, err := json.Marshal(result); err == nil {
+		r.line(line)
+	}
 }
 
 func (r *recorder) close() {

@@ -27,6 +27,9 @@ var remedies = map[string]string{
 	"slow_rollback":       "If the migration fails, processes stay suspended for that long. Deploy cold, or accept it.",
 	"storage_differs":     "A restarted machine would not find the upgrade. Give console and machines the same settings (`fly secrets set`, [env]). Accept it only if you know that both lead to the same bucket.",
 
+	"other_base": "Deploy from source instead, or accept it where you know that the code fits this image.",
+	"step_back":  "Hot upgrades are forward-only by nature: states go back only where code_change does. A cold deploy of the older version is the safe way: `fly deploy`.",
+
 	"no_crypto":       "Add :crypto to extra_applications in mix.exs, and deploy cold once.",
 	"no_release":      "flydeploy upgrades releases made by `mix release`.",
 	"truncated":       "Deploy again: the download was cut.",

@@ -14,6 +14,7 @@ const (
 	// Of a recorded deploy only: its console was killed; its record is damaged.
 	OutcomeUnfinished Outcome = "unfinished"
 	OutcomeUnreadable Outcome = "unreadable"
+	OutcomeWithdrawn  Outcome = "withdrawn" // no deploy: upgrades were taken out of current.json
 )
 
 // ExitCode is the process exit code that belongs to the outcome.

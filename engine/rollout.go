@@ -22,20 +22,34 @@ type rollout struct {
 	noVM    bool // runs no release: left out
 	commit  bool // a commit was sent
 	gone    bool // its agent ended while it was watched after the commit
+	// verified: its VM was asked, and has loaded the upgrade. code is what it answered.
+	verified bool
+	code     agent.Code
+	recorded bool   // in current.json
+	end      string // what became of a machine after its commit, "" where it runs on
 }
 
-func (r *rollout) upgraded() bool {
-	return r.status.State == agent.Committed || r.upToDate()
-}
+// committed: the agent says that the machine runs the upgrade.
+func (r *rollout) committed() bool { return r.status.State == agent.Committed || r.upToDate() }
+
+// upgraded: the machine was verified to run the upgrade.
+func (r *rollout) upgraded() bool { return r.committed() && r.verified }
+
+func (r *rollout) isVerified() bool { return r.upgraded() && r.end == "" }
 
 func (r *rollout) upToDate() bool { return r.status.UpToDate }
 
 // outcomeUnknown: a commit was sent and no end was seen.
-const outcomeUnknown = "unknown"
+const (
+	outcomeUnknown    = "unknown"
+	outcomeNotStarted = "not_started"
+)
 
 // outcome is the agent's terminal state, or what stands for it where there is none.
 func (r *rollout) outcome() string {
 	switch {
+	case r.end != "":
+		return r.end
 	case r.upToDate():
 		return "up_to_date"
 	case r.noVM:
@@ -45,7 +59,7 @@ func (r *rollout) outcome() string {
 	case r.commit:
 		return outcomeUnknown
 	default:
-		return "not_started"
+		return outcomeNotStarted
 	}
 }
 

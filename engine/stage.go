@@ -89,16 +89,41 @@ func (p *pipeline) inject(ctx context.Context, r *rollout) error {
 		SuspendTimeout: p.settings.SuspendTimeout, OTPApp: p.target.OTPApp, Owner: p.settings.Owner,
 		Version: p.upgrade.Version, SourceImage: p.upgrade.SourceImage,
 	}
-	r.session, err = insist(ctx, lost, func() (*agent.Session, error) { return agent.Inject(ctx, exec, vm, order) })
+	for {
+		r.session, err = insist(ctx, lost, func() (*agent.Session, error) { return agent.Inject(ctx, exec, vm, order) })
+		var busy *agent.BusyError
+		if !errors.As(err, &busy) || p.lock == nil {
+			return err
+		}
+		if err := p.takeOver(ctx, r, exec, vm, busy); err != nil {
+			return err
+		}
+	}
+}
+
+// takeOver ends the agent of a deploy whose console was killed, or has lost the lock. The lock is ours.
+func (p *pipeline) takeOver(ctx context.Context, r *rollout, exec agent.Exec, vm agent.VM, busy *agent.BusyError) error {
+	if err := p.ours(ctx); err != nil {
+		return err
+	}
+	p.rec.emit(Event{Machine: r.machine.ID, Attempt: r.attempt, Phase: PhaseInject, Status: StatusRunning,
+		Log: printableLine(fmt.Sprintf("ends the agent of %s, left by %s (%s)", busy.ID, busy.Owner, busy.State))})
+	state, err := busy.TakeOver(ctx, exec, vm)
+	if err == nil {
+		p.rec.emit(Event{Machine: r.machine.ID, Attempt: r.attempt, Phase: PhaseInject, Status: StatusRunning,
+			Log: printableLine(fmt.Sprintf("the agent of %s ended as %s", busy.ID, state))})
+	}
 	return err
 }
+
+const leftOutNoVM = "runs no Elixir release"
 
 // leaveOutWithoutVM moves machines that run no release out of the deploy.
 func (p *pipeline) leaveOutWithoutVM() {
 	in := p.machines[:0]
 	for _, r := range p.machines {
 		if r.noVM {
-			r.machine.LeftOut = "runs no Elixir release"
+			r.machine.LeftOut = leftOutNoVM
 			p.scope.out = append(p.scope.out, r.machine)
 			continue
 		}

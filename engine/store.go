@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -20,26 +21,61 @@ var ErrLockLost = errors.New("the deploy lock was lost")
 // LockInfo is the body of releases/<app>-deploy.lock.
 type LockInfo struct {
 	LockedBy     string    `json:"locked_by"`
+	Host         string    `json:"host,omitempty"`
 	LockedAt     time.Time `json:"locked_at"`
 	ExpiresAt    time.Time `json:"expires_at"`
 	DeploymentID string    `json:"deployment_id"` // the upgrade id
-	Released     bool      `json:"released,omitempty"`
+	// OwnTimeMS is how long the lock lives after it was written last, milliseconds.
+	OwnTimeMS int64 `json:"own_time_ms,omitempty"`
+	Released  bool  `json:"released,omitempty"`
 	// ETag is the object's version, by which an override names exactly the lock that was shown.
 	ETag string `json:"-"`
+	// Age is the time since it was written last, by the bucket's clock or as we have watched it, whichever is longer.
+	Age time.Duration `json:"-"`
+}
+
+// usualOwnTime is that of a lock that does not tell: fly_deploy's default.
+const usualOwnTime = 5 * time.Minute
+
+// OwnTime is how long the lock lives after it was written last. Its times are those of its owner's clock, which may be
+// hours off: only their difference counts.
+func (l *LockInfo) OwnTime() time.Duration {
+	if l.OwnTimeMS > 0 {
+		return time.Duration(l.OwnTimeMS) * time.Millisecond
+	}
+	if own := l.ExpiresAt.Sub(l.LockedAt); own > 0 {
+		return own
+	}
+	return usualOwnTime
+}
+
+// ExpiresIn is the time until the lock expires, unless its owner renews it.
+func (l *LockInfo) ExpiresIn() time.Duration { return max(l.OwnTime()-l.Age, 0) }
+
+// owner names who holds the lock, and where.
+func (l *LockInfo) owner() string {
+	if l.Host != "" && !strings.HasSuffix(l.LockedBy, "@"+l.Host) {
+		return l.LockedBy + " on " + l.Host
+	}
+	return l.LockedBy
 }
 
 // LockHeld is the lock of somebody else, as an event shows it.
 type LockHeld struct {
 	LockInfo
-	ETag string `json:"etag"`
+	ETag        string `json:"etag"`
+	ExpiresInMS int64  `json:"expires_in_ms"` // unless its owner renews it
 }
 
 // LockHeldError is what Acquire answers when somebody else holds the lock.
 type LockHeldError struct{ Held LockInfo }
 
 func (e *LockHeldError) Error() string {
-	return fmt.Sprintf("the deploy lock is held by %s since %s, until %s (deploy %s)", e.Held.LockedBy,
-		e.Held.LockedAt.Format(time.RFC3339), e.Held.ExpiresAt.Format(time.RFC3339), e.Held.DeploymentID)
+	if e.Held.DeploymentID == "" {
+		return "the deploy lock is held by " + e.Held.LockedBy
+	}
+	return fmt.Sprintf("the deploy lock is held by %s since %s (deploy %s); it expires in %s unless it is renewed", e.Held.owner(),
+		e.Held.LockedAt.Format(time.RFC3339), e.Held.DeploymentID, e.Held.ExpiresIn().Round(time.Second))
 }
 
 // Lock is a lock that we hold. Package s3 implements it by conditional writes.
@@ -56,6 +92,9 @@ type Locks interface {
 	Acquire(ctx context.Context, owner, deploymentID string, ttl time.Duration, override string) (Lock, error)
 	// Current gives the lock that is held now; ErrNotFound when nobody holds one.
 	Current(ctx context.Context) (LockInfo, error)
+	// Break frees exactly the version etag of somebody's lock; by goes into the object. *LockHeldError when it is another
+	// version by now, ErrNotFound when nobody holds one.
+	Break(ctx context.Context, etag, by string) error
 }
 
 // HotUpgrade is one upgrade as current.json tells it; the first four fields are fly_deploy's.
@@ -67,6 +106,8 @@ type HotUpgrade struct {
 	SHA256         string    `json:"sha256"`
 	Size           int64     `json:"size"` // bytes
 	ID             string    `json:"id"`   // the upgrade id
+	// Fingerprint is over the md5s of the code that verified machines have loaded: see agent.Code. "" where it is not known.
+	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
 // Metadata is releases/<app>-current.json. Unknown fields that others wrote are kept in Extra.

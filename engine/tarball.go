@@ -27,13 +27,17 @@ type tarball struct {
 
 // build makes the new image, or takes the one that was given.
 func (p *pipeline) build(ctx context.Context) error {
+	if p.again() {
+		p.rec.emit(Event{Phase: PhaseBuild, Status: StatusSkipped, Text: "deploys " + p.earlier.ID + " again", Upgrade: p.known()})
+		return nil
+	}
 	if p.settings.Image != "" {
 		p.upgrade.SourceImage = p.settings.Image
 		p.rec.emit(Event{Phase: PhaseBuild, Status: StatusSkipped, Text: "uses " + p.settings.Image, Upgrade: p.known()})
 		return nil
 	}
 	return p.phase(PhaseBuild, "building the new image", func() (string, error) {
-		ref, err := p.ports.Build(ctx, func(line string) { p.rec.output(PhaseBuild, line) })
+		ref, err := p.ports.Build(ctx, func(line string) { p.rec.log(PhaseBuild, line) })
 		if err != nil {
 			return "", fmt.Errorf("build the new image: %w", err)
 		}
@@ -44,6 +48,9 @@ func (p *pipeline) build(ctx context.Context) error {
 
 // makeTarball has a temporary machine with the new image pack its release and upload it, and removes the machine.
 func (p *pipeline) makeTarball(ctx context.Context) error {
+	if p.again() {
+		return p.reuseTarball(ctx)
+	}
 	defer func() {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
 		defer cancel()
@@ -87,7 +94,7 @@ func (p *pipeline) removeLeftovers(ctx context.Context) {
 		if err := p.ports.Fleet.Destroy(ctx, m.ID); err != nil {
 			text = fmt.Sprintf("temporary machine %s of deploy %s could not be removed: %v", m.ID, m.Temporary, err)
 		}
-		p.rec.output(PhaseOrchestrator, text)
+		p.rec.log(PhaseOrchestrator, text)
 	}
 }
 
@@ -183,10 +190,10 @@ func (p *pipeline) removeTemporary(ctx context.Context) {
 	}
 	p.tarball.temporary = ""
 	if err := p.ports.Fleet.Destroy(ctx, id); err != nil {
-		p.rec.output(PhaseOrchestrator, fmt.Sprintf("temporary machine %s could not be destroyed (%v); it ends itself within %s", id, err, temporaryLivesFor))
+		p.rec.log(PhaseOrchestrator, fmt.Sprintf("temporary machine %s could not be destroyed (%v); it ends itself within %s", id, err, temporaryLivesFor))
 		return
 	}
-	p.rec.output(PhaseOrchestrator, fmt.Sprintf("temporary machine %s destroyed", id))
+	p.rec.log(PhaseOrchestrator, fmt.Sprintf("temporary machine %s destroyed", id))
 }
 
 // dropDryRunUpload removes what a dry run has put into the bucket.
@@ -195,6 +202,6 @@ func (p *pipeline) dropDryRunUpload(ctx context.Context) {
 		return
 	}
 	if err := p.target.Storage.Tarballs.Delete(ctx, p.tarball.key); err != nil {
-		p.rec.output(PhaseUpload, fmt.Sprintf("%s could not be removed from the bucket: %v", p.tarball.key, err))
+		p.rec.log(PhaseUpload, fmt.Sprintf("%s could not be removed from the bucket: %v", p.tarball.key, err))
 	}
 }

@@ -12,9 +12,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -53,6 +55,7 @@ type Config struct {
 	SessionToken    string
 	Profile         string            // a profile of ~/.aws, in the place of the keys
 	App             string            // the OTP application: it is part of every key
+	Host            string            // of this console, for the lock
 	Transport       http.RoundTripper // nil is a copy of http.DefaultTransport
 }
 
@@ -66,6 +69,9 @@ type Bucket struct {
 	endpoint       *url.URL
 	bucket         string
 	app            string
+	host           string
+	watched        watched     // the lock
+	conditional    atomic.Bool // the storage has proved that it honours conditional writes
 }
 
 var (
@@ -83,7 +89,7 @@ func Open(ctx context.Context, c Config) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bucket{clock: newClock(c.Transport), bucket: c.Bucket, app: c.App}
+	b := &Bucket{clock: newClock(c.Transport), bucket: c.Bucket, app: c.App, host: c.Host}
 	plain := s3.NewFromConfig(conf, func(o *s3.Options) {
 		o.BaseEndpoint = aws.String(cmp.Or(c.Endpoint, aws.ToString(o.BaseEndpoint), DefaultEndpoint))
 		o.UsePathStyle = true
@@ -146,9 +152,9 @@ func retryer() aws.Retryer {
 
 // object is a small object, read whole.
 type object struct {
-	body     []byte
-	etag     string
-	modified time.Time // by the bucket's clock
+	body []byte
+	etag string
+	age  time.Duration // since it was written, by the bucket's clock alone; 0 where that does not tell
 }
 
 // get reads a small object whole. An answer that is cut in the middle is asked for again.
@@ -169,13 +175,22 @@ func (b *Bucket) get(ctx context.Context, op, key string) (object, error) {
 			return object{}, fmt.Errorf("%s: %s is larger than %d bytes", op, b.where(key), maxDocument)
 		}
 		if err == nil {
-			return object{body: body, etag: aws.ToString(out.ETag), modified: aws.ToTime(out.LastModified)}, nil
+			return object{body: body, etag: aws.ToString(out.ETag), age: age(out)}, nil
 		}
 		if bounded.Err() != nil {
 			break
 		}
 	}
 	return object{}, b.explain(ctx, op, key, err)
+}
+
+// age is the time between an object's last write and the answer that holds it, each by the bucket's clock.
+func age(out *s3.GetObjectOutput) time.Duration {
+	now, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
+	if !ok || out.LastModified == nil {
+		return 0
+	}
+	return max(now.Sub(*out.LastModified), 0)
 }
 
 // condition of a PUT. The zero value is none.

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,14 +23,34 @@ const (
 // lockBody is the object releases/<app>-deploy.lock. fly_deploy reads the fields of LockInfo.
 type lockBody struct {
 	engine.LockInfo
-	// Overrode names whose lock was taken away by force.
-	Overrode *engine.LockInfo `json:"overrode,omitempty"`
+	// Overrode names whose lock was taken away by force, ReleasedBy who released somebody else's.
+	Overrode   *engine.LockInfo `json:"overrode,omitempty"`
+	ReleasedBy string           `json:"released_by,omitempty"`
 	// unreadable: somebody wrote something that is no lock of ours. It counts as held and never expires.
 	unreadable bool
 }
 
-func (l *lockBody) heldAt(now time.Time) bool {
-	return l.unreadable || (!l.Released && now.Before(l.ExpiresAt))
+// clockStep is the resolution of Last-Modified.
+const clockStep = time.Second
+
+// held: no lock expires by what it says of times. Its owner's clock may be hours off, so it is expired once nobody has
+// written it for its own time: by the bucket's clock alone, or as far as we have watched it.
+func (l *lockBody) held() bool { return l.unreadable || !l.Released && l.Age <= l.OwnTime() }
+
+// watched remembers since when the lock has been the version that it is, on the monotonic clock of this computer.
+type watched struct {
+	mu    sync.Mutex
+	etag  string
+	since time.Time
+}
+
+func (w *watched) age(etag string) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if etag != w.etag {
+		w.etag, w.since = etag, time.Now()
+	}
+	return time.Since(w.since)
 }
 
 // Current implements engine.Locks.
@@ -38,7 +59,7 @@ func (b *Bucket) Current(ctx context.Context) (engine.LockInfo, error) {
 	if err != nil {
 		return engine.LockInfo{}, err
 	}
-	if !body.heldAt(b.clock.now()) {
+	if !body.held() {
 		return engine.LockInfo{}, fmt.Errorf("read the deploy lock: %w", engine.ErrNotFound)
 	}
 	return body.LockInfo, nil
@@ -53,7 +74,7 @@ func (b *Bucket) readLock(ctx context.Context) (*lockBody, error) {
 	if err := json.Unmarshal(found.body, &body); err != nil || body.DeploymentID == "" && body.LockedBy == "" {
 		body = lockBody{unreadable: true, LockInfo: engine.LockInfo{LockedBy: "somebody (the lock cannot be read)"}}
 	}
-	body.ETag = found.etag
+	body.ETag, body.Age = found.etag, max(b.watched.age(found.etag), found.age-clockStep)
 	return &body, nil
 }
 
@@ -78,7 +99,7 @@ func (b *Bucket) Acquire(ctx context.Context, owner, deploymentID string, ttl ti
 		} else if err != nil {
 			return nil, err
 		}
-		held := seen.heldAt(b.clock.now())
+		held := seen.ETag != "" && seen.held()
 		if held && seen.DeploymentID == deploymentID {
 			return &lock{bucket: b, body: *seen, ttl: ttl}, nil
 		}
@@ -91,7 +112,7 @@ func (b *Bucket) Acquire(ctx context.Context, owner, deploymentID string, ttl ti
 		}
 		body.ETag, err = b.writeLock(ctx, op, body, seen.ETag)
 		if err == nil {
-			return &lock{bucket: b, body: body, ttl: ttl}, nil
+			return b.proven(ctx, &lock{bucket: b, body: body, ttl: ttl})
 		}
 		if !errors.Is(err, engine.ErrConflict) {
 			return b.settle(ctx, &lock{bucket: b, body: body, ttl: ttl}, err)
@@ -107,8 +128,68 @@ func (b *Bucket) Acquire(ctx context.Context, owner, deploymentID string, ttl ti
 func (b *Bucket) newLock(owner, deploymentID string, ttl time.Duration) lockBody {
 	now := b.clock.now()
 	return lockBody{LockInfo: engine.LockInfo{
-		LockedBy: owner, LockedAt: now, ExpiresAt: now.Add(ttl), DeploymentID: deploymentID,
+		LockedBy: owner, Host: b.host, LockedAt: now, ExpiresAt: now.Add(ttl), DeploymentID: deploymentID, OwnTimeMS: ttl.Milliseconds(),
 	}}
+}
+
+// proven makes sure, once, that the storage refuses writes whose condition does not hold. Otherwise anybody could write
+// over the lock, and it is given back.
+func (b *Bucket) proven(ctx context.Context, l *lock) (engine.Lock, error) {
+	if b.conditional.Load() {
+		return l, nil
+	}
+	for header, c := range map[string]condition{"If-None-Match": {create: true}, "If-Match": {ifMatch: noSuchETag}} {
+		raw, err := json.Marshal(l.body)
+		if err == nil {
+			_, err = b.put(ctx, "prove that writes are conditional", b.lockKey(), jsonType, raw, c)
+		}
+		if errors.Is(err, engine.ErrConflict) {
+			continue
+		}
+		if err == nil {
+			err = b.ignores(header)
+		}
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+		defer cancel()
+		return nil, errors.Join(err, l.Release(bounded))
+	}
+	b.conditional.Store(true)
+	return l, nil
+}
+
+// Break implements engine.Locks.
+func (b *Bucket) Break(ctx context.Context, etag, by string) error {
+	const op = "release somebody's deploy lock"
+	seen, err := b.readLock(ctx)
+	switch {
+	case err != nil:
+		return err
+	case seen.Released:
+		return fmt.Errorf("%s: %w", op, engine.ErrNotFound)
+	case seen.ETag != etag:
+		return &engine.LockHeldError{Held: seen.LockInfo}
+	}
+	body := seen.released()
+	body.ReleasedBy = by
+	if _, err = b.writeLock(ctx, op, body, etag); !errors.Is(err, engine.ErrConflict) {
+		return err
+	}
+	if seen, err = b.readLock(ctx); err != nil {
+		return err
+	}
+	if seen.Released && seen.ReleasedBy == by {
+		return nil // the echo of our own write, whose answer was lost
+	}
+	return &engine.LockHeldError{Held: seen.LockInfo}
+}
+
+// released is the body with which a lock is given back. LockedAt is set back to 1970 because fly_deploy reckons a lock's
+// age from it.
+func (l *lockBody) released() lockBody {
+	body := *l
+	body.Released = true
+	body.LockedAt, body.ExpiresAt = time.Unix(0, 0).UTC(), time.Unix(0, 0).UTC()
+	return body
 }
 
 // settle finds out whether a write without an answer made the lock ours. A caller that has given up gets none, and
@@ -160,18 +241,14 @@ func (l *lock) Renew(ctx context.Context) error {
 }
 
 // Release implements engine.Lock. The object stays, marked as released: a DELETE could not be made conditional on all
-// servers, and would then remove the lock of whoever came next. LockedAt is set back to 1970 because fly_deploy reckons
-// a lock's age from it.
+// servers, and would then remove the lock of whoever came next.
 func (l *lock) Release(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.body.Released {
 		return nil
 	}
-	next := l.body
-	next.Released = true
-	next.LockedAt, next.ExpiresAt = time.Unix(0, 0).UTC(), time.Unix(0, 0).UTC()
-	err := l.replace(ctx, "release the deploy lock", next)
+	err := l.replace(ctx, "release the deploy lock", l.body.released())
 	if errors.Is(err, engine.ErrLockLost) {
 		return nil // another's is left alone
 	}
@@ -198,7 +275,7 @@ func (l *lock) replace(ctx context.Context, op string, next lockBody) error {
 		case err != nil:
 			return err
 		case seen.DeploymentID != l.body.DeploymentID:
-			return fmt.Errorf("%s: %w: %s has it (deploy %s)", op, engine.ErrLockLost, seen.LockedBy, seen.DeploymentID)
+			return fmt.Errorf("%s: %w: %s has it now (deploy %s)", op, engine.ErrLockLost, cmp.Or(seen.LockedBy, "somebody"), seen.DeploymentID)
 		}
 		l.body.ETag = seen.ETag
 		if seen.Released == next.Released && seen.ExpiresAt.Equal(next.ExpiresAt) {
@@ -206,7 +283,7 @@ func (l *lock) replace(ctx context.Context, op string, next lockBody) error {
 			return nil
 		}
 		if seen.Released {
-			return fmt.Errorf("%s: %w: it was released", op, engine.ErrLockLost)
+			return fmt.Errorf("%s: %w: it was released by %s", op, engine.ErrLockLost, cmp.Or(seen.ReleasedBy, "somebody"))
 		}
 	}
 	return fmt.Errorf("%s: %w", op, engine.ErrConflict)

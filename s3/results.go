@@ -37,7 +37,7 @@ func (b *Bucket) Result(ctx context.Context, upgradeID, name string) (engine.Doc
 	if err != nil {
 		return engine.Document{}, err
 	}
-	return engine.Document{Body: found.body, Age: max(b.clock.now().Sub(found.modified), 0)}, nil
+	return engine.Document{Body: found.body, Age: found.age}, nil
 }
 
 // Upgrades implements engine.Records: ULIDs are in the order of their time.

@@ -95,6 +95,8 @@ type BusyError struct {
 	ID, Owner string
 	State     State
 	ExpiresIn time.Duration
+
+	about about // as it came
 }
 
 func (e *BusyError) Error() string {
@@ -241,7 +243,7 @@ func busy(text string) error {
 	}
 	return &BusyError{
 		ID: printable(a.ID, 80), Owner: printable(a.Owner, 80), State: State(printable(string(a.State), 40)),
-		ExpiresIn: time.Duration(a.ExpiresInMS) * time.Millisecond,
+		ExpiresIn: time.Duration(a.ExpiresInMS) * time.Millisecond, about: a,
 	}
 }
 

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine"
+)
+
+// recordFlags are the options of the commands that read the bucket's record.
+type recordFlags struct {
+	deployFlags
+}
+
+func (f *recordFlags) register(cmd *cobra.Command) {
+	f.deployFlags.appFlags.register(cmd)
+	cmd.Flags().StringVarP(&f.output, "output", "o", "plain", "plain or json")
+}
+
+// withRecord runs work on the app's storage.
+func withRecord(cmd *cobra.Command, flags recordFlags, work func(*connection, *engine.Target) error) error {
+	if flags.output != "plain" && flags.output != "json" {
+		return usage("--output is plain or json, not %q", flags.output)
+	}
+	s, err := readSettings(cmd, flags.deployFlags)
+	if err != nil {
+		return err
+	}
+	c, err := connect(s)
+	if err != nil {
+		return err
+	}
+	target, err := c.storage(cmd.Context())
+	if err != nil {
+		return err
+	}
+	return work(c, target)
+}
+
+// encode prints one object on a line.
+func encode(v any) error {
+	enc := json.NewEncoder(os.Stdout)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// spectator shows a deploy that it cannot change: one that another console runs, or a past one.
+type spectator struct {
+	engine.Source
+	left   chan struct{}
+	result func() (engine.Result, error)
+}
+
+func spectate(source engine.Source, result func() (engine.Result, error)) *spectator {
+	return &spectator{Source: source, left: make(chan struct{}), result: result}
+}
+
+var errLeft = errors.New("left")
+
+// Next implements tui.Deployment. Leaving ends the watching, not the deploy.
+func (s *spectator) Next(ctx context.Context) ([]engine.Event, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		select {
+		case <-s.left:
+			cancel(errLeft)
+		case <-ctx.Done():
+		}
+	}()
+	events, err := s.Source.Next(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errLeft) {
+		err = errLeft
+	}
+	cancel(nil)
+	<-watching
+	return events, err
+}
+
+// Answer implements tui.Deployment: the owner answers.
+func (s *spectator) Answer(engine.Answer) {}
+
+// Stop implements tui.Deployment.
+func (s *spectator) Stop() {
+	select {
+	case <-s.left:
+	default:
+		close(s.left)
+	}
+}
+
+// Result implements tui.Deployment.
+func (s *spectator) Result() engine.Result {
+	r, err := s.result()
+	if err != nil {
+		r.Problem = engine.AsProblem(err)
+	}
+	return r
+}
+
+// confirmName asks on the terminal for the app's name; yes answers beforehand.
+func confirmName(app string, yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	if !isTerminal() {
+		return usage("without a terminal nobody can confirm this: give --yes")
+	}
+	fmt.Printf("%s\nType the app's name (%s) to go on: ", question, app)
+	var typed string
+	_, _ = fmt.Scanln(&typed)
+	if strings.TrimSpace(typed) != app {
+		return ended{engine.OutcomeCancelled}
+	}
+	return nil
+}

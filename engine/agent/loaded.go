@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"flydeploy/elixir"
+)
+
+// Code is what a running VM has loaded of its release, OTP's and Elixir's own modules left out.
+type Code struct {
+	// Fingerprint is over names and md5s of the loaded modules: machines that run the same code have the same one.
+	Fingerprint string
+	Modules     int
+	// Drifted are the first modules whose file on disk is other code than the loaded one, of DriftedTotal.
+	Drifted      []string
+	DriftedTotal int
+	Hook         bool // FlyDeploy.startup_reapply_current/1 is part of the release
+	// HotRef and Version are what the package knows of the upgrade that runs: "" without package or upgrade.
+	HotRef, Version string
+}
+
+// Loaded asks a running VM which code it has loaded, by one rpc. ErrGone: another boot of the VM runs by now.
+func Loaded(ctx context.Context, exec Exec, vm VM) (Code, error) {
+	const doing = "asking the VM for its loaded code"
+	program, err := elixir.Files.ReadFile("loaded.exs")
+	if err != nil {
+		return Code{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	out, err := run(ctx, exec, probeTimeout, doing, shell(scriptRPC, vm.enter("", strip(string(program)))...))
+	if err != nil {
+		return Code{}, err
+	}
+	switch word, _ := out.word(); {
+	case word == "gone":
+		return Code{}, fmt.Errorf("%s: the VM is %w", doing, ErrGone)
+	case word == "no_program":
+		return Code{}, fmt.Errorf("%s: %s/bin has no program named %s", doing, vm.Root, vm.Name)
+	case word != "code" || !out.whole():
+		return Code{}, fmt.Errorf("%s: %w", doing, errCut)
+	}
+	return parseCode(out[1 : len(out)-1]), nil
+}
+
+func parseCode(lines []string) Code {
+	var c Code
+	texts := map[string]*string{"fingerprint": &c.Fingerprint, "hot_ref": &c.HotRef, "version": &c.Version}
+	numbers := map[string]*int{"modules": &c.Modules, "drifted": &c.DriftedTotal}
+	for _, line := range lines {
+		key, value, _ := strings.Cut(printable(line, 1000), "=")
+		if text, ok := texts[key]; ok {
+			*text = value
+		}
+		if number, ok := numbers[key]; ok {
+			*number, _ = strconv.Atoi(value)
+		}
+		switch key {
+		case "hook":
+			c.Hook = value == "true"
+		case "drift":
+			c.Drifted = append(c.Drifted, value)
+		}
+	}
+	return c
+}
+
+// Loaded asks the VM of the session, past the agent.
+func (s *Session) Loaded(ctx context.Context) (Code, error) { return Loaded(ctx, s.exec, s.vm) }

@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"flydeploy/engine/agent"
+)
+
+// Ends of machines that the agent's own terminal state does not tell.
+const (
+	outcomeRestarted  = "restarted"  // after the commit: it runs what it booted
+	outcomeReplaced   = "replaced"   // by another instance
+	outcomeStopped    = "stopped"    // or on its way there
+	outcomeGone       = "gone"       // destroyed
+	outcomeUnverified = "unverified" // committed, but nobody could look
+)
+
+// check asks a machine's VM, past the agent, which code it has loaded. All must be what the verified tarball put onto its
+// disk, and the VM must be the one that was upgraded.
+func (p *pipeline) check(ctx context.Context, r *rollout) error {
+	if r.verified {
+		return nil
+	}
+	p.rec.emit(Event{Machine: r.machine.ID, Attempt: r.attempt, Phase: PhaseCheck, Status: StatusRunning})
+	err := p.withTimeout(ctx, func(ctx context.Context) error {
+		code, err := insist(ctx, p.lost(PhaseCheck, r.machine.ID), func() (agent.Code, error) { return r.session.Loaded(ctx) })
+		if err == nil {
+			r.code = code
+			err = wrongCode(r)
+		}
+		return err
+	})
+	switch {
+	case err == nil:
+		r.verified = true
+		p.rec.emit(Event{Machine: r.machine.ID, Attempt: r.attempt, Phase: PhaseCheck, Status: StatusDone,
+			Text: fmt.Sprintf("%d modules loaded, code %.8s", r.code.Modules, r.code.Fingerprint)})
+		return nil
+	case errors.Is(err, agent.ErrGone):
+		r.end = outcomeRestarted
+		err = NewProblem("machine_restarted", fmt.Sprintf("machine %s restarted after the commit, and booted what the record said then", r.machine.ID), nil, remedyLookAgain)
+	default:
+		r.end = cmp.Or(r.end, outcomeUnverified)
+	}
+	return p.fail(r, PhaseCheck, err)
+}
+
+const remedyLookAgain = "See what runs with `flydeploy status`, then `flydeploy hot --resume`."
+
+// wrongCode tells what the VM has loaded beside the upgrade.
+func wrongCode(r *rollout) error {
+	if e := r.status.Error; e != nil && e.Name == "md5_differs" {
+		return NewProblem(e.Name, e.What, nil, remedyLookAgain)
+	}
+	if r.code.DriftedTotal > 0 && len(r.status.Unplaced) == 0 {
+		return NewProblem("md5_differs", fmt.Sprintf("%d modules are loaded that are not the upgrade's: %s", r.code.DriftedTotal,
+			strings.Join(r.code.Drifted, ", ")), nil, "Restart the machine, so that memory and disk agree again: `fly machine restart "+r.machine.ID+"`.")
+	}
+	return nil
+}
+
+// verify checks every machine that should run the upgrade and was not checked yet, and looks at the fleet again: machines
+// that came, went or restarted meanwhile are named.
+func (p *pipeline) verify(ctx context.Context) error {
+	return p.phase(PhaseVerify, "", func() (string, error) {
+		now, err := p.ports.Fleet.Machines(ctx)
+		if err != nil {
+			return "", fmt.Errorf("list machines after the commit: %w", err)
+		}
+		p.after = now
+		var open []*rollout
+		var wrong []error
+		for _, r := range p.machines {
+			if !r.committed() {
+				continue
+			}
+			if err := p.sameMachine(r, now); err != nil {
+				wrong = append(wrong, err)
+				continue
+			}
+			open = append(open, r)
+		}
+		wrong = append(wrong, p.each(ctx, open, p.check))
+		p.nameNewcomers(now)
+		p.compareCode()
+		return fmt.Sprintf("%d machines run %s", p.upgradedCount(), p.upgrade.Version), errors.Join(wrong...)
+	})
+}
+
+// sameMachine: the machine that committed must be the instance that was upgraded, and run.
+func (p *pipeline) sameMachine(r *rollout, now []Machine) error {
+	var found Machine
+	for _, m := range now {
+		if m.ID == r.machine.ID {
+			found = m
+		}
+	}
+	switch {
+	case found.ID == "":
+		r.end = outcomeGone
+	case found.InstanceID != r.machine.InstanceID:
+		r.end = outcomeReplaced
+	case found.State != StateStarted:
+		r.end = outcomeStopped
+	default:
+		return nil
+	}
+	r.verified = false
+	return p.fail(r, PhaseCheck, NewProblem("machine_changed",
+		fmt.Sprintf("machine %s was %s after the commit", r.machine.ID, r.end), nil, remedyLookAgain))
+}
+
+// nameNewcomers tells which machines started while the deploy was under way: they booted what the record said then.
+func (p *pipeline) nameNewcomers(now []Machine) {
+	before := map[string]string{}
+	for _, m := range p.target.Machines {
+		before[m.ID] = m.State
+	}
+	for _, m := range now {
+		if whyOut(m) != "" || m.Temporary != "" || before[m.ID] == StateStarted {
+			continue
+		}
+		p.rec.emit(Event{Machine: m.ID, Phase: PhaseCheck, Status: StatusSkipped, Facts: &m,
+			Text: "it started while the deploy was under way: `flydeploy hot --resume` looks whether it has the upgrade"})
+	}
+}
+
+// compareCode tells when verified machines do not run the same code: their images or earlier upgrades differ.
+func (p *pipeline) compareCode() {
+	groups := map[string][]string{}
+	for _, r := range p.machines {
+		if r.verified {
+			groups[r.code.Fingerprint] = append(groups[r.code.Fingerprint], r.machine.ID)
+		}
+	}
+	if len(groups) < 2 {
+		return
+	}
+	for code, ids := range groups {
+		p.rec.log(PhaseVerify, fmt.Sprintf("code %.8s runs on %s", code, strings.Join(ids, ", ")))
+	}
+}
+
+func stateOr(state string) string {
+	if state == "" {
+		return outcomeGone
+	}
+	return state
+}

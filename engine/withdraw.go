@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+)
+
+// Withdrawal is what Withdraw took out of current.json.
+type Withdrawal struct {
+	ID       string                `json:"id"` // of its record
+	ImageRef string                `json:"image_ref"`
+	Fleet    *HotUpgrade           `json:"hot_upgrade"`
+	Machines map[string]HotUpgrade `json:"machine_upgrades,omitempty"`
+}
+
+// Withdraw clears the upgrades in current.json, so that machines run their image's own code from their next start on: the
+// way out of an upgrade that crashes at boot. Machines that run are not touched. It holds the deploy lock while it writes.
+func Withdraw(ctx context.Context, s Settings, storage Storage) (w Withdrawal, err error) {
+	started := time.Now()
+	w.ID = ulid.Make().String()
+	lock, err := storage.Locks.Acquire(ctx, s.Owner, w.ID, s.LockTimeout, "")
+	if err != nil {
+		return w, lockProblem(err).because(err)
+	}
+	defer func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+		defer cancel()
+		err = errors.Join(err, lock.Release(bounded))
+	}()
+	md, etag, err := storage.Records.Metadata(ctx)
+	if errors.Is(err, ErrNotFound) || err == nil && md.HotUpgrade == nil && len(md.MachineUpgrades) == 0 {
+		return w, NewProblem("nothing_to_withdraw", "current.json names no upgrade: machines run their image at their next start", nil,
+			"If they do not, look at `flydeploy status`.")
+	}
+	if err != nil {
+		return w, fmt.Errorf("read current.json: %w", err)
+	}
+	w.ImageRef, w.Fleet, w.Machines = md.ImageRef, md.HotUpgrade, md.MachineUpgrades
+	md.HotUpgrade, md.MachineUpgrades = nil, nil
+	if err := storage.Records.WriteMetadata(ctx, md, etag); err != nil {
+		return w, fmt.Errorf("write current.json: %w", err)
+	}
+	return w, w.record(ctx, s, storage.Records, started)
+}
+
+// record tells the history who withdrew what.
+func (w Withdrawal) record(ctx context.Context, s Settings, records Records, started time.Time) error {
+	past := Past{
+		ID: w.ID, At: started.UTC().Truncate(time.Millisecond), Outcome: OutcomeWithdrawn, Owner: s.Owner, Host: s.Host, Message: s.Message,
+		GitRevision: s.GitRevision, CILink: s.CILink, Machines: len(w.Machines), DurationMS: time.Since(started).Milliseconds(),
+	}
+	if w.Fleet != nil {
+		past.Version = w.Fleet.Version
+	}
+	body, err := json.MarshalIndent(struct {
+		record
+		Withdrawn Withdrawal `json:"withdrawn"`
+	}{record{V: EventVersion, Past: past}, w}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return records.WriteResult(ctx, w.ID, recordFile, append(body, '\n'))
+}
+
+// ReleaseLock frees somebody's lock: the one that was shown, also where its owner has renewed it since.
+func ReleaseLock(ctx context.Context, locks Locks, shown LockInfo, by string) error {
+	etag := shown.ETag
+	for {
+		err := locks.Break(ctx, etag, by)
+		var other *LockHeldError
+		if !errors.As(err, &other) || shown.DeploymentID == "" || other.Held.DeploymentID != shown.DeploymentID {
+			return err
+		}
+		etag = other.Held.ETag
+	}
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine"
+)
+
+// watchEvery is how often a deploy that is under way is looked at. Its console writes as often.
+const watchEvery = 700 * time.Millisecond
+
+func watchCommand() *cobra.Command {
+	var flags recordFlags
+	cmd := &cobra.Command{
+		Use:   "watch [ID]",
+		Short: "Follow a deploy that somebody else runs",
+		Long: `Follows the deploy that holds the lock now, or the one with the given ID: what its own console shows, within two
+seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy's.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
+				id, err := watched(cmd, t, args)
+				if err != nil {
+					return err
+				}
+				result := func() (engine.Result, error) {
+					return engine.RecordedResult(cmd.Context(), t.Storage.Records, id)
+				}
+				if err := show(cmd.Context(), spectate(engine.Watch(t.Storage.Records, id, watchEvery), result), flags.output); err != nil {
+					return err
+				}
+				r, err := result()
+				if err != nil {
+					return err
+				}
+				return outcomeOf(r)
+			})
+		},
+	}
+	flags.register(cmd)
+	return cmd
+}
+
+// watched is the deploy that was named, or the one that holds the lock.
+func watched(cmd *cobra.Command, t *engine.Target, args []string) (string, error) {
+	if len(args) == 1 {
+		return args[0], nil
+	}
+	lock, err := t.Storage.Locks.Current(cmd.Context())
+	if errors.Is(err, engine.ErrNotFound) {
+		return "", engine.NewProblem("nobody_deploys", "nobody deploys now", nil, "`flydeploy history` lists past deploys, `flydeploy watch ID` follows one by its ID.")
+	}
+	return lock.DeploymentID, err
+}
