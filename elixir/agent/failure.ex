@@ -59,7 +59,8 @@ defmodule FlyDeployAgent.Failure do
   defp message(%TryClauseError{term: term}), do: "no try clause matching: #{shape(term)}"
   defp message(%BadMapError{term: term}), do: "expected a map, got: #{shape(term)}"
 
-  defp message(%BadStructError{struct: struct, term: term}),
+  # Elixir 1.20 no longer has this exception: as a struct it would not compile there.
+  defp message(%{__struct__: BadStructError, struct: struct, term: term}),
     do: "expected a struct named #{inspect(struct)}, got: #{shape(term)}"
 
   defp message(%ErlangError{original: original}), do: "Erlang error: #{shape(original)}"

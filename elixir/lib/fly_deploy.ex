@@ -23,6 +23,15 @@ defmodule FlyDeploy do
 
   Nothing of it ever keeps your application from starting: see `startup_reapply_current/2`.
 
+  ## Where to call it
+
+  First thing in `start/2` of the application that starts first: in an umbrella that is one which the others depend on,
+  with the name of the OTP application that flydeploy upgrades. Processes that run already when new code is loaded, those
+  of dependencies among them, go on with the state that they have, without `code_change`.
+
+  `start/2` itself runs to its end in the image's code, and so does what it calls in its own module without the module's
+  name. A restarted machine therefore has the supervision tree of its image, as one has that was upgraded while it ran.
+
   ## Configuration
 
   On Fly, `fly storage create` has set all that is needed. The environment variables:
@@ -42,8 +51,8 @@ defmodule FlyDeploy do
         aws_endpoint_url_s3: "https://fly.storage.tigris.dev",
         aws_region: "auto"
 
-  Keys, endpoint and region given there are used instead of the variables; `:bucket` is used where neither `AWS_BUCKET`
-  nor `BUCKET_NAME` is set.
+  Each that is given there is used instead of its variable. The console asks a running machine for all of these: they
+  need not be told twice.
   """
 
   alias FlyDeploy.{Events, Reapply, Version}

@@ -24,8 +24,8 @@ IO.puts(["FLYDEPLOY1 begin\n", settings, "FLYDEPLOY1 end"])
 `
 
 // Storage reads the storage settings that the VM uses, under the names of the variables: its environment, and over it
-// what `config :fly_deploy` says, in the order of precedence that the package has. A VM without distribution can only
-// be asked for its environment. They are secrets: keep them in memory.
+// what `config :fly_deploy` says, as the package has it. A VM without distribution can only be asked for its
+// environment. They are secrets: keep them in memory.
 func Storage(ctx context.Context, exec Exec, vm VM) (map[string]string, error) {
 	settings, err := StorageEnv(ctx, exec, vm)
 	if err != nil || vm.Distribution == "none" {
@@ -43,13 +43,12 @@ func Storage(ctx context.Context, exec Exec, vm VM) (map[string]string, error) {
 		return nil, fmt.Errorf("%s: %w", doing, errCut)
 	}
 	for _, line := range out {
-		key, value, ok := strings.Cut(line, "=")
-		switch {
+		switch key, value, ok := strings.Cut(line, "="); {
 		case !ok:
-		case key != "BUCKET":
+		case key == "BUCKET":
+			settings["AWS_BUCKET"] = value // the variable that comes first
+		default:
 			settings[key] = value
-		case settings["AWS_BUCKET"] == "" && settings["BUCKET_NAME"] == "":
-			settings["BUCKET_NAME"] = value
 		}
 	}
 	return settings, nil

@@ -8,11 +8,11 @@ import (
 )
 
 // A release without the package has its settings in the environment alone; with it, config :fly_deploy is heard as the
-// package hears it: over the environment, only the bucket's name behind it.
+// package hears it: over the environment.
 func TestStorageOfTheVMIsWhatThePackageWouldUse(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, 1)
-	n.eval(`Application.put_all_env(fly_deploy: [aws_access_key_id: "tid_config", aws_region: "iad", bucket: "behind", aws_endpoint_url_s3: nil])
+	n.eval(`Application.put_all_env(fly_deploy: [aws_access_key_id: "tid_config", aws_region: "iad", bucket: "mine", aws_endpoint_url_s3: nil])
 		IO.puts("done")`)
 	environment := map[string]string{"AWS_ACCESS_KEY_ID": "key", "AWS_REGION": "auto", "BUCKET_NAME": "b=c"}
 
@@ -22,7 +22,7 @@ func TestStorageOfTheVMIsWhatThePackageWouldUse(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(n.root, "lib", "fly_deploy-0.1.0"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"AWS_ACCESS_KEY_ID": "tid_config", "AWS_REGION": "iad", "BUCKET_NAME": "b=c"}
+	want := map[string]string{"AWS_ACCESS_KEY_ID": "tid_config", "AWS_REGION": "iad", "BUCKET_NAME": "b=c", "AWS_BUCKET": "mine"}
 	if got, err := Storage(t.Context(), n.realExec, n.vm); err != nil || !maps.Equal(got, want) {
 		t.Errorf("with the package: %v, %v", got, err)
 	}
@@ -30,17 +30,5 @@ func TestStorageOfTheVMIsWhatThePackageWouldUse(t *testing.T) {
 	off.Distribution = "none"
 	if got, err := Storage(t.Context(), n.realExec, off); err != nil || !maps.Equal(got, environment) {
 		t.Errorf("without distribution: %v, %v", got, err)
-	}
-}
-
-func TestStorageTakesTheConfiguredBucketWhereNoVariableNamesOne(t *testing.T) {
-	t.Parallel()
-	n := startNode(t, 1, "BUCKET_NAME=")
-	if err := os.Mkdir(filepath.Join(n.root, "lib", "fly_deploy-0.1.0"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	n.eval(`Application.put_env(:fly_deploy, :bucket, "mine"); IO.puts("done")`)
-	if got, err := Storage(t.Context(), n.realExec, n.vm); err != nil || got["BUCKET_NAME"] != "mine" || got["AWS_REGION"] != "auto" {
-		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -8,7 +8,7 @@ defmodule FlyDeploy.Placement do
   @type file :: {Path.t(), Path.t()}
 
   @doc "Puts all files into place and runs `fun`. If any of that fails, all is as it was before."
-  @spec place([file], (() -> :ok | {:error, String.t()})) :: :ok | {:error, String.t()}
+  @spec place([file], (... -> :ok | {:error, String.t()})) :: :ok | {:error, String.t()}
   def place(files, fun) do
     targets = Enum.map(files, fn {_source, target} -> target end)
 

@@ -50,7 +50,7 @@ defmodule FlyDeploy.Settings do
   end
 
   defp bucket(env, config) do
-    case set(env, "AWS_BUCKET") || set(env, "BUCKET_NAME") || config[:bucket] ||
+    case config[:bucket] || set(env, "AWS_BUCKET") || set(env, "BUCKET_NAME") ||
            default(set(env, "FLY_APP_NAME")) do
       nil -> {:error, "no bucket is known: set AWS_BUCKET"}
       bucket -> {:ok, bucket}

@@ -31,17 +31,25 @@ defmodule FlyDeploy.Storage do
   @doc "Writes an object of exactly `size` bytes with this sha256 (hexadecimal) to a new file at `path`."
   @spec download(Settings.t(), String.t(), Path.t(), pos_integer, String.t()) :: :ok | {:error, String.t()}
   def download(settings, key, path, size, sha256) do
-    {:ok, file} = :file.open(path, [:write, :raw, :binary, :exclusive])
+    case :file.open(path, [:write, :raw, :binary, :exclusive]) do
+      {:ok, file} ->
+        try do
+          fill(file, settings, key, size, sha256)
+        after
+          :file.close(file)
+        end
 
-    try do
-      case get(settings, key, {0, :crypto.hash_init(:sha256)}, &write(file, size, &1, &2)) do
-        {:ok, {^size, hash}} -> compare(hash, sha256)
-        {:ok, {got, _}} -> {:error, "the tarball has #{got} bytes instead of #{size}"}
-        :not_found -> {:error, "the tarball is not in the bucket"}
-        {:error, text} -> {:error, text}
-      end
-    after
-      :file.close(file)
+      {:error, reason} ->
+        {:error, unwritable(reason)}
+    end
+  end
+
+  defp fill(file, settings, key, size, sha256) do
+    case get(settings, key, {0, :crypto.hash_init(:sha256)}, &write(file, size, &1, &2)) do
+      {:ok, {^size, hash}} -> compare(hash, sha256)
+      {:ok, {got, _}} -> {:error, "the tarball has #{got} bytes instead of #{size}"}
+      :not_found -> {:error, "the tarball is not in the bucket"}
+      {:error, text} -> {:error, text}
     end
   end
 
@@ -54,10 +62,12 @@ defmodule FlyDeploy.Storage do
     else
       case :file.pwrite(file, written, data) do
         :ok -> {:cont, {total, :crypto.hash_update(hash, data)}}
-        {:error, reason} -> {:halt, "the tarball cannot be written: #{:file.format_error(reason)}"}
+        {:error, reason} -> {:halt, unwritable(reason)}
       end
     end
   end
+
+  defp unwritable(reason), do: "the tarball cannot be written: #{:file.format_error(reason)}"
 
   defp compare(hash, sha256) do
     if hash |> :crypto.hash_final() |> Base.encode16(case: :lower) == sha256,

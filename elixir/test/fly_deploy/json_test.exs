@@ -73,6 +73,10 @@ defmodule FlyDeploy.JsonTest do
     end
   end
 
+  test "refuses a number without end, at once" do
+    assert {:error, "no valid JSON at byte 309"} = Json.decode(String.duplicate("9", 4_000_000))
+  end
+
   test "refuses what is nested without end" do
     assert {:error, _} = Json.decode(String.duplicate("[", 1_000_000))
     assert {:ok, _} = Json.decode(String.duplicate("[", 60) <> String.duplicate("]", 60))

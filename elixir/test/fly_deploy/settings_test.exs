@@ -11,11 +11,11 @@ defmodule FlyDeploy.SettingsTest do
 
   defp load(env, config \\ []), do: Settings.load(Map.merge(@env, env), config)
 
-  test "the bucket: AWS_BUCKET, BUCKET_NAME, config, <fly app>-releases" do
+  test "the bucket: config, AWS_BUCKET, BUCKET_NAME, <fly app>-releases" do
     both = %{"AWS_BUCKET" => "a", "BUCKET_NAME" => "b"}
-    assert {:ok, %{bucket: "a"}} = load(both, bucket: "c")
-    assert {:ok, %{bucket: "b"}} = load(%{both | "AWS_BUCKET" => ""}, bucket: "c")
-    assert {:ok, %{bucket: "c"}} = load(%{}, bucket: "c")
+    assert {:ok, %{bucket: "c"}} = load(both, bucket: "c")
+    assert {:ok, %{bucket: "a"}} = load(both)
+    assert {:ok, %{bucket: "b"}} = load(%{both | "AWS_BUCKET" => ""})
     assert {:ok, %{bucket: "my-app-releases"}} = load(%{})
     assert {:error, "no bucket is known: " <> _} = load(%{"FLY_APP_NAME" => ""})
   end
