@@ -11,6 +11,9 @@ const (
 	OutcomeBlocked   Outcome = "blocked" // the plan has blockers that were not accepted
 	OutcomeCancelled Outcome = "cancelled"
 	OutcomeLocked    Outcome = "locked" // somebody else holds the deploy lock
+	// Of a recorded deploy only: its console was killed; its record is damaged.
+	OutcomeUnfinished Outcome = "unfinished"
+	OutcomeUnreadable Outcome = "unreadable"
 )
 
 // ExitCode is the process exit code that belongs to the outcome.

@@ -77,6 +77,12 @@ type Metadata struct {
 	Extra           map[string]json.RawMessage `json:"-"`
 }
 
+// Document is an object of the record.
+type Document struct {
+	Body []byte
+	Age  time.Duration // since it was written, by the bucket's clock
+}
+
 // Records reads and writes current.json and the results.
 type Records interface {
 	// Metadata gives current.json and its ETag. Absent: ErrNotFound and ETag "".
@@ -85,6 +91,12 @@ type Records interface {
 	WriteMetadata(ctx context.Context, m Metadata, etag string) error
 	// WriteResult stores one file below releases/<app>-results/<upgrade id>/.
 	WriteResult(ctx context.Context, upgradeID, name string, body []byte) error
+	// Result reads such a file; ErrNotFound where there is none.
+	Result(ctx context.Context, upgradeID, name string) (Document, error)
+	// Upgrades lists the ids below releases/<app>-results/, the newest first.
+	Upgrades(ctx context.Context) ([]string, error)
+	// DeleteUpgrade removes all files of one id.
+	DeleteUpgrade(ctx context.Context, upgradeID string) error
 }
 
 // Object is what a HEAD tells of a tarball.

@@ -144,29 +144,38 @@ func retryer() aws.Retryer {
 	})
 }
 
+// object is a small object, read whole.
+type object struct {
+	body     []byte
+	etag     string
+	modified time.Time // by the bucket's clock
+}
+
 // get reads a small object whole. An answer that is cut in the middle is asked for again.
-func (b *Bucket) get(ctx context.Context, op, key string) (body []byte, etag string, err error) {
+func (b *Bucket) get(ctx context.Context, op, key string) (object, error) {
 	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
+	var err error
 	for range maxAttempts {
 		var out *s3.GetObjectOutput
 		out, err = b.client.GetObject(bounded, &s3.GetObjectInput{Bucket: &b.bucket, Key: &key})
 		if err != nil {
-			return nil, "", b.explain(ctx, op, key, err)
+			return object{}, b.explain(ctx, op, key, err)
 		}
+		var body []byte
 		body, err = io.ReadAll(io.LimitReader(out.Body, maxDocument+1))
 		_ = out.Body.Close()
 		if len(body) > maxDocument {
-			return nil, "", fmt.Errorf("%s: %s is larger than %d bytes", op, b.where(key), maxDocument)
+			return object{}, fmt.Errorf("%s: %s is larger than %d bytes", op, b.where(key), maxDocument)
 		}
 		if err == nil {
-			return body, aws.ToString(out.ETag), nil
+			return object{body: body, etag: aws.ToString(out.ETag), modified: aws.ToTime(out.LastModified)}, nil
 		}
 		if bounded.Err() != nil {
 			break
 		}
 	}
-	return nil, "", b.explain(ctx, op, key, err)
+	return object{}, b.explain(ctx, op, key, err)
 }
 
 // condition of a PUT. The zero value is none.

@@ -33,9 +33,9 @@ func (b *Bucket) currentKey() string { return "releases/" + b.app + "-current.js
 
 func (b *Bucket) lockKey() string { return "releases/" + b.app + "-deploy.lock" }
 
-func (b *Bucket) resultKey(upgradeID, name string) string {
-	return "releases/" + b.app + "-results/" + upgradeID + "/" + name
-}
+func (b *Bucket) resultsPrefix() string { return "releases/" + b.app + "-results/" }
+
+func (b *Bucket) resultKey(upgradeID, name string) string { return b.resultsPrefix() + upgradeID + "/" + name }
 
 // checkKey refuses what is no key of ours. Versions, which become parts of keys, are read from machines.
 func checkKey(key string) error {

@@ -45,15 +45,15 @@ func (b *Bucket) Current(ctx context.Context) (engine.LockInfo, error) {
 }
 
 func (b *Bucket) readLock(ctx context.Context) (*lockBody, error) {
-	raw, etag, err := b.get(ctx, "read the deploy lock", b.lockKey())
+	found, err := b.get(ctx, "read the deploy lock", b.lockKey())
 	if err != nil {
 		return nil, err
 	}
 	var body lockBody
-	if err := json.Unmarshal(raw, &body); err != nil || body.DeploymentID == "" && body.LockedBy == "" {
+	if err := json.Unmarshal(found.body, &body); err != nil || body.DeploymentID == "" && body.LockedBy == "" {
 		body = lockBody{unreadable: true, LockInfo: engine.LockInfo{LockedBy: "somebody (the lock cannot be read)"}}
 	}
-	body.ETag = etag
+	body.ETag = found.etag
 	return &body, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 
 	"flydeploy/engine"
 )
@@ -16,17 +15,17 @@ const jsonType = "application/json"
 
 // Metadata implements engine.Records.
 func (b *Bucket) Metadata(ctx context.Context) (engine.Metadata, string, error) {
-	body, etag, err := b.get(ctx, "read the deployment metadata", b.currentKey())
+	found, err := b.get(ctx, "read the deployment metadata", b.currentKey())
 	if err != nil {
 		return engine.Metadata{}, "", err
 	}
-	m, err := decodeMetadata(body)
+	m, err := decodeMetadata(found.body)
 	if err != nil {
 		return engine.Metadata{}, "", engine.NewProblem("metadata_unreadable",
 			b.where(b.currentKey())+" is not what fly_deploy writes", err,
 			"Look at the object. Deleting it makes restarts run the image again.")
 	}
-	return m, etag, nil
+	return m, found.etag, nil
 }
 
 // WriteMetadata implements engine.Records. A PUT whose answer was lost counts as written when the object reads back as
@@ -41,23 +40,9 @@ func (b *Bucket) WriteMetadata(ctx context.Context, m engine.Metadata, etag stri
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if stored, _, readErr := b.get(ctx, op, b.currentKey()); readErr == nil && bytes.Equal(stored, body) {
+	if stored, readErr := b.get(ctx, op, b.currentKey()); readErr == nil && bytes.Equal(stored.body, body) {
 		return nil
 	}
-	return err
-}
-
-// WriteResult implements engine.Records. Writing the same name again replaces it.
-func (b *Bucket) WriteResult(ctx context.Context, upgradeID, name string, body []byte) error {
-	key := b.resultKey(upgradeID, name)
-	if err := checkKey(key); err != nil {
-		return err
-	}
-	contentType := jsonType
-	if strings.HasSuffix(name, ".ndjson") {
-		contentType = "application/x-ndjson"
-	}
-	_, err := b.put(ctx, "write a result", key, contentType, body, condition{})
 	return err
 }
 

@@ -1,0 +1,193 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Past summarizes one recorded deploy.
+type Past struct {
+	ID             string    `json:"id"`
+	At             time.Time `json:"at"` // its begin
+	Outcome        Outcome   `json:"outcome"`
+	Version        string    `json:"version,omitempty"`
+	Owner          string    `json:"owner,omitempty"`
+	Host           string    `json:"host,omitempty"`
+	Message        string    `json:"message,omitempty"`
+	GitRevision    string    `json:"git_revision,omitempty"`
+	CILink         string    `json:"ci_link,omitempty"`
+	Machines       int       `json:"machines"`
+	Upgraded       int       `json:"upgraded"`
+	MaxSuspendedUS int64     `json:"max_suspended_us"`
+	DurationMS     int64     `json:"duration_ms"`
+	Running        bool      `json:"running,omitempty"`
+}
+
+// The files of one deploy below releases/<app>-results/<upgrade id>/, beside one for each machine. The stream of
+// events lies in pieces, since an object cannot be appended to: events.ndjson, events-2.ndjson, ….
+const (
+	recordFile = "deploy.json"
+	eventsFile = "events.ndjson"
+)
+
+// silentAfter: a deploy whose record was not touched for so long, by the bucket's clock, is dead. Its console touches it
+// every touchEvery.
+const (
+	silentAfter = 60 * time.Second
+	touchEvery  = 10 * time.Second
+)
+
+// record is deploy.json. Readers ignore unknown fields.
+type record struct {
+	V int `json:"v"`
+	Past
+	Upgrade  Upgrade   `json:"upgrade"`
+	Select   Selection `json:"select"`
+	Overrode *LockInfo `json:"overrode,omitempty"` // whose lock this deploy took away by force
+}
+
+// historyAtOnce bounds how many records are read at the same time.
+const historyAtOnce = 8
+
+// History gives the recorded deploys, the newest first, at most limit (0 is all of them).
+func History(ctx context.Context, records Records, limit int) ([]Past, error) {
+	ids, err := records.Upgrades(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the recorded deploys: %w", err)
+	}
+	if limit > 0 && len(ids) > limit {
+		ids = ids[:limit]
+	}
+	found := make([]*Past, len(ids))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(historyAtOnce)
+	for i, id := range ids {
+		group.Go(func() error {
+			r, err := readRecord(ctx, records, id)
+			if err == nil {
+				found[i] = &r.Past
+			} else if !errors.Is(err, ErrNotFound) { // fly_deploy's own results have none
+				return err
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	past := make([]Past, 0, len(found))
+	for _, p := range slices.DeleteFunc(found, func(p *Past) bool { return p == nil }) {
+		past = append(past, *p)
+	}
+	return past, nil
+}
+
+// readRecord reads deploy.json. One that is damaged tells only that there was a deploy.
+func readRecord(ctx context.Context, records Records, id string) (record, error) {
+	doc, err := records.Result(ctx, id, recordFile)
+	if err != nil {
+		return record{}, fmt.Errorf("read the record of deploy %s: %w", id, err)
+	}
+	var r record
+	if err := json.Unmarshal(doc.Body, &r); err != nil {
+		r = record{Past: Past{Outcome: OutcomeUnreadable}}
+	}
+	r.ID = id
+	if r.Running && doc.Age > silentAfter {
+		r.Running, r.Outcome = false, OutcomeUnfinished
+	}
+	return r, nil
+}
+
+// RecordedEvents gives a deploy's stream of events, as far as it was written.
+func RecordedEvents(ctx context.Context, records Records, upgradeID string) ([]Event, error) {
+	var events []Event
+	for n := 1; ; n++ {
+		doc, err := records.Result(ctx, upgradeID, pieceName(n))
+		switch {
+		case errors.Is(err, ErrNotFound) && n > 1:
+			return events, nil
+		case errors.Is(err, ErrNotFound):
+			return nil, errNoRecord(upgradeID, err)
+		case err != nil:
+			return nil, fmt.Errorf("read the events of deploy %s: %w", upgradeID, err)
+		}
+		p, err := parsePiece(doc.Body)
+		if err != nil {
+			return nil, fmt.Errorf("read the events of deploy %s: %w", upgradeID, err)
+		}
+		events = append(events, p.events...)
+		if !p.continued {
+			return events, nil
+		}
+	}
+}
+
+func errNoRecord(id string, err error) *Problem {
+	return NewProblem("no_record", "there is no record of deploy "+id, nil, "`flydeploy history` lists the recorded deploys.").because(err)
+}
+
+func pieceName(n int) string {
+	if n == 1 {
+		return eventsFile
+	}
+	return fmt.Sprintf("events-%d.ndjson", n)
+}
+
+// piece is one object of a stream, or a file of it.
+type piece struct {
+	events    []Event
+	result    *Result // the last line of a deploy that has ended
+	continued bool    // another piece follows
+}
+
+// Types of the lines that are no events.
+const (
+	lineResult    = "result"
+	lineContinued = "continued"
+)
+
+// parsePiece reads a stream. A line that is cut (the last one, where the writing stopped) or damaged is left out; one of
+// a type that we do not know as well.
+func parsePiece(body []byte) (piece, error) {
+	var p piece
+	for line := range bytes.Lines(body) {
+		var head struct {
+			V    int    `json:"v"`
+			Type string `json:"type"`
+		}
+		if json.Unmarshal(line, &head) != nil {
+			continue
+		}
+		if head.V > EventVersion {
+			return p, errNewer(head.V)
+		}
+		switch head.Type {
+		case "":
+			var e Event
+			if json.Unmarshal(line, &e) == nil && e.Phase != "" {
+				p.events = append(p.events, e)
+			}
+		case lineResult:
+			var r Result
+			if json.Unmarshal(line, &r) == nil {
+				p.result = &r
+			}
+		case lineContinued:
+			p.continued = true
+		}
+	}
+	return p, nil
+}
+
+func errNewer(v int) *Problem {
+	return NewProblem("newer_version", fmt.Sprintf("the record was written by a newer flydeploy (format %d, known here: %d)", v, EventVersion), nil,
+		"Install the current flydeploy.")
+}

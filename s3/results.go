@@ -1,0 +1,93 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"flydeploy/engine"
+)
+
+// WriteResult implements engine.Records. Writing the same name again replaces it.
+func (b *Bucket) WriteResult(ctx context.Context, upgradeID, name string, body []byte) error {
+	key := b.resultKey(upgradeID, name)
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	contentType := jsonType
+	if strings.HasSuffix(name, ".ndjson") {
+		contentType = "application/x-ndjson"
+	}
+	_, err := b.put(ctx, "write a result", key, contentType, body, condition{})
+	return err
+}
+
+// Result implements engine.Records.
+func (b *Bucket) Result(ctx context.Context, upgradeID, name string) (engine.Document, error) {
+	key := b.resultKey(upgradeID, name)
+	if err := checkKey(key); err != nil {
+		return engine.Document{}, err
+	}
+	found, err := b.get(ctx, "read a result", key)
+	if err != nil {
+		return engine.Document{}, err
+	}
+	return engine.Document{Body: found.body, Age: max(b.clock.now().Sub(found.modified), 0)}, nil
+}
+
+// Upgrades implements engine.Records: ULIDs are in the order of their time.
+func (b *Bucket) Upgrades(ctx context.Context) ([]string, error) {
+	prefix := b.resultsPrefix()
+	var ids []string
+	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{
+		Bucket: &b.bucket, Prefix: &prefix, Delimiter: aws.String("/"),
+	})
+	err := b.eachPage(ctx, "list the results", pages, func(page *s3.ListObjectsV2Output) error {
+		for _, p := range page.CommonPrefixes {
+			id := strings.Trim(strings.TrimPrefix(aws.ToString(p.Prefix), prefix), "/")
+			if part.MatchString(id) {
+				ids = append(ids, id)
+			}
+		}
+		return nil
+	})
+	slices.Sort(ids)
+	slices.Reverse(ids)
+	return ids, err
+}
+
+// DeleteUpgrade implements engine.Records.
+func (b *Bucket) DeleteUpgrade(ctx context.Context, upgradeID string) error {
+	if !part.MatchString(upgradeID) {
+		return fmt.Errorf("%q is no upgrade's id", upgradeID)
+	}
+	prefix := b.resultKey(upgradeID, "")
+	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.bucket, Prefix: &prefix})
+	return b.eachPage(ctx, "list a deploy's results", pages, func(page *s3.ListObjectsV2Output) error {
+		var failed []error
+		for _, o := range page.Contents {
+			failed = append(failed, b.Delete(ctx, aws.ToString(o.Key)))
+		}
+		return errors.Join(failed...)
+	})
+}
+
+func (b *Bucket) eachPage(ctx context.Context, op string, pages *s3.ListObjectsV2Paginator, see func(*s3.ListObjectsV2Output) error) error {
+	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(bounded)
+		if err != nil {
+			return b.explain(ctx, op, b.resultsPrefix(), err)
+		}
+		if err := see(page); err != nil {
+			return err
+		}
+	}
+	return nil
+}
