@@ -109,7 +109,7 @@ func fleetColumns(f *fleet) []column {
 	arrow := func(title, key string) string { return title + f.sorting.arrow(key) }
 	cols := []column{
 		{title: " "}, {title: arrow("STATE", "S")}, {title: arrow("MACHINE", "M")}, {title: arrow("NAME", "N"), drop: 4},
-		{title: "RGN"}, {title: "GROUP", drop: 3}, {title: arrow("CHECKS", "C"), drop: 5}, {title: "RUNS"},
+		{title: "RGN", drop: 6}, {title: "GROUP", drop: 3}, {title: arrow("CHECKS", "C"), drop: 5}, {title: "RUNS"},
 		{title: arrow("IMAGE", "I"), drop: 1}, {title: "HOST", drop: 2}, {title: "DRIFT", width: 10, grows: true},
 	}
 	for _, m := range f.overview.Machines {
@@ -122,6 +122,11 @@ func fleetColumns(f *fleet) []column {
 	cols[3].width = min(cols[3].width, fleetName)
 	if f.sorting.key == "" {
 		cols[4] = column{gone: true}
+	}
+	for i := range cols {
+		if strings.ContainsAny(cols[i].title, "↑↓") {
+			cols[i].drop = 0 // what a table is sorted by stays visible
+		}
 	}
 	return cols
 }

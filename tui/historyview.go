@@ -80,8 +80,8 @@ func pastOutcome(p engine.Past) span {
 }
 
 var historyColumns = []column{
-	{title: "WHEN", width: 16}, {title: "OUTCOME", width: 11}, {title: "VERSION", width: 10}, {title: "MACHINES", right: true, drop: 3},
-	{title: "SUSPENDED", right: true, drop: 2}, {title: "TOOK", width: 7, right: true, drop: 4}, {title: "WHO", width: 14},
+	{title: "WHEN", width: 16}, {title: "OUTCOME", width: 12}, {title: "VERSION", width: 10}, {title: "MACHINES", right: true},
+	{title: "SUSPENDED", right: true, drop: 4}, {title: "TOOK", width: 7, right: true, drop: 2}, {title: "WHO", width: 12, drop: 3},
 	{title: "MESSAGE", width: 8, drop: 1, grows: true},
 }
 
@@ -90,15 +90,25 @@ func pastCells(p engine.Past) []span {
 	if p.MaxSuspendedUS > 0 {
 		suspended = micros(p.MaxSuspendedUS)
 	}
-	took := ""
-	if !p.Running {
+	took, machines := "", ""
+	if p.DurationMS > 0 {
 		took = clock(time.Duration(p.DurationMS) * time.Millisecond)
 	}
-	return []span{
-		{text: p.At.Local().Format("2006-01-02 15:04")}, pastOutcome(p), orNone(toneText, clean(p.Version)),
-		{text: fmt.Sprintf("%s/%s", count(p.Upgraded), count(p.Machines))}, orNone(toneText, suspended), orNone(toneMuted, took),
-		sp(toneText, p.Owner), sp(toneMuted, p.Message),
+	if p.Machines > 0 {
+		machines = count(p.Upgraded) + "/" + count(p.Machines)
 	}
+	return []span{
+		orNone(toneText, dateOf(p.At)), pastOutcome(p), orNone(toneText, clean(p.Version)), orNone(toneText, machines),
+		orNone(toneText, suspended), orNone(toneMuted, took), orNone(toneText, clean(p.Owner)), sp(toneMuted, p.Message),
+	}
+}
+
+// dateOf is a day and a time, "" for a deploy whose begin is not known.
+func dateOf(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.Local().Format("2006-01-02 15:04")
 }
 
 func (h *history) table(c *console, w, rows int) []line {
@@ -123,15 +133,25 @@ func (h *history) table(c *console, w, rows int) []line {
 
 // pastLines tell everything that is recorded in a deploy's summary.
 func pastLines(p engine.Past, now time.Time, w int) []line {
-	outcome := pastOutcome(p)
 	lines := []line{
-		line{sp(toneStrong, p.ID)}.fit(w), nil, append(line{{text: "outcome", tone: toneMuted}}.fit(factTitle), outcome).fit(w),
-		fact("when", p.At.Local().Format(time.DateTime)+" ("+ago(now.Sub(p.At))+")", w),
+		line{sp(toneStrong, p.ID)}.fit(w), nil, append(line{{text: "outcome", tone: toneMuted}}.fit(factTitle), pastOutcome(p)).fit(w),
+	}
+	var since, suspended, took, machines string
+	if !p.At.IsZero() {
+		since = dateOf(p.At) + ", " + ago(now.Sub(p.At))
+	}
+	if p.MaxSuspendedUS > 0 {
+		suspended = "max " + micros(p.MaxSuspendedUS)
+	}
+	if p.DurationMS > 0 {
+		took = clock(time.Duration(p.DurationMS) * time.Millisecond)
+	}
+	if p.Machines > 0 {
+		machines = fmt.Sprintf("%s of %s upgraded", count(p.Upgraded), count(p.Machines))
 	}
 	for _, f := range []struct{ title, value string }{
-		{"version", p.Version}, {"machines", fmt.Sprintf("%s of %s upgraded", count(p.Upgraded), count(p.Machines))},
-		{"suspended", "max " + micros(p.MaxSuspendedUS)}, {"took", clock(time.Duration(p.DurationMS) * time.Millisecond)},
-		{"who", p.Owner}, {"host", p.Host}, {"message", p.Message}, {"revision", p.GitRevision}, {"CI", p.CILink},
+		{"when", since}, {"version", p.Version}, {"machines", machines}, {"suspended", suspended}, {"took", took}, {"who", p.Owner},
+		{"host", p.Host}, {"message", p.Message}, {"revision", p.GitRevision}, {"CI", p.CILink},
 	} {
 		if f.value != "" {
 			lines = append(lines, factLines(f.title, f.value, w)...)

@@ -59,14 +59,6 @@ func sortKeys[T any](all []ordering[T]) string {
 	return strings.Join(keys, " ")
 }
 
-func sortNames[T any](all []ordering[T]) string {
-	names := make([]string, len(all))
-	for i, o := range all {
-		names[i] = o.name
-	}
-	return strings.Join(names, ", ")
-}
-
 const (
 	byRegion = "R" // the fleet's own order, with a heading for each region
 	byStatus = "S" // the board's own order: failures first
