@@ -76,54 +76,6 @@ func listed(ids []string, cells int) string {
 	return text
 }
 
-// lockDialog tells who deploys, and leaves the choice to the operator.
-func (d *deploy) lockDialog() *dialog {
-	buttons := []button{
-		{key: "w", label: "Wait", act: func(c *console) tea.Cmd {
-			d.waiting, d.answered = true, c.now
-			return nil
-		}},
-		{key: "l", label: "Leave", act: func(c *console) tea.Cmd { d.answer(c, engine.Answer{}); return nil }},
-		{key: "o", label: "Override", act: func(c *console) tea.Cmd { d.open(c, d.overrideDialog(c)); return nil }},
-	}
-	wait := buttons[0].act
-	return &dialog{title: "The deploy lock is held", tone: toneWarn, buttons: buttons, lost: wait, body: d.lockBody}
-}
-
-func (d *deploy) lockBody(c *console, w int) []line {
-	lines := append(lockFacts(d.progress.Held, c, w), nil)
-	return append(lines, paragraph(toneMuted, "Waiting changes nothing: the deploy starts once the lock is free.", w)...)
-}
-
-func lockFacts(held *engine.LockHeld, c *console, w int) []line {
-	return []line{
-		fact("held by", held.LockedBy, w), fact("since", when(held.LockedAt, c.now), w),
-		fact("until", when(held.ExpiresAt, c.now), w), fact("deploy", held.DeploymentID, w),
-	}
-}
-
-// overrideDialog wants the app's name typed; Enter alone never overrides. It replaces exactly the lock that it shows.
-func (d *deploy) overrideDialog(c *console) *dialog {
-	held := d.progress.Held
-	again := func(c *console) tea.Cmd { d.waiting, d.answered = true, c.now; return nil }
-	return &dialog{
-		title: "Override the lock", tone: toneFail, typed: c.opts.App, lost: again,
-		buttons: []button{
-			{label: "Cancel", act: again},
-			{label: "Override", guarded: true, act: func(c *console) tea.Cmd {
-				d.waiting = false
-				d.answer(c, engine.Answer{Proceed: true, OverrideETag: held.ETag})
-				return nil
-			}},
-		},
-		body: func(c *console, w int) []line {
-			lines := append(lockFacts(held, c, w), nil)
-			lines = append(lines, paragraph(toneWarn, "If that deploy still runs, machines can end on different versions. Override only a deploy that you know is dead.", w)...)
-			return append(lines, d.whom(w)...)
-		},
-	}
-}
-
 // acceptDialog wants a blocker's name typed.
 func (d *deploy) acceptDialog(f engine.Finding) *dialog {
 	return &dialog{

@@ -23,6 +23,7 @@ type board struct {
 	worst    int64 // longest suspension, microseconds
 	upToDate map[string]bool
 	unsorted bool
+	sorting  sorting
 	list     list
 	frozen   time.Time // the order stays until then
 	idWidth  int
@@ -52,6 +53,7 @@ func (b *board) follow(m *engine.MachineProgress, now time.Time) {
 	was := r.s
 	r.s = standingOf(m, b.upToDate[m.ID])
 	b.counts[r.s.rank]++
+	b.unsorted = b.unsorted || b.sorting.key != ""
 	if known && was.rank == r.s.rank {
 		return
 	}
@@ -93,11 +95,32 @@ func (b *board) sort(now time.Time) {
 	b.unsorted = false
 	under := b.current()
 	slices.SortStableFunc(b.rows, func(x, y *boardRow) int {
-		return cmp.Or(cmp.Compare(b.place(x, now), b.place(y, now)), cmp.Compare(x.index, y.index))
+		return cmp.Or(b.compare(x, y, now), cmp.Compare(x.index, y.index))
 	})
 	if under != nil && b.list.at > 0 {
 		b.list.at = slices.Index(b.rows, under)
 	}
+}
+
+func (b *board) compare(x, y *boardRow, now time.Time) int {
+	if b.sorting.down {
+		x, y = y, x
+	}
+	if b.sorting.key == "" {
+		return cmp.Compare(b.place(x, now), b.place(y, now))
+	}
+	return orderingOf(boardSorts, b.sorting.key).compare(x, y)
+}
+
+// sortBy takes a shift-letter, and reports whether it was one.
+func (b *board) sortBy(key string, now time.Time) bool {
+	if orderingOf(boardSorts, key) == nil {
+		return false
+	}
+	b.sorting.press(key, byStatus)
+	b.unsorted, b.frozen = true, time.Time{}
+	b.sort(now)
+	return true
 }
 
 func (b *board) place(r *boardRow, now time.Time) rank {

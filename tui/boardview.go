@@ -53,7 +53,7 @@ func (d *deploy) machines(c *console, w, h int) []line {
 	if w < wideWidth {
 		return d.table(c, w, h)
 	}
-	side := min(max(w*32/100, 38), 80)
+	side := sideWidth(w)
 	return beside(d.table(c, w-side-3, h), fill(d.details(c, side), side, h))
 }
 
@@ -67,20 +67,22 @@ const everyPhase = 132 // cells of the board from which every phase has a column
 
 // columns of the board for w cells, in the order of boardRow.cells.
 func (b *board) columns(w int) []column {
+	arrow := func(title, key string) string { return title + b.sorting.arrow(key) }
 	cols := []column{
-		{title: "STATUS", width: 13}, {title: "MACHINE", width: b.idWidth}, {title: "RGN", width: 3, drop: 2},
+		{title: arrow("STATUS", byStatus), width: 13}, {title: arrow("MACHINE", "M"), width: b.idWidth},
+		{title: arrow("RGN", "R"), width: 3, drop: 1},
 	}
 	if w >= everyPhase {
 		for _, p := range boardPhases {
 			cols = append(cols, column{title: strings.ToUpper(p.Title()), width: 8, right: true})
 		}
 	} else {
-		cols = append(cols, column{title: "PHASE", width: 10, drop: 3}, column{title: "TIME", width: 8, right: true, drop: 1})
+		cols = append(cols, column{title: "PHASE", width: 15, drop: 2})
 	}
-	return append(cols, column{title: "SUSPENDED", right: true}, column{title: "MIGRATED", right: true})
+	return append(cols, column{title: arrow("SUSPENDED", "T"), width: 10 + barCells}, column{title: arrow("MIGRATED", "P"), right: true})
 }
 
-func (r *boardRow) cells(c *console, w int) []span {
+func (r *boardRow) cells(c *console, w int, worst int64) []span {
 	s, report := r.s, r.m.Report
 	cells := []span{sp(s.tone(), s.glyph(c.spin())+" "+s.word), sp(toneText, r.m.ID), sp(toneMuted, r.m.Facts.Region)}
 	if w >= everyPhase {
@@ -88,16 +90,21 @@ func (r *boardRow) cells(c *console, w int) []span {
 			cells = append(cells, phaseCell(c, r.m.Phases[p]))
 		}
 	} else {
-		cells = append(cells, orNone(toneText, s.phase.Title()), orNone(toneMuted, phaseTook(s.at, c.now)))
+		cells = append(cells, orNone(toneText, clean(s.phaseText(c.now))))
 	}
-	suspended, migrated := "", ""
-	if report.SuspendedUS > 0 {
-		suspended = micros(report.SuspendedUS)
-	}
+	migrated := ""
 	if report.Migrated > 0 {
 		migrated = count(report.Migrated)
 	}
-	return append(cells, orNone(toneText, suspended), orNone(toneText, migrated))
+	return append(cells, suspendedCell(report.SuspendedUS, worst), orNone(toneText, migrated))
+}
+
+// phaseText is the phase and, while it runs, its time.
+func (s standing) phaseText(now time.Time) string {
+	if s.at.Status != engine.StatusRunning {
+		return s.phase.Title()
+	}
+	return strings.TrimSpace(s.phase.Title() + " " + phaseTook(s.at, now))
 }
 
 // phaseCell is one phase in a column of its own: its time, and a glyph when it did not simply end well.
@@ -129,7 +136,7 @@ func (d *deploy) table(c *console, w, h int) []line {
 	lines := []line{append(line{blank(2)}, headOf(cols)...)}
 	from, to := d.board.list.window(len(d.board.rows), h-1)
 	for i := from; i < to; i++ {
-		cells := d.board.rows[i].cells(c, w)
+		cells := d.board.rows[i].cells(c, w, d.board.worst)
 		lines = append(lines, listRow(rowOf(cols, cells), i == d.board.list.at, w))
 	}
 	return fill(lines, w, h)

@@ -29,8 +29,11 @@ type console struct {
 
 	fleet   *fleet
 	polling bool
-	deploy  *deploy // nil while the fleet is shown
-	dialog  *dialog // over the screen; nil for none
+	past    *history // the record of deploys; nil while it is not open
+	deploy  *deploy  // ours; nil for none
+	watched *deploy  // somebody else's, or one from the record; nil for none
+	dialog  *dialog  // over the screen; nil for none
+	picker  *picker  // likewise
 
 	notice    string
 	noticeEnd time.Time
@@ -57,10 +60,19 @@ type tickMsg struct {
 }
 
 func newConsole(o Options, work *background) *console {
-	return &console{
+	c := &console{
 		opts: o, work: work, keys: newKeyMap(o.ReadOnly), theme: newTheme(o.Theme != "light", o.ASCII), now: time.Now(),
 		fleet: newFleet(o.Preselect), stale: true,
 	}
+	c.keys.offer(o)
+	return c
+}
+
+// at is the console at another time, for a screen that has a clock of its own.
+func (c *console) at(now time.Time) *console {
+	other := *c
+	other.now = now
+	return &other
 }
 
 // Init implements tea.Model.
@@ -69,10 +81,19 @@ func (c *console) Init() tea.Cmd {
 	if o := c.opts.Theme; o != "dark" && o != "light" {
 		cmds = append(cmds, tea.RequestBackgroundColor)
 	}
-	if c.opts.StartDeploy && !c.opts.ReadOnly {
-		return tea.Batch(append(cmds, c.startDeploy(c.opts.Preselect))...)
+	switch o := c.opts; {
+	case o.Record != nil:
+		c.watched = newDeploy(engine.Selection{}, c.now)
+		c.watched.guest = &guest{}
+		c.watched.guest.play(c.watched, o.Record, c.now)
+	case o.WatchID != "":
+		cmds = append(cmds, c.watch(o.WatchID))
+	case o.StartDeploy && !o.ReadOnly:
+		cmds = append(cmds, c.startDeploy(o.Preselect))
+	default:
+		cmds = append(cmds, c.poll(0))
 	}
-	return tea.Batch(append(cmds, c.poll(0))...)
+	return tea.Batch(cmds...)
 }
 
 // Update implements tea.Model. After a crash it leaves, so that the terminal is restored as always.
@@ -101,6 +122,14 @@ func (c *console) dispatch(msg tea.Msg) (cmd tea.Cmd) {
 		cmd = c.onOverview(msg)
 	case startedMsg:
 		cmd = c.onStarted(msg)
+	case historyMsg:
+		c.onHistory(msg)
+	case recordMsg:
+		c.onRecord(msg)
+	case copiedMsg:
+		c.onCopied(msg)
+	case savedMsg:
+		c.onSaved(msg)
 	case crashMsg:
 		c.crash = msg.CrashError
 	case tea.KeyPressMsg:
@@ -149,16 +178,20 @@ func (c *console) onTick(t tickMsg) tea.Cmd {
 	if c.notice != "" && c.now.After(c.noticeEnd) {
 		c.notice, c.stale = "", true
 	}
-	if c.deploy == nil {
-		c.stale = c.stale || c.fleet.ages()
-		return c.tick(idleTick)
+	busy := false
+	for _, d := range []*deploy{c.deploy, c.watched} {
+		if d != nil {
+			moved := d.moves()
+			d.onTick(c)
+			busy = busy || moved
+		}
 	}
-	c.deploy.onTick(c)
-	if c.deploy.result != nil {
-		return c.tick(idleTick)
+	if busy {
+		c.stale = true
+		return c.tick(busyTick)
 	}
-	c.stale = true
-	return c.tick(busyTick)
+	c.stale = c.stale || c.deploy == nil && c.fleet.ages()
+	return c.tick(idleTick)
 }
 
 // say shows a remark at the bottom for a while.
@@ -193,30 +226,52 @@ func (c *console) onKey(k tea.KeyPressMsg) tea.Cmd {
 	switch {
 	case key.Matches(k, c.keys.interrupt):
 		return c.interrupt()
-	case c.tiny():
+	case c.isTiny():
 		return c.tinyKey(k)
 	case c.dialog != nil:
 		return c.dialog.press(c, k)
-	case c.deploy == nil && c.fleet.filtering:
-		c.fleet.typeFilter(k)
-		return nil
+	case c.picker != nil:
+		return c.picker.press(c, k)
+	case c.typing() != nil:
 	case key.Matches(k, c.keys.help):
 		c.dialog = c.helpDialog()
 		return nil
-	case c.deploy != nil:
-		return c.deploy.press(c, k)
+	case key.Matches(k, c.keys.palette):
+		c.picker = &picker{}
+		return nil
 	}
-	return c.fleet.press(c, k)
+	return c.top().press(c, k)
+}
+
+// typing gives the filter that takes all letters now, nil for none.
+func (c *console) typing() *string {
+	switch s := c.top().(type) {
+	case *fleet:
+		if s.filtering {
+			return &s.filter
+		}
+	case *history:
+		if s.filtering {
+			return &s.filter
+		}
+	case *deploy:
+		if s.pane == paneLog && s.log.filtering {
+			return &s.log.filter
+		}
+	}
+	return nil
 }
 
 func (c *console) onPaste(text string) {
 	k := tea.KeyPressMsg{Text: text}
 	switch {
-	case c.tiny():
+	case c.isTiny():
 	case c.dialog != nil && c.dialog.typed != "":
 		c.dialog.input = edit(c.dialog.input, k)
-	case c.dialog == nil && c.deploy == nil && c.fleet.filtering:
-		c.fleet.typeFilter(k)
+	case c.dialog == nil && c.picker != nil:
+		c.picker.press(c, k)
+	case c.dialog == nil && c.typing() != nil:
+		c.top().press(c, k)
 	}
 	c.stale = true
 }
@@ -229,6 +284,7 @@ func (c *console) interrupt() tea.Cmd {
 	case c.deploy.leaving:
 		return c.deploy.stopAndQuit(c)
 	default:
+		c.picker = nil
 		c.deploy.askToLeave(c)
 		return nil
 	}
@@ -261,6 +317,9 @@ func (c *console) onStarted(m startedMsg) tea.Cmd {
 }
 
 func (c *console) onNews(m newsMsg) tea.Cmd {
+	if c.watched != nil && c.watched.session == m.of {
+		return c.onWatched(m)
+	}
 	if c.deploy == nil || c.deploy.session != m.of {
 		return nil
 	}
@@ -280,6 +339,17 @@ func (c *console) onNews(m newsMsg) tea.Cmd {
 	return nil
 }
 
+// onWatched takes in what somebody else's deploy does.
+func (c *console) onWatched(m newsMsg) tea.Cmd {
+	d := c.watched
+	d.take(c.now)
+	if !m.over {
+		return m.of.read(c.work, readEvery)
+	}
+	d.guest.over, d.guest.err, c.stale = true, m.err, true
+	return nil
+}
+
 // finish keeps the summary of the deploy that has just ended, once.
 func (c *console) finish() {
 	d := c.deploy
@@ -287,14 +357,14 @@ func (c *console) finish() {
 		return
 	}
 	d.summed = true
-	c.dialog = nil
+	c.dialog, c.picker, c.watched = nil, nil, nil
 	c.lastResult = d.result
 	c.summaries = append(c.summaries, Summary(d.progress, *d.result))
 }
 
 // backToFleet leaves the screen of a deploy that has ended.
 func (c *console) backToFleet() tea.Cmd {
-	c.deploy, c.dialog = nil, nil
+	c.deploy, c.dialog, c.picker = nil, nil, nil
 	c.fleet.unmark()
 	return c.poll(0)
 }

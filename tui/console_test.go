@@ -163,11 +163,11 @@ func TestPlanIsConfirmedByItsKeyAlone(t *testing.T) {
 	if len(p.given()) != 0 {
 		t.Fatal("the key that opens a deploy must not confirm it")
 	}
-	b.keys("y")
+	b.keys("D")
 	if got := p.given(); len(got) != 1 || !got[0].Proceed || got[0].To != engine.QuestionPlan {
 		t.Fatalf("answers %+v, want one that proceeds with the plan", got)
 	}
-	b.hides("[ y Deploy ]")
+	b.hides("[ D Deploy ]")
 }
 
 func TestPlanFocusIsOnCancel(t *testing.T) {
@@ -177,7 +177,7 @@ func TestPlanFocusIsOnCancel(t *testing.T) {
 	b.keys("enter")
 	b.shows("Nothing has been suspended yet", "Stop the deploy")
 	b.keys("enter") // the focus is on Stay: a key pressed too often loses nothing
-	b.shows("[ y Deploy ]")
+	b.shows("[ D Deploy ]")
 	if len(p.given()) != 0 || stopped(p) {
 		t.Fatal("enter alone must neither confirm nor end the deploy")
 	}
@@ -201,17 +201,17 @@ func TestALostAnswerIsAskedForAgain(t *testing.T) {
 	before, _, _ := upgraded(6)
 	b := newBench(t, size{120, 40}, Options{})
 	b.deploys(before, nil)
-	b.keys("y")
-	b.hides("[ y Deploy ]")
+	b.keys("D")
+	b.hides("[ D Deploy ]")
 	b.pass(answerWithin + time.Second)
-	b.shows("[ y Deploy ]")
+	b.shows("[ D Deploy ]")
 }
 
 func TestBlockersAreAcceptedByName(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(blocked(6, engine.SeverityBlock), nil)
 	accept := func(name string) {
-		b.keys("y")
+		b.keys("D")
 		b.types(name)
 		b.keys("tab", "enter")
 	}
@@ -227,7 +227,7 @@ func TestBlockersAreAcceptedByName(t *testing.T) {
 	if len(p.given()) != 0 {
 		t.Fatal("accepting is not confirming")
 	}
-	b.keys("y")
+	b.keys("D")
 	want := []string{"rollback_slow", "migrations_added"}
 	if got := p.given(); len(got) != 1 || !slices.Equal(got[0].Accept, want) {
 		t.Fatalf("answers %+v, want acceptance of %v", got, want)
@@ -237,7 +237,7 @@ func TestBlockersAreAcceptedByName(t *testing.T) {
 func TestRefusalsCannotBeAccepted(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(blocked(6, engine.SeverityRefuse), nil)
-	b.keys("y", "tab", "enter")
+	b.keys("D", "tab", "enter")
 	b.shows("rollback_slow cannot be accepted")
 	if len(p.given()) != 0 || b.dialog != nil {
 		t.Fatal("a refusal can only be cancelled")
@@ -438,7 +438,7 @@ func TestRule12TinyScreensTellTheStateAndConfirmNothing(t *testing.T) {
 	b := newBench(t, size{30, 5}, Options{})
 	p := b.deploys(before, nil)
 	b.shows("Plan ready")
-	b.keys("y", "tab", "enter", "d", "q")
+	b.keys("D", "tab", "enter", "d", "q")
 	if len(p.given()) != 0 {
 		t.Fatal("a plan that cannot be seen was answered")
 	}

@@ -15,9 +15,20 @@ const (
 	tryLockEvery = 5 * time.Second // while we wait for somebody else's lock
 )
 
+// pane is what fills a deploy's screen below its title.
+type pane int
+
+const (
+	paneBoard   pane = iota // steps, machines, the log's last lines
+	paneDetails             // of the machine under the cursor
+	panePlan
+	paneLog
+)
+
 // deploy is one deploy on the screen.
 type deploy struct {
 	session  *session
+	guest    *guest // nil: it is ours
 	sel      engine.Selection
 	progress *engine.Progress
 	board    *board
@@ -31,8 +42,9 @@ type deploy struct {
 	accepted map[string]bool // blockers, by name
 	asking   *dialog         // about the question
 	onDeploy bool            // the plan's focus is on Deploy, not on Cancel
-	page     page            // the plan, or the details of one machine
-	expanded bool            // the details take the screen
+	pane     pane
+	page     page // the plan, or the details of one machine
+	log      logPane
 
 	leaving  bool // the operator was asked how to leave
 	stopping bool
@@ -42,12 +54,18 @@ type deploy struct {
 func newDeploy(sel engine.Selection, now time.Time) *deploy {
 	return &deploy{
 		session: &session{}, sel: sel, progress: engine.NewProgress(), board: newBoard(), began: now, accepted: map[string]bool{},
+		log: logPane{follow: true},
 	}
 }
 
 // take applies the events that wait in the session.
 func (d *deploy) take(now time.Time) {
 	events, result := d.session.take()
+	d.apply(events, now)
+	d.result = result
+}
+
+func (d *deploy) apply(events []engine.Event, now time.Time) {
 	for _, e := range events {
 		d.progress.Apply(e)
 		if e.Machine != "" && e.Log == "" {
@@ -59,16 +77,27 @@ func (d *deploy) take(now time.Time) {
 	}
 	d.board.sum()
 	d.board.sort(now)
-	d.result = result
 }
 
 // onTick keeps the rows in order, and tries the lock again while the operator waits for it.
 func (d *deploy) onTick(c *console) {
+	if d.guest != nil {
+		d.guest.onTick(d, c.now)
+		return
+	}
 	d.board.sort(c.now)
 	d.ask(c)
 	if d.waiting && c.now.Sub(d.answered) >= tryLockEvery {
 		d.answer(c, engine.Answer{Proceed: true}) // no override: try again
 	}
+}
+
+// moves reports whether the screen changes by itself.
+func (d *deploy) moves() bool {
+	if d.guest != nil {
+		return d.guest.moves()
+	}
+	return d.result == nil
 }
 
 // ask puts the question that the deploy waits with on the screen, and takes an old one off.
@@ -78,15 +107,24 @@ func (d *deploy) ask(c *console) {
 		asks = engine.QuestionNone
 	}
 	if asks != d.question {
-		d.question, d.answered, d.page.scroll, d.onDeploy = asks, time.Time{}, 0, false
+		d.questionGone(c)
+		d.question, d.answered, d.page.scroll, d.onDeploy, d.pane = asks, time.Time{}, 0, false, paneBoard
 		d.waiting = d.waiting && asks == engine.QuestionLock
-		if c.dialog != nil && c.dialog == d.asking {
-			c.dialog = nil
-		}
 	}
 	unanswered := !d.waiting && c.now.Sub(d.answered) > answerWithin
 	if asks == engine.QuestionLock && unanswered && c.dialog == nil {
-		d.open(c, d.lockDialog())
+		d.open(c, d.lockDialog(c))
+	}
+}
+
+// questionGone closes the dialog about a question that is no more, and what was watched while the lock was waited for.
+func (d *deploy) questionGone(c *console) {
+	if c.dialog != nil && c.dialog == d.asking {
+		c.dialog = nil
+	}
+	if d.question == engine.QuestionLock && c.watched != nil {
+		c.watched = nil
+		c.say("The lock is free: this is your own deploy again")
 	}
 }
 
@@ -103,28 +141,41 @@ func (d *deploy) answer(c *console, a engine.Answer) {
 
 // planning reports whether the plan is on the screen and waits for its confirmation.
 func (d *deploy) planning(now time.Time) bool {
-	return d.result == nil && !d.stopping && d.progress.Asks() == engine.QuestionPlan &&
+	return d.guest == nil && d.result == nil && !d.stopping && d.progress.Asks() == engine.QuestionPlan &&
 		(d.answered.IsZero() || now.Sub(d.answered) > answerWithin)
 }
 
 func (d *deploy) press(c *console, k tea.KeyPressMsg) tea.Cmd {
+	if d.pane == paneLog {
+		return d.log.press(c, d, k)
+	}
 	if by, ok := c.step(k); ok {
 		d.move(c, by)
 		return nil
 	}
-	if d.planning(c.now) {
-		return d.pressPlan(c, k)
-	}
 	switch {
-	case key.Matches(k, c.keys.details):
-		d.expanded, d.page.scroll = !d.expanded && d.board.current() != nil, 0
+	case key.Matches(k, c.keys.log):
+		d.pane = paneLog
+	case key.Matches(k, c.keys.copy):
+		return c.copy(d.copied(c))
+	case d.planning(c.now):
+		return d.pressPlan(c, k)
+	case key.Matches(k, c.keys.details), d.guest == nil && d.pane == paneBoard && key.Matches(k, c.keys.in):
+		d.turn(paneDetails, d.board.current() != nil)
+	case key.Matches(k, c.keys.plan):
+		d.turn(panePlan, d.progress.Plan != nil)
+	case d.pane != paneBoard && (key.Matches(k, c.keys.back) || d.guest == nil && key.Matches(k, c.keys.out)):
+		d.turn(paneBoard, true)
+	case d.board.sortBy(k.String(), c.now):
+	case d.guest != nil:
+		return d.guest.press(c, d, k)
 	case key.Matches(k, c.keys.override) && d.waiting:
 		d.open(c, d.overrideDialog(c))
-	case key.Matches(k, c.keys.back) && d.expanded:
-		d.expanded, d.page.scroll = false, 0
+	case key.Matches(k, c.keys.watch) && d.waiting:
+		return c.watch(d.progress.Held.DeploymentID)
 	case d.result == nil && key.Matches(k, c.keys.back, c.keys.quit):
 		d.askToLeave(c)
-	case d.result != nil && key.Matches(k, c.keys.back, c.keys.fleet):
+	case d.result != nil && key.Matches(k, c.keys.back):
 		return c.backToFleet()
 	case d.result != nil && key.Matches(k, c.keys.quit):
 		return tea.Quit
@@ -132,9 +183,17 @@ func (d *deploy) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
+// turn shows another pane, or from the same one the board again.
+func (d *deploy) turn(to pane, there bool) {
+	if d.pane == to || !there {
+		to = paneBoard
+	}
+	d.pane, d.page = to, page{}
+}
+
 // move scrolls what fills the screen, or moves the cursor.
 func (d *deploy) move(c *console, by int) {
-	if d.expanded || d.planning(c.now) {
+	if d.pane != paneBoard || d.planning(c.now) {
 		d.page.scroll += by
 		return
 	}
@@ -147,9 +206,9 @@ func (d *deploy) pressPlan(c *console, k tea.KeyPressMsg) tea.Cmd {
 		return d.confirm(c)
 	case key.Matches(k, c.keys.next):
 		d.onDeploy = !d.onDeploy
-	case key.Matches(k, c.keys.choose) && d.onDeploy:
+	case key.Matches(k, c.keys.details) && d.onDeploy:
 		return d.confirm(c)
-	case key.Matches(k, c.keys.choose, c.keys.back, c.keys.quit): // Cancel asks, too: a build was spent on this plan
+	case key.Matches(k, c.keys.details, c.keys.back, c.keys.quit): // Cancel asks, too: a build was spent on this plan
 		d.askToLeave(c)
 	}
 	return nil
@@ -211,6 +270,8 @@ func (d *deploy) target(w int) string {
 		return u.Version + " (" + u.ID + ")"
 	case u.ID != "":
 		return u.ID
+	case d.guest != nil:
+		return d.guest.id
 	case len(d.sel.Machines) > 0:
 		return fmt.Sprintf("to %s", counted(len(d.sel.Machines), "machine"))
 	}

@@ -5,21 +5,30 @@ import (
 	"slices"
 	"strings"
 
+	"charm.land/bubbles/v2/key"
+
 	"flydeploy/engine"
 )
 
 // view renders the deploy's screen: steps, what runs now, totals, then the machines with details beside them, then the
 // log. While the plan waits for its confirmation it takes the machines' place.
-func (d *deploy) view(c *console, w, h int) []line {
+func (d *deploy) view(c *console) []line {
+	if d.guest != nil {
+		c = c.at(d.guest.clock(c.now))
+	}
+	w, h := c.w, c.h
 	lines := []line{c.title(line{sp(toneText, d.target(w))}, d.status(c))}
 	lines = append(lines, d.head(c, w)...)
 	switch {
+	case d.pane == paneLog:
+		lines = append(lines, rule(d.log.heading(d), w))
+		lines = append(lines, d.log.view(d, w, d.logRoom(c))...)
 	case d.planning(c.now):
 		lines = append(lines, rule("plan: nothing has been suspended yet", w))
 		lines = append(lines, d.page.view(w, d.pageRows(c))...)
 		lines = append(lines, d.planQuestion(w)...)
-	case d.expanded:
-		lines = append(lines, rule("machine "+d.board.current().m.ID, w))
+	case d.pane != paneBoard:
+		lines = append(lines, rule(d.pageTitle(), w))
 		lines = append(lines, d.page.view(w, d.pageRows(c))...)
 	default:
 		lines = append(lines, d.body(c, w, h-len(lines)-1)...)
@@ -27,16 +36,26 @@ func (d *deploy) view(c *console, w, h int) []line {
 	return append(fill(lines, w, h-1), c.bottom(d.hints(c)...).fit(w))
 }
 
+func (d *deploy) pageTitle() string {
+	if d.pane == panePlan {
+		return "the plan"
+	}
+	return "machine " + d.board.current().m.ID
+}
+
 // settle lays out what scrolls, and keeps the cursor visible.
 func (d *deploy) settle(c *console) {
 	switch {
-	case d.planning(c.now):
+	case d.pane == paneLog:
+		return
+	case d.planning(c.now) || d.pane == panePlan && d.progress.Plan != nil:
 		d.page.show(pageKey{plan: d.progress.Plan, w: c.w, accepted: len(d.accepted)}, func() []line {
 			return d.planLines(d.progress.Plan, c.w-2)
 		})
-	case d.expanded:
+	case d.pane == paneDetails && d.board.current() != nil:
 		d.page.show(pageKey{}, func() []line { return d.details(c, c.w-2) })
 	default:
+		d.pane = paneBoard
 		d.board.list.reveal(len(d.board.rows), d.boardRows(c)-1)
 		return
 	}
@@ -52,16 +71,19 @@ func (d *deploy) pageRows(c *console) int {
 	return max(room, 0)
 }
 
-// head is all above the panes: the steps, what runs now or the outcome, the totals. Expanded details leave it out.
+// head is all above the panes: the steps, what runs now or the outcome, the totals. What fills the screen leaves it out.
 func (d *deploy) head(c *console, w int) []line {
-	if d.expanded && !d.planning(c.now) {
+	if d.pane == paneLog || d.pane != paneBoard && !d.planning(c.now) {
 		return nil
 	}
 	return append(d.steps(c, w), d.summaryRows(c, w)...)
 }
 
 func (d *deploy) status(c *console) line {
-	if d.result != nil {
+	switch {
+	case d.guest != nil:
+		return d.guest.status(d)
+	case d.result != nil:
 		return line{sp(toneMuted, clock(d.elapsed(c.now)))}
 	}
 	word := "deploying "
@@ -134,15 +156,27 @@ func flow(parts []line, w int) []line {
 // summaryRows tell what runs now, or the outcome, and the totals.
 func (d *deploy) summaryRows(c *console, w int) []line {
 	lines := []line{spread(nil, line{sp(toneMuted, c.header+" ")}, w)}
-	if d.result != nil {
-		lines = append(lines, d.outcomeRows(w)...)
-	} else {
-		lines = append(lines, append(line{blank(1)}, d.now(c)...).fit(w))
-	}
+	lines = append(lines, d.nowRows(c, w)...)
 	if len(d.board.rows) > 0 {
 		lines = append(lines, d.bar(w))
 	}
 	return lines
+}
+
+// nowRows are what runs now, or how it ended.
+func (d *deploy) nowRows(c *console, w int) []line {
+	if d.guest != nil {
+		if d.guest.err != nil {
+			return problemLines(engine.AsProblem(d.guest.err), w-2)
+		}
+		if l, ended := d.guest.ending(); ended {
+			return []line{l.fit(w)}
+		}
+	}
+	if d.result != nil {
+		return d.outcomeRows(w)
+	}
+	return []line{append(line{blank(1)}, d.now(c)...).fit(w)}
 }
 
 // now is the fleet phase that runs, with how far it is and what it says.
@@ -226,14 +260,43 @@ func (d *deploy) boardRows(c *console) int {
 func (d *deploy) hints(c *console) []hint {
 	k := c.keys
 	switch {
+	case d.pane == paneLog:
+		return d.log.hints(k)
 	case d.planning(c.now):
-		return []hint{short(k.confirm, "deploy as planned"), {"tab", "choose"}, {"enter", "press"}, {"↑↓", "scroll"}, short(k.help, "help"), {"esc", "leave"}}
-	case d.expanded:
-		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.help, "help")}
+		return []hint{
+			short(k.confirm, "deploy as planned"), {"tab", "choose"}, {"enter", "press"}, {"↑↓", "scroll"}, short(k.copy, "copy"),
+			short(k.help, "help"), {"esc", "leave"},
+		}
+	case d.pane != paneBoard:
+		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.copy, "copy"), short(k.log, "log"), short(k.help, "help")}
+	case d.guest != nil:
+		return d.guest.hints(k)
 	case d.result != nil:
-		return []hint{{"esc", "fleet"}, {"↑↓", "select"}, short(k.details, "details"), short(k.help, "help"), short(k.quit, "quit")}
+		return []hint{
+			{"esc", "fleet"}, {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), short(k.quit, "quit"),
+			short(k.plan, "plan"), short(k.copy, "copy"),
+		}
 	case d.waiting:
-		return []hint{short(k.override, "override the lock"), short(k.help, "help"), {"esc", "leave"}}
+		return []hint{short(k.override, "override the lock"), short(k.watch, "watch live"), short(k.help, "help"), {"esc", "leave"}}
 	}
-	return []hint{{"↑↓", "select"}, short(k.details, "details"), short(k.help, "help"), {"esc", "leave"}}
+	return []hint{
+		{"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), {"esc", "leave"}, short(k.plan, "plan"),
+		short(k.copy, "copy"),
+	}
+}
+
+func (d *deploy) bindings(c *console) []key.Binding {
+	k := c.keys
+	own := []key.Binding{k.details, k.plan, k.log, k.copy, k.back}
+	switch {
+	case d.pane == paneLog:
+		return []key.Binding{k.follow, k.filter, k.save, k.copy, k.back}
+	case d.planning(c.now):
+		return append(own, k.confirm)
+	case d.guest != nil && d.guest.replay != nil:
+		return append(own, k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind)
+	case d.waiting:
+		return append(own, k.override, k.watch)
+	}
+	return append(own, k.quit)
 }

@@ -15,6 +15,7 @@ import (
 // fleet is the home screen: the machines by region, and which of them are marked.
 type fleet struct {
 	overview engine.Overview
+	image    string // that the fleet should run
 	seen     bool
 	lookedAt time.Time
 	err      error // of the last look; what was seen before stays on the screen
@@ -24,6 +25,9 @@ type fleet struct {
 	list      list
 	filter    string
 	filtering bool
+	sorting   sorting
+	about     bool // the details of the machine under the cursor fill the screen
+	page      page
 	marked    map[string]bool
 	anchor    string // the machine marked last, where a range starts
 	preselect engine.Selection
@@ -47,13 +51,23 @@ func (f *fleet) look(m overviewMsg, now time.Time) {
 	}
 	first := !f.seen
 	f.overview, f.seen, f.lookedAt = m.overview, true, now
-	slices.SortFunc(f.overview.Machines, func(a, b engine.Machine) int {
-		return cmp.Or(strings.Compare(a.Region, b.Region), strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
-	})
+	f.image = baseImage(m.overview)
 	if first {
 		f.markSelection(f.preselect)
 	}
 	f.forgetGone()
+	f.sort()
+}
+
+// sort orders the machines, and builds the rows anew.
+func (f *fleet) sort() {
+	compare := orderingOf(fleetSorts, cmp.Or(f.sorting.key, byRegion)).compare
+	slices.SortStableFunc(f.overview.Machines, func(a, b engine.Machine) int {
+		if f.sorting.down {
+			return compare(b, a)
+		}
+		return compare(a, b)
+	})
 	f.columns = fleetColumns(f)
 	f.build()
 }
@@ -83,11 +97,13 @@ func (f *fleet) build() {
 		if !f.matches(m) {
 			continue
 		}
-		if heading < 0 || f.rows[heading].region != m.Region {
-			heading = len(f.rows)
-			f.rows = append(f.rows, fleetRow{region: m.Region})
+		if f.sorting.key == "" {
+			if heading < 0 || f.rows[heading].region != m.Region {
+				heading = len(f.rows)
+				f.rows = append(f.rows, fleetRow{region: m.Region})
+			}
+			f.rows[heading].count++
 		}
-		f.rows[heading].count++
 		f.rows = append(f.rows, fleetRow{m: m})
 	}
 	at := slices.IndexFunc(f.rows, func(r fleetRow) bool { return r.m.ID != "" && r.m.ID == under })
@@ -117,25 +133,39 @@ func (f *fleet) current() (engine.Machine, bool) {
 	return f.rows[f.list.at].m, true
 }
 
-// matches applies the filter: every word must occur in what the row shows; a leading ! inverts.
+// matches applies the filter to what the row shows.
 func (f *fleet) matches(m engine.Machine) bool {
-	words := strings.Fields(strings.ToLower(strings.TrimPrefix(f.filter, "!")))
-	if len(words) == 0 {
-		return true
-	}
-	shows := strings.ToLower(strings.Join([]string{
-		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, engine.Tag(m.Image), m.LeftOut, f.runs(m).text,
+	return f.filter == "" || filtered(f.filter, strings.Join([]string{
+		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, engine.Tag(m.Image), f.runs(m).text, f.drift(m).text, m.HostStatus,
 	}, " "))
-	found := !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(shows, w) })
-	return found != strings.HasPrefix(f.filter, "!")
 }
 
 func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
+	if f.filtering {
+		f.filter, f.filtering = typed(f.filter, k)
+		f.build()
+		return nil
+	}
 	if by, ok := c.step(k); ok {
 		f.move(by)
 		return nil
 	}
 	switch {
+	case key.Matches(k, c.keys.details, c.keys.in):
+		_, there := f.current()
+		f.about, f.page = !f.about && there, page{}
+	case f.about && key.Matches(k, c.keys.back, c.keys.out, c.keys.quit):
+		f.about = false
+	case key.Matches(k, c.keys.copy):
+		return c.copy(f.copied())
+	case f.about:
+	case orderingOf(fleetSorts, k.String()) != nil:
+		f.sorting.press(k.String(), byRegion)
+		f.sort()
+	case key.Matches(k, c.keys.history):
+		return c.openHistory()
+	case key.Matches(k, c.keys.watch):
+		c.dialog = f.lockDialog(c)
 	case key.Matches(k, c.keys.mark):
 		f.toggle(c)
 	case key.Matches(k, c.keys.markRange):
@@ -155,6 +185,10 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 }
 
 func (f *fleet) move(by int) {
+	if f.about {
+		f.page.scroll += by
+		return
+	}
 	direction := 1
 	if by < 0 {
 		direction = -1
@@ -173,21 +207,9 @@ func (f *fleet) back() {
 	f.unmark()
 }
 
-func (f *fleet) typeFilter(k tea.KeyPressMsg) {
-	switch k.String() {
-	case "enter":
-		f.filtering = false
-	case "esc":
-		f.filtering, f.filter = false, ""
-	default:
-		f.filter = edit(f.filter, k)
-	}
-	f.build()
-}
-
 // runs tells what code a machine runs: its image's own, or a hot upgrade.
 func (f *fleet) runs(m engine.Machine) span {
-	if m.LeftOut != "" {
+	if !markable(m) {
 		return sp(toneMuted, "–")
 	}
 	u, hot := f.overview.HotUpgradeOf(m)

@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"flydeploy/engine"
 )
@@ -45,41 +46,93 @@ func host(m engine.Machine) span {
 	}
 }
 
+// drift tells how a machine differs from what the fleet should run, or why it never takes part.
+func (f *fleet) drift(m engine.Machine) span {
+	switch {
+	case !markable(m):
+		return sp(toneMuted, whyOut(m))
+	case f.image != "" && !engine.SameImage(f.image, m.Image):
+		return sp(toneWarn, "! another image")
+	}
+	return span{text: "–", tone: toneMuted}
+}
+
+// baseImage is the image that the record names, else the one that most machines run.
+func baseImage(o engine.Overview) string {
+	if o.Metadata != nil && o.Metadata.ImageRef != "" {
+		return o.Metadata.ImageRef
+	}
+	count := map[string]int{}
+	best := ""
+	for _, m := range o.Machines {
+		if !markable(m) {
+			continue
+		}
+		if count[m.Image]++; count[m.Image] > count[best] {
+			best = m.Image
+		}
+	}
+	return best
+}
+
 // cells of one machine, in the order of fleetColumns.
 func (f *fleet) cells(m engine.Machine) []span {
 	name, image := sp(toneText, m.Name), sp(toneMuted, strings.TrimPrefix(engine.Tag(m.Image), "deployment-"))
 	if !markable(m) {
 		name.tone = toneMuted
-		image = sp(toneMuted, whyOut(m))
 	}
 	mark := span{text: " "}
 	if f.marked[m.ID] {
 		mark = span{text: "◆", tone: toneActive}
 	}
 	return []span{
-		mark, machineState(m.State), sp(name.tone, m.ID), name, sp(toneMuted, m.ProcessGroup), checks(m), f.runs(m), image, host(m),
+		mark, machineState(m.State), sp(name.tone, m.ID), name, sp(toneMuted, m.Region), sp(toneMuted, m.ProcessGroup), checks(m),
+		f.runs(m), image, host(m), f.note(m),
 	}
 }
 
-// fleetColumns measures the columns over all machines, so that scrolling does not shift them.
+// note is what one should know about a machine: why it never takes part, that its host is in trouble, its drift.
+func (f *fleet) note(m engine.Machine) span {
+	if h := host(m); markable(m) && h.tone != toneMuted {
+		h.text = "! host " + m.HostStatus
+		return sp(h.tone, h.text)
+	}
+	return f.drift(m)
+}
+
+// fleetName is what a name gets at most: what Fly makes up fits; the details tell a longer one in full.
+const fleetName = 16
+
+// fleetColumns measures the columns over all machines, so that scrolling does not shift them. Regions have headings
+// where the table is ordered by them, else a column.
 func fleetColumns(f *fleet) []column {
+	arrow := func(title, key string) string { return title + f.sorting.arrow(key) }
 	cols := []column{
-		{title: " "}, {title: "STATE"}, {title: "MACHINE"}, {title: "NAME", drop: 3}, {title: "GROUP", drop: 2},
-		{title: "CHECKS", drop: 4}, {title: "RUNS"}, {title: "IMAGE", drop: 5, grows: true}, {title: "HOST", drop: 1},
+		{title: " "}, {title: arrow("STATE", "S")}, {title: arrow("MACHINE", "M")}, {title: arrow("NAME", "N"), drop: 4},
+		{title: "RGN", drop: 6}, {title: "GROUP", drop: 3}, {title: arrow("CHECKS", "C"), drop: 5}, {title: "RUNS"},
+		{title: arrow("IMAGE", "I"), drop: 1}, {title: "HOST", drop: 2}, {title: "DRIFT", width: 10, grows: true},
 	}
 	for _, m := range f.overview.Machines {
 		for i, cell := range f.cells(m) {
 			if !cols[i].grows {
-				cols[i].width = min(max(cols[i].width, width(cell.text)), 24)
+				cols[i].width = min(max(cols[i].width, width(cell.text)), 26)
 			}
 		}
 	}
-	cols[7].width = 16
+	cols[3].width = min(cols[3].width, fleetName)
+	if f.sorting.key == "" {
+		cols[4] = column{gone: true}
+	}
+	for i := range cols {
+		if strings.ContainsAny(cols[i].title, "↑↓") {
+			cols[i].drop = 0 // what a table is sorted by stays visible
+		}
+	}
 	return cols
 }
 
-// view renders the machines for w×h cells.
-func (f *fleet) view(w, h int) []line {
+// table renders the machines for w×h cells.
+func (f *fleet) table(w, h int) []line {
 	switch {
 	case !f.seen && f.err != nil:
 		return fill(problemLines(engine.AsProblem(f.err), w), w, h)
@@ -91,7 +144,7 @@ func (f *fleet) view(w, h int) []line {
 	cols := shown(f.columns, w-2)
 	lines := []line{append(line{blank(2)}, headOf(cols)...)}
 	from, to := f.list.window(len(f.rows), h-1)
-	if heading := f.headingOf(from); heading < from { // it is scrolled away: it stays on top
+	if heading := f.headingOf(from); heading < from && f.sorting.key == "" { // it is scrolled away: it stays on top
 		lines = append(lines, f.rowLine(heading, cols, w))
 		to = min(to, from+h-2)
 	}
@@ -173,16 +226,20 @@ func (f *fleet) status(c *console) line {
 	return nil
 }
 
-// current upgrade of the fleet, for the title.
-func (f *fleet) upgrade() span {
+// upgrade is the fleet's current upgrade, and when it came, for the title.
+func (f *fleet) upgrade(now time.Time) line {
 	md := f.overview.Metadata
 	switch {
 	case md == nil:
-		return sp(toneMuted, "no hot upgrade yet")
+		return line{{text: "no hot upgrade yet", tone: toneMuted}}
 	case md.HotUpgrade != nil:
-		return sp(toneOK, "hot "+md.HotUpgrade.Version)
+		l := line{sp(toneOK, "hot "+md.HotUpgrade.Version)}
+		if at := md.HotUpgrade.DeployedAt; !at.IsZero() {
+			l = append(l, sp(toneMuted, ", deployed "+ago(now.Sub(at))))
+		}
+		return l
 	case len(md.MachineUpgrades) > 0:
-		return sp(toneWarn, "hot on "+counted(len(md.MachineUpgrades), "machine"))
+		return line{sp(toneWarn, "hot on "+counted(len(md.MachineUpgrades), "machine"))}
 	}
-	return sp(toneMuted, "runs its image")
+	return line{{text: "runs its image", tone: toneMuted}}
 }

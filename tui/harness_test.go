@@ -36,6 +36,7 @@ type bench struct {
 func newBench(tb testing.TB, s size, o Options) *bench {
 	if o.App == "" {
 		o.App, o.Org, o.Version = "counter", "demo", "0.1.0"
+		o = offering(o)
 	}
 	if o.Theme == "" {
 		o.Theme = "dark"
@@ -45,6 +46,18 @@ func newBench(tb testing.TB, s size, o Options) *bench {
 	b := &bench{newConsole(o, work), tb}
 	b.send(tickMsg{at: scriptStart.Add(20 * time.Second)}, tea.WindowSizeMsg{Width: s.w, Height: s.h})
 	return b
+}
+
+// offering adds what a console on a real app offers.
+func offering(o Options) Options {
+	o.Overview = func(context.Context) (engine.Overview, error) { return overviewOf(6), nil }
+	if o.Deploy == nil {
+		o.Deploy = func(engine.Selection) (Deployment, error) { return play(nil, nil, engine.Result{}), nil }
+	}
+	o.History = func(context.Context) ([]engine.Past, error) { return pastDeploys(), nil }
+	o.Events = func(context.Context, string) ([]engine.Event, error) { return recorded(upgraded(6)), nil }
+	o.Watch = func(string) engine.Source { return playRecorded(recorded(upgraded(6))) }
+	return o
 }
 
 func (b *bench) send(msgs ...tea.Msg) {
@@ -71,7 +84,7 @@ func (b *bench) sees(n int) { b.send(overviewMsg{overview: overviewOf(n)}) }
 func (b *bench) deploys(events []engine.Event, end *engine.Result) *player {
 	if b.deploy == nil {
 		b.startDeploy(engine.Selection{})
-		b.deploy.session.d = play(nil, nil, engine.Result{})
+		b.deploy.session.follow(play(nil, nil, engine.Result{}))
 	}
 	b.hears(events, end)
 	return b.deploy.session.d.(*player)

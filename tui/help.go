@@ -8,21 +8,37 @@ func (c *console) helpDialog() *dialog {
 	}
 }
 
+const helpColumn = 32 // cells that a column of the help needs
+
+// helpLines puts the groups into two columns, or into one where two are too narrow.
 func (c *console) helpLines(w int) []line {
-	groups := c.keys.groups()
-	left := append(groupLines(groups[0], w/2-1), nil)
-	left = append(left, groupLines(groups[3], w/2-1)...)
-	right := append(groupLines(groups[1], w/2-1), nil)
-	right = append(right, groupLines(groups[2], w/2-1)...)
+	if w < 2*helpColumn {
+		var out []line
+		for _, g := range c.keys.groups() {
+			out = append(append(out, groupLines(g, w)...), nil)
+		}
+		return out
+	}
+	var columns [2][]line
+	for i, g := range c.keys.groups() {
+		side := min(i, 1)
+		if i > 1 && len(columns[0]) < len(columns[1]) {
+			side = 0
+		}
+		if len(columns[side]) > 0 {
+			columns[side] = append(columns[side], nil)
+		}
+		columns[side] = append(columns[side], groupLines(g, w/2-1)...)
+	}
 	var out []line
-	for i := range max(len(left), len(right)) {
+	for i := range max(len(columns[0]), len(columns[1])) {
 		var l line
-		if i < len(left) {
-			l = append(l, left[i]...)
+		if i < len(columns[0]) {
+			l = append(l, columns[0][i]...)
 		}
 		l = l.fit(w / 2)
-		if i < len(right) {
-			l = append(l, right[i]...)
+		if i < len(columns[1]) {
+			l = append(l, columns[1][i]...)
 		}
 		out = append(out, l)
 	}

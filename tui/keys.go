@@ -1,15 +1,21 @@
 package tui
 
 import (
+	"strings"
+
 	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
 )
 
-// keyMap is every key of the console; the hints and the help are made of it.
+// keyMap is every key of the console; hints, help and palette are made of it.
 type keyMap struct {
-	up, down, pageUp, pageDown, top, bottom      key.Binding
-	mark, markRange, markAll, filter, deploy     key.Binding
-	details, confirm, next, choose               key.Binding
-	override, back, help, quit, interrupt, fleet key.Binding
+	up, down, pageUp, pageDown, top, bottom, in, out    key.Binding
+	mark, markRange, markAll, filter, sortFleet, deploy key.Binding
+	details, plan, log, sortBoard, confirm, next        key.Binding
+	override, watch, history, copy                      key.Binding
+	follow, save                                        key.Binding
+	pause, faster, slower, stepEvent, forward, rewind   key.Binding
+	palette, back, help, quit, interrupt                key.Binding
 }
 
 func bind(shows, does string, keys ...string) key.Binding {
@@ -22,13 +28,20 @@ func newKeyMap(readOnly bool) keyMap {
 		up: bind("↑ k", "up", "up", "k"), down: bind("↓ j", "down", "down", "j"),
 		pageUp: bind("pgup", "page up", "pgup", "ctrl+b"), pageDown: bind("pgdn", "page down", "pgdown", "ctrl+f"),
 		top: bind("g", "first", "home", "g"), bottom: bind("G", "last", "end", "G"),
+		in: bind("→ l", "open", "right", "l"), out: bind("← h", "back", "left", "h"),
 		mark: bind("space", "mark", "space"), markRange: bind("ctrl-space", "mark a range", "ctrl+space", "ctrl+@"),
-		markAll: bind("a", "mark all/none", "a"), filter: bind("/", "filter", "/"),
-		deploy: bind("d", "deploy", "d"), details: bind("enter", "details", "enter"),
-		confirm: bind("y", "confirm plan", "y"), next: bind("tab", "next button", "tab", "shift+tab", "left", "right"),
-		choose: bind("enter", "press button", "enter"), override: bind("o", "override lock", "o"),
-		back: bind("esc", "back", "esc"), help: bind("?", "help", "?"), quit: bind("q", "quit", "q"),
-		interrupt: bind("ctrl-c", "leave, stop", "ctrl+c"), fleet: bind("f", "to the fleet", "f"),
+		markAll: bind("a", "mark all/none", "a"), filter: bind("/", "filter, ! inverts", "/"),
+		sortFleet: bind(sortKeys(fleetSorts), "sort, again: reverse", strings.Fields(sortKeys(fleetSorts))...), deploy: bind("d", "deploy", "d"),
+		details: bind("enter", "details", "enter"), plan: bind("p", "plan", "p"), log: bind("L", "event log", "L"),
+		sortBoard: bind(sortKeys(boardSorts), "sort, again: reverse", strings.Fields(sortKeys(boardSorts))...),
+		confirm:   bind("D", "deploy as planned", "D"), next: bind("tab", "other button", "tab", "shift+tab", "left", "right", "h", "l"),
+		override: bind("o", "override lock", "o"), watch: bind("v", "lock, watch live", "v"), history: bind("r", "record of deploys", "r"),
+		copy:   bind("y", "copy", "y"),
+		follow: bind("f", "follow, pause", "f"), save: bind("s", "save", "s"),
+		pause: bind("space", "pause, go on", "space"), faster: bind("+", "faster", "+", "="), slower: bind("-", "slower", "-"),
+		stepEvent: bind(".", "next event", "."), forward: bind("→ l", "10 s forward", "right", "l"), rewind: bind("← h", "10 s back", "left", "h"),
+		palette: bind(":", "commands", ":"), back: bind("esc", "back", "esc"), help: bind("?", "help", "?"), quit: bind("q", "quit", "q"),
+		interrupt: bind("ctrl-c", "leave, stop", "ctrl+c"),
 	}
 	for _, b := range []*key.Binding{&k.mark, &k.markRange, &k.markAll, &k.deploy, &k.confirm, &k.override} {
 		b.SetEnabled(!readOnly)
@@ -36,7 +49,16 @@ func newKeyMap(readOnly bool) keyMap {
 	return k
 }
 
-// keyGroup is a part of the help, and the hints of one screen.
+// offer takes away the keys of what the console was started without.
+func (k *keyMap) offer(o Options) {
+	k.history.SetEnabled(o.History != nil)
+	k.watch.SetEnabled(o.Watch != nil || o.Overview != nil)
+	if o.Deploy == nil {
+		k.deploy.SetEnabled(false)
+	}
+}
+
+// keyGroup is a part of the help.
 type keyGroup struct {
 	title string
 	keys  []key.Binding
@@ -44,11 +66,43 @@ type keyGroup struct {
 
 func (k keyMap) groups() []keyGroup {
 	return []keyGroup{
-		{"Everywhere", []key.Binding{k.up, k.down, k.pageUp, k.pageDown, k.top, k.bottom, k.help, k.back, k.quit, k.interrupt}},
-		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.deploy}},
-		{"Plan", []key.Binding{k.confirm, k.next, k.choose}},
-		{"Deploy", []key.Binding{k.details, k.override, k.fleet}},
+		{"Everywhere", []key.Binding{
+			k.up, k.down, k.in, k.out, k.pageUp, k.pageDown, k.top, k.bottom, k.copy, k.palette, k.help, k.back, k.quit, k.interrupt,
+		}},
+		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.watch, k.history}},
+		{"Plan", []key.Binding{k.confirm, k.next}},
+		{"Deploy", []key.Binding{k.details, k.plan, k.log, k.sortBoard, k.override, k.watch}},
+		{"Log", []key.Binding{k.follow, k.filter, k.save}},
+		{"Replay", []key.Binding{k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind}},
 	}
+}
+
+// pressOf is the key press that a binding's first key makes.
+func pressOf(b key.Binding) tea.KeyPressMsg {
+	name := b.Keys()[0]
+	mod := tea.KeyMod(0)
+	if rest, ok := strings.CutPrefix(name, "ctrl+"); ok {
+		name, mod = rest, tea.ModCtrl
+	}
+	switch name {
+	case "enter":
+		return tea.KeyPressMsg{Code: tea.KeyEnter}
+	case "esc":
+		return tea.KeyPressMsg{Code: tea.KeyEscape}
+	case "tab":
+		return tea.KeyPressMsg{Code: tea.KeyTab}
+	case "space":
+		return tea.KeyPressMsg{Code: tea.KeySpace, Mod: mod}
+	case "right":
+		return tea.KeyPressMsg{Code: tea.KeyRight}
+	case "left":
+		return tea.KeyPressMsg{Code: tea.KeyLeft}
+	}
+	k := tea.KeyPressMsg{Code: []rune(name)[0], Mod: mod}
+	if mod == 0 {
+		k.Text = name
+	}
+	return k
 }
 
 // hint is a key and what it does in a word or two.

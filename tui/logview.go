@@ -2,10 +2,153 @@ package tui
 
 import (
 	"slices"
+	"strings"
 	"time"
+
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
 )
+
+// logPane is the whole event log. While it follows, its last line is the newest; scrolling up pauses it.
+type logPane struct {
+	follow    bool
+	from      int // first visible line while it does not follow
+	filter    string
+	filtering bool
+}
+
+func (p *logPane) press(c *console, d *deploy, k tea.KeyPressMsg) tea.Cmd {
+	lines, h := p.lines(d), d.logRoom(c)
+	if p.filtering {
+		p.filter, p.filtering = typed(p.filter, k)
+		p.from = max(len(p.lines(d))-h, 0)
+		return nil
+	}
+	if by, ok := c.step(k); ok {
+		p.scroll(by, len(lines), h)
+		return nil
+	}
+	switch {
+	case key.Matches(k, c.keys.follow, c.keys.pause):
+		p.from, p.follow = max(len(lines)-h, 0), !p.follow
+	case key.Matches(k, c.keys.filter):
+		p.filtering = true
+	case key.Matches(k, c.keys.save):
+		return c.saveLog(d.progress.Upgrade, rendered(lines))
+	case key.Matches(k, c.keys.copy):
+		return c.copy("the log", plainText(rendered(lines)))
+	case p.filter != "" && key.Matches(k, c.keys.back):
+		p.filter = ""
+	case key.Matches(k, c.keys.log, c.keys.back, c.keys.out, c.keys.quit):
+		d.turn(paneBoard, true)
+	}
+	return nil
+}
+
+// typed applies a key to a filter that is being typed.
+func typed(filter string, k tea.KeyPressMsg) (next string, more bool) {
+	switch k.String() {
+	case "enter":
+		return filter, false
+	case "esc":
+		return "", false
+	}
+	return edit(filter, k), true
+}
+
+func (p *logPane) scroll(by, n, h int) {
+	if p.follow {
+		p.from = max(n-h, 0)
+	}
+	p.from = min(max(p.from+by, 0), max(n-h, 0))
+	p.follow = by > 0 && p.from >= n-h
+}
+
+// lines are what the filter lets through: every word must occur; a leading ! inverts.
+func (p *logPane) lines(d *deploy) []engine.LogLine {
+	var out []engine.LogLine
+	for _, l := range d.progress.Log {
+		if logged(l) && (p.filter == "" || filtered(p.filter, plainLog(l))) {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// filtered applies a filter to what a row shows.
+func filtered(filter, shows string) bool {
+	words := strings.Fields(strings.ToLower(strings.TrimPrefix(filter, "!")))
+	if len(words) == 0 {
+		return true
+	}
+	shows = strings.ToLower(shows)
+	found := !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(shows, w) })
+	return found != strings.HasPrefix(filter, "!")
+}
+
+func plainLog(l engine.LogLine) string {
+	return l.Machine + " " + l.Phase.Title() + " " + string(l.Status) + " " + l.Text
+}
+
+func rendered(lines []engine.LogLine) []line {
+	out := make([]line, len(lines))
+	for i, l := range lines {
+		out[i] = logLine(l)
+	}
+	return out
+}
+
+// logRoom is how many lines the whole log has.
+func (d *deploy) logRoom(c *console) int { return max(c.h-3, 0) }
+
+// view renders the log for w×h cells.
+func (p *logPane) view(d *deploy, w, h int) []line {
+	all := p.lines(d)
+	from := min(p.from, max(len(all)-h, 0))
+	if p.follow {
+		from = max(len(all)-h, 0)
+	}
+	if len(all) == 0 {
+		text := "Nothing was reported yet."
+		if p.filter != "" {
+			text = "No line matches " + p.filter + ". esc clears the filter."
+		}
+		return fill([]line{nil, {sp(toneMuted, "  "+text)}}, w, h)
+	}
+	return fill(rendered(all[from:min(from+h, len(all))]), w, h)
+}
+
+// heading tells whether the log follows, and the filter.
+func (p *logPane) heading(d *deploy) string {
+	text := "log: " + counted(len(p.lines(d)), "line")
+	if p.follow {
+		text += ", following"
+	} else {
+		text += ", paused"
+	}
+	if p.filtering {
+		return text + " · / " + p.filter + "█"
+	} else if p.filter != "" {
+		return text + " · / " + p.filter
+	}
+	return text
+}
+
+func (p *logPane) hints(k keyMap) []hint {
+	if p.filtering {
+		return []hint{{"enter", "keep"}, {"esc", "clear"}}
+	}
+	does := "follow"
+	if p.follow {
+		does = "pause"
+	}
+	return []hint{
+		{"↑↓", "scroll"}, short(k.follow, does), short(k.filter, "filter"), short(k.save, "save"), short(k.copy, "copy"), {"esc", "back"},
+		short(k.help, "help"),
+	}
+}
 
 // logRows are the last lines of the log.
 func (d *deploy) logRows(w, h int) []line {

@@ -2,6 +2,8 @@ package tui
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"flydeploy/engine"
@@ -15,7 +17,7 @@ func (d *deploy) planQuestion(w int) []line {
 		ids = append(ids, m.Machine.ID)
 	}
 	question := " Suspend " + counted(p.Processes(), "process") + " on " + counted(len(ids), "machine") + "?"
-	buttons := line{buttonSpan("Cancel", !d.onDeploy), blank(1), buttonSpan("y Deploy", d.onDeploy)}
+	buttons := line{buttonSpan("Cancel", !d.onDeploy), blank(1), buttonSpan("D Deploy", d.onDeploy)}
 	if open := d.openBlockers(); open != "" {
 		buttons = append(buttons, sp(toneWarn, "  "+open))
 	}
@@ -62,13 +64,9 @@ func (d *deploy) planLines(p *engine.Plan, w int) []line {
 }
 
 func planFacts(p *engine.Plan, w int) []line {
-	changes := map[string]int{}
-	for _, m := range p.Modules {
-		changes[m.Change]++
-	}
 	lines := []line{
 		fact("upgrade", strings.TrimSpace(p.Upgrade.Version+"  "+p.Upgrade.ID), w),
-		fact("modules", fmt.Sprintf("%d changed, %d added, %d removed", changes["changed"], changes["added"], changes["removed"]), w),
+		fact("modules", changesText(p.Modules), w),
 		fact("processes", count(p.Processes())+" to suspend", w),
 	}
 	if p.Upgrade.Size > 0 {
@@ -135,9 +133,12 @@ func planMachines(p *engine.Plan, w int) []line {
 		case m.UpToDate:
 			head = append(head, sp(toneOK, "✓ up to date"))
 		default:
-			head = append(head, sp(toneText, counted(m.Report.Processes, "process")), sp(toneMuted, processesText(m.Processes)))
+			head = append(head, sp(toneText, counted(m.Report.Processes, "process")))
 		}
 		lines = append(lines, head.fit(w))
+		for _, part := range wrap(processesText(m.Processes), w-2) {
+			lines = append(lines, line{blank(2), {text: part, tone: toneMuted}})
+		}
 	}
 	for _, m := range p.LeftOut {
 		lines = append(lines, line{sp(toneMuted, m.ID+"  "+m.Region+"  – left out: "+m.LeftOut)}.fit(w))
@@ -150,25 +151,41 @@ func processesText(changes []engine.ProcessChange) string {
 	for _, p := range changes {
 		parts = append(parts, fmt.Sprintf("%s ×%s", moduleName(p.Module), count(p.Count)))
 	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return ": " + strings.Join(parts, ", ")
+	return strings.Join(parts, ", ")
 }
 
+// planModules lists the modules by application.
 func planModules(p *engine.Plan, w int) []line {
 	lines := []line{{{text: "Modules", tone: toneStrong}, sp(toneMuted, "  "+count(len(p.Modules)))}}
+	byApp := map[string][]engine.ModuleChange{}
 	for _, m := range p.Modules {
-		sign := span{text: "~ changed  ", tone: toneActive}
-		switch m.Change {
-		case "added":
-			sign = span{text: "+ added    ", tone: toneOK}
-		case "removed":
-			sign = span{text: "- removed  ", tone: toneWarn}
+		byApp[m.App] = append(byApp[m.App], m)
+	}
+	for _, app := range slices.Sorted(maps.Keys(byApp)) {
+		lines = append(lines, line{sp(toneText, app), sp(toneMuted, "  "+changesText(byApp[app]))}.fit(w))
+		for _, m := range byApp[app] {
+			lines = append(lines, line{blank(2), changeSign(m.Change), sp(toneText, moduleName(m.Module))}.fit(w))
 		}
-		lines = append(lines, line{sign, sp(toneText, moduleName(m.Module)), sp(toneMuted, "  "+m.App)}.fit(w))
 	}
 	return lines
+}
+
+func changeSign(change string) span {
+	switch change {
+	case "added":
+		return span{text: "+ added    ", tone: toneOK}
+	case "removed":
+		return span{text: "- removed  ", tone: toneWarn}
+	}
+	return span{text: "~ changed  ", tone: toneActive}
+}
+
+func changesText(modules []engine.ModuleChange) string {
+	changes := map[string]int{}
+	for _, m := range modules {
+		changes[m.Change]++
+	}
+	return fmt.Sprintf("%d changed, %d added, %d removed", changes["changed"], changes["added"], changes["removed"])
 }
 
 // planProcesses sums the processes of all machines by module.

@@ -203,7 +203,7 @@ func TestProgramFromFleetToSummary(t *testing.T) {
 	r.waitFor("6 marked")
 	r.press("d")
 	r.waitFor("Suspend 12,018 processes on 6 machines?")
-	r.press("y")
+	r.press("D")
 	r.waitFor("succeeded, 6 of 6 machines run it")
 	r.press("\x1b")
 	r.waitFor("no deploy under way")
@@ -229,10 +229,12 @@ func TestProgramResizes(t *testing.T) {
 			text := r.text()
 			has := func(part string) bool { return strings.Contains(text, part) }
 			switch {
+			case s.w >= 200:
+				return has("IMAGE") && has("instance")
 			case s.w >= 120:
-				return has("GROUP")
+				return has("NAME") && has("instance")
 			case s.w >= 80:
-				return has("CHECKS") && !has("GROUP")
+				return has("CHECKS") && !has("instance")
 			case s.w >= 60:
 				return has("RUNS") && !has("CHECKS")
 			}
@@ -251,7 +253,7 @@ func TestRule14ContextEndRestoresTheTerminal(t *testing.T) {
 	o.Deploy = func(engine.Selection) (Deployment, error) { return p, nil }
 	o.StartDeploy = true
 	r := runOn(ctx, newTerminal(t, size{80, 24}), o)
-	r.waitFor("[ y Deploy ]")
+	r.waitFor("[ D Deploy ]")
 	cancel() // as the caller does at SIGTERM or SIGHUP
 	r.over()
 	if !errors.Is(r.err, context.Canceled) {
@@ -280,8 +282,8 @@ func TestRule14CrashRestoresTheTerminal(t *testing.T) {
 		t.Run(where, func(t *testing.T) {
 			r := runOn(t.Context(), newTerminal(t, size{80, 24}), o())
 			if where == "Update" {
-				r.waitFor("[ y Deploy ]")
-				r.press("y")
+				r.waitFor("[ D Deploy ]")
+				r.press("D")
 			}
 			r.over()
 			var crashed *CrashError

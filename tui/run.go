@@ -36,6 +36,14 @@ type Options struct {
 	Overview func(context.Context) (engine.Overview, error)
 	// Deploy starts a deploy of the selected machines; empty selects all.
 	Deploy func(engine.Selection) (Deployment, error)
+	// History reads the record of past deploys, Events the stream of one, and Watch follows one that somebody else runs.
+	// What is nil is not offered.
+	History func(context.Context) ([]engine.Past, error)
+	Events  func(ctx context.Context, id string) ([]engine.Event, error)
+	Watch   func(id string) engine.Source
+	// Record plays a stream of events in the place of the fleet; WatchID starts with watching a deploy.
+	Record  []engine.Event
+	WatchID string
 	// Preselect marks machines at the start. With StartDeploy the console goes straight into their deploy.
 	Preselect   engine.Selection
 	StartDeploy bool
@@ -46,6 +54,7 @@ type Options struct {
 	ReadOnly bool     // no key changes anything
 	ASCII    bool     // no glyphs beyond ASCII
 	Theme    string   // dark or light; anything else asks the terminal
+	Dir      string   // where copied texts and saved logs go; "" is flydeploy's folder in the user's cache
 	Environ  []string // decides on colours; nil: os.Environ()
 
 	Input  io.Reader // nil: the terminal

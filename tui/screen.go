@@ -16,38 +16,46 @@ const (
 	wideWidth   = 120 // from here panes stand side by side
 )
 
-func (c *console) tiny() bool { return c.w < leastWidth || c.h < leastHeight }
+// screen is what fills the terminal, below a dialog.
+type screen interface {
+	view(c *console) []line // c.h rows of c.w cells
+	press(c *console, k tea.KeyPressMsg) tea.Cmd
+	settle(c *console)                 // scrolls what has a cursor so that it is visible
+	tiny(c *console) line              // tells the state where there is no room for a screen
+	bindings(c *console) []key.Binding // what can be pressed now, for the palette
+}
+
+// top is the screen that is shown: a watched deploy over ours, ours over the record, all over the fleet.
+func (c *console) top() screen {
+	switch {
+	case c.watched != nil:
+		return c.watched
+	case c.deploy != nil:
+		return c.deploy
+	case c.past != nil:
+		return c.past
+	}
+	return c.fleet
+}
+
+func (c *console) isTiny() bool { return c.w < leastWidth || c.h < leastHeight }
 
 // screen renders the whole terminal: h lines of w cells.
 func (c *console) screen() []line {
 	switch {
 	case c.w <= 0 || c.h <= 0: // the size is not known yet
 		return []line{{sp(toneMuted, "flydeploy "+c.opts.App)}}
-	case c.tiny():
+	case c.isTiny():
 		return fill([]line{c.tinyLine()}, c.w, c.h)
 	}
-	var lines []line
-	if c.deploy != nil {
-		lines = c.deploy.view(c, c.w, c.h)
-	} else {
-		lines = c.fleetScreen()
-	}
-	if c.dialog != nil {
+	lines := c.top().view(c)
+	switch {
+	case c.dialog != nil:
 		lines = over(lines, c.dialog.view(c), c.w)
+	case c.picker != nil:
+		lines = over(lines, c.picker.view(c), c.w)
 	}
 	return lines
-}
-
-// fleetScreen is the home screen.
-func (c *console) fleetScreen() []line {
-	w, h := c.w, c.h
-	lines := []line{
-		c.title(line{c.fleet.upgrade()}, c.fleet.status(c)),
-		spread(append(line{blank(1)}, c.fleet.headline()...), line{sp(toneMuted, c.header+" ")}, w),
-		rule("", w),
-	}
-	lines = append(lines, c.fleet.view(w, c.fleetRows())...)
-	return fill(append(lines, rule("", w), c.bottom(c.fleetHints()...)), w, h)
 }
 
 // title is the first row of every screen: program, app, organisation, something about them, and at the right a status.
@@ -62,6 +70,15 @@ func (c *console) title(about, status line) line {
 	if c.opts.ReadOnly {
 		l = append(l, span{text: " · read-only", tone: toneWarn})
 	}
+	if free := c.w - l.width() - 3; status.width() > free { // what goes on is worth more than the organisation
+		l = line{{text: " flydeploy ", tone: toneTitle}, sp(toneStrong, c.opts.App)}
+		if c.opts.ReadOnly {
+			l = append(l, span{text: " · read-only", tone: toneWarn})
+		}
+		if free = max(c.w-l.width()-3, 0); status.width() > free {
+			status = status.fit(free)
+		}
+	}
 	return spread(l, append(status, blank(1)), c.w)
 }
 
@@ -74,46 +91,29 @@ func rule(heading string, w int) line {
 	return append(l, span{text: strings.Repeat("─", max(w-l.width(), 0)), tone: toneRule})
 }
 
+// sideWidth is how wide the details beside a table are.
+func sideWidth(w int) int { return min(max(w*32/100, 38), 80) }
+
 // bottom is the last row: a remark, or the keys that do something here.
 func (c *console) bottom(all ...hint) line {
-	if c.notice != "" {
+	switch {
+	case c.notice != "":
 		return line{sp(toneWarn, " "+c.notice)}.fit(c.w)
-	}
-	if c.dialog != nil {
+	case c.dialog != nil:
 		all = []hint{{"tab", "choose"}, {"enter", "press"}, {"esc", "close"}}
+	case c.picker != nil:
+		all = []hint{{"↑↓", "choose"}, {"enter", "run"}, {"esc", "close"}}
 	}
 	version := line{sp(toneMuted, c.opts.Version+" ")}
 	return spread(hints(c.w, all...), version, c.w)
 }
 
-func (c *console) fleetHints() []hint {
-	k := c.keys
-	if c.fleet.filtering {
-		return []hint{{"enter", "keep"}, {"esc", "clear"}}
-	}
-	visible, hidden := c.fleet.marks()
-	what := "deploy all"
-	if n := len(visible) + len(hidden); n > 0 {
-		what = "deploy " + count(n) + " marked"
-	}
-	return []hint{
-		short(k.deploy, what), short(k.mark, "mark"), short(k.markAll, "all"), short(k.filter, "filter"),
-		short(k.help, "help"), short(k.quit, "quit"), short(k.markRange, "range"), short(k.back, "clear"),
-	}
-}
-
-// fleetRows is how many rows the machines have.
-func (c *console) fleetRows() int { return c.h - 5 }
-
 // settle scrolls what has a cursor so that it is visible.
 func (c *console) settle() {
-	if c.tiny() {
+	if c.isTiny() {
 		return
 	}
-	c.fleet.list.reveal(len(c.fleet.rows), c.fleetRows()-2) // the head, and a region's heading that stays on top
-	if c.deploy != nil {
-		c.deploy.settle(c)
-	}
+	c.top().settle(c)
 	if c.dialog != nil {
 		c.dialog.settle(c)
 	}
@@ -122,15 +122,16 @@ func (c *console) settle() {
 // step reads a key that moves: by one, a page, or to an end.
 func (c *console) step(k tea.KeyPressMsg) (by int, ok bool) {
 	const end = 1 << 20
+	page := max(c.h/2-2, 1)
 	switch {
 	case key.Matches(k, c.keys.up):
 		return -1, true
 	case key.Matches(k, c.keys.down):
 		return 1, true
 	case key.Matches(k, c.keys.pageUp):
-		return -c.fleetRows() / 2, true
+		return -page, true
 	case key.Matches(k, c.keys.pageDown):
-		return c.fleetRows() / 2, true
+		return page, true
 	case key.Matches(k, c.keys.top):
 		return -end, true
 	case key.Matches(k, c.keys.bottom):
@@ -139,25 +140,14 @@ func (c *console) step(k tea.KeyPressMsg) (by int, ok bool) {
 	return 0, false
 }
 
-// tinyLine tells the state where there is no room for a screen.
+// tinyLine tells the state where there is no room for a screen; our own deploy's questions before all else.
 func (c *console) tinyLine() line {
-	if c.deploy == nil {
-		l := line{sp(toneStrong, c.opts.App+" ")}
-		if !c.fleet.seen {
-			return append(l, span{text: "reading the fleet", tone: toneMuted})
+	if c.deploy != nil {
+		if l := c.deploy.tinyQuestion(c); l != nil {
+			return l
 		}
-		return append(l, c.fleet.headline()...)
 	}
-	d := c.deploy
-	switch {
-	case d.leaving:
-		return line{sp(toneWarn, "Still running: s stays, ctrl-c stops "+c.opts.App)}
-	case d.planning(c.now):
-		return line{sp(toneWarn, "Plan ready: enlarge the terminal to confirm "+c.opts.App)}
-	case d.result == nil && d.progress.Asks() == engine.QuestionLock:
-		return line{sp(toneWarn, "Locked: enlarge the terminal to decide "+c.opts.App)}
-	}
-	return append(d.now(c), d.totals()...)
+	return c.top().tiny(c)
 }
 
 // tinyKey takes only keys that leave or stay.
@@ -172,4 +162,24 @@ func (c *console) tinyKey(k tea.KeyPressMsg) tea.Cmd {
 		d.leaving, c.dialog = false, nil
 	}
 	return nil
+}
+
+// tinyQuestion is what our deploy waits for, nil for nothing.
+func (d *deploy) tinyQuestion(c *console) line {
+	switch {
+	case d.leaving:
+		return line{sp(toneWarn, "Still running: s stays, ctrl-c stops "+c.opts.App)}
+	case d.planning(c.now):
+		return line{sp(toneWarn, "Plan ready: enlarge the terminal to confirm "+c.opts.App)}
+	case d.result == nil && d.progress.Asks() == engine.QuestionLock && !d.waiting:
+		return line{sp(toneWarn, "Locked: enlarge the terminal to decide "+c.opts.App)}
+	}
+	return nil
+}
+
+func (d *deploy) tiny(c *console) line {
+	if d.guest != nil {
+		return append(append(d.guest.status(d), blank(2)), d.totals()...)
+	}
+	return append(d.now(c), d.totals()...)
 }

@@ -56,7 +56,7 @@ func TestPlanScreen(t *testing.T) {
 func TestPlanScreenWithBlockers(t *testing.T) {
 	everySize(t, Options{}, func(b *bench) {
 		b.deploys(blocked(6, engine.SeverityBlock), nil)
-		b.keys("y")
+		b.keys("D")
 		b.golden()
 	})
 }

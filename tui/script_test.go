@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -369,4 +370,37 @@ func overviewOf(n int) engine.Overview {
 		}
 	}
 	return o
+}
+
+// recorded is the whole stream of a scripted deploy.
+func recorded(before, after []engine.Event, _ engine.Result) []engine.Event {
+	return append(slices.Clone(before), after...)
+}
+
+// stream is the events of a deploy that somebody else runs, all there at once.
+type stream struct{ events []engine.Event }
+
+func playRecorded(events []engine.Event) *stream { return &stream{events} }
+
+func (s *stream) Next(context.Context) ([]engine.Event, error) {
+	if len(s.events) == 0 {
+		return nil, io.EOF
+	}
+	events := s.events
+	s.events = nil
+	return events, nil
+}
+
+// pastDeploys is a record with one deploy of every kind.
+func pastDeploys() []engine.Past {
+	at := scriptStart.Add(-30 * time.Hour)
+	return []engine.Past{
+		{ID: "01K93QZZZZ7M4W2T8XCVDFGH1J", At: scriptStart.Add(-20 * time.Second), Version: "0.3.0", Owner: "bob@ci-7", Host: "ci-7", Machines: 6, Running: true},
+		{ID: scriptUpgradeID, At: at, Outcome: engine.OutcomeSucceeded, Version: "0.2.0", Owner: "ada@laptop", Host: "laptop", Message: "the new counter, 新しい",
+			GitRevision: "4f2c91a", Machines: 6, Upgraded: 6, MaxSuspendedUS: 8_060, DurationMS: 17_200},
+		{ID: "01K93QAB5Z7M4W2T8XCVDFGH1H", At: at.Add(-time.Hour), Outcome: engine.OutcomePartial, Version: "0.2.0-rc.1", Owner: "ada@laptop", Host: "laptop",
+			CILink: "https://ci.example.com/builds/1234", Machines: 6, Upgraded: 5, MaxSuspendedUS: 61_200, DurationMS: 18_000},
+		{ID: "01K93QAB5Z7M4W2T8XCVDFGH1G", At: at.Add(-2 * time.Hour), Outcome: engine.OutcomeCancelled, Owner: "bob@ci-7", Machines: 6, DurationMS: 9_100},
+		{ID: "01K93QAB5Z7M4W2T8XCVDFGH1F", At: at.Add(-3 * time.Hour), Outcome: "unreadable"},
+	}
 }

@@ -71,11 +71,12 @@ func (b *background) end() {
 	b.wg.Wait()
 }
 
-// session connects one deploy to the console. What its commands bring waits here rather than in messages, so that
-// nothing is lost when the console ends between a command and its message.
+// session connects one deploy to the console: ours, or somebody else's that is only watched. What its commands bring
+// waits here rather than in messages, so that nothing is lost when the console ends between a command and its message.
 type session struct {
 	mu     sync.Mutex
-	d      Deployment
+	source engine.Source
+	d      Deployment // nil where the deploy is not ours
 	events []engine.Event
 	result *engine.Result
 }
@@ -86,10 +87,11 @@ type startedMsg struct {
 	err error
 }
 
-// newsMsg says that events wait in the session.
+// newsMsg says that events wait in the session. err is why a watched deploy cannot be followed any more.
 type newsMsg struct {
 	of   *session
 	over bool
+	err  error
 }
 
 // readEvery is the least time between two readings of a feed: what comes in between is merged by the feed.
@@ -98,11 +100,17 @@ const readEvery = 100 * time.Millisecond
 func (s *session) start(b *background, deploy func() (Deployment, error)) tea.Cmd {
 	return b.cmd(func(context.Context) tea.Msg {
 		d, err := deploy()
-		s.mu.Lock()
-		s.d = d
-		s.mu.Unlock()
+		if err == nil {
+			s.follow(d)
+		}
 		return startedMsg{of: s, err: err}
 	})
+}
+
+func (s *session) follow(d Deployment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.d, s.source = d, d
 }
 
 func (s *session) deployment() Deployment {
@@ -113,18 +121,24 @@ func (s *session) deployment() Deployment {
 
 // read waits for the next events, and after the last ones for the result.
 func (s *session) read(b *background, wait time.Duration) tea.Cmd {
-	d := s.deployment()
+	s.mu.Lock()
+	source, d := s.source, s.d
+	s.mu.Unlock()
 	return b.after(wait, func(ctx context.Context) tea.Msg {
-		events, err := d.Next(ctx)
+		events, err := source.Next(ctx)
+		news := newsMsg{of: s, over: err != nil}
 		var result *engine.Result
-		if errors.Is(err, io.EOF) {
+		switch {
+		case !errors.Is(err, io.EOF):
+			news.err = err
+		case d != nil:
 			r := d.Result()
 			result = &r
 		}
 		s.mu.Lock()
 		s.events, s.result = append(s.events, events...), result
 		s.mu.Unlock()
-		return newsMsg{of: s, over: err != nil}
+		return news
 	})
 }
 

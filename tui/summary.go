@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,21 +11,21 @@ import (
 // outcomeRows are the outcome on the screen.
 func (d *deploy) outcomeRows(w int) []line {
 	r := d.result
-	glyph, t := "✓ ", toneOK
-	switch r.Outcome {
-	case engine.OutcomeSucceeded:
-	case engine.OutcomeCancelled, engine.OutcomeLocked:
-		glyph, t = "– ", toneWarn
-	default:
-		glyph, t = "✗ ", toneFail
+	glyph, t := outcomeLook(r.Outcome)
+	lines := []line{line{blank(1), {text: glyph + " ", tone: t}, sp(t, headline(*r))}.fit(w)}
+	if spread := distributionOf(r.Machines); len(spread.us) > 0 {
+		l := line{{text: "   suspended ", tone: toneMuted}}
+		if len(spread.us) >= minForClasses {
+			l = append(l, span{text: spread.sparkline(16), tone: toneActive}, blank(1))
+		}
+		lines = append(lines, append(l, sp(toneText, spread.text())).fit(w))
 	}
-	lines := []line{line{blank(1), {text: glyph, tone: t}, sp(t, headline(*r))}.fit(w)}
 	if r.Problem != nil {
 		for _, l := range problemLines(r.Problem, w-4) {
 			lines = append(lines, append(line{blank(3)}, l...))
 		}
 	}
-	return lines[:min(len(lines), 5)]
+	return lines[:min(len(lines), 6)]
 }
 
 // headline is the outcome in one sentence.
@@ -59,8 +58,11 @@ func Summary(p *engine.Progress, r engine.Result) string {
 	if r.Upgrade.ID != "" {
 		fmt.Fprintln(&b, "  upgrade    "+r.Upgrade.ID)
 	}
-	if s := suspensions(r); s != "" {
-		fmt.Fprintln(&b, "  suspended  "+s)
+	if d := distributionOf(r.Machines); len(d.us) > 0 {
+		fmt.Fprintln(&b, "  suspended  "+d.text()+"; "+counted(d.processes, "process")+" migrated")
+		for _, row := range d.histogram() {
+			fmt.Fprintln(&b, "  "+row)
+		}
 	}
 	writeMachines(&b, r.Machines)
 	for _, m := range r.Machines {
@@ -77,24 +79,8 @@ func Summary(p *engine.Progress, r engine.Result) string {
 	return b.String()
 }
 
-// suspensions sums the windows of the machines that had one.
-func suspensions(r engine.Result) string {
-	var us []int64
-	processes := 0
-	for _, m := range r.Machines {
-		if m.SuspendedUS > 0 {
-			us = append(us, m.SuspendedUS)
-			processes += m.Processes
-		}
-	}
-	if len(us) == 0 {
-		return ""
-	}
-	slices.Sort(us)
-	median := (us[(len(us)-1)/2] + us[len(us)/2]) / 2
-	return fmt.Sprintf("%s to %s, median %s; %s migrated", micros(us[0]), micros(us[len(us)-1]), micros(median),
-		counted(processes, "process"))
-}
+// listMachines is up to how many machines a summary lists all; of more it lists those that were not upgraded.
+const listMachines = 50
 
 // writeMachines is a table of the machines' ends.
 func writeMachines(b *strings.Builder, machines []engine.MachineResult) {
@@ -102,7 +88,12 @@ func writeMachines(b *strings.Builder, machines []engine.MachineResult) {
 		return
 	}
 	rows := [][]string{{"machine", "region", "outcome", "modules", "processes", "suspended"}}
+	fine := 0
 	for _, m := range machines {
+		if len(machines) > listMachines && m.Outcome == "committed" {
+			fine++
+			continue
+		}
 		suspended := "-"
 		if m.SuspendedUS > 0 {
 			suspended = micros(m.SuspendedUS)
@@ -110,6 +101,12 @@ func writeMachines(b *strings.Builder, machines []engine.MachineResult) {
 		rows = append(rows, []string{
 			clean(m.ID), clean(m.Region), outcomeWord(m.Outcome), count(m.Modules), count(m.Processes), suspended,
 		})
+	}
+	if fine > 0 {
+		fmt.Fprintf(b, "  %s upgraded, not listed here; the others:\n", counted(fine, "machine"))
+	}
+	if len(rows) == 1 {
+		return
 	}
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {

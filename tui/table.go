@@ -7,6 +7,7 @@ type column struct {
 	right bool // numbers
 	drop  int  // order in which columns give way on a narrow screen, 1 first; 0 never
 	grows bool // takes what is left
+	gone  bool // is not shown at all
 }
 
 const columnGap = 2
@@ -15,7 +16,9 @@ const columnGap = 2
 func shown(columns []column, w int) []column {
 	cols := append([]column(nil), columns...)
 	for i := range cols {
-		cols[i].width = max(cols[i].width, width(cols[i].title))
+		if !cols[i].gone {
+			cols[i].width = max(cols[i].width, width(cols[i].title))
+		}
 	}
 	for step := 1; total(cols) > w && step <= len(cols); step++ {
 		for i := range cols {

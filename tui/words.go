@@ -100,3 +100,16 @@ func when(t, now time.Time) string {
 	}
 	return at + " (" + clock(now.Sub(t)) + " ago)"
 }
+
+// ago tells how long something is past, roughly: 40s ago, 5m ago, 3h ago, 12d ago.
+func ago(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds ago", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh ago", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd ago", int(d.Hours()/24))
+}

@@ -1,0 +1,223 @@
+package tui
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/muesli/cancelreader"
+
+	"flydeploy/engine"
+)
+
+// Accessible is the console for screen readers and for terminals that cannot repaint: plain lines and numbered choices,
+// no alternate screen, no borders, no spinners. It reads answers from o.Input and writes to o.Output, which must be set.
+// When ctx ends a deploy under way is stopped, and followed until it is settled. Summaries are among the lines.
+func Accessible(ctx context.Context, o Options) (Ended, error) {
+	answers, stop := readLines(o.Input)
+	defer stop()
+	a := &accessible{o: o, answers: answers}
+	if o.StartDeploy && !o.ReadOnly {
+		a.deploy(ctx, o.Preselect)
+	} else {
+		a.home(ctx)
+	}
+	return Ended{Result: a.result}, errors.Join(a.err, context.Cause(ctx))
+}
+
+// readLines reads lines until stop is called, or until the input's end, which closes the channel.
+func readLines(from io.Reader) (lines <-chan string, stop func()) {
+	cancel := func() bool { return false }
+	if r, err := cancelreader.NewReader(from); err == nil { // a regular file has none, and never blocks
+		from, cancel = r, r.Cancel
+	}
+	out, over := make(chan string), make(chan struct{})
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(out)
+		for scan := bufio.NewScanner(from); scan.Scan(); {
+			select {
+			case out <- strings.TrimSpace(clean(scan.Text())):
+			case <-over:
+				return
+			}
+		}
+	})
+	return out, func() {
+		close(over)
+		if cancel() {
+			reading.Wait()
+		}
+	}
+}
+
+type accessible struct {
+	o       Options
+	answers <-chan string
+	result  *engine.Result
+	err     error // of writing
+}
+
+func (a *accessible) print(format string, args ...any) {
+	if _, err := fmt.Fprintf(a.o.Output, format, args...); err != nil && a.err == nil {
+		a.err = fmt.Errorf("write output: %w", err)
+	}
+}
+
+func (a *accessible) printLines(lines []line) { a.print("%s", plainText(lines)) }
+
+// ask waits for a line; false when there is none any more.
+func (a *accessible) ask(ctx context.Context, prompt string) (string, bool) {
+	a.print("%s ", prompt)
+	select {
+	case text, ok := <-a.answers:
+		return text, ok
+	case <-ctx.Done():
+		a.print("\n")
+		return "", false
+	}
+}
+
+// choice is one numbered line of a menu.
+type choice struct {
+	text string
+	do   func(ctx context.Context) (again bool)
+}
+
+// choose prints the choices and does the chosen one; false when there is nothing more to ask.
+func (a *accessible) choose(ctx context.Context, choices []choice) bool {
+	for i, c := range choices {
+		a.print("%d. %s\n", i+1, c.text)
+	}
+	for {
+		text, ok := a.ask(ctx, fmt.Sprintf("Choice (1 to %d):", len(choices)))
+		if !ok {
+			return false
+		}
+		if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(choices) {
+			return choices[n-1].do(ctx)
+		}
+		a.print("Please type a number from 1 to %d.\n", len(choices))
+	}
+}
+
+// home is the fleet and what can be done with it, over and over.
+func (a *accessible) home(ctx context.Context) {
+	f := newFleet(a.o.Preselect)
+	for again := true; again && ctx.Err() == nil && a.err == nil; {
+		now := time.Now()
+		overview, err := a.o.Overview(ctx)
+		f.look(overviewMsg{overview, err}, now)
+		a.print("\n%s, fleet\n", clean(a.o.App))
+		a.tellFleet(f, err, now)
+		choices := []choice{{"Look again", func(context.Context) bool { return true }}}
+		if err == nil && !a.o.ReadOnly {
+			choices = append(choices, a.deployChoices(f)...)
+		}
+		if a.o.History != nil {
+			choices = append(choices, choice{"Record of deploys", a.history})
+		}
+		again = a.choose(ctx, append(choices, choice{"Quit", func(context.Context) bool { return false }}))
+	}
+}
+
+func (a *accessible) tellFleet(f *fleet, err error, now time.Time) {
+	if err != nil {
+		a.printLines(problemLines(engine.AsProblem(err), 100))
+		return
+	}
+	a.printLines([]line{f.headline(), f.upgrade(now), f.status(&console{now: now})})
+	for i, m := range f.overview.Machines {
+		a.print("machine %d: %s, name %s, region %s, %s, group %s, checks %d of %d, runs %s%s\n", i+1, clean(m.ID), clean(m.Name),
+			clean(m.Region), clean(m.State), clean(m.ProcessGroup), m.ChecksPassed, m.ChecksTotal, f.runs(m).text, f.noteText(m))
+	}
+}
+
+func (f *fleet) noteText(m engine.Machine) string {
+	if note := f.note(m); note.text != "–" {
+		return ", " + strings.TrimPrefix(note.text, "! ")
+	}
+	return ""
+}
+
+func (a *accessible) deployChoices(f *fleet) []choice {
+	deploy := func(sel engine.Selection) func(context.Context) bool {
+		return func(ctx context.Context) bool { a.deploy(ctx, sel); return ctx.Err() == nil }
+	}
+	var choices []choice
+	if marked, _ := f.marks(); len(marked) > 0 {
+		choices = append(choices, choice{"Deploy to " + named(marked, 1000), deploy(engine.Selection{Machines: marked})})
+	}
+	return append(choices,
+		choice{"Deploy to all machines", deploy(engine.Selection{})},
+		choice{"Choose machines, then deploy to them", func(ctx context.Context) bool {
+			if ids := a.chooseMachines(ctx, f); len(ids) > 0 {
+				a.deploy(ctx, engine.Selection{Machines: ids})
+			}
+			return ctx.Err() == nil
+		}})
+}
+
+// chooseMachines gives the ids of the machines whose numbers were typed, nil for none.
+func (a *accessible) chooseMachines(ctx context.Context, f *fleet) []string {
+	text, ok := a.ask(ctx, "Numbers of the machines, with spaces between them; nothing to go back:")
+	var ids []string
+	for word := range strings.FieldsSeq(text) {
+		n, err := strconv.Atoi(word)
+		if !ok || err != nil || n < 1 || n > len(f.overview.Machines) {
+			a.print("There is no machine number %s.\n", word)
+			return nil
+		}
+		m := f.overview.Machines[n-1]
+		if !markable(m) {
+			a.print("%s is never part of a deploy: %s.\n", clean(m.ID), clean(whyOut(m)))
+			return nil
+		}
+		if !slices.Contains(ids, m.ID) {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+// history tells the past deploys, and one of them in plain lines.
+func (a *accessible) history(ctx context.Context) bool {
+	past, err := a.o.History(ctx)
+	if err != nil {
+		a.printLines(problemLines(engine.AsProblem(err), 100))
+		return true
+	}
+	for i, p := range past {
+		a.print("deploy %d: %s, %s, version %s, %d of %d machines, by %s, id %s\n", i+1, p.At.Local().Format(time.DateTime),
+			strings.TrimSpace(clean(pastWord(p))), clean(p.Version), p.Upgraded, p.Machines, clean(p.Owner), clean(p.ID))
+	}
+	text, ok := a.ask(ctx, "Number of a deploy to read; nothing to go back:")
+	n, err := strconv.Atoi(text)
+	if !ok || err != nil || n < 1 || n > len(past) || a.o.Events == nil {
+		return ok
+	}
+	events, err := a.o.Events(ctx, past[n-1].ID)
+	if err != nil {
+		a.printLines(problemLines(engine.AsProblem(err), 100))
+		return true
+	}
+	out := &plain{w: a.o.Output, p: engine.NewProgress()}
+	for _, e := range events {
+		a.err = errors.Join(a.err, out.batch([]engine.Event{e}))
+	}
+	return a.err == nil
+}
+
+func pastWord(p engine.Past) string {
+	if p.Running {
+		return "running"
+	}
+	return string(p.Outcome)
+}

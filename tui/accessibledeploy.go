@@ -1,0 +1,186 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"flydeploy/engine"
+)
+
+// conversation is a deploy in plain lines with somebody who answers its questions.
+type conversation struct {
+	*accessible
+	d       Deployment
+	p       *engine.Progress
+	asked   engine.Question // that the reader was asked
+	accepts []string        // blockers, accepted so far
+	typing  string          // what must be typed now: a blocker's name, or the app's; "" for a number
+	retry   time.Time       // when somebody else's lock is tried again, zero for never
+}
+
+// deploy starts a deploy and follows it to its end.
+func (a *accessible) deploy(ctx context.Context, sel engine.Selection) {
+	d, err := a.o.Deploy(sel)
+	if err != nil {
+		a.print("The deploy did not start.\n")
+		a.printLines(problemLines(engine.AsProblem(err), 100))
+		return
+	}
+	batches := make(chan []engine.Event)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(batches)
+		for {
+			batch, err := d.Next(context.WithoutCancel(ctx)) // it always ends: a stopped deploy settles
+			if err != nil {
+				if !errors.Is(err, io.EOF) {
+					d.Stop()
+				}
+				return
+			}
+			batches <- batch
+		}
+	})
+	c := &conversation{accessible: a, d: d, p: engine.NewProgress()}
+	c.follow(ctx, batches)
+	reading.Wait()
+	r := d.Result()
+	a.result = &r
+	a.print("\n%s", Summary(c.p, r))
+}
+
+func (c *conversation) follow(ctx context.Context, batches <-chan []engine.Event) {
+	out := &plain{w: c.o.Output, p: c.p}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	done, answers := ctx.Done(), c.answers
+	for {
+		select {
+		case batch, more := <-batches:
+			if !more {
+				return
+			}
+			c.err = errors.Join(c.err, out.batch(batch))
+			c.question()
+		case text, more := <-answers:
+			if !more {
+				answers = nil
+			}
+			c.answer(text, more)
+		case now := <-tick.C:
+			if !c.retry.IsZero() && now.After(c.retry) {
+				c.retry = now.Add(tryLockEvery)
+				c.d.Answer(engine.Answer{To: engine.QuestionLock, Proceed: true})
+			}
+		case <-done:
+			done = nil
+			c.print("Stopping: nothing more starts, what is in flight ends by itself.\n")
+			c.d.Stop()
+		}
+	}
+}
+
+// question tells what the deploy asks, once.
+func (c *conversation) question() {
+	asks := c.p.Asks()
+	if asks == c.asked {
+		return
+	}
+	c.asked, c.retry, c.typing = asks, time.Time{}, ""
+	switch asks {
+	case engine.QuestionLock:
+		held := c.p.Held
+		c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\n", clean(held.LockedBy), when(held.ExpiresAt, time.Now()), clean(held.DeploymentID))
+		c.print("1. Wait until it is free\n2. Leave\n3. Override it\nChoice (1 to 3): ")
+	case engine.QuestionPlan:
+		plan := newDeploy(engine.Selection{}, time.Now())
+		c.print("\nThe plan. Nothing has been suspended yet.\n")
+		c.printLines(plan.planLines(c.p.Plan, wideWidth-3))
+		c.planChoices()
+	}
+}
+
+func (c *conversation) planChoices() {
+	c.print("\nSuspend %s on %s?\n", counted(c.p.Plan.Processes(), "process"), counted(len(c.p.Plan.Machines), "machine"))
+	c.print("1. Do not deploy\n2. Deploy as planned\nChoice (1 or 2): ")
+}
+
+// answer takes a line that was typed. The end of the input declines what is asked.
+func (c *conversation) answer(text string, more bool) {
+	switch {
+	case c.asked == engine.QuestionNone:
+	case !more:
+		c.d.Answer(engine.Answer{To: c.asked})
+	case c.typing != "":
+		c.answerTyped(text)
+	case c.asked == engine.QuestionPlan:
+		c.answerPlan(text)
+	default:
+		c.answerLock(text)
+	}
+}
+
+func (c *conversation) answerPlan(text string) {
+	switch text {
+	case "1":
+		c.d.Answer(engine.Answer{To: engine.QuestionPlan})
+	case "2":
+		c.confirm()
+	default:
+		c.print("Please type 1 or 2: ")
+	}
+}
+
+// confirm asks for the next blocker's name, or confirms once all are accepted.
+func (c *conversation) confirm() {
+	open := c.p.Plan.Blockers()[len(c.accepts):]
+	if len(open) == 0 {
+		c.d.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true, Accept: c.accepts})
+		return
+	}
+	f := open[0]
+	if f.Severity == engine.SeverityRefuse {
+		c.print("%s cannot be accepted: %s\n", f.Name, clean(f.What))
+		c.planChoices()
+		return
+	}
+	c.typing = f.Name
+	c.print("This plan is blocked by %s: %s\nType %s to accept it, anything else to go back: ", f.Name, clean(f.What), f.Name)
+}
+
+// answerTyped takes a blocker's or the app's name.
+func (c *conversation) answerTyped(text string) {
+	wanted := c.typing
+	c.typing = ""
+	switch {
+	case c.asked == engine.QuestionPlan && text == wanted:
+		c.accepts = append(c.accepts, wanted)
+		c.confirm()
+	case c.asked == engine.QuestionPlan:
+		c.accepts = nil
+		c.planChoices()
+	case text == wanted:
+		c.d.Answer(engine.Answer{To: engine.QuestionLock, Proceed: true, OverrideETag: c.p.Held.ETag})
+	default:
+		c.print("Not overridden. Choice (1 to 3): ")
+	}
+}
+
+func (c *conversation) answerLock(text string) {
+	switch strings.TrimSpace(text) {
+	case "1":
+		c.retry = time.Now()
+		c.print("Waiting. 2 leaves, 3 overrides: ")
+	case "2":
+		c.d.Answer(engine.Answer{To: engine.QuestionLock})
+	case "3":
+		c.typing = c.o.App
+		c.print("If that deploy still runs, machines can end on different versions.\nType %s to override its lock, anything else to go back: ", c.o.App)
+	default:
+		c.print("Please type a number from 1 to 3: ")
+	}
+}

@@ -1,0 +1,107 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+)
+
+// copiedMsg and savedMsg tell where a text went.
+type copiedMsg struct {
+	what string
+	file string
+	err  error
+}
+
+type savedMsg struct {
+	file string
+	err  error
+}
+
+// copy puts text on the clipboard by OSC 52. No terminal says whether it obeyed, so the text goes into a file, too.
+func (c *console) copy(what, text string) tea.Cmd {
+	if text == "" {
+		c.say("There is nothing to copy here")
+		return nil
+	}
+	dir := c.opts.Dir
+	return tea.Batch(tea.SetClipboard(text), c.work.cmd(func(context.Context) tea.Msg {
+		file, err := writeText(filepath.Join(dir, "copied.txt"), text)
+		return copiedMsg{what, file, err}
+	}))
+}
+
+func (c *console) onCopied(m copiedMsg) {
+	if m.err != nil {
+		c.say("Copied " + m.what + " to the clipboard; the file could not be written: " + m.err.Error())
+		return
+	}
+	c.say("Copied " + m.what + " to the clipboard and to " + m.file)
+}
+
+func (c *console) onSaved(m savedMsg) {
+	if m.err != nil {
+		c.say("The log could not be saved: " + m.err.Error())
+		return
+	}
+	c.say("Saved to " + m.file)
+}
+
+// writeText writes a file that only its owner can read: logs can tell more than their reader may show around.
+func writeText(name, text string) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return "", err
+	}
+	return name, os.WriteFile(name, []byte(text), 0o600)
+}
+
+// plainText is lines without their tones.
+func plainText(lines []line) string {
+	var b strings.Builder
+	for _, l := range lines {
+		b.WriteString(strings.TrimRight(l.text(), " ") + "\n")
+	}
+	return b.String()
+}
+
+// copied is what y copies of the fleet: the marked ids, else the one under the cursor.
+func (f *fleet) copied() (what, text string) {
+	visible, hidden := f.marks()
+	if ids := append(visible, hidden...); len(ids) > 0 {
+		return counted(len(ids), "marked id"), strings.Join(ids, "\n") + "\n"
+	}
+	if m, ok := f.current(); ok {
+		return "the id " + m.ID, m.ID + "\n"
+	}
+	return "", ""
+}
+
+// copied is what y copies of a deploy: the plan while it is shown, else everything about the machine under the cursor.
+func (d *deploy) copied(c *console) (what, text string) {
+	const width = 100
+	switch r := d.board.current(); {
+	case d.planning(c.now) || d.pane == panePlan:
+		return "the plan", plainText(d.planLines(d.progress.Plan, width))
+	case r != nil:
+		return "the details of " + r.m.ID, plainText(d.details(c, width))
+	}
+	return "", ""
+}
+
+func (c *console) saveLog(upgrade engine.Upgrade, lines []line) tea.Cmd {
+	id := upgrade.ID
+	if id == "" {
+		id = "deploy"
+	}
+	name := filepath.Join(c.opts.Dir, fmt.Sprintf("%s.log", filepath.Base(id)))
+	return c.work.cmd(func(context.Context) tea.Msg {
+		file, err := writeText(name, plainText(lines))
+		return savedMsg{file, err}
+	})
+}

@@ -1,0 +1,199 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+)
+
+// guest is a deploy on the screen that is not ours to answer or to stop: one that somebody else runs, watched live, or
+// one that was recorded, played back.
+type guest struct {
+	id     string
+	past   *engine.Past // nil where its summary is not known
+	live   bool
+	replay *replay // nil before the record was read
+	seen   time.Time
+	over   bool  // a live deploy has ended
+	err    error // why it cannot be shown
+}
+
+// recordMsg is a record that was read to be played back.
+type recordMsg struct {
+	of     *deploy
+	events []engine.Event
+	err    error
+}
+
+// replay opens a recorded deploy and plays it.
+func (c *console) replay(p engine.Past) tea.Cmd {
+	c.watched = newDeploy(engine.Selection{}, c.now)
+	c.watched.guest = &guest{id: p.ID, past: &p}
+	of := c.watched
+	return c.work.cmd(func(ctx context.Context) tea.Msg {
+		events, err := c.opts.Events(ctx, p.ID)
+		return recordMsg{of, events, err}
+	})
+}
+
+func (c *console) onRecord(m recordMsg) {
+	if c.watched == nil || c.watched != m.of {
+		return
+	}
+	c.stale = true
+	g := m.of.guest
+	if g.err = m.err; m.err != nil {
+		return
+	}
+	g.play(m.of, m.events, c.now)
+}
+
+// play starts a replay with its first event on the screen.
+func (g *guest) play(d *deploy, events []engine.Event, now time.Time) {
+	g.replay, g.seen = newReplay(events), now
+	d.apply(g.replay.due(), g.replay.at)
+}
+
+// watch follows a deploy that somebody else runs.
+func (c *console) watch(id string) tea.Cmd {
+	if c.opts.Watch == nil {
+		return nil
+	}
+	c.watched = newDeploy(engine.Selection{}, c.now)
+	c.watched.guest = &guest{id: id, live: true}
+	c.watched.session.source = c.opts.Watch(id)
+	return c.watched.session.read(c.work, 0)
+}
+
+// leaveGuest goes back to what was on the screen before. A console that was started for it alone ends.
+func (c *console) leaveGuest() tea.Cmd {
+	c.watched = nil
+	if c.opts.Record != nil || c.opts.WatchID != "" {
+		return tea.Quit
+	}
+	if c.deploy == nil && c.past == nil {
+		return c.poll(0)
+	}
+	return nil
+}
+
+func (g *guest) onTick(d *deploy, now time.Time) {
+	passed := now.Sub(g.seen)
+	g.seen = now
+	if g.replay != nil {
+		d.apply(g.replay.advance(passed), g.replay.at)
+		return
+	}
+	d.board.sort(now)
+}
+
+func (g *guest) moves() bool {
+	switch {
+	case g.err != nil:
+		return false
+	case g.live:
+		return !g.over
+	}
+	return g.replay != nil && !g.replay.paused && !g.replay.over()
+}
+
+func (g *guest) press(c *console, d *deploy, k tea.KeyPressMsg) tea.Cmd {
+	if key.Matches(k, c.keys.back, c.keys.quit) {
+		return c.leaveGuest()
+	}
+	r := g.replay
+	if r == nil {
+		return nil
+	}
+	switch {
+	case key.Matches(k, c.keys.pause):
+		r.paused = !r.paused
+	case key.Matches(k, c.keys.faster):
+		r.faster(1)
+	case key.Matches(k, c.keys.slower):
+		r.faster(-1)
+	case key.Matches(k, c.keys.stepEvent):
+		d.apply(r.step(), r.at)
+	case key.Matches(k, c.keys.forward):
+		g.seek(d, seekBy)
+	case key.Matches(k, c.keys.rewind):
+		g.seek(d, -seekBy)
+	}
+	return nil
+}
+
+func (g *guest) seek(d *deploy, by time.Duration) {
+	events, again := g.replay.seek(by)
+	if again {
+		at := d.board.list
+		d.progress, d.board = engine.NewProgress(), newBoard()
+		d.board.list = at
+	}
+	d.apply(events, g.replay.at)
+}
+
+// clock is the time that the deploy's screen shows: the record's own in a replay.
+func (g *guest) clock(now time.Time) time.Time {
+	if g.replay != nil {
+		return g.replay.at
+	}
+	return now
+}
+
+// status is what the title says at the right.
+func (g *guest) status(d *deploy) line {
+	r := g.replay
+	switch {
+	case g.err != nil:
+		return line{{text: "! cannot be shown", tone: toneWarn}}
+	case g.live && g.over:
+		return line{{text: "that deploy has ended", tone: toneStrong}}
+	case g.live:
+		return line{{text: "watching", tone: toneActive}, sp(toneMuted, " "+d.progress.Upgrade.Owner)}
+	case r == nil:
+		return line{{text: "reading the record", tone: toneMuted}}
+	}
+	word := "replay "
+	switch {
+	case r.over():
+		word = "replay ended "
+	case r.paused:
+		word = "replay paused "
+	}
+	at := clock(r.at.Sub(r.begin())) + " of " + clock(r.end().Sub(r.begin()))
+	return line{{text: word, tone: toneActive}, {text: at, tone: toneText}, {text: "  " + speedText(r.speed) + "×", tone: toneMuted}}
+}
+
+func speedText(i int) string { return strconv.FormatFloat(speeds[i], 'g', -1, 64) }
+
+// ending is the row in the place of the outcome, once there is nothing more to come.
+func (g *guest) ending() (line, bool) {
+	ended := g.live && g.over || g.replay != nil && g.replay.over()
+	switch {
+	case !ended:
+		return nil, false
+	case g.past == nil || g.past.Running:
+		return line{{text: " The record ends here.", tone: toneMuted}}, true
+	}
+	p := g.past
+	glyph, t := outcomeLook(p.Outcome)
+	text := fmt.Sprintf("%s, %d of %s, suspended max %s, %s by %s", p.Outcome, p.Upgraded, counted(p.Machines, "machine"),
+		micros(p.MaxSuspendedUS), clock(time.Duration(p.DurationMS)*time.Millisecond), p.Owner)
+	return line{blank(1), {text: glyph + " ", tone: t}, sp(t, text)}, true
+}
+
+func (g *guest) hints(k keyMap) []hint {
+	if g.replay == nil {
+		return []hint{{"esc", "back"}, short(k.log, "log"), short(k.help, "help")}
+	}
+	return []hint{
+		{"space", "pause"}, {"+ -", "speed"}, {"← →", "10 s"}, {".", "next event"}, short(k.log, "log"), short(k.details, "details"),
+		short(k.plan, "plan"), short(k.help, "help"), {"esc", "back"},
+	}
+}

@@ -1,0 +1,133 @@
+package tui
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+)
+
+// history is the screen of past deploys, the newest first.
+type history struct {
+	all       []engine.Past
+	rows      []engine.Past // what the filter lets through
+	seen      bool
+	err       error
+	list      list
+	filter    string
+	filtering bool
+}
+
+// historyMsg is the record of deploys, as far as it could be read.
+type historyMsg struct {
+	of   *history
+	past []engine.Past
+	err  error
+}
+
+func (c *console) openHistory() tea.Cmd {
+	if c.opts.History == nil {
+		return nil
+	}
+	c.past = &history{}
+	return c.readHistory()
+}
+
+func (c *console) readHistory() tea.Cmd {
+	of := c.past
+	return c.work.cmd(func(ctx context.Context) tea.Msg {
+		past, err := c.opts.History(ctx)
+		return historyMsg{of, past, err}
+	})
+}
+
+func (c *console) onHistory(m historyMsg) {
+	if c.past != m.of {
+		return
+	}
+	h := c.past
+	h.err, h.seen = m.err, h.seen || m.err == nil
+	if m.err == nil {
+		h.all = m.past
+		h.build()
+	}
+	c.stale = true
+}
+
+func (h *history) build() {
+	h.rows = nil
+	for _, p := range h.all {
+		if filtered(h.filter, strings.Join([]string{p.ID, string(p.Outcome), p.Version, p.Owner, p.Host, p.Message, p.GitRevision}, " ")) {
+			h.rows = append(h.rows, p)
+		}
+	}
+	h.list.move(0, len(h.rows))
+}
+
+func (h *history) current() (engine.Past, bool) {
+	if h.list.at >= len(h.rows) {
+		return engine.Past{}, false
+	}
+	return h.rows[h.list.at], true
+}
+
+func (h *history) press(c *console, k tea.KeyPressMsg) tea.Cmd {
+	if h.filtering {
+		h.filter, h.filtering = typed(h.filter, k)
+		h.build()
+		return nil
+	}
+	if by, ok := c.step(k); ok {
+		h.list.move(by, len(h.rows))
+		return nil
+	}
+	switch {
+	case key.Matches(k, c.keys.details, c.keys.in):
+		return h.open(c)
+	case key.Matches(k, c.keys.filter):
+		h.filtering = true
+	case key.Matches(k, c.keys.history):
+		return c.readHistory()
+	case key.Matches(k, c.keys.copy):
+		return c.copy(h.copied())
+	case h.filter != "" && key.Matches(k, c.keys.back):
+		h.filter = ""
+		h.build()
+	case key.Matches(k, c.keys.back, c.keys.out):
+		c.past = nil
+		return c.poll(0)
+	case key.Matches(k, c.keys.quit):
+		return tea.Quit
+	}
+	return nil
+}
+
+// open plays the deploy under the cursor, or watches one that still runs.
+func (h *history) open(c *console) tea.Cmd {
+	p, ok := h.current()
+	switch {
+	case !ok:
+		return nil
+	case p.Running && c.opts.Watch != nil:
+		return c.watch(p.ID)
+	case c.opts.Events != nil:
+		return c.replay(p)
+	}
+	return nil
+}
+
+func (h *history) copied() (what, text string) {
+	p, ok := h.current()
+	if !ok {
+		return "", ""
+	}
+	return "the deploy " + p.ID, plainText(pastLines(p, time.Now(), 100))
+}
+
+func (h *history) settle(c *console) { h.list.reveal(len(h.rows), h.rowsOf(c)) }
+
+func (h *history) rowsOf(c *console) int { return max(c.h-5, 0) }

@@ -1,0 +1,109 @@
+package tui
+
+import (
+	"strings"
+
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+)
+
+// picker is the palette: it finds a command by its words. What it runs is a key of the screen below, so it can do nothing that a key
+// cannot, and what read-only takes away is away here as well.
+type picker struct {
+	input string
+	at    int
+}
+
+// command is one entry: words, and the key that does it.
+type command struct {
+	words, shows string
+	do           func(c *console) tea.Cmd
+}
+
+func (p *picker) press(c *console, k tea.KeyPressMsg) tea.Cmd {
+	found := p.found(c)
+	switch k.String() {
+	case "esc":
+		c.picker = nil
+	case "up", "shift+tab":
+		p.at = max(p.at-1, 0)
+	case "down", "tab":
+		p.at = min(p.at+1, max(len(found)-1, 0))
+	case "enter":
+		c.picker = nil
+		if p.at < len(found) {
+			return found[p.at].do(c)
+		}
+		c.say("No command is called " + p.input)
+	default:
+		p.input, p.at = edit(p.input, k), 0
+	}
+	return nil
+}
+
+// found are the commands of the screen below that hold every word typed; those that begin with it come first.
+func (p *picker) found(c *console) []command {
+	var first, rest []command
+	typed := strings.ToLower(strings.TrimSpace(p.input))
+	for _, cmd := range c.commands() {
+		switch {
+		case strings.HasPrefix(cmd.words, typed):
+			first = append(first, cmd)
+		case filtered(typed, cmd.words):
+			rest = append(rest, cmd)
+		}
+	}
+	return append(first, rest...)
+}
+
+// commands are what the screen on top offers, then what is offered everywhere.
+func (c *console) commands() []command {
+	var all []command
+	for _, b := range c.top().bindings(c) {
+		if b.Enabled() {
+			all = append(all, command{b.Help().Desc, b.Help().Key, func(c *console) tea.Cmd { return c.top().press(c, pressOf(b)) }})
+		}
+	}
+	if c.deploy == nil && c.watched == nil {
+		all = append(all, sortCommands(c, fleetSorts)...)
+	} else {
+		all = append(all, sortCommands(c, boardSorts)...)
+	}
+	theme := func(dark bool) func(*console) tea.Cmd {
+		return func(c *console) tea.Cmd { c.theme = newTheme(dark, c.opts.ASCII); return nil }
+	}
+	return append(all,
+		command{"help", c.keys.help.Help().Key, func(c *console) tea.Cmd { c.dialog = c.helpDialog(); return nil }},
+		command{"theme dark", "", theme(true)}, command{"theme light", "", theme(false)},
+	)
+}
+
+func sortCommands[T any](c *console, all []ordering[T]) []command {
+	if _, list := c.top().(*history); list {
+		return nil
+	}
+	var out []command
+	for _, o := range all {
+		b := key.NewBinding(key.WithKeys(o.key))
+		out = append(out, command{"sort by " + o.name, o.key, func(c *console) tea.Cmd { return c.top().press(c, pressOf(b)) }})
+	}
+	return out
+}
+
+const paletteRows = 8
+
+// view renders the palette as a box.
+func (p *picker) view(c *console) []line {
+	w := min(c.w-4, 60) - 4
+	lines := []line{{{text: ": ", tone: toneActive}, sp(toneStrong, p.input), {text: "█", tone: toneActive}}, nil}
+	found := p.found(c)
+	from := max(min(p.at-paletteRows/2, len(found)-paletteRows), 0)
+	for i := from; i < min(from+paletteRows, len(found)); i++ {
+		row := append(line{sp(toneText, found[i].words)}.fit(w-14), sp(toneMuted, found[i].shows))
+		lines = append(lines, listRow(row, i == p.at, w))
+	}
+	if len(found) == 0 {
+		lines = append(lines, line{{text: "  no such command", tone: toneMuted}})
+	}
+	return frame("Commands", toneActive, fill(lines, w, paletteRows+2), w+4)
+}

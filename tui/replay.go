@@ -1,0 +1,100 @@
+package tui
+
+import (
+	"slices"
+	"time"
+
+	"flydeploy/engine"
+)
+
+// speeds of a replay. The slow ones make a window of a few milliseconds visible.
+var speeds = []float64{0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 50, 200}
+
+const realTime = 4 // index of speed 1
+
+const (
+	seekBy = 10 * time.Second // of the record's time
+	// skipIdle is what a replay waits at most for its next event, in the record's time: somebody may have thought about
+	// the plan for minutes.
+	skipIdle = 5 * time.Second
+)
+
+// replay plays a recorded stream on a clock of its own, at any speed, to and fro.
+type replay struct {
+	events []engine.Event
+	next   int       // the first event that has not been applied
+	at     time.Time // on the record's clock
+	speed  int       // index of speeds
+	paused bool
+}
+
+func newReplay(events []engine.Event) *replay {
+	r := &replay{events: slices.Clone(events), speed: realTime}
+	slices.SortStableFunc(r.events, func(a, b engine.Event) int { return a.At.Compare(b.At) })
+	r.at = r.begin()
+	return r
+}
+
+func (r *replay) begin() time.Time {
+	if len(r.events) == 0 {
+		return time.Time{}
+	}
+	return r.events[0].At
+}
+
+func (r *replay) end() time.Time {
+	if len(r.events) == 0 {
+		return time.Time{}
+	}
+	return r.events[len(r.events)-1].At
+}
+
+func (r *replay) over() bool { return r.next == len(r.events) }
+
+// advance lets real time go by and gives the events that have come in.
+func (r *replay) advance(passed time.Duration) []engine.Event {
+	if r.paused || r.over() {
+		return nil
+	}
+	r.at = r.at.Add(time.Duration(float64(passed) * speeds[r.speed]))
+	if soon := r.events[r.next].At.Add(-skipIdle); r.at.Before(soon) {
+		r.at = soon
+	}
+	return r.due()
+}
+
+// due gives the events up to the clock.
+func (r *replay) due() []engine.Event {
+	from := r.next
+	for r.next < len(r.events) && !r.events[r.next].At.After(r.at) {
+		r.next++
+	}
+	if r.over() {
+		r.at = r.end()
+	}
+	return r.events[from:r.next]
+}
+
+// step goes to the next event and stays there.
+func (r *replay) step() []engine.Event {
+	r.paused = true
+	if r.over() {
+		return nil
+	}
+	r.at = r.events[r.next].At
+	return r.due()
+}
+
+// seek moves the clock. Backwards the deploy has to be told anew, from the first event on: again is true then.
+func (r *replay) seek(by time.Duration) (events []engine.Event, again bool) {
+	if again = by < 0; again {
+		r.next = 0
+	}
+	r.at = r.at.Add(by)
+	if r.at.Before(r.begin()) {
+		r.at = r.begin()
+	}
+	return r.due(), again
+}
+
+func (r *replay) faster(steps int) { r.speed = min(max(r.speed+steps, 0), len(speeds)-1) }
