@@ -49,7 +49,7 @@ func (p *pipeline) commitWave(ctx context.Context, w wave) error {
 	if err := p.each(ctx, w.machines, p.armMachine); err != nil {
 		return err
 	}
-	return p.each(ctx, w.machines, p.commitMachine)
+	return eachOf(ctx, w.machines, len(w.machines), p.commitMachine)
 }
 
 func (p *pipeline) upgradedCount() int {
@@ -97,18 +97,24 @@ func (p *pipeline) commitMachine(ctx context.Context, r *rollout) error {
 	}
 	r.commit = true
 	// From here on the window runs inside the VM whether we look or not.
-	err := p.withTimeout(context.WithoutCancel(ctx), func(ctx context.Context) error {
+	ctx, cancel := p.endure(ctx, p.settings.Timeout+settleWithin)
+	defer cancel()
+	err := p.withTimeout(ctx, func(ctx context.Context) error {
 		return p.order(ctx, r, r.session.Commit, agent.Committed)
 	})
-	switch {
-	case err == nil:
-		return p.confirmMachine(context.WithoutCancel(ctx), r)
-	case r.status.State.Terminal():
-		return p.fail(r, p.phaseOf(r, PhaseSuspension), err)
-	default: // no answer is no failure; verify looks again
-		p.unknown(r, err)
-		return err
+	if err == nil {
+		return p.confirmMachine(ctx, r)
 	}
+	return p.ended(r, err)
+}
+
+// ended tells why a machine did not commit. No answer is no failure: a later look resolves it.
+func (p *pipeline) ended(r *rollout, err error) error {
+	if r.status.State.Terminal() {
+		return p.fail(r, p.phaseOf(r, PhaseSuspension), err)
+	}
+	p.unknown(r, err)
+	return err
 }
 
 // confirmMachine verifies a machine that has committed, and records what it runs.
@@ -130,8 +136,7 @@ func (p *pipeline) resolve(ctx context.Context) {
 	}
 	_ = p.each(ctx, open, func(ctx context.Context, r *rollout) error {
 		if err := p.order(ctx, r, r.session.Wait, agent.Committed); err != nil {
-			p.unknown(r, err)
-			return err
+			return p.ended(r, err)
 		}
 		r.problem = nil
 		return nil

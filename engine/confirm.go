@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+
+	"flydeploy/engine/agent"
 )
 
 var errDeclined = errors.New("the plan was not confirmed")
@@ -28,8 +31,9 @@ func (e *blockedError) Error() string {
 func (p *pipeline) confirm(ctx context.Context) error {
 	p.rec.emit(Event{Phase: PhasePlan, Status: StatusRunning, Plan: p.plan, Upgrade: p.known(), Text: p.planText()})
 	accepted, err := p.decide(ctx)
+	accepted = append(accepted, p.settings.Accept...)
 	if err == nil {
-		err = blockers(p.plan, append(accepted, p.settings.Accept...))
+		err = blockers(p.plan, accepted)
 	}
 	switch {
 	case p.settings.DryRun && (err == nil || errors.Is(err, errPlanned)):
@@ -40,7 +44,7 @@ func (p *pipeline) confirm(ctx context.Context) error {
 		return err
 	}
 	p.rec.emit(Event{Phase: PhasePlan, Status: StatusDone, Plan: p.plan, Text: p.planText()})
-	return p.stageChanged(ctx)
+	return p.stageChanged(ctx, accepted)
 }
 
 func (p *pipeline) planText() string {
@@ -89,8 +93,9 @@ func (p *Problem) because(err error) *Problem {
 	return p
 }
 
-// stageChanged stages machines again whose instance changed while the plan waited for its confirmation.
-func (p *pipeline) stageChanged(ctx context.Context) error {
+// stageChanged stages machines again whose instance or VM changed while the plan waited for its confirmation. What was
+// accepted before holds for what is found there now, and no more.
+func (p *pipeline) stageChanged(ctx context.Context, accepted []string) error {
 	now, err := p.ports.Fleet.Machines(ctx)
 	if err != nil {
 		return fmt.Errorf("list machines again after the confirmation: %w", err)
@@ -99,6 +104,7 @@ func (p *pipeline) stageChanged(ctx context.Context) error {
 	for _, m := range now {
 		byID[m.ID] = m
 	}
+	gone := p.agentsGone(ctx)
 	var changed []*rollout
 	for _, r := range p.machines {
 		m, there := byID[r.machine.ID]
@@ -106,10 +112,33 @@ func (p *pipeline) stageChanged(ctx context.Context) error {
 		case !there || whyOut(m) != "":
 			return NewProblem("machine_changed", fmt.Sprintf("machine %s is no longer started", r.machine.ID), nil,
 				"Nothing was suspended. Look at `fly machine list`, then deploy again.")
-		case m.InstanceID != r.machine.InstanceID:
+		case m.InstanceID != r.machine.InstanceID || gone[r]:
 			r.machine = m
 			changed = append(changed, r)
 		}
 	}
-	return p.each(ctx, changed, p.stageAgain)
+	if len(changed) == 0 {
+		return nil
+	}
+	if err := p.each(ctx, changed, p.stageAgain); err != nil {
+		return err
+	}
+	p.plan = p.makePlan()
+	return blockers(p.plan, accepted)
+}
+
+// agentsGone asks every staged agent whether it is there: a VM that restarted has none.
+func (p *pipeline) agentsGone(ctx context.Context) map[*rollout]bool {
+	var mu sync.Mutex
+	gone := map[*rollout]bool{}
+	_ = p.each(ctx, p.machines, func(ctx context.Context, r *rollout) error {
+		_, err := r.session.Wait(ctx, 0)
+		if errors.Is(err, agent.ErrGone) {
+			mu.Lock()
+			defer mu.Unlock()
+			gone[r] = true
+		}
+		return nil // no answer: arming will tell
+	})
+	return gone
 }

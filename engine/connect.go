@@ -3,9 +3,9 @@ package engine
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"flydeploy/engine/agent"
@@ -94,29 +94,68 @@ func Connect(ctx context.Context, app, otpApp string, fleet Fleet, open OpenStor
 	return t, nil
 }
 
-// findVM looks at one machine after another until one runs a release.
+// askNextAfter: a machine that is silent for so long is not waited for alone.
+const askNextAfter = 3 * time.Second
+
+// foundVM is what one machine answered.
+type foundVM struct {
+	machine string
+	exec    agent.Exec
+	vm      agent.VM
+	err     error
+}
+
+// findVM looks at one machine after another until one runs a release. One that does not answer soon is passed over, and
+// may still answer.
 func (t *Target) findVM(ctx context.Context, fleet Fleet) (agent.Exec, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel()
+	answers := make(chan foundVM, len(t.Machines))
 	var last error
+	open := 0
+	take := func(answer foundVM) bool {
+		open--
+		if answer.err != nil {
+			last = fmt.Errorf("machine %s: %w", answer.machine, answer.err)
+			return false
+		}
+		t.VM, t.Machine = answer.vm, answer.machine
+		return true
+	}
 	for _, m := range t.Machines {
 		if m.Temporary != "" || whyOut(m) != "" {
 			continue
 		}
-		exec := execOn(fleet, m.ID)
-		vm, err := insist(ctx, quietly, func() (agent.VM, error) { return agent.Discover(ctx, exec) })
-		if err == nil {
-			t.VM, t.Machine = vm, m.ID
-			return exec, nil
-		}
-		last = fmt.Errorf("machine %s: %w", m.ID, err)
-		if !errors.Is(err, agent.ErrNoVM) && ctx.Err() != nil {
-			break
+		open++
+		asking.Go(func() { answers <- askForVM(ctx, fleet, m.ID) })
+		select {
+		case answer := <-answers:
+			if take(answer) {
+				return answer.exec, nil
+			}
+		case <-time.After(askNextAfter):
+		case <-ctx.Done():
 		}
 	}
-	if last == nil {
+	if open == 0 && last == nil {
 		return nil, errNoMachine("no machine is started", t.Machines)
+	}
+	for open > 0 {
+		if answer := <-answers; take(answer) {
+			return answer.exec, nil
+		}
 	}
 	return nil, NewProblem("no_vm", "no running Elixir release was found", last,
 		"flydeploy upgrades releases made by `mix release`. Check that one is running: `fly status`, `fly logs`.")
+}
+
+// askForVM ends at the latest with ctx.
+func askForVM(ctx context.Context, fleet Fleet, id string) foundVM {
+	exec := execOn(fleet, id)
+	vm, err := insist(ctx, quietly, func() (agent.VM, error) { return agent.Discover(ctx, exec) })
+	return foundVM{machine: id, exec: exec, vm: vm, err: err}
 }
 
 func quietly(error) {}

@@ -77,6 +77,7 @@ type Deployment struct {
 	feed    *Feed
 	answers chan Answer
 	stop    context.CancelFunc
+	hurry   context.CancelFunc
 	done    chan struct{}
 	result  Result
 }
@@ -102,6 +103,13 @@ func (d *Deployment) Answer(a Answer) {
 // Stop keeps the deploy from starting anything more. What is in flight ends by itself, then everything is settled:
 // agents, temporary machine, lock.
 func (d *Deployment) Stop() { d.stop() }
+
+// Hurry stops the deploy, and bounds the rest to about eight seconds: what has not answered by then is left to end by
+// itself. The lock of a machine whose end was not seen stays until it expires.
+func (d *Deployment) Hurry() {
+	d.stop()
+	d.hurry()
+}
 
 // Result gives the end of the deploy; it waits for it.
 func (d *Deployment) Result() Result {

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -122,14 +125,40 @@ func (p *Problem) on(where string) *Problem {
 	return &Problem{What: where + ": " + p.What, Remedy: p.Remedy, Name: p.Name, err: p}
 }
 
-// AsProblem gives err as a Problem: the one inside it, with the text that was wrapped around it, or a new one.
+// AsProblem gives err as a Problem: the one inside it, with the text that was wrapped around it, or a new one. Several
+// joined errors make one that tells them all.
 func AsProblem(err error) *Problem {
 	if err == nil {
 		return nil
 	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		if all := joined.Unwrap(); len(all) > 1 {
+			return joinProblems(err, all)
+		}
+	}
 	var p *Problem
-	if errors.As(err, &p) {
+	if !errors.As(err, &p) {
+		return &Problem{What: err.Error(), err: err}
+	}
+	what := strings.Replace(err.Error(), p.Error(), p.What, 1)
+	if what == p.What {
 		return p
 	}
-	return &Problem{What: err.Error(), err: err}
+	return &Problem{What: what, Remedy: p.Remedy, Name: p.Name, err: err}
+}
+
+// joinProblems takes the name of the first, and every remedy once.
+func joinProblems(err error, all []error) *Problem {
+	joined := Problem{err: err}
+	var whats, remedies []string
+	for _, one := range all {
+		p := AsProblem(one)
+		joined.Name = cmp.Or(joined.Name, p.Name)
+		whats = append(whats, p.What)
+		if p.Remedy != "" && !slices.Contains(remedies, p.Remedy) {
+			remedies = append(remedies, p.Remedy)
+		}
+	}
+	joined.What, joined.Remedy = strings.Join(whats, "; "), strings.Join(remedies, "\n    ")
+	return &joined
 }

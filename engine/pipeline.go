@@ -12,10 +12,8 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-const (
-	confirmWithin = 10 * time.Minute // an unanswered plan lets staged work expire
-	settleWithin  = 60 * time.Second // agents, temporary machine and lock, after the work was stopped
-)
+// confirmWithin: an unanswered plan lets staged work expire.
+const confirmWithin = 10 * time.Minute
 
 var errStopped = errors.New("stopped by the operator")
 
@@ -33,6 +31,7 @@ type pipeline struct {
 	rec      *recorder
 	answers  chan Answer
 	cancel   context.CancelCauseFunc
+	hurry    context.Context // done when the end may not take long any more
 	started  time.Time
 
 	upgrade  Upgrade
@@ -57,11 +56,14 @@ type pipeline struct {
 func Start(ctx context.Context, s Settings, p Ports) *Deployment {
 	feed := NewFeed()
 	work, cancel := context.WithCancelCause(ctx)
+	hurry, hurryUp := context.WithCancel(context.WithoutCancel(ctx))
 	d := &Deployment{
 		feed: feed, answers: make(chan Answer, 1), done: make(chan struct{}),
-		stop: func() { cancel(errStopped) },
+		stop: func() { cancel(errStopped) }, hurry: hurryUp,
 	}
-	pl := &pipeline{settings: s, ports: p, rec: newRecorder(feed), answers: d.answers, cancel: cancel, started: time.Now()}
+	pl := &pipeline{
+		settings: s, ports: p, rec: newRecorder(feed), answers: d.answers, cancel: cancel, hurry: hurry, started: time.Now(),
+	}
 	pl.upgrade = Upgrade{
 		ID: ulid.Make().String(), App: s.App, Owner: s.Owner, Host: s.Host, Message: s.Message, GitRevision: s.GitRevision,
 		CILink: s.CILink, DryRun: s.DryRun,
@@ -70,6 +72,7 @@ func Start(ctx context.Context, s Settings, p Ports) *Deployment {
 		defer close(d.done)
 		defer pl.rec.close()
 		defer cancel(nil)
+		defer hurryUp()
 		err := guarded(func() error { return pl.run(work) })
 		if errors.Is(err, errPlanned) {
 			err = nil
@@ -107,13 +110,17 @@ func (p *pipeline) run(ctx context.Context) error {
 	}
 	err := p.commit(ctx)
 	// Machines may run the new code: that is verified and recorded, also where others failed or the operator stopped.
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
-	defer cancel()
-	p.resolve(bounded)
+	p.settling(ctx, p.resolve)
 	if p.committedCount() == 0 {
 		return err
 	}
-	return errors.Join(err, p.verify(bounded), p.writeMetadata(bounded))
+	if p.committedCount() == len(p.machines) && !errors.Is(err, ErrLockLost) {
+		err = nil // the answers that did not come were found
+	}
+	var unverified, unrecorded error
+	p.settling(ctx, func(ctx context.Context) { unverified = p.verify(ctx) })
+	p.settling(ctx, func(ctx context.Context) { unrecorded = p.writeMetadata(ctx) })
+	return errors.Join(err, unverified, unrecorded)
 }
 
 // phase runs one phase of the fleet between its first and last event.
@@ -168,7 +175,11 @@ func (p *pipeline) findTarget(ctx context.Context) (err error) {
 // each runs work for every rollout, at most MaxConcurrency at once, and gives the errors as one. One machine's error
 // does not stop the others that have started; a stopped deploy starts no more.
 func (p *pipeline) each(ctx context.Context, all []*rollout, work func(context.Context, *rollout) error) error {
-	slots := make(chan struct{}, max(p.settings.MaxConcurrency, 1))
+	return eachOf(ctx, all, max(p.settings.MaxConcurrency, 1), work)
+}
+
+func eachOf(ctx context.Context, all []*rollout, atOnce int, work func(context.Context, *rollout) error) error {
+	slots := make(chan struct{}, atOnce)
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
 	for i, r := range all {
@@ -201,21 +212,20 @@ func firstOf(errs []error) error {
 	return &p
 }
 
-// settle leaves nothing behind, whatever happened: agents, the temporary machine, results, the lock. It has a time of
-// its own, since the deploy's context may be cancelled already.
+// settle leaves nothing behind, whatever happened: agents, the temporary machine, results, the lock.
 func (p *pipeline) settle(ctx context.Context, err error) Result {
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
-	defer cancel()
-	p.settleAgents(bounded)
-	p.removeTemporary(bounded)
-	p.dropDryRunUpload(bounded)
+	p.settling(ctx, p.settleAgents)
+	p.settling(ctx, p.removeTemporary)
+	p.settling(ctx, p.dropDryRunUpload)
 	result := p.result(err)
-	p.writeResults(bounded)
-	p.releaseLock(bounded)
+	p.settling(ctx, p.writeResults)
+	p.settling(ctx, p.releaseLock)
 	result.DurationMS = time.Since(p.started).Milliseconds()
-	if err := p.finishRecord(bounded, result); err != nil && result.Problem == nil {
-		result.Problem = NewProblem("record", "the end of the record could not be written", err, "The deploy itself is done; `flydeploy history` shows it as unfinished.")
-	}
+	p.settling(ctx, func(ctx context.Context) {
+		if err := p.finishRecord(ctx, result); err != nil && result.Problem == nil {
+			result.Problem = NewProblem("record", "the end of the record could not be written", err, "The deploy itself is done; `flydeploy history` shows it as unfinished.")
+		}
+	})
 	return result
 }
 

@@ -115,6 +115,8 @@ func (m *MachineProgress) take(e Event) {
 	}
 	if e.Problem != nil {
 		m.Problem = e.Problem
+	} else if e.Phase == PhaseCheck && e.Status == StatusDone {
+		m.Problem = nil // an answer that did not come was found
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,8 @@ type rollout struct {
 	machine Machine
 	attempt int
 	session *agent.Session // nil before the agent was injected
+	sent    *agent.Order   // of an injection that may have begun
+	vm      agent.VM       // where it was sent
 	status  agent.Status
 	shown   map[Phase]agent.Phase // what events have told of the agent's phases
 	problem *Problem
@@ -105,14 +108,24 @@ func (p *pipeline) lost(ph Phase, machineID string) func(error) {
 // order gives the agent a command, which may be sent twice, and follows it until the wanted state or a terminal one.
 // Its phases are shown as they come.
 func (p *pipeline) order(ctx context.Context, r *rollout, command func(context.Context, int64) (agent.Status, error), wanted agent.State) error {
+	moved := time.Now()
 	for {
+		before := r.status.Seq
 		status, err := insist(ctx, p.lost(p.phaseOf(r, PhaseInject), r.machine.ID), func() (agent.Status, error) {
-			return command(ctx, r.status.Seq)
+			return command(ctx, before)
 		})
 		if err != nil {
 			return err
 		}
 		p.show(r, status)
+		if status.Seq > before {
+			moved = time.Now()
+		} else if time.Since(moved) > stillFor {
+			if err := p.stillThere(ctx, r); err != nil {
+				return err
+			}
+			moved = time.Now()
+		}
 		if r.status.State == wanted {
 			return nil
 		}
@@ -121,6 +134,27 @@ func (p *pipeline) order(ctx context.Context, r *rollout, command func(context.C
 		}
 		command = r.session.Wait
 	}
+}
+
+// stillFor: an agent moves its status every few seconds, also without news, except inside the window.
+const stillFor = 15 * time.Second
+
+// stillThere looks whether a machine still runs the VM whose agent does not move.
+func (p *pipeline) stillThere(ctx context.Context, r *rollout) error {
+	now, err := p.ports.Fleet.Machines(ctx)
+	if err != nil {
+		return fmt.Errorf("look at a machine whose agent does not move: %w", err)
+	}
+	at := slices.IndexFunc(now, func(m Machine) bool { return m.ID == r.machine.ID })
+	if at < 0 || now[at].State != StateStarted || now[at].InstanceID != r.machine.InstanceID {
+		return fmt.Errorf("the machine stopped or was replaced, its agent is %w", agent.ErrGone)
+	}
+	vm, err := agent.Discover(ctx, execOn(p.ports.Fleet, r.machine.ID))
+	switch {
+	case errors.Is(err, agent.ErrNoVM), err == nil && vm.Boot() != r.vm.Boot():
+		return fmt.Errorf("the VM restarted, its agent is %w", agent.ErrGone)
+	}
+	return nil // it is there, or nobody knows: the deadline decides
 }
 
 // endOf tells why an agent reached another end than the wanted one.
@@ -182,9 +216,12 @@ func (p *pipeline) fail(r *rollout, ph Phase, err error) error {
 
 // withTimeout bounds one step on one machine.
 func (p *pipeline) withTimeout(ctx context.Context, step func(context.Context) error) error {
-	bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Timeout,
-		NewProblem("timeout", fmt.Sprintf("nothing final within %s", p.settings.Timeout), nil,
-			"Look at the machine with `fly logs`, or give it more time with --timeout."))
+	return within(ctx, p.settings.Timeout, "Look at the machine with `fly logs`, or give it more time with --timeout.", step)
+}
+
+// within bounds a step, and tells that it was the time that ended it.
+func within(ctx context.Context, limit time.Duration, remedy string, step func(context.Context) error) error {
+	bounded, cancel := context.WithTimeoutCause(ctx, limit, NewProblem("timeout", fmt.Sprintf("nothing final within %s", limit), nil, remedy))
 	defer cancel()
 	err := step(bounded)
 	if err != nil && bounded.Err() != nil {

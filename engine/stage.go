@@ -59,7 +59,7 @@ func (p *pipeline) stageMachine(ctx context.Context, r *rollout) error {
 // stageAgain begins anew on a machine whose agent is gone, as another attempt.
 func (p *pipeline) stageAgain(ctx context.Context, r *rollout) error {
 	r.attempt++
-	r.session, r.shown, r.problem, r.status = nil, nil, nil, agent.Status{}
+	r.session, r.sent, r.shown, r.problem, r.status = nil, nil, nil, nil, agent.Status{}
 	return p.stageMachine(ctx, r)
 }
 
@@ -84,13 +84,13 @@ func (p *pipeline) inject(ctx context.Context, r *rollout) error {
 	if err != nil {
 		return fmt.Errorf("presign %s: %w", p.tarball.key, err)
 	}
-	order := agent.Order{
+	r.sent, r.vm = &agent.Order{
 		ID: agent.NewID(p.upgrade.ID), TarballURL: url, SHA256: p.upgrade.SHA256, Size: p.upgrade.Size,
 		SuspendTimeout: p.settings.SuspendTimeout, OTPApp: p.target.OTPApp, Owner: p.settings.Owner,
 		Version: p.upgrade.Version, SourceImage: p.upgrade.SourceImage,
-	}
+	}, vm
 	for {
-		r.session, err = insist(ctx, lost, func() (*agent.Session, error) { return agent.Inject(ctx, exec, vm, order) })
+		r.session, err = insist(ctx, lost, func() (*agent.Session, error) { return agent.Inject(ctx, exec, vm, *r.sent) })
 		var busy *agent.BusyError
 		if !errors.As(err, &busy) || p.lock == nil {
 			return err
@@ -132,16 +132,19 @@ func (p *pipeline) leaveOutWithoutVM() {
 	p.machines = in
 }
 
-// settleAgents leaves no agent behind: what is staged or armed is aborted, what is terminal finished. A machine whose
-// end is not known is waited for, since only its agent can tell.
+// settleAgents leaves no agent behind: what is staged or armed is aborted, what is terminal finished. A machine whose end
+// was looked for in vain is left alone: its agent ends by itself.
 func (p *pipeline) settleAgents(ctx context.Context) {
 	var open []*rollout
 	for _, r := range p.machines {
-		if r.session != nil {
+		if r.sent != nil && r.outcome() != outcomeUnknown {
 			open = append(open, r)
 		}
 	}
 	_ = p.each(ctx, open, func(ctx context.Context, r *rollout) error {
+		if r.session == nil && !p.found(ctx, r) {
+			return nil
+		}
 		if !r.status.State.Terminal() {
 			p.abort(ctx, r)
 		}
@@ -150,6 +153,14 @@ func (p *pipeline) settleAgents(ctx context.Context) {
 		}
 		return nil
 	})
+}
+
+// found looks for the agent of an injection that was cut off: the same order again gives its session. It ends by itself
+// where this fails.
+func (p *pipeline) found(ctx context.Context, r *rollout) bool {
+	var err error
+	r.session, err = agent.Inject(ctx, execOn(p.ports.Fleet, r.machine.ID), r.vm, *r.sent)
+	return err == nil
 }
 
 // abort takes back what was ordered, unless the agent is committing: then its end is waited for.
@@ -167,8 +178,12 @@ func (p *pipeline) abort(ctx context.Context, r *rollout) {
 // unknown tells that a machine's end was not seen.
 func (p *pipeline) unknown(r *rollout, err error) {
 	r.problem = AsProblem(err)
+	first := PhaseInject
+	if r.commit {
+		first = PhaseSuspension
+	}
 	p.rec.emit(Event{
-		Machine: r.machine.ID, Attempt: r.attempt, Phase: p.phaseOf(r, PhaseInject), Status: StatusUnknown,
+		Machine: r.machine.ID, Attempt: r.attempt, Phase: p.phaseOf(r, first), Status: StatusUnknown,
 		Text: "did not answer", Problem: r.problem,
 	})
 }

@@ -14,7 +14,8 @@ import (
 const (
 	presignedFor      = 30 * time.Minute // covers staging until its expiry
 	temporaryLivesFor = 20 * time.Minute
-	temporaryMemoryMB = 1024 // 256 MB was killed for memory (fly_deploy 0.1.12)
+	packWithin        = 8 * time.Minute // each of packing and uploading, within the machine's life
+	temporaryMemoryMB = 1024            // 256 MB was killed for memory (fly_deploy 0.1.12)
 )
 
 // tarball is the new release's code in the bucket, and the machine that made it.
@@ -52,9 +53,7 @@ func (p *pipeline) makeTarball(ctx context.Context) error {
 		return p.reuseTarball(ctx)
 	}
 	defer func() {
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
-		defer cancel()
-		p.removeTemporary(bounded)
+		p.settling(ctx, p.removeTemporary)
 	}()
 	if err := p.phase(PhaseOrchestrator, "starting a temporary machine with the new image", func() (string, error) {
 		return p.startTemporary(ctx)
@@ -62,12 +61,14 @@ func (p *pipeline) makeTarball(ctx context.Context) error {
 		return err
 	}
 	exec := execOn(p.ports.Fleet, p.tarball.temporary)
-	if err := p.phase(PhaseTarball, "packing the new release", func() (string, error) {
-		return p.pack(ctx, exec)
+	const remedy = "Look at the temporary machine with `fly logs`, and deploy again."
+	if err := p.phase(PhaseTarball, "packing the new release", func() (text string, err error) {
+		err = within(ctx, packWithin, remedy, func(ctx context.Context) (err error) { text, err = p.pack(ctx, exec); return })
+		return text, err
 	}); err != nil {
 		return err
 	}
-	return p.upload(ctx, exec)
+	return within(ctx, packWithin, remedy, func(ctx context.Context) error { return p.upload(ctx, exec) })
 }
 
 func (p *pipeline) startTemporary(ctx context.Context) (string, error) {
