@@ -43,6 +43,18 @@ defmodule FlyDeploy.ArchiveTest do
            ]
   end
 
+  test "extracts one that is too large to be held in memory", %{tmp_dir: dir} do
+    entries = [
+      {"lib/big-1/priv/static/big", :binary.copy(<<0>>, 40_000_000)},
+      {"lib/my_app-1/ebin/a.beam", "a"}
+    ]
+
+    assert {{:ok, 2}, ["into/lib/my_app-1/ebin/a.beam"]} =
+             extract(dir, entries, &String.ends_with?(&1, ".beam"))
+
+    assert dir |> Path.join("into/lib/my_app-1/ebin/a.beam") |> File.read!() == "a"
+  end
+
   # The name of a file that would be written beside the folder, whatever comes before it in the archive.
   for name <- ["../outside", "lib/../../outside", "/tmp/fly_deploy_outside", "lib/my_app-1/ebin/.."] do
     test "writes nothing of an archive that holds #{name}", %{tmp_dir: dir} do
