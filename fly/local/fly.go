@@ -25,6 +25,8 @@ type Options struct {
 	StateDir string
 	// Isolation says how machines run (Auto if empty).
 	Isolation Isolation
+	// DiskMB is the size of a machine's disk, whose content is held in memory (1024 if 0). It takes namespaces.
+	DiskMB int
 	// NoRateLimits lifts the limits on requests that api.machines.dev has.
 	NoRateLimits bool
 }
@@ -41,6 +43,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Bucket == "" {
 		o.Bucket = o.App + "-releases"
+	}
+	if o.DiskMB == 0 {
+		o.DiskMB = 1024
 	}
 	if o.StateDir == "" {
 		o.StateDir = defaultStateDir()
@@ -117,7 +122,7 @@ func (f *Fly) start(ctx context.Context) error {
 	if f.api, err = listen(ctx); err != nil {
 		return err
 	}
-	isolate, err := newIsolation(f.options.Isolation, f.folder, []*service{f.api, f.s3.service})
+	isolate, err := newIsolation(f.options.Isolation, f.folder, f.options.DiskMB, []*service{f.api, f.s3.service})
 	if err != nil {
 		return err
 	}
