@@ -82,7 +82,7 @@ mark machines, and deploy with a plan and a confirmation before anything is susp
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags.register(root)
-	root.AddCommand(hotCommand(), planCommand(), statusCommand(), demoCommand(), agentCommand())
+	root.AddCommand(hotCommand(), planCommand(), statusCommand(), doctorCommand(), demoCommand(), agentCommand())
 	for _, c := range append(root.Commands(), root) {
 		args := c.Args
 		c.Args = func(cmd *cobra.Command, words []string) error {

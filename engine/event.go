@@ -3,7 +3,10 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"flydeploy/engine/agent"
 )
 
 // EventVersion is the version of the event format, field "v".
@@ -126,7 +129,11 @@ func AsProblem(err error) *Problem {
 	}
 	var p *Problem
 	if errors.As(err, &p) {
+		if around, ok := strings.CutSuffix(err.Error(), p.Error()); ok && around != "" {
+			return &Problem{What: around + p.What, Remedy: p.Remedy, Name: p.Name, err: p}
+		}
 		return p
 	}
-	return &Problem{What: err.Error(), err: err}
+	name := agent.NameOf(err)
+	return &Problem{Name: name, What: err.Error(), Remedy: remedies[name], err: err}
 }
