@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -102,6 +104,9 @@ func (v *namespaceVM) enter(order bootOrder, diskMB int) error {
 	if err := raiseLoopback(); err != nil {
 		return err
 	}
+	if err := addPrivateAddress(order.env["FLY_PRIVATE_IP"]); err != nil {
+		return err
+	}
 	if err := unix.Sethostname([]byte(order.machine)); err != nil {
 		return fmt.Errorf("set host name: %w", err)
 	}
@@ -130,6 +135,33 @@ func raiseLoopback() error {
 	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
 	if err := unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request); err != nil {
 		return fmt.Errorf("raise loopback: %w", err)
+	}
+	return nil
+}
+
+// addPrivateAddress gives the loopback interface the machine's address on Fly's network, by which a node that is named
+// after it reaches itself. A kernel without IPv6 has none.
+func addPrivateAddress(text string) error {
+	address, err := netip.ParseAddr(text)
+	if err != nil {
+		return nil // the trial's machine has none
+	}
+	socket, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if errors.Is(err, unix.EAFNOSUPPORT) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("add the private address: %w", err)
+	}
+	defer unix.Close(socket)
+	request := struct { // in6_ifreq of <linux/ipv6.h>
+		address      [16]byte
+		prefixLength uint32
+		index        int32
+	}{address.As16(), 128, 1} // lo is the first interface of every network namespace
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(socket), unix.SIOCSIFADDR, uintptr(unsafe.Pointer(&request)))
+	if errno != 0 && errno != unix.EADDRNOTAVAIL && errno != unix.EACCES { // IPv6 may be switched off
+		return fmt.Errorf("add the private address: %w", errno)
 	}
 	return nil
 }
