@@ -130,7 +130,7 @@ func elsewhere() []*cell {
 		{fault: "image not there yet", outcome: engine.OutcomeSucceeded, prepare: func(w *faultWorld, _ *engine.Settings) func() {
 			return w.local.Faults().Inject(local.Target{Service: local.Registry, Action: "manifests"}, 2, local.ImageNotThereYet())
 		}},
-		{fault: "token that may only look and exec", short: true, outcome: engine.OutcomeFailed, says: []string{"403", "fly tokens create deploy"}, prepare: func(w *faultWorld, _ *engine.Settings) func() {
+		{fault: "token that may only look and exec", outcome: engine.OutcomeFailed, says: []string{"403", "fly tokens create deploy"}, prepare: func(w *faultWorld, _ *engine.Settings) func() {
 			w.fleet = w.newClient(w.local.ExecToken())
 			return nil
 		}},

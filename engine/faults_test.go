@@ -83,7 +83,7 @@ func (w *faultWorld) run(t *testing.T, c *cell) {
 	var stop func()
 	w.clock, stop = watchMoments(w.local)
 	off := c.prepare(w, &s)
-	p, r := w.deploy(s, 2)
+	p, r, events := w.observe(s)
 	stop()
 	if off != nil {
 		off()
@@ -92,6 +92,9 @@ func (w *faultWorld) run(t *testing.T, c *cell) {
 	if r.Problem != nil {
 		told += r.Problem.Error()
 	}
+	hidden := w.secrets()
+	hidden.expectNoneIn(t, "an event or the result", events+told)
+	hidden.expectNoneIn(t, "the machine's console", w.local.Console(w.id))
 	if r.Outcome != c.outcome {
 		t.Errorf("outcome %s, want %s", r.Outcome, c.outcome)
 	}
@@ -116,15 +119,16 @@ func (w *faultWorld) run(t *testing.T, c *cell) {
 	w.rewind()
 }
 
-// expectSettled: nobody waits for a resume, no temporary machine, the lock is free or will be.
+// expectSettled: nobody waits for a resume, no VM has left a crash dump, no temporary machine, the lock is free or will be.
 func (w *faultWorld) expectSettled() {
 	w.t.Helper()
 	if err := w.client(w.id).AwaitHealth(w.t.Context()); err != nil {
 		w.t.Fatalf("machine %s: %v\n%s", w.id, err, w.local.Console(w.id))
 	}
-	out, err := w.fleet.Exec(w.t.Context(), w.id, []string{"/app/bin/counter", "rpc", countSuspended}, 30*time.Second)
+	look := []string{"/bin/sh", "-c", `ls /app/*.dump /tmp/*.dump 2>/dev/null; exec /app/bin/counter rpc "$1"`, "fd", countSuspended}
+	out, err := w.fleet.Exec(w.t.Context(), w.id, look, 30*time.Second)
 	if err != nil || out.Stdout != "0" {
-		w.t.Errorf("suspended processes: %+v, %v", out, err)
+		w.t.Errorf("crash dumps, and the number of suspended processes: %+v, %v", out, err)
 	}
 	if left := w.temporaryMachines(); len(left) > 0 {
 		w.t.Errorf("temporary machines are left: %v", left)
@@ -224,6 +228,7 @@ func TestFaults(t *testing.T) {
 			t.Run(fmt.Sprint("world ", n+1), func(t *testing.T) {
 				t.Parallel()
 				w := newFaultWorld(t)
+				defer watchProcesses(t, w.secrets())()
 				for c := range queue {
 					table.say(c, t.Run(c.name(), func(t *testing.T) { w.run(t, c) }))
 					w.t, w.world.t = t, t
