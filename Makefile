@@ -54,6 +54,10 @@ test-elixir: ## run the Elixir tests: what runs in the VM, and the sample applic
 		(cd examples/counter && COUNTER_VERSION=$$version mix test --warnings-as-errors) || exit 1; \
 	done
 
+.PHONY: faults
+faults: setup ## run the whole table of faults on real nodes (make test has a short cut of it)
+	@FLYDEPLOY_FAULTS=all go test -count=1 -v -timeout 60m -run '^TestFaults$$' ./engine
+
 .PHONY: bench
 bench: setup ## run the benchmarks
 	@go test -run '^$$' -bench . -benchmem ./...

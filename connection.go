@@ -23,7 +23,7 @@ func connect(s settings) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	fleet, err := fly.New(fly.Options{App: s.app, Token: token, UserAgent: "flydeploy/" + version})
+	fleet, err := newFleet(s, token)
 	if err != nil {
 		return nil, err
 	}
@@ -32,6 +32,10 @@ func connect(s settings) (*connection, error) {
 		Depot: s.flags.depot, ImageLabel: s.flags.imageLabel,
 	}
 	return &connection{settings: s, fleet: fleet, build: builder.Build}, nil
+}
+
+func newFleet(s settings, token string) (*fly.Client, error) {
+	return fly.New(fly.Options{App: s.app, Token: token, UserAgent: "flydeploy/" + version})
 }
 
 func (c *connection) ports() engine.Ports {

@@ -18,14 +18,16 @@ import (
 // operated is a local Fly in the test's process, with two machines on version 1, and the folder of an operator.
 type operated struct {
 	fly   *local.Fly
+	ids   []string
 	dir   string
 	env   []string
+	base  string // version 1, which the machines run
 	image string // version 2, pushed
 }
 
 func newOperated(t testing.TB) *operated {
 	t.Helper()
-	f, err := local.Start(t.Context(), local.Options{App: "counter", StateDir: t.TempDir()})
+	f, err := local.Start(t.Context(), local.Options{App: "counter", StateDir: t.TempDir(), DiskMB: 256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,21 +47,32 @@ func newOperated(t testing.TB) *operated {
 			t.Fatal(err)
 		}
 	}
-	o.image = images[2]
+	o.base, o.image = images[1], images[2]
 	for range 2 {
-		id, err := f.Launch(t.Context(), local.MachineSpec{Image: images[1], Env: map[string]string{"COUNTERS": "600"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		client := counter.NewClient(func(ctx context.Context) (net.Conn, error) { return f.Dial(ctx, id, 8080) })
-		if err := client.AwaitHealth(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		o.ids = append(o.ids, o.launch(t, local.MachineSpec{Image: images[1]}))
 	}
 	if err := os.WriteFile(filepath.Join(o.dir, "fly.toml"), []byte("app = \"counter\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// launch starts a machine and waits until its application answers.
+func (o *operated) launch(t testing.TB, spec local.MachineSpec) string {
+	t.Helper()
+	if spec.Env == nil {
+		spec.Env = map[string]string{}
+	}
+	spec.Env["COUNTERS"] = "600"
+	id, err := o.fly.Launch(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := counter.NewClient(func(ctx context.Context) (net.Conn, error) { return o.fly.Dial(ctx, id, 8080) })
+	if err := client.AwaitHealth(t.Context()); err != nil {
+		t.Fatalf("machine %s: %v\n%s", id, err, o.fly.Console(id))
+	}
+	return id
 }
 
 // An operator plans, deploys and looks; an S3 client that is not ours reads what lies in the bucket; no secret is shown.

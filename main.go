@@ -92,7 +92,7 @@ mark machines, and deploy with a plan and a confirmation before anything is susp
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags.register(root)
-	root.AddCommand(hotCommand(), planCommand(), statusCommand(), demoCommand(), agentCommand(),
+	root.AddCommand(hotCommand(), planCommand(), statusCommand(), doctorCommand(), demoCommand(), agentCommand(),
 		historyCommand(), replayCommand(), watchCommand(), lockCommand(), withdrawCommand())
 	for _, c := range append(root.Commands(), root) {
 		args := c.Args

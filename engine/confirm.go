@@ -22,9 +22,20 @@ type blockedError struct{ by []Finding }
 func (e *blockedError) Error() string {
 	parts := make([]string, 0, len(e.by))
 	for _, f := range e.by {
-		parts = append(parts, fmt.Sprintf("%s (%s)", f.Name, f.What))
+		parts = append(parts, fmt.Sprintf("%s%s (%s)", f.Name, onMachines(f.Machines), f.What))
 	}
 	return "blocked by the plan: " + strings.Join(parts, "; ")
+}
+
+// onMachines says where a finding was made.
+func onMachines(ids []string) string {
+	switch len(ids) {
+	case 0:
+		return ""
+	case 1:
+		return " on machine " + ids[0]
+	}
+	return fmt.Sprintf(" on machine %s and %d more", ids[0], len(ids)-1)
 }
 
 // confirm shows the plan and waits for the operator. Nothing is suspended before.

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -69,7 +70,7 @@ func Connect(ctx context.Context, app, otpApp string, fleet Fleet, open OpenStor
 	defer cancel()
 	machines, err := fleet.Machines(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list machines of %s: %w", app, err)
+		return nil, err
 	}
 	t := &Target{Machines: machines}
 	exec, err := t.findVM(ctx, fleet)
@@ -81,8 +82,7 @@ func Connect(ctx context.Context, app, otpApp string, fleet Fleet, open OpenStor
 		t.OTPApp = t.VM.OTPApp
 	}
 	if t.OTPApp == "" {
-		return nil, NewProblem("no_otp_app", fmt.Sprintf("the release %s has no application of its own name", t.VM.Name), nil,
-			"Name the OTP application to upgrade: --otp-app, or otp_app in flydeploy.toml.")
+		return nil, errNoOTPApp(t.VM.Name)
 	}
 	env, err := insist(ctx, quietly, func() (map[string]string, error) { return agent.Storage(ctx, exec, t.VM) })
 	if err != nil {
@@ -118,7 +118,9 @@ func (t *Target) findVM(ctx context.Context, fleet Fleet) (agent.Exec, error) {
 	take := func(answer foundVM) bool {
 		open--
 		if answer.err != nil {
-			last = fmt.Errorf("machine %s: %w", answer.machine, answer.err)
+			if last == nil || !errors.Is(answer.err, agent.ErrNoVM) { // a machine without a release tells least
+				last = fmt.Errorf("machine %s: %w", answer.machine, answer.err)
+			}
 			return false
 		}
 		t.VM, t.Machine = answer.vm, answer.machine
@@ -147,8 +149,15 @@ func (t *Target) findVM(ctx context.Context, fleet Fleet) (agent.Exec, error) {
 			return answer.exec, nil
 		}
 	}
-	return nil, NewProblem("no_vm", "no running Elixir release was found", last,
-		"flydeploy upgrades releases made by `mix release`. Check that one is running: `fly status`, `fly logs`.")
+	if !errors.Is(last, agent.ErrNoVM) {
+		return nil, last
+	}
+	return nil, NewProblem("no_vm", "no running Elixir release was found", last, remedies["no_vm"])
+}
+
+func errNoOTPApp(release string) *Problem {
+	return NewProblem("no_otp_app", fmt.Sprintf("the release %s has no application of its own name", release), nil,
+		"Name the OTP application to upgrade: --otp-app, or otp_app in flydeploy.toml.")
 }
 
 // askForVM ends at the latest with ctx.
@@ -160,7 +169,12 @@ func askForVM(ctx context.Context, fleet Fleet, id string) foundVM {
 
 func quietly(error) {}
 
-func execOn(fleet Fleet, machineID string) agent.Exec {
+// execer runs commands on machines: Fleet's Exec.
+type execer interface {
+	Exec(ctx context.Context, machineID string, command []string, timeout time.Duration) (agent.Output, error)
+}
+
+func execOn(fleet execer, machineID string) agent.Exec {
 	return func(ctx context.Context, command []string, timeout time.Duration) (agent.Output, error) {
 		return fleet.Exec(ctx, machineID, command, timeout)
 	}

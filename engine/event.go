@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"flydeploy/engine/agent"
 )
 
 // EventVersion is the version of the event format, field "v".
@@ -138,7 +140,8 @@ func AsProblem(err error) *Problem {
 	}
 	var p *Problem
 	if !errors.As(err, &p) {
-		return &Problem{What: err.Error(), err: err}
+		name := agent.NameOf(err)
+		return &Problem{Name: name, What: err.Error(), Remedy: remedies[name], err: err}
 	}
 	what := strings.Replace(err.Error(), p.Error(), p.What, 1)
 	if what == p.What {

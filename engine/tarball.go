@@ -80,7 +80,7 @@ func (p *pipeline) startTemporary(ctx context.Context) (string, error) {
 		LiveFor: temporaryLivesFor, MemoryMB: temporaryMemoryMB, Env: p.settings.Env,
 	})
 	if err != nil {
-		return "", fmt.Errorf("start a temporary machine: %w", err)
+		return "", err
 	}
 	p.tarball.temporary = m.ID
 	return fmt.Sprintf("machine %s in %s", m.ID, m.Region), nil

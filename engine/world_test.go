@@ -32,7 +32,13 @@ const counters = 600 // processes on each machine; version 3 fails for every 500
 
 func newWorld(t testing.TB, machines int) *world {
 	t.Helper()
-	l, err := local.Start(t.Context(), local.Options{App: "counter", StateDir: t.TempDir()})
+	return newWorldOn(t, local.Options{}, machines)
+}
+
+func newWorldOn(t testing.TB, o local.Options, machines int) *world {
+	t.Helper()
+	o.App, o.StateDir = "counter", t.TempDir()
+	l, err := local.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,12 +3,12 @@ package fly
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"flydeploy/engine"
 	"flydeploy/engine/agent"
 )
 
@@ -43,7 +43,7 @@ func (c *Client) Exec(ctx context.Context, machineID string, command []string, t
 	var answer execAnswer
 	err := c.do(ctx, r, &answer)
 	if isStatus(err, http.StatusRequestEntityTooLarge) || isRejection(answer) {
-		return agent.Output{}, fmt.Errorf("%s: %w", r.what(), ErrTooLarge)
+		return agent.Output{}, engine.NewProblem("too_large", r.what(), ErrTooLarge, "This is a fault of flydeploy: please report it.")
 	}
 	if err != nil {
 		return agent.Output{}, err

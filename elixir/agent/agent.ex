@@ -31,6 +31,7 @@ defmodule FlyDeployAgent do
   @terminal [:committed, :rolled_back, :rolled_back_with_losses, :failed, :aborted, :expired, :stale]
   # Beyond its estimates a window may take so long before the guardian ends it.
   @window_ms 30_000
+  @no_space List.to_string(:file.format_error(:enospc))
 
   @doc """
   Starts the agent for an encoded order (`FlyDeployAgent.Order`), or describes the one that is there. `sweep` gets
@@ -58,10 +59,10 @@ defmodule FlyDeployAgent do
         taken(order)
 
       {^ref, {:refused, text}} ->
-        {"refused", Json.encode(%{what: text})}
+        {"refused", Json.encode(%{name: named("refused", text), what: text})}
 
       {:DOWN, ^monitor, :process, _, _} ->
-        {"refused", Json.encode(%{what: "the agent died while it started"})}
+        {"refused", Json.encode(%{name: "agent_error", what: "the agent died while it started"})}
     end
   end
 
@@ -118,10 +119,13 @@ defmodule FlyDeployAgent do
     dir = Path.join(System.tmp_dir!(), "flydeploy-#{order.id}")
 
     with :ok <- File.mkdir(dir),
-         :ok <- File.chmod(dir, 0o700) do
+         :ok <- File.chmod(dir, 0o700),
+         :ok <- Status.reserve(dir) do
       {:ok, dir}
     else
-      {:error, reason} -> {:error, "#{dir} cannot be made: #{:file.format_error(reason)}"}
+      {:error, reason} ->
+        File.rm_rf(dir)
+        {:error, "#{dir} cannot be made: #{:file.format_error(reason)}"}
     end
   end
 
@@ -241,7 +245,11 @@ defmodule FlyDeployAgent do
 
   defp abort(s), do: s |> end_worker() |> conclude(:aborted)
 
-  defp fail(s, name, what), do: conclude(%{s | error: %{name: name, what: what}, worker: nil}, :failed)
+  defp fail(s, name, what),
+    do: conclude(%{s | error: %{name: named(name, what), what: what}, worker: nil}, :failed)
+
+  # Whichever step finds the disk full: what to do is the same.
+  defp named(name, what), do: if(String.contains?(what, @no_space), do: "disk_full", else: name)
 
   # Every end without a window, or before it.
   defp conclude(s, state) do

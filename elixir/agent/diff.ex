@@ -179,11 +179,23 @@ defmodule FlyDeployAgent.Diff do
 
   defp dependencies(apps, changes, otp_app) do
     by_app = changes |> Enum.reject(& &1.consolidated) |> Enum.frequencies_by(& &1.app)
+    own = own([otp_app], apps)
 
     for %{origin: :library, app: app, vsn: vsn, running: running} <- apps,
-        app != otp_app,
+        app not in own,
         finding = dependency(app, vsn, running, Map.get(by_app, app, 0)),
         do: finding
+  end
+
+  # What is built on the application is no dependency: the other applications of an umbrella.
+  defp own(own, apps) do
+    case for %{app: app} <- apps,
+             app not in own,
+             Enum.any?(Application.spec(app, :applications) || [], &(&1 in own)),
+             do: app do
+      [] -> own
+      more -> own(more ++ own, apps)
+    end
   end
 
   defp dependency(app, vsn, nil, _modules),

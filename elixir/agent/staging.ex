@@ -56,10 +56,11 @@ defmodule FlyDeployAgent.Staging do
       Http.get(order.url, [cacerts: order.cacerts], start, fn data, {size, hash} ->
         size = size + byte_size(data)
 
-        cond do
-          size > order.size -> {:halt, "the tarball is larger than announced (#{order.size} bytes)"}
-          :file.write(file, data) != :ok -> {:halt, "the tarball cannot be written: no space left?"}
-          true -> {:cont, {told(size, tell), :crypto.hash_update(hash, data)}}
+        with :ok <- if(size > order.size, do: {:error, :efbig}, else: :file.write(file, data)) do
+          {:cont, {told(size, tell), :crypto.hash_update(hash, data)}}
+        else
+          {:error, :efbig} -> {:halt, "the tarball is larger than announced (#{order.size} bytes)"}
+          {:error, reason} -> {:halt, "the tarball cannot be written: #{:file.format_error(reason)}"}
         end
       end)
 

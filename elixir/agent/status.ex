@@ -17,10 +17,22 @@ defmodule FlyDeployAgent.Status do
     replace(Path.join(s.dir, "seq"), "#{seq}\n")
   end
 
+  @doc "Puts room aside in `dir`, so that a disk that fills up later can be told of."
+  @spec reserve(Path.t()) :: :ok | {:error, File.posix()}
+  def reserve(dir), do: File.write(Path.join(dir, "reserve"), :binary.copy(<<0>>, 4 * @max_bytes))
+
   # A folder that is gone means that the console has finished with it.
   defp replace(path, text) do
-    with :ok <- File.write(path <> ".new", text), do: File.rename(path <> ".new", path)
+    with {:error, :enospc} <- put(path, text) do
+      path |> Path.dirname() |> Path.join("reserve") |> File.rm()
+      put(path, text)
+    end
+
     :ok
+  end
+
+  defp put(path, text) do
+    with :ok <- File.write(path <> ".new", text), do: File.rename(path <> ".new", path)
   end
 
   @doc "The JSON of `s`: lists are cut, with their totals beside them, until it fits."

@@ -53,7 +53,7 @@ func Probe(ctx context.Context, exec Exec, vm VM) (Facts, error) {
 	case word == "gone":
 		return Facts{}, fmt.Errorf("%s: the VM is %w", doing, ErrGone)
 	case word == "no_program":
-		return Facts{}, fmt.Errorf("%s: %s/bin has no program named %s", doing, vm.Root, vm.Name)
+		return Facts{}, noProgram(doing, vm)
 	case word != "facts" || !out.whole():
 		return Facts{}, fmt.Errorf("%s: %w", doing, errCut)
 	}

@@ -132,7 +132,7 @@ func run(ctx context.Context, exec Exec, timeout time.Duration, doing string, co
 		// Nothing at all: the platform may have cut the answer after the work was done.
 		return nil, fmt.Errorf("%s: the machine answered nothing (exit code %d): %w", doing, out.ExitCode, ErrUnknownOutcome)
 	}
-	return nil, fmt.Errorf("%s: exit code %d: %s", doing, out.ExitCode, printable(told, 400))
+	return nil, fmt.Errorf("%s: %w", doing, commandFailed(fmt.Sprintf("exit code %d: %s", out.ExitCode, printable(told, 400))))
 }
 
 // word gives the marker line's first word and the rest.

@@ -125,8 +125,7 @@ func Inject(ctx context.Context, exec Exec, vm VM, o Order) (*Session, error) {
 		return nil, err
 	}
 	if vm.Distribution == "none" {
-		return nil, fmt.Errorf("injecting the agent: the release starts without distribution; " +
-			"set RELEASE_DISTRIBUTION=name in rel/env.sh.eex and deploy cold once")
+		return nil, &Refusal{"no_distribution", "injecting the agent: the release starts without distribution"}
 	}
 	b, err := agentBundle()
 	if err != nil {
@@ -159,11 +158,11 @@ func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session,
 		case "incomplete":
 			return nil, nil
 		case "refused":
-			return nil, fmt.Errorf("%s: %s", doing, refusal(rest))
+			return nil, fmt.Errorf("%s: %w", doing, refusal(rest))
 		case "gone":
 			return nil, fmt.Errorf("%s: the VM is %w", doing, ErrGone)
 		case "no_program":
-			return nil, fmt.Errorf("%s: %s/bin has no program named %s", doing, vm.Root, vm.Name)
+			return nil, noProgram(doing, vm)
 		default:
 			return nil, fmt.Errorf("%s: unexpected answer %q", doing, printable(word, 40))
 		}
@@ -247,10 +246,10 @@ func busy(text string) error {
 	}
 }
 
-func refusal(text string) string {
-	var r struct{ What string }
+func refusal(text string) error {
+	var r Refusal
 	_ = json.Unmarshal([]byte(text), &r)
-	return printable(r.What, 300)
+	return &Refusal{Name: printable(r.Name, 40), What: printable(r.What, 300)}
 }
 
 // callTimeout bounds one call: ten seconds of waiting, and the answer.

@@ -19,7 +19,7 @@ import (
 const maxRequest = 15_000
 
 // maxSource bounds the encoded source in one request; the rest is the script and what it evaluates.
-const maxSource = 12_100
+const maxSource = 12_500
 
 // bundle is the agent's source as it is sent.
 type bundle struct {

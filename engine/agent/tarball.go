@@ -83,7 +83,7 @@ func MakeTarball(ctx context.Context, exec Exec, id, root, otpApp string, progre
 		return Tarball{}, fmt.Errorf("%s: the result is not valid: %w", job.doing, err)
 	}
 	if t.Error != "" {
-		return Tarball{}, fmt.Errorf("%s: %s", job.doing, printable(t.Error, 400))
+		return Tarball{}, &Refusal{"tarball_failed", fmt.Sprintf("%s: %s", job.doing, printable(t.Error, 400))}
 	}
 	if !validSHA256.MatchString(t.SHA256) || t.Size <= 0 || t.Beams == 0 {
 		return Tarball{}, fmt.Errorf("%s: the result is not valid", job.doing)
@@ -123,9 +123,9 @@ func UploadTarball(ctx context.Context, exec Exec, id, root, putURL string, head
 	}
 	switch {
 	case answer.Error != "":
-		return 0, fmt.Errorf("%s: %s", job.doing, printable(answer.Error, 400))
+		return 0, &Refusal{"upload_failed", fmt.Sprintf("%s: %s", job.doing, printable(answer.Error, 400))}
 	case answer.Status < 200 || answer.Status > 299:
-		return answer.Status, fmt.Errorf("%s: the storage answered %d: %s", job.doing, answer.Status, printable(answer.Body, 300))
+		return answer.Status, &Refusal{"upload_failed", fmt.Sprintf("%s: the storage answered %d: %s", job.doing, answer.Status, printable(answer.Body, 300))}
 	}
 	return answer.Status, nil
 }
@@ -148,7 +148,7 @@ func (j job) run(ctx context.Context, progress func(done, total int64)) (string,
 		return "", err
 	}
 	if word, _ := out.word(); word == "no_release" {
-		return "", fmt.Errorf("%s: the new image has no release at %s", j.doing, j.root)
+		return "", &Refusal{"image_without_release", fmt.Sprintf("%s: the new image has no release at %s", j.doing, j.root)}
 	}
 	return j.poll(ctx, progress)
 }
@@ -168,7 +168,7 @@ func (j job) poll(ctx context.Context, progress func(done, total int64)) (string
 		case "result":
 			return rest, nil
 		case "died":
-			return "", fmt.Errorf("%s: its process ended, maybe for want of memory: %s", j.doing, printable(rest, 300))
+			return "", &Refusal{"job_died", fmt.Sprintf("%s: its process ended, maybe for want of memory: %s", j.doing, printable(rest, 300))}
 		}
 		seen = rest
 		done, total, _ := strings.Cut(rest, " ")

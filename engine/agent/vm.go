@@ -48,7 +48,7 @@ func Discover(ctx context.Context, exec Exec) (VM, error) {
 	case len(vms) == 0:
 		return VM{}, ErrNoVM
 	case len(vms) > 1:
-		return VM{}, fmt.Errorf("%d releases run on the machine; one is supported", len(vms))
+		return VM{}, &Refusal{"several_vms", fmt.Sprintf("%d releases run on the machine; one is supported", len(vms))}
 	case vms[0].Root == "" || vms[0].Name == "":
 		return VM{}, fmt.Errorf("a BEAM runs, but it names no release: %w", ErrNoVM)
 	}

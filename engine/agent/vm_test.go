@@ -83,7 +83,7 @@ func TestAnswersAreNotTrusted(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
-	if _, err := Inject(t.Context(), scripted(Output{}), VM{Distribution: "none"}, o); err == nil || !strings.Contains(err.Error(), "RELEASE_DISTRIBUTION") {
+	if _, err := Inject(t.Context(), scripted(Output{}), VM{Distribution: "none"}, o); err == nil || !strings.Contains(err.Error(), "without distribution") {
 		t.Errorf("without distribution: %v", err)
 	}
 	if _, err := Discover(t.Context(), scripted(Output{Stdout: "FLYDEPLOY1 begin\nFLYDEPLOY1 vm 1 2\n"})); !errors.Is(err, ErrUnknownOutcome) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/oklog/ulid/v2"
+	fly "github.com/superfly/fly-go"
 )
 
 // Action names an operation of the Machines API, for faults and rate limits.
@@ -123,6 +124,9 @@ func (a *api) machineRoute(pattern string, action Action, needs power, work mach
 		m, ok := a.fly.machines.get(r.PathValue("id"))
 		if !ok {
 			return nil, refuse(http.StatusNotFound, "machine not found")
+		}
+		if r.Method != http.MethodGet && m.snapshot().HostStatus != fly.HostStatusOk {
+			return nil, refuse(http.StatusRequestTimeout, "deadline_exceeded: the machine's host did not answer")
 		}
 		return work(r, m)
 	})

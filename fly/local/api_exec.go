@@ -32,13 +32,17 @@ func (a *api) exec(r *http.Request, m *machine) (any, error) {
 	}
 	if len(body) > maxExecRequest {
 		_, _ = io.Copy(io.Discard, r.Body) // the client may wait to be read to the end
-		return ExecResult{Stdout: fmt.Sprintf("Rejection([PayloadTooLarge { limit: %d }])", maxExecRequest)}, nil
+		return tooLarge(), nil
 	}
 	var request execRequest
 	if err := json.NewDecoder(bytes.NewReader(body)).Decode(&request); err != nil {
 		return nil, refuse(http.StatusBadRequest, "invalid_argument: %v", err)
 	}
 	return a.run(m, request)
+}
+
+func tooLarge() ExecResult {
+	return ExecResult{Stdout: fmt.Sprintf("Rejection([PayloadTooLarge { limit: %d }])", maxExecRequest)}
 }
 
 // run does not take the request's context: on Fly a command runs on when its client has gone.

@@ -26,8 +26,8 @@ func (a *api) list(r *http.Request) (any, error) {
 	query := r.URL.Query()
 	machines := []*fly.Machine{}
 	for _, m := range a.fly.machines.all() {
-		if record := m.snapshot(); listed(record, query) {
-			machines = append(machines, record)
+		if listed(m.snapshot(), query) {
+			machines = append(machines, m.shown())
 		}
 	}
 	return machines, nil
@@ -71,7 +71,7 @@ func (a *api) create(r *http.Request) (any, error) {
 	return record, nil
 }
 
-func (a *api) get(_ *http.Request, m *machine) (any, error) { return m.snapshot(), nil }
+func (a *api) get(_ *http.Request, m *machine) (any, error) { return m.shown(), nil }
 
 type okAnswer struct {
 	OK bool `json:"ok"`

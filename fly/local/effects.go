@@ -117,6 +117,35 @@ func ImageNotThereYet() Effect {
 	return Refuse(http.StatusNotFound, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}`)
 }
 
+// PayloadTooLarge answers an exec as the platform does for a request of more than 16 KB: a success with the refusal in
+// the place of the output. The work is not done.
+func PayloadTooLarge() Effect {
+	return func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			writeResult(w, tooLarge())
+		})
+	}
+}
+
+// refusedSkew is the difference of clocks from which on S3 refuses a request. Source: Amazon S3, RequestTimeTooSkewed.
+const refusedSkew = 15 * time.Minute
+
+// ClockOff lets S3's clock be off: its answers tell the other time, and it refuses requests that were signed too far
+// from it.
+func ClockOff(d time.Duration) Effect {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Date", time.Now().Add(d).UTC().Format(http.TimeFormat))
+			if d.Abs() > refusedSkew {
+				w.Header().Set("Content-Type", "application/xml")
+				answer(w, http.StatusForbidden, []byte(s3Error("RequestTimeTooSkewed", "The difference between the request time and the server's time is too large.")))
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
 func answer(w http.ResponseWriter, status int, body []byte) {
 	if json.Valid(body) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")

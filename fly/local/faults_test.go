@@ -48,6 +48,7 @@ func TestFaultsOfTheAPI(t *testing.T) {
 		{"not-json", Refuse(502, "<html>Bad Gateway</html>"), 502, "<html>", false},
 		{"delay", Delay(30 * time.Millisecond), 200, `"exit_code":0`, true},
 		{"alter", AlterExec(func(r *ExecResult) { r.ExitCode, r.Stdout = 7, r.Stdout[:2] }), 200, `"stdout":"he","exit_code":7`, true},
+		{"too-large", PayloadTooLarge(), 200, "PayloadTooLarge", false},
 		{"around", Around(nil, func() {}), 200, "hello", true},
 		{"cut", Cut(), 0, "", false},
 		{"cut-after", CutAfter(0), 0, "", true},
@@ -174,6 +175,105 @@ func TestFaultsOfS3(t *testing.T) {
 	}
 	if got, err := read(); got != "new" {
 		t.Errorf("after a lost answer: %d bytes, %v", len(got), err)
+	}
+}
+
+func TestClockOfS3(t *testing.T) {
+	f := startProcesses(t)
+	info := f.S3()
+	c := s3Client(info)
+	lift := f.Faults().Inject(Target{Service: S3}, 0, ClockOff(time.Minute))
+	response, err := http.Get(info.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if at, err := http.ParseTime(response.Header.Get("Date")); err != nil || time.Until(at) < 30*time.Second {
+		t.Errorf("a minute ahead S3 says %s, %v", at, err)
+	}
+	if _, err := putObject(t.Context(), c, info, "releases/a", "x", nil); err != nil {
+		t.Errorf("a minute off: %v", err)
+	}
+	lift()
+	f.Faults().Inject(Target{Service: S3}, 0, ClockOff(-time.Hour))
+	if _, err := putObject(t.Context(), c, info, "releases/b", "x", nil); errorCode(err) != "RequestTimeTooSkewed" {
+		t.Errorf("an hour off: %v", err)
+	}
+}
+
+func TestRestartAtANamedMoment(t *testing.T) {
+	eachIsolation(t, func(t *testing.T, f *Fly) {
+		id := launchShell(t, f, MachineSpec{})
+		f.Faults().Inject(Target{Service: API, Action: ActionExec}, 1, Around(nil, func() {
+			if err := f.Restart(id); err != nil {
+				t.Error(err)
+			}
+		}))
+		if got := execWords(t, f, id, "sh", "-c", "echo kept > /tmp/kept"); got.ExitCode != 0 {
+			t.Errorf("exec: %+v", got)
+		}
+		m, _ := f.machines.get(id)
+		if err := f.awaitState(t.Context(), m, fly.MachineStateStarted); err != nil {
+			t.Fatal(err)
+		}
+		if got := execWords(t, f, id, "ls", "/tmp/kept"); got.ExitCode == 0 {
+			t.Error("the disk of the boot before is still there")
+		}
+	})
+}
+
+func TestNetworkThatIsCut(t *testing.T) {
+	if err := Namespaces.Works(); err != nil {
+		t.Skip(err)
+	}
+	f, err := sharedFly(Namespaces)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { destroyAll(t, f) })
+	id := launchSample(t, f, MachineSpec{})
+	_, port, _ := strings.Cut(f.s3.service.address(), ":")
+	restore, err := f.CutNetwork(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, f, id, "fetch/"+port); strings.HasPrefix(got, "HTTP/1.") {
+		t.Errorf("without a network S3 answers %q", got)
+	}
+	restore()
+	if got := ask(t, f, id, "fetch/"+port); !strings.HasPrefix(got, "HTTP/1.") {
+		t.Errorf("with the network again: %q", got)
+	}
+}
+
+func TestHostThatIsLost(t *testing.T) {
+	f := startProcesses(t)
+	id := launchShell(t, f, MachineSpec{})
+	restore, err := f.LoseHost(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, listed := rawRequest(t, f, http.MethodGet, "/machines", "")
+	if !strings.Contains(listed, `"host_status":"unreachable"`) || !strings.Contains(listed, `"incomplete_config":{`) || strings.Contains(listed, `"config":{`) {
+		t.Errorf("listed as %s", listed)
+	}
+	if response, body := rawRequest(t, f, http.MethodPost, "/machines/"+id+"/exec", `{"cmd":"true"}`); response.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("exec: %d %s", response.StatusCode, body)
+	}
+	restore()
+	if _, listed := rawRequest(t, f, http.MethodGet, "/machines", ""); !strings.Contains(listed, `"config":{`) {
+		t.Errorf("listed as %s", listed)
+	}
+}
+
+func TestDiskOfALimitedSize(t *testing.T) {
+	if err := Namespaces.Works(); err != nil {
+		t.Skip(err)
+	}
+	f := startFly(t, Options{Isolation: Namespaces, NoRateLimits: true, DiskMB: 8})
+	id := launchShell(t, f, MachineSpec{})
+	if got := execWords(t, f, id, "dd", "if=/dev/zero", "of=/tmp/fill", "bs=1M", "count=16"); !strings.Contains(got.Stderr, "No space left") {
+		t.Errorf("16 MB on 8 MB: %+v", got)
 	}
 }
 

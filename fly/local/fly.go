@@ -25,6 +25,10 @@ type Options struct {
 	StateDir string
 	// Isolation says how machines run (Auto if empty).
 	Isolation Isolation
+	// DiskMB is the size of a machine's disk, whose content is held in memory (1024 if 0). It takes namespaces.
+	DiskMB int
+	// ReleaseRoot is where images hold the release ("/app" if empty). Another one takes namespaces.
+	ReleaseRoot string
 	// NoRateLimits lifts the limits on requests that api.machines.dev has.
 	NoRateLimits bool
 }
@@ -41,6 +45,12 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Bucket == "" {
 		o.Bucket = o.App + "-releases"
+	}
+	if o.ReleaseRoot == "" {
+		o.ReleaseRoot = "/app"
+	}
+	if o.DiskMB == 0 {
+		o.DiskMB = 1024
 	}
 	if o.StateDir == "" {
 		o.StateDir = defaultStateDir()
@@ -117,9 +127,12 @@ func (f *Fly) start(ctx context.Context) error {
 	if f.api, err = listen(ctx); err != nil {
 		return err
 	}
-	isolate, err := newIsolation(f.options.Isolation, f.folder, []*service{f.api, f.s3.service})
+	isolate, err := newIsolation(f.options.Isolation, f.folder, f.options.DiskMB, []*service{f.api, f.s3.service})
 	if err != nil {
 		return err
+	}
+	if isolate.kind() == Processes && f.options.ReleaseRoot != "/app" {
+		return errors.New("a release's root other than /app takes namespaces")
 	}
 	f.isolate = isolate
 	f.machines = newFleet(f)

@@ -27,7 +27,7 @@ func (i Isolation) Works() error {
 	if err != nil {
 		return err
 	}
-	_, err = newIsolation(i, folder, nil)
+	_, err = newIsolation(i, folder, 1, nil)
 	return errors.Join(err, removeTree(folder))
 }
 
@@ -95,14 +95,14 @@ type ExecResult struct {
 const defaultPort = "8080"
 
 // newIsolation chooses a way. The services are reachable inside of machines as they are outside.
-func newIsolation(wanted Isolation, folder string, services []*service) (isolation, error) {
+func newIsolation(wanted Isolation, folder string, diskMB int, services []*service) (isolation, error) {
 	switch wanted {
 	case Namespaces:
-		return newNamespaces(folder, services)
+		return newNamespaces(folder, diskMB, services)
 	case Processes:
 		return newProcesses(folder)
 	case Auto, "":
-		n, err := newNamespaces(folder, services)
+		n, err := newNamespaces(folder, diskMB, services)
 		if err == nil {
 			return n, nil
 		}

@@ -61,12 +61,27 @@ func newMachine(input fly.LaunchMachineInput, image pulledImage) *machine {
 	return m
 }
 
-// snapshot is the machine as the API shows it.
+// snapshot is what is known of the machine.
 func (m *machine) snapshot() *fly.Machine {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	record := m.record
 	return &record
+}
+
+// shown is the machine as the API shows it: without its configuration where its host does not answer.
+func (m *machine) shown() *fly.Machine {
+	record := m.snapshot()
+	if record.HostStatus != fly.HostStatusOk {
+		record.Config, record.IncompleteConfig = nil, record.Config
+	}
+	return record
+}
+
+func (m *machine) setHost(status fly.HostStatus) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.record.HostStatus = status
 }
 
 func (m *machine) id() string { return m.record.ID } // never changes

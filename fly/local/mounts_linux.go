@@ -8,20 +8,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// diskSize is that of a machine's root file system: what it writes is held in memory.
-const diskSize = "size=1g"
-
-// mountMachine makes the calling thread's mounts the machine's: an overlay of the image and a fresh disk, /usr and
-// /etc of the host, /dev. It must run in a mount namespace of its own; /proc is init's to mount, since that needs a
-// process inside of the PID namespace.
-func mountMachine(order bootOrder) error {
+// mountMachine makes the calling thread's mounts the machine's: an overlay of the image and a fresh disk, which is held
+// in memory, /usr and /etc of the host, /dev. It must run in a mount namespace of its own; /proc is init's to mount,
+// since that needs a process inside of the PID namespace.
+func mountMachine(order bootOrder, diskMB int) error {
 	disk := filepath.Join(order.folder, "disk")
 	if err := os.MkdirAll(disk, 0o700); err != nil {
 		return err
 	}
 	steps := []func() error{
 		func() error { return mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") },
-		func() error { return mount("tmpfs", disk, "tmpfs", unix.MS_NODEV, "mode=755,"+diskSize) },
+		func() error {
+			return mount("tmpfs", disk, "tmpfs", unix.MS_NODEV, fmt.Sprintf("mode=755,size=%dm", diskMB))
+		},
 		// From here on paths are relative to the disk: in an overlay's options some characters have a meaning.
 		func() error { return os.Symlink(order.image, filepath.Join(disk, "image")) },
 		func() error { return unix.Chdir(disk) },

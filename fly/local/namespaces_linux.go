@@ -5,24 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // namespaces runs each machine in namespaces of its own for mounts, processes, network, host name and IPC.
-type namespaces struct{ services []*service }
+type namespaces struct {
+	diskMB   int
+	services []*service
+}
 
 // newNamespaces tries a machine out: in a container root may lack the right to do this, or the kernel the means.
-func newNamespaces(folder string, services []*service) (isolation, error) {
+func newNamespaces(folder string, diskMB int, services []*service) (isolation, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("machines in namespaces need root")
 	}
-	n := &namespaces{services: services}
+	n := &namespaces{diskMB, services}
 	if err := tryNamespaces(filepath.Join(folder, "trial")); err != nil {
 		return nil, fmt.Errorf("machines in namespaces do not work here: %w", err)
 	}
@@ -39,7 +44,7 @@ func tryNamespaces(folder string) error {
 		return err
 	}
 	defer console.Close()
-	v, err := (&namespaces{}).boot(context.Background(), bootOrder{
+	v, err := (&namespaces{diskMB: 1}).boot(context.Background(), bootOrder{
 		machine: "trial", folder: folder, image: image, command: []string{"/bin/sh", "-c", "test -r /proc/self/stat"},
 		workDir: "/", env: map[string]string{}, console: console,
 	})
@@ -64,8 +69,8 @@ type namespaceVM struct {
 	hold    *os.File // init ends when this is closed, by us or by our death
 	entry   *exec.Cmd
 	exit    chan exitStatus
-	// listeners are the services' inside of the machine.
-	listeners []net.Listener
+	// outlets are the services' listeners inside of the machine.
+	outlets []*outlet
 }
 
 func (n *namespaces) boot(ctx context.Context, order bootOrder) (vm, error) {
@@ -75,7 +80,7 @@ func (n *namespaces) boot(ctx context.Context, order bootOrder) (vm, error) {
 	}
 	v.env = environ(order.env)
 	var err error
-	v.thread, err = startThread(func() error { return v.enter(order) })
+	v.thread, err = startThread(func() error { return v.enter(order, n.diskMB) })
 	if err == nil {
 		if err = v.start(ctx, order, n.services); err == nil {
 			go v.wait()
@@ -87,7 +92,7 @@ func (n *namespaces) boot(ctx context.Context, order bootOrder) (vm, error) {
 }
 
 // enter runs on the machine's thread and makes it the machine's.
-func (v *namespaceVM) enter(order bootOrder) error {
+func (v *namespaceVM) enter(order bootOrder, diskMB int) error {
 	if err := newMachineNamespaces(); err != nil {
 		return err
 	}
@@ -99,10 +104,13 @@ func (v *namespaceVM) enter(order bootOrder) error {
 	if err := raiseLoopback(); err != nil {
 		return err
 	}
+	if err := addPrivateAddress(order.env["FLY_PRIVATE_IP"]); err != nil {
+		return err
+	}
 	if err := unix.Sethostname([]byte(order.machine)); err != nil {
 		return fmt.Errorf("set host name: %w", err)
 	}
-	return mountMachine(order)
+	return mountMachine(order, diskMB)
 }
 
 func newMachineNamespaces() error {
@@ -127,6 +135,33 @@ func raiseLoopback() error {
 	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
 	if err := unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request); err != nil {
 		return fmt.Errorf("raise loopback: %w", err)
+	}
+	return nil
+}
+
+// addPrivateAddress gives the loopback interface the machine's address on Fly's network, by which a node that is named
+// after it reaches itself. A kernel without IPv6 has none.
+func addPrivateAddress(text string) error {
+	address, err := netip.ParseAddr(text)
+	if err != nil {
+		return nil // the trial's machine has none
+	}
+	socket, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if errors.Is(err, unix.EAFNOSUPPORT) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("add the private address: %w", err)
+	}
+	defer unix.Close(socket)
+	request := struct { // in6_ifreq of <linux/ipv6.h>
+		address      [16]byte
+		prefixLength uint32
+		index        int32
+	}{address.As16(), 128, 1} // lo is the first interface of every network namespace
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(socket), unix.SIOCSIFADDR, uintptr(unsafe.Pointer(&request)))
+	if errno != 0 && errno != unix.EADDRNOTAVAIL && errno != unix.EACCES { // IPv6 may be switched off
+		return fmt.Errorf("add the private address: %w", errno)
 	}
 	return nil
 }
@@ -205,8 +240,9 @@ func (v *namespaceVM) expose(ctx context.Context, s *service) error {
 		if err != nil {
 			return fmt.Errorf("listen inside of the machine: %w", err)
 		}
-		v.listeners = append(v.listeners, listener)
-		s.serveOn(listener)
+		o := newOutlet(listener)
+		v.outlets = append(v.outlets, o)
+		s.serveOn(o)
 		return nil
 	})
 }
@@ -221,8 +257,8 @@ func (v *namespaceVM) wait() {
 
 // abandon ends everything, as far as a boot had come. The entrypoint has been reaped or was never started.
 func (v *namespaceVM) abandon() {
-	for _, listener := range v.listeners {
-		_ = listener.Close()
+	for _, o := range v.outlets {
+		_ = o.Close()
 	}
 	if v.init != nil {
 		_ = v.init.Process.Kill()
@@ -242,6 +278,12 @@ func (v *namespaceVM) abandon() {
 func (v *namespaceVM) exited() <-chan exitStatus       { return v.exit }
 func (v *namespaceVM) kill()                           { _ = v.init.Process.Kill() } // fails only if it has ended
 func (v *namespaceVM) signal(sig syscall.Signal) error { return v.entry.Process.Signal(sig) }
+
+func (v *namespaceVM) cutNetwork(isCut bool) {
+	for _, o := range v.outlets {
+		o.cut(isCut)
+	}
+}
 
 // freeze signals all processes but init and the shell that does it, in one step of the kernel's.
 func (v *namespaceVM) freeze(frozen bool) error {

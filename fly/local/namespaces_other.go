@@ -4,6 +4,6 @@ package local
 
 import "errors"
 
-func newNamespaces(string, []*service) (isolation, error) {
+func newNamespaces(string, int, []*service) (isolation, error) {
 	return nil, errors.New("machines in namespaces need Linux")
 }

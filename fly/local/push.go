@@ -30,9 +30,6 @@ type Image struct {
 // unprivileged is the user that owns /app in an image and runs it: "nobody" on Debian.
 const unprivileged = 65534
 
-// releaseRoot is where an image holds the release.
-const releaseRoot = "/app"
-
 // Push makes an image of a release's folder, as `mix release` leaves it, and pushes it as registry.fly.io/APP:TAG.
 // An empty tag becomes the one that flyctl makes, deployment-ULID.
 func (f *Fly) Push(ctx context.Context, releaseDir, tag string) (Image, error) {
@@ -52,7 +49,7 @@ func (f *Fly) push(ctx context.Context, releaseDir, ref string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	archive, err := archiveRelease(releaseDir, f.folder)
+	archive, err := archiveRelease(releaseDir, f.folder, f.options.ReleaseRoot)
 	if err != nil {
 		return Image{}, err
 	}
@@ -61,7 +58,7 @@ func (f *Fly) push(ctx context.Context, releaseDir, ref string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	image, err := imageOf(layer, release)
+	image, err := imageOf(layer, f.options.ReleaseRoot, release)
 	if err != nil {
 		return Image{}, err
 	}
@@ -77,7 +74,7 @@ func (f *Fly) push(ctx context.Context, releaseDir, ref string) (Image, error) {
 }
 
 // imageOf is what the usual Dockerfile of an Elixir release makes, without the base: machines take /usr from the host.
-func imageOf(layer v1.Layer, release string) (v1.Image, error) {
+func imageOf(layer v1.Layer, releaseRoot, release string) (v1.Image, error) {
 	image, err := mutate.AppendLayers(empty.Image, layer)
 	if err != nil {
 		return nil, err
@@ -112,9 +109,9 @@ func releaseName(releaseDir string) (string, error) {
 	return "", fmt.Errorf("%s holds no release: make one with `mix release`", releaseDir)
 }
 
-// archiveRelease writes a layer with the release under /app to a temporary file of folder. The same release makes the
+// archiveRelease writes a layer with the release under releaseRoot to a temporary file of folder. The same release makes the
 // same bytes.
-func archiveRelease(releaseDir, folder string) (path string, err error) {
+func archiveRelease(releaseDir, folder, releaseRoot string) (path string, err error) {
 	file, err := os.CreateTemp(folder, "layer-*.tar.gz")
 	if err != nil {
 		return "", err

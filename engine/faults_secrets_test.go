@@ -1,0 +1,110 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+)
+
+// What nobody may read anywhere, whatever goes wrong: tokens, keys, presigned URLs, the cookie.
+type secrets map[string]string
+
+func (w *faultWorld) secrets() secrets {
+	w.t.Helper()
+	info := w.local.S3()
+	cookie, err := os.ReadFile(filepath.Join(release(w.t, 1), "releases", "COOKIE"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return secrets{
+		"token": w.local.Token(), "exec token": w.local.ExecToken(), "access key": info.AccessKeyID, "secret key": info.SecretAccessKey,
+		"cookie": strings.TrimSpace(string(cookie)),
+	}
+}
+
+// presigned is a signature that is not redacted.
+var presigned = regexp.MustCompile(`X-Amz-(?:Signature|Credential)(?:=|%3D)[0-9A-Za-z]`)
+
+func (s secrets) expectNoneIn(t testing.TB, where, text string) {
+	t.Helper()
+	for name, secret := range s {
+		if strings.Contains(text, secret) {
+			t.Errorf("%s shows the %s", where, name)
+		}
+	}
+	if presigned.MatchString(text) {
+		t.Errorf("%s shows a presigned URL: %s", where, presigned.FindString(text))
+	}
+}
+
+// observe runs a deploy and gives its events also as they are recorded.
+func (w *faultWorld) observe(s engine.Settings) (p *engine.Progress, r engine.Result, events string) {
+	w.t.Helper()
+	d := engine.Start(w.t.Context(), s, w.ports(2))
+	p = engine.NewProgress()
+	var lines strings.Builder
+	encoder := json.NewEncoder(&lines)
+	for {
+		batch, err := d.Next(w.t.Context())
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, e := range batch {
+			w.must(encoder.Encode(e))
+			p.Apply(e)
+		}
+	}
+	r = d.Result()
+	w.must(encoder.Encode(r))
+	return p, r, lines.String()
+}
+
+// watchProcesses looks at the command lines of everything that runs on this computer, in machines as well. The cookie
+// stands in those of Erlang's own programs, which a release's script starts so.
+func watchProcesses(t *testing.T, s secrets) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	seen := map[string]bool{}
+	watching.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			found, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+			for _, path := range found {
+				line, _ := os.ReadFile(path) // it may have ended
+				seen[string(line)] = true
+			}
+		}
+	})
+	return func() {
+		cancel()
+		watching.Wait()
+		bare := secrets{}
+		for name, secret := range s {
+			if name != "cookie" {
+				bare[name] = secret
+			}
+		}
+		for line := range seen {
+			bare.expectNoneIn(t, "the process list", line)
+		}
+	}
+}

@@ -1,0 +1,3 @@
+import Config
+
+config :shop_web, secret: System.fetch_env!("SECRET_KEY_BASE")
