@@ -7,6 +7,10 @@ export ELIXIR_ERL_OPTIONS ?= +fnu
 
 COUNTER_VERSIONS := 1 2 3
 
+# An S3 server that shares no code with the local Fly's, for tests.
+VERSITYGW := bin/versitygw
+VERSITYGW_VERSION := v1.8.0
+
 .PHONY: help
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,8 +26,12 @@ install: ## put the flydeploy binary into Go's bin folder
 	@go install .
 
 .PHONY: setup
-setup: ## install what demo and test need (Elixir, Erlang, a C compiler, tmux, s3cmd), if it is missing
+setup: $(VERSITYGW) ## install what demo and test need (Elixir, Erlang, a C compiler, tmux, s3cmd, versitygw), if it is missing
 	@.ci/setup test
+
+$(VERSITYGW):
+	@echo "setup: installing versitygw $(VERSITYGW_VERSION)"
+	@GOBIN=$(CURDIR)/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
 
 .PHONY: test
 test: setup ## check and test everything, and that nothing is left behind
@@ -57,6 +65,11 @@ test-elixir: ## run the Elixir tests: what runs in the VM, and the sample applic
 .PHONY: faults
 faults: setup ## run the whole table of faults on real nodes (make test has a short cut of it)
 	@FLYDEPLOY_FAULTS=all go test -count=1 -v -timeout 60m -run '^TestFaults$$' ./engine
+
+.PHONY: soak
+soak: setup ## the long versions: 100 processes and 200 rounds for one lock on two S3 servers, consoles killed at eleven points
+	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run TestManyProcessesOneOwner ./s3
+	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run TestAKilledConsole ./engine
 
 .PHONY: bench
 bench: setup ## run the benchmarks

@@ -23,9 +23,18 @@ func (f *recordFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.output, "output", "o", "plain", "plain or json")
 }
 
+// registerShow declares the options of the commands that show a deploy, in the console too.
+func (f *recordFlags) registerShow(cmd *cobra.Command) {
+	f.deployFlags.appFlags.register(cmd)
+	fs := cmd.Flags()
+	fs.StringVarP(&f.output, "output", "o", "auto", "auto, plain or json")
+	fs.BoolVar(&f.ascii, "ascii", false, "only ASCII characters on the screen")
+	fs.StringVar(&f.theme, "theme", "auto", "auto, dark or light")
+}
+
 // withRecord runs work on the app's storage.
 func withRecord(cmd *cobra.Command, flags recordFlags, work func(*connection, *engine.Target) error) error {
-	if flags.output != "plain" && flags.output != "json" {
+	if flags.output != string(outputPlain) && flags.output != string(outputJSON) && flags.output != string(outputConsole) {
 		return usage("--output is plain or json, not %q", flags.output)
 	}
 	s, err := readSettings(cmd, flags.deployFlags)

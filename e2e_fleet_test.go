@@ -120,22 +120,25 @@ func TestHotOnAFleet(t *testing.T) {
 	}
 }
 
-// readWithS3cmd looks at the bucket through Debian's s3cmd and tar.
-func (o *operated) readWithS3cmd(t *testing.T) {
+// s3cmd runs Debian's s3cmd on the bucket.
+func (o *operated) s3cmd(t testing.TB, args ...string) string {
 	t.Helper()
 	s := o.fly.S3()
 	host := strings.TrimPrefix(s.Endpoint, "http://")
-	s3cmd := func(args ...string) string {
-		t.Helper()
-		cmd := exec.Command("s3cmd", append([]string{"--config=/dev/null", "--no-ssl", "--host=" + host, "--host-bucket=" + host,
-			"--region=us-east-1", "--access_key=" + s.AccessKeyID, "--secret_key=" + s.SecretAccessKey}, args...)...)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("s3cmd %v: %v\n%s", args, err, out)
-		}
-		return string(out)
+	cmd := exec.Command("s3cmd", append([]string{"--config=/dev/null", "--no-ssl", "--host=" + host, "--host-bucket=" + host,
+		"--region=us-east-1", "--access_key=" + s.AccessKeyID, "--secret_key=" + s.SecretAccessKey}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("s3cmd %v: %v\n%s", args, err, out)
 	}
-	bucket := "s3://" + s.Bucket + "/"
+	return string(out)
+}
+
+// readWithS3cmd looks at the bucket through Debian's s3cmd and tar.
+func (o *operated) readWithS3cmd(t *testing.T) {
+	t.Helper()
+	s3cmd := func(args ...string) string { return o.s3cmd(t, args...) }
+	bucket := "s3://" + o.fly.S3().Bucket + "/"
 	listed := s3cmd("ls", "--recursive", bucket)
 	for _, key := range []string{"releases/counter-2.0.0.tar.gz", "releases/counter-current.json", "events.ndjson"} {
 		if !strings.Contains(listed, key) {

@@ -176,7 +176,7 @@ func told(r *engine.Result, err error) error {
 func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result, error) {
 	f := c.settings.flags
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = c.settings.app, f.readOnly, f.ascii, f.theme, version
-	o.Overview = c.overview
+	o.Overview, o.History, o.Events, o.Watch = c.overview, c.history, c.events, c.watch
 	o.Deploy = func(sel engine.Selection) (tui.Deployment, error) {
 		who := identify(ctx, c.settings.dir())
 		return engine.Start(context.WithoutCancel(ctx), who.sign(c.settings.deploy(sel, true)), c.ports()), nil

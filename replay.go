@@ -27,15 +27,24 @@ deploy that the bucket records, by the ID that ` + "`flydeploy history`" + ` lis
 			if speed < 0 {
 				return usage("--speed must not be negative")
 			}
+			out, err := chooseOutput(flags.output)
+			if err != nil {
+				return err
+			}
+			flags.output = string(out)
 			events, result, err := replayed(cmd, flags, args[0])
 			if err != nil {
+				return err
+			}
+			if out == outputConsole {
+				_, err := tui.Run(cmd.Context(), tui.Options{App: result.Upgrade.App, Version: version, Record: events, ASCII: flags.ascii, Theme: flags.theme})
 				return err
 			}
 			return show(cmd.Context(), spectate(engine.Replay(events, speed), func() (engine.Result, error) { return result, nil }), flags.output)
 		},
 	}
-	flags.register(cmd)
-	cmd.Flags().Float64Var(&speed, "speed", 1, "how many times faster than it was; 0 shows all at once")
+	flags.registerShow(cmd)
+	cmd.Flags().Float64Var(&speed, "speed", 1, "how many times faster than it was, 0 is all at once; the console has keys for it")
 	return cmd
 }
 

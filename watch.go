@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/tui"
 )
 
 // watchEvery is how often a deploy that is under way is looked at. Its console writes as often.
@@ -21,6 +22,11 @@ func watchCommand() *cobra.Command {
 seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy's.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			out, err := chooseOutput(flags.output)
+			if err != nil {
+				return err
+			}
+			flags.output = string(out)
 			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
 				id, err := watched(cmd, t, args)
 				if err != nil {
@@ -28,6 +34,10 @@ seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy
 				}
 				result := func() (engine.Result, error) {
 					return engine.RecordedResult(cmd.Context(), t.Storage.Records, id)
+				}
+				if out == outputConsole {
+					_, err := c.console(cmd.Context(), tui.Options{WatchID: id})
+					return err
 				}
 				if err := show(cmd.Context(), spectate(engine.Watch(t.Storage.Records, id, watchEvery), result), flags.output); err != nil {
 					return err
@@ -40,7 +50,7 @@ seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy
 			})
 		},
 	}
-	flags.register(cmd)
+	flags.registerShow(cmd)
 	return cmd
 }
 

@@ -25,6 +25,7 @@ func (p *pipeline) acquireLock(ctx context.Context) error {
 		if err == nil {
 			p.hold(ctx, lock, asked)
 			p.startJournal(ctx, w.overridden())
+			p.closeEarlier(ctx)
 			p.rec.emit(Event{Phase: PhaseLock, Status: StatusDone, Text: w.text(), Upgrade: p.known()})
 			return nil
 		}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -38,6 +39,22 @@ func (p *pipeline) findEarlier(ctx context.Context) error {
 	u := r.Upgrade
 	p.upgrade.Version, p.upgrade.SourceImage, p.upgrade.SHA256, p.upgrade.Size, p.upgrade.TarballURL = u.Version, u.SourceImage, u.SHA256, u.Size, u.TarballURL
 	return nil
+}
+
+// closeEarlier marks the deploy that is resumed as unfinished: the lock is ours, so nobody writes its record any more.
+func (p *pipeline) closeEarlier(ctx context.Context) {
+	if p.earlier == nil || !p.earlier.Running {
+		return
+	}
+	r := *p.earlier
+	r.Running, r.Outcome = false, OutcomeUnfinished
+	body, err := json.MarshalIndent(r, "", "  ")
+	if err == nil {
+		err = p.target.Storage.Records.WriteResult(ctx, r.ID, recordFile, append(body, '\n'))
+	}
+	if err != nil { // it is told as unfinished anyway, once it is old enough
+		p.rec.log(PhaseLock, fmt.Sprintf("the record of deploy %s cannot be closed: %v", r.ID, err))
+	}
 }
 
 func (s Selection) empty() bool {

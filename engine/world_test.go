@@ -209,6 +209,9 @@ func release(t testing.TB, version int) string {
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(consoleEnv) != "" {
+		os.Exit(console())
+	}
 	code := m.Run()
 	if builds.folder != "" {
 		os.RemoveAll(builds.folder)
