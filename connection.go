@@ -13,6 +13,7 @@ type connection struct {
 	settings settings
 	fleet    *fly.Client
 	build    engine.Build
+	passing  bool // nothing is there any more once this program has ended: the demo's Fly
 
 	mu     sync.Mutex
 	target *engine.Target

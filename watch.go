@@ -29,12 +29,20 @@ seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy
 				result := func() (engine.Result, error) {
 					return engine.RecordedResult(cmd.Context(), t.Storage.Records, id)
 				}
-				if err := show(cmd.Context(), spectate(engine.Watch(t.Storage.Records, id, watchEvery), result), flags.output); err != nil {
+				if flags.inConsole(cmd) {
+					err = c.showOther(cmd.Context(), id)
+				} else {
+					err = show(cmd.Context(), spectate(engine.Watch(t.Storage.Records, id, watchEvery), result), flags.output)
+				}
+				if err != nil {
 					return err
 				}
 				r, err := result()
 				if err != nil {
 					return err
+				}
+				if r.Outcome == engine.OutcomeUnfinished && flags.inConsole(cmd) {
+					return ended{engine.OutcomeCancelled} // the watching was left, the deploy goes on
 				}
 				return outcomeOf(r)
 			})
