@@ -184,7 +184,7 @@ func TestDemoTour(t *testing.T) {
 	p.keys("+", "+", "+", "+")
 	p.until("replay ended")
 	p.keys("Escape")
-	p.until("✓ succeeded")
+	p.until("record of deploys")
 	p.keys("Escape")
 	p.until("no deploy under way")
 	p.keys("q")
