@@ -13,6 +13,7 @@ type connection struct {
 	settings settings
 	fleet    *fly.Client
 	build    engine.Build
+	passing  bool // nothing is there any more once this program has ended: the demo's Fly
 
 	mu     sync.Mutex
 	target *engine.Target
@@ -52,44 +53,6 @@ func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
 		return o, err
 	}
 	return engine.Look(ctx, c.settings.app, c.fleet, target.Storage.Locks, target.Storage.Records)
-}
-
-// history, events and watch read the bucket's record for the console.
-func (c *connection) history(ctx context.Context) ([]engine.Past, error) {
-	target, err := c.storage(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return engine.History(ctx, target.Storage.Records, c.settings.flags.keep)
-}
-
-func (c *connection) events(ctx context.Context, id string) ([]engine.Event, error) {
-	target, err := c.storage(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return engine.RecordedEvents(ctx, target.Storage.Records, id)
-}
-
-func (c *connection) watch(id string) engine.Source { return &watching{of: c, id: id} }
-
-// watching finds out where the bucket is when the first event is asked for.
-type watching struct {
-	of     *connection
-	id     string
-	source engine.Source
-}
-
-// Next implements engine.Source.
-func (w *watching) Next(ctx context.Context) ([]engine.Event, error) {
-	if w.source == nil {
-		target, err := w.of.storage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		w.source = engine.Watch(target.Storage.Records, w.id, watchEvery)
-	}
-	return w.source.Next(ctx)
 }
 
 // inspected is the overview, with what each machine's VM has loaded.

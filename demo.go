@@ -81,7 +81,7 @@ func runDemo(cmd *cobra.Command, f demoFlags) (err error) {
 	if err := f.check(); err != nil {
 		return err
 	}
-	out, err := chooseOutput(f.deploy.output)
+	out, err := chooseOutput(&f.deploy)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (d *demo) connection(cmd *cobra.Command) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connection{settings: s, fleet: fleet, build: func(ctx context.Context, log func(string)) (string, error) {
+	return &connection{settings: s, fleet: fleet, passing: true, build: func(ctx context.Context, log func(string)) (string, error) {
 		return d.build(ctx, d.flags.upgrade, log)
 	}}, s.check()
 }

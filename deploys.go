@@ -32,6 +32,16 @@ func (f *recordFlags) registerShow(cmd *cobra.Command) {
 	fs.StringVar(&f.theme, "theme", "auto", "auto, dark or light")
 }
 
+// inConsole reports whether the console shows the deploy; else the output that was chosen says how.
+func (f *recordFlags) inConsole() (bool, error) {
+	out, err := chooseOutput(&f.deployFlags)
+	if f.accessible { // nothing is asked here: plain lines are accessible
+		out = outputPlain
+	}
+	f.output = string(out)
+	return out == outputConsole, err
+}
+
 // withRecord runs work on the app's storage.
 func withRecord(cmd *cobra.Command, flags recordFlags, work func(*connection, *engine.Target) error) error {
 	if flags.output != string(outputPlain) && flags.output != string(outputJSON) && flags.output != string(outputConsole) {

@@ -20,6 +20,9 @@ var built struct {
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(crashingConsole) != "" {
+		os.Exit(crashConsole())
+	}
 	code := m.Run()
 	if built.folder != "" {
 		os.RemoveAll(built.folder)

@@ -15,7 +15,7 @@ type deployFlags struct {
 	appFlags
 	image                                string
 	skipBuild, dryRun, force, yes        bool
-	readOnly, ascii                      bool
+	readOnly, ascii, accessible          bool
 	noCache, buildkit                    bool
 	buildArgs, accept                    []string
 	depot, imageLabel                    string
@@ -72,6 +72,7 @@ func (f *deployFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.readOnly, "read-only", false, "take away everything that changes anything")
 	fs.BoolVar(&f.ascii, "ascii", false, "only ASCII characters on the screen")
 	fs.StringVar(&f.theme, "theme", "auto", "auto, dark or light")
+	fs.BoolVar(&f.accessible, "accessible", false, "plain lines and numbered choices, for screen readers")
 }
 
 // chooseStrategy tells in which order machines commit. A bound on concurrency that somebody set is the size of a wave too.

@@ -63,16 +63,16 @@ func (f *deployFlags) registerHot(cmd *cobra.Command) {
 }
 
 func runHot(cmd *cobra.Command, flags deployFlags) error {
+	out, err := chooseOutput(&flags)
+	if err != nil {
+		return err
+	}
 	s, err := loadSettings(cmd, flags)
 	if err != nil {
 		return err
 	}
-	out, err := chooseOutput(flags.output)
-	if err != nil {
-		return err
-	}
 	if out != outputConsole && !flags.yes && !flags.dryRun {
-		return usage("without a console nobody can confirm the plan: give --yes, or --dry-run for the plan alone")
+		return usage("without a console nobody can confirm the plan: give --yes, --dry-run for the plan alone, or --accessible to be asked in plain lines")
 	}
 	c, err := connect(s)
 	if err != nil {
@@ -94,24 +94,29 @@ const (
 	outputJSON    output = "json"
 )
 
-// chooseOutput resolves auto: the console in a terminal that can show one, plain lines elsewhere and in CI.
-func chooseOutput(flag string) (output, error) {
-	switch flag {
-	case "plain", "json":
-		return output(flag), nil
-	case "auto", "":
-		if isTerminal() {
-			return outputConsole, nil
-		}
-		return outputPlain, nil
-	default:
-		return "", usage("--output is auto, plain or json, not %q", flag)
+// chooseOutput resolves auto: the console in a terminal that can show one, plain lines elsewhere and in CI. With
+// --accessible, and in a terminal that cannot repaint, the console talks in plain lines.
+func chooseOutput(flags *deployFlags) (output, error) {
+	switch {
+	case flags.output == "plain", flags.output == "json":
+		return output(flags.output), nil
+	case flags.output != "auto" && flags.output != "":
+		return "", usage("--output is auto, plain or json, not %q", flags.output)
+	case flags.accessible, isTerminal():
+		return outputConsole, nil
+	case onTerminal() && !flags.yes && !flags.dryRun:
+		flags.accessible = true
+		return outputConsole, nil
 	}
+	return outputPlain, nil
 }
 
-func isTerminal() bool {
-	return term.IsTerminal(os.Stdin.Fd()) && term.IsTerminal(os.Stdout.Fd()) && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb"
+func onTerminal() bool {
+	return term.IsTerminal(os.Stdin.Fd()) && term.IsTerminal(os.Stdout.Fd()) && os.Getenv("CI") == ""
 }
+
+// isTerminal reports whether there is a terminal that can repaint.
+func isTerminal() bool { return onTerminal() && os.Getenv("TERM") != "dumb" }
 
 // finish shows a deploy without a terminal until it has ended and settled, then its result.
 func finish(ctx context.Context, d *engine.Deployment, out output) error {
@@ -148,12 +153,12 @@ func outcomeOf(r engine.Result) error {
 
 // openConsole opens the console on the fleet.
 func openConsole(cmd *cobra.Command, flags deployFlags) error {
+	if out, err := chooseOutput(&flags); err != nil || out != outputConsole {
+		return usage("the console needs a terminal: use `flydeploy status`, `flydeploy hot --yes`, or --accessible")
+	}
 	s, err := loadSettings(cmd, flags)
 	if err != nil {
 		return err
-	}
-	if !isTerminal() {
-		return usage("the console needs a terminal: use `flydeploy status`, or `flydeploy hot --yes`")
 	}
 	c, err := connect(s)
 	if err != nil {
@@ -176,12 +181,15 @@ func told(r *engine.Result, err error) error {
 func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result, error) {
 	f := c.settings.flags
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = c.settings.app, f.readOnly, f.ascii, f.theme, version
-	o.Overview, o.History, o.Events, o.Watch = c.overview, c.history, c.events, c.watch
+	o.Overview = c.overview
+	c.offerRecord(&o)
 	o.Deploy = func(sel engine.Selection) (tui.Deployment, error) {
 		who := identify(ctx, c.settings.dir())
-		return engine.Start(context.WithoutCancel(ctx), who.sign(c.settings.deploy(sel, true)), c.ports()), nil
+		d := engine.Start(context.WithoutCancel(ctx), who.sign(c.settings.deploy(sel, true)), c.ports())
+		context.AfterFunc(ctx, d.Stop) // at once, also where the terminal has stopped reading and the console hangs
+		return d, nil
 	}
-	end, err := tui.Run(ctx, o)
+	end, err := c.show(ctx, o)
 	if end.Summary != "" {
 		fmt.Println(end.Summary)
 	}
@@ -192,7 +200,7 @@ func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result
 		}
 		p, plainErr := tui.Plain(ctx, os.Stdout, end.Running, end.Progress)
 		r := end.Running.Result()
-		fmt.Println(tui.Summary(p, r))
+		fmt.Println(tui.Summary(p, r) + c.recall(r))
 		result, err = &r, errors.Join(err, plainErr)
 	}
 	return result, err

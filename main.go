@@ -21,7 +21,7 @@ var version = "dev"
 const exitUsage = 2
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	// The first signal lets everything settle; a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
 	os.Exit(exitCode(rootCommand().ExecuteContext(ctx)))

@@ -21,24 +21,23 @@ func replayCommand() *cobra.Command {
 		Use:   "replay FILE|ID",
 		Short: "Show a past deploy again",
 		Long: `Shows the events of a past deploy: of a file (what --output json printed, or events.ndjson of the bucket), or of a
-deploy that the bucket records, by the ID that ` + "`flydeploy history`" + ` lists.`,
+deploy that the bucket records, by the ID that ` + "`flydeploy history`" + ` lists. In a terminal the console plays it, to and
+fro, at any speed.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if speed < 0 {
 				return usage("--speed must not be negative")
 			}
-			out, err := chooseOutput(flags.output)
+			console, err := flags.inConsole()
 			if err != nil {
 				return err
 			}
-			flags.output = string(out)
 			events, result, err := replayed(cmd, flags, args[0])
 			if err != nil {
 				return err
 			}
-			if out == outputConsole {
-				_, err := tui.Run(cmd.Context(), tui.Options{App: result.Upgrade.App, Version: version, Record: events, ASCII: flags.ascii, Theme: flags.theme})
-				return err
+			if console {
+				return showRecord(cmd.Context(), flags.deployFlags, events, speed)
 			}
 			return show(cmd.Context(), spectate(engine.Replay(events, speed), func() (engine.Result, error) { return result, nil }), flags.output)
 		},

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
-	"flydeploy/tui"
 )
 
 // watchEvery is how often a deploy that is under way is looked at. Its console writes as often.
@@ -22,11 +21,10 @@ func watchCommand() *cobra.Command {
 seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy's.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := chooseOutput(flags.output)
+			console, err := flags.inConsole()
 			if err != nil {
 				return err
 			}
-			flags.output = string(out)
 			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
 				id, err := watched(cmd, t, args)
 				if err != nil {
@@ -35,16 +33,20 @@ seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy
 				result := func() (engine.Result, error) {
 					return engine.RecordedResult(cmd.Context(), t.Storage.Records, id)
 				}
-				if out == outputConsole {
-					_, err := c.console(cmd.Context(), tui.Options{WatchID: id})
-					return err
+				if console {
+					err = c.showOther(cmd.Context(), id)
+				} else {
+					err = show(cmd.Context(), spectate(engine.Watch(t.Storage.Records, id, watchEvery), result), flags.output)
 				}
-				if err := show(cmd.Context(), spectate(engine.Watch(t.Storage.Records, id, watchEvery), result), flags.output); err != nil {
+				if err != nil {
 					return err
 				}
 				r, err := result()
 				if err != nil {
 					return err
+				}
+				if r.Outcome == engine.OutcomeUnfinished && console {
+					return ended{engine.OutcomeCancelled} // the watching was left, the deploy goes on
 				}
 				return outcomeOf(r)
 			})

@@ -77,7 +77,9 @@ func Start(ctx context.Context, s Settings, p Ports) *Deployment {
 		if errors.Is(err, errPlanned) {
 			err = nil
 		}
-		d.result = pl.settle(work, err)
+		if crash := guarded(func() error { d.result = pl.settle(work, err); return nil }); crash != nil {
+			d.result = pl.result(crash)
+		}
 	}()
 	return d
 }

@@ -50,7 +50,7 @@ func (a *accessible) deploy(ctx context.Context, sel engine.Selection) {
 	reading.Wait()
 	r := d.Result()
 	a.result = &r
-	a.print("\n%s", Summary(c.p, r))
+	a.print("\n%s%s", Summary(c.p, r), a.o.recall(r))
 }
 
 func (c *conversation) follow(ctx context.Context, batches <-chan []engine.Event) {

@@ -86,6 +86,7 @@ func (c *console) Init() tea.Cmd {
 		c.watched = newDeploy(engine.Selection{}, c.now)
 		c.watched.guest = &guest{}
 		c.watched.guest.play(c.watched, o.Record, c.now)
+		c.watched.apply(c.watched.guest.replay.setSpeed(o.Speed), c.watched.guest.clock(c.now))
 	case o.WatchID != "":
 		cmds = append(cmds, c.watch(o.WatchID))
 	case o.StartDeploy && !o.ReadOnly:
@@ -359,7 +360,7 @@ func (c *console) finish() {
 	d.summed = true
 	c.dialog, c.picker, c.watched = nil, nil, nil
 	c.lastResult = d.result
-	c.summaries = append(c.summaries, Summary(d.progress, *d.result))
+	c.summaries = append(c.summaries, Summary(d.progress, *d.result)+c.opts.recall(*d.result))
 }
 
 // backToFleet leaves the screen of a deploy that has ended.

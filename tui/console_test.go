@@ -459,7 +459,7 @@ func TestADeployThatDoesNotStartTellsWhy(t *testing.T) {
 	b.shows("wispy-frost-12")
 }
 
-func TestRule3OrderFreezesWhileTheCursorMoves(t *testing.T) {
+func TestOrderFreezesWhileTheCursorMoves(t *testing.T) {
 	s := newScript(6)
 	s.start()
 	b := newBench(t, size{120, 40}, Options{})

@@ -30,7 +30,7 @@ func (c *console) copy(what, text string) tea.Cmd {
 		c.say("There is nothing to copy here")
 		return nil
 	}
-	dir := c.opts.Dir
+	dir := c.opts.cacheDir()
 	return tea.Batch(tea.SetClipboard(text), c.work.cmd(func(context.Context) tea.Msg {
 		file, err := writeText(filepath.Join(dir, "copied.txt"), text)
 		return copiedMsg{what, file, err}
@@ -99,7 +99,7 @@ func (c *console) saveLog(upgrade engine.Upgrade, lines []line) tea.Cmd {
 	if id == "" {
 		id = "deploy"
 	}
-	name := filepath.Join(c.opts.Dir, fmt.Sprintf("%s.log", filepath.Base(id)))
+	name := filepath.Join(c.opts.cacheDir(), fmt.Sprintf("%s.log", filepath.Base(id)))
 	return c.work.cmd(func(context.Context) tea.Msg {
 		file, err := writeText(name, plainText(lines))
 		return savedMsg{file, err}

@@ -101,8 +101,8 @@ func (f *fleet) hints(k keyMap) []hint {
 		what = "deploy " + count(n) + " marked"
 	}
 	return []hint{
-		short(k.deploy, what), short(k.mark, "mark"), short(k.markAll, "all"), short(k.filter, "filter"),
-		short(k.history, "record"), short(k.help, "help"), short(k.quit, "quit"), short(k.details, "details"), short(k.watch, "lock"),
+		short(k.deploy, what), short(k.mark, "mark"), short(k.filter, "filter"), short(k.help, "help"), short(k.quit, "quit"),
+		short(k.history, "record"), short(k.details, "details"), short(k.markAll, "all"), short(k.watch, "lock"),
 		short(k.palette, "commands"), short(k.markRange, "range"), short(k.copy, "copy"),
 	}
 }

@@ -8,7 +8,10 @@ func (c *console) helpDialog() *dialog {
 	}
 }
 
-const helpColumn = 32 // cells that a column of the help needs
+const (
+	helpColumn = 32 // cells that a column of the help needs
+	helpKey    = 13 // of which the keys have so many
+)
 
 // helpLines puts the groups into two columns, or into one where two are too narrow.
 func (c *console) helpLines(w int) []line {
@@ -49,7 +52,7 @@ func groupLines(g keyGroup, w int) []line {
 	out := []line{line{{text: g.title, tone: toneStrong}}.fit(w)}
 	for _, b := range g.keys {
 		if b.Enabled() {
-			l := append(line{{text: b.Help().Key, tone: toneActive}}.fit(11), span{text: b.Help().Desc})
+			l := append(line{{text: b.Help().Key, tone: toneActive}}.fit(helpKey), span{text: b.Help().Desc})
 			out = append(out, l.fit(w))
 		}
 	}

@@ -139,7 +139,7 @@ func TestARunningDeployIsWatched(t *testing.T) {
 	b.records()
 	_, cmd := b.Update(keyNamed("enter"))
 	b.shows("watching")
-	b.send(cmd().(tea.Msg))
+	b.send(cmd())
 	b.pass(busyTick)
 	b.shows("✓ upgraded", "ada@laptop")
 	s := b.watched.session
@@ -154,8 +154,9 @@ func TestARunningDeployIsWatched(t *testing.T) {
 }
 
 func TestReplayOfAFileIsTheWholeConsole(t *testing.T) {
-	b := newBench(t, size{80, 24}, Options{App: "counter", Record: recorded(rolledBack(3))})
+	b := newBench(t, size{80, 24}, Options{App: "counter", Record: recorded(rolledBack(3)), Speed: 1})
 	b.Init()
+	b.shows("replay 0s of")
 	for range 10 {
 		b.pass(10 * time.Second)
 	}
@@ -163,6 +164,15 @@ func TestReplayOfAFileIsTheWholeConsole(t *testing.T) {
 	b.keys("r", "d")
 	if _, cmd := b.Update(keyNamed("esc")); cmd == nil || cmd() != tea.Quit() {
 		t.Fatal("esc leaves a console that was started for a replay")
+	}
+}
+
+func TestReplayAtTheSpeedOfTheCommandLine(t *testing.T) {
+	for speed, shows := range map[float64]string{0: "replay ended", 1: "1×", 3: "5×", 1000: "200×", 0.0001: "0.001×"} {
+		b := newBench(t, size{80, 24}, Options{App: "counter", Record: recorded(upgraded(3)), Speed: speed})
+		b.Init()
+		b.stale = true
+		b.shows(shows)
 	}
 }
 

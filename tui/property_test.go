@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -14,7 +15,7 @@ import (
 // TestRule12EveryScreenAtRandomSizes walks through random sizes, keys and events. Whatever comes: no panic, no line
 // wider than the screen, nothing blank.
 func TestRule12EveryScreenAtRandomSizes(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(60) {
 		walk(t, rand.New(rand.NewPCG(seed, 7)))
 	}
 }
@@ -26,13 +27,12 @@ var walkKeys = []string{
 
 func walk(t *testing.T, r *rand.Rand) {
 	n := []int{0, 1, 2, 6, 40}[r.IntN(5)]
-	b := newBench(t, randomSize(r), Options{
-		App: "counter", ASCII: r.IntN(2) == 0, Theme: []string{"dark", "light", ""}[r.IntN(3)],
-		Deploy: func(engine.Selection) (Deployment, error) { return play(nil, nil, engine.Result{}), nil },
-	})
+	b := newBench(t, randomSize(r), offering(Options{
+		App: "counter", ASCII: r.IntN(2) == 0, Theme: []string{"dark", "light", ""}[r.IntN(3)], ReadOnly: r.IntN(8) == 0, Dir: t.TempDir(),
+	}))
 	events, end := randomDeploy(r, max(n, 1))
-	for range 60 {
-		switch r.IntN(6) {
+	for range 80 {
+		switch r.IntN(8) {
 		case 0:
 			s := randomSize(r)
 			b.send(tea.WindowSizeMsg{Width: s.w, Height: s.h})
@@ -48,11 +48,40 @@ func walk(t *testing.T, r *rand.Rand) {
 				b.hears(nil, &end)
 			}
 		case 3:
+			b.reads(r, max(n, 1))
+		case 4:
 			b.pass(time.Duration(r.IntN(5000)) * time.Millisecond)
 		default:
 			b.keys(walkKeys[r.IntN(len(walkKeys))])
 		}
 		b.fits()
+	}
+}
+
+// reads brings in what the screen on top waits for: the record of deploys, one of them, or a watched deploy's events.
+func (b *bench) reads(r *rand.Rand, n int) {
+	var err error
+	if r.IntN(6) == 0 {
+		err = errors.New(hostile[r.IntN(len(hostile))])
+	}
+	switch s := b.top().(type) {
+	case *history:
+		past := pastDeploys()[:r.IntN(6)]
+		for i := range past {
+			past[i].Owner, past[i].Message, past[i].Version = hostile[r.IntN(len(hostile))], hostile[r.IntN(len(hostile))], hostile[r.IntN(len(hostile))]
+		}
+		b.send(historyMsg{of: s, past: past, err: err})
+	case *deploy:
+		if s.guest == nil {
+			return
+		}
+		events, _ := randomDeploy(r, n)
+		if s.guest.live {
+			s.session.events = append(s.session.events, events...)
+			b.send(newsMsg{of: s.session, over: r.IntN(3) == 0, err: err})
+		} else if s.guest.replay == nil {
+			b.send(recordMsg{of: s, events: events, err: err})
+		}
 	}
 }
 

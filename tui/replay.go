@@ -97,4 +97,15 @@ func (r *replay) seek(by time.Duration) (events []engine.Event, again bool) {
 	return r.due(), again
 }
 
+// setSpeed takes the next of the speeds that is at least as fast; 0 goes to the end and gives all events up to it.
+func (r *replay) setSpeed(speed float64) []engine.Event {
+	if speed <= 0 {
+		r.at = r.end()
+		return r.due()
+	}
+	r.speed, _ = slices.BinarySearch(speeds, speed)
+	r.speed = min(r.speed, len(speeds)-1)
+	return nil
+}
+
 func (r *replay) faster(steps int) { r.speed = min(max(r.speed+steps, 0), len(speeds)-1) }

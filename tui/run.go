@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -41,12 +42,16 @@ type Options struct {
 	History func(context.Context) ([]engine.Past, error)
 	Events  func(ctx context.Context, id string) ([]engine.Event, error)
 	Watch   func(id string) engine.Source
-	// Record plays a stream of events in the place of the fleet; WatchID starts with watching a deploy.
+	// Record plays a stream of events in the place of the fleet, Speed times as fast as it was (0: to its end at once);
+	// WatchID starts with watching a deploy.
 	Record  []engine.Event
+	Speed   float64
 	WatchID string
 	// Preselect marks machines at the start. With StartDeploy the console goes straight into their deploy.
 	Preselect   engine.Selection
 	StartDeploy bool
+	// Recall gives the command that shows a deploy again, for its summary; nil or "" for none.
+	Recall func(engine.Result) string
 	// Header, when set, is asked at every tick for a short line to show, e.g. the demo's traffic. It runs outside of
 	// Update, one call at a time.
 	Header func() string
@@ -59,6 +64,25 @@ type Options struct {
 
 	Input  io.Reader // nil: the terminal
 	Output io.Writer // nil: standard output
+}
+
+func (o *Options) recall(r engine.Result) string {
+	if o.Recall == nil {
+		return ""
+	}
+	return o.Recall(r)
+}
+
+// cacheDir is where texts go for which no folder was named.
+func (o *Options) cacheDir() string {
+	if o.Dir != "" {
+		return o.Dir
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	return filepath.Join(cache, "flydeploy")
 }
 
 // Ended is how a console was left.

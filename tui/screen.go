@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/key"
@@ -59,27 +60,43 @@ func (c *console) screen() []line {
 }
 
 // title is the first row of every screen: program, app, organisation, something about them, and at the right a status.
+// Where they do not all fit, the organisation goes first; then the status, unless it is one to act on.
 func (c *console) title(about, status line) line {
-	l := line{{text: " flydeploy ", tone: toneTitle}, sp(toneStrong, c.opts.App)}
-	if c.opts.Org != "" {
-		l = append(l, sp(toneMuted, " · "+c.opts.Org))
+	head := line{{text: " flydeploy ", tone: toneTitle}, sp(toneStrong, c.opts.App)}
+	if c.opts.ReadOnly {
+		head = append(head, span{text: " · read-only", tone: toneWarn})
 	}
 	if len(about) > 0 {
-		l = append(append(l, span{text: " · ", tone: toneMuted}), about...)
+		about = append(line{{text: " · ", tone: toneMuted}}, about...)
 	}
-	if c.opts.ReadOnly {
-		l = append(l, span{text: " · read-only", tone: toneWarn})
+	var org line
+	if c.opts.Org != "" {
+		org = line{sp(toneMuted, " · "+c.opts.Org)}
 	}
-	if free := c.w - l.width() - 3; status.width() > free { // what goes on is worth more than the organisation
-		l = line{{text: " flydeploy ", tone: toneTitle}, sp(toneStrong, c.opts.App)}
-		if c.opts.ReadOnly {
-			l = append(l, span{text: " · read-only", tone: toneWarn})
-		}
-		if free = max(c.w-l.width()-3, 0); status.width() > free {
-			status = status.fit(free)
-		}
+	status = append(status, blank(1))
+	free := c.w - 2 - status.width()
+	switch {
+	case joined(head, org, about).width() <= free:
+		return spread(joined(head, org, about), status, c.w)
+	case joined(head, about).width() <= free:
+		return spread(joined(head, about), status, c.w)
+	case !urgent(status):
+		return joined(head, about).fit(c.w)
 	}
-	return spread(l, append(status, blank(1)), c.w)
+	return spread(head, status.fit(min(status.width(), max(c.w-2-head.width(), 0))), c.w)
+}
+
+func joined(parts ...line) line {
+	var out line
+	for _, l := range parts {
+		out = append(out, l...)
+	}
+	return out
+}
+
+// urgent reports whether a line asks for attention.
+func urgent(l line) bool {
+	return slices.ContainsFunc(l, func(s span) bool { return s.tone == toneWarn || s.tone == toneFail || s.tone == toneActive })
 }
 
 // rule is a horizontal line with a heading in it.
@@ -178,7 +195,9 @@ func (d *deploy) tinyQuestion(c *console) line {
 }
 
 func (d *deploy) tiny(c *console) line {
-	if d.guest != nil {
+	if d.guest != nil && len(d.board.rows) == 0 {
+		return d.guest.status(d)
+	} else if d.guest != nil {
 		return append(append(d.guest.status(d), blank(2)), d.totals()...)
 	}
 	return append(d.now(c), d.totals()...)

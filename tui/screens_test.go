@@ -1,9 +1,14 @@
 package tui
 
 import (
+	stdbytes "bytes"
+	"strings"
 	"testing"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/exp/golden"
 
 	"flydeploy/engine"
@@ -13,6 +18,116 @@ func TestFleetScreen(t *testing.T) {
 	everySize(t, Options{}, func(b *bench) {
 		b.sees(6)
 		b.keys("space", "down", "space")
+		b.golden()
+	})
+}
+
+func TestFleetScreenOfOneMachine(t *testing.T) {
+	everySize(t, Options{}, func(b *bench) {
+		b.sees(1)
+		b.golden()
+	})
+}
+
+// Two machines drift: one has another image than the record, one is in a region of its own.
+func TestFleetScreenSortedAndFiltered(t *testing.T) {
+	everySize(t, Options{}, func(b *bench) {
+		o := overviewOf(6)
+		o.Machines[2].Image = "registry.fly.io/counter:deployment-01K92N9999"
+		o.Lock = &engine.LockInfo{LockedBy: "bob@ci-7", LockedAt: scriptStart, ExpiresAt: scriptStart.Add(5 * time.Minute)}
+		b.send(overviewMsg{overview: o})
+		b.keys("N", "/")
+		b.types("!quiet")
+		b.golden()
+	})
+}
+
+func TestReadOnlyScreen(t *testing.T) {
+	everySize(t, Options{App: "counter", ReadOnly: true}, func(b *bench) {
+		b.sees(6)
+		b.golden()
+	})
+}
+
+func TestMachineDetails(t *testing.T) {
+	everySize(t, Options{}, func(b *bench) {
+		b.sees(6)
+		b.keys("enter")
+		b.golden()
+	})
+}
+
+func TestFleetLockDialog(t *testing.T) {
+	everySize(t, Options{}, func(b *bench) {
+		o := overviewOf(6)
+		o.Lock = &engine.LockInfo{
+			LockedBy: "bob@ci-7", LockedAt: scriptStart, ExpiresAt: scriptStart.Add(5 * time.Minute), DeploymentID: scriptUpgradeID,
+		}
+		b.send(overviewMsg{overview: o})
+		b.keys("v")
+		b.golden()
+	})
+}
+
+func TestPaletteScreen(t *testing.T) {
+	everySize(t, Options{}, func(b *bench) {
+		b.sees(6)
+		b.keys(":")
+		b.types("ma")
+		b.keys("down")
+		b.golden()
+	})
+}
+
+func TestRecordScreen(t *testing.T) {
+	everySize(t, Options{}, func(b *bench) {
+		b.records()
+		b.keys("down", "down")
+		b.golden()
+	})
+}
+
+func TestReplayScreen(t *testing.T) {
+	everySize(t, Options{}, func(b *bench) {
+		b.replaying()
+		b.keys("+", "+")
+		for range 33 {
+			b.pass(busyTick)
+		}
+		b.keys("space")
+		b.golden()
+	})
+}
+
+func TestReplayScreenAtItsEnd(t *testing.T) {
+	everySize(t, Options{}, func(b *bench) {
+		b.replaying()
+		for range 3 {
+			b.pass(time.Minute)
+		}
+		b.golden()
+	})
+}
+
+func TestWatchScreen(t *testing.T) {
+	everySize(t, Options{}, func(b *bench) {
+		before, after, _ := upgraded(6)
+		b.sees(6)
+		b.watch("01K93QZZZZ7M4W2T8XCVDFGH1J")
+		b.watched.session.events = append(before, after[:26]...)
+		b.send(newsMsg{of: b.watched.session})
+		b.pass(busyTick)
+		b.golden()
+	})
+}
+
+func TestLogScreen(t *testing.T) {
+	before, after, _ := upgraded(6)
+	everySize(t, Options{}, func(b *bench) {
+		b.deploys(append(before, after[:26]...), nil)
+		b.keys("L", "/")
+		b.types("counter")
+		b.keys("enter", "up", "up")
 		b.golden()
 	})
 }
@@ -147,6 +262,69 @@ func TestASCIIScreen(t *testing.T) {
 	b.deploys(before, nil)
 	b.hears(after[:26], nil)
 	b.golden()
+}
+
+func TestSummaryScreenOfAThousandMachines(t *testing.T) {
+	before, after, end := upgraded(1000)
+	everySize(t, Options{}, func(b *bench) {
+		b.deploys(before, nil)
+		b.hears(after, &end)
+		b.golden()
+	})
+}
+
+// TestRule12BelowTheLeastSizeOneLineTellsTheState has one line for each state.
+func TestRule12BelowTheLeastSizeOneLineTellsTheState(t *testing.T) {
+	before, after, end := rolledBack(6)
+	var rows []string
+	show := func(b *bench) {
+		b.fits()
+		first, rest, _ := strings.Cut(b.text(), "\n")
+		if strings.TrimSpace(rest) != "" {
+			t.Errorf("more than one line:\n%s", b.text())
+		}
+		rows = append(rows, strings.TrimRight(first, " "))
+	}
+	b := newBench(t, size{59, 15}, Options{})
+	show(b)
+	b.sees(6)
+	show(b)
+	b.deploys(locked(), nil)
+	show(b)
+	b = newBench(t, size{59, 15}, Options{})
+	b.deploys(before[:len(before)-1], nil)
+	show(b)
+	b.hears(before[len(before)-1:], nil)
+	show(b)
+	b.hears(after[:20], nil)
+	show(b)
+	b.keys("ctrl+c")
+	show(b)
+	b.keys("s")
+	b.hears(after[20:], &end)
+	show(b)
+	b = newBench(t, size{120, 40}, Options{})
+	b.replaying()
+	b.send(tea.WindowSizeMsg{Width: 59, Height: 15})
+	show(b)
+	golden.RequireEqual(t, strings.Join(rows, "\n")+"\n")
+}
+
+// TestRule9NoColour is the console where colours are off: what the terminal gets differs in escapes alone.
+func TestRule9NoColour(t *testing.T) {
+	before, after, end := rolledBack(6)
+	b := newBench(t, size{80, 24}, Options{})
+	b.deploys(before, nil)
+	b.hears(after, &end)
+	var out stdbytes.Buffer
+	w := colorprofile.Writer{Forward: &out, Profile: colorprofile.ASCII}
+	if _, err := w.WriteString(b.View().Content); err != nil {
+		t.Fatal(err)
+	}
+	if ansi.Strip(out.String()) != b.text() || strings.Contains(out.String(), "38;2") {
+		t.Fatal("colours are left, or text is gone")
+	}
+	golden.RequireEqual(t, out.String())
 }
 
 // TestColours keeps the escape sequences: tones, the cursor's band, both palettes.

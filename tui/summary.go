@@ -47,7 +47,7 @@ func headline(r engine.Result) string {
 	case len(r.Machines) == 0:
 		return what + ": " + string(r.Outcome) + " after " + took
 	}
-	return fmt.Sprintf("%s: %s, %d of %s run it, after %s", what, r.Outcome, upgraded, counted(len(r.Machines), "machine"), took)
+	return fmt.Sprintf("%s: %s, %s of %s run it, after %s", what, r.Outcome, count(upgraded), counted(len(r.Machines), "machine"), took)
 }
 
 // Summary is the end of a deploy as text for the scrollback, without escapes: the outcome, every machine, what failed
