@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"flydeploy/engine"
 	"flydeploy/fly/local"
 )
 
@@ -31,6 +32,9 @@ func TestTheApplicationBootsWhateverItsDiskDoes(t *testing.T) {
 		t.Log("disk: " + disk.name)
 		id, took := u.bootOn(disk.prepare)
 		u.expectRefused(id, took, 0, disk.why)
+		if code := u.status(id); !code.Stale || !code.Hook || code.Drift != 0 {
+			t.Errorf("status says %+v", code)
+		}
 		u.order(http.MethodDelete, id, "?force=true")
 	}
 }
@@ -54,8 +58,8 @@ func (u *upgraded) bootOn(prepare string) (id string, took time.Duration) {
 	return id, time.Since(from)
 }
 
-// An upgrade that no boot survives cannot be helped from within: every restart would load it again. With the metadata
-// withdrawn, as `flydeploy withdraw` does it, the next boot runs the image.
+// An upgrade that no boot survives cannot be helped from within: every restart would load it again. Once it is withdrawn,
+// the next boot runs the image.
 func TestAnUpgradeThatCrashesAtBootCanBeWithdrawn(t *testing.T) {
 	t.Parallel() // mostly waits
 	u := newUpgraded(t)
@@ -70,24 +74,14 @@ func TestAnUpgradeThatCrashesAtBootCanBeWithdrawn(t *testing.T) {
 	u.order(http.MethodPost, u.id, "/restart?force_stop=true")
 	// The machine tries again by itself, as on Fly.
 	u.awaitConsole(u.id, "no boot survives this", 2)
-	u.withdraw()
+	b := u.bucket()
+	if _, err := engine.Withdraw(t.Context(), settings(), engine.Storage{Locks: b, Records: b, Tarballs: b}); err != nil {
+		t.Fatal(err)
+	}
 	u.awaitBoot(u.id)
 
 	s := u.expectVersion(u.id, "1.0.0")
 	u.expectUpgrade(u.id, s.Versions.FlyDeploy, u.image, "", "")
-}
-
-// withdraw clears the upgrades in the metadata, and leaves the image that it belongs to.
-func (w *world) withdraw() {
-	w.t.Helper()
-	md, etag, err := w.bucket().Metadata(w.t.Context())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	md.HotUpgrade, md.MachineUpgrades = nil, nil
-	if err := w.bucket().WriteMetadata(w.t.Context(), md, etag); err != nil {
-		w.t.Fatal(err)
-	}
 }
 
 // awaitConsole waits until a machine's boots have written a text so often.

@@ -124,6 +124,9 @@ func TestAnUpgradeSurvivesRestartsUntilAColdDeploy(t *testing.T) {
 		if got := after.Versions.FlyDeploy.Fingerprint; got != fingerprint {
 			t.Errorf("machine %s has the fingerprint %s after its start, not %s", id, got, fingerprint)
 		}
+		if code := w.status(id); !code.Applied || !code.Hook || code.Drift != 0 {
+			t.Errorf("status says of machine %s: %+v", id, code)
+		}
 	}
 
 	// A cold deploy to the version that was known to be good rolls over the fleet: for a while the new machine stands
@@ -161,25 +164,24 @@ func (w *world) expectColdDeployed(id, image string) {
 	if log := w.local.Console(id); strings.Contains(log, "[error]") || strings.Contains(log, "reapplied") {
 		w.t.Errorf("machine %s has met an upgrade that is not its own:\n%s", id, log)
 	}
-	if u, recorded := w.recordedUpgrade(id); recorded {
-		w.t.Errorf("machine %s is said to run %+v", id, u)
+	if code := w.status(id); code.Applied || code.Stale || code.Drift != 0 {
+		w.t.Errorf("status says of machine %s: %+v", id, code)
 	}
 }
 
-// recordedUpgrade is what `flydeploy status` takes a machine to run.
-func (w *world) recordedUpgrade(id string) (engine.HotUpgrade, bool) {
+// status is what `flydeploy status` says of a machine's code.
+func (w *world) status(id string) engine.MachineCode {
 	w.t.Helper()
 	overview, err := engine.Look(w.t.Context(), "counter", w.fleet, w.bucket(), w.bucket())
 	if err != nil || overview.Storage != nil {
 		w.t.Fatalf("look: %v, %v", err, overview.Storage)
 	}
-	for _, m := range overview.Machines {
-		if m.ID == id {
-			return overview.HotUpgradeOf(m)
-		}
+	overview.Inspect(w.t.Context(), w.fleet)
+	code, ok := overview.Code[id]
+	if !ok || code.Problem != nil {
+		w.t.Fatalf("machine %s: %+v, %v", id, code, code.Problem)
 	}
-	w.t.Fatalf("there is no machine %s", id)
-	return engine.HotUpgrade{}, false
+	return code
 }
 
 func (w *world) imageOf(id string) string {
@@ -238,9 +240,9 @@ func TestASuspendedMachineWakesInOldCodeAndCanBeUpgraded(t *testing.T) {
 
 	w.order(http.MethodPost, asleep, "/start")
 	w.awaitBoot(asleep)
-	woken := w.expectVersion(asleep, "1.0.0")
-	if recorded, ok := w.recordedUpgrade(asleep); !ok || recorded.Version == woken.Versions.FlyDeploy.Version {
-		t.Errorf("it runs %+v, and %+v is recorded: not seen as drifted", woken.Versions.FlyDeploy, recorded)
+	w.expectVersion(asleep, "1.0.0")
+	if code := w.status(asleep); code.Applied || !code.Stale || !code.Hook {
+		t.Errorf("status says of the machine that woke: %+v", code)
 	}
 
 	if _, r := w.deploy(settings(), 2); r.Outcome != engine.OutcomeSucceeded {

@@ -12,7 +12,7 @@ defmodule FlyDeploy.InstallTest do
   test "from git, where it is a folder of a repository", %{tmp_dir: dir} do
     repository = Path.join(dir, "flydeploy")
     for source <- @sources, do: copy(source, Path.join(repository, "elixir"))
-    File.write!(Path.join(repository, "main.go"), "package main\n")
+    File.write!(Path.join(repository, "console.txt"), "what an application does not need")
     run(repository, "git", ~w(init --quiet))
     run(repository, "git", ~w(add .))
     run(repository, "git", ~w(-c user.name=me -c user.email=me@localhost commit --quiet --message all))
@@ -22,7 +22,7 @@ defmodule FlyDeploy.InstallTest do
     starts(app)
 
     assert app |> Path.join("deps/fly_deploy/elixir/lib/fly_deploy.ex") |> File.exists?()
-    refute app |> Path.join("deps/fly_deploy/main.go") |> File.exists?()
+    refute app |> Path.join("deps/fly_deploy/console.txt") |> File.exists?()
   end
 
   test "by path", %{tmp_dir: dir} do
