@@ -63,7 +63,7 @@ func TestBadInput(t *testing.T) {
 		{name: "machine that does not exist", args: with("--machine", "0123456789"), code: 1, says: []string{"machine 0123456789 does not exist", o.ids[0], o.ids[1]}},
 		{name: "no machine selected", args: with("--region", "nrt"), code: 1, says: []string{"no machine to upgrade", o.ids[0]}},
 		{name: "full disk", args: pushed, code: 3, says: []string{o.ids[0], "no space left", "df -h"}, prepare: o.fillDisk},
-		{name: "another agent busy", args: with("--force"), code: 1, says: []string{"another upgrade", "ann@laptop", "staged", "ends by itself"}, prepare: o.stageAsSomebodyElse},
+		{name: "another agent busy", args: []string{"plan", "--skip-build", "--image", o.image}, code: 1, says: []string{"another upgrade", "ann@laptop", "staged", "ends by itself"}, prepare: o.stageAsSomebodyElse},
 		{name: "read-only files", args: pushed, code: 3, says: []string{o.ids[0], "not_writable", "COPY --chown"}, prepare: o.forbidWriting},
 		{name: "no crypto", args: pushed, code: 3, says: []string{o.ids[0], "crypto", "extra_applications"}, prepare: o.forgetCrypto},
 		{name: "distribution off", args: with("--process-group", "mute"), code: 1, says: []string{"without distribution", "RELEASE_DISTRIBUTION=name"}, prepare: o.launchMute},
