@@ -102,7 +102,7 @@ func surroundings() []*cell {
 		around("disk full", arm, engine.OutcomeFailed, full, "no space left", "df -h"),
 		around("disk full", commit, engine.OutcomeSucceeded, full),
 		around("disk of the temporary machine full", momentOf("exec start tarball", 1), engine.OutcomeFailed, fullTemporary),
-		around("network gone", inject, engine.OutcomeFailed, cut, "download"),
+		around("network gone", inject, engine.OutcomeFailed, cut, "the download from"),
 		around("network gone", arm, engine.OutcomeSucceeded, cut),
 		around("network gone", commit, engine.OutcomeSucceeded, cut),
 		around("network of the temporary machine gone", momentOf("exec start upload", 1), engine.OutcomeFailed, cutTemporary, "uploading the tarball"),

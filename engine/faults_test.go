@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ import (
 // one deploy with the fault, which ends as the cell says, with a message that an operator can act on; then a plain
 // second deploy succeeds. After each: no process is suspended, no temporary machine is there, the lock is free or expires.
 //
-// `make faults` runs all of it, `make test` what is marked as short. A cell that was not run is NOT RUN, and fails.
+// `make faults` runs all of it, or the cells that CELLS matches; `make test` what is marked as short. A cell that was not run is NOT RUN, and fails.
 
 // cell is one deploy with a fault.
 type cell struct {
@@ -205,13 +206,7 @@ func TestFaults(t *testing.T) {
 	if err := local.Namespaces.Works(); err != nil {
 		t.Skip("full disks and cut networks need machines of their own: ", err)
 	}
-	whole := os.Getenv("FLYDEPLOY_FAULTS") == "all"
-	var todo []*cell
-	for _, c := range faultTable() {
-		if c.short || whole {
-			todo = append(todo, c)
-		}
-	}
+	todo, whole := chooseCells(os.Getenv("FLYDEPLOY_FAULTS"))
 	table := verdicts{t: t, cells: todo, of: map[*cell]string{}}
 	defer table.print()
 	queue := make(chan *cell, len(todo))
@@ -236,6 +231,17 @@ func TestFaults(t *testing.T) {
 			})
 		}
 	})
+}
+
+// chooseCells gives the short cut of the table, or the cells whose name the expression matches.
+func chooseCells(expression string) (todo []*cell, asked bool) {
+	chosen := regexp.MustCompile(expression)
+	for _, c := range faultTable() {
+		if expression == "" && c.short || expression != "" && chosen.MatchString(c.name()) {
+			todo = append(todo, c)
+		}
+	}
+	return todo, expression != ""
 }
 
 // verdicts is the table as it is printed.

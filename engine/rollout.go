@@ -82,7 +82,7 @@ func (r *rollout) result() MachineResult {
 
 // insist makes a call that may be made twice until its outcome is known, or until ctx ends: answers get lost.
 func insist[T any](ctx context.Context, lost func(error), call func() (T, error)) (T, error) {
-	for {
+	for pause := askAgainAfter; ; pause = min(2*pause, askAgainAtLeast) {
 		result, err := call()
 		if !errors.Is(err, agent.ErrUnknownOutcome) || ctx.Err() != nil {
 			return result, err
@@ -90,18 +90,21 @@ func insist[T any](ctx context.Context, lost func(error), call func() (T, error)
 		lost(err)
 		select {
 		case <-ctx.Done():
-		case <-time.After(askAgainAfter):
+		case <-time.After(pause):
 		}
 	}
 }
 
-// askAgainAfter keeps a platform that answers errors at once from being asked all the time.
-const askAgainAfter = 500 * time.Millisecond
+// A platform that answers errors at once is not asked all the time: the pauses grow.
+const (
+	askAgainAfter   = 500 * time.Millisecond
+	askAgainAtLeast = 4 * time.Second // at least so often
+)
 
 // lost tells that an answer did not come. It is no failure: the next look resolves it.
 func (p *pipeline) lost(ph Phase, machineID string) func(error) {
 	return func(err error) {
-		p.rec.emit(Event{Machine: machineID, Phase: ph, Status: StatusRunning, Log: printableLine(err.Error() + "; asking again")})
+		p.rec.emit(Event{Machine: machineID, Phase: ph, Status: StatusRunning, Log: printableLine(AsProblem(err).What + "; asking again")})
 	}
 }
 
@@ -221,11 +224,15 @@ func (p *pipeline) withTimeout(ctx context.Context, step func(context.Context) e
 
 // within bounds a step, and tells that it was the time that ended it.
 func within(ctx context.Context, limit time.Duration, remedy string, step func(context.Context) error) error {
-	bounded, cancel := context.WithTimeoutCause(ctx, limit, NewProblem("timeout", fmt.Sprintf("nothing final within %s", limit), nil, remedy))
+	timeout := NewProblem("timeout", fmt.Sprintf("nothing final within %s", limit), nil, remedy)
+	bounded, cancel := context.WithTimeoutCause(ctx, limit, timeout)
 	defer cancel()
 	err := step(bounded)
 	if err != nil && bounded.Err() != nil {
 		return context.Cause(bounded)
+	}
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // the time that was left did not suffice for a request
+		return timeout
 	}
 	return err
 }

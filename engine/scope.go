@@ -25,7 +25,11 @@ func errNoMachine(what string, all []Machine) *Problem {
 	ids := make([]string, 0, len(all))
 	for _, m := range all {
 		if m.LeftOut == "" && m.Temporary == "" {
-			ids = append(ids, m.ID)
+			id := m.ID
+			if why := whyOut(m); why != "" {
+				id += " (" + why + ")"
+			}
+			ids = append(ids, id)
 		}
 	}
 	remedy := "The app has no machines: run `fly deploy` first."
@@ -77,6 +81,8 @@ func whyOut(m Machine) string {
 	switch {
 	case m.LeftOut != "":
 		return m.LeftOut
+	case m.HostStatus == "unreachable":
+		return "its host is unreachable"
 	case m.State == StateStarted:
 		return ""
 	case m.State == StateStopped:

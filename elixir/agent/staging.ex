@@ -83,7 +83,8 @@ defmodule FlyDeployAgent.Staging do
     end
   end
 
-  defp verify({:error, text}, _order), do: {:error, "download_failed", text}
+  defp verify({:error, text}, order),
+    do: {:error, "download_failed", "the download from #{URI.parse(order.url).host} failed: #{text}"}
 
   defp extract(tarball, dir) do
     File.mkdir!(dir)
