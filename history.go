@@ -54,12 +54,12 @@ func printHistory(out io.Writer, past []engine.Past) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tBEGIN\tOUTCOME\tVERSION\tMACHINES\tSUSPENDED\tTOOK\tWHO\tREVISION\tMESSAGE")
 	for _, p := range past {
-		outcome := string(p.Outcome)
+		outcome := oneLine(string(p.Outcome))
 		if p.Running {
 			outcome = "running"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\t%s\n", p.ID, p.At.Local().Format("2006-01-02 15:04"), outcome,
-			cmp.Or(p.Version, "-"), p.Upgraded, p.Machines, milliseconds(p.MaxSuspendedUS), took(p), who(p), revision(p.GitRevision),
+			cmp.Or(oneLine(p.Version), "-"), p.Upgraded, p.Machines, milliseconds(p.MaxSuspendedUS), took(p), who(p), revision(p.GitRevision),
 			oneLine(strings.TrimSpace(p.Message+" "+p.CILink)))
 	}
 	return w.Flush()

@@ -183,9 +183,12 @@ func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = c.settings.app, f.readOnly, f.ascii, f.theme, version
 	o.Overview = c.overview
 	c.offerRecord(&o)
+	once := c.settings
 	o.Deploy = func(sel engine.Selection) (tui.Deployment, error) {
+		s := once
+		once.flags.resume, once.flags.to = false, "" // of the command line: they are for the first deploy
 		who := identify(ctx, c.settings.dir())
-		d := engine.Start(context.WithoutCancel(ctx), who.sign(c.settings.deploy(sel, true)), c.ports())
+		d := engine.Start(context.WithoutCancel(ctx), who.sign(s.deploy(sel, true)), c.ports())
 		context.AfterFunc(ctx, d.Stop) // at once, also where the terminal has stopped reading and the console hangs
 		return d, nil
 	}

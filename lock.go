@@ -34,8 +34,10 @@ func lockShowCommand() *cobra.Command {
 				if held && err != nil {
 					return err
 				}
-				if flags.output == "json" {
-					return encode(lockShown{Held: held, LockInfo: lock, ExpiresInMS: lock.ExpiresIn().Milliseconds()})
+				if flags.output == "json" && held {
+					return encode(lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
+				} else if flags.output == "json" {
+					return encode(map[string]bool{"held": false})
 				}
 				fmt.Println(lockText(held, lock))
 				return nil

@@ -94,14 +94,20 @@ mark machines, and deploy with a plan and a confirmation before anything is susp
 	flags.register(root)
 	root.AddCommand(hotCommand(), planCommand(), statusCommand(), doctorCommand(), demoCommand(), agentCommand(),
 		historyCommand(), replayCommand(), watchCommand(), lockCommand(), withdrawCommand())
-	for _, c := range append(root.Commands(), root) {
-		args := c.Args
-		c.Args = func(cmd *cobra.Command, words []string) error {
-			if err := args(cmd, words); err != nil {
-				return usageError{err}
-			}
-			return nil
-		}
-	}
+	explainUsage(root)
 	return root
+}
+
+// explainUsage marks errors in the arguments of a command and of those below it.
+func explainUsage(c *cobra.Command) {
+	for _, below := range c.Commands() {
+		explainUsage(below)
+	}
+	args := c.Args
+	c.Args = func(cmd *cobra.Command, words []string) error {
+		if err := args(cmd, words); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
 }

@@ -197,8 +197,8 @@ func (d *doctor) lock(ctx context.Context, t Trials) {
 		d.ok("lock", "the deploy lock is free")
 	case err != nil:
 		d.tell(FailedCheck("lock", err))
-	case last.ExpiresAt.Before(time.Now()):
-		d.ok("lock", "the deploy lock is free; that of %s expired %s without a release", last.LockedBy, last.ExpiresAt.Format(time.RFC3339))
+	case last.ExpiresIn() == 0:
+		d.ok("lock", "the deploy lock is free; that of %s expired without a release, it was written %s ago", last.LockedBy, last.Age.Round(time.Second))
 	default:
 		d.tell(Check{
 			Name: "lock", Status: CheckWarn, Text: (&LockHeldError{last}).Error(),

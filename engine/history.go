@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"time"
+	"unicode"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -97,7 +100,7 @@ func readRecord(ctx context.Context, records Records, id string) (record, error)
 		return record{}, fmt.Errorf("read the record of deploy %s: %w", id, err)
 	}
 	var r record
-	if err := json.Unmarshal(doc.Body, &r); err != nil {
+	if err := json.Unmarshal(harmless(doc.Body), &r); err != nil {
 		r = record{Past: Past{Outcome: OutcomeUnreadable}}
 	}
 	r.ID = id
@@ -191,6 +194,7 @@ const (
 func parsePiece(body []byte) (piece, error) {
 	var p piece
 	for line := range bytes.Lines(body) {
+		line = harmless(line)
 		var head struct {
 			V    int    `json:"v"`
 			Type string `json:"type"`
@@ -217,6 +221,35 @@ func parsePiece(body []byte) (piece, error) {
 		}
 	}
 	return p, nil
+}
+
+// escapes are those of a JSON string. A control character that is not escaped is no JSON.
+var escapes = regexp.MustCompile(`\\(?:u[0-9a-fA-F]{4}|.)`)
+
+// harmless takes out of a line of JSON what could steer a terminal: whoever can write into the bucket can write a stream.
+func harmless(line []byte) []byte {
+	line = escapes.ReplaceAllFunc(line, func(escape []byte) []byte {
+		switch {
+		case len(escape) == 2 && escape[1] != 'b' && escape[1] != 'f':
+			return escape
+		case len(escape) == 6:
+			if code, err := strconv.ParseUint(string(escape[2:]), 16, 16); err == nil && !steers(rune(code)) {
+				return escape
+			}
+		}
+		return nil
+	})
+	return bytes.Map(func(c rune) rune {
+		if c > unicode.MaxASCII && steers(c) {
+			return -1
+		}
+		return c
+	}, line)
+}
+
+// steers: control and format characters, but for those of plain text.
+func steers(c rune) bool {
+	return c != '\n' && c != '\t' && (unicode.IsControl(c) || unicode.In(c, unicode.Cf))
 }
 
 func errNewer(v int) *Problem {

@@ -23,8 +23,9 @@ type journal struct {
 	head    record // what does not change
 	started time.Time
 
-	stop context.CancelFunc
-	done sync.WaitGroup
+	stop   context.CancelFunc // ends a write that hangs
+	ending chan struct{}
+	done   sync.WaitGroup
 
 	piece   int // that is being written, from 1
 	written int // bytes of it that lie in the bucket
@@ -36,7 +37,8 @@ type journal struct {
 func (p *pipeline) startJournal(ctx context.Context, overrode *LockInfo) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p.journal = &journal{
-		records: p.target.Storage.Records, id: p.upgrade.ID, rec: p.rec, stop: stop, piece: 1, started: p.started,
+		records: p.target.Storage.Records, id: p.upgrade.ID, rec: p.rec, started: p.started, piece: 1,
+		stop: stop, ending: make(chan struct{}),
 		head: record{V: EventVersion, Select: p.settings.Select, Overrode: overrode},
 	}
 	p.journal.done.Go(func() { p.journal.run(ctx) })
@@ -53,7 +55,7 @@ func (j *journal) run(ctx context.Context) {
 		}
 		failing = err != nil
 		select {
-		case <-ctx.Done():
+		case <-j.ending:
 			return
 		case <-ticker.C:
 		}
@@ -100,10 +102,13 @@ func (j *journal) writeRecord(ctx context.Context, past Past, upgrade Upgrade) e
 	return nil
 }
 
-// finish writes the deploy's end.
+// finish writes the deploy's end. A write that is under way ends first: cut off, it could still arrive, and be the last.
 func (j *journal) finish(ctx context.Context, result Result) error {
-	j.stop()
+	close(j.ending)
+	forget := context.AfterFunc(ctx, j.stop)
 	j.done.Wait()
+	forget()
+	j.stop()
 	j.rec.end(result)
 	past, upgrade := j.rec.past()
 	past.Running, past.Outcome, past.DurationMS = false, result.Outcome, result.DurationMS

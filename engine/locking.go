@@ -88,7 +88,7 @@ func (w *waiting) tell(held *LockHeldError) {
 	}
 	w.told = held.Held.ETag
 	w.p.rec.emit(Event{Phase: PhaseLock, Status: StatusRunning, Text: held.Error(), Held: &LockHeld{
-		LockInfo: held.Held, ETag: held.Held.ETag, ExpiresInMS: held.Held.ExpiresIn().Milliseconds(),
+		LockInfo: held.Held.Here(), ETag: held.Held.ETag, ExpiresInMS: held.Held.ExpiresIn().Milliseconds(),
 	}})
 }
 

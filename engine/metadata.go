@@ -37,9 +37,9 @@ func (p *pipeline) checkOwner(md Metadata) error {
 // recordMachine writes down what a machine runs that has just been verified. Those that come while another one is being
 // written are recorded together by the next. What cannot be written now is written at the end.
 func (p *pipeline) recordMachine(ctx context.Context, r *rollout) {
-	p.wait.Lock()
+	p.guard.Lock()
 	p.sure = append(p.sure, r)
-	p.wait.Unlock()
+	p.guard.Unlock()
 	p.recording.Lock()
 	defer p.recording.Unlock()
 	if r.recorded {
@@ -126,8 +126,8 @@ func (p *pipeline) update(md *Metadata, fleet []Machine) (done []*rollout) {
 }
 
 func (p *pipeline) verified() []*rollout {
-	p.wait.Lock()
-	defer p.wait.Unlock()
+	p.guard.Lock()
+	defer p.guard.Unlock()
 	return slices.Clone(p.sure)
 }
 

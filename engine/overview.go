@@ -37,6 +37,7 @@ func Look(ctx context.Context, app string, fleet Fleet, locks Locks, records Rec
 		return o, nil
 	}
 	if l, err := locks.Current(ctx); err == nil {
+		l = l.Here()
 		o.Lock = &l
 	} else if !errors.Is(err, ErrNotFound) {
 		o.Storage = AsProblem(err)

@@ -48,7 +48,7 @@ type pipeline struct {
 	after   []Machine // the fleet after the commit, nil before
 
 	recording sync.Mutex // current.json is being changed
-	wait      sync.Mutex // guards sure
+	guard     sync.Mutex // of sure
 	sure      []*rollout // machines that were verified, and may be recorded
 }
 

@@ -52,6 +52,13 @@ func (l *LockInfo) OwnTime() time.Duration {
 // ExpiresIn is the time until the lock expires, unless its owner renews it.
 func (l *LockInfo) ExpiresIn() time.Duration { return max(l.OwnTime()-l.Age, 0) }
 
+// Here gives the lock with the end that it has by this computer's clock, to be shown.
+func (l LockInfo) Here() LockInfo {
+	l.OwnTimeMS = l.OwnTime().Milliseconds()
+	l.ExpiresAt = time.Now().Add(l.ExpiresIn()).UTC().Truncate(time.Second)
+	return l
+}
+
 // owner names who holds the lock, and where.
 func (l *LockInfo) owner() string {
 	if l.Host != "" && !strings.HasSuffix(l.LockedBy, "@"+l.Host) {

@@ -363,3 +363,19 @@ func TestDeletedLockIsLost(t *testing.T) {
 		t.Errorf("release: %v", err)
 	}
 }
+
+func TestALockIsShownWithItsEndByTheClockHere(t *testing.T) {
+	t.Parallel()
+	c := startServer(t)
+	at := time.Now().Add(-24 * time.Hour).UTC() // fly_deploy on a computer whose clock is a day slow
+	leaveLock(t, c, fmt.Sprintf(`{"locked_by":"bob","locked_at":%q,"expires_at":%q,"deployment_id":"01OLD"}`,
+		at.Format(time.RFC3339Nano), at.Add(time.Hour).Format(time.RFC3339Nano)))
+	held, err := open(t, c).Current(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := held.Here()
+	if left := time.Until(shown.ExpiresAt); left > time.Hour || left < 59*time.Minute || shown.OwnTime() != time.Hour || !shown.LockedAt.Equal(held.LockedAt) {
+		t.Errorf("shown as %+v", shown)
+	}
+}
