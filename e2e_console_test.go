@@ -320,6 +320,40 @@ func TestConsoleEnds(t *testing.T) {
 			t.Errorf("exit %d\n%s", code, text)
 		}
 	})
+	t.Run("the lock, and watching who holds it", func(t *testing.T) {
+		i.slowBuild(t, true)
+		holder := hot(t)
+		holder.until(spinning + " Build ")
+		other := hot(t)
+		other.until("The deploy lock is held")
+		other.keys("v")
+		other.until("watching")
+		other.until("load build definition") // what the holder's build says
+		holder.keys("C-c")
+		holder.until("The deploy is still running")
+		holder.keys("C-c")
+		holder.exited()
+		other.until("this is your own deploy again")
+		other.until(spinning + " Build ")
+		other.keys("C-c")
+		other.until("The deploy is still running")
+		other.keys("C-c")
+		other.exited()
+		i.settled(t)
+	})
+	t.Run("Rule17 a terminal that cannot repaint", func(t *testing.T) {
+		p := newPane(t, 80, 24, i.dir, append(i.env, "TERM=dumb"), binary(t))
+		p.until("Choice \\(1 to 5\\):")
+		p.keys("4", "Enter")
+		p.until("deploy 1: .* cancelled")
+		p.until("Number of a deploy to read")
+		p.keys("Enter")
+		p.until("Quit\nChoice")
+		p.keys("5", "Enter")
+		if code, text := p.exited(); code != 0 {
+			t.Errorf("exit %d\n%s", code, text)
+		}
+	})
 	t.Run("Rule7 ctrl-c twice in Commit", func(t *testing.T) {
 		p := hot(t)
 		p.until("D Deploy")
