@@ -92,10 +92,14 @@ func (c *connection) showOther(ctx context.Context, id string) error {
 	return err
 }
 
-// recall is the command that shows a deploy again.
+// recall are the commands that finish a deploy, and show it again.
 func (c *connection) recall(r engine.Result) string {
 	if c.passing || r.Upgrade.ID == "" || r.DryRun {
 		return ""
 	}
-	return fmt.Sprintf("  show it again: flydeploy replay %s\n", r.Upgrade.ID)
+	text := ""
+	if r.Outcome == engine.OutcomePartial {
+		text = "  finish it: flydeploy hot --resume\n"
+	}
+	return text + fmt.Sprintf("  show it again: flydeploy replay %s\n", r.Upgrade.ID)
 }

@@ -154,69 +154,6 @@ func (p *pane) exited() (code int, text string) {
 	return code, text
 }
 
-// TestDemoTour presses the keys of demo.tape, and resizes the terminal all the while.
-func TestDemoTour(t *testing.T) {
-	t.Parallel()
-	p := newPane(t, 120, 40, t.TempDir(), nil, binary(t), "demo", "--machines", "3", "--counters", "300")
-	p.until("no deploy under way")
-	p.keys("Space", "Down", "Space")
-	p.until("2 marked")
-	p.keys("?")
-	p.until("ctrl-space")
-	p.keys("Escape")
-	p.untilIs("the help closed", func(screen string) bool { return !strings.Contains(screen, "mark a range") })
-	p.keys("Escape")
-	p.untilIs("no marks", func(screen string) bool { return !strings.Contains(screen, "marked") })
-	p.keys("d")
-	p.until("[✓⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] Build")
-	storm(p)
-	p.until(`D Deploy`)
-	p.until("Counter.Server")
-	p.keys("D")
-	p.until("succeeded, 3 of 3 machines run it")
-	p.keys("Escape")
-	p.until("hot 2.0.0")
-	p.keys("r")
-	p.until("record of deploys")
-	p.until("✓ succeeded")
-	p.keys("Enter")
-	p.until("replay")
-	p.keys("+", "+", "+", "+")
-	p.until("replay ended")
-	p.keys("Escape")
-	p.until("record of deploys")
-	p.keys("Escape")
-	p.until("no deploy under way")
-	p.keys("q")
-	code, text := p.exited()
-	for _, part := range []string{"counter 2.0.0: succeeded, 3 of 3 machines run it", "300 of 300 states migrated", " 0 failed,"} {
-		if !strings.Contains(text, part) {
-			t.Errorf("no %q in the scrollback\n%s", part, text)
-		}
-	}
-	if code != 0 {
-		t.Errorf("exit %d", code)
-	}
-}
-
-// storm resizes the terminal many times, then checks that the screen fits again.
-func storm(p *pane) {
-	p.t.Helper()
-	for i := range 60 {
-		p.tmux("resize-window", "-x", strconv.Itoa(10+i*37%190), "-y", strconv.Itoa(2+i*23%58))
-	}
-	for _, size := range [][2]int{{1, 1}, {60, 16}, {200, 60}, {80, 24}, {120, 40}} {
-		p.tmux("resize-window", "-x", strconv.Itoa(size[0]), "-y", strconv.Itoa(size[1]))
-		if size[0] < 60 {
-			continue
-		}
-		p.untilIs(fmt.Sprintf("the screen at %dx%d", size[0], size[1]), func(screen string) bool {
-			rows := strings.Split(strings.TrimRight(screen, "\n"), "\n")
-			return len(rows) == size[1] && strings.HasPrefix(rows[0], " flydeploy counter") && strings.Contains(rows[len(rows)-1], "help")
-		})
-	}
-}
-
 // interrupted is an operated Fly with a builder that can be made to take its time.
 type interrupted struct {
 	*operated
@@ -317,6 +254,40 @@ func TestConsoleEnds(t *testing.T) {
 		p := newPane(t, 80, 24, i.dir, []string{crashingConsole + "=1"}, os.Args[0])
 		code, text := p.exited()
 		if code != 1 || !strings.Contains(text, "the console crashed") || !strings.Contains(text, "please report it") {
+			t.Errorf("exit %d\n%s", code, text)
+		}
+	})
+	t.Run("the lock, and watching who holds it", func(t *testing.T) {
+		i.slowBuild(t, true)
+		holder := hot(t)
+		holder.until(spinning + " Build ")
+		other := hot(t)
+		other.until("The deploy lock is held")
+		other.keys("v")
+		other.until("watching")
+		other.until("load build definition") // what the holder's build says
+		holder.keys("C-c")
+		holder.until("The deploy is still running")
+		holder.keys("C-c")
+		holder.exited()
+		other.until("this is your own deploy again")
+		other.until(spinning + " Build ")
+		other.keys("C-c")
+		other.until("The deploy is still running")
+		other.keys("C-c")
+		other.exited()
+		i.settled(t)
+	})
+	t.Run("Rule17 a terminal that cannot repaint", func(t *testing.T) {
+		p := newPane(t, 80, 24, i.dir, append(i.env, "TERM=dumb"), binary(t))
+		p.until("Choice \\(1 to 5\\):")
+		p.keys("4", "Enter")
+		p.until("deploy 1: .* cancelled")
+		p.until("Number of a deploy to read")
+		p.keys("Enter")
+		p.until("Quit\nChoice")
+		p.keys("5", "Enter")
+		if code, text := p.exited(); code != 0 {
 			t.Errorf("exit %d\n%s", code, text)
 		}
 	})

@@ -183,6 +183,33 @@ func TestRule17AccessibleEndOfInputDeclines(t *testing.T) {
 	}
 }
 
+// late is a deploy of which nothing comes before the whole input was read.
+type late struct {
+	*player
+	read chan struct{}
+}
+
+func (l late) Next(ctx context.Context) ([]engine.Event, error) { <-l.read; return l.player.Next(ctx) }
+
+type endOfInput struct{ read chan struct{} }
+
+func (e endOfInput) Read([]byte) (int, error) { close(e.read); return 0, io.EOF }
+
+func TestRule17AccessibleWithoutInputDeclines(t *testing.T) {
+	before, after, end := upgraded(1)
+	p := play(before, after, end)
+	var out stdbytes.Buffer
+	read := make(chan struct{})
+	o := Options{App: "counter", StartDeploy: true, Deploy: func(engine.Selection) (Deployment, error) { return late{p, read}, nil }}
+	o.Input, o.Output = io.MultiReader(strings.NewReader("2\n2\n"), endOfInput{read}), &out // typed before anything was asked
+	if _, err := Accessible(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.given(); len(got) != 1 || got[0].Proceed {
+		t.Fatalf("answers %+v, want one that declines", got)
+	}
+}
+
 func TestRule17AccessibleStopsWhenItsContextEnds(t *testing.T) {
 	before, after, end := upgraded(1)
 	p := play(before, after, end)

@@ -19,6 +19,7 @@ type conversation struct {
 	asked   engine.Question // that the reader was asked
 	accepts []string        // blockers, accepted so far
 	typing  string          // what must be typed now: a blocker's name, or the app's; "" for a number
+	ended   bool            // there is no more input: whatever is asked is declined
 	retry   time.Time       // when somebody else's lock is tried again, zero for never
 }
 
@@ -68,9 +69,9 @@ func (c *conversation) follow(ctx context.Context, batches <-chan []engine.Event
 			c.question()
 		case text, more := <-answers:
 			if !more {
-				answers = nil
+				answers, c.ended = nil, true
 			}
-			c.answer(text, more)
+			c.answer(text)
 		case now := <-tick.C:
 			if !c.retry.IsZero() && now.After(c.retry) {
 				c.retry = now.Add(tryLockEvery)
@@ -102,6 +103,9 @@ func (c *conversation) question() {
 		c.printLines(plan.planLines(c.p.Plan, wideWidth-3))
 		c.planChoices()
 	}
+	if c.ended {
+		c.answer("")
+	}
 }
 
 func (c *conversation) planChoices() {
@@ -109,11 +113,12 @@ func (c *conversation) planChoices() {
 	c.print("1. Do not deploy\n2. Deploy as planned\nChoice (1 or 2): ")
 }
 
-// answer takes a line that was typed. The end of the input declines what is asked.
-func (c *conversation) answer(text string, more bool) {
+// answer takes a line that was typed. One that was typed before it was asked for is dropped. The end of the input
+// declines what is asked.
+func (c *conversation) answer(text string) {
 	switch {
 	case c.asked == engine.QuestionNone:
-	case !more:
+	case c.ended:
 		c.d.Answer(engine.Answer{To: c.asked})
 	case c.typing != "":
 		c.answerTyped(text)

@@ -264,8 +264,8 @@ func (d *deploy) hints(c *console) []hint {
 		return d.log.hints(k)
 	case d.planning(c.now):
 		return []hint{
-			short(k.confirm, "deploy as planned"), {"tab", "choose"}, {"enter", "press"}, {"↑↓", "scroll"}, short(k.copy, "copy"),
-			short(k.help, "help"), {"esc", "leave"},
+			short(k.confirm, "deploy as planned"), {"tab", "choose"}, short(k.help, "help"), {"esc", "leave"}, {"↑↓", "scroll"},
+			{"enter", "press"}, short(k.copy, "copy"),
 		}
 	case d.pane != paneBoard:
 		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.copy, "copy"), short(k.log, "log"), short(k.help, "help")}
