@@ -23,10 +23,17 @@ func (f *recordFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.output, "output", "o", "plain", "plain or json")
 }
 
+func (f *recordFlags) check() error {
+	if f.output != "plain" && f.output != "json" {
+		return usage("--output is plain or json, not %q", f.output)
+	}
+	return nil
+}
+
 // withRecord runs work on the app's storage.
 func withRecord(cmd *cobra.Command, flags recordFlags, work func(*connection, *engine.Target) error) error {
-	if flags.output != "plain" && flags.output != "json" {
-		return usage("--output is plain or json, not %q", flags.output)
+	if err := flags.check(); err != nil {
+		return err
 	}
 	s, err := readSettings(cmd, flags.deployFlags)
 	if err != nil {

@@ -69,7 +69,7 @@ func exitCode(err error) int {
 }
 
 func rootCommand() *cobra.Command {
-	var flags deployFlags
+	flags := defaultFlags()
 	root := &cobra.Command{
 		Use:   "flydeploy",
 		Short: "Upgrade Elixir apps on Fly.io while they run",
@@ -94,14 +94,19 @@ mark machines, and deploy with a plan and a confirmation before anything is susp
 	flags.register(root)
 	root.AddCommand(hotCommand(), planCommand(), statusCommand(), demoCommand(), agentCommand(),
 		historyCommand(), replayCommand(), watchCommand(), lockCommand(), withdrawCommand())
-	for _, c := range append(root.Commands(), root) {
-		args := c.Args
-		c.Args = func(cmd *cobra.Command, words []string) error {
-			if err := args(cmd, words); err != nil {
-				return usageError{err}
-			}
-			return nil
-		}
-	}
+	wrongArgsAreUsage(root)
 	return root
+}
+
+func wrongArgsAreUsage(c *cobra.Command) {
+	args := c.Args
+	c.Args = func(cmd *cobra.Command, words []string) error {
+		if err := args(cmd, words); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+	for _, sub := range c.Commands() {
+		wrongArgsAreUsage(sub)
+	}
 }

@@ -24,6 +24,9 @@ func replayCommand() *cobra.Command {
 deploy that the bucket records, by the ID that ` + "`flydeploy history`" + ` lists.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := flags.check(); err != nil {
+				return err
+			}
 			if speed < 0 {
 				return usage("--speed must not be negative")
 			}

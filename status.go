@@ -15,13 +15,16 @@ import (
 )
 
 func statusCommand() *cobra.Command {
-	var flags deployFlags
+	var flags recordFlags
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the machines, what they run, and who deploys",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := loadSettings(cmd, flags)
+			if err := flags.check(); err != nil {
+				return err
+			}
+			s, err := readSettings(cmd, flags.deployFlags)
 			if err != nil {
 				return err
 			}
@@ -40,7 +43,6 @@ func statusCommand() *cobra.Command {
 		},
 	}
 	flags.register(cmd)
-	cmd.Flags().StringVarP(&flags.output, "output", "o", "plain", "plain or json")
 	return cmd
 }
 

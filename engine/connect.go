@@ -69,7 +69,7 @@ func Connect(ctx context.Context, app, otpApp string, fleet Fleet, open OpenStor
 	defer cancel()
 	machines, err := fleet.Machines(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list machines of %s: %w", app, err)
+		return nil, err
 	}
 	t := &Target{Machines: machines}
 	exec, err := t.findVM(ctx, fleet)

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -25,7 +24,7 @@ func Look(ctx context.Context, app string, fleet Fleet, locks Locks, records Rec
 	o := Overview{App: app, At: time.Now()}
 	machines, err := fleet.Machines(ctx)
 	if err != nil {
-		return o, fmt.Errorf("list machines of %s: %w", app, err)
+		return o, err
 	}
 	o.Machines = machines
 	if records == nil || locks == nil {
