@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +29,8 @@ const (
 	demoReadyWithin = 2 * time.Minute
 )
 
+var isolations = []local.Isolation{local.Auto, local.Namespaces, local.Processes}
+
 var demoRegions = []string{"ams", "fra", "ord"}
 
 type demoFlags struct {
@@ -39,7 +42,7 @@ type demoFlags struct {
 }
 
 func demoCommand() *cobra.Command {
-	var f demoFlags
+	f := demoFlags{deploy: defaultFlags()}
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Upgrade real BEAM machines on this computer, in the same console",
@@ -53,11 +56,14 @@ version 3 fails to migrate some of them, and every machine rolls back.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, f) },
 	}
-	f.deploy.register(cmd)
-	f.deploy.registerHot(cmd)
-	for _, name := range []string{"config", "app", "bucket", "otp-app", "skip-build", "image", "build-arg", "no-cache", "buildkit"} {
-		_ = cmd.Flags().MarkHidden(name) // the demo has an app, a bucket and a builder of its own
-	}
+	// The demo has an app, a bucket and a builder of its own.
+	f.deploy.registerRegion(cmd)
+	f.deploy.registerPlan(cmd)
+	f.deploy.registerCommit(cmd)
+	f.deploy.registerScreen(cmd)
+	f.deploy.registerReadOnly(cmd)
+	f.deploy.registerYes(cmd)
+	f.deploy.registerOutput(cmd)
 	cmd.Flags().IntVar(&f.machines, "machines", 6, "number of machines")
 	cmd.Flags().IntVar(&f.counters, "counters", 2000, "processes on each machine")
 	cmd.Flags().IntVar(&f.upgrade, "upgrade", 2, "version of the sample app to deploy: 2, or 3, whose migration fails")
@@ -73,6 +79,10 @@ func (f demoFlags) check() error {
 		return usage("--machines is between 1 and 50")
 	case f.counters < 1:
 		return usage("--counters must be at least 1")
+	case !slices.Contains(isolations, local.Isolation(f.isolation)):
+		return usage("--isolation is auto, namespaces or processes, not %q", f.isolation)
+	case f.deploy.readOnly && f.deploy.yes:
+		return usage("--read-only keeps the demo from deploying, and --yes confirms a deploy: leave out one of them")
 	}
 	return nil
 }
@@ -88,6 +98,10 @@ func runDemo(cmd *cobra.Command, f demoFlags) (err error) {
 	if out != outputConsole && !f.deploy.yes {
 		return usage("without a console nobody can confirm the plan: give --yes")
 	}
+	s := f.settings(cmd)
+	if err := s.check(); err != nil {
+		return err
+	}
 	d, err := startDemo(cmd.Context(), f, os.Stderr)
 	if d != nil {
 		defer func() { err = errors.Join(err, d.close()) }()
@@ -95,7 +109,16 @@ func runDemo(cmd *cobra.Command, f demoFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	return d.run(cmd, out)
+	c, err := d.connection(s)
+	if err != nil {
+		return err
+	}
+	return d.run(cmd, c, out)
+}
+
+func (f demoFlags) settings(cmd *cobra.Command) settings {
+	changed := cmd.Flags().Changed
+	return settings{flags: f.deploy, app: demoApp, strategy: f.deploy.chooseStrategy(changed("bake"), changed("max-concurrency"))}
 }
 
 // demo is a local Fly with the sample app on it, and traffic.
@@ -195,23 +218,17 @@ func (d *demo) startTraffic(ctx context.Context) error {
 }
 
 // connection reaches the local Fly as any other: by base URL and token.
-func (d *demo) connection(cmd *cobra.Command) (*connection, error) {
-	changed := cmd.Flags().Changed
-	s := settings{flags: d.flags.deploy, app: demoApp, strategy: d.flags.deploy.chooseStrategy(changed("bake"), changed("max-concurrency"))}
+func (d *demo) connection(s settings) (*connection, error) {
 	fleet, err := fly.New(fly.Options{App: demoApp, Token: d.fly.Token(), BaseURL: d.fly.APIURL(), UserAgent: "flydeploy/" + version})
 	if err != nil {
 		return nil, err
 	}
 	return &connection{settings: s, fleet: fleet, passing: true, build: func(ctx context.Context, log func(string)) (string, error) {
 		return d.build(ctx, d.flags.upgrade, log)
-	}}, s.check()
+	}}, nil
 }
 
-func (d *demo) run(cmd *cobra.Command, out output) error {
-	c, err := d.connection(cmd)
-	if err != nil {
-		return err
-	}
+func (d *demo) run(cmd *cobra.Command, c *connection, out output) error {
 	if out == outputConsole {
 		return d.console(cmd, c)
 	}

@@ -26,26 +26,32 @@ func (f *recordFlags) register(cmd *cobra.Command) {
 // registerShow declares the options of the commands that show a deploy, in the console too.
 func (f *recordFlags) registerShow(cmd *cobra.Command) {
 	f.deployFlags.appFlags.register(cmd)
-	fs := cmd.Flags()
-	fs.StringVarP(&f.output, "output", "o", "auto", "auto, plain or json")
-	fs.BoolVar(&f.ascii, "ascii", false, "only ASCII characters on the screen")
-	fs.StringVar(&f.theme, "theme", "auto", "auto, dark or light")
+	f.registerOutput(cmd)
+	f.registerScreen(cmd)
 }
 
 // inConsole reports whether the console shows the deploy; else the output that was chosen says how.
 func (f *recordFlags) inConsole() (bool, error) {
 	out, err := chooseOutput(&f.deployFlags)
-	if f.accessible { // nothing is asked here: plain lines are accessible
-		out = outputPlain
+	if out == outputConsole {
+		f.output = string(outputPlain)
+		return !f.accessible, err // nothing is asked here: plain lines are accessible
 	}
 	f.output = string(out)
-	return out == outputConsole, err
+	return false, err
+}
+
+func (f *recordFlags) check() error {
+	if f.output != string(outputPlain) && f.output != string(outputJSON) {
+		return usage("--output is plain or json, not %q", f.output)
+	}
+	return nil
 }
 
 // withRecord runs work on the app's storage.
 func withRecord(cmd *cobra.Command, flags recordFlags, work func(*connection, *engine.Target) error) error {
-	if flags.output != string(outputPlain) && flags.output != string(outputJSON) && flags.output != string(outputConsole) {
-		return usage("--output is plain or json, not %q", flags.output)
+	if err := flags.check(); err != nil {
+		return err
 	}
 	s, err := readSettings(cmd, flags.deployFlags)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,32 +48,92 @@ func (f *appFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.awsProfile, "aws-profile", "", "take the storage's keys from this profile of ~/.aws")
 }
 
+// check tells options that cannot work together, before anything is read.
+func (f *appFlags) check() error {
+	switch {
+	case f.storage != storageOfMachine && f.storage != storageOfEnv:
+		return usage("--storage is machine or env, not %q", f.storage)
+	case f.awsProfile != "" && f.storage == storageOfEnv:
+		return usage("--aws-profile and --storage env exclude each other")
+	}
+	return nil
+}
+
+// defaultFlags are the options of a command that does not offer them.
+func defaultFlags() deployFlags {
+	return deployFlags{
+		lockTimeout: duration{5 * time.Minute, time.Second}, keep: 50,
+		timeout: duration{time.Minute, time.Millisecond}, suspendTimeout: duration{250 * time.Millisecond, time.Millisecond},
+		maxConcurrency: 20, strategy: string(engine.StrategyAll), bake: duration{0, time.Second}, theme: themes[0],
+	}
+}
+
 // register declares the options that the console and `hot` share.
 func (f *deployFlags) register(cmd *cobra.Command) {
 	f.appFlags.register(cmd)
 	f.registerBuild(cmd)
+	f.registerSelection(cmd)
+	f.registerPlan(cmd)
+	f.registerCommit(cmd)
+	f.registerLock(cmd)
+	f.registerScreen(cmd)
+	f.registerReadOnly(cmd)
+}
+
+// registerSelection declares which machines take part.
+func (f *deployFlags) registerSelection(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.BoolVar(&f.force, "force", false, "override a deploy lock that somebody else holds")
-	f.lockTimeout = duration{5 * time.Minute, time.Second}
-	fs.Var(&f.lockTimeout, "lock-timeout", "seconds after which the deploy lock expires")
-	fs.IntVar(&f.keep, "keep", 50, "deploys that the bucket's record keeps")
-	f.timeout = duration{time.Minute, time.Millisecond}
-	fs.Var(&f.timeout, "timeout", "time for each of staging, arming and committing on one machine")
-	f.suspendTimeout = duration{250 * time.Millisecond, time.Millisecond}
-	fs.Var(&f.suspendTimeout, "suspend-timeout", "time for one process to suspend")
-	fs.IntVar(&f.maxConcurrency, "max-concurrency", 20, "machines that are staged or armed at once")
-	fs.StringVar(&f.strategy, "strategy", string(engine.StrategyAll), "all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency where that is given")
-	f.bake = duration{0, time.Second}
-	fs.Var(&f.bake, "bake", "time for which a wave is watched before the next one starts (canary: 30s)")
 	fs.StringArrayVar(&f.selected.Machines, "machine", nil, "machine id (repeatable; default: all machines)")
-	fs.StringArrayVar(&f.selected.Regions, "region", nil, "only machines of this region (repeatable)")
+	f.registerRegion(cmd)
 	fs.StringArrayVar(&f.selected.ProcessGroups, "process-group", nil, "only machines of this process group (repeatable)")
+}
+
+func (f *deployFlags) registerRegion(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.selected.Regions, "region", nil, "only machines of this region (repeatable)")
+}
+
+// registerPlan declares what a plan depends on.
+func (f *deployFlags) registerPlan(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.Var(&f.timeout, "timeout", "time for each of staging, arming and committing on one machine")
+	fs.IntVar(&f.maxConcurrency, "max-concurrency", f.maxConcurrency, "machines that are staged or armed at once")
+	fs.StringVar(&f.strategy, "strategy", f.strategy, "all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency where that is given")
+	fs.Var(&f.bake, "bake", "time for which a wave is watched before the next one starts (canary: 30s)")
 	fs.StringArrayVar(&f.accept, "accept", nil, "name of a blocker of the plan to accept (repeatable)")
-	fs.StringVarP(&f.message, "message", "m", "", "why: goes into the record")
-	fs.BoolVar(&f.readOnly, "read-only", false, "take away everything that changes anything")
-	fs.BoolVar(&f.ascii, "ascii", false, "only ASCII characters on the screen")
-	fs.StringVar(&f.theme, "theme", "auto", "auto, dark or light")
-	fs.BoolVar(&f.accessible, "accessible", false, "plain lines and numbered choices, for screen readers")
+}
+
+// registerCommit declares what matters once the plan is confirmed.
+func (f *deployFlags) registerCommit(cmd *cobra.Command) {
+	cmd.Flags().Var(&f.suspendTimeout, "suspend-timeout", "time for one process to suspend")
+	cmd.Flags().StringVarP(&f.message, "message", "m", "", "why: goes into the record")
+}
+
+// registerLock declares what other deploys meet in the bucket.
+func (f *deployFlags) registerLock(cmd *cobra.Command) {
+	cmd.Flags().Var(&f.lockTimeout, "lock-timeout", "seconds after which the deploy lock expires, at least 120")
+	cmd.Flags().IntVar(&f.keep, "keep", f.keep, "deploys that the bucket's record keeps")
+}
+
+// themes are the values of --theme.
+var themes = []string{"auto", "dark", "light"}
+
+// registerScreen declares how the console looks.
+func (f *deployFlags) registerScreen(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.ascii, "ascii", false, "only ASCII characters on the screen")
+	cmd.Flags().StringVar(&f.theme, "theme", f.theme, strings.Join(themes, ", "))
+	cmd.Flags().BoolVar(&f.accessible, "accessible", false, "plain lines and numbered choices, for screen readers")
+}
+
+func (f *deployFlags) registerReadOnly(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.readOnly, "read-only", false, "take away everything that changes anything")
+}
+
+func (f *deployFlags) registerYes(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "confirm the plan beforehand")
+}
+
+func (f *deployFlags) registerOutput(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.output, "output", "o", "auto", "auto, plain or json")
 }
 
 // chooseStrategy tells in which order machines commit. A bound on concurrency that somebody set is the size of a wave too.

@@ -15,7 +15,7 @@ import (
 )
 
 func hotCommand() *cobra.Command {
-	var flags deployFlags
+	flags := defaultFlags()
 	cmd := &cobra.Command{
 		Use:   "hot",
 		Short: "Build the app and hot-upgrade its machines",
@@ -33,36 +33,42 @@ Exit codes: 0 succeeded, 1 failed, 2 usage, 3 blocked by the plan, 4 locked, 5 p
 		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, flags) },
 	}
 	flags.register(cmd)
-	flags.registerHot(cmd)
+	flags.registerYes(cmd)
+	flags.registerOutput(cmd)
+	cmd.Flags().BoolVar(&flags.force, "force", false, "override a deploy lock that somebody else holds")
 	cmd.Flags().DurationVar(&flags.lockWait, "lock-wait", 0, "how long to wait for somebody else's deploy lock (without a console)")
 	cmd.Flags().BoolVar(&flags.resume, "resume", false, "finish the last deploy, whose console was killed or which failed")
 	cmd.Flags().StringVar(&flags.to, "to", "", "deploy the code of an earlier deploy again, by its ID (see history)")
-	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "end with the plan: no lock, nothing suspended, nothing left behind")
+	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "end with the plan: no lock, nothing suspended; only the pushed image stays")
 	return cmd
 }
 
 func planCommand() *cobra.Command {
-	var flags deployFlags
+	flags := defaultFlags()
+	flags.dryRun = true
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what a hot upgrade would do (hot --dry-run)",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			flags.dryRun = true
-			return runHot(cmd, flags)
-		},
+		Long: `Builds the new image, packs its release, stages it on the machines, and shows the plan. It takes no lock, suspends
+nothing, and removes its agents and the temporary machine; the pushed image stays in Fly's registry.
+
+Exit codes: 0 it could be deployed, 1 failed, 2 usage, 3 blocked by the plan, 130 cancelled.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, flags) },
 	}
-	flags.register(cmd)
-	flags.registerHot(cmd)
+	flags.appFlags.register(cmd)
+	flags.registerBuild(cmd)
+	flags.registerSelection(cmd)
+	flags.registerPlan(cmd)
+	flags.registerScreen(cmd)
+	flags.registerOutput(cmd)
 	return cmd
 }
 
-func (f *deployFlags) registerHot(cmd *cobra.Command) {
-	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "confirm the plan beforehand")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "auto", "auto, plain or json")
-}
-
 func runHot(cmd *cobra.Command, flags deployFlags) error {
+	if flags.readOnly && !flags.dryRun {
+		return usage("--read-only keeps this from deploying: leave it out to deploy, give --dry-run for the plan alone, or look around with `flydeploy --read-only`")
+	}
 	out, err := chooseOutput(&flags)
 	if err != nil {
 		return err
@@ -180,7 +186,7 @@ func told(r *engine.Result, err error) error {
 // It gives the end of the last deploy, nil for none.
 func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result, error) {
 	f := c.settings.flags
-	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = c.settings.app, f.readOnly, f.ascii, f.theme, version
+	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = c.settings.app, f.readOnly && !f.dryRun, f.ascii, f.theme, version
 	o.Overview = c.overview
 	c.offerRecord(&o)
 	once := c.settings

@@ -69,7 +69,7 @@ func exitCode(err error) int {
 }
 
 func rootCommand() *cobra.Command {
-	var flags deployFlags
+	flags := defaultFlags()
 	root := &cobra.Command{
 		Use:   "flydeploy",
 		Short: "Upgrade Elixir apps on Fly.io while they run",

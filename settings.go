@@ -33,6 +33,10 @@ type settings struct {
 
 // loadSettings reads the files that belong to the command line, and checks the options of a deploy.
 func loadSettings(cmd *cobra.Command, f deployFlags) (settings, error) {
+	given := settings{flags: f, strategy: f.chooseStrategy(cmd.Flags().Changed("bake"), cmd.Flags().Changed("max-concurrency"))}
+	if err := given.check(); err != nil { // before a file is missed that has nothing to do with it
+		return given, err
+	}
 	s, err := readSettings(cmd, f)
 	if err != nil {
 		return s, err
@@ -42,6 +46,9 @@ func loadSettings(cmd *cobra.Command, f deployFlags) (settings, error) {
 
 // readSettings reads the files that belong to the command line.
 func readSettings(cmd *cobra.Command, f deployFlags) (settings, error) {
+	if err := f.appFlags.check(); err != nil {
+		return settings{flags: f}, err
+	}
 	if !cmd.Flags().Changed("config") {
 		f.config = fly.FindConfig(".")
 	}
@@ -80,12 +87,6 @@ func merge(f deployFlags, changed func(option string) bool, p project, config fl
 	set("timeout", p.Timeout, s.flags.timeout.set)
 	set("suspend-timeout", p.SuspendTimeout, s.flags.suspendTimeout.set)
 	set("lock-timeout", p.LockTimeout, s.flags.lockTimeout.set)
-	switch {
-	case f.storage != storageOfMachine && f.storage != storageOfEnv:
-		return s, usage("--storage is machine or env, not %q", f.storage)
-	case f.awsProfile != "" && f.storage == storageOfEnv:
-		return s, usage("--aws-profile and --storage env exclude each other")
-	}
 	var err error
 	s.app, err = chooseApp(f.app, config.App, getenv("FLY_APP"))
 	return s, err
@@ -104,6 +105,10 @@ func chooseApp(flag, config, env string) (string, error) {
 	return app, nil
 }
 
+// minLockTimeout: an armed agent may commit for 60 s after the last word from its console, then its window and what follows
+// it take their time. A lock that is left because a machine's end is unknown must not expire before.
+const minLockTimeout = 120 * time.Second
+
 // check tells options that cannot work, or not together.
 func (s *settings) check() error {
 	f := s.flags
@@ -117,8 +122,8 @@ func (s *settings) check() error {
 		return usage("--skip-build needs --image")
 	case f.image != "" && !f.skipBuild:
 		return usage("--image is used instead of a build: give --skip-build with it")
-	case f.lockTimeout.Duration < 30*time.Second:
-		return usage("--lock-timeout is in seconds and at least 30")
+	case f.lockTimeout.Duration < minLockTimeout:
+		return usage("--lock-timeout is in seconds and at least %d: a machine may still commit for so long after its console is gone", int(minLockTimeout.Seconds()))
 	case f.keep < 1:
 		return usage("--keep must be at least 1")
 	case f.lockWait < 0:
@@ -129,6 +134,8 @@ func (s *settings) check() error {
 		return usage("--to deploys what was built before: it goes without --image and --skip-build")
 	case f.maxConcurrency < 1:
 		return usage("--max-concurrency must be at least 1")
+	case !slices.Contains(themes, f.theme):
+		return usage("--theme is auto, dark or light, not %q", f.theme)
 	case f.strategy != "" && !slices.Contains(engine.Strategies, engine.StrategyKind(f.strategy)):
 		return usage("--strategy is all, rolling or canary, not %q", f.strategy)
 	case s.strategy.Bake < 0 || s.strategy.Bake > engine.MaxBake:

@@ -24,7 +24,7 @@ func load(t *testing.T, files map[string]string, args ...string) (settings, erro
 		}
 	}
 	t.Chdir(dir)
-	var flags deployFlags
+	flags := defaultFlags()
 	cmd := &cobra.Command{Args: cobra.NoArgs}
 	flags.register(cmd)
 	if err := cmd.ParseFlags(args); err != nil {
@@ -74,7 +74,7 @@ func TestPrecedenceOfSettings(t *testing.T) {
 		"timeout of the command line":      {of: timeout, fly: "app = 'a'", project: "timeout = 5", args: []string{"--timeout", "90s"}, want: 90 * time.Second},
 		"default lock timeout":             {of: lock, fly: "app = 'a'", want: 5 * time.Minute},
 		"lock timeout of flydeploy.toml":   {of: lock, fly: "app = 'a'", project: "lock_timeout = 600", want: 10 * time.Minute},
-		"lock timeout of the command line": {of: lock, fly: "app = 'a'", project: "lock_timeout = 600", args: []string{"--lock-timeout", "60"}, want: time.Minute},
+		"lock timeout of the command line": {of: lock, fly: "app = 'a'", project: "lock_timeout = 600", args: []string{"--lock-timeout", "120"}, want: 2 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("FLY_APP", "")
@@ -124,25 +124,28 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		code  int
 		says  string
 	}{
-		"no fly.toml":             {nil, "", nil, 1, "fly.toml"},
-		"a config that is absent": {fine, "", []string{"--config", "other.toml", "--app", "a"}, 1, "other.toml"},
-		"no app":                  {map[string]string{"fly.toml": ""}, "", nil, exitUsage, "--app"},
-		"two apps":                {fine, "b", nil, exitUsage, "FLY_APP says b"},
-		"broken fly.toml":         {map[string]string{"fly.toml": "app = 'a'\n[env"}, "", nil, 1, "fly.toml:2"},
-		"broken fly.yaml":         {map[string]string{"fly.yaml": "app: a\n\tb"}, "", nil, 1, "fly.yaml:2"},
-		"broken flydeploy.toml":   {project("a = 1\nbucket"), "", nil, 1, "flydeploy.toml:2"},
-		"unknown setting":         {project("bucket = 'b'\nbukcet = 'b'"), "", nil, 1, "flydeploy.toml:2: there is no setting bukcet"},
-		"unknown table":           {project("\n[environment]\nA = 'b'"), "", nil, 1, "flydeploy.toml:2: there is no setting environment"},
-		"a bucket that is a list": {project("\nbucket = ['b']"), "", nil, 1, "flydeploy.toml:2: bucket"},
-		"no concurrency":          {project("bucket = 'b'\n\nmax_concurrency = 0"), "", nil, 1, "flydeploy.toml:3: max_concurrency"},
-		"a negative timeout":      {project("timeout = -1"), "", nil, 1, "flydeploy.toml:1: timeout"},
-		"a timeout with unit":     {project("suspend_timeout = '2s'"), "", nil, 1, "flydeploy.toml:1: suspend_timeout"},
-		"a short lock":            {project("lock_timeout = 5"), "", nil, exitUsage, "at least 30"},
-		"storage of nobody":       {fine, "", []string{"--storage=mine"}, exitUsage, "machine or env"},
-		"two sources of storage":  {fine, "", []string{"--storage=env", "--aws-profile=p"}, exitUsage, "exclude each other"},
-		"no image":                {fine, "", []string{"--skip-build"}, exitUsage, "--image"},
-		"an image and a build":    {fine, "", []string{"--image=a:b"}, exitUsage, "--skip-build"},
-		"a build argument":        {fine, "", []string{"--build-arg=hunter2"}, exitUsage, "NAME=VALUE"},
+		"no fly.toml":                         {nil, "", nil, 1, "fly.toml"},
+		"a config that is absent":             {fine, "", []string{"--config", "other.toml", "--app", "a"}, 1, "other.toml"},
+		"no app":                              {map[string]string{"fly.toml": ""}, "", nil, exitUsage, "--app"},
+		"two apps":                            {fine, "b", nil, exitUsage, "FLY_APP says b"},
+		"broken fly.toml":                     {map[string]string{"fly.toml": "app = 'a'\n[env"}, "", nil, 1, "fly.toml:2"},
+		"broken fly.yaml":                     {map[string]string{"fly.yaml": "app: a\n\tb"}, "", nil, 1, "fly.yaml:2"},
+		"broken flydeploy.toml":               {project("a = 1\nbucket"), "", nil, 1, "flydeploy.toml:2"},
+		"unknown setting":                     {project("bucket = 'b'\nbukcet = 'b'"), "", nil, 1, "flydeploy.toml:2: there is no setting bukcet"},
+		"unknown table":                       {project("\n[environment]\nA = 'b'"), "", nil, 1, "flydeploy.toml:2: there is no setting environment"},
+		"a bucket that is a list":             {project("\nbucket = ['b']"), "", nil, 1, "flydeploy.toml:2: bucket"},
+		"no concurrency":                      {project("bucket = 'b'\n\nmax_concurrency = 0"), "", nil, 1, "flydeploy.toml:3: max_concurrency"},
+		"a negative timeout":                  {project("timeout = -1"), "", nil, 1, "flydeploy.toml:1: timeout"},
+		"a timeout with unit":                 {project("suspend_timeout = '2s'"), "", nil, 1, "flydeploy.toml:1: suspend_timeout"},
+		"a short lock":                        {project("lock_timeout = 119"), "", nil, exitUsage, "at least 120"},
+		"a lock shorter than an agent's life": {fine, "", []string{"--lock-timeout=60"}, exitUsage, "at least 120"},
+		"a theme of nobody":                   {fine, "", []string{"--theme=pink"}, exitUsage, "auto, dark or light"},
+		"wrong before missing":                {nil, "", []string{"--skip-build"}, exitUsage, "--image"},
+		"storage of nobody":                   {fine, "", []string{"--storage=mine"}, exitUsage, "machine or env"},
+		"two sources of storage":              {fine, "", []string{"--storage=env", "--aws-profile=p"}, exitUsage, "exclude each other"},
+		"no image":                            {fine, "", []string{"--skip-build"}, exitUsage, "--image"},
+		"an image and a build":                {fine, "", []string{"--image=a:b"}, exitUsage, "--skip-build"},
+		"a build argument":                    {fine, "", []string{"--build-arg=hunter2"}, exitUsage, "NAME=VALUE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("FLY_APP", try.env)

@@ -16,7 +16,7 @@ import (
 )
 
 func statusCommand() *cobra.Command {
-	var flags deployFlags
+	var flags recordFlags
 	var quick bool
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -32,7 +32,10 @@ func statusCommand() *cobra.Command {
 Each VM is asked by one rpc; --quick leaves that out.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := loadSettings(cmd, flags)
+			if err := flags.check(); err != nil {
+				return err
+			}
+			s, err := readSettings(cmd, flags.deployFlags)
 			if err != nil {
 				return err
 			}
@@ -55,7 +58,6 @@ Each VM is asked by one rpc; --quick leaves that out.`,
 		},
 	}
 	flags.register(cmd)
-	cmd.Flags().StringVarP(&flags.output, "output", "o", "plain", "plain or json")
 	cmd.Flags().BoolVar(&quick, "quick", false, "do not ask the VMs which code they have loaded")
 	return cmd
 }

@@ -13,7 +13,7 @@ import (
 const watchEvery = 700 * time.Millisecond
 
 func watchCommand() *cobra.Command {
-	var flags recordFlags
+	flags := recordFlags{defaultFlags()}
 	cmd := &cobra.Command{
 		Use:   "watch [ID]",
 		Short: "Follow a deploy that somebody else runs",

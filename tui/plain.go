@@ -1,11 +1,13 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"flydeploy/engine"
@@ -19,7 +21,7 @@ func Plain(ctx context.Context, w io.Writer, d Deployment, p *engine.Progress) (
 	if p == nil {
 		p = engine.NewProgress()
 	}
-	out := &plain{w: w, p: p}
+	out := &plain{w: w, p: p, planned: p.Plan != nil}
 	err := each(ctx, d, func(batch []engine.Event) error {
 		return out.batch(batch)
 	})
@@ -63,8 +65,9 @@ func each(ctx context.Context, d Deployment, show func([]engine.Event) error) er
 }
 
 type plain struct {
-	w io.Writer
-	p *engine.Progress
+	w       io.Writer
+	p       *engine.Progress
+	planned bool // the plan was shown
 }
 
 // batch applies events, then tells each status that is new.
@@ -78,7 +81,7 @@ func (o *plain) batch(batch []engine.Event) error {
 		}
 	}
 	for _, e := range told {
-		if _, err := io.WriteString(o.w, o.line(e)+o.findings(e)); err != nil {
+		if _, err := io.WriteString(o.w, o.line(e)+o.plan(e)); err != nil {
 			return fmt.Errorf("write output: %w", err)
 		}
 	}
@@ -152,21 +155,64 @@ func (o *plain) number(id string) int {
 	return 0
 }
 
-// findings are the plan's, a line each, when it is shown first.
-func (o *plain) findings(e engine.Event) string {
-	if e.Plan == nil || e.Status != engine.StatusRunning {
+// plan is the plan in lines, with the first event that carries it: events may have been merged, so that the question was
+// never seen.
+func (o *plain) plan(e engine.Event) string {
+	if e.Plan == nil || o.planned {
 		return ""
 	}
+	o.planned = true
 	var b strings.Builder
-	for _, f := range e.Plan.Findings {
-		fmt.Fprintf(&b, "%s | %s %s: %s", o.headOf(e), f.Severity, clean(f.Name), clean(f.What))
-		if f.Remedy != "" {
-			b.WriteString(" -> " + clean(f.Remedy))
-		}
-		if len(f.Machines) > 0 {
-			b.WriteString(" (" + named(f.Machines, 120) + ")")
-		}
-		b.WriteByte('\n')
+	for _, text := range planTexts(e.Plan) {
+		b.WriteString(o.headOf(e) + " | " + text + "\n")
 	}
 	return b.String()
+}
+
+// planTexts is what a plan says: modules by change, processes by module, findings with cause and remedy, machines that
+// are left out.
+func planTexts(p *engine.Plan) []string {
+	texts := moduleTexts(p.Modules)
+	for _, s := range processSums(p) {
+		texts = append(texts, fmt.Sprintf("suspends %s of %s (%s) on %s", counted(s.Count, "process"), clean(moduleName(s.Module)), clean(s.Kind), counted(s.machines, "machine")))
+	}
+	for _, f := range p.Findings {
+		text := fmt.Sprintf("%s %s: %s", f.Severity, clean(f.Name), clean(f.What))
+		if f.Remedy != "" {
+			text += " -> " + clean(f.Remedy)
+		}
+		if len(f.Machines) > 0 {
+			text += " (" + named(f.Machines, 120) + ")"
+		}
+		texts = append(texts, text)
+	}
+	for _, m := range p.Machines {
+		if m.UpToDate {
+			texts = append(texts, "up to date "+clean(m.Machine.ID))
+		}
+	}
+	for _, m := range p.LeftOut {
+		texts = append(texts, fmt.Sprintf("left out %s: %s", clean(m.ID), clean(m.LeftOut)))
+	}
+	return texts
+}
+
+// moduleTexts lists the modules of each application by change.
+func moduleTexts(modules []engine.ModuleChange) []string {
+	type group struct{ change, app string }
+	var order []group
+	names := map[group][]string{}
+	for _, m := range modules {
+		g := group{m.Change, m.App}
+		if names[g] == nil {
+			order = append(order, g)
+		}
+		names[g] = append(names[g], clean(moduleName(m.Module)))
+	}
+	slices.SortStableFunc(order, func(a, b group) int { return cmp.Or(cmp.Compare(a.app, b.app), cmp.Compare(a.change, b.change)) })
+	var texts []string
+	for _, g := range order {
+		texts = append(texts, fmt.Sprintf("%s %s of %s: %s", clean(g.change), counted(len(names[g]), "module"), clean(g.app), strings.Join(names[g], ", ")))
+	}
+	return texts
 }

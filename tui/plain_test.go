@@ -73,6 +73,26 @@ func TestRule16PlainTellsTheFindings(t *testing.T) {
 	}
 }
 
+// A slow reader sees the question and its answer as one event: the feed carries the plan over.
+func TestPlainTellsThePlanOfMergedEvents(t *testing.T) {
+	before, after, end := upgraded(2)
+	merged := after[0]
+	merged.Plan, after[0].Plan = before[len(before)-1].Plan, nil
+	out := plainOf(t, confirmed(before[:len(before)-1], append([]engine.Event{merged}, after[1:]...), end))
+	for _, want := range []string{
+		"| changed 3 modules of counter: Counter.Server, Counter.Gate, Counter.Render\n",
+		"| added 1 module of counter: Counter.History\n",
+		"| suspends 4,000 processes of Counter.Server (gen_server) on 2 machines\n",
+		"| warn statem_changed: Counter.Gate is a gen_statem",
+		"-> Check that Counter.Gate.callback_mode/0 gives the same in both versions.",
+		"| left out 3d8d9a2c660118: group cron runs no BEAM\n",
+	} {
+		if strings.Count(out, want) != 1 {
+			t.Errorf("not once: %q in\n%s", want, out)
+		}
+	}
+}
+
 func TestPlainGoesOnAfterAConsole(t *testing.T) {
 	before, after, end := upgraded(3)
 	p := engine.NewProgress()

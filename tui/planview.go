@@ -188,30 +188,34 @@ func changesText(modules []engine.ModuleChange) string {
 	return fmt.Sprintf("%d changed, %d added, %d removed", changes["changed"], changes["added"], changes["removed"])
 }
 
-// planProcesses sums the processes of all machines by module.
-func planProcesses(p *engine.Plan, w int) []line {
-	type sum struct {
-		engine.ProcessChange
-		machines int
-	}
-	var order []string
-	sums := map[string]*sum{}
+// processSum is the processes of one module on all machines.
+type processSum struct {
+	engine.ProcessChange
+	machines int
+}
+
+func processSums(p *engine.Plan) []*processSum {
+	var order []*processSum
+	sums := map[string]*processSum{}
 	for _, m := range p.Machines {
 		for _, change := range m.Processes {
 			s := sums[change.Module]
 			if s == nil {
-				s = &sum{ProcessChange: engine.ProcessChange{Module: change.Module, Kind: change.Kind}}
+				s = &processSum{ProcessChange: engine.ProcessChange{Module: change.Module, Kind: change.Kind}}
 				sums[change.Module] = s
-				order = append(order, change.Module)
+				order = append(order, s)
 			}
 			s.Count, s.machines = s.Count+change.Count, s.machines+1
 		}
 	}
+	return order
+}
+
+func planProcesses(p *engine.Plan, w int) []line {
 	lines := []line{{{text: "Processes", tone: toneStrong}, sp(toneMuted, "  "+count(p.Processes()))}}
-	for _, module := range order {
-		s := sums[module]
+	for _, s := range processSums(p) {
 		lines = append(lines, line{
-			sp(toneText, fmt.Sprintf("%9s  ", count(s.Count))), sp(toneText, moduleName(module)), sp(toneMuted, "  "+s.Kind+" on "+counted(s.machines, "machine")),
+			sp(toneText, fmt.Sprintf("%9s  ", count(s.Count))), sp(toneText, moduleName(s.Module)), sp(toneMuted, "  "+s.Kind+" on "+counted(s.machines, "machine")),
 		}.fit(w))
 	}
 	return lines
