@@ -232,7 +232,7 @@ func (c comparison) rows(size string) [][]string {
 func ms(all []measured, of func(measured) time.Duration) string {
 	var values []float64
 	for _, m := range all {
-		values = append(values, float64(of(m).Microseconds())/1000)
+		values = append(values, inMS(of(m)))
 	}
 	return fmt.Sprintf("%.1f", median(values))
 }

@@ -41,6 +41,9 @@ defmodule Bench.Modules do
           @vsn unquote(version)
           def init(n), do: {:ok, %{n: n, version: unquote(version), data: nil}}
           def handle_call(:n, _from, s), do: {:reply, s.n, s}
+          def handle_call(:version, _from, s), do: {:reply, s.version, s}
+
+          def handle_call(:spoil, _from, s), do: {:reply, :ok, Map.delete(s, :version)}
           def handle_call({:enlarge, n}, _from, s), do: {:reply, :ok, %{s | data: Enum.to_list(1..n//1)}}
           def code_change(_vsn, s, _extra), do: {:ok, %{s | version: unquote(version)}}
         end

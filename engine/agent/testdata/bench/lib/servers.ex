@@ -7,11 +7,14 @@ defmodule Bench.Servers do
   @doc "The processes, with their callback modules."
   def all, do: GenServer.call(__MODULE__, :all, :infinity)
 
-  @doc "Gives the first `count` processes a state of about 2 MiB on their own heaps, or a small one again."
-  def enlarge(count, words) do
-    for {pid, _} <- Enum.take(all(), count), do: GenServer.call(pid, {:enlarge, words}, :infinity)
+  @doc "Gives the first `count` processes a state with a list of `length`, at 16 bytes each, on their own heaps."
+  def enlarge(count, length) do
+    for {pid, _} <- Enum.take(all(), count), do: GenServer.call(pid, {:enlarge, length}, :infinity)
     :ok
   end
+
+  @doc "Takes from the first process what its migration needs."
+  def spoil, do: all() |> hd() |> elem(0) |> GenServer.call(:spoil)
 
   @impl true
   def init(count) do

@@ -114,7 +114,10 @@ defmodule Bench.Upgrade do
   @doc "What runs: how many modules and states are in which version."
   def versions do
     modules = Enum.frequencies(for m <- Bench.Modules.all(), do: m.version())
-    states = Enum.frequencies(for {pid, _} <- Bench.Servers.all(), do: :sys.get_state(pid, :infinity).version)
+
+    states =
+      Enum.frequencies(for {pid, _} <- Bench.Servers.all(), do: GenServer.call(pid, :version, :infinity))
+
     {modules, states}
   end
 end
