@@ -73,7 +73,16 @@ soak: setup ## the long versions: 100 processes and 200 rounds for one lock on t
 
 .PHONY: bench
 bench: setup ## run the benchmarks
-	@go test -run '^$$' -bench . -benchmem ./...
+	@go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v '/engine/agent$$')
+	@$(MAKE) --no-print-directory bench-agent
+
+.PHONY: bench-agent
+bench-agent: setup ## how long processes are suspended, beside fly_deploy and the floor (BENCH_SIZES="10000x200" BENCH_PAIRS=11)
+	@go test -run '^$$' -bench Window -benchtime 1x -timeout 12h ./engine/agent
+
+.PHONY: soak-agent
+soak-agent: setup ## kill the agent at forty points of the window; twenty upgrades under callers
+	@FLYDEPLOY_SOAK=1 go test -count=1 -timeout 2h -v -run 'KilledAtEveryPoint|CallersSee' ./engine/agent
 
 .PHONY: clean
 clean: ## remove what was built

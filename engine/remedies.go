@@ -15,6 +15,7 @@ var remedies = map[string]string{
 	"drift":               "Restart the machine, so that memory and disk agree again: `fly machine restart`.",
 	"lingering":           "Wait until these processes end, or restart them. Accepting lets them go on in the oldest code, and a commit may refuse.",
 	"module_removed":      "",
+	"module_in_use":       "Wait until these processes end, or stop them. Accepting lets them go on in code that the next restart no longer has.",
 	"rollback_would_kill": "If the migration fails, this process is ended. Wait until it is done, or accept the risk.",
 	"keeps_old_code":      "",
 	"supervisor_changed":  "A cold deploy applies the new children and strategy.",
@@ -56,6 +57,7 @@ var remedies = map[string]string{
 	"stale":                 "The VM's code changed after the plan. Deploy again for a new plan.",
 	"expired":               "The confirmation came too late. Deploy again.",
 	"agent_error":           "This is a fault of flydeploy. The machine was left as it was.",
+	"not_warmed":            "The code runs. Call the endpoint's config_change([], []) in a console of the machine, or restart it.",
 	"not_placed":            "The code runs, but a file on disk is old: a restart of the VM alone would load it. Check the disk, and deploy again.",
 
 	"raised":        "The machine is as before. Correct code_change and deploy again.",

@@ -20,6 +20,7 @@ defmodule FlyDeployAgent do
     Package,
     Release,
     Staging,
+    Static,
     Status,
     Window
   }
@@ -199,7 +200,7 @@ defmodule FlyDeployAgent do
     cond do
       s.state not in @terminal and (ordered?(s, "abort") or ordered?(s, "finish")) -> abort(s)
       s.state in @terminal and ordered?(s, "finish") -> stop(s)
-      s.state == :staged and ordered?(s, "arm") -> arm(s)
+      s.state == :staged and ordered?(s, "arm") -> arm_unless_refused(s)
       s.state == :armed and ordered?(s, "commit") -> commit(s)
       true -> s
     end
@@ -235,11 +236,19 @@ defmodule FlyDeployAgent do
     s |> enter(:staging, order.staged_ms) |> work(&Staging.run(order, dir, &1))
   end
 
+  # The console does not offer it; whoever orders it all the same is told.
+  defp arm_unless_refused(s) do
+    case Enum.find(s.staged.findings, &(&1.severity == :refuse)) do
+      nil -> arm(s)
+      %{name: name, subject: subject, detail: detail} -> fail(s, name, "#{subject} #{detail}")
+    end
+  end
+
   defp arm(s) do
     {staged, order} = {s.staged, s.order}
 
     s
-    |> enter(:arming, order.armed_ms)
+    |> enter(:arming, order.staged_ms)
     |> work(&Staging.phase("arm", &1, fn -> Arming.run(staged, order) end))
   end
 
@@ -331,10 +340,8 @@ defmodule FlyDeployAgent do
     window = Arming.window(s.armed, s.order, %{cell: s.cell, guardian: s.guardian})
 
     with :ok <- Arming.unchanged(s.staged.diff.changes),
-         :ok <- Guardian.hold(window, {s, window}, @window_ms) do
-      Process.flag(:priority, :high)
-      result = Window.run(window)
-      Process.flag(:priority, :normal)
+         :ok <- Guardian.hold(window, {s, window}, @window_ms + 2 * div(window.rollback_us, 1_000)) do
+      result = in_haste(length(window.targets), fn -> Window.run(window) end)
       s = after_window(s, window, result)
       Guardian.let_go(s.guardian)
       s
@@ -342,6 +349,17 @@ defmodule FlyDeployAgent do
       {:stale, text} -> stale(s, text)
       {:error, :guardian_died} -> fail(s, "guardian_died", "the guardian was killed before the window")
     end
+  end
+
+  # Room for all answers of the window, so that it need not stop to collect garbage.
+  defp in_haste(targets, fun) do
+    Process.flag(:min_heap_size, 100 * targets)
+    :erlang.garbage_collect()
+    Process.flag(:priority, :high)
+    result = fun.()
+    Process.flag(:priority, :normal)
+    Process.flag(:min_heap_size, 233)
+    result
   end
 
   # The guardian goes on as the agent, with what the agent knew at the beginning of the window.
@@ -353,20 +371,22 @@ defmodule FlyDeployAgent do
   defp after_window(s, window, result) do
     files = s.staged.diff.files
 
-    {unplaced, views, tail} =
+    {unplaced, cold, views, tail} =
       if result.outcome == :committed do
         unplaced = Files.place(files, s.order.id)
+        # Before the views render: they name static files.
+        {_warmed, cold} = Static.warm(files)
         {views, tail} = rerender(window.changed)
-        {unplaced, views, tail}
+        {unplaced, cold, views, tail}
       else
         Files.clean(files, s.order.id)
-        {[], 0, [%{name: "liveview", at_us: 0, us: 0, status: "skipped"}]}
+        {[], [], 0, [%{name: "liveview", at_us: 0, us: 0, status: "skipped"}]}
       end
 
     Window.forget(window, result.targets)
     watch(result)
     result = Map.merge(result, %{unplaced: unplaced, views: views, deferred: length(window.deferred)})
-    s = %{s | result: result, tail: tail, error: s.error || window_error(result, window, unplaced)}
+    s = %{s | result: result, tail: tail, error: s.error || window_error(result, window, unplaced, cold)}
     s = enter(s, result.outcome, s.order.terminal_ms)
     Package.tell(s.order, window, result)
     s
@@ -389,7 +409,7 @@ defmodule FlyDeployAgent do
   defp watch(_result), do: :ok
 
   # After a commit all must be new; a difference here is a fault of the agent's, and is told.
-  defp window_error(%{outcome: :committed}, window, unplaced) do
+  defp window_error(%{outcome: :committed}, window, unplaced, cold) do
     wrong = for {module, {_, new}} <- window.md5, Beam.loaded_md5(module) != new, do: module
 
     cond do
@@ -399,12 +419,18 @@ defmodule FlyDeployAgent do
       unplaced != [] ->
         %{name: "not_placed", what: "#{hd(unplaced)} could not be replaced; the code runs, the file is old"}
 
+      cold != [] ->
+        %{
+          name: "not_warmed",
+          what: "#{inspect(hd(cold))}.config_change/2 failed; it serves the old static manifest"
+        }
+
       true ->
         nil
     end
   end
 
-  defp window_error(_result, _window, _unplaced), do: nil
+  defp window_error(_result, _window, _unplaced, _cold), do: nil
 
   defp now, do: System.monotonic_time(:millisecond)
 end

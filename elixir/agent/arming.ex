@@ -62,7 +62,8 @@ defmodule FlyDeployAgent.Arming do
         :ok
 
       [module | _] ->
-        {:error, "lingering", "#{inspect(Processes.lingering(module))} still run an old #{inspect(module)}"}
+        pids = for {_module, pids} <- Processes.lingering([module]), pid <- pids, do: pid
+        {:error, "lingering", "#{inspect(pids)} still run an old #{inspect(module)}"}
     end
   end
 
@@ -87,25 +88,28 @@ defmodule FlyDeployAgent.Arming do
   end
 
   @doc """
-  The window of an armed upgrade: looks at the processes once more and decides which modules are left for last. Those are
-  the ones that a process which is not suspended holds, as long as no migration may call them.
+  The window of an armed upgrade: looks at the processes once more and decides which modules are left for last, as long as no
+  migration may call them: those that a process which is not suspended holds; and all, where a rollback would take long.
   """
   @spec window(map, map, map) :: map
   def window(armed, order, shared) do
     armed = Staging.look(armed, order)
     changes = armed.diff.changes
-    held = armed.holders |> Enum.flat_map(&elem(&1, 1)) |> MapSet.new() |> MapSet.difference(armed.closure)
-    {deferred, swap} = changes |> Enum.map(& &1.module) |> Enum.split_with(&(&1 in held))
+    held = armed.holders |> Enum.flat_map(&elem(&1, 1)) |> MapSet.new()
+    last? = fn change -> change.module not in armed.closure and (armed.late or change.module in held) end
+    {deferred, swap} = Enum.split_with(changes, last?)
 
     %{
-      key: {:flydeploy, order.id},
       dead: spawn(fn -> :ok end),
       known: armed.known,
       targets: armed.targets,
       changed: armed.changed,
       own: order.own,
-      swap: swap,
-      deferred: deferred,
+      supervisors: Processes.supervisors(for %{pid: pid} <- armed.targets, do: pid),
+      born: [],
+      rollback_us: armed.rollback_us,
+      swap: Enum.map(swap, & &1.module),
+      deferred: Enum.map(deferred, & &1.module),
       added: for(%{change: :added, module: m} <- changes, do: m),
       forward: armed.forward,
       back: armed.back,

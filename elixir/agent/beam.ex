@@ -32,17 +32,17 @@ defmodule FlyDeployAgent.Beam do
   def behaviours(module), do: declared(module.module_info(:attributes))
 
   @doc """
-  What the plan must know of a new .beam: modules that it calls, its behaviours, whether it takes part in code changes
+  What the plan must know of a new .beam: which of `modules` it names, its behaviours, whether it takes part in code changes
   (`code_change` of 3 or 4 arguments), and whether it loads native code.
   """
-  @spec facts(binary) ::
-          {:ok, %{calls: [module], behaviours: [module], code_change: [3 | 4], nif: boolean}} | :error
-  def facts(beam) do
-    case :beam_lib.chunks(beam, [:imports, :exports, :attributes]) do
-      {:ok, {_module, [imports: imports, exports: exports, attributes: attributes]}} ->
+  @spec facts(binary, map) ::
+          {:ok, %{names: [module], behaviours: [module], code_change: [3 | 4], nif: boolean}} | :error
+  def facts(beam, modules \\ %{}) do
+    case :beam_lib.chunks(beam, [:atoms, :imports, :exports, :attributes]) do
+      {:ok, {_module, [atoms: atoms, imports: imports, exports: exports, attributes: attributes]}} ->
         {:ok,
          %{
-           calls: imports |> Enum.map(&elem(&1, 0)) |> Enum.uniq(),
+           names: for({_, atom} <- atoms, is_map_key(modules, atom), do: atom),
            behaviours: declared(attributes),
            code_change: for({:code_change, arity} <- exports, arity in [3, 4], do: arity),
            nif: {:erlang, :load_nif, 2} in imports

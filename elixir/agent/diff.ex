@@ -42,7 +42,7 @@ defmodule FlyDeployAgent.Diff do
       changes: changes,
       removed: Enum.flat_map(parts, & &1.removed),
       files: Enum.flat_map(parts, & &1.files),
-      findings: platform(apps) ++ dependencies(apps, changes, otp_app) ++ app_files(parts)
+      findings: platform(apps) ++ dependencies(apps, changes, own(apps, otp_app)) ++ app_files(parts)
     }
   end
 
@@ -177,25 +177,30 @@ defmodule FlyDeployAgent.Diff do
     end
   end
 
-  defp dependencies(apps, changes, otp_app) do
-    by_app = changes |> Enum.reject(& &1.consolidated) |> Enum.frequencies_by(& &1.app)
-    own = own([otp_app], apps)
-
-    for %{origin: :library, app: app, vsn: vsn, running: running} <- apps,
-        app not in own,
-        finding = dependency(app, vsn, running, Map.get(by_app, app, 0)),
-        do: finding
+  # The operator's own applications: the one that is deployed, and the others of its umbrella. Nothing marks those; but they
+  # depend on it, or have no description of their own (mix then takes the name; a package must have one).
+  defp own(apps, otp_app) do
+    for %{app: app, dir: dir, origin: :library} <- apps,
+        keys = app_keys(Path.join(dir, "ebin/#{app}.app")),
+        app == otp_app or otp_app in List.wrap(keys[:applications]) or
+          to_string(keys[:description]) == to_string(app),
+        do: app
   end
 
-  # What is built on the application is no dependency: the other applications of an umbrella.
-  defp own(own, apps) do
-    case for %{app: app} <- apps,
-             app not in own,
-             Enum.any?(Application.spec(app, :applications) || [], &(&1 in own)),
-             do: app do
-      [] -> own
-      more -> own(more ++ own, apps)
+  defp app_keys(file) do
+    case :file.consult(file) do
+      {:ok, [{:application, _, keys}]} -> keys
+      _ -> []
     end
+  end
+
+  defp dependencies(apps, changes, own) do
+    by_app = changes |> Enum.reject(& &1.consolidated) |> Enum.frequencies_by(& &1.app)
+
+    for %{origin: :library, app: app, vsn: vsn, running: running} <- apps,
+        app not in own or running == nil,
+        finding = dependency(app, vsn, running, Map.get(by_app, app, 0)),
+        do: finding
   end
 
   defp dependency(app, vsn, nil, _modules),
@@ -211,8 +216,8 @@ defmodule FlyDeployAgent.Diff do
   defp app_files(parts) do
     for %{app_file: {%{running: running} = app, new, old}} <- parts,
         running != nil,
-        {:ok, [{:application, _, new_keys}]} <- [:file.consult(new)],
-        {:ok, [{:application, _, old_keys}]} <- [:file.consult(old)],
+        {new_keys, old_keys} = {app_keys(new), app_keys(old)},
+        new_keys != [] and old_keys != [],
         key <- [:applications, :included_applications, :mod, :registered],
         Enum.sort(List.wrap(new_keys[key])) != Enum.sort(List.wrap(old_keys[key])) do
       finding(

@@ -20,10 +20,15 @@ defmodule FlyDeployAgent.Findings do
     sticky = for %{module: m} <- changes, :code.is_sticky(m), do: m
     drift = for %{change: :changed} = change <- changes, drifted?(change), do: change.module
 
-    lingering =
-      for %{module: m, change: :changed} <- changes, pids = Processes.lingering(m), pids != [], do: {m, pids}
+    lingering = Processes.lingering(for %{module: m, change: :changed} <- changes, do: m)
+
+    in_use = Processes.using(for {m, _app} <- diff.removed, do: m)
 
     Enum.concat([
+      for(
+        {m, pids} <- in_use,
+        do: finding("module_in_use", :block, inspect(m), "is removed, and #{some(pids, &who/1)} still run it")
+      ),
       about(native ++ on_load, "native_code", :refuse, "loads native code or has on_load: cold deploy"),
       about(sticky, "sticky_module", :refuse, "lies in a sticky folder of OTP: cold deploy"),
       for(

@@ -76,9 +76,29 @@ defmodule FlyDeployAgent.Loader do
   end
 
   defp kill_and_purge(module) do
-    held = FlyDeployAgent.Processes.lingering(module)
+    held = FlyDeployAgent.Processes.lingering([module])
     :code.purge(module)
-    Enum.reject(held, &Process.alive?/1)
+    for {_module, pids} <- held, pid <- pids, not Process.alive?(pid), do: pid
+  end
+
+  @doc """
+  What it costs to free one old slot in this VM, in microseconds: each of its processes is looked at. Measured with a module
+  of our own, the median of three.
+  """
+  @spec purge_us() :: non_neg_integer
+  def purge_us do
+    sample = Module.concat(__MODULE__, Sample)
+    {:ok, ^sample, beam} = :compile.forms([{:attribute, 1, :module, sample}], [:deterministic])
+
+    times =
+      for _ <- 1..3 do
+        for _ <- 1..2, do: {:module, ^sample} = :code.load_binary(sample, ~c"sample", beam)
+        {us, true} = :timer.tc(fn -> :code.soft_purge(sample) end)
+        us
+      end
+
+    unload([sample])
+    times |> Enum.sort() |> Enum.at(1)
   end
 
   @doc "Unloads modules that did not exist before. Gives the processes that this killed."

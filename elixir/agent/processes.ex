@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Processes do
   hibernate in a module that declares one.
   """
 
-  alias FlyDeployAgent.Beam
+  alias FlyDeployAgent.{Beam, Wrappers}
 
   # Functions that a caller runs; every other function of these modules runs in the server itself.
   @client ~w(call cast reply multi_call abcast send_request wait_response receive_response check_response start
@@ -30,7 +30,14 @@ defmodule FlyDeployAgent.Processes do
   """
   @spec scan([pid], map, [pid]) :: {[map], [map]}
   def scan(pids, changed, own) do
-    found = for pid <- pids, pid not in own, process = look(pid, changed), do: process
+    wrappers = Wrappers.of(changed)
+    found = for pid <- pids, pid not in own, process = look(pid, changed, wrappers), do: process
+    {wrapped, found} = Enum.split_with(found, &(&1.kind == :wrapper))
+
+    found =
+      for(%{pid: pid, module: module} <- Wrappers.unwrap(wrapped), do: unwrapped(pid, module, changed)) ++
+        found
+
     Enum.split_with(found, &(&1.kind in [:gen_server, :gen_statem, :gen_event, :agent]))
   end
 
@@ -47,20 +54,61 @@ defmodule FlyDeployAgent.Processes do
         do: {pid, Enum.uniq(modules)}
   end
 
-  @doc "Processes that still run an old version of `module`, from before this upgrade."
-  @spec lingering(module) :: [pid]
-  def lingering(module) do
-    if :erlang.check_old_code(module) do
-      for pid <- Process.list(), runs_old?(pid, module), do: pid
-    else
-      []
+  @doc "Processes that run one of `modules`, or were started by it, as `[{module, [pid]}]`."
+  @spec using([module]) :: [{module, [pid]}]
+  def using([]), do: []
+
+  def using(modules) do
+    facts = Map.new(modules, &{&1, %{code_change: [], behaviours: []}})
+    {targets, others} = scan(Process.list(), facts, [self()])
+    started = for %{pid: pid, module: module} <- targets ++ others, do: {module, pid}
+
+    running =
+      for {pid, found} <- holders(Process.list(), facts, MapSet.new([self()])),
+          module <- found,
+          do: {module, pid}
+
+    (started ++ running) |> Enum.uniq() |> Enum.group_by(&elem(&1, 0), &elem(&1, 1)) |> Map.to_list()
+  end
+
+  @doc """
+  Processes that still run an old version of one of `modules`, from before this upgrade, as `[{module, [pid]}]`. Only those
+  with a frame of the module are asked: to ask every process about every module takes seconds.
+  """
+  @spec lingering([module]) :: [{module, [pid]}]
+  def lingering(modules) do
+    case Enum.filter(modules, &:erlang.check_old_code/1) do
+      [] -> []
+      old -> old |> Map.new(&{&1, true}) |> lingering_in()
     end
+  end
+
+  defp lingering_in(old) do
+    found =
+      for {pid, modules} <- holders(Process.list(), old, MapSet.new()),
+          m <- modules,
+          runs_old?(pid, m),
+          do: {m, pid}
+
+    found |> Enum.group_by(&elem(&1, 0), &elem(&1, 1)) |> Map.to_list()
   end
 
   defp runs_old?(pid, module) do
     :erlang.check_process_code(pid, module, allow_gc: false) == true
   rescue
     ArgumentError -> false
+  end
+
+  @doc "The supervisors that started `pids`: while they wait, no further process is born under them."
+  @spec supervisors([pid]) :: [pid]
+  def supervisors(pids) do
+    parents = for pid <- pids, [parent | _] <- [dictionary(pid, :"$ancestors")], uniq: true, do: parent
+    pids = for parent <- parents, do: if(is_atom(parent), do: Process.whereis(parent), else: parent)
+
+    for pid <- pids,
+        is_pid(pid) and node(pid) == node(),
+        match?({:supervisor, _, _}, initial_call(pid)),
+        do: pid
   end
 
   @doc "The module, function and arity that `proc_lib` or the process itself recorded as its start, or nil."
@@ -100,16 +148,36 @@ defmodule FlyDeployAgent.Processes do
       end
   end
 
-  defp look(pid, changed) do
+  defp look(pid, changed, wrappers) do
     case initial_call(pid) do
-      {:gen_event, :init_it, _} -> event_manager(pid, changed)
-      {:supervisor, module, _} when is_map_key(changed, module) -> other(pid, module, :supervisor)
-      {module, fun, arity} when is_map_key(changed, module) -> classify(pid, {module, fun, arity}, changed)
-      _ -> nil
+      nil ->
+        nil
+
+      {:gen_event, :init_it, _} ->
+        event_manager(pid, changed)
+
+      {:supervisor, module, _} when is_map_key(changed, module) ->
+        other(pid, module, :supervisor)
+
+      {:supervisor, _, _} ->
+        nil
+
+      {module, :init, 1} when is_map_key(changed, module) ->
+        classify(pid, module, changed)
+
+      {module, :init, 1} ->
+        Wrappers.wrapped(pid, module, wrappers)
+
+      # Views and channels name their callback, and their server passes code_change on to it.
+      {module, fun, 3} when fun in [:mount, :join] ->
+        if is_map_key(changed, module), do: classify(pid, module, changed)
+
+      replaced ->
+        renamed(pid, replaced, changed)
     end
   end
 
-  defp classify(pid, {module, fun, arity}, changed) do
+  defp classify(pid, module, changed) do
     frames = frames(pid)
 
     case loop(frames) || hibernating(frames, module) || special(module) do
@@ -118,17 +186,60 @@ defmodule FlyDeployAgent.Processes do
       :other -> other(pid, module, :special)
       :gen_statem -> target(pid, module, :gen_statem, 4, changed)
       :gen_event -> event_manager(pid, changed)
-      :gen_server -> server(pid, {module, fun, arity}, changed)
+      :gen_server -> target(pid, module, :gen_server, 3, changed)
     end
   end
 
-  # An Agent replaces its $initial_call by the function that made its state; views and channels by their callback,
-  # and pass code_change on to it.
-  defp server(pid, {module, fun, arity}, changed) when {fun, arity} in [init: 1, mount: 3, join: 3],
-    do: target(pid, module, :gen_server, 3, changed)
+  # An Agent replaces its $initial_call by the function that made its state; others by whatever they like to be called in
+  # reports. What they really run lies in the frame of the loop; a hibernated one has none, and passes for an Agent.
+  defp renamed(pid, {module, _fun, _arity}, changed) do
+    known = is_map_key(changed, module)
 
-  defp server(pid, {module, _fun, _arity}, _changed),
-    do: %{pid: pid, module: module, kind: :agent, units: []}
+    case loop(frames(pid)) do
+      kind when kind in [:gen_server, :gen_statem] ->
+        case callback(pid) do
+          real when is_map_key(changed, real) -> classify(pid, real, changed)
+          _ when known -> %{pid: pid, module: module, kind: :agent, units: []}
+          _ -> nil
+        end
+
+      :suspended when known ->
+        other(pid, module, :suspended)
+
+      nil when known ->
+        if match?([{:erlang, :hibernate, _} | _], frames(pid)),
+          do: %{pid: pid, module: module, kind: :agent, units: []},
+          else: if(special(module), do: other(pid, module, :special))
+
+      _ ->
+        nil
+    end
+  end
+
+  # The loop keeps its callback module beside the state: as a value of its own, and from OTP 27 on in a record.
+  defp callback(pid) do
+    with {:backtrace, text} <- Process.info(pid, :backtrace) do
+      ~r/^y\(\d+\) +(?:\{server_data,.*?)?'?([\w.]+)'?(?=[,}\n])/m
+      |> Regex.scan(text, capture: :all_but_first)
+      |> Enum.find_value(fn [name] ->
+        module = existing(name)
+        if module != nil and function_exported?(module, :init, 1), do: module
+      end)
+    else
+      nil -> nil
+    end
+  end
+
+  defp unwrapped(pid, module, changed) do
+    units = if changed[module].code_change != [], do: [{module, Beam.vsn(module)}], else: []
+
+    %{
+      pid: pid,
+      module: module,
+      kind: if(loop(frames(pid)) == :gen_statem, do: :gen_statem, else: :gen_server),
+      units: units
+    }
+  end
 
   defp target(pid, module, kind, arity, changed) do
     units = if arity in changed[module].code_change, do: [{module, Beam.vsn(module)}], else: []

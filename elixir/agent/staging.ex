@@ -8,8 +8,8 @@ defmodule FlyDeployAgent.Staging do
 
   alias FlyDeployAgent.{Archive, Beam, Diff, Files, Findings, Http, Loader, Processes, Release}
 
-  # Purging costs about so much for each module and process of the VM, on OTP 25 (measured: 3 to 9).
-  @purge_us 6
+  # A rollback that would suspend for longer frees less: only what the migrations need is swapped before them.
+  @long_rollback_us 2_000_000
 
   @doc "Gives `{:ok, staged}` or `{:error, name, text}`."
   @spec run(map, Path.t(), (term -> any)) :: {:ok, map} | {:error, binary, binary}
@@ -110,10 +110,12 @@ defmodule FlyDeployAgent.Staging do
 
   # Every new module is prepared once and dropped: it tells whether this VM can load it at all, and it finds on_load.
   defp facts(changes) do
+    modules = Map.new(changes, &{&1.module, true})
+
     Enum.reduce_while(changes, {:ok, %{}, []}, fn %{module: module, source: source}, {:ok, facts, bad} ->
       beam = File.read!(source)
 
-      case Beam.facts(beam) do
+      case Beam.facts(beam, modules) do
         {:ok, found} -> {:cont, {:ok, Map.put(facts, module, found), unloadable(module, source, beam) ++ bad}}
         :error -> {:halt, {:error, module}}
       end
@@ -129,6 +131,7 @@ defmodule FlyDeployAgent.Staging do
 
   defp survey(order, diff, facts, unloadable) do
     staged = look(%{diff: diff, facts: facts}, order)
+    staged = Map.merge(staged, rollback(staged))
 
     would_kill =
       for {pid, modules} <- staged.holders,
@@ -141,7 +144,7 @@ defmodule FlyDeployAgent.Staging do
         Findings.modules(diff, facts, unloadable) ++
         Findings.processes(staged, would_kill) ++
         Findings.release(Files.unwritable(diff.files, order.id)) ++
-        Findings.rollback_cost(rollback_us(staged))
+        Findings.rollback_cost(staged.rollback_us)
 
     Map.merge(staged, %{findings: findings, up_to_date: diff.changes == [] and diff.files == []})
   end
@@ -174,7 +177,7 @@ defmodule FlyDeployAgent.Staging do
   defp changed(diff, facts),
     do: for(%{module: m, change: :changed} <- diff.changes, into: %{}, do: {m, facts[m]})
 
-  # Changed modules that the callback modules call, directly or not. A protocol calls its implementations by names
+  # Changed modules that the callback modules name, directly or not: what a migration may call. A protocol calls its implementations by names
   # that it makes up at run time.
   defp closure(targets, facts) do
     targets
@@ -190,7 +193,7 @@ defmodule FlyDeployAgent.Staging do
 
     if module in found or not is_map_key(facts, module),
       do: close(Enum.reject(next, &(&1 in found)), facts, found),
-      else: close(facts[module].calls ++ next, facts, MapSet.put(found, module))
+      else: close(facts[module].names ++ next, facts, MapSet.put(found, module))
   end
 
   # An implementation has its protocol as a behaviour.
@@ -200,7 +203,11 @@ defmodule FlyDeployAgent.Staging do
       else: []
   end
 
-  defp rollback_us(staged) do
-    map_size(staged.changed) * MapSet.size(staged.known) * @purge_us
+  # A rollback has to free the old slot of everything that was swapped, with all processes suspended.
+  defp rollback(staged) do
+    each = Loader.purge_us()
+    all = map_size(staged.changed) * each
+    needed = Enum.count(staged.closure, &is_map_key(staged.changed, &1)) * each
+    if all > @long_rollback_us, do: %{late: true, rollback_us: needed}, else: %{late: false, rollback_us: all}
   end
 end

@@ -80,6 +80,7 @@ defmodule FlyDeployAgent.Status do
 
     %{
       up_to_date: staged.up_to_date,
+      rollback_us: staged.rollback_us,
       counts: %{
         modules_changed: Enum.count(changes, &(&1.change == :changed)),
         modules_added: Enum.count(changes, &(&1.change == :added)),

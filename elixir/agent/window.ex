@@ -5,8 +5,10 @@ defmodule FlyDeployAgent.Window do
 
   A window is a map:
 
-    * `cell` – see `FlyDeployAgent.Cell`; `key` – under which processes put their state aside; `dead` – an ended process
+    * `cell` – see `FlyDeployAgent.Cell`; `dead` – an ended process
     * `guardian` – its pid; `known` – every process that has been looked at
+    * `supervisors` – those of the targets, so that nothing is born meanwhile
+    * `born` – those of the targets that were born during the swap
     * `targets` – see `FlyDeployAgent.Processes`; `changed` – facts of the changed modules, `own` – pids of the agent
     * `swap` – modules to load before the migration, `deferred` – those to load after it, `added` – which of `swap` are new
     * `forward`, `back` – prepared code by module; `md5` – `%{module => {old, new}}`
@@ -23,16 +25,22 @@ defmodule FlyDeployAgent.Window do
   alias FlyDeployAgent.{Beam, CallbackMode, Cell, Failure, Loader, Processes, Rounds}
 
   @attempts 3
+  # A supervisor may take so long to suspend.
+  @births_ms 50
   # Between two attempts everything runs, so that blocked calls can end.
   @pause_ms 100
+  # Processes that were born during the swap may take so long to suspend, and to migrate.
+  @born_ms 20
   # A migration without any answer for this long is given up.
   @migration_ms 5_000
   # Resuming is a matter of microseconds; one that is stuck finds its resume in the mailbox.
   @resume_ms 1_000
   # So many failed processes are asked for their state's shape.
   @asked 100
-  # So many code_change are outstanding at once. Bounds what failing ones, whose answers may hold a state, can copy.
+  # So many code_change are under way at once. Bounds what failing ones, whose answers may hold a state, can copy.
   @outstanding 512
+  # Under which a suspended process keeps the state that it had.
+  @aside :"$flydeploy_state"
 
   @doc """
   Runs the window. Gives `%{outcome, failures, migrated, died, killed, targets}`, outcome committed, rolled_back,
@@ -42,7 +50,7 @@ defmodule FlyDeployAgent.Window do
   def run(window) do
     Cell.enter(window.cell, :suspending)
 
-    case suspend(window, [], 1) do
+    case window |> hold_births() |> suspend([], 1) do
       {:ok, window} -> swap(window)
       {:busy, window, failures} -> resume(window, %{outcome: :failed, failures: failures})
     end
@@ -51,15 +59,33 @@ defmodule FlyDeployAgent.Window do
   # -- suspend
 
   defp suspend(window, callers, attempt) do
-    {first, rest} = Enum.split_with(window.targets, &(&1.pid in callers))
+    {first, rest} = split(window.targets, callers)
 
     with {:ok, dead_first} <- suspend_round(window, first),
          {:ok, dead_rest} <- suspend_round(window, rest) do
-      dead = MapSet.new(dead_first ++ dead_rest)
-      include_newborn(%{window | targets: Enum.reject(window.targets, &(&1.pid in dead))})
+      include_newborn(%{window | targets: without(window.targets, dead_first ++ dead_rest)})
     else
       {:busy, pids} -> try_again(window, callers, pids, attempt)
     end
+  end
+
+  # A supervisor that waits gives birth to nothing. One that does not wait soon is busy with a birth: it is let go.
+  defp hold_births(%{supervisors: pids} = window) do
+    round = make_ref()
+    for pid <- pids, do: Rounds.ask(pid, round, pid, :suspend)
+    %{dead: dead, missing: busy} = Rounds.collect(round, pids, @births_ms)
+    for pid <- busy, do: Rounds.tell(pid, window.dead, :resume)
+    %{window | supervisors: pids -- (dead ++ busy)}
+  end
+
+  defp split(targets, []), do: {[], targets}
+  defp split(targets, callers), do: Enum.split_with(targets, &(&1.pid in callers))
+
+  defp without(targets, []), do: targets
+
+  defp without(targets, dead) do
+    dead = MapSet.new(dead)
+    Enum.reject(targets, &(&1.pid in dead))
   end
 
   defp suspend_round(_window, []), do: {:ok, []}
@@ -69,12 +95,12 @@ defmodule FlyDeployAgent.Window do
 
     for %{pid: pid, units: units, kind: kind} <- targets do
       Rounds.ask(pid, round, pid, :suspend)
-      if units != [], do: Rounds.tell(pid, window.dead, {:replace_state, snapshot(window.key, kind)})
+      if units != [], do: Rounds.tell(pid, window.dead, {:replace_state, put_aside(kind)})
     end
 
     case Rounds.collect(round, Enum.map(targets, & &1.pid), window.suspend_ms) do
-      {_answers, dead, []} -> {:ok, dead}
-      {_answers, _dead, missing} -> {:busy, missing}
+      %{dead: dead, missing: []} -> {:ok, dead}
+      %{missing: missing} -> {:busy, missing}
     end
   end
 
@@ -85,7 +111,7 @@ defmodule FlyDeployAgent.Window do
 
     if attempt < @attempts do
       Process.sleep(@pause_ms)
-      suspend(window, Enum.uniq(missing ++ callers), attempt + 1)
+      window |> hold_births() |> suspend(Enum.uniq(missing ++ callers), attempt + 1)
     else
       {:busy, window, failures}
     end
@@ -103,29 +129,42 @@ defmodule FlyDeployAgent.Window do
 
   defp release(window) do
     for %{pid: pid} <- window.targets, do: Rounds.tell(pid, window.dead, :resume)
+    let_births(window)
   end
+
+  defp let_births(window), do: for(pid <- window.supervisors, do: Rounds.tell(pid, window.dead, :resume))
 
   # Processes of the changed modules that were born since they were last looked for.
   defp include_newborn(window) do
+    case newborn(window) do
+      {[], window} ->
+        {:ok, window}
+
+      {targets, window} ->
+        case suspend_round(window, targets) do
+          {:ok, _dead} -> include_newborn(window)
+          {:busy, pids} -> {:busy, window, Enum.map(pids, &busy(&1, window))}
+        end
+    end
+  end
+
+  defp newborn(window) do
     born = Enum.reject(Process.list(), &MapSet.member?(window.known, &1))
-    {targets, _others} = Processes.scan(born, window.changed, window.own)
 
-    if targets == [] do
-      {:ok, window}
-    else
-      window = %{
-        window
-        | known: MapSet.union(window.known, MapSet.new(born)),
-          targets: targets ++ window.targets
-      }
+    case Processes.scan(born, window.changed, window.own) do
+      {[], _others} ->
+        {[], window}
 
-      # The guardian must know of them before they are suspended.
-      send(window.guardian, {:update, window.targets})
+      {targets, _others} ->
+        window = %{
+          window
+          | known: MapSet.union(window.known, MapSet.new(born)),
+            targets: targets ++ window.targets
+        }
 
-      case suspend_round(window, targets) do
-        {:ok, _dead} -> include_newborn(window)
-        {:busy, pids} -> {:busy, window, Enum.map(pids, &busy(&1, window))}
-      end
+        # The guardian must know of them before they are suspended.
+        send(window.guardian, {:update, window.targets})
+        {targets, window}
     end
   end
 
@@ -154,27 +193,37 @@ defmodule FlyDeployAgent.Window do
 
   defp migrate(window) do
     Cell.enter(window.cell, :migrating)
-    units = for %{pid: pid, units: units} <- window.targets, {module, vsn} <- units, do: {pid, module, vsn}
+    requests = code_changes(window.targets)
+    window = include_born_in_the_swap(window)
 
-    case units |> Enum.chunk_every(@outstanding) |> Enum.reduce_while({0, []}, &migrate_round/2) do
-      {migrated, dead} when is_integer(migrated) -> finish(window, %{migrated: migrated, died: length(dead)})
-      {:failed, failures} -> roll_back(window, failures)
+    case Rounds.pipeline(make_ref(), requests, @outstanding, @migration_ms) do
+      %{others: [], missing: []} = all -> finish(window, %{migrated: all.ok, died: length(all.dead)})
+      failed -> roll_back(window, Enum.map(failed.others, &failure/1) ++ Enum.map(failed.missing, &stuck/1))
     end
   end
 
-  defp migrate_round(units, {migrated, dead}) do
+  defp code_changes(targets) do
+    for %{pid: pid, units: units} <- targets,
+        {module, vsn} <- units,
+        do: {{pid, module}, {:change_code, module, vsn, []}}
+  end
+
+  # Nobody's child (no supervisor waits) may be born while the code is being swapped. One that is still in its init finds these
+  # messages when it gets there.
+  defp include_born_in_the_swap(window) do
+    {targets, window} = newborn(window)
+    _ = suspend_round(%{window | suspend_ms: @born_ms}, targets)
+    Map.put(window, :born, targets)
+  end
+
+  # Whether its state is old or new already cannot be known. A new one most likely has no clause for it in code_change, and then
+  # stays as it is: so a failure is none. Nothing can be taken back any more, so it is the last thing before the resume.
+  defp migrate_born(%{born: born}) do
     round = make_ref()
-
-    for {pid, module, vsn} <- units,
-        do: Rounds.ask(pid, round, {pid, module}, {:change_code, module, vsn, []})
-
-    keys = for {pid, module, _} <- units, do: {pid, module}
-    {answers, died, missing} = Rounds.collect(round, keys, @migration_ms)
-
-    case Enum.reject(answers, fn {_key, answer} -> answer == :ok end) do
-      [] when missing == [] -> {:cont, {migrated + length(answers), died ++ dead}}
-      failed -> {:halt, {:failed, Enum.map(failed, &failure/1) ++ Enum.map(missing, &stuck/1)}}
-    end
+    requests = code_changes(born)
+    for {{pid, _} = key, request} <- requests, do: Rounds.ask(pid, round, key, request)
+    %{ok: ok} = Rounds.collect(round, Enum.map(requests, &elem(&1, 0)), @born_ms)
+    ok
   end
 
   # Two different things are remembered of a failure: what is shown, and, by pid, which state's shape to ask for.
@@ -199,15 +248,20 @@ defmodule FlyDeployAgent.Window do
 
   # -- the modules that were left for last, because a rollback could not have freed them
 
-  defp finish(%{deferred: []} = window, result), do: resume(window, Map.put(result, :outcome, :committed))
+  defp finish(%{deferred: []} = window, result), do: committed(window, result)
 
   defp finish(window, result) do
     Cell.enter(window.cell, :finishing)
 
     case Loader.finish(window.deferred, window.forward) do
-      :ok -> resume(window, Map.put(result, :outcome, :committed))
+      :ok -> committed(window, result)
       {:error, reasons} -> roll_back(window, Enum.map(reasons, &refused/1))
     end
+  end
+
+  defp committed(window, result) do
+    born = migrate_born(window)
+    resume(window, result |> Map.put(:outcome, :committed) |> Map.update(:migrated, born, &(&1 + born)))
   end
 
   # -- back
@@ -223,11 +277,12 @@ defmodule FlyDeployAgent.Window do
     asked = failures |> Enum.take(@asked) |> MapSet.new(& &1[:pid])
 
     for %{pid: pid, units: [_ | _], kind: kind} <- window.targets do
-      restore = restore(window.key, kind, if(pid in asked, do: {self(), tag, :shape}, else: {self(), tag}))
+      restore = restore(kind, if(pid in asked, do: {self(), tag, :shape}, else: {self(), tag}))
       Rounds.tell(pid, window.dead, {:replace_state, restore})
     end
 
     result = resume(window, %{killed: killed})
+    killed = killed ++ drop_added(window)
     {shapes, lost} = told(tag, %{}, [])
     failures = loaded ++ Enum.map(failures, &Map.put(&1, :state_before, shapes[&1[:pid]]))
 
@@ -237,13 +292,16 @@ defmodule FlyDeployAgent.Window do
     %{result | outcome: outcome, failures: failures, killed: killed ++ lost}
   end
 
+  # Nothing of the old code knows them, so they need not go before the resume.
+  defp drop_added(window), do: window.added |> Enum.filter(&:erlang.module_loaded/1) |> Loader.unload()
+
   defp load_back(window, attempts) do
     changed = for module <- window.swap, module not in window.added, not old?(module, window), do: module
     killed = Loader.purge(changed)
 
     case Loader.finish(changed, window.back) do
       :ok ->
-        {killed ++ Loader.unload(Enum.filter(window.added, &:erlang.module_loaded/1)), []}
+        {killed, []}
 
       {:error, _} when attempts > 1 ->
         with {more, left} <- load_back(window, attempts - 1), do: {killed ++ more, left}
@@ -269,6 +327,7 @@ defmodule FlyDeployAgent.Window do
     round = make_ref()
     pids = Enum.map(window.targets, & &1.pid)
     for pid <- pids, do: Rounds.ask(pid, round, pid, :resume)
+    let_births(window)
     Rounds.collect(round, pids, @resume_ms)
     Cell.enter(window.cell, :done)
 
@@ -279,17 +338,24 @@ defmodule FlyDeployAgent.Window do
 
   # -- what runs inside the suspended processes
 
-  # gen_event calls such a function for each of its handlers, with {module, id, state}.
-  defp snapshot(key, kind) do
-    fn state ->
-      Process.put(slot(key, kind, state), {:state, state})
-      state
-    end
+  # Functions that are sent by name are smaller than closures, and 10,000 processes have to collect less garbage. gen_event
+  # calls such a function for each of its handlers, with {module, id, state}.
+  defp put_aside(:gen_event), do: &__MODULE__.put_handler_aside/1
+  defp put_aside(_kind), do: &__MODULE__.put_state_aside/1
+
+  @doc false
+  def put_state_aside(state), do: put_aside(@aside, state)
+  @doc false
+  def put_handler_aside({module, id, _} = handler), do: put_aside({@aside, module, id}, handler)
+
+  defp put_aside(slot, state) do
+    Process.put(slot, {:state, state})
+    state
   end
 
-  defp restore(key, kind, told) do
+  defp restore(kind, told) do
     fn current ->
-      case Process.get(slot(key, kind, current)) do
+      case Process.get(slot(kind, current)) do
         {:state, state} ->
           with {agent, tag, :shape} <- told, do: send(agent, {tag, self(), Failure.shape(state)})
           state
@@ -301,21 +367,21 @@ defmodule FlyDeployAgent.Window do
     end
   end
 
-  defp erase(key, kind) do
+  defp erase(kind) do
     fn state ->
-      Process.delete(slot(key, kind, state))
+      Process.delete(slot(kind, state))
       state
     end
   end
 
-  defp slot(key, :gen_event, {module, id, _state}), do: {key, module, id}
-  defp slot(key, _kind, _state), do: key
+  defp slot(:gen_event, {module, id, _state}), do: {@aside, module, id}
+  defp slot(_kind, _state), do: @aside
 
   @doc "Lets the processes forget the states that they put aside. Outside of the window."
   @spec forget(map, [map]) :: :ok
   def forget(window, targets) do
     for %{pid: pid, kind: kind, units: [_ | _]} <- targets,
-        do: Rounds.tell(pid, window.dead, {:replace_state, erase(window.key, kind)})
+        do: Rounds.tell(pid, window.dead, {:replace_state, erase(kind)})
 
     :ok
   end
@@ -335,10 +401,12 @@ defmodule FlyDeployAgent.Window do
     case Cell.step(window.cell) do
       :finishing ->
         left = Enum.reject(window.deferred, &swapped?(&1, window))
-        finish(%{window | deferred: left}, %{})
+        finish(%{window | deferred: left, born: []}, %{})
 
       step when step in [:resuming, :done] ->
-        resume(window, outcome_so_far(window))
+        so_far = outcome_so_far(window)
+        if so_far == %{outcome: :rolled_back}, do: drop_added(window)
+        resume(window, so_far)
 
       step ->
         if step == :rolling_back or Enum.any?(window.swap, &swapped?(&1, window)),

@@ -4,11 +4,13 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -157,6 +159,50 @@ func TestPlatformAndDependenciesAreFindings(t *testing.T) {
 			t.Errorf("no %s among %s", name, got)
 		}
 	}
+}
+
+// Native code and sticky modules are refused by name, by the plan and by an agent that is ordered to arm all the same.
+func TestNativeAndStickyModulesAreRefused(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	before := n.facts()
+	n.eval(`:code.stick_mod(Ledger.Prices)`)
+	for _, test := range []struct{ name, module, forms string }{
+		{"native_code", "Ledger.Money", `[{:attribute, 1, :on_load, {:start, 0}}, {:function, 1, :start, 0, [{:clause, 1, [], [], [{:atom, 1, :ok}]}]}]`},
+		{"native_code", "Ledger.Audit", `[{:attribute, 1, :export, [start: 0]}, {:function, 1, :start, 0, [{:clause, 1, [], [],
+			[{:call, 1, {:remote, 1, {:atom, 1, :erlang}, {:atom, 1, :load_nif}}, [{:string, 1, 'x'}, {:integer, 1, 0}]}]}]}]`},
+		{"sticky_module", "Ledger.Prices", ""},
+	} {
+		beam := []byte(nil)
+		if test.forms != "" {
+			beam = []byte(n.eval(`{:ok, _, beam} = :compile.forms([{:attribute, 1, :module, ` + test.module + `} | ` + test.forms + `]); IO.write(Base.encode64(beam))`))
+			beam, _ = base64.StdEncoding.DecodeString(string(beam))
+		}
+		s, staged := n.order(orderOf(t, editTar(t, tarballOf(t, 2).bytes, func(h *tar.Header, body []byte) []byte {
+			if beam != nil && strings.HasSuffix(h.Name, "Elixir."+test.module+".beam") {
+				return beam
+			}
+			return body
+		})))
+		found := slices.IndexFunc(staged.Findings, func(f Finding) bool {
+			return f.Name == test.name && f.Severity == "refuse" && strings.Contains(f.Subject, test.module) && strings.Contains(f.Detail, "cold deploy")
+		})
+		if found < 0 {
+			t.Errorf("%s: %v", test.module, staged.Findings)
+		}
+		if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
+			t.Fatal(err)
+		}
+		if armed := n.await(s, Armed); armed.State != Failed || armed.Error == nil {
+			t.Errorf("%s: %s %v", test.module, armed.State, armed.Error)
+		}
+		if err := s.Finish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, before, n.facts(), everything...)
+	n.awaitGone()
+	n.checkFiles(1)
 }
 
 func TestReadOnlyReleaseIsAFinding(t *testing.T) {

@@ -23,6 +23,9 @@ import (
 	"time"
 )
 
+// testFolder is for what all tests share; it ends with them.
+var testFolder string
+
 // epmdPort is where the test's own epmd listens, started once.
 var epmdPort string
 
@@ -37,6 +40,7 @@ func testMain(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
+	testFolder = dir
 	for v := 1; v <= 3; v++ {
 		releases[v] = buildLedger(dir, v)
 	}
@@ -52,13 +56,18 @@ func testMain(m *testing.M) int {
 
 func buildLedger(dir string, version int) string {
 	build := filepath.Join(dir, fmt.Sprintf("ledger-%d", version))
+	return buildRelease("ledger", build, "LEDGER="+strconv.Itoa(version), "LEDGER_BUILD="+build)
+}
+
+// buildRelease builds the release of testdata/name below the folder build and gives its root.
+func buildRelease(name, build string, env ...string) string {
 	cmd := exec.Command("mix", "release", "--quiet")
-	cmd.Dir = "testdata/ledger"
-	cmd.Env = append(os.Environ(), "MIX_ENV=prod", "LEDGER="+strconv.Itoa(version), "LEDGER_BUILD="+build)
+	cmd.Dir = filepath.Join("testdata", name)
+	cmd.Env = append(append(os.Environ(), "MIX_ENV=prod"), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("building the test release: %v\n%s", err, out))
 	}
-	return filepath.Join(build, "prod", "rel", "ledger")
+	return filepath.Join(build, "prod", "rel", name)
 }
 
 func freePort() string {
@@ -72,7 +81,8 @@ func freePort() string {
 
 // node is a VM that runs a copy of a test release, as a plain process.
 type node struct {
-	t    *testing.T
+	t    testing.TB
+	app  string // also the release's name
 	root string
 	env  []string
 	cmd  *exec.Cmd
@@ -83,9 +93,15 @@ type node struct {
 
 func startNode(t *testing.T, version int, extraEnv ...string) *node {
 	t.Helper()
+	return startRelease(t, "ledger", releases[version], extraEnv...)
+}
+
+// startRelease starts a copy of the release app that lies in the folder release.
+func startRelease(t testing.TB, app, release string, extraEnv ...string) *node {
+	t.Helper()
 	dir := t.TempDir()
 	root := filepath.Join(dir, "app")
-	if out, err := exec.Command("cp", "-a", releases[version], root).CombinedOutput(); err != nil {
+	if out, err := exec.Command("cp", "-a", release, root).CombinedOutput(); err != nil {
 		t.Fatalf("copying the release: %v\n%s", err, out)
 	}
 	tmp := filepath.Join(dir, "tmp")
@@ -93,17 +109,17 @@ func startNode(t *testing.T, version int, extraEnv ...string) *node {
 		t.Fatal(err)
 	}
 	id := filepath.Base(dir) + strconv.FormatInt(time.Now().UnixNano(), 36)
-	n := &node{t: t, root: root, env: append([]string{
+	n := &node{t: t, app: app, root: root, env: append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LANG=C.UTF-8", "TMPDIR=" + tmp, "FLY_MACHINE_ID=" + id,
 	}, extraEnv...)}
 	n.control = filepath.Join(tmp, "control")
 	vmEnv := append([]string{
 		"LEDGER_CONTROL=" + n.control,
-		"RELEASE_DISTRIBUTION=name", "RELEASE_NODE=ledger-" + id + "@127.0.0.1", "RELEASE_COOKIE=" + id, "ERL_EPMD_PORT=" + epmdPort,
+		"RELEASE_DISTRIBUTION=name", "RELEASE_NODE=" + app + "-" + id + "@127.0.0.1", "RELEASE_COOKIE=" + id, "ERL_EPMD_PORT=" + epmdPort,
 		"ERL_ZFLAGS=-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}", "AWS_ACCESS_KEY_ID=key", "AWS_REGION=auto", "BUCKET_NAME=b=c",
 	}, n.env...)
 	var log bytes.Buffer
-	n.cmd = exec.Command(filepath.Join(root, "bin", "ledger"), "start")
+	n.cmd = exec.Command(filepath.Join(root, "bin", app), "start")
 	n.cmd.Env, n.cmd.Stdout, n.cmd.Stderr = vmEnv, &log, &log
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := n.cmd.Start(); err != nil {
@@ -179,12 +195,17 @@ func (n *node) realExec(ctx context.Context, command []string, timeout time.Dura
 // eval evaluates an expression in the VM and gives what it prints.
 func (n *node) eval(expr string) string {
 	n.t.Helper()
+	return n.evalWithin(30*time.Second, expr)
+}
+
+func (n *node) evalWithin(patience time.Duration, expr string) string {
+	n.t.Helper()
 	conn, err := net.Dial("unix", n.control)
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(expr))), expr...)); err != nil {
 		n.t.Fatal(err)
 	}
@@ -235,14 +256,14 @@ type madeTarball struct {
 	bytes []byte
 }
 
-func tarballOf(t *testing.T, version int) madeTarball {
+func tarballOf(t testing.TB, version int) madeTarball {
 	t.Helper()
 	tarballs.Lock()
 	defer tarballs.Unlock()
 	if made, ok := tarballs.made[version]; ok {
 		return made
 	}
-	made := makeTarball(t, releases[version])
+	made := makeTarball(t, "ledger", releases[version])
 	if tarballs.made == nil {
 		tarballs.made = map[int]madeTarball{}
 	}
@@ -250,12 +271,12 @@ func tarballOf(t *testing.T, version int) madeTarball {
 	return made
 }
 
-func makeTarball(t *testing.T, root string) madeTarball {
+func makeTarball(t testing.TB, app, root string) madeTarball {
 	t.Helper()
 	machine := &node{t: t, env: []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + t.TempDir()}}
 	id := NewID("test")
 	t.Cleanup(func() { os.RemoveAll("/tmp/flydeploy-" + id) })
-	tarball, err := MakeTarball(t.Context(), machine.exec, id, root, "ledger", nil)
+	tarball, err := MakeTarball(t.Context(), machine.exec, id, root, app, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +288,7 @@ func makeTarball(t *testing.T, root string) madeTarball {
 }
 
 // serve gives a URL for body, as a presigned one: with a query that is a secret.
-func serve(t *testing.T, body []byte) string {
+func serve(t testing.TB, body []byte) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -279,12 +300,17 @@ func serve(t *testing.T, body []byte) string {
 
 const urlSecret = "5ec4e75ec4e75ec4e7"
 
-func orderOf(t *testing.T, body []byte) Order {
+func orderOf(t testing.TB, body []byte) Order {
+	t.Helper()
+	return orderFor(t, "ledger", body)
+}
+
+func orderFor(t testing.TB, app string, body []byte) Order {
 	t.Helper()
 	sum := sha256.Sum256(body)
 	return Order{
 		ID: NewID("01TEST"), TarballURL: serve(t, body), SHA256: hex.EncodeToString(sum[:]), Size: int64(len(body)),
-		OTPApp: "ledger", Owner: "test",
+		OTPApp: app, Owner: "test",
 	}
 }
 
@@ -314,7 +340,7 @@ func (n *node) await(s *Session, state State) Status {
 	return awaitFrom(n.t, s, state, 0)
 }
 
-func awaitFrom(t *testing.T, s *Session, state State, seen int64) Status {
+func awaitFrom(t testing.TB, s *Session, state State, seen int64) Status {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()

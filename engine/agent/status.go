@@ -56,7 +56,8 @@ type Status struct {
 	} `json:"download"` // bytes
 
 	// From staged on.
-	UpToDate       bool      `json:"up_to_date"` // a commit would change nothing
+	UpToDate       bool      `json:"up_to_date"`  // a commit would change nothing
+	RollbackUS     int64     `json:"rollback_us"` // how long a rollback would suspend, estimated
 	Counts         Counts    `json:"counts"`
 	Modules        []Module  `json:"modules"` // the first of ModulesTotal
 	ModulesTotal   int       `json:"modules_total"`

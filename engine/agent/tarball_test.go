@@ -42,7 +42,7 @@ func TestTarballHasTheSeedsLayoutAndIsReproducible(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
-	if again := makeTarball(t, releases[2]); again.SHA256 != made.SHA256 {
+	if again := makeTarball(t, "ledger", releases[2]); again.SHA256 != made.SHA256 {
 		t.Error("the same release gives other bytes the second time")
 	}
 }

@@ -61,7 +61,7 @@ defmodule FlyDeployAgent.ProcessesTest do
 
   @changed Map.new(
              [{Server, [3]}, {Statem, [4]}, {Handler, [3]}, {Sup, []}, {Special, []}, {__MODULE__, []}],
-             fn {module, arities} -> {module, %{code_change: arities, calls: [], behaviours: []}} end
+             fn {module, arities} -> {module, %{code_change: arities, behaviours: []}} end
            )
 
   defp scan(pid), do: Processes.scan([pid], @changed, [])

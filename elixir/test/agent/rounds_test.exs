@@ -12,8 +12,8 @@ defmodule FlyDeployAgent.RoundsTest do
     pids = agents(50)
 
     for request <- [:suspend, :resume] do
-      assert {answers, [], []} = pids |> round(request) |> Rounds.collect(pids, 1_000)
-      assert Enum.sort(answers) == Enum.sort(for pid <- pids, do: {pid, :ok})
+      assert pids |> round(request) |> Rounds.collect(pids, 1_000) ==
+               %{ok: 50, others: [], dead: [], missing: []}
     end
   end
 
@@ -34,14 +34,31 @@ defmodule FlyDeployAgent.RoundsTest do
     assert_receive {:DOWN, ^ref, _, _, _}
 
     round = round(pids, :suspend)
-    assert {[{^idle, :ok}], [^dead], [^busy]} = Rounds.collect(round, pids, 30)
+    assert Rounds.collect(round, pids, 30) == %{ok: 1, others: [], dead: [dead], missing: [busy]}
 
     # The late answer belongs to the round that was given up: the next round does not take it for its own.
     send(busy, :go)
     next = round([busy, idle], :resume)
-    assert {answers, [], []} = Rounds.collect(next, [busy, idle], 1_000)
-    assert Enum.sort(answers) == Enum.sort([{busy, :ok}, {idle, :ok}])
+    assert %{ok: 2, others: [], missing: []} = Rounds.collect(next, [busy, idle], 1_000)
     assert_received {{^round, ^busy}, :ok}
+  end
+
+  test "so many requests are under way at once, also where processes have died, until one fails" do
+    pids = agents(20)
+    [first | rest] = pids
+    ref = Process.monitor(first)
+    Process.exit(first, :kill)
+    assert_receive {:DOWN, ^ref, _, _, _}
+
+    requests = for pid <- pids, do: {{pid, :key}, :suspend}
+
+    assert Rounds.pipeline(make_ref(), requests, 1, 1_000) ==
+             %{ok: 19, others: [], dead: [{first, :key}], missing: []}
+
+    # One that has been resumed does not know the request.
+    :sys.resume(Enum.at(rest, 9))
+    requests = for pid <- rest, do: {{pid, :key}, {:change_code, Agent.Server, 1, & &1}}
+    assert %{ok: 9, others: [{_, {:error, _}}], missing: []} = Rounds.pipeline(make_ref(), requests, 1, 1_000)
   end
 
   test "answers that go to a dead process reach nobody" do

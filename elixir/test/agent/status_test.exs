@@ -34,7 +34,8 @@ defmodule FlyDeployAgent.StatusTest do
       findings:
         for(n <- 1..findings, do: %{name: "warn#{n}", severity: :warn, subject: "x", detail: "y"}) ++
           [%{name: "last", severity: :refuse, subject: "x", detail: "y"}],
-      up_to_date: false
+      up_to_date: false,
+      rollback_us: 0
     }
   end
 

@@ -27,8 +27,8 @@ defmodule FlyDeployAgent.WindowTest do
   end
 
   @changed %{
-    Server => %{code_change: [3], calls: [], behaviours: []},
-    Handler => %{code_change: [3], calls: [], behaviours: []}
+    Server => %{code_change: [3], behaviours: []},
+    Handler => %{code_change: [3], behaviours: []}
   }
 
   defp servers(states), do: for(state <- states, do: GenServer.start(Server, state) |> elem(1))
@@ -41,13 +41,14 @@ defmodule FlyDeployAgent.WindowTest do
       Map.merge(
         %{
           cell: Cell.new(),
-          key: {:flydeploy, make_ref()},
           dead: spawn(fn -> :ok end),
           guardian: self(),
           known: MapSet.new(Process.list()),
           targets: targets,
           changed: @changed,
           own: [],
+          supervisors: [],
+          born: [],
           swap: [],
           deferred: [],
           added: [],
@@ -68,8 +69,7 @@ defmodule FlyDeployAgent.WindowTest do
   defp snapshots(pids) do
     for pid <- pids,
         {_, dictionary} <- [Process.info(pid, :dictionary)],
-        {key, _} <- dictionary,
-        is_tuple(key),
+        {key, {:state, _}} <- dictionary,
         do: key
   end
 

@@ -55,12 +55,8 @@ defmodule Ledger.Setup do
 
   defp snapshot?(pid) do
     case Process.info(pid, :dictionary) do
-      {_, dictionary} ->
-        Enum.any?(dictionary, &match?({{:flydeploy, _}, _}, &1)) or
-          Enum.any?(dictionary, &match?({{{:flydeploy, _}, _, _}, _}, &1))
-
-      nil ->
-        false
+      {_, dictionary} -> Enum.any?(dictionary, &match?({_, {:state, _}}, &1))
+      nil -> false
     end
   end
 end

@@ -1,0 +1,90 @@
+defmodule FlyDeployAgent.Wrappers do
+  @moduledoc """
+  Servers that hide their callback module, as GenStage does: the process names the wrapper, and the wrapper passes
+  `code_change` on to a module that it keeps in its state. The wrapper is the behaviour that the changed module declares.
+  """
+
+  alias FlyDeployAgent.Rounds
+
+  # Behaviours whose processes name their callback module themselves, or have none.
+  @direct [
+            GenServer,
+            :gen_server,
+            :gen_statem,
+            :gen_event,
+            :gen_fsm,
+            Supervisor,
+            :supervisor,
+            DynamicSupervisor
+          ] ++
+            [Application, :application, Agent, Phoenix.LiveView, Phoenix.LiveComponent, Phoenix.Channel]
+  # How long processes may take to tell which module they keep.
+  @answer_ms 250
+
+  @doc "The wrappers that changed modules may be hidden by, `%{behaviour => [module]}`."
+  @spec of(map) :: %{module => [module]}
+  def of(changed) do
+    pairs = for {module, facts} <- changed, behaviour <- facts.behaviours -- @direct, do: {behaviour, module}
+    Enum.group_by(pairs, &elem(&1, 0), &elem(&1, 1))
+  end
+
+  @doc "A process of the server `server` that may hide one of the wrappers' modules, nil for any other."
+  @spec wrapped(pid, module, map) :: map | nil
+  def wrapped(_pid, _server, wrappers) when wrappers == %{}, do: nil
+
+  def wrapped(pid, server, wrappers) do
+    case for {behaviour, modules} <- wrappers, of?(server, behaviour), module <- modules, do: module do
+      [] -> nil
+      modules -> %{pid: pid, kind: :wrapper, modules: modules}
+    end
+  end
+
+  # The behaviour itself, or a server below it.
+  defp of?(behaviour, behaviour), do: true
+
+  defp of?(server, behaviour),
+    do: String.starts_with?("#{server}", "#{behaviour}.") and function_exported?(server, :code_change, 3)
+
+  @doc "Asks wrapped processes which module they keep; those that keep none of theirs, or do not answer, are left out."
+  @spec unwrap([map]) :: [%{pid: pid, module: module}]
+  def unwrap([]), do: []
+
+  def unwrap(wrapped) do
+    {round, nobody} = {make_ref(), spawn(fn -> :ok end)}
+
+    for %{pid: pid, modules: modules} <- wrapped,
+        do: Rounds.tell(pid, nobody, {:replace_state, telling(self(), round, modules)})
+
+    answers(round, length(wrapped), System.monotonic_time(:millisecond) + @answer_ms)
+  end
+
+  # Runs in the process, changes nothing, and spares copying its state.
+  defp telling(asker, round, modules) do
+    fn state ->
+      send(asker, {round, self(), Enum.find(modules, &keeps?(state, &1, 2))})
+      state
+    end
+  end
+
+  defp keeps?(module, module, _depth), do: true
+  defp keeps?(_term, _module, 0), do: false
+
+  defp keeps?(%{} = map, module, depth) when map_size(map) <= 64,
+    do: map |> Map.values() |> Enum.any?(&keeps?(&1, module, depth - 1))
+
+  defp keeps?(tuple, module, depth) when is_tuple(tuple) and tuple_size(tuple) <= 64,
+    do: tuple |> Tuple.to_list() |> Enum.any?(&keeps?(&1, module, depth - 1))
+
+  defp keeps?(_term, _module, _depth), do: false
+
+  defp answers(_round, 0, _deadline), do: []
+
+  defp answers(round, left, deadline) do
+    receive do
+      {^round, _pid, nil} -> answers(round, left - 1, deadline)
+      {^round, pid, module} -> [%{pid: pid, module: module} | answers(round, left - 1, deadline)]
+    after
+      max(deadline - System.monotonic_time(:millisecond), 0) -> []
+    end
+  end
+end

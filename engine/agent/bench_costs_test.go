@@ -1,0 +1,68 @@
+package agent
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// BenchmarkWindowOfLargeStates compares, in one VM and interleaved, the window of 1,000 processes with small states and with 200
+// of 2 MiB among them: a snapshot copies nothing.
+func BenchmarkWindowOfLargeStates(b *testing.B) {
+	pairs, _ := strconv.Atoi(env("BENCH_PAIRS", strconv.Itoa(benchPairs)))
+	for b.Loop() {
+		n := newBenchNode(b, "1000", "10")
+		var added, small []float64
+		for range pairs {
+			n.evalWithin(benchPatience, `Bench.Servers.enlarge(200, 0)`)
+			without := n.run(agentMethod).window
+			n.evalWithin(benchPatience, `Bench.Servers.enlarge(200, 131_072)`)
+			with := n.run(agentMethod).window
+			added = append(added, inMS(with-without))
+			small = append(small, inMS(without))
+		}
+		fmt.Printf("\n200 states of 2 MiB among 1,000: the window takes %.1f ms without, and with them %.1f ms more (medians of %d pairs)\n",
+			median(small), median(added), pairs)
+	}
+}
+
+// BenchmarkWindowRolledBack lets one of 10,000 migrations fail, and compares what a rollback cost with what had been estimated.
+func BenchmarkWindowRolledBack(b *testing.B) {
+	for _, modules := range []string{"10", "200"} {
+		for b.Loop() {
+			n := newBenchNode(b, "10000", modules)
+			n.eval(`Bench.Servers.spoil()`)
+			s, done := n.fail()
+			fmt.Printf("\none of 10,000 migrations fails, %s modules: %d of them swapped; suspended %.0f ms, of which back %.0f ms, estimated %.0f ms\n",
+				modules, done.Counts.ModulesChanged-done.Deferred, inMS(time.Duration(done.SuspendedUS)*time.Microsecond), n.rollback(done), inMS(time.Duration(done.RollbackUS)*time.Microsecond))
+			if err := s.Finish(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// fail orders an upgrade that does not succeed.
+func (n *benchNode) fail() (*Session, Status) {
+	n.t.Helper()
+	s, staged := n.order(orderFor(n.t, "bench", n.tarballs[1].bytes))
+	done := n.commit(s, staged)
+	if done.State != RolledBack {
+		n.t.Fatalf("%s: %v %v", done.State, done.Error, done.Failures)
+	}
+	return s, done
+}
+
+func (n *benchNode) rollback(done Status) float64 {
+	n.t.Helper()
+	for _, p := range done.Phases {
+		if p.Name == "rollback" {
+			return inMS(time.Duration(p.US) * time.Microsecond)
+		}
+	}
+	n.t.Fatalf("no rollback in %v", done.Phases)
+	return 0
+}
+
+func inMS(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,122 @@
+package agent
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// soak reports whether tests run at their full length (make soak-agent), not as a short cut.
+func soak() bool { return os.Getenv("FLYDEPLOY_SOAK") != "" }
+
+// The agent is killed at ten points of every step of the window, spread over the time that the step takes. Where the kill
+// arrives in another step, it counts for that one.
+func TestAgentKilledAtEveryPointOfTheWindow(t *testing.T) {
+	if !soak() {
+		t.Skip("a soak: TestAgentKilledInTheWindow is its short cut")
+	}
+	t.Parallel()
+	n := startNode(t, 1, "LEDGER_ACCOUNTS=5000")
+	before := n.facts()
+	s, done := n.upgrade(2)
+	if err := s.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.awaitGone()
+	n.eval("{:ok, _} = Ledger.Setup.pulse()")
+	took := map[string]time.Duration{}
+	for _, p := range done.Phases {
+		step := map[string]string{"suspension": "suspending", "code_load": "swapping", "migration": "migrating", "resume": "resuming"}[p.Name]
+		took[step] = time.Duration(p.US) * time.Microsecond
+	}
+	const points = 10
+	running, killed := 2, map[string]int{}
+	for _, step := range []string{"suspending", "swapping", "migrating", "resuming"} {
+		for i := 0; killed[step] < points; i++ {
+			if i == 5*points {
+				t.Fatalf("only %d kills arrived in %s", killed[step], step)
+			}
+			after := took[step] * time.Duration(i%points) / points
+			running = n.upgradeKilled(step, after, running, 3-running, anyEnd, before)
+			n.checkFiles(running)
+			killed[n.killedIn()]++
+		}
+	}
+	t.Logf("kills: %v", killed)
+}
+
+// One of 10,000 migrations raises: states, versions, processes and files are as before, and the report names that one.
+func TestOneFailureAmongTenThousand(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1, "LEDGER_ACCOUNTS=10000")
+	n.eval(`[{pid, _}] = Registry.lookup(Ledger.Names, 5_000)
+		Process.register(pid, :odd)
+		:sys.replace_state(pid, fn %{id: id, n: n} -> %{ident: id, n: n} end)`)
+	before := n.facts()
+	s, done := n.upgrade(2)
+	if done.State != RolledBack || done.FailuresTotal != 1 || len(done.Killed) > 0 {
+		t.Fatalf("%s, %d failures, killed %v", done.State, done.FailuresTotal, done.Killed)
+	}
+	f := done.Failures[0]
+	if f.Name != ":odd" || f.Reason != "raised" || f.StateBefore != "%{ident: integer, n: integer}" ||
+		!strings.HasPrefix(f.Exception, "** (FunctionClauseError)") || !strings.Contains(strings.Join(f.Stack, " "), "Ledger.Account.code_change/3") {
+		t.Errorf("failure: %+v", f)
+	}
+	after := n.facts()
+	same(t, before, after, everything...)
+	are(t, after, settled)
+	if err := s.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.awaitGone()
+	n.checkFiles(1)
+}
+
+// Nobody who calls an upgraded process may see a failed call, however often it is upgraded: callers in a tight loop go
+// through 100 processes.
+func TestCallersSeeNoFailure(t *testing.T) {
+	t.Parallel()
+	callers, upgrades := 2, 2
+	if soak() {
+		callers, upgrades = 20, 20
+	}
+	n := startNode(t, 1)
+	n.eval(fmt.Sprintf(`
+		callers = %d
+		call = fn call, caller, calls, failed, longest ->
+		  n = rem(calls * callers + caller, 100) + 1
+		  receive do
+		    {:stop, from} -> send(from, {:calls, calls, failed, longest})
+		  after
+		    0 ->
+		      {us, failure} = :timer.tc(fn -> try do Ledger.Account.add(n, 0); 0 catch _, _ -> 1 end end)
+		      call.(call, caller, calls + 1, failed + failure, max(us, longest))
+		  end
+		end
+		for n <- 1..callers, do: Process.register(spawn(fn -> call.(call, n, 0, 0, 0) end), :"caller_#{n}")`, callers))
+	before := n.facts()
+	for i := range upgrades {
+		s, done := n.upgrade(2 - i%2)
+		if done.State != Committed {
+			t.Fatalf("upgrade %d: %s %v", i+1, done.State, done.Failures)
+		}
+		if err := s.Finish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		n.awaitGone()
+		n.eval("{:ok, _} = Ledger.Setup.pulse()")
+	}
+	got := n.eval(fmt.Sprintf(`
+		for n <- 1..%d//1, do: send(:"caller_#{n}", {:stop, self()})
+		all = for _ <- 1..%[1]d//1, do: receive(do: ({:calls, calls, failed, longest} -> {calls, failed, longest}))
+		IO.puts("#{Enum.count(all, fn {calls, _, _} -> calls > 1_000 end)} callers, #{Enum.sum(for {_, failed, _} <- all, do: failed)} failed")
+		IO.puts(:stderr, "#{inspect(all)} calls, failed, longest in µs")`, callers))
+	if want := fmt.Sprintf("%d callers, 0 failed", callers); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	after := n.facts()
+	same(t, before, after, "sum", "pids")
+	are(t, after, map[string]string{"account": fmt.Sprint(1 + upgrades%2), "suspended": "0", "snapshots": "0"})
+}
