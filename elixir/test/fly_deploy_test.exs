@@ -7,6 +7,12 @@ defmodule FlyDeployTest do
 
   doctest FlyDeploy
 
+  # As a release does at its start: the fingerprint is over what is loaded.
+  setup_all do
+    for module <- Application.spec(:fly_deploy, :modules), do: Code.ensure_loaded!(module)
+    :ok
+  end
+
   setup do
     on_exit(fn -> Application.delete_env(:fly_deploy, :running) end)
   end
