@@ -15,7 +15,6 @@ func TestOneOwnerAtATime(t *testing.T) {
 	w := newWorld(t, 2)
 	w.anOwnerWhoCannotRenewStops(t)
 	w.anOwnerWhoIsOverriddenStops(t) // after the first one's lock, which nobody could release, has expired
-	w.aPipelineWaitsForTheLock(t)
 }
 
 // The network to the bucket is gone for longer than the lock lives: others may take it, so the owner stops by itself.
@@ -102,25 +101,4 @@ func (w *world) anOwnerWhoIsOverriddenStops(t *testing.T) {
 		w.expectVersion(id, "2.0.0")
 	}
 	w.expectNothingLeft()
-}
-
-// --lock-wait: a pipeline waits until the lock is free, and then deploys.
-func (w *world) aPipelineWaitsForTheLock(t *testing.T) {
-	theirs, err := w.bucket().Acquire(t.Context(), "ann@laptop", "01THEIRS", time.Minute, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := settings()
-	s.LockWait = 10 * time.Minute
-	d := engine.Start(t.Context(), s, w.ports(2))
-	p := w.watch(d, func(p *engine.Progress) {
-		if p.Held != nil && p.Held.LockedBy == "ann@laptop" {
-			if err := theirs.Release(t.Context()); err != nil { // a second time is no error
-				t.Error(err)
-			}
-		}
-	})
-	if r := d.Result(); r.Outcome != engine.OutcomeSucceeded {
-		t.Errorf("outcome %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
-	}
 }
