@@ -23,7 +23,7 @@ func (c *connection) show(ctx context.Context, o tui.Options) (tui.Ended, error)
 
 // offerRecord gives the console the record of deploys in the app's bucket.
 func (c *connection) offerRecord(o *tui.Options) {
-	o.Recall = c.recall
+	o.Recall, o.Inspect = c.recall, c.inspected
 	o.History = func(ctx context.Context) ([]engine.Past, error) {
 		records, err := c.records(ctx)
 		if err != nil {

@@ -49,8 +49,10 @@ type LogLine struct {
 	Machine string
 	Phase   Phase
 	Status  Status
-	Text    string
-	Output  bool // a line that a command printed, e.g. the build
+	// DurationUS is how long the phase took, microseconds, once it has ended.
+	DurationUS int64
+	Text       string
+	Output     bool // a line that a command printed, e.g. the build
 }
 
 // NewProgress makes the progress of a deploy of which nothing is known yet.
@@ -86,7 +88,7 @@ func (p *Progress) Apply(e Event) {
 	}
 	phases[e.Phase] = stateOf(e)
 	if e.Status != before.Status {
-		p.log(LogLine{At: e.At, Machine: e.Machine, Phase: e.Phase, Status: e.Status, Text: e.line()})
+		p.log(LogLine{At: e.At, Machine: e.Machine, Phase: e.Phase, Status: e.Status, DurationUS: e.DurationUS, Text: e.line()})
 	}
 }
 

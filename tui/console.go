@@ -121,6 +121,8 @@ func (c *console) dispatch(msg tea.Msg) (cmd tea.Cmd) {
 		cmd = c.onNews(msg)
 	case overviewMsg:
 		cmd = c.onOverview(msg)
+	case inspectedMsg:
+		c.onInspected(msg)
 	case startedMsg:
 		cmd = c.onStarted(msg)
 	case historyMsg:

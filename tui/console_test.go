@@ -142,6 +142,29 @@ func TestMarksOfVanishedMachinesAreForgotten(t *testing.T) {
 	}
 }
 
+func TestInspectTellsTheDriftOfEachVM(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.sees(6)
+	_, cmd := b.Update(keyNamed("i"))
+	b.shows("Asking every VM")
+	if b.do("i") != nil {
+		t.Fatal("the VMs are asked twice at the same time")
+	}
+	b.send(cmd())
+	b.shows("5 VMs asked, 3 of them", "✓ none", "! stale", "! 12 mod", "! host un", "! no hook")
+	b.keys("/")
+	b.types("stale")
+	b.keys("enter", "enter")
+	b.shows("! stale code", "has not loaded")
+	b.keys("esc", "esc")
+	o := overviewOf(6)
+	for i := range o.Machines {
+		o.Machines[i].InstanceID = "01K93QNEW"
+	}
+	b.send(overviewMsg{overview: o})
+	b.hides("✓ none", "! stale", "! no hook")
+}
+
 func TestPreselect(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{App: "counter", Preselect: engine.Selection{Regions: []string{"fra"}}})
 	b.sees(6)

@@ -87,8 +87,13 @@ func (d *deploy) status(c *console) line {
 		return line{sp(toneMuted, clock(d.elapsed(c.now)))}
 	}
 	word := "deploying "
-	if d.stopping {
+	switch {
+	case d.stopping:
 		word = "stopping "
+	case d.planning(c.now):
+		word = "to confirm "
+	case d.waiting:
+		word = "waiting "
 	}
 	return line{sp(toneActive, word), sp(toneText, clock(d.elapsed(c.now)))}
 }

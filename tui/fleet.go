@@ -16,6 +16,8 @@ import (
 type fleet struct {
 	overview engine.Overview
 	image    string // that the fleet should run
+	code     map[string]inspected
+	asking   bool // the VMs, for their code
 	seen     bool
 	lookedAt time.Time
 	err      error // of the last look; what was seen before stays on the screen
@@ -164,6 +166,8 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		f.sort()
 	case key.Matches(k, c.keys.history):
 		return c.openHistory()
+	case key.Matches(k, c.keys.inspect):
+		return c.inspect()
 	case key.Matches(k, c.keys.watch):
 		c.dialog = f.lockDialog(c)
 	case key.Matches(k, c.keys.mark):

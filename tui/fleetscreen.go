@@ -81,6 +81,7 @@ func (f *fleet) machineLines(m engine.Machine, now time.Time, w int) []line {
 	if m.InstanceID != "" {
 		lines = append(lines, factLines("instance", m.InstanceID, w)...)
 	}
+	lines = append(lines, f.codeLines(m, now, w)...)
 	if f.image != "" && !engine.SameImage(f.image, m.Image) && markable(m) {
 		text := "The fleet runs " + engine.Tag(f.image) + ". A hot upgrade of that image does not fit this machine: deploy it cold, fly deploy"
 		lines = append(append(lines, nil), paragraph(toneWarn, text, w)...)
@@ -102,7 +103,7 @@ func (f *fleet) hints(k keyMap) []hint {
 	}
 	return []hint{
 		short(k.deploy, what), short(k.mark, "mark"), short(k.filter, "filter"), short(k.help, "help"), short(k.quit, "quit"),
-		short(k.history, "record"), short(k.details, "details"), short(k.markAll, "all"), short(k.watch, "lock"),
+		short(k.history, "record"), short(k.details, "details"), short(k.markAll, "all"), short(k.watch, "lock"), short(k.inspect, "inspect"),
 		short(k.palette, "commands"), short(k.markRange, "range"), short(k.copy, "copy"),
 	}
 }
@@ -110,7 +111,7 @@ func (f *fleet) hints(k keyMap) []hint {
 func (f *fleet) bindings(c *console) []key.Binding {
 	k := c.keys
 	return []key.Binding{
-		k.deploy, k.mark, k.markRange, k.markAll, k.filter, k.details, k.history, k.watch, k.copy, k.back, k.quit,
+		k.deploy, k.mark, k.markRange, k.markAll, k.filter, k.details, k.inspect, k.history, k.watch, k.copy, k.back, k.quit,
 	}
 }
 

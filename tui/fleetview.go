@@ -54,6 +54,9 @@ func (f *fleet) drift(m engine.Machine) span {
 	case f.image != "" && !engine.SameImage(f.image, m.Image):
 		return sp(toneWarn, "! another image")
 	}
+	if s, asked := f.codeDrift(m); asked {
+		return s
+	}
 	return span{text: "–", tone: toneMuted}
 }
 

@@ -54,6 +54,7 @@ func offering(o Options) Options {
 	if o.Deploy == nil {
 		o.Deploy = func(engine.Selection) (Deployment, error) { return play(nil, nil, engine.Result{}), nil }
 	}
+	o.Inspect = func(context.Context) (engine.Overview, error) { return inspectedOverview(), nil }
 	o.History = func(context.Context) ([]engine.Past, error) { return pastDeploys(), nil }
 	o.Events = func(context.Context, string) ([]engine.Event, error) { return recorded(upgraded(6)), nil }
 	o.Watch = func(string) engine.Source { return playRecorded(recorded(upgraded(6))) }

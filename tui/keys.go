@@ -12,7 +12,7 @@ type keyMap struct {
 	up, down, pageUp, pageDown, top, bottom, in, out    key.Binding
 	mark, markRange, markAll, filter, sortFleet, deploy key.Binding
 	details, plan, log, sortBoard, confirm, next        key.Binding
-	override, watch, history, copy                      key.Binding
+	override, watch, history, inspect, copy             key.Binding
 	follow, save                                        key.Binding
 	pause, faster, slower, stepEvent, forward, rewind   key.Binding
 	palette, back, help, quit, interrupt                key.Binding
@@ -36,8 +36,9 @@ func newKeyMap(readOnly bool) keyMap {
 		sortBoard: bind(sortKeys(boardSorts), "sort, again: reverse", strings.Fields(sortKeys(boardSorts))...),
 		confirm:   bind("D", "deploy as planned", "D"), next: bind("tab", "other button", "tab", "shift+tab", "left", "right", "h", "l"),
 		override: bind("o", "override lock", "o"), watch: bind("v", "lock, watch live", "v"), history: bind("r", "record of deploys", "r"),
-		copy:   bind("y", "copy", "y"),
-		follow: bind("f", "follow, pause", "f"), save: bind("s", "save", "s"),
+		inspect: bind("i", "inspect the VMs' code", "i"),
+		copy:    bind("y", "copy", "y"),
+		follow:  bind("f", "follow, pause", "f"), save: bind("s", "save", "s"),
 		pause: bind("space", "pause, go on", "space"), faster: bind("+", "faster", "+", "="), slower: bind("-", "slower", "-"),
 		stepEvent: bind(".", "next event", "."), forward: bind("→ l", "10 s forward", "right", "l"), rewind: bind("← h", "10 s back", "left", "h"),
 		palette: bind(":", "commands", ":"), back: bind("esc", "back", "esc"), help: bind("?", "help", "?"), quit: bind("q", "quit", "q"),
@@ -53,6 +54,7 @@ func newKeyMap(readOnly bool) keyMap {
 func (k *keyMap) offer(o Options) {
 	k.history.SetEnabled(o.History != nil)
 	k.watch.SetEnabled(o.Watch != nil || o.Overview != nil)
+	k.inspect.SetEnabled(o.Inspect != nil)
 	if o.Deploy == nil {
 		k.deploy.SetEnabled(false)
 	}
@@ -69,7 +71,7 @@ func (k keyMap) groups() []keyGroup {
 		{"Everywhere", []key.Binding{
 			k.up, k.down, k.in, k.out, k.pageUp, k.pageDown, k.top, k.bottom, k.copy, k.palette, k.help, k.back, k.quit, k.interrupt,
 		}},
-		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.watch, k.history}},
+		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.inspect, k.watch, k.history}},
 		{"Plan", []key.Binding{k.confirm, k.next}},
 		{"Deploy", []key.Binding{k.details, k.plan, k.log, k.sortBoard, k.override, k.watch}},
 		{"Log", []key.Binding{k.follow, k.filter, k.save}},

@@ -177,5 +177,9 @@ func logLine(l engine.LogLine) line {
 	if who == "" {
 		who = "fleet"
 	}
-	return line{at, sp(toneText, who+" "+l.Phase.Title()+" "), sp(t, string(l.Status)), sp(toneMuted, "  "+l.Text)}
+	took := ""
+	if l.Status.Final() && l.DurationUS > 0 {
+		took = " in " + micros(l.DurationUS)
+	}
+	return line{at, sp(toneText, who+" "+l.Phase.Title()+" "), sp(t, string(l.Status)), sp(toneMuted, took+"  "+l.Text)}
 }

@@ -18,7 +18,7 @@ func (d *deploy) planQuestion(w int) []line {
 	}
 	question := " Suspend " + counted(p.Processes(), "process") + " on " + counted(len(ids), "machine") + "?"
 	buttons := line{buttonSpan("Cancel", !d.onDeploy), blank(1), buttonSpan("D Deploy", d.onDeploy)}
-	if open := d.openBlockers(); open != "" {
+	if open := d.toRead(); open != "" {
 		buttons = append(buttons, sp(toneWarn, "  "+open))
 	}
 	return []line{
@@ -26,8 +26,8 @@ func (d *deploy) planQuestion(w int) []line {
 	}
 }
 
-// openBlockers says what keeps the plan from being confirmed.
-func (d *deploy) openBlockers() string {
+// toRead says what keeps the plan from being confirmed, or that there are warnings: on a low screen they are scrolled away.
+func (d *deploy) toRead() string {
 	var refused, open []string
 	for _, f := range d.progress.Plan.Blockers() {
 		switch {
@@ -43,7 +43,16 @@ func (d *deploy) openBlockers() string {
 	case len(open) > 0:
 		return "to accept by name: " + strings.Join(open, ", ")
 	}
-	return ""
+	warnings := 0
+	for _, f := range d.progress.Plan.Findings {
+		if f.Severity == engine.SeverityWarn {
+			warnings++
+		}
+	}
+	if warnings == 0 {
+		return ""
+	}
+	return "! " + counted(warnings, "warning") + " above"
 }
 
 // planLines is the plan in full: findings first, then machines with their processes, then modules.

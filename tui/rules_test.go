@@ -108,12 +108,13 @@ func TestRule1UpdateNeverWaits(t *testing.T) {
 		History:  func(context.Context) ([]engine.Past, error) { <-forever; return nil, nil },
 		Events:   func(context.Context, string) ([]engine.Event, error) { <-forever; return nil, nil },
 		Watch:    func(string) engine.Source { return neverSource{forever} },
+		Inspect:  func(context.Context) (engine.Overview, error) { <-forever; return engine.Overview{}, nil },
 		Header:   func() string { <-forever; return "" },
 	}
 	b := newBench(t, size{120, 40}, o)
 	b.Init()
 	b.sees(6)
-	b.keys("r", "esc", "v", "esc", "y", "d")
+	b.keys("i", "r", "esc", "v", "esc", "y", "d")
 	b.pass(time.Second)
 	b.fits()
 	b = newBench(t, size{120, 40}, o)

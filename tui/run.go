@@ -35,6 +35,9 @@ type Options struct {
 	Version  string // of flydeploy
 	// Overview reads the fleet for the home screen, every two seconds while that is shown.
 	Overview func(context.Context) (engine.Overview, error)
+	// Inspect is a look that also asks every VM for the code that it has loaded. That costs the VMs something, so it is
+	// made when the operator wants it; nil: not offered.
+	Inspect func(context.Context) (engine.Overview, error)
 	// Deploy starts a deploy of the selected machines; empty selects all.
 	Deploy func(engine.Selection) (Deployment, error)
 	// History reads the record of past deploys, Events the stream of one, and Watch follows one that somebody else runs.

@@ -404,3 +404,16 @@ func pastDeploys() []engine.Past {
 		{ID: "01K93QAB5Z7M4W2T8XCVDFGH1F", At: at.Add(-3 * time.Hour), Outcome: "unreadable"},
 	}
 }
+
+// inspectedOverview is a fleet whose VMs were asked: one of every kind of answer.
+func inspectedOverview() engine.Overview {
+	o := overviewOf(6)
+	o.Code = map[string]engine.MachineCode{
+		o.Machines[0].ID: {Applied: true, Hook: true, Fingerprint: "5f2980b8"},
+		o.Machines[1].ID: {Stale: true, Hook: true},
+		o.Machines[2].ID: {Applied: true, Hook: true, Drift: 12, Drifted: []string{"Counter.Gate", "Counter.Server"}},
+		o.Machines[4].ID: {Problem: &engine.Problem{What: "machine 148e00056c7bbc: no answer", Remedy: "Look at its logs: fly logs"}},
+		o.Machines[5].ID: {Applied: true},
+	}
+	return o
+}
