@@ -13,7 +13,8 @@ type connection struct {
 	settings settings
 	fleet    *fly.Client
 	build    engine.Build
-	passing  bool // nothing is there any more once this program has ended: the demo's Fly
+	passing  bool        // nothing is there any more once this program has ended: the demo's Fly
+	signals  *interrupts // where deploys are started
 
 	mu     sync.Mutex
 	target *engine.Target
@@ -41,6 +42,13 @@ func newFleet(s settings, token string) (*fly.Client, error) {
 
 func (c *connection) ports() engine.Ports {
 	return engine.Ports{Fleet: c.fleet, Storage: c.settings.openStorage, Build: c.build}
+}
+
+// start starts a deploy that signals let settle.
+func (c *connection) start(ctx context.Context, s engine.Settings) *engine.Deployment {
+	d := engine.Start(ctx, s, c.ports())
+	c.signals.settles(d)
+	return d
 }
 
 // overview reads the fleet, and the bucket's metadata and lock. Where the storage is comes from a running machine once;

@@ -15,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"flydeploy/engine"
 	"flydeploy/examples/counter"
 	"flydeploy/fly"
 	"flydeploy/fly/local"
@@ -41,7 +40,7 @@ type demoFlags struct {
 	isolation string
 }
 
-func demoCommand() *cobra.Command {
+func demoCommand(signals *interrupts) *cobra.Command {
 	f := demoFlags{deploy: defaultFlags()}
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -54,7 +53,7 @@ version 3 fails to migrate some of them, and every machine rolls back.`,
   flydeploy demo --upgrade 3
   flydeploy demo --yes --output json --machines 4`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, f, signals) },
 	}
 	// The demo has an app, a bucket and a builder of its own.
 	f.deploy.registerRegion(cmd)
@@ -87,7 +86,7 @@ func (f demoFlags) check() error {
 	return nil
 }
 
-func runDemo(cmd *cobra.Command, f demoFlags) (err error) {
+func runDemo(cmd *cobra.Command, f demoFlags, signals *interrupts) (err error) {
 	if err := f.check(); err != nil {
 		return err
 	}
@@ -113,6 +112,7 @@ func runDemo(cmd *cobra.Command, f demoFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	c.signals = signals
 	return d.run(cmd, c, out)
 }
 
@@ -232,20 +232,18 @@ func (d *demo) run(cmd *cobra.Command, c *connection, out output) error {
 	if out == outputConsole {
 		return d.console(cmd, c)
 	}
-	deploy := engine.Start(cmd.Context(), c.settings.deploy(d.flags.deploy.selected, false), c.ports())
-	if err := follow(cmd.Context(), deploy, out); err != nil {
-		return err
+	deploy := c.start(cmd.Context(), c.settings.deploy(d.flags.deploy.selected, false))
+	err := follow(cmd.Context(), deploy, out)
+	result := d.judge(context.WithoutCancel(cmd.Context()), deploy.Result())
+	switch {
+	case err != nil:
+	case out == outputJSON:
+		err = json.NewEncoder(os.Stdout).Encode(result)
+	default:
+		err = result.print(os.Stdout)
 	}
-	result, err := d.judge(context.WithoutCancel(cmd.Context()), deploy.Result())
 	if err != nil {
-		return err
-	}
-	if out == outputJSON {
-		if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
-			return err
-		}
-	} else {
-		result.print(os.Stdout)
+		return unwritten(err, result.Result)
 	}
 	return result.end()
 }
@@ -256,11 +254,10 @@ func (d *demo) console(cmd *cobra.Command, c *connection) error {
 	if err != nil || last == nil {
 		return err
 	}
-	result, err := d.judge(context.WithoutCancel(cmd.Context()), *last)
-	if err != nil {
-		return err
+	result := d.judge(context.WithoutCancel(cmd.Context()), *last)
+	if err := result.print(os.Stdout); err != nil {
+		return unwritten(err, result.Result)
 	}
-	result.print(os.Stdout)
 	return result.end()
 }
 

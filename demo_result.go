@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"sync"
 	"time"
 
 	"flydeploy/engine"
@@ -26,23 +28,36 @@ type demoMachine struct {
 	counter.Comparison
 }
 
-// judge ends the traffic and compares every machine with what it was before.
-func (d *demo) judge(ctx context.Context, r engine.Result) (demoResult, error) {
+// answerWithin bounds how long a machine may take to tell what became of it.
+const answerWithin = 30 * time.Second
+
+// judge ends the traffic and compares every machine with what it was before. A machine that does not answer any more is a
+// problem of its own entry.
+func (d *demo) judge(ctx context.Context, r engine.Result) demoResult {
 	d.traffic.Stop()
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	windows := map[string][]counter.Window{}
-	result := demoResult{Result: r, Machines: []demoMachine{}}
-	for _, m := range r.Machines {
-		after, err := d.clients[m.ID].Snapshot(ctx)
-		if err != nil {
-			return result, fmt.Errorf("machine %s after the deploy: %w", m.ID, err)
-		}
-		result.Machines = append(result.Machines, demoMachine{m, counter.Compare(d.before[m.ID], after, d.traffic.Done(m.ID))})
+	result := demoResult{Result: r, Machines: make([]demoMachine, len(r.Machines))}
+	var looking sync.WaitGroup
+	for i, m := range r.Machines {
+		looking.Go(func() { result.Machines[i] = demoMachine{m, d.compare(ctx, m.ID)} })
 		if m.ResumedAtUS > 0 {
 			windows[m.ID] = []counter.Window{{From: time.UnixMicro(m.SuspendedAtUS), To: time.UnixMicro(m.ResumedAtUS)}}
 		}
 	}
+	looking.Wait()
 	result.Traffic, result.windows = d.traffic.Report(windows), len(windows)
-	return result, nil
+	return result
+}
+
+func (d *demo) compare(ctx context.Context, id string) counter.Comparison {
+	after, err := d.clients[id].Snapshot(ctx)
+	if err != nil {
+		why, _, _ := strings.Cut(err.Error(), "\n") // every question failed alike
+		return counter.Comparison{Problems: []string{"it does not answer after the deploy: " + why}}
+	}
+	return counter.Compare(d.before[id], after, d.traffic.Done(id))
 }
 
 // end is the deploy's outcome, or what the outside saw and should not have.
@@ -64,11 +79,22 @@ func (r demoResult) end() error {
 	return nil
 }
 
-func (r demoResult) print(out io.Writer) {
+func (r demoResult) print(to io.Writer) error {
+	out := &strings.Builder{}
 	for _, m := range r.Machines {
+		if m.Counters == 0 {
+			fmt.Fprintf(out, "%s: %s\n", m.ID, strings.Join(m.Problems, "; "))
+			continue
+		}
 		fmt.Fprintf(out, "%s: %d of %d states migrated, pids unchanged: %t, counts unchanged: %t\n",
 			m.ID, m.StatesMigrated, m.Counters, m.PidsUnchanged, m.CountsUnchanged)
 	}
-	fmt.Fprintf(out, "traffic: %d requests, %d failed, longest %.1f ms, in every window: %t\n",
-		r.Traffic.Requests, r.Traffic.Failed, r.Traffic.MaxLatencyMS, r.Traffic.Covered)
+	covered := "no process was suspended"
+	if r.windows > 0 {
+		covered = fmt.Sprintf("in every window: %t", r.Traffic.Covered)
+	}
+	fmt.Fprintf(out, "traffic: %d requests, %d failed, longest %.1f ms, %s\n",
+		r.Traffic.Requests, r.Traffic.Failed, r.Traffic.MaxLatencyMS, covered)
+	_, err := io.WriteString(to, out.String())
+	return err
 }

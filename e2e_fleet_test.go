@@ -111,6 +111,7 @@ func TestHotOnAFleet(t *testing.T) {
 	}
 
 	o.readWithS3cmd(t)
+	t.Run("told to end", o.toldToEnd)
 	for name, secret := range map[string]string{
 		"token": o.fly.Token(), "access key": o.fly.S3().AccessKeyID, "secret key": o.fly.S3().SecretAccessKey, "signature": "X-Amz-Signature",
 	} {

@@ -14,7 +14,7 @@ import (
 	"flydeploy/tui"
 )
 
-func hotCommand() *cobra.Command {
+func hotCommand(signals *interrupts) *cobra.Command {
 	flags := defaultFlags()
 	cmd := &cobra.Command{
 		Use:   "hot",
@@ -30,7 +30,7 @@ Exit codes: 0 succeeded, 1 failed, 2 usage, 3 blocked by the plan, 4 locked, 5 p
   flydeploy hot --region fra --yes --output json
   flydeploy hot --resume                 # finish what a killed console left`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, flags) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, flags, signals) },
 	}
 	flags.register(cmd)
 	flags.registerYes(cmd)
@@ -43,7 +43,7 @@ Exit codes: 0 succeeded, 1 failed, 2 usage, 3 blocked by the plan, 4 locked, 5 p
 	return cmd
 }
 
-func planCommand() *cobra.Command {
+func planCommand(signals *interrupts) *cobra.Command {
 	flags := defaultFlags()
 	flags.dryRun = true
 	cmd := &cobra.Command{
@@ -54,7 +54,7 @@ nothing, and removes its agents and the temporary machine; the pushed image stay
 
 Exit codes: 0 it could be deployed, 1 failed, 2 usage, 3 blocked by the plan, 130 cancelled.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, flags) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, flags, signals) },
 	}
 	flags.appFlags.register(cmd)
 	flags.registerBuild(cmd)
@@ -65,7 +65,7 @@ Exit codes: 0 it could be deployed, 1 failed, 2 usage, 3 blocked by the plan, 13
 	return cmd
 }
 
-func runHot(cmd *cobra.Command, flags deployFlags) error {
+func runHot(cmd *cobra.Command, flags deployFlags, signals *interrupts) error {
 	if flags.readOnly && !flags.dryRun {
 		return usage("--read-only keeps this from deploying: leave it out to deploy, give --dry-run for the plan alone, or look around with `flydeploy --read-only`")
 	}
@@ -84,10 +84,11 @@ func runHot(cmd *cobra.Command, flags deployFlags) error {
 	if err != nil {
 		return err
 	}
+	c.signals = signals
 	if out == outputConsole {
 		return told(c.console(cmd.Context(), tui.Options{StartDeploy: true, Preselect: flags.selected}))
 	}
-	d := engine.Start(cmd.Context(), identify(cmd.Context(), s.dir()).sign(s.deploy(flags.selected, false)), c.ports())
+	d := c.start(cmd.Context(), identify(cmd.Context(), s.dir()).sign(s.deploy(flags.selected, false)))
 	return finish(cmd.Context(), d, out)
 }
 
@@ -126,26 +127,36 @@ func isTerminal() bool { return onTerminal() && os.Getenv("TERM") != "dumb" }
 
 // finish shows a deploy without a terminal until it has ended and settled, then its result.
 func finish(ctx context.Context, d *engine.Deployment, out output) error {
-	if err := follow(ctx, d, out); err != nil {
-		return err
-	}
+	err := follow(ctx, d, out)
 	result := d.Result()
-	if out == outputJSON {
-		if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
-			return err
-		}
+	if err == nil && out == outputJSON {
+		err = json.NewEncoder(os.Stdout).Encode(result)
+	}
+	if err != nil {
+		return unwritten(err, result)
 	}
 	return outcomeOf(result)
 }
 
+// unwritten tells the end of a deploy whose output could not be written, on stderr. What cannot be read is no success.
+func unwritten(err error, r engine.Result) error {
+	outcome := r.Outcome
+	if outcome == engine.OutcomeSucceeded {
+		outcome = engine.OutcomeFailed
+	}
+	return failed{engine.NewProblem("output_lost", "the output could not be written", err, fmt.Sprintf(
+		"The deploy has settled, and ended as: %s. `flydeploy status` shows what machines run.", r.Outcome)), outcome}
+}
+
 // follow renders the events until everything is settled, also after ctx has ended.
 func follow(ctx context.Context, d tui.Deployment, out output) error {
+	defer tellStopping(ctx)()
 	if out == outputJSON {
 		return tui.JSON(ctx, os.Stdout, d)
 	}
 	p, err := tui.Plain(ctx, os.Stdout, d, nil)
 	if err == nil {
-		fmt.Println(tui.Summary(p, d.Result()))
+		_, err = fmt.Println(tui.Summary(p, d.Result()))
 	}
 	return err
 }
@@ -158,7 +169,7 @@ func outcomeOf(r engine.Result) error {
 }
 
 // openConsole opens the console on the fleet.
-func openConsole(cmd *cobra.Command, flags deployFlags) error {
+func openConsole(cmd *cobra.Command, flags deployFlags, signals *interrupts) error {
 	if out, err := chooseOutput(&flags); err != nil || out != outputConsole {
 		return usage("the console needs a terminal: use `flydeploy status`, `flydeploy hot --yes`, or --accessible")
 	}
@@ -170,6 +181,7 @@ func openConsole(cmd *cobra.Command, flags deployFlags) error {
 	if err != nil {
 		return err
 	}
+	c.signals = signals
 	return told(c.console(cmd.Context(), tui.Options{Preselect: flags.selected}))
 }
 
@@ -194,7 +206,7 @@ func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result
 		s := once
 		once.flags.resume, once.flags.to = false, "" // of the command line: they are for the first deploy
 		who := identify(ctx, c.settings.dir())
-		d := engine.Start(context.WithoutCancel(ctx), who.sign(s.deploy(sel, true)), c.ports())
+		d := c.start(context.WithoutCancel(ctx), who.sign(s.deploy(sel, true)))
 		context.AfterFunc(ctx, d.Stop) // at once, also where the terminal has stopped reading and the console hangs
 		return d, nil
 	}
@@ -206,7 +218,9 @@ func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result
 	if end.Running != nil {
 		if !end.Detached {
 			end.Running.Stop()
+			c.signals.stopped()
 		}
+		defer tellStopping(ctx)()
 		p, plainErr := tui.Plain(ctx, os.Stdout, end.Running, end.Progress)
 		r := end.Running.Result()
 		fmt.Println(tui.Summary(p, r) + c.recall(r))

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -20,11 +20,12 @@ var version = "dev"
 // exitUsage is the exit code for a wrong option or argument.
 const exitUsage = 2
 
+// exitUnread is the exit code where nobody read the output to its end, as a shell tells it of a command that SIGPIPE ended.
+const exitUnread = 128 + int(syscall.SIGPIPE)
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
-	// The first signal lets everything settle; a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
-	os.Exit(exitCode(rootCommand().ExecuteContext(ctx)))
+	var signals interrupts
+	os.Exit(exitCode(rootCommand(&signals).ExecuteContext(signals.listen())))
 }
 
 // ended is an outcome that was told already: only its exit code is left.
@@ -59,6 +60,8 @@ func exitCode(err error) int {
 	case errors.As(err, &fault):
 		fmt.Fprintf(os.Stderr, "flydeploy: %v\n", err)
 		return fault.outcome.ExitCode()
+	case isUnread(err):
+		return exitUnread
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(os.Stderr, "flydeploy: cancelled")
 		return engine.OutcomeCancelled.ExitCode()
@@ -68,7 +71,13 @@ func exitCode(err error) int {
 	}
 }
 
-func rootCommand() *cobra.Command {
+// isUnread: whoever closes the pipe that we write to has seen enough.
+func isUnread(err error) bool {
+	var of *fs.PathError
+	return errors.As(err, &of) && of.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE)
+}
+
+func rootCommand(signals *interrupts) *cobra.Command {
 	flags := defaultFlags()
 	root := &cobra.Command{
 		Use:   "flydeploy",
@@ -87,12 +96,12 @@ mark machines, and deploy with a plan and a confirmation before anything is susp
 		SilenceErrors: true,
 		Version:       version,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return openConsole(cmd, flags)
+			return openConsole(cmd, flags, signals)
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags.register(root)
-	root.AddCommand(hotCommand(), planCommand(), statusCommand(), doctorCommand(), demoCommand(), agentCommand(),
+	root.AddCommand(hotCommand(signals), planCommand(signals), statusCommand(), doctorCommand(), demoCommand(signals), agentCommand(),
 		historyCommand(), replayCommand(), watchCommand(), lockCommand(), withdrawCommand())
 	explainUsage(root)
 	return root
