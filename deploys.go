@@ -122,6 +122,9 @@ func (s *spectator) Stop() {
 	}
 }
 
+// Hurry implements tui.Deployment.
+func (s *spectator) Hurry() { s.Stop() }
+
 // Result implements tui.Deployment.
 func (s *spectator) Result() engine.Result {
 	r, err := s.result()

@@ -16,6 +16,7 @@ type conversation struct {
 	*accessible
 	d       Deployment
 	p       *engine.Progress
+	out     *plain
 	asked   engine.Question // that the reader was asked
 	accepts []string        // blockers, accepted so far
 	typing  string          // what must be typed now: a blocker's name, or the app's; "" for a number
@@ -46,7 +47,8 @@ func (a *accessible) deploy(ctx context.Context, sel engine.Selection) {
 			batches <- batch
 		}
 	})
-	c := &conversation{accessible: a, d: d, p: engine.NewProgress()}
+	p := engine.NewProgress()
+	c := &conversation{accessible: a, d: d, p: p, out: &plain{w: a.o.Output, p: p, asks: true}}
 	c.follow(ctx, batches)
 	reading.Wait()
 	r := d.Result()
@@ -55,7 +57,6 @@ func (a *accessible) deploy(ctx context.Context, sel engine.Selection) {
 }
 
 func (c *conversation) follow(ctx context.Context, batches <-chan []engine.Event) {
-	out := &plain{w: c.o.Output, p: c.p}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	done, answers := ctx.Done(), c.answers
@@ -65,7 +66,7 @@ func (c *conversation) follow(ctx context.Context, batches <-chan []engine.Event
 			if !more {
 				return
 			}
-			c.err = errors.Join(c.err, out.batch(batch))
+			c.err = errors.Join(c.err, c.out.batch(batch))
 			c.question()
 		case text, more := <-answers:
 			if !more {
@@ -98,6 +99,7 @@ func (c *conversation) question() {
 		c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\n", clean(held.LockedBy), when(held.ExpiresAt, time.Now()), clean(held.DeploymentID))
 		c.print("1. Wait until it is free\n2. Leave\n3. Override it\nChoice (1 to 3): ")
 	case engine.QuestionPlan:
+		c.out.planned = true
 		plan := newDeploy(engine.Selection{}, time.Now())
 		c.print("\nThe plan. Nothing has been suspended yet.\n")
 		c.printLines(plan.planLines(c.p.Plan, wideWidth-3))

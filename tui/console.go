@@ -279,11 +279,15 @@ func (c *console) onPaste(text string) {
 	c.stale = true
 }
 
-// interrupt is ctrl-c: it leaves, asks while a deploy runs, and stops the deploy when it was asked already.
+// interrupt is ctrl-c: it leaves, asks while a deploy runs, stops the deploy when it was asked already, and hurries its
+// settling after that.
 func (c *console) interrupt() tea.Cmd {
 	switch {
 	case c.deploy == nil || c.deploy.result != nil:
 		return tea.Quit
+	case c.deploy.quitting:
+		c.deploy.hurry(c)
+		return nil
 	case c.deploy.leaving:
 		return c.deploy.stopAndQuit(c)
 	default:

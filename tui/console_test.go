@@ -373,6 +373,10 @@ func TestRule7SecondInterruptStopsAndLeavesOnceSettled(t *testing.T) {
 	if msg := b.do("ctrl+c"); msg != nil || !stopped(p) {
 		t.Fatalf("the second ctrl-c gave %T, stopped: %v; it must stop, and wait until everything is settled", msg, stopped(p))
 	}
+	b.shows("ctrl-c again: within 8 s")
+	if msg := b.do("ctrl+c"); msg != nil || !p.hurried.Load() || b.dialog != nil {
+		t.Fatalf("the third ctrl-c gave %T, hurried: %v; it must hurry the settling, and ask nothing", msg, p.hurried.Load())
+	}
 	s := b.deploy.session
 	s.result = &end
 	_, cmd := b.Update(newsMsg{of: s, over: true})

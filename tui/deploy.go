@@ -244,7 +244,15 @@ func (d *deploy) stopAndQuit(c *console) tea.Cmd {
 	c.dialog = nil
 	d.quitting = true
 	d.stop(c)
+	c.say("Stopping, and leaving once everything is settled; ctrl-c again: within 8 s")
 	return nil
+}
+
+func (d *deploy) hurry(c *console) {
+	if running := d.session.deployment(); running != nil {
+		running.Hurry()
+	}
+	c.say("Settling within 8 s; what has not answered by then ends by itself")
 }
 
 // committing reports whether the plan is confirmed, so that the deploy goes on without an operator.

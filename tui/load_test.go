@@ -49,6 +49,7 @@ func (d *busyDeploy) Next(ctx context.Context) ([]engine.Event, error) {
 
 func (d *busyDeploy) Answer(engine.Answer)  {}
 func (d *busyDeploy) Stop()                 {}
+func (d *busyDeploy) Hurry()                {}
 func (d *busyDeploy) Result() engine.Result { return engine.Result{} }
 
 // wire is a terminal that takes everything and shows nothing: what reading it costs is not the console's.

@@ -68,6 +68,7 @@ type plain struct {
 	w       io.Writer
 	p       *engine.Progress
 	planned bool // the plan was shown
+	asks    bool // the question about the plan shows it
 }
 
 // batch applies events, then tells each status that is new.
@@ -158,7 +159,7 @@ func (o *plain) number(id string) int {
 // plan is the plan in lines, with the first event that carries it: events may have been merged, so that the question was
 // never seen.
 func (o *plain) plan(e engine.Event) string {
-	if e.Plan == nil || o.planned {
+	if e.Plan == nil || o.planned || o.asks && e.Status == engine.StatusRunning {
 		return ""
 	}
 	o.planned = true

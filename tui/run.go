@@ -25,6 +25,8 @@ type Deployment interface {
 	Answer(engine.Answer)
 	// Stop keeps the deploy from starting anything more; it ends by itself.
 	Stop()
+	// Hurry bounds what is left of a stopped deploy to a few seconds.
+	Hurry()
 	// Result waits until everything is settled.
 	Result() engine.Result
 }

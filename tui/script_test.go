@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"flydeploy/engine"
@@ -292,6 +293,7 @@ type player struct {
 	answered chan engine.Answer
 	stopped  chan struct{}
 	stopOnce sync.Once
+	hurried  atomic.Bool
 }
 
 func play(before, after []engine.Event, end engine.Result) *player {
@@ -350,6 +352,8 @@ func (p *player) given() []engine.Answer {
 }
 
 func (p *player) Stop() { p.stopOnce.Do(func() { close(p.stopped) }) }
+
+func (p *player) Hurry() { p.hurried.Store(true) }
 
 func (p *player) Result() engine.Result { return p.end }
 
