@@ -108,6 +108,8 @@ defmodule FlyDeployAgent.Processes do
     for pid <- pids,
         is_pid(pid) and node(pid) == node(),
         match?({:supervisor, _, _}, initial_call(pid)),
+        # Somebody else's suspension is not ours to end.
+        loop(frames(pid)) != :suspended,
         do: pid
   end
 

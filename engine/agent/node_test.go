@@ -172,10 +172,10 @@ func (n *node) checkSize(command []string) {
 	}
 }
 
-// realExec runs a command as the Machines API would on the node's machine.
+// realExec runs a command as the Machines API would on the node's machine, with more patience: tests share a computer.
 func (n *node) realExec(ctx context.Context, command []string, timeout time.Duration) (Output, error) {
 	n.checkSize(command)
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, 6*timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = n.env
@@ -195,7 +195,7 @@ func (n *node) realExec(ctx context.Context, command []string, timeout time.Dura
 // eval evaluates an expression in the VM and gives what it prints.
 func (n *node) eval(expr string) string {
 	n.t.Helper()
-	return n.evalWithin(30*time.Second, expr)
+	return n.evalWithin(2*time.Minute, expr)
 }
 
 func (n *node) evalWithin(patience time.Duration, expr string) string {
@@ -230,7 +230,7 @@ func (n *node) facts() map[string]string {
 // awaitGone waits until nothing of the agent is left in the VM. Its sweeper ends after it.
 func (n *node) awaitGone() {
 	n.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		left := n.eval(`
 			modules = for {m, _} <- :code.all_loaded(), "#{m}" =~ "FlyDeployAgent", do: m
@@ -342,7 +342,7 @@ func (n *node) await(s *Session, state State) Status {
 
 func awaitFrom(t testing.TB, s *Session, state State, seen int64) Status {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for {
 		status, err := s.Wait(ctx, seen)

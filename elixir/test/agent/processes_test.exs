@@ -11,6 +11,7 @@ defmodule FlyDeployAgent.ProcessesTest do
     def init({:view, test}),
       do: {:ok, tap(test, fn _ -> Process.put(:"$initial_call", {__MODULE__, :mount, 3}) end)}
 
+    def init({:labelled, label}), do: {:ok, tap(nil, fn _ -> Process.put(:"$initial_call", label) end)}
     def init(test), do: {:ok, test}
     def handle_call(:hibernate, _from, s), do: {:reply, :ok, s, :hibernate}
     def handle_call(:deep, _from, s), do: {:reply, deep(20, s), s}
@@ -106,6 +107,28 @@ defmodule FlyDeployAgent.ProcessesTest do
   test "a process that names its view instead of the callback module" do
     {:ok, pid} = Server.start_link({:view, self()})
     assert pid |> scan() |> kind() == {:gen_server, [Server]}
+  end
+
+  test "a process that calls itself something else, and its supervisor" do
+    for label <- [{Server, :work, 2}, {Nobody, :work, 2}] do
+      {:ok, pid} = Server.start_link({:labelled, label})
+      assert pid |> scan() |> kind() == {:gen_server, [Server]}
+    end
+
+    sup = start_supervised!({DynamicSupervisor, name: __MODULE__.Nursery})
+    {:ok, child} = DynamicSupervisor.start_child(sup, {Server, nil})
+    {:ok, orphan} = GenServer.start(Server, nil)
+    assert Processes.supervisors([child, orphan]) == [sup]
+    :ok = :sys.suspend(sup)
+    await(fn -> Processes.supervisors([child]) == [] end)
+    :ok = :sys.resume(sup)
+  end
+
+  test "who uses a module: started by it, or with a frame of it" do
+    {:ok, pid} = Server.start_link(nil)
+    assert [{Server, pids}] = Processes.using([Server, Handler])
+    assert pid in pids
+    assert Processes.using([]) == []
   end
 
   test "gen_statem and gen_event, by its handlers" do

@@ -10,11 +10,17 @@ defmodule FlyDeployAgent.WindowTest do
     def init(state), do: {:ok, state}
     def handle_call(:get, _from, s), do: {:reply, s, s}
     def code_change("7", {:ok, n}, []), do: {:ok, {:ok, n + 1}}
+    def code_change("7", {:wait, test}, []), do: {:ok, tap(test, &wait/1)}
     def code_change("7", {:raise, _}, []), do: raise("cannot")
     def code_change("7", {:exit, secret}, []), do: exit(secret)
     def code_change("7", {:throw, secret}, []), do: throw(secret)
     def code_change("7", {:error, _}, []), do: {:error, :no}
     def code_change("7", {:die, _}, []), do: Process.exit(self(), :kill) && Process.sleep(:infinity)
+
+    defp wait(test) do
+      send(test, {:migrating, self()})
+      receive do: (:go -> :ok)
+    end
   end
 
   defmodule Handler do
@@ -128,6 +134,40 @@ defmodule FlyDeployAgent.WindowTest do
     assert states([first, second]) == [{:ok, 2}, {:ok, 3}]
     # The guardian heard of it before it was suspended.
     assert_received {:update, [_, _]}
+  end
+
+  test "supervisors wait until all is done, and a busy one does not keep the others from it" do
+    [sup, busy] = for id <- 1..2, do: start_supervised!({DynamicSupervisor, strategy: :one_for_one}, id: id)
+    test = self()
+
+    child = fn fun -> %{id: make_ref(), start: {Task, :start_link, [fun]}, restart: :temporary} end
+    blocked = %{id: 1, start: {__MODULE__, :born_slowly, [test]}, restart: :temporary}
+    spawn_link(fn -> DynamicSupervisor.start_child(busy, blocked) end)
+    assert_receive {:in_birth, ^busy}, 5_000
+
+    pids = servers([{:wait, test}])
+
+    window =
+      spawn_link(fn -> send(test, {:ended, run(pids, %{supervisors: [sup, busy], suspend_ms: 5_000})}) end)
+
+    assert_receive {:migrating, server}, 5_000
+    spawn_link(fn -> send(test, {:born, DynamicSupervisor.start_child(sup, child.(fn -> :ok end))}) end)
+    assert suspended?(sup)
+    refute_received {:born, _}
+
+    send(server, :go)
+    assert_receive {:ended, {%{outcome: :committed}, _}}, 5_000
+    assert_receive {:born, {:ok, _}}, 5_000
+    refute Process.alive?(window)
+    send(busy, :go)
+    assert DynamicSupervisor.count_children(busy).active == 0
+  end
+
+  defp suspended?(pid), do: match?({:status, _, _, [_, :suspended | _]}, :sys.get_status(pid))
+
+  def born_slowly(test) do
+    send(test, {:in_birth, self()})
+    receive do: (:go -> :ignore)
   end
 
   test "a busy process is named, nothing has changed, and it is not suspended when it comes back" do
