@@ -67,9 +67,10 @@ faults: setup ## run the whole table of faults on real nodes, or some (CELLS="di
 	@FLYDEPLOY_FAULTS="$(or $(CELLS),.)" go test -count=1 -v -timeout 60m -run '^TestFaults$$' ./engine
 
 .PHONY: soak
-soak: setup ## the long versions: 100 processes and 200 rounds for one lock on two S3 servers, consoles killed at eleven points
+soak: setup ## the long versions: forty kills of the agent; 100 processes and 200 rounds for one lock on two S3 servers, consoles killed at eleven points
 	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run TestManyProcessesOneOwner ./s3
 	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run TestAKilledConsole ./engine
+	@$(MAKE) --no-print-directory soak-agent
 
 .PHONY: bench
 bench: setup ## run the benchmarks
