@@ -218,11 +218,15 @@ defmodule FlyDeployAgent.Processes do
     end
   end
 
-  # The loop keeps its callback module beside the state: as a value of its own, and from OTP 27 on in a record.
+  # The loop keeps its callback module beside the state: as a value of its own, or (gen_statem; gen_server from OTP 27 on) in a
+  # record.
   defp callback(pid) do
     with {:backtrace, text} <- Process.info(pid, :backtrace) do
-      ~r/^y\(\d+\) +(?:\{server_data,.*?)?'?([\w.]+)'?(?=[,}\n])/m
-      |> Regex.scan(text, capture: :all_but_first)
+      values =
+        Regex.scan(~r/^y\(\d+\) +('?[\w.]+'?|\{(?:server_data|params),.*)$/m, text, capture: :all_but_first)
+
+      values
+      |> Enum.flat_map(fn [value] -> Regex.scan(~r/[\w.]+/, value) end)
       |> Enum.find_value(fn [name] ->
         module = existing(name)
         if module != nil and function_exported?(module, :init, 1), do: module

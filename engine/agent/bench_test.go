@@ -86,17 +86,28 @@ func compareWindows(b *testing.B, size string) comparison {
 	}
 	for _, series := range []string{"later", "first"} {
 		c[series] = map[string][]measured{}
-		for range pairs {
+		for pair := range pairs {
 			for _, method := range methods {
 				if series == "first" {
 					n.evalWithin(benchPatience, `Bench.Upgrade.forget_old_code()`)
 				}
 				c[series][method] = append(c[series][method], n.run(method))
 			}
+			fmt.Fprintf(os.Stderr, "%s %s %d/%d: %s\n", size, series, pair+1, pairs, c.last(series))
 			methods = append(methods[1:], methods[0])
 		}
 	}
 	return c
+}
+
+// last tells the windows of a pair that has just been measured: it takes minutes until the table comes.
+func (c comparison) last(series string) string {
+	var told []string
+	for method, all := range c[series] {
+		told = append(told, fmt.Sprintf("%s %v", method, all[len(all)-1].window))
+	}
+	slices.Sort(told)
+	return strings.Join(told, ", ")
 }
 
 // benchNode is a VM that goes to and fro between two releases.

@@ -25,6 +25,7 @@ defmodule FlyDeployAgent.ProcessesTest do
   defmodule Statem do
     @behaviour :gen_statem
     def callback_mode, do: :handle_event_function
+    def init({:labelled, label}), do: {:ok, :idle, tap(nil, fn _ -> Process.put(:"$initial_call", label) end)}
     def init(_), do: {:ok, :idle, nil}
     def handle_event(_, _, _, _), do: :keep_state_and_data
     def code_change(_, s, d, _), do: {:ok, s, d}
@@ -114,6 +115,9 @@ defmodule FlyDeployAgent.ProcessesTest do
       {:ok, pid} = Server.start_link({:labelled, label})
       assert pid |> scan() |> kind() == {:gen_server, [Server]}
     end
+
+    {:ok, statem} = :gen_statem.start_link(Statem, {:labelled, {Nobody, :work, 2}}, [])
+    assert statem |> scan() |> kind() == {:gen_statem, [Statem]}
 
     sup = start_supervised!({DynamicSupervisor, name: __MODULE__.Nursery})
     {:ok, child} = DynamicSupervisor.start_child(sup, {Server, nil})
