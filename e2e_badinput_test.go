@@ -40,6 +40,7 @@ func TestBadInput(t *testing.T) {
 	}
 	with := func(more ...string) []string { return append(append([]string{}, pushed...), more...) }
 	t.Run("doctor", func(t *testing.T) { o.seeDoctor(t) })
+	t.Run("build", func(t *testing.T) { o.seeBuild(t) })
 	for _, m := range []mistake{
 		{name: "unknown app", args: with("--app", "nosuch"), code: 1, says: []string{"list the machines of nosuch", "app not found", "fly apps list"}},
 		{name: "bad token", env: []string{"FLY_API_TOKEN=fo1_wrong"}, args: pushed, code: 1, says: []string{"401", "token validation error", "fly auth login"}},
@@ -79,6 +80,7 @@ func TestBadInput(t *testing.T) {
 			if code != m.code {
 				t.Errorf("exit %d, want %d", code, m.code)
 			}
+			o.expectNoSecret(t, out+errs)
 			for _, says := range append(m.says, "-> ") {
 				if !strings.Contains(out+errs, says) {
 					t.Errorf("it does not say %q", says)
@@ -88,9 +90,13 @@ func TestBadInput(t *testing.T) {
 				t.Logf("\n%s%s", out, errs)
 			}
 			undo()
-			o.expectUntouched(t)
+			if m.prepare != nil { // only then did it come so far as to touch a VM
+				o.expectUntouched(t)
+			}
+			o.expectNothingLeft(t)
 		})
 	}
+	o.expectUntouched(t)
 }
 
 // seeDoctor has the doctor look at a sound fleet, with and without what a deploy needs.
@@ -104,6 +110,7 @@ func (o *operated) seeDoctor(t *testing.T) {
 		{env: []string{"FLY_API_TOKEN=", "PATH=" + t.TempDir()}, fails: []string{"token"}, warns: []string{"flyctl"}},
 	} {
 		out, errs, code := run(t, o.dir, append(append([]string{}, o.env...), v.env...), "doctor", "--output", "json")
+		o.expectNoSecret(t, out+errs)
 		got := verdict{env: v.env}
 		checks := map[string]engine.CheckStatus{}
 		for text := range strings.Lines(out) {
@@ -143,6 +150,37 @@ func (o *operated) seeDoctor(t *testing.T) {
 	for _, says := range []string{"fail     bucket  ", "s3://nosuch/", "→ Run `fly storage create", "skipped  lock", "1 failed, 3 not checked"} {
 		if !strings.Contains(out, says) {
 			t.Errorf("the doctor does not say %q:\n%s", says, out)
+		}
+	}
+}
+
+// seeBuild plans with an image that flyctl builds: its output is shown without colours, and the options reach it.
+func (o *operated) seeBuild(t *testing.T) {
+	flyctl := script(t, `echo "==> Building with: $*"; printf '\033[32mimage: `+o.image+`\033[0m\n' >&2; echo 'image size: 52 MB' >&2`)
+	out, errs, code := run(t, o.dir, append(append([]string{}, o.env...), "FLYCTL="+flyctl), "plan", "--build-arg", "SHA=1", "--no-cache", "--depot=false")
+	o.expectNoSecret(t, out+errs)
+	want := "==> Building with: deploy --build-only --push --remote-only --app counter --config fly.toml --build-arg SHA=1 --no-cache --depot=false"
+	for _, says := range []string{want, "image: " + o.image, "image size: 52 MB", "processes on 2 machines"} {
+		if !strings.Contains(out, says) {
+			t.Errorf("it does not say %q", says)
+		}
+	}
+	if code != 0 || strings.Contains(out, "\x1b") || t.Failed() {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	o.expectUntouched(t)
+}
+
+// expectNoSecret looks for tokens, keys and presigned URLs.
+func (o *operated) expectNoSecret(t *testing.T, text string) {
+	t.Helper()
+	info := o.fly.S3()
+	for name, secret := range map[string]string{
+		"token": o.fly.Token(), "exec token": o.fly.ExecToken(), "access key": info.AccessKeyID, "secret key": info.SecretAccessKey,
+		"signature": "X-Amz-Signature",
+	} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the %s is shown", name)
 		}
 	}
 }
@@ -267,7 +305,7 @@ const suspended = `Process.list() |> Enum.count(fn pid ->
   with {_, stack} <- Process.info(pid, :current_stacktrace), do: Enum.any?(stack, &match?({:sys, f, _, _} when f in [:suspend_loop, :suspend_loop_hib], &1))
 end) |> IO.write()`
 
-// expectUntouched: the machines run what they ran, nobody waits, no temporary machine and no lock is left.
+// expectUntouched: the machines run what they ran, and nobody waits for a resume.
 func (o *operated) expectUntouched(t *testing.T) {
 	t.Helper()
 	for _, id := range o.ids {
@@ -275,9 +313,9 @@ func (o *operated) expectUntouched(t *testing.T) {
 			t.Errorf("machine %s runs, and has suspended: %s", id, got)
 		}
 	}
-	o.expectNothingLeft(t)
 }
 
+// expectNothingLeft: no temporary machine and no lock.
 func (o *operated) expectNothingLeft(t *testing.T) {
 	t.Helper()
 	machines, err := o.client(t).Machines(t.Context())
