@@ -291,6 +291,19 @@ func TestConsoleEnds(t *testing.T) {
 			t.Errorf("exit %d\n%s", code, text)
 		}
 	})
+	t.Run("a recorded deploy plays in the console", func(t *testing.T) {
+		out, errs, code := run(t, i.dir, i.env, "history", "--output", "json", "--limit", "1")
+		var past engine.Past
+		if err := json.Unmarshal([]byte(out), &past); err != nil || code != 0 {
+			t.Fatalf("history: exit %d, %v\n%s%s", code, err, out, errs)
+		}
+		p := newPane(t, 80, 24, i.dir, i.env, binary(t), "replay", past.ID, "--speed", "50")
+		p.until("replay ended")
+		p.keys("q")
+		if code, text := p.exited(); code != 0 {
+			t.Errorf("exit %d\n%s", code, text)
+		}
+	})
 	t.Run("Rule7 ctrl-c twice in Commit", func(t *testing.T) {
 		p := hot(t)
 		p.until("D Deploy")

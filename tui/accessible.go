@@ -66,10 +66,13 @@ type accessible struct {
 }
 
 func (a *accessible) print(format string, args ...any) {
-	if _, err := fmt.Fprintf(a.o.Output, format, args...); err != nil && a.err == nil {
+	if _, err := spokenGlyphs.WriteString(a.o.Output, fmt.Sprintf(format, args...)); err != nil && a.err == nil {
 		a.err = fmt.Errorf("write output: %w", err)
 	}
 }
+
+// spokenGlyphs are what is said in the place of glyphs that screen readers spell out.
+var spokenGlyphs = strings.NewReplacer(" · ", ", ", "· ", "", "– ", "", "–", "none", "→", "->", "×", "x ", "! ", "")
 
 func (a *accessible) printLines(lines []line) { a.print("%s", plainText(lines)) }
 
@@ -142,7 +145,7 @@ func (a *accessible) tellFleet(f *fleet, err error, now time.Time) {
 
 func (f *fleet) noteText(m engine.Machine) string {
 	if note := f.note(m); note.text != "–" {
-		return ", " + strings.TrimPrefix(note.text, "! ")
+		return ", " + note.text
 	}
 	return ""
 }
