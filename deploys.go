@@ -21,6 +21,12 @@ type recordFlags struct {
 func (f *recordFlags) register(cmd *cobra.Command) {
 	f.deployFlags.appFlags.register(cmd)
 	cmd.Flags().StringVarP(&f.output, "output", "o", "plain", "plain or json")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if f.output != string(outputPlain) && f.output != string(outputJSON) {
+			return usage("--output is plain or json, not %q", f.output)
+		}
+		return nil
+	}
 }
 
 // registerShow declares the options of the commands that show a deploy, in the console too.
@@ -32,6 +38,9 @@ func (f *recordFlags) registerShow(cmd *cobra.Command) {
 
 // inConsole reports whether the console shows the deploy; else the output that was chosen says how.
 func (f *recordFlags) inConsole() (bool, error) {
+	if err := f.checkTheme(); err != nil {
+		return false, err
+	}
 	out, err := chooseOutput(&f.deployFlags)
 	if out == outputConsole {
 		f.output = string(outputPlain)
@@ -41,18 +50,8 @@ func (f *recordFlags) inConsole() (bool, error) {
 	return false, err
 }
 
-func (f *recordFlags) check() error {
-	if f.output != string(outputPlain) && f.output != string(outputJSON) {
-		return usage("--output is plain or json, not %q", f.output)
-	}
-	return nil
-}
-
 // withRecord runs work on the app's storage.
 func withRecord(cmd *cobra.Command, flags recordFlags, work func(*connection, *engine.Target) error) error {
-	if err := flags.check(); err != nil {
-		return err
-	}
 	s, err := readSettings(cmd, flags.deployFlags)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -122,6 +123,13 @@ func (f *deployFlags) registerScreen(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.ascii, "ascii", false, "only ASCII characters on the screen")
 	cmd.Flags().StringVar(&f.theme, "theme", f.theme, strings.Join(themes, ", "))
 	cmd.Flags().BoolVar(&f.accessible, "accessible", false, "plain lines and numbered choices, for screen readers")
+}
+
+func (f *deployFlags) checkTheme() error {
+	if !slices.Contains(themes, f.theme) {
+		return usage("--theme is auto, dark or light, not %q", f.theme)
+	}
+	return nil
 }
 
 func (f *deployFlags) registerReadOnly(cmd *cobra.Command) {

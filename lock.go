@@ -101,7 +101,6 @@ notices within ten seconds, starts nothing more and says why. A lock also expire
 			})
 		},
 	}
-	flags.output = "plain"
 	flags.appFlags.register(cmd)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "release it without a question")
 	return cmd

@@ -117,6 +117,9 @@ func (s *settings) check() error {
 			return usage("--build-arg is NAME=VALUE") // the argument itself may be a secret
 		}
 	}
+	if err := f.checkTheme(); err != nil {
+		return err
+	}
 	switch {
 	case f.skipBuild && f.image == "":
 		return usage("--skip-build needs --image")
@@ -134,8 +137,6 @@ func (s *settings) check() error {
 		return usage("--to deploys what was built before: it goes without --image and --skip-build")
 	case f.maxConcurrency < 1:
 		return usage("--max-concurrency must be at least 1")
-	case !slices.Contains(themes, f.theme):
-		return usage("--theme is auto, dark or light, not %q", f.theme)
 	case f.strategy != "" && !slices.Contains(engine.Strategies, engine.StrategyKind(f.strategy)):
 		return usage("--strategy is all, rolling or canary, not %q", f.strategy)
 	case s.strategy.Bake < 0 || s.strategy.Bake > engine.MaxBake:

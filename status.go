@@ -32,9 +32,6 @@ func statusCommand() *cobra.Command {
 Each VM is asked by one rpc; --quick leaves that out.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := flags.check(); err != nil {
-				return err
-			}
 			s, err := readSettings(cmd, flags.deployFlags)
 			if err != nil {
 				return err
