@@ -83,8 +83,8 @@ func (p *pipeline) lookAt(ctx context.Context, w wave) (sick, failing *Problem, 
 			sick = unhealthy(r, "it is "+stateOr(m.State)+", and not the instance that was upgraded")
 		case r.gone: // a terminal agent stays longer than any watch
 			sick = unhealthy(r, "its VM ended")
-		case r.status.DiedAfter > 0:
-			sick = unhealthy(r, fmt.Sprintf("%d of the migrated processes crashed", r.status.DiedAfter))
+		case r.status.Crashed > 0:
+			sick = unhealthy(r, fmt.Sprintf("%d of the migrated processes crashed", r.status.Crashed))
 		case m.ChecksPassed < r.machine.ChecksPassed:
 			failing = unhealthy(r, fmt.Sprintf("%d of %d checks pass, before the upgrade %d did", m.ChecksPassed, m.ChecksTotal, r.machine.ChecksPassed))
 		}

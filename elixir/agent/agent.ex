@@ -145,7 +145,7 @@ defmodule FlyDeployAgent do
       armed: nil,
       result: nil,
       error: nil,
-      died_after: 0,
+      crashed: 0,
       worker: nil,
       guardian: guardian
     }
@@ -186,7 +186,11 @@ defmodule FlyDeployAgent do
   defp handle({:DOWN, ref, :process, pid, _}, %{worker: {pid, ref}} = s),
     do: fail(s, "agent_error", "its worker was killed")
 
-  defp handle({:DOWN, _, :process, _, _}, %{state: :committed} = s), do: %{s | died_after: s.died_after + 1}
+  # An orderly end is no crash. One that had ended before it was watched is not this upgrade's.
+  defp handle({:DOWN, _, :process, _, reason}, %{state: :committed} = s) do
+    orderly = reason in [:normal, :shutdown, :noproc] or match?({:shutdown, _}, reason)
+    if orderly, do: s, else: %{s | crashed: s.crashed + 1}
+  end
 
   defp handle({:flydeploy_describe, from, ref}, s) do
     send(from, {ref, about(s)})

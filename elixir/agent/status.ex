@@ -114,7 +114,7 @@ defmodule FlyDeployAgent.Status do
       suspended: length(result.targets),
       migrated: if(result.outcome == :committed, do: result.migrated, else: 0),
       died: result.died,
-      died_after: s.died_after,
+      crashed: s.crashed,
       deferred: result.deferred,
       views: result.views,
       killed: result.killed |> Enum.map(&inspect/1) |> Enum.take(@failures),

@@ -70,14 +70,14 @@ type Status struct {
 	SuspendedAtUS int64     `json:"suspended_at_us"`
 	ResumedAtUS   int64     `json:"resumed_at_us"`
 	SuspendedUS   int64     `json:"suspended_us"`
-	Suspended     int       `json:"suspended"`  // processes
-	Migrated      int       `json:"migrated"`   // answers of code_change, 0 unless committed
-	Died          int       `json:"died"`       // processes that ended by themselves during the migration
-	DiedAfter     int       `json:"died_after"` // of the suspended ones, since the commit
-	Deferred      int       `json:"deferred"`   // modules loaded after the migrations
-	Views         int       `json:"views"`      // LiveViews that were told to render again
-	Killed        []string  `json:"killed"`     // pids that a rollback could not keep
-	Unplaced      []string  `json:"unplaced"`   // files that still hold the old code after a commit
+	Suspended     int       `json:"suspended"` // processes
+	Migrated      int       `json:"migrated"`  // answers of code_change, 0 unless committed
+	Died          int       `json:"died"`      // processes that ended by themselves during the migration
+	Crashed       int       `json:"crashed"`   // of the suspended ones, since the commit
+	Deferred      int       `json:"deferred"`  // modules loaded after the migrations
+	Views         int       `json:"views"`     // LiveViews that were told to render again
+	Killed        []string  `json:"killed"`    // pids that a rollback could not keep
+	Unplaced      []string  `json:"unplaced"`  // files that still hold the old code after a commit
 	Failures      []Failure `json:"failures"`
 	FailuresTotal int       `json:"failures_total"`
 

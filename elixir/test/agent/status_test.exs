@@ -16,7 +16,7 @@ defmodule FlyDeployAgent.StatusTest do
         staged: nil,
         result: nil,
         error: nil,
-        died_after: 0
+        crashed: 0
       },
       extra
     )
