@@ -304,6 +304,7 @@ func TestConsoleEnds(t *testing.T) {
 			t.Errorf("exit %d\n%s", code, text)
 		}
 	})
+	i.slowBuild(t, false)
 	t.Run("Rule7 ctrl-c twice in Commit", func(t *testing.T) {
 		p := hot(t)
 		p.until("D Deploy")
