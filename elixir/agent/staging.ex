@@ -10,6 +10,8 @@ defmodule FlyDeployAgent.Staging do
 
   # A rollback that would suspend for longer frees less: only what the migrations need is swapped before them.
   @long_rollback_us 2_000_000
+  # Giving a process its state back, in a VM with other work to do.
+  @restore_us 10
 
   @doc "Gives `{:ok, staged}` or `{:error, name, text}`."
   @spec run(map, Path.t(), (term -> any)) :: {:ok, map} | {:error, binary, binary}
@@ -203,11 +205,12 @@ defmodule FlyDeployAgent.Staging do
       else: []
   end
 
-  # A rollback has to free the old slot of everything that was swapped, with all processes suspended.
+  # A rollback has to free the old slot of everything that was swapped, with all processes suspended, and to restore states.
   defp rollback(staged) do
     each = Loader.purge_us()
-    all = map_size(staged.changed) * each
-    needed = Enum.count(staged.closure, &is_map_key(staged.changed, &1)) * each
+    restore = length(staged.targets) * @restore_us
+    all = map_size(staged.changed) * each + restore
+    needed = Enum.count(staged.closure, &is_map_key(staged.changed, &1)) * each + restore
     if all > @long_rollback_us, do: %{late: true, rollback_us: needed}, else: %{late: false, rollback_us: all}
   end
 end

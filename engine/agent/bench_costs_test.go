@@ -29,8 +29,8 @@ func BenchmarkWindowOfLargeStates(b *testing.B) {
 
 // BenchmarkWindowRolledBack lets one of 10,000 migrations fail, and compares what a rollback cost with what had been estimated.
 func BenchmarkWindowRolledBack(b *testing.B) {
-	for _, modules := range []string{"10", "200"} {
-		for b.Loop() {
+	for b.Loop() {
+		for _, modules := range []string{"10", "200"} {
 			n := newBenchNode(b, "10000", modules)
 			n.eval(`Bench.Servers.spoil()`)
 			s, done := n.fail()

@@ -139,7 +139,7 @@ func startRelease(t testing.TB, app, release string, extraEnv ...string) *node {
 // awaitBoot waits for the control socket, which is the last thing that the application opens.
 func (n *node) awaitBoot() {
 	n.t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(4 * time.Minute)
 	for {
 		if conn, err := net.Dial("unix", n.control); err == nil {
 			conn.Close()

@@ -78,7 +78,7 @@ func TestOneFailureAmongTenThousand(t *testing.T) {
 // through 100 processes.
 func TestCallersSeeNoFailure(t *testing.T) {
 	t.Parallel()
-	callers, upgrades := 2, 2
+	callers, upgrades := 1, 2
 	if soak() {
 		callers, upgrades = 20, 20
 	}
