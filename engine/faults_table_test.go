@@ -128,8 +128,8 @@ func deaths() []*cell {
 	all = append(all, failing("machine restarted before", at, before((*local.Fly).Restart))...)
 	all = append(all, failing("machine restarted after", at, after((*local.Fly).Restart))...)
 	for _, c := range all {
-		if c.moments[0].request == "exec arm" && strings.HasSuffix(c.fault, "before") {
-			c.outcome = engine.OutcomeSucceeded // it is staged again
+		if c.moments[0].request == "exec arm" && c.fault == "machine killed before" {
+			c.outcome = engine.OutcomeSucceeded // the machine is started again at once, and is staged again
 		}
 	}
 	temporary := func(w *faultWorld) local.Effect {
