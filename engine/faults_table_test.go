@@ -145,6 +145,11 @@ func refusalsOfS3() []*cell {
 	all = append(all, failing("S3 answers 404", momentsOf(s3Moments, "PUT lock", "GET tarball", "PUT metadata"), always(s3Refusal(http.StatusNotFound, "NoSuchBucket")))...)
 	all = append(all, failing("S3 answers 412", momentsOf(s3Moments, "PUT lock", "PUT metadata"), always(s3Refusal(http.StatusPreconditionFailed, "PreconditionFailed")))...)
 	all = append(all, failing("S3 answers 500 to a machine", momentsOf(s3Moments, "PUT tarball", "GET tarball"), always(s3Refusal(http.StatusInternalServerError, "InternalError")), "500")...)
+	for _, c := range all {
+		if m := c.moments[0]; m.request == "PUT results" || m == momentOf("PUT lock", 2) {
+			c.outcome = engine.OutcomeSucceeded // the machines are upgraded, and that is recorded
+		}
+	}
 	return all
 }
 
