@@ -141,6 +141,9 @@ func AsProblem(err error) *Problem {
 	var p *Problem
 	if !errors.As(err, &p) {
 		name := agent.NameOf(err)
+		if errors.Is(err, ErrConflict) {
+			name = "conflict"
+		}
 		return &Problem{Name: name, What: err.Error(), Remedy: remedies[name], err: err}
 	}
 	what := strings.Replace(err.Error(), p.Error(), p.What, 1)

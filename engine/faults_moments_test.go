@@ -57,7 +57,8 @@ var s3Moments = []moment{
 	{"reading the metadata", "GET metadata", 1},
 	{"writing the metadata", "PUT metadata", 1},
 	{"writing the results", "PUT results", 1},
-	{"releasing the lock", "PUT lock", 2},
+	{"renewing the lock", "PUT lock", 2},
+	{"releasing the lock", "PUT released lock", 1},
 }
 
 func momentsOf(all []moment, requests ...string) []moment {
@@ -96,11 +97,21 @@ func s3RequestOf(r *http.Request) string {
 	for _, object := range []struct{ mark, name string }{
 		{"-deploy.lock", "lock"}, {".tar.gz", "tarball"}, {"-current.json", "metadata"}, {"-results/", "results"},
 	} {
-		if strings.Contains(key, object.mark) {
+		switch {
+		case !strings.Contains(key, object.mark):
+		case object.name == "lock" && r.Method == http.MethodPut && releases(r):
+			return "PUT released lock"
+		default:
 			return r.Method + " " + object.name
 		}
 	}
 	return ""
+}
+
+func releases(r *http.Request) bool {
+	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return bytes.Contains(body, []byte(`"released":true`))
 }
 
 // execOf tells an exec by the script that it runs, which is engine/agent's.

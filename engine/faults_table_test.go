@@ -69,7 +69,7 @@ func s3Refusal(status int, code string) local.Effect {
 
 // consoles are the requests to S3 that the console makes itself, whose client asks again.
 func consoles() []moment {
-	return momentsOf(s3Moments, "GET lock", "PUT lock", "HEAD tarball", "GET metadata", "PUT metadata", "PUT results")
+	return momentsOf(s3Moments, "GET lock", "PUT lock", "HEAD tarball", "GET metadata", "PUT metadata", "PUT results", "PUT released lock")
 }
 
 func passingFaultsOfS3() []*cell {
@@ -127,6 +127,11 @@ func deaths() []*cell {
 	all = append(all, failing("machine killed after", at, after((*local.Fly).Crash))...)
 	all = append(all, failing("machine restarted before", at, before((*local.Fly).Restart))...)
 	all = append(all, failing("machine restarted after", at, after((*local.Fly).Restart))...)
+	for _, c := range all {
+		if c.moments[0].request == "exec arm" && c.fault == "machine killed before" {
+			c.outcome = engine.OutcomeSucceeded // the machine is started again at once, and is staged again
+		}
+	}
 	temporary := func(w *faultWorld) local.Effect {
 		return once(func() { w.must(w.local.Crash(w.temporaryMachines()[0])) }, nil)
 	}
@@ -138,8 +143,13 @@ func refusalsOfS3() []*cell {
 	var all []*cell
 	all = append(all, failing("S3 answers 403", s3Moments, always(s3Refusal(http.StatusForbidden, "AccessDenied")), "403")...)
 	all = append(all, failing("S3 answers 404", momentsOf(s3Moments, "PUT lock", "GET tarball", "PUT metadata"), always(s3Refusal(http.StatusNotFound, "NoSuchBucket")))...)
-	all = append(all, failing("S3 answers 412", momentsOf(s3Moments, "PUT lock", "PUT metadata"), always(s3Refusal(http.StatusPreconditionFailed, "PreconditionFailed")))...)
+	all = append(all, failing("S3 answers 412", momentsOf(s3Moments, "PUT lock", "PUT metadata", "PUT released lock"), always(s3Refusal(http.StatusPreconditionFailed, "PreconditionFailed")))...)
 	all = append(all, failing("S3 answers 500 to a machine", momentsOf(s3Moments, "PUT tarball", "GET tarball"), always(s3Refusal(http.StatusInternalServerError, "InternalError")), "500")...)
+	for _, c := range all {
+		if m := c.moments[0]; m.request == "PUT results" || m.request == "PUT released lock" {
+			c.outcome = engine.OutcomeSucceeded // the machines are upgraded, and that is recorded
+		}
+	}
 	return all
 }
 

@@ -47,6 +47,11 @@ func (e *requestError) Unwrap() error { return e.cause }
 // Is makes errors.Is(err, agent.ErrUnknownOutcome) true where the request may have been carried out.
 func (e *requestError) Is(target error) bool { return target == agent.ErrUnknownOutcome && e.unknown() }
 
+// stopped recognises that the machine does not run.
+func (e *requestError) stopped() bool {
+	return e.status == http.StatusPreconditionFailed && e.machine != ""
+}
+
 func (e *requestError) unknown() bool {
 	switch {
 	case e.status == 0:
@@ -128,6 +133,8 @@ func (c *Client) explain(e *requestError) error {
 		name, remedy = "no_app", "Check the app's name: `fly apps list` shows those that this token can see."
 	case e.status == http.StatusNotFound:
 		name, remedy = "machine_gone", "The machine was destroyed meanwhile: run again on the machines that are there."
+	case e.stopped():
+		name, remedy = "machine_not_started", "It restarts, or was stopped: look at `fly machine status "+e.machine+"`, and deploy again once it is started."
 	case e.status == http.StatusTooManyRequests:
 		name, remedy = "rate_limited", "Something else uses the Machines API of this app too. Run again in a minute."
 	case e.status == 0:
