@@ -101,7 +101,7 @@ func surroundings() []*cell {
 		shortly,
 		around("disk full", arm, engine.OutcomeFailed, full, "no space left", "df -h"),
 		around("disk full", commit, engine.OutcomeSucceeded, full),
-		around("disk of the temporary machine full", momentOf("exec start tarball", 1), engine.OutcomeFailed, fullTemporary),
+		around("disk of the temporary machine full", momentOf("exec start tarball", 1), engine.OutcomeFailed, fullTemporary, "no space left on the temporary machine"),
 		around("network gone", inject, engine.OutcomeFailed, cut, "the download from"),
 		around("network gone", arm, engine.OutcomeSucceeded, cut),
 		around("network gone", commit, engine.OutcomeSucceeded, cut),

@@ -37,6 +37,7 @@ var remedies = map[string]string{
 	"no_distribution": "Set RELEASE_DISTRIBUTION=name in rel/env.sh.eex, and deploy cold once.",
 	"agent_busy":      "Wait until that deploy ends. If its console is dead, what it has staged ends by itself.",
 
+	"temporary_disk_full":   "Make the image smaller, so that the disk of a machine has room for the release's tarball, and deploy again.",
 	"conflict":              "Somebody else writes to the bucket at the same time: see who deploys with `flydeploy lock show`, and run again.",
 	"no_vm":                 "flydeploy upgrades releases made by `mix release`. Check that one is running: `fly status`, `fly logs`.",
 	"vm_gone":               "The VM restarted, or the machine did. Look at `fly logs`, then deploy again.",

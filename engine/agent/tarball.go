@@ -34,6 +34,8 @@ const scriptJob = `
 dir=$1 job=$2 root=$3
 if [ ! -f "$root/releases/start_erl.data" ]; then echo "FLYDEPLOY1 no_release"; exit 0; fi
 mkdir -p "$dir" && chmod 700 "$dir" || exit 1
+# A job that cannot write says nothing at all, not even that it has ended.
+{ head -c 65536 /dev/zero > "$dir/room" && rm "$dir/room"; } 2>/dev/null || { echo "FLYDEPLOY1 no_space"; exit 0; }
 mkdir "$dir/$job.started" 2>/dev/null || { echo "FLYDEPLOY1 started"; exit 0; }
 rel="$root/releases/$(cut -d' ' -f2 "$root/releases/start_erl.data")"
 export FLYDEPLOY_DIR="$dir" FLYDEPLOY_JOB="$job" FLYDEPLOY_ROOT="$root" FLYDEPLOY_SOURCE="$4" FLYDEPLOY_OTP_APP="$5" FLYDEPLOY_UPLOAD="$6"
@@ -147,7 +149,10 @@ func (j job) run(ctx context.Context, progress func(done, total int64)) (string,
 	if err != nil {
 		return "", err
 	}
-	if word, _ := out.word(); word == "no_release" {
+	switch word, _ := out.word(); word {
+	case "no_space":
+		return "", &Refusal{"temporary_disk_full", fmt.Sprintf("%s: no space left on the temporary machine", j.doing)}
+	case "no_release":
 		return "", &Refusal{"image_without_release", fmt.Sprintf("%s: the new image has no release at %s", j.doing, j.root)}
 	}
 	return j.poll(ctx, progress)
