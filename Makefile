@@ -48,10 +48,19 @@ lint: ## check formatting, go vet, staticcheck
 	@echo "== staticcheck"
 	@go tool staticcheck ./...
 
+# Whole deploys over real nodes. The race detector doubles their time, most of it in packing images: make race.
+DEPLOYS := . ./engine
+
 .PHONY: test-go
-test-go: ## run the Go tests
+test-go: ## run the Go tests, with the race detector where they are not whole deploys
 	@echo "== go test"
-	@go test -race -count=1 -p 2 -timeout 12m ./...
+	@go test -count=1 -p 2 -timeout 25m $(DEPLOYS)
+	@echo "== go test -race"
+	@go test -race -count=1 -p 2 -timeout 25m $$(go list ./... | grep -vE '^flydeploy(/engine)?$$')
+
+.PHONY: race
+race: setup ## run all Go tests with the race detector
+	@go test -race -count=1 -p 2 -timeout 60m ./...
 
 .PHONY: test-elixir
 test-elixir: ## run the Elixir tests: what runs in the VM, and the sample application's three versions
