@@ -162,9 +162,12 @@ func errNoOTPApp(release string) *Problem {
 
 // askForVM ends at the latest with ctx.
 func askForVM(ctx context.Context, fleet Fleet, id string) foundVM {
-	exec := execOn(fleet, id)
-	vm, err := insist(ctx, quietly, func() (agent.VM, error) { return agent.Discover(ctx, exec) })
-	return foundVM{machine: id, exec: exec, vm: vm, err: err}
+	found := foundVM{machine: id, exec: execOn(fleet, id)}
+	found.err = guarded(func() (err error) {
+		found.vm, err = insist(ctx, quietly, func() (agent.VM, error) { return agent.Discover(ctx, found.exec) })
+		return err
+	})
+	return found
 }
 
 func quietly(error) {}

@@ -35,19 +35,26 @@ func (p *pipeline) hold(ctx context.Context, lock Lock, asked time.Time) {
 	h := &heldLock{lock: lock, ttl: p.settings.LockTimeout, cancel: p.cancel, stop: stop, renewed: asked}
 	p.lock = h
 	h.done.Go(func() {
-		ticker := time.NewTicker(h.heartbeat())
-		defer ticker.Stop()
-		for {
-			select {
-			case <-beat.Done():
-				return
-			case <-ticker.C:
-				if _ = h.renew(beat); h.isLost() {
-					return
-				}
-			}
+		if err := guarded(func() error { h.keep(beat); return nil }); err != nil {
+			h.cancel(err)
 		}
 	})
+}
+
+// keep renews the lock until it is released or lost.
+func (h *heldLock) keep(ctx context.Context) {
+	ticker := time.NewTicker(h.heartbeat())
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if _ = h.renew(ctx); h.isLost() {
+				return
+			}
+		}
+	}
 }
 
 func (h *heldLock) heartbeat() time.Duration { return min(h.ttl/3, maxHeartbeat) }

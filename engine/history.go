@@ -74,13 +74,15 @@ func History(ctx context.Context, records Records, limit int) ([]Past, error) {
 	group.SetLimit(historyAtOnce)
 	for i, id := range ids {
 		group.Go(func() error {
-			r, err := readRecord(reading, records, id)
-			if err == nil {
-				found[i] = &r.Past
-			} else if !errors.Is(err, ErrNotFound) { // fly_deploy's own results have none
-				return err
-			}
-			return nil
+			return guarded(func() error {
+				r, err := readRecord(reading, records, id)
+				if err == nil {
+					found[i] = &r.Past
+				} else if !errors.Is(err, ErrNotFound) { // fly_deploy's own results have none
+					return err
+				}
+				return nil
+			})
 		})
 	}
 	if err := group.Wait(); err != nil {

@@ -42,7 +42,10 @@ func (o *Overview) Inspect(ctx context.Context, fleet Fleet) {
 		asking.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			code := o.ask(ctx, fleet, m)
+			var code MachineCode
+			if err := guarded(func() error { code = o.ask(ctx, fleet, m); return nil }); err != nil {
+				code.Problem = AsProblem(err)
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			o.Code[m.ID] = code

@@ -41,7 +41,11 @@ func (p *pipeline) startJournal(ctx context.Context, overrode *LockInfo) {
 		stop: stop, ending: make(chan struct{}),
 		head: record{V: EventVersion, Select: p.settings.Select, Overrode: overrode},
 	}
-	p.journal.done.Go(func() { p.journal.run(ctx) })
+	p.journal.done.Go(func() {
+		if err := guarded(func() error { p.journal.run(ctx); return nil }); err != nil {
+			p.rec.log(PhaseResults, err.Error())
+		}
+	})
 }
 
 func (j *journal) run(ctx context.Context) {

@@ -75,10 +75,13 @@ func (p *pipeline) writeResults(ctx context.Context) {
 		group.SetLimit(resultsAtOnce)
 		for _, r := range p.machines {
 			group.Go(func() error {
-				body, err := json.MarshalIndent(p.machineRecord(r), "", "  ")
-				if err == nil {
-					err = p.target.Storage.Records.WriteResult(writing, p.upgrade.ID, r.machine.ID+".json", append(body, '\n'))
-				}
+				err := guarded(func() error {
+					body, err := json.MarshalIndent(p.machineRecord(r), "", "  ")
+					if err != nil {
+						return err
+					}
+					return p.target.Storage.Records.WriteResult(writing, p.upgrade.ID, r.machine.ID+".json", append(body, '\n'))
+				})
 				if err != nil {
 					return fmt.Errorf("write the result of machine %s: %w", r.machine.ID, err)
 				}
