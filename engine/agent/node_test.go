@@ -46,7 +46,7 @@ func testMain(m *testing.M) int {
 	}
 	epmdPort = freePort()
 	epmd := exec.Command("epmd", "-port", epmdPort, "-address", "127.0.0.1")
-	epmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	epmd.SysProcAttr = endWithParent()
 	if err := epmd.Start(); err != nil {
 		panic(err)
 	}
