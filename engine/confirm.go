@@ -111,14 +111,11 @@ func (p *pipeline) stageChanged(ctx context.Context, accepted []string) error {
 	if err != nil {
 		return fmt.Errorf("list machines again after the confirmation: %w", err)
 	}
-	byID := map[string]Machine{}
-	for _, m := range now {
-		byID[m.ID] = m
-	}
+	found := byID(now)
 	gone := p.agentsGone(ctx)
 	var changed []*rollout
 	for _, r := range p.machines {
-		m, there := byID[r.machine.ID]
+		m, there := found[r.machine.ID]
 		switch {
 		case !there || whyOut(m) != "":
 			return NewProblem("machine_changed", fmt.Sprintf("machine %s is no longer started", r.machine.ID), nil,

@@ -54,3 +54,12 @@ type Fleet interface {
 // Build makes the new image and gives its reference (HOST/APP:deployment-ULID). Each line of output goes to log.
 // package fly implements it with `fly deploy --build-only --push`; the local Fly with mix.
 type Build func(ctx context.Context, log func(line string)) (imageRef string, err error)
+
+// byID finds machines of a list by their ids.
+func byID(all []Machine) map[string]Machine {
+	found := make(map[string]Machine, len(all))
+	for _, m := range all {
+		found[m.ID] = m
+	}
+	return found
+}

@@ -72,12 +72,9 @@ func (p *pipeline) lookAt(ctx context.Context, w wave) (sick, failing *Problem, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("list machines after a wave: %w", err)
 	}
-	byID := map[string]Machine{}
-	for _, m := range now {
-		byID[m.ID] = m
-	}
+	found := byID(now)
 	for _, r := range w.machines {
-		m := byID[r.machine.ID]
+		m := found[r.machine.ID]
 		switch {
 		case m.InstanceID != r.machine.InstanceID || m.State != StateStarted:
 			sick = unhealthy(r, "it is "+stateOr(m.State)+", and not the instance that was upgraded")

@@ -148,12 +148,9 @@ func (p *pipeline) hotUpgrade(r *rollout) HotUpgrade {
 
 // dropGone forgets machines that do not exist any more.
 func dropGone(md *Metadata, fleet []Machine) {
-	there := map[string]bool{}
-	for _, m := range fleet {
-		there[m.ID] = true
-	}
+	found := byID(fleet)
 	for id := range md.MachineUpgrades {
-		if !there[id] {
+		if _, there := found[id]; !there {
 			delete(md.MachineUpgrades, id)
 		}
 	}
@@ -162,9 +159,10 @@ func dropGone(md *Metadata, fleet []Machine) {
 // unite moves the upgrade to hot_upgrade when every machine of this image that runs a release has it, or takes it at its
 // next boot because it is stopped.
 func (p *pipeline) unite(md *Metadata, fleet []Machine) {
+	out := byID(p.scope.out)
 	mine, some := HotUpgrade{}, false
 	for _, m := range fleet {
-		if !p.counts(m) {
+		if out[m.ID].LeftOut == leftOutNoVM || !p.counts(m) {
 			continue
 		}
 		u, ok := md.upgradeOf(m)
@@ -179,15 +177,7 @@ func (p *pipeline) unite(md *Metadata, fleet []Machine) {
 	md.HotUpgrade, md.MachineUpgrades = &mine, nil
 }
 
-// counts: the machine runs a release of the fleet's image now.
+// counts: the machine is one of the fleet's image now.
 func (p *pipeline) counts(m Machine) bool {
-	if m.Temporary != "" || whyOut(m) != "" || !SameImage(m.Image, p.upgrade.BaseImage) {
-		return false
-	}
-	for _, out := range p.scope.out {
-		if out.ID == m.ID && out.LeftOut == leftOutNoVM {
-			return false
-		}
-	}
-	return true
+	return m.Temporary == "" && whyOut(m) == "" && SameImage(m.Image, p.upgrade.BaseImage)
 }

@@ -72,13 +72,14 @@ func (p *pipeline) verify(ctx context.Context) error {
 			return "", fmt.Errorf("list machines after the commit: %w", err)
 		}
 		p.after = now
+		found := byID(now)
 		var open []*rollout
 		var wrong []error
 		for _, r := range p.machines {
 			if !r.committed() {
 				continue
 			}
-			if err := p.sameMachine(r, now); err != nil {
+			if err := p.sameMachine(r, found[r.machine.ID]); err != nil {
 				wrong = append(wrong, err)
 				continue
 			}
@@ -92,19 +93,13 @@ func (p *pipeline) verify(ctx context.Context) error {
 }
 
 // sameMachine: the machine that committed must be the instance that was upgraded, and run.
-func (p *pipeline) sameMachine(r *rollout, now []Machine) error {
-	var found Machine
-	for _, m := range now {
-		if m.ID == r.machine.ID {
-			found = m
-		}
-	}
+func (p *pipeline) sameMachine(r *rollout, now Machine) error {
 	switch {
-	case found.ID == "":
+	case now.ID == "":
 		r.end = outcomeGone
-	case found.InstanceID != r.machine.InstanceID:
+	case now.InstanceID != r.machine.InstanceID:
 		r.end = outcomeReplaced
-	case found.State != StateStarted:
+	case now.State != StateStarted:
 		r.end = outcomeStopped
 	default:
 		return nil
@@ -116,12 +111,9 @@ func (p *pipeline) sameMachine(r *rollout, now []Machine) error {
 
 // nameNewcomers tells which machines started while the deploy was under way: they booted what the record said then.
 func (p *pipeline) nameNewcomers(now []Machine) {
-	before := map[string]string{}
-	for _, m := range p.target.Machines {
-		before[m.ID] = m.State
-	}
+	before := byID(p.target.Machines)
 	for _, m := range now {
-		if whyOut(m) != "" || m.Temporary != "" || before[m.ID] == StateStarted {
+		if whyOut(m) != "" || m.Temporary != "" || before[m.ID].State == StateStarted {
 			continue
 		}
 		p.rec.emit(Event{Machine: m.ID, Phase: PhaseCheck, Status: StatusSkipped, Facts: &m,
