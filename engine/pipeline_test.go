@@ -1,7 +1,10 @@
 package engine_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -94,11 +97,41 @@ func TestAFailedMigrationRollsBackEverywhere(t *testing.T) {
 		if !strings.HasPrefix(f.PID, "#PID<") || f.Module != "Counter.Server" || f.Exception == "" || len(f.Stack) == 0 || f.StateBefore == "" {
 			t.Errorf("machine %s: the failure is told as %+v", m.ID, f)
 		}
+		w.expectFullReport(r.Upgrade.ID, m)
 	}
 	if _, _, err := w.bucket().Metadata(t.Context()); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("metadata was written for a failed deploy: %v", err)
 	}
 	w.expectNothingLeft()
+}
+
+// expectFullReport: the bucket holds every failure of a machine, of which the result has the first of each kind.
+func (w *world) expectFullReport(upgradeID string, m engine.MachineResult) {
+	w.t.Helper()
+	_, name, _ := strings.Cut(m.FullReport, upgradeID+"/")
+	stored, err := w.bucket().Result(w.t.Context(), upgradeID, name)
+	if err != nil {
+		w.t.Fatalf("the full report %q of machine %s: %v", m.FullReport, m.ID, err)
+	}
+	unpacked, err := gzip.NewReader(bytes.NewReader(stored.Body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var report struct {
+		Outcome  string           `json:"outcome"`
+		Failures []engine.Failure `json:"failures"`
+	}
+	if err := json.NewDecoder(unpacked).Decode(&report); err != nil {
+		w.t.Fatal(err)
+	}
+	if report.Outcome != m.Outcome || len(report.Failures) != m.FailuresTotal || m.FailuresTotal == 0 {
+		w.t.Errorf("machine %s: %d of %d failures are in the full report, outcome %s", m.ID, len(report.Failures), m.FailuresTotal, report.Outcome)
+	}
+	for _, f := range report.Failures {
+		if !strings.HasPrefix(f.PID, "#PID<") || f.Exception == "" || len(f.Stack) == 0 || f.StateBefore == "" {
+			w.t.Errorf("machine %s: the full report tells a failure as %+v", m.ID, f)
+		}
+	}
 }
 
 func TestASubsetStaysASubset(t *testing.T) {

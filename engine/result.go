@@ -59,6 +59,10 @@ type MachineResult struct {
 	SuspendedUS int64     `json:"suspended_us"`
 	Error       string    `json:"error,omitempty"`
 	Failures    []Failure `json:"failures,omitempty"`
+	// FailuresTotal counts all of them; Failures holds the first of each (module, reason). FullReport is the key in the
+	// bucket of the gzipped JSON with all, "" where there is none.
+	FailuresTotal int    `json:"failures_total,omitempty"`
+	FullReport    string `json:"full_report,omitempty"`
 	// SuspendedAtUS and ResumedAtUS bound the window on the machine's clock, microseconds since the Unix epoch.
 	SuspendedAtUS int64 `json:"suspended_at_us,omitempty"`
 	ResumedAtUS   int64 `json:"resumed_at_us,omitempty"`

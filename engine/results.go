@@ -62,6 +62,9 @@ func (p *pipeline) machineRecord(r *rollout) machineRecord {
 	return m
 }
 
+// reportSuffix follows the machine's id in the name of the report that its agent uploads when something failed.
+const reportSuffix = ".report.json.gz"
+
 // resultsAtOnce bounds how many results are written at the same time.
 const resultsAtOnce = 8
 

@@ -19,6 +19,7 @@ type rollout struct {
 	session *agent.Session // nil before the agent was injected
 	sent    *agent.Order   // of an injection that may have begun
 	vm      agent.VM       // where it was sent
+	report  string         // the key under which its agent stores the report of what failed
 	status  agent.Status
 	shown   map[Phase]agent.Phase // what events have told of the agent's phases
 	problem *Problem
@@ -72,7 +73,10 @@ func (r *rollout) result() MachineResult {
 		ID: r.machine.ID, Region: r.machine.Region, Outcome: r.outcome(),
 		Modules: report.ModulesChanged + report.ModulesAdded, Processes: report.Migrated,
 		SuspendedUS: report.SuspendedUS, SuspendedAtUS: report.SuspendedAtUS, ResumedAtUS: report.ResumedAtUS,
-		Failures: report.Failures,
+		Failures: report.Failures, FailuresTotal: report.FailuresTotal,
+	}
+	if r.status.Report == agent.ReportStored {
+		m.FullReport = r.report
 	}
 	if r.problem != nil {
 		m.Error = r.problem.What

@@ -84,8 +84,15 @@ func (p *pipeline) inject(ctx context.Context, r *rollout) error {
 	if err != nil {
 		return fmt.Errorf("presign %s: %w", p.tarball.key, err)
 	}
+	var reportURL string
+	if p.journal != nil {
+		reportURL, r.report, err = p.target.Storage.Records.PresignResult(ctx, p.upgrade.ID, r.machine.ID+reportSuffix, presignedFor)
+		if err != nil {
+			return fmt.Errorf("presign the report of machine %s: %w", r.machine.ID, err)
+		}
+	}
 	r.sent, r.vm = &agent.Order{
-		ID: agent.NewID(p.upgrade.ID), TarballURL: url, SHA256: p.upgrade.SHA256, Size: p.upgrade.Size,
+		ID: agent.NewID(p.upgrade.ID), TarballURL: url, ReportURL: reportURL, SHA256: p.upgrade.SHA256, Size: p.upgrade.Size,
 		SuspendTimeout: p.settings.SuspendTimeout, OTPApp: p.target.OTPApp, Owner: p.settings.Owner,
 		Version: p.upgrade.Version, SourceImage: p.upgrade.SourceImage,
 	}, vm
@@ -148,11 +155,22 @@ func (p *pipeline) settleAgents(ctx context.Context) {
 		if !r.status.State.Terminal() {
 			p.abort(ctx, r)
 		}
+		p.awaitReport(ctx, r)
 		if r.status.State.Terminal() {
 			_ = r.session.Finish(ctx) // it ends by itself as well
 		}
 		return nil
 	})
+}
+
+// awaitReport waits for the report of what failed, ten seconds at the most. The agent ends only after its upload.
+func (p *pipeline) awaitReport(ctx context.Context, r *rollout) {
+	if !r.status.ReportDue() || r.report == "" {
+		return
+	}
+	if status, err := r.session.Wait(ctx, r.status.Seq); err == nil {
+		p.show(r, status)
+	}
 }
 
 // found looks for the agent of an injection that was cut off: the same order again gives its session. It ends by itself

@@ -139,6 +139,8 @@ type Records interface {
 	WriteMetadata(ctx context.Context, m Metadata, etag string) error
 	// WriteResult stores one file below releases/<app>-results/<upgrade id>/.
 	WriteResult(ctx context.Context, upgradeID, name string, body []byte) error
+	// PresignResult gives a URL to which somebody else PUTs such a file, without any header; and the file's key.
+	PresignResult(ctx context.Context, upgradeID, name string, valid time.Duration) (url, key string, err error)
 	// Result reads such a file; ErrNotFound where there is none.
 	Result(ctx context.Context, upgradeID, name string) (Document, error)
 	// Upgrades lists the ids below releases/<app>-results/, the newest first.

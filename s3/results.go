@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -25,6 +26,20 @@ func (b *Bucket) WriteResult(ctx context.Context, upgradeID, name string, body [
 	}
 	_, err := b.put(ctx, "write a result", key, contentType, body, condition{})
 	return err
+}
+
+// PresignResult implements engine.Records.
+func (b *Bucket) PresignResult(ctx context.Context, upgradeID, name string, valid time.Duration) (url, key string, err error) {
+	key = b.resultKey(upgradeID, name)
+	if err := checkKey(key); err != nil {
+		return "", "", err
+	}
+	request, err := b.plainPresigner.PresignPutObject(ctx, &s3.PutObjectInput{Bucket: &b.bucket, Key: &key},
+		s3.WithPresignExpires(valid))
+	if err != nil {
+		return "", "", b.explain(ctx, "sign an upload", key, err)
+	}
+	return request.URL, key, nil
 }
 
 // Result implements engine.Records.

@@ -152,4 +152,7 @@ func writeFailures(b *strings.Builder, m engine.MachineResult) {
 			fmt.Fprintln(b, "      became    "+clean(f.StateAfter))
 		}
 	}
+	if m.FullReport != "" {
+		fmt.Fprintf(b, "    all %s: %s in the bucket\n", counted(m.FailuresTotal, "failure"), clean(m.FullReport))
+	}
 }

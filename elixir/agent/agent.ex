@@ -19,6 +19,7 @@ defmodule FlyDeployAgent do
     Order,
     Package,
     Release,
+    Report,
     Staging,
     Static,
     Status,
@@ -145,6 +146,7 @@ defmodule FlyDeployAgent do
       armed: nil,
       result: nil,
       error: nil,
+      report: nil,
       crashed: 0,
       worker: nil,
       guardian: guardian
@@ -184,7 +186,7 @@ defmodule FlyDeployAgent do
   defp handle({:worker, pid, message}, %{worker: {pid, _}} = s), do: worked(message, s)
 
   defp handle({:DOWN, ref, :process, pid, _}, %{worker: {pid, ref}} = s),
-    do: fail(s, "agent_error", "its worker was killed")
+    do: result({:error, "agent_error", "its worker was killed"}, %{s | worker: nil})
 
   # An orderly end is no crash. One that had ended before it was watched is not this upgrade's.
   defp handle({:DOWN, _, :process, _, reason}, %{state: :committed} = s) do
@@ -203,7 +205,7 @@ defmodule FlyDeployAgent do
   defp obey(s) do
     cond do
       s.state not in @terminal and (ordered?(s, "abort") or ordered?(s, "finish")) -> abort(s)
-      s.state in @terminal and ordered?(s, "finish") -> stop(s)
+      s.state in @terminal and s.worker == nil and ordered?(s, "finish") -> stop(s)
       s.state == :staged and ordered?(s, "arm") -> arm_unless_refused(s)
       s.state == :armed and ordered?(s, "commit") -> commit(s)
       true -> s
@@ -216,7 +218,7 @@ defmodule FlyDeployAgent do
   defp expire(s) do
     cond do
       now() < s.deadline -> s
-      s.state in @terminal -> stop(s)
+      s.state in @terminal -> s |> end_worker() |> stop()
       true -> s |> end_worker() |> conclude(:expired)
     end
   end
@@ -333,6 +335,11 @@ defmodule FlyDeployAgent do
 
   defp result({:ok, armed}, %{state: :arming} = s), do: enter(%{s | armed: armed}, :armed, s.order.armed_ms)
   defp result({:stale, text}, s), do: stale(s, text)
+  defp result({:report, told}, s), do: publish(%{s | report: told})
+  # The report's worker: what has ended stays as it is.
+  defp result({:error, _name, text}, %{state: state} = s) when state in @terminal,
+    do: publish(%{s | report: text})
+
   defp result({:error, name, text}, s), do: fail(s, name, text)
 
   defp stale(s, text), do: conclude(%{s | error: %{name: "stale", what: text}}, :stale)
@@ -393,7 +400,7 @@ defmodule FlyDeployAgent do
     s = %{s | result: result, tail: tail, error: s.error || window_error(result, window, unplaced, cold)}
     s = enter(s, result.outcome, s.order.terminal_ms)
     Package.tell(s.order, window, result)
-    s
+    if Report.due?(s.order, result), do: work(s, fn _tell -> {:report, Report.upload(s)} end), else: s
   end
 
   defp rerender(changed) do

@@ -1,6 +1,6 @@
 defmodule FlyDeployAgent.Order do
   @moduledoc """
-  What the console asks for, as it comes: base64 of a URL-encoded form.
+  What the console asks for, as it comes: base64 of a URL-encoded form, compressed by zlib.
   """
 
   @minute 60_000
@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Order do
   @doc "Decodes an order; raises for a form that no console sends. Times are milliseconds, sizes bytes."
   @spec decode(binary) :: map
   def decode(encoded) do
-    form = encoded |> Base.decode64!() |> URI.decode_query()
+    form = encoded |> Base.decode64!() |> :zlib.uncompress() |> URI.decode_query()
     id = Map.fetch!(form, "id")
     true = id =~ ~r/\A[A-Za-z0-9-]{16,80}\z/
 
@@ -17,6 +17,7 @@ defmodule FlyDeployAgent.Order do
       owner: Map.get(form, "owner", ""),
       url: Map.fetch!(form, "url"),
       sha256: Map.fetch!(form, "sha256"),
+      report_url: Map.get(form, "report_url"),
       size: form |> Map.fetch!("size") |> String.to_integer(),
       version: Map.get(form, "version", ""),
       source_image: Map.get(form, "source_image", ""),

@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Status do
   renamed, so that a reader finds them whole.
   """
 
-  alias FlyDeployAgent.{Cell, Findings, Json, Release}
+  alias FlyDeployAgent.{Cell, Json, Release, Report}
 
   @max_bytes 8_000
   @failures 20
@@ -59,6 +59,7 @@ defmodule FlyDeployAgent.Status do
     |> Map.merge(staged(s.staged, limit))
     |> Map.merge(result(s.result, s, limit))
     |> Map.merge(if s.error, do: %{error: s.error}, else: %{})
+    |> Map.merge(if s.report, do: %{report: s.report}, else: %{})
   end
 
   defp window_phases(%{result: nil}), do: []
@@ -134,17 +135,6 @@ defmodule FlyDeployAgent.Status do
 
   defp failure(f, limit) do
     frames = if limit > 20, do: 8, else: 3
-
-    %{
-      pid: if(f[:pid], do: inspect(f.pid), else: ""),
-      name: if(f[:pid], do: Findings.name(f.pid), else: ""),
-      module: if(f[:module], do: inspect(f.module), else: ""),
-      reason: f.reason,
-      exception: f.exception,
-      stack: Enum.take(f[:stack] || [], frames),
-      state_before: f[:state_before],
-      state_after: f[:state_after],
-      count: f.count
-    }
+    f |> Report.failure() |> Map.update!(:stack, &Enum.take(&1, frames)) |> Map.put(:count, f.count)
   end
 end

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -28,6 +27,7 @@ func NewID(upgrade string) string {
 type Order struct {
 	ID         string // NewID
 	TarballURL string // presigned GET; its query is a secret
+	ReportURL  string // presigned PUT for the report of what failed, secret likewise; "" for none
 	SHA256     string // of the tarball, hex
 	Size       int64  // of the tarball, bytes
 	OTPApp     string
@@ -56,6 +56,7 @@ func (o Order) encode() string {
 	}
 	set("id", o.ID)
 	set("url", o.TarballURL)
+	set("report_url", o.ReportURL)
 	set("sha256", o.SHA256)
 	set("size", strconv.FormatInt(o.Size, 10))
 	set("otp_app", o.OTPApp)
@@ -67,7 +68,7 @@ func (o Order) encode() string {
 	ms("staged_ms", o.StagedFor)
 	ms("armed_ms", o.ArmedFor)
 	ms("terminal_ms", o.TerminalFor)
-	return base64.StdEncoding.EncodeToString([]byte(form.Encode()))
+	return encode(form.Encode())
 }
 
 var (
@@ -144,7 +145,7 @@ func Inject(ctx context.Context, exec Exec, vm VM, o Order) (*Session, error) {
 func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session, error) {
 	for i, request := range requests(vm, b, o) {
 		doing := fmt.Sprintf("injecting the agent (part %d)", i+1)
-		out, err := run(ctx, exec, injectTimeout, doing, request, o.secret())
+		out, err := run(ctx, exec, injectTimeout, doing, request, o.secrets()...)
 		if err != nil {
 			return nil, err
 		}
@@ -203,10 +204,11 @@ func requestSize(command []string) int {
 	return len(body)
 }
 
-// secret is the part of the URL that no error may show.
-func (o Order) secret() string {
-	_, query, _ := strings.Cut(o.TarballURL, "?")
-	return query
+// secrets are the parts of the URLs that no error may show.
+func (o Order) secrets() []string {
+	_, get, _ := strings.Cut(o.TarballURL, "?")
+	_, put, _ := strings.Cut(o.ReportURL, "?")
+	return []string{get, put}
 }
 
 // about is what a starting agent tells.

@@ -80,10 +80,18 @@ type Status struct {
 	Unplaced      []string  `json:"unplaced"`  // files that still hold the old code after a commit
 	Failures      []Failure `json:"failures"`
 	FailuresTotal int       `json:"failures_total"`
+	// Report is "" while there is none, ReportStored, or why the full report is not in the bucket.
+	Report string `json:"report"`
 
 	// Error says why the state is failed or stale, where no window was reached; or what is wrong after a commit.
 	Error *Error `json:"error"`
 }
+
+// ReportStored: all failures lie where the order's ReportURL points to, as gzipped JSON.
+const ReportStored = "stored"
+
+// ReportDue: the agent is uploading the report of what failed.
+func (s *Status) ReportDue() bool { return s.Report == "" && s.FailuresTotal+len(s.Killed) > 0 }
 
 // Phase is one of reload, extract, detection, arm, suspension, code_load, migration, rollback, resume, liveview.
 type Phase struct {
@@ -189,7 +197,7 @@ func (s *Status) clean() {
 			*t = printable(*t, 500)
 		}
 	}
-	short(&s.Owner)
+	short(&s.Owner, &s.Report)
 	for i := range s.Phases {
 		short(&s.Phases[i].Name, &s.Phases[i].Status)
 	}

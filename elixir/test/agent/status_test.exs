@@ -16,6 +16,7 @@ defmodule FlyDeployAgent.StatusTest do
         staged: nil,
         result: nil,
         error: nil,
+        report: nil,
         crashed: 0
       },
       extra
