@@ -209,7 +209,7 @@ func firstOf(errs []error) error {
 		return errors.Join(errs...)
 	}
 	p := *AsProblem(errs[0])
-	p.What = fmt.Sprintf("%s; and %d more machines", p.What, len(errs)-1)
+	p.What = fmt.Sprintf("%s; and %d more", p.What, len(errs)-1)
 	p.err = errors.Join(errs...)
 	return &p
 }

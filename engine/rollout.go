@@ -174,7 +174,7 @@ func endOf(s agent.Status) *Problem {
 		f := s.Failures[0]
 		more := ""
 		if s.FailuresTotal > 1 {
-			more = fmt.Sprintf(" (and %d more processes)", s.FailuresTotal-1)
+			more = fmt.Sprintf(" (and %d more)", s.FailuresTotal-1)
 		}
 		return NewProblem("migration_failed", fmt.Sprintf("%s: %s of %s %s: %s%s", ended, cmp.Or(f.Name, f.PID), f.Module,
 			strings.ReplaceAll(f.Reason, "_", " "), f.Exception, more), nil, remedies[f.Reason])
