@@ -4,7 +4,7 @@ defmodule FlyDeploy.Preparation do
   # Finds out what this machine is to run, and gets it ready: downloaded, checked, compared with what is loaded, and
   # prepared for loading.
 
-  alias FlyDeploy.{Metadata, Settings, Storage}
+  alias FlyDeploy.{Inventory, Metadata, Settings, Storage}
   alias FlyDeployAgent.{Archive, Diff, Release}
 
   @type prepared :: %{
@@ -31,7 +31,7 @@ defmodule FlyDeploy.Preparation do
          tarball = Path.join(dir, "upgrade.tar.gz"),
          :ok <- Storage.download(settings, key, tarball, upgrade.size, upgrade.sha256),
          _ = tell.("extracting the tarball"),
-         {:ok, _entries} <- Archive.extract(tarball, dir, &Diff.needs?/1),
+         {:ok, _entries} <- Archive.extract(tarball, dir, &Diff.needs?/1, &(not Inventory.has?(&1, &2))),
          _ = tell.("comparing it with what is loaded"),
          {:ok, diff} <- compare(dir, app),
          {:ok, code} <- prepare(diff.changes) do

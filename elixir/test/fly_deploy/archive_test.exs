@@ -6,19 +6,21 @@ defmodule FlyDeploy.ArchiveTest do
   @moduletag :tmp_dir
 
   defp extract(dir, entries, wanted \\ fn _ -> true end) do
+    {dir |> tarball(entries) |> Archive.extract(Path.join(dir, "into"), wanted), written(dir)}
+  end
+
+  defp tarball(dir, entries) do
     tarball = Path.join(dir, "t.tar.gz")
-    into = Path.join(dir, "into")
-    File.mkdir_p!(into)
     {:ok, tar} = :erl_tar.open(String.to_charlist(tarball), [:write, :compressed])
     for {name, content} <- entries, do: :ok = :erl_tar.add(tar, content, String.to_charlist(name), [])
     :ok = :erl_tar.close(tar)
-    {Archive.extract(tarball, into, wanted), written(dir)}
+    tarball
   end
 
   defp written(dir) do
     for path <- dir |> Path.join("**") |> Path.wildcard(match_dot: true),
         File.regular?(path),
-        Path.basename(path) != "t.tar.gz",
+        Path.extname(path) != ".gz",
         do: Path.relative_to(path, dir)
   end
 
@@ -43,16 +45,79 @@ defmodule FlyDeploy.ArchiveTest do
            ]
   end
 
-  test "extracts one that is too large to be held in memory", %{tmp_dir: dir} do
-    entries = [
-      {"lib/big-1/priv/static/big", :binary.copy(<<0>>, 40_000_000)},
-      {"lib/my_app-1/ebin/a.beam", "a"}
-    ]
+  test "leaves out what is not needed, by its content", %{tmp_dir: dir} do
+    tarball = tarball(dir, [{"a", "old"}, {"b/c", "new"}, {"d", "new"}])
+    into = Path.join(dir, "into")
+    assert {:ok, 3} = Archive.extract(tarball, into, &(&1 != "d"), fn _name, content -> content == "new" end)
+    assert written(dir) == ["into/b/c"]
+  end
 
-    assert {{:ok, 2}, ["into/lib/my_app-1/ebin/a.beam"]} =
-             extract(dir, entries, &String.ends_with?(&1, ".beam"))
+  test "extracts more than is held in memory", %{tmp_dir: dir} do
+    large = :binary.copy(<<7>>, 17_000_000)
+    names = for n <- 1..2, do: "lib/big-1/priv/static/#{n}"
+    {result, written} = extract(dir, [{"empty", ""} | Enum.map(names, &{&1, large})])
+    assert result == {:ok, 3}
+    assert Enum.sort(written) == ["into/empty" | Enum.map(names, &("into/" <> &1))]
+    for name <- names, do: assert(dir |> Path.join("into") |> Path.join(name) |> File.read!() == large)
 
-    assert dir |> Path.join("into/lib/my_app-1/ebin/a.beam") |> File.read!() == "a"
+    File.rm_rf!(Path.join(dir, "into"))
+    assert {{:error, _}, []} = extract(dir, Enum.map(names, &{&1, large}) ++ [{"../outside", "bad"}])
+  end
+
+  # Those for which ustar has no room: erl_tar writes POSIX' extended headers, and GNU tar has its own way.
+  test "reads long names and those of other scripts", %{tmp_dir: dir} do
+    long = "lib/" <> String.duplicate("a", 150) <> "/" <> String.duplicate("b", 150) <> ".beam"
+    split = String.duplicate("c", 80) <> "/" <> String.duplicate("d", 80)
+    names = Enum.sort(["lib/größe/Elixir.Größe.beam", long, split])
+    {result, written} = extract(dir, for(name <- names, do: {name, name}))
+    assert result == {:ok, 3}
+    assert Enum.sort(written) == Enum.map(names, &("into/" <> &1))
+
+    for format <- ~w(gnu ustar posix), names = if(format == "ustar", do: names -- [long], else: names) do
+      into = Path.join(dir, "into")
+      tarball = Path.join(dir, "#{format}.tar.gz")
+      {"", 0} = System.cmd("tar", ["--format", format, "-czf", tarball, "-C", into | names])
+      File.rm_rf!(Path.join(dir, "again"))
+      assert {:ok, _} = Archive.extract(tarball, Path.join(dir, "again"), fn _ -> true end)
+      for name <- names, do: assert(dir |> Path.join("again/#{name}") |> File.read!() == name)
+    end
+  end
+
+  # What the release's tarball is made with is what it must be read like.
+  test "finds what erl_tar finds, wherever pieces and blocks end", %{tmp_dir: dir} do
+    entries =
+      for n <- 1..200,
+          do: {"lib/app-#{rem(n, 7)}/ebin/#{n}.beam", :crypto.strong_rand_bytes(:rand.uniform(3_000) - 1)}
+
+    tarball = tarball(dir, entries)
+    {:ok, expected} = :erl_tar.extract(String.to_charlist(tarball), [:memory, :compressed])
+    assert {:ok, 200} = Archive.extract(tarball, Path.join(dir, "into"), fn _ -> true end)
+
+    for {name, content} <- expected,
+        do: assert(dir |> Path.join("into/#{name}") |> File.read!() == content)
+  end
+
+  test "writes nothing of an archive that is cut or damaged anywhere", %{tmp_dir: dir} do
+    tarball = tarball(dir, for(n <- 1..20, do: {"#{n}", :crypto.strong_rand_bytes(700)}))
+    plain = :zlib.gunzip(File.read!(tarball))
+    # erl_tar fills its last block with zeros.
+    ends = 20 * (512 + 1024)
+
+    for size <- [0, 511, 512, 513, ends - 1 | Enum.map(1..20, fn _ -> :rand.uniform(ends) - 1 end)] do
+      File.write!(tarball, plain |> binary_part(0, size) |> :zlib.gzip())
+
+      assert {:error, "the tarball cannot be read: it ends too early"} =
+               Archive.extract(tarball, dir, fn _ -> true end)
+    end
+
+    # The name in the second header.
+    <<before::binary-size(1536), name, rest::binary>> = plain
+    File.write!(tarball, :zlib.gzip([before, name + 1, rest]))
+
+    assert {:error, "the tarball cannot be read: it is no tar"} =
+             Archive.extract(tarball, dir, fn _ -> true end)
+
+    assert written(dir) == []
   end
 
   # The name of a file that would be written beside the folder, whatever comes before it in the archive.
