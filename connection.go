@@ -60,7 +60,9 @@ func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
 		o.Storage = engine.AsProblem(problem)
 		return o, err
 	}
-	return engine.Look(ctx, c.settings.app, c.fleet, target.Storage.Locks, target.Storage.Records)
+	o, err := engine.Look(ctx, c.settings.app, c.fleet, target.Storage.Locks, target.Storage.Records)
+	o.OTPApp = target.OTPApp
+	return o, err
 }
 
 // inspected is the overview, with what each machine's VM has loaded.

@@ -62,11 +62,11 @@ func TestTheRecordOnTheCommandLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range overview.Machines {
-		if c := overview.Code[m.ID]; !c.Applied || c.Stale || c.Drift != 0 || !c.Hook || c.Version != "2.0.0" || c.Problem != nil {
+		if c := overview.Code[m.ID]; !c.Applied || c.Stale || c.Drift != 0 || c.Hook != engine.HookCalled || c.Version != "2.0.0" || c.Problem != nil {
 			t.Errorf("machine %s: %+v", m.ID, c)
 		}
 	}
-	if out := do(0, "status"); strings.Count(out, "applied") != 2 {
+	if out := do(0, "status"); strings.Count(out, "applied") != 2 || strings.Count(out, "  called  ") != 2 {
 		t.Errorf("status:\n%s", out)
 	}
 

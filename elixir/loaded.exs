@@ -64,7 +64,30 @@ version =
   end
 
 version = if is_map(version), do: version, else: %{}
-hook = Code.ensure_loaded?(FlyDeploy) and function_exported?(FlyDeploy, :startup_reapply_current, 1)
+
+# That the package is there says nothing of whether the application calls it. One that cannot tell is fly_deploy's own, or old.
+hook =
+  cond do
+    not (Code.ensure_loaded?(FlyDeploy) and function_exported?(FlyDeploy, :startup_reapply_current, 1)) ->
+      "absent"
+
+    not Code.ensure_loaded?(FlyDeploy.Hook) ->
+      "unknown"
+
+    apply(FlyDeploy.Hook, :calls, []) == %{} ->
+      "uncalled"
+
+    true ->
+      "called"
+  end
+
+calls =
+  if hook == "called" do
+    for {app, {outcome, text}} <- apply(FlyDeploy.Hook, :calls, []),
+        do: {"call", "#{app} #{outcome} #{String.replace(text, "\n", " ")}"}
+  else
+    []
+  end
 
 facts = [
   {"fingerprint", fingerprint},
@@ -76,4 +99,9 @@ facts = [
 ]
 
 drift = for module <- Enum.take(drifted, 5), do: {"drift", inspect(module)}
-IO.puts(["FLYDEPLOY1 code\n", for({key, value} <- facts ++ drift, do: "#{key}=#{value}\n"), "FLYDEPLOY1 end"])
+
+IO.puts([
+  "FLYDEPLOY1 code\n",
+  for({key, value} <- facts ++ calls ++ drift, do: "#{key}=#{value}\n"),
+  "FLYDEPLOY1 end"
+])

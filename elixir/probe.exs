@@ -52,7 +52,29 @@ user =
     _ -> ""
   end
 
-hook = Code.ensure_loaded?(FlyDeploy) and function_exported?(FlyDeploy, :startup_reapply_current, 1)
+# That the package is there says nothing of whether the application calls it. One that cannot tell is fly_deploy's own, or old.
+hook =
+  cond do
+    not (Code.ensure_loaded?(FlyDeploy) and function_exported?(FlyDeploy, :startup_reapply_current, 1)) ->
+      "absent"
+
+    not Code.ensure_loaded?(FlyDeploy.Hook) ->
+      "unknown"
+
+    apply(FlyDeploy.Hook, :calls, []) == %{} ->
+      "uncalled"
+
+    true ->
+      "called"
+  end
+
+calls =
+  if hook == "called" do
+    for {app, {outcome, text}} <- apply(FlyDeploy.Hook, :calls, []),
+        do: {"call", "#{app} #{outcome} #{String.replace(text, "\n", " ")}"}
+  else
+    []
+  end
 
 facts = [
   {"otp", System.otp_release()},
@@ -67,5 +89,5 @@ facts = [
   {"clock_ms", System.os_time(:millisecond)}
 ]
 
-lines = for {key, value} <- facts ++ apps ++ unwritable, do: "#{key}=#{value}\n"
+lines = for {key, value} <- facts ++ calls ++ apps ++ unwritable, do: "#{key}=#{value}\n"
 IO.puts(["FLYDEPLOY1 facts\n", lines, "FLYDEPLOY1 end"])

@@ -126,7 +126,6 @@ func (d *doctor) facts(ctx context.Context, m Machine, vm agent.VM) {
 		{"ssl", f.SSL, CheckFail, "in the release", "is not in the release: nothing can be downloaded by https", "no_ssl"},
 		{"certificates", f.Certificates > 0, CheckWarn, fmt.Sprintf("%d authorities", f.Certificates), "none: neither the system's nor castore's", "no_certificates"},
 		{"files", len(f.Unwritable) == 0, CheckFail, "the VM's user may write the release's files", unwritableText(f.Unwritable), "not_writable"},
-		{"startup_hook", f.Hook, CheckWarn, "in the release", "the release has none: a restarted machine runs its image's code", "no_startup_hook"},
 		{"poller", !f.Poller, CheckFail, "none", "FlyDeploy.Poller runs: it would apply upgrades on its own", "poller_runs"},
 		{"agent", !f.Agent, CheckWarn, "no upgrade is under way", "an upgrade is under way in the VM", "agent_busy"},
 	} {
@@ -136,7 +135,17 @@ func (d *doctor) facts(ctx context.Context, m Machine, vm agent.VM) {
 			d.on(m, Check{Name: c.name, Status: c.bad, Text: c.no, Remedy: remedies[c.remedyOf]})
 		}
 	}
+	d.hook(m, f.Hook, cmp.Or(d.OTPApp, vm.OTPApp))
 	d.clock("vm_clock", m.ID, "the machine's clock", f.Skew)
+}
+
+// hook warns only: an upgrade works without it, until the machine restarts.
+func (d *doctor) hook(m Machine, told agent.Hook, otpApp string) {
+	if _, problem := hookOf(told, otpApp); problem != nil {
+		d.on(m, Check{Name: "startup_hook", Status: CheckWarn, Text: problem.What, Remedy: problem.Remedy})
+		return
+	}
+	d.on(m, Check{Name: "startup_hook", Status: CheckOK, Text: "called when the VM started"})
 }
 
 func unwritableText(folders []string) string {

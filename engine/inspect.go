@@ -18,8 +18,9 @@ type MachineCode struct {
 	// Drift counts loaded modules whose file on disk is other code; Drifted are the first of them.
 	Drift   int      `json:"drift,omitempty"`
 	Drifted []string `json:"drifted,omitempty"`
-	// Hook: the release calls FlyDeploy.startup_reapply_current/1, or could. Without it a restart runs the image.
-	Hook        bool     `json:"hook"`
+	// Hook: whether a restart leads back to the upgrade; HookProblem says what is wrong with it.
+	Hook        Hook     `json:"hook,omitempty"`
+	HookProblem *Problem `json:"hook_problem,omitempty"`
 	Fingerprint string   `json:"fingerprint,omitempty"`
 	Version     string   `json:"version,omitempty"` // of the upgrade, as the package in the VM knows it
 	Problem     *Problem `json:"problem,omitempty"` // the VM could not be asked
@@ -69,8 +70,9 @@ func (o *Overview) ask(ctx context.Context, fleet Fleet, m Machine) MachineCode 
 		return MachineCode{Problem: AsProblem(fmt.Errorf("machine %s: %w", m.ID, err))}
 	}
 	c := MachineCode{
-		Drift: code.DriftedTotal, Drifted: code.Drifted, Hook: code.Hook, Fingerprint: code.Fingerprint, Version: code.Version,
+		Drift: code.DriftedTotal, Drifted: code.Drifted, Fingerprint: code.Fingerprint, Version: code.Version,
 	}
+	c.Hook, c.HookProblem = hookOf(code.Hook, o.OTPApp)
 	if u, ok := o.HotUpgradeOf(m); ok {
 		c.Applied = runs(code, u)
 		c.Stale = !c.Applied

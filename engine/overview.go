@@ -10,10 +10,14 @@ import (
 type Overview struct {
 	App      string    `json:"app"`
 	At       time.Time `json:"at"`
+	OTPApp   string    `json:"otp_app,omitempty"` // "" where it is not known
 	Machines []Machine `json:"machines"`
 	Metadata *Metadata `json:"metadata"`                  // nil: there was no hot upgrade yet
 	Lock     *LockInfo `json:"lock"`                      // nil: nobody deploys
 	Storage  *Problem  `json:"storage_problem,omitempty"` // the bucket could not be read; machines are still shown
+	// Stale lists the machines that run another image than the one whose upgrade is recorded: a cold deploy has won over it.
+	// Nothing of it is applied to them, and the next hot deploy starts clean.
+	Stale []string `json:"stale,omitempty"`
 	// Code is what each machine's VM has loaded, by machine id; nil until Inspect.
 	Code map[string]MachineCode `json:"code,omitempty"`
 }
@@ -30,8 +34,9 @@ func Look(ctx context.Context, app string, fleet Fleet, locks Locks, records Rec
 	if records == nil || locks == nil {
 		return o, nil
 	}
-	if m, _, err := records.Metadata(ctx); err == nil {
-		o.Metadata = &m
+	if md, _, err := records.Metadata(ctx); err == nil {
+		o.Metadata = &md
+		o.Stale = o.staleOn()
 	} else if !errors.Is(err, ErrNotFound) {
 		o.Storage = AsProblem(err)
 		return o, nil
@@ -52,6 +57,37 @@ func (o *Overview) HotUpgradeOf(m Machine) (HotUpgrade, bool) {
 		return HotUpgrade{}, false
 	}
 	return o.Metadata.upgradeOf(m)
+}
+
+// StaleOn tells whether upgrades are recorded, and none of them is for the image that this machine runs.
+func (o *Overview) StaleOn(m Machine) bool {
+	md := o.Metadata
+	return md != nil && (md.HotUpgrade != nil || len(md.MachineUpgrades) > 0) &&
+		m.LeftOut == "" && m.Temporary == "" && !SameImage(md.ImageRef, m.Image)
+}
+
+func (o *Overview) staleOn() []string {
+	var ids []string
+	for _, m := range o.Machines {
+		if o.StaleOn(m) {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+// StaleRecord tells whether the record's upgrades are for an image that no machine runs any more.
+func (o *Overview) StaleRecord() bool {
+	stale := false
+	for _, m := range o.Machines {
+		switch {
+		case o.StaleOn(m):
+			stale = true
+		case m.LeftOut == "" && m.Temporary == "":
+			return false
+		}
+	}
+	return stale
 }
 
 func (md *Metadata) upgradeOf(m Machine) (HotUpgrade, bool) {

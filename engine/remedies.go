@@ -28,6 +28,10 @@ var remedies = map[string]string{
 	"slow_rollback":       "If the migration fails, processes stay suspended for that long. Deploy cold, or accept it.",
 	"storage_differs":     "A restarted machine would not find the upgrade. Give console and machines the same settings (`fly secrets set`, [env]). Accept it only if you know that both lead to the same bucket.",
 
+	"startup_hook_uncalled": "Call FlyDeploy.startup_reapply_current/1 first thing in Application.start/2, with the name of the OTP application that flydeploy upgrades, and deploy cold once.",
+	"startup_hook_unknown":  "Replace the package fly_deploy by flydeploy's with the next cold deploy. Until then check that Application.start/2 calls FlyDeploy.startup_reapply_current/1.",
+	"startup_hook_failed":   "Mend that, and restart the machine, or upgrade it while it runs: `flydeploy hot --resume`.",
+
 	"other_base": "Deploy from source instead, or accept it where you know that the code fits this image.",
 	"step_back":  "Hot upgrades are forward-only by nature: states go back only where code_change does. A cold deploy of the older version is the safe way: `fly deploy`.",
 

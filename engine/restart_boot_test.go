@@ -32,7 +32,7 @@ func TestTheApplicationBootsWhateverItsDiskDoes(t *testing.T) {
 		t.Log("disk: " + disk.name)
 		id, took := u.bootOn(disk.prepare)
 		u.expectRefused(id, took, 0, disk.why)
-		if code := u.status(id); !code.Stale || !code.Hook || code.Drift != 0 {
+		if code := u.status(id); !code.Stale || code.Hook != engine.HookFailed || !strings.Contains(code.HookProblem.What, disk.why) || code.Drift != 0 {
 			t.Errorf("status says %+v", code)
 		}
 		u.order(http.MethodDelete, id, "?force=true")

@@ -10,6 +10,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/examples/counter"
+	"flydeploy/fly"
 )
 
 // restart makes a machine boot from its image again, and gives the time until the application answers.
@@ -124,7 +125,7 @@ func TestAnUpgradeSurvivesRestartsUntilAColdDeploy(t *testing.T) {
 		if got := after.Versions.FlyDeploy.Fingerprint; got != fingerprint {
 			t.Errorf("machine %s has the fingerprint %s after its start, not %s", id, got, fingerprint)
 		}
-		if code := w.status(id); !code.Applied || !code.Hook || code.Drift != 0 {
+		if code := w.status(id); !code.Applied || code.Hook != engine.HookCalled || code.HookProblem != nil || code.Drift != 0 {
 			t.Errorf("status says of machine %s: %+v", id, code)
 		}
 	}
@@ -135,6 +136,9 @@ func TestAnUpgradeSurvivesRestartsUntilAColdDeploy(t *testing.T) {
 	w.launch(cold, "fra")
 	w.restart(old[0])
 	w.expectVersion(old[0], "2.0.0")
+	if o := w.inspected(); o.StaleRecord() || !slices.Equal(o.Stale, w.ids[len(old):]) || !o.Code[old[0]].Applied {
+		t.Errorf("status in the middle of the cold deploy: stale on %v, %+v", o.Stale, o.Code)
+	}
 	for _, id := range old {
 		w.order(http.MethodDelete, id, "?force=true")
 	}
@@ -155,6 +159,9 @@ func TestAnUpgradeSurvivesRestartsUntilAColdDeploy(t *testing.T) {
 	}
 	w.restart(w.ids[0])
 	w.expectUpgrade(w.ids[0], w.expectVersion(w.ids[0], "2.0.0").Versions.FlyDeploy, cold, r.Upgrade.SourceImage, "2.0.0")
+	if o := w.inspected(); len(o.Stale) != 0 {
+		t.Errorf("the record is still stale on %v", o.Stale)
+	}
 }
 
 // expectColdDeployed expects a machine that has nothing of an upgrade of the image before, and no complaint about it.
@@ -164,20 +171,19 @@ func (w *world) expectColdDeployed(id, image string) {
 	if log := w.local.Console(id); strings.Contains(log, "[error]") || strings.Contains(log, "reapplied") {
 		w.t.Errorf("machine %s has met an upgrade that is not its own:\n%s", id, log)
 	}
-	if code := w.status(id); code.Applied || code.Stale || code.Drift != 0 {
+	o := w.inspected()
+	if code := o.Code[id]; code.Applied || code.Stale || code.Hook != engine.HookCalled || code.Drift != 0 || code.Problem != nil {
 		w.t.Errorf("status says of machine %s: %+v", id, code)
+	}
+	if !o.StaleRecord() || !slices.Equal(o.Stale, []string{id}) {
+		w.t.Errorf("status does not say that the record is stale: it is for %s, and stale on %v", o.Metadata.ImageRef, o.Stale)
 	}
 }
 
 // status is what `flydeploy status` says of a machine's code.
 func (w *world) status(id string) engine.MachineCode {
 	w.t.Helper()
-	overview, err := engine.Look(w.t.Context(), "counter", w.fleet, w.bucket(), w.bucket())
-	if err != nil || overview.Storage != nil {
-		w.t.Fatalf("look: %v, %v", err, overview.Storage)
-	}
-	overview.Inspect(w.t.Context(), w.fleet)
-	code, ok := overview.Code[id]
+	code, ok := w.inspected().Code[id]
 	if !ok || code.Problem != nil {
 		w.t.Fatalf("machine %s: %+v, %v", id, code, code.Problem)
 	}
@@ -222,6 +228,50 @@ func TestASubsetRestartsIntoItsOwnUpgrade(t *testing.T) {
 
 	w.expectVersion(w.ids[0], "2.0.0")
 	w.expectVersion(w.ids[1], "1.0.0")
+	w.expectHookToBeMissed(w.ids[1])
+}
+
+// expectHookToBeMissed makes the VM forget that the hook was called, as if the application did not call it, or called it for
+// another one, and expects status and doctor to tell.
+func (w *world) expectHookToBeMissed(id string) {
+	w.t.Helper()
+	for _, m := range []struct{ program, says string }{
+		{"FlyDeploy.Hook.note(:counter, :failed, ~s(the tarball is gone))", "could not reapply the upgrade: the tarball is gone"},
+		{"Application.delete_env(:fly_deploy, :hook)", "does not call the startup hook"},
+		{"FlyDeploy.Hook.note(:counter_web, :none, ~s(there has been none))", "is called for counter_web, not for counter"},
+	} {
+		out, err := w.fleet.Exec(w.t.Context(), id, []string{"/app/bin/counter", "rpc", m.program}, 20*time.Second)
+		if err != nil || out.ExitCode != 0 {
+			w.t.Fatalf("%s: %+v, %v", m.program, out, err)
+		}
+		if code := w.status(id); code.HookProblem == nil || !strings.Contains(code.HookProblem.What, m.says) || code.HookProblem.Remedy == "" ||
+			code.Hook.Works() != strings.Contains(m.program, "failed") {
+			w.t.Errorf("status says %s, %v, without %q", code.Hook, code.HookProblem, m.says)
+		}
+	}
+	if code := w.status(w.ids[0]); code.Hook != engine.HookCalled || code.HookProblem != nil {
+		w.t.Errorf("status says of the other machine: %s, %v", code.Hook, code.HookProblem)
+	}
+	noStorage := func(context.Context, string, map[string]string) (engine.Storage, error) {
+		return engine.Storage{}, engine.ErrNotFound // its checks are not of interest here
+	}
+	patient := engine.Patient{App: "counter", OTPApp: "counter", Fleet: only{w.fleet, id}, Open: noStorage}
+	checks := map[string]engine.Check{}
+	engine.Examine(w.t.Context(), patient, func(c engine.Check) { checks[c.Name] = c })
+	if c := checks["startup_hook"]; c.Status != engine.CheckWarn || !strings.Contains(c.Text, "not for counter") || c.Remedy == "" {
+		w.t.Errorf("the doctor says: %+v of %+v", c, checks)
+	}
+}
+
+// only is a fleet of which one machine is left.
+type only struct {
+	*fly.Client
+	id string
+}
+
+func (o only) Machines(ctx context.Context) ([]engine.Machine, error) {
+	all, err := o.Client.Machines(ctx)
+	return slices.DeleteFunc(all, func(m engine.Machine) bool { return m.ID != o.id }), err
 }
 
 // A machine that sleeps through an upgrade wakes without a boot, so without the hook: it runs other code than is recorded
@@ -241,7 +291,7 @@ func TestASuspendedMachineWakesInOldCodeAndCanBeUpgraded(t *testing.T) {
 	w.order(http.MethodPost, asleep, "/start")
 	w.awaitBoot(asleep)
 	w.expectVersion(asleep, "1.0.0")
-	if code := w.status(asleep); code.Applied || !code.Stale || !code.Hook {
+	if code := w.status(asleep); code.Applied || !code.Stale || code.Hook != engine.HookCalled {
 		t.Errorf("status says of the machine that woke: %+v", code)
 	}
 

@@ -60,7 +60,7 @@ func TestAMachineThatRestartsAfterItsCommitIsNoticed(t *testing.T) {
 	if c := o.Code[w.ids[0]]; c.Applied || c.Stale || c.Problem != nil {
 		t.Errorf("the machine that restarted: %+v", c)
 	}
-	if c := o.Code[w.ids[1]]; !c.Applied || c.Version != "2.0.0" || !c.Hook || c.Drift != 0 {
+	if c := o.Code[w.ids[1]]; !c.Applied || c.Version != "2.0.0" || c.Hook != engine.HookCalled || c.Drift != 0 {
 		t.Errorf("the other one: %+v", c)
 	}
 
@@ -146,9 +146,10 @@ func TestAFleetThatChangesAfterTheCommitIsToldAsItIs(t *testing.T) {
 func (w *world) inspected() engine.Overview {
 	w.t.Helper()
 	o, err := engine.Look(w.t.Context(), "counter", w.fleet, w.bucket(), w.bucket())
-	if err != nil {
-		w.t.Fatal(err)
+	if err != nil || o.Storage != nil {
+		w.t.Fatalf("look: %v, %v", err, o.Storage)
 	}
+	o.OTPApp = "counter"
 	o.Inspect(w.t.Context(), w.fleet)
 	return o
 }

@@ -580,3 +580,21 @@ func TestRule2PaintsOnlyAfterAChange(t *testing.T) {
 		t.Fatal("the tick after events paints nothing")
 	}
 }
+
+// A cold deploy has won over the record: no machine is told apart by an image that none of them runs any more.
+func TestAColdDeployMakesTheRecordStale(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	o := overviewOf(6)
+	o.Metadata = &engine.Metadata{ImageRef: "registry.fly.io/counter:deployment-01OLD", HotUpgrade: &engine.HotUpgrade{Version: "2.0.0"}}
+	b.send(overviewMsg{overview: o})
+	b.shows("record stale: deployed cold since")
+	b.hides("hot 2.0.0")
+	for _, m := range o.Machines {
+		if drift := b.fleet.drift(m).text; strings.Contains(drift, "another image") {
+			t.Errorf("machine %s: %s", m.ID, drift)
+		}
+	}
+	o.Metadata.ImageRef = o.Machines[0].Image
+	b.send(overviewMsg{overview: o})
+	b.hides("record stale")
+}

@@ -60,9 +60,9 @@ func (f *fleet) drift(m engine.Machine) span {
 	return span{text: "–", tone: toneMuted}
 }
 
-// baseImage is the image that the record names, else the one that most machines run.
+// baseImage is the image that the record names, if any machine runs it, else the one that most machines run.
 func baseImage(o engine.Overview) string {
-	if o.Metadata != nil && o.Metadata.ImageRef != "" {
+	if o.Metadata != nil && o.Metadata.ImageRef != "" && !o.StaleRecord() {
 		return o.Metadata.ImageRef
 	}
 	count := map[string]int{}
@@ -235,6 +235,8 @@ func (f *fleet) upgrade(now time.Time) line {
 	switch {
 	case md == nil:
 		return line{{text: "no hot upgrade yet", tone: toneMuted}}
+	case f.overview.StaleRecord():
+		return line{{text: "record stale: deployed cold since", tone: toneMuted}}
 	case md.HotUpgrade != nil:
 		l := line{sp(toneOK, "hot "+md.HotUpgrade.Version)}
 		if at := md.HotUpgrade.DeployedAt; !at.IsZero() {

@@ -77,7 +77,7 @@ func (f *fleet) codeDrift(m engine.Machine) (span, bool) {
 		return span{text: "! stale code", tone: toneWarn}, true
 	case code.Drift > 0:
 		return sp(toneWarn, "! "+counted(code.Drift, "module")+" unlike disk"), true
-	case !code.Hook:
+	case !code.Hook.Works():
 		return span{text: "! no hook", tone: toneWarn}, true
 	}
 	return span{text: "✓ none", tone: toneOK}, true
@@ -100,8 +100,8 @@ func (f *fleet) codeLines(m engine.Machine, now time.Time, w int) []line {
 	if code.Drift > 0 {
 		tell(counted(code.Drift, "loaded module") + " unlike the file on disk: " + listed(code.Drifted, 3*w))
 	}
-	if !code.Hook {
-		tell("The release has no startup hook: after a restart it runs its image's code.")
+	if code.HookProblem != nil {
+		tell("Startup hook: " + code.HookProblem.What)
 	}
 	if code.Fingerprint != "" {
 		lines = append(lines, fact("code", code.Fingerprint, w))

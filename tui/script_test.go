@@ -413,11 +413,11 @@ func pastDeploys() []engine.Past {
 func inspectedOverview() engine.Overview {
 	o := overviewOf(6)
 	o.Code = map[string]engine.MachineCode{
-		o.Machines[0].ID: {Applied: true, Hook: true, Fingerprint: "5f2980b8"},
-		o.Machines[1].ID: {Stale: true, Hook: true},
-		o.Machines[2].ID: {Applied: true, Hook: true, Drift: 12, Drifted: []string{"Counter.Gate", "Counter.Server"}},
+		o.Machines[0].ID: {Applied: true, Hook: engine.HookCalled, Fingerprint: "5f2980b8"},
+		o.Machines[1].ID: {Stale: true, Hook: engine.HookCalled},
+		o.Machines[2].ID: {Applied: true, Hook: engine.HookCalled, Drift: 12, Drifted: []string{"Counter.Gate", "Counter.Server"}},
 		o.Machines[4].ID: {Problem: &engine.Problem{What: "machine 148e00056c7bbc: no answer", Remedy: "Look at its logs: fly logs"}},
-		o.Machines[5].ID: {Applied: true},
+		o.Machines[5].ID: {Applied: true, Hook: engine.HookMissing},
 	}
 	return o
 }

@@ -3,7 +3,7 @@ defmodule FlyDeployTest do
 
   import ExUnit.CaptureLog
 
-  alias FlyDeploy.{Events, Version}
+  alias FlyDeploy.{Events, Hook, Version}
 
   doctest FlyDeploy
 
@@ -14,7 +14,7 @@ defmodule FlyDeployTest do
   end
 
   setup do
-    on_exit(fn -> Application.delete_env(:fly_deploy, :running) end)
+    on_exit(fn -> for key <- [:running, :hook], do: Application.delete_env(:fly_deploy, key) end)
   end
 
   # As flydeploy's agent tells it.
@@ -39,6 +39,20 @@ defmodule FlyDeployTest do
       assert %{hot_ref: nil, version: nil} = FlyDeploy.current_vsn()
     end
 
+    # flydeploy asks for it, since a release that has the package need not call it.
+    test "is remembered, and how it ended, for each application" do
+      assert Hook.calls() == %{}
+      ended(:committed)
+      assert Hook.calls() == %{}
+      FlyDeploy.startup_reapply_current(:fly_deploy)
+      Hook.note(:other, :failed, "its bucket answered 403")
+
+      assert Hook.calls() == %{
+               fly_deploy: {:none, "this is no release"},
+               other: {:failed, "its bucket answered 403"}
+             }
+    end
+
     test "keeps no application from starting, whatever it is configured with" do
       environment(%{"RELEASE_ROOT" => "/nowhere", "FLY_IMAGE_REF" => "registry.fly.io/a:1"})
       Application.put_env(:fly_deploy, :aws_region, :not_a_string)
@@ -54,6 +68,8 @@ defmodule FlyDeployTest do
       log = capture_log(fn -> assert FlyDeploy.startup_reapply_current(:fly_deploy) == :ok end)
       assert log =~ "FlyDeploy could not reapply the hot upgrade: "
       refute log =~ "secret-to-keep"
+      assert %{fly_deploy: {:failed, text}} = Hook.calls()
+      assert log =~ text
     end
   end
 

@@ -17,7 +17,7 @@ type Code struct {
 	// Drifted are the first modules whose file on disk is other code than the loaded one, of DriftedTotal.
 	Drifted      []string
 	DriftedTotal int
-	Hook         bool // FlyDeploy.startup_reapply_current/1 is part of the release
+	Hook         Hook
 	// HotRef and Version are what the package knows of the upgrade that runs: "" without package or upgrade.
 	HotRef, Version string
 }
@@ -56,12 +56,10 @@ func parseCode(lines []string) Code {
 		if number, ok := numbers[key]; ok {
 			*number, _ = strconv.Atoi(value)
 		}
-		switch key {
-		case "hook":
-			c.Hook = value == "true"
-		case "drift":
+		if key == "drift" {
 			c.Drifted = append(c.Drifted, value)
 		}
+		c.Hook.read(key, value)
 	}
 	return c
 }

@@ -14,7 +14,7 @@ func TestLoadedTellsTheCodeOfARunningVM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(first.Fingerprint) != 32 || first.Modules < 5 || first.DriftedTotal != 0 || first.Hook || first.Version != "" {
+	if len(first.Fingerprint) != 32 || first.Modules < 5 || first.DriftedTotal != 0 || first.Hook.State != HookAbsent || first.Version != "" {
 		t.Errorf("as it started: %+v", first)
 	}
 	n.eval(`Code.compiler_options(ignore_module_conflict: true)

@@ -18,7 +18,7 @@ type Facts struct {
 	SSL    bool // :ssl can be loaded: downloads over https need it
 	// Certificates counts the authorities that the VM knows, the operating system's, else castore's.
 	Certificates int
-	Hook         bool     // FlyDeploy.startup_reapply_current/1 is part of the release
+	Hook         Hook
 	Poller       bool     // fly_deploy's FlyDeploy.Poller runs: it would apply upgrades on its own
 	Agent        bool     // an upgrade is under way in the VM
 	Unwritable   []string // folders of the release that the VM's user cannot write
@@ -65,7 +65,7 @@ func Probe(ctx context.Context, exec Exec, vm VM) (Facts, error) {
 func parseFacts(lines []string, sent, received time.Time) Facts {
 	var f Facts
 	texts := map[string]*string{"otp": &f.OTP, "elixir": &f.Elixir, "user": &f.User}
-	flags := map[string]*bool{"crypto": &f.Crypto, "ssl": &f.SSL, "hook": &f.Hook, "poller": &f.Poller, "agent": &f.Agent}
+	flags := map[string]*bool{"crypto": &f.Crypto, "ssl": &f.SSL, "poller": &f.Poller, "agent": &f.Agent}
 	for _, line := range lines {
 		key, value, _ := strings.Cut(printable(line, 1000), "=")
 		if text, ok := texts[key]; ok {
@@ -74,6 +74,7 @@ func parseFacts(lines []string, sent, received time.Time) Facts {
 		if flag, ok := flags[key]; ok {
 			*flag = value == "true"
 		}
+		f.Hook.read(key, value)
 		switch key {
 		case "certificates":
 			f.Certificates, _ = strconv.Atoi(value)

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ func TestProbeTellsTheFactsOfARunningVM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.OTP == "" || !strings.HasPrefix(f.Elixir, "1.") || !f.Crypto || !f.SSL || f.Hook || f.Poller || f.Agent || len(f.Unwritable) > 0 || f.Skew != 0 {
+	if f.OTP == "" || !strings.HasPrefix(f.Elixir, "1.") || !f.Crypto || !f.SSL || f.Hook.State != HookAbsent || f.Poller || f.Agent || len(f.Unwritable) > 0 || f.Skew != 0 {
 		t.Errorf("facts: %+v", f)
 	}
 	if !slices.ContainsFunc(f.Apps, func(a App) bool { return a.Name == "ledger" && a.Version != "" && a.Top }) {
@@ -43,7 +44,7 @@ func TestProbeSeesWhatIsMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.SSL || f.Certificates != 0 || !f.Hook || !f.Poller || !f.Agent || !f.Crypto {
+	if f.SSL || f.Certificates != 0 || f.Hook.State != HookUnknown || !f.Poller || !f.Agent || !f.Crypto {
 		t.Errorf("facts: %+v", f)
 	}
 }
@@ -72,9 +73,14 @@ func TestFactsOfOldAndHostileVMs(t *testing.T) {
 	f := parseFacts([]string{
 		"crypto=true", "ssl=no", "otp=27\x1b[31m", "future=1", "app=shop 1.0", "app=shop 1.0 top", "app=dep 2 needed",
 		"unwritable=/app/lib/shop-1.0/ebin", "certificates=many", "", "clock_ms=1700000030000",
+		"hook=called", "call=shop failed storage answered 403", "call=door none", "call=",
 	}, at, at.Add(time.Second))
 	if !f.Crypto || f.SSL || f.OTP != "27[31m" || len(f.Apps) != 2 || f.Certificates != 0 || len(f.Unwritable) != 1 || f.Skew != 29*time.Second {
 		t.Errorf("facts: %+v", f)
+	}
+	hook := Hook{HookCalled, []HookCall{{"shop", "failed", "storage answered 403"}, {"door", "none", ""}, {}}}
+	if !reflect.DeepEqual(f.Hook, hook) {
+		t.Errorf("the hook: %+v", f.Hook)
 	}
 	for _, clock := range []struct{ at, want time.Duration }{{-time.Minute, -time.Minute}, {0, 0}, {time.Second / 2, 0}, {2 * time.Second, time.Second}} {
 		if got := skew(at.Add(clock.at), at, at.Add(time.Second)); got != clock.want {

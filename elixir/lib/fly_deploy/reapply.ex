@@ -4,7 +4,7 @@ defmodule FlyDeploy.Reapply do
   # In two parts. `Preparation` does all that may take long or go wrong, in a process of its own that is killed when its
   # time is up: it changes nothing but its own folder. What it leaves to do is short, and is done or undone as a whole.
 
-  alias FlyDeploy.{Placement, Preparation, Version}
+  alias FlyDeploy.{Hook, Placement, Preparation, Version}
 
   require Logger
 
@@ -13,15 +13,20 @@ defmodule FlyDeploy.Reapply do
   @spec run(atom, pos_integer) :: :ok
   def run(app, timeout) do
     from = System.monotonic_time(:millisecond)
+    Hook.note(app, :running)
 
     case safely(fn -> reapply(app, timeout) end) do
       {:ok, what} ->
+        Hook.note(app, :reapplied, what)
         Logger.info("FlyDeploy reapplied #{what} in #{System.monotonic_time(:millisecond) - from} ms")
 
       {:none, why} ->
+        Hook.note(app, :none, why)
         Logger.debug("FlyDeploy: no hot upgrade to reapply: #{why}")
 
       {:error, text} ->
+        Hook.note(app, :failed, text)
+
         Logger.error(
           "FlyDeploy could not reapply the hot upgrade: #{text}. This machine runs its image's own code; " <>
             "once that is mended, restart it or deploy again."

@@ -1,0 +1,39 @@
+package agent
+
+import "strings"
+
+// HookState is what a VM tells of FlyDeploy.startup_reapply_current/1, the startup hook.
+type HookState string
+
+// The states of the hook, as probe.exs and loaded.exs name them.
+const (
+	HookAbsent   HookState = "absent"   // not part of the release
+	HookUnknown  HookState = "unknown"  // part of the release, in a version that does not tell whether it was called
+	HookUncalled HookState = "uncalled" // part of the release, and not called since the VM started
+	HookCalled   HookState = "called"
+)
+
+// Hook is the startup hook as a VM tells of it.
+type Hook struct {
+	State HookState
+	Calls []HookCall // the last one for each application, where the state is HookCalled
+}
+
+// HookCall is one call of the startup hook, by the name of the OTP application that it was given.
+type HookCall struct {
+	App     string
+	Outcome string // running, reapplied, none, failed
+	Text    string // what was reapplied, or why nothing was
+}
+
+// read takes a line of an answer, if it is about the hook.
+func (h *Hook) read(key, value string) {
+	switch key {
+	case "hook":
+		h.State = HookState(value)
+	case "call":
+		app, rest, _ := strings.Cut(value, " ")
+		outcome, text, _ := strings.Cut(rest, " ")
+		h.Calls = append(h.Calls, HookCall{App: app, Outcome: outcome, Text: text})
+	}
+}
