@@ -13,8 +13,8 @@ defmodule FlyDeployAgent.Archive do
   @max_bytes 2 * 1024 * 1024 * 1024
   # So much of what is wanted is held in memory until everything is checked. Where there is more, a second pass writes it.
   @held_bytes 32 * 1024 * 1024
-  # Read at once. At its worst it inflates to a thousand times as much.
-  @piece 16 * 1024
+  # Read at once. At its worst it inflates to a thousand times as much, about what is held of what is wanted.
+  @piece 64 * 1024
   # The window of zlib, and that the data has gzip's header.
   @gzip 15 + 16
 
@@ -54,13 +54,30 @@ defmodule FlyDeployAgent.Archive do
   end
 
   defp write({name, content}, folders, dir) do
-    folder = Path.dirname(name)
-    if folder not in folders, do: dir |> Path.join(folder) |> File.mkdir_p() |> written(name)
+    folders = name |> Path.dirname() |> make(folders, dir)
     dir |> Path.join(name) |> :file.write_file(content, [:raw]) |> written(name)
-    MapSet.put(folders, folder)
+    folders
+  end
+
+  # A third of the calls that it takes to look first whether each of its parents is there.
+  defp make(folder, folders, dir) do
+    cond do
+      folder in folders ->
+        folders
+
+      folder == "." ->
+        dir |> File.mkdir_p() |> written(folder)
+        MapSet.put(folders, folder)
+
+      true ->
+        folders = folder |> Path.dirname() |> make(folders, dir)
+        dir |> Path.join(folder) |> File.mkdir() |> written(folder)
+        MapSet.put(folders, folder)
+    end
   end
 
   defp written(:ok, _name), do: :ok
+  defp written({:error, :eexist}, _folder), do: :ok
   defp written({:error, reason}, name), do: throw({:unwritable, name, reason})
 
   # Folds `fun` over the wanted files, `{name, content}`, and checks every entry. Gives their number beside the result.

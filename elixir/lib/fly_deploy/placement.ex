@@ -1,9 +1,9 @@
 defmodule FlyDeploy.Placement do
   @moduledoc false
 
-  # Puts new files in the place of old ones, all or none. Files are `{source, target}`. The new ones are first written
-  # beside their targets: what then remains is to rename them, and nothing of that can fail for want of space. The old
-  # ones are kept until all is done.
+  # Puts new files in the place of old ones, all or none. Files are `{source, target}`; the sources are used up. The new
+  # ones are first put beside their targets: what then remains is to rename them, and nothing of that can fail for want of
+  # space. The old ones are kept until all is done. An application waits for this: each call costs more than what it does.
 
   @type file :: {Path.t(), Path.t()}
 
@@ -14,7 +14,7 @@ defmodule FlyDeploy.Placement do
 
     with :ok <- targets |> Enum.map(&Path.dirname/1) |> Enum.uniq() |> each(&make/1) do
       try do
-        with :ok <- each(files, &write/1),
+        with :ok <- each(files, &bring/1),
              :ok <- each(targets, &keep/1),
              do: exchange(targets, fun)
       after
@@ -39,19 +39,22 @@ defmodule FlyDeploy.Placement do
 
   defp make(folder), do: folder |> File.mkdir_p() |> done(folder)
 
-  defp write({source, target}) do
-    # What somebody has left who was killed here.
-    clean(target)
-
-    with {:ok, content} <- File.read(source),
-         :ok <- :file.write_file(new(target), content, [:raw]) do
+  defp bring({source, target}) do
+    with :ok <- move(source, new(target)) do
       :file.change_mode(new(target), 0o644)
     end
     |> done(target)
   end
 
-  # A link needs no space. Some filesystems have none.
+  # The sources may lie on another disk.
+  defp move(source, to) do
+    with {:error, :exdev} <- File.rename(source, to), do: File.cp(source, to)
+  end
+
+  # A link needs no space. Some filesystems have none. Who was killed here may have left one.
   defp keep(target) do
+    :file.delete(old(target), [:raw])
+
     with {:error, reason} when reason != :enoent <- File.ln(target, old(target)),
          {:error, reason} <- File.cp(target, old(target)) do
       done({:error, reason}, target)
