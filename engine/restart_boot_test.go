@@ -15,11 +15,9 @@ import (
 	"flydeploy/fly/local"
 )
 
-func TestTheApplicationBootsWhateverItsDiskDoes(t *testing.T) {
-	t.Parallel() // mostly waits
-	u := newUpgraded(t)
+func (u *upgraded) meetsFaultsOfItsDisk() {
 	if u.local.Isolation() != local.Namespaces {
-		t.Skip("needs machines with mounts of their own")
+		u.t.Skip("needs machines with mounts of their own")
 	}
 	const ebin = "/app/lib/counter-1.0.0/ebin"
 	for _, disk := range []struct{ name, prepare, why string }{
@@ -29,11 +27,11 @@ func TestTheApplicationBootsWhateverItsDiskDoes(t *testing.T) {
 		{"full before the new files", "cp -a " + ebin + " /run/ebin && mount -t tmpfs -o mode=777,size=$(du -sk /run/ebin | cut -f1)k tmpfs " + ebin +
 			" && cp -a /run/ebin/*.* " + ebin, "cannot be replaced: no space left on device"},
 	} {
-		t.Log("disk: " + disk.name)
+		u.t.Log(disk.name)
 		id, took := u.bootOn(disk.prepare)
 		u.expectRefused(id, took, 0, disk.why)
 		if code := u.status(id); !code.Stale || code.Hook != engine.HookFailed || !strings.Contains(code.HookProblem.What, disk.why) || code.Drift != 0 {
-			t.Errorf("status says %+v", code)
+			u.t.Errorf("status says %+v", code)
 		}
 		u.order(http.MethodDelete, id, "?force=true")
 	}
@@ -60,11 +58,9 @@ func (u *upgraded) bootOn(prepare string) (id string, took time.Duration) {
 
 // An upgrade that no boot survives cannot be helped from within: every restart would load it again. Once it is withdrawn,
 // the next boot runs the image.
-func TestAnUpgradeThatCrashesAtBootCanBeWithdrawn(t *testing.T) {
-	t.Parallel() // mostly waits
-	u := newUpgraded(t)
-	beam := compile(t, "Counter.Upgrades", `def child_spec(_), do: raise("no boot survives this")`)
-	u.publish(rewrite(t, u.publishedTarball(), func(h *tar.Header, content []byte) []byte {
+func (u *upgraded) crashesUntilTheUpgradeIsWithdrawn() {
+	beam := compile(u.t, "Counter.Upgrades", `def child_spec(_), do: raise("no boot survives this")`)
+	u.publish(rewrite(u.t, u.publishedTarball(), func(h *tar.Header, content []byte) []byte {
 		if filepath.Base(h.Name) == "Elixir.Counter.Upgrades.beam" {
 			return beam
 		}
@@ -75,8 +71,8 @@ func TestAnUpgradeThatCrashesAtBootCanBeWithdrawn(t *testing.T) {
 	// The machine tries again by itself, as on Fly.
 	u.awaitConsole(u.id, "no boot survives this", 2)
 	b := u.bucket()
-	if _, err := engine.Withdraw(t.Context(), settings(), engine.Storage{Locks: b, Records: b, Tarballs: b}); err != nil {
-		t.Fatal(err)
+	if _, err := engine.Withdraw(u.t.Context(), settings(), engine.Storage{Locks: b, Records: b, Tarballs: b}); err != nil {
+		u.t.Fatal(err)
 	}
 	u.awaitBoot(u.id)
 
@@ -97,7 +93,7 @@ func (w *world) awaitConsole(id, text string, times int) {
 }
 
 // compile gives a module's .beam.
-func compile(t *testing.T, module, body string) []byte {
+func compile(t testing.TB, module, body string) []byte {
 	t.Helper()
 	dir := t.TempDir()
 	source := filepath.Join(dir, "module.ex")

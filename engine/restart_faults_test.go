@@ -30,6 +30,23 @@ type upgraded struct {
 	within time.Duration
 }
 
+// in is the same world for a subtest.
+func (u *upgraded) in(t *testing.T) *upgraded {
+	inner, w := *u, *u.world
+	inner.world, w.t = &w, t
+	return &inner
+}
+
+// The parts leave the machine upgraded, except for the last one.
+func TestTheApplicationBootsWhateverHappens(t *testing.T) {
+	t.Parallel() // mostly waits
+	u := newUpgraded(t)
+	t.Run("to the storage", func(t *testing.T) { u.in(t).meetsFaultsOfTheStorage() })
+	t.Run("to its disk", func(t *testing.T) { u.in(t).meetsFaultsOfItsDisk() })
+	t.Run("to the tarball", func(t *testing.T) { u.in(t).refusesWhatMustNotBeLoaded() })
+	t.Run("at a boot that crashes", func(t *testing.T) { u.in(t).crashesUntilTheUpgradeIsWithdrawn() })
+}
+
 func newUpgraded(t *testing.T) *upgraded {
 	t.Helper()
 	w := newWorld(t, 1)
@@ -92,9 +109,7 @@ func (u *upgraded) expectImagesOwnFiles(id string) {
 	}
 }
 
-func TestTheApplicationBootsWhateverTheStorageDoes(t *testing.T) {
-	t.Parallel() // mostly waits
-	u := newUpgraded(t)
+func (u *upgraded) meetsFaultsOfTheStorage() {
 	const document, tarball = "releases/counter-current.json", "releases/counter-2.0.0.tar.gz"
 	faults := []struct {
 		name, key string
@@ -113,7 +128,7 @@ func TestTheApplicationBootsWhateverTheStorageDoes(t *testing.T) {
 	}
 	for _, f := range faults {
 		lift := u.local.Faults().Inject(local.Target{Service: local.S3, Action: http.MethodGet, Subject: f.key}, 0, f.effect)
-		t.Log("storage: " + f.name)
+		u.t.Log(f.name)
 		u.expectImagesOwnCode(f.why)
 		lift()
 	}
@@ -127,9 +142,7 @@ func TestTheApplicationBootsWhateverTheStorageDoes(t *testing.T) {
 	u.expectVersion(u.id, "2.0.0")
 }
 
-func TestWhatMustNotBeLoadedIsRefusedAtBoot(t *testing.T) {
-	t.Parallel() // mostly waits
-	u := newUpgraded(t)
+func (u *upgraded) refusesWhatMustNotBeLoaded() {
 	good := u.publishedTarball()
 	rename := func(from, to string) func(*tar.Header, []byte) []byte {
 		return func(h *tar.Header, content []byte) []byte {
@@ -161,8 +174,8 @@ func TestWhatMustNotBeLoadedIsRefusedAtBoot(t *testing.T) {
 			return content
 		}, "Counter.Server cannot be loaded"},
 	} {
-		t.Log(bad.name)
-		u.publish(rewrite(t, good, bad.change), bad.name)
+		u.t.Log(bad.name)
+		u.publish(rewrite(u.t, good, bad.change), bad.name)
 		u.expectImagesOwnCode(bad.why)
 	}
 
@@ -230,7 +243,7 @@ func (w *world) publish(tarball []byte, name string) {
 }
 
 // rewrite changes a gzipped tar entry by entry; change may write to the header and gives the new content.
-func rewrite(t *testing.T, tarball []byte, change func(*tar.Header, []byte) []byte) []byte {
+func rewrite(t testing.TB, tarball []byte, change func(*tar.Header, []byte) []byte) []byte {
 	t.Helper()
 	unzipped, err := gzip.NewReader(bytes.NewReader(tarball))
 	if err != nil {

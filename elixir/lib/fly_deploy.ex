@@ -78,6 +78,9 @@ defmodule FlyDeploy do
   was built for another OTP, a full disk – leaves one line in the log, and the machine runs its image's own code: all of
   the upgrade is applied or nothing of it, in memory and on disk. Calling it again changes nothing.
 
+  How it ended is remembered as well: `flydeploy status` tells of each machine whether its VM has called this function,
+  and what went wrong.
+
   Outside of Fly (no `FLY_IMAGE_REF`) and outside of a release it does nothing, so it needs no condition around it.
 
   ## Options

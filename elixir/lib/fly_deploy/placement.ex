@@ -67,7 +67,7 @@ defmodule FlyDeploy.Placement do
 
   # A target whose new file still lies beside it was not reached.
   defp restore(target) do
-    unless File.exists?(new(target)) do
+    if not File.exists?(new(target)) do
       with {:error, :enoent} <- File.rename(old(target), target), do: File.rm(target)
     end
   end
