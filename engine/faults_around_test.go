@@ -127,6 +127,13 @@ func elsewhere() []*cell {
 		{fault: "S3's clock an hour off", outcome: engine.OutcomeFailed, says: []string{"clock"}, prepare: func(w *faultWorld, _ *engine.Settings) func() {
 			return w.local.Faults().Inject(storage, 0, local.ClockOff(time.Hour))
 		}},
+		{
+			fault: "lists that lag while the launch loses its answer", moments: []moment{momentOf("create", 1)}, outcome: engine.OutcomeSucceeded,
+			prepare: func(w *faultWorld, _ *engine.Settings) func() {
+				w.clock.at(momentOf("create", 1), local.Forget(http.StatusRequestTimeout, lostWork))
+				return w.local.LagLists(3 * time.Second)
+			},
+		},
 		{fault: "image not there yet", outcome: engine.OutcomeSucceeded, prepare: func(w *faultWorld, _ *engine.Settings) func() {
 			return w.local.Faults().Inject(local.Target{Service: local.Registry, Action: "manifests"}, 2, local.ImageNotThereYet())
 		}},

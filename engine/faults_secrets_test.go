@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -72,10 +74,10 @@ func (w *faultWorld) observe(s engine.Settings) (p *engine.Progress, r engine.Re
 	return p, r, lines.String()
 }
 
-// watchProcesses looks at the command lines of everything that runs on this computer, in machines as well. The cookie
-// stands in those of Erlang's own programs, which a release's script starts so.
-func watchProcesses(t *testing.T, s secrets) (stop func()) {
-	ctx, cancel := context.WithCancel(t.Context())
+// watchProcesses looks at the command lines of everything that runs on this computer, in machines as well, until stop,
+// which gives them.
+func watchProcesses(ctx context.Context) (stop func() (lines []string)) {
+	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	seen := map[string]bool{}
 	watching.Go(func() {
@@ -94,17 +96,24 @@ func watchProcesses(t *testing.T, s secrets) (stop func()) {
 			}
 		}
 	})
-	return func() {
+	return func() []string {
 		cancel()
 		watching.Wait()
-		bare := secrets{}
-		for name, secret := range s {
-			if name != "cookie" {
-				bare[name] = secret
-			}
-		}
-		for line := range seen {
+		return slices.Collect(maps.Keys(seen))
+	}
+}
+
+// expectNoneInProcesses: of all command lines only those of Erlang's own programs hold the cookie, as a release's script
+// starts them, the application's VM above all.
+func (s secrets) expectNoneInProcesses(t testing.TB, lines []string) {
+	t.Helper()
+	bare := maps.Clone(s)
+	delete(bare, "cookie")
+	for _, line := range lines {
+		if strings.Contains(line, "-setcookie\x00") || strings.Contains(line, "--cookie\x00") {
 			bare.expectNoneIn(t, "the process list", line)
+		} else {
+			s.expectNoneIn(t, "the process list", line)
 		}
 	}
 }

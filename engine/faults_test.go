@@ -218,12 +218,14 @@ func TestFaults(t *testing.T) {
 	if whole {
 		worlds = worldsAtOnce
 	}
+	processes := watchProcesses(t.Context())
+	var hidden [worldsAtOnce]secrets
 	t.Run("cells", func(t *testing.T) {
 		for n := range worlds {
 			t.Run(fmt.Sprint("world ", n+1), func(t *testing.T) {
 				t.Parallel()
 				w := newFaultWorld(t)
-				defer watchProcesses(t, w.secrets())()
+				hidden[n] = w.secrets()
 				for c := range queue {
 					table.say(c, t.Run(c.name(), func(t *testing.T) { w.run(t, c) }))
 					w.t, w.world.t = t, t
@@ -231,6 +233,10 @@ func TestFaults(t *testing.T) {
 			})
 		}
 	})
+	lines := processes()
+	for _, s := range hidden {
+		s.expectNoneInProcesses(t, lines)
+	}
 }
 
 // chooseCells gives the short cut of the table, or the cells whose name the expression matches.

@@ -113,6 +113,7 @@ func TestTemporaryMachineOnTheLocalFly(t *testing.T) {
 		f.Faults().Inject(local.Target{Service: local.API, Action: local.ActionCreate}, 1, local.Around(nil, func() {
 			f.Faults().Inject(local.Target{Service: local.API, Action: local.ActionCreate}, 1, local.Forget(502, "<html>Bad Gateway"))
 		}))
+		catchUp := f.LagLists(1500 * time.Millisecond) // the machine without an answer is looked for in lists
 		m, err := c.CreateTemporary(t.Context(), engine.TemporaryMachine{
 			UpgradeID: "01UPGRADE", Image: image, Region: "nrt", LiveFor: time.Minute, Env: map[string]string{"CUSTOM": "value"},
 		})
@@ -122,6 +123,7 @@ func TestTemporaryMachineOnTheLocalFly(t *testing.T) {
 		if m.State != "started" || m.Image != image || m.Region != "nrt" || m.Temporary != "01UPGRADE" {
 			t.Errorf("created %+v", m)
 		}
+		catchUp()
 		out, err := c.Exec(t.Context(), m.ID, []string{"/bin/sh", "-c", `echo "$CUSTOM $BUCKET_NAME"; ls $(dirname $0)`, "/app/bin/counter"}, 5*time.Second)
 		if err != nil || !strings.HasPrefix(out.Stdout, "value counter-releases\n") {
 			t.Errorf("its environment and disk: %+v, %v", out, err)
