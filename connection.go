@@ -67,6 +67,7 @@ func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
 func (c *connection) inspected(ctx context.Context) (engine.Overview, error) {
 	o, err := c.overview(ctx)
 	if err == nil {
+		o.Release = c.settings.release
 		o.Inspect(ctx, c.fleet)
 	}
 	return o, err
@@ -89,7 +90,7 @@ func (c *connection) storage(ctx context.Context) (*engine.Target, error) {
 func (c *connection) openTarget(ctx context.Context) (*engine.Target, error) {
 	s := c.settings
 	if s.otpApp == "" || s.storageSource() == "" {
-		return engine.Connect(ctx, s.app, s.otpApp, c.fleet, s.openStorage)
+		return engine.Connect(ctx, s.target(), c.fleet, s.openStorage)
 	}
 	storage, err := s.openStorage(ctx, s.otpApp, nil)
 	if err != nil {

@@ -69,7 +69,7 @@ func TestBadInput(t *testing.T) {
 		{name: "read-only files", args: pushed, code: 3, says: []string{o.ids[0], "not_writable", "COPY --chown"}, prepare: o.forbidWriting},
 		{name: "no crypto", args: pushed, code: 3, says: []string{o.ids[0], "crypto", "extra_applications"}, prepare: o.forgetCrypto},
 		{name: "distribution off", args: with("--process-group", "mute"), code: 1, says: []string{"without distribution", "RELEASE_DISTRIBUTION=name"}, prepare: o.launchMute},
-		{name: "two releases", args: with("--process-group", "twins"), code: 1, says: []string{"2 releases run on the machine", "process group of its own"}, prepare: o.launchTwins},
+		{name: "two releases", args: with("--process-group", "twins"), code: 1, says: []string{"2 releases run on the machine: counter, twin", "--release"}, prepare: o.launchTwins},
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			undo := func() {}
@@ -96,6 +96,7 @@ func TestBadInput(t *testing.T) {
 			o.expectNothingLeft(t)
 		})
 	}
+	t.Run("one of two releases", func(t *testing.T) { o.seeOneOfTwins(t) })
 	o.expectUntouched(t)
 }
 
@@ -293,10 +294,20 @@ func (o *operated) launchMute(t *testing.T) (undo func()) {
 	return func() {}
 }
 
+// seeOneOfTwins: on the machine of launchTwins the release that is named is planned for.
+func (o *operated) seeOneOfTwins(t *testing.T) {
+	o.inNamespaces(t)
+	out, errs, code := run(t, o.dir, o.env, "plan", "--skip-build", "--image", o.image, "--process-group", "twins", "--release", "counter", "--release-root", "/app")
+	if code != 0 || !strings.Contains(out, "processes on 1 machine") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	o.expectNothingLeft(t)
+}
+
 func (o *operated) launchTwins(t *testing.T) (undo func()) {
 	o.inNamespaces(t)
 	o.launch(t, local.MachineSpec{Image: o.base, Group: "twins", Command: []string{"/bin/sh", "-c",
-		"RELEASE_NODE=twin@127.0.0.1 PORT=8081 /app/bin/counter start & exec /app/bin/counter start"}})
+		"RELEASE_NAME=twin RELEASE_NODE=twin@127.0.0.1 PORT=8081 /app/bin/counter start & exec /app/bin/counter start"}})
 	return func() {}
 }
 

@@ -156,7 +156,7 @@ func (p *pipeline) connect(ctx context.Context) error {
 }
 
 func (p *pipeline) findTarget(ctx context.Context) (err error) {
-	if p.target, err = Connect(ctx, p.settings.App, p.settings.OTPApp, p.ports.Fleet, p.ports.Storage); err != nil {
+	if p.target, err = Connect(ctx, App{p.settings.OTPApp, p.settings.Release}, p.ports.Fleet, p.ports.Storage); err != nil {
 		return err
 	}
 	if err := p.findEarlier(ctx); err != nil {

@@ -150,7 +150,7 @@ func (n *node) awaitBoot() {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	vm, err := Discover(n.t.Context(), n.exec)
+	vm, err := Discover(n.t.Context(), n.exec, Release{})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -159,9 +159,9 @@ func (n *node) awaitBoot() {
 
 // exec is realExec, except that what bin/NAME rpc would evaluate goes through the control socket, which costs a tenth.
 func (n *node) exec(ctx context.Context, command []string, timeout time.Duration) (Output, error) {
-	if len(command) == 9 && command[2] == scriptRPC && command[6] == n.vm.Start {
+	if len(command) == 11 && command[2] == scriptRPC && command[6] == n.vm.Start {
 		n.checkSize(command)
-		return Output{Stdout: n.eval(command[7] + "\n" + command[8])}, nil
+		return Output{Stdout: n.eval(command[9] + "\n" + command[10])}, nil
 	}
 	return n.realExec(ctx, command, timeout)
 }

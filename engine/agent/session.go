@@ -165,6 +165,9 @@ func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session,
 		case "no_program":
 			return nil, noProgram(doing, vm)
 		default:
+			if isCut(word, "loaded", "started", "busy", "incomplete", "refused", "gone", "no_program") {
+				return nil, fmt.Errorf("%s: %w", doing, errCut)
+			}
 			return nil, fmt.Errorf("%s: unexpected answer %q", doing, printable(word, 40))
 		}
 	}

@@ -150,10 +150,13 @@ func (j job) run(ctx context.Context, progress func(done, total int64)) (string,
 		return "", err
 	}
 	switch word, _ := out.word(); word {
+	case "started":
 	case "no_space":
 		return "", &Refusal{"temporary_disk_full", fmt.Sprintf("%s: no space left on the temporary machine", j.doing)}
 	case "no_release":
 		return "", &Refusal{"image_without_release", fmt.Sprintf("%s: the new image has no release at %s", j.doing, j.root)}
+	default:
+		return "", fmt.Errorf("%s: %w", j.doing, errCut)
 	}
 	return j.poll(ctx, progress)
 }
