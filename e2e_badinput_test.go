@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -98,6 +99,7 @@ func TestBadInput(t *testing.T) {
 	}
 	t.Run("one of two releases", func(t *testing.T) { o.seeOneOfTwins(t) })
 	o.expectUntouched(t)
+	t.Run("no machine runs", func(t *testing.T) { o.seeStopped(t) })
 }
 
 // seeDoctor has the doctor look at a sound fleet, with and without what a deploy needs.
@@ -348,5 +350,59 @@ func (o *operated) expectNothingLeft(t *testing.T) {
 	}
 	if held, err := bucket.Current(t.Context()); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("the lock is left: %+v, %v", held, err)
+	}
+}
+
+// seeStopped: where no machine runs, a temporary one tells where the bucket is, and only that.
+func (o *operated) seeStopped(t *testing.T) {
+	all, err := o.client(t).Machines(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		o.order(t, m.ID, "stop", "stopped")
+	}
+	weak := append(append([]string{}, o.env...), "FLY_API_TOKEN="+o.fly.ExecToken())
+	for _, try := range []struct {
+		env, args []string
+		code      int
+		says      []string
+	}{
+		{o.env, []string{"status"}, 0, []string{"a temporary machine tells where the bucket is", "stopped", "hot upgrade: none", "deploy lock: free"}},
+		{o.env, []string{"status", "--release-root", "/srv"}, 0, []string{"storage: ", "no release at /srv", "--release-root"}},
+		{weak, []string{"status"}, 0, []string{"stopped", "storage: ", "403", "fly tokens create deploy"}},
+		{o.env, []string{"hot", "--yes", "--skip-build", "--image", o.image}, 1, []string{"no machine is started", "stopped: it takes the upgrade at its next boot", "Start one: `fly machine start"}},
+	} {
+		out, errs, code := run(t, o.dir, try.env, try.args...)
+		o.expectNoSecret(t, out+errs)
+		for _, says := range try.says {
+			if !strings.Contains(out+errs, says) {
+				t.Errorf("%v does not say %q", try.args, says)
+			}
+		}
+		if code != try.code || t.Failed() {
+			t.Errorf("%v: exit %d, want %d\n%s%s", try.args, code, try.code, out, errs)
+		}
+		o.expectNothingLeft(t)
+	}
+}
+
+// order has the Machines API change a machine's state, and waits for it.
+func (o *operated) order(t *testing.T, id, action, state string) {
+	t.Helper()
+	machines := o.fly.APIURL() + "/v1/apps/counter/machines/" + id
+	for _, r := range []struct{ method, path string }{{http.MethodPost, "/" + action}, {http.MethodGet, "/wait?timeout=60&state=" + state}} {
+		request, err := http.NewRequestWithContext(t.Context(), r.method, machines+r.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+o.fly.Token())
+		answer, err := http.DefaultClient.Do(request)
+		if err == nil {
+			err = answer.Body.Close()
+		}
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("%s machine %s: %v, %v", action, id, answer, err)
+		}
 	}
 }

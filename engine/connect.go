@@ -144,7 +144,7 @@ func (t *Target) findVM(ctx context.Context, fleet Fleet, release agent.Release)
 		}
 	}
 	if open == 0 && last == nil {
-		return nil, errNoMachine("no machine is started", t.Machines)
+		return nil, errNoMachine("no machine is started", t.Machines).because(ErrNoneRuns)
 	}
 	for open > 0 {
 		if answer := <-answers; take(answer) {
@@ -154,7 +154,7 @@ func (t *Target) findVM(ctx context.Context, fleet Fleet, release agent.Release)
 	if !errors.Is(last, agent.ErrNoVM) {
 		return nil, last
 	}
-	return nil, NewProblem("no_vm", "no running Elixir release was found", last, remedies["no_vm"])
+	return nil, NewProblem("no_vm", "no running Elixir release was found", last, remedies["no_vm"]).because(ErrNoneRuns)
 }
 
 func errNoOTPApp(release string) *Problem {

@@ -67,7 +67,10 @@ shift 5
 `
 
 // scriptStorage prints the storage settings of the VM's environment. Secrets: the answer is never logged.
-const scriptStorage = scriptEnter + `
+const scriptStorage = scriptEnter + scriptStorageSettings
+
+// scriptStorageSettings is scriptStorage for the environment that the script has itself.
+const scriptStorageSettings = `
 echo "FLYDEPLOY1 begin"
 for k in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL_S3 AWS_REGION AWS_BUCKET BUCKET_NAME; do
   eval "v=\${$k-}"

@@ -133,11 +133,15 @@ func StorageEnv(ctx context.Context, exec Exec, vm VM) (map[string]string, error
 	if !out.whole() {
 		return nil, fmt.Errorf("reading the VM's storage settings: %w", errCut)
 	}
+	return parseSettings(out), nil
+}
+
+func parseSettings(lines answer) map[string]string {
 	settings := map[string]string{}
-	for _, line := range out {
+	for _, line := range lines {
 		if key, value, ok := strings.Cut(line, "="); ok {
 			settings[key] = value
 		}
 	}
-	return settings, nil
+	return settings
 }
