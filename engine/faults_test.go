@@ -199,7 +199,7 @@ func (w *faultWorld) rewind() {
 }
 
 // worldsAtOnce is how many cells run beside each other: each mostly waits.
-const worldsAtOnce = 3
+const worldsAtOnce = 4
 
 func TestFaults(t *testing.T) {
 	t.Parallel()
@@ -216,7 +216,7 @@ func TestFaults(t *testing.T) {
 	close(queue)
 	worlds := 1
 	if whole {
-		worlds = worldsAtOnce
+		worlds = min(worldsAtOnce, len(todo))
 	}
 	processes := watchProcesses(t.Context())
 	var hidden [worldsAtOnce]secrets
