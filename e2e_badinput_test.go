@@ -230,7 +230,7 @@ func (o *operated) client(t testing.TB) *fly.Client {
 // on runs a shell script on a machine, as root.
 func (o *operated) on(t testing.TB, id, script string) string {
 	t.Helper()
-	out, err := o.client(t).Exec(context.WithoutCancel(t.Context()), id, []string{"/bin/sh", "-c", script}, time.Minute)
+	out, err := o.client(t).Exec(context.WithoutCancel(t.Context()), id, []string{"/bin/sh", "-c", script}, "", time.Minute)
 	if err != nil || out.ExitCode != 0 {
 		t.Fatalf("machine %s: %s: %+v, %v", id, script, out, err)
 	}

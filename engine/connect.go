@@ -176,11 +176,11 @@ func quietly(error) {}
 
 // execer runs commands on machines: Fleet's Exec.
 type execer interface {
-	Exec(ctx context.Context, machineID string, command []string, timeout time.Duration) (agent.Output, error)
+	Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (agent.Output, error)
 }
 
 func execOn(fleet execer, machineID string) agent.Exec {
-	return func(ctx context.Context, command []string, timeout time.Duration) (agent.Output, error) {
-		return fleet.Exec(ctx, machineID, command, timeout)
+	return func(ctx context.Context, command []string, stdin string, timeout time.Duration) (agent.Output, error) {
+		return fleet.Exec(ctx, machineID, command, stdin, timeout)
 	}
 }

@@ -34,14 +34,14 @@ func once(before, after func()) local.Effect {
 }
 
 func (w *faultWorld) fill(id string) {
-	out, err := w.newClient(w.local.Token()).Exec(w.t.Context(), id, []string{"/bin/sh", "-c", "dd if=/dev/zero of=/tmp/fill bs=64k 2>/dev/null; true"}, time.Minute)
+	out, err := w.newClient(w.local.Token()).Exec(w.t.Context(), id, []string{"/bin/sh", "-c", "dd if=/dev/zero of=/tmp/fill bs=64k 2>/dev/null; true"}, "", time.Minute)
 	if err != nil || out.ExitCode != 0 {
 		w.t.Errorf("fill the disk of machine %s: %+v, %v", id, out, err)
 	}
 }
 
 func (w *faultWorld) makeRoom() {
-	out, err := w.newClient(w.local.Token()).Exec(w.t.Context(), w.id, []string{"/bin/rm", "-f", "/tmp/fill"}, time.Minute)
+	out, err := w.newClient(w.local.Token()).Exec(w.t.Context(), w.id, []string{"/bin/rm", "-f", "/tmp/fill"}, "", time.Minute)
 	if err != nil || out.ExitCode != 0 {
 		w.t.Errorf("make room on machine %s: %+v, %v", w.id, out, err)
 	}

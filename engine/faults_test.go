@@ -127,7 +127,7 @@ func (w *faultWorld) expectSettled() {
 		w.t.Fatalf("machine %s: %v\n%s", w.id, err, w.local.Console(w.id))
 	}
 	look := []string{"/bin/sh", "-c", `ls /app/*.dump /tmp/*.dump 2>/dev/null; exec /app/bin/counter rpc "$1"`, "fd", countSuspended}
-	out, err := w.fleet.Exec(w.t.Context(), w.id, look, time.Minute)
+	out, err := w.fleet.Exec(w.t.Context(), w.id, look, "", time.Minute)
 	if err != nil || out.Stdout != "0" {
 		w.t.Errorf("crash dumps, and the number of suspended processes: %+v, %v", out, err)
 	}

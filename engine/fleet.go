@@ -43,8 +43,9 @@ type TemporaryMachine struct {
 type Fleet interface {
 	// Machines lists all machines of the app in one request, destroyed ones left out.
 	Machines(ctx context.Context) ([]Machine, error)
-	// Exec runs command (words, no shell) on a machine, never repeats it, and answers once it ended. At most 60 s.
-	Exec(ctx context.Context, machineID string, command []string, timeout time.Duration) (agent.Output, error)
+	// Exec runs command (words, no shell) on a machine, which reads stdin, never repeats it, and answers once it ended. At
+	// most 60 s.
+	Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (agent.Output, error)
 	// CreateTemporary starts the orchestrator and waits until it is started.
 	CreateTemporary(ctx context.Context, spec TemporaryMachine) (Machine, error)
 	// Destroy removes a temporary machine; one that is gone is no error.

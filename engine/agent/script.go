@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,9 +85,16 @@ const scriptRPC = scriptEnter + scriptCall
 
 // scriptCall is the end of scriptRPC, for scripts that look at something before.
 const scriptCall = `
+exec </dev/null
+` + scriptProgram
+
+// scriptOrder is scriptRPC for a program that reads: bin/NAME's input is that of what it evaluates in the VM.
+const scriptOrder = scriptEnter + scriptProgram
+
+const scriptProgram = `
 for p in "${RELEASE_PROG:-}" "$RELEASE_NAME"; do
   [ -n "$p" ] && [ -x "$RELEASE_ROOT/bin/$p" ] && exec "$RELEASE_ROOT/bin/$p" rpc "$1
-$2" </dev/null
+$2"
 done
 echo "FLYDEPLOY1 no_program"
 `
@@ -115,10 +123,30 @@ echo "FLYDEPLOY1 end"
 // answer is what a script printed: its lines from the first marker on.
 type answer []string
 
-// run executes a script and gives its marked answer. Exit code 0 without a marker is no success. redact are texts that no
-// error may show.
-func run(ctx context.Context, exec Exec, timeout time.Duration, doing string, command []string, redact ...string) (answer, error) {
-	out, err := exec(ctx, command, timeout)
+// run executes a script and gives its marked answer. Exit code 0 without a marker is no success.
+func run(ctx context.Context, exec Exec, timeout time.Duration, doing string, command []string) (answer, error) {
+	return send(ctx, exec, timeout, doing, request{command: command})
+}
+
+// request is one exec. What stands in command can be seen in the machine's list of processes.
+type request struct {
+	command []string
+	stdin   string
+}
+
+// size is that of the request's body, in bytes.
+func (r request) size() int {
+	body, _ := json.Marshal(struct {
+		Command []string `json:"command"`
+		Stdin   string   `json:"stdin,omitempty"`
+		Timeout int      `json:"timeout"`
+	}{r.command, r.stdin, 60})
+	return len(body)
+}
+
+// send is run for a script that reads; redact are texts that no error may show.
+func send(ctx context.Context, exec Exec, timeout time.Duration, doing string, r request, redact ...string) (answer, error) {
+	out, err := exec(ctx, r.command, r.stdin, timeout)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}

@@ -104,7 +104,7 @@ func TestTheReleaseThatIsMeant(t *testing.T) {
 
 // scripted answers every exec alike.
 func scripted(out Output) Exec {
-	return func(context.Context, []string, time.Duration) (Output, error) { return out, nil }
+	return func(context.Context, []string, string, time.Duration) (Output, error) { return out, nil }
 }
 
 func TestAnswersAreNotTrusted(t *testing.T) {
