@@ -97,6 +97,7 @@ func TestBadInput(t *testing.T) {
 			o.expectNothingLeft(t)
 		})
 	}
+	t.Run("screens of a failed deploy", func(t *testing.T) { o.seeScreens(t) })
 	t.Run("one of two releases", func(t *testing.T) { o.seeOneOfTwins(t) })
 	o.expectUntouched(t)
 	t.Run("no machine runs", func(t *testing.T) { o.seeStopped(t) })
@@ -294,6 +295,32 @@ func (o *operated) stageAsSomebodyElse(t *testing.T) (undo func()) {
 func (o *operated) launchMute(t *testing.T) (undo func()) {
 	o.launch(t, local.MachineSpec{Image: o.base, Group: "mute", Env: map[string]string{"RELEASE_DISTRIBUTION": "none"}})
 	return func() {}
+}
+
+// seeScreens has the storage quote in its refusal what it was asked with, and looks at every pane of the console. pane
+// looks for secrets on each screen.
+func (o *operated) seeScreens(t *testing.T) {
+	body := `<Error><Code>SignatureDoesNotMatch</Code><Message>It does not match.</Message><AWSAccessKeyId>` + o.fly.S3().AccessKeyID +
+		`</AWSAccessKeyId><CanonicalRequest>X-Amz-Signature=0123abcd</CanonicalRequest></Error>`
+	lift := o.fly.Faults().Inject(local.Target{Service: local.S3, Action: http.MethodGet, Subject: "releases/counter-2"}, 0, local.Refuse(http.StatusForbidden, body))
+	record, errs, code := run(t, o.dir, o.env, "hot", "--yes", "--skip-build", "--image", o.image, "--output", "json", "--process-group", "app")
+	lift()
+	o.expectNoSecret(t, record+errs)
+	path := filepath.Join(t.TempDir(), "record.ndjson")
+	if err := os.WriteFile(path, []byte(record), 0o600); err != nil || code == 0 {
+		t.Fatalf("exit %d, %v\n%s%s", code, err, record, errs)
+	}
+	p := newPane(t, 160, 50, o.dir, o.env, binary(t), "replay", path, "--speed", "200")
+	p.until("replay ended")
+	p.keys("Enter")
+	p.until("answered 403")
+	p.keys("Escape", "L")
+	p.until("answered 403")
+	p.keys("q")
+	if code, text := p.exited(); code != 0 {
+		t.Errorf("exit %d\n%s", code, text)
+	}
+	o.expectNothingLeft(t)
 }
 
 // seeOneOfTwins: on the machine of launchTwins the release that is named is planned for.
