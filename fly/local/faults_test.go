@@ -45,6 +45,8 @@ func TestFaultsOfTheAPI(t *testing.T) {
 		done   bool
 	}{
 		{"refuse", Refuse(408, `{"error":"deadline_exceeded"}`), 408, "deadline_exceeded", false},
+		{"forget-slow", ForgetSlow(0, 408, `{"error":"deadline_exceeded"}`), 408, "deadline_exceeded", true},
+		{"keep-quick", ForgetSlow(time.Hour, 408, ""), 200, "exit_code", true},
 		{"forget", Forget(408, `{"error":"deadline_exceeded"}`), 408, "deadline_exceeded", true},
 		{"not-json", Refuse(502, "<html>Bad Gateway</html>"), 502, "<html>", false},
 		{"delay", Delay(30 * time.Millisecond), 200, `"exit_code":0`, true},
