@@ -45,7 +45,7 @@ func TestBadInput(t *testing.T) {
 	for _, m := range []mistake{
 		{name: "unknown app", args: with("--app", "nosuch"), code: 1, says: []string{"list the machines of nosuch", "app not found", "fly apps list"}},
 		{name: "bad token", env: []string{"FLY_API_TOKEN=fo1_wrong"}, args: pushed, code: 1, says: []string{"401", "token validation error", "fly auth login"}},
-		{name: "weak token", env: []string{"FLY_API_TOKEN=" + o.fly.ExecToken()}, args: pushed, code: 1, says: []string{"start a temporary machine", "403", "fly tokens create deploy"}},
+		{name: "weak token", env: []string{"FLY_API_TOKEN=" + o.fly.ExecToken()}, args: pushed, code: 1, says: []string{"check what the token may do", "403", "fly tokens create deploy"}},
 		{name: "bucket missing", args: with("--bucket", "nosuch"), code: 1, says: []string{"s3://nosuch/", "NoSuchBucket", "fly storage create"}},
 		{
 			name: "bucket forbidden", args: pushed, code: 1, says: []string{"s3://counter-releases/", "AccessDenied", "Use keys that may read and write"},

@@ -21,6 +21,6 @@ type Trials interface {
 type DoctorFleet interface {
 	Machines(ctx context.Context) ([]Machine, error)
 	Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (agent.Output, error)
-	// MayCreate asks, without changing anything, whether the token may create and destroy machines; nil is yes.
+	// MayCreate is Fleet's.
 	MayCreate(ctx context.Context) error
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"flydeploy/engine/agent"
@@ -50,7 +51,13 @@ type Fleet interface {
 	CreateTemporary(ctx context.Context, spec TemporaryMachine) (Machine, error)
 	// Destroy removes a temporary machine; one that is gone is no error.
 	Destroy(ctx context.Context, machineID string) error
+	// MayCreate asks, without changing anything, whether the token may create and destroy machines; nil is yes. An error
+	// that satisfies errors.Is(err, ErrForbidden) is no; after another one nobody knows.
+	MayCreate(ctx context.Context) error
 }
+
+// ErrForbidden says that the token lacks the right, or is none.
+var ErrForbidden = errors.New("the token may not do that")
 
 // Build makes the new image and gives its reference (HOST/APP:deployment-ULID). Each line of output goes to log.
 // package fly implements it with `fly deploy --build-only --push`; the local Fly with mix.

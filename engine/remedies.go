@@ -53,7 +53,7 @@ var remedies = map[string]string{
 	"disk_full":             "Free space on the machine (`fly ssh console`, `df -h`), or restart it: its disk starts afresh. Then deploy again.",
 	"truncated":             "Deploy again: the download was cut.",
 	"sha256_differs":        "Nothing was loaded. Deploy again; if it happens again, look at who writes to the bucket.",
-	"download_failed":       "Check that machines reach the bucket: `flydeploy status` shows where it is.",
+	"download_failed":       "Check that machines reach the bucket: `flydeploy doctor` shows where it is.",
 	"bad_tarball":           "Deploy again from a fresh build.",
 	"bad_beam":              "Deploy again from a fresh build.",
 	"stale":                 "The VM's code changed after the plan. Deploy again for a new plan.",

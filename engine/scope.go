@@ -20,6 +20,9 @@ type scope struct {
 	out []Machine
 }
 
+// maxNamed is how many machines a problem names.
+const maxNamed = 20
+
 // errNoMachine says that the selection names something that is not there.
 func errNoMachine(what string, all []Machine) *Problem {
 	started, asleep := false, ""
@@ -40,6 +43,9 @@ func errNoMachine(what string, all []Machine) *Problem {
 		}
 	}
 	remedy := "The app has no machines: run `fly deploy` first."
+	if more := len(ids) - maxNamed; more > 0 {
+		ids = append(ids[:maxNamed], fmt.Sprintf("%d more", more))
+	}
 	if len(ids) > 0 {
 		remedy = "The app's machines are " + strings.Join(ids, ", ") + "."
 	}

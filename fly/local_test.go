@@ -210,7 +210,11 @@ func TestMayCreateOnTheLocalFly(t *testing.T) {
 	if err := strong.MayCreate(t.Context()); err != nil {
 		t.Errorf("a deploy token: %v", err)
 	}
-	wantProblem(t, localClient(t, f, f.ExecToken()).MayCreate(t.Context()), "token_too_weak")
+	err = localClient(t, f, f.ExecToken()).MayCreate(t.Context())
+	wantProblem(t, err, "token_too_weak")
+	if !errors.Is(err, engine.ErrForbidden) {
+		t.Errorf("an exec token: %v", err)
+	}
 	wantProblem(t, localClient(t, f, testToken).MayCreate(t.Context()), "token_refused")
 	if machines, err := strong.Machines(t.Context()); err != nil || len(machines) != 0 {
 		t.Errorf("asking left %+v, %v", machines, err)
