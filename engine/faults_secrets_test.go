@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"bytes"
+	"compress/zlib"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -106,11 +108,17 @@ func watchProcesses(ctx context.Context) (stop func() (lines []string)) {
 
 var encoded = regexp.MustCompile(`[A-Za-z0-9+/]{40,}={0,2}`)
 
-// decoded is what base64 in a text hides.
+// decoded is what base64, and zlib below it, hide in a text.
 func decoded(text string) (plain string) {
 	for _, word := range encoded.FindAllString(text, -1) {
-		if b, err := base64.StdEncoding.DecodeString(word); err == nil {
-			plain += string(b)
+		b, err := base64.StdEncoding.DecodeString(word)
+		if err != nil {
+			continue
+		}
+		plain += string(b)
+		if z, err := zlib.NewReader(bytes.NewReader(b)); err == nil {
+			inflated, _ := io.ReadAll(z) // as far as it goes
+			plain += string(inflated)
 		}
 	}
 	return plain
@@ -128,6 +136,21 @@ func (s secrets) expectNoneInProcesses(t testing.TB, lines []string) {
 			bare.expectNoneIn(t, "the process list", line)
 		} else {
 			s.expectNoneIn(t, "the process list", line)
+		}
+	}
+}
+
+func TestWhatBase64HidesIsFound(t *testing.T) {
+	const url = "https://bucket/key?X-Amz-Signature=0123abcd&and=more"
+	var packed bytes.Buffer
+	z := zlib.NewWriter(&packed)
+	if _, err := z.Write([]byte(url)); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	for _, hidden := range []string{url, packed.String()} {
+		line := "rpc\x00source = \"x\"; order = \"" + base64.StdEncoding.EncodeToString([]byte(hidden)) + "\""
+		if presigned.MatchString(line) || !presigned.MatchString(decoded(line)) {
+			t.Errorf("%q gives %q", line, decoded(line))
 		}
 	}
 }
