@@ -144,7 +144,7 @@ func (r request) size() int {
 	return len(body)
 }
 
-// send is run for a script that reads; redact are texts that no error may show.
+// send is run for a script that reads. No error shows what it reads, nor redact.
 func send(ctx context.Context, exec Exec, timeout time.Duration, doing string, r request, redact ...string) (answer, error) {
 	out, err := exec(ctx, r.command, r.stdin, timeout)
 	if err != nil {
@@ -160,7 +160,7 @@ func send(ctx context.Context, exec Exec, timeout time.Duration, doing string, r
 		return nil, fmt.Errorf("%s: %w", doing, errCut)
 	}
 	told := strings.TrimSpace(out.Stderr + " " + out.Stdout)
-	for _, secret := range redact {
+	for _, secret := range append(redact, strings.TrimSpace(r.stdin)) {
 		if secret != "" {
 			told = strings.ReplaceAll(told, secret, "[redacted]")
 		}

@@ -132,6 +132,15 @@ func TestAnswersAreNotTrusted(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
+	echo := func(_ context.Context, _ []string, stdin string, _ time.Duration) (Output, error) {
+		if stdin == "" {
+			return Output{Stdout: "FLYDEPLOY1 loaded {}\n"}, nil
+		}
+		return Output{Stderr: "start/2 was given " + stdin, ExitCode: 1}, nil
+	}
+	if _, err := Inject(t.Context(), echo, vm, o); err == nil || !strings.HasSuffix(err.Error(), "was given [redacted]") {
+		t.Errorf("an order that is shown: %v", err)
+	}
 	if _, err := Inject(t.Context(), scripted(Output{}), VM{Distribution: "none"}, o); err == nil || !strings.Contains(err.Error(), "without distribution") {
 		t.Errorf("without distribution: %v", err)
 	}
