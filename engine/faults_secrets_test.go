@@ -42,13 +42,18 @@ var presigned = regexp.MustCompile(`X-Amz-(?:Signature|Credential)(?:=|%3D)[0-9A
 
 func (s secrets) expectNoneIn(t testing.TB, where, text string) {
 	t.Helper()
+	s.expectNotIn(t, where, text)
+	if presigned.MatchString(text) {
+		t.Errorf("%s shows a presigned URL: %s", where, presigned.FindString(text))
+	}
+}
+
+func (s secrets) expectNotIn(t testing.TB, where, text string) {
+	t.Helper()
 	for name, secret := range s {
 		if strings.Contains(text, secret) {
 			t.Errorf("%s shows the %s", where, name)
 		}
-	}
-	if presigned.MatchString(text) {
-		t.Errorf("%s shows a presigned URL: %s", where, presigned.FindString(text))
 	}
 }
 
@@ -125,7 +130,8 @@ func decoded(text string) (plain string) {
 }
 
 // expectNoneInProcesses: of all command lines only those of Erlang's own programs hold the cookie, as a release's script
-// starts them, the application's VM above all.
+// starts them, the application's VM above all. A presigned URL holds the access key; one with another key is no business of
+// ours.
 func (s secrets) expectNoneInProcesses(t testing.TB, lines []string) {
 	t.Helper()
 	bare := maps.Clone(s)
@@ -133,9 +139,9 @@ func (s secrets) expectNoneInProcesses(t testing.TB, lines []string) {
 	for _, line := range lines {
 		line += decoded(line)
 		if strings.Contains(line, "-setcookie\x00") || strings.Contains(line, "--cookie\x00") {
-			bare.expectNoneIn(t, "the process list", line)
+			bare.expectNotIn(t, "the process list", line)
 		} else {
-			s.expectNoneIn(t, "the process list", line)
+			s.expectNotIn(t, "the process list", line)
 		}
 	}
 }
