@@ -387,7 +387,7 @@ func (o *operated) seeStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range all {
-		o.order(t, m.ID, "stop", "stopped")
+		o.kill(t, m.ID)
 	}
 	weak := append(append([]string{}, o.env...), "FLY_API_TOKEN="+o.fly.ExecToken())
 	for _, try := range []struct {
@@ -396,7 +396,6 @@ func (o *operated) seeStopped(t *testing.T) {
 		says      []string
 	}{
 		{o.env, []string{"status"}, 0, []string{"a temporary machine tells where the bucket is", "stopped", "hot upgrade: none", "deploy lock: free"}},
-		{o.env, []string{"status", "--release-root", "/srv"}, 0, []string{"storage: ", "no release at /srv", "--release-root"}},
 		{weak, []string{"status"}, 0, []string{"stopped", "storage: ", "403", "fly tokens create deploy"}},
 		{o.env, []string{"hot", "--yes", "--skip-build", "--image", o.image}, 1, []string{"no machine is started", "stopped: it takes the upgrade at its next boot", "Start one: `fly machine start"}},
 	} {
@@ -414,12 +413,13 @@ func (o *operated) seeStopped(t *testing.T) {
 	}
 }
 
-// order has the Machines API change a machine's state, and waits for it.
-func (o *operated) order(t *testing.T, id, action, state string) {
+// kill stops a machine at once, and waits until it has.
+func (o *operated) kill(t *testing.T, id string) {
 	t.Helper()
-	machines := o.fly.APIURL() + "/v1/apps/counter/machines/" + id
-	for _, r := range []struct{ method, path string }{{http.MethodPost, "/" + action}, {http.MethodGet, "/wait?timeout=60&state=" + state}} {
-		request, err := http.NewRequestWithContext(t.Context(), r.method, machines+r.path, nil)
+	for _, r := range []struct{ method, path, body string }{
+		{http.MethodPost, "/stop", `{"signal":"SIGKILL"}`}, {http.MethodGet, "/wait?timeout=60&state=stopped", ""},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), r.method, o.fly.APIURL()+"/v1/apps/counter/machines/"+id+r.path, strings.NewReader(r.body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -429,7 +429,7 @@ func (o *operated) order(t *testing.T, id, action, state string) {
 			err = answer.Body.Close()
 		}
 		if err != nil || answer.StatusCode != http.StatusOK {
-			t.Fatalf("%s machine %s: %v, %v", action, id, answer, err)
+			t.Fatalf("stop machine %s: %v, %v", id, answer, err)
 		}
 	}
 }
