@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
 	"sync"
 
 	"flydeploy/engine"
@@ -16,8 +19,12 @@ type connection struct {
 	passing  bool        // nothing is there any more once this program has ended: the demo's Fly
 	signals  *interrupts // where deploys are started
 
+	// tell says what takes its time; nil where nobody listens.
+	tell func(string)
+
 	mu     sync.Mutex
 	target *engine.Target
+	unread error // of the temporary machine that was asked for the storage's settings; it is asked once
 }
 
 func connect(s settings) (*connection, error) {
@@ -51,8 +58,8 @@ func (c *connection) start(ctx context.Context, s engine.Settings) *engine.Deplo
 	return d
 }
 
-// overview reads the fleet, and the bucket's metadata and lock. Where the storage is comes from a running machine once;
-// until that succeeds the machines are shown alone, with the reason.
+// overview reads the fleet, and the bucket's metadata and lock. Where the storage is comes from a machine once; until that succeeds the machines
+// are shown alone, with the reason.
 func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
 	target, problem := c.storage(ctx)
 	if target == nil {
@@ -69,6 +76,7 @@ func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
 func (c *connection) inspected(ctx context.Context) (engine.Overview, error) {
 	o, err := c.overview(ctx)
 	if err == nil {
+		o.Release = c.settings.release
 		o.Inspect(ctx, c.fleet)
 	}
 	return o, err
@@ -87,11 +95,16 @@ func (c *connection) storage(ctx context.Context) (*engine.Target, error) {
 	return target, err
 }
 
-// openTarget asks a running machine where the storage is, unless the command line says all of it.
+// openTarget asks a running machine where the storage is, or a temporary one where none runs, unless the command line says
+// all of it.
 func (c *connection) openTarget(ctx context.Context) (*engine.Target, error) {
 	s := c.settings
 	if s.otpApp == "" || s.storageSource() == "" {
-		return engine.Connect(ctx, s.app, s.otpApp, c.fleet, s.openStorage)
+		target, err := engine.Connect(ctx, s.target(), c.fleet, s.openStorage)
+		if errors.Is(err, engine.ErrNoneRuns) && !s.flags.readOnly {
+			return c.askStopped(ctx)
+		}
+		return target, err
 	}
 	storage, err := s.openStorage(ctx, s.otpApp, nil)
 	if err != nil {
@@ -99,3 +112,17 @@ func (c *connection) openTarget(ctx context.Context) (*engine.Target, error) {
 	}
 	return &engine.Target{OTPApp: s.otpApp, Storage: storage}, nil
 }
+
+func (c *connection) askStopped(ctx context.Context) (*engine.Target, error) {
+	if c.unread != nil {
+		return nil, c.unread
+	}
+	if c.tell != nil {
+		c.tell("no machine runs the release: a temporary machine tells where the bucket is")
+	}
+	var target *engine.Target
+	target, c.unread = engine.ConnectStopped(ctx, c.settings.target(), c.settings.env, c.fleet, c.settings.openStorage)
+	return target, c.unread
+}
+
+func tellOnStderr(text string) { fmt.Fprintln(os.Stderr, "flydeploy: "+text) }

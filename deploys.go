@@ -60,6 +60,7 @@ func withRecord(cmd *cobra.Command, flags recordFlags, work func(*connection, *e
 	if err != nil {
 		return err
 	}
+	c.tell = tellOnStderr
 	target, err := c.storage(cmd.Context())
 	if err != nil {
 		return err

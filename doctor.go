@@ -67,7 +67,7 @@ func examine(cmd *cobra.Command, flags appFlags, tell func(engine.Check)) error 
 		tell(engine.FailedCheck("app", err))
 		return nil
 	}
-	engine.Examine(cmd.Context(), engine.Patient{App: s.app, OTPApp: s.otpApp, Fleet: fleet, Open: s.openStorage}, tell)
+	engine.Examine(cmd.Context(), engine.Patient{App: s.target(), Fly: s.app, Fleet: fleet, Open: s.openStorage}, tell)
 	return cmd.Context().Err()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -44,7 +45,7 @@ func TestBadInput(t *testing.T) {
 	for _, m := range []mistake{
 		{name: "unknown app", args: with("--app", "nosuch"), code: 1, says: []string{"list the machines of nosuch", "app not found", "fly apps list"}},
 		{name: "bad token", env: []string{"FLY_API_TOKEN=fo1_wrong"}, args: pushed, code: 1, says: []string{"401", "token validation error", "fly auth login"}},
-		{name: "weak token", env: []string{"FLY_API_TOKEN=" + o.fly.ExecToken()}, args: pushed, code: 1, says: []string{"start a temporary machine", "403", "fly tokens create deploy"}},
+		{name: "weak token", env: []string{"FLY_API_TOKEN=" + o.fly.ExecToken()}, args: pushed, code: 1, says: []string{"check what the token may do", "403", "fly tokens create deploy"}},
 		{name: "bucket missing", args: with("--bucket", "nosuch"), code: 1, says: []string{"s3://nosuch/", "NoSuchBucket", "fly storage create"}},
 		{
 			name: "bucket forbidden", args: pushed, code: 1, says: []string{"s3://counter-releases/", "AccessDenied", "Use keys that may read and write"},
@@ -69,7 +70,7 @@ func TestBadInput(t *testing.T) {
 		{name: "read-only files", args: pushed, code: 3, says: []string{o.ids[0], "not_writable", "COPY --chown"}, prepare: o.forbidWriting},
 		{name: "no crypto", args: pushed, code: 3, says: []string{o.ids[0], "crypto", "extra_applications"}, prepare: o.forgetCrypto},
 		{name: "distribution off", args: with("--process-group", "mute"), code: 1, says: []string{"without distribution", "RELEASE_DISTRIBUTION=name"}, prepare: o.launchMute},
-		{name: "two releases", args: with("--process-group", "twins"), code: 1, says: []string{"2 releases run on the machine", "process group of its own"}, prepare: o.launchTwins},
+		{name: "two releases", args: with("--process-group", "twins"), code: 1, says: []string{"2 releases run on the machine: counter, twin", "--release"}, prepare: o.launchTwins},
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			undo := func() {}
@@ -96,7 +97,10 @@ func TestBadInput(t *testing.T) {
 			o.expectNothingLeft(t)
 		})
 	}
+	t.Run("screens of a failed deploy", func(t *testing.T) { o.seeScreens(t) })
+	t.Run("one of two releases", func(t *testing.T) { o.seeOneOfTwins(t) })
 	o.expectUntouched(t)
+	t.Run("no machine runs", func(t *testing.T) { o.seeStopped(t) })
 }
 
 // seeDoctor has the doctor look at a sound fleet, with and without what a deploy needs.
@@ -227,7 +231,7 @@ func (o *operated) client(t testing.TB) *fly.Client {
 // on runs a shell script on a machine, as root.
 func (o *operated) on(t testing.TB, id, script string) string {
 	t.Helper()
-	out, err := o.client(t).Exec(context.WithoutCancel(t.Context()), id, []string{"/bin/sh", "-c", script}, time.Minute)
+	out, err := o.client(t).Exec(context.WithoutCancel(t.Context()), id, []string{"/bin/sh", "-c", script}, "", time.Minute)
 	if err != nil || out.ExitCode != 0 {
 		t.Fatalf("machine %s: %s: %+v, %v", id, script, out, err)
 	}
@@ -293,10 +297,46 @@ func (o *operated) launchMute(t *testing.T) (undo func()) {
 	return func() {}
 }
 
+// seeScreens has the storage quote in its refusal what it was asked with, and looks at every pane of the console. pane
+// looks for secrets on each screen.
+func (o *operated) seeScreens(t *testing.T) {
+	body := `<Error><Code>SignatureDoesNotMatch</Code><Message>It does not match.</Message><AWSAccessKeyId>` + o.fly.S3().AccessKeyID +
+		`</AWSAccessKeyId><CanonicalRequest>X-Amz-Signature=0123abcd</CanonicalRequest></Error>`
+	lift := o.fly.Faults().Inject(local.Target{Service: local.S3, Action: http.MethodGet, Subject: "releases/counter-2"}, 0, local.Refuse(http.StatusForbidden, body))
+	record, errs, code := run(t, o.dir, o.env, "hot", "--yes", "--skip-build", "--image", o.image, "--output", "json", "--process-group", "app")
+	lift()
+	o.expectNoSecret(t, record+errs)
+	path := filepath.Join(t.TempDir(), "record.ndjson")
+	if err := os.WriteFile(path, []byte(record), 0o600); err != nil || code == 0 {
+		t.Fatalf("exit %d, %v\n%s%s", code, err, record, errs)
+	}
+	p := newPane(t, 160, 50, o.dir, o.env, binary(t), "replay", path, "--speed", "200")
+	p.until("replay ended")
+	p.keys("Enter")
+	p.until("answered 403")
+	p.keys("Escape", "L")
+	p.until("answered 403")
+	p.keys("q")
+	if code, text := p.exited(); code != 0 {
+		t.Errorf("exit %d\n%s", code, text)
+	}
+	o.expectNothingLeft(t)
+}
+
+// seeOneOfTwins: on the machine of launchTwins the release that is named is planned for.
+func (o *operated) seeOneOfTwins(t *testing.T) {
+	o.inNamespaces(t)
+	out, errs, code := run(t, o.dir, o.env, "plan", "--skip-build", "--image", o.image, "--process-group", "twins", "--release", "counter", "--release-root", "/app")
+	if code != 0 || !strings.Contains(out, "processes on 1 machine") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	o.expectNothingLeft(t)
+}
+
 func (o *operated) launchTwins(t *testing.T) (undo func()) {
 	o.inNamespaces(t)
 	o.launch(t, local.MachineSpec{Image: o.base, Group: "twins", Command: []string{"/bin/sh", "-c",
-		"RELEASE_NODE=twin@127.0.0.1 PORT=8081 /app/bin/counter start & exec /app/bin/counter start"}})
+		"RELEASE_NAME=twin RELEASE_NODE=twin@127.0.0.1 PORT=8081 /app/bin/counter start & exec /app/bin/counter start"}})
 	return func() {}
 }
 
@@ -337,5 +377,60 @@ func (o *operated) expectNothingLeft(t *testing.T) {
 	}
 	if held, err := bucket.Current(t.Context()); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("the lock is left: %+v, %v", held, err)
+	}
+}
+
+// seeStopped: where no machine runs, a temporary one tells where the bucket is, and only that.
+func (o *operated) seeStopped(t *testing.T) {
+	all, err := o.client(t).Machines(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		o.kill(t, m.ID)
+	}
+	weak := append(append([]string{}, o.env...), "FLY_API_TOKEN="+o.fly.ExecToken())
+	for _, try := range []struct {
+		env, args []string
+		code      int
+		says      []string
+	}{
+		{o.env, []string{"status"}, 0, []string{"a temporary machine tells where the bucket is", "stopped", "hot upgrade: none", "deploy lock: free"}},
+		{o.env, []string{"withdraw", "--yes"}, 1, []string{"a temporary machine tells where the bucket is", "current.json names no upgrade"}},
+		{weak, []string{"status"}, 0, []string{"stopped", "storage: ", "403", "fly tokens create deploy"}},
+		{o.env, []string{"hot", "--yes", "--skip-build", "--image", o.image}, 1, []string{"no machine is started", "stopped: it takes the upgrade at its next boot", "Start one: `fly machine start"}},
+	} {
+		out, errs, code := run(t, o.dir, try.env, try.args...)
+		o.expectNoSecret(t, out+errs)
+		for _, says := range try.says {
+			if !strings.Contains(out+errs, says) {
+				t.Errorf("%v does not say %q", try.args, says)
+			}
+		}
+		if code != try.code || t.Failed() {
+			t.Errorf("%v: exit %d, want %d\n%s%s", try.args, code, try.code, out, errs)
+		}
+		o.expectNothingLeft(t)
+	}
+}
+
+// kill stops a machine at once, and waits until it has.
+func (o *operated) kill(t *testing.T, id string) {
+	t.Helper()
+	for _, r := range []struct{ method, path, body string }{
+		{http.MethodPost, "/stop", `{"signal":"SIGKILL"}`}, {http.MethodGet, "/wait?timeout=60&state=stopped", ""},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), r.method, o.fly.APIURL()+"/v1/apps/counter/machines/"+id+r.path, strings.NewReader(r.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+o.fly.Token())
+		answer, err := http.DefaultClient.Do(request)
+		if err == nil {
+			err = answer.Body.Close()
+		}
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("stop machine %s: %v, %v", id, answer, err)
+		}
 	}
 }

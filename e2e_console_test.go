@@ -89,7 +89,17 @@ func (p *pane) keys(names ...string) {
 	p.tmux(append([]string{"send-keys"}, names...)...)
 }
 
-func (p *pane) screen() string { p.t.Helper(); return p.tmux("capture-pane", "-p") }
+func (p *pane) screen() string {
+	p.t.Helper()
+	screen := p.tmux("capture-pane", "-p")
+	if secret := shown.FindString(screen); secret != "" {
+		p.t.Errorf("the screen shows %s\n%s", secret, screen)
+	}
+	return screen
+}
+
+// shown is what the local Fly's secrets begin with: tokens, keys, and what makes a URL a presigned one.
+var shown = regexp.MustCompile(`fo1_\w|tid_\w|tsec_\w|X-Amz-(?:Signature|Credential)(?:=|%3D)\w`)
 
 // scrollback is the screen with what has scrolled out of it.
 func (p *pane) scrollback() string {

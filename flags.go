@@ -36,6 +36,7 @@ type deployFlags struct {
 // appFlags say which app, and where its storage is.
 type appFlags struct {
 	config, app, otpApp         string
+	release, releaseRoot        string
 	bucket, storage, awsProfile string
 }
 
@@ -44,6 +45,8 @@ func (f *appFlags) register(cmd *cobra.Command) {
 	fs.StringVarP(&f.config, "config", "c", "fly.toml", "path to fly.toml, fly.json or fly.yaml")
 	fs.StringVarP(&f.app, "app", "a", "", "Fly app (default: the app of fly.toml)")
 	fs.StringVar(&f.otpApp, "otp-app", "", "OTP application to upgrade (default: asked of the running release)")
+	fs.StringVar(&f.release, "release", "", "name of the release to upgrade (default: the one that runs)")
+	fs.StringVar(&f.releaseRoot, "release-root", "", "its folder on the machines and in the image (default: asked of the running release)")
 	fs.StringVar(&f.bucket, "bucket", "", "S3 bucket (default: AWS_BUCKET, BUCKET_NAME, <fly app>-releases)")
 	fs.StringVar(&f.storage, "storage", storageOfMachine, "whose storage settings: machine, or env for this console's environment")
 	fs.StringVar(&f.awsProfile, "aws-profile", "", "take the storage's keys from this profile of ~/.aws")

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent"
 	"flydeploy/fly"
 )
 
@@ -24,8 +26,10 @@ type settings struct {
 	app    string
 	bucket string // "" leaves it to the environment that the storage's settings come from
 	otpApp string
-	env    map[string]string // for the temporary machine: [env] of fly.toml, over it env of flydeploy.toml
-	flyEnv map[string]string // [env] of fly.toml
+	// release is the one to upgrade; what is empty is asked of the running VM.
+	release agent.Release
+	env     map[string]string // for the temporary machine: [env] of fly.toml, over it env of flydeploy.toml
+	flyEnv  map[string]string // [env] of fly.toml
 
 	strategy engine.Strategy
 	config   string // path of fly.toml, "" where there is none
@@ -53,11 +57,11 @@ func readSettings(cmd *cobra.Command, f deployFlags) (settings, error) {
 		f.config = fly.FindConfig(".")
 	}
 	config, err := fly.LoadConfig(f.config)
-	path := f.config
+	found := f.config
 	switch {
 	case err == nil:
 	case errors.Is(err, fs.ErrNotExist) && f.app != "" && !cmd.Flags().Changed("config"):
-		path = ""
+		found = ""
 	default:
 		return settings{flags: f}, err
 	}
@@ -66,14 +70,16 @@ func readSettings(cmd *cobra.Command, f deployFlags) (settings, error) {
 		return settings{flags: f}, err
 	}
 	s, err := merge(f, cmd.Flags().Changed, mine, config, os.Getenv)
-	s.config = path
+	s.config = found
 	return s, err
 }
 
 // merge puts the sources together. changed tells which options the command line sets.
 func merge(f deployFlags, changed func(option string) bool, p project, config fly.Config, getenv func(string) string) (settings, error) {
 	s := settings{
-		flags: f, bucket: cmp.Or(f.bucket, p.Bucket), otpApp: cmp.Or(f.otpApp, p.OTPApp), env: map[string]string{}, flyEnv: config.Env,
+		flags: f, bucket: cmp.Or(f.bucket, p.Bucket), otpApp: cmp.Or(f.otpApp, p.OTPApp),
+		release: agent.Release{Name: cmp.Or(f.release, p.Release), Root: cmp.Or(f.releaseRoot, p.ReleaseRoot)},
+		env:     map[string]string{}, flyEnv: config.Env,
 	}
 	maps.Copy(s.env, config.Env)
 	maps.Copy(s.env, p.Env)
@@ -87,6 +93,9 @@ func merge(f deployFlags, changed func(option string) bool, p project, config fl
 	set("timeout", p.Timeout, s.flags.timeout.set)
 	set("suspend-timeout", p.SuspendTimeout, s.flags.suspendTimeout.set)
 	set("lock-timeout", p.LockTimeout, s.flags.lockTimeout.set)
+	if root := s.release.Root; root != "" && !path.IsAbs(root) {
+		return s, usage("the release's root is a folder of the image like /app, not %q", root)
+	}
 	var err error
 	s.app, err = chooseApp(f.app, config.App, getenv("FLY_APP"))
 	return s, err
@@ -147,6 +156,9 @@ func (s *settings) check() error {
 	return nil
 }
 
+// target is what is looked for on the fleet.
+func (s *settings) target() engine.App { return engine.App{OTPApp: s.otpApp, Release: s.release} }
+
 // dir is the folder of the app.
 func (s *settings) dir() string { return filepath.Dir(s.config) }
 
@@ -154,7 +166,7 @@ func (s *settings) dir() string { return filepath.Dir(s.config) }
 func (s *settings) deploy(sel engine.Selection, ask bool) engine.Settings {
 	f := s.flags
 	return engine.Settings{
-		App: s.app, OTPApp: s.otpApp, Owner: fly.Owner(), Message: f.message, Select: sel,
+		App: s.app, OTPApp: s.otpApp, Release: s.release, Owner: fly.Owner(), Message: f.message, Select: sel,
 		MaxConcurrency: f.maxConcurrency, Timeout: f.timeout.Duration, SuspendTimeout: f.suspendTimeout.Duration,
 		Strategy:    s.strategy,
 		LockTimeout: f.lockTimeout.Duration, LockWait: f.lockWait, Keep: f.keep, Resume: f.resume, To: f.to,

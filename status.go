@@ -49,6 +49,7 @@ Each VM is asked by one rpc; --quick leaves that out.`,
 			if err != nil {
 				return err
 			}
+			c.tell = tellOnStderr
 			look := c.inspected
 			if quick {
 				look = c.overview

@@ -20,7 +20,8 @@ func withdrawCommand() *cobra.Command {
 		Long: `Clears the upgrades in current.json, so that machines run their image's own code from their next start on: the way out
 of an upgrade that crashes at boot. Machines that run are not touched; restart them to be rid of the upgrade.
 
-Where no machine runs that could tell where the bucket is, give --otp-app and --storage env (or --aws-profile).`,
+Where no machine runs, a temporary machine tells where the bucket is; with --otp-app and --storage env (or --aws-profile)
+none is asked.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {

@@ -40,6 +40,12 @@ func (s Storage) finding() (Finding, bool) {
 // like, secrets that must not be shown). Package s3 stands behind it; the command line may override the settings.
 type OpenStorage func(ctx context.Context, otpApp string, env map[string]string) (Storage, error)
 
+// App says what is looked for on a fleet. What is empty is asked of the running VM.
+type App struct {
+	OTPApp  string
+	Release agent.Release
+}
+
 // Target is the release that runs on a fleet, and the storage that its machines use.
 type Target struct {
 	Machines []Machine
@@ -65,7 +71,7 @@ const connectWithin = time.Minute
 
 // Connect finds the release that runs on the fleet and opens the bucket that its machines use. Fly's secrets cannot be
 // read back from its API, so they come as one set from a running machine.
-func Connect(ctx context.Context, app, otpApp string, fleet Fleet, open OpenStorage) (*Target, error) {
+func Connect(ctx context.Context, app App, fleet Fleet, open OpenStorage) (*Target, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
 	machines, err := fleet.Machines(ctx)
@@ -73,15 +79,11 @@ func Connect(ctx context.Context, app, otpApp string, fleet Fleet, open OpenStor
 		return nil, err
 	}
 	t := &Target{Machines: machines}
-	exec, err := t.findVM(ctx, fleet)
+	exec, err := t.findVM(ctx, fleet, app.Release)
 	if err != nil {
 		return nil, err
 	}
-	t.OTPApp = otpApp
-	if t.OTPApp == "" {
-		t.OTPApp = t.VM.OTPApp
-	}
-	if t.OTPApp == "" {
+	if t.OTPApp = cmp.Or(app.OTPApp, t.VM.OTPApp); t.OTPApp == "" {
 		return nil, errNoOTPApp(t.VM.Name)
 	}
 	env, err := insist(ctx, quietly, func() (map[string]string, error) { return agent.Storage(ctx, exec, t.VM) })
@@ -107,7 +109,7 @@ type foundVM struct {
 
 // findVM looks at one machine after another until one runs a release. One that does not answer soon is passed over, and
 // may still answer.
-func (t *Target) findVM(ctx context.Context, fleet Fleet) (agent.Exec, error) {
+func (t *Target) findVM(ctx context.Context, fleet Fleet, release agent.Release) (agent.Exec, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
 	defer asking.Wait()
@@ -131,7 +133,7 @@ func (t *Target) findVM(ctx context.Context, fleet Fleet) (agent.Exec, error) {
 			continue
 		}
 		open++
-		asking.Go(func() { answers <- askForVM(ctx, fleet, m.ID) })
+		asking.Go(func() { answers <- askForVM(ctx, fleet, m.ID, release) })
 		select {
 		case answer := <-answers:
 			if take(answer) {
@@ -142,7 +144,7 @@ func (t *Target) findVM(ctx context.Context, fleet Fleet) (agent.Exec, error) {
 		}
 	}
 	if open == 0 && last == nil {
-		return nil, errNoMachine("no machine is started", t.Machines)
+		return nil, errNoMachine("no machine is started", t.Machines).because(ErrNoneRuns)
 	}
 	for open > 0 {
 		if answer := <-answers; take(answer) {
@@ -152,7 +154,7 @@ func (t *Target) findVM(ctx context.Context, fleet Fleet) (agent.Exec, error) {
 	if !errors.Is(last, agent.ErrNoVM) {
 		return nil, last
 	}
-	return nil, NewProblem("no_vm", "no running Elixir release was found", last, remedies["no_vm"])
+	return nil, NewProblem("no_vm", "no running Elixir release was found", last, remedies["no_vm"]).because(ErrNoneRuns)
 }
 
 func errNoOTPApp(release string) *Problem {
@@ -161,10 +163,10 @@ func errNoOTPApp(release string) *Problem {
 }
 
 // askForVM ends at the latest with ctx.
-func askForVM(ctx context.Context, fleet Fleet, id string) foundVM {
+func askForVM(ctx context.Context, fleet Fleet, id string, release agent.Release) foundVM {
 	found := foundVM{machine: id, exec: execOn(fleet, id)}
 	found.err = guarded(func() (err error) {
-		found.vm, err = insist(ctx, quietly, func() (agent.VM, error) { return agent.Discover(ctx, found.exec) })
+		found.vm, err = insist(ctx, quietly, func() (agent.VM, error) { return agent.Discover(ctx, found.exec, release) })
 		return err
 	})
 	return found
@@ -174,11 +176,11 @@ func quietly(error) {}
 
 // execer runs commands on machines: Fleet's Exec.
 type execer interface {
-	Exec(ctx context.Context, machineID string, command []string, timeout time.Duration) (agent.Output, error)
+	Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (agent.Output, error)
 }
 
 func execOn(fleet execer, machineID string) agent.Exec {
-	return func(ctx context.Context, command []string, timeout time.Duration) (agent.Output, error) {
-		return fleet.Exec(ctx, machineID, command, timeout)
+	return func(ctx context.Context, command []string, stdin string, timeout time.Duration) (agent.Output, error) {
+		return fleet.Exec(ctx, machineID, command, stdin, timeout)
 	}
 }

@@ -3,13 +3,17 @@ package engine
 import (
 	"context"
 	"time"
+
+	"flydeploy/engine/agent"
 )
 
 // Settings of one deploy.
 type Settings struct {
 	App    string // Fly app
 	OTPApp string // OTP application; "" asks the running VM
-	Owner  string // who deploys, for the lock
+	// Release is the one to upgrade; what is empty is asked of the running VM.
+	Release agent.Release
+	Owner   string // who deploys, for the lock
 	// Host, Message, GitRevision and CILink go into the record.
 	Host, Message, GitRevision, CILink string
 	// Select names the machines that take part; empty fields select all.

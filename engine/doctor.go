@@ -40,10 +40,10 @@ const checkWithin = 45 * time.Second
 
 // Patient is what the doctor looks at: one Fly app.
 type Patient struct {
-	App    string
-	OTPApp string // "" asks the running VM
-	Fleet  DoctorFleet
-	Open   OpenStorage
+	App
+	Fly   string // its name on Fly
+	Fleet DoctorFleet
+	Open  OpenStorage
 }
 
 // doctor tells each check as soon as it has ended.
@@ -62,7 +62,7 @@ func Examine(ctx context.Context, p Patient, tell func(Check)) {
 		d.skip("the app cannot be looked at", "machines", "power", "release", "bucket", "conditional_writes", "lock", "storage_clock")
 		return
 	}
-	d.ok("app", "%s, %d machines", p.App, len(machines))
+	d.ok("app", "%s, %d machines", p.Fly, len(machines))
 	d.machines(machines)
 	d.power(ctx)
 	d.storage(ctx, d.releases(ctx, machines))

@@ -20,7 +20,7 @@ type Trials interface {
 // DoctorFleet is what the doctor asks of the Machines API; package fly implements it.
 type DoctorFleet interface {
 	Machines(ctx context.Context) ([]Machine, error)
-	Exec(ctx context.Context, machineID string, command []string, timeout time.Duration) (agent.Output, error)
-	// MayCreate asks, without changing anything, whether the token may create and destroy machines; nil is yes.
+	Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (agent.Output, error)
+	// MayCreate is Fleet's.
 	MayCreate(ctx context.Context) error
 }

@@ -41,7 +41,7 @@ func (d *doctor) releases(ctx context.Context, all []Machine) *examined {
 // release tells what hot upgrades need of one machine's release; nil where none runs there or it does not answer.
 func (d *doctor) release(ctx context.Context, m Machine) *examined {
 	exec := execOn(d.Fleet, m.ID)
-	vm, err := insistBounded(ctx, func(ctx context.Context) (agent.VM, error) { return agent.Discover(ctx, exec) })
+	vm, err := insistBounded(ctx, func(ctx context.Context) (agent.VM, error) { return agent.Discover(ctx, exec, d.Release) })
 	if errors.Is(err, agent.ErrNoVM) {
 		d.on(m, Check{Name: "release", Status: CheckOK, Text: "process group " + cmp.Or(m.ProcessGroup, "app") + " runs no Elixir release and is left out"})
 		return nil

@@ -34,14 +34,14 @@ func once(before, after func()) local.Effect {
 }
 
 func (w *faultWorld) fill(id string) {
-	out, err := w.newClient(w.local.Token()).Exec(w.t.Context(), id, []string{"/bin/sh", "-c", "dd if=/dev/zero of=/tmp/fill bs=64k 2>/dev/null; true"}, time.Minute)
+	out, err := w.newClient(w.local.Token()).Exec(w.t.Context(), id, []string{"/bin/sh", "-c", "dd if=/dev/zero of=/tmp/fill bs=64k 2>/dev/null; true"}, "", time.Minute)
 	if err != nil || out.ExitCode != 0 {
 		w.t.Errorf("fill the disk of machine %s: %+v, %v", id, out, err)
 	}
 }
 
 func (w *faultWorld) makeRoom() {
-	out, err := w.newClient(w.local.Token()).Exec(w.t.Context(), w.id, []string{"/bin/rm", "-f", "/tmp/fill"}, time.Minute)
+	out, err := w.newClient(w.local.Token()).Exec(w.t.Context(), w.id, []string{"/bin/rm", "-f", "/tmp/fill"}, "", time.Minute)
 	if err != nil || out.ExitCode != 0 {
 		w.t.Errorf("make room on machine %s: %+v, %v", w.id, out, err)
 	}
@@ -127,6 +127,13 @@ func elsewhere() []*cell {
 		{fault: "S3's clock an hour off", outcome: engine.OutcomeFailed, says: []string{"clock"}, prepare: func(w *faultWorld, _ *engine.Settings) func() {
 			return w.local.Faults().Inject(storage, 0, local.ClockOff(time.Hour))
 		}},
+		{
+			fault: "lists that lag while the launch loses its answer", moments: []moment{momentOf("create", 1)}, outcome: engine.OutcomeSucceeded,
+			prepare: func(w *faultWorld, _ *engine.Settings) func() {
+				w.clock.at(momentOf("create", 1), local.Forget(http.StatusRequestTimeout, lostWork))
+				return w.local.LagLists(3 * time.Second)
+			},
+		},
 		{fault: "image not there yet", outcome: engine.OutcomeSucceeded, prepare: func(w *faultWorld, _ *engine.Settings) func() {
 			return w.local.Faults().Inject(local.Target{Service: local.Registry, Action: "manifests"}, 2, local.ImageNotThereYet())
 		}},

@@ -28,6 +28,7 @@ var apiMoments = []moment{
 	{"looking for the VM", "exec discover", 1},
 	{"reading its storage settings", "exec storage", 1},
 	{"asking for its configured storage", "exec storage config", 1},
+	{"asking what the token may do", "may create", 1},
 	{"starting the temporary machine", "create", 1},
 	{"waiting for the temporary machine", "get", 1},
 	{"starting to pack", "exec start tarball", 1},
@@ -81,6 +82,9 @@ func requestOf(service local.Service, r *http.Request) string {
 	case len(path) == 4 && r.Method == http.MethodGet && r.URL.RawQuery == "":
 		return "list"
 	case len(path) == 4 && r.Method == http.MethodPost:
+		if bytes.Contains(peek(r), []byte(`"skip_launch":true`)) {
+			return "may create"
+		}
 		return "create"
 	case len(path) == 5 && r.Method == http.MethodGet:
 		return "get"
@@ -108,20 +112,21 @@ func s3RequestOf(r *http.Request) string {
 	return ""
 }
 
-func releases(r *http.Request) bool {
+func releases(r *http.Request) bool { return bytes.Contains(peek(r), []byte(`"released":true`)) }
+
+// peek reads a request's body, and leaves it to be read.
+func peek(r *http.Request) []byte {
 	body, _ := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return bytes.Contains(body, []byte(`"released":true`))
+	return body
 }
 
 // execOf tells an exec by the script that it runs, which is engine/agent's.
 func execOf(r *http.Request) string {
-	body, _ := io.ReadAll(r.Body)
-	r.Body = io.NopCloser(bytes.NewReader(body))
 	var exec struct {
 		Command []string `json:"command"`
 	}
-	if json.Unmarshal(body, &exec) != nil || len(exec.Command) < 5 {
+	if json.Unmarshal(peek(r), &exec) != nil || len(exec.Command) < 5 {
 		return ""
 	}
 	script, args := exec.Command[2], exec.Command[4:]

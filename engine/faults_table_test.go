@@ -47,8 +47,18 @@ func passingFaultsOfTheAPI() []*cell {
 	}
 	lost := met("408 after the work was done", apiMoments, true, local.Forget(http.StatusRequestTimeout, lostWork))
 	lost.short = true
+	long := momentsOf(apiMoments, "exec poll tarball", "exec poll upload", "exec wait")
 	return []*cell{
 		lost,
+		{
+			fault: "408 for every call that lasts", moments: long, outcome: engine.OutcomeSucceeded,
+			prepare: func(w *faultWorld, _ *engine.Settings) func() {
+				for _, m := range long {
+					w.clock.from(m, local.ForgetSlow(time.Second, http.StatusRequestTimeout, lostWork))
+				}
+				return nil
+			},
+		},
 		met("latency", apiMoments, false, local.Delay(time.Second)),
 		met("408 before the work", apiMoments, true, local.Refuse(http.StatusRequestTimeout, lostWork)),
 		met("429", apiMoments, true, local.Refuse(http.StatusTooManyRequests, `{"error":"rate limit exceeded"}`)),

@@ -127,7 +127,7 @@ func (w *faultWorld) expectSettled() {
 		w.t.Fatalf("machine %s: %v\n%s", w.id, err, w.local.Console(w.id))
 	}
 	look := []string{"/bin/sh", "-c", `ls /app/*.dump /tmp/*.dump 2>/dev/null; exec /app/bin/counter rpc "$1"`, "fd", countSuspended}
-	out, err := w.fleet.Exec(w.t.Context(), w.id, look, time.Minute)
+	out, err := w.fleet.Exec(w.t.Context(), w.id, look, "", time.Minute)
 	if err != nil || out.Stdout != "0" {
 		w.t.Errorf("crash dumps, and the number of suspended processes: %+v, %v", out, err)
 	}
@@ -199,7 +199,7 @@ func (w *faultWorld) rewind() {
 }
 
 // worldsAtOnce is how many cells run beside each other: each mostly waits.
-const worldsAtOnce = 3
+const worldsAtOnce = 4
 
 func TestFaults(t *testing.T) {
 	t.Parallel()
@@ -216,14 +216,16 @@ func TestFaults(t *testing.T) {
 	close(queue)
 	worlds := 1
 	if whole {
-		worlds = worldsAtOnce
+		worlds = min(worldsAtOnce, len(todo))
 	}
+	processes := watchProcesses(t.Context())
+	var hidden [worldsAtOnce]secrets
 	t.Run("cells", func(t *testing.T) {
 		for n := range worlds {
 			t.Run(fmt.Sprint("world ", n+1), func(t *testing.T) {
 				t.Parallel()
 				w := newFaultWorld(t)
-				defer watchProcesses(t, w.secrets())()
+				hidden[n] = w.secrets()
 				for c := range queue {
 					table.say(c, t.Run(c.name(), func(t *testing.T) { w.run(t, c) }))
 					w.t, w.world.t = t, t
@@ -231,6 +233,10 @@ func TestFaults(t *testing.T) {
 			})
 		}
 	})
+	lines := processes()
+	for _, s := range hidden {
+		s.expectNoneInProcesses(t, lines)
+	}
 }
 
 // chooseCells gives the short cut of the table, or the cells whose name the expression matches.

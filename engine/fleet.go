@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"flydeploy/engine/agent"
@@ -43,13 +44,20 @@ type TemporaryMachine struct {
 type Fleet interface {
 	// Machines lists all machines of the app in one request, destroyed ones left out.
 	Machines(ctx context.Context) ([]Machine, error)
-	// Exec runs command (words, no shell) on a machine, never repeats it, and answers once it ended. At most 60 s.
-	Exec(ctx context.Context, machineID string, command []string, timeout time.Duration) (agent.Output, error)
+	// Exec runs command (words, no shell) on a machine, which reads stdin, never repeats it, and answers once it ended. At
+	// most 60 s.
+	Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (agent.Output, error)
 	// CreateTemporary starts the orchestrator and waits until it is started.
 	CreateTemporary(ctx context.Context, spec TemporaryMachine) (Machine, error)
 	// Destroy removes a temporary machine; one that is gone is no error.
 	Destroy(ctx context.Context, machineID string) error
+	// MayCreate asks, without changing anything, whether the token may create and destroy machines; nil is yes. An error
+	// that satisfies errors.Is(err, ErrForbidden) is no; after another one nobody knows.
+	MayCreate(ctx context.Context) error
 }
+
+// ErrForbidden says that the token lacks the right, or is none.
+var ErrForbidden = errors.New("the token may not do that")
 
 // Build makes the new image and gives its reference (HOST/APP:deployment-ULID). Each line of output goes to log.
 // package fly implements it with `fly deploy --build-only --push`; the local Fly with mix.

@@ -60,7 +60,7 @@ func (o *Overview) ask(ctx context.Context, fleet Fleet, m Machine) MachineCode 
 	defer cancel()
 	exec := execOn(fleet, m.ID)
 	code, err := insist(ctx, quietly, func() (agent.Code, error) {
-		vm, err := agent.Discover(ctx, exec)
+		vm, err := agent.Discover(ctx, exec, o.Release)
 		if err != nil {
 			return agent.Code{}, err
 		}

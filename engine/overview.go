@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"flydeploy/engine/agent"
 )
 
 // Overview is the fleet as the Machines API and the bucket tell it, for the home screen and `flydeploy status`.
@@ -20,6 +22,8 @@ type Overview struct {
 	Stale []string `json:"stale,omitempty"`
 	// Code is what each machine's VM has loaded, by machine id; nil until Inspect.
 	Code map[string]MachineCode `json:"code,omitempty"`
+	// Release is the one that Inspect looks for; what is empty is asked of the VMs.
+	Release agent.Release `json:"-"`
 }
 
 // Look reads the fleet, the metadata and the lock. A bucket that cannot be read is a problem inside the overview.

@@ -147,6 +147,9 @@ func (p *pipeline) known() *Upgrade {
 func (p *pipeline) connect(ctx context.Context) error {
 	p.rec.emit(Event{Phase: PhaseLock, Status: StatusRunning, Text: "reading the running release and its storage settings", Upgrade: p.known()})
 	err := p.findTarget(ctx)
+	if err == nil {
+		err = p.checkPower(ctx)
+	}
 	if err != nil {
 		p.rec.emit(Event{Phase: PhaseLock, Status: StatusFailed, Problem: AsProblem(err)})
 		return err
@@ -155,8 +158,19 @@ func (p *pipeline) connect(ctx context.Context) error {
 	return nil
 }
 
+// checkPower spares a build whose temporary machine the token may not create.
+func (p *pipeline) checkPower(ctx context.Context) error {
+	if p.again() {
+		return nil
+	}
+	if err := p.ports.Fleet.MayCreate(ctx); errors.Is(err, ErrForbidden) {
+		return fmt.Errorf("check what the token may do: %w", err)
+	}
+	return nil // else the launch will tell
+}
+
 func (p *pipeline) findTarget(ctx context.Context) (err error) {
-	if p.target, err = Connect(ctx, p.settings.App, p.settings.OTPApp, p.ports.Fleet, p.ports.Storage); err != nil {
+	if p.target, err = Connect(ctx, App{p.settings.OTPApp, p.settings.Release}, p.ports.Fleet, p.ports.Storage); err != nil {
 		return err
 	}
 	if err := p.findEarlier(ctx); err != nil {

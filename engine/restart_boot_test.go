@@ -47,7 +47,7 @@ func (u *upgraded) bootOn(prepare string) (id string, took time.Duration) {
 	if err != nil {
 		u.t.Fatal(err)
 	}
-	out, err := u.fleet.Exec(u.t.Context(), id, []string{"/bin/sh", "-c", prepare + " && touch /run/boot"}, 10*time.Second)
+	out, err := u.fleet.Exec(u.t.Context(), id, []string{"/bin/sh", "-c", prepare + " && touch /run/boot"}, "", 10*time.Second)
 	if err != nil || out.ExitCode != 0 {
 		u.t.Fatalf("%s: %+v, %v", prepare, out, err)
 	}

@@ -98,12 +98,12 @@ func (u *upgraded) expectImagesOwnFiles(id string) {
 	if err != nil {
 		u.t.Fatal(err)
 	}
-	got, err := u.fleet.Exec(u.t.Context(), id, []string{"/bin/sh", "-c", sums, "/app"}, 10*time.Second)
+	got, err := u.fleet.Exec(u.t.Context(), id, []string{"/bin/sh", "-c", sums, "/app"}, "", 10*time.Second)
 	if err != nil || got.Stdout != string(want) {
 		u.t.Errorf("the release's files are not the image's: %+v, %v", got, err)
 	}
 	left := []string{"find", "/tmp", "-name", "fly_deploy-????????????????"}
-	out, err := u.fleet.Exec(u.t.Context(), id, left, 10*time.Second)
+	out, err := u.fleet.Exec(u.t.Context(), id, left, "", 10*time.Second)
 	if err != nil || out.ExitCode != 0 || strings.TrimSpace(out.Stdout) != "" {
 		u.t.Errorf("files were left: %+v, %v", out, err)
 	}

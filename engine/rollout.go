@@ -156,7 +156,7 @@ func (p *pipeline) stillThere(ctx context.Context, r *rollout) error {
 	if at < 0 || now[at].State != StateStarted || now[at].InstanceID != r.machine.InstanceID {
 		return fmt.Errorf("the machine stopped or was replaced, its agent is %w", agent.ErrGone)
 	}
-	vm, err := agent.Discover(ctx, execOn(p.ports.Fleet, r.machine.ID))
+	vm, err := agent.Discover(ctx, execOn(p.ports.Fleet, r.machine.ID), p.settings.Release)
 	switch {
 	case errors.Is(err, agent.ErrNoVM), err == nil && vm.Boot() != r.vm.Boot():
 		return fmt.Errorf("the VM restarted, its agent is %w", agent.ErrGone)

@@ -20,21 +20,37 @@ type scope struct {
 	out []Machine
 }
 
+// maxNamed is how many machines a problem names.
+const maxNamed = 20
+
 // errNoMachine says that the selection names something that is not there.
 func errNoMachine(what string, all []Machine) *Problem {
+	started, asleep := false, ""
 	ids := make([]string, 0, len(all))
 	for _, m := range all {
 		if m.LeftOut == "" && m.Temporary == "" {
-			id := m.ID
-			if why := whyOut(m); why != "" {
+			id, why := m.ID, whyOut(m)
+			switch {
+			case why == "":
+				started = true
+			case m.State == StateStopped, m.State == StateSuspended:
+				asleep = id
+			}
+			if why != "" {
 				id += " (" + why + ")"
 			}
 			ids = append(ids, id)
 		}
 	}
 	remedy := "The app has no machines: run `fly deploy` first."
+	if more := len(ids) - maxNamed; more > 0 {
+		ids = append(ids[:maxNamed], fmt.Sprintf("%d more", more))
+	}
 	if len(ids) > 0 {
 		remedy = "The app's machines are " + strings.Join(ids, ", ") + "."
+	}
+	if asleep != "" && !started {
+		remedy += " Start one: `fly machine start " + asleep + "`."
 	}
 	return NewProblem("no_machine", what, nil, remedy)
 }

@@ -61,7 +61,7 @@ func newMall(t *testing.T) *mall {
 
 func (m *mall) ask(id, program string) string {
 	m.t.Helper()
-	out, err := m.fleet.Exec(m.t.Context(), id, []string{"/srv/mall/bin/mall", "rpc", "IO.inspect(" + program + ")"}, 30*time.Second)
+	out, err := m.fleet.Exec(m.t.Context(), id, []string{"/srv/mall/bin/mall", "rpc", "IO.inspect(" + program + ")"}, "", 30*time.Second)
 	if err != nil || out.ExitCode != 0 {
 		m.t.Fatalf("machine %s: %s: %+v, %v\n%s", id, program, out, err, m.local.Console(id))
 	}

@@ -19,8 +19,8 @@ type deaf struct {
 	answer func(id string, command []string, carryOut func() (agent.Output, error)) (agent.Output, error)
 }
 
-func (d deaf) Exec(ctx context.Context, id string, command []string, timeout time.Duration) (agent.Output, error) {
-	return d.answer(id, command, func() (agent.Output, error) { return d.Fleet.Exec(ctx, id, command, timeout) })
+func (d deaf) Exec(ctx context.Context, id string, command []string, stdin string, timeout time.Duration) (agent.Output, error) {
+	return d.answer(id, command, func() (agent.Output, error) { return d.Fleet.Exec(ctx, id, command, stdin, timeout) })
 }
 
 var errLost = fmt.Errorf("408: %w", agent.ErrUnknownOutcome)

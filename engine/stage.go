@@ -76,7 +76,7 @@ func (p *pipeline) phaseOf(r *rollout, first Phase) Phase {
 
 func (p *pipeline) inject(ctx context.Context, r *rollout) error {
 	exec, lost := execOn(p.ports.Fleet, r.machine.ID), p.lost(PhaseInject, r.machine.ID)
-	vm, err := insist(ctx, lost, func() (agent.VM, error) { return agent.Discover(ctx, exec) })
+	vm, err := insist(ctx, lost, func() (agent.VM, error) { return agent.Discover(ctx, exec, p.settings.Release) })
 	if err != nil {
 		return err
 	}

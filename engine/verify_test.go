@@ -23,11 +23,11 @@ type restarting struct {
 	once    sync.Once
 }
 
-func (f *restarting) Exec(ctx context.Context, id string, command []string, timeout time.Duration) (agent.Output, error) {
+func (f *restarting) Exec(ctx context.Context, id string, command []string, stdin string, timeout time.Duration) (agent.Output, error) {
 	if id == f.machine && strings.Contains(strings.Join(command, " "), f.before) {
 		f.once.Do(func() { f.world.restart(id) })
 	}
-	return f.Fleet.Exec(ctx, id, command, timeout)
+	return f.Fleet.Exec(ctx, id, command, stdin, timeout)
 }
 
 // A machine restarts between its commit and the moment in which that is recorded: it boots old code, is named, and stays
@@ -84,8 +84,8 @@ type changing struct {
 	how       func()
 }
 
-func (f *changing) Exec(ctx context.Context, id string, command []string, timeout time.Duration) (agent.Output, error) {
-	out, err := f.Fleet.Exec(ctx, id, command, timeout)
+func (f *changing) Exec(ctx context.Context, id string, command []string, stdin string, timeout time.Duration) (agent.Output, error) {
+	out, err := f.Fleet.Exec(ctx, id, command, stdin, timeout)
 	if err == nil && strings.Contains(out.Stdout, "FLYDEPLOY1 code") {
 		f.unchecked.Add(-1)
 	}

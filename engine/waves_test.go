@@ -73,7 +73,7 @@ func TestASickCanaryEndsTheDeploy(t *testing.T) {
 // rpc evaluates an expression in a machine's VM.
 func (w *world) rpc(id, expression string) {
 	w.t.Helper()
-	out, err := w.fleet.Exec(w.t.Context(), id, []string{"/app/bin/counter", "rpc", expression}, 20*time.Second)
+	out, err := w.fleet.Exec(w.t.Context(), id, []string{"/app/bin/counter", "rpc", expression}, "", 20*time.Second)
 	if err != nil || out.ExitCode != 0 {
 		w.t.Errorf("rpc on machine %s: %+v, %v", id, out, err)
 	}

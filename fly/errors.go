@@ -44,8 +44,17 @@ func (e *requestError) Error() string {
 // Unwrap keeps the cause for errors.Is; its text is not ours.
 func (e *requestError) Unwrap() error { return e.cause }
 
-// Is makes errors.Is(err, agent.ErrUnknownOutcome) true where the request may have been carried out.
-func (e *requestError) Is(target error) bool { return target == agent.ErrUnknownOutcome && e.unknown() }
+// Is makes errors.Is(err, agent.ErrUnknownOutcome) true where the request may have been carried out, and engine.ErrForbidden
+// where the token lacks the right.
+func (e *requestError) Is(target error) bool {
+	switch target {
+	case agent.ErrUnknownOutcome:
+		return e.unknown()
+	case engine.ErrForbidden:
+		return e.status == http.StatusUnauthorized || e.status == http.StatusForbidden
+	}
+	return false
+}
 
 // stopped recognises that the machine does not run.
 func (e *requestError) stopped() bool {

@@ -22,6 +22,7 @@ var ErrTooLarge = errors.New("the command is too large for one request (about 16
 // execRequest is the body of an exec. fly-go v0.5.0 knows only a single string, which the platform splits by itself.
 type execRequest struct {
 	Command []string `json:"command"`
+	Stdin   string   `json:"stdin,omitempty"`
 	Timeout int      `json:"timeout"` // seconds
 }
 
@@ -33,11 +34,11 @@ type execAnswer struct {
 }
 
 // Exec implements engine.Fleet. The exit code of a command that a signal ended is 128 + signal, as in a shell.
-func (c *Client) Exec(ctx context.Context, machineID string, command []string, timeout time.Duration) (agent.Output, error) {
+func (c *Client) Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (agent.Output, error) {
 	seconds := max(1, int((timeout+time.Second-1)/time.Second))
 	r := request{
 		op: "exec on machine", action: "exec", method: http.MethodPost, machine: machineID,
-		path: "/" + url.PathEscape(machineID) + "/exec", body: execRequest{Command: command, Timeout: seconds},
+		path: "/" + url.PathEscape(machineID) + "/exec", body: execRequest{Command: command, Stdin: stdin, Timeout: seconds},
 		timeout: timeout + execGrace, patience: 20 * time.Second,
 	}
 	var answer execAnswer

@@ -22,16 +22,17 @@ func TestExecSendsWords(t *testing.T) {
 	t.Parallel()
 	type body struct {
 		Command []string `json:"command"`
+		Stdin   string   `json:"stdin"`
 		Timeout int      `json:"timeout"`
 	}
 	words := []string{"/bin/sh", "-c", `echo "$1"`, "fd", "a && b"}
 	c := serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": func(w http.ResponseWriter, r *http.Request) {
-		if got, want := decode[body](t, r), (body{words, 2}); !reflect.DeepEqual(got, want) || r.PathValue("id") != machineID {
+		if got, want := decode[body](t, r), (body{words, "read", 2}); !reflect.DeepEqual(got, want) || r.PathValue("id") != machineID {
 			t.Errorf("%s got %+v, want %+v", r.PathValue("id"), got, want)
 		}
 		reply(200, `{"stdout":"a && b\n","stderr":"w","exit_code":3,"exit_signal":0}`)(w, r)
 	}})
-	out, err := c.Exec(t.Context(), machineID, words, 1100*time.Millisecond)
+	out, err := c.Exec(t.Context(), machineID, words, "read", 1100*time.Millisecond)
 	if want := (agent.Output{Stdout: "a && b\n", Stderr: "w", ExitCode: 3}); err != nil || out != want {
 		t.Errorf("got %+v, %v", out, err)
 	}
@@ -40,7 +41,7 @@ func TestExecSendsWords(t *testing.T) {
 func TestExecTellsASignal(t *testing.T) {
 	t.Parallel()
 	c := serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": reply(200, `{"exit_code":0,"exit_signal":9}`)})
-	if out, err := c.Exec(t.Context(), machineID, []string{"x"}, time.Second); err != nil || out.ExitCode != 137 {
+	if out, err := c.Exec(t.Context(), machineID, []string{"x"}, "", time.Second); err != nil || out.ExitCode != 137 {
 		t.Errorf("got %+v, %v", out, err)
 	}
 }
@@ -70,7 +71,7 @@ func TestExecIsNeverRepeatedBlindly(t *testing.T) {
 			t.Parallel()
 			handler, calls := inTurn(try.handler)
 			c := serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": handler})
-			_, err := c.Exec(t.Context(), machineID, []string{"true"}, time.Second)
+			_, err := c.Exec(t.Context(), machineID, []string{"true"}, "", time.Second)
 			wantProblem(t, err, try.problem)
 			if calls.total() != 1 {
 				t.Errorf("sent %d times", calls.total())
@@ -91,7 +92,7 @@ func TestErrorsShowTheAPIsOwnWords(t *testing.T) {
 		"POST /{id}/exec": reply(401, `{"error":"Authenticate: token validation error"}`),
 		"GET ":            reply(400, "{\"error\":\"bad\",\"message\":\"because\\u001b[31m\\nof this\"}"),
 	})
-	_, err := c.Exec(t.Context(), machineID, []string{"true"}, time.Second)
+	_, err := c.Exec(t.Context(), machineID, []string{"true"}, "", time.Second)
 	for _, part := range []string{"exec on machine " + machineID, "401 Authenticate: token validation error",
 		"01REQUEST-ams", "fly auth login", "fly tokens create deploy -a counter"} {
 		if !strings.Contains(err.Error(), part) {
@@ -109,7 +110,7 @@ func TestErrorsQuoteNoSecretOfTheRequest(t *testing.T) {
 	c := serve(t, map[string]http.HandlerFunc{
 		"POST /{id}/exec": reply(400, `{"error":"cannot run [\"curl\",\"`+url+`\"] for `+testToken+`"}`),
 	})
-	_, err := c.Exec(t.Context(), machineID, []string{"curl", url}, time.Second)
+	_, err := c.Exec(t.Context(), machineID, []string{"curl", url}, "", time.Second)
 	wantProblem(t, err, "api_refused")
 	if text := err.Error(); strings.Contains(text, "0123abcd") || strings.Contains(text, "AKID") || !strings.Contains(text, "X-Amz-Expires=60") {
 		t.Errorf("got %v", err)
@@ -120,7 +121,7 @@ func TestRateLimitedExecIsSentAgain(t *testing.T) {
 	t.Parallel()
 	handler, calls := inTurn(reply(429, `{"error":"rate limit exceeded"}`), reply(200, `{"stdout":"ok"}`))
 	c := serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": handler})
-	out, err := c.Exec(t.Context(), machineID, []string{"true"}, time.Second)
+	out, err := c.Exec(t.Context(), machineID, []string{"true"}, "", time.Second)
 	if err != nil || out.Stdout != "ok" || calls.total() != 2 {
 		t.Errorf("%+v after %d calls: %v", out, calls.total(), err)
 	}
@@ -141,7 +142,7 @@ func TestExecKeepsBelowTheRateLimit(t *testing.T) {
 	for _, id := range []string{"a", "b"} {
 		for range 4 {
 			wg.Go(func() {
-				if _, err := c.Exec(t.Context(), id, []string{"true"}, time.Second); err != nil {
+				if _, err := c.Exec(t.Context(), id, []string{"true"}, "", time.Second); err != nil {
 					t.Error(err)
 				}
 			})
@@ -164,7 +165,7 @@ func TestExecThatTheRateLimitDelaysTooLongIsNotSent(t *testing.T) {
 	defer cancel()
 	var err error
 	for range 4 {
-		_, err = c.Exec(ctx, machineID, []string{"true"}, time.Second)
+		_, err = c.Exec(ctx, machineID, []string{"true"}, "", time.Second)
 	}
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, agent.ErrUnknownOutcome) || calls.total() != 3 {
 		t.Errorf("%d calls: %v", calls.total(), err)
@@ -179,14 +180,14 @@ func TestTooLargeACommandIsRecognised(t *testing.T) {
 		"413":    reply(413, `{"error":"too large"}`),
 	} {
 		c := serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": handler})
-		_, err := c.Exec(t.Context(), machineID, []string{"true"}, time.Second)
+		_, err := c.Exec(t.Context(), machineID, []string{"true"}, "", time.Second)
 		if !errors.Is(err, fly.ErrTooLarge) || errors.Is(err, agent.ErrUnknownOutcome) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	text, _ := json.Marshal("it printed Rejection([PayloadTooLarge") // a command's own output
 	c := serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": reply(200, `{"stdout":`+string(text)+`}`)})
-	if _, err := c.Exec(t.Context(), machineID, []string{"true"}, time.Second); err != nil {
+	if _, err := c.Exec(t.Context(), machineID, []string{"true"}, "", time.Second); err != nil {
 		t.Error(err)
 	}
 }
@@ -198,7 +199,7 @@ func TestExecHasADeadline(t *testing.T) {
 	defer close(stuck)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := c.Exec(ctx, machineID, []string{"true"}, time.Second)
+	_, err := c.Exec(ctx, machineID, []string{"true"}, "", time.Second)
 	if !errors.Is(err, agent.ErrUnknownOutcome) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
@@ -210,7 +211,7 @@ func TestCancelledExecIsUnknown(t *testing.T) {
 	stuck := make(chan struct{})
 	c := serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": func(http.ResponseWriter, *http.Request) { cancel(); <-stuck }})
 	defer close(stuck)
-	_, err := c.Exec(ctx, machineID, []string{"true"}, time.Second)
+	_, err := c.Exec(ctx, machineID, []string{"true"}, "", time.Second)
 	if !errors.Is(err, agent.ErrUnknownOutcome) || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -225,7 +226,7 @@ func TestWithoutAConnectionNothingWasCarriedOut(t *testing.T) {
 	_ = listener.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	_, err = newClient(t, "http://"+listener.Addr().String()).Exec(ctx, machineID, []string{"true"}, time.Second)
+	_, err = newClient(t, "http://"+listener.Addr().String()).Exec(ctx, machineID, []string{"true"}, "", time.Second)
 	wantProblem(t, err, "api_unreachable")
 	if errors.Is(err, agent.ErrUnknownOutcome) {
 		t.Errorf("got %v", err)

@@ -87,17 +87,17 @@ func TestFleetOnTheLocalFly(t *testing.T) {
 			m.InstanceID == "" || !strings.HasPrefix(m.Digest, "sha256:") || m.LeftOut != "" || m.Temporary != "" {
 			t.Errorf("listed as %+v", m)
 		}
-		out, err := c.Exec(t.Context(), id, []string{"/bin/sh", "-c", `echo "$1"; echo $FLY_REGION >&2; exit 3`, "fd", "a  && b"}, 5*time.Second)
+		out, err := c.Exec(t.Context(), id, []string{"/bin/sh", "-c", `echo "$1"; echo $FLY_REGION >&2; exit 3`, "fd", "a  && b"}, "", 5*time.Second)
 		if want := (agent.Output{Stdout: "a  && b\n", Stderr: "fra\n", ExitCode: 3}); err != nil || out != want {
 			t.Errorf("exec: %+v, %v", out, err)
 		}
-		_, err = c.Exec(t.Context(), id, []string{"/bin/echo", strings.Repeat("x", 17_000)}, 5*time.Second)
+		_, err = c.Exec(t.Context(), id, []string{"/bin/echo", strings.Repeat("x", 17_000)}, "", 5*time.Second)
 		if !errors.Is(err, fly.ErrTooLarge) {
 			t.Errorf("17 KB: %v", err)
 		}
-		_, err = c.Exec(t.Context(), id, []string{"/bin/true"}, 61*time.Second)
+		_, err = c.Exec(t.Context(), id, []string{"/bin/true"}, "", 61*time.Second)
 		wantProblem(t, err, "api_refused")
-		_, err = c.Exec(t.Context(), "0000000000", []string{"/bin/true"}, time.Second)
+		_, err = c.Exec(t.Context(), "0000000000", []string{"/bin/true"}, "", time.Second)
 		wantProblem(t, err, "machine_gone")
 		if err := c.Destroy(t.Context(), id); err == nil || !strings.Contains(err.Error(), "not a temporary machine") {
 			t.Errorf("destroying the app's machine: %v", err)
@@ -113,6 +113,7 @@ func TestTemporaryMachineOnTheLocalFly(t *testing.T) {
 		f.Faults().Inject(local.Target{Service: local.API, Action: local.ActionCreate}, 1, local.Around(nil, func() {
 			f.Faults().Inject(local.Target{Service: local.API, Action: local.ActionCreate}, 1, local.Forget(502, "<html>Bad Gateway"))
 		}))
+		catchUp := f.LagLists(1500 * time.Millisecond) // the machine without an answer is looked for in lists
 		m, err := c.CreateTemporary(t.Context(), engine.TemporaryMachine{
 			UpgradeID: "01UPGRADE", Image: image, Region: "nrt", LiveFor: time.Minute, Env: map[string]string{"CUSTOM": "value"},
 		})
@@ -122,7 +123,8 @@ func TestTemporaryMachineOnTheLocalFly(t *testing.T) {
 		if m.State != "started" || m.Image != image || m.Region != "nrt" || m.Temporary != "01UPGRADE" {
 			t.Errorf("created %+v", m)
 		}
-		out, err := c.Exec(t.Context(), m.ID, []string{"/bin/sh", "-c", `echo "$CUSTOM $BUCKET_NAME"; ls $(dirname $0)`, "/app/bin/counter"}, 5*time.Second)
+		catchUp()
+		out, err := c.Exec(t.Context(), m.ID, []string{"/bin/sh", "-c", `echo "$CUSTOM $BUCKET_NAME"; ls $(dirname $0)`, "/app/bin/counter"}, "", 5*time.Second)
 		if err != nil || !strings.HasPrefix(out.Stdout, "value counter-releases\n") {
 			t.Errorf("its environment and disk: %+v, %v", out, err)
 		}
@@ -177,19 +179,19 @@ func TestFaultsOfTheLocalFly(t *testing.T) {
 		"cut after the work": local.CutAfter(5),
 	} {
 		f.Faults().Inject(execs, 1, effect)
-		_, err := c.Exec(t.Context(), id, []string{"/bin/sh", "-c", `echo x >>"$1"`, "fd", "/tmp/done"}, 5*time.Second)
+		_, err := c.Exec(t.Context(), id, []string{"/bin/sh", "-c", `echo x >>"$1"`, "fd", "/tmp/done"}, "", 5*time.Second)
 		if !errors.Is(err, agent.ErrUnknownOutcome) {
 			t.Errorf("%s: %v", name, err)
 		}
 		wantNoSecret(t, err)
 	}
-	if done, err := c.Exec(t.Context(), id, []string{"/bin/cat", "/tmp/done"}, 5*time.Second); err != nil || done.Stdout != "x\nx\n" {
+	if done, err := c.Exec(t.Context(), id, []string{"/bin/cat", "/tmp/done"}, "", 5*time.Second); err != nil || done.Stdout != "x\nx\n" {
 		t.Errorf("two execs without an answer were carried out as %+v, %v", done, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // the rate limit takes one of them
 	defer cancel()
 	f.Faults().Inject(execs, 1, local.Delay(time.Minute))
-	if _, err := c.Exec(ctx, id, []string{"/bin/true"}, time.Second); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, agent.ErrUnknownOutcome) {
+	if _, err := c.Exec(ctx, id, []string{"/bin/true"}, "", time.Second); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, agent.ErrUnknownOutcome) {
 		t.Errorf("a slow exec: %v", err)
 	}
 	f.Faults().Inject(local.Target{Service: local.API, Action: local.ActionList}, 2, local.Refuse(503, ""))
@@ -208,7 +210,11 @@ func TestMayCreateOnTheLocalFly(t *testing.T) {
 	if err := strong.MayCreate(t.Context()); err != nil {
 		t.Errorf("a deploy token: %v", err)
 	}
-	wantProblem(t, localClient(t, f, f.ExecToken()).MayCreate(t.Context()), "token_too_weak")
+	err = localClient(t, f, f.ExecToken()).MayCreate(t.Context())
+	wantProblem(t, err, "token_too_weak")
+	if !errors.Is(err, engine.ErrForbidden) {
+		t.Errorf("an exec token: %v", err)
+	}
 	wantProblem(t, localClient(t, f, testToken).MayCreate(t.Context()), "token_refused")
 	if machines, err := strong.Machines(t.Context()); err != nil || len(machines) != 0 {
 		t.Errorf("asking left %+v, %v", machines, err)

@@ -8,6 +8,8 @@ defmodule FlyDeployAgent.Http do
 
   @connect_ms 10_000
   @idle_ms 30_000
+  # A server that knows nothing of 100-continue is not waited for any longer.
+  @continue_ms 2_000
   @chunk 65_536
 
   @type options :: [cacerts: binary | nil, headers: [{binary, binary}]]
@@ -48,19 +50,23 @@ defmodule FlyDeployAgent.Http do
   def put(url, headers, path, options, progress) do
     with_connection(url, options, fn conn, uri ->
       size = File.stat!(path).size
-      headers = [{"content-length", Integer.to_string(size)} | headers]
+      headers = [{"content-length", Integer.to_string(size)}, {"expect", "100-continue"} | headers]
 
-      # A server that refuses answers before it has read everything, and may reset: its answer tells more than the
-      # failed write does.
-      sent = with :ok <- send_data(conn, head("PUT", uri, headers)), do: send_file(conn, path, progress)
-
-      case {response(conn), sent} do
-        {{:ok, status, headers}, _} -> {:ok, status, excerpt(conn, headers)}
-        {{:error, _}, {:error, _} = error} -> error
-        {{:error, _} = error, :ok} -> error
+      # A server that refuses answers before it has read everything, and may reset: its answer is asked for before the
+      # file is sent, and tells more than a failed write does.
+      with :ok <- send_data(conn, head("PUT", uri, headers)),
+           :continue <- await_continue(conn) do
+        sent = send_file(conn, path, progress)
+        answered(conn, sent, response(conn))
+      else
+        answer -> answered(conn, :ok, answer)
       end
     end)
   end
+
+  defp answered(conn, _sent, {:ok, status, headers}), do: {:ok, status, excerpt(conn, headers)}
+  defp answered(_conn, {:error, _} = error, {:error, _}), do: error
+  defp answered(_conn, :ok, {:error, _} = error), do: error
 
   defp with_connection(url, options, fun) do
     uri = URI.parse(url)
@@ -179,6 +185,29 @@ defmodule FlyDeployAgent.Http do
     end
   end
 
+  # Whether the server wants to have the body, or answers at once.
+  defp await_continue(conn) do
+    case recv(conn, 0, @continue_ms) do
+      {:ok, {:http_response, _version, 100, _phrase}} ->
+        with {:ok, _, _} <- headers(conn, 100, %{}) do
+          set_packet(conn, :http_bin)
+          :continue
+        end
+
+      {:ok, {:http_response, _version, status, _phrase}} ->
+        headers(conn, status, %{})
+
+      {:ok, _} ->
+        {:error, "the answer is not HTTP"}
+
+      {:error, :timeout} ->
+        :continue
+
+      {:error, reason} ->
+        broken(reason)
+    end
+  end
+
   defp skip_continue(conn) do
     with {:ok, _, _} <- headers(conn, 100, %{}) do
       set_packet(conn, :http_bin)
@@ -273,7 +302,7 @@ defmodule FlyDeployAgent.Http do
     end
   end
 
-  defp recv({transport, socket}, length), do: transport.recv(socket, length, @idle_ms)
+  defp recv({transport, socket}, length, ms \\ @idle_ms), do: transport.recv(socket, length, ms)
   defp close({transport, socket}), do: transport.close(socket)
   defp set_packet({:gen_tcp, socket}, packet), do: :inet.setopts(socket, packet: packet, buffer: @chunk)
   defp set_packet({:ssl, socket}, packet), do: :ssl.setopts(socket, packet: packet)

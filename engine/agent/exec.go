@@ -17,8 +17,9 @@ type Output struct {
 	ExitCode int
 }
 
-// Exec runs command (words, no shell) as root on one machine and answers once it has ended. It is never repeated.
-type Exec func(ctx context.Context, command []string, timeout time.Duration) (Output, error)
+// Exec runs command (words, no shell) as root on one machine and answers once it has ended. It is never repeated. stdin is what
+// it reads: the place for secrets, since words stand in the list of processes.
+type Exec func(ctx context.Context, command []string, stdin string, timeout time.Duration) (Output, error)
 
 // ErrUnknownOutcome marks errors after which the request may have been carried out: 408, 5xx, a broken connection.
 var ErrUnknownOutcome = errors.New("outcome unknown")

@@ -164,8 +164,8 @@ func TestCodeThatChangesAfterStagingIsStale(t *testing.T) {
 func TestLostAnswersAndRestarts(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, 1)
-	lost := func(ctx context.Context, command []string, timeout time.Duration) (Output, error) {
-		if _, err := n.exec(ctx, command, timeout); err != nil {
+	lost := func(ctx context.Context, command []string, stdin string, timeout time.Duration) (Output, error) {
+		if _, err := n.exec(ctx, command, stdin, timeout); err != nil {
 			return Output{}, err
 		}
 		return Output{}, ErrUnknownOutcome

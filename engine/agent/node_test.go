@@ -150,7 +150,7 @@ func (n *node) awaitBoot() {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	vm, err := Discover(n.t.Context(), n.exec)
+	vm, err := Discover(n.t.Context(), n.exec, Release{})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -158,27 +158,32 @@ func (n *node) awaitBoot() {
 }
 
 // exec is realExec, except that what bin/NAME rpc would evaluate goes through the control socket, which costs a tenth.
-func (n *node) exec(ctx context.Context, command []string, timeout time.Duration) (Output, error) {
-	if len(command) == 9 && command[2] == scriptRPC && command[6] == n.vm.Start {
-		n.checkSize(command)
-		return Output{Stdout: n.eval(command[7] + "\n" + command[8])}, nil
+func (n *node) exec(ctx context.Context, command []string, stdin string, timeout time.Duration) (Output, error) {
+	if len(command) == 11 && command[2] == scriptRPC && command[6] == n.vm.Start {
+		n.checkSize(command, stdin)
+		return Output{Stdout: n.eval(command[9] + "\n" + command[10])}, nil
 	}
-	return n.realExec(ctx, command, timeout)
+	if len(command) == 11 && command[2] == scriptOrder && command[6] == n.vm.Start {
+		n.checkSize(command, stdin)
+		bindings := strings.Replace(command[9], readOrder, strconv.Quote(stdin), 1) // the socket has no stdin
+		return Output{Stdout: n.eval(bindings + "\n" + command[10])}, nil
+	}
+	return n.realExec(ctx, command, stdin, timeout)
 }
 
-func (n *node) checkSize(command []string) {
-	if size := requestSize(command); size >= maxRequest {
+func (n *node) checkSize(command []string, stdin string) {
+	if size := (request{command, stdin}).size(); size >= maxRequest {
 		n.t.Errorf("a request of %d bytes: the platform refuses it", size)
 	}
 }
 
 // realExec runs a command as the Machines API would on the node's machine, with more patience: tests share a computer.
-func (n *node) realExec(ctx context.Context, command []string, timeout time.Duration) (Output, error) {
-	n.checkSize(command)
+func (n *node) realExec(ctx context.Context, command []string, stdin string, timeout time.Duration) (Output, error) {
+	n.checkSize(command, stdin)
 	ctx, cancel := context.WithTimeout(ctx, 6*timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Env = n.env
+	cmd.Env, cmd.Stdin = n.env, strings.NewReader(stdin)
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	err := cmd.Run()

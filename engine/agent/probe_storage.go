@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// scriptStorageConfig prints the storage settings of `config :fly_deploy`, where the release has that package. $4 is
-// empty, $5 the program. Secrets: the answer is never logged.
+// scriptStorageConfig prints the storage settings of `config :fly_deploy`, where the release has that package. $6 is
+// empty, $7 the program. Secrets: the answer is never logged.
 const scriptStorageConfig = scriptEnter + `
 found=
 for lib in "$RELEASE_ROOT"/lib/fly_deploy-*; do [ -d "$lib" ] && found=1; done

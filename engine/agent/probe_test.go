@@ -57,8 +57,8 @@ func TestProbeOfAVMThatIsGone(t *testing.T) {
 	if _, err := Probe(t.Context(), n.realExec, vm); !errors.Is(err, ErrGone) {
 		t.Errorf("another boot: %v", err)
 	}
-	cut := func(ctx context.Context, command []string, timeout time.Duration) (Output, error) {
-		out, err := n.realExec(ctx, command, timeout)
+	cut := func(ctx context.Context, command []string, stdin string, timeout time.Duration) (Output, error) {
+		out, err := n.realExec(ctx, command, stdin, timeout)
 		out.Stdout = out.Stdout[:len(out.Stdout)/2]
 		return out, err
 	}

@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -17,8 +19,9 @@ func shell(script string, args ...string) []string {
 	return append([]string{"/bin/sh", "-c", script, "fd"}, args...)
 }
 
-// scriptVM finds the running VM. $1 is /proc. A VM is a beam.smp that a release's start command began; its own machine's,
-// where exec and VM both know FLY_MACHINE_ID. Only the names listed here leave the machine.
+// scriptVM finds the running VM. $1 is /proc, $2 and $3 are the release's root and name where they are set. A VM is a
+// beam.smp that a release's start command began; its own machine's, where exec and VM both know FLY_MACHINE_ID. Only the names
+// listed here leave the machine.
 const scriptVM = scriptStarted + `
 echo "FLYDEPLOY1 begin"
 for d in "$1"/[0-9]*; do
@@ -29,8 +32,8 @@ for d in "$1"/[0-9]*; do
   case "$(value RELEASE_COMMAND)" in start|start_iex|daemon|daemon_iex) ;; *) continue ;; esac
   [ -z "${FLY_MACHINE_ID:-}" ] || [ "$(value FLY_MACHINE_ID)" = "$FLY_MACHINE_ID" ] || continue
   started "$d" || continue
-  root=$(value RELEASE_ROOT)
-  name=$(value RELEASE_NAME)
+  root=${2:-$(value RELEASE_ROOT)}
+  name=${3:-$(value RELEASE_NAME)}
   echo "FLYDEPLOY1 vm ${d##*/} $start"
   for k in RELEASE_ROOT RELEASE_NAME RELEASE_NODE RELEASE_VSN RELEASE_DISTRIBUTION FLY_IMAGE_REF; do
     echo "$k=$(value $k)"
@@ -48,8 +51,8 @@ started() {
 }
 `
 
-// scriptEnter takes $1 /proc, $2 the VM's pid and $3 its start time, makes sure that it still runs, and takes over its
-// environment, which bin/NAME needs to find the node.
+// scriptEnter takes $1 /proc, $2 the VM's pid and $3 its start time, $4 its release's root and $5 name, makes sure that it still
+// runs, and takes over its environment, which bin/NAME needs to find the node.
 const scriptEnter = scriptStarted + `
 started "$1/$2" 2>/dev/null && [ "$start" = "$3" ] || { echo "FLYDEPLOY1 gone"; exit 0; }
 while IFS= read -r line; do
@@ -60,11 +63,15 @@ while IFS= read -r line; do
 done <<EOF
 $(tr '\000\n' '\n\001' < "$1/$2/environ")
 EOF
-shift 3
+RELEASE_ROOT=$4 RELEASE_NAME=$5
+shift 5
 `
 
 // scriptStorage prints the storage settings of the VM's environment. Secrets: the answer is never logged.
-const scriptStorage = scriptEnter + `
+const scriptStorage = scriptEnter + scriptStorageSettings
+
+// scriptStorageSettings is scriptStorage for the environment that the script has itself.
+const scriptStorageSettings = `
 echo "FLYDEPLOY1 begin"
 for k in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL_S3 AWS_REGION AWS_BUCKET BUCKET_NAME; do
   eval "v=\${$k-}"
@@ -73,14 +80,21 @@ done
 echo "FLYDEPLOY1 end"
 `
 
-// scriptRPC evaluates in the VM: $4 the bindings in front (data, base64 and module names only), $5 the program.
+// scriptRPC evaluates in the VM: $6 the bindings in front (data, base64 and module names only), $7 the program.
 const scriptRPC = scriptEnter + scriptCall
 
 // scriptCall is the end of scriptRPC, for scripts that look at something before.
 const scriptCall = `
+exec </dev/null
+` + scriptProgram
+
+// scriptOrder is scriptRPC for a program that reads: bin/NAME's input is that of what it evaluates in the VM.
+const scriptOrder = scriptEnter + scriptProgram
+
+const scriptProgram = `
 for p in "${RELEASE_PROG:-}" "$RELEASE_NAME"; do
   [ -n "$p" ] && [ -x "$RELEASE_ROOT/bin/$p" ] && exec "$RELEASE_ROOT/bin/$p" rpc "$1
-$2" </dev/null
+$2"
 done
 echo "FLYDEPLOY1 no_program"
 `
@@ -109,10 +123,30 @@ echo "FLYDEPLOY1 end"
 // answer is what a script printed: its lines from the first marker on.
 type answer []string
 
-// run executes a script and gives its marked answer. Exit code 0 without a marker is no success. redact are texts that no
-// error may show.
-func run(ctx context.Context, exec Exec, timeout time.Duration, doing string, command []string, redact ...string) (answer, error) {
-	out, err := exec(ctx, command, timeout)
+// run executes a script and gives its marked answer. Exit code 0 without a marker is no success.
+func run(ctx context.Context, exec Exec, timeout time.Duration, doing string, command []string) (answer, error) {
+	return send(ctx, exec, timeout, doing, request{command: command})
+}
+
+// request is one exec. What stands in command can be seen in the machine's list of processes.
+type request struct {
+	command []string
+	stdin   string
+}
+
+// size is that of the request's body, in bytes.
+func (r request) size() int {
+	body, _ := json.Marshal(struct {
+		Command []string `json:"command"`
+		Stdin   string   `json:"stdin,omitempty"`
+		Timeout int      `json:"timeout"`
+	}{r.command, r.stdin, 60})
+	return len(body)
+}
+
+// send is run for a script that reads. No error shows what it reads, nor redact.
+func send(ctx context.Context, exec Exec, timeout time.Duration, doing string, r request, redact ...string) (answer, error) {
+	out, err := exec(ctx, r.command, r.stdin, timeout)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
@@ -122,8 +156,11 @@ func run(ctx context.Context, exec Exec, timeout time.Duration, doing string, co
 			return lines[i:], nil
 		}
 	}
+	if isCut(lines[len(lines)-1], marker) {
+		return nil, fmt.Errorf("%s: %w", doing, errCut)
+	}
 	told := strings.TrimSpace(out.Stderr + " " + out.Stdout)
-	for _, secret := range redact {
+	for _, secret := range append(redact, strings.TrimSpace(r.stdin)) {
 		if secret != "" {
 			told = strings.ReplaceAll(told, secret, "[redacted]")
 		}
@@ -145,6 +182,11 @@ func (a answer) word() (word, rest string) {
 func (a answer) whole() bool { return a[len(a)-1] == marker+"end" }
 
 var errCut = fmt.Errorf("the answer was cut: %w", ErrUnknownOutcome)
+
+// isCut recognises the beginning of a text, one of several, that an answer was to hold whole.
+func isCut(text string, whole ...string) bool {
+	return text != "" && slices.ContainsFunc(whole, func(w string) bool { return len(text) < len(w) && strings.HasPrefix(w, text) })
+}
 
 // printable removes what could steer a terminal from text that others wrote, and bounds it to max runes.
 func printable(text string, max int) string {

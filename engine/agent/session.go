@@ -143,9 +143,9 @@ func Inject(ctx context.Context, exec Exec, vm VM, o Order) (*Session, error) {
 }
 
 func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session, error) {
-	for i, request := range requests(vm, b, o) {
+	for i, r := range requests(vm, b, o) {
 		doing := fmt.Sprintf("injecting the agent (part %d)", i+1)
-		out, err := run(ctx, exec, injectTimeout, doing, request, o.secrets()...)
+		out, err := send(ctx, exec, injectTimeout, doing, r, o.secrets()...)
 		if err != nil {
 			return nil, err
 		}
@@ -165,43 +165,45 @@ func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session,
 		case "no_program":
 			return nil, noProgram(doing, vm)
 		default:
+			if isCut(word, "loaded", "started", "busy", "incomplete", "refused", "gone", "no_program") {
+				return nil, fmt.Errorf("%s: %w", doing, errCut)
+			}
 			return nil, fmt.Errorf("%s: unexpected answer %q", doing, printable(word, 40))
 		}
 	}
 	return nil, fmt.Errorf("injecting the agent: it did not start: %w", ErrUnknownOutcome)
 }
 
+// readOrder is what the bindings have for the order: it is read from the request's stdin, since its URL is a secret.
+const readOrder = "IO.read(:line)"
+
 // requests are the execs of an injection: one for each part, the last with the order if that fits.
-func requests(vm VM, b bundle, o Order) [][]string {
+func requests(vm VM, b bundle, o Order) []request {
 	program, _ := elixir.Files.ReadFile("bootstrap.exs")
-	order := o.encode()
-	request := func(p part, order string) []string {
-		bindings := fmt.Sprintf(`source = "%s"; modules = "%s"; agent = "%s"; order = "%s"`,
+	with := func(script, order string, p part) request {
+		bindings := fmt.Sprintf(`source = "%s"; modules = "%s"; agent = "%s"; order = %s`,
 			p.source, strings.Join(p.modules, " "), b.agent, order)
-		return shell(scriptRPC, vm.enter(bindings, strings.TrimSpace(strip(string(program))))...)
+		return request{command: shell(script, vm.enter(bindings, strings.TrimSpace(strip(string(program))))...)}
 	}
-	var all [][]string
+	load := func(p part) request { return with(scriptRPC, `""`, p) }
+	start := func(p part) request {
+		r := with(scriptOrder, "String.trim("+readOrder+")", p)
+		r.stdin = o.encode() + "\n"
+		return r
+	}
+	var all []request
 	var modules []string // the order comes when all of them are loaded
 	for i, p := range b.parts {
 		modules = append(modules, p.modules...)
 		if i < len(b.parts)-1 {
-			all = append(all, request(p, ""))
-		} else if whole := request(part{p.source, modules}, order); requestSize(whole) < maxRequest {
+			all = append(all, load(p))
+		} else if whole := start(part{p.source, modules}); whole.size() < maxRequest {
 			all = append(all, whole)
 		} else {
-			all = append(all, request(p, ""), request(part{encode(""), modules}, order))
+			all = append(all, load(p), start(part{encode(""), modules}))
 		}
 	}
 	return all
-}
-
-// requestSize is the size of an exec's body, in bytes.
-func requestSize(command []string) int {
-	body, _ := json.Marshal(struct {
-		Command []string `json:"command"`
-		Timeout int      `json:"timeout"`
-	}{command, 60})
-	return len(body)
 }
 
 // secrets are the parts of the URLs that no error may show.

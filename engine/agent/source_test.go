@@ -38,8 +38,8 @@ func TestEveryRequestIsSmallEnough(t *testing.T) {
 		t.Errorf("an injection takes %d requests; the platform's burst is 3, and each beyond it waits a second", n)
 	}
 	for _, o := range []Order{longOrder(), short} {
-		for i, request := range requests(vm, b, o) {
-			size := requestSize(request)
+		for i, r := range requests(vm, b, o) {
+			size := r.size()
 			t.Logf("request %d: %d bytes", i+1, size)
 			if size >= maxRequest {
 				t.Errorf("request %d takes %d bytes", i+1, size)
@@ -54,7 +54,7 @@ func TestJobRequestIsSmallEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	form := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 3000)))
-	if size := requestSize(shell(scriptJob, "/tmp/flydeploy-x", "upload", "/app", source, "app", form)); size >= maxRequest {
+	if size := (request{shell(scriptJob, "/tmp/flydeploy-x", "upload", "/app", source, "app"), form}).size(); size >= maxRequest {
 		t.Errorf("the request takes %d bytes", size)
 	}
 }

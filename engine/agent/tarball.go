@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -28,7 +29,8 @@ type Tarball struct {
 	dir string
 }
 
-// scriptJob starts a job detached, once. $1 DIR, $2 job, $3 the release's root, $4 source, $5 OTP application, $6 the upload's form.
+// scriptJob starts a job detached, once. $1 DIR, $2 job, $3 the release's root, $4 source, $5 OTP application. The upload reads
+// its form, a line.
 // The release's own Elixir runs it, without the application's configuration.
 const scriptJob = `
 dir=$1 job=$2 root=$3
@@ -38,7 +40,8 @@ mkdir -p "$dir" && chmod 700 "$dir" || exit 1
 { head -c 65536 /dev/zero > "$dir/room" && rm "$dir/room"; } 2>/dev/null || { echo "FLYDEPLOY1 no_space"; exit 0; }
 mkdir "$dir/$job.started" 2>/dev/null || { echo "FLYDEPLOY1 started"; exit 0; }
 rel="$root/releases/$(cut -d' ' -f2 "$root/releases/start_erl.data")"
-export FLYDEPLOY_DIR="$dir" FLYDEPLOY_JOB="$job" FLYDEPLOY_ROOT="$root" FLYDEPLOY_SOURCE="$4" FLYDEPLOY_OTP_APP="$5" FLYDEPLOY_UPLOAD="$6"
+form=; [ "$job" != upload ] || read -r form
+export FLYDEPLOY_DIR="$dir" FLYDEPLOY_JOB="$job" FLYDEPLOY_ROOT="$root" FLYDEPLOY_SOURCE="$4" FLYDEPLOY_OTP_APP="$5" FLYDEPLOY_UPLOAD="$form"
 export ERL_CRASH_DUMP=/dev/null
 new=; command -v setsid >/dev/null && new=setsid
 nohup $new "$rel/elixir" --boot "$rel/start_clean" --boot-var RELEASE_LIB "$root/lib" --erl "+S 1:1" -e '
@@ -110,7 +113,7 @@ func UploadTarball(ctx context.Context, exec Exec, id, root, putURL string, head
 	}
 	_, secret, _ := strings.Cut(putURL, "?")
 	job := job{exec: exec, name: "upload", dir: "/tmp/flydeploy-" + id, root: root, secret: secret, doing: "uploading the tarball",
-		form: base64.StdEncoding.EncodeToString([]byte(form.Encode()))}
+		form: base64.StdEncoding.EncodeToString([]byte(form.Encode())) + "\n"}
 	text, err := job.run(ctx, progress)
 	if err != nil {
 		return 0, err
@@ -127,9 +130,19 @@ func UploadTarball(ctx context.Context, exec Exec, id, root, putURL string, head
 	case answer.Error != "":
 		return 0, &Refusal{"upload_failed", fmt.Sprintf("%s: %s", job.doing, printable(answer.Error, 400))}
 	case answer.Status < 200 || answer.Status > 299:
-		return answer.Status, &Refusal{"upload_failed", fmt.Sprintf("%s: the storage answered %d: %s", job.doing, answer.Status, printable(answer.Body, 300))}
+		return answer.Status, &Refusal{"upload_failed", fmt.Sprintf("%s: the storage answered %d: %s", job.doing, answer.Status, storageError(answer.Body, secret))}
 	}
 	return answer.Status, nil
+}
+
+var storageSays = regexp.MustCompile(`(?s)<Code>(.*?)</Code>.*?<Message>(.*?)</Message>`)
+
+// storageError is what the storage says of a refusal. The rest of its answer may quote the request, with its signature.
+func storageError(body, secret string) string {
+	if says := storageSays.FindStringSubmatch(body); says != nil {
+		return printable(says[1], 80) + ": " + printable(says[2], 200)
+	}
+	return printable(strings.ReplaceAll(body, secret, "[redacted]"), 300)
 }
 
 // job runs detached on the temporary machine; its folder there is named by the upgrade.
@@ -145,15 +158,19 @@ func (j job) run(ctx context.Context, progress func(done, total int64)) (string,
 	if err != nil {
 		return "", err
 	}
-	out, err := run(ctx, j.exec, quick, j.doing, shell(scriptJob, j.dir, j.name, j.root, source, j.app, j.form), j.secret)
+	start := request{shell(scriptJob, j.dir, j.name, j.root, source, j.app), j.form}
+	out, err := send(ctx, j.exec, quick, j.doing, start, j.secret)
 	if err != nil {
 		return "", err
 	}
 	switch word, _ := out.word(); word {
+	case "started":
 	case "no_space":
 		return "", &Refusal{"temporary_disk_full", fmt.Sprintf("%s: no space left on the temporary machine", j.doing)}
 	case "no_release":
 		return "", &Refusal{"image_without_release", fmt.Sprintf("%s: the new image has no release at %s", j.doing, j.root)}
+	default:
+		return "", fmt.Errorf("%s: %w", j.doing, errCut)
 	}
 	return j.poll(ctx, progress)
 }
@@ -161,7 +178,7 @@ func (j job) run(ctx context.Context, progress func(done, total int64)) (string,
 func (j job) poll(ctx context.Context, progress func(done, total int64)) (string, error) {
 	seen := ""
 	for {
-		out, err := run(ctx, j.exec, callTimeout, j.doing, shell(scriptPoll, j.dir, j.name, seen), j.secret)
+		out, err := send(ctx, j.exec, callTimeout, j.doing, request{command: shell(scriptPoll, j.dir, j.name, seen)}, j.secret)
 		if err != nil {
 			return "", err
 		}

@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,25 +36,47 @@ type VM struct {
 // Boot identifies this boot of the VM; every status carries it.
 func (vm VM) Boot() string { return vm.PID + "-" + vm.Start }
 
+// Release says which release is meant. What is empty is what the running VM says.
+type Release struct {
+	Name string // of several on a machine, the one that is upgraded
+	Root string // its folder
+}
+
 // Discover finds the VM of a machine. Everything else in its environment stays there, the cookie above all.
-func Discover(ctx context.Context, exec Exec) (VM, error) {
-	out, err := run(ctx, exec, quick, "looking for the VM", shell(scriptVM, "/proc"))
+func Discover(ctx context.Context, exec Exec, of Release) (VM, error) {
+	out, err := run(ctx, exec, quick, "looking for the VM", shell(scriptVM, "/proc", of.Root, of.Name))
 	if err != nil {
 		return VM{}, err
 	}
 	if !out.whole() {
 		return VM{}, fmt.Errorf("looking for the VM: %w", errCut)
 	}
-	vms := parseVMs(out)
+	return of.choose(parseVMs(out))
+}
+
+// choose gives the VM of the release that is meant.
+func (of Release) choose(all []VM) (VM, error) {
+	var names []string
+	var meant []VM
+	for _, vm := range all {
+		names = append(names, cmp.Or(vm.Name, "one without a name"))
+		if of.Name == "" || vm.Name == "" || vm.Name == of.Name {
+			vm.Name, vm.Root = cmp.Or(of.Name, vm.Name), cmp.Or(of.Root, vm.Root)
+			meant = append(meant, vm)
+		}
+	}
+	slices.Sort(names)
 	switch {
-	case len(vms) == 0:
+	case len(all) == 0:
 		return VM{}, ErrNoVM
-	case len(vms) > 1:
-		return VM{}, &Refusal{"several_vms", fmt.Sprintf("%d releases run on the machine; one is supported", len(vms))}
-	case vms[0].Root == "" || vms[0].Name == "":
+	case len(meant) == 0:
+		return VM{}, fmt.Errorf("the release %s does not run on the machine, but %s: %w", of.Name, strings.Join(names, ", "), ErrNoVM)
+	case len(meant) > 1:
+		return VM{}, &Refusal{"several_vms", fmt.Sprintf("%d releases run on the machine: %s", len(meant), strings.Join(names, ", "))}
+	case meant[0].Root == "" || meant[0].Name == "":
 		return VM{}, fmt.Errorf("a BEAM runs, but it names no release: %w", ErrNoVM)
 	}
-	return vms[0], nil
+	return meant[0], nil
 }
 
 func parseVMs(lines answer) []VM {
@@ -93,7 +117,7 @@ func (vm *VM) set(key, value string) {
 
 // enter gives the arguments with which every script finds the VM again.
 func (vm VM) enter(args ...string) []string {
-	return append([]string{"/proc", vm.PID, vm.Start}, args...)
+	return append([]string{"/proc", vm.PID, vm.Start, vm.Root, vm.Name}, args...)
 }
 
 // StorageEnv reads the VM's own storage settings: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL_S3, AWS_REGION,
@@ -109,11 +133,15 @@ func StorageEnv(ctx context.Context, exec Exec, vm VM) (map[string]string, error
 	if !out.whole() {
 		return nil, fmt.Errorf("reading the VM's storage settings: %w", errCut)
 	}
+	return parseSettings(out), nil
+}
+
+func parseSettings(lines answer) map[string]string {
 	settings := map[string]string{}
-	for _, line := range out {
+	for _, line := range lines {
 		if key, value, ok := strings.Cut(line, "="); ok {
 			settings[key] = value
 		}
 	}
-	return settings, nil
+	return settings
 }

@@ -38,14 +38,31 @@ func TestDiscover(t *testing.T) {
 	rpc := exec.Command(filepath.Join(n.root, "bin", "ledger"), "rpc", "Process.sleep(3000)")
 	rpc.Env = append(slices.Clone(n.env), "RELEASE_COOKIE=x", "RELEASE_DISTRIBUTION=none")
 	_ = rpc.Start()
-	if _, err := Discover(t.Context(), n.exec); err != nil {
+	if _, err := Discover(t.Context(), n.exec, Release{}); err != nil {
 		t.Errorf("beside an rpc: %v", err)
 	}
 	_ = rpc.Process.Kill()
 	_ = rpc.Wait()
 
+	// A root that is set is where the release's program is looked for.
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	if err := os.Symlink(n.root, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	set, err := Discover(t.Context(), n.realExec, Release{Name: "ledger", Root: elsewhere})
+	if err != nil || set.Root != elsewhere || set.OTPApp != "ledger" || set.PID != n.vm.PID {
+		t.Errorf("with its root set: %+v, %v", set, err)
+	}
+	if facts, err := Probe(t.Context(), n.realExec, set); err != nil || !facts.Crypto {
+		t.Errorf("asked in the root that is set: %+v, %v", facts, err)
+	}
+	set.Root = "/nowhere"
+	if _, err := Probe(t.Context(), n.realExec, set); err == nil || !strings.Contains(err.Error(), "/nowhere/bin") {
+		t.Errorf("asked where no release is: %v", err)
+	}
+
 	another := &node{t: t, env: []string{"PATH=" + os.Getenv("PATH"), "FLY_MACHINE_ID=another"}}
-	if _, err := Discover(t.Context(), another.realExec); !errors.Is(err, ErrNoVM) {
+	if _, err := Discover(t.Context(), another.realExec, Release{}); !errors.Is(err, ErrNoVM) {
 		t.Errorf("on another machine: %v", err)
 	}
 	gone := n.vm
@@ -55,9 +72,39 @@ func TestDiscover(t *testing.T) {
 	}
 }
 
+func TestTheReleaseThatIsMeant(t *testing.T) {
+	running := func(names ...string) (vms []VM) {
+		for _, name := range names {
+			vms = append(vms, VM{Name: name, Root: "/app"})
+		}
+		return vms
+	}
+	for name, test := range map[string]struct {
+		set  Release
+		all  []VM
+		want VM
+		err  string
+	}{
+		"the only one":                {all: running("shop"), want: VM{Name: "shop", Root: "/app"}},
+		"none":                        {err: ErrNoVM.Error()},
+		"one of two":                  {set: Release{Name: "shop"}, all: running("cron", "shop"), want: VM{Name: "shop", Root: "/app"}},
+		"two":                         {all: running("shop", "cron"), err: "2 releases run on the machine: cron, shop"},
+		"another one":                 {set: Release{Name: "shop"}, all: running("cron"), err: "the release shop does not run on the machine, but cron"},
+		"one without a name":          {all: running(""), err: "names no release"},
+		"one whose name is set":       {set: Release{Name: "shop"}, all: running(""), want: VM{Name: "shop", Root: "/app"}},
+		"one whose root is set":       {set: Release{Root: "/srv"}, all: running("shop"), want: VM{Name: "shop", Root: "/srv"}},
+		"two of the name that is set": {set: Release{Name: "shop"}, all: running("shop", "shop"), err: "2 releases run"},
+	} {
+		got, err := test.set.choose(test.all)
+		if got != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
 // scripted answers every exec alike.
 func scripted(out Output) Exec {
-	return func(context.Context, []string, time.Duration) (Output, error) { return out, nil }
+	return func(context.Context, []string, string, time.Duration) (Output, error) { return out, nil }
 }
 
 func TestAnswersAreNotTrusted(t *testing.T) {
@@ -76,6 +123,8 @@ func TestAnswersAreNotTrusted(t *testing.T) {
 		{"a foreign folder", Output{Stdout: `FLYDEPLOY1 started {"id":"` + o.ID + `","dir":"/etc","boot":"1-2"}`}, "unexpected folder"},
 		{"a cut answer", Output{Stdout: `FLYDEPLOY1 started {"id":`}, "cut"},
 		{"a refusal", Output{Stdout: `FLYDEPLOY1 refused {"what":"no\u001b[31m"}`}, "no"},
+		{"a cut marker", Output{Stdout: "some warning\nFLYDEP"}, "cut"},
+		{"a cut word", Output{Stdout: "FLYDEPLOY1 load"}, "cut"},
 		{"no program", Output{Stdout: "FLYDEPLOY1 no_program"}, "/app/bin"},
 	} {
 		_, err := Inject(t.Context(), scripted(test.out), vm, o)
@@ -83,10 +132,19 @@ func TestAnswersAreNotTrusted(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
+	echo := func(_ context.Context, _ []string, stdin string, _ time.Duration) (Output, error) {
+		if stdin == "" {
+			return Output{Stdout: "FLYDEPLOY1 loaded {}\n"}, nil
+		}
+		return Output{Stderr: "start/2 was given " + stdin, ExitCode: 1}, nil
+	}
+	if _, err := Inject(t.Context(), echo, vm, o); err == nil || !strings.HasSuffix(err.Error(), "was given [redacted]") {
+		t.Errorf("an order that is shown: %v", err)
+	}
 	if _, err := Inject(t.Context(), scripted(Output{}), VM{Distribution: "none"}, o); err == nil || !strings.Contains(err.Error(), "without distribution") {
 		t.Errorf("without distribution: %v", err)
 	}
-	if _, err := Discover(t.Context(), scripted(Output{Stdout: "FLYDEPLOY1 begin\nFLYDEPLOY1 vm 1 2\n"})); !errors.Is(err, ErrUnknownOutcome) {
+	if _, err := Discover(t.Context(), scripted(Output{Stdout: "FLYDEPLOY1 begin\nFLYDEPLOY1 vm 1 2\n"}), Release{}); !errors.Is(err, ErrUnknownOutcome) {
 		t.Errorf("a cut answer: %v", err)
 	}
 }

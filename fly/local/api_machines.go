@@ -25,9 +25,9 @@ func (a *api) app(*http.Request) (any, error) {
 func (a *api) list(r *http.Request) (any, error) {
 	query := r.URL.Query()
 	machines := []*fly.Machine{}
-	for _, m := range a.fly.machines.all() {
-		if listed(m.snapshot(), query) {
-			machines = append(machines, m.shown())
+	for _, m := range a.fly.machines.listed() {
+		if listed(m, query) {
+			machines = append(machines, shown(m))
 		}
 	}
 	return machines, nil
@@ -71,7 +71,7 @@ func (a *api) create(r *http.Request) (any, error) {
 	return record, nil
 }
 
-func (a *api) get(_ *http.Request, m *machine) (any, error) { return m.shown(), nil }
+func (a *api) get(_ *http.Request, m *machine) (any, error) { return shown(m.snapshot()), nil }
 
 type okAnswer struct {
 	OK bool `json:"ok"`

@@ -149,4 +149,5 @@ func (m *machine) setCheck(name, output string, err error) {
 		}
 	}
 	m.record.Checks = checks
+	m.remember()
 }

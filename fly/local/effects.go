@@ -40,6 +40,21 @@ func Forget(status int, body string) Effect {
 	}
 }
 
+// ForgetSlow is Forget for work that took longer than d: the platform gives up on long calls, at random.
+func ForgetSlow(d time.Duration, status int, body string) Effect {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			started, recorded := time.Now(), newRecording()
+			next.ServeHTTP(recorded, r)
+			if time.Since(started) > d {
+				answer(w, status, []byte(body))
+				return
+			}
+			recorded.copyTo(w)
+		})
+	}
+}
+
 // Cut breaks the connection, and the work is not done.
 func Cut() Effect {
 	return func(http.Handler) http.Handler {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,8 @@ func TestFaultsOfTheAPI(t *testing.T) {
 		done   bool
 	}{
 		{"refuse", Refuse(408, `{"error":"deadline_exceeded"}`), 408, "deadline_exceeded", false},
+		{"forget-slow", ForgetSlow(0, 408, `{"error":"deadline_exceeded"}`), 408, "deadline_exceeded", true},
+		{"keep-quick", ForgetSlow(time.Hour, 408, ""), 200, "exit_code", true},
 		{"forget", Forget(408, `{"error":"deadline_exceeded"}`), 408, "deadline_exceeded", true},
 		{"not-json", Refuse(502, "<html>Bad Gateway</html>"), 502, "<html>", false},
 		{"delay", Delay(30 * time.Millisecond), 200, `"exit_code":0`, true},
@@ -263,6 +266,45 @@ func TestHostThatIsLost(t *testing.T) {
 	restore()
 	if _, listed := rawRequest(t, f, http.MethodGet, "/machines", ""); !strings.Contains(listed, `"config":{`) {
 		t.Errorf("listed as %s", listed)
+	}
+}
+
+func TestListsThatLag(t *testing.T) {
+	f := startProcesses(t)
+	c := client(t, f, f.Token())
+	id := launchShell(t, f, MachineSpec{})
+	list := func() (states []string) {
+		t.Helper()
+		all, err := c.List(t.Context(), "sample", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range all {
+			states = append(states, m.ID+" "+m.State)
+		}
+		return states
+	}
+	catchUp := f.LagLists(time.Hour)
+	if got := list(); len(got) > 0 {
+		t.Errorf("an hour ago there was %v", got)
+	}
+	if m := machineNow(t, c, id); m.State != fly.MachineStateStarted {
+		t.Errorf("asked for by its id it is %s", m.State)
+	}
+	catchUp()
+	if got := list(); !slices.Equal(got, []string{id + " started"}) {
+		t.Errorf("now there is %v", got)
+	}
+	m, _ := f.machines.get(id)
+	running := time.Now()
+	if err := c.Destroy(t.Context(), "sample", fly.RemoveMachineInput{ID: id, Kill: true}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.awaitState(t.Context(), m, fly.MachineStateDestroyed); err != nil {
+		t.Fatal(err)
+	}
+	if was := m.before(running); was == nil || was.State != fly.MachineStateStarted {
+		t.Errorf("before it was destroyed it was %+v", was)
 	}
 }
 

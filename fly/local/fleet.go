@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -21,6 +22,7 @@ type fleet struct {
 	byID  map[string]*machine
 	order []*machine
 	ended bool
+	lag   atomic.Int64 // of lists, a time.Duration
 	// running counts the machines' goroutines.
 	running sync.WaitGroup
 }

@@ -31,6 +31,7 @@ type machine struct {
 
 	mu      sync.Mutex
 	record  fly.Machine // Config and Events are replaced, never written to
+	past    []past      // of the record, for lists that lag
 	changed chan struct{}
 	lease   lease
 	vm      vm // nil unless started or suspended
@@ -58,6 +59,7 @@ func newMachine(input fly.LaunchMachineInput, image pulledImage) *machine {
 	if m.record.Name == "" {
 		m.record.Name = inventName()
 	}
+	m.remember()
 	return m
 }
 
@@ -69,9 +71,8 @@ func (m *machine) snapshot() *fly.Machine {
 	return &record
 }
 
-// shown is the machine as the API shows it: without its configuration where its host does not answer.
-func (m *machine) shown() *fly.Machine {
-	record := m.snapshot()
+// shown is a machine as the API shows it: without its configuration where its host does not answer.
+func shown(record *fly.Machine) *fly.Machine {
 	if record.HostStatus != fly.HostStatusOk {
 		record.Config, record.IncompleteConfig = nil, record.Config
 	}
@@ -82,6 +83,7 @@ func (m *machine) setHost(status fly.HostStatus) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.record.HostStatus = status
+	m.remember()
 }
 
 func (m *machine) id() string { return m.record.ID } // never changes
@@ -94,6 +96,7 @@ func (m *machine) setState(state string) {
 	}
 	m.record.State = state
 	m.record.UpdatedAt = timestamp()
+	m.remember()
 	close(m.changed)
 	m.changed = make(chan struct{})
 }
@@ -152,6 +155,7 @@ func (m *machine) setMetadata(change func(map[string]string)) {
 	}
 	change(config.Metadata)
 	m.record.Config = &config
+	m.remember()
 }
 
 func (m *machine) oneOf(states ...string) bool {

@@ -93,31 +93,42 @@ defmodule FlyDeployAgent.HttpTest do
 
     port =
       serve(fn socket ->
-        send(test, {:rest, rest(socket, "")})
-
-        :gen_tcp.send(
-          socket,
-          "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 412 No\r\nContent-Length: 6\r\n\r\nexists"
-        )
+        :gen_tcp.send(socket, "HTTP/1.1 100 Continue\r\n\r\n")
+        {:ok, rest} = :gen_tcp.recv(socket, byte_size(body), 5_000)
+        send(test, {:rest, rest})
+        :gen_tcp.send(socket, "HTTP/1.1 412 No\r\nContent-Length: 6\r\n\r\nexists")
       end)
 
     headers = [{"if-none-match", "*"}]
     assert Http.put(url(port), headers, path, [], &send(test, {:sent, &1})) == {:ok, 412, "exists"}
     assert_received {:asked, "PUT " <> request}
-    assert request =~ "\r\ncontent-length: 200000\r\nif-none-match: *\r\n"
-    assert_received {:rest, rest}
-    [_, first] = String.split(request, "\r\n\r\n", parts: 2)
-    assert first <> rest == body
+    assert request =~ "\r\ncontent-length: 200000\r\nexpect: 100-continue\r\nif-none-match: *\r\n"
+    assert_received {:rest, ^body}
     assert_received {:sent, 65_536}
     assert_received {:sent, 200_000}
   end
 
-  # The client sends all before it reads: what has arrived when it pauses is all.
-  defp rest(socket, read) do
-    case :gen_tcp.recv(socket, 0, 200) do
-      {:ok, data} -> rest(socket, read <> data)
-      {:error, :timeout} -> read
-    end
+  @tag :tmp_dir
+  test "tells an answer that comes before the file is sent", %{tmp_dir: dir} do
+    path = Path.join(dir, "file")
+    File.write!(path, "content")
+    port = serve("HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\ndenied")
+    assert Http.put(url(port), [], path, [], &send(self(), {:sent, &1})) == {:ok, 403, "denied"}
+    refute_received {:sent, _}
+  end
+
+  @tag :tmp_dir
+  test "sends the file to a server that knows nothing of 100-continue", %{tmp_dir: dir} do
+    path = Path.join(dir, "file")
+    File.write!(path, "content")
+
+    port =
+      serve(fn socket ->
+        {:ok, "content"} = :gen_tcp.recv(socket, 7, 30_000)
+        :gen_tcp.send(socket, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+      end)
+
+    assert Http.put(url(port), [], path, [], fn _ -> :ok end) == {:ok, 200, ""}
   end
 
   describe "TLS" do
