@@ -240,7 +240,7 @@ func (w *world) expectHookToBeMissed(id string) {
 		{"Application.delete_env(:fly_deploy, :hook)", "does not call the startup hook"},
 		{"FlyDeploy.Hook.note(:counter_web, :none, ~s(there has been none))", "is called for counter_web, not for counter"},
 	} {
-		out, err := w.fleet.Exec(w.t.Context(), id, []string{"/app/bin/counter", "rpc", m.program}, 20*time.Second)
+		out, err := w.fleet.Exec(w.t.Context(), id, []string{"/app/bin/counter", "rpc", m.program}, "", 20*time.Second)
 		if err != nil || out.ExitCode != 0 {
 			w.t.Fatalf("%s: %+v, %v", m.program, out, err)
 		}
@@ -255,7 +255,7 @@ func (w *world) expectHookToBeMissed(id string) {
 	noStorage := func(context.Context, string, map[string]string) (engine.Storage, error) {
 		return engine.Storage{}, engine.ErrNotFound // its checks are not of interest here
 	}
-	patient := engine.Patient{App: "counter", OTPApp: "counter", Fleet: only{w.fleet, id}, Open: noStorage}
+	patient := engine.Patient{App: engine.App{OTPApp: "counter"}, Fly: "counter", Fleet: only{w.fleet, id}, Open: noStorage}
 	checks := map[string]engine.Check{}
 	engine.Examine(w.t.Context(), patient, func(c engine.Check) { checks[c.Name] = c })
 	if c := checks["startup_hook"]; c.Status != engine.CheckWarn || !strings.Contains(c.Text, "not for counter") || c.Remedy == "" {
