@@ -197,4 +197,23 @@ defmodule FlyDeployAgent.ProcessesTest do
   defp await(fun, left \\ 1_000) do
     fun.() || (left > 0 && (Process.sleep(1) && await(fun, left - 1))) || flunk("never happened")
   end
+
+  test "those that were born since are found, whoever has died" do
+    sleepers = for _ <- 1..10, do: spawn(fn -> Process.sleep(:infinity) end)
+    known = Processes.known(Process.list())
+
+    for pid <- Enum.take_every(sleepers, 3) do
+      ref = Process.monitor(pid)
+      Process.exit(pid, :kill)
+      assert_receive {:DOWN, ^ref, _, _, _}
+    end
+
+    young = for _ <- 1..10, do: spawn(fn -> Process.sleep(:infinity) end)
+    {born, known} = Processes.born(known)
+    assert young -- born == []
+    assert Enum.filter(born, &(&1 in sleepers)) == []
+    {born, _known} = Processes.born(known)
+    assert Enum.filter(born, &(&1 in young)) == []
+    Enum.each(sleepers ++ young, &Process.exit(&1, :kill))
+  end
 end
