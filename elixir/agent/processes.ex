@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Processes do
   hibernate in a module that declares one.
   """
 
-  alias FlyDeployAgent.{Beam, Wrappers}
+  alias FlyDeployAgent.{Beam, Sleepers, Wrappers}
 
   # Functions that a caller runs; every other function of these modules runs in the server itself.
   @client ~w(call cast reply multi_call abcast send_request wait_response receive_response check_response start
@@ -33,10 +33,11 @@ defmodule FlyDeployAgent.Processes do
     wrappers = Wrappers.of(changed)
     found = for pid <- pids, pid not in own, process = look(pid, changed, wrappers), do: process
     {wrapped, found} = Enum.split_with(found, &(&1.kind == :wrapper))
+    {asleep, found} = Enum.split_with(found, &(&1.kind == :asleep))
 
     found =
       for(%{pid: pid, module: module} <- Wrappers.unwrap(wrapped), do: unwrapped(pid, module, changed)) ++
-        found
+        woken(asleep, changed) ++ found
 
     Enum.split_with(found, &(&1.kind in [:gen_server, :gen_statem, :gen_event, :agent]))
   end
@@ -217,7 +218,7 @@ defmodule FlyDeployAgent.Processes do
   end
 
   # An Agent replaces its $initial_call by the function that made its state; others by whatever they like to be called in
-  # reports. What they really run lies in the frame of the loop; a hibernated one has none, and passes for an Agent.
+  # reports. What they really run lies in the frame of the loop; a hibernated one has none, and must be asked.
   defp renamed(pid, {module, _fun, _arity}, changed) do
     known = is_map_key(changed, module)
 
@@ -232,15 +233,33 @@ defmodule FlyDeployAgent.Processes do
       :suspended when known ->
         other(pid, module, :suspended)
 
-      nil when known ->
-        if match?([{:erlang, :hibernate, _} | _], frames(pid)),
-          do: %{pid: pid, module: module, kind: :agent, units: []},
-          else: if(special(module), do: other(pid, module, :special))
+      nil ->
+        cond do
+          match?([{:erlang, :hibernate, _} | _], frames(pid)) -> other(pid, module, :asleep)
+          known and special(module) != nil -> other(pid, module, :special)
+          true -> nil
+        end
 
       _ ->
         nil
     end
   end
+
+  defp woken(asleep, changed) do
+    callbacks = asleep |> Enum.map(& &1.pid) |> Sleepers.callbacks()
+
+    for %{pid: pid, module: module} <- asleep,
+        found = woken(pid, module, callbacks[pid], changed),
+        do: found
+  end
+
+  defp woken(pid, _module, {kind, real}, changed) when is_map_key(changed, real),
+    do: target(pid, real, kind, if(kind == :gen_statem, do: 4, else: 3), changed)
+
+  defp woken(pid, module, told, changed) when is_map_key(changed, module),
+    do: if(told, do: %{pid: pid, module: module, kind: :agent, units: []}, else: other(pid, module, :special))
+
+  defp woken(_pid, _module, _told, _changed), do: nil
 
   # The loop keeps its callback module beside the state: as a value of its own, or (gen_statem; gen_server from OTP 27 on) in a
   # record.
@@ -251,10 +270,7 @@ defmodule FlyDeployAgent.Processes do
 
       values
       |> Enum.flat_map(fn [value] -> Regex.scan(~r/[\w.]+/, value) end)
-      |> Enum.find_value(fn [name] ->
-        module = existing(name)
-        if module != nil and function_exported?(module, :init, 1), do: module
-      end)
+      |> Enum.find_value(&Sleepers.callback_module/1)
     else
       nil -> nil
     end
