@@ -261,12 +261,14 @@ defmodule FlyDeployAgent.Processes do
 
   defp woken(_pid, _module, _told, _changed), do: nil
 
-  # The loop keeps its callback module beside the state: as a value of its own, or (gen_statem; gen_server from OTP 27 on) in a
+  # The loop keeps its callback module beside the state: as a value of its own, or (gen_statem; gen_server from OTP 26 on) in a
   # record.
   defp callback(pid) do
     with {:backtrace, text} <- Process.info(pid, :backtrace) do
       values =
-        Regex.scan(~r/^y\(\d+\) +('?[\w.]+'?|\{(?:server_data|params),.*)$/m, text, capture: :all_but_first)
+        Regex.scan(~r/^y\(\d+\) +('?[\w.]+'?|\{(?:server_data|callback_cache|params),.*)$/m, text,
+          capture: :all_but_first
+        )
 
       values
       |> Enum.flat_map(fn [value] -> Regex.scan(~r/[\w.]+/, value) end)
