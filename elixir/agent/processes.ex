@@ -245,12 +245,23 @@ defmodule FlyDeployAgent.Processes do
     end
   end
 
+  # A stranger may not know system messages: only processes of what is upgraded are asked.
   defp woken(asleep, changed) do
+    asleep = Enum.filter(asleep, &(is_map_key(changed, &1.module) or upgraded?(&1.pid, changed)))
     callbacks = asleep |> Enum.map(& &1.pid) |> Sleepers.callbacks()
 
     for %{pid: pid, module: module} <- asleep,
         found = woken(pid, module, callbacks[pid], changed),
         do: found
+  end
+
+  defp upgraded?(pid, changed) do
+    with {:ok, app} <- :application.get_application(pid),
+         {:ok, modules} <- :application.get_key(app, :modules) do
+      Enum.any?(modules, &is_map_key(changed, &1))
+    else
+      _ -> false
+    end
   end
 
   defp woken(pid, _module, {kind, real}, changed) when is_map_key(changed, real),

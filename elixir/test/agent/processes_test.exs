@@ -119,8 +119,8 @@ defmodule FlyDeployAgent.ProcessesTest do
     {:ok, statem} = :gen_statem.start_link(Statem, {:labelled, {Nobody, :work, 2}}, [])
     assert statem |> scan() |> kind() == {:gen_statem, [Statem]}
 
-    for label <- [{Server, :work, 2}, {Nobody, :work, 2}], server <- [Server, Statem] do
-      pid = hibernated(server, {:labelled, label})
+    for server <- [Server, Statem] do
+      pid = hibernated(server, {:labelled, {Server, :work, 2}})
       assert pid |> scan() |> kind() == {if(server == Server, do: :gen_server, else: :gen_statem), [server]}
       assert [{:erlang, :hibernate, _}] = await(fn -> asleep(pid) end)
     end
@@ -160,6 +160,13 @@ defmodule FlyDeployAgent.ProcessesTest do
     {:ok, pid} = Agent.start_link(__MODULE__, :one, [], hibernate_after: 0)
     await(fn -> asleep(pid) end)
     assert pid |> scan() |> kind() == {:agent, []}
+  end
+
+  test "one that hibernates, and belongs to nothing that is upgraded, is not even woken" do
+    pid = hibernated(Server, {:labelled, {Nobody, :work, 2}})
+    :erlang.trace(pid, true, [:receive])
+    assert pid |> scan() |> kind() == nil
+    refute_received {:trace, ^pid, :receive, _}
   end
 
   test "one that hibernates and does not answer is left alone" do
