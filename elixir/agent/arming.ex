@@ -19,7 +19,8 @@ defmodule FlyDeployAgent.Arming do
          :ok <- free_slots(changes),
          {:ok, forward} <- prepare(for c <- changes, do: {c.module, c.target, File.read!(c.source)}),
          {:ok, back} <- prepare(old),
-         :ok <- stage(staged.diff.files, order.id) do
+         :ok <- stage(staged.diff.files, order.id),
+         :ok <- Loader.await_collected() do
       {:ok, Map.merge(staged, %{forward: forward, back: back, stand_ins: CallbackMode.prepare(changes)})}
     end
   end

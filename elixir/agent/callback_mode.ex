@@ -39,10 +39,12 @@ defmodule FlyDeployAgent.CallbackMode do
     prepared = Map.new(missing, &{&1, window.stand_ins[&1].prepared})
 
     if Loader.finish(missing, prepared) == :ok do
-      round = make_ref()
-      pids = for %{kind: :gen_statem, module: module, pid: pid} <- window.targets, module in wanted, do: pid
-      for pid <- pids, do: Rounds.ask(pid, round, pid, {:change_code, __MODULE__, :undefined, []})
-      Rounds.collect(round, pids, @answer_ms)
+      requests =
+        for %{kind: :gen_statem, module: module, pid: pid} <- window.targets,
+            module in wanted,
+            do: {pid, {:change_code, __MODULE__, :undefined, []}}
+
+      requests |> Rounds.ask() |> Rounds.collect(@answer_ms)
     end
 
     killed

@@ -2,9 +2,11 @@ defmodule FlyDeployAgent.Guardian do
   @moduledoc """
   Holds all that is needed to end a window, and ends it when the agent dies in it or is late. It then goes on as
   the agent. Both killed at the same moment is the one case that nobody covers.
+
+  It also has the code swapped for the agent, which has something else to do meanwhile: so it never settles beside a swap.
   """
 
-  alias FlyDeployAgent.Window
+  alias FlyDeployAgent.{Loader, Window}
 
   @doc """
   Starts the guardian of `agent`. After it has settled a window it calls `takeover.(carry, result)`.
@@ -43,6 +45,8 @@ defmodule FlyDeployAgent.Guardian do
   defp idle(%{agent: agent, monitor: monitor} = s) do
     receive do
       {:hold, ^agent, ref, window, carry, deadline_ms} ->
+        # In a busy VM it is as much in haste as the agent.
+        Process.flag(:priority, :high)
         send(agent, {ref, :held})
         timer = Process.send_after(self(), :late, deadline_ms)
         holding(s, window, carry, timer)
@@ -63,7 +67,12 @@ defmodule FlyDeployAgent.Guardian do
       {:update, targets} ->
         holding(s, %{window | targets: targets}, carry, timer)
 
+      {:swap, ^agent, ref} ->
+        send(agent, {ref, Loader.finish(window.swap, window.forward)})
+        holding(s, window, carry, timer)
+
       :let_go ->
+        Process.flag(:priority, :normal)
         Process.cancel_timer(timer)
         idle(s)
 
@@ -73,7 +82,9 @@ defmodule FlyDeployAgent.Guardian do
 
       {:DOWN, ^monitor, :process, _, _} ->
         Process.cancel_timer(timer)
-        s.takeover.(carry, Window.settle(window))
+        result = Window.settle(window)
+        Process.flag(:priority, :normal)
+        s.takeover.(carry, result)
     end
   end
 end

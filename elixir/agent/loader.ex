@@ -9,6 +9,9 @@ defmodule FlyDeployAgent.Loader do
   # Small batches with pauses keep the application's latency down.
   @batch 8
   @pause_ms 1
+  # Looks at heaps for literals of purged code. It works in steps; so long without one, it has nothing to do.
+  @collector {:initial_call, {:erts_literal_area_collector, :start, 0}}
+  @quiet_ms 20
   # How long a rollback waits for processes to leave old code before it kills them.
   @patience_ms 500
 
@@ -53,6 +56,24 @@ defmodule FlyDeployAgent.Loader do
   @doc "Frees the old slots of `modules` where no process runs in them. Gives the modules that could not be freed."
   @spec soft_purge([module]) :: [module]
   def soft_purge(modules), do: Enum.reject(modules, &:code.soft_purge/1)
+
+  @doc """
+  Waits until the VM has nothing left to do for what was purged: after a purge has returned it looks for the module's literals in
+  every heap, which a window right then would have to share the schedulers with.
+  """
+  @spec await_collected() :: :ok
+  def await_collected do
+    collector = Enum.find(Process.list(), &(Process.info(&1, :initial_call) == @collector))
+    if collector, do: await_quiet(collector, work(collector)), else: :ok
+  end
+
+  defp await_quiet(collector, before) do
+    Process.sleep(@quiet_ms)
+    now = work(collector)
+    if now == before, do: :ok, else: await_quiet(collector, now)
+  end
+
+  defp work(pid), do: Process.info(pid, [:reductions, :message_queue_len])
 
   @doc """
   Frees the old slots of `modules`, patiently, then by force. Gives the processes that this killed.

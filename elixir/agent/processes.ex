@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Processes do
   hibernate in a module that declares one.
   """
 
-  alias FlyDeployAgent.{Beam, Wrappers}
+  alias FlyDeployAgent.{Beam, Sleepers, Wrappers}
 
   # Functions that a caller runs; every other function of these modules runs in the server itself.
   @client ~w(call cast reply multi_call abcast send_request wait_response receive_response check_response start
@@ -33,12 +33,37 @@ defmodule FlyDeployAgent.Processes do
     wrappers = Wrappers.of(changed)
     found = for pid <- pids, pid not in own, process = look(pid, changed, wrappers), do: process
     {wrapped, found} = Enum.split_with(found, &(&1.kind == :wrapper))
+    {asleep, found} = Enum.split_with(found, &(&1.kind == :asleep))
 
     found =
       for(%{pid: pid, module: module} <- Wrappers.unwrap(wrapped), do: unwrapped(pid, module, changed)) ++
-        found
+        woken(asleep, changed) ++ found
 
     Enum.split_with(found, &(&1.kind in [:gen_server, :gen_statem, :gen_event, :agent]))
+  end
+
+  @doc "The processes that have been looked at, as `Process.list/0` gave them."
+  @spec known([pid]) :: {[pid], MapSet.t(pid)}
+  def known(pids), do: {pids, MapSet.new(pids)}
+
+  @doc """
+  Processes that were born since those of `known` were listed, and what is known then. The VM lists them in the same order, so
+  the lists are compared as they lie; a set of 10,000 takes milliseconds.
+  """
+  @spec born({[pid], MapSet.t(pid)}) :: {[pid], {[pid], MapSet.t(pid)}}
+  def born({before, set}) do
+    now = Process.list()
+    born = born(now, before, set)
+    {born, {now, Enum.into(born, set)}}
+  end
+
+  defp born([pid | now], [pid | before], set), do: born(now, before, set)
+  defp born([], _before, _set), do: []
+
+  defp born([pid | now], before, set) do
+    if pid in set,
+      do: born(now, before |> Enum.drop_while(&(&1 != pid)) |> Enum.drop(1), set),
+      else: [pid | born(now, before, set)]
   end
 
   @doc """
@@ -193,7 +218,7 @@ defmodule FlyDeployAgent.Processes do
   end
 
   # An Agent replaces its $initial_call by the function that made its state; others by whatever they like to be called in
-  # reports. What they really run lies in the frame of the loop; a hibernated one has none, and passes for an Agent.
+  # reports. What they really run lies in the frame of the loop; a hibernated one has none, and must be asked.
   defp renamed(pid, {module, _fun, _arity}, changed) do
     known = is_map_key(changed, module)
 
@@ -208,29 +233,57 @@ defmodule FlyDeployAgent.Processes do
       :suspended when known ->
         other(pid, module, :suspended)
 
-      nil when known ->
-        if match?([{:erlang, :hibernate, _} | _], frames(pid)),
-          do: %{pid: pid, module: module, kind: :agent, units: []},
-          else: if(special(module), do: other(pid, module, :special))
+      nil ->
+        cond do
+          match?([{:erlang, :hibernate, _} | _], frames(pid)) -> other(pid, module, :asleep)
+          known and special(module) != nil -> other(pid, module, :special)
+          true -> nil
+        end
 
       _ ->
         nil
     end
   end
 
-  # The loop keeps its callback module beside the state: as a value of its own, or (gen_statem; gen_server from OTP 27 on) in a
+  # A stranger may not know system messages: only processes of what is upgraded are asked.
+  defp woken(asleep, changed) do
+    asleep = Enum.filter(asleep, &(is_map_key(changed, &1.module) or upgraded?(&1.pid, changed)))
+    callbacks = asleep |> Enum.map(& &1.pid) |> Sleepers.callbacks()
+
+    for %{pid: pid, module: module} <- asleep,
+        found = woken(pid, module, callbacks[pid], changed),
+        do: found
+  end
+
+  defp upgraded?(pid, changed) do
+    with {:ok, app} <- :application.get_application(pid),
+         {:ok, modules} <- :application.get_key(app, :modules) do
+      Enum.any?(modules, &is_map_key(changed, &1))
+    else
+      _ -> false
+    end
+  end
+
+  defp woken(pid, _module, {kind, real}, changed) when is_map_key(changed, real),
+    do: target(pid, real, kind, if(kind == :gen_statem, do: 4, else: 3), changed)
+
+  defp woken(pid, module, told, changed) when is_map_key(changed, module),
+    do: if(told, do: %{pid: pid, module: module, kind: :agent, units: []}, else: other(pid, module, :special))
+
+  defp woken(_pid, _module, _told, _changed), do: nil
+
+  # The loop keeps its callback module beside the state: as a value of its own, or (gen_statem; gen_server from OTP 26 on) in a
   # record.
   defp callback(pid) do
     with {:backtrace, text} <- Process.info(pid, :backtrace) do
       values =
-        Regex.scan(~r/^y\(\d+\) +('?[\w.]+'?|\{(?:server_data|params),.*)$/m, text, capture: :all_but_first)
+        Regex.scan(~r/^y\(\d+\) +('?[\w.]+'?|\{(?:server_data|callback_cache|params),.*)$/m, text,
+          capture: :all_but_first
+        )
 
       values
       |> Enum.flat_map(fn [value] -> Regex.scan(~r/[\w.]+/, value) end)
-      |> Enum.find_value(fn [name] ->
-        module = existing(name)
-        if module != nil and function_exported?(module, :init, 1), do: module
-      end)
+      |> Enum.find_value(&Sleepers.callback_module/1)
     else
       nil -> nil
     end

@@ -2,124 +2,141 @@ defmodule FlyDeployAgent.Rounds do
   @moduledoc """
   System messages in rounds: requests are sent without waiting for the answers to those before.
 
-  A reply carries `{round, key}`, so late answers of an earlier round are never taken for this one's. Keys are pids, or tuples
-  that begin with one. A dead process never answers: the living are looked for only when answers pause.
+  A reply carries a number that no other request of the collecting process has, so late answers of another round are never
+  taken for this one's. A number costs nothing in a message, to and fro. Keys are pids, or tuples that begin with one. A dead
+  process never answers: the living are looked for only when answers pause.
   """
 
   @quiet_ms 10
+  # So many requests follow an answer.
+  @further 2
+  # Where the collecting process keeps its next number.
+  @next :"$flydeploy_round"
 
-  @doc """
-  Sends `request` to `pid`; the answer comes to the calling process as `{{round, key}, answer}`.
-  """
-  @spec ask(pid, reference, term, term) :: any
-  def ask(pid, round, key, request), do: send(pid, {:system, {self(), {round, key}}, request})
-
-  @doc "Sends `request`; the answer goes to `dead`, a process that has ended, and is not even copied."
-  @spec tell(pid, pid, term) :: any
-  def tell(pid, dead, request), do: send(pid, {:system, {dead, :nobody}, request})
-
+  @type key :: pid | tuple
+  # The numbers `first` to `next - 1` are sent, those from `stop` on belong to others.
+  @type asked :: %{
+          first: integer,
+          next: integer,
+          stop: integer,
+          requests: [{key, term}],
+          rest: [{key, term}]
+        }
   # How many answered `:ok`, what others answered, whose process died, and who has not answered.
-  @type collected(key) :: %{ok: non_neg_integer, others: [{key, term}], dead: [key], missing: [key]}
-
-  @doc "Collects the answers of `keys`, for at most `timeout_ms` without progress."
-  @spec collect(reference, [key], timeout_ms :: non_neg_integer) :: collected(key) when key: term
-  def collect(round, keys, timeout_ms), do: gather(round, [], keys, timeout_ms)
+  @type collected :: %{ok: non_neg_integer, others: [{key, term}], dead: [key], missing: [key]}
 
   @doc """
-  Asks and collects at the same time, with at most `outstanding` requests under way: each answer lets the next one out, until
-  one is not `:ok`.
+  Sends the first `outstanding` of the requests, `{key, request}`. While they are collected, by the same process, each `:ok` lets
+  two more out: what works is soon asked of all.
   """
-  @spec pipeline(reference, [{key, term}], pos_integer, timeout_ms :: non_neg_integer) :: collected(key)
-        when key: term
-  def pipeline(round, requests, outstanding, timeout_ms) do
-    {first, rest} = Enum.split(requests, outstanding)
-    for {key, request} <- first, do: ask(pid(key), round, key, request)
-    gather(round, rest, Enum.map(first, &elem(&1, 0)), timeout_ms)
+  @spec ask([{key, term}], pos_integer | :infinity) :: asked
+  def ask(requests, outstanding \\ :infinity) do
+    count = length(requests)
+    first = Process.get(@next, 0)
+    Process.put(@next, first + count)
+    {next, rest} = send_to(first + min(outstanding, count), first, requests)
+    %{first: first, next: next, stop: first + count, requests: requests, rest: rest}
   end
 
-  defp gather(round, rest, sent, timeout_ms) do
-    fast({round, timeout_ms}, rest, sent, length(sent), [], [], tick(round, 0))
+  defp send_to(stop, n, [request | rest]) when n < stop do
+    send_one(request, n)
+    send_to(stop, n + 1, rest)
   end
+
+  defp send_to(_stop, n, rest), do: {n, rest}
+
+  defp send_one({key, request}, n), do: send(pid(key), {:system, {self(), n}, request})
+
+  @doc "Sends `request` to all; the answers go to `dead`, a process that has ended, and are not even copied."
+  @spec tell([pid], pid, term) :: :ok
+  def tell(pids, dead, request) do
+    message = {:system, {dead, :nobody}, request}
+    Enum.each(pids, &send(&1, message))
+  end
+
+  @doc "Collects the answers, for at most `timeout_ms` without progress. What follows an answer that is not `:ok` is not sent."
+  @spec collect(asked, timeout_ms :: non_neg_integer) :: collected
+  def collect(asked, timeout_ms),
+    do: fast(asked, timeout_ms, asked.next, asked.rest, asked.next - asked.first, [], [], tick(asked, 0))
 
   # Until answers pause nobody needs to know whose are missing: they are only counted. One timer for many answers: one for each
   # would cost as much as the answers do.
-  defp fast({round, _}, _rest, _sent, 0, answered, others, {timer, _}) do
+  defp fast(%{first: first} = asked, _, _next, _rest, 0, ok, others, {timer, _}) do
     :erlang.cancel_timer(timer)
 
     receive do
-      {^round, :tick} -> :ok
+      {:tick, ^first} -> :ok
     after
       0 -> :ok
     end
 
-    collected(answered, others, [], [])
+    %{ok: length(ok), others: keyed(others, asked), dead: [], missing: []}
   end
 
-  defp fast({round, timeout_ms} = r, rest, sent, left, answered, others, {_, before} = tick) do
+  defp fast(%{first: first, stop: stop} = asked, timeout_ms, next, rest, left, ok, others, tick) do
     receive do
-      {{^round, key}, :ok} ->
-        case rest do
-          [] ->
-            fast(r, [], sent, left - 1, [key | answered], others, tick)
+      {n, :ok} when is_integer(n) and n >= first and n < stop ->
+        {further, rest} = send_to(next + @further, next, rest)
+        fast(asked, timeout_ms, further, rest, left - 1 + further - next, [n | ok], others, tick)
 
-          [{next, request} | rest] ->
-            ask(pid(next), round, next, request)
-            fast(r, rest, [next | sent], left, [key | answered], others, tick)
-        end
+      {n, other} when is_integer(n) and n >= first and n < stop ->
+        fast(asked, timeout_ms, next, [], left - 1, ok, [{n, other} | others], tick)
 
-      {{^round, key}, other} ->
-        fast(r, [], sent, left - 1, answered, [{key, other} | others], tick)
+      {:tick, ^first} ->
+        heard = length(ok) + length(others)
 
-      {^round, :tick} when length(answered) + length(others) > before ->
-        fast(r, rest, sent, left, answered, others, tick(round, length(answered) + length(others)))
-
-      {^round, :tick} ->
-        heard = MapSet.new(answered ++ Enum.map(others, &elem(&1, 0)))
-        pending = Enum.reject(sent, &(&1 in heard))
-        exact(r, rest, MapSet.new(pending), deadline(timeout_ms), answered, others, [])
+        if heard > elem(tick, 1),
+          do: fast(asked, timeout_ms, next, rest, left, ok, others, tick(asked, heard)),
+          else: slow(%{asked | next: next, rest: rest}, timeout_ms, ok, others)
     end
   end
 
-  defp tick(round, heard), do: {:erlang.send_after(@quiet_ms, self(), {round, :tick}), heard}
+  defp tick(%{first: first}, heard), do: {:erlang.send_after(@quiet_ms, self(), {:tick, first}), heard}
 
-  defp exact({round, timeout_ms} = r, rest, pending, deadline, answered, others, dead) do
+  # From here on it is known who is missing.
+  defp slow(%{first: first, next: next} = asked, timeout_ms, ok, others) do
+    heard = MapSet.new(ok ++ Enum.map(others, &elem(&1, 0)))
+    numbers = Enum.with_index(asked.requests, fn {key, _}, i -> {first + i, key} end)
+    pending = for {n, key} <- numbers, n < next and n not in heard, into: %{}, do: {n, key}
+    so_far = %{ok: length(ok), others: keyed(others, asked), dead: []}
+    exact(asked, timeout_ms, deadline(timeout_ms), pending, so_far)
+  end
+
+  defp keyed([], _asked), do: []
+
+  defp keyed(others, %{first: first, requests: requests}) do
+    keys = requests |> Enum.map(&elem(&1, 0)) |> List.to_tuple()
+    for {n, answer} <- others, do: {elem(keys, n - first), answer}
+  end
+
+  defp exact(asked, timeout_ms, deadline, pending, so_far) do
     receive do
-      {{^round, key}, :ok} ->
-        {rest, pending} = next(round, rest, MapSet.delete(pending, key), 1)
-        exact(r, rest, pending, deadline(timeout_ms), [key | answered], others, dead)
+      {n, :ok} when is_map_key(pending, n) ->
+        {asked, pending} = further(asked, Map.delete(pending, n), @further)
+        exact(asked, timeout_ms, deadline(timeout_ms), pending, %{so_far | ok: so_far.ok + 1})
 
-      {{^round, key}, other} ->
-        exact(
-          r,
-          [],
-          MapSet.delete(pending, key),
-          deadline(timeout_ms),
-          answered,
-          [{key, other} | others],
-          dead
-        )
+      {n, other} when is_map_key(pending, n) ->
+        {key, pending} = Map.pop!(pending, n)
+        others = [{key, other} | so_far.others]
+        exact(%{asked | rest: []}, timeout_ms, deadline, pending, %{so_far | others: others})
     after
       @quiet_ms ->
-        {living, died} = Enum.split_with(pending, &(&1 |> pid() |> Process.alive?()))
-        {rest, pending} = next(round, rest, MapSet.new(living), length(died))
-        dead = died ++ dead
+        {living, died} = Enum.split_with(pending, fn {_, key} -> key |> pid() |> Process.alive?() end)
+        {asked, pending} = further(asked, Map.new(living), length(died))
+        so_far = %{so_far | dead: Enum.map(died, &elem(&1, 1)) ++ so_far.dead}
 
-        cond do
-          MapSet.size(pending) == 0 -> collected(answered, others, dead, [])
-          now() >= deadline -> collected(answered, others, dead, living)
-          true -> exact(r, rest, pending, deadline, answered, others, dead)
-        end
+        if pending == %{} or now() >= deadline,
+          do: Map.put(so_far, :missing, Map.values(pending)),
+          else: exact(asked, timeout_ms, deadline, pending, so_far)
     end
   end
 
-  defp next(round, rest, pending, count) do
-    {now, rest} = Enum.split(rest, count)
-    for {key, request} <- now, do: ask(pid(key), round, key, request)
-    {rest, Enum.into(now, pending, &elem(&1, 0))}
+  defp further(%{next: next, rest: rest} = asked, pending, count) do
+    {now, _} = Enum.split(rest, count)
+    {next, rest} = send_to(next + length(now), next, rest)
+    sent = now |> Enum.with_index(asked.next) |> Map.new(fn {{key, _}, n} -> {n, key} end)
+    {%{asked | next: next, rest: rest}, Map.merge(pending, sent)}
   end
-
-  defp collected(answered, others, dead, missing),
-    do: %{ok: length(answered), others: others, dead: dead, missing: missing}
 
   defp pid(pid) when is_pid(pid), do: pid
   defp pid(key), do: elem(key, 0)

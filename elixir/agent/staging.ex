@@ -167,7 +167,7 @@ defmodule FlyDeployAgent.Staging do
 
     Map.merge(staged, %{
       changed: changed,
-      known: MapSet.new(pids),
+      known: Processes.known(pids),
       targets: targets,
       others: others,
       holders: holders,

@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.Window do
   A window is a map:
 
     * `cell` – see `FlyDeployAgent.Cell`; `dead` – an ended process
-    * `guardian` – its pid; `known` – every process that has been looked at
+    * `guardian` – its pid; `known` – the processes that have been looked at, see `FlyDeployAgent.Processes.known/1`
     * `supervisors` – those of the targets, so that nothing is born meanwhile
     * `born` – those of the targets that were born during the swap
     * `targets` – see `FlyDeployAgent.Processes`; `changed` – facts of the changed modules, `own` – pids of the agent
@@ -37,7 +37,8 @@ defmodule FlyDeployAgent.Window do
   @resume_ms 1_000
   # So many failed processes are asked for their state's shape.
   @asked 100
-  # So many code_change are under way at once. Bounds what failing ones, whose answers may hold a state, can copy.
+  # So many code_change are sent at first, the others as these succeed: bounds what failing ones, whose answers may hold a state,
+  # can copy.
   @outstanding 512
   # Under which a suspended process keeps the state that it had.
   @aside :"$flydeploy_state"
@@ -71,10 +72,8 @@ defmodule FlyDeployAgent.Window do
 
   # A supervisor that waits gives birth to nothing. One that does not wait soon is busy with a birth: it is let go.
   defp hold_births(%{supervisors: pids} = window) do
-    round = make_ref()
-    for pid <- pids, do: Rounds.ask(pid, round, pid, :suspend)
-    %{dead: dead, missing: busy} = Rounds.collect(round, pids, @births_ms)
-    for pid <- busy, do: Rounds.tell(pid, window.dead, :resume)
+    %{dead: dead, missing: busy} = pids |> all(:suspend) |> Rounds.ask() |> Rounds.collect(@births_ms)
+    Rounds.tell(busy, window.dead, :resume)
     %{window | supervisors: pids -- (dead ++ busy)}
   end
 
@@ -91,18 +90,14 @@ defmodule FlyDeployAgent.Window do
   defp suspend_round(_window, []), do: {:ok, []}
 
   defp suspend_round(window, targets) do
-    round = make_ref()
-
-    for %{pid: pid, units: units, kind: kind} <- targets do
-      Rounds.ask(pid, round, pid, :suspend)
-      if units != [], do: Rounds.tell(pid, window.dead, {:replace_state, put_aside(kind)})
-    end
-
-    case Rounds.collect(round, Enum.map(targets, & &1.pid), window.suspend_ms) do
+    case targets |> pids() |> all(:suspend) |> Rounds.ask() |> Rounds.collect(window.suspend_ms) do
       %{dead: dead, missing: []} -> {:ok, dead}
       %{missing: missing} -> {:busy, missing}
     end
   end
+
+  defp all(pids, request), do: for(pid <- pids, do: {pid, request})
+  defp pids(targets), do: for(%{pid: pid} <- targets, do: pid)
 
   # A process that will not suspend may be blocked in a call to one that is: resume all, then suspend the callers first.
   defp try_again(window, callers, missing, attempt) do
@@ -128,11 +123,11 @@ defmodule FlyDeployAgent.Window do
   end
 
   defp release(window) do
-    for %{pid: pid} <- window.targets, do: Rounds.tell(pid, window.dead, :resume)
+    window.targets |> pids() |> Rounds.tell(window.dead, :resume)
     let_births(window)
   end
 
-  defp let_births(window), do: for(pid <- window.supervisors, do: Rounds.tell(pid, window.dead, :resume))
+  defp let_births(window), do: Rounds.tell(window.supervisors, window.dead, :resume)
 
   # Processes of the changed modules that were born since they were last looked for.
   defp include_newborn(window) do
@@ -149,19 +144,14 @@ defmodule FlyDeployAgent.Window do
   end
 
   defp newborn(window) do
-    born = Enum.reject(Process.list(), &MapSet.member?(window.known, &1))
+    {born, known} = Processes.born(window.known)
 
     case Processes.scan(born, window.changed, window.own) do
       {[], _others} ->
         {[], window}
 
       {targets, _others} ->
-        window = %{
-          window
-          | known: MapSet.union(window.known, MapSet.new(born)),
-            targets: targets ++ window.targets
-        }
-
+        window = %{window | known: known, targets: targets ++ window.targets}
         # The guardian must know of them before they are suspended.
         send(window.guardian, {:update, window.targets})
         {targets, window}
@@ -171,18 +161,28 @@ defmodule FlyDeployAgent.Window do
   # -- swap
 
   defp swap(window) do
-    if window.guardian == self() or Process.alive?(window.guardian) do
-      Cell.enter(window.cell, :swapping)
+    Cell.enter(window.cell, :swapping)
 
-      case Loader.finish(window.swap, window.forward) do
-        :ok -> migrate(window)
-        {:error, reasons} -> resume(window, %{outcome: :failed, failures: Enum.map(reasons, &refused/1)})
-      end
-    else
-      resume(window, %{
-        outcome: :failed,
-        failures: [%{reason: "guardian_died", exception: "the guardian died"}]
-      })
+    case load(window) do
+      :ok -> migrate(window)
+      {:error, reasons} -> resume(window, %{outcome: :failed, failures: Enum.map(reasons, &refused/1)})
+      :guardian_died -> settle(window, [%{reason: "guardian_died", exception: "the guardian died"}])
+    end
+  end
+
+  # The guardian has the code swapped, which takes one scheduler; the states are put aside meanwhile.
+  defp load(%{guardian: guardian} = window) do
+    ref = Process.monitor(guardian)
+    send(guardian, {:swap, self(), ref})
+    put_aside(window, window.targets)
+
+    receive do
+      {^ref, result} ->
+        Process.demonitor(ref, [:flush])
+        result
+
+      {:DOWN, ^ref, :process, _, _} ->
+        :guardian_died
     end
   end
 
@@ -193,10 +193,10 @@ defmodule FlyDeployAgent.Window do
 
   defp migrate(window) do
     Cell.enter(window.cell, :migrating)
-    requests = code_changes(window.targets)
+    migration = window.targets |> code_changes() |> Rounds.ask(@outstanding)
     window = include_born_in_the_swap(window)
 
-    case Rounds.pipeline(make_ref(), requests, @outstanding, @migration_ms) do
+    case Rounds.collect(migration, @migration_ms) do
       %{others: [], missing: []} = all -> finish(window, %{migrated: all.ok, died: length(all.dead)})
       failed -> roll_back(window, Enum.map(failed.others, &failure/1) ++ Enum.map(failed.missing, &stuck/1))
     end
@@ -213,16 +213,14 @@ defmodule FlyDeployAgent.Window do
   defp include_born_in_the_swap(window) do
     {targets, window} = newborn(window)
     _ = suspend_round(%{window | suspend_ms: @born_ms}, targets)
+    put_aside(window, targets)
     Map.put(window, :born, targets)
   end
 
   # Whether its state is old or new already cannot be known. A new one most likely has no clause for it in code_change, and then
   # stays as it is: so a failure is none. Nothing can be taken back any more, so it is the last thing before the resume.
   defp migrate_born(%{born: born}) do
-    round = make_ref()
-    requests = code_changes(born)
-    for {{pid, _} = key, request} <- requests, do: Rounds.ask(pid, round, key, request)
-    %{ok: ok} = Rounds.collect(round, Enum.map(requests, &elem(&1, 0)), @born_ms)
+    %{ok: ok} = born |> code_changes() |> Rounds.ask() |> Rounds.collect(@born_ms)
     ok
   end
 
@@ -276,9 +274,12 @@ defmodule FlyDeployAgent.Window do
     tag = make_ref()
     asked = failures |> Enum.take(@asked) |> MapSet.new(& &1[:pid])
 
-    for %{pid: pid, units: [_ | _], kind: kind} <- window.targets do
-      restore = restore(kind, if(pid in asked, do: {self(), tag, :shape}, else: {self(), tag}))
-      Rounds.tell(pid, window.dead, {:replace_state, restore})
+    # An agent that died in the swap had not asked for any migration.
+    if Cell.at(window.cell, :migrating) > 0 do
+      for %{pid: pid, units: [_ | _], kind: kind} <- window.targets do
+        restore = restore(kind, if(pid in asked, do: {self(), tag, :shape}, else: {self(), tag}))
+        Rounds.tell([pid], window.dead, {:replace_state, restore})
+      end
     end
 
     result = resume(window, %{killed: killed})
@@ -324,11 +325,9 @@ defmodule FlyDeployAgent.Window do
 
   defp resume(window, result) do
     Cell.enter(window.cell, :resuming)
-    round = make_ref()
-    pids = Enum.map(window.targets, & &1.pid)
-    for pid <- pids, do: Rounds.ask(pid, round, pid, :resume)
+    round = window.targets |> pids() |> all(:resume) |> Rounds.ask()
     let_births(window)
-    Rounds.collect(round, pids, @resume_ms)
+    Rounds.collect(round, @resume_ms)
     Cell.enter(window.cell, :done)
 
     %{outcome: :failed, failures: [], migrated: 0, died: 0, killed: []}
@@ -336,20 +335,42 @@ defmodule FlyDeployAgent.Window do
     |> Map.put(:targets, window.targets)
   end
 
-  # -- what runs inside the suspended processes
+  # -- what the suspended processes do with their states
 
-  # Functions that are sent by name are smaller than closures, and 10,000 processes have to collect less garbage. gen_event
-  # calls such a function for each of its handlers, with {module, id, state}.
-  defp put_aside(:gen_event), do: &__MODULE__.put_handler_aside/1
-  defp put_aside(_kind), do: &__MODULE__.put_state_aside/1
+  # Functions that are sent by name are smaller than closures, and 10,000 processes have to collect less garbage.
+  defp put_aside(window, targets),
+    do: replace(window, targets, &__MODULE__.put_state_aside/1, &__MODULE__.put_handler_aside/1)
+
+  @doc "Lets the processes forget the states that they put aside. Outside of the window."
+  @spec forget(map, [map]) :: :ok
+  def forget(window, targets),
+    do: replace(window, targets, &__MODULE__.forget_state/1, &__MODULE__.forget_handler/1)
+
+  # gen_event calls the function for each of its handlers, with {module, id, state}.
+  defp replace(%{dead: dead}, targets, of_state, of_handler) do
+    migrating = for %{units: [_ | _]} = target <- targets, do: target
+    {managers, others} = Enum.split_with(migrating, &(&1.kind == :gen_event))
+    others |> pids() |> Rounds.tell(dead, {:replace_state, of_state})
+    managers |> pids() |> Rounds.tell(dead, {:replace_state, of_handler})
+  end
 
   @doc false
-  def put_state_aside(state), do: put_aside(@aside, state)
+  def put_state_aside(state), do: put(@aside, state)
   @doc false
-  def put_handler_aside({module, id, _} = handler), do: put_aside({@aside, module, id}, handler)
+  def put_handler_aside({module, id, _} = handler), do: put({@aside, module, id}, handler)
 
-  defp put_aside(slot, state) do
+  defp put(slot, state) do
     Process.put(slot, {:state, state})
+    state
+  end
+
+  @doc false
+  def forget_state(state), do: erase(@aside, state)
+  @doc false
+  def forget_handler({module, id, _} = handler), do: erase({@aside, module, id}, handler)
+
+  defp erase(slot, state) do
+    Process.delete(slot)
     state
   end
 
@@ -367,24 +388,8 @@ defmodule FlyDeployAgent.Window do
     end
   end
 
-  defp erase(kind) do
-    fn state ->
-      Process.delete(slot(kind, state))
-      state
-    end
-  end
-
   defp slot(:gen_event, {module, id, _state}), do: {@aside, module, id}
   defp slot(_kind, _state), do: @aside
-
-  @doc "Lets the processes forget the states that they put aside. Outside of the window."
-  @spec forget(map, [map]) :: :ok
-  def forget(window, targets) do
-    for %{pid: pid, kind: kind, units: [_ | _]} <- targets,
-        do: Rounds.tell(pid, window.dead, {:replace_state, erase(kind)})
-
-    :ok
-  end
 
   # -- the guardian's part
 
@@ -393,10 +398,12 @@ defmodule FlyDeployAgent.Window do
   taken back. Gives what `run/1` gives.
   """
   @spec settle(map) :: map
-  def settle(window) do
-    # The code server may still be carrying out the dead agent's request.
+  def settle(window),
+    do: settle(window, [%{reason: "agent_died", exception: "the agent died inside the window"}])
+
+  defp settle(window, died) do
+    # The code server may still be carrying out a dead process' request.
     Loader.sync()
-    died = [%{reason: "agent_died", exception: "the agent died inside the window"}]
 
     case Cell.step(window.cell) do
       :finishing ->

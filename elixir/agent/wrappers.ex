@@ -53,7 +53,7 @@ defmodule FlyDeployAgent.Wrappers do
     {round, nobody} = {make_ref(), spawn(fn -> :ok end)}
 
     for %{pid: pid, modules: modules} <- wrapped,
-        do: Rounds.tell(pid, nobody, {:replace_state, telling(self(), round, modules)})
+        do: Rounds.tell([pid], nobody, {:replace_state, telling(self(), round, modules)})
 
     answers(round, length(wrapped), System.monotonic_time(:millisecond) + @answer_ms)
   end

@@ -53,7 +53,7 @@ func TestEveryKindOfProcess(t *testing.T) {
 		t.Fatalf("%s %v %v", done.State, done.Error, done.Failures)
 	}
 	are(t, n.tour(), map[string]string{
-		"plain": "[2, 1]", "sleeper": "[2, 1]", "labelled": "[2, 1]", "masked": "[2, 1]", "door": "[2, 1]", "events": "[2, 1]",
+		"plain": "[2, 1]", "sleeper": "[2, 1]", "labelled": "[2, 1]", "masked": "[2, 1]", "drowsy": "[2, 1]", "dreamer": "[2, 1]", "door": "[2, 1]", "events": "[2, 1]",
 		"worker": "[2, 1]", "other": "[:other]", "room": "[2]", "keeper": "{Keeper, [2, 1]}",
 		"by_fun": "[1]", "by_name": "[1]", "special": "[1]",
 		"view":     `{["view 2 component 2", "view 1 component 1"], %{migrated: 2}}`,
@@ -85,7 +85,7 @@ func checkZooPlan(t *testing.T, staged Status) {
 		kinds[p.Module] = fmt.Sprintf("%s %d", p.Kind, p.Count)
 	}
 	are(t, kinds, map[string]string{
-		"Zoo.Plain": "gen_server 2", "Zoo.Labelled": "gen_server 2", "Zoo.Worker": "gen_server 1", "Zoo.Door": "gen_statem 1",
+		"Zoo.Plain": "gen_server 2", "Zoo.Labelled": "gen_server 4", "Zoo.Worker": "gen_server 1", "Zoo.Door": "gen_statem 1",
 		"Zoo.Handler": "gen_event 1", "Zoo.Store": "agent 2", "Zoo.View": "gen_server 1", "Zoo.Room": "gen_server 1", "Keeper": "gen_server 1",
 	})
 	if len(kinds) != 9 {

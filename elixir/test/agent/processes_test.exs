@@ -119,6 +119,12 @@ defmodule FlyDeployAgent.ProcessesTest do
     {:ok, statem} = :gen_statem.start_link(Statem, {:labelled, {Nobody, :work, 2}}, [])
     assert statem |> scan() |> kind() == {:gen_statem, [Statem]}
 
+    for server <- [Server, Statem] do
+      pid = hibernated(server, {:labelled, {Server, :work, 2}})
+      assert pid |> scan() |> kind() == {if(server == Server, do: :gen_server, else: :gen_statem), [server]}
+      assert [{:erlang, :hibernate, _}] = await(fn -> asleep(pid) end)
+    end
+
     sup = start_supervised!({DynamicSupervisor, name: __MODULE__.Nursery})
     {:ok, child} = DynamicSupervisor.start_child(sup, {Server, nil})
     {:ok, orphan} = GenServer.start(Server, nil)
@@ -151,6 +157,40 @@ defmodule FlyDeployAgent.ProcessesTest do
     assert pid |> scan() |> kind() == {:agent, []}
     {:ok, pid} = Agent.start_link(__MODULE__, :one, [])
     assert pid |> scan() |> kind() == {:agent, []}
+    {:ok, pid} = Agent.start_link(__MODULE__, :one, [], hibernate_after: 0)
+    await(fn -> asleep(pid) end)
+    assert pid |> scan() |> kind() == {:agent, []}
+  end
+
+  test "one that hibernates, and belongs to nothing that is upgraded, is not even woken" do
+    pid = hibernated(Server, {:labelled, {Nobody, :work, 2}})
+    :erlang.trace(pid, true, [:receive])
+    assert pid |> scan() |> kind() == nil
+    refute_received {:trace, ^pid, :receive, _}
+  end
+
+  test "one that hibernates and does not answer is left alone" do
+    {:ok, task} = Task.start_link(fn -> :erlang.hibernate(__MODULE__, :one, []) end)
+    await(fn -> asleep(task) end)
+    :erlang.suspend_process(task)
+    assert task |> scan() |> kind() == :special
+    :erlang.resume_process(task)
+  end
+
+  defp hibernated(Server, arg) do
+    {:ok, pid} = Server.start_link(arg)
+    :ok = GenServer.call(pid, :hibernate)
+    tap(pid, fn _ -> await(fn -> asleep(pid) end) end)
+  end
+
+  defp hibernated(Statem, arg) do
+    {:ok, pid} = :gen_statem.start_link(Statem, arg, hibernate_after: 0)
+    tap(pid, fn _ -> await(fn -> asleep(pid) end) end)
+  end
+
+  defp asleep(pid) do
+    frames = Processes.frames(pid)
+    if match?([{:erlang, :hibernate, _} | _], frames), do: frames
   end
 
   def one, do: 1
@@ -196,5 +236,24 @@ defmodule FlyDeployAgent.ProcessesTest do
 
   defp await(fun, left \\ 1_000) do
     fun.() || (left > 0 && (Process.sleep(1) && await(fun, left - 1))) || flunk("never happened")
+  end
+
+  test "those that were born since are found, whoever has died" do
+    sleepers = for _ <- 1..10, do: spawn(fn -> Process.sleep(:infinity) end)
+    known = Processes.known(Process.list())
+
+    for pid <- Enum.take_every(sleepers, 3) do
+      ref = Process.monitor(pid)
+      Process.exit(pid, :kill)
+      assert_receive {:DOWN, ^ref, _, _, _}
+    end
+
+    young = for _ <- 1..10, do: spawn(fn -> Process.sleep(:infinity) end)
+    {born, known} = Processes.born(known)
+    assert young -- born == []
+    assert Enum.filter(born, &(&1 in sleepers)) == []
+    {born, _known} = Processes.born(known)
+    assert Enum.filter(born, &(&1 in young)) == []
+    Enum.each(sleepers ++ young, &Process.exit(&1, :kill))
   end
 end

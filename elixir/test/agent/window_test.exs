@@ -1,7 +1,7 @@
 defmodule FlyDeployAgent.WindowTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.{Cell, Processes, Window}
+  alias FlyDeployAgent.{Cell, Guardian, Processes, Window}
 
   # Swapping code is tested on real nodes; here nothing is swapped, and code_change does what its process' state says.
   defmodule Server do
@@ -48,8 +48,8 @@ defmodule FlyDeployAgent.WindowTest do
         %{
           cell: Cell.new(),
           dead: spawn(fn -> :ok end),
-          guardian: self(),
-          known: MapSet.new(Process.list()),
+          guardian: Guardian.start(self(), fn _carry, _result -> :ok end),
+          known: Processes.known(Process.list()),
           targets: targets,
           changed: @changed,
           own: [],
@@ -67,7 +67,10 @@ defmodule FlyDeployAgent.WindowTest do
         extra
       )
 
+    _ = Guardian.hold(window, nil, 60_000)
     result = Window.run(window)
+    Guardian.let_go(window.guardian)
+    Guardian.stop(window.guardian)
     Window.forget(window, result.targets)
     {result, window}
   end
@@ -128,12 +131,21 @@ defmodule FlyDeployAgent.WindowTest do
 
   test "a process of a changed module that is born meanwhile is migrated too" do
     [first] = servers([{:ok, 1}])
-    known = MapSet.new(Process.list())
+    known = Processes.known(Process.list())
     [second] = servers([{:ok, 2}])
-    assert {%{outcome: :committed, migrated: 2}, _} = run([first], %{known: known})
+    test = self()
+
+    guardian =
+      spawn_link(fn ->
+        receive do: ({:hold, agent, ref, _, _, _} -> send(agent, {ref, :held}))
+        receive do: ({:update, targets} -> send(test, {:heard, Enum.map(targets, & &1.pid)}))
+        receive do: ({:swap, agent, ref} -> send(agent, {ref, :ok}))
+      end)
+
+    assert {%{outcome: :committed, migrated: 2}, _} = run([first], %{known: known, guardian: guardian})
     assert states([first, second]) == [{:ok, 2}, {:ok, 3}]
-    # The guardian heard of it before it was suspended.
-    assert_received {:update, [_, _]}
+    # It heard of it before anything was swapped.
+    assert_received {:heard, [^second, ^first]}
   end
 
   test "supervisors wait until all is done, and a busy one does not keep the others from it" do

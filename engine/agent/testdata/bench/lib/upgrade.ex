@@ -59,6 +59,7 @@ defmodule Bench.Upgrade do
       :code.prepare_loading(for m <- modules, do: {m, :code.which(m), File.read!(beam(dir, m))})
 
     write(dir, modules)
+    await_collected()
     pids = Enum.map(processes, &elem(&1, 0))
 
     timed(fn ->
@@ -69,6 +70,27 @@ defmodule Bench.Upgrade do
       collect(pids)
       round(pids, :resume)
     end)
+  end
+
+  # A purge goes on after it has returned, as literals are looked for in all heaps: not at the cost of the floor.
+  defp await_collected do
+    [collector] =
+      for p <- Process.list(),
+          {:initial_call, {:erts_literal_area_collector, _, _}} <- [Process.info(p, :initial_call)],
+          do: p
+
+    await_quiet(collector, nil)
+  end
+
+  defp await_quiet(collector, before) do
+    case Process.info(collector, :reductions) do
+      ^before ->
+        :ok
+
+      now ->
+        Process.sleep(20)
+        await_quiet(collector, now)
+    end
   end
 
   defp round(pids, request) do

@@ -7,6 +7,8 @@ defmodule Zoo.Application do
       spec(:sleeper, {Zoo.Plain, :start_link, [:sleeper]}),
       spec(:labelled, {Zoo.Labelled, :start_link, [{{Zoo.Labelled, :work, 2}, :labelled}]}),
       spec(:masked, {Zoo.Labelled, :start_link, [{{Zoo.Nobody, :work, 2}, :masked}]}),
+      spec(:drowsy, {Zoo.Labelled, :start_link, [{{Zoo.Labelled, :work, 2}, :drowsy}]}),
+      spec(:dreamer, {Zoo.Labelled, :start_link, [{{Zoo.Nobody, :work, 2}, :dreamer}]}),
       spec(:worker, {Zoo.Base, :start_link, [{Zoo.Worker, :worker}]}),
       spec(:other, {Zoo.Base, :start_link, [{Zoo.Other, :other}]}),
       spec(:door, {Zoo.Door, :start_link, [:door]}),
@@ -27,7 +29,7 @@ defmodule Zoo.Application do
 
     with {:ok, _} = started <- Supervisor.start_link(children, strategy: :one_for_one, name: Zoo.Supervisor) do
       :ok = :gen_event.add_handler(:events, Zoo.Handler, nil)
-      :ok = GenServer.call(:sleeper, :hibernate)
+      for name <- [:sleeper, :drowsy, :dreamer], do: :ok = GenServer.call(name, :hibernate)
       started
     end
   end

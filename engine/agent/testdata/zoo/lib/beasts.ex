@@ -32,6 +32,7 @@ defmodule Zoo.Labelled do
   end
 
   def handle_call(:state, _from, s), do: {:reply, s, s}
+  def handle_call(:hibernate, _from, s), do: {:reply, :ok, s, :hibernate}
   def code_change(1, s, []), do: {:ok, [@version | s]}
 end
 

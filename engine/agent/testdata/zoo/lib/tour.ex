@@ -3,7 +3,7 @@ defmodule Zoo.Tour do
 
   @doc "A line for each process: in which versions its state was made and migrated, or what it rendered."
   def states do
-    servers = ~w(plain sleeper labelled masked worker other door view still room special)a
+    servers = ~w(plain sleeper labelled masked drowsy dreamer worker other door view still room special)a
 
     lines =
       for(name <- servers, do: {name, GenServer.call(name, :state)}) ++

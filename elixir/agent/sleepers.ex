@@ -1,0 +1,66 @@
+defmodule FlyDeployAgent.Sleepers do
+  @moduledoc """
+  Asks hibernated processes what they run. They have no stack that would tell; and what they recorded as their start may have
+  been replaced, as Agents do.
+  """
+
+  alias FlyDeployAgent.Rounds
+
+  # How long they may take to tell.
+  @answer_ms 250
+
+  @doc """
+  The behaviour and the callback module of each, `%{pid => {:gen_server | :gen_statem, module}}`. One that does not answer, or keeps
+  its module elsewhere, is left out. They wake up for a moment.
+  """
+  @spec callbacks([pid]) :: %{pid => {:gen_server | :gen_statem, module}}
+  def callbacks([]), do: %{}
+
+  def callbacks(pids) do
+    round = make_ref()
+    Rounds.tell(pids, spawn(fn -> :ok end), {:replace_state, telling(self(), round)})
+    deadline = System.monotonic_time(:millisecond) + @answer_ms
+    for {pid, {_, _} = callback} <- answers(round, length(pids), deadline), into: %{}, do: {pid, callback}
+  end
+
+  # Runs in the process, and changes nothing.
+  defp telling(asker, round) do
+    fn state ->
+      send(asker, {round, self(), callback()})
+      state
+    end
+  end
+
+  # The frame that called keeps the module beside the state: in a list (gen_server; in OTP 26 within a record), or in a record
+  # (gen_statem; gen_server from OTP 27 on). Of the text nothing else is kept.
+  defp callback do
+    {:backtrace, text} = Process.info(self(), :backtrace)
+
+    with [_, server, values] <- Regex.run(~r/\((\w+):system_replace_state\/2 .*\n((?:y\(.*\n)+)/, text),
+         [[beside] | _] <- Regex.scan(~r/(?:\[|\{(?:server_data|callback_cache|params),)\S*/, values),
+         module when module != nil <- Enum.find_value(Regex.scan(~r/[\w.]+/, beside), &callback_module/1) do
+      {String.to_existing_atom(server), module}
+    else
+      _ -> nil
+    end
+  end
+
+  @doc "The module of this name, if it is one of callbacks."
+  @spec callback_module([binary]) :: module | nil
+  def callback_module([name]) do
+    module = String.to_existing_atom(name)
+    if function_exported?(module, :init, 1), do: module
+  rescue
+    ArgumentError -> nil
+  end
+
+  defp answers(_round, 0, _deadline), do: []
+
+  defp answers(round, left, deadline) do
+    receive do
+      {^round, pid, callback} -> [{pid, callback} | answers(round, left - 1, deadline)]
+    after
+      max(deadline - System.monotonic_time(:millisecond), 0) -> []
+    end
+  end
+end
