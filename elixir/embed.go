@@ -4,10 +4,10 @@ package elixir
 
 import "embed"
 
-// Files holds agent/*.ex (the agent's modules), orchestrator/*.ex, bootstrap.exs, probe.exs and loaded.exs; with mix.exs and lib it
+// Files holds agent/*.ex (the agent's modules), orchestrator/*.ex, bootstrap.exs, hook.exs, probe.exs and loaded.exs; with mix.exs and lib it
 // is also the package's source.
 //
-//go:embed agent/*.ex orchestrator/*.ex bootstrap.exs probe.exs loaded.exs mix.exs lib
+//go:embed agent/*.ex orchestrator/*.ex bootstrap.exs hook.exs probe.exs loaded.exs mix.exs lib
 var Files embed.FS
 
 // Orchestrator lists what the temporary machine needs, in compile order.

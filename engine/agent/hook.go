@@ -5,7 +5,7 @@ import "strings"
 // HookState is what a VM tells of FlyDeploy.startup_reapply_current/1, the startup hook.
 type HookState string
 
-// The states of the hook, as probe.exs and loaded.exs name them.
+// The states of the hook, as hook.exs names them.
 const (
 	HookAbsent   HookState = "absent"   // not part of the release
 	HookUnknown  HookState = "unknown"  // part of the release, in a version that does not tell whether it was called

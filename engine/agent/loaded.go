@@ -2,11 +2,8 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
-
-	"flydeploy/elixir"
 )
 
 // Code is what a running VM has loaded of its release, OTP's and Elixir's own modules left out.
@@ -25,23 +22,11 @@ type Code struct {
 // Loaded asks a running VM which code it has loaded, by one rpc. ErrGone: another boot of the VM runs by now.
 func Loaded(ctx context.Context, exec Exec, vm VM) (Code, error) {
 	const doing = "asking the VM for its loaded code"
-	program, err := elixir.Files.ReadFile("loaded.exs")
-	if err != nil {
-		return Code{}, fmt.Errorf("%s: %w", doing, err)
-	}
-	out, err := run(ctx, exec, probeTimeout, doing, shell(scriptRPC, vm.enter("", strip(string(program)))...))
+	lines, err := ask(ctx, exec, vm, doing, "code", "hook.exs", "loaded.exs")
 	if err != nil {
 		return Code{}, err
 	}
-	switch word, _ := out.word(); {
-	case word == "gone":
-		return Code{}, fmt.Errorf("%s: the VM is %w", doing, ErrGone)
-	case word == "no_program":
-		return Code{}, fmt.Errorf("%s: %s/bin has no program named %s", doing, vm.Root, vm.Name)
-	case word != "code" || !out.whole():
-		return Code{}, fmt.Errorf("%s: %w", doing, errCut)
-	}
-	return parseCode(out[1 : len(out)-1]), nil
+	return parseCode(lines), nil
 }
 
 func parseCode(lines []string) Code {

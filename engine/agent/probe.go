@@ -40,24 +40,38 @@ const probeTimeout = 30 * time.Second
 // Probe asks the running VM for its facts by one rpc. It changes nothing.
 func Probe(ctx context.Context, exec Exec, vm VM) (Facts, error) {
 	const doing = "asking the VM for its facts"
-	program, err := elixir.Files.ReadFile("probe.exs")
-	if err != nil {
-		return Facts{}, fmt.Errorf("%s: %w", doing, err)
-	}
 	sent := time.Now()
-	out, err := run(ctx, exec, probeTimeout, doing, shell(scriptRPC, vm.enter("", strip(string(program)))...))
+	lines, err := ask(ctx, exec, vm, doing, "facts", "hook.exs", "probe.exs")
 	if err != nil {
 		return Facts{}, err
 	}
-	switch word, _ := out.word(); {
-	case word == "gone":
-		return Facts{}, fmt.Errorf("%s: the VM is %w", doing, ErrGone)
-	case word == "no_program":
-		return Facts{}, noProgram(doing, vm)
-	case word != "facts" || !out.whole():
-		return Facts{}, fmt.Errorf("%s: %w", doing, errCut)
+	return parseFacts(lines, sent, time.Now()), nil
+}
+
+// ask evaluates scripts of elixir/ in the VM, one after the other in one rpc, and gives the lines that they print between
+// "FLYDEPLOY1 word" and the end.
+func ask(ctx context.Context, exec Exec, vm VM, doing, word string, scripts ...string) ([]string, error) {
+	var program []string
+	for _, name := range scripts {
+		text, err := elixir.Files.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", doing, err)
+		}
+		program = append(program, strip(string(text)))
 	}
-	return parseFacts(out[1:len(out)-1], sent, time.Now()), nil
+	out, err := run(ctx, exec, probeTimeout, doing, shell(scriptRPC, vm.enter("", strings.Join(program, "\n"))...))
+	if err != nil {
+		return nil, err
+	}
+	switch found, _ := out.word(); {
+	case found == "gone":
+		return nil, fmt.Errorf("%s: the VM is %w", doing, ErrGone)
+	case found == "no_program":
+		return nil, noProgram(doing, vm)
+	case found != word || !out.whole():
+		return nil, fmt.Errorf("%s: %w", doing, errCut)
+	}
+	return out[1 : len(out)-1], nil
 }
 
 // parseFacts reads key=value lines; what it does not know it leaves out. The VM's clock was read between sent and
