@@ -362,9 +362,11 @@ defmodule FlyDeployAgent do
     end
   end
 
-  # Room for all answers of the window, so that it need not stop to collect garbage.
+  # Room for all requests and answers of the window, beside what is there, so that it need not stop to collect garbage.
   defp in_haste(targets, fun) do
-    Process.flag(:min_heap_size, 100 * targets)
+    :erlang.garbage_collect()
+    {:total_heap_size, words} = Process.info(self(), :total_heap_size)
+    Process.flag(:min_heap_size, words + 100 * targets)
     :erlang.garbage_collect()
     Process.flag(:priority, :high)
     result = fun.()

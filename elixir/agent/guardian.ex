@@ -47,6 +47,8 @@ defmodule FlyDeployAgent.Guardian do
       {:hold, ^agent, ref, window, carry, deadline_ms} ->
         # In a busy VM it is as much in haste as the agent.
         Process.flag(:priority, :high)
+        # What it holds is large: its first garbage collection would fall into the swap.
+        :erlang.garbage_collect()
         send(agent, {ref, :held})
         timer = Process.send_after(self(), :late, deadline_ms)
         holding(s, window, carry, timer)

@@ -164,22 +164,23 @@ defmodule FlyDeployAgent.Window do
     Cell.enter(window.cell, :swapping)
 
     case load(window) do
-      :ok -> migrate(window)
+      {:ok, migrations} -> migrate(window, migrations)
       {:error, reasons} -> resume(window, %{outcome: :failed, failures: Enum.map(reasons, &refused/1)})
       :guardian_died -> settle(window, [%{reason: "guardian_died", exception: "the guardian died"}])
     end
   end
 
-  # The guardian has the code swapped, which takes one scheduler; the states are put aside meanwhile.
+  # The guardian has the code swapped, which takes one scheduler; meanwhile the states are put aside, and the migrations made ready.
   defp load(%{guardian: guardian} = window) do
     ref = Process.monitor(guardian)
     send(guardian, {:swap, self(), ref})
     put_aside(window, window.targets)
+    migrations = code_changes(window.targets)
 
     receive do
       {^ref, result} ->
         Process.demonitor(ref, [:flush])
-        result
+        if result == :ok, do: {:ok, migrations}, else: result
 
       {:DOWN, ^ref, :process, _, _} ->
         :guardian_died
@@ -191,12 +192,12 @@ defmodule FlyDeployAgent.Window do
 
   # -- migrate
 
-  defp migrate(window) do
+  defp migrate(window, migrations) do
     Cell.enter(window.cell, :migrating)
-    migration = window.targets |> code_changes() |> Rounds.ask(@outstanding)
+    asked = Rounds.ask(migrations, @outstanding)
     window = include_born_in_the_swap(window)
 
-    case Rounds.collect(migration, @migration_ms) do
+    case Rounds.collect(asked, @migration_ms) do
       %{others: [], missing: []} = all -> finish(window, %{migrated: all.ok, died: length(all.dead)})
       failed -> roll_back(window, Enum.map(failed.others, &failure/1) ++ Enum.map(failed.missing, &stuck/1))
     end

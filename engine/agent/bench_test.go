@@ -67,6 +67,8 @@ type measured struct {
 	window, call time.Duration
 	// untilArmed is the client's p99.9 from the injection to armed, of the agent's.
 	untilArmed time.Duration
+	// phases are those of the agent's window.
+	phases []Phase
 }
 
 // comparison holds the upgrades of one size: series, then method, then one for each pair.
@@ -104,7 +106,13 @@ func compareWindows(b *testing.B, size string) comparison {
 func (c comparison) last(series string) string {
 	var told []string
 	for method, all := range c[series] {
-		told = append(told, fmt.Sprintf("%s %v", method, all[len(all)-1].window))
+		last := all[len(all)-1]
+		told = append(told, fmt.Sprintf("%s %v", method, last.window))
+		for _, p := range last.phases {
+			if slices.Contains([]string{"suspension", "code_load", "migration", "resume"}, p.Name) {
+				told = append(told, fmt.Sprintf("%s's %s %.1f ms", method, p.Name, float64(p.US)/1000))
+			}
+		}
 	}
 	slices.Sort(told)
 	return strings.Join(told, ", ")
@@ -186,7 +194,7 @@ func (n *benchNode) byAgent() measured {
 	if done.State != Committed || done.Error != nil {
 		n.t.Fatalf("%s: %v %v", done.State, done.Error, done.Failures)
 	}
-	m := measured{window: time.Duration(done.SuspendedUS) * time.Microsecond, call: n.longestCall(), untilArmed: untilArmed}
+	m := measured{window: time.Duration(done.SuspendedUS) * time.Microsecond, call: n.longestCall(), untilArmed: untilArmed, phases: done.Phases}
 	if err := s.Finish(n.t.Context()); err != nil {
 		n.t.Fatal(err)
 	}
