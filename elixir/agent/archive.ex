@@ -82,22 +82,12 @@ defmodule FlyDeployAgent.Archive do
 
   # Folds `fun` over the wanted files, `{name, content}`, and checks every entry. Gives their number beside the result.
   defp pass(path, wanted, acc, fun) do
-    file = open(path)
-    stream = :zlib.open()
+    pieces = start_inflating(path)
 
     try do
-      :ok = :zlib.inflateInit(stream, @gzip, :reset)
-      fold(%{file: file, stream: stream, buffer: "", bytes: 0}, 0, acc, wanted, fun)
+      fold(%{pieces: pieces, buffer: "", bytes: 0}, 0, acc, wanted, fun)
     after
-      :zlib.close(stream)
-      :file.close(file)
-    end
-  end
-
-  defp open(path) do
-    case :file.open(path, [:read, :raw, :binary]) do
-      {:ok, file} -> file
-      {:error, reason} -> refuse("cannot be read: #{:file.format_error(reason)}")
+      stop_inflating(pieces)
     end
   end
 
@@ -185,7 +175,9 @@ defmodule FlyDeployAgent.Archive do
     %{name: name, type: type, size: size |> text() |> number(8)}
   end
 
-  defp sum(bytes), do: bytes |> :binary.bin_to_list() |> Enum.sum()
+  defp sum(bytes, so_far \\ 0)
+  defp sum(<<a, b, c, d, e, f, g, h, rest::binary>>, n), do: sum(rest, n + a + b + c + d + e + f + g + h)
+  defp sum(<<>>, n), do: n
 
   defp text(field), do: field |> :binary.split(<<0>>) |> hd()
 
@@ -233,19 +225,86 @@ defmodule FlyDeployAgent.Archive do
     end
   end
 
-  defp more(%{file: file, stream: stream, buffer: buffer, bytes: bytes} = tar) do
-    case :file.read(file, @piece) do
-      {:ok, data} ->
-        inflated = inflate(stream, data)
+  defp more(%{pieces: {pid, ref}, buffer: buffer, bytes: bytes} = tar) do
+    receive do
+      {^ref, inflated} when is_binary(inflated) ->
+        send(pid, {ref, :next})
         bytes = bytes + byte_size(inflated)
         if bytes > @max_bytes, do: refuse("is larger than any release")
         %{tar | buffer: buffer <> inflated, bytes: bytes}
+
+      {^ref, {:refused, text}} ->
+        refuse(text)
+    end
+  end
+
+  # Most of the time goes into inflating: a process of its own does it, on another core where there is one, two pieces
+  # ahead. It ends with the caller.
+  defp start_inflating(path) do
+    {caller, ref} = {self(), make_ref()}
+
+    pid =
+      spawn_link(fn ->
+        try do
+          inflate_file(path, &hand_over(caller, ref, &1))
+        catch
+          {:refused, _} = refused -> send(caller, {ref, refused})
+        end
+      end)
+
+    for _ <- 1..2, do: send(pid, {ref, :next})
+    {pid, ref}
+  end
+
+  defp hand_over(caller, ref, inflated) do
+    receive do
+      {^ref, :next} -> send(caller, {ref, inflated})
+    end
+  end
+
+  defp stop_inflating({pid, ref}) do
+    Process.unlink(pid)
+    monitor = Process.monitor(pid)
+    Process.exit(pid, :kill)
+
+    receive do
+      {:DOWN, ^monitor, :process, _, _} -> forget(ref)
+    end
+  end
+
+  defp forget(ref) do
+    receive do
+      {^ref, _} -> forget(ref)
+    after
+      0 -> :ok
+    end
+  end
+
+  defp inflate_file(path, fun) do
+    file = open(path)
+    stream = :zlib.open()
+    :ok = :zlib.inflateInit(stream, @gzip, :reset)
+    inflate_pieces(file, stream, fun)
+  end
+
+  defp inflate_pieces(file, stream, fun) do
+    case :file.read(file, @piece) do
+      {:ok, data} ->
+        stream |> inflate(data) |> fun.()
+        inflate_pieces(file, stream, fun)
 
       :eof ->
         refuse("cannot be read: it ends too early")
 
       {:error, reason} ->
         refuse("cannot be read: #{:file.format_error(reason)}")
+    end
+  end
+
+  defp open(path) do
+    case :file.open(path, [:read, :raw, :binary]) do
+      {:ok, file} -> file
+      {:error, reason} -> refuse("cannot be read: #{:file.format_error(reason)}")
     end
   end
 
