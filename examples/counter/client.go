@@ -129,7 +129,7 @@ func (c *Client) Health(ctx context.Context) error {
 }
 
 // lookEvery is the time between two looks at an application that boots.
-const lookEvery = 50 * time.Millisecond
+const lookEvery = 10 * time.Millisecond
 
 // AwaitHealth waits until the application answers, or until ctx ends.
 func (c *Client) AwaitHealth(ctx context.Context) error {
