@@ -58,8 +58,8 @@ func (c *connection) start(ctx context.Context, s engine.Settings) *engine.Deplo
 	return d
 }
 
-// overview reads the fleet, and the bucket's metadata and lock. Where the storage is comes from a machine once; until that succeeds the machines
-// are shown alone, with the reason.
+// overview reads the fleet, and the bucket's metadata and lock. Where the storage is comes from a machine once; until that
+// succeeds the machines are shown alone, with the reason.
 func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
 	target, problem := c.storage(ctx)
 	if target == nil {

@@ -177,17 +177,20 @@ defmodule FlyDeployAgent.Http do
   end
 
   defp response(conn) do
-    case recv(conn, 0) do
-      {:ok, {:http_response, _version, 100, _phrase}} -> skip_continue(conn)
-      {:ok, {:http_response, _version, status, _phrase}} -> headers(conn, status, %{})
-      {:ok, _} -> {:error, "the answer is not HTTP"}
-      {:error, reason} -> broken(reason)
+    case answer(conn, @idle_ms) do
+      :continue -> response(conn)
+      :silent -> broken(:timeout)
+      answer -> answer
     end
   end
 
   # Whether the server wants to have the body, or answers at once.
   defp await_continue(conn) do
-    case recv(conn, 0, @continue_ms) do
+    with :silent <- answer(conn, @continue_ms), do: :continue
+  end
+
+  defp answer(conn, ms) do
+    case recv(conn, 0, ms) do
       {:ok, {:http_response, _version, 100, _phrase}} ->
         with {:ok, _, _} <- headers(conn, 100, %{}) do
           set_packet(conn, :http_bin)
@@ -201,17 +204,10 @@ defmodule FlyDeployAgent.Http do
         {:error, "the answer is not HTTP"}
 
       {:error, :timeout} ->
-        :continue
+        :silent
 
       {:error, reason} ->
         broken(reason)
-    end
-  end
-
-  defp skip_continue(conn) do
-    with {:ok, _, _} <- headers(conn, 100, %{}) do
-      set_packet(conn, :http_bin)
-      response(conn)
     end
   end
 

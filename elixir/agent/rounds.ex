@@ -54,6 +54,36 @@ defmodule FlyDeployAgent.Rounds do
     Enum.each(pids, &send(&1, message))
   end
 
+  @doc """
+  Has every process of `asked`, `{pid, fun}`, apply its fun to its own state, which is neither copied nor changed. Gives what they
+  told within `timeout_ms`, `[{pid, told}]`. Hibernated ones wake up for a moment.
+  """
+  @spec inside([{pid, (term -> term)}], timeout_ms :: non_neg_integer) :: [{pid, term}]
+  def inside([], _timeout_ms), do: []
+
+  def inside(asked, timeout_ms) do
+    {round, nobody} = {make_ref(), spawn(fn -> :ok end)}
+    for {pid, fun} <- asked, do: tell([pid], nobody, {:replace_state, telling(self(), round, fun)})
+    told(round, length(asked), deadline(timeout_ms))
+  end
+
+  defp telling(asker, round, fun) do
+    fn state ->
+      send(asker, {round, self(), fun.(state)})
+      state
+    end
+  end
+
+  defp told(_round, 0, _deadline), do: []
+
+  defp told(round, left, deadline) do
+    receive do
+      {^round, pid, told} -> [{pid, told} | told(round, left - 1, deadline)]
+    after
+      max(deadline - now(), 0) -> []
+    end
+  end
+
   @doc "Collects the answers, for at most `timeout_ms` without progress. What follows an answer that is not `:ok` is not sent."
   @spec collect(asked, timeout_ms :: non_neg_integer) :: collected
   def collect(asked, timeout_ms),

@@ -14,26 +14,14 @@ defmodule FlyDeployAgent.Sleepers do
   its module elsewhere, is left out. They wake up for a moment.
   """
   @spec callbacks([pid]) :: %{pid => {:gen_server | :gen_statem, module}}
-  def callbacks([]), do: %{}
-
   def callbacks(pids) do
-    round = make_ref()
-    Rounds.tell(pids, spawn(fn -> :ok end), {:replace_state, telling(self(), round)})
-    deadline = System.monotonic_time(:millisecond) + @answer_ms
-    for {pid, {_, _} = callback} <- answers(round, length(pids), deadline), into: %{}, do: {pid, callback}
-  end
-
-  # Runs in the process, and changes nothing.
-  defp telling(asker, round) do
-    fn state ->
-      send(asker, {round, self(), callback()})
-      state
-    end
+    asked = for pid <- pids, do: {pid, &callback/1}
+    for {pid, {_, _} = callback} <- Rounds.inside(asked, @answer_ms), into: %{}, do: {pid, callback}
   end
 
   # The frame that called keeps the module beside the state: in a list (gen_server; in OTP 26 within a record), or in a record
   # (gen_statem; gen_server from OTP 27 on). Of the text nothing else is kept.
-  defp callback do
+  defp callback(_state) do
     {:backtrace, text} = Process.info(self(), :backtrace)
 
     with [_, server, values] <- Regex.run(~r/\((\w+):system_replace_state\/2 .*\n((?:y\(.*\n)+)/, text),
@@ -52,15 +40,5 @@ defmodule FlyDeployAgent.Sleepers do
     if function_exported?(module, :init, 1), do: module
   rescue
     ArgumentError -> nil
-  end
-
-  defp answers(_round, 0, _deadline), do: []
-
-  defp answers(round, left, deadline) do
-    receive do
-      {^round, pid, callback} -> [{pid, callback} | answers(round, left - 1, deadline)]
-    after
-      max(deadline - System.monotonic_time(:millisecond), 0) -> []
-    end
   end
 end

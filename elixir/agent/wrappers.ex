@@ -47,24 +47,12 @@ defmodule FlyDeployAgent.Wrappers do
 
   @doc "Asks wrapped processes which module they keep; those that keep none of theirs, or do not answer, are left out."
   @spec unwrap([map]) :: [%{pid: pid, module: module}]
-  def unwrap([]), do: []
-
   def unwrap(wrapped) do
-    {round, nobody} = {make_ref(), spawn(fn -> :ok end)}
-
-    for %{pid: pid, modules: modules} <- wrapped,
-        do: Rounds.tell([pid], nobody, {:replace_state, telling(self(), round, modules)})
-
-    answers(round, length(wrapped), System.monotonic_time(:millisecond) + @answer_ms)
+    asked = for %{pid: pid, modules: modules} <- wrapped, do: {pid, &kept(&1, modules)}
+    for {pid, module} when module != nil <- Rounds.inside(asked, @answer_ms), do: %{pid: pid, module: module}
   end
 
-  # Runs in the process, changes nothing, and spares copying its state.
-  defp telling(asker, round, modules) do
-    fn state ->
-      send(asker, {round, self(), Enum.find(modules, &keeps?(state, &1, 2))})
-      state
-    end
-  end
+  defp kept(state, modules), do: Enum.find(modules, &keeps?(state, &1, 2))
 
   defp keeps?(module, module, _depth), do: true
   defp keeps?(_term, _module, 0), do: false
@@ -76,15 +64,4 @@ defmodule FlyDeployAgent.Wrappers do
     do: tuple |> Tuple.to_list() |> Enum.any?(&keeps?(&1, module, depth - 1))
 
   defp keeps?(_term, _module, _depth), do: false
-
-  defp answers(_round, 0, _deadline), do: []
-
-  defp answers(round, left, deadline) do
-    receive do
-      {^round, _pid, nil} -> answers(round, left - 1, deadline)
-      {^round, pid, module} -> [%{pid: pid, module: module} | answers(round, left - 1, deadline)]
-    after
-      max(deadline - System.monotonic_time(:millisecond), 0) -> []
-    end
-  end
 end
