@@ -14,22 +14,25 @@ defmodule FlyDeployAgent.Rounds do
   @next :"$flydeploy_round"
 
   @type key :: pid | tuple
+  # What is asked, and a message that goes right behind it.
+  @type request :: {key, asked :: term} | {key, asked :: term, message :: term}
   # The numbers `first` to `next - 1` are sent, those from `stop` on belong to others.
   @type asked :: %{
           first: integer,
           next: integer,
           stop: integer,
-          requests: [{key, term}],
-          rest: [{key, term}]
+          requests: [request],
+          rest: [request]
         }
   # How many answered `:ok`, what others answered, whose process died, and who has not answered.
   @type collected :: %{ok: non_neg_integer, others: [{key, term}], dead: [key], missing: [key]}
 
   @doc """
-  Sends the first `outstanding` of the requests, `{key, request}`. While they are collected, by the same process, each `:ok` lets
-  two more out: what works is soon asked of all.
+  Sends the first `outstanding` of the requests, `{key, request}` or `{key, request, message}`: the message, see `silent/2`, right
+  behind the request, as waking a process twice costs twice. While they are collected, by the same process, each `:ok` lets two
+  more out: what works is soon asked of all.
   """
-  @spec ask([{key, term}], pos_integer | :infinity) :: asked
+  @spec ask([request], pos_integer | :infinity) :: asked
   def ask(requests, outstanding \\ :infinity) do
     count = length(requests)
     first = Process.get(@next, 0)
@@ -47,12 +50,21 @@ defmodule FlyDeployAgent.Rounds do
 
   defp send_one({key, request}, n), do: send(pid(key), {:system, {self(), n}, request})
 
-  @doc "Sends `request` to all; the answers go to `dead`, a process that has ended, and are not even copied."
+  defp send_one({key, request, message}, n) do
+    send_one({key, request}, n)
+    send(pid(key), message)
+  end
+
+  @doc "Sends `request` to all, without answers, see `silent/2`."
   @spec tell([pid], pid, term) :: :ok
   def tell(pids, dead, request) do
-    message = {:system, {dead, :nobody}, request}
+    message = silent(dead, request)
     Enum.each(pids, &send(&1, message))
   end
+
+  @doc "`request` as a message whose answer goes to `dead`, a process that has ended, and is not even copied."
+  @spec silent(pid, term) :: {:system, {pid, :nobody}, term}
+  def silent(dead, request), do: {:system, {dead, :nobody}, request}
 
   @doc """
   Has every process of `asked`, `{pid, fun}`, apply its fun to its own state, which is neither copied nor changed. Gives what they
@@ -126,7 +138,7 @@ defmodule FlyDeployAgent.Rounds do
   # From here on it is known who is missing.
   defp slow(%{first: first, next: next} = asked, timeout_ms, ok, others) do
     heard = MapSet.new(ok ++ Enum.map(others, &elem(&1, 0)))
-    numbers = Enum.with_index(asked.requests, fn {key, _}, i -> {first + i, key} end)
+    numbers = Enum.with_index(asked.requests, fn request, i -> {first + i, elem(request, 0)} end)
     pending = for {n, key} <- numbers, n < next and n not in heard, into: %{}, do: {n, key}
     so_far = %{ok: length(ok), others: keyed(others, asked), dead: []}
     exact(asked, timeout_ms, deadline(timeout_ms), pending, so_far)
@@ -164,7 +176,7 @@ defmodule FlyDeployAgent.Rounds do
   defp further(%{next: next, rest: rest} = asked, pending, count) do
     {now, _} = Enum.split(rest, count)
     {next, rest} = send_to(next + length(now), next, rest)
-    sent = now |> Enum.with_index(asked.next) |> Map.new(fn {{key, _}, n} -> {n, key} end)
+    sent = now |> Enum.with_index(asked.next) |> Map.new(fn {request, n} -> {n, elem(request, 0)} end)
     {%{asked | next: next, rest: rest}, Map.merge(pending, sent)}
   end
 

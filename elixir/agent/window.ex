@@ -90,9 +90,24 @@ defmodule FlyDeployAgent.Window do
   defp suspend_round(_window, []), do: {:ok, []}
 
   defp suspend_round(window, targets) do
-    case targets |> pids() |> all(:suspend) |> Rounds.ask() |> Rounds.collect(window.suspend_ms) do
+    case window |> suspends(targets) |> Rounds.ask() |> Rounds.collect(window.suspend_ms) do
       %{dead: dead, missing: []} -> {:ok, dead}
       %{missing: missing} -> {:busy, missing}
+    end
+  end
+
+  # As soon as a process is suspended, it puts its state aside. Functions that are sent by name are smaller than closures, and 10,000
+  # processes have to collect less garbage.
+  defp suspends(%{dead: dead}, targets) do
+    state = Rounds.silent(dead, {:replace_state, &__MODULE__.put_state_aside/1})
+    handler = Rounds.silent(dead, {:replace_state, &__MODULE__.put_handler_aside/1})
+
+    for target <- targets do
+      case target do
+        %{pid: pid, units: []} -> {pid, :suspend}
+        %{pid: pid, kind: :gen_event} -> {pid, :suspend, handler}
+        %{pid: pid} -> {pid, :suspend, state}
+      end
     end
   end
 
@@ -170,11 +185,10 @@ defmodule FlyDeployAgent.Window do
     end
   end
 
-  # The guardian has the code swapped, which takes one scheduler; meanwhile the states are put aside, and the migrations made ready.
+  # The guardian has the code swapped, which takes one scheduler; meanwhile the migrations are made ready.
   defp load(%{guardian: guardian} = window) do
     ref = Process.monitor(guardian)
     send(guardian, {:swap, self(), ref})
-    put_aside(window, window.targets)
     migrations = code_changes(window.targets)
 
     receive do
@@ -214,7 +228,6 @@ defmodule FlyDeployAgent.Window do
   defp include_born_in_the_swap(window) do
     {targets, window} = newborn(window)
     _ = suspend_round(%{window | suspend_ms: @born_ms}, targets)
-    put_aside(window, targets)
     Map.put(window, :born, targets)
   end
 
@@ -338,22 +351,16 @@ defmodule FlyDeployAgent.Window do
 
   # -- what the suspended processes do with their states
 
-  # Functions that are sent by name are smaller than closures, and 10,000 processes have to collect less garbage.
-  defp put_aside(window, targets),
-    do: replace(window, targets, &__MODULE__.put_state_aside/1, &__MODULE__.put_handler_aside/1)
-
   @doc "Lets the processes forget the states that they put aside. Outside of the window."
   @spec forget(map, [map]) :: :ok
-  def forget(window, targets),
-    do: replace(window, targets, &__MODULE__.forget_state/1, &__MODULE__.forget_handler/1)
-
-  # gen_event calls the function for each of its handlers, with {module, id, state}.
-  defp replace(%{dead: dead}, targets, of_state, of_handler) do
+  def forget(%{dead: dead}, targets) do
     migrating = for %{units: [_ | _]} = target <- targets, do: target
     {managers, others} = Enum.split_with(migrating, &(&1.kind == :gen_event))
-    others |> pids() |> Rounds.tell(dead, {:replace_state, of_state})
-    managers |> pids() |> Rounds.tell(dead, {:replace_state, of_handler})
+    others |> pids() |> Rounds.tell(dead, {:replace_state, &__MODULE__.forget_state/1})
+    managers |> pids() |> Rounds.tell(dead, {:replace_state, &__MODULE__.forget_handler/1})
   end
+
+  # gen_event calls the functions for each of its handlers, with {module, id, state}.
 
   @doc false
   def put_state_aside(state), do: put(@aside, state)

@@ -67,6 +67,16 @@ defmodule FlyDeployAgent.RoundsTest do
     assert ok in 9..18
   end
 
+  test "what goes right behind a request comes before everything that is sent later, and is not answered" do
+    pids = agents(3)
+    dead = spawn(fn -> :ok end)
+    behind = Rounds.silent(dead, {:replace_state, &(&1 + 1)})
+    requests = for pid <- pids, do: {pid, :suspend, behind}
+    assert %{ok: 3, others: [], dead: [], missing: []} = requests |> Rounds.ask() |> Rounds.collect(1_000)
+    assert Enum.map(pids, &:sys.get_state/1) == [2, 3, 4]
+    refute_received _
+  end
+
   test "answers that go to a dead process reach nobody" do
     [pid] = agents(1)
     dead = spawn(fn -> :ok end)

@@ -1,8 +1,8 @@
 defmodule Bench.Upgrade do
   @moduledoc """
-  What our window is compared with: fly_deploy's sequence, re-created from its description, and the floor. Both go to the
-  other release's code, whose modules lie as files in `dir`. They give the microseconds from the first suspend to the last
-  resume.
+  What our window is compared with: fly_deploy's sequence, re-created from its description, with log lines as its public source
+  (lib/fly_deploy/upgrader.ex) writes them, and the floor. Both go to the other release's code, whose modules lie as files in
+  `dir`. They give the microseconds from the first suspend to the last resume.
   """
   require Logger
 
@@ -14,12 +14,12 @@ defmodule Bench.Upgrade do
   def fly_deploy(dir, log) do
     {modules, processes} = plan(dir)
     write(dir, modules)
-    note = if log, do: &Logger.info/1, else: fn _ -> :ok end
+    note = if log, do: &Logger.info("[FlyDeploy.Upgrader] #{&1}"), else: fn _ -> :ok end
 
     timed(fn ->
       in_tasks(processes, fn {pid, module} ->
         :ok = :sys.suspend(pid, 10_000)
-        note.("suspended #{inspect(pid)} (#{module})")
+        note.("Suspended process #{inspect(pid)} (#{module})")
       end)
 
       for module <- modules, do: reload(module, :code.which(module), note)
@@ -27,13 +27,13 @@ defmodule Bench.Upgrade do
 
       for {pid, module} <- processes do
         :ok = :sys.change_code(pid, module, :undefined, [])
-        note.("upgraded #{inspect(pid)} (#{module})")
+        note.("Upgraded process #{inspect(pid)} (#{module})")
       end
 
       in_tasks(processes, fn {pid, module} ->
         {:status, ^pid, _, [_, :suspended | _]} = :sys.get_status(pid, 1_000)
         :ok = :sys.resume(pid, 3_000)
-        note.("resumed #{inspect(pid)} (#{module})")
+        note.("Resumed process #{inspect(pid)} (#{module})")
       end)
     end)
   end
@@ -42,7 +42,7 @@ defmodule Bench.Upgrade do
     do: processes |> Task.async_stream(fun, max_concurrency: 100, timeout: 11_000) |> Stream.run()
 
   defp reload(module, path, note) do
-    note.("reloading #{module}")
+    note.("Reloading module: #{module}")
     :code.purge(module)
     {:module, ^module} = :code.load_binary(module, path, File.read!(path))
   end
