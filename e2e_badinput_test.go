@@ -265,7 +265,10 @@ func (o *operated) forbidWriting(t *testing.T) (undo func()) {
 // forgetCrypto leaves a VM as one whose release lacks crypto.
 func (o *operated) forgetCrypto(t *testing.T) (undo func()) {
 	path := o.rpc(t, o.ids[0], `IO.write(:code.lib_dir(:crypto)); :code.del_path(:crypto); :code.delete(:crypto); :code.purge(:crypto)`)
-	return func() { o.rpc(t, o.ids[0], `:code.add_patha(to_charlist("`+path+`/ebin"))`) }
+	return func() {
+		// In embedded mode nothing is loaded by itself.
+		o.rpc(t, o.ids[0], `true = :code.add_patha(to_charlist("`+path+`/ebin")); {:module, :crypto} = :code.load_abs(to_charlist("`+path+`/ebin/crypto"))`)
+	}
 }
 
 // stageAsSomebodyElse leaves a deploy of another operator where its plan waits for the confirmation.

@@ -192,8 +192,8 @@ defmodule FlyDeployAgent.Archive do
   defp pax(""), do: %{}
 
   defp pax(records) do
-    with {length, " " <> _} <- Integer.parse(records),
-         <<record::binary-size(length), rest::binary>> <- records,
+    with {length, " " <> _} when length in 1..byte_size(records)//1 <- Integer.parse(records),
+         {record, rest} = :erlang.split_binary(records, length),
          [_length, pair] <- :binary.split(record, " "),
          [key, value] <- :binary.split(pair, "=") do
       Map.put_new(pax(rest), key, String.replace_suffix(value, "\n", ""))
@@ -211,19 +211,20 @@ defmodule FlyDeployAgent.Archive do
 
   defp padding(size), do: -size &&& @block - 1
 
-  defp take(%{buffer: buffer} = tar, size) do
-    case buffer do
-      <<data::binary-size(size), rest::binary>> -> {data, %{tar | buffer: rest}}
-      _ -> tar |> more() |> take(size)
-    end
+  defp take(%{buffer: buffer} = tar, size) when byte_size(buffer) >= size do
+    {data, rest} = :erlang.split_binary(buffer, size)
+    {data, %{tar | buffer: rest}}
   end
 
-  defp skip(%{buffer: buffer} = tar, size) do
-    case buffer do
-      <<_::binary-size(size), rest::binary>> -> %{tar | buffer: rest}
-      _ -> %{tar | buffer: ""} |> more() |> skip(size - byte_size(buffer))
-    end
+  defp take(tar, size), do: tar |> more() |> take(size)
+
+  defp skip(%{buffer: buffer} = tar, size) when byte_size(buffer) >= size do
+    {_, rest} = :erlang.split_binary(buffer, size)
+    %{tar | buffer: rest}
   end
+
+  defp skip(%{buffer: buffer} = tar, size),
+    do: %{tar | buffer: ""} |> more() |> skip(size - byte_size(buffer))
 
   defp more(%{pieces: {pid, ref}, buffer: buffer, bytes: bytes} = tar) do
     receive do

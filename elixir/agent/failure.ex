@@ -125,8 +125,9 @@ defmodule FlyDeployAgent.Failure do
     "#{shape(key, 0)} => #{shape(value, depth - 1)}"
   end
 
+  # Sorted: from OTP 26 on maps have an order of their own, another one in every VM, and what failed alike is told once.
   defp fields(map, depth) do
-    case Enum.split_with(map, fn {key, _} -> is_atom(key) end) do
+    case map |> Enum.sort() |> Enum.split_with(fn {key, _} -> is_atom(key) end) do
       {atoms, []} ->
         some(atoms, fn {key, value} -> "#{key_text(key)}: #{shape(value, depth - 1)}" end)
 

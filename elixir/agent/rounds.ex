@@ -32,14 +32,18 @@ defmodule FlyDeployAgent.Rounds do
   behind the request, as waking a process twice costs twice. While they are collected, by the same process, each `:ok` lets two
   more out: what works is soon asked of all.
   """
-  @spec ask([request], pos_integer | :infinity) :: asked
-  def ask(requests, outstanding \\ :infinity) do
+  @spec ask([request], pos_integer) :: asked
+  def ask(requests, outstanding) do
     count = length(requests)
     first = Process.get(@next, 0)
     Process.put(@next, first + count)
     {next, rest} = send_to(first + min(outstanding, count), first, requests)
     %{first: first, next: next, stop: first + count, requests: requests, rest: rest}
   end
+
+  @doc "Sends all of the requests, see `ask/2`."
+  @spec ask([request]) :: asked
+  def ask(requests), do: ask(requests, length(requests))
 
   defp send_to(stop, n, [request | rest]) when n < stop do
     send_one(request, n)

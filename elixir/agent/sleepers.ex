@@ -20,12 +20,14 @@ defmodule FlyDeployAgent.Sleepers do
   end
 
   # The frame that called keeps the module beside the state: in a list (gen_server; in OTP 26 within a record), or in a record
-  # (gen_statem; gen_server from OTP 27 on). Of the text nothing else is kept.
+  # (gen_statem, which begins with its handle_event/4 where it has one from OTP 27 on; gen_server from OTP 27 on). Of the text
+  # nothing else is kept.
   defp callback(_state) do
     {:backtrace, text} = Process.info(self(), :backtrace)
 
     with [_, server, values] <- Regex.run(~r/\((\w+):system_replace_state\/2 .*\n((?:y\(.*\n)+)/, text),
-         [[beside] | _] <- Regex.scan(~r/(?:\[|\{(?:server_data|callback_cache|params),)\S*/, values),
+         [[beside] | _] <-
+           Regex.scan(~r/(?:\[|\{(?:server_data|callback_cache|params),(?:fun )?)\S*/, values),
          module when module != nil <- Enum.find_value(Regex.scan(~r/[\w.]+/, beside), &callback_module/1) do
       {String.to_existing_atom(server), module}
     else

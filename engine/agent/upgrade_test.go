@@ -109,8 +109,8 @@ func (n *node) checkFiles(version int) {
 		differ = for {m, f} <- loaded, beam.(f) != m.module_info(:md5), do: m
 		{:ok, [{:application, :ledger, keys}]} = :file.consult(Path.join(lib, "ebin/ledger.app"))
 		left = Path.wildcard(System.get_env("RELEASE_ROOT") <> "/**/.flydeploy-*", match_dot: true) ++ Path.wildcard(System.tmp_dir!() <> "/flydeploy-*")
-		IO.inspect({differ, keys[:vsn], Path.basename(lib), left, File.read!(Path.join(lib, "priv/static/app.txt"))}, width: 1000)`)
-	want := `{[], '1.` + string(rune('0'+version)) + `.0', "ledger-1.1.0", [], "one\n"}`
+		IO.inspect({differ, to_string(keys[:vsn]), Path.basename(lib), left, File.read!(Path.join(lib, "priv/static/app.txt"))}, width: 1000)`)
+	want := `{[], "1.` + string(rune('0'+version)) + `.0", "ledger-1.1.0", [], "one\n"}`
 	if got != want {
 		n.t.Errorf("files: %s, want %s", got, want)
 	}

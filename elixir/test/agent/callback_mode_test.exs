@@ -54,7 +54,7 @@ defmodule FlyDeployAgent.CallbackModeTest do
     assert CallbackMode.restore(window) == []
 
     :code.soft_purge(@door)
-    {:module, @door} = :code.load_binary(@door, 'door', old)
+    {:module, @door} = :code.load_binary(@door, ~c"door", old)
     :sys.replace_state(door, fn {state, _} -> {state, 0} end)
     :ok = :sys.resume(door)
 

@@ -34,7 +34,7 @@ defmodule FlyDeployAgent.FailureTest do
         raise ArgumentError, "the book is closed"
       rescue
         exception ->
-          {exception, [{Shop, :code_change, ["secret", %{}], [file: 'shop.ex', line: 7]} | __STACKTRACE__]}
+          {exception, [{Shop, :code_change, ["secret", %{}], [file: ~c"shop.ex", line: 7]} | __STACKTRACE__]}
       end
 
     told = Failure.explain({:error, {:EXIT, {reason, stack}}})

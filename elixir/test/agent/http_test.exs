@@ -136,11 +136,15 @@ defmodule FlyDeployAgent.HttpTest do
       %{server_config: server, client_config: client} =
         :public_key.pkix_test_data(%{
           server_chain: %{
-            root: [key: key()],
+            root: [digest: :sha256, key: key()],
             intermediates: [],
-            peer: [key: key(), extensions: [host("localhost")]]
+            peer: [digest: :sha256, key: key(), extensions: [host("localhost")]]
           },
-          client_chain: %{root: [key: key()], intermediates: [], peer: [key: key()]}
+          client_chain: %{
+            root: [digest: :sha256, key: key()],
+            intermediates: [],
+            peer: [digest: :sha256, key: key()]
+          }
         })
 
       pem = :public_key.pem_encode(for der <- client[:cacerts], do: {:Certificate, der, :not_encrypted})

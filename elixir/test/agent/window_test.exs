@@ -187,7 +187,12 @@ defmodule FlyDeployAgent.WindowTest do
     test = self()
 
     spawn_link(fn ->
-      :sys.replace_state(busy, fn s -> send(test, :busy) && receive(do: (:go -> s)) end, :infinity)
+      wait = fn s ->
+        send(test, :busy)
+        receive do: (:go -> s)
+      end
+
+      :sys.replace_state(busy, wait, :infinity)
     end)
 
     assert_receive :busy
