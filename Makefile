@@ -71,6 +71,10 @@ test-elixir: ## run the Elixir tests: what runs in the VM, and the sample applic
 		(cd examples/counter && COUNTER_VERSION=$$version mix test --warnings-as-errors) || exit 1; \
 	done
 
+.PHONY: test-otp
+test-otp: setup ## run the Elixir tests, and the agent's on real nodes, with the Erlang and Elixir of another Debian (SUITE=trixie)
+	@.ci/other-otp $(or $(SUITE),trixie)
+
 .PHONY: faults
 faults: setup ## run the whole table of faults on real nodes, or some (CELLS="disk|network"); make test runs a few
 	@FLYDEPLOY_FAULTS="$(or $(CELLS),.)" go test -count=1 -v -timeout 60m -parallel 4 -run '^TestFaults$$' ./engine

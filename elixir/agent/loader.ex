@@ -12,6 +12,8 @@ defmodule FlyDeployAgent.Loader do
   # Looks at heaps for literals of purged code. It works in steps; so long without one, it has nothing to do.
   @collector {:initial_call, {:erts_literal_area_collector, :start, 0}}
   @quiet_ms 20
+  # Longer than this it is not waited for: a VM that purges code all the time would never be armed.
+  @collected_ms 10_000
   # How long a rollback waits for processes to leave old code before it kills them.
   @patience_ms 500
 
@@ -59,18 +61,20 @@ defmodule FlyDeployAgent.Loader do
 
   @doc """
   Waits until the VM has nothing left to do for what was purged: after a purge has returned it looks for the module's literals in
-  every heap, which a window right then would have to share the schedulers with.
+  every heap, which a window right then would have to share the schedulers with. For #{@collected_ms} ms at the most.
   """
   @spec await_collected() :: :ok
   def await_collected do
     collector = Enum.find(Process.list(), &(Process.info(&1, :initial_call) == @collector))
-    if collector, do: await_quiet(collector, work(collector)), else: :ok
+    if collector, do: await_quiet(collector, work(collector), div(@collected_ms, @quiet_ms)), else: :ok
   end
 
-  defp await_quiet(collector, before) do
+  defp await_quiet(_collector, _before, 0), do: :ok
+
+  defp await_quiet(collector, before, looks) do
     Process.sleep(@quiet_ms)
     now = work(collector)
-    if now == before, do: :ok, else: await_quiet(collector, now)
+    if now == before, do: :ok, else: await_quiet(collector, now, looks - 1)
   end
 
   defp work(pid), do: Process.info(pid, [:reductions, :message_queue_len])
