@@ -102,11 +102,10 @@ defmodule FlyDeployAgent.Window do
     state = Rounds.silent(dead, {:replace_state, &__MODULE__.put_state_aside/1})
     handler = Rounds.silent(dead, {:replace_state, &__MODULE__.put_handler_aside/1})
 
-    for target <- targets do
-      case target do
-        %{pid: pid, units: []} -> {pid, :suspend}
-        %{pid: pid, kind: :gen_event} -> {pid, :suspend, handler}
-        %{pid: pid} -> {pid, :suspend, state}
+    for %{pid: pid} = target <- targets do
+      case either(target, state, handler) do
+        nil -> {pid, :suspend}
+        message -> {pid, :suspend, message}
       end
     end
   end
@@ -354,13 +353,17 @@ defmodule FlyDeployAgent.Window do
   @doc "Lets the processes forget the states that they put aside. Outside of the window."
   @spec forget(map, [map]) :: :ok
   def forget(%{dead: dead}, targets) do
-    migrating = for %{units: [_ | _]} = target <- targets, do: target
-    {managers, others} = Enum.split_with(migrating, &(&1.kind == :gen_event))
-    others |> pids() |> Rounds.tell(dead, {:replace_state, &__MODULE__.forget_state/1})
-    managers |> pids() |> Rounds.tell(dead, {:replace_state, &__MODULE__.forget_handler/1})
+    state = Rounds.silent(dead, {:replace_state, &__MODULE__.forget_state/1})
+    handler = Rounds.silent(dead, {:replace_state, &__MODULE__.forget_handler/1})
+    for target <- targets, message = either(target, state, handler), do: send(target.pid, message)
+    :ok
   end
 
-  # gen_event calls the functions for each of its handlers, with {module, id, state}.
+  # What concerns the state of a process that migrates: gen_event calls a function for each of its handlers, with
+  # {module, id, state}.
+  defp either(%{units: []}, _state, _handler), do: nil
+  defp either(%{kind: :gen_event}, _state, handler), do: handler
+  defp either(_target, state, _handler), do: state
 
   @doc false
   def put_state_aside(state), do: put(@aside, state)

@@ -80,8 +80,8 @@ func checkCommit(t *testing.T, done Status) {
 	if done.State != Committed || done.Error != nil || len(done.Failures) > 0 || len(done.Unplaced) > 0 {
 		t.Fatalf("%s %v %v %v", done.State, done.Error, done.Failures, done.Unplaced)
 	}
-	// The one that a Task holds; on a busy computer, where a rollback would take long, others too.
-	if done.Migrated != 302 || done.Suspended != 303 || done.Deferred < 1 {
+	// The one that a Task holds; on a busy computer, where a rollback would take long, all that no migration names.
+	if done.Migrated != 302 || done.Suspended != 303 || (done.Deferred != 1 && done.Deferred != 4) {
 		t.Errorf("migrated %d of %d, deferred %d", done.Migrated, done.Suspended, done.Deferred)
 	}
 	var phases []string
