@@ -67,6 +67,7 @@ defmodule FlyDeployAgent.WindowTest do
         extra
       )
 
+    window = %{window | targets: Window.with_requests(window.targets, window.dead)}
     _ = Guardian.hold(window, nil, 60_000)
     result = Window.run(window)
     Guardian.let_go(window.guardian)
