@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Arming do
   file is written, frees the old slots, prepares both directions, and writes the new files beside their targets.
   """
 
-  alias FlyDeployAgent.{Beam, CallbackMode, Files, Loader, Processes, Staging, Window}
+  alias FlyDeployAgent.{Beam, CallbackMode, Files, Loader, Processes, Staging}
 
   # Purging stops every scheduler's reuse of old code for a moment: a few modules at a time.
   @batch 8
@@ -100,12 +100,10 @@ defmodule FlyDeployAgent.Arming do
     last? = fn change -> change.module not in armed.closure and (armed.late or change.module in held) end
     {deferred, swap} = Enum.split_with(changes, last?)
 
-    dead = spawn(fn -> :ok end)
-
     %{
-      dead: dead,
+      dead: spawn(fn -> :ok end),
       known: armed.known,
-      targets: Window.with_requests(armed.targets, dead),
+      targets: armed.targets,
       changed: armed.changed,
       own: order.own,
       supervisors: Processes.supervisors(for %{pid: pid} <- armed.targets, do: pid),

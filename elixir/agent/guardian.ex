@@ -66,8 +66,8 @@ defmodule FlyDeployAgent.Guardian do
 
   defp holding(%{agent: agent, monitor: monitor} = s, window, carry, timer) do
     receive do
-      {:update, targets} ->
-        holding(s, %{window | targets: targets}, carry, timer)
+      {:born, targets} ->
+        holding(s, %{window | targets: targets ++ window.targets}, carry, timer)
 
       {:swap, ^agent, ref} ->
         send(agent, {ref, Loader.finish(window.swap, window.forward)})

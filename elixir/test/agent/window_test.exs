@@ -67,7 +67,6 @@ defmodule FlyDeployAgent.WindowTest do
         extra
       )
 
-    window = %{window | targets: Window.with_requests(window.targets, window.dead)}
     _ = Guardian.hold(window, nil, 60_000)
     result = Window.run(window)
     Guardian.let_go(window.guardian)
@@ -138,8 +137,14 @@ defmodule FlyDeployAgent.WindowTest do
 
     guardian =
       spawn_link(fn ->
-        receive do: ({:hold, agent, ref, _, _, _} -> send(agent, {ref, :held}))
-        receive do: ({:update, targets} -> send(test, {:heard, Enum.map(targets, & &1.pid)}))
+        held =
+          receive do
+            {:hold, agent, ref, window, _, _} ->
+              send(agent, {ref, :held})
+              window.targets
+          end
+
+        receive do: ({:born, targets} -> send(test, {:heard, Enum.map(targets ++ held, & &1.pid)}))
         receive do: ({:swap, agent, ref} -> send(agent, {ref, :ok}))
       end)
 
