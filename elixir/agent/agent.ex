@@ -201,13 +201,16 @@ defmodule FlyDeployAgent do
 
   defp handle(_other, s), do: s
 
-  # `abort` beats what was sent before it; what does not fit the state waits, or is too late.
+  # `abort` beats what is there beside it, so it is looked for last: who has seen `commit` has not missed an `abort` that was
+  # sent before it. What does not fit the state waits, or is too late.
   defp obey(s) do
+    ordered = Enum.filter(~w(arm commit finish abort), &ordered?(s, &1))
+
     cond do
-      s.state not in @terminal and (ordered?(s, "abort") or ordered?(s, "finish")) -> abort(s)
-      s.state in @terminal and s.worker == nil and ordered?(s, "finish") -> stop(s)
-      s.state == :staged and ordered?(s, "arm") -> arm_unless_refused(s)
-      s.state == :armed and ordered?(s, "commit") -> commit(s)
+      s.state not in @terminal and ("abort" in ordered or "finish" in ordered) -> abort(s)
+      s.state in @terminal and s.worker == nil and "finish" in ordered -> stop(s)
+      s.state == :staged and "arm" in ordered -> arm_unless_refused(s)
+      s.state == :armed and "commit" in ordered -> commit(s)
       true -> s
     end
   end
