@@ -13,7 +13,8 @@ defmodule FlyDeployAgent.Processes do
   # Functions that a caller runs; every other function of these modules runs in the server itself.
   @client ~w(call cast reply multi_call abcast send_request wait_response receive_response check_response start
     start_link start_monitor stop notify sync_notify add_handler add_sup_handler delete_handler swap_handler
-    which_handlers)a
+    which_handlers call_dirty call_clean call1 rpc do_multi_call rec_nodes mc_send mc_recv mc_recv_tmo
+    sync_send_event sync_send_all_state_event)a
   @loops %{gen_server: :gen_server, gen_statem: :gen_statem, gen_event: :gen_event, gen_fsm: :other}
   @behaviours %{GenServer => :gen_server, gen_server: :gen_server, gen_statem: :gen_statem}
   # current_stacktrace is cut at this depth unless the system flag backtrace_depth says otherwise.

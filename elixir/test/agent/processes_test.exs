@@ -15,6 +15,7 @@ defmodule FlyDeployAgent.ProcessesTest do
     def init(test), do: {:ok, test}
     def handle_call(:hibernate, _from, s), do: {:reply, :ok, s, :hibernate}
     def handle_call(:deep, _from, s), do: {:reply, deep(20, s), s}
+    def handle_call({:call, fun}, _from, s), do: {:reply, fun.(), s}
     # Deeper than current_stacktrace shows: no tail calls, and equal frames in a row would count once.
     defp deep(0, test), do: tap(0, fn _ -> wait(test) end)
     defp deep(n, test), do: 1 + deeper(n - 1, test)
@@ -201,6 +202,39 @@ defmodule FlyDeployAgent.ProcessesTest do
     do: match?([{_, fun, _} | _] when fun in [:hibernate, :loop_hibernate], Processes.frames(pid))
 
   def one, do: 1
+
+  test "whoever waits for a server of another kind is what it is" do
+    {:ok, statem} = :gen_statem.start_link(Statem, nil, [])
+    {:ok, events} = :gen_event.start_link()
+    :ok = :sys.suspend(events)
+    {:ok, silent} = Agent.start_link(fn -> 1 end, name: __MODULE__.Silent)
+    :ok = :sys.suspend(silent)
+
+    for call <- [
+          fn -> :gen_statem.call(statem, :ask) end,
+          fn -> :gen_statem.call(statem, :ask, {:clean_timeout, 60_000}) end,
+          fn -> :gen_event.sync_notify(events, :event) end,
+          fn -> :gen_event.call(events, Handler, :ask) end,
+          fn -> :gen_event.call(events, Handler, :ask, 60_000) end,
+          fn -> GenServer.multi_call([node()], __MODULE__.Silent, :ask) end,
+          fn -> GenServer.multi_call([node()], __MODULE__.Silent, :ask, 60_000) end
+        ] do
+      {:ok, server} = Server.start_link(nil)
+      {:ok, asker} = Task.start(fn -> GenServer.call(server, {:call, call}, :infinity) end)
+      {:ok, task} = Task.start(fn -> [call.()] end)
+      await(fn -> Enum.all?([server, task], &waits?/1) end)
+      assert server |> scan() |> kind() == {:gen_server, [Server]}
+      assert Process.info(server, :message_queue_len) == {:message_queue_len, 0}
+      assert task |> scan() |> kind() == nil
+      for pid <- [asker, task], do: Process.exit(pid, :kill)
+    end
+  end
+
+  # Inside of code of this file.
+  defp waits?(pid) do
+    Process.info(pid, :status) == {:status, :waiting} and
+      Enum.any?(Processes.frames(pid), fn {module, _, _} -> module in [Server, __MODULE__] end)
+  end
 
   test "supervisors, processes of their own kind and suspended ones are left alone" do
     {:ok, sup} = Supervisor.start_link(Sup, nil)
