@@ -26,8 +26,8 @@ defmodule FlyDeployAgent.Processes do
 
   @doc """
   Looks at `pids` (all but the agent's own). `changed` maps every changed module to its facts
-  (`FlyDeployAgent.Beam.facts/1`). Gives `{targets, others}`: others are `%{pid, module, kind}` with kind supervisor,
-  special, suspended, whose callback module changes and that are left alone.
+  (`FlyDeployAgent.Beam.facts/1`) and `vsn`, its old version. Gives `{targets, others}`: others are `%{pid, module, kind}`
+  with kind supervisor, special, suspended, whose callback module changes and that are left alone.
   """
   @spec scan([pid], map, [pid]) :: {[map], [map]}
   def scan(pids, changed, own) do
@@ -291,7 +291,7 @@ defmodule FlyDeployAgent.Processes do
   end
 
   defp unwrapped(pid, module, changed) do
-    units = if changed[module].code_change != [], do: [{module, Beam.vsn(module)}], else: []
+    units = if changed[module].code_change != [], do: [{module, changed[module].vsn}], else: []
 
     %{
       pid: pid,
@@ -302,7 +302,7 @@ defmodule FlyDeployAgent.Processes do
   end
 
   defp target(pid, module, kind, arity, changed) do
-    units = if arity in changed[module].code_change, do: [{module, Beam.vsn(module)}], else: []
+    units = if arity in changed[module].code_change, do: [{module, changed[module].vsn}], else: []
     %{pid: pid, module: module, kind: kind, units: units}
   end
 
@@ -313,7 +313,9 @@ defmodule FlyDeployAgent.Processes do
 
       [first | _] = modules ->
         units =
-          for module <- Enum.uniq(modules), 3 in changed[module].code_change, do: {module, Beam.vsn(module)}
+          for module <- Enum.uniq(modules),
+              3 in changed[module].code_change,
+              do: {module, changed[module].vsn}
 
         %{pid: pid, module: first, kind: :gen_event, units: units}
     end

@@ -175,9 +175,13 @@ defmodule FlyDeployAgent.Staging do
     })
   end
 
-  # Only modules that run already can have processes.
-  defp changed(diff, facts),
-    do: for(%{module: m, change: :changed} <- diff.changes, into: %{}, do: {m, facts[m]})
+  # Only modules that run already can have processes. After the swap nothing tells their old version any more.
+  defp changed(diff, facts) do
+    for %{module: m, change: :changed} <- diff.changes,
+        :erlang.module_loaded(m),
+        into: %{},
+        do: {m, Map.put(facts[m], :vsn, Beam.vsn(m))}
+  end
 
   # Changed modules that the callback modules name, directly or not: what a migration may call. A protocol calls its implementations by names
   # that it makes up at run time.

@@ -1,7 +1,7 @@
 defmodule FlyDeployAgent.ProcessesTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.Processes
+  alias FlyDeployAgent.{Beam, Processes}
 
   defmodule Server do
     use GenServer
@@ -70,7 +70,7 @@ defmodule FlyDeployAgent.ProcessesTest do
 
   @changed Map.new(
              [{Server, [3]}, {Statem, [4]}, {Handler, [3]}, {Sup, []}, {Special, []}, {__MODULE__, []}],
-             fn {module, arities} -> {module, %{code_change: arities, behaviours: []}} end
+             fn {module, arities} -> {module, %{code_change: arities, behaviours: [], vsn: 7}} end
            )
 
   defp scan(pid), do: Processes.scan([pid], @changed, [])
@@ -106,10 +106,10 @@ defmodule FlyDeployAgent.ProcessesTest do
     send(slow, :go)
   end
 
-  test "the old version is the module's own" do
+  test "the old version is the one that was there before the swap" do
     {:ok, pid} = Server.start_link(self())
-    {[%{units: [{Server, vsn}]}], []} = scan(pid)
-    assert [vsn] == Server.module_info(:attributes)[:vsn]
+    assert {[%{units: [{Server, 7}]}], []} = scan(pid)
+    assert [Beam.vsn(Server)] == Server.module_info(:attributes)[:vsn]
   end
 
   test "a process that names its view instead of the callback module" do

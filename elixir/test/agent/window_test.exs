@@ -33,8 +33,8 @@ defmodule FlyDeployAgent.WindowTest do
   end
 
   @changed %{
-    Server => %{code_change: [3], behaviours: []},
-    Handler => %{code_change: [3], behaviours: []}
+    Server => %{code_change: [3], behaviours: [], vsn: "7"},
+    Handler => %{code_change: [3], behaviours: [], vsn: "7"}
   }
 
   defp servers(states), do: for(state <- states, do: GenServer.start(Server, state) |> elem(1))
@@ -152,6 +152,48 @@ defmodule FlyDeployAgent.WindowTest do
     assert states([first, second]) == [{:ok, 2}, {:ok, 3}]
     # It heard of it before anything was swapped.
     assert_received {:heard, [^second, ^first]}
+  end
+
+  test "one that is born during the swap is told the version in which it was born" do
+    name = __MODULE__.Newborn
+
+    [old, new] =
+      for vsn <- ["1", "2"] do
+        [{^name, beam}] =
+          Code.compile_string("""
+          defmodule #{inspect(name)} do
+            use GenServer
+            @vsn #{inspect(vsn)}
+            def init(_), do: {:ok, [#{vsn}]}
+            def code_change("1", s, _), do: {:ok, [2 | s]}
+          end
+          """)
+
+        :code.delete(name)
+        :code.purge(name)
+        beam
+      end
+
+    {:module, ^name} = :code.load_binary(name, ~c"old", old)
+    test = self()
+
+    guardian =
+      spawn_link(fn ->
+        receive do: ({:hold, agent, ref, _, _, _} -> send(agent, {ref, :held}))
+
+        receive do
+          {:swap, agent, ref} ->
+            {:ok, pid} = GenServer.start(name, nil)
+            send(test, {:born, pid})
+            {:module, ^name} = :code.load_binary(name, ~c"new", new)
+            send(agent, {ref, :ok})
+        end
+      end)
+
+    changed = %{name => %{code_change: [3], behaviours: [], vsn: "1"}}
+    assert {%{outcome: :committed, migrated: 1}, _} = run([], %{changed: changed, guardian: guardian})
+    assert_received {:born, pid}
+    assert :sys.get_state(pid) == [2, 1]
   end
 
   test "supervisors wait until all is done, and a busy one does not keep the others from it" do

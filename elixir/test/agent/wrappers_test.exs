@@ -17,7 +17,7 @@ defmodule FlyDeployAgent.WrappersTest do
     def code_change(_, s, _), do: {:ok, s}
   end
 
-  @changed %{Worker => %{code_change: [3], behaviours: [Base]}}
+  @changed %{Worker => %{code_change: [3], behaviours: [Base], vsn: 7}}
 
   defp scan(pid), do: Processes.scan([pid], @changed, [])
 
@@ -25,7 +25,7 @@ defmodule FlyDeployAgent.WrappersTest do
     for shape <- [&%Base{mod: &1}, &{&1, 1}, &%{a: {1, &1}}] do
       {:ok, pid} = GenServer.start_link(Base, {Worker, shape})
       state = :sys.get_state(pid)
-      assert {[%{pid: ^pid, module: Worker, kind: :gen_server, units: [{Worker, _}]}], []} = scan(pid)
+      assert {[%{pid: ^pid, module: Worker, kind: :gen_server, units: [{Worker, 7}]}], []} = scan(pid)
       assert :sys.get_state(pid) == state
     end
   end
