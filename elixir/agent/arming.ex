@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Arming do
   file is written, frees the old slots, prepares both directions, and writes the new files beside their targets.
   """
 
-  alias FlyDeployAgent.{Beam, CallbackMode, Files, Loader, Processes, Staging}
+  alias FlyDeployAgent.{Beam, CallbackMode, Files, Loader, Processes, Staging, Window}
 
   # Purging stops every scheduler's reuse of old code for a moment: a few modules at a time.
   @batch 8
@@ -115,6 +115,7 @@ defmodule FlyDeployAgent.Arming do
       forward: armed.forward,
       back: armed.back,
       stand_ins: armed.stand_ins,
+      restore: Window.restoring(),
       md5: Map.new(changes, &{&1.module, {&1.old_md5, &1.md5}}),
       suspend_ms: order.suspend_ms
     }

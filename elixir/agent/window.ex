@@ -12,7 +12,7 @@ defmodule FlyDeployAgent.Window do
     * `targets` – see `FlyDeployAgent.Processes`; `changed` – facts of the changed modules, `own` – pids of the agent
     * `swap` – modules to load before the migration, `deferred` – those to load after it, `added` – which of `swap` are new
     * `forward`, `back` – prepared code by module; `md5` – `%{module => {old, new}}`
-    * `stand_ins` – see `FlyDeployAgent.CallbackMode`
+    * `stand_ins` – see `FlyDeployAgent.CallbackMode`; `restore` – see `restoring/0`
     * `suspend_ms` – how long a process may take to suspend
 
   Every suspend that was sent is matched by a resume that does not wait for the suspend's answer: a busy process
@@ -291,8 +291,8 @@ defmodule FlyDeployAgent.Window do
     # An agent that died in the swap had not asked for any migration.
     if Cell.at(window.cell, :migrating) > 0 do
       for %{pid: pid, units: [_ | _], kind: kind} <- window.targets do
-        restore = restore(kind, if(pid in asked, do: {self(), tag, :shape}, else: {self(), tag}))
-        Rounds.tell([pid], window.dead, {:replace_state, restore})
+        Rounds.tell([pid], window.dead, {:replace_state, window.restore.(kind, self(), tag)})
+        if pid in asked, do: Rounds.tell([pid], window.dead, {:replace_state, telling_shape(self(), tag)})
       end
     end
 
@@ -331,7 +331,7 @@ defmodule FlyDeployAgent.Window do
       {^tag, pid, :lost} -> told(tag, shapes, [pid | lost])
       {^tag, pid, shape} -> told(tag, Map.put(shapes, pid, shape), lost)
     after
-      0 -> {shapes, Enum.uniq(lost)}
+      0 -> {Map.drop(shapes, lost), Enum.uniq(lost)}
     end
   end
 
@@ -354,11 +354,64 @@ defmodule FlyDeployAgent.Window do
   @doc "Lets the processes forget the states that they put aside. Outside of the window."
   @spec forget(map, [map]) :: :ok
   def forget(%{dead: dead}, targets) do
-    state = Rounds.silent(dead, {:replace_state, &__MODULE__.forget_state/1})
-    handler = Rounds.silent(dead, {:replace_state, &__MODULE__.forget_handler/1})
+    state =
+      lasting(
+        quote do
+          fn state ->
+            Process.delete(unquote(@aside))
+            state
+          end
+        end
+      )
+
+    handler =
+      lasting(
+        quote do
+          fn {module, id, _} = handler ->
+            Process.delete({unquote(@aside), module, id})
+            handler
+          end
+        end
+      )
+
+    state = Rounds.silent(dead, {:replace_state, state})
+    handler = Rounds.silent(dead, {:replace_state, handler})
     for target <- targets, message = either(target, state, handler), do: send(target.pid, message)
     :ok
   end
+
+  @doc """
+  Gives a function that gives another one: with it a process, whose kind the first is told, takes the state again that it had put
+  aside. Where there is none, the pid hears of it, with the tag. Made before the window.
+  """
+  @spec restoring() :: (kind :: atom, pid, reference -> (term -> term))
+  def restoring do
+    lasting(
+      quote do
+        fn kind, agent, tag ->
+          fn current ->
+            slot =
+              if kind == :gen_event,
+                do: {unquote(@aside), elem(current, 0), elem(current, 1)},
+                else: unquote(@aside)
+
+            case Process.get(slot) do
+              {:state, state} ->
+                state
+
+              nil ->
+                send(agent, {tag, self(), :lost})
+                current
+            end
+          end
+        end
+      end
+    )
+  end
+
+  # A process that is busy, or stuck in its migration, comes to these when the agent and its code may have gone: what is evaluated
+  # belongs to no module.
+  defp lasting(quoted), do: quoted |> Code.eval_quoted() |> elem(0)
 
   # What concerns the state of a process that migrates: gen_event calls a function for each of its handlers, with
   # {module, id, state}.
@@ -376,32 +429,12 @@ defmodule FlyDeployAgent.Window do
     state
   end
 
-  @doc false
-  def forget_state(state), do: erase(@aside, state)
-  @doc false
-  def forget_handler({module, id, _} = handler), do: erase({@aside, module, id}, handler)
-
-  defp erase(slot, state) do
-    Process.delete(slot)
-    state
-  end
-
-  defp restore(kind, told) do
-    fn current ->
-      case Process.get(slot(kind, current)) do
-        {:state, state} ->
-          with {agent, tag, :shape} <- told, do: send(agent, {tag, self(), Failure.shape(state)})
-          state
-
-        nil ->
-          send(elem(told, 0), {elem(told, 1), self(), :lost})
-          current
-      end
+  defp telling_shape(agent, tag) do
+    fn state ->
+      send(agent, {tag, self(), Failure.shape(state)})
+      state
     end
   end
-
-  defp slot(:gen_event, {module, id, _state}), do: {@aside, module, id}
-  defp slot(_kind, _state), do: @aside
 
   # -- the guardian's part
 

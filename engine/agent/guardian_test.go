@@ -170,6 +170,56 @@ func TestBusyProcessIsNamed(t *testing.T) {
 	n.checkFiles(1)
 }
 
+// A process that is busy from its resume until the agent has gone does not keep its old state for ever.
+func TestBusyProcessForgetsItsOldState(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	s, staged := n.stage(2)
+	n.eval(`[{pid, _}] = Registry.lookup(Ledger.Names, 7)
+		[cell] = for {m, _} <- :code.all_loaded(), "#{m}" =~ ~r/FlyDeployAgent_.*Cell$/, do: m
+		agent = Process.whereis(:flydeploy_agent)
+		test = self()
+		holder = spawn(fn ->
+		  Process.flag(:priority, :max)
+		  1 = :erlang.trace_pattern({cell, :enter, 2}, true, [:global])
+		  1 = :erlang.trace(agent, true, [:call])
+		  send(test, :tracing)
+		  receive do {:trace, ^agent, :call, {_, :enter, [_, :done]}} -> :erlang.suspend_process(pid) end
+		  receive do :go -> :ok end
+		end)
+		Process.register(holder, :holder)
+		receive do :tracing -> :ok end`)
+	checkCommit(t, n.commit(s, staged))
+	if err := s.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.awaitGone()
+	n.eval("send(:holder, :go)") // what it has suspended runs on as it ends
+	are(t, n.facts(), settled)
+}
+
+// A migration that returns after the agent has given it up, and has gone, does not get its way: the state is the old one.
+func TestStuckMigrationIsTakenBack(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1, "LEDGER_ACCOUNTS=20")
+	n.eval(`[{pid, _}] = Registry.lookup(Ledger.Names, 7)
+		Process.register(pid, :seven)
+		:sys.replace_state(pid, &Map.put(&1, :stuck, true))`)
+	before := n.facts()
+	s, done := n.upgrade(3)
+	if done.State != RolledBack || len(done.Failures) != 1 || done.Failures[0].Reason != "timeout" || done.Failures[0].Name != ":seven" {
+		t.Fatalf("%s %v", done.State, done.Failures)
+	}
+	if err := s.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.awaitGone()
+	n.eval("send(:seven, :go)")
+	after := n.facts()
+	same(t, before, after, everything...)
+	are(t, after, settled)
+}
+
 // A process that waits in a call to one that is suspended cannot suspend: the second attempt takes the callers first.
 func TestCallersAreSuspendedFirst(t *testing.T) {
 	t.Parallel()

@@ -61,6 +61,7 @@ defmodule FlyDeployAgent.WindowTest do
           forward: %{},
           back: %{},
           stand_ins: %{},
+          restore: Window.restoring(),
           md5: %{},
           suspend_ms: 50
         },
