@@ -52,7 +52,7 @@ defmodule FlyDeployAgent.Window do
     window = %{window | targets: with_requests(window.targets, window.dead)}
     Cell.enter(window.cell, :suspending)
 
-    case window |> hold_births() |> suspend([], 1) do
+    case suspend(window, [], 1) do
       {:ok, window} -> swap(window)
       {:busy, window, failures} -> resume(window, %{outcome: :failed, failures: failures})
     end
@@ -63,7 +63,9 @@ defmodule FlyDeployAgent.Window do
   defp suspend(window, callers, attempt) do
     {first, rest} = split(window.targets, callers)
 
+    # A caller may wait for a supervisor as well.
     with {:ok, dead_first} <- suspend_round(window, first),
+         window = hold_births(window),
          {:ok, dead_rest} <- suspend_round(window, rest) do
       include_newborn(%{window | targets: without(window.targets, dead_first ++ dead_rest)})
     else
@@ -125,7 +127,7 @@ defmodule FlyDeployAgent.Window do
 
     if attempt < @attempts do
       Process.sleep(@pause_ms)
-      window |> hold_births() |> suspend(Enum.uniq(missing ++ callers), attempt + 1)
+      suspend(window, Enum.uniq(missing ++ callers), attempt + 1)
     else
       {:busy, window, failures}
     end

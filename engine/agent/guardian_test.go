@@ -220,13 +220,21 @@ func TestStuckMigrationIsTakenBack(t *testing.T) {
 	are(t, after, settled)
 }
 
-// A process that waits in a call to one that is suspended cannot suspend: the second attempt takes the callers first.
+// A process that waits in a call to one that is suspended, or to a supervisor that is held, cannot suspend: the second attempt takes
+// the callers first.
 func TestCallersAreSuspendedFirst(t *testing.T) {
-	t.Parallel()
-	n := startNode(t, 1)
-	n.eval(`[caller, callee] = for n <- [300, 1], do: Registry.lookup(Ledger.Names, n) |> hd() |> elem(0)
-		loop = fn loop -> :sys.replace_state(caller, fn s -> :sys.get_state(callee); Process.sleep(20); :sys.get_state(callee); s end); loop.(loop) end
-		spawn(fn -> loop.(loop) end)`)
-	_, done := n.upgrade(2)
-	checkCommit(t, done)
+	for _, call := range []string{"Ledger.Account.add(1, 0)", "DynamicSupervisor.count_children(Ledger.Accounts)"} {
+		t.Run(call, func(t *testing.T) {
+			t.Parallel()
+			n := startNode(t, 1)
+			n.eval(`[{caller, _}] = Registry.lookup(Ledger.Names, 300)
+				ask = fn s, {:in, _}, _ -> ` + call + `; Process.sleep(20); ` + call + `; s
+				         s, _, _ -> s end
+				:ok = :sys.install(caller, {ask, nil})
+				loop = fn loop -> Ledger.Account.add(300, 0); loop.(loop) end
+				spawn(fn -> loop.(loop) end)`)
+			_, done := n.upgrade(2)
+			checkCommit(t, done)
+		})
+	}
 }
