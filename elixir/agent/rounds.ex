@@ -105,6 +105,21 @@ defmodule FlyDeployAgent.Rounds do
   def collect(asked, timeout_ms),
     do: fast(asked, timeout_ms, asked.next, asked.rest, asked.next - asked.first, [], [], tick(asked, 0))
 
+  @doc """
+  Takes the late answers of rounds that were given up out of the mailbox: every answer of the next round would be looked for behind
+  them.
+  """
+  @spec drop_late() :: :ok
+  def drop_late do
+    next = Process.get(@next, 0)
+
+    receive do
+      {n, _} when is_integer(n) and n < next -> drop_late()
+    after
+      0 -> :ok
+    end
+  end
+
   # Until answers pause nobody needs to know whose are missing: they are only counted. One timer for many answers: one for each
   # would cost as much as the answers do.
   defp fast(%{first: first} = asked, _, _next, _rest, 0, ok, others, {timer, _}) do

@@ -81,7 +81,11 @@ defmodule FlyDeployAgent.Window do
   end
 
   defp split(targets, []), do: {[], targets}
-  defp split(targets, callers), do: Enum.split_with(targets, &(&1.pid in callers))
+
+  defp split(targets, callers) do
+    callers = MapSet.new(callers)
+    Enum.split_with(targets, &(&1.pid in callers))
+  end
 
   defp without(targets, []), do: targets
 
@@ -122,25 +126,30 @@ defmodule FlyDeployAgent.Window do
 
   # A process that will not suspend may be blocked in a call to one that is: resume all, then suspend the callers first.
   defp try_again(window, callers, missing, attempt) do
-    failures = Enum.map(missing, &busy(&1, window))
+    failures = busy(missing, window)
     release(window)
 
     if attempt < @attempts do
       Process.sleep(@pause_ms)
+      Rounds.drop_late()
       suspend(window, Enum.uniq(missing ++ callers), attempt + 1)
     else
       {:busy, window, failures}
     end
   end
 
-  defp busy(pid, window) do
-    %{
-      pid: pid,
-      module: Enum.find_value(window.targets, &(&1.pid == pid && &1.module)),
-      reason: "busy",
-      exception: "did not suspend within #{window.suspend_ms} ms",
-      stack: stack(pid)
-    }
+  defp busy(pids, window) do
+    modules = Map.new(window.targets, &{&1.pid, &1.module})
+
+    for pid <- pids do
+      %{
+        pid: pid,
+        module: modules[pid],
+        reason: "busy",
+        exception: "did not suspend within #{window.suspend_ms} ms",
+        stack: stack(pid)
+      }
+    end
   end
 
   defp release(window) do
@@ -159,7 +168,7 @@ defmodule FlyDeployAgent.Window do
       {targets, window} ->
         case suspend_round(window, targets) do
           {:ok, _dead} -> include_newborn(window)
-          {:busy, pids} -> {:busy, window, Enum.map(pids, &busy(&1, window))}
+          {:busy, pids} -> {:busy, window, busy(pids, window)}
         end
     end
   end
