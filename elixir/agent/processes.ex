@@ -307,7 +307,9 @@ defmodule FlyDeployAgent.Processes do
   end
 
   defp event_manager(pid, changed) do
-    case for {module, _id} <- handlers(pid), is_map_key(changed, module), do: module do
+    told = handlers(pid)
+
+    case for {module, _id} <- told || suspected(changed), is_map_key(changed, module), do: module do
       [] ->
         nil
 
@@ -317,17 +319,24 @@ defmodule FlyDeployAgent.Processes do
               3 in changed[module].code_change,
               do: {module, changed[module].vsn}
 
-        %{pid: pid, module: first, kind: :gen_event, units: units}
+        if told == nil and loop(frames(pid)) == :suspended,
+          do: other(pid, first, :suspended),
+          else: %{pid: pid, module: first, kind: :gen_event, units: units}
     end
   end
 
+  # nil if it does not tell: gen_event:which_handlers/1 would wait for ever.
   defp handlers(pid) do
-    # gen_event:which_handlers/1 would wait for ever.
     {:ok, handlers} = :gen.call(pid, self(), :which_handlers, @handlers_ms)
     for handler <- handlers, do: if(is_tuple(handler), do: handler, else: {handler, false})
   catch
+    :exit, :timeout -> nil
     :exit, _ -> []
   end
+
+  # A manager that is busy may have any of them, and none may miss its migration. Asked for those that it has not, it does nothing.
+  defp suspected(changed),
+    do: for({module, %{behaviours: behaviours}} <- changed, :gen_event in behaviours, do: {module, false})
 
   defp other(pid, module, kind), do: %{pid: pid, module: module, kind: kind}
 

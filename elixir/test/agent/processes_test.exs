@@ -70,7 +70,10 @@ defmodule FlyDeployAgent.ProcessesTest do
 
   @changed Map.new(
              [{Server, [3]}, {Statem, [4]}, {Handler, [3]}, {Sup, []}, {Special, []}, {__MODULE__, []}],
-             fn {module, arities} -> {module, %{code_change: arities, behaviours: [], vsn: 7}} end
+             fn {module, arities} ->
+               behaviours = if module == Handler, do: [:gen_event], else: []
+               {module, %{code_change: arities, behaviours: behaviours, vsn: 7}}
+             end
            )
 
   defp scan(pid), do: Processes.scan([pid], @changed, [])
@@ -157,6 +160,17 @@ defmodule FlyDeployAgent.ProcessesTest do
     :ok = :gen_event.add_handler(events, {Handler, 1}, nil)
     :ok = :gen_event.add_handler(events, {Handler, 2}, nil)
     assert events |> scan() |> kind() == {:gen_event, [Handler]}
+  end
+
+  test "a gen_event that is too busy to tell its handlers, and one that is suspended" do
+    {:ok, events} = :gen_event.start_link()
+    :ok = :gen_event.add_handler(events, Handler, nil)
+    :erlang.suspend_process(events)
+    assert events |> scan() |> kind() == {:gen_event, [Handler]}
+    assert Processes.scan([events], Map.delete(@changed, Handler), []) == {[], []}
+    :erlang.resume_process(events)
+    :ok = :sys.suspend(events)
+    assert events |> scan() |> kind() == :suspended
   end
 
   test "an Agent has no migration, whatever module its state came from" do
