@@ -5,7 +5,7 @@ defmodule FlyDeployAgent.Processes do
   A target is `%{pid, module, kind, units}`: kind gen_server, gen_statem, gen_event or agent; units are the
   `{module, old_vsn}` to send `change_code` for (several handlers in one gen_event, none for an Agent). Only processes that
   speak the system protocol are targets: a frame of theirs lies in the loop of one of OTP's behaviours, or they
-  hibernate in a module that declares one.
+  hibernate, or are being registered, in a module that declares one.
   """
 
   alias FlyDeployAgent.{Beam, Sleepers, Wrappers}
@@ -208,7 +208,7 @@ defmodule FlyDeployAgent.Processes do
   defp classify(pid, module, changed) do
     frames = frames(pid)
 
-    case loop(frames) || hibernating(frames, module) || special(module) do
+    case loop(frames) || outside(frames, module) || special(module) do
       nil -> nil
       :suspended -> other(pid, module, :suspended)
       :other -> other(pid, module, :special)
@@ -349,11 +349,12 @@ defmodule FlyDeployAgent.Processes do
     end)
   end
 
-  defp hibernating([{:erlang, :hibernate, _} | _], module) do
-    Enum.find_value(Beam.behaviours(module), &@behaviours[&1])
+  # One that hibernates is in no loop, and one that is still being registered (by a server, it may be) is in none yet: what its module
+  # declares tells.
+  defp outside(frames, module) do
+    if match?([{:erlang, :hibernate, _} | _], frames) or Enum.any?(frames, &match?({:gen, :init_it, _}, &1)),
+      do: Enum.find_value(Beam.behaviours(module), &@behaviours[&1])
   end
-
-  defp hibernating(_frames, _module), do: nil
 
   # It speaks the system protocol with a loop of its own.
   defp special(module), do: if(function_exported?(module, :system_continue, 3), do: :other)

@@ -68,6 +68,16 @@ defmodule FlyDeployAgent.ProcessesTest do
     def system_code_change(misc, _, _, _), do: {:ok, misc}
   end
 
+  defmodule SlowNames do
+    def whereis_name(_), do: :undefined
+    def unregister_name(_), do: :ok
+
+    def register_name(test, pid) do
+      send(test, {:registering, pid})
+      receive do: (:go -> :yes)
+    end
+  end
+
   @changed Map.new(
              [{Server, [3]}, {Statem, [4]}, {Handler, [3]}, {Sup, []}, {Special, []}, {__MODULE__, []}],
              fn {module, arities} ->
@@ -107,6 +117,20 @@ defmodule FlyDeployAgent.ProcessesTest do
 
     assert slow |> scan() |> kind() == {:gen_server, [Server]}
     send(slow, :go)
+  end
+
+  test "one that is being registered: its init follows" do
+    name = {:via, SlowNames, self()}
+
+    for {kind, module, start} <- [
+          {:gen_server, Server, fn -> GenServer.start_link(Server, nil, name: name) end},
+          {:gen_statem, Statem, fn -> :gen_statem.start_link(name, Statem, nil, []) end}
+        ] do
+      spawn_link(start)
+      assert_receive {:registering, pid}
+      assert pid |> scan() |> kind() == {kind, [module]}
+      send(pid, :go)
+    end
   end
 
   test "the old version is the one that was there before the swap" do
