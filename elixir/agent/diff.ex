@@ -151,7 +151,7 @@ defmodule FlyDeployAgent.Diff do
 
   defp files(dir, target) do
     for pattern <- ["ebin/*", "priv/static/**"],
-        path <- dir |> Path.join(pattern) |> Path.wildcard(),
+        path <- dir |> Path.join(pattern) |> Path.wildcard(match_dot: true),
         File.regular?(path),
         to = Path.join(target, Path.relative_to(path, dir)),
         differs?(path, to),
