@@ -120,16 +120,22 @@ defmodule FlyDeployAgent do
   defp make_dir(order) do
     dir = Path.join(System.tmp_dir!(), "flydeploy-#{order.id}")
 
-    with :ok <- File.mkdir(dir),
+    with {:made, :ok} <- {:made, File.mkdir(dir)},
          :ok <- File.chmod(dir, 0o700),
          :ok <- Status.reserve(dir) do
       {:ok, dir}
     else
+      # One that is there already is not ours to remove.
+      {:made, {:error, reason}} ->
+        {:error, unmade(dir, reason)}
+
       {:error, reason} ->
         File.rm_rf(dir)
-        {:error, "#{dir} cannot be made: #{:file.format_error(reason)}"}
+        {:error, unmade(dir, reason)}
     end
   end
+
+  defp unmade(dir, reason), do: "#{dir} cannot be made: #{:file.format_error(reason)}"
 
   defp fresh(order, dir, guardian) do
     %{

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +145,24 @@ func TestStatusMovesWithoutNews(t *testing.T) {
 	if err != nil || status.Seq <= staged.Seq || time.Since(at) > 6*time.Second {
 		t.Errorf("seq %d after %d in %v: %v", status.Seq, staged.Seq, time.Since(at), err)
 	}
+}
+
+// The agent's folder is its own: one that is there already is refused, and stays.
+func TestFolderThatIsThereIsRefused(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	o := orderOf(t, tarballOf(t, 2).bytes)
+	dir := filepath.Join(filepath.Dir(n.control), "flydeploy-"+o.ID)
+	if err := os.MkdirAll(filepath.Join(dir, "theirs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Inject(t.Context(), n.exec, n.vm, o); err == nil || !strings.Contains(err.Error(), "cannot be made") {
+		t.Errorf("beside its folder: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "theirs")); err != nil {
+		t.Error(err)
+	}
+	n.awaitGone()
 }
 
 func TestCodeThatChangesAfterStagingIsStale(t *testing.T) {
