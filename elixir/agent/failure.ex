@@ -11,7 +11,8 @@ defmodule FlyDeployAgent.Failure do
 
   @doc "Why a process did not migrate, from what `sys` answered: `%{reason, exception, stack, state_after}`."
   @spec explain(term) :: map
-  def explain({:error, {:EXIT, {reason, stack}}}) when is_list(stack) do
+  # Of a proper list: the guard fails for any other, as iodata may be.
+  def explain({:error, {:EXIT, {reason, stack}}}) when length(stack) >= 0 do
     if Enum.all?(stack, &frame?/1),
       do: raised(reason, stack),
       else: explain({:error, {:EXIT, :exit}})

@@ -62,4 +62,11 @@ defmodule FlyDeployAgent.FailureTest do
     assert %{reason: "not_suspended"} = Failure.explain({:error, {:unknown_system_msg, :change_code}})
     assert %{reason: "exited", exception: "exit with atom"} = Failure.explain({:error, {:EXIT, :shutdown}})
   end
+
+  test "whatever code_change exits with can be told" do
+    for reason <- [{:bad, [1 | "secret"]}, {:bad, [{Shop, :code_change, 3, []} | :secret]}, {:bad, [1, 2]}] do
+      assert %{reason: "exited"} = told = Failure.explain({:error, {:EXIT, reason}})
+      refute inspect(told) =~ "secret"
+    end
+  end
 end
