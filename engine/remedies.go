@@ -60,6 +60,7 @@ var remedies = map[string]string{
 	"download_failed":       "Check that machines reach the bucket: `flydeploy doctor` shows where it is.",
 	"bad_tarball":           "Deploy again from a fresh build.",
 	"bad_beam":              "Deploy again from a fresh build.",
+	"code_server_busy":      "Nothing was suspended. Something keeps the VM's code server (a purge, a slow disk): wait until it answers, `:code.get_path()` in a remote console, and deploy again.",
 	"stale":                 "The VM's code changed after the plan. Deploy again for a new plan.",
 	"expired":               "The confirmation came too late. Deploy again.",
 	"agent_error":           "This is a fault of flydeploy. The machine was left as it was.",

@@ -16,6 +16,7 @@ defmodule FlyDeployAgent do
     Guardian,
     Json,
     LiveView,
+    Loader,
     Order,
     Package,
     Release,
@@ -33,6 +34,8 @@ defmodule FlyDeployAgent do
   @terminal [:committed, :rolled_back, :rolled_back_with_losses, :failed, :aborted, :expired, :stale]
   # Beyond its estimates a window may take so long before the guardian ends it.
   @window_ms 30_000
+  # A code server that does not answer so soon would keep everything suspended.
+  @loader_ms 1_000
   @no_space List.to_string(:file.format_error(:enospc))
 
   @doc """
@@ -360,14 +363,21 @@ defmodule FlyDeployAgent do
     window = Arming.window(s.armed, s.order, %{cell: s.cell, guardian: s.guardian})
 
     with :ok <- Arming.unchanged(s.staged.diff.changes),
+         {:loader, true} <- {:loader, Loader.answers?(@loader_ms)},
          :ok <- Guardian.hold(window, {s, window}, @window_ms + 2 * div(window.rollback_us, 1_000)) do
       result = in_haste(length(window.targets), fn -> Window.run(window) end)
       s = after_window(s, window, result)
       Guardian.let_go(s.guardian)
       s
     else
-      {:stale, text} -> stale(s, text)
-      {:error, :guardian_died} -> fail(s, "guardian_died", "the guardian was killed before the window")
+      {:stale, text} ->
+        stale(s, text)
+
+      {:loader, false} ->
+        fail(s, "code_server_busy", "the code server did not answer within #{@loader_ms} ms")
+
+      {:error, :guardian_died} ->
+        fail(s, "guardian_died", "the guardian was killed before the window")
     end
   end
 
@@ -391,10 +401,11 @@ defmodule FlyDeployAgent do
   # scheduler between its turns: with a high priority they would all move to others, which takes a fifth more time.
   defp priority, do: if(:erlang.statistics(:total_run_queue_lengths) > 0, do: :high, else: :normal)
 
-  # The guardian goes on as the agent, with what the agent knew at the beginning of the window.
-  defp take_over({s, window}, result) do
+  # The guardian goes on as the agent, with what the agent knew at the beginning of the window: first under its name, so that no
+  # other upgrade begins meanwhile.
+  defp take_over({s, window}, settle) do
     register()
-    s |> Map.put(:guardian, self()) |> after_window(window, result) |> run()
+    s |> Map.put(:guardian, self()) |> after_window(window, settle.()) |> run()
   end
 
   defp after_window(s, window, result) do

@@ -9,9 +9,10 @@ defmodule FlyDeployAgent.Guardian do
   alias FlyDeployAgent.{Loader, Window}
 
   @doc """
-  Starts the guardian of `agent`. After it has settled a window it calls `takeover.(carry, result)`.
+  Starts the guardian of `agent`. If the agent dies in a window, it calls `takeover.(carry, settle)`; `settle.()` ends the window and
+  gives its result.
   """
-  @spec start(pid, (term, map -> any)) :: pid
+  @spec start(pid, (term, (() -> map) -> any)) :: pid
   def start(agent, takeover) do
     spawn(fn ->
       Process.group_leader(self(), Process.whereis(:init))
@@ -84,9 +85,13 @@ defmodule FlyDeployAgent.Guardian do
 
       {:DOWN, ^monitor, :process, _, _} ->
         Process.cancel_timer(timer)
-        result = Window.settle(window)
-        Process.flag(:priority, :normal)
-        s.takeover.(carry, result)
+        s.takeover.(carry, fn -> settle(window) end)
     end
+  end
+
+  defp settle(window) do
+    result = Window.settle(window)
+    Process.flag(:priority, :normal)
+    result
   end
 end

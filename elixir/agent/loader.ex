@@ -55,6 +55,21 @@ defmodule FlyDeployAgent.Loader do
   @spec sync() :: any
   def sync, do: :code.get_path()
 
+  @doc "Does the code server answer within `ms`? One that waits for a disk, or for a purge, would be waited for without end."
+  @spec answers?(pos_integer) :: boolean
+  def answers?(ms) do
+    {asks, ref} = spawn_monitor(&sync/0)
+
+    receive do
+      {:DOWN, ^ref, :process, _, _} -> true
+    after
+      ms ->
+        Process.demonitor(ref, [:flush])
+        Process.exit(asks, :kill)
+        false
+    end
+  end
+
   @doc "Frees the old slots of `modules` where no process runs in them. Gives the modules that could not be freed."
   @spec soft_purge([module]) :: [module]
   def soft_purge(modules), do: Enum.reject(modules, &:code.soft_purge/1)

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -141,6 +142,79 @@ func TestGuardianKilledInTheWindow(t *testing.T) {
 	default:
 		t.Errorf("%s %v", done.State, done.Failures)
 	}
+}
+
+// While the guardian puts in order what an agent left, no other upgrade begins.
+func TestGuardianHasTheAgentsNameWhileItSettles(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	s, staged := n.stage(2)
+	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
+		t.Fatal(err)
+	}
+	armed := n.await(s, Armed)
+	// The agent dies in the window, and what is in the guardian's way then is the code server.
+	n.eval(`[cell] = for {m, _} <- :code.all_loaded(), "#{m}" =~ ~r/FlyDeployAgent_.*Cell$/, do: m
+		agent = Process.whereis(:flydeploy_agent)
+		test = self()
+		holder = spawn(fn ->
+		  Process.flag(:priority, :max)
+		  1 = :erlang.trace_pattern({cell, :enter, 2}, true, [:global])
+		  1 = :erlang.trace(agent, true, [:call])
+		  send(test, :tracing)
+		  receive do {:trace, ^agent, :call, {_, :enter, [_, :suspending]}} -> :ok end
+		  :erlang.suspend_process(Process.whereis(:code_server))
+		  Process.exit(agent, :kill)
+		  receive do :go -> :ok end
+		end)
+		Process.register(holder, :holder)
+		:persistent_term.put(:killed, agent)
+		receive do :tracing -> :ok end`)
+	if _, err := s.Commit(t.Context(), armed.Seq); err != nil {
+		t.Fatal(err)
+	}
+	other := orderOf(t, tarballOf(t, 2).bytes)
+	other.ID = NewID("01OTHER")
+	n.eval(`ref = Process.monitor(:persistent_term.get(:killed))
+		receive do {:DOWN, ^ref, _, _, _} -> :ok end`)
+	_, err := Inject(t.Context(), n.exec, n.vm, other)
+	if _, busy := errors.AsType[*BusyError](err); !busy {
+		t.Errorf("a second upgrade: %v", err)
+	}
+	n.eval("send(:holder, :go)")
+	if done := n.await(s, Failed); done.State != Failed {
+		t.Errorf("%s %v", done.State, done.Failures)
+	}
+	are(t, n.facts(), settled)
+}
+
+// A code server that hangs would keep everything suspended: it is asked before.
+func TestCodeServerThatHangsIsTold(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, 1)
+	before := n.facts()
+	s, staged := n.stage(2)
+	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
+		t.Fatal(err)
+	}
+	armed := n.await(s, Armed)
+	n.eval(`test = self()
+		holder = spawn(fn ->
+		  :erlang.suspend_process(Process.whereis(:code_server))
+		  send(test, :held)
+		  receive do :go -> :ok end
+		end)
+		Process.register(holder, :holder)
+		receive do :held -> :ok end`)
+	if _, err := s.Commit(t.Context(), armed.Seq); err != nil {
+		t.Fatal(err)
+	}
+	done := n.await(s, Failed)
+	if done.State != Failed || done.Error == nil || done.Error.Name != "code_server_busy" {
+		t.Errorf("%s %v", done.State, done.Error)
+	}
+	n.eval("send(:holder, :go)")
+	same(t, before, n.facts(), everything...)
 }
 
 // A busy process is given three chances and then named; nothing has changed, and it never stays suspended.
