@@ -50,20 +50,24 @@ func (h *heldLock) keep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if _ = h.renew(ctx); h.isLost() {
+			if _ = h.beat(ctx); h.isLost() {
 				return
 			}
 		}
 	}
 }
 
+func (h *heldLock) beat(ctx context.Context) error {
+	h.renewing.Lock()
+	defer h.renewing.Unlock()
+	return h.renew(ctx)
+}
+
 func (h *heldLock) heartbeat() time.Duration { return min(h.ttl/3, maxHeartbeat) }
 
 // renew writes the lock anew. The lock is lost when somebody else has it, and also when it could not be renewed for so
-// long that somebody else may take it.
+// long that somebody else may take it. renewing is held.
 func (h *heldLock) renew(ctx context.Context) error {
-	h.renewing.Lock()
-	defer h.renewing.Unlock()
 	if err := h.failure(); err != nil {
 		return err
 	}
@@ -107,9 +111,13 @@ func (h *heldLock) age() time.Duration {
 // unsafe: others may judge the lock to be expired soon.
 func (h *heldLock) unsafe() bool { return h.age() > h.ttl-h.ttl/6 }
 
-// confirm makes sure that the lock is ours before something starts that others must not do at the same time.
+// confirm makes sure that the lock is ours before something starts that others must not do at the same time. Of many that
+// ask at once, one renews the lock for all.
 func (h *heldLock) confirm(ctx context.Context) error {
-	if h.age() < confirmedFor {
+	asked := time.Now()
+	h.renewing.Lock()
+	defer h.renewing.Unlock()
+	if h.age() < max(confirmedFor, time.Since(asked)) {
 		return h.failure()
 	}
 	return h.renew(ctx)

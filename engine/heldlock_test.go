@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -23,5 +25,36 @@ func TestACrashInTheRenewalStopsTheDeploy(t *testing.T) {
 	var problem *Problem
 	if !errors.As(context.Cause(work), &problem) || problem.Name != "crash" || problem.Remedy == "" {
 		t.Errorf("the deploy was stopped by %v", context.Cause(work))
+	}
+}
+
+// slowLock is renewed by a storage that takes its time.
+type slowLock struct {
+	Lock
+	renewals atomic.Int32
+}
+
+func (l *slowLock) Renew(context.Context) error {
+	time.Sleep(100 * time.Millisecond)
+	l.renewals.Add(1)
+	return nil
+}
+
+// The machines of a wave start together: none waits for as many renewals as there are machines.
+func TestOneRenewalConfirmsTheLockForAWholeWave(t *testing.T) {
+	t.Parallel()
+	lock := &slowLock{}
+	h := &heldLock{lock: lock, ttl: 5 * time.Minute, cancel: func(error) {}, renewed: time.Now().Add(-5 * time.Second)}
+	var wave sync.WaitGroup
+	for range 20 {
+		wave.Go(func() {
+			if err := h.confirm(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wave.Wait()
+	if n := lock.renewals.Load(); n < 1 || n > 2 { // who comes while one is under way needs another
+		t.Errorf("the lock was renewed %d times", n)
 	}
 }
