@@ -47,7 +47,7 @@ func (p *pipeline) stageMachine(ctx context.Context, r *rollout) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, agent.ErrNoVM):
+	case errors.Is(err, agent.ErrNoVM) && r.attempt == 1: // later it is one whose VM has ended
 		r.noVM = true
 		p.rec.emit(Event{Machine: r.machine.ID, Attempt: r.attempt, Phase: PhaseInject, Status: StatusSkipped, Text: "runs no Elixir release"})
 		return nil

@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"bytes"
+	"compress/zlib"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"flydeploy/engine/agent"
+)
+
+// scripted is a fleet of one machine, whose VM and agent answer as it is told.
+type scripted struct {
+	Fleet
+	id       string          // of the order that was given last
+	noVM     bool            // no VM is found
+	gone     bool            // the agent has ended
+	findings []agent.Finding // of the next staging
+	armed    int             // orders to arm
+}
+
+func (s *scripted) Exec(_ context.Context, _ string, command []string, stdin string, _ time.Duration) (agent.Output, error) {
+	say := func(text string) (agent.Output, error) { return agent.Output{Stdout: text}, nil }
+	switch {
+	case strings.Contains(command[2], "FLYDEPLOY1 status"): // a call of the agent
+		state := agent.Staged
+		if command[5] == "arm" {
+			state = agent.Armed
+			s.armed++
+		}
+		if s.gone {
+			return say("FLYDEPLOY1 gone\n")
+		}
+		status, _ := json.Marshal(agent.Status{V: 1, ID: s.id, Boot: "7-70", Seq: 1, State: state, Findings: s.findings})
+		return say("FLYDEPLOY1 status\n" + string(status) + "\nFLYDEPLOY1 end\n")
+	case strings.Contains(command[2], "FLYDEPLOY1 vm ") && s.noVM:
+		return say("FLYDEPLOY1 begin\nFLYDEPLOY1 end\n")
+	case strings.Contains(command[2], "FLYDEPLOY1 vm "):
+		return say("FLYDEPLOY1 begin\nFLYDEPLOY1 vm 7 70\nRELEASE_ROOT=/app\nRELEASE_NAME=shop\nFLYDEPLOY1 end\n")
+	case stdin == "":
+		return say("FLYDEPLOY1 loaded {}\n")
+	}
+	s.id = orderedID(stdin)
+	s.gone = false
+	return say(fmt.Sprintf(`FLYDEPLOY1 started {"id":%q,"state":"injected","dir":"/tmp/flydeploy-%s","boot":"7-70"}`+"\n", s.id, s.id))
+}
+
+// orderedID reads the id out of an order as it is sent.
+func orderedID(stdin string) string {
+	compressed, _ := base64.StdEncoding.DecodeString(strings.TrimSpace(stdin))
+	r, err := zlib.NewReader(bytes.NewReader(compressed))
+	if err != nil {
+		return ""
+	}
+	form, _ := io.ReadAll(r)
+	order, _ := url.ParseQuery(string(form))
+	return order.Get("id")
+}
+
+// anyTarball hands out an address for every tarball.
+type anyTarball struct{ Tarballs }
+
+func (anyTarball) PresignGet(context.Context, string, time.Duration) (string, error) {
+	return "https://bucket.example/tarball?signature", nil
+}
+
+// staged is a deploy to one machine, which is staged; its agent ends before it is armed.
+func staged(t *testing.T) (*pipeline, *rollout, *scripted) {
+	t.Helper()
+	fleet := &scripted{}
+	p := &pipeline{
+		settings: Settings{Timeout: 5 * time.Second, MaxConcurrency: 1}, ports: Ports{Fleet: fleet}, rec: newRecorder(NewFeed()),
+		target:  &Target{OTPApp: "shop", Storage: Storage{Tarballs: anyTarball{}}},
+		upgrade: Upgrade{ID: ulid.Make().String(), SHA256: strings.Repeat("0", 64), Size: 1},
+	}
+	r := &rollout{machine: Machine{ID: "m1"}, attempt: 1}
+	p.machines = []*rollout{r}
+	if err := p.each(t.Context(), p.machines, p.stageMachine); err != nil || r.status.State != agent.Staged {
+		t.Fatalf("staging ended as %q: %v", r.status.State, err)
+	}
+	fleet.gone = true
+	return p, r, fleet
+}
+
+// A VM that ends with its agent, and is not back when its machine is to be staged again, is no crash of ours.
+func TestAMachineWithoutAVMCannotBeStagedAgain(t *testing.T) {
+	t.Parallel()
+	p, r, fleet := staged(t)
+	fleet.noVM = true
+	err := p.each(t.Context(), p.machines, p.armMachine)
+	if !errors.Is(err, agent.ErrNoVM) || AsProblem(err).Name != "no_vm" || r.problem == nil {
+		t.Errorf("arming ended with %v, the machine's problem is %v", err, r.problem)
+	}
+}
