@@ -83,12 +83,22 @@ func (p *pipeline) armMachine(ctx context.Context, r *rollout) error {
 		if err := p.stageAgain(ctx, r); err != nil {
 			return err
 		}
+		if err := p.stillAccepted(r); err != nil {
+			return p.fail(r, PhaseArm, err)
+		}
 		err = p.withTimeout(ctx, arm)
 	}
 	if err != nil {
 		return p.fail(r, p.phaseOf(r, PhaseArm), err)
 	}
 	return nil
+}
+
+// stillAccepted: staging a machine again has found no blocker but those that the operator accepted.
+func (p *pipeline) stillAccepted(r *rollout) error {
+	found := findingSet{}
+	p.machineFindings(r, found)
+	return blockers(&Plan{Findings: found.sorted()}, p.accepted)
 }
 
 func (p *pipeline) commitMachine(ctx context.Context, r *rollout) error {

@@ -55,7 +55,8 @@ func (p *pipeline) confirm(ctx context.Context) error {
 		return err
 	}
 	p.rec.emit(Event{Phase: PhasePlan, Status: StatusDone, Plan: p.plan, Text: p.planText()})
-	return p.stageChanged(ctx, accepted)
+	p.accepted = accepted
+	return p.stageChanged(ctx)
 }
 
 func (p *pipeline) planText() string {
@@ -106,7 +107,7 @@ func (p *Problem) because(err error) *Problem {
 
 // stageChanged stages machines again whose instance or VM changed while the plan waited for its confirmation. What was
 // accepted before holds for what is found there now, and no more.
-func (p *pipeline) stageChanged(ctx context.Context, accepted []string) error {
+func (p *pipeline) stageChanged(ctx context.Context) error {
 	now, err := p.ports.Fleet.Machines(ctx)
 	if err != nil {
 		return fmt.Errorf("list machines again after the confirmation: %w", err)
@@ -132,7 +133,7 @@ func (p *pipeline) stageChanged(ctx context.Context, accepted []string) error {
 		return err
 	}
 	p.plan = p.makePlan()
-	return blockers(p.plan, accepted)
+	return blockers(p.plan, p.accepted)
 }
 
 // agentsGone asks every staged agent whether it is there: a VM that restarted has none.

@@ -42,6 +42,7 @@ type pipeline struct {
 	lock     *heldLock
 	journal  *journal // nil before the lock was taken
 	machines []*rollout
+	accepted []string // blockers of the plan, by name
 
 	earlier *record   // the deploy that is resumed or deployed again, nil for none
 	before  Metadata  // current.json as the deploy found it

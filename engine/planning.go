@@ -47,21 +47,7 @@ func (p *pipeline) moduleChanges() []ModuleChange {
 func (p *pipeline) findings() []Finding {
 	all := findingSet{}
 	for _, r := range p.machines {
-		for _, f := range r.status.Findings {
-			all.add(r.machine.ID, Finding{
-				Name: f.Name, Severity: Severity(f.Severity), What: f.Subject + ": " + f.Detail, Remedy: remedies[f.Name],
-			})
-		}
-		if r.problem != nil {
-			all.add(r.machine.ID, Finding{Name: "staging_failed", Severity: SeverityRefuse, What: r.problem.What, Remedy: r.problem.Remedy})
-		}
-		if !SameImage(r.machine.Image, p.upgrade.BaseImage) {
-			all.add(r.machine.ID, Finding{
-				Name: "other_image", Severity: SeverityRefuse,
-				What:   fmt.Sprintf("it runs image %s, the others %s", Tag(r.machine.Image), Tag(p.upgrade.BaseImage)),
-				Remedy: "Bring all machines to one image by a cold deploy (`fly deploy`), or select only machines of one image.",
-			})
-		}
+		p.machineFindings(r, all)
 	}
 	for _, m := range p.scope.out {
 		if m.State == StateSuspended {
@@ -78,6 +64,25 @@ func (p *pipeline) findings() []Finding {
 		all[[2]string{f.Name, f.What}] = &f
 	}
 	return all.sorted()
+}
+
+// machineFindings are what staging one machine has found.
+func (p *pipeline) machineFindings(r *rollout, all findingSet) {
+	for _, f := range r.status.Findings {
+		all.add(r.machine.ID, Finding{
+			Name: f.Name, Severity: Severity(f.Severity), What: f.Subject + ": " + f.Detail, Remedy: remedies[f.Name],
+		})
+	}
+	if r.problem != nil {
+		all.add(r.machine.ID, Finding{Name: "staging_failed", Severity: SeverityRefuse, What: r.problem.What, Remedy: r.problem.Remedy})
+	}
+	if !SameImage(r.machine.Image, p.upgrade.BaseImage) {
+		all.add(r.machine.ID, Finding{
+			Name: "other_image", Severity: SeverityRefuse,
+			What:   fmt.Sprintf("it runs image %s, the others %s", Tag(r.machine.Image), Tag(p.upgrade.BaseImage)),
+			Remedy: "Bring all machines to one image by a cold deploy (`fly deploy`), or select only machines of one image.",
+		})
+	}
 }
 
 type findingSet map[[2]string]*Finding

@@ -102,3 +102,23 @@ func TestAMachineWithoutAVMCannotBeStagedAgain(t *testing.T) {
 		t.Errorf("arming ended with %v, the machine's problem is %v", err, r.problem)
 	}
 }
+
+// What a machine that is staged again has to say is not confirmed by the plan that was shown before.
+func TestANewBlockerOfAMachineThatIsStagedAgain(t *testing.T) {
+	t.Parallel()
+	found := []agent.Finding{{Name: "slow_rollback", Severity: "block", Subject: "rollback", Detail: "takes 5 s"}}
+
+	p, r, fleet := staged(t)
+	fleet.findings = found
+	err := p.each(t.Context(), p.machines, p.armMachine)
+	var blocked *blockedError
+	if !errors.As(err, &blocked) || r.problem == nil || fleet.armed != 1 {
+		t.Errorf("arming ended with %v after %d orders to arm, the machine's problem is %v", err, fleet.armed, r.problem)
+	}
+
+	p, _, fleet = staged(t)
+	p.accepted, fleet.findings = []string{"slow_rollback"}, found
+	if err := p.each(t.Context(), p.machines, p.armMachine); err != nil || fleet.armed != 2 {
+		t.Errorf("accepted: arming ended with %v after %d orders to arm", err, fleet.armed)
+	}
+}
