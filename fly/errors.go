@@ -99,17 +99,21 @@ func (e *requestError) connection(err error) *requestError {
 	return e
 }
 
-// serverText gives the API's own words out of {"error","message"}, or the beginning of what came in its place.
+// serverText gives the API's own words out of {"error","message"}, or what came in its place.
 func serverText(body []byte) string {
 	var answer struct{ Error, Message string }
 	text := string(body)
 	if json.Unmarshal(body, &answer) == nil && answer.Error+answer.Message != "" {
 		text = strings.Trim(answer.Error+": "+answer.Message, ": ")
 	}
+	return strings.Join(strings.Fields(clean(text)), " ")
+}
+
+// bounded cuts what is too long to be shown. Secrets must be gone from it: half a one is not recognised any more.
+func bounded(text string) string {
 	const most = 300
-	text = strings.Join(strings.Fields(clean(text)), " ")
 	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most]) + "…"
+		return string(runes[:most]) + "…"
 	}
 	return text
 }

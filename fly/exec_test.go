@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"sync"
@@ -114,6 +115,25 @@ func TestErrorsQuoteNoSecretOfTheRequest(t *testing.T) {
 	wantProblem(t, err, "api_refused")
 	if text := err.Error(); strings.Contains(text, "0123abcd") || strings.Contains(text, "AKID") || !strings.Contains(text, "X-Amz-Expires=60") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Macaroons are longer than what an error shows of an answer.
+func TestErrorsQuoteNoBeginningOfAToken(t *testing.T) {
+	t.Parallel()
+	for _, before := range []int{0, 100, 250} {
+		token := "fm2_" + strings.Repeat("lJPECAAA", 90)
+		server := httptest.NewServer(reply(400, `{"error":"`+strings.Repeat("x", before)+` invalid authorization: FlyV1 `+token+`"}`))
+		defer server.Close()
+		c, err := fly.New(fly.Options{App: "counter", Token: token, BaseURL: server.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Exec(t.Context(), machineID, []string{"true"}, "", time.Second)
+		wantProblem(t, err, "api_refused")
+		if strings.Contains(err.Error(), "fm2_") {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

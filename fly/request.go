@@ -89,7 +89,7 @@ func (c *Client) once(ctx context.Context, r request, out any) *requestError {
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if resp.StatusCode > 299 {
-		fail.text = c.redact(serverText(body))
+		fail.text = bounded(c.redact(serverText(body)))
 		return fail
 	}
 	if err == nil && out != nil {
