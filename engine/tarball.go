@@ -23,7 +23,7 @@ type tarball struct {
 	temporary string // machine id of the orchestrator, "" once it is destroyed
 	made      agent.Tarball
 	key       string
-	uploaded  bool
+	sent      bool // its upload has begun
 }
 
 // build makes the new image, or takes the one that was given.
@@ -136,6 +136,7 @@ func (p *pipeline) upload(ctx context.Context, exec agent.Exec) error {
 		if err != nil {
 			return "", err
 		}
+		p.tarball.sent = true
 		status, err := insist(ctx, p.lost(PhaseUpload, ""), func() (int, error) {
 			return agent.UploadTarball(ctx, exec, p.upgrade.ID, p.target.VM.Root, url, headers, "", p.count(PhaseUpload, "bytes"))
 		})
@@ -156,7 +157,6 @@ func (p *pipeline) checkUploaded(ctx context.Context, key string) error {
 		return fmt.Errorf("the uploaded %s has %d bytes with sha256 %s instead of %d with %s",
 			key, object.Size, object.SHA256, made.Size, made.SHA256)
 	}
-	p.tarball.uploaded = true
 	return nil
 }
 
@@ -199,7 +199,7 @@ func (p *pipeline) removeTemporary(ctx context.Context) {
 
 // dropDryRunUpload removes what a dry run has put into the bucket.
 func (p *pipeline) dropDryRunUpload(ctx context.Context) {
-	if !p.settings.DryRun || !p.tarball.uploaded {
+	if !p.settings.DryRun || !p.tarball.sent {
 		return
 	}
 	if err := p.target.Storage.Tarballs.Delete(ctx, p.tarball.key); err != nil {
