@@ -115,43 +115,43 @@ func readRecord(ctx context.Context, records Records, id string) (record, error)
 // RecordedEvents gives a deploy's stream of events, as far as it was written.
 func RecordedEvents(ctx context.Context, records Records, upgradeID string) ([]Event, error) {
 	var events []Event
-	for n := 1; ; n++ {
-		doc, err := records.Result(ctx, upgradeID, pieceName(n))
-		switch {
-		case errors.Is(err, ErrNotFound) && n > 1:
-			return events, nil
-		case errors.Is(err, ErrNotFound):
-			return nil, errNoRecord(upgradeID, err)
-		case err != nil:
-			return nil, fmt.Errorf("read the events of deploy %s: %w", upgradeID, err)
-		}
-		p, err := parsePiece(doc.Body)
-		if err != nil {
-			return nil, fmt.Errorf("read the events of deploy %s: %w", upgradeID, err)
-		}
-		events = append(events, p.events...)
-		if !p.continued {
-			return events, nil
-		}
-	}
+	err := eachPiece(ctx, records, upgradeID, func(p piece) { events = append(events, p.events...) })
+	return events, err
 }
 
 // RecordedResult gives the end of a recorded deploy. One that was not finished has the outcome "unfinished".
 func RecordedResult(ctx context.Context, records Records, upgradeID string) (Result, error) {
+	var result *Result
+	err := eachPiece(ctx, records, upgradeID, func(p piece) { result = p.result })
+	switch {
+	case err != nil:
+		return Result{}, err
+	case result != nil:
+		return *result, nil
+	}
+	r, err := readRecord(ctx, records, upgradeID)
+	return Result{V: EventVersion, Type: lineResult, Outcome: cmp.Or(r.Outcome, OutcomeUnfinished), Upgrade: r.Upgrade, Machines: []MachineResult{}}, err
+}
+
+// eachPiece reads a deploy's stream from its first piece to the last that was written.
+func eachPiece(ctx context.Context, records Records, upgradeID string, see func(piece)) error {
 	for n := 1; ; n++ {
 		doc, err := records.Result(ctx, upgradeID, pieceName(n))
-		if err != nil {
-			return Result{}, fmt.Errorf("read the events of deploy %s: %w", upgradeID, err)
+		switch {
+		case errors.Is(err, ErrNotFound) && n > 1:
+			return nil
+		case errors.Is(err, ErrNotFound):
+			return errNoRecord(upgradeID, err)
+		case err != nil:
+			return fmt.Errorf("read the events of deploy %s: %w", upgradeID, err)
 		}
 		p, err := parsePiece(doc.Body)
-		switch {
-		case err != nil:
-			return Result{}, err
-		case p.result != nil:
-			return *p.result, nil
-		case !p.continued:
-			r, err := readRecord(ctx, records, upgradeID)
-			return Result{V: EventVersion, Type: lineResult, Outcome: cmp.Or(r.Outcome, OutcomeUnfinished), Upgrade: r.Upgrade, Machines: []MachineResult{}}, err
+		if err != nil {
+			return fmt.Errorf("read the events of deploy %s: %w", upgradeID, err)
+		}
+		see(p)
+		if !p.continued {
+			return nil
 		}
 	}
 }

@@ -148,6 +148,46 @@ func TestWatchTellsThatAConsoleWasKilled(t *testing.T) {
 	wantNamed(t, err, "silent")
 }
 
+// The last that a killed console wrote may be a piece that goes on in another one.
+func TestAStreamWhoseNextPieceWasNeverWritten(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	s.put("01A", "events.ndjson", lines(1, 3)+continued)
+	s.put("01A", "deploy.json", `{"v":1,"id":"01A","outcome":"","running":true}`)
+	if all, err := engine.RecordedEvents(t.Context(), s, "01A"); err != nil || len(all) != 3 {
+		t.Errorf("%d recorded events: %v", len(all), err)
+	}
+	if r, err := engine.RecordedResult(t.Context(), s.later(2*time.Minute), "01A"); err != nil || r.Outcome != engine.OutcomeUnfinished {
+		t.Errorf("result %+v: %v", r, err)
+	}
+	_, err := engine.RecordedResult(t.Context(), s, "01Z")
+	wantNamed(t, err, "no_record")
+}
+
+// onePiece holds the first piece of a stream and no other.
+type onePiece struct {
+	engine.Records
+	body string
+}
+
+func (o onePiece) Result(_ context.Context, _, name string) (engine.Document, error) {
+	if name != "events.ndjson" {
+		return engine.Document{}, engine.ErrNotFound
+	}
+	return engine.Document{Body: []byte(o.body)}, nil
+}
+
+func TestWatchTellsThatAConsoleWasKilledBetweenTwoPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := engine.Watch(onePiece{body: lines(1, 3) + continued}, "01A", time.Second)
+		if batch, err := source.Next(t.Context()); err != nil || len(batch) != 3 {
+			t.Fatalf("%d events: %v", len(batch), err)
+		}
+		_, err := source.Next(t.Context())
+		wantNamed(t, err, "silent")
+	})
+}
+
 func wantNamed(t testing.TB, err error, name string) {
 	t.Helper()
 	var p *engine.Problem

@@ -97,11 +97,14 @@ func (f *follower) patience(ctx context.Context, err error) error {
 	if f.missing.IsZero() {
 		f.missing = time.Now()
 	}
-	within := answersWithin
-	if errors.Is(err, ErrNotFound) {
+	within, since := answersWithin, time.Since(f.missing)
+	switch {
+	case errors.Is(err, ErrNotFound) && f.piece > 1:
+		within, err = silentAfter, errSilent(f.id, since)
+	case errors.Is(err, ErrNotFound):
 		within, err = startsWithin, errNoRecord(f.id, err)
 	}
-	if time.Since(f.missing) < within {
+	if since < within {
 		return nil
 	}
 	return err
