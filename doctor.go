@@ -128,9 +128,9 @@ func (r *report) add(c engine.Check) {
 	if c.Machine != "" {
 		text = "machine " + c.Machine + ": " + text
 	}
-	_, err := fmt.Fprintf(r.out, "%-7s  %-18s  %s\n", c.Status, c.Name, text)
+	_, err := fmt.Fprintf(r.out, "%-7s  %-18s  %s\n", c.Status, c.Name, plainText(text))
 	if c.Remedy != "" && err == nil {
-		_, err = fmt.Fprintf(r.out, "%29s→ %s\n", "", c.Remedy)
+		_, err = fmt.Fprintf(r.out, "%29s→ %s\n", "", plainText(c.Remedy))
 	}
 	r.write(err)
 }

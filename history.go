@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -97,12 +98,20 @@ func revision(git string) string {
 	return cmp.Or(oneLine(commit), "-")
 }
 
-// oneLine takes out of a text that others wrote what could steer a terminal.
-func oneLine(text string) string {
+// plainText takes out of a text that others wrote what could steer a terminal. Line breaks stay.
+func plainText(text string) string {
 	return strings.Map(func(c rune) rune {
-		if c < ' ' || c >= 0x7f && c < 0xa0 {
+		switch {
+		case c == '\n':
+			return c
+		case unicode.IsControl(c):
 			return ' '
+		case unicode.In(c, unicode.Cf):
+			return -1
 		}
 		return c
 	}, text)
 }
+
+// oneLine is plainText without line breaks.
+func oneLine(text string) string { return strings.ReplaceAll(plainText(text), "\n", " ") }

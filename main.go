@@ -55,10 +55,10 @@ func exitCode(err error) int {
 	case errors.As(err, &end):
 		return end.outcome.ExitCode()
 	case errors.As(err, &wrong):
-		fmt.Fprintf(os.Stderr, "flydeploy: %v\nSee `flydeploy --help`.\n", err)
+		complain(err, "\nSee `flydeploy --help`.")
 		return exitUsage
 	case errors.As(err, &fault):
-		fmt.Fprintf(os.Stderr, "flydeploy: %v\n", err)
+		complain(err, "")
 		return fault.outcome.ExitCode()
 	case isUnread(err):
 		return exitUnread
@@ -66,9 +66,14 @@ func exitCode(err error) int {
 		fmt.Fprintln(os.Stderr, "flydeploy: cancelled")
 		return engine.OutcomeCancelled.ExitCode()
 	default:
-		fmt.Fprintf(os.Stderr, "flydeploy: %v\n", err)
+		complain(err, "")
 		return engine.OutcomeFailed.ExitCode()
 	}
+}
+
+// complain tells an error on stderr. Its text may hold words of Fly's API, of the storage, or of what lies there.
+func complain(err error, more string) {
+	fmt.Fprintln(os.Stderr, "flydeploy: "+plainText(err.Error())+more)
 }
 
 // isUnread: whoever closes the pipe that we write to has seen enough.

@@ -86,8 +86,8 @@ func printStatus(out io.Writer, o engine.Overview) error {
 			hot = "temporary machine of deploy " + m.Temporary
 		}
 		code, hook, drift := codeCells(o, m)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\t%s\n", m.ID, m.Name, m.Region, m.State, m.ProcessGroup,
-			m.ChecksPassed, m.ChecksTotal, engine.Tag(m.Image), oneLine(hot), code, hook, drift)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\t%s\n", m.ID, oneLine(m.Name), oneLine(m.Region), oneLine(m.State),
+			oneLine(m.ProcessGroup), m.ChecksPassed, m.ChecksTotal, oneLine(engine.Tag(m.Image)), oneLine(hot), code, hook, drift)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -100,7 +100,7 @@ func printFleetStatus(out io.Writer, o engine.Overview) {
 	fmt.Fprintf(out, "app %s\n", o.App)
 	switch {
 	case o.Storage != nil:
-		fmt.Fprintf(out, "storage: %v\n", o.Storage)
+		fmt.Fprintf(out, "storage: %s\n", plainText(o.Storage.Error()))
 	case o.Metadata == nil || o.Metadata.HotUpgrade == nil && len(o.Metadata.MachineUpgrades) == 0:
 		fmt.Fprintln(out, "hot upgrade: none, the machines run their image")
 	case o.StaleRecord():
@@ -151,7 +151,7 @@ func printRemarks(out io.Writer, o engine.Overview) {
 		switch {
 		case !asked:
 		case c.Problem != nil:
-			fmt.Fprintf(out, "\n%s: %v\n", m.ID, c.Problem)
+			fmt.Fprintf(out, "\n%s: %s\n", m.ID, plainText(c.Problem.Error()))
 		case c.Stale:
 			fmt.Fprintf(out, "\n%s runs other code than the record says.\n  → `flydeploy hot --resume` upgrades it, `fly machine restart %s` boots it afresh.\n", m.ID, m.ID)
 		case c.Drift > 0:
