@@ -156,11 +156,17 @@ func (p *pipeline) releaseLock(ctx context.Context) {
 		p.rec.emit(Event{Phase: PhaseUnlock, Status: StatusSkipped, Text: "the lock is not ours any more"})
 		return
 	}
-	if err := p.lock.lock.Release(ctx); err != nil {
-		err = NewProblem("unlock", "the deploy lock could not be released", err,
-			fmt.Sprintf("It expires by itself within %s.", p.settings.LockTimeout))
+	if err := unlocked(p.lock.lock.Release(ctx), p.settings.LockTimeout); err != nil {
 		p.rec.emit(Event{Phase: PhaseUnlock, Status: StatusFailed, Problem: AsProblem(err)})
 		return
 	}
 	p.rec.emit(Event{Phase: PhaseUnlock, Status: StatusDone})
+}
+
+// unlocked tells what follows where a lock could not be released.
+func unlocked(err error, expiry time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return NewProblem("unlock", "the deploy lock could not be released", err, fmt.Sprintf("It expires by itself within %s.", expiry))
 }

@@ -30,7 +30,7 @@ func Withdraw(ctx context.Context, s Settings, storage Storage) (w Withdrawal, e
 	defer func() {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
 		defer cancel()
-		err = errors.Join(err, lock.Release(bounded))
+		err = errors.Join(err, unlocked(lock.Release(bounded), s.LockTimeout))
 	}()
 	md, etag, err := storage.Records.Metadata(ctx)
 	if errors.Is(err, ErrNotFound) || err == nil && md.HotUpgrade == nil && len(md.MachineUpgrades) == 0 {
@@ -45,7 +45,11 @@ func Withdraw(ctx context.Context, s Settings, storage Storage) (w Withdrawal, e
 	if err := storage.Records.WriteMetadata(ctx, md, etag); err != nil {
 		return w, fmt.Errorf("write current.json: %w", err)
 	}
-	return w, w.record(ctx, s, storage.Records, started)
+	if err := w.record(ctx, s, storage.Records, started); err != nil {
+		return w, NewProblem("record", "the upgrades are withdrawn, but the record of it could not be written", err,
+			"Nothing more has to be done: `flydeploy history` does not show it.")
+	}
+	return w, nil
 }
 
 // record tells the history who withdrew what.
