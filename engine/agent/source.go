@@ -55,16 +55,6 @@ var agentBundle = sync.OnceValues(func() (bundle, error) {
 	return b, err
 })
 
-// Source gives the Elixir source that runs in a VM, in the order in which it is compiled there, under the names that it
-// gets: for an operator to read.
-func Source() (string, error) {
-	sources, hash, err := readSources(append([]string{"bootstrap.exs"}, elixir.Agent...))
-	if err != nil {
-		return "", err
-	}
-	return namespace.ReplaceAllString(strings.Join(sources[1:], "\n"), "FlyDeployAgent_"+hash), nil
-}
-
 func readSources(names []string) (sources []string, hash string, err error) {
 	sum := sha256.New()
 	for _, name := range names {
