@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -118,18 +117,9 @@ func bounded(text string) string {
 	return text
 }
 
-// signature is what makes a presigned URL, which commands carry as an argument, a secret.
-var signature = regexp.MustCompile(`(?i)(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s"']+`)
-
 // redact takes our tokens, and signatures of URLs, out of a text that came from outside: it may quote the request.
 func (c *Client) redact(text string) string {
-	text = signature.ReplaceAllString(text, "${1}[secret]")
-	for _, token := range append(c.tokens.GetMacaroonTokens(), c.tokens.GetUserTokens()...) {
-		if token != "" {
-			text = strings.ReplaceAll(text, token, "[token]")
-		}
-	}
-	return text
+	return agent.Redact(text, append(c.tokens.GetMacaroonTokens(), c.tokens.GetUserTokens()...)...)
 }
 
 // explain adds what to do.

@@ -159,12 +159,7 @@ func send(ctx context.Context, exec Exec, timeout time.Duration, doing string, r
 	if isCut(lines[len(lines)-1], marker) {
 		return nil, fmt.Errorf("%s: %w", doing, errCut)
 	}
-	told := strings.TrimSpace(out.Stderr + " " + out.Stdout)
-	for _, secret := range append(redact, strings.TrimSpace(r.stdin)) {
-		if secret != "" {
-			told = strings.ReplaceAll(told, secret, "[redacted]")
-		}
-	}
+	told := Redact(strings.TrimSpace(out.Stderr+" "+out.Stdout), append(redact, strings.TrimSpace(r.stdin))...)
 	if told == "" {
 		// Nothing at all: the platform may have cut the answer after the work was done.
 		return nil, fmt.Errorf("%s: the machine answered nothing (exit code %d): %w", doing, out.ExitCode, ErrUnknownOutcome)

@@ -137,12 +137,13 @@ func UploadTarball(ctx context.Context, exec Exec, id, root, putURL string, head
 
 var storageSays = regexp.MustCompile(`(?s)<Code>(.*?)</Code>.*?<Message>(.*?)</Message>`)
 
-// storageError is what the storage says of a refusal. The rest of its answer may quote the request, with its signature.
+// storageError is what the storage says of a refusal.
 func storageError(body, secret string) string {
+	body = Redact(body, secret)
 	if says := storageSays.FindStringSubmatch(body); says != nil {
 		return printable(says[1], 80) + ": " + printable(says[2], 200)
 	}
-	return printable(strings.ReplaceAll(body, secret, "[redacted]"), 300)
+	return printable(body, 300)
 }
 
 // job runs detached on the temporary machine; its folder there is named by the upgrade.

@@ -4,8 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // newMachine is a temporary machine: a release on its disk, no VM.
@@ -156,5 +159,34 @@ func TestUploadThatIsRefused(t *testing.T) {
 	status, err := UploadTarball(t.Context(), machine.exec, id, releases[1], server.URL+"/b/k?sig="+urlSecret, nil, "", nil)
 	if status != http.StatusPreconditionFailed || err == nil || !strings.Contains(err.Error(), "412: the key exists") || strings.Contains(err.Error(), urlSecret) {
 		t.Errorf("%d %v", status, err)
+	}
+}
+
+// A storage may quote the URL of the request in any form, or the beginning of it alone.
+func TestRefusedUploadsQuoteNoSignature(t *testing.T) {
+	t.Parallel()
+	const query = "X-Amz-Credential=AKID%2Fx&X-Amz-Expires=60&X-Amz-Security-Token=FwoGZXIv&X-Amz-Signature=0123abcd"
+	for _, body := range []string{
+		"cannot PUT /b/k?" + query,
+		"<html>cannot PUT /b/k?" + strings.ReplaceAll(query, "&", "&amp;") + "</html>",
+		"<Error><Code>Odd</Code><Message>no such signature: /b/k?" + strings.ReplaceAll(query, "&", "&amp;") + "</Message></Error>",
+		"cannot PUT /b/k?" + query[:len(query)-2],
+	} {
+		exec := func(_ context.Context, command []string, _ string, _ time.Duration) (Output, error) {
+			if !strings.Contains(command[2], "FLYDEPLOY1 result") {
+				return Output{Stdout: "FLYDEPLOY1 started\n"}, nil
+			}
+			result, _ := json.Marshal(map[string]any{"status": 400, "body": body})
+			return Output{Stdout: "FLYDEPLOY1 result " + string(result) + "\nFLYDEPLOY1 end\n"}, nil
+		}
+		_, err := UploadTarball(t.Context(), exec, "01A", "/app", "https://bucket.example/b/k?"+query, nil, "", nil)
+		if err == nil || !strings.Contains(err.Error(), "answered 400") {
+			t.Fatalf("got %v", err)
+		}
+		for _, secret := range []string{"AKID", "FwoG", "0123"} {
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("%q: %v", secret, err)
+			}
+		}
 	}
 }
