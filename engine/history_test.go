@@ -164,25 +164,48 @@ func TestAStreamWhoseNextPieceWasNeverWritten(t *testing.T) {
 	wantNamed(t, err, "no_record")
 }
 
-// onePiece holds the first piece of a stream and no other.
-type onePiece struct {
+// onlyThese are the objects of one deploy, by name.
+type onlyThese struct {
 	engine.Records
-	body string
+	objects map[string]engine.Document
 }
 
-func (o onePiece) Result(_ context.Context, _, name string) (engine.Document, error) {
-	if name != "events.ndjson" {
-		return engine.Document{}, engine.ErrNotFound
+func (o onlyThese) Result(_ context.Context, _, name string) (engine.Document, error) {
+	doc, ok := o.objects[name]
+	if !ok {
+		return doc, engine.ErrNotFound
 	}
-	return engine.Document{Body: []byte(o.body)}, nil
+	return doc, nil
 }
 
 func TestWatchTellsThatAConsoleWasKilledBetweenTwoPieces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		source := engine.Watch(onePiece{body: lines(1, 3) + continued}, "01A", time.Second)
+		source := engine.Watch(onlyThese{objects: map[string]engine.Document{"events.ndjson": {Body: []byte(lines(1, 3) + continued)}}}, "01A", time.Second)
 		if batch, err := source.Next(t.Context()); err != nil || len(batch) != 3 {
 			t.Fatalf("%d events: %v", len(batch), err)
 		}
+		_, err := source.Next(t.Context())
+		wantNamed(t, err, "silent")
+	})
+}
+
+// While somebody reads a plan, or a build prints nothing, there are no events; the console touches the record all the same.
+func TestWatchIsPatientWithAQuietDeploy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		objects := map[string]engine.Document{
+			"events.ndjson": {Body: []byte(lines(1, 3)), Age: 5 * time.Minute},
+			"deploy.json":   {Body: []byte(`{"v":1,"id":"01A","outcome":"","running":true}`), Age: 5 * time.Second},
+		}
+		source := engine.Watch(onlyThese{objects: objects}, "01A", time.Second)
+		if batch, err := source.Next(t.Context()); err != nil || len(batch) != 3 {
+			t.Fatalf("%d events: %v", len(batch), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer cancel()
+		if _, err := source.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the console lives, and is told as: %v", err)
+		}
+		objects["deploy.json"] = engine.Document{Body: objects["deploy.json"].Body, Age: 5 * time.Minute}
 		_, err := source.Next(t.Context())
 		wantNamed(t, err, "silent")
 	})

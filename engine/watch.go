@@ -75,11 +75,24 @@ func (f *follower) look(ctx context.Context) ([]Event, error) {
 			f.ended = true
 			return fresh, nil
 		case len(fresh) == 0 && doc.Age > silentAfter:
-			return nil, errSilent(f.id, doc.Age)
+			return nil, f.alive(ctx, doc.Age)
 		default:
 			return fresh, nil
 		}
 	}
+}
+
+// alive gives nil for a deploy without news whose console lives: it touches the record even so. quiet is how long there was
+// no event.
+func (f *follower) alive(ctx context.Context, quiet time.Duration) error {
+	r, err := readRecord(ctx, f.records, f.id)
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return f.patience(ctx, err)
+	case r.Running:
+		return nil
+	}
+	return errSilent(f.id, quiet)
 }
 
 const (
