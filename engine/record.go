@@ -26,12 +26,13 @@ type recorder struct {
 	pieces   [][]byte // one JSON object a line; only ever appended to, so that a reader needs no copy
 	output   int      // bytes of lines of output in pieces
 	last     map[eventKey]Event
+	began    map[eventKey]time.Time // by our clock: StartedAt may be by a machine's
 	progress *Progress
 	closed   bool
 }
 
 func newRecorder(feed *Feed) *recorder {
-	return &recorder{feed: feed, last: map[eventKey]Event{}, progress: NewProgress(), pieces: [][]byte{nil}}
+	return &recorder{feed: feed, last: map[eventKey]Event{}, began: map[eventKey]time.Time{}, progress: NewProgress(), pieces: [][]byte{nil}}
 }
 
 // emit completes the event with what the phase's earlier events said (its start), and with its duration once it ends.
@@ -96,8 +97,12 @@ func (r *recorder) time(e *Event) {
 			e.StartedAt = before.StartedAt
 		}
 	}
-	if e.DurationUS == 0 && e.Status.Final() && !e.StartedAt.IsZero() {
-		e.DurationUS = e.At.Sub(e.StartedAt).Microseconds()
+	began, ok := r.began[key]
+	switch {
+	case !ok && e.Status != StatusPending && e.Status != StatusSkipped:
+		r.began[key] = e.At
+	case ok && e.DurationUS == 0 && e.Status.Final():
+		e.DurationUS = e.At.Sub(began).Microseconds()
 	}
 	r.last[key] = *e
 }
