@@ -45,15 +45,16 @@ func (c *Client) CreateTemporary(ctx context.Context, spec engine.TemporaryMachi
 
 // launch creates the machine. After an unknown outcome it looks for the machine before it tries again.
 func (c *Client) launch(ctx context.Context, spec engine.TemporaryMachine) (*flyapi.Machine, error) {
-	var err error
+	var unknown error
 	for range maxLaunches {
-		var m *flyapi.Machine
-		if m, err = c.launchOnce(ctx, spec); err == nil {
+		m, err := c.launchOnce(ctx, spec)
+		if err == nil {
 			return m, nil
 		}
 		if !errors.Is(err, agent.ErrUnknownOutcome) || ctx.Err() != nil {
-			return nil, err
+			return nil, errors.Join(err, unknown) // what an earlier one may have made is to be removed
 		}
+		unknown = err
 		found, lookErr := c.findLaunched(ctx, spec.UpgradeID)
 		if lookErr != nil {
 			return nil, errors.Join(err, lookErr)
@@ -62,7 +63,7 @@ func (c *Client) launch(ctx context.Context, spec engine.TemporaryMachine) (*fly
 			return found[0], nil
 		}
 	}
-	return nil, err
+	return nil, unknown
 }
 
 // launchOnce sends one launch that may be carried out; launches that the registry's lag made fail do not count.

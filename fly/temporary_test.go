@@ -184,6 +184,27 @@ func TestLaunchIsRepeatedOnlyAfterLooking(t *testing.T) {
 	}
 }
 
+// The first launch was carried out after all, when nobody looked for its machine any more.
+func TestLaunchThatIsRefusedAfterOneWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	l := &launches{state: "started"}
+	var late func() string
+	l.launch = func(w http.ResponseWriter, r *http.Request, n int, create func() string) {
+		if n == 0 {
+			late = create
+			reply(503, "")(w, r)
+			return
+		}
+		late()
+		reply(422, `{"error":"the quota is used up"}`)(w, r)
+	}
+	_, err := l.client(t).CreateTemporary(t.Context(), spec)
+	wantProblem(t, err, "api_refused")
+	if len(l.machines) != 0 {
+		t.Errorf("left behind: %v", l.machines)
+	}
+}
+
 func TestLaunchThatIsRefusedIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	for status, problem := range map[int]string{401: "token_refused", 403: "token_too_weak", 422: "api_refused"} {
