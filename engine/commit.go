@@ -49,7 +49,40 @@ func (p *pipeline) commitWave(ctx context.Context, w wave) error {
 	if err := p.each(ctx, w.machines, p.armMachine); err != nil {
 		return err
 	}
-	return eachOf(ctx, w.machines, len(w.machines), p.commitMachine)
+	err := eachOf(ctx, w.machines, len(w.machines), func(ctx context.Context, r *rollout) error {
+		if err := p.commitMachine(ctx, r); !errors.Is(err, errExpired) {
+			return err
+		}
+		return nil
+	})
+	return errors.Join(err, p.commitExpired(ctx, w, err == nil))
+}
+
+// errExpired: an agent had expired before its commit came. It has suspended nothing.
+var errExpired = errors.New("the agent expired before its commit")
+
+// commitExpired completes a wave of so many machines that the first expired before the last was armed: those are armed again, and each
+// is committed as soon as it is. Where others failed nothing more begins.
+func (p *pipeline) commitExpired(ctx context.Context, w wave, well bool) error {
+	var expired []*rollout
+	for _, r := range w.machines {
+		if r.status.State == agent.Expired {
+			expired = append(expired, r)
+		}
+	}
+	return p.each(ctx, expired, func(ctx context.Context, r *rollout) error {
+		if !well {
+			return p.ended(r, endOf(r.status))
+		}
+		if err := p.armMachine(ctx, r); err != nil {
+			return err
+		}
+		err := p.commitMachine(ctx, r)
+		if errors.Is(err, errExpired) {
+			return p.ended(r, endOf(r.status))
+		}
+		return err
+	})
 }
 
 func (p *pipeline) upgradedCount() int {
@@ -112,8 +145,11 @@ func (p *pipeline) commitMachine(ctx context.Context, r *rollout) error {
 	err := p.withTimeout(ctx, func(ctx context.Context) error {
 		return p.order(ctx, r, r.session.Commit, agent.Committed)
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		return p.confirmMachine(ctx, r)
+	case r.status.State == agent.Expired:
+		return errExpired
 	}
 	return p.ended(r, err)
 }
@@ -136,7 +172,8 @@ func (p *pipeline) confirmMachine(ctx context.Context, r *rollout) error {
 	return err
 }
 
-// resolve looks again at machines whose end was not seen.
+// resolve looks again at machines whose end was not seen. A commit that never came is taken back meanwhile: an agent that is committing
+// does not listen to that.
 func (p *pipeline) resolve(ctx context.Context) {
 	var open []*rollout
 	for _, r := range p.machines {
@@ -145,7 +182,7 @@ func (p *pipeline) resolve(ctx context.Context) {
 		}
 	}
 	_ = p.each(ctx, open, func(ctx context.Context, r *rollout) error {
-		if err := p.order(ctx, r, r.session.Wait, agent.Committed); err != nil {
+		if err := p.order(ctx, r, r.session.Abort, agent.Committed); err != nil {
 			return p.ended(r, err)
 		}
 		r.problem = nil

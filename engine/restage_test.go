@@ -27,21 +27,22 @@ type scripted struct {
 	gone     bool            // the agent has ended
 	findings []agent.Finding // of the next staging
 	armed    int             // orders to arm
+	expires  int             // so many commits come too late
+	lost     bool            // no commit arrives
+	state    agent.State
 }
 
 func (s *scripted) Exec(_ context.Context, _ string, command []string, stdin string, _ time.Duration) (agent.Output, error) {
 	say := func(text string) (agent.Output, error) { return agent.Output{Stdout: text}, nil }
 	switch {
 	case strings.Contains(command[2], "FLYDEPLOY1 status"): // a call of the agent
-		state := agent.Staged
-		if command[5] == "arm" {
-			state = agent.Armed
-			s.armed++
+		if err := s.obey(command[5]); err != nil {
+			return agent.Output{}, err
 		}
 		if s.gone {
 			return say("FLYDEPLOY1 gone\n")
 		}
-		status, _ := json.Marshal(agent.Status{V: 1, ID: s.id, Boot: "7-70", Seq: 1, State: state, Findings: s.findings})
+		status, _ := json.Marshal(agent.Status{V: 1, ID: s.id, Boot: "7-70", Seq: 1, State: s.state, Findings: s.findings})
 		return say("FLYDEPLOY1 status\n" + string(status) + "\nFLYDEPLOY1 end\n")
 	case strings.Contains(command[2], "FLYDEPLOY1 vm ") && s.noVM:
 		return say("FLYDEPLOY1 begin\nFLYDEPLOY1 end\n")
@@ -51,8 +52,28 @@ func (s *scripted) Exec(_ context.Context, _ string, command []string, stdin str
 		return say("FLYDEPLOY1 loaded {}\n")
 	}
 	s.id = orderedID(stdin)
-	s.gone = false
+	s.gone, s.state = false, agent.Staged
 	return say(fmt.Sprintf(`FLYDEPLOY1 started {"id":%q,"state":"injected","dir":"/tmp/flydeploy-%s","boot":"7-70"}`+"\n", s.id, s.id))
+}
+
+func (s *scripted) obey(command string) error {
+	switch {
+	case command == "arm":
+		s.armed++
+		if s.state == agent.Staged {
+			s.state = agent.Armed
+		}
+	case command == "commit" && s.lost:
+		return agent.ErrUnknownOutcome
+	case command == "commit" && s.expires > 0:
+		s.expires--
+		s.state = agent.Expired
+	case command == "commit":
+		s.state = agent.Committed
+	case command == "abort" && s.state == agent.Armed:
+		s.state = agent.Aborted
+	}
+	return nil
 }
 
 // orderedID reads the id out of an order as it is sent.
@@ -79,7 +100,7 @@ func staged(t *testing.T) (*pipeline, *rollout, *scripted) {
 	t.Helper()
 	fleet := &scripted{}
 	p := &pipeline{
-		settings: Settings{Timeout: 5 * time.Second, MaxConcurrency: 1}, ports: Ports{Fleet: fleet}, rec: newRecorder(NewFeed()),
+		settings: Settings{Timeout: 5 * time.Second, MaxConcurrency: 1}, ports: Ports{Fleet: fleet}, rec: newRecorder(NewFeed()), hurry: t.Context(),
 		target:  &Target{OTPApp: "shop", Storage: Storage{Tarballs: anyTarball{}}},
 		upgrade: Upgrade{ID: ulid.Make().String(), SHA256: strings.Repeat("0", 64), Size: 1},
 	}
@@ -120,5 +141,36 @@ func TestANewBlockerOfAMachineThatIsStagedAgain(t *testing.T) {
 	p.accepted, fleet.findings = []string{"slow_rollback"}, found
 	if err := p.each(t.Context(), p.machines, p.armMachine); err != nil || fleet.armed != 2 {
 		t.Errorf("accepted: arming ended with %v after %d orders to arm", err, fleet.armed)
+	}
+}
+
+// Of many machines the first may expire before the last is armed.
+func TestAMachineThatExpiredBeforeItsCommitIsArmedAgain(t *testing.T) {
+	t.Parallel()
+	p, r, fleet := staged(t)
+	fleet.gone, fleet.expires = false, 1
+	r.verified, r.recorded = true, true // what follows a commit is not asked for here
+	if err := p.commitWave(t.Context(), wave{1, 1, p.machines}); err != nil || r.outcome() != "committed" || r.attempt != 2 || r.problem != nil {
+		t.Errorf("ended as %s after %d attempts: %v, %v", r.outcome(), r.attempt, err, r.problem)
+	}
+
+	p, r, fleet = staged(t)
+	fleet.gone, fleet.expires = false, 2
+	if err := p.commitWave(t.Context(), wave{1, 1, p.machines}); err == nil || r.outcome() != "expired" || r.attempt != 2 || r.problem == nil {
+		t.Errorf("again too late: %s after %d attempts: %v, %v", r.outcome(), r.attempt, err, r.problem)
+	}
+}
+
+// A machine that did not get its commit is taken back, and its end is known: nobody waits for what may still happen.
+func TestACommitThatNeverCameIsTakenBack(t *testing.T) {
+	t.Parallel()
+	p, r, fleet := staged(t)
+	fleet.gone, fleet.lost, p.settings.Timeout = false, true, time.Second
+	if err := p.commitWave(t.Context(), wave{1, 1, p.machines}); err == nil || r.outcome() != outcomeUnknown {
+		t.Fatalf("without an answer: %s, %v", r.outcome(), err)
+	}
+	p.resolve(t.Context())
+	if r.outcome() != string(agent.Aborted) {
+		t.Errorf("it ended as %s", r.outcome())
 	}
 }

@@ -59,7 +59,7 @@ func (p *pipeline) stageMachine(ctx context.Context, r *rollout) error {
 // stageAgain begins anew on a machine whose agent is gone, as another attempt.
 func (p *pipeline) stageAgain(ctx context.Context, r *rollout) error {
 	r.attempt++
-	r.session, r.sent, r.shown, r.problem, r.status = nil, nil, nil, nil, agent.Status{}
+	r.session, r.sent, r.shown, r.problem, r.status, r.commit = nil, nil, nil, nil, agent.Status{}, false
 	return p.stageMachine(ctx, r)
 }
 
