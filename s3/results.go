@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"golang.org/x/sync/errgroup"
 
 	"flydeploy/engine"
 )
@@ -84,13 +85,22 @@ func (b *Bucket) DeleteUpgrade(ctx context.Context, upgradeID string) error {
 	prefix := b.resultKey(upgradeID, "")
 	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.bucket, Prefix: &prefix})
 	return b.eachPage(ctx, "list a deploy's results", pages, func(page *s3.ListObjectsV2Output) error {
-		var failed []error
-		for _, o := range page.Contents {
-			failed = append(failed, b.Delete(ctx, aws.ToString(o.Key)))
+		failed := make([]error, len(page.Contents))
+		var deleting errgroup.Group
+		deleting.SetLimit(deletesAtOnce)
+		for i, o := range page.Contents {
+			deleting.Go(func() error {
+				failed[i] = b.Delete(ctx, aws.ToString(o.Key))
+				return nil
+			})
 		}
+		_ = deleting.Wait()
 		return errors.Join(failed...)
 	})
 }
+
+// deletesAtOnce: a deploy's end has seconds for the oldest records, of which each may have a file for each of 1,000 machines.
+const deletesAtOnce = 16
 
 func (b *Bucket) eachPage(ctx context.Context, op string, pages *s3.ListObjectsV2Paginator, see func(*s3.ListObjectsV2Output) error) error {
 	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
