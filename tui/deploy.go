@@ -108,6 +108,7 @@ func (d *deploy) ask(c *console) {
 	}
 	if asks != d.question {
 		d.questionGone(c)
+		c.picker = nil // its entries are others now
 		d.question, d.answered, d.page.scroll, d.onDeploy, d.pane = asks, time.Time{}, 0, false, paneBoard
 		d.waiting = d.waiting && asks == engine.QuestionLock
 	}
@@ -166,7 +167,7 @@ func (d *deploy) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		d.turn(panePlan, d.progress.Plan != nil)
 	case d.pane != paneBoard && (key.Matches(k, c.keys.back) || d.guest == nil && key.Matches(k, c.keys.out)):
 		d.turn(paneBoard, true)
-	case d.board.sortBy(k.String(), c.now):
+	case d.pane == paneBoard && d.board.sortBy(k.String(), c.now):
 	case d.guest != nil:
 		return d.guest.press(c, d, k)
 	case key.Matches(k, c.keys.override) && d.waiting:

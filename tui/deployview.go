@@ -296,8 +296,8 @@ func (d *deploy) bindings(c *console) []key.Binding {
 	switch {
 	case d.pane == paneLog:
 		return []key.Binding{k.follow, k.filter, k.save, k.copy, k.back}
-	case d.planning(c.now):
-		return append(own, k.confirm)
+	case d.planning(c.now): // enter presses a button here: it opens no details
+		return []key.Binding{k.log, k.copy, k.back, k.confirm}
 	case d.guest != nil && d.guest.replay != nil:
 		return append(own, k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind)
 	case d.waiting:

@@ -110,6 +110,9 @@ func (f *fleet) hints(k keyMap) []hint {
 
 func (f *fleet) bindings(c *console) []key.Binding {
 	k := c.keys
+	if f.about {
+		return []key.Binding{k.copy, k.back}
+	}
 	return []key.Binding{
 		k.deploy, k.mark, k.markRange, k.markAll, k.filter, k.details, k.inspect, k.history, k.watch, k.copy, k.back, k.quit,
 	}

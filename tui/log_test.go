@@ -3,6 +3,7 @@ package tui
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,6 +94,50 @@ func TestPaletteRunsTheScreensKeys(t *testing.T) {
 	b.types("record")
 	b.send(b.do("enter"))
 	b.shows("record of deploys", "✓ succeeded")
+}
+
+// The palette runs keys: a name must not stand for what its key does elsewhere, and no entry may do nothing.
+func TestPaletteOffersWhatItsKeysDoHere(t *testing.T) {
+	before, after, _ := upgraded(6)
+	b := newBench(t, size{120, 40}, Options{})
+	offers := func(want ...string) {
+		t.Helper()
+		all := b.commands()
+		names := make([]string, len(all))
+		for i, cmd := range all {
+			names[i] = cmd.words
+		}
+		want = append(want, "help", "theme dark", "theme light")
+		if !slices.Equal(names, want) {
+			t.Fatalf("the palette offers %q, want %q", names, want)
+		}
+	}
+	b.sees(6)
+	b.keys("enter")
+	offers("copy", "back")
+	b.keys("esc")
+
+	deployed := b.deploys(before[:len(before)-1], nil)
+	b.keys(":", "down", "down", "down", "down", "down")
+	b.hears(before[len(before)-1:], nil)
+	if b.picker != nil {
+		t.Fatal("the palette is open with other entries than before the plan was ready")
+	}
+	offers("event log", "copy", "back", "deploy as planned")
+	b.keys("tab", ":")
+	b.types("details")
+	b.keys("enter")
+	if len(deployed.given()) != 0 || !b.deploy.planning(b.now) {
+		t.Fatal("the palette's details deploy")
+	}
+	b.keys("L")
+	offers("follow, pause", "filter, ! inverts", "save", "copy", "back")
+	b.keys("esc", "D")
+	b.hears(after[:1], nil)
+	offers("details", "plan", "event log", "copy", "back", "quit", "sort by status", "sort by machine", "sort by region",
+		"sort by time suspended", "sort by processes")
+	b.keys("enter")
+	offers("details", "plan", "event log", "copy", "back", "quit")
 }
 
 func TestRule4EveryBindingIsReachedByItsKeyAndByThePalette(t *testing.T) {

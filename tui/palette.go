@@ -64,10 +64,15 @@ func (c *console) commands() []command {
 			all = append(all, command{b.Help().Desc, b.Help().Key, func(c *console) tea.Cmd { return c.top().press(c, pressOf(b)) }})
 		}
 	}
-	if c.deploy == nil && c.watched == nil {
-		all = append(all, sortCommands(c, fleetSorts)...)
-	} else {
-		all = append(all, sortCommands(c, boardSorts)...)
+	switch s := c.top().(type) {
+	case *fleet:
+		if !s.about {
+			all = append(all, sortCommands(fleetSorts)...)
+		}
+	case *deploy:
+		if s.pane == paneBoard && !s.planning(c.now) {
+			all = append(all, sortCommands(boardSorts)...)
+		}
 	}
 	theme := func(dark bool) func(*console) tea.Cmd {
 		return func(c *console) tea.Cmd { c.theme = newTheme(dark, c.opts.ASCII); return nil }
@@ -78,10 +83,7 @@ func (c *console) commands() []command {
 	)
 }
 
-func sortCommands[T any](c *console, all []ordering[T]) []command {
-	if _, list := c.top().(*history); list {
-		return nil
-	}
+func sortCommands[T any](all []ordering[T]) []command {
 	var out []command
 	for _, o := range all {
 		b := key.NewBinding(key.WithKeys(o.key))
