@@ -25,6 +25,7 @@ type board struct {
 	unsorted bool
 	sorting  sorting
 	list     list
+	held     bool      // the cursor stays on its machine also in the first row: its details are being read
 	frozen   time.Time // the order stays until then
 	idWidth  int
 }
@@ -97,7 +98,7 @@ func (b *board) sort(now time.Time) {
 	slices.SortStableFunc(b.rows, func(x, y *boardRow) int {
 		return cmp.Or(b.compare(x, y, now), cmp.Compare(x.index, y.index))
 	})
-	if under != nil && b.list.at > 0 {
+	if under != nil && (b.list.at > 0 || b.held) {
 		b.list.at = slices.Index(b.rows, under)
 	}
 }

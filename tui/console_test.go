@@ -510,6 +510,25 @@ func TestOrderFreezesWhileTheCursorMoves(t *testing.T) {
 	}
 }
 
+func TestDetailsStayThoseOfTheirMachine(t *testing.T) {
+	s := newScript(6)
+	s.start()
+	s.stage()
+	s.arm()
+	b := newBench(t, size{120, 40}, Options{})
+	b.deploys(s.events, nil)
+	b.keys("enter")
+	b.shows("machine " + s.machines[0].ID)
+	s.events = nil
+	s.fail(5)
+	b.hears(s.events, nil)
+	b.shows("machine " + s.machines[0].ID)
+	b.keys("esc", "g")
+	if b.deploy.board.current().m.ID != s.machines[5].ID {
+		t.Fatal("failures come first")
+	}
+}
+
 func TestDoneMachinesKeepTheirPlaceForAGrace(t *testing.T) {
 	s := newScript(2)
 	s.start()

@@ -76,6 +76,12 @@ func (d *deploy) apply(events []engine.Event, now time.Time) {
 		d.board.plan(d.progress.Plan, now)
 	}
 	d.board.sum()
+	d.sort(now)
+}
+
+// sort orders the board. Details that fill the screen stay those of one machine.
+func (d *deploy) sort(now time.Time) {
+	d.board.held = d.pane == paneDetails
 	d.board.sort(now)
 }
 
@@ -85,7 +91,7 @@ func (d *deploy) onTick(c *console) {
 		d.guest.onTick(d, c.now)
 		return
 	}
-	d.board.sort(c.now)
+	d.sort(c.now)
 	d.ask(c)
 	if d.waiting && c.now.Sub(d.answered) >= tryLockEvery {
 		d.answer(c, engine.Answer{Proceed: true}) // no override: try again

@@ -90,7 +90,7 @@ func (g *guest) onTick(d *deploy, now time.Time) {
 		d.apply(g.replay.advance(passed), g.replay.at)
 		return
 	}
-	d.board.sort(now)
+	d.sort(now)
 }
 
 func (g *guest) moves() bool {
