@@ -75,6 +75,21 @@ func (b *board) plan(p *engine.Plan, now time.Time) {
 	}
 }
 
+// end puts what became of the machines that came to no end of their own in the place of where they stood: what was staged
+// is taken back.
+func (b *board) end(r engine.Result) {
+	for _, m := range r.Machines {
+		row := b.byID[m.ID]
+		if row == nil || !slices.Contains([]rank{rankActive, rankWaiting, rankReady}, row.s.rank) {
+			continue
+		}
+		b.counts[row.s.rank]--
+		row.s = endOf(r, m, row.s)
+		b.counts[row.s.rank]++
+		b.unsorted = true
+	}
+}
+
 // taking is how many machines take part.
 func (b *board) taking() int { return len(b.rows) - b.counts[rankOut] }
 

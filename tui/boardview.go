@@ -31,6 +31,9 @@ func (d *deploy) totals() line {
 	b := d.board
 	var l line
 	for r, word := range rankWords {
+		if rank(r) == rankWaiting && d.result != nil {
+			word = "not upgraded"
+		}
 		if n := b.counts[r]; n > 0 {
 			if len(l) > 0 {
 				l = append(l, span{text: " · ", tone: toneMuted})

@@ -366,6 +366,7 @@ func (c *console) finish() {
 	d.summed = true
 	c.dialog, c.picker, c.watched = nil, nil, nil
 	c.lastResult = d.result
+	d.board.end(*d.result)
 	c.summaries = append(c.summaries, Summary(d.progress, *d.result)+c.opts.recall(*d.result))
 }
 

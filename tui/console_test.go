@@ -548,6 +548,31 @@ func TestDoneMachinesKeepTheirPlaceForAGrace(t *testing.T) {
 	}
 }
 
+func TestAfterAStopNoMachineIsReady(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  engine.Result
+		word string
+	}{
+		"stopped": {engine.Result{Outcome: engine.OutcomeCancelled}, "aborted"},
+		"dry run": {engine.Result{Outcome: engine.OutcomeSucceeded, DryRun: true, Plan: &engine.Plan{}}, "planned"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, _, _ := upgraded(6)
+			b := newBench(t, size{80, 24}, Options{})
+			b.deploys(before, nil)
+			for _, m := range newScript(6).machines {
+				test.end.Machines = append(test.end.Machines, engine.MachineResult{ID: m.ID, Outcome: "aborted"})
+			}
+			b.hears(nil, &test.end)
+			b.shows(test.word, "6 not upgraded of 6 machines")
+			b.hides("○ staged", "ready", "█")
+			if s := b.summaries[0]; !strings.Contains(s, test.word) {
+				t.Errorf("the summary does not say %s:\n%s", test.word, s)
+			}
+		})
+	}
+}
+
 func TestMachinesWithoutAReleaseDoNotCount(t *testing.T) {
 	s := newScript(3)
 	s.start()

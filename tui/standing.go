@@ -82,6 +82,30 @@ func outcomeWord(outcome string) string {
 	return outcome
 }
 
+// endWord is a machine's outcome in a deploy that has ended. A dry run takes back what it has staged: that is no failure.
+func endWord(r engine.Result, outcome string) string {
+	if r.Plan != nil && outcome == "aborted" {
+		return "planned"
+	}
+	return outcomeWord(outcome)
+}
+
+// endOf is the standing of a machine that came to no end of its own before the deploy did.
+func endOf(r engine.Result, m engine.MachineResult, before standing) standing {
+	end := standing{rank: rankFailed, word: endWord(r, m.Outcome)}
+	switch m.Outcome {
+	case "committed", "up_to_date":
+		return before
+	case "aborted", "expired", "not_started":
+		end.rank = rankWaiting
+	case "unknown":
+		end.rank = rankUnknown
+	case "left_out":
+		end.rank = rankOut
+	}
+	return end
+}
+
 // standingOf tells where a machine stands. upToDate comes from the plan.
 func standingOf(m *engine.MachineProgress, upToDate bool) standing {
 	if failed, ok := failedPhase(m); ok {

@@ -64,7 +64,7 @@ func Summary(p *engine.Progress, r engine.Result) string {
 			fmt.Fprintln(&b, "  "+row)
 		}
 	}
-	writeMachines(&b, r.Machines)
+	writeMachines(&b, r)
 	for _, m := range r.Machines {
 		writeFailures(&b, m)
 	}
@@ -83,7 +83,8 @@ func Summary(p *engine.Progress, r engine.Result) string {
 const listMachines = 50
 
 // writeMachines is a table of the machines' ends.
-func writeMachines(b *strings.Builder, machines []engine.MachineResult) {
+func writeMachines(b *strings.Builder, r engine.Result) {
+	machines := r.Machines
 	if len(machines) == 0 {
 		return
 	}
@@ -99,7 +100,7 @@ func writeMachines(b *strings.Builder, machines []engine.MachineResult) {
 			suspended = micros(m.SuspendedUS)
 		}
 		rows = append(rows, []string{
-			clean(m.ID), clean(m.Region), outcomeWord(m.Outcome), count(m.Modules), count(m.Processes), suspended,
+			clean(m.ID), clean(m.Region), endWord(r, m.Outcome), count(m.Modules), count(m.Processes), suspended,
 		})
 	}
 	if fine > 0 {
