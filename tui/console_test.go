@@ -573,6 +573,21 @@ func TestAfterAStopNoMachineIsReady(t *testing.T) {
 	}
 }
 
+// The order changes after the end, too: what stands under the cursor is what is painted there.
+func TestTheGraceAfterTheEndIsPainted(t *testing.T) {
+	before, after, end := upgraded(2)
+	b := newBench(t, size{80, 24}, Options{})
+	b.deploys(append(before, after...), &end)
+	if !b.deploy.board.unsorted {
+		t.Fatal("the machines have no grace")
+	}
+	b.View()
+	b.pass(graceForDone + time.Second)
+	if !b.stale || b.deploy.moves() {
+		t.Fatalf("painted again: %v, goes on moving: %v", b.stale, b.deploy.moves())
+	}
+}
+
 func TestMachinesWithoutAReleaseDoNotCount(t *testing.T) {
 	s := newScript(3)
 	s.start()

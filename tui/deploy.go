@@ -103,7 +103,7 @@ func (d *deploy) moves() bool {
 	if d.guest != nil {
 		return d.guest.moves()
 	}
-	return d.result == nil
+	return d.result == nil || d.board.unsorted
 }
 
 // ask puts the question that the deploy waits with on the screen, and takes an old one off.
