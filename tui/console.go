@@ -217,8 +217,8 @@ func (c *console) poll(wait time.Duration) tea.Cmd {
 func (c *console) onOverview(m overviewMsg) tea.Cmd {
 	c.polling = false
 	c.fleet.look(m, c.now)
-	if c.deploy != nil {
-		return nil // the deploy screen needs no list; it is asked for again on the way back
+	if c.top() != screen(c.fleet) {
+		return nil // no other screen needs the list; it is asked for again on the way back
 	}
 	c.stale = true
 	return c.poll(pollEvery)

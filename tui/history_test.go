@@ -34,6 +34,36 @@ func TestRecordListsThePastDeploys(t *testing.T) {
 	b.shows("wispy-frost-12")
 }
 
+// Fly bounds how often the machines are listed, for all who look at an app together.
+func TestTheFleetIsReadWhileItIsShown(t *testing.T) {
+	b := newBench(t, size{80, 24}, Options{})
+	b.sees(6)
+	reads := func() bool {
+		b.polling = true
+		_, cmd := b.Update(overviewMsg{overview: overviewOf(6)})
+		return cmd != nil
+	}
+	if !reads() {
+		t.Fatal("the fleet is not read again while it is shown")
+	}
+	b.keys("r")
+	if reads() {
+		t.Fatal("the fleet is read while the record is shown")
+	}
+	b.send(historyMsg{of: b.past, past: pastDeploys()})
+	b.keys("enter")
+	if reads() {
+		t.Fatal("the fleet is read during a replay")
+	}
+	for _, k := range []string{"esc", "esc"} {
+		b.polling = false
+		b.keys(k)
+	}
+	if !b.polling || !reads() {
+		t.Fatal("the fleet is not read on the way back")
+	}
+}
+
 func TestRecordThatCannotBeReadTellsWhy(t *testing.T) {
 	o := offering(Options{App: "counter"})
 	o.History = func(context.Context) ([]engine.Past, error) {
