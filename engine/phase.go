@@ -46,7 +46,7 @@ var (
 	}
 	MachinePhases = []Phase{
 		PhaseInject, PhaseReload, PhaseExtract, PhaseDetection, PhaseArm,
-		PhaseSuspension, PhaseCodeLoad, PhaseMigration, PhaseResume, PhaseRollback, PhaseLiveView, PhaseCheck,
+		PhaseSuspension, PhaseCodeLoad, PhaseMigration, PhaseRollback, PhaseResume, PhaseLiveView, PhaseCheck,
 	}
 )
 
