@@ -110,7 +110,7 @@ func printFleetStatus(out io.Writer, o engine.Overview) {
 		fmt.Fprintf(out, "base image: %s\nhot upgrade: %s, deployed %s (deploy %s)\n", oneLine(o.Metadata.ImageRef), oneLine(u.Version),
 			u.DeployedAt.Format(time.RFC3339), oneLine(u.ID))
 	default:
-		fmt.Fprintf(out, "base image: %s\nhot upgrade: on %d machines only\n", oneLine(o.Metadata.ImageRef), len(o.Metadata.MachineUpgrades))
+		fmt.Fprintf(out, "base image: %s\nhot upgrade: on %s only\n", oneLine(o.Metadata.ImageRef), engine.Counted(len(o.Metadata.MachineUpgrades), "machine"))
 	}
 	if o.Lock != nil {
 		fmt.Fprintf(out, "deploy lock: held by %s since %s, expires in %s unless it is renewed\n", oneLine(o.Lock.LockedBy),
@@ -139,7 +139,7 @@ func codeCells(o engine.Overview, m engine.Machine) (code, hook, drift string) {
 		code = "image"
 	}
 	if drift = "-"; c.Drift > 0 {
-		drift = fmt.Sprintf("%d modules", c.Drift)
+		drift = engine.Counted(c.Drift, "module")
 	}
 	return code, string(c.Hook), drift
 }

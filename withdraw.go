@@ -56,11 +56,11 @@ none is asked.`,
 func upgrades(md engine.Metadata) string {
 	switch {
 	case md.HotUpgrade != nil && len(md.MachineUpgrades) > 0:
-		return fmt.Sprintf("hot upgrade %s, and other upgrades on %d machines", oneLine(md.HotUpgrade.Version), len(md.MachineUpgrades))
+		return fmt.Sprintf("hot upgrade %s, and other upgrades on %s", oneLine(md.HotUpgrade.Version), engine.Counted(len(md.MachineUpgrades), "machine"))
 	case md.HotUpgrade != nil:
 		return "hot upgrade " + oneLine(md.HotUpgrade.Version)
 	case len(md.MachineUpgrades) > 0:
-		return fmt.Sprintf("upgrades on %d machines", len(md.MachineUpgrades))
+		return "upgrades on " + engine.Counted(len(md.MachineUpgrades), "machine")
 	}
 	return "nothing"
 }

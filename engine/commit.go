@@ -24,7 +24,7 @@ func (p *pipeline) commit(ctx context.Context) error {
 	}
 	return p.phase(PhaseCommit, p.settings.Strategy.describe(len(todo)), func() (string, error) {
 		err := p.commitWaves(ctx, todo)
-		return fmt.Sprintf("%d of %d machines upgraded", p.committedCount(), len(p.machines)), err
+		return fmt.Sprintf("%d of %s upgraded", p.committedCount(), Counted(len(p.machines), "machine")), err
 	})
 }
 
@@ -45,7 +45,7 @@ func (p *pipeline) commitWaves(ctx context.Context, todo []*rollout) error {
 }
 
 func (p *pipeline) commitWave(ctx context.Context, w wave) error {
-	p.tellWave(w, fmt.Sprintf("%d machines", len(w.machines)))
+	p.tellWave(w, Counted(len(w.machines), "machine"))
 	if err := p.each(ctx, w.machines, p.armMachine); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func (p *pipeline) confirm(ctx context.Context) error {
 }
 
 func (p *pipeline) planText() string {
-	return fmt.Sprintf("%d modules, %d processes on %d machines", len(p.plan.Modules), p.plan.Processes(), len(p.plan.Machines))
+	return Counted(len(p.plan.Modules), "module") + ", " + Counted(p.plan.Processes(), "process") + " on " + Counted(len(p.plan.Machines), "machine")
 }
 
 // decide gives the blockers that the operator accepted.

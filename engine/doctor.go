@@ -62,7 +62,7 @@ func Examine(ctx context.Context, p Patient, tell func(Check)) {
 		d.skip("the app cannot be looked at", "machines", "power", "release", "bucket", "conditional_writes", "lock", "storage_clock")
 		return
 	}
-	d.ok("app", "%s, %d machines", p.Fly, len(machines))
+	d.ok("app", "%s, %s", p.Fly, Counted(len(machines), "machine"))
 	d.machines(machines)
 	d.power(ctx)
 	d.storage(ctx, d.releases(ctx, machines))

@@ -11,7 +11,7 @@ import (
 // stage puts the agent into every machine's VM and has it do all that changes nothing running: download, extract,
 // detect. It ends with the plan.
 func (p *pipeline) stage(ctx context.Context) error {
-	return p.phase(PhaseStage, fmt.Sprintf("%d machines", len(p.machines)), func() (string, error) {
+	return p.phase(PhaseStage, Counted(len(p.machines), "machine"), func() (string, error) {
 		err := p.each(ctx, p.machines, p.stageMachine)
 		p.leaveOutWithoutVM()
 		if len(p.machines) == 0 {
@@ -21,7 +21,7 @@ func (p *pipeline) stage(ctx context.Context) error {
 		if err != nil && p.staged() == 0 {
 			return "", err
 		}
-		return fmt.Sprintf("%d of %d machines staged", p.staged(), len(p.machines)), nil
+		return fmt.Sprintf("%d of %s staged", p.staged(), Counted(len(p.machines), "machine")), nil
 	})
 }
 

@@ -58,9 +58,9 @@ func (s Strategy) describe(n int) string {
 	if len(sizes) < 2 {
 		return "all at once"
 	}
-	text := fmt.Sprintf("%d waves of up to %d machines", len(sizes), slices.Max(sizes))
+	text := fmt.Sprintf("%d waves of up to %s", len(sizes), Counted(slices.Max(sizes), "machine"))
 	if s.Kind == StrategyCanary {
-		text = fmt.Sprintf("canary, then %d machines", n-1)
+		text = "canary, then " + Counted(n-1, "machine")
 		if len(sizes) > 2 {
 			text += fmt.Sprintf(" in %d waves", len(sizes)-1)
 		}

@@ -88,7 +88,7 @@ func (p *pipeline) verify(ctx context.Context) error {
 		wrong = append(wrong, p.each(ctx, open, p.check))
 		p.nameNewcomers(now)
 		p.compareCode()
-		return fmt.Sprintf("%d machines run %s", p.upgradedCount(), p.upgrade.Version), errors.Join(wrong...)
+		return running(p.upgradedCount()) + " " + p.upgrade.Version, errors.Join(wrong...)
 	})
 }
 

@@ -47,7 +47,11 @@ func headline(r engine.Result) string {
 	case len(r.Machines) == 0:
 		return what + ": " + string(r.Outcome) + " after " + took
 	}
-	return fmt.Sprintf("%s: %s, %s of %s run it, after %s", what, r.Outcome, count(upgraded), counted(len(r.Machines), "machine"), took)
+	verb := "run"
+	if len(r.Machines) == 1 {
+		verb = "runs"
+	}
+	return fmt.Sprintf("%s: %s, %s of %s %s it, after %s", what, r.Outcome, count(upgraded), counted(len(r.Machines), "machine"), verb, took)
 }
 
 // Summary is the end of a deploy as text for the scrollback, without escapes: the outcome, every machine, what failed

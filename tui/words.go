@@ -84,6 +84,9 @@ func amount(done, total int64, unit string) string {
 	case unit == "bytes":
 		return bytes(done)
 	case total > 0:
+		if total == 1 {
+			unit = strings.TrimSuffix(unit, "s")
+		}
 		return strings.TrimSpace(count(done) + " of " + count(total) + " " + unit)
 	}
 	return strings.TrimSpace(count(done) + " " + unit)

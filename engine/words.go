@@ -1,0 +1,26 @@
+package engine
+
+import (
+	"strconv"
+	"strings"
+)
+
+// running are so many machines with their verb: 1 machine runs, 6 machines run.
+func running(n int) string {
+	if n == 1 {
+		return "1 machine runs"
+	}
+	return Counted(n, "machine") + " run"
+}
+
+// Counted is a number with its noun: 1 machine, 6 machines, 2 processes.
+func Counted(n int, noun string) string {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(noun, "s"):
+		noun += "es"
+	default:
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
+}
