@@ -262,8 +262,15 @@ func (d *deploy) boardRows(c *console) int {
 	return max(min(need, room-1-log), 2)
 }
 
+// offered are the keys without those that have nothing to open yet.
+func (d *deploy) offered(k keyMap) keyMap {
+	k.details.SetEnabled(d.board.current() != nil)
+	k.plan.SetEnabled(d.progress.Plan != nil)
+	return k
+}
+
 func (d *deploy) hints(c *console) []hint {
-	k := c.keys
+	k := d.offered(c.keys)
 	switch {
 	case d.pane == paneLog:
 		return d.log.hints(k)
@@ -291,7 +298,7 @@ func (d *deploy) hints(c *console) []hint {
 }
 
 func (d *deploy) bindings(c *console) []key.Binding {
-	k := c.keys
+	k := d.offered(c.keys)
 	own := []key.Binding{k.details, k.plan, k.log, k.copy, k.back}
 	switch {
 	case d.pane == paneLog:

@@ -190,10 +190,12 @@ func (g *guest) ending() (line, bool) {
 
 func (g *guest) hints(k keyMap) []hint {
 	if g.replay == nil {
-		return []hint{{"esc", "back"}, short(k.log, "log"), short(k.help, "help")}
+		return []hint{
+			{"esc", "back"}, short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), short(k.plan, "plan"), short(k.copy, "copy"),
+		}
 	}
 	return []hint{
-		{"space", "pause"}, {"+ -", "speed"}, {"← →", "10 s"}, {".", "next event"}, short(k.log, "log"), short(k.details, "details"),
-		short(k.plan, "plan"), short(k.help, "help"), {"esc", "back"},
+		{"space", "pause"}, {"+ -", "speed"}, {"← →", "10 s"}, {"esc", "back"}, short(k.help, "help"), {".", "next event"}, short(k.log, "log"),
+		short(k.details, "details"), short(k.plan, "plan"), short(k.copy, "copy"),
 	}
 }
