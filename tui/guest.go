@@ -183,8 +183,11 @@ func (g *guest) ending() (line, bool) {
 	}
 	p := g.past
 	glyph, t := outcomeLook(p.Outcome)
-	text := fmt.Sprintf("%s, %d of %s, suspended max %s, %s by %s", p.Outcome, p.Upgraded, counted(p.Machines, "machine"),
-		micros(p.MaxSuspendedUS), clock(time.Duration(p.DurationMS)*time.Millisecond), p.Owner)
+	text := fmt.Sprintf("%s, %d of %s", p.Outcome, p.Upgraded, counted(p.Machines, "machine"))
+	if p.MaxSuspendedUS > 0 {
+		text += ", suspended max " + micros(p.MaxSuspendedUS)
+	}
+	text += ", " + clock(time.Duration(p.DurationMS)*time.Millisecond) + " by " + p.Owner
 	return line{blank(1), {text: glyph + " ", tone: t}, sp(t, text)}, true
 }
 

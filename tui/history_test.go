@@ -114,6 +114,17 @@ func TestReplayShowsADeployAsItWent(t *testing.T) {
 	}
 }
 
+func TestReplayOfADeployThatSuspendedNothing(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.records()
+	b.keys("down", "down", "down")
+	b.send(b.do("enter"))
+	for range 20 {
+		b.pass(10 * time.Second)
+	}
+	b.shows("– cancelled, 0 of 6 machines, 9s by bob@ci-7")
+}
+
 func TestReplayAtAnySpeedToAndFro(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
 	r := b.replaying()
