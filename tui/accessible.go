@@ -118,7 +118,7 @@ func (a *accessible) home(ctx context.Context) {
 		now := time.Now()
 		overview, err := a.o.Overview(ctx)
 		f.look(overviewMsg{overview, err}, now)
-		a.print("\n%s, fleet\n", clean(a.o.App))
+		a.print("\n%s, fleet%s\n", clean(a.o.App), a.readOnly())
 		a.tellFleet(f, err, now)
 		choices := []choice{{"Look again", func(context.Context) bool { return true }}}
 		if err == nil && !a.o.ReadOnly {
@@ -129,6 +129,13 @@ func (a *accessible) home(ctx context.Context) {
 		}
 		again = a.choose(ctx, append(choices, choice{"Quit", func(context.Context) bool { return false }}))
 	}
+}
+
+func (a *accessible) readOnly() string {
+	if a.o.ReadOnly {
+		return ", read-only"
+	}
+	return ""
 }
 
 func (a *accessible) tellFleet(f *fleet, err error, now time.Time) {

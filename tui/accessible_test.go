@@ -230,7 +230,7 @@ func TestRule15AccessibleReadOnly(t *testing.T) {
 	w.hears(1, "Choice (1 to 3):")
 	w.says("3")
 	w.over()
-	if strings.Contains(w.text(), "Deploy to") {
-		t.Fatalf("a read-only console offers to deploy:\n%s", w.text())
+	if text := w.text(); strings.Contains(text, "Deploy to") || !strings.Contains(text, "counter, fleet, read-only\n") {
+		t.Fatalf("a read-only console offers to deploy, or does not say what it is:\n%s", w.text())
 	}
 }

@@ -457,7 +457,7 @@ func TestRule15ReadOnlyChangesNothing(t *testing.T) {
 	}
 	b.hides("deploy all", " mark")
 	b.keys("?")
-	b.hides("mark a range", "override", "confirm")
+	b.hides("mark a range", "override", "confirm", "Plan", "other button")
 }
 
 func TestRule12TinyScreensTellTheStateAndConfirmNothing(t *testing.T) {

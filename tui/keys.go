@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/key"
@@ -44,7 +45,7 @@ func newKeyMap(readOnly bool) keyMap {
 		palette: bind(":", "commands", ":"), back: bind("esc", "back", "esc"), help: bind("?", "help", "?"), quit: bind("q", "quit", "q"),
 		interrupt: bind("ctrl-c", "leave, stop", "ctrl+c"),
 	}
-	for _, b := range []*key.Binding{&k.mark, &k.markRange, &k.markAll, &k.deploy, &k.confirm, &k.override} {
+	for _, b := range []*key.Binding{&k.mark, &k.markRange, &k.markAll, &k.deploy, &k.confirm, &k.next, &k.override} {
 		b.SetEnabled(!readOnly)
 	}
 	return k
@@ -60,14 +61,14 @@ func (k *keyMap) offer(o Options) {
 	}
 }
 
-// keyGroup is a part of the help.
+// keyGroup is a part of the help; one without keys is left out.
 type keyGroup struct {
 	title string
 	keys  []key.Binding
 }
 
 func (k keyMap) groups() []keyGroup {
-	return []keyGroup{
+	all := []keyGroup{
 		{"Everywhere", []key.Binding{
 			k.up, k.down, k.in, k.out, k.pageUp, k.pageDown, k.top, k.bottom, k.copy, k.palette, k.help, k.back, k.quit, k.interrupt,
 		}},
@@ -77,6 +78,7 @@ func (k keyMap) groups() []keyGroup {
 		{"Log", []key.Binding{k.follow, k.filter, k.save}},
 		{"Replay", []key.Binding{k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind}},
 	}
+	return slices.DeleteFunc(all, func(g keyGroup) bool { return !slices.ContainsFunc(g.keys, key.Binding.Enabled) })
 }
 
 // pressOf is the key press that a binding's first key makes.
