@@ -87,6 +87,7 @@ func TestFilteredFleetWithoutMarksIsNotDeployed(t *testing.T) {
 	b.keys("/")
 	b.types("fra")
 	b.keys("enter")
+	b.hides("deploy all")
 	b.do("d")
 	if len(selected) != 0 {
 		t.Fatal("a filter is no selection: nothing may start")

@@ -100,6 +100,8 @@ func (f *fleet) hints(k keyMap) []hint {
 	what := "deploy all"
 	if n := len(visible) + len(hidden); n > 0 {
 		what = "deploy " + count(n) + " marked"
+	} else if f.filter != "" {
+		k.deploy.SetEnabled(false) // a filter is no selection
 	}
 	return []hint{
 		short(k.deploy, what), short(k.mark, "mark"), short(k.filter, "filter"), short(k.help, "help"), short(k.quit, "quit"),
