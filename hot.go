@@ -199,7 +199,7 @@ func told(r *engine.Result, err error) error {
 func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result, error) {
 	f := c.settings.flags
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = c.settings.app, f.readOnly && !f.dryRun, f.ascii, f.theme, version
-	o.Overview = c.overview
+	o.Overview, o.Accept = c.overview, f.accept
 	c.offerRecord(&o)
 	once := c.settings
 	o.Deploy = func(sel engine.Selection) (tui.Deployment, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -101,6 +102,7 @@ func (c *conversation) question() {
 	case engine.QuestionPlan:
 		c.out.planned = true
 		plan := newDeploy(engine.Selection{}, time.Now())
+		plan.accept(c.o.Accept)
 		c.print("\nThe plan. Nothing has been suspended yet.\n")
 		c.printLines(plan.planLines(c.p.Plan, wideWidth-3))
 		c.planChoices()
@@ -144,7 +146,9 @@ func (c *conversation) answerPlan(text string) {
 
 // confirm asks for the next blocker's name, or confirms once all are accepted.
 func (c *conversation) confirm() {
-	open := c.p.Plan.Blockers()[len(c.accepts):]
+	open := slices.DeleteFunc(c.p.Plan.Blockers(), func(f engine.Finding) bool {
+		return f.Severity != engine.SeverityRefuse && slices.Contains(slices.Concat(c.o.Accept, c.accepts), f.Name)
+	})
 	if len(open) == 0 {
 		c.d.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true, Accept: c.accepts})
 		return

@@ -300,6 +300,7 @@ func (c *console) interrupt() tea.Cmd {
 // startDeploy opens the deploy screen and starts the pipeline.
 func (c *console) startDeploy(sel engine.Selection) tea.Cmd {
 	c.deploy = newDeploy(sel, c.now)
+	c.deploy.accept(c.opts.Accept)
 	c.stale = true
 	return c.deploy.session.start(c.work, func() (Deployment, error) { return c.opts.Deploy(sel) })
 }

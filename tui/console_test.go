@@ -258,6 +258,32 @@ func TestBlockersAreAcceptedByName(t *testing.T) {
 	}
 }
 
+func TestBlockersAcceptedOnTheCommandLineAreNotTypedAgain(t *testing.T) {
+	o := offering(Options{App: "counter", Accept: []string{"rollback_slow", "migrations_added"}})
+	b := newBench(t, size{120, 40}, o)
+	p := b.deploys(blocked(6, engine.SeverityBlock), nil)
+	b.shows("✓ accepted rollback_slow")
+	b.hides("to accept by name")
+	b.keys("D")
+	if len(p.given()) != 1 || !p.given()[0].Proceed {
+		t.Fatalf("answers %+v, want the plan confirmed", p.given())
+	}
+
+	o.Accept = o.Accept[:1]
+	o.StartDeploy = true
+	p = play(blocked(6, engine.SeverityBlock), nil, engine.Result{Outcome: engine.OutcomeCancelled})
+	o.Deploy = func(engine.Selection) (Deployment, error) { return p, nil }
+	w := talkTo(t.Context(), t, o)
+	w.hears(1, "Choice (1 or 2):")
+	w.says("2")
+	w.hears(1, "Type migrations_added to accept it")
+	w.says("migrations_added")
+	w.over()
+	if len(p.given()) != 1 || !p.given()[0].Proceed {
+		t.Fatalf("answers %+v, want the plan confirmed", p.given())
+	}
+}
+
 func TestRefusalsCannotBeAccepted(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(blocked(6, engine.SeverityRefuse), nil)

@@ -58,6 +58,13 @@ func newDeploy(sel engine.Selection, now time.Time) *deploy {
 	}
 }
 
+// accept takes blockers' names that need not be typed again.
+func (d *deploy) accept(names []string) {
+	for _, name := range names {
+		d.accepted[name] = true
+	}
+}
+
 // take applies the events that wait in the session.
 func (d *deploy) take(now time.Time) {
 	events, result := d.session.take()

@@ -55,6 +55,8 @@ type Options struct {
 	// Preselect marks machines at the start. With StartDeploy the console goes straight into their deploy.
 	Preselect   engine.Selection
 	StartDeploy bool
+	// Accept names blockers that the command line has accepted: the engine does not stop at them.
+	Accept []string
 	// Recall gives the command that shows a deploy again, for its summary; nil or "" for none.
 	Recall func(engine.Result) string
 	// Header, when set, is asked at every tick for a short line to show, e.g. the demo's traffic. It runs outside of
