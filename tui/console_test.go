@@ -575,6 +575,23 @@ func TestDoneMachinesKeepTheirPlaceForAGrace(t *testing.T) {
 	}
 }
 
+func TestAMachineThatIsUpToDateWasNotUpgraded(t *testing.T) {
+	s := newScript(2)
+	s.start()
+	s.stage()
+	p := s.plan()
+	p.Machines[0].UpToDate = true
+	s.confirmed(p)
+	s.arm()
+	s.commit(1)
+	for _, m := range s.machines {
+		s.emit(engine.Event{Machine: m.ID, Phase: engine.PhaseCheck, Status: engine.StatusDone})
+	}
+	b := newBench(t, size{80, 24}, Options{})
+	b.deploys(s.events, nil)
+	b.shows("✓ up to date   "+s.machines[0].ID, "✓ upgraded     "+s.machines[1].ID)
+}
+
 func TestAfterAStopNoMachineIsReady(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  engine.Result

@@ -118,10 +118,10 @@ func standingOf(m *engine.MachineProgress, upToDate bool) standing {
 		s.rank, s.word = rankUnknown, wordUnknown
 	case status == engine.StatusRunning:
 		s.rank, s.word = rankActive, wordRunning
+	case upToDate && m.Report.Outcome != "committed":
+		s.rank, s.word, s.phase = rankDone, wordUpToDate, ""
 	case m.Report.Outcome == "committed" || ended(m, engine.PhaseCheck):
 		s.rank, s.word, s.phase = rankDone, wordUpgraded, ""
-	case upToDate:
-		s.rank, s.word, s.phase = rankDone, wordUpToDate, ""
 	case m.Report.Outcome != "":
 		s.rank, s.word = rankFailed, outcomeWord(m.Report.Outcome)
 	case m.Phases[engine.PhaseInject].Status == engine.StatusSkipped:
