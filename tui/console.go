@@ -368,6 +368,9 @@ func (c *console) finish() {
 	c.dialog, c.picker, c.watched = nil, nil, nil
 	c.lastResult = d.result
 	d.board.end(*d.result)
+	if d.result.DryRun && d.pane == paneBoard { // it was run for its plan
+		d.turn(panePlan, d.progress.Plan != nil)
+	}
 	c.summaries = append(c.summaries, Summary(d.progress, *d.result)+c.opts.recall(*d.result))
 }
 

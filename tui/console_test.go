@@ -608,6 +608,10 @@ func TestAfterAStopNoMachineIsReady(t *testing.T) {
 				test.end.Machines = append(test.end.Machines, engine.MachineResult{ID: m.ID, Outcome: "aborted"})
 			}
 			b.hears(nil, &test.end)
+			if test.end.DryRun {
+				b.shows("deploy: planned in 0s, nothing was changed ─", "12,018 to suspend")
+				b.keys("esc")
+			}
 			b.shows(test.word, "6 not upgraded of 6 machines")
 			b.hides("○ staged", "ready", "█")
 			if s := b.summaries[0]; !strings.Contains(s, test.word) {

@@ -37,7 +37,10 @@ func (d *deploy) view(c *console) []line {
 }
 
 func (d *deploy) pageTitle() string {
-	if d.pane == panePlan {
+	switch {
+	case d.pane == panePlan && d.result != nil && d.result.DryRun:
+		return headline(*d.result)
+	case d.pane == panePlan:
 		return "the plan"
 	}
 	return "machine " + d.board.current().m.ID
