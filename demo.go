@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"flydeploy/engine"
 	"flydeploy/examples/counter"
 	"flydeploy/fly"
 	"flydeploy/fly/local"
@@ -26,6 +27,8 @@ const (
 	demoPort = 8080
 	// demoReadyWithin bounds the boot of all machines.
 	demoReadyWithin = 2 * time.Minute
+	// counterThatFails is the first one that version 3 of the sample app does not migrate.
+	counterThatFails = 500
 )
 
 var isolations = []local.Isolation{local.Auto, local.Namespaces, local.Processes}
@@ -78,6 +81,8 @@ func (f demoFlags) check() error {
 		return usage("--machines is between 1 and 50")
 	case f.counters < 1:
 		return usage("--counters must be at least 1")
+	case f.upgrade == 3 && f.counters < counterThatFails:
+		return usage("version 3 fails to migrate every %dth process: with --upgrade 3, --counters must be at least %d", counterThatFails, counterThatFails)
 	case !slices.Contains(isolations, local.Isolation(f.isolation)):
 		return usage("--isolation is auto, namespaces or processes, not %q", f.isolation)
 	case f.deploy.readOnly && f.deploy.yes:
@@ -154,7 +159,7 @@ func startDemo(ctx context.Context, f demoFlags, say io.Writer) (*demo, error) {
 	if err != nil {
 		return d, err
 	}
-	d.tell("starting %d machines, each a BEAM node with %d processes …", f.machines, f.counters)
+	d.tell("starting %s, each a BEAM node with %s …", engine.Counted(f.machines, "machine"), engine.Counted(f.counters, "process"))
 	if err := d.launch(ctx, image); err != nil {
 		return d, err
 	}

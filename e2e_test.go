@@ -199,6 +199,7 @@ func TestWrongUseIsExplained(t *testing.T) {
 		{"a plan takes no lock", dir, token, []string{"plan", "--force"}, 2, "unknown flag: --force"},
 		{"read-only deploys nothing", t.TempDir(), token, []string{"hot", "--yes", "--read-only"}, 2, "--dry-run"},
 		{"a read-only demo deploys nothing", dir, token, []string{"demo", "--yes", "--read-only"}, 2, "--read-only"},
+		{"a demo too small to fail", dir, token, []string{"demo", "--yes", "--upgrade", "3", "--counters", "499"}, 2, "at least 500"},
 		{"the demo has its own storage", dir, token, []string{"demo", "--yes", "--storage", "bogus"}, 2, "unknown flag: --storage"},
 		{"unknown isolation", dir, token, []string{"demo", "--yes", "--isolation", "foo"}, 2, `not "foo"`},
 		{"unknown strategy of the demo", dir, token, []string{"demo", "--yes", "--strategy", "foo"}, 2, `not "foo"`},
