@@ -575,6 +575,15 @@ func TestDoneMachinesKeepTheirPlaceForAGrace(t *testing.T) {
 	}
 }
 
+func TestAnOutcomeThatIsCutSaysSo(t *testing.T) {
+	before, after, end := rolledBack(6)
+	end.Problem = &engine.Problem{What: strings.Repeat("what happened ", 16), Remedy: strings.Repeat("what to do ", 12)}
+	b := newBench(t, size{60, 24}, Options{})
+	b.deploys(append(before, after...), &end)
+	b.fits()
+	b.shows("what happened …")
+}
+
 func TestAMachineThatIsUpToDateWasNotUpgraded(t *testing.T) {
 	s := newScript(2)
 	s.start()

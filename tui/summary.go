@@ -25,8 +25,15 @@ func (d *deploy) outcomeRows(w int) []line {
 			lines = append(lines, append(line{blank(3)}, l...))
 		}
 	}
-	return lines[:min(len(lines), 6)]
+	if len(lines) > outcomeMost {
+		lines = lines[:outcomeMost]
+		lines[outcomeMost-1] = append(lines[outcomeMost-1], span{text: "…", tone: toneText})
+	}
+	return lines
 }
+
+// outcomeMost is how many rows the outcome has; the summary tells all of it.
+const outcomeMost = 6
 
 // headline is the outcome in one sentence.
 func headline(r engine.Result) string {
