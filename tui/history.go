@@ -61,7 +61,7 @@ func (c *console) onHistory(m historyMsg) {
 func (h *history) build() {
 	h.rows = nil
 	for _, p := range h.all {
-		if filtered(h.filter, strings.Join([]string{p.ID, string(p.Outcome), p.Version, p.Owner, p.Host, p.Message, p.GitRevision}, " ")) {
+		if filtered(h.filter, strings.Join([]string{p.ID, dateOf(p.At), pastWord(p), p.Version, p.Owner, p.Host, p.Message, p.GitRevision}, " ")) {
 			h.rows = append(h.rows, p)
 		}
 	}

@@ -30,6 +30,10 @@ func TestRecordListsThePastDeploys(t *testing.T) {
 	b.types("!ada")
 	b.hides("✓ succeeded")
 	b.shows("● running", "/ !ada")
+	b.keys("esc", "/")
+	b.types("running")
+	b.hides("✓ succeeded")
+	b.shows("● running")
 	b.keys("esc", "esc")
 	b.shows("wispy-frost-12")
 }
