@@ -38,6 +38,13 @@ func (c *connection) offerRecord(o *tui.Options) {
 		}
 		return engine.RecordedEvents(ctx, records, id)
 	}
+	o.Outcome = func(ctx context.Context, id string) (engine.Result, error) {
+		records, err := c.records(ctx)
+		if err != nil {
+			return engine.Result{}, err
+		}
+		return engine.RecordedResult(ctx, records, id)
+	}
 	o.Watch = func(id string) engine.Source { return &otherDeploy{connection: c, id: id} }
 }
 

@@ -2,11 +2,13 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/tui"
 )
 
 // watchEvery is how often a deploy that is under way is looked at. Its console writes as often.
@@ -47,6 +49,9 @@ seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy
 				}
 				if r.Outcome == engine.OutcomeUnfinished && console {
 					return ended{engine.OutcomeCancelled} // the watching was left, the deploy goes on
+				}
+				if console {
+					fmt.Println(tui.Summary(nil, r) + c.recall(r))
 				}
 				return outcomeOf(r)
 			})

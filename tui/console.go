@@ -355,6 +355,9 @@ func (c *console) onWatched(m newsMsg) tea.Cmd {
 		return m.of.read(c.work, readEvery)
 	}
 	d.guest.over, d.guest.err, c.stale = true, m.err, true
+	if d.result != nil {
+		d.board.end(*d.result)
+	}
 	return nil
 }
 

@@ -108,7 +108,7 @@ func (d *deploy) onTick(c *console) {
 // moves reports whether the screen changes by itself.
 func (d *deploy) moves() bool {
 	if d.guest != nil {
-		return d.guest.moves()
+		return d.guest.moves() || d.guest.live && d.board.unsorted
 	}
 	return d.result == nil || d.board.unsorted
 }

@@ -177,7 +177,7 @@ func (d *deploy) nowRows(c *console, w int) []line {
 		if d.guest.err != nil {
 			return problemLines(engine.AsProblem(d.guest.err), w-2)
 		}
-		if l, ended := d.guest.ending(); ended {
+		if l, ended := d.guest.ending(); ended && d.result == nil {
 			return []line{l.fit(w)}
 		}
 	}

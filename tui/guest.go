@@ -68,6 +68,9 @@ func (c *console) watch(id string) tea.Cmd {
 	c.watched = newDeploy(engine.Selection{}, c.now)
 	c.watched.guest = &guest{id: id, live: true}
 	c.watched.session.source = c.opts.Watch(id)
+	if c.opts.Outcome != nil {
+		c.watched.session.ended = func(ctx context.Context) (engine.Result, error) { return c.opts.Outcome(ctx, id) }
+	}
 	return c.watched.session.read(c.work, 0)
 }
 

@@ -198,6 +198,35 @@ func TestARunningDeployIsWatched(t *testing.T) {
 	b.shows("● running")
 }
 
+func TestAWatchedDeploysEndIsTold(t *testing.T) {
+	before, _, _ := upgraded(6)
+	end := newScript(6).result(engine.OutcomeBlocked)
+	end.Problem = &engine.Problem{What: "blocked by the plan: lingering", Remedy: "Wait until these processes end."}
+	for i := range end.Machines {
+		end.Machines[i].Outcome = "aborted"
+	}
+	o := offering(Options{App: "counter", WatchID: scriptUpgradeID})
+	o.Watch = func(string) engine.Source { return playRecorded(before) }
+	o.Outcome = func(_ context.Context, id string) (engine.Result, error) {
+		if id != scriptUpgradeID {
+			t.Errorf("asked for deploy %s", id)
+		}
+		return end, nil
+	}
+	b := newBench(t, size{80, 24}, o)
+	b.watch(o.WatchID)
+	s := b.watched.session
+	for range 2 {
+		b.send(s.read(b.work, 0)())
+	}
+	b.shows("that deploy has ended", "blocked, 0 of 6 machines", "blocked by the plan: lingering", "6 not upgraded of 6 machines")
+	b.hides("The record ends here", "ready")
+	b.pass(time.Second)
+	if b.watched.moves() {
+		t.Fatal("an ended deploy goes on moving")
+	}
+}
+
 func TestReplayOfAFileIsTheWholeConsole(t *testing.T) {
 	b := newBench(t, size{80, 24}, Options{App: "counter", Record: recorded(rolledBack(3)), Speed: 1})
 	b.Init()

@@ -76,7 +76,8 @@ func (b *background) end() {
 type session struct {
 	mu     sync.Mutex
 	source engine.Source
-	d      Deployment // nil where the deploy is not ours
+	d      Deployment                                   // nil where the deploy is not ours
+	ended  func(context.Context) (engine.Result, error) // of a deploy that is not ours, nil where nobody can tell
 	events []engine.Event
 	result *engine.Result
 }
@@ -122,7 +123,7 @@ func (s *session) deployment() Deployment {
 // read waits for the next events, and after the last ones for the result.
 func (s *session) read(b *background, wait time.Duration) tea.Cmd {
 	s.mu.Lock()
-	source, d := s.source, s.d
+	source, d, ended := s.source, s.d, s.ended
 	s.mu.Unlock()
 	return b.after(wait, func(ctx context.Context) tea.Msg {
 		events, err := source.Next(ctx)
@@ -134,6 +135,10 @@ func (s *session) read(b *background, wait time.Duration) tea.Cmd {
 		case d != nil:
 			r := d.Result()
 			result = &r
+		case ended != nil:
+			if r, err := ended(ctx); err == nil && r.Outcome != engine.OutcomeUnfinished {
+				result = &r
+			}
 		}
 		s.mu.Lock()
 		s.events, s.result = append(s.events, events...), result
