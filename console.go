@@ -75,14 +75,14 @@ func (o *otherDeploy) Next(ctx context.Context) ([]engine.Event, error) {
 }
 
 // showRecord plays a recorded deploy in the console.
-func showRecord(ctx context.Context, f deployFlags, events []engine.Event, speed float64) error {
+func showRecord(ctx context.Context, f deployFlags, events []engine.Event, ended engine.Result, speed float64) error {
 	app := f.app
 	for _, e := range events {
 		if e.Upgrade != nil {
 			app = e.Upgrade.App
 		}
 	}
-	o := tui.Options{App: app, Version: version, Record: events, Speed: speed, ASCII: f.ascii, Theme: f.theme}
+	o := tui.Options{App: app, Version: version, Record: events, Ended: &ended, Speed: speed, ASCII: f.ascii, Theme: f.theme}
 	if events == nil {
 		o.Record = []engine.Event{}
 	}

@@ -37,7 +37,7 @@ fro, at any speed.`,
 				return err
 			}
 			if console {
-				return showRecord(cmd.Context(), flags.deployFlags, events, speed)
+				return showRecord(cmd.Context(), flags.deployFlags, events, result, speed)
 			}
 			return show(cmd.Context(), spectate(engine.Replay(events, speed), func() (engine.Result, error) { return result, nil }), flags.output)
 		},

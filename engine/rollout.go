@@ -209,9 +209,13 @@ func (p *pipeline) show(r *rollout, s agent.Status) {
 	}
 }
 
-// fail records why a machine stopped, with the phase in which it did.
+// fail records why a machine stopped, with the phase in which it did. The operator's stop is no failure of the machine: the deploy's
+// end tells what became of it.
 func (p *pipeline) fail(r *rollout, ph Phase, err error) error {
 	r.problem = AsProblem(err)
+	if errors.Is(err, errStopped) {
+		return err
+	}
 	report := reportOf(r.status)
 	e := Event{Machine: r.machine.ID, Attempt: r.attempt, Phase: ph, Status: StatusFailed, Problem: r.problem, Report: &report}
 	if told, ok := r.shown[ph]; ok {

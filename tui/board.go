@@ -23,6 +23,7 @@ type board struct {
 	worst    int64 // longest suspension, microseconds
 	upToDate map[string]bool
 	unsorted bool
+	ended    bool // nothing more comes
 	sorting  sorting
 	list     list
 	held     bool      // the cursor stays on its machine also in the first row: its details are being read
@@ -78,6 +79,7 @@ func (b *board) plan(p *engine.Plan, now time.Time) {
 // end puts what became of the machines that came to no end of their own in the place of where they stood: what was staged
 // is taken back.
 func (b *board) end(r engine.Result) {
+	b.ended = true
 	for _, m := range r.Machines {
 		row := b.byID[m.ID]
 		if row == nil || !slices.Contains([]rank{rankActive, rankWaiting, rankReady}, row.s.rank) {

@@ -31,7 +31,7 @@ func (d *deploy) totals() line {
 	b := d.board
 	var l line
 	for r, word := range rankWords {
-		if rank(r) == rankWaiting && d.result != nil {
+		if rank(r) == rankWaiting && b.ended {
 			word = "not upgraded"
 		}
 		if n := b.counts[r]; n > 0 {

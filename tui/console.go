@@ -84,9 +84,9 @@ func (c *console) Init() tea.Cmd {
 	switch o := c.opts; {
 	case o.Record != nil:
 		c.watched = newDeploy(engine.Selection{}, c.now)
-		c.watched.guest = &guest{}
+		c.watched.guest = &guest{ended: o.Ended}
 		c.watched.guest.play(c.watched, o.Record, c.now)
-		c.watched.apply(c.watched.guest.replay.setSpeed(o.Speed), c.watched.guest.clock(c.now))
+		c.watched.guest.show(c.watched, c.watched.guest.replay.setSpeed(o.Speed))
 	case o.WatchID != "":
 		cmds = append(cmds, c.watch(o.WatchID))
 	case o.StartDeploy && !o.ReadOnly:

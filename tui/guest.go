@@ -18,7 +18,8 @@ type guest struct {
 	id     string
 	past   *engine.Past // nil where its summary is not known
 	live   bool
-	replay *replay // nil before the record was read
+	replay *replay        // nil before the record was read
+	ended  *engine.Result // how what is replayed ended, nil where nobody knows
 	seen   time.Time
 	over   bool  // a live deploy has ended
 	err    error // why it cannot be shown
@@ -28,6 +29,7 @@ type guest struct {
 type recordMsg struct {
 	of     *deploy
 	events []engine.Event
+	ended  *engine.Result
 	err    error
 }
 
@@ -38,7 +40,13 @@ func (c *console) replay(p engine.Past) tea.Cmd {
 	of := c.watched
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
 		events, err := c.opts.Events(ctx, p.ID)
-		return recordMsg{of, events, err}
+		m := recordMsg{of: of, events: events, err: err}
+		if err == nil && c.opts.Outcome != nil {
+			if end, err := c.opts.Outcome(ctx, p.ID); err == nil {
+				m.ended = &end
+			}
+		}
+		return m
 	})
 }
 
@@ -51,13 +59,23 @@ func (c *console) onRecord(m recordMsg) {
 	if g.err = m.err; m.err != nil {
 		return
 	}
+	g.ended = m.ended
 	g.play(m.of, m.events, c.now)
 }
 
 // play starts a replay with its first event on the screen.
 func (g *guest) play(d *deploy, events []engine.Event, now time.Time) {
 	g.replay, g.seen = newReplay(events), now
-	d.apply(g.replay.due(), g.replay.at)
+	g.show(d, g.replay.due())
+}
+
+// show puts what a replay has come to on the screen, after its last event also what became of the machines.
+func (g *guest) show(d *deploy, events []engine.Event) {
+	d.apply(events, g.replay.at)
+	if g.replay.over() && g.ended != nil {
+		d.board.end(*g.ended)
+		d.sort(g.replay.at)
+	}
 }
 
 // watch follows a deploy that somebody else runs.
@@ -90,7 +108,7 @@ func (g *guest) onTick(d *deploy, now time.Time) {
 	passed := now.Sub(g.seen)
 	g.seen = now
 	if g.replay != nil {
-		d.apply(g.replay.advance(passed), g.replay.at)
+		g.show(d, g.replay.advance(passed))
 		return
 	}
 	d.sort(now)
@@ -122,7 +140,7 @@ func (g *guest) press(c *console, d *deploy, k tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(k, c.keys.slower):
 		r.faster(-1)
 	case key.Matches(k, c.keys.stepEvent):
-		d.apply(r.step(), r.at)
+		g.show(d, r.step())
 	case key.Matches(k, c.keys.forward):
 		g.seek(d, seekBy)
 	case key.Matches(k, c.keys.rewind):
@@ -138,7 +156,7 @@ func (g *guest) seek(d *deploy, by time.Duration) {
 		d.progress, d.board = engine.NewProgress(), newBoard()
 		d.board.list = at
 	}
-	d.apply(events, g.replay.at)
+	g.show(d, events)
 }
 
 // clock is the time that the deploy's screen shows: the record's own in a replay.

@@ -129,6 +129,26 @@ func TestReplayOfADeployThatSuspendedNothing(t *testing.T) {
 	b.shows("– cancelled, 0 of 6 machines, 9s by bob@ci-7")
 }
 
+func TestReplayTellsWhatBecameOfTheMachines(t *testing.T) {
+	before, _, _ := upgraded(6)
+	end := engine.Result{Outcome: engine.OutcomeCancelled}
+	for _, m := range newScript(6).machines {
+		end.Machines = append(end.Machines, engine.MachineResult{ID: m.ID, Outcome: "aborted"})
+	}
+	b := newBench(t, size{120, 40}, Options{})
+	b.opts.Events = func(context.Context, string) ([]engine.Event, error) { return recorded(before, nil, end), nil }
+	b.opts.Outcome = func(context.Context, string) (engine.Result, error) { return end, nil }
+	r := b.replaying()
+	for !r.over() {
+		b.hides("aborted")
+		b.pass(time.Second)
+	}
+	b.shows("aborted", "6 not upgraded of 6 machines")
+	b.hides("○ staged", "ready", "█")
+	b.keys("left")
+	b.hides("aborted")
+}
+
 func TestReplayAtAnySpeedToAndFro(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
 	r := b.replaying()

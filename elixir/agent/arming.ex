@@ -64,7 +64,9 @@ defmodule FlyDeployAgent.Arming do
 
       [module | _] ->
         pids = for {_module, pids} <- Processes.lingering([module]), pid <- pids, do: pid
-        {:error, "lingering", "#{inspect(pids)} still run an old #{inspect(module)}"}
+
+        {:error, "lingering",
+         "#{inspect(module)} is still run, in an old version, by #{Enum.map_join(pids, ", ", &inspect/1)}"}
     end
   end
 

@@ -27,7 +27,7 @@ defmodule FlyDeployAgent.Findings do
     Enum.concat([
       for(
         {m, pids} <- in_use,
-        do: finding("module_in_use", :block, inspect(m), "is removed, and #{some(pids, &who/1)} still run it")
+        do: finding("module_in_use", :block, inspect(m), "is removed, and still run by #{some(pids, &who/1)}")
       ),
       about(native ++ on_load, "native_code", :refuse, "loads native code or has on_load: cold deploy"),
       about(sticky, "sticky_module", :refuse, "lies in a sticky folder of OTP: cold deploy"),
@@ -43,7 +43,13 @@ defmodule FlyDeployAgent.Findings do
       ),
       for(
         {m, pids} <- lingering,
-        do: finding("lingering", :block, inspect(m), "#{some(pids, &who/1)} still run a version from before")
+        do:
+          finding(
+            "lingering",
+            :block,
+            inspect(m),
+            "is still run, in a version from before, by #{some(pids, &who/1)}"
+          )
       ),
       about(
         for({m, _app} <- diff.removed, do: m),
