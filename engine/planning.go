@@ -57,6 +57,14 @@ func (p *pipeline) findings() []Finding {
 			})
 		}
 	}
+	for _, m := range p.forgotten() {
+		all.add(m.ID, Finding{
+			Name: "clears_record", Severity: SeverityBlock,
+			What: fmt.Sprintf("current.json records an upgrade for image %s, which it runs: that is cleared for image %s, and its next start leads back to its image",
+				Tag(p.before.ImageRef), Tag(p.upgrade.BaseImage)),
+			Remedy: remedies["clears_record"],
+		})
+	}
 	for _, f := range p.earlierFindings() {
 		all[[2]string{f.Name, f.What}] = &f
 	}
@@ -83,6 +91,23 @@ func (p *pipeline) machineFindings(r *rollout, all findingSet) {
 			Remedy: "Bring all machines to one image by a cold deploy (`fly deploy`), or select only machines of one image.",
 		})
 	}
+}
+
+// forgotten gives the machines outside of the deploy whose upgrade would not be recorded any more: current.json tells of the
+// machines of one image only.
+func (p *pipeline) forgotten() []Machine {
+	if SameImage(p.before.ImageRef, p.upgrade.BaseImage) {
+		return nil
+	}
+	out := byID(p.scope.out)
+	var machines []Machine
+	for _, m := range p.target.Machines {
+		why := out[m.ID].LeftOut
+		if _, upgraded := p.before.upgradeOf(m); upgraded && m.LeftOut == "" && why != "" && why != leftOutNoVM {
+			machines = append(machines, m)
+		}
+	}
+	return machines
 }
 
 type findingSet map[[2]string]*Finding

@@ -32,6 +32,8 @@ var remedies = map[string]string{
 	"startup_hook_unknown":  "Replace the package fly_deploy by flydeploy's with the next cold deploy. Until then check that Application.start/2 calls FlyDeploy.startup_reapply_current/1.",
 	"startup_hook_failed":   "Mend that, and restart the machine, or upgrade it while it runs: `flydeploy hot --resume`.",
 
+	"clears_record": "Bring all machines to one image first: `fly deploy`. Accept it only where these machines are about to be replaced.",
+
 	"other_base": "Deploy from source instead, or accept it where you know that the code fits this image.",
 	"step_back":  "Hot upgrades are forward-only by nature: states go back only where code_change does. A cold deploy of the older version is the safe way: `fly deploy`.",
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -76,5 +77,38 @@ func TestSameImage(t *testing.T) {
 	}
 	if Repository("localhost:5000/a") != "localhost:5000/a" || Repository("h/a:1@sha256:x") != "h/a" || Tag("h/a:1@sha256:x") != "1" {
 		t.Error("a port is not a tag, and a digest belongs to neither")
+	}
+}
+
+// A colour of machines stands beside the others: to record its upgrade, current.json would forget theirs.
+func TestThePlanTellsWhoseRecordItClears(t *testing.T) {
+	fleet := append(testFleet(), Machine{ID: "blue", Region: "fra", State: StateStarted, ProcessGroup: "blue", Image: "r/a:2"})
+	before := Metadata{ImageRef: "r/a:1", HotUpgrade: &HotUpgrade{Version: "2.0.0"}}
+	for _, c := range []struct {
+		selected Selection
+		before   Metadata
+		want     []string
+	}{
+		{Selection{ProcessGroups: []string{"blue"}}, before, []string{"m1", "m2", "m3", "m4"}},
+		{Selection{ProcessGroups: []string{"blue"}}, Metadata{ImageRef: "r/a:1"}, nil},
+		{Selection{ProcessGroups: []string{"blue"}}, Metadata{}, nil},
+		{Selection{ProcessGroups: []string{"web"}}, before, nil},
+	} {
+		p := pipeline{target: &Target{Machines: fleet}, before: c.before}
+		var err error
+		if p.scope, err = inScope(fleet, c.selected); err != nil {
+			t.Fatal(err)
+		}
+		p.upgrade.BaseImage = baseImage(p.scope.in)
+		var got []string
+		for _, f := range (&Plan{Findings: p.findings()}).Blockers() {
+			if f.Name == "clears_record" {
+				got = f.Machines
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%+v over %+v: it clears the record of %v, want %v", c.selected, c.before, got, c.want)
+		}
 	}
 }
