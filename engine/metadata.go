@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"flydeploy/engine/agent"
 )
 
 // readMetadata looks at current.json before anything is built: a document that we could not change afterwards must stop the
@@ -62,6 +64,26 @@ func (p *pipeline) writeMetadata(ctx context.Context) error {
 		md, err := p.changeMetadata(ctx, p.after)
 		return metadataText(md, p.upgrade.SHA256), err
 	})
+}
+
+// lookAside asks machines that were not selected and do not have the upgrade whether they run a release: those that run none do
+// not keep the others from being the whole fleet. The first one that does ends it.
+func (p *pipeline) lookAside(ctx context.Context) {
+	if slices.ContainsFunc(p.machines, func(r *rollout) bool { return !r.isVerified() }) {
+		return
+	}
+	now := byID(p.after)
+	p.scope.out = slices.Clone(p.scope.out) // the plan shows them as they were
+	for i, m := range p.scope.out {
+		u, _ := p.before.upgradeOf(m)
+		if m.LeftOut != leftOutNotSelected || u.SHA256 == p.upgrade.SHA256 || !p.counts(now[m.ID]) {
+			continue
+		}
+		if _, err := agent.Discover(ctx, execOn(p.ports.Fleet, m.ID), p.settings.Release); !errors.Is(err, agent.ErrNoVM) {
+			return
+		}
+		p.scope.out[i].LeftOut = leftOutNoVM
+	}
 }
 
 func metadataText(md Metadata, sha256 string) string {

@@ -122,6 +122,7 @@ func (p *pipeline) run(ctx context.Context) error {
 	}
 	var unverified, unrecorded error
 	p.settling(ctx, func(ctx context.Context) { unverified = p.verify(ctx) })
+	p.settling(ctx, p.lookAside)
 	p.settling(ctx, func(ctx context.Context) { unrecorded = p.writeMetadata(ctx) })
 	return errors.Join(err, unverified, unrecorded)
 }

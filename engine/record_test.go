@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/fly/local"
 	"flydeploy/s3"
 )
 
@@ -75,6 +76,11 @@ func TestTheRecordOfDeploys(t *testing.T) {
 		}
 	}
 	w.replace("releases/counter-current.json", `{ "note": ["by hand"], "image_ref": "`+image+`", "hot_upgrade": {"version": "?"} }`)
+
+	// A machine that runs no release stands beside them, and is never selected.
+	if _, err := w.local.Launch(ctx, local.MachineSpec{Image: image, Group: "cron", Command: []string{"/usr/bin/tail", "-f", "/dev/null"}, NoService: true}); err != nil {
+		t.Fatal(err)
+	}
 
 	// Ann upgrades one machine; Bob watches.
 	s.Select.Machines = w.ids[:1]

@@ -76,7 +76,7 @@ func inScope(all []Machine, sel Selection) (scope, error) {
 		}
 		m.LeftOut = whyOut(m)
 		if m.LeftOut == "" && !sel.covers(m) {
-			m.LeftOut = "not selected"
+			m.LeftOut = leftOutNotSelected
 		}
 		if m.LeftOut == "" {
 			s.in = append(s.in, m)

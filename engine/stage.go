@@ -123,7 +123,11 @@ func (p *pipeline) takeOver(ctx context.Context, r *rollout, exec agent.Exec, vm
 	return err
 }
 
-const leftOutNoVM = "runs no Elixir release"
+// Why machines are left out that could be upgraded otherwise.
+const (
+	leftOutNoVM        = "runs no Elixir release"
+	leftOutNotSelected = "not selected"
+)
 
 // leaveOutWithoutVM moves machines that run no release out of the deploy.
 func (p *pipeline) leaveOutWithoutVM() {
