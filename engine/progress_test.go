@@ -130,3 +130,22 @@ func sameStatuses(a, b map[Phase]PhaseState) bool {
 	}
 	return true
 }
+
+// The history counts the machines that a deploy is about: not those that turn out to run no release, nor those that start
+// meanwhile.
+func TestThePastCountsTheMachinesOfTheDeploy(t *testing.T) {
+	r := newRecorder(NewFeed())
+	for _, id := range []string{"web", "cron"} {
+		r.emit(Event{Machine: id, Phase: PhaseInject, Status: StatusPending})
+	}
+	if past, _ := r.past(); past.Machines != 2 {
+		t.Errorf("before anything is known: %d machines, want 2", past.Machines)
+	}
+	r.emit(Event{Machine: "cron", Phase: PhaseInject, Status: StatusSkipped})
+	r.emit(Event{Machine: "web", Phase: PhaseInject, Status: StatusDone})
+	r.emit(Event{Machine: "web", Phase: PhaseCheck, Status: StatusDone})
+	r.emit(Event{Machine: "newcomer", Phase: PhaseCheck, Status: StatusSkipped})
+	if past, _ := r.past(); past.Machines != 1 || past.Upgraded != 1 {
+		t.Errorf("%d of %d machines, want 1 of 1", past.Upgraded, past.Machines)
+	}
+}

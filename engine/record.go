@@ -144,9 +144,13 @@ func (r *recorder) past() (Past, Upgrade) {
 	u := r.progress.Upgrade
 	past := Past{
 		ID: u.ID, Version: u.Version, Owner: u.Owner, Host: u.Host, Message: u.Message, GitRevision: u.GitRevision, CILink: u.CILink,
-		Machines: len(r.progress.Machines), Running: true,
+		Running: true,
 	}
 	for _, m := range r.progress.Machines {
+		if s := m.Phases[PhaseInject].Status; s == "" || s == StatusSkipped { // it came later, or runs no release
+			continue
+		}
+		past.Machines++
 		past.MaxSuspendedUS = max(past.MaxSuspendedUS, m.Report.SuspendedUS)
 		if m.Phases[PhaseCheck].Status == StatusDone {
 			past.Upgraded++
