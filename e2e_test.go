@@ -187,6 +187,7 @@ func TestWrongUseIsExplained(t *testing.T) {
 		{"unknown command", dir, token, []string{"lukewarm"}, 2, "lukewarm"},
 		{"nobody to confirm", dir, token, []string{"hot"}, 2, "--yes"},
 		{"skip-build without an image", dir, token, []string{"hot", "--yes", "--skip-build"}, 2, "--image"},
+		{"resume with an image", dir, token, []string{"hot", "--yes", "--resume", "--skip-build", "--image", "a:b"}, 2, "--resume"},
 		{"unknown output", dir, token, []string{"hot", "--yes", "--output", "xml"}, 2, "xml"},
 		{"skip-build without a fly.toml", t.TempDir(), token, []string{"hot", "--skip-build"}, 2, "--image"},
 		{"unknown output without a fly.toml", t.TempDir(), token, []string{"hot", "--output", "xml"}, 2, "xml"},

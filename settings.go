@@ -144,6 +144,8 @@ func (s *settings) check() error {
 		return usage("--resume and --to exclude each other")
 	case f.to != "" && (f.image != "" || f.skipBuild):
 		return usage("--to deploys what was built before: it goes without --image and --skip-build")
+	case f.resume && (f.image != "" || f.skipBuild):
+		return usage("--resume deploys what the last deploy has built: it goes without --image and --skip-build")
 	case f.maxConcurrency < 1:
 		return usage("--max-concurrency must be at least 1")
 	case f.strategy != "" && !slices.Contains(engine.Strategies, engine.StrategyKind(f.strategy)):
