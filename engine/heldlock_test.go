@@ -58,3 +58,26 @@ func TestOneRenewalConfirmsTheLockForAWholeWave(t *testing.T) {
 		t.Errorf("the lock was renewed %d times", n)
 	}
 }
+
+type refusedLocks struct {
+	Locks
+	err error
+}
+
+func (l refusedLocks) Acquire(context.Context, string, string, time.Duration, string) (Lock, error) {
+	return nil, l.err
+}
+
+// Who looks for the cause of a withdrawal that the bucket refuses must come to an end.
+func TestAWithdrawalThatTheBucketRefuses(t *testing.T) {
+	refused := NewProblem("forbidden", "write the lock", errors.New("403 AccessDenied"), "Use keys that may read and write.")
+	_, err := Withdraw(t.Context(), Settings{}, Storage{Locks: refusedLocks{err: refused}})
+	causes := 0
+	for cause := err; cause != nil && causes < 10; cause = errors.Unwrap(cause) {
+		causes++
+	}
+	var problem *Problem
+	if causes == 10 || !errors.As(err, &problem) || problem.Name != "forbidden" || problem.Remedy == "" {
+		t.Errorf("%d causes or more: %v", causes, problem)
+	}
+}

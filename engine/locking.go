@@ -113,7 +113,7 @@ func lockProblem(err error) *Problem {
 	var held *LockHeldError
 	if errors.As(err, &held) {
 		return NewProblem("locked", err.Error(), nil,
-			"Wait until that deploy ends or its lock expires: --lock-wait 10m does it for you, `flydeploy watch` shows it. If you know that it is dead, run again with --force: two deploys at once can leave machines on different versions.")
+			"Wait until that deploy ends or its lock expires: --lock-wait 10m does it for you, `flydeploy watch` shows it. If you know that it is dead, run again with --force: two deploys at once can leave machines on different versions.").because(held)
 	}
 	return AsProblem(err)
 }

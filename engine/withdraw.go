@@ -25,7 +25,7 @@ func Withdraw(ctx context.Context, s Settings, storage Storage) (w Withdrawal, e
 	w.ID = ulid.Make().String()
 	lock, err := storage.Locks.Acquire(ctx, s.Owner, w.ID, s.LockTimeout, "")
 	if err != nil {
-		return w, lockProblem(err).because(err)
+		return w, lockProblem(err)
 	}
 	defer func() {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
