@@ -35,8 +35,9 @@ func (p *pipeline) acquireLock(ctx context.Context) error {
 				continue
 			}
 		}
-		p.rec.emit(Event{Phase: PhaseLock, Status: StatusFailed, Problem: lockProblem(err)})
-		return err
+		problem := lockProblem(err)
+		p.rec.emit(Event{Phase: PhaseLock, Status: StatusFailed, Problem: problem})
+		return problem
 	}
 }
 

@@ -209,7 +209,7 @@ func TestSomebodyElsesLockIsRespectedAndOverriddenOnlyWhenTold(t *testing.T) {
 	}
 
 	_, r := w.deploy(settings(), 2)
-	if r.Outcome != engine.OutcomeLocked || !strings.Contains(r.Problem.Error(), "ann@laptop") {
+	if r.Outcome != engine.OutcomeLocked || !strings.Contains(r.Problem.Error(), "ann@laptop") || !strings.Contains(r.Problem.Remedy, "--lock-wait") {
 		t.Fatalf("outcome %s: %v", r.Outcome, r.Problem)
 	}
 
