@@ -23,7 +23,7 @@ type deployFlags struct {
 	depot, imageLabel                    string
 	message, output, theme               string
 	lockTimeout, timeout, suspendTimeout duration
-	lockWait                             time.Duration
+	lockWait                             duration
 	keep                                 int
 	resume                               bool
 	to                                   string
@@ -66,7 +66,7 @@ func (f *appFlags) check() error {
 // defaultFlags are the options of a command that does not offer them.
 func defaultFlags() deployFlags {
 	return deployFlags{
-		lockTimeout: duration{5 * time.Minute, time.Second}, keep: 50,
+		lockTimeout: duration{5 * time.Minute, time.Second}, lockWait: duration{0, time.Second}, keep: 50,
 		timeout: duration{time.Minute, time.Millisecond}, suspendTimeout: duration{250 * time.Millisecond, time.Millisecond},
 		maxConcurrency: 20, strategy: string(engine.StrategyAll), bake: duration{0, time.Second}, theme: themes[0],
 	}

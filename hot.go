@@ -36,7 +36,7 @@ Exit codes: 0 succeeded, 1 failed, 2 usage, 3 blocked by the plan, 4 locked, 5 p
 	flags.registerYes(cmd)
 	flags.registerOutput(cmd)
 	cmd.Flags().BoolVar(&flags.force, "force", false, "override a deploy lock that somebody else holds")
-	cmd.Flags().DurationVar(&flags.lockWait, "lock-wait", 0, "how long to wait for somebody else's deploy lock (without a console)")
+	cmd.Flags().Var(&flags.lockWait, "lock-wait", "how long to wait for somebody else's deploy lock (without a console)")
 	cmd.Flags().BoolVar(&flags.resume, "resume", false, "finish the last deploy, whose console was killed or which failed")
 	cmd.Flags().StringVar(&flags.to, "to", "", "deploy the code of an earlier deploy again, by its ID (see history)")
 	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "end with the plan: no lock, nothing suspended; only the pushed image stays")

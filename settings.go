@@ -138,7 +138,7 @@ func (s *settings) check() error {
 		return usage("--lock-timeout is in seconds and at least %d: a machine may still commit for so long after its console is gone", int(minLockTimeout.Seconds()))
 	case f.keep < 1:
 		return usage("--keep must be at least 1")
-	case f.lockWait < 0:
+	case f.lockWait.Duration < 0:
 		return usage("--lock-wait must not be negative")
 	case f.resume && f.to != "":
 		return usage("--resume and --to exclude each other")
@@ -171,7 +171,7 @@ func (s *settings) deploy(sel engine.Selection, ask bool) engine.Settings {
 		App: s.app, OTPApp: s.otpApp, Release: s.release, Owner: fly.Owner(), Message: f.message, Select: sel,
 		MaxConcurrency: f.maxConcurrency, Timeout: f.timeout.Duration, SuspendTimeout: f.suspendTimeout.Duration,
 		Strategy:    s.strategy,
-		LockTimeout: f.lockTimeout.Duration, LockWait: f.lockWait, Keep: f.keep, Resume: f.resume, To: f.to,
+		LockTimeout: f.lockTimeout.Duration, LockWait: f.lockWait.Duration, Keep: f.keep, Resume: f.resume, To: f.to,
 		DryRun: f.dryRun, Yes: f.yes, Ask: ask, Accept: f.accept, Force: f.force && !ask, Image: f.image, Env: s.env,
 	}
 }

@@ -170,6 +170,12 @@ func TestTimesOnTheCommandLine(t *testing.T) {
 	if _, err := load(t, map[string]string{"fly.toml": "app = 'a'"}, "--timeout=soon"); err == nil || !strings.Contains(err.Error(), "milliseconds") {
 		t.Errorf("got %v", err)
 	}
+	for given, want := range map[string]string{"90": "1m30s", "2m": "2m0s"} {
+		hot := hotCommand(&interrupts{})
+		if err := hot.ParseFlags([]string{"--lock-wait", given}); err != nil || hot.Flags().Lookup("lock-wait").Value.String() != want {
+			t.Errorf("--lock-wait %s is %s, want %s: %v", given, hot.Flags().Lookup("lock-wait").Value, want, err)
+		}
+	}
 }
 
 // Where the storage's settings come from: by source, and within it by precedence.
