@@ -70,5 +70,9 @@ func watched(cmd *cobra.Command, t *engine.Target, args []string) (string, error
 	if errors.Is(err, engine.ErrNotFound) {
 		return "", engine.NewProblem("nobody_deploys", "nobody deploys now", nil, "`flydeploy history` lists past deploys, `flydeploy watch ID` follows one by its ID.")
 	}
+	if err == nil && lock.DeploymentID == "" {
+		return "", engine.NewProblem("no_record", "the deploy lock is held by "+oneLine(lock.LockedBy)+", and names no deploy that could be followed", nil,
+			"`flydeploy lock show` tells who holds it.")
+	}
 	return lock.DeploymentID, err
 }
