@@ -66,7 +66,7 @@ func exitCode(err error) int {
 		fmt.Fprintln(os.Stderr, "flydeploy: cancelled")
 		return engine.OutcomeCancelled.ExitCode()
 	default:
-		complain(err, "")
+		complain(engine.AsProblem(err), "") // with what to do about it
 		return engine.OutcomeFailed.ExitCode()
 	}
 }
