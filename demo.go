@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -243,7 +242,7 @@ func (d *demo) run(cmd *cobra.Command, c *connection, out output) error {
 	switch {
 	case err != nil:
 	case out == outputJSON:
-		err = json.NewEncoder(os.Stdout).Encode(result)
+		err = encode(os.Stdout, result)
 	default:
 		err = result.print(os.Stdout)
 	}

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,9 +68,9 @@ func withRecord(cmd *cobra.Command, flags recordFlags, work func(*connection, *e
 	return work(c, target)
 }
 
-// encode prints one object on a line.
-func encode(v any) error {
-	enc := json.NewEncoder(os.Stdout)
+// encode writes one object on a line, as the lines of events are written.
+func encode(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -121,7 +120,7 @@ func (r *report) add(c engine.Check) {
 	}
 	r.count[c.Status]++
 	if r.json {
-		r.write(json.NewEncoder(r.out).Encode(checkLine{engine.EventVersion, "check", c}))
+		r.write(encode(r.out, checkLine{engine.EventVersion, "check", c}))
 		return
 	}
 	text := c.Text
@@ -150,7 +149,7 @@ func (r *report) end() error {
 	ok, warnings, failed, skipped := r.count[engine.CheckOK], r.count[engine.CheckWarn], r.count[engine.CheckFail], r.count[engine.CheckSkipped]
 	switch {
 	case r.json:
-		r.write(json.NewEncoder(r.out).Encode(reportEnd{engine.EventVersion, "result", outcome, ok, warnings, failed, skipped}))
+		r.write(encode(r.out, reportEnd{engine.EventVersion, "result", outcome, ok, warnings, failed, skipped}))
 	default:
 		_, err := fmt.Fprintf(r.out, "\n%d ok, %d warnings, %d failed, %d not checked\n", ok, warnings, failed, skipped)
 		r.write(err)

@@ -63,7 +63,7 @@ func TestBadInput(t *testing.T) {
 		{name: "image without a release", args: []string{"hot", "--yes", "--skip-build", "--image", o.pushShell(t)}, code: 1, says: []string{"no release at /app", "WORKDIR"}},
 		{name: "application that the image lacks", args: with("--otp-app", "other"), code: 1, says: []string{"no application other", "--otp-app"}},
 		{name: "machine that does not exist", args: with("--machine", "0123456789"), code: 1, says: []string{"machine 0123456789 does not exist", o.ids[0], o.ids[1]}},
-		{name: "no machine selected", args: with("--region", "nrt"), code: 1, says: []string{"no machine to upgrade", o.ids[0]}},
+		{name: "no machine selected", args: with("--region", "nrt"), code: 1, says: []string{"no machine to upgrade", o.ids[0] + " ("}},
 		{name: "full disk", args: pushed, code: 3, says: []string{o.ids[0], "no space left", "df -h"}, prepare: o.fillDisk},
 		// A deploy that holds the lock would end the other's agent; a plan holds none.
 		{name: "another agent busy", args: []string{"plan", "--skip-build", "--image", o.image}, code: 1, says: []string{"another upgrade", "ann@laptop", "staged", "ends by itself"}, prepare: o.stageAsSomebodyElse},

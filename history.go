@@ -34,7 +34,7 @@ line. ` + "`flydeploy replay ID`" + ` shows one of them again, ` + "`flydeploy h
 					return printHistory(os.Stdout, past)
 				}
 				for _, p := range past {
-					if err := encode(p); err != nil {
+					if err := encode(os.Stdout, p); err != nil {
 						return err
 					}
 				}

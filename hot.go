@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -130,7 +129,7 @@ func finish(ctx context.Context, d *engine.Deployment, out output) error {
 	err := follow(ctx, d, out)
 	result := d.Result()
 	if err == nil && out == outputJSON {
-		err = json.NewEncoder(os.Stdout).Encode(result)
+		err = encode(os.Stdout, result)
 	}
 	if err != nil {
 		return unwritten(err, result)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,9 +36,9 @@ func lockShowCommand() *cobra.Command {
 					return err
 				}
 				if flags.output == "json" && held {
-					return encode(lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
+					return encode(os.Stdout, lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
 				} else if flags.output == "json" {
-					return encode(map[string]bool{"held": false})
+					return encode(os.Stdout, map[string]bool{"held": false})
 				}
 				fmt.Println(lockText(held, lock))
 				return nil

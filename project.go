@@ -78,9 +78,20 @@ func brokenProject(path string, err error) error {
 		if key := dotted(wrong.Key()); key != "" {
 			where += ": " + key
 		}
-		return engine.NewProblem("broken_config", where, errors.New(strings.TrimPrefix(wrong.Error(), "toml: ")), "Correct the file.")
+		return engine.NewProblem("broken_config", where, errors.New(tomlWords(wrong)), "Correct the file.")
 	}
 	return engine.NewProblem("broken_config", path, err, "Correct the file.")
+}
+
+var wrongType = regexp.MustCompile(`cannot decode TOML (\w+) into .* of type (\w+)`)
+
+// tomlWords is what is wrong in a file of TOML, without the names of our own types.
+func tomlWords(err *toml.DecodeError) string {
+	words := strings.TrimPrefix(err.Error(), "toml: ")
+	if of := wrongType.FindStringSubmatch(words); of != nil {
+		return fmt.Sprintf("must be of type %s, not %s", of[2], of[1])
+	}
+	return words
 }
 
 func dotted(key toml.Key) string { return strings.Join(key, ".") }

@@ -79,7 +79,7 @@ func show(ctx context.Context, s *spectator, format string) error {
 		if err := left(tui.JSON(ctx, os.Stdout, s)); err != nil {
 			return err
 		}
-		return encode(s.Result())
+		return encode(os.Stdout, s.Result())
 	}
 	p, err := tui.Plain(ctx, os.Stdout, s, nil)
 	if err == nil {

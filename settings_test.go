@@ -138,6 +138,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		"unknown setting":                      {project("bucket = 'b'\nbukcet = 'b'"), "", nil, 1, "flydeploy.toml:2: there is no setting bukcet"},
 		"unknown table":                        {project("\n[environment]\nA = 'b'"), "", nil, 1, "flydeploy.toml:2: there is no setting environment"},
 		"a bucket that is a list":              {project("\nbucket = ['b']"), "", nil, 1, "flydeploy.toml:2: bucket"},
+		"wrong type":                           {project("max_concurrency = '4'"), "", nil, 1, "flydeploy.toml:1: max_concurrency: must be of type int, not string"},
 		"no concurrency":                       {project("bucket = 'b'\n\nmax_concurrency = 0"), "", nil, 1, "flydeploy.toml:3: max_concurrency"},
 		"a negative timeout":                   {project("timeout = -1"), "", nil, 1, "flydeploy.toml:1: timeout"},
 		"a timeout with unit":                  {project("suspend_timeout = '2s'"), "", nil, 1, "flydeploy.toml:1: suspend_timeout"},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -59,7 +58,7 @@ Each VM is asked by one rpc; --quick leaves that out.`,
 				return err
 			}
 			if flags.output == "json" {
-				return json.NewEncoder(os.Stdout).Encode(o)
+				return encode(os.Stdout, o)
 			}
 			return printStatus(os.Stdout, o)
 		},

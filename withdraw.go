@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,7 +39,7 @@ none is asked.`,
 					return lockedError(err)
 				}
 				if flags.output == "json" {
-					return encode(done)
+					return encode(os.Stdout, done)
 				}
 				fmt.Printf("withdrawn: %s. Machines that run keep it until they restart: `fly machine restart ID`.\n",
 					upgrades(engine.Metadata{HotUpgrade: done.Fleet, MachineUpgrades: done.Machines}))

@@ -36,8 +36,9 @@ func errNoMachine(what string, all []Machine) *Problem {
 			case m.State == StateStopped, m.State == StateSuspended:
 				asleep = id
 			}
-			if why != "" {
-				id += " (" + why + ")"
+			about := slices.DeleteFunc([]string{m.Region, m.ProcessGroup, why}, func(s string) bool { return s == "" })
+			if len(about) > 0 {
+				id += " (" + strings.Join(about, ", ") + ")"
 			}
 			ids = append(ids, id)
 		}

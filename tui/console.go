@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	pollEvery   = 2 * time.Second        // one list of machines for each refresh of the fleet screen
-	busyTick    = 100 * time.Millisecond // at most ten redraws a second
-	idleTick    = 500 * time.Millisecond
-	noticeStays = 5 * time.Second
+	pollEvery      = 2 * time.Second        // one list of machines for each refresh of the fleet screen
+	pollAfterError = 10 * time.Second       // it may be that too many look at the app for Fly's rate limit
+	busyTick       = 100 * time.Millisecond // at most ten redraws a second
+	idleTick       = 500 * time.Millisecond
+	noticeStays    = 5 * time.Second
 )
 
 // console is the root model.
@@ -221,6 +222,9 @@ func (c *console) onOverview(m overviewMsg) tea.Cmd {
 		return nil // no other screen needs the list; it is asked for again on the way back
 	}
 	c.stale = true
+	if m.err != nil {
+		return c.poll(pollAfterError)
+	}
 	return c.poll(pollEvery)
 }
 
