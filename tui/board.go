@@ -77,9 +77,9 @@ func (b *board) plan(p *engine.Plan, now time.Time) {
 }
 
 // end puts what became of the machines that came to no end of their own in the place of where they stood: what was staged
-// is taken back.
+// is taken back. The result of an unfinished deploy tells of none.
 func (b *board) end(r engine.Result) {
-	b.ended = true
+	b.ended = len(r.Machines) > 0
 	for _, m := range r.Machines {
 		row := b.byID[m.ID]
 		if row == nil || !slices.Contains([]rank{rankActive, rankWaiting, rankReady}, row.s.rank) {

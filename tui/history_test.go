@@ -325,3 +325,22 @@ func TestEveryScreenCopiesWhatItShows(t *testing.T) {
 		t.Errorf("a machine copies %q: %q", what, text)
 	}
 }
+
+// The record of a console that was killed tells no end of the machines: what they did is not known.
+func TestReplayOfADeployWhoseEndNobodyKnows(t *testing.T) {
+	s := newScript(2)
+	s.start()
+	s.stage()
+	s.emit(engine.Event{Machine: s.machines[0].ID, Phase: engine.PhaseCodeLoad, Status: engine.StatusDone})
+	b := newBench(t, size{120, 40}, Options{})
+	b.opts.Events = func(context.Context, string) ([]engine.Event, error) { return s.events, nil }
+	b.opts.Outcome = func(context.Context, string) (engine.Result, error) {
+		return engine.Result{Outcome: engine.OutcomeUnfinished, Machines: []engine.MachineResult{}}, nil
+	}
+	r := b.replaying()
+	for !r.over() {
+		b.pass(time.Second)
+	}
+	b.shows("1 waiting")
+	b.hides("not upgraded")
+}
