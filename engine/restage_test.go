@@ -174,3 +174,26 @@ func TestACommitThatNeverCameIsTakenBack(t *testing.T) {
 		t.Errorf("it ended as %s", r.outcome())
 	}
 }
+
+// stoppedBySignal is a cause of the operator's that the engine does not know.
+type stoppedBySignal struct{}
+
+func (stoppedBySignal) Error() string        { return "stopped by a signal" }
+func (stoppedBySignal) Is(target error) bool { return target == context.Canceled }
+
+// Whoever stops a deploy, by a key or by a signal: no machine has failed.
+func TestAStopIsNoMachinesFailure(t *testing.T) {
+	t.Parallel()
+	for _, cause := range []error{errStopped, stoppedBySignal{}, context.Canceled} {
+		p, r, _ := staged(t)
+		ctx, stop := context.WithCancelCause(t.Context())
+		stop(cause)
+		err := p.withTimeout(ctx, func(ctx context.Context) error { return ctx.Err() })
+		if err := p.fail(r, PhaseArm, err); !errors.Is(err, cause) || r.problem == nil {
+			t.Errorf("%v: ended with %v, the machine's problem is %v", cause, err, r.problem)
+		}
+		if ph := p.rec.progress.Machine("m1").Phases[PhaseArm]; ph.Status == StatusFailed {
+			t.Errorf("%v: the machine is told as failed", cause)
+		}
+	}
+}

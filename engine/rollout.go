@@ -213,7 +213,7 @@ func (p *pipeline) show(r *rollout, s agent.Status) {
 // end tells what became of it.
 func (p *pipeline) fail(r *rollout, ph Phase, err error) error {
 	r.problem = AsProblem(err)
-	if errors.Is(err, errStopped) {
+	if errors.Is(err, errStopped) || errors.Is(err, context.Canceled) && !r.commit { // by a signal; later it is the end that is hurried
 		return err
 	}
 	report := reportOf(r.status)
