@@ -121,8 +121,10 @@ func (p *pipeline) run(ctx context.Context) error {
 		err = nil // the answers that did not come were found
 	}
 	var unverified, unrecorded error
-	p.settling(ctx, func(ctx context.Context) { unverified = p.verify(ctx) })
-	p.settling(ctx, p.lookAside)
+	p.settling(ctx, func(ctx context.Context) {
+		unverified = p.verify(ctx)
+		p.lookAside(ctx)
+	})
 	p.settling(ctx, func(ctx context.Context) { unrecorded = p.writeMetadata(ctx) })
 	return errors.Join(err, unverified, unrecorded)
 }
