@@ -153,12 +153,15 @@ func TestGuardianHasTheAgentsNameWhileItSettles(t *testing.T) {
 		t.Fatal(err)
 	}
 	armed := n.await(s, Armed)
-	// The agent dies in the window, and what is in the guardian's way then is the code server.
-	n.eval(`[cell] = for {m, _} <- :code.all_loaded(), "#{m}" =~ ~r/FlyDeployAgent_.*Cell$/, do: m
+	// The agent dies in the window, and what is in the guardian's way then is the code server. A process that does not suspend keeps
+	// the agent from swapping before.
+	n.eval(`[{busy, _}] = Registry.lookup(Ledger.Names, 7)
+		[cell] = for {m, _} <- :code.all_loaded(), "#{m}" =~ ~r/FlyDeployAgent_.*Cell$/, do: m
 		agent = Process.whereis(:flydeploy_agent)
 		test = self()
 		holder = spawn(fn ->
 		  Process.flag(:priority, :max)
+		  :erlang.suspend_process(busy)
 		  1 = :erlang.trace_pattern({cell, :enter, 2}, true, [:global])
 		  1 = :erlang.trace(agent, true, [:call])
 		  send(test, :tracing)
