@@ -90,7 +90,7 @@ func metadataText(md Metadata, sha256 string) string {
 	if md.HotUpgrade != nil && md.HotUpgrade.SHA256 == sha256 && len(md.MachineUpgrades) == 0 {
 		return "the whole fleet runs " + md.HotUpgrade.Version
 	}
-	return "recorded for " + Counted(len(md.MachineUpgrades), "machine") + " alone"
+	return Counted(len(md.MachineUpgrades), "machine") + " recorded apart from the fleet" // with this upgrade or others
 }
 
 // changeMetadata changes current.json to what was verified, over the very version that was read, again where somebody else
