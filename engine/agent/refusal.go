@@ -45,7 +45,7 @@ func noProgram(doing string, vm VM) error {
 }
 
 // signature is what makes a presigned URL a secret, wherever and however a text quotes it.
-var signature = regexp.MustCompile(`(?i)(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s"'<]+`)
+var signature = regexp.MustCompile(`(?i)(X-Amz-(?:Signature|Credential|Security-Token)(?:=|%3D))[^&\s"'<]+`)
 
 // Redact takes secrets, and the signatures of URLs, out of a text that came from outside: it may quote the request.
 func Redact(text string, secrets ...string) string {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -171,6 +172,7 @@ func TestRefusedUploadsQuoteNoSignature(t *testing.T) {
 		"<html>cannot PUT /b/k?" + strings.ReplaceAll(query, "&", "&amp;") + "</html>",
 		"<Error><Code>Odd</Code><Message>no such signature: /b/k?" + strings.ReplaceAll(query, "&", "&amp;") + "</Message></Error>",
 		"cannot PUT /b/k?" + query[:len(query)-2],
+		"cannot PUT %2Fb%2Fk%3F" + url.QueryEscape(query),
 	} {
 		exec := func(_ context.Context, command []string, _ string, _ time.Duration) (Output, error) {
 			if !strings.Contains(command[2], "FLYDEPLOY1 result") {
