@@ -168,10 +168,14 @@ func TestAStreamWhoseNextPieceWasNeverWritten(t *testing.T) {
 type onlyThese struct {
 	engine.Records
 	objects map[string]engine.Document
+	refused string // the name of one that cannot be read
 }
 
 func (o onlyThese) Result(_ context.Context, _, name string) (engine.Document, error) {
 	doc, ok := o.objects[name]
+	if name == o.refused {
+		return doc, errors.New("403 Forbidden")
+	}
 	if !ok {
 		return doc, engine.ErrNotFound
 	}
@@ -208,6 +212,22 @@ func TestWatchIsPatientWithAQuietDeploy(t *testing.T) {
 		objects["deploy.json"] = engine.Document{Body: objects["deploy.json"].Body, Age: 5 * time.Minute}
 		_, err := source.Next(t.Context())
 		wantNamed(t, err, "silent")
+	})
+}
+
+// A bucket that does not tell whether the console lives is not asked for ever.
+func TestWatchOfAQuietDeployWhoseRecordCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		objects := map[string]engine.Document{"events.ndjson": {Body: []byte(lines(1, 3)), Age: 5 * time.Minute}}
+		source := engine.Watch(onlyThese{objects: objects, refused: "deploy.json"}, "01A", time.Second)
+		if batch, err := source.Next(t.Context()); err != nil || len(batch) != 3 {
+			t.Fatalf("%d events: %v", len(batch), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		if _, err := source.Next(ctx); err == nil || !strings.Contains(err.Error(), "403") {
+			t.Errorf("it ended with %v", err)
+		}
 	})
 }
 

@@ -58,7 +58,9 @@ func (f *follower) look(ctx context.Context) ([]Event, error) {
 		if err != nil {
 			return fresh, f.patience(ctx, err)
 		}
-		f.missing = time.Time{}
+		if doc.Age <= silentAfter { // else the record is to be read as well
+			f.missing = time.Time{}
+		}
 		p, err := parsePiece(doc.Body)
 		if err != nil {
 			return nil, err
@@ -90,6 +92,7 @@ func (f *follower) alive(ctx context.Context, quiet time.Duration) error {
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return f.patience(ctx, err)
 	case r.Running:
+		f.missing = time.Time{}
 		return nil
 	}
 	return errSilent(f.id, quiet)
