@@ -64,6 +64,7 @@ var remedies = map[string]string{
 	"bad_beam":              "Deploy again from a fresh build.",
 	"code_server_busy":      "Nothing was suspended. Something keeps the VM's code server (a purge, a slow disk): wait until it answers, `:code.get_path()` in a remote console, and deploy again.",
 	"stale":                 "The VM's code changed after the plan. Deploy again for a new plan.",
+	"aborted":               "Nothing was suspended on the machine. `flydeploy hot --resume` upgrades it.",
 	"expired":               "The confirmation came too late. Deploy again.",
 	"agent_error":           "This is a fault of flydeploy. The machine was left as it was.",
 	"not_warmed":            "The code runs. Call the endpoint's config_change([], []) in a console of the machine, or restart it.",
