@@ -301,10 +301,10 @@ defmodule FlyDeployAgent.Window do
 
     # An agent that died in the swap had not asked for any migration.
     if Cell.at(window.cell, :migrating) > 0 do
-      for %{pid: pid, units: [_ | _], kind: kind} <- window.targets do
-        Rounds.tell([pid], window.dead, {:replace_state, window.restore.(kind, self(), tag)})
-        if pid in asked, do: Rounds.tell([pid], window.dead, {:replace_state, telling_shape(self(), tag)})
-      end
+      {state, handler} = window.restore.(self(), tag)
+      tell_states(window.targets, window.dead, state, handler)
+      told = for %{pid: pid, units: [_ | _]} <- window.targets, pid in asked, do: pid
+      Rounds.tell(told, window.dead, {:replace_state, telling_shape(self(), tag)})
     end
 
     result = resume(window, %{killed: killed})
@@ -365,47 +365,33 @@ defmodule FlyDeployAgent.Window do
   @doc "Lets the processes forget the states that they put aside. Outside of the window."
   @spec forget(map, [map]) :: :ok
   def forget(%{dead: dead}, targets) do
-    state =
+    {state, handler} =
       lasting(
         quote do
-          fn state ->
-            Process.delete(unquote(@aside))
-            state
-          end
+          {fn state ->
+             Process.delete(unquote(@aside))
+             state
+           end,
+           fn {module, id, _} = handler ->
+             Process.delete({unquote(@aside), module, id})
+             handler
+           end}
         end
       )
 
-    handler =
-      lasting(
-        quote do
-          fn {module, id, _} = handler ->
-            Process.delete({unquote(@aside), module, id})
-            handler
-          end
-        end
-      )
-
-    state = Rounds.silent(dead, {:replace_state, state})
-    handler = Rounds.silent(dead, {:replace_state, handler})
-    for target <- targets, message = either(target, state, handler), do: send(target.pid, message)
-    :ok
+    tell_states(targets, dead, state, handler)
   end
 
   @doc """
-  Gives a function that gives another one: with it a process, whose kind the first is told, takes the state again that it had put
-  aside. Where there is none, the pid hears of it, with the tag. Made before the window.
+  Gives a function that gives two: with the first a process takes the state again that it had put aside, with the second a handler of a
+  gen_event. Where there is none, the pid hears of it, with the tag. Made before the window.
   """
-  @spec restoring() :: (kind :: atom, pid, reference -> (term -> term))
+  @spec restoring() :: (pid, reference -> {(term -> term), (tuple -> term)})
   def restoring do
     lasting(
       quote do
-        fn kind, agent, tag ->
-          fn current ->
-            slot =
-              if kind == :gen_event,
-                do: {unquote(@aside), elem(current, 0), elem(current, 1)},
-                else: unquote(@aside)
-
+        fn agent, tag ->
+          restore = fn slot, current ->
             case Process.get(slot) do
               {:state, state} ->
                 state
@@ -415,6 +401,9 @@ defmodule FlyDeployAgent.Window do
                 current
             end
           end
+
+          {fn state -> restore.(unquote(@aside), state) end,
+           fn {module, id, _} = handler -> restore.({unquote(@aside), module, id}, handler) end}
         end
       end
     )
@@ -423,6 +412,14 @@ defmodule FlyDeployAgent.Window do
   # A process that is busy, or stuck in its migration, comes to these when the agent and its code may have gone: what is evaluated
   # belongs to no module.
   defp lasting(quoted), do: quoted |> Code.eval_quoted() |> elem(0)
+
+  # Sent without answers: what each process that migrates does with its state, or with those of its handlers.
+  defp tell_states(targets, dead, state, handler) do
+    state = Rounds.silent(dead, {:replace_state, state})
+    handler = Rounds.silent(dead, {:replace_state, handler})
+    for target <- targets, message = either(target, state, handler), do: send(target.pid, message)
+    :ok
+  end
 
   # What concerns the state of a process that migrates: gen_event calls a function for each of its handlers, with
   # {module, id, state}.
