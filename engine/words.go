@@ -14,13 +14,15 @@ func running(n int) string {
 }
 
 // Counted is a number with its noun: 1 machine, 6 machines, 2 processes.
-func Counted(n int, noun string) string {
+func Counted(n int, noun string) string { return strconv.Itoa(n) + " " + Noun(int64(n), noun) }
+
+// Noun is the form of noun for so many.
+func Noun(n int64, noun string) string {
 	switch {
 	case n == 1:
+		return noun
 	case strings.HasSuffix(noun, "s"):
-		noun += "es"
-	default:
-		noun += "s"
+		return noun + "es"
 	}
-	return strconv.Itoa(n) + " " + noun
+	return noun + "s"
 }

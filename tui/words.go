@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"flydeploy/engine"
 )
 
 // The words of all renderers: console, plain output and summary say the same in the same way, in ASCII.
@@ -53,13 +55,7 @@ func count[N int | int64](n N) string {
 
 // counted is a number with its noun: 1 machine, 6 machines, 2 processes.
 func counted[N int | int64](n N, noun string) string {
-	switch {
-	case n == 1:
-		return "1 " + noun
-	case strings.HasSuffix(noun, "s"):
-		return count(n) + " " + noun + "es"
-	}
-	return count(n) + " " + noun + "s"
+	return count(n) + " " + engine.Noun(int64(n), noun)
 }
 
 // bytes tells a size: 512 B, 1.2 KB, 3.4 MB (powers of 1,000).
