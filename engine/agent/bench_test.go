@@ -179,10 +179,7 @@ func (n *benchNode) byScript(method string) measured {
 func (n *benchNode) byAgent() measured {
 	n.t.Helper()
 	s, staged := n.order(orderFor(n.t, "bench", n.tarballs[1].bytes))
-	if _, err := s.Arm(n.t.Context(), staged.Seq); err != nil {
-		n.t.Fatal(err)
-	}
-	armed := n.await(s, Armed)
+	armed := n.arm(s, staged)
 	if armed.State != Armed {
 		n.t.Fatalf("%s: %v %v", armed.State, armed.Error, armed.Findings)
 	}

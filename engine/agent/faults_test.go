@@ -193,10 +193,7 @@ func TestNativeAndStickyModulesAreRefused(t *testing.T) {
 		if found < 0 {
 			t.Errorf("%s: %v", test.module, staged.Findings)
 		}
-		if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
-			t.Fatal(err)
-		}
-		if armed := n.await(s, Armed); armed.State != Failed || armed.Error == nil {
+		if armed := n.arm(s, staged); armed.State != Failed || armed.Error == nil {
 			t.Errorf("%s: %s %v", test.module, armed.State, armed.Error)
 		}
 		if err := s.Finish(t.Context()); err != nil {
@@ -220,10 +217,7 @@ func TestReadOnlyReleaseIsAFinding(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, staged := n.stage(2)
-	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
-		t.Fatal(err)
-	}
-	if armed := n.await(s, Armed); armed.State != Failed || armed.Error == nil || armed.Error.Name != "not_writable" {
+	if armed := n.arm(s, staged); armed.State != Failed || armed.Error == nil || armed.Error.Name != "not_writable" {
 		t.Errorf("%s %+v", armed.State, armed.Error)
 	}
 	are(t, n.facts(), map[string]string{"account": "1", "suspended": "0"})

@@ -9,33 +9,47 @@ import (
 	"time"
 )
 
-// killAt makes a process in the VM that kills victim (Elixir) some time after the agent entered the step, by tracing it. It
-// leaves the step in which the agent then was, for killedIn.
-func (n *node) killAt(step, victim string, after time.Duration) {
+// atStep makes a process in the VM that evaluates first (Elixir), and then as soon as the agent enters the step, by tracing it. Both
+// know agent, and cell, the module; then also at, the agent's cell.
+func (n *node) atStep(step, first, then string) {
 	n.t.Helper()
 	n.eval(fmt.Sprintf(`
 		agent = Process.whereis(:flydeploy_agent)
 		[cell] = for {m, _} <- :code.all_loaded(), "#{m}" =~ ~r/FlyDeployAgent_.*Cell$/, do: m
+		test = self()
+		{tracer, ref} = spawn_monitor(fn ->
+		  Process.flag(:priority, :max)
+		  %s
+		  1 = :erlang.trace_pattern({cell, :enter, 2}, true, [:global])
+		  1 = :erlang.trace(agent, true, [:call])
+		  send(test, :tracing)
+		  at = receive do {:trace, ^agent, :call, {_, :enter, [at, :%s]}} -> at end
+		  _ = at
+		  %s
+		end)
+		receive do
+		  :tracing -> :ok
+		  {:DOWN, ^ref, _, ^tracer, reason} -> exit(reason)
+		end`, first, step, then))
+}
+
+// killAt kills victim (Elixir) some time after the agent entered the step. It leaves the step in which the agent then was, for
+// killedIn.
+func (n *node) killAt(step, victim string, after time.Duration) {
+	n.t.Helper()
+	n.atStep(step, `
 		guardian = Enum.find(Process.list(), fn pid ->
 		  match?({:current_function, {_, f, _}} when f in [:idle, :holding], Process.info(pid, :current_function)) end)
 		true = is_pid(guardian)
-		test = self()
-		spawn(fn ->
-		  Process.flag(:priority, :max)
-		  1 = :erlang.trace_pattern({cell, :enter, 2}, true, [:global])
-		  1 = :erlang.trace(agent, true, [:call])
-		  :persistent_term.put(:killed_in, nil)
-		  send(test, :tracing)
-		  at = receive do {:trace, ^agent, :call, {_, :enter, [at, :%s]}} -> at end
-		  until = :erlang.monotonic_time(:microsecond) + %d
-		  spin = fn spin -> if :erlang.monotonic_time(:microsecond) < until, do: spin.(spin) end
-		  spin.(spin)
-		  # Once the guardian has let go, the window is over, and nobody takes over from the agent.
-		  over? = cell.step(at) == :done and not match?({_, {_, :holding, _}}, Process.info(guardian, :current_function))
-		  :persistent_term.put(:killed_in, if(over?, do: :nothing, else: cell.step(at)))
-		  unless over?, do: Process.exit(%s, :kill)
-		end)
-		receive do :tracing -> :ok end`, step, after.Microseconds(), victim))
+		:persistent_term.put(:killed_in, nil)`,
+		fmt.Sprintf(`
+		until = :erlang.monotonic_time(:microsecond) + %d
+		spin = fn spin -> if :erlang.monotonic_time(:microsecond) < until, do: spin.(spin) end
+		spin.(spin)
+		# Once the guardian has let go, the window is over, and nobody takes over from the agent.
+		over? = cell.step(at) == :done and not match?({_, {_, :holding, _}}, Process.info(guardian, :current_function))
+		:persistent_term.put(:killed_in, if(over?, do: :nothing, else: cell.step(at)))
+		unless over?, do: Process.exit(%s, :kill)`, after.Microseconds(), victim))
 }
 
 func (n *node) killedIn() string {
@@ -82,10 +96,7 @@ func (n *node) upgradeKilled(step string, after time.Duration, running, to int, 
 	n.t.Helper()
 	name := fmt.Sprintf("%s+%v from %d to %d", step, after, running, to)
 	s, staged := n.stage(to)
-	if _, err := s.Arm(n.t.Context(), staged.Seq); err != nil {
-		n.t.Fatal(err)
-	}
-	armed := n.await(s, Armed)
+	armed := n.arm(s, staged)
 	if armed.State != Armed {
 		n.t.Fatalf("%s: %s %v %v", name, armed.State, armed.Error, armed.Findings)
 	}
@@ -123,10 +134,7 @@ func TestGuardianKilledInTheWindow(t *testing.T) {
 	n := startNode(t, 1)
 	before := n.facts()
 	s, staged := n.stage(2)
-	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
-		t.Fatal(err)
-	}
-	armed := n.await(s, Armed)
+	armed := n.arm(s, staged)
 	n.killAt("suspending", "guardian", 0)
 	if _, err := s.Commit(t.Context(), armed.Seq); err != nil {
 		t.Fatal(err)
@@ -149,30 +157,17 @@ func TestGuardianHasTheAgentsNameWhileItSettles(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, 1)
 	s, staged := n.stage(2)
-	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
-		t.Fatal(err)
-	}
-	armed := n.await(s, Armed)
+	armed := n.arm(s, staged)
 	// The agent dies in the window, and what is in the guardian's way then is the code server. A process that does not suspend keeps
 	// the agent from swapping before.
-	n.eval(`[{busy, _}] = Registry.lookup(Ledger.Names, 7)
-		[cell] = for {m, _} <- :code.all_loaded(), "#{m}" =~ ~r/FlyDeployAgent_.*Cell$/, do: m
-		agent = Process.whereis(:flydeploy_agent)
-		test = self()
-		holder = spawn(fn ->
-		  Process.flag(:priority, :max)
-		  :erlang.suspend_process(busy)
-		  1 = :erlang.trace_pattern({cell, :enter, 2}, true, [:global])
-		  1 = :erlang.trace(agent, true, [:call])
-		  send(test, :tracing)
-		  receive do {:trace, ^agent, :call, {_, :enter, [_, :suspending]}} -> :ok end
-		  :erlang.suspend_process(Process.whereis(:code_server))
-		  Process.exit(agent, :kill)
-		  receive do :go -> :ok end
-		end)
-		Process.register(holder, :holder)
+	n.atStep("suspending", `
+		Process.register(self(), :holder)
 		:persistent_term.put(:killed, agent)
-		receive do :tracing -> :ok end`)
+		[{busy, _}] = Registry.lookup(Ledger.Names, 7)
+		:erlang.suspend_process(busy)`, `
+		:erlang.suspend_process(Process.whereis(:code_server))
+		Process.exit(agent, :kill)
+		receive do :go -> :ok end`)
 	if _, err := s.Commit(t.Context(), armed.Seq); err != nil {
 		t.Fatal(err)
 	}
@@ -197,10 +192,7 @@ func TestCodeServerThatHangsIsTold(t *testing.T) {
 	n := startNode(t, 1)
 	before := n.facts()
 	s, staged := n.stage(2)
-	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
-		t.Fatal(err)
-	}
-	armed := n.await(s, Armed)
+	armed := n.arm(s, staged)
 	n.eval(`test = self()
 		holder = spawn(fn ->
 		  :erlang.suspend_process(Process.whereis(:code_server))
@@ -252,20 +244,11 @@ func TestBusyProcessForgetsItsOldState(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, 1)
 	s, staged := n.stage(2)
-	n.eval(`[{pid, _}] = Registry.lookup(Ledger.Names, 7)
-		[cell] = for {m, _} <- :code.all_loaded(), "#{m}" =~ ~r/FlyDeployAgent_.*Cell$/, do: m
-		agent = Process.whereis(:flydeploy_agent)
-		test = self()
-		holder = spawn(fn ->
-		  Process.flag(:priority, :max)
-		  1 = :erlang.trace_pattern({cell, :enter, 2}, true, [:global])
-		  1 = :erlang.trace(agent, true, [:call])
-		  send(test, :tracing)
-		  receive do {:trace, ^agent, :call, {_, :enter, [_, :done]}} -> :erlang.suspend_process(pid) end
-		  receive do :go -> :ok end
-		end)
-		Process.register(holder, :holder)
-		receive do :tracing -> :ok end`)
+	n.atStep("done", `
+		Process.register(self(), :holder)
+		[{pid, _}] = Registry.lookup(Ledger.Names, 7)`, `
+		:erlang.suspend_process(pid)
+		receive do :go -> :ok end`)
 	checkCommit(t, n.commit(s, staged))
 	if err := s.Finish(t.Context()); err != nil {
 		t.Fatal(err)

@@ -90,10 +90,7 @@ func TestAbortBeatsCommit(t *testing.T) {
 	n := startNode(t, 1)
 	before := n.facts()
 	s, staged := n.stage(2)
-	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
-		t.Fatal(err)
-	}
-	armed := n.await(s, Armed)
+	armed := n.arm(s, staged)
 	// Both commands are there when the agent looks the next time.
 	n.eval(`Process.whereis(:flydeploy_agent) |> :erlang.suspend_process()
 		for c <- ["commit", "abort"], do: File.mkdir!("` + s.dir + `/" <> c)`)
@@ -114,10 +111,7 @@ func TestStatesExpireWithoutAConsole(t *testing.T) {
 	o := orderOf(t, tarballOf(t, 2).bytes)
 	o.ArmedFor, o.TerminalFor = 2*time.Second, 2*time.Second
 	s, staged := n.order(o)
-	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
-		t.Fatal(err)
-	}
-	armed := n.await(s, Armed)
+	armed := n.arm(s, staged)
 	if armed.ExpiresIn() > 2*time.Second {
 		t.Errorf("armed for %v", armed.ExpiresIn())
 	}
@@ -172,10 +166,7 @@ func TestCodeThatChangesAfterStagingIsStale(t *testing.T) {
 	n.eval(`[{m, beam}] = Code.compile_string("defmodule Ledger.Prices do
 		def version, do: :patched
 		end"); :code.purge(m); {:module, ^m} = :code.load_binary(m, 'nofile', beam)`)
-	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
-		t.Fatal(err)
-	}
-	if status := n.await(s, Armed); status.State != Stale || status.Error == nil || !strings.Contains(status.Error.What, "Ledger.Prices") {
+	if status := n.arm(s, staged); status.State != Stale || status.Error == nil || !strings.Contains(status.Error.What, "Ledger.Prices") {
 		t.Errorf("%s %v", status.State, status.Error)
 	}
 }

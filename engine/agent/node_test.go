@@ -371,12 +371,18 @@ func (n *node) upgrade(version int) (*Session, Status) {
 	return s, n.commit(s, staged)
 }
 
-func (n *node) commit(s *Session, staged Status) Status {
+// arm orders a staged agent to arm, and waits until it has.
+func (n *node) arm(s *Session, staged Status) Status {
 	n.t.Helper()
 	if _, err := s.Arm(n.t.Context(), staged.Seq); err != nil {
 		n.t.Fatal(err)
 	}
-	armed := n.await(s, Armed)
+	return n.await(s, Armed)
+}
+
+func (n *node) commit(s *Session, staged Status) Status {
+	n.t.Helper()
+	armed := n.arm(s, staged)
 	if armed.State != Armed {
 		n.t.Fatalf("arming: %s %v", armed.State, armed.Error)
 	}

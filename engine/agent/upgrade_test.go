@@ -194,10 +194,7 @@ func TestTheSameUpgradeTwiceDoesNothing(t *testing.T) {
 	if !slices.Contains(names(staged.Findings), "lingering:block") {
 		t.Errorf("findings: %v", names(staged.Findings))
 	}
-	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
-		t.Fatal(err)
-	}
-	armed := n.await(s, Armed)
+	armed := n.arm(s, staged)
 	if armed.State != Failed || armed.Error == nil || armed.Error.Name != "lingering" {
 		t.Errorf("arming: %s %v", armed.State, armed.Error)
 	}
@@ -209,10 +206,7 @@ func TestSteadyCallersSeeNoFailure(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, 1)
 	s, staged := n.stage(2)
-	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
-		t.Fatal(err)
-	}
-	armed := n.await(s, Armed)
+	armed := n.arm(s, staged)
 	n.eval(`
 		call = fn call, n, calls, failed ->
 		  receive do

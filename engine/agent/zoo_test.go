@@ -107,10 +107,7 @@ func TestProcessesBornAroundTheSwap(t *testing.T) {
 	t.Parallel()
 	n := startRelease(t, "zoo", zoos[1]())
 	s, staged := n.order(zooUpgrade(t))
-	if _, err := s.Arm(t.Context(), staged.Seq); err != nil {
-		t.Fatal(err)
-	}
-	armed := n.await(s, Armed)
+	armed := n.arm(s, staged)
 	n.eval("Zoo.Tour.breed()")
 	if _, err := s.Commit(t.Context(), armed.Seq); err != nil {
 		t.Fatal(err)
