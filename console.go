@@ -31,12 +31,12 @@ func (c *connection) offerRecord(o *tui.Options) {
 		}
 		return engine.History(ctx, records, historyShown)
 	}
-	o.Events = func(ctx context.Context, id string) ([]engine.Event, error) {
+	o.Events = func(ctx context.Context, id string) ([]engine.Event, *engine.Result, error) {
 		records, err := c.records(ctx)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return engine.RecordedEvents(ctx, records, id)
+		return engine.Recorded(ctx, records, id)
 	}
 	o.Outcome = func(ctx context.Context, id string) (engine.Result, error) {
 		records, err := c.records(ctx)

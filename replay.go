@@ -59,11 +59,15 @@ func replayed(cmd *cobra.Command, flags recordFlags, name string) ([]engine.Even
 	var events []engine.Event
 	var result engine.Result
 	err = withRecord(cmd, flags, func(_ *connection, t *engine.Target) error {
-		events, err = engine.RecordedEvents(cmd.Context(), t.Storage.Records, name)
-		if err != nil {
-			return err
+		var end *engine.Result
+		events, end, err = engine.Recorded(cmd.Context(), t.Storage.Records, name)
+		switch {
+		case err != nil:
+		case end != nil:
+			result = *end
+		default:
+			result, err = engine.RecordedResult(cmd.Context(), t.Storage.Records, name)
 		}
-		result, err = engine.RecordedResult(cmd.Context(), t.Storage.Records, name)
 		return err
 	})
 	return events, result, err

@@ -112,17 +112,17 @@ func readRecord(ctx context.Context, records Records, id string) (record, error)
 	return r, nil
 }
 
-// RecordedEvents gives a deploy's stream of events, as far as it was written.
-func RecordedEvents(ctx context.Context, records Records, upgradeID string) ([]Event, error) {
+// Recorded gives a deploy's stream of events, as far as it was written, and its result, nil where the stream has none.
+func Recorded(ctx context.Context, records Records, upgradeID string) ([]Event, *Result, error) {
 	var events []Event
-	err := eachPiece(ctx, records, upgradeID, func(p piece) { events = append(events, p.events...) })
-	return events, err
+	var result *Result
+	err := eachPiece(ctx, records, upgradeID, func(p piece) { events, result = append(events, p.events...), p.result })
+	return events, result, err
 }
 
 // RecordedResult gives the end of a recorded deploy. One that was not finished has the outcome "unfinished".
 func RecordedResult(ctx context.Context, records Records, upgradeID string) (Result, error) {
-	var result *Result
-	err := eachPiece(ctx, records, upgradeID, func(p piece) { result = p.result })
+	_, result, err := Recorded(ctx, records, upgradeID)
 	switch {
 	case err != nil:
 		return Result{}, err

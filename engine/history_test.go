@@ -125,7 +125,7 @@ func TestWatchFollowsAStreamPieceByPiece(t *testing.T) {
 		t.Fatalf("after the result: %d events, %v", len(batch), err)
 	}
 
-	all, err := engine.RecordedEvents(t.Context(), s, "01A")
+	all, _, err := engine.Recorded(t.Context(), s, "01A")
 	if err != nil || len(all) != 12 {
 		t.Errorf("%d recorded events: %v", len(all), err)
 	}
@@ -154,7 +154,7 @@ func TestAStreamWhoseNextPieceWasNeverWritten(t *testing.T) {
 	s := newShelf(t)
 	s.put("01A", "events.ndjson", lines(1, 3)+continued)
 	s.put("01A", "deploy.json", `{"v":1,"id":"01A","outcome":"","running":true}`)
-	if all, err := engine.RecordedEvents(t.Context(), s, "01A"); err != nil || len(all) != 3 {
+	if all, _, err := engine.Recorded(t.Context(), s, "01A"); err != nil || len(all) != 3 {
 		t.Errorf("%d recorded events: %v", len(all), err)
 	}
 	if r, err := engine.RecordedResult(t.Context(), s.later(2*time.Minute), "01A"); err != nil || r.Outcome != engine.OutcomeUnfinished {
@@ -271,9 +271,9 @@ func TestHistoryOfWhatOthersWrote(t *testing.T) {
 	if past, err := engine.History(t.Context(), s, 1); err != nil || len(past) != 1 || past[0].ID != "01E" {
 		t.Errorf("the last one is %+v: %v", past, err)
 	}
-	_, err := engine.RecordedEvents(t.Context(), s, "01C")
+	_, _, err := engine.Recorded(t.Context(), s, "01C")
 	wantNamed(t, err, "newer_version")
-	_, err = engine.RecordedEvents(t.Context(), s, "01Z")
+	_, _, err = engine.Recorded(t.Context(), s, "01Z")
 	wantNamed(t, err, "no_record")
 }
 

@@ -213,7 +213,7 @@ func (a *accessible) history(ctx context.Context) bool {
 	if !ok || err != nil || n < 1 || n > len(past) || a.o.Events == nil {
 		return ok
 	}
-	events, err := a.o.Events(ctx, past[n-1].ID)
+	events, _, err := a.o.Events(ctx, past[n-1].ID)
 	if err != nil {
 		a.printLines(problemLines(engine.AsProblem(err), 100))
 		return true

@@ -39,14 +39,8 @@ func (c *console) replay(p engine.Past) tea.Cmd {
 	c.watched.guest = &guest{id: p.ID, past: &p}
 	of := c.watched
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
-		events, err := c.opts.Events(ctx, p.ID)
-		m := recordMsg{of: of, events: events, err: err}
-		if err == nil && c.opts.Outcome != nil {
-			if end, err := c.opts.Outcome(ctx, p.ID); err == nil {
-				m.ended = &end
-			}
-		}
-		return m
+		events, ended, err := c.opts.Events(ctx, p.ID)
+		return recordMsg{of, events, ended, err}
 	})
 }
 

@@ -56,7 +56,9 @@ func offering(o Options) Options {
 	}
 	o.Inspect = func(context.Context) (engine.Overview, error) { return inspectedOverview(), nil }
 	o.History = func(context.Context) ([]engine.Past, error) { return pastDeploys(), nil }
-	o.Events = func(context.Context, string) ([]engine.Event, error) { return recorded(upgraded(6)), nil }
+	o.Events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
+		return recorded(upgraded(6)), nil, nil
+	}
 	o.Watch = func(string) engine.Source { return playRecorded(recorded(upgraded(6))) }
 	return o
 }

@@ -136,8 +136,9 @@ func TestReplayTellsWhatBecameOfTheMachines(t *testing.T) {
 		end.Machines = append(end.Machines, engine.MachineResult{ID: m.ID, Outcome: "aborted"})
 	}
 	b := newBench(t, size{120, 40}, Options{})
-	b.opts.Events = func(context.Context, string) ([]engine.Event, error) { return recorded(before, nil, end), nil }
-	b.opts.Outcome = func(context.Context, string) (engine.Result, error) { return end, nil }
+	b.opts.Events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
+		return recorded(before, nil, end), &end, nil
+	}
 	r := b.replaying()
 	for !r.over() {
 		b.hides("aborted")
@@ -189,8 +190,8 @@ func TestReplayAtAnySpeedToAndFro(t *testing.T) {
 
 func TestARecordThatIsGoneTellsWhy(t *testing.T) {
 	o := offering(Options{App: "counter"})
-	o.Events = func(context.Context, string) ([]engine.Event, error) {
-		return nil, engine.NewProblem("no_record", "there is no record of deploy 01K93", nil, "`flydeploy history` lists the recorded deploys.")
+	o.Events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
+		return nil, nil, engine.NewProblem("no_record", "there is no record of deploy 01K93", nil, "`flydeploy history` lists the recorded deploys.")
 	}
 	b := newBench(t, size{80, 24}, o)
 	b.replaying()
@@ -333,9 +334,8 @@ func TestReplayOfADeployWhoseEndNobodyKnows(t *testing.T) {
 	s.stage()
 	s.emit(engine.Event{Machine: s.machines[0].ID, Phase: engine.PhaseCodeLoad, Status: engine.StatusDone})
 	b := newBench(t, size{120, 40}, Options{})
-	b.opts.Events = func(context.Context, string) ([]engine.Event, error) { return s.events, nil }
-	b.opts.Outcome = func(context.Context, string) (engine.Result, error) {
-		return engine.Result{Outcome: engine.OutcomeUnfinished, Machines: []engine.MachineResult{}}, nil
+	b.opts.Events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
+		return s.events, &engine.Result{Outcome: engine.OutcomeUnfinished, Machines: []engine.MachineResult{}}, nil
 	}
 	r := b.replaying()
 	for !r.over() {

@@ -106,7 +106,7 @@ func TestRule1UpdateNeverWaits(t *testing.T) {
 		Overview: func(context.Context) (engine.Overview, error) { <-forever; return engine.Overview{}, nil },
 		Deploy:   func(engine.Selection) (Deployment, error) { <-forever; return nil, nil },
 		History:  func(context.Context) ([]engine.Past, error) { <-forever; return nil, nil },
-		Events:   func(context.Context, string) ([]engine.Event, error) { <-forever; return nil, nil },
+		Events:   func(context.Context, string) ([]engine.Event, *engine.Result, error) { <-forever; return nil, nil, nil },
 		Watch:    func(string) engine.Source { return neverSource{forever} },
 		Inspect:  func(context.Context) (engine.Overview, error) { <-forever; return engine.Overview{}, nil },
 		Header:   func() string { <-forever; return "" },

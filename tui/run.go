@@ -42,10 +42,10 @@ type Options struct {
 	Inspect func(context.Context) (engine.Overview, error)
 	// Deploy starts a deploy of the selected machines; empty selects all.
 	Deploy func(engine.Selection) (Deployment, error)
-	// History reads the record of past deploys, Events the stream of one, and Watch follows one that somebody else runs.
-	// Outcome tells how either ended. What is nil is not offered.
+	// History reads the record of past deploys, Events the stream of one with its result (nil where it has none), and Watch
+	// follows one that somebody else runs, of which Outcome tells the end. What is nil is not offered.
 	History func(context.Context) ([]engine.Past, error)
-	Events  func(ctx context.Context, id string) ([]engine.Event, error)
+	Events  func(ctx context.Context, id string) ([]engine.Event, *engine.Result, error)
 	Watch   func(id string) engine.Source
 	Outcome func(ctx context.Context, id string) (engine.Result, error)
 	// Record plays a stream of events in the place of the fleet, Speed times as fast as it was (0: to its end at once);
