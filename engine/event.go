@@ -25,6 +25,8 @@ type Event struct {
 	Attempt int       `json:"attempt"` // from 1
 	Phase   Phase     `json:"phase"`
 	Status  Status    `json:"status"`
+	// State of the machine from this event on; "" leaves it as it was.
+	State MachineState `json:"state,omitempty"`
 
 	StartedAt  time.Time `json:"started_at,omitzero"`
 	DurationUS int64     `json:"duration_us,omitempty"` // microseconds, set once the phase has ended
@@ -70,10 +72,12 @@ type MachineReport struct {
 	Processes int `json:"processes"`
 	Migrated  int `json:"migrated"`
 	// SuspendedUS is the time from the first suspend to the last resume, microseconds; 0 before the window has ended.
-	SuspendedUS int64     `json:"suspended_us"`
-	Outcome     string    `json:"outcome,omitempty"` // the agent's terminal state, e.g. committed, rolled_back
-	Killed      []string  `json:"killed,omitempty"`  // pids that a rollback could not keep
-	Failures    []Failure `json:"failures,omitempty"`
+	SuspendedUS int64 `json:"suspended_us"`
+	// Outcome is the agent's terminal state, e.g. committed or rolled_back; "" before it.
+	Outcome  MachineState `json:"outcome,omitempty"`
+	UpToDate bool         `json:"up_to_date,omitempty"` // everything that the upgrade brings was loaded before
+	Killed   []string     `json:"killed,omitempty"`     // pids that a rollback could not keep
+	Failures []Failure    `json:"failures,omitempty"`
 	// FailuresTotal counts all failures; Failures holds the first of each (module, reason).
 	FailuresTotal int `json:"failures_total,omitempty"`
 	// SuspendedAtUS and ResumedAtUS bound the window on the machine's clock, microseconds since the Unix epoch.

@@ -124,7 +124,7 @@ func (w *world) expectFullReport(upgradeID string, m engine.MachineResult) {
 	if err := json.NewDecoder(unpacked).Decode(&report); err != nil {
 		w.t.Fatal(err)
 	}
-	if report.Outcome != m.Outcome || len(report.Failures) != m.FailuresTotal || m.FailuresTotal == 0 {
+	if report.Outcome != string(m.Outcome) || len(report.Failures) != m.FailuresTotal || m.FailuresTotal == 0 {
 		w.t.Errorf("machine %s: %d of %d failures are in the full report, outcome %s", m.ID, len(report.Failures), m.FailuresTotal, report.Outcome)
 	}
 	for _, f := range report.Failures {

@@ -140,10 +140,10 @@ func reportOf(s agent.Status) MachineReport {
 	report := MachineReport{
 		ModulesChanged: s.Counts.ModulesChanged, ModulesAdded: s.Counts.ModulesAdded, ModulesRemoved: s.Counts.ModulesRemoved,
 		Processes: s.Counts.Processes, SuspendedUS: s.SuspendedUS, SuspendedAtUS: s.SuspendedAtUS, ResumedAtUS: s.ResumedAtUS,
-		Killed: s.Killed, FailuresTotal: s.FailuresTotal,
+		UpToDate: s.UpToDate, Killed: s.Killed, FailuresTotal: s.FailuresTotal,
 	}
 	if s.State.Terminal() {
-		report.Outcome = string(s.State)
+		report.Outcome = MachineState(s.State)
 	}
 	if s.Suspended > 0 {
 		report.Processes = s.Suspended

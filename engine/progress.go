@@ -25,6 +25,7 @@ type MachineProgress struct {
 	ID      string
 	Facts   Machine
 	Attempt int
+	State   MachineState
 	Phases  map[Phase]PhaseState
 	Report  MachineReport
 	Problem *Problem
@@ -98,12 +99,12 @@ func (p *Progress) Machine(id string) *MachineProgress { return p.index[id] }
 func (p *Progress) machine(e Event) *MachineProgress {
 	m, ok := p.index[e.Machine]
 	if !ok {
-		m = &MachineProgress{ID: e.Machine, Attempt: e.Attempt, Phases: map[Phase]PhaseState{}}
+		m = &MachineProgress{ID: e.Machine, Attempt: e.Attempt, State: MachineWaiting, Phases: map[Phase]PhaseState{}}
 		p.index[e.Machine] = m
 		p.Machines = append(p.Machines, m)
 	}
 	if e.Attempt > m.Attempt {
-		m.Attempt, m.Phases, m.Report, m.Problem = e.Attempt, map[Phase]PhaseState{}, MachineReport{}, nil
+		m.Attempt, m.State, m.Phases, m.Report, m.Problem = e.Attempt, MachineWaiting, map[Phase]PhaseState{}, MachineReport{}, nil
 	}
 	return m
 }
@@ -115,11 +116,27 @@ func (m *MachineProgress) take(e Event) {
 	if e.Report != nil {
 		m.Report = *e.Report
 	}
+	m.State = m.after(e)
 	if e.Problem != nil {
 		m.Problem = e.Problem
 	} else if e.Phase == PhaseCheck && e.Status == StatusDone {
 		m.Problem = nil // an answer that did not come was found
 	}
+}
+
+// after is the machine's state after an event. Streams of older versions tell no states, only the agent's end and its check.
+func (m *MachineProgress) after(e Event) MachineState {
+	switch {
+	case e.State != "":
+		return e.State
+	case m.State == MachineWaiting && e.Phase == PhaseInject && e.Status == StatusRunning:
+		return MachineStaging
+	case e.Phase == PhaseCheck && e.Status == StatusDone && !m.State.Upgraded():
+		return MachineVerified
+	case e.Report != nil && e.Report.Outcome != "" && m.State != MachineRecorded && m.State != MachineVerified:
+		return e.Report.Outcome
+	}
+	return m.State
 }
 
 func (p *Progress) takeFleet(e Event) {

@@ -170,7 +170,7 @@ func TestACommitThatNeverCameIsTakenBack(t *testing.T) {
 		t.Fatalf("without an answer: %s, %v", r.outcome(), err)
 	}
 	p.resolve(t.Context())
-	if r.outcome() != string(agent.Aborted) {
+	if r.outcome() != OutcomeAborted {
 		t.Errorf("it ended as %s", r.outcome())
 	}
 }

@@ -48,17 +48,16 @@ type Result struct {
 	Plan       *Plan           `json:"plan,omitempty"` // of a dry run
 }
 
-// MachineResult is one machine's end. Outcome is the agent's terminal state (committed, rolled_back, …), or
-// up_to_date, not_started, unknown.
+// MachineResult is one machine's end.
 type MachineResult struct {
-	ID          string    `json:"id"`
-	Region      string    `json:"region,omitempty"`
-	Outcome     string    `json:"outcome"`
-	Modules     int       `json:"modules"`   // changed and added
-	Processes   int       `json:"processes"` // migrated
-	SuspendedUS int64     `json:"suspended_us"`
-	Error       string    `json:"error,omitempty"`
-	Failures    []Failure `json:"failures,omitempty"`
+	ID          string         `json:"id"`
+	Region      string         `json:"region,omitempty"`
+	Outcome     MachineOutcome `json:"outcome"`
+	Modules     int            `json:"modules"`   // changed and added
+	Processes   int            `json:"processes"` // migrated
+	SuspendedUS int64          `json:"suspended_us"`
+	Error       string         `json:"error,omitempty"`
+	Failures    []Failure      `json:"failures,omitempty"`
 	// FailuresTotal counts all of them; Failures holds the first of each (module, reason). FullReport is the key in the
 	// bucket of the gzipped JSON with all, "" where there is none.
 	FailuresTotal int    `json:"failures_total,omitempty"`

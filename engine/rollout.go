@@ -29,8 +29,8 @@ type rollout struct {
 	// verified: its VM was asked, and has loaded the upgrade. code is what it answered.
 	verified bool
 	code     agent.Code
-	recorded bool   // in current.json
-	end      string // what became of a machine after its commit, "" where it runs on
+	recorded bool           // in current.json
+	end      MachineOutcome // what became of a machine after its commit, "" where it runs on
 }
 
 // committed: the agent says that the machine runs the upgrade.
@@ -45,12 +45,12 @@ func (r *rollout) upToDate() bool { return r.status.UpToDate }
 
 // outcomeUnknown: a commit was sent and no end was seen.
 const (
-	outcomeUnknown    = "unknown"
-	outcomeNotStarted = "not_started"
+	outcomeUnknown    = OutcomeUnknown
+	outcomeNotStarted = OutcomeNotStarted
 )
 
 // outcome is the agent's terminal state, or what stands for it where there is none.
-func (r *rollout) outcome() string {
+func (r *rollout) outcome() MachineOutcome {
 	switch {
 	case r.end != "":
 		return r.end
@@ -59,7 +59,7 @@ func (r *rollout) outcome() string {
 	case r.noVM:
 		return "left_out"
 	case r.status.State.Terminal():
-		return string(r.status.State)
+		return MachineOutcome(r.status.State)
 	case r.commit:
 		return outcomeUnknown
 	default:

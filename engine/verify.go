@@ -12,11 +12,11 @@ import (
 
 // Ends of machines that the agent's own terminal state does not tell.
 const (
-	outcomeRestarted  = "restarted"  // after the commit: it runs what it booted
-	outcomeReplaced   = "replaced"   // by another instance
-	outcomeStopped    = "stopped"    // or on its way there
-	outcomeGone       = "gone"       // destroyed
-	outcomeUnverified = "unverified" // committed, but nobody could look
+	outcomeRestarted  = OutcomeRestarted
+	outcomeReplaced   = OutcomeReplaced
+	outcomeStopped    = OutcomeStopped
+	outcomeGone       = OutcomeGone
+	outcomeUnverified = OutcomeUnverified
 )
 
 // check asks a machine's VM, past the agent, which code it has loaded. All must be what the verified tarball put onto its
@@ -139,7 +139,7 @@ func (p *pipeline) compareCode() {
 
 func stateOr(state string) string {
 	if state == "" {
-		return outcomeGone
+		return string(outcomeGone)
 	}
 	return state
 }

@@ -149,7 +149,7 @@ func hostileEvent(e engine.Event, r *rand.Rand) engine.Event {
 	case 4:
 		e.Facts = &engine.Machine{ID: e.Machine, Name: text(), Region: text(), ProcessGroup: text()}
 	case 5:
-		e.Report = &engine.MachineReport{Outcome: text(), Failures: []engine.Failure{{Module: text(), Exception: text(), Stack: []string{text()}, StateBefore: text()}}}
+		e.Report = &engine.MachineReport{Outcome: engine.MachineState(text()), Failures: []engine.Failure{{Module: text(), Exception: text(), Stack: []string{text()}, StateBefore: text()}}}
 	}
 	return e
 }

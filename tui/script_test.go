@@ -229,7 +229,7 @@ func (s *script) result(outcome engine.Outcome) engine.Result {
 			o = "not_started"
 		}
 		r.Machines = append(r.Machines, engine.MachineResult{
-			ID: m.ID, Region: m.Region, Outcome: o, Modules: rep.ModulesChanged + rep.ModulesAdded, Processes: rep.Migrated,
+			ID: m.ID, Region: m.Region, Outcome: engine.MachineOutcome(o), Modules: rep.ModulesChanged + rep.ModulesAdded, Processes: rep.Migrated,
 			SuspendedUS: rep.SuspendedUS, Failures: rep.Failures,
 		})
 	}

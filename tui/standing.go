@@ -69,21 +69,21 @@ const (
 )
 
 // outcomeWords says an agent's terminal state, or what the engine puts in its place, in the operator's words.
-var outcomeWords = map[string]string{
+var outcomeWords = map[engine.MachineOutcome]string{
 	"committed": wordUpgraded, "rolled_back": wordRolledBack, "rolled_back_with_losses": "rolled back, processes lost",
 	"failed": wordFailed, "aborted": "aborted", "expired": "expired", "stale": "changed meanwhile", "unknown": wordUnknown,
 	"up_to_date": wordUpToDate, "not_started": wordNotStarted, "left_out": wordLeftOut,
 }
 
-func outcomeWord(outcome string) string {
+func outcomeWord(outcome engine.MachineOutcome) string {
 	if w, ok := outcomeWords[outcome]; ok {
 		return w
 	}
-	return outcome
+	return string(outcome)
 }
 
 // endWord is a machine's outcome in a deploy that has ended. A dry run takes back what it has staged: that is no failure.
-func endWord(r engine.Result, outcome string) string {
+func endWord(r engine.Result, outcome engine.MachineOutcome) string {
 	if r.Plan != nil && outcome == "aborted" {
 		return "planned"
 	}
@@ -123,7 +123,7 @@ func standingOf(m *engine.MachineProgress, upToDate bool) standing {
 	case m.Report.Outcome == "committed" || ended(m, engine.PhaseCheck):
 		s.rank, s.word, s.phase = rankDone, wordUpgraded, ""
 	case m.Report.Outcome != "":
-		s.rank, s.word = rankFailed, outcomeWord(m.Report.Outcome)
+		s.rank, s.word = rankFailed, outcomeWord(engine.MachineOutcome(m.Report.Outcome))
 	case m.Phases[engine.PhaseInject].Status == engine.StatusSkipped:
 		s.rank, s.word, s.phase = rankOut, wordLeftOut, ""
 	case ended(m, engine.PhaseArm) && phase == engine.PhaseArm:
@@ -152,7 +152,7 @@ func failedPhase(m *engine.MachineProgress) (standing, bool) {
 		}
 	}
 	if o := m.Report.Outcome; found && o != "" && o != "committed" {
-		s.word = outcomeWord(o)
+		s.word = outcomeWord(engine.MachineOutcome(o))
 	}
 	return s, found
 }
