@@ -45,7 +45,7 @@ func TestAMachineThatRestartsAfterItsCommitIsNoticed(t *testing.T) {
 	}
 	ends := map[string]string{}
 	for _, m := range r.Machines {
-		ends[m.ID] = m.Outcome
+		ends[m.ID] = string(m.Outcome)
 	}
 	if ends[w.ids[0]] != "restarted" || ends[w.ids[1]] != "committed" {
 		t.Errorf("machines ended %v", ends)
@@ -121,7 +121,7 @@ func TestAFleetThatChangesAfterTheCommitIsToldAsItIs(t *testing.T) {
 	r := d.Result()
 	ends := map[string]string{}
 	for _, m := range r.Machines {
-		ends[m.ID] = m.Outcome
+		ends[m.ID] = string(m.Outcome)
 	}
 	want := map[string]string{stays: "committed", stops: "stopped", goes: "gone"}
 	if r.Outcome != engine.OutcomePartial || !maps.Equal(ends, want) {
