@@ -8,6 +8,9 @@ import (
 	"sync"
 
 	"flydeploy/engine"
+	"flydeploy/engine/deploy"
+	"flydeploy/engine/doctor"
+	"flydeploy/engine/target"
 	"flydeploy/fly"
 )
 
@@ -23,7 +26,7 @@ type connection struct {
 	tell func(string)
 
 	mu     sync.Mutex
-	target *engine.Target
+	target *target.Target
 	unread error // of the temporary machine that was asked for the storage's settings; it is asked once
 }
 
@@ -47,13 +50,13 @@ func newFleet(s settings, token string) (*fly.Client, error) {
 	return fly.New(fly.Options{App: s.app, Token: token, UserAgent: "flydeploy/" + version})
 }
 
-func (c *connection) ports() engine.Ports {
-	return engine.Ports{Fleet: c.fleet, Storage: c.settings.openStorage, Build: c.build}
+func (c *connection) ports() deploy.Ports {
+	return deploy.Ports{Fleet: c.fleet, Storage: c.settings.openStorage, Build: c.build}
 }
 
 // start starts a deploy that signals let settle.
-func (c *connection) start(ctx context.Context, s engine.Settings) *engine.Deployment {
-	d := engine.Start(ctx, s, c.ports())
+func (c *connection) start(ctx context.Context, s engine.Settings) *deploy.Deployment {
+	d := deploy.Start(ctx, s, c.ports())
 	c.signals.settles(d)
 	return d
 }
@@ -63,11 +66,11 @@ func (c *connection) start(ctx context.Context, s engine.Settings) *engine.Deplo
 func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
 	target, problem := c.storage(ctx)
 	if target == nil {
-		o, err := engine.Look(ctx, c.settings.app, c.fleet, nil, nil)
+		o, err := doctor.Look(ctx, c.settings.app, c.fleet, nil, nil)
 		o.Storage = engine.AsProblem(problem)
 		return o, err
 	}
-	o, err := engine.Look(ctx, c.settings.app, c.fleet, target.Storage.Locks, target.Storage.Records)
+	o, err := doctor.Look(ctx, c.settings.app, c.fleet, target.Storage.Locks, target.Storage.Records)
 	o.OTPApp = target.OTPApp
 	return o, err
 }
@@ -82,7 +85,7 @@ func (c *connection) inspected(ctx context.Context) (engine.Overview, error) {
 	return o, err
 }
 
-func (c *connection) storage(ctx context.Context) (*engine.Target, error) {
+func (c *connection) storage(ctx context.Context) (*target.Target, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.target != nil {
@@ -97,11 +100,11 @@ func (c *connection) storage(ctx context.Context) (*engine.Target, error) {
 
 // openTarget asks a running machine where the storage is, or a temporary one where none runs, unless the command line says
 // all of it.
-func (c *connection) openTarget(ctx context.Context) (*engine.Target, error) {
+func (c *connection) openTarget(ctx context.Context) (*target.Target, error) {
 	s := c.settings
 	if s.otpApp == "" || s.storageSource() == "" {
-		target, err := engine.Connect(ctx, s.target(), c.fleet, s.openStorage)
-		if errors.Is(err, engine.ErrNoneRuns) && !s.flags.readOnly {
+		target, err := target.Connect(ctx, s.target(), c.fleet, s.openStorage)
+		if errors.Is(err, target.ErrNoneRuns) && !s.flags.readOnly {
 			return c.askStopped(ctx)
 		}
 		return target, err
@@ -110,18 +113,18 @@ func (c *connection) openTarget(ctx context.Context) (*engine.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &engine.Target{OTPApp: s.otpApp, Storage: storage}, nil
+	return &target.Target{OTPApp: s.otpApp, Storage: storage}, nil
 }
 
-func (c *connection) askStopped(ctx context.Context) (*engine.Target, error) {
+func (c *connection) askStopped(ctx context.Context) (*target.Target, error) {
 	if c.unread != nil {
 		return nil, c.unread
 	}
 	if c.tell != nil {
 		c.tell("no machine runs the release: a temporary machine tells where the bucket is")
 	}
-	var target *engine.Target
-	target, c.unread = engine.ConnectStopped(ctx, c.settings.target(), c.settings.env, c.fleet, c.settings.openStorage)
+	var target *target.Target
+	target, c.unread = target.ConnectStopped(ctx, c.settings.target(), c.settings.env, c.fleet, c.settings.openStorage)
 	return target, c.unread
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"flydeploy/engine"
+	"flydeploy/engine/record"
 	"flydeploy/tui"
 )
 
@@ -29,21 +30,21 @@ func (c *connection) offerRecord(o *tui.Options) {
 		if err != nil {
 			return nil, err
 		}
-		return engine.History(ctx, records, historyShown)
+		return record.History(ctx, records, historyShown)
 	}
 	o.Events = func(ctx context.Context, id string) ([]engine.Event, *engine.Result, error) {
 		records, err := c.records(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		return engine.Recorded(ctx, records, id)
+		return record.Recorded(ctx, records, id)
 	}
 	o.Outcome = func(ctx context.Context, id string) (engine.Result, error) {
 		records, err := c.records(ctx)
 		if err != nil {
 			return engine.Result{}, err
 		}
-		return engine.RecordedResult(ctx, records, id)
+		return record.RecordedResult(ctx, records, id)
 	}
 	o.Watch = func(id string) engine.Source { return &otherDeploy{connection: c, id: id} }
 }
@@ -69,7 +70,7 @@ func (o *otherDeploy) Next(ctx context.Context) ([]engine.Event, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.source = engine.Watch(records, o.id, watchEvery)
+		o.source = record.Watch(records, o.id, watchEvery)
 	}
 	return o.source.Next(ctx)
 }

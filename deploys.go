@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/target"
 )
 
 // recordFlags are the options of the commands that read the bucket's record.
@@ -51,7 +52,7 @@ func (f *recordFlags) inConsole() (bool, error) {
 }
 
 // withRecord runs work on the app's storage.
-func withRecord(cmd *cobra.Command, flags recordFlags, work func(*connection, *engine.Target) error) error {
+func withRecord(cmd *cobra.Command, flags recordFlags, work func(*connection, *target.Target) error) error {
 	s, err := readSettings(cmd, flags.deployFlags)
 	if err != nil {
 		return err

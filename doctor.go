@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/doctor"
 	"flydeploy/fly"
 )
 
@@ -43,57 +44,57 @@ Exit codes: 0 ready (warnings may be there), 1 something keeps a deploy from wor
 }
 
 // examine makes all checks. Its error is wrong usage or a cancellation: everything else is a check that failed.
-func examine(cmd *cobra.Command, flags appFlags, tell func(engine.Check)) error {
+func examine(cmd *cobra.Command, flags appFlags, tell func(doctor.Check)) error {
 	s, err := readSettings(cmd, deployFlags{appFlags: flags})
 	var wrong usageError
 	if errors.As(err, &wrong) {
 		return err
 	}
 	if err != nil {
-		tell(engine.FailedCheck("config", err))
+		tell(doctor.FailedCheck("config", err))
 		return nil
 	}
 	tell(configCheck(s))
 	tell(flyctlCheck(cmd.Context()))
 	token, from, err := fly.Token()
 	if err != nil {
-		tell(engine.FailedCheck("token", err))
+		tell(doctor.FailedCheck("token", err))
 		return nil
 	}
-	tell(engine.Check{Name: "token", Status: engine.CheckOK, Text: "from " + from})
+	tell(doctor.Check{Name: "token", Status: doctor.CheckOK, Text: "from " + from})
 	fleet, err := newFleet(s, token)
 	if err != nil {
-		tell(engine.FailedCheck("app", err))
+		tell(doctor.FailedCheck("app", err))
 		return nil
 	}
-	engine.Examine(cmd.Context(), engine.Patient{App: s.target(), Fly: s.app, Fleet: fleet, Open: s.openStorage}, tell)
+	doctor.Examine(cmd.Context(), doctor.Patient{App: s.target(), Fly: s.app, Fleet: fleet, Open: s.openStorage}, tell)
 	return cmd.Context().Err()
 }
 
-func configCheck(s settings) engine.Check {
+func configCheck(s settings) doctor.Check {
 	text := "app " + s.app + ", of " + s.config
 	if s.config == "" {
 		text = "app " + s.app + ", without a fly.toml"
 	}
-	return engine.Check{Name: "config", Status: engine.CheckOK, Text: text}
+	return doctor.Check{Name: "config", Status: doctor.CheckOK, Text: text}
 }
 
 // flyctlCheck warns only: with an image that was pushed before, a deploy needs no flyctl.
-func flyctlCheck(ctx context.Context) engine.Check {
+func flyctlCheck(ctx context.Context) doctor.Check {
 	path, version, err := fly.Flyctl(ctx)
 	if err != nil {
-		c := engine.FailedCheck("flyctl", err)
-		c.Status = engine.CheckWarn
+		c := doctor.FailedCheck("flyctl", err)
+		c.Status = doctor.CheckWarn
 		return c
 	}
-	return engine.Check{Name: "flyctl", Status: engine.CheckOK, Text: strings.TrimSpace(path + ", " + version)}
+	return doctor.Check{Name: "flyctl", Status: doctor.CheckOK, Text: strings.TrimSpace(path + ", " + version)}
 }
 
 // report writes checks as they come, and their sum at the end.
 type report struct {
 	out   io.Writer
 	json  bool
-	count map[engine.CheckStatus]int
+	count map[doctor.CheckStatus]int
 	err   error // of the first write that failed
 }
 
@@ -101,7 +102,7 @@ type report struct {
 type checkLine struct {
 	V    int    `json:"v"`
 	Type string `json:"type"`
-	engine.Check
+	doctor.Check
 }
 
 type reportEnd struct {
@@ -114,9 +115,9 @@ type reportEnd struct {
 	Skipped  int            `json:"skipped"`
 }
 
-func (r *report) add(c engine.Check) {
+func (r *report) add(c doctor.Check) {
 	if r.count == nil {
-		r.count = map[engine.CheckStatus]int{}
+		r.count = map[doctor.CheckStatus]int{}
 	}
 	r.count[c.Status]++
 	if r.json {
@@ -143,10 +144,10 @@ func (r *report) write(err error) {
 // end writes the sum. A failed check is a failed command.
 func (r *report) end() error {
 	outcome := engine.OutcomeSucceeded
-	if r.count[engine.CheckFail] > 0 {
+	if r.count[doctor.CheckFail] > 0 {
 		outcome = engine.OutcomeFailed
 	}
-	ok, warnings, failed, skipped := r.count[engine.CheckOK], r.count[engine.CheckWarn], r.count[engine.CheckFail], r.count[engine.CheckSkipped]
+	ok, warnings, failed, skipped := r.count[doctor.CheckOK], r.count[doctor.CheckWarn], r.count[doctor.CheckFail], r.count[doctor.CheckSkipped]
 	switch {
 	case r.json:
 		r.write(encode(r.out, reportEnd{engine.EventVersion, "result", outcome, ok, warnings, failed, skipped}))

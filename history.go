@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/record"
+	"flydeploy/engine/target"
 )
 
 func historyCommand() *cobra.Command {
@@ -25,8 +27,8 @@ func historyCommand() *cobra.Command {
 line. ` + "`flydeploy replay ID`" + ` shows one of them again, ` + "`flydeploy hot --to ID`" + ` deploys its code again.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecord(cmd, flags, func(_ *connection, t *engine.Target) error {
-				past, err := engine.History(cmd.Context(), t.Storage.Records, limit)
+			return withRecord(cmd, flags, func(_ *connection, t *target.Target) error {
+				past, err := record.History(cmd.Context(), t.Storage.Records, limit)
 				if err != nil {
 					return err
 				}

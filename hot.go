@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/deploy"
 	"flydeploy/tui"
 )
 
@@ -125,7 +126,7 @@ func onTerminal() bool {
 func isTerminal() bool { return onTerminal() && os.Getenv("TERM") != "dumb" }
 
 // finish shows a deploy without a terminal until it has ended and settled, then its result.
-func finish(ctx context.Context, d *engine.Deployment, out output) error {
+func finish(ctx context.Context, d *deploy.Deployment, out output) error {
 	err := follow(ctx, d, out)
 	result := d.Result()
 	if err == nil && out == outputJSON {

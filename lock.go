@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/record"
+	"flydeploy/engine/target"
 )
 
 func lockCommand() *cobra.Command {
@@ -29,7 +31,7 @@ func lockShowCommand() *cobra.Command {
 		Short: "Who deploys: who, from where, since when, until when",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecord(cmd, flags, func(_ *connection, t *engine.Target) error {
+			return withRecord(cmd, flags, func(_ *connection, t *target.Target) error {
 				lock, err := t.Storage.Locks.Current(cmd.Context())
 				held := !errors.Is(err, engine.ErrNotFound)
 				if held && err != nil {
@@ -81,7 +83,7 @@ func lockReleaseCommand() *cobra.Command {
 notices within ten seconds, starts nothing more and says why. A lock also expires by itself: see ` + "`flydeploy lock show`.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
+			return withRecord(cmd, flags, func(c *connection, t *target.Target) error {
 				lock, err := t.Storage.Locks.Current(cmd.Context())
 				if errors.Is(err, engine.ErrNotFound) {
 					fmt.Println(lockText(false, lock))
@@ -94,7 +96,7 @@ notices within ten seconds, starts nothing more and says why. A lock also expire
 					return err
 				}
 				id := identify(cmd.Context(), c.settings.dir())
-				if err := engine.ReleaseLock(cmd.Context(), t.Storage.Locks, lock, id.owner); err != nil {
+				if err := record.ReleaseLock(cmd.Context(), t.Storage.Locks, lock, id.owner); err != nil {
 					return lockedError(err)
 				}
 				fmt.Printf("released the lock of %s (deploy %s)\n", oneLine(lock.LockedBy), oneLine(lock.DeploymentID))

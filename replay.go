@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/record"
+	"flydeploy/engine/target"
 	"flydeploy/tui"
 )
 
@@ -39,7 +41,7 @@ fro, at any speed.`,
 			if console {
 				return showRecord(cmd.Context(), flags.deployFlags, events, result, speed)
 			}
-			return show(cmd.Context(), spectate(engine.Replay(events, speed), func() (engine.Result, error) { return result, nil }), flags.output)
+			return show(cmd.Context(), spectate(record.Replay(events, speed), func() (engine.Result, error) { return result, nil }), flags.output)
 		},
 	}
 	flags.registerShow(cmd)
@@ -51,22 +53,22 @@ fro, at any speed.`,
 func replayed(cmd *cobra.Command, flags recordFlags, name string) ([]engine.Event, engine.Result, error) {
 	body, err := os.ReadFile(name)
 	if err == nil {
-		return parsed(engine.ParseEvents(body))
+		return parsed(record.ParseEvents(body))
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, engine.Result{}, engine.NewProblem("no_file", "read "+name, err, "Give a file of events, or the ID of a recorded deploy.")
 	}
 	var events []engine.Event
 	var result engine.Result
-	err = withRecord(cmd, flags, func(_ *connection, t *engine.Target) error {
+	err = withRecord(cmd, flags, func(_ *connection, t *target.Target) error {
 		var end *engine.Result
-		events, end, err = engine.Recorded(cmd.Context(), t.Storage.Records, name)
+		events, end, err = record.Recorded(cmd.Context(), t.Storage.Records, name)
 		switch {
 		case err != nil:
 		case end != nil:
 			result = *end
 		default:
-			result, err = engine.RecordedResult(cmd.Context(), t.Storage.Records, name)
+			result, err = record.RecordedResult(cmd.Context(), t.Storage.Records, name)
 		}
 		return err
 	})

@@ -16,6 +16,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
+	"flydeploy/engine/deploy"
 	"flydeploy/fly"
 )
 
@@ -150,8 +151,8 @@ func (s *settings) check() error {
 		return usage("--max-concurrency must be at least 1")
 	case f.strategy != "" && !slices.Contains(engine.Strategies, engine.StrategyKind(f.strategy)):
 		return usage("--strategy is all, rolling or canary, not %q", f.strategy)
-	case s.strategy.Bake < 0 || s.strategy.Bake > engine.MaxBake:
-		return usage("--bake is at most %s: agents watch no longer", engine.MaxBake)
+	case s.strategy.Bake < 0 || s.strategy.Bake > deploy.MaxBake:
+		return usage("--bake is at most %s: agents watch no longer", deploy.MaxBake)
 	case f.suspendTimeout.Duration <= 0 || f.timeout.Duration <= 0:
 		return usage("--timeout and --suspend-timeout must be more than 0")
 	}

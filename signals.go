@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/deploy"
 )
 
 // interrupts turns signals into what deploys are asked for. The first one stops them: nothing more starts, what is in
@@ -20,7 +21,7 @@ type interrupts struct {
 	stop context.CancelCauseFunc
 
 	mu      sync.Mutex
-	deploys []*engine.Deployment
+	deploys []*deploy.Deployment
 	asked   int  // how often to end
 	hurried bool // the end may not take long any more
 }
@@ -105,7 +106,7 @@ func (i *interrupts) hurry() {
 }
 
 // settles says that signals have to let a deploy settle.
-func (i *interrupts) settles(d *engine.Deployment) {
+func (i *interrupts) settles(d *deploy.Deployment) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.deploys = append(i.deploys, d)

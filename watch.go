@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/record"
+	"flydeploy/engine/target"
 	"flydeploy/tui"
 )
 
@@ -27,18 +29,18 @@ seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy
 			if err != nil {
 				return err
 			}
-			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
+			return withRecord(cmd, flags, func(c *connection, t *target.Target) error {
 				id, err := watched(cmd, t, args)
 				if err != nil {
 					return err
 				}
 				result := func() (engine.Result, error) {
-					return engine.RecordedResult(cmd.Context(), t.Storage.Records, id)
+					return record.RecordedResult(cmd.Context(), t.Storage.Records, id)
 				}
 				if console {
 					err = c.showOther(cmd.Context(), id)
 				} else {
-					err = show(cmd.Context(), spectate(engine.Watch(t.Storage.Records, id, watchEvery), result), flags.output)
+					err = show(cmd.Context(), spectate(record.Watch(t.Storage.Records, id, watchEvery), result), flags.output)
 				}
 				if err != nil {
 					return err
@@ -62,7 +64,7 @@ seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy
 }
 
 // watched is the deploy that was named, or the one that holds the lock.
-func watched(cmd *cobra.Command, t *engine.Target, args []string) (string, error) {
+func watched(cmd *cobra.Command, t *target.Target, args []string) (string, error) {
 	if len(args) == 1 {
 		return args[0], nil
 	}

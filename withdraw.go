@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/record"
+	"flydeploy/engine/target"
 )
 
 func withdrawCommand() *cobra.Command {
@@ -25,7 +27,7 @@ Where no machine runs, a temporary machine tells where the bucket is; with --otp
 none is asked.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
+			return withRecord(cmd, flags, func(c *connection, t *target.Target) error {
 				md, _, err := t.Storage.Records.Metadata(cmd.Context())
 				if err != nil && !errors.Is(err, engine.ErrNotFound) {
 					return err
@@ -34,7 +36,7 @@ none is asked.`,
 					return err
 				}
 				id := identify(cmd.Context(), c.settings.dir())
-				done, err := engine.Withdraw(cmd.Context(), id.sign(c.settings.deploy(engine.Selection{}, false)), t.Storage)
+				done, err := record.Withdraw(cmd.Context(), id.sign(c.settings.deploy(engine.Selection{}, false)), t.Storage)
 				if err != nil {
 					return lockedError(err)
 				}

@@ -3,7 +3,7 @@ package engine
 const coldDeploy = "Deploy cold: `fly deploy`."
 
 // remedies say what to do about what an agent found or why it ended, by the agent's name for it (elixir/agent).
-var remedies = map[string]string{
+var Remedies = map[string]string{
 	"native_code":         coldDeploy + " Native code cannot be swapped in a running VM.",
 	"sticky_module":       coldDeploy,
 	"not_loadable":        coldDeploy + " The new release was compiled for another OTP, or a module is damaged.",

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"flydeploy/elixir"
+	"flydeploy/engine"
 )
 
 // NewID makes the id of one machine's upgrade: the upgrade's ULID and a 128-bit nonce.
@@ -120,7 +121,7 @@ func (s *Session) ID() string { return s.id }
 const injectTimeout = 40 * time.Second
 
 // Inject puts the agent into the VM and gives it its order; it begins to stage at once. Idempotent by the order's id: after an
-// ErrUnknownOutcome the same call may be made again. A VM with another upgrade answers *BusyError.
+// engine.ErrUnknownOutcome the same call may be made again. A VM with another upgrade answers *BusyError.
 func Inject(ctx context.Context, exec Exec, vm VM, o Order) (*Session, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -171,7 +172,7 @@ func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session,
 			return nil, fmt.Errorf("%s: unexpected answer %q", doing, printable(word, 40))
 		}
 	}
-	return nil, fmt.Errorf("injecting the agent: it did not start: %w", ErrUnknownOutcome)
+	return nil, fmt.Errorf("injecting the agent: it did not start: %w", engine.ErrUnknownOutcome)
 }
 
 // readOrder is what the bindings have for the order: it is read from the request's stdin, since its URL is a secret.
