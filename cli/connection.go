@@ -80,7 +80,7 @@ func (c *connection) inspected(ctx context.Context) (engine.Overview, error) {
 	o, err := c.overview(ctx)
 	if err == nil {
 		o.Release = c.settings.release
-		o.Inspect(ctx, c.fleet)
+		doctor.Inspect(ctx, &o, c.fleet)
 	}
 	return o, err
 }
@@ -91,11 +91,11 @@ func (c *connection) storage(ctx context.Context) (*target.Target, error) {
 	if c.target != nil {
 		return c.target, nil
 	}
-	target, err := c.openTarget(ctx)
+	found, err := c.openTarget(ctx)
 	if err == nil {
-		c.target = target
+		c.target = found
 	}
-	return target, err
+	return found, err
 }
 
 // openTarget asks a running machine where the storage is, or a temporary one where none runs, unless the command line says
@@ -103,11 +103,11 @@ func (c *connection) storage(ctx context.Context) (*target.Target, error) {
 func (c *connection) openTarget(ctx context.Context) (*target.Target, error) {
 	s := c.settings
 	if s.otpApp == "" || s.storageSource() == "" {
-		target, err := target.Connect(ctx, s.target(), c.fleet, s.openStorage)
+		found, err := target.Connect(ctx, s.target(), c.fleet, s.openStorage)
 		if errors.Is(err, target.ErrNoneRuns) && !s.flags.readOnly {
 			return c.askStopped(ctx)
 		}
-		return target, err
+		return found, err
 	}
 	storage, err := s.openStorage(ctx, s.otpApp, nil)
 	if err != nil {
@@ -123,9 +123,9 @@ func (c *connection) askStopped(ctx context.Context) (*target.Target, error) {
 	if c.tell != nil {
 		c.tell("no machine runs the release: a temporary machine tells where the bucket is")
 	}
-	var target *target.Target
-	target, c.unread = target.ConnectStopped(ctx, c.settings.target(), c.settings.env, c.fleet, c.settings.openStorage)
-	return target, c.unread
+	var found *target.Target
+	found, c.unread = target.ConnectStopped(ctx, c.settings.target(), c.settings.env, c.fleet, c.settings.openStorage)
+	return found, c.unread
 }
 
 func tellOnStderr(text string) { fmt.Fprintln(os.Stderr, "flydeploy: "+text) }

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
-	"flydeploy/engine/record"
+	"flydeploy/engine/lock"
 	"flydeploy/engine/target"
 )
 
@@ -84,22 +84,22 @@ notices within ten seconds, starts nothing more and says why. A lock also expire
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRecord(cmd, flags, func(c *connection, t *target.Target) error {
-				lock, err := t.Storage.Locks.Current(cmd.Context())
+				current, err := t.Storage.Locks.Current(cmd.Context())
 				if errors.Is(err, engine.ErrNotFound) {
-					fmt.Println(lockText(false, lock))
+					fmt.Println(lockText(false, current))
 					return nil
 				}
 				if err != nil {
 					return err
 				}
-				if err := confirmName(c.settings.app, yes, lockText(true, lock)); err != nil {
+				if err := confirmName(c.settings.app, yes, lockText(true, current)); err != nil {
 					return err
 				}
 				id := identify(cmd.Context(), c.settings.dir())
-				if err := record.ReleaseLock(cmd.Context(), t.Storage.Locks, lock, id.owner); err != nil {
+				if err := lock.Break(cmd.Context(), t.Storage.Locks, current, id.owner); err != nil {
 					return lockedError(err)
 				}
-				fmt.Printf("released the lock of %s (deploy %s)\n", oneLine(lock.LockedBy), oneLine(lock.DeploymentID))
+				fmt.Printf("released the lock of %s (deploy %s)\n", oneLine(current.LockedBy), oneLine(current.DeploymentID))
 				return nil
 			})
 		},

@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
-	"flydeploy/engine/agent"
 	"flydeploy/engine/deploy"
 	"flydeploy/fly"
 )
@@ -28,7 +27,7 @@ type settings struct {
 	bucket string // "" leaves it to the environment that the storage's settings come from
 	otpApp string
 	// release is the one to upgrade; what is empty is asked of the running VM.
-	release agent.Release
+	release engine.Release
 	env     map[string]string // for the temporary machine: [env] of fly.toml, over it env of flydeploy.toml
 	flyEnv  map[string]string // [env] of fly.toml
 
@@ -79,7 +78,7 @@ func readSettings(cmd *cobra.Command, f deployFlags) (settings, error) {
 func merge(f deployFlags, changed func(option string) bool, p project, config fly.Config, getenv func(string) string) (settings, error) {
 	s := settings{
 		flags: f, bucket: cmp.Or(f.bucket, p.Bucket), otpApp: cmp.Or(f.otpApp, p.OTPApp),
-		release: agent.Release{Name: cmp.Or(f.release, p.Release), Root: cmp.Or(f.releaseRoot, p.ReleaseRoot)},
+		release: engine.Release{Name: cmp.Or(f.release, p.Release), Root: cmp.Or(f.releaseRoot, p.ReleaseRoot)},
 		env:     map[string]string{}, flyEnv: config.Env,
 	}
 	maps.Copy(s.env, config.Env)

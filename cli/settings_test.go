@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
-	"flydeploy/engine/agent"
 	"flydeploy/s3"
 )
 
@@ -65,8 +64,8 @@ func TestPrecedenceOfSettings(t *testing.T) {
 		"bucket of the command line":       {of: bucket, fly: "app = 'a'", project: "bucket = 'p'", args: []string{"--bucket=f"}, want: "f"},
 		"otp app of flydeploy.toml":        {of: otpApp, fly: "app = 'a'", project: "otp_app = 'p'", want: "p"},
 		"otp app of the command line":      {of: otpApp, fly: "app = 'a'", project: "otp_app = 'p'", args: []string{"--otp-app=f"}, want: "f"},
-		"release of flydeploy.toml":        {of: release, fly: "app = 'a'", project: "release = 'p'\nrelease_root = '/p'", want: agent.Release{Name: "p", Root: "/p"}},
-		"release of the command line":      {of: release, fly: "app = 'a'", project: "release = 'p'\nrelease_root = '/p'", args: []string{"--release=f", "--release-root=/f"}, want: agent.Release{Name: "f", Root: "/f"}},
+		"release of flydeploy.toml":        {of: release, fly: "app = 'a'", project: "release = 'p'\nrelease_root = '/p'", want: engine.Release{Name: "p", Root: "/p"}},
+		"release of the command line":      {of: release, fly: "app = 'a'", project: "release = 'p'\nrelease_root = '/p'", args: []string{"--release=f", "--release-root=/f"}, want: engine.Release{Name: "f", Root: "/f"}},
 		"default concurrency":              {of: concurrency, fly: "app = 'a'", want: 20},
 		"concurrency of flydeploy.toml":    {of: concurrency, fly: "app = 'a'", project: "max_concurrency = 7", want: 7},
 		"concurrency of the command line":  {of: concurrency, fly: "app = 'a'", project: "max_concurrency = 7", args: []string{"--max-concurrency=3"}, want: 3},

@@ -36,11 +36,15 @@ type Storage struct {
 // NewID makes a deploy's id: a ULID of the bucket's time, so that ids have the order in which locks were taken, whatever the
 // consoles' clocks say.
 func (s Storage) NewID() string {
-	now := time.Now()
+	return ulid.MustNew(ulid.Timestamp(s.Clock()), ulid.DefaultEntropy()).String()
+}
+
+// Clock is the bucket's time as far as it is known.
+func (s Storage) Clock() time.Time {
 	if s.Now != nil {
-		now = s.Now()
+		return s.Now()
 	}
-	return ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()).String()
+	return time.Now()
 }
 
 // Finding is the plan's finding about Differs.

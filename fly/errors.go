@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"flydeploy/engine"
-	"flydeploy/engine/agent"
 	"flydeploy/text"
 )
 
@@ -44,11 +43,11 @@ func (e *requestError) Error() string {
 // Unwrap keeps the cause for errors.Is; its text is not ours.
 func (e *requestError) Unwrap() error { return e.cause }
 
-// Is makes errors.Is(err, agent.ErrUnknownOutcome) true where the request may have been carried out, and engine.ErrForbidden
+// Is makes errors.Is(err, engine.ErrUnknownOutcome) true where the request may have been carried out, and engine.ErrForbidden
 // where the token lacks the right.
 func (e *requestError) Is(target error) bool {
 	switch target {
-	case agent.ErrUnknownOutcome:
+	case engine.ErrUnknownOutcome:
 		return e.unknown()
 	case engine.ErrForbidden:
 		return e.status == http.StatusUnauthorized || e.status == http.StatusForbidden

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"flydeploy/engine"
-	"flydeploy/engine/agent"
 )
 
 // execGrace is how much longer than the command's own time an answer may take: rate limits aside, one call has about
@@ -34,7 +33,7 @@ type execAnswer struct {
 }
 
 // Exec implements engine.Fleet. The exit code of a command that a signal ended is 128 + signal, as in a shell.
-func (c *Client) Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (agent.Output, error) {
+func (c *Client) Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 	seconds := max(1, int((timeout+time.Second-1)/time.Second))
 	r := request{
 		op: "exec on machine", action: "exec", method: http.MethodPost, machine: machineID,
@@ -44,12 +43,12 @@ func (c *Client) Exec(ctx context.Context, machineID string, command []string, s
 	var answer execAnswer
 	err := c.do(ctx, r, &answer)
 	if isStatus(err, http.StatusRequestEntityTooLarge) || isRejection(answer) {
-		return agent.Output{}, engine.NewProblem("too_large", r.what(), ErrTooLarge, "This is a fault of flydeploy: please report it.")
+		return engine.Output{}, engine.NewProblem("too_large", r.what(), ErrTooLarge, "This is a fault of flydeploy: please report it.")
 	}
 	if err != nil {
-		return agent.Output{}, err
+		return engine.Output{}, err
 	}
-	out := agent.Output{Stdout: answer.Stdout, Stderr: answer.Stderr, ExitCode: answer.ExitCode}
+	out := engine.Output{Stdout: answer.Stdout, Stderr: answer.Stderr, ExitCode: answer.ExitCode}
 	if out.ExitCode == 0 && answer.ExitSignal != 0 {
 		out.ExitCode = 128 + answer.ExitSignal
 	}

@@ -12,7 +12,6 @@ import (
 	flyapi "github.com/superfly/fly-go"
 
 	"flydeploy/engine"
-	"flydeploy/engine/agent"
 )
 
 const (
@@ -31,7 +30,7 @@ const (
 // CreateTemporary implements engine.Fleet. A failure leaves no machine behind, or says which.
 func (c *Client) CreateTemporary(ctx context.Context, spec engine.TemporaryMachine) (engine.Machine, error) {
 	launched, err := c.launch(ctx, spec)
-	if launched == nil && !errors.Is(err, agent.ErrUnknownOutcome) {
+	if launched == nil && !errors.Is(err, engine.ErrUnknownOutcome) {
 		return engine.Machine{}, err
 	}
 	if err == nil {
@@ -51,7 +50,7 @@ func (c *Client) launch(ctx context.Context, spec engine.TemporaryMachine) (*fly
 		if err == nil {
 			return m, nil
 		}
-		if !errors.Is(err, agent.ErrUnknownOutcome) || ctx.Err() != nil {
+		if !errors.Is(err, engine.ErrUnknownOutcome) || ctx.Err() != nil {
 			return nil, errors.Join(err, unknown) // what an earlier one may have made is to be removed
 		}
 		unknown = err

@@ -97,7 +97,7 @@ func TestTheReleaseThatIsMeant(t *testing.T) {
 		"one whose root is set":       {set: engine.Release{Root: "/srv"}, all: running("shop"), want: VM{Name: "shop", Root: "/srv"}},
 		"two of the name that is set": {set: engine.Release{Name: "shop"}, all: running("shop", "shop"), err: "2 releases run"},
 	} {
-		got, err := test.set.choose(test.all)
+		got, err := choose(test.set, test.all)
 		if got != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}

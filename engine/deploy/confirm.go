@@ -7,15 +7,16 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
+	"flydeploy/engine/plan"
+	"flydeploy/text"
 )
 
-var errDeclined = errors.New("the plan was not confirmed")
-
-// errPlanned ends a dry run after its plan.
-var errPlanned = errors.New("dry run")
+// confirmWithin: an unanswered plan lets staged work expire.
+const confirmWithin = 10 * time.Minute
 
 // blockedError says which findings keep the deploy from going on.
 type blockedError struct{ by []engine.Finding }
@@ -39,40 +40,46 @@ func onMachines(ids []string) string {
 	return fmt.Sprintf(" on machine %s and %d more", ids[0], len(ids)-1)
 }
 
-// confirm shows the plan and waits for the operator. Nothing is suspended before.
-func (p *Pipeline) confirm(ctx context.Context) error {
-	p.rec.Emit(engine.Event{Phase: engine.PhasePlan, Status: engine.StatusRunning, Plan: p.plan, Upgrade: p.known(), Text: p.planText()})
-	accepted, err := p.decide(ctx)
-	accepted = append(accepted, p.settings.Accept...)
+// confirm shows the plan and waits for the operator. Nothing is suspended before. It gives the blockers that were accepted.
+func (j *job) confirm(ctx context.Context, all *soFar, s *scope) ([]string, error) {
+	tell := func(status engine.Status, err error) {
+		j.rec.Emit(engine.Event{
+			Phase: engine.PhasePlan, Status: status, Plan: all.plan, Upgrade: known(&all.upgrade), Text: planText(all.plan), Problem: engine.AsProblem(err),
+		})
+	}
+	tell(engine.StatusRunning, nil)
+	accepted, err := j.decide(ctx)
+	accepted = append(accepted, j.settings.Accept...)
 	if err == nil {
-		err = blockers(p.plan, accepted)
+		err = blockers(all.plan.Findings, accepted)
 	}
-	switch {
-	case p.settings.DryRun && (err == nil || errors.Is(err, errPlanned)):
-		p.rec.Emit(engine.Event{Phase: engine.PhasePlan, Status: engine.StatusDone, Plan: p.plan, Text: p.planText()})
-		return errPlanned
-	case err != nil:
-		p.rec.Emit(engine.Event{Phase: engine.PhasePlan, Status: engine.StatusFailed, Plan: p.plan, Problem: engine.AsProblem(err)})
-		return err
+	if err == nil {
+		err = context.Cause(ctx)
 	}
-	p.rec.Emit(engine.Event{Phase: engine.PhasePlan, Status: engine.StatusDone, Plan: p.plan, Text: p.planText()})
-	p.accepted = accepted
-	return p.stageChanged(ctx)
+	if err != nil {
+		tell(engine.StatusFailed, err)
+		return nil, err
+	}
+	tell(engine.StatusDone, nil)
+	if j.settings.DryRun {
+		return nil, errPlanned
+	}
+	return accepted, j.stageChanged(ctx, all, s, accepted)
 }
 
-func (p *Pipeline) planText() string {
-	return engine.Counted(len(p.plan.Modules), "module") + ", " + engine.Counted(p.plan.Processes(), "process") + " on " + engine.Counted(len(p.plan.Machines), "machine")
+func planText(p *engine.Plan) string {
+	return text.Counted(len(p.Modules), "module") + ", " + text.Counted(p.Processes(), "process") + " on " + text.Counted(len(p.Machines), "machine")
 }
 
 // decide gives the blockers that the operator accepted.
-func (p *Pipeline) decide(ctx context.Context) ([]string, error) {
+func (j *job) decide(ctx context.Context) ([]string, error) {
 	switch {
-	case p.settings.DryRun, p.settings.Yes:
+	case j.settings.DryRun, j.settings.Yes:
 		return nil, nil
-	case !p.settings.Ask:
-		return nil, engine.NewProblem("unconfirmed", "nobody is there to confirm the plan", nil, "Run in a terminal, or give --yes.")
+	case !j.settings.Ask:
+		return nil, engine.NewProblem("unconfirmed", "the plan needs a confirmation, and there is no terminal to ask in", nil, "Run in a terminal, or give --yes.")
 	}
-	answer, err := p.ask(ctx, engine.QuestionPlan, confirmWithin)
+	answer, err := j.ask(ctx, engine.QuestionPlan, confirmWithin)
 	if errors.Is(err, errNoAnswer) {
 		return nil, engine.NewProblem("unconfirmed", fmt.Sprintf("the plan was not confirmed within %s", confirmWithin), nil,
 			"Nothing was changed. Deploy again when you are ready.")
@@ -83,59 +90,61 @@ func (p *Pipeline) decide(ctx context.Context) ([]string, error) {
 	return answer.Accept, err
 }
 
-func blockers(plan *engine.Plan, accepted []string) error {
+// blockers is the error that findings are, as far as they were not accepted; a refusal cannot be.
+func blockers(findings []engine.Finding, accepted []string) error {
 	var by []engine.Finding
-	for _, f := range plan.Blockers() {
+	var remedies []string
+	for _, f := range (&engine.Plan{Findings: findings}).Blockers() {
 		if f.Severity == engine.SeverityRefuse || !slices.Contains(accepted, f.Name) {
 			by = append(by, f)
+			remedies = append(remedies, f.Remedy)
 		}
 	}
 	if len(by) == 0 {
 		return nil
 	}
-	remedies := make([]string, 0, len(by))
-	for _, f := range by {
-		remedies = append(remedies, f.Remedy)
-	}
-	return engine.NewProblem("blocked", (&blockedError{by}).Error(), nil, strings.Join(slices.Compact(remedies), "\n    ")).Because(&blockedError{by})
+	blocked := &blockedError{by}
+	return engine.NewProblem("blocked", blocked.Error(), nil, strings.Join(slices.Compact(remedies), "\n    ")).Because(blocked)
 }
 
 // stageChanged stages machines again whose instance or VM changed while the plan waited for its confirmation. What was
 // accepted before holds for what is found there now, and no more.
-func (p *Pipeline) stageChanged(ctx context.Context) error {
-	now, err := p.ports.Fleet.Machines(ctx)
+func (j *job) stageChanged(ctx context.Context, all *soFar, s *scope, accepted []string) error {
+	now, err := j.ports.Fleet.Machines(ctx)
 	if err != nil {
 		return fmt.Errorf("list machines again after the confirmation: %w", err)
 	}
 	found := engine.ByID(now)
-	gone := p.agentsGone(ctx)
-	var changed []*Rollout
-	for _, r := range p.machines {
-		m, there := found[r.Machine.ID]
+	gone := j.agentsGone(ctx, all.machines())
+	var changed []*rollout
+	for _, r := range all.machines() {
+		m, there := found[r.machine.ID]
 		switch {
+		case r.state == engine.MachineDown: // as the plan said
 		case !there || engine.WhyOut(m) != "":
-			return engine.NewProblem("machine_changed", fmt.Sprintf("machine %s is no longer started", r.Machine.ID), nil,
+			return engine.NewProblem("machine_changed", fmt.Sprintf("machine %s is no longer started", r.machine.ID), nil,
 				"Nothing was suspended. Look at `fly machine list`, then deploy again.")
-		case m.InstanceID != r.Machine.InstanceID || gone[r]:
-			r.Machine = m
+		case m.InstanceID != r.machine.InstanceID || gone[r]:
+			r.machine = m
 			changed = append(changed, r)
 		}
 	}
 	if len(changed) == 0 {
 		return nil
 	}
-	if err := p.each(ctx, changed, p.stageAgain); err != nil {
+	if err := j.each(ctx, changed, all.staged.stageAgain); err != nil {
 		return err
 	}
-	p.plan = p.makePlan()
-	return blockers(p.plan, p.accepted)
+	all.plan = plan.Make(all.staged.facts())
+	return blockers(all.plan.Findings, accepted)
 }
 
 // agentsGone asks every staged agent whether it is there: a VM that restarted has none.
-func (p *Pipeline) agentsGone(ctx context.Context) map[*Rollout]bool {
+func (j *job) agentsGone(ctx context.Context, machines []*rollout) map[*rollout]bool {
 	var mu sync.Mutex
-	gone := map[*Rollout]bool{}
-	_ = p.each(ctx, p.machines, func(ctx context.Context, r *Rollout) error {
+	gone := map[*rollout]bool{}
+	withAgent := those(machines, func(r *rollout) bool { return r.session != nil && !r.status.State.Terminal() })
+	_ = j.each(ctx, withAgent, func(ctx context.Context, r *rollout) error {
 		_, err := r.session.Wait(ctx, 0)
 		if errors.Is(err, agent.ErrGone) {
 			mu.Lock()

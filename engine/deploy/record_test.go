@@ -141,8 +141,9 @@ func TestTheRecordOfDeploys(t *testing.T) {
 
 	s = settings()
 	s.Resume = true
-	_, none := w.deploy(s, 3)
-	wantNamed(t, none.Problem, "nothing_to_resume")
+	if p, again := w.deploy(s, 3); again.Outcome != engine.OutcomeSucceeded || p.Fleet[engine.PhaseCommit].Status != engine.StatusSkipped {
+		t.Errorf("a deploy that had succeeded is resumed: %s, commit %s: %v", again.Outcome, p.Fleet[engine.PhaseCommit].Status, again.Problem)
+	}
 
 	w.withdraws(md)
 }
@@ -254,4 +255,12 @@ func (w *world) withdraws(was engine.Metadata) {
 	_, err = record.Withdraw(context.WithoutCancel(ctx), s, storage)
 	wantNamed(w.t, err, "nothing_to_withdraw")
 	w.expectNothingLeft()
+}
+
+func wantNamed(t testing.TB, err error, name string) {
+	t.Helper()
+	var p *engine.Problem
+	if !errors.As(err, &p) || p.Name != name || p.Remedy == "" {
+		t.Errorf("got %v, want the problem %s with a remedy", err, name)
+	}
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
 	"flydeploy/engine/run"
@@ -35,21 +33,21 @@ type machineRecord struct {
 	engine.MachineResult
 }
 
-func (p *Pipeline) machineRecord(r *Rollout) machineRecord {
+func (j *job) machineRecord(u engine.Upgrade, r *rollout) ([]byte, error) {
 	result := r.result()
 	m := machineRecord{
-		MachineID: result.ID, Region: result.Region, Status: "failed", Success: r.upgraded(), ModuleNames: []string{}, ProcessNames: []string{},
-		SuspendMS: float64(result.SuspendedUS) / 1000, TotalMS: time.Since(p.started).Milliseconds(), AppliedAt: time.Now().UTC().Truncate(time.Millisecond),
-		Version: p.Upgrade.Version, UpgradeID: p.Upgrade.ID, Fingerprint: r.code.Fingerprint, MachineResult: result,
+		MachineID: result.ID, Region: result.Region, Status: "failed", Success: r.isUpgraded(), ModuleNames: []string{}, ProcessNames: []string{},
+		SuspendMS: float64(result.SuspendedUS) / 1000, TotalMS: time.Since(j.started).Milliseconds(), AppliedAt: time.Now().UTC().Truncate(time.Millisecond),
+		Version: u.Version, UpgradeID: u.ID, Fingerprint: r.code.Fingerprint, MachineResult: result,
 		ProcessesFailed: r.status.FailuresTotal,
 	}
 	if result.Error != "" {
 		m.Error = &result.Error
 	}
 	switch {
-	case r.upgraded():
+	case m.Success:
 		m.Status = "completed"
-	case result.Outcome == outcomeNotStarted:
+	case result.Outcome == engine.OutcomeNotStarted:
 		m.Status = "pending"
 	}
 	if r.status.State == agent.Committed {
@@ -61,56 +59,47 @@ func (p *Pipeline) machineRecord(r *Rollout) machineRecord {
 			m.ProcessNames = append(m.ProcessNames, group.Module)
 		}
 	}
-	return m
+	body, err := json.MarshalIndent(m, "", "  ")
+	return append(body, '\n'), err
 }
 
-// reportSuffix follows the machine's id in the name of the report that its agent uploads when something failed.
-const reportSuffix = ".report.json.gz"
-
-// resultsAtOnce bounds how many results are written at the same time.
-const resultsAtOnce = 8
-
 // writeResults stores each machine's end below releases/<app>-results/<upgrade id>/, and removes the oldest records.
-func (p *Pipeline) writeResults(ctx context.Context) {
-	if p.journal == nil {
+func (j *job) writeResults(ctx context.Context, all *soFar) {
+	if all.journal == nil || all.staged == nil {
 		return
 	}
-	_ = p.phase(engine.PhaseResults, "", func() (string, error) {
-		group, writing := errgroup.WithContext(ctx)
-		group.SetLimit(resultsAtOnce)
-		for _, r := range p.machines {
-			group.Go(func() error {
-				err := run.Guarded(func() error {
-					body, err := json.MarshalIndent(p.machineRecord(r), "", "  ")
-					if err != nil {
-						return err
-					}
-					return p.Target.Storage.Records.WriteResult(writing, p.Upgrade.ID, r.Machine.ID+".json", append(body, '\n'))
-				})
-				if err != nil {
-					return fmt.Errorf("write the result of machine %s: %w", r.Machine.ID, err)
-				}
-				return nil
-			})
-		}
-		err := group.Wait()
+	_ = j.phase(engine.PhaseResults, "", nil, func() (string, error) {
+		records := all.storage.Records
+		err := run.Each(ctx, all.machines(), resultsAtOnce, (*rollout).where, func(ctx context.Context, r *rollout) error {
+			body, err := j.machineRecord(all.upgrade, r)
+			if err == nil {
+				err = records.WriteResult(ctx, all.upgrade.ID, r.machine.ID+".json", body)
+			}
+			if err != nil {
+				return fmt.Errorf("write the result: %w", err)
+			}
+			return nil
+		})
 		if err == nil {
-			err = p.prune(ctx)
+			err = j.prune(ctx, records, all.upgrade.ID)
 		}
-		return fmt.Sprintf("releases/%s-results/%s/", p.Target.OTPApp, p.Upgrade.ID), err
+		return fmt.Sprintf("releases/%s-results/%s/", all.upgrade.OTPApp, all.upgrade.ID), err
 	})
 }
 
-// defaultKeep is how many deploys the record keeps.
-const defaultKeep = 50
+const (
+	// resultsAtOnce bounds how many results are written at the same time.
+	resultsAtOnce = 8
+	// usuallyKept is how many deploys the record keeps.
+	usuallyKept = 50
+)
 
 // prune removes the oldest records. Those of upgrades that machines run are kept.
-func (p *Pipeline) prune(ctx context.Context) error {
-	keep := p.settings.Keep
+func (j *job) prune(ctx context.Context, records engine.Records, current string) error {
+	keep := j.settings.Keep
 	if keep == 0 {
-		keep = defaultKeep
+		keep = usuallyKept
 	}
-	records := p.Target.Storage.Records
 	ids, err := records.Upgrades(ctx)
 	if err != nil || len(ids) <= keep {
 		return err
@@ -119,7 +108,7 @@ func (p *Pipeline) prune(ctx context.Context) error {
 	if err != nil {
 		return nil // the next deploy prunes
 	}
-	running := map[string]bool{p.Upgrade.ID: true}
+	running := map[string]bool{current: true}
 	if md.HotUpgrade != nil {
 		running[md.HotUpgrade.ID] = true
 	}
@@ -135,12 +124,4 @@ func (p *Pipeline) prune(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// finishRecord writes the end of the stream. Nobody is told by an event any more: the stream has ended.
-func (p *Pipeline) finishRecord(ctx context.Context, result engine.Result) error {
-	if p.journal == nil {
-		return nil
-	}
-	return p.journal.Finish(ctx, result)
 }

@@ -11,70 +11,87 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
+	"flydeploy/engine/plan"
 	"flydeploy/engine/record"
-	"flydeploy/engine/run"
-	"flydeploy/engine/target"
 )
 
-// rollout is the deploy on one machine: its agent and what the agent told last.
-type Rollout struct {
-	Machine engine.Machine
+// rollout is the deploy on one machine. One goroutine at a time changes it.
+type rollout struct {
+	rec *record.Recorder
+
+	machine engine.Machine
 	attempt int
+	state   engine.MachineState
+	problem *engine.Problem // why it stands where it does, nil where it goes well
+
+	vm      agent.VM       // to which the order was sent
+	order   *agent.Order   // of an injection that may have begun
 	session *agent.Session // nil before the agent was injected
-	sent    *agent.Order   // of an injection that may have begun
-	vm      agent.VM       // where it was sent
 	report  string         // the key under which its agent stores the report of what failed
-	status  agent.Status
-	shown   map[engine.Phase]agent.Phase // what events have told of the agent's phases
-	problem *engine.Problem
-	noVM    bool // runs no release: left out
-	commit  bool // a commit was sent
-	gone    bool // its agent ended while it was watched after the commit
-	// verified: its VM was asked, and has loaded the upgrade. code is what it answered.
-	verified bool
-	code     agent.Code
-	recorded bool                  // in current.json
-	end      engine.MachineOutcome // what became of a machine after its commit, "" where it runs on
+	status  agent.Status   // the agent's last
+	shown   map[engine.Phase]agent.Phase
+	code    agent.Code // what its VM answered when it was verified
 }
 
-// committed: the agent says that the machine runs the upgrade.
-func (r *Rollout) committed() bool { return r.status.State == agent.Committed || r.upToDate() }
+func newRollout(rec *record.Recorder, m engine.Machine) *rollout {
+	r := &rollout{rec: rec, machine: m, attempt: 1, state: engine.MachineWaiting, shown: map[engine.Phase]agent.Phase{}}
+	r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusPending, Facts: &m})
+	return r
+}
 
-// upgraded: the machine was verified to run the upgrade.
-func (r *Rollout) upgraded() bool { return r.committed() && r.verified }
+// where names the machine in errors.
+func (r *rollout) where() string { return r.machine.Where() }
 
-func (r *Rollout) isVerified() bool { return r.upgraded() && r.end == "" }
+// emit tells an event of the machine, with the state in which it stands.
+func (r *rollout) emit(e engine.Event) {
+	e.Machine, e.Attempt, e.State = r.machine.ID, r.attempt, r.state
+	r.rec.Emit(e)
+}
 
-func (r *Rollout) upToDate() bool { return r.status.UpToDate }
-
-// outcomeUnknown: a commit was sent and no end was seen.
-const (
-	outcomeUnknown    = engine.OutcomeUnknown
-	outcomeNotStarted = engine.OutcomeNotStarted
-)
-
-// outcome is the agent's terminal state, or what stands for it where there is none.
-func (r *Rollout) outcome() engine.MachineOutcome {
-	switch {
-	case r.end != "":
-		return r.end
-	case r.upToDate():
-		return "up_to_date"
-	case r.noVM:
-		return "left_out"
-	case r.status.State.Terminal():
-		return engine.MachineOutcome(r.status.State)
-	case r.commit:
-		return outcomeUnknown
-	default:
-		return outcomeNotStarted
+// move brings the machine into its next state, and tells it with the event. A transition that cannot be is refused, and told as a
+// fault of ours: a state that lies would be worse.
+func (r *rollout) move(next engine.MachineState, e engine.Event) {
+	if next != r.state && !r.state.May(next) {
+		r.emit(engine.Event{Phase: e.Phase, Status: engine.StatusRunning,
+			Log: fmt.Sprintf("a machine that is %s cannot become %s: this is a fault of flydeploy", r.state, next)})
+		return
 	}
+	r.state = next
+	r.emit(e)
 }
 
-func (r *Rollout) result() engine.MachineResult {
+// again begins the machine anew, as another attempt.
+func (r *rollout) again() {
+	*r = rollout{rec: r.rec, machine: r.machine, attempt: r.attempt + 1, state: engine.MachineWaiting, shown: map[engine.Phase]agent.Phase{}}
+}
+
+// What the states mean to the steps.
+
+// mayRun: the machine runs the upgrade by its agent's word, or by its VM's own.
+func (r *rollout) mayRun() bool {
+	return r.state == engine.MachineUpToDate || r.state == engine.MachineCommitted || r.state.Upgraded()
+}
+func (r *rollout) isUnverified() bool {
+	return r.state == engine.MachineUpToDate || r.state == engine.MachineCommitted
+}
+func (r *rollout) isUpgraded() bool { return r.state.Upgraded() }
+func (r *rollout) isStaged() bool   { return r.state == engine.MachineStaged }
+func (r *rollout) isExpired() bool  { return r.state == engine.MachineExpired }
+
+// isOpen: a commit was sent, and its end was not seen.
+func (r *rollout) isOpen() bool {
+	return r.state == engine.MachineCommitting || r.state == engine.MachineUnknown
+}
+
+// hasBegun: a commit was sent.
+func (r *rollout) hasBegun() bool { return r.isOpen() || r.state == engine.MachineCommitted }
+
+func (r *rollout) outcome() engine.MachineOutcome { return r.state.Outcome(r.status.UpToDate) }
+
+func (r *rollout) result() engine.MachineResult {
 	report := reportOf(r.status)
 	m := engine.MachineResult{
-		ID: r.Machine.ID, Region: r.Machine.Region, Outcome: r.outcome(),
+		ID: r.machine.ID, Region: r.machine.Region, Outcome: r.outcome(),
 		Modules: report.ModulesChanged + report.ModulesAdded, Processes: report.Migrated,
 		SuspendedUS: report.SuspendedUS, SuspendedAtUS: report.SuspendedAtUS, ResumedAtUS: report.ResumedAtUS,
 		Failures: report.Failures, FailuresTotal: report.FailuresTotal,
@@ -82,69 +99,101 @@ func (r *Rollout) result() engine.MachineResult {
 	if r.status.Report == agent.ReportStored {
 		m.FullReport = r.report
 	}
-	if r.problem != nil {
+	if r.problem != nil && !m.Outcome.Upgraded() {
 		m.Error = r.problem.What
 	}
 	return m
 }
 
-// lost tells that an answer did not come. It is no failure: the next look resolves it.
-func (p *Pipeline) lost(ph engine.Phase, machineID string) func(error) {
-	return func(err error) {
-		p.rec.Emit(engine.Event{Machine: machineID, Phase: ph, Status: engine.StatusRunning, Log: record.PrintableLine(engine.AsProblem(err).What + "; asking again")})
+// facts are what the plan is told of the machine.
+func (r *rollout) facts() plan.Machine {
+	m := plan.Machine{State: r.state, MachinePlan: engine.MachinePlan{
+		Machine: r.machine, UpToDate: r.status.UpToDate, Report: reportOf(r.status), Problem: r.problem,
+	}}
+	for _, g := range r.status.Processes {
+		m.Processes = append(m.Processes, engine.ProcessChange(g))
 	}
-}
-
-// order gives the agent a command, which may be sent twice, and follows it until the wanted state or a terminal one.
-// Its phases are shown as they come.
-func (p *Pipeline) order(ctx context.Context, r *Rollout, command func(context.Context, int64) (agent.Status, error), wanted agent.State) error {
-	moved := time.Now()
-	for {
-		before := r.status.Seq
-		status, err := run.Insist(ctx, p.lost(p.phaseOf(r, engine.PhaseInject), r.Machine.ID), func() (agent.Status, error) {
-			return command(ctx, before)
+	for _, c := range r.status.Modules {
+		m.Modules = append(m.Modules, engine.ModuleChange(c))
+	}
+	for _, f := range r.status.Findings {
+		m.Findings = append(m.Findings, engine.Finding{
+			Name: f.Name, Severity: engine.Severity(f.Severity), What: f.Subject + ": " + f.Detail, Remedy: engine.Remedies[f.Name],
 		})
-		if err != nil {
-			return err
+	}
+	return m
+}
+
+// show tells what is new in an agent's status: an event for every phase that changed, and the state that it brings.
+func (r *rollout) show(s agent.Status) {
+	r.status = s
+	report := reportOf(s)
+	moved := false
+	if next := stateOf(s); next != r.state && r.state.May(next) {
+		r.state, moved = next, true
+	}
+	last := engine.Event{Phase: engine.PhaseInject, Status: engine.StatusDone, Report: &report}
+	for _, ph := range s.Phases {
+		name := engine.Phase(ph.Name)
+		last = engine.Event{Phase: name, Status: engine.Status(ph.Status), DurationUS: ph.US, Report: &report}
+		if r.shown[name] == ph {
+			continue
 		}
-		p.show(r, status)
-		if status.Seq > before {
-			moved = time.Now()
-		} else if time.Since(moved) > stillFor {
-			if err := p.stillThere(ctx, r); err != nil {
-				return err
-			}
-			moved = time.Now()
+		r.shown[name] = ph
+		if ph.AtUS > 0 {
+			last.StartedAt = time.UnixMicro(ph.AtUS)
 		}
-		if r.status.State == wanted {
-			return nil
+		if name == engine.PhaseReload {
+			last.Done, last.Total, last.Unit = s.Download.Done, s.Download.Total, "bytes"
 		}
-		if r.status.State.Terminal() {
-			return endOf(r.status)
-		}
-		command = r.session.Wait
+		r.emit(last)
+		moved = false
+	}
+	if moved { // no phase has changed with it
+		r.emit(last)
 	}
 }
 
-// stillFor: an agent moves its status every few seconds, also without news, except inside the window.
-const stillFor = 15 * time.Second
+// stateOf is what an agent's status means for its machine.
+func stateOf(s agent.Status) engine.MachineState {
+	if s.State == agent.Staged && s.UpToDate {
+		return engine.MachineUpToDate
+	}
+	return engine.MachineState(s.State) // the same names
+}
 
-// stillThere looks whether a machine still runs the VM whose agent does not move.
-func (p *Pipeline) stillThere(ctx context.Context, r *Rollout) error {
-	now, err := p.ports.Fleet.Machines(ctx)
-	if err != nil {
-		return fmt.Errorf("look at a machine whose agent does not move: %w", err)
+// phase is where the agent stands: the last phase that it reported and has not ended well, else first.
+func (r *rollout) phase(first engine.Phase) engine.Phase {
+	at := first
+	for _, ph := range r.status.Phases {
+		if s := engine.Status(ph.Status); s == engine.StatusRunning || s == engine.StatusFailed {
+			at = engine.Phase(ph.Name)
+		}
 	}
-	at := slices.IndexFunc(now, func(m engine.Machine) bool { return m.ID == r.Machine.ID })
-	if at < 0 || now[at].State != engine.StateStarted || now[at].InstanceID != r.Machine.InstanceID {
-		return fmt.Errorf("the machine stopped or was replaced, its agent is %w", agent.ErrGone)
+	return at
+}
+
+// fail ends the machine in a state, with the phase in which it failed. The operator's stop before the commit is no failure of the
+// machine: the deploy's end tells what became of it.
+func (r *rollout) fail(next engine.MachineState, ph engine.Phase, err error) error {
+	if !r.hasBegun() && (errors.Is(err, errStopped) || errors.Is(err, context.Canceled) || errors.Is(err, engine.ErrLockLost)) {
+		return err
 	}
-	vm, err := agent.Discover(ctx, target.ExecOn(p.ports.Fleet, r.Machine.ID), p.settings.Release)
-	switch {
-	case errors.Is(err, agent.ErrNoVM), err == nil && vm.Boot() != r.vm.Boot():
-		return fmt.Errorf("the VM restarted, its agent is %w", agent.ErrGone)
+	r.problem = engine.AsProblem(err)
+	report := reportOf(r.status)
+	e := engine.Event{Phase: ph, Status: engine.StatusFailed, Problem: r.problem, Report: &report}
+	if told, ok := r.shown[ph]; ok {
+		e.StartedAt, e.DurationUS = time.UnixMicro(told.AtUS), told.US
 	}
-	return nil // it is there, or nobody knows: the deadline decides
+	r.move(next, e)
+	return err
+}
+
+// unseen tells that an answer did not come. Nothing is final: a later look resolves it.
+func (r *rollout) unseen(next engine.MachineState, ph engine.Phase, err error) error {
+	r.problem = engine.AsProblem(err)
+	r.move(next, engine.Event{Phase: ph, Status: engine.StatusUnknown, Text: "did not answer", Problem: r.problem})
+	return err
 }
 
 // endOf tells why an agent reached another end than the wanted one.
@@ -166,49 +215,42 @@ func endOf(s agent.Status) *engine.Problem {
 	}
 }
 
-// show turns a status into events: one for every phase of which it tells something new.
-func (p *Pipeline) show(r *Rollout, s agent.Status) {
-	r.status = s
-	if r.shown == nil {
-		r.shown = map[engine.Phase]agent.Phase{}
+// reportOf is what an agent counted, in the words of events.
+func reportOf(s agent.Status) engine.MachineReport {
+	report := engine.MachineReport{
+		ModulesChanged: s.Counts.ModulesChanged, ModulesAdded: s.Counts.ModulesAdded, ModulesRemoved: s.Counts.ModulesRemoved,
+		Processes: s.Counts.Processes, SuspendedUS: s.SuspendedUS, SuspendedAtUS: s.SuspendedAtUS, ResumedAtUS: s.ResumedAtUS,
+		UpToDate: s.UpToDate, Killed: s.Killed, FailuresTotal: s.FailuresTotal,
 	}
-	report := reportOf(s)
-	for _, ph := range s.Phases {
-		name := engine.Phase(ph.Name)
-		if r.shown[name] == ph {
-			continue
-		}
-		r.shown[name] = ph
-		e := engine.Event{
-			Machine: r.Machine.ID, Attempt: r.attempt, Phase: name, Status: engine.Status(ph.Status), DurationUS: ph.US, Report: &report,
-		}
-		if ph.AtUS > 0 {
-			e.StartedAt = time.UnixMicro(ph.AtUS)
-		}
-		if name == engine.PhaseReload {
-			e.Done, e.Total, e.Unit = s.Download.Done, s.Download.Total, "bytes"
-		}
-		p.rec.Emit(e)
+	if s.State.Terminal() {
+		report.Outcome = engine.MachineState(s.State)
 	}
+	if s.Suspended > 0 {
+		report.Processes = s.Suspended
+	}
+	if s.State == agent.Committed {
+		report.Migrated = s.Migrated
+	}
+	for _, f := range s.Failures {
+		report.Failures = append(report.Failures, engine.Failure(f))
+	}
+	return report
 }
 
-// fail records why a machine stopped, with the phase in which it did. The operator's stop is no failure of the machine: the deploy's
-// end tells what became of it.
-func (p *Pipeline) fail(r *Rollout, ph engine.Phase, err error) error {
-	r.problem = engine.AsProblem(err)
-	if errors.Is(err, errStopped) || errors.Is(err, context.Canceled) && !r.commit { // by a signal; later it is the end that is hurried
-		return err
-	}
-	report := reportOf(r.status)
-	e := engine.Event{Machine: r.Machine.ID, Attempt: r.attempt, Phase: ph, Status: engine.StatusFailed, Problem: r.problem, Report: &report}
-	if told, ok := r.shown[ph]; ok {
-		e.StartedAt, e.DurationUS = time.UnixMicro(told.AtUS), told.US
-	}
-	p.rec.Emit(e)
-	return err
+func anyOf(all []*rollout, is func(*rollout) bool) bool { return slices.ContainsFunc(all, is) }
+
+func everyOf(all []*rollout, is func(*rollout) bool) bool {
+	return !slices.ContainsFunc(all, func(r *rollout) bool { return !is(r) })
 }
 
-// withTimeout bounds one step on one machine.
-func (p *Pipeline) withTimeout(ctx context.Context, step func(context.Context) error) error {
-	return run.Within(ctx, p.settings.Timeout, "Look at the machine with `fly logs`, or give it more time with --timeout.", step)
+func count(all []*rollout, is func(*rollout) bool) int { return len(those(all, is)) }
+
+func those(all []*rollout, is func(*rollout) bool) []*rollout {
+	var found []*rollout
+	for _, r := range all {
+		if is(r) {
+			found = append(found, r)
+		}
+	}
+	return found
 }

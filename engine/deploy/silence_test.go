@@ -10,24 +10,23 @@ import (
 	"time"
 
 	"flydeploy/engine"
-	"flydeploy/engine/agent"
 	"flydeploy/engine/deploy"
 )
 
 // deaf loses answers of exec on the way: the work is done, as on Fly, or not.
 type deaf struct {
 	engine.Fleet
-	answer func(id string, command []string, carryOut func() (agent.Output, error)) (agent.Output, error)
+	answer func(id string, command []string, carryOut func() (engine.Output, error)) (engine.Output, error)
 }
 
-func (d deaf) Exec(ctx context.Context, id string, command []string, stdin string, timeout time.Duration) (agent.Output, error) {
-	return d.answer(id, command, func() (agent.Output, error) { return d.Fleet.Exec(ctx, id, command, stdin, timeout) })
+func (d deaf) Exec(ctx context.Context, id string, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
+	return d.answer(id, command, func() (engine.Output, error) { return d.Fleet.Exec(ctx, id, command, stdin, timeout) })
 }
 
-var errLost = fmt.Errorf("408: %w", agent.ErrUnknownOutcome)
+var errLost = fmt.Errorf("408: %w", engine.ErrUnknownOutcome)
 
 // startDeaf begins a deploy of version 2 whose answers of exec go through answer.
-func (w *world) startDeaf(s engine.Settings, answer func(id string, command []string, carryOut func() (agent.Output, error)) (agent.Output, error)) *deploy.Deployment {
+func (w *world) startDeaf(s engine.Settings, answer func(id string, command []string, carryOut func() (engine.Output, error)) (engine.Output, error)) *deploy.Deployment {
 	ports := w.ports(2)
 	ports.Fleet = deaf{w.fleet, answer}
 	return deploy.Start(w.t.Context(), s, ports)
@@ -48,9 +47,9 @@ func TestSilentMachinesBeforeTheCommit(t *testing.T) {
 
 	s := settings()
 	s.Select.Machines = []string{second}
-	d := w.startDeaf(s, func(id string, _ []string, carryOut func() (agent.Output, error)) (agent.Output, error) {
+	d := w.startDeaf(s, func(id string, _ []string, carryOut func() (engine.Output, error)) (engine.Output, error) {
 		if id == first {
-			return agent.Output{}, errLost
+			return engine.Output{}, errLost
 		}
 		return carryOut()
 	})
@@ -63,12 +62,12 @@ func TestSilentMachinesBeforeTheCommit(t *testing.T) {
 	var started atomic.Bool
 	var stopped *deploy.Deployment
 	ready := make(chan struct{})
-	stopped = w.startDeaf(s, func(_ string, _ []string, carryOut func() (agent.Output, error)) (agent.Output, error) {
+	stopped = w.startDeaf(s, func(_ string, _ []string, carryOut func() (engine.Output, error)) (engine.Output, error) {
 		<-ready
 		out, err := carryOut()
 		if strings.Contains(out.Stdout, "FLYDEPLOY1 started {") && !started.Swap(true) {
 			stopped.Stop() // and the request ends as a cancelled one does
-			return agent.Output{}, errors.Join(context.Canceled, agent.ErrUnknownOutcome)
+			return engine.Output{}, errors.Join(context.Canceled, engine.ErrUnknownOutcome)
 		}
 		return out, err
 	})
@@ -82,11 +81,11 @@ func TestSilentMachinesBeforeTheCommit(t *testing.T) {
 	s = settings()
 	s.Timeout = 25 * time.Second
 	var committed, givenUp atomic.Bool
-	d = w.startDeaf(s, func(id string, command []string, carryOut func() (agent.Output, error)) (agent.Output, error) {
+	d = w.startDeaf(s, func(id string, command []string, carryOut func() (engine.Output, error)) (engine.Output, error) {
 		out, err := carryOut()
 		if id == first && (committed.Load() || isCommit(command)) && !givenUp.Load() {
 			committed.Store(true)
-			return agent.Output{}, errLost
+			return engine.Output{}, errLost
 		}
 		return out, err
 	})
@@ -117,7 +116,7 @@ func TestSilentMachineAtTheCommit(t *testing.T) {
 	s := settings()
 	s.Yes, s.Ask, s.Timeout = false, true, 20*time.Second
 	var gone atomic.Bool
-	d := w.startDeaf(s, func(id string, command []string, carryOut func() (agent.Output, error)) (agent.Output, error) {
+	d := w.startDeaf(s, func(id string, command []string, carryOut func() (engine.Output, error)) (engine.Output, error) {
 		if id != silent {
 			return carryOut()
 		}
@@ -125,7 +124,7 @@ func TestSilentMachineAtTheCommit(t *testing.T) {
 			_, _ = carryOut()
 		}
 		if gone.Load() {
-			return agent.Output{}, errLost
+			return engine.Output{}, errLost
 		}
 		return carryOut()
 	})

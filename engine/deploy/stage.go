@@ -4,206 +4,238 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
-	"flydeploy/engine/record"
+	"flydeploy/engine/lock"
+	"flydeploy/engine/plan"
 	"flydeploy/engine/run"
 	"flydeploy/engine/target"
+	"flydeploy/text"
 )
+
+const (
+	// bootsWithin: a VM that does not answer while machines are staged is given so long to boot.
+	bootsWithin = 30 * time.Second
+	// lookForVMEvery is the pause between two looks for such a VM.
+	lookForVMEvery = 2 * time.Second
+	// injectWithin bounds the injection of the agent apart from --timeout: the VM compiles it, which takes 3 s of a CPU, and a
+	// shared CPU that is throttled gives a sixteenth.
+	injectWithin = 4 * time.Minute
+)
+
+// reportSuffix follows the machine's id in the name of the report that its agent uploads when something failed.
+const reportSuffix = ".report.json.gz"
+
+// staged is what staging gave: the machines with what their agents found, and what an agent is told.
+type staged struct {
+	*job
+	scope    *scope
+	upgrade  engine.Upgrade
+	key      string     // of the tarball
+	held     *lock.Held // nil in a dry run
+	machines []*rollout
+	leftOut  []engine.Machine
+}
 
 // stage puts the agent into every machine's VM and has it do all that changes nothing running: download, extract,
 // detect. It ends with the plan.
-func (p *Pipeline) stage(ctx context.Context) error {
-	return p.phase(engine.PhaseStage, engine.Counted(len(p.machines), "machine"), func() (string, error) {
-		err := p.each(ctx, p.machines, p.stageMachine)
-		p.leaveOutWithoutVM()
-		if len(p.machines) == 0 {
-			return "", target.ErrNoMachine("none of the selected machines runs an Elixir release", p.Target.Machines)
+func (j *job) stage(ctx context.Context, all *soFar, s *scope) error {
+	st := &staged{job: j, scope: s, upgrade: all.upgrade, key: all.packed.key, held: all.held, leftOut: s.out}
+	for _, m := range s.in {
+		st.machines = append(st.machines, newRollout(j.rec, m))
+	}
+	all.staged = st
+	return j.phase(engine.PhaseStage, text.Counted(len(s.in), "machine"), &all.upgrade, func() (string, error) {
+		err := st.each(ctx, st.machines, st.stageMachine)
+		err = errors.Join(err, st.awaitBooting(ctx))
+		if len(st.machines) == 0 {
+			return "", target.ErrNoMachine("none of the selected machines runs an Elixir release", s.target.Machines)
 		}
-		p.plan = p.makePlan()
-		if err != nil && p.staged() == 0 {
+		all.plan = plan.Make(st.facts())
+		ready := count(st.machines, func(r *rollout) bool { return r.problem == nil })
+		if err != nil && ready == 0 {
 			return "", err
 		}
-		return fmt.Sprintf("%d of %s staged", p.staged(), engine.Counted(len(p.machines), "machine")), nil
+		return fmt.Sprintf("%d of %s staged", ready, text.Counted(len(st.machines), "machine")), nil
 	})
 }
 
-func (p *Pipeline) staged() int {
-	n := 0
-	for _, r := range p.machines {
-		if r.problem == nil {
-			n++
-		}
+// each works on machines, at most --max-concurrency at once.
+func (j *job) each(ctx context.Context, all []*rollout, work func(context.Context, *rollout) error) error {
+	return run.Each(ctx, all, j.settings.MaxConcurrency, (*rollout).where, work)
+}
+
+// facts are what the plan is made of.
+func (st *staged) facts() plan.Facts {
+	f := plan.Facts{
+		Upgrade: st.upgrade, Strategy: st.settings.Strategy, LeftOut: st.leftOut, Fleet: st.scope.target.Machines,
+		Recorded: st.scope.recorded, Storage: st.scope.target.Storage,
 	}
-	return n
+	for _, r := range st.machines {
+		f.Machines = append(f.Machines, r.facts())
+	}
+	if e := st.scope.earlier; e != nil {
+		f.Earlier = &plan.Earlier{ID: e.ID, BaseImage: e.Upgrade.BaseImage, At: e.At}
+	}
+	return f
 }
 
-func (p *Pipeline) stageMachine(ctx context.Context, r *Rollout) error {
-	p.rec.Emit(engine.Event{Machine: r.Machine.ID, Attempt: r.attempt, Phase: engine.PhaseInject, Status: engine.StatusRunning, Facts: &r.Machine})
-	err := p.withTimeout(ctx, func(ctx context.Context) error {
-		if err := p.inject(ctx, r); err != nil {
-			return err
-		}
-		p.rec.Emit(engine.Event{Machine: r.Machine.ID, Attempt: r.attempt, Phase: engine.PhaseInject, Status: engine.StatusDone})
-		return p.order(ctx, r, r.session.Wait, agent.Staged)
-	})
+// stageMachine stages a machine whose VM runs. One whose VM does not keeps its state, with the problem: see awaitBooting.
+func (st *staged) stageMachine(ctx context.Context, r *rollout) error {
+	r.move(engine.MachineStaging, engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Facts: &r.machine})
+	err := st.inject(ctx, r)
+	if err == nil {
+		r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusDone})
+		err = st.within(ctx, func(ctx context.Context) error { return st.follow(ctx, r, r.status, agent.Staged) })
+	}
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, agent.ErrNoVM) && r.attempt == 1: // later it is one whose VM has ended
-		r.noVM = true
-		p.rec.Emit(engine.Event{Machine: r.Machine.ID, Attempt: r.attempt, Phase: engine.PhaseInject, Status: engine.StatusSkipped, Text: "runs no Elixir release"})
+	case isBooting(err) && r.attempt == 1: // later it is one whose VM has ended
+		r.problem = engine.AsProblem(err)
 		return nil
-	default:
-		return p.fail(r, p.phaseOf(r, engine.PhaseInject), err)
+	case r.status.State.Terminal() && r.state.Final(): // its end was shown with its status
+		r.problem = engine.AsProblem(err)
+		r.emit(engine.Event{Phase: r.phase(engine.PhaseInject), Status: engine.StatusFailed, Problem: r.problem})
+		return err
 	}
+	return r.fail(engine.MachineFailed, r.phase(engine.PhaseInject), err)
+}
+
+// isBooting: no VM was found, or it could not be talked to yet.
+func isBooting(err error) bool {
+	return errors.Is(err, agent.ErrNoVM) || engine.AsProblem(err).Name == "vm_unreachable"
 }
 
 // stageAgain begins anew on a machine whose agent is gone, as another attempt.
-func (p *Pipeline) stageAgain(ctx context.Context, r *Rollout) error {
-	r.attempt++
-	r.session, r.sent, r.shown, r.problem, r.status, r.commit = nil, nil, nil, nil, agent.Status{}, false
-	return p.stageMachine(ctx, r)
-}
-
-// phaseOf is the phase in which the agent stands: the last that it reported and has not ended well, else first.
-func (p *Pipeline) phaseOf(r *Rollout, first engine.Phase) engine.Phase {
-	at := first
-	for _, ph := range r.status.Phases {
-		if s := engine.Status(ph.Status); s == engine.StatusRunning || s == engine.StatusFailed {
-			at = engine.Phase(ph.Name)
-		}
-	}
-	return at
-}
-
-func (p *Pipeline) inject(ctx context.Context, r *Rollout) error {
-	exec, lost := target.ExecOn(p.ports.Fleet, r.Machine.ID), p.lost(engine.PhaseInject, r.Machine.ID)
-	vm, err := run.Insist(ctx, lost, func() (agent.VM, error) { return agent.Discover(ctx, exec, p.settings.Release) })
-	if err != nil {
-		return err
-	}
-	url, err := p.Target.Storage.Tarballs.PresignGet(ctx, p.tarball.key, presignedFor)
-	if err != nil {
-		return fmt.Errorf("presign %s: %w", p.tarball.key, err)
-	}
-	var reportURL string
-	if p.journal != nil {
-		reportURL, r.report, err = p.Target.Storage.Records.PresignResult(ctx, p.Upgrade.ID, r.Machine.ID+reportSuffix, presignedFor)
-		if err != nil {
-			return fmt.Errorf("presign the report of machine %s: %w", r.Machine.ID, err)
-		}
-	}
-	r.sent, r.vm = &agent.Order{
-		ID: agent.NewID(p.Upgrade.ID), TarballURL: url, ReportURL: reportURL, SHA256: p.Upgrade.SHA256, Size: p.Upgrade.Size,
-		SuspendTimeout: p.settings.SuspendTimeout, OTPApp: p.Target.OTPApp, Owner: p.settings.Owner,
-		Version: p.Upgrade.Version, SourceImage: p.Upgrade.SourceImage,
-	}, vm
-	for {
-		r.session, err = run.Insist(ctx, lost, func() (*agent.Session, error) { return agent.Inject(ctx, exec, vm, *r.sent) })
-		var busy *agent.BusyError
-		if !errors.As(err, &busy) || p.lock == nil {
-			return err
-		}
-		if err := p.takeOver(ctx, r, exec, vm, busy); err != nil {
-			return err
-		}
-	}
-}
-
-// takeOver ends the agent of a deploy whose console was killed, or has lost the lock. The lock is ours.
-func (p *Pipeline) takeOver(ctx context.Context, r *Rollout, exec agent.Exec, vm agent.VM, busy *agent.BusyError) error {
-	if err := p.ours(ctx); err != nil {
-		return err
-	}
-	p.rec.Emit(engine.Event{Machine: r.Machine.ID, Attempt: r.attempt, Phase: engine.PhaseInject, Status: engine.StatusRunning,
-		Log: record.PrintableLine(fmt.Sprintf("ends the agent of %s, left by %s (%s)", busy.ID, busy.Owner, busy.State))})
-	state, err := busy.TakeOver(ctx, exec, vm)
-	if err == nil {
-		p.rec.Emit(engine.Event{Machine: r.Machine.ID, Attempt: r.attempt, Phase: engine.PhaseInject, Status: engine.StatusRunning,
-			Log: record.PrintableLine(fmt.Sprintf("the agent of %s ended as %s", busy.ID, state))})
+func (st *staged) stageAgain(ctx context.Context, r *rollout) error {
+	r.again()
+	err := st.stageMachine(ctx, r)
+	if err == nil && r.problem != nil {
+		err = r.problem
 	}
 	return err
 }
 
-// leaveOutWithoutVM moves machines that run no release out of the deploy.
-func (p *Pipeline) leaveOutWithoutVM() {
-	in := p.machines[:0]
-	for _, r := range p.machines {
-		if r.noVM {
-			r.Machine.LeftOut = engine.LeftOutNoVM
-			p.Scope.Out = append(p.Scope.Out, r.Machine)
+// awaitBooting looks again at machines whose VM was not there. Those of a process group in which no machine runs the release are
+// left out; the others should run it: they get some time, and are down if they are not there by then.
+func (st *staged) awaitBooting(ctx context.Context) error {
+	runsRelease := map[string]bool{}
+	for _, m := range st.scope.target.Machines {
+		if m.ID == st.scope.target.Machine {
+			runsRelease[m.ProcessGroup] = true
+		}
+	}
+	booting := func(r *rollout) bool { return r.state == engine.MachineStaging && r.problem != nil }
+	for _, r := range st.machines {
+		if !booting(r) {
+			runsRelease[r.machine.ProcessGroup] = true
+		}
+	}
+	var waitFor, in []*rollout
+	for _, r := range st.machines {
+		if booting(r) && !runsRelease[r.machine.ProcessGroup] {
+			r.problem = nil
+			r.machine.LeftOut = engine.LeftOutNoVM
+			st.leftOut = append(st.leftOut, r.machine)
+			r.move(engine.MachineLeftOut, engine.Event{Phase: engine.PhaseInject, Status: engine.StatusSkipped, Text: engine.LeftOutNoVM})
 			continue
 		}
 		in = append(in, r)
+		if booting(r) {
+			waitFor = append(waitFor, r)
+		}
 	}
-	p.machines = in
+	st.machines = in
+	deadline := time.Now().Add(bootsWithin)
+	return st.each(ctx, waitFor, func(ctx context.Context, r *rollout) error { return st.stageBooting(ctx, r, deadline) })
 }
 
-// settleAgents leaves no agent behind: what is staged or armed is aborted, what is terminal finished. A machine whose end
-// was looked for in vain is left alone: its agent ends by itself.
-func (p *Pipeline) settleAgents(ctx context.Context) {
-	var open []*Rollout
-	for _, r := range p.machines {
-		if r.sent != nil && r.outcome() != outcomeUnknown {
-			open = append(open, r)
+// stageBooting stages a machine once its VM is there.
+func (st *staged) stageBooting(ctx context.Context, r *rollout, deadline time.Time) error {
+	for r.problem != nil {
+		if !time.Now().Before(deadline) {
+			return st.down(r)
+		}
+		r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Text: "waiting for its VM to boot"})
+		if err := run.Wait(ctx, min(lookForVMEvery, time.Until(deadline))); err != nil {
+			return err
+		}
+		r.problem = nil
+		if err := st.stageMachine(ctx, r); err != nil {
+			return err
 		}
 	}
-	_ = p.each(ctx, open, func(ctx context.Context, r *Rollout) error {
-		if r.session == nil && !p.found(ctx, r) {
-			return nil
+	return nil
+}
+
+func (st *staged) down(r *rollout) error {
+	err := engine.NewProblem("vm_down", fmt.Sprintf("its VM did not come up within %s (%s): it would be left in old code", bootsWithin, r.problem.What), nil,
+		engine.Remedies["vm_down"])
+	return r.fail(engine.MachineDown, engine.PhaseInject, err)
+}
+
+// inject puts the agent into the machine's VM, and takes over from the agent of a deploy whose console is gone.
+func (st *staged) inject(ctx context.Context, r *rollout) error {
+	const slow = "The machine is slow, or its CPU is throttled: look at its load and its CPU quota (`fly machine status`), and deploy again when it is quieter, or give it a larger CPU."
+	exec, lost := target.ExecOn(st.ports.Fleet, r.machine.ID), st.lostAnswer(engine.PhaseInject, r.machine.ID)
+	return run.Within(ctx, injectWithin, slow, func(ctx context.Context) error {
+		vm, err := run.RetryUnknown(ctx, lost, func() (agent.VM, error) { return agent.Discover(ctx, exec, st.settings.Release) })
+		if err != nil {
+			return err
 		}
-		if !r.status.State.Terminal() {
-			p.abort(ctx, r)
+		order, err := st.orderFor(ctx, r)
+		if err != nil {
+			return err
 		}
-		p.awaitReport(ctx, r)
-		if r.status.State.Terminal() {
-			_ = r.session.Finish(ctx) // it ends by itself as well
+		r.order, r.vm = &order, vm
+		for {
+			r.session, err = run.RetryUnknown(ctx, lost, func() (*agent.Session, error) { return agent.Inject(ctx, exec, vm, order) })
+			var busy *agent.BusyError
+			if !errors.As(err, &busy) || st.held == nil {
+				return err
+			}
+			if err := st.takeOver(ctx, r, exec, vm, busy); err != nil {
+				return err
+			}
 		}
-		return nil
 	})
 }
 
-// awaitReport waits for the report of what failed, ten seconds at the most. The agent ends only after its upload.
-func (p *Pipeline) awaitReport(ctx context.Context, r *Rollout) {
-	if !r.status.ReportDue() || r.report == "" {
-		return
+func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error) {
+	storage := st.scope.target.Storage
+	url, err := storage.Tarballs.PresignGet(ctx, st.key, presignedFor)
+	if err != nil {
+		return agent.Order{}, fmt.Errorf("presign %s: %w", st.key, err)
 	}
-	if status, err := r.session.Wait(ctx, r.status.Seq); err == nil {
-		p.show(r, status)
+	var reportURL string
+	if st.held != nil {
+		reportURL, r.report, err = storage.Records.PresignResult(ctx, st.upgrade.ID, r.machine.ID+reportSuffix, presignedFor)
+		if err != nil {
+			return agent.Order{}, fmt.Errorf("presign the report of machine %s: %w", r.machine.ID, err)
+		}
 	}
+	return agent.Order{
+		ID: agent.NewID(st.upgrade.ID), TarballURL: url, ReportURL: reportURL, SHA256: st.upgrade.SHA256, Size: st.upgrade.Size,
+		SuspendTimeout: st.settings.SuspendTimeout, OTPApp: st.scope.target.OTPApp, Owner: st.settings.Owner,
+		Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
+	}, nil
 }
 
-// found looks for the agent of an injection that was cut off: the same order again gives its session. It ends by itself
-// where this fails.
-func (p *Pipeline) found(ctx context.Context, r *Rollout) bool {
-	var err error
-	r.session, err = agent.Inject(ctx, target.ExecOn(p.ports.Fleet, r.Machine.ID), r.vm, *r.sent)
-	return err == nil
-}
-
-// abort takes back what was ordered, unless the agent is committing: then its end is waited for.
-func (p *Pipeline) abort(ctx context.Context, r *Rollout) {
-	err := p.order(ctx, r, r.session.Abort, agent.Aborted)
-	switch {
-	case r.status.State.Terminal():
-	case errors.Is(err, agent.ErrGone) && !r.commit:
-		r.status.State = agent.Expired
-	default:
-		p.unknown(r, err)
+// takeOver ends the agent of a deploy whose console was killed, or has lost the lock. The lock is ours.
+func (st *staged) takeOver(ctx context.Context, r *rollout, exec agent.Exec, vm agent.VM, busy *agent.BusyError) error {
+	if err := st.held.Confirm(ctx); err != nil {
+		return err
 	}
-}
-
-// unknown tells that a machine's end was not seen.
-func (p *Pipeline) unknown(r *Rollout, err error) {
-	r.problem = engine.AsProblem(err)
-	first := engine.PhaseInject
-	if r.commit {
-		first = engine.PhaseSuspension
+	say := func(what string) {
+		r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Log: text.Line(what)})
 	}
-	p.rec.Emit(engine.Event{
-		Machine: r.Machine.ID, Attempt: r.attempt, Phase: p.phaseOf(r, first), Status: engine.StatusUnknown,
-		Text: "did not answer", Problem: r.problem,
-	})
+	say(fmt.Sprintf("ends the agent of %s, left by %s (%s)", busy.ID, busy.Owner, busy.State))
+	state, err := busy.TakeOver(ctx, exec, vm)
+	if err == nil {
+		say(fmt.Sprintf("the agent of %s ended as %s", busy.ID, state))
+	}
+	return err
 }

@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,138 +9,120 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
 	"flydeploy/engine/run"
+	"flydeploy/text"
 )
 
-// Ends of machines that the agent's own terminal state does not tell.
-const (
-	outcomeRestarted  = engine.OutcomeRestarted
-	outcomeReplaced   = engine.OutcomeReplaced
-	outcomeStopped    = engine.OutcomeStopped
-	outcomeGone       = engine.OutcomeGone
-	outcomeUnverified = engine.OutcomeUnverified
-)
-
-// check asks a machine's VM, past the agent, which code it has loaded. All must be what the verified tarball put onto its
-// disk, and the VM must be the one that was upgraded.
-func (p *Pipeline) check(ctx context.Context, r *Rollout) error {
-	if r.verified {
-		return nil
-	}
-	p.rec.Emit(engine.Event{Machine: r.Machine.ID, Attempt: r.attempt, Phase: engine.PhaseCheck, Status: engine.StatusRunning})
-	err := p.withTimeout(ctx, func(ctx context.Context) error {
-		code, err := run.Insist(ctx, p.lost(engine.PhaseCheck, r.Machine.ID), func() (agent.Code, error) { return r.session.Loaded(ctx) })
+// look asks a machine's VM, past the agent, which code it has loaded, and records a machine that runs the upgrade. All code must
+// be what the verified tarball put onto its disk, and the VM must be the one that was upgraded. A VM that does not answer keeps
+// its state: a later look may find it.
+func (j *job) look(ctx context.Context, r *rollout, book *ledger) error {
+	r.emit(engine.Event{Phase: engine.PhaseCheck, Status: engine.StatusRunning})
+	err := j.within(ctx, func(ctx context.Context) error {
+		code, err := run.RetryUnknown(ctx, j.lostAnswer(engine.PhaseCheck, r.machine.ID), func() (agent.Code, error) { return r.session.Loaded(ctx) })
 		if err == nil {
 			r.code = code
-			err = wrongCode(r)
 		}
 		return err
 	})
 	switch {
-	case err == nil:
-		r.verified = true
-		p.rec.Emit(engine.Event{Machine: r.Machine.ID, Attempt: r.attempt, Phase: engine.PhaseCheck, Status: engine.StatusDone,
-			Text: fmt.Sprintf("%d modules loaded, code %.8s", r.code.Modules, r.code.Fingerprint)})
-		return nil
 	case errors.Is(err, agent.ErrGone):
-		r.end = outcomeRestarted
-		err = engine.NewProblem("machine_restarted", fmt.Sprintf("machine %s restarted after the commit, and booted what the record said then", r.Machine.ID), nil, remedyLookAgain)
-	default:
-		r.end = cmp.Or(r.end, outcomeUnverified)
+		return r.fail(engine.MachineRestarted, engine.PhaseCheck, restartedProblem(r, "after the commit"))
+	case err != nil:
+		return r.unseen(r.state, engine.PhaseCheck, err)
 	}
-	return p.fail(r, engine.PhaseCheck, err)
+	if wrong := wrongCode(r); wrong != nil {
+		return r.fail(r.state, engine.PhaseCheck, wrong)
+	}
+	r.problem = nil
+	r.move(engine.MachineVerified, engine.Event{Phase: engine.PhaseCheck, Status: engine.StatusDone,
+		Text: fmt.Sprintf("%d modules loaded, code %.8s", r.code.Modules, r.code.Fingerprint)})
+	book.enter(ctx, r)
+	return nil
 }
 
-const remedyLookAgain = "See what runs with `flydeploy status`, then `flydeploy hot --resume`."
-
-// wrongCode tells what the VM has loaded beside the upgrade.
-func wrongCode(r *Rollout) error {
+// wrongCode says what the VM has loaded beside the upgrade.
+func wrongCode(r *rollout) *engine.Problem {
 	if e := r.status.Error; e != nil && e.Name == "md5_differs" {
-		return engine.NewProblem(e.Name, e.What, nil, remedyLookAgain)
+		return engine.NewProblem(e.Name, e.What, nil, lookAgain)
 	}
 	if r.code.DriftedTotal > 0 && len(r.status.Unplaced) == 0 {
-		return engine.NewProblem("md5_differs", fmt.Sprintf("%d modules are loaded that are not the upgrade's: %s", r.code.DriftedTotal,
-			strings.Join(r.code.Drifted, ", ")), nil, "Restart the machine, so that memory and disk agree again: `fly machine restart "+r.Machine.ID+"`.")
+		return engine.NewProblem("md5_differs", fmt.Sprintf("%s loaded that are not the upgrade's: %s", text.Counted(r.code.DriftedTotal, "module"),
+			strings.Join(r.code.Drifted, ", ")), nil, "Restart the machine, so that memory and disk agree again: `fly machine restart "+r.machine.ID+"`.")
 	}
 	return nil
 }
 
-// verify checks every machine that should run the upgrade and was not checked yet, and looks at the fleet again: machines
-// that came, went or restarted meanwhile are named.
-func (p *Pipeline) verify(ctx context.Context) error {
-	return p.phase(engine.PhaseVerify, "", func() (string, error) {
-		now, err := p.ports.Fleet.Machines(ctx)
+// verify looks at every machine that should run the upgrade and was not verified yet, and at the fleet again: machines
+// that came, went or restarted meanwhile are named. It gives the fleet as it is now, nil where it could not be listed.
+func (j *job) verify(ctx context.Context, st *staged, book *ledger) (now []engine.Machine, err error) {
+	return now, j.phase(engine.PhaseVerify, "", nil, func() (string, error) {
+		now, err = run.RetryUnknown(ctx, j.lostAnswer(engine.PhaseVerify, ""), func() ([]engine.Machine, error) { return j.ports.Fleet.Machines(ctx) })
 		if err != nil {
 			return "", fmt.Errorf("list machines after the commit: %w", err)
 		}
-		p.after = now
 		found := engine.ByID(now)
-		var open []*Rollout
 		var wrong []error
-		for _, r := range p.machines {
-			if !r.committed() {
-				continue
-			}
-			if err := p.sameMachine(r, found[r.Machine.ID]); err != nil {
+		for _, r := range those(st.machines, (*rollout).mayRun) {
+			if err := r.sameMachine(found[r.machine.ID]); err != nil {
 				wrong = append(wrong, err)
-				continue
 			}
-			open = append(open, r)
 		}
-		wrong = append(wrong, p.each(ctx, open, p.check))
-		p.nameNewcomers(now)
-		p.compareCode()
-		return engine.Running(p.upgradedCount()) + " " + p.Upgrade.Version, errors.Join(wrong...)
+		wrong = append(wrong, j.each(ctx, those(st.machines, (*rollout).isUnverified), func(ctx context.Context, r *rollout) error {
+			return j.look(ctx, r, book)
+		}))
+		j.nameNewcomers(st, now)
+		j.compareCode(st.machines)
+		return runs(count(st.machines, (*rollout).isUpgraded)) + " " + st.upgrade.Version, errors.Join(wrong...)
 	})
 }
 
+// runs are so many machines with their verb: 1 machine runs, 6 machines run.
+func runs(n int) string {
+	if n == 1 {
+		return "1 machine runs"
+	}
+	return text.Counted(n, "machine") + " run"
+}
+
 // sameMachine: the machine that committed must be the instance that was upgraded, and run.
-func (p *Pipeline) sameMachine(r *Rollout, now engine.Machine) error {
+func (r *rollout) sameMachine(now engine.Machine) error {
+	next := r.state
 	switch {
 	case now.ID == "":
-		r.end = outcomeGone
-	case now.InstanceID != r.Machine.InstanceID:
-		r.end = outcomeReplaced
+		next = engine.MachineGone
+	case now.InstanceID != r.machine.InstanceID:
+		next = engine.MachineReplaced
 	case now.State != engine.StateStarted:
-		r.end = outcomeStopped
+		next = engine.MachineStopped
 	default:
 		return nil
 	}
-	r.verified = false
-	return p.fail(r, engine.PhaseCheck, engine.NewProblem("machine_changed",
-		fmt.Sprintf("machine %s was %s after the commit", r.Machine.ID, r.end), nil, remedyLookAgain))
+	return r.fail(next, engine.PhaseCheck, engine.NewProblem("machine_changed",
+		fmt.Sprintf("machine %s was %s after the commit", r.machine.ID, next), nil, lookAgain))
 }
 
-// nameNewcomers tells which machines started while the deploy was under way: they booted what the record said then.
-func (p *Pipeline) nameNewcomers(now []engine.Machine) {
-	before := engine.ByID(p.Target.Machines)
+// nameNewcomers says which machines started while the deploy was under way: they booted what the record said then.
+func (j *job) nameNewcomers(st *staged, now []engine.Machine) {
+	before := engine.ByID(st.scope.target.Machines)
 	for _, m := range now {
 		if engine.WhyOut(m) != "" || m.Temporary != "" || before[m.ID].State == engine.StateStarted {
 			continue
 		}
-		p.rec.Emit(engine.Event{Machine: m.ID, Phase: engine.PhaseCheck, Status: engine.StatusSkipped, Facts: &m,
+		j.rec.Emit(engine.Event{Machine: m.ID, Phase: engine.PhaseCheck, Status: engine.StatusSkipped, Facts: &m,
 			Text: "it started while the deploy was under way: `flydeploy hot --resume` looks whether it has the upgrade"})
 	}
 }
 
-// compareCode tells when verified machines do not run the same code: their images or earlier upgrades differ.
-func (p *Pipeline) compareCode() {
+// compareCode says when verified machines do not run the same code: their images or earlier upgrades differ.
+func (j *job) compareCode(machines []*rollout) {
 	groups := map[string][]string{}
-	for _, r := range p.machines {
-		if r.verified {
-			groups[r.code.Fingerprint] = append(groups[r.code.Fingerprint], r.Machine.ID)
-		}
+	for _, r := range those(machines, (*rollout).isUpgraded) {
+		groups[r.code.Fingerprint] = append(groups[r.code.Fingerprint], r.machine.ID)
 	}
 	if len(groups) < 2 {
 		return
 	}
 	for code, ids := range groups {
-		p.rec.Log(engine.PhaseVerify, fmt.Sprintf("code %.8s runs on %s", code, strings.Join(ids, ", ")))
+		j.rec.Log(engine.PhaseVerify, fmt.Sprintf("code %.8s runs on %s", code, strings.Join(ids, ", ")))
 	}
-}
-
-func stateOr(state string) string {
-	if state == "" {
-		return string(outcomeGone)
-	}
-	return state
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"flydeploy/engine"
-	"flydeploy/engine/agent"
 	"flydeploy/engine/deploy"
 	"flydeploy/engine/doctor"
 )
@@ -25,7 +24,7 @@ type restarting struct {
 	once    sync.Once
 }
 
-func (f *restarting) Exec(ctx context.Context, id string, command []string, stdin string, timeout time.Duration) (agent.Output, error) {
+func (f *restarting) Exec(ctx context.Context, id string, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 	if id == f.machine && strings.Contains(strings.Join(command, " "), f.before) {
 		f.once.Do(func() { f.world.restart(id) })
 	}
@@ -86,7 +85,7 @@ type changing struct {
 	how       func()
 }
 
-func (f *changing) Exec(ctx context.Context, id string, command []string, stdin string, timeout time.Duration) (agent.Output, error) {
+func (f *changing) Exec(ctx context.Context, id string, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 	out, err := f.Fleet.Exec(ctx, id, command, stdin, timeout)
 	if err == nil && strings.Contains(out.Stdout, "FLYDEPLOY1 code") {
 		f.unchecked.Add(-1)
@@ -152,6 +151,6 @@ func (w *world) inspected() engine.Overview {
 		w.t.Fatalf("look: %v, %v", err, o.Storage)
 	}
 	o.OTPApp = "counter"
-	o.Inspect(w.t.Context(), w.fleet)
+	doctor.Inspect(w.t.Context(), &o, w.fleet)
 	return o
 }

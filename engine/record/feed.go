@@ -1,8 +1,10 @@
 package record
 
 import (
+	"cmp"
 	"context"
 	"io"
+	"slices"
 	"sync"
 
 	"flydeploy/engine"
@@ -67,7 +69,7 @@ func (f *Feed) signal() {
 	}
 }
 
-// Next waits for events and gives all that are there, lines of output first. io.EOF after the last one.
+// Next waits for events and gives all that are there, in their order. io.EOF after the last one.
 func (f *Feed) Next(ctx context.Context) ([]engine.Event, error) {
 	for {
 		if batch, closed := f.Take(); len(batch) > 0 {
@@ -94,5 +96,6 @@ func (f *Feed) Take() (batch []engine.Event, closed bool) {
 	}
 	f.order = nil
 	clear(f.latest)
+	slices.SortFunc(batch, func(a, b engine.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	return batch, f.closed
 }

@@ -7,14 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"time"
-	"unicode"
 
 	"flydeploy/engine"
 	"flydeploy/engine/run"
+	"flydeploy/text"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -22,7 +20,7 @@ import (
 // The files of one deploy below releases/<app>-results/<upgrade id>/, beside one for each machine. The stream of
 // events lies in pieces, since an object cannot be appended to: events.ndjson, events-2.ndjson, ….
 const (
-	RecordFile = "deploy.json"
+	recordFile = "deploy.json"
 	eventsFile = "events.ndjson"
 )
 
@@ -82,12 +80,12 @@ func History(ctx context.Context, records engine.Records, limit int) ([]engine.P
 
 // readRecord reads deploy.json. One that is damaged tells only that there was a deploy.
 func ReadRecord(ctx context.Context, records engine.Records, id string) (Record, error) {
-	doc, err := records.Result(ctx, id, RecordFile)
+	doc, err := records.Result(ctx, id, recordFile)
 	if err != nil {
 		return Record{}, fmt.Errorf("read the record of deploy %s: %w", id, err)
 	}
 	var r Record
-	if err := json.Unmarshal(harmless(doc.Body), &r); err != nil {
+	if err := json.Unmarshal(text.JSON(doc.Body), &r); err != nil {
 		r = Record{Past: engine.Past{Outcome: engine.OutcomeUnreadable}}
 	}
 	r.ID = id
@@ -181,7 +179,7 @@ const (
 func parsePiece(body []byte) (piece, error) {
 	var p piece
 	for line := range bytes.Lines(body) {
-		line = harmless(line)
+		line = text.JSON(line)
 		var head struct {
 			V    int    `json:"v"`
 			Type string `json:"type"`
@@ -208,35 +206,6 @@ func parsePiece(body []byte) (piece, error) {
 		}
 	}
 	return p, nil
-}
-
-// escapes are those of a JSON string. A control character that is not escaped is no JSON.
-var escapes = regexp.MustCompile(`\\(?:u[0-9a-fA-F]{4}|.)`)
-
-// harmless takes out of a line of JSON what could steer a terminal: whoever can write into the bucket can write a stream.
-func harmless(line []byte) []byte {
-	line = escapes.ReplaceAllFunc(line, func(escape []byte) []byte {
-		switch {
-		case len(escape) == 2 && escape[1] != 'b' && escape[1] != 'f':
-			return escape
-		case len(escape) == 6:
-			if code, err := strconv.ParseUint(string(escape[2:]), 16, 16); err == nil && !steers(rune(code)) {
-				return escape
-			}
-		}
-		return nil
-	})
-	return bytes.Map(func(c rune) rune {
-		if c > unicode.MaxASCII && steers(c) {
-			return -1
-		}
-		return c
-	}, line)
-}
-
-// steers: control and format characters, but for those of plain text.
-func steers(c rune) bool {
-	return c != '\n' && c != '\t' && (unicode.IsControl(c) || unicode.In(c, unicode.Cf))
 }
 
 func errNewer(v int) *engine.Problem {

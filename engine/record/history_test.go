@@ -296,15 +296,15 @@ func TestAStreamThatWasCutIsReadUpToTheCut(t *testing.T) {
 
 func TestAStreamCannotSteerTheTerminal(t *testing.T) {
 	texts := map[string]string{
-		`plain \\u001b \"quoted\" \n\ttab \u00e9 \ud83d\ude00`: "plain \\u001b \"quoted\" \n\ttab é 😀",
-		`red \u001b[31m \u001B]0;title\u0007 \b\f`:             "red [31m ]0;title ",
+		`plain \\u001b \"quoted\" \n\ttab \u00e9 \ud83d\ude00`: "plain \\u001b \"quoted\" \n tab é 😀",
+		`red \u001b[31m \u001B]0;title\u0007 \b\f`:             "red    ",
 		"\u009b31m \u202eright to left":                        "31m right to left",
 		`\u009b31m \u202e`:                                     "31m ",
 	}
 	for text, want := range texts {
 		events, _, err := record.ParseEvents([]byte(`{"v":1,"seq":1,"phase":"stage","status":"running","text":"` + text + `"}`))
 		if err != nil || events[0].Text != want {
-			t.Errorf("%s: %+v, %v", text, events, err)
+			t.Errorf("%s: %q, %v", text, events[0].Text, err)
 		}
 	}
 }

@@ -99,7 +99,7 @@ func (j *Journal) writeRecord(ctx context.Context, past engine.Past, upgrade eng
 	if bytes.Equal(body, j.told) && time.Since(j.toldAt) < touchEvery {
 		return nil
 	}
-	if err := j.records.WriteResult(ctx, j.head.ID, RecordFile, append(body, '\n')); err != nil {
+	if err := j.records.WriteResult(ctx, j.head.ID, recordFile, append(body, '\n')); err != nil {
 		return fmt.Errorf("write deploy.json: %w", err)
 	}
 	j.told, j.toldAt = body, time.Now()

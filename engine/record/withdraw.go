@@ -73,5 +73,5 @@ func (w Withdrawal) record(ctx context.Context, s engine.Settings, records engin
 	if err != nil {
 		return err
 	}
-	return records.WriteResult(ctx, w.ID, RecordFile, append(body, '\n'))
+	return records.WriteResult(ctx, w.ID, recordFile, append(body, '\n'))
 }

@@ -1,12 +1,10 @@
 package target
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
 	"flydeploy/engine"
-	"flydeploy/engine/deploy"
 )
 
 func testFleet() []engine.Machine {
@@ -80,38 +78,5 @@ func TestSameImage(t *testing.T) {
 	}
 	if engine.Repository("localhost:5000/a") != "localhost:5000/a" || engine.Repository("h/a:1@sha256:x") != "h/a" || engine.Tag("h/a:1@sha256:x") != "1" {
 		t.Error("a port is not a tag, and a digest belongs to neither")
-	}
-}
-
-// A colour of machines stands beside the others: to record its upgrade, current.json would forget theirs.
-func TestThePlanTellsWhoseRecordItClears(t *testing.T) {
-	fleet := append(testFleet(), engine.Machine{ID: "blue", Region: "fra", State: engine.StateStarted, ProcessGroup: "blue", Image: "r/a:2"})
-	before := engine.Metadata{ImageRef: "r/a:1", HotUpgrade: &engine.HotUpgrade{Version: "2.0.0"}}
-	for _, c := range []struct {
-		selected engine.Selection
-		before   engine.Metadata
-		want     []string
-	}{
-		{engine.Selection{ProcessGroups: []string{"blue"}}, before, []string{"m1", "m2", "m3", "m4"}},
-		{engine.Selection{ProcessGroups: []string{"blue"}}, engine.Metadata{ImageRef: "r/a:1"}, nil},
-		{engine.Selection{ProcessGroups: []string{"blue"}}, engine.Metadata{}, nil},
-		{engine.Selection{ProcessGroups: []string{"web"}}, before, nil},
-	} {
-		p := deploy.Pipeline{Target: &Target{Machines: fleet}, Before: c.before}
-		var err error
-		if p.Scope, err = InScope(fleet, c.selected); err != nil {
-			t.Fatal(err)
-		}
-		p.Upgrade.BaseImage = engine.BaseImage(p.Scope.In)
-		var got []string
-		for _, f := range (&engine.Plan{Findings: p.Findings()}).Blockers() {
-			if f.Name == "clears_record" {
-				got = f.Machines
-			}
-		}
-		slices.Sort(got)
-		if !slices.Equal(got, c.want) {
-			t.Errorf("%+v over %+v: it clears the record of %v, want %v", c.selected, c.before, got, c.want)
-		}
 	}
 }

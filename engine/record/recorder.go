@@ -2,14 +2,15 @@ package record
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"io"
 	"strings"
 	"sync"
 	"time"
 
 	"flydeploy/engine"
-
-	"github.com/charmbracelet/x/ansi"
+	"flydeploy/text"
 )
 
 const (
@@ -31,10 +32,11 @@ type Recorder struct {
 	began    map[eventKey]time.Time // by our clock: StartedAt may be by a machine's
 	Progress *engine.Progress
 	closed   bool
+	news     chan struct{} // closed with the next event, for readers of Stream
 }
 
 func NewRecorder(feed *Feed) *Recorder {
-	return &Recorder{feed: feed, last: map[eventKey]engine.Event{}, began: map[eventKey]time.Time{}, Progress: engine.NewProgress(), pieces: [][]byte{nil}}
+	return &Recorder{feed: feed, last: map[eventKey]engine.Event{}, began: map[eventKey]time.Time{}, Progress: engine.NewProgress(), pieces: [][]byte{nil}, news: make(chan struct{})}
 }
 
 // emit completes the event with what the phase's earlier events said (its start), and with its duration once it ends.
@@ -54,6 +56,7 @@ func (r *Recorder) Emit(e engine.Event) {
 	}
 	r.Progress.Apply(e)
 	r.keep(e)
+	r.wakeReaders()
 	r.feed.Publish(e)
 }
 
@@ -109,20 +112,11 @@ func (r *Recorder) time(e *engine.Event) {
 	r.last[key] = *e
 }
 
-// log records one line that a command printed, without colours and control characters.
+// Log records one line that a command printed, without colours and control characters.
 func (r *Recorder) Log(phase engine.Phase, line string) {
-	if line = PrintableLine(line); strings.TrimSpace(line) != "" {
+	if line = text.Line(line); strings.TrimSpace(line) != "" {
 		r.Emit(engine.Event{Phase: phase, Status: engine.StatusRunning, Log: line})
 	}
-}
-
-func PrintableLine(line string) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return -1
-		}
-		return c
-	}, ansi.Strip(line))
 }
 
 // events gives the stream so far.
@@ -173,6 +167,57 @@ func (r *Recorder) end(result engine.Result) {
 func (r *Recorder) Close() {
 	r.mu.Lock()
 	r.closed = true
+	r.wakeReaders()
 	r.mu.Unlock()
 	r.feed.Close()
+}
+
+func (r *Recorder) wakeReaders() {
+	close(r.news)
+	r.news = make(chan struct{})
+}
+
+// Stream gives every event from the first on, none merged, as the record in the bucket holds them.
+func (r *Recorder) Stream() engine.Source { return &stream{rec: r} }
+
+// stream is one reader's place in the recorded events.
+type stream struct {
+	rec       *Recorder
+	piece, at int
+}
+
+// Next implements engine.Source.
+func (s *stream) Next(ctx context.Context) ([]engine.Event, error) {
+	for {
+		fresh, news, closed := s.take()
+		if len(fresh) > 0 {
+			p, err := parsePiece(fresh)
+			if err != nil || len(p.events) > 0 {
+				return p.events, err
+			}
+			continue
+		}
+		if closed {
+			return nil, io.EOF
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-news:
+		}
+	}
+}
+
+func (s *stream) take() (fresh []byte, news <-chan struct{}, closed bool) {
+	r := s.rec
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for ; s.piece < len(r.pieces); s.piece, s.at = s.piece+1, 0 {
+		fresh = append(fresh, r.pieces[s.piece][s.at:]...)
+		if s.piece == len(r.pieces)-1 {
+			s.at = len(r.pieces[s.piece])
+			break
+		}
+	}
+	return fresh, r.news, r.closed
 }

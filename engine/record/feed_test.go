@@ -1,4 +1,4 @@
-package deploy
+package record_test
 
 import (
 	"context"
