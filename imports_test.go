@@ -11,15 +11,16 @@ import (
 )
 
 // The house's arrows: main imports all; tui imports engine; fly and s3 implement interfaces that engine owns; engine
-// imports none of them; fly/local imports nothing of ours, so that a mistake cannot cancel itself out.
+// imports none of them; text is words, and everybody may use it; fly/local imports nothing of ours, so that a mistake cannot cancel itself out.
 var mayImport = map[string][]string{
-	"flydeploy":                  {"engine", "engine/agent", "fly", "fly/local", "s3", "tui", "elixir", "examples/counter"},
-	"flydeploy/engine":           {"engine/agent"},
-	"flydeploy/engine/agent":     {"elixir"},
-	"flydeploy/fly":              {"engine", "engine/agent"},
+	"flydeploy":                  {"engine", "engine/agent", "fly", "fly/local", "s3", "text", "tui", "elixir", "examples/counter"},
+	"flydeploy/engine":           {"engine/agent", "text"},
+	"flydeploy/engine/agent":     {"elixir", "text"},
+	"flydeploy/fly":              {"engine", "engine/agent", "text"},
 	"flydeploy/fly/local":        {},
-	"flydeploy/s3":               {"engine"},
-	"flydeploy/tui":              {"engine"},
+	"flydeploy/s3":               {"engine", "text"},
+	"flydeploy/text":             {},
+	"flydeploy/tui":              {"engine", "text"},
 	"flydeploy/elixir":           {},
 	"flydeploy/examples/counter": {"elixir"},
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 )
 
 // findFlyctl gives FLYCTL, or the path of fly, else flyctl.
@@ -37,5 +38,5 @@ func Flyctl(ctx context.Context) (path, version string, err error) {
 		return path, "", engine.NewProblem("no_flyctl", path+" version", err, "Check FLYCTL and the installation of flyctl.")
 	}
 	version, _, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return path, clean(version), nil
+	return path, text.Line(version), nil
 }

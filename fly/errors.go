@@ -14,6 +14,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
+	"flydeploy/text"
 )
 
 // requestError says why a request did not succeed. Its text is safe to show.
@@ -101,25 +102,16 @@ func (e *requestError) connection(err error) *requestError {
 // serverText gives the API's own words out of {"error","message"}, or what came in its place.
 func serverText(body []byte) string {
 	var answer struct{ Error, Message string }
-	text := string(body)
+	words := string(body)
 	if json.Unmarshal(body, &answer) == nil && answer.Error+answer.Message != "" {
-		text = strings.Trim(answer.Error+": "+answer.Message, ": ")
+		words = strings.Trim(answer.Error+": "+answer.Message, ": ")
 	}
-	return strings.Join(strings.Fields(clean(text)), " ")
-}
-
-// bounded cuts what is too long to be shown. Secrets must be gone from it: half a one is not recognised any more.
-func bounded(text string) string {
-	const most = 300
-	if runes := []rune(text); len(runes) > most {
-		return string(runes[:most]) + "…"
-	}
-	return text
+	return strings.Join(strings.Fields(text.Line(words)), " ")
 }
 
 // redact takes our tokens, and signatures of URLs, out of a text that came from outside: it may quote the request.
-func (c *Client) redact(text string) string {
-	return agent.Redact(text, append(c.tokens.GetMacaroonTokens(), c.tokens.GetUserTokens()...)...)
+func (c *Client) redact(answer string) string {
+	return text.Redact(answer, append(c.tokens.GetMacaroonTokens(), c.tokens.GetUserTokens()...)...)
 }
 
 // explain adds what to do.

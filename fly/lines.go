@@ -4,23 +4,9 @@ import (
 	"bytes"
 	"strings"
 	"sync"
-	"unicode"
 
-	"github.com/charmbracelet/x/ansi"
+	"flydeploy/text"
 )
-
-// clean removes colours, control characters, and what is not UTF-8, out of text that comes from outside.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t' || r == '\n':
-			return ' '
-		case unicode.IsControl(r):
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(ansi.Strip(text), ""))
-}
 
 // maxLine bounds a line of output, bytes; the rest of a longer one is cut off.
 const maxLine = 4096
@@ -54,7 +40,7 @@ func (l *lines) add(p []byte) {
 
 // flush hands on what has come without an end of line.
 func (l *lines) flush() {
-	line := strings.TrimRight(clean(string(l.pending)), " ")
+	line := strings.TrimRight(text.Line(string(l.pending)), " ")
 	l.pending = l.pending[:0]
 	if line == "" {
 		return

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"flydeploy/text"
 )
 
 // request is one operation of the Machines API.
@@ -31,6 +33,8 @@ const (
 	firstPause = 300 * time.Millisecond
 	maxPause   = 5 * time.Second
 	maxAnswer  = 64 << 20 // bytes
+	// maxServerText bounds what is shown of the API's own words, runes.
+	maxServerText = 300
 )
 
 // do carries a request out and decodes the answer into out, which may be nil. What was surely not carried out (429, no
@@ -83,13 +87,13 @@ func (c *Client) once(ctx context.Context, r request, out any) *requestError {
 		return fail.connection(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	fail.status, fail.requestID = resp.StatusCode, clean(resp.Header.Get("fly-request-id"))
+	fail.status, fail.requestID = resp.StatusCode, text.Line(resp.Header.Get("fly-request-id"))
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
 		fail.retryAfter = time.Duration(seconds) * time.Second
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if resp.StatusCode > 299 {
-		fail.text = bounded(c.redact(serverText(body)))
+		fail.text = text.Shorten(c.redact(serverText(body)), maxServerText)
 		return fail
 	}
 	if err == nil && out != nil {

@@ -3,7 +3,6 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -42,17 +41,4 @@ func commandFailed(what string) error {
 
 func noProgram(doing string, vm VM) error {
 	return &Refusal{"no_program", fmt.Sprintf("%s: %s/bin has no program named %s", doing, vm.Root, vm.Name)}
-}
-
-// signature is what makes a presigned URL a secret, wherever and however a text quotes it.
-var signature = regexp.MustCompile(`(?i)(X-Amz-(?:Signature|Credential|Security-Token)(?:=|%3D))[^&\s"'<]+`)
-
-// Redact takes secrets, and the signatures of URLs, out of a text that came from outside: it may quote the request.
-func Redact(text string, secrets ...string) string {
-	for _, secret := range secrets {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "[redacted]")
-		}
-	}
-	return signature.ReplaceAllString(text, "${1}[redacted]")
 }

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"flydeploy/text"
 )
 
 // marker begins every line of an answer that is ours; the number is the protocol's version.
@@ -159,12 +159,12 @@ func send(ctx context.Context, exec Exec, timeout time.Duration, doing string, r
 	if isCut(lines[len(lines)-1], marker) {
 		return nil, fmt.Errorf("%s: %w", doing, errCut)
 	}
-	told := Redact(strings.TrimSpace(out.Stderr+" "+out.Stdout), append(redact, strings.TrimSpace(r.stdin))...)
-	if told == "" {
+	said := text.Redact(strings.TrimSpace(out.Stderr+" "+out.Stdout), append(redact, strings.TrimSpace(r.stdin))...)
+	if said == "" {
 		// Nothing at all: the platform may have cut the answer after the work was done.
 		return nil, fmt.Errorf("%s: the machine answered nothing (exit code %d): %w", doing, out.ExitCode, ErrUnknownOutcome)
 	}
-	return nil, fmt.Errorf("%s: %w", doing, commandFailed(fmt.Sprintf("exit code %d: %s", out.ExitCode, printable(told, 400))))
+	return nil, fmt.Errorf("%s: %w", doing, commandFailed(fmt.Sprintf("exit code %d: %s", out.ExitCode, printable(said, 400))))
 }
 
 // word gives the marker line's first word and the rest.
@@ -183,23 +183,5 @@ func isCut(text string, whole ...string) bool {
 	return text != "" && slices.ContainsFunc(whole, func(w string) bool { return len(text) < len(w) && strings.HasPrefix(w, text) })
 }
 
-// printable removes what could steer a terminal from text that others wrote, and bounds it to max runes.
-func printable(text string, max int) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range text {
-		if n == max {
-			b.WriteString("…")
-			break
-		}
-		switch {
-		case r == '\n' || r == '\t':
-			r = ' '
-		case r == utf8.RuneError || unicode.IsControl(r) || unicode.In(r, unicode.Cf):
-			continue
-		}
-		b.WriteRune(r)
-		n++
-	}
-	return b.String()
-}
+// printable cleans text that others wrote, and cuts it to at most most runes.
+func printable(s string, most int) string { return text.Shorten(text.Line(s), most) }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"flydeploy/elixir"
+	"flydeploy/text"
 )
 
 // Tarball is what the temporary machine made out of the new image's release.
@@ -139,7 +140,7 @@ var storageSays = regexp.MustCompile(`(?s)<Code>(.*?)</Code>.*?<Message>(.*?)</M
 
 // storageError is what the storage says of a refusal.
 func storageError(body, secret string) string {
-	body = Redact(body, secret)
+	body = text.Redact(body, secret)
 	if says := storageSays.FindStringSubmatch(body); says != nil {
 		return printable(says[1], 80) + ": " + printable(says[2], 200)
 	}
