@@ -50,14 +50,14 @@ lint: ## check formatting, go vet, staticcheck
 
 # Whole deploys over real nodes. The race detector doubles their time, most of it in packing images: make race. Half of the time they
 # wait, for Fly's rate limits and for machines that do not answer, so more of them run at once than there are cores.
-DEPLOYS := . ./engine
+DEPLOYS := ./test ./engine
 
 .PHONY: test-go
 test-go: ## run the Go tests, with the race detector where they are not whole deploys
 	@echo "== go test"
 	@go test -count=1 -p 2 -parallel 3 -timeout 25m $(DEPLOYS)
 	@echo "== go test -race"
-	@go test -race -count=1 -p 2 -timeout 25m $$(go list ./... | grep -vE '^flydeploy(/engine)?$$')
+	@go test -race -count=1 -p 2 -timeout 25m $$(go list ./... | grep -vE '^flydeploy/(test|engine)$$')
 
 .PHONY: race
 race: setup ## run all Go tests with the race detector

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"flydeploy/engine"
+	"flydeploy/fly"
+)
+
+// connection is the app's Machines API, and its bucket once a running machine has told where it is.
+type connection struct {
+	settings settings
+	fleet    *fly.Client
+	build    engine.Build
+	passing  bool        // nothing is there any more once this program has ended: the demo's Fly
+	signals  *interrupts // where deploys are started
+
+	// tell says what takes its time; nil where nobody listens.
+	tell func(string)
+
+	mu     sync.Mutex
+	target *engine.Target
+	unread error // of the temporary machine that was asked for the storage's settings; it is asked once
+}
+
+func connect(s settings) (*connection, error) {
+	token, _, err := fly.Token()
+	if err != nil {
+		return nil, err
+	}
+	fleet, err := newFleet(s, token)
+	if err != nil {
+		return nil, err
+	}
+	builder := fly.Builder{
+		App: s.app, Config: s.config, BuildArgs: s.flags.buildArgs, NoCache: s.flags.noCache, Buildkit: s.flags.buildkit,
+		Depot: s.flags.depot, ImageLabel: s.flags.imageLabel,
+	}
+	return &connection{settings: s, fleet: fleet, build: builder.Build}, nil
+}
+
+func newFleet(s settings, token string) (*fly.Client, error) {
+	return fly.New(fly.Options{App: s.app, Token: token, UserAgent: "flydeploy/" + version})
+}
+
+func (c *connection) ports() engine.Ports {
+	return engine.Ports{Fleet: c.fleet, Storage: c.settings.openStorage, Build: c.build}
+}
+
+// start starts a deploy that signals let settle.
+func (c *connection) start(ctx context.Context, s engine.Settings) *engine.Deployment {
+	d := engine.Start(ctx, s, c.ports())
+	c.signals.settles(d)
+	return d
+}
+
+// overview reads the fleet, and the bucket's metadata and lock. Where the storage is comes from a machine once; until that
+// succeeds the machines are shown alone, with the reason.
+func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
+	target, problem := c.storage(ctx)
+	if target == nil {
+		o, err := engine.Look(ctx, c.settings.app, c.fleet, nil, nil)
+		o.Storage = engine.AsProblem(problem)
+		return o, err
+	}
+	o, err := engine.Look(ctx, c.settings.app, c.fleet, target.Storage.Locks, target.Storage.Records)
+	o.OTPApp = target.OTPApp
+	return o, err
+}
+
+// inspected is the overview, with what each machine's VM has loaded.
+func (c *connection) inspected(ctx context.Context) (engine.Overview, error) {
+	o, err := c.overview(ctx)
+	if err == nil {
+		o.Release = c.settings.release
+		o.Inspect(ctx, c.fleet)
+	}
+	return o, err
+}
+
+func (c *connection) storage(ctx context.Context) (*engine.Target, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.target != nil {
+		return c.target, nil
+	}
+	target, err := c.openTarget(ctx)
+	if err == nil {
+		c.target = target
+	}
+	return target, err
+}
+
+// openTarget asks a running machine where the storage is, or a temporary one where none runs, unless the command line says
+// all of it.
+func (c *connection) openTarget(ctx context.Context) (*engine.Target, error) {
+	s := c.settings
+	if s.otpApp == "" || s.storageSource() == "" {
+		target, err := engine.Connect(ctx, s.target(), c.fleet, s.openStorage)
+		if errors.Is(err, engine.ErrNoneRuns) && !s.flags.readOnly {
+			return c.askStopped(ctx)
+		}
+		return target, err
+	}
+	storage, err := s.openStorage(ctx, s.otpApp, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Target{OTPApp: s.otpApp, Storage: storage}, nil
+}
+
+func (c *connection) askStopped(ctx context.Context) (*engine.Target, error) {
+	if c.unread != nil {
+		return nil, c.unread
+	}
+	if c.tell != nil {
+		c.tell("no machine runs the release: a temporary machine tells where the bucket is")
+	}
+	var target *engine.Target
+	target, c.unread = engine.ConnectStopped(ctx, c.settings.target(), c.settings.env, c.fleet, c.settings.openStorage)
+	return target, c.unread
+}
+
+func tellOnStderr(text string) { fmt.Fprintln(os.Stderr, "flydeploy: "+text) }

@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"flydeploy/engine"
+	"flydeploy/tui"
+)
+
+// historyShown is how many deploys the console's record lists.
+const historyShown = 200
+
+// show runs the console, as a screen or in plain lines.
+func (c *connection) show(ctx context.Context, o tui.Options) (tui.Ended, error) {
+	if !c.settings.flags.accessible {
+		return tui.Run(ctx, o)
+	}
+	o.Input, o.Output = os.Stdin, os.Stdout
+	return tui.Accessible(ctx, o)
+}
+
+// offerRecord gives the console the record of deploys in the app's bucket.
+func (c *connection) offerRecord(o *tui.Options) {
+	o.Recall, o.Inspect = c.recall, c.inspected
+	o.History = func(ctx context.Context) ([]engine.Past, error) {
+		records, err := c.records(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return engine.History(ctx, records, historyShown)
+	}
+	o.Events = func(ctx context.Context, id string) ([]engine.Event, *engine.Result, error) {
+		records, err := c.records(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		return engine.Recorded(ctx, records, id)
+	}
+	o.Outcome = func(ctx context.Context, id string) (engine.Result, error) {
+		records, err := c.records(ctx)
+		if err != nil {
+			return engine.Result{}, err
+		}
+		return engine.RecordedResult(ctx, records, id)
+	}
+	o.Watch = func(id string) engine.Source { return &otherDeploy{connection: c, id: id} }
+}
+
+func (c *connection) records(ctx context.Context) (engine.Records, error) {
+	target, err := c.storage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return target.Storage.Records, nil
+}
+
+// otherDeploy is one that somebody else runs. Where its record is, is found out with the first look.
+type otherDeploy struct {
+	connection *connection
+	id         string
+	source     engine.Source
+}
+
+func (o *otherDeploy) Next(ctx context.Context) ([]engine.Event, error) {
+	if o.source == nil {
+		records, err := o.connection.records(ctx)
+		if err != nil {
+			return nil, err
+		}
+		o.source = engine.Watch(records, o.id, watchEvery)
+	}
+	return o.source.Next(ctx)
+}
+
+// showRecord plays a recorded deploy in the console.
+func showRecord(ctx context.Context, f deployFlags, events []engine.Event, ended engine.Result, speed float64) error {
+	app := f.app
+	for _, e := range events {
+		if e.Upgrade != nil {
+			app = e.Upgrade.App
+		}
+	}
+	o := tui.Options{App: app, Version: version, Record: events, Ended: &ended, Speed: speed, ASCII: f.ascii, Theme: f.theme}
+	if events == nil {
+		o.Record = []engine.Event{}
+	}
+	_, err := tui.Run(ctx, o)
+	return err
+}
+
+// showOther follows a deploy that somebody else runs in the console.
+func (c *connection) showOther(ctx context.Context, id string) error {
+	f := c.settings.flags
+	o := tui.Options{App: c.settings.app, Version: version, WatchID: id, ASCII: f.ascii, Theme: f.theme}
+	c.offerRecord(&o)
+	_, err := tui.Run(ctx, o)
+	return err
+}
+
+// recall are the commands that finish a deploy, and show it again.
+func (c *connection) recall(r engine.Result) string {
+	if c.passing || r.Upgrade.ID == "" || r.DryRun {
+		return ""
+	}
+	text := ""
+	if r.Outcome == engine.OutcomePartial {
+		text = "  finish it: flydeploy hot --resume\n"
+	}
+	return text + fmt.Sprintf("  show it again: flydeploy replay %s\n", r.Upgrade.ID)
+}

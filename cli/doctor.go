@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine"
+	"flydeploy/fly"
+)
+
+func doctorCommand() *cobra.Command {
+	var flags appFlags
+	var format string
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check everything that a deploy depends on, with a remedy for what is wrong",
+		Long: `Checks the configuration, the token and what it may do, flyctl, the app and its machines, the
+running release (distribution, crypto, ssl, certificates, files), the bucket, conditional writes,
+the deploy lock and the clocks. It changes nothing but a throw-away object in the bucket.
+
+Exit codes: 0 ready (warnings may be there), 1 something keeps a deploy from working, 2 usage.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != string(outputPlain) && format != string(outputJSON) {
+				return usage("--output is plain or json, not %q", format)
+			}
+			r := &report{out: os.Stdout, json: format == string(outputJSON)}
+			if err := examine(cmd, flags, r.add); err != nil {
+				return err
+			}
+			return r.end()
+		},
+	}
+	flags.register(cmd)
+	cmd.Flags().StringVarP(&format, "output", "o", "plain", "plain or json")
+	return cmd
+}
+
+// examine makes all checks. Its error is wrong usage or a cancellation: everything else is a check that failed.
+func examine(cmd *cobra.Command, flags appFlags, tell func(engine.Check)) error {
+	s, err := readSettings(cmd, deployFlags{appFlags: flags})
+	var wrong usageError
+	if errors.As(err, &wrong) {
+		return err
+	}
+	if err != nil {
+		tell(engine.FailedCheck("config", err))
+		return nil
+	}
+	tell(configCheck(s))
+	tell(flyctlCheck(cmd.Context()))
+	token, from, err := fly.Token()
+	if err != nil {
+		tell(engine.FailedCheck("token", err))
+		return nil
+	}
+	tell(engine.Check{Name: "token", Status: engine.CheckOK, Text: "from " + from})
+	fleet, err := newFleet(s, token)
+	if err != nil {
+		tell(engine.FailedCheck("app", err))
+		return nil
+	}
+	engine.Examine(cmd.Context(), engine.Patient{App: s.target(), Fly: s.app, Fleet: fleet, Open: s.openStorage}, tell)
+	return cmd.Context().Err()
+}
+
+func configCheck(s settings) engine.Check {
+	text := "app " + s.app + ", of " + s.config
+	if s.config == "" {
+		text = "app " + s.app + ", without a fly.toml"
+	}
+	return engine.Check{Name: "config", Status: engine.CheckOK, Text: text}
+}
+
+// flyctlCheck warns only: with an image that was pushed before, a deploy needs no flyctl.
+func flyctlCheck(ctx context.Context) engine.Check {
+	path, version, err := fly.Flyctl(ctx)
+	if err != nil {
+		c := engine.FailedCheck("flyctl", err)
+		c.Status = engine.CheckWarn
+		return c
+	}
+	return engine.Check{Name: "flyctl", Status: engine.CheckOK, Text: strings.TrimSpace(path + ", " + version)}
+}
+
+// report writes checks as they come, and their sum at the end.
+type report struct {
+	out   io.Writer
+	json  bool
+	count map[engine.CheckStatus]int
+	err   error // of the first write that failed
+}
+
+// checkLine is a check in JSON output; the last line has the type "result".
+type checkLine struct {
+	V    int    `json:"v"`
+	Type string `json:"type"`
+	engine.Check
+}
+
+type reportEnd struct {
+	V        int            `json:"v"`
+	Type     string         `json:"type"`
+	Outcome  engine.Outcome `json:"outcome"` // succeeded or failed
+	OK       int            `json:"ok"`
+	Warnings int            `json:"warnings"`
+	Failed   int            `json:"failed"`
+	Skipped  int            `json:"skipped"`
+}
+
+func (r *report) add(c engine.Check) {
+	if r.count == nil {
+		r.count = map[engine.CheckStatus]int{}
+	}
+	r.count[c.Status]++
+	if r.json {
+		r.write(encode(r.out, checkLine{engine.EventVersion, "check", c}))
+		return
+	}
+	text := c.Text
+	if c.Machine != "" {
+		text = "machine " + c.Machine + ": " + text
+	}
+	_, err := fmt.Fprintf(r.out, "%-7s  %-18s  %s\n", c.Status, c.Name, plainText(text))
+	if c.Remedy != "" && err == nil {
+		_, err = fmt.Fprintf(r.out, "%29s→ %s\n", "", plainText(c.Remedy))
+	}
+	r.write(err)
+}
+
+func (r *report) write(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+// end writes the sum. A failed check is a failed command.
+func (r *report) end() error {
+	outcome := engine.OutcomeSucceeded
+	if r.count[engine.CheckFail] > 0 {
+		outcome = engine.OutcomeFailed
+	}
+	ok, warnings, failed, skipped := r.count[engine.CheckOK], r.count[engine.CheckWarn], r.count[engine.CheckFail], r.count[engine.CheckSkipped]
+	switch {
+	case r.json:
+		r.write(encode(r.out, reportEnd{engine.EventVersion, "result", outcome, ok, warnings, failed, skipped}))
+	default:
+		_, err := fmt.Fprintf(r.out, "\n%d ok, %d warnings, %d failed, %d not checked\n", ok, warnings, failed, skipped)
+		r.write(err)
+	}
+	if r.err != nil || outcome == engine.OutcomeSucceeded {
+		return r.err
+	}
+	return ended{outcome}
+}

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/fly"
+)
+
+// identity is what the record tells of who deploys what, and from where.
+type identity struct{ owner, host, revision, ciLink string }
+
+// identityWithin bounds what the record is not worth to wait for.
+const identityWithin = 5 * time.Second
+
+// identify asks flyctl, git and the environment. dir is the app's folder.
+func identify(ctx context.Context, dir string) identity {
+	ctx, cancel := context.WithTimeout(ctx, identityWithin)
+	defer cancel()
+	id := identity{ciLink: ciLink(os.Getenv), revision: gitRevision(ctx, dir)}
+	id.host, _ = os.Hostname()
+	if id.owner = ciUser(os.Getenv); id.owner == "" {
+		id.owner = flyUser(ctx)
+	}
+	if id.owner == "" {
+		id.owner = fly.Owner()
+	}
+	return id
+}
+
+func (id identity) sign(s engine.Settings) engine.Settings {
+	s.Owner, s.Host, s.GitRevision, s.CILink = id.owner, id.host, id.revision, id.ciLink
+	return s
+}
+
+// ciUser names who started a CI job.
+func ciUser(getenv func(string) string) string {
+	for _, name := range []string{"GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR", "CIRCLE_USERNAME"} {
+		if user := getenv(name); user != "" {
+			return user
+		}
+	}
+	return ""
+}
+
+// ciLink gives the address of the CI job that we are part of, "" outside of one.
+func ciLink(getenv func(string) string) string {
+	if run := getenv("GITHUB_RUN_ID"); run != "" {
+		return getenv("GITHUB_SERVER_URL") + "/" + getenv("GITHUB_REPOSITORY") + "/actions/runs/" + run
+	}
+	for _, name := range []string{"CI_JOB_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL", "BUILD_URL"} {
+		if link := getenv(name); strings.HasPrefix(link, "https://") || strings.HasPrefix(link, "http://") {
+			return link
+		}
+	}
+	return ""
+}
+
+// gitRevision gives the commit that is checked out, with "-dirty" where files differ from it; "" outside of a repository.
+func gitRevision(ctx context.Context, dir string) string {
+	out, err := commandOutput(ctx, "git", "-C", dir, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+	if err != nil {
+		return ""
+	}
+	return out
+}
+
+// flyUser asks flyctl for the e-mail address of its login. A deploy token has none.
+func flyUser(ctx context.Context) string {
+	for _, command := range []string{os.Getenv("FLYCTL"), "fly", "flyctl"} {
+		if path, err := exec.LookPath(command); err == nil {
+			if out, err := commandOutput(ctx, path, "auth", "whoami"); err == nil && strings.Contains(out, "@") && !strings.ContainsAny(out, " \n") {
+				return out
+			}
+			return ""
+		}
+	}
+	return ""
+}
+
+func commandOutput(ctx context.Context, command string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, command, args...)
+	cmd.Env = append(os.Environ(), "NO_COLOR=1", "FLY_NO_UPDATE_CHECK=1")
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), err
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine"
+)
+
+func lockCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "lock",
+		Short: "Show or release the deploy lock",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(lockShowCommand(), lockReleaseCommand())
+	return cmd
+}
+
+func lockShowCommand() *cobra.Command {
+	var flags recordFlags
+	cmd := &cobra.Command{
+		Use:   "show",
+		Short: "Who deploys: who, from where, since when, until when",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withRecord(cmd, flags, func(_ *connection, t *engine.Target) error {
+				lock, err := t.Storage.Locks.Current(cmd.Context())
+				held := !errors.Is(err, engine.ErrNotFound)
+				if held && err != nil {
+					return err
+				}
+				if flags.output == "json" && held {
+					return encode(os.Stdout, lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
+				} else if flags.output == "json" {
+					return encode(os.Stdout, map[string]bool{"held": false})
+				}
+				fmt.Println(lockText(held, lock))
+				return nil
+			})
+		},
+	}
+	flags.register(cmd)
+	return cmd
+}
+
+// lockShown is the lock as JSON.
+type lockShown struct {
+	Held bool `json:"held"`
+	engine.LockInfo
+	ExpiresInMS int64 `json:"expires_in_ms"`
+}
+
+func lockText(held bool, l engine.LockInfo) string {
+	if !held {
+		return "the deploy lock is free"
+	}
+	text := "held by  " + oneLine(l.LockedBy)
+	if l.Host != "" {
+		text += "\nhost     " + oneLine(l.Host)
+	}
+	if l.DeploymentID == "" {
+		return text
+	}
+	return text + fmt.Sprintf("\ndeploy   %s\nsince    %s\nexpires  in %s, unless its owner renews it (last written %s ago)", oneLine(l.DeploymentID),
+		l.LockedAt.Format(time.RFC3339), l.ExpiresIn().Round(time.Second), l.Age.Round(time.Second))
+}
+
+func lockReleaseCommand() *cobra.Command {
+	var flags recordFlags
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "release",
+		Short: "Release a lock that a dead deploy left",
+		Long: `Releases the deploy lock that somebody else holds, after the app's name was typed, or with --yes. A deploy that is alive
+notices within ten seconds, starts nothing more and says why. A lock also expires by itself: see ` + "`flydeploy lock show`.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
+				lock, err := t.Storage.Locks.Current(cmd.Context())
+				if errors.Is(err, engine.ErrNotFound) {
+					fmt.Println(lockText(false, lock))
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				if err := confirmName(c.settings.app, yes, lockText(true, lock)); err != nil {
+					return err
+				}
+				id := identify(cmd.Context(), c.settings.dir())
+				if err := engine.ReleaseLock(cmd.Context(), t.Storage.Locks, lock, id.owner); err != nil {
+					return lockedError(err)
+				}
+				fmt.Printf("released the lock of %s (deploy %s)\n", oneLine(lock.LockedBy), oneLine(lock.DeploymentID))
+				return nil
+			})
+		},
+	}
+	flags.appFlags.register(cmd)
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "release it without a question")
+	return cmd
+}
+
+// lockedError gives a lock that is held by somebody its own exit code.
+func lockedError(err error) error {
+	var held *engine.LockHeldError
+	if errors.As(err, &held) {
+		return failed{err, engine.OutcomeLocked}
+	}
+	return err
+}

@@ -1,0 +1,25 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+func planCommand(signals *interrupts) *cobra.Command {
+	flags := defaultFlags()
+	flags.dryRun = true
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what a hot upgrade would do (hot --dry-run)",
+		Long: `Builds the new image, packs its release, stages it on the machines, and shows the plan. It takes no lock, suspends
+nothing, and removes its agents and the temporary machine; the pushed image stays in Fly's registry.
+
+Exit codes: 0 it could be deployed, 1 failed, 2 usage, 3 blocked by the plan, 130 cancelled.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, flags, signals) },
+	}
+	flags.appFlags.register(cmd)
+	flags.registerBuild(cmd)
+	flags.registerSelection(cmd)
+	flags.registerPlan(cmd)
+	flags.registerScreen(cmd)
+	flags.registerOutput(cmd)
+	return cmd
+}

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"flydeploy/engine"
+)
+
+// project is flydeploy.toml: what fly_deploy has in its Mix configuration, under the same names and in the same units.
+// Fields are nil or empty where the file does not set them.
+type project struct {
+	Bucket         string            `toml:"bucket"`
+	OTPApp         string            `toml:"otp_app"`
+	Release        string            `toml:"release"`
+	ReleaseRoot    string            `toml:"release_root"`
+	MaxConcurrency *int              `toml:"max_concurrency"`
+	SuspendTimeout *int              `toml:"suspend_timeout"` // milliseconds
+	Timeout        *int              `toml:"timeout"`         // milliseconds
+	LockTimeout    *int              `toml:"lock_timeout"`    // seconds
+	Env            map[string]string `toml:"env"`
+}
+
+// loadProject reads a flydeploy.toml; none is an empty one. A key that nothing reads is an error: it would be taken for
+// set.
+func loadProject(path string) (project, error) {
+	var p project
+	body, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err != nil {
+		return p, engine.NewProblem("broken_config", "read flydeploy.toml", err, "Make the file readable.")
+	}
+	decoder := toml.NewDecoder(bytes.NewReader(body)).DisallowUnknownFields()
+	if err := decoder.Decode(&p); err != nil {
+		return p, brokenProject(path, err)
+	}
+	for key, value := range map[string]*int{
+		"max_concurrency": p.MaxConcurrency, "suspend_timeout": p.SuspendTimeout, "timeout": p.Timeout, "lock_timeout": p.LockTimeout,
+	} {
+		if value != nil && *value < 1 {
+			return p, engine.NewProblem("broken_config", fmt.Sprintf("%s:%d: %s is less than 1", path, lineOfKey(body, key), key), nil,
+				"Correct the file.")
+		}
+	}
+	return p, nil
+}
+
+// lineOfKey finds a key of the file's beginning, before its tables.
+func lineOfKey(body []byte, key string) int {
+	at := regexp.MustCompile(`(?m)^\s*` + key + `\s*=`).FindIndex(body)
+	if at == nil {
+		return 1
+	}
+	return 1 + bytes.Count(bytes.TrimRight(body[:at[1]], " \t="), []byte("\n"))
+}
+
+func brokenProject(path string, err error) error {
+	var wrong *toml.DecodeError
+	var unknown *toml.StrictMissingError
+	switch {
+	case errors.As(err, &unknown):
+		first := unknown.Errors[0]
+		line, _ := first.Position()
+		return engine.NewProblem("broken_config", fmt.Sprintf("%s:%d: there is no setting %s", path, line, dotted(first.Key())), nil,
+			"Correct its name, or take it out. The settings are bucket, otp_app, release, release_root, max_concurrency, suspend_timeout, timeout, lock_timeout and [env].")
+	case errors.As(err, &wrong):
+		line, _ := wrong.Position()
+		where := fmt.Sprintf("%s:%d", path, line)
+		if key := dotted(wrong.Key()); key != "" {
+			where += ": " + key
+		}
+		return engine.NewProblem("broken_config", where, errors.New(tomlWords(wrong)), "Correct the file.")
+	}
+	return engine.NewProblem("broken_config", path, err, "Correct the file.")
+}
+
+var wrongType = regexp.MustCompile(`cannot decode TOML (\w+) into .* of type (\w+)`)
+
+// tomlWords is what is wrong in a file of TOML, without the names of our own types.
+func tomlWords(err *toml.DecodeError) string {
+	words := strings.TrimPrefix(err.Error(), "toml: ")
+	if of := wrongType.FindStringSubmatch(words); of != nil {
+		return fmt.Sprintf("must be of type %s, not %s", of[2], of[1])
+	}
+	return words
+}
+
+func dotted(key toml.Key) string { return strings.Join(key, ".") }

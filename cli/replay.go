@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine"
+	"flydeploy/tui"
+)
+
+func replayCommand() *cobra.Command {
+	flags := recordFlags{defaultFlags()}
+	var speed float64
+	cmd := &cobra.Command{
+		Use:   "replay FILE|ID",
+		Short: "Show a past deploy again",
+		Long: `Shows the events of a past deploy: of a file (what --output json printed, or events.ndjson of the bucket), or of a
+deploy that the bucket records, by the ID that ` + "`flydeploy history`" + ` lists. In a terminal the console plays it, to and
+fro, at any speed.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if speed < 0 {
+				return usage("--speed must not be negative")
+			}
+			console, err := flags.inConsole()
+			if err != nil {
+				return err
+			}
+			events, result, err := replayed(cmd, flags, args[0])
+			if err != nil {
+				return err
+			}
+			if console {
+				return showRecord(cmd.Context(), flags.deployFlags, events, result, speed)
+			}
+			return show(cmd.Context(), spectate(engine.Replay(events, speed), func() (engine.Result, error) { return result, nil }), flags.output)
+		},
+	}
+	flags.registerShow(cmd)
+	cmd.Flags().Float64Var(&speed, "speed", 1, "how many times faster than it was, 0 is all at once; the console has keys for it")
+	return cmd
+}
+
+// replayed reads a file, or where there is none of that name, the bucket.
+func replayed(cmd *cobra.Command, flags recordFlags, name string) ([]engine.Event, engine.Result, error) {
+	body, err := os.ReadFile(name)
+	if err == nil {
+		return parsed(engine.ParseEvents(body))
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, engine.Result{}, engine.NewProblem("no_file", "read "+name, err, "Give a file of events, or the ID of a recorded deploy.")
+	}
+	var events []engine.Event
+	var result engine.Result
+	err = withRecord(cmd, flags, func(_ *connection, t *engine.Target) error {
+		var end *engine.Result
+		events, end, err = engine.Recorded(cmd.Context(), t.Storage.Records, name)
+		switch {
+		case err != nil:
+		case end != nil:
+			result = *end
+		default:
+			result, err = engine.RecordedResult(cmd.Context(), t.Storage.Records, name)
+		}
+		return err
+	})
+	return events, result, err
+}
+
+func parsed(events []engine.Event, result *engine.Result, err error) ([]engine.Event, engine.Result, error) {
+	return events, *cmp.Or(result, &engine.Result{Outcome: engine.OutcomeUnfinished}), err
+}
+
+// show prints a spectator's events, and the result at the end.
+func show(ctx context.Context, s *spectator, format string) error {
+	if format == "json" {
+		if err := left(tui.JSON(ctx, os.Stdout, s)); err != nil {
+			return err
+		}
+		return encode(os.Stdout, s.Result())
+	}
+	p, err := tui.Plain(ctx, os.Stdout, s, nil)
+	if err == nil {
+		fmt.Println(tui.Summary(p, s.Result()))
+	}
+	return left(err)
+}
+
+// left: whoever leaves a deploy that others run has seen enough.
+func left(err error) error {
+	if errors.Is(err, errLeft) {
+		return ended{engine.OutcomeCancelled}
+	}
+	return err
+}

@@ -1,0 +1,128 @@
+// Package cli is the command line: one command a file, and what they share.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine"
+)
+
+// version is set by the linker for releases.
+var version = "dev"
+
+// exitUsage is the exit code for a wrong option or argument.
+const exitUsage = 2
+
+// exitUnread is the exit code where nobody read the output to its end, as a shell tells it of a command that SIGPIPE ended.
+const exitUnread = 128 + int(syscall.SIGPIPE)
+
+// Main runs the command line of the process, and gives its exit code.
+func Main() int {
+	var signals interrupts
+	return exitCode(rootCommand(&signals).ExecuteContext(signals.listen()))
+}
+
+// ended is an outcome that was told already: only its exit code is left.
+type ended struct{ outcome engine.Outcome }
+
+func (e ended) Error() string { return string(e.outcome) }
+
+// failed is an error with an exit code of its own.
+type failed struct {
+	error
+	outcome engine.Outcome
+}
+
+// usageError marks errors that the command line caused.
+type usageError struct{ error }
+
+func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// exitCode tells an error on stderr, unless it was told before, and gives the code of the exit.
+func exitCode(err error) int {
+	var end ended
+	var wrong usageError
+	var fault failed
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &end):
+		return end.outcome.ExitCode()
+	case errors.As(err, &wrong):
+		complain(err, "\nSee `flydeploy --help`.")
+		return exitUsage
+	case errors.As(err, &fault):
+		complain(err, "")
+		return fault.outcome.ExitCode()
+	case isUnread(err):
+		return exitUnread
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "flydeploy: cancelled")
+		return engine.OutcomeCancelled.ExitCode()
+	default:
+		complain(engine.AsProblem(err), "") // with what to do about it
+		return engine.OutcomeFailed.ExitCode()
+	}
+}
+
+// complain tells an error on stderr. Its text may hold words of Fly's API, of the storage, or of what lies there.
+func complain(err error, more string) {
+	fmt.Fprintln(os.Stderr, "flydeploy: "+plainText(err.Error())+more)
+}
+
+// isUnread: whoever closes the pipe that we write to has seen enough.
+func isUnread(err error) bool {
+	var of *fs.PathError
+	return errors.As(err, &of) && of.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE)
+}
+
+func rootCommand(signals *interrupts) *cobra.Command {
+	flags := defaultFlags()
+	root := &cobra.Command{
+		Use:   "flydeploy",
+		Short: "Upgrade Elixir apps on Fly.io while they run",
+		Long: `flydeploy upgrades the code of an Elixir application on its Fly Machines while it runs:
+no restart, no lost state, processes suspended for milliseconds.
+
+Without a command it opens the console on the app of ./fly.toml: look at the fleet,
+mark machines, and deploy with a plan and a confirmation before anything is suspended.`,
+		Example: `  flydeploy                    # the console
+  flydeploy hot                # build and upgrade every machine
+  flydeploy hot --dry-run      # only the plan
+  flydeploy demo               # try it on this computer, on real BEAM machines`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       version,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return openConsole(cmd, flags, signals)
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	flags.register(root)
+	root.AddCommand(hotCommand(signals), planCommand(signals), statusCommand(), doctorCommand(), demoCommand(signals), agentCommand(),
+		historyCommand(), replayCommand(), watchCommand(), lockCommand(), withdrawCommand())
+	explainUsage(root)
+	return root
+}
+
+// explainUsage marks errors in the arguments of a command and of those below it.
+func explainUsage(c *cobra.Command) {
+	for _, below := range c.Commands() {
+		explainUsage(below)
+	}
+	args := c.Args
+	c.Args = func(cmd *cobra.Command, words []string) error {
+		if err := args(cmd, words); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}

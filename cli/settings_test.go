@@ -1,0 +1,245 @@
+package cli
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/s3"
+)
+
+// load reads the settings of a command line in a folder with the given files.
+func load(t *testing.T, files map[string]string, args ...string) (settings, error) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	flags := defaultFlags()
+	cmd := &cobra.Command{Args: cobra.NoArgs}
+	flags.register(cmd)
+	if err := cmd.ParseFlags(args); err != nil {
+		return settings{}, err
+	}
+	return loadSettings(cmd, flags)
+}
+
+// Each setting, from the weakest source to the strongest.
+func TestPrecedenceOfSettings(t *testing.T) {
+	app := func(s settings) any { return s.app }
+	bucket := func(s settings) any { return s.bucket }
+	otpApp := func(s settings) any { return s.otpApp }
+	release := func(s settings) any { return s.deploy(engine.Selection{}, false).Release }
+	concurrency := func(s settings) any { return s.flags.maxConcurrency }
+	suspend := func(s settings) any { return s.flags.suspendTimeout.Duration }
+	timeout := func(s settings) any { return s.flags.timeout.Duration }
+	lock := func(s settings) any { return s.flags.lockTimeout.Duration }
+	strategy := func(s settings) any { return s.strategy }
+	for name, try := range map[string]struct {
+		of      func(settings) any
+		env     string // NAME=VALUE
+		fly     string // fly.toml
+		project string // flydeploy.toml
+		args    []string
+		want    any
+	}{
+		"strategy":                         {of: strategy, fly: "app = 'a'", want: engine.Strategy{Kind: "all"}},
+		"canary":                           {of: strategy, fly: "app = 'a'", args: []string{"--strategy=canary"}, want: engine.Strategy{Kind: "canary", Bake: 30 * time.Second}},
+		"size of a wave":                   {of: strategy, fly: "app = 'a'", project: "max_concurrency = 3", args: []string{"--strategy=rolling", "--bake=5"}, want: engine.Strategy{Kind: "rolling", WaveSize: 3, Bake: 5 * time.Second}},
+		"app of the environment":           {of: app, env: "FLY_APP=env", want: "env"},
+		"app of fly.toml":                  {of: app, fly: "app = 'file'", want: "file"},
+		"app twice the same":               {of: app, env: "FLY_APP=file", fly: "app = 'file'", want: "file"},
+		"app of the command line":          {of: app, env: "FLY_APP=env", fly: "app = 'file'", args: []string{"--app", "flag"}, want: "flag"},
+		"no bucket":                        {of: bucket, fly: "app = 'a'", want: ""},
+		"bucket of flydeploy.toml":         {of: bucket, fly: "app = 'a'", project: "bucket = 'p'", want: "p"},
+		"bucket of the command line":       {of: bucket, fly: "app = 'a'", project: "bucket = 'p'", args: []string{"--bucket=f"}, want: "f"},
+		"otp app of flydeploy.toml":        {of: otpApp, fly: "app = 'a'", project: "otp_app = 'p'", want: "p"},
+		"otp app of the command line":      {of: otpApp, fly: "app = 'a'", project: "otp_app = 'p'", args: []string{"--otp-app=f"}, want: "f"},
+		"release of flydeploy.toml":        {of: release, fly: "app = 'a'", project: "release = 'p'\nrelease_root = '/p'", want: agent.Release{Name: "p", Root: "/p"}},
+		"release of the command line":      {of: release, fly: "app = 'a'", project: "release = 'p'\nrelease_root = '/p'", args: []string{"--release=f", "--release-root=/f"}, want: agent.Release{Name: "f", Root: "/f"}},
+		"default concurrency":              {of: concurrency, fly: "app = 'a'", want: 20},
+		"concurrency of flydeploy.toml":    {of: concurrency, fly: "app = 'a'", project: "max_concurrency = 7", want: 7},
+		"concurrency of the command line":  {of: concurrency, fly: "app = 'a'", project: "max_concurrency = 7", args: []string{"--max-concurrency=3"}, want: 3},
+		"default suspend timeout":          {of: suspend, fly: "app = 'a'", want: 250 * time.Millisecond},
+		"suspend timeout in fly_deploy's":  {of: suspend, fly: "app = 'a'", project: "suspend_timeout = 10_000", want: 10 * time.Second},
+		"suspend timeout of the line":      {of: suspend, fly: "app = 'a'", project: "suspend_timeout = 9", args: []string{"--suspend-timeout=500"}, want: 500 * time.Millisecond},
+		"default timeout":                  {of: timeout, fly: "app = 'a'", want: time.Minute},
+		"timeout of flydeploy.toml":        {of: timeout, fly: "app = 'a'", project: "timeout = 120000", want: 2 * time.Minute},
+		"timeout of the command line":      {of: timeout, fly: "app = 'a'", project: "timeout = 5", args: []string{"--timeout", "90s"}, want: 90 * time.Second},
+		"default lock timeout":             {of: lock, fly: "app = 'a'", want: 5 * time.Minute},
+		"lock timeout of flydeploy.toml":   {of: lock, fly: "app = 'a'", project: "lock_timeout = 600", want: 10 * time.Minute},
+		"lock timeout of the command line": {of: lock, fly: "app = 'a'", project: "lock_timeout = 600", args: []string{"--lock-timeout", "120"}, want: 2 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("FLY_APP", "")
+			if variable, value, ok := strings.Cut(try.env, "="); ok {
+				t.Setenv(variable, value)
+			}
+			s, err := load(t, map[string]string{"fly.toml": try.fly, "flydeploy.toml": try.project}, try.args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := try.of(s); got != try.want {
+				t.Errorf("got %v, want %v", got, try.want)
+			}
+		})
+	}
+}
+
+func TestEnvOfTheTemporaryMachine(t *testing.T) {
+	t.Setenv("FLY_APP", "")
+	s, err := load(t, map[string]string{
+		"fly.json":       `{"app": "a", "env": {"A": "fly", "B": "fly", "PORT": 8080}}`,
+		"flydeploy.toml": "[env]\nB = 'mine'\nC = 'mine'\n",
+	})
+	want := map[string]string{"A": "fly", "B": "mine", "C": "mine", "PORT": "8080"}
+	if err != nil || !maps.Equal(s.env, want) || !maps.Equal(s.deploy(s.flags.selected, false).Env, want) || s.config != "fly.json" {
+		t.Errorf("%v of %s, %v", s.env, s.config, err)
+	}
+}
+
+func TestAnAppWithoutFlyToml(t *testing.T) {
+	t.Setenv("FLY_APP", "")
+	s, err := load(t, map[string]string{"flydeploy.toml": "bucket = 'b'"}, "--app", "lonely")
+	if err != nil || s.app != "lonely" || s.config != "" || s.bucket != "b" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestSettingsThatAreRefused(t *testing.T) {
+	fine := map[string]string{"fly.toml": "app = 'a'"}
+	project := func(text string) map[string]string {
+		return map[string]string{"fly.toml": "app = 'a'", "flydeploy.toml": text}
+	}
+	for name, try := range map[string]struct {
+		files map[string]string
+		env   string // FLY_APP
+		args  []string
+		code  int
+		says  string
+	}{
+		"no fly.toml":                          {nil, "", nil, 1, "fly.toml"},
+		"a config that is absent":              {fine, "", []string{"--config", "other.toml", "--app", "a"}, 1, "other.toml"},
+		"no app":                               {map[string]string{"fly.toml": ""}, "", nil, exitUsage, "--app"},
+		"two apps":                             {fine, "b", nil, exitUsage, "FLY_APP says b"},
+		"broken fly.toml":                      {map[string]string{"fly.toml": "app = 'a'\n[env"}, "", nil, 1, "fly.toml:2"},
+		"broken fly.yaml":                      {map[string]string{"fly.yaml": "app: a\n\tb"}, "", nil, 1, "fly.yaml:2"},
+		"broken flydeploy.toml":                {project("a = 1\nbucket"), "", nil, 1, "flydeploy.toml:2"},
+		"unknown setting":                      {project("bucket = 'b'\nbukcet = 'b'"), "", nil, 1, "flydeploy.toml:2: there is no setting bukcet"},
+		"unknown table":                        {project("\n[environment]\nA = 'b'"), "", nil, 1, "flydeploy.toml:2: there is no setting environment"},
+		"a bucket that is a list":              {project("\nbucket = ['b']"), "", nil, 1, "flydeploy.toml:2: bucket"},
+		"wrong type":                           {project("max_concurrency = '4'"), "", nil, 1, "flydeploy.toml:1: max_concurrency: must be of type int, not string"},
+		"no concurrency":                       {project("bucket = 'b'\n\nmax_concurrency = 0"), "", nil, 1, "flydeploy.toml:3: max_concurrency"},
+		"a negative timeout":                   {project("timeout = -1"), "", nil, 1, "flydeploy.toml:1: timeout"},
+		"a timeout with unit":                  {project("suspend_timeout = '2s'"), "", nil, 1, "flydeploy.toml:1: suspend_timeout"},
+		"a short lock":                         {project("lock_timeout = 119"), "", nil, exitUsage, "at least 120"},
+		"a lock shorter than an agent's life":  {fine, "", []string{"--lock-timeout=60"}, exitUsage, "at least 120"},
+		"a theme of nobody":                    {fine, "", []string{"--theme=pink"}, exitUsage, "auto, dark or light"},
+		"a root that is no folder of an image": {fine, "", []string{"--release-root=app"}, exitUsage, "a folder of the image like /app"},
+		"wrong before missing":                 {nil, "", []string{"--skip-build"}, exitUsage, "--image"},
+		"storage of nobody":                    {fine, "", []string{"--storage=mine"}, exitUsage, "machine or env"},
+		"two sources of storage":               {fine, "", []string{"--storage=env", "--aws-profile=p"}, exitUsage, "exclude each other"},
+		"no image":                             {fine, "", []string{"--skip-build"}, exitUsage, "--image"},
+		"an image and a build":                 {fine, "", []string{"--image=a:b"}, exitUsage, "--skip-build"},
+		"a build argument":                     {fine, "", []string{"--build-arg=hunter2"}, exitUsage, "NAME=VALUE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("FLY_APP", try.env)
+			_, err := load(t, try.files, try.args...)
+			if err == nil || !strings.Contains(err.Error(), try.says) || strings.Contains(err.Error(), "hunter2") {
+				t.Fatalf("got %v, want %q", err, try.says)
+			}
+			if code := exitCode(err); code != try.code {
+				t.Errorf("exit code %d, want %d", code, try.code)
+			}
+		})
+	}
+}
+
+func TestTimesOnTheCommandLine(t *testing.T) {
+	t.Setenv("FLY_APP", "")
+	if _, err := load(t, map[string]string{"fly.toml": "app = 'a'"}, "--timeout=soon"); err == nil || !strings.Contains(err.Error(), "milliseconds") {
+		t.Errorf("got %v", err)
+	}
+	for given, want := range map[string]string{"90": "1m30s", "2m": "2m0s"} {
+		hot := hotCommand(&interrupts{})
+		if err := hot.ParseFlags([]string{"--lock-wait", given}); err != nil || hot.Flags().Lookup("lock-wait").Value.String() != want {
+			t.Errorf("--lock-wait %s is %s, want %s: %v", given, hot.Flags().Lookup("lock-wait").Value, want, err)
+		}
+	}
+}
+
+// Where the storage's settings come from: by source, and within it by precedence.
+func TestStorageConfig(t *testing.T) {
+	machine := map[string]string{
+		"AWS_ACCESS_KEY_ID": "tid_m", "AWS_SECRET_ACCESS_KEY": "tsec_m", "AWS_REGION": "ams", "AWS_ENDPOINT_URL_S3": "https://m",
+		"BUCKET_NAME": "machines",
+	}
+	console := map[string]string{
+		"AWS_ACCESS_KEY_ID": "tid_c", "AWS_SECRET_ACCESS_KEY": "tsec_c", "AWS_SESSION_TOKEN": "session", "AWS_BUCKET": "consoles",
+	}
+	ofMachine := s3.Config{App: "shop", Endpoint: "https://m", Region: "ams", Bucket: "machines", AccessKeyID: "tid_m", SecretAccessKey: "tsec_m"}
+	with := func(c s3.Config, change func(*s3.Config)) s3.Config { change(&c); return c }
+	for name, try := range map[string]struct {
+		s    settings
+		want s3.Config
+	}{
+		"the machine's": {settings{}, ofMachine},
+		"another bucket": {
+			settings{bucket: "given", flyEnv: map[string]string{"AWS_BUCKET": "b"}},
+			with(ofMachine, func(c *s3.Config) { c.Bucket = "given" }),
+		},
+		"[env] of fly.toml": {
+			settings{flyEnv: map[string]string{"AWS_BUCKET": "env", "AWS_REGION": "fra", "AWS_SECRET_ACCESS_KEY": "not there"}},
+			with(ofMachine, func(c *s3.Config) { c.Bucket, c.Region = "env", "fra" }),
+		},
+		"the console's": {
+			settings{flags: deployFlags{appFlags: appFlags{storage: storageOfEnv}}},
+			s3.Config{App: "shop", Bucket: "consoles", AccessKeyID: "tid_c", SecretAccessKey: "tsec_c", SessionToken: "session"},
+		},
+		"a profile's": {
+			settings{flags: deployFlags{appFlags: appFlags{awsProfile: "ops"}}},
+			s3.Config{App: "shop", Bucket: "machines", Profile: "ops"},
+		},
+	} {
+		try.s.app = "shop-prod"
+		if got := try.s.storageConfig("shop", machine, func(name string) string { return console[name] }); got != try.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	none := settings{app: "shop-prod"}
+	if got := none.storageConfig("shop", nil, func(string) string { return "" }); got.Bucket != "shop-prod-releases" {
+		t.Errorf("without any setting the bucket is %q", got.Bucket)
+	}
+}
+
+func TestStorageThatDiffersFromTheMachines(t *testing.T) {
+	machine := map[string]string{"AWS_ACCESS_KEY_ID": "tid_m", "AWS_ENDPOINT_URL_S3": "https://fly.storage.tigris.dev/"}
+	same := s3.Location{Endpoint: s3.DefaultEndpoint, Region: "auto", Bucket: "shop-releases", AccessKeyID: "tid_m"}
+	if got := storageDiffers(same, machineLocation("shop", machine)); len(got) > 0 {
+		t.Errorf("the same: %q", got)
+	}
+	other := s3.Location{Endpoint: "https://t3.storage.dev", Region: "ams", Bucket: "mine", AccessKeyID: "tid_c"}
+	got := strings.Join(storageDiffers(other, machineLocation("shop", machine)), "; ")
+	for _, says := range []string{"bucket mine instead of the machines' shop-releases", "endpoint https://t3", "region ams", "another access key"} {
+		if !strings.Contains(got, says) {
+			t.Errorf("%q does not tell %q", got, says)
+		}
+	}
+	if strings.Contains(got, "tid_") {
+		t.Errorf("it shows a key: %s", got)
+	}
+	if got := storageDiffers(same, machineLocation("shop", nil)); len(got) != 1 || !strings.Contains(got[0], "the machines have none") {
+		t.Errorf("machines without keys: %q", got)
+	}
+}

@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+)
+
+// After a cold deploy the record is for the image before; what is wrong with hooks is told once for all machines that share it.
+func TestStatusTellsAStaleRecordAndMissingHooks(t *testing.T) {
+	const before, now = "registry.fly.io/shop:deployment-01A", "registry.fly.io/shop:deployment-01B"
+	hookless := engine.MachineCode{Hook: engine.HookMissing, HookProblem: &engine.Problem{What: "the release has none", Remedy: "Call it."}}
+	o := engine.Overview{
+		App:      "shop",
+		Metadata: &engine.Metadata{ImageRef: before, HotUpgrade: &engine.HotUpgrade{Version: "1.2.4"}},
+		Machines: []engine.Machine{
+			{ID: "a1", State: engine.StateStarted, Image: now},
+			{ID: "b2", State: engine.StateStarted, Image: now},
+			{ID: "c3", State: engine.StateStarted, Image: before, Temporary: "01C"},
+		},
+		Stale: []string{"a1", "b2"},
+		Code:  map[string]engine.MachineCode{"a1": hookless, "b2": hookless},
+	}
+	expect := func(says ...string) {
+		t.Helper()
+		var out strings.Builder
+		if err := printStatus(&out, o); err != nil {
+			t.Fatal(err)
+		}
+		words := strings.Join(strings.Fields(out.String()), " ")
+		for _, text := range says {
+			if strings.Count(words, text) != 1 {
+				t.Errorf("want %q once in:\n%s", text, out.String())
+			}
+		}
+	}
+	expect("hot upgrade: stale, recorded for the base image "+before, "deployment-01B stale image missing - b2", "deployment-01B stale image missing - c3",
+		"startup hook of a1, b2: the release has none → Call it.", "a1, b2: an upgrade is recorded for another image than they run (deployment-01A)",
+		"The next hot deploy starts clean")
+
+	o.Machines[0].Image, o.Stale = before, o.Stale[1:] // a rolling cold deploy is under way
+	o.Code["a1"] = engine.MachineCode{Applied: true, Hook: engine.HookCalled}
+	expect("hot upgrade: 1.2.4,", "deployment-01A 1.2.4 applied called - b2", "deployment-01B stale image missing - c3", "startup hook of b2:", " b2: an upgrade is recorded")
+}
+
+// Machines are named by whoever may change the app, and the bucket's documents are written by whoever has its keys.
+func TestNothingThatOthersWroteSteersTheTerminal(t *testing.T) {
+	const evil = "\x1b]0;title\a\u009b31m\u202e"
+	expect := func(where, text string) {
+		t.Helper()
+		if strings.ContainsAny(text, "\x1b\a\u009b\u202e") {
+			t.Errorf("%s: %q", where, text)
+		}
+	}
+
+	broken := &engine.Problem{What: "no answer " + evil, Remedy: "Look " + evil}
+	o := engine.Overview{
+		App: "shop", Storage: broken, Code: map[string]engine.MachineCode{"a1": {Problem: broken}},
+		Machines: []engine.Machine{{ID: "a1", Name: evil, Region: evil, State: evil, ProcessGroup: evil, Image: "registry.fly.io/shop:" + evil}},
+	}
+	var out strings.Builder
+	if err := printStatus(&out, o); err != nil {
+		t.Fatal(err)
+	}
+	expect("status", out.String())
+
+	held := &engine.LockHeldError{Held: engine.LockInfo{LockedBy: "ann" + evil, DeploymentID: "01A" + evil, LockedAt: time.Now()}}
+	out.Reset()
+	(&report{out: &out}).add(engine.Check{Name: "lock", Status: engine.CheckWarn, Machine: evil, Text: held.Error(), Remedy: evil})
+	expect("doctor", out.String())
+
+	for _, err := range []error{usageError{held}, lockedError(held), errors.New(evil)} {
+		expect("an error", complaintsOf(t, func() { exitCode(err) }))
+	}
+	if text := complaintsOf(t, func() { exitCode(broken) }); !strings.Contains(text, "\n  → Look") {
+		t.Errorf("the remedy has no line of its own: %q", text)
+	}
+}
+
+// complaintsOf is what do writes to stderr.
+func complaintsOf(t *testing.T, do func()) string {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := os.Stderr
+	os.Stderr = w
+	do()
+	os.Stderr = was
+	_ = w.Close()
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine"
+	"flydeploy/tui"
+)
+
+// watchEvery is how often a deploy that is under way is looked at. Its console writes as often.
+const watchEvery = 700 * time.Millisecond
+
+func watchCommand() *cobra.Command {
+	flags := recordFlags{defaultFlags()}
+	cmd := &cobra.Command{
+		Use:   "watch [ID]",
+		Short: "Follow a deploy that somebody else runs",
+		Long: `Follows the deploy that holds the lock now, or the one with the given ID: what its own console shows, within two
+seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy's.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			console, err := flags.inConsole()
+			if err != nil {
+				return err
+			}
+			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
+				id, err := watched(cmd, t, args)
+				if err != nil {
+					return err
+				}
+				result := func() (engine.Result, error) {
+					return engine.RecordedResult(cmd.Context(), t.Storage.Records, id)
+				}
+				if console {
+					err = c.showOther(cmd.Context(), id)
+				} else {
+					err = show(cmd.Context(), spectate(engine.Watch(t.Storage.Records, id, watchEvery), result), flags.output)
+				}
+				if err != nil {
+					return err
+				}
+				r, err := result()
+				if err != nil {
+					return err
+				}
+				if r.Outcome == engine.OutcomeUnfinished && console {
+					return ended{engine.OutcomeCancelled} // the watching was left, the deploy goes on
+				}
+				if console {
+					fmt.Println(tui.Summary(nil, r) + c.recall(r))
+				}
+				return outcomeOf(r)
+			})
+		},
+	}
+	flags.registerShow(cmd)
+	return cmd
+}
+
+// watched is the deploy that was named, or the one that holds the lock.
+func watched(cmd *cobra.Command, t *engine.Target, args []string) (string, error) {
+	if len(args) == 1 {
+		return args[0], nil
+	}
+	lock, err := t.Storage.Locks.Current(cmd.Context())
+	if errors.Is(err, engine.ErrNotFound) {
+		return "", engine.NewProblem("nobody_deploys", "nobody deploys now", nil, "`flydeploy history` lists past deploys, `flydeploy watch ID` follows one by its ID.")
+	}
+	if err == nil && lock.DeploymentID == "" {
+		return "", engine.NewProblem("no_record", "the deploy lock is held by "+oneLine(lock.LockedBy)+", and names no deploy that could be followed", nil,
+			"`flydeploy lock show` tells who holds it.")
+	}
+	return lock.DeploymentID, err
+}

@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine"
+)
+
+func withdrawCommand() *cobra.Command {
+	var flags recordFlags
+	var yes bool
+	flags.lockTimeout = duration{time.Minute, time.Second}
+	cmd := &cobra.Command{
+		Use:   "withdraw",
+		Short: "Take the hot upgrade back out of the record: restarts run the image",
+		Long: `Clears the upgrades in current.json, so that machines run their image's own code from their next start on: the way out
+of an upgrade that crashes at boot. Machines that run are not touched; restart them to be rid of the upgrade.
+
+Where no machine runs, a temporary machine tells where the bucket is; with --otp-app and --storage env (or --aws-profile)
+none is asked.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
+				md, _, err := t.Storage.Records.Metadata(cmd.Context())
+				if err != nil && !errors.Is(err, engine.ErrNotFound) {
+					return err
+				}
+				if err := confirmName(c.settings.app, yes, "From their next start on, machines of "+c.settings.app+" run their image instead of "+upgrades(md)+"."); err != nil {
+					return err
+				}
+				id := identify(cmd.Context(), c.settings.dir())
+				done, err := engine.Withdraw(cmd.Context(), id.sign(c.settings.deploy(engine.Selection{}, false)), t.Storage)
+				if err != nil {
+					return lockedError(err)
+				}
+				if flags.output == "json" {
+					return encode(os.Stdout, done)
+				}
+				fmt.Printf("withdrawn: %s. Machines that run keep it until they restart: `fly machine restart ID`.\n",
+					upgrades(engine.Metadata{HotUpgrade: done.Fleet, MachineUpgrades: done.Machines}))
+				return nil
+			})
+		},
+	}
+	flags.register(cmd)
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "withdraw without a question")
+	cmd.Flags().StringVarP(&flags.message, "message", "m", "", "why: goes into the record")
+	return cmd
+}
+
+// upgrades tells which upgrades current.json names.
+func upgrades(md engine.Metadata) string {
+	switch {
+	case md.HotUpgrade != nil && len(md.MachineUpgrades) > 0:
+		return fmt.Sprintf("hot upgrade %s, and other upgrades on %s", oneLine(md.HotUpgrade.Version), engine.Counted(len(md.MachineUpgrades), "machine"))
+	case md.HotUpgrade != nil:
+		return "hot upgrade " + oneLine(md.HotUpgrade.Version)
+	case len(md.MachineUpgrades) > 0:
+		return "upgrades on " + engine.Counted(len(md.MachineUpgrades), "machine")
+	}
+	return "nothing"
+}

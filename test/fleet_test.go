@@ -1,0 +1,184 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"flydeploy/examples/counter"
+	"flydeploy/fly/local"
+)
+
+// operated is a local Fly in the test's process, with two machines on version 1, and the folder of an operator.
+type operated struct {
+	fly   *local.Fly
+	ids   []string
+	dir   string
+	env   []string
+	base  string // version 1, which the machines run
+	image string // version 2, pushed
+}
+
+func newOperated(t testing.TB) *operated {
+	t.Helper()
+	f, err := local.Start(t.Context(), local.Options{App: "counter", StateDir: t.TempDir(), DiskMB: 256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	o := &operated{fly: f, dir: t.TempDir(), env: []string{"FLY_FLAPS_BASE_URL=" + f.APIURL(), "FLY_API_TOKEN=" + f.Token()}}
+	source := filepath.Join(t.TempDir(), "counter")
+	if err := counter.WriteTo(source); err != nil {
+		t.Fatal(err)
+	}
+	var images [3]string
+	for v := 1; v <= 2; v++ {
+		if images[v], err = f.Build(t.Context(), source, []string{fmt.Sprintf("COUNTER_VERSION=%d", v)}, func(string) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.base, o.image = images[1], images[2]
+	for range 2 {
+		o.ids = append(o.ids, o.launch(t, local.MachineSpec{Image: images[1]}))
+	}
+	if err := os.WriteFile(filepath.Join(o.dir, "fly.toml"), []byte("app = \"counter\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// launch starts a machine and waits until its application answers.
+func (o *operated) launch(t testing.TB, spec local.MachineSpec) string {
+	t.Helper()
+	if spec.Env == nil {
+		spec.Env = map[string]string{}
+	}
+	spec.Env["COUNTERS"] = "600"
+	id, err := o.fly.Launch(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := counter.NewClient(func(ctx context.Context) (net.Conn, error) { return o.fly.Dial(ctx, id, 8080) })
+	if err := client.AwaitHealth(t.Context()); err != nil {
+		t.Fatalf("machine %s: %v\n%s", id, err, o.fly.Console(id))
+	}
+	return id
+}
+
+// An operator plans, deploys and looks; an S3 client that is not ours reads what lies in the bucket; no secret is shown.
+func TestHotOnAFleet(t *testing.T) {
+	t.Parallel()
+	o := newOperated(t)
+	said := ""
+	do := func(want int, args ...string) string {
+		t.Helper()
+		out, errs, code := run(t, o.dir, o.env, args...)
+		said += out + errs
+		if code != want {
+			t.Fatalf("%v: exit %d, want %d\n%s%s", args, code, want, out, errs)
+		}
+		return out
+	}
+	pushed := []string{"--skip-build", "--image", o.image}
+
+	if out := do(0, append([]string{"plan", "--output", "plain"}, pushed...)...); !strings.Contains(out, "1,206 processes") && !strings.Contains(out, "1206 processes") {
+		t.Errorf("the plan does not count the processes:\n%s", out)
+	}
+	if out := do(0, "status"); !strings.Contains(out, "hot upgrade: none") {
+		t.Errorf("a plan changed the status:\n%s", out)
+	}
+	out := do(0, append([]string{"hot", "--yes"}, pushed...)...)
+	if strings.Contains(out, "\x1b") || !strings.Contains(out, "] ") || !strings.Contains(out, "succeeded") {
+		t.Errorf("plain output:\n%q", out)
+	}
+	if out := do(0, "status"); strings.Count(out, "2.0.0") < 3 || !strings.Contains(out, "deploy lock: free") {
+		t.Errorf("status after the deploy:\n%s", out)
+	}
+	do(0, "status", "--output", "json")
+	out, errs, code := run(t, o.dir, append(o.env, "FLY_API_TOKEN=wrong"), "status")
+	if said += out + errs; code != 1 || !strings.Contains(errs, "token validation error") || !strings.Contains(errs, "fly auth login") {
+		t.Errorf("a wrong token: exit %d\n%s", code, errs)
+	}
+
+	o.readWithS3cmd(t)
+	t.Run("told to end", o.toldToEnd)
+	for name, secret := range map[string]string{
+		"token": o.fly.Token(), "access key": o.fly.S3().AccessKeyID, "secret key": o.fly.S3().SecretAccessKey, "signature": "X-Amz-Signature",
+	} {
+		if strings.Contains(said, secret) {
+			t.Errorf("the %s is shown", name)
+		}
+	}
+}
+
+// s3cmd runs Debian's s3cmd on the bucket.
+func (o *operated) s3cmd(t testing.TB, args ...string) string {
+	t.Helper()
+	s := o.fly.S3()
+	host := strings.TrimPrefix(s.Endpoint, "http://")
+	cmd := exec.Command("s3cmd", append([]string{"--config=/dev/null", "--no-ssl", "--host=" + host, "--host-bucket=" + host,
+		"--region=us-east-1", "--access_key=" + s.AccessKeyID, "--secret_key=" + s.SecretAccessKey}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("s3cmd %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// readWithS3cmd looks at the bucket through Debian's s3cmd and tar.
+func (o *operated) readWithS3cmd(t *testing.T) {
+	t.Helper()
+	s3cmd := func(args ...string) string { return o.s3cmd(t, args...) }
+	bucket := "s3://" + o.fly.S3().Bucket + "/"
+	listed := s3cmd("ls", "--recursive", bucket)
+	for _, key := range []string{"releases/counter-2.0.0.tar.gz", "releases/counter-current.json", "events.ndjson"} {
+		if !strings.Contains(listed, key) {
+			t.Errorf("%s is not in the bucket:\n%s", key, listed)
+		}
+	}
+	folder := t.TempDir()
+	s3cmd("get", bucket+"releases/counter-2.0.0.tar.gz", filepath.Join(folder, "t.tar.gz"))
+	s3cmd("get", bucket+"releases/counter-current.json", filepath.Join(folder, "current.json"))
+	names, err := exec.Command("tar", "tzf", filepath.Join(folder, "t.tar.gz")).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range []string{
+		"lib/counter-2.0.0/ebin/Elixir.Counter.Server.beam", "lib/counter-2.0.0/ebin/counter.app",
+		"releases/2.0.0/consolidated/Elixir.Counter.Describe.beam", "lib/counter-2.0.0/priv/static/version.txt",
+	} {
+		if !strings.Contains(string(names), entry+"\n") {
+			t.Errorf("%s is not in the tarball", entry)
+		}
+	}
+	current, err := os.ReadFile(filepath.Join(folder, "current.json"))
+	for _, field := range []string{`"image_ref"`, `"hot_upgrade"`, `"version"`, `"source_image_ref"`, `"tarball_url"`, `"deployed_at"`, `"sha256"`} {
+		if err != nil || !strings.Contains(string(current), field) {
+			t.Errorf("current.json has no %s: %s, %v", field, current, err)
+		}
+	}
+}
+
+// BenchmarkPeakMemory measures flydeploy itself during a deploy: the machines and the local Fly are other processes.
+func BenchmarkPeakMemory(b *testing.B) {
+	o := newOperated(b)
+	for b.Loop() {
+		cmd := exec.Command(binary(b), "hot", "--yes", "--output", "json", "--skip-build", "--image", o.image)
+		cmd.Dir, cmd.Env = o.dir, append(os.Environ(), o.env...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
+		usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+		b.ReportMetric(float64(usage.Maxrss)/1024, "MB-peak") // KB on Linux
+	}
+}

@@ -1,0 +1,82 @@
+package test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The house's arrows: main imports cli, which imports all; tui imports engine; fly and s3 implement interfaces that engine owns; engine
+// imports none of them; fly/local imports nothing of ours, so that a mistake cannot cancel itself out.
+var mayImport = map[string][]string{
+	"flydeploy":                  {"cli"},
+	"flydeploy/cli":              {"engine", "engine/agent", "fly", "fly/local", "s3", "text", "tui", "elixir", "examples/counter"},
+	"flydeploy/test":             {},
+	"flydeploy/engine":           {"engine/agent", "text"},
+	"flydeploy/engine/agent":     {"elixir", "text"},
+	"flydeploy/fly":              {"engine", "engine/agent", "text"},
+	"flydeploy/fly/local":        {},
+	"flydeploy/s3":               {"engine", "text"},
+	"flydeploy/text":             {},
+	"flydeploy/tui":              {"engine", "text"},
+	"flydeploy/elixir":           {},
+	"flydeploy/examples/counter": {"elixir"},
+}
+
+func TestImportsFollowTheArrows(t *testing.T) {
+	for _, p := range listPackages(t) {
+		allowed, known := mayImport[p.ImportPath]
+		if !known {
+			t.Errorf("package %s is not in the house's plan: add it to mayImport with its arrows", p.ImportPath)
+			continue
+		}
+		for _, imported := range p.Imports {
+			ours, isOurs := strings.CutPrefix(imported, "flydeploy/")
+			if isOurs && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s", p.ImportPath, imported)
+			}
+		}
+	}
+}
+
+// Bubble Tea v1 asks the terminal at program start in every command that links it.
+func TestNothingLinksTheFirstBubbleTea(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "flydeploy/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dep := range strings.Fields(string(out)) {
+		for _, old := range []string{"bubbletea", "lipgloss", "bubbles"} {
+			if strings.HasPrefix(dep, "github.com/charmbracelet/"+old) {
+				t.Errorf("links %s", dep)
+			}
+		}
+	}
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "flydeploy/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []goPackage
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}

@@ -1,0 +1,101 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestDemoTour presses the keys of demo.tape in tmux, and resizes the terminal all the while.
+func TestDemoTour(t *testing.T) {
+	t.Parallel()
+	tape := readTape(t)
+	start := slices.IndexFunc(tape, func(c tapeCommand) bool { return c.name == "Enter" })
+	if start < 1 || tape[start-1].text != "make demo" {
+		t.Fatal("the tape does not begin with make demo")
+	}
+	p := newPane(t, 120, 40, t.TempDir(), nil, binary(t), "demo", "--machines", "3", "--counters", "300")
+	for _, c := range tape[start+1:] {
+		if c.text == "D Deploy" {
+			storm(p)
+		}
+		c.play(p)
+	}
+	code, text := p.exited()
+	for _, part := range []string{"counter 2.0.0: succeeded, 3 of 3 machines run it", "300 of 300 states migrated", " 0 failed,"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in the scrollback\n%s", part, text)
+		}
+	}
+	if code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+// tapeCommand is one line of a tape that does something: https://github.com/charmbracelet/vhs#vhs-command-reference
+type tapeCommand struct{ name, text string }
+
+func readTape(t *testing.T) []tapeCommand {
+	t.Helper()
+	tape, err := os.ReadFile("../demo.tape")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []tapeCommand
+	wait := regexp.MustCompile(`^Wait\+Screen@\d+s /(.+)/$`)
+	for line := range strings.Lines(string(tape)) {
+		line = strings.TrimSpace(line)
+		name, rest, _ := strings.Cut(line, " ")
+		switch {
+		case line == "" || strings.HasPrefix(line, "#"):
+		case slices.Contains([]string{"Output", "Require", "Set", "Sleep"}, name):
+		case slices.Contains([]string{"Enter", "Escape", "Space", "Down"}, name) && rest == "":
+			all = append(all, tapeCommand{name: name})
+		case name == "Type":
+			text, err := strconv.Unquote(rest)
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			all = append(all, tapeCommand{"Type", text})
+		case wait.MatchString(line):
+			all = append(all, tapeCommand{"Wait", wait.FindStringSubmatch(line)[1]})
+		default:
+			t.Fatalf("the test does not know what %q does", line)
+		}
+	}
+	return all
+}
+
+func (c tapeCommand) play(p *pane) {
+	p.t.Helper()
+	switch c.name {
+	case "Type":
+		p.keys("-l", c.text)
+	case "Wait":
+		p.until(c.text)
+	default:
+		p.keys(c.name)
+	}
+}
+
+// storm resizes the terminal many times, then checks that the screen fits again.
+func storm(p *pane) {
+	p.t.Helper()
+	for i := range 60 {
+		p.tmux("resize-window", "-x", strconv.Itoa(10+i*37%190), "-y", strconv.Itoa(2+i*23%58))
+	}
+	for _, size := range [][2]int{{1, 1}, {60, 16}, {200, 60}, {80, 24}, {120, 40}} {
+		p.tmux("resize-window", "-x", strconv.Itoa(size[0]), "-y", strconv.Itoa(size[1]))
+		if size[0] < 60 {
+			continue
+		}
+		p.untilIs(fmt.Sprintf("the screen at %dx%d", size[0], size[1]), func(screen string) bool {
+			rows := strings.Split(strings.TrimRight(screen, "\n"), "\n")
+			return len(rows) == size[1] && strings.HasPrefix(rows[0], " flydeploy counter") && strings.TrimSpace(rows[len(rows)-1]) != ""
+		})
+	}
+}
