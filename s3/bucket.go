@@ -105,8 +105,9 @@ func Open(ctx context.Context, c Config) (*Bucket, error) {
 	}
 	// Set in the build step, so that it is signed.
 	b.client = s3.New(plain.Options(), s3.WithAPIOptions(smithyhttp.SetHeaderValue(consistentHeader, "true")))
-	b.presigner = s3.NewPresignClient(b.client)
-	b.plainPresigner = s3.NewPresignClient(plain)
+	bucketTime := func(o *s3.PresignOptions) { o.Presigner = newPresigner(b.clock) }
+	b.presigner = s3.NewPresignClient(b.client, bucketTime)
+	b.plainPresigner = s3.NewPresignClient(plain, bucketTime)
 	return b, nil
 }
 
