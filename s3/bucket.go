@@ -42,7 +42,8 @@ const (
 	operationTimeout = 60 * time.Second // all attempts of one operation
 	maxAttempts      = 4
 	maxBackoff       = time.Second
-	maxDocument      = 4 << 20 // bytes read of current.json or a lock
+	maxDocument      = 4 << 20  // bytes read of current.json or of the lock
+	maxResult        = 64 << 20 // bytes read of a file of a deploy's record: the plan of 1,000 machines is about 5 MB
 )
 
 // Config says where the bucket is and how to get in. Keys come from AccessKeyID and SecretAccessKey, or from Profile.
@@ -158,8 +159,8 @@ type object struct {
 	age  time.Duration // since it was written, by the bucket's clock alone; 0 where that does not tell
 }
 
-// get reads a small object whole. An answer that is cut in the middle is asked for again.
-func (b *Bucket) get(ctx context.Context, op, key string) (object, error) {
+// get reads an object of at most most bytes whole. An answer that is cut in the middle is asked for again.
+func (b *Bucket) get(ctx context.Context, op, key string, most int64) (object, error) {
 	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	var err error
@@ -170,10 +171,10 @@ func (b *Bucket) get(ctx context.Context, op, key string) (object, error) {
 			return object{}, b.explain(ctx, op, key, err)
 		}
 		var body []byte
-		body, err = io.ReadAll(io.LimitReader(out.Body, maxDocument+1))
+		body, err = io.ReadAll(io.LimitReader(out.Body, most+1))
 		_ = out.Body.Close()
-		if len(body) > maxDocument {
-			return object{}, fmt.Errorf("%s: %s is larger than %d bytes", op, b.where(key), maxDocument)
+		if int64(len(body)) > most {
+			return object{}, b.tooLarge(op, key, most)
 		}
 		if err == nil {
 			return object{body: body, etag: aws.ToString(out.ETag), age: age(out)}, nil

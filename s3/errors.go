@@ -106,6 +106,12 @@ func (b *Bucket) explain(ctx context.Context, op, key string, err error) error {
 	return engine.NewProblem("storage_failed", what, f, "Run again. If it stays, look at the storage's status page.")
 }
 
+// tooLarge refuses an object that flydeploy cannot have written.
+func (b *Bucket) tooLarge(op, key string, most int64) error {
+	return engine.NewProblem("object_too_large", fmt.Sprintf("%s: %s is larger than %d MiB", op, b.where(key), most>>20), nil,
+		"flydeploy does not write objects of that size: find out what wrote it, and delete it if nothing needs it.")
+}
+
 // where names an object as people read it.
 func (b *Bucket) where(key string) string { return "s3://" + b.bucket + "/" + key }
 

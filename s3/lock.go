@@ -66,7 +66,7 @@ func (b *Bucket) Current(ctx context.Context) (engine.LockInfo, error) {
 }
 
 func (b *Bucket) readLock(ctx context.Context) (*lockBody, error) {
-	found, err := b.get(ctx, "read the deploy lock", b.lockKey())
+	found, err := b.get(ctx, "read the deploy lock", b.lockKey(), maxDocument)
 	if err != nil {
 		return nil, err
 	}

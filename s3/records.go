@@ -15,7 +15,7 @@ const jsonType = "application/json"
 
 // Metadata implements engine.Records.
 func (b *Bucket) Metadata(ctx context.Context) (engine.Metadata, string, error) {
-	found, err := b.get(ctx, "read the deployment metadata", b.currentKey())
+	found, err := b.get(ctx, "read the deployment metadata", b.currentKey(), maxDocument)
 	if err != nil {
 		return engine.Metadata{}, "", err
 	}
@@ -40,7 +40,7 @@ func (b *Bucket) WriteMetadata(ctx context.Context, m engine.Metadata, etag stri
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if stored, readErr := b.get(ctx, op, b.currentKey()); readErr == nil && bytes.Equal(stored.body, body) {
+	if stored, readErr := b.get(ctx, op, b.currentKey(), maxDocument); readErr == nil && bytes.Equal(stored.body, body) {
 		return nil
 	}
 	return err

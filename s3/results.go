@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/errgroup"
 
 	"flydeploy/engine"
@@ -49,14 +50,21 @@ func (b *Bucket) Result(ctx context.Context, upgradeID, name string) (engine.Doc
 	if err := checkKey(key); err != nil {
 		return engine.Document{}, err
 	}
-	found, err := b.get(ctx, "read a result", key)
+	found, err := b.get(ctx, "read a result", key, maxResult)
 	if err != nil {
 		return engine.Document{}, err
 	}
 	return engine.Document{Body: found.body, Age: found.age}, nil
 }
 
-// Upgrades implements engine.Records: ULIDs are in the order of their time.
+// isDeployID reports whether a name below results is the id of a deploy of ours. Others write there too: fly_deploy has its
+// own results.
+func isDeployID(name string) bool {
+	id, err := ulid.ParseStrict(name)
+	return err == nil && id.String() == name
+}
+
+// Upgrades implements engine.Records: the order of ULIDs is that of their time.
 func (b *Bucket) Upgrades(ctx context.Context) ([]string, error) {
 	prefix := b.resultsPrefix()
 	var ids []string
@@ -66,7 +74,7 @@ func (b *Bucket) Upgrades(ctx context.Context) ([]string, error) {
 	err := b.eachPage(ctx, "list the results", pages, func(page *s3.ListObjectsV2Output) error {
 		for _, p := range page.CommonPrefixes {
 			id := strings.Trim(strings.TrimPrefix(aws.ToString(p.Prefix), prefix), "/")
-			if part.MatchString(id) {
+			if isDeployID(id) {
 				ids = append(ids, id)
 			}
 		}
@@ -79,8 +87,8 @@ func (b *Bucket) Upgrades(ctx context.Context) ([]string, error) {
 
 // DeleteUpgrade implements engine.Records.
 func (b *Bucket) DeleteUpgrade(ctx context.Context, upgradeID string) error {
-	if !part.MatchString(upgradeID) {
-		return fmt.Errorf("%q is no upgrade's id", upgradeID)
+	if !isDeployID(upgradeID) {
+		return fmt.Errorf("delete a deploy's results: %q is not the id of a deploy", upgradeID)
 	}
 	prefix := b.resultKey(upgradeID, "")
 	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.bucket, Prefix: &prefix})
