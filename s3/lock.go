@@ -6,9 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 
 	"flydeploy/engine"
 )
@@ -86,43 +87,62 @@ func (b *Bucket) writeLock(ctx context.Context, op string, body lockBody, etag s
 	return b.put(ctx, op, b.lockKey(), jsonType, raw, replaces(etag))
 }
 
+// errMeanwhile says that somebody else wrote the lock between our read and our write.
+var errMeanwhile = errors.New("somebody else wrote the lock at the same time")
+
 // Acquire implements engine.Locks. A lock that is there already under this deploymentID is ours: the answer to the
 // write that made it was lost.
 func (b *Bucket) Acquire(ctx context.Context, owner, deploymentID string, ttl time.Duration, override string) (
 	engine.Lock, error,
 ) {
-	const op = "take the deploy lock"
-	for range lockAttempts {
-		seen, err := b.readLock(ctx)
-		if isNotFound(err) {
-			seen = &lockBody{}
-		} else if err != nil {
+	// The pauses are random, so that consoles that collide once do not do so again and again.
+	pauses := &backoff.ExponentialBackOff{InitialInterval: lockPause, RandomizationFactor: 0.5, Multiplier: 1, MaxInterval: lockPause}
+	l, err := backoff.Retry(ctx, func() (engine.Lock, error) {
+		l, err := b.tryAcquire(ctx, b.newLock(owner, deploymentID, ttl), override)
+		if errors.Is(err, errMeanwhile) {
 			return nil, err
 		}
-		held := seen.ETag != "" && seen.held()
-		if held && seen.DeploymentID == deploymentID {
-			return &lock{bucket: b, body: *seen, ttl: ttl}, nil
-		}
-		if held && seen.ETag != override {
-			return nil, &engine.LockHeldError{Held: seen.LockInfo}
-		}
-		body := b.newLock(owner, deploymentID, ttl)
-		if held {
-			body.Overrode = &seen.LockInfo
-		}
-		body.ETag, err = b.writeLock(ctx, op, body, seen.ETag)
-		if err == nil {
-			return b.proven(ctx, &lock{bucket: b, body: body, ttl: ttl})
-		}
-		if !errors.Is(err, engine.ErrConflict) {
-			return b.settle(ctx, &lock{bucket: b, body: body, ttl: ttl}, err)
-		}
-		if err := pause(ctx); err != nil {
-			return nil, fmt.Errorf("%s: %w", op, err)
-		}
+		return l, backoff.Permanent(err)
+	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(lockAttempts))
+	switch {
+	case errors.Is(err, errMeanwhile):
+		return nil, engine.NewProblem("lock_busy", opAcquire+": other deploys keep taking and releasing it", nil,
+			"Find out who else is deploying, and run again.")
+	case err != nil:
+		return nil, err
 	}
-	return nil, engine.NewProblem("lock_busy", op+": it changed hands all the time", nil,
-		"Ask who else deploys, and run again.")
+	return l, nil
+}
+
+const opAcquire = "take the deploy lock"
+
+// tryAcquire writes body as the lock if nobody holds one, or exactly the version override. It fails with errMeanwhile when
+// another write came first.
+func (b *Bucket) tryAcquire(ctx context.Context, body lockBody, override string) (engine.Lock, error) {
+	seen, err := b.readLock(ctx)
+	if isNotFound(err) {
+		seen = &lockBody{}
+	} else if err != nil {
+		return nil, err
+	}
+	ttl := body.OwnTime()
+	switch held := seen.ETag != "" && seen.held(); {
+	case held && seen.DeploymentID == body.DeploymentID:
+		return b.proven(ctx, &lock{bucket: b, body: *seen, ttl: ttl})
+	case held && seen.ETag != override:
+		return nil, &engine.LockHeldError{Held: seen.LockInfo}
+	case held:
+		body.Overrode = &seen.LockInfo
+	}
+	body.ETag, err = b.writeLock(ctx, opAcquire, body, seen.ETag)
+	l := &lock{bucket: b, body: body, ttl: ttl}
+	switch {
+	case err == nil:
+		return b.proven(ctx, l)
+	case errors.Is(err, engine.ErrConflict):
+		return nil, errMeanwhile
+	}
+	return b.settle(ctx, l, err)
 }
 
 func (b *Bucket) newLock(owner, deploymentID string, ttl time.Duration) lockBody {
@@ -203,20 +223,9 @@ func (b *Bucket) settle(ctx context.Context, l *lock, cause error) (engine.Lock,
 	}
 	l.body = *seen
 	if ctx.Err() == nil {
-		return l, nil
+		return b.proven(ctx, l)
 	}
 	return nil, errors.Join(cause, l.Release(looking))
-}
-
-func pause(ctx context.Context) error {
-	timer := time.NewTimer(lockPause/2 + rand.N(lockPause))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // lock is a lock that was ours when it was last written. body.ETag names that version.
