@@ -390,3 +390,13 @@ func TestALockIsShownWithItsEndByTheClockHere(t *testing.T) {
 		t.Errorf("shown as %+v", shown)
 	}
 }
+
+func TestTheTextsOfALockAreCleaned(t *testing.T) {
+	t.Parallel()
+	c := startServer(t)
+	leaveLock(t, c, `{"locked_by":"eve\u001b[31m\nflydeploy: forged","host":"a\u202eb","deployment_id":"01\udb40\udc41EVE","own_time_ms":60000}`)
+	held, err := open(t, c).Current(t.Context())
+	if err != nil || held.LockedBy != "eve flydeploy: forged" || held.Host != "ab" || held.DeploymentID != "01EVE" {
+		t.Errorf("%+v, %v", held, err)
+	}
+}
