@@ -1,6 +1,7 @@
 package fly
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -75,13 +76,15 @@ func (c *Client) once(ctx context.Context, r request, out any) *requestError {
 	fail := &requestError{what: r.what(), machine: r.machine}
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	c.refreshTokens(ctx)
-	req, err := c.flaps.NewRequest(ctx, r.method, "/apps/"+c.app+"/machines"+r.path, r.body, nil)
+	if err := c.refreshTokens(ctx); err != nil {
+		fail.connection(err).unconnected = true
+		return fail
+	}
+	req, err := c.newRequest(ctx, r)
 	if err != nil {
 		fail.cause, fail.text = err, "the request could not be made"
 		return fail
 	}
-	req.Header.Set("User-Agent", c.userAgent)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return fail.connection(err)
@@ -104,6 +107,27 @@ func (c *Client) once(ctx context.Context, r request, out any) *requestError {
 		return fail
 	}
 	return nil
+}
+
+func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
+	var body io.Reader
+	if r.body != nil {
+		raw, err := json.Marshal(r.body)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, body)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Authorization", c.tokens.FlapsHeader())
+	req.Header.Set("User-Agent", c.userAgent)
+	return req, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
