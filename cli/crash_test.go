@@ -20,8 +20,8 @@ const crashingConsole = "FLYDEPLOY_TEST_CRASHING_CONSOLE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(crashingConsole) != "" {
-		c := &connection{settings: settings{app: "counter"}} // no fleet to look at
-		os.Exit(exitCode(told(c.console(context.Background(), tui.Options{}))))
+		c := &connection{} // no fleet to look at
+		os.Exit(exitCode(told(c.console(context.Background(), defaultDeploy(), tui.Options{}))))
 	}
 	os.Exit(m.Run())
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func historyCommand() *cobra.Command {
-	var flags recordFlags
+	var r recordSettings
 	limit := 20
 	cmd := &cobra.Command{
 		Use:   "history",
@@ -25,12 +25,12 @@ func historyCommand() *cobra.Command {
 line. ` + "`flydeploy replay ID`" + ` shows one of them again, ` + "`flydeploy hot --to ID`" + ` deploys its code again.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecord(cmd, flags, func(_ *connection, t *engine.Target) error {
+			return withRecord(cmd, r.appSettings, func(_ *connection, t *engine.Target) error {
 				past, err := engine.History(cmd.Context(), t.Storage.Records, limit)
 				if err != nil {
 					return err
 				}
-				if flags.output == "plain" {
+				if !r.json() {
 					return printHistory(os.Stdout, past)
 				}
 				for _, p := range past {
@@ -42,7 +42,7 @@ line. ` + "`flydeploy replay ID`" + ` shows one of them again, ` + "`flydeploy h
 			})
 		},
 	}
-	flags.register(cmd)
+	r.register(cmd)
 	cmd.Flags().IntVarP(&limit, "limit", "n", limit, "how many deploys; 0 shows all")
 	return cmd
 }

@@ -23,21 +23,21 @@ func lockCommand() *cobra.Command {
 }
 
 func lockShowCommand() *cobra.Command {
-	var flags recordFlags
+	var r recordSettings
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Who deploys: who, from where, since when, until when",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecord(cmd, flags, func(_ *connection, t *engine.Target) error {
+			return withRecord(cmd, r.appSettings, func(_ *connection, t *engine.Target) error {
 				lock, err := t.Storage.Locks.Current(cmd.Context())
 				held := !errors.Is(err, engine.ErrNotFound)
 				if held && err != nil {
 					return err
 				}
-				if flags.output == "json" && held {
+				if r.json() && held {
 					return encode(os.Stdout, lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
-				} else if flags.output == "json" {
+				} else if r.json() {
 					return encode(os.Stdout, map[string]bool{"held": false})
 				}
 				fmt.Println(lockText(held, lock))
@@ -45,7 +45,7 @@ func lockShowCommand() *cobra.Command {
 			})
 		},
 	}
-	flags.register(cmd)
+	r.register(cmd)
 	return cmd
 }
 
@@ -72,7 +72,7 @@ func lockText(held bool, l engine.LockInfo) string {
 }
 
 func lockReleaseCommand() *cobra.Command {
-	var flags recordFlags
+	var app appSettings
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "release",
@@ -81,7 +81,7 @@ func lockReleaseCommand() *cobra.Command {
 notices within ten seconds, starts nothing more and says why. A lock also expires by itself: see ` + "`flydeploy lock show`.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
+			return withRecord(cmd, app, func(c *connection, t *engine.Target) error {
 				lock, err := t.Storage.Locks.Current(cmd.Context())
 				if errors.Is(err, engine.ErrNotFound) {
 					fmt.Println(lockText(false, lock))
@@ -90,10 +90,10 @@ notices within ten seconds, starts nothing more and says why. A lock also expire
 				if err != nil {
 					return err
 				}
-				if err := confirmName(c.settings.app, yes, lockText(true, lock)); err != nil {
+				if err := confirmName(c.app.name, yes, lockText(true, lock)); err != nil {
 					return err
 				}
-				id := identify(cmd.Context(), c.settings.dir())
+				id := identify(cmd.Context(), c.app.dir())
 				if err := engine.ReleaseLock(cmd.Context(), t.Storage.Locks, lock, id.owner); err != nil {
 					return lockedError(err)
 				}
@@ -102,7 +102,7 @@ notices within ten seconds, starts nothing more and says why. A lock also expire
 			})
 		},
 	}
-	flags.appFlags.register(cmd)
+	app.register(cmd)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "release it without a question")
 	return cmd
 }

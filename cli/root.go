@@ -84,7 +84,7 @@ func isUnread(err error) bool {
 }
 
 func rootCommand(signals *interrupts) *cobra.Command {
-	flags := defaultFlags()
+	d := defaultDeploy()
 	root := &cobra.Command{
 		Use:   "flydeploy",
 		Short: "Upgrade Elixir apps on Fly.io while they run",
@@ -102,11 +102,11 @@ mark machines, and deploy with a plan and a confirmation before anything is susp
 		SilenceErrors: true,
 		Version:       version,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return openConsole(cmd, flags, signals)
+			return openConsole(cmd, d, signals)
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	flags.register(root)
+	d.register(root)
 	root.AddCommand(hotCommand(signals), planCommand(signals), statusCommand(), doctorCommand(), demoCommand(signals), agentCommand(),
 		historyCommand(), replayCommand(), watchCommand(), lockCommand(), withdrawCommand())
 	explainUsage(root)

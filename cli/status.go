@@ -14,7 +14,7 @@ import (
 )
 
 func statusCommand() *cobra.Command {
-	var flags recordFlags
+	var r recordSettings
 	var quick bool
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -39,11 +39,10 @@ applied, and the next hot deploy starts clean. The hook, by which a restarted ma
 Each VM is asked by one rpc; --quick leaves that out.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd, flags.deployFlags)
-			if err != nil {
+			if _, err := r.load(cmd); err != nil {
 				return err
 			}
-			c, err := connect(s)
+			c, err := connect(r.appSettings)
 			if err != nil {
 				return err
 			}
@@ -56,13 +55,13 @@ Each VM is asked by one rpc; --quick leaves that out.`,
 			if err != nil {
 				return err
 			}
-			if flags.output == "json" {
+			if r.json() {
 				return encode(os.Stdout, o)
 			}
 			return printStatus(os.Stdout, o)
 		},
 	}
-	flags.register(cmd)
+	r.register(cmd)
 	cmd.Flags().BoolVar(&quick, "quick", false, "do not ask the VMs which code they have loaded")
 	return cmd
 }

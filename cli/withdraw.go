@@ -12,9 +12,9 @@ import (
 )
 
 func withdrawCommand() *cobra.Command {
-	var flags recordFlags
+	var r recordSettings
+	s := engine.Settings{LockTimeout: time.Minute}
 	var yes bool
-	flags.lockTimeout = duration{time.Minute, time.Second}
 	cmd := &cobra.Command{
 		Use:   "withdraw",
 		Short: "Take the hot upgrade back out of the record: restarts run the image",
@@ -25,20 +25,21 @@ Where no machine runs, a temporary machine tells where the bucket is; with --otp
 none is asked.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
+			return withRecord(cmd, r.appSettings, func(c *connection, t *engine.Target) error {
 				md, _, err := t.Storage.Records.Metadata(cmd.Context())
 				if err != nil && !errors.Is(err, engine.ErrNotFound) {
 					return err
 				}
-				if err := confirmName(c.settings.app, yes, "From their next start on, machines of "+c.settings.app+" run their image instead of "+upgrades(md)+"."); err != nil {
+				if err := confirmName(c.app.name, yes, "From their next start on, machines of "+c.app.name+" run their image instead of "+upgrades(md)+"."); err != nil {
 					return err
 				}
-				id := identify(cmd.Context(), c.settings.dir())
-				done, err := engine.Withdraw(cmd.Context(), id.sign(c.settings.deploy(engine.Selection{}, false)), t.Storage)
+				id := identify(cmd.Context(), c.app.dir())
+				s.App = c.app.name
+				done, err := engine.Withdraw(cmd.Context(), id.sign(s), t.Storage)
 				if err != nil {
 					return lockedError(err)
 				}
-				if flags.output == "json" {
+				if r.json() {
 					return encode(os.Stdout, done)
 				}
 				fmt.Printf("withdrawn: %s. Machines that run keep it until they restart: `fly machine restart ID`.\n",
@@ -47,9 +48,9 @@ none is asked.`,
 			})
 		},
 	}
-	flags.register(cmd)
+	r.register(cmd)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "withdraw without a question")
-	cmd.Flags().StringVarP(&flags.message, "message", "m", "", "why: goes into the record")
+	cmd.Flags().StringVarP(&s.Message, "message", "m", "", "why: goes into the record")
 	return cmd
 }
 
