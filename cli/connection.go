@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
+
+	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
 	"flydeploy/fly"
@@ -134,4 +135,7 @@ func (c *connection) askStopped(ctx context.Context) (*engine.Target, error) {
 	return target, c.unread
 }
 
-func tellOnStderr(text string) { fmt.Fprintln(os.Stderr, "flydeploy: "+text) }
+// tellOn tells a command's user what takes its time.
+func tellOn(cmd *cobra.Command) func(string) {
+	return func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "flydeploy: "+text) }
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -28,7 +27,7 @@ func openConsole(cmd *cobra.Command, d deploySettings, signals *interrupts) erro
 	if err != nil {
 		return err
 	}
-	return told(c.console(cmd.Context(), d, tui.Options{}))
+	return told(c.console(cmd, d, tui.Options{}))
 }
 
 // told gives the exit that belongs to what a console ended with: the last deploy's outcome, if there was one.
@@ -42,7 +41,8 @@ func told(r *engine.Result, err error) error {
 // console runs the Bubble Tea program. Afterwards the summaries stay in the scrollback, and a deploy that still runs is
 // followed in plain lines: to its end where the operator detached, to a stop where the console was ended from outside.
 // It gives the end of the last deploy, nil for none.
-func (c *connection) console(ctx context.Context, d deploySettings, o tui.Options) (*engine.Result, error) {
+func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options) (*engine.Result, error) {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = d.name, d.readOnly && !d.engine.DryRun, d.ascii, d.theme, version
 	o.Overview, o.Preselect, o.Accept = c.overview, d.engine.Select, d.engine.Accept
 	c.offerRecord(&o)
@@ -55,9 +55,9 @@ func (c *connection) console(ctx context.Context, d deploySettings, o tui.Option
 		context.AfterFunc(ctx, deploy.Stop) // at once, also where the terminal has stopped reading and the console hangs
 		return deploy, nil
 	}
-	end, err := showConsole(ctx, d.accessible, o)
+	end, err := showConsole(cmd, d.accessible, o)
 	if end.Summary != "" {
-		fmt.Println(end.Summary)
+		fmt.Fprintln(out, end.Summary)
 	}
 	result := end.Result
 	if end.Running != nil {
@@ -65,22 +65,22 @@ func (c *connection) console(ctx context.Context, d deploySettings, o tui.Option
 			end.Running.Stop()
 			c.signals.stopped()
 		}
-		defer tellStopping(ctx)()
-		p, plainErr := tui.Plain(ctx, os.Stdout, end.Running, end.Progress)
+		defer c.signals.tellStopping(ctx)()
+		p, plainErr := tui.Plain(ctx, out, end.Running, end.Progress)
 		r := end.Running.Result()
-		fmt.Println(tui.Summary(p, r) + c.recall(r))
+		fmt.Fprintln(out, tui.Summary(p, r)+c.recall(r))
 		result, err = &r, errors.Join(err, plainErr)
 	}
 	return result, err
 }
 
 // showConsole runs the console, as a screen or in plain lines.
-func showConsole(ctx context.Context, accessible bool, o tui.Options) (tui.Ended, error) {
+func showConsole(cmd *cobra.Command, accessible bool, o tui.Options) (tui.Ended, error) {
 	if !accessible {
-		return tui.Run(ctx, o)
+		return tui.Run(cmd.Context(), o)
 	}
-	o.Input, o.Output = os.Stdin, os.Stdout
-	return tui.Accessible(ctx, o)
+	o.Input, o.Output = cmd.InOrStdin(), cmd.OutOrStdout()
+	return tui.Accessible(cmd.Context(), o)
 }
 
 // offerRecord gives the console the record of deploys in the app's bucket.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -106,7 +105,7 @@ func runDemo(cmd *cobra.Command, f demoFlags, signals *interrupts) (err error) {
 	if err := f.deploy.check(); err != nil {
 		return err
 	}
-	d, err := startDemo(cmd.Context(), f, os.Stderr)
+	d, err := startDemo(cmd.Context(), f, cmd.ErrOrStderr())
 	if d != nil {
 		defer func() { err = errors.Join(err, d.close()) }()
 	}
@@ -235,14 +234,14 @@ func (d *demo) run(cmd *cobra.Command, c *connection, out output) error {
 	s := d.flags.deploy.engine
 	s.Owner = localUser()
 	deploy := c.start(cmd.Context(), s)
-	err := follow(cmd.Context(), deploy, out)
+	err := c.follow(cmd, deploy, out)
 	result := d.judge(context.WithoutCancel(cmd.Context()), deploy.Result())
 	switch {
 	case err != nil:
 	case out == outputJSON:
-		err = encode(os.Stdout, result)
+		err = encode(cmd.OutOrStdout(), result)
 	default:
-		err = result.print(os.Stdout)
+		err = result.print(cmd.OutOrStdout())
 	}
 	if err != nil {
 		return unwritten(err, result.Result)
@@ -252,12 +251,12 @@ func (d *demo) run(cmd *cobra.Command, c *connection, out output) error {
 
 // console opens the same console that operators use, and tells afterwards what the outside saw.
 func (d *demo) console(cmd *cobra.Command, c *connection) error {
-	last, err := c.console(cmd.Context(), d.flags.deploy, tui.Options{Org: "demo", Header: d.header})
+	last, err := c.console(cmd, d.flags.deploy, tui.Options{Org: "demo", Header: d.header})
 	if err != nil || last == nil {
 		return err
 	}
 	result := d.judge(context.WithoutCancel(cmd.Context()), *last)
-	if err := result.print(os.Stdout); err != nil {
+	if err := result.print(cmd.OutOrStdout()); err != nil {
 		return unwritten(err, result.Result)
 	}
 	return result.end()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,7 +25,7 @@ the deploy lock and the clocks. It changes nothing but a throw-away object in th
 Exit codes: 0 ready (warnings may be there), 1 something keeps a deploy from working, 2 usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			to := &report{out: os.Stdout, json: r.json()}
+			to := &report{out: cmd.OutOrStdout(), json: r.json()}
 			if err := examine(cmd, r.appSettings, to.add); err != nil {
 				return err
 			}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -31,10 +30,10 @@ line. ` + "`flydeploy replay ID`" + ` shows one of them again, ` + "`flydeploy h
 					return err
 				}
 				if !r.json() {
-					return printHistory(os.Stdout, past)
+					return printHistory(cmd.OutOrStdout(), past)
 				}
 				for _, p := range past {
-					if err := encode(os.Stdout, p); err != nil {
+					if err := encode(cmd.OutOrStdout(), p); err != nil {
 						return err
 					}
 				}

@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -60,17 +58,17 @@ func runHot(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
 		return err
 	}
 	if out == outputConsole {
-		return told(c.console(cmd.Context(), d, tui.Options{StartDeploy: true}))
+		return told(c.console(cmd, d, tui.Options{StartDeploy: true}))
 	}
-	return finish(cmd.Context(), c.start(cmd.Context(), identify(cmd.Context(), d.dir()).sign(d.engine)), out)
+	return c.finish(cmd, c.start(cmd.Context(), identify(cmd.Context(), d.dir()).sign(d.engine)), out)
 }
 
 // finish shows a deploy without a terminal until it has ended and settled, then its result.
-func finish(ctx context.Context, d *engine.Deployment, out output) error {
-	err := follow(ctx, d, out)
+func (c *connection) finish(cmd *cobra.Command, d *engine.Deployment, out output) error {
+	err := c.follow(cmd, d, out)
 	result := d.Result()
 	if err == nil && out == outputJSON {
-		err = encode(os.Stdout, result)
+		err = encode(cmd.OutOrStdout(), result)
 	}
 	if err != nil {
 		return unwritten(err, result)
@@ -89,14 +87,14 @@ func unwritten(err error, r engine.Result) error {
 }
 
 // follow renders the events until everything is settled, also after ctx has ended.
-func follow(ctx context.Context, d tui.Deployment, out output) error {
-	defer tellStopping(ctx)()
+func (c *connection) follow(cmd *cobra.Command, d tui.Deployment, out output) error {
+	defer c.signals.tellStopping(cmd.Context())()
 	if out == outputJSON {
-		return tui.JSON(ctx, os.Stdout, d)
+		return tui.JSON(cmd.Context(), cmd.OutOrStdout(), d)
 	}
-	p, err := tui.Plain(ctx, os.Stdout, d, nil)
+	p, err := tui.Plain(cmd.Context(), cmd.OutOrStdout(), d, nil)
 	if err == nil {
-		_, err = fmt.Println(tui.Summary(p, d.Result()))
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), tui.Summary(p, d.Result()))
 	}
 	return err
 }

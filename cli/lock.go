@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,11 +35,11 @@ func lockShowCommand() *cobra.Command {
 					return err
 				}
 				if r.json() && held {
-					return encode(os.Stdout, lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
+					return encode(cmd.OutOrStdout(), lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
 				} else if r.json() {
-					return encode(os.Stdout, map[string]bool{"held": false})
+					return encode(cmd.OutOrStdout(), map[string]bool{"held": false})
 				}
-				fmt.Println(lockText(held, lock))
+				fmt.Fprintln(cmd.OutOrStdout(), lockText(held, lock))
 				return nil
 			})
 		},
@@ -84,7 +83,7 @@ notices within ten seconds, starts nothing more and says why. A lock also expire
 			return withRecord(cmd, app, func(c *connection, t *engine.Target) error {
 				lock, err := t.Storage.Locks.Current(cmd.Context())
 				if errors.Is(err, engine.ErrNotFound) {
-					fmt.Println(lockText(false, lock))
+					fmt.Fprintln(cmd.OutOrStdout(), lockText(false, lock))
 					return nil
 				}
 				if err != nil {
@@ -97,7 +96,7 @@ notices within ten seconds, starts nothing more and says why. A lock also expire
 				if err := engine.ReleaseLock(cmd.Context(), t.Storage.Locks, lock, id.owner); err != nil {
 					return lockedError(err)
 				}
-				fmt.Printf("released the lock of %s (deploy %s)\n", oneLine(lock.LockedBy), oneLine(lock.DeploymentID))
+				fmt.Fprintf(cmd.OutOrStdout(), "released the lock of %s (deploy %s)\n", oneLine(lock.LockedBy), oneLine(lock.DeploymentID))
 				return nil
 			})
 		},

@@ -58,7 +58,7 @@ func withRecord(cmd *cobra.Command, app appSettings, work func(*connection, *eng
 	if err != nil {
 		return err
 	}
-	c.tell = tellOnStderr
+	c.tell = tellOn(cmd)
 	target, err := c.storage(cmd.Context())
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,7 +38,7 @@ fro, at any speed.`,
 			if out == outputConsole {
 				return showRecord(cmd.Context(), s, events, result, speed)
 			}
-			return show(cmd.Context(), spectate(engine.Replay(events, speed), func() (engine.Result, error) { return result, nil }), out)
+			return show(cmd, spectate(engine.Replay(events, speed), func() (engine.Result, error) { return result, nil }), out)
 		},
 	}
 	s.register(cmd)
@@ -78,16 +77,16 @@ func parsed(events []engine.Event, result *engine.Result, err error) ([]engine.E
 }
 
 // show prints a spectator's events, and the result at the end.
-func show(ctx context.Context, s *spectator, out output) error {
+func show(cmd *cobra.Command, s *spectator, out output) error {
 	if out == outputJSON {
-		if err := left(tui.JSON(ctx, os.Stdout, s)); err != nil {
+		if err := left(tui.JSON(cmd.Context(), cmd.OutOrStdout(), s)); err != nil {
 			return err
 		}
-		return encode(os.Stdout, s.Result())
+		return encode(cmd.OutOrStdout(), s.Result())
 	}
-	p, err := tui.Plain(ctx, os.Stdout, s, nil)
+	p, err := tui.Plain(cmd.Context(), cmd.OutOrStdout(), s, nil)
 	if err == nil {
-		fmt.Println(tui.Summary(p, s.Result()))
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), tui.Summary(p, s.Result()))
 	}
 	return left(err)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -25,8 +26,12 @@ const exitUnread = 128 + int(syscall.SIGPIPE)
 
 // Main runs the command line of the process, and gives its exit code.
 func Main() int {
-	var signals interrupts
-	return exitCode(rootCommand(&signals).ExecuteContext(signals.listen()))
+	signals := newInterrupts()
+	stderr := signals.bound(os.Stderr)
+	root := rootCommand(signals)
+	root.SetOut(signals.bound(os.Stdout))
+	root.SetErr(stderr)
+	return exitCode(stderr, root.ExecuteContext(signals.listen()))
 }
 
 // ended is an outcome that was told already: only its exit code is left.
@@ -45,8 +50,8 @@ type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// exitCode tells an error on stderr, unless it was told before, and gives the code of the exit.
-func exitCode(err error) int {
+// exitCode tells an error, unless it was told before, and gives the code of the exit.
+func exitCode(stderr io.Writer, err error) int {
 	var end ended
 	var wrong usageError
 	var fault failed
@@ -56,25 +61,25 @@ func exitCode(err error) int {
 	case errors.As(err, &end):
 		return end.outcome.ExitCode()
 	case errors.As(err, &wrong):
-		complain(err, "\nSee `flydeploy --help`.")
+		complain(stderr, err, "\nSee `flydeploy --help`.")
 		return exitUsage
 	case errors.As(err, &fault):
-		complain(err, "")
+		complain(stderr, err, "")
 		return fault.outcome.ExitCode()
 	case isUnread(err):
 		return exitUnread
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(os.Stderr, "flydeploy: cancelled")
+		fmt.Fprintln(stderr, "flydeploy: cancelled")
 		return engine.OutcomeCancelled.ExitCode()
 	default:
-		complain(engine.AsProblem(err), "") // with what to do about it
+		complain(stderr, engine.AsProblem(err), "") // with what to do about it
 		return engine.OutcomeFailed.ExitCode()
 	}
 }
 
-// complain tells an error on stderr. Its text may hold words of Fly's API, of the storage, or of what lies there.
-func complain(err error, more string) {
-	fmt.Fprintln(os.Stderr, "flydeploy: "+plainText(err.Error())+more)
+// complain tells an error. Its text may hold words of Fly's API, of the storage, or of what lies there.
+func complain(stderr io.Writer, err error, more string) {
+	fmt.Fprintln(stderr, "flydeploy: "+plainText(err.Error())+more)
 }
 
 // isUnread: whoever closes the pipe that we write to has seen enough.

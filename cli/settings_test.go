@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -160,7 +161,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), try.says) || strings.Contains(err.Error(), "hunter2") {
 				t.Fatalf("got %v, want %q", err, try.says)
 			}
-			if code := exitCode(err); code != try.code {
+			if code := exitCode(io.Discard, err); code != try.code {
 				t.Errorf("exit code %d, want %d", code, try.code)
 			}
 		})
@@ -173,7 +174,7 @@ func TestTimesOnTheCommandLine(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for given, want := range map[string]string{"90": "1m30s", "2m": "2m0s"} {
-		hot := hotCommand(&interrupts{})
+		hot := hotCommand(newInterrupts())
 		if err := hot.ParseFlags([]string{"--lock-wait", given}); err != nil || hot.Flags().Lookup("lock-wait").Value.String() != want {
 			t.Errorf("--lock-wait %s is %s, want %s: %v", given, hot.Flags().Lookup("lock-wait").Value, want, err)
 		}

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -46,7 +45,7 @@ Each VM is asked by one rpc; --quick leaves that out.`,
 			if err != nil {
 				return err
 			}
-			c.tell = tellOnStderr
+			c.tell = tellOn(cmd)
 			look := c.inspected
 			if quick {
 				look = c.overview
@@ -56,9 +55,9 @@ Each VM is asked by one rpc; --quick leaves that out.`,
 				return err
 			}
 			if r.json() {
-				return encode(os.Stdout, o)
+				return encode(cmd.OutOrStdout(), o)
 			}
-			return printStatus(os.Stdout, o)
+			return printStatus(cmd.OutOrStdout(), o)
 		},
 	}
 	r.register(cmd)

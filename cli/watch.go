@@ -38,7 +38,7 @@ seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy
 				if out == outputConsole {
 					err = c.showOther(cmd.Context(), s.screenSettings, id)
 				} else {
-					err = show(cmd.Context(), spectate(engine.Watch(t.Storage.Records, id, watchEvery), result), out)
+					err = show(cmd, spectate(engine.Watch(t.Storage.Records, id, watchEvery), result), out)
 				}
 				if err != nil {
 					return err
@@ -51,7 +51,7 @@ seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy
 					return ended{engine.OutcomeCancelled} // the watching was left, the deploy goes on
 				}
 				if out == outputConsole {
-					fmt.Println(tui.Summary(nil, r) + c.recall(r))
+					fmt.Fprintln(cmd.OutOrStdout(), tui.Summary(nil, r)+c.recall(r))
 				}
 				return outcomeOf(r)
 			})

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,9 +39,9 @@ none is asked.`,
 					return lockedError(err)
 				}
 				if r.json() {
-					return encode(os.Stdout, done)
+					return encode(cmd.OutOrStdout(), done)
 				}
-				fmt.Printf("withdrawn: %s. Machines that run keep it until they restart: `fly machine restart ID`.\n",
+				fmt.Fprintf(cmd.OutOrStdout(), "withdrawn: %s. Machines that run keep it until they restart: `fly machine restart ID`.\n",
 					upgrades(engine.Metadata{HotUpgrade: done.Fleet, MachineUpgrades: done.Machines}))
 				return nil
 			})

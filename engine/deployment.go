@@ -120,3 +120,13 @@ func (d *Deployment) Result() Result {
 	<-d.done
 	return d.result
 }
+
+// Settled gives the end of the deploy without waiting for it; false while it is under way.
+func (d *Deployment) Settled() (Result, bool) {
+	select {
+	case <-d.done:
+		return d.result, true
+	default:
+		return Result{}, false
+	}
+}
