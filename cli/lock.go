@@ -70,6 +70,10 @@ func lockText(held bool, l engine.LockInfo) string {
 		l.LockedAt.Format(time.RFC3339), l.ExpiresIn().Round(time.Second), l.Age.Round(time.Second))
 }
 
+func releaseQuestion(l engine.LockInfo) string {
+	return lockText(true, l) + "\nIf that deploy is alive it notices within ten seconds, starts nothing more, and says why."
+}
+
 func lockReleaseCommand() *cobra.Command {
 	var app appSettings
 	var yes bool
@@ -89,7 +93,7 @@ notices within ten seconds, starts nothing more and says why. A lock also expire
 				if err != nil {
 					return err
 				}
-				if err := confirmName(c.app.name, yes, lockText(true, lock)); err != nil {
+				if err := confirmName(cmd, c.app.name, yes, releaseQuestion(lock)); err != nil {
 					return err
 				}
 				id := identify(cmd.Context(), c.app.dir())

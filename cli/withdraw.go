@@ -25,25 +25,8 @@ none is asked.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRecord(cmd, r.appSettings, func(c *connection, t *engine.Target) error {
-				md, _, err := t.Storage.Records.Metadata(cmd.Context())
-				if err != nil && !errors.Is(err, engine.ErrNotFound) {
-					return err
-				}
-				if err := confirmName(c.app.name, yes, "From their next start on, machines of "+c.app.name+" run their image instead of "+upgrades(md)+"."); err != nil {
-					return err
-				}
-				id := identify(cmd.Context(), c.app.dir())
 				s.App = c.app.name
-				done, err := engine.Withdraw(cmd.Context(), id.sign(s), t.Storage)
-				if err != nil {
-					return lockedError(err)
-				}
-				if r.json() {
-					return encode(cmd.OutOrStdout(), done)
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "withdrawn: %s. Machines that run keep it until they restart: `fly machine restart ID`.\n",
-					upgrades(engine.Metadata{HotUpgrade: done.Fleet, MachineUpgrades: done.Machines}))
-				return nil
+				return withdraw(cmd, c.app, s, t.Storage, yes, r.json())
 			})
 		},
 	}
@@ -53,15 +36,43 @@ none is asked.`,
 	return cmd
 }
 
+// withdraw asks only where there is something to withdraw, and withdraws what it asked about.
+func withdraw(cmd *cobra.Command, app appSettings, s engine.Settings, storage engine.Storage, yes, asJSON bool) error {
+	md, seen, err := storage.Records.Metadata(cmd.Context())
+	switch {
+	case errors.Is(err, engine.ErrNotFound), err == nil && !md.NamesUpgrades():
+		return engine.NothingToWithdraw()
+	case err != nil:
+		return err
+	}
+	if err := confirmName(cmd, app.name, yes, withdrawQuestion(app.name, md)); err != nil {
+		return err
+	}
+	done, err := engine.Withdraw(cmd.Context(), identify(cmd.Context(), app.dir()).sign(s), storage, seen)
+	if err != nil {
+		return lockedError(err)
+	}
+	if asJSON {
+		return encode(cmd.OutOrStdout(), done)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "withdrawn: %s. Machines that run keep it until they restart: `fly machine restart ID`.\n",
+		upgrades(engine.Metadata{HotUpgrade: done.Fleet, MachineUpgrades: done.Machines}))
+	return err
+}
+
+func withdrawQuestion(app string, md engine.Metadata) string {
+	return fmt.Sprintf("This takes %s out of the record of %s. Machines that run keep their code until they restart;\n"+
+		"from their next start on they run the code of their image.", upgrades(md), oneLine(app))
+}
+
 // upgrades tells which upgrades current.json names.
 func upgrades(md engine.Metadata) string {
+	machines := engine.Counted(len(md.MachineUpgrades), "machine")
 	switch {
 	case md.HotUpgrade != nil && len(md.MachineUpgrades) > 0:
-		return fmt.Sprintf("hot upgrade %s, and other upgrades on %s", oneLine(md.HotUpgrade.Version), engine.Counted(len(md.MachineUpgrades), "machine"))
+		return fmt.Sprintf("hot upgrade %s, and other upgrades on %s", oneLine(md.HotUpgrade.Version), machines)
 	case md.HotUpgrade != nil:
 		return "hot upgrade " + oneLine(md.HotUpgrade.Version)
-	case len(md.MachineUpgrades) > 0:
-		return "upgrades on " + engine.Counted(len(md.MachineUpgrades), "machine")
 	}
-	return "nothing"
+	return "the hot upgrades of " + machines
 }

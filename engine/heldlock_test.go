@@ -71,7 +71,7 @@ func (l refusedLocks) Acquire(context.Context, string, string, time.Duration, st
 // Who looks for the cause of a withdrawal that the bucket refuses must come to an end.
 func TestAWithdrawalThatTheBucketRefuses(t *testing.T) {
 	refused := NewProblem("forbidden", "write the lock", errors.New("403 AccessDenied"), "Use keys that may read and write.")
-	_, err := Withdraw(t.Context(), Settings{}, Storage{Locks: refusedLocks{err: refused}})
+	_, err := Withdraw(t.Context(), Settings{}, Storage{Locks: refusedLocks{err: refused}}, "")
 	causes := 0
 	for cause := err; cause != nil && causes < 10; cause = errors.Unwrap(cause) {
 		causes++

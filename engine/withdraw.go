@@ -20,7 +20,8 @@ type Withdrawal struct {
 
 // Withdraw clears the upgrades in current.json, so that machines run their image's own code from their next start on: the
 // way out of an upgrade that crashes at boot. Machines that run are not touched. It holds the deploy lock while it writes.
-func Withdraw(ctx context.Context, s Settings, storage Storage) (w Withdrawal, err error) {
+// seen is the ETag of the current.json that somebody agreed to clear; "" clears whatever it names.
+func Withdraw(ctx context.Context, s Settings, storage Storage, seen string) (w Withdrawal, err error) {
 	started := time.Now()
 	w.ID = ulid.Make().String()
 	lock, err := storage.Locks.Acquire(ctx, s.Owner, w.ID, s.LockTimeout, "")
@@ -33,12 +34,14 @@ func Withdraw(ctx context.Context, s Settings, storage Storage) (w Withdrawal, e
 		err = errors.Join(err, unlocked(lock.Release(bounded), s.LockTimeout))
 	}()
 	md, etag, err := storage.Records.Metadata(ctx)
-	if errors.Is(err, ErrNotFound) || err == nil && md.HotUpgrade == nil && len(md.MachineUpgrades) == 0 {
-		return w, NewProblem("nothing_to_withdraw", "current.json names no upgrade: machines run their image at their next start", nil,
-			"If they do not, look at `flydeploy status`.")
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && !md.NamesUpgrades():
+		return w, NothingToWithdraw()
+	case err != nil:
 		return w, fmt.Errorf("read current.json: %w", err)
+	case seen != "" && seen != etag:
+		return w, NewProblem("metadata_changed", "current.json was changed meanwhile: nothing was withdrawn", nil,
+			"`flydeploy history` shows who deployed what. Run the command again to withdraw that.")
 	}
 	w.ImageRef, w.Fleet, w.Machines = md.ImageRef, md.HotUpgrade, md.MachineUpgrades
 	md.HotUpgrade, md.MachineUpgrades = nil, nil
@@ -50,6 +53,12 @@ func Withdraw(ctx context.Context, s Settings, storage Storage) (w Withdrawal, e
 			"Nothing more has to be done: `flydeploy history` does not show it.")
 	}
 	return w, nil
+}
+
+// NothingToWithdraw says that no machine would run other code than before.
+func NothingToWithdraw() *Problem {
+	return NewProblem("nothing_to_withdraw", "current.json names no upgrade: machines run their image at their next start", nil,
+		"If they do not, look at `flydeploy status`.")
 }
 
 // record tells the history who withdrew what.

@@ -14,7 +14,7 @@ import (
 // imports none of them; fly/local imports nothing of ours, so that a mistake cannot cancel itself out.
 var mayImport = map[string][]string{
 	"flydeploy":                  {"cli"},
-	"flydeploy/cli":              {"engine", "engine/agent", "fly", "fly/local", "s3", "text", "tui", "elixir", "examples/counter"},
+	"flydeploy/cli":              {"engine", "engine/agent", "fly", "fly/local", "s3", "text", "tui", "tui/prompt", "elixir", "examples/counter"},
 	"flydeploy/test":             {},
 	"flydeploy/engine":           {"engine/agent", "text"},
 	"flydeploy/engine/agent":     {"elixir", "text"},
@@ -22,7 +22,8 @@ var mayImport = map[string][]string{
 	"flydeploy/fly/local":        {},
 	"flydeploy/s3":               {"engine", "text"},
 	"flydeploy/text":             {},
-	"flydeploy/tui":              {"engine", "text"},
+	"flydeploy/tui":              {"engine", "text", "tui/prompt"},
+	"flydeploy/tui/prompt":       {"text"},
 	"flydeploy/elixir":           {},
 	"flydeploy/examples/counter": {"elixir"},
 }
