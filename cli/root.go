@@ -15,9 +15,6 @@ import (
 	"flydeploy/engine"
 )
 
-// version is set by the linker for releases.
-var version = "dev"
-
 // exitUsage is the exit code for a wrong option or argument.
 const exitUsage = 2
 
