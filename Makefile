@@ -23,7 +23,7 @@ demo: ## a live hot upgrade of six local machines in the console (ARGS="--machin
 
 .PHONY: install
 install: ## put the flydeploy binary into Go's bin folder
-	@go install .
+	@go install -trimpath -ldflags '-s -w' .
 
 .PHONY: setup
 setup: $(VERSITYGW) ## install what demo and test need (Elixir, Erlang, a C compiler, tmux, s3cmd, versitygw), if it is missing

@@ -2,8 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
+	"sync"
+
+	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
 	"flydeploy/engine/record"
@@ -13,13 +16,72 @@ import (
 // historyShown is how many deploys the console's record lists.
 const historyShown = 200
 
-// show runs the console, as a screen or in plain lines.
-func (c *connection) show(ctx context.Context, o tui.Options) (tui.Ended, error) {
-	if !c.settings.flags.accessible {
-		return tui.Run(ctx, o)
+// openConsole opens the console on the fleet.
+func openConsole(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
+	if out, err := d.chooseOutput(true); err != nil || out != outputConsole {
+		return usage("the console needs a terminal: use `flydeploy status`, `flydeploy hot --yes`, or --accessible")
 	}
-	o.Input, o.Output = os.Stdin, os.Stdout
-	return tui.Accessible(ctx, o)
+	if err := d.load(cmd); err != nil {
+		return err
+	}
+	c, err := connectDeploy(d, signals)
+	if err != nil {
+		return err
+	}
+	return told(c.console(cmd, d, tui.Options{}))
+}
+
+// told gives the exit that belongs to what a console ended with: the last deploy's outcome, if there was one.
+func told(r *engine.Result, err error) error {
+	if err != nil || r == nil {
+		return err
+	}
+	return outcomeOf(*r)
+}
+
+// console runs the Bubble Tea program. Afterwards the summaries stay in the scrollback, and a deploy that still runs is
+// followed in plain lines: to its end where the operator detached, to a stop where the console was ended from outside.
+// It gives the end of the last deploy, nil for none.
+func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options) (*engine.Result, error) {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = d.name, d.readOnly && !d.engine.DryRun, d.ascii, d.theme, version
+	o.Overview, o.Preselect, o.Accept = c.overview, d.engine.Select, d.engine.Accept
+	c.offerRecord(&o)
+	var first sync.Once
+	o.Deploy = func(sel engine.Selection) (tui.Deployment, error) {
+		s := d.asked(sel)
+		s.Resume, s.To = false, ""
+		first.Do(func() { s.Resume, s.To = d.engine.Resume, d.engine.To }) // the command line means one deploy
+		deploy := c.start(context.WithoutCancel(ctx), identify(ctx, d.dir()).sign(s))
+		context.AfterFunc(ctx, deploy.Stop) // at once, also where the terminal has stopped reading and the console hangs
+		return deploy, nil
+	}
+	end, err := showConsole(cmd, d.accessible, o)
+	if end.Summary != "" {
+		fmt.Fprintln(out, end.Summary)
+	}
+	result := end.Result
+	if end.Running != nil {
+		if !end.Detached {
+			end.Running.Stop()
+			c.signals.stopped()
+		}
+		defer c.signals.tellStopping(ctx)()
+		p, plainErr := tui.Plain(ctx, out, end.Running, end.Progress)
+		r := end.Running.Result()
+		fmt.Fprintln(out, tui.Summary(p, r)+c.recall(r))
+		result, err = &r, errors.Join(err, plainErr)
+	}
+	return result, err
+}
+
+// showConsole runs the console, as a screen or in plain lines.
+func showConsole(cmd *cobra.Command, accessible bool, o tui.Options) (tui.Ended, error) {
+	if !accessible {
+		return tui.Run(cmd.Context(), o)
+	}
+	o.Input, o.Output = cmd.InOrStdin(), cmd.OutOrStdout()
+	return tui.Accessible(cmd.Context(), o)
 }
 
 // offerRecord gives the console the record of deploys in the app's bucket.
@@ -76,14 +138,14 @@ func (o *otherDeploy) Next(ctx context.Context) ([]engine.Event, error) {
 }
 
 // showRecord plays a recorded deploy in the console.
-func showRecord(ctx context.Context, f deployFlags, events []engine.Event, ended engine.Result, speed float64) error {
-	app := f.app
+func showRecord(ctx context.Context, s spectatorSettings, events []engine.Event, ended engine.Result, speed float64) error {
+	app := s.name
 	for _, e := range events {
 		if e.Upgrade != nil {
 			app = e.Upgrade.App
 		}
 	}
-	o := tui.Options{App: app, Version: version, Record: events, Ended: &ended, Speed: speed, ASCII: f.ascii, Theme: f.theme}
+	o := tui.Options{App: app, Version: version, Record: events, Ended: &ended, Speed: speed, ASCII: s.ascii, Theme: s.theme}
 	if events == nil {
 		o.Record = []engine.Event{}
 	}
@@ -92,9 +154,8 @@ func showRecord(ctx context.Context, f deployFlags, events []engine.Event, ended
 }
 
 // showOther follows a deploy that somebody else runs in the console.
-func (c *connection) showOther(ctx context.Context, id string) error {
-	f := c.settings.flags
-	o := tui.Options{App: c.settings.app, Version: version, WatchID: id, ASCII: f.ascii, Theme: f.theme}
+func (c *connection) showOther(ctx context.Context, s screenSettings, id string) error {
+	o := tui.Options{App: c.app.name, Version: version, WatchID: id, ASCII: s.ascii, Theme: s.theme}
 	c.offerRecord(&o)
 	_, err := tui.Run(ctx, o)
 	return err

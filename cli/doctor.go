@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,8 +15,7 @@ import (
 )
 
 func doctorCommand() *cobra.Command {
-	var flags appFlags
-	var format string
+	var r recordSettings
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check everything that a deploy depends on, with a remedy for what is wrong",
@@ -28,24 +26,20 @@ the deploy lock and the clocks. It changes nothing but a throw-away object in th
 Exit codes: 0 ready (warnings may be there), 1 something keeps a deploy from working, 2 usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != string(outputPlain) && format != string(outputJSON) {
-				return usage("--output is plain or json, not %q", format)
-			}
-			r := &report{out: os.Stdout, json: format == string(outputJSON)}
-			if err := examine(cmd, flags, r.add); err != nil {
+			to := &report{out: cmd.OutOrStdout(), json: r.json()}
+			if err := examine(cmd, r.appSettings, to.add); err != nil {
 				return err
 			}
-			return r.end()
+			return to.end()
 		},
 	}
-	flags.register(cmd)
-	cmd.Flags().StringVarP(&format, "output", "o", "plain", "plain or json")
+	r.register(cmd)
 	return cmd
 }
 
 // examine makes all checks. Its error is wrong usage or a cancellation: everything else is a check that failed.
-func examine(cmd *cobra.Command, flags appFlags, tell func(doctor.Check)) error {
-	s, err := readSettings(cmd, deployFlags{appFlags: flags})
+func examine(cmd *cobra.Command, app appSettings, tell func(doctor.Check)) error {
+	_, err := app.load(cmd)
 	var wrong usageError
 	if errors.As(err, &wrong) {
 		return err
@@ -54,7 +48,7 @@ func examine(cmd *cobra.Command, flags appFlags, tell func(doctor.Check)) error 
 		tell(doctor.FailedCheck("config", err))
 		return nil
 	}
-	tell(configCheck(s))
+	tell(configCheck(app))
 	tell(flyctlCheck(cmd.Context()))
 	token, from, err := fly.Token()
 	if err != nil {
@@ -62,19 +56,19 @@ func examine(cmd *cobra.Command, flags appFlags, tell func(doctor.Check)) error 
 		return nil
 	}
 	tell(doctor.Check{Name: "token", Status: doctor.CheckOK, Text: "from " + from})
-	fleet, err := newFleet(s, token)
+	fleet, err := newFleet(app.name, token)
 	if err != nil {
 		tell(doctor.FailedCheck("app", err))
 		return nil
 	}
-	doctor.Examine(cmd.Context(), doctor.Patient{App: s.target(), Fly: s.app, Fleet: fleet, Open: s.openStorage}, tell)
+	doctor.Examine(cmd.Context(), doctor.Patient{App: app.target(), Fly: app.name, Fleet: fleet, Open: app.openStorage}, tell)
 	return cmd.Context().Err()
 }
 
-func configCheck(s settings) doctor.Check {
-	text := "app " + s.app + ", of " + s.config
-	if s.config == "" {
-		text = "app " + s.app + ", without a fly.toml"
+func configCheck(app appSettings) doctor.Check {
+	text := "app " + app.name + ", of " + app.config
+	if app.config == "" {
+		text = "app " + app.name + ", without a fly.toml"
 	}
 	return doctor.Check{Name: "config", Status: doctor.CheckOK, Text: text}
 }

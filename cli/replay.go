@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +16,7 @@ import (
 )
 
 func replayCommand() *cobra.Command {
-	flags := recordFlags{defaultFlags()}
+	var s spectatorSettings
 	var speed float64
 	cmd := &cobra.Command{
 		Use:   "replay FILE|ID",
@@ -30,27 +29,27 @@ fro, at any speed.`,
 			if speed < 0 {
 				return usage("--speed must not be negative")
 			}
-			console, err := flags.inConsole()
+			out, err := s.chooseOutput()
 			if err != nil {
 				return err
 			}
-			events, result, err := replayed(cmd, flags, args[0])
+			events, result, err := replayed(cmd, s.appSettings, args[0])
 			if err != nil {
 				return err
 			}
-			if console {
-				return showRecord(cmd.Context(), flags.deployFlags, events, result, speed)
+			if out == outputConsole {
+				return showRecord(cmd.Context(), s, events, result, speed)
 			}
-			return show(cmd.Context(), spectate(record.Replay(events, speed), func() (engine.Result, error) { return result, nil }), flags.output)
+			return show(cmd, spectate(record.Replay(events, speed), func() (engine.Result, error) { return result, nil }), out)
 		},
 	}
-	flags.registerShow(cmd)
+	s.register(cmd)
 	cmd.Flags().Float64Var(&speed, "speed", 1, "how many times faster than it was, 0 is all at once; the console has keys for it")
 	return cmd
 }
 
 // replayed reads a file, or where there is none of that name, the bucket.
-func replayed(cmd *cobra.Command, flags recordFlags, name string) ([]engine.Event, engine.Result, error) {
+func replayed(cmd *cobra.Command, app appSettings, name string) ([]engine.Event, engine.Result, error) {
 	body, err := os.ReadFile(name)
 	if err == nil {
 		return parsed(record.ParseEvents(body))
@@ -60,7 +59,7 @@ func replayed(cmd *cobra.Command, flags recordFlags, name string) ([]engine.Even
 	}
 	var events []engine.Event
 	var result engine.Result
-	err = withRecord(cmd, flags, func(_ *connection, t *target.Target) error {
+	err = withRecord(cmd, app, func(_ *connection, t *target.Target) error {
 		var end *engine.Result
 		events, end, err = record.Recorded(cmd.Context(), t.Storage.Records, name)
 		switch {
@@ -80,16 +79,16 @@ func parsed(events []engine.Event, result *engine.Result, err error) ([]engine.E
 }
 
 // show prints a spectator's events, and the result at the end.
-func show(ctx context.Context, s *spectator, format string) error {
-	if format == "json" {
-		if err := left(tui.JSON(ctx, os.Stdout, s)); err != nil {
+func show(cmd *cobra.Command, s *spectator, out output) error {
+	if out == outputJSON {
+		if err := left(tui.JSON(cmd.Context(), cmd.OutOrStdout(), s)); err != nil {
 			return err
 		}
-		return encode(os.Stdout, s.Result())
+		return encode(cmd.OutOrStdout(), s.Result())
 	}
-	p, err := tui.Plain(ctx, os.Stdout, s, nil)
+	p, err := tui.Plain(cmd.Context(), cmd.OutOrStdout(), s, nil)
 	if err == nil {
-		fmt.Println(tui.Summary(p, s.Result()))
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), tui.Summary(p, s.Result()))
 	}
 	return left(err)
 }

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"errors"
-	"io"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -76,28 +74,16 @@ func TestNothingThatOthersWroteSteersTheTerminal(t *testing.T) {
 	expect("doctor", out.String())
 
 	for _, err := range []error{usageError{held}, lockedError(held), errors.New(evil)} {
-		expect("an error", complaintsOf(t, func() { exitCode(err) }))
+		expect("an error", complaintsOf(err))
 	}
-	if text := complaintsOf(t, func() { exitCode(broken) }); !strings.Contains(text, "\n  → Look") {
+	if text := complaintsOf(broken); !strings.Contains(text, "\n  → Look") {
 		t.Errorf("the remedy has no line of its own: %q", text)
 	}
 }
 
-// complaintsOf is what do writes to stderr.
-func complaintsOf(t *testing.T, do func()) string {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	was := os.Stderr
-	os.Stderr = w
-	do()
-	os.Stderr = was
-	_ = w.Close()
-	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+// complaintsOf is what an error says on stderr.
+func complaintsOf(err error) string {
+	var stderr strings.Builder
+	exitCode(&stderr, err)
+	return stderr.String()
 }

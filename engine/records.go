@@ -27,6 +27,9 @@ type Metadata struct {
 	Extra           map[string]json.RawMessage `json:"-"`
 }
 
+// NamesUpgrades reports whether any machine would load a hot upgrade at its next start.
+func (m Metadata) NamesUpgrades() bool { return m.HotUpgrade != nil || len(m.MachineUpgrades) > 0 }
+
 // Document is an object of the record.
 type Document struct {
 	Body []byte

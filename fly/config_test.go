@@ -177,14 +177,6 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	}
 }
 
-func TestOwnerNamesUserAndHost(t *testing.T) {
-	t.Parallel()
-	name, host, ok := strings.Cut(fly.Owner(), "@")
-	if !ok || name == "" || host == "" {
-		t.Errorf("got %q", fly.Owner())
-	}
-}
-
 func TestTokensAreSentInTheirScheme(t *testing.T) {
 	t.Parallel()
 	for token, want := range map[string]string{

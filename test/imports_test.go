@@ -16,7 +16,7 @@ var mayImport = map[string][]string{
 	"flydeploy": {"cli"},
 	"flydeploy/cli": {
 		"engine", "engine/agent", "engine/deploy", "engine/doctor", "engine/lock", "engine/record", "engine/run", "engine/target",
-		"fly", "fly/local", "s3", "text", "tui", "elixir", "examples/counter",
+		"fly", "fly/local", "s3", "text", "tui", "tui/prompt", "elixir", "examples/counter",
 	},
 	"flydeploy/test":             {},
 	"flydeploy/engine":           {"text"},
@@ -32,7 +32,8 @@ var mayImport = map[string][]string{
 	"flydeploy/fly/local":        {},
 	"flydeploy/s3":               {"engine", "text"},
 	"flydeploy/text":             {},
-	"flydeploy/tui":              {"engine", "text"},
+	"flydeploy/tui":              {"engine", "text", "tui/prompt"},
+	"flydeploy/tui/prompt":       {},
 	"flydeploy/elixir":           {},
 	"flydeploy/examples/counter": {"elixir"},
 }

@@ -1,27 +1,23 @@
 package tui
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/muesli/cancelreader"
-
 	"flydeploy/engine"
+	"flydeploy/tui/prompt"
 )
 
 // Accessible is the console for screen readers and for terminals that cannot repaint: plain lines and numbered choices,
 // no alternate screen, no borders, no spinners. It reads answers from o.Input and writes to o.Output, which must be set.
 // When ctx ends a deploy under way is stopped, and followed until it is settled. Summaries are among the lines.
 func Accessible(ctx context.Context, o Options) (Ended, error) {
-	answers, stop := readLines(o.Input)
+	answers, stop := prompt.Lines(o.Input)
 	defer stop()
 	a := &accessible{o: o, answers: answers}
 	if o.StartDeploy && !o.ReadOnly {
@@ -30,32 +26,6 @@ func Accessible(ctx context.Context, o Options) (Ended, error) {
 		a.home(ctx)
 	}
 	return Ended{Result: a.result}, errors.Join(a.err, context.Cause(ctx))
-}
-
-// readLines reads lines until stop is called, or until the input's end, which closes the channel.
-func readLines(from io.Reader) (lines <-chan string, stop func()) {
-	cancel := func() bool { return false }
-	if r, err := cancelreader.NewReader(from); err == nil { // a regular file has none, and never blocks
-		from, cancel = r, r.Cancel
-	}
-	out, over := make(chan string), make(chan struct{})
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		defer close(out)
-		for scan := bufio.NewScanner(from); scan.Scan(); {
-			select {
-			case out <- strings.TrimSpace(clean(scan.Text())):
-			case <-over:
-				return
-			}
-		}
-	})
-	return out, func() {
-		close(over)
-		if cancel() {
-			reading.Wait()
-		}
-	}
 }
 
 type accessible struct {

@@ -61,8 +61,15 @@ func (d *Deployment) Hurry() {
 	d.hurry()
 }
 
-// Done is closed once everything has settled.
-func (d *Deployment) Done() <-chan struct{} { return d.done }
+// Settled gives the end of the deploy without waiting for it; false while it is under way.
+func (d *Deployment) Settled() (engine.Result, bool) {
+	select {
+	case <-d.done:
+		return d.result, true
+	default:
+		return engine.Result{}, false
+	}
+}
 
 // Result gives the end of the deploy; it waits for it.
 func (d *Deployment) Result() engine.Result {

@@ -72,7 +72,7 @@ func (u *upgraded) crashesUntilTheUpgradeIsWithdrawn() {
 	// The machine tries again by itself, as on Fly.
 	u.awaitConsole(u.id, "no boot survives this", 2)
 	b := u.bucket()
-	if _, err := record.Withdraw(u.t.Context(), settings(), engine.Storage{Locks: b, Records: b, Tarballs: b}); err != nil {
+	if _, err := record.Withdraw(u.t.Context(), settings(), engine.Storage{Locks: b, Records: b, Tarballs: b}, ""); err != nil {
 		u.t.Fatal(err)
 	}
 	u.awaitBoot(u.id)

@@ -204,7 +204,7 @@ func (d *doctor) lock(ctx context.Context, t engine.Trials) {
 		d.ok("lock", "the deploy lock is free; that of %s expired without a release, it was written %s ago", last.LockedBy, last.Age.Round(time.Second))
 	default:
 		d.tell(Check{
-			Name: "lock", Status: CheckWarn, Text: (&engine.LockHeldError{last}).Error(),
+			Name: "lock", Status: CheckWarn, Text: (&engine.LockHeldError{Held: last}).Error(),
 			Remedy: "Wait until that deploy ends. If it is dead, the lock expires by itself; `flydeploy hot --force` overrides it.",
 		})
 	}

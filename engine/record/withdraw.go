@@ -21,13 +21,20 @@ type Withdrawal struct {
 
 // Withdraw clears the upgrades in current.json, so that machines run their image's own code from their next start on: the
 // way out of an upgrade that crashes at boot. Machines that run are not touched. It holds the deploy lock while it writes.
-func Withdraw(ctx context.Context, s engine.Settings, storage engine.Storage) (w Withdrawal, err error) {
+// seen is the ETag of the current.json that somebody agreed to clear; "" clears whatever it names.
+func Withdraw(ctx context.Context, s engine.Settings, storage engine.Storage, seen string) (w Withdrawal, err error) {
 	started := time.Now()
 	w.ID = storage.NewID()
 	err = lock.With(ctx, storage.Locks, s.Owner, w.ID, s.LockTimeout, func(ctx context.Context) error {
-		md, etag, err := Withdrawable(ctx, storage.Records)
-		if err != nil {
-			return err
+		md, etag, err := storage.Records.Metadata(ctx)
+		switch {
+		case errors.Is(err, engine.ErrNotFound), err == nil && !md.NamesUpgrades():
+			return NothingToWithdraw()
+		case err != nil:
+			return fmt.Errorf("read current.json: %w", err)
+		case seen != "" && seen != etag:
+			return engine.NewProblem("metadata_changed", "current.json was changed meanwhile: nothing was withdrawn", nil,
+				"`flydeploy history` shows who deployed what. Run the command again to withdraw that.")
 		}
 		w.ImageRef, w.Fleet, w.Machines = md.ImageRef, md.HotUpgrade, md.MachineUpgrades
 		md.HotUpgrade, md.MachineUpgrades = nil, nil
@@ -43,18 +50,10 @@ func Withdraw(ctx context.Context, s engine.Settings, storage engine.Storage) (w
 	return w, err
 }
 
-// Withdrawable gives current.json and its ETag, if it names an upgrade that can be withdrawn; else the problem
-// "nothing_to_withdraw".
-func Withdrawable(ctx context.Context, records engine.Records) (engine.Metadata, string, error) {
-	md, etag, err := records.Metadata(ctx)
-	switch {
-	case errors.Is(err, engine.ErrNotFound), err == nil && md.HotUpgrade == nil && len(md.MachineUpgrades) == 0:
-		return md, etag, engine.NewProblem("nothing_to_withdraw", "current.json names no upgrade: machines run their image at their next start", nil,
-			"If they do not, look at `flydeploy status`.")
-	case err != nil:
-		return md, etag, fmt.Errorf("read current.json: %w", err)
-	}
-	return md, etag, nil
+// NothingToWithdraw says that no machine would run other code than before.
+func NothingToWithdraw() *engine.Problem {
+	return engine.NewProblem("nothing_to_withdraw", "current.json names no upgrade: machines run their image at their next start", nil,
+		"If they do not, look at `flydeploy status`.")
 }
 
 // record tells the history who withdrew what.
