@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"flydeploy/s3":               {"engine", "text"},
 	"flydeploy/text":             {},
 	"flydeploy/tui":              {"engine", "text", "tui/prompt"},
-	"flydeploy/tui/prompt":       {},
+	"flydeploy/tui/prompt":       {"text"},
 	"flydeploy/elixir":           {},
 	"flydeploy/examples/counter": {"elixir"},
 }

@@ -86,7 +86,7 @@ func runs(n int) string {
 
 // sameMachine: the machine that committed must be the instance that was upgraded, and run.
 func (r *rollout) sameMachine(now engine.Machine) error {
-	next := r.state
+	var next engine.MachineState
 	switch {
 	case now.ID == "":
 		next = engine.MachineGone
