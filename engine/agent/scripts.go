@@ -48,16 +48,34 @@ var programs = sync.OnceValue(func() map[string]Script {
 	for script, names := range map[Script][]string{
 		ScriptLoad: {"bootstrap.exs"}, ScriptFacts: {"hook.exs", "probe.exs"}, ScriptCode: {"hook.exs", "loaded.exs"},
 	} {
-		var program []string
-		for _, name := range names {
-			text, _ := elixir.Files.ReadFile(name) // embedded
-			program = append(program, strip(string(text)))
+		if text, err := program(names...); err == nil { // they are embedded
+			all[text] = script
 		}
-		text := strings.Join(program, "\n")
-		if script == ScriptLoad {
-			text = strings.TrimSpace(text)
-		}
-		all[text] = script
 	}
 	return all
 })
+
+var (
+	programsMu   sync.Mutex
+	programTexts = map[string]string{}
+)
+
+// program gives scripts of elixir/ as one, stripped once for all machines.
+func program(names ...string) (string, error) {
+	programsMu.Lock()
+	defer programsMu.Unlock()
+	key := strings.Join(names, " ")
+	if text, ok := programTexts[key]; ok {
+		return text, nil
+	}
+	var parts []string
+	for _, name := range names {
+		text, err := elixir.Files.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, strings.TrimSpace(strip(string(text))))
+	}
+	programTexts[key] = strings.Join(parts, "\n")
+	return programTexts[key], nil
+}
