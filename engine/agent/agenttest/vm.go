@@ -149,15 +149,21 @@ func (m *machine) code() Output {
 	return say(append(lines, marker+"end")...)
 }
 
-var bindings = regexp.MustCompile(`^source = "([A-Za-z0-9+/=]*)"; modules = "([^"]*)"; agent = "([A-Za-z0-9_]+)"; order = (.*)$`)
+// bound takes apart what stands in front of bootstrap.exs.
+func bound(bindings string) (source, modules, main string, ok bool) {
+	rest, ok1 := strings.CutPrefix(bindings, `source = "`)
+	source, rest, ok2 := strings.Cut(rest, `"; modules = "`)
+	modules, rest, ok3 := strings.Cut(rest, `"; agent = "`)
+	main, _, ok4 := strings.Cut(rest, `"; order = `)
+	return source, modules, main, ok1 && ok2 && ok3 && ok4
+}
 
 // bootstrap is bootstrap.exs: it loads modules, and with the last part starts the agent.
 func (w *World) bootstrap(ctx context.Context, m *machine, r request) (Output, error) {
-	bound := bindings.FindStringSubmatch(r.args[5])
-	if bound == nil {
+	source, needed, main, ok := bound(r.args[5])
+	if !ok {
 		return Output{Stderr: "** (TokenMissingError)\n", ExitCode: 1}, nil
 	}
-	source, main := bound[1], bound[3]
 	modules, err := w.modulesOf(source)
 	if err != nil {
 		return Output{Stderr: "** (ErlangError) Erlang error: :data_error\n", ExitCode: 1}, nil
@@ -169,7 +175,7 @@ func (w *World) bootstrap(ctx context.Context, m *machine, r request) (Output, e
 		return say(marker + "loaded {}"), nil
 	}
 	whole := m.vm.modules[main]
-	for _, module := range strings.Fields(bound[2]) {
+	for _, module := range strings.Fields(needed) {
 		whole = whole && m.vm.modules[main+"."+module]
 	}
 	if !whole {
