@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"flydeploy/elixir"
 	"flydeploy/engine"
 )
 
@@ -180,11 +179,11 @@ const readOrder = "IO.read(:line)"
 
 // requests are the execs of an injection: one for each part, the last with the order if that fits.
 func requests(vm VM, b bundle, o Order) []request {
-	program, _ := elixir.Files.ReadFile("bootstrap.exs")
+	bootstrap, _ := program("bootstrap.exs") // embedded
 	with := func(script, order string, p part) request {
 		bindings := fmt.Sprintf(`source = "%s"; modules = "%s"; agent = "%s"; order = %s`,
 			p.source, strings.Join(p.modules, " "), b.agent, order)
-		return request{command: shell(script, vm.enter(bindings, strings.TrimSpace(strip(string(program))))...)}
+		return request{command: shell(script, vm.enter(bindings, bootstrap)...)}
 	}
 	load := func(p part) request { return with(scriptRPC, `""`, p) }
 	start := func(p part) request {

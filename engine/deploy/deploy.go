@@ -107,7 +107,7 @@ func (j *job) steps(ctx context.Context, all *soFar) error {
 	if err != nil {
 		return because(ctx, err)
 	}
-	book := &ledger{job: j, scope: scope, upgrade: all.upgrade, held: all.held}
+	book := newLedger(j, scope, all.upgrade, all.held)
 	err = j.commit(ctx, all, book, accepted)
 	return j.ascertain(ctx, all, book, err)
 }

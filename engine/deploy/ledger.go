@@ -23,7 +23,7 @@ type ledger struct {
 	upgrade engine.Upgrade
 	held    *lock.Held
 
-	writing sync.Mutex // current.json is being changed
+	writing chan struct{} // holds a token while nobody changes current.json
 	mu      sync.Mutex
 	entries []*entry
 }
@@ -35,6 +35,24 @@ type entry struct {
 	written bool
 }
 
+func newLedger(j *job, s *scope, u engine.Upgrade, held *lock.Held) *ledger {
+	l := &ledger{job: j, scope: s, upgrade: u, held: held, writing: make(chan struct{}, 1)}
+	l.unlock()
+	return l
+}
+
+// lock waits until nobody else changes current.json; false: ctx ended before.
+func (l *ledger) lock(ctx context.Context) bool {
+	select {
+	case <-l.writing:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (l *ledger) unlock() { l.writing <- struct{}{} }
+
 // enter records a machine that has just been verified. Those that come while another one is being written are recorded together by
 // the next. What cannot be written now is written at the end.
 func (l *ledger) enter(ctx context.Context, r *rollout) {
@@ -42,8 +60,10 @@ func (l *ledger) enter(ctx context.Context, r *rollout) {
 	l.mu.Lock()
 	l.entries = append(l.entries, e)
 	l.mu.Unlock()
-	l.writing.Lock()
-	defer l.writing.Unlock()
+	if !l.lock(ctx) {
+		return
+	}
+	defer l.unlock()
 	if !e.written {
 		if _, err := l.change(ctx, nil); err != nil {
 			l.rec.Log(engine.PhaseMetadata, fmt.Sprintf("current.json cannot be written now: %v", err))
@@ -71,8 +91,10 @@ func (j *job) record(ctx context.Context, st *staged, book *ledger, after []engi
 		if after != nil {
 			whole = j.wholeFleet(ctx, st, after)
 		}
-		book.writing.Lock()
-		defer book.writing.Unlock()
+		if !book.lock(ctx) {
+			return "", fmt.Errorf("write current.json: %w", context.Cause(ctx))
+		}
+		defer book.unlock()
 		md, err := book.change(ctx, &ending{fleet: after, counts: whole})
 		for _, r := range st.machines {
 			if r.state == engine.MachineVerified && book.has(r.machine.ID) {
@@ -120,7 +142,7 @@ type ending struct {
 }
 
 // change changes current.json to what was verified, over the very version that was read, again where somebody else wrote in
-// between. end is nil while the deploy is under way. writing is held.
+// between. end is nil while the deploy is under way. The caller has the token.
 func (l *ledger) change(ctx context.Context, end *ending) (engine.Metadata, error) {
 	records := l.scope.target.Storage.Records
 	for range 5 {
