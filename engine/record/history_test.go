@@ -91,13 +91,13 @@ func lines(from, to int) string {
 
 const (
 	continued = `{"v":1,"type":"continued"}` + "\n"
-	succeeded = `{"v":1,"type":"result","outcome":"succeeded","upgrade":{"id":"01A"},"machines":[],"duration_ms":5}` + "\n"
+	succeeded = `{"v":1,"type":"result","outcome":"succeeded","upgrade":{"id":"01K9000000000000000000000A"},"machines":[],"duration_ms":5}` + "\n"
 )
 
 func TestWatchFollowsAStreamPieceByPiece(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
-	source := record.Watch(s, "01A", time.Millisecond)
+	source := record.Watch(s, "01K9000000000000000000000A", time.Millisecond)
 	var seen int64
 	next := func(upTo int64) {
 		t.Helper()
@@ -113,25 +113,25 @@ func TestWatchFollowsAStreamPieceByPiece(t *testing.T) {
 			}
 		}
 	}
-	s.put("01A", "events.ndjson", lines(1, 3))
+	s.put("01K9000000000000000000000A", "events.ndjson", lines(1, 3))
 	next(3)
-	s.put("01A", "events.ndjson", lines(1, 5)+`{"v":1,"seq":6,"phase":"sta`) // an upload that was cut
+	s.put("01K9000000000000000000000A", "events.ndjson", lines(1, 5)+`{"v":1,"seq":6,"phase":"sta`) // an upload that was cut
 	next(5)
-	s.put("01A", "events.ndjson", lines(1, 8)+continued)
-	s.put("01A", "events-2.ndjson", lines(9, 9))
+	s.put("01K9000000000000000000000A", "events.ndjson", lines(1, 8)+continued)
+	s.put("01K9000000000000000000000A", "events-2.ndjson", lines(9, 9))
 	next(9)
-	s.put("01A", "events-2.ndjson", lines(9, 12)+succeeded)
+	s.put("01K9000000000000000000000A", "events-2.ndjson", lines(9, 12)+succeeded)
 	next(12)
 	if batch, err := source.Next(t.Context()); !errors.Is(err, io.EOF) {
 		t.Fatalf("after the result: %d events, %v", len(batch), err)
 	}
 
-	all, _, err := record.Recorded(t.Context(), s, "01A")
+	all, _, err := record.Recorded(t.Context(), s, "01K9000000000000000000000A")
 	if err != nil || len(all) != 12 {
 		t.Errorf("%d recorded events: %v", len(all), err)
 	}
-	r, err := record.RecordedResult(t.Context(), s, "01A")
-	if err != nil || r.Outcome != engine.OutcomeSucceeded || r.Upgrade.ID != "01A" {
+	r, err := record.RecordedResult(t.Context(), s, "01K9000000000000000000000A")
+	if err != nil || r.Outcome != engine.OutcomeSucceeded || r.Upgrade.ID != "01K9000000000000000000000A" {
 		t.Errorf("result %+v: %v", r, err)
 	}
 }
@@ -139,9 +139,9 @@ func TestWatchFollowsAStreamPieceByPiece(t *testing.T) {
 func TestWatchTellsThatAConsoleWasKilled(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
-	s.put("01A", "events.ndjson", lines(1, 2))
-	s.put("01A", "deploy.json", `{"v":1,"id":"01A","outcome":"","running":true}`)
-	source := record.Watch(s.later(2*time.Minute), "01A", time.Millisecond)
+	s.put("01K9000000000000000000000A", "events.ndjson", lines(1, 2))
+	s.put("01K9000000000000000000000A", "deploy.json", `{"v":1,"id":"01K9000000000000000000000A","outcome":"","running":true}`)
+	source := record.Watch(s.later(2*time.Minute), "01K9000000000000000000000A", time.Millisecond)
 	if batch, err := source.Next(t.Context()); err != nil || len(batch) != 2 {
 		t.Fatalf("%d events: %v", len(batch), err)
 	}
@@ -153,12 +153,12 @@ func TestWatchTellsThatAConsoleWasKilled(t *testing.T) {
 func TestAStreamWhoseNextPieceWasNeverWritten(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
-	s.put("01A", "events.ndjson", lines(1, 3)+continued)
-	s.put("01A", "deploy.json", `{"v":1,"id":"01A","outcome":"","running":true}`)
-	if all, _, err := record.Recorded(t.Context(), s, "01A"); err != nil || len(all) != 3 {
+	s.put("01K9000000000000000000000A", "events.ndjson", lines(1, 3)+continued)
+	s.put("01K9000000000000000000000A", "deploy.json", `{"v":1,"id":"01K9000000000000000000000A","outcome":"","running":true}`)
+	if all, _, err := record.Recorded(t.Context(), s, "01K9000000000000000000000A"); err != nil || len(all) != 3 {
 		t.Errorf("%d recorded events: %v", len(all), err)
 	}
-	if r, err := record.RecordedResult(t.Context(), s.later(2*time.Minute), "01A"); err != nil || r.Outcome != engine.OutcomeUnfinished {
+	if r, err := record.RecordedResult(t.Context(), s.later(2*time.Minute), "01K9000000000000000000000A"); err != nil || r.Outcome != engine.OutcomeUnfinished {
 		t.Errorf("result %+v: %v", r, err)
 	}
 	_, err := record.RecordedResult(t.Context(), s, "01Z")
@@ -185,7 +185,7 @@ func (o onlyThese) Result(_ context.Context, _, name string) (engine.Document, e
 
 func TestWatchTellsThatAConsoleWasKilledBetweenTwoPieces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		source := record.Watch(onlyThese{objects: map[string]engine.Document{"events.ndjson": {Body: []byte(lines(1, 3) + continued)}}}, "01A", time.Second)
+		source := record.Watch(onlyThese{objects: map[string]engine.Document{"events.ndjson": {Body: []byte(lines(1, 3) + continued)}}}, "01K9000000000000000000000A", time.Second)
 		if batch, err := source.Next(t.Context()); err != nil || len(batch) != 3 {
 			t.Fatalf("%d events: %v", len(batch), err)
 		}
@@ -199,9 +199,9 @@ func TestWatchIsPatientWithAQuietDeploy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		objects := map[string]engine.Document{
 			"events.ndjson": {Body: []byte(lines(1, 3)), Age: 5 * time.Minute},
-			"deploy.json":   {Body: []byte(`{"v":1,"id":"01A","outcome":"","running":true}`), Age: 5 * time.Second},
+			"deploy.json":   {Body: []byte(`{"v":1,"id":"01K9000000000000000000000A","outcome":"","running":true}`), Age: 5 * time.Second},
 		}
-		source := record.Watch(onlyThese{objects: objects}, "01A", time.Second)
+		source := record.Watch(onlyThese{objects: objects}, "01K9000000000000000000000A", time.Second)
 		if batch, err := source.Next(t.Context()); err != nil || len(batch) != 3 {
 			t.Fatalf("%d events: %v", len(batch), err)
 		}
@@ -220,7 +220,7 @@ func TestWatchIsPatientWithAQuietDeploy(t *testing.T) {
 func TestWatchOfAQuietDeployWhoseRecordCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		objects := map[string]engine.Document{"events.ndjson": {Body: []byte(lines(1, 3)), Age: 5 * time.Minute}}
-		source := record.Watch(onlyThese{objects: objects, refused: "deploy.json"}, "01A", time.Second)
+		source := record.Watch(onlyThese{objects: objects, refused: "deploy.json"}, "01K9000000000000000000000A", time.Second)
 		if batch, err := source.Next(t.Context()); err != nil || len(batch) != 3 {
 			t.Fatalf("%d events: %v", len(batch), err)
 		}
@@ -244,12 +244,12 @@ func wantNamed(t testing.TB, err error, name string) {
 func TestHistoryOfWhatOthersWrote(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
-	s.put("01A", "deploy.json", `{"v":1,"id":"01A","at":"2026-01-01T00:00:00Z","outcome":"succeeded","version":"1.0.0","owner":"ann","machines":2,"upgraded":2}`)
-	s.put("01B", "6962b14359baa1.json", `{"machine_id":"6962b14359baa1","status":"completed"}`) // fly_deploy's
-	s.put("01C", "deploy.json", `{"v":7,"id":"01C","outcome":"succeeded","colour":"green","machines":3}`)
-	s.put("01D", "deploy.json", `{"v":1,"id":"01D","outco`)
-	s.put("01E", "deploy.json", `{"v":1,"id":"01E","outcome":"","running":true}`)
-	s.put("01C", "events.ndjson", strings.ReplaceAll(lines(1, 2), `"v":1`, `"v":7`))
+	s.put("01K9000000000000000000000A", "deploy.json", `{"v":1,"id":"01K9000000000000000000000A","at":"2026-01-01T00:00:00Z","outcome":"succeeded","version":"1.0.0","owner":"ann","machines":2,"upgraded":2}`)
+	s.put("01K9000000000000000000000B", "6962b14359baa1.json", `{"machine_id":"6962b14359baa1","status":"completed"}`) // fly_deploy's
+	s.put("01K9000000000000000000000C", "deploy.json", `{"v":7,"id":"01K9000000000000000000000C","outcome":"succeeded","colour":"green","machines":3}`)
+	s.put("01K9000000000000000000000D", "deploy.json", `{"v":1,"id":"01K9000000000000000000000D","outco`)
+	s.put("01K9000000000000000000000E", "deploy.json", `{"v":1,"id":"01K9000000000000000000000E","outcome":"","running":true}`)
+	s.put("01K9000000000000000000000C", "events.ndjson", strings.ReplaceAll(lines(1, 2), `"v":1`, `"v":7`))
 
 	for _, c := range []struct {
 		records engine.Records
@@ -264,15 +264,15 @@ func TestHistoryOfWhatOthersWrote(t *testing.T) {
 		for _, p := range past {
 			got = append(got, fmt.Sprintf("%s:%s:%t", p.ID, p.Outcome, p.Running))
 		}
-		want := fmt.Sprintf("[01E:%s:%t 01D:unreadable:false 01C:succeeded:false 01A:succeeded:false]", c.last, c.running)
+		want := fmt.Sprintf("[01K9000000000000000000000E:%s:%t 01K9000000000000000000000D:unreadable:false 01K9000000000000000000000C:succeeded:false 01K9000000000000000000000A:succeeded:false]", c.last, c.running)
 		if fmt.Sprint(got) != want {
 			t.Errorf("history %v, want %v", got, want)
 		}
 	}
-	if past, err := record.History(t.Context(), s, 1); err != nil || len(past) != 1 || past[0].ID != "01E" {
+	if past, err := record.History(t.Context(), s, 1); err != nil || len(past) != 1 || past[0].ID != "01K9000000000000000000000E" {
 		t.Errorf("the last one is %+v: %v", past, err)
 	}
-	_, _, err := record.Recorded(t.Context(), s, "01C")
+	_, _, err := record.Recorded(t.Context(), s, "01K9000000000000000000000C")
 	wantNamed(t, err, "newer_version")
 	_, _, err = record.Recorded(t.Context(), s, "01Z")
 	wantNamed(t, err, "no_record")
