@@ -1,4 +1,4 @@
-// Package fly reaches Fly.io: the Machines API, flyctl's build, fly.toml and tokens.
+// Package fly talks to Fly.io: the Machines API, builds with flyctl, fly.toml and tokens.
 //
 // The types of the wire format and the tokens are fly-go's. Its HTTP client is not used: it repeats POSTs by itself on 502
 // and 503, an exec or a launch among them, which may have been carried out.
@@ -20,11 +20,11 @@ import (
 	"flydeploy/engine"
 )
 
-// Options say which app, and how to get in.
+// Options name the app and the credentials.
 type Options struct {
 	App       string
 	Token     string // see Token
-	BaseURL   string // of the Machines API; "" is FLY_FLAPS_BASE_URL, else https://api.machines.dev
+	BaseURL   string // of the Machines API; "" stands for FLY_FLAPS_BASE_URL, or else https://api.machines.dev
 	UserAgent string
 }
 
@@ -35,21 +35,21 @@ const defaultBaseURL = "https://api.machines.dev"
 type Client struct {
 	app       string
 	userAgent string
-	base      string // of the URLs of the app's machines, without a slash at the end
+	base      string // the URL of the app's machines, without a slash at the end
 	http      *http.Client
 	limits    *limits
 
 	tokens     *tokens.Tokens
-	refreshing chan struct{} // holds one element while the tokens are looked through
-	refreshed  time.Time     // when they were last looked through, guarded by refreshing
+	refreshing chan struct{} // holds one element while a request checks the tokens
+	refreshed  time.Time     // when they were last checked, guarded by refreshing
 }
 
 var _ engine.Fleet = (*Client)(nil)
 
-// appName is what Fly accepts as the name of an app.
+// appName matches the names that Fly accepts for apps.
 var appName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
-// New prepares a client. It sends nothing yet.
+// New prepares a client. It does not send anything.
 func New(o Options) (*Client, error) {
 	if !appName.MatchString(o.App) {
 		return nil, engine.NewProblem("app_name", fmt.Sprintf("%q is not a valid name for a Fly app", o.App), nil,
@@ -75,10 +75,10 @@ func New(o Options) (*Client, error) {
 
 func parseBaseURL(address string) (string, error) {
 	base, err := url.Parse(address)
-	// The address is not quoted: it may hold a password.
+	// The address is not quoted, since it may contain a password.
 	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.RawQuery != "" {
-		return "", engine.NewProblem("api_address", "the base URL of the Machines API is not an address like "+defaultBaseURL, nil,
-			"Correct FLY_FLAPS_BASE_URL, or unset it.")
+		return "", engine.NewProblem("api_address", "the base URL of the Machines API is not a URL like "+defaultBaseURL, nil,
+			"Correct or unset FLY_FLAPS_BASE_URL.")
 	}
 	return strings.TrimSuffix(base.String(), "/"), nil
 }
@@ -88,9 +88,9 @@ const (
 	refreshWithin = 10 * time.Second
 )
 
-// refreshTokens fetches new discharges when those that came with a login run out. One request does it for all; the others
-// wait for it, until their ctx ends: only that is an error. Tokens that cannot be refreshed stay as they are, since the API's
-// answer to them says more than we could.
+// refreshTokens fetches new discharges when those of a login are about to expire. One request does it for all, and the others
+// wait; the only error is that their ctx has ended. If the tokens cannot be refreshed they are used as they are, since the
+// API's answer then tells more than we could.
 func (c *Client) refreshTokens(ctx context.Context) error {
 	select {
 	case c.refreshing <- struct{}{}:
