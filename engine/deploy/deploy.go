@@ -157,9 +157,15 @@ func known(u *engine.Upgrade) *engine.Upgrade {
 	return &now
 }
 
-// lostAnswer says that an answer did not come. It is no failure: the next look resolves it.
+// lostAnswer says that an answer did not come, once for each reason. It is no failure: the next look resolves it.
 func (j *job) lostAnswer(ph engine.Phase, machineID string) func(error) {
+	last := ""
 	return func(err error) {
-		j.rec.Emit(engine.Event{Machine: machineID, Phase: ph, Status: engine.StatusRunning, Log: text.Line(engine.AsProblem(err).What + "; asking again")})
+		why := engine.AsProblem(err).What
+		if why == last {
+			return
+		}
+		last = why
+		j.rec.Emit(engine.Event{Machine: machineID, Phase: ph, Status: engine.StatusRunning, Log: text.Line(why + "; asking again")})
 	}
 }

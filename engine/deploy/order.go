@@ -40,6 +40,10 @@ func (j *job) order(ctx, follow context.Context, r *rollout, command call, wante
 	if err != nil {
 		return err
 	}
+	if cause := context.Cause(ctx); cause != nil && status.State == agent.Armed && wanted == agent.Committed {
+		r.show(status)
+		return cause // it has not arrived, and is not sent again
+	}
 	return j.follow(follow, r, status, wanted)
 }
 

@@ -102,12 +102,15 @@ func Within(ctx context.Context, limit time.Duration, remedy string, step func(c
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil: // ended from outside: a lost lock, the operator
+	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded): // a lost lock, the operator
 		return context.Cause(ctx)
 	case bounded.Err() == nil && !errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
 	what := fmt.Sprintf("nothing final within %s", limit)
+	if ctx.Err() != nil {
+		what = "nothing final in the time that was left"
+	}
 	if last := engine.AsProblem(err); !isTimeout(err) {
 		what += "; the last answer: " + last.What
 	}

@@ -1,0 +1,169 @@
+package deploy_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent/agenttest"
+)
+
+// deployJSON is what deploy.json says of a deploy.
+func (s *stage) deployJSON(id string) (d struct {
+	Outcome engine.Outcome
+	Running bool
+}) {
+	_ = json.Unmarshal(s.Object(agenttest.ResultKey(id, "deploy.json")), &d)
+	return d
+}
+
+// One console's clock is ten minutes ahead: what it deployed is still older than what was deployed after it.
+func TestTheOrderOfDeploysIsTheBuckets(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.SetSkew(-10 * time.Minute) // of the bucket: the first console is that much ahead
+		old := s.start(asking())
+		old.asks(engine.QuestionPlan)
+		old.Stop()
+		_, r1 := old.end()
+		s.SetSkew(0)
+		s.SetBuild(agenttest.Image3)
+		p, r2 := s.deploy(playedSettings())
+		wants(t, p, r2, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+		if r1.Upgrade.ID >= r2.Upgrade.ID {
+			t.Errorf("ids: %s, then %s", r1.Upgrade.ID, r2.Upgrade.ID)
+		}
+		resume := playedSettings()
+		resume.Resume = true
+		p, r := s.deploy(resume)
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 up_to_date, m01 up_to_date")
+		if got := s.State("m00").Code.Version; got != "3.0.0" {
+			t.Errorf("m00 runs %s: an older deploy was resumed over a newer one", got)
+		}
+	})
+}
+
+// A deploy that waited for the lock is younger than the one that overtook it.
+func TestWhoWaitedForTheLockIsYounger(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		ann := s.start(asking())
+		ann.asks(engine.QuestionPlan)
+
+		waits := playedSettings()
+		waits.Owner, waits.LockWait = "bob@ci", 30*time.Minute
+		bob := s.startOn(s.NewConsole("ci"), waits)
+		bob.until("it waited", func(e engine.Event) bool { return e.Held != nil })
+
+		forced := asking()
+		forced.Owner, forced.Force = "eve@desk", true
+		eve := s.startOn(s.NewConsole("desk"), forced)
+		eve.asks(engine.QuestionPlan)
+		eve.Stop()
+		_, overtook := eve.end()
+		ann.end()
+		p, r := bob.end()
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed")
+		if overtook.Upgrade.ID >= r.Upgrade.ID {
+			t.Errorf("ids: overtook %s, waited %s", overtook.Upgrade.ID, r.Upgrade.ID)
+		}
+	})
+}
+
+// `hot --resume --lock-wait` reads what it resumes behind the lock: a deploy that succeeded meanwhile stays succeeded.
+func TestResumeWaitsForADeployThatSucceeds(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		ann := s.start(asking())
+		ann.asks(engine.QuestionPlan)
+		time.Sleep(2 * time.Second) // in virtual time: her record is in the bucket
+
+		settings := playedSettings()
+		settings.Owner, settings.Resume, settings.LockWait = "bob@ci", true, 30*time.Minute
+		bob := s.startOn(s.NewConsole("ci"), settings)
+		bob.until("it waited", func(e engine.Event) bool { return e.Held != nil })
+		s.Add(engine.Machine{ID: "new", Region: "ams"}) // came meanwhile
+
+		ann.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+		p, hers := ann.end()
+		wants(t, p, hers, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+		p, his := bob.end()
+		wants(t, p, his, engine.OutcomeSucceeded, "m00 up_to_date, new committed, m01 up_to_date")
+		if d := s.deployJSON(hers.Upgrade.ID); d.Outcome != engine.OutcomeSucceeded || d.Running {
+			t.Errorf("her record says %+v", d)
+		}
+		if fleet, single := s.recorded(); fleet != "2.0.0" || len(single) > 0 {
+			t.Errorf("recorded: fleet %q, machines %v", fleet, single)
+		}
+	})
+}
+
+// A colleague's plan is under way, without a lock: its temporary machine is not ours to destroy.
+func TestTheTemporaryMachineOfAPlanIsLeftAlone(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		timing := agenttest.Usual
+		timing.Pack = 5 * time.Minute
+		s.SetTiming(timing)
+		plan := playedSettings()
+		plan.DryRun = true
+		ann := s.start(plan)
+		ann.until("it packed", func(e engine.Event) bool { return e.Phase == engine.PhaseTarball })
+		time.Sleep(5 * time.Second) // in virtual time: its job has begun
+		s.SetTiming(agenttest.Usual)
+		theirs := s.Temporaries()
+		p, r := s.deploy(playedSettings())
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+		if left := s.Temporaries(); !slices.Equal(left, theirs) || len(theirs) != 1 {
+			t.Errorf("temporary machines: before %v, after %v", theirs, left)
+		}
+		if _, planned := ann.end(); planned.Outcome != engine.OutcomeSucceeded {
+			t.Errorf("the plan ended %s: %v", planned.Outcome, planned.Problem)
+		}
+		s.nothingLeft()
+	})
+}
+
+// What a killed deploy has left behind is removed by the next one.
+func TestTheTemporaryMachineOfAKilledDeployIsRemoved(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		s.On(agenttest.Match{Kind: agenttest.Destroy, Times: 1}, agenttest.LoseRequest)
+		first := s.start(asking())
+		first.asks(engine.QuestionPlan)
+		first.Stop()
+		first.end()
+		if len(s.Temporaries()) != 1 {
+			t.Fatalf("temporary machines: %v", s.Temporaries())
+		}
+		s.SetBuild(agenttest.Image3)
+		if _, r := s.deploy(playedSettings()); r.Outcome != engine.OutcomeSucceeded {
+			t.Fatal(r.Problem)
+		}
+		s.nothingLeft()
+	})
+}
+
+// Every line of the complete stream is what the record in the bucket holds, in its order.
+func TestTheCompleteStreamIsWhatIsRecorded(t *testing.T) {
+	played(t, 4, func(t *testing.T, s *stage) {
+		s.On(agenttest.Match{Kind: agenttest.Commit, Times: 1}, agenttest.LoseAnswer)
+		r := s.start(playedSettings())
+		var got []engine.Event
+		stream := r.Recorded()
+		for {
+			batch, err := stream.Next(t.Context())
+			if err != nil {
+				break
+			}
+			got = append(got, batch...)
+		}
+		_, result := r.end()
+		for i, e := range got {
+			if e.Seq != int64(i+1) {
+				t.Fatalf("event %d has seq %d", i+1, e.Seq)
+			}
+		}
+		recorded := s.recordedEvents(result.Upgrade.ID)
+		if len(recorded) != len(got) {
+			t.Errorf("%d events in the stream, %d in the bucket", len(got), len(recorded))
+		}
+	})
+}
