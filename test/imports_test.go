@@ -22,7 +22,8 @@ var mayImport = map[string][]string{
 	"flydeploy/fly/local":        {},
 	"flydeploy/s3":               {"engine", "text"},
 	"flydeploy/text":             {},
-	"flydeploy/tui":              {"engine", "text"},
+	"flydeploy/tui":              {"engine", "text", "tui/cells"},
+	"flydeploy/tui/cells":        {"text"},
 	"flydeploy/elixir":           {},
 	"flydeploy/examples/counter": {"elixir"},
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/muesli/cancelreader"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 // Accessible is the console for screen readers and for terminals that cannot repaint: plain lines and numbered choices,
@@ -44,7 +45,7 @@ func readLines(from io.Reader) (lines <-chan string, stop func()) {
 		defer close(out)
 		for scan := bufio.NewScanner(from); scan.Scan(); {
 			select {
-			case out <- strings.TrimSpace(clean(scan.Text())):
+			case out <- strings.TrimSpace(cells.Clean(scan.Text())):
 			case <-over:
 				return
 			}
@@ -74,7 +75,7 @@ func (a *accessible) print(format string, args ...any) {
 // spokenGlyphs are what is said in the place of glyphs that screen readers spell out.
 var spokenGlyphs = strings.NewReplacer(" · ", ", ", "· ", "", "– ", "", "–", "none", "→", "->", "×", "x ", "! ", "")
 
-func (a *accessible) printLines(lines []line) { a.print("%s", plainText(lines)) }
+func (a *accessible) printLines(lines []cells.Line) { a.print("%s", cells.String(lines)) }
 
 // ask waits for a line; false when there is none any more.
 func (a *accessible) ask(ctx context.Context, prompt string) (string, bool) {
@@ -118,7 +119,7 @@ func (a *accessible) home(ctx context.Context) {
 		now := time.Now()
 		overview, err := a.o.Overview(ctx)
 		f.look(overviewMsg{overview, err}, now)
-		a.print("\n%s, fleet%s\n", clean(a.o.App), a.readOnly())
+		a.print("\n%s, fleet%s\n", cells.Clean(a.o.App), a.readOnly())
 		a.tellFleet(f, err, now)
 		choices := []choice{{"Look again", func(context.Context) bool { return true }}}
 		if err == nil && !a.o.ReadOnly {
@@ -143,16 +144,16 @@ func (a *accessible) tellFleet(f *fleet, err error, now time.Time) {
 		a.printLines(problemLines(engine.AsProblem(err), 100))
 		return
 	}
-	a.printLines([]line{f.headline(), f.upgrade(now), f.status(&console{now: now})})
+	a.printLines([]cells.Line{f.headline(), f.upgrade(now), f.status(&console{now: now})})
 	for i, m := range f.overview.Machines {
-		a.print("machine %d: %s, name %s, region %s, %s, group %s, checks %d of %d, runs %s%s\n", i+1, clean(m.ID), clean(m.Name),
-			clean(m.Region), clean(m.State), clean(m.ProcessGroup), m.ChecksPassed, m.ChecksTotal, f.runs(m).text, f.noteText(m))
+		a.print("machine %d: %s, name %s, region %s, %s, group %s, checks %d of %d, runs %s%s\n", i+1, cells.Clean(m.ID), cells.Clean(m.Name),
+			cells.Clean(m.Region), cells.Clean(m.State), cells.Clean(m.ProcessGroup), m.ChecksPassed, m.ChecksTotal, f.runs(m).Text, f.noteText(m))
 	}
 }
 
 func (f *fleet) noteText(m engine.Machine) string {
-	if note := f.note(m); note.text != "–" {
-		return ", " + note.text
+	if note := f.note(m); note.Text != "–" {
+		return ", " + note.Text
 	}
 	return ""
 }
@@ -187,7 +188,7 @@ func (a *accessible) chooseMachines(ctx context.Context, f *fleet) []string {
 		}
 		m := f.overview.Machines[n-1]
 		if !markable(m) {
-			a.print("%s is never part of a deploy: %s.\n", clean(m.ID), clean(whyOut(m)))
+			a.print("%s is never part of a deploy: %s.\n", cells.Clean(m.ID), cells.Clean(whyOut(m)))
 			return nil
 		}
 		if !slices.Contains(ids, m.ID) {
@@ -206,7 +207,7 @@ func (a *accessible) history(ctx context.Context) bool {
 	}
 	for i, p := range past {
 		a.print("deploy %d: %s, %s, version %s, %d of %d machines, by %s, id %s\n", i+1, p.At.Local().Format(time.DateTime),
-			strings.TrimSpace(clean(pastWord(p))), clean(p.Version), p.Upgraded, p.Machines, clean(p.Owner), clean(p.ID))
+			strings.TrimSpace(cells.Clean(pastWord(p))), cells.Clean(p.Version), p.Upgraded, p.Machines, cells.Clean(p.Owner), cells.Clean(p.ID))
 	}
 	text, ok := a.ask(ctx, "Number of a deploy to read; nothing to go back:")
 	n, err := strconv.Atoi(text)

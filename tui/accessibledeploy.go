@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 // conversation is a deploy in plain lines with somebody who answers its questions.
@@ -97,7 +98,7 @@ func (c *conversation) question() {
 	switch asks {
 	case engine.QuestionLock:
 		held := c.p.Held
-		c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\n", clean(held.LockedBy), when(held.ExpiresAt, time.Now()), clean(held.DeploymentID))
+		c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\n", cells.Clean(held.LockedBy), when(held.ExpiresAt, time.Now()), cells.Clean(held.DeploymentID))
 		c.print("1. Wait until it is free\n2. Leave\n3. Override it\nChoice (1 to 3): ")
 	case engine.QuestionPlan:
 		c.out.planned = true
@@ -155,12 +156,12 @@ func (c *conversation) confirm() {
 	}
 	f := open[0]
 	if f.Severity == engine.SeverityRefuse {
-		c.print("%s cannot be accepted: %s\n", f.Name, clean(f.What))
+		c.print("%s cannot be accepted: %s\n", f.Name, cells.Clean(f.What))
 		c.planChoices()
 		return
 	}
 	c.typing = f.Name
-	c.print("This plan is blocked by %s: %s\nType %s to accept it, anything else to go back: ", f.Name, clean(f.What), f.Name)
+	c.print("This plan is blocked by %s: %s\nType %s to accept it, anything else to go back: ", f.Name, cells.Clean(f.What), f.Name)
 }
 
 // answerTyped takes a blocker's or the app's name.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 const (
@@ -25,7 +26,7 @@ type board struct {
 	unsorted bool
 	ended    bool // nothing more comes
 	sorting  sorting
-	list     list
+	list     cells.List
 	held     bool      // the cursor stays on its machine also in the first row: its details are being read
 	frozen   time.Time // the order stays until then
 	idWidth  int
@@ -47,7 +48,7 @@ func (b *board) follow(m *engine.MachineProgress, now time.Time) {
 		r = &boardRow{m: m, index: len(b.rows)}
 		b.byID[m.ID] = r
 		b.rows = append(b.rows, r)
-		b.idWidth = max(b.idWidth, width(clean(m.ID)))
+		b.idWidth = max(b.idWidth, cells.Width(cells.Clean(m.ID)))
 		b.unsorted = true
 	} else {
 		b.counts[r.s.rank]--
@@ -115,8 +116,8 @@ func (b *board) sort(now time.Time) {
 	slices.SortStableFunc(b.rows, func(x, y *boardRow) int {
 		return cmp.Or(b.compare(x, y, now), cmp.Compare(x.index, y.index))
 	})
-	if under != nil && (b.list.at > 0 || b.held) {
-		b.list.at = slices.Index(b.rows, under)
+	if under != nil && (b.list.At > 0 || b.held) {
+		b.list.At = slices.Index(b.rows, under)
 	}
 }
 
@@ -150,14 +151,14 @@ func (b *board) place(r *boardRow, now time.Time) rank {
 }
 
 func (b *board) move(by int, now time.Time) {
-	b.list.move(by, len(b.rows))
+	b.list.Move(by, len(b.rows))
 	b.frozen = now.Add(freezeOrder)
 }
 
 // current is the machine under the cursor, nil where there is none.
 func (b *board) current() *boardRow {
-	if b.list.at >= len(b.rows) {
+	if b.list.At >= len(b.rows) {
 		return nil
 	}
-	return b.rows[b.list.at]
+	return b.rows[b.list.At]
 }

@@ -8,35 +8,6 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-func TestClean(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain":                         "plain",
-		"two\nlines\tand a tab":         "two lines and a tab",
-		"\x1b[31mred\x1b[0m":            "red",
-		"\x1b]0;a title\astays":         "stays",
-		"bell\a and delete\x7f":         "bell and delete",
-		"\u202eturned\u202c":            "turned",
-		"wide 東京":                       "wide 東京",
-		"bro\xffken":                    "broken",
-		"line\u2028separator\u0085next": "lineseparatornext",
-	} {
-		if got := clean(in); got != want {
-			t.Errorf("clean(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestRule13FitByCells(t *testing.T) {
-	for _, text := range []string{"", "short", "exactly 10", "much longer than ten cells", "東京カウンター", "a東b京c都d府e", "trailing      "} {
-		for w := range 14 {
-			got := line{sp(toneText, text), sp(toneMuted, "tail")}.fit(w)
-			if got.width() != w || ansi.StringWidth(got.text()) != w {
-				t.Errorf("fit(%q, %d) is %d cells: %q", text, w, got.width(), got.text())
-			}
-		}
-	}
-}
-
 func TestRule13WideNamesDoNotBreakColumns(t *testing.T) {
 	b := newBench(t, size{200, 60}, Options{})
 	b.sees(6)
@@ -52,18 +23,6 @@ func TestRule13WideNamesDoNotBreakColumns(t *testing.T) {
 	for _, c := range columns {
 		if c != columns[0] {
 			t.Fatalf("the process group stands in columns %v", columns)
-		}
-	}
-}
-
-func TestTableDropsColumnsInOrder(t *testing.T) {
-	cols := []column{{title: "A", width: 10}, {title: "B", width: 10, drop: 2}, {title: "C", width: 10, drop: 1}, {title: "D", width: 4, grows: true}}
-	for w, want := range map[int][4]int{60: {10, 10, 10, 24}, 39: {10, 10, 0, 15}, 28: {10, 10, 0, 4}, 27: {10, 0, 0, 15}, 5: {10, 0, 0, 1}} {
-		got := shown(cols, w)
-		for i := range want {
-			if got[i].width != want[i] {
-				t.Errorf("for %d cells column %s is %d wide, want %d", w, got[i].title, got[i].width, want[i])
-			}
 		}
 	}
 }

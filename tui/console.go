@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 const (
@@ -23,7 +24,7 @@ type console struct {
 	opts   Options
 	work   *background
 	keys   keyMap
-	theme  theme
+	theme  cells.Theme
 	w, h   int
 	now    time.Time // of the last tick
 	header string
@@ -62,7 +63,7 @@ type tickMsg struct {
 
 func newConsole(o Options, work *background) *console {
 	c := &console{
-		opts: o, work: work, keys: newKeyMap(o.ReadOnly), theme: newTheme(o.Theme != "light", o.ASCII), now: time.Now(),
+		opts: o, work: work, keys: newKeyMap(o.ReadOnly), theme: cells.NewTheme(o.Theme != "light", o.ASCII), now: time.Now(),
 		fleet: newFleet(o.Preselect), stale: true,
 	}
 	c.keys.offer(o)
@@ -144,7 +145,7 @@ func (c *console) dispatch(msg tea.Msg) (cmd tea.Cmd) {
 	case tea.WindowSizeMsg:
 		c.w, c.h, c.stale = msg.Width, msg.Height, true
 	case tea.BackgroundColorMsg:
-		c.theme, c.stale = newTheme(msg.IsDark(), c.opts.ASCII), true
+		c.theme, c.stale = cells.NewTheme(msg.IsDark(), c.opts.ASCII), true
 	}
 	return cmd
 }
@@ -157,7 +158,7 @@ func (c *console) View() (frame tea.View) {
 		}
 	}()
 	if c.stale {
-		c.frame = tea.NewView(c.theme.paint(c.screen()))
+		c.frame = tea.NewView(c.theme.Paint(c.screen()))
 		c.frame.AltScreen = true
 		c.stale = false
 	}

@@ -706,7 +706,7 @@ func TestAColdDeployMakesTheRecordStale(t *testing.T) {
 	b.shows("record stale: deployed cold since")
 	b.hides("hot 2.0.0")
 	for _, m := range o.Machines {
-		if drift := b.fleet.drift(m).text; strings.Contains(drift, "another image") {
+		if drift := b.fleet.drift(m).Text; strings.Contains(drift, "another image") {
 			t.Errorf("machine %s: %s", m.ID, drift)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 // copiedMsg and savedMsg tell where a text went.
@@ -61,15 +62,6 @@ func writeText(name, text string) (string, error) {
 	return name, os.WriteFile(name, []byte(text), 0o600)
 }
 
-// plainText is lines without their tones.
-func plainText(lines []line) string {
-	var b strings.Builder
-	for _, l := range lines {
-		b.WriteString(strings.TrimRight(l.text(), " ") + "\n")
-	}
-	return b.String()
-}
-
 // copied is what y copies of the fleet: the marked ids, else the one under the cursor.
 func (f *fleet) copied() (what, text string) {
 	visible, hidden := f.marks()
@@ -87,21 +79,21 @@ func (d *deploy) copied(c *console) (what, text string) {
 	const width = 100
 	switch r := d.board.current(); {
 	case d.planning(c.now) || d.pane == panePlan:
-		return "the plan", plainText(d.planLines(d.progress.Plan, width))
+		return "the plan", cells.String(d.planLines(d.progress.Plan, width))
 	case r != nil:
-		return "the details of " + r.m.ID, plainText(d.details(c, width))
+		return "the details of " + r.m.ID, cells.String(d.details(c, width))
 	}
 	return "", ""
 }
 
-func (c *console) saveLog(upgrade engine.Upgrade, lines []line) tea.Cmd {
+func (c *console) saveLog(upgrade engine.Upgrade, lines []cells.Line) tea.Cmd {
 	id := upgrade.ID
 	if id == "" {
 		id = "deploy"
 	}
 	name := filepath.Join(c.opts.cacheDir(), fmt.Sprintf("%s.log", filepath.Base(id)))
 	return c.work.cmd(func(context.Context) tea.Msg {
-		file, err := writeText(name, plainText(lines))
+		file, err := writeText(name, cells.String(lines))
 		return savedMsg{file, err}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 // fleet is the home screen: the machines by region, and which of them are marked.
@@ -23,13 +24,13 @@ type fleet struct {
 	err      error // of the last look; what was seen before stays on the screen
 
 	rows      []fleetRow
-	columns   []column
-	list      list
+	columns   []cells.Column
+	list      cells.List
 	filter    string
 	filtering bool
 	sorting   sorting
 	about     bool // the details of the machine under the cursor fill the screen
-	page      page
+	page      cells.Page
 	marked    map[string]bool
 	anchor    string // the machine marked last, where a range starts
 	preselect engine.Selection
@@ -110,9 +111,9 @@ func (f *fleet) build() {
 	}
 	at := slices.IndexFunc(f.rows, func(r fleetRow) bool { return r.m.ID != "" && r.m.ID == under })
 	if at >= 0 {
-		f.list.at = at
+		f.list.At = at
 	}
-	f.list.at = f.machineAt(f.list.at, 1)
+	f.list.At = f.machineAt(f.list.At, 1)
 }
 
 // machineAt gives the row of a machine at or next to a row, first in one direction, then in the other.
@@ -129,16 +130,16 @@ func (f *fleet) machineAt(at, direction int) int {
 }
 
 func (f *fleet) current() (engine.Machine, bool) {
-	if f.list.at >= len(f.rows) || f.rows[f.list.at].m.ID == "" {
+	if f.list.At >= len(f.rows) || f.rows[f.list.At].m.ID == "" {
 		return engine.Machine{}, false
 	}
-	return f.rows[f.list.at].m, true
+	return f.rows[f.list.At].m, true
 }
 
 // matches applies the filter to what the row shows.
 func (f *fleet) matches(m engine.Machine) bool {
 	return f.filter == "" || filtered(f.filter, strings.Join([]string{
-		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, engine.Tag(m.Image), f.runs(m).text, f.drift(m).text, m.HostStatus,
+		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, engine.Tag(m.Image), f.runs(m).Text, f.drift(m).Text, m.HostStatus,
 	}, " "))
 }
 
@@ -155,7 +156,7 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	switch {
 	case key.Matches(k, c.keys.details, c.keys.in):
 		_, there := f.current()
-		f.about, f.page = !f.about && there, page{}
+		f.about, f.page = !f.about && there, cells.Page{}
 	case f.about && key.Matches(k, c.keys.back, c.keys.out, c.keys.quit):
 		f.about = false
 	case key.Matches(k, c.keys.copy):
@@ -190,15 +191,15 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 
 func (f *fleet) move(by int) {
 	if f.about {
-		f.page.scroll += by
+		f.page.Scroll += by
 		return
 	}
 	direction := 1
 	if by < 0 {
 		direction = -1
 	}
-	f.list.move(by, len(f.rows))
-	f.list.at = f.machineAt(f.list.at, direction)
+	f.list.Move(by, len(f.rows))
+	f.list.At = f.machineAt(f.list.At, direction)
 }
 
 // back undoes one thing: the filter first, then the marks.
@@ -212,18 +213,18 @@ func (f *fleet) back() {
 }
 
 // runs tells what code a machine runs: its image's own, or a hot upgrade.
-func (f *fleet) runs(m engine.Machine) span {
+func (f *fleet) runs(m engine.Machine) cells.Span {
 	if !markable(m) {
-		return sp(toneMuted, "–")
+		return cells.New(cells.Muted, "–")
 	}
 	u, hot := f.overview.HotUpgradeOf(m)
 	switch {
 	case hot && m.State != "started":
-		return sp(toneMuted, u.Version+" at boot")
+		return cells.New(cells.Muted, u.Version+" at boot")
 	case hot:
-		return sp(toneOK, u.Version+" hot")
+		return cells.New(cells.OK, u.Version+" hot")
 	default:
-		return sp(toneMuted, "image")
+		return cells.New(cells.Muted, "image")
 	}
 }
 

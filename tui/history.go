@@ -9,6 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 // history is the screen of past deploys, the newest first.
@@ -17,7 +18,7 @@ type history struct {
 	rows      []engine.Past // what the filter lets through
 	seen      bool
 	err       error
-	list      list
+	list      cells.List
 	filter    string
 	filtering bool
 }
@@ -65,14 +66,14 @@ func (h *history) build() {
 			h.rows = append(h.rows, p)
 		}
 	}
-	h.list.move(0, len(h.rows))
+	h.list.Move(0, len(h.rows))
 }
 
 func (h *history) current() (engine.Past, bool) {
-	if h.list.at >= len(h.rows) {
+	if h.list.At >= len(h.rows) {
 		return engine.Past{}, false
 	}
-	return h.rows[h.list.at], true
+	return h.rows[h.list.At], true
 }
 
 func (h *history) press(c *console, k tea.KeyPressMsg) tea.Cmd {
@@ -82,7 +83,7 @@ func (h *history) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	}
 	if by, ok := c.step(k); ok {
-		h.list.move(by, len(h.rows))
+		h.list.Move(by, len(h.rows))
 		return nil
 	}
 	switch {
@@ -125,9 +126,9 @@ func (h *history) copied() (what, text string) {
 	if !ok {
 		return "", ""
 	}
-	return "the deploy " + p.ID, plainText(pastLines(p, time.Now(), 100))
+	return "the deploy " + p.ID, cells.String(pastLines(p, time.Now(), 100))
 }
 
-func (h *history) settle(c *console) { h.list.reveal(len(h.rows), h.rowsOf(c)) }
+func (h *history) settle(c *console) { h.list.Reveal(len(h.rows), h.rowsOf(c)) }
 
 func (h *history) rowsOf(c *console) int { return max(c.h-5, 0) }

@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 // inspected is what a machine's VM has said of its code. Another instance of the machine has not been asked.
@@ -66,31 +67,31 @@ func (f *fleet) codeOf(m engine.Machine) (inspected, bool) {
 }
 
 // codeDrift is how a VM's code differs from the record and from its disk; false where it was not asked.
-func (f *fleet) codeDrift(m engine.Machine) (span, bool) {
+func (f *fleet) codeDrift(m engine.Machine) (cells.Span, bool) {
 	code, asked := f.codeOf(m)
 	switch {
 	case !asked:
-		return span{}, false
+		return cells.Span{}, false
 	case code.Problem != nil:
-		return span{text: "? no answer", tone: toneWarn}, true
+		return cells.Span{Text: "? no answer", Tone: cells.Warn}, true
 	case code.Stale:
-		return span{text: "! stale code", tone: toneWarn}, true
+		return cells.Span{Text: "! stale code", Tone: cells.Warn}, true
 	case code.Drift > 0:
-		return sp(toneWarn, "! "+counted(code.Drift, "module")+" unlike disk"), true
+		return cells.New(cells.Warn, "! "+counted(code.Drift, "module")+" unlike disk"), true
 	case !code.Hook.Works():
-		return span{text: "! no hook", tone: toneWarn}, true
+		return cells.Span{Text: "! no hook", Tone: cells.Warn}, true
 	}
-	return span{text: "✓ none", tone: toneOK}, true
+	return cells.Span{Text: "✓ none", Tone: cells.OK}, true
 }
 
 // codeLines explain a VM's answer.
-func (f *fleet) codeLines(m engine.Machine, now time.Time, w int) []line {
+func (f *fleet) codeLines(m engine.Machine, now time.Time, w int) []cells.Line {
 	code, asked := f.codeOf(m)
 	if !asked {
 		return nil
 	}
-	lines := []line{nil, fact("asked", ago(now.Sub(code.at)), w)}
-	tell := func(text string) { lines = append(lines, paragraph(toneWarn, text, w)...) }
+	lines := []cells.Line{nil, cells.Fact("asked", ago(now.Sub(code.at)), w)}
+	tell := func(text string) { lines = append(lines, cells.Paragraph(cells.Warn, text, w)...) }
 	switch {
 	case code.Problem != nil:
 		return append(lines, problemLines(code.Problem, w)...)
@@ -104,7 +105,7 @@ func (f *fleet) codeLines(m engine.Machine, now time.Time, w int) []line {
 		tell("Startup hook: " + code.HookProblem.What)
 	}
 	if code.Fingerprint != "" {
-		lines = append(lines, fact("code", code.Fingerprint, w))
+		lines = append(lines, cells.Fact("code", code.Fingerprint, w))
 	}
 	return lines
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"flydeploy/tui/cells"
+
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 )
@@ -113,14 +115,14 @@ func pressOf(b key.Binding) tea.KeyPressMsg {
 type hint struct{ key, does string }
 
 // hints is the row at the bottom: as many as fit, the first ones first.
-func hints(w int, all ...hint) line {
-	var out line
+func hints(w int, all ...hint) cells.Line {
+	var out cells.Line
 	for _, h := range all {
 		if h.key == "" {
 			continue
 		}
-		next := line{{text: " " + h.key, tone: toneActive}, {text: " " + h.does + " ", tone: toneMuted}}
-		if out.width()+next.width() > w {
+		next := cells.Line{{Text: " " + h.key, Tone: cells.Active}, {Text: " " + h.does + " ", Tone: cells.Muted}}
+		if out.Width()+next.Width() > w {
 			break
 		}
 		out = append(out, next...)

@@ -6,6 +6,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 // markable reports whether a deploy can touch the machine.
@@ -39,9 +40,9 @@ func whyOut(m engine.Machine) string {
 func (f *fleet) toggleRange() {
 	from := slices.IndexFunc(f.rows, func(r fleetRow) bool { return r.m.ID != "" && r.m.ID == f.anchor })
 	if from < 0 {
-		from = f.list.at
+		from = f.list.At
 	}
-	for _, r := range f.rows[min(from, f.list.at):min(max(from, f.list.at)+1, len(f.rows))] {
+	for _, r := range f.rows[min(from, f.list.At):min(max(from, f.list.At)+1, len(f.rows))] {
 		if r.m.ID != "" && markable(r.m) {
 			f.marked[r.m.ID] = true
 		}
@@ -127,12 +128,12 @@ func hiddenDialog(visible, hidden []string) *dialog {
 		return c.startDeploy(engine.Selection{Machines: all})
 	}})
 	return &dialog{
-		title: "The filter hides marked machines", tone: toneWarn, buttons: buttons,
-		body: func(_ *console, w int) []line {
-			lines := []line{{sp(toneText, count(len(all))+" marked, "+count(len(hidden))+" hidden by the filter.")}, nil}
-			lines = append(lines, paragraph(toneText, "Hidden: "+named(hidden, 2*w), w)...)
+		title: "The filter hides marked machines", tone: cells.Warn, buttons: buttons,
+		body: func(_ *console, w int) []cells.Line {
+			lines := []cells.Line{{cells.New(cells.Normal, count(len(all))+" marked, "+count(len(hidden))+" hidden by the filter.")}, nil}
+			lines = append(lines, cells.Paragraph(cells.Normal, "Hidden: "+named(hidden, 2*w), w)...)
 			if len(visible) > 0 {
-				lines = append(lines, paragraph(toneText, "Visible: "+named(visible, 2*w), w)...)
+				lines = append(lines, cells.Paragraph(cells.Normal, "Visible: "+named(visible, 2*w), w)...)
 			}
 			return lines
 		},

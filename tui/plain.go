@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 // Plain writes one full line for each change, "[n/N] machine phase result", until the deploy has ended; no escapes, no
@@ -104,7 +105,7 @@ func (o *plain) status(e engine.Event) engine.Status {
 func (o *plain) line(e engine.Event) string {
 	head := o.headOf(e)
 	if e.Log != "" {
-		return head + " | " + clean(e.Log) + "\n"
+		return head + " | " + cells.Clean(e.Log) + "\n"
 	}
 	parts := []string{head, string(e.Status)}
 	if e.Status.Final() && e.DurationUS > 0 {
@@ -115,10 +116,10 @@ func (o *plain) line(e engine.Event) string {
 	}
 	text := strings.Join(parts, " ")
 	if e.Problem != nil {
-		return text + ": " + clean(e.Problem.What) + remedyOf(e.Problem) + "\n"
+		return text + ": " + cells.Clean(e.Problem.What) + remedyOf(e.Problem) + "\n"
 	}
 	if e.Text != "" {
-		text += ": " + clean(e.Text)
+		text += ": " + cells.Clean(e.Text)
 	}
 	return text + "\n"
 }
@@ -126,16 +127,16 @@ func (o *plain) line(e engine.Event) string {
 // headOf is "[n/N] machine phase": the machine's number, or of the whole fleet the step's.
 func (o *plain) headOf(e engine.Event) string {
 	if e.Machine == "" {
-		return fmt.Sprintf("[%d/%d] fleet %s", fleetStep(e.Phase), len(engine.FleetPhases), clean(e.Phase.Title()))
+		return fmt.Sprintf("[%d/%d] fleet %s", fleetStep(e.Phase), len(engine.FleetPhases), cells.Clean(e.Phase.Title()))
 	}
-	return fmt.Sprintf("[%d/%d] %s %s", o.number(e.Machine), len(o.p.Machines), clean(e.Machine), clean(e.Phase.Title()))
+	return fmt.Sprintf("[%d/%d] %s %s", o.number(e.Machine), len(o.p.Machines), cells.Clean(e.Machine), cells.Clean(e.Phase.Title()))
 }
 
 func remedyOf(p *engine.Problem) string {
 	if p.Remedy == "" {
 		return ""
 	}
-	return " -> " + clean(p.Remedy)
+	return " -> " + cells.Clean(p.Remedy)
 }
 
 func fleetStep(p engine.Phase) int {
@@ -175,12 +176,12 @@ func (o *plain) plan(e engine.Event) string {
 func planTexts(p *engine.Plan) []string {
 	texts := moduleTexts(p.Modules)
 	for _, s := range processSums(p) {
-		texts = append(texts, fmt.Sprintf("suspends %s of %s (%s) on %s", counted(s.Count, "process"), clean(moduleName(s.Module)), clean(s.Kind), counted(s.machines, "machine")))
+		texts = append(texts, fmt.Sprintf("suspends %s of %s (%s) on %s", counted(s.Count, "process"), cells.Clean(moduleName(s.Module)), cells.Clean(s.Kind), counted(s.machines, "machine")))
 	}
 	for _, f := range p.Findings {
-		text := fmt.Sprintf("%s %s: %s", f.Severity, clean(f.Name), clean(f.What))
+		text := fmt.Sprintf("%s %s: %s", f.Severity, cells.Clean(f.Name), cells.Clean(f.What))
 		if f.Remedy != "" {
-			text += " -> " + clean(f.Remedy)
+			text += " -> " + cells.Clean(f.Remedy)
 		}
 		if len(f.Machines) > 0 {
 			text += " (" + named(f.Machines, 120) + ")"
@@ -189,11 +190,11 @@ func planTexts(p *engine.Plan) []string {
 	}
 	for _, m := range p.Machines {
 		if m.UpToDate {
-			texts = append(texts, "up to date "+clean(m.Machine.ID))
+			texts = append(texts, "up to date "+cells.Clean(m.Machine.ID))
 		}
 	}
 	for _, m := range p.LeftOut {
-		texts = append(texts, fmt.Sprintf("left out %s: %s", clean(m.ID), clean(m.LeftOut)))
+		texts = append(texts, fmt.Sprintf("left out %s: %s", cells.Clean(m.ID), cells.Clean(m.LeftOut)))
 	}
 	return texts
 }
@@ -208,12 +209,12 @@ func moduleTexts(modules []engine.ModuleChange) []string {
 		if names[g] == nil {
 			order = append(order, g)
 		}
-		names[g] = append(names[g], clean(moduleName(m.Module)))
+		names[g] = append(names[g], cells.Clean(moduleName(m.Module)))
 	}
 	slices.SortStableFunc(order, func(a, b group) int { return cmp.Or(cmp.Compare(a.app, b.app), cmp.Compare(a.change, b.change)) })
 	var texts []string
 	for _, g := range order {
-		texts = append(texts, fmt.Sprintf("%s %s of %s: %s", clean(g.change), counted(len(names[g]), "module"), clean(g.app), strings.Join(names[g], ", ")))
+		texts = append(texts, fmt.Sprintf("%s %s of %s: %s", cells.Clean(g.change), counted(len(names[g]), "module"), cells.Clean(g.app), strings.Join(names[g], ", ")))
 	}
 	return texts
 }

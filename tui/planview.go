@@ -7,22 +7,23 @@ import (
 	"strings"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 // planQuestion is the bar with the decision whether to do what the plan says. The focus is on Cancel.
-func (d *deploy) planQuestion(w int) []line {
+func (d *deploy) planQuestion(w int) []cells.Line {
 	p := d.progress.Plan
 	ids := make([]string, 0, len(p.Machines))
 	for _, m := range p.Machines {
 		ids = append(ids, m.Machine.ID)
 	}
 	question := " Suspend " + counted(p.Processes(), "process") + " on " + counted(len(ids), "machine") + "?"
-	buttons := line{buttonSpan("Cancel", !d.onDeploy), blank(1), buttonSpan("D Deploy", d.onDeploy)}
+	buttons := cells.Line{cells.Button("Cancel", !d.onDeploy), cells.Blank(1), cells.Button("D Deploy", d.onDeploy)}
 	if open := d.toRead(); open != "" {
-		buttons = append(buttons, sp(toneWarn, "  "+open))
+		buttons = append(buttons, cells.New(cells.Warn, "  "+open))
 	}
-	return []line{
-		rule("", w), line{sp(toneStrong, question)}.fit(w), line{sp(toneMuted, " "+listed(ids, w-2))}.fit(w), buttons.fit(w),
+	return []cells.Line{
+		cells.Rule("", w), cells.Line{cells.New(cells.Strong, question)}.Fit(w), cells.Line{cells.New(cells.Muted, " "+listed(ids, w-2))}.Fit(w), buttons.Fit(w),
 	}
 }
 
@@ -56,7 +57,7 @@ func (d *deploy) toRead() string {
 }
 
 // planLines is the plan in full: findings first, then machines with their processes, then modules.
-func (d *deploy) planLines(p *engine.Plan, w int) []line {
+func (d *deploy) planLines(p *engine.Plan, w int) []cells.Line {
 	if w < wideWidth-2 {
 		lines := append(planFacts(p, w), d.findingLines(p, w)...)
 		lines = append(append(lines, nil), planModules(p, w)...)
@@ -69,26 +70,26 @@ func (d *deploy) planLines(p *engine.Plan, w int) []line {
 	right := append(planModules(p, w-3-side), nil)
 	right = append(right, planProcesses(p, w-3-side)...)
 	n := max(len(left), len(right))
-	return beside(fill(left, side, n), fill(right, w-3-side, n))
+	return cells.Beside(cells.Fill(left, side, n), cells.Fill(right, w-3-side, n))
 }
 
-func planFacts(p *engine.Plan, w int) []line {
-	lines := []line{
-		fact("upgrade", strings.TrimSpace(p.Upgrade.Version+"  "+p.Upgrade.ID), w),
-		fact("modules", changesText(p.Modules), w),
-		fact("processes", count(p.Processes())+" to suspend", w),
+func planFacts(p *engine.Plan, w int) []cells.Line {
+	lines := []cells.Line{
+		cells.Fact("upgrade", strings.TrimSpace(p.Upgrade.Version+"  "+p.Upgrade.ID), w),
+		cells.Fact("modules", changesText(p.Modules), w),
+		cells.Fact("processes", count(p.Processes())+" to suspend", w),
 	}
 	if p.Upgrade.Size > 0 {
-		lines = append(lines, fact("tarball", bytes(p.Upgrade.Size), w))
+		lines = append(lines, cells.Fact("tarball", bytes(p.Upgrade.Size), w))
 	}
 	if p.Strategy != "" {
-		lines = append(lines, fact("strategy", p.Strategy, w))
+		lines = append(lines, cells.Fact("strategy", p.Strategy, w))
 	}
 	return lines
 }
 
-func (d *deploy) findingLines(p *engine.Plan, w int) []line {
-	var lines []line
+func (d *deploy) findingLines(p *engine.Plan, w int) []cells.Line {
+	var lines []cells.Line
 	for _, s := range []engine.Severity{engine.SeverityRefuse, engine.SeverityBlock, engine.SeverityWarn, engine.SeverityInfo} {
 		for _, f := range p.Findings {
 			if f.Severity == s {
@@ -97,60 +98,60 @@ func (d *deploy) findingLines(p *engine.Plan, w int) []line {
 		}
 	}
 	if len(lines) > 0 {
-		lines = append([]line{nil, {{text: "Findings", tone: toneStrong}}}, lines...)
+		lines = append([]cells.Line{nil, {{Text: "Findings", Tone: cells.Strong}}}, lines...)
 	}
 	return lines
 }
 
 // findingLine is one finding: a word for its weight, its cause, its remedy, where.
-func (d *deploy) findingLine(f engine.Finding, w int) []line {
-	word, t := "· note ", toneMuted
+func (d *deploy) findingLine(f engine.Finding, w int) []cells.Line {
+	word, t := "· note ", cells.Muted
 	switch f.Severity {
 	case engine.SeverityRefuse:
-		word, t = "✗ refuse ", toneFail
+		word, t = "✗ refuse ", cells.Fail
 	case engine.SeverityBlock:
-		word, t = "✗ block ", toneFail
+		word, t = "✗ block ", cells.Fail
 		if d.accepted[f.Name] {
-			word, t = "✓ accepted ", toneWarn
+			word, t = "✓ accepted ", cells.Warn
 		}
 	case engine.SeverityWarn:
-		word, t = "! warn ", toneWarn
+		word, t = "! warn ", cells.Warn
 	}
-	lines := []line{line{{text: word, tone: t}, sp(toneStrong, f.Name)}.fit(w)}
-	in := func(ls []line) {
+	lines := []cells.Line{cells.Line{{Text: word, Tone: t}, cells.New(cells.Strong, f.Name)}.Fit(w)}
+	in := func(ls []cells.Line) {
 		for _, l := range ls {
-			lines = append(lines, append(line{blank(2)}, l...))
+			lines = append(lines, append(cells.Line{cells.Blank(2)}, l...))
 		}
 	}
-	in(paragraph(toneText, f.What, w-2))
+	in(cells.Paragraph(cells.Normal, f.What, w-2))
 	if f.Remedy != "" {
-		in(paragraph(toneMuted, "→ "+f.Remedy, w-2))
+		in(cells.Paragraph(cells.Muted, "→ "+f.Remedy, w-2))
 	}
 	if len(f.Machines) > 0 {
-		in([]line{{sp(toneMuted, "on "+named(f.Machines, w-5))}})
+		in([]cells.Line{{cells.New(cells.Muted, "on "+named(f.Machines, w-5))}})
 	}
 	return lines
 }
 
-func planMachines(p *engine.Plan, w int) []line {
-	lines := []line{{{text: "Machines", tone: toneStrong}, sp(toneMuted, "  "+count(len(p.Machines)))}}
+func planMachines(p *engine.Plan, w int) []cells.Line {
+	lines := []cells.Line{{{Text: "Machines", Tone: cells.Strong}, cells.New(cells.Muted, "  "+count(len(p.Machines)))}}
 	for _, m := range p.Machines {
-		head := line{sp(toneText, m.Machine.ID), sp(toneMuted, "  "+m.Machine.Region+"  ")}
+		head := cells.Line{cells.New(cells.Normal, m.Machine.ID), cells.New(cells.Muted, "  "+m.Machine.Region+"  ")}
 		switch {
 		case m.Problem != nil:
-			head = append(head, sp(toneFail, "✗ cannot take part: "+m.Problem.What))
+			head = append(head, cells.New(cells.Fail, "✗ cannot take part: "+m.Problem.What))
 		case m.UpToDate:
-			head = append(head, sp(toneOK, "✓ up to date"))
+			head = append(head, cells.New(cells.OK, "✓ up to date"))
 		default:
-			head = append(head, sp(toneText, counted(m.Report.Processes, "process")))
+			head = append(head, cells.New(cells.Normal, counted(m.Report.Processes, "process")))
 		}
-		lines = append(lines, head.fit(w))
-		for _, part := range wrap(processesText(m.Processes), w-2) {
-			lines = append(lines, line{blank(2), {text: part, tone: toneMuted}})
+		lines = append(lines, head.Fit(w))
+		for _, part := range cells.Wrap(processesText(m.Processes), w-2) {
+			lines = append(lines, cells.Line{cells.Blank(2), {Text: part, Tone: cells.Muted}})
 		}
 	}
 	for _, m := range p.LeftOut {
-		lines = append(lines, line{sp(toneMuted, m.ID+"  "+m.Region+"  – left out: "+m.LeftOut)}.fit(w))
+		lines = append(lines, cells.Line{cells.New(cells.Muted, m.ID+"  "+m.Region+"  – left out: "+m.LeftOut)}.Fit(w))
 	}
 	return lines
 }
@@ -164,29 +165,29 @@ func processesText(changes []engine.ProcessChange) string {
 }
 
 // planModules lists the modules by application.
-func planModules(p *engine.Plan, w int) []line {
-	lines := []line{{{text: "Modules", tone: toneStrong}, sp(toneMuted, "  "+count(len(p.Modules)))}}
+func planModules(p *engine.Plan, w int) []cells.Line {
+	lines := []cells.Line{{{Text: "Modules", Tone: cells.Strong}, cells.New(cells.Muted, "  "+count(len(p.Modules)))}}
 	byApp := map[string][]engine.ModuleChange{}
 	for _, m := range p.Modules {
 		byApp[m.App] = append(byApp[m.App], m)
 	}
 	for _, app := range slices.Sorted(maps.Keys(byApp)) {
-		lines = append(lines, line{sp(toneText, app), sp(toneMuted, "  "+changesText(byApp[app]))}.fit(w))
+		lines = append(lines, cells.Line{cells.New(cells.Normal, app), cells.New(cells.Muted, "  "+changesText(byApp[app]))}.Fit(w))
 		for _, m := range byApp[app] {
-			lines = append(lines, line{blank(2), changeSign(m.Change), sp(toneText, moduleName(m.Module))}.fit(w))
+			lines = append(lines, cells.Line{cells.Blank(2), changeSign(m.Change), cells.New(cells.Normal, moduleName(m.Module))}.Fit(w))
 		}
 	}
 	return lines
 }
 
-func changeSign(change string) span {
+func changeSign(change string) cells.Span {
 	switch change {
 	case "added":
-		return span{text: "+ added    ", tone: toneOK}
+		return cells.Span{Text: "+ added    ", Tone: cells.OK}
 	case "removed":
-		return span{text: "- removed  ", tone: toneWarn}
+		return cells.Span{Text: "- removed  ", Tone: cells.Warn}
 	}
-	return span{text: "~ changed  ", tone: toneActive}
+	return cells.Span{Text: "~ changed  ", Tone: cells.Active}
 }
 
 func changesText(modules []engine.ModuleChange) string {
@@ -220,12 +221,12 @@ func processSums(p *engine.Plan) []*processSum {
 	return order
 }
 
-func planProcesses(p *engine.Plan, w int) []line {
-	lines := []line{{{text: "Processes", tone: toneStrong}, sp(toneMuted, "  "+count(p.Processes()))}}
+func planProcesses(p *engine.Plan, w int) []cells.Line {
+	lines := []cells.Line{{{Text: "Processes", Tone: cells.Strong}, cells.New(cells.Muted, "  "+count(p.Processes()))}}
 	for _, s := range processSums(p) {
-		lines = append(lines, line{
-			sp(toneText, fmt.Sprintf("%9s  ", count(s.Count))), sp(toneText, moduleName(s.Module)), sp(toneMuted, "  "+s.Kind+" on "+counted(s.machines, "machine")),
-		}.fit(w))
+		lines = append(lines, cells.Line{
+			cells.New(cells.Normal, fmt.Sprintf("%9s  ", count(s.Count))), cells.New(cells.Normal, moduleName(s.Module)), cells.New(cells.Muted, "  "+s.Kind+" on "+counted(s.machines, "machine")),
+		}.Fit(w))
 	}
 	return lines
 }

@@ -322,7 +322,7 @@ func TestLightBackgroundIsAskedFor(t *testing.T) {
 	tm := newTerminal(t, size{80, 24})
 	tm.screen.SetBackgroundColor(ansi.HexColor("#ffffff"))
 	r := runOn(t.Context(), tm, playing(6, upgraded))
-	want := ansi.HexColor(lightPalette.ok)
+	want := ansi.HexColor("#007a55") // the light theme's green
 	wr, wg, wb, _ := want.RGBA()
 	r.until("the light palette", func() bool {
 		return r.anyCell(func(s uv.Style) bool {

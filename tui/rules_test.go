@@ -27,7 +27,7 @@ const rules = 17
 func TestEveryRuleIsNamedByATest(t *testing.T) {
 	named := map[string]bool{}
 	name := regexp.MustCompile(`(?:\nfunc Test|t\.Run\(")Rule(\d+)`)
-	for _, pattern := range []string{"*_test.go", "../*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "*/*_test.go", "../*_test.go", "../*/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

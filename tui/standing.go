@@ -1,6 +1,9 @@
 package tui
 
-import "flydeploy/engine"
+import (
+	"flydeploy/engine"
+	"flydeploy/tui/cells"
+)
 
 // rank orders machines on the deploy screen: what needs eyes comes first.
 type rank int
@@ -49,8 +52,8 @@ func (s standing) glyph(spin string) string {
 	}
 }
 
-func (s standing) tone() tone {
-	return [ranks]tone{toneFail, toneWarn, toneActive, toneMuted, toneText, toneOK, toneMuted}[s.rank]
+func (s standing) tone() cells.Tone {
+	return [ranks]cells.Tone{cells.Fail, cells.Warn, cells.Active, cells.Muted, cells.Normal, cells.OK, cells.Muted}[s.rank]
 }
 
 // Words for where a machine stands.
@@ -162,19 +165,19 @@ func ended(m *engine.MachineProgress, p engine.Phase) bool {
 }
 
 // glyphOf marks the status of one phase.
-func glyphOf(s engine.Status, spin string) (string, tone) {
+func glyphOf(s engine.Status, spin string) (string, cells.Tone) {
 	switch s {
 	case engine.StatusDone:
-		return "✓", toneOK
+		return "✓", cells.OK
 	case engine.StatusRunning:
-		return spin, toneActive
+		return spin, cells.Active
 	case engine.StatusFailed:
-		return "✗", toneFail
+		return "✗", cells.Fail
 	case engine.StatusSkipped:
-		return "–", toneMuted
+		return "–", cells.Muted
 	case engine.StatusUnknown:
-		return "?", toneWarn
+		return "?", cells.Warn
 	default:
-		return "·", toneMuted
+		return "·", cells.Muted
 	}
 }

@@ -6,28 +6,29 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 // outcomeRows are the outcome on the screen.
-func (d *deploy) outcomeRows(w int) []line {
+func (d *deploy) outcomeRows(w int) []cells.Line {
 	r := d.result
 	glyph, t := outcomeLook(r.Outcome)
-	lines := []line{line{blank(1), {text: glyph + " ", tone: t}, sp(t, headline(*r))}.fit(w)}
+	lines := []cells.Line{cells.Line{cells.Blank(1), {Text: glyph + " ", Tone: t}, cells.New(t, headline(*r))}.Fit(w)}
 	if spread := distributionOf(r.Machines); len(spread.us) > 0 {
-		l := line{{text: "   suspended ", tone: toneMuted}}
+		l := cells.Line{{Text: "   suspended ", Tone: cells.Muted}}
 		if len(spread.us) >= minForClasses {
-			l = append(l, span{text: spread.sparkline(16), tone: toneActive}, blank(1))
+			l = append(l, cells.Span{Text: spread.sparkline(16), Tone: cells.Active}, cells.Blank(1))
 		}
-		lines = append(lines, append(l, sp(toneText, spread.text())).fit(w))
+		lines = append(lines, append(l, cells.New(cells.Normal, spread.text())).Fit(w))
 	}
 	if r.Problem != nil {
 		for _, l := range problemLines(r.Problem, w-4) {
-			lines = append(lines, append(line{blank(3)}, l...))
+			lines = append(lines, append(cells.Line{cells.Blank(3)}, l...))
 		}
 	}
 	if len(lines) > outcomeMost {
 		lines = lines[:outcomeMost]
-		lines[outcomeMost-1] = append(lines[outcomeMost-1], span{text: "…", tone: toneText})
+		lines[outcomeMost-1] = append(lines[outcomeMost-1], cells.Span{Text: "…", Tone: cells.Normal})
 	}
 	return lines
 }
@@ -80,9 +81,9 @@ func Summary(p *engine.Progress, r engine.Result) string {
 		writeFailures(&b, m)
 	}
 	if r.Problem != nil {
-		fmt.Fprintln(&b, "  "+strings.ReplaceAll(clean(r.Problem.What), "\n", " "))
+		fmt.Fprintln(&b, "  "+strings.ReplaceAll(cells.Clean(r.Problem.What), "\n", " "))
 		for part := range strings.SplitSeq(r.Problem.Remedy, "\n") {
-			if part = strings.TrimSpace(clean(part)); part != "" {
+			if part = strings.TrimSpace(cells.Clean(part)); part != "" {
 				fmt.Fprintln(&b, "  -> "+part)
 			}
 		}
@@ -93,13 +94,18 @@ func Summary(p *engine.Progress, r engine.Result) string {
 // listMachines is up to how many machines a summary lists all; of more it lists those that were not upgraded.
 const listMachines = 50
 
+var machineColumns = []cells.Column{
+	{Title: "machine"}, {Title: "region"}, {Title: "outcome"}, {Title: "modules", Right: true}, {Title: "processes", Right: true},
+	{Title: "suspended", Right: true},
+}
+
 // writeMachines is a table of the machines' ends.
 func writeMachines(b *strings.Builder, r engine.Result) {
 	machines := r.Machines
 	if len(machines) == 0 {
 		return
 	}
-	rows := [][]string{{"machine", "region", "outcome", "modules", "processes", "suspended"}}
+	var rows [][]string
 	fine := 0
 	for _, m := range machines {
 		if len(machines) > listMachines && m.Outcome == "committed" {
@@ -110,34 +116,16 @@ func writeMachines(b *strings.Builder, r engine.Result) {
 		if m.SuspendedUS > 0 {
 			suspended = micros(m.SuspendedUS)
 		}
-		rows = append(rows, []string{
-			clean(m.ID), clean(m.Region), endWord(r, m.Outcome), count(m.Modules), count(m.Processes), suspended,
-		})
+		rows = append(rows, []string{m.ID, m.Region, endWord(r, m.Outcome), count(m.Modules), count(m.Processes), suspended})
 	}
 	if fine > 0 {
 		fmt.Fprintf(b, "  %s upgraded, not listed here; the others:\n", counted(fine, "machine"))
 	}
-	if len(rows) == 1 {
+	if len(rows) == 0 {
 		return
 	}
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], width(cell))
-		}
-	}
-	for _, row := range rows {
-		var l strings.Builder
-		for i, cell := range row {
-			pad := strings.Repeat(" ", widths[i]-width(cell))
-			if i < 3 {
-				cell += pad
-			} else {
-				cell = pad + cell
-			}
-			l.WriteString("  " + cell)
-		}
-		fmt.Fprintln(b, strings.TrimRight(l.String(), " "))
+	for _, row := range cells.Table(machineColumns, rows) {
+		fmt.Fprintln(b, "  "+row)
 	}
 }
 
@@ -145,26 +133,26 @@ func writeFailures(b *strings.Builder, m engine.MachineResult) {
 	if m.Error == "" && len(m.Failures) == 0 {
 		return
 	}
-	fmt.Fprintln(b, strings.TrimSuffix("  "+clean(m.ID)+": "+clean(m.Error), " "))
+	fmt.Fprintln(b, strings.TrimSuffix("  "+cells.Clean(m.ID)+": "+cells.Clean(m.Error), " "))
 	for _, f := range m.Failures {
 		who := strings.TrimSpace(moduleName(f.Module) + " " + f.PID + " " + f.Name)
 		if f.Count > 1 {
 			who += fmt.Sprintf(" and %s more", count(f.Count-1))
 		}
-		fmt.Fprintf(b, "    %s: %s\n", clean(who), clean(f.Reason))
+		fmt.Fprintf(b, "    %s: %s\n", cells.Clean(who), cells.Clean(f.Reason))
 		for _, l := range append([]string{f.Exception}, f.Stack...) {
-			if l = strings.TrimSpace(clean(l)); l != "" {
+			if l = strings.TrimSpace(cells.Clean(l)); l != "" {
 				fmt.Fprintln(b, "      "+l)
 			}
 		}
 		if f.StateBefore != "" {
-			fmt.Fprintln(b, "      state was "+clean(f.StateBefore))
+			fmt.Fprintln(b, "      state was "+cells.Clean(f.StateBefore))
 		}
 		if f.StateAfter != "" {
-			fmt.Fprintln(b, "      became    "+clean(f.StateAfter))
+			fmt.Fprintln(b, "      became    "+cells.Clean(f.StateAfter))
 		}
 	}
 	if m.FullReport != "" {
-		fmt.Fprintf(b, "    all %s: %s in the bucket\n", counted(m.FailuresTotal, "failure"), clean(m.FullReport))
+		fmt.Fprintf(b, "    all %s: %s in the bucket\n", counted(m.FailuresTotal, "failure"), cells.Clean(m.FullReport))
 	}
 }

@@ -6,29 +6,19 @@ import (
 	"strings"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 // barCells is the width of a machine's bar of suspended time.
 const barCells = 4
 
-var eighths = []string{"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"}
-
-// gauge is a bar of at most so many cells, in steps of an eighth; what is not nothing shows at least the smallest step.
-func gauge(value, most int64, cells int) string {
-	if value <= 0 || most <= 0 {
-		return ""
-	}
-	steps := min(max(value*int64(cells)*8/most, 1), int64(cells)*8)
-	return strings.Repeat("█", int(steps/8)) + eighths[steps%8]
-}
-
 // suspendedCell is a machine's suspended time with its bar beside it, against the longest of the fleet.
-func suspendedCell(us, worst int64) span {
+func suspendedCell(us, worst int64) cells.Span {
 	if us <= 0 {
-		return span{text: fmt.Sprintf("%9s%*s", "–", barCells+1, ""), tone: toneMuted}
+		return cells.Span{Text: fmt.Sprintf("%9s%*s", "–", barCells+1, ""), Tone: cells.Muted}
 	}
-	bar := gauge(us, worst, barCells)
-	return span{text: fmt.Sprintf("%9s %s%*s", micros(us), bar, barCells-width(bar), "")}
+	bar := cells.Gauge(us, worst, barCells)
+	return cells.Span{Text: fmt.Sprintf("%9s %s%*s", micros(us), bar, barCells-cells.Width(bar), "")}
 }
 
 // distribution sums up the suspended times of the machines that had a window.
