@@ -21,31 +21,51 @@ func (c *connection) show(ctx context.Context, o tui.Options) (tui.Ended, error)
 	return tui.Accessible(ctx, o)
 }
 
-// offerRecord gives the console the record of deploys in the app's bucket.
-func (c *connection) offerRecord(o *tui.Options) {
-	o.Recall, o.Inspect = c.recall, c.inspected
-	o.History = func(ctx context.Context) ([]engine.Past, error) {
-		records, err := c.records(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return engine.History(ctx, records, historyShown)
+// backend is the app as the console asks it.
+type backend struct {
+	*connection
+	deploy func(engine.Selection) (tui.Deployment, error)
+}
+
+// Overview implements tui.Backend.
+func (b *backend) Overview(ctx context.Context) (engine.Overview, error) { return b.overview(ctx) }
+
+// Inspect implements tui.Backend.
+func (b *backend) Inspect(ctx context.Context) (engine.Overview, error) { return b.inspected(ctx) }
+
+// Deploy implements tui.Backend.
+func (b *backend) Deploy(sel engine.Selection) (tui.Deployment, error) { return b.deploy(sel) }
+
+// History implements tui.Backend.
+func (b *backend) History(ctx context.Context) ([]engine.Past, error) {
+	records, err := b.records(ctx)
+	if err != nil {
+		return nil, err
 	}
-	o.Events = func(ctx context.Context, id string) ([]engine.Event, *engine.Result, error) {
-		records, err := c.records(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		return engine.Recorded(ctx, records, id)
+	return engine.History(ctx, records, historyShown)
+}
+
+// Events implements tui.Backend.
+func (b *backend) Events(ctx context.Context, id string) ([]engine.Event, *engine.Result, error) {
+	records, err := b.records(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
-	o.Outcome = func(ctx context.Context, id string) (engine.Result, error) {
-		records, err := c.records(ctx)
-		if err != nil {
-			return engine.Result{}, err
-		}
-		return engine.RecordedResult(ctx, records, id)
+	return engine.Recorded(ctx, records, id)
+}
+
+// Watch implements tui.Backend.
+func (b *backend) Watch(id string) engine.Source {
+	return &otherDeploy{connection: b.connection, id: id}
+}
+
+// Outcome implements tui.Backend.
+func (b *backend) Outcome(ctx context.Context, id string) (engine.Result, error) {
+	records, err := b.records(ctx)
+	if err != nil {
+		return engine.Result{}, err
 	}
-	o.Watch = func(id string) engine.Source { return &otherDeploy{connection: c, id: id} }
+	return engine.RecordedResult(ctx, records, id)
 }
 
 func (c *connection) records(ctx context.Context) (engine.Records, error) {
@@ -93,8 +113,7 @@ func showRecord(ctx context.Context, f deployFlags, events []engine.Event, ended
 // showOther follows a deploy that somebody else runs in the console.
 func (c *connection) showOther(ctx context.Context, id string) error {
 	f := c.settings.flags
-	o := tui.Options{App: c.settings.app, Version: version, WatchID: id, ASCII: f.ascii, Theme: f.theme}
-	c.offerRecord(&o)
+	o := tui.Options{App: c.settings.app, Version: version, WatchID: id, ASCII: f.ascii, Theme: f.theme, Backend: &backend{connection: c}}
 	_, err := tui.Run(ctx, o)
 	return err
 }

@@ -176,17 +176,16 @@ func told(r *engine.Result, err error) error {
 func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result, error) {
 	f := c.settings.flags
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = c.settings.app, f.readOnly && !f.dryRun, f.ascii, f.theme, version
-	o.Overview, o.Accept = c.overview, f.accept
-	c.offerRecord(&o)
+	o.Accept, o.Recall = f.accept, c.recall
 	once := c.settings
-	o.Deploy = func(sel engine.Selection) (tui.Deployment, error) {
+	o.Backend = &backend{connection: c, deploy: func(sel engine.Selection) (tui.Deployment, error) {
 		s := once
 		once.flags.resume, once.flags.to = false, "" // of the command line: they are for the first deploy
 		who := identify(ctx, c.settings.dir())
 		d := c.start(context.WithoutCancel(ctx), who.sign(s.deploy(sel, true)))
 		context.AfterFunc(ctx, d.Stop) // at once, also where the terminal has stopped reading and the console hangs
 		return d, nil
-	}
+	}}
 	end, err := c.show(ctx, o)
 	if end.Summary != "" {
 		fmt.Println(end.Summary)

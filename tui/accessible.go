@@ -117,7 +117,7 @@ func (a *accessible) home(ctx context.Context) {
 	f := newFleet(a.o.Preselect)
 	for again := true; again && ctx.Err() == nil && a.err == nil; {
 		now := time.Now()
-		overview, err := a.o.Overview(ctx)
+		overview, err := a.o.Backend.Overview(ctx)
 		f.look(overviewMsg{overview, err}, now)
 		a.print("\n%s, fleet%s\n", cells.Clean(a.o.App), a.readOnly())
 		a.tellFleet(f, err, now)
@@ -125,10 +125,7 @@ func (a *accessible) home(ctx context.Context) {
 		if err == nil && !a.o.ReadOnly {
 			choices = append(choices, a.deployChoices(f)...)
 		}
-		if a.o.History != nil {
-			choices = append(choices, choice{"Record of deploys", a.history})
-		}
-		again = a.choose(ctx, append(choices, choice{"Quit", func(context.Context) bool { return false }}))
+		again = a.choose(ctx, append(choices, choice{"Record of deploys", a.history}, choice{"Quit", func(context.Context) bool { return false }}))
 	}
 }
 
@@ -200,7 +197,7 @@ func (a *accessible) chooseMachines(ctx context.Context, f *fleet) []string {
 
 // history tells the past deploys, and one of them in plain lines.
 func (a *accessible) history(ctx context.Context) bool {
-	past, err := a.o.History(ctx)
+	past, err := a.o.Backend.History(ctx)
 	if err != nil {
 		a.printLines(problemLines(engine.AsProblem(err), 100))
 		return true
@@ -211,10 +208,10 @@ func (a *accessible) history(ctx context.Context) bool {
 	}
 	text, ok := a.ask(ctx, "Number of a deploy to read; nothing to go back:")
 	n, err := strconv.Atoi(text)
-	if !ok || err != nil || n < 1 || n > len(past) || a.o.Events == nil {
+	if !ok || err != nil || n < 1 || n > len(past) {
 		return ok
 	}
-	events, _, err := a.o.Events(ctx, past[n-1].ID)
+	events, _, err := a.o.Backend.Events(ctx, past[n-1].ID)
 	if err != nil {
 		a.printLines(problemLines(engine.AsProblem(err), 100))
 		return true

@@ -92,12 +92,12 @@ func (w *talk) over() {
 func TestRule17AccessibleIsPlainLinesAndNumberedChoices(t *testing.T) {
 	var deployed []engine.Selection
 	o := offering(playing(6, upgraded))
-	o.Overview = func(context.Context) (engine.Overview, error) {
+	backendOf(o).overview = func(context.Context) (engine.Overview, error) {
 		seen := overviewOf(6)
 		seen.Metadata.HotUpgrade.DeployedAt = time.Now().Add(-90 * time.Minute)
 		return seen, nil
 	}
-	o.Deploy = func(sel engine.Selection) (Deployment, error) {
+	backendOf(o).deploy = func(sel engine.Selection) (Deployment, error) {
 		deployed = append(deployed, sel)
 		p := play(upgraded(6))
 		p.batch = 1
@@ -132,7 +132,7 @@ func TestRule17AccessibleBlockersAndLock(t *testing.T) {
 	asking := func(events []engine.Event) (Options, *player) {
 		p := play(events, nil, engine.Result{Outcome: engine.OutcomeCancelled})
 		return Options{
-			App: "counter", StartDeploy: true, Deploy: func(engine.Selection) (Deployment, error) { return p, nil },
+			App: "counter", StartDeploy: true, Backend: &backend{deploy: func(engine.Selection) (Deployment, error) { return p, nil }},
 		}, p
 	}
 	o, p := asking(blocked(6, engine.SeverityBlock))
@@ -174,7 +174,7 @@ func TestRule17AccessibleBlockersAndLock(t *testing.T) {
 func TestRule17AccessibleEndOfInputDeclines(t *testing.T) {
 	before, after, end := upgraded(1)
 	p := play(before, after, end)
-	w := talkTo(t.Context(), t, Options{App: "counter", StartDeploy: true, Deploy: func(engine.Selection) (Deployment, error) { return p, nil }})
+	w := talkTo(t.Context(), t, Options{App: "counter", StartDeploy: true, Backend: &backend{deploy: func(engine.Selection) (Deployment, error) { return p, nil }}})
 	w.hears(1, "Choice (1 or 2):")
 	_ = w.typed.Close()
 	w.over()
@@ -200,7 +200,7 @@ func TestRule17AccessibleWithoutInputDeclines(t *testing.T) {
 	p := play(before, after, end)
 	var out stdbytes.Buffer
 	read := make(chan struct{})
-	o := Options{App: "counter", StartDeploy: true, Deploy: func(engine.Selection) (Deployment, error) { return late{p, read}, nil }}
+	o := Options{App: "counter", StartDeploy: true, Backend: &backend{deploy: func(engine.Selection) (Deployment, error) { return late{p, read}, nil }}}
 	o.Input, o.Output = io.MultiReader(strings.NewReader("2\n2\n"), endOfInput{read}), &out // typed before anything was asked
 	if _, err := Accessible(t.Context(), o); err != nil {
 		t.Fatal(err)
@@ -214,7 +214,7 @@ func TestRule17AccessibleStopsWhenItsContextEnds(t *testing.T) {
 	before, after, end := upgraded(1)
 	p := play(before, after, end)
 	ctx, cancel := context.WithCancel(t.Context())
-	w := talkTo(ctx, t, Options{App: "counter", StartDeploy: true, Deploy: func(engine.Selection) (Deployment, error) { return p, nil }})
+	w := talkTo(ctx, t, Options{App: "counter", StartDeploy: true, Backend: &backend{deploy: func(engine.Selection) (Deployment, error) { return p, nil }}})
 	w.hears(1, "Choice (1 or 2):")
 	cancel()
 	w.over()

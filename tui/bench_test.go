@@ -65,7 +65,7 @@ func BenchmarkFirstPaint(b *testing.B) {
 		b.StopTimer()
 		t := newTerminal(b, size{200, 50})
 		o := playing(6, upgraded)
-		o.Overview = func(context.Context) (engine.Overview, error) { return overview, nil }
+		backendOf(o).overview = func(context.Context) (engine.Overview, error) { return overview, nil }
 		b.StartTimer()
 		r := runOn(b.Context(), t, o)
 		r.waitFor("1,001 machines")

@@ -63,10 +63,9 @@ type tickMsg struct {
 
 func newConsole(o Options, work *background) *console {
 	c := &console{
-		opts: o, work: work, keys: newKeyMap(o.ReadOnly), theme: cells.NewTheme(o.Theme != "light", o.ASCII), now: time.Now(),
+		opts: o, work: work, keys: newKeyMap(o.ReadOnly, o.Backend != nil), theme: cells.NewTheme(o.Theme != "light", o.ASCII), now: time.Now(),
 		fleet: newFleet(o.Preselect), stale: true,
 	}
-	c.keys.offer(o)
 	return c
 }
 
@@ -206,12 +205,12 @@ func (c *console) say(text string) {
 
 // poll looks at the fleet after a while.
 func (c *console) poll(wait time.Duration) tea.Cmd {
-	if c.opts.Overview == nil || c.polling {
+	if c.opts.Backend == nil || c.polling {
 		return nil
 	}
 	c.polling = true
 	return c.work.after(wait, func(ctx context.Context) tea.Msg {
-		o, err := c.opts.Overview(ctx)
+		o, err := c.opts.Backend.Overview(ctx)
 		return overviewMsg{o, err}
 	})
 }
@@ -307,7 +306,7 @@ func (c *console) startDeploy(sel engine.Selection) tea.Cmd {
 	c.deploy = newDeploy(sel, c.now)
 	c.deploy.accept(c.opts.Accept)
 	c.stale = true
-	return c.deploy.session.start(c.work, func() (Deployment, error) { return c.opts.Deploy(sel) })
+	return c.deploy.session.start(c.work, func() (Deployment, error) { return c.opts.Backend.Deploy(sel) })
 }
 
 func (c *console) onStarted(m startedMsg) tea.Cmd {

@@ -14,10 +14,10 @@ import (
 
 // deployRecorder gives Options whose Deploy keeps what was selected.
 func deployRecorder(selected *[]engine.Selection) Options {
-	return Options{App: "counter", Deploy: func(s engine.Selection) (Deployment, error) {
+	return Options{App: "counter", Backend: &backend{deploy: func(s engine.Selection) (Deployment, error) {
 		*selected = append(*selected, s)
 		return play(nil, nil, engine.Result{}), nil
-	}}
+	}}}
 }
 
 // do presses a key and runs the command that comes of it.
@@ -272,7 +272,7 @@ func TestBlockersAcceptedOnTheCommandLineAreNotTypedAgain(t *testing.T) {
 	o.Accept = o.Accept[:1]
 	o.StartDeploy = true
 	p = play(blocked(6, engine.SeverityBlock), nil, engine.Result{Outcome: engine.OutcomeCancelled})
-	o.Deploy = func(engine.Selection) (Deployment, error) { return p, nil }
+	backendOf(o).deploy = func(engine.Selection) (Deployment, error) { return p, nil }
 	w := talkTo(t.Context(), t, o)
 	w.hears(1, "Choice (1 or 2):")
 	w.says("2")
@@ -503,9 +503,9 @@ func TestRule12TinyScreensTellTheStateAndConfirmNothing(t *testing.T) {
 }
 
 func TestADeployThatDoesNotStartTellsWhy(t *testing.T) {
-	b := newBench(t, size{120, 40}, Options{App: "counter", Deploy: func(engine.Selection) (Deployment, error) {
+	b := newBench(t, size{120, 40}, Options{App: "counter", Backend: &backend{deploy: func(engine.Selection) (Deployment, error) {
 		return nil, engine.NewProblem("token", "no token for counter", nil, "Run fly auth login")
-	}})
+	}}})
 	b.sees(6)
 	b.send(b.do("d"))
 	b.shows("The deploy did not start", "no token for counter", "Run fly auth login")

@@ -170,7 +170,7 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(k, c.keys.inspect):
 		return c.inspect()
 	case key.Matches(k, c.keys.watch):
-		c.dialog = f.lockDialog(c)
+		c.dialog = f.lockDialog()
 	case key.Matches(k, c.keys.mark):
 		f.toggle(c)
 	case key.Matches(k, c.keys.markRange):

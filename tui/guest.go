@@ -40,7 +40,7 @@ func (c *console) replay(p engine.Past) tea.Cmd {
 	c.watched.guest = &guest{id: p.ID, past: &p}
 	of := c.watched
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
-		events, ended, err := c.opts.Events(ctx, p.ID)
+		events, ended, err := c.opts.Backend.Events(ctx, p.ID)
 		return recordMsg{of, events, ended, err}
 	})
 }
@@ -75,15 +75,13 @@ func (g *guest) show(d *deploy, events []engine.Event) {
 
 // watch follows a deploy that somebody else runs.
 func (c *console) watch(id string) tea.Cmd {
-	if c.opts.Watch == nil {
+	if c.opts.Backend == nil {
 		return nil
 	}
 	c.watched = newDeploy(engine.Selection{}, c.now)
 	c.watched.guest = &guest{id: id, live: true}
-	c.watched.session.source = c.opts.Watch(id)
-	if c.opts.Outcome != nil {
-		c.watched.session.ended = func(ctx context.Context) (engine.Result, error) { return c.opts.Outcome(ctx, id) }
-	}
+	c.watched.session.source = c.opts.Backend.Watch(id)
+	c.watched.session.ended = func(ctx context.Context) (engine.Result, error) { return c.opts.Backend.Outcome(ctx, id) }
 	return c.watched.session.read(c.work, 0)
 }
 

@@ -48,19 +48,74 @@ func newBench(tb testing.TB, s size, o Options) *bench {
 	return b
 }
 
-// offering adds what a console on a real app offers.
+// offering adds an app to a console.
 func offering(o Options) Options {
-	o.Overview = func(context.Context) (engine.Overview, error) { return overviewOf(6), nil }
-	if o.Deploy == nil {
-		o.Deploy = func(engine.Selection) (Deployment, error) { return play(nil, nil, engine.Result{}), nil }
+	if o.Backend == nil {
+		o.Backend = &backend{}
 	}
-	o.Inspect = func(context.Context) (engine.Overview, error) { return inspectedOverview(), nil }
-	o.History = func(context.Context) ([]engine.Past, error) { return pastDeploys(), nil }
-	o.Events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
-		return recorded(upgraded(6)), nil, nil
-	}
-	o.Watch = func(string) engine.Source { return playRecorded(recorded(upgraded(6))) }
 	return o
+}
+
+// backend is an app with six machines and a record of deploys; a function in the place of a method answers otherwise.
+type backend struct {
+	overview func(context.Context) (engine.Overview, error)
+	inspect  func(context.Context) (engine.Overview, error)
+	deploy   func(engine.Selection) (Deployment, error)
+	history  func(context.Context) ([]engine.Past, error)
+	events   func(context.Context, string) ([]engine.Event, *engine.Result, error)
+	watch    func(string) engine.Source
+	outcome  func(context.Context, string) (engine.Result, error)
+}
+
+func backendOf(o Options) *backend { return o.Backend.(*backend) }
+
+func (b *backend) Overview(ctx context.Context) (engine.Overview, error) {
+	if b.overview != nil {
+		return b.overview(ctx)
+	}
+	return overviewOf(6), nil
+}
+
+func (b *backend) Inspect(ctx context.Context) (engine.Overview, error) {
+	if b.inspect != nil {
+		return b.inspect(ctx)
+	}
+	return inspectedOverview(), nil
+}
+
+func (b *backend) Deploy(sel engine.Selection) (Deployment, error) {
+	if b.deploy != nil {
+		return b.deploy(sel)
+	}
+	return play(nil, nil, engine.Result{}), nil
+}
+
+func (b *backend) History(ctx context.Context) ([]engine.Past, error) {
+	if b.history != nil {
+		return b.history(ctx)
+	}
+	return pastDeploys(), nil
+}
+
+func (b *backend) Events(ctx context.Context, id string) ([]engine.Event, *engine.Result, error) {
+	if b.events != nil {
+		return b.events(ctx, id)
+	}
+	return recorded(upgraded(6)), nil, nil
+}
+
+func (b *backend) Watch(id string) engine.Source {
+	if b.watch != nil {
+		return b.watch(id)
+	}
+	return playRecorded(recorded(upgraded(6)))
+}
+
+func (b *backend) Outcome(ctx context.Context, id string) (engine.Result, error) {
+	if b.outcome != nil {
+		return b.outcome(ctx, id)
+	}
+	return engine.Result{Outcome: engine.OutcomeUnfinished}, nil
 }
 
 func (b *bench) send(msgs ...tea.Msg) {

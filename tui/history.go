@@ -31,7 +31,7 @@ type historyMsg struct {
 }
 
 func (c *console) openHistory() tea.Cmd {
-	if c.opts.History == nil {
+	if c.opts.Backend == nil {
 		return nil
 	}
 	c.past = &history{}
@@ -41,7 +41,7 @@ func (c *console) openHistory() tea.Cmd {
 func (c *console) readHistory() tea.Cmd {
 	of := c.past
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
-		past, err := c.opts.History(ctx)
+		past, err := c.opts.Backend.History(ctx)
 		return historyMsg{of, past, err}
 	})
 }
@@ -113,12 +113,10 @@ func (h *history) open(c *console) tea.Cmd {
 	switch {
 	case !ok:
 		return nil
-	case p.Running && c.opts.Watch != nil:
+	case p.Running:
 		return c.watch(p.ID)
-	case c.opts.Events != nil:
-		return c.replay(p)
 	}
-	return nil
+	return c.replay(p)
 }
 
 func (h *history) copied() (what, text string) {

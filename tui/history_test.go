@@ -70,7 +70,7 @@ func TestTheFleetIsReadWhileItIsShown(t *testing.T) {
 
 func TestRecordThatCannotBeReadTellsWhy(t *testing.T) {
 	o := offering(Options{App: "counter"})
-	o.History = func(context.Context) ([]engine.Past, error) {
+	backendOf(o).history = func(context.Context) ([]engine.Past, error) {
 		return nil, engine.NewProblem("storage", "read the record", errors.New("403 Forbidden"), "Look at the bucket's keys.")
 	}
 	b := newBench(t, size{80, 24}, o)
@@ -136,7 +136,7 @@ func TestReplayTellsWhatBecameOfTheMachines(t *testing.T) {
 		end.Machines = append(end.Machines, engine.MachineResult{ID: m.ID, Outcome: "aborted"})
 	}
 	b := newBench(t, size{120, 40}, Options{})
-	b.opts.Events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
+	backendOf(b.opts).events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
 		return recorded(before, nil, end), &end, nil
 	}
 	r := b.replaying()
@@ -190,7 +190,7 @@ func TestReplayAtAnySpeedToAndFro(t *testing.T) {
 
 func TestARecordThatIsGoneTellsWhy(t *testing.T) {
 	o := offering(Options{App: "counter"})
-	o.Events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
+	backendOf(o).events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
 		return nil, nil, engine.NewProblem("no_record", "there is no record of deploy 01K93", nil, "`flydeploy history` lists the recorded deploys.")
 	}
 	b := newBench(t, size{80, 24}, o)
@@ -227,8 +227,8 @@ func TestAWatchedDeploysEndIsTold(t *testing.T) {
 		end.Machines[i].Outcome = "aborted"
 	}
 	o := offering(Options{App: "counter", WatchID: scriptUpgradeID})
-	o.Watch = func(string) engine.Source { return playRecorded(before) }
-	o.Outcome = func(_ context.Context, id string) (engine.Result, error) {
+	backendOf(o).watch = func(string) engine.Source { return playRecorded(before) }
+	backendOf(o).outcome = func(_ context.Context, id string) (engine.Result, error) {
 		if id != scriptUpgradeID {
 			t.Errorf("asked for deploy %s", id)
 		}
@@ -334,7 +334,7 @@ func TestReplayOfADeployWhoseEndNobodyKnows(t *testing.T) {
 	s.stage()
 	s.emit(engine.Event{Machine: s.machines[0].ID, Phase: engine.PhaseCodeLoad, Status: engine.StatusDone})
 	b := newBench(t, size{120, 40}, Options{})
-	b.opts.Events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
+	backendOf(b.opts).events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
 		return s.events, &engine.Result{Outcome: engine.OutcomeUnfinished, Machines: []engine.MachineResult{}}, nil
 	}
 	r := b.replaying()

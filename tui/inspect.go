@@ -32,7 +32,7 @@ func (c *console) inspect() tea.Cmd {
 	c.fleet.asking = true
 	c.say("Asking every VM for its code …")
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
-		o, err := c.opts.Inspect(ctx)
+		o, err := c.opts.Backend.Inspect(ctx)
 		return inspectedMsg{o, err}
 	})
 }

@@ -25,8 +25,8 @@ func bind(shows, does string, keys ...string) key.Binding {
 	return key.NewBinding(key.WithKeys(keys...), key.WithHelp(shows, does))
 }
 
-// newKeyMap leaves out what changes anything when the console is read-only.
-func newKeyMap(readOnly bool) keyMap {
+// newKeyMap leaves out what changes anything when the console is read-only, and what asks the app where there is none.
+func newKeyMap(readOnly, app bool) keyMap {
 	k := keyMap{
 		up: bind("↑ k", "up", "up", "k"), down: bind("↓ j", "down", "down", "j"),
 		pageUp: bind("pgup", "page up", "pgup", "ctrl+b"), pageDown: bind("pgdn", "page down", "pgdown", "ctrl+f"),
@@ -50,17 +50,11 @@ func newKeyMap(readOnly bool) keyMap {
 	for _, b := range []*key.Binding{&k.mark, &k.markRange, &k.markAll, &k.deploy, &k.confirm, &k.next, &k.override} {
 		b.SetEnabled(!readOnly)
 	}
-	return k
-}
-
-// offer takes away the keys of what the console was started without.
-func (k *keyMap) offer(o Options) {
-	k.history.SetEnabled(o.History != nil)
-	k.watch.SetEnabled(o.Watch != nil || o.Overview != nil)
-	k.inspect.SetEnabled(o.Inspect != nil)
-	if o.Deploy == nil {
-		k.deploy.SetEnabled(false)
+	k.deploy.SetEnabled(!readOnly && app)
+	for _, b := range []*key.Binding{&k.history, &k.watch, &k.inspect} {
+		b.SetEnabled(app)
 	}
+	return k
 }
 
 // keyGroup is a part of the help; one without keys is left out.

@@ -124,7 +124,8 @@ func loaded(b *testing.B, machines int, work func(*wire)) {
 	running.Go(w.drain)
 	d := &busyDeploy{machines: machines, beat: time.NewTicker(100 * time.Millisecond)}
 	o := playing(6, upgraded)
-	o.Deploy, o.StartDeploy, o.Theme = func(engine.Selection) (Deployment, error) { return d, nil }, true, "dark"
+	o.StartDeploy, o.Theme = true, "dark"
+	backendOf(o).deploy = func(engine.Selection) (Deployment, error) { return d, nil }
 	o.Input, o.Output, o.Environ = tty, tty, []string{"TERM=xterm-256color", "COLORTERM=truecolor"}
 	ctx, cancel := context.WithCancel(context.Background())
 	running.Go(func() {

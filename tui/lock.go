@@ -10,14 +10,14 @@ import (
 // lockDialog tells who deploys, and leaves the choice to the operator: waiting is in focus, and changes nothing.
 func (d *deploy) lockDialog(c *console) *dialog {
 	wait := func(c *console) tea.Cmd { d.waiting, d.answered = true, c.now; return nil }
-	buttons := []button{{key: "w", label: "Wait", act: wait}}
-	if c.opts.Watch != nil {
-		buttons = append(buttons, button{key: "v", label: "Watch it live", act: func(c *console) tea.Cmd {
-			_ = wait(c) // and go on as soon as the lock is free
-			return c.watch(d.progress.Held.DeploymentID)
-		}})
+	watch := func(c *console) tea.Cmd {
+		_ = wait(c) // and go on as soon as the lock is free
+		return c.watch(d.progress.Held.DeploymentID)
 	}
-	buttons = append(buttons, button{key: "l", label: "Leave", act: func(c *console) tea.Cmd { d.answer(c, engine.Answer{}); return nil }})
+	leave := func(c *console) tea.Cmd { d.answer(c, engine.Answer{}); return nil }
+	buttons := []button{
+		{key: "w", label: "Wait", act: wait}, {key: "v", label: "Watch it live", act: watch}, {key: "l", label: "Leave", act: leave},
+	}
 	if !c.opts.ReadOnly {
 		buttons = append(buttons, button{key: "o", label: "Override", act: func(c *console) tea.Cmd { d.open(c, d.overrideDialog(c)); return nil }})
 	}
@@ -64,7 +64,7 @@ func (d *deploy) overrideDialog(c *console) *dialog {
 }
 
 // lockDialog of the fleet shows who deploys, and opens that deploy. It changes nothing.
-func (f *fleet) lockDialog(c *console) *dialog {
+func (f *fleet) lockDialog() *dialog {
 	held := f.overview.Lock
 	about := &dialog{title: "The deploy lock", tone: cells.Active, buttons: []button{{key: "c", label: "Close"}}}
 	if held == nil {
@@ -73,11 +73,9 @@ func (f *fleet) lockDialog(c *console) *dialog {
 		}
 		return about
 	}
-	if c.opts.Watch != nil {
-		about.buttons = append(about.buttons, button{key: "v", label: "Watch it live", act: func(c *console) tea.Cmd {
-			return c.watch(held.DeploymentID)
-		}})
-	}
+	about.buttons = append(about.buttons, button{key: "v", label: "Watch it live", act: func(c *console) tea.Cmd {
+		return c.watch(held.DeploymentID)
+	}})
 	about.title, about.tone = "The deploy lock is held", cells.Warn
 	about.body = func(c *console, w int) []cells.Line {
 		lines := append(lockFacts(*held, c, w), nil)

@@ -141,7 +141,7 @@ func TestPaletteOffersWhatItsKeysDoHere(t *testing.T) {
 }
 
 func TestRule4EveryBindingIsReachedByItsKeyAndByThePalette(t *testing.T) {
-	k := newKeyMap(false)
+	k := newKeyMap(false, true)
 	for _, g := range k.groups() {
 		for _, binding := range g.keys {
 			if strings.Contains(binding.Help().Key, " ") && len(binding.Keys()) > 2 {

@@ -189,8 +189,10 @@ func (r *running) over() {
 func playing(n int, script func(int) ([]engine.Event, []engine.Event, engine.Result)) Options {
 	return Options{
 		App: "counter", Org: "demo",
-		Overview: func(context.Context) (engine.Overview, error) { return overviewOf(n), nil },
-		Deploy:   func(engine.Selection) (Deployment, error) { return play(script(n)), nil },
+		Backend: &backend{
+			overview: func(context.Context) (engine.Overview, error) { return overviewOf(n), nil },
+			deploy:   func(engine.Selection) (Deployment, error) { return play(script(n)), nil },
+		},
 	}
 }
 
@@ -250,7 +252,7 @@ func TestRule14ContextEndRestoresTheTerminal(t *testing.T) {
 	before, after, end := upgraded(6)
 	p := play(before, after, end)
 	o := playing(6, upgraded)
-	o.Deploy = func(engine.Selection) (Deployment, error) { return p, nil }
+	backendOf(o).deploy = func(engine.Selection) (Deployment, error) { return p, nil }
 	o.StartDeploy = true
 	r := runOn(ctx, newTerminal(t, size{80, 24}), o)
 	r.waitFor("[ D Deploy ]")
@@ -268,13 +270,13 @@ func TestRule14CrashRestoresTheTerminal(t *testing.T) {
 	for where, o := range map[string]func() Options{
 		"a command": func() Options {
 			o := playing(6, upgraded)
-			o.Overview = func(context.Context) (engine.Overview, error) { panic("a bug") }
+			backendOf(o).overview = func(context.Context) (engine.Overview, error) { panic("a bug") }
 			return o
 		},
 		"Update": func() Options {
 			before, after, end := upgraded(6)
 			o := playing(6, upgraded)
-			o.Deploy = func(engine.Selection) (Deployment, error) { return brokenAnswer{play(before, after, end)}, nil }
+			backendOf(o).deploy = func(engine.Selection) (Deployment, error) { return brokenAnswer{play(before, after, end)}, nil }
 			o.StartDeploy = true
 			return o
 		},

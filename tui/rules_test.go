@@ -102,14 +102,15 @@ func TestRule1OneRootModelAndShortDispatch(t *testing.T) {
 func TestRule1UpdateNeverWaits(t *testing.T) {
 	forever := make(chan struct{})
 	o := Options{
-		App: "counter", Dir: t.TempDir(),
-		Overview: func(context.Context) (engine.Overview, error) { <-forever; return engine.Overview{}, nil },
-		Deploy:   func(engine.Selection) (Deployment, error) { <-forever; return nil, nil },
-		History:  func(context.Context) ([]engine.Past, error) { <-forever; return nil, nil },
-		Events:   func(context.Context, string) ([]engine.Event, *engine.Result, error) { <-forever; return nil, nil, nil },
-		Watch:    func(string) engine.Source { return neverSource{forever} },
-		Inspect:  func(context.Context) (engine.Overview, error) { <-forever; return engine.Overview{}, nil },
-		Header:   func() string { <-forever; return "" },
+		App: "counter", Dir: t.TempDir(), Header: func() string { <-forever; return "" },
+		Backend: &backend{
+			overview: func(context.Context) (engine.Overview, error) { <-forever; return engine.Overview{}, nil },
+			deploy:   func(engine.Selection) (Deployment, error) { <-forever; return nil, nil },
+			history:  func(context.Context) ([]engine.Past, error) { <-forever; return nil, nil },
+			events:   func(context.Context, string) ([]engine.Event, *engine.Result, error) { <-forever; return nil, nil, nil },
+			watch:    func(string) engine.Source { return neverSource{forever} },
+			inspect:  func(context.Context) (engine.Overview, error) { <-forever; return engine.Overview{}, nil },
+		},
 	}
 	b := newBench(t, size{120, 40}, o)
 	b.Init()
@@ -164,7 +165,7 @@ func namedMachines(n int) []engine.Event {
 }
 
 func TestRule6ConfirmDiffersFromTheKeyThatOpensIt(t *testing.T) {
-	k := newKeyMap(false)
+	k := newKeyMap(false, true)
 	for _, opens := range k.deploy.Keys() {
 		if slices.Contains(k.confirm.Keys(), opens) {
 			t.Errorf("%s opens a deploy and confirms it", opens)
@@ -225,7 +226,7 @@ func TestRule15ReadOnlyTakesAwayWhatChangesAnything(t *testing.T) {
 	if len(selected) != 0 || len(b.fleet.marked) != 0 || b.deploy != nil {
 		t.Fatalf("a read-only console changed something: %v, %v", selected, b.fleet.marked)
 	}
-	b = newBench(t, size{120, 40}, Options{App: "counter", ReadOnly: true, StartDeploy: true, Deploy: o.Deploy})
+	b = newBench(t, size{120, 40}, Options{App: "counter", ReadOnly: true, StartDeploy: true, Backend: o.Backend})
 	b.Init()
 	if b.deploy != nil {
 		t.Fatal("a read-only console starts a deploy")

@@ -31,23 +31,31 @@ type Deployment interface {
 	Result() engine.Result
 }
 
+// Backend is what the console asks and tells the app that it shows. Only Deploy, which is never called by a read-only
+// console, changes anything.
+type Backend interface {
+	// Overview reads the fleet for the home screen, every two seconds while that is shown.
+	Overview(context.Context) (engine.Overview, error)
+	// Inspect is an overview that also asks every VM for the code that it has loaded. That costs the VMs something, so it
+	// is made when the operator wants it.
+	Inspect(context.Context) (engine.Overview, error)
+	// Deploy starts a deploy of the selected machines; empty selects all.
+	Deploy(engine.Selection) (Deployment, error)
+	// History reads the record of past deploys, the newest first.
+	History(context.Context) ([]engine.Past, error)
+	// Events gives the recorded stream of a deploy with its result, nil where it has none.
+	Events(ctx context.Context, id string) ([]engine.Event, *engine.Result, error)
+	// Watch follows a deploy that somebody else runs, and Outcome tells its end.
+	Watch(id string) engine.Source
+	Outcome(ctx context.Context, id string) (engine.Result, error)
+}
+
 // Options of the console.
 type Options struct {
 	App, Org string
 	Version  string // of flydeploy
-	// Overview reads the fleet for the home screen, every two seconds while that is shown.
-	Overview func(context.Context) (engine.Overview, error)
-	// Inspect is a look that also asks every VM for the code that it has loaded. That costs the VMs something, so it is
-	// made when the operator wants it; nil: not offered.
-	Inspect func(context.Context) (engine.Overview, error)
-	// Deploy starts a deploy of the selected machines; empty selects all.
-	Deploy func(engine.Selection) (Deployment, error)
-	// History reads the record of past deploys, Events the stream of one with its result (nil where it has none), and Watch
-	// follows one that somebody else runs, of which Outcome tells the end. What is nil is not offered.
-	History func(context.Context) ([]engine.Past, error)
-	Events  func(ctx context.Context, id string) ([]engine.Event, *engine.Result, error)
-	Watch   func(id string) engine.Source
-	Outcome func(ctx context.Context, id string) (engine.Result, error)
+	// Backend is the app that the console shows and deploys; nil for a Record alone.
+	Backend Backend
 	// Record plays a stream of events in the place of the fleet, Speed times as fast as it was (0: to its end at once);
 	// Ended is how it ended, nil where nobody knows. WatchID starts with watching a deploy.
 	Record  []engine.Event
