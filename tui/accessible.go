@@ -15,6 +15,7 @@ import (
 	"github.com/muesli/cancelreader"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -45,7 +46,7 @@ func readLines(from io.Reader) (lines <-chan string, stop func()) {
 		defer close(out)
 		for scan := bufio.NewScanner(from); scan.Scan(); {
 			select {
-			case out <- strings.TrimSpace(cells.Clean(scan.Text())):
+			case out <- strings.TrimSpace(text.Line(scan.Text())):
 			case <-over:
 				return
 			}
@@ -101,11 +102,11 @@ func (a *accessible) choose(ctx context.Context, choices []choice) bool {
 		a.print("%d. %s\n", i+1, c.text)
 	}
 	for {
-		text, ok := a.ask(ctx, fmt.Sprintf("Choice (1 to %d):", len(choices)))
+		typed, ok := a.ask(ctx, fmt.Sprintf("Choice (1 to %d):", len(choices)))
 		if !ok {
 			return false
 		}
-		if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(choices) {
+		if n, err := strconv.Atoi(typed); err == nil && n >= 1 && n <= len(choices) {
 			return choices[n-1].do(ctx)
 		}
 		a.print("Please type a number from 1 to %d.\n", len(choices))
@@ -119,7 +120,7 @@ func (a *accessible) home(ctx context.Context) {
 		now := time.Now()
 		overview, err := a.o.Backend.Overview(ctx)
 		f.look(overviewMsg{overview, err}, now)
-		a.print("\n%s, fleet%s\n", cells.Clean(a.o.App), a.readOnly())
+		a.print("\n%s, fleet%s\n", text.Line(a.o.App), a.readOnly())
 		a.tellFleet(f, err, now)
 		choices := []choice{{"Look again", func(context.Context) bool { return true }}}
 		if err == nil && !a.o.ReadOnly {
@@ -143,8 +144,8 @@ func (a *accessible) tellFleet(f *fleet, err error, now time.Time) {
 	}
 	a.printLines([]cells.Line{f.headline(), f.upgrade(now), f.status(&console{now: now})})
 	for i, m := range f.overview.Machines {
-		a.print("machine %d: %s, name %s, region %s, %s, group %s, checks %d of %d, runs %s%s\n", i+1, cells.Clean(m.ID), cells.Clean(m.Name),
-			cells.Clean(m.Region), cells.Clean(m.State), cells.Clean(m.ProcessGroup), m.ChecksPassed, m.ChecksTotal, f.runs(m).Text, f.noteText(m))
+		a.print("machine %d: %s, name %s, region %s, %s, group %s, checks %d of %d, runs %s%s\n", i+1, text.Line(m.ID), text.Line(m.Name),
+			text.Line(m.Region), text.Line(m.State), text.Line(m.ProcessGroup), m.ChecksPassed, m.ChecksTotal, f.runs(m).Text, f.noteText(m))
 	}
 }
 
@@ -175,9 +176,9 @@ func (a *accessible) deployChoices(f *fleet) []choice {
 
 // chooseMachines gives the ids of the machines whose numbers were typed, nil for none.
 func (a *accessible) chooseMachines(ctx context.Context, f *fleet) []string {
-	text, ok := a.ask(ctx, "Numbers of the machines, with spaces between them; nothing to go back:")
+	typed, ok := a.ask(ctx, "Numbers of the machines, with spaces between them; nothing to go back:")
 	var ids []string
-	for word := range strings.FieldsSeq(text) {
+	for word := range strings.FieldsSeq(typed) {
 		n, err := strconv.Atoi(word)
 		if !ok || err != nil || n < 1 || n > len(f.overview.Machines) {
 			a.print("There is no machine number %s.\n", word)
@@ -185,7 +186,7 @@ func (a *accessible) chooseMachines(ctx context.Context, f *fleet) []string {
 		}
 		m := f.overview.Machines[n-1]
 		if !markable(m) {
-			a.print("%s is never part of a deploy: %s.\n", cells.Clean(m.ID), cells.Clean(whyOut(m)))
+			a.print("%s is never part of a deploy: %s.\n", text.Line(m.ID), text.Line(whyOut(m)))
 			return nil
 		}
 		if !slices.Contains(ids, m.ID) {
@@ -204,10 +205,10 @@ func (a *accessible) history(ctx context.Context) bool {
 	}
 	for i, p := range past {
 		a.print("deploy %d: %s, %s, version %s, %d of %d machines, by %s, id %s\n", i+1, p.At.Local().Format(time.DateTime),
-			strings.TrimSpace(cells.Clean(pastWord(p))), cells.Clean(p.Version), p.Upgraded, p.Machines, cells.Clean(p.Owner), cells.Clean(p.ID))
+			strings.TrimSpace(text.Line(pastWord(p))), text.Line(p.Version), p.Upgraded, p.Machines, text.Line(p.Owner), text.Line(p.ID))
 	}
-	text, ok := a.ask(ctx, "Number of a deploy to read; nothing to go back:")
-	n, err := strconv.Atoi(text)
+	typed, ok := a.ask(ctx, "Number of a deploy to read; nothing to go back:")
+	n, err := strconv.Atoi(typed)
 	if !ok || err != nil || n < 1 || n > len(past) {
 		return ok
 	}

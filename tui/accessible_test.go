@@ -1,7 +1,7 @@
 package tui
 
 import (
-	stdbytes "bytes"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -24,7 +24,7 @@ type talk struct {
 	err   error
 
 	mu      sync.Mutex
-	written stdbytes.Buffer
+	written bytes.Buffer
 	more    chan struct{}
 }
 
@@ -198,7 +198,7 @@ func (e endOfInput) Read([]byte) (int, error) { close(e.read); return 0, io.EOF 
 func TestRule17AccessibleWithoutInputDeclines(t *testing.T) {
 	before, after, end := upgraded(1)
 	p := play(before, after, end)
-	var out stdbytes.Buffer
+	var out bytes.Buffer
 	read := make(chan struct{})
 	o := Options{App: "counter", StartDeploy: true, Backend: &backend{deploy: func(engine.Selection) (Deployment, error) { return late{p, read}, nil }}}
 	o.Input, o.Output = io.MultiReader(strings.NewReader("2\n2\n"), endOfInput{read}), &out // typed before anything was asked

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
-	"flydeploy/tui/cells"
+	"flydeploy/text"
 )
 
 // conversation is a deploy in plain lines with somebody who answers its questions.
@@ -98,7 +98,7 @@ func (c *conversation) question() {
 	switch asks {
 	case engine.QuestionLock:
 		held := c.p.Held
-		c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\n", cells.Clean(held.LockedBy), when(held.ExpiresAt, time.Now()), cells.Clean(held.DeploymentID))
+		c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\n", text.Line(held.LockedBy), when(held.ExpiresAt, time.Now()), text.Line(held.DeploymentID))
 		c.print("1. Wait until it is free\n2. Leave\n3. Override it\nChoice (1 to 3): ")
 	case engine.QuestionPlan:
 		c.out.planned = true
@@ -114,7 +114,7 @@ func (c *conversation) question() {
 }
 
 func (c *conversation) planChoices() {
-	c.print("\nSuspend %s on %s?\n", counted(c.p.Plan.Processes(), "process"), counted(len(c.p.Plan.Machines), "machine"))
+	c.print("\nSuspend %s on %s?\n", text.Counted(c.p.Plan.Processes(), "process"), text.Counted(len(c.p.Plan.Machines), "machine"))
 	c.print("1. Do not deploy\n2. Deploy as planned\nChoice (1 or 2): ")
 }
 
@@ -156,12 +156,12 @@ func (c *conversation) confirm() {
 	}
 	f := open[0]
 	if f.Severity == engine.SeverityRefuse {
-		c.print("%s cannot be accepted: %s\n", f.Name, cells.Clean(f.What))
+		c.print("%s cannot be accepted: %s\n", f.Name, text.Line(f.What))
 		c.planChoices()
 		return
 	}
 	c.typing = f.Name
-	c.print("This plan is blocked by %s: %s\nType %s to accept it, anything else to go back: ", f.Name, cells.Clean(f.What), f.Name)
+	c.print("This plan is blocked by %s: %s\nType %s to accept it, anything else to go back: ", f.Name, text.Line(f.What), f.Name)
 }
 
 // answerTyped takes a blocker's or the app's name.

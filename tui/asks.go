@@ -7,6 +7,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -53,28 +54,28 @@ func (d *deploy) whom(w int) []cells.Line {
 
 // named counts machines and lists their ids: all of them, or as many as fit into room cells.
 func named(ids []string, room int) string {
-	head := counted(len(ids), "machine") + ": "
+	head := text.Counted(len(ids), "machine") + ": "
 	return head + listed(ids, room-cells.Width(head))
 }
 
 // listed gives the ids, or as many as fit into room cells, at least one, and how many more there are.
 func listed(ids []string, room int) string {
-	if all := cells.Clean(strings.Join(ids, ", ")); cells.Width(all) <= room {
+	if all := text.Line(strings.Join(ids, ", ")); cells.Width(all) <= room {
 		return all
 	}
-	text := ""
+	names := ""
 	for i, id := range ids {
-		next := cells.Clean(id)
+		next := text.Line(id)
 		if i > 0 {
 			next = ", " + next
 		}
-		more := fmt.Sprintf(" and %s more", count(len(ids)-i))
-		if i > 0 && cells.Width(text)+cells.Width(next)+cells.Width(more) > room {
-			return text + more
+		more := fmt.Sprintf(" and %s more", text.Count(len(ids)-i))
+		if i > 0 && cells.Width(names)+cells.Width(next)+cells.Width(more) > room {
+			return names + more
 		}
-		text += next
+		names += next
 	}
-	return text
+	return names
 }
 
 // acceptDialog wants a blocker's name typed.

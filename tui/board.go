@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -48,7 +49,7 @@ func (b *board) follow(m *engine.MachineProgress, now time.Time) {
 		r = &boardRow{m: m, index: len(b.rows)}
 		b.byID[m.ID] = r
 		b.rows = append(b.rows, r)
-		b.idWidth = max(b.idWidth, cells.Width(cells.Clean(m.ID)))
+		b.idWidth = max(b.idWidth, cells.Width(text.Line(m.ID)))
 		b.unsorted = true
 	} else {
 		b.counts[r.s.rank]--

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -39,12 +40,12 @@ func (d *deploy) totals() cells.Line {
 			if len(l) > 0 {
 				l = append(l, cells.Span{Text: " · ", Tone: cells.Muted})
 			}
-			l = append(l, cells.New(standing{rank: rank(r)}.tone(), count(n)+" "+word))
+			l = append(l, cells.New(standing{rank: rank(r)}.tone(), text.Count(n)+" "+word))
 		}
 	}
-	l = append(l, cells.New(cells.Muted, " of "+counted(b.taking(), "machine")))
+	l = append(l, cells.New(cells.Muted, " of "+text.Counted(b.taking(), "machine")))
 	if b.migrated > 0 {
-		l = append(l, cells.New(cells.Muted, " · "+count(b.migrated)+" migrated"))
+		l = append(l, cells.New(cells.Muted, " · "+text.Count(b.migrated)+" migrated"))
 	}
 	if b.worst > 0 {
 		l = append(l, cells.New(cells.Muted, " · suspended max "+micros(b.worst)))
@@ -94,11 +95,11 @@ func (r *boardRow) cells(c *console, w int, worst int64) []cells.Span {
 			row = append(row, phaseCell(c, r.m.Phases[p]))
 		}
 	} else {
-		row = append(row, cells.OrNone(cells.Normal, cells.Clean(s.phaseText(c.now))))
+		row = append(row, cells.OrNone(cells.Normal, text.Line(s.phaseText(c.now))))
 	}
 	migrated := ""
 	if report.Migrated > 0 {
-		migrated = count(report.Migrated)
+		migrated = text.Count(report.Migrated)
 	}
 	return append(row, suspendedCell(report.SuspendedUS, worst), cells.OrNone(cells.Normal, migrated))
 }
@@ -144,7 +145,7 @@ func phaseTook(s engine.PhaseState, now time.Time) string {
 	case s.DurationUS > 0:
 		return micros(s.DurationUS)
 	case s.Status == engine.StatusRunning && !s.StartedAt.IsZero():
-		return clock(now.Sub(s.StartedAt))
+		return text.Seconds(now.Sub(s.StartedAt))
 	}
 	return ""
 }

@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -63,10 +64,10 @@ func writeText(name, text string) (string, error) {
 }
 
 // copied is what y copies of the fleet: the marked ids, else the one under the cursor.
-func (f *fleet) copied() (what, text string) {
+func (f *fleet) copied() (what, content string) {
 	visible, hidden := f.marks()
 	if ids := append(visible, hidden...); len(ids) > 0 {
-		return counted(len(ids), "marked id"), strings.Join(ids, "\n") + "\n"
+		return text.Counted(len(ids), "marked id"), strings.Join(ids, "\n") + "\n"
 	}
 	if m, ok := f.current(); ok {
 		return "the id " + m.ID, m.ID + "\n"
@@ -75,7 +76,7 @@ func (f *fleet) copied() (what, text string) {
 }
 
 // copied is what y copies of a deploy: the plan while it is shown, else everything about the machine under the cursor.
-func (d *deploy) copied(c *console) (what, text string) {
+func (d *deploy) copied(c *console) (what, content string) {
 	const width = 100
 	switch r := d.board.current(); {
 	case d.planning(c.now) || d.pane == panePlan:

@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -296,7 +297,7 @@ func (d *deploy) target(w int) string {
 	case d.guest != nil:
 		return d.guest.id
 	case len(d.sel.Machines) > 0:
-		return fmt.Sprintf("to %s", counted(len(d.sel.Machines), "machine"))
+		return fmt.Sprintf("to %s", text.Counted(len(d.sel.Machines), "machine"))
 	}
 	return "to all machines"
 }

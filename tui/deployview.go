@@ -9,6 +9,7 @@ import (
 	"charm.land/bubbles/v2/spinner"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -95,7 +96,7 @@ func (d *deploy) status(c *console) cells.Line {
 	case d.guest != nil:
 		return d.guest.status(d)
 	case d.result != nil:
-		return cells.Line{cells.New(cells.Muted, clock(d.elapsed(c.now)))}
+		return cells.Line{cells.New(cells.Muted, text.Seconds(d.elapsed(c.now)))}
 	}
 	word := "deploying "
 	switch {
@@ -106,7 +107,7 @@ func (d *deploy) status(c *console) cells.Line {
 	case d.waiting:
 		word = "waiting "
 	}
-	return cells.Line{cells.New(cells.Active, word), cells.New(cells.Normal, clock(d.elapsed(c.now)))}
+	return cells.Line{cells.New(cells.Active, word), cells.New(cells.Normal, text.Seconds(d.elapsed(c.now)))}
 }
 
 var spinnerFrames = spinner.MiniDot.Frames
@@ -192,7 +193,7 @@ func (d *deploy) now(c *console) cells.Line {
 	case engine.StatusRunning:
 		l := cells.Line{{Text: c.spin() + " " + at.Title() + " ", Tone: cells.Active}}
 		if !s.StartedAt.IsZero() {
-			l = append(l, cells.New(cells.Normal, clock(c.now.Sub(s.StartedAt))+"  "))
+			l = append(l, cells.New(cells.Normal, text.Seconds(c.now.Sub(s.StartedAt))+"  "))
 		}
 		return append(l, cells.New(cells.Muted, strings.TrimSpace(amount(s.Done, s.Total, s.Unit)+"  "+s.Text)+"  "))
 	case engine.StatusFailed:
@@ -231,7 +232,7 @@ func (d *deploy) body(c *console, w, h int) []cells.Line {
 	rows := d.boardRows(c)
 	var lines []cells.Line
 	if rows > 0 {
-		lines = append(lines, cells.Rule(counted(len(d.board.rows), "machine"), w))
+		lines = append(lines, cells.Rule(text.Counted(len(d.board.rows), "machine"), w))
 		lines = append(lines, d.machines(c, w, rows)...)
 	}
 	left := h - len(lines)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -58,10 +59,10 @@ func phaseLine(c *console, p engine.Phase, s engine.PhaseState) (cells.Line, boo
 func reportLines(r engine.MachineReport, w int) []cells.Line {
 	lines := []cells.Line{
 		cells.Fact("modules", fmt.Sprintf("%d changed, %d added, %d removed", r.ModulesChanged, r.ModulesAdded, r.ModulesRemoved), w),
-		cells.Fact("processes", count(r.Processes), w),
+		cells.Fact("processes", text.Count(r.Processes), w),
 	}
 	if r.Migrated > 0 {
-		lines = append(lines, cells.Fact("migrated", count(r.Migrated), w))
+		lines = append(lines, cells.Fact("migrated", text.Count(r.Migrated), w))
 	}
 	if r.SuspendedUS > 0 {
 		lines = append(lines, cells.Fact("suspended", micros(r.SuspendedUS), w))
@@ -81,7 +82,7 @@ func failureLines(r engine.MachineReport, w int) []cells.Line {
 			who += " " + f.Name
 		}
 		if f.Count > 1 {
-			who += fmt.Sprintf(" and %s more", count(f.Count-1))
+			who += fmt.Sprintf(" and %s more", text.Count(f.Count-1))
 		}
 		lines = append(lines, nil)
 		lines = append(lines, cells.Paragraph(cells.Strong, who+": "+f.Reason, w)...)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 
 	tea "charm.land/bubbletea/v2"
@@ -90,7 +91,7 @@ func edit(s string, k tea.KeyPressMsg) string {
 	case "ctrl+u", "ctrl+w":
 		return ""
 	}
-	return s + cells.Clean(k.Text)
+	return s + text.Line(k.Text)
 }
 
 const dialogWidth = 76 // cells, frame included, where the screen has them

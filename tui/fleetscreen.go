@@ -6,6 +6,7 @@ import (
 	"charm.land/bubbles/v2/key"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -100,7 +101,7 @@ func (f *fleet) hints(k keyMap) []hint {
 	visible, hidden := f.marks()
 	what := "deploy all"
 	if n := len(visible) + len(hidden); n > 0 {
-		what = "deploy " + count(n) + " marked"
+		what = "deploy " + text.Count(n) + " marked"
 	} else if f.filter != "" {
 		k.deploy.SetEnabled(false) // a filter is no selection
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -176,7 +177,7 @@ func (f *fleet) emptyText() string {
 func (f *fleet) rowLine(i int, cols []cells.Column, w int) cells.Line {
 	r := f.rows[i]
 	if r.m.ID == "" {
-		return cells.Line{cells.New(cells.Strong, "  "+r.region), cells.New(cells.Muted, "  "+counted(r.count, "machine"))}.Fit(w)
+		return cells.Line{cells.New(cells.Strong, "  "+r.region), cells.New(cells.Muted, "  "+text.Counted(r.count, "machine"))}.Fit(w)
 	}
 	return cells.ListRow(cells.Row(cols, f.cells(r.m)), i == f.list.At, w)
 }
@@ -190,18 +191,18 @@ func (f *fleet) headline() cells.Line {
 	for _, m := range f.overview.Machines {
 		states[m.State]++
 	}
-	l := cells.Line{cells.New(cells.Strong, counted(len(f.overview.Machines), "machine"))}
+	l := cells.Line{cells.New(cells.Strong, text.Counted(len(f.overview.Machines), "machine"))}
 	for _, state := range []string{"started", "stopped", "suspended", "failed"} {
 		if n := states[state]; n > 0 && n < len(f.overview.Machines) {
-			l = append(l, cells.New(cells.Muted, " · "+count(n)+" "+state))
+			l = append(l, cells.New(cells.Muted, " · "+text.Count(n)+" "+state))
 		}
 	}
 	visible, hidden := f.marks()
 	if n := len(visible) + len(hidden); n > 0 {
-		l = append(l, cells.New(cells.Active, " · "+count(n)+" marked"))
+		l = append(l, cells.New(cells.Active, " · "+text.Count(n)+" marked"))
 	}
 	if len(hidden) > 0 {
-		l = append(l, cells.New(cells.Warn, ", "+count(len(hidden))+" hidden"))
+		l = append(l, cells.New(cells.Warn, ", "+text.Count(len(hidden))+" hidden"))
 	}
 	switch {
 	case f.filtering:
@@ -245,7 +246,7 @@ func (f *fleet) upgrade(now time.Time) cells.Line {
 		}
 		return l
 	case len(md.MachineUpgrades) > 0:
-		return cells.Line{cells.New(cells.Warn, "hot on "+counted(len(md.MachineUpgrades), "machine"))}
+		return cells.Line{cells.New(cells.Warn, "hot on "+text.Counted(len(md.MachineUpgrades), "machine"))}
 	}
 	return cells.Line{{Text: "runs its image", Tone: cells.Muted}}
 }

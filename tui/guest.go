@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -180,7 +181,7 @@ func (g *guest) status(d *deploy) cells.Line {
 	case r.paused:
 		word = "replay paused "
 	}
-	at := clock(r.at.Sub(r.begin())) + " of " + clock(r.end().Sub(r.begin()))
+	at := text.Seconds(r.at.Sub(r.begin())) + " of " + text.Seconds(r.end().Sub(r.begin()))
 	return cells.Line{{Text: word, Tone: cells.Active}, {Text: at, Tone: cells.Normal}, {Text: "  " + speedText(r.speed) + "×", Tone: cells.Muted}}
 }
 
@@ -197,12 +198,12 @@ func (g *guest) ending() (cells.Line, bool) {
 	}
 	p := g.past
 	glyph, t := outcomeLook(p.Outcome)
-	text := fmt.Sprintf("%s, %d of %s", p.Outcome, p.Upgraded, counted(p.Machines, "machine"))
+	summary := fmt.Sprintf("%s, %d of %s", p.Outcome, p.Upgraded, text.Counted(p.Machines, "machine"))
 	if p.MaxSuspendedUS > 0 {
-		text += ", suspended max " + micros(p.MaxSuspendedUS)
+		summary += ", suspended max " + micros(p.MaxSuspendedUS)
 	}
-	text += ", " + clock(time.Duration(p.DurationMS)*time.Millisecond) + " by " + p.Owner
-	return cells.Line{cells.Blank(1), {Text: glyph + " ", Tone: t}, cells.New(t, text)}, true
+	summary += ", " + text.Seconds(time.Duration(p.DurationMS)*time.Millisecond) + " by " + p.Owner
+	return cells.Line{cells.Blank(1), {Text: glyph + " ", Tone: t}, cells.New(t, summary)}, true
 }
 
 func (g *guest) hints(k keyMap) []hint {

@@ -119,7 +119,7 @@ func (h *history) open(c *console) tea.Cmd {
 	return c.replay(p)
 }
 
-func (h *history) copied() (what, text string) {
+func (h *history) copied() (what, content string) {
 	p, ok := h.current()
 	if !ok {
 		return "", ""

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -31,7 +32,7 @@ func (h *history) status() cells.Line {
 	case !h.seen:
 		return nil
 	}
-	return cells.Line{{Text: counted(len(h.all), "deploy"), Tone: cells.Muted}}
+	return cells.Line{{Text: text.Counted(len(h.all), "deploy"), Tone: cells.Muted}}
 }
 
 func (h *history) heading() string {
@@ -92,14 +93,14 @@ func pastCells(p engine.Past) []cells.Span {
 	}
 	took, machines := "", ""
 	if p.DurationMS > 0 {
-		took = clock(time.Duration(p.DurationMS) * time.Millisecond)
+		took = text.Seconds(time.Duration(p.DurationMS) * time.Millisecond)
 	}
 	if p.Machines > 0 {
-		machines = count(p.Upgraded) + "/" + count(p.Machines)
+		machines = text.Count(p.Upgraded) + "/" + text.Count(p.Machines)
 	}
 	return []cells.Span{
-		cells.OrNone(cells.Normal, dateOf(p.At)), pastOutcome(p), cells.OrNone(cells.Normal, cells.Clean(p.Version)), cells.OrNone(cells.Normal, machines),
-		cells.OrNone(cells.Normal, suspended), cells.OrNone(cells.Muted, took), cells.OrNone(cells.Normal, cells.Clean(p.Owner)), cells.New(cells.Muted, p.Message),
+		cells.OrNone(cells.Normal, dateOf(p.At)), pastOutcome(p), cells.OrNone(cells.Normal, text.Line(p.Version)), cells.OrNone(cells.Normal, machines),
+		cells.OrNone(cells.Normal, suspended), cells.OrNone(cells.Muted, took), cells.OrNone(cells.Normal, text.Line(p.Owner)), cells.New(cells.Muted, p.Message),
 	}
 }
 
@@ -144,10 +145,10 @@ func pastLines(p engine.Past, now time.Time, w int) []cells.Line {
 		suspended = "max " + micros(p.MaxSuspendedUS)
 	}
 	if p.DurationMS > 0 {
-		took = clock(time.Duration(p.DurationMS) * time.Millisecond)
+		took = text.Seconds(time.Duration(p.DurationMS) * time.Millisecond)
 	}
 	if p.Machines > 0 {
-		machines = fmt.Sprintf("%s of %s upgraded", count(p.Upgraded), count(p.Machines))
+		machines = fmt.Sprintf("%s of %s upgraded", text.Count(p.Upgraded), text.Count(p.Machines))
 	}
 	for _, f := range []struct{ title, value string }{
 		{"when", since}, {"version", p.Version}, {"machines", machines}, {"suspended", suspended}, {"took", took}, {"who", p.Owner},
@@ -164,5 +165,5 @@ func (h *history) tiny(c *console) cells.Line {
 	if !h.seen {
 		return cells.Line{{Text: "reading the record of " + c.opts.App, Tone: cells.Muted}}
 	}
-	return cells.Line{cells.New(cells.Strong, counted(len(h.all), "deploy")+" of "+c.opts.App), {Text: ", enlarge the terminal to read them", Tone: cells.Muted}}
+	return cells.Line{cells.New(cells.Strong, text.Counted(len(h.all), "deploy")+" of "+c.opts.App), {Text: ", enlarge the terminal to read them", Tone: cells.Muted}}
 }

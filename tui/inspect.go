@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -57,7 +58,7 @@ func (c *console) onInspected(m inspectedMsg) {
 		}
 	}
 	f.look(overviewMsg{overview: m.overview}, c.now)
-	c.say(fmt.Sprintf("%s asked, %s of them with other code than recorded, or without an answer", counted(len(f.code), "VM"), count(differ)))
+	c.say(fmt.Sprintf("%s asked, %s of them with other code than recorded, or without an answer", text.Counted(len(f.code), "VM"), text.Count(differ)))
 }
 
 // codeOf is what the VM of this instance of a machine said.
@@ -77,7 +78,7 @@ func (f *fleet) codeDrift(m engine.Machine) (cells.Span, bool) {
 	case code.Stale:
 		return cells.Span{Text: "! stale code", Tone: cells.Warn}, true
 	case code.Drift > 0:
-		return cells.New(cells.Warn, "! "+counted(code.Drift, "module")+" unlike disk"), true
+		return cells.New(cells.Warn, "! "+text.Counted(code.Drift, "module")+" unlike disk"), true
 	case !code.Hook.Works():
 		return cells.Span{Text: "! no hook", Tone: cells.Warn}, true
 	}
@@ -99,7 +100,7 @@ func (f *fleet) codeLines(m engine.Machine, now time.Time, w int) []cells.Line {
 		tell("The record names an upgrade that this VM has not loaded: it woke from a suspension, or its startup hook is missing or failed. Deploy to it, or restart it.")
 	}
 	if code.Drift > 0 {
-		tell(counted(code.Drift, "loaded module") + " unlike the file on disk: " + listed(code.Drifted, 3*w))
+		tell(text.Counted(code.Drift, "loaded module") + " unlike the file on disk: " + listed(code.Drifted, 3*w))
 	}
 	if code.HookProblem != nil {
 		tell("Startup hook: " + code.HookProblem.What)

@@ -9,6 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -123,7 +124,7 @@ func (p *logPane) view(d *deploy, w, h int) []cells.Line {
 
 // heading tells whether the log follows, and the filter.
 func (p *logPane) heading(d *deploy) string {
-	text := "log: " + counted(len(p.lines(d)), "line")
+	text := "log: " + text.Counted(len(p.lines(d)), "line")
 	if p.follow {
 		text += ", following"
 	} else {

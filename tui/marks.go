@@ -6,6 +6,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -120,17 +121,17 @@ func hiddenDialog(visible, hidden []string) *dialog {
 	all := append(slices.Clone(visible), hidden...)
 	buttons := []button{{key: "c", label: "Cancel"}}
 	if len(visible) > 0 {
-		buttons = append(buttons, button{key: "v", label: "Deploy to the visible " + count(len(visible)), act: func(c *console) tea.Cmd {
+		buttons = append(buttons, button{key: "v", label: "Deploy to the visible " + text.Count(len(visible)), act: func(c *console) tea.Cmd {
 			return c.startDeploy(engine.Selection{Machines: visible})
 		}})
 	}
-	buttons = append(buttons, button{key: "i", label: "Include the hidden: " + count(len(all)), act: func(c *console) tea.Cmd {
+	buttons = append(buttons, button{key: "i", label: "Include the hidden: " + text.Count(len(all)), act: func(c *console) tea.Cmd {
 		return c.startDeploy(engine.Selection{Machines: all})
 	}})
 	return &dialog{
 		title: "The filter hides marked machines", tone: cells.Warn, buttons: buttons,
 		body: func(_ *console, w int) []cells.Line {
-			lines := []cells.Line{{cells.New(cells.Normal, count(len(all))+" marked, "+count(len(hidden))+" hidden by the filter.")}, nil}
+			lines := []cells.Line{{cells.New(cells.Normal, text.Count(len(all))+" marked, "+text.Count(len(hidden))+" hidden by the filter.")}, nil}
 			lines = append(lines, cells.Paragraph(cells.Normal, "Hidden: "+named(hidden, 2*w), w)...)
 			if len(visible) > 0 {
 				lines = append(lines, cells.Paragraph(cells.Normal, "Visible: "+named(visible, 2*w), w)...)

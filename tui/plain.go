@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"flydeploy/engine"
-	"flydeploy/tui/cells"
+	"flydeploy/text"
 )
 
 // Plain writes one full line for each change, "[n/N] machine phase result", until the deploy has ended; no escapes, no
@@ -105,7 +105,7 @@ func (o *plain) status(e engine.Event) engine.Status {
 func (o *plain) line(e engine.Event) string {
 	head := o.headOf(e)
 	if e.Log != "" {
-		return head + " | " + cells.Clean(e.Log) + "\n"
+		return head + " | " + text.Line(e.Log) + "\n"
 	}
 	parts := []string{head, string(e.Status)}
 	if e.Status.Final() && e.DurationUS > 0 {
@@ -114,29 +114,29 @@ func (o *plain) line(e engine.Event) string {
 	if how := amount(e.Done, e.Total, e.Unit); how != "" {
 		parts = append(parts, "("+how+")")
 	}
-	text := strings.Join(parts, " ")
+	said := strings.Join(parts, " ")
 	if e.Problem != nil {
-		return text + ": " + cells.Clean(e.Problem.What) + remedyOf(e.Problem) + "\n"
+		return said + ": " + text.Line(e.Problem.What) + remedyOf(e.Problem) + "\n"
 	}
 	if e.Text != "" {
-		text += ": " + cells.Clean(e.Text)
+		said += ": " + text.Line(e.Text)
 	}
-	return text + "\n"
+	return said + "\n"
 }
 
 // headOf is "[n/N] machine phase": the machine's number, or of the whole fleet the step's.
 func (o *plain) headOf(e engine.Event) string {
 	if e.Machine == "" {
-		return fmt.Sprintf("[%d/%d] fleet %s", fleetStep(e.Phase), len(engine.FleetPhases), cells.Clean(e.Phase.Title()))
+		return fmt.Sprintf("[%d/%d] fleet %s", fleetStep(e.Phase), len(engine.FleetPhases), text.Line(e.Phase.Title()))
 	}
-	return fmt.Sprintf("[%d/%d] %s %s", o.number(e.Machine), len(o.p.Machines), cells.Clean(e.Machine), cells.Clean(e.Phase.Title()))
+	return fmt.Sprintf("[%d/%d] %s %s", o.number(e.Machine), len(o.p.Machines), text.Line(e.Machine), text.Line(e.Phase.Title()))
 }
 
 func remedyOf(p *engine.Problem) string {
 	if p.Remedy == "" {
 		return ""
 	}
-	return " -> " + cells.Clean(p.Remedy)
+	return " -> " + text.Line(p.Remedy)
 }
 
 func fleetStep(p engine.Phase) int {
@@ -176,25 +176,25 @@ func (o *plain) plan(e engine.Event) string {
 func planTexts(p *engine.Plan) []string {
 	texts := moduleTexts(p.Modules)
 	for _, s := range processSums(p) {
-		texts = append(texts, fmt.Sprintf("suspends %s of %s (%s) on %s", counted(s.Count, "process"), cells.Clean(moduleName(s.Module)), cells.Clean(s.Kind), counted(s.machines, "machine")))
+		texts = append(texts, fmt.Sprintf("suspends %s of %s (%s) on %s", text.Counted(s.Count, "process"), text.Line(moduleName(s.Module)), text.Line(s.Kind), text.Counted(s.machines, "machine")))
 	}
 	for _, f := range p.Findings {
-		text := fmt.Sprintf("%s %s: %s", f.Severity, cells.Clean(f.Name), cells.Clean(f.What))
+		finding := fmt.Sprintf("%s %s: %s", f.Severity, text.Line(f.Name), text.Line(f.What))
 		if f.Remedy != "" {
-			text += " -> " + cells.Clean(f.Remedy)
+			finding += " -> " + text.Line(f.Remedy)
 		}
 		if len(f.Machines) > 0 {
-			text += " (" + named(f.Machines, 120) + ")"
+			finding += " (" + named(f.Machines, 120) + ")"
 		}
-		texts = append(texts, text)
+		texts = append(texts, finding)
 	}
 	for _, m := range p.Machines {
 		if m.UpToDate {
-			texts = append(texts, "up to date "+cells.Clean(m.Machine.ID))
+			texts = append(texts, "up to date "+text.Line(m.Machine.ID))
 		}
 	}
 	for _, m := range p.LeftOut {
-		texts = append(texts, fmt.Sprintf("left out %s: %s", cells.Clean(m.ID), cells.Clean(m.LeftOut)))
+		texts = append(texts, fmt.Sprintf("left out %s: %s", text.Line(m.ID), text.Line(m.LeftOut)))
 	}
 	return texts
 }
@@ -209,12 +209,12 @@ func moduleTexts(modules []engine.ModuleChange) []string {
 		if names[g] == nil {
 			order = append(order, g)
 		}
-		names[g] = append(names[g], cells.Clean(moduleName(m.Module)))
+		names[g] = append(names[g], text.Line(moduleName(m.Module)))
 	}
 	slices.SortStableFunc(order, func(a, b group) int { return cmp.Or(cmp.Compare(a.app, b.app), cmp.Compare(a.change, b.change)) })
 	var texts []string
 	for _, g := range order {
-		texts = append(texts, fmt.Sprintf("%s %s of %s: %s", cells.Clean(g.change), counted(len(names[g]), "module"), cells.Clean(g.app), strings.Join(names[g], ", ")))
+		texts = append(texts, fmt.Sprintf("%s %s of %s: %s", text.Line(g.change), text.Counted(len(names[g]), "module"), text.Line(g.app), strings.Join(names[g], ", ")))
 	}
 	return texts
 }

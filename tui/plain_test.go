@@ -2,7 +2,7 @@ package tui
 
 import (
 	"bufio"
-	stdbytes "bytes"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,7 +25,7 @@ func confirmed(before, after []engine.Event, end engine.Result) *player {
 func TestPlain(t *testing.T) {
 	for name, script := range map[string]func(int) ([]engine.Event, []engine.Event, engine.Result){"upgraded": upgraded, "rolled_back": rolledBack} {
 		t.Run(name, func(t *testing.T) {
-			var out stdbytes.Buffer
+			var out bytes.Buffer
 			d := confirmed(script(3))
 			p, err := Plain(t.Context(), &out, d, nil)
 			if err != nil {
@@ -57,7 +57,7 @@ func TestRule16PlainSaysEachChangeOnce(t *testing.T) {
 
 func plainOf(t *testing.T, d Deployment) string {
 	t.Helper()
-	var out stdbytes.Buffer
+	var out bytes.Buffer
 	if _, err := Plain(t.Context(), &out, d, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestPlainGoesOnAfterAConsole(t *testing.T) {
 	for _, e := range before {
 		p.Apply(e)
 	}
-	var out stdbytes.Buffer
+	var out bytes.Buffer
 	if _, err := Plain(t.Context(), &out, confirmed(after, nil, end), p); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestPlainStopsWhenItsContextEnds(t *testing.T) {
 	d := play(before, after, end)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Plain(ctx, &stdbytes.Buffer{}, d, nil); err != nil {
+	if _, err := Plain(ctx, &bytes.Buffer{}, d, nil); err != nil {
 		t.Fatal(err)
 	}
 	if !stopped(d) {
@@ -152,7 +152,7 @@ func TestABrokenPipeStopsTheDeployAndWaitsForItsEnd(t *testing.T) {
 func TestJSONIsTheEvents(t *testing.T) {
 	before, after, end := rolledBack(2)
 	want := append(append([]engine.Event{}, before...), after...)
-	var out stdbytes.Buffer
+	var out bytes.Buffer
 	if err := JSON(t.Context(), &out, confirmed(before, after, end)); err != nil {
 		t.Fatal(err)
 	}

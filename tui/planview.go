@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -17,7 +18,7 @@ func (d *deploy) planQuestion(w int) []cells.Line {
 	for _, m := range p.Machines {
 		ids = append(ids, m.Machine.ID)
 	}
-	question := " Suspend " + counted(p.Processes(), "process") + " on " + counted(len(ids), "machine") + "?"
+	question := " Suspend " + text.Counted(p.Processes(), "process") + " on " + text.Counted(len(ids), "machine") + "?"
 	buttons := cells.Line{cells.Button("Cancel", !d.onDeploy), cells.Blank(1), cells.Button("D Deploy", d.onDeploy)}
 	if open := d.toRead(); open != "" {
 		buttons = append(buttons, cells.New(cells.Warn, "  "+open))
@@ -53,7 +54,7 @@ func (d *deploy) toRead() string {
 	if warnings == 0 {
 		return ""
 	}
-	return "! " + counted(warnings, "warning") + " above"
+	return "! " + text.Counted(warnings, "warning") + " above"
 }
 
 // planLines is the plan in full: findings first, then machines with their processes, then modules.
@@ -77,10 +78,10 @@ func planFacts(p *engine.Plan, w int) []cells.Line {
 	lines := []cells.Line{
 		cells.Fact("upgrade", strings.TrimSpace(p.Upgrade.Version+"  "+p.Upgrade.ID), w),
 		cells.Fact("modules", changesText(p.Modules), w),
-		cells.Fact("processes", count(p.Processes())+" to suspend", w),
+		cells.Fact("processes", text.Count(p.Processes())+" to suspend", w),
 	}
 	if p.Upgrade.Size > 0 {
-		lines = append(lines, cells.Fact("tarball", bytes(p.Upgrade.Size), w))
+		lines = append(lines, cells.Fact("tarball", text.Bytes(p.Upgrade.Size), w))
 	}
 	if p.Strategy != "" {
 		lines = append(lines, cells.Fact("strategy", p.Strategy, w))
@@ -134,7 +135,7 @@ func (d *deploy) findingLine(f engine.Finding, w int) []cells.Line {
 }
 
 func planMachines(p *engine.Plan, w int) []cells.Line {
-	lines := []cells.Line{{{Text: "Machines", Tone: cells.Strong}, cells.New(cells.Muted, "  "+count(len(p.Machines)))}}
+	lines := []cells.Line{{{Text: "Machines", Tone: cells.Strong}, cells.New(cells.Muted, "  "+text.Count(len(p.Machines)))}}
 	for _, m := range p.Machines {
 		head := cells.Line{cells.New(cells.Normal, m.Machine.ID), cells.New(cells.Muted, "  "+m.Machine.Region+"  ")}
 		switch {
@@ -143,7 +144,7 @@ func planMachines(p *engine.Plan, w int) []cells.Line {
 		case m.UpToDate:
 			head = append(head, cells.New(cells.OK, "✓ up to date"))
 		default:
-			head = append(head, cells.New(cells.Normal, counted(m.Report.Processes, "process")))
+			head = append(head, cells.New(cells.Normal, text.Counted(m.Report.Processes, "process")))
 		}
 		lines = append(lines, head.Fit(w))
 		for _, part := range cells.Wrap(processesText(m.Processes), w-2) {
@@ -159,14 +160,14 @@ func planMachines(p *engine.Plan, w int) []cells.Line {
 func processesText(changes []engine.ProcessChange) string {
 	parts := make([]string, 0, len(changes))
 	for _, p := range changes {
-		parts = append(parts, fmt.Sprintf("%s ×%s", moduleName(p.Module), count(p.Count)))
+		parts = append(parts, fmt.Sprintf("%s ×%s", moduleName(p.Module), text.Count(p.Count)))
 	}
 	return strings.Join(parts, ", ")
 }
 
 // planModules lists the modules by application.
 func planModules(p *engine.Plan, w int) []cells.Line {
-	lines := []cells.Line{{{Text: "Modules", Tone: cells.Strong}, cells.New(cells.Muted, "  "+count(len(p.Modules)))}}
+	lines := []cells.Line{{{Text: "Modules", Tone: cells.Strong}, cells.New(cells.Muted, "  "+text.Count(len(p.Modules)))}}
 	byApp := map[string][]engine.ModuleChange{}
 	for _, m := range p.Modules {
 		byApp[m.App] = append(byApp[m.App], m)
@@ -222,10 +223,10 @@ func processSums(p *engine.Plan) []*processSum {
 }
 
 func planProcesses(p *engine.Plan, w int) []cells.Line {
-	lines := []cells.Line{{{Text: "Processes", Tone: cells.Strong}, cells.New(cells.Muted, "  "+count(p.Processes()))}}
+	lines := []cells.Line{{{Text: "Processes", Tone: cells.Strong}, cells.New(cells.Muted, "  "+text.Count(p.Processes()))}}
 	for _, s := range processSums(p) {
 		lines = append(lines, cells.Line{
-			cells.New(cells.Normal, fmt.Sprintf("%9s  ", count(s.Count))), cells.New(cells.Normal, moduleName(s.Module)), cells.New(cells.Muted, "  "+s.Kind+" on "+counted(s.machines, "machine")),
+			cells.New(cells.Normal, fmt.Sprintf("%9s  ", text.Count(s.Count))), cells.New(cells.Normal, moduleName(s.Module)), cells.New(cells.Muted, "  "+s.Kind+" on "+text.Counted(s.machines, "machine")),
 		}.Fit(w))
 	}
 	return lines

@@ -1,7 +1,7 @@
 package tui
 
 import (
-	stdbytes "bytes"
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -316,7 +316,7 @@ func TestRule9NoColour(t *testing.T) {
 	b := newBench(t, size{80, 24}, Options{})
 	b.deploys(before, nil)
 	b.hears(after, &end)
-	var out stdbytes.Buffer
+	var out bytes.Buffer
 	w := colorprofile.Writer{Forward: &out, Profile: colorprofile.ASCII}
 	if _, err := w.WriteString(b.View().Content); err != nil {
 		t.Fatal(err)

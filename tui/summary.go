@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -42,7 +43,7 @@ func headline(r engine.Result) string {
 	if what == "" {
 		what = "deploy"
 	}
-	took := clock(time.Duration(r.DurationMS) * time.Millisecond)
+	took := text.Seconds(time.Duration(r.DurationMS) * time.Millisecond)
 	upgraded := 0
 	for _, m := range r.Machines {
 		if m.Outcome == "committed" || m.Outcome == "up_to_date" {
@@ -59,7 +60,7 @@ func headline(r engine.Result) string {
 	if len(r.Machines) == 1 {
 		verb = "runs"
 	}
-	return fmt.Sprintf("%s: %s, %s of %s %s it, after %s", what, r.Outcome, count(upgraded), counted(len(r.Machines), "machine"), verb, took)
+	return fmt.Sprintf("%s: %s, %s of %s %s it, after %s", what, r.Outcome, text.Count(upgraded), text.Counted(len(r.Machines), "machine"), verb, took)
 }
 
 // Summary is the end of a deploy as text for the scrollback, without escapes: the outcome, every machine, what failed
@@ -71,7 +72,7 @@ func Summary(p *engine.Progress, r engine.Result) string {
 		fmt.Fprintln(&b, "  upgrade    "+r.Upgrade.ID)
 	}
 	if d := distributionOf(r.Machines); len(d.us) > 0 {
-		fmt.Fprintln(&b, "  suspended  "+d.text()+"; "+counted(d.processes, "process")+" migrated")
+		fmt.Fprintln(&b, "  suspended  "+d.text()+"; "+text.Counted(d.processes, "process")+" migrated")
 		for _, row := range d.histogram() {
 			fmt.Fprintln(&b, "  "+row)
 		}
@@ -81,9 +82,9 @@ func Summary(p *engine.Progress, r engine.Result) string {
 		writeFailures(&b, m)
 	}
 	if r.Problem != nil {
-		fmt.Fprintln(&b, "  "+strings.ReplaceAll(cells.Clean(r.Problem.What), "\n", " "))
+		fmt.Fprintln(&b, "  "+strings.ReplaceAll(text.Line(r.Problem.What), "\n", " "))
 		for part := range strings.SplitSeq(r.Problem.Remedy, "\n") {
-			if part = strings.TrimSpace(cells.Clean(part)); part != "" {
+			if part = strings.TrimSpace(text.Line(part)); part != "" {
 				fmt.Fprintln(&b, "  -> "+part)
 			}
 		}
@@ -116,10 +117,10 @@ func writeMachines(b *strings.Builder, r engine.Result) {
 		if m.SuspendedUS > 0 {
 			suspended = micros(m.SuspendedUS)
 		}
-		rows = append(rows, []string{m.ID, m.Region, endWord(r, m.Outcome), count(m.Modules), count(m.Processes), suspended})
+		rows = append(rows, []string{m.ID, m.Region, endWord(r, m.Outcome), text.Count(m.Modules), text.Count(m.Processes), suspended})
 	}
 	if fine > 0 {
-		fmt.Fprintf(b, "  %s upgraded, not listed here; the others:\n", counted(fine, "machine"))
+		fmt.Fprintf(b, "  %s upgraded, not listed here; the others:\n", text.Counted(fine, "machine"))
 	}
 	if len(rows) == 0 {
 		return
@@ -133,26 +134,26 @@ func writeFailures(b *strings.Builder, m engine.MachineResult) {
 	if m.Error == "" && len(m.Failures) == 0 {
 		return
 	}
-	fmt.Fprintln(b, strings.TrimSuffix("  "+cells.Clean(m.ID)+": "+cells.Clean(m.Error), " "))
+	fmt.Fprintln(b, strings.TrimSuffix("  "+text.Line(m.ID)+": "+text.Line(m.Error), " "))
 	for _, f := range m.Failures {
 		who := strings.TrimSpace(moduleName(f.Module) + " " + f.PID + " " + f.Name)
 		if f.Count > 1 {
-			who += fmt.Sprintf(" and %s more", count(f.Count-1))
+			who += fmt.Sprintf(" and %s more", text.Count(f.Count-1))
 		}
-		fmt.Fprintf(b, "    %s: %s\n", cells.Clean(who), cells.Clean(f.Reason))
+		fmt.Fprintf(b, "    %s: %s\n", text.Line(who), text.Line(f.Reason))
 		for _, l := range append([]string{f.Exception}, f.Stack...) {
-			if l = strings.TrimSpace(cells.Clean(l)); l != "" {
+			if l = strings.TrimSpace(text.Line(l)); l != "" {
 				fmt.Fprintln(b, "      "+l)
 			}
 		}
 		if f.StateBefore != "" {
-			fmt.Fprintln(b, "      state was "+cells.Clean(f.StateBefore))
+			fmt.Fprintln(b, "      state was "+text.Line(f.StateBefore))
 		}
 		if f.StateAfter != "" {
-			fmt.Fprintln(b, "      became    "+cells.Clean(f.StateAfter))
+			fmt.Fprintln(b, "      became    "+text.Line(f.StateAfter))
 		}
 	}
 	if m.FullReport != "" {
-		fmt.Fprintf(b, "    all %s: %s in the bucket\n", counted(m.FailuresTotal, "failure"), cells.Clean(m.FullReport))
+		fmt.Fprintf(b, "    all %s: %s in the bucket\n", text.Counted(m.FailuresTotal, "failure"), text.Line(m.FullReport))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 )
 
@@ -128,7 +129,7 @@ func (d distribution) histogram() []string {
 	rows := make([]string, len(all))
 	for i, c := range all {
 		bar := strings.Repeat("#", (c.count*24+top-1)/top)
-		rows[i] = strings.TrimRight(fmt.Sprintf("%10s to %-8s  %-24s  %s", micros(c.from), micros(c.to), bar, counted(c.count, "machine")), " ")
+		rows[i] = strings.TrimRight(fmt.Sprintf("%10s to %-8s  %-24s  %s", micros(c.from), micros(c.to), bar, text.Counted(c.count, "machine")), " ")
 	}
 	return rows
 }

@@ -1,6 +1,10 @@
 package cells
 
-import "strings"
+import (
+	"strings"
+
+	"flydeploy/text"
+)
 
 // Button marks the button in focus by a glyph too, not by colour alone.
 func Button(label string, focus bool) Span {
@@ -13,7 +17,7 @@ func Button(label string, focus bool) Span {
 // Frame draws a box of w cells around lines.
 func Frame(title string, t Tone, lines []Line, w int) []Line {
 	inner := w - 4
-	title = Cut(" "+Clean(title)+" ", max(inner, 0))
+	title = Cut(" "+text.Line(title)+" ", max(inner, 0))
 	bar := strings.Repeat("─", max(w-3-Width(title), 0))
 	out := []Line{{{Text: "╭─", Tone: t}, {Text: title, Tone: t}, {Text: bar + "╮", Tone: t}}}
 	for _, l := range lines {

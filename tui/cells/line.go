@@ -5,7 +5,11 @@
 // sequences, so that measuring, cutting and laying over happen on plain text. Colour comes last, in Theme.Paint.
 package cells
 
-import "strings"
+import (
+	"strings"
+
+	"flydeploy/text"
+)
 
 // String gives lines without their tones, each with a line break at its end.
 func String(lines []Line) string {
@@ -48,7 +52,7 @@ type Span struct {
 type Line []Span
 
 // New makes a span of outside text: cleaned, so that it cannot move the cursor or break the grid.
-func New(t Tone, text string) Span { return Span{Text: Clean(text), Tone: t} }
+func New(t Tone, s string) Span { return Span{Text: text.Line(s), Tone: t} }
 
 // Blank is w empty cells.
 func Blank(w int) Span { return Span{Text: strings.Repeat(" ", max(w, 0))} }
@@ -148,7 +152,7 @@ func Paragraph(t Tone, s string, w int) []Line {
 // Rule is a horizontal line with a heading in it.
 func Rule(heading string, w int) Line {
 	if heading != "" {
-		heading = " " + Cut(Clean(heading), max(w-4, 0)) + " "
+		heading = " " + Cut(text.Line(heading), max(w-4, 0)) + " "
 	}
 	l := Line{{Text: "─", Tone: Border}, {Text: heading, Tone: Muted}}
 	return append(l, Span{Text: strings.Repeat("─", max(w-l.Width(), 0)), Tone: Border})

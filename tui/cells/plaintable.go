@@ -1,6 +1,10 @@
 package cells
 
-import "strings"
+import (
+	"strings"
+
+	"flydeploy/text"
+)
 
 // Table lays rows out in plain text: the titles first, every column as wide as its widest cell, nothing cut. It gives the
 // lines, without blanks at their ends. Of a column only Title and Right count; a cell that a row lacks stays empty.
@@ -10,7 +14,7 @@ func Table(columns []Column, rows [][]string) []string {
 		cols[i] = Column{Title: c.Title, Right: c.Right, Width: max(Width(c.Title), 1)}
 		for _, row := range rows {
 			if i < len(row) {
-				cols[i].Width = max(cols[i].Width, Width(Clean(row[i])))
+				cols[i].Width = max(cols[i].Width, Width(text.Line(row[i])))
 			}
 		}
 	}

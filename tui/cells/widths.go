@@ -2,8 +2,8 @@ package cells
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"flydeploy/text"
 
 	"github.com/charmbracelet/x/ansi"
 )
@@ -23,23 +23,6 @@ func ascii(s string) bool {
 		}
 	}
 	return true
-}
-
-// Clean makes text of unknown origin safe for one row: escape sequences, control and format characters (also those
-// that turn the writing direction) are gone, line breaks and tabs are spaces.
-func Clean(s string) string {
-	if ascii(s) {
-		return s
-	}
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == '\r':
-			return ' '
-		case r == utf8.RuneError, unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp):
-			return -1
-		}
-		return r
-	}, ansi.Strip(strings.ToValidUTF8(s, "")))
 }
 
 // Cut shortens clean text to at most w cells; what was cut ends in an ellipsis.
@@ -66,7 +49,7 @@ func Wrap(s string, w int) []string {
 	if w <= 0 {
 		return nil
 	}
-	return strings.Split(ansi.Wrap(Clean(s), w, ""), "\n")
+	return strings.Split(ansi.Wrap(text.Line(s), w, ""), "\n")
 }
 
 // before and after give the parts of clean text left and right of a cell; a wide character on the border goes.
