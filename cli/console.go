@@ -7,6 +7,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/tui"
+	"flydeploy/tui/plain"
 )
 
 // historyShown is how many deploys the console's record lists.
@@ -17,14 +18,17 @@ func (c *connection) show(ctx context.Context, o tui.Options) (tui.Ended, error)
 	if !c.settings.flags.accessible {
 		return tui.Run(ctx, o)
 	}
-	o.Input, o.Output = os.Stdin, os.Stdout
-	return tui.Accessible(ctx, o)
+	result, err := plain.Accessible(ctx, plain.Options{
+		App: o.App, Backend: o.Backend, Preselect: o.Preselect, StartDeploy: o.StartDeploy, Accept: o.Accept, ReadOnly: o.ReadOnly,
+		Recall: o.Recall, Input: os.Stdin, Output: os.Stdout,
+	})
+	return tui.Ended{Result: result}, err
 }
 
 // backend is the app as the console asks it.
 type backend struct {
 	*connection
-	deploy func(engine.Selection) (tui.Deployment, error)
+	deploy func(engine.Selection) (plain.Deployment, error)
 }
 
 // Overview implements tui.Backend.
@@ -34,7 +38,7 @@ func (b *backend) Overview(ctx context.Context) (engine.Overview, error) { retur
 func (b *backend) Inspect(ctx context.Context) (engine.Overview, error) { return b.inspected(ctx) }
 
 // Deploy implements tui.Backend.
-func (b *backend) Deploy(sel engine.Selection) (tui.Deployment, error) { return b.deploy(sel) }
+func (b *backend) Deploy(sel engine.Selection) (plain.Deployment, error) { return b.deploy(sel) }
 
 // History implements tui.Backend.
 func (b *backend) History(ctx context.Context) ([]engine.Past, error) {

@@ -11,6 +11,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/tui"
+	"flydeploy/tui/plain"
 )
 
 func hotCommand(signals *interrupts) *cobra.Command {
@@ -126,14 +127,14 @@ func unwritten(err error, r engine.Result) error {
 }
 
 // follow renders the events until everything is settled, also after ctx has ended.
-func follow(ctx context.Context, d tui.Deployment, out output) error {
+func follow(ctx context.Context, d plain.Deployment, out output) error {
 	defer tellStopping(ctx)()
 	if out == outputJSON {
-		return tui.JSON(ctx, os.Stdout, d)
+		return plain.JSON(ctx, os.Stdout, d)
 	}
-	p, err := tui.Plain(ctx, os.Stdout, d, nil)
+	p, err := plain.Lines(ctx, os.Stdout, d, nil)
 	if err == nil {
-		_, err = fmt.Println(tui.Summary(p, d.Result()))
+		_, err = fmt.Println(plain.Summary(p, d.Result()))
 	}
 	return err
 }
@@ -178,7 +179,7 @@ func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = c.settings.app, f.readOnly && !f.dryRun, f.ascii, f.theme, version
 	o.Accept, o.Recall = f.accept, c.recall
 	once := c.settings
-	o.Backend = &backend{connection: c, deploy: func(sel engine.Selection) (tui.Deployment, error) {
+	o.Backend = &backend{connection: c, deploy: func(sel engine.Selection) (plain.Deployment, error) {
 		s := once
 		once.flags.resume, once.flags.to = false, "" // of the command line: they are for the first deploy
 		who := identify(ctx, c.settings.dir())
@@ -197,9 +198,9 @@ func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result
 			c.signals.stopped()
 		}
 		defer tellStopping(ctx)()
-		p, plainErr := tui.Plain(ctx, os.Stdout, end.Running, end.Progress)
+		p, plainErr := plain.Lines(ctx, os.Stdout, end.Running, end.Progress)
 		r := end.Running.Result()
-		fmt.Println(tui.Summary(p, r) + c.recall(r))
+		fmt.Println(plain.Summary(p, r) + c.recall(r))
 		result, err = &r, errors.Join(err, plainErr)
 	}
 	return result, err

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
-	"flydeploy/tui"
+	"flydeploy/tui/plain"
 )
 
 func replayCommand() *cobra.Command {
@@ -80,14 +80,14 @@ func parsed(events []engine.Event, result *engine.Result, err error) ([]engine.E
 // show prints a spectator's events, and the result at the end.
 func show(ctx context.Context, s *spectator, format string) error {
 	if format == "json" {
-		if err := left(tui.JSON(ctx, os.Stdout, s)); err != nil {
+		if err := left(plain.JSON(ctx, os.Stdout, s)); err != nil {
 			return err
 		}
 		return encode(os.Stdout, s.Result())
 	}
-	p, err := tui.Plain(ctx, os.Stdout, s, nil)
+	p, err := plain.Lines(ctx, os.Stdout, s, nil)
 	if err == nil {
-		fmt.Println(tui.Summary(p, s.Result()))
+		fmt.Println(plain.Summary(p, s.Result()))
 	}
 	return left(err)
 }

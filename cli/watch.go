@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
-	"flydeploy/tui"
+	"flydeploy/tui/plain"
 )
 
 // watchEvery is how often a deploy that is under way is looked at. Its console writes as often.
@@ -51,7 +51,7 @@ seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy
 					return ended{engine.OutcomeCancelled} // the watching was left, the deploy goes on
 				}
 				if console {
-					fmt.Println(tui.Summary(nil, r) + c.recall(r))
+					fmt.Println(plain.Summary(nil, r) + c.recall(r))
 				}
 				return outcomeOf(r)
 			})

@@ -14,7 +14,7 @@ import (
 // imports none of them; fly/local imports nothing of ours, so that a mistake cannot cancel itself out.
 var mayImport = map[string][]string{
 	"flydeploy":                  {"cli"},
-	"flydeploy/cli":              {"engine", "engine/agent", "fly", "fly/local", "s3", "text", "tui", "elixir", "examples/counter"},
+	"flydeploy/cli":              {"engine", "engine/agent", "fly", "fly/local", "s3", "text", "tui", "tui/plain", "elixir", "examples/counter"},
 	"flydeploy/test":             {},
 	"flydeploy/engine":           {"engine/agent", "text"},
 	"flydeploy/engine/agent":     {"elixir", "text"},
@@ -22,8 +22,11 @@ var mayImport = map[string][]string{
 	"flydeploy/fly/local":        {},
 	"flydeploy/s3":               {"engine", "text"},
 	"flydeploy/text":             {},
-	"flydeploy/tui":              {"engine", "text", "tui/cells"},
+	"flydeploy/tui":              {"engine", "text", "tui/cells", "tui/plain", "tui/view"},
 	"flydeploy/tui/cells":        {"text"},
+	"flydeploy/tui/plain":        {"engine", "text", "tui/cells", "tui/view"},
+	"flydeploy/tui/tuitest":      {"engine", "tui/plain"},
+	"flydeploy/tui/view":         {"engine", "text", "tui/cells"},
 	"flydeploy/elixir":           {},
 	"flydeploy/examples/counter": {"elixir"},
 }
@@ -55,6 +58,19 @@ func TestNothingLinksTheFirstBubbleTea(t *testing.T) {
 			if strings.HasPrefix(dep, "github.com/charmbracelet/"+old) {
 				t.Errorf("links %s", dep)
 			}
+		}
+	}
+}
+
+// What shows deploys in pipes and to screen readers needs no terminal, and no library for one.
+func TestPlainOutputLinksNoBubbleTea(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "flydeploy/tui/plain").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dep := range strings.Fields(string(out)) {
+		if strings.HasPrefix(dep, "charm.land/bubble") {
+			t.Errorf("links %s", dep)
 		}
 	}
 }

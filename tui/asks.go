@@ -1,14 +1,11 @@
 package tui
 
 import (
-	"fmt"
-	"strings"
-
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
-	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // askToLeave opens the dialog about leaving while a deploy runs.
@@ -49,33 +46,7 @@ func (d *deploy) whom(w int) []cells.Line {
 	if len(ids) == 0 {
 		return cells.Paragraph(cells.Normal, "Deploy "+d.target(w)+"; its machines are not known yet.", w)
 	}
-	return cells.Paragraph(cells.Normal, "Deploy "+d.target(w)+" on "+named(ids, 3*w-40), w)
-}
-
-// named counts machines and lists their ids: all of them, or as many as fit into room cells.
-func named(ids []string, room int) string {
-	head := text.Counted(len(ids), "machine") + ": "
-	return head + listed(ids, room-cells.Width(head))
-}
-
-// listed gives the ids, or as many as fit into room cells, at least one, and how many more there are.
-func listed(ids []string, room int) string {
-	if all := text.Line(strings.Join(ids, ", ")); cells.Width(all) <= room {
-		return all
-	}
-	names := ""
-	for i, id := range ids {
-		next := text.Line(id)
-		if i > 0 {
-			next = ", " + next
-		}
-		more := fmt.Sprintf(" and %s more", text.Count(len(ids)-i))
-		if i > 0 && cells.Width(names)+cells.Width(next)+cells.Width(more) > room {
-			return names + more
-		}
-		names += next
-	}
-	return names
+	return cells.Paragraph(cells.Normal, "Deploy "+d.target(w)+" on "+view.Named(ids, 3*w-40), w)
 }
 
 // acceptDialog wants a blocker's name typed.
@@ -94,7 +65,7 @@ func (d *deploy) acceptDialog(f engine.Finding) *dialog {
 				lines = append(lines, cells.Paragraph(cells.Muted, "→ "+f.Remedy, w)...)
 			}
 			if len(f.Machines) > 0 {
-				lines = append(append(lines, nil), cells.Paragraph(cells.Normal, named(f.Machines, 2*w), w)...)
+				lines = append(append(lines, nil), cells.Paragraph(cells.Normal, view.Named(f.Machines, 2*w), w)...)
 			}
 			return lines
 		},
@@ -105,17 +76,6 @@ func (d *deploy) acceptDialog(f engine.Finding) *dialog {
 func problemDialog(title string, p *engine.Problem) *dialog {
 	return &dialog{
 		title: title, tone: cells.Fail, buttons: []button{{key: "o", label: "OK"}},
-		body: func(_ *console, w int) []cells.Line { return problemLines(p, w) },
+		body: func(_ *console, w int) []cells.Line { return view.Problem(p, w) },
 	}
-}
-
-func problemLines(p *engine.Problem, w int) []cells.Line {
-	if p == nil {
-		return nil
-	}
-	lines := cells.Paragraph(cells.Fail, p.What, w)
-	if p.Remedy != "" {
-		lines = append(lines, cells.Paragraph(cells.Normal, "→ "+p.Remedy, w)...)
-	}
-	return lines
 }

@@ -8,6 +8,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 type board struct {
 	rows     []*boardRow // in display order
 	byID     map[string]*boardRow
-	counts   [ranks]int
+	counts   [view.Ranks]int
 	migrated int
 	worst    int64 // longest suspension, microseconds
 	upToDate map[string]bool
@@ -35,7 +36,7 @@ type board struct {
 
 type boardRow struct {
 	m     *engine.MachineProgress
-	s     standing
+	s     view.Standing
 	ended time.Time // when it became done, on the console's clock
 	index int       // order in which the deploy named the machines
 }
@@ -52,18 +53,18 @@ func (b *board) follow(m *engine.MachineProgress, now time.Time) {
 		b.idWidth = max(b.idWidth, cells.Width(text.Line(m.ID)))
 		b.unsorted = true
 	} else {
-		b.counts[r.s.rank]--
+		b.counts[r.s.Rank]--
 	}
 	was := r.s
-	r.s = standingOf(m, b.upToDate[m.ID])
-	b.counts[r.s.rank]++
+	r.s = view.StandingOf(m, b.upToDate[m.ID])
+	b.counts[r.s.Rank]++
 	b.unsorted = b.unsorted || b.sorting.key != ""
-	if known && was.rank == r.s.rank {
+	if known && was.Rank == r.s.Rank {
 		return
 	}
 	b.unsorted = true
 	r.ended = time.Time{}
-	if r.s.rank == rankDone && known {
+	if r.s.Rank == view.RankDone && known {
 		r.ended = now
 	}
 }
@@ -84,18 +85,18 @@ func (b *board) end(r engine.Result) {
 	b.ended = len(r.Machines) > 0
 	for _, m := range r.Machines {
 		row := b.byID[m.ID]
-		if row == nil || !slices.Contains([]rank{rankActive, rankWaiting, rankReady}, row.s.rank) {
+		if row == nil || !slices.Contains([]view.Rank{view.RankActive, view.RankWaiting, view.RankReady}, row.s.Rank) {
 			continue
 		}
-		b.counts[row.s.rank]--
-		row.s = endOf(r, m, row.s)
-		b.counts[row.s.rank]++
+		b.counts[row.s.Rank]--
+		row.s = view.EndOf(r, m, row.s)
+		b.counts[row.s.Rank]++
 		b.unsorted = true
 	}
 }
 
 // taking is how many machines take part.
-func (b *board) taking() int { return len(b.rows) - b.counts[rankOut] }
+func (b *board) taking() int { return len(b.rows) - b.counts[view.RankOut] }
 
 // sum counts what the agents reported.
 func (b *board) sum() {
@@ -143,12 +144,12 @@ func (b *board) sortBy(key string, now time.Time) bool {
 	return true
 }
 
-func (b *board) place(r *boardRow, now time.Time) rank {
+func (b *board) place(r *boardRow, now time.Time) view.Rank {
 	if !r.ended.IsZero() && now.Sub(r.ended) < graceForDone {
 		b.unsorted = true // to be placed again when the grace is over
-		return rankActive
+		return view.RankActive
 	}
-	return r.s.rank
+	return r.s.Rank
 }
 
 func (b *board) move(by int, now time.Time) {

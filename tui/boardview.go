@@ -2,25 +2,25 @@ package tui
 
 import (
 	"strings"
-	"time"
 
 	"flydeploy/engine"
 	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 const barWidth = 30
 
 // bar shows how many machines are through, and the totals beside it.
 func (d *deploy) bar(w int) cells.Line {
-	through := d.board.counts[rankDone]
+	through := d.board.counts[view.RankDone]
 	if !d.committing() {
-		through += d.board.counts[rankReady]
+		through += d.board.counts[view.RankReady]
 	}
 	size := min(barWidth, w/6)
 	all := max(d.board.taking(), 1)
 	full := size * through / all
-	lost := (size*d.board.counts[rankFailed] + all - 1) / all
+	lost := (size*d.board.counts[view.RankFailed] + all - 1) / all
 	l := cells.Line{
 		cells.Blank(1), {Text: strings.Repeat("█", full), Tone: cells.OK}, {Text: strings.Repeat("▒", lost), Tone: cells.Fail},
 		{Text: strings.Repeat("░", max(size-full-lost, 0)), Tone: cells.Border}, cells.Blank(2),
@@ -32,15 +32,15 @@ func (d *deploy) bar(w int) cells.Line {
 func (d *deploy) totals() cells.Line {
 	b := d.board
 	var l cells.Line
-	for r, word := range rankWords {
-		if rank(r) == rankWaiting && b.ended {
+	for r, word := range view.RankWords {
+		if view.Rank(r) == view.RankWaiting && b.ended {
 			word = "not upgraded"
 		}
 		if n := b.counts[r]; n > 0 {
 			if len(l) > 0 {
 				l = append(l, cells.Span{Text: " · ", Tone: cells.Muted})
 			}
-			l = append(l, cells.New(standing{rank: rank(r)}.tone(), text.Count(n)+" "+word))
+			l = append(l, cells.New(view.Standing{Rank: view.Rank(r)}.Tone(), text.Count(n)+" "+word))
 		}
 	}
 	l = append(l, cells.New(cells.Muted, " of "+text.Counted(b.taking(), "machine")))
@@ -48,7 +48,7 @@ func (d *deploy) totals() cells.Line {
 		l = append(l, cells.New(cells.Muted, " · "+text.Count(b.migrated)+" migrated"))
 	}
 	if b.worst > 0 {
-		l = append(l, cells.New(cells.Muted, " · suspended max "+micros(b.worst)))
+		l = append(l, cells.New(cells.Muted, " · suspended max "+view.Micros(b.worst)))
 	}
 	return l
 }
@@ -84,38 +84,30 @@ func (b *board) columns(w int) []cells.Column {
 	} else {
 		cols = append(cols, cells.Column{Title: "PHASE", Width: 15, Drop: 2})
 	}
-	return append(cols, cells.Column{Title: arrow("SUSPENDED", "T"), Width: 10 + barCells}, cells.Column{Title: arrow("MIGRATED", "P"), Right: true})
+	return append(cols, cells.Column{Title: arrow("SUSPENDED", "T"), Width: 10 + view.BarCells}, cells.Column{Title: arrow("MIGRATED", "P"), Right: true})
 }
 
 func (r *boardRow) cells(c *console, w int, worst int64) []cells.Span {
 	s, report := r.s, r.m.Report
-	row := []cells.Span{cells.New(s.tone(), s.glyph(c.spin())+" "+s.word), cells.New(cells.Normal, r.m.ID), cells.New(cells.Muted, r.m.Facts.Region)}
+	row := []cells.Span{cells.New(s.Tone(), s.Glyph(c.spin())+" "+s.Word), cells.New(cells.Normal, r.m.ID), cells.New(cells.Muted, r.m.Facts.Region)}
 	if w >= everyPhase {
 		for _, p := range boardPhases {
 			row = append(row, phaseCell(c, r.m.Phases[p]))
 		}
 	} else {
-		row = append(row, cells.OrNone(cells.Normal, text.Line(s.phaseText(c.now))))
+		row = append(row, cells.OrNone(cells.Normal, text.Line(s.PhaseText(c.now))))
 	}
 	migrated := ""
 	if report.Migrated > 0 {
 		migrated = text.Count(report.Migrated)
 	}
-	return append(row, suspendedCell(report.SuspendedUS, worst), cells.OrNone(cells.Normal, migrated))
-}
-
-// phaseText is the phase and, while it runs, its time.
-func (s standing) phaseText(now time.Time) string {
-	if s.at.Status != engine.StatusRunning {
-		return s.phase.Title()
-	}
-	return strings.TrimSpace(s.phase.Title() + " " + phaseTook(s.at, now))
+	return append(row, view.SuspendedCell(report.SuspendedUS, worst), cells.OrNone(cells.Normal, migrated))
 }
 
 // phaseCell is one phase in a column of its own: its time, and a glyph when it did not simply end well.
 func phaseCell(c *console, s engine.PhaseState) cells.Span {
-	took := phaseTook(s, c.now)
-	glyph, t := glyphOf(s.Status, c.spin())
+	took := view.PhaseTook(s, c.now)
+	glyph, t := view.StatusLook(s.Status, c.spin())
 	switch s.Status {
 	case engine.StatusDone:
 		if took == "" {
@@ -137,15 +129,4 @@ func (d *deploy) table(c *console, w, h int) []cells.Line {
 		lines = append(lines, cells.ListRow(cells.Row(cols, row), i == d.board.list.At, w))
 	}
 	return cells.Fill(lines, w, h)
-}
-
-// phaseTook is the time that a phase took, or of a running one, so far; "" when it was not reported.
-func phaseTook(s engine.PhaseState, now time.Time) string {
-	switch {
-	case s.DurationUS > 0:
-		return micros(s.DurationUS)
-	case s.Status == engine.StatusRunning && !s.StartedAt.IsZero():
-		return text.Seconds(now.Sub(s.StartedAt))
-	}
-	return ""
 }

@@ -9,6 +9,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/plain"
 )
 
 const (
@@ -306,7 +307,7 @@ func (c *console) startDeploy(sel engine.Selection) tea.Cmd {
 	c.deploy = newDeploy(sel, c.now)
 	c.deploy.accept(c.opts.Accept)
 	c.stale = true
-	return c.deploy.session.start(c.work, func() (Deployment, error) { return c.opts.Backend.Deploy(sel) })
+	return c.deploy.session.start(c.work, func() (plain.Deployment, error) { return c.opts.Backend.Deploy(sel) })
 }
 
 func (c *console) onStarted(m startedMsg) tea.Cmd {
@@ -378,7 +379,7 @@ func (c *console) finish() {
 	if d.result.DryRun && d.pane == paneBoard { // it was run for its plan
 		d.turn(panePlan, d.progress.Plan != nil)
 	}
-	c.summaries = append(c.summaries, Summary(d.progress, *d.result)+c.opts.recall(*d.result))
+	c.summaries = append(c.summaries, plain.Summary(d.progress, *d.result)+c.opts.recall(*d.result))
 }
 
 // backToFleet leaves the screen of a deploy that has ended.

@@ -12,6 +12,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // copiedMsg and savedMsg tell where a text went.
@@ -80,7 +81,7 @@ func (d *deploy) copied(c *console) (what, content string) {
 	const width = 100
 	switch r := d.board.current(); {
 	case d.planning(c.now) || d.pane == panePlan:
-		return "the plan", cells.String(d.planLines(d.progress.Plan, width))
+		return "the plan", cells.String(view.Plan(d.progress.Plan, d.accepted, width))
 	case r != nil:
 		return "the details of " + r.m.ID, cells.String(d.details(c, width))
 	}

@@ -11,6 +11,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // view renders the deploy's screen: steps, what runs now, totals, then the machines with details beside them, then the
@@ -42,7 +43,7 @@ func (d *deploy) view(c *console) []cells.Line {
 func (d *deploy) pageTitle() string {
 	switch {
 	case d.pane == panePlan && d.result != nil && d.result.DryRun:
-		return headline(*d.result)
+		return view.Headline(*d.result)
 	case d.pane == panePlan:
 		return "the plan"
 	}
@@ -62,7 +63,7 @@ func (d *deploy) settle(c *console) {
 		return
 	case d.planning(c.now) || d.pane == panePlan && d.progress.Plan != nil:
 		d.page.Show(planKey{plan: d.progress.Plan, w: c.w, accepted: len(d.accepted)}, func() []cells.Line {
-			return d.planLines(d.progress.Plan, c.w-2)
+			return view.Plan(d.progress.Plan, d.accepted, c.w-2)
 		})
 	case d.pane == paneDetails && d.board.current() != nil:
 		d.page.Show(nil, func() []cells.Line { return d.details(c, c.w-2) })
@@ -142,7 +143,7 @@ func (d *deploy) steps(c *console, w int) []cells.Line {
 
 func (d *deploy) step(c *console, p engine.Phase) cells.Line {
 	s := d.progress.Fleet[p]
-	glyph, t := glyphOf(s.Status, c.spin())
+	glyph, t := view.StatusLook(s.Status, c.spin())
 	name := cells.Muted
 	switch s.Status {
 	case engine.StatusRunning, engine.StatusFailed:
@@ -152,7 +153,7 @@ func (d *deploy) step(c *console, p engine.Phase) cells.Line {
 	}
 	l := cells.Line{{Text: glyph + " ", Tone: t}, {Text: p.Title(), Tone: name}}
 	if s.Status == engine.StatusDone && s.DurationUS >= 100_000 && c.w >= 100 {
-		l = append(l, cells.Span{Text: " " + micros(s.DurationUS), Tone: cells.Muted})
+		l = append(l, cells.Span{Text: " " + view.Micros(s.DurationUS), Tone: cells.Muted})
 	}
 	return l
 }
@@ -171,7 +172,7 @@ func (d *deploy) summaryRows(c *console, w int) []cells.Line {
 func (d *deploy) nowRows(c *console, w int) []cells.Line {
 	if d.guest != nil {
 		if d.guest.err != nil {
-			return problemLines(engine.AsProblem(d.guest.err), w-2)
+			return view.Problem(engine.AsProblem(d.guest.err), w-2)
 		}
 		if l, ended := d.guest.ending(); ended && d.result == nil {
 			return []cells.Line{l.Fit(w)}
@@ -187,7 +188,7 @@ func (d *deploy) nowRows(c *console, w int) []cells.Line {
 func (d *deploy) now(c *console) cells.Line {
 	at, s := d.running()
 	if d.waiting && d.progress.Held != nil {
-		return cells.Line{cells.New(cells.Warn, "Waiting for the lock of "+d.progress.Held.LockedBy+", until "+when(d.progress.Held.ExpiresAt, c.now)+"  ")}
+		return cells.Line{cells.New(cells.Warn, "Waiting for the lock of "+d.progress.Held.LockedBy+", until "+view.When(d.progress.Held.ExpiresAt, c.now)+"  ")}
 	}
 	switch s.Status {
 	case engine.StatusRunning:
@@ -195,7 +196,7 @@ func (d *deploy) now(c *console) cells.Line {
 		if !s.StartedAt.IsZero() {
 			l = append(l, cells.New(cells.Normal, text.Seconds(c.now.Sub(s.StartedAt))+"  "))
 		}
-		return append(l, cells.New(cells.Muted, strings.TrimSpace(amount(s.Done, s.Total, s.Unit)+"  "+s.Text)+"  "))
+		return append(l, cells.New(cells.Muted, strings.TrimSpace(view.Amount(s.Done, s.Total, s.Unit)+"  "+s.Text)+"  "))
 	case engine.StatusFailed:
 		l := cells.Line{{Text: "✗ " + at.Title() + " failed  ", Tone: cells.Fail}}
 		if s.Problem != nil {

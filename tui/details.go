@@ -7,6 +7,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // details tells everything about the machine under the cursor, failures before all else.
@@ -19,7 +20,7 @@ func (d *deploy) details(c *console, w int) []cells.Line {
 	head := cells.Line{cells.New(cells.Strong, m.ID), cells.New(cells.Muted, "  "+m.Facts.Region+"  "+m.Facts.ProcessGroup+"  "+m.Facts.Name)}
 	lines := []cells.Line{head.Fit(w)}
 	if m.Problem != nil {
-		lines = append(append(lines, nil), problemLines(m.Problem, w)...)
+		lines = append(append(lines, nil), view.Problem(m.Problem, w)...)
 	}
 	lines = append(lines, failureLines(m.Report, w)...)
 	lines = append(lines, nil)
@@ -38,13 +39,13 @@ func phaseLine(c *console, p engine.Phase, s engine.PhaseState) (cells.Line, boo
 	if p == engine.PhaseRollback && s.Status == "" {
 		return nil, false
 	}
-	glyph, t := glyphOf(s.Status, c.spin())
+	glyph, t := view.StatusLook(s.Status, c.spin())
 	name := cells.Normal
 	if s.Status == "" || s.Status == engine.StatusPending {
 		name = cells.Muted
 	}
 	l := append(cells.Line{{Text: glyph + " ", Tone: t}}, cells.Line{{Text: p.Title(), Tone: name}}.Fit(phaseTitle)...)
-	took := phaseTook(s, c.now)
+	took := view.PhaseTook(s, c.now)
 	if free := 9 - cells.Width(took); free > 0 {
 		l = append(l, cells.Blank(free))
 	}
@@ -53,7 +54,7 @@ func phaseLine(c *console, p engine.Phase, s engine.PhaseState) (cells.Line, boo
 	if s.Status == engine.StatusDone {
 		total = 0 // all of it
 	}
-	return append(l, cells.New(cells.Muted, strings.TrimSpace(amount(s.Done, total, s.Unit)+" "+s.Text))), true
+	return append(l, cells.New(cells.Muted, strings.TrimSpace(view.Amount(s.Done, total, s.Unit)+" "+s.Text))), true
 }
 
 func reportLines(r engine.MachineReport, w int) []cells.Line {
@@ -65,7 +66,7 @@ func reportLines(r engine.MachineReport, w int) []cells.Line {
 		lines = append(lines, cells.Fact("migrated", text.Count(r.Migrated), w))
 	}
 	if r.SuspendedUS > 0 {
-		lines = append(lines, cells.Fact("suspended", micros(r.SuspendedUS), w))
+		lines = append(lines, cells.Fact("suspended", view.Micros(r.SuspendedUS), w))
 	}
 	for _, pid := range r.Killed {
 		lines = append(lines, cells.Line{cells.New(cells.Fail, "lost "+pid)}.Fit(w))
@@ -77,15 +78,8 @@ func reportLines(r engine.MachineReport, w int) []cells.Line {
 func failureLines(r engine.MachineReport, w int) []cells.Line {
 	var lines []cells.Line
 	for _, f := range r.Failures {
-		who := moduleName(f.Module) + " " + f.PID
-		if f.Name != "" {
-			who += " " + f.Name
-		}
-		if f.Count > 1 {
-			who += fmt.Sprintf(" and %s more", text.Count(f.Count-1))
-		}
 		lines = append(lines, nil)
-		lines = append(lines, cells.Paragraph(cells.Strong, who+": "+f.Reason, w)...)
+		lines = append(lines, cells.Paragraph(cells.Strong, view.FailedProcess(f)+": "+f.Reason, w)...)
 		lines = append(lines, cells.Paragraph(cells.Fail, f.Exception, w)...)
 		for _, frame := range f.Stack {
 			lines = append(lines, cells.Paragraph(cells.Muted, frame, w)...)

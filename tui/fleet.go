@@ -11,13 +11,12 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // fleet is the home screen: the machines by region, and which of them are marked.
 type fleet struct {
-	overview engine.Overview
-	image    string // that the fleet should run
-	code     map[string]inspected
+	view.Fleet
 	asking   bool // the VMs, for their code
 	seen     bool
 	lookedAt time.Time
@@ -53,8 +52,8 @@ func (f *fleet) look(m overviewMsg, now time.Time) {
 		return
 	}
 	first := !f.seen
-	f.overview, f.seen, f.lookedAt = m.overview, true, now
-	f.image = baseImage(m.overview)
+	f.Fleet = view.NewFleet(m.overview, f.Code)
+	f.seen, f.lookedAt = true, now
 	if first {
 		f.markSelection(f.preselect)
 	}
@@ -65,7 +64,7 @@ func (f *fleet) look(m overviewMsg, now time.Time) {
 // sort orders the machines, and builds the rows anew.
 func (f *fleet) sort() {
 	compare := orderingOf(fleetSorts, cmp.Or(f.sorting.key, byRegion)).compare
-	slices.SortStableFunc(f.overview.Machines, func(a, b engine.Machine) int {
+	slices.SortStableFunc(f.Overview.Machines, func(a, b engine.Machine) int {
 		if f.sorting.down {
 			return compare(b, a)
 		}
@@ -78,8 +77,8 @@ func (f *fleet) sort() {
 // forgetGone drops the marks of machines that no longer exist or no longer take part.
 func (f *fleet) forgetGone() {
 	there := map[string]bool{}
-	for _, m := range f.overview.Machines {
-		there[m.ID] = markable(m)
+	for _, m := range f.Overview.Machines {
+		there[m.ID] = view.TakesPart(m)
 	}
 	for id := range f.marked {
 		if !there[id] {
@@ -96,7 +95,7 @@ func (f *fleet) build() {
 	}
 	f.rows = f.rows[:0]
 	heading := -1
-	for _, m := range f.overview.Machines {
+	for _, m := range f.Overview.Machines {
 		if !f.matches(m) {
 			continue
 		}
@@ -139,7 +138,7 @@ func (f *fleet) current() (engine.Machine, bool) {
 // matches applies the filter to what the row shows.
 func (f *fleet) matches(m engine.Machine) bool {
 	return f.filter == "" || filtered(f.filter, strings.Join([]string{
-		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, engine.Tag(m.Image), f.runs(m).Text, f.drift(m).Text, m.HostStatus,
+		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, engine.Tag(m.Image), f.Runs(m).Text, f.Drift(m).Text, m.HostStatus,
 	}, " "))
 }
 
@@ -212,21 +211,5 @@ func (f *fleet) back() {
 	f.unmark()
 }
 
-// runs tells what code a machine runs: its image's own, or a hot upgrade.
-func (f *fleet) runs(m engine.Machine) cells.Span {
-	if !markable(m) {
-		return cells.New(cells.Muted, "–")
-	}
-	u, hot := f.overview.HotUpgradeOf(m)
-	switch {
-	case hot && m.State != "started":
-		return cells.New(cells.Muted, u.Version+" at boot")
-	case hot:
-		return cells.New(cells.OK, u.Version+" hot")
-	default:
-		return cells.New(cells.Muted, "image")
-	}
-}
-
 // ages reports whether the screen tells times that have gone on.
-func (f *fleet) ages() bool { return f.overview.Lock != nil || f.err != nil }
+func (f *fleet) ages() bool { return f.Overview.Lock != nil || f.err != nil }

@@ -8,13 +8,14 @@ import (
 	"flydeploy/engine"
 	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // view renders the home screen.
 func (f *fleet) view(c *console) []cells.Line {
 	w, rows := c.w, f.rowsOf(c)
 	lines := []cells.Line{
-		c.title(f.upgrade(c.now), f.status(c)),
+		c.title(f.Upgrade(c.now), f.status(c)),
 		cells.Spread(append(cells.Line{cells.Blank(1)}, f.headline()...), cells.Line{cells.New(cells.Muted, c.header+" ")}, w),
 		cells.Rule(f.heading(), w),
 	}
@@ -60,23 +61,23 @@ func (f *fleet) tiny(c *console) cells.Line {
 
 // machineLines tell everything about a machine.
 func (f *fleet) machineLines(m engine.Machine, now time.Time, w int) []cells.Line {
-	state, drift := machineState(m.State), f.drift(m)
+	state, drift := view.FlyState(m.State), f.Drift(m)
 	lines := []cells.Line{cells.Line{cells.New(cells.Strong, m.ID), cells.New(cells.Muted, "  "+m.Name)}.Fit(w), nil}
 	tell := func(title string, values ...cells.Span) {
 		lines = append(lines, append(cells.Line{{Text: title, Tone: cells.Muted}}.Fit(cells.FactTitle), values...).Fit(w))
 	}
 	tell("state", state)
 	if !m.UpdatedAt.IsZero() {
-		tell("updated", cells.New(cells.Normal, when(m.UpdatedAt, now)))
+		tell("updated", cells.New(cells.Normal, view.When(m.UpdatedAt, now)))
 	}
 	tell("region", cells.New(cells.Normal, m.Region))
 	tell("group", cells.New(cells.Normal, m.ProcessGroup))
-	tell("checks", checks(m))
-	tell("host", host(m))
-	tell("runs", f.runs(m))
-	if u, hot := f.overview.HotUpgradeOf(m); hot {
+	tell("checks", view.Checks(m))
+	tell("host", view.Host(m))
+	tell("runs", f.Runs(m))
+	if u, hot := f.Overview.HotUpgradeOf(m); hot {
 		tell("upgrade", cells.New(cells.Normal, u.ID))
-		tell("deployed", cells.New(cells.Normal, when(u.DeployedAt, now)))
+		tell("deployed", cells.New(cells.Normal, view.When(u.DeployedAt, now)))
 	}
 	tell("drift", cells.Span{Text: cells.Cut(drift.Text, w-cells.FactTitle), Tone: drift.Tone})
 	lines = append(lines, cells.FactLines("image", engine.Tag(m.Image), w)...)
@@ -84,8 +85,8 @@ func (f *fleet) machineLines(m engine.Machine, now time.Time, w int) []cells.Lin
 		lines = append(lines, cells.FactLines("instance", m.InstanceID, w)...)
 	}
 	lines = append(lines, f.codeLines(m, now, w)...)
-	if f.image != "" && !engine.SameImage(f.image, m.Image) && markable(m) {
-		text := "The fleet runs " + engine.Tag(f.image) + ". A hot upgrade of that image does not fit this machine: deploy it cold, fly deploy"
+	if f.Image != "" && !engine.SameImage(f.Image, m.Image) && view.TakesPart(m) {
+		text := "The fleet runs " + engine.Tag(f.Image) + ". A hot upgrade of that image does not fit this machine: deploy it cold, fly deploy"
 		lines = append(append(lines, nil), cells.Paragraph(cells.Warn, text, w)...)
 	}
 	return lines

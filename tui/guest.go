@@ -12,6 +12,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // guest is a deploy on the screen that is not ours to answer or to stop: one that somebody else runs, watched live, or
@@ -197,10 +198,10 @@ func (g *guest) ending() (cells.Line, bool) {
 		return cells.Line{{Text: " The record ends here.", Tone: cells.Muted}}, true
 	}
 	p := g.past
-	glyph, t := outcomeLook(p.Outcome)
+	glyph, t := view.OutcomeLook(p.Outcome)
 	summary := fmt.Sprintf("%s, %d of %s", p.Outcome, p.Upgraded, text.Counted(p.Machines, "machine"))
 	if p.MaxSuspendedUS > 0 {
-		summary += ", suspended max " + micros(p.MaxSuspendedUS)
+		summary += ", suspended max " + view.Micros(p.MaxSuspendedUS)
 	}
 	summary += ", " + text.Seconds(time.Duration(p.DurationMS)*time.Millisecond) + " by " + p.Owner
 	return cells.Line{cells.Blank(1), {Text: glyph + " ", Tone: t}, cells.New(t, summary)}, true

@@ -13,6 +13,7 @@ import (
 	"github.com/charmbracelet/x/exp/golden"
 
 	"flydeploy/engine"
+	"flydeploy/tui/tuitest"
 )
 
 func TestMain(m *testing.M) {
@@ -44,79 +45,19 @@ func newBench(tb testing.TB, s size, o Options) *bench {
 	work := newBackground(context.Background())
 	tb.Cleanup(work.end)
 	b := &bench{newConsole(o, work), tb}
-	b.send(tickMsg{at: scriptStart.Add(20 * time.Second)}, tea.WindowSizeMsg{Width: s.w, Height: s.h})
+	b.send(tickMsg{at: tuitest.Start.Add(20 * time.Second)}, tea.WindowSizeMsg{Width: s.w, Height: s.h})
 	return b
 }
 
 // offering adds an app to a console.
 func offering(o Options) Options {
 	if o.Backend == nil {
-		o.Backend = &backend{}
+		o.Backend = &tuitest.Backend{}
 	}
 	return o
 }
 
-// backend is an app with six machines and a record of deploys; a function in the place of a method answers otherwise.
-type backend struct {
-	overview func(context.Context) (engine.Overview, error)
-	inspect  func(context.Context) (engine.Overview, error)
-	deploy   func(engine.Selection) (Deployment, error)
-	history  func(context.Context) ([]engine.Past, error)
-	events   func(context.Context, string) ([]engine.Event, *engine.Result, error)
-	watch    func(string) engine.Source
-	outcome  func(context.Context, string) (engine.Result, error)
-}
-
-func backendOf(o Options) *backend { return o.Backend.(*backend) }
-
-func (b *backend) Overview(ctx context.Context) (engine.Overview, error) {
-	if b.overview != nil {
-		return b.overview(ctx)
-	}
-	return overviewOf(6), nil
-}
-
-func (b *backend) Inspect(ctx context.Context) (engine.Overview, error) {
-	if b.inspect != nil {
-		return b.inspect(ctx)
-	}
-	return inspectedOverview(), nil
-}
-
-func (b *backend) Deploy(sel engine.Selection) (Deployment, error) {
-	if b.deploy != nil {
-		return b.deploy(sel)
-	}
-	return play(nil, nil, engine.Result{}), nil
-}
-
-func (b *backend) History(ctx context.Context) ([]engine.Past, error) {
-	if b.history != nil {
-		return b.history(ctx)
-	}
-	return pastDeploys(), nil
-}
-
-func (b *backend) Events(ctx context.Context, id string) ([]engine.Event, *engine.Result, error) {
-	if b.events != nil {
-		return b.events(ctx, id)
-	}
-	return recorded(upgraded(6)), nil, nil
-}
-
-func (b *backend) Watch(id string) engine.Source {
-	if b.watch != nil {
-		return b.watch(id)
-	}
-	return playRecorded(recorded(upgraded(6)))
-}
-
-func (b *backend) Outcome(ctx context.Context, id string) (engine.Result, error) {
-	if b.outcome != nil {
-		return b.outcome(ctx, id)
-	}
-	return engine.Result{Outcome: engine.OutcomeUnfinished}, nil
-}
+func backendOf(o Options) *tuitest.Backend { return o.Backend.(*tuitest.Backend) }
 
 func (b *bench) send(msgs ...tea.Msg) {
 	for _, m := range msgs {
@@ -136,16 +77,16 @@ func (b *bench) healthy() {
 // pass lets time go by.
 func (b *bench) pass(d time.Duration) { b.send(tickMsg{at: b.now.Add(d), header: b.header}) }
 
-func (b *bench) sees(n int) { b.send(overviewMsg{overview: overviewOf(n)}) }
+func (b *bench) sees(n int) { b.send(overviewMsg{overview: tuitest.OverviewOf(n)}) }
 
 // deploys puts the console into a deploy of which these events have come in, and gives the deploy's player.
-func (b *bench) deploys(events []engine.Event, end *engine.Result) *player {
+func (b *bench) deploys(events []engine.Event, end *engine.Result) *tuitest.Player {
 	if b.deploy == nil {
 		b.startDeploy(engine.Selection{})
-		b.deploy.session.follow(play(nil, nil, engine.Result{}))
+		b.deploy.session.follow(tuitest.Play(nil, nil, engine.Result{}))
 	}
 	b.hears(events, end)
-	return b.deploy.session.d.(*player)
+	return b.deploy.session.d.(*tuitest.Player)
 }
 
 // hears brings events in, as a command would, and lets a tick pass.

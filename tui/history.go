@@ -10,6 +10,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // history is the screen of past deploys, the newest first.
@@ -62,7 +63,7 @@ func (c *console) onHistory(m historyMsg) {
 func (h *history) build() {
 	h.rows = nil
 	for _, p := range h.all {
-		if filtered(h.filter, strings.Join([]string{p.ID, dateOf(p.At), pastWord(p), p.Version, p.Owner, p.Host, p.Message, p.GitRevision}, " ")) {
+		if filtered(h.filter, strings.Join([]string{p.ID, view.Date(p.At), view.PastWord(p), p.Version, p.Owner, p.Host, p.Message, p.GitRevision}, " ")) {
 			h.rows = append(h.rows, p)
 		}
 	}
@@ -124,7 +125,7 @@ func (h *history) copied() (what, content string) {
 	if !ok {
 		return "", ""
 	}
-	return "the deploy " + p.ID, cells.String(pastLines(p, time.Now(), 100))
+	return "the deploy " + p.ID, cells.String(view.Past(p, time.Now(), 100))
 }
 
 func (h *history) settle(c *console) { h.list.Reveal(len(h.rows), h.rowsOf(c)) }

@@ -1,12 +1,12 @@
 package tui
 
 import (
-	"fmt"
 	"time"
 
 	"flydeploy/engine"
 	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 func (h *history) view(c *console) []cells.Line {
@@ -18,7 +18,7 @@ func (h *history) view(c *console) []cells.Line {
 		side := sideWidth(w)
 		var about []cells.Line
 		if p, ok := h.current(); ok {
-			about = pastLines(p, c.now, side)
+			about = view.Past(p, c.now, side)
 		}
 		lines = append(lines, cells.Beside(h.table(c, w-side-3, rows), cells.Fill(about, side, rows))...)
 	}
@@ -59,27 +59,6 @@ func (h *history) hints(k keyMap) []hint {
 	}
 }
 
-// outcomeLook is an outcome's glyph and tone; the word stands beside it.
-func outcomeLook(o engine.Outcome) (string, cells.Tone) {
-	switch o {
-	case engine.OutcomeSucceeded:
-		return "✓", cells.OK
-	case engine.OutcomeCancelled, engine.OutcomeLocked, engine.OutcomeBlocked:
-		return "–", cells.Warn
-	case engine.OutcomeFailed, engine.OutcomePartial:
-		return "✗", cells.Fail
-	}
-	return "?", cells.Warn
-}
-
-func pastOutcome(p engine.Past) cells.Span {
-	if p.Running {
-		return cells.Span{Text: "● running", Tone: cells.Active}
-	}
-	glyph, t := outcomeLook(p.Outcome)
-	return cells.New(t, glyph+" "+string(p.Outcome))
-}
-
 var historyColumns = []cells.Column{
 	{Title: "WHEN", Width: 16}, {Title: "OUTCOME", Width: 12}, {Title: "VERSION", Width: 10}, {Title: "MACHINES", Right: true},
 	{Title: "SUSPENDED", Right: true, Drop: 4}, {Title: "TOOK", Width: 7, Right: true, Drop: 2}, {Title: "WHO", Width: 12, Drop: 3},
@@ -89,7 +68,7 @@ var historyColumns = []cells.Column{
 func pastCells(p engine.Past) []cells.Span {
 	suspended := ""
 	if p.MaxSuspendedUS > 0 {
-		suspended = micros(p.MaxSuspendedUS)
+		suspended = view.Micros(p.MaxSuspendedUS)
 	}
 	took, machines := "", ""
 	if p.DurationMS > 0 {
@@ -99,23 +78,15 @@ func pastCells(p engine.Past) []cells.Span {
 		machines = text.Count(p.Upgraded) + "/" + text.Count(p.Machines)
 	}
 	return []cells.Span{
-		cells.OrNone(cells.Normal, dateOf(p.At)), pastOutcome(p), cells.OrNone(cells.Normal, text.Line(p.Version)), cells.OrNone(cells.Normal, machines),
+		cells.OrNone(cells.Normal, view.Date(p.At)), view.PastOutcome(p), cells.OrNone(cells.Normal, text.Line(p.Version)), cells.OrNone(cells.Normal, machines),
 		cells.OrNone(cells.Normal, suspended), cells.OrNone(cells.Muted, took), cells.OrNone(cells.Normal, text.Line(p.Owner)), cells.New(cells.Muted, p.Message),
 	}
-}
-
-// dateOf is a day and a time, "" for a deploy whose begin is not known.
-func dateOf(at time.Time) string {
-	if at.IsZero() {
-		return ""
-	}
-	return at.Local().Format("2006-01-02 15:04")
 }
 
 func (h *history) table(c *console, w, rows int) []cells.Line {
 	switch {
 	case !h.seen && h.err != nil:
-		return cells.Fill(problemLines(engine.AsProblem(h.err), w), w, rows)
+		return cells.Fill(view.Problem(engine.AsProblem(h.err), w), w, rows)
 	case !h.seen:
 		return cells.Fill([]cells.Line{nil, {{Text: "  Reading the record…", Tone: cells.Muted}}}, w, rows)
 	case len(h.rows) == 0 && h.filter != "":
@@ -130,35 +101,6 @@ func (h *history) table(c *console, w, rows int) []cells.Line {
 		lines = append(lines, cells.ListRow(cells.Row(cols, pastCells(h.rows[i])), i == h.list.At, w))
 	}
 	return cells.Fill(lines, w, rows)
-}
-
-// pastLines tell everything that is recorded in a deploy's summary.
-func pastLines(p engine.Past, now time.Time, w int) []cells.Line {
-	lines := []cells.Line{
-		cells.Line{cells.New(cells.Strong, p.ID)}.Fit(w), nil, append(cells.Line{{Text: "outcome", Tone: cells.Muted}}.Fit(cells.FactTitle), pastOutcome(p)).Fit(w),
-	}
-	var since, suspended, took, machines string
-	if !p.At.IsZero() {
-		since = dateOf(p.At) + ", " + ago(now.Sub(p.At))
-	}
-	if p.MaxSuspendedUS > 0 {
-		suspended = "max " + micros(p.MaxSuspendedUS)
-	}
-	if p.DurationMS > 0 {
-		took = text.Seconds(time.Duration(p.DurationMS) * time.Millisecond)
-	}
-	if p.Machines > 0 {
-		machines = fmt.Sprintf("%s of %s upgraded", text.Count(p.Upgraded), text.Count(p.Machines))
-	}
-	for _, f := range []struct{ title, value string }{
-		{"when", since}, {"version", p.Version}, {"machines", machines}, {"suspended", suspended}, {"took", took}, {"who", p.Owner},
-		{"host", p.Host}, {"message", p.Message}, {"revision", p.GitRevision}, {"CI", p.CILink},
-	} {
-		if f.value != "" {
-			lines = append(lines, cells.FactLines(f.title, f.value, w)...)
-		}
-	}
-	return lines
 }
 
 func (h *history) tiny(c *console) cells.Line {

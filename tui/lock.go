@@ -5,6 +5,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // lockDialog tells who deploys, and leaves the choice to the operator: waiting is in focus, and changes nothing.
@@ -31,12 +32,12 @@ func (d *deploy) lockBody(c *console, w int) []cells.Line {
 
 // lockFacts are who, since when, and the countdown to its expiry. A deploy that is alive renews its lock.
 func lockFacts(held engine.LockInfo, c *console, w int) []cells.Line {
-	until := when(held.ExpiresAt, c.now)
+	until := view.When(held.ExpiresAt, c.now)
 	if held.ExpiresAt.Before(c.now) {
 		until += ", expired"
 	}
 	return []cells.Line{
-		cells.Fact("held by", held.LockedBy, w), cells.Fact("since", when(held.LockedAt, c.now), w), cells.Fact("until", until, w),
+		cells.Fact("held by", held.LockedBy, w), cells.Fact("since", view.When(held.LockedAt, c.now), w), cells.Fact("until", until, w),
 		cells.Fact("deploy", held.DeploymentID, w),
 	}
 }
@@ -65,7 +66,7 @@ func (d *deploy) overrideDialog(c *console) *dialog {
 
 // lockDialog of the fleet shows who deploys, and opens that deploy. It changes nothing.
 func (f *fleet) lockDialog() *dialog {
-	held := f.overview.Lock
+	held := f.Overview.Lock
 	about := &dialog{title: "The deploy lock", tone: cells.Active, buttons: []button{{key: "c", label: "Close"}}}
 	if held == nil {
 		about.body = func(_ *console, w int) []cells.Line {

@@ -11,6 +11,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // logPane is the whole event log. While it follows, its last line is the newest; scrolling up pauses it.
@@ -174,14 +175,14 @@ func logLine(l engine.LogLine) cells.Line {
 	if l.Output {
 		return cells.Line{at, cells.New(cells.Muted, l.Phase.Title()+" │ "), cells.New(cells.Normal, l.Text)}
 	}
-	_, t := glyphOf(l.Status, "")
+	_, t := view.StatusLook(l.Status, "")
 	who := l.Machine
 	if who == "" {
 		who = "fleet"
 	}
 	took := ""
 	if l.Status.Final() && l.DurationUS > 0 {
-		took = " in " + micros(l.DurationUS)
+		took = " in " + view.Micros(l.DurationUS)
 	}
 	return cells.Line{at, cells.New(cells.Normal, who+" "+l.Phase.Title()+" "), cells.New(t, string(l.Status)), cells.New(cells.Muted, took+"  "+l.Text)}
 }

@@ -16,20 +16,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/plain"
 )
-
-// Deployment is a deploy that runs in the background: *engine.Deployment.
-type Deployment interface {
-	// Next waits for events and gives all that are there; io.EOF after the last one. It has one reader at a time.
-	Next(ctx context.Context) ([]engine.Event, error)
-	Answer(engine.Answer)
-	// Stop keeps the deploy from starting anything more; it ends by itself.
-	Stop()
-	// Hurry bounds what is left of a stopped deploy to a few seconds.
-	Hurry()
-	// Result waits until everything is settled.
-	Result() engine.Result
-}
 
 // Backend is what the console asks and tells the app that it shows. Only Deploy, which is never called by a read-only
 // console, changes anything.
@@ -40,7 +28,7 @@ type Backend interface {
 	// is made when the operator wants it.
 	Inspect(context.Context) (engine.Overview, error)
 	// Deploy starts a deploy of the selected machines; empty selects all.
-	Deploy(engine.Selection) (Deployment, error)
+	Deploy(engine.Selection) (plain.Deployment, error)
 	// History reads the record of past deploys, the newest first.
 	History(context.Context) ([]engine.Past, error)
 	// Events gives the recorded stream of a deploy with its result, nil where it has none.
@@ -110,7 +98,7 @@ type Ended struct {
 	Result *engine.Result
 	// Running is a deploy that has not ended: after a detach, or because the console was ended from outside or crashed.
 	// Follow it with Plain and Progress; stop it first unless Detached.
-	Running  Deployment
+	Running  plain.Deployment
 	Progress *engine.Progress // what was shown of Running
 	Detached bool             // it goes on: the operator wants it, or the console crashed after the plan was confirmed
 }

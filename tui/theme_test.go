@@ -6,6 +6,8 @@ import (
 	"github.com/charmbracelet/colorprofile"
 
 	"flydeploy/engine"
+	"flydeploy/tui/tuitest"
+	"flydeploy/tui/view"
 )
 
 func TestRule11ColourProfile(t *testing.T) {
@@ -30,7 +32,7 @@ func TestRule11ColourProfile(t *testing.T) {
 }
 
 func TestRule9ASCIIScreensHoldNothingElse(t *testing.T) {
-	before, after, end := rolledBack(4)
+	before, after, end := tuitest.RolledBack(4)
 	for _, m := range before {
 		if m.Facts != nil {
 			m.Facts.Name = "plain-name"
@@ -65,9 +67,9 @@ func TestRule9ASCIIScreensHoldNothingElse(t *testing.T) {
 
 func TestRule9EveryStandingHasItsOwnGlyphOrWord(t *testing.T) {
 	type look struct{ glyph, word string }
-	seen := map[look]rank{}
-	for r := range ranks {
-		l := look{standing{rank: r}.glyph("*"), rankWords[r]}
+	seen := map[look]view.Rank{}
+	for r := range view.Ranks {
+		l := look{view.Standing{Rank: r}.Glyph("*"), view.RankWords[r]}
 		if other, ok := seen[l]; ok {
 			t.Errorf("ranks %d and %d look the same without colour", other, r)
 		}
@@ -75,7 +77,7 @@ func TestRule9EveryStandingHasItsOwnGlyphOrWord(t *testing.T) {
 	}
 	glyphs := map[string]engine.Status{}
 	for _, s := range []engine.Status{engine.StatusPending, engine.StatusRunning, engine.StatusDone, engine.StatusSkipped, engine.StatusFailed, engine.StatusUnknown} {
-		g, _ := glyphOf(s, "*")
+		g, _ := view.StatusLook(s, "*")
 		if other, ok := glyphs[g]; ok {
 			t.Errorf("%s and %s look the same without colour", other, s)
 		}

@@ -1,4 +1,4 @@
-package tui
+package plain_test
 
 import (
 	"bufio"
@@ -6,32 +6,29 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/charmbracelet/x/exp/golden"
 
 	"flydeploy/engine"
+	"flydeploy/tui/plain"
+	"flydeploy/tui/tuitest"
 )
 
-// confirmed plays a script as a deploy with --yes would go: nobody is asked.
-func confirmed(before, after []engine.Event, end engine.Result) *player {
-	p := play(append(append([]engine.Event{}, before...), after...), nil, end)
-	p.asked, p.batch = true, 1
-	return p
-}
-
 func TestPlain(t *testing.T) {
-	for name, script := range map[string]func(int) ([]engine.Event, []engine.Event, engine.Result){"upgraded": upgraded, "rolled_back": rolledBack} {
+	for name, script := range map[string]func(int) ([]engine.Event, []engine.Event, engine.Result){"upgraded": tuitest.Upgraded, "rolled_back": tuitest.RolledBack} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			d := confirmed(script(3))
-			p, err := Plain(t.Context(), &out, d, nil)
+			d := tuitest.Confirmed(script(3))
+			p, err := plain.Lines(t.Context(), &out, d, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			out.WriteString("\n" + Summary(p, d.Result()))
+			out.WriteString("\n" + plain.Summary(p, d.Result()))
 			if strings.ContainsRune(out.String(), '\x1b') {
 				t.Fatal("plain output holds escapes")
 			}
@@ -41,7 +38,7 @@ func TestPlain(t *testing.T) {
 }
 
 func TestRule16PlainSaysEachChangeOnce(t *testing.T) {
-	before, after, end := upgraded(2)
+	before, after, end := tuitest.Upgraded(2)
 	var twice []engine.Event
 	for _, e := range append(before, after...) {
 		twice = append(twice, e)
@@ -49,23 +46,23 @@ func TestRule16PlainSaysEachChangeOnce(t *testing.T) {
 			twice = append(twice, e)
 		}
 	}
-	once, doubled := plainOf(t, confirmed(before, after, end)), plainOf(t, confirmed(twice, nil, end))
+	once, doubled := plainOf(t, tuitest.Confirmed(before, after, end)), plainOf(t, tuitest.Confirmed(twice, nil, end))
 	if once != doubled {
 		t.Fatalf("an event that comes twice is told twice:\n%s", doubled)
 	}
 }
 
-func plainOf(t *testing.T, d Deployment) string {
+func plainOf(t *testing.T, d plain.Deployment) string {
 	t.Helper()
 	var out bytes.Buffer
-	if _, err := Plain(t.Context(), &out, d, nil); err != nil {
+	if _, err := plain.Lines(t.Context(), &out, d, nil); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
 }
 
 func TestRule16PlainTellsTheFindings(t *testing.T) {
-	out := plainOf(t, confirmed(blocked(2, engine.SeverityBlock), nil, engine.Result{}))
+	out := plainOf(t, tuitest.Confirmed(tuitest.Blocked(2, engine.SeverityBlock), nil, engine.Result{}))
 	want := "[7/12] fleet Plan | block rollback_slow: taking this upgrade back would suspend processes for about 5.6 s" +
 		" -> Deploy at a quiet time, or deploy cold: fly deploy (2 machines: 148e00016c0000, 148e00026c1eef)\n"
 	if !strings.Contains(out, want) {
@@ -75,10 +72,10 @@ func TestRule16PlainTellsTheFindings(t *testing.T) {
 
 // A slow reader sees the question and its answer as one event: the feed carries the plan over.
 func TestPlainTellsThePlanOfMergedEvents(t *testing.T) {
-	before, after, end := upgraded(2)
+	before, after, end := tuitest.Upgraded(2)
 	merged := after[0]
 	merged.Plan, after[0].Plan = before[len(before)-1].Plan, nil
-	out := plainOf(t, confirmed(before[:len(before)-1], append([]engine.Event{merged}, after[1:]...), end))
+	out := plainOf(t, tuitest.Confirmed(before[:len(before)-1], append([]engine.Event{merged}, after[1:]...), end))
 	for _, want := range []string{
 		"| changed 3 modules of counter: Counter.Server, Counter.Gate, Counter.Render\n",
 		"| added 1 module of counter: Counter.History\n",
@@ -94,13 +91,13 @@ func TestPlainTellsThePlanOfMergedEvents(t *testing.T) {
 }
 
 func TestPlainGoesOnAfterAConsole(t *testing.T) {
-	before, after, end := upgraded(3)
+	before, after, end := tuitest.Upgraded(3)
 	p := engine.NewProgress()
 	for _, e := range before {
 		p.Apply(e)
 	}
 	var out bytes.Buffer
-	if _, err := Plain(t.Context(), &out, confirmed(after, nil, end), p); err != nil {
+	if _, err := plain.Lines(t.Context(), &out, tuitest.Confirmed(after, nil, end), p); err != nil {
 		t.Fatal(err)
 	}
 	first, _, _ := strings.Cut(out.String(), "\n")
@@ -113,14 +110,14 @@ func TestPlainGoesOnAfterAConsole(t *testing.T) {
 }
 
 func TestPlainStopsWhenItsContextEnds(t *testing.T) {
-	before, after, end := upgraded(1)
-	d := play(before, after, end)
+	before, after, end := tuitest.Upgraded(1)
+	d := tuitest.Play(before, after, end)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Plain(ctx, &bytes.Buffer{}, d, nil); err != nil {
+	if _, err := plain.Lines(ctx, &bytes.Buffer{}, d, nil); err != nil {
 		t.Fatal(err)
 	}
-	if !stopped(d) {
+	if !tuitest.Stopped(d) {
 		t.Fatal("the deploy was not stopped")
 	}
 }
@@ -135,25 +132,25 @@ func (b *brokenPipe) Write(p []byte) (int, error) {
 }
 
 func TestABrokenPipeStopsTheDeployAndWaitsForItsEnd(t *testing.T) {
-	for name, render := range map[string]func(d Deployment) error{
-		"plain": func(d Deployment) error { _, err := Plain(t.Context(), &brokenPipe{3}, d, nil); return err },
-		"json":  func(d Deployment) error { return JSON(t.Context(), &brokenPipe{3}, d) },
+	for name, render := range map[string]func(d plain.Deployment) error{
+		"plain": func(d plain.Deployment) error { _, err := plain.Lines(t.Context(), &brokenPipe{3}, d, nil); return err },
+		"json":  func(d plain.Deployment) error { return plain.JSON(t.Context(), &brokenPipe{3}, d) },
 	} {
-		d := confirmed(upgraded(2))
+		d := tuitest.Confirmed(tuitest.Upgraded(2))
 		if err := render(d); err == nil || !strings.Contains(err.Error(), "broken pipe") {
 			t.Errorf("%s: error %v", name, err)
 		}
-		if !stopped(d) || len(d.before) != 0 {
-			t.Errorf("%s: stopped %v, %d events not read", name, stopped(d), len(d.before))
+		if !tuitest.Stopped(d) || len(d.Before) != 0 {
+			t.Errorf("%s: stopped %v, %d events not read", name, tuitest.Stopped(d), len(d.Before))
 		}
 	}
 }
 
 func TestJSONIsTheEvents(t *testing.T) {
-	before, after, end := rolledBack(2)
+	before, after, end := tuitest.RolledBack(2)
 	want := append(append([]engine.Event{}, before...), after...)
 	var out bytes.Buffer
-	if err := JSON(t.Context(), &out, confirmed(before, after, end)); err != nil {
+	if err := plain.JSON(t.Context(), &out, tuitest.Confirmed(before, after, end)); err != nil {
 		t.Fatal(err)
 	}
 	golden.RequireEqual(t, out.String())
@@ -172,11 +169,16 @@ func TestJSONIsTheEvents(t *testing.T) {
 
 func TestSummaryOfDeploysWithoutMachines(t *testing.T) {
 	for _, o := range []engine.Outcome{engine.OutcomeFailed, engine.OutcomeLocked, engine.OutcomeCancelled, engine.OutcomeBlocked} {
-		got := Summary(nil, engine.Result{Outcome: o, DurationMS: 1200, Problem: &engine.Problem{What: "what\nhappened", Remedy: "do this\ndo that"}})
+		got := plain.Summary(nil, engine.Result{Outcome: o, DurationMS: 1200, Problem: &engine.Problem{What: "what\nhappened", Remedy: "do this\ndo that"}})
 		for _, part := range []string{string(o), "what happened", "-> do this", "-> do that"} {
 			if !strings.Contains(got, part) {
 				t.Errorf("%s: no %q in\n%s", o, part, got)
 			}
 		}
 	}
+}
+
+func TestMain(m *testing.M) {
+	time.Local = time.UTC // lines tell times of day
+	os.Exit(m.Run())
 }

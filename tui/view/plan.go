@@ -1,4 +1,4 @@
-package tui
+package view
 
 import (
 	"fmt"
@@ -11,62 +11,19 @@ import (
 	"flydeploy/tui/cells"
 )
 
-// planQuestion is the bar with the decision whether to do what the plan says. The focus is on Cancel.
-func (d *deploy) planQuestion(w int) []cells.Line {
-	p := d.progress.Plan
-	ids := make([]string, 0, len(p.Machines))
-	for _, m := range p.Machines {
-		ids = append(ids, m.Machine.ID)
-	}
-	question := " Suspend " + text.Counted(p.Processes(), "process") + " on " + text.Counted(len(ids), "machine") + "?"
-	buttons := cells.Line{cells.Button("Cancel", !d.onDeploy), cells.Blank(1), cells.Button("D Deploy", d.onDeploy)}
-	if open := d.toRead(); open != "" {
-		buttons = append(buttons, cells.New(cells.Warn, "  "+open))
-	}
-	return []cells.Line{
-		cells.Rule("", w), cells.Line{cells.New(cells.Strong, question)}.Fit(w), cells.Line{cells.New(cells.Muted, " "+listed(ids, w-2))}.Fit(w), buttons.Fit(w),
-	}
-}
+const planTwoColumns = 118 // cells
 
-// toRead says what keeps the plan from being confirmed, or that there are warnings: on a low screen they are scrolled away.
-func (d *deploy) toRead() string {
-	var refused, open []string
-	for _, f := range d.progress.Plan.Blockers() {
-		switch {
-		case f.Severity == engine.SeverityRefuse:
-			refused = append(refused, f.Name)
-		case !d.accepted[f.Name]:
-			open = append(open, f.Name)
-		}
-	}
-	switch {
-	case len(refused) > 0:
-		return "refused: " + strings.Join(refused, ", ")
-	case len(open) > 0:
-		return "to accept by name: " + strings.Join(open, ", ")
-	}
-	warnings := 0
-	for _, f := range d.progress.Plan.Findings {
-		if f.Severity == engine.SeverityWarn {
-			warnings++
-		}
-	}
-	if warnings == 0 {
-		return ""
-	}
-	return "! " + text.Counted(warnings, "warning") + " above"
-}
-
-// planLines is the plan in full: findings first, then machines with their processes, then modules.
-func (d *deploy) planLines(p *engine.Plan, w int) []cells.Line {
-	if w < wideWidth-2 {
-		lines := append(planFacts(p, w), d.findingLines(p, w)...)
+// Plan is the plan in full: findings first, then machines with their processes, then modules.
+// Of the blockers those accepted are told as such. From planTwoColumns on it has two.
+func Plan(p *engine.Plan, accepted map[string]bool, w int) []cells.Line {
+	if w < planTwoColumns {
+		lines := append(planFacts(p, w), findingLines(p, accepted, w)...)
 		lines = append(append(lines, nil), planModules(p, w)...)
 		lines = append(append(lines, nil), planProcesses(p, w)...)
 		return append(append(lines, nil), planMachines(p, w)...)
 	}
 	side := (w - 3) / 2
-	left := append(planFacts(p, side), d.findingLines(p, side)...)
+	left := append(planFacts(p, side), findingLines(p, accepted, side)...)
 	left = append(append(left, nil), planMachines(p, side)...)
 	right := append(planModules(p, w-3-side), nil)
 	right = append(right, planProcesses(p, w-3-side)...)
@@ -89,12 +46,12 @@ func planFacts(p *engine.Plan, w int) []cells.Line {
 	return lines
 }
 
-func (d *deploy) findingLines(p *engine.Plan, w int) []cells.Line {
+func findingLines(p *engine.Plan, accepted map[string]bool, w int) []cells.Line {
 	var lines []cells.Line
 	for _, s := range []engine.Severity{engine.SeverityRefuse, engine.SeverityBlock, engine.SeverityWarn, engine.SeverityInfo} {
 		for _, f := range p.Findings {
 			if f.Severity == s {
-				lines = append(lines, d.findingLine(f, w)...)
+				lines = append(lines, findingLine(f, accepted[f.Name], w)...)
 			}
 		}
 	}
@@ -105,14 +62,14 @@ func (d *deploy) findingLines(p *engine.Plan, w int) []cells.Line {
 }
 
 // findingLine is one finding: a word for its weight, its cause, its remedy, where.
-func (d *deploy) findingLine(f engine.Finding, w int) []cells.Line {
+func findingLine(f engine.Finding, accepted bool, w int) []cells.Line {
 	word, t := "· note ", cells.Muted
 	switch f.Severity {
 	case engine.SeverityRefuse:
 		word, t = "✗ refuse ", cells.Fail
 	case engine.SeverityBlock:
 		word, t = "✗ block ", cells.Fail
-		if d.accepted[f.Name] {
+		if accepted {
 			word, t = "✓ accepted ", cells.Warn
 		}
 	case engine.SeverityWarn:
@@ -129,7 +86,7 @@ func (d *deploy) findingLine(f engine.Finding, w int) []cells.Line {
 		in(cells.Paragraph(cells.Muted, "→ "+f.Remedy, w-2))
 	}
 	if len(f.Machines) > 0 {
-		in([]cells.Line{{cells.New(cells.Muted, "on "+named(f.Machines, w-5))}})
+		in([]cells.Line{{cells.New(cells.Muted, "on "+Named(f.Machines, w-5))}})
 	}
 	return lines
 }
@@ -160,7 +117,7 @@ func planMachines(p *engine.Plan, w int) []cells.Line {
 func processesText(changes []engine.ProcessChange) string {
 	parts := make([]string, 0, len(changes))
 	for _, p := range changes {
-		parts = append(parts, fmt.Sprintf("%s ×%s", moduleName(p.Module), text.Count(p.Count)))
+		parts = append(parts, fmt.Sprintf("%s ×%s", Module(p.Module), text.Count(p.Count)))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -175,7 +132,7 @@ func planModules(p *engine.Plan, w int) []cells.Line {
 	for _, app := range slices.Sorted(maps.Keys(byApp)) {
 		lines = append(lines, cells.Line{cells.New(cells.Normal, app), cells.New(cells.Muted, "  "+changesText(byApp[app]))}.Fit(w))
 		for _, m := range byApp[app] {
-			lines = append(lines, cells.Line{cells.Blank(2), changeSign(m.Change), cells.New(cells.Normal, moduleName(m.Module))}.Fit(w))
+			lines = append(lines, cells.Line{cells.Blank(2), changeSign(m.Change), cells.New(cells.Normal, Module(m.Module))}.Fit(w))
 		}
 	}
 	return lines
@@ -199,24 +156,24 @@ func changesText(modules []engine.ModuleChange) string {
 	return fmt.Sprintf("%d changed, %d added, %d removed", changes["changed"], changes["added"], changes["removed"])
 }
 
-// processSum is the processes of one module on all machines.
-type processSum struct {
+// ProcessSum is the processes of one module on all machines.
+type ProcessSum struct {
 	engine.ProcessChange
-	machines int
+	Machines int
 }
 
-func processSums(p *engine.Plan) []*processSum {
-	var order []*processSum
-	sums := map[string]*processSum{}
+func ProcessSums(p *engine.Plan) []*ProcessSum {
+	var order []*ProcessSum
+	sums := map[string]*ProcessSum{}
 	for _, m := range p.Machines {
 		for _, change := range m.Processes {
 			s := sums[change.Module]
 			if s == nil {
-				s = &processSum{ProcessChange: engine.ProcessChange{Module: change.Module, Kind: change.Kind}}
+				s = &ProcessSum{ProcessChange: engine.ProcessChange{Module: change.Module, Kind: change.Kind}}
 				sums[change.Module] = s
 				order = append(order, s)
 			}
-			s.Count, s.machines = s.Count+change.Count, s.machines+1
+			s.Count, s.Machines = s.Count+change.Count, s.Machines+1
 		}
 	}
 	return order
@@ -224,13 +181,10 @@ func processSums(p *engine.Plan) []*processSum {
 
 func planProcesses(p *engine.Plan, w int) []cells.Line {
 	lines := []cells.Line{{{Text: "Processes", Tone: cells.Strong}, cells.New(cells.Muted, "  "+text.Count(p.Processes()))}}
-	for _, s := range processSums(p) {
+	for _, s := range ProcessSums(p) {
 		lines = append(lines, cells.Line{
-			cells.New(cells.Normal, fmt.Sprintf("%9s  ", text.Count(s.Count))), cells.New(cells.Normal, moduleName(s.Module)), cells.New(cells.Muted, "  "+s.Kind+" on "+text.Counted(s.machines, "machine")),
+			cells.New(cells.Normal, fmt.Sprintf("%9s  ", text.Count(s.Count))), cells.New(cells.Normal, Module(s.Module)), cells.New(cells.Muted, "  "+s.Kind+" on "+text.Counted(s.Machines, "machine")),
 		}.Fit(w))
 	}
 	return lines
 }
-
-// moduleName is a module as Elixir writes it.
-func moduleName(m string) string { return strings.TrimPrefix(m, "Elixir.") }

@@ -1,4 +1,4 @@
-package tui
+package plain
 
 import (
 	"context"
@@ -11,6 +11,12 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/text"
+	"flydeploy/tui/view"
+)
+
+const (
+	askLockEvery    = 5 * time.Second // while we wait for somebody else's lock
+	accessibleWidth = 100             // cells of a line of the plan, or of a problem
 )
 
 // conversation is a deploy in plain lines with somebody who answers its questions.
@@ -18,7 +24,7 @@ type conversation struct {
 	*accessible
 	d       Deployment
 	p       *engine.Progress
-	out     *plain
+	out     *printer
 	asked   engine.Question // that the reader was asked
 	accepts []string        // blockers, accepted so far
 	typing  string          // what must be typed now: a blocker's name, or the app's; "" for a number
@@ -31,7 +37,7 @@ func (a *accessible) deploy(ctx context.Context, sel engine.Selection) {
 	d, err := a.o.Backend.Deploy(sel)
 	if err != nil {
 		a.print("The deploy did not start.\n")
-		a.printLines(problemLines(engine.AsProblem(err), 100))
+		a.printLines(view.Problem(engine.AsProblem(err), accessibleWidth))
 		return
 	}
 	batches := make(chan []engine.Event)
@@ -50,7 +56,7 @@ func (a *accessible) deploy(ctx context.Context, sel engine.Selection) {
 		}
 	})
 	p := engine.NewProgress()
-	c := &conversation{accessible: a, d: d, p: p, out: &plain{w: a.o.Output, p: p, asks: true}}
+	c := &conversation{accessible: a, d: d, p: p, out: &printer{w: a.o.Output, p: p, asks: true}}
 	c.follow(ctx, batches)
 	reading.Wait()
 	r := d.Result()
@@ -77,7 +83,7 @@ func (c *conversation) follow(ctx context.Context, batches <-chan []engine.Event
 			c.answer(text)
 		case now := <-tick.C:
 			if !c.retry.IsZero() && now.After(c.retry) {
-				c.retry = now.Add(tryLockEvery)
+				c.retry = now.Add(askLockEvery)
 				c.d.Answer(engine.Answer{To: engine.QuestionLock, Proceed: true})
 			}
 		case <-done:
@@ -98,14 +104,16 @@ func (c *conversation) question() {
 	switch asks {
 	case engine.QuestionLock:
 		held := c.p.Held
-		c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\n", text.Line(held.LockedBy), when(held.ExpiresAt, time.Now()), text.Line(held.DeploymentID))
+		c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\n", text.Line(held.LockedBy), view.When(held.ExpiresAt, time.Now()), text.Line(held.DeploymentID))
 		c.print("1. Wait until it is free\n2. Leave\n3. Override it\nChoice (1 to 3): ")
 	case engine.QuestionPlan:
 		c.out.planned = true
-		plan := newDeploy(engine.Selection{}, time.Now())
-		plan.accept(c.o.Accept)
+		accepted := map[string]bool{}
+		for _, name := range c.o.Accept {
+			accepted[name] = true
+		}
 		c.print("\nThe plan. Nothing has been suspended yet.\n")
-		c.printLines(plan.planLines(c.p.Plan, wideWidth-3))
+		c.printLines(view.Plan(c.p.Plan, accepted, accessibleWidth))
 		c.planChoices()
 	}
 	if c.ended {

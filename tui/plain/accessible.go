@@ -1,4 +1,4 @@
-package tui
+package plain
 
 import (
 	"bufio"
@@ -17,12 +17,41 @@ import (
 	"flydeploy/engine"
 	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
+// Options are those of Accessible.
+type Options struct {
+	App     string
+	Backend Backend
+	// Preselect offers these machines for a deploy. With StartDeploy it begins at once.
+	Preselect   engine.Selection
+	StartDeploy bool
+	// Accept names blockers that the command line has accepted: they need not be typed.
+	Accept   []string
+	ReadOnly bool // nothing that is offered changes anything
+	// Recall gives the command that shows a deploy again, for its summary; nil or "" for none.
+	Recall func(engine.Result) string
+	Input  io.Reader // answers, a line each
+	Output io.Writer
+}
+
+// Backend is what Accessible asks of the app. Only Deploy changes anything.
+type Backend interface {
+	// Overview reads the fleet.
+	Overview(context.Context) (engine.Overview, error)
+	// Deploy starts a deploy of the selected machines; empty selects all.
+	Deploy(engine.Selection) (Deployment, error)
+	// History reads the record of past deploys, the newest first.
+	History(context.Context) ([]engine.Past, error)
+	// Events gives the recorded stream of a deploy with its result, nil where it has none.
+	Events(ctx context.Context, id string) ([]engine.Event, *engine.Result, error)
+}
+
 // Accessible is the console for screen readers and for terminals that cannot repaint: plain lines and numbered choices,
-// no alternate screen, no borders, no spinners. It reads answers from o.Input and writes to o.Output, which must be set.
-// When ctx ends a deploy under way is stopped, and followed until it is settled. Summaries are among the lines.
-func Accessible(ctx context.Context, o Options) (Ended, error) {
+// no alternate screen, no borders, no spinners. When ctx ends a deploy under way is stopped, and followed until it is
+// settled. Summaries are among the lines. It gives the result of the last deploy that ended, nil for none.
+func Accessible(ctx context.Context, o Options) (*engine.Result, error) {
 	answers, stop := readLines(o.Input)
 	defer stop()
 	a := &accessible{o: o, answers: answers}
@@ -31,7 +60,7 @@ func Accessible(ctx context.Context, o Options) (Ended, error) {
 	} else {
 		a.home(ctx)
 	}
-	return Ended{Result: a.result}, errors.Join(a.err, context.Cause(ctx))
+	return a.result, errors.Join(a.err, context.Cause(ctx))
 }
 
 // readLines reads lines until stop is called, or until the input's end, which closes the channel.
@@ -58,6 +87,13 @@ func readLines(from io.Reader) (lines <-chan string, stop func()) {
 			reading.Wait()
 		}
 	}
+}
+
+func (o *Options) recall(r engine.Result) string {
+	if o.Recall == nil {
+		return ""
+	}
+	return o.Recall(r)
 }
 
 type accessible struct {
@@ -115,16 +151,15 @@ func (a *accessible) choose(ctx context.Context, choices []choice) bool {
 
 // home is the fleet and what can be done with it, over and over.
 func (a *accessible) home(ctx context.Context) {
-	f := newFleet(a.o.Preselect)
 	for again := true; again && ctx.Err() == nil && a.err == nil; {
-		now := time.Now()
 		overview, err := a.o.Backend.Overview(ctx)
-		f.look(overviewMsg{overview, err}, now)
+		slices.SortStableFunc(overview.Machines, view.ByRegionAndName)
+		f := view.NewFleet(overview, nil)
 		a.print("\n%s, fleet%s\n", text.Line(a.o.App), a.readOnly())
-		a.tellFleet(f, err, now)
+		a.tellFleet(&f, err, time.Now())
 		choices := []choice{{"Look again", func(context.Context) bool { return true }}}
 		if err == nil && !a.o.ReadOnly {
-			choices = append(choices, a.deployChoices(f)...)
+			choices = append(choices, a.deployChoices(&f)...)
 		}
 		again = a.choose(ctx, append(choices, choice{"Record of deploys", a.history}, choice{"Quit", func(context.Context) bool { return false }}))
 	}
@@ -137,32 +172,36 @@ func (a *accessible) readOnly() string {
 	return ""
 }
 
-func (a *accessible) tellFleet(f *fleet, err error, now time.Time) {
+func (a *accessible) tellFleet(f *view.Fleet, err error, now time.Time) {
 	if err != nil {
-		a.printLines(problemLines(engine.AsProblem(err), 100))
+		a.printLines(view.Problem(engine.AsProblem(err), accessibleWidth))
 		return
 	}
-	a.printLines([]cells.Line{f.headline(), f.upgrade(now), f.status(&console{now: now})})
-	for i, m := range f.overview.Machines {
+	count := f.States()
+	if n := len(f.Selected(a.o.Preselect)); n > 0 {
+		count = append(count, cells.New(cells.Active, " · "+text.Count(n)+" marked"))
+	}
+	a.printLines([]cells.Line{count, f.Upgrade(now), f.Lock(now)})
+	for i, m := range f.Overview.Machines {
 		a.print("machine %d: %s, name %s, region %s, %s, group %s, checks %d of %d, runs %s%s\n", i+1, text.Line(m.ID), text.Line(m.Name),
-			text.Line(m.Region), text.Line(m.State), text.Line(m.ProcessGroup), m.ChecksPassed, m.ChecksTotal, f.runs(m).Text, f.noteText(m))
+			text.Line(m.Region), text.Line(m.State), text.Line(m.ProcessGroup), m.ChecksPassed, m.ChecksTotal, f.Runs(m).Text, noteText(f.Note(m)))
 	}
 }
 
-func (f *fleet) noteText(m engine.Machine) string {
-	if note := f.note(m); note.Text != "–" {
+func noteText(note cells.Span) string {
+	if note.Text != "–" {
 		return ", " + note.Text
 	}
 	return ""
 }
 
-func (a *accessible) deployChoices(f *fleet) []choice {
+func (a *accessible) deployChoices(f *view.Fleet) []choice {
 	deploy := func(sel engine.Selection) func(context.Context) bool {
 		return func(ctx context.Context) bool { a.deploy(ctx, sel); return ctx.Err() == nil }
 	}
 	var choices []choice
-	if marked, _ := f.marks(); len(marked) > 0 {
-		choices = append(choices, choice{"Deploy to " + named(marked, 1000), deploy(engine.Selection{Machines: marked})})
+	if marked := f.Selected(a.o.Preselect); len(marked) > 0 {
+		choices = append(choices, choice{"Deploy to " + view.Named(marked, 1000), deploy(engine.Selection{Machines: marked})})
 	}
 	return append(choices,
 		choice{"Deploy to all machines", deploy(engine.Selection{})},
@@ -175,18 +214,18 @@ func (a *accessible) deployChoices(f *fleet) []choice {
 }
 
 // chooseMachines gives the ids of the machines whose numbers were typed, nil for none.
-func (a *accessible) chooseMachines(ctx context.Context, f *fleet) []string {
+func (a *accessible) chooseMachines(ctx context.Context, f *view.Fleet) []string {
 	typed, ok := a.ask(ctx, "Numbers of the machines, with spaces between them; nothing to go back:")
 	var ids []string
 	for word := range strings.FieldsSeq(typed) {
 		n, err := strconv.Atoi(word)
-		if !ok || err != nil || n < 1 || n > len(f.overview.Machines) {
+		if !ok || err != nil || n < 1 || n > len(f.Overview.Machines) {
 			a.print("There is no machine number %s.\n", word)
 			return nil
 		}
-		m := f.overview.Machines[n-1]
-		if !markable(m) {
-			a.print("%s is never part of a deploy: %s.\n", text.Line(m.ID), text.Line(whyOut(m)))
+		m := f.Overview.Machines[n-1]
+		if !view.TakesPart(m) {
+			a.print("%s is never part of a deploy: %s.\n", text.Line(m.ID), text.Line(view.WhyLeftOut(m)))
 			return nil
 		}
 		if !slices.Contains(ids, m.ID) {
@@ -200,12 +239,12 @@ func (a *accessible) chooseMachines(ctx context.Context, f *fleet) []string {
 func (a *accessible) history(ctx context.Context) bool {
 	past, err := a.o.Backend.History(ctx)
 	if err != nil {
-		a.printLines(problemLines(engine.AsProblem(err), 100))
+		a.printLines(view.Problem(engine.AsProblem(err), accessibleWidth))
 		return true
 	}
 	for i, p := range past {
 		a.print("deploy %d: %s, %s, version %s, %d of %d machines, by %s, id %s\n", i+1, p.At.Local().Format(time.DateTime),
-			strings.TrimSpace(text.Line(pastWord(p))), text.Line(p.Version), p.Upgraded, p.Machines, text.Line(p.Owner), text.Line(p.ID))
+			strings.TrimSpace(text.Line(view.PastWord(p))), text.Line(p.Version), p.Upgraded, p.Machines, text.Line(p.Owner), text.Line(p.ID))
 	}
 	typed, ok := a.ask(ctx, "Number of a deploy to read; nothing to go back:")
 	n, err := strconv.Atoi(typed)
@@ -214,19 +253,12 @@ func (a *accessible) history(ctx context.Context) bool {
 	}
 	events, _, err := a.o.Backend.Events(ctx, past[n-1].ID)
 	if err != nil {
-		a.printLines(problemLines(engine.AsProblem(err), 100))
+		a.printLines(view.Problem(engine.AsProblem(err), accessibleWidth))
 		return true
 	}
-	out := &plain{w: a.o.Output, p: engine.NewProgress()}
+	out := &printer{w: a.o.Output, p: engine.NewProgress()}
 	for _, e := range events {
 		a.err = errors.Join(a.err, out.batch([]engine.Event{e}))
 	}
 	return a.err == nil
-}
-
-func pastWord(p engine.Past) string {
-	if p.Running {
-		return "running"
-	}
-	return string(p.Outcome)
 }
