@@ -19,19 +19,21 @@ const (
 // board is the machines of a deploy as rows, with their totals. It follows single machines, so that the cost of an
 // update does not grow with the fleet.
 type board struct {
-	rows     []*boardRow // in display order
-	byID     map[string]*boardRow
-	counts   [view.Ranks]int
-	migrated int
-	worst    int64 // longest suspension, microseconds
-	upToDate map[string]bool
-	unsorted bool
-	ended    bool // nothing more comes
-	sorting  sorting
-	list     cells.List
-	held     bool      // the cursor stays on its machine also in the first row: its details are being read
-	frozen   time.Time // the order stays until then
-	idWidth  int
+	rows      []*boardRow // in display order
+	byID      map[string]*boardRow
+	counts    [view.Ranks]int
+	failures  map[string]int // machines that failed, by their word
+	migrated  int
+	worst     int64 // longest suspension, microseconds
+	upToDate  map[string]bool
+	unsorted  bool
+	ended     bool // nothing more comes
+	sorting   sorting
+	list      cells.List
+	held      bool      // the cursor stays on its machine also in the first row: its details are being read
+	frozen    time.Time // the order stays until then
+	idWidth   int
+	wordWidth int // of the longest word about a machine
 }
 
 type boardRow struct {
@@ -41,7 +43,9 @@ type boardRow struct {
 	index int       // order in which the deploy named the machines
 }
 
-func newBoard() *board { return &board{byID: map[string]*boardRow{}, upToDate: map[string]bool{}} }
+func newBoard() *board {
+	return &board{byID: map[string]*boardRow{}, failures: map[string]int{}, upToDate: map[string]bool{}}
+}
 
 // follow takes one machine's news in.
 func (b *board) follow(m *engine.MachineProgress, now time.Time) {
@@ -53,11 +57,12 @@ func (b *board) follow(m *engine.MachineProgress, now time.Time) {
 		b.idWidth = max(b.idWidth, cells.Width(text.Line(m.ID)))
 		b.unsorted = true
 	} else {
-		b.counts[r.s.Rank]--
+		b.tally(r.s, -1)
 	}
 	was := r.s
 	r.s = view.StandingOf(m, b.upToDate[m.ID])
-	b.counts[r.s.Rank]++
+	b.wordWidth = max(b.wordWidth, cells.Width(r.s.Word))
+	b.tally(r.s, 1)
 	b.unsorted = b.unsorted || b.sorting.key != ""
 	if known && was.Rank == r.s.Rank {
 		return
@@ -79,20 +84,47 @@ func (b *board) plan(p *engine.Plan, now time.Time) {
 	}
 }
 
-// end puts what became of the machines that came to no end of their own in the place of where they stood: what was staged
-// is taken back. The result of an unfinished deploy tells of none.
+// end puts what became of the machines in the place of where they stood: some came to no end of their own, and what was
+// staged is taken back. The result of an unfinished deploy tells of none.
 func (b *board) end(r engine.Result) {
 	b.ended = len(r.Machines) > 0
 	for _, m := range r.Machines {
 		row := b.byID[m.ID]
-		if row == nil || !slices.Contains([]view.Rank{view.RankActive, view.RankWaiting, view.RankReady}, row.s.Rank) {
+		if row == nil {
 			continue
 		}
-		b.counts[row.s.Rank]--
-		row.s = view.EndOf(r, m, row.s)
-		b.counts[row.s.Rank]++
-		b.unsorted = true
+		if end := view.EndOf(r, m.Outcome); end.Word != row.s.Word {
+			b.tally(row.s, -1)
+			row.s = end
+			b.wordWidth = max(b.wordWidth, cells.Width(end.Word))
+			b.tally(row.s, 1)
+			b.unsorted = true
+		}
 	}
+}
+
+// tally counts a machine's standing, or takes it back.
+func (b *board) tally(s view.Standing, by int) {
+	b.counts[s.Rank] += by
+	if s.Rank == view.RankFailed {
+		if b.failures[s.Word] += by; b.failures[s.Word] == 0 {
+			delete(b.failures, s.Word)
+		}
+	}
+}
+
+// wordOf is what the machines of a rank are counted as. Where all that failed did so in the same way, they are counted as
+// their rows call it.
+func (b *board) wordOf(r view.Rank) string {
+	switch {
+	case r == view.RankWaiting && b.ended:
+		return "not upgraded"
+	case r == view.RankFailed && len(b.failures) == 1:
+		for word := range b.failures {
+			return word
+		}
+	}
+	return view.RankWords[r]
 }
 
 // taking is how many machines take part.

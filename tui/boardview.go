@@ -32,15 +32,12 @@ func (d *deploy) bar(w int) cells.Line {
 func (d *deploy) totals() cells.Line {
 	b := d.board
 	var l cells.Line
-	for r, word := range view.RankWords {
-		if view.Rank(r) == view.RankWaiting && b.ended {
-			word = "not upgraded"
-		}
+	for r := range view.Ranks {
 		if n := b.counts[r]; n > 0 {
 			if len(l) > 0 {
 				l = append(l, cells.Span{Text: " · ", Tone: cells.Muted})
 			}
-			l = append(l, cells.New(view.Standing{Rank: view.Rank(r)}.Tone(), text.Count(n)+" "+word))
+			l = append(l, cells.New(view.Standing{Rank: r}.Tone(), text.Count(n)+" "+b.wordOf(r)))
 		}
 	}
 	l = append(l, cells.New(cells.Muted, " of "+text.Counted(b.taking(), "machine")))
@@ -74,7 +71,7 @@ const everyPhase = 132 // cells of the board from which every phase has a column
 func (b *board) columns(w int) []cells.Column {
 	arrow := func(title, key string) string { return title + b.sorting.arrow(key) }
 	cols := []cells.Column{
-		{Title: arrow("STATUS", byStatus), Width: 13}, {Title: arrow("MACHINE", "M"), Width: b.idWidth},
+		{Title: arrow("STATUS", byStatus), Width: max(13, 2+b.wordWidth)}, {Title: arrow("MACHINE", "M"), Width: b.idWidth},
 		{Title: arrow("RGN", "R"), Width: 3, Drop: 1},
 	}
 	if w >= everyPhase {

@@ -273,6 +273,18 @@ func TestBlockersAcceptedOnTheCommandLineAreNotTypedAgain(t *testing.T) {
 	}
 }
 
+func TestAFleetWhoseRecordCannotBeReadClaimsNothing(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.hides("no hot upgrade yet", "image")
+	o := tuitest.OverviewOf(6)
+	o.Metadata, o.Storage = nil, &engine.Problem{What: "read the deployment metadata: 503 SlowDown"}
+	b.send(overviewMsg{overview: o})
+	b.shows("upgrade unknown", "? unknown", "! storage: read the deployment metadata")
+	b.hides("no hot upgrade yet", "runs       image")
+	b.keys("enter")
+	b.shows("runs       ? unknown")
+}
+
 func TestRefusalsCannotBeAccepted(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(tuitest.Blocked(6, engine.SeverityRefuse), nil)

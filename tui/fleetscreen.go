@@ -15,7 +15,7 @@ import (
 func (f *fleet) view(c *console) []cells.Line {
 	w, rows := c.w, f.rowsOf(c)
 	lines := []cells.Line{
-		c.title(f.Upgrade(c.now), f.status(c)),
+		c.title(f.upgrade(c.now), f.status(c)),
 		cells.Spread(append(cells.Line{cells.Blank(1)}, f.headline()...), cells.Line{cells.New(cells.Muted, c.header+" ")}, w),
 		cells.Rule(f.heading(), w),
 	}
@@ -29,6 +29,14 @@ func (f *fleet) view(c *console) []cells.Line {
 		lines = append(lines, cells.Beside(f.table(w-side-3, rows), cells.Fill(f.machineLines(m, c.now, side), side, rows))...)
 	}
 	return cells.Fill(append(lines, cells.Rule("", w), c.bottom(f.hints(c.keys)...)), w, c.h)
+}
+
+// upgrade is the fleet's, nil before the first look.
+func (f *fleet) upgrade(now time.Time) cells.Line {
+	if !f.seen {
+		return nil
+	}
+	return f.Upgrade(now)
 }
 
 func (f *fleet) heading() string {

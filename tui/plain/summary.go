@@ -56,7 +56,7 @@ func writeMachines(b *strings.Builder, r engine.Result) {
 	var rows [][]string
 	fine := 0
 	for _, m := range machines {
-		if len(machines) > listMachines && m.Outcome == "committed" {
+		if len(machines) > listMachines && m.Outcome.Upgraded() {
 			fine++
 			continue
 		}
@@ -64,7 +64,7 @@ func writeMachines(b *strings.Builder, r engine.Result) {
 		if m.SuspendedUS > 0 {
 			suspended = view.Micros(m.SuspendedUS)
 		}
-		rows = append(rows, []string{m.ID, m.Region, view.EndWord(r, m.Outcome), text.Count(m.Modules), text.Count(m.Processes), suspended})
+		rows = append(rows, []string{m.ID, m.Region, view.EndOf(r, m.Outcome).Word, text.Count(m.Modules), text.Count(m.Processes), suspended})
 	}
 	if fine > 0 {
 		fmt.Fprintf(b, "  %s upgraded, not listed here; the others:\n", text.Counted(fine, "machine"))

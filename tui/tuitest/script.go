@@ -180,7 +180,7 @@ func (s *Script) Commit(i int) {
 	s.report(id).Migrated = 2003
 	s.on(id, engine.PhaseMigration, 4_020+int64(i*300))
 	s.report(id).SuspendedUS = 6_310 + int64(i*350)
-	s.report(id).Outcome = "committed"
+	s.report(id).Outcome = engine.MachineCommitted
 	s.on(id, engine.PhaseResume, 430+int64(i))
 	s.Emit(engine.Event{Machine: id, Phase: engine.PhaseLiveView, Status: engine.StatusSkipped})
 }
@@ -191,7 +191,7 @@ func (s *Script) Fail(i int) {
 	s.on(id, engine.PhaseSuspension, 1_310)
 	s.on(id, engine.PhaseCodeLoad, 655)
 	r := s.report(id)
-	r.Outcome, r.SuspendedUS, r.FailuresTotal = "rolled_back", 61_200, 7
+	r.Outcome, r.SuspendedUS, r.FailuresTotal = engine.MachineRolledBack, 61_200, 7
 	r.Failures = []engine.Failure{{
 		PID: "<0.412.0>", Name: "counter_13", Module: "Elixir.Counter.Server", Reason: "raised",
 		Exception:   "** (RuntimeError) cannot migrate a counter that is negative",
@@ -225,20 +225,20 @@ func (s *Script) failed() {
 }
 
 // Result gathers the reports, as the engine does.
-func (s *Script) Result(outcome engine.Outcome) engine.Result {
-	r := engine.Result{V: engine.EventVersion, Type: "result", Outcome: outcome, Upgrade: s.upgrade, DurationMS: s.at.Sub(Start).Milliseconds()}
+func (s *Script) Result(whole engine.Outcome) engine.Result {
+	r := engine.Result{V: engine.EventVersion, Type: "result", Outcome: whole, Upgrade: s.upgrade, DurationMS: s.at.Sub(Start).Milliseconds()}
 	for _, m := range s.Machines {
 		rep := s.report(m.ID)
-		o := rep.Outcome
-		if o == "" {
-			o = "not_started"
+		outcome := engine.OutcomeNotStarted
+		if rep.Outcome != "" {
+			outcome = engine.MachineOutcome(rep.Outcome)
 		}
 		r.Machines = append(r.Machines, engine.MachineResult{
-			ID: m.ID, Region: m.Region, Outcome: engine.MachineOutcome(o), Modules: rep.ModulesChanged + rep.ModulesAdded, Processes: rep.Migrated,
+			ID: m.ID, Region: m.Region, Outcome: outcome, Modules: rep.ModulesChanged + rep.ModulesAdded, Processes: rep.Migrated,
 			SuspendedUS: rep.SuspendedUS, Failures: rep.Failures,
 		})
 	}
-	if outcome != engine.OutcomeSucceeded {
+	if whole != engine.OutcomeSucceeded {
 		r.Problem = &engine.Problem{What: "machine " + s.Machines[0].ID + " rolled back: 7 processes could not be migrated", Remedy: "Nothing further was started. Fix the migration and deploy again, or deploy cold: fly deploy"}
 	}
 	return r

@@ -54,10 +54,16 @@ func (f *Fleet) States() cells.Line {
 	return l
 }
 
+// unread: the bucket's record could not be read, so that nobody knows which machines run an upgrade. No record is another
+// matter: then there was none yet.
+func (f *Fleet) unread() bool { return f.Overview.Metadata == nil && f.Overview.Storage != nil }
+
 // Upgrade is the fleet's current upgrade, and when it came, for the title.
 func (f *Fleet) Upgrade(now time.Time) cells.Line {
 	md := f.Overview.Metadata
 	switch {
+	case f.unread():
+		return cells.Line{{Text: "upgrade unknown", Tone: cells.Warn}}
 	case md == nil:
 		return cells.Line{{Text: "no hot upgrade yet", Tone: cells.Muted}}
 	case f.Overview.StaleRecord():
@@ -103,14 +109,16 @@ func (f *Fleet) Selected(s engine.Selection) []string {
 	return ids
 }
 
-// Runs tells what code a machine runs: its image's own, or a hot upgrade.
+// Runs tells what code a machine runs: its image's own, or a hot upgrade; unknown where the record could not be read.
 func (f *Fleet) Runs(m engine.Machine) cells.Span {
 	if !TakesPart(m) {
 		return cells.New(cells.Muted, "–")
 	}
 	u, hot := f.Overview.HotUpgradeOf(m)
 	switch {
-	case hot && m.State != "started":
+	case f.unread():
+		return cells.Span{Text: "? unknown", Tone: cells.Warn}
+	case hot && m.State != engine.StateStarted:
 		return cells.New(cells.Muted, u.Version+" at boot")
 	case hot:
 		return cells.New(cells.OK, u.Version+" hot")

@@ -35,23 +35,39 @@ func Headline(r engine.Result) string {
 		what = "deploy"
 	}
 	took := text.Seconds(time.Duration(r.DurationMS) * time.Millisecond)
-	upgraded := 0
-	for _, m := range r.Machines {
-		if m.Outcome == "committed" || m.Outcome == "up_to_date" {
-			upgraded++
-		}
-	}
 	switch {
 	case r.DryRun && r.Outcome == engine.OutcomeSucceeded:
 		return what + ": planned in " + took + ", nothing was changed"
 	case len(r.Machines) == 0:
 		return what + ": " + string(r.Outcome) + " after " + took
 	}
+	return fmt.Sprintf("%s: %s, %s, after %s", what, r.Outcome, howManyRun(r.Machines), took)
+}
+
+// howManyRun says how many machines run the upgrade. Where none was upgraded, that says nothing of what they run: they may
+// have run it before.
+func howManyRun(machines []engine.MachineResult) string {
+	upgraded, open := 0, 0
+	for _, m := range machines {
+		switch {
+		case m.Outcome.Upgraded():
+			upgraded++
+		case EndOf(engine.Result{}, m.Outcome).Rank == RankUnknown:
+			open++
+		}
+	}
+	of := text.Count(upgraded) + " of " + text.Counted(len(machines), "machine")
 	verb := "run"
-	if len(r.Machines) == 1 {
+	if len(machines) == 1 {
 		verb = "runs"
 	}
-	return fmt.Sprintf("%s: %s, %s of %s %s it, after %s", what, r.Outcome, text.Count(upgraded), text.Counted(len(r.Machines), "machine"), verb, took)
+	switch {
+	case open > 0:
+		return of + " " + verb + " it, " + text.Count(open) + " unknown"
+	case upgraded == 0:
+		return "no machine was upgraded"
+	}
+	return of + " " + verb + " it"
 }
 
 // OutcomeLook is an outcome's glyph and tone; the word stands beside it.

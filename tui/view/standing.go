@@ -4,6 +4,7 @@
 package view
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ const (
 	RankWaiting
 	RankReady // staged or armed: its next step is not its own
 	RankDone
-	RankOut // runs no release: no part of the deploy after all
+	RankOut // runs no release: it has no part in the deploy
 	Ranks   // how many there are
 )
 
@@ -66,112 +67,130 @@ func (s Standing) Tone() cells.Tone {
 	return [Ranks]cells.Tone{cells.Fail, cells.Warn, cells.Active, cells.Muted, cells.Normal, cells.OK, cells.Muted}[s.Rank]
 }
 
-// Words for where a machine stands.
+// Words that are used more than once.
 const (
 	wordFailed     = "failed"
 	wordRolledBack = "rolled back"
 	wordUnknown    = "unknown"
-	wordRunning    = "running"
-	wordWaiting    = "waiting"
-	wordStaged     = "staged"
-	wordArmed      = "armed"
+	wordUnverified = "unverified"
 	wordUpgraded   = "upgraded"
-	wordUpToDate   = "up to date"
-	wordLeftOut    = "left out"
-	wordNotStarted = "not started"
+	wordWaiting    = "waiting"
 )
 
-// outcomeWords says an agent's terminal state, or what the engine puts in its place, in the operator's words.
-var outcomeWords = map[engine.MachineOutcome]string{
-	"committed": wordUpgraded, "rolled_back": wordRolledBack, "rolled_back_with_losses": "rolled back, processes lost",
-	"failed": wordFailed, "aborted": "aborted", "expired": "expired", "stale": "changed meanwhile", "unknown": wordUnknown,
-	"up_to_date": wordUpToDate, "not_started": wordNotStarted, "left_out": wordLeftOut,
+// states is how each state of a machine is shown. Of a machine that is being worked on only what was reported moves: see
+// StandingOf.
+var states = map[engine.MachineState]Standing{
+	engine.MachineWaiting:              {Rank: RankWaiting, Word: wordWaiting},
+	engine.MachineStaging:              {Rank: RankActive, Word: "staging"},
+	engine.MachineStaged:               {Rank: RankReady, Word: "staged"},
+	engine.MachineUpToDate:             {Rank: RankDone, Word: "up to date"},
+	engine.MachineArming:               {Rank: RankActive, Word: "arming"},
+	engine.MachineArmed:                {Rank: RankReady, Word: "armed"},
+	engine.MachineCommitting:           {Rank: RankActive, Word: "committing"},
+	engine.MachineCommitted:            {Rank: RankDone, Word: "committed"},
+	engine.MachineVerified:             {Rank: RankDone, Word: wordUpgraded},
+	engine.MachineRecorded:             {Rank: RankDone, Word: wordUpgraded},
+	engine.MachineLeftOut:              {Rank: RankOut, Word: "left out"},
+	engine.MachineDown:                 {Rank: RankFailed, Word: "not running"},
+	engine.MachineFailed:               {Rank: RankFailed, Word: wordFailed},
+	engine.MachineStale:                {Rank: RankFailed, Word: "code changed"},
+	engine.MachineAborted:              {Rank: RankWaiting, Word: "aborted"},
+	engine.MachineExpired:              {Rank: RankWaiting, Word: "expired"},
+	engine.MachineRolledBack:           {Rank: RankFailed, Word: wordRolledBack},
+	engine.MachineRolledBackWithLosses: {Rank: RankFailed, Word: "lost processes"},
+	engine.MachineUnknown:              {Rank: RankUnknown, Word: wordUnknown},
+	engine.MachineRestarted:            {Rank: RankFailed, Word: "restarted"},
+	engine.MachineReplaced:             {Rank: RankFailed, Word: "replaced"},
+	engine.MachineStopped:              {Rank: RankFailed, Word: "stopped"},
+	engine.MachineGone:                 {Rank: RankFailed, Word: "destroyed"},
 }
 
-func outcomeWord(outcome engine.MachineOutcome) string {
-	if w, ok := outcomeWords[outcome]; ok {
-		return w
+// outcomes are those of machines that no state has the same name for; the others are shown as their states.
+var outcomes = map[engine.MachineOutcome]Standing{
+	engine.OutcomeCommitted:  {Rank: RankDone, Word: wordUpgraded},
+	engine.OutcomeUnverified: {Rank: RankUnknown, Word: wordUnverified},
+	engine.OutcomeNotStarted: {Rank: RankWaiting, Word: "not upgraded"},
+}
+
+// EndOf is the standing of a machine in a deploy that has ended. A dry run takes back what it has staged: that is no
+// failure. An outcome that a newer version has recorded stands for itself.
+func EndOf(r engine.Result, outcome engine.MachineOutcome) Standing {
+	if r.Plan != nil && outcome == engine.OutcomeAborted {
+		return Standing{Rank: RankWaiting, Word: "planned"}
 	}
-	return string(outcome)
-}
-
-// EndWord is a machine's outcome in a deploy that has ended. A dry run takes back what it has staged: that is no failure.
-func EndWord(r engine.Result, outcome engine.MachineOutcome) string {
-	if r.Plan != nil && outcome == "aborted" {
-		return "planned"
+	if s, ok := outcomes[outcome]; ok {
+		return s
 	}
-	return outcomeWord(outcome)
-}
-
-// EndOf is the standing of a machine that came to no end of its own before the deploy did.
-func EndOf(r engine.Result, m engine.MachineResult, before Standing) Standing {
-	end := Standing{Rank: RankFailed, Word: EndWord(r, m.Outcome)}
-	switch m.Outcome {
-	case "committed", "up_to_date":
-		return before
-	case "aborted", "expired", "not_started":
-		end.Rank = RankWaiting
-	case "unknown":
-		end.Rank = RankUnknown
-	case "left_out":
-		end.Rank = RankOut
+	if s, ok := states[engine.MachineState(outcome)]; ok {
+		return s
 	}
-	return end
+	return Standing{Rank: RankUnknown, Word: text.Line(string(outcome))}
 }
 
-// StandingOf tells where a machine stands. upToDate comes from the plan.
+// StandingOf tells where a machine stands while its deploy runs. upToDate comes from the plan.
 func StandingOf(m *engine.MachineProgress, upToDate bool) Standing {
-	if failed, ok := failedPhase(m); ok {
-		return failed
+	state := stateOf(m, upToDate)
+	if upToDate && state.Upgraded() {
+		state = engine.MachineUpToDate
 	}
-	phase, status := m.Now()
-	s := Standing{phase: phase, at: m.Phases[phase]}
-	switch {
-	case status == engine.StatusUnknown:
-		s.Rank, s.Word = RankUnknown, wordUnknown
-	case status == engine.StatusRunning:
-		s.Rank, s.Word = RankActive, wordRunning
-	case upToDate && m.Report.Outcome != "committed":
-		s.Rank, s.Word, s.phase = RankDone, wordUpToDate, ""
-	case m.Report.Outcome == "committed" || ended(m, engine.PhaseCheck):
-		s.Rank, s.Word, s.phase = RankDone, wordUpgraded, ""
-	case m.Report.Outcome != "":
-		s.Rank, s.Word = RankFailed, outcomeWord(engine.MachineOutcome(m.Report.Outcome))
-	case m.Phases[engine.PhaseInject].Status == engine.StatusSkipped:
-		s.Rank, s.Word, s.phase = RankOut, wordLeftOut, ""
-	case ended(m, engine.PhaseArm) && phase == engine.PhaseArm:
-		s.Rank, s.Word = RankReady, wordArmed
-	case ended(m, engine.PhaseDetection) && phase == engine.PhaseDetection:
-		s.Rank, s.Word = RankReady, wordStaged
-	case status == engine.StatusDone: // the next phase was not reported yet, so nothing is shown as running
-		s.Rank, s.Word = RankWaiting, wordWaiting
-	default:
-		s.Rank, s.Word, s.phase = RankWaiting, wordWaiting, ""
+	s, ok := states[state]
+	if !ok {
+		return Standing{Rank: RankUnknown, Word: text.Line(string(state))}
 	}
-	if s.phase == "" {
-		s.at = engine.PhaseState{}
+	switch phase, status := m.Now(); {
+	case m.Problem != nil && state == engine.MachineCommitted:
+		s.Rank, s.Word = RankUnknown, wordUnverified
+	case s.Rank == RankFailed, m.Problem != nil && s.Rank == RankWaiting:
+		s.Rank = RankFailed
+		s.phase, s.at = failedPhase(m)
+	case s.Rank == RankActive && (state == engine.MachineCommitting || status == engine.StatusRunning):
+		s.phase, s.at = phase, m.Phases[phase]
+	case s.Rank == RankActive: // the next phase was not reported yet, so nothing is shown as running
+		s.Rank, s.Word, s.phase, s.at = RankWaiting, wordWaiting, phase, m.Phases[phase]
+	case s.Rank == RankReady, s.Rank == RankUnknown:
+		s.phase, s.at = phase, m.Phases[phase]
 	}
 	return s
 }
 
-// failedPhase gives the standing of a machine that failed, with the first phase that did.
-func failedPhase(m *engine.MachineProgress) (Standing, bool) {
-	s := Standing{Rank: RankFailed, Word: wordFailed}
-	found := m.Problem != nil
-	for _, p := range engine.MachinePhases {
-		if at := m.Phases[p]; at.Status == engine.StatusFailed {
-			s.phase, s.at, found = p, at, true
-			break
-		}
+// stateOf is the machine's state. Streams of older versions tell only that staging began, and the end: what lies between is
+// read off the phases.
+func stateOf(m *engine.MachineProgress, upToDate bool) engine.MachineState {
+	if m.State != engine.MachineWaiting && m.State != engine.MachineStaging {
+		return m.State
 	}
-	if o := m.Report.Outcome; found && o != "" && o != "committed" {
-		s.Word = outcomeWord(engine.MachineOutcome(o))
+	failed, _ := failedPhase(m)
+	switch phase, status := m.Now(); {
+	case failed != "", m.Problem != nil:
+		return engine.MachineFailed
+	case status == engine.StatusUnknown:
+		return engine.MachineUnknown
+	case m.Phases[engine.PhaseInject].Status == engine.StatusSkipped:
+		return engine.MachineLeftOut
+	case status == engine.StatusPending:
+		return m.State
+	case phase == engine.PhaseArm && status == engine.StatusDone:
+		return engine.MachineArmed
+	case phase == engine.PhaseArm:
+		return engine.MachineArming
+	case slices.Index(engine.MachinePhases, phase) > slices.Index(engine.MachinePhases, engine.PhaseArm):
+		return engine.MachineCommitting
+	case upToDate && status == engine.StatusDone:
+		return engine.MachineUpToDate
+	case phase == engine.PhaseDetection && status == engine.StatusDone:
+		return engine.MachineStaged
 	}
-	return s, found
+	return engine.MachineStaging
 }
 
-func ended(m *engine.MachineProgress, p engine.Phase) bool {
-	return m.Phases[p].Status == engine.StatusDone
+// failedPhase is the first phase of a machine that failed, "" for none.
+func failedPhase(m *engine.MachineProgress) (engine.Phase, engine.PhaseState) {
+	for _, p := range engine.MachinePhases {
+		if at := m.Phases[p]; at.Status == engine.StatusFailed {
+			return p, at
+		}
+	}
+	return "", engine.PhaseState{}
 }
 
 // PhaseText is the phase and, while it runs, its time.
