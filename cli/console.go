@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui"
 	"flydeploy/tui/plain"
 )
@@ -127,9 +128,9 @@ func (c *connection) recall(r engine.Result) string {
 	if c.passing || r.Upgrade.ID == "" || r.DryRun {
 		return ""
 	}
-	text := ""
+	recall := ""
 	if r.Outcome == engine.OutcomePartial {
-		text = "  finish it: flydeploy hot --resume\n"
+		recall = "  finish it: flydeploy hot --resume\n"
 	}
-	return text + fmt.Sprintf("  show it again: flydeploy replay %s\n", r.Upgrade.ID)
+	return recall + fmt.Sprintf("  show it again: flydeploy replay %s\n", text.Line(r.Upgrade.ID))
 }

@@ -132,9 +132,9 @@ func follow(ctx context.Context, d plain.Deployment, out output) error {
 	if out == outputJSON {
 		return plain.JSON(ctx, os.Stdout, d)
 	}
-	p, err := plain.Lines(ctx, os.Stdout, d, nil)
+	err := plain.Lines(ctx, os.Stdout, d, nil)
 	if err == nil {
-		_, err = fmt.Println(plain.Summary(p, d.Result()))
+		_, err = fmt.Println(plain.Summary(d.Result()))
 	}
 	return err
 }
@@ -198,9 +198,9 @@ func (c *connection) console(ctx context.Context, o tui.Options) (*engine.Result
 			c.signals.stopped()
 		}
 		defer tellStopping(ctx)()
-		p, plainErr := plain.Lines(ctx, os.Stdout, end.Running, end.Progress)
+		plainErr := plain.Lines(ctx, os.Stdout, end.Running, end.Progress)
 		r := end.Running.Result()
-		fmt.Println(plain.Summary(p, r) + c.recall(r))
+		fmt.Println(plain.Summary(r) + c.recall(r))
 		result, err = &r, errors.Join(err, plainErr)
 	}
 	return result, err

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/tui/plain"
 )
 
 // recordFlags are the options of the commands that read the bucket's record.
@@ -70,9 +70,7 @@ func withRecord(cmd *cobra.Command, flags recordFlags, work func(*connection, *e
 
 // encode writes one object on a line, as the lines of events are written.
 func encode(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	return plain.Encode(w, v)
 }
 
 // spectator shows a deploy that it cannot change: one that another console runs, or a past one.

@@ -85,9 +85,9 @@ func show(ctx context.Context, s *spectator, format string) error {
 		}
 		return encode(os.Stdout, s.Result())
 	}
-	p, err := plain.Lines(ctx, os.Stdout, s, nil)
+	err := plain.Lines(ctx, os.Stdout, s, nil)
 	if err == nil {
-		fmt.Println(plain.Summary(p, s.Result()))
+		fmt.Println(plain.Summary(s.Result()))
 	}
 	return left(err)
 }

@@ -51,7 +51,7 @@ seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy
 					return ended{engine.OutcomeCancelled} // the watching was left, the deploy goes on
 				}
 				if console {
-					fmt.Println(plain.Summary(nil, r) + c.recall(r))
+					fmt.Println(plain.Summary(r) + c.recall(r))
 				}
 				return outcomeOf(r)
 			})

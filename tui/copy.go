@@ -68,10 +68,13 @@ func writeText(name, text string) (string, error) {
 func (f *fleet) copied() (what, content string) {
 	visible, hidden := f.marks()
 	if ids := append(visible, hidden...); len(ids) > 0 {
+		for i, id := range ids {
+			ids[i] = text.Line(id)
+		}
 		return text.Counted(len(ids), "marked id"), strings.Join(ids, "\n") + "\n"
 	}
 	if m, ok := f.current(); ok {
-		return "the id " + m.ID, m.ID + "\n"
+		return "the id " + m.ID, text.Line(m.ID) + "\n"
 	}
 	return "", ""
 }

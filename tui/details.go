@@ -79,10 +79,12 @@ func failureLines(r engine.MachineReport, w int) []cells.Line {
 	var lines []cells.Line
 	for _, f := range r.Failures {
 		lines = append(lines, nil)
-		lines = append(lines, cells.Paragraph(cells.Strong, view.FailedProcess(f)+": "+f.Reason, w)...)
-		lines = append(lines, cells.Paragraph(cells.Fail, f.Exception, w)...)
+		lines = append(lines, view.Hanging(cells.Strong, "", view.FailedProcess(f)+": "+f.Reason, w)...)
+		for part := range strings.SplitSeq(f.Exception, "\n") {
+			lines = append(lines, view.Hanging(cells.Fail, "  ", part, w)...)
+		}
 		for _, frame := range f.Stack {
-			lines = append(lines, cells.Paragraph(cells.Muted, frame, w)...)
+			lines = append(lines, view.Hanging(cells.Muted, "  ", frame, w)...)
 		}
 		if f.StateBefore != "" {
 			lines = append(lines, cells.Fact("state was", f.StateBefore, w))

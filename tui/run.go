@@ -16,6 +16,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/plain"
 )
 
@@ -75,7 +76,8 @@ func (o *Options) recall(r engine.Result) string {
 	if o.Recall == nil {
 		return ""
 	}
-	return o.Recall(r)
+	r.Upgrade.ID = text.Line(r.Upgrade.ID) // a record may hold anything
+	return text.Block(o.Recall(r))
 }
 
 // cacheDir is where texts go for which no folder was named.

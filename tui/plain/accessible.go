@@ -54,13 +54,13 @@ type Backend interface {
 func Accessible(ctx context.Context, o Options) (*engine.Result, error) {
 	answers, stop := readLines(o.Input)
 	defer stop()
-	a := &accessible{o: o, answers: answers}
+	a := &accessible{o: o, out: &output{to: o.Output}, answers: answers}
 	if o.StartDeploy && !o.ReadOnly {
 		a.deploy(ctx, o.Preselect)
 	} else {
 		a.home(ctx)
 	}
-	return a.result, errors.Join(a.err, context.Cause(ctx))
+	return a.result, errors.Join(a.out.err, context.Cause(ctx))
 }
 
 // readLines reads lines until stop is called, or until the input's end, which closes the channel.
@@ -93,33 +93,38 @@ func (o *Options) recall(r engine.Result) string {
 	if o.Recall == nil {
 		return ""
 	}
-	return o.Recall(r)
+	r.Upgrade.ID = text.Line(r.Upgrade.ID) // a record may hold anything
+	return text.Block(o.Recall(r))
 }
 
 type accessible struct {
 	o       Options
+	out     *output
 	answers <-chan string
 	result  *engine.Result
-	err     error // of writing
 }
 
+// print writes texts as sprintf cleans them.
 func (a *accessible) print(format string, args ...any) {
-	if _, err := spokenGlyphs.WriteString(a.o.Output, fmt.Sprintf(format, args...)); err != nil && a.err == nil {
-		a.err = fmt.Errorf("write output: %w", err)
-	}
+	a.out.write(spokenGlyphs.Replace(sprintf(format, args...)))
 }
 
 // spokenGlyphs are what is said in the place of glyphs that screen readers spell out.
 var spokenGlyphs = strings.NewReplacer(" · ", ", ", "· ", "", "– ", "", "–", "none", "→", "->", "×", "x ", "! ", "")
 
-func (a *accessible) printLines(lines []cells.Line) { a.print("%s", cells.String(lines)) }
+func (a *accessible) printLines(lines []cells.Line) {
+	a.out.write(spokenGlyphs.Replace(cells.String(lines)))
+}
 
-// ask waits for a line; false when there is none any more.
+// ask waits for a line; false when there is none any more, or nobody can read the question.
 func (a *accessible) ask(ctx context.Context, prompt string) (string, bool) {
 	a.print("%s ", prompt)
+	if a.out.err != nil {
+		return "", false
+	}
 	select {
-	case text, ok := <-a.answers:
-		return text, ok
+	case typed, ok := <-a.answers:
+		return typed, ok
 	case <-ctx.Done():
 		a.print("\n")
 		return "", false
@@ -151,11 +156,11 @@ func (a *accessible) choose(ctx context.Context, choices []choice) bool {
 
 // home is the fleet and what can be done with it, over and over.
 func (a *accessible) home(ctx context.Context) {
-	for again := true; again && ctx.Err() == nil && a.err == nil; {
+	for again := true; again && ctx.Err() == nil && a.out.err == nil; {
 		overview, err := a.o.Backend.Overview(ctx)
 		slices.SortStableFunc(overview.Machines, view.ByRegionAndName)
 		f := view.NewFleet(overview, nil)
-		a.print("\n%s, fleet%s\n", text.Line(a.o.App), a.readOnly())
+		a.print("\n%s, fleet%s\n", a.o.App, a.readOnly())
 		a.tellFleet(&f, err, time.Now())
 		choices := []choice{{"Look again", func(context.Context) bool { return true }}}
 		if err == nil && !a.o.ReadOnly {
@@ -183,8 +188,8 @@ func (a *accessible) tellFleet(f *view.Fleet, err error, now time.Time) {
 	}
 	a.printLines([]cells.Line{count, f.Upgrade(now), f.Lock(now)})
 	for i, m := range f.Overview.Machines {
-		a.print("machine %d: %s, name %s, region %s, %s, group %s, checks %d of %d, runs %s%s\n", i+1, text.Line(m.ID), text.Line(m.Name),
-			text.Line(m.Region), text.Line(m.State), text.Line(m.ProcessGroup), m.ChecksPassed, m.ChecksTotal, f.Runs(m).Text, noteText(f.Note(m)))
+		a.print("machine %d: %s, name %s, region %s, %s, group %s, checks %d of %d, runs %s%s\n", i+1, m.ID, m.Name,
+			m.Region, m.State, m.ProcessGroup, m.ChecksPassed, m.ChecksTotal, f.Runs(m).Text, noteText(f.Note(m)))
 	}
 }
 
@@ -225,7 +230,7 @@ func (a *accessible) chooseMachines(ctx context.Context, f *view.Fleet) []string
 		}
 		m := f.Overview.Machines[n-1]
 		if !view.TakesPart(m) {
-			a.print("%s is never part of a deploy: %s.\n", text.Line(m.ID), text.Line(view.WhyLeftOut(m)))
+			a.print("%s is never part of a deploy: %s.\n", m.ID, view.WhyLeftOut(m))
 			return nil
 		}
 		if !slices.Contains(ids, m.ID) {
@@ -244,7 +249,7 @@ func (a *accessible) history(ctx context.Context) bool {
 	}
 	for i, p := range past {
 		a.print("deploy %d: %s, %s, version %s, %d of %d machines, by %s, id %s\n", i+1, p.At.Local().Format(time.DateTime),
-			strings.TrimSpace(text.Line(view.PastWord(p))), text.Line(p.Version), p.Upgraded, p.Machines, text.Line(p.Owner), text.Line(p.ID))
+			strings.TrimSpace(view.PastWord(p)), p.Version, p.Upgraded, p.Machines, p.Owner, p.ID)
 	}
 	typed, ok := a.ask(ctx, "Number of a deploy to read; nothing to go back:")
 	n, err := strconv.Atoi(typed)
@@ -256,9 +261,9 @@ func (a *accessible) history(ctx context.Context) bool {
 		a.printLines(view.Problem(engine.AsProblem(err), accessibleWidth))
 		return true
 	}
-	out := &printer{w: a.o.Output, p: engine.NewProgress()}
+	o := &printer{out: a.out, p: engine.NewProgress()}
 	for _, e := range events {
-		a.err = errors.Join(a.err, out.batch([]engine.Event{e}))
+		o.batch([]engine.Event{e})
 	}
-	return a.err == nil
+	return a.out.err == nil
 }

@@ -1,24 +1,36 @@
 package plain
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 )
 
-// JSON writes one event a line, as it is; otherwise it is like Lines.
+// JSON writes one event a line; otherwise it is like Lines. Of what others wrote it holds nothing that steers a terminal.
 func JSON(ctx context.Context, w io.Writer, d Deployment) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
 	return each(ctx, d, func(batch []engine.Event) error {
 		for _, e := range batch {
-			if err := enc.Encode(e); err != nil {
+			if err := Encode(w, e); err != nil {
 				return fmt.Errorf("write event %d: %w", e.Seq, err)
 			}
 		}
 		return nil
 	})
+}
+
+// Encode writes v as JSON on one line, cleaned as the lines of JSON are.
+func Encode(w io.Writer, v any) error {
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(text.JSON(line.Bytes()))
+	return err
 }

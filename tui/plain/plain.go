@@ -3,33 +3,33 @@
 package plain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"flydeploy/engine"
-	"flydeploy/text"
 	"flydeploy/tui/view"
 )
 
 // Lines writes one full line for each change, "[n/N] machine phase result", until the deploy has ended; no escapes, no
 // prompts: the deploy must be one that asks nothing (any more). p is the progress so far, of a deploy that a console has
-// left; nil for none. It gives the progress at the end. When ctx ends the deploy is stopped, and followed to its end all
-// the same.
-func Lines(ctx context.Context, w io.Writer, d Deployment, p *engine.Progress) (*engine.Progress, error) {
+// left; nil for none. When ctx ends the deploy is stopped, and followed to its end all the same.
+func Lines(ctx context.Context, w io.Writer, d Deployment, p *engine.Progress) error {
 	if p == nil {
 		p = engine.NewProgress()
 	}
-	out := &printer{w: w, p: p, planned: p.Plan != nil}
-	err := each(ctx, d, func(batch []engine.Event) error {
-		return out.batch(batch)
+	o := &printer{out: &output{to: w}, p: p, planned: p.Plan != nil}
+	return each(ctx, d, func(batch []engine.Event) error {
+		o.batch(batch)
+		return o.out.err
 	})
-	return p, err
 }
 
-// each hands over events until the last. When ctx ends it stops the deploy and goes on reading; when show fails it
+// each hands over events until the last, those that came together in the order in which they happened. When ctx ends it stops the deploy and goes on reading; when show fails it
 // stops the deploy and reads the rest away.
 func each(ctx context.Context, d Deployment, show func([]engine.Event) error) error {
 	stopped := context.AfterFunc(ctx, d.Stop)
@@ -44,6 +44,7 @@ func each(ctx context.Context, d Deployment, show func([]engine.Event) error) er
 			return fmt.Errorf("read the deploy's events: %w", err)
 		}
 		if failed == nil {
+			batch = slices.SortedFunc(slices.Values(batch), bySeq)
 			if failed = show(batch); failed != nil {
 				d.Stop()
 			}
@@ -51,16 +52,18 @@ func each(ctx context.Context, d Deployment, show func([]engine.Event) error) er
 	}
 }
 
+func bySeq(a, b engine.Event) int { return cmp.Compare(a.Seq, b.Seq) }
+
 // printer writes a deploy's events as lines.
 type printer struct {
-	w       io.Writer
+	out     *output
 	p       *engine.Progress
 	planned bool // the plan was shown
 	asks    bool // the question about the plan shows it
 }
 
 // batch applies events, then tells each status that is new.
-func (o *printer) batch(batch []engine.Event) error {
+func (o *printer) batch(batch []engine.Event) {
 	var told []engine.Event
 	for _, e := range batch {
 		was := o.status(e)
@@ -70,11 +73,8 @@ func (o *printer) batch(batch []engine.Event) error {
 		}
 	}
 	for _, e := range told {
-		if _, err := io.WriteString(o.w, o.line(e)+o.plan(e)); err != nil {
-			return fmt.Errorf("write output: %w", err)
-		}
+		o.out.write(o.line(e) + o.plan(e))
 	}
-	return nil
 }
 
 func (o *printer) status(e engine.Event) engine.Status {
@@ -92,56 +92,36 @@ func (o *printer) status(e engine.Event) engine.Status {
 func (o *printer) line(e engine.Event) string {
 	head := o.headOf(e)
 	if e.Log != "" {
-		return head + " | " + text.Line(e.Log) + "\n"
+		return sprintf("%s | %s\n", head, e.Log)
 	}
-	parts := []string{head, string(e.Status)}
+	line := sprintf("%s %s", head, e.Status)
 	if e.Status.Final() && e.DurationUS > 0 {
-		parts = append(parts, "in "+view.Micros(e.DurationUS))
+		line += " in " + view.Micros(e.DurationUS)
 	}
 	if how := view.Amount(e.Done, e.Total, e.Unit); how != "" {
-		parts = append(parts, "("+how+")")
+		line += sprintf(" (%s)", how)
 	}
-	said := strings.Join(parts, " ")
-	if e.Problem != nil {
-		return said + ": " + text.Line(e.Problem.What) + remedyOf(e.Problem) + "\n"
+	switch {
+	case e.Problem != nil && e.Problem.Remedy != "":
+		line += sprintf(": %s -> %s", e.Problem.What, e.Problem.Remedy)
+	case e.Problem != nil:
+		line += sprintf(": %s", e.Problem.What)
+	case e.Text != "":
+		line += sprintf(": %s", e.Text)
 	}
-	if e.Text != "" {
-		said += ": " + text.Line(e.Text)
-	}
-	return said + "\n"
+	return line + "\n"
 }
 
 // headOf is "[n/N] machine phase": the machine's number, or of the whole fleet the step's.
 func (o *printer) headOf(e engine.Event) string {
 	if e.Machine == "" {
-		return fmt.Sprintf("[%d/%d] fleet %s", fleetStep(e.Phase), len(engine.FleetPhases), text.Line(e.Phase.Title()))
+		return sprintf("[%d/%d] fleet %s", slices.Index(engine.FleetPhases, e.Phase)+1, len(engine.FleetPhases), e.Phase.Title())
 	}
-	return fmt.Sprintf("[%d/%d] %s %s", o.number(e.Machine), len(o.p.Machines), text.Line(e.Machine), text.Line(e.Phase.Title()))
-}
-
-func remedyOf(p *engine.Problem) string {
-	if p.Remedy == "" {
-		return ""
-	}
-	return " -> " + text.Line(p.Remedy)
-}
-
-func fleetStep(p engine.Phase) int {
-	for i, phase := range engine.FleetPhases {
-		if phase == p {
-			return i + 1
-		}
-	}
-	return 0
+	return sprintf("[%d/%d] %s %s", o.number(e.Machine), len(o.p.Machines), e.Machine, e.Phase.Title())
 }
 
 func (o *printer) number(id string) int {
-	for i, m := range o.p.Machines {
-		if m.ID == id {
-			return i + 1
-		}
-	}
-	return 0
+	return 1 + slices.IndexFunc(o.p.Machines, func(m *engine.MachineProgress) bool { return m.ID == id })
 }
 
 // plan is the plan in lines, with the first event that carries it: events may have been merged, so that the question was
@@ -152,8 +132,8 @@ func (o *printer) plan(e engine.Event) string {
 	}
 	o.planned = true
 	var b strings.Builder
-	for _, text := range planTexts(e.Plan) {
-		b.WriteString(o.headOf(e) + " | " + text + "\n")
+	for _, line := range planTexts(e.Plan) {
+		b.WriteString(o.headOf(e) + " | " + line + "\n")
 	}
 	return b.String()
 }

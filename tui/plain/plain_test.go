@@ -6,8 +6,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,11 +26,11 @@ func TestPlain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			d := tuitest.Confirmed(script(3))
-			p, err := plain.Lines(t.Context(), &out, d, nil)
+			err := plain.Lines(t.Context(), &out, d, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			out.WriteString("\n" + plain.Summary(p, d.Result()))
+			out.WriteString("\n" + plain.Summary(d.Result()))
 			if strings.ContainsRune(out.String(), '\x1b') {
 				t.Fatal("plain output holds escapes")
 			}
@@ -55,7 +57,7 @@ func TestRule16PlainSaysEachChangeOnce(t *testing.T) {
 func plainOf(t *testing.T, d plain.Deployment) string {
 	t.Helper()
 	var out bytes.Buffer
-	if _, err := plain.Lines(t.Context(), &out, d, nil); err != nil {
+	if err := plain.Lines(t.Context(), &out, d, nil); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -97,7 +99,7 @@ func TestPlainGoesOnAfterAConsole(t *testing.T) {
 		p.Apply(e)
 	}
 	var out bytes.Buffer
-	if _, err := plain.Lines(t.Context(), &out, tuitest.Confirmed(after, nil, end), p); err != nil {
+	if err := plain.Lines(t.Context(), &out, tuitest.Confirmed(after, nil, end), p); err != nil {
 		t.Fatal(err)
 	}
 	first, _, _ := strings.Cut(out.String(), "\n")
@@ -114,7 +116,7 @@ func TestPlainStopsWhenItsContextEnds(t *testing.T) {
 	d := tuitest.Play(before, after, end)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := plain.Lines(ctx, &bytes.Buffer{}, d, nil); err != nil {
+	if err := plain.Lines(ctx, &bytes.Buffer{}, d, nil); err != nil {
 		t.Fatal(err)
 	}
 	if !tuitest.Stopped(d) {
@@ -133,16 +135,61 @@ func (b *brokenPipe) Write(p []byte) (int, error) {
 
 func TestABrokenPipeStopsTheDeployAndWaitsForItsEnd(t *testing.T) {
 	for name, render := range map[string]func(d plain.Deployment) error{
-		"plain": func(d plain.Deployment) error { _, err := plain.Lines(t.Context(), &brokenPipe{3}, d, nil); return err },
+		"plain": func(d plain.Deployment) error { return plain.Lines(t.Context(), &brokenPipe{3}, d, nil) },
 		"json":  func(d plain.Deployment) error { return plain.JSON(t.Context(), &brokenPipe{3}, d) },
+		"accessible": func(d plain.Deployment) error {
+			in, typed := io.Pipe() // whose end never comes
+			defer typed.Close()
+			app := &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return d, nil }}
+			_, err := plain.Accessible(t.Context(), plain.Options{App: "counter", StartDeploy: true, Backend: app, Input: in, Output: &brokenPipe{3}})
+			return err
+		},
 	} {
 		d := tuitest.Confirmed(tuitest.Upgraded(2))
-		if err := render(d); err == nil || !strings.Contains(err.Error(), "broken pipe") {
-			t.Errorf("%s: error %v", name, err)
+		if err := render(d); err == nil || !strings.Contains(err.Error(), "broken pipe") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error %v, want one line", name, err)
 		}
 		if !tuitest.Stopped(d) || len(d.Before) != 0 {
 			t.Errorf("%s: stopped %v, %d events not read", name, tuitest.Stopped(d), len(d.Before))
 		}
+	}
+}
+
+// Nobody can answer what nobody could read.
+func TestABrokenPipeEndsTheConversation(t *testing.T) {
+	in, typed := io.Pipe()
+	defer typed.Close()
+	_, err := plain.Accessible(t.Context(), plain.Options{App: "counter", Backend: &tuitest.Backend{}, Input: in, Output: &brokenPipe{2}})
+	if err == nil || !strings.Contains(err.Error(), "broken pipe") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A slow reader gets many events at once. They are told in the order in which they happened.
+func TestEventsAreToldInTheirOrder(t *testing.T) {
+	before, after, end := tuitest.Upgraded(3)
+	d := tuitest.Confirmed(before, after, end)
+	want := plainOf(t, d)
+	events := slices.Concat(before, after)
+	slices.SortStableFunc(events, func(a, b engine.Event) int { return len(b.Log) - len(a.Log) })
+	mixed := tuitest.Confirmed(events, nil, end)
+	mixed.Batch = len(events)
+	if got := plainOf(t, mixed); got != want {
+		t.Errorf("out of order:\n%s", got)
+	}
+	mixed = tuitest.Confirmed(events, nil, end)
+	mixed.Batch = len(events)
+	var out bytes.Buffer
+	if err := plain.JSON(t.Context(), &out, mixed); err != nil {
+		t.Fatal(err)
+	}
+	last := int64(0)
+	for line := range strings.Lines(out.String()) {
+		var e engine.Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Seq <= last {
+			t.Fatalf("event %d after %d, %v", e.Seq, last, err)
+		}
+		last = e.Seq
 	}
 }
 
@@ -169,7 +216,7 @@ func TestJSONIsTheEvents(t *testing.T) {
 
 func TestSummaryOfDeploysWithoutMachines(t *testing.T) {
 	for _, o := range []engine.Outcome{engine.OutcomeFailed, engine.OutcomeLocked, engine.OutcomeCancelled, engine.OutcomeBlocked} {
-		got := plain.Summary(nil, engine.Result{Outcome: o, DurationMS: 1200, Problem: &engine.Problem{What: "what\nhappened", Remedy: "do this\ndo that"}})
+		got := plain.Summary(engine.Result{Outcome: o, DurationMS: 1200, Problem: &engine.Problem{What: "what\nhappened", Remedy: "do this\ndo that"}})
 		for _, part := range []string{string(o), "what happened", "-> do this", "-> do that"} {
 			if !strings.Contains(got, part) {
 				t.Errorf("%s: no %q in\n%s", o, part, got)

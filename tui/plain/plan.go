@@ -2,7 +2,6 @@ package plain
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -16,12 +15,12 @@ import (
 func planTexts(p *engine.Plan) []string {
 	texts := moduleTexts(p.Modules)
 	for _, s := range view.ProcessSums(p) {
-		texts = append(texts, fmt.Sprintf("suspends %s of %s (%s) on %s", text.Counted(s.Count, "process"), text.Line(view.Module(s.Module)), text.Line(s.Kind), text.Counted(s.Machines, "machine")))
+		texts = append(texts, sprintf("suspends %s of %s (%s) on %s", text.Counted(s.Count, "process"), view.Module(s.Module), s.Kind, text.Counted(s.Machines, "machine")))
 	}
 	for _, f := range p.Findings {
-		finding := fmt.Sprintf("%s %s: %s", f.Severity, text.Line(f.Name), text.Line(f.What))
+		finding := sprintf("%s %s: %s", f.Severity, f.Name, f.What)
 		if f.Remedy != "" {
-			finding += " -> " + text.Line(f.Remedy)
+			finding += sprintf(" -> %s", f.Remedy)
 		}
 		if len(f.Machines) > 0 {
 			finding += " (" + view.Named(f.Machines, 120) + ")"
@@ -30,11 +29,11 @@ func planTexts(p *engine.Plan) []string {
 	}
 	for _, m := range p.Machines {
 		if m.UpToDate {
-			texts = append(texts, "up to date "+text.Line(m.Machine.ID))
+			texts = append(texts, sprintf("up to date %s", m.Machine.ID))
 		}
 	}
 	for _, m := range p.LeftOut {
-		texts = append(texts, fmt.Sprintf("left out %s: %s", text.Line(m.ID), text.Line(m.LeftOut)))
+		texts = append(texts, sprintf("left out %s: %s", m.ID, m.LeftOut))
 	}
 	return texts
 }
@@ -49,12 +48,12 @@ func moduleTexts(modules []engine.ModuleChange) []string {
 		if names[g] == nil {
 			order = append(order, g)
 		}
-		names[g] = append(names[g], text.Line(view.Module(m.Module)))
+		names[g] = append(names[g], view.Module(m.Module))
 	}
 	slices.SortStableFunc(order, func(a, b group) int { return cmp.Or(cmp.Compare(a.app, b.app), cmp.Compare(a.change, b.change)) })
 	var texts []string
 	for _, g := range order {
-		texts = append(texts, fmt.Sprintf("%s %s of %s: %s", text.Line(g.change), text.Counted(len(names[g]), "module"), text.Line(g.app), strings.Join(names[g], ", ")))
+		texts = append(texts, sprintf("%s %s of %s: %s", g.change, text.Counted(len(names[g]), "module"), g.app, strings.Join(names[g], ", ")))
 	}
 	return texts
 }

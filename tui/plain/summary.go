@@ -1,7 +1,6 @@
 package plain
 
 import (
-	"fmt"
 	"strings"
 
 	"flydeploy/engine"
@@ -11,32 +10,38 @@ import (
 )
 
 // Summary is the end of a deploy as text for the scrollback, without escapes: the outcome, every machine, what failed
-// and what to do. p may be nil.
-func Summary(p *engine.Progress, r engine.Result) string {
-	var b strings.Builder
-	fmt.Fprintln(&b, view.Headline(r))
+// and what to do.
+func Summary(r engine.Result) string {
+	var s summary
+	s.line("%s", view.Headline(r))
 	if r.Upgrade.ID != "" {
-		fmt.Fprintln(&b, "  upgrade    "+r.Upgrade.ID)
+		s.line("  upgrade    %s", r.Upgrade.ID)
 	}
 	if d := view.DistributionOf(r.Machines); len(d.US) > 0 {
-		fmt.Fprintln(&b, "  suspended  "+d.Text()+"; "+text.Counted(d.Processes, "process")+" migrated")
+		s.line("  suspended  %s; %s migrated", d.Text(), text.Counted(d.Processes, "process"))
 		for _, row := range d.Histogram() {
-			fmt.Fprintln(&b, "  "+row)
+			s.line("  %s", row)
 		}
 	}
-	writeMachines(&b, r)
+	s.machines(r)
 	for _, m := range r.Machines {
-		writeFailures(&b, m)
+		s.failures(m)
 	}
 	if r.Problem != nil {
-		fmt.Fprintln(&b, "  "+strings.ReplaceAll(text.Line(r.Problem.What), "\n", " "))
+		s.line("  %s", r.Problem.What)
 		for part := range strings.SplitSeq(r.Problem.Remedy, "\n") {
 			if part = strings.TrimSpace(text.Line(part)); part != "" {
-				fmt.Fprintln(&b, "  -> "+part)
+				s.line("  -> %s", part)
 			}
 		}
 	}
-	return b.String()
+	return s.String()
+}
+
+type summary struct{ strings.Builder }
+
+func (s *summary) line(format string, args ...any) {
+	s.WriteString(strings.TrimRight(sprintf(format, args...), " ") + "\n")
 }
 
 // listMachines is up to how many machines a summary lists all; of more it lists those that were not upgraded.
@@ -47,17 +52,13 @@ var machineColumns = []cells.Column{
 	{Title: "suspended", Right: true},
 }
 
-// writeMachines is a table of the machines' ends.
-func writeMachines(b *strings.Builder, r engine.Result) {
-	machines := r.Machines
-	if len(machines) == 0 {
-		return
-	}
+// machines is a table of the machines' ends.
+func (s *summary) machines(r engine.Result) {
 	var rows [][]string
-	fine := 0
-	for _, m := range machines {
-		if len(machines) > listMachines && m.Outcome.Upgraded() {
-			fine++
+	upgraded := 0
+	for _, m := range r.Machines {
+		if len(r.Machines) > listMachines && m.Outcome.Upgraded() {
+			upgraded++
 			continue
 		}
 		suspended := "-"
@@ -66,37 +67,37 @@ func writeMachines(b *strings.Builder, r engine.Result) {
 		}
 		rows = append(rows, []string{m.ID, m.Region, view.EndOf(r, m.Outcome).Word, text.Count(m.Modules), text.Count(m.Processes), suspended})
 	}
-	if fine > 0 {
-		fmt.Fprintf(b, "  %s upgraded, not listed here; the others:\n", text.Counted(fine, "machine"))
+	if upgraded > 0 {
+		s.line("  %s upgraded, not listed here; the others:", text.Counted(upgraded, "machine"))
 	}
 	if len(rows) == 0 {
 		return
 	}
 	for _, row := range cells.Table(machineColumns, rows) {
-		fmt.Fprintln(b, "  "+row)
+		s.line("  %s", row)
 	}
 }
 
-func writeFailures(b *strings.Builder, m engine.MachineResult) {
+func (s *summary) failures(m engine.MachineResult) {
 	if m.Error == "" && len(m.Failures) == 0 {
 		return
 	}
-	fmt.Fprintln(b, strings.TrimSuffix("  "+text.Line(m.ID)+": "+text.Line(m.Error), " "))
+	s.line("  %s: %s", m.ID, m.Error)
 	for _, f := range m.Failures {
-		fmt.Fprintf(b, "    %s: %s\n", text.Line(view.FailedProcess(f)), text.Line(f.Reason))
+		s.line("    %s: %s", view.FailedProcess(f), f.Reason)
 		for _, l := range append([]string{f.Exception}, f.Stack...) {
 			if l = strings.TrimSpace(text.Line(l)); l != "" {
-				fmt.Fprintln(b, "      "+l)
+				s.line("      %s", l)
 			}
 		}
 		if f.StateBefore != "" {
-			fmt.Fprintln(b, "      state was "+text.Line(f.StateBefore))
+			s.line("      state was %s", f.StateBefore)
 		}
 		if f.StateAfter != "" {
-			fmt.Fprintln(b, "      became    "+text.Line(f.StateAfter))
+			s.line("      became    %s", f.StateAfter)
 		}
 	}
 	if m.FullReport != "" {
-		fmt.Fprintf(b, "    all %s: %s in the bucket\n", text.Counted(m.FailuresTotal, "failure"), text.Line(m.FullReport))
+		s.line("    all %s: %s in the bucket", text.Counted(m.FailuresTotal, "failure"), m.FullReport)
 	}
 }

@@ -30,18 +30,19 @@ func StatusLook(s engine.Status, spin string) (string, cells.Tone) {
 
 // Headline is the outcome in one sentence.
 func Headline(r engine.Result) string {
-	what := strings.TrimSpace(r.Upgrade.App + " " + r.Upgrade.Version)
+	what := strings.TrimSpace(text.Line(r.Upgrade.App) + " " + text.Line(r.Upgrade.Version))
 	if what == "" {
 		what = "deploy"
 	}
+	outcome := text.Line(string(r.Outcome))
 	took := text.Seconds(time.Duration(r.DurationMS) * time.Millisecond)
 	switch {
 	case r.DryRun && r.Outcome == engine.OutcomeSucceeded:
 		return what + ": planned in " + took + ", nothing was changed"
 	case len(r.Machines) == 0:
-		return what + ": " + string(r.Outcome) + " after " + took
+		return what + ": " + outcome + " after " + took
 	}
-	return fmt.Sprintf("%s: %s, %s, after %s", what, r.Outcome, howManyRun(r.Machines), took)
+	return fmt.Sprintf("%s: %s, %s, after %s", what, outcome, howManyRun(r.Machines), took)
 }
 
 // howManyRun says how many machines run the upgrade. Where none was upgraded, that says nothing of what they run: they may

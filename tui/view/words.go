@@ -82,14 +82,30 @@ func Listed(ids []string, room int) string {
 	return names
 }
 
-// Problem tells what happened and what to do.
+// Problem tells what happened and what to do. Only the first row begins at the edge: what others wrote cannot look like a line
+// of ours.
 func Problem(p *engine.Problem, w int) []cells.Line {
 	if p == nil {
 		return nil
 	}
-	lines := cells.Paragraph(cells.Fail, p.What, w)
-	if p.Remedy != "" {
-		lines = append(lines, cells.Paragraph(cells.Normal, "→ "+p.Remedy, w)...)
+	lines := Hanging(cells.Fail, "", p.What, w)
+	for part := range strings.SplitSeq(p.Remedy, "\n") {
+		if part = strings.TrimSpace(part); part != "" {
+			lines = append(lines, Hanging(cells.Normal, "→ ", part, w)...)
+		}
+	}
+	return lines
+}
+
+// Hanging is a paragraph of what others wrote, whose first row begins with a bullet and whose further rows are indented by two
+// cells.
+func Hanging(t cells.Tone, bullet, s string, w int) []cells.Line {
+	var lines []cells.Line
+	for i, row := range cells.Wrap(s, w-2) {
+		if i > 0 {
+			bullet = "  "
+		}
+		lines = append(lines, cells.Line{{Text: bullet + row, Tone: t}})
 	}
 	return lines
 }
