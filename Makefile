@@ -23,7 +23,7 @@ demo: ## a live hot upgrade of six local machines in the console (ARGS="--machin
 
 .PHONY: install
 install: ## put the flydeploy binary into Go's bin folder
-	@go install .
+	@go install -trimpath -ldflags '-s -w' .
 
 .PHONY: setup
 setup: $(VERSITYGW) ## install what demo and test need (Elixir, Erlang, a C compiler, tmux, s3cmd, versitygw), if it is missing
@@ -50,14 +50,14 @@ lint: ## check formatting, go vet, staticcheck
 
 # Whole deploys over real nodes. The race detector doubles their time, most of it in packing images: make race. Half of the time they
 # wait, for Fly's rate limits and for machines that do not answer, so more of them run at once than there are cores.
-DEPLOYS := ./test ./engine
+DEPLOYS := ./test ./engine/deploy
 
 .PHONY: test-go
 test-go: ## run the Go tests, with the race detector where they are not whole deploys
 	@echo "== go test"
 	@go test -count=1 -p 2 -parallel 3 -timeout 25m $(DEPLOYS)
 	@echo "== go test -race"
-	@go test -race -count=1 -p 2 -timeout 25m $$(go list ./... | grep -vE '^flydeploy/(test|engine)$$')
+	@go test -race -count=1 -p 2 -timeout 25m $$(go list ./... | grep -vE '^flydeploy/(test|engine/deploy)$$')
 
 .PHONY: race
 race: setup ## run all Go tests with the race detector
@@ -78,12 +78,12 @@ test-otp: setup ## run the Elixir tests, and the agent's on real nodes, with the
 
 .PHONY: faults
 faults: setup ## run the whole table of faults on real nodes, or some (CELLS="disk|network"); make test runs a few
-	@FLYDEPLOY_FAULTS="$(or $(CELLS),.)" go test -count=1 -v -timeout 60m -parallel 4 -run '^TestFaults$$' ./engine
+	@FLYDEPLOY_FAULTS="$(or $(CELLS),.)" go test -count=1 -v -timeout 60m -parallel 4 -run '^TestFaults$$' ./engine/deploy
 
 .PHONY: soak
 soak: setup ## the long versions: forty kills of the agent; 100 processes and 200 rounds for one lock on two S3 servers, consoles killed at eleven points
 	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run TestManyProcessesOneOwner ./s3
-	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run TestAKilledConsole ./engine
+	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run TestAKilledConsole ./engine/deploy
 	@$(MAKE) --no-print-directory soak-agent
 
 .PHONY: bench

@@ -13,13 +13,13 @@ func agentCommand() *cobra.Command {
 		Use:   "agent",
 		Short: "Print the Elixir source that would run inside the machines' VMs",
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, name := range append([]string{"bootstrap.exs"}, elixir.Agent...) {
 				source, err := elixir.Files.ReadFile(name)
 				if err != nil {
 					return err
 				}
-				if _, err := fmt.Printf("# %s\n\n%s\n", name, source); err != nil {
+				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "# %s\n\n%s\n", name, source); err != nil {
 					return err
 				}
 			}

@@ -4,56 +4,69 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
+	"github.com/spf13/cobra"
+
 	"flydeploy/engine"
+	"flydeploy/engine/deploy"
+	"flydeploy/engine/doctor"
+	"flydeploy/engine/target"
 	"flydeploy/fly"
 )
 
 // connection is the app's Machines API, and its bucket once a running machine has told where it is.
 type connection struct {
-	settings settings
+	app      appSettings
 	fleet    *fly.Client
-	build    engine.Build
-	passing  bool        // nothing is there any more once this program has ended: the demo's Fly
-	signals  *interrupts // where deploys are started
+	readOnly bool // nothing is created, not even a temporary machine
+
+	// Where deploys are started:
+	build   engine.Build
+	passing bool // nothing is there any more once this program has ended: the demo's Fly
+	signals *interrupts
 
 	// tell says what takes its time; nil where nobody listens.
 	tell func(string)
 
 	mu     sync.Mutex
-	target *engine.Target
+	target *target.Target
 	unread error // of the temporary machine that was asked for the storage's settings; it is asked once
 }
 
-func connect(s settings) (*connection, error) {
+func connect(app appSettings) (*connection, error) {
 	token, _, err := fly.Token()
 	if err != nil {
 		return nil, err
 	}
-	fleet, err := newFleet(s, token)
+	fleet, err := newFleet(app.name, token)
 	if err != nil {
 		return nil, err
 	}
-	builder := fly.Builder{
-		App: s.app, Config: s.config, BuildArgs: s.flags.buildArgs, NoCache: s.flags.noCache, Buildkit: s.flags.buildkit,
-		Depot: s.flags.depot, ImageLabel: s.flags.imageLabel,
+	return &connection{app: app, fleet: fleet}, nil
+}
+
+// connectDeploy is connect for a command that deploys.
+func connectDeploy(d deploySettings, signals *interrupts) (*connection, error) {
+	c, err := connect(d.appSettings)
+	if err != nil {
+		return nil, err
 	}
-	return &connection{settings: s, fleet: fleet, build: builder.Build}, nil
+	c.readOnly, c.build, c.signals = d.readOnly, d.builder.Build, signals
+	return c, nil
 }
 
-func newFleet(s settings, token string) (*fly.Client, error) {
-	return fly.New(fly.Options{App: s.app, Token: token, UserAgent: "flydeploy/" + version})
+func newFleet(app, token string) (*fly.Client, error) {
+	return fly.New(fly.Options{App: app, Token: token, UserAgent: "flydeploy/" + version})
 }
 
-func (c *connection) ports() engine.Ports {
-	return engine.Ports{Fleet: c.fleet, Storage: c.settings.openStorage, Build: c.build}
+func (c *connection) ports() deploy.Ports {
+	return deploy.Ports{Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build}
 }
 
 // start starts a deploy that signals let settle.
-func (c *connection) start(ctx context.Context, s engine.Settings) *engine.Deployment {
-	d := engine.Start(ctx, s, c.ports())
+func (c *connection) start(ctx context.Context, s engine.Settings) *deploy.Deployment {
+	d := deploy.Start(ctx, s, c.ports())
 	c.signals.settles(d)
 	return d
 }
@@ -63,11 +76,11 @@ func (c *connection) start(ctx context.Context, s engine.Settings) *engine.Deplo
 func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
 	target, problem := c.storage(ctx)
 	if target == nil {
-		o, err := engine.Look(ctx, c.settings.app, c.fleet, nil, nil)
+		o, err := doctor.Look(ctx, c.app.name, c.fleet, nil, nil)
 		o.Storage = engine.AsProblem(problem)
 		return o, err
 	}
-	o, err := engine.Look(ctx, c.settings.app, c.fleet, target.Storage.Locks, target.Storage.Records)
+	o, err := doctor.Look(ctx, c.app.name, c.fleet, target.Storage.Locks, target.Storage.Records)
 	o.OTPApp = target.OTPApp
 	return o, err
 }
@@ -76,53 +89,56 @@ func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
 func (c *connection) inspected(ctx context.Context) (engine.Overview, error) {
 	o, err := c.overview(ctx)
 	if err == nil {
-		o.Release = c.settings.release
-		o.Inspect(ctx, c.fleet)
+		o.Release = c.app.release
+		doctor.Inspect(ctx, &o, c.fleet)
 	}
 	return o, err
 }
 
-func (c *connection) storage(ctx context.Context) (*engine.Target, error) {
+func (c *connection) storage(ctx context.Context) (*target.Target, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.target != nil {
 		return c.target, nil
 	}
-	target, err := c.openTarget(ctx)
+	found, err := c.openTarget(ctx)
 	if err == nil {
-		c.target = target
+		c.target = found
 	}
-	return target, err
+	return found, err
 }
 
 // openTarget asks a running machine where the storage is, or a temporary one where none runs, unless the command line says
 // all of it.
-func (c *connection) openTarget(ctx context.Context) (*engine.Target, error) {
-	s := c.settings
-	if s.otpApp == "" || s.storageSource() == "" {
-		target, err := engine.Connect(ctx, s.target(), c.fleet, s.openStorage)
-		if errors.Is(err, engine.ErrNoneRuns) && !s.flags.readOnly {
+func (c *connection) openTarget(ctx context.Context) (*target.Target, error) {
+	a := c.app
+	if a.otpApp == "" || a.storageSource() == "" {
+		found, err := target.Connect(ctx, a.target(), c.fleet, a.openStorage)
+		if errors.Is(err, target.ErrNoneRuns) && !c.readOnly {
 			return c.askStopped(ctx)
 		}
-		return target, err
+		return found, err
 	}
-	storage, err := s.openStorage(ctx, s.otpApp, nil)
+	storage, err := a.openStorage(ctx, a.otpApp, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &engine.Target{OTPApp: s.otpApp, Storage: storage}, nil
+	return &target.Target{OTPApp: a.otpApp, Storage: storage}, nil
 }
 
-func (c *connection) askStopped(ctx context.Context) (*engine.Target, error) {
+func (c *connection) askStopped(ctx context.Context) (*target.Target, error) {
 	if c.unread != nil {
 		return nil, c.unread
 	}
 	if c.tell != nil {
 		c.tell("no machine runs the release: a temporary machine tells where the bucket is")
 	}
-	var target *engine.Target
-	target, c.unread = engine.ConnectStopped(ctx, c.settings.target(), c.settings.env, c.fleet, c.settings.openStorage)
-	return target, c.unread
+	var found *target.Target
+	found, c.unread = target.ConnectStopped(ctx, c.app.target(), c.app.env, c.fleet, c.app.openStorage)
+	return found, c.unread
 }
 
-func tellOnStderr(text string) { fmt.Fprintln(os.Stderr, "flydeploy: "+text) }
+// tellOn tells a command's user what takes its time.
+func tellOn(cmd *cobra.Command) func(string) {
+	return func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "flydeploy: "+text) }
+}

@@ -2,10 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
+	"sync"
+
+	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/record"
 	"flydeploy/text"
 	"flydeploy/tui"
 	"flydeploy/tui/plain"
@@ -14,14 +18,72 @@ import (
 // historyShown is how many deploys the console's record lists.
 const historyShown = 200
 
-// show runs the console, as a screen or in plain lines.
-func (c *connection) show(ctx context.Context, o tui.Options) (tui.Ended, error) {
-	if !c.settings.flags.accessible {
-		return tui.Run(ctx, o)
+// openConsole opens the console on the fleet.
+func openConsole(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
+	if out, err := d.chooseOutput(true); err != nil || out != outputConsole {
+		return usage("the console needs a terminal: use `flydeploy status`, `flydeploy hot --yes`, or --accessible")
 	}
-	result, err := plain.Accessible(ctx, plain.Options{
+	if err := d.load(cmd); err != nil {
+		return err
+	}
+	c, err := connectDeploy(d, signals)
+	if err != nil {
+		return err
+	}
+	return told(c.console(cmd, d, tui.Options{}))
+}
+
+// told gives the exit that belongs to what a console ended with: the last deploy's outcome, if there was one.
+func told(r *engine.Result, err error) error {
+	if err != nil || r == nil {
+		return err
+	}
+	return outcomeOf(*r)
+}
+
+// console runs the Bubble Tea program. Afterwards the summaries stay in the scrollback, and a deploy that still runs is
+// followed in plain lines: to its end where the operator detached, to a stop where the console was ended from outside.
+// It gives the end of the last deploy, nil for none.
+func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options) (*engine.Result, error) {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = d.name, d.readOnly && !d.engine.DryRun, d.ascii, d.theme, version
+	o.Preselect, o.Accept, o.Recall = d.engine.Select, d.engine.Accept, c.recall
+	var first sync.Once
+	o.Backend = &backend{connection: c, deploy: func(sel engine.Selection) (plain.Deployment, error) {
+		s := d.asked(sel)
+		s.Resume, s.To = false, ""
+		first.Do(func() { s.Resume, s.To = d.engine.Resume, d.engine.To }) // the command line means one deploy
+		deploy := c.start(context.WithoutCancel(ctx), identify(ctx, d.dir()).sign(s))
+		context.AfterFunc(ctx, deploy.Stop) // at once, also where the terminal has stopped reading and the console hangs
+		return deploy, nil
+	}}
+	end, err := showConsole(cmd, d.accessible, o)
+	if end.Summary != "" {
+		fmt.Fprintln(out, end.Summary)
+	}
+	result := end.Result
+	if end.Running != nil {
+		if !end.Detached {
+			end.Running.Stop()
+			c.signals.stopped()
+		}
+		defer c.signals.tellStopping(ctx)()
+		plainErr := plain.Lines(ctx, out, end.Running, end.Progress)
+		r := end.Running.Result()
+		fmt.Fprintln(out, plain.Summary(r)+c.recall(r))
+		result, err = &r, errors.Join(err, plainErr)
+	}
+	return result, err
+}
+
+// showConsole runs the console, as a screen or in plain lines.
+func showConsole(cmd *cobra.Command, accessible bool, o tui.Options) (tui.Ended, error) {
+	if !accessible {
+		return tui.Run(cmd.Context(), o)
+	}
+	result, err := plain.Accessible(cmd.Context(), plain.Options{
 		App: o.App, Backend: o.Backend, Preselect: o.Preselect, StartDeploy: o.StartDeploy, Accept: o.Accept, ReadOnly: o.ReadOnly,
-		Recall: o.Recall, Input: os.Stdin, Output: os.Stdout,
+		Recall: o.Recall, Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
 	})
 	return tui.Ended{Result: result}, err
 }
@@ -47,7 +109,7 @@ func (b *backend) History(ctx context.Context) ([]engine.Past, error) {
 	if err != nil {
 		return nil, err
 	}
-	return engine.History(ctx, records, historyShown)
+	return record.History(ctx, records, historyShown)
 }
 
 // Events implements tui.Backend.
@@ -56,7 +118,7 @@ func (b *backend) Events(ctx context.Context, id string) ([]engine.Event, *engin
 	if err != nil {
 		return nil, nil, err
 	}
-	return engine.Recorded(ctx, records, id)
+	return record.Recorded(ctx, records, id)
 }
 
 // Watch implements tui.Backend.
@@ -70,7 +132,7 @@ func (b *backend) Outcome(ctx context.Context, id string) (engine.Result, error)
 	if err != nil {
 		return engine.Result{}, err
 	}
-	return engine.RecordedResult(ctx, records, id)
+	return record.RecordedResult(ctx, records, id)
 }
 
 func (c *connection) records(ctx context.Context) (engine.Records, error) {
@@ -94,20 +156,20 @@ func (o *otherDeploy) Next(ctx context.Context) ([]engine.Event, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.source = engine.Watch(records, o.id, watchEvery)
+		o.source = record.Watch(records, o.id, watchEvery)
 	}
 	return o.source.Next(ctx)
 }
 
 // showRecord plays a recorded deploy in the console.
-func showRecord(ctx context.Context, f deployFlags, events []engine.Event, ended engine.Result, speed float64) error {
-	app := f.app
+func showRecord(ctx context.Context, s spectatorSettings, events []engine.Event, ended engine.Result, speed float64) error {
+	app := s.name
 	for _, e := range events {
 		if e.Upgrade != nil {
 			app = e.Upgrade.App
 		}
 	}
-	o := tui.Options{App: app, Version: version, Record: events, Ended: &ended, Speed: speed, ASCII: f.ascii, Theme: f.theme}
+	o := tui.Options{App: app, Version: version, Record: events, Ended: &ended, Speed: speed, ASCII: s.ascii, Theme: s.theme}
 	if events == nil {
 		o.Record = []engine.Event{}
 	}
@@ -116,9 +178,8 @@ func showRecord(ctx context.Context, f deployFlags, events []engine.Event, ended
 }
 
 // showOther follows a deploy that somebody else runs in the console.
-func (c *connection) showOther(ctx context.Context, id string) error {
-	f := c.settings.flags
-	o := tui.Options{App: c.settings.app, Version: version, WatchID: id, ASCII: f.ascii, Theme: f.theme, Backend: &backend{connection: c}}
+func (c *connection) showOther(ctx context.Context, s screenSettings, id string) error {
+	o := tui.Options{App: c.app.name, Version: version, WatchID: id, ASCII: s.ascii, Theme: s.theme, Backend: &backend{connection: c}}
 	_, err := tui.Run(ctx, o)
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/creack/pty"
+	"github.com/spf13/cobra"
 
 	"flydeploy/tui"
 )
@@ -20,8 +21,9 @@ const crashingConsole = "FLYDEPLOY_TEST_CRASHING_CONSOLE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(crashingConsole) != "" {
-		c := &connection{settings: settings{app: "counter"}} // no fleet to look at
-		os.Exit(exitCode(told(c.console(context.Background(), tui.Options{}))))
+		c, cmd := &connection{}, &cobra.Command{} // no fleet to look at
+		cmd.SetContext(context.Background())
+		os.Exit(exitCode(os.Stderr, told(c.console(cmd, defaultDeploy(), tui.Options{}))))
 	}
 	os.Exit(m.Run())
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -35,7 +34,7 @@ var isolations = []local.Isolation{local.Auto, local.Namespaces, local.Processes
 var demoRegions = []string{"ams", "fra", "ord"}
 
 type demoFlags struct {
-	deploy    deployFlags
+	deploy    deploySettings
 	machines  int
 	counters  int
 	upgrade   int
@@ -43,7 +42,7 @@ type demoFlags struct {
 }
 
 func demoCommand(signals *interrupts) *cobra.Command {
-	f := demoFlags{deploy: defaultFlags()}
+	f := demoFlags{deploy: defaultDeploy()}
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Upgrade real BEAM machines on this computer, in the same console",
@@ -61,7 +60,7 @@ version 3 fails to migrate some of them, and every machine rolls back.`,
 	f.deploy.registerRegion(cmd)
 	f.deploy.registerPlan(cmd)
 	f.deploy.registerCommit(cmd)
-	f.deploy.registerScreen(cmd)
+	f.deploy.screenSettings.register(cmd)
 	f.deploy.registerReadOnly(cmd)
 	f.deploy.registerYes(cmd)
 	f.deploy.registerOutput(cmd)
@@ -84,7 +83,7 @@ func (f demoFlags) check() error {
 		return usage("version 3 fails to migrate every %dth process: with --upgrade 3, --counters must be at least %d", counterThatFails, counterThatFails)
 	case !slices.Contains(isolations, local.Isolation(f.isolation)):
 		return usage("--isolation is auto, namespaces or processes, not %q", f.isolation)
-	case f.deploy.readOnly && f.deploy.yes:
+	case f.deploy.readOnly && f.deploy.engine.Yes:
 		return usage("--read-only keeps the demo from deploying, and --yes confirms a deploy: leave out one of them")
 	}
 	return nil
@@ -94,35 +93,31 @@ func runDemo(cmd *cobra.Command, f demoFlags, signals *interrupts) (err error) {
 	if err := f.check(); err != nil {
 		return err
 	}
-	out, err := chooseOutput(&f.deploy)
+	out, err := f.deploy.chooseOutput(f.deploy.asks())
 	if err != nil {
 		return err
 	}
-	if out != outputConsole && !f.deploy.yes {
+	if out != outputConsole && !f.deploy.engine.Yes {
 		return usage("without a console nobody can confirm the plan: give --yes")
 	}
-	s := f.settings(cmd)
-	if err := s.check(); err != nil {
+	f.deploy.name = demoApp
+	f.deploy.complete(project{}, cmd.Flags().Changed)
+	if err := f.deploy.check(); err != nil {
 		return err
 	}
-	d, err := startDemo(cmd.Context(), f, os.Stderr)
+	d, err := startDemo(cmd.Context(), f, cmd.ErrOrStderr())
 	if d != nil {
 		defer func() { err = errors.Join(err, d.close()) }()
 	}
 	if err != nil {
 		return err
 	}
-	c, err := d.connection(s)
+	c, err := d.connection()
 	if err != nil {
 		return err
 	}
 	c.signals = signals
 	return d.run(cmd, c, out)
-}
-
-func (f demoFlags) settings(cmd *cobra.Command) settings {
-	changed := cmd.Flags().Changed
-	return settings{flags: f.deploy, app: demoApp, strategy: f.deploy.chooseStrategy(changed("bake"), changed("max-concurrency"))}
 }
 
 // demo is a local Fly with the sample app on it, and traffic.
@@ -222,12 +217,12 @@ func (d *demo) startTraffic(ctx context.Context) error {
 }
 
 // connection reaches the local Fly as any other: by base URL and token.
-func (d *demo) connection(s settings) (*connection, error) {
+func (d *demo) connection() (*connection, error) {
 	fleet, err := fly.New(fly.Options{App: demoApp, Token: d.fly.Token(), BaseURL: d.fly.APIURL(), UserAgent: "flydeploy/" + version})
 	if err != nil {
 		return nil, err
 	}
-	return &connection{settings: s, fleet: fleet, passing: true, build: func(ctx context.Context, log func(string)) (string, error) {
+	return &connection{app: d.flags.deploy.appSettings, fleet: fleet, passing: true, build: func(ctx context.Context, log func(string)) (string, error) {
 		return d.build(ctx, d.flags.upgrade, log)
 	}}, nil
 }
@@ -236,15 +231,17 @@ func (d *demo) run(cmd *cobra.Command, c *connection, out output) error {
 	if out == outputConsole {
 		return d.console(cmd, c)
 	}
-	deploy := c.start(cmd.Context(), c.settings.deploy(d.flags.deploy.selected, false))
-	err := follow(cmd.Context(), deploy, out)
+	s := d.flags.deploy.engine
+	s.Owner = localUser()
+	deploy := c.start(cmd.Context(), s)
+	err := c.follow(cmd, deploy, out)
 	result := d.judge(context.WithoutCancel(cmd.Context()), deploy.Result())
 	switch {
 	case err != nil:
 	case out == outputJSON:
-		err = encode(os.Stdout, result)
+		err = encode(cmd.OutOrStdout(), result)
 	default:
-		err = result.print(os.Stdout)
+		err = result.print(cmd.OutOrStdout())
 	}
 	if err != nil {
 		return unwritten(err, result.Result)
@@ -254,12 +251,12 @@ func (d *demo) run(cmd *cobra.Command, c *connection, out output) error {
 
 // console opens the same console that operators use, and tells afterwards what the outside saw.
 func (d *demo) console(cmd *cobra.Command, c *connection) error {
-	last, err := c.console(cmd.Context(), tui.Options{Preselect: d.flags.deploy.selected, Org: "demo", Header: d.header})
+	last, err := c.console(cmd, d.flags.deploy, tui.Options{Org: "demo", Header: d.header})
 	if err != nil || last == nil {
 		return err
 	}
 	result := d.judge(context.WithoutCancel(cmd.Context()), *last)
-	if err := result.print(os.Stdout); err != nil {
+	if err := result.print(cmd.OutOrStdout()); err != nil {
 		return unwritten(err, result.Result)
 	}
 	return result.end()

@@ -5,18 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/doctor"
 	"flydeploy/fly"
 )
 
 func doctorCommand() *cobra.Command {
-	var flags appFlags
-	var format string
+	var r recordSettings
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check everything that a deploy depends on, with a remedy for what is wrong",
@@ -27,73 +26,69 @@ the deploy lock and the clocks. It changes nothing but a throw-away object in th
 Exit codes: 0 ready (warnings may be there), 1 something keeps a deploy from working, 2 usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != string(outputPlain) && format != string(outputJSON) {
-				return usage("--output is plain or json, not %q", format)
-			}
-			r := &report{out: os.Stdout, json: format == string(outputJSON)}
-			if err := examine(cmd, flags, r.add); err != nil {
+			to := &report{out: cmd.OutOrStdout(), json: r.json()}
+			if err := examine(cmd, r.appSettings, to.add); err != nil {
 				return err
 			}
-			return r.end()
+			return to.end()
 		},
 	}
-	flags.register(cmd)
-	cmd.Flags().StringVarP(&format, "output", "o", "plain", "plain or json")
+	r.register(cmd)
 	return cmd
 }
 
 // examine makes all checks. Its error is wrong usage or a cancellation: everything else is a check that failed.
-func examine(cmd *cobra.Command, flags appFlags, tell func(engine.Check)) error {
-	s, err := readSettings(cmd, deployFlags{appFlags: flags})
+func examine(cmd *cobra.Command, app appSettings, tell func(doctor.Check)) error {
+	_, err := app.load(cmd)
 	var wrong usageError
 	if errors.As(err, &wrong) {
 		return err
 	}
 	if err != nil {
-		tell(engine.FailedCheck("config", err))
+		tell(doctor.FailedCheck("config", err))
 		return nil
 	}
-	tell(configCheck(s))
+	tell(configCheck(app))
 	tell(flyctlCheck(cmd.Context()))
 	token, from, err := fly.Token()
 	if err != nil {
-		tell(engine.FailedCheck("token", err))
+		tell(doctor.FailedCheck("token", err))
 		return nil
 	}
-	tell(engine.Check{Name: "token", Status: engine.CheckOK, Text: "from " + from})
-	fleet, err := newFleet(s, token)
+	tell(doctor.Check{Name: "token", Status: doctor.CheckOK, Text: "from " + from})
+	fleet, err := newFleet(app.name, token)
 	if err != nil {
-		tell(engine.FailedCheck("app", err))
+		tell(doctor.FailedCheck("app", err))
 		return nil
 	}
-	engine.Examine(cmd.Context(), engine.Patient{App: s.target(), Fly: s.app, Fleet: fleet, Open: s.openStorage}, tell)
+	doctor.Examine(cmd.Context(), doctor.Patient{App: app.target(), Fly: app.name, Fleet: fleet, Open: app.openStorage}, tell)
 	return cmd.Context().Err()
 }
 
-func configCheck(s settings) engine.Check {
-	text := "app " + s.app + ", of " + s.config
-	if s.config == "" {
-		text = "app " + s.app + ", without a fly.toml"
+func configCheck(app appSettings) doctor.Check {
+	text := "app " + app.name + ", of " + app.config
+	if app.config == "" {
+		text = "app " + app.name + ", without a fly.toml"
 	}
-	return engine.Check{Name: "config", Status: engine.CheckOK, Text: text}
+	return doctor.Check{Name: "config", Status: doctor.CheckOK, Text: text}
 }
 
 // flyctlCheck warns only: with an image that was pushed before, a deploy needs no flyctl.
-func flyctlCheck(ctx context.Context) engine.Check {
+func flyctlCheck(ctx context.Context) doctor.Check {
 	path, version, err := fly.Flyctl(ctx)
 	if err != nil {
-		c := engine.FailedCheck("flyctl", err)
-		c.Status = engine.CheckWarn
+		c := doctor.FailedCheck("flyctl", err)
+		c.Status = doctor.CheckWarn
 		return c
 	}
-	return engine.Check{Name: "flyctl", Status: engine.CheckOK, Text: strings.TrimSpace(path + ", " + version)}
+	return doctor.Check{Name: "flyctl", Status: doctor.CheckOK, Text: strings.TrimSpace(path + ", " + version)}
 }
 
 // report writes checks as they come, and their sum at the end.
 type report struct {
 	out   io.Writer
 	json  bool
-	count map[engine.CheckStatus]int
+	count map[doctor.CheckStatus]int
 	err   error // of the first write that failed
 }
 
@@ -101,7 +96,7 @@ type report struct {
 type checkLine struct {
 	V    int    `json:"v"`
 	Type string `json:"type"`
-	engine.Check
+	doctor.Check
 }
 
 type reportEnd struct {
@@ -114,9 +109,9 @@ type reportEnd struct {
 	Skipped  int            `json:"skipped"`
 }
 
-func (r *report) add(c engine.Check) {
+func (r *report) add(c doctor.Check) {
 	if r.count == nil {
-		r.count = map[engine.CheckStatus]int{}
+		r.count = map[doctor.CheckStatus]int{}
 	}
 	r.count[c.Status]++
 	if r.json {
@@ -143,10 +138,10 @@ func (r *report) write(err error) {
 // end writes the sum. A failed check is a failed command.
 func (r *report) end() error {
 	outcome := engine.OutcomeSucceeded
-	if r.count[engine.CheckFail] > 0 {
+	if r.count[doctor.CheckFail] > 0 {
 		outcome = engine.OutcomeFailed
 	}
-	ok, warnings, failed, skipped := r.count[engine.CheckOK], r.count[engine.CheckWarn], r.count[engine.CheckFail], r.count[engine.CheckSkipped]
+	ok, warnings, failed, skipped := r.count[doctor.CheckOK], r.count[doctor.CheckWarn], r.count[doctor.CheckFail], r.count[doctor.CheckSkipped]
 	switch {
 	case r.json:
 		r.write(encode(r.out, reportEnd{engine.EventVersion, "result", outcome, ok, warnings, failed, skipped}))

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,190 +11,156 @@ import (
 	"flydeploy/engine"
 )
 
-// deployFlags are the options of a deploy. Their names and meaning are fly_deploy's where it has them.
-type deployFlags struct {
-	appFlags
-	image                                string
-	skipBuild, dryRun, force, yes        bool
-	readOnly, ascii, accessible          bool
-	noCache, buildkit                    bool
-	buildArgs, accept                    []string
-	depot, imageLabel                    string
-	message, output, theme               string
-	lockTimeout, timeout, suspendTimeout duration
-	lockWait                             duration
-	keep                                 int
-	resume                               bool
-	to                                   string
-	maxConcurrency                       int
-	strategy                             string
-	bake                                 duration
-	selected                             engine.Selection
-}
+// The options of commands. They are written straight into the settings that they belong to; their names and meaning are
+// fly_deploy's where it has them.
 
-// appFlags say which app, and where its storage is.
-type appFlags struct {
-	config, app, otpApp         string
-	release, releaseRoot        string
-	bucket, storage, awsProfile string
-}
-
-func (f *appFlags) register(cmd *cobra.Command) {
+func (a *appSettings) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.StringVarP(&f.config, "config", "c", "fly.toml", "path to fly.toml, fly.json or fly.yaml")
-	fs.StringVarP(&f.app, "app", "a", "", "Fly app (default: the app of fly.toml)")
-	fs.StringVar(&f.otpApp, "otp-app", "", "OTP application to upgrade (default: asked of the running release)")
-	fs.StringVar(&f.release, "release", "", "name of the release to upgrade (default: the one that runs)")
-	fs.StringVar(&f.releaseRoot, "release-root", "", "its folder on the machines and in the image (default: asked of the running release)")
-	fs.StringVar(&f.bucket, "bucket", "", "S3 bucket (default: AWS_BUCKET, BUCKET_NAME, <fly app>-releases)")
-	fs.StringVar(&f.storage, "storage", storageOfMachine, "whose storage settings: machine, or env for this console's environment")
-	fs.StringVar(&f.awsProfile, "aws-profile", "", "take the storage's keys from this profile of ~/.aws")
-}
-
-// check tells options that cannot work together, before anything is read.
-func (f *appFlags) check() error {
-	switch {
-	case f.storage != storageOfMachine && f.storage != storageOfEnv:
-		return usage("--storage is machine or env, not %q", f.storage)
-	case f.awsProfile != "" && f.storage == storageOfEnv:
-		return usage("--aws-profile and --storage env exclude each other")
-	}
-	return nil
-}
-
-// defaultFlags are the options of a command that does not offer them.
-func defaultFlags() deployFlags {
-	return deployFlags{
-		lockTimeout: duration{5 * time.Minute, time.Second}, lockWait: duration{0, time.Second}, keep: 50,
-		timeout: duration{time.Minute, time.Millisecond}, suspendTimeout: duration{250 * time.Millisecond, time.Millisecond},
-		maxConcurrency: 20, strategy: string(engine.StrategyAll), bake: duration{0, time.Second}, theme: themes[0],
-	}
-}
-
-// register declares the options that the console and `hot` share.
-func (f *deployFlags) register(cmd *cobra.Command) {
-	f.appFlags.register(cmd)
-	f.registerBuild(cmd)
-	f.registerSelection(cmd)
-	f.registerPlan(cmd)
-	f.registerCommit(cmd)
-	f.registerLock(cmd)
-	f.registerScreen(cmd)
-	f.registerReadOnly(cmd)
-}
-
-// registerSelection declares which machines take part.
-func (f *deployFlags) registerSelection(cmd *cobra.Command) {
-	fs := cmd.Flags()
-	fs.StringArrayVar(&f.selected.Machines, "machine", nil, "machine id (repeatable; default: all machines)")
-	f.registerRegion(cmd)
-	fs.StringArrayVar(&f.selected.ProcessGroups, "process-group", nil, "only machines of this process group (repeatable)")
-}
-
-func (f *deployFlags) registerRegion(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.selected.Regions, "region", nil, "only machines of this region (repeatable)")
-}
-
-// registerPlan declares what a plan depends on.
-func (f *deployFlags) registerPlan(cmd *cobra.Command) {
-	fs := cmd.Flags()
-	fs.Var(&f.timeout, "timeout", "time for each of staging, arming and committing on one machine")
-	fs.IntVar(&f.maxConcurrency, "max-concurrency", f.maxConcurrency, "machines that are staged or armed at once")
-	fs.StringVar(&f.strategy, "strategy", f.strategy, "all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency where that is given")
-	fs.Var(&f.bake, "bake", "time for which a wave is watched before the next one starts (canary: 30s)")
-	fs.StringArrayVar(&f.accept, "accept", nil, "name of a blocker of the plan to accept (repeatable)")
-}
-
-// registerCommit declares what matters once the plan is confirmed.
-func (f *deployFlags) registerCommit(cmd *cobra.Command) {
-	cmd.Flags().Var(&f.suspendTimeout, "suspend-timeout", "time for one process to suspend")
-	cmd.Flags().StringVarP(&f.message, "message", "m", "", "why: goes into the record")
-}
-
-// registerLock declares what other deploys meet in the bucket.
-func (f *deployFlags) registerLock(cmd *cobra.Command) {
-	cmd.Flags().Var(&f.lockTimeout, "lock-timeout", "seconds after which the deploy lock expires, at least 120")
-	cmd.Flags().IntVar(&f.keep, "keep", f.keep, "deploys that the bucket's record keeps")
+	fs.StringVarP(&a.config, "config", "c", "fly.toml", "path to fly.toml, fly.json or fly.yaml")
+	fs.StringVarP(&a.name, "app", "a", "", "Fly app (default: the app of fly.toml)")
+	fs.StringVar(&a.otpApp, "otp-app", "", "OTP application to upgrade (default: asked of the running release)")
+	fs.StringVar(&a.release.Name, "release", "", "name of the release to upgrade (default: the one that runs)")
+	fs.StringVar(&a.release.Root, "release-root", "", "its folder on the machines and in the image (default: asked of the running release)")
+	fs.StringVar(&a.bucket, "bucket", "", "S3 bucket (default: AWS_BUCKET, BUCKET_NAME, <fly app>-releases)")
+	fs.StringVar(&a.storage, "storage", storageOfMachine, "whose storage settings: machine, or env for this console's environment")
+	fs.StringVar(&a.awsProfile, "aws-profile", "", "take the storage's keys from this profile of ~/.aws")
 }
 
 // themes are the values of --theme.
 var themes = []string{"auto", "dark", "light"}
 
-// registerScreen declares how the console looks.
-func (f *deployFlags) registerScreen(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.ascii, "ascii", false, "only ASCII characters on the screen")
-	cmd.Flags().StringVar(&f.theme, "theme", f.theme, strings.Join(themes, ", "))
-	cmd.Flags().BoolVar(&f.accessible, "accessible", false, "plain lines and numbered choices, for screen readers")
+// register declares how the console looks.
+func (s *screenSettings) register(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.BoolVar(&s.ascii, "ascii", false, "only ASCII characters on the screen")
+	fs.StringVar(&s.theme, "theme", themes[0], strings.Join(themes, ", "))
+	fs.BoolVar(&s.accessible, "accessible", false, "plain lines and numbered choices, for screen readers")
 }
 
-func (f *deployFlags) checkTheme() error {
-	if !slices.Contains(themes, f.theme) {
-		return usage("--theme is auto, dark or light, not %q", f.theme)
-	}
-	return nil
+func (s *screenSettings) registerOutput(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&s.output, "output", "o", "auto", "auto, plain or json")
 }
 
-func (f *deployFlags) registerReadOnly(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.readOnly, "read-only", false, "take away everything that changes anything")
+// register declares the options that the console and `hot` share.
+func (d *deploySettings) register(cmd *cobra.Command) {
+	d.appSettings.register(cmd)
+	d.registerBuild(cmd)
+	d.registerSelection(cmd)
+	d.registerPlan(cmd)
+	d.registerCommit(cmd)
+	d.registerLock(cmd)
+	d.screenSettings.register(cmd)
+	d.registerReadOnly(cmd)
 }
-
-func (f *deployFlags) registerYes(cmd *cobra.Command) {
-	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "confirm the plan beforehand")
-}
-
-func (f *deployFlags) registerOutput(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.output, "output", "o", "auto", "auto, plain or json")
-}
-
-// chooseStrategy tells in which order machines commit. A bound on concurrency that somebody set is the size of a wave too.
-func (f *deployFlags) chooseStrategy(bakeGiven, concurrencyGiven bool) engine.Strategy {
-	s := engine.Strategy{Kind: engine.StrategyKind(f.strategy), Bake: f.bake.Duration}
-	if s.Kind == engine.StrategyCanary && !bakeGiven {
-		s.Bake = canaryBake
-	}
-	if concurrencyGiven {
-		s.WaveSize = f.maxConcurrency
-	}
-	return s
-}
-
-// canaryBake is how long a canary is watched unless --bake says otherwise.
-const canaryBake = 30 * time.Second
 
 // registerBuild declares what `fly deploy --build-only` takes too.
-func (f *deployFlags) registerBuild(cmd *cobra.Command) {
+func (d *deploySettings) registerBuild(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.BoolVar(&f.skipBuild, "skip-build", false, "use an image that exists already; needs --image")
-	fs.StringVar(&f.image, "image", "", "image that was pushed before, HOST/APP:TAG")
-	fs.StringArrayVar(&f.buildArgs, "build-arg", nil, "NAME=VALUE for the build (repeatable)")
-	fs.BoolVar(&f.noCache, "no-cache", false, "build without the builder's cache")
-	fs.BoolVar(&f.buildkit, "buildkit", false, "build with BuildKit")
-	fs.StringVar(&f.depot, "depot", "", "build with Depot: auto, true or false")
+	fs.BoolVar(&d.skipBuild, "skip-build", false, "use an image that exists already; needs --image")
+	fs.StringVar(&d.engine.Image, "image", "", "image that was pushed before, HOST/APP:TAG")
+	fs.StringArrayVar(&d.builder.BuildArgs, "build-arg", nil, "NAME=VALUE for the build (repeatable)")
+	fs.BoolVar(&d.builder.NoCache, "no-cache", false, "build without the builder's cache")
+	fs.BoolVar(&d.builder.Buildkit, "buildkit", false, "build with BuildKit")
+	fs.StringVar(&d.builder.Depot, "depot", "", "build with Depot: auto, true or false")
 	fs.Lookup("depot").NoOptDefVal = "true"
-	fs.StringVar(&f.imageLabel, "image-label", "", "tag of the new image (default: deployment-ULID)")
+	fs.StringVar(&d.builder.ImageLabel, "image-label", "", "tag of the new image (default: deployment-ULID)")
+}
+
+// registerSelection declares which machines take part.
+func (d *deploySettings) registerSelection(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringArrayVar(&d.engine.Select.Machines, "machine", nil, "machine id (repeatable; default: all machines)")
+	d.registerRegion(cmd)
+	fs.StringArrayVar(&d.engine.Select.ProcessGroups, "process-group", nil, "only machines of this process group (repeatable)")
+}
+
+func (d *deploySettings) registerRegion(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&d.engine.Select.Regions, "region", nil, "only machines of this region (repeatable)")
+}
+
+// registerPlan declares what a plan depends on.
+func (d *deploySettings) registerPlan(cmd *cobra.Command) {
+	fs, e := cmd.Flags(), &d.engine
+	fs.Var(inMilliseconds(&e.Timeout), optionTimeout, "time for each of staging, arming and committing on one machine")
+	fs.IntVar(&e.MaxConcurrency, optionConcurrency, e.MaxConcurrency, "machines that are staged or armed at once")
+	fs.StringVar((*string)(&e.Strategy.Kind), "strategy", string(e.Strategy.Kind),
+		"all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency where that is given")
+	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "time for which a wave is watched before the next one starts (canary: 30s)")
+	fs.StringArrayVar(&e.Accept, "accept", nil, "name of a blocker of the plan to accept (repeatable)")
+}
+
+// registerCommit declares what matters once the plan is confirmed.
+func (d *deploySettings) registerCommit(cmd *cobra.Command) {
+	cmd.Flags().Var(inMilliseconds(&d.engine.SuspendTimeout), optionSuspendTimeout, "time for one process to suspend")
+	cmd.Flags().StringVarP(&d.engine.Message, "message", "m", "", "why: goes into the record")
+}
+
+// registerLock declares what other deploys meet in the bucket.
+func (d *deploySettings) registerLock(cmd *cobra.Command) {
+	cmd.Flags().Var(inSeconds(&d.engine.LockTimeout), optionLockTimeout, "seconds after which the deploy lock expires, at least 120")
+	cmd.Flags().IntVar(&d.engine.Keep, "keep", d.engine.Keep, "deploys that the bucket's record keeps")
+}
+
+func (d *deploySettings) registerReadOnly(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&d.readOnly, "read-only", false, "take away everything that changes anything")
+}
+
+func (d *deploySettings) registerYes(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&d.engine.Yes, "yes", "y", false, "confirm the plan beforehand")
+}
+
+// Options of which it matters whether the command line gives them: flydeploy.toml, or a strategy, gives them too.
+const (
+	optionTimeout        = "timeout"
+	optionSuspendTimeout = "suspend-timeout"
+	optionLockTimeout    = "lock-timeout"
+	optionConcurrency    = "max-concurrency"
+	optionBake           = "bake"
+)
+
+// defaultDeploy is a deploy without any option, and that of a command which does not offer them all.
+func defaultDeploy() deploySettings {
+	return deploySettings{
+		appSettings: appSettings{storage: storageOfMachine}, screenSettings: screenSettings{theme: themes[0]},
+		engine: engine.Settings{
+			LockTimeout: 5 * time.Minute, Keep: 50, Timeout: time.Minute, SuspendTimeout: 250 * time.Millisecond,
+			MaxConcurrency: 20, Strategy: engine.Strategy{Kind: engine.StrategyAll},
+		},
+	}
 }
 
 // duration is an option's value: "90s", "250ms", or a number in the unit that fly_deploy gives the option.
 type duration struct {
-	time.Duration
+	to   *time.Duration
 	unit time.Duration
 }
 
+func inSeconds(to *time.Duration) duration      { return duration{to, time.Second} }
+func inMilliseconds(to *time.Duration) duration { return duration{to, time.Millisecond} }
+
 // Set implements pflag.Value.
-func (d *duration) Set(text string) error {
+func (d duration) Set(text string) error {
 	if n, err := strconv.ParseInt(text, 10, 32); err == nil {
-		d.set(int(n))
+		*d.to = time.Duration(n) * d.unit
 		return nil
 	}
 	given, err := time.ParseDuration(text)
 	if err != nil {
 		return fmt.Errorf("%q is neither a number (%s) nor a time like 90s", text, unitName(d.unit))
 	}
-	d.Duration = given
+	*d.to = given
 	return nil
 }
 
-func (d *duration) set(units int) { d.Duration = time.Duration(units) * d.unit }
+func (d duration) String() string {
+	if d.to == nil { // pflag asks a zero value for what needs no mention
+		return "0s"
+	}
+	return d.to.String()
+}
+
+// Type implements pflag.Value.
+func (d duration) Type() string { return "time" }
 
 func unitName(unit time.Duration) string {
 	if unit == time.Second {
@@ -203,6 +168,3 @@ func unitName(unit time.Duration) string {
 	}
 	return "milliseconds"
 }
-
-// Type implements pflag.Value.
-func (d *duration) Type() string { return "time" }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,10 +12,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/record"
+	"flydeploy/engine/target"
 )
 
 func historyCommand() *cobra.Command {
-	var flags recordFlags
+	var r recordSettings
 	limit := 20
 	cmd := &cobra.Command{
 		Use:   "history",
@@ -25,16 +26,16 @@ func historyCommand() *cobra.Command {
 line. ` + "`flydeploy replay ID`" + ` shows one of them again, ` + "`flydeploy hot --to ID`" + ` deploys its code again.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecord(cmd, flags, func(_ *connection, t *engine.Target) error {
-				past, err := engine.History(cmd.Context(), t.Storage.Records, limit)
+			return withRecord(cmd, r.appSettings, func(_ *connection, t *target.Target) error {
+				past, err := record.History(cmd.Context(), t.Storage.Records, limit)
 				if err != nil {
 					return err
 				}
-				if flags.output == "plain" {
-					return printHistory(os.Stdout, past)
+				if !r.json() {
+					return printHistory(cmd.OutOrStdout(), past)
 				}
 				for _, p := range past {
-					if err := encode(os.Stdout, p); err != nil {
+					if err := encode(cmd.OutOrStdout(), p); err != nil {
 						return err
 					}
 				}
@@ -42,7 +43,7 @@ line. ` + "`flydeploy replay ID`" + ` shows one of them again, ` + "`flydeploy h
 			})
 		},
 	}
-	flags.register(cmd)
+	r.register(cmd)
 	cmd.Flags().IntVarP(&limit, "limit", "n", limit, "how many deploys; 0 shows all")
 	return cmd
 }

@@ -1,14 +1,15 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
+	"os/user"
 	"strings"
 	"time"
 
 	"flydeploy/engine"
-	"flydeploy/fly"
 )
 
 // identity is what the record tells of who deploys what, and from where.
@@ -27,7 +28,7 @@ func identify(ctx context.Context, dir string) identity {
 		id.owner = flyUser(ctx)
 	}
 	if id.owner == "" {
-		id.owner = fly.Owner()
+		id.owner = localUser()
 	}
 	return id
 }
@@ -80,6 +81,16 @@ func flyUser(ctx context.Context) string {
 		}
 	}
 	return ""
+}
+
+// localUser names whoever is logged in on this computer, as user@host.
+func localUser() string {
+	name := os.Getenv("USER")
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, _ := os.Hostname()
+	return cmp.Or(name, "unknown") + "@" + cmp.Or(host, "unknown")
 }
 
 func commandOutput(ctx context.Context, command string, args ...string) (string, error) {

@@ -3,12 +3,13 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/lock"
+	"flydeploy/engine/target"
 )
 
 func lockCommand() *cobra.Command {
@@ -23,29 +24,29 @@ func lockCommand() *cobra.Command {
 }
 
 func lockShowCommand() *cobra.Command {
-	var flags recordFlags
+	var r recordSettings
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Who deploys: who, from where, since when, until when",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecord(cmd, flags, func(_ *connection, t *engine.Target) error {
+			return withRecord(cmd, r.appSettings, func(_ *connection, t *target.Target) error {
 				lock, err := t.Storage.Locks.Current(cmd.Context())
 				held := !errors.Is(err, engine.ErrNotFound)
 				if held && err != nil {
 					return err
 				}
-				if flags.output == "json" && held {
-					return encode(os.Stdout, lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
-				} else if flags.output == "json" {
-					return encode(os.Stdout, map[string]bool{"held": false})
+				if r.json() && held {
+					return encode(cmd.OutOrStdout(), lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
+				} else if r.json() {
+					return encode(cmd.OutOrStdout(), map[string]bool{"held": false})
 				}
-				fmt.Println(lockText(held, lock))
+				fmt.Fprintln(cmd.OutOrStdout(), lockText(held, lock))
 				return nil
 			})
 		},
 	}
-	flags.register(cmd)
+	r.register(cmd)
 	return cmd
 }
 
@@ -71,8 +72,12 @@ func lockText(held bool, l engine.LockInfo) string {
 		l.LockedAt.Format(time.RFC3339), l.ExpiresIn().Round(time.Second), l.Age.Round(time.Second))
 }
 
+func releaseQuestion(l engine.LockInfo) string {
+	return lockText(true, l) + "\nIf that deploy is alive it notices within ten seconds, starts nothing more, and says why."
+}
+
 func lockReleaseCommand() *cobra.Command {
-	var flags recordFlags
+	var app appSettings
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "release",
@@ -81,28 +86,28 @@ func lockReleaseCommand() *cobra.Command {
 notices within ten seconds, starts nothing more and says why. A lock also expires by itself: see ` + "`flydeploy lock show`.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
-				lock, err := t.Storage.Locks.Current(cmd.Context())
+			return withRecord(cmd, app, func(c *connection, t *target.Target) error {
+				current, err := t.Storage.Locks.Current(cmd.Context())
 				if errors.Is(err, engine.ErrNotFound) {
-					fmt.Println(lockText(false, lock))
+					fmt.Fprintln(cmd.OutOrStdout(), lockText(false, current))
 					return nil
 				}
 				if err != nil {
 					return err
 				}
-				if err := confirmName(c.settings.app, yes, lockText(true, lock)); err != nil {
+				if err := confirmName(cmd, c.app.name, yes, releaseQuestion(current)); err != nil {
 					return err
 				}
-				id := identify(cmd.Context(), c.settings.dir())
-				if err := engine.ReleaseLock(cmd.Context(), t.Storage.Locks, lock, id.owner); err != nil {
+				id := identify(cmd.Context(), c.app.dir())
+				if err := lock.Break(cmd.Context(), t.Storage.Locks, current, id.owner); err != nil {
 					return lockedError(err)
 				}
-				fmt.Printf("released the lock of %s (deploy %s)\n", oneLine(lock.LockedBy), oneLine(lock.DeploymentID))
+				fmt.Fprintf(cmd.OutOrStdout(), "released the lock of %s (deploy %s)\n", oneLine(current.LockedBy), oneLine(current.DeploymentID))
 				return nil
 			})
 		},
 	}
-	flags.appFlags.register(cmd)
+	app.register(cmd)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "release it without a question")
 	return cmd
 }

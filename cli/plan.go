@@ -3,8 +3,8 @@ package cli
 import "github.com/spf13/cobra"
 
 func planCommand(signals *interrupts) *cobra.Command {
-	flags := defaultFlags()
-	flags.dryRun = true
+	d := defaultDeploy()
+	d.engine.DryRun = true
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what a hot upgrade would do (hot --dry-run)",
@@ -13,13 +13,13 @@ nothing, and removes its agents and the temporary machine; the pushed image stay
 
 Exit codes: 0 it could be deployed, 1 failed, 2 usage, 3 blocked by the plan, 130 cancelled.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, flags, signals) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, d, signals) },
 	}
-	flags.appFlags.register(cmd)
-	flags.registerBuild(cmd)
-	flags.registerSelection(cmd)
-	flags.registerPlan(cmd)
-	flags.registerScreen(cmd)
-	flags.registerOutput(cmd)
+	d.appSettings.register(cmd)
+	d.registerBuild(cmd)
+	d.registerSelection(cmd)
+	d.registerPlan(cmd)
+	d.screenSettings.register(cmd)
+	d.registerOutput(cmd)
 	return cmd
 }

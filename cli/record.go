@@ -1,150 +1,67 @@
 package cli
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io"
-	"strings"
-
 	"github.com/spf13/cobra"
 
-	"flydeploy/engine"
-	"flydeploy/tui/plain"
+	"flydeploy/engine/target"
 )
 
-// recordFlags are the options of the commands that read the bucket's record.
-type recordFlags struct {
-	deployFlags
+// recordSettings are those of a command that reads the fleet, or what the bucket records, and prints it.
+type recordSettings struct {
+	appSettings
+	output string
 }
 
-func (f *recordFlags) register(cmd *cobra.Command) {
-	f.deployFlags.appFlags.register(cmd)
-	cmd.Flags().StringVarP(&f.output, "output", "o", "plain", "plain or json")
+func (r *recordSettings) register(cmd *cobra.Command) {
+	r.appSettings.register(cmd)
+	cmd.Flags().StringVarP(&r.output, "output", "o", "plain", "plain or json")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
-		if f.output != string(outputPlain) && f.output != string(outputJSON) {
-			return usage("--output is plain or json, not %q", f.output)
+		if r.output != string(outputPlain) && r.output != string(outputJSON) {
+			return usage("--output is plain or json, not %q", r.output)
 		}
 		return nil
 	}
 }
 
-// registerShow declares the options of the commands that show a deploy, in the console too.
-func (f *recordFlags) registerShow(cmd *cobra.Command) {
-	f.deployFlags.appFlags.register(cmd)
-	f.registerOutput(cmd)
-	f.registerScreen(cmd)
+func (r *recordSettings) json() bool { return r.output == string(outputJSON) }
+
+// spectatorSettings are those of a command that shows a deploy which it cannot change.
+type spectatorSettings struct {
+	appSettings
+	screenSettings
 }
 
-// inConsole reports whether the console shows the deploy; else the output that was chosen says how.
-func (f *recordFlags) inConsole() (bool, error) {
-	if err := f.checkTheme(); err != nil {
-		return false, err
+func (s *spectatorSettings) register(cmd *cobra.Command) {
+	s.appSettings.register(cmd)
+	s.registerOutput(cmd)
+	s.screenSettings.register(cmd)
+}
+
+// chooseOutput is that of a screen on which nothing is asked: what is accessible are plain lines.
+func (s *spectatorSettings) chooseOutput() (output, error) {
+	if err := s.screenSettings.check(); err != nil {
+		return "", err
 	}
-	out, err := chooseOutput(&f.deployFlags)
-	if out == outputConsole {
-		f.output = string(outputPlain)
-		return !f.accessible, err // nothing is asked here: plain lines are accessible
+	out, err := s.screenSettings.chooseOutput(false)
+	if out == outputConsole && s.accessible {
+		out = outputPlain
 	}
-	f.output = string(out)
-	return false, err
+	return out, err
 }
 
 // withRecord runs work on the app's storage.
-func withRecord(cmd *cobra.Command, flags recordFlags, work func(*connection, *engine.Target) error) error {
-	s, err := readSettings(cmd, flags.deployFlags)
+func withRecord(cmd *cobra.Command, app appSettings, work func(*connection, *target.Target) error) error {
+	if _, err := app.load(cmd); err != nil {
+		return err
+	}
+	c, err := connect(app)
 	if err != nil {
 		return err
 	}
-	c, err := connect(s)
-	if err != nil {
-		return err
-	}
-	c.tell = tellOnStderr
+	c.tell = tellOn(cmd)
 	target, err := c.storage(cmd.Context())
 	if err != nil {
 		return err
 	}
 	return work(c, target)
-}
-
-// encode writes one object on a line, as the lines of events are written.
-func encode(w io.Writer, v any) error {
-	return plain.Encode(w, v)
-}
-
-// spectator shows a deploy that it cannot change: one that another console runs, or a past one.
-type spectator struct {
-	engine.Source
-	left   chan struct{}
-	result func() (engine.Result, error)
-}
-
-func spectate(source engine.Source, result func() (engine.Result, error)) *spectator {
-	return &spectator{Source: source, left: make(chan struct{}), result: result}
-}
-
-var errLeft = errors.New("left")
-
-// Next implements plain.Deployment. Leaving ends the watching, not the deploy.
-func (s *spectator) Next(ctx context.Context) ([]engine.Event, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
-		select {
-		case <-s.left:
-			cancel(errLeft)
-		case <-ctx.Done():
-		}
-	}()
-	events, err := s.Source.Next(ctx)
-	if err != nil && errors.Is(context.Cause(ctx), errLeft) {
-		err = errLeft
-	}
-	cancel(nil)
-	<-watching
-	return events, err
-}
-
-// Answer implements plain.Deployment: the owner answers.
-func (s *spectator) Answer(engine.Answer) {}
-
-// Stop implements plain.Deployment.
-func (s *spectator) Stop() {
-	select {
-	case <-s.left:
-	default:
-		close(s.left)
-	}
-}
-
-// Hurry implements plain.Deployment.
-func (s *spectator) Hurry() { s.Stop() }
-
-// Result implements plain.Deployment.
-func (s *spectator) Result() engine.Result {
-	r, err := s.result()
-	if err != nil {
-		r.Problem = engine.AsProblem(err)
-	}
-	return r
-}
-
-// confirmName asks on the terminal for the app's name; yes answers beforehand.
-func confirmName(app string, yes bool, question string) error {
-	if yes {
-		return nil
-	}
-	if !isTerminal() {
-		return usage("without a terminal nobody can confirm this: give --yes")
-	}
-	fmt.Printf("%s\nType the app's name (%s) to go on: ", question, app)
-	var typed string
-	_, _ = fmt.Scanln(&typed)
-	if strings.TrimSpace(typed) != app {
-		return ended{engine.OutcomeCancelled}
-	}
-	return nil
 }

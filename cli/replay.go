@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,11 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/record"
+	"flydeploy/engine/target"
 	"flydeploy/tui/plain"
 )
 
 func replayCommand() *cobra.Command {
-	flags := recordFlags{defaultFlags()}
+	var s spectatorSettings
 	var speed float64
 	cmd := &cobra.Command{
 		Use:   "replay FILE|ID",
@@ -28,45 +29,45 @@ fro, at any speed.`,
 			if speed < 0 {
 				return usage("--speed must not be negative")
 			}
-			console, err := flags.inConsole()
+			out, err := s.chooseOutput()
 			if err != nil {
 				return err
 			}
-			events, result, err := replayed(cmd, flags, args[0])
+			events, result, err := replayed(cmd, s.appSettings, args[0])
 			if err != nil {
 				return err
 			}
-			if console {
-				return showRecord(cmd.Context(), flags.deployFlags, events, result, speed)
+			if out == outputConsole {
+				return showRecord(cmd.Context(), s, events, result, speed)
 			}
-			return show(cmd.Context(), spectate(engine.Replay(events, speed), func() (engine.Result, error) { return result, nil }), flags.output)
+			return show(cmd, spectate(record.Replay(events, speed), func() (engine.Result, error) { return result, nil }), out)
 		},
 	}
-	flags.registerShow(cmd)
+	s.register(cmd)
 	cmd.Flags().Float64Var(&speed, "speed", 1, "how many times faster than it was, 0 is all at once; the console has keys for it")
 	return cmd
 }
 
 // replayed reads a file, or where there is none of that name, the bucket.
-func replayed(cmd *cobra.Command, flags recordFlags, name string) ([]engine.Event, engine.Result, error) {
+func replayed(cmd *cobra.Command, app appSettings, name string) ([]engine.Event, engine.Result, error) {
 	body, err := os.ReadFile(name)
 	if err == nil {
-		return parsed(engine.ParseEvents(body))
+		return parsed(record.ParseEvents(body))
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, engine.Result{}, engine.NewProblem("no_file", "read "+name, err, "Give a file of events, or the ID of a recorded deploy.")
 	}
 	var events []engine.Event
 	var result engine.Result
-	err = withRecord(cmd, flags, func(_ *connection, t *engine.Target) error {
+	err = withRecord(cmd, app, func(_ *connection, t *target.Target) error {
 		var end *engine.Result
-		events, end, err = engine.Recorded(cmd.Context(), t.Storage.Records, name)
+		events, end, err = record.Recorded(cmd.Context(), t.Storage.Records, name)
 		switch {
 		case err != nil:
 		case end != nil:
 			result = *end
 		default:
-			result, err = engine.RecordedResult(cmd.Context(), t.Storage.Records, name)
+			result, err = record.RecordedResult(cmd.Context(), t.Storage.Records, name)
 		}
 		return err
 	})
@@ -78,16 +79,16 @@ func parsed(events []engine.Event, result *engine.Result, err error) ([]engine.E
 }
 
 // show prints a spectator's events, and the result at the end.
-func show(ctx context.Context, s *spectator, format string) error {
-	if format == "json" {
-		if err := left(plain.JSON(ctx, os.Stdout, s)); err != nil {
+func show(cmd *cobra.Command, s *spectator, out output) error {
+	if out == outputJSON {
+		if err := left(plain.JSON(cmd.Context(), cmd.OutOrStdout(), s)); err != nil {
 			return err
 		}
-		return encode(os.Stdout, s.Result())
+		return encode(cmd.OutOrStdout(), s.Result())
 	}
-	err := plain.Lines(ctx, os.Stdout, s, nil)
+	err := plain.Lines(cmd.Context(), cmd.OutOrStdout(), s, nil)
 	if err == nil {
-		fmt.Println(plain.Summary(s.Result()))
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), plain.Summary(s.Result()))
 	}
 	return left(err)
 }

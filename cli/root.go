@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -14,9 +15,6 @@ import (
 	"flydeploy/engine"
 )
 
-// version is set by the linker for releases.
-var version = "dev"
-
 // exitUsage is the exit code for a wrong option or argument.
 const exitUsage = 2
 
@@ -25,8 +23,12 @@ const exitUnread = 128 + int(syscall.SIGPIPE)
 
 // Main runs the command line of the process, and gives its exit code.
 func Main() int {
-	var signals interrupts
-	return exitCode(rootCommand(&signals).ExecuteContext(signals.listen()))
+	signals := newInterrupts()
+	stderr := signals.bound(os.Stderr)
+	root := rootCommand(signals)
+	root.SetOut(signals.bound(os.Stdout))
+	root.SetErr(stderr)
+	return exitCode(stderr, root.ExecuteContext(signals.listen()))
 }
 
 // ended is an outcome that was told already: only its exit code is left.
@@ -45,8 +47,8 @@ type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// exitCode tells an error on stderr, unless it was told before, and gives the code of the exit.
-func exitCode(err error) int {
+// exitCode tells an error, unless it was told before, and gives the code of the exit.
+func exitCode(stderr io.Writer, err error) int {
 	var end ended
 	var wrong usageError
 	var fault failed
@@ -56,25 +58,25 @@ func exitCode(err error) int {
 	case errors.As(err, &end):
 		return end.outcome.ExitCode()
 	case errors.As(err, &wrong):
-		complain(err, "\nSee `flydeploy --help`.")
+		complain(stderr, err, "\nSee `flydeploy --help`.")
 		return exitUsage
 	case errors.As(err, &fault):
-		complain(err, "")
+		complain(stderr, err, "")
 		return fault.outcome.ExitCode()
 	case isUnread(err):
 		return exitUnread
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(os.Stderr, "flydeploy: cancelled")
+		fmt.Fprintln(stderr, "flydeploy: cancelled")
 		return engine.OutcomeCancelled.ExitCode()
 	default:
-		complain(engine.AsProblem(err), "") // with what to do about it
+		complain(stderr, engine.AsProblem(err), "") // with what to do about it
 		return engine.OutcomeFailed.ExitCode()
 	}
 }
 
-// complain tells an error on stderr. Its text may hold words of Fly's API, of the storage, or of what lies there.
-func complain(err error, more string) {
-	fmt.Fprintln(os.Stderr, "flydeploy: "+plainText(err.Error())+more)
+// complain tells an error. Its text may hold words of Fly's API, of the storage, or of what lies there.
+func complain(stderr io.Writer, err error, more string) {
+	fmt.Fprintln(stderr, "flydeploy: "+plainText(err.Error())+more)
 }
 
 // isUnread: whoever closes the pipe that we write to has seen enough.
@@ -84,7 +86,7 @@ func isUnread(err error) bool {
 }
 
 func rootCommand(signals *interrupts) *cobra.Command {
-	flags := defaultFlags()
+	d := defaultDeploy()
 	root := &cobra.Command{
 		Use:   "flydeploy",
 		Short: "Upgrade Elixir apps on Fly.io while they run",
@@ -102,11 +104,11 @@ mark machines, and deploy with a plan and a confirmation before anything is susp
 		SilenceErrors: true,
 		Version:       version,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return openConsole(cmd, flags, signals)
+			return openConsole(cmd, d, signals)
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	flags.register(root)
+	d.register(root)
 	root.AddCommand(hotCommand(signals), planCommand(signals), statusCommand(), doctorCommand(), demoCommand(signals), agentCommand(),
 		historyCommand(), replayCommand(), watchCommand(), lockCommand(), withdrawCommand())
 	explainUsage(root)

@@ -15,90 +15,81 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
-	"flydeploy/engine/agent"
+	"flydeploy/engine/deploy"
 	"flydeploy/fly"
 )
 
-// settings are what the command line, flydeploy.toml, fly.toml and the environment make together, in this order of
-// precedence.
-type settings struct {
-	flags  deployFlags
-	app    string
-	bucket string // "" leaves it to the environment that the storage's settings come from
-	otpApp string
-	// release is the one to upgrade; what is empty is asked of the running VM.
-	release agent.Release
-	env     map[string]string // for the temporary machine: [env] of fly.toml, over it env of flydeploy.toml
-	flyEnv  map[string]string // [env] of fly.toml
+// Settings are what the command line, flydeploy.toml, fly.toml and the environment make together, in this order of
+// precedence: options are written into them, then load completes them.
 
-	strategy engine.Strategy
-	config   string // path of fly.toml, "" where there is none
+// appSettings say which app is meant, and where its storage is.
+type appSettings struct {
+	config string // path of fly.toml, "" where there is none
+	name   string // of the Fly app
+	otpApp string // "" asks the running VM
+	// release is the one that is looked for; what is empty is asked of the running VM.
+	release engine.Release
+	bucket  string // "" leaves it to the environment that the storage's settings come from
+	storage string // whose settings the storage is opened with
+	// awsProfile is a profile of ~/.aws, in the place of storage's keys.
+	awsProfile string
+	env        map[string]string // for a temporary machine: [env] of fly.toml, over it env of flydeploy.toml
+	flyEnv     map[string]string // [env] of fly.toml
 }
 
-// loadSettings reads the files that belong to the command line, and checks the options of a deploy.
-func loadSettings(cmd *cobra.Command, f deployFlags) (settings, error) {
-	given := settings{flags: f, strategy: f.chooseStrategy(cmd.Flags().Changed("bake"), cmd.Flags().Changed("max-concurrency"))}
-	if err := given.check(); err != nil { // before a file is missed that has nothing to do with it
-		return given, err
-	}
-	s, err := readSettings(cmd, f)
-	if err != nil {
-		return s, err
-	}
-	return s, s.check()
+// screenSettings say how a deploy is shown.
+type screenSettings struct {
+	output, theme     string
+	ascii, accessible bool
 }
 
-// readSettings reads the files that belong to the command line.
-func readSettings(cmd *cobra.Command, f deployFlags) (settings, error) {
-	if err := f.appFlags.check(); err != nil {
-		return settings{flags: f}, err
+// deploySettings are the engine's settings of one deploy, and what is not the engine's.
+type deploySettings struct {
+	appSettings
+	screenSettings
+	engine    engine.Settings
+	builder   fly.Builder
+	skipBuild bool
+	readOnly  bool
+}
+
+// load reads the files that belong to the command line.
+func (a *appSettings) load(cmd *cobra.Command) (project, error) {
+	if err := a.check(); err != nil {
+		return project{}, err
 	}
 	if !cmd.Flags().Changed("config") {
-		f.config = fly.FindConfig(".")
+		a.config = fly.FindConfig(".")
 	}
-	config, err := fly.LoadConfig(f.config)
-	found := f.config
+	dir := filepath.Dir(a.config)
+	config, err := fly.LoadConfig(a.config)
 	switch {
 	case err == nil:
-	case errors.Is(err, fs.ErrNotExist) && f.app != "" && !cmd.Flags().Changed("config"):
-		found = ""
+	case errors.Is(err, fs.ErrNotExist) && a.name != "" && !cmd.Flags().Changed("config"):
+		a.config = ""
 	default:
-		return settings{flags: f}, err
+		return project{}, err
 	}
-	mine, err := loadProject(filepath.Join(filepath.Dir(f.config), "flydeploy.toml"))
+	p, err := loadProject(filepath.Join(dir, "flydeploy.toml"))
 	if err != nil {
-		return settings{flags: f}, err
+		return p, err
 	}
-	s, err := merge(f, cmd.Flags().Changed, mine, config, os.Getenv)
-	s.config = found
-	return s, err
+	return p, a.complete(p, config, os.Getenv)
 }
 
-// merge puts the sources together. changed tells which options the command line sets.
-func merge(f deployFlags, changed func(option string) bool, p project, config fly.Config, getenv func(string) string) (settings, error) {
-	s := settings{
-		flags: f, bucket: cmp.Or(f.bucket, p.Bucket), otpApp: cmp.Or(f.otpApp, p.OTPApp),
-		release: agent.Release{Name: cmp.Or(f.release, p.Release), Root: cmp.Or(f.releaseRoot, p.ReleaseRoot)},
-		env:     map[string]string{}, flyEnv: config.Env,
-	}
-	maps.Copy(s.env, config.Env)
-	maps.Copy(s.env, p.Env)
-	set := func(option string, from *int, to func(int)) {
-		if from != nil && !changed(option) {
-			to(*from)
-		}
-	}
-	set("max-concurrency", p.MaxConcurrency, func(n int) { s.flags.maxConcurrency = n })
-	s.strategy = s.flags.chooseStrategy(changed("bake"), changed("max-concurrency") || p.MaxConcurrency != nil)
-	set("timeout", p.Timeout, s.flags.timeout.set)
-	set("suspend-timeout", p.SuspendTimeout, s.flags.suspendTimeout.set)
-	set("lock-timeout", p.LockTimeout, s.flags.lockTimeout.set)
-	if root := s.release.Root; root != "" && !path.IsAbs(root) {
-		return s, usage("the release's root is a folder of the image like /app, not %q", root)
+// complete takes from the files and the environment what the command line leaves open.
+func (a *appSettings) complete(p project, config fly.Config, getenv func(string) string) error {
+	a.bucket, a.otpApp = cmp.Or(a.bucket, p.Bucket), cmp.Or(a.otpApp, p.OTPApp)
+	a.release = engine.Release{Name: cmp.Or(a.release.Name, p.Release), Root: cmp.Or(a.release.Root, p.ReleaseRoot)}
+	a.env, a.flyEnv = map[string]string{}, config.Env
+	maps.Copy(a.env, config.Env)
+	maps.Copy(a.env, p.Env)
+	if root := a.release.Root; root != "" && !path.IsAbs(root) {
+		return usage("the release's root is a folder of the image like /app, not %q", root)
 	}
 	var err error
-	s.app, err = chooseApp(f.app, config.App, getenv("FLY_APP"))
-	return s, err
+	a.name, err = chooseApp(a.name, config.App, getenv("FLY_APP"))
+	return err
 }
 
 // chooseApp gives the app's name. flyctl prefers FLY_APP to fly.toml; where the two differ we ask, since the wrong
@@ -114,64 +105,139 @@ func chooseApp(flag, config, env string) (string, error) {
 	return app, nil
 }
 
-// minLockTimeout: an armed agent may commit for 60 s after the last word from its console, then its window and what follows
-// it take their time. A lock that is left because a machine's end is unknown must not expire before.
-const minLockTimeout = 120 * time.Second
-
-// check tells options that cannot work, or not together.
-func (s *settings) check() error {
-	f := s.flags
-	for _, arg := range f.buildArgs {
-		if name, _, ok := strings.Cut(arg, "="); !ok || name == "" {
-			return usage("--build-arg is NAME=VALUE") // the argument itself may be a secret
-		}
-	}
-	if err := f.checkTheme(); err != nil {
-		return err
-	}
+// check tells options that cannot work together, before anything is read.
+func (a *appSettings) check() error {
 	switch {
-	case f.skipBuild && f.image == "":
-		return usage("--skip-build needs --image")
-	case f.image != "" && !f.skipBuild:
-		return usage("--image is used instead of a build: give --skip-build with it")
-	case f.lockTimeout.Duration < minLockTimeout:
-		return usage("--lock-timeout is in seconds and at least %d: a machine may still commit for so long after its console is gone", int(minLockTimeout.Seconds()))
-	case f.keep < 1:
-		return usage("--keep must be at least 1")
-	case f.lockWait.Duration < 0:
-		return usage("--lock-wait must not be negative")
-	case f.resume && f.to != "":
-		return usage("--resume and --to exclude each other")
-	case f.to != "" && (f.image != "" || f.skipBuild):
-		return usage("--to deploys what was built before: it goes without --image and --skip-build")
-	case f.resume && (f.image != "" || f.skipBuild):
-		return usage("--resume deploys what the last deploy has built: it goes without --image and --skip-build")
-	case f.maxConcurrency < 1:
-		return usage("--max-concurrency must be at least 1")
-	case f.strategy != "" && !slices.Contains(engine.Strategies, engine.StrategyKind(f.strategy)):
-		return usage("--strategy is all, rolling or canary, not %q", f.strategy)
-	case s.strategy.Bake < 0 || s.strategy.Bake > engine.MaxBake:
-		return usage("--bake is at most %s: agents watch no longer", engine.MaxBake)
-	case f.suspendTimeout.Duration <= 0 || f.timeout.Duration <= 0:
-		return usage("--timeout and --suspend-timeout must be more than 0")
+	case a.storage != storageOfMachine && a.storage != storageOfEnv:
+		return usage("--storage is machine or env, not %q", a.storage)
+	case a.awsProfile != "" && a.storage == storageOfEnv:
+		return usage("--aws-profile and --storage env exclude each other")
 	}
 	return nil
 }
 
 // target is what is looked for on the fleet.
-func (s *settings) target() engine.App { return engine.App{OTPApp: s.otpApp, Release: s.release} }
+func (a *appSettings) target() engine.App { return engine.App{OTPApp: a.otpApp, Release: a.release} }
 
 // dir is the folder of the app.
-func (s *settings) dir() string { return filepath.Dir(s.config) }
+func (a *appSettings) dir() string { return filepath.Dir(a.config) }
 
-// deploy gives the engine's settings of one deploy.
-func (s *settings) deploy(sel engine.Selection, ask bool) engine.Settings {
-	f := s.flags
-	return engine.Settings{
-		App: s.app, OTPApp: s.otpApp, Release: s.release, Owner: fly.Owner(), Message: f.message, Select: sel,
-		MaxConcurrency: f.maxConcurrency, Timeout: f.timeout.Duration, SuspendTimeout: f.suspendTimeout.Duration,
-		Strategy:    s.strategy,
-		LockTimeout: f.lockTimeout.Duration, LockWait: f.lockWait.Duration, Keep: f.keep, Resume: f.resume, To: f.to,
-		DryRun: f.dryRun, Yes: f.yes, Ask: ask, Accept: f.accept, Force: f.force && !ask, Image: f.image, Env: s.env,
+func (s *screenSettings) check() error {
+	if !slices.Contains(themes, s.theme) {
+		return usage("--theme is auto, dark or light, not %q", s.theme)
 	}
+	return nil
+}
+
+// load checks the options, and reads the files that belong to the command line.
+func (d *deploySettings) load(cmd *cobra.Command) error {
+	if err := d.check(); err != nil { // before a file is missed that has nothing to do with it
+		return err
+	}
+	p, err := d.appSettings.load(cmd)
+	if err != nil {
+		return err
+	}
+	d.complete(p, cmd.Flags().Changed)
+	return d.check()
+}
+
+// complete takes from the app's settings and flydeploy.toml what the command line leaves open.
+func (d *deploySettings) complete(p project, changed func(option string) bool) {
+	e := &d.engine
+	e.App, e.OTPApp, e.Release, e.Env = d.name, d.otpApp, d.release, d.env
+	d.builder.App, d.builder.Config = d.name, d.config
+	set := func(option string, from *int, to *time.Duration, unit time.Duration) {
+		if from != nil && !changed(option) {
+			*to = time.Duration(*from) * unit
+		}
+	}
+	set(optionTimeout, p.Timeout, &e.Timeout, time.Millisecond)
+	set(optionSuspendTimeout, p.SuspendTimeout, &e.SuspendTimeout, time.Millisecond)
+	set(optionLockTimeout, p.LockTimeout, &e.LockTimeout, time.Second)
+	if p.MaxConcurrency != nil && !changed(optionConcurrency) {
+		e.MaxConcurrency = *p.MaxConcurrency
+	}
+	d.chooseWaves(changed(optionBake), changed(optionConcurrency) || p.MaxConcurrency != nil)
+}
+
+// canaryBake is how long a canary is watched unless --bake says otherwise.
+const canaryBake = 30 * time.Second
+
+// chooseWaves says how large waves are, and how long they are watched. A bound on concurrency that somebody set is the size
+// of a wave too.
+func (d *deploySettings) chooseWaves(bakeGiven, concurrencyGiven bool) {
+	s := &d.engine.Strategy
+	if s.Kind == engine.StrategyCanary && !bakeGiven {
+		s.Bake = canaryBake
+	}
+	if concurrencyGiven {
+		s.WaveSize = d.engine.MaxConcurrency
+	}
+}
+
+// minLockTimeout: an armed agent may commit for 60 s after the last word from its console, then its window and what follows
+// it take their time. A lock that is left because a machine's end is unknown must not expire before.
+const minLockTimeout = 120 * time.Second
+
+// check tells options that cannot work, or not together.
+func (d *deploySettings) check() error {
+	for _, arg := range d.builder.BuildArgs {
+		if name, _, ok := strings.Cut(arg, "="); !ok || name == "" {
+			return usage("--build-arg is NAME=VALUE") // the argument itself may be a secret
+		}
+	}
+	if err := d.screenSettings.check(); err != nil {
+		return err
+	}
+	if err := d.checkSource(); err != nil {
+		return err
+	}
+	e := d.engine
+	switch {
+	case e.LockTimeout < minLockTimeout:
+		return usage("--lock-timeout is in seconds and at least %d: a machine may still commit for so long after its console is gone", int(minLockTimeout.Seconds()))
+	case e.Keep < 1:
+		return usage("--keep must be at least 1")
+	case e.LockWait < 0:
+		return usage("--lock-wait must not be negative")
+	case e.MaxConcurrency < 1:
+		return usage("--max-concurrency must be at least 1")
+	case !slices.Contains(engine.Strategies, e.Strategy.Kind):
+		return usage("--strategy is all, rolling or canary, not %q", e.Strategy.Kind)
+	case e.Strategy.Bake < 0 || e.Strategy.Bake > deploy.MaxBake:
+		return usage("--bake is at most %s: agents watch no longer", deploy.MaxBake)
+	case e.SuspendTimeout <= 0 || e.Timeout <= 0:
+		return usage("--timeout and --suspend-timeout must be more than 0")
+	}
+	return nil
+}
+
+// checkSource tells options that do not say together what is to be deployed.
+func (d *deploySettings) checkSource() error {
+	e := d.engine
+	pushed := e.Image != "" || d.skipBuild
+	switch {
+	case d.skipBuild && e.Image == "":
+		return usage("--skip-build needs --image")
+	case e.Image != "" && !d.skipBuild:
+		return usage("--image is used instead of a build: give --skip-build with it")
+	case e.Resume && e.To != "":
+		return usage("--resume and --to exclude each other")
+	case e.To != "" && pushed:
+		return usage("--to deploys what was built before: it goes without --image and --skip-build")
+	case e.Resume && pushed:
+		return usage("--resume deploys what the last deploy has built: it goes without --image and --skip-build")
+	}
+	return nil
+}
+
+// asks reports whether somebody has to confirm the plan.
+func (d *deploySettings) asks() bool { return !d.engine.Yes && !d.engine.DryRun }
+
+// asked are the settings of a deploy whose questions somebody answers on the screen: there --force has no say.
+func (d *deploySettings) asked(sel engine.Selection) engine.Settings {
+	s := d.engine
+	s.Select, s.Ask, s.Force = sel, true, false
+	return s
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,12 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
-	"flydeploy/engine/agent"
 	"flydeploy/s3"
 )
 
 // load reads the settings of a command line in a folder with the given files.
-func load(t *testing.T, files map[string]string, args ...string) (settings, error) {
+func load(t *testing.T, files map[string]string, args ...string) (deploySettings, error) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
@@ -25,28 +25,29 @@ func load(t *testing.T, files map[string]string, args ...string) (settings, erro
 		}
 	}
 	t.Chdir(dir)
-	flags := defaultFlags()
+	d := defaultDeploy()
 	cmd := &cobra.Command{Args: cobra.NoArgs}
-	flags.register(cmd)
+	d.register(cmd)
 	if err := cmd.ParseFlags(args); err != nil {
-		return settings{}, err
+		return d, err
 	}
-	return loadSettings(cmd, flags)
+	err := d.load(cmd)
+	return d, err
 }
 
 // Each setting, from the weakest source to the strongest.
 func TestPrecedenceOfSettings(t *testing.T) {
-	app := func(s settings) any { return s.app }
-	bucket := func(s settings) any { return s.bucket }
-	otpApp := func(s settings) any { return s.otpApp }
-	release := func(s settings) any { return s.deploy(engine.Selection{}, false).Release }
-	concurrency := func(s settings) any { return s.flags.maxConcurrency }
-	suspend := func(s settings) any { return s.flags.suspendTimeout.Duration }
-	timeout := func(s settings) any { return s.flags.timeout.Duration }
-	lock := func(s settings) any { return s.flags.lockTimeout.Duration }
-	strategy := func(s settings) any { return s.strategy }
+	app := func(d deploySettings) any { return d.engine.App }
+	bucket := func(d deploySettings) any { return d.bucket }
+	otpApp := func(d deploySettings) any { return d.engine.OTPApp }
+	release := func(d deploySettings) any { return d.engine.Release }
+	concurrency := func(d deploySettings) any { return d.engine.MaxConcurrency }
+	suspend := func(d deploySettings) any { return d.engine.SuspendTimeout }
+	timeout := func(d deploySettings) any { return d.engine.Timeout }
+	lock := func(d deploySettings) any { return d.engine.LockTimeout }
+	strategy := func(d deploySettings) any { return d.engine.Strategy }
 	for name, try := range map[string]struct {
-		of      func(settings) any
+		of      func(deploySettings) any
 		env     string // NAME=VALUE
 		fly     string // fly.toml
 		project string // flydeploy.toml
@@ -65,8 +66,8 @@ func TestPrecedenceOfSettings(t *testing.T) {
 		"bucket of the command line":       {of: bucket, fly: "app = 'a'", project: "bucket = 'p'", args: []string{"--bucket=f"}, want: "f"},
 		"otp app of flydeploy.toml":        {of: otpApp, fly: "app = 'a'", project: "otp_app = 'p'", want: "p"},
 		"otp app of the command line":      {of: otpApp, fly: "app = 'a'", project: "otp_app = 'p'", args: []string{"--otp-app=f"}, want: "f"},
-		"release of flydeploy.toml":        {of: release, fly: "app = 'a'", project: "release = 'p'\nrelease_root = '/p'", want: agent.Release{Name: "p", Root: "/p"}},
-		"release of the command line":      {of: release, fly: "app = 'a'", project: "release = 'p'\nrelease_root = '/p'", args: []string{"--release=f", "--release-root=/f"}, want: agent.Release{Name: "f", Root: "/f"}},
+		"release of flydeploy.toml":        {of: release, fly: "app = 'a'", project: "release = 'p'\nrelease_root = '/p'", want: engine.Release{Name: "p", Root: "/p"}},
+		"release of the command line":      {of: release, fly: "app = 'a'", project: "release = 'p'\nrelease_root = '/p'", args: []string{"--release=f", "--release-root=/f"}, want: engine.Release{Name: "f", Root: "/f"}},
 		"default concurrency":              {of: concurrency, fly: "app = 'a'", want: 20},
 		"concurrency of flydeploy.toml":    {of: concurrency, fly: "app = 'a'", project: "max_concurrency = 7", want: 7},
 		"concurrency of the command line":  {of: concurrency, fly: "app = 'a'", project: "max_concurrency = 7", args: []string{"--max-concurrency=3"}, want: 3},
@@ -103,7 +104,7 @@ func TestEnvOfTheTemporaryMachine(t *testing.T) {
 		"flydeploy.toml": "[env]\nB = 'mine'\nC = 'mine'\n",
 	})
 	want := map[string]string{"A": "fly", "B": "mine", "C": "mine", "PORT": "8080"}
-	if err != nil || !maps.Equal(s.env, want) || !maps.Equal(s.deploy(s.flags.selected, false).Env, want) || s.config != "fly.json" {
+	if err != nil || !maps.Equal(s.env, want) || !maps.Equal(s.engine.Env, want) || s.config != "fly.json" {
 		t.Errorf("%v of %s, %v", s.env, s.config, err)
 	}
 }
@@ -111,7 +112,7 @@ func TestEnvOfTheTemporaryMachine(t *testing.T) {
 func TestAnAppWithoutFlyToml(t *testing.T) {
 	t.Setenv("FLY_APP", "")
 	s, err := load(t, map[string]string{"flydeploy.toml": "bucket = 'b'"}, "--app", "lonely")
-	if err != nil || s.app != "lonely" || s.config != "" || s.bucket != "b" {
+	if err != nil || s.name != "lonely" || s.config != "" || s.bucket != "b" {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
@@ -159,7 +160,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), try.says) || strings.Contains(err.Error(), "hunter2") {
 				t.Fatalf("got %v, want %q", err, try.says)
 			}
-			if code := exitCode(err); code != try.code {
+			if code := exitCode(io.Discard, err); code != try.code {
 				t.Errorf("exit code %d, want %d", code, try.code)
 			}
 		})
@@ -172,7 +173,7 @@ func TestTimesOnTheCommandLine(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for given, want := range map[string]string{"90": "1m30s", "2m": "2m0s"} {
-		hot := hotCommand(&interrupts{})
+		hot := hotCommand(newInterrupts())
 		if err := hot.ParseFlags([]string{"--lock-wait", given}); err != nil || hot.Flags().Lookup("lock-wait").Value.String() != want {
 			t.Errorf("--lock-wait %s is %s, want %s: %v", given, hot.Flags().Lookup("lock-wait").Value, want, err)
 		}
@@ -191,33 +192,33 @@ func TestStorageConfig(t *testing.T) {
 	ofMachine := s3.Config{App: "shop", Endpoint: "https://m", Region: "ams", Bucket: "machines", AccessKeyID: "tid_m", SecretAccessKey: "tsec_m"}
 	with := func(c s3.Config, change func(*s3.Config)) s3.Config { change(&c); return c }
 	for name, try := range map[string]struct {
-		s    settings
+		a    appSettings
 		want s3.Config
 	}{
-		"the machine's": {settings{}, ofMachine},
+		"the machine's": {appSettings{}, ofMachine},
 		"another bucket": {
-			settings{bucket: "given", flyEnv: map[string]string{"AWS_BUCKET": "b"}},
+			appSettings{bucket: "given", flyEnv: map[string]string{"AWS_BUCKET": "b"}},
 			with(ofMachine, func(c *s3.Config) { c.Bucket = "given" }),
 		},
 		"[env] of fly.toml": {
-			settings{flyEnv: map[string]string{"AWS_BUCKET": "env", "AWS_REGION": "fra", "AWS_SECRET_ACCESS_KEY": "not there"}},
+			appSettings{flyEnv: map[string]string{"AWS_BUCKET": "env", "AWS_REGION": "fra", "AWS_SECRET_ACCESS_KEY": "not there"}},
 			with(ofMachine, func(c *s3.Config) { c.Bucket, c.Region = "env", "fra" }),
 		},
 		"the console's": {
-			settings{flags: deployFlags{appFlags: appFlags{storage: storageOfEnv}}},
+			appSettings{storage: storageOfEnv},
 			s3.Config{App: "shop", Bucket: "consoles", AccessKeyID: "tid_c", SecretAccessKey: "tsec_c", SessionToken: "session"},
 		},
 		"a profile's": {
-			settings{flags: deployFlags{appFlags: appFlags{awsProfile: "ops"}}},
+			appSettings{awsProfile: "ops"},
 			s3.Config{App: "shop", Bucket: "machines", Profile: "ops"},
 		},
 	} {
-		try.s.app = "shop-prod"
-		if got := try.s.storageConfig("shop", machine, func(name string) string { return console[name] }); got != try.want {
+		try.a.name = "shop-prod"
+		if got := try.a.storageConfig("shop", machine, func(name string) string { return console[name] }); got != try.want {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	none := settings{app: "shop-prod"}
+	none := appSettings{name: "shop-prod"}
 	if got := none.storageConfig("shop", nil, func(string) string { return "" }); got.Bucket != "shop-prod-releases" {
 		t.Errorf("without any setting the bucket is %q", got.Bucket)
 	}

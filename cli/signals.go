@@ -3,26 +3,31 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
-	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/deploy"
 )
 
 // interrupts turns signals into what deploys are asked for. The first one stops them: nothing more starts, what is in
 // flight ends, then agents, temporary machine and lock are settled. The second one hurries that, a third one ends the
-// process at once. SIGTERM hurries from the beginning: who sends it may kill soon. Where no deploy was started there is
-// nothing to settle, and the second one ends the process.
+// process at once. SIGTERM hurries from the beginning: who sends it may kill soon. So does any signal once everything has
+// settled. Where no deploy was started there is nothing to settle, and the second one ends the process.
 type interrupts struct {
-	stop context.CancelCauseFunc
+	stop    context.CancelCauseFunc
+	hurried chan struct{} // closed when the end may not take long any more
 
 	mu      sync.Mutex
-	deploys []*engine.Deployment
-	asked   int  // how often to end
-	hurried bool // the end may not take long any more
+	deploys []*deploy.Deployment
+	asked   int // how often to end
+}
+
+func newInterrupts() *interrupts {
+	return &interrupts{stop: func(error) {}, hurried: make(chan struct{})}
 }
 
 // signalled is why a context ended.
@@ -59,57 +64,97 @@ func (i *interrupts) take(s os.Signal) {
 	i.asked++
 	switch {
 	case i.asked > 2, i.asked > 1 && len(i.deploys) == 0:
-		if len(i.deploys) > 0 {
-			tell(leftAtOnce)
-		}
+		tell(i.lastWords())
 		os.Exit(engine.OutcomeCancelled.ExitCode())
 	case i.asked > 1:
+		if !i.settled() {
+			tell("flydeploy: settling within 8 s; once more ends at once, and leaves what is not settled\n")
+		}
 		i.hurry()
-		tell("flydeploy: settling within 8 s; once more ends at once, and leaves what is not settled\n")
-	case s == syscall.SIGTERM:
+	case s == syscall.SIGTERM, i.settled():
 		i.hurry()
 	}
 	i.stop(signalled{s})
 }
 
+// settled reports whether no deploy is under way; mu is held.
+func (i *interrupts) settled() bool {
+	for _, d := range i.deploys {
+		if _, over := d.Settled(); !over {
+			return false
+		}
+	}
+	return true
+}
+
+// lastWords are for an end at once; mu is held.
+func (i *interrupts) lastWords() string {
+	switch {
+	case len(i.deploys) == 0:
+		return ""
+	case i.settled():
+		last, _ := i.deploys[len(i.deploys)-1].Settled()
+		return fmt.Sprintf(settledBefore, last.Outcome)
+	}
+	return leftAtOnce
+}
+
+const settledBefore = `flydeploy: ended at once. The deploy had settled before, and ended as: %s. Nobody has read its output to the end.
+  → ` + "`flydeploy status` shows what machines run.\n"
+
 const leftAtOnce = `flydeploy: ended at once. What may be left ends by itself: the deploy lock with --lock-timeout, agents within
-20 minutes, the temporary machine with its time. What runs is known to nobody now.
+20 minutes, the temporary machine when its time is over. Nobody has checked what the machines run now.
   → ` + "`flydeploy status` shows what machines run, `flydeploy hot --resume` finishes the deploy.\n"
 
-// tellStopping says at the end of ctx what happens now.
-func tellStopping(ctx context.Context) (forget func() bool) {
+// tellStopping says at the end of ctx what happens now, where something has to be settled.
+func (i *interrupts) tellStopping(ctx context.Context) (forget func() bool) {
 	return context.AfterFunc(ctx, func() {
-		tell("flydeploy: stopping: nothing more starts, what is in flight ends, then agents, temporary machine and lock are settled (ctrl-c again: within 8 s)\n")
+		i.mu.Lock()
+		settled := i.settled()
+		i.mu.Unlock()
+		if !settled {
+			tell("flydeploy: stopping: nothing more starts, what is in flight ends, then agents, temporary machine and lock are settled (ctrl-c again: within 8 s)\n")
+		}
 	})
 }
 
-// tell writes to stderr. A terminal that has stopped reading must not keep us from ending.
+// tell writes to stderr, for as long as readWithin.
 func tell(text string) {
-	told := make(chan struct{})
-	go func() {
-		defer close(told)
-		fmt.Fprint(os.Stderr, text)
-	}()
-	select {
-	case <-told:
-	case <-time.After(time.Second):
-	}
+	over := make(chan struct{})
+	close(over)
+	_, _ = io.WriteString(&boundedWriter{to: os.Stderr, hurried: over}, text)
 }
 
-// hurry hurries the deploys; mu is held.
+// hurry hurries the deploys, and whoever waits for a reader; mu is held.
 func (i *interrupts) hurry() {
-	i.hurried = true
+	if !i.inHurry() {
+		close(i.hurried)
+	}
 	for _, d := range i.deploys {
 		d.Hurry()
 	}
 }
 
+func (i *interrupts) inHurry() bool {
+	select {
+	case <-i.hurried:
+		return true
+	default:
+		return false
+	}
+}
+
+// bound keeps a reader who has stopped reading from keeping the process alive.
+func (i *interrupts) bound(to io.Writer) io.Writer {
+	return &boundedWriter{to: to, hurried: i.hurried}
+}
+
 // settles says that signals have to let a deploy settle.
-func (i *interrupts) settles(d *engine.Deployment) {
+func (i *interrupts) settles(d *deploy.Deployment) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.deploys = append(i.deploys, d)
-	if i.hurried {
+	if i.inHurry() {
 		d.Hurry()
 	}
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,7 +13,7 @@ import (
 )
 
 func statusCommand() *cobra.Command {
-	var flags recordFlags
+	var r recordSettings
 	var quick bool
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -39,15 +38,14 @@ applied, and the next hot deploy starts clean. The hook, by which a restarted ma
 Each VM is asked by one rpc; --quick leaves that out.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := readSettings(cmd, flags.deployFlags)
+			if _, err := r.load(cmd); err != nil {
+				return err
+			}
+			c, err := connect(r.appSettings)
 			if err != nil {
 				return err
 			}
-			c, err := connect(s)
-			if err != nil {
-				return err
-			}
-			c.tell = tellOnStderr
+			c.tell = tellOn(cmd)
 			look := c.inspected
 			if quick {
 				look = c.overview
@@ -56,13 +54,13 @@ Each VM is asked by one rpc; --quick leaves that out.`,
 			if err != nil {
 				return err
 			}
-			if flags.output == "json" {
-				return encode(os.Stdout, o)
+			if r.json() {
+				return encode(cmd.OutOrStdout(), o)
 			}
-			return printStatus(os.Stdout, o)
+			return printStatus(cmd.OutOrStdout(), o)
 		},
 	}
-	flags.register(cmd)
+	r.register(cmd)
 	cmd.Flags().BoolVar(&quick, "quick", false, "do not ask the VMs which code they have loaded")
 	return cmd
 }

@@ -2,13 +2,12 @@ package cli
 
 import (
 	"errors"
-	"io"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/doctor"
 )
 
 // After a cold deploy the record is for the image before; what is wrong with hooks is told once for all machines that share it.
@@ -71,32 +70,20 @@ func TestNothingThatOthersWroteSteersTheTerminal(t *testing.T) {
 
 	held := &engine.LockHeldError{Held: engine.LockInfo{LockedBy: "ann" + evil, DeploymentID: "01A" + evil, LockedAt: time.Now()}}
 	out.Reset()
-	(&report{out: &out}).add(engine.Check{Name: "lock", Status: engine.CheckWarn, Machine: evil, Text: held.Error(), Remedy: evil})
+	(&report{out: &out}).add(doctor.Check{Name: "lock", Status: doctor.CheckWarn, Machine: evil, Text: held.Error(), Remedy: evil})
 	expect("doctor", out.String())
 
 	for _, err := range []error{usageError{held}, lockedError(held), errors.New(evil)} {
-		expect("an error", complaintsOf(t, func() { exitCode(err) }))
+		expect("an error", complaintsOf(err))
 	}
-	if text := complaintsOf(t, func() { exitCode(broken) }); !strings.Contains(text, "\n  → Look") {
+	if text := complaintsOf(broken); !strings.Contains(text, "\n  → Look") {
 		t.Errorf("the remedy has no line of its own: %q", text)
 	}
 }
 
-// complaintsOf is what do writes to stderr.
-func complaintsOf(t *testing.T, do func()) string {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	was := os.Stderr
-	os.Stderr = w
-	do()
-	os.Stderr = was
-	_ = w.Close()
-	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+// complaintsOf is what an error says on stderr.
+func complaintsOf(err error) string {
+	var stderr strings.Builder
+	exitCode(&stderr, err)
+	return stderr.String()
 }

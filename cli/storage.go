@@ -20,41 +20,41 @@ const (
 // storageConfig says where the bucket is and how to get in. machine holds the settings that a running machine uses,
 // under the names of the variables. Precedence of the bucket's name: command line, flydeploy.toml, fly.toml's [env],
 // the environment, <fly app>-releases; of the others: fly.toml's [env], the environment, Tigris.
-func (s *settings) storageConfig(otpApp string, machine map[string]string, getenv func(string) string) s3.Config {
-	c := s3.Config{App: otpApp, Profile: s.flags.awsProfile}
+func (a *appSettings) storageConfig(otpApp string, machine map[string]string, getenv func(string) string) s3.Config {
+	c := s3.Config{App: otpApp, Profile: a.awsProfile}
 	theirs := func(name string) string { return machine[name] }
 	environment := theirs
-	if s.flags.storage == storageOfEnv {
+	if a.storage == storageOfEnv {
 		environment = getenv
 	}
-	of := func(name string) string { return cmp.Or(s.flyEnv[name], environment(name)) }
-	c.Bucket = cmp.Or(s.bucket, of("AWS_BUCKET"), of("BUCKET_NAME"), s.app+"-releases")
+	of := func(name string) string { return cmp.Or(a.flyEnv[name], environment(name)) }
+	c.Bucket = cmp.Or(a.bucket, of("AWS_BUCKET"), of("BUCKET_NAME"), a.name+"-releases")
 	if c.Profile != "" { // it has an endpoint and a region of its own
-		c.Endpoint, c.Region = s.flyEnv["AWS_ENDPOINT_URL_S3"], s.flyEnv["AWS_REGION"]
+		c.Endpoint, c.Region = a.flyEnv["AWS_ENDPOINT_URL_S3"], a.flyEnv["AWS_REGION"]
 		return c
 	}
 	c.Endpoint, c.Region = of("AWS_ENDPOINT_URL_S3"), of("AWS_REGION")
 	c.AccessKeyID, c.SecretAccessKey = environment("AWS_ACCESS_KEY_ID"), environment("AWS_SECRET_ACCESS_KEY")
-	if s.flags.storage == storageOfEnv {
+	if a.storage == storageOfEnv {
 		c.SessionToken = getenv("AWS_SESSION_TOKEN")
 	}
 	return c
 }
 
 // storageSource says whose settings the storage is opened with, "" for the machine's.
-func (s *settings) storageSource() string {
+func (a *appSettings) storageSource() string {
 	switch {
-	case s.flags.awsProfile != "":
-		return "the AWS profile " + s.flags.awsProfile
-	case s.flags.storage == storageOfEnv:
+	case a.awsProfile != "":
+		return "the AWS profile " + a.awsProfile
+	case a.storage == storageOfEnv:
 		return "this console's environment"
 	}
 	return ""
 }
 
 // openStorage opens the bucket, and compares where it is with what the machine uses.
-func (s *settings) openStorage(ctx context.Context, otpApp string, machine map[string]string) (engine.Storage, error) {
-	config := s.storageConfig(otpApp, machine, os.Getenv)
+func (a *appSettings) openStorage(ctx context.Context, otpApp string, machine map[string]string) (engine.Storage, error) {
+	config := a.storageConfig(otpApp, machine, os.Getenv)
 	config.Host, _ = os.Hostname()
 	bucket, err := s3.Open(ctx, config)
 	if err != nil {
@@ -65,9 +65,9 @@ func (s *settings) openStorage(ctx context.Context, otpApp string, machine map[s
 		return engine.Storage{}, err
 	}
 	return engine.Storage{
-		Locks: bucket, Records: bucket, Tarballs: bucket, Trials: bucket,
-		Place: fmt.Sprintf("bucket %s at %s", at.Bucket, at.Endpoint), Source: s.storageSource(),
-		Differs: storageDiffers(at, machineLocation(s.app, machine)),
+		Locks: bucket, Records: bucket, Tarballs: bucket, Trials: bucket, Now: bucket.Now,
+		Place: fmt.Sprintf("bucket %s at %s", at.Bucket, at.Endpoint), Source: a.storageSource(),
+		Differs: storageDiffers(at, machineLocation(a.name, machine)),
 	}, nil
 }
 

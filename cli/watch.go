@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/record"
+	"flydeploy/engine/target"
 	"flydeploy/tui/plain"
 )
 
@@ -15,7 +17,7 @@ import (
 const watchEvery = 700 * time.Millisecond
 
 func watchCommand() *cobra.Command {
-	flags := recordFlags{defaultFlags()}
+	var s spectatorSettings
 	cmd := &cobra.Command{
 		Use:   "watch [ID]",
 		Short: "Follow a deploy that somebody else runs",
@@ -23,22 +25,22 @@ func watchCommand() *cobra.Command {
 seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy's.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			console, err := flags.inConsole()
+			out, err := s.chooseOutput()
 			if err != nil {
 				return err
 			}
-			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
+			return withRecord(cmd, s.appSettings, func(c *connection, t *target.Target) error {
 				id, err := watched(cmd, t, args)
 				if err != nil {
 					return err
 				}
 				result := func() (engine.Result, error) {
-					return engine.RecordedResult(cmd.Context(), t.Storage.Records, id)
+					return record.RecordedResult(cmd.Context(), t.Storage.Records, id)
 				}
-				if console {
-					err = c.showOther(cmd.Context(), id)
+				if out == outputConsole {
+					err = c.showOther(cmd.Context(), s.screenSettings, id)
 				} else {
-					err = show(cmd.Context(), spectate(engine.Watch(t.Storage.Records, id, watchEvery), result), flags.output)
+					err = show(cmd, spectate(record.Watch(t.Storage.Records, id, watchEvery), result), out)
 				}
 				if err != nil {
 					return err
@@ -47,22 +49,22 @@ seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy
 				if err != nil {
 					return err
 				}
-				if r.Outcome == engine.OutcomeUnfinished && console {
+				if r.Outcome == engine.OutcomeUnfinished && out == outputConsole {
 					return ended{engine.OutcomeCancelled} // the watching was left, the deploy goes on
 				}
-				if console {
-					fmt.Println(plain.Summary(r) + c.recall(r))
+				if out == outputConsole {
+					fmt.Fprintln(cmd.OutOrStdout(), plain.Summary(r)+c.recall(r))
 				}
 				return outcomeOf(r)
 			})
 		},
 	}
-	flags.registerShow(cmd)
+	s.register(cmd)
 	return cmd
 }
 
 // watched is the deploy that was named, or the one that holds the lock.
-func watched(cmd *cobra.Command, t *engine.Target, args []string) (string, error) {
+func watched(cmd *cobra.Command, t *target.Target, args []string) (string, error) {
 	if len(args) == 1 {
 		return args[0], nil
 	}

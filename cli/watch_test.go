@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"flydeploy/engine"
+	"flydeploy/engine/target"
 )
 
 type heldLock struct {
@@ -19,7 +20,7 @@ func TestALockWithoutADeployIsNotFollowed(t *testing.T) {
 	cmd := watchCommand()
 	cmd.SetContext(t.Context())
 	lock := heldLock{info: engine.LockInfo{LockedBy: "bob@desk"}}
-	target := &engine.Target{Storage: engine.Storage{Locks: &lock}}
+	target := &target.Target{Storage: engine.Storage{Locks: &lock}}
 	if id, err := watched(cmd, target, nil); err == nil || !strings.Contains(err.Error(), "bob@desk") {
 		t.Errorf("it follows %q: %v", id, err)
 	}

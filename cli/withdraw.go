@@ -3,18 +3,19 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/record"
+	"flydeploy/engine/target"
 )
 
 func withdrawCommand() *cobra.Command {
-	var flags recordFlags
+	var r recordSettings
+	s := engine.Settings{LockTimeout: time.Minute}
 	var yes bool
-	flags.lockTimeout = duration{time.Minute, time.Second}
 	cmd := &cobra.Command{
 		Use:   "withdraw",
 		Short: "Take the hot upgrade back out of the record: restarts run the image",
@@ -25,43 +26,55 @@ Where no machine runs, a temporary machine tells where the bucket is; with --otp
 none is asked.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withRecord(cmd, flags, func(c *connection, t *engine.Target) error {
-				md, _, err := t.Storage.Records.Metadata(cmd.Context())
-				if err != nil && !errors.Is(err, engine.ErrNotFound) {
-					return err
-				}
-				if err := confirmName(c.settings.app, yes, "From their next start on, machines of "+c.settings.app+" run their image instead of "+upgrades(md)+"."); err != nil {
-					return err
-				}
-				id := identify(cmd.Context(), c.settings.dir())
-				done, err := engine.Withdraw(cmd.Context(), id.sign(c.settings.deploy(engine.Selection{}, false)), t.Storage)
-				if err != nil {
-					return lockedError(err)
-				}
-				if flags.output == "json" {
-					return encode(os.Stdout, done)
-				}
-				fmt.Printf("withdrawn: %s. Machines that run keep it until they restart: `fly machine restart ID`.\n",
-					upgrades(engine.Metadata{HotUpgrade: done.Fleet, MachineUpgrades: done.Machines}))
-				return nil
+			return withRecord(cmd, r.appSettings, func(c *connection, t *target.Target) error {
+				s.App = c.app.name
+				return withdraw(cmd, c.app, s, t.Storage, yes, r.json())
 			})
 		},
 	}
-	flags.register(cmd)
+	r.register(cmd)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "withdraw without a question")
-	cmd.Flags().StringVarP(&flags.message, "message", "m", "", "why: goes into the record")
+	cmd.Flags().StringVarP(&s.Message, "message", "m", "", "why: goes into the record")
 	return cmd
+}
+
+// withdraw asks only where there is something to withdraw, and withdraws what it asked about.
+func withdraw(cmd *cobra.Command, app appSettings, s engine.Settings, storage engine.Storage, yes, asJSON bool) error {
+	md, seen, err := storage.Records.Metadata(cmd.Context())
+	switch {
+	case errors.Is(err, engine.ErrNotFound), err == nil && !md.NamesUpgrades():
+		return record.NothingToWithdraw()
+	case err != nil:
+		return err
+	}
+	if err := confirmName(cmd, app.name, yes, withdrawQuestion(app.name, md)); err != nil {
+		return err
+	}
+	done, err := record.Withdraw(cmd.Context(), identify(cmd.Context(), app.dir()).sign(s), storage, seen)
+	if err != nil {
+		return lockedError(err)
+	}
+	if asJSON {
+		return encode(cmd.OutOrStdout(), done)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "withdrawn: %s. Machines that run keep it until they restart: `fly machine restart ID`.\n",
+		upgrades(engine.Metadata{HotUpgrade: done.Fleet, MachineUpgrades: done.Machines}))
+	return err
+}
+
+func withdrawQuestion(app string, md engine.Metadata) string {
+	return fmt.Sprintf("This takes %s out of the record of %s. Machines that run keep their code until they restart;\n"+
+		"from their next start on they run the code of their image.", upgrades(md), oneLine(app))
 }
 
 // upgrades tells which upgrades current.json names.
 func upgrades(md engine.Metadata) string {
+	machines := engine.Counted(len(md.MachineUpgrades), "machine")
 	switch {
 	case md.HotUpgrade != nil && len(md.MachineUpgrades) > 0:
-		return fmt.Sprintf("hot upgrade %s, and other upgrades on %s", oneLine(md.HotUpgrade.Version), engine.Counted(len(md.MachineUpgrades), "machine"))
+		return fmt.Sprintf("hot upgrade %s, and other upgrades on %s", oneLine(md.HotUpgrade.Version), machines)
 	case md.HotUpgrade != nil:
 		return "hot upgrade " + oneLine(md.HotUpgrade.Version)
-	case len(md.MachineUpgrades) > 0:
-		return "upgrades on " + engine.Counted(len(md.MachineUpgrades), "machine")
 	}
-	return "nothing"
+	return "the hot upgrades of " + machines
 }

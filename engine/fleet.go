@@ -4,29 +4,7 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"flydeploy/engine/agent"
 )
-
-// Machine is a Fly Machine as a deploy sees it. States are Fly's: created, started, stopped, suspended, failed, ….
-type Machine struct {
-	ID           string    `json:"id"`
-	Name         string    `json:"name"`
-	Region       string    `json:"region"`
-	State        string    `json:"state"`
-	ProcessGroup string    `json:"process_group,omitempty"`
-	Image        string    `json:"image_ref,omitempty"` // repository:tag
-	Digest       string    `json:"image_digest,omitempty"`
-	InstanceID   string    `json:"instance_id,omitempty"` // changes with every update of the machine
-	HostStatus   string    `json:"host_status,omitempty"` // ok, unknown, unreachable
-	ChecksPassed int       `json:"checks_passed"`
-	ChecksTotal  int       `json:"checks_total"`
-	UpdatedAt    time.Time `json:"updated_at,omitzero"`
-	// Temporary is the upgrade id of the deploy that created this machine as its orchestrator, else "".
-	Temporary string `json:"temporary,omitempty"`
-	// LeftOut says why a deploy never touches this machine ("flyctl's release command", …), else "".
-	LeftOut string `json:"left_out,omitempty"`
-}
 
 // TemporaryMachine describes the orchestrator: it runs nothing but a sleep, has no services, and destroys itself.
 type TemporaryMachine struct {
@@ -40,13 +18,13 @@ type TemporaryMachine struct {
 }
 
 // Fleet is the Machines API as far as a deploy needs it; package fly implements it. Errors after which the request
-// may have been carried out satisfy errors.Is(err, agent.ErrUnknownOutcome).
+// may have been carried out satisfy errors.Is(err, ErrUnknownOutcome).
 type Fleet interface {
 	// Machines lists all machines of the app in one request, destroyed ones left out.
 	Machines(ctx context.Context) ([]Machine, error)
 	// Exec runs command (words, no shell) on a machine, which reads stdin, never repeats it, and answers once it ended. At
 	// most 60 s.
-	Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (agent.Output, error)
+	Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (Output, error)
 	// CreateTemporary starts the orchestrator and waits until it is started.
 	CreateTemporary(ctx context.Context, spec TemporaryMachine) (Machine, error)
 	// Destroy removes a temporary machine; one that is gone is no error.
@@ -63,11 +41,13 @@ var ErrForbidden = errors.New("the token may not do that")
 // package fly implements it with `fly deploy --build-only --push`; the local Fly with mix.
 type Build func(ctx context.Context, log func(line string)) (imageRef string, err error)
 
-// byID finds machines of a list by their ids.
-func byID(all []Machine) map[string]Machine {
-	found := make(map[string]Machine, len(all))
-	for _, m := range all {
-		found[m.ID] = m
-	}
-	return found
+// Output is the answer of one exec. Stdout and Stderr may be cut by the platform: look for a marker of your own,
+// exit code 0 alone is no success.
+type Output struct {
+	Stdout   string
+	Stderr   string
+	ExitCode int
 }
+
+// ErrUnknownOutcome marks errors after which the request may have been carried out: 408, 5xx, a broken connection.
+var ErrUnknownOutcome = errors.New("outcome unknown")

@@ -1,11 +1,7 @@
 package engine
 
 import (
-	"context"
-	"errors"
 	"time"
-
-	"flydeploy/engine/agent"
 )
 
 // Overview is the fleet as the Machines API and the bucket tell it, for the home screen and `flydeploy status`.
@@ -23,35 +19,7 @@ type Overview struct {
 	// Code is what each machine's VM has loaded, by machine id; nil until Inspect.
 	Code map[string]MachineCode `json:"code,omitempty"`
 	// Release is the one that Inspect looks for; what is empty is asked of the VMs.
-	Release agent.Release `json:"-"`
-}
-
-// Look reads the fleet, the metadata and the lock. A bucket that cannot be read is a problem inside the overview.
-// locks and records may be nil: storage that is not known yet.
-func Look(ctx context.Context, app string, fleet Fleet, locks Locks, records Records) (Overview, error) {
-	o := Overview{App: app, At: time.Now()}
-	machines, err := fleet.Machines(ctx)
-	if err != nil {
-		return o, err
-	}
-	o.Machines = machines
-	if records == nil || locks == nil {
-		return o, nil
-	}
-	if md, _, err := records.Metadata(ctx); err == nil {
-		o.Metadata = &md
-		o.Stale = o.staleOn()
-	} else if !errors.Is(err, ErrNotFound) {
-		o.Storage = AsProblem(err)
-		return o, nil
-	}
-	if l, err := locks.Current(ctx); err == nil {
-		l = l.Here()
-		o.Lock = &l
-	} else if !errors.Is(err, ErrNotFound) {
-		o.Storage = AsProblem(err)
-	}
-	return o, nil
+	Release Release `json:"-"`
 }
 
 // HotUpgradeOf gives the upgrade that the metadata records for a machine; false when it runs its image's own code,
@@ -60,7 +28,7 @@ func (o *Overview) HotUpgradeOf(m Machine) (HotUpgrade, bool) {
 	if o.Metadata == nil {
 		return HotUpgrade{}, false
 	}
-	return o.Metadata.upgradeOf(m)
+	return o.Metadata.UpgradeOf(m)
 }
 
 // StaleOn tells whether upgrades are recorded, and none of them is for the image that this machine runs.
@@ -70,7 +38,8 @@ func (o *Overview) StaleOn(m Machine) bool {
 		m.LeftOut == "" && m.Temporary == "" && !SameImage(md.ImageRef, m.Image)
 }
 
-func (o *Overview) staleOn() []string {
+// StaleMachines lists the ids of the machines that StaleOn is true for.
+func (o *Overview) StaleMachines() []string {
 	var ids []string
 	for _, m := range o.Machines {
 		if o.StaleOn(m) {
@@ -94,15 +63,36 @@ func (o *Overview) StaleRecord() bool {
 	return stale
 }
 
-func (md *Metadata) upgradeOf(m Machine) (HotUpgrade, bool) {
-	if !SameImage(md.ImageRef, m.Image) {
-		return HotUpgrade{}, false
-	}
-	if u, ok := md.MachineUpgrades[m.ID]; ok {
-		return u, true
-	}
-	if md.HotUpgrade != nil {
-		return *md.HotUpgrade, true
-	}
-	return HotUpgrade{}, false
+// MachineCode is what a machine's VM says of its loaded code, beside what the record says that it runs.
+type MachineCode struct {
+	// Applied: the upgrade that the record names for this machine is what its VM has loaded; false where none is named.
+	Applied bool `json:"applied"`
+	// Stale: the record names an upgrade, and the VM has loaded other code: it woke from a suspension, or its startup hook
+	// is missing or failed.
+	Stale bool `json:"stale,omitempty"`
+	// Drift counts loaded modules whose file on disk is other code; Drifted are the first of them.
+	Drift   int      `json:"drift,omitempty"`
+	Drifted []string `json:"drifted,omitempty"`
+	// Hook: whether a restart leads back to the upgrade; HookProblem says what is wrong with it.
+	Hook        Hook     `json:"hook,omitempty"`
+	HookProblem *Problem `json:"hook_problem,omitempty"`
+	Fingerprint string   `json:"fingerprint,omitempty"`
+	Version     string   `json:"version,omitempty"` // of the upgrade, as the package in the VM knows it
+	Problem     *Problem `json:"problem,omitempty"` // the VM could not be asked
 }
+
+// Hook tells whether a restart of a machine leads back to its upgrade: FlyDeploy.startup_reapply_current/1, called in the
+// application's start.
+type Hook string
+
+// What is known of a machine's hook.
+const (
+	HookCalled   Hook = "called"   // when this VM started
+	HookFailed   Hook = "failed"   // called when this VM started, and it could not reapply the upgrade
+	HookUncalled Hook = "uncalled" // part of the release, but the application does not call it
+	HookMissing  Hook = "missing"  // not part of the release
+	HookUnknown  Hook = "unknown"  // part of the release, in a version that does not tell whether it is called
+)
+
+// Works: nothing is known that would keep a restart from leading back to the upgrade.
+func (h Hook) Works() bool { return h != HookUncalled && h != HookMissing }

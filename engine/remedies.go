@@ -3,7 +3,7 @@ package engine
 const coldDeploy = "Deploy cold: `fly deploy`."
 
 // remedies say what to do about what an agent found or why it ended, by the agent's name for it (elixir/agent).
-var remedies = map[string]string{
+var Remedies = map[string]string{
 	"native_code":         coldDeploy + " Native code cannot be swapped in a running VM.",
 	"sticky_module":       coldDeploy,
 	"not_loadable":        coldDeploy + " The new release was compiled for another OTP, or a module is damaged.",
@@ -31,6 +31,8 @@ var remedies = map[string]string{
 	"startup_hook_uncalled": "Call FlyDeploy.startup_reapply_current/1 first thing in Application.start/2, with the name of the OTP application that flydeploy upgrades, and deploy cold once.",
 	"startup_hook_unknown":  "Replace the package fly_deploy by flydeploy's with the next cold deploy. Until then check that Application.start/2 calls FlyDeploy.startup_reapply_current/1.",
 	"startup_hook_failed":   "Mend that, and restart the machine, or upgrade it while it runs: `flydeploy hot --resume`.",
+
+	"vm_down": "Look at the machine (`fly logs`, `fly machine status`), and deploy again once its VM runs. Accept it only to upgrade the others without it: `flydeploy hot --resume` upgrades it later.",
 
 	"clears_record": "Bring all machines to one image first: `fly deploy`. Accept it only where these machines are about to be replaced.",
 
@@ -65,7 +67,7 @@ var remedies = map[string]string{
 	"code_server_busy":      "Nothing was suspended. Something keeps the VM's code server (a purge, a slow disk): wait until it answers, `:code.get_path()` in a remote console, and deploy again.",
 	"stale":                 "The VM's code changed after the plan. Deploy again for a new plan.",
 	"aborted":               "Nothing was suspended on the machine. `flydeploy hot --resume` upgrades it.",
-	"expired":               "The confirmation came too late. Deploy again.",
+	"expired":               "Its commit did not come within a minute after it was armed, so that it took everything back; nothing was suspended. `flydeploy hot --resume` upgrades it.",
 	"agent_error":           "This is a fault of flydeploy. The machine was left as it was.",
 	"not_warmed":            "The code runs. Call the endpoint's config_change([], []) in a console of the machine, or restart it.",
 	"not_placed":            "The code runs, but a file on disk is old: a restart of the VM alone would load it. Check the disk, and deploy again.",

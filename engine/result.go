@@ -44,8 +44,10 @@ type Result struct {
 	Machines   []MachineResult `json:"machines"`
 	DurationMS int64           `json:"duration_ms"`
 	Problem    *Problem        `json:"problem,omitempty"` // what ended a deploy that did not succeed
-	DryRun     bool            `json:"dry_run,omitempty"`
-	Plan       *Plan           `json:"plan,omitempty"` // of a dry run
+	// LockLeft: the deploy lock was not released, and stays until it expires.
+	LockLeft bool  `json:"lock_left,omitempty"`
+	DryRun   bool  `json:"dry_run,omitempty"`
+	Plan     *Plan `json:"plan,omitempty"` // of a dry run
 }
 
 // MachineResult is one machine's end.

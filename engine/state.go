@@ -48,7 +48,7 @@ var mayFollow = map[MachineState][]MachineState{
 	MachineWaiting:    append([]MachineState{MachineStaging}, beforeCommit...),
 	MachineStaging:    append([]MachineState{MachineStaged, MachineUpToDate, MachineLeftOut, MachineDown}, beforeCommit...),
 	MachineStaged:     append([]MachineState{MachineArming}, beforeCommit...),
-	MachineUpToDate:   append([]MachineState{MachineVerified}, append(afterCommit, MachineAborted, MachineExpired, MachineFailed)...),
+	MachineUpToDate:   append([]MachineState{MachineVerified}, afterCommit...),
 	MachineArming:     append([]MachineState{MachineArmed}, beforeCommit...),
 	MachineArmed:      append([]MachineState{MachineCommitting}, beforeCommit...),
 	MachineCommitting: append([]MachineState{MachineCommitted, MachineUnknown, MachineRolledBack, MachineRolledBackWithLosses, MachineRestarted}, beforeCommit...),

@@ -29,7 +29,7 @@ const (
 var Strategies = []StrategyKind{StrategyAll, StrategyRolling, StrategyCanary}
 
 // waves splits n machines, in their order, into the sizes of their waves.
-func (s Strategy) waves(n int) []int {
+func (s Strategy) Waves(n int) []int {
 	var sizes []int
 	take := func(size int) {
 		if size = min(size, n); size > 0 {
@@ -53,8 +53,8 @@ func (s Strategy) waves(n int) []int {
 }
 
 // describe is the strategy for n machines as the plan tells it.
-func (s Strategy) describe(n int) string {
-	sizes := s.waves(n)
+func (s Strategy) Describe(n int) string {
+	sizes := s.Waves(n)
 	if len(sizes) < 2 {
 		return "all at once"
 	}

@@ -23,10 +23,10 @@ func TestWaves(t *testing.T) {
 		{Strategy{Kind: StrategyCanary}, 1, []int{1}, "all at once"},
 		{Strategy{}, 0, nil, "all at once"},
 	} {
-		if sizes := c.strategy.waves(c.machines); !slices.Equal(sizes, c.sizes) {
+		if sizes := c.strategy.Waves(c.machines); !slices.Equal(sizes, c.sizes) {
 			t.Errorf("%+v of %d machines: %v, want %v", c.strategy, c.machines, sizes, c.sizes)
 		}
-		if text := c.strategy.describe(c.machines); text != c.described {
+		if text := c.strategy.Describe(c.machines); text != c.described {
 			t.Errorf("%+v of %d machines: %q, want %q", c.strategy, c.machines, text, c.described)
 		}
 	}

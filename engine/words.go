@@ -6,7 +6,7 @@ import (
 )
 
 // running are so many machines with their verb: 1 machine runs, 6 machines run.
-func running(n int) string {
+func Running(n int) string {
 	if n == 1 {
 		return "1 machine runs"
 	}

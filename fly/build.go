@@ -18,21 +18,21 @@ import (
 
 // Builder makes images with `fly deploy --build-only --push`.
 type Builder struct {
-	App        string   // "" is the app of the configuration
-	Config     string   // path of fly.toml; "" is ./fly.toml
+	App        string   // "" stands for the app named in the configuration
+	Config     string   // the path of fly.toml; "" stands for ./fly.toml
 	BuildArgs  []string // NAME=VALUE
 	NoCache    bool
 	Buildkit   bool
-	Depot      string // auto, true or false; "" is flyctl's default
+	Depot      string // auto, true or false; "" stands for flyctl's default
 	ImageLabel string // the image's tag; "" lets flyctl choose deployment-ULID
 }
 
 var _ engine.Build = Builder{}.Build
 
-// interruptGrace is what flyctl has to end by itself after an interrupt.
+// interruptGrace is how long flyctl may take to end after an interrupt.
 const interruptGrace = 5 * time.Second
 
-// Build implements engine.Build. Cancelling ctx interrupts flyctl and ends what it has started.
+// Build implements engine.Build. When ctx ends, flyctl and every process that it started are interrupted, and then killed.
 func (b Builder) Build(ctx context.Context, log func(line string)) (string, error) {
 	flyctl, err := findFlyctl()
 	if err != nil {
@@ -46,8 +46,8 @@ func (b Builder) Build(ctx context.Context, log func(line string)) (string, erro
 	case err != nil:
 		return "", explainExit(flyctl, err, output.last)
 	case output.image == "":
-		return "", engine.NewProblem("no_image", flyctl+" deploy --build-only printed no line `image: …`", nil,
-			"Update flyctl with `fly version upgrade`, or give the image with --skip-build --image.")
+		return "", engine.NewProblem("no_image", flyctl+" deploy --build-only did not print a line that begins with `image:`", nil,
+			"Update flyctl with `fly version upgrade`, or name an image with --skip-build --image.")
 	}
 	return output.image, nil
 }
@@ -55,19 +55,19 @@ func (b Builder) Build(ctx context.Context, log func(line string)) (string, erro
 func (b Builder) run(ctx context.Context, flyctl string, output *buildOutput) error {
 	cmd := exec.CommandContext(ctx, flyctl, b.args()...)
 	cmd.Env = append(os.Environ(), "NO_COLOR=1")
-	// A process group of its own, so that an interrupt reaches all of flyctl's children, and the terminal's does not.
+	// In a process group of its own: our interrupt reaches all of flyctl's children, and the terminal's Ctrl-C reaches none.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = interruptGrace
-	var each sync.Mutex
-	stdout, stderr := &lines{each: &each, emit: output.line}, &lines{each: &each, emit: output.line}
+	var emitting sync.Mutex
+	stdout, stderr := &lines{emitting: &emitting, emit: output.line}, &lines{emitting: &emitting, emit: output.line}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	err := cmd.Run()
 	if errors.Is(err, exec.ErrWaitDelay) {
-		err = nil // flyctl succeeded; something that it left in the background holds its output open
+		err = nil // flyctl succeeded, but a process that it left in the background keeps its output open
 	}
 	if ctx.Err() != nil && cmd.Process != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whoever of the group ignored the interrupt
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // processes of the group that ignored the interrupt
 	}
 	stdout.flush()
 	stderr.flush()
@@ -98,11 +98,11 @@ func (b Builder) args() []string {
 	return args
 }
 
-// buildOutput picks the image out of flyctl's output, which has it on a line of its own on stderr.
+// buildOutput finds the image in flyctl's output, which names it on a line of its own on stderr.
 type buildOutput struct {
 	log   func(line string)
 	image string
-	last  string // the last line that says something went wrong, else the last line
+	last  string // the last line that reports an error, or else the last line
 }
 
 func (o *buildOutput) line(line string) {
@@ -122,11 +122,11 @@ func explainExit(flyctl string, err error, last string) error {
 	what := flyctl + " deploy --build-only"
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
-		return engine.NewProblem("no_flyctl", what, err, "Check FLYCTL and the installation of flyctl.")
+		return engine.NewProblem("no_flyctl", what, err, "Check that flyctl is installed and that FLYCTL, if it is set, names it.")
 	}
 	switch exit.ExitCode() {
 	case 126:
-		what += " ran out of time (exit code 126)"
+		what += " timed out (exit code 126)"
 	case 127:
 		what += " was interrupted (exit code 127)"
 	default:
@@ -135,5 +135,5 @@ func explainExit(flyctl string, err error, last string) error {
 	if last != "" {
 		what += ": " + last
 	}
-	return engine.NewProblem("build_failed", what, nil, "Read the build's output above, correct what it names, and run again.")
+	return engine.NewProblem("build_failed", what, nil, "Read the build's output above, fix the cause, and run again.")
 }

@@ -11,7 +11,7 @@ import (
 	"flydeploy/text"
 )
 
-// findFlyctl gives FLYCTL, or the path of fly, else flyctl.
+// findFlyctl returns FLYCTL if it is set, or else the path of fly or flyctl.
 func findFlyctl() (string, error) {
 	if path := os.Getenv("FLYCTL"); path != "" {
 		return path, nil
@@ -22,20 +22,20 @@ func findFlyctl() (string, error) {
 		}
 	}
 	return "", engine.NewProblem("no_flyctl", "neither `fly` nor `flyctl` is installed", nil,
-		"Install flyctl (https://fly.io/docs/flyctl/install/), name it in FLYCTL, or give an image with --skip-build --image.")
+		"Install flyctl (https://fly.io/docs/flyctl/install/), set FLYCTL to its path, or name an image with --skip-build --image.")
 }
 
-// Flyctl tells which flyctl builds would use, and what it says of its version.
+// Flyctl returns the path of the flyctl that builds would use, and what it prints as its version.
 func Flyctl(ctx context.Context) (path, version string, err error) {
 	if path, err = findFlyctl(); err != nil {
 		return "", "", err
 	}
 	cmd := exec.CommandContext(ctx, path, "version")
 	cmd.Env = append(os.Environ(), "NO_COLOR=1", "FLY_NO_UPDATE_CHECK=1")
-	cmd.WaitDelay = time.Second // whatever it leaves in the background may hold its output open
+	cmd.WaitDelay = time.Second // a process that it leaves in the background may keep its output open
 	out, err := cmd.Output()
 	if err != nil {
-		return path, "", engine.NewProblem("no_flyctl", path+" version", err, "Check FLYCTL and the installation of flyctl.")
+		return path, "", engine.NewProblem("no_flyctl", path+" version", err, "Check that flyctl is installed and that FLYCTL, if it is set, names it.")
 	}
 	version, _, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
 	return path, text.Line(version), nil

@@ -76,7 +76,7 @@ func TestBuildFailuresAreExplained(t *testing.T) {
 	for name, try := range map[string]struct{ script, problem, says string }{
 		"exit 1": {`echo step 1; echo 'Error: failed to fetch an image or build from source' >&2; echo more; exit 1`,
 			"build_failed", "exit status 1): Error: failed to fetch an image"},
-		"exit 126":         {`exit 126`, "build_failed", "ran out of time"},
+		"exit 126":         {`exit 126`, "build_failed", "timed out"},
 		"exit 127":         {`exit 127`, "build_failed", "interrupted"},
 		"killed":           {`kill -9 $$`, "build_failed", "killed"},
 		"no image":         {`echo done`, "no_image", "image:"},

@@ -1,90 +1,86 @@
-// Package fly reaches Fly.io: the Machines API, flyctl's build, fly.toml and tokens.
+// Package fly talks to Fly.io: the Machines API, builds with flyctl, fly.toml and tokens.
 //
-// Types, tokens and the making of requests are fly-go's. Its own HTTP client is not used: it repeats POSTs by itself on
-// 502 and 503, an exec or a launch among them, which must never be done blindly.
+// The types of the wire format and the tokens are fly-go's. Its HTTP client is not used: it repeats POSTs by itself on 502
+// and 503, an exec or a launch among them, which may have been carried out.
 package fly
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/superfly/fly-go/flaps"
 	"github.com/superfly/fly-go/tokens"
 
 	"flydeploy/engine"
 )
 
-// Options say which app, and how to get in.
+// Options name the app and the credentials.
 type Options struct {
 	App       string
 	Token     string // see Token
-	BaseURL   string // of the Machines API; "" is FLY_FLAPS_BASE_URL, else https://api.machines.dev
+	BaseURL   string // of the Machines API; "" stands for FLY_FLAPS_BASE_URL, or else https://api.machines.dev
 	UserAgent string
 }
+
+// defaultBaseURL is that of the Machines API. Source: Fly's documentation of the Machines API.
+const defaultBaseURL = "https://api.machines.dev"
 
 // Client implements engine.Fleet for one app. It is safe for concurrent use.
 type Client struct {
 	app       string
 	userAgent string
-	flaps     *flaps.Client
+	base      string // the URL of the app's machines, without a slash at the end
 	http      *http.Client
 	limits    *limits
 
-	tokens    *tokens.Tokens
-	refreshed time.Time // when the tokens were last looked through
-	refresh   sync.Mutex
+	tokens     *tokens.Tokens
+	refreshing chan struct{} // holds one element while a request checks the tokens
+	refreshed  time.Time     // when they were last checked, guarded by refreshing
 }
 
 var _ engine.Fleet = (*Client)(nil)
 
-// appName is what Fly accepts as the name of an app.
+// appName matches the names that Fly accepts for apps.
 var appName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
-// New prepares a client. It sends nothing yet.
+// New prepares a client. It does not send anything.
 func New(o Options) (*Client, error) {
 	if !appName.MatchString(o.App) {
-		return nil, engine.NewProblem("app_name", "\""+o.App+"\" is no name of a Fly app", nil,
+		return nil, engine.NewProblem("app_name", fmt.Sprintf("%q is not a valid name for a Fly app", o.App), nil,
 			"Set app in fly.toml, or give --app.")
 	}
 	if o.Token == "" {
 		return nil, errNoToken()
 	}
-	c := &Client{app: o.App, userAgent: o.UserAgent, limits: newLimits(), tokens: tokens.Parse(o.Token)}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 32 // a fleet is upgraded at once, over connections that are kept
-	c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse // the token goes nowhere else
-	}}
-	if o.BaseURL != "" {
-		base, err := url.Parse(o.BaseURL)
-		if err != nil || base.Host == "" {
-			return nil, errors.New("the base URL of the Machines API is no address")
-		}
-		c.http.Transport = at{base, transport}
+	base, err := parseBaseURL(cmp.Or(o.BaseURL, os.Getenv("FLY_FLAPS_BASE_URL"), defaultBaseURL))
+	if err != nil {
+		return nil, err
 	}
-	var err error
-	c.flaps, err = flaps.NewWithOptions(context.Background(), flaps.NewClientOpts{Tokens: c.tokens})
-	return c, err
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 32 // a whole fleet is upgraded over connections that are kept open
+	return &Client{
+		app: o.App, userAgent: o.UserAgent, base: base + "/v1/apps/" + o.App + "/machines", limits: newLimits(),
+		http: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse // the token is sent to no other server
+		}},
+		tokens: tokens.Parse(o.Token), refreshing: make(chan struct{}, 1),
+	}, nil
 }
 
-// at sends requests to another server: fly-go takes its base URL from the process's environment only.
-type at struct {
-	base *url.URL
-	next http.RoundTripper
-}
-
-func (a at) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.URL.Scheme, r.URL.Host = a.base.Scheme, a.base.Host
-	r.URL.Path = strings.TrimSuffix(a.base.Path, "/") + r.URL.Path
-	r.Host = ""
-	return a.next.RoundTrip(r)
+func parseBaseURL(address string) (string, error) {
+	base, err := url.Parse(address)
+	// The address is not quoted, since it may contain a password.
+	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.RawQuery != "" {
+		return "", engine.NewProblem("api_address", "the base URL of the Machines API is not a URL like "+defaultBaseURL, nil,
+			"Correct or unset FLY_FLAPS_BASE_URL.")
+	}
+	return strings.TrimSuffix(base.String(), "/"), nil
 }
 
 const (
@@ -92,19 +88,27 @@ const (
 	refreshWithin = 10 * time.Second
 )
 
-// refreshTokens fetches new discharges when those that came with a login run out. What it cannot mend stays as it is:
-// the API's own answer says more than we could.
-func (c *Client) refreshTokens(ctx context.Context) {
-	c.refresh.Lock()
-	defer c.refresh.Unlock()
-	if time.Since(c.refreshed) < refreshEvery || len(c.tokens.GetMacaroonTokens()) == 0 {
-		return
+// refreshTokens fetches new discharges when those of a login are about to expire. One request does it for all, and the others
+// wait; the only error is that their ctx has ended. If the tokens cannot be refreshed they are used as they are, since the
+// API's answer then tells more than we could.
+func (c *Client) refreshTokens(ctx context.Context) error {
+	select {
+	case c.refreshing <- struct{}{}:
+		defer func() { <-c.refreshing }()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	c.refreshed = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, refreshWithin)
+	if time.Since(c.refreshed) < refreshEvery || len(c.tokens.GetMacaroonTokens()) == 0 {
+		return nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, refreshWithin)
 	defer cancel()
 	updated := c.tokens.Copy()
-	if _, err := updated.Update(ctx); err == nil && !updated.Empty() {
+	if _, err := updated.Update(bounded); err == nil && !updated.Empty() {
 		c.tokens.Replace(updated)
 	}
+	if ctx.Err() == nil { // otherwise the next request tries again
+		c.refreshed = time.Now()
+	}
+	return ctx.Err()
 }

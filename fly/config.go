@@ -11,16 +11,16 @@ import (
 	"flydeploy/engine"
 )
 
-// Config is what a deploy needs of fly.toml. `fly deploy` reads the rest by itself.
+// Config is the part of fly.toml that a deploy needs. flyctl reads the rest itself.
 type Config struct {
 	App string
-	Env map[string]string // [env]: goes to the temporary machine, and may say where the storage is
+	Env map[string]string // [env]: passed to the temporary machine; may name the storage
 }
 
-// ConfigNames are the names under which flyctl looks for an app's configuration, in its order.
+// ConfigNames are the names of an app's configuration, in the order in which flyctl looks for them.
 var ConfigNames = []string{"fly.toml", "fly.json", "fly.yaml", "fly.yml"}
 
-// FindConfig gives the configuration in a folder: the first of ConfigNames that exists, else "fly.toml".
+// FindConfig returns the path of the configuration in a folder: the first of ConfigNames that exists, or else fly.toml.
 func FindConfig(folder string) string {
 	for _, name := range ConfigNames {
 		path := filepath.Join(folder, name)
@@ -31,16 +31,16 @@ func FindConfig(folder string) string {
 	return filepath.Join(folder, ConfigNames[0])
 }
 
-// LoadConfig reads an app's configuration: JSON or YAML by the file's extension, else TOML. Where there is none, the
-// error is an fs.ErrNotExist.
+// LoadConfig reads an app's configuration as JSON or YAML if the file's extension says so, or else as TOML. If there is no such
+// file, the error is fs.ErrNotExist.
 func LoadConfig(path string) (Config, error) {
 	body, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Config{}, engine.NewProblem("no_config", "read the app's configuration", err,
-			"Run in the folder of the app's fly.toml, or give --config or --app. `fly launch` makes one.")
+			"Run flydeploy in the folder that contains fly.toml, or give --config or --app. `fly launch` creates a fly.toml.")
 	}
 	if err != nil {
-		return Config{}, engine.NewProblem("no_config", "read the app's configuration", err, "Make the file readable.")
+		return Config{}, engine.NewProblem("no_config", "read the app's configuration", err, "Check the file's permissions.")
 	}
 	parse := parseTOML
 	switch strings.ToLower(filepath.Ext(path)) {
@@ -56,7 +56,7 @@ func LoadConfig(path string) (Config, error) {
 	return config, nil
 }
 
-// lineError is an error at a line of a file, counted from 1.
+// lineError is an error in a line of a file. Lines count from 1.
 type lineError struct {
 	line int
 	text string
@@ -70,5 +70,5 @@ func brokenConfig(path string, err error) error {
 	if errors.As(err, &at) {
 		where, err = fmt.Sprintf("%s:%d", path, at.line), errors.New(at.text)
 	}
-	return engine.NewProblem("broken_config", where, err, "Correct the file: `fly config validate` checks it.")
+	return engine.NewProblem("broken_config", where, err, "Correct the file. `fly config validate` checks it.")
 }

@@ -8,13 +8,13 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
-// envError says that a value of [env] cannot become the value of a variable. flyctl makes strings of numbers and
-// booleans; lists and tables have no such form.
+// envError says that a value in [env] cannot be the value of an environment variable. flyctl converts numbers and booleans to
+// strings; lists and tables cannot be converted.
 func envError(line int, name string) error {
-	return &lineError{line, fmt.Sprintf("%s in [env] is neither a string nor a number nor a boolean", name)}
+	return &lineError{line, fmt.Sprintf("%s in [env] is not a string, a number or a boolean", name)}
 }
 
 func parseTOML(body []byte) (Config, error) {
@@ -37,7 +37,7 @@ func parseTOML(body []byte) (Config, error) {
 	return config, nil
 }
 
-// tomlError gives an error of the parser with its line.
+// tomlError adds the line to an error of the parser.
 func tomlError(err error) error {
 	var wrong *toml.DecodeError
 	if !errors.As(err, &wrong) {
@@ -47,7 +47,7 @@ func tomlError(err error) error {
 	return &lineError{line, strings.TrimPrefix(wrong.Error(), "toml: ")}
 }
 
-// scalar decodes from everything that has the text of one value.
+// scalar decodes from every value that is not a list or a table.
 type scalar string
 
 func (s *scalar) UnmarshalText(text []byte) error {
@@ -55,7 +55,7 @@ func (s *scalar) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// tomlEnvError finds the first value of [env] that is no scalar: a decoder that insists on one stumbles over it.
+// tomlEnvError finds the first value in [env] that is not a scalar: decoding it into one fails and tells the line.
 func tomlEnvError(body []byte) error {
 	var file struct {
 		Env map[string]scalar `toml:"env"`
@@ -82,9 +82,9 @@ func parseJSON(body []byte) (Config, error) {
 		var text string
 		switch raw[0] {
 		case '"':
-			_ = json.Unmarshal(raw, &text) // the decoder has seen that it is a string
+			_ = json.Unmarshal(raw, &text) // it is a string: the decoder has checked it
 		case '{', '[', 'n':
-			key, _ := json.Marshal(name) // a string always marshals
+			key, _ := json.Marshal(name) // cannot fail for a string
 			return Config{}, envError(lineOf(body, bytes.Index(body, key)), name)
 		default:
 			text = string(raw)
@@ -134,7 +134,7 @@ func parseYAML(body []byte) (Config, error) {
 	return config, nil
 }
 
-// yamlError gives an error of the parser, whose text begins with its line, with that line apart.
+// yamlError takes the line out of an error of the parser, whose text begins with it.
 func yamlError(err error) error {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.TrimPrefix(strings.TrimPrefix(text, "unmarshal errors:"), "\n  ")

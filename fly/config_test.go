@@ -171,16 +171,9 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		_, err := fly.New(fly.Options{App: app, Token: testToken})
 		wantProblem(t, err, "app_name")
 	}
-	if _, err := fly.New(fly.Options{App: "counter", Token: testToken, BaseURL: "nowhere"}); err == nil {
-		t.Error("took a base URL without a host")
-	}
-}
-
-func TestOwnerNamesUserAndHost(t *testing.T) {
-	t.Parallel()
-	name, host, ok := strings.Cut(fly.Owner(), "@")
-	if !ok || name == "" || host == "" {
-		t.Errorf("got %q", fly.Owner())
+	for _, address := range []string{"nowhere", "ftp://host", "http://host?x=1", "https://user:pass\x7f@host"} {
+		_, err := fly.New(fly.Options{App: "counter", Token: testToken, BaseURL: address})
+		wantProblem(t, err, "api_address")
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"flydeploy/engine/agent"
+	"flydeploy/engine"
 	"flydeploy/fly"
 )
 
@@ -34,7 +34,7 @@ func TestExecSendsWords(t *testing.T) {
 		reply(200, `{"stdout":"a && b\n","stderr":"w","exit_code":3,"exit_signal":0}`)(w, r)
 	}})
 	out, err := c.Exec(t.Context(), machineID, words, "read", 1100*time.Millisecond)
-	if want := (agent.Output{Stdout: "a && b\n", Stderr: "w", ExitCode: 3}); err != nil || out != want {
+	if want := (engine.Output{Stdout: "a && b\n", Stderr: "w", ExitCode: 3}); err != nil || out != want {
 		t.Errorf("got %+v, %v", out, err)
 	}
 }
@@ -77,7 +77,7 @@ func TestExecIsNeverRepeatedBlindly(t *testing.T) {
 			if calls.total() != 1 {
 				t.Errorf("sent %d times", calls.total())
 			}
-			if errors.Is(err, agent.ErrUnknownOutcome) != try.unknown {
+			if errors.Is(err, engine.ErrUnknownOutcome) != try.unknown {
 				t.Errorf("unknown outcome is %v: %v", !try.unknown, err)
 			}
 			if !strings.Contains(err.Error(), machineID) {
@@ -187,7 +187,7 @@ func TestExecThatTheRateLimitDelaysTooLongIsNotSent(t *testing.T) {
 	for range 4 {
 		_, err = c.Exec(ctx, machineID, []string{"true"}, "", time.Second)
 	}
-	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, agent.ErrUnknownOutcome) || calls.total() != 3 {
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, engine.ErrUnknownOutcome) || calls.total() != 3 {
 		t.Errorf("%d calls: %v", calls.total(), err)
 	}
 }
@@ -201,7 +201,7 @@ func TestTooLargeACommandIsRecognised(t *testing.T) {
 	} {
 		c := serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": handler})
 		_, err := c.Exec(t.Context(), machineID, []string{"true"}, "", time.Second)
-		if !errors.Is(err, fly.ErrTooLarge) || errors.Is(err, agent.ErrUnknownOutcome) {
+		if !errors.Is(err, fly.ErrTooLarge) || errors.Is(err, engine.ErrUnknownOutcome) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -220,7 +220,7 @@ func TestExecHasADeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err := c.Exec(ctx, machineID, []string{"true"}, "", time.Second)
-	if !errors.Is(err, agent.ErrUnknownOutcome) || !errors.Is(err, context.DeadlineExceeded) {
+	if !errors.Is(err, engine.ErrUnknownOutcome) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -232,7 +232,7 @@ func TestCancelledExecIsUnknown(t *testing.T) {
 	c := serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": func(http.ResponseWriter, *http.Request) { cancel(); <-stuck }})
 	defer close(stuck)
 	_, err := c.Exec(ctx, machineID, []string{"true"}, "", time.Second)
-	if !errors.Is(err, agent.ErrUnknownOutcome) || !errors.Is(err, context.Canceled) {
+	if !errors.Is(err, engine.ErrUnknownOutcome) || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -248,7 +248,7 @@ func TestWithoutAConnectionNothingWasCarriedOut(t *testing.T) {
 	defer cancel()
 	_, err = newClient(t, "http://"+listener.Addr().String()).Exec(ctx, machineID, []string{"true"}, "", time.Second)
 	wantProblem(t, err, "api_unreachable")
-	if errors.Is(err, agent.ErrUnknownOutcome) {
+	if errors.Is(err, engine.ErrUnknownOutcome) {
 		t.Errorf("got %v", err)
 	}
 }

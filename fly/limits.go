@@ -8,9 +8,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limits keeps below what the Machines API allows: one request a second for each action on each machine, with bursts of
-// 3, and 5 a second with bursts of 10 for getting a machine. Source: Fly's documentation of the Machines API, "Rate
-// limits".
+// limits stays within the rate limits of the Machines API: for each action on each machine one request a second with bursts of
+// 3, for getting a machine 5 a second with bursts of 10. Source: Fly's documentation of the Machines API, "Rate limits".
 type limits struct {
 	mu      sync.Mutex
 	buckets map[limitKey]*rate.Limiter
@@ -22,11 +21,11 @@ const actionGet = "get"
 
 func newLimits() *limits { return &limits{buckets: map[limitKey]*rate.Limiter{}} }
 
-// wait until r may be sent, or fail at once where ctx ends before that.
+// wait returns when r may be sent. It fails at once if ctx will have ended by then.
 func (l *limits) wait(ctx context.Context, r request) error {
 	err := l.bucket(limitKey{r.action, r.machine}).Wait(ctx)
 	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("the rate limit leaves no time: %w", context.DeadlineExceeded)
+		return fmt.Errorf("the rate limit does not allow another request in time: %w", context.DeadlineExceeded)
 	}
 	return err
 }

@@ -8,14 +8,14 @@ import (
 	"flydeploy/text"
 )
 
-// maxLine bounds a line of output, bytes; the rest of a longer one is cut off.
+// maxLine is the longest line of output, in bytes. The rest of a longer line is dropped.
 const maxLine = 4096
 
-// lines is an io.Writer that hands on each line, cleaned. A carriage return ends a line too: progress bars repaint with
-// it. Empty lines are left out.
+// lines is an io.Writer that cleans each line and passes it on. A carriage return ends a line too, since progress bars
+// redraw themselves with it. Empty lines are dropped.
 type lines struct {
-	each *sync.Mutex // held while emit runs: two streams share one emit
-	emit func(line string)
+	emitting *sync.Mutex // held while emit runs, since two streams share one emit
+	emit     func(line string)
 
 	pending []byte
 }
@@ -38,14 +38,14 @@ func (l *lines) add(p []byte) {
 	l.pending = append(l.pending, p[:min(len(p), maxLine-len(l.pending))]...)
 }
 
-// flush hands on what has come without an end of line.
+// flush passes on what came without an end of line.
 func (l *lines) flush() {
 	line := strings.TrimRight(text.Line(string(l.pending)), " ")
 	l.pending = l.pending[:0]
 	if line == "" {
 		return
 	}
-	l.each.Lock()
-	defer l.each.Unlock()
+	l.emitting.Lock()
+	defer l.emitting.Unlock()
 	l.emit(line)
 }

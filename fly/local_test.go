@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"flydeploy/engine"
-	"flydeploy/engine/agent"
 	"flydeploy/fly"
 	"flydeploy/fly/local"
 )
@@ -88,7 +87,7 @@ func TestFleetOnTheLocalFly(t *testing.T) {
 			t.Errorf("listed as %+v", m)
 		}
 		out, err := c.Exec(t.Context(), id, []string{"/bin/sh", "-c", `echo "$1"; echo $FLY_REGION >&2; exit 3`, "fd", "a  && b"}, "", 5*time.Second)
-		if want := (agent.Output{Stdout: "a  && b\n", Stderr: "fra\n", ExitCode: 3}); err != nil || out != want {
+		if want := (engine.Output{Stdout: "a  && b\n", Stderr: "fra\n", ExitCode: 3}); err != nil || out != want {
 			t.Errorf("exec: %+v, %v", out, err)
 		}
 		_, err = c.Exec(t.Context(), id, []string{"/bin/echo", strings.Repeat("x", 17_000)}, "", 5*time.Second)
@@ -180,7 +179,7 @@ func TestFaultsOfTheLocalFly(t *testing.T) {
 	} {
 		f.Faults().Inject(execs, 1, effect)
 		_, err := c.Exec(t.Context(), id, []string{"/bin/sh", "-c", `echo x >>"$1"`, "fd", "/tmp/done"}, "", 5*time.Second)
-		if !errors.Is(err, agent.ErrUnknownOutcome) {
+		if !errors.Is(err, engine.ErrUnknownOutcome) {
 			t.Errorf("%s: %v", name, err)
 		}
 		wantNoSecret(t, err)
@@ -191,7 +190,7 @@ func TestFaultsOfTheLocalFly(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // the rate limit takes one of them
 	defer cancel()
 	f.Faults().Inject(execs, 1, local.Delay(time.Minute))
-	if _, err := c.Exec(ctx, id, []string{"/bin/true"}, "", time.Second); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, agent.ErrUnknownOutcome) {
+	if _, err := c.Exec(ctx, id, []string{"/bin/true"}, "", time.Second); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, engine.ErrUnknownOutcome) {
 		t.Errorf("a slow exec: %v", err)
 	}
 	f.Faults().Inject(local.Target{Service: local.API, Action: local.ActionList}, 2, local.Refuse(503, ""))

@@ -12,7 +12,7 @@ import (
 	"flydeploy/engine"
 )
 
-// metadataUpgrade is the metadata key that marks a temporary machine; its value is the upgrade's id.
+// metadataUpgrade is the metadata key that marks a temporary machine. Its value is the deploy's id.
 const metadataUpgrade = "flydeploy_upgrade"
 
 // Machines implements engine.Fleet.
@@ -28,26 +28,26 @@ func (c *Client) Machines(ctx context.Context) ([]engine.Machine, error) {
 	return machines, nil
 }
 
-// list gives the machines of the app that still exist; query selects, e.g. "?region=ams".
+// list returns the machines of the app that exist. The query selects some of them, for example "?region=ams".
 func (c *Client) list(ctx context.Context, query string) ([]*flyapi.Machine, error) {
 	var all []*flyapi.Machine
 	err := c.do(ctx, request{
 		op: "list the machines of " + c.app, action: "list", method: http.MethodGet, path: query,
-		timeout: 15 * time.Second, patience: 15 * time.Second, repeatable: true,
+		timeout: 15 * time.Second, maxElapsed: 15 * time.Second, repeatable: true,
 	}, &all)
 	if err != nil {
 		return nil, err
 	}
 	list := make([]*flyapi.Machine, 0, len(all))
 	for _, m := range all {
-		if m != nil && !isEnding(m.State) {
+		if m != nil && !isDestroyed(m.State) {
 			list = append(list, m)
 		}
 	}
 	return list, nil
 }
 
-// launchedFor gives the temporary machines of one upgrade.
+// launchedFor returns the temporary machines of one deploy.
 func (c *Client) launchedFor(ctx context.Context, upgradeID string) ([]*flyapi.Machine, error) {
 	list, err := c.list(ctx, "?metadata."+metadataUpgrade+"="+url.QueryEscape(upgradeID))
 	var found []*flyapi.Machine
@@ -62,14 +62,15 @@ func (c *Client) launchedFor(ctx context.Context, upgradeID string) ([]*flyapi.M
 func (c *Client) get(ctx context.Context, id string) (*flyapi.Machine, error) {
 	var m flyapi.Machine
 	err := c.do(ctx, request{
-		op: "look at machine", action: actionGet, method: http.MethodGet, machine: id, path: "/" + url.PathEscape(id),
-		timeout: 15 * time.Second, patience: 15 * time.Second, repeatable: true,
+		op: "get machine", action: actionGet, method: http.MethodGet, machine: id, path: "/" + url.PathEscape(id),
+		timeout: 15 * time.Second, maxElapsed: 15 * time.Second, repeatable: true,
 	}, &m)
 	return &m, err
 }
 
-// isEnding tells the states out of which no machine comes back. Source: Fly's documentation, "Machine states".
-func isEnding(state string) bool {
+// isDestroyed reports whether a machine in this state is gone, or will be and cannot be kept. Source: Fly's documentation,
+// "Machine states".
+func isDestroyed(state string) bool {
 	switch state {
 	case "destroying", "destroyed", "replaced", "migrated":
 		return true
@@ -77,11 +78,11 @@ func isEnding(state string) bool {
 	return false
 }
 
-// describe maps a machine. Where its host does not answer, config is missing and incomplete_config stands in.
+// describe converts a machine. If its host does not answer, the API gives incomplete_config instead of config.
 func describe(m *flyapi.Machine) engine.Machine {
 	m.RemoveCompatChecks()
 	checks := m.AllHealthChecks()
-	updated, _ := time.Parse(time.RFC3339, m.UpdatedAt) // zero where it is absent
+	updated, _ := time.Parse(time.RFC3339, m.UpdatedAt) // zero if it is missing
 	out := engine.Machine{
 		ID: m.ID, Name: m.Name, Region: m.Region, State: m.State, ProcessGroup: m.ProcessGroup(),
 		Image: imageOf(m), Digest: m.ImageRef.Digest, InstanceID: m.InstanceID, HostStatus: string(m.HostStatus),
@@ -92,7 +93,7 @@ func describe(m *flyapi.Machine) engine.Machine {
 	return out
 }
 
-// imageOf gives HOST/APP:TAG, as FLY_IMAGE_REF has it in the machine.
+// imageOf returns HOST/APP:TAG, the form of FLY_IMAGE_REF in the machine.
 func imageOf(m *flyapi.Machine) string {
 	if ref := m.ImageRef; ref.Tag != "" {
 		return strings.TrimPrefix(ref.Registry+"/"+ref.Repository+":"+ref.Tag, "/")
@@ -104,7 +105,7 @@ func imageOf(m *flyapi.Machine) string {
 	return ""
 }
 
-// leftOut names the machines that belong to flyctl or to us, and not to the app.
+// leftOut says why a machine does not run the app but belongs to flyctl or to flydeploy. "" means that it runs the app.
 func leftOut(m engine.Machine) string {
 	switch {
 	case m.Temporary != "":
@@ -114,7 +115,7 @@ func leftOut(m engine.Machine) string {
 	case m.ProcessGroup == flyapi.MachineProcessGroupFlyAppTestMachineCommand:
 		return "it runs a test command for flyctl"
 	case m.ProcessGroup == flyapi.MachineProcessGroupFlyAppConsole:
-		return "it is a console of flyctl"
+		return "it is a machine of `fly console`"
 	case strings.HasPrefix(m.ProcessGroup, "fly_app_"):
 		return "its process group " + m.ProcessGroup + " is reserved for flyctl"
 	}

@@ -45,7 +45,7 @@ func TestMachinesAreMapped(t *testing.T) {
 			ID: "test", State: "started", ProcessGroup: "fly_app_test_machine_command",
 			LeftOut: "it runs a test command for flyctl",
 		},
-		{ID: "console", State: "started", ProcessGroup: "fly_app_console", LeftOut: "it is a console of flyctl"},
+		{ID: "console", State: "started", ProcessGroup: "fly_app_console", LeftOut: "it is a machine of `fly console`"},
 		{
 			ID: "later", State: "started", ProcessGroup: "fly_app_something",
 			LeftOut: "its process group fly_app_something is reserved for flyctl",

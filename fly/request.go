@@ -1,6 +1,7 @@
 package fly
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,15 +18,14 @@ import (
 
 // request is one operation of the Machines API.
 type request struct {
-	op      string // for errors: "list machines"
-	action  string // for rate limits: the API counts each action on each machine
-	method  string
-	machine string // "" for the app
-	path    string // below .../machines, with its query
-	body    any
-	// timeout bounds one attempt, patience all of them with the pauses between.
-	timeout, patience time.Duration
-	// repeatable: doing it twice does no harm, so it is repeated after an unknown outcome too.
+	op                  string // for messages: "list machines"
+	action              string // for rate limits, which the API counts for each action on each machine
+	method              string
+	machine             string // "" if the request concerns the app
+	path                string // below .../machines, with the query
+	body                any
+	timeout, maxElapsed time.Duration // of one attempt; of all attempts, including the pauses between them
+	// repeatable: the request may be carried out twice, so it is also repeated when its outcome is unknown.
 	repeatable bool
 }
 
@@ -33,12 +33,12 @@ const (
 	firstPause = 300 * time.Millisecond
 	maxPause   = 5 * time.Second
 	maxAnswer  = 64 << 20 // bytes
-	// maxServerText bounds what is shown of the API's own words, runes.
+	// maxServerText bounds what is shown of the API's own words, in runes.
 	maxServerText = 300
 )
 
-// do carries a request out and decodes the answer into out, which may be nil. What was surely not carried out (429, no
-// connection) is repeated; what may have been only where the request is repeatable.
+// do sends a request and decodes the answer into out, unless out is nil. It repeats requests that were certainly not carried
+// out (429, no connection), and others only if they are repeatable.
 func (c *Client) do(ctx context.Context, r request, out any) error {
 	pauses := backoff.ExponentialBackOff{
 		InitialInterval: firstPause, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: maxPause,
@@ -54,7 +54,7 @@ func (c *Client) do(ctx context.Context, r request, out any) error {
 			return nil
 		}
 		pause := max(pauses.NextBackOff(), failed.retryAfter)
-		if ctx.Err() != nil || !failed.mayRepeat(r.repeatable) || time.Since(start)+pause > r.patience {
+		if ctx.Err() != nil || !failed.mayRepeat(r.repeatable) || time.Since(start)+pause > r.maxElapsed {
 			return c.explain(failed)
 		}
 		if sleep(ctx, pause) != nil {
@@ -70,21 +70,23 @@ func (r request) what() string {
 	return r.op + " " + r.machine
 }
 
-// once is one attempt with its own deadline.
+// once makes one attempt, with its own deadline.
 func (c *Client) once(ctx context.Context, r request, out any) *requestError {
 	fail := &requestError{what: r.what(), machine: r.machine}
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	c.refreshTokens(ctx)
-	req, err := c.flaps.NewRequest(ctx, r.method, "/apps/"+c.app+"/machines"+r.path, r.body, nil)
+	if err := c.refreshTokens(ctx); err != nil {
+		fail.noAnswer(err).notSent = true
+		return fail
+	}
+	req, err := c.newRequest(ctx, r)
 	if err != nil {
 		fail.cause, fail.text = err, "the request could not be made"
 		return fail
 	}
-	req.Header.Set("User-Agent", c.userAgent)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fail.connection(err)
+		return fail.noAnswer(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	fail.status, fail.requestID = resp.StatusCode, text.Line(resp.Header.Get("fly-request-id"))
@@ -100,10 +102,31 @@ func (c *Client) once(ctx context.Context, r request, out any) *requestError {
 		err = json.Unmarshal(body, out)
 	}
 	if err != nil {
-		fail.cause, fail.text, fail.unreadable = err, "the answer was cut or is not JSON", true
+		fail.cause, fail.text, fail.unreadable = err, "the answer is incomplete or is not JSON", true
 		return fail
 	}
 	return nil
+}
+
+func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
+	var body io.Reader
+	if r.body != nil {
+		raw, err := json.Marshal(r.body)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, body)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Authorization", c.tokens.FlapsHeader())
+	req.Header.Set("User-Agent", c.userAgent)
+	return req, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -117,13 +140,13 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// isStatus reports whether the API answered err with this status.
+// isStatus reports whether err is an answer with this status.
 func isStatus(err error, status int) bool {
 	var failed *requestError
 	return errors.As(err, &failed) && failed.status == status
 }
 
-// isGone reports whether the API said that it does not exist.
-func isGone(err error) bool {
+// isNotFound reports whether the API answered that there is no such object.
+func isNotFound(err error) bool {
 	return isStatus(err, http.StatusNotFound) || isStatus(err, http.StatusGone)
 }

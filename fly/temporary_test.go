@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"flydeploy/engine"
-	"flydeploy/engine/agent"
 	"flydeploy/fly"
 )
 
@@ -241,7 +240,7 @@ func TestCancelledLaunchLeavesNoMachine(t *testing.T) {
 		create()
 	}}
 	_, err := l.client(t).CreateTemporary(ctx, spec)
-	if !errors.Is(err, context.Canceled) || !errors.Is(err, agent.ErrUnknownOutcome) {
+	if !errors.Is(err, context.Canceled) || !errors.Is(err, engine.ErrUnknownOutcome) {
 		t.Errorf("got %v", err)
 	}
 	l.mu.Lock()

@@ -7,12 +7,12 @@ import (
 	"os"
 	"path/filepath"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 
 	"flydeploy/engine"
 )
 
-// Token finds the token as flyctl does: FLY_ACCESS_TOKEN, FLY_API_TOKEN, then the login in
+// Token finds the token where flyctl does: in FLY_ACCESS_TOKEN, FLY_API_TOKEN, or the login in
 // ${FLY_CONFIG_DIR:-~/.fly}/config.yml. from names the variable or the file.
 func Token() (token, from string, err error) {
 	for _, name := range []string{"FLY_ACCESS_TOKEN", "FLY_API_TOKEN"} {
@@ -44,15 +44,15 @@ func loginToken(path string) (string, error) {
 		AccessToken string `yaml:"access_token"`
 	}
 	if err == nil && yaml.Unmarshal(body, &login) != nil {
-		err = fmt.Errorf("read %s: it is not YAML", path) // the parser's own words may quote the token
+		err = fmt.Errorf("read %s: it is not YAML", path) // the parser's error might quote the token
 	}
 	if err != nil {
-		return "", engine.NewProblem("no_token", "find a token for Fly", err, "Run `fly auth login` again.")
+		return "", engine.NewProblem("no_token", "find the token for Fly", err, "Run `fly auth login` again.")
 	}
 	return login.AccessToken, nil
 }
 
 func errNoToken() error {
-	return engine.NewProblem("no_token", "no token for Fly was found", nil,
-		"Run `fly auth login`, or set FLY_ACCESS_TOKEN to a token made by `fly tokens create deploy`.")
+	return engine.NewProblem("no_token", "there is no token for Fly", nil,
+		"Run `fly auth login`, or set FLY_ACCESS_TOKEN to a token from `fly tokens create deploy`.")
 }

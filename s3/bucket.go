@@ -1,8 +1,8 @@
-// Package s3 keeps what a deploy leaves behind in a bucket: tarballs, current.json, the deploy lock and the results.
+// Package s3 keeps the tarballs, current.json, the deploy lock and the records of deploys in a bucket.
 //
-// Everything that two consoles could write at once is written conditionally (If-None-Match, If-Match), and a PUT whose
-// answer was lost is resolved by reading the object back. Any S3 with conditional PUT will do; Tigris is the default,
-// and every request asks it for a consistent answer.
+// Whatever two consoles could write at the same time is written conditionally (If-None-Match, If-Match). After a PUT whose
+// answer was lost, the object is read back to find out whether it was written. Any S3 with conditional PUTs will do; Tigris
+// is the default, and every request asks it for a consistent answer.
 package s3
 
 import (
@@ -27,36 +27,37 @@ import (
 	"flydeploy/engine"
 )
 
-// What `fly storage create` sets up, where nothing else is said.
+// What `fly storage create` sets up: the defaults.
 const (
 	DefaultEndpoint = "https://fly.storage.tigris.dev"
 	DefaultRegion   = "auto"
 )
 
-// consistentHeader makes Tigris answer from the leader: its global buckets are eventually consistent across regions.
+// consistentHeader makes Tigris answer from the leader. Without it, buckets are only eventually consistent across regions.
 // Source: Tigris' documentation, "Conditional Operations".
 const consistentHeader = "X-Tigris-Consistent"
 
 const (
-	attemptTimeout   = 20 * time.Second // one request, its body included
-	operationTimeout = 60 * time.Second // all attempts of one operation
+	attemptTimeout   = 20 * time.Second // one request, including its body
+	operationTimeout = 60 * time.Second // all attempts of one operation together
 	maxAttempts      = 4
 	maxBackoff       = time.Second
-	maxDocument      = 4 << 20 // bytes read of current.json or a lock
+	maxDocument      = 4 << 20  // bytes; current.json and the lock are refused if they are larger
+	maxResult        = 64 << 20 // bytes; one file of a deploy's record: the plan for 1,000 machines is about 5 MB
 )
 
-// Config says where the bucket is and how to get in. Keys come from AccessKeyID and SecretAccessKey, or from Profile.
+// Config says where the bucket is and how to open it: with AccessKeyID and SecretAccessKey, or with Profile.
 type Config struct {
-	Endpoint        string // "" is the profile's, else DefaultEndpoint
-	Region          string // "" is the profile's, else DefaultRegion
+	Endpoint        string // "" stands for the profile's, or else DefaultEndpoint
+	Region          string // "" stands for the profile's, or else DefaultRegion
 	Bucket          string
 	AccessKeyID     string
 	SecretAccessKey string
 	SessionToken    string
-	Profile         string            // a profile of ~/.aws, in the place of the keys
-	App             string            // the OTP application: it is part of every key
-	Host            string            // of this console, for the lock
-	Transport       http.RoundTripper // nil is a copy of http.DefaultTransport
+	Profile         string            // a profile in ~/.aws, instead of the keys
+	App             string            // the OTP application: part of every object's key
+	Host            string            // the name of this computer, written into the lock
+	Transport       http.RoundTripper // nil stands for a copy of http.DefaultTransport
 }
 
 // Bucket implements engine.Locks, engine.Records and engine.Tarballs. It is safe for concurrent use.
@@ -70,8 +71,8 @@ type Bucket struct {
 	bucket         string
 	app            string
 	host           string
-	watched        watched     // the lock
-	conditional    atomic.Bool // the storage has proved that it honours conditional writes
+	lockVersion    versionAge
+	conditional    atomic.Bool // the storage has been seen to honour conditional writes
 }
 
 var (
@@ -80,7 +81,7 @@ var (
 	_ engine.Tarballs = (*Bucket)(nil)
 )
 
-// Open checks the configuration and prepares a client. It sends nothing yet.
+// Open checks the configuration and prepares a client. It does not send anything.
 func Open(ctx context.Context, c Config) (*Bucket, error) {
 	if err := checkNames(c); err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func Open(ctx context.Context, c Config) (*Bucket, error) {
 	if b.endpoint, err = parseEndpoint(aws.ToString(plain.Options().BaseEndpoint)); err != nil {
 		return nil, err
 	}
-	// Set in the build step, so that it is signed.
+	// Set in the build step, so that the header is signed.
 	b.client = s3.New(plain.Options(), s3.WithAPIOptions(smithyhttp.SetHeaderValue(consistentHeader, "true")))
 	bucketTime := func(o *s3.PresignOptions) { o.Presigner = newPresigner(b.clock) }
 	b.presigner = s3.NewPresignClient(b.client, bucketTime)
@@ -118,12 +119,12 @@ func awsConfig(ctx context.Context, c Config) (aws.Config, error) {
 		var err error
 		if conf, err = config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(c.Profile)); err != nil {
 			return conf, engine.NewProblem("storage_keys", "read the AWS profile "+c.Profile, err,
-				"Check ~/.aws/config and ~/.aws/credentials, or give the keys another way.")
+				"Check ~/.aws/config and ~/.aws/credentials, or provide the keys in another way.")
 		}
 	case c.AccessKeyID != "" && c.SecretAccessKey != "":
 		conf.Credentials = credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
 	default:
-		return conf, engine.NewProblem("storage_keys", "no keys for the bucket "+c.Bucket, nil, remedyKeys)
+		return conf, engine.NewProblem("storage_keys", "there are no keys for the bucket "+c.Bucket, nil, remedyKeys)
 	}
 	conf.Region = cmp.Or(c.Region, conf.Region, DefaultRegion)
 	return conf, nil
@@ -131,16 +132,16 @@ func awsConfig(ctx context.Context, c Config) (aws.Config, error) {
 
 func parseEndpoint(endpoint string) (*url.URL, error) {
 	u, err := url.Parse(endpoint)
-	// The text of a parse error quotes the address: it may hold a password.
+	// A parse error would quote the address, which may contain a password.
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil || u.RawQuery != "" {
-		return nil, engine.NewProblem("storage_endpoint", "the endpoint of the storage is not an address like "+DefaultEndpoint,
-			nil, "Set AWS_ENDPOINT_URL_S3 to the address that `fly storage create` printed.")
+		return nil, engine.NewProblem("storage_endpoint", "the storage's endpoint is not a URL like "+DefaultEndpoint,
+			nil, "Set AWS_ENDPOINT_URL_S3 to the URL that `fly storage create` printed.")
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}, nil
 }
 
-// retryer repeats what S3 asks to repeat, and 408 and 409 (a conditional write that met another one). A 412 is an
-// answer, not a failure. Source: the S3 user guide, "How to prevent object overwrites with conditional writes".
+// retryer repeats what S3 asks clients to repeat, and also 408 and 409 (another conditional write was under way). A 412 is
+// an answer, not a failure. Source: the S3 user guide, "How to prevent object overwrites with conditional writes".
 func retryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxAttempts
@@ -151,15 +152,15 @@ func retryer() aws.Retryer {
 	})
 }
 
-// object is a small object, read whole.
+// object is an object that was read whole.
 type object struct {
 	body []byte
 	etag string
-	age  time.Duration // since it was written, by the bucket's clock alone; 0 where that does not tell
+	age  time.Duration // since it was last written, by the bucket's clock alone; 0 if the answer does not tell
 }
 
-// get reads a small object whole. An answer that is cut in the middle is asked for again.
-func (b *Bucket) get(ctx context.Context, op, key string) (object, error) {
+// get reads a whole object of at most limit bytes. If the answer breaks off, it asks again.
+func (b *Bucket) get(ctx context.Context, op, key string, limit int64) (object, error) {
 	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	var err error
@@ -170,10 +171,10 @@ func (b *Bucket) get(ctx context.Context, op, key string) (object, error) {
 			return object{}, b.explain(ctx, op, key, err)
 		}
 		var body []byte
-		body, err = io.ReadAll(io.LimitReader(out.Body, maxDocument+1))
+		body, err = io.ReadAll(io.LimitReader(out.Body, limit+1))
 		_ = out.Body.Close()
-		if len(body) > maxDocument {
-			return object{}, fmt.Errorf("%s: %s is larger than %d bytes", op, b.where(key), maxDocument)
+		if int64(len(body)) > limit {
+			return object{}, b.tooLarge(op, key, limit)
 		}
 		if err == nil {
 			return object{body: body, etag: aws.ToString(out.ETag), age: age(out)}, nil
@@ -185,7 +186,7 @@ func (b *Bucket) get(ctx context.Context, op, key string) (object, error) {
 	return object{}, b.explain(ctx, op, key, err)
 }
 
-// age is the time between an object's last write and the answer that holds it, each by the bucket's clock.
+// age is the time from an object's last write to the answer that contains it, both by the bucket's clock.
 func age(out *s3.GetObjectOutput) time.Duration {
 	now, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
 	if !ok || out.LastModified == nil {
@@ -194,16 +195,16 @@ func age(out *s3.GetObjectOutput) time.Duration {
 	return max(now.Sub(*out.LastModified), 0)
 }
 
-// condition of a PUT. The zero value is none.
+// condition is that of a PUT. The zero value is no condition.
 type condition struct {
-	ifMatch string // the ETag that must be there
-	create  bool   // nothing must be there
+	ifMatch string // the object must have this ETag
+	create  bool   // there must be no object
 }
 
-// replaces gives the condition for replacing the version etag; "" stands for no object.
-func replaces(etag string) condition { return condition{ifMatch: etag, create: etag == ""} }
+// ifUnchanged is the condition for replacing the version etag; "" stands for no object.
+func ifUnchanged(etag string) condition { return condition{ifMatch: etag, create: etag == ""} }
 
-// put writes a small object. A condition that does not hold is engine.ErrConflict.
+// put writes an object. The error is engine.ErrConflict if the condition does not hold.
 func (b *Bucket) put(ctx context.Context, op, key, contentType string, body []byte, c condition) (etag string, err error) {
 	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
@@ -220,7 +221,7 @@ func (b *Bucket) put(ctx context.Context, op, key, contentType string, body []by
 	}
 	err = b.explain(ctx, op, key, err)
 	if c.ifMatch != "" && isNotFound(err) {
-		err = fmt.Errorf("%s: %w", op, engine.ErrConflict) // the version that was to be replaced is gone
+		err = fmt.Errorf("%s: %w", op, engine.ErrConflict) // the version to be replaced no longer exists
 	}
 	return "", err
 }

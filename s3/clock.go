@@ -20,7 +20,7 @@ type clock struct {
 	next     http.RoundTripper
 	computer func() time.Time // the computer's own clock
 	skew     atomic.Int64     // the bucket's time minus the computer's, nanoseconds
-	dated    atomic.Int64     // answers that told a time
+	measured atomic.Int64     // how many answers told a time
 }
 
 func newClock(next http.RoundTripper) *clock {
@@ -42,7 +42,7 @@ func (c *clock) RoundTrip(r *http.Request) (*http.Response, error) {
 			skew = 0
 		}
 		c.skew.Store(int64(skew))
-		c.dated.Add(1)
+		c.measured.Add(1)
 	}
 	return resp, nil
 }

@@ -12,6 +12,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 )
 
 const (
@@ -20,28 +21,32 @@ const (
 	remedyBucket = "Run `fly storage create -n BUCKET` for the app, or name the right bucket with --bucket or AWS_BUCKET."
 )
 
-// failure is what may be shown of an error of the SDK: never an address with a signature, never a key.
+// maxMessage bounds what is shown of the storage's own words, in runes.
+const maxMessage = 300
+
+// failure is the part of an SDK error that may be shown: it contains no signed URLs and no keys.
 type failure struct {
-	status  int    // 0 where there was no answer
+	status  int    // 0 if there was no answer
 	code    string // S3's, e.g. AccessDenied
 	message string
 	err     error
 }
 
 func (f *failure) Error() string {
-	text := f.message
+	what := f.message
 	if f.code != "" && f.message != "" {
-		text = f.code + ": " + f.message
+		what = f.code + ": " + f.message
 	} else if f.code != "" {
-		text = f.code
+		what = f.code
 	}
+	what = text.Shorten(text.Line(text.Redact(what)), maxMessage)
 	if f.status != 0 {
-		text = fmt.Sprintf("%d %s", f.status, text)
+		what = fmt.Sprintf("%d %s", f.status, what)
 	}
-	return text
+	return what
 }
 
-// Unwrap keeps the cause for errors.Is and errors.As; its text is not ours.
+// Unwrap gives the cause to errors.Is and errors.As. Its own text may contain secrets and is not shown.
 func (f *failure) Unwrap() error { return f.err }
 
 func describe(err error) *failure {
@@ -62,22 +67,22 @@ func describe(err error) *failure {
 	case errors.As(err, &op):
 		f.message = op.Error()
 	case errors.As(err, &request):
-		f.message = request.Err.Error() // without the address
+		f.message = request.Err.Error() // without the URL
 	case errors.Is(err, context.DeadlineExceeded):
-		f.message = "no answer in time"
+		f.message = "it did not answer in time"
 	default:
-		f.message = "no answer that could be read"
+		f.message = "its answer could not be read"
 	}
 	return f
 }
 
-// explain turns an error of the SDK into one for people: the operation, the object, and what to do. nil stays nil. ctx is
-// the caller's: its end is told as such, a timeout of ours as a storage that does not answer.
+// explain turns an error of the SDK into one for users, with the operation, the object and what to do. nil stays nil. ctx is
+// the caller's: if it has ended, the error is its own; one of our timeouts is reported as a storage that does not answer.
 func (b *Bucket) explain(ctx context.Context, op, key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	what := op + ", " + b.where(key)
+	what := op + ", " + b.uri(key)
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", what, ctx.Err())
 	}
@@ -93,20 +98,26 @@ func (b *Bucket) explain(ctx context.Context, op, key string, err error) error {
 		f.code == "InvalidToken", f.status == http.StatusUnauthorized:
 		return engine.NewProblem("storage_keys", what, f, remedyKeys)
 	case f.code == "RequestTimeTooSkewed":
-		return engine.NewProblem("clock", what, f, "Set this computer's clock.")
+		return engine.NewProblem("clock", what, f, "Correct this computer's clock.")
 	case f.status == http.StatusForbidden:
 		return engine.NewProblem("storage_forbidden", what, f,
-			"Use keys that may read and write this bucket. Where the bucket does not exist the answer can be the same. "+remedyBucket)
+			"Use keys that may read and write this bucket. Some storages give the same answer if the bucket does not exist. "+remedyBucket)
 	case f.status == http.StatusMovedPermanently, f.code == "AuthorizationHeaderMalformed":
 		return engine.NewProblem("storage_region", what, f, "Set AWS_REGION to the bucket's region.")
 	case f.status == 0:
 		return engine.NewProblem("storage_unreachable", what, f,
-			"Check the network, and that AWS_ENDPOINT_URL_S3 is right: "+b.endpoint.String()+". Then run again.")
+			"Check the network and AWS_ENDPOINT_URL_S3 (now "+b.endpoint.String()+"), and run again.")
 	}
-	return engine.NewProblem("storage_failed", what, f, "Run again. If it stays, look at the storage's status page.")
+	return engine.NewProblem("storage_failed", what, f, "Run again. If that does not help, see the storage's status page.")
 }
 
-// where names an object as people read it.
-func (b *Bucket) where(key string) string { return "s3://" + b.bucket + "/" + key }
+// tooLarge is the error for an object that flydeploy cannot have written.
+func (b *Bucket) tooLarge(op, key string, limit int64) error {
+	return engine.NewProblem("object_too_large", fmt.Sprintf("%s: %s is larger than %d MiB", op, b.uri(key), limit>>20), nil,
+		"flydeploy does not write objects of that size. Find out what wrote it, and delete it if it is not needed.")
+}
+
+// uri names an object in messages.
+func (b *Bucket) uri(key string) string { return "s3://" + b.bucket + "/" + key }
 
 func isNotFound(err error) bool { return errors.Is(err, engine.ErrNotFound) }

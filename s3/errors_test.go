@@ -194,3 +194,16 @@ func TestProfileGivesKeysAndEndpoint(t *testing.T) {
 	_, err := s3.Open(t.Context(), s3.Config{Bucket: bucket, App: "counter", Profile: "other"})
 	wantProblem(t, err, "storage_keys")
 }
+
+func TestTheStoragesWordsAreCleaned(t *testing.T) {
+	t.Parallel()
+	c := startServer(t)
+	c.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+		return answer(r, http.StatusForbidden, "<Error><Code>AccessDenied</Code><Message>see ?X-Amz-Signature=0af1&#10;\u202eforged"+
+			strings.Repeat("x", 1000)+"</Message></Error>"), nil
+	})
+	_, err := open(t, c).Current(t.Context())
+	if text := err.Error(); strings.Contains(text, "\nforged") || strings.Contains(text, "\u202e") || strings.Contains(text, "0af1") || len(text) > 800 || !strings.Contains(text, "forged") {
+		t.Errorf("%q", text)
+	}
+}

@@ -6,51 +6,69 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"flydeploy/engine"
+	"flydeploy/text"
 )
 
 const (
-	// lockAttempts bounds how often a lock that changes hands is looked at again.
+	// lockAttempts bounds how often one operation tries again because somebody else wrote the lock.
 	lockAttempts  = 10
-	lockPause     = 100 * time.Millisecond // mean pause between them
-	settleTimeout = 10 * time.Second       // for looking after a write that nobody waits for any more
+	lockPause     = 100 * time.Millisecond // mean pause between attempts
+	settleTimeout = 10 * time.Second       // for checking or undoing a write after the caller has given up
+	maxLockText   = 200                    // runes of each text in a lock
 )
 
 // lockBody is the object releases/<app>-deploy.lock. fly_deploy reads the fields of LockInfo.
 type lockBody struct {
 	engine.LockInfo
-	// Overrode names whose lock was taken away by force, ReleasedBy who released somebody else's.
+	// Overrode is the lock that this one replaced by force. ReleasedBy is who released a lock that was not theirs.
 	Overrode   *engine.LockInfo `json:"overrode,omitempty"`
 	ReleasedBy string           `json:"released_by,omitempty"`
-	// unreadable: somebody wrote something that is no lock of ours. It counts as held and never expires.
+	// unreadable: the object does not have the form of a lock. It counts as held and never expires.
 	unreadable bool
 }
 
 // clockStep is the resolution of Last-Modified.
 const clockStep = time.Second
 
-// held: no lock expires by what it says of times. Its owner's clock may be hours off, so it is expired once nobody has
-// written it for its own time: by the bucket's clock alone, or as far as we have watched it.
-func (l *lockBody) held() bool { return l.unreadable || !l.Released && l.Age <= l.OwnTime() }
+// isHeld ignores the times that the lock states, since its owner's clock may be hours off. A lock has expired once nobody has
+// written it for its own lifetime, measured by the bucket's clock alone or by how long this process has watched it.
+func (l *lockBody) isHeld() bool { return l.unreadable || !l.Released && l.Age <= l.OwnTime() }
 
-// watched remembers since when the lock has been the version that it is, on the monotonic clock of this computer.
-type watched struct {
+// clean makes the texts of a lock that others wrote fit to be shown.
+func (l *lockBody) clean() {
+	infos := []*engine.LockInfo{&l.LockInfo}
+	if l.Overrode != nil {
+		infos = append(infos, l.Overrode)
+	}
+	texts := []*string{&l.ReleasedBy}
+	for _, info := range infos {
+		texts = append(texts, &info.LockedBy, &info.Host, &info.DeploymentID)
+	}
+	for _, t := range texts {
+		*t = text.Shorten(text.Line(*t), maxLockText)
+	}
+}
+
+// versionAge remembers since when an object has had its current version, by this computer's monotonic clock.
+type versionAge struct {
 	mu    sync.Mutex
 	etag  string
 	since time.Time
 }
 
-func (w *watched) age(etag string) time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if etag != w.etag {
-		w.etag, w.since = etag, time.Now()
+func (v *versionAge) of(etag string) time.Duration {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if etag != v.etag {
+		v.etag, v.since = etag, time.Now()
 	}
-	return time.Since(w.since)
+	return time.Since(v.since)
 }
 
 // Current implements engine.Locks.
@@ -59,14 +77,14 @@ func (b *Bucket) Current(ctx context.Context) (engine.LockInfo, error) {
 	if err != nil {
 		return engine.LockInfo{}, err
 	}
-	if !body.held() {
+	if !body.isHeld() {
 		return engine.LockInfo{}, fmt.Errorf("read the deploy lock: %w", engine.ErrNotFound)
 	}
 	return body.LockInfo, nil
 }
 
 func (b *Bucket) readLock(ctx context.Context) (*lockBody, error) {
-	found, err := b.get(ctx, "read the deploy lock", b.lockKey())
+	found, err := b.get(ctx, "read the deploy lock", b.lockKey(), maxDocument)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +92,8 @@ func (b *Bucket) readLock(ctx context.Context) (*lockBody, error) {
 	if err := json.Unmarshal(found.body, &body); err != nil || body.DeploymentID == "" && body.LockedBy == "" {
 		body = lockBody{unreadable: true, LockInfo: engine.LockInfo{LockedBy: "somebody (the lock cannot be read)"}}
 	}
-	body.ETag, body.Age = found.etag, max(b.watched.age(found.etag), found.age-clockStep)
+	body.clean()
+	body.ETag, body.Age = found.etag, max(b.lockVersion.of(found.etag), found.age-clockStep)
 	return &body, nil
 }
 
@@ -83,46 +102,65 @@ func (b *Bucket) writeLock(ctx context.Context, op string, body lockBody, etag s
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", op, err)
 	}
-	return b.put(ctx, op, b.lockKey(), jsonType, raw, replaces(etag))
+	return b.put(ctx, op, b.lockKey(), jsonType, raw, ifUnchanged(etag))
 }
 
-// Acquire implements engine.Locks. A lock that is there already under this deploymentID is ours: the answer to the
-// write that made it was lost.
+// errLockChanged says that somebody else wrote the lock between our read and our write.
+var errLockChanged = errors.New("somebody else wrote the deploy lock at the same time")
+
+// Acquire implements engine.Locks. A lock that already names this deploymentID belongs to the caller: an earlier write
+// succeeded, but its answer was lost.
 func (b *Bucket) Acquire(ctx context.Context, owner, deploymentID string, ttl time.Duration, override string) (
 	engine.Lock, error,
 ) {
-	const op = "take the deploy lock"
-	for range lockAttempts {
-		seen, err := b.readLock(ctx)
-		if isNotFound(err) {
-			seen = &lockBody{}
-		} else if err != nil {
+	// Random pauses keep consoles that collided once from colliding again and again.
+	pauses := &backoff.ExponentialBackOff{InitialInterval: lockPause, RandomizationFactor: 0.5, Multiplier: 1, MaxInterval: lockPause}
+	l, err := backoff.Retry(ctx, func() (engine.Lock, error) {
+		l, err := b.tryAcquire(ctx, b.newLock(owner, deploymentID, ttl), override)
+		if errors.Is(err, errLockChanged) {
 			return nil, err
 		}
-		held := seen.ETag != "" && seen.held()
-		if held && seen.DeploymentID == deploymentID {
-			return &lock{bucket: b, body: *seen, ttl: ttl}, nil
-		}
-		if held && seen.ETag != override {
-			return nil, &engine.LockHeldError{Held: seen.LockInfo}
-		}
-		body := b.newLock(owner, deploymentID, ttl)
-		if held {
-			body.Overrode = &seen.LockInfo
-		}
-		body.ETag, err = b.writeLock(ctx, op, body, seen.ETag)
-		if err == nil {
-			return b.proven(ctx, &lock{bucket: b, body: body, ttl: ttl})
-		}
-		if !errors.Is(err, engine.ErrConflict) {
-			return b.settle(ctx, &lock{bucket: b, body: body, ttl: ttl}, err)
-		}
-		if err := pause(ctx); err != nil {
-			return nil, fmt.Errorf("%s: %w", op, err)
-		}
+		return l, backoff.Permanent(err)
+	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(lockAttempts))
+	switch {
+	case errors.Is(err, errLockChanged):
+		return nil, engine.NewProblem("lock_busy", opAcquire+": other deploys keep taking and releasing it", nil,
+			"Find out who else is deploying, and run again.")
+	case err != nil:
+		return nil, err
 	}
-	return nil, engine.NewProblem("lock_busy", op+": it changed hands all the time", nil,
-		"Ask who else deploys, and run again.")
+	return l, nil
+}
+
+const opAcquire = "take the deploy lock"
+
+// tryAcquire writes body as the lock if the lock is free, or if it is the version override. The error is errLockChanged if
+// another write came first.
+func (b *Bucket) tryAcquire(ctx context.Context, body lockBody, override string) (engine.Lock, error) {
+	seen, err := b.readLock(ctx)
+	if isNotFound(err) {
+		seen = &lockBody{}
+	} else if err != nil {
+		return nil, err
+	}
+	ttl := body.OwnTime()
+	switch held := seen.ETag != "" && seen.isHeld(); {
+	case held && seen.DeploymentID == body.DeploymentID:
+		return b.requireConditions(ctx, &lock{bucket: b, body: *seen, ttl: ttl})
+	case held && seen.ETag != override:
+		return nil, &engine.LockHeldError{Held: seen.LockInfo}
+	case held:
+		body.Overrode = &seen.LockInfo
+	}
+	body.ETag, err = b.writeLock(ctx, opAcquire, body, seen.ETag)
+	l := &lock{bucket: b, body: body, ttl: ttl}
+	switch {
+	case err == nil:
+		return b.requireConditions(ctx, l)
+	case errors.Is(err, engine.ErrConflict):
+		return nil, errLockChanged
+	}
+	return b.resolve(ctx, l, err)
 }
 
 func (b *Bucket) newLock(owner, deploymentID string, ttl time.Duration) lockBody {
@@ -132,26 +170,26 @@ func (b *Bucket) newLock(owner, deploymentID string, ttl time.Duration) lockBody
 	}}
 }
 
-// proven makes sure, once, that the storage refuses writes whose condition does not hold. Otherwise anybody could write
-// over the lock, and it is given back.
-func (b *Bucket) proven(ctx context.Context, l *lock) (engine.Lock, error) {
+// requireConditions returns l if the storage refuses writes whose condition does not hold, which is tested once for each
+// Bucket. Otherwise anybody could overwrite the lock, and it is released.
+func (b *Bucket) requireConditions(ctx context.Context, l *lock) (engine.Lock, error) {
 	if b.conditional.Load() {
 		return l, nil
 	}
 	for header, c := range map[string]condition{"If-None-Match": {create: true}, "If-Match": {ifMatch: noSuchETag}} {
 		raw, err := json.Marshal(l.body)
 		if err == nil {
-			_, err = b.put(ctx, "prove that writes are conditional", b.lockKey(), jsonType, raw, c)
+			_, err = b.put(ctx, "test conditional writes", b.lockKey(), jsonType, raw, c)
 		}
 		if errors.Is(err, engine.ErrConflict) {
 			continue
 		}
 		if err == nil {
-			err = b.ignores(header)
+			err = b.errIgnores(header)
 		}
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 		defer cancel()
-		return nil, errors.Join(err, l.Release(bounded))
+		return nil, errors.Join(err, l.Release(detached))
 	}
 	b.conditional.Store(true)
 	return l, nil
@@ -178,13 +216,12 @@ func (b *Bucket) Break(ctx context.Context, etag, by string) error {
 		return err
 	}
 	if seen.Released && seen.ReleasedBy == by {
-		return nil // the echo of our own write, whose answer was lost
+		return nil // our own write, whose answer was lost
 	}
 	return &engine.LockHeldError{Held: seen.LockInfo}
 }
 
-// released is the body with which a lock is given back. LockedAt is set back to 1970 because fly_deploy reckons a lock's
-// age from it.
+// released is what is written to release a lock. LockedAt becomes 1970 because fly_deploy computes a lock's age from it.
 func (l *lockBody) released() lockBody {
 	body := *l
 	body.Released = true
@@ -192,34 +229,22 @@ func (l *lockBody) released() lockBody {
 	return body
 }
 
-// settle finds out whether a write without an answer made the lock ours. A caller that has given up gets none, and
-// nothing is left behind.
-func (b *Bucket) settle(ctx context.Context, l *lock, cause error) (engine.Lock, error) {
-	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+// resolve finds out whether a write whose answer was lost took the lock. If the caller has given up, the lock is released.
+func (b *Bucket) resolve(ctx context.Context, l *lock, cause error) (engine.Lock, error) {
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	seen, err := b.readLock(looking)
+	seen, err := b.readLock(detached)
 	if err != nil || seen.DeploymentID != l.body.DeploymentID || seen.Released {
 		return nil, cause
 	}
 	l.body = *seen
 	if ctx.Err() == nil {
-		return l, nil
+		return b.requireConditions(ctx, l)
 	}
-	return nil, errors.Join(cause, l.Release(looking))
+	return nil, errors.Join(cause, l.Release(detached))
 }
 
-func pause(ctx context.Context) error {
-	timer := time.NewTimer(lockPause/2 + rand.N(lockPause))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
-// lock is a lock that was ours when it was last written. body.ETag names that version.
+// lock is a lock that was ours when we last wrote it. body.ETag is that version.
 type lock struct {
 	bucket *Bucket
 	ttl    time.Duration
@@ -228,7 +253,7 @@ type lock struct {
 	body lockBody
 }
 
-// Renew implements engine.Lock. After an error that is not engine.ErrLockLost the next Renew finds out what happened.
+// Renew implements engine.Lock. After any error but engine.ErrLockLost, the next Renew finds out whether the lock is still ours.
 func (l *lock) Renew(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -240,8 +265,8 @@ func (l *lock) Renew(ctx context.Context) error {
 	return l.replace(ctx, "renew the deploy lock", next)
 }
 
-// Release implements engine.Lock. The object stays, marked as released: a DELETE could not be made conditional on all
-// servers, and would then remove the lock of whoever came next.
+// Release implements engine.Lock. It marks the object as released. A DELETE would not be conditional on all servers, and could
+// then remove the next owner's lock.
 func (l *lock) Release(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -250,13 +275,13 @@ func (l *lock) Release(ctx context.Context) error {
 	}
 	err := l.replace(ctx, "release the deploy lock", l.body.released())
 	if errors.Is(err, engine.ErrLockLost) {
-		return nil // another's is left alone
+		return nil // it is somebody else's by now
 	}
 	return err
 }
 
-// replace writes the next version over ours. A conflict may be the echo of a write of our own whose answer was lost, so
-// it reads back before it says that the lock was lost.
+// replace writes the next version over ours. A conflict may come from a write of our own whose answer was lost, so the lock is
+// read back before it is reported as lost.
 func (l *lock) replace(ctx context.Context, op string, next lockBody) error {
 	for range lockAttempts {
 		etag, err := l.bucket.writeLock(ctx, op, next, l.body.ETag)
@@ -275,7 +300,7 @@ func (l *lock) replace(ctx context.Context, op string, next lockBody) error {
 		case err != nil:
 			return err
 		case seen.DeploymentID != l.body.DeploymentID:
-			return fmt.Errorf("%s: %w: %s has it now (deploy %s)", op, engine.ErrLockLost, cmp.Or(seen.LockedBy, "somebody"), seen.DeploymentID)
+			return fmt.Errorf("%s: %w: %s holds it now (deploy %s)", op, engine.ErrLockLost, cmp.Or(seen.LockedBy, "somebody else"), seen.DeploymentID)
 		}
 		l.body.ETag = seen.ETag
 		if seen.Released == next.Released && seen.ExpiresAt.Equal(next.ExpiresAt) {
@@ -283,7 +308,7 @@ func (l *lock) replace(ctx context.Context, op string, next lockBody) error {
 			return nil
 		}
 		if seen.Released {
-			return fmt.Errorf("%s: %w: it was released by %s", op, engine.ErrLockLost, cmp.Or(seen.ReleasedBy, "somebody"))
+			return fmt.Errorf("%s: %w: it was released by %s", op, engine.ErrLockLost, cmp.Or(seen.ReleasedBy, "somebody else"))
 		}
 	}
 	return fmt.Errorf("%s: %w", op, engine.ErrConflict)

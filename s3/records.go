@@ -15,38 +15,38 @@ const jsonType = "application/json"
 
 // Metadata implements engine.Records.
 func (b *Bucket) Metadata(ctx context.Context) (engine.Metadata, string, error) {
-	found, err := b.get(ctx, "read the deployment metadata", b.currentKey())
+	found, err := b.get(ctx, "read the deployment metadata", b.currentKey(), maxDocument)
 	if err != nil {
 		return engine.Metadata{}, "", err
 	}
 	m, err := decodeMetadata(found.body)
 	if err != nil {
 		return engine.Metadata{}, "", engine.NewProblem("metadata_unreadable",
-			b.where(b.currentKey())+" is not what fly_deploy writes", err,
-			"Look at the object. Deleting it makes restarts run the image again.")
+			b.uri(b.currentKey())+" does not have the form that fly_deploy writes", err,
+			"Inspect the object. If it is deleted, machines that restart run their image again.")
 	}
 	return m, found.etag, nil
 }
 
-// WriteMetadata implements engine.Records. A PUT whose answer was lost counts as written when the object reads back as
-// what was sent.
+// WriteMetadata implements engine.Records. A PUT whose answer was lost counts as written if the object that is then
+// read back is the one that was sent.
 func (b *Bucket) WriteMetadata(ctx context.Context, m engine.Metadata, etag string) error {
 	const op = "write the deployment metadata"
 	body, err := encodeMetadata(m)
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
-	_, err = b.put(ctx, op, b.currentKey(), jsonType, body, replaces(etag))
+	_, err = b.put(ctx, op, b.currentKey(), jsonType, body, ifUnchanged(etag))
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if stored, readErr := b.get(ctx, op, b.currentKey()); readErr == nil && bytes.Equal(stored.body, body) {
+	if stored, readErr := b.get(ctx, op, b.currentKey(), maxDocument); readErr == nil && bytes.Equal(stored.body, body) {
 		return nil
 	}
 	return err
 }
 
-// The fields of current.json that we know.
+// The fields of current.json that flydeploy knows. All others are kept.
 const (
 	fieldImageRef        = "image_ref"
 	fieldHotUpgrade      = "hot_upgrade"
@@ -59,7 +59,7 @@ func decodeMetadata(body []byte) (engine.Metadata, error) {
 		return m, err
 	}
 	if m.Extra == nil {
-		return m, errors.New("it is null")
+		return m, errors.New("the document is null")
 	}
 	for field, into := range map[string]any{
 		fieldImageRef: &m.ImageRef, fieldHotUpgrade: &m.HotUpgrade, fieldMachineUpgrades: &m.MachineUpgrades,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/errgroup"
 
 	"flydeploy/engine"
@@ -25,7 +26,7 @@ func (b *Bucket) WriteResult(ctx context.Context, upgradeID, name string, body [
 	if strings.HasSuffix(name, ".ndjson") {
 		contentType = "application/x-ndjson"
 	}
-	_, err := b.put(ctx, "write a result", key, contentType, body, condition{})
+	_, err := b.put(ctx, "write the record", key, contentType, body, condition{})
 	return err
 }
 
@@ -49,24 +50,31 @@ func (b *Bucket) Result(ctx context.Context, upgradeID, name string) (engine.Doc
 	if err := checkKey(key); err != nil {
 		return engine.Document{}, err
 	}
-	found, err := b.get(ctx, "read a result", key)
+	found, err := b.get(ctx, "read the record", key, maxResult)
 	if err != nil {
 		return engine.Document{}, err
 	}
 	return engine.Document{Body: found.body, Age: found.age}, nil
 }
 
-// Upgrades implements engine.Records: ULIDs are in the order of their time.
+// isDeployID reports whether a folder of the results belongs to a deploy of flydeploy: those are named by ULIDs. fly_deploy
+// writes its results below the same prefix.
+func isDeployID(name string) bool {
+	id, err := ulid.ParseStrict(name)
+	return err == nil && id.String() == name
+}
+
+// Upgrades implements engine.Records. ULIDs sort by their time.
 func (b *Bucket) Upgrades(ctx context.Context) ([]string, error) {
 	prefix := b.resultsPrefix()
 	var ids []string
 	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{
 		Bucket: &b.bucket, Prefix: &prefix, Delimiter: aws.String("/"),
 	})
-	err := b.eachPage(ctx, "list the results", pages, func(page *s3.ListObjectsV2Output) error {
+	err := b.eachPage(ctx, "list the recorded deploys", pages, func(page *s3.ListObjectsV2Output) error {
 		for _, p := range page.CommonPrefixes {
 			id := strings.Trim(strings.TrimPrefix(aws.ToString(p.Prefix), prefix), "/")
-			if part.MatchString(id) {
+			if isDeployID(id) {
 				ids = append(ids, id)
 			}
 		}
@@ -79,12 +87,12 @@ func (b *Bucket) Upgrades(ctx context.Context) ([]string, error) {
 
 // DeleteUpgrade implements engine.Records.
 func (b *Bucket) DeleteUpgrade(ctx context.Context, upgradeID string) error {
-	if !part.MatchString(upgradeID) {
-		return fmt.Errorf("%q is no upgrade's id", upgradeID)
+	if !isDeployID(upgradeID) {
+		return fmt.Errorf("delete a deploy's record: %q is not the id of a deploy", upgradeID)
 	}
 	prefix := b.resultKey(upgradeID, "")
 	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.bucket, Prefix: &prefix})
-	return b.eachPage(ctx, "list a deploy's results", pages, func(page *s3.ListObjectsV2Output) error {
+	return b.eachPage(ctx, "list a deploy's record", pages, func(page *s3.ListObjectsV2Output) error {
 		failed := make([]error, len(page.Contents))
 		var deleting errgroup.Group
 		deleting.SetLimit(deletesAtOnce)
@@ -99,10 +107,11 @@ func (b *Bucket) DeleteUpgrade(ctx context.Context, upgradeID string) error {
 	})
 }
 
-// deletesAtOnce: a deploy's end has seconds for the oldest records, of which each may have a file for each of 1,000 machines.
+// deletesAtOnce bounds parallel deletes. A deploy has only seconds at its end to remove old records, and one record may have
+// 1,000 files, one for each machine.
 const deletesAtOnce = 16
 
-func (b *Bucket) eachPage(ctx context.Context, op string, pages *s3.ListObjectsV2Paginator, see func(*s3.ListObjectsV2Output) error) error {
+func (b *Bucket) eachPage(ctx context.Context, op string, pages *s3.ListObjectsV2Paginator, visit func(*s3.ListObjectsV2Output) error) error {
 	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	for pages.HasMorePages() {
@@ -110,7 +119,7 @@ func (b *Bucket) eachPage(ctx context.Context, op string, pages *s3.ListObjectsV
 		if err != nil {
 			return b.explain(ctx, op, b.resultsPrefix(), err)
 		}
-		if err := see(page); err != nil {
+		if err := visit(page); err != nil {
 			return err
 		}
 	}

@@ -19,8 +19,8 @@ const sha256Metadata = "sha256" // sent as x-amz-meta-sha256
 
 func newBody(b []byte) io.ReadSeeker { return bytes.NewReader(b) }
 
-// PresignPut implements engine.Tarballs. Content-Length is signed too, but not among the headers: every HTTP client
-// sends it by itself. An upload whose answer was lost gets 412 when it is sent again: Stat tells whose bytes lie there.
+// PresignPut implements engine.Tarballs. Content-Length is signed too but is not among the headers, since every HTTP client
+// sets it. Repeating an upload whose answer was lost is answered by 412; Stat then tells whose bytes were stored.
 func (b *Bucket) PresignPut(ctx context.Context, key string, size int64, sha string, valid time.Duration) (
 	string, map[string]string, error,
 ) {
@@ -45,8 +45,8 @@ func (b *Bucket) PresignPut(ctx context.Context, key string, size int64, sha str
 	return request.URL, headers, nil
 }
 
-// PresignGet implements engine.Tarballs: a URL that needs no header. Whoever downloads from Tigris right after the
-// upload should add X-Tigris-Consistent: true, which needs no signature.
+// PresignGet implements engine.Tarballs. The URL works without any header. A download from Tigris right after the upload
+// should send X-Tigris-Consistent: true, which need not be signed.
 func (b *Bucket) PresignGet(ctx context.Context, key string, valid time.Duration) (string, error) {
 	if err := checkKey(key); err != nil {
 		return "", err
@@ -68,7 +68,7 @@ func (b *Bucket) Stat(ctx context.Context, key string) (engine.Object, error) {
 	defer cancel()
 	out, err := b.client.HeadObject(bounded, &s3.HeadObjectInput{Bucket: &b.bucket, Key: &key})
 	if err != nil {
-		return engine.Object{}, b.explain(ctx, "look at a tarball", key, err)
+		return engine.Object{}, b.explain(ctx, "inspect a tarball", key, err)
 	}
 	object := engine.Object{Key: key, Size: aws.ToInt64(out.ContentLength)}
 	for name, value := range out.Metadata {
@@ -79,7 +79,7 @@ func (b *Bucket) Stat(ctx context.Context, key string) (engine.Object, error) {
 	return object, nil
 }
 
-// Delete implements engine.Tarballs. An object that is gone is no error.
+// Delete implements engine.Tarballs. It is not an error if the object does not exist.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err

@@ -159,7 +159,7 @@ func TestOnlyKeysBelowReleases(t *testing.T) {
 		_, _, errPut := b.PresignPut(t.Context(), key, 1, digest("x"), time.Minute)
 		errDelete := b.Delete(t.Context(), key)
 		for _, err := range []error{err, errGet, errPut, errDelete} {
-			if err == nil || !strings.Contains(err.Error(), "no key") {
+			if err == nil || !strings.Contains(err.Error(), "not a valid key") {
 				t.Errorf("%q: %v", key, err)
 			}
 		}

@@ -14,24 +14,24 @@ import (
 
 var _ engine.Trials = (*Bucket)(nil)
 
-// Location says where the bucket is and with which key it is opened, never with which secret.
+// Location says where the bucket is and which access key opens it. It contains no secret.
 type Location struct{ Endpoint, Region, Bucket, AccessKeyID string }
 
-// Location gives what the configuration resolved to.
+// Location is what the configuration resolved to.
 func (b *Bucket) Location(ctx context.Context) (Location, error) {
 	options := b.client.Options()
 	keys, err := options.Credentials.Retrieve(ctx)
 	if err != nil {
-		return Location{}, b.explain(ctx, "find the keys", "", err)
+		return Location{}, b.explain(ctx, "find the access key", "", err)
 	}
 	return Location{Endpoint: b.endpoint.String(), Region: options.Region, Bucket: b.bucket, AccessKeyID: keys.AccessKeyID}, nil
 }
 
-// noSuchETag is the form of an ETag, and no object's.
+// noSuchETag has the form of an ETag but belongs to no object.
 const noSuchETag = `"00000000000000000000000000000000"`
 
-// TryConditions implements engine.Trials. The object lies below releases/<app>-doctor/ and is removed, also after ctx
-// has ended.
+// TryConditions implements engine.Trials. It writes an object below releases/<app>-doctor/ and removes it, even if ctx has
+// ended.
 func (b *Bucket) TryConditions(ctx context.Context) (err error) {
 	key := "releases/" + b.app + "-doctor/" + ulid.Make().String()
 	write := func(c condition) (string, error) {
@@ -39,7 +39,7 @@ func (b *Bucket) TryConditions(ctx context.Context) (err error) {
 	}
 	etag, err := write(condition{create: true})
 	if err != nil {
-		return fmt.Errorf("write an object that is not there: %w", err)
+		return fmt.Errorf("create an object: %w", err)
 	}
 	defer func() {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
@@ -53,35 +53,36 @@ func (b *Bucket) TryConditions(ctx context.Context) (err error) {
 		{"If-None-Match", condition{create: true}}, {"If-Match", condition{ifMatch: noSuchETag}},
 	} {
 		if _, err := write(refused.condition); err == nil {
-			return b.ignores(refused.header)
+			return b.errIgnores(refused.header)
 		} else if !errors.Is(err, engine.ErrConflict) {
 			return err
 		}
 	}
 	if _, err := write(condition{ifMatch: etag}); err != nil {
-		return fmt.Errorf("replace the version that is there: %w", err)
+		return fmt.Errorf("replace the current version of an object: %w", err)
 	}
 	return nil
 }
 
-func (b *Bucket) ignores(header string) error {
+// errIgnores is the error for a storage that does not look at a header that makes a write conditional.
+func (b *Bucket) errIgnores(header string) error {
 	return engine.NewProblem("conditions_ignored",
 		fmt.Sprintf("%s ignores %s: two deploys could hold the lock at once", b.endpoint.Host, header), nil,
-		"Use a storage that honours conditional writes: Tigris (`fly storage create`), Amazon S3, MinIO. A proxy in front of it may strip the header.")
+		"Use a storage that honours conditional writes, for example Tigris (`fly storage create`), Amazon S3 or MinIO. If there is a proxy in front of it, check that it passes the header on.")
 }
 
-// Skew implements engine.Trials: every answer tells the storage's time, a refusal too.
+// Skew implements engine.Trials. Every answer tells the storage's time, even a refusal.
 func (b *Bucket) Skew(ctx context.Context) (time.Duration, error) {
 	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	before := b.clock.dated.Load()
+	before := b.clock.measured.Load()
 	key := b.currentKey()
 	_, err := b.client.HeadObject(bounded, &s3.HeadObjectInput{Bucket: &b.bucket, Key: &key})
-	if b.clock.dated.Load() > before {
+	if b.clock.measured.Load() > before {
 		return time.Duration(b.clock.skew.Load()), nil
 	}
 	if err == nil {
-		err = errors.New("no Date in the answer")
+		err = errors.New("the answer has no Date header")
 	}
 	return 0, b.explain(ctx, "read the storage's clock", "", err)
 }

@@ -42,3 +42,20 @@ func TestNoLockInAStorageThatIgnoresConditions(t *testing.T) {
 		}
 	}
 }
+
+// The proof is asked for on every way to the lock: also where the answer to the write was lost, and where the lock is
+// already there under our own id.
+func TestNoUnprovenLock(t *testing.T) {
+	t.Parallel()
+	for _, header := range []string{"If-None-Match", "If-Match"} {
+		c := startUnconditional(t, header)
+		c.Transport = loseAnswers(4) // as often as the SDK repeats the write
+		_, err := open(t, c).Acquire(t.Context(), "ada", "01A", ttl, "")
+		wantProblem(t, err, "conditions_ignored")
+
+		c = startUnconditional(t, header)
+		leaveLock(t, c, `{"locked_by":"ada","deployment_id":"01A","own_time_ms":60000}`)
+		_, err = open(t, c).Acquire(t.Context(), "ada", "01A", ttl, "")
+		wantProblem(t, err, "conditions_ignored")
+	}
+}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/deploy"
+	"flydeploy/engine/doctor"
 	"flydeploy/fly"
 	"flydeploy/fly/local"
 	"flydeploy/s3"
@@ -116,17 +118,17 @@ func (o *operated) seeDoctor(t *testing.T) {
 		out, errs, code := run(t, o.dir, append(append([]string{}, o.env...), v.env...), "doctor", "--output", "json")
 		o.expectNoSecret(t, out+errs)
 		got := verdict{env: v.env}
-		checks := map[string]engine.CheckStatus{}
+		checks := map[string]doctor.CheckStatus{}
 		for text := range strings.Lines(out) {
-			var c engine.Check
+			var c doctor.Check
 			if err := json.Unmarshal([]byte(text), &c); err != nil {
 				t.Fatalf("%q: %v", text, err)
 			}
 			checks[c.Name] = c.Status
 			switch c.Status {
-			case engine.CheckFail:
+			case doctor.CheckFail:
 				got.fails = append(got.fails, c.Name)
-			case engine.CheckWarn:
+			case doctor.CheckWarn:
 				got.warns = append(got.warns, c.Name)
 			default:
 				continue
@@ -145,7 +147,7 @@ func (o *operated) seeDoctor(t *testing.T) {
 			"config", "flyctl", "token", "app", "machines", "power", "release", "distribution", "vm", "crypto", "ssl", "certificates",
 			"files", "startup_hook", "poller", "agent", "vm_clock", "storage_settings", "bucket", "conditional_writes", "lock", "storage_clock",
 		} {
-			if checks[name] != engine.CheckOK {
+			if checks[name] != doctor.CheckOK {
 				t.Errorf("check %s is %q\n%s", name, checks[name], out)
 			}
 		}
@@ -291,10 +293,10 @@ func (o *operated) stageAsSomebodyElse(t *testing.T) (undo func()) {
 	open := func(context.Context, string, map[string]string) (engine.Storage, error) {
 		return engine.Storage{Locks: bucket, Records: bucket, Tarballs: bucket, Trials: bucket}, nil
 	}
-	d := engine.Start(t.Context(), engine.Settings{
+	d := deploy.Start(t.Context(), engine.Settings{
 		App: "counter", Owner: "ann@laptop", MaxConcurrency: 2, Timeout: time.Minute, SuspendTimeout: time.Second,
 		LockTimeout: time.Hour, Ask: true, Image: o.image,
-	}, engine.Ports{Fleet: o.client(t), Storage: open})
+	}, deploy.Ports{Fleet: o.client(t), Storage: open})
 	for p := engine.NewProgress(); p.Asks() != engine.QuestionPlan; {
 		batch, err := d.Next(t.Context())
 		if err != nil {

@@ -75,12 +75,13 @@ func TestTheRecordOnTheCommandLine(t *testing.T) {
 	result := o.object(t, fmt.Sprintf("releases/counter-results/%s/%s.json", past.ID, overview.Machines[0].ID))
 	contains(result, `"machine_id": "`+overview.Machines[0].ID, `"status": "completed"`, `"success": true`, `"modules_reloaded"`, `"suspend_duration_ms"`)
 
+	contains(do(2, "withdraw"), "--yes") // nobody can confirm it
 	contains(do(0, "withdraw", "--yes", "--message", "it crashes at boot"), "withdrawn: hot upgrade 2.0.0")
 	contains(do(0, "history"), "withdrawn", "it crashes at boot")
 	contains(do(1, "withdraw", "--yes"), "names no upgrade")
 	contains(o.object(t, "releases/counter-current.json"), `"hot_upgrade": null`, `"image_ref"`)
 	contains(do(0, "status"), "hot upgrade: none")
-	contains(do(2, "withdraw"), "--yes") // nobody can confirm it
+	contains(do(1, "withdraw"), "names no upgrade") // and nobody is asked
 }
 
 // meetALock: fly_deploy holds the lock. Its clock is a day off, which must not matter.

@@ -2,6 +2,8 @@ package test
 
 import (
 	"bufio"
+	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"flydeploy/engine"
 	"flydeploy/fly/local"
 )
 
@@ -35,6 +38,26 @@ func (o *operated) toldToEnd(t *testing.T) {
 		if out, _, _ := run(t, o.dir, o.env, "status"); strings.Contains(out, "temporary machine") {
 			t.Errorf("a temporary machine is left:\n%s", out)
 		}
+	})
+	t.Run("a reader who reads no further", func(t *testing.T) {
+		before := len(o.history(t))
+		p := o.startInto(t, fullPipe)
+		started := time.Now()
+		for past := o.history(t); len(past) == before || past[0].Running; past = o.history(t) {
+			if time.Since(started) > patience {
+				t.Fatalf("the deploy does not end while nobody reads its output: %+v", past)
+			}
+		}
+		p.signal(syscall.SIGTERM)
+		select {
+		case <-p.ended:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("a reader keeps the process alive\n%s", p.errors)
+		}
+		if code, errs := p.wait(); code != 1 || !strings.Contains(errs, "ended as: succeeded") || strings.Contains(errs, "stopping") {
+			t.Errorf("exit %d\n%s", code, errs)
+		}
+		free(t)
 	})
 	t.Run("nobody reads a list", func(t *testing.T) {
 		reader, writer, err := os.Pipe()
@@ -106,10 +129,17 @@ type process struct {
 
 func (o *operated) start(t *testing.T) *process {
 	t.Helper()
+	return o.startInto(t, func(*testing.T, *os.File) {})
+}
+
+// startInto lets prepare have the pipe before the process writes into it.
+func (o *operated) startInto(t *testing.T, prepare func(*testing.T, *os.File)) *process {
+	t.Helper()
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	prepare(t, writer)
 	cmd := exec.Command(binary(t), "hot", "--yes", "--output", "plain", "--skip-build", "--image", o.image)
 	cmd.Dir, cmd.Env = o.dir, append(os.Environ(), o.env...)
 	p := &process{t: t, cmd: cmd, out: reader, lines: bufio.NewScanner(reader), errors: newSaid(), ended: make(chan struct{})}
@@ -129,6 +159,39 @@ func (o *operated) start(t *testing.T) *process {
 		reader.Close()
 	})
 	return p
+}
+
+// fullPipe writes into a pipe for as long as it takes anything.
+func fullPipe(t *testing.T, writer *os.File) {
+	t.Helper()
+	if err := writer.SetWriteDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := writer.Write([]byte("full\n")); errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// history are the recorded deploys, the newest first.
+func (o *operated) history(t *testing.T) []engine.Past {
+	t.Helper()
+	out, errs, code := run(t, o.dir, o.env, "history", "--output", "json", "--limit", "0")
+	if code != 0 {
+		t.Fatalf("exit %d\n%s", code, errs)
+	}
+	var all []engine.Past
+	for text := range strings.Lines(out) {
+		var p engine.Past
+		if err := json.Unmarshal([]byte(text), &p); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		all = append(all, p)
+	}
+	return all
 }
 
 // until reads lines until one holds a text.

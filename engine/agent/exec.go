@@ -5,21 +5,11 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"time"
-)
 
-// Output is the answer of one exec. Stdout and Stderr may be cut by the platform: look for a marker of your own,
-// exit code 0 alone is no success.
-type Output struct {
-	Stdout   string
-	Stderr   string
-	ExitCode int
-}
+	"flydeploy/engine"
+)
 
 // Exec runs command (words, no shell) as root on one machine and answers once it has ended. It is never repeated. stdin is what
 // it reads: the place for secrets, since words stand in the list of processes.
-type Exec func(ctx context.Context, command []string, stdin string, timeout time.Duration) (Output, error)
-
-// ErrUnknownOutcome marks errors after which the request may have been carried out: 408, 5xx, a broken connection.
-var ErrUnknownOutcome = errors.New("outcome unknown")
+type Exec func(ctx context.Context, command []string, stdin string, timeout time.Duration) (engine.Output, error)

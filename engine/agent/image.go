@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"flydeploy/engine"
 )
 
 // scriptImage describes the release on the disk of a machine that runs no VM, and the storage settings of the machine's
@@ -29,7 +31,7 @@ const imageRoot = "/app"
 
 // ImageStorage reads the storage settings of a machine that runs no VM, but has the image and the secrets of those that do,
 // and describes the release on its disk. Settings that only a running VM knows, `config :fly_deploy`, are not among them.
-func ImageStorage(ctx context.Context, exec Exec, of Release) (VM, map[string]string, error) {
+func ImageStorage(ctx context.Context, exec Exec, of engine.Release) (VM, map[string]string, error) {
 	const doing = "reading the storage settings of the image"
 	if of.Root == "" {
 		of.Root = imageRoot

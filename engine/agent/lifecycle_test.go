@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flydeploy/engine"
 )
 
 func TestOneUpgradeAtATime(t *testing.T) {
@@ -175,11 +177,11 @@ func TestCodeThatChangesAfterStagingIsStale(t *testing.T) {
 func TestLostAnswersAndRestarts(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, 1)
-	lost := func(ctx context.Context, command []string, stdin string, timeout time.Duration) (Output, error) {
+	lost := func(ctx context.Context, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 		if _, err := n.exec(ctx, command, stdin, timeout); err != nil {
-			return Output{}, err
+			return engine.Output{}, err
 		}
-		return Output{}, ErrUnknownOutcome
+		return engine.Output{}, engine.ErrUnknownOutcome
 	}
 	o := orderOf(t, tarballOf(t, 2).bytes)
 	b, err := agentBundle()
@@ -187,13 +189,13 @@ func TestLostAnswersAndRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range requests(n.vm, b, o) {
-		if _, err := Inject(t.Context(), lost, n.vm, o); !errors.Is(err, ErrUnknownOutcome) {
+		if _, err := Inject(t.Context(), lost, n.vm, o); !errors.Is(err, engine.ErrUnknownOutcome) {
 			t.Fatalf("a lost answer: %v", err)
 		}
 	}
 	s, staged := n.order(o)
 	s.exec = lost
-	if _, err := s.Arm(t.Context(), staged.Seq); !errors.Is(err, ErrUnknownOutcome) {
+	if _, err := s.Arm(t.Context(), staged.Seq); !errors.Is(err, engine.ErrUnknownOutcome) {
 		t.Errorf("a lost answer: %v", err)
 	}
 	s.exec = n.exec

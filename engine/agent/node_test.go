@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"flydeploy/engine"
 )
 
 // testFolder is for what all tests share; it ends with them.
@@ -150,7 +152,7 @@ func (n *node) awaitBoot() {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	vm, err := Discover(n.t.Context(), n.exec, Release{})
+	vm, err := Discover(n.t.Context(), n.exec, engine.Release{})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -158,15 +160,15 @@ func (n *node) awaitBoot() {
 }
 
 // exec is realExec, except that what bin/NAME rpc would evaluate goes through the control socket, which costs a tenth.
-func (n *node) exec(ctx context.Context, command []string, stdin string, timeout time.Duration) (Output, error) {
+func (n *node) exec(ctx context.Context, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 	if len(command) == 11 && command[2] == scriptRPC && command[6] == n.vm.Start {
 		n.checkSize(command, stdin)
-		return Output{Stdout: n.eval(command[9] + "\n" + command[10])}, nil
+		return engine.Output{Stdout: n.eval(command[9] + "\n" + command[10])}, nil
 	}
 	if len(command) == 11 && command[2] == scriptOrder && command[6] == n.vm.Start {
 		n.checkSize(command, stdin)
 		bindings := strings.Replace(command[9], readOrder, strconv.Quote(stdin), 1) // the socket has no stdin
-		return Output{Stdout: n.eval(bindings + "\n" + command[10])}, nil
+		return engine.Output{Stdout: n.eval(bindings + "\n" + command[10])}, nil
 	}
 	return n.realExec(ctx, command, stdin, timeout)
 }
@@ -178,7 +180,7 @@ func (n *node) checkSize(command []string, stdin string) {
 }
 
 // realExec runs a command as the Machines API would on the node's machine, with more patience: tests share a computer.
-func (n *node) realExec(ctx context.Context, command []string, stdin string, timeout time.Duration) (Output, error) {
+func (n *node) realExec(ctx context.Context, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 	n.checkSize(command, stdin)
 	ctx, cancel := context.WithTimeout(ctx, 6*timeout)
 	defer cancel()
@@ -188,13 +190,13 @@ func (n *node) realExec(ctx context.Context, command []string, stdin string, tim
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return Output{}, fmt.Errorf("%w: %w", ErrUnknownOutcome, ctx.Err())
+		return engine.Output{}, fmt.Errorf("%w: %w", engine.ErrUnknownOutcome, ctx.Err())
 	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		return Output{}, err
+		return engine.Output{}, err
 	}
-	return Output{Stdout: out.String(), Stderr: stderr.String(), ExitCode: cmd.ProcessState.ExitCode()}, nil
+	return engine.Output{Stdout: out.String(), Stderr: stderr.String(), ExitCode: cmd.ProcessState.ExitCode()}, nil
 }
 
 // eval evaluates an expression in the VM and gives what it prints.

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"flydeploy/elixir"
 )
 
 // Facts are what a running VM tells of itself, as far as a hot upgrade depends on it.
@@ -51,15 +49,11 @@ func Probe(ctx context.Context, exec Exec, vm VM) (Facts, error) {
 // ask evaluates scripts of elixir/ in the VM, one after the other in one rpc, and gives the lines that they print between
 // "FLYDEPLOY1 word" and the end.
 func ask(ctx context.Context, exec Exec, vm VM, doing, word string, scripts ...string) ([]string, error) {
-	var program []string
-	for _, name := range scripts {
-		text, err := elixir.Files.ReadFile(name)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", doing, err)
-		}
-		program = append(program, strip(string(text)))
+	text, err := program(scripts...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	out, err := run(ctx, exec, probeTimeout, doing, shell(scriptRPC, vm.enter("", strings.Join(program, "\n"))...))
+	out, err := run(ctx, exec, probeTimeout, doing, shell(scriptRPC, vm.enter("", text)...))
 	if err != nil {
 		return nil, err
 	}

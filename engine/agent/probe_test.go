@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flydeploy/engine"
 )
 
 func TestProbeTellsTheFactsOfARunningVM(t *testing.T) {
@@ -57,12 +59,12 @@ func TestProbeOfAVMThatIsGone(t *testing.T) {
 	if _, err := Probe(t.Context(), n.realExec, vm); !errors.Is(err, ErrGone) {
 		t.Errorf("another boot: %v", err)
 	}
-	cut := func(ctx context.Context, command []string, stdin string, timeout time.Duration) (Output, error) {
+	cut := func(ctx context.Context, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 		out, err := n.realExec(ctx, command, stdin, timeout)
 		out.Stdout = out.Stdout[:len(out.Stdout)/2]
 		return out, err
 	}
-	if _, err := Probe(t.Context(), cut, n.vm); !errors.Is(err, ErrUnknownOutcome) {
+	if _, err := Probe(t.Context(), cut, n.vm); !errors.Is(err, engine.ErrUnknownOutcome) {
 		t.Errorf("a cut answer: %v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -11,22 +10,17 @@ type Refusal struct{ Name, What string }
 
 func (r *Refusal) Error() string { return r.What }
 
-// NameOf gives the name of the kind of error that err is, "" where it has none.
-func NameOf(err error) string {
-	var refusal *Refusal
-	var busy *BusyError
-	switch {
-	case errors.As(err, &refusal):
-		return refusal.Name
-	case errors.As(err, &busy):
-		return "agent_busy"
-	case errors.Is(err, ErrNoVM):
-		return "no_vm"
-	case errors.Is(err, ErrGone):
-		return "vm_gone"
-	}
-	return ""
-}
+// ProblemName names the kind of error, for engine.AsProblem.
+func (r *Refusal) ProblemName() string { return r.Name }
+
+// ProblemName names the kind of error, for engine.AsProblem.
+func (e *BusyError) ProblemName() string { return "agent_busy" }
+
+// kind is an error that others compare with, and that has a name for engine.AsProblem.
+type kind struct{ name, what string }
+
+func (k *kind) Error() string       { return k.what }
+func (k *kind) ProblemName() string { return k.name }
 
 // commandFailed tells what a script or a release's own program printed instead of an answer.
 func commandFailed(what string) error {

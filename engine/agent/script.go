@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"flydeploy/engine"
 	"flydeploy/text"
 )
 
@@ -162,7 +163,7 @@ func send(ctx context.Context, exec Exec, timeout time.Duration, doing string, r
 	said := text.Redact(strings.TrimSpace(out.Stderr+" "+out.Stdout), append(redact, strings.TrimSpace(r.stdin))...)
 	if said == "" {
 		// Nothing at all: the platform may have cut the answer after the work was done.
-		return nil, fmt.Errorf("%s: the machine answered nothing (exit code %d): %w", doing, out.ExitCode, ErrUnknownOutcome)
+		return nil, fmt.Errorf("%s: the machine answered nothing (exit code %d): %w", doing, out.ExitCode, engine.ErrUnknownOutcome)
 	}
 	return nil, fmt.Errorf("%s: %w", doing, commandFailed(fmt.Sprintf("exit code %d: %s", out.ExitCode, printable(said, 400))))
 }
@@ -176,7 +177,7 @@ func (a answer) word() (word, rest string) {
 // whole reports whether the answer reached its end marker: the platform may cut outputs.
 func (a answer) whole() bool { return a[len(a)-1] == marker+"end" }
 
-var errCut = fmt.Errorf("the answer was cut: %w", ErrUnknownOutcome)
+var errCut = fmt.Errorf("the answer was cut: %w", engine.ErrUnknownOutcome)
 
 // isCut recognises the beginning of a text, one of several, that an answer was to hold whole.
 func isCut(text string, whole ...string) bool {

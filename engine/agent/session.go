@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"flydeploy/elixir"
+	"flydeploy/engine"
 )
 
 // NewID makes the id of one machine's upgrade: the upgrade's ULID and a 128-bit nonce.
@@ -120,7 +120,7 @@ func (s *Session) ID() string { return s.id }
 const injectTimeout = 40 * time.Second
 
 // Inject puts the agent into the VM and gives it its order; it begins to stage at once. Idempotent by the order's id: after an
-// ErrUnknownOutcome the same call may be made again. A VM with another upgrade answers *BusyError.
+// engine.ErrUnknownOutcome the same call may be made again. A VM with another upgrade answers *BusyError.
 func Inject(ctx context.Context, exec Exec, vm VM, o Order) (*Session, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -171,7 +171,7 @@ func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session,
 			return nil, fmt.Errorf("%s: unexpected answer %q", doing, printable(word, 40))
 		}
 	}
-	return nil, fmt.Errorf("injecting the agent: it did not start: %w", ErrUnknownOutcome)
+	return nil, fmt.Errorf("injecting the agent: it did not start: %w", engine.ErrUnknownOutcome)
 }
 
 // readOrder is what the bindings have for the order: it is read from the request's stdin, since its URL is a secret.
@@ -179,11 +179,11 @@ const readOrder = "IO.read(:line)"
 
 // requests are the execs of an injection: one for each part, the last with the order if that fits.
 func requests(vm VM, b bundle, o Order) []request {
-	program, _ := elixir.Files.ReadFile("bootstrap.exs")
+	bootstrap, _ := program("bootstrap.exs") // embedded
 	with := func(script, order string, p part) request {
 		bindings := fmt.Sprintf(`source = "%s"; modules = "%s"; agent = "%s"; order = %s`,
 			p.source, strings.Join(p.modules, " "), b.agent, order)
-		return request{command: shell(script, vm.enter(bindings, strings.TrimSpace(strip(string(program))))...)}
+		return request{command: shell(script, vm.enter(bindings, bootstrap)...)}
 	}
 	load := func(p part) request { return with(scriptRPC, `""`, p) }
 	start := func(p part) request {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"flydeploy/engine"
 )
 
 // TakeOver ends the agent of another upgrade in the VM, whose console is gone or has lost the lock: it is aborted, unless
@@ -22,7 +24,7 @@ func (e *BusyError) TakeOver(ctx context.Context, exec Exec, vm VM) (State, erro
 		switch {
 		case errors.Is(err, ErrGone):
 			return e.State, nil
-		case errors.Is(err, ErrUnknownOutcome) && ctx.Err() == nil:
+		case errors.Is(err, engine.ErrUnknownOutcome) && ctx.Err() == nil:
 			continue
 		case err != nil:
 			return e.State, err

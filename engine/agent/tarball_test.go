@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flydeploy/engine"
 )
 
 // newMachine is a temporary machine: a release on its disk, no VM.
@@ -174,12 +176,12 @@ func TestRefusedUploadsQuoteNoSignature(t *testing.T) {
 		"cannot PUT /b/k?" + query[:len(query)-2],
 		"cannot PUT %2Fb%2Fk%3F" + url.QueryEscape(query),
 	} {
-		exec := func(_ context.Context, command []string, _ string, _ time.Duration) (Output, error) {
+		exec := func(_ context.Context, command []string, _ string, _ time.Duration) (engine.Output, error) {
 			if !strings.Contains(command[2], "FLYDEPLOY1 result") {
-				return Output{Stdout: "FLYDEPLOY1 started\n"}, nil
+				return engine.Output{Stdout: "FLYDEPLOY1 started\n"}, nil
 			}
 			result, _ := json.Marshal(map[string]any{"status": 400, "body": body})
-			return Output{Stdout: "FLYDEPLOY1 result " + string(result) + "\nFLYDEPLOY1 end\n"}, nil
+			return engine.Output{Stdout: "FLYDEPLOY1 result " + string(result) + "\nFLYDEPLOY1 end\n"}, nil
 		}
 		_, err := UploadTarball(t.Context(), exec, "01A", "/app", "https://bucket.example/b/k?"+query, nil, "", nil)
 		if err == nil || !strings.Contains(err.Error(), "answered 400") {

@@ -3,18 +3,19 @@ package agent
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"flydeploy/engine"
 )
 
 // ErrNoVM says that a machine runs no BEAM that a mix release started.
-var ErrNoVM = errors.New("no release runs on the machine")
+var ErrNoVM = error(&kind{"no_vm", "no release runs on the machine"})
 
 // ErrGone says that the VM or its agent is not there any more: it ended, or the machine restarted.
-var ErrGone = errors.New("gone")
+var ErrGone = error(&kind{"vm_gone", "gone"})
 
 const quick = 20 * time.Second
 
@@ -36,14 +37,8 @@ type VM struct {
 // Boot identifies this boot of the VM; every status carries it.
 func (vm VM) Boot() string { return vm.PID + "-" + vm.Start }
 
-// Release says which release is meant. What is empty is what the running VM says.
-type Release struct {
-	Name string // of several on a machine, the one that is upgraded
-	Root string // its folder
-}
-
 // Discover finds the VM of a machine. Everything else in its environment stays there, the cookie above all.
-func Discover(ctx context.Context, exec Exec, of Release) (VM, error) {
+func Discover(ctx context.Context, exec Exec, of engine.Release) (VM, error) {
 	out, err := run(ctx, exec, quick, "looking for the VM", shell(scriptVM, "/proc", of.Root, of.Name))
 	if err != nil {
 		return VM{}, err
@@ -51,11 +46,11 @@ func Discover(ctx context.Context, exec Exec, of Release) (VM, error) {
 	if !out.whole() {
 		return VM{}, fmt.Errorf("looking for the VM: %w", errCut)
 	}
-	return of.choose(parseVMs(out))
+	return choose(of, parseVMs(out))
 }
 
 // choose gives the VM of the release that is meant.
-func (of Release) choose(all []VM) (VM, error) {
+func choose(of engine.Release, all []VM) (VM, error) {
 	var names []string
 	var meant []VM
 	for _, vm := range all {

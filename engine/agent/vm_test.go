@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flydeploy/engine"
 )
 
 func TestDiscover(t *testing.T) {
@@ -38,7 +40,7 @@ func TestDiscover(t *testing.T) {
 	rpc := exec.Command(filepath.Join(n.root, "bin", "ledger"), "rpc", "Process.sleep(3000)")
 	rpc.Env = append(slices.Clone(n.env), "RELEASE_COOKIE=x", "RELEASE_DISTRIBUTION=none")
 	_ = rpc.Start()
-	if _, err := Discover(t.Context(), n.exec, Release{}); err != nil {
+	if _, err := Discover(t.Context(), n.exec, engine.Release{}); err != nil {
 		t.Errorf("beside an rpc: %v", err)
 	}
 	_ = rpc.Process.Kill()
@@ -49,7 +51,7 @@ func TestDiscover(t *testing.T) {
 	if err := os.Symlink(n.root, elsewhere); err != nil {
 		t.Fatal(err)
 	}
-	set, err := Discover(t.Context(), n.realExec, Release{Name: "ledger", Root: elsewhere})
+	set, err := Discover(t.Context(), n.realExec, engine.Release{Name: "ledger", Root: elsewhere})
 	if err != nil || set.Root != elsewhere || set.OTPApp != "ledger" || set.PID != n.vm.PID {
 		t.Errorf("with its root set: %+v, %v", set, err)
 	}
@@ -62,7 +64,7 @@ func TestDiscover(t *testing.T) {
 	}
 
 	another := &node{t: t, env: []string{"PATH=" + os.Getenv("PATH"), "FLY_MACHINE_ID=another"}}
-	if _, err := Discover(t.Context(), another.realExec, Release{}); !errors.Is(err, ErrNoVM) {
+	if _, err := Discover(t.Context(), another.realExec, engine.Release{}); !errors.Is(err, ErrNoVM) {
 		t.Errorf("on another machine: %v", err)
 	}
 	gone := n.vm
@@ -80,22 +82,22 @@ func TestTheReleaseThatIsMeant(t *testing.T) {
 		return vms
 	}
 	for name, test := range map[string]struct {
-		set  Release
+		set  engine.Release
 		all  []VM
 		want VM
 		err  string
 	}{
 		"the only one":                {all: running("shop"), want: VM{Name: "shop", Root: "/app"}},
 		"none":                        {err: ErrNoVM.Error()},
-		"one of two":                  {set: Release{Name: "shop"}, all: running("cron", "shop"), want: VM{Name: "shop", Root: "/app"}},
+		"one of two":                  {set: engine.Release{Name: "shop"}, all: running("cron", "shop"), want: VM{Name: "shop", Root: "/app"}},
 		"two":                         {all: running("shop", "cron"), err: "2 releases run on the machine: cron, shop"},
-		"another one":                 {set: Release{Name: "shop"}, all: running("cron"), err: "the release shop does not run on the machine, but cron"},
+		"another one":                 {set: engine.Release{Name: "shop"}, all: running("cron"), err: "the release shop does not run on the machine, but cron"},
 		"one without a name":          {all: running(""), err: "names no release"},
-		"one whose name is set":       {set: Release{Name: "shop"}, all: running(""), want: VM{Name: "shop", Root: "/app"}},
-		"one whose root is set":       {set: Release{Root: "/srv"}, all: running("shop"), want: VM{Name: "shop", Root: "/srv"}},
-		"two of the name that is set": {set: Release{Name: "shop"}, all: running("shop", "shop"), err: "2 releases run"},
+		"one whose name is set":       {set: engine.Release{Name: "shop"}, all: running(""), want: VM{Name: "shop", Root: "/app"}},
+		"one whose root is set":       {set: engine.Release{Root: "/srv"}, all: running("shop"), want: VM{Name: "shop", Root: "/srv"}},
+		"two of the name that is set": {set: engine.Release{Name: "shop"}, all: running("shop", "shop"), err: "2 releases run"},
 	} {
-		got, err := test.set.choose(test.all)
+		got, err := choose(test.set, test.all)
 		if got != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
@@ -103,48 +105,48 @@ func TestTheReleaseThatIsMeant(t *testing.T) {
 }
 
 // scripted answers every exec alike.
-func scripted(out Output) Exec {
-	return func(context.Context, []string, string, time.Duration) (Output, error) { return out, nil }
+func scripted(out engine.Output) Exec {
+	return func(context.Context, []string, string, time.Duration) (engine.Output, error) { return out, nil }
 }
 
 func TestAnswersAreNotTrusted(t *testing.T) {
 	vm := VM{PID: "1", Start: "2", Root: "/app", Name: "app"}
 	o := longOrder()
-	rejection := Output{Stdout: "Rejection([PayloadTooLarge])"}
+	rejection := engine.Output{Stdout: "Rejection([PayloadTooLarge])"}
 	for _, test := range []struct {
 		name string
-		out  Output
+		out  engine.Output
 		want string
 	}{
 		{"a request that was too large", rejection, "PayloadTooLarge"},
-		{"nothing", Output{}, "answered nothing"},
-		{"a secret", Output{Stderr: "failed: " + o.TarballURL, ExitCode: 1}, "[redacted]"},
-		{"a foreign word", Output{Stdout: "FLYDEPLOY1 dance\x1b[31m"}, "unexpected answer"},
-		{"a foreign folder", Output{Stdout: `FLYDEPLOY1 started {"id":"` + o.ID + `","dir":"/etc","boot":"1-2"}`}, "unexpected folder"},
-		{"a cut answer", Output{Stdout: `FLYDEPLOY1 started {"id":`}, "cut"},
-		{"a refusal", Output{Stdout: `FLYDEPLOY1 refused {"what":"no\u001b[31m"}`}, "no"},
-		{"a cut marker", Output{Stdout: "some warning\nFLYDEP"}, "cut"},
-		{"a cut word", Output{Stdout: "FLYDEPLOY1 load"}, "cut"},
-		{"no program", Output{Stdout: "FLYDEPLOY1 no_program"}, "/app/bin"},
+		{"nothing", engine.Output{}, "answered nothing"},
+		{"a secret", engine.Output{Stderr: "failed: " + o.TarballURL, ExitCode: 1}, "[redacted]"},
+		{"a foreign word", engine.Output{Stdout: "FLYDEPLOY1 dance\x1b[31m"}, "unexpected answer"},
+		{"a foreign folder", engine.Output{Stdout: `FLYDEPLOY1 started {"id":"` + o.ID + `","dir":"/etc","boot":"1-2"}`}, "unexpected folder"},
+		{"a cut answer", engine.Output{Stdout: `FLYDEPLOY1 started {"id":`}, "cut"},
+		{"a refusal", engine.Output{Stdout: `FLYDEPLOY1 refused {"what":"no\u001b[31m"}`}, "no"},
+		{"a cut marker", engine.Output{Stdout: "some warning\nFLYDEP"}, "cut"},
+		{"a cut word", engine.Output{Stdout: "FLYDEPLOY1 load"}, "cut"},
+		{"no program", engine.Output{Stdout: "FLYDEPLOY1 no_program"}, "/app/bin"},
 	} {
 		_, err := Inject(t.Context(), scripted(test.out), vm, o)
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.ContainsAny(err.Error(), "\x1b") || strings.Contains(err.Error(), "ffffffff") {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
-	echo := func(_ context.Context, _ []string, stdin string, _ time.Duration) (Output, error) {
+	echo := func(_ context.Context, _ []string, stdin string, _ time.Duration) (engine.Output, error) {
 		if stdin == "" {
-			return Output{Stdout: "FLYDEPLOY1 loaded {}\n"}, nil
+			return engine.Output{Stdout: "FLYDEPLOY1 loaded {}\n"}, nil
 		}
-		return Output{Stderr: "start/2 was given " + stdin, ExitCode: 1}, nil
+		return engine.Output{Stderr: "start/2 was given " + stdin, ExitCode: 1}, nil
 	}
 	if _, err := Inject(t.Context(), echo, vm, o); err == nil || !strings.HasSuffix(err.Error(), "was given [redacted]") {
 		t.Errorf("an order that is shown: %v", err)
 	}
-	if _, err := Inject(t.Context(), scripted(Output{}), VM{Distribution: "none"}, o); err == nil || !strings.Contains(err.Error(), "without distribution") {
+	if _, err := Inject(t.Context(), scripted(engine.Output{}), VM{Distribution: "none"}, o); err == nil || !strings.Contains(err.Error(), "without distribution") {
 		t.Errorf("without distribution: %v", err)
 	}
-	if _, err := Discover(t.Context(), scripted(Output{Stdout: "FLYDEPLOY1 begin\nFLYDEPLOY1 vm 1 2\n"}), Release{}); !errors.Is(err, ErrUnknownOutcome) {
+	if _, err := Discover(t.Context(), scripted(engine.Output{Stdout: "FLYDEPLOY1 begin\nFLYDEPLOY1 vm 1 2\n"}), engine.Release{}); !errors.Is(err, engine.ErrUnknownOutcome) {
 		t.Errorf("a cut answer: %v", err)
 	}
 }
@@ -156,7 +158,7 @@ func TestOrdersAreChecked(t *testing.T) {
 	} {
 		o := longOrder()
 		spoil(&o)
-		if _, err := Inject(t.Context(), scripted(Output{}), VM{}, o); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := Inject(t.Context(), scripted(engine.Output{}), VM{}, o); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("an order without %s: %v", name, err)
 		}
 	}

@@ -8,18 +8,29 @@ import (
 	"time"
 
 	fly "github.com/superfly/fly-go"
-	"github.com/superfly/fly-go/flaps"
 )
 
+// appAnswer is what Fly tells of an app: flaps.App of fly-go, without the client that comes with it.
+type appAnswer struct {
+	ID           string `json:"id"`
+	Name         string `json:"name"`
+	Status       string `json:"status"`
+	MachineCount int    `json:"machine_count"`
+	Organization struct {
+		Name string `json:"name"`
+		Slug string `json:"slug"`
+	} `json:"organization"`
+}
+
 func (a *api) app(*http.Request) (any, error) {
-	org := flaps.AppOrganizationInfo{Name: a.fly.options.Org, Slug: a.fly.options.Org}
-	count := int64(0)
+	app := appAnswer{ID: a.fly.options.App, Name: a.fly.options.App, Status: "deployed"}
+	app.Organization.Name, app.Organization.Slug = a.fly.options.Org, a.fly.options.Org
 	for _, m := range a.fly.machines.all() {
 		if !m.oneOf(fly.MachineStateDestroyed) {
-			count++
+			app.MachineCount++
 		}
 	}
-	return flaps.App{ID: a.fly.options.App, Name: a.fly.options.App, Organization: org, Status: "deployed", MachineCount: count}, nil
+	return app, nil
 }
 
 func (a *api) list(r *http.Request) (any, error) {

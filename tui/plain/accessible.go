@@ -1,7 +1,6 @@
 package plain
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,14 +8,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
-
-	"github.com/muesli/cancelreader"
 
 	"flydeploy/engine"
 	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/prompt"
 	"flydeploy/tui/view"
 )
 
@@ -52,7 +49,7 @@ type Backend interface {
 // no alternate screen, no borders, no spinners. When ctx ends a deploy under way is stopped, and followed until it is
 // settled. Summaries are among the lines. It gives the result of the last deploy that ended, nil for none.
 func Accessible(ctx context.Context, o Options) (*engine.Result, error) {
-	answers, stop := readLines(o.Input)
+	answers, stop := prompt.Lines(o.Input)
 	defer stop()
 	a := &accessible{o: o, out: &output{to: o.Output}, answers: answers}
 	if o.StartDeploy && !o.ReadOnly {
@@ -61,32 +58,6 @@ func Accessible(ctx context.Context, o Options) (*engine.Result, error) {
 		a.home(ctx)
 	}
 	return a.result, errors.Join(a.out.err, context.Cause(ctx))
-}
-
-// readLines reads lines until stop is called, or until the input's end, which closes the channel.
-func readLines(from io.Reader) (lines <-chan string, stop func()) {
-	cancel := func() bool { return false }
-	if r, err := cancelreader.NewReader(from); err == nil { // a regular file has none, and never blocks
-		from, cancel = r, r.Cancel
-	}
-	out, over := make(chan string), make(chan struct{})
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		defer close(out)
-		for scan := bufio.NewScanner(from); scan.Scan(); {
-			select {
-			case out <- strings.TrimSpace(text.Line(scan.Text())):
-			case <-over:
-				return
-			}
-		}
-	})
-	return out, func() {
-		close(over)
-		if cancel() {
-			reading.Wait()
-		}
-	}
 }
 
 func (o *Options) recall(r engine.Result) string {

@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+
+	"flydeploy/engine"
+	"flydeploy/engine/deploy"
+)
+
+// What is said at an end at once is true: a deploy that has settled leaves nothing.
+func TestTheLastWordsAreTrue(t *testing.T) {
+	i := newInterrupts()
+	if said := i.lastWords(); said != "" {
+		t.Errorf("without a deploy: %q", said)
+	}
+	opening, opened := make(chan struct{}), make(chan struct{})
+	d := deploy.Start(t.Context(), engine.Settings{App: "counter", DryRun: true}, deploy.Ports{Fleet: lostFleet{asked: opened, answer: opening}})
+	i.settles(d)
+	<-opened
+	if said := i.lastWords(); !strings.Contains(said, "Nobody has checked what the machines run") {
+		t.Errorf("while it is under way: %q", said)
+	}
+	close(opening)
+	d.Result()
+	if said := i.lastWords(); !strings.Contains(said, "had settled before, and ended as: failed") {
+		t.Errorf("once it has settled: %q", said)
+	}
+	i.take(syscall.SIGINT)
+	select {
+	case <-i.hurried:
+	default:
+		t.Error("nothing is left to settle, and still a signal waits for readers")
+	}
+}
+
+// lostFleet does not answer before it is opened, and then it fails.
+type lostFleet struct {
+	engine.Fleet
+	asked  chan<- struct{}
+	answer <-chan struct{}
+}
+
+func (l lostFleet) Machines(context.Context) ([]engine.Machine, error) {
+	close(l.asked)
+	<-l.answer
+	return nil, errors.New("no answer")
+}

@@ -1,0 +1,74 @@
+package agenttest
+
+import (
+	"time"
+
+	"flydeploy/engine/agent"
+)
+
+// Behaviour is what an agent finds and does. It is looked at when it is needed, so that a test may change it meanwhile.
+type Behaviour struct {
+	// How long the agent takes to stage, arm, commit (the window) and upload its report.
+	Stages, Arms, Commits, Reports time.Duration
+
+	// What staging finds, where the VM does not run the upgrade already.
+	Counts     agent.Counts
+	Modules    []agent.Module
+	Processes  []agent.Process
+	Findings   []agent.Finding
+	RollbackUS int64
+
+	// StageError and ArmError end staging and arming as failed.
+	StageError, ArmError *agent.Error
+	// Stale says that arming, StaleAtCommit that the commit finds other code than staging has.
+	Stale, StaleAtCommit bool
+
+	// Outcome of the window: agent.Committed, RolledBack, RolledBackWithLosses or Failed (would not suspend).
+	Outcome     agent.State
+	SuspendedUS int64
+	Failures    []agent.Failure // of an outcome that is not committed; one of them is made up where there is none
+	Killed      []string
+	Died        int
+	Views       int
+	Unplaced    []string     // files
+	Error       *agent.Error // what is wrong after a commit
+	// ReportError is why the report does not reach the bucket; "": it does.
+	ReportError string
+}
+
+// Usually is the behaviour of a new world's agents: an upgrade of 6 modules and 303 processes that nothing troubles.
+func Usually() Behaviour {
+	return Behaviour{
+		Counts: agent.Counts{ModulesChanged: 1, ModulesAdded: 1, Files: 3, Processes: 303, Migrating: 302},
+		Modules: []agent.Module{
+			{Module: "Counter.Tally", App: App, Change: "changed"}, {Module: "Counter.Report", App: App, Change: "added"},
+		},
+		Processes:   []agent.Process{{Module: "Counter.Tally", Kind: "gen_server", Count: 303}},
+		RollbackUS:  900,
+		Outcome:     agent.Committed,
+		SuspendedUS: 2_500,
+	}
+}
+
+// Behave changes how agents behave: those of a machine, or with id "" of all that have no behaviour of their own.
+func (w *World) Behave(id string, change func(*Behaviour)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if id == "" {
+		change(&w.behaviour)
+		return
+	}
+	m := w.byID[id]
+	if m.behaviour == nil {
+		own := w.behaviour
+		m.behaviour = &own
+	}
+	change(m.behaviour)
+}
+
+func (w *World) behaviourOf(m *machine) *Behaviour {
+	if m.behaviour != nil {
+		return m.behaviour
+	}
+	return &w.behaviour
+}

@@ -1,0 +1,53 @@
+package agenttest
+
+import (
+	"errors"
+	"net/url"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// order is what an agent is asked for, see Order in elixir/agent.
+type order struct {
+	id, owner, url, reportURL, sha256 string
+	size                              int64
+	otpApp, version, sourceImage      string
+	staged, armed, terminal           time.Duration
+}
+
+var validID = regexp.MustCompile(`\A[A-Za-z0-9-]{16,80}\z`)
+
+func readOrder(stdin string) (order, error) {
+	text, err := decode(stdin)
+	if err != nil {
+		return order{}, err
+	}
+	form, err := url.ParseQuery(text)
+	if err != nil {
+		return order{}, err
+	}
+	if !validID.MatchString(form.Get("id")) {
+		return order{}, errors.New("no valid id")
+	}
+	for _, key := range []string{"url", "sha256", "size", "otp_app"} {
+		if !form.Has(key) {
+			return order{}, errors.New("no " + key)
+		}
+	}
+	size, err := strconv.ParseInt(form.Get("size"), 10, 64)
+	if err != nil {
+		return order{}, err
+	}
+	ms := func(key string, usual time.Duration) time.Duration {
+		if n, err := strconv.Atoi(form.Get(key)); err == nil {
+			return time.Duration(n) * time.Millisecond
+		}
+		return usual
+	}
+	return order{
+		id: form.Get("id"), owner: form.Get("owner"), url: form.Get("url"), reportURL: form.Get("report_url"), sha256: form.Get("sha256"), size: size,
+		otpApp: form.Get("otp_app"), version: form.Get("version"), sourceImage: form.Get("source_image"),
+		staged: ms("staged_ms", 20*time.Minute), armed: ms("armed_ms", time.Minute), terminal: ms("terminal_ms", 10*time.Minute),
+	}, nil
+}

@@ -1,0 +1,196 @@
+package agenttest
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+)
+
+// Temporary says what is wrong with temporary machines; the zero value: nothing.
+type Temporary struct {
+	CreateError        error
+	NoRelease, NoSpace bool   // the job does not start
+	PackError          string // of the tarball's job
+	UploadError        string
+	UploadStatus       int // instead of the bucket's own
+	UploadBody         string
+	Dies               string // the job whose process ends by itself
+}
+
+// SetTemporary says what is wrong with temporary machines from now on.
+func (w *World) SetTemporary(t Temporary) { w.locked(func() { w.temporary = t }) }
+
+// job is detached work on a temporary machine.
+type job struct {
+	begun  time.Time
+	takes  time.Duration
+	total  int64
+	died   bool
+	result string // JSON
+	finish func() string
+}
+
+// CreateTemporary implements engine.Fleet.
+func (f *Fleet) CreateTemporary(ctx context.Context, spec engine.TemporaryMachine) (engine.Machine, error) {
+	w := f.world
+	return ask(ctx, w, Call{Console: f.console, Kind: CreateTemporary, Arg: spec.Image}, func() (engine.Machine, error) {
+		w.mu.Lock()
+		if w.forbidden || w.temporary.CreateError != nil {
+			defer w.mu.Unlock()
+			if w.forbidden {
+				return engine.Machine{}, engine.ErrForbidden
+			}
+			return engine.Machine{}, w.temporary.CreateError
+		}
+		w.made++
+		m := w.add(engine.Machine{
+			ID: fmt.Sprintf("temp%d", w.made), Region: spec.Region, Image: spec.Image, Temporary: spec.UpgradeID, LeftOut: "temporary machine of a deploy",
+		})
+		m.jobs = map[string]*job{}
+		if spec.LiveFor > 0 {
+			m.dies = time.Now().Add(spec.LiveFor)
+		}
+		created, takes := m.Machine, w.timing.Create
+		w.mu.Unlock()
+		return created, pause(ctx, takes)
+	})
+}
+
+// Destroy implements engine.Fleet. It refuses machines that are not temporary.
+func (f *Fleet) Destroy(ctx context.Context, id string) error {
+	w := f.world
+	return tell(ctx, w, Call{Console: f.console, Kind: Destroy, Machine: id}, func() error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if m := w.byID[id]; m != nil && m.Temporary == "" {
+			return fmt.Errorf("destroy machine %s: it is not a temporary one", id)
+		}
+		w.remove(id)
+		return nil
+	})
+}
+
+// Temporaries gives the ids of the temporary machines that are there.
+func (w *World) Temporaries() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.endTemporary()
+	var ids []string
+	for _, m := range w.machines {
+		if m.Temporary != "" {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+// endTemporary removes temporary machines whose time is up.
+func (w *World) endTemporary() {
+	for _, m := range slices.Clone(w.machines) {
+		if !m.dies.IsZero() && !time.Now().Before(m.dies) {
+			w.remove(m.ID)
+		}
+	}
+}
+
+func (w *World) startJob(m *machine, r request) Output {
+	name := r.args[1]
+	switch {
+	case m.jobs == nil, w.temporary.NoRelease:
+		return say(marker + "no_release")
+	case w.temporary.NoSpace:
+		return say(marker + "no_space")
+	case m.jobs[name] != nil:
+		return say(marker + "started")
+	}
+	release := ReleaseOf(m.Image)
+	j := &job{begun: time.Now(), died: w.temporary.Dies == name}
+	switch name {
+	case "tarball":
+		j.takes, j.total = w.timing.Pack, 300
+		j.finish = func() string { return w.pack(r, release) }
+	case "upload":
+		j.takes, j.total = w.timing.Upload, release.Size
+		j.finish = func() string { return w.upload(r, release) }
+	}
+	m.jobs[name] = j
+	return say(marker + "started")
+}
+
+func (w *World) pack(r request, release Release) string {
+	if w.temporary.PackError != "" {
+		return toJSON(map[string]any{"error": w.temporary.PackError})
+	}
+	return toJSON(agent.Tarball{
+		Path: r.args[0] + "/upgrade.tar.gz", SHA256: release.SHA256, Size: release.Size, AppVersion: release.Version, Release: release.Version,
+		ERTS: "13.1.5", OTP: "25", Elixir: "1.14.0", Entries: 300, Beams: 120,
+	})
+}
+
+func (w *World) upload(r request, release Release) string {
+	if w.temporary.UploadError != "" {
+		return toJSON(map[string]any{"error": w.temporary.UploadError})
+	}
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.stdin))
+	form, err2 := url.ParseQuery(string(raw))
+	if err != nil || err2 != nil || form.Get("url") == "" {
+		return toJSON(map[string]any{"error": "KeyError in the temporary machine's job"})
+	}
+	headers := map[string]string{}
+	for name := range form {
+		if header, ok := strings.CutPrefix(name, "-"); ok {
+			headers[header] = form.Get(name)
+		}
+	}
+	status, body := w.temporary.UploadStatus, w.temporary.UploadBody
+	if status == 0 {
+		status = w.bucket.put(form.Get("url"), headers, object{size: release.Size})
+	}
+	return toJSON(map[string]any{"status": status, "body": body})
+}
+
+// pollJob waits for a job's result, or for progress that the console has not seen.
+func (w *World) pollJob(ctx context.Context, m *machine, r request) (Output, error) {
+	until := time.Now().Add(callWait)
+	j := m.jobs[r.args[1]]
+	for {
+		now := ""
+		moment := until
+		if j != nil {
+			if j.died {
+				return say(marker+"died Killed ", marker+"end"), nil
+			}
+			passed := time.Since(j.begun)
+			if passed >= j.takes {
+				if j.result == "" {
+					j.result = j.finish()
+				}
+				return say(marker+"result "+j.result, marker+"end"), nil
+			}
+			tenth := j.takes / 10
+			n := int64(passed / max(tenth, 1))
+			if n > 0 {
+				now = fmt.Sprintf("%d %d", j.total*min(n, 10)/10, j.total)
+			}
+			if next := j.begun.Add(time.Duration(n+1) * tenth); next.Before(moment) {
+				moment = next
+			}
+			if end := j.begun.Add(j.takes); end.Before(moment) {
+				moment = end
+			}
+		}
+		if now != r.args[2] || !time.Now().Before(until) {
+			return say(marker+"progress "+now, marker+"end"), nil
+		}
+		if err := w.await(ctx, m, moment); err != nil {
+			return Output{}, err
+		}
+	}
+}

@@ -1,0 +1,260 @@
+package agenttest
+
+import (
+	"bytes"
+	"compress/zlib"
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"flydeploy/engine/agent"
+)
+
+// request is an exec, taken apart.
+type request struct {
+	script agent.Script
+	args   []string
+	stdin  string
+}
+
+func read(command []string, stdin string) request {
+	script, args, _ := agent.ScriptOf(command)
+	return request{script, args, stdin}
+}
+
+// describe says what the exec is, for hooks.
+func (r request) describe(c *Call) {
+	switch c.Kind = Kind(r.script); r.script {
+	case "":
+		c.Kind = OtherExec
+	case agent.ScriptOrder:
+		if o, err := readOrder(r.stdin); err == nil {
+			c.Arg = o.id
+		}
+	case agent.ScriptCall:
+		if c.Kind = Kind(r.args[1]); c.Kind == "-" {
+			c.Kind = Wait
+		}
+		_, c.Arg, _ = strings.Cut(r.args[0], "/flydeploy-")
+		c.Seen, _ = strconv.ParseInt(r.args[2], 10, 64)
+	case agent.ScriptJob, agent.ScriptPoll:
+		c.Arg = r.args[1]
+	}
+}
+
+const (
+	marker = "FLYDEPLOY1 "
+	root   = "/app"
+)
+
+func say(lines ...string) Output { return Output{Stdout: strings.Join(lines, "\n") + "\n"} }
+
+func sayEnv(env map[string]string) []string {
+	var lines []string
+	for _, key := range slices.Sorted(maps.Keys(env)) {
+		lines = append(lines, key+"="+env[key])
+	}
+	return lines
+}
+
+func (w *World) discover(m *machine) Output {
+	lines := []string{marker + "begin"}
+	if v := m.vm; v != nil && !time.Now().Before(v.found) {
+		lines = append(lines, marker+"vm "+v.pid+" "+v.start, "RELEASE_ROOT="+root, "RELEASE_NAME="+App, "RELEASE_NODE="+App+"-"+m.ID+"@fly",
+			"RELEASE_VSN="+ReleaseOf(m.Image).Version, "RELEASE_DISTRIBUTION=name", "FLY_IMAGE_REF="+m.Image, "OTP_APP="+App)
+	}
+	return say(append(lines, marker+"end")...)
+}
+
+// describeImage is for a machine that runs no VM.
+func (w *World) describeImage(m *machine) Output {
+	lines := []string{marker + "image", marker + "vm - -", "RELEASE_ROOT=" + root, "RELEASE_NAME=" + App, "RELEASE_VSN=" + ReleaseOf(m.Image).Version,
+		"OTP_APP=" + App, marker + "begin"}
+	return say(append(append(lines, sayEnv(w.settings)...), marker+"end")...)
+}
+
+// enter carries out a script that finds the VM again, /proc, pid and start time being the first of its ARGS.
+func (w *World) enter(ctx context.Context, m *machine, r request) (Output, error) {
+	v, now := m.vm, time.Now()
+	if v == nil || now.Before(v.found) || r.args[1] != v.pid || r.args[2] != v.start {
+		return say(marker + "gone"), nil
+	}
+	if r.script == agent.ScriptStorage {
+		return say(append(append([]string{marker + "begin"}, sayEnv(w.settings)...), marker+"end")...), nil
+	}
+	if r.script == agent.ScriptStorageConfig && m.hook == agent.HookAbsent {
+		return say(marker+"begin", marker+"end"), nil // the release lacks the package: the VM is not asked
+	}
+	switch {
+	case r.args[3] != root || r.args[4] != App:
+		return say(marker + "no_program"), nil
+	case now.Before(v.answers):
+		return nodeDown, nil
+	}
+	switch r.script {
+	case agent.ScriptStorageConfig:
+		return say(marker+"begin", marker+"end"), nil
+	case agent.ScriptFacts:
+		return m.facts(), nil
+	case agent.ScriptCode:
+		return m.code(), nil
+	default:
+		return w.bootstrap(ctx, m, r)
+	}
+}
+
+func (m *machine) hookLines() []string {
+	lines := []string{"hook=" + string(m.hook)}
+	if c := m.vm.call; m.hook == agent.HookCalled {
+		lines = append(lines, fmt.Sprintf("call=%s %s %s", c.App, c.Outcome, c.Text))
+	}
+	return lines
+}
+
+func (m *machine) facts() Output {
+	lines := append([]string{marker + "facts", "otp=25", "elixir=1.14.0", "crypto=true", "ssl=true", "certificates=140"}, m.hookLines()...)
+	lines = append(lines, "poller=false", fmt.Sprintf("agent=%t", m.vm.living() != nil), "user=1000", fmt.Sprintf("clock_ms=%d", time.Now().UnixMilli()),
+		"app="+App+" "+ReleaseOf(m.Image).Version+" top", marker+"end")
+	return say(lines...)
+}
+
+// Fingerprint is what a VM tells that has loaded code.
+func (r Release) Fingerprint() string {
+	sum := md5.Sum([]byte(r.SHA256))
+	return hex.EncodeToString(sum[:])
+}
+
+func (m *machine) code() Output {
+	v := m.vm
+	lines := []string{marker + "code", "fingerprint=" + v.code.Fingerprint(), "modules=6", fmt.Sprintf("drifted=%d", len(v.drifted))}
+	lines = append(lines, m.hookLines()...)
+	if v.hotRef != "" {
+		lines = append(lines, "hot_ref="+v.hotRef, "version="+v.code.Version)
+	} else {
+		lines = append(lines, "hot_ref=", "version=")
+	}
+	for _, module := range v.drifted[:min(len(v.drifted), 5)] {
+		lines = append(lines, "drift="+module)
+	}
+	return say(append(lines, marker+"end")...)
+}
+
+// bound takes apart what stands in front of bootstrap.exs.
+func bound(bindings string) (source, modules, main string, ok bool) {
+	rest, ok1 := strings.CutPrefix(bindings, `source = "`)
+	source, rest, ok2 := strings.Cut(rest, `"; modules = "`)
+	modules, rest, ok3 := strings.Cut(rest, `"; agent = "`)
+	main, _, ok4 := strings.Cut(rest, `"; order = `)
+	return source, modules, main, ok1 && ok2 && ok3 && ok4
+}
+
+// bootstrap is bootstrap.exs: it loads modules, and with the last part starts the agent.
+func (w *World) bootstrap(ctx context.Context, m *machine, r request) (Output, error) {
+	source, needed, main, ok := bound(r.args[5])
+	if !ok {
+		return Output{Stderr: "** (TokenMissingError)\n", ExitCode: 1}, nil
+	}
+	modules, err := w.modulesOf(source)
+	if err != nil {
+		return Output{Stderr: "** (ErlangError) Erlang error: :data_error\n", ExitCode: 1}, nil
+	}
+	for _, module := range modules {
+		m.vm.modules[module] = true
+	}
+	if r.script == agent.ScriptLoad {
+		return say(marker + "loaded {}"), nil
+	}
+	whole := m.vm.modules[main]
+	for _, module := range strings.Fields(needed) {
+		whole = whole && m.vm.modules[main+"."+module]
+	}
+	if !whole {
+		return say(marker + "incomplete {}"), nil
+	}
+	o, err := readOrder(r.stdin)
+	if err != nil {
+		return Output{Stderr: "** (ArgumentError) " + err.Error() + "\n", ExitCode: 1}, nil
+	}
+	return w.start(ctx, m, o)
+}
+
+var defmodule = regexp.MustCompile(`(?m)^defmodule (\S+) do`)
+
+// modulesOf gives the names of the modules in a part of the agent.
+func (w *World) modulesOf(source string) ([]string, error) {
+	if known, ok := w.sources[source]; ok {
+		return known, nil
+	}
+	text, err := decode(source)
+	if err != nil {
+		return nil, err
+	}
+	var modules []string
+	for _, found := range defmodule.FindAllStringSubmatch(text, -1) {
+		modules = append(modules, found[1])
+	}
+	w.sources[source] = modules
+	return modules, nil
+}
+
+// decode reads base64 of zlib.
+func decode(text string) (string, error) {
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil {
+		return "", err
+	}
+	r, err := zlib.NewReader(bytes.NewReader(raw))
+	if err != nil {
+		return "", err
+	}
+	all, err := io.ReadAll(r)
+	return string(all), err
+}
+
+// start is the agent's start: it begins to stage, unless another one is there.
+func (w *World) start(ctx context.Context, m *machine, o order) (Output, error) {
+	patience := time.Now().Add(5 * time.Second)
+	for {
+		v := m.vm
+		if v == nil {
+			return nodeDown, nil
+		}
+		there := v.living()
+		switch {
+		case there == nil:
+			if m.dirs[dirOf(o.id)] {
+				return say(marker + "refused " + toJSON(agent.Error{Name: "refused", What: dirOf(o.id) + " cannot be made: file already exists"})), nil
+			}
+			a := w.begin(m, o)
+			return say(marker + "started " + a.about()), nil
+		case there.state != agent.Committing && there.order.id == o.id:
+			return say(marker + "started " + there.about()), nil
+		case there.state != agent.Committing:
+			return say(marker + "busy " + there.about()), nil
+		case !time.Now().Before(patience):
+			// An agent inside its window answers after it.
+			return say(marker + `busy {"id":"","owner":"","state":"committing","expires_in_ms":0}`), nil
+		}
+		if err := w.await(ctx, m, patience); err != nil {
+			return Output{}, err
+		}
+	}
+}
+
+func toJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}

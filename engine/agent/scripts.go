@@ -1,0 +1,81 @@
+package agent
+
+import (
+	"strings"
+	"sync"
+
+	"flydeploy/elixir"
+)
+
+// Script names what an exec does in a machine.
+type Script string
+
+// The scripts that the console sends.
+const (
+	ScriptDiscover      Script = "discover"       // ARGS: /proc, root, name
+	ScriptStorage       Script = "storage"        // ARGS of every script that enters a VM: /proc, pid, start, root, name
+	ScriptStorageConfig Script = "storage_config" // and the program
+	ScriptImage         Script = "image"          // ARGS: root, name
+	ScriptLoad          Script = "load"           // enters; then bindings, program
+	ScriptOrder         Script = "order"          // as ScriptLoad; stdin is the order
+	ScriptFacts         Script = "facts"          // as ScriptLoad
+	ScriptCode          Script = "code"           // as ScriptLoad
+	ScriptCall          Script = "call"           // ARGS: DIR, command or "-", seq
+	ScriptJob           Script = "job"            // ARGS: DIR, job, root, source, OTP application; stdin is the upload's form
+	ScriptPoll          Script = "poll"           // ARGS: DIR, job, progress
+)
+
+// ScriptOf tells which script the words of an exec run, and its ARGS: for those who play a machine. ok is false for
+// words that are not the console's.
+func ScriptOf(command []string) (script Script, args []string, ok bool) {
+	if len(command) < 4 || command[0] != "/bin/sh" || command[1] != "-c" {
+		return "", nil, false
+	}
+	args = command[4:]
+	script = map[string]Script{
+		scriptVM: ScriptDiscover, scriptStorage: ScriptStorage, scriptStorageConfig: ScriptStorageConfig, scriptImage: ScriptImage,
+		scriptRPC: ScriptLoad, scriptOrder: ScriptOrder, scriptWait: ScriptCall, scriptJob: ScriptJob, scriptPoll: ScriptPoll,
+	}[command[2]]
+	if script == ScriptLoad && len(args) == 7 {
+		script = programs()[args[6]]
+	}
+	return script, args, script != ""
+}
+
+// programs tells what is evaluated in a VM.
+var programs = sync.OnceValue(func() map[string]Script {
+	all := map[string]Script{}
+	for script, names := range map[Script][]string{
+		ScriptLoad: {"bootstrap.exs"}, ScriptFacts: {"hook.exs", "probe.exs"}, ScriptCode: {"hook.exs", "loaded.exs"},
+	} {
+		if text, err := program(names...); err == nil { // they are embedded
+			all[text] = script
+		}
+	}
+	return all
+})
+
+var (
+	programsMu   sync.Mutex
+	programTexts = map[string]string{}
+)
+
+// program gives scripts of elixir/ as one, stripped once for all machines.
+func program(names ...string) (string, error) {
+	programsMu.Lock()
+	defer programsMu.Unlock()
+	key := strings.Join(names, " ")
+	if text, ok := programTexts[key]; ok {
+		return text, nil
+	}
+	var parts []string
+	for _, name := range names {
+		text, err := elixir.Files.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, strings.TrimSpace(strip(string(text))))
+	}
+	programTexts[key] = strings.Join(parts, "\n")
+	return programTexts[key], nil
+}

@@ -1,0 +1,157 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/plan"
+	"flydeploy/text"
+)
+
+// confirmWithin: an unanswered plan lets staged work expire.
+const confirmWithin = 10 * time.Minute
+
+// blockedError says which findings keep the deploy from going on.
+type blockedError struct{ by []engine.Finding }
+
+func (e *blockedError) Error() string {
+	parts := make([]string, 0, len(e.by))
+	for _, f := range e.by {
+		parts = append(parts, fmt.Sprintf("%s%s (%s)", f.Name, onMachines(f.Machines), f.What))
+	}
+	return "blocked by the plan: " + strings.Join(parts, "; ")
+}
+
+// onMachines says where a finding was made.
+func onMachines(ids []string) string {
+	switch len(ids) {
+	case 0:
+		return ""
+	case 1:
+		return " on machine " + ids[0]
+	}
+	return fmt.Sprintf(" on machine %s and %d more", ids[0], len(ids)-1)
+}
+
+// confirm shows the plan and waits for the operator. Nothing is suspended before. It gives the blockers that were accepted.
+func (j *job) confirm(ctx context.Context, all *soFar, s *scope) ([]string, error) {
+	tell := func(status engine.Status, err error) {
+		j.rec.Emit(engine.Event{
+			Phase: engine.PhasePlan, Status: status, Plan: all.plan, Upgrade: known(&all.upgrade), Text: planText(all.plan), Problem: engine.AsProblem(err),
+		})
+	}
+	tell(engine.StatusRunning, nil)
+	accepted, err := j.decide(ctx)
+	accepted = append(accepted, j.settings.Accept...)
+	if err == nil {
+		err = blockers(all.plan.Findings, accepted)
+	}
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		tell(engine.StatusFailed, err)
+		return nil, err
+	}
+	tell(engine.StatusDone, nil)
+	if j.settings.DryRun {
+		return nil, errPlanned
+	}
+	return accepted, j.stageChanged(ctx, all, s, accepted)
+}
+
+func planText(p *engine.Plan) string {
+	return text.Counted(len(p.Modules), "module") + ", " + text.Counted(p.Processes(), "process") + " on " + text.Counted(len(p.Machines), "machine")
+}
+
+// decide gives the blockers that the operator accepted.
+func (j *job) decide(ctx context.Context) ([]string, error) {
+	switch {
+	case j.settings.DryRun, j.settings.Yes:
+		return nil, nil
+	case !j.settings.Ask:
+		return nil, engine.NewProblem("unconfirmed", "the plan needs a confirmation, and there is no terminal to ask in", nil, "Run in a terminal, or give --yes.")
+	}
+	answer, err := j.ask(ctx, engine.QuestionPlan, confirmWithin)
+	if errors.Is(err, errNoAnswer) {
+		return nil, engine.NewProblem("unconfirmed", fmt.Sprintf("the plan was not confirmed within %s", confirmWithin), nil,
+			"Nothing was changed. Deploy again when you are ready.")
+	}
+	if err == nil && !answer.Proceed {
+		err = errDeclined
+	}
+	return answer.Accept, err
+}
+
+// blockers is the error that findings are, as far as they were not accepted; a refusal cannot be.
+func blockers(findings []engine.Finding, accepted []string) error {
+	var by []engine.Finding
+	var remedies []string
+	for _, f := range (&engine.Plan{Findings: findings}).Blockers() {
+		if f.Severity == engine.SeverityRefuse || !slices.Contains(accepted, f.Name) {
+			by = append(by, f)
+			remedies = append(remedies, f.Remedy)
+		}
+	}
+	if len(by) == 0 {
+		return nil
+	}
+	blocked := &blockedError{by}
+	return engine.NewProblem("blocked", blocked.Error(), nil, strings.Join(slices.Compact(remedies), "\n    ")).Because(blocked)
+}
+
+// stageChanged stages machines again whose instance or VM changed while the plan waited for its confirmation. What was
+// accepted before holds for what is found there now, and no more.
+func (j *job) stageChanged(ctx context.Context, all *soFar, s *scope, accepted []string) error {
+	now, err := j.ports.Fleet.Machines(ctx)
+	if err != nil {
+		return fmt.Errorf("list machines again after the confirmation: %w", err)
+	}
+	found := engine.ByID(now)
+	gone := j.agentsGone(ctx, all.machines())
+	var changed []*rollout
+	for _, r := range all.machines() {
+		m, there := found[r.machine.ID]
+		switch {
+		case r.state == engine.MachineDown: // as the plan said
+		case !there || engine.WhyOut(m) != "":
+			return engine.NewProblem("machine_changed", fmt.Sprintf("machine %s is no longer started", r.machine.ID), nil,
+				"Nothing was suspended. Look at `fly machine list`, then deploy again.")
+		case m.InstanceID != r.machine.InstanceID || gone[r]:
+			r.machine = m
+			changed = append(changed, r)
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	if err := j.each(ctx, changed, all.staged.stageAgain); err != nil {
+		return err
+	}
+	all.plan = plan.Make(all.staged.facts())
+	return blockers(all.plan.Findings, accepted)
+}
+
+// agentsGone asks every staged agent whether it is there: a VM that restarted has none.
+func (j *job) agentsGone(ctx context.Context, machines []*rollout) map[*rollout]bool {
+	var mu sync.Mutex
+	gone := map[*rollout]bool{}
+	withAgent := those(machines, func(r *rollout) bool { return r.session != nil && !r.status.State.Terminal() })
+	_ = j.each(ctx, withAgent, func(ctx context.Context, r *rollout) error {
+		_, err := r.session.Wait(ctx, 0)
+		if errors.Is(err, agent.ErrGone) {
+			mu.Lock()
+			defer mu.Unlock()
+			gone[r] = true
+		}
+		return nil // no answer: arming will tell
+	})
+	return gone
+}

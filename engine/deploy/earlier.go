@@ -1,0 +1,43 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"flydeploy/engine"
+	"flydeploy/engine/record"
+)
+
+// findEarlier looks up the deploy that is to be resumed, or deployed again; nil where neither is asked for.
+func (j *job) findEarlier(ctx context.Context, records engine.Records) (*record.Record, error) {
+	var r record.Record
+	var err error
+	switch {
+	case j.settings.To != "":
+		r, err = record.ReadRecord(ctx, records, j.settings.To)
+		if errors.Is(err, engine.ErrNotFound) {
+			err = record.ErrNoRecord(j.settings.To, err)
+		} else if err == nil && r.Upgrade.TarballURL == "" {
+			err = engine.NewProblem("no_tarball", "deploy "+j.settings.To+" ended before its tarball was uploaded", nil, "Choose another: `flydeploy history`.")
+		}
+	case j.settings.Resume:
+		r, err = record.Last(ctx, records)
+	default:
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// closeEarlier marks the deploy that is resumed as unfinished: the lock is ours, so nobody writes its record any more.
+func (j *job) closeEarlier(ctx context.Context, records engine.Records, earlier *record.Record) {
+	if earlier == nil || !earlier.Running {
+		return
+	}
+	if err := record.CloseUnfinished(ctx, records, *earlier); err != nil { // it is told as unfinished anyway, once it is old enough
+		j.rec.Log(engine.PhaseLock, fmt.Sprintf("the record of deploy %s cannot be closed: %v", earlier.ID, err))
+	}
+}

@@ -1,0 +1,59 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"flydeploy/engine"
+)
+
+// result tells the end of the deploy from the machines' states and what ended it, nil for nothing.
+func (j *job) result(all *soFar, err error) engine.Result {
+	r := engine.Result{
+		V: engine.EventVersion, Type: "result", Upgrade: all.upgrade, DryRun: j.settings.DryRun, Machines: []engine.MachineResult{},
+		DurationMS: time.Since(j.started).Milliseconds(), Problem: engine.AsProblem(err), LockLeft: all.lockLeft,
+	}
+	for _, m := range all.machines() {
+		r.Machines = append(r.Machines, m.result())
+	}
+	if j.settings.DryRun {
+		r.Plan = all.plan
+	}
+	r.Outcome = outcome(err, j.settings.DryRun, all.machines())
+	if r.Outcome == engine.OutcomePartial && r.Problem == nil {
+		r.Problem = partial(all.machines())
+	}
+	return r
+}
+
+// outcome of a deploy that err ended. The plan of a dry run is all that it wanted.
+func outcome(err error, dryRun bool, machines []*rollout) engine.Outcome {
+	var held *engine.LockHeldError
+	var blocked *blockedError
+	upgraded := count(machines, (*rollout).isUpgraded)
+	switch {
+	case err == nil && (dryRun || upgraded == len(machines)):
+		return engine.OutcomeSucceeded
+	case upgraded > 0 && upgraded < len(machines):
+		return engine.OutcomePartial
+	case errors.As(err, &held):
+		return engine.OutcomeLocked
+	case errors.As(err, &blocked):
+		return engine.OutcomeBlocked
+	case errors.Is(err, errStopped), errors.Is(err, context.Canceled), errors.Is(err, errDeclined):
+		return engine.OutcomeCancelled
+	default:
+		return engine.OutcomeFailed
+	}
+}
+
+// partial names the machines that do not run the upgrade, where nothing else has ended the deploy: the plan's accepted ones.
+func partial(machines []*rollout) *engine.Problem {
+	for _, r := range machines {
+		if !r.isUpgraded() && r.problem != nil {
+			return r.problem.On(r.where())
+		}
+	}
+	return nil
+}

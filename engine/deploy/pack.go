@@ -1,0 +1,165 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/record"
+	"flydeploy/engine/run"
+	"flydeploy/engine/target"
+)
+
+const (
+	presignedFor      = 30 * time.Minute // covers staging until its expiry
+	temporaryLivesFor = 20 * time.Minute
+	packWithin        = 8 * time.Minute // each of packing and uploading, within the machine's life
+	lookAtTemporary   = "Look at the temporary machine with `fly logs`, and deploy again."
+)
+
+// packed is the new release's code in the bucket.
+type packed struct {
+	key  string
+	sent bool // its upload has begun
+}
+
+// pack builds the new image, has a temporary machine of it pack its release and upload it, and completes the upgrade. An
+// earlier deploy's tarball spares all of that.
+func (j *job) pack(ctx context.Context, all *soFar, s *scope) (packed, error) {
+	u := &all.upgrade
+	if s.again() {
+		e := s.earlier.Upgrade
+		u.Version, u.SourceImage, u.SHA256, u.Size, u.TarballURL = e.Version, e.SourceImage, e.SHA256, e.Size, e.TarballURL
+		j.rec.Emit(engine.Event{Phase: engine.PhaseBuild, Status: engine.StatusSkipped, Text: "deploys " + s.earlier.ID + " again", Upgrade: known(u)})
+		return j.reuse(ctx, all, s)
+	}
+	if err := j.build(ctx, u, s.image); err != nil {
+		return packed{}, err
+	}
+	m, err := j.startTemporary(ctx, u, s)
+	if err != nil {
+		return packed{}, err
+	}
+	defer j.bounded(ctx, func(ctx context.Context) { j.destroy(ctx, m.ID) })
+	p := packing{job: j, target: s.target, upgrade: u, exec: target.ExecOn(j.ports.Fleet, m.ID)}
+	if err := p.makeTarball(ctx); err != nil {
+		return packed{}, err
+	}
+	return p.upload(ctx, &all.packed)
+}
+
+// build makes the new image, or takes the one that was given.
+func (j *job) build(ctx context.Context, u *engine.Upgrade, image string) error {
+	if image != "" {
+		u.SourceImage = image
+		j.rec.Emit(engine.Event{Phase: engine.PhaseBuild, Status: engine.StatusSkipped, Text: "uses " + image, Upgrade: known(u)})
+		return nil
+	}
+	return j.phase(engine.PhaseBuild, "building the new image", u, func() (string, error) {
+		ref, err := j.ports.Build(ctx, func(line string) { j.rec.Log(engine.PhaseBuild, line) })
+		if err != nil {
+			return "", fmt.Errorf("build the new image: %w", err)
+		}
+		u.SourceImage = ref
+		return ref, nil
+	})
+}
+
+func (j *job) startTemporary(ctx context.Context, u *engine.Upgrade, s *scope) (m engine.Machine, err error) {
+	return m, j.phase(engine.PhaseOrchestrator, "starting a temporary machine with the new image", u, func() (string, error) {
+		j.removeLeftovers(ctx, s)
+		m, err = j.ports.Fleet.CreateTemporary(ctx, engine.TemporaryMachine{
+			UpgradeID: u.ID, Image: u.SourceImage, Region: s.in[0].Region,
+			LiveFor: temporaryLivesFor, MemoryMB: target.TemporaryMemoryMB, Env: j.settings.Env,
+		})
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("machine %s in %s", m.ID, m.Region), nil
+	})
+}
+
+// removeLeftovers destroys temporary machines of deploys that are over: of those whose record says so, and of those that have
+// outlived every temporary machine. A colleague's plan holds no lock and has no record: its machine is left alone.
+func (j *job) removeLeftovers(ctx context.Context, s *scope) {
+	if j.settings.DryRun {
+		return
+	}
+	for _, m := range s.target.Machines {
+		if m.Temporary == "" || !record.IsOver(ctx, s.target.Storage, m.Temporary, temporaryLivesFor) {
+			continue
+		}
+		text := fmt.Sprintf("removes temporary machine %s, left by deploy %s", m.ID, m.Temporary)
+		if err := j.ports.Fleet.Destroy(ctx, m.ID); err != nil {
+			text = fmt.Sprintf("temporary machine %s of deploy %s could not be removed: %v", m.ID, m.Temporary, err)
+		}
+		j.rec.Log(engine.PhaseOrchestrator, text)
+	}
+}
+
+// destroy removes the temporary machine. It destroys itself later where this fails, and the next deploy looks.
+func (j *job) destroy(ctx context.Context, id string) {
+	if err := j.ports.Fleet.Destroy(ctx, id); err != nil {
+		j.rec.Log(engine.PhaseOrchestrator, fmt.Sprintf("temporary machine %s could not be destroyed (%v); it ends itself within %s", id, err, temporaryLivesFor))
+		return
+	}
+	j.rec.Log(engine.PhaseOrchestrator, fmt.Sprintf("temporary machine %s destroyed", id))
+}
+
+// reuse checks that an earlier deploy's tarball is still in the bucket.
+func (j *job) reuse(ctx context.Context, all *soFar, s *scope) (packed, error) {
+	u := all.upgrade
+	for _, ph := range []engine.Phase{engine.PhaseOrchestrator, engine.PhaseTarball} {
+		j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusSkipped, Text: "the tarball was made by deploy " + s.earlier.ID})
+	}
+	j.removeLeftovers(ctx, s)
+	key := "releases/" + path.Base(u.TarballURL)
+	object, err := s.target.Storage.Tarballs.Stat(ctx, key)
+	if err == nil && (object.SHA256 != u.SHA256 || object.Size != u.Size) {
+		err = fmt.Errorf("it has %d bytes with sha256 %.12s…, not the recorded %d with %.12s…", object.Size, object.SHA256, u.Size, u.SHA256)
+	}
+	if err != nil {
+		problem := engine.NewProblem("no_tarball", fmt.Sprintf("the tarball %s of deploy %s", key, s.earlier.ID), err,
+			"Deploy its image instead: flydeploy hot --skip-build --image "+u.SourceImage)
+		j.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusFailed, Problem: problem})
+		return packed{}, problem
+	}
+	j.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: key + " is in the bucket already", Upgrade: known(&u)})
+	return packed{key: key}, nil
+}
+
+// packing is the work of one temporary machine.
+type packing struct {
+	*job
+	target  *target.Target
+	upgrade *engine.Upgrade
+	exec    agent.Exec
+	made    agent.Tarball
+}
+
+func (p *packing) makeTarball(ctx context.Context) error {
+	return p.phase(engine.PhaseTarball, "packing the new release", p.upgrade, func() (string, error) {
+		err := run.Within(ctx, packWithin, lookAtTemporary, func(ctx context.Context) (err error) {
+			p.made, err = run.RetryUnknown(ctx, p.lostAnswer(engine.PhaseTarball, ""), func() (agent.Tarball, error) {
+				return agent.MakeTarball(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, p.target.OTPApp, p.count(engine.PhaseTarball, "files"))
+			})
+			return err
+		})
+		if err != nil {
+			return "", fmt.Errorf("pack the release of %s: %w", p.upgrade.SourceImage, err)
+		}
+		made := p.made
+		p.upgrade.Version, p.upgrade.SHA256, p.upgrade.Size = made.AppVersion, made.SHA256, made.Size
+		return fmt.Sprintf("%s %s, %d files, %.1f MB", p.target.OTPApp, made.AppVersion, made.Entries, float64(made.Size)/1e6), nil
+	})
+}
+
+// count shows the progress of long work inside a phase.
+func (p *packing) count(ph engine.Phase, unit string) func(done, total int64) {
+	return func(done, total int64) {
+		p.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusRunning, Done: done, Total: total, Unit: unit})
+	}
+}

@@ -1,0 +1,127 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/run"
+)
+
+// machineRecord is <machine id>.json of the results: fly_deploy's fields, and ours.
+type machineRecord struct {
+	MachineID          string    `json:"machine_id"`
+	Region             string    `json:"region"`
+	Status             string    `json:"status"` // completed, failed, or pending where nothing was started
+	Success            bool      `json:"success"`
+	Error              *string   `json:"error"`
+	ModulesReloaded    int       `json:"modules_reloaded"`
+	ModuleNames        []string  `json:"module_names"`
+	ProcessesSucceeded int       `json:"processes_succeeded"`
+	ProcessNames       []string  `json:"process_names"` // callback modules
+	ProcessesFailed    int       `json:"processes_failed"`
+	SuspendMS          float64   `json:"suspend_duration_ms"`
+	TotalMS            int64     `json:"total_duration_ms"`
+	AppliedAt          time.Time `json:"applied_at"`
+	Version            string    `json:"version"`
+
+	UpgradeID   string `json:"upgrade_id"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+	engine.MachineResult
+}
+
+func (j *job) machineRecord(u engine.Upgrade, r *rollout) ([]byte, error) {
+	result := r.result()
+	m := machineRecord{
+		MachineID: result.ID, Region: result.Region, Status: "failed", Success: r.isUpgraded(), ModuleNames: []string{}, ProcessNames: []string{},
+		SuspendMS: float64(result.SuspendedUS) / 1000, TotalMS: time.Since(j.started).Milliseconds(), AppliedAt: time.Now().UTC().Truncate(time.Millisecond),
+		Version: u.Version, UpgradeID: u.ID, Fingerprint: r.code.Fingerprint, MachineResult: result,
+		ProcessesFailed: r.status.FailuresTotal,
+	}
+	if result.Error != "" {
+		m.Error = &result.Error
+	}
+	switch {
+	case m.Success:
+		m.Status = "completed"
+	case result.Outcome == engine.OutcomeNotStarted:
+		m.Status = "pending"
+	}
+	if r.status.State == agent.Committed {
+		m.ModulesReloaded, m.ProcessesSucceeded = result.Modules, result.Processes
+		for _, module := range r.status.Modules {
+			m.ModuleNames = append(m.ModuleNames, module.Module)
+		}
+		for _, group := range r.status.Processes {
+			m.ProcessNames = append(m.ProcessNames, group.Module)
+		}
+	}
+	body, err := json.MarshalIndent(m, "", "  ")
+	return append(body, '\n'), err
+}
+
+// writeResults stores each machine's end below releases/<app>-results/<upgrade id>/, and removes the oldest records.
+func (j *job) writeResults(ctx context.Context, all *soFar) {
+	if all.journal == nil || all.staged == nil {
+		return
+	}
+	_ = j.phase(engine.PhaseResults, "", nil, func() (string, error) {
+		records := all.storage.Records
+		err := run.Each(ctx, all.machines(), resultsAtOnce, (*rollout).where, func(ctx context.Context, r *rollout) error {
+			body, err := j.machineRecord(all.upgrade, r)
+			if err == nil {
+				err = records.WriteResult(ctx, all.upgrade.ID, r.machine.ID+".json", body)
+			}
+			if err != nil {
+				return fmt.Errorf("write the result: %w", err)
+			}
+			return nil
+		})
+		if err == nil {
+			err = j.prune(ctx, records, all.upgrade.ID)
+		}
+		return fmt.Sprintf("releases/%s-results/%s/", all.upgrade.OTPApp, all.upgrade.ID), err
+	})
+}
+
+const (
+	// resultsAtOnce bounds how many results are written at the same time.
+	resultsAtOnce = 8
+	// usuallyKept is how many deploys the record keeps.
+	usuallyKept = 50
+)
+
+// prune removes the oldest records. Those of upgrades that machines run are kept.
+func (j *job) prune(ctx context.Context, records engine.Records, current string) error {
+	keep := j.settings.Keep
+	if keep == 0 {
+		keep = usuallyKept
+	}
+	ids, err := records.Upgrades(ctx)
+	if err != nil || len(ids) <= keep {
+		return err
+	}
+	md, _, err := records.Metadata(ctx)
+	if err != nil {
+		return nil // the next deploy prunes
+	}
+	running := map[string]bool{current: true}
+	if md.HotUpgrade != nil {
+		running[md.HotUpgrade.ID] = true
+	}
+	for _, u := range md.MachineUpgrades {
+		running[u.ID] = true
+	}
+	for _, id := range ids[keep:] {
+		if running[id] {
+			continue
+		}
+		if err := records.DeleteUpgrade(ctx, id); err != nil {
+			return fmt.Errorf("remove the record of deploy %s: %w", id, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,256 @@
+package deploy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/plan"
+	"flydeploy/engine/record"
+)
+
+// rollout is the deploy on one machine. One goroutine at a time changes it.
+type rollout struct {
+	rec *record.Recorder
+
+	machine engine.Machine
+	attempt int
+	state   engine.MachineState
+	problem *engine.Problem // why it stands where it does, nil where it goes well
+
+	vm      agent.VM       // to which the order was sent
+	order   *agent.Order   // of an injection that may have begun
+	session *agent.Session // nil before the agent was injected
+	report  string         // the key under which its agent stores the report of what failed
+	status  agent.Status   // the agent's last
+	shown   map[engine.Phase]agent.Phase
+	code    agent.Code // what its VM answered when it was verified
+}
+
+func newRollout(rec *record.Recorder, m engine.Machine) *rollout {
+	r := &rollout{rec: rec, machine: m, attempt: 1, state: engine.MachineWaiting, shown: map[engine.Phase]agent.Phase{}}
+	r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusPending, Facts: &m})
+	return r
+}
+
+// where names the machine in errors.
+func (r *rollout) where() string { return r.machine.Where() }
+
+// emit tells an event of the machine, with the state in which it stands.
+func (r *rollout) emit(e engine.Event) {
+	e.Machine, e.Attempt, e.State = r.machine.ID, r.attempt, r.state
+	r.rec.Emit(e)
+}
+
+// move brings the machine into its next state, and tells it with the event. A transition that cannot be is refused, and told as a
+// fault of ours: a state that lies would be worse.
+func (r *rollout) move(next engine.MachineState, e engine.Event) {
+	if next != r.state && !r.state.May(next) {
+		r.emit(engine.Event{Phase: e.Phase, Status: engine.StatusRunning,
+			Log: fmt.Sprintf("a machine that is %s cannot become %s: this is a fault of flydeploy", r.state, next)})
+		return
+	}
+	r.state = next
+	r.emit(e)
+}
+
+// again begins the machine anew, as another attempt.
+func (r *rollout) again() {
+	*r = rollout{rec: r.rec, machine: r.machine, attempt: r.attempt + 1, state: engine.MachineWaiting, shown: map[engine.Phase]agent.Phase{}}
+}
+
+// What the states mean to the steps.
+
+// mayRun: the machine runs the upgrade by its agent's word, or by its VM's own.
+func (r *rollout) mayRun() bool {
+	return r.state == engine.MachineUpToDate || r.state == engine.MachineCommitted || r.state.Upgraded()
+}
+func (r *rollout) isUnverified() bool {
+	return r.state == engine.MachineUpToDate || r.state == engine.MachineCommitted
+}
+func (r *rollout) isUpgraded() bool { return r.state.Upgraded() }
+func (r *rollout) isStaged() bool   { return r.state == engine.MachineStaged }
+func (r *rollout) isExpired() bool  { return r.state == engine.MachineExpired }
+
+// isOpen: a commit was sent, and its end was not seen.
+func (r *rollout) isOpen() bool {
+	return r.state == engine.MachineCommitting || r.state == engine.MachineUnknown
+}
+
+// hasBegun: a commit was sent.
+func (r *rollout) hasBegun() bool { return r.isOpen() || r.state == engine.MachineCommitted }
+
+func (r *rollout) outcome() engine.MachineOutcome { return r.state.Outcome(r.status.UpToDate) }
+
+func (r *rollout) result() engine.MachineResult {
+	report := reportOf(r.status)
+	m := engine.MachineResult{
+		ID: r.machine.ID, Region: r.machine.Region, Outcome: r.outcome(),
+		Modules: report.ModulesChanged + report.ModulesAdded, Processes: report.Migrated,
+		SuspendedUS: report.SuspendedUS, SuspendedAtUS: report.SuspendedAtUS, ResumedAtUS: report.ResumedAtUS,
+		Failures: report.Failures, FailuresTotal: report.FailuresTotal,
+	}
+	if r.status.Report == agent.ReportStored {
+		m.FullReport = r.report
+	}
+	if r.problem != nil && !m.Outcome.Upgraded() {
+		m.Error = r.problem.What
+	}
+	return m
+}
+
+// facts are what the plan is told of the machine.
+func (r *rollout) facts() plan.Machine {
+	m := plan.Machine{State: r.state, MachinePlan: engine.MachinePlan{
+		Machine: r.machine, UpToDate: r.status.UpToDate, Report: reportOf(r.status), Problem: r.problem,
+	}}
+	for _, g := range r.status.Processes {
+		m.Processes = append(m.Processes, engine.ProcessChange(g))
+	}
+	for _, c := range r.status.Modules {
+		m.Modules = append(m.Modules, engine.ModuleChange(c))
+	}
+	for _, f := range r.status.Findings {
+		m.Findings = append(m.Findings, engine.Finding{
+			Name: f.Name, Severity: engine.Severity(f.Severity), What: f.Subject + ": " + f.Detail, Remedy: engine.Remedies[f.Name],
+		})
+	}
+	return m
+}
+
+// show tells what is new in an agent's status: an event for every phase that changed, and the state that it brings.
+func (r *rollout) show(s agent.Status) {
+	r.status = s
+	report := reportOf(s)
+	moved := false
+	if next := stateOf(s); next != r.state && r.state.May(next) {
+		r.state, moved = next, true
+	}
+	last := engine.Event{Phase: engine.PhaseInject, Status: engine.StatusDone, Report: &report}
+	for _, ph := range s.Phases {
+		name := engine.Phase(ph.Name)
+		last = engine.Event{Phase: name, Status: engine.Status(ph.Status), DurationUS: ph.US, Report: &report}
+		if r.shown[name] == ph {
+			continue
+		}
+		r.shown[name] = ph
+		if ph.AtUS > 0 {
+			last.StartedAt = time.UnixMicro(ph.AtUS)
+		}
+		if name == engine.PhaseReload {
+			last.Done, last.Total, last.Unit = s.Download.Done, s.Download.Total, "bytes"
+		}
+		r.emit(last)
+		moved = false
+	}
+	if moved { // no phase has changed with it
+		r.emit(last)
+	}
+}
+
+// stateOf is what an agent's status means for its machine.
+func stateOf(s agent.Status) engine.MachineState {
+	if s.State == agent.Staged && s.UpToDate {
+		return engine.MachineUpToDate
+	}
+	return engine.MachineState(s.State) // the same names
+}
+
+// phase is where the agent stands: the last phase that it reported and has not ended well, else first.
+func (r *rollout) phase(first engine.Phase) engine.Phase {
+	at := first
+	for _, ph := range r.status.Phases {
+		if s := engine.Status(ph.Status); s == engine.StatusRunning || s == engine.StatusFailed {
+			at = engine.Phase(ph.Name)
+		}
+	}
+	return at
+}
+
+// fail ends the machine in a state, with the phase in which it failed. The operator's stop before the commit is no failure of the
+// machine: the deploy's end tells what became of it.
+func (r *rollout) fail(next engine.MachineState, ph engine.Phase, err error) error {
+	if !r.hasBegun() && (errors.Is(err, errStopped) || errors.Is(err, context.Canceled) || errors.Is(err, engine.ErrLockLost)) {
+		return err
+	}
+	r.problem = engine.AsProblem(err)
+	report := reportOf(r.status)
+	e := engine.Event{Phase: ph, Status: engine.StatusFailed, Problem: r.problem, Report: &report}
+	if told, ok := r.shown[ph]; ok {
+		e.StartedAt, e.DurationUS = time.UnixMicro(told.AtUS), told.US
+	}
+	r.move(next, e)
+	return err
+}
+
+// unseen tells that an answer did not come. Nothing is final: a later look resolves it.
+func (r *rollout) unseen(next engine.MachineState, ph engine.Phase, err error) error {
+	r.problem = engine.AsProblem(err)
+	r.move(next, engine.Event{Phase: ph, Status: engine.StatusUnknown, Text: "did not answer", Problem: r.problem})
+	return err
+}
+
+// endOf tells why an agent reached another end than the wanted one.
+func endOf(s agent.Status) *engine.Problem {
+	ended := strings.ReplaceAll(string(s.State), "_", " ")
+	switch {
+	case s.Error != nil:
+		return engine.NewProblem(s.Error.Name, s.Error.What, nil, engine.Remedies[s.Error.Name])
+	case len(s.Failures) > 0:
+		f := s.Failures[0]
+		more := ""
+		if s.FailuresTotal > 1 {
+			more = fmt.Sprintf(" (and %d more)", s.FailuresTotal-1)
+		}
+		return engine.NewProblem("migration_failed", fmt.Sprintf("%s: %s of %s %s: %s%s", ended, cmp.Or(f.Name, f.PID), f.Module,
+			strings.ReplaceAll(f.Reason, "_", " "), f.Exception, more), nil, engine.Remedies[f.Reason])
+	default:
+		return engine.NewProblem(string(s.State), "the agent ended: "+ended, nil, engine.Remedies[string(s.State)])
+	}
+}
+
+// reportOf is what an agent counted, in the words of events.
+func reportOf(s agent.Status) engine.MachineReport {
+	report := engine.MachineReport{
+		ModulesChanged: s.Counts.ModulesChanged, ModulesAdded: s.Counts.ModulesAdded, ModulesRemoved: s.Counts.ModulesRemoved,
+		Processes: s.Counts.Processes, SuspendedUS: s.SuspendedUS, SuspendedAtUS: s.SuspendedAtUS, ResumedAtUS: s.ResumedAtUS,
+		UpToDate: s.UpToDate, Killed: s.Killed, FailuresTotal: s.FailuresTotal,
+	}
+	if s.State.Terminal() {
+		report.Outcome = engine.MachineState(s.State)
+	}
+	if s.Suspended > 0 {
+		report.Processes = s.Suspended
+	}
+	if s.State == agent.Committed {
+		report.Migrated = s.Migrated
+	}
+	for _, f := range s.Failures {
+		report.Failures = append(report.Failures, engine.Failure(f))
+	}
+	return report
+}
+
+func anyOf(all []*rollout, is func(*rollout) bool) bool { return slices.ContainsFunc(all, is) }
+
+func everyOf(all []*rollout, is func(*rollout) bool) bool {
+	return !slices.ContainsFunc(all, func(r *rollout) bool { return !is(r) })
+}
+
+func count(all []*rollout, is func(*rollout) bool) int { return len(those(all, is)) }
+
+func those(all []*rollout, is func(*rollout) bool) []*rollout {
+	var found []*rollout
+	for _, r := range all {
+		if is(r) {
+			found = append(found, r)
+		}
+	}
+	return found
+}

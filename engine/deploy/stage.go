@@ -1,0 +1,241 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/lock"
+	"flydeploy/engine/plan"
+	"flydeploy/engine/run"
+	"flydeploy/engine/target"
+	"flydeploy/text"
+)
+
+const (
+	// bootsWithin: a VM that does not answer while machines are staged is given so long to boot.
+	bootsWithin = 30 * time.Second
+	// lookForVMEvery is the pause between two looks for such a VM.
+	lookForVMEvery = 2 * time.Second
+	// injectWithin bounds the injection of the agent apart from --timeout: the VM compiles it, which takes 3 s of a CPU, and a
+	// shared CPU that is throttled gives a sixteenth.
+	injectWithin = 4 * time.Minute
+)
+
+// reportSuffix follows the machine's id in the name of the report that its agent uploads when something failed.
+const reportSuffix = ".report.json.gz"
+
+// staged is what staging gave: the machines with what their agents found, and what an agent is told.
+type staged struct {
+	*job
+	scope    *scope
+	upgrade  engine.Upgrade
+	key      string     // of the tarball
+	held     *lock.Held // nil in a dry run
+	machines []*rollout
+	leftOut  []engine.Machine
+}
+
+// stage puts the agent into every machine's VM and has it do all that changes nothing running: download, extract,
+// detect. It ends with the plan.
+func (j *job) stage(ctx context.Context, all *soFar, s *scope) error {
+	st := &staged{job: j, scope: s, upgrade: all.upgrade, key: all.packed.key, held: all.held, leftOut: s.out}
+	for _, m := range s.in {
+		st.machines = append(st.machines, newRollout(j.rec, m))
+	}
+	all.staged = st
+	return j.phase(engine.PhaseStage, text.Counted(len(s.in), "machine"), &all.upgrade, func() (string, error) {
+		err := st.each(ctx, st.machines, st.stageMachine)
+		err = errors.Join(err, st.awaitBooting(ctx))
+		if len(st.machines) == 0 {
+			return "", target.ErrNoMachine("none of the selected machines runs an Elixir release", s.target.Machines)
+		}
+		all.plan = plan.Make(st.facts())
+		ready := count(st.machines, func(r *rollout) bool { return r.problem == nil })
+		if err != nil && ready == 0 {
+			return "", err
+		}
+		return fmt.Sprintf("%d of %s staged", ready, text.Counted(len(st.machines), "machine")), nil
+	})
+}
+
+// each works on machines, at most --max-concurrency at once.
+func (j *job) each(ctx context.Context, all []*rollout, work func(context.Context, *rollout) error) error {
+	return run.Each(ctx, all, j.settings.MaxConcurrency, (*rollout).where, work)
+}
+
+// facts are what the plan is made of.
+func (st *staged) facts() plan.Facts {
+	f := plan.Facts{
+		Upgrade: st.upgrade, Strategy: st.settings.Strategy, LeftOut: st.leftOut, Fleet: st.scope.target.Machines,
+		Recorded: st.scope.recorded, Storage: st.scope.target.Storage,
+	}
+	for _, r := range st.machines {
+		f.Machines = append(f.Machines, r.facts())
+	}
+	if e := st.scope.earlier; e != nil {
+		f.Earlier = &plan.Earlier{ID: e.ID, BaseImage: e.Upgrade.BaseImage, At: e.At}
+	}
+	return f
+}
+
+// stageMachine stages a machine whose VM runs. One whose VM does not keeps its state, with the problem: see awaitBooting.
+func (st *staged) stageMachine(ctx context.Context, r *rollout) error {
+	r.move(engine.MachineStaging, engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Facts: &r.machine})
+	err := st.inject(ctx, r)
+	if err == nil {
+		r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusDone})
+		err = st.within(ctx, func(ctx context.Context) error { return st.follow(ctx, r, r.status, agent.Staged) })
+	}
+	switch {
+	case err == nil:
+		return nil
+	case isBooting(err) && r.attempt == 1: // later it is one whose VM has ended
+		r.problem = engine.AsProblem(err)
+		return nil
+	case r.status.State.Terminal() && r.state.Final(): // its end was shown with its status
+		r.problem = engine.AsProblem(err)
+		r.emit(engine.Event{Phase: r.phase(engine.PhaseInject), Status: engine.StatusFailed, Problem: r.problem})
+		return err
+	}
+	return r.fail(engine.MachineFailed, r.phase(engine.PhaseInject), err)
+}
+
+// isBooting: no VM was found, or it could not be talked to yet.
+func isBooting(err error) bool {
+	return errors.Is(err, agent.ErrNoVM) || engine.AsProblem(err).Name == "vm_unreachable"
+}
+
+// stageAgain begins anew on a machine whose agent is gone, as another attempt.
+func (st *staged) stageAgain(ctx context.Context, r *rollout) error {
+	r.again()
+	err := st.stageMachine(ctx, r)
+	if err == nil && r.problem != nil {
+		err = r.problem
+	}
+	return err
+}
+
+// awaitBooting looks again at machines whose VM was not there. Those of a process group in which no machine runs the release are
+// left out; the others should run it: they get some time, and are down if they are not there by then.
+func (st *staged) awaitBooting(ctx context.Context) error {
+	runsRelease := map[string]bool{}
+	for _, m := range st.scope.target.Machines {
+		if m.ID == st.scope.target.Machine {
+			runsRelease[m.ProcessGroup] = true
+		}
+	}
+	booting := func(r *rollout) bool { return r.state == engine.MachineStaging && r.problem != nil }
+	for _, r := range st.machines {
+		if !booting(r) {
+			runsRelease[r.machine.ProcessGroup] = true
+		}
+	}
+	var waitFor, in []*rollout
+	for _, r := range st.machines {
+		if booting(r) && !runsRelease[r.machine.ProcessGroup] {
+			r.problem = nil
+			r.machine.LeftOut = engine.LeftOutNoVM
+			st.leftOut = append(st.leftOut, r.machine)
+			r.move(engine.MachineLeftOut, engine.Event{Phase: engine.PhaseInject, Status: engine.StatusSkipped, Text: engine.LeftOutNoVM})
+			continue
+		}
+		in = append(in, r)
+		if booting(r) {
+			waitFor = append(waitFor, r)
+		}
+	}
+	st.machines = in
+	deadline := time.Now().Add(bootsWithin)
+	return st.each(ctx, waitFor, func(ctx context.Context, r *rollout) error { return st.stageBooting(ctx, r, deadline) })
+}
+
+// stageBooting stages a machine once its VM is there.
+func (st *staged) stageBooting(ctx context.Context, r *rollout, deadline time.Time) error {
+	for r.problem != nil {
+		if !time.Now().Before(deadline) {
+			return st.down(r)
+		}
+		r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Text: "waiting for its VM to boot"})
+		if err := run.Wait(ctx, min(lookForVMEvery, time.Until(deadline))); err != nil {
+			return err
+		}
+		r.problem = nil
+		if err := st.stageMachine(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (st *staged) down(r *rollout) error {
+	err := engine.NewProblem("vm_down", fmt.Sprintf("its VM did not come up within %s (%s): it would be left in old code", bootsWithin, r.problem.What), nil,
+		engine.Remedies["vm_down"])
+	return r.fail(engine.MachineDown, engine.PhaseInject, err)
+}
+
+// inject puts the agent into the machine's VM, and takes over from the agent of a deploy whose console is gone.
+func (st *staged) inject(ctx context.Context, r *rollout) error {
+	const slow = "The machine is slow, or its CPU is throttled: look at its load and its CPU quota (`fly machine status`), and deploy again when it is quieter, or give it a larger CPU."
+	exec, lost := target.ExecOn(st.ports.Fleet, r.machine.ID), st.lostAnswer(engine.PhaseInject, r.machine.ID)
+	return run.Within(ctx, injectWithin, slow, func(ctx context.Context) error {
+		vm, err := run.RetryUnknown(ctx, lost, func() (agent.VM, error) { return agent.Discover(ctx, exec, st.settings.Release) })
+		if err != nil {
+			return err
+		}
+		order, err := st.orderFor(ctx, r)
+		if err != nil {
+			return err
+		}
+		r.order, r.vm = &order, vm
+		for {
+			r.session, err = run.RetryUnknown(ctx, lost, func() (*agent.Session, error) { return agent.Inject(ctx, exec, vm, order) })
+			var busy *agent.BusyError
+			if !errors.As(err, &busy) || st.held == nil {
+				return err
+			}
+			if err := st.takeOver(ctx, r, exec, vm, busy); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error) {
+	storage := st.scope.target.Storage
+	url, err := storage.Tarballs.PresignGet(ctx, st.key, presignedFor)
+	if err != nil {
+		return agent.Order{}, fmt.Errorf("presign %s: %w", st.key, err)
+	}
+	var reportURL string
+	if st.held != nil {
+		reportURL, r.report, err = storage.Records.PresignResult(ctx, st.upgrade.ID, r.machine.ID+reportSuffix, presignedFor)
+		if err != nil {
+			return agent.Order{}, fmt.Errorf("presign the report of machine %s: %w", r.machine.ID, err)
+		}
+	}
+	return agent.Order{
+		ID: agent.NewID(st.upgrade.ID), TarballURL: url, ReportURL: reportURL, SHA256: st.upgrade.SHA256, Size: st.upgrade.Size,
+		SuspendTimeout: st.settings.SuspendTimeout, OTPApp: st.scope.target.OTPApp, Owner: st.settings.Owner,
+		Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
+	}, nil
+}
+
+// takeOver ends the agent of a deploy whose console was killed, or has lost the lock. The lock is ours.
+func (st *staged) takeOver(ctx context.Context, r *rollout, exec agent.Exec, vm agent.VM, busy *agent.BusyError) error {
+	if err := st.held.Confirm(ctx); err != nil {
+		return err
+	}
+	say := func(what string) {
+		r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Log: text.Line(what)})
+	}
+	say(fmt.Sprintf("ends the agent of %s, left by %s (%s)", busy.ID, busy.Owner, busy.State))
+	state, err := busy.TakeOver(ctx, exec, vm)
+	if err == nil {
+		say(fmt.Sprintf("the agent of %s ended as %s", busy.ID, state))
+	}
+	return err
+}

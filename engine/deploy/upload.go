@@ -1,0 +1,86 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/run"
+)
+
+// upload puts the tarball under its key, unless the very same bytes are there already. begun is told as soon as something may
+// lie in the bucket.
+func (p *packing) upload(ctx context.Context, begun *packed) (packed, error) {
+	key, there, err := p.chooseKey(ctx)
+	if err != nil {
+		return packed{}, err
+	}
+	p.upgrade.TarballURL = p.target.Storage.Tarballs.URL(key)
+	if there {
+		p.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: key + " is in the bucket already", Upgrade: known(p.upgrade)})
+		return packed{key: key}, nil
+	}
+	*begun = packed{key: key, sent: true}
+	err = run.Within(ctx, packWithin, lookAtTemporary, func(ctx context.Context) error {
+		return p.phase(engine.PhaseUpload, key, p.upgrade, func() (string, error) { return key, p.send(ctx, key) })
+	})
+	return *begun, err
+}
+
+func (p *packing) send(ctx context.Context, key string) error {
+	url, headers, err := p.target.Storage.Tarballs.PresignPut(ctx, key, p.made.Size, p.made.SHA256, presignedFor)
+	if err != nil {
+		return err
+	}
+	status, err := run.RetryUnknown(ctx, p.lostAnswer(engine.PhaseUpload, ""), func() (int, error) {
+		return agent.UploadTarball(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, url, headers, "", p.count(engine.PhaseUpload, "bytes"))
+	})
+	if err != nil && status != http.StatusPreconditionFailed { // there already: an upload whose answer was lost
+		return fmt.Errorf("upload %s: %w", key, err)
+	}
+	object, err := p.target.Storage.Tarballs.Stat(ctx, key)
+	if err != nil {
+		return fmt.Errorf("look at the uploaded %s: %w", key, err)
+	}
+	if object.Size != p.made.Size || object.SHA256 != p.made.SHA256 {
+		return fmt.Errorf("the uploaded %s has %d bytes with sha256 %s instead of %d with %s",
+			key, object.Size, object.SHA256, p.made.Size, p.made.SHA256)
+	}
+	return nil
+}
+
+// chooseKey gives the release's key. Bytes behind a published upgrade never change, so another upgrade of the same
+// version gets a key with the start of its sha256. A dry run uploads beside the releases.
+func (p *packing) chooseKey(ctx context.Context) (key string, there bool, err error) {
+	if p.settings.DryRun {
+		return fmt.Sprintf("releases/%s-plan/%s.tar.gz", p.target.OTPApp, p.upgrade.ID), false, nil
+	}
+	plain := fmt.Sprintf("releases/%s-%s.tar.gz", p.target.OTPApp, p.made.AppVersion)
+	for _, key := range []string{plain, strings.TrimSuffix(plain, ".tar.gz") + "-" + p.made.SHA256[:12] + ".tar.gz"} {
+		object, err := p.target.Storage.Tarballs.Stat(ctx, key)
+		if errors.Is(err, engine.ErrNotFound) {
+			return key, false, nil
+		}
+		if err != nil {
+			return "", false, fmt.Errorf("look at %s: %w", key, err)
+		}
+		if object.SHA256 == p.made.SHA256 && object.Size == p.made.Size {
+			return key, true, nil
+		}
+	}
+	return "", false, fmt.Errorf("%s exists with other bytes under both of its names", plain)
+}
+
+// dropPlansUpload removes what a dry run has put into the bucket.
+func (j *job) dropPlansUpload(ctx context.Context, all *soFar) {
+	if !j.settings.DryRun || !all.packed.sent {
+		return
+	}
+	if err := all.storage.Tarballs.Delete(ctx, all.packed.key); err != nil {
+		j.rec.Log(engine.PhaseUpload, fmt.Sprintf("%s could not be removed from the bucket: %v", all.packed.key, err))
+	}
+}

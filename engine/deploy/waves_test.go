@@ -1,0 +1,81 @@
+package deploy_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/deploy"
+)
+
+func canary(bake time.Duration) engine.Settings {
+	s := settings()
+	s.Strategy = engine.Strategy{Kind: engine.StrategyCanary, Bake: bake}
+	return s
+}
+
+// One machine is upgraded and watched; only then the others follow.
+func TestACanaryGoesFirst(t *testing.T) {
+	t.Parallel() // mostly waits for rate limits
+	w := newWorld(t, 3)
+	const bake = 4 * time.Second
+
+	p, r := w.deploy(canary(bake), 2)
+
+	if r.Outcome != engine.OutcomeSucceeded || p.Plan.Strategy != "canary, then 2 machines, each watched for 4s" {
+		t.Fatalf("outcome %s of %q: %v\n%s", r.Outcome, p.Plan.Strategy, r.Problem, logOf(p))
+	}
+	first := r.Machines[0]
+	for _, m := range r.Machines[1:] {
+		// Machines of one computer share a clock.
+		if after := time.Duration(m.SuspendedAtUS-first.ResumedAtUS) * time.Microsecond; after < bake {
+			t.Errorf("machine %s was suspended %s after the canary, before it had been watched for %s", m.ID, after, bake)
+		}
+	}
+	w.expectMetadata(r)
+	w.expectNothingLeft()
+}
+
+// A process of the canary crashes while it is watched: nothing further starts, and the next deploy goes on.
+func TestASickCanaryEndsTheDeploy(t *testing.T) {
+	t.Parallel() // mostly waits for rate limits
+	w := newWorld(t, 2)
+	s := canary(deploy.MaxBake)
+	d := deploy.Start(t.Context(), s, w.ports(2))
+	crashed := false
+	p := w.watch(d, func(p *engine.Progress) {
+		for _, m := range p.Machines {
+			if m.Phases[engine.PhaseResume].Status == engine.StatusDone && !crashed {
+				crashed = true
+				w.rpc(m.ID, `[{_, pid, _, _} | _] = Supervisor.which_children(Counter.Pool); Process.exit(pid, :kill)`)
+			}
+		}
+	})
+
+	r := d.Result()
+	if r.Outcome != engine.OutcomePartial || !strings.Contains(r.Problem.What, "crashed") || r.Problem.Remedy == "" {
+		t.Fatalf("outcome %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+	}
+	if a, b := r.Machines[0].Outcome, r.Machines[1].Outcome; a != "committed" || b != "aborted" && b != "not_started" {
+		t.Errorf("the canary ended %s, the other machine %s", a, b)
+	}
+	w.expectVersion(r.Machines[1].ID, "1.0.0")
+	w.expectNothingLeft()
+
+	if _, r := w.deploy(settings(), 2); r.Outcome != engine.OutcomeSucceeded {
+		t.Fatalf("the next deploy: %s, %v", r.Outcome, r.Problem)
+	}
+	for _, id := range w.ids {
+		w.expectVersion(id, "2.0.0")
+	}
+}
+
+// rpc evaluates an expression in a machine's VM.
+func (w *world) rpc(id, expression string) {
+	w.t.Helper()
+	out, err := w.fleet.Exec(w.t.Context(), id, []string{"/app/bin/counter", "rpc", expression}, "", 20*time.Second)
+	if err != nil || out.ExitCode != 0 {
+		w.t.Errorf("rpc on machine %s: %+v, %v", id, out, err)
+	}
+}

@@ -1,0 +1,221 @@
+package deploy_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/deploy"
+	"flydeploy/examples/counter"
+	"flydeploy/fly"
+	"flydeploy/fly/local"
+	"flydeploy/s3"
+)
+
+// world is a local Fly with machines that run version 1 of the sample app, and the real clients on it.
+type world struct {
+	t     testing.TB
+	local *local.Fly
+	fleet *fly.Client
+	ids   []string
+}
+
+const counters = 600 // processes on each machine; version 3 fails for every 500th
+
+func newWorld(t testing.TB, machines int) *world {
+	t.Helper()
+	return newWorldOn(t, local.Options{}, machines)
+}
+
+func newWorldOn(t testing.TB, o local.Options, machines int) *world {
+	t.Helper()
+	o.App, o.StateDir = "counter", t.TempDir()
+	l, err := local.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	client, err := fly.New(fly.Options{App: "counter", Token: l.Token(), BaseURL: l.APIURL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, local: l, fleet: client}
+	image := w.push(1)
+	for i := range machines {
+		w.launch(image, []string{"ams", "fra"}[i%2])
+	}
+	return w
+}
+
+func (w *world) launch(image, region string) {
+	w.t.Helper()
+	id, err := w.local.Launch(w.t.Context(), local.MachineSpec{
+		Region: region, Image: image, Env: map[string]string{"COUNTERS": fmt.Sprint(counters)},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.ids = append(w.ids, id)
+	if err := w.client(id).AwaitHealth(w.t.Context()); err != nil {
+		w.t.Fatalf("machine %s: %v", id, err)
+	}
+}
+
+func (w *world) client(id string) *counter.Client {
+	return counter.NewClient(func(ctx context.Context) (net.Conn, error) { return w.local.Dial(ctx, id, 8080) })
+}
+
+func (w *world) snapshot(id string) counter.Snapshot {
+	w.t.Helper()
+	s, err := w.client(id).Snapshot(w.t.Context())
+	if err != nil {
+		w.t.Fatalf("machine %s: %v", id, err)
+	}
+	return s
+}
+
+func (w *world) push(version int) string {
+	w.t.Helper()
+	image, err := w.local.Push(w.t.Context(), release(w.t, version), "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return image.Ref
+}
+
+// ports are the real clients; the build is a push of a release that was built before.
+func (w *world) ports(version int) deploy.Ports {
+	return deploy.Ports{
+		Fleet: w.fleet,
+		Storage: func(ctx context.Context, otpApp string, env map[string]string) (engine.Storage, error) {
+			b, err := s3.Open(ctx, s3.Config{
+				Endpoint: env["AWS_ENDPOINT_URL_S3"], Region: env["AWS_REGION"], Bucket: env["BUCKET_NAME"], App: otpApp,
+				AccessKeyID: env["AWS_ACCESS_KEY_ID"], SecretAccessKey: env["AWS_SECRET_ACCESS_KEY"],
+			})
+			return engine.Storage{Locks: b, Records: b, Tarballs: b}, err
+		},
+		Build: func(context.Context, func(string)) (string, error) { return w.push(version), nil },
+	}
+}
+
+// bucket opens the storage as an observer.
+func (w *world) bucket() *s3.Bucket {
+	w.t.Helper()
+	info := w.local.S3()
+	b, err := s3.Open(w.t.Context(), s3.Config{
+		Endpoint: info.Endpoint, Region: info.Region, Bucket: info.Bucket, App: "counter",
+		AccessKeyID: info.AccessKeyID, SecretAccessKey: info.SecretAccessKey,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return b
+}
+
+func settings() engine.Settings {
+	return engine.Settings{
+		App: "counter", Owner: "test@here", MaxConcurrency: 4, Timeout: time.Minute,
+		SuspendTimeout: 250 * time.Millisecond, LockTimeout: 5 * time.Minute, Yes: true,
+	}
+}
+
+// deploy runs a deploy to its end and gives the progress that its events tell.
+func (w *world) deploy(s engine.Settings, version int) (*engine.Progress, engine.Result) {
+	w.t.Helper()
+	d := deploy.Start(w.t.Context(), s, w.ports(version))
+	return w.watch(d, nil), d.Result()
+}
+
+// watch applies the events; each is shown to see, which may answer questions.
+func (w *world) watch(d *deploy.Deployment, see func(*engine.Progress)) *engine.Progress {
+	w.t.Helper()
+	p := engine.NewProgress()
+	for {
+		batch, err := d.Next(w.t.Context())
+		if errors.Is(err, io.EOF) {
+			return p
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, e := range batch {
+			p.Apply(e)
+		}
+		if see != nil {
+			see(p)
+		}
+	}
+}
+
+// temporaryMachines lists what deploys have left behind.
+func (w *world) temporaryMachines() []string {
+	w.t.Helper()
+	all, err := w.fleet.Machines(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var left []string
+	for _, m := range all {
+		if m.Temporary != "" {
+			left = append(left, m.ID)
+		}
+	}
+	return left
+}
+
+var builds struct {
+	sync.Mutex
+	folder string
+	roots  map[int]string
+}
+
+// release gives the folder of a version of the sample app, built once for all tests.
+func release(t testing.TB, version int) string {
+	t.Helper()
+	builds.Lock()
+	defer builds.Unlock()
+	if root := builds.roots[version]; root != "" {
+		return root
+	}
+	if builds.roots == nil {
+		dir, err := os.MkdirTemp("", "flydeploy-test-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		builds.folder, builds.roots = dir, map[int]string{}
+		if err := counter.WriteTo(filepath.Join(dir, "counter")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var output bytes.Buffer
+	root, err := counter.Build(t.Context(), filepath.Join(builds.folder, "counter"), version, &output)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output.Bytes())
+	}
+	builds.roots[version] = root
+	return root
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(consoleEnv) != "" {
+		os.Exit(console())
+	}
+	code := m.Run()
+	if builds.folder != "" {
+		os.RemoveAll(builds.folder)
+	}
+	os.Exit(code)
+}

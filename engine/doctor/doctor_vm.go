@@ -1,0 +1,168 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/run"
+	"flydeploy/engine/target"
+)
+
+// examined is the first release whose VM could be asked.
+type examined struct {
+	otpApp  string
+	storage map[string]string // secrets
+}
+
+// releases asks one VM of each image and process group: the others are the same release in the same set-up.
+func (d *doctor) releases(ctx context.Context, all []engine.Machine) *examined {
+	type kind struct{ image, group string }
+	seen := map[kind]bool{}
+	var first *examined
+	for _, m := range all {
+		k := kind{m.Image, m.ProcessGroup}
+		if m.Temporary != "" || engine.WhyOut(m) != "" || seen[k] {
+			continue
+		}
+		seen[k] = true
+		found := d.release(ctx, m)
+		if first == nil {
+			first = found
+		}
+	}
+	if len(seen) == 0 {
+		d.skip("no machine is started", "release")
+	}
+	return first
+}
+
+// release tells what hot upgrades need of one machine's release; nil where none runs there or it does not answer.
+func (d *doctor) release(ctx context.Context, m engine.Machine) *examined {
+	exec := target.ExecOn(d.Fleet, m.ID)
+	vm, err := insistBounded(ctx, func(ctx context.Context) (agent.VM, error) { return agent.Discover(ctx, exec, d.Release) })
+	if errors.Is(err, agent.ErrNoVM) {
+		d.on(m, Check{Name: "release", Status: CheckOK, Text: "process group " + cmp.Or(m.ProcessGroup, "app") + " runs no Elixir release and is left out"})
+		return nil
+	}
+	if err != nil {
+		d.on(m, FailedCheck("release", err))
+		return nil
+	}
+	d.on(m, Check{Name: "release", Status: CheckOK, Text: fmt.Sprintf("%s %s in %s, node %s", vm.Name, vm.Version, vm.Root, vm.Node)})
+	if d.distribution(m, vm) {
+		d.facts(ctx, m, vm)
+	}
+	return d.settings(ctx, m, vm)
+}
+
+func (d *doctor) on(m engine.Machine, c Check) {
+	c.Machine = m.ID
+	d.tell(c)
+}
+
+func (d *doctor) distribution(m engine.Machine, vm agent.VM) bool {
+	if vm.Distribution != "none" {
+		d.on(m, Check{Name: "distribution", Status: CheckOK, Text: "on (" + cmp.Or(vm.Distribution, "sname") + ")"})
+		return true
+	}
+	d.on(m, Check{
+		Name: "distribution", Status: CheckFail, Text: "the release starts without distribution: nobody can reach its VM",
+		Remedy: engine.Remedies["no_distribution"],
+	})
+	return false
+}
+
+// settings reads where the release's machines store things; "" for the OTP application is an error.
+func (d *doctor) settings(ctx context.Context, m engine.Machine, vm agent.VM) *examined {
+	exec := target.ExecOn(d.Fleet, m.ID)
+	found := &examined{otpApp: cmp.Or(d.OTPApp, vm.OTPApp)}
+	if found.otpApp == "" {
+		d.on(m, FailedCheck("otp_app", target.ErrNoOTPApp(vm.Name)))
+		return nil
+	}
+	var err error
+	found.storage, err = insistBounded(ctx, func(ctx context.Context) (map[string]string, error) {
+		return agent.Storage(ctx, exec, vm)
+	})
+	if err != nil {
+		d.on(m, FailedCheck("storage_settings", err))
+		return nil
+	}
+	if found.storage["AWS_ACCESS_KEY_ID"] == "" || found.storage["AWS_SECRET_ACCESS_KEY"] == "" {
+		d.on(m, Check{
+			Name: "storage_settings", Status: CheckFail, Text: "the release has no keys for a bucket",
+			Remedy: "Run `fly storage create`, or `fly secrets set AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…`.",
+		})
+		return found // the console may have settings of its own
+	}
+	d.on(m, Check{Name: "storage_settings", Status: CheckOK, Text: "the release has keys for a bucket"})
+	return found
+}
+
+// facts tells what the running VM says of itself.
+func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
+	exec := target.ExecOn(d.Fleet, m.ID)
+	f, err := insistBounded(ctx, func(ctx context.Context) (agent.Facts, error) { return agent.Probe(ctx, exec, vm) })
+	if err != nil {
+		d.on(m, FailedCheck("vm", engine.NewProblem("vm_unreachable", "the running VM could not be asked", err,
+			"Check on the machine that `bin/"+vm.Name+" rpc` works: its cookie and node name must be those of the running VM.")))
+		return
+	}
+	user := ""
+	if f.User != "" {
+		user = ", as uid " + f.User
+	}
+	d.on(m, Check{Name: "vm", Status: CheckOK, Text: fmt.Sprintf("answers; OTP %s, Elixir %s%s", f.OTP, f.Elixir, user)})
+	for _, c := range []struct {
+		name     string
+		good     bool
+		bad      CheckStatus
+		yes, no  string
+		remedyOf string
+	}{
+		{"crypto", f.Crypto, CheckFail, "in the release", "is not in the release: no tarball can be checked", "no_crypto"},
+		{"ssl", f.SSL, CheckFail, "in the release", "is not in the release: nothing can be downloaded by https", "no_ssl"},
+		{"certificates", f.Certificates > 0, CheckWarn, fmt.Sprintf("%d authorities", f.Certificates), "none: neither the system's nor castore's", "no_certificates"},
+		{"files", len(f.Unwritable) == 0, CheckFail, "the VM's user may write the release's files", unwritableText(f.Unwritable), "not_writable"},
+		{"poller", !f.Poller, CheckFail, "none", "FlyDeploy.Poller runs: it would apply upgrades on its own", "poller_runs"},
+		{"agent", !f.Agent, CheckWarn, "no upgrade is under way", "an upgrade is under way in the VM", "agent_busy"},
+	} {
+		if c.good {
+			d.on(m, Check{Name: c.name, Status: CheckOK, Text: c.yes})
+		} else {
+			d.on(m, Check{Name: c.name, Status: c.bad, Text: c.no, Remedy: engine.Remedies[c.remedyOf]})
+		}
+	}
+	d.hook(m, f.Hook, cmp.Or(d.OTPApp, vm.OTPApp))
+	d.clock("vm_clock", m.ID, "the machine's clock", f.Skew)
+}
+
+// hook warns only: an upgrade works without it, until the machine restarts.
+func (d *doctor) hook(m engine.Machine, told agent.Hook, otpApp string) {
+	if _, problem := hookOf(told, otpApp); problem != nil {
+		d.on(m, Check{Name: "startup_hook", Status: CheckWarn, Text: problem.What, Remedy: problem.Remedy})
+		return
+	}
+	d.on(m, Check{Name: "startup_hook", Status: CheckOK, Text: "called when the VM started"})
+}
+
+func unwritableText(folders []string) string {
+	const most = 3
+	text := strings.Join(folders[:min(len(folders), most)], ", ")
+	if more := len(folders) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return "the VM's user cannot write " + text
+}
+
+// insistBounded asks a machine, again where an answer got lost.
+func insistBounded[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	return run.RetryUnknown(ctx, nil, func() (T, error) { return ask(ctx) })
+}

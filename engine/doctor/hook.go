@@ -1,0 +1,46 @@
+package doctor
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+)
+
+// hookOf judges what a VM says of its hook, and tells what is wrong. Without an OTP application (it is not known) a call for
+// any counts.
+func hookOf(told agent.Hook, otpApp string) (engine.Hook, *engine.Problem) {
+	switch told.State {
+	case agent.HookCalled:
+		return hookCalled(told.Calls, otpApp)
+	case agent.HookUncalled:
+		return engine.HookUncalled, hookProblem("startup_hook_uncalled",
+			"the release has the package fly_deploy, and its application does not call the startup hook: a restarted machine runs its image's code")
+	case agent.HookUnknown:
+		return engine.HookUnknown, hookProblem("startup_hook_unknown", "the release's package fly_deploy does not tell whether its startup hook is called")
+	default:
+		return engine.HookMissing, hookProblem("no_startup_hook", "the release has none: a restarted machine runs its image's code")
+	}
+}
+
+func hookCalled(calls []agent.HookCall, otpApp string) (engine.Hook, *engine.Problem) {
+	var others []string
+	for _, c := range calls {
+		switch {
+		case otpApp != "" && c.App != otpApp:
+			others = append(others, c.App)
+		case c.Outcome == "failed":
+			return engine.HookFailed, hookProblem("startup_hook_failed", "when the VM started, the hook could not reapply the upgrade: "+cmp.Or(c.Text, "no reason is known"))
+		default:
+			return engine.HookCalled, nil
+		}
+	}
+	return engine.HookUncalled, hookProblem("startup_hook_uncalled",
+		fmt.Sprintf("the startup hook is called for %s, not for %s: a restarted machine runs its image's code", strings.Join(others, ", "), otpApp))
+}
+
+func hookProblem(name, what string) *engine.Problem {
+	return engine.NewProblem(name, what, nil, engine.Remedies[name])
+}

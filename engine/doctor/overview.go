@@ -1,0 +1,37 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"flydeploy/engine"
+)
+
+// Look reads the fleet, the metadata and the lock. A bucket that cannot be read is a problem inside the overview.
+// locks and records may be nil: storage that is not known yet.
+func Look(ctx context.Context, app string, fleet engine.Fleet, locks engine.Locks, records engine.Records) (engine.Overview, error) {
+	o := engine.Overview{App: app, At: time.Now()}
+	machines, err := fleet.Machines(ctx)
+	if err != nil {
+		return o, err
+	}
+	o.Machines = machines
+	if records == nil || locks == nil {
+		return o, nil
+	}
+	if md, _, err := records.Metadata(ctx); err == nil {
+		o.Metadata = &md
+		o.Stale = o.StaleMachines()
+	} else if !errors.Is(err, engine.ErrNotFound) {
+		o.Storage = engine.AsProblem(err)
+		return o, nil
+	}
+	if l, err := locks.Current(ctx); err == nil {
+		l = l.Here()
+		o.Lock = &l
+	} else if !errors.Is(err, engine.ErrNotFound) {
+		o.Storage = engine.AsProblem(err)
+	}
+	return o, nil
+}

@@ -1,0 +1,29 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// Past summarizes one recorded deploy.
+type Past struct {
+	ID             string    `json:"id"`
+	At             time.Time `json:"at"` // its begin
+	Outcome        Outcome   `json:"outcome"`
+	Version        string    `json:"version,omitempty"`
+	Owner          string    `json:"owner,omitempty"`
+	Host           string    `json:"host,omitempty"`
+	Message        string    `json:"message,omitempty"`
+	GitRevision    string    `json:"git_revision,omitempty"`
+	CILink         string    `json:"ci_link,omitempty"`
+	Machines       int       `json:"machines"`
+	Upgraded       int       `json:"upgraded"`
+	MaxSuspendedUS int64     `json:"max_suspended_us"`
+	DurationMS     int64     `json:"duration_ms"`
+	Running        bool      `json:"running,omitempty"`
+}
+
+// Source hands out events as they come; io.EOF after the last one, as Deployment.Next.
+type Source interface {
+	Next(ctx context.Context) ([]Event, error)
+}

@@ -1,0 +1,191 @@
+// Package plan makes a deploy's plan out of what was found: pure, so that it can be tested without a fleet.
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"flydeploy/engine"
+)
+
+// Facts is everything that a plan is made of.
+type Facts struct {
+	Upgrade  engine.Upgrade
+	Strategy engine.Strategy
+	Machines []Machine        // that take part, in the deploy's order
+	LeftOut  []engine.Machine // with their reasons
+	Fleet    []engine.Machine // all of the app's machines
+	Recorded engine.Metadata  // current.json as the deploy found it
+	Storage  engine.Storage   // only what it says of its settings
+	Earlier  *Earlier         // nil unless an earlier deploy's code is deployed
+}
+
+// Machine is what staging found on one machine.
+type Machine struct {
+	engine.MachinePlan
+	State    engine.MachineState
+	Modules  []engine.ModuleChange
+	Findings []engine.Finding // the agent's, without Machines
+}
+
+// Earlier is the deploy whose code is deployed again.
+type Earlier struct {
+	ID        string
+	BaseImage string // of the machines for which it was made
+	At        time.Time
+}
+
+// Make joins the facts of all machines to the plan.
+func Make(f Facts) *engine.Plan {
+	p := &engine.Plan{
+		Upgrade: f.Upgrade, Strategy: f.Strategy.Describe(len(f.Machines)), LeftOut: f.LeftOut,
+		Modules: modules(f.Machines), Findings: findings(f),
+	}
+	for _, m := range f.Machines {
+		p.Machines = append(p.Machines, m.MachinePlan)
+	}
+	return p
+}
+
+// modules is the union over the machines, sorted.
+func modules(machines []Machine) []engine.ModuleChange {
+	seen := map[engine.ModuleChange]bool{}
+	changes := []engine.ModuleChange{}
+	for _, m := range machines {
+		for _, c := range m.Modules {
+			if !seen[c] {
+				seen[c] = true
+				changes = append(changes, c)
+			}
+		}
+	}
+	slices.SortFunc(changes, func(a, b engine.ModuleChange) int {
+		return cmp.Or(cmp.Compare(a.Module, b.Module), cmp.Compare(a.Change, b.Change))
+	})
+	return changes
+}
+
+// findings joins the same finding of several machines, and adds what only the fleet shows. The worst come first.
+func findings(f Facts) []engine.Finding {
+	all := findingSet{}
+	for _, m := range f.Machines {
+		for _, found := range MachineFindings(m, f.Upgrade.BaseImage) {
+			all.add(found, m.Machine.ID)
+		}
+	}
+	for _, m := range f.LeftOut {
+		if m.State == engine.StateSuspended {
+			all.add(engine.Finding{
+				Name: "suspended", Severity: engine.SeverityWarn, What: "it is suspended and will wake in old code",
+				Remedy: fmt.Sprintf("Start it and deploy again (`fly machine start %s`), or stop it, so that it boots afresh.", m.ID),
+			}, m.ID)
+		}
+	}
+	for _, m := range forgotten(f) {
+		all.add(engine.Finding{
+			Name: "clears_record", Severity: engine.SeverityBlock,
+			What: fmt.Sprintf("current.json records an upgrade for image %s, which it runs: that is cleared for image %s, and its next start leads back to its image",
+				engine.Tag(f.Recorded.ImageRef), engine.Tag(f.Upgrade.BaseImage)),
+			Remedy: engine.Remedies["clears_record"],
+		}, m.ID)
+	}
+	for _, found := range earlier(f) {
+		all.add(found)
+	}
+	if found, differs := f.Storage.Finding(); differs {
+		all.add(found)
+	}
+	return all.sorted()
+}
+
+// MachineFindings are those of one machine: its agent's, and what its state and its image mean. baseImage is the deploy's.
+func MachineFindings(m Machine, baseImage string) []engine.Finding {
+	found := slices.Clone(m.Findings)
+	switch {
+	case m.State == engine.MachineDown:
+		what := "its VM does not run, so that it would be left in old code"
+		if m.Problem != nil {
+			what = m.Problem.What
+		}
+		found = append(found, engine.Finding{Name: "vm_down", Severity: engine.SeverityBlock, What: what, Remedy: engine.Remedies["vm_down"]})
+	case m.Problem != nil:
+		found = append(found, engine.Finding{Name: "staging_failed", Severity: engine.SeverityRefuse, What: m.Problem.What, Remedy: m.Problem.Remedy})
+	}
+	if !engine.SameImage(m.Machine.Image, baseImage) {
+		found = append(found, engine.Finding{
+			Name: "other_image", Severity: engine.SeverityRefuse,
+			What:   fmt.Sprintf("it runs image %s, the others %s", engine.Tag(m.Machine.Image), engine.Tag(baseImage)),
+			Remedy: "Bring all machines to one image by a cold deploy (`fly deploy`), or select only machines of one image.",
+		})
+	}
+	return found
+}
+
+// forgotten gives the machines outside of the deploy whose upgrade would not be recorded any more: current.json tells of the
+// machines of one image only.
+func forgotten(f Facts) []engine.Machine {
+	if engine.SameImage(f.Recorded.ImageRef, f.Upgrade.BaseImage) {
+		return nil
+	}
+	out := engine.ByID(f.LeftOut)
+	var machines []engine.Machine
+	for _, m := range f.Fleet {
+		why := out[m.ID].LeftOut
+		if _, upgraded := f.Recorded.UpgradeOf(m); upgraded && m.LeftOut == "" && why != "" && why != engine.LeftOutNoVM {
+			machines = append(machines, m)
+		}
+	}
+	return machines
+}
+
+// earlier are the findings about code that was made before.
+func earlier(f Facts) []engine.Finding {
+	if f.Earlier == nil {
+		return nil
+	}
+	var found []engine.Finding
+	if base := f.Earlier.BaseImage; base != "" && !engine.SameImage(base, f.Upgrade.BaseImage) {
+		found = append(found, engine.Finding{
+			Name: "other_base", Severity: engine.SeverityBlock,
+			What:   fmt.Sprintf("deploy %s was made for machines of image %s; these run %s", f.Earlier.ID, engine.Tag(base), engine.Tag(f.Upgrade.BaseImage)),
+			Remedy: engine.Remedies["other_base"],
+		})
+	}
+	if now := f.Recorded.HotUpgrade; now != nil && now.SHA256 != f.Upgrade.SHA256 && now.ID > f.Earlier.ID {
+		found = append(found, engine.Finding{
+			Name: "step_back", Severity: engine.SeverityWarn,
+			What:   fmt.Sprintf("version %s was deployed after %s", now.Version, f.Upgrade.Version),
+			Remedy: engine.Remedies["step_back"],
+		})
+	}
+	return found
+}
+
+// findingSet joins findings that say the same.
+type findingSet map[[2]string]*engine.Finding
+
+func (s findingSet) add(f engine.Finding, machines ...string) {
+	key := [2]string{f.Name, f.What}
+	if s[key] == nil {
+		f.Machines = nil
+		s[key] = &f
+	}
+	s[key].Machines = append(s[key].Machines, machines...)
+}
+
+var severityOrder = []engine.Severity{engine.SeverityRefuse, engine.SeverityBlock, engine.SeverityWarn, engine.SeverityInfo}
+
+func (s findingSet) sorted() []engine.Finding {
+	list := []engine.Finding{}
+	for _, f := range s {
+		list = append(list, *f)
+	}
+	slices.SortFunc(list, func(a, b engine.Finding) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(severityOrder, a.Severity), slices.Index(severityOrder, b.Severity)),
+			cmp.Compare(a.Name, b.Name), cmp.Compare(a.What, b.What))
+	})
+	return list
+}

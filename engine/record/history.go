@@ -1,0 +1,214 @@
+package record
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/run"
+	"flydeploy/text"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// The files of one deploy below releases/<app>-results/<upgrade id>/, beside one for each machine. The stream of
+// events lies in pieces, since an object cannot be appended to: events.ndjson, events-2.ndjson, ….
+const (
+	recordFile = "deploy.json"
+	eventsFile = "events.ndjson"
+)
+
+// silentAfter: a deploy whose record was not touched for so long, by the bucket's clock, is dead. Its console touches it
+// every touchEvery.
+const (
+	silentAfter = 60 * time.Second
+	touchEvery  = 10 * time.Second
+)
+
+// record is deploy.json. Readers ignore unknown fields.
+type Record struct {
+	V int `json:"v"`
+	engine.Past
+	Upgrade  engine.Upgrade   `json:"upgrade"`
+	Select   engine.Selection `json:"select"`
+	Overrode *engine.LockInfo `json:"overrode,omitempty"` // whose lock this deploy took away by force
+}
+
+// historyAtOnce bounds how many records are read at the same time.
+const historyAtOnce = 8
+
+// History gives the recorded deploys, the newest first, at most limit (0 is all of them).
+func History(ctx context.Context, records engine.Records, limit int) ([]engine.Past, error) {
+	ids, err := records.Upgrades(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the recorded deploys: %w", err)
+	}
+	if limit > 0 && len(ids) > limit {
+		ids = ids[:limit]
+	}
+	found := make([]*engine.Past, len(ids))
+	group, reading := errgroup.WithContext(ctx)
+	group.SetLimit(historyAtOnce)
+	for i, id := range ids {
+		group.Go(func() error {
+			return run.Guarded(func() error {
+				r, err := ReadRecord(reading, records, id)
+				if err == nil {
+					found[i] = &r.Past
+				} else if !errors.Is(err, engine.ErrNotFound) { // fly_deploy's own results have none
+					return err
+				}
+				return nil
+			})
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	past := make([]engine.Past, 0, len(found))
+	for _, p := range slices.DeleteFunc(found, func(p *engine.Past) bool { return p == nil }) {
+		past = append(past, *p)
+	}
+	return past, nil
+}
+
+// readRecord reads deploy.json. One that is damaged tells only that there was a deploy.
+func ReadRecord(ctx context.Context, records engine.Records, id string) (Record, error) {
+	doc, err := records.Result(ctx, id, recordFile)
+	if err != nil {
+		return Record{}, fmt.Errorf("read the record of deploy %s: %w", id, err)
+	}
+	var r Record
+	if err := json.Unmarshal(text.JSON(doc.Body), &r); err != nil {
+		r = Record{Past: engine.Past{Outcome: engine.OutcomeUnreadable}}
+	}
+	r.ID = id
+	if r.Running && doc.Age > silentAfter {
+		r.Running, r.Outcome = false, engine.OutcomeUnfinished
+	}
+	return r, nil
+}
+
+// Recorded gives a deploy's stream of events, as far as it was written, and its result, nil where the stream has none.
+func Recorded(ctx context.Context, records engine.Records, upgradeID string) ([]engine.Event, *engine.Result, error) {
+	var events []engine.Event
+	var result *engine.Result
+	err := eachPiece(ctx, records, upgradeID, func(p piece) { events, result = append(events, p.events...), p.result })
+	return events, result, err
+}
+
+// RecordedResult gives the end of a recorded deploy. One that was not finished has the outcome "unfinished".
+func RecordedResult(ctx context.Context, records engine.Records, upgradeID string) (engine.Result, error) {
+	_, result, err := Recorded(ctx, records, upgradeID)
+	switch {
+	case err != nil:
+		return engine.Result{}, err
+	case result != nil:
+		return *result, nil
+	}
+	r, err := ReadRecord(ctx, records, upgradeID)
+	return engine.Result{V: engine.EventVersion, Type: lineResult, Outcome: cmp.Or(r.Outcome, engine.OutcomeUnfinished), Upgrade: r.Upgrade, Machines: []engine.MachineResult{}}, err
+}
+
+// eachPiece reads a deploy's stream from its first piece to the last that was written.
+func eachPiece(ctx context.Context, records engine.Records, upgradeID string, see func(piece)) error {
+	for n := 1; ; n++ {
+		doc, err := records.Result(ctx, upgradeID, pieceName(n))
+		switch {
+		case errors.Is(err, engine.ErrNotFound) && n > 1:
+			return nil
+		case errors.Is(err, engine.ErrNotFound):
+			return ErrNoRecord(upgradeID, err)
+		case err != nil:
+			return fmt.Errorf("read the events of deploy %s: %w", upgradeID, err)
+		}
+		p, err := parsePiece(doc.Body)
+		if err != nil {
+			return fmt.Errorf("read the events of deploy %s: %w", upgradeID, err)
+		}
+		see(p)
+		if !p.continued {
+			return nil
+		}
+	}
+}
+
+// ParseEvents reads a stream: a file that --output json has written, or one of the record. result is nil where the deploy
+// had not ended.
+func ParseEvents(stream []byte) (events []engine.Event, result *engine.Result, err error) {
+	p, err := parsePiece(stream)
+	if err == nil && len(p.events) == 0 {
+		err = engine.NewProblem("no_events", "there are no events of a deploy in it", nil,
+			"Give what `flydeploy hot --output json` printed, or events.ndjson of the bucket's results.")
+	}
+	return p.events, p.result, err
+}
+
+func ErrNoRecord(id string, err error) *engine.Problem {
+	return engine.NewProblem("no_record", "there is no record of deploy "+id, nil, "`flydeploy history` lists the recorded deploys.").Because(err)
+}
+
+func pieceName(n int) string {
+	if n == 1 {
+		return eventsFile
+	}
+	return fmt.Sprintf("events-%d.ndjson", n)
+}
+
+// piece is one object of a stream, or a file of it.
+type piece struct {
+	events    []engine.Event
+	result    *engine.Result // the last line of a deploy that has ended
+	continued bool           // another piece follows
+}
+
+// Types of the lines that are no events.
+const (
+	lineResult    = "result"
+	lineContinued = "continued"
+)
+
+// parsePiece reads a stream. A line that is cut (the last one, where the writing stopped) or damaged is left out; one of
+// a type that we do not know as well.
+func parsePiece(body []byte) (piece, error) {
+	var p piece
+	for line := range bytes.Lines(body) {
+		line = text.JSON(line)
+		var head struct {
+			V    int    `json:"v"`
+			Type string `json:"type"`
+		}
+		if json.Unmarshal(line, &head) != nil {
+			continue
+		}
+		if head.V > engine.EventVersion {
+			return p, errNewer(head.V)
+		}
+		switch head.Type {
+		case "":
+			var e engine.Event
+			if json.Unmarshal(line, &e) == nil && e.Phase != "" {
+				p.events = append(p.events, e)
+			}
+		case lineResult:
+			var r engine.Result
+			if json.Unmarshal(line, &r) == nil {
+				p.result = &r
+			}
+		case lineContinued:
+			p.continued = true
+		}
+	}
+	return p, nil
+}
+
+func errNewer(v int) *engine.Problem {
+	return engine.NewProblem("newer_version", fmt.Sprintf("the record was written by a newer flydeploy (format %d, known here: %d)", v, engine.EventVersion), nil,
+		"Install the current flydeploy.")
+}

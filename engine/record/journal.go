@@ -1,0 +1,120 @@
+package record
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/run"
+)
+
+// writeEvery bounds how often the record is written. With it a second terminal sees what happens within two seconds.
+const writeEvery = 700 * time.Millisecond
+
+// Journal writes a deploy's record into the bucket while the deploy goes on: the stream of events piece by piece, and
+// deploy.json, which is touched now and then so that readers know a deploy that lives from one whose console was killed.
+// The deploy never waits for it.
+type Journal struct {
+	records engine.Records
+	rec     *Recorder
+	head    Record // what does not change
+
+	abort  context.CancelFunc // ends a write that hangs
+	ending chan struct{}
+	done   sync.WaitGroup
+
+	piece   int // that is being written, from 1
+	written int // bytes of it that lie in the bucket
+	told    []byte
+	toldAt  time.Time
+}
+
+// StartJournal begins the record of the deploy that has just taken the lock. head tells its id, its begin, its selection,
+// and whose lock it took. ctx bounds nothing: the record goes on until Finish.
+func StartJournal(ctx context.Context, records engine.Records, rec *Recorder, head Record) *Journal {
+	ctx, abort := context.WithCancel(context.WithoutCancel(ctx))
+	head.V = engine.EventVersion
+	j := &Journal{records: records, rec: rec, head: head, piece: 1, abort: abort, ending: make(chan struct{})}
+	j.done.Go(func() {
+		if err := run.Guarded(func() error { j.run(ctx); return nil }); err != nil {
+			rec.Log(engine.PhaseResults, err.Error())
+		}
+	})
+	return j
+}
+
+func (j *Journal) run(ctx context.Context) {
+	ticker := time.NewTicker(writeEvery)
+	defer ticker.Stop()
+	failing := false
+	for {
+		err := j.write(ctx)
+		if err != nil && ctx.Err() == nil && !failing {
+			j.rec.Log(engine.PhaseResults, fmt.Sprintf("the record cannot be written now, others do not see this deploy: %v", err))
+		}
+		failing = err != nil
+		select {
+		case <-j.ending:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// write brings the bucket up to date.
+func (j *Journal) write(ctx context.Context) error {
+	past, upgrade := j.rec.Past()
+	return errors.Join(j.writeEvents(ctx), j.writeRecord(ctx, past, upgrade))
+}
+
+func (j *Journal) writeEvents(ctx context.Context) error {
+	for {
+		body, complete := j.rec.piece(j.piece)
+		if len(body) > j.written {
+			if err := j.records.WriteResult(ctx, j.head.ID, pieceName(j.piece), body); err != nil {
+				return fmt.Errorf("write the events: %w", err)
+			}
+			j.written = len(body)
+		}
+		if !complete {
+			return nil
+		}
+		j.piece, j.written = j.piece+1, 0
+	}
+}
+
+func (j *Journal) writeRecord(ctx context.Context, past engine.Past, upgrade engine.Upgrade) error {
+	r := j.head
+	past.ID, past.At = j.head.ID, j.head.At
+	r.Past, r.Upgrade = past, upgrade
+	body, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(body, j.told) && time.Since(j.toldAt) < touchEvery {
+		return nil
+	}
+	if err := j.records.WriteResult(ctx, j.head.ID, recordFile, append(body, '\n')); err != nil {
+		return fmt.Errorf("write deploy.json: %w", err)
+	}
+	j.told, j.toldAt = body, time.Now()
+	return nil
+}
+
+// Finish writes the deploy's end. A write that is under way ends first: cut off, it could still arrive, and be the last.
+func (j *Journal) Finish(ctx context.Context, result engine.Result) error {
+	close(j.ending)
+	forget := context.AfterFunc(ctx, j.abort)
+	j.done.Wait()
+	forget()
+	j.abort()
+	j.rec.end(result)
+	past, upgrade := j.rec.Past()
+	past.Running, past.Outcome, past.DurationMS = false, result.Outcome, result.DurationMS
+	return errors.Join(j.writeEvents(ctx), j.writeRecord(ctx, past, upgrade))
+}

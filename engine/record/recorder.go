@@ -1,0 +1,223 @@
+package record
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/text"
+)
+
+const (
+	// pieceSize is when a stream goes on in another piece: the last one is written again and again while it grows.
+	pieceSize = 256 << 10
+	// maxRecordedOutput bounds the lines of output in a record, in bytes. States are always recorded.
+	maxRecordedOutput = 8 << 20
+)
+
+// recorder numbers the events of one deploy, keeps the whole stream for the history, and hands each on to the feed.
+type Recorder struct {
+	feed *Feed
+
+	mu       sync.Mutex
+	seq      int64
+	pieces   [][]byte // one JSON object a line; only ever appended to, so that a reader needs no copy
+	output   int      // bytes of lines of output in pieces
+	last     map[eventKey]engine.Event
+	began    map[eventKey]time.Time // by our clock: StartedAt may be by a machine's
+	Progress *engine.Progress
+	closed   bool
+	news     chan struct{} // closed with the next event, for readers of Stream
+}
+
+func NewRecorder(feed *Feed) *Recorder {
+	return &Recorder{feed: feed, last: map[eventKey]engine.Event{}, began: map[eventKey]time.Time{}, Progress: engine.NewProgress(), pieces: [][]byte{nil}, news: make(chan struct{})}
+}
+
+// emit completes the event with what the phase's earlier events said (its start), and with its duration once it ends.
+func (r *Recorder) Emit(e engine.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	r.seq++
+	e.V, e.Seq, e.Attempt = engine.EventVersion, r.seq, max(e.Attempt, 1)
+	if e.At.IsZero() {
+		e.At = time.Now()
+	}
+	if e.Log == "" {
+		r.time(&e)
+	}
+	r.Progress.Apply(e)
+	r.keep(e)
+	r.wakeReaders()
+	r.feed.Publish(e)
+}
+
+// keep appends the event to the stream.
+func (r *Recorder) keep(e engine.Event) {
+	if e.Log != "" && r.output > maxRecordedOutput {
+		return
+	}
+	line, err := json.Marshal(e)
+	if err != nil {
+		return
+	}
+	if e.Log != "" {
+		r.output += len(line)
+	}
+	r.line(line)
+}
+
+func (r *Recorder) line(line []byte) {
+	last := len(r.pieces) - 1
+	if len(r.pieces[last]) > pieceSize {
+		r.pieces[last] = appendLine(r.pieces[last], struct {
+			V    int    `json:"v"`
+			Type string `json:"type"`
+		}{engine.EventVersion, lineContinued})
+		r.pieces = append(r.pieces, nil)
+		last++
+	}
+	r.pieces[last] = append(append(r.pieces[last], line...), '\n')
+}
+
+func appendLine(body []byte, v any) []byte {
+	line, _ := json.Marshal(v)
+	return append(append(body, line...), '\n')
+}
+
+func (r *Recorder) time(e *engine.Event) {
+	key := eventKey{e.Machine, e.Attempt, e.Phase}
+	before, started := r.last[key]
+	if e.StartedAt.IsZero() && e.Status != engine.StatusPending && e.Status != engine.StatusSkipped {
+		e.StartedAt = e.At
+		if started && !before.StartedAt.IsZero() {
+			e.StartedAt = before.StartedAt
+		}
+	}
+	began, ok := r.began[key]
+	switch {
+	case !ok && e.Status != engine.StatusPending && e.Status != engine.StatusSkipped:
+		r.began[key] = e.At
+	case ok && e.DurationUS == 0 && e.Status.Final():
+		e.DurationUS = e.At.Sub(began).Microseconds()
+	}
+	r.last[key] = *e
+}
+
+// Log records one line that a command printed, without colours and control characters.
+func (r *Recorder) Log(phase engine.Phase, line string) {
+	if line = text.Line(line); strings.TrimSpace(line) != "" {
+		r.Emit(engine.Event{Phase: phase, Status: engine.StatusRunning, Log: line})
+	}
+}
+
+// events gives the stream so far.
+func (r *Recorder) Events() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return bytes.Join(r.pieces, nil)
+}
+
+// piece gives the n-th piece of the stream, from 1, and whether it is complete, because another one follows.
+func (r *Recorder) piece(n int) (body []byte, complete bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pieces[n-1], n < len(r.pieces)
+}
+
+// past summarizes the deploy so far.
+func (r *Recorder) Past() (engine.Past, engine.Upgrade) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u := r.Progress.Upgrade
+	past := engine.Past{
+		ID: u.ID, Version: u.Version, Owner: u.Owner, Host: u.Host, Message: u.Message, GitRevision: u.GitRevision, CILink: u.CILink,
+		Running: true,
+	}
+	for _, m := range r.Progress.Machines {
+		if s := m.Phases[engine.PhaseInject].Status; s == "" || s == engine.StatusSkipped { // it came later, or runs no release
+			continue
+		}
+		past.Machines++
+		past.MaxSuspendedUS = max(past.MaxSuspendedUS, m.Report.SuspendedUS)
+		if m.Phases[engine.PhaseCheck].Status == engine.StatusDone {
+			past.Upgraded++
+		}
+	}
+	return past, u
+}
+
+// end appends the deploy's result, the stream's last line.
+func (r *Recorder) end(result engine.Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if line, err := json.Marshal(result); err == nil {
+		r.line(line)
+	}
+}
+
+func (r *Recorder) Close() {
+	r.mu.Lock()
+	r.closed = true
+	r.wakeReaders()
+	r.mu.Unlock()
+	r.feed.Close()
+}
+
+func (r *Recorder) wakeReaders() {
+	close(r.news)
+	r.news = make(chan struct{})
+}
+
+// Stream gives every event from the first on, none merged, as the record in the bucket holds them.
+func (r *Recorder) Stream() engine.Source { return &stream{rec: r} }
+
+// stream is one reader's place in the recorded events.
+type stream struct {
+	rec       *Recorder
+	piece, at int
+}
+
+// Next implements engine.Source.
+func (s *stream) Next(ctx context.Context) ([]engine.Event, error) {
+	for {
+		fresh, news, closed := s.take()
+		if len(fresh) > 0 {
+			p, err := parsePiece(fresh)
+			if err != nil || len(p.events) > 0 {
+				return p.events, err
+			}
+			continue
+		}
+		if closed {
+			return nil, io.EOF
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-news:
+		}
+	}
+}
+
+func (s *stream) take() (fresh []byte, news <-chan struct{}, closed bool) {
+	r := s.rec
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for ; s.piece < len(r.pieces); s.piece, s.at = s.piece+1, 0 {
+		fresh = append(fresh, r.pieces[s.piece][s.at:]...)
+		if s.piece == len(r.pieces)-1 {
+			s.at = len(r.pieces[s.piece])
+			break
+		}
+	}
+	return fresh, r.news, r.closed
+}

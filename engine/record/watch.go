@@ -1,0 +1,174 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/run"
+)
+
+// Watch follows the stream of a deploy that another console writes, looking every so often. A stream that nobody writes
+// any more ends with the problem "silent".
+func Watch(records engine.Records, upgradeID string, every time.Duration) engine.Source {
+	return &follower{records: records, id: upgradeID, every: every, piece: 1}
+}
+
+// follower reads the piece that is being written again and again, and hands on what is new in it.
+type follower struct {
+	records engine.Records
+	id      string
+	every   time.Duration
+
+	piece   int
+	seq     int64 // of the last event that was handed on
+	ended   bool
+	missing time.Time // since when there has been nothing to read, or the bucket does not answer
+}
+
+// Next implements Source.
+func (f *follower) Next(ctx context.Context) ([]engine.Event, error) {
+	for {
+		if f.ended {
+			return nil, io.EOF
+		}
+		fresh, err := f.look(ctx)
+		if err != nil || len(fresh) > 0 {
+			return fresh, err
+		}
+		if f.ended {
+			continue
+		}
+		if err := run.Wait(ctx, f.every); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// look reads the current piece, and those that follow it, and gives the events that were not handed on yet.
+func (f *follower) look(ctx context.Context) ([]engine.Event, error) {
+	var fresh []engine.Event
+	for {
+		doc, err := f.records.Result(ctx, f.id, pieceName(f.piece))
+		if err != nil {
+			return fresh, f.patience(ctx, err)
+		}
+		if doc.Age <= silentAfter { // else the record is to be read as well
+			f.missing = time.Time{}
+		}
+		p, err := parsePiece(doc.Body)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range p.events {
+			if e.Seq > f.seq {
+				fresh, f.seq = append(fresh, e), e.Seq
+			}
+		}
+		switch {
+		case p.continued:
+			f.piece++
+		case p.result != nil:
+			f.ended = true
+			return fresh, nil
+		case len(fresh) == 0 && doc.Age > silentAfter:
+			return nil, f.alive(ctx, doc.Age)
+		default:
+			return fresh, nil
+		}
+	}
+}
+
+// alive gives nil for a deploy without news whose console lives: it touches the record even so. quiet is how long there was
+// no event.
+func (f *follower) alive(ctx context.Context, quiet time.Duration) error {
+	r, err := ReadRecord(ctx, f.records, f.id)
+	switch {
+	case err != nil && !errors.Is(err, engine.ErrNotFound):
+		return f.patience(ctx, err)
+	case r.Running:
+		f.missing = time.Time{}
+		return nil
+	}
+	return errSilent(f.id, quiet)
+}
+
+const (
+	// startsWithin: a lock is taken a moment before the record begins.
+	startsWithin = 10 * time.Second
+	// answersWithin bounds how long a bucket may refuse to answer one who only watches.
+	answersWithin = 60 * time.Second
+)
+
+// patience gives nil as long as it is worth to look again.
+func (f *follower) patience(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if f.missing.IsZero() {
+		f.missing = time.Now()
+	}
+	within, since := answersWithin, time.Since(f.missing)
+	switch {
+	case errors.Is(err, engine.ErrNotFound) && f.piece > 1:
+		within, err = silentAfter, errSilent(f.id, since)
+	case errors.Is(err, engine.ErrNotFound):
+		within, err = startsWithin, ErrNoRecord(f.id, err)
+	}
+	if since < within {
+		return nil
+	}
+	return err
+}
+
+func errSilent(id string, age time.Duration) *engine.Problem {
+	return engine.NewProblem("silent", fmt.Sprintf("the console of deploy %s has written nothing for %s: it was killed, or has lost its network", id, age.Round(time.Second)), nil,
+		"`flydeploy lock show` tells who holds the lock. Once it is free, `flydeploy hot --resume` finishes the deploy.")
+}
+
+// Replay hands out the events of an earlier deploy at their own pace times speed; 0 is all at once.
+func Replay(events []engine.Event, speed float64) engine.Source {
+	return &replay{events: events, speed: speed}
+}
+
+type replay struct {
+	events []engine.Event
+	speed  float64
+	// started is when the first event was due, and began what its own clock said.
+	started, began time.Time
+}
+
+// Next implements Source.
+func (r *replay) Next(ctx context.Context) ([]engine.Event, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(r.events) == 0 {
+		return nil, io.EOF
+	}
+	if r.started.IsZero() {
+		r.started, r.began = time.Now(), r.events[0].At
+	}
+	if err := run.Wait(ctx, r.until(r.events[0])); err != nil {
+		return nil, err
+	}
+	n := 1
+	for n < len(r.events) && r.until(r.events[n]) <= 0 {
+		n++
+	}
+	due := r.events[:n:n]
+	r.events = r.events[n:]
+	return due, nil
+}
+
+// until is the time until an event is due.
+func (r *replay) until(e engine.Event) time.Duration {
+	if r.speed <= 0 {
+		return 0
+	}
+	offset := time.Duration(float64(e.At.Sub(r.began)) / r.speed)
+	return time.Until(r.started.Add(offset))
+}

@@ -1,0 +1,76 @@
+package record
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/lock"
+)
+
+// Withdrawal is what Withdraw took out of current.json.
+type Withdrawal struct {
+	ID       string                       `json:"id"` // of its record
+	ImageRef string                       `json:"image_ref"`
+	Fleet    *engine.HotUpgrade           `json:"hot_upgrade"`
+	Machines map[string]engine.HotUpgrade `json:"machine_upgrades,omitempty"`
+}
+
+// Withdraw clears the upgrades in current.json, so that machines run their image's own code from their next start on: the
+// way out of an upgrade that crashes at boot. Machines that run are not touched. It holds the deploy lock while it writes.
+// seen is the ETag of the current.json that somebody agreed to clear; "" clears whatever it names.
+func Withdraw(ctx context.Context, s engine.Settings, storage engine.Storage, seen string) (w Withdrawal, err error) {
+	started := time.Now()
+	w.ID = storage.NewID()
+	err = lock.With(ctx, storage.Locks, s.Owner, w.ID, s.LockTimeout, func(ctx context.Context) error {
+		md, etag, err := storage.Records.Metadata(ctx)
+		switch {
+		case errors.Is(err, engine.ErrNotFound), err == nil && !md.NamesUpgrades():
+			return NothingToWithdraw()
+		case err != nil:
+			return fmt.Errorf("read current.json: %w", err)
+		case seen != "" && seen != etag:
+			return engine.NewProblem("metadata_changed", "current.json was changed meanwhile: nothing was withdrawn", nil,
+				"`flydeploy history` shows who deployed what. Run the command again to withdraw that.")
+		}
+		w.ImageRef, w.Fleet, w.Machines = md.ImageRef, md.HotUpgrade, md.MachineUpgrades
+		md.HotUpgrade, md.MachineUpgrades = nil, nil
+		if err := storage.Records.WriteMetadata(ctx, md, etag); err != nil {
+			return fmt.Errorf("write current.json: %w", err)
+		}
+		if err := w.record(ctx, s, storage.Records, started); err != nil {
+			return engine.NewProblem("record", "the upgrades are withdrawn, but the record of it could not be written", err,
+				"Nothing more has to be done: `flydeploy history` does not show it.")
+		}
+		return nil
+	})
+	return w, err
+}
+
+// NothingToWithdraw says that no machine would run other code than before.
+func NothingToWithdraw() *engine.Problem {
+	return engine.NewProblem("nothing_to_withdraw", "current.json names no upgrade: machines run their image at their next start", nil,
+		"If they do not, look at `flydeploy status`.")
+}
+
+// record tells the history who withdrew what.
+func (w Withdrawal) record(ctx context.Context, s engine.Settings, records engine.Records, started time.Time) error {
+	past := engine.Past{
+		ID: w.ID, At: started.UTC().Truncate(time.Millisecond), Outcome: engine.OutcomeWithdrawn, Owner: s.Owner, Host: s.Host, Message: s.Message,
+		GitRevision: s.GitRevision, CILink: s.CILink, Machines: len(w.Machines), DurationMS: time.Since(started).Milliseconds(),
+	}
+	if w.Fleet != nil {
+		past.Version = w.Fleet.Version
+	}
+	body, err := json.MarshalIndent(struct {
+		Record
+		Withdrawn Withdrawal `json:"withdrawn"`
+	}{Record{V: engine.EventVersion, Past: past}, w}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return records.WriteResult(ctx, w.ID, recordFile, append(body, '\n'))
+}
