@@ -11,9 +11,17 @@ import (
 	"flydeploy/text"
 )
 
-// JSON writes one event a line; otherwise it is like Lines. Of what others wrote it holds nothing that steers a terminal.
+// recorded is a deploy that also gives its events unmerged, however slowly they are read: *deploy.Deployment.
+type recorded interface{ Recorded() engine.Source }
+
+// JSON writes every event, one a line; otherwise it is like Lines. Of what others wrote it holds nothing that steers a
+// terminal.
 func JSON(ctx context.Context, w io.Writer, d Deployment) error {
-	return each(ctx, d, func(batch []engine.Event) error {
+	events := engine.Source(d)
+	if r, ok := d.(recorded); ok {
+		events = r.Recorded()
+	}
+	return each(ctx, events, d.Stop, func(batch []engine.Event) error {
 		for _, e := range batch {
 			if err := Encode(w, e); err != nil {
 				return fmt.Errorf("write event %d: %w", e.Seq, err)

@@ -23,7 +23,7 @@ func Lines(ctx context.Context, w io.Writer, d Deployment, p *engine.Progress) e
 		p = engine.NewProgress()
 	}
 	o := &printer{out: &output{to: w}, p: p, planned: p.Plan != nil}
-	return each(ctx, d, func(batch []engine.Event) error {
+	return each(ctx, d, d.Stop, func(batch []engine.Event) error {
 		o.batch(batch)
 		return o.out.err
 	})
@@ -31,12 +31,12 @@ func Lines(ctx context.Context, w io.Writer, d Deployment, p *engine.Progress) e
 
 // each hands over events until the last, those that came together in the order in which they happened. When ctx ends it stops the deploy and goes on reading; when show fails it
 // stops the deploy and reads the rest away.
-func each(ctx context.Context, d Deployment, show func([]engine.Event) error) error {
-	stopped := context.AfterFunc(ctx, d.Stop)
+func each(ctx context.Context, events engine.Source, stop func(), show func([]engine.Event) error) error {
+	stopped := context.AfterFunc(ctx, stop)
 	defer stopped()
 	var failed error
 	for {
-		batch, err := d.Next(context.WithoutCancel(ctx))
+		batch, err := events.Next(context.WithoutCancel(ctx))
 		if errors.Is(err, io.EOF) {
 			return failed
 		}
@@ -46,7 +46,7 @@ func each(ctx context.Context, d Deployment, show func([]engine.Event) error) er
 		if failed == nil {
 			batch = slices.SortedFunc(slices.Values(batch), bySeq)
 			if failed = show(batch); failed != nil {
-				d.Stop()
+				stop()
 			}
 		}
 	}

@@ -214,6 +214,26 @@ func TestJSONIsTheEvents(t *testing.T) {
 	}
 }
 
+// merging is a deploy whose reader gets the last state of each phase only, as a slow one does; the record has all events.
+type merging struct {
+	*tuitest.Player
+	all []engine.Event
+}
+
+func (m merging) Recorded() engine.Source { return tuitest.PlayRecorded(m.all) }
+
+func TestJSONHoldsEveryEvent(t *testing.T) {
+	before, after, end := tuitest.Upgraded(2)
+	all := slices.Concat(before, after)
+	var out bytes.Buffer
+	if err := plain.JSON(t.Context(), &out, merging{tuitest.Confirmed(all[:3], nil, end), all}); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n != len(all) {
+		t.Errorf("%d lines of %d events", n, len(all))
+	}
+}
+
 func TestSummaryOfDeploysWithoutMachines(t *testing.T) {
 	for _, o := range []engine.Outcome{engine.OutcomeFailed, engine.OutcomeLocked, engine.OutcomeCancelled, engine.OutcomeBlocked} {
 		got := plain.Summary(engine.Result{Outcome: o, DurationMS: 1200, Problem: &engine.Problem{What: "what\nhappened", Remedy: "do this\ndo that"}})

@@ -16,27 +16,16 @@ type Fleet struct {
 	Code     map[string]Inspected // what VMs said of their code, by machine
 }
 
-// NewFleet takes a look; code is what VMs said earlier.
+// NewFleet takes a look; code is what VMs said earlier. The fleet should run the image that the record names, if any machine
+// runs it, else the one that most machines run.
 func NewFleet(o engine.Overview, code map[string]Inspected) Fleet {
-	return Fleet{Overview: o, Image: baseImage(o), Code: code}
-}
-
-// baseImage is the image that the record names, if any machine runs it, else the one that most machines run.
-func baseImage(o engine.Overview) string {
+	f := Fleet{Overview: o, Code: code}
 	if o.Metadata != nil && o.Metadata.ImageRef != "" && !o.StaleRecord() {
-		return o.Metadata.ImageRef
+		f.Image = o.Metadata.ImageRef
+	} else {
+		f.Image = engine.BaseImage(slices.DeleteFunc(slices.Clone(o.Machines), func(m engine.Machine) bool { return !TakesPart(m) }))
 	}
-	count := map[string]int{}
-	best := ""
-	for _, m := range o.Machines {
-		if !TakesPart(m) {
-			continue
-		}
-		if count[m.Image]++; count[m.Image] > count[best] {
-			best = m.Image
-		}
-	}
-	return best
+	return f
 }
 
 // States counts the machines and their states.
