@@ -10,7 +10,9 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/record"
+	"flydeploy/text"
 	"flydeploy/tui"
+	"flydeploy/tui/plain"
 )
 
 // historyShown is how many deploys the console's record lists.
@@ -45,17 +47,16 @@ func told(r *engine.Result, err error) error {
 func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options) (*engine.Result, error) {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = d.name, d.readOnly && !d.engine.DryRun, d.ascii, d.theme, version
-	o.Overview, o.Preselect, o.Accept = c.overview, d.engine.Select, d.engine.Accept
-	c.offerRecord(&o)
+	o.Preselect, o.Accept, o.Recall = d.engine.Select, d.engine.Accept, c.recall
 	var first sync.Once
-	o.Deploy = func(sel engine.Selection) (tui.Deployment, error) {
+	o.Backend = &backend{connection: c, deploy: func(sel engine.Selection) (plain.Deployment, error) {
 		s := d.asked(sel)
 		s.Resume, s.To = false, ""
 		first.Do(func() { s.Resume, s.To = d.engine.Resume, d.engine.To }) // the command line means one deploy
 		deploy := c.start(context.WithoutCancel(ctx), identify(ctx, d.dir()).sign(s))
 		context.AfterFunc(ctx, deploy.Stop) // at once, also where the terminal has stopped reading and the console hangs
 		return deploy, nil
-	}
+	}}
 	end, err := showConsole(cmd, d.accessible, o)
 	if end.Summary != "" {
 		fmt.Fprintln(out, end.Summary)
@@ -67,9 +68,9 @@ func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options
 			c.signals.stopped()
 		}
 		defer c.signals.tellStopping(ctx)()
-		p, plainErr := tui.Plain(ctx, out, end.Running, end.Progress)
+		plainErr := plain.Lines(ctx, out, end.Running, end.Progress)
 		r := end.Running.Result()
-		fmt.Fprintln(out, tui.Summary(p, r)+c.recall(r))
+		fmt.Fprintln(out, plain.Summary(r)+c.recall(r))
 		result, err = &r, errors.Join(err, plainErr)
 	}
 	return result, err
@@ -80,35 +81,58 @@ func showConsole(cmd *cobra.Command, accessible bool, o tui.Options) (tui.Ended,
 	if !accessible {
 		return tui.Run(cmd.Context(), o)
 	}
-	o.Input, o.Output = cmd.InOrStdin(), cmd.OutOrStdout()
-	return tui.Accessible(cmd.Context(), o)
+	result, err := plain.Accessible(cmd.Context(), plain.Options{
+		App: o.App, Backend: o.Backend, Preselect: o.Preselect, StartDeploy: o.StartDeploy, Accept: o.Accept, ReadOnly: o.ReadOnly,
+		Recall: o.Recall, Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
+	})
+	return tui.Ended{Result: result}, err
 }
 
-// offerRecord gives the console the record of deploys in the app's bucket.
-func (c *connection) offerRecord(o *tui.Options) {
-	o.Recall, o.Inspect = c.recall, c.inspected
-	o.History = func(ctx context.Context) ([]engine.Past, error) {
-		records, err := c.records(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return record.History(ctx, records, historyShown)
+// backend is the app as the console asks it.
+type backend struct {
+	*connection
+	deploy func(engine.Selection) (plain.Deployment, error)
+}
+
+// Overview implements tui.Backend.
+func (b *backend) Overview(ctx context.Context) (engine.Overview, error) { return b.overview(ctx) }
+
+// Inspect implements tui.Backend.
+func (b *backend) Inspect(ctx context.Context) (engine.Overview, error) { return b.inspected(ctx) }
+
+// Deploy implements tui.Backend.
+func (b *backend) Deploy(sel engine.Selection) (plain.Deployment, error) { return b.deploy(sel) }
+
+// History implements tui.Backend.
+func (b *backend) History(ctx context.Context) ([]engine.Past, error) {
+	records, err := b.records(ctx)
+	if err != nil {
+		return nil, err
 	}
-	o.Events = func(ctx context.Context, id string) ([]engine.Event, *engine.Result, error) {
-		records, err := c.records(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		return record.Recorded(ctx, records, id)
+	return record.History(ctx, records, historyShown)
+}
+
+// Events implements tui.Backend.
+func (b *backend) Events(ctx context.Context, id string) ([]engine.Event, *engine.Result, error) {
+	records, err := b.records(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
-	o.Outcome = func(ctx context.Context, id string) (engine.Result, error) {
-		records, err := c.records(ctx)
-		if err != nil {
-			return engine.Result{}, err
-		}
-		return record.RecordedResult(ctx, records, id)
+	return record.Recorded(ctx, records, id)
+}
+
+// Watch implements tui.Backend.
+func (b *backend) Watch(id string) engine.Source {
+	return &otherDeploy{connection: b.connection, id: id}
+}
+
+// Outcome implements tui.Backend.
+func (b *backend) Outcome(ctx context.Context, id string) (engine.Result, error) {
+	records, err := b.records(ctx)
+	if err != nil {
+		return engine.Result{}, err
 	}
-	o.Watch = func(id string) engine.Source { return &otherDeploy{connection: c, id: id} }
+	return record.RecordedResult(ctx, records, id)
 }
 
 func (c *connection) records(ctx context.Context) (engine.Records, error) {
@@ -155,8 +179,7 @@ func showRecord(ctx context.Context, s spectatorSettings, events []engine.Event,
 
 // showOther follows a deploy that somebody else runs in the console.
 func (c *connection) showOther(ctx context.Context, s screenSettings, id string) error {
-	o := tui.Options{App: c.app.name, Version: version, WatchID: id, ASCII: s.ascii, Theme: s.theme}
-	c.offerRecord(&o)
+	o := tui.Options{App: c.app.name, Version: version, WatchID: id, ASCII: s.ascii, Theme: s.theme, Backend: &backend{connection: c}}
 	_, err := tui.Run(ctx, o)
 	return err
 }
@@ -166,9 +189,9 @@ func (c *connection) recall(r engine.Result) string {
 	if c.passing || r.Upgrade.ID == "" || r.DryRun {
 		return ""
 	}
-	text := ""
+	recall := ""
 	if r.Outcome == engine.OutcomePartial {
-		text = "  finish it: flydeploy hot --resume\n"
+		recall = "  finish it: flydeploy hot --resume\n"
 	}
-	return text + fmt.Sprintf("  show it again: flydeploy replay %s\n", r.Upgrade.ID)
+	return recall + fmt.Sprintf("  show it again: flydeploy replay %s\n", text.Line(r.Upgrade.ID))
 }

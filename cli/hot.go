@@ -8,6 +8,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/deploy"
 	"flydeploy/tui"
+	"flydeploy/tui/plain"
 )
 
 func hotCommand(signals *interrupts) *cobra.Command {
@@ -88,14 +89,14 @@ func unwritten(err error, r engine.Result) error {
 }
 
 // follow renders the events until everything is settled, also after ctx has ended.
-func (c *connection) follow(cmd *cobra.Command, d tui.Deployment, out output) error {
+func (c *connection) follow(cmd *cobra.Command, d plain.Deployment, out output) error {
 	defer c.signals.tellStopping(cmd.Context())()
 	if out == outputJSON {
-		return tui.JSON(cmd.Context(), cmd.OutOrStdout(), d)
+		return plain.JSON(cmd.Context(), cmd.OutOrStdout(), d)
 	}
-	p, err := tui.Plain(cmd.Context(), cmd.OutOrStdout(), d, nil)
+	err := plain.Lines(cmd.Context(), cmd.OutOrStdout(), d, nil)
 	if err == nil {
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), tui.Summary(p, d.Result()))
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), plain.Summary(d.Result()))
 	}
 	return err
 }

@@ -1,9 +1,10 @@
 package cli
 
 import (
-	"encoding/json"
 	"io"
 	"os"
+
+	"flydeploy/tui/plain"
 
 	"github.com/charmbracelet/x/term"
 )
@@ -43,7 +44,5 @@ func canRepaint() bool { return onTerminal() && os.Getenv("TERM") != "dumb" }
 
 // encode writes one object on a line, as the lines of events are written.
 func encode(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	return plain.Encode(w, v)
 }

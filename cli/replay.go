@@ -12,7 +12,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/record"
 	"flydeploy/engine/target"
-	"flydeploy/tui"
+	"flydeploy/tui/plain"
 )
 
 func replayCommand() *cobra.Command {
@@ -81,14 +81,14 @@ func parsed(events []engine.Event, result *engine.Result, err error) ([]engine.E
 // show prints a spectator's events, and the result at the end.
 func show(cmd *cobra.Command, s *spectator, out output) error {
 	if out == outputJSON {
-		if err := left(tui.JSON(cmd.Context(), cmd.OutOrStdout(), s)); err != nil {
+		if err := left(plain.JSON(cmd.Context(), cmd.OutOrStdout(), s)); err != nil {
 			return err
 		}
 		return encode(cmd.OutOrStdout(), s.Result())
 	}
-	p, err := tui.Plain(cmd.Context(), cmd.OutOrStdout(), s, nil)
+	err := plain.Lines(cmd.Context(), cmd.OutOrStdout(), s, nil)
 	if err == nil {
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), tui.Summary(p, s.Result()))
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), plain.Summary(s.Result()))
 	}
 	return left(err)
 }

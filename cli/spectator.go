@@ -20,7 +20,7 @@ func spectate(source engine.Source, result func() (engine.Result, error)) *spect
 
 var errLeft = errors.New("left")
 
-// Next implements tui.Deployment. Leaving ends the watching, not the deploy.
+// Next implements plain.Deployment. Leaving ends the watching, not the deploy.
 func (s *spectator) Next(ctx context.Context) ([]engine.Event, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -42,10 +42,10 @@ func (s *spectator) Next(ctx context.Context) ([]engine.Event, error) {
 	return events, err
 }
 
-// Answer implements tui.Deployment: the owner answers.
+// Answer implements plain.Deployment: the owner answers.
 func (s *spectator) Answer(engine.Answer) {}
 
-// Stop implements tui.Deployment.
+// Stop implements plain.Deployment.
 func (s *spectator) Stop() {
 	select {
 	case <-s.left:
@@ -54,10 +54,10 @@ func (s *spectator) Stop() {
 	}
 }
 
-// Hurry implements tui.Deployment.
+// Hurry implements plain.Deployment.
 func (s *spectator) Hurry() { s.Stop() }
 
-// Result implements tui.Deployment.
+// Result implements plain.Deployment.
 func (s *spectator) Result() engine.Result {
 	r, err := s.result()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/record"
 	"flydeploy/engine/target"
-	"flydeploy/tui"
+	"flydeploy/tui/plain"
 )
 
 // watchEvery is how often a deploy that is under way is looked at. Its console writes as often.
@@ -53,7 +53,7 @@ seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy
 					return ended{engine.OutcomeCancelled} // the watching was left, the deploy goes on
 				}
 				if out == outputConsole {
-					fmt.Fprintln(cmd.OutOrStdout(), tui.Summary(nil, r)+c.recall(r))
+					fmt.Fprintln(cmd.OutOrStdout(), plain.Summary(r)+c.recall(r))
 				}
 				return outcomeOf(r)
 			})

@@ -16,7 +16,7 @@ var mayImport = map[string][]string{
 	"flydeploy": {"cli"},
 	"flydeploy/cli": {
 		"engine", "engine/agent", "engine/deploy", "engine/doctor", "engine/lock", "engine/record", "engine/run", "engine/target",
-		"fly", "fly/local", "s3", "text", "tui", "tui/prompt", "elixir", "examples/counter",
+		"fly", "fly/local", "s3", "text", "tui", "tui/plain", "tui/prompt", "elixir", "examples/counter",
 	},
 	"flydeploy/test":                            {},
 	"flydeploy/engine":                          {"text"},
@@ -34,7 +34,11 @@ var mayImport = map[string][]string{
 	"flydeploy/fly/local":                       {},
 	"flydeploy/s3":                              {"engine", "text"},
 	"flydeploy/text":                            {},
-	"flydeploy/tui":                             {"engine", "text", "tui/prompt"},
+	"flydeploy/tui":                             {"engine", "text", "tui/cells", "tui/plain", "tui/view"},
+	"flydeploy/tui/cells":                       {"text"},
+	"flydeploy/tui/plain":                       {"engine", "text", "tui/cells", "tui/prompt", "tui/view"},
+	"flydeploy/tui/tuitest":                     {"engine", "tui/plain"},
+	"flydeploy/tui/view":                        {"engine", "text", "tui/cells"},
 	"flydeploy/tui/prompt":                      {"text"},
 	"flydeploy/elixir":                          {},
 	"flydeploy/examples/counter":                {"elixir"},
@@ -67,6 +71,19 @@ func TestNothingLinksTheFirstBubbleTea(t *testing.T) {
 			if strings.HasPrefix(dep, "github.com/charmbracelet/"+old) {
 				t.Errorf("links %s", dep)
 			}
+		}
+	}
+}
+
+// What shows deploys in pipes and to screen readers needs no terminal, and no library for one.
+func TestPlainOutputLinksNoBubbleTea(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "flydeploy/tui/plain").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dep := range strings.Fields(string(out)) {
+		if strings.HasPrefix(dep, "charm.land/bubble") {
+			t.Errorf("links %s", dep)
 		}
 	}
 }

@@ -1,12 +1,11 @@
 package tui
 
 import (
-	"fmt"
-	"strings"
-
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // askToLeave opens the dialog about leaving while a deploy runs.
@@ -24,10 +23,10 @@ func (d *deploy) askToLeave(c *console) {
 		d.stop(c)
 		return nil
 	}})
-	c.dialog = &dialog{title: "The deploy is still running", tone: toneWarn, buttons: buttons, lost: stay, body: d.leaveBody}
+	c.dialog = &dialog{title: "The deploy is still running", tone: cells.Warn, buttons: buttons, lost: stay, body: d.leaveBody}
 }
 
-func (d *deploy) leaveBody(_ *console, w int) []line {
+func (d *deploy) leaveBody(_ *console, w int) []cells.Line {
 	text := "Stopping starts nothing more; what is in flight on a machine ends by itself, then agents, temporary machine and lock are settled."
 	if d.committing() {
 		text += "\nDetached, the deploy goes on and plain lines follow here."
@@ -35,64 +34,38 @@ func (d *deploy) leaveBody(_ *console, w int) []line {
 		text += "\nNothing has been suspended yet. It can be left running once the plan is confirmed."
 	}
 	lines := d.whom(w)
-	return append(append(lines, nil), paragraph(toneMuted, text+"\nctrl-c again stops it and leaves.", w)...)
+	return append(append(lines, nil), cells.Paragraph(cells.Muted, text+"\nctrl-c again stops it and leaves.", w)...)
 }
 
 // whom names the deploy's machines, count first.
-func (d *deploy) whom(w int) []line {
+func (d *deploy) whom(w int) []cells.Line {
 	ids := make([]string, 0, len(d.progress.Machines))
 	for _, m := range d.progress.Machines {
 		ids = append(ids, m.ID)
 	}
 	if len(ids) == 0 {
-		return paragraph(toneText, "Deploy "+d.target(w)+"; its machines are not known yet.", w)
+		return cells.Paragraph(cells.Normal, "Deploy "+d.target(w)+"; its machines are not known yet.", w)
 	}
-	return paragraph(toneText, "Deploy "+d.target(w)+" on "+named(ids, 3*w-40), w)
-}
-
-// named counts machines and lists their ids: all of them, or as many as fit into so many cells.
-func named(ids []string, cells int) string {
-	head := counted(len(ids), "machine") + ": "
-	return head + listed(ids, cells-width(head))
-}
-
-// listed gives the ids, or as many as fit into so many cells, at least one, and how many more there are.
-func listed(ids []string, cells int) string {
-	if all := clean(strings.Join(ids, ", ")); width(all) <= cells {
-		return all
-	}
-	text := ""
-	for i, id := range ids {
-		next := clean(id)
-		if i > 0 {
-			next = ", " + next
-		}
-		more := fmt.Sprintf(" and %s more", count(len(ids)-i))
-		if i > 0 && width(text)+width(next)+width(more) > cells {
-			return text + more
-		}
-		text += next
-	}
-	return text
+	return cells.Paragraph(cells.Normal, "Deploy "+d.target(w)+" on "+view.Named(ids, 3*w-40), w)
 }
 
 // acceptDialog wants a blocker's name typed.
 func (d *deploy) acceptDialog(f engine.Finding) *dialog {
 	return &dialog{
-		title: "Accept a blocker", tone: toneWarn, typed: f.Name,
+		title: "Accept a blocker", tone: cells.Warn, typed: f.Name,
 		buttons: []button{{label: "Cancel"}, {label: "Accept", guarded: true, act: func(c *console) tea.Cmd {
 			d.accepted[f.Name] = true
 			c.say("Accepted " + f.Name)
 			return nil
 		}}},
-		body: func(_ *console, w int) []line {
-			lines := paragraph(toneStrong, f.Name, w)
-			lines = append(lines, paragraph(toneText, f.What, w)...)
+		body: func(_ *console, w int) []cells.Line {
+			lines := cells.Paragraph(cells.Strong, f.Name, w)
+			lines = append(lines, cells.Paragraph(cells.Normal, f.What, w)...)
 			if f.Remedy != "" {
-				lines = append(lines, paragraph(toneMuted, "→ "+f.Remedy, w)...)
+				lines = append(lines, cells.Paragraph(cells.Muted, "→ "+f.Remedy, w)...)
 			}
 			if len(f.Machines) > 0 {
-				lines = append(append(lines, nil), paragraph(toneText, named(f.Machines, 2*w), w)...)
+				lines = append(append(lines, nil), cells.Paragraph(cells.Normal, view.Named(f.Machines, 2*w), w)...)
 			}
 			return lines
 		},
@@ -102,25 +75,7 @@ func (d *deploy) acceptDialog(f engine.Finding) *dialog {
 // problemDialog shows an error and what to do about it.
 func problemDialog(title string, p *engine.Problem) *dialog {
 	return &dialog{
-		title: title, tone: toneFail, buttons: []button{{key: "o", label: "OK"}},
-		body: func(_ *console, w int) []line { return problemLines(p, w) },
+		title: title, tone: cells.Fail, buttons: []button{{key: "o", label: "OK"}},
+		body: func(_ *console, w int) []cells.Line { return view.Problem(p, w) },
 	}
-}
-
-func problemLines(p *engine.Problem, w int) []line {
-	if p == nil {
-		return nil
-	}
-	lines := paragraph(toneFail, p.What, w)
-	if p.Remedy != "" {
-		lines = append(lines, paragraph(toneText, "→ "+p.Remedy, w)...)
-	}
-	return lines
-}
-
-const factTitle = 11 // cells
-
-// fact is a row of a title and its value.
-func fact(title, value string, w int) line {
-	return append(line{{text: title, tone: toneMuted}}.fit(factTitle), sp(toneText, value)).fit(w)
 }

@@ -11,13 +11,14 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/tuitest"
 )
 
 // BenchmarkDeploy is one redraw of a deploy under way at 200×50: 25 machines have changed, then Update and View.
 func BenchmarkDeploy(b *testing.B) {
 	for _, n := range []int{50, 1000} {
 		b.Run(fmt.Sprintf("%d_machines", n), func(b *testing.B) {
-			before, _, _ := upgraded(n)
+			before, _, _ := tuitest.Upgraded(n)
 			c := newBench(b, size{200, 50}, Options{})
 			c.deploys(before[:len(before)-1], nil)
 			var ids []string
@@ -60,12 +61,12 @@ func BenchmarkFleet(b *testing.B) {
 // BenchmarkFirstPaint is the time from the start of a console on a real terminal to its first picture of a fleet of
 // 1,000 machines.
 func BenchmarkFirstPaint(b *testing.B) {
-	overview := overviewOf(1000)
+	overview := tuitest.OverviewOf(1000)
 	for b.Loop() {
 		b.StopTimer()
 		t := newTerminal(b, size{200, 50})
-		o := playing(6, upgraded)
-		o.Overview = func(context.Context) (engine.Overview, error) { return overview, nil }
+		o := playing(6, tuitest.Upgraded)
+		backendOf(o).OnOverview = func(context.Context) (engine.Overview, error) { return overview, nil }
 		b.StartTimer()
 		r := runOn(b.Context(), t, o)
 		r.waitFor("1,001 machines")
@@ -79,7 +80,7 @@ func BenchmarkFirstPaint(b *testing.B) {
 // BenchmarkTerminal counts what a deploy under way of 1,000 machines, 500 of them changing at once, costs the terminal:
 // bytes for each redraw at 200×50.
 func BenchmarkTerminal(b *testing.B) {
-	before, _, _ := upgraded(1000)
+	before, _, _ := tuitest.Upgraded(1000)
 	c := newBench(b, size{200, 50}, Options{})
 	c.deploys(before[:len(before)-1], nil)
 	counter := &countingWriter{written: make(chan struct{}, 1)}
@@ -94,11 +95,11 @@ func BenchmarkTerminal(b *testing.B) {
 		for k := range 500 {
 			batch = append(batch, engine.Event{
 				Machine: fmt.Sprintf("148e%04d6c%04x", k+1, k*7919%65536), Attempt: 1 + frames, Phase: engine.PhaseReload,
-				Status: engine.StatusRunning, At: scriptStart, StartedAt: scriptStart,
+				Status: engine.StatusRunning, At: tuitest.Start, StartedAt: tuitest.Start,
 			})
 		}
 		p.Send(batch)
-		p.Send(tickMsg{at: scriptStart.Add(time.Duration(frames+300) * busyTick)})
+		p.Send(tickMsg{at: tuitest.Start.Add(time.Duration(frames+300) * busyTick)})
 		counter.waitForFrame()
 	}
 	p.Quit()

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 const (
@@ -16,29 +19,33 @@ const (
 // board is the machines of a deploy as rows, with their totals. It follows single machines, so that the cost of an
 // update does not grow with the fleet.
 type board struct {
-	rows     []*boardRow // in display order
-	byID     map[string]*boardRow
-	counts   [ranks]int
-	migrated int
-	worst    int64 // longest suspension, microseconds
-	upToDate map[string]bool
-	unsorted bool
-	ended    bool // nothing more comes
-	sorting  sorting
-	list     list
-	held     bool      // the cursor stays on its machine also in the first row: its details are being read
-	frozen   time.Time // the order stays until then
-	idWidth  int
+	rows      []*boardRow // in display order
+	byID      map[string]*boardRow
+	counts    [view.Ranks]int
+	failures  map[string]int // machines that failed, by their word
+	migrated  int
+	worst     int64 // longest suspension, microseconds
+	upToDate  map[string]bool
+	unsorted  bool
+	ended     bool // nothing more comes
+	sorting   sorting
+	list      cells.List
+	held      bool      // the cursor stays on its machine also in the first row: its details are being read
+	frozen    time.Time // the order stays until then
+	idWidth   int
+	wordWidth int // of the longest word about a machine
 }
 
 type boardRow struct {
 	m     *engine.MachineProgress
-	s     standing
+	s     view.Standing
 	ended time.Time // when it became done, on the console's clock
 	index int       // order in which the deploy named the machines
 }
 
-func newBoard() *board { return &board{byID: map[string]*boardRow{}, upToDate: map[string]bool{}} }
+func newBoard() *board {
+	return &board{byID: map[string]*boardRow{}, failures: map[string]int{}, upToDate: map[string]bool{}}
+}
 
 // follow takes one machine's news in.
 func (b *board) follow(m *engine.MachineProgress, now time.Time) {
@@ -47,21 +54,22 @@ func (b *board) follow(m *engine.MachineProgress, now time.Time) {
 		r = &boardRow{m: m, index: len(b.rows)}
 		b.byID[m.ID] = r
 		b.rows = append(b.rows, r)
-		b.idWidth = max(b.idWidth, width(clean(m.ID)))
+		b.idWidth = max(b.idWidth, cells.Width(text.Line(m.ID)))
 		b.unsorted = true
 	} else {
-		b.counts[r.s.rank]--
+		b.tally(r.s, -1)
 	}
 	was := r.s
-	r.s = standingOf(m, b.upToDate[m.ID])
-	b.counts[r.s.rank]++
+	r.s = view.StandingOf(m, b.upToDate[m.ID])
+	b.wordWidth = max(b.wordWidth, cells.Width(r.s.Word))
+	b.tally(r.s, 1)
 	b.unsorted = b.unsorted || b.sorting.key != ""
-	if known && was.rank == r.s.rank {
+	if known && was.Rank == r.s.Rank {
 		return
 	}
 	b.unsorted = true
 	r.ended = time.Time{}
-	if r.s.rank == rankDone && known {
+	if r.s.Rank == view.RankDone && known {
 		r.ended = now
 	}
 }
@@ -76,24 +84,51 @@ func (b *board) plan(p *engine.Plan, now time.Time) {
 	}
 }
 
-// end puts what became of the machines that came to no end of their own in the place of where they stood: what was staged
-// is taken back. The result of an unfinished deploy tells of none.
+// end puts what became of the machines in the place of where they stood: some came to no end of their own, and what was
+// staged is taken back. The result of an unfinished deploy tells of none.
 func (b *board) end(r engine.Result) {
 	b.ended = len(r.Machines) > 0
 	for _, m := range r.Machines {
 		row := b.byID[m.ID]
-		if row == nil || !slices.Contains([]rank{rankActive, rankWaiting, rankReady}, row.s.rank) {
+		if row == nil {
 			continue
 		}
-		b.counts[row.s.rank]--
-		row.s = endOf(r, m, row.s)
-		b.counts[row.s.rank]++
-		b.unsorted = true
+		if end := view.EndOf(r, m.Outcome); end.Word != row.s.Word {
+			b.tally(row.s, -1)
+			row.s = end
+			b.wordWidth = max(b.wordWidth, cells.Width(end.Word))
+			b.tally(row.s, 1)
+			b.unsorted = true
+		}
 	}
 }
 
+// tally counts a machine's standing, or takes it back.
+func (b *board) tally(s view.Standing, by int) {
+	b.counts[s.Rank] += by
+	if s.Rank == view.RankFailed {
+		if b.failures[s.Word] += by; b.failures[s.Word] == 0 {
+			delete(b.failures, s.Word)
+		}
+	}
+}
+
+// wordOf is what the machines of a rank are counted as. Where all that failed did so in the same way, they are counted as
+// their rows call it.
+func (b *board) wordOf(r view.Rank) string {
+	switch {
+	case r == view.RankWaiting && b.ended:
+		return "not upgraded"
+	case r == view.RankFailed && len(b.failures) == 1:
+		for word := range b.failures {
+			return word
+		}
+	}
+	return view.RankWords[r]
+}
+
 // taking is how many machines take part.
-func (b *board) taking() int { return len(b.rows) - b.counts[rankOut] }
+func (b *board) taking() int { return len(b.rows) - b.counts[view.RankOut] }
 
 // sum counts what the agents reported.
 func (b *board) sum() {
@@ -115,8 +150,8 @@ func (b *board) sort(now time.Time) {
 	slices.SortStableFunc(b.rows, func(x, y *boardRow) int {
 		return cmp.Or(b.compare(x, y, now), cmp.Compare(x.index, y.index))
 	})
-	if under != nil && (b.list.at > 0 || b.held) {
-		b.list.at = slices.Index(b.rows, under)
+	if under != nil && (b.list.At > 0 || b.held) {
+		b.list.At = slices.Index(b.rows, under)
 	}
 }
 
@@ -141,23 +176,23 @@ func (b *board) sortBy(key string, now time.Time) bool {
 	return true
 }
 
-func (b *board) place(r *boardRow, now time.Time) rank {
+func (b *board) place(r *boardRow, now time.Time) view.Rank {
 	if !r.ended.IsZero() && now.Sub(r.ended) < graceForDone {
 		b.unsorted = true // to be placed again when the grace is over
-		return rankActive
+		return view.RankActive
 	}
-	return r.s.rank
+	return r.s.Rank
 }
 
 func (b *board) move(by int, now time.Time) {
-	b.list.move(by, len(b.rows))
+	b.list.Move(by, len(b.rows))
 	b.frozen = now.Add(freezeOrder)
 }
 
 // current is the machine under the cursor, nil where there is none.
 func (b *board) current() *boardRow {
-	if b.list.at >= len(b.rows) {
+	if b.list.At >= len(b.rows) {
 		return nil
 	}
-	return b.rows[b.list.at]
+	return b.rows[b.list.At]
 }

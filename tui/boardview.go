@@ -2,62 +2,61 @@ package tui
 
 import (
 	"strings"
-	"time"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 const barWidth = 30
 
 // bar shows how many machines are through, and the totals beside it.
-func (d *deploy) bar(w int) line {
-	through := d.board.counts[rankDone]
+func (d *deploy) bar(w int) cells.Line {
+	through := d.board.counts[view.RankDone]
 	if !d.committing() {
-		through += d.board.counts[rankReady]
+		through += d.board.counts[view.RankReady]
 	}
 	size := min(barWidth, w/6)
 	all := max(d.board.taking(), 1)
 	full := size * through / all
-	lost := (size*d.board.counts[rankFailed] + all - 1) / all
-	l := line{
-		blank(1), {text: strings.Repeat("█", full), tone: toneOK}, {text: strings.Repeat("▒", lost), tone: toneFail},
-		{text: strings.Repeat("░", max(size-full-lost, 0)), tone: toneRule}, blank(2),
+	lost := (size*d.board.counts[view.RankFailed] + all - 1) / all
+	l := cells.Line{
+		cells.Blank(1), {Text: strings.Repeat("█", full), Tone: cells.OK}, {Text: strings.Repeat("▒", lost), Tone: cells.Fail},
+		{Text: strings.Repeat("░", max(size-full-lost, 0)), Tone: cells.Border}, cells.Blank(2),
 	}
-	return append(l, d.totals()...).fit(w)
+	return append(l, d.totals()...).Fit(w)
 }
 
 // totals counts machines by where they stand, then what the agents reported.
-func (d *deploy) totals() line {
+func (d *deploy) totals() cells.Line {
 	b := d.board
-	var l line
-	for r, word := range rankWords {
-		if rank(r) == rankWaiting && b.ended {
-			word = "not upgraded"
-		}
+	var l cells.Line
+	for r := range view.Ranks {
 		if n := b.counts[r]; n > 0 {
 			if len(l) > 0 {
-				l = append(l, span{text: " · ", tone: toneMuted})
+				l = append(l, cells.Span{Text: " · ", Tone: cells.Muted})
 			}
-			l = append(l, sp(standing{rank: rank(r)}.tone(), count(n)+" "+word))
+			l = append(l, cells.New(view.Standing{Rank: r}.Tone(), text.Count(n)+" "+b.wordOf(r)))
 		}
 	}
-	l = append(l, sp(toneMuted, " of "+counted(b.taking(), "machine")))
+	l = append(l, cells.New(cells.Muted, " of "+text.Counted(b.taking(), "machine")))
 	if b.migrated > 0 {
-		l = append(l, sp(toneMuted, " · "+count(b.migrated)+" migrated"))
+		l = append(l, cells.New(cells.Muted, " · "+text.Count(b.migrated)+" migrated"))
 	}
 	if b.worst > 0 {
-		l = append(l, sp(toneMuted, " · suspended max "+micros(b.worst)))
+		l = append(l, cells.New(cells.Muted, " · suspended max "+view.Micros(b.worst)))
 	}
 	return l
 }
 
 // machines renders the board, and where there is room the details beside it.
-func (d *deploy) machines(c *console, w, h int) []line {
+func (d *deploy) machines(c *console, w, h int) []cells.Line {
 	if w < wideWidth {
 		return d.table(c, w, h)
 	}
 	side := sideWidth(w)
-	return beside(d.table(c, w-side-3, h), fill(d.details(c, side), side, h))
+	return cells.Beside(d.table(c, w-side-3, h), cells.Fill(d.details(c, side), side, h))
 }
 
 // boardPhases have a column each where the screen is wide enough.
@@ -69,97 +68,62 @@ var boardPhases = []engine.Phase{
 const everyPhase = 132 // cells of the board from which every phase has a column of its own
 
 // columns of the board for w cells, in the order of boardRow.cells.
-func (b *board) columns(w int) []column {
+func (b *board) columns(w int) []cells.Column {
 	arrow := func(title, key string) string { return title + b.sorting.arrow(key) }
-	cols := []column{
-		{title: arrow("STATUS", byStatus), width: 13}, {title: arrow("MACHINE", "M"), width: b.idWidth},
-		{title: arrow("RGN", "R"), width: 3, drop: 1},
+	cols := []cells.Column{
+		{Title: arrow("STATUS", byStatus), Width: max(13, 2+b.wordWidth)}, {Title: arrow("MACHINE", "M"), Width: b.idWidth},
+		{Title: arrow("RGN", "R"), Width: 3, Drop: 1},
 	}
 	if w >= everyPhase {
 		for _, p := range boardPhases {
-			cols = append(cols, column{title: strings.ToUpper(p.Title()), width: 8, right: true})
+			cols = append(cols, cells.Column{Title: strings.ToUpper(p.Title()), Width: 8, Right: true})
 		}
 	} else {
-		cols = append(cols, column{title: "PHASE", width: 15, drop: 2})
+		cols = append(cols, cells.Column{Title: "PHASE", Width: 15, Drop: 2})
 	}
-	return append(cols, column{title: arrow("SUSPENDED", "T"), width: 10 + barCells}, column{title: arrow("MIGRATED", "P"), right: true})
+	return append(cols, cells.Column{Title: arrow("SUSPENDED", "T"), Width: 10 + view.BarCells}, cells.Column{Title: arrow("MIGRATED", "P"), Right: true})
 }
 
-func (r *boardRow) cells(c *console, w int, worst int64) []span {
+func (r *boardRow) cells(c *console, w int, worst int64) []cells.Span {
 	s, report := r.s, r.m.Report
-	cells := []span{sp(s.tone(), s.glyph(c.spin())+" "+s.word), sp(toneText, r.m.ID), sp(toneMuted, r.m.Facts.Region)}
+	row := []cells.Span{cells.New(s.Tone(), s.Glyph(c.spin())+" "+s.Word), cells.New(cells.Normal, r.m.ID), cells.New(cells.Muted, r.m.Facts.Region)}
 	if w >= everyPhase {
 		for _, p := range boardPhases {
-			cells = append(cells, phaseCell(c, r.m.Phases[p]))
+			row = append(row, phaseCell(c, r.m.Phases[p]))
 		}
 	} else {
-		cells = append(cells, orNone(toneText, clean(s.phaseText(c.now))))
+		row = append(row, cells.OrNone(cells.Normal, text.Line(s.PhaseText(c.now))))
 	}
 	migrated := ""
 	if report.Migrated > 0 {
-		migrated = count(report.Migrated)
+		migrated = text.Count(report.Migrated)
 	}
-	return append(cells, suspendedCell(report.SuspendedUS, worst), orNone(toneText, migrated))
-}
-
-// phaseText is the phase and, while it runs, its time.
-func (s standing) phaseText(now time.Time) string {
-	if s.at.Status != engine.StatusRunning {
-		return s.phase.Title()
-	}
-	return strings.TrimSpace(s.phase.Title() + " " + phaseTook(s.at, now))
+	return append(row, view.SuspendedCell(report.SuspendedUS, worst), cells.OrNone(cells.Normal, migrated))
 }
 
 // phaseCell is one phase in a column of its own: its time, and a glyph when it did not simply end well.
-func phaseCell(c *console, s engine.PhaseState) span {
-	took := phaseTook(s, c.now)
-	glyph, t := glyphOf(s.Status, c.spin())
+func phaseCell(c *console, s engine.PhaseState) cells.Span {
+	took := view.PhaseTook(s, c.now)
+	glyph, t := view.StatusLook(s.Status, c.spin())
 	switch s.Status {
 	case engine.StatusDone:
 		if took == "" {
-			return span{text: glyph, tone: t}
+			return cells.Span{Text: glyph, Tone: t}
 		}
-		return span{text: took}
+		return cells.Span{Text: took}
 	case engine.StatusRunning, engine.StatusFailed, engine.StatusUnknown:
-		return span{text: strings.TrimSpace(glyph + " " + took), tone: t}
+		return cells.Span{Text: strings.TrimSpace(glyph + " " + took), Tone: t}
 	}
-	return span{text: "–", tone: toneMuted}
+	return cells.Span{Text: "–", Tone: cells.Muted}
 }
 
-// orNone is text, or a dash where there is none.
-func orNone(t tone, text string) span {
-	if text == "" {
-		return span{text: "–", tone: toneMuted}
-	}
-	return span{text: text, tone: t}
-}
-
-func (d *deploy) table(c *console, w, h int) []line {
-	cols := shown(d.board.columns(w), w-2)
-	lines := []line{append(line{blank(2)}, headOf(cols)...)}
-	from, to := d.board.list.window(len(d.board.rows), h-1)
+func (d *deploy) table(c *console, w, h int) []cells.Line {
+	cols := cells.FitColumns(d.board.columns(w), w-2)
+	lines := []cells.Line{append(cells.Line{cells.Blank(2)}, cells.Head(cols)...)}
+	from, to := d.board.list.Window(len(d.board.rows), h-1)
 	for i := from; i < to; i++ {
-		cells := d.board.rows[i].cells(c, w, d.board.worst)
-		lines = append(lines, listRow(rowOf(cols, cells), i == d.board.list.at, w))
+		row := d.board.rows[i].cells(c, w, d.board.worst)
+		lines = append(lines, cells.ListRow(cells.Row(cols, row), i == d.board.list.At, w))
 	}
-	return fill(lines, w, h)
-}
-
-// listRow puts the cursor before a row, and its band behind it.
-func listRow(l line, current bool, w int) line {
-	if !current {
-		return append(line{blank(2)}, l...).fit(w)
-	}
-	return append(line{{text: "▸ ", tone: toneActive}}, l...).fit(w).onBand()
-}
-
-// phaseTook is the time that a phase took, or of a running one, so far; "" when it was not reported.
-func phaseTook(s engine.PhaseState, now time.Time) string {
-	switch {
-	case s.DurationUS > 0:
-		return micros(s.DurationUS)
-	case s.Status == engine.StatusRunning && !s.StartedAt.IsZero():
-		return clock(now.Sub(s.StartedAt))
-	}
-	return ""
+	return cells.Fill(lines, w, h)
 }

@@ -8,6 +8,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/plain"
 )
 
 const (
@@ -23,7 +25,7 @@ type console struct {
 	opts   Options
 	work   *background
 	keys   keyMap
-	theme  theme
+	theme  cells.Theme
 	w, h   int
 	now    time.Time // of the last tick
 	header string
@@ -62,10 +64,9 @@ type tickMsg struct {
 
 func newConsole(o Options, work *background) *console {
 	c := &console{
-		opts: o, work: work, keys: newKeyMap(o.ReadOnly), theme: newTheme(o.Theme != "light", o.ASCII), now: time.Now(),
+		opts: o, work: work, keys: newKeyMap(o.ReadOnly, o.Backend != nil), theme: cells.NewTheme(o.Theme != "light", o.ASCII), now: time.Now(),
 		fleet: newFleet(o.Preselect), stale: true,
 	}
-	c.keys.offer(o)
 	return c
 }
 
@@ -144,7 +145,7 @@ func (c *console) dispatch(msg tea.Msg) (cmd tea.Cmd) {
 	case tea.WindowSizeMsg:
 		c.w, c.h, c.stale = msg.Width, msg.Height, true
 	case tea.BackgroundColorMsg:
-		c.theme, c.stale = newTheme(msg.IsDark(), c.opts.ASCII), true
+		c.theme, c.stale = cells.NewTheme(msg.IsDark(), c.opts.ASCII), true
 	}
 	return cmd
 }
@@ -157,7 +158,7 @@ func (c *console) View() (frame tea.View) {
 		}
 	}()
 	if c.stale {
-		c.frame = tea.NewView(c.theme.paint(c.screen()))
+		c.frame = tea.NewView(c.theme.Paint(c.screen()))
 		c.frame.AltScreen = true
 		c.stale = false
 	}
@@ -205,12 +206,12 @@ func (c *console) say(text string) {
 
 // poll looks at the fleet after a while.
 func (c *console) poll(wait time.Duration) tea.Cmd {
-	if c.opts.Overview == nil || c.polling {
+	if c.opts.Backend == nil || c.polling {
 		return nil
 	}
 	c.polling = true
 	return c.work.after(wait, func(ctx context.Context) tea.Msg {
-		o, err := c.opts.Overview(ctx)
+		o, err := c.opts.Backend.Overview(ctx)
 		return overviewMsg{o, err}
 	})
 }
@@ -306,7 +307,7 @@ func (c *console) startDeploy(sel engine.Selection) tea.Cmd {
 	c.deploy = newDeploy(sel, c.now)
 	c.deploy.accept(c.opts.Accept)
 	c.stale = true
-	return c.deploy.session.start(c.work, func() (Deployment, error) { return c.opts.Deploy(sel) })
+	return c.deploy.session.start(c.work, func() (plain.Deployment, error) { return c.opts.Backend.Deploy(sel) })
 }
 
 func (c *console) onStarted(m startedMsg) tea.Cmd {
@@ -378,7 +379,7 @@ func (c *console) finish() {
 	if d.result.DryRun && d.pane == paneBoard { // it was run for its plan
 		d.turn(panePlan, d.progress.Plan != nil)
 	}
-	c.summaries = append(c.summaries, Summary(d.progress, *d.result)+c.opts.recall(*d.result))
+	c.summaries = append(c.summaries, plain.Summary(*d.result)+c.opts.recall(*d.result))
 }
 
 // backToFleet leaves the screen of a deploy that has ended.

@@ -10,14 +10,17 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/plain"
+	"flydeploy/tui/tuitest"
+	"flydeploy/tui/view"
 )
 
 // deployRecorder gives Options whose Deploy keeps what was selected.
 func deployRecorder(selected *[]engine.Selection) Options {
-	return Options{App: "counter", Deploy: func(s engine.Selection) (Deployment, error) {
+	return Options{App: "counter", Backend: &tuitest.Backend{OnDeploy: func(s engine.Selection) (plain.Deployment, error) {
 		*selected = append(*selected, s)
-		return play(nil, nil, engine.Result{}), nil
-	}}
+		return tuitest.Play(nil, nil, engine.Result{}), nil
+	}}}
 }
 
 // do presses a key and runs the command that comes of it.
@@ -158,7 +161,7 @@ func TestInspectTellsTheDriftOfEachVM(t *testing.T) {
 	b.keys("enter", "enter")
 	b.shows("! stale code", "has not loaded")
 	b.keys("esc", "esc")
-	o := overviewOf(6)
+	o := tuitest.OverviewOf(6)
 	for i := range o.Machines {
 		o.Machines[i].InstanceID = "01K93QNEW"
 	}
@@ -180,49 +183,49 @@ func TestAFailedLookKeepsTheFleetOnTheScreen(t *testing.T) {
 }
 
 func TestPlanIsConfirmedByItsKeyAlone(t *testing.T) {
-	before, _, _ := upgraded(6)
+	before, _, _ := tuitest.Upgraded(6)
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(before, nil)
 	b.keys("d")
-	if len(p.given()) != 0 {
+	if len(p.Given()) != 0 {
 		t.Fatal("the key that opens a deploy must not confirm it")
 	}
 	b.keys("D")
-	if got := p.given(); len(got) != 1 || !got[0].Proceed || got[0].To != engine.QuestionPlan {
+	if got := p.Given(); len(got) != 1 || !got[0].Proceed || got[0].To != engine.QuestionPlan {
 		t.Fatalf("answers %+v, want one that proceeds with the plan", got)
 	}
 	b.hides("[ D Deploy ]")
 }
 
 func TestPlanFocusIsOnCancel(t *testing.T) {
-	before, _, _ := upgraded(6)
+	before, _, _ := tuitest.Upgraded(6)
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(before, nil)
 	b.keys("enter")
 	b.shows("Nothing has been suspended yet", "Stop the deploy")
 	b.keys("enter") // the focus is on Stay: a key pressed too often loses nothing
 	b.shows("[ D Deploy ]")
-	if len(p.given()) != 0 || stopped(p) {
+	if len(p.Given()) != 0 || tuitest.Stopped(p) {
 		t.Fatal("enter alone must neither confirm nor end the deploy")
 	}
 	b.keys("enter", "x")
-	if !stopped(p) {
+	if !tuitest.Stopped(p) {
 		t.Fatal("the deploy was not stopped")
 	}
 }
 
 func TestPlanConfirmedByTheButton(t *testing.T) {
-	before, _, _ := upgraded(6)
+	before, _, _ := tuitest.Upgraded(6)
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(before, nil)
 	b.keys("tab", "enter")
-	if got := p.given(); len(got) != 1 || !got[0].Proceed {
+	if got := p.Given(); len(got) != 1 || !got[0].Proceed {
 		t.Fatalf("answers %+v, want one that proceeds", got)
 	}
 }
 
 func TestALostAnswerIsAskedForAgain(t *testing.T) {
-	before, _, _ := upgraded(6)
+	before, _, _ := tuitest.Upgraded(6)
 	b := newBench(t, size{120, 40}, Options{})
 	b.deploys(before, nil)
 	b.keys("D")
@@ -233,7 +236,7 @@ func TestALostAnswerIsAskedForAgain(t *testing.T) {
 
 func TestBlockersAreAcceptedByName(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
-	p := b.deploys(blocked(6, engine.SeverityBlock), nil)
+	p := b.deploys(tuitest.Blocked(6, engine.SeverityBlock), nil)
 	accept := func(name string) {
 		b.keys("D")
 		b.types(name)
@@ -248,12 +251,12 @@ func TestBlockersAreAcceptedByName(t *testing.T) {
 	accept("rollback_slow")
 	b.shows("accepted rollback_slow")
 	accept("migrations_added")
-	if len(p.given()) != 0 {
+	if len(p.Given()) != 0 {
 		t.Fatal("accepting is not confirming")
 	}
 	b.keys("D")
 	want := []string{"rollback_slow", "migrations_added"}
-	if got := p.given(); len(got) != 1 || !slices.Equal(got[0].Accept, want) {
+	if got := p.Given(); len(got) != 1 || !slices.Equal(got[0].Accept, want) {
 		t.Fatalf("answers %+v, want acceptance of %v", got, want)
 	}
 }
@@ -261,57 +264,55 @@ func TestBlockersAreAcceptedByName(t *testing.T) {
 func TestBlockersAcceptedOnTheCommandLineAreNotTypedAgain(t *testing.T) {
 	o := offering(Options{App: "counter", Accept: []string{"rollback_slow", "migrations_added"}})
 	b := newBench(t, size{120, 40}, o)
-	p := b.deploys(blocked(6, engine.SeverityBlock), nil)
+	p := b.deploys(tuitest.Blocked(6, engine.SeverityBlock), nil)
 	b.shows("✓ accepted rollback_slow")
 	b.hides("to accept by name")
 	b.keys("D")
-	if len(p.given()) != 1 || !p.given()[0].Proceed {
-		t.Fatalf("answers %+v, want the plan confirmed", p.given())
+	if len(p.Given()) != 1 || !p.Given()[0].Proceed {
+		t.Fatalf("answers %+v, want the plan confirmed", p.Given())
 	}
+}
 
-	o.Accept = o.Accept[:1]
-	o.StartDeploy = true
-	p = play(blocked(6, engine.SeverityBlock), nil, engine.Result{Outcome: engine.OutcomeCancelled})
-	o.Deploy = func(engine.Selection) (Deployment, error) { return p, nil }
-	w := talkTo(t.Context(), t, o)
-	w.hears(1, "Choice (1 or 2):")
-	w.says("2")
-	w.hears(1, "Type migrations_added to accept it")
-	w.says("migrations_added")
-	w.over()
-	if len(p.given()) != 1 || !p.given()[0].Proceed {
-		t.Fatalf("answers %+v, want the plan confirmed", p.given())
-	}
+func TestAFleetWhoseRecordCannotBeReadClaimsNothing(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.hides("no hot upgrade yet", "image")
+	o := tuitest.OverviewOf(6)
+	o.Metadata, o.Storage = nil, &engine.Problem{What: "read the deployment metadata: 503 SlowDown"}
+	b.send(overviewMsg{overview: o})
+	b.shows("upgrade unknown", "? unknown", "! storage: read the deployment metadata")
+	b.hides("no hot upgrade yet", "runs       image")
+	b.keys("enter")
+	b.shows("runs       ? unknown")
 }
 
 func TestRefusalsCannotBeAccepted(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
-	p := b.deploys(blocked(6, engine.SeverityRefuse), nil)
+	p := b.deploys(tuitest.Blocked(6, engine.SeverityRefuse), nil)
 	b.keys("D", "tab", "enter")
 	b.shows("rollback_slow cannot be accepted")
-	if len(p.given()) != 0 || b.dialog != nil {
+	if len(p.Given()) != 0 || b.dialog != nil {
 		t.Fatal("a refusal can only be cancelled")
 	}
 }
 
 func TestOverrideWantsTheAppsNameTyped(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
-	p := b.deploys(locked(), nil)
+	p := b.deploys(tuitest.Locked(), nil)
 	b.shows("bob@ci-7", "11:58:00")
 	b.keys("o", "enter") // the focus is on Cancel
-	if b.dialog != nil || len(p.given()) != 0 {
+	if b.dialog != nil || len(p.Given()) != 0 {
 		t.Fatal("enter alone must not override")
 	}
 	b.keys("o")
 	b.types("counte")
 	b.keys("tab", "enter")
-	if b.dialog == nil || len(p.given()) != 0 {
+	if b.dialog == nil || len(p.Given()) != 0 {
 		t.Fatal("a wrong name must not override")
 	}
 	b.keys("tab") // the focus goes round; what was typed stays
 	b.types("r")
 	b.keys("tab", "enter")
-	got := p.given()
+	got := p.Given()
 	if len(got) != 1 || got[0].OverrideETag != `"etag-of-bob"` || !got[0].Proceed || got[0].To != engine.QuestionLock {
 		t.Fatalf("answers %+v, want an override of exactly the lock that was shown", got)
 	}
@@ -319,13 +320,13 @@ func TestOverrideWantsTheAppsNameTyped(t *testing.T) {
 
 func TestWaitingForALockTriesAgainAndNeverOverrides(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
-	p := b.deploys(locked(), nil)
+	p := b.deploys(tuitest.Locked(), nil)
 	b.keys("enter") // the focus is on Wait
 	b.shows("Waiting for the lock of bob@ci-7")
 	for range 3 {
 		b.pass(tryLockEvery)
 	}
-	got := p.given()
+	got := p.Given()
 	if len(got) != 3 {
 		t.Fatalf("%d tries, want 3", len(got))
 	}
@@ -338,11 +339,11 @@ func TestWaitingForALockTriesAgainAndNeverOverrides(t *testing.T) {
 
 func TestTheLocksDialogGoesWithTheLock(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
-	b.deploys(locked(), nil)
+	b.deploys(tuitest.Locked(), nil)
 	b.keys("o")
-	s := newScript(6)
-	s.start()
-	b.hears(s.events, nil)
+	s := tuitest.NewScript(6)
+	s.Start()
+	b.hears(s.Events, nil)
 	if b.dialog != nil {
 		t.Fatal("the question is gone, its dialog is not")
 	}
@@ -350,38 +351,29 @@ func TestTheLocksDialogGoesWithTheLock(t *testing.T) {
 
 func TestLeavingTheLock(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
-	p := b.deploys(locked(), nil)
+	p := b.deploys(tuitest.Locked(), nil)
 	b.keys("l")
-	if got := p.given(); len(got) != 1 || got[0].Proceed {
+	if got := p.Given(); len(got) != 1 || got[0].Proceed {
 		t.Fatalf("answers %+v, want one that leaves", got)
 	}
 }
 
-func stopped(p *player) bool {
-	select {
-	case <-p.stopped:
-		return true
-	default:
-		return false
-	}
-}
-
 func TestRule7LeavingAsks(t *testing.T) {
-	before, after, end := upgraded(6)
+	before, after, end := tuitest.Upgraded(6)
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(before, nil)
 	b.keys("ctrl+c")
 	b.shows("The deploy is still running", "Stay", "Nothing has been suspended yet")
 	b.hides("detach")
 	b.keys("enter") // the focus is on Stay
-	if b.dialog != nil || stopped(p) {
+	if b.dialog != nil || tuitest.Stopped(p) {
 		t.Fatal("enter alone must stay")
 	}
 	b.hears(after[:20], nil)
 	b.keys("ctrl+c")
 	b.shows("detach")
 	b.keys("x")
-	if !stopped(p) {
+	if !tuitest.Stopped(p) {
 		t.Fatal("the deploy was not stopped")
 	}
 	b.shows("stopping")
@@ -391,18 +383,18 @@ func TestRule7LeavingAsks(t *testing.T) {
 }
 
 func TestRule7SecondInterruptStopsAndLeavesOnceSettled(t *testing.T) {
-	before, after, end := upgraded(6)
+	before, after, end := tuitest.Upgraded(6)
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(append(before, after[:20]...), nil)
 	if msg := b.do("ctrl+c"); msg != nil {
 		t.Fatalf("the first ctrl-c gave %T", msg)
 	}
-	if msg := b.do("ctrl+c"); msg != nil || !stopped(p) {
-		t.Fatalf("the second ctrl-c gave %T, stopped: %v; it must stop, and wait until everything is settled", msg, stopped(p))
+	if msg := b.do("ctrl+c"); msg != nil || !tuitest.Stopped(p) {
+		t.Fatalf("the second ctrl-c gave %T, stopped: %v; it must stop, and wait until everything is settled", msg, tuitest.Stopped(p))
 	}
 	b.shows("ctrl-c again: within 8 s")
-	if msg := b.do("ctrl+c"); msg != nil || !p.hurried.Load() || b.dialog != nil {
-		t.Fatalf("the third ctrl-c gave %T, hurried: %v; it must hurry the settling, and ask nothing", msg, p.hurried.Load())
+	if msg := b.do("ctrl+c"); msg != nil || !p.Hurried.Load() || b.dialog != nil {
+		t.Fatalf("the third ctrl-c gave %T, hurried: %v; it must hurry the settling, and ask nothing", msg, p.Hurried.Load())
 	}
 	s := b.deploy.session
 	s.result = &end
@@ -419,7 +411,7 @@ func TestRule7SecondInterruptStopsAndLeavesOnceSettled(t *testing.T) {
 }
 
 func TestRule7Detach(t *testing.T) {
-	before, after, _ := upgraded(6)
+	before, after, _ := tuitest.Upgraded(6)
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(append(before, after[:20]...), nil)
 	b.keys("esc")
@@ -427,20 +419,20 @@ func TestRule7Detach(t *testing.T) {
 		t.Fatalf("detaching gave %T", msg)
 	}
 	e := b.ended()
-	if e.Running != p || !e.Detached || e.Progress == nil || stopped(p) {
+	if e.Running != p || !e.Detached || e.Progress == nil || tuitest.Stopped(p) {
 		t.Fatalf("ended %+v, want the deploy to go on", e)
 	}
 }
 
 func TestRule8SummariesOfAllDeploysStay(t *testing.T) {
-	before, after, end := upgraded(6)
+	before, after, end := tuitest.Upgraded(6)
 	b := newBench(t, size{120, 40}, Options{})
 	b.deploys(append(before, after...), &end)
 	b.keys("esc")
 	if b.deploy != nil {
 		t.Fatal("esc after the end leads back to the fleet")
 	}
-	before, after, end = rolledBack(6)
+	before, after, end = tuitest.RolledBack(6)
 	b.deploys(append(before, after...), &end)
 	e := b.ended()
 	if !strings.Contains(e.Summary, "succeeded") || !strings.Contains(e.Summary, "partial") || e.Result.Outcome != engine.OutcomePartial {
@@ -449,7 +441,7 @@ func TestRule8SummariesOfAllDeploysStay(t *testing.T) {
 }
 
 func TestRule14ACrashLeavesAndKeepsADeployGoing(t *testing.T) {
-	before, after, _ := upgraded(6)
+	before, after, _ := tuitest.Upgraded(6)
 	b := newBench(t, size{80, 24}, Options{})
 	b.deploys(append(before, after[:20]...), nil)
 	b.deploy.board.rows[0].m = nil // a bug that View meets
@@ -488,12 +480,12 @@ func TestRule15ReadOnlyChangesNothing(t *testing.T) {
 }
 
 func TestRule12TinyScreensTellTheStateAndConfirmNothing(t *testing.T) {
-	before, _, _ := upgraded(6)
+	before, _, _ := tuitest.Upgraded(6)
 	b := newBench(t, size{30, 5}, Options{})
 	p := b.deploys(before, nil)
 	b.shows("Plan ready")
 	b.keys("D", "tab", "enter", "d", "q")
-	if len(p.given()) != 0 {
+	if len(p.Given()) != 0 {
 		t.Fatal("a plan that cannot be seen was answered")
 	}
 	b.keys("ctrl+c")
@@ -503,9 +495,9 @@ func TestRule12TinyScreensTellTheStateAndConfirmNothing(t *testing.T) {
 }
 
 func TestADeployThatDoesNotStartTellsWhy(t *testing.T) {
-	b := newBench(t, size{120, 40}, Options{App: "counter", Deploy: func(engine.Selection) (Deployment, error) {
+	b := newBench(t, size{120, 40}, Options{App: "counter", Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) {
 		return nil, engine.NewProblem("token", "no token for counter", nil, "Run fly auth login")
-	}})
+	}}})
 	b.sees(6)
 	b.send(b.do("d"))
 	b.shows("The deploy did not start", "no token for counter", "Run fly auth login")
@@ -514,22 +506,22 @@ func TestADeployThatDoesNotStartTellsWhy(t *testing.T) {
 }
 
 func TestOrderFreezesWhileTheCursorMoves(t *testing.T) {
-	s := newScript(6)
-	s.start()
+	s := tuitest.NewScript(6)
+	s.Start()
 	b := newBench(t, size{120, 40}, Options{})
-	b.deploys(s.events, nil)
+	b.deploys(s.Events, nil)
 	b.keys("down")
 	under := b.deploy.board.current()
-	s.events = nil
-	s.stage()
-	s.arm()
-	s.fail(5)
-	b.hears(s.events, nil)
-	if first := b.deploy.board.rows[0]; first.s.rank == rankFailed {
+	s.Events = nil
+	s.Stage()
+	s.Arm()
+	s.Fail(5)
+	b.hears(s.Events, nil)
+	if first := b.deploy.board.rows[0]; first.s.Rank == view.RankFailed {
 		t.Fatal("the order changed under a moving cursor")
 	}
 	b.pass(freezeOrder + time.Second)
-	if first := b.deploy.board.rows[0]; first.s.rank != rankFailed {
+	if first := b.deploy.board.rows[0]; first.s.Rank != view.RankFailed {
 		t.Fatal("failures come first once the cursor rests")
 	}
 	if b.deploy.board.current() != under {
@@ -538,67 +530,67 @@ func TestOrderFreezesWhileTheCursorMoves(t *testing.T) {
 }
 
 func TestDetailsStayThoseOfTheirMachine(t *testing.T) {
-	s := newScript(6)
-	s.start()
-	s.stage()
-	s.arm()
+	s := tuitest.NewScript(6)
+	s.Start()
+	s.Stage()
+	s.Arm()
 	b := newBench(t, size{120, 40}, Options{})
-	b.deploys(s.events, nil)
+	b.deploys(s.Events, nil)
 	b.keys("enter")
-	b.shows("machine " + s.machines[0].ID)
-	s.events = nil
-	s.fail(5)
-	b.hears(s.events, nil)
-	b.shows("machine " + s.machines[0].ID)
+	b.shows("machine " + s.Machines[0].ID)
+	s.Events = nil
+	s.Fail(5)
+	b.hears(s.Events, nil)
+	b.shows("machine " + s.Machines[0].ID)
 	b.keys("esc", "g")
-	if b.deploy.board.current().m.ID != s.machines[5].ID {
+	if b.deploy.board.current().m.ID != s.Machines[5].ID {
 		t.Fatal("failures come first")
 	}
 }
 
 func TestDoneMachinesKeepTheirPlaceForAGrace(t *testing.T) {
-	s := newScript(2)
-	s.start()
-	s.stage()
-	s.arm()
+	s := tuitest.NewScript(2)
+	s.Start()
+	s.Stage()
+	s.Arm()
 	b := newBench(t, size{120, 40}, Options{})
-	b.deploys(s.events, nil)
-	s.events = nil
-	s.commit(0)
-	b.hears(s.events, nil)
-	if first := b.deploy.board.rows[0].m.ID; first != s.machines[0].ID {
+	b.deploys(s.Events, nil)
+	s.Events = nil
+	s.Commit(0)
+	b.hears(s.Events, nil)
+	if first := b.deploy.board.rows[0].m.ID; first != s.Machines[0].ID {
 		t.Fatal("a machine that has just ended lost its place at once")
 	}
 	b.pass(graceForDone + time.Second)
-	if first := b.deploy.board.rows[0].m.ID; first != s.machines[1].ID {
+	if first := b.deploy.board.rows[0].m.ID; first != s.Machines[1].ID {
 		t.Fatal("a machine that is done stays above one that is not")
 	}
 }
 
 func TestAnOutcomeThatIsCutSaysSo(t *testing.T) {
-	before, after, end := rolledBack(6)
+	before, after, end := tuitest.RolledBack(6)
 	end.Problem = &engine.Problem{What: strings.Repeat("what happened ", 16), Remedy: strings.Repeat("what to do ", 12)}
 	b := newBench(t, size{60, 24}, Options{})
 	b.deploys(append(before, after...), &end)
 	b.fits()
-	b.shows("what happened …")
+	b.shows("what happened…")
 }
 
 func TestAMachineThatIsUpToDateWasNotUpgraded(t *testing.T) {
-	s := newScript(2)
-	s.start()
-	s.stage()
-	p := s.plan()
+	s := tuitest.NewScript(2)
+	s.Start()
+	s.Stage()
+	p := s.Plan()
 	p.Machines[0].UpToDate = true
-	s.confirmed(p)
-	s.arm()
-	s.commit(1)
-	for _, m := range s.machines {
-		s.emit(engine.Event{Machine: m.ID, Phase: engine.PhaseCheck, Status: engine.StatusDone})
+	s.Confirmed(p)
+	s.Arm()
+	s.Commit(1)
+	for _, m := range s.Machines {
+		s.Emit(engine.Event{Machine: m.ID, Phase: engine.PhaseCheck, Status: engine.StatusDone})
 	}
 	b := newBench(t, size{80, 24}, Options{})
-	b.deploys(s.events, nil)
-	b.shows("✓ up to date   "+s.machines[0].ID, "✓ upgraded     "+s.machines[1].ID)
+	b.deploys(s.Events, nil)
+	b.shows("✓ up to date   "+s.Machines[0].ID, "✓ upgraded     "+s.Machines[1].ID)
 }
 
 func TestAfterAStopNoMachineIsReady(t *testing.T) {
@@ -610,10 +602,10 @@ func TestAfterAStopNoMachineIsReady(t *testing.T) {
 		"dry run": {engine.Result{Outcome: engine.OutcomeSucceeded, DryRun: true, Plan: &engine.Plan{}}, "planned"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before, _, _ := upgraded(6)
+			before, _, _ := tuitest.Upgraded(6)
 			b := newBench(t, size{80, 24}, Options{})
 			b.deploys(before, nil)
-			for _, m := range newScript(6).machines {
+			for _, m := range tuitest.NewScript(6).Machines {
 				test.end.Machines = append(test.end.Machines, engine.MachineResult{ID: m.ID, Outcome: "aborted"})
 			}
 			b.hears(nil, &test.end)
@@ -632,7 +624,7 @@ func TestAfterAStopNoMachineIsReady(t *testing.T) {
 
 // The order changes after the end, too: what stands under the cursor is what is painted there.
 func TestTheGraceAfterTheEndIsPainted(t *testing.T) {
-	before, after, end := upgraded(2)
+	before, after, end := tuitest.Upgraded(2)
 	b := newBench(t, size{80, 24}, Options{})
 	b.deploys(append(before, after...), &end)
 	if !b.deploy.board.unsorted {
@@ -646,19 +638,19 @@ func TestTheGraceAfterTheEndIsPainted(t *testing.T) {
 }
 
 func TestMachinesWithoutAReleaseDoNotCount(t *testing.T) {
-	s := newScript(3)
-	s.start()
-	s.emit(engine.Event{Machine: s.machines[1].ID, Phase: engine.PhaseInject, Status: engine.StatusSkipped, Text: "runs no Elixir release"})
+	s := tuitest.NewScript(3)
+	s.Start()
+	s.Emit(engine.Event{Machine: s.Machines[1].ID, Phase: engine.PhaseInject, Status: engine.StatusSkipped, Text: "runs no Elixir release"})
 	b := newBench(t, size{120, 40}, Options{})
-	b.deploys(s.events, nil)
+	b.deploys(s.Events, nil)
 	b.shows("2 waiting · 1 left out of 2 machines", "– left out")
 }
 
 func TestNothingUnreportedIsAnimated(t *testing.T) {
-	s := newScript(1)
-	s.start()
+	s := tuitest.NewScript(1)
+	s.Start()
 	b := newBench(t, size{120, 40}, Options{})
-	b.deploys(s.events, nil)
+	b.deploys(s.Events, nil)
 	one := b.text()
 	for range spinnerFrames {
 		b.pass(busyTick)
@@ -666,9 +658,9 @@ func TestNothingUnreportedIsAnimated(t *testing.T) {
 			b.hides(f)
 		}
 	}
-	s.events = nil
-	s.running(s.machines[0].ID, engine.PhaseReload)
-	b.hears(s.events, nil)
+	s.Events = nil
+	s.Running(s.Machines[0].ID, engine.PhaseReload)
+	b.hears(s.Events, nil)
 	if b.text() == one {
 		t.Fatal("a phase that was reported running does not show")
 	}
@@ -683,7 +675,7 @@ func TestRule2PaintsOnlyAfterAChange(t *testing.T) {
 	if b.stale {
 		t.Fatal("a tick without news asks for a new picture")
 	}
-	before, _, _ := upgraded(6)
+	before, _, _ := tuitest.Upgraded(6)
 	b.deploys(before[:5], nil)
 	b.View()
 	b.deploy.session.events = before[5:8]
@@ -700,13 +692,13 @@ func TestRule2PaintsOnlyAfterAChange(t *testing.T) {
 // A cold deploy has won over the record: no machine is told apart by an image that none of them runs any more.
 func TestAColdDeployMakesTheRecordStale(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
-	o := overviewOf(6)
+	o := tuitest.OverviewOf(6)
 	o.Metadata = &engine.Metadata{ImageRef: "registry.fly.io/counter:deployment-01OLD", HotUpgrade: &engine.HotUpgrade{Version: "2.0.0"}}
 	b.send(overviewMsg{overview: o})
 	b.shows("record stale: deployed cold since")
 	b.hides("hot 2.0.0")
 	for _, m := range o.Machines {
-		if drift := b.fleet.drift(m).text; strings.Contains(drift, "another image") {
+		if drift := b.fleet.Drift(m).Text; strings.Contains(drift, "another image") {
 			t.Errorf("machine %s: %s", m.ID, drift)
 		}
 	}

@@ -10,6 +10,9 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // copiedMsg and savedMsg tell where a text went.
@@ -61,47 +64,41 @@ func writeText(name, text string) (string, error) {
 	return name, os.WriteFile(name, []byte(text), 0o600)
 }
 
-// plainText is lines without their tones.
-func plainText(lines []line) string {
-	var b strings.Builder
-	for _, l := range lines {
-		b.WriteString(strings.TrimRight(l.text(), " ") + "\n")
-	}
-	return b.String()
-}
-
 // copied is what y copies of the fleet: the marked ids, else the one under the cursor.
-func (f *fleet) copied() (what, text string) {
+func (f *fleet) copied() (what, content string) {
 	visible, hidden := f.marks()
 	if ids := append(visible, hidden...); len(ids) > 0 {
-		return counted(len(ids), "marked id"), strings.Join(ids, "\n") + "\n"
+		for i, id := range ids {
+			ids[i] = text.Line(id)
+		}
+		return text.Counted(len(ids), "marked id"), strings.Join(ids, "\n") + "\n"
 	}
 	if m, ok := f.current(); ok {
-		return "the id " + m.ID, m.ID + "\n"
+		return "the id " + m.ID, text.Line(m.ID) + "\n"
 	}
 	return "", ""
 }
 
 // copied is what y copies of a deploy: the plan while it is shown, else everything about the machine under the cursor.
-func (d *deploy) copied(c *console) (what, text string) {
+func (d *deploy) copied(c *console) (what, content string) {
 	const width = 100
 	switch r := d.board.current(); {
 	case d.planning(c.now) || d.pane == panePlan:
-		return "the plan", plainText(d.planLines(d.progress.Plan, width))
+		return "the plan", cells.String(view.Plan(d.progress.Plan, d.accepted, width))
 	case r != nil:
-		return "the details of " + r.m.ID, plainText(d.details(c, width))
+		return "the details of " + r.m.ID, cells.String(d.details(c, width))
 	}
 	return "", ""
 }
 
-func (c *console) saveLog(upgrade engine.Upgrade, lines []line) tea.Cmd {
+func (c *console) saveLog(upgrade engine.Upgrade, lines []cells.Line) tea.Cmd {
 	id := upgrade.ID
 	if id == "" {
 		id = "deploy"
 	}
 	name := filepath.Join(c.opts.cacheDir(), fmt.Sprintf("%s.log", filepath.Base(id)))
 	return c.work.cmd(func(context.Context) tea.Msg {
-		file, err := writeText(name, plainText(lines))
+		file, err := writeText(name, cells.String(lines))
 		return savedMsg{file, err}
 	})
 }

@@ -8,6 +8,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
 )
 
 const (
@@ -43,7 +45,7 @@ type deploy struct {
 	asking   *dialog         // about the question
 	onDeploy bool            // the plan's focus is on Deploy, not on Cancel
 	pane     pane
-	page     page // the plan, or the details of one machine
+	page     cells.Page // the plan, or the details of one machine
 	log      logPane
 
 	leaving  bool // the operator was asked how to leave
@@ -122,7 +124,7 @@ func (d *deploy) ask(c *console) {
 	if asks != d.question {
 		d.questionGone(c)
 		c.picker = nil // its entries are others now
-		d.question, d.answered, d.page.scroll, d.onDeploy, d.pane = asks, time.Time{}, 0, false, paneBoard
+		d.question, d.answered, d.page.Scroll, d.onDeploy, d.pane = asks, time.Time{}, 0, false, paneBoard
 		d.waiting = d.waiting && asks == engine.QuestionLock
 	}
 	unanswered := !d.waiting && c.now.Sub(d.answered) > answerWithin
@@ -202,13 +204,13 @@ func (d *deploy) turn(to pane, there bool) {
 	if d.pane == to || !there {
 		to = paneBoard
 	}
-	d.pane, d.page = to, page{}
+	d.pane, d.page = to, cells.Page{}
 }
 
 // move scrolls what fills the screen, or moves the cursor.
 func (d *deploy) move(c *console, by int) {
 	if d.pane != paneBoard || d.planning(c.now) {
-		d.page.scroll += by
+		d.page.Scroll += by
 		return
 	}
 	d.board.move(by, c.now)
@@ -295,7 +297,7 @@ func (d *deploy) target(w int) string {
 	case d.guest != nil:
 		return d.guest.id
 	case len(d.sel.Machines) > 0:
-		return fmt.Sprintf("to %s", counted(len(d.sel.Machines), "machine"))
+		return fmt.Sprintf("to %s", text.Counted(len(d.sel.Machines), "machine"))
 	}
 	return "to all machines"
 }

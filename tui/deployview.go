@@ -6,44 +6,54 @@ import (
 	"strings"
 
 	"charm.land/bubbles/v2/key"
+	"charm.land/bubbles/v2/spinner"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // view renders the deploy's screen: steps, what runs now, totals, then the machines with details beside them, then the
 // log. While the plan waits for its confirmation it takes the machines' place.
-func (d *deploy) view(c *console) []line {
+func (d *deploy) view(c *console) []cells.Line {
 	if d.guest != nil {
 		c = c.at(d.guest.clock(c.now))
 	}
 	w, h := c.w, c.h
-	lines := []line{c.title(line{sp(toneText, d.target(w))}, d.status(c))}
+	lines := []cells.Line{c.title(cells.Line{cells.New(cells.Normal, d.target(w))}, d.status(c))}
 	lines = append(lines, d.head(c, w)...)
 	switch {
 	case d.pane == paneLog:
-		lines = append(lines, rule(d.log.heading(d), w))
+		lines = append(lines, cells.Rule(d.log.heading(d), w))
 		lines = append(lines, d.log.view(d, w, d.logRoom(c))...)
 	case d.planning(c.now):
-		lines = append(lines, rule("plan: nothing has been suspended yet", w))
-		lines = append(lines, d.page.view(w, d.pageRows(c))...)
+		lines = append(lines, cells.Rule("plan: nothing has been suspended yet", w))
+		lines = append(lines, d.page.View(w, d.pageRows(c))...)
 		lines = append(lines, d.planQuestion(w)...)
 	case d.pane != paneBoard:
-		lines = append(lines, rule(d.pageTitle(), w))
-		lines = append(lines, d.page.view(w, d.pageRows(c))...)
+		lines = append(lines, cells.Rule(d.pageTitle(), w))
+		lines = append(lines, d.page.View(w, d.pageRows(c))...)
 	default:
 		lines = append(lines, d.body(c, w, h-len(lines)-1)...)
 	}
-	return append(fill(lines, w, h-1), c.bottom(d.hints(c)...).fit(w))
+	return append(cells.Fill(lines, w, h-1), c.bottom(d.hints(c)...).Fit(w))
 }
 
 func (d *deploy) pageTitle() string {
 	switch {
 	case d.pane == panePlan && d.result != nil && d.result.DryRun:
-		return headline(*d.result)
+		return view.Headline(*d.result)
 	case d.pane == panePlan:
 		return "the plan"
 	}
 	return "machine " + d.board.current().m.ID
+}
+
+// planKey tells whether a plan, which takes long to lay out, still looks the same.
+type planKey struct {
+	plan        *engine.Plan
+	w, accepted int
 }
 
 // settle lays out what scrolls, and keeps the cursor visible.
@@ -52,17 +62,17 @@ func (d *deploy) settle(c *console) {
 	case d.pane == paneLog:
 		return
 	case d.planning(c.now) || d.pane == panePlan && d.progress.Plan != nil:
-		d.page.show(pageKey{plan: d.progress.Plan, w: c.w, accepted: len(d.accepted)}, func() []line {
-			return d.planLines(d.progress.Plan, c.w-2)
+		d.page.Show(planKey{plan: d.progress.Plan, w: c.w, accepted: len(d.accepted)}, func() []cells.Line {
+			return view.Plan(d.progress.Plan, d.accepted, c.w-2)
 		})
 	case d.pane == paneDetails && d.board.current() != nil:
-		d.page.show(pageKey{}, func() []line { return d.details(c, c.w-2) })
+		d.page.Show(nil, func() []cells.Line { return d.details(c, c.w-2) })
 	default:
 		d.pane = paneBoard
-		d.board.list.reveal(len(d.board.rows), d.boardRows(c)-1)
+		d.board.list.Reveal(len(d.board.rows), d.boardRows(c)-1)
 		return
 	}
-	d.page.clamp(d.pageRows(c))
+	d.page.Clamp(d.pageRows(c))
 }
 
 // pageRows is how many rows a page has between what stands above and below it.
@@ -75,19 +85,19 @@ func (d *deploy) pageRows(c *console) int {
 }
 
 // head is all above the panes: the steps, what runs now or the outcome, the totals. What fills the screen leaves it out.
-func (d *deploy) head(c *console, w int) []line {
+func (d *deploy) head(c *console, w int) []cells.Line {
 	if d.pane == paneLog || d.pane != paneBoard && !d.planning(c.now) {
 		return nil
 	}
 	return append(d.steps(c, w), d.summaryRows(c, w)...)
 }
 
-func (d *deploy) status(c *console) line {
+func (d *deploy) status(c *console) cells.Line {
 	switch {
 	case d.guest != nil:
 		return d.guest.status(d)
 	case d.result != nil:
-		return line{sp(toneMuted, clock(d.elapsed(c.now)))}
+		return cells.Line{cells.New(cells.Muted, text.Seconds(d.elapsed(c.now)))}
 	}
 	word := "deploying "
 	switch {
@@ -98,24 +108,27 @@ func (d *deploy) status(c *console) line {
 	case d.waiting:
 		word = "waiting "
 	}
-	return line{sp(toneActive, word), sp(toneText, clock(d.elapsed(c.now)))}
+	return cells.Line{cells.New(cells.Active, word), cells.New(cells.Normal, text.Seconds(d.elapsed(c.now)))}
 }
 
+var spinnerFrames = spinner.MiniDot.Frames
+
+// spin is the spinner's frame. The screen's clock chooses it, so that a replay that is paused stands still.
 func (c *console) spin() string {
 	return spinnerFrames[int(c.now.UnixMilli()/100%int64(len(spinnerFrames)))]
 }
 
 // steps is the fleet's phases in their order. On a low screen those that ended are only counted.
-func (d *deploy) steps(c *console, w int) []line {
-	var all []line
+func (d *deploy) steps(c *console, w int) []cells.Line {
+	var all []cells.Line
 	for _, p := range engine.FleetPhases {
 		all = append(all, d.step(c, p))
 	}
-	rows := flow(all, w)
+	rows := cells.Flow(all, w)
 	if c.h >= 20 || len(rows) == 1 {
 		return rows
 	}
-	var near []line
+	var near []cells.Line
 	done := 0
 	for i, p := range engine.FleetPhases {
 		if s := d.progress.Fleet[p].Status; s == engine.StatusDone || s == engine.StatusSkipped {
@@ -124,46 +137,30 @@ func (d *deploy) steps(c *console, w int) []line {
 		}
 		near = append(near, all[i])
 	}
-	head := line{{text: fmt.Sprintf("✓ %d of %d steps", done, len(all)), tone: toneMuted}}
-	return flow(append([]line{head}, near...), w)[:1]
+	head := cells.Line{{Text: fmt.Sprintf("✓ %d of %d steps", done, len(all)), Tone: cells.Muted}}
+	return cells.Flow(append([]cells.Line{head}, near...), w)[:1]
 }
 
-func (d *deploy) step(c *console, p engine.Phase) line {
+func (d *deploy) step(c *console, p engine.Phase) cells.Line {
 	s := d.progress.Fleet[p]
-	glyph, t := glyphOf(s.Status, c.spin())
-	name := toneMuted
+	glyph, t := view.StatusLook(s.Status, c.spin())
+	name := cells.Muted
 	switch s.Status {
 	case engine.StatusRunning, engine.StatusFailed:
-		name = toneStrong
+		name = cells.Strong
 	case engine.StatusDone:
-		name = toneText
+		name = cells.Normal
 	}
-	l := line{{text: glyph + " ", tone: t}, {text: p.Title(), tone: name}}
+	l := cells.Line{{Text: glyph + " ", Tone: t}, {Text: p.Title(), Tone: name}}
 	if s.Status == engine.StatusDone && s.DurationUS >= 100_000 && c.w >= 100 {
-		l = append(l, span{text: " " + micros(s.DurationUS), tone: toneMuted})
+		l = append(l, cells.Span{Text: " " + view.Micros(s.DurationUS), Tone: cells.Muted})
 	}
 	return l
 }
 
-// flow fills rows of w cells with parts.
-func flow(parts []line, w int) []line {
-	rows := []line{{blank(1)}}
-	for _, p := range parts {
-		last := len(rows) - 1
-		if rows[last].width()+p.width()+2 > w && len(rows[last]) > 1 {
-			rows, last = append(rows, line{blank(1)}), last+1
-		}
-		rows[last] = append(append(rows[last], p...), blank(2))
-	}
-	for i := range rows {
-		rows[i] = rows[i].fit(w)
-	}
-	return rows
-}
-
 // summaryRows tell what runs now, or the outcome, and the totals.
-func (d *deploy) summaryRows(c *console, w int) []line {
-	lines := []line{spread(nil, line{sp(toneMuted, c.header+" ")}, w)}
+func (d *deploy) summaryRows(c *console, w int) []cells.Line {
+	lines := []cells.Line{cells.Spread(nil, cells.Line{cells.New(cells.Muted, c.header+" ")}, w)}
 	lines = append(lines, d.nowRows(c, w)...)
 	if len(d.board.rows) > 0 {
 		lines = append(lines, d.bar(w))
@@ -172,47 +169,47 @@ func (d *deploy) summaryRows(c *console, w int) []line {
 }
 
 // nowRows are what runs now, or how it ended.
-func (d *deploy) nowRows(c *console, w int) []line {
+func (d *deploy) nowRows(c *console, w int) []cells.Line {
 	if d.guest != nil {
 		if d.guest.err != nil {
-			return problemLines(engine.AsProblem(d.guest.err), w-2)
+			return view.Problem(engine.AsProblem(d.guest.err), w-2)
 		}
 		if l, ended := d.guest.ending(); ended && d.result == nil {
-			return []line{l.fit(w)}
+			return []cells.Line{l.Fit(w)}
 		}
 	}
 	if d.result != nil {
 		return d.outcomeRows(w)
 	}
-	return []line{append(line{blank(1)}, d.now(c)...).fit(w)}
+	return []cells.Line{append(cells.Line{cells.Blank(1)}, d.now(c)...).Fit(w)}
 }
 
 // now is the fleet phase that runs, with how far it is and what it says.
-func (d *deploy) now(c *console) line {
+func (d *deploy) now(c *console) cells.Line {
 	at, s := d.running()
 	if d.waiting && d.progress.Held != nil {
-		return line{sp(toneWarn, "Waiting for the lock of "+d.progress.Held.LockedBy+", until "+when(d.progress.Held.ExpiresAt, c.now)+"  ")}
+		return cells.Line{cells.New(cells.Warn, "Waiting for the lock of "+d.progress.Held.LockedBy+", until "+view.When(d.progress.Held.ExpiresAt, c.now)+"  ")}
 	}
 	switch s.Status {
 	case engine.StatusRunning:
-		l := line{{text: c.spin() + " " + at.Title() + " ", tone: toneActive}}
+		l := cells.Line{{Text: c.spin() + " " + at.Title() + " ", Tone: cells.Active}}
 		if !s.StartedAt.IsZero() {
-			l = append(l, sp(toneText, clock(c.now.Sub(s.StartedAt))+"  "))
+			l = append(l, cells.New(cells.Normal, text.Seconds(c.now.Sub(s.StartedAt))+"  "))
 		}
-		return append(l, sp(toneMuted, strings.TrimSpace(amount(s.Done, s.Total, s.Unit)+"  "+s.Text)+"  "))
+		return append(l, cells.New(cells.Muted, strings.TrimSpace(view.Amount(s.Done, s.Total, s.Unit)+"  "+s.Text)+"  "))
 	case engine.StatusFailed:
-		l := line{{text: "✗ " + at.Title() + " failed  ", tone: toneFail}}
+		l := cells.Line{{Text: "✗ " + at.Title() + " failed  ", Tone: cells.Fail}}
 		if s.Problem != nil {
-			l = append(l, sp(toneFail, s.Problem.What+"  "))
+			l = append(l, cells.New(cells.Fail, s.Problem.What+"  "))
 		}
 		return l
 	}
 	if len(d.progress.Fleet) == 0 {
-		return line{{text: "Starting  ", tone: toneMuted}}
+		return cells.Line{{Text: "Starting  ", Tone: cells.Muted}}
 	}
-	l := line{{text: "✓ " + at.Title() + " done  ", tone: toneMuted}}
+	l := cells.Line{{Text: "✓ " + at.Title() + " done  ", Tone: cells.Muted}}
 	if i := slices.Index(engine.FleetPhases, at); i+1 < len(engine.FleetPhases) {
-		l = append(l, span{text: "next " + engine.FleetPhases[i+1].Title() + "  ", tone: toneMuted})
+		l = append(l, cells.Span{Text: "next " + engine.FleetPhases[i+1].Title() + "  ", Tone: cells.Muted})
 	}
 	return l
 }
@@ -232,18 +229,18 @@ func (d *deploy) running() (engine.Phase, engine.PhaseState) {
 }
 
 // body is the machines and the log.
-func (d *deploy) body(c *console, w, h int) []line {
+func (d *deploy) body(c *console, w, h int) []cells.Line {
 	rows := d.boardRows(c)
-	var lines []line
+	var lines []cells.Line
 	if rows > 0 {
-		lines = append(lines, rule(counted(len(d.board.rows), "machine"), w))
+		lines = append(lines, cells.Rule(text.Counted(len(d.board.rows), "machine"), w))
 		lines = append(lines, d.machines(c, w, rows)...)
 	}
 	left := h - len(lines)
 	if left < 2 {
-		return fill(lines, w, h)
+		return cells.Fill(lines, w, h)
 	}
-	lines = append(lines, rule("log", w))
+	lines = append(lines, cells.Rule("log", w))
 	return append(lines, d.logRows(w, left-1)...)
 }
 

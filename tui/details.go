@@ -5,25 +5,28 @@ import (
 	"strings"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // details tells everything about the machine under the cursor, failures before all else.
-func (d *deploy) details(c *console, w int) []line {
+func (d *deploy) details(c *console, w int) []cells.Line {
 	r := d.board.current()
 	if r == nil {
 		return nil
 	}
 	m := r.m
-	head := line{sp(toneStrong, m.ID), sp(toneMuted, "  "+m.Facts.Region+"  "+m.Facts.ProcessGroup+"  "+m.Facts.Name)}
-	lines := []line{head.fit(w)}
+	head := cells.Line{cells.New(cells.Strong, m.ID), cells.New(cells.Muted, "  "+m.Facts.Region+"  "+m.Facts.ProcessGroup+"  "+m.Facts.Name)}
+	lines := []cells.Line{head.Fit(w)}
 	if m.Problem != nil {
-		lines = append(append(lines, nil), problemLines(m.Problem, w)...)
+		lines = append(append(lines, nil), view.Problem(m.Problem, w)...)
 	}
 	lines = append(lines, failureLines(m.Report, w)...)
 	lines = append(lines, nil)
 	for _, p := range engine.MachinePhases {
 		if l, ok := phaseLine(c, p, m.Phases[p]); ok {
-			lines = append(lines, l.fit(w))
+			lines = append(lines, l.Fit(w))
 		}
 	}
 	return append(append(lines, nil), reportLines(m.Report, w)...)
@@ -32,67 +35,62 @@ func (d *deploy) details(c *console, w int) []line {
 const phaseTitle = 13 // cells
 
 // phaseLine is one phase with its time. A rollback appears only where there is one.
-func phaseLine(c *console, p engine.Phase, s engine.PhaseState) (line, bool) {
+func phaseLine(c *console, p engine.Phase, s engine.PhaseState) (cells.Line, bool) {
 	if p == engine.PhaseRollback && s.Status == "" {
 		return nil, false
 	}
-	glyph, t := glyphOf(s.Status, c.spin())
-	name := toneText
+	glyph, t := view.StatusLook(s.Status, c.spin())
+	name := cells.Normal
 	if s.Status == "" || s.Status == engine.StatusPending {
-		name = toneMuted
+		name = cells.Muted
 	}
-	l := append(line{{text: glyph + " ", tone: t}}, line{{text: p.Title(), tone: name}}.fit(phaseTitle)...)
-	took := phaseTook(s, c.now)
-	if free := 9 - width(took); free > 0 {
-		l = append(l, blank(free))
+	l := append(cells.Line{{Text: glyph + " ", Tone: t}}, cells.Line{{Text: p.Title(), Tone: name}}.Fit(phaseTitle)...)
+	took := view.PhaseTook(s, c.now)
+	if free := 9 - cells.Width(took); free > 0 {
+		l = append(l, cells.Blank(free))
 	}
-	l = append(l, span{text: took + "  "})
+	l = append(l, cells.Span{Text: took + "  "})
 	total := s.Total
 	if s.Status == engine.StatusDone {
 		total = 0 // all of it
 	}
-	return append(l, sp(toneMuted, strings.TrimSpace(amount(s.Done, total, s.Unit)+" "+s.Text))), true
+	return append(l, cells.New(cells.Muted, strings.TrimSpace(view.Amount(s.Done, total, s.Unit)+" "+s.Text))), true
 }
 
-func reportLines(r engine.MachineReport, w int) []line {
-	lines := []line{
-		fact("modules", fmt.Sprintf("%d changed, %d added, %d removed", r.ModulesChanged, r.ModulesAdded, r.ModulesRemoved), w),
-		fact("processes", count(r.Processes), w),
+func reportLines(r engine.MachineReport, w int) []cells.Line {
+	lines := []cells.Line{
+		cells.Fact("modules", fmt.Sprintf("%d changed, %d added, %d removed", r.ModulesChanged, r.ModulesAdded, r.ModulesRemoved), w),
+		cells.Fact("processes", text.Count(r.Processes), w),
 	}
 	if r.Migrated > 0 {
-		lines = append(lines, fact("migrated", count(r.Migrated), w))
+		lines = append(lines, cells.Fact("migrated", text.Count(r.Migrated), w))
 	}
 	if r.SuspendedUS > 0 {
-		lines = append(lines, fact("suspended", micros(r.SuspendedUS), w))
+		lines = append(lines, cells.Fact("suspended", view.Micros(r.SuspendedUS), w))
 	}
 	for _, pid := range r.Killed {
-		lines = append(lines, line{sp(toneFail, "lost "+pid)}.fit(w))
+		lines = append(lines, cells.Line{cells.New(cells.Fail, "lost "+pid)}.Fit(w))
 	}
 	return lines
 }
 
 // failureLines tells which processes failed, why, where, and the shape of their state.
-func failureLines(r engine.MachineReport, w int) []line {
-	var lines []line
+func failureLines(r engine.MachineReport, w int) []cells.Line {
+	var lines []cells.Line
 	for _, f := range r.Failures {
-		who := moduleName(f.Module) + " " + f.PID
-		if f.Name != "" {
-			who += " " + f.Name
-		}
-		if f.Count > 1 {
-			who += fmt.Sprintf(" and %s more", count(f.Count-1))
-		}
 		lines = append(lines, nil)
-		lines = append(lines, paragraph(toneStrong, who+": "+f.Reason, w)...)
-		lines = append(lines, paragraph(toneFail, f.Exception, w)...)
+		lines = append(lines, view.Hanging(cells.Strong, "", view.FailedProcess(f)+": "+f.Reason, w)...)
+		for part := range strings.SplitSeq(f.Exception, "\n") {
+			lines = append(lines, view.Hanging(cells.Fail, "  ", part, w)...)
+		}
 		for _, frame := range f.Stack {
-			lines = append(lines, paragraph(toneMuted, frame, w)...)
+			lines = append(lines, view.Hanging(cells.Muted, "  ", frame, w)...)
 		}
 		if f.StateBefore != "" {
-			lines = append(lines, fact("state was", f.StateBefore, w))
+			lines = append(lines, cells.Fact("state was", f.StateBefore, w))
 		}
 		if f.StateAfter != "" {
-			lines = append(lines, fact("became", f.StateAfter, w))
+			lines = append(lines, cells.Fact("became", f.StateAfter, w))
 		}
 	}
 	return lines

@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+
 	tea "charm.land/bubbletea/v2"
 )
 
@@ -11,8 +14,8 @@ import (
 // harmless one.
 type dialog struct {
 	title   string
-	tone    tone // of title and frame
-	body    func(c *console, w int) []line
+	tone    cells.Tone // of title and frame
+	body    func(c *console, w int) []cells.Line
 	buttons []button
 	focus   int
 	scroll  int // of a body that is higher than the screen
@@ -88,14 +91,14 @@ func edit(s string, k tea.KeyPressMsg) string {
 	case "ctrl+u", "ctrl+w":
 		return ""
 	}
-	return s + clean(k.Text)
+	return s + text.Line(k.Text)
 }
 
 const dialogWidth = 76 // cells, frame included, where the screen has them
 
 // layout gives the dialog's inner width, its body, what stays below it, and how many rows the body has. A body that is
 // higher than that scrolls; the last row says so.
-func (d *dialog) layout(c *console) (w int, body, tail []line, rows int) {
+func (d *dialog) layout(c *console) (w int, body, tail []cells.Line, rows int) {
 	w = min(c.w-4, dialogWidth) - 4
 	if d.typed != "" {
 		tail = append(tail, nil, d.prompt(w))
@@ -112,74 +115,32 @@ func (d *dialog) settle(c *console) {
 }
 
 // view renders the framed dialog.
-func (d *dialog) view(c *console) []line {
+func (d *dialog) view(c *console) []cells.Line {
 	w, body, tail, rows := d.layout(c)
 	if len(body) > rows {
-		body = append(slices.Clone(body[d.scroll:d.scroll+rows-1]), line{{text: "↑↓ scroll", tone: toneMuted}})
+		body = append(slices.Clone(body[d.scroll:d.scroll+rows-1]), cells.Line{{Text: "↑↓ scroll", Tone: cells.Muted}})
 	}
-	return frame(d.title, d.tone, append(body, tail...), w+4)
+	return cells.Frame(d.title, d.tone, append(body, tail...), w+4)
 }
 
-func (d *dialog) prompt(w int) line {
-	ask, t := "Type "+d.typed+": ", toneText
+func (d *dialog) prompt(w int) cells.Line {
+	ask, t := "Type "+d.typed+": ", cells.Normal
 	if d.wrong {
-		ask, t = "Type exactly "+d.typed+": ", toneWarn
+		ask, t = "Type exactly "+d.typed+": ", cells.Warn
 	}
-	return line{sp(t, ask), sp(toneStrong, d.input), {text: "█", tone: toneActive}}.fit(w)
+	return cells.Line{cells.New(t, ask), cells.New(cells.Strong, d.input), {Text: "█", Tone: cells.Active}}.Fit(w)
 }
 
 // buttonRows puts the buttons on one row, or below each other where they do not fit.
-func (d *dialog) buttonRows(w int) []line {
-	var row line
-	var rows []line
+func (d *dialog) buttonRows(w int) []cells.Line {
+	var row cells.Line
+	var rows []cells.Line
 	for i, b := range d.buttons {
-		next := line{buttonSpan(strings.TrimSpace(b.key+" "+b.label), i == d.focus), blank(1)}
-		if len(row) > 0 && row.width()+next.width() > w+1 {
+		next := cells.Line{cells.Button(strings.TrimSpace(b.key+" "+b.label), i == d.focus), cells.Blank(1)}
+		if len(row) > 0 && row.Width()+next.Width() > w+1 {
 			rows, row = append(rows, row), nil
 		}
 		row = append(row, next...)
 	}
 	return append(rows, row)
-}
-
-// buttonSpan marks the button in focus by a glyph too, not by colour alone.
-func buttonSpan(label string, focus bool) span {
-	if focus {
-		return span{text: "▸[ " + label + " ]", tone: toneButton}
-	}
-	return span{text: " [ " + label + " ]", tone: toneMuted}
-}
-
-// frame draws a box of w cells around lines.
-func frame(title string, t tone, lines []line, w int) []line {
-	inner := w - 4
-	title = cut(" "+clean(title)+" ", max(inner, 0))
-	bar := strings.Repeat("─", max(w-3-width(title), 0))
-	out := []line{{{text: "╭─", tone: t}, {text: title, tone: t}, {text: bar + "╮", tone: t}}}
-	for _, l := range lines {
-		row := append(line{{text: "│ ", tone: t}}, l.fit(inner)...)
-		out = append(out, append(row, span{text: " │", tone: t}))
-	}
-	return append(out, line{{text: "╰" + strings.Repeat("─", max(w-2, 0)) + "╯", tone: t}})
-}
-
-// over lays a box in the middle of a screen of w cells; what stays visible below is muted.
-func over(screen, box []line, w int) []line {
-	if len(box) == 0 {
-		return screen
-	}
-	boxWidth := box[0].width()
-	x, y := max((w-boxWidth)/2, 0), max((len(screen)-len(box))/2, 0)
-	out := make([]line, len(screen))
-	for i, l := range screen {
-		below := l.text()
-		if i < y || i >= y+len(box) {
-			out[i] = line{{text: below, tone: toneMuted}}
-			continue
-		}
-		row := line{{text: before(below, x), tone: toneMuted}}.fit(x)
-		row = append(row, box[i-y]...)
-		out[i] = append(row, line{{text: after(below, x+boxWidth), tone: toneMuted}}...).fit(w)
-	}
-	return out
 }

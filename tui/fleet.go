@@ -10,26 +10,26 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // fleet is the home screen: the machines by region, and which of them are marked.
 type fleet struct {
-	overview engine.Overview
-	image    string // that the fleet should run
-	code     map[string]inspected
+	view.Fleet
 	asking   bool // the VMs, for their code
 	seen     bool
 	lookedAt time.Time
 	err      error // of the last look; what was seen before stays on the screen
 
 	rows      []fleetRow
-	columns   []column
-	list      list
+	columns   []cells.Column
+	list      cells.List
 	filter    string
 	filtering bool
 	sorting   sorting
 	about     bool // the details of the machine under the cursor fill the screen
-	page      page
+	page      cells.Page
 	marked    map[string]bool
 	anchor    string // the machine marked last, where a range starts
 	preselect engine.Selection
@@ -52,8 +52,8 @@ func (f *fleet) look(m overviewMsg, now time.Time) {
 		return
 	}
 	first := !f.seen
-	f.overview, f.seen, f.lookedAt = m.overview, true, now
-	f.image = baseImage(m.overview)
+	f.Fleet = view.NewFleet(m.overview, f.Code)
+	f.seen, f.lookedAt = true, now
 	if first {
 		f.markSelection(f.preselect)
 	}
@@ -64,7 +64,7 @@ func (f *fleet) look(m overviewMsg, now time.Time) {
 // sort orders the machines, and builds the rows anew.
 func (f *fleet) sort() {
 	compare := orderingOf(fleetSorts, cmp.Or(f.sorting.key, byRegion)).compare
-	slices.SortStableFunc(f.overview.Machines, func(a, b engine.Machine) int {
+	slices.SortStableFunc(f.Overview.Machines, func(a, b engine.Machine) int {
 		if f.sorting.down {
 			return compare(b, a)
 		}
@@ -77,8 +77,8 @@ func (f *fleet) sort() {
 // forgetGone drops the marks of machines that no longer exist or no longer take part.
 func (f *fleet) forgetGone() {
 	there := map[string]bool{}
-	for _, m := range f.overview.Machines {
-		there[m.ID] = markable(m)
+	for _, m := range f.Overview.Machines {
+		there[m.ID] = view.TakesPart(m)
 	}
 	for id := range f.marked {
 		if !there[id] {
@@ -95,7 +95,7 @@ func (f *fleet) build() {
 	}
 	f.rows = f.rows[:0]
 	heading := -1
-	for _, m := range f.overview.Machines {
+	for _, m := range f.Overview.Machines {
 		if !f.matches(m) {
 			continue
 		}
@@ -110,9 +110,9 @@ func (f *fleet) build() {
 	}
 	at := slices.IndexFunc(f.rows, func(r fleetRow) bool { return r.m.ID != "" && r.m.ID == under })
 	if at >= 0 {
-		f.list.at = at
+		f.list.At = at
 	}
-	f.list.at = f.machineAt(f.list.at, 1)
+	f.list.At = f.machineAt(f.list.At, 1)
 }
 
 // machineAt gives the row of a machine at or next to a row, first in one direction, then in the other.
@@ -129,16 +129,16 @@ func (f *fleet) machineAt(at, direction int) int {
 }
 
 func (f *fleet) current() (engine.Machine, bool) {
-	if f.list.at >= len(f.rows) || f.rows[f.list.at].m.ID == "" {
+	if f.list.At >= len(f.rows) || f.rows[f.list.At].m.ID == "" {
 		return engine.Machine{}, false
 	}
-	return f.rows[f.list.at].m, true
+	return f.rows[f.list.At].m, true
 }
 
 // matches applies the filter to what the row shows.
 func (f *fleet) matches(m engine.Machine) bool {
 	return f.filter == "" || filtered(f.filter, strings.Join([]string{
-		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, engine.Tag(m.Image), f.runs(m).text, f.drift(m).text, m.HostStatus,
+		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, engine.Tag(m.Image), f.Runs(m).Text, f.Drift(m).Text, m.HostStatus,
 	}, " "))
 }
 
@@ -155,7 +155,7 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	switch {
 	case key.Matches(k, c.keys.details, c.keys.in):
 		_, there := f.current()
-		f.about, f.page = !f.about && there, page{}
+		f.about, f.page = !f.about && there, cells.Page{}
 	case f.about && key.Matches(k, c.keys.back, c.keys.out, c.keys.quit):
 		f.about = false
 	case key.Matches(k, c.keys.copy):
@@ -169,7 +169,7 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(k, c.keys.inspect):
 		return c.inspect()
 	case key.Matches(k, c.keys.watch):
-		c.dialog = f.lockDialog(c)
+		c.dialog = f.lockDialog()
 	case key.Matches(k, c.keys.mark):
 		f.toggle(c)
 	case key.Matches(k, c.keys.markRange):
@@ -190,15 +190,15 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 
 func (f *fleet) move(by int) {
 	if f.about {
-		f.page.scroll += by
+		f.page.Scroll += by
 		return
 	}
 	direction := 1
 	if by < 0 {
 		direction = -1
 	}
-	f.list.move(by, len(f.rows))
-	f.list.at = f.machineAt(f.list.at, direction)
+	f.list.Move(by, len(f.rows))
+	f.list.At = f.machineAt(f.list.At, direction)
 }
 
 // back undoes one thing: the filter first, then the marks.
@@ -211,21 +211,5 @@ func (f *fleet) back() {
 	f.unmark()
 }
 
-// runs tells what code a machine runs: its image's own, or a hot upgrade.
-func (f *fleet) runs(m engine.Machine) span {
-	if !markable(m) {
-		return sp(toneMuted, "–")
-	}
-	u, hot := f.overview.HotUpgradeOf(m)
-	switch {
-	case hot && m.State != "started":
-		return sp(toneMuted, u.Version+" at boot")
-	case hot:
-		return sp(toneOK, u.Version+" hot")
-	default:
-		return sp(toneMuted, "image")
-	}
-}
-
 // ages reports whether the screen tells times that have gone on.
-func (f *fleet) ages() bool { return f.overview.Lock != nil || f.err != nil }
+func (f *fleet) ages() bool { return f.Overview.Lock != nil || f.err != nil }

@@ -6,26 +6,37 @@ import (
 	"charm.land/bubbles/v2/key"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // view renders the home screen.
-func (f *fleet) view(c *console) []line {
+func (f *fleet) view(c *console) []cells.Line {
 	w, rows := c.w, f.rowsOf(c)
-	lines := []line{
+	lines := []cells.Line{
 		c.title(f.upgrade(c.now), f.status(c)),
-		spread(append(line{blank(1)}, f.headline()...), line{sp(toneMuted, c.header+" ")}, w),
-		rule(f.heading(), w),
+		cells.Spread(append(cells.Line{cells.Blank(1)}, f.headline()...), cells.Line{cells.New(cells.Muted, c.header+" ")}, w),
+		cells.Rule(f.heading(), w),
 	}
 	switch m, there := f.current(); {
 	case f.about:
-		lines = append(lines, f.page.view(w, rows)...)
+		lines = append(lines, f.page.View(w, rows)...)
 	case w < wideWidth || !f.seen || !there:
 		lines = append(lines, f.table(w, rows)...)
 	default:
 		side := sideWidth(w) - 6
-		lines = append(lines, beside(f.table(w-side-3, rows), fill(f.machineLines(m, c.now, side), side, rows))...)
+		lines = append(lines, cells.Beside(f.table(w-side-3, rows), cells.Fill(f.machineLines(m, c.now, side), side, rows))...)
 	}
-	return fill(append(lines, rule("", w), c.bottom(f.hints(c.keys)...)), w, c.h)
+	return cells.Fill(append(lines, cells.Rule("", w), c.bottom(f.hints(c.keys)...)), w, c.h)
+}
+
+// upgrade is the fleet's, nil before the first look.
+func (f *fleet) upgrade(now time.Time) cells.Line {
+	if !f.seen {
+		return nil
+	}
+	return f.Upgrade(now)
 }
 
 func (f *fleet) heading() string {
@@ -41,50 +52,50 @@ func (f *fleet) rowsOf(c *console) int { return c.h - 5 }
 func (f *fleet) settle(c *console) {
 	m, there := f.current()
 	if f.about = f.about && there; f.about {
-		f.page.show(pageKey{}, func() []line { return f.machineLines(m, c.now, c.w-2) })
-		f.page.clamp(f.rowsOf(c))
+		f.page.Show(nil, func() []cells.Line { return f.machineLines(m, c.now, c.w-2) })
+		f.page.Clamp(f.rowsOf(c))
 		return
 	}
-	f.list.reveal(len(f.rows), f.rowsOf(c)-2) // the head, and a region's heading that stays on top
+	f.list.Reveal(len(f.rows), f.rowsOf(c)-2) // the head, and a region's heading that stays on top
 }
 
-func (f *fleet) tiny(c *console) line {
-	l := line{sp(toneStrong, c.opts.App+" ")}
+func (f *fleet) tiny(c *console) cells.Line {
+	l := cells.Line{cells.New(cells.Strong, c.opts.App+" ")}
 	if !f.seen {
-		return append(l, span{text: "reading the fleet", tone: toneMuted})
+		return append(l, cells.Span{Text: "reading the fleet", Tone: cells.Muted})
 	}
 	return append(l, f.headline()...)
 }
 
 // machineLines tell everything about a machine.
-func (f *fleet) machineLines(m engine.Machine, now time.Time, w int) []line {
-	state, drift := machineState(m.State), f.drift(m)
-	lines := []line{line{sp(toneStrong, m.ID), sp(toneMuted, "  "+m.Name)}.fit(w), nil}
-	tell := func(title string, values ...span) {
-		lines = append(lines, append(line{{text: title, tone: toneMuted}}.fit(factTitle), values...).fit(w))
+func (f *fleet) machineLines(m engine.Machine, now time.Time, w int) []cells.Line {
+	state, drift := view.FlyState(m.State), f.Drift(m)
+	lines := []cells.Line{cells.Line{cells.New(cells.Strong, m.ID), cells.New(cells.Muted, "  "+m.Name)}.Fit(w), nil}
+	tell := func(title string, values ...cells.Span) {
+		lines = append(lines, append(cells.Line{{Text: title, Tone: cells.Muted}}.Fit(cells.FactTitle), values...).Fit(w))
 	}
 	tell("state", state)
 	if !m.UpdatedAt.IsZero() {
-		tell("updated", sp(toneText, when(m.UpdatedAt, now)))
+		tell("updated", cells.New(cells.Normal, view.When(m.UpdatedAt, now)))
 	}
-	tell("region", sp(toneText, m.Region))
-	tell("group", sp(toneText, m.ProcessGroup))
-	tell("checks", checks(m))
-	tell("host", host(m))
-	tell("runs", f.runs(m))
-	if u, hot := f.overview.HotUpgradeOf(m); hot {
-		tell("upgrade", sp(toneText, u.ID))
-		tell("deployed", sp(toneText, when(u.DeployedAt, now)))
+	tell("region", cells.New(cells.Normal, m.Region))
+	tell("group", cells.New(cells.Normal, m.ProcessGroup))
+	tell("checks", view.Checks(m))
+	tell("host", view.Host(m))
+	tell("runs", f.Runs(m))
+	if u, hot := f.Overview.HotUpgradeOf(m); hot {
+		tell("upgrade", cells.New(cells.Normal, u.ID))
+		tell("deployed", cells.New(cells.Normal, view.When(u.DeployedAt, now)))
 	}
-	tell("drift", span{text: cut(drift.text, w-factTitle), tone: drift.tone})
-	lines = append(lines, factLines("image", engine.Tag(m.Image), w)...)
+	tell("drift", cells.Span{Text: cells.Cut(drift.Text, w-cells.FactTitle), Tone: drift.Tone})
+	lines = append(lines, cells.FactLines("image", engine.Tag(m.Image), w)...)
 	if m.InstanceID != "" {
-		lines = append(lines, factLines("instance", m.InstanceID, w)...)
+		lines = append(lines, cells.FactLines("instance", m.InstanceID, w)...)
 	}
 	lines = append(lines, f.codeLines(m, now, w)...)
-	if f.image != "" && !engine.SameImage(f.image, m.Image) && markable(m) {
-		text := "The fleet runs " + engine.Tag(f.image) + ". A hot upgrade of that image does not fit this machine: deploy it cold, fly deploy"
-		lines = append(append(lines, nil), paragraph(toneWarn, text, w)...)
+	if f.Image != "" && !engine.SameImage(f.Image, m.Image) && view.TakesPart(m) {
+		text := "The fleet runs " + engine.Tag(f.Image) + ". A hot upgrade of that image does not fit this machine: deploy it cold, fly deploy"
+		lines = append(append(lines, nil), cells.Paragraph(cells.Warn, text, w)...)
 	}
 	return lines
 }
@@ -99,7 +110,7 @@ func (f *fleet) hints(k keyMap) []hint {
 	visible, hidden := f.marks()
 	what := "deploy all"
 	if n := len(visible) + len(hidden); n > 0 {
-		what = "deploy " + count(n) + " marked"
+		what = "deploy " + text.Count(n) + " marked"
 	} else if f.filter != "" {
 		k.deploy.SetEnabled(false) // a filter is no selection
 	}

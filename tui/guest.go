@@ -10,6 +10,9 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // guest is a deploy on the screen that is not ours to answer or to stop: one that somebody else runs, watched live, or
@@ -39,7 +42,7 @@ func (c *console) replay(p engine.Past) tea.Cmd {
 	c.watched.guest = &guest{id: p.ID, past: &p}
 	of := c.watched
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
-		events, ended, err := c.opts.Events(ctx, p.ID)
+		events, ended, err := c.opts.Backend.Events(ctx, p.ID)
 		return recordMsg{of, events, ended, err}
 	})
 }
@@ -74,15 +77,13 @@ func (g *guest) show(d *deploy, events []engine.Event) {
 
 // watch follows a deploy that somebody else runs.
 func (c *console) watch(id string) tea.Cmd {
-	if c.opts.Watch == nil {
+	if c.opts.Backend == nil {
 		return nil
 	}
 	c.watched = newDeploy(engine.Selection{}, c.now)
 	c.watched.guest = &guest{id: id, live: true}
-	c.watched.session.source = c.opts.Watch(id)
-	if c.opts.Outcome != nil {
-		c.watched.session.ended = func(ctx context.Context) (engine.Result, error) { return c.opts.Outcome(ctx, id) }
-	}
+	c.watched.session.source = c.opts.Backend.Watch(id)
+	c.watched.session.ended = func(ctx context.Context) (engine.Result, error) { return c.opts.Backend.Outcome(ctx, id) }
 	return c.watched.session.read(c.work, 0)
 }
 
@@ -162,17 +163,17 @@ func (g *guest) clock(now time.Time) time.Time {
 }
 
 // status is what the title says at the right.
-func (g *guest) status(d *deploy) line {
+func (g *guest) status(d *deploy) cells.Line {
 	r := g.replay
 	switch {
 	case g.err != nil:
-		return line{{text: "! cannot be shown", tone: toneWarn}}
+		return cells.Line{{Text: "! cannot be shown", Tone: cells.Warn}}
 	case g.live && g.over:
-		return line{{text: "that deploy has ended", tone: toneStrong}}
+		return cells.Line{{Text: "that deploy has ended", Tone: cells.Strong}}
 	case g.live:
-		return line{{text: "watching", tone: toneActive}, sp(toneMuted, " "+d.progress.Upgrade.Owner)}
+		return cells.Line{{Text: "watching", Tone: cells.Active}, cells.New(cells.Muted, " "+d.progress.Upgrade.Owner)}
 	case r == nil:
-		return line{{text: "reading the record", tone: toneMuted}}
+		return cells.Line{{Text: "reading the record", Tone: cells.Muted}}
 	}
 	word := "replay "
 	switch {
@@ -181,29 +182,29 @@ func (g *guest) status(d *deploy) line {
 	case r.paused:
 		word = "replay paused "
 	}
-	at := clock(r.at.Sub(r.begin())) + " of " + clock(r.end().Sub(r.begin()))
-	return line{{text: word, tone: toneActive}, {text: at, tone: toneText}, {text: "  " + speedText(r.speed) + "×", tone: toneMuted}}
+	at := text.Seconds(r.at.Sub(r.begin())) + " of " + text.Seconds(r.end().Sub(r.begin()))
+	return cells.Line{{Text: word, Tone: cells.Active}, {Text: at, Tone: cells.Normal}, {Text: "  " + speedText(r.speed) + "×", Tone: cells.Muted}}
 }
 
 func speedText(i int) string { return strconv.FormatFloat(speeds[i], 'g', -1, 64) }
 
 // ending is the row in the place of the outcome, once there is nothing more to come.
-func (g *guest) ending() (line, bool) {
+func (g *guest) ending() (cells.Line, bool) {
 	ended := g.live && g.over || g.replay != nil && g.replay.over()
 	switch {
 	case !ended:
 		return nil, false
 	case g.past == nil || g.past.Running:
-		return line{{text: " The record ends here.", tone: toneMuted}}, true
+		return cells.Line{{Text: " The record ends here.", Tone: cells.Muted}}, true
 	}
 	p := g.past
-	glyph, t := outcomeLook(p.Outcome)
-	text := fmt.Sprintf("%s, %d of %s", p.Outcome, p.Upgraded, counted(p.Machines, "machine"))
+	glyph, t := view.OutcomeLook(p.Outcome)
+	summary := fmt.Sprintf("%s, %d of %s", p.Outcome, p.Upgraded, text.Counted(p.Machines, "machine"))
 	if p.MaxSuspendedUS > 0 {
-		text += ", suspended max " + micros(p.MaxSuspendedUS)
+		summary += ", suspended max " + view.Micros(p.MaxSuspendedUS)
 	}
-	text += ", " + clock(time.Duration(p.DurationMS)*time.Millisecond) + " by " + p.Owner
-	return line{blank(1), {text: glyph + " ", tone: t}, sp(t, text)}, true
+	summary += ", " + text.Seconds(time.Duration(p.DurationMS)*time.Millisecond) + " by " + p.Owner
+	return cells.Line{cells.Blank(1), {Text: glyph + " ", Tone: t}, cells.New(t, summary)}, true
 }
 
 func (g *guest) hints(k keyMap) []hint {

@@ -13,6 +13,7 @@ import (
 	"github.com/charmbracelet/x/exp/golden"
 
 	"flydeploy/engine"
+	"flydeploy/tui/tuitest"
 )
 
 func TestMain(m *testing.M) {
@@ -44,24 +45,19 @@ func newBench(tb testing.TB, s size, o Options) *bench {
 	work := newBackground(context.Background())
 	tb.Cleanup(work.end)
 	b := &bench{newConsole(o, work), tb}
-	b.send(tickMsg{at: scriptStart.Add(20 * time.Second)}, tea.WindowSizeMsg{Width: s.w, Height: s.h})
+	b.send(tickMsg{at: tuitest.Start.Add(20 * time.Second)}, tea.WindowSizeMsg{Width: s.w, Height: s.h})
 	return b
 }
 
-// offering adds what a console on a real app offers.
+// offering adds an app to a console.
 func offering(o Options) Options {
-	o.Overview = func(context.Context) (engine.Overview, error) { return overviewOf(6), nil }
-	if o.Deploy == nil {
-		o.Deploy = func(engine.Selection) (Deployment, error) { return play(nil, nil, engine.Result{}), nil }
+	if o.Backend == nil {
+		o.Backend = &tuitest.Backend{}
 	}
-	o.Inspect = func(context.Context) (engine.Overview, error) { return inspectedOverview(), nil }
-	o.History = func(context.Context) ([]engine.Past, error) { return pastDeploys(), nil }
-	o.Events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
-		return recorded(upgraded(6)), nil, nil
-	}
-	o.Watch = func(string) engine.Source { return playRecorded(recorded(upgraded(6))) }
 	return o
 }
+
+func backendOf(o Options) *tuitest.Backend { return o.Backend.(*tuitest.Backend) }
 
 func (b *bench) send(msgs ...tea.Msg) {
 	for _, m := range msgs {
@@ -81,16 +77,16 @@ func (b *bench) healthy() {
 // pass lets time go by.
 func (b *bench) pass(d time.Duration) { b.send(tickMsg{at: b.now.Add(d), header: b.header}) }
 
-func (b *bench) sees(n int) { b.send(overviewMsg{overview: overviewOf(n)}) }
+func (b *bench) sees(n int) { b.send(overviewMsg{overview: tuitest.OverviewOf(n)}) }
 
 // deploys puts the console into a deploy of which these events have come in, and gives the deploy's player.
-func (b *bench) deploys(events []engine.Event, end *engine.Result) *player {
+func (b *bench) deploys(events []engine.Event, end *engine.Result) *tuitest.Player {
 	if b.deploy == nil {
 		b.startDeploy(engine.Selection{})
-		b.deploy.session.follow(play(nil, nil, engine.Result{}))
+		b.deploy.session.follow(tuitest.Play(nil, nil, engine.Result{}))
 	}
 	b.hears(events, end)
-	return b.deploy.session.d.(*player)
+	return b.deploy.session.d.(*tuitest.Player)
 }
 
 // hears brings events in, as a command would, and lets a tick pass.

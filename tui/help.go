@@ -1,10 +1,12 @@
 package tui
 
+import "flydeploy/tui/cells"
+
 // helpDialog lists the keys, made from the key map.
 func (c *console) helpDialog() *dialog {
 	return &dialog{
-		title: "Keys", tone: toneActive, buttons: []button{{key: "q", label: "Close"}},
-		body: func(c *console, w int) []line { return c.helpLines(w) },
+		title: "Keys", tone: cells.Active, buttons: []button{{key: "q", label: "Close"}},
+		body: func(c *console, w int) []cells.Line { return c.helpLines(w) },
 	}
 }
 
@@ -14,15 +16,15 @@ const (
 )
 
 // helpLines puts the groups into two columns, or into one where two are too narrow.
-func (c *console) helpLines(w int) []line {
+func (c *console) helpLines(w int) []cells.Line {
 	if w < 2*helpColumn {
-		var out []line
+		var out []cells.Line
 		for _, g := range c.keys.groups() {
 			out = append(append(out, groupLines(g, w)...), nil)
 		}
 		return out
 	}
-	var columns [2][]line
+	var columns [2][]cells.Line
 	for i, g := range c.keys.groups() {
 		side := min(i, 1)
 		if i > 1 && len(columns[0]) < len(columns[1]) {
@@ -33,13 +35,13 @@ func (c *console) helpLines(w int) []line {
 		}
 		columns[side] = append(columns[side], groupLines(g, w/2-1)...)
 	}
-	var out []line
+	var out []cells.Line
 	for i := range max(len(columns[0]), len(columns[1])) {
-		var l line
+		var l cells.Line
 		if i < len(columns[0]) {
 			l = append(l, columns[0][i]...)
 		}
-		l = l.fit(w / 2)
+		l = l.Fit(w / 2)
 		if i < len(columns[1]) {
 			l = append(l, columns[1][i]...)
 		}
@@ -48,12 +50,12 @@ func (c *console) helpLines(w int) []line {
 	return out
 }
 
-func groupLines(g keyGroup, w int) []line {
-	out := []line{line{{text: g.title, tone: toneStrong}}.fit(w)}
+func groupLines(g keyGroup, w int) []cells.Line {
+	out := []cells.Line{cells.Line{{Text: g.title, Tone: cells.Strong}}.Fit(w)}
 	for _, b := range g.keys {
 		if b.Enabled() {
-			l := append(line{{text: b.Help().Key, tone: toneActive}}.fit(helpKey), span{text: b.Help().Desc})
-			out = append(out, l.fit(w))
+			l := append(cells.Line{{Text: b.Help().Key, Tone: cells.Active}}.Fit(helpKey), cells.Span{Text: b.Help().Desc})
+			out = append(out, l.Fit(w))
 		}
 	}
 	return out

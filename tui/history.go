@@ -9,6 +9,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // history is the screen of past deploys, the newest first.
@@ -17,7 +19,7 @@ type history struct {
 	rows      []engine.Past // what the filter lets through
 	seen      bool
 	err       error
-	list      list
+	list      cells.List
 	filter    string
 	filtering bool
 }
@@ -30,7 +32,7 @@ type historyMsg struct {
 }
 
 func (c *console) openHistory() tea.Cmd {
-	if c.opts.History == nil {
+	if c.opts.Backend == nil {
 		return nil
 	}
 	c.past = &history{}
@@ -40,7 +42,7 @@ func (c *console) openHistory() tea.Cmd {
 func (c *console) readHistory() tea.Cmd {
 	of := c.past
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
-		past, err := c.opts.History(ctx)
+		past, err := c.opts.Backend.History(ctx)
 		return historyMsg{of, past, err}
 	})
 }
@@ -61,18 +63,18 @@ func (c *console) onHistory(m historyMsg) {
 func (h *history) build() {
 	h.rows = nil
 	for _, p := range h.all {
-		if filtered(h.filter, strings.Join([]string{p.ID, dateOf(p.At), pastWord(p), p.Version, p.Owner, p.Host, p.Message, p.GitRevision}, " ")) {
+		if filtered(h.filter, strings.Join([]string{p.ID, view.Date(p.At), view.PastWord(p), p.Version, p.Owner, p.Host, p.Message, p.GitRevision}, " ")) {
 			h.rows = append(h.rows, p)
 		}
 	}
-	h.list.move(0, len(h.rows))
+	h.list.Move(0, len(h.rows))
 }
 
 func (h *history) current() (engine.Past, bool) {
-	if h.list.at >= len(h.rows) {
+	if h.list.At >= len(h.rows) {
 		return engine.Past{}, false
 	}
-	return h.rows[h.list.at], true
+	return h.rows[h.list.At], true
 }
 
 func (h *history) press(c *console, k tea.KeyPressMsg) tea.Cmd {
@@ -82,7 +84,7 @@ func (h *history) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	}
 	if by, ok := c.step(k); ok {
-		h.list.move(by, len(h.rows))
+		h.list.Move(by, len(h.rows))
 		return nil
 	}
 	switch {
@@ -112,22 +114,20 @@ func (h *history) open(c *console) tea.Cmd {
 	switch {
 	case !ok:
 		return nil
-	case p.Running && c.opts.Watch != nil:
+	case p.Running:
 		return c.watch(p.ID)
-	case c.opts.Events != nil:
-		return c.replay(p)
 	}
-	return nil
+	return c.replay(p)
 }
 
-func (h *history) copied() (what, text string) {
+func (h *history) copied() (what, content string) {
 	p, ok := h.current()
 	if !ok {
 		return "", ""
 	}
-	return "the deploy " + p.ID, plainText(pastLines(p, time.Now(), 100))
+	return "the deploy " + p.ID, cells.String(view.Past(p, time.Now(), 100))
 }
 
-func (h *history) settle(c *console) { h.list.reveal(len(h.rows), h.rowsOf(c)) }
+func (h *history) settle(c *console) { h.list.Reveal(len(h.rows), h.rowsOf(c)) }
 
 func (h *history) rowsOf(c *console) int { return max(c.h-5, 0) }

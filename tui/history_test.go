@@ -12,6 +12,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/tuitest"
 )
 
 // records opens the record of deploys.
@@ -44,7 +45,7 @@ func TestTheFleetIsReadWhileItIsShown(t *testing.T) {
 	b.sees(6)
 	reads := func() bool {
 		b.polling = true
-		_, cmd := b.Update(overviewMsg{overview: overviewOf(6)})
+		_, cmd := b.Update(overviewMsg{overview: tuitest.OverviewOf(6)})
 		return cmd != nil
 	}
 	if !reads() {
@@ -54,7 +55,7 @@ func TestTheFleetIsReadWhileItIsShown(t *testing.T) {
 	if reads() {
 		t.Fatal("the fleet is read while the record is shown")
 	}
-	b.send(historyMsg{of: b.past, past: pastDeploys()})
+	b.send(historyMsg{of: b.past, past: tuitest.PastDeploys()})
 	b.keys("enter")
 	if reads() {
 		t.Fatal("the fleet is read during a replay")
@@ -70,7 +71,7 @@ func TestTheFleetIsReadWhileItIsShown(t *testing.T) {
 
 func TestRecordThatCannotBeReadTellsWhy(t *testing.T) {
 	o := offering(Options{App: "counter"})
-	o.History = func(context.Context) ([]engine.Past, error) {
+	backendOf(o).OnHistory = func(context.Context) ([]engine.Past, error) {
 		return nil, engine.NewProblem("storage", "read the record", errors.New("403 Forbidden"), "Look at the bucket's keys.")
 	}
 	b := newBench(t, size{80, 24}, o)
@@ -130,14 +131,14 @@ func TestReplayOfADeployThatSuspendedNothing(t *testing.T) {
 }
 
 func TestReplayTellsWhatBecameOfTheMachines(t *testing.T) {
-	before, _, _ := upgraded(6)
+	before, _, _ := tuitest.Upgraded(6)
 	end := engine.Result{Outcome: engine.OutcomeCancelled}
-	for _, m := range newScript(6).machines {
+	for _, m := range tuitest.NewScript(6).Machines {
 		end.Machines = append(end.Machines, engine.MachineResult{ID: m.ID, Outcome: "aborted"})
 	}
 	b := newBench(t, size{120, 40}, Options{})
-	b.opts.Events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
-		return recorded(before, nil, end), &end, nil
+	backendOf(b.opts).OnEvents = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
+		return tuitest.Recorded(before, nil, end), &end, nil
 	}
 	r := b.replaying()
 	for !r.over() {
@@ -190,7 +191,7 @@ func TestReplayAtAnySpeedToAndFro(t *testing.T) {
 
 func TestARecordThatIsGoneTellsWhy(t *testing.T) {
 	o := offering(Options{App: "counter"})
-	o.Events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
+	backendOf(o).OnEvents = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
 		return nil, nil, engine.NewProblem("no_record", "there is no record of deploy 01K93", nil, "`flydeploy history` lists the recorded deploys.")
 	}
 	b := newBench(t, size{80, 24}, o)
@@ -220,16 +221,16 @@ func TestARunningDeployIsWatched(t *testing.T) {
 }
 
 func TestAWatchedDeploysEndIsTold(t *testing.T) {
-	before, _, _ := upgraded(6)
-	end := newScript(6).result(engine.OutcomeBlocked)
+	before, _, _ := tuitest.Upgraded(6)
+	end := tuitest.NewScript(6).Result(engine.OutcomeBlocked)
 	end.Problem = &engine.Problem{What: "blocked by the plan: lingering", Remedy: "Wait until these processes end."}
 	for i := range end.Machines {
 		end.Machines[i].Outcome = "aborted"
 	}
-	o := offering(Options{App: "counter", WatchID: scriptUpgradeID})
-	o.Watch = func(string) engine.Source { return playRecorded(before) }
-	o.Outcome = func(_ context.Context, id string) (engine.Result, error) {
-		if id != scriptUpgradeID {
+	o := offering(Options{App: "counter", WatchID: tuitest.UpgradeID})
+	backendOf(o).OnWatch = func(string) engine.Source { return tuitest.PlayRecorded(before) }
+	backendOf(o).OnOutcome = func(_ context.Context, id string) (engine.Result, error) {
+		if id != tuitest.UpgradeID {
 			t.Errorf("asked for deploy %s", id)
 		}
 		return end, nil
@@ -240,7 +241,7 @@ func TestAWatchedDeploysEndIsTold(t *testing.T) {
 	for range 2 {
 		b.send(s.read(b.work, 0)())
 	}
-	b.shows("that deploy has ended", "blocked, 0 of 6 machines", "blocked by the plan: lingering", "6 not upgraded of 6 machines")
+	b.shows("that deploy has ended", "blocked, no machine was upgraded", "blocked by the plan: lingering", "6 not upgraded of 6 machines")
 	b.hides("The record ends here", "ready")
 	b.pass(time.Second)
 	if b.watched.moves() {
@@ -249,7 +250,7 @@ func TestAWatchedDeploysEndIsTold(t *testing.T) {
 }
 
 func TestReplayOfAFileIsTheWholeConsole(t *testing.T) {
-	b := newBench(t, size{80, 24}, Options{App: "counter", Record: recorded(rolledBack(3)), Speed: 1})
+	b := newBench(t, size{80, 24}, Options{App: "counter", Record: tuitest.Recorded(tuitest.RolledBack(3)), Speed: 1})
 	b.Init()
 	b.shows("replay 0s of")
 	for range 10 {
@@ -264,7 +265,7 @@ func TestReplayOfAFileIsTheWholeConsole(t *testing.T) {
 
 func TestReplayAtTheSpeedOfTheCommandLine(t *testing.T) {
 	for speed, shows := range map[float64]string{0: "replay ended", 1: "1×", 3: "5×", 1000: "200×", 0.0001: "0.001×"} {
-		b := newBench(t, size{80, 24}, Options{App: "counter", Record: recorded(upgraded(3)), Speed: speed})
+		b := newBench(t, size{80, 24}, Options{App: "counter", Record: tuitest.Recorded(tuitest.Upgraded(3)), Speed: speed})
 		b.Init()
 		b.stale = true
 		b.shows(shows)
@@ -313,10 +314,10 @@ func TestEveryScreenCopiesWhatItShows(t *testing.T) {
 	}
 	b.records()
 	b.keys("down")
-	if what, text := b.past.copied(); !strings.Contains(what, scriptUpgradeID) || !strings.Contains(text, "4f2c91a") {
+	if what, text := b.past.copied(); !strings.Contains(what, tuitest.UpgradeID) || !strings.Contains(text, "4f2c91a") {
 		t.Errorf("the record copies %q: %q", what, text)
 	}
-	before, after, end := rolledBack(6)
+	before, after, end := tuitest.RolledBack(6)
 	b.deploys(before, nil)
 	if what, text := b.deploy.copied(b.console); what != "the plan" || !strings.Contains(text, "Counter.Server") {
 		t.Errorf("the plan copies %q: %q", what, text)
@@ -329,18 +330,18 @@ func TestEveryScreenCopiesWhatItShows(t *testing.T) {
 
 // The record of a console that was killed tells no end of the machines: what they did is not known.
 func TestReplayOfADeployWhoseEndNobodyKnows(t *testing.T) {
-	s := newScript(2)
-	s.start()
-	s.stage()
-	s.emit(engine.Event{Machine: s.machines[0].ID, Phase: engine.PhaseCodeLoad, Status: engine.StatusDone})
+	s := tuitest.NewScript(2)
+	s.Start()
+	s.Stage()
+	s.Emit(engine.Event{Machine: s.Machines[0].ID, Phase: engine.PhaseCodeLoad, Status: engine.StatusDone})
 	b := newBench(t, size{120, 40}, Options{})
-	b.opts.Events = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
-		return s.events, &engine.Result{Outcome: engine.OutcomeUnfinished, Machines: []engine.MachineResult{}}, nil
+	backendOf(b.opts).OnEvents = func(context.Context, string) ([]engine.Event, *engine.Result, error) {
+		return s.Events, &engine.Result{Outcome: engine.OutcomeUnfinished, Machines: []engine.MachineResult{}}, nil
 	}
 	r := b.replaying()
 	for !r.over() {
 		b.pass(time.Second)
 	}
-	b.shows("1 waiting")
+	b.shows("committing", "1 running")
 	b.hides("not upgraded")
 }

@@ -1,37 +1,38 @@
 package tui
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
-func (h *history) view(c *console) []line {
+func (h *history) view(c *console) []cells.Line {
 	w, rows := c.w, c.h-4
-	lines := []line{c.title(line{{text: "record of deploys"}}, h.status()), rule(h.heading(), w)}
+	lines := []cells.Line{c.title(cells.Line{{Text: "record of deploys"}}, h.status()), cells.Rule(h.heading(), w)}
 	if w < wideWidth {
 		lines = append(lines, h.table(c, w, rows)...)
 	} else {
 		side := sideWidth(w)
-		var about []line
+		var about []cells.Line
 		if p, ok := h.current(); ok {
-			about = pastLines(p, c.now, side)
+			about = view.Past(p, c.now, side)
 		}
-		lines = append(lines, beside(h.table(c, w-side-3, rows), fill(about, side, rows))...)
+		lines = append(lines, cells.Beside(h.table(c, w-side-3, rows), cells.Fill(about, side, rows))...)
 	}
-	return fill(append(lines, rule("", w), c.bottom(h.hints(c.keys)...)), w, c.h)
+	return cells.Fill(append(lines, cells.Rule("", w), c.bottom(h.hints(c.keys)...)), w, c.h)
 }
 
-func (h *history) status() line {
+func (h *history) status() cells.Line {
 	switch {
 	case h.err != nil && h.seen:
-		return line{sp(toneWarn, "! "+h.err.Error())}
+		return cells.Line{cells.New(cells.Warn, "! "+h.err.Error())}
 	case !h.seen:
 		return nil
 	}
-	return line{{text: counted(len(h.all), "deploy"), tone: toneMuted}}
+	return cells.Line{{Text: text.Counted(len(h.all), "deploy"), Tone: cells.Muted}}
 }
 
 func (h *history) heading() string {
@@ -58,124 +59,53 @@ func (h *history) hints(k keyMap) []hint {
 	}
 }
 
-// outcomeLook is an outcome's glyph and tone; the word stands beside it.
-func outcomeLook(o engine.Outcome) (string, tone) {
-	switch o {
-	case engine.OutcomeSucceeded:
-		return "✓", toneOK
-	case engine.OutcomeCancelled, engine.OutcomeLocked, engine.OutcomeBlocked:
-		return "–", toneWarn
-	case engine.OutcomeFailed, engine.OutcomePartial:
-		return "✗", toneFail
-	}
-	return "?", toneWarn
+var historyColumns = []cells.Column{
+	{Title: "WHEN", Width: 16}, {Title: "OUTCOME", Width: 12}, {Title: "VERSION", Width: 10}, {Title: "MACHINES", Right: true},
+	{Title: "SUSPENDED", Right: true, Drop: 4}, {Title: "TOOK", Width: 7, Right: true, Drop: 2}, {Title: "WHO", Width: 12, Drop: 3},
+	{Title: "MESSAGE", Width: 8, Drop: 1, Grows: true},
 }
 
-func pastOutcome(p engine.Past) span {
-	if p.Running {
-		return span{text: "● running", tone: toneActive}
-	}
-	glyph, t := outcomeLook(p.Outcome)
-	return sp(t, glyph+" "+string(p.Outcome))
-}
-
-var historyColumns = []column{
-	{title: "WHEN", width: 16}, {title: "OUTCOME", width: 12}, {title: "VERSION", width: 10}, {title: "MACHINES", right: true},
-	{title: "SUSPENDED", right: true, drop: 4}, {title: "TOOK", width: 7, right: true, drop: 2}, {title: "WHO", width: 12, drop: 3},
-	{title: "MESSAGE", width: 8, drop: 1, grows: true},
-}
-
-func pastCells(p engine.Past) []span {
+func pastCells(p engine.Past) []cells.Span {
 	suspended := ""
 	if p.MaxSuspendedUS > 0 {
-		suspended = micros(p.MaxSuspendedUS)
+		suspended = view.Micros(p.MaxSuspendedUS)
 	}
 	took, machines := "", ""
 	if p.DurationMS > 0 {
-		took = clock(time.Duration(p.DurationMS) * time.Millisecond)
+		took = text.Seconds(time.Duration(p.DurationMS) * time.Millisecond)
 	}
 	if p.Machines > 0 {
-		machines = count(p.Upgraded) + "/" + count(p.Machines)
+		machines = text.Count(p.Upgraded) + "/" + text.Count(p.Machines)
 	}
-	return []span{
-		orNone(toneText, dateOf(p.At)), pastOutcome(p), orNone(toneText, clean(p.Version)), orNone(toneText, machines),
-		orNone(toneText, suspended), orNone(toneMuted, took), orNone(toneText, clean(p.Owner)), sp(toneMuted, p.Message),
+	return []cells.Span{
+		cells.OrNone(cells.Normal, view.Date(p.At)), view.PastOutcome(p), cells.OrNone(cells.Normal, text.Line(p.Version)), cells.OrNone(cells.Normal, machines),
+		cells.OrNone(cells.Normal, suspended), cells.OrNone(cells.Muted, took), cells.OrNone(cells.Normal, text.Line(p.Owner)), cells.New(cells.Muted, p.Message),
 	}
 }
 
-// dateOf is a day and a time, "" for a deploy whose begin is not known.
-func dateOf(at time.Time) string {
-	if at.IsZero() {
-		return ""
-	}
-	return at.Local().Format("2006-01-02 15:04")
-}
-
-func (h *history) table(c *console, w, rows int) []line {
+func (h *history) table(c *console, w, rows int) []cells.Line {
 	switch {
 	case !h.seen && h.err != nil:
-		return fill(problemLines(engine.AsProblem(h.err), w), w, rows)
+		return cells.Fill(view.Problem(engine.AsProblem(h.err), w), w, rows)
 	case !h.seen:
-		return fill([]line{nil, {{text: "  Reading the record…", tone: toneMuted}}}, w, rows)
+		return cells.Fill([]cells.Line{nil, {{Text: "  Reading the record…", Tone: cells.Muted}}}, w, rows)
 	case len(h.rows) == 0 && h.filter != "":
-		return fill([]line{nil, {sp(toneMuted, "  No deploy matches "+h.filter+". esc clears the filter.")}}, w, rows)
+		return cells.Fill([]cells.Line{nil, {cells.New(cells.Muted, "  No deploy matches "+h.filter+". esc clears the filter.")}}, w, rows)
 	case len(h.rows) == 0:
-		return fill([]line{nil, {{text: "  No deploy is recorded yet.", tone: toneMuted}}}, w, rows)
+		return cells.Fill([]cells.Line{nil, {{Text: "  No deploy is recorded yet.", Tone: cells.Muted}}}, w, rows)
 	}
-	cols := shown(historyColumns, w-2)
-	lines := []line{append(line{blank(2)}, headOf(cols)...)}
-	from, to := h.list.window(len(h.rows), rows-1)
+	cols := cells.FitColumns(historyColumns, w-2)
+	lines := []cells.Line{append(cells.Line{cells.Blank(2)}, cells.Head(cols)...)}
+	from, to := h.list.Window(len(h.rows), rows-1)
 	for i := from; i < to; i++ {
-		lines = append(lines, listRow(rowOf(cols, pastCells(h.rows[i])), i == h.list.at, w))
+		lines = append(lines, cells.ListRow(cells.Row(cols, pastCells(h.rows[i])), i == h.list.At, w))
 	}
-	return fill(lines, w, rows)
+	return cells.Fill(lines, w, rows)
 }
 
-// pastLines tell everything that is recorded in a deploy's summary.
-func pastLines(p engine.Past, now time.Time, w int) []line {
-	lines := []line{
-		line{sp(toneStrong, p.ID)}.fit(w), nil, append(line{{text: "outcome", tone: toneMuted}}.fit(factTitle), pastOutcome(p)).fit(w),
-	}
-	var since, suspended, took, machines string
-	if !p.At.IsZero() {
-		since = dateOf(p.At) + ", " + ago(now.Sub(p.At))
-	}
-	if p.MaxSuspendedUS > 0 {
-		suspended = "max " + micros(p.MaxSuspendedUS)
-	}
-	if p.DurationMS > 0 {
-		took = clock(time.Duration(p.DurationMS) * time.Millisecond)
-	}
-	if p.Machines > 0 {
-		machines = fmt.Sprintf("%s of %s upgraded", count(p.Upgraded), count(p.Machines))
-	}
-	for _, f := range []struct{ title, value string }{
-		{"when", since}, {"version", p.Version}, {"machines", machines}, {"suspended", suspended}, {"took", took}, {"who", p.Owner},
-		{"host", p.Host}, {"message", p.Message}, {"revision", p.GitRevision}, {"CI", p.CILink},
-	} {
-		if f.value != "" {
-			lines = append(lines, factLines(f.title, f.value, w)...)
-		}
-	}
-	return lines
-}
-
-// factLines is a fact whose value may need several rows.
-func factLines(title, value string, w int) []line {
-	var out []line
-	for i, row := range wrap(strings.TrimSpace(value), w-factTitle) {
-		head := ""
-		if i == 0 {
-			head = title
-		}
-		out = append(out, fact(head, row, w))
-	}
-	return out
-}
-
-func (h *history) tiny(c *console) line {
+func (h *history) tiny(c *console) cells.Line {
 	if !h.seen {
-		return line{{text: "reading the record of " + c.opts.App, tone: toneMuted}}
+		return cells.Line{{Text: "reading the record of " + c.opts.App, Tone: cells.Muted}}
 	}
-	return line{sp(toneStrong, counted(len(h.all), "deploy")+" of "+c.opts.App), {text: ", enlarge the terminal to read them", tone: toneMuted}}
+	return cells.Line{cells.New(cells.Strong, text.Counted(len(h.all), "deploy")+" of "+c.opts.App), {Text: ", enlarge the terminal to read them", Tone: cells.Muted}}
 }

@@ -8,14 +8,10 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
-
-// inspected is what a machine's VM has said of its code. Another instance of the machine has not been asked.
-type inspected struct {
-	instance string
-	at       time.Time
-	engine.MachineCode
-}
 
 // inspectedMsg is a look with the VMs' answers.
 type inspectedMsg struct {
@@ -31,7 +27,7 @@ func (c *console) inspect() tea.Cmd {
 	c.fleet.asking = true
 	c.say("Asking every VM for its code …")
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
-		o, err := c.opts.Inspect(ctx)
+		o, err := c.opts.Backend.Inspect(ctx)
 		return inspectedMsg{o, err}
 	})
 }
@@ -43,68 +39,44 @@ func (c *console) onInspected(m inspectedMsg) {
 		c.say("The VMs were not asked: " + m.err.Error())
 		return
 	}
-	f.code = map[string]inspected{}
+	f.Code = map[string]view.Inspected{}
 	differ := 0
 	for _, machine := range m.overview.Machines {
 		code, asked := m.overview.Code[machine.ID]
 		if !asked {
 			continue
 		}
-		f.code[machine.ID] = inspected{machine.InstanceID, c.now, code}
+		f.Code[machine.ID] = view.Inspected{Instance: machine.InstanceID, At: c.now, MachineCode: code}
 		if code.Stale || code.Drift > 0 || code.Problem != nil {
 			differ++
 		}
 	}
 	f.look(overviewMsg{overview: m.overview}, c.now)
-	c.say(fmt.Sprintf("%s asked, %s of them with other code than recorded, or without an answer", counted(len(f.code), "VM"), count(differ)))
-}
-
-// codeOf is what the VM of this instance of a machine said.
-func (f *fleet) codeOf(m engine.Machine) (inspected, bool) {
-	code, asked := f.code[m.ID]
-	return code, asked && code.instance == m.InstanceID
-}
-
-// codeDrift is how a VM's code differs from the record and from its disk; false where it was not asked.
-func (f *fleet) codeDrift(m engine.Machine) (span, bool) {
-	code, asked := f.codeOf(m)
-	switch {
-	case !asked:
-		return span{}, false
-	case code.Problem != nil:
-		return span{text: "? no answer", tone: toneWarn}, true
-	case code.Stale:
-		return span{text: "! stale code", tone: toneWarn}, true
-	case code.Drift > 0:
-		return sp(toneWarn, "! "+counted(code.Drift, "module")+" unlike disk"), true
-	case !code.Hook.Works():
-		return span{text: "! no hook", tone: toneWarn}, true
-	}
-	return span{text: "✓ none", tone: toneOK}, true
+	c.say(fmt.Sprintf("%s asked, %s of them with other code than recorded, or without an answer", text.Counted(len(f.Code), "VM"), text.Count(differ)))
 }
 
 // codeLines explain a VM's answer.
-func (f *fleet) codeLines(m engine.Machine, now time.Time, w int) []line {
-	code, asked := f.codeOf(m)
+func (f *fleet) codeLines(m engine.Machine, now time.Time, w int) []cells.Line {
+	code, asked := f.CodeOf(m)
 	if !asked {
 		return nil
 	}
-	lines := []line{nil, fact("asked", ago(now.Sub(code.at)), w)}
-	tell := func(text string) { lines = append(lines, paragraph(toneWarn, text, w)...) }
+	lines := []cells.Line{nil, cells.Fact("asked", view.Ago(now.Sub(code.At)), w)}
+	tell := func(text string) { lines = append(lines, cells.Paragraph(cells.Warn, text, w)...) }
 	switch {
 	case code.Problem != nil:
-		return append(lines, problemLines(code.Problem, w)...)
+		return append(lines, view.Problem(code.Problem, w)...)
 	case code.Stale:
 		tell("The record names an upgrade that this VM has not loaded: it woke from a suspension, or its startup hook is missing or failed. Deploy to it, or restart it.")
 	}
 	if code.Drift > 0 {
-		tell(counted(code.Drift, "loaded module") + " unlike the file on disk: " + listed(code.Drifted, 3*w))
+		tell(text.Counted(code.Drift, "loaded module") + " unlike the file on disk: " + view.Listed(code.Drifted, 3*w))
 	}
 	if code.HookProblem != nil {
 		tell("Startup hook: " + code.HookProblem.What)
 	}
 	if code.Fingerprint != "" {
-		lines = append(lines, fact("code", code.Fingerprint, w))
+		lines = append(lines, cells.Fact("code", code.Fingerprint, w))
 	}
 	return lines
 }

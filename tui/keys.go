@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"flydeploy/tui/cells"
+
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 )
@@ -23,8 +25,8 @@ func bind(shows, does string, keys ...string) key.Binding {
 	return key.NewBinding(key.WithKeys(keys...), key.WithHelp(shows, does))
 }
 
-// newKeyMap leaves out what changes anything when the console is read-only.
-func newKeyMap(readOnly bool) keyMap {
+// newKeyMap leaves out what changes anything when the console is read-only, and what asks the app where there is none.
+func newKeyMap(readOnly, app bool) keyMap {
 	k := keyMap{
 		up: bind("↑ k", "up", "up", "k"), down: bind("↓ j", "down", "down", "j"),
 		pageUp: bind("pgup", "page up", "pgup", "ctrl+b"), pageDown: bind("pgdn", "page down", "pgdown", "ctrl+f"),
@@ -48,17 +50,11 @@ func newKeyMap(readOnly bool) keyMap {
 	for _, b := range []*key.Binding{&k.mark, &k.markRange, &k.markAll, &k.deploy, &k.confirm, &k.next, &k.override} {
 		b.SetEnabled(!readOnly)
 	}
-	return k
-}
-
-// offer takes away the keys of what the console was started without.
-func (k *keyMap) offer(o Options) {
-	k.history.SetEnabled(o.History != nil)
-	k.watch.SetEnabled(o.Watch != nil || o.Overview != nil)
-	k.inspect.SetEnabled(o.Inspect != nil)
-	if o.Deploy == nil {
-		k.deploy.SetEnabled(false)
+	k.deploy.SetEnabled(!readOnly && app)
+	for _, b := range []*key.Binding{&k.history, &k.watch, &k.inspect} {
+		b.SetEnabled(app)
 	}
+	return k
 }
 
 // keyGroup is a part of the help; one without keys is left out.
@@ -113,14 +109,14 @@ func pressOf(b key.Binding) tea.KeyPressMsg {
 type hint struct{ key, does string }
 
 // hints is the row at the bottom: as many as fit, the first ones first.
-func hints(w int, all ...hint) line {
-	var out line
+func hints(w int, all ...hint) cells.Line {
+	var out cells.Line
 	for _, h := range all {
 		if h.key == "" {
 			continue
 		}
-		next := line{{text: " " + h.key, tone: toneActive}, {text: " " + h.does + " ", tone: toneMuted}}
-		if out.width()+next.width() > w {
+		next := cells.Line{{Text: " " + h.key, Tone: cells.Active}, {Text: " " + h.does + " ", Tone: cells.Muted}}
+		if out.Width()+next.Width() > w {
 			break
 		}
 		out = append(out, next...)

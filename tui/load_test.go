@@ -15,6 +15,8 @@ import (
 	"github.com/creack/pty"
 
 	"flydeploy/engine"
+	"flydeploy/tui/plain"
+	"flydeploy/tui/tuitest"
 )
 
 // busyDeploy is a deploy under way of so many machines, half of which change ten times a second.
@@ -28,7 +30,7 @@ type busyDeploy struct {
 func (d *busyDeploy) Next(ctx context.Context) ([]engine.Event, error) {
 	if !d.began {
 		d.began = true
-		before, _, _ := upgraded(d.machines)
+		before, _, _ := tuitest.Upgraded(d.machines)
 		return before[:len(before)-1], nil
 	}
 	select {
@@ -123,8 +125,9 @@ func loaded(b *testing.B, machines int, work func(*wire)) {
 	var running sync.WaitGroup
 	running.Go(w.drain)
 	d := &busyDeploy{machines: machines, beat: time.NewTicker(100 * time.Millisecond)}
-	o := playing(6, upgraded)
-	o.Deploy, o.StartDeploy, o.Theme = func(engine.Selection) (Deployment, error) { return d, nil }, true, "dark"
+	o := playing(6, tuitest.Upgraded)
+	o.StartDeploy, o.Theme = true, "dark"
+	backendOf(o).OnDeploy = func(engine.Selection) (plain.Deployment, error) { return d, nil }
 	o.Input, o.Output, o.Environ = tty, tty, []string{"TERM=xterm-256color", "COLORTERM=truecolor"}
 	ctx, cancel := context.WithCancel(context.Background())
 	running.Go(func() {

@@ -4,39 +4,41 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // lockDialog tells who deploys, and leaves the choice to the operator: waiting is in focus, and changes nothing.
 func (d *deploy) lockDialog(c *console) *dialog {
 	wait := func(c *console) tea.Cmd { d.waiting, d.answered = true, c.now; return nil }
-	buttons := []button{{key: "w", label: "Wait", act: wait}}
-	if c.opts.Watch != nil {
-		buttons = append(buttons, button{key: "v", label: "Watch it live", act: func(c *console) tea.Cmd {
-			_ = wait(c) // and go on as soon as the lock is free
-			return c.watch(d.progress.Held.DeploymentID)
-		}})
+	watch := func(c *console) tea.Cmd {
+		_ = wait(c) // and go on as soon as the lock is free
+		return c.watch(d.progress.Held.DeploymentID)
 	}
-	buttons = append(buttons, button{key: "l", label: "Leave", act: func(c *console) tea.Cmd { d.answer(c, engine.Answer{}); return nil }})
+	leave := func(c *console) tea.Cmd { d.answer(c, engine.Answer{}); return nil }
+	buttons := []button{
+		{key: "w", label: "Wait", act: wait}, {key: "v", label: "Watch it live", act: watch}, {key: "l", label: "Leave", act: leave},
+	}
 	if !c.opts.ReadOnly {
 		buttons = append(buttons, button{key: "o", label: "Override", act: func(c *console) tea.Cmd { d.open(c, d.overrideDialog(c)); return nil }})
 	}
-	return &dialog{title: "The deploy lock is held", tone: toneWarn, buttons: buttons, lost: wait, body: d.lockBody}
+	return &dialog{title: "The deploy lock is held", tone: cells.Warn, buttons: buttons, lost: wait, body: d.lockBody}
 }
 
-func (d *deploy) lockBody(c *console, w int) []line {
+func (d *deploy) lockBody(c *console, w int) []cells.Line {
 	lines := append(lockFacts(d.progress.Held.LockInfo, c, w), nil)
-	return append(lines, paragraph(toneMuted, "Waiting changes nothing: the deploy starts once the lock is free.", w)...)
+	return append(lines, cells.Paragraph(cells.Muted, "Waiting changes nothing: the deploy starts once the lock is free.", w)...)
 }
 
 // lockFacts are who, since when, and the countdown to its expiry. A deploy that is alive renews its lock.
-func lockFacts(held engine.LockInfo, c *console, w int) []line {
-	until := when(held.ExpiresAt, c.now)
+func lockFacts(held engine.LockInfo, c *console, w int) []cells.Line {
+	until := view.When(held.ExpiresAt, c.now)
 	if held.ExpiresAt.Before(c.now) {
 		until += ", expired"
 	}
-	return []line{
-		fact("held by", held.LockedBy, w), fact("since", when(held.LockedAt, c.now), w), fact("until", until, w),
-		fact("deploy", held.DeploymentID, w),
+	return []cells.Line{
+		cells.Fact("held by", held.LockedBy, w), cells.Fact("since", view.When(held.LockedAt, c.now), w), cells.Fact("until", until, w),
+		cells.Fact("deploy", held.DeploymentID, w),
 	}
 }
 
@@ -45,7 +47,7 @@ func (d *deploy) overrideDialog(c *console) *dialog {
 	held := d.progress.Held
 	again := func(c *console) tea.Cmd { d.waiting, d.answered = true, c.now; return nil }
 	return &dialog{
-		title: "Override the lock", tone: toneFail, typed: c.opts.App, lost: again,
+		title: "Override the lock", tone: cells.Fail, typed: c.opts.App, lost: again,
 		buttons: []button{
 			{label: "Cancel", act: again},
 			{label: "Override", guarded: true, act: func(c *console) tea.Cmd {
@@ -54,31 +56,31 @@ func (d *deploy) overrideDialog(c *console) *dialog {
 				return nil
 			}},
 		},
-		body: func(c *console, w int) []line {
+		body: func(c *console, w int) []cells.Line {
 			lines := append(lockFacts(held.LockInfo, c, w), nil)
-			lines = append(lines, paragraph(toneWarn, "If that deploy still runs, machines can end on different versions. Override only a deploy that you know is dead.", w)...)
+			lines = append(lines, cells.Paragraph(cells.Warn, "If that deploy still runs, machines can end on different versions. Override only a deploy that you know is dead.", w)...)
 			return append(lines, d.whom(w)...)
 		},
 	}
 }
 
 // lockDialog of the fleet shows who deploys, and opens that deploy. It changes nothing.
-func (f *fleet) lockDialog(c *console) *dialog {
-	held := f.overview.Lock
-	about := &dialog{title: "The deploy lock", tone: toneActive, buttons: []button{{key: "c", label: "Close"}}}
+func (f *fleet) lockDialog() *dialog {
+	held := f.Overview.Lock
+	about := &dialog{title: "The deploy lock", tone: cells.Active, buttons: []button{{key: "c", label: "Close"}}}
 	if held == nil {
-		about.body = func(_ *console, w int) []line { return paragraph(toneText, "Nobody deploys: the lock is free.", w) }
+		about.body = func(_ *console, w int) []cells.Line {
+			return cells.Paragraph(cells.Normal, "Nobody deploys: the lock is free.", w)
+		}
 		return about
 	}
-	if c.opts.Watch != nil {
-		about.buttons = append(about.buttons, button{key: "v", label: "Watch it live", act: func(c *console) tea.Cmd {
-			return c.watch(held.DeploymentID)
-		}})
-	}
-	about.title, about.tone = "The deploy lock is held", toneWarn
-	about.body = func(c *console, w int) []line {
+	about.buttons = append(about.buttons, button{key: "v", label: "Watch it live", act: func(c *console) tea.Cmd {
+		return c.watch(held.DeploymentID)
+	}})
+	about.title, about.tone = "The deploy lock is held", cells.Warn
+	about.body = func(c *console, w int) []cells.Line {
 		lines := append(lockFacts(*held, c, w), nil)
-		return append(lines, paragraph(toneMuted, "A deploy of your own waits for it, or overrides it after a question.", w)...)
+		return append(lines, cells.Paragraph(cells.Muted, "A deploy of your own waits for it, or overrides it after a question.", w)...)
 	}
 	return about
 }

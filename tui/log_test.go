@@ -8,11 +8,13 @@ import (
 	"testing"
 
 	"flydeploy/engine"
+	"flydeploy/tui/tuitest"
+	"flydeploy/tui/view"
 )
 
 // logging is a deploy with its log open.
 func logging(t *testing.T) *bench {
-	before, after, _ := upgraded(6)
+	before, after, _ := tuitest.Upgraded(6)
 	b := newBench(t, size{80, 24}, Options{App: "counter", Dir: t.TempDir()})
 	b.deploys(append(before, after[:30]...), nil)
 	b.keys("L")
@@ -51,7 +53,7 @@ func TestLogFilterAndSave(t *testing.T) {
 	b.shows("Build done", "mix release", "/ build")
 	b.hides("Suspension")
 	b.send(b.do("s"))
-	saved, err := os.ReadFile(filepath.Join(b.opts.Dir, scriptUpgradeID+".log"))
+	saved, err := os.ReadFile(filepath.Join(b.opts.Dir, tuitest.UpgradeID+".log"))
 	if err != nil || !strings.Contains(string(saved), "RUN mix compile") || strings.Contains(string(saved), "Suspension") {
 		t.Fatalf("saved %q: %v", saved, err)
 	}
@@ -98,7 +100,7 @@ func TestPaletteRunsTheScreensKeys(t *testing.T) {
 
 // The palette runs keys: a name must not stand for what its key does elsewhere, and no entry may do nothing.
 func TestPaletteOffersWhatItsKeysDoHere(t *testing.T) {
-	before, after, _ := upgraded(6)
+	before, after, _ := tuitest.Upgraded(6)
 	b := newBench(t, size{120, 40}, Options{})
 	offers := func(want ...string) {
 		t.Helper()
@@ -127,7 +129,7 @@ func TestPaletteOffersWhatItsKeysDoHere(t *testing.T) {
 	b.keys("tab", ":")
 	b.types("details")
 	b.keys("enter")
-	if len(deployed.given()) != 0 || !b.deploy.planning(b.now) {
+	if len(deployed.Given()) != 0 || !b.deploy.planning(b.now) {
 		t.Fatal("the palette's details deploy")
 	}
 	b.keys("L")
@@ -141,7 +143,7 @@ func TestPaletteOffersWhatItsKeysDoHere(t *testing.T) {
 }
 
 func TestRule4EveryBindingIsReachedByItsKeyAndByThePalette(t *testing.T) {
-	k := newKeyMap(false)
+	k := newKeyMap(false, true)
 	for _, g := range k.groups() {
 		for _, binding := range g.keys {
 			if strings.Contains(binding.Help().Key, " ") && len(binding.Keys()) > 2 {
@@ -179,7 +181,7 @@ func TestRule4ShiftLettersSort(t *testing.T) {
 		t.Fatal("by region there are headings")
 	}
 
-	before, after, end := rolledBack(6)
+	before, after, end := tuitest.RolledBack(6)
 	b.deploys(before, nil)
 	b.hears(after, &end)
 	b.keys("T")
@@ -192,7 +194,7 @@ func TestRule4ShiftLettersSort(t *testing.T) {
 		t.Fatalf("by machine downwards the first is %s", first)
 	}
 	b.keys("S")
-	if b.deploy.board.rows[0].s.rank != rankFailed {
+	if b.deploy.board.rows[0].s.Rank != view.RankFailed {
 		t.Fatal("by status failures come first")
 	}
 }

@@ -9,6 +9,9 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // logPane is the whole event log. While it follows, its last line is the newest; scrolling up pauses it.
@@ -38,7 +41,7 @@ func (p *logPane) press(c *console, d *deploy, k tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(k, c.keys.save):
 		return c.saveLog(d.progress.Upgrade, rendered(lines))
 	case key.Matches(k, c.keys.copy):
-		return c.copy("the log", plainText(rendered(lines)))
+		return c.copy("the log", cells.String(rendered(lines)))
 	case p.filter != "" && key.Matches(k, c.keys.back):
 		p.filter = ""
 	case key.Matches(k, c.keys.log, c.keys.back, c.keys.out, c.keys.quit):
@@ -92,8 +95,8 @@ func plainLog(l engine.LogLine) string {
 	return l.Machine + " " + l.Phase.Title() + " " + string(l.Status) + " " + l.Text
 }
 
-func rendered(lines []engine.LogLine) []line {
-	out := make([]line, len(lines))
+func rendered(lines []engine.LogLine) []cells.Line {
+	out := make([]cells.Line, len(lines))
 	for i, l := range lines {
 		out[i] = logLine(l)
 	}
@@ -104,7 +107,7 @@ func rendered(lines []engine.LogLine) []line {
 func (d *deploy) logRoom(c *console) int { return max(c.h-3, 0) }
 
 // view renders the log for w×h cells.
-func (p *logPane) view(d *deploy, w, h int) []line {
+func (p *logPane) view(d *deploy, w, h int) []cells.Line {
 	all := p.lines(d)
 	from := min(p.from, max(len(all)-h, 0))
 	if p.follow {
@@ -115,14 +118,14 @@ func (p *logPane) view(d *deploy, w, h int) []line {
 		if p.filter != "" {
 			text = "No line matches " + p.filter + ". esc clears the filter."
 		}
-		return fill([]line{nil, {sp(toneMuted, "  "+text)}}, w, h)
+		return cells.Fill([]cells.Line{nil, {cells.New(cells.Muted, "  "+text)}}, w, h)
 	}
-	return fill(rendered(all[from:min(from+h, len(all))]), w, h)
+	return cells.Fill(rendered(all[from:min(from+h, len(all))]), w, h)
 }
 
 // heading tells whether the log follows, and the filter.
 func (p *logPane) heading(d *deploy) string {
-	text := "log: " + counted(len(p.lines(d)), "line")
+	text := "log: " + text.Counted(len(p.lines(d)), "line")
 	if p.follow {
 		text += ", following"
 	} else {
@@ -151,15 +154,15 @@ func (p *logPane) hints(k keyMap) []hint {
 }
 
 // logRows are the last lines of the log.
-func (d *deploy) logRows(w, h int) []line {
-	var lines []line
+func (d *deploy) logRows(w, h int) []cells.Line {
+	var lines []cells.Line
 	for i := len(d.progress.Log) - 1; i >= 0 && len(lines) < h; i-- {
 		if l := d.progress.Log[i]; logged(l) {
 			lines = append(lines, logLine(l))
 		}
 	}
 	slices.Reverse(lines)
-	return fill(lines, w, h)
+	return cells.Fill(lines, w, h)
 }
 
 // logged leaves out what says little: that a machine waits, or that one of its short phases has begun.
@@ -167,19 +170,19 @@ func logged(l engine.LogLine) bool {
 	return l.Output || l.Status != engine.StatusPending && (l.Machine == "" || l.Status != engine.StatusRunning)
 }
 
-func logLine(l engine.LogLine) line {
-	at := span{text: " " + l.At.Local().Format(time.TimeOnly) + " ", tone: toneMuted}
+func logLine(l engine.LogLine) cells.Line {
+	at := cells.Span{Text: " " + l.At.Local().Format(time.TimeOnly) + " ", Tone: cells.Muted}
 	if l.Output {
-		return line{at, sp(toneMuted, l.Phase.Title()+" │ "), sp(toneText, l.Text)}
+		return cells.Line{at, cells.New(cells.Muted, l.Phase.Title()+" │ "), cells.New(cells.Normal, l.Text)}
 	}
-	_, t := glyphOf(l.Status, "")
+	_, t := view.StatusLook(l.Status, "")
 	who := l.Machine
 	if who == "" {
 		who = "fleet"
 	}
 	took := ""
 	if l.Status.Final() && l.DurationUS > 0 {
-		took = " in " + micros(l.DurationUS)
+		took = " in " + view.Micros(l.DurationUS)
 	}
-	return line{at, sp(toneText, who+" "+l.Phase.Title()+" "), sp(t, string(l.Status)), sp(toneMuted, took+"  "+l.Text)}
+	return cells.Line{at, cells.New(cells.Normal, who+" "+l.Phase.Title()+" "), cells.New(t, string(l.Status)), cells.New(cells.Muted, took+"  "+l.Text)}
 }

@@ -6,18 +6,18 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
-
-// markable reports whether a deploy can touch the machine.
-func markable(m engine.Machine) bool { return m.LeftOut == "" && m.Temporary == "" }
 
 func (f *fleet) toggle(c *console) {
 	m, ok := f.current()
 	switch {
 	case !ok:
 		return
-	case !markable(m):
-		c.say(m.ID + " is never part of a deploy: " + whyOut(m))
+	case !view.TakesPart(m):
+		c.say(m.ID + " is never part of a deploy: " + view.WhyLeftOut(m))
 		return
 	case f.marked[m.ID]:
 		delete(f.marked, m.ID)
@@ -28,21 +28,14 @@ func (f *fleet) toggle(c *console) {
 	f.move(1)
 }
 
-func whyOut(m engine.Machine) string {
-	if m.Temporary != "" {
-		return "the temporary machine of deploy " + m.Temporary
-	}
-	return m.LeftOut
-}
-
 // toggleRange marks from the machine that was marked last to the cursor.
 func (f *fleet) toggleRange() {
 	from := slices.IndexFunc(f.rows, func(r fleetRow) bool { return r.m.ID != "" && r.m.ID == f.anchor })
 	if from < 0 {
-		from = f.list.at
+		from = f.list.At
 	}
-	for _, r := range f.rows[min(from, f.list.at):min(max(from, f.list.at)+1, len(f.rows))] {
-		if r.m.ID != "" && markable(r.m) {
+	for _, r := range f.rows[min(from, f.list.At):min(max(from, f.list.At)+1, len(f.rows))] {
+		if r.m.ID != "" && view.TakesPart(r.m) {
 			f.marked[r.m.ID] = true
 		}
 	}
@@ -55,7 +48,7 @@ func (f *fleet) toggleRange() {
 func (f *fleet) toggleAll() {
 	var visible []string
 	for _, r := range f.rows {
-		if r.m.ID != "" && markable(r.m) {
+		if r.m.ID != "" && view.TakesPart(r.m) {
 			visible = append(visible, r.m.ID)
 		}
 	}
@@ -72,20 +65,14 @@ func (f *fleet) toggleAll() {
 func (f *fleet) unmark() { f.marked, f.anchor = map[string]bool{}, "" }
 
 func (f *fleet) markSelection(s engine.Selection) {
-	if len(s.Machines)+len(s.Regions)+len(s.ProcessGroups) == 0 {
-		return
-	}
-	named := func(list []string, name string) bool { return len(list) == 0 || slices.Contains(list, name) }
-	for _, m := range f.overview.Machines {
-		if markable(m) && named(s.Machines, m.ID) && named(s.Regions, m.Region) && named(s.ProcessGroups, m.ProcessGroup) {
-			f.marked[m.ID] = true
-		}
+	for _, id := range f.Selected(s) {
+		f.marked[id] = true
 	}
 }
 
 // marks gives the marked machines' ids in display order, those that the filter hides apart.
 func (f *fleet) marks() (visible, hidden []string) {
-	for _, m := range f.overview.Machines {
+	for _, m := range f.Overview.Machines {
 		switch {
 		case !f.marked[m.ID]:
 		case f.matches(m):
@@ -119,20 +106,20 @@ func hiddenDialog(visible, hidden []string) *dialog {
 	all := append(slices.Clone(visible), hidden...)
 	buttons := []button{{key: "c", label: "Cancel"}}
 	if len(visible) > 0 {
-		buttons = append(buttons, button{key: "v", label: "Deploy to the visible " + count(len(visible)), act: func(c *console) tea.Cmd {
+		buttons = append(buttons, button{key: "v", label: "Deploy to the visible " + text.Count(len(visible)), act: func(c *console) tea.Cmd {
 			return c.startDeploy(engine.Selection{Machines: visible})
 		}})
 	}
-	buttons = append(buttons, button{key: "i", label: "Include the hidden: " + count(len(all)), act: func(c *console) tea.Cmd {
+	buttons = append(buttons, button{key: "i", label: "Include the hidden: " + text.Count(len(all)), act: func(c *console) tea.Cmd {
 		return c.startDeploy(engine.Selection{Machines: all})
 	}})
 	return &dialog{
-		title: "The filter hides marked machines", tone: toneWarn, buttons: buttons,
-		body: func(_ *console, w int) []line {
-			lines := []line{{sp(toneText, count(len(all))+" marked, "+count(len(hidden))+" hidden by the filter.")}, nil}
-			lines = append(lines, paragraph(toneText, "Hidden: "+named(hidden, 2*w), w)...)
+		title: "The filter hides marked machines", tone: cells.Warn, buttons: buttons,
+		body: func(_ *console, w int) []cells.Line {
+			lines := []cells.Line{{cells.New(cells.Normal, text.Count(len(all))+" marked, "+text.Count(len(hidden))+" hidden by the filter.")}, nil}
+			lines = append(lines, cells.Paragraph(cells.Normal, "Hidden: "+view.Named(hidden, 2*w), w)...)
 			if len(visible) > 0 {
-				lines = append(lines, paragraph(toneText, "Visible: "+named(visible, 2*w), w)...)
+				lines = append(lines, cells.Paragraph(cells.Normal, "Visible: "+view.Named(visible, 2*w), w)...)
 			}
 			return lines
 		},

@@ -3,6 +3,8 @@ package tui
 import (
 	"strings"
 
+	"flydeploy/tui/cells"
+
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 )
@@ -75,7 +77,7 @@ func (c *console) commands() []command {
 		}
 	}
 	theme := func(dark bool) func(*console) tea.Cmd {
-		return func(c *console) tea.Cmd { c.theme = newTheme(dark, c.opts.ASCII); return nil }
+		return func(c *console) tea.Cmd { c.theme = cells.NewTheme(dark, c.opts.ASCII); return nil }
 	}
 	return append(all,
 		command{"help", c.keys.help.Help().Key, func(c *console) tea.Cmd { c.dialog = c.helpDialog(); return nil }},
@@ -95,17 +97,17 @@ func sortCommands[T any](all []ordering[T]) []command {
 const paletteRows = 8
 
 // view renders the palette as a box.
-func (p *picker) view(c *console) []line {
+func (p *picker) view(c *console) []cells.Line {
 	w := min(c.w-4, 60) - 4
-	lines := []line{{{text: ": ", tone: toneActive}, sp(toneStrong, p.input), {text: "█", tone: toneActive}}, nil}
+	lines := []cells.Line{{{Text: ": ", Tone: cells.Active}, cells.New(cells.Strong, p.input), {Text: "█", Tone: cells.Active}}, nil}
 	found := p.found(c)
 	from := max(min(p.at-paletteRows/2, len(found)-paletteRows), 0)
 	for i := from; i < min(from+paletteRows, len(found)); i++ {
-		row := append(line{sp(toneText, found[i].words)}.fit(w-14), sp(toneMuted, found[i].shows))
-		lines = append(lines, listRow(row, i == p.at, w))
+		row := append(cells.Line{cells.New(cells.Normal, found[i].words)}.Fit(w-14), cells.New(cells.Muted, found[i].shows))
+		lines = append(lines, cells.ListRow(row, i == p.at, w))
 	}
 	if len(found) == 0 {
-		lines = append(lines, line{{text: "  no such command", tone: toneMuted}})
+		lines = append(lines, cells.Line{{Text: "  no such command", Tone: cells.Muted}})
 	}
-	return frame("Commands", toneActive, fill(lines, w, paletteRows+2), w+4)
+	return cells.Frame("Commands", cells.Active, cells.Fill(lines, w, paletteRows+2), w+4)
 }

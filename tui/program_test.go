@@ -18,6 +18,8 @@ import (
 	"github.com/creack/pty"
 
 	"flydeploy/engine"
+	"flydeploy/tui/plain"
+	"flydeploy/tui/tuitest"
 )
 
 // terminal is a pseudo terminal with an emulator behind it.
@@ -189,13 +191,15 @@ func (r *running) over() {
 func playing(n int, script func(int) ([]engine.Event, []engine.Event, engine.Result)) Options {
 	return Options{
 		App: "counter", Org: "demo",
-		Overview: func(context.Context) (engine.Overview, error) { return overviewOf(n), nil },
-		Deploy:   func(engine.Selection) (Deployment, error) { return play(script(n)), nil },
+		Backend: &tuitest.Backend{
+			OnOverview: func(context.Context) (engine.Overview, error) { return tuitest.OverviewOf(n), nil },
+			OnDeploy:   func(engine.Selection) (plain.Deployment, error) { return tuitest.Play(script(n)), nil },
+		},
 	}
 }
 
 func TestProgramFromFleetToSummary(t *testing.T) {
-	r := runOn(t.Context(), newTerminal(t, size{120, 40}), playing(6, upgraded))
+	r := runOn(t.Context(), newTerminal(t, size{120, 40}), playing(6, tuitest.Upgraded))
 	r.waitFor("wispy-frost-12")
 	r.press(" ")
 	r.waitFor("1 marked")
@@ -218,7 +222,7 @@ func TestProgramFromFleetToSummary(t *testing.T) {
 }
 
 func TestProgramResizes(t *testing.T) {
-	r := runOn(t.Context(), newTerminal(t, size{120, 40}), playing(6, upgraded))
+	r := runOn(t.Context(), newTerminal(t, size{120, 40}), playing(6, tuitest.Upgraded))
 	r.waitFor("wispy-frost-12")
 	for _, s := range []size{{80, 24}, {30, 3}, {200, 60}, {60, 16}, {1, 1}, {120, 40}} {
 		r.resize(s)
@@ -247,10 +251,10 @@ func TestProgramResizes(t *testing.T) {
 
 func TestRule14ContextEndRestoresTheTerminal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	before, after, end := upgraded(6)
-	p := play(before, after, end)
-	o := playing(6, upgraded)
-	o.Deploy = func(engine.Selection) (Deployment, error) { return p, nil }
+	before, after, end := tuitest.Upgraded(6)
+	p := tuitest.Play(before, after, end)
+	o := playing(6, tuitest.Upgraded)
+	backendOf(o).OnDeploy = func(engine.Selection) (plain.Deployment, error) { return p, nil }
 	o.StartDeploy = true
 	r := runOn(ctx, newTerminal(t, size{80, 24}), o)
 	r.waitFor("[ D Deploy ]")
@@ -267,14 +271,16 @@ func TestRule14ContextEndRestoresTheTerminal(t *testing.T) {
 func TestRule14CrashRestoresTheTerminal(t *testing.T) {
 	for where, o := range map[string]func() Options{
 		"a command": func() Options {
-			o := playing(6, upgraded)
-			o.Overview = func(context.Context) (engine.Overview, error) { panic("a bug") }
+			o := playing(6, tuitest.Upgraded)
+			backendOf(o).OnOverview = func(context.Context) (engine.Overview, error) { panic("a bug") }
 			return o
 		},
 		"Update": func() Options {
-			before, after, end := upgraded(6)
-			o := playing(6, upgraded)
-			o.Deploy = func(engine.Selection) (Deployment, error) { return brokenAnswer{play(before, after, end)}, nil }
+			before, after, end := tuitest.Upgraded(6)
+			o := playing(6, tuitest.Upgraded)
+			backendOf(o).OnDeploy = func(engine.Selection) (plain.Deployment, error) {
+				return brokenAnswer{tuitest.Play(before, after, end)}, nil
+			}
 			o.StartDeploy = true
 			return o
 		},
@@ -298,14 +304,14 @@ func TestRule14CrashRestoresTheTerminal(t *testing.T) {
 }
 
 // brokenAnswer is a deploy whose answers hit a bug.
-type brokenAnswer struct{ *player }
+type brokenAnswer struct{ *tuitest.Player }
 
 func (brokenAnswer) Answer(engine.Answer) { panic("a bug") }
 
 func TestRule11NoColour(t *testing.T) {
 	for name, env := range map[string][]string{"NO_COLOR": {"TERM=xterm-256color", "NO_COLOR=please"}, "CLICOLOR": {"TERM=xterm-256color", "CLICOLOR=0"}} {
 		t.Run(name, func(t *testing.T) {
-			o := playing(6, upgraded)
+			o := playing(6, tuitest.Upgraded)
 			o.Environ = env
 			r := runOn(t.Context(), newTerminal(t, size{80, 24}), o)
 			r.waitFor("148e00016c0000")
@@ -321,8 +327,8 @@ func TestRule11NoColour(t *testing.T) {
 func TestLightBackgroundIsAskedFor(t *testing.T) {
 	tm := newTerminal(t, size{80, 24})
 	tm.screen.SetBackgroundColor(ansi.HexColor("#ffffff"))
-	r := runOn(t.Context(), tm, playing(6, upgraded))
-	want := ansi.HexColor(lightPalette.ok)
+	r := runOn(t.Context(), tm, playing(6, tuitest.Upgraded))
+	want := ansi.HexColor("#007a55") // the light theme's green
 	wr, wg, wb, _ := want.RGBA()
 	r.until("the light palette", func() bool {
 		return r.anyCell(func(s uv.Style) bool {

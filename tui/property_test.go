@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/tuitest"
 )
 
 // TestRule12EveryScreenAtRandomSizes walks through random sizes, keys and events. Whatever comes: no panic, no line
@@ -66,13 +67,13 @@ func (b *bench) reads(r *rand.Rand, n int) {
 	}
 	switch s := b.top().(type) {
 	case *fleet:
-		o := inspectedOverview()
+		o := tuitest.InspectedOverview()
 		for i := range o.Machines {
 			o.Machines[i].Name, o.Machines[i].LeftOut = hostile[r.IntN(len(hostile))], ""
 		}
 		b.send(inspectedMsg{overview: o, err: err})
 	case *history:
-		past := pastDeploys()[:r.IntN(6)]
+		past := tuitest.PastDeploys()[:r.IntN(6)]
 		for i := range past {
 			past[i].Owner, past[i].Message, past[i].Version = hostile[r.IntN(len(hostile))], hostile[r.IntN(len(hostile))], hostile[r.IntN(len(hostile))]
 		}
@@ -106,14 +107,14 @@ var hostile = []string{
 
 // randomDeploy is a script in which texts are hostile, some events are lost and some come twice.
 func randomDeploy(r *rand.Rand, n int) ([]engine.Event, engine.Result) {
-	before, after, end := upgraded(n)
+	before, after, end := tuitest.Upgraded(n)
 	switch r.IntN(4) {
 	case 0:
-		before, after, end = rolledBack(n)
+		before, after, end = tuitest.RolledBack(n)
 	case 1:
-		before = blocked(n, engine.SeverityBlock)
+		before = tuitest.Blocked(n, engine.SeverityBlock)
 	case 2:
-		before = append(locked(), before...)
+		before = append(tuitest.Locked(), before...)
 	}
 	var out []engine.Event
 	for _, e := range slices.Concat(before, after) {

@@ -18,6 +18,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/plain"
+	"flydeploy/tui/tuitest"
 )
 
 // rules is how many numbered rules the console has.
@@ -27,7 +29,7 @@ const rules = 17
 func TestEveryRuleIsNamedByATest(t *testing.T) {
 	named := map[string]bool{}
 	name := regexp.MustCompile(`(?:\nfunc Test|t\.Run\(")Rule(\d+)`)
-	for _, pattern := range []string{"*_test.go", "../*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "*/*_test.go", "../*_test.go", "../*/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -102,14 +104,15 @@ func TestRule1OneRootModelAndShortDispatch(t *testing.T) {
 func TestRule1UpdateNeverWaits(t *testing.T) {
 	forever := make(chan struct{})
 	o := Options{
-		App: "counter", Dir: t.TempDir(),
-		Overview: func(context.Context) (engine.Overview, error) { <-forever; return engine.Overview{}, nil },
-		Deploy:   func(engine.Selection) (Deployment, error) { <-forever; return nil, nil },
-		History:  func(context.Context) ([]engine.Past, error) { <-forever; return nil, nil },
-		Events:   func(context.Context, string) ([]engine.Event, *engine.Result, error) { <-forever; return nil, nil, nil },
-		Watch:    func(string) engine.Source { return neverSource{forever} },
-		Inspect:  func(context.Context) (engine.Overview, error) { <-forever; return engine.Overview{}, nil },
-		Header:   func() string { <-forever; return "" },
+		App: "counter", Dir: t.TempDir(), Header: func() string { <-forever; return "" },
+		Backend: &tuitest.Backend{
+			OnOverview: func(context.Context) (engine.Overview, error) { <-forever; return engine.Overview{}, nil },
+			OnDeploy:   func(engine.Selection) (plain.Deployment, error) { <-forever; return nil, nil },
+			OnHistory:  func(context.Context) ([]engine.Past, error) { <-forever; return nil, nil },
+			OnEvents:   func(context.Context, string) ([]engine.Event, *engine.Result, error) { <-forever; return nil, nil, nil },
+			OnWatch:    func(string) engine.Source { return neverSource{forever} },
+			OnInspect:  func(context.Context) (engine.Overview, error) { <-forever; return engine.Overview{}, nil },
+		},
 	}
 	b := newBench(t, size{120, 40}, o)
 	b.Init()
@@ -120,7 +123,7 @@ func TestRule1UpdateNeverWaits(t *testing.T) {
 	b = newBench(t, size{120, 40}, o)
 	b.sees(6)
 	b.keys("r")
-	b.send(historyMsg{of: b.past, past: pastDeploys()})
+	b.send(historyMsg{of: b.past, past: tuitest.PastDeploys()})
 	b.keys("enter", "esc", "down", "enter", "L", "s", "esc")
 	b.fits()
 }
@@ -130,8 +133,8 @@ type neverSource struct{ forever chan struct{} }
 func (s neverSource) Next(context.Context) ([]engine.Event, error) { <-s.forever; return nil, nil }
 
 func TestRule6DialogsNameCountAndIDs(t *testing.T) {
-	before, after, _ := upgraded(6)
-	blocking := blocked(6, engine.SeverityBlock)
+	before, after, _ := tuitest.Upgraded(6)
+	blocking := tuitest.Blocked(6, engine.SeverityBlock)
 	ids := []string{"148e00016c0000", "148e00026c1eef"}
 	for name, test := range map[string]struct {
 		events []engine.Event
@@ -142,7 +145,7 @@ func TestRule6DialogsNameCountAndIDs(t *testing.T) {
 		"the plan":           {before, nil, "6 machines", ids},
 		"leaving":            {append(slices.Clone(before), after[:20]...), []string{"esc"}, "6 machines: ", ids},
 		"accepting":          {blocking, []string{"D"}, "2 machines: ", ids[:1]},
-		"overriding a lock":  {append(namedMachines(6), locked()...), []string{"o"}, "6 machines: ", ids},
+		"overriding a lock":  {append(namedMachines(6), tuitest.Locked()...), []string{"o"}, "6 machines: ", ids},
 		"stopping by ctrl-c": {before, []string{"ctrl+c"}, "6 machines: ", ids},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,15 +159,15 @@ func TestRule6DialogsNameCountAndIDs(t *testing.T) {
 
 // namedMachines are the first events of a deploy, before it has the lock.
 func namedMachines(n int) []engine.Event {
-	s := newScript(n)
-	for _, m := range s.machines {
-		s.emit(engine.Event{Machine: m.ID, Phase: engine.PhaseInject, Status: engine.StatusPending, Facts: &m})
+	s := tuitest.NewScript(n)
+	for _, m := range s.Machines {
+		s.Emit(engine.Event{Machine: m.ID, Phase: engine.PhaseInject, Status: engine.StatusPending, Facts: &m})
 	}
-	return s.events
+	return s.Events
 }
 
 func TestRule6ConfirmDiffersFromTheKeyThatOpensIt(t *testing.T) {
-	k := newKeyMap(false)
+	k := newKeyMap(false, true)
 	for _, opens := range k.deploy.Keys() {
 		if slices.Contains(k.confirm.Keys(), opens) {
 			t.Errorf("%s opens a deploy and confirms it", opens)
@@ -176,7 +179,7 @@ func TestRule6ConfirmDiffersFromTheKeyThatOpensIt(t *testing.T) {
 		}
 	}
 	b := newBench(t, size{120, 40}, Options{})
-	b.deploys(locked(), nil)
+	b.deploys(tuitest.Locked(), nil)
 	b.keys("o")
 	if d := b.dialog; d.buttons[0].label != "Cancel" || d.focus != 0 {
 		t.Error("the focus of the override is not on Cancel")
@@ -184,7 +187,7 @@ func TestRule6ConfirmDiffersFromTheKeyThatOpensIt(t *testing.T) {
 }
 
 func TestRule8TheSummaryStaysWithTheCommandThatShowsIt(t *testing.T) {
-	before, after, end := rolledBack(6)
+	before, after, end := tuitest.RolledBack(6)
 	o := offering(Options{App: "counter"})
 	o.Recall = func(r engine.Result) string {
 		return fmt.Sprintf("  show it again: flydeploy replay %s\n", r.Upgrade.ID)
@@ -195,7 +198,7 @@ func TestRule8TheSummaryStaysWithTheCommandThatShowsIt(t *testing.T) {
 	got := b.ended().Summary
 	for _, part := range []string{
 		"counter 0.2.0: partial, 5 of 6 machines run it", "148e00016c0000  ams     rolled back", "cannot migrate a counter that is negative",
-		"fly deploy", "flydeploy replay " + scriptUpgradeID,
+		"fly deploy", "flydeploy replay " + tuitest.UpgradeID,
 	} {
 		if !strings.Contains(got, part) {
 			t.Errorf("no %q in the summary\n%s", part, got)
@@ -225,7 +228,7 @@ func TestRule15ReadOnlyTakesAwayWhatChangesAnything(t *testing.T) {
 	if len(selected) != 0 || len(b.fleet.marked) != 0 || b.deploy != nil {
 		t.Fatalf("a read-only console changed something: %v, %v", selected, b.fleet.marked)
 	}
-	b = newBench(t, size{120, 40}, Options{App: "counter", ReadOnly: true, StartDeploy: true, Deploy: o.Deploy})
+	b = newBench(t, size{120, 40}, Options{App: "counter", ReadOnly: true, StartDeploy: true, Backend: o.Backend})
 	b.Init()
 	if b.deploy != nil {
 		t.Fatal("a read-only console starts a deploy")
@@ -233,7 +236,7 @@ func TestRule15ReadOnlyTakesAwayWhatChangesAnything(t *testing.T) {
 }
 
 func TestRule8DetachedAndStoppedDeploysAreHandedBack(t *testing.T) {
-	before, after, _ := upgraded(6)
+	before, after, _ := tuitest.Upgraded(6)
 	b := newBench(t, size{80, 24}, Options{})
 	p := b.deploys(append(before, after[:20]...), nil)
 	b.keys("esc")

@@ -16,38 +16,35 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/plain"
 )
 
-// Deployment is a deploy that runs in the background: *engine.Deployment.
-type Deployment interface {
-	// Next waits for events and gives all that are there; io.EOF after the last one. It has one reader at a time.
-	Next(ctx context.Context) ([]engine.Event, error)
-	Answer(engine.Answer)
-	// Stop keeps the deploy from starting anything more; it ends by itself.
-	Stop()
-	// Hurry bounds what is left of a stopped deploy to a few seconds.
-	Hurry()
-	// Result waits until everything is settled.
-	Result() engine.Result
+// Backend is what the console asks and tells the app that it shows. Only Deploy, which is never called by a read-only
+// console, changes anything.
+type Backend interface {
+	// Overview reads the fleet for the home screen, every two seconds while that is shown.
+	Overview(context.Context) (engine.Overview, error)
+	// Inspect is an overview that also asks every VM for the code that it has loaded. That costs the VMs something, so it
+	// is made when the operator wants it.
+	Inspect(context.Context) (engine.Overview, error)
+	// Deploy starts a deploy of the selected machines; empty selects all.
+	Deploy(engine.Selection) (plain.Deployment, error)
+	// History reads the record of past deploys, the newest first.
+	History(context.Context) ([]engine.Past, error)
+	// Events gives the recorded stream of a deploy with its result, nil where it has none.
+	Events(ctx context.Context, id string) ([]engine.Event, *engine.Result, error)
+	// Watch follows a deploy that somebody else runs, and Outcome tells its end.
+	Watch(id string) engine.Source
+	Outcome(ctx context.Context, id string) (engine.Result, error)
 }
 
 // Options of the console.
 type Options struct {
 	App, Org string
 	Version  string // of flydeploy
-	// Overview reads the fleet for the home screen, every two seconds while that is shown.
-	Overview func(context.Context) (engine.Overview, error)
-	// Inspect is a look that also asks every VM for the code that it has loaded. That costs the VMs something, so it is
-	// made when the operator wants it; nil: not offered.
-	Inspect func(context.Context) (engine.Overview, error)
-	// Deploy starts a deploy of the selected machines; empty selects all.
-	Deploy func(engine.Selection) (Deployment, error)
-	// History reads the record of past deploys, Events the stream of one with its result (nil where it has none), and Watch
-	// follows one that somebody else runs, of which Outcome tells the end. What is nil is not offered.
-	History func(context.Context) ([]engine.Past, error)
-	Events  func(ctx context.Context, id string) ([]engine.Event, *engine.Result, error)
-	Watch   func(id string) engine.Source
-	Outcome func(ctx context.Context, id string) (engine.Result, error)
+	// Backend is the app that the console shows and deploys; nil for a Record alone.
+	Backend Backend
 	// Record plays a stream of events in the place of the fleet, Speed times as fast as it was (0: to its end at once);
 	// Ended is how it ended, nil where nobody knows. WatchID starts with watching a deploy.
 	Record  []engine.Event
@@ -79,7 +76,8 @@ func (o *Options) recall(r engine.Result) string {
 	if o.Recall == nil {
 		return ""
 	}
-	return o.Recall(r)
+	r.Upgrade.ID = text.Line(r.Upgrade.ID) // a record may hold anything
+	return text.Block(o.Recall(r))
 }
 
 // cacheDir is where texts go for which no folder was named.
@@ -102,7 +100,7 @@ type Ended struct {
 	Result *engine.Result
 	// Running is a deploy that has not ended: after a detach, or because the console was ended from outside or crashed.
 	// Follow it with Plain and Progress; stop it first unless Detached.
-	Running  Deployment
+	Running  plain.Deployment
 	Progress *engine.Progress // what was shown of Running
 	Detached bool             // it goes on: the operator wants it, or the console crashed after the plan was confirmed
 }

@@ -2,12 +2,12 @@ package tui
 
 import (
 	"slices"
-	"strings"
 
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 // Sizes at which the layout changes, in cells.
@@ -19,10 +19,10 @@ const (
 
 // screen is what fills the terminal, below a dialog.
 type screen interface {
-	view(c *console) []line // c.h rows of c.w cells
+	view(c *console) []cells.Line // c.h rows of c.w cells
 	press(c *console, k tea.KeyPressMsg) tea.Cmd
 	settle(c *console)                 // scrolls what has a cursor so that it is visible
-	tiny(c *console) line              // tells the state where there is no room for a screen
+	tiny(c *console) cells.Line        // tells the state where there is no room for a screen
 	bindings(c *console) []key.Binding // what can be pressed now, for the palette
 }
 
@@ -42,52 +42,52 @@ func (c *console) top() screen {
 func (c *console) isTiny() bool { return c.w < leastWidth || c.h < leastHeight }
 
 // screen renders the whole terminal: h lines of w cells.
-func (c *console) screen() []line {
+func (c *console) screen() []cells.Line {
 	switch {
 	case c.w <= 0 || c.h <= 0: // the size is not known yet
-		return []line{{sp(toneMuted, "flydeploy "+c.opts.App)}}
+		return []cells.Line{{cells.New(cells.Muted, "flydeploy "+c.opts.App)}}
 	case c.isTiny():
-		return fill([]line{c.tinyLine()}, c.w, c.h)
+		return cells.Fill([]cells.Line{c.tinyLine()}, c.w, c.h)
 	}
 	lines := c.top().view(c)
 	switch {
 	case c.dialog != nil:
-		lines = over(lines, c.dialog.view(c), c.w)
+		lines = cells.Over(lines, c.dialog.view(c), c.w)
 	case c.picker != nil:
-		lines = over(lines, c.picker.view(c), c.w)
+		lines = cells.Over(lines, c.picker.view(c), c.w)
 	}
 	return lines
 }
 
 // title is the first row of every screen: program, app, organisation, something about them, and at the right a status.
 // Where they do not all fit, the organisation goes first; then the status, unless it is one to act on.
-func (c *console) title(about, status line) line {
-	head := line{{text: " flydeploy ", tone: toneTitle}, sp(toneStrong, c.opts.App)}
+func (c *console) title(about, status cells.Line) cells.Line {
+	head := cells.Line{{Text: " flydeploy ", Tone: cells.Heading}, cells.New(cells.Strong, c.opts.App)}
 	if c.opts.ReadOnly {
-		head = append(head, span{text: " · read-only", tone: toneWarn})
+		head = append(head, cells.Span{Text: " · read-only", Tone: cells.Warn})
 	}
 	if len(about) > 0 {
-		about = append(line{{text: " · ", tone: toneMuted}}, about...)
+		about = append(cells.Line{{Text: " · ", Tone: cells.Muted}}, about...)
 	}
-	var org line
+	var org cells.Line
 	if c.opts.Org != "" {
-		org = line{sp(toneMuted, " · "+c.opts.Org)}
+		org = cells.Line{cells.New(cells.Muted, " · "+c.opts.Org)}
 	}
-	status = append(status, blank(1))
-	free := c.w - 2 - status.width()
+	status = append(status, cells.Blank(1))
+	free := c.w - 2 - status.Width()
 	switch {
-	case joined(head, org, about).width() <= free:
-		return spread(joined(head, org, about), status, c.w)
-	case joined(head, about).width() <= free:
-		return spread(joined(head, about), status, c.w)
+	case joined(head, org, about).Width() <= free:
+		return cells.Spread(joined(head, org, about), status, c.w)
+	case joined(head, about).Width() <= free:
+		return cells.Spread(joined(head, about), status, c.w)
 	case !urgent(status):
-		return joined(head, about).fit(c.w)
+		return joined(head, about).Fit(c.w)
 	}
-	return spread(head, status.fit(min(status.width(), max(c.w-2-head.width(), 0))), c.w)
+	return cells.Spread(head, status.Fit(min(status.Width(), max(c.w-2-head.Width(), 0))), c.w)
 }
 
-func joined(parts ...line) line {
-	var out line
+func joined(parts ...cells.Line) cells.Line {
+	var out cells.Line
 	for _, l := range parts {
 		out = append(out, l...)
 	}
@@ -95,34 +95,25 @@ func joined(parts ...line) line {
 }
 
 // urgent reports whether a line asks for attention.
-func urgent(l line) bool {
-	return slices.ContainsFunc(l, func(s span) bool { return s.tone == toneWarn || s.tone == toneFail || s.tone == toneActive })
-}
-
-// rule is a horizontal line with a heading in it.
-func rule(heading string, w int) line {
-	if heading != "" {
-		heading = " " + cut(clean(heading), max(w-4, 0)) + " "
-	}
-	l := line{{text: "─", tone: toneRule}, {text: heading, tone: toneMuted}}
-	return append(l, span{text: strings.Repeat("─", max(w-l.width(), 0)), tone: toneRule})
+func urgent(l cells.Line) bool {
+	return slices.ContainsFunc(l, func(s cells.Span) bool { return s.Tone == cells.Warn || s.Tone == cells.Fail || s.Tone == cells.Active })
 }
 
 // sideWidth is how wide the details beside a table are.
 func sideWidth(w int) int { return min(max(w*32/100, 38), 80) }
 
 // bottom is the last row: a remark, or the keys that do something here.
-func (c *console) bottom(all ...hint) line {
+func (c *console) bottom(all ...hint) cells.Line {
 	switch {
 	case c.notice != "":
-		return line{sp(toneWarn, " "+c.notice)}.fit(c.w)
+		return cells.Line{cells.New(cells.Warn, " "+c.notice)}.Fit(c.w)
 	case c.dialog != nil:
 		all = []hint{{"tab", "choose"}, {"enter", "press"}, {"esc", "close"}}
 	case c.picker != nil:
 		all = []hint{{"↑↓", "choose"}, {"enter", "run"}, {"esc", "close"}}
 	}
-	version := line{sp(toneMuted, c.opts.Version+" ")}
-	return spread(hints(c.w, all...), version, c.w)
+	version := cells.Line{cells.New(cells.Muted, c.opts.Version+" ")}
+	return cells.Spread(hints(c.w, all...), version, c.w)
 }
 
 // settle scrolls what has a cursor so that it is visible.
@@ -158,7 +149,7 @@ func (c *console) step(k tea.KeyPressMsg) (by int, ok bool) {
 }
 
 // tinyLine tells the state where there is no room for a screen; our own deploy's questions before all else.
-func (c *console) tinyLine() line {
+func (c *console) tinyLine() cells.Line {
 	if c.deploy != nil {
 		if l := c.deploy.tinyQuestion(c); l != nil {
 			return l
@@ -182,23 +173,23 @@ func (c *console) tinyKey(k tea.KeyPressMsg) tea.Cmd {
 }
 
 // tinyQuestion is what our deploy waits for, nil for nothing.
-func (d *deploy) tinyQuestion(c *console) line {
+func (d *deploy) tinyQuestion(c *console) cells.Line {
 	switch {
 	case d.leaving:
-		return line{sp(toneWarn, "Still running: s stays, ctrl-c stops "+c.opts.App)}
+		return cells.Line{cells.New(cells.Warn, "Still running: s stays, ctrl-c stops "+c.opts.App)}
 	case d.planning(c.now):
-		return line{sp(toneWarn, "Plan ready: enlarge the terminal to confirm "+c.opts.App)}
+		return cells.Line{cells.New(cells.Warn, "Plan ready: enlarge the terminal to confirm "+c.opts.App)}
 	case d.result == nil && d.progress.Asks() == engine.QuestionLock && !d.waiting:
-		return line{sp(toneWarn, "Locked: enlarge the terminal to decide "+c.opts.App)}
+		return cells.Line{cells.New(cells.Warn, "Locked: enlarge the terminal to decide "+c.opts.App)}
 	}
 	return nil
 }
 
-func (d *deploy) tiny(c *console) line {
+func (d *deploy) tiny(c *console) cells.Line {
 	if d.guest != nil && len(d.board.rows) == 0 {
 		return d.guest.status(d)
 	} else if d.guest != nil {
-		return append(append(d.guest.status(d), blank(2)), d.totals()...)
+		return append(append(d.guest.status(d), cells.Blank(2)), d.totals()...)
 	}
 	return append(d.now(c), d.totals()...)
 }

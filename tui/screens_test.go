@@ -1,7 +1,7 @@
 package tui
 
 import (
-	stdbytes "bytes"
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +12,7 @@ import (
 	"github.com/charmbracelet/x/exp/golden"
 
 	"flydeploy/engine"
+	"flydeploy/tui/tuitest"
 )
 
 func TestFleetScreen(t *testing.T) {
@@ -32,9 +33,9 @@ func TestFleetScreenOfOneMachine(t *testing.T) {
 // Two machines drift: one has another image than the record, one is in a region of its own.
 func TestFleetScreenSortedAndFiltered(t *testing.T) {
 	everySize(t, Options{}, func(b *bench) {
-		o := overviewOf(6)
+		o := tuitest.OverviewOf(6)
 		o.Machines[2].Image = "registry.fly.io/counter:deployment-01K92N9999"
-		o.Lock = &engine.LockInfo{LockedBy: "bob@ci-7", LockedAt: scriptStart, ExpiresAt: scriptStart.Add(5 * time.Minute)}
+		o.Lock = &engine.LockInfo{LockedBy: "bob@ci-7", LockedAt: tuitest.Start, ExpiresAt: tuitest.Start.Add(5 * time.Minute)}
 		b.send(overviewMsg{overview: o})
 		b.keys("N", "/")
 		b.types("!quiet")
@@ -59,9 +60,9 @@ func TestMachineDetails(t *testing.T) {
 
 func TestFleetLockDialog(t *testing.T) {
 	everySize(t, Options{}, func(b *bench) {
-		o := overviewOf(6)
+		o := tuitest.OverviewOf(6)
 		o.Lock = &engine.LockInfo{
-			LockedBy: "bob@ci-7", LockedAt: scriptStart, ExpiresAt: scriptStart.Add(5 * time.Minute), DeploymentID: scriptUpgradeID,
+			LockedBy: "bob@ci-7", LockedAt: tuitest.Start, ExpiresAt: tuitest.Start.Add(5 * time.Minute), DeploymentID: tuitest.UpgradeID,
 		}
 		b.send(overviewMsg{overview: o})
 		b.keys("v")
@@ -111,7 +112,7 @@ func TestReplayScreenAtItsEnd(t *testing.T) {
 
 func TestWatchScreen(t *testing.T) {
 	everySize(t, Options{}, func(b *bench) {
-		before, after, _ := upgraded(6)
+		before, after, _ := tuitest.Upgraded(6)
 		b.sees(6)
 		b.watch("01K93QZZZZ7M4W2T8XCVDFGH1J")
 		b.watched.session.events = append(before, after[:26]...)
@@ -122,7 +123,7 @@ func TestWatchScreen(t *testing.T) {
 }
 
 func TestLogScreen(t *testing.T) {
-	before, after, _ := upgraded(6)
+	before, after, _ := tuitest.Upgraded(6)
 	everySize(t, Options{}, func(b *bench) {
 		b.deploys(append(before, after[:26]...), nil)
 		b.keys("L", "/")
@@ -145,7 +146,7 @@ func TestFleetScreenOfAThousandMachines(t *testing.T) {
 }
 
 func TestStagingScreen(t *testing.T) {
-	before, _, _ := upgraded(6)
+	before, _, _ := tuitest.Upgraded(6)
 	everySize(t, Options{}, func(b *bench) {
 		b.deploys(before[:len(before)*3/5], nil)
 		b.golden()
@@ -153,7 +154,7 @@ func TestStagingScreen(t *testing.T) {
 }
 
 func TestBuildScreen(t *testing.T) {
-	before, _, _ := upgraded(6)
+	before, _, _ := tuitest.Upgraded(6)
 	everySize(t, Options{}, func(b *bench) {
 		b.deploys(before[:13], nil)
 		b.golden()
@@ -161,7 +162,7 @@ func TestBuildScreen(t *testing.T) {
 }
 
 func TestPlanScreen(t *testing.T) {
-	before, _, _ := upgraded(6)
+	before, _, _ := tuitest.Upgraded(6)
 	everySize(t, Options{}, func(b *bench) {
 		b.deploys(before, nil)
 		b.golden()
@@ -170,14 +171,14 @@ func TestPlanScreen(t *testing.T) {
 
 func TestPlanScreenWithBlockers(t *testing.T) {
 	everySize(t, Options{}, func(b *bench) {
-		b.deploys(blocked(6, engine.SeverityBlock), nil)
+		b.deploys(tuitest.Blocked(6, engine.SeverityBlock), nil)
 		b.keys("D")
 		b.golden()
 	})
 }
 
 func TestCommitScreen(t *testing.T) {
-	before, after, _ := upgraded(6)
+	before, after, _ := tuitest.Upgraded(6)
 	everySize(t, Options{}, func(b *bench) {
 		b.deploys(before, nil)
 		b.hears(after[:26], nil)
@@ -186,7 +187,7 @@ func TestCommitScreen(t *testing.T) {
 }
 
 func TestCommitScreenOfAHundredMachines(t *testing.T) {
-	before, after, _ := upgraded(100)
+	before, after, _ := tuitest.Upgraded(100)
 	everySize(t, Options{}, func(b *bench) {
 		b.deploys(before, nil)
 		b.hears(after[:len(after)/2], nil)
@@ -195,7 +196,7 @@ func TestCommitScreenOfAHundredMachines(t *testing.T) {
 }
 
 func TestFailureScreen(t *testing.T) {
-	before, after, end := rolledBack(6)
+	before, after, end := tuitest.RolledBack(6)
 	everySize(t, Options{}, func(b *bench) {
 		b.deploys(before, nil)
 		b.hears(after, &end)
@@ -204,7 +205,7 @@ func TestFailureScreen(t *testing.T) {
 }
 
 func TestFailureDetails(t *testing.T) {
-	before, after, end := rolledBack(6)
+	before, after, end := tuitest.RolledBack(6)
 	everySize(t, Options{}, func(b *bench) {
 		b.deploys(before, nil)
 		b.hears(after, &end)
@@ -214,7 +215,7 @@ func TestFailureDetails(t *testing.T) {
 }
 
 func TestSummaryScreen(t *testing.T) {
-	before, after, end := upgraded(6)
+	before, after, end := tuitest.Upgraded(6)
 	everySize(t, Options{}, func(b *bench) {
 		b.deploys(before, nil)
 		b.hears(after, &end)
@@ -224,14 +225,14 @@ func TestSummaryScreen(t *testing.T) {
 
 func TestLockDialog(t *testing.T) {
 	everySize(t, Options{}, func(b *bench) {
-		b.deploys(locked(), nil)
+		b.deploys(tuitest.Locked(), nil)
 		b.golden()
 	})
 }
 
 func TestOverrideDialog(t *testing.T) {
 	everySize(t, Options{}, func(b *bench) {
-		b.deploys(locked(), nil)
+		b.deploys(tuitest.Locked(), nil)
 		b.keys("o")
 		b.types("coun")
 		b.golden()
@@ -239,7 +240,7 @@ func TestOverrideDialog(t *testing.T) {
 }
 
 func TestLeaveDialog(t *testing.T) {
-	before, after, _ := upgraded(6)
+	before, after, _ := tuitest.Upgraded(6)
 	everySize(t, Options{}, func(b *bench) {
 		b.deploys(before, nil)
 		b.hears(after[:20], nil)
@@ -257,7 +258,7 @@ func TestHelpDialog(t *testing.T) {
 }
 
 func TestASCIIScreen(t *testing.T) {
-	before, after, _ := upgraded(6)
+	before, after, _ := tuitest.Upgraded(6)
 	b := newBench(t, size{120, 40}, Options{ASCII: true})
 	b.deploys(before, nil)
 	b.hears(after[:26], nil)
@@ -265,7 +266,7 @@ func TestASCIIScreen(t *testing.T) {
 }
 
 func TestSummaryScreenOfAThousandMachines(t *testing.T) {
-	before, after, end := upgraded(1000)
+	before, after, end := tuitest.Upgraded(1000)
 	everySize(t, Options{}, func(b *bench) {
 		b.deploys(before, nil)
 		b.hears(after, &end)
@@ -275,7 +276,7 @@ func TestSummaryScreenOfAThousandMachines(t *testing.T) {
 
 // TestRule12BelowTheLeastSizeOneLineTellsTheState has one line for each state.
 func TestRule12BelowTheLeastSizeOneLineTellsTheState(t *testing.T) {
-	before, after, end := rolledBack(6)
+	before, after, end := tuitest.RolledBack(6)
 	var rows []string
 	show := func(b *bench) {
 		b.fits()
@@ -289,7 +290,7 @@ func TestRule12BelowTheLeastSizeOneLineTellsTheState(t *testing.T) {
 	show(b)
 	b.sees(6)
 	show(b)
-	b.deploys(locked(), nil)
+	b.deploys(tuitest.Locked(), nil)
 	show(b)
 	b = newBench(t, size{59, 15}, Options{})
 	b.deploys(before[:len(before)-1], nil)
@@ -312,11 +313,11 @@ func TestRule12BelowTheLeastSizeOneLineTellsTheState(t *testing.T) {
 
 // TestRule9NoColour is the console where colours are off: what the terminal gets differs in escapes alone.
 func TestRule9NoColour(t *testing.T) {
-	before, after, end := rolledBack(6)
+	before, after, end := tuitest.RolledBack(6)
 	b := newBench(t, size{80, 24}, Options{})
 	b.deploys(before, nil)
 	b.hears(after, &end)
-	var out stdbytes.Buffer
+	var out bytes.Buffer
 	w := colorprofile.Writer{Forward: &out, Profile: colorprofile.ASCII}
 	if _, err := w.WriteString(b.View().Content); err != nil {
 		t.Fatal(err)
@@ -336,35 +337,4 @@ func TestColours(t *testing.T) {
 			golden.RequireEqual(t, b.View().Content)
 		})
 	}
-}
-
-// locked is a deploy that somebody else's lock keeps waiting.
-func locked() []engine.Event {
-	s := newScript(6)
-	held := engine.LockInfo{
-		LockedBy: "bob@ci-7", LockedAt: scriptStart.Add(-2 * time.Minute), ExpiresAt: scriptStart.Add(3 * time.Minute),
-		DeploymentID: "01K93P0000Z7M4W2T8XCVDFGH1",
-	}
-	s.emit(engine.Event{
-		Phase: engine.PhaseLock, Status: engine.StatusRunning, StartedAt: s.at, Upgrade: &s.upgrade,
-		Held: &engine.LockHeld{LockInfo: held, ETag: `"etag-of-bob"`},
-	})
-	return s.events
-}
-
-// blocked is a deploy whose plan has findings of a severity that must be accepted by name, or cannot.
-func blocked(n int, severity engine.Severity) []engine.Event {
-	s := newScript(n)
-	s.start()
-	s.build()
-	s.stage()
-	p := s.plan()
-	for _, name := range []string{"rollback_slow", "migrations_added"} {
-		p.Findings = append(p.Findings, engine.Finding{
-			Name: name, Severity: severity, What: "taking this upgrade back would suspend processes for about 5.6 s",
-			Remedy: "Deploy at a quiet time, or deploy cold: fly deploy", Machines: []string{s.machines[0].ID, s.machines[n-1].ID},
-		})
-	}
-	s.ask(p)
-	return s.events
 }

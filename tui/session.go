@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/plain"
 )
 
 // background runs the console's commands, so that none is still at work when Run returns. Bubble Tea itself does not
@@ -76,7 +77,7 @@ func (b *background) end() {
 type session struct {
 	mu     sync.Mutex
 	source engine.Source
-	d      Deployment                                   // nil where the deploy is not ours
+	d      plain.Deployment                             // nil where the deploy is not ours
 	ended  func(context.Context) (engine.Result, error) // of a deploy that is not ours, nil where nobody can tell
 	events []engine.Event
 	result *engine.Result
@@ -98,7 +99,7 @@ type newsMsg struct {
 // readEvery is the least time between two readings of a feed: what comes in between is merged by the feed.
 const readEvery = 100 * time.Millisecond
 
-func (s *session) start(b *background, deploy func() (Deployment, error)) tea.Cmd {
+func (s *session) start(b *background, deploy func() (plain.Deployment, error)) tea.Cmd {
 	return b.cmd(func(context.Context) tea.Msg {
 		d, err := deploy()
 		if err == nil {
@@ -108,13 +109,13 @@ func (s *session) start(b *background, deploy func() (Deployment, error)) tea.Cm
 	})
 }
 
-func (s *session) follow(d Deployment) {
+func (s *session) follow(d plain.Deployment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.d, s.source = d, d
 }
 
-func (s *session) deployment() Deployment {
+func (s *session) deployment() plain.Deployment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.d

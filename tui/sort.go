@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"flydeploy/engine"
+	"flydeploy/tui/view"
 )
 
 // ordering is a way to sort a table, by a shift-letter. Its key pressed again turns it round.
@@ -65,22 +66,18 @@ const (
 )
 
 var fleetSorts = []ordering[engine.Machine]{
-	{byRegion, "region", func(a, b engine.Machine) int { return cmp.Or(strings.Compare(a.Region, b.Region), byName(a, b)) }},
-	{"N", "name", byName},
+	{byRegion, "region", view.ByRegionAndName},
+	{"N", "name", view.ByName},
 	{"M", "machine", func(a, b engine.Machine) int { return strings.Compare(a.ID, b.ID) }},
-	{"S", "state", func(a, b engine.Machine) int { return cmp.Or(strings.Compare(a.State, b.State), byName(a, b)) }},
+	{"S", "state", func(a, b engine.Machine) int { return cmp.Or(strings.Compare(a.State, b.State), view.ByName(a, b)) }},
 	{"C", "checks", func(a, b engine.Machine) int {
-		return cmp.Or(cmp.Compare(b.ChecksTotal-b.ChecksPassed, a.ChecksTotal-a.ChecksPassed), byName(a, b))
+		return cmp.Or(cmp.Compare(b.ChecksTotal-b.ChecksPassed, a.ChecksTotal-a.ChecksPassed), view.ByName(a, b))
 	}},
-	{"I", "image", func(a, b engine.Machine) int { return cmp.Or(strings.Compare(a.Image, b.Image), byName(a, b)) }},
-}
-
-func byName(a, b engine.Machine) int {
-	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+	{"I", "image", func(a, b engine.Machine) int { return cmp.Or(strings.Compare(a.Image, b.Image), view.ByName(a, b)) }},
 }
 
 var boardSorts = []ordering[*boardRow]{
-	{byStatus, "status", func(a, b *boardRow) int { return cmp.Compare(a.s.rank, b.s.rank) }},
+	{byStatus, "status", func(a, b *boardRow) int { return cmp.Compare(a.s.Rank, b.s.Rank) }},
 	{"M", "machine", func(a, b *boardRow) int { return strings.Compare(a.m.ID, b.m.ID) }},
 	{"R", "region", func(a, b *boardRow) int { return strings.Compare(a.m.Facts.Region, b.m.Facts.Region) }},
 	{"T", "time suspended", func(a, b *boardRow) int { return cmp.Compare(b.m.Report.SuspendedUS, a.m.Report.SuspendedUS) }},

@@ -1,4 +1,4 @@
-package tui
+package plain
 
 import (
 	"context"
@@ -10,6 +10,13 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/view"
+)
+
+const (
+	askLockEvery    = 5 * time.Second // while we wait for somebody else's lock
+	accessibleWidth = 100             // cells of a line of the plan, or of a problem
 )
 
 // conversation is a deploy in plain lines with somebody who answers its questions.
@@ -17,7 +24,7 @@ type conversation struct {
 	*accessible
 	d       Deployment
 	p       *engine.Progress
-	out     *plain
+	lines   *printer
 	asked   engine.Question // that the reader was asked
 	accepts []string        // blockers, accepted so far
 	typing  string          // what must be typed now: a blocker's name, or the app's; "" for a number
@@ -27,10 +34,10 @@ type conversation struct {
 
 // deploy starts a deploy and follows it to its end.
 func (a *accessible) deploy(ctx context.Context, sel engine.Selection) {
-	d, err := a.o.Deploy(sel)
+	d, err := a.o.Backend.Deploy(sel)
 	if err != nil {
 		a.print("The deploy did not start.\n")
-		a.printLines(problemLines(engine.AsProblem(err), 100))
+		a.printLines(view.Problem(engine.AsProblem(err), accessibleWidth))
 		return
 	}
 	batches := make(chan []engine.Event)
@@ -49,34 +56,39 @@ func (a *accessible) deploy(ctx context.Context, sel engine.Selection) {
 		}
 	})
 	p := engine.NewProgress()
-	c := &conversation{accessible: a, d: d, p: p, out: &plain{w: a.o.Output, p: p, asks: true}}
+	c := &conversation{accessible: a, d: d, p: p, lines: &printer{out: a.out, p: p, asks: true}}
 	c.follow(ctx, batches)
 	reading.Wait()
 	r := d.Result()
 	a.result = &r
-	a.print("\n%s%s", Summary(c.p, r), a.o.recall(r))
+	a.out.write(spokenGlyphs.Replace("\n" + Summary(r) + a.o.recall(r)))
 }
 
 func (c *conversation) follow(ctx context.Context, batches <-chan []engine.Event) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	done, answers := ctx.Done(), c.answers
+	unread := false // nobody reads what is written any more
 	for {
+		if !unread && c.out.err != nil {
+			unread = true
+			c.d.Stop()
+		}
 		select {
 		case batch, more := <-batches:
 			if !more {
 				return
 			}
-			c.err = errors.Join(c.err, c.out.batch(batch))
+			c.lines.batch(batch)
 			c.question()
-		case text, more := <-answers:
+		case typed, more := <-answers:
 			if !more {
 				answers, c.ended = nil, true
 			}
-			c.answer(text)
+			c.answer(typed)
 		case now := <-tick.C:
 			if !c.retry.IsZero() && now.After(c.retry) {
-				c.retry = now.Add(tryLockEvery)
+				c.retry = now.Add(askLockEvery)
 				c.d.Answer(engine.Answer{To: engine.QuestionLock, Proceed: true})
 			}
 		case <-done:
@@ -97,14 +109,16 @@ func (c *conversation) question() {
 	switch asks {
 	case engine.QuestionLock:
 		held := c.p.Held
-		c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\n", clean(held.LockedBy), when(held.ExpiresAt, time.Now()), clean(held.DeploymentID))
+		c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\n", held.LockedBy, view.When(held.ExpiresAt, time.Now()), held.DeploymentID)
 		c.print("1. Wait until it is free\n2. Leave\n3. Override it\nChoice (1 to 3): ")
 	case engine.QuestionPlan:
-		c.out.planned = true
-		plan := newDeploy(engine.Selection{}, time.Now())
-		plan.accept(c.o.Accept)
+		c.lines.planned = true
+		accepted := map[string]bool{}
+		for _, name := range c.o.Accept {
+			accepted[name] = true
+		}
 		c.print("\nThe plan. Nothing has been suspended yet.\n")
-		c.printLines(plan.planLines(c.p.Plan, wideWidth-3))
+		c.printLines(view.Plan(c.p.Plan, accepted, accessibleWidth))
 		c.planChoices()
 	}
 	if c.ended {
@@ -113,28 +127,28 @@ func (c *conversation) question() {
 }
 
 func (c *conversation) planChoices() {
-	c.print("\nSuspend %s on %s?\n", counted(c.p.Plan.Processes(), "process"), counted(len(c.p.Plan.Machines), "machine"))
+	c.print("\nSuspend %s on %s?\n", text.Counted(c.p.Plan.Processes(), "process"), text.Counted(len(c.p.Plan.Machines), "machine"))
 	c.print("1. Do not deploy\n2. Deploy as planned\nChoice (1 or 2): ")
 }
 
 // answer takes a line that was typed. One that was typed before it was asked for is dropped. The end of the input
 // declines what is asked.
-func (c *conversation) answer(text string) {
+func (c *conversation) answer(typed string) {
 	switch {
 	case c.asked == engine.QuestionNone:
 	case c.ended:
 		c.d.Answer(engine.Answer{To: c.asked})
 	case c.typing != "":
-		c.answerTyped(text)
+		c.answerTyped(typed)
 	case c.asked == engine.QuestionPlan:
-		c.answerPlan(text)
+		c.answerPlan(typed)
 	default:
-		c.answerLock(text)
+		c.answerLock(typed)
 	}
 }
 
-func (c *conversation) answerPlan(text string) {
-	switch text {
+func (c *conversation) answerPlan(typed string) {
+	switch typed {
 	case "1":
 		c.d.Answer(engine.Answer{To: engine.QuestionPlan})
 	case "2":
@@ -155,34 +169,34 @@ func (c *conversation) confirm() {
 	}
 	f := open[0]
 	if f.Severity == engine.SeverityRefuse {
-		c.print("%s cannot be accepted: %s\n", f.Name, clean(f.What))
+		c.print("%s cannot be accepted: %s\n", f.Name, f.What)
 		c.planChoices()
 		return
 	}
 	c.typing = f.Name
-	c.print("This plan is blocked by %s: %s\nType %s to accept it, anything else to go back: ", f.Name, clean(f.What), f.Name)
+	c.print("This plan is blocked by %s: %s\nType %s to accept it, anything else to go back: ", f.Name, f.What, f.Name)
 }
 
 // answerTyped takes a blocker's or the app's name.
-func (c *conversation) answerTyped(text string) {
+func (c *conversation) answerTyped(typed string) {
 	wanted := c.typing
 	c.typing = ""
 	switch {
-	case c.asked == engine.QuestionPlan && text == wanted:
+	case c.asked == engine.QuestionPlan && typed == wanted:
 		c.accepts = append(c.accepts, wanted)
 		c.confirm()
 	case c.asked == engine.QuestionPlan:
 		c.accepts = nil
 		c.planChoices()
-	case text == wanted:
+	case typed == wanted:
 		c.d.Answer(engine.Answer{To: engine.QuestionLock, Proceed: true, OverrideETag: c.p.Held.ETag})
 	default:
 		c.print("Not overridden. Choice (1 to 3): ")
 	}
 }
 
-func (c *conversation) answerLock(text string) {
-	switch strings.TrimSpace(text) {
+func (c *conversation) answerLock(typed string) {
+	switch strings.TrimSpace(typed) {
 	case "1":
 		c.retry = time.Now()
 		c.print("Waiting. 2 leaves, 3 overrides: ")

@@ -1,4 +1,4 @@
-package tui
+package cells
 
 import (
 	"image/color"
@@ -7,50 +7,52 @@ import (
 	"charm.land/lipgloss/v2"
 )
 
-// tone says what a text means; the theme says how that looks.
-type tone int
+// Tone says what a text means; the theme says how that looks.
+type Tone int
 
+// The tones.
 const (
-	toneText tone = iota
-	toneStrong
-	toneMuted
-	toneOK
-	toneActive
-	toneWarn
-	toneFail
-	toneRule
-	toneTitle
-	toneButton // the button in focus
-	tones      // how many there are
+	Normal Tone = iota
+	Strong
+	Muted
+	OK
+	Active
+	Warn
+	Fail
+	Border
+	Heading
+	Focus // the button in focus
+	tones // how many there are
 )
 
-// palette holds colours that keep 4.5:1 on their background, also under the cursor's band, and that stay apart for
+// colours holds colours that keep 4.5:1 on their background, also under the cursor's band, and that stay apart for
 // colour-blind eyes. A test holds them to it. The band is a grey that terminals with 256 colours have, too.
-type palette struct{ text, muted, ok, active, warn, fail, rule, band string }
+type colours struct{ text, muted, ok, active, warn, fail, rule, band string }
 
 var (
-	darkPalette = palette{
+	darkColours = colours{
 		text: "#e6edf3", muted: "#9aa4b2", ok: "#34d399", active: "#8ab4ff", warn: "#f2c744", fail: "#ff7b72",
 		rule: "#4b5563", band: "#303030",
 	}
-	lightPalette = palette{
+	lightColours = colours{
 		text: "#1f2328", muted: "#5b6470", ok: "#007a55", active: "#1d4ed8", warn: "#7a5600", fail: "#7f1d1d",
 		rule: "#c3c9d1", band: "#eeeeee",
 	}
 )
 
-// theme paints lines. It is immutable.
-type theme struct {
+// Theme paints lines. It is immutable.
+type Theme struct {
 	styles [tones][2]lipgloss.Style // plain, and on the cursor's band
 	ascii  *strings.Replacer        // nil: glyphs as they are
 }
 
-func newTheme(dark, ascii bool) theme {
-	p := lightPalette
+// NewTheme makes the theme for a dark or a light background; ascii draws with ASCII alone.
+func NewTheme(dark, ascii bool) Theme {
+	p := lightColours
 	if dark {
-		p = darkPalette
+		p = darkColours
 	}
-	var t theme
+	var t Theme
 	for tone, s := range styles(p) {
 		band := s.Background(lipgloss.Color(p.band))
 		if s.GetForeground() == (lipgloss.NoColor{}) {
@@ -65,18 +67,18 @@ func newTheme(dark, ascii bool) theme {
 }
 
 // styles leave ordinary text in the terminal's own colour.
-func styles(p palette) [tones]lipgloss.Style {
+func styles(p colours) [tones]lipgloss.Style {
 	plain := lipgloss.NewStyle().Inline(true)
 	in := func(hex string) lipgloss.Style { return plain.Foreground(color.Color(lipgloss.Color(hex))) }
 	return [tones]lipgloss.Style{
-		toneText: plain, toneStrong: plain.Bold(true), toneMuted: in(p.muted), toneOK: in(p.ok), toneActive: in(p.active),
-		toneWarn: in(p.warn), toneFail: in(p.fail), toneRule: in(p.rule), toneTitle: in(p.active).Bold(true),
-		toneButton: in(p.active).Bold(true).Reverse(true),
+		Normal: plain, Strong: plain.Bold(true), Muted: in(p.muted), OK: in(p.ok), Active: in(p.active),
+		Warn: in(p.warn), Fail: in(p.fail), Border: in(p.rule), Heading: in(p.active).Bold(true),
+		Focus: in(p.active).Bold(true).Reverse(true),
 	}
 }
 
-// paint renders lines for the terminal.
-func (t theme) paint(lines []line) string {
+// Paint renders lines for the terminal.
+func (t Theme) Paint(lines []Line) string {
 	var b strings.Builder
 	for i, l := range lines {
 		if i > 0 {
@@ -84,8 +86,8 @@ func (t theme) paint(lines []line) string {
 		}
 		for j := 0; j < len(l); {
 			run := l[j]
-			for j++; j < len(l) && l[j].tone == run.tone && l[j].band == run.band; j++ {
-				run.text += l[j].text
+			for j++; j < len(l) && l[j].Tone == run.Tone && l[j].Band == run.Band; j++ {
+				run.Text += l[j].Text
 			}
 			t.paintSpan(&b, run)
 		}
@@ -93,8 +95,8 @@ func (t theme) paint(lines []line) string {
 	return b.String()
 }
 
-func (t theme) paintSpan(b *strings.Builder, s span) {
-	text := s.text
+func (t Theme) paintSpan(b *strings.Builder, s Span) {
+	text := s.Text
 	if text == "" {
 		return
 	}
@@ -102,12 +104,12 @@ func (t theme) paintSpan(b *strings.Builder, s span) {
 		text = t.ascii.Replace(text)
 	}
 	switch {
-	case s.band:
-		b.WriteString(t.styles[s.tone][1].Render(text))
-	case s.tone == toneText:
+	case s.Band:
+		b.WriteString(t.styles[s.Tone][1].Render(text))
+	case s.Tone == Normal:
 		b.WriteString(text)
 	default:
-		b.WriteString(t.styles[s.tone][0].Render(text))
+		b.WriteString(t.styles[s.Tone][0].Render(text))
 	}
 }
 
@@ -118,5 +120,3 @@ var asciiGlyphs = strings.NewReplacer(
 	"▏", ".", "▎", ".", "▍", "-", "▌", "-", "▋", "=", "▊", "=", "▉", "#", "▁", "_", "▂", ".", "▃", "-", "▄", "-", "▅", "=", "▆", "=", "▇", "#",
 	"⠋", "|", "⠙", "/", "⠹", "-", "⠸", "\\", "⠼", "|", "⠴", "/", "⠦", "-", "⠧", "\\", "⠇", "|", "⠏", "/", "×", "x",
 )
-
-var spinnerFrames = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}

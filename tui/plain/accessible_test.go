@@ -1,7 +1,7 @@
-package tui
+package plain_test
 
 import (
-	stdbytes "bytes"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -13,18 +13,22 @@ import (
 	"github.com/charmbracelet/x/exp/golden"
 
 	"flydeploy/engine"
+	"flydeploy/tui/plain"
+	"flydeploy/tui/tuitest"
 )
+
+const within = 20 * time.Second
 
 // talk is a conversation with the accessible console: what it wrote, and an input that is typed into.
 type talk struct {
 	t     *testing.T
 	typed *io.PipeWriter
 	ended chan struct{}
-	end   Ended
+	end   *engine.Result
 	err   error
 
 	mu      sync.Mutex
-	written stdbytes.Buffer
+	written bytes.Buffer
 	more    chan struct{}
 }
 
@@ -44,13 +48,13 @@ func (w *talk) text() string {
 	return w.written.String()
 }
 
-func talkTo(ctx context.Context, t *testing.T, o Options) *talk {
+func talkTo(ctx context.Context, t *testing.T, o plain.Options) *talk {
 	in, typed := io.Pipe()
 	w := &talk{t: t, typed: typed, ended: make(chan struct{}), more: make(chan struct{}, 1)}
 	o.Input, o.Output = in, w
 	go func() {
 		defer close(w.ended)
-		w.end, w.err = Accessible(ctx, o)
+		w.end, w.err = plain.Accessible(ctx, o)
 	}()
 	t.Cleanup(func() { _ = typed.Close(); <-w.ended })
 	return w
@@ -59,7 +63,7 @@ func talkTo(ctx context.Context, t *testing.T, o Options) *talk {
 // hears waits until something was written n times.
 func (w *talk) hears(n int, text string) {
 	w.t.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(within)
 	defer deadline.Stop()
 	for strings.Count(w.text(), text) < n {
 		select {
@@ -81,7 +85,7 @@ func (w *talk) over() {
 	w.t.Helper()
 	select {
 	case <-w.ended:
-	case <-time.After(patience):
+	case <-time.After(within):
 		w.t.Fatalf("it does not end:\n%s", w.text())
 	}
 	if strings.ContainsAny(w.text(), "\x1b\r\x08│─╭█⠋") {
@@ -89,18 +93,21 @@ func (w *talk) over() {
 	}
 }
 
+// talkative is on an app with six machines.
+func talkative() plain.Options { return plain.Options{App: "counter", Backend: &tuitest.Backend{}} }
+
 func TestRule17AccessibleIsPlainLinesAndNumberedChoices(t *testing.T) {
 	var deployed []engine.Selection
-	o := offering(playing(6, upgraded))
-	o.Overview = func(context.Context) (engine.Overview, error) {
-		seen := overviewOf(6)
+	o := talkative()
+	o.Backend.(*tuitest.Backend).OnOverview = func(context.Context) (engine.Overview, error) {
+		seen := tuitest.OverviewOf(6)
 		seen.Metadata.HotUpgrade.DeployedAt = time.Now().Add(-90 * time.Minute)
 		return seen, nil
 	}
-	o.Deploy = func(sel engine.Selection) (Deployment, error) {
+	o.Backend.(*tuitest.Backend).OnDeploy = func(sel engine.Selection) (plain.Deployment, error) {
 		deployed = append(deployed, sel)
-		p := play(upgraded(6))
-		p.batch = 1
+		p := tuitest.Play(tuitest.Upgraded(6))
+		p.Batch = 1
 		return p, nil
 	}
 	w := talkTo(t.Context(), t, o)
@@ -122,27 +129,27 @@ func TestRule17AccessibleIsPlainLinesAndNumberedChoices(t *testing.T) {
 	w.hears(4, "Choice (1 to 5):")
 	w.says("5")
 	w.over()
-	if w.err != nil || w.end.Result == nil || len(deployed) != 1 || len(deployed[0].Machines) != 2 {
+	if w.err != nil || w.end == nil || len(deployed) != 1 || len(deployed[0].Machines) != 2 {
 		t.Fatalf("ended with %+v, %v; deployed %+v", w.end, w.err, deployed)
 	}
 	golden.RequireEqual(t, w.text())
 }
 
 func TestRule17AccessibleBlockersAndLock(t *testing.T) {
-	asking := func(events []engine.Event) (Options, *player) {
-		p := play(events, nil, engine.Result{Outcome: engine.OutcomeCancelled})
-		return Options{
-			App: "counter", StartDeploy: true, Deploy: func(engine.Selection) (Deployment, error) { return p, nil },
+	asking := func(events []engine.Event) (plain.Options, *tuitest.Player) {
+		p := tuitest.Play(events, nil, engine.Result{Outcome: engine.OutcomeCancelled})
+		return plain.Options{
+			App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return p, nil }},
 		}, p
 	}
-	o, p := asking(blocked(6, engine.SeverityBlock))
+	o, p := asking(tuitest.Blocked(6, engine.SeverityBlock))
 	w := talkTo(t.Context(), t, o)
 	w.hears(1, "Choice (1 or 2):")
 	w.says("2")
 	w.hears(1, "Type rollback_slow to accept it")
 	w.says("rollback")
 	w.hears(2, "Choice (1 or 2):")
-	if len(p.given()) != 0 {
+	if len(p.Given()) != 0 {
 		t.Fatal("a wrong name confirmed the plan")
 	}
 	w.says("2")
@@ -151,11 +158,11 @@ func TestRule17AccessibleBlockersAndLock(t *testing.T) {
 	w.hears(1, "Type migrations_added to accept it")
 	w.says("migrations_added")
 	w.over()
-	if got := p.given(); len(got) != 1 || !got[0].Proceed || len(got[0].Accept) != 2 {
+	if got := p.Given(); len(got) != 1 || !got[0].Proceed || len(got[0].Accept) != 2 {
 		t.Fatalf("answers %+v", got)
 	}
 
-	o, p = asking(locked())
+	o, p = asking(tuitest.Locked())
 	w = talkTo(t.Context(), t, o)
 	w.hears(1, "Choice (1 to 3):")
 	w.says("3")
@@ -166,65 +173,81 @@ func TestRule17AccessibleBlockersAndLock(t *testing.T) {
 	w.hears(2, "Type counter to override")
 	w.says("counter")
 	w.over()
-	if got := p.given(); len(got) != 1 || got[0].OverrideETag != `"etag-of-bob"` {
+	if got := p.Given(); len(got) != 1 || got[0].OverrideETag != `"etag-of-bob"` {
 		t.Fatalf("answers %+v", got)
 	}
 }
 
+func TestAccessibleBlockersAcceptedOnTheCommandLineAreNotTypedAgain(t *testing.T) {
+	p := tuitest.Play(tuitest.Blocked(6, engine.SeverityBlock), nil, engine.Result{Outcome: engine.OutcomeCancelled})
+	w := talkTo(t.Context(), t, plain.Options{
+		App: "counter", Accept: []string{"rollback_slow"}, StartDeploy: true,
+		Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return p, nil }},
+	})
+	w.hears(1, "Choice (1 or 2):")
+	w.says("2")
+	w.hears(1, "Type migrations_added to accept it")
+	w.says("migrations_added")
+	w.over()
+	if len(p.Given()) != 1 || !p.Given()[0].Proceed {
+		t.Fatalf("answers %+v, want the plan confirmed", p.Given())
+	}
+}
+
 func TestRule17AccessibleEndOfInputDeclines(t *testing.T) {
-	before, after, end := upgraded(1)
-	p := play(before, after, end)
-	w := talkTo(t.Context(), t, Options{App: "counter", StartDeploy: true, Deploy: func(engine.Selection) (Deployment, error) { return p, nil }})
+	before, after, end := tuitest.Upgraded(1)
+	p := tuitest.Play(before, after, end)
+	w := talkTo(t.Context(), t, plain.Options{App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return p, nil }}})
 	w.hears(1, "Choice (1 or 2):")
 	_ = w.typed.Close()
 	w.over()
-	if got := p.given(); len(got) != 1 || got[0].Proceed {
+	if got := p.Given(); len(got) != 1 || got[0].Proceed {
 		t.Fatalf("answers %+v, want one that declines", got)
 	}
 }
 
 // late is a deploy of which nothing comes before the whole input was read.
 type late struct {
-	*player
+	*tuitest.Player
 	read chan struct{}
 }
 
-func (l late) Next(ctx context.Context) ([]engine.Event, error) { <-l.read; return l.player.Next(ctx) }
+func (l late) Next(ctx context.Context) ([]engine.Event, error) { <-l.read; return l.Player.Next(ctx) }
 
 type endOfInput struct{ read chan struct{} }
 
 func (e endOfInput) Read([]byte) (int, error) { close(e.read); return 0, io.EOF }
 
 func TestRule17AccessibleWithoutInputDeclines(t *testing.T) {
-	before, after, end := upgraded(1)
-	p := play(before, after, end)
-	var out stdbytes.Buffer
+	before, after, end := tuitest.Upgraded(1)
+	p := tuitest.Play(before, after, end)
+	var out bytes.Buffer
 	read := make(chan struct{})
-	o := Options{App: "counter", StartDeploy: true, Deploy: func(engine.Selection) (Deployment, error) { return late{p, read}, nil }}
+	o := plain.Options{App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return late{p, read}, nil }}}
 	o.Input, o.Output = io.MultiReader(strings.NewReader("2\n2\n"), endOfInput{read}), &out // typed before anything was asked
-	if _, err := Accessible(t.Context(), o); err != nil {
+	if _, err := plain.Accessible(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	if got := p.given(); len(got) != 1 || got[0].Proceed {
+	if got := p.Given(); len(got) != 1 || got[0].Proceed {
 		t.Fatalf("answers %+v, want one that declines", got)
 	}
 }
 
 func TestRule17AccessibleStopsWhenItsContextEnds(t *testing.T) {
-	before, after, end := upgraded(1)
-	p := play(before, after, end)
+	before, after, end := tuitest.Upgraded(1)
+	p := tuitest.Play(before, after, end)
 	ctx, cancel := context.WithCancel(t.Context())
-	w := talkTo(ctx, t, Options{App: "counter", StartDeploy: true, Deploy: func(engine.Selection) (Deployment, error) { return p, nil }})
+	w := talkTo(ctx, t, plain.Options{App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return p, nil }}})
 	w.hears(1, "Choice (1 or 2):")
 	cancel()
 	w.over()
-	if !stopped(p) || !errors.Is(w.err, context.Canceled) || w.end.Result == nil {
-		t.Fatalf("stopped %v, error %v, ended with %+v", stopped(p), w.err, w.end)
+	if !tuitest.Stopped(p) || !errors.Is(w.err, context.Canceled) || w.end == nil {
+		t.Fatalf("stopped %v, error %v, ended with %+v", tuitest.Stopped(p), w.err, w.end)
 	}
 }
 
 func TestRule15AccessibleReadOnly(t *testing.T) {
-	o := offering(playing(6, upgraded))
+	o := talkative()
 	o.ReadOnly = true
 	w := talkTo(t.Context(), t, o)
 	w.hears(1, "Choice (1 to 3):")

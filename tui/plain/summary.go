@@ -1,0 +1,103 @@
+package plain
+
+import (
+	"strings"
+
+	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
+)
+
+// Summary is the end of a deploy as text for the scrollback, without escapes: the outcome, every machine, what failed
+// and what to do.
+func Summary(r engine.Result) string {
+	var s summary
+	s.line("%s", view.Headline(r))
+	if r.Upgrade.ID != "" {
+		s.line("  upgrade    %s", r.Upgrade.ID)
+	}
+	if d := view.DistributionOf(r.Machines); len(d.US) > 0 {
+		s.line("  suspended  %s; %s migrated", d.Text(), text.Counted(d.Processes, "process"))
+		for _, row := range d.Histogram() {
+			s.line("  %s", row)
+		}
+	}
+	s.machines(r)
+	for _, m := range r.Machines {
+		s.failures(m)
+	}
+	if r.Problem != nil {
+		s.line("  %s", r.Problem.What)
+		for part := range strings.SplitSeq(r.Problem.Remedy, "\n") {
+			if part = strings.TrimSpace(text.Line(part)); part != "" {
+				s.line("  -> %s", part)
+			}
+		}
+	}
+	return s.String()
+}
+
+type summary struct{ strings.Builder }
+
+func (s *summary) line(format string, args ...any) {
+	s.WriteString(strings.TrimRight(sprintf(format, args...), " ") + "\n")
+}
+
+// listMachines is up to how many machines a summary lists all; of more it lists those that were not upgraded.
+const listMachines = 50
+
+var machineColumns = []cells.Column{
+	{Title: "machine"}, {Title: "region"}, {Title: "outcome"}, {Title: "modules", Right: true}, {Title: "processes", Right: true},
+	{Title: "suspended", Right: true},
+}
+
+// machines is a table of the machines' ends.
+func (s *summary) machines(r engine.Result) {
+	var rows [][]string
+	upgraded := 0
+	for _, m := range r.Machines {
+		if len(r.Machines) > listMachines && m.Outcome.Upgraded() {
+			upgraded++
+			continue
+		}
+		suspended := "-"
+		if m.SuspendedUS > 0 {
+			suspended = view.Micros(m.SuspendedUS)
+		}
+		rows = append(rows, []string{m.ID, m.Region, view.EndOf(r, m.Outcome).Word, text.Count(m.Modules), text.Count(m.Processes), suspended})
+	}
+	if upgraded > 0 {
+		s.line("  %s upgraded, not listed here; the others:", text.Counted(upgraded, "machine"))
+	}
+	if len(rows) == 0 {
+		return
+	}
+	for _, row := range cells.Table(machineColumns, rows) {
+		s.line("  %s", row)
+	}
+}
+
+func (s *summary) failures(m engine.MachineResult) {
+	if m.Error == "" && len(m.Failures) == 0 {
+		return
+	}
+	s.line("  %s: %s", m.ID, m.Error)
+	for _, f := range m.Failures {
+		s.line("    %s: %s", view.FailedProcess(f), f.Reason)
+		for _, l := range append([]string{f.Exception}, f.Stack...) {
+			if l = strings.TrimSpace(text.Line(l)); l != "" {
+				s.line("      %s", l)
+			}
+		}
+		if f.StateBefore != "" {
+			s.line("      state was %s", f.StateBefore)
+		}
+		if f.StateAfter != "" {
+			s.line("      became    %s", f.StateAfter)
+		}
+	}
+	if m.FullReport != "" {
+		s.line("    all %s: %s in the bucket", text.Counted(m.FailuresTotal, "failure"), m.FullReport)
+	}
+}

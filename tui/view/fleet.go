@@ -1,0 +1,171 @@
+package view
+
+import (
+	"slices"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+)
+
+// Fleet is a look at the fleet, as it is shown.
+type Fleet struct {
+	Overview engine.Overview
+	Image    string               // that the fleet should run
+	Code     map[string]Inspected // what VMs said of their code, by machine
+}
+
+// NewFleet takes a look; code is what VMs said earlier. The fleet should run the image that the record names, if any machine
+// runs it, else the one that most machines run.
+func NewFleet(o engine.Overview, code map[string]Inspected) Fleet {
+	f := Fleet{Overview: o, Code: code}
+	if o.Metadata != nil && o.Metadata.ImageRef != "" && !o.StaleRecord() {
+		f.Image = o.Metadata.ImageRef
+	} else {
+		f.Image = engine.BaseImage(slices.DeleteFunc(slices.Clone(o.Machines), func(m engine.Machine) bool { return !TakesPart(m) }))
+	}
+	return f
+}
+
+// States counts the machines and their states.
+func (f *Fleet) States() cells.Line {
+	states := map[string]int{}
+	for _, m := range f.Overview.Machines {
+		states[m.State]++
+	}
+	l := cells.Line{cells.New(cells.Strong, text.Counted(len(f.Overview.Machines), "machine"))}
+	for _, state := range []string{"started", "stopped", "suspended", "failed"} {
+		if n := states[state]; n > 0 && n < len(f.Overview.Machines) {
+			l = append(l, cells.New(cells.Muted, " · "+text.Count(n)+" "+state))
+		}
+	}
+	return l
+}
+
+// unread: the bucket's record could not be read, so that nobody knows which machines run an upgrade. No record is another
+// matter: then there was none yet.
+func (f *Fleet) unread() bool { return f.Overview.Metadata == nil && f.Overview.Storage != nil }
+
+// Upgrade is the fleet's current upgrade, and when it came, for the title.
+func (f *Fleet) Upgrade(now time.Time) cells.Line {
+	md := f.Overview.Metadata
+	switch {
+	case f.unread():
+		return cells.Line{{Text: "upgrade unknown", Tone: cells.Warn}}
+	case md == nil:
+		return cells.Line{{Text: "no hot upgrade yet", Tone: cells.Muted}}
+	case f.Overview.StaleRecord():
+		return cells.Line{{Text: "record stale: deployed cold since", Tone: cells.Muted}}
+	case md.HotUpgrade != nil:
+		l := cells.Line{cells.New(cells.OK, "hot "+md.HotUpgrade.Version)}
+		if at := md.HotUpgrade.DeployedAt; !at.IsZero() {
+			l = append(l, cells.New(cells.Muted, ", deployed "+Ago(now.Sub(at))))
+		}
+		return l
+	case len(md.MachineUpgrades) > 0:
+		return cells.Line{cells.New(cells.Warn, "hot on "+text.Counted(len(md.MachineUpgrades), "machine"))}
+	}
+	return cells.Line{{Text: "runs its image", Tone: cells.Muted}}
+}
+
+// Lock tells who deploys, or why that is not known.
+func (f *Fleet) Lock(now time.Time) cells.Line {
+	lock := f.Overview.Lock
+	switch {
+	case f.Overview.Storage != nil:
+		return cells.Line{cells.New(cells.Warn, "! storage: "+f.Overview.Storage.What)}
+	case lock == nil:
+		return cells.Line{{Text: "no deploy under way", Tone: cells.Muted}}
+	case lock.ExpiresAt.Before(now):
+		return cells.Line{cells.New(cells.Muted, "lock of "+lock.LockedBy+" expired")}
+	}
+	return cells.Line{cells.New(cells.Warn, "! locked by "+lock.LockedBy+" since "+When(lock.LockedAt, now))}
+}
+
+// Selected gives the ids of the machines that a selection names, nil where it names none.
+func (f *Fleet) Selected(s engine.Selection) []string {
+	if len(s.Machines)+len(s.Regions)+len(s.ProcessGroups) == 0 {
+		return nil
+	}
+	named := func(list []string, name string) bool { return len(list) == 0 || slices.Contains(list, name) }
+	var ids []string
+	for _, m := range f.Overview.Machines {
+		if TakesPart(m) && named(s.Machines, m.ID) && named(s.Regions, m.Region) && named(s.ProcessGroups, m.ProcessGroup) {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+// Runs tells what code a machine runs: its image's own, or a hot upgrade; unknown where the record could not be read.
+func (f *Fleet) Runs(m engine.Machine) cells.Span {
+	if !TakesPart(m) {
+		return cells.New(cells.Muted, "–")
+	}
+	u, hot := f.Overview.HotUpgradeOf(m)
+	switch {
+	case f.unread():
+		return cells.Span{Text: "? unknown", Tone: cells.Warn}
+	case hot && m.State != engine.StateStarted:
+		return cells.New(cells.Muted, u.Version+" at boot")
+	case hot:
+		return cells.New(cells.OK, u.Version+" hot")
+	default:
+		return cells.New(cells.Muted, "image")
+	}
+}
+
+// Note is what one should know about a machine: why it never takes part, that its host is in trouble, its drift.
+func (f *Fleet) Note(m engine.Machine) cells.Span {
+	if h := Host(m); TakesPart(m) && h.Tone != cells.Muted {
+		h.Text = "! host " + m.HostStatus
+		return cells.New(h.Tone, h.Text)
+	}
+	return f.Drift(m)
+}
+
+// Drift tells how a machine differs from what the fleet should run, or why it never takes part.
+func (f *Fleet) Drift(m engine.Machine) cells.Span {
+	switch {
+	case !TakesPart(m):
+		return cells.New(cells.Muted, WhyLeftOut(m))
+	case f.Image != "" && !engine.SameImage(f.Image, m.Image):
+		return cells.New(cells.Warn, "! another image")
+	}
+	if s, asked := f.codeDrift(m); asked {
+		return s
+	}
+	return cells.Span{Text: "–", Tone: cells.Muted}
+}
+
+// Inspected is what a machine's VM has said of its code. Another instance of the machine has not been asked.
+type Inspected struct {
+	Instance string
+	At       time.Time
+	engine.MachineCode
+}
+
+// CodeOf is what the VM of this instance of a machine said.
+func (f *Fleet) CodeOf(m engine.Machine) (Inspected, bool) {
+	code, asked := f.Code[m.ID]
+	return code, asked && code.Instance == m.InstanceID
+}
+
+// codeDrift is how a VM's code differs from the record and from its disk; false where it was not asked.
+func (f *Fleet) codeDrift(m engine.Machine) (cells.Span, bool) {
+	code, asked := f.CodeOf(m)
+	switch {
+	case !asked:
+		return cells.Span{}, false
+	case code.Problem != nil:
+		return cells.Span{Text: "? no answer", Tone: cells.Warn}, true
+	case code.Stale:
+		return cells.Span{Text: "! stale code", Tone: cells.Warn}, true
+	case code.Drift > 0:
+		return cells.New(cells.Warn, "! "+text.Counted(code.Drift, "module")+" unlike disk"), true
+	case !code.Hook.Works():
+		return cells.Span{Text: "! no hook", Tone: cells.Warn}, true
+	}
+	return cells.Span{Text: "✓ none", Tone: cells.OK}, true
+}

@@ -1,0 +1,34 @@
+package view
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/tui/cells"
+)
+
+// A record that could not be read is no record that names no upgrade.
+func TestWhatAFleetRunsIsUnknownWhileItsRecordCannotBeRead(t *testing.T) {
+	m := engine.Machine{ID: "a", State: engine.StateStarted, Image: "registry.fly.io/counter:deployment-1"}
+	md := &engine.Metadata{ImageRef: m.Image, HotUpgrade: &engine.HotUpgrade{Version: "2.0.0"}}
+	problem := engine.NewProblem("storage", "read the deployment metadata", errors.New("503 SlowDown"), "")
+	for name, test := range map[string]struct {
+		metadata      *engine.Metadata
+		storage       *engine.Problem
+		runs, upgrade string
+	}{
+		"nothing was upgraded yet":    {nil, nil, "image", "no hot upgrade yet"},
+		"upgraded":                    {md, nil, "2.0.0 hot", "hot 2.0.0"},
+		"the record cannot be read":   {nil, problem, "? unknown", "upgrade unknown"},
+		"the lock alone was not read": {md, problem, "2.0.0 hot", "hot 2.0.0"},
+	} {
+		f := NewFleet(engine.Overview{Machines: []engine.Machine{m}, Metadata: test.metadata, Storage: test.storage}, nil)
+		runs, upgrade := f.Runs(m).Text, strings.TrimSpace(cells.String([]cells.Line{f.Upgrade(time.Now())}))
+		if runs != test.runs || upgrade != test.upgrade {
+			t.Errorf("%s: runs %q, %q; want %q, %q", name, runs, upgrade, test.runs, test.upgrade)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+)
+
+// StatusLook marks the status of one phase.
+func StatusLook(s engine.Status, spin string) (string, cells.Tone) {
+	switch s {
+	case engine.StatusDone:
+		return "✓", cells.OK
+	case engine.StatusRunning:
+		return spin, cells.Active
+	case engine.StatusFailed:
+		return "✗", cells.Fail
+	case engine.StatusSkipped:
+		return "–", cells.Muted
+	case engine.StatusUnknown:
+		return "?", cells.Warn
+	default:
+		return "·", cells.Muted
+	}
+}
+
+// Headline is the outcome in one sentence.
+func Headline(r engine.Result) string {
+	what := strings.TrimSpace(text.Line(r.Upgrade.App) + " " + text.Line(r.Upgrade.Version))
+	if what == "" {
+		what = "deploy"
+	}
+	outcome := text.Line(string(r.Outcome))
+	took := text.Seconds(time.Duration(r.DurationMS) * time.Millisecond)
+	switch {
+	case r.DryRun && r.Outcome == engine.OutcomeSucceeded:
+		return what + ": planned in " + took + ", nothing was changed"
+	case len(r.Machines) == 0:
+		return what + ": " + outcome + " after " + took
+	}
+	return fmt.Sprintf("%s: %s, %s, after %s", what, outcome, howManyRun(r.Machines), took)
+}
+
+// howManyRun says how many machines run the upgrade. Where none was upgraded, that says nothing of what they run: they may
+// have run it before.
+func howManyRun(machines []engine.MachineResult) string {
+	upgraded, open := 0, 0
+	for _, m := range machines {
+		switch {
+		case m.Outcome.Upgraded():
+			upgraded++
+		case EndOf(engine.Result{}, m.Outcome).Rank == RankUnknown:
+			open++
+		}
+	}
+	of := text.Count(upgraded) + " of " + text.Counted(len(machines), "machine")
+	verb := "run"
+	if len(machines) == 1 {
+		verb = "runs"
+	}
+	switch {
+	case open > 0:
+		return of + " " + verb + " it, " + text.Count(open) + " unknown"
+	case upgraded == 0:
+		return "no machine was upgraded"
+	}
+	return of + " " + verb + " it"
+}
+
+// OutcomeLook is an outcome's glyph and tone; the word stands beside it.
+func OutcomeLook(o engine.Outcome) (string, cells.Tone) {
+	switch o {
+	case engine.OutcomeSucceeded:
+		return "✓", cells.OK
+	case engine.OutcomeCancelled, engine.OutcomeLocked, engine.OutcomeBlocked:
+		return "–", cells.Warn
+	case engine.OutcomeFailed, engine.OutcomePartial:
+		return "✗", cells.Fail
+	}
+	return "?", cells.Warn
+}

@@ -1,0 +1,64 @@
+package view
+
+import (
+	"fmt"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+)
+
+// PastWord is how a recorded deploy ended, or that it runs.
+func PastWord(p engine.Past) string {
+	if p.Running {
+		return "running"
+	}
+	return string(p.Outcome)
+}
+
+// PastOutcome is the same with its glyph.
+func PastOutcome(p engine.Past) cells.Span {
+	if p.Running {
+		return cells.Span{Text: "● running", Tone: cells.Active}
+	}
+	glyph, t := OutcomeLook(p.Outcome)
+	return cells.New(t, glyph+" "+string(p.Outcome))
+}
+
+// Date is a day and a time, "" for a deploy whose begin is not known.
+func Date(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.Local().Format("2006-01-02 15:04")
+}
+
+// Past tells everything that the record's list holds of a deploy.
+func Past(p engine.Past, now time.Time, w int) []cells.Line {
+	lines := []cells.Line{
+		cells.Line{cells.New(cells.Strong, p.ID)}.Fit(w), nil, append(cells.Line{{Text: "outcome", Tone: cells.Muted}}.Fit(cells.FactTitle), PastOutcome(p)).Fit(w),
+	}
+	var since, suspended, took, machines string
+	if !p.At.IsZero() {
+		since = Date(p.At) + ", " + Ago(now.Sub(p.At))
+	}
+	if p.MaxSuspendedUS > 0 {
+		suspended = "max " + Micros(p.MaxSuspendedUS)
+	}
+	if p.DurationMS > 0 {
+		took = text.Seconds(time.Duration(p.DurationMS) * time.Millisecond)
+	}
+	if p.Machines > 0 {
+		machines = fmt.Sprintf("%s of %s upgraded", text.Count(p.Upgraded), text.Count(p.Machines))
+	}
+	for _, f := range []struct{ title, value string }{
+		{"when", since}, {"version", p.Version}, {"machines", machines}, {"suspended", suspended}, {"took", took}, {"who", p.Owner},
+		{"host", p.Host}, {"message", p.Message}, {"revision", p.GitRevision}, {"CI", p.CILink},
+	} {
+		if f.value != "" {
+			lines = append(lines, cells.FactLines(f.title, f.value, w)...)
+		}
+	}
+	return lines
+}
