@@ -34,19 +34,21 @@ func BuildRelease(ctx context.Context, folder run.Folder, srcDir string, env []s
 		return "", fmt.Errorf("build release: %w", err)
 	}
 	build := releaseDir + ".build"
+	mark := "MIX_BUILD_PATH=" + build
 	cmd := exec.Command(mix, "release", "--overwrite", "--path", releaseDir)
 	cmd.Dir = srcDir
-	cmd.Env = append(os.Environ(), "MIX_ENV=prod", "MIX_BUILD_PATH="+build, "HEX_OFFLINE=1", "ELIXIR_ERL_OPTIONS=+fnu", folder.Mark())
+	cmd.Env = append(os.Environ(), "MIX_ENV=prod", mark, "HEX_OFFLINE=1", "ELIXIR_ERL_OPTIONS=+fnu", folder.Mark())
 	cmd.Env = append(cmd.Env, env...)
-	err = errors.Join(stream(ctx, cmd, log), run.RemoveTree(build))
+	err = errors.Join(stream(ctx, cmd, mark, log), run.RemoveTree(build))
 	if err != nil {
 		return "", fmt.Errorf("build release in %s: %w", srcDir, err)
 	}
 	return releaseDir, nil
 }
 
-// stream runs a command in a process group of its own and logs its output by line. When ctx ends the group is killed.
-func stream(ctx context.Context, cmd *exec.Cmd, log func(line string)) error {
+// stream runs a command in a process group of its own and logs its output by line. When ctx ends it kills the group, and
+// the processes that have the mark in their environment: what Erlang starts is in a group of its own.
+func stream(ctx context.Context, cmd *exec.Cmd, mark string, log func(line string)) error {
 	output, input := io.Pipe()
 	cmd.Stdout, cmd.Stderr = input, input
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -61,7 +63,10 @@ func stream(ctx context.Context, cmd *exec.Cmd, log func(line string)) error {
 	})
 	err := cmd.Start()
 	if err == nil {
-		stop := context.AfterFunc(ctx, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+		stop := context.AfterFunc(ctx, func() {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // fails if it has ended
+			run.SignalMarked(mark, syscall.SIGKILL)
+		})
 		err = cmd.Wait()
 		if !stop() {
 			err = context.Cause(ctx)

@@ -32,13 +32,13 @@ func TestBuildFailures(t *testing.T) {
 func TestBuildCancelled(t *testing.T) {
 	folder := claim(t)
 	source := t.TempDir()
-	const endless = `IO.puts("building"); System.cmd("sleep", ["300"])`
+	const endless = `System.cmd("sh", ["-c", "echo started >&2; exec sleep 300"])`
 	if err := os.WriteFile(filepath.Join(source, "mix.exs"), []byte(endless), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := BuildRelease(ctx, folder, source, nil, func(line string) {
-		if line == "building" {
+		if line == "started" {
 			cancel()
 		}
 	})
