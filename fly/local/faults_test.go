@@ -3,7 +3,6 @@ package local
 import (
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,35 +67,6 @@ func TestFaultsOfTheAPI(t *testing.T) {
 				t.Errorf("done: %v, want %v", !test.done, test.done)
 			}
 		})
-	}
-}
-
-func TestFaultsMeetTheirTargetOnly(t *testing.T) {
-	f := startProcesses(t)
-	one := launchShell(t, f, MachineSpec{State: fly.MachineStateStopped})
-	other := launchShell(t, f, MachineSpec{State: fly.MachineStateStopped})
-	status := func(path string) int {
-		t.Helper()
-		response, _ := rawRequest(t, f, http.MethodGet, path, "")
-		return response.StatusCode
-	}
-	lift := f.Faults().Inject(Target{Service: API, Action: ActionGet, Subject: one}, 0, Refuse(500, ""))
-	f.Faults().Inject(Target{Action: ActionList}, 2, Refuse(429, ""))
-	got := []int{
-		status("/machines/" + one), status("/machines/" + other), status("/machines/" + one + "/metadata"), status("/machines/" + one),
-		status("/machines"), status("/machines"), status("/machines"),
-	}
-	lift()
-	got = append(got, status("/machines/"+one))
-	f.Faults().Inject(Target{}, 0, Refuse(503, ""))
-	got = append(got, status("/machines"))
-	f.Faults().Lift()
-	got = append(got, status("/machines"))
-	want := []int{500, 200, 200, 500, 429, 429, 200, 200, 503, 200}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Fatalf("got %v, want %v", got, want)
-		}
 	}
 }
 
@@ -176,65 +146,6 @@ func TestNetworkThatIsCut(t *testing.T) {
 	restore()
 	if got := ask(t, f, id, "fetch/"+port); !strings.HasPrefix(got, "HTTP/1.") {
 		t.Errorf("with the network again: %q", got)
-	}
-}
-
-func TestHostThatIsLost(t *testing.T) {
-	f := startProcesses(t)
-	id := launchShell(t, f, MachineSpec{})
-	restore, err := f.LoseHost(id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, listed := rawRequest(t, f, http.MethodGet, "/machines", "")
-	if !strings.Contains(listed, `"host_status":"unreachable"`) || !strings.Contains(listed, `"incomplete_config":{`) || strings.Contains(listed, `"config":{`) {
-		t.Errorf("listed as %s", listed)
-	}
-	if response, body := rawRequest(t, f, http.MethodPost, "/machines/"+id+"/exec", `{"cmd":"true"}`); response.StatusCode != http.StatusRequestTimeout {
-		t.Errorf("exec: %d %s", response.StatusCode, body)
-	}
-	restore()
-	if _, listed := rawRequest(t, f, http.MethodGet, "/machines", ""); !strings.Contains(listed, `"config":{`) {
-		t.Errorf("listed as %s", listed)
-	}
-}
-
-func TestListsThatLag(t *testing.T) {
-	f := startProcesses(t)
-	c := client(t, f, f.Token())
-	id := launchShell(t, f, MachineSpec{})
-	list := func() (states []string) {
-		t.Helper()
-		all, err := c.List(t.Context(), "sample", "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range all {
-			states = append(states, m.ID+" "+m.State)
-		}
-		return states
-	}
-	catchUp := f.LagLists(time.Hour)
-	if got := list(); len(got) > 0 {
-		t.Errorf("an hour ago there was %v", got)
-	}
-	if m := machineNow(t, c, id); m.State != fly.MachineStateStarted {
-		t.Errorf("asked for by its id it is %s", m.State)
-	}
-	catchUp()
-	if got := list(); !slices.Equal(got, []string{id + " started"}) {
-		t.Errorf("now there is %v", got)
-	}
-	m, _ := f.machines.Get(id)
-	running := time.Now()
-	if err := c.Destroy(t.Context(), "sample", fly.RemoveMachineInput{ID: id, Kill: true}, ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := arrive(t.Context(), m, fly.MachineStateDestroyed); err != nil {
-		t.Fatal(err)
-	}
-	if was := m.Before(running); was == nil || was.State != fly.MachineStateStarted {
-		t.Errorf("before it was destroyed it was %+v", was)
 	}
 }
 

@@ -24,14 +24,20 @@ var mayImport = map[string][]string{
 	"storage":   {"fault"},
 }
 
+// rooms begins the import paths of all rooms.
+const rooms = "flydeploy/fly/local/"
+
 func TestImportsFollowTheArrows(t *testing.T) {
 	seen := map[string][]string{}
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".go" {
 			return err
 		}
-		room := filepath.Dir(path)
-		seen[room] = append(seen[room], importsOf(t, path)...)
+		room, imports := filepath.Dir(path), importsOf(t, path)
+		if strings.HasSuffix(path, "_test.go") { // tests may take any room for a stand-in
+			imports = slices.DeleteFunc(imports, func(name string) bool { return strings.HasPrefix(name, rooms) })
+		}
+		seen[room] = append(seen[room], imports...)
 		return nil
 	})
 	if err != nil {
@@ -43,14 +49,14 @@ func TestImportsFollowTheArrows(t *testing.T) {
 			t.Errorf("room %s is not in mayImport: add it with its arrows", room)
 		}
 		for _, imported := range imports {
-			if name, ok := strings.CutPrefix(imported, "flydeploy/fly/local/"); !ok || !slices.Contains(allowed, name) {
+			if name, ok := strings.CutPrefix(imported, rooms); !ok || !slices.Contains(allowed, name) {
 				t.Errorf("%s imports %s", room, imported)
 			}
 		}
 	}
 	for room, allowed := range mayImport {
 		for _, name := range allowed {
-			if !slices.Contains(seen[room], "flydeploy/fly/local/"+name) {
+			if !slices.Contains(seen[room], rooms+name) {
 				t.Errorf("%s imports %s no more: take it out of mayImport", room, name)
 			}
 		}

@@ -279,26 +279,6 @@ func TestChecks(t *testing.T) {
 	})
 }
 
-func TestWait(t *testing.T) {
-	f := startProcesses(t)
-	c := client(t, f, f.Token())
-	id := launchShell(t, f, MachineSpec{State: fly.MachineStateStopped})
-	start := time.Now()
-	err := c.Wait(t.Context(), "sample", id, flaps.WithWaitStates("started"), flaps.WithWaitTimeout(time.Second))
-	if statusOf(err) != http.StatusRequestTimeout || !strings.Contains(err.Error(), "deadline_exceeded") {
-		t.Errorf("wait for what does not come: %v", err)
-	}
-	if took := time.Since(start); took < time.Second {
-		t.Errorf("waited %v of 1s", took)
-	}
-	for _, query := range []string{"timeout=61", "timeout=0", "timeout=soon", "instance_id=other"} {
-		response, body := rawRequest(t, f, http.MethodGet, "/machines/"+id+"/wait?"+query, "")
-		if response.StatusCode != http.StatusBadRequest {
-			t.Errorf("wait?%s: %d %s", query, response.StatusCode, body)
-		}
-	}
-}
-
 func awaitCount(t *testing.T, f *Fly, id, want string) {
 	t.Helper()
 	until(t, "count is "+want, func(ctx context.Context) (bool, string) {
