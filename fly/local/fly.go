@@ -76,7 +76,7 @@ func (f *Fly) start(ctx context.Context) error {
 		return err
 	}
 	if f.host.Kind() == Processes && f.options.ReleaseRoot != defaultReleaseRoot {
-		return fmt.Errorf("a release's root other than %s takes namespaces", defaultReleaseRoot)
+		return fmt.Errorf("a release's root other than %s needs namespaces", defaultReleaseRoot)
 	}
 	f.machines = f.newFleet()
 	f.api = api.New(api.Config{

@@ -20,15 +20,15 @@ type Options struct {
 	// Bucket is made in S3 ("<App>-releases" if empty).
 	Bucket string
 	// Secrets are in the environment of every machine, as `fly secrets set` puts them there. What a machine needs to
-	// reach S3 is there without it.
+	// reach S3 is there anyway.
 	Secrets map[string]string
 	// StateDir holds one folder for each running Fly (a folder in the user's cache folder if empty).
 	StateDir string
 	// Isolation says how machines run (Auto if empty).
 	Isolation Isolation
-	// DiskMB is the size of a machine's disk, whose content is held in memory (1024 if 0). It takes namespaces.
+	// DiskMB is the size of a machine's disk, whose content is held in memory (1024 if 0). It needs namespaces.
 	DiskMB int
-	// ReleaseRoot is where images hold the release ("/app" if empty). Another one takes namespaces.
+	// ReleaseRoot is where images hold the release ("/app" if empty). Another one needs namespaces.
 	ReleaseRoot string
 	// NoRateLimits lifts the limits on requests that api.machines.dev has.
 	NoRateLimits bool

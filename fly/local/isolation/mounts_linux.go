@@ -72,14 +72,14 @@ func makeFolders() error {
 		if err := os.MkdirAll(path, folder.mode); err != nil {
 			return err
 		}
-		if err := os.Chmod(path, folder.mode); err != nil { // the umask does not count
+		if err := os.Chmod(path, folder.mode); err != nil { // whatever the umask is
 			return err
 		}
 	}
 	return nil
 }
 
-// takeHostFolders binds /usr, and /bin, /lib, … where they are no links into /usr.
+// takeHostFolders binds /usr, and /bin, /lib, … where they are not links into /usr.
 func takeHostFolders() error {
 	if err := bindReadOnly("/usr", "root/usr"); err != nil {
 		return err

@@ -24,7 +24,7 @@ type namespaces struct {
 	services []Service
 }
 
-// newNamespaces tries a machine out: in a container root may lack the right to do this, or the kernel the means.
+// newNamespaces tries a machine out: in a container, root may lack the right to do this, or the kernel the means.
 func newNamespaces(folder run.Folder, diskMB int, services []Service) (Host, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("machines in namespaces need root")
@@ -287,7 +287,7 @@ func (v *namespaceVM) CutNetwork(isCut bool) {
 	}
 }
 
-// freeze signals all processes but init and the shell that does it, in one step of the kernel's.
+// Freeze signals all processes but init and the shell that does it, in one step of the kernel.
 func (v *namespaceVM) Freeze(frozen bool) error {
 	sig := "CONT"
 	if frozen {
@@ -302,7 +302,7 @@ func (v *namespaceVM) Freeze(frozen bool) error {
 	return err
 }
 
-// dial needs a thread of its own for the moment: it may have to wait, and the machine's must not.
+// Dial takes a thread of its own: it may have to wait, and the machine's thread must not.
 func (v *namespaceVM) Dial(ctx context.Context, port int) (net.Conn, error) {
 	var conn net.Conn
 	done := make(chan error)

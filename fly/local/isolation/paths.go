@@ -17,7 +17,7 @@ type machinePaths string
 // absolute finds the three folders where a path begins: not inside of a longer path, nor inside of base64.
 var absolute = regexp.MustCompile(`(^|[^\x00A-Za-z0-9_.+/\-])(/(?:app|proc|tmp))(/|$|[^A-Za-z0-9_.\-])`)
 
-// mapped replaces the machine's paths in a text. Those that are the computer's own already stay.
+// mapped replaces the machine's paths in a text by the computer's. Those that are the computer's already stay.
 func (p machinePaths) mapped(text string) string {
 	own := string(p)
 	// Own paths are taken out first: the folder may itself be in /tmp.
@@ -45,7 +45,7 @@ func (p machinePaths) unmapped(text string) string {
 	return strings.NewReplacer(string(p)+"/", "/", string(p), "/").Replace(text)
 }
 
-// prepare makes the folders, with a fresh copy of the image's release.
+// prepare makes the three folders, /app with a fresh copy of the image's release.
 func (p machinePaths) prepare(image string) error {
 	for _, name := range []string{"proc", "tmp"} {
 		if err := os.Mkdir(filepath.Join(string(p), name), 0o700); err != nil {
@@ -55,7 +55,7 @@ func (p machinePaths) prepare(image string) error {
 	return copyRelease(filepath.Join(image, "app"), filepath.Join(string(p), "app"))
 }
 
-// copyRelease copies a release's folder. The Erlang runtime in it, which nothing ever writes to, is linked instead.
+// copyRelease copies a release's folder. Nothing ever writes to the Erlang runtime in it, which is linked instead.
 func copyRelease(from, to string) error {
 	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

@@ -16,8 +16,8 @@ import (
 	"flydeploy/fly/local/run"
 )
 
-// processes runs machines as plain processes of this user, side by side. What namespaces hide from each other is kept
-// apart by other means: folders (paths.go), ports, an epmd for each machine, a cookie that nobody else has.
+// processes runs machines as plain processes of this user, side by side. What namespaces would hide from each other is
+// kept apart by other means: folders (paths.go), ports, an epmd for each machine, a cookie that nobody else has.
 type processes struct {
 	run    run.Folder // its mark is on every process
 	cookie string

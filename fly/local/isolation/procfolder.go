@@ -10,8 +10,8 @@ import (
 	"flydeploy/fly/local/run"
 )
 
-// procFolder writes what scripts look for in /proc, for the processes of a machine that is no namespace: environ, comm
-// and stat. Not every computer has a /proc, and one that has would show all machines' processes. Process 1 stands for
+// procFolder writes what scripts look for in /proc, for the processes of a machine without namespaces: environ, comm
+// and stat. Not every computer has a /proc, and where there is one it shows all machines' processes. Process 1 stands for
 // Fly's init.
 type procFolder struct{ mu sync.Mutex }
 

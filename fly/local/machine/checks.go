@@ -21,7 +21,7 @@ const (
 	defaultCheckTimeout  = 10 * time.Second
 )
 
-// check is a health check of a machine's configuration, of either of the two kinds.
+// check is a health check from a machine's configuration: of the machine, or of one of its services.
 type check struct {
 	name     string // as the API shows it
 	port     int

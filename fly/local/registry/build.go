@@ -20,7 +20,7 @@ import (
 // run's folder and lasts as long as that. When ctx ends, mix ends with its children.
 func BuildRelease(ctx context.Context, folder run.Folder, srcDir string, env []string, log func(line string)) (releaseDir string, err error) {
 	if _, err := os.Stat(filepath.Join(srcDir, "mix.exs")); err != nil {
-		return "", fmt.Errorf("build release: %s is no Mix project: %w", srcDir, err)
+		return "", fmt.Errorf("build release: there is no Mix project in %s: %w", srcDir, err)
 	}
 	mix, err := exec.LookPath("mix")
 	if err != nil {

@@ -70,7 +70,7 @@ func unpackEntry(root *os.Root, header *tar.Header, content io.Reader) error {
 	case tar.TypeLink:
 		return root.Link(filepath.Clean(strings.TrimLeft(header.Linkname, "/")), path)
 	default:
-		return fmt.Errorf("type %q is not for an image", header.Typeflag)
+		return fmt.Errorf("entries of type %q do not belong in an image", header.Typeflag)
 	}
 	if os.Getuid() == 0 {
 		if err := root.Chown(path, header.Uid, header.Gid); err != nil {
