@@ -11,7 +11,7 @@ import (
 )
 
 // The house's arrows: main imports cli, which imports all; tui imports engine; fly and s3 implement interfaces that engine owns; engine
-// imports none of them; fly/local imports nothing of ours, so that a mistake cannot cancel itself out.
+// imports none of them; fly/local imports nothing of ours but its own rooms, so that a mistake cannot cancel itself out.
 var mayImport = map[string][]string{
 	"flydeploy": {"cli"},
 	"flydeploy/cli": {
@@ -31,7 +31,6 @@ var mayImport = map[string][]string{
 	"flydeploy/engine/doctor":                   {"engine", "engine/agent", "engine/run", "engine/target", "text"},
 	"flydeploy/engine/deploy":                   {"engine", "engine/agent", "engine/lock", "engine/plan", "engine/record", "engine/run", "engine/target", "text"},
 	"flydeploy/fly":                             {"engine", "text"},
-	"flydeploy/fly/local":                       {},
 	"flydeploy/s3":                              {"engine", "text"},
 	"flydeploy/text":                            {},
 	"flydeploy/tui":                             {"engine", "text", "tui/cells", "tui/plain", "tui/view"},
@@ -46,6 +45,9 @@ var mayImport = map[string][]string{
 
 func TestImportsFollowTheArrows(t *testing.T) {
 	for _, p := range listPackages(t) {
+		if p.ImportPath == "flydeploy/fly/local" || strings.HasPrefix(p.ImportPath, "flydeploy/fly/local/") {
+			continue // a test of its own holds its arrows
+		}
 		allowed, known := mayImport[p.ImportPath]
 		if !known {
 			t.Errorf("package %s is not in the house's plan: add it to mayImport with its arrows", p.ImportPath)

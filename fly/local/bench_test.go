@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"flydeploy/fly/local/run"
 )
 
 // BenchmarkFleet brings up six machines of the sample application, until all of them answer. It reports the machines'
@@ -43,7 +45,7 @@ func BenchmarkFleet(b *testing.B) {
 				b.ReportMetric(time.Since(start).Seconds(), "s-to-six")
 				megabytes := 0
 				for _, id := range ids {
-					for pid := range marked("FLY_MACHINE_ID=" + id) {
+					for pid := range run.Marked("FLY_MACHINE_ID=" + id) {
 						megabytes += proportionalSize(pid) / 1024
 					}
 				}
@@ -68,8 +70,8 @@ func launchMany(ctx context.Context, f *Fly, image string, n int) ([]string, err
 			if ids[i], err = f.Launch(ctx, MachineSpec{Image: image}); err != nil {
 				return err
 			}
-			m, _ := f.machines.get(ids[i])
-			return f.awaitPort(ctx, m, 8080)
+			m, _ := f.machines.Get(ids[i])
+			return f.machines.AwaitPort(ctx, m.ID(), 8080)
 		})
 	}
 	return ids, group.Wait()

@@ -12,6 +12,9 @@ import (
 	"testing"
 
 	fly "github.com/superfly/fly-go"
+
+	"flydeploy/fly/local/registry"
+	"flydeploy/fly/local/run"
 )
 
 // ownerVariable turns the test's binary into the owner of a Fly that is to be killed: ISOLATION:STATE FOLDER:RELEASE.
@@ -36,19 +39,19 @@ func owner(order string) error {
 		if err != nil {
 			return err
 		}
-		m, _ := f.machines.get(id)
+		m, _ := f.machines.Get(id)
 		if strings.HasPrefix(filepath.Base(parts[2]), "release-") { // with a BEAM, unlike shellRelease's
-			if err := f.awaitPort(ctx, m, 8080); err != nil {
+			if err := f.machines.AwaitPort(ctx, m.ID(), 8080); err != nil {
 				return err
 			}
 		}
 		// A daemon in a session of its own is the machine's too.
-		if _, err := m.running().exec(ctx, []string{"/bin/sh", "-c", "$(command -v setsid || echo nohup) sleep 300 </dev/null >/dev/null 2>&1 &"}, ""); err != nil {
+		if _, err := m.Exec(ctx, []string{"/bin/sh", "-c", "$(command -v setsid || echo nohup) sleep 300 </dev/null >/dev/null 2>&1 &"}, ""); err != nil {
 			return err
 		}
 		ids = append(ids, id)
 	}
-	fmt.Println(f.shepherd.cmd.Process.Pid, strings.Join(ids, " "))
+	fmt.Println(f.shepherd.PID(), strings.Join(ids, " "))
 	select {}
 }
 
@@ -83,7 +86,7 @@ func startOwner(t *testing.T, isolation Isolation, state, release string) (cmd *
 
 func runFolders(t *testing.T, state string) []string {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(state, runFolderPrefix+"*"))
+	found, err := filepath.Glob(filepath.Join(state, run.FolderPrefix+"*"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +96,7 @@ func runFolders(t *testing.T, state string) []string {
 func processesOf(machines []string) int {
 	count := 0
 	for _, id := range machines {
-		count += len(marked("FLY_MACHINE_ID=" + id))
+		count += len(run.Marked("FLY_MACHINE_ID=" + id))
 	}
 	return count
 }
@@ -140,7 +143,7 @@ func TestNextStartSweeps(t *testing.T) {
 			t.Fatalf("folders of the killed run: %q", left)
 		}
 		f := startFly(t, Options{Isolation: isolation, StateDir: state})
-		if left := runFolders(t, state); len(left) != 1 || left[0] != f.folder {
+		if left := runFolders(t, state); len(left) != 1 || left[0] != string(f.folder) {
 			t.Errorf("folders are %q, the new run's is %s", left, f.folder)
 		}
 		until(t, "no process of the killed run is left", func(context.Context) (bool, string) {
@@ -158,7 +161,7 @@ func TestStartLeavesOthersAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := startFly(t, Options{Isolation: Processes, StateDir: state})
-	for _, folder := range []string{first.folder, second.folder, filepath.Join(state, "run-of-the-mill")} {
+	for _, folder := range []string{string(first.folder), string(second.folder), filepath.Join(state, "run-of-the-mill")} {
 		if _, err := os.Stat(folder); err != nil {
 			t.Error(err)
 		}
@@ -174,20 +177,20 @@ func TestCloseLeavesNothing(t *testing.T) {
 			launchShell(t, f, MachineSpec{State: fly.MachineStateSuspended, NoService: true}),
 		}
 		execWords(t, f, machines[0], "/bin/sh", "-c", "$(command -v setsid || echo nohup) sleep 300 </dev/null >/dev/null 2>&1 &")
-		shepherd := f.shepherd.cmd.Process.Pid
+		shepherd := f.shepherd.PID()
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
 		if running := processesOf(machines); running != 0 {
 			t.Errorf("%d processes are left", running)
 		}
-		if _, err := processStarted(shepherd); err == nil {
+		if _, err := run.ProcessStarted(shepherd); err == nil {
 			t.Error("the shepherd is left")
 		}
 		if left := runFolders(t, state); len(left) != 0 {
 			t.Errorf("folders are left: %q", left)
 		}
-		if _, err := f.Launch(t.Context(), MachineSpec{Image: registryHost + "/sample:any"}); err == nil {
+		if _, err := f.Launch(t.Context(), MachineSpec{Image: registry.Host + "/sample:any"}); err == nil {
 			t.Error("launched a machine on a closed Fly")
 		}
 	})

@@ -7,4 +7,8 @@
 // not cancel itself out here. Everything listens on loopback.
 //
 // A machine runs in namespaces of its own (Linux, as root) or as plain processes (elsewhere); see [Isolation].
+//
+// This package starts the servers, wires the rooms below it and ends everything. The rooms are api (the Machines API),
+// machine (a machine's life), registry (images), storage (S3), isolation (how machines run on this computer), fault
+// (what goes wrong when asked to) and run (what a run leaves on this computer, and its removal).
 package local

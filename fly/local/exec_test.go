@@ -3,12 +3,18 @@ package local
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
 	fly "github.com/superfly/fly-go"
 )
+
+// execRequest is what a client sends to run a command.
+type execRequest struct {
+	Command []string `json:"command,omitempty"`
+	Cmd     string   `json:"cmd,omitempty"`
+	Stdin   string   `json:"stdin,omitempty"`
+}
 
 // execWords runs a command over the API and wants it to be run.
 func execWords(t *testing.T, f *Fly, id string, command ...string) ExecResult {
@@ -124,25 +130,5 @@ func TestFlyGoExec(t *testing.T) {
 	result, err := client(t, f, f.ExecToken()).Exec(t.Context(), "sample", id, &fly.MachineExecRequest{Cmd: "echo hello", Timeout: 5})
 	if err != nil || result.StdOut != "hello\n" {
 		t.Errorf("exec by fly-go: %+v, %v", result, err)
-	}
-}
-
-func TestSplitWords(t *testing.T) {
-	for line, want := range map[string][]string{
-		"":                  nil,
-		"  a  b ":           {"a", "b"},
-		`"" ''`:             {"", ""},
-		`a"b c"d`:           {"ab cd"},
-		`"a\"b" '\n' \\ \ `: {`a"b`, `\n`, `\`, " "},
-	} {
-		got, err := splitWords(line)
-		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("splitWords(%q) = %q, %v; want %q", line, got, err, want)
-		}
-	}
-	for _, line := range []string{`"a`, `'a`, `a\`} {
-		if got, err := splitWords(line); err == nil {
-			t.Errorf("splitWords(%q) = %q, want an error", line, got)
-		}
 	}
 }

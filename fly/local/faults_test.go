@@ -1,16 +1,12 @@
 package local
 
 import (
-	"bytes"
-	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	fly "github.com/superfly/fly-go"
 )
 
@@ -74,35 +70,6 @@ func TestFaultsOfTheAPI(t *testing.T) {
 	}
 }
 
-func TestFaultsMeetTheirTargetOnly(t *testing.T) {
-	f := startProcesses(t)
-	one := launchShell(t, f, MachineSpec{State: fly.MachineStateStopped})
-	other := launchShell(t, f, MachineSpec{State: fly.MachineStateStopped})
-	status := func(path string) int {
-		t.Helper()
-		response, _ := rawRequest(t, f, http.MethodGet, path, "")
-		return response.StatusCode
-	}
-	lift := f.Faults().Inject(Target{Service: API, Action: ActionGet, Subject: one}, 0, Refuse(500, ""))
-	f.Faults().Inject(Target{Action: ActionList}, 2, Refuse(429, ""))
-	got := []int{
-		status("/machines/" + one), status("/machines/" + other), status("/machines/" + one + "/metadata"), status("/machines/" + one),
-		status("/machines"), status("/machines"), status("/machines"),
-	}
-	lift()
-	got = append(got, status("/machines/"+one))
-	f.Faults().Inject(Target{}, 0, Refuse(503, ""))
-	got = append(got, status("/machines"))
-	f.Faults().Lift()
-	got = append(got, status("/machines"))
-	want := []int{500, 200, 200, 500, 429, 429, 200, 200, 503, 200}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Fatalf("got %v, want %v", got, want)
-		}
-	}
-}
-
 // A crash at a named moment: in the middle of an exec, which then has no answer of its own.
 func TestCrashDuringExec(t *testing.T) {
 	eachIsolation(t, func(t *testing.T, f *Fly) {
@@ -115,8 +82,8 @@ func TestCrashDuringExec(t *testing.T) {
 		if got := execWords(t, f, id, "echo", "last words"); got.Stdout != "last words\n" {
 			t.Errorf("exec: %+v", got)
 		}
-		m, _ := f.machines.get(id)
-		if err := f.awaitState(t.Context(), m, fly.MachineStateStarted); err != nil {
+		m, _ := f.machines.Get(id)
+		if err := arrive(t.Context(), m, fly.MachineStateStarted); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -137,73 +104,6 @@ func TestRegistryLag(t *testing.T) {
 	}
 }
 
-func TestFaultsOfS3(t *testing.T) {
-	f := startProcesses(t)
-	info := f.S3()
-	c := s3Client(info)
-	content := strings.Repeat("x", 100_000)
-	if _, err := putObject(t.Context(), c, info, "releases/a", content, nil); err != nil {
-		t.Fatal(err)
-	}
-	target := Target{Service: S3, Action: http.MethodGet, Subject: "releases/"}
-	read := func() (string, error) {
-		output, err := c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &info.Bucket, Key: ptr("releases/a")})
-		if err != nil {
-			return "", err
-		}
-		defer output.Body.Close()
-		body, err := io.ReadAll(output.Body)
-		return string(body), err
-	}
-	f.Faults().Inject(target, 1, Refuse(403, s3Error("AccessDenied", "no")))
-	if _, err := read(); errorCode(err) != "AccessDenied" {
-		t.Errorf("refused: %v", err)
-	}
-	f.Faults().Inject(target, 1, CutAfter(1000))
-	if got, err := read(); !errors.Is(err, io.ErrUnexpectedEOF) || len(got) != 1000 {
-		t.Errorf("cut: %d bytes, %v", len(got), err)
-	}
-	f.Faults().Inject(target, 1, Alter(func(body []byte) []byte { return bytes.Repeat([]byte("y"), len(body)) }))
-	if got, err := read(); err == nil && got == content {
-		t.Error("the body is as it was")
-	}
-	f.Faults().Inject(target, 1, Trickle(10_000, 10*time.Millisecond))
-	start := time.Now()
-	if got, err := read(); got != content || err != nil || time.Since(start) < 90*time.Millisecond {
-		t.Errorf("slow: %d bytes after %v, %v", len(got), time.Since(start), err)
-	}
-	f.Faults().Inject(Target{Service: S3, Action: http.MethodPut}, 1, Forget(500, s3Error("InternalError", "lost")))
-	if _, err := putObject(t.Context(), c, info, "releases/a", "new", nil); errorCode(err) != "InternalError" {
-		t.Errorf("lost answer: %v", err)
-	}
-	if got, err := read(); got != "new" {
-		t.Errorf("after a lost answer: %d bytes, %v", len(got), err)
-	}
-}
-
-func TestClockOfS3(t *testing.T) {
-	f := startProcesses(t)
-	info := f.S3()
-	c := s3Client(info)
-	lift := f.Faults().Inject(Target{Service: S3}, 0, ClockOff(time.Minute))
-	response, err := http.Get(info.Endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = response.Body.Close()
-	if at, err := http.ParseTime(response.Header.Get("Date")); err != nil || time.Until(at) < 30*time.Second {
-		t.Errorf("a minute ahead S3 says %s, %v", at, err)
-	}
-	if _, err := putObject(t.Context(), c, info, "releases/a", "x", nil); err != nil {
-		t.Errorf("a minute off: %v", err)
-	}
-	lift()
-	f.Faults().Inject(Target{Service: S3}, 0, ClockOff(-time.Hour))
-	if _, err := putObject(t.Context(), c, info, "releases/b", "x", nil); errorCode(err) != "RequestTimeTooSkewed" {
-		t.Errorf("an hour off: %v", err)
-	}
-}
-
 func TestRestartAtANamedMoment(t *testing.T) {
 	eachIsolation(t, func(t *testing.T, f *Fly) {
 		id := launchShell(t, f, MachineSpec{})
@@ -215,8 +115,8 @@ func TestRestartAtANamedMoment(t *testing.T) {
 		if got := execWords(t, f, id, "sh", "-c", "echo kept > /tmp/kept"); got.ExitCode != 0 {
 			t.Errorf("exec: %+v", got)
 		}
-		m, _ := f.machines.get(id)
-		if err := f.awaitState(t.Context(), m, fly.MachineStateStarted); err != nil {
+		m, _ := f.machines.Get(id)
+		if err := arrive(t.Context(), m, fly.MachineStateStarted); err != nil {
 			t.Fatal(err)
 		}
 		if got := execWords(t, f, id, "ls", "/tmp/kept"); got.ExitCode == 0 {
@@ -235,7 +135,7 @@ func TestNetworkThatIsCut(t *testing.T) {
 	}
 	t.Cleanup(func() { destroyAll(t, f) })
 	id := launchSample(t, f, MachineSpec{})
-	_, port, _ := strings.Cut(f.s3.service.address(), ":")
+	port := f.S3().Endpoint[strings.LastIndex(f.S3().Endpoint, ":")+1:]
 	restore, err := f.CutNetwork(id)
 	if err != nil {
 		t.Fatal(err)
@@ -249,65 +149,6 @@ func TestNetworkThatIsCut(t *testing.T) {
 	}
 }
 
-func TestHostThatIsLost(t *testing.T) {
-	f := startProcesses(t)
-	id := launchShell(t, f, MachineSpec{})
-	restore, err := f.LoseHost(id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, listed := rawRequest(t, f, http.MethodGet, "/machines", "")
-	if !strings.Contains(listed, `"host_status":"unreachable"`) || !strings.Contains(listed, `"incomplete_config":{`) || strings.Contains(listed, `"config":{`) {
-		t.Errorf("listed as %s", listed)
-	}
-	if response, body := rawRequest(t, f, http.MethodPost, "/machines/"+id+"/exec", `{"cmd":"true"}`); response.StatusCode != http.StatusRequestTimeout {
-		t.Errorf("exec: %d %s", response.StatusCode, body)
-	}
-	restore()
-	if _, listed := rawRequest(t, f, http.MethodGet, "/machines", ""); !strings.Contains(listed, `"config":{`) {
-		t.Errorf("listed as %s", listed)
-	}
-}
-
-func TestListsThatLag(t *testing.T) {
-	f := startProcesses(t)
-	c := client(t, f, f.Token())
-	id := launchShell(t, f, MachineSpec{})
-	list := func() (states []string) {
-		t.Helper()
-		all, err := c.List(t.Context(), "sample", "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range all {
-			states = append(states, m.ID+" "+m.State)
-		}
-		return states
-	}
-	catchUp := f.LagLists(time.Hour)
-	if got := list(); len(got) > 0 {
-		t.Errorf("an hour ago there was %v", got)
-	}
-	if m := machineNow(t, c, id); m.State != fly.MachineStateStarted {
-		t.Errorf("asked for by its id it is %s", m.State)
-	}
-	catchUp()
-	if got := list(); !slices.Equal(got, []string{id + " started"}) {
-		t.Errorf("now there is %v", got)
-	}
-	m, _ := f.machines.get(id)
-	running := time.Now()
-	if err := c.Destroy(t.Context(), "sample", fly.RemoveMachineInput{ID: id, Kill: true}, ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.awaitState(t.Context(), m, fly.MachineStateDestroyed); err != nil {
-		t.Fatal(err)
-	}
-	if was := m.before(running); was == nil || was.State != fly.MachineStateStarted {
-		t.Errorf("before it was destroyed it was %+v", was)
-	}
-}
-
 func TestDiskOfALimitedSize(t *testing.T) {
 	if err := Namespaces.Works(); err != nil {
 		t.Skip(err)
@@ -318,5 +159,3 @@ func TestDiskOfALimitedSize(t *testing.T) {
 		t.Errorf("16 MB on 8 MB: %+v", got)
 	}
 }
-
-func ptr[T any](v T) *T { return &v }

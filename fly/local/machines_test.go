@@ -11,6 +11,8 @@ import (
 
 	fly "github.com/superfly/fly-go"
 	"github.com/superfly/fly-go/flaps"
+
+	"flydeploy/fly/local/run"
 )
 
 // A machine is a real node with Fly's environment; exec runs beside it.
@@ -28,8 +30,8 @@ func TestMachineRunsTheRelease(t *testing.T) {
 				t.Errorf("%s = %q, want %q", name, got, want)
 			}
 		}
-		for _, service := range []*service{f.s3.service, f.api} {
-			_, port, _ := strings.Cut(service.address(), ":")
+		for _, url := range []string{f.S3().Endpoint, f.APIURL()} {
+			port := url[strings.LastIndex(url, ":")+1:]
 			if got := ask(t, f, id, "fetch/"+port); !strings.HasPrefix(got, "HTTP/1.") {
 				t.Errorf("request from the machine to 127.0.0.1:%s: %s", port, got)
 			}
@@ -124,7 +126,7 @@ func TestLifecycle(t *testing.T) {
 			t.Fatal(err)
 		}
 		await(t, c, id, fly.MachineStateDestroyed)
-		if left := marked("FLY_MACHINE_ID=" + id); len(left) > 0 {
+		if left := run.Marked("FLY_MACHINE_ID=" + id); len(left) > 0 {
 			t.Errorf("%d processes of a destroyed machine are left", len(left))
 		}
 		isIt := func(m *fly.Machine) bool { return m.ID == id }
@@ -146,7 +148,7 @@ func TestStopDropsASnapshot(t *testing.T) {
 			t.Fatal(err)
 		}
 		await(t, c, id, fly.MachineStateStopped)
-		if left := marked("FLY_MACHINE_ID=" + id); len(left) > 0 {
+		if left := run.Marked("FLY_MACHINE_ID=" + id); len(left) > 0 {
 			t.Errorf("%d processes of a stopped machine are left", len(left))
 		}
 	})
@@ -260,41 +262,21 @@ func TestFleet(t *testing.T) {
 func TestChecks(t *testing.T) {
 	eachIsolation(t, func(t *testing.T, f *Fly) {
 		port, kind, path, soon := 8080, "http", "/count", fly.Duration{Duration: 20 * time.Millisecond}
-		m, err := f.create(t.Context(), fly.LaunchMachineInput{Config: &fly.MachineConfig{
+		m, err := f.machines.Create(t.Context(), fly.LaunchMachineInput{Config: &fly.MachineConfig{
 			Image: pushSample(t, f), Restart: &fly.MachineRestart{Policy: fly.MachineRestartPolicyNo},
 			Checks: map[string]fly.MachineCheck{"alive": {Port: &port, Type: &kind, HTTPPath: &path, Interval: &soon}},
 		}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		awaitCheck(t, f, m.id(), fly.Passing)
-		execWords(t, f, m.id(), "/app/bin/sample", "rpc", "Supervisor.stop(Sample.Supervisor)")
-		awaitCheck(t, f, m.id(), fly.Critical)
-		if err := f.Crash(m.id()); err != nil {
+		awaitCheck(t, f, m.ID(), fly.Passing)
+		execWords(t, f, m.ID(), "/app/bin/sample", "rpc", "Supervisor.stop(Sample.Supervisor)")
+		awaitCheck(t, f, m.ID(), fly.Critical)
+		if err := f.Crash(m.ID()); err != nil {
 			t.Fatal(err)
 		}
-		awaitCheck(t, f, m.id(), fly.Warning)
+		awaitCheck(t, f, m.ID(), fly.Warning)
 	})
-}
-
-func TestWait(t *testing.T) {
-	f := startProcesses(t)
-	c := client(t, f, f.Token())
-	id := launchShell(t, f, MachineSpec{State: fly.MachineStateStopped})
-	start := time.Now()
-	err := c.Wait(t.Context(), "sample", id, flaps.WithWaitStates("started"), flaps.WithWaitTimeout(time.Second))
-	if statusOf(err) != http.StatusRequestTimeout || !strings.Contains(err.Error(), "deadline_exceeded") {
-		t.Errorf("wait for what does not come: %v", err)
-	}
-	if took := time.Since(start); took < time.Second {
-		t.Errorf("waited %v of 1s", took)
-	}
-	for _, query := range []string{"timeout=61", "timeout=0", "timeout=soon", "instance_id=other"} {
-		response, body := rawRequest(t, f, http.MethodGet, "/machines/"+id+"/wait?"+query, "")
-		if response.StatusCode != http.StatusBadRequest {
-			t.Errorf("wait?%s: %d %s", query, response.StatusCode, body)
-		}
-	}
 }
 
 func awaitCount(t *testing.T, f *Fly, id, want string) {
@@ -307,12 +289,12 @@ func awaitCount(t *testing.T, f *Fly, id, want string) {
 
 func awaitCheck(t *testing.T, f *Fly, id string, want fly.ConsulCheckStatus) {
 	t.Helper()
-	m, ok := f.machines.get(id)
+	m, ok := f.machines.Get(id)
 	if !ok {
 		t.Fatalf("no machine %s", id)
 	}
 	until(t, "the check is "+string(want), func(context.Context) (bool, string) {
-		checks := m.snapshot().Checks
+		checks := m.Snapshot().Checks
 		return len(checks) == 1 && checks[0].Status == want, f.Console(id)
 	})
 }

@@ -16,6 +16,8 @@ import (
 	fly "github.com/superfly/fly-go"
 	"github.com/superfly/fly-go/flaps"
 	flytokens "github.com/superfly/fly-go/tokens"
+
+	"flydeploy/fly/local/machine"
 )
 
 // patience bounds what a test waits for.
@@ -70,19 +72,23 @@ func destroyAll(t *testing.T, f *Fly) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience) // the test's own has ended
 	defer cancel()
-	for _, m := range f.machines.all() {
-		state, _ := m.state()
-		if state == fly.MachineStateDestroyed {
-			continue
-		}
-		from := []string{state, fly.MachineStateStarted, fly.MachineStateStopped, fly.MachineStateDestroying}
-		if err := m.order(ActionDestroy, fly.MachineStateDestroying, from, func() { f.machines.destroy(m) }); err != nil {
+	for _, m := range f.machines.All() {
+		if err := m.Destroy(true); err != nil && !m.Is(fly.MachineStateDestroying, fly.MachineStateDestroyed) {
 			t.Error(err)
 		}
-		if err := f.awaitState(ctx, m, fly.MachineStateDestroyed); err != nil {
+		if err := arrive(ctx, m, fly.MachineStateDestroyed); err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+// arrive waits for a state that the machine is on its way to.
+func arrive(ctx context.Context, m *machine.Machine, want string) error {
+	state, err := m.Await(ctx, want, machine.StateFailed, fly.MachineStateDestroyed)
+	if err == nil && state != want {
+		err = errors.New("it is " + state)
+	}
+	return err
 }
 
 // startProcesses starts a Fly for a test that is about something else than how machines run.
@@ -239,11 +245,11 @@ func awaitReady(t *testing.T, f *Fly, id string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	m, ok := f.machines.get(id)
+	m, ok := f.machines.Get(id)
 	if !ok {
 		t.Fatalf("no machine %s", id)
 	}
-	if err := f.awaitPort(ctx, m, 8080); err != nil {
+	if err := f.machines.AwaitPort(ctx, m.ID(), 8080); err != nil {
 		t.Fatalf("%v\n%s", err, f.Console(id))
 	}
 }

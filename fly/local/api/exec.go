@@ -1,0 +1,93 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"flydeploy/fly/local/machine"
+)
+
+const (
+	// maxExecRequest is the size of a request to exec, in bytes. A larger one is not run on Fly, which says so in the
+	// output of a success (reported by users).
+	maxExecRequest = 16 << 10
+	maxExecTimeout = 60 // seconds
+)
+
+type execRequest struct {
+	Command []string `json:"command"`
+	Cmd     string   `json:"cmd"`
+	Stdin   string   `json:"stdin"`
+	Timeout int      `json:"timeout"` // seconds
+}
+
+// ExecResult is the wire format of an exec's answer.
+type ExecResult struct {
+	Stdout     string `json:"stdout,omitempty"`
+	Stderr     string `json:"stderr,omitempty"`
+	ExitCode   int    `json:"exit_code"`
+	ExitSignal int    `json:"exit_signal,omitempty"`
+}
+
+func (a *API) exec(r *http.Request, m *machine.Machine) (any, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxExecRequest+1))
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "invalid_argument: %v", err)
+	}
+	if len(body) > maxExecRequest {
+		_, _ = io.Copy(io.Discard, r.Body) // the client may not read the answer before it has sent everything
+		return tooLarge(), nil
+	}
+	var request execRequest
+	if err := json.NewDecoder(bytes.NewReader(body)).Decode(&request); err != nil {
+		return nil, refuse(http.StatusBadRequest, "invalid_argument: %v", err)
+	}
+	if request.Timeout > maxExecTimeout {
+		return nil, refuse(http.StatusBadRequest, "timeout must not exceed %d seconds", maxExecTimeout)
+	}
+	if request.Timeout <= 0 {
+		request.Timeout = maxExecTimeout
+	}
+	command, err := request.words()
+	if err != nil {
+		return nil, err
+	}
+	// On Fly a command runs on when its client has gone.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Duration(request.Timeout)*time.Second)
+	defer cancel()
+	result, err := m.Exec(ctx, command, request.Stdin)
+	switch {
+	case errors.Is(err, machine.ErrState):
+		return nil, err
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, refuse(http.StatusRequestTimeout, "deadline_exceeded: command did not end within %d seconds", request.Timeout)
+	case err != nil:
+		return nil, refuse(http.StatusInternalServerError, "exec on machine %s: %v", m.ID(), err)
+	}
+	return ExecResult(result), nil
+}
+
+// words are the command's, of which there is at least one.
+func (e execRequest) words() ([]string, error) {
+	words := e.Command
+	if len(words) == 0 {
+		var err error
+		if words, err = splitWords(e.Cmd); err != nil {
+			return nil, refuse(http.StatusBadRequest, "invalid_argument: cmd: %v", err)
+		}
+	}
+	if len(words) == 0 {
+		return nil, refuse(http.StatusBadRequest, "invalid_argument: no command")
+	}
+	return words, nil
+}
+
+func tooLarge() ExecResult {
+	return ExecResult{Stdout: fmt.Sprintf("Rejection([PayloadTooLarge { limit: %d }])", maxExecRequest)}
+}

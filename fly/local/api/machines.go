@@ -1,0 +1,183 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	fly "github.com/superfly/fly-go"
+
+	"flydeploy/fly/local/machine"
+)
+
+// appAnswer is what Fly tells of an app: flaps.App of fly-go, without the client that comes with it.
+type appAnswer struct {
+	ID           string `json:"id"`
+	Name         string `json:"name"`
+	Status       string `json:"status"`
+	MachineCount int    `json:"machine_count"`
+	Organization struct {
+		Name string `json:"name"`
+		Slug string `json:"slug"`
+	} `json:"organization"`
+}
+
+func (a *API) app(*http.Request) (any, error) {
+	app := appAnswer{ID: a.config.App, Name: a.config.App, Status: "deployed"}
+	app.Organization.Name, app.Organization.Slug = a.config.Org, a.config.Org
+	for _, m := range a.config.Machines.All() {
+		if !m.Is(fly.MachineStateDestroyed) {
+			app.MachineCount++
+		}
+	}
+	return app, nil
+}
+
+func (a *API) list(r *http.Request) (any, error) {
+	query := r.URL.Query()
+	machines := []*fly.Machine{}
+	for _, m := range a.listed() {
+		if isWanted(m, query) {
+			machines = append(machines, shown(m))
+		}
+	}
+	return machines, nil
+}
+
+// isWanted applies ?region, ?include_deleted, ?state and ?metadata.KEY.
+func isWanted(m *fly.Machine, query url.Values) bool {
+	if m.State == fly.MachineStateDestroyed && query.Get("include_deleted") != "true" {
+		return false
+	}
+	for key := range query {
+		want := query.Get(key)
+		name, isMetadata := strings.CutPrefix(key, "metadata.")
+		switch {
+		case isMetadata && m.Config.Metadata[name] != want,
+			key == "region" && m.Region != want,
+			key == "state" && m.State != want:
+			return false
+		}
+	}
+	return true
+}
+
+func (a *API) create(r *http.Request) (any, error) {
+	var input fly.LaunchMachineInput
+	if err := readBody(r, &input); err != nil {
+		return nil, err
+	}
+	m, err := a.config.Machines.Create(r.Context(), input)
+	if err != nil {
+		return nil, err
+	}
+	record := m.Snapshot()
+	if input.LeaseTTL > 0 {
+		granted, err := a.leases.acquire(m.ID(), time.Duration(input.LeaseTTL)*time.Second, "", "")
+		if err != nil {
+			return nil, err
+		}
+		record.LeaseNonce = granted.nonce
+	}
+	return record, nil
+}
+
+func (a *API) get(_ *http.Request, m *machine.Machine) (any, error) { return shown(m.Snapshot()), nil }
+
+// shown is a machine as the API shows it: without its configuration where its host does not answer.
+func shown(record *fly.Machine) *fly.Machine {
+	if record.HostStatus != fly.HostStatusOk {
+		record.Config, record.IncompleteConfig = nil, record.Config
+	}
+	return record
+}
+
+func (a *API) start(_ *http.Request, m *machine.Machine) (any, error) {
+	previous := m.State()
+	response := fly.MachineStartResponse{Status: "success", PreviousState: previous}
+	if previous == fly.MachineStateStarted || previous == machine.StateStarting {
+		return response, nil
+	}
+	return response, m.Start()
+}
+
+func (a *API) stop(r *http.Request, m *machine.Machine) (any, error) {
+	var input fly.StopMachineInput
+	if err := readBody(r, &input); err != nil {
+		return nil, err
+	}
+	how, err := m.Stopping(input.Signal, input.Timeout.Duration)
+	if err != nil {
+		return nil, err
+	}
+	if m.Is(fly.MachineStateStopped, machine.StateStopping) {
+		return okAnswer{OK: true}, nil
+	}
+	return okAnswer{OK: true}, m.Stop(how)
+}
+
+func (a *API) restart(r *http.Request, m *machine.Machine) (any, error) {
+	query := r.URL.Query()
+	var timeout time.Duration
+	if given := query.Get("timeout"); given != "" {
+		var err error
+		if timeout, err = time.ParseDuration(given); err != nil {
+			return nil, refuse(http.StatusBadRequest, "invalid_argument: timeout: %v", err)
+		}
+	}
+	how, err := m.Stopping(query.Get("signal"), timeout)
+	if err != nil {
+		return nil, err
+	}
+	if query.Get("force_stop") == "true" {
+		how.Timeout = 0
+	}
+	return okAnswer{OK: true}, m.Restart(how)
+}
+
+func (a *API) suspend(_ *http.Request, m *machine.Machine) (any, error) {
+	return okAnswer{OK: true}, m.Suspend()
+}
+
+func (a *API) destroy(r *http.Request, m *machine.Machine) (any, error) {
+	if m.Is(fly.MachineStateDestroyed, fly.MachineStateDestroying) {
+		return nil, refuse(http.StatusNotFound, "machine not found")
+	}
+	query := r.URL.Query()
+	return okAnswer{OK: true}, m.Destroy(query.Get("force") == "true" || query.Get("kill") == "true")
+}
+
+func (a *API) wait(r *http.Request, m *machine.Machine) (any, error) {
+	query := r.URL.Query()
+	timeout := 60 * time.Second
+	if given := query.Get("timeout"); given != "" {
+		seconds := 0
+		if _, err := fmt.Sscan(given, &seconds); err != nil || seconds < 1 || seconds > 60 {
+			return nil, refuse(http.StatusBadRequest, "invalid_argument: timeout must be between 1 and 60 seconds")
+		}
+		timeout = time.Duration(seconds) * time.Second
+	}
+	for _, name := range []string{"instance_id", "version"} {
+		if instance := query.Get(name); instance != "" && instance != m.Snapshot().InstanceID {
+			return nil, refuse(http.StatusBadRequest, "invalid_argument: machine %s has no instance %s", m.ID(), instance)
+		}
+	}
+	wanted := query["state"]
+	if len(wanted) == 0 {
+		wanted = []string{fly.MachineStateStarted}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
+	state, err := m.Await(ctx, wanted...)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, refuse(http.StatusRequestTimeout, "deadline_exceeded: machine failed to reach desired state, %s, currently %s", strings.Join(wanted, " or "), state)
+	case err != nil:
+		return nil, err
+	}
+	return okAnswer{OK: true}, nil
+}

@@ -1,0 +1,47 @@
+package local
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/oklog/ulid/v2"
+
+	"flydeploy/fly/local/isolation"
+	"flydeploy/fly/local/registry"
+)
+
+// Push makes an image of a release's folder, as `mix release` leaves it, and pushes it as registry.fly.io/APP:TAG.
+// An empty tag becomes one like flyctl's, deployment-ULID.
+func (f *Fly) Push(ctx context.Context, releaseDir, tag string) (Image, error) {
+	if tag == "" {
+		tag = "deployment-" + ulid.Make().String()
+	}
+	release := registry.Release{Dir: releaseDir, Root: f.options.ReleaseRoot, Owner: isolation.User}
+	return f.registry.Push(ctx, release, registry.Host+"/"+f.options.App+":"+tag)
+}
+
+// BuildRelease runs `mix release` in a Mix project that has no dependencies, offline, for production, and streams the
+// lines that it prints. env is added to the environment, NAME=VALUE. Nothing is written to srcDir; the release is in the
+// run's folder and lasts until Close. When ctx ends, mix ends with its children.
+func (f *Fly) BuildRelease(ctx context.Context, srcDir string, env []string, log func(line string)) (releaseDir string, err error) {
+	return registry.BuildRelease(ctx, f.folder, srcDir, env, log)
+}
+
+// Build is what `fly deploy --build-only --push` is elsewhere: BuildRelease and Push. It logs the lines that flyctl
+// prints, "image: REF" and "image size: SIZE" among them, and returns the reference.
+func (f *Fly) Build(ctx context.Context, srcDir string, env []string, log func(line string)) (ref string, err error) {
+	release, err := f.BuildRelease(ctx, srcDir, env, log)
+	if err != nil {
+		return "", err
+	}
+	log("==> Building image")
+	image, err := f.Push(ctx, release, "")
+	if err != nil {
+		return "", err
+	}
+	log("image: " + image.Ref)
+	log("image size: " + megabytes(image.Size))
+	return image.Ref, nil
+}
+
+func megabytes(size int64) string { return fmt.Sprintf("%d MB", (size+999_999)/1_000_000) }

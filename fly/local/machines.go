@@ -1,0 +1,43 @@
+package local
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// Launch makes a machine and waits until it is in the state that spec asks for. started does not mean that the
+// application is ready.
+func (f *Fly) Launch(ctx context.Context, spec MachineSpec) (id string, err error) {
+	return f.machines.Launch(ctx, spec)
+}
+
+// Dial connects to a port that a started machine listens on, as the machine's configuration numbers it.
+func (f *Fly) Dial(ctx context.Context, machineID string, port int) (net.Conn, error) {
+	return f.machines.Dial(ctx, machineID, port)
+}
+
+// Console is what a machine's entrypoint has printed over all its boots, its last 64 KB.
+func (f *Fly) Console(machineID string) string { return f.machines.Console(machineID) }
+
+// Crash kills a machine's entrypoint as the kernel does when memory is short. What follows is up to the restart policy.
+func (f *Fly) Crash(machineID string) error { return f.machines.Crash(machineID) }
+
+// Restart begins to restart a machine at once, as `fly machine restart --force` does, whatever the rate limits are.
+func (f *Fly) Restart(machineID string) error { return f.machines.ForceRestart(machineID) }
+
+// CutNetwork takes away a machine's way to S3 and the Machines API, until restore is called or the machine boots again.
+// The Machines API still reaches the machine.
+func (f *Fly) CutNetwork(machineID string) (restore func(), err error) {
+	return f.machines.CutNetwork(machineID)
+}
+
+// LoseHost puts a machine's host out of reach until restore is called: the API lists the machine without its
+// configuration, and no request to the machine has an answer in time. The machine itself runs on.
+func (f *Fly) LoseHost(machineID string) (restore func(), err error) {
+	return f.machines.LoseHost(machineID)
+}
+
+// LagLists lets lists of machines show the fleet as it was that long ago, until restore is called: a new machine is not
+// there yet, one that is gone still is. A machine that is asked for by its id is shown as it is.
+func (f *Fly) LagLists(by time.Duration) (restore func()) { return f.api.LagLists(by) }
