@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"flydeploy/engine"
 )
 
@@ -372,8 +374,9 @@ func (s *Storage) Upgrades(ctx context.Context) ([]string, error) {
 	return ask(ctx, s.world, s.about(ListUpgrades, ""), func() ([]string, error) {
 		var ids []string
 		for _, key := range s.world.Objects("releases/" + App + "-results/") {
-			id, _, _ := strings.Cut(strings.TrimPrefix(key, "releases/"+App+"-results/"), "/")
-			ids = append(ids, id)
+			if id, _, _ := strings.Cut(strings.TrimPrefix(key, "releases/"+App+"-results/"), "/"); isDeployID(id) {
+				ids = append(ids, id)
+			}
 		}
 		ids = slices.Compact(ids)
 		slices.Reverse(ids)
@@ -381,9 +384,17 @@ func (s *Storage) Upgrades(ctx context.Context) ([]string, error) {
 	})
 }
 
+func isDeployID(name string) bool {
+	id, err := ulid.ParseStrict(name)
+	return err == nil && id.String() == name
+}
+
 // DeleteUpgrade implements engine.Records.
 func (s *Storage) DeleteUpgrade(ctx context.Context, upgrade string) error {
 	return tell(ctx, s.world, s.about(DeleteUpgrade, upgrade), func() error {
+		if !isDeployID(upgrade) {
+			return fmt.Errorf("delete a deploy's record: %q is not the id of a deploy", upgrade)
+		}
 		for _, key := range s.world.Objects(resultKey(upgrade, "")) {
 			s.world.locked(func() { delete(s.world.bucket.objects, key) })
 		}

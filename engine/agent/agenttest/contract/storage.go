@@ -193,37 +193,47 @@ func metadata(t testing.TB, b Bucket) {
 	}
 }
 
+// Deploys are named by ULIDs, which sort by their time.
+const (
+	idA = "01J00000000000000000000000"
+	idB = "01J00000000000000000000001"
+	idC = "01J00000000000000000000002"
+)
+
 func results(t testing.TB, b Bucket) {
 	s := b.Open()
 	if ids, err := s.Upgrades(t.Context()); err != nil || len(ids) != 0 {
 		t.Errorf("an empty bucket has %v %v", ids, err)
 	}
-	_, err := s.Result(t.Context(), "01A", "deploy.json")
+	_, err := s.Result(t.Context(), idA, "deploy.json")
 	is(t, err, engine.ErrNotFound)
-	for _, id := range []string{"01A", "01C", "01B"} {
+	for _, id := range []string{idA, idC, idB, "theirs"} {
 		must(t, s.WriteResult(t.Context(), id, "deploy.json", []byte(`{"id":1}`)))
 		must(t, s.WriteResult(t.Context(), id, "deploy.json", []byte(`{"id":2}`)))
 	}
-	if ids, err := s.Upgrades(t.Context()); err != nil || !slices.Equal(ids, []string{"01C", "01B", "01A"}) {
+	if ids, err := s.Upgrades(t.Context()); err != nil || !slices.Equal(ids, []string{idC, idB, idA}) {
 		t.Errorf("%v %v", ids, err)
 	}
-	if d, err := s.Result(t.Context(), "01B", "deploy.json"); err != nil || string(d.Body) != `{"id":2}` || d.Age < 0 || d.Age > time.Minute {
+	if d, err := s.Result(t.Context(), idB, "deploy.json"); err != nil || string(d.Body) != `{"id":2}` || d.Age < 0 || d.Age > time.Minute {
 		t.Errorf("%s, %v old: %v", d.Body, d.Age, err)
 	}
-	url, key, err := s.PresignResult(t.Context(), "01B", "m1.report.json.gz", time.Minute)
+	url, key, err := s.PresignResult(t.Context(), idB, "m1.report.json.gz", time.Minute)
 	must(t, err)
-	if key != "releases/counter-results/01B/m1.report.json.gz" {
+	if key != "releases/counter-results/"+idB+"/m1.report.json.gz" {
 		t.Errorf("key %s", key)
 	}
 	if status := b.Put(url, nil, "report"); status != 200 {
 		t.Errorf("the report's upload: %d", status)
 	}
-	if d, err := s.Result(t.Context(), "01B", "m1.report.json.gz"); err != nil || string(d.Body) != "report" {
+	if d, err := s.Result(t.Context(), idB, "m1.report.json.gz"); err != nil || string(d.Body) != "report" {
 		t.Errorf("%s %v", d.Body, err)
 	}
-	must(t, s.DeleteUpgrade(t.Context(), "01B"))
-	must(t, s.DeleteUpgrade(t.Context(), "01B"))
-	if ids, err := s.Upgrades(t.Context()); err != nil || !slices.Equal(ids, []string{"01C", "01A"}) {
+	must(t, s.DeleteUpgrade(t.Context(), idB))
+	must(t, s.DeleteUpgrade(t.Context(), idB))
+	if err := s.DeleteUpgrade(t.Context(), "theirs"); err == nil {
+		t.Error("what is no deploy's was deleted")
+	}
+	if ids, err := s.Upgrades(t.Context()); err != nil || !slices.Equal(ids, []string{idC, idA}) {
 		t.Errorf("%v %v", ids, err)
 	}
 }
