@@ -3,6 +3,8 @@ package agenttest
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/oklog/ulid/v2"
 
 	"flydeploy/engine"
 )
@@ -67,26 +71,39 @@ func (b *bucket) read(key string) (*object, error) {
 	return nil, fmt.Errorf("read s3://%s/%s: %w", bucketName, key, engine.ErrNotFound)
 }
 
-// presign gives a URL that is good for a time by the bucket's clock.
-func (b *bucket) presign(method, key string, valid time.Duration) string {
-	return base + key + "?" + url.Values{
-		"X-Amz-Method": {method}, "X-Amz-Date": {b.now().Format(time.RFC3339Nano)}, "X-Amz-Expires": {strconv.Itoa(int(valid.Seconds()))},
-		"X-Amz-Signature": {"5ec4e7"},
-	}.Encode()
+// anySize is the size of an upload for which a URL does not say it.
+const anySize = -1
+
+// presign gives a URL that is good for a time by the bucket's clock, and for one method, key and size.
+func (b *bucket) presign(method, key string, size int64, valid time.Duration) string {
+	q := url.Values{"X-Amz-Date": {b.now().Format(time.RFC3339Nano)}, "X-Amz-Expires": {strconv.Itoa(int(valid.Seconds()))}}
+	if size != anySize {
+		q.Set("X-Size", strconv.FormatInt(size, 10))
+	}
+	q.Set("X-Amz-Signature", sign(method, key, q))
+	return base + key + "?" + q.Encode()
+}
+
+func sign(method, key string, q url.Values) string {
+	sum := md5.Sum([]byte(strings.Join([]string{method, key, q.Get("X-Amz-Date"), q.Get("X-Amz-Expires"), q.Get("X-Size")}, "\n")))
+	return hex.EncodeToString(sum[:])
 }
 
 // open checks a presigned URL and gives its key.
-func (b *bucket) open(method, address string) (key string, status int) {
+func (b *bucket) open(method, address string, size int64) (key string, status int) {
 	u, err := url.Parse(address)
 	if err != nil || !strings.HasPrefix(address, base) {
 		return "", 400
 	}
-	at, err := time.Parse(time.RFC3339Nano, u.Query().Get("X-Amz-Date"))
-	seconds, _ := strconv.Atoi(u.Query().Get("X-Amz-Expires"))
-	if err != nil || u.Query().Get("X-Amz-Method") != method || b.now().After(at.Add(time.Duration(seconds)*time.Second)) {
+	key = keyOf(address)
+	q := u.Query()
+	at, err := time.Parse(time.RFC3339Nano, q.Get("X-Amz-Date"))
+	seconds, _ := strconv.Atoi(q.Get("X-Amz-Expires"))
+	if err != nil || q.Get("X-Amz-Signature") != sign(method, key, q) || b.now().After(at.Add(time.Duration(seconds)*time.Second)) ||
+		q.Has("X-Size") && q.Get("X-Size") != strconv.FormatInt(size, 10) {
 		return "", 403
 	}
-	return keyOf(address), 200
+	return key, 200
 }
 
 // keyOf gives the key of an object's address.
@@ -97,7 +114,7 @@ func keyOf(address string) string {
 
 // get is a GET by a presigned URL.
 func (b *bucket) get(address string) (object, int) {
-	key, status := b.open("GET", address)
+	key, status := b.open("GET", address, anySize)
 	if status != 200 {
 		return object{}, status
 	}
@@ -109,7 +126,7 @@ func (b *bucket) get(address string) (object, int) {
 
 // put is a PUT by a presigned URL.
 func (b *bucket) put(address string, headers map[string]string, o object) int {
-	key, status := b.open("PUT", address)
+	key, status := b.open("PUT", address, o.size)
 	switch {
 	case status != 200:
 		return status
@@ -152,6 +169,21 @@ func (w *World) Objects(prefix string) []string {
 // PutObject writes an object as somebody else would.
 func (w *World) PutObject(key string, body []byte) {
 	w.locked(func() { w.bucket.write(key, object{body: bytes.Clone(body)}) })
+}
+
+// Put is a PUT to a presigned URL, as machines do it; it gives the HTTP status.
+func (w *World) Put(address string, headers map[string]string, body string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.bucket.put(address, headers, object{body: []byte(body), size: int64(len(body))})
+}
+
+// Get is a GET of a presigned URL, as machines do it; it gives the HTTP status.
+func (w *World) Get(address string) (int, string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o, status := w.bucket.get(address)
+	return status, string(o.body)
 }
 
 // PutTarball puts the tarball of a release where its version's lies.
@@ -211,7 +243,7 @@ func (s *Storage) PresignPut(ctx context.Context, key string, size int64, sha256
 	address, err = ask(ctx, s.world, s.about(PresignPut, key), func() (string, error) {
 		s.world.mu.Lock()
 		defer s.world.mu.Unlock()
-		return s.world.bucket.presign("PUT", key, valid), nil
+		return s.world.bucket.presign("PUT", key, size, valid), nil
 	})
 	return address, map[string]string{"If-None-Match": "*", "X-Amz-Meta-Sha256": sha256}, err
 }
@@ -221,7 +253,7 @@ func (s *Storage) PresignGet(ctx context.Context, key string, valid time.Duratio
 	return ask(ctx, s.world, s.about(PresignGet, key), func() (string, error) {
 		s.world.mu.Lock()
 		defer s.world.mu.Unlock()
-		return s.world.bucket.presign("GET", key, valid), nil
+		return s.world.bucket.presign("GET", key, anySize, valid), nil
 	})
 }
 
@@ -319,7 +351,7 @@ func (s *Storage) PresignResult(ctx context.Context, upgrade, name string, valid
 	address, err = ask(ctx, s.world, s.about(PresignResult, name), func() (string, error) {
 		s.world.mu.Lock()
 		defer s.world.mu.Unlock()
-		return s.world.bucket.presign("PUT", key, valid), nil
+		return s.world.bucket.presign("PUT", key, anySize, valid), nil
 	})
 	return address, key, err
 }
@@ -342,8 +374,9 @@ func (s *Storage) Upgrades(ctx context.Context) ([]string, error) {
 	return ask(ctx, s.world, s.about(ListUpgrades, ""), func() ([]string, error) {
 		var ids []string
 		for _, key := range s.world.Objects("releases/" + App + "-results/") {
-			id, _, _ := strings.Cut(strings.TrimPrefix(key, "releases/"+App+"-results/"), "/")
-			ids = append(ids, id)
+			if id, _, _ := strings.Cut(strings.TrimPrefix(key, "releases/"+App+"-results/"), "/"); isDeployID(id) {
+				ids = append(ids, id)
+			}
 		}
 		ids = slices.Compact(ids)
 		slices.Reverse(ids)
@@ -351,9 +384,17 @@ func (s *Storage) Upgrades(ctx context.Context) ([]string, error) {
 	})
 }
 
+func isDeployID(name string) bool {
+	id, err := ulid.ParseStrict(name)
+	return err == nil && id.String() == name
+}
+
 // DeleteUpgrade implements engine.Records.
 func (s *Storage) DeleteUpgrade(ctx context.Context, upgrade string) error {
 	return tell(ctx, s.world, s.about(DeleteUpgrade, upgrade), func() error {
+		if !isDeployID(upgrade) {
+			return fmt.Errorf("delete a deploy's record: %q is not the id of a deploy", upgrade)
+		}
 		for _, key := range s.world.Objects(resultKey(upgrade, "")) {
 			s.world.locked(func() { delete(s.world.bucket.objects, key) })
 		}

@@ -71,8 +71,15 @@ func (k Kind) IsExec() bool {
 	}, k)
 }
 
-func (k Kind) isMachines() bool {
-	return slices.Contains([]Kind{ListMachines, CreateTemporary, Destroy, MayCreate}, k)
+// of gives how long a call travels.
+func (t Timing) of(k Kind) time.Duration {
+	switch {
+	case k == Build, k == PresignGet, k == PresignPut, k == PresignResult: // they do not
+		return 0
+	case k.IsExec(), slices.Contains([]Kind{ListMachines, CreateTemporary, Destroy, MayCreate}, k):
+		return t.Latency
+	}
+	return t.Storage
 }
 
 // EntersVM reports whether the call needs a VM that answers rpc.
@@ -175,10 +182,7 @@ func (w *World) through(ctx context.Context, c Call, carryOut func() Answer) Ans
 	w.mu.Lock()
 	w.calls = append(w.calls, c)
 	hooks := slices.Clone(w.hooks)
-	latency := w.timing.Storage
-	if c.Kind.IsExec() || c.Kind.isMachines() {
-		latency = w.timing.Latency
-	}
+	latency := w.timing.of(c.Kind)
 	w.mu.Unlock()
 	do := func() Answer {
 		if err := pause(ctx, latency/2); err != nil {

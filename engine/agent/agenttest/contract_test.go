@@ -76,3 +76,23 @@ func TestPlayedMachinesKeepTheContract(t *testing.T) {
 		}
 	}
 }
+
+type playedBucket struct{ *agenttest.World }
+
+func (b playedBucket) Open() contract.Storage { return b.NewConsole("").Storage }
+
+func TestThePlayedBucketKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	for _, skew := range []time.Duration{-24 * time.Hour, 0, 24 * time.Hour} {
+		for _, s := range contract.StorageScenarios() {
+			t.Run(skew.String()+"/"+s.Name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					w := agenttest.NewWorld(0)
+					w.SetSkew(skew)
+					s.Run(t, playedBucket{w})
+				})
+			})
+		}
+	}
+}

@@ -110,3 +110,31 @@ func TestWholeDeployOfAThousandMachines(t *testing.T) {
 		expectSuccess(t, w, runDeploy(t, w.Console, s), 1000)
 	})
 }
+
+// A request or an answer that is lost once, wherever it is, keeps no deploy from its end.
+func TestADeploySurvivesWhatIsLostOnce(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []agenttest.Kind{
+		agenttest.Discover, agenttest.StorageEnv, agenttest.StorageConfig, agenttest.LoadModules, agenttest.GiveOrder, agenttest.Wait,
+		agenttest.Arm, agenttest.Commit, agenttest.LoadedCode, agenttest.Finish, agenttest.StartJob, agenttest.PollJob,
+	} {
+		for name, fault := range map[string]agenttest.Hook{"request": agenttest.LoseRequest, "answer": agenttest.LoseAnswer} {
+			t.Run(string(kind)+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					w := agenttest.NewWorld(3)
+					w.SetTiming(agenttest.Usual)
+					w.On(agenttest.Match{Kind: kind, Times: 1}, fault)
+					r := runDeploy(t, w.Console, settings())
+					if len(w.Calls(agenttest.Match{Kind: kind})) == 0 {
+						t.Fatal("no such call")
+					}
+					if kind == agenttest.Finish { // an agent that was not told to end ends by itself
+						time.Sleep(10 * time.Minute)
+					}
+					expectSuccess(t, w, r, 3)
+				})
+			})
+		}
+	}
+}

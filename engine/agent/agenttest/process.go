@@ -49,9 +49,7 @@ func (v *vm) living() *process {
 	if v == nil || v.agent == nil {
 		return nil
 	}
-	if v.agent.advance(); v.agent.gone {
-		return nil
-	}
+	v.agent.advance() // it may end
 	return v.agent
 }
 

@@ -56,10 +56,14 @@ func (f *Fleet) CreateTemporary(ctx context.Context, spec engine.TemporaryMachin
 		m.jobs = map[string]*job{}
 		if spec.LiveFor > 0 {
 			m.dies = time.Now().Add(spec.LiveFor)
+			w.dying = append(w.dying, m)
 		}
 		created, takes := m.Machine, w.timing.Create
 		w.mu.Unlock()
-		return created, pause(ctx, takes)
+		if err := pause(ctx, takes); err != nil { // it is there all the same
+			return engine.Machine{}, unanswered(Call{Kind: CreateTemporary}, err)
+		}
+		return created, nil
 	})
 }
 
@@ -93,11 +97,13 @@ func (w *World) Temporaries() []string {
 
 // endTemporary removes temporary machines whose time is up.
 func (w *World) endTemporary() {
-	for _, m := range slices.Clone(w.machines) {
-		if !m.dies.IsZero() && !time.Now().Before(m.dies) {
+	w.dying = slices.DeleteFunc(w.dying, func(m *machine) bool {
+		over := !time.Now().Before(m.dies)
+		if over {
 			w.remove(m.ID)
 		}
-	}
+		return over
+	})
 }
 
 func (w *World) startJob(m *machine, r request) Output {

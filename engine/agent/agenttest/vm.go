@@ -25,11 +25,17 @@ type request struct {
 	script agent.Script
 	args   []string
 	stdin  string
+	order  order // of ScriptOrder
+	err    error // why there is none
 }
 
 func read(command []string, stdin string) request {
-	script, args, _ := agent.ScriptOf(command)
-	return request{script, args, stdin}
+	r := request{stdin: stdin}
+	r.script, r.args, _ = agent.ScriptOf(command)
+	if r.script == agent.ScriptOrder {
+		r.order, r.err = readOrder(stdin)
+	}
+	return r
 }
 
 // describe says what the exec is, for hooks.
@@ -38,9 +44,7 @@ func (r request) describe(c *Call) {
 	case "":
 		c.Kind = OtherExec
 	case agent.ScriptOrder:
-		if o, err := readOrder(r.stdin); err == nil {
-			c.Arg = o.id
-		}
+		c.Arg = r.order.id
 	case agent.ScriptCall:
 		if c.Kind = Kind(r.args[1]); c.Kind == "-" {
 			c.Kind = Wait
@@ -181,11 +185,10 @@ func (w *World) bootstrap(ctx context.Context, m *machine, r request) (Output, e
 	if !whole {
 		return say(marker + "incomplete {}"), nil
 	}
-	o, err := readOrder(r.stdin)
-	if err != nil {
-		return Output{Stderr: "** (ArgumentError) " + err.Error() + "\n", ExitCode: 1}, nil
+	if r.err != nil {
+		return Output{Stderr: "** (ArgumentError) " + r.err.Error() + "\n", ExitCode: 1}, nil
 	}
-	return w.start(ctx, m, o)
+	return w.start(ctx, m, r.order)
 }
 
 var defmodule = regexp.MustCompile(`(?m)^defmodule (\S+) do`)

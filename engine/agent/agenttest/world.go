@@ -84,8 +84,9 @@ type World struct {
 	timing    Timing
 	machines  []*machine
 	byID      map[string]*machine
-	made      int // temporary machines
-	booted    int // VMs
+	dying     []*machine // temporary ones that end by themselves
+	made      int        // temporary machines
+	booted    int        // VMs
 	built     string
 	forbidden bool
 	temporary Temporary
