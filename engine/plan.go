@@ -1,5 +1,12 @@
 package engine
 
+import (
+	"fmt"
+	"strings"
+
+	"flydeploy/text"
+)
+
 // Severity of a finding.
 type Severity string
 
@@ -74,4 +81,46 @@ func (p *Plan) Processes() int {
 		n += m.Report.Processes
 	}
 	return n
+}
+
+// String gives the whole plan as text, one fact a line: what is upgraded, how, each machine with its processes, what is left out, and
+// each finding with its remedy. Equal plans give equal texts.
+func (p *Plan) String() string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("upgrade %s to %s, image %s over %s", p.Upgrade.OTPApp, p.Upgrade.Version, Tag(p.Upgrade.SourceImage), Tag(p.Upgrade.BaseImage))
+	line("strategy %s", p.Strategy)
+	for _, m := range p.Modules {
+		line("module %s of %s: %s", m.Module, m.App, m.Change)
+	}
+	for _, m := range p.Machines {
+		line("machine %s in %s: %s", m.Machine.ID, m.Machine.Region, m.standing())
+		for _, c := range m.Processes {
+			line("  %d × %s (%s)", c.Count, c.Module, c.Kind)
+		}
+	}
+	for _, m := range p.LeftOut {
+		line("left out %s: %s", m.ID, m.LeftOut)
+	}
+	for _, f := range p.Findings {
+		where := ""
+		if len(f.Machines) > 0 {
+			where = " on " + strings.Join(f.Machines, ", ")
+		}
+		line("%s %s%s: %s", f.Severity, f.Name, where, f.What)
+		if f.Remedy != "" {
+			line("  → %s", f.Remedy)
+		}
+	}
+	return b.String()
+}
+
+func (m MachinePlan) standing() string {
+	switch {
+	case m.Problem != nil:
+		return "cannot take part: " + m.Problem.What
+	case m.UpToDate:
+		return "up to date"
+	}
+	return text.Counted(m.Report.Processes, "process") + " suspended, " + text.Counted(m.Report.ModulesChanged+m.Report.ModulesAdded, "module") + " loaded"
 }

@@ -40,13 +40,24 @@ type Earlier struct {
 // Make joins the facts of all machines to the plan.
 func Make(f Facts) *engine.Plan {
 	p := &engine.Plan{
-		Upgrade: f.Upgrade, Strategy: f.Strategy.Describe(len(f.Machines)), LeftOut: f.LeftOut,
+		Upgrade: f.Upgrade, Strategy: f.Strategy.Describe(toCommit(f.Machines)), LeftOut: f.LeftOut,
 		Modules: modules(f.Machines), Findings: findings(f),
 	}
 	for _, m := range f.Machines {
 		p.Machines = append(p.Machines, m.MachinePlan)
 	}
 	return p
+}
+
+// toCommit counts the machines that a commit would change.
+func toCommit(machines []Machine) int {
+	n := 0
+	for _, m := range machines {
+		if m.State == engine.MachineStaged {
+			n++
+		}
+	}
+	return n
 }
 
 // modules is the union over the machines, sorted.

@@ -173,9 +173,17 @@ func (w *World) Calls(m Match) []Call {
 	return all
 }
 
+// answersWithin bounds a call of the bucket or of the Machines API, as their clients do.
+const answersWithin = time.Minute
+
 // through has the hooks decide what a call is answered.
 func (w *World) through(ctx context.Context, c Call, carryOut func() Answer) Answer {
 	c.At = time.Now()
+	if !c.Kind.IsExec() && c.Kind != Build && c.Kind != CreateTemporary { // an exec has its own
+		bounded, cancel := context.WithTimeout(ctx, answersWithin)
+		defer cancel()
+		ctx = bounded
+	}
 	if err := ctx.Err(); err != nil {
 		return Answer{Err: err}
 	}
