@@ -50,7 +50,8 @@ func Usually() Behaviour {
 	}
 }
 
-// Behave changes how agents behave: those of a machine, or with id "" of all that have no behaviour of their own.
+// Behave changes how agents behave: those of a machine, or with id "" of all that have no behaviour of their own. change must
+// not call the world.
 func (w *World) Behave(id string, change func(*Behaviour)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
