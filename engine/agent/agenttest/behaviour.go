@@ -36,8 +36,8 @@ type Behaviour struct {
 	ReportError string
 }
 
-// Usually is the behaviour of a new world's agents: an upgrade of 6 modules and 303 processes that nothing troubles.
-func Usually() Behaviour {
+// usualBehaviour is the behaviour of a new world's agents: an upgrade of 6 modules and 303 processes that nothing troubles.
+func usualBehaviour() Behaviour {
 	return Behaviour{
 		Counts: agent.Counts{ModulesChanged: 1, ModulesAdded: 1, Files: 3, Processes: 303, Migrating: 302},
 		Modules: []agent.Module{
@@ -50,7 +50,8 @@ func Usually() Behaviour {
 	}
 }
 
-// Behave changes how agents behave: those of a machine, or with id "" of all that have no behaviour of their own.
+// Behave changes how agents behave: those of a machine, or with id "" of all that have no behaviour of their own. change must
+// not call the world.
 func (w *World) Behave(id string, change func(*Behaviour)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

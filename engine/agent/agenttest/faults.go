@@ -56,7 +56,8 @@ func LoseAnswer(_ context.Context, c Call, carryOut func() Answer) Answer {
 	return Answer{Err: unanswered(c, errReset)}
 }
 
-// Hang keeps the request from arriving, and answers only when the call's context or the exec's time ends.
+// Hang keeps the request from arriving, and answers only when the call's context or the exec's time ends; the platform's answer
+// to the latter is 408.
 func Hang(ctx context.Context, c Call, _ func() Answer) Answer {
 	<-ctx.Done()
 	return Answer{Err: ended(ctx, c)}

@@ -159,7 +159,7 @@ func (w *World) change(id string, do func(*machine)) {
 	m.UpdatedAt = time.Now()
 }
 
-// Stop stops a machine; suspending one ends nothing but answers likewise.
+// Stop stops a machine: its VM ends, and execs are refused.
 func (w *World) Stop(id string) {
 	w.change(id, func(m *machine) { w.end(m); m.State = engine.StateStopped })
 }
@@ -211,7 +211,8 @@ func (w *World) remove(id string) {
 	w.machines = slices.DeleteFunc(w.machines, func(other *machine) bool { return other == m })
 }
 
-// Change changes what the Machines API tells of a machine, and nothing else: checks, host status, ….
+// Change changes what the Machines API tells of a machine, and nothing else: checks, host status, …. change must not call
+// the world.
 func (w *World) Change(id string, change func(*engine.Machine)) {
 	w.change(id, func(m *machine) { change(&m.Machine) })
 }

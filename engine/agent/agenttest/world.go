@@ -1,13 +1,22 @@
 // Package agenttest plays a fleet, the agents in its machines, and a bucket with lock, records and tarballs, all in
-// memory. It speaks the protocol of package agent: a deploy on it runs the console's own code, in milliseconds.
+// memory. It speaks the protocol of package agent: a deploy on it runs the console's own code, in milliseconds. Package
+// contract keeps it and real machines alike.
 //
-// Nothing takes time unless a test says so (Timing, Behaviour, Delay, …). What does take time follows package time, so
-// that within testing/synctest it is virtual. A world needs no end: it has no goroutine of its own.
+// Nothing takes time unless a test says so (SetTiming, Behave, Boot, Delay, …). What does take time follows package time, so
+// that within testing/synctest it is virtual. A world needs no end: it has no goroutine of its own. Code that is tested in
+// virtual time must not hold a mutex while it waits for a call: time does not pass for who waits for a mutex.
 //
-// Every call of a console goes through hooks, by which a test watches, fails, delays or changes it:
+// Every call of a console goes through hooks, by which a test watches, fails, delays or changes it. There are ready-made
+// ones:
 //
-//	w := agenttest.NewWorld(3)
+//	w := agenttest.NewWorld(3) // m00, m01, m02 run Image1
 //	w.On(agenttest.Match{Kind: agenttest.Commit, Machine: "m01", Times: 1}, agenttest.LoseAnswer)
+//	w.On(agenttest.Match{Kind: agenttest.Arm, Machine: "m02"}, agenttest.Before(func() { w.Restart("m02", agenttest.Boot{}) }))
+//	w.On(agenttest.Match{Kinds: agenttest.Kind.IsExec}, agenttest.Outage(150*time.Second))
+//	w.Behave("m00", func(b *agenttest.Behaviour) { b.Outcome = agent.RolledBack })
+//
+// The ports of a deploy are w.Fleet, w.Storage and w.Build; those of a colleague's computer are NewConsole's. Afterwards
+// State, Current, Object, Temporaries and Calls tell what has become of the world.
 package agenttest
 
 import (
@@ -99,7 +108,7 @@ type World struct {
 // NewWorld makes a world with machines m00, m01, … that run Image1, half of them in ams, half in fra.
 func NewWorld(machines int) *World {
 	w := &World{
-		byID: map[string]*machine{}, built: Image2, sources: map[string][]string{}, behaviour: Usually(),
+		byID: map[string]*machine{}, built: Image2, sources: map[string][]string{}, behaviour: usualBehaviour(),
 		bucket: bucket{objects: map[string]*object{}},
 		settings: map[string]string{
 			"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL_S3": endpoint, "AWS_REGION": "auto", "BUCKET_NAME": bucketName,

@@ -1,0 +1,76 @@
+package agenttest
+
+import (
+	"context"
+	"time"
+
+	"flydeploy/engine"
+)
+
+// Storage is the bucket as one console sees it. It is an engine.Locks, Records, Tarballs and Trials.
+type Storage struct {
+	world   *World
+	console string
+	watched watched
+}
+
+var (
+	_ engine.Records  = (*Storage)(nil)
+	_ engine.Tarballs = (*Storage)(nil)
+)
+
+func (s *Storage) about(kind Kind, arg string) Call {
+	return Call{Console: s.console, Kind: kind, Arg: arg}
+}
+
+// Now gives the time by the bucket's clock.
+func (s *Storage) Now() time.Time {
+	s.world.mu.Lock()
+	defer s.world.mu.Unlock()
+	return s.world.bucket.now()
+}
+
+// PresignPut implements engine.Tarballs.
+func (s *Storage) PresignPut(ctx context.Context, key string, size int64, sha256 string, valid time.Duration) (address string, headers map[string]string, err error) {
+	address, err = ask(ctx, s.world, s.about(PresignPut, key), func() (string, error) {
+		s.world.mu.Lock()
+		defer s.world.mu.Unlock()
+		return s.world.bucket.presign("PUT", key, size, valid), nil
+	})
+	return address, map[string]string{"If-None-Match": "*", "X-Amz-Meta-Sha256": sha256}, err
+}
+
+// PresignGet implements engine.Tarballs.
+func (s *Storage) PresignGet(ctx context.Context, key string, valid time.Duration) (string, error) {
+	return ask(ctx, s.world, s.about(PresignGet, key), func() (string, error) {
+		s.world.mu.Lock()
+		defer s.world.mu.Unlock()
+		return s.world.bucket.presign("GET", key, anySize, valid), nil
+	})
+}
+
+// Stat implements engine.Tarballs.
+func (s *Storage) Stat(ctx context.Context, key string) (engine.Object, error) {
+	return ask(ctx, s.world, s.about(StatTarball, key), func() (engine.Object, error) {
+		s.world.mu.Lock()
+		defer s.world.mu.Unlock()
+		o, err := s.world.bucket.read(key)
+		if err != nil {
+			return engine.Object{}, err
+		}
+		return engine.Object{Key: key, Size: o.size, SHA256: o.sha256}, nil
+	})
+}
+
+// Delete implements engine.Tarballs.
+func (s *Storage) Delete(ctx context.Context, key string) error {
+	return tell(ctx, s.world, s.about(DeleteTarball, key), func() error {
+		s.world.mu.Lock()
+		defer s.world.mu.Unlock()
+		delete(s.world.bucket.objects, key)
+		return nil
+	})
+}
+
+// URL implements engine.Tarballs.
+func (s *Storage) URL(key string) string { return base + key }
