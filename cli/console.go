@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
+	"time"
 
+	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
@@ -57,7 +60,7 @@ func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options
 		context.AfterFunc(ctx, deploy.Stop) // at once, also where the terminal has stopped reading and the console hangs
 		return deploy, nil
 	}}
-	end, err := showConsole(cmd, d.accessible, o)
+	end, err := c.show(cmd, d.accessible, o)
 	if end.Summary != "" {
 		fmt.Fprintln(out, end.Summary)
 	}
@@ -76,16 +79,49 @@ func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options
 	return result, err
 }
 
-// showConsole runs the console, as a screen or in plain lines.
-func showConsole(cmd *cobra.Command, accessible bool, o tui.Options) (tui.Ended, error) {
+// show runs the console, as a screen or in plain lines.
+func (c *connection) show(cmd *cobra.Command, accessible bool, o tui.Options) (tui.Ended, error) {
 	if !accessible {
-		return tui.Run(cmd.Context(), o)
+		return c.signals.whileRead(func() (tui.Ended, error) { return tui.Run(cmd.Context(), o) })
 	}
 	result, err := plain.Accessible(cmd.Context(), plain.Options{
 		App: o.App, Backend: o.Backend, Preselect: o.Preselect, StartDeploy: o.StartDeploy, Accept: o.Accept, ReadOnly: o.ReadOnly,
 		Recall: o.Recall, Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
 	})
 	return tui.Ended{Result: result}, err
+}
+
+// whileRead runs a console to its end, or until its terminal keeps it from ending: the process is hurried, everything has
+// settled, and for readWithin nobody has read. It then goes on in a goroutine that nobody can end.
+func (i *interrupts) whileRead(console func() (tui.Ended, error)) (tui.Ended, error) {
+	type over struct {
+		end tui.Ended
+		err error
+	}
+	before, _ := term.GetState(os.Stdin.Fd())
+	done := make(chan over, 1)
+	go func() {
+		end, err := console()
+		done <- over{end, err}
+	}()
+	select {
+	case o := <-done:
+		return o.end, o.err
+	case <-i.hurried:
+	}
+	last := i.await()
+	select {
+	case o := <-done:
+		return o.end, o.err
+	case <-time.After(readWithin):
+	}
+	if before != nil {
+		_ = term.Restore(os.Stdin.Fd(), before)
+	}
+	if last == nil {
+		return tui.Ended{}, errUnread
+	}
+	return tui.Ended{}, unwritten(errUnread, *last)
 }
 
 // backend is the app as the console asks it.

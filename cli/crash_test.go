@@ -21,7 +21,7 @@ const crashingConsole = "FLYDEPLOY_TEST_CRASHING_CONSOLE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(crashingConsole) != "" {
-		c, cmd := &connection{}, &cobra.Command{} // no fleet to look at
+		c, cmd := &connection{signals: newInterrupts()}, &cobra.Command{} // no fleet to look at
 		cmd.SetContext(context.Background())
 		os.Exit(exitCode(os.Stderr, told(c.console(cmd, defaultDeploy(), tui.Options{}))))
 	}
