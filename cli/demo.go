@@ -13,11 +13,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"flydeploy/engine"
 	"flydeploy/examples/counter"
 	"flydeploy/fly"
 	"flydeploy/fly/local"
+	"flydeploy/text"
 	"flydeploy/tui"
+	"flydeploy/tui/plain"
 )
 
 const (
@@ -153,7 +154,7 @@ func startDemo(ctx context.Context, f demoFlags, say io.Writer) (*demo, error) {
 	if err != nil {
 		return d, err
 	}
-	d.tell("starting %s, each a BEAM node with %s …", engine.Counted(f.machines, "machine"), engine.Counted(f.counters, "process"))
+	d.tell("starting %s, each a BEAM node with %s …", text.Counted(f.machines, "machine"), text.Counted(f.counters, "process"))
 	if err := d.launch(ctx, image); err != nil {
 		return d, err
 	}
@@ -239,7 +240,7 @@ func (d *demo) run(cmd *cobra.Command, c *connection, out output) error {
 	switch {
 	case err != nil:
 	case out == outputJSON:
-		err = encode(cmd.OutOrStdout(), result)
+		err = plain.Encode(cmd.OutOrStdout(), result)
 	default:
 		err = result.print(cmd.OutOrStdout())
 	}

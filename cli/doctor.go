@@ -12,6 +12,8 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/doctor"
 	"flydeploy/fly"
+	"flydeploy/text"
+	"flydeploy/tui/plain"
 )
 
 func doctorCommand() *cobra.Command {
@@ -115,16 +117,16 @@ func (r *report) add(c doctor.Check) {
 	}
 	r.count[c.Status]++
 	if r.json {
-		r.write(encode(r.out, checkLine{engine.EventVersion, "check", c}))
+		r.write(plain.Encode(r.out, checkLine{engine.EventVersion, "check", c}))
 		return
 	}
-	text := c.Text
+	says := c.Text
 	if c.Machine != "" {
-		text = "machine " + c.Machine + ": " + text
+		says = "machine " + c.Machine + ": " + says
 	}
-	_, err := fmt.Fprintf(r.out, "%-7s  %-18s  %s\n", c.Status, c.Name, plainText(text))
+	_, err := fmt.Fprintf(r.out, "%-7s  %-18s  %s\n", c.Status, c.Name, text.Line(says))
 	if c.Remedy != "" && err == nil {
-		_, err = fmt.Fprintf(r.out, "%29s→ %s\n", "", plainText(c.Remedy))
+		_, err = fmt.Fprintf(r.out, "%29s→ %s\n", "", text.Line(c.Remedy))
 	}
 	r.write(err)
 }
@@ -144,7 +146,7 @@ func (r *report) end() error {
 	ok, warnings, failed, skipped := r.count[doctor.CheckOK], r.count[doctor.CheckWarn], r.count[doctor.CheckFail], r.count[doctor.CheckSkipped]
 	switch {
 	case r.json:
-		r.write(encode(r.out, reportEnd{engine.EventVersion, "result", outcome, ok, warnings, failed, skipped}))
+		r.write(plain.Encode(r.out, reportEnd{engine.EventVersion, "result", outcome, ok, warnings, failed, skipped}))
 	default:
 		_, err := fmt.Fprintf(r.out, "\n%d ok, %d warnings, %d failed, %d not checked\n", ok, warnings, failed, skipped)
 		r.write(err)

@@ -70,7 +70,7 @@ func (c *connection) finish(cmd *cobra.Command, d *deploy.Deployment, out output
 	err := c.follow(cmd, d, out)
 	result := d.Result()
 	if err == nil && out == outputJSON {
-		err = encode(cmd.OutOrStdout(), result)
+		err = plain.Encode(cmd.OutOrStdout(), result)
 	}
 	if err != nil {
 		return unwritten(err, result)

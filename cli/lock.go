@@ -10,6 +10,8 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/lock"
 	"flydeploy/engine/target"
+	"flydeploy/text"
+	"flydeploy/tui/plain"
 )
 
 func lockCommand() *cobra.Command {
@@ -37,9 +39,9 @@ func lockShowCommand() *cobra.Command {
 					return err
 				}
 				if r.json() && held {
-					return encode(cmd.OutOrStdout(), lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
+					return plain.Encode(cmd.OutOrStdout(), lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
 				} else if r.json() {
-					return encode(cmd.OutOrStdout(), map[string]bool{"held": false})
+					return plain.Encode(cmd.OutOrStdout(), map[string]bool{"held": false})
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), lockText(held, lock))
 				return nil
@@ -61,14 +63,14 @@ func lockText(held bool, l engine.LockInfo) string {
 	if !held {
 		return "the deploy lock is free"
 	}
-	text := "held by  " + oneLine(l.LockedBy)
+	shown := "held by  " + text.Line(l.LockedBy)
 	if l.Host != "" {
-		text += "\nhost     " + oneLine(l.Host)
+		shown += "\nhost     " + text.Line(l.Host)
 	}
 	if l.DeploymentID == "" {
-		return text
+		return shown
 	}
-	return text + fmt.Sprintf("\ndeploy   %s\nsince    %s\nexpires  in %s, unless its owner renews it (last written %s ago)", oneLine(l.DeploymentID),
+	return shown + fmt.Sprintf("\ndeploy   %s\nsince    %s\nexpires  in %s, unless its owner renews it (last written %s ago)", text.Line(l.DeploymentID),
 		l.LockedAt.Format(time.RFC3339), l.ExpiresIn().Round(time.Second), l.Age.Round(time.Second))
 }
 
@@ -102,7 +104,7 @@ notices within ten seconds, starts nothing more and says why. A lock also expire
 				if err := lock.Break(cmd.Context(), t.Storage.Locks, current, id.owner); err != nil {
 					return lockedError(err)
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "released the lock of %s (deploy %s)\n", oneLine(current.LockedBy), oneLine(current.DeploymentID))
+				fmt.Fprintf(cmd.OutOrStdout(), "released the lock of %s (deploy %s)\n", text.Line(current.LockedBy), text.Line(current.DeploymentID))
 				return nil
 			})
 		},

@@ -84,7 +84,7 @@ func show(cmd *cobra.Command, s *spectator, out output) error {
 		if err := left(plain.JSON(cmd.Context(), cmd.OutOrStdout(), s)); err != nil {
 			return err
 		}
-		return encode(cmd.OutOrStdout(), s.Result())
+		return plain.Encode(cmd.OutOrStdout(), s.Result())
 	}
 	err := plain.Lines(cmd.Context(), cmd.OutOrStdout(), s, nil)
 	if err == nil {

@@ -76,7 +76,7 @@ func exitCode(stderr io.Writer, err error) int {
 
 // complain tells an error. Its text may hold words of Fly's API, of the storage, or of what lies there.
 func complain(stderr io.Writer, err error, more string) {
-	fmt.Fprintln(stderr, "flydeploy: "+plainText(err.Error())+more)
+	fmt.Fprintln(stderr, "flydeploy: "+indented(err.Error())+more)
 }
 
 // isUnread: whoever closes the pipe that we write to has seen enough.

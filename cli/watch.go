@@ -10,6 +10,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/record"
 	"flydeploy/engine/target"
+	"flydeploy/text"
 	"flydeploy/tui/plain"
 )
 
@@ -73,7 +74,7 @@ func watched(cmd *cobra.Command, t *target.Target, args []string) (string, error
 		return "", engine.NewProblem("nobody_deploys", "nobody deploys now", nil, "`flydeploy history` lists past deploys, `flydeploy watch ID` follows one by its ID.")
 	}
 	if err == nil && lock.DeploymentID == "" {
-		return "", engine.NewProblem("no_record", "the deploy lock is held by "+oneLine(lock.LockedBy)+", and names no deploy that could be followed", nil,
+		return "", engine.NewProblem("no_record", "the deploy lock is held by "+text.Line(lock.LockedBy)+", and names no deploy that could be followed", nil,
 			"`flydeploy lock show` tells who holds it.")
 	}
 	return lock.DeploymentID, err

@@ -10,6 +10,8 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/record"
 	"flydeploy/engine/target"
+	"flydeploy/text"
+	"flydeploy/tui/plain"
 )
 
 func withdrawCommand() *cobra.Command {
@@ -55,7 +57,7 @@ func withdraw(cmd *cobra.Command, app appSettings, s engine.Settings, storage en
 		return lockedError(err)
 	}
 	if asJSON {
-		return encode(cmd.OutOrStdout(), done)
+		return plain.Encode(cmd.OutOrStdout(), done)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "withdrawn: %s. Machines that run keep it until they restart: `fly machine restart ID`.\n",
 		upgrades(engine.Metadata{HotUpgrade: done.Fleet, MachineUpgrades: done.Machines}))
@@ -64,17 +66,17 @@ func withdraw(cmd *cobra.Command, app appSettings, s engine.Settings, storage en
 
 func withdrawQuestion(app string, md engine.Metadata) string {
 	return fmt.Sprintf("This takes %s out of the record of %s. Machines that run keep their code until they restart;\n"+
-		"from their next start on they run the code of their image.", upgrades(md), oneLine(app))
+		"from their next start on they run the code of their image.", upgrades(md), text.Line(app))
 }
 
 // upgrades tells which upgrades current.json names.
 func upgrades(md engine.Metadata) string {
-	machines := engine.Counted(len(md.MachineUpgrades), "machine")
+	machines := text.Counted(len(md.MachineUpgrades), "machine")
 	switch {
 	case md.HotUpgrade != nil && len(md.MachineUpgrades) > 0:
-		return fmt.Sprintf("hot upgrade %s, and other upgrades on %s", oneLine(md.HotUpgrade.Version), machines)
+		return fmt.Sprintf("hot upgrade %s, and other upgrades on %s", text.Line(md.HotUpgrade.Version), machines)
 	case md.HotUpgrade != nil:
-		return "hot upgrade " + oneLine(md.HotUpgrade.Version)
+		return "hot upgrade " + text.Line(md.HotUpgrade.Version)
 	}
 	return "the hot upgrades of " + machines
 }
