@@ -4,22 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
-	"time"
 
-	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
-	"flydeploy/engine/record"
 	"flydeploy/text"
 	"flydeploy/tui"
 	"flydeploy/tui/plain"
 )
-
-// historyShown is how many deploys the console's record lists.
-const historyShown = 200
 
 // openConsole opens the console on the fleet.
 func openConsole(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
@@ -36,7 +29,7 @@ func openConsole(cmd *cobra.Command, d deploySettings, signals *interrupts) erro
 	return told(c.console(cmd, d, tui.Options{}))
 }
 
-// told gives the exit that belongs to what a console ended with: the last deploy's outcome, if there was one.
+// told gives the error to exit with after a console: the last deploy's outcome, if there was one.
 func told(r *engine.Result, err error) error {
 	if err != nil || r == nil {
 		return err
@@ -89,112 +82,6 @@ func (c *connection) show(cmd *cobra.Command, accessible bool, o tui.Options) (t
 		Recall: o.Recall, Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
 	})
 	return tui.Ended{Result: result}, err
-}
-
-// whileRead runs a console to its end, or until its terminal keeps it from ending: the process is hurried, everything has
-// settled, and for readWithin nobody has read. It then goes on in a goroutine that nobody can end.
-func (i *interrupts) whileRead(console func() (tui.Ended, error)) (tui.Ended, error) {
-	type over struct {
-		end tui.Ended
-		err error
-	}
-	before, _ := term.GetState(os.Stdin.Fd())
-	done := make(chan over, 1)
-	go func() {
-		end, err := console()
-		done <- over{end, err}
-	}()
-	select {
-	case o := <-done:
-		return o.end, o.err
-	case <-i.hurried:
-	}
-	last := i.await()
-	select {
-	case o := <-done:
-		return o.end, o.err
-	case <-time.After(readWithin):
-	}
-	if before != nil {
-		_ = term.Restore(os.Stdin.Fd(), before)
-	}
-	if last == nil {
-		return tui.Ended{}, errUnread
-	}
-	return tui.Ended{}, unwritten(errUnread, *last)
-}
-
-// backend is the app as the console asks it.
-type backend struct {
-	*connection
-	deploy func(engine.Selection) (plain.Deployment, error)
-}
-
-// Overview implements tui.Backend.
-func (b *backend) Overview(ctx context.Context) (engine.Overview, error) { return b.overview(ctx) }
-
-// Inspect implements tui.Backend.
-func (b *backend) Inspect(ctx context.Context) (engine.Overview, error) { return b.inspected(ctx) }
-
-// Deploy implements tui.Backend.
-func (b *backend) Deploy(sel engine.Selection) (plain.Deployment, error) { return b.deploy(sel) }
-
-// History implements tui.Backend.
-func (b *backend) History(ctx context.Context) ([]engine.Past, error) {
-	records, err := b.records(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return record.History(ctx, records, historyShown)
-}
-
-// Events implements tui.Backend.
-func (b *backend) Events(ctx context.Context, id string) ([]engine.Event, *engine.Result, error) {
-	records, err := b.records(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	return record.Recorded(ctx, records, id)
-}
-
-// Watch implements tui.Backend.
-func (b *backend) Watch(id string) engine.Source {
-	return &otherDeploy{connection: b.connection, id: id}
-}
-
-// Outcome implements tui.Backend.
-func (b *backend) Outcome(ctx context.Context, id string) (engine.Result, error) {
-	records, err := b.records(ctx)
-	if err != nil {
-		return engine.Result{}, err
-	}
-	return record.RecordedResult(ctx, records, id)
-}
-
-func (c *connection) records(ctx context.Context) (engine.Records, error) {
-	target, err := c.storage(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return target.Storage.Records, nil
-}
-
-// otherDeploy is one that somebody else runs. Where its record is, is found out with the first look.
-type otherDeploy struct {
-	connection *connection
-	id         string
-	source     engine.Source
-}
-
-func (o *otherDeploy) Next(ctx context.Context) ([]engine.Event, error) {
-	if o.source == nil {
-		records, err := o.connection.records(ctx)
-		if err != nil {
-			return nil, err
-		}
-		o.source = record.Watch(records, o.id, watchEvery)
-	}
-	return o.source.Next(ctx)
 }
 
 // showRecord plays a recorded deploy in the console.

@@ -30,7 +30,7 @@ func demoCommand(signals *interrupts) *cobra.Command {
 		Use:   "demo",
 		Short: "Upgrade real BEAM machines on this computer, in the same console",
 		Long: `Starts a Fly on this computer: Machines API, image registry and S3, with machines that are real
-Elixir releases in real BEAM nodes. Sends steady traffic at every machine, and opens the console.
+Elixir releases in real BEAM nodes. Sends steady traffic to every machine, and opens the console.
 Version 2 of the sample app changes the shape of 2,000 processes' states on each machine;
 version 3 fails to migrate some of them, and every machine rolls back.`,
 		Example: `  flydeploy demo
@@ -67,7 +67,7 @@ func (f demoFlags) check() error {
 	case !slices.Contains(demo.Isolations, f.world.Isolation):
 		return usage("--isolation is auto, namespaces or processes, not %q", f.world.Isolation)
 	case f.deploy.readOnly && f.deploy.engine.Yes:
-		return usage("--read-only keeps the demo from deploying, and --yes confirms a deploy: leave out one of them")
+		return usage("--read-only does not let the demo deploy, and --yes confirms a deploy: leave out one of them")
 	}
 	return nil
 }

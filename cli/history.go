@@ -21,8 +21,8 @@ func historyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history",
 		Short: "List past deploys: when, who, what, how it ended",
-		Long: `Lists the deploys that the bucket records, the newest first. With --output json it prints one object a
-line. ` + "`flydeploy replay ID`" + ` shows one of them again, ` + "`flydeploy hot --to ID`" + ` deploys its code again.`,
+		Long: `Lists the deploys that the bucket records, newest first. With --output json it prints one object per
+line. ` + "`flydeploy replay ID`" + ` shows one of them again; ` + "`flydeploy hot --to ID`" + ` deploys its code again.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRecord(cmd, r.appSettings, func(_ *connection, t *target.Target) error {

@@ -29,7 +29,7 @@ func lockShowCommand() *cobra.Command {
 	var r recordSettings
 	cmd := &cobra.Command{
 		Use:   "show",
-		Short: "Who deploys: who, from where, since when, until when",
+		Short: "Show who holds the deploy lock, from where, since when and until when",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRecord(cmd, r.appSettings, func(_ *connection, t *target.Target) error {
@@ -75,7 +75,7 @@ func lockText(held bool, l engine.LockInfo) string {
 }
 
 func releaseQuestion(l engine.LockInfo) string {
-	return lockText(true, l) + "\nIf that deploy is alive it notices within ten seconds, starts nothing more, and says why."
+	return lockText(true, l) + "\nIf that deploy is still alive, it notices within ten seconds, starts nothing more and says why."
 }
 
 func lockReleaseCommand() *cobra.Command {
@@ -83,9 +83,9 @@ func lockReleaseCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "release",
-		Short: "Release a lock that a dead deploy left",
-		Long: `Releases the deploy lock that somebody else holds, after the app's name was typed, or with --yes. A deploy that is alive
-notices within ten seconds, starts nothing more and says why. A lock also expires by itself: see ` + "`flydeploy lock show`.",
+		Short: "Release a lock that a dead deploy left behind",
+		Long: `Releases the deploy lock that somebody else holds, once you have typed the app's name, or with --yes. A deploy that is still
+alive notices within ten seconds, starts nothing more and says why. A lock also expires by itself: see ` + "`flydeploy lock show`.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRecord(cmd, app, func(c *connection, t *target.Target) error {
@@ -110,11 +110,11 @@ notices within ten seconds, starts nothing more and says why. A lock also expire
 		},
 	}
 	app.register(cmd)
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "release it without a question")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "release it without asking")
 	return cmd
 }
 
-// lockedError gives a lock that is held by somebody its own exit code.
+// lockedError gives the exit code of a lock that somebody else holds.
 func lockedError(err error) error {
 	var held *engine.LockHeldError
 	if errors.As(err, &held) {

@@ -19,24 +19,26 @@ func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the machines, what they run, and who deploys",
-		Long: `Shows base image, hot upgrade, lock, and for each machine whether its VM has loaded what the record says:
+		Long: `Shows the base image, the hot upgrade, the deploy lock, and the machines. CODE compares what a machine's VM has loaded with
+the record:
 
-  applied    the upgrade is what the VM runs
-  stale      the VM runs other code than the record says: it woke from a suspension, or could not load it at its start
-  image      no upgrade is recorded for it: it runs its image
-  next boot  it is stopped, and takes the upgrade when it starts
-  drift      loaded modules whose files on disk are other code
+  applied    the VM runs the recorded upgrade
+  stale      the VM runs other code: it woke from a suspension, or could not load the upgrade when it started
+  image      no upgrade is recorded for the machine: it runs its image
+  next boot  the machine is stopped, and loads the upgrade when it starts
+  unknown    the VM or the storage could not be read
 
-A hot version is stale where the record is for another image than the machine runs: a cold deploy has won, nothing of it is
-applied, and the next hot deploy starts clean. The hook, by which a restarted machine takes the upgrade:
+DRIFT counts loaded modules that differ from their files on disk. HOT VERSION is stale if the record is for another image
+than the machine's: a cold deploy has replaced it, nothing of it is applied, and the next hot deploy starts clean. HOOK says
+whether a restarted machine loads the upgrade again:
 
-  called     when the VM started
-  failed     called, but the upgrade could not be reapplied
+  called     the startup hook was called when the VM started
+  failed     it was called, but could not reapply the upgrade
   uncalled   the release has the package fly_deploy, but does not call FlyDeploy.startup_reapply_current/1
-  missing    the release has no such package
-  unknown    its package does not tell
+  missing    the release does not have the package
+  unknown    the package does not say
 
-Each VM is asked by one rpc; --quick leaves that out.`,
+This takes one rpc to each VM; --quick leaves it out.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := r.load(cmd); err != nil {
@@ -62,7 +64,7 @@ Each VM is asked by one rpc; --quick leaves that out.`,
 		},
 	}
 	r.register(cmd)
-	cmd.Flags().BoolVar(&quick, "quick", false, "do not ask the VMs which code they have loaded")
+	cmd.Flags().BoolVar(&quick, "quick", false, "do not ask the VMs what code they have loaded")
 	return cmd
 }
 
@@ -125,7 +127,7 @@ func printFleetStatus(out io.Writer, o engine.Overview) {
 	}
 }
 
-// codeCells tell what a machine's VM has loaded beside what the record says.
+// codeCells compare what a machine's VM has loaded with the record.
 func codeCells(o engine.Overview, m engine.Machine) (code, hook, drift string) {
 	_, named := o.HotUpgradeOf(m)
 	c, asked := o.Code[m.ID]
@@ -161,21 +163,21 @@ func printRemarks(out io.Writer, o engine.Overview) {
 		case c.Problem != nil:
 			fmt.Fprintf(out, "\n%s: %s\n", id, indented(c.Problem.Error()))
 		case c.Stale:
-			fmt.Fprintf(out, "\n%s runs other code than the record says.\n  → `flydeploy hot --resume` upgrades it, `fly machine restart %s` boots it afresh.\n", id, id)
+			fmt.Fprintf(out, "\n%s runs other code than recorded.\n  → `flydeploy hot --resume` upgrades it, `fly machine restart %s` starts it afresh.\n", id, id)
 		case c.Drift > 0:
-			fmt.Fprintf(out, "\n%s has loaded code that is not on its disk: %s.\n  → `fly machine restart %s` boots it afresh.\n", id,
+			fmt.Fprintf(out, "\n%s has loaded code that differs from its files on disk: %s.\n  → `fly machine restart %s` starts it afresh.\n", id,
 				text.Line(strings.Join(c.Drifted, ", ")), id)
 		}
 	}
 	printHooks(out, o)
 	if len(o.Stale) > 0 {
-		fmt.Fprintf(out, "\n%s: an upgrade is recorded for another image than they run (%s): a cold deploy has won over it, and nothing of it is applied.\n"+
-			"  → Nothing has to be done. The next hot deploy starts clean; `flydeploy withdraw` clears the record now.\n",
+		fmt.Fprintf(out, "\n%s: the recorded upgrade is for another image (%s) than theirs: a cold deploy has replaced it, and nothing of it is applied.\n"+
+			"  → There is nothing to do. The next hot deploy starts clean; `flydeploy withdraw` clears the record now.\n",
 			some(o.Stale), text.Line(engine.Tag(o.Metadata.ImageRef)))
 	}
 }
 
-// printHooks tells each thing that is wrong with startup hooks once, for all machines that share it.
+// printHooks tells each problem of startup hooks once, for all machines that share it.
 func printHooks(out io.Writer, o engine.Overview) {
 	var problems []*engine.Problem
 	machines := map[string][]string{}
