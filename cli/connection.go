@@ -15,7 +15,7 @@ import (
 	"flydeploy/fly"
 )
 
-// connection is the app's Machines API, and its bucket once a running machine has told where it is.
+// connection is the app's Machines API, and its bucket once a machine has said where that is.
 type connection struct {
 	app      appSettings
 	fleet    *fly.Client
@@ -23,10 +23,10 @@ type connection struct {
 
 	// Where deploys are started:
 	build   engine.Build
-	passing bool // nothing is there any more once this program has ended: the demo's Fly
+	passing bool // the fleet ends with this program: the demo's
 	signals *interrupts
 
-	// tell says what takes its time; nil where nobody listens.
+	// tell says why it takes a while; nil where nobody listens.
 	tell func(string)
 
 	mu     sync.Mutex
@@ -64,15 +64,15 @@ func (c *connection) ports() deploy.Ports {
 	return deploy.Ports{Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build}
 }
 
-// start starts a deploy that signals let settle.
+// start starts a deploy; signals let it settle before the process ends.
 func (c *connection) start(ctx context.Context, s engine.Settings) *deploy.Deployment {
 	d := deploy.Start(ctx, s, c.ports())
 	c.signals.settles(d)
 	return d
 }
 
-// overview reads the fleet, and the bucket's metadata and lock. Where the storage is comes from a machine once; until that
-// succeeds the machines are shown alone, with the reason.
+// overview reads the fleet, and the bucket's metadata and lock. A machine is asked once where the bucket is; until that
+// succeeds the overview has only the machines, and the reason.
 func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
 	target, problem := c.storage(ctx)
 	if target == nil {
@@ -108,8 +108,8 @@ func (c *connection) storage(ctx context.Context) (*target.Target, error) {
 	return found, err
 }
 
-// openTarget asks a running machine where the storage is, or a temporary one where none runs, unless the command line says
-// all of it.
+// openTarget asks a running machine where the storage is, or a temporary one if none is running, unless the command line
+// says it all.
 func (c *connection) openTarget(ctx context.Context) (*target.Target, error) {
 	a := c.app
 	if a.otpApp == "" || a.storageSource() == "" {
@@ -131,14 +131,14 @@ func (c *connection) askStopped(ctx context.Context) (*target.Target, error) {
 		return nil, c.unread
 	}
 	if c.tell != nil {
-		c.tell("no machine runs the release: a temporary machine tells where the bucket is")
+		c.tell("no machine runs the release: asking a temporary machine where the bucket is")
 	}
 	var found *target.Target
 	found, c.unread = target.ConnectStopped(ctx, c.app.target(), c.app.env, c.fleet, c.app.openStorage)
 	return found, c.unread
 }
 
-// tellOn tells a command's user what takes its time.
+// tellOn tells a command's user why it takes a while.
 func tellOn(cmd *cobra.Command) func(string) {
 	return func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "flydeploy: "+text) }
 }

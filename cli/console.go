@@ -9,14 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
-	"flydeploy/engine/record"
 	"flydeploy/text"
 	"flydeploy/tui"
 	"flydeploy/tui/plain"
 )
-
-// historyShown is how many deploys the console's record lists.
-const historyShown = 200
 
 // openConsole opens the console on the fleet.
 func openConsole(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
@@ -33,7 +29,7 @@ func openConsole(cmd *cobra.Command, d deploySettings, signals *interrupts) erro
 	return told(c.console(cmd, d, tui.Options{}))
 }
 
-// told gives the exit that belongs to what a console ended with: the last deploy's outcome, if there was one.
+// told gives the error to exit with after a console: the last deploy's outcome, if there was one.
 func told(r *engine.Result, err error) error {
 	if err != nil || r == nil {
 		return err
@@ -57,7 +53,7 @@ func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options
 		context.AfterFunc(ctx, deploy.Stop) // at once, also where the terminal has stopped reading and the console hangs
 		return deploy, nil
 	}}
-	end, err := showConsole(cmd, d.accessible, o)
+	end, err := c.show(cmd, d.accessible, o)
 	if end.Summary != "" {
 		fmt.Fprintln(out, end.Summary)
 	}
@@ -76,89 +72,16 @@ func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options
 	return result, err
 }
 
-// showConsole runs the console, as a screen or in plain lines.
-func showConsole(cmd *cobra.Command, accessible bool, o tui.Options) (tui.Ended, error) {
+// show runs the console, as a screen or in plain lines.
+func (c *connection) show(cmd *cobra.Command, accessible bool, o tui.Options) (tui.Ended, error) {
 	if !accessible {
-		return tui.Run(cmd.Context(), o)
+		return c.signals.whileRead(func() (tui.Ended, error) { return tui.Run(cmd.Context(), o) })
 	}
 	result, err := plain.Accessible(cmd.Context(), plain.Options{
 		App: o.App, Backend: o.Backend, Preselect: o.Preselect, StartDeploy: o.StartDeploy, Accept: o.Accept, ReadOnly: o.ReadOnly,
 		Recall: o.Recall, Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
 	})
 	return tui.Ended{Result: result}, err
-}
-
-// backend is the app as the console asks it.
-type backend struct {
-	*connection
-	deploy func(engine.Selection) (plain.Deployment, error)
-}
-
-// Overview implements tui.Backend.
-func (b *backend) Overview(ctx context.Context) (engine.Overview, error) { return b.overview(ctx) }
-
-// Inspect implements tui.Backend.
-func (b *backend) Inspect(ctx context.Context) (engine.Overview, error) { return b.inspected(ctx) }
-
-// Deploy implements tui.Backend.
-func (b *backend) Deploy(sel engine.Selection) (plain.Deployment, error) { return b.deploy(sel) }
-
-// History implements tui.Backend.
-func (b *backend) History(ctx context.Context) ([]engine.Past, error) {
-	records, err := b.records(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return record.History(ctx, records, historyShown)
-}
-
-// Events implements tui.Backend.
-func (b *backend) Events(ctx context.Context, id string) ([]engine.Event, *engine.Result, error) {
-	records, err := b.records(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	return record.Recorded(ctx, records, id)
-}
-
-// Watch implements tui.Backend.
-func (b *backend) Watch(id string) engine.Source {
-	return &otherDeploy{connection: b.connection, id: id}
-}
-
-// Outcome implements tui.Backend.
-func (b *backend) Outcome(ctx context.Context, id string) (engine.Result, error) {
-	records, err := b.records(ctx)
-	if err != nil {
-		return engine.Result{}, err
-	}
-	return record.RecordedResult(ctx, records, id)
-}
-
-func (c *connection) records(ctx context.Context) (engine.Records, error) {
-	target, err := c.storage(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return target.Storage.Records, nil
-}
-
-// otherDeploy is one that somebody else runs. Where its record is, is found out with the first look.
-type otherDeploy struct {
-	connection *connection
-	id         string
-	source     engine.Source
-}
-
-func (o *otherDeploy) Next(ctx context.Context) ([]engine.Event, error) {
-	if o.source == nil {
-		records, err := o.connection.records(ctx)
-		if err != nil {
-			return nil, err
-		}
-		o.source = record.Watch(records, o.id, watchEvery)
-	}
-	return o.source.Next(ctx)
 }
 
 // showRecord plays a recorded deploy in the console.

@@ -21,7 +21,7 @@ const crashingConsole = "FLYDEPLOY_TEST_CRASHING_CONSOLE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(crashingConsole) != "" {
-		c, cmd := &connection{}, &cobra.Command{} // no fleet to look at
+		c, cmd := &connection{signals: newInterrupts()}, &cobra.Command{} // no fleet to look at
 		cmd.SetContext(context.Background())
 		os.Exit(exitCode(os.Stderr, told(c.console(cmd, defaultDeploy(), tui.Options{}))))
 	}
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 // A panic in a goroutine of the console leaves the terminal as it was, and says what to report.
-func TestACrashedConsoleGivesTheTerminalBack(t *testing.T) {
+func TestRule14ACrashedConsoleGivesTheTerminalBack(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), crashingConsole+"=1", "TERM=xterm-256color", "CI=")
 	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})

@@ -12,18 +12,20 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/doctor"
 	"flydeploy/fly"
+	"flydeploy/text"
+	"flydeploy/tui/plain"
 )
 
 func doctorCommand() *cobra.Command {
 	var r recordSettings
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check everything that a deploy depends on, with a remedy for what is wrong",
+		Short: "Check everything a deploy depends on, and say how to fix what is wrong",
 		Long: `Checks the configuration, the token and what it may do, flyctl, the app and its machines, the
 running release (distribution, crypto, ssl, certificates, files), the bucket, conditional writes,
-the deploy lock and the clocks. It changes nothing but a throw-away object in the bucket.
+the deploy lock and the clocks. It changes nothing, except for a temporary object in the bucket.
 
-Exit codes: 0 ready (warnings may be there), 1 something keeps a deploy from working, 2 usage.`,
+Exit codes: 0 ready, perhaps with warnings; 1 something prevents a deploy; 2 wrong usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			to := &report{out: cmd.OutOrStdout(), json: r.json()}
@@ -66,14 +68,14 @@ func examine(cmd *cobra.Command, app appSettings, tell func(doctor.Check)) error
 }
 
 func configCheck(app appSettings) doctor.Check {
-	text := "app " + app.name + ", of " + app.config
+	text := "app " + app.name + ", from " + app.config
 	if app.config == "" {
 		text = "app " + app.name + ", without a fly.toml"
 	}
 	return doctor.Check{Name: "config", Status: doctor.CheckOK, Text: text}
 }
 
-// flyctlCheck warns only: with an image that was pushed before, a deploy needs no flyctl.
+// flyctlCheck only warns: a deploy of an image that was pushed earlier needs no flyctl.
 func flyctlCheck(ctx context.Context) doctor.Check {
 	path, version, err := fly.Flyctl(ctx)
 	if err != nil {
@@ -84,7 +86,7 @@ func flyctlCheck(ctx context.Context) doctor.Check {
 	return doctor.Check{Name: "flyctl", Status: doctor.CheckOK, Text: strings.TrimSpace(path + ", " + version)}
 }
 
-// report writes checks as they come, and their sum at the end.
+// report writes checks as they come, and the totals at the end.
 type report struct {
 	out   io.Writer
 	json  bool
@@ -115,16 +117,16 @@ func (r *report) add(c doctor.Check) {
 	}
 	r.count[c.Status]++
 	if r.json {
-		r.write(encode(r.out, checkLine{engine.EventVersion, "check", c}))
+		r.write(plain.Encode(r.out, checkLine{engine.EventVersion, "check", c}))
 		return
 	}
-	text := c.Text
+	says := c.Text
 	if c.Machine != "" {
-		text = "machine " + c.Machine + ": " + text
+		says = "machine " + c.Machine + ": " + says
 	}
-	_, err := fmt.Fprintf(r.out, "%-7s  %-18s  %s\n", c.Status, c.Name, plainText(text))
+	_, err := fmt.Fprintf(r.out, "%-7s  %-18s  %s\n", c.Status, c.Name, text.Line(says))
 	if c.Remedy != "" && err == nil {
-		_, err = fmt.Fprintf(r.out, "%29s→ %s\n", "", plainText(c.Remedy))
+		_, err = fmt.Fprintf(r.out, "%29s→ %s\n", "", text.Line(c.Remedy))
 	}
 	r.write(err)
 }
@@ -135,7 +137,7 @@ func (r *report) write(err error) {
 	}
 }
 
-// end writes the sum. A failed check is a failed command.
+// end writes the totals. A failed check is a failed command.
 func (r *report) end() error {
 	outcome := engine.OutcomeSucceeded
 	if r.count[doctor.CheckFail] > 0 {
@@ -144,7 +146,7 @@ func (r *report) end() error {
 	ok, warnings, failed, skipped := r.count[doctor.CheckOK], r.count[doctor.CheckWarn], r.count[doctor.CheckFail], r.count[doctor.CheckSkipped]
 	switch {
 	case r.json:
-		r.write(encode(r.out, reportEnd{engine.EventVersion, "result", outcome, ok, warnings, failed, skipped}))
+		r.write(plain.Encode(r.out, reportEnd{engine.EventVersion, "result", outcome, ok, warnings, failed, skipped}))
 	default:
 		_, err := fmt.Fprintf(r.out, "\n%d ok, %d warnings, %d failed, %d not checked\n", ok, warnings, failed, skipped)
 		r.write(err)

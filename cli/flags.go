@@ -18,12 +18,12 @@ func (a *appSettings) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVarP(&a.config, "config", "c", "fly.toml", "path to fly.toml, fly.json or fly.yaml")
 	fs.StringVarP(&a.name, "app", "a", "", "Fly app (default: the app of fly.toml)")
-	fs.StringVar(&a.otpApp, "otp-app", "", "OTP application to upgrade (default: asked of the running release)")
+	fs.StringVar(&a.otpApp, "otp-app", "", "OTP application to upgrade (default: the running release's)")
 	fs.StringVar(&a.release.Name, "release", "", "name of the release to upgrade (default: the one that runs)")
-	fs.StringVar(&a.release.Root, "release-root", "", "its folder on the machines and in the image (default: asked of the running release)")
+	fs.StringVar(&a.release.Root, "release-root", "", "the release's folder on the machines and in the image (default: the running release's)")
 	fs.StringVar(&a.bucket, "bucket", "", "S3 bucket (default: AWS_BUCKET, BUCKET_NAME, <fly app>-releases)")
-	fs.StringVar(&a.storage, "storage", storageOfMachine, "whose storage settings: machine, or env for this console's environment")
-	fs.StringVar(&a.awsProfile, "aws-profile", "", "take the storage's keys from this profile of ~/.aws")
+	fs.StringVar(&a.storage, "storage", storageOfMachine, "where storage settings come from: machine (a machine's environment) or env (this console's)")
+	fs.StringVar(&a.awsProfile, "aws-profile", "", "profile of ~/.aws that has the storage's keys")
 }
 
 // themes are the values of --theme.
@@ -57,7 +57,7 @@ func (d *deploySettings) register(cmd *cobra.Command) {
 func (d *deploySettings) registerBuild(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.BoolVar(&d.skipBuild, "skip-build", false, "use an image that exists already; needs --image")
-	fs.StringVar(&d.engine.Image, "image", "", "image that was pushed before, HOST/APP:TAG")
+	fs.StringVar(&d.engine.Image, "image", "", "image that was pushed earlier, HOST/APP:TAG")
 	fs.StringArrayVar(&d.builder.BuildArgs, "build-arg", nil, "NAME=VALUE for the build (repeatable)")
 	fs.BoolVar(&d.builder.NoCache, "no-cache", false, "build without the builder's cache")
 	fs.BoolVar(&d.builder.Buildkit, "buildkit", false, "build with BuildKit")
@@ -69,7 +69,7 @@ func (d *deploySettings) registerBuild(cmd *cobra.Command) {
 // registerSelection declares which machines take part.
 func (d *deploySettings) registerSelection(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.StringArrayVar(&d.engine.Select.Machines, "machine", nil, "machine id (repeatable; default: all machines)")
+	fs.StringArrayVar(&d.engine.Select.Machines, "machine", nil, "only this machine, by its ID (repeatable; default: all machines)")
 	d.registerRegion(cmd)
 	fs.StringArrayVar(&d.engine.Select.ProcessGroups, "process-group", nil, "only machines of this process group (repeatable)")
 }
@@ -81,35 +81,35 @@ func (d *deploySettings) registerRegion(cmd *cobra.Command) {
 // registerPlan declares what a plan depends on.
 func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 	fs, e := cmd.Flags(), &d.engine
-	fs.Var(inMilliseconds(&e.Timeout), optionTimeout, "time for each of staging, arming and committing on one machine")
-	fs.IntVar(&e.MaxConcurrency, optionConcurrency, e.MaxConcurrency, "machines that are staged or armed at once")
+	fs.Var(inMilliseconds(&e.Timeout), optionTimeout, "time limit for each of staging, arming and committing one machine")
+	fs.IntVar(&e.MaxConcurrency, optionConcurrency, e.MaxConcurrency, "how many machines are staged or armed at once")
 	fs.StringVar((*string)(&e.Strategy.Kind), "strategy", string(e.Strategy.Kind),
-		"all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency where that is given")
-	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "time for which a wave is watched before the next one starts (canary: 30s)")
-	fs.StringArrayVar(&e.Accept, "accept", nil, "name of a blocker of the plan to accept (repeatable)")
+		"all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency if that is given")
+	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "how long a wave is watched before the next one starts (canary: 30s)")
+	fs.StringArrayVar(&e.Accept, "accept", nil, "blocker of the plan to accept, by its name (repeatable)")
 }
 
 // registerCommit declares what matters once the plan is confirmed.
 func (d *deploySettings) registerCommit(cmd *cobra.Command) {
-	cmd.Flags().Var(inMilliseconds(&d.engine.SuspendTimeout), optionSuspendTimeout, "time for one process to suspend")
-	cmd.Flags().StringVarP(&d.engine.Message, "message", "m", "", "why: goes into the record")
+	cmd.Flags().Var(inMilliseconds(&d.engine.SuspendTimeout), optionSuspendTimeout, "time limit for suspending one process")
+	cmd.Flags().StringVarP(&d.engine.Message, "message", "m", "", "why you deploy: goes into the record")
 }
 
 // registerLock declares what other deploys meet in the bucket.
 func (d *deploySettings) registerLock(cmd *cobra.Command) {
 	cmd.Flags().Var(inSeconds(&d.engine.LockTimeout), optionLockTimeout, "seconds after which the deploy lock expires, at least 120")
-	cmd.Flags().IntVar(&d.engine.Keep, "keep", d.engine.Keep, "deploys that the bucket's record keeps")
+	cmd.Flags().IntVar(&d.engine.Keep, "keep", d.engine.Keep, "how many deploys the bucket's record keeps")
 }
 
 func (d *deploySettings) registerReadOnly(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&d.readOnly, "read-only", false, "take away everything that changes anything")
+	cmd.Flags().BoolVar(&d.readOnly, "read-only", false, "offer nothing that changes anything")
 }
 
 func (d *deploySettings) registerYes(cmd *cobra.Command) {
-	cmd.Flags().BoolVarP(&d.engine.Yes, "yes", "y", false, "confirm the plan beforehand")
+	cmd.Flags().BoolVarP(&d.engine.Yes, "yes", "y", false, "confirm the plan in advance")
 }
 
-// Options of which it matters whether the command line gives them: flydeploy.toml, or a strategy, gives them too.
+// Options that flydeploy.toml or the strategy may set, unless the command line does.
 const (
 	optionTimeout        = "timeout"
 	optionSuspendTimeout = "suspend-timeout"
@@ -118,7 +118,7 @@ const (
 	optionBake           = "bake"
 )
 
-// defaultDeploy is a deploy without any option, and that of a command which does not offer them all.
+// defaultDeploy are the settings of a deploy without any options.
 func defaultDeploy() deploySettings {
 	return deploySettings{
 		appSettings: appSettings{storage: storageOfMachine}, screenSettings: screenSettings{theme: themes[0]},
@@ -153,7 +153,7 @@ func (d duration) Set(text string) error {
 }
 
 func (d duration) String() string {
-	if d.to == nil { // pflag asks a zero value for what needs no mention
+	if d.to == nil { // pflag looks at a zero value to tell which defaults need no mention
 		return "0s"
 	}
 	return d.to.String()

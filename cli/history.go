@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
 	"flydeploy/engine/record"
 	"flydeploy/engine/target"
+	"flydeploy/tui/plain"
 )
 
 func historyCommand() *cobra.Command {
@@ -22,8 +21,8 @@ func historyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history",
 		Short: "List past deploys: when, who, what, how it ended",
-		Long: `Lists the deploys that the bucket records, the newest first. With --output json it prints one object a
-line. ` + "`flydeploy replay ID`" + ` shows one of them again, ` + "`flydeploy hot --to ID`" + ` deploys its code again.`,
+		Long: `Lists the deploys that the bucket records, newest first. With --output json it prints one object per
+line. ` + "`flydeploy replay ID`" + ` shows one of them again; ` + "`flydeploy hot --to ID`" + ` deploys its code again.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRecord(cmd, r.appSettings, func(_ *connection, t *target.Target) error {
@@ -35,7 +34,7 @@ line. ` + "`flydeploy replay ID`" + ` shows one of them again, ` + "`flydeploy h
 					return printHistory(cmd.OutOrStdout(), past)
 				}
 				for _, p := range past {
-					if err := encode(cmd.OutOrStdout(), p); err != nil {
+					if err := plain.Encode(cmd.OutOrStdout(), p); err != nil {
 						return err
 					}
 				}
@@ -50,21 +49,21 @@ line. ` + "`flydeploy replay ID`" + ` shows one of them again, ` + "`flydeploy h
 
 func printHistory(out io.Writer, past []engine.Past) error {
 	if len(past) == 0 {
-		fmt.Fprintln(out, "no deploy is recorded")
-		return nil
+		_, err := fmt.Fprintln(out, "no deploy is recorded")
+		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tBEGIN\tOUTCOME\tVERSION\tMACHINES\tSUSPENDED\tTOOK\tWHO\tREVISION\tMESSAGE")
-	for _, p := range past {
-		outcome := oneLine(string(p.Outcome))
+	rows := make([][]string, len(past))
+	for i, p := range past {
+		outcome := string(p.Outcome)
 		if p.Running {
 			outcome = "running"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\t%s\n", p.ID, p.At.Local().Format("2006-01-02 15:04"), outcome,
-			cmp.Or(oneLine(p.Version), "-"), p.Upgraded, p.Machines, milliseconds(p.MaxSuspendedUS), took(p), who(p), revision(p.GitRevision),
-			oneLine(strings.TrimSpace(p.Message+" "+p.CILink)))
+		rows[i] = []string{
+			p.ID, p.At.Local().Format("2006-01-02 15:04"), outcome, cmp.Or(p.Version, "-"), fmt.Sprintf("%d/%d", p.Upgraded, p.Machines),
+			milliseconds(p.MaxSuspendedUS), took(p), who(p), revision(p.GitRevision), strings.TrimSpace(p.Message + " " + p.CILink),
+		}
 	}
-	return w.Flush()
+	return writeTable(out, rows, "ID", "BEGIN", "OUTCOME", "VERSION", "MACHINES", "SUSPENDED", "TOOK", "WHO", "REVISION", "MESSAGE")
 }
 
 func milliseconds(us int64) string {
@@ -83,9 +82,9 @@ func took(p engine.Past) string {
 
 func who(p engine.Past) string {
 	if p.Host == "" || strings.HasSuffix(p.Owner, "@"+p.Host) {
-		return oneLine(p.Owner)
+		return p.Owner
 	}
-	return oneLine(p.Owner + " on " + p.Host)
+	return p.Owner + " on " + p.Host
 }
 
 func revision(git string) string {
@@ -96,23 +95,5 @@ func revision(git string) string {
 	if dirty != "" {
 		commit += "-" + dirty
 	}
-	return cmp.Or(oneLine(commit), "-")
+	return cmp.Or(commit, "-")
 }
-
-// plainText takes out of a text that others wrote what could steer a terminal. Line breaks stay.
-func plainText(text string) string {
-	return strings.Map(func(c rune) rune {
-		switch {
-		case c == '\n':
-			return c
-		case unicode.IsControl(c):
-			return ' '
-		case unicode.In(c, unicode.Cf):
-			return -1
-		}
-		return c
-	}, text)
-}
-
-// oneLine is plainText without line breaks.
-func oneLine(text string) string { return strings.ReplaceAll(plainText(text), "\n", " ") }

@@ -18,14 +18,14 @@ func hotCommand(signals *interrupts) *cobra.Command {
 		Short: "Build the app and hot-upgrade its machines",
 		Long: `Builds the new image, packs its release, and upgrades the machines while they run.
 In a terminal the console shows the plan and asks before anything is suspended.
-Without a terminal, --yes confirms the plan beforehand.
+Without a terminal, --yes confirms the plan in advance.
 
-Exit codes: 0 succeeded, 1 failed, 2 usage, 3 blocked by the plan, 4 locked, 5 partial, 130 cancelled.`,
+Exit codes: 0 succeeded, 1 failed, 2 wrong usage, 3 blocked by the plan, 4 locked, 5 partial, 130 cancelled.`,
 		Example: `  flydeploy hot
   flydeploy hot --config fly-staging.toml
   flydeploy hot --skip-build --image registry.fly.io/my-app:deployment-123
   flydeploy hot --region fra --yes --output json
-  flydeploy hot --resume                 # finish what a killed console left`,
+  flydeploy hot --resume                 # finish what a killed console left behind`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, d, signals) },
 	}
@@ -35,15 +35,15 @@ Exit codes: 0 succeeded, 1 failed, 2 usage, 3 blocked by the plan, 4 locked, 5 p
 	fs, e := cmd.Flags(), &d.engine
 	fs.BoolVar(&e.Force, "force", false, "override a deploy lock that somebody else holds")
 	fs.Var(inSeconds(&e.LockWait), "lock-wait", "how long to wait for somebody else's deploy lock (without a console)")
-	fs.BoolVar(&e.Resume, "resume", false, "finish the last deploy, whose console was killed or which failed")
+	fs.BoolVar(&e.Resume, "resume", false, "finish the last deploy, if it failed or its console was killed")
 	fs.StringVar(&e.To, "to", "", "deploy the code of an earlier deploy again, by its ID (see history)")
-	fs.BoolVar(&e.DryRun, "dry-run", false, "end with the plan: no lock, nothing suspended; only the pushed image stays")
+	fs.BoolVar(&e.DryRun, "dry-run", false, "stop at the plan: take no lock, suspend nothing; only the pushed image stays")
 	return cmd
 }
 
 func runHot(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
 	if d.readOnly && !d.engine.DryRun {
-		return usage("--read-only keeps this from deploying: leave it out to deploy, give --dry-run for the plan alone, or look around with `flydeploy --read-only`")
+		return usage("--read-only does not let this deploy: leave it out to deploy, give --dry-run for the plan alone, or look around with `flydeploy --read-only`")
 	}
 	out, err := d.chooseOutput(d.asks())
 	if err != nil {
@@ -65,12 +65,12 @@ func runHot(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
 	return c.finish(cmd, c.start(cmd.Context(), identify(cmd.Context(), d.dir()).sign(d.engine)), out)
 }
 
-// finish shows a deploy without a terminal until it has ended and settled, then its result.
+// finish shows a deploy in lines until everything is settled, then its result.
 func (c *connection) finish(cmd *cobra.Command, d *deploy.Deployment, out output) error {
 	err := c.follow(cmd, d, out)
 	result := d.Result()
 	if err == nil && out == outputJSON {
-		err = encode(cmd.OutOrStdout(), result)
+		err = plain.Encode(cmd.OutOrStdout(), result)
 	}
 	if err != nil {
 		return unwritten(err, result)
@@ -78,14 +78,14 @@ func (c *connection) finish(cmd *cobra.Command, d *deploy.Deployment, out output
 	return outcomeOf(result)
 }
 
-// unwritten tells the end of a deploy whose output could not be written, on stderr. What cannot be read is no success.
+// unwritten is the error of a deploy whose output could not be written. A success that nobody can read of is a failure.
 func unwritten(err error, r engine.Result) error {
 	outcome := r.Outcome
 	if outcome == engine.OutcomeSucceeded {
 		outcome = engine.OutcomeFailed
 	}
 	return failed{engine.NewProblem("output_lost", "the output could not be written", err, fmt.Sprintf(
-		"The deploy has settled, and ended as: %s. `flydeploy status` shows what machines run.", r.Outcome)), outcome}
+		"The deploy has settled; it ended as: %s. `flydeploy status` shows what machines run.", r.Outcome)), outcome}
 }
 
 // follow renders the events until everything is settled, also after ctx has ended.

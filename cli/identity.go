@@ -15,7 +15,7 @@ import (
 // identity is what the record tells of who deploys what, and from where.
 type identity struct{ owner, host, revision, ciLink string }
 
-// identityWithin bounds what the record is not worth to wait for.
+// identityWithin bounds how long a deploy waits for it.
 const identityWithin = 5 * time.Second
 
 // identify asks flyctl, git and the environment. dir is the app's folder.

@@ -10,6 +10,8 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/lock"
 	"flydeploy/engine/target"
+	"flydeploy/text"
+	"flydeploy/tui/plain"
 )
 
 func lockCommand() *cobra.Command {
@@ -27,7 +29,7 @@ func lockShowCommand() *cobra.Command {
 	var r recordSettings
 	cmd := &cobra.Command{
 		Use:   "show",
-		Short: "Who deploys: who, from where, since when, until when",
+		Short: "Show who holds the deploy lock, from where, since when and until when",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRecord(cmd, r.appSettings, func(_ *connection, t *target.Target) error {
@@ -37,9 +39,9 @@ func lockShowCommand() *cobra.Command {
 					return err
 				}
 				if r.json() && held {
-					return encode(cmd.OutOrStdout(), lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
+					return plain.Encode(cmd.OutOrStdout(), lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
 				} else if r.json() {
-					return encode(cmd.OutOrStdout(), map[string]bool{"held": false})
+					return plain.Encode(cmd.OutOrStdout(), map[string]bool{"held": false})
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), lockText(held, lock))
 				return nil
@@ -61,19 +63,19 @@ func lockText(held bool, l engine.LockInfo) string {
 	if !held {
 		return "the deploy lock is free"
 	}
-	text := "held by  " + oneLine(l.LockedBy)
+	shown := "held by  " + text.Line(l.LockedBy)
 	if l.Host != "" {
-		text += "\nhost     " + oneLine(l.Host)
+		shown += "\nhost     " + text.Line(l.Host)
 	}
 	if l.DeploymentID == "" {
-		return text
+		return shown
 	}
-	return text + fmt.Sprintf("\ndeploy   %s\nsince    %s\nexpires  in %s, unless its owner renews it (last written %s ago)", oneLine(l.DeploymentID),
+	return shown + fmt.Sprintf("\ndeploy   %s\nsince    %s\nexpires  in %s, unless its owner renews it (last written %s ago)", text.Line(l.DeploymentID),
 		l.LockedAt.Format(time.RFC3339), l.ExpiresIn().Round(time.Second), l.Age.Round(time.Second))
 }
 
 func releaseQuestion(l engine.LockInfo) string {
-	return lockText(true, l) + "\nIf that deploy is alive it notices within ten seconds, starts nothing more, and says why."
+	return lockText(true, l) + "\nIf that deploy is still alive, it notices within ten seconds, starts nothing more and says why."
 }
 
 func lockReleaseCommand() *cobra.Command {
@@ -81,9 +83,9 @@ func lockReleaseCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "release",
-		Short: "Release a lock that a dead deploy left",
-		Long: `Releases the deploy lock that somebody else holds, after the app's name was typed, or with --yes. A deploy that is alive
-notices within ten seconds, starts nothing more and says why. A lock also expires by itself: see ` + "`flydeploy lock show`.",
+		Short: "Release a lock that a dead deploy left behind",
+		Long: `Releases the deploy lock that somebody else holds, once you have typed the app's name, or with --yes. A deploy that is still
+alive notices within ten seconds, starts nothing more and says why. A lock also expires by itself: see ` + "`flydeploy lock show`.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRecord(cmd, app, func(c *connection, t *target.Target) error {
@@ -102,17 +104,17 @@ notices within ten seconds, starts nothing more and says why. A lock also expire
 				if err := lock.Break(cmd.Context(), t.Storage.Locks, current, id.owner); err != nil {
 					return lockedError(err)
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "released the lock of %s (deploy %s)\n", oneLine(current.LockedBy), oneLine(current.DeploymentID))
+				fmt.Fprintf(cmd.OutOrStdout(), "released the lock of %s (deploy %s)\n", text.Line(current.LockedBy), text.Line(current.DeploymentID))
 				return nil
 			})
 		},
 	}
 	app.register(cmd)
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "release it without a question")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "release it without asking")
 	return cmd
 }
 
-// lockedError gives a lock that is held by somebody its own exit code.
+// lockedError gives the exit code of a lock that somebody else holds.
 func lockedError(err error) error {
 	var held *engine.LockHeldError
 	if errors.As(err, &held) {

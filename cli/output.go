@@ -1,12 +1,12 @@
 package cli
 
 import (
-	"io"
 	"os"
-
-	"flydeploy/tui/plain"
+	"strings"
 
 	"github.com/charmbracelet/x/term"
+
+	"flydeploy/text"
 )
 
 // output is how a deploy is shown.
@@ -42,7 +42,13 @@ func onTerminal() bool {
 // canRepaint reports whether there is a terminal that can show the console.
 func canRepaint() bool { return onTerminal() && os.Getenv("TERM") != "dumb" }
 
-// encode writes one object on a line, as the lines of events are written.
-func encode(w io.Writer, v any) error {
-	return plain.Encode(w, v)
+// indented is clean text of which only the first line begins at the margin: none that others wrote can pass for one of ours.
+func indented(says string) string {
+	lines := strings.Split(text.Block(says), "\n")
+	for i := range lines[1:] {
+		if line := &lines[i+1]; *line != "" && !strings.HasPrefix(*line, "  ") {
+			*line = "  " + *line
+		}
+	}
+	return strings.Join(lines, "\n")
 }

@@ -11,7 +11,7 @@ func planCommand(signals *interrupts) *cobra.Command {
 		Long: `Builds the new image, packs its release, stages it on the machines, and shows the plan. It takes no lock, suspends
 nothing, and removes its agents and the temporary machine; the pushed image stays in Fly's registry.
 
-Exit codes: 0 it could be deployed, 1 failed, 2 usage, 3 blocked by the plan, 130 cancelled.`,
+Exit codes: 0 it can be deployed, 1 failed, 2 wrong usage, 3 blocked by the plan, 130 cancelled.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, d, signals) },
 	}

@@ -28,8 +28,8 @@ type project struct {
 	Env            map[string]string `toml:"env"`
 }
 
-// loadProject reads a flydeploy.toml; none is an empty one. A key that nothing reads is an error: it would be taken for
-// set.
+// loadProject reads a flydeploy.toml; a missing one is empty. An unknown key is an error: whoever wrote it believes that it
+// is set.
 func loadProject(path string) (project, error) {
 	var p project
 	body, err := os.ReadFile(path)
@@ -54,7 +54,7 @@ func loadProject(path string) (project, error) {
 	return p, nil
 }
 
-// lineOfKey finds a key of the file's beginning, before its tables.
+// lineOfKey finds the line of a key above the file's tables.
 func lineOfKey(body []byte, key string) int {
 	at := regexp.MustCompile(`(?m)^\s*` + key + `\s*=`).FindIndex(body)
 	if at == nil {
@@ -71,7 +71,7 @@ func brokenProject(path string, err error) error {
 		first := unknown.Errors[0]
 		line, _ := first.Position()
 		return engine.NewProblem("broken_config", fmt.Sprintf("%s:%d: there is no setting %s", path, line, dotted(first.Key())), nil,
-			"Correct its name, or take it out. The settings are bucket, otp_app, release, release_root, max_concurrency, suspend_timeout, timeout, lock_timeout and [env].")
+			"Correct its name, or remove it. The settings are bucket, otp_app, release, release_root, max_concurrency, suspend_timeout, timeout, lock_timeout and [env].")
 	case errors.As(err, &wrong):
 		line, _ := wrong.Position()
 		where := fmt.Sprintf("%s:%d", path, line)

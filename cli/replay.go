@@ -21,9 +21,8 @@ func replayCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay FILE|ID",
 		Short: "Show a past deploy again",
-		Long: `Shows the events of a past deploy: of a file (what --output json printed, or events.ndjson of the bucket), or of a
-deploy that the bucket records, by the ID that ` + "`flydeploy history`" + ` lists. In a terminal the console plays it, to and
-fro, at any speed.`,
+		Long: `Shows the events of a past deploy: from a file (what --output json printed, or the bucket's events.ndjson), or from the
+bucket, by the ID that ` + "`flydeploy history`" + ` lists. In a terminal the console plays them back and forth, at any speed.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if speed < 0 {
@@ -44,11 +43,11 @@ fro, at any speed.`,
 		},
 	}
 	s.register(cmd)
-	cmd.Flags().Float64Var(&speed, "speed", 1, "how many times faster than it was, 0 is all at once; the console has keys for it")
+	cmd.Flags().Float64Var(&speed, "speed", 1, "how many times faster than the deploy was; 0 shows all at once; the console has keys for it")
 	return cmd
 }
 
-// replayed reads a file, or where there is none of that name, the bucket.
+// replayed reads a file, or the bucket if there is no file of that name.
 func replayed(cmd *cobra.Command, app appSettings, name string) ([]engine.Event, engine.Result, error) {
 	body, err := os.ReadFile(name)
 	if err == nil {
@@ -84,7 +83,7 @@ func show(cmd *cobra.Command, s *spectator, out output) error {
 		if err := left(plain.JSON(cmd.Context(), cmd.OutOrStdout(), s)); err != nil {
 			return err
 		}
-		return encode(cmd.OutOrStdout(), s.Result())
+		return plain.Encode(cmd.OutOrStdout(), s.Result())
 	}
 	err := plain.Lines(cmd.Context(), cmd.OutOrStdout(), s, nil)
 	if err == nil {
@@ -93,7 +92,7 @@ func show(cmd *cobra.Command, s *spectator, out output) error {
 	return left(err)
 }
 
-// left: whoever leaves a deploy that others run has seen enough.
+// left gives the exit of a spectator who has left: the deploy goes on.
 func left(err error) error {
 	if errors.Is(err, errLeft) {
 		return ended{engine.OutcomeCancelled}

@@ -18,7 +18,7 @@ import (
 // exitUsage is the exit code for a wrong option or argument.
 const exitUsage = 2
 
-// exitUnread is the exit code where nobody read the output to its end, as a shell tells it of a command that SIGPIPE ended.
+// exitUnread is the exit code of a command whose output was not read to its end: what a shell shows for SIGPIPE.
 const exitUnread = 128 + int(syscall.SIGPIPE)
 
 // Main runs the command line of the process, and gives its exit code.
@@ -31,7 +31,7 @@ func Main() int {
 	return exitCode(stderr, root.ExecuteContext(signals.listen()))
 }
 
-// ended is an outcome that was told already: only its exit code is left.
+// ended is an outcome that was shown already: only its exit code remains.
 type ended struct{ outcome engine.Outcome }
 
 func (e ended) Error() string { return string(e.outcome) }
@@ -47,7 +47,7 @@ type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// exitCode tells an error, unless it was told before, and gives the code of the exit.
+// exitCode prints an error, unless it was shown already, and gives the process's exit code.
 func exitCode(stderr io.Writer, err error) int {
 	var end ended
 	var wrong usageError
@@ -74,12 +74,12 @@ func exitCode(stderr io.Writer, err error) int {
 	}
 }
 
-// complain tells an error. Its text may hold words of Fly's API, of the storage, or of what lies there.
+// complain prints an error. Its text may hold words of Fly's API, of the storage, or of what is stored there.
 func complain(stderr io.Writer, err error, more string) {
-	fmt.Fprintln(stderr, "flydeploy: "+plainText(err.Error())+more)
+	fmt.Fprintln(stderr, "flydeploy: "+indented(err.Error())+more)
 }
 
-// isUnread: whoever closes the pipe that we write to has seen enough.
+// isUnread reports whether the reader of our output has closed it: they have seen enough.
 func isUnread(err error) bool {
 	var of *fs.PathError
 	return errors.As(err, &of) && of.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE)
@@ -115,7 +115,7 @@ mark machines, and deploy with a plan and a confirmation before anything is susp
 	return root
 }
 
-// explainUsage marks errors in the arguments of a command and of those below it.
+// explainUsage marks errors in the arguments of a command and its subcommands as wrong usage.
 func explainUsage(c *cobra.Command) {
 	for _, below := range c.Commands() {
 		explainUsage(below)

@@ -85,15 +85,15 @@ func (a *appSettings) complete(p project, config fly.Config, getenv func(string)
 	maps.Copy(a.env, config.Env)
 	maps.Copy(a.env, p.Env)
 	if root := a.release.Root; root != "" && !path.IsAbs(root) {
-		return usage("the release's root is a folder of the image like /app, not %q", root)
+		return usage("the release's root must be a folder of the image, such as /app, not %q", root)
 	}
 	var err error
 	a.name, err = chooseApp(a.name, config.App, getenv("FLY_APP"))
 	return err
 }
 
-// chooseApp gives the app's name. flyctl prefers FLY_APP to fly.toml; where the two differ we ask, since the wrong
-// choice would deploy to another app.
+// chooseApp gives the app's name. flyctl prefers FLY_APP to fly.toml; where they differ the user has to choose, since the
+// wrong choice would deploy to another app.
 func chooseApp(flag, config, env string) (string, error) {
 	if flag == "" && config != "" && env != "" && config != env {
 		return "", usage("fly.toml says app %s, FLY_APP says %s: give --app", config, env)
@@ -105,13 +105,13 @@ func chooseApp(flag, config, env string) (string, error) {
 	return app, nil
 }
 
-// check tells options that cannot work together, before anything is read.
+// check refuses options that cannot work together, before anything is read.
 func (a *appSettings) check() error {
 	switch {
 	case a.storage != storageOfMachine && a.storage != storageOfEnv:
 		return usage("--storage is machine or env, not %q", a.storage)
 	case a.awsProfile != "" && a.storage == storageOfEnv:
-		return usage("--aws-profile and --storage env exclude each other")
+		return usage("give either --aws-profile or --storage env, not both")
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (s *screenSettings) check() error {
 
 // load checks the options, and reads the files that belong to the command line.
 func (d *deploySettings) load(cmd *cobra.Command) error {
-	if err := d.check(); err != nil { // before a file is missed that has nothing to do with it
+	if err := d.check(); err != nil { // a wrong option is told before a missing file
 		return err
 	}
 	p, err := d.appSettings.load(cmd)
@@ -176,11 +176,11 @@ func (d *deploySettings) chooseWaves(bakeGiven, concurrencyGiven bool) {
 	}
 }
 
-// minLockTimeout: an armed agent may commit for 60 s after the last word from its console, then its window and what follows
-// it take their time. A lock that is left because a machine's end is unknown must not expire before.
+// minLockTimeout covers the 60 s in which an armed agent may still commit after the last word from its console, its window
+// and what follows. A lock that is left because a machine's end is unknown must not expire before.
 const minLockTimeout = 120 * time.Second
 
-// check tells options that cannot work, or not together.
+// check refuses options that cannot work, or not together.
 func (d *deploySettings) check() error {
 	for _, arg := range d.builder.BuildArgs {
 		if name, _, ok := strings.Cut(arg, "="); !ok || name == "" {
@@ -196,7 +196,7 @@ func (d *deploySettings) check() error {
 	e := d.engine
 	switch {
 	case e.LockTimeout < minLockTimeout:
-		return usage("--lock-timeout is in seconds and at least %d: a machine may still commit for so long after its console is gone", int(minLockTimeout.Seconds()))
+		return usage("--lock-timeout must be at least %d seconds: a machine may still commit that long after its console is gone", int(minLockTimeout.Seconds()))
 	case e.Keep < 1:
 		return usage("--keep must be at least 1")
 	case e.LockWait < 0:
@@ -206,14 +206,14 @@ func (d *deploySettings) check() error {
 	case !slices.Contains(engine.Strategies, e.Strategy.Kind):
 		return usage("--strategy is all, rolling or canary, not %q", e.Strategy.Kind)
 	case e.Strategy.Bake < 0 || e.Strategy.Bake > deploy.MaxBake:
-		return usage("--bake is at most %s: agents watch no longer", deploy.MaxBake)
+		return usage("--bake is at most %s: agents do not watch for longer", deploy.MaxBake)
 	case e.SuspendTimeout <= 0 || e.Timeout <= 0:
 		return usage("--timeout and --suspend-timeout must be more than 0")
 	}
 	return nil
 }
 
-// checkSource tells options that do not say together what is to be deployed.
+// checkSource refuses options that contradict each other about what to deploy.
 func (d *deploySettings) checkSource() error {
 	e := d.engine
 	pushed := e.Image != "" || d.skipBuild
@@ -223,11 +223,11 @@ func (d *deploySettings) checkSource() error {
 	case e.Image != "" && !d.skipBuild:
 		return usage("--image is used instead of a build: give --skip-build with it")
 	case e.Resume && e.To != "":
-		return usage("--resume and --to exclude each other")
+		return usage("give either --resume or --to, not both")
 	case e.To != "" && pushed:
-		return usage("--to deploys what was built before: it goes without --image and --skip-build")
+		return usage("--to deploys what was built earlier: leave out --image and --skip-build")
 	case e.Resume && pushed:
-		return usage("--resume deploys what the last deploy has built: it goes without --image and --skip-build")
+		return usage("--resume deploys what the last deploy built: leave out --image and --skip-build")
 	}
 	return nil
 }
@@ -235,7 +235,7 @@ func (d *deploySettings) checkSource() error {
 // asks reports whether somebody has to confirm the plan.
 func (d *deploySettings) asks() bool { return !d.engine.Yes && !d.engine.DryRun }
 
-// asked are the settings of a deploy whose questions somebody answers on the screen: there --force has no say.
+// asked are the settings of a deploy whose questions somebody answers on the screen; --force answers none of them there.
 func (d *deploySettings) asked(sel engine.Selection) engine.Settings {
 	s := d.engine
 	s.Select, s.Ask, s.Force = sel, true, false

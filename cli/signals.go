@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -157,6 +158,18 @@ func (i *interrupts) settles(d *deploy.Deployment) {
 	if i.inHurry() {
 		d.Hurry()
 	}
+}
+
+// await waits until every deploy has settled, and gives the end of the last one, nil for none.
+func (i *interrupts) await() (last *engine.Result) {
+	i.mu.Lock()
+	deploys := slices.Clone(i.deploys)
+	i.mu.Unlock()
+	for _, d := range deploys {
+		r := d.Result()
+		last = &r
+	}
+	return last
 }
 
 // stopped says that the operator has stopped the deploy already: the next signal is the second one.

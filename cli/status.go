@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/plain"
 )
 
 func statusCommand() *cobra.Command {
@@ -18,24 +19,26 @@ func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the machines, what they run, and who deploys",
-		Long: `Shows base image, hot upgrade, lock, and for each machine whether its VM has loaded what the record says:
+		Long: `Shows the base image, the hot upgrade, the deploy lock, and the machines. CODE compares what a machine's VM has loaded with
+the record:
 
-  applied    the upgrade is what the VM runs
-  stale      the VM runs other code than the record says: it woke from a suspension, or could not load it at its start
-  image      no upgrade is recorded for it: it runs its image
-  next boot  it is stopped, and takes the upgrade when it starts
-  drift      loaded modules whose files on disk are other code
+  applied    the VM runs the recorded upgrade
+  stale      the VM runs other code: it woke from a suspension, or could not load the upgrade when it started
+  image      no upgrade is recorded for the machine: it runs its image
+  next boot  the machine is stopped, and loads the upgrade when it starts
+  unknown    the VM or the storage could not be read
 
-A hot version is stale where the record is for another image than the machine runs: a cold deploy has won, nothing of it is
-applied, and the next hot deploy starts clean. The hook, by which a restarted machine takes the upgrade:
+DRIFT counts loaded modules that differ from their files on disk. HOT VERSION is stale if the record is for another image
+than the machine's: a cold deploy has replaced it, nothing of it is applied, and the next hot deploy starts clean. HOOK says
+whether a restarted machine loads the upgrade again:
 
-  called     when the VM started
-  failed     called, but the upgrade could not be reapplied
+  called     the startup hook was called when the VM started
+  failed     it was called, but could not reapply the upgrade
   uncalled   the release has the package fly_deploy, but does not call FlyDeploy.startup_reapply_current/1
-  missing    the release has no such package
-  unknown    its package does not tell
+  missing    the release does not have the package
+  unknown    the package does not say
 
-Each VM is asked by one rpc; --quick leaves that out.`,
+This takes one rpc to each VM; --quick leaves it out.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := r.load(cmd); err != nil {
@@ -55,68 +58,76 @@ Each VM is asked by one rpc; --quick leaves that out.`,
 				return err
 			}
 			if r.json() {
-				return encode(cmd.OutOrStdout(), o)
+				return plain.Encode(cmd.OutOrStdout(), o)
 			}
 			return printStatus(cmd.OutOrStdout(), o)
 		},
 	}
 	r.register(cmd)
-	cmd.Flags().BoolVar(&quick, "quick", false, "do not ask the VMs which code they have loaded")
+	cmd.Flags().BoolVar(&quick, "quick", false, "do not ask the VMs what code they have loaded")
 	return cmd
 }
 
 func printStatus(out io.Writer, o engine.Overview) error {
 	printFleetStatus(out, o)
 	fmt.Fprintln(out)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "MACHINE\tNAME\tREGION\tSTATE\tGROUP\tCHECKS\tIMAGE\tHOT VERSION\tCODE\tHOOK\tDRIFT")
-	for _, m := range o.Machines {
-		hot := "-"
-		if u, ok := o.HotUpgradeOf(m); ok {
-			hot = u.Version
-		}
-		if o.StaleOn(m) {
-			hot = "stale"
-		}
-		if m.Temporary != "" {
-			hot = "temporary machine of deploy " + m.Temporary
-		}
+	rows := make([][]string, len(o.Machines))
+	for i, m := range o.Machines {
 		code, hook, drift := codeCells(o, m)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d/%d\t%s\t%s\t%s\t%s\t%s\n", m.ID, oneLine(m.Name), oneLine(m.Region), oneLine(m.State),
-			oneLine(m.ProcessGroup), m.ChecksPassed, m.ChecksTotal, oneLine(engine.Tag(m.Image)), oneLine(hot), code, hook, drift)
+		rows[i] = []string{
+			m.ID, m.Name, m.Region, m.State, m.ProcessGroup, fmt.Sprintf("%d/%d", m.ChecksPassed, m.ChecksTotal), engine.Tag(m.Image),
+			hotVersion(o, m), code, hook, drift,
+		}
 	}
-	if err := w.Flush(); err != nil {
+	err := writeTable(out, rows, "MACHINE", "NAME", "REGION", "STATE", "GROUP", "CHECKS", "IMAGE", "HOT VERSION", "CODE", "HOOK", "DRIFT")
+	if err != nil {
 		return err
 	}
 	printRemarks(out, o)
 	return nil
 }
 
+// hotVersion is the upgrade that is recorded for a machine.
+func hotVersion(o engine.Overview, m engine.Machine) string {
+	u, named := o.HotUpgradeOf(m)
+	switch {
+	case m.Temporary != "":
+		return "temporary machine of deploy " + m.Temporary
+	case o.Storage != nil:
+		return "unknown"
+	case o.StaleOn(m):
+		return "stale"
+	case named:
+		return u.Version
+	}
+	return "-"
+}
+
 func printFleetStatus(out io.Writer, o engine.Overview) {
-	fmt.Fprintf(out, "app %s\n", o.App)
+	fmt.Fprintf(out, "app %s\n", text.Line(o.App))
 	switch {
 	case o.Storage != nil:
-		fmt.Fprintf(out, "storage: %s\n", plainText(o.Storage.Error()))
-	case o.Metadata == nil || o.Metadata.HotUpgrade == nil && len(o.Metadata.MachineUpgrades) == 0:
+		fmt.Fprintf(out, "storage: %s\nhot upgrade and deploy lock: unknown, since the storage could not be read\n", indented(o.Storage.Error()))
+	case o.Metadata == nil || !o.Metadata.NamesUpgrades():
 		fmt.Fprintln(out, "hot upgrade: none, the machines run their image")
 	case o.StaleRecord():
-		fmt.Fprintf(out, "hot upgrade: stale, recorded for the base image %s, which no machine runs\n", oneLine(o.Metadata.ImageRef))
+		fmt.Fprintf(out, "hot upgrade: stale, recorded for the base image %s, which no machine runs\n", text.Line(o.Metadata.ImageRef))
 	case o.Metadata.HotUpgrade != nil:
 		u := o.Metadata.HotUpgrade
-		fmt.Fprintf(out, "base image: %s\nhot upgrade: %s, deployed %s (deploy %s)\n", oneLine(o.Metadata.ImageRef), oneLine(u.Version),
-			u.DeployedAt.Format(time.RFC3339), oneLine(u.ID))
+		fmt.Fprintf(out, "base image: %s\nhot upgrade: %s, deployed %s (deploy %s)\n", text.Line(o.Metadata.ImageRef), text.Line(u.Version),
+			u.DeployedAt.Format(time.RFC3339), text.Line(u.ID))
 	default:
-		fmt.Fprintf(out, "base image: %s\nhot upgrade: on %s only\n", oneLine(o.Metadata.ImageRef), engine.Counted(len(o.Metadata.MachineUpgrades), "machine"))
+		fmt.Fprintf(out, "base image: %s\nhot upgrade: on %s only\n", text.Line(o.Metadata.ImageRef), text.Counted(len(o.Metadata.MachineUpgrades), "machine"))
 	}
 	if o.Lock != nil {
-		fmt.Fprintf(out, "deploy lock: held by %s since %s, expires in %s unless it is renewed\n", oneLine(o.Lock.LockedBy),
+		fmt.Fprintf(out, "deploy lock: held by %s since %s, expires in %s unless it is renewed\n", text.Line(o.Lock.LockedBy),
 			o.Lock.LockedAt.Format(time.RFC3339), o.Lock.ExpiresIn().Round(time.Second))
 	} else if o.Storage == nil {
 		fmt.Fprintln(out, "deploy lock: free")
 	}
 }
 
-// codeCells tell what a machine's VM has loaded beside what the record says.
+// codeCells compare what a machine's VM has loaded with the record.
 func codeCells(o engine.Overview, m engine.Machine) (code, hook, drift string) {
 	_, named := o.HotUpgradeOf(m)
 	c, asked := o.Code[m.ID]
@@ -127,6 +138,8 @@ func codeCells(o engine.Overview, m engine.Machine) (code, hook, drift string) {
 		return "-", "-", "-"
 	case c.Problem != nil:
 		return "unknown", "-", "-"
+	case o.Storage != nil:
+		code = "unknown"
 	case c.Stale:
 		code = "stale"
 	case c.Applied:
@@ -135,7 +148,7 @@ func codeCells(o engine.Overview, m engine.Machine) (code, hook, drift string) {
 		code = "image"
 	}
 	if drift = "-"; c.Drift > 0 {
-		drift = engine.Counted(c.Drift, "module")
+		drift = text.Counted(c.Drift, "module")
 	}
 	return code, string(c.Hook), drift
 }
@@ -144,26 +157,27 @@ func codeCells(o engine.Overview, m engine.Machine) (code, hook, drift string) {
 func printRemarks(out io.Writer, o engine.Overview) {
 	for _, m := range o.Machines {
 		c, asked := o.Code[m.ID]
+		id := text.Line(m.ID)
 		switch {
 		case !asked:
 		case c.Problem != nil:
-			fmt.Fprintf(out, "\n%s: %s\n", m.ID, plainText(c.Problem.Error()))
+			fmt.Fprintf(out, "\n%s: %s\n", id, indented(c.Problem.Error()))
 		case c.Stale:
-			fmt.Fprintf(out, "\n%s runs other code than the record says.\n  → `flydeploy hot --resume` upgrades it, `fly machine restart %s` boots it afresh.\n", m.ID, m.ID)
+			fmt.Fprintf(out, "\n%s runs other code than recorded.\n  → `flydeploy hot --resume` upgrades it, `fly machine restart %s` starts it afresh.\n", id, id)
 		case c.Drift > 0:
-			fmt.Fprintf(out, "\n%s has loaded code that is not on its disk: %s.\n  → `fly machine restart %s` boots it afresh.\n", m.ID,
-				oneLine(strings.Join(c.Drifted, ", ")), m.ID)
+			fmt.Fprintf(out, "\n%s has loaded code that differs from its files on disk: %s.\n  → `fly machine restart %s` starts it afresh.\n", id,
+				text.Line(strings.Join(c.Drifted, ", ")), id)
 		}
 	}
 	printHooks(out, o)
 	if len(o.Stale) > 0 {
-		fmt.Fprintf(out, "\n%s: an upgrade is recorded for another image than they run (%s): a cold deploy has won over it, and nothing of it is applied.\n"+
-			"  → Nothing has to be done. The next hot deploy starts clean; `flydeploy withdraw` clears the record now.\n",
-			some(o.Stale), oneLine(engine.Tag(o.Metadata.ImageRef)))
+		fmt.Fprintf(out, "\n%s: the recorded upgrade is for another image (%s) than theirs: a cold deploy has replaced it, and nothing of it is applied.\n"+
+			"  → There is nothing to do. The next hot deploy starts clean; `flydeploy withdraw` clears the record now.\n",
+			some(o.Stale), text.Line(engine.Tag(o.Metadata.ImageRef)))
 	}
 }
 
-// printHooks tells each thing that is wrong with startup hooks once, for all machines that share it.
+// printHooks tells each problem of startup hooks once, for all machines that share it.
 func printHooks(out io.Writer, o engine.Overview) {
 	var problems []*engine.Problem
 	machines := map[string][]string{}
@@ -178,16 +192,16 @@ func printHooks(out io.Writer, o engine.Overview) {
 		machines[p.What] = append(machines[p.What], m.ID)
 	}
 	for _, p := range problems {
-		fmt.Fprintf(out, "\nstartup hook of %s: %v\n", some(machines[p.What]), p)
+		fmt.Fprintf(out, "\nstartup hook of %s: %s\n", some(machines[p.What]), indented(p.Error()))
 	}
 }
 
 // some names a few machines, and counts the rest.
 func some(ids []string) string {
 	const most = 6
-	text := strings.Join(ids[:min(len(ids), most)], ", ")
+	named := text.Line(strings.Join(ids[:min(len(ids), most)], ", "))
 	if more := len(ids) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
+		return fmt.Sprintf("%s and %d more", named, more)
 	}
-	return text
+	return named
 }

@@ -39,12 +39,30 @@ func TestStatusTellsAStaleRecordAndMissingHooks(t *testing.T) {
 		}
 	}
 	expect("hot upgrade: stale, recorded for the base image "+before, "deployment-01B stale image missing - b2", "deployment-01B stale image missing - c3",
-		"startup hook of a1, b2: the release has none → Call it.", "a1, b2: an upgrade is recorded for another image than they run (deployment-01A)",
+		"startup hook of a1, b2: the release has none → Call it.", "a1, b2: the recorded upgrade is for another image (deployment-01A) than theirs",
 		"The next hot deploy starts clean")
 
 	o.Machines[0].Image, o.Stale = before, o.Stale[1:] // a rolling cold deploy is under way
 	o.Code["a1"] = engine.MachineCode{Applied: true, Hook: engine.HookCalled}
-	expect("hot upgrade: 1.2.4,", "deployment-01A 1.2.4 applied called - b2", "deployment-01B stale image missing - c3", "startup hook of b2:", " b2: an upgrade is recorded")
+	expect("hot upgrade: 1.2.4,", "deployment-01A 1.2.4 applied called - b2", "deployment-01B stale image missing - c3", "startup hook of b2:", " b2: the recorded upgrade")
+}
+
+// What cannot be read is unknown, and not that there is none.
+func TestStatusTellsWhatItCouldNotRead(t *testing.T) {
+	o := engine.Overview{
+		App: "shop", Storage: &engine.Problem{What: "403"}, Code: map[string]engine.MachineCode{"a1": {Hook: engine.HookCalled}},
+		Machines: []engine.Machine{{ID: "a1", State: engine.StateStarted, Image: "registry.fly.io/shop:deployment-01A"}},
+	}
+	var out strings.Builder
+	if err := printStatus(&out, o); err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Join(strings.Fields(out.String()), " ")
+	for _, says := range []string{"storage: 403", "hot upgrade and deploy lock: unknown", "deployment-01A unknown unknown called -"} {
+		if !strings.Contains(words, says) {
+			t.Errorf("want %q in:\n%s", says, out.String())
+		}
+	}
 }
 
 // Machines are named by whoever may change the app, and the bucket's documents are written by whoever has its keys.

@@ -10,10 +10,11 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/record"
 	"flydeploy/engine/target"
+	"flydeploy/text"
 	"flydeploy/tui/plain"
 )
 
-// watchEvery is how often a deploy that is under way is looked at. Its console writes as often.
+// watchEvery is how often the record of a deploy under way is read. Its console writes as often.
 const watchEvery = 700 * time.Millisecond
 
 func watchCommand() *cobra.Command {
@@ -21,8 +22,8 @@ func watchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch [ID]",
 		Short: "Follow a deploy that somebody else runs",
-		Long: `Follows the deploy that holds the lock now, or the one with the given ID: what its own console shows, within two
-seconds. Leaving (ctrl-c) does not touch the deploy. The exit code is the deploy's.`,
+		Long: `Follows the deploy that holds the lock, or the one with the given ID, and shows what its own console shows, at most two
+seconds later. Leaving with ctrl-c does not affect the deploy. The exit code is the deploy's.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out, err := s.chooseOutput()
@@ -70,10 +71,10 @@ func watched(cmd *cobra.Command, t *target.Target, args []string) (string, error
 	}
 	lock, err := t.Storage.Locks.Current(cmd.Context())
 	if errors.Is(err, engine.ErrNotFound) {
-		return "", engine.NewProblem("nobody_deploys", "nobody deploys now", nil, "`flydeploy history` lists past deploys, `flydeploy watch ID` follows one by its ID.")
+		return "", engine.NewProblem("nobody_deploys", "nobody is deploying", nil, "`flydeploy history` lists past deploys, `flydeploy watch ID` follows one by its ID.")
 	}
 	if err == nil && lock.DeploymentID == "" {
-		return "", engine.NewProblem("no_record", "the deploy lock is held by "+oneLine(lock.LockedBy)+", and names no deploy that could be followed", nil,
+		return "", engine.NewProblem("no_record", "the deploy lock is held by "+text.Line(lock.LockedBy)+", and names no deploy to follow", nil,
 			"`flydeploy lock show` tells who holds it.")
 	}
 	return lock.DeploymentID, err

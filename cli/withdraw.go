@@ -10,6 +10,8 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/record"
 	"flydeploy/engine/target"
+	"flydeploy/text"
+	"flydeploy/tui/plain"
 )
 
 func withdrawCommand() *cobra.Command {
@@ -18,12 +20,12 @@ func withdrawCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "withdraw",
-		Short: "Take the hot upgrade back out of the record: restarts run the image",
+		Short: "Take the hot upgrade out of the record, so that restarts run the image",
 		Long: `Clears the upgrades in current.json, so that machines run their image's own code from their next start on: the way out
-of an upgrade that crashes at boot. Machines that run are not touched; restart them to be rid of the upgrade.
+of an upgrade that crashes at boot. Running machines are not touched; restart them to get rid of the upgrade.
 
-Where no machine runs, a temporary machine tells where the bucket is; with --otp-app and --storage env (or --aws-profile)
-none is asked.`,
+If no machine is running, a temporary machine is asked where the bucket is, unless --otp-app and --storage env (or
+--aws-profile) say it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRecord(cmd, r.appSettings, func(c *connection, t *target.Target) error {
@@ -33,8 +35,8 @@ none is asked.`,
 		},
 	}
 	r.register(cmd)
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "withdraw without a question")
-	cmd.Flags().StringVarP(&s.Message, "message", "m", "", "why: goes into the record")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "withdraw without asking")
+	cmd.Flags().StringVarP(&s.Message, "message", "m", "", "why you withdraw it: goes into the record")
 	return cmd
 }
 
@@ -55,26 +57,26 @@ func withdraw(cmd *cobra.Command, app appSettings, s engine.Settings, storage en
 		return lockedError(err)
 	}
 	if asJSON {
-		return encode(cmd.OutOrStdout(), done)
+		return plain.Encode(cmd.OutOrStdout(), done)
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "withdrawn: %s. Machines that run keep it until they restart: `fly machine restart ID`.\n",
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "withdrawn: %s. Running machines keep it until they restart: `fly machine restart ID`.\n",
 		upgrades(engine.Metadata{HotUpgrade: done.Fleet, MachineUpgrades: done.Machines}))
 	return err
 }
 
 func withdrawQuestion(app string, md engine.Metadata) string {
-	return fmt.Sprintf("This takes %s out of the record of %s. Machines that run keep their code until they restart;\n"+
-		"from their next start on they run the code of their image.", upgrades(md), oneLine(app))
+	return fmt.Sprintf("This takes %s out of the record of %s. Running machines keep their code until they restart;\n"+
+		"from then on they run the code of their image.", upgrades(md), text.Line(app))
 }
 
 // upgrades tells which upgrades current.json names.
 func upgrades(md engine.Metadata) string {
-	machines := engine.Counted(len(md.MachineUpgrades), "machine")
+	machines := text.Counted(len(md.MachineUpgrades), "machine")
 	switch {
 	case md.HotUpgrade != nil && len(md.MachineUpgrades) > 0:
-		return fmt.Sprintf("hot upgrade %s, and other upgrades on %s", oneLine(md.HotUpgrade.Version), machines)
+		return fmt.Sprintf("hot upgrade %s, and other upgrades on %s", text.Line(md.HotUpgrade.Version), machines)
 	case md.HotUpgrade != nil:
-		return "hot upgrade " + oneLine(md.HotUpgrade.Version)
+		return "hot upgrade " + text.Line(md.HotUpgrade.Version)
 	}
 	return "the hot upgrades of " + machines
 }

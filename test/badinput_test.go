@@ -409,8 +409,8 @@ func (o *operated) seeStopped(t *testing.T) {
 		code      int
 		says      []string
 	}{
-		{o.env, []string{"status"}, 0, []string{"a temporary machine tells where the bucket is", "stopped", "hot upgrade: none", "deploy lock: free"}},
-		{o.env, []string{"withdraw", "--yes"}, 1, []string{"a temporary machine tells where the bucket is", "current.json names no upgrade"}},
+		{o.env, []string{"status"}, 0, []string{"asking a temporary machine where the bucket is", "stopped", "hot upgrade: none", "deploy lock: free"}},
+		{o.env, []string{"withdraw", "--yes"}, 1, []string{"asking a temporary machine where the bucket is", "current.json names no upgrade"}},
 		{weak, []string{"status"}, 0, []string{"stopped", "storage: ", "403", "fly tokens create deploy"}},
 		{o.env, []string{"hot", "--yes", "--skip-build", "--image", o.image}, 1, []string{"no machine is started", "stopped: it takes the upgrade at its next boot", "Start one: `fly machine start"}},
 	} {

@@ -10,84 +10,160 @@ import (
 	"testing"
 )
 
-// The house's arrows: main imports cli, which imports all; tui imports engine; fly and s3 implement interfaces that engine owns; engine
-// imports none of them; fly/local imports nothing of ours but its own rooms, so that a mistake cannot cancel itself out.
+// The house's arrows, package by package. cli may import everything and nobody cli; the rooms of the engine stand on its
+// vocabulary; fly and s3 implement the engine's ports; the console knows the vocabulary and none of the rooms.
 var mayImport = map[string][]string{
-	"flydeploy": {"cli"},
-	"flydeploy/cli": {
-		"engine", "engine/agent", "engine/deploy", "engine/doctor", "engine/lock", "engine/record", "engine/run", "engine/target",
-		"fly", "fly/local", "s3", "text", "tui", "tui/plain", "tui/prompt", "elixir", "examples/counter",
+	"": {"cli"},
+	"cli": {
+		"cli/demo", "engine", "engine/agent", "engine/deploy", "engine/doctor", "engine/lock", "engine/record", "engine/run", "engine/target",
+		"fly", "s3", "text", "tui", "tui/cells", "tui/plain", "tui/prompt", "elixir",
 	},
-	"flydeploy/test":                            {},
-	"flydeploy/engine":                          {"text"},
-	"flydeploy/engine/run":                      {"engine"},
-	"flydeploy/engine/agent":                    {"engine", "elixir", "text"},
-	"flydeploy/engine/agent/agenttest":          {"engine", "engine/agent"},
-	"flydeploy/engine/agent/agenttest/contract": {"engine", "engine/agent"},
-	"flydeploy/engine/lock":                     {"engine", "engine/run"},
-	"flydeploy/engine/plan":                     {"engine", "text"},
-	"flydeploy/engine/target":                   {"engine", "engine/agent", "engine/run", "text"},
-	"flydeploy/engine/record":                   {"engine", "engine/lock", "engine/run", "text"},
-	"flydeploy/engine/doctor":                   {"engine", "engine/agent", "engine/run", "engine/target", "text"},
-	"flydeploy/engine/deploy":                   {"engine", "engine/agent", "engine/lock", "engine/plan", "engine/record", "engine/run", "engine/target", "text"},
-	"flydeploy/fly":                             {"engine", "text"},
-	"flydeploy/s3":                              {"engine", "text"},
-	"flydeploy/text":                            {},
-	"flydeploy/tui":                             {"engine", "text", "tui/cells", "tui/plain", "tui/view"},
-	"flydeploy/tui/cells":                       {"text"},
-	"flydeploy/tui/plain":                       {"engine", "text", "tui/cells", "tui/prompt", "tui/view"},
-	"flydeploy/tui/tuitest":                     {"engine", "tui/plain"},
-	"flydeploy/tui/view":                        {"engine", "text", "tui/cells"},
-	"flydeploy/tui/prompt":                      {"text"},
-	"flydeploy/elixir":                          {},
-	"flydeploy/examples/counter":                {"elixir"},
+	"cli/demo":      {"engine", "fly/local", "examples/counter", "text"},
+	"engine":        {"text"},
+	"engine/run":    {"engine"},
+	"engine/agent":  {"engine", "elixir", "text"},
+	"engine/lock":   {"engine", "engine/run"},
+	"engine/plan":   {"engine", "text"},
+	"engine/target": {"engine", "engine/agent", "engine/run", "text"},
+	"engine/record": {"engine", "engine/lock", "engine/run", "text"},
+	"engine/doctor": {"engine", "engine/agent", "engine/run", "engine/target", "text"},
+	"engine/deploy": {"engine", "engine/agent", "engine/lock", "engine/plan", "engine/record", "engine/run", "engine/target", "text"},
+
+	"engine/agent/agenttest":          {"engine", "engine/agent"},
+	"engine/agent/agenttest/contract": {"engine", "engine/agent"},
+
+	"fly":              {"engine", "text"},
+	"s3":               {"engine", "text"},
+	"text":             {},
+	"tui":              {"engine", "text", "tui/cells", "tui/plain", "tui/view"},
+	"tui/cells":        {"text"},
+	"tui/view":         {"engine", "text", "tui/cells"},
+	"tui/plain":        {"engine", "text", "tui/cells", "tui/prompt", "tui/view"},
+	"tui/prompt":       {"text"},
+	"tui/tuitest":      {"engine", "tui/plain"},
+	"elixir":           {},
+	"examples/counter": {"elixir"},
+	"test":             {},
 }
 
+// localFly imports nothing of ours but its own rooms, so that a mistake cannot cancel itself out: a test of its own holds
+// its arrows.
+const localFly = "fly/local"
+
 func TestImportsFollowTheArrows(t *testing.T) {
-	for _, p := range listPackages(t) {
-		if p.ImportPath == "flydeploy/fly/local" || strings.HasPrefix(p.ImportPath, "flydeploy/fly/local/") {
-			continue // a test of its own holds its arrows
+	for _, p := range listPackages(t, "flydeploy/...") {
+		if p.in(localFly) {
+			continue
 		}
-		allowed, known := mayImport[p.ImportPath]
+		allowed, known := mayImport[p.room()]
 		if !known {
 			t.Errorf("package %s is not in the house's plan: add it to mayImport with its arrows", p.ImportPath)
 			continue
 		}
 		for _, imported := range p.Imports {
-			ours, isOurs := strings.CutPrefix(imported, "flydeploy/")
-			if isOurs && !slices.Contains(allowed, ours) {
+			to := goPackage{ImportPath: imported}
+			if to.ours() && !slices.Contains(allowed, to.room()) {
 				t.Errorf("%s imports %s", p.ImportPath, imported)
 			}
 		}
 	}
 }
 
-// Bubble Tea v1 asks the terminal at program start in every command that links it.
-func TestNothingLinksTheFirstBubbleTea(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "flydeploy/...").Output()
-	if err != nil {
-		t.Fatal(err)
+// ban keeps a package, and what lies below it, from being linked by a room and those below it; "" is all of ours.
+type ban struct{ room, what, why string }
+
+const (
+	firstCharm = "it asks the terminal at program start in every command that links it: use charm.land's"
+	ofTests    = "it is for tests"
+	ofDemo     = "it is for the demo, and for tests"
+	viaPorts   = "the engine reaches the outside by its ports"
+)
+
+var bans = []ban{
+	{"", "github.com/charmbracelet/bubbletea", firstCharm},
+	{"", "github.com/charmbracelet/lipgloss", firstCharm},
+	{"", "github.com/charmbracelet/bubbles", firstCharm},
+	{"", "gopkg.in/yaml.v3", "nobody maintains it: use its successor, go.yaml.in/yaml/v3"},
+	{"", "testing", "it declares options, and it is for tests"},
+	{"", "net/http/httptest", ofTests},
+	{"", "net/http/pprof", "it opens profiles to whoever reaches the process"},
+	{"", "expvar", "it opens variables to whoever reaches the process"},
+	{"", "flydeploy/engine/agent/agenttest", ofTests},
+	{"", "flydeploy/tui/tuitest", ofTests},
+	{"", "flydeploy/test", ofTests},
+	{"", "flydeploy/fly/local", ofDemo},
+	{"", "flydeploy/examples", ofDemo},
+	{"", "github.com/rclone/gofakes3", ofDemo},
+	{"", "github.com/docker/cli", ofDemo},
+	{"", "github.com/google/go-containerregistry/pkg/registry", ofDemo},
+	{"", "github.com/google/go-containerregistry/pkg/v1", ofDemo},
+	{"", "golang.org/x/tools", "it is for generators of code"},
+	{"engine", "os/exec", viaPorts},
+	{"engine", "github.com/aws", viaPorts},
+	{"engine", "github.com/superfly", viaPorts},
+	{"engine", "github.com/spf13", "options are the command line's"},
+	{"engine", "charm.land", "the engine draws nothing"},
+	{"engine/plan", "net/http", "a plan is a function of what is known"},
+	{"s3", "github.com/superfly", "storage is not Fly's alone"},
+	{"fly", "github.com/aws", "the Machines API is not the storage"},
+	{"text", "net/http", "it only makes text"},
+	{"tui", "net/http", "the console asks what its caller gives it"},
+	{"tui/cells", "charm.land/bubbletea", "cells are drawn by whoever has a screen"},
+	{"tui/view", "charm.land/bubbletea", "what is shown is the same without a screen"},
+	{"tui/plain", "charm.land/bubbletea", "plain lines need no screen"},
+}
+
+// besides are the rooms that no deploy on Fly needs: they may link what they like.
+var besides = []string{"cli/demo", "fly/local", "examples", "engine/agent/agenttest", "tui/tuitest", "test"}
+
+// detours are imports that are not followed, and why.
+var detours = map[string]string{
+	"flydeploy/cli/demo":                 "the demo brings its own Fly",
+	"github.com/Khan/genqlient/generate": "fly-go imports the generator of its own client, and nothing calls it",
+}
+
+func TestNothingLinksWhatIsBanned(t *testing.T) {
+	graph := map[string]goPackage{}
+	for _, p := range listPackages(t, "-deps", "flydeploy/...") {
+		graph[p.ImportPath] = p
 	}
-	for _, dep := range strings.Fields(string(out)) {
-		for _, old := range []string{"bubbletea", "lipgloss", "bubbles"} {
-			if strings.HasPrefix(dep, "github.com/charmbracelet/"+old) {
-				t.Errorf("links %s", dep)
+	met := map[string]bool{}
+	for _, from := range graph {
+		if !from.ours() || slices.ContainsFunc(besides, from.in) {
+			continue
+		}
+		importers := linked(graph, from.ImportPath, met)
+		for path, importer := range importers {
+			for _, b := range bans {
+				if from.in(b.room) && below(path, b.what) {
+					t.Errorf("%s links %s, by %s: %s", from.ImportPath, path, importer, b.why)
+				}
 			}
+		}
+	}
+	for detour, why := range detours {
+		if !met[detour] {
+			t.Errorf("nothing imports %s any more (%s): strike it off", detour, why)
 		}
 	}
 }
 
-// What shows deploys in pipes and to screen readers needs no terminal, and no library for one.
-func TestPlainOutputLinksNoBubbleTea(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "flydeploy/tui/plain").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, dep := range strings.Fields(string(out)) {
-		if strings.HasPrefix(dep, "charm.land/bubble") {
-			t.Errorf("links %s", dep)
+// linked gives what a package links, without what comes by detours, each with a package that imports it.
+func linked(graph map[string]goPackage, from string, met map[string]bool) map[string]string {
+	importers := map[string]string{}
+	for open := []string{from}; len(open) > 0; {
+		importer := open[0]
+		open = open[1:]
+		for _, imported := range graph[importer].Imports {
+			if detours[imported] != "" {
+				met[imported] = true
+			} else if importers[imported] == "" {
+				importers[imported] = importer
+				open = append(open, imported)
+			}
 		}
 	}
+	return importers
 }
 
 type goPackage struct {
@@ -95,9 +171,23 @@ type goPackage struct {
 	Imports    []string
 }
 
-func listPackages(t *testing.T) []goPackage {
+const module = "flydeploy"
+
+func (p goPackage) ours() bool { return below(p.ImportPath, module) }
+
+// room is the package's path below ours.
+func (p goPackage) room() string {
+	return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+}
+
+// in reports whether a package of ours is a room, or lies below it; every one is in "".
+func (p goPackage) in(room string) bool { return room == "" || below(p.room(), room) }
+
+func below(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
+
+func listPackages(t *testing.T, args ...string) []goPackage {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "flydeploy/...").Output()
+	out, err := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports"}, args...)...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

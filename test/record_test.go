@@ -55,7 +55,7 @@ func TestTheRecordOnTheCommandLine(t *testing.T) {
 	contains(byFile, "fleet Unlock done", "succeeded, 2 of 2 machines")
 	contains(byID, "fleet Unlock done", "succeeded, 2 of 2 machines")
 	contains(do(0, "watch", past.ID), "succeeded, 2 of 2 machines")
-	contains(do(1, "watch"), "nobody deploys now")
+	contains(do(1, "watch"), "nobody is deploying")
 
 	var overview engine.Overview
 	if err := json.Unmarshal([]byte(do(0, "status", "--output", "json")), &overview); err != nil {

@@ -1,4 +1,4 @@
-package cli
+package demo
 
 import (
 	"context"
@@ -13,17 +13,17 @@ import (
 	"flydeploy/examples/counter"
 )
 
-// demoResult is the result line of the demo: the deploy's, with what the outside saw of it.
-type demoResult struct {
+// Result is the result line of the demo: the deploy's, with what the outside saw of it.
+type Result struct {
 	engine.Result
-	Machines []demoMachine  `json:"machines"` // in the place of Result.Machines
+	Machines []Machine      `json:"machines"` // in the place of Result.Machines
 	Traffic  counter.Report `json:"traffic"`
 
 	windows int // machines whose processes were suspended
 }
 
-// demoMachine adds what the machine's own endpoint told before and after.
-type demoMachine struct {
+// Machine adds what the machine's own endpoint told before and after.
+type Machine struct {
 	engine.MachineResult
 	counter.Comparison
 }
@@ -31,17 +31,17 @@ type demoMachine struct {
 // answerWithin bounds how long a machine may take to tell what became of it.
 const answerWithin = 30 * time.Second
 
-// judge ends the traffic and compares every machine with what it was before. A machine that does not answer any more is a
+// Judge ends the traffic and compares every machine with what it was before. A machine that does not answer any more is a
 // problem of its own entry.
-func (d *demo) judge(ctx context.Context, r engine.Result) demoResult {
+func (d *Demo) Judge(ctx context.Context, r engine.Result) Result {
 	d.traffic.Stop()
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	windows := map[string][]counter.Window{}
-	result := demoResult{Result: r, Machines: make([]demoMachine, len(r.Machines))}
+	result := Result{Result: r, Machines: make([]Machine, len(r.Machines))}
 	var looking sync.WaitGroup
 	for i, m := range r.Machines {
-		looking.Go(func() { result.Machines[i] = demoMachine{m, d.compare(ctx, m.ID)} })
+		looking.Go(func() { result.Machines[i] = Machine{m, d.compare(ctx, m.ID)} })
 		if m.ResumedAtUS > 0 {
 			windows[m.ID] = []counter.Window{{From: time.UnixMicro(m.SuspendedAtUS), To: time.UnixMicro(m.ResumedAtUS)}}
 		}
@@ -51,7 +51,7 @@ func (d *demo) judge(ctx context.Context, r engine.Result) demoResult {
 	return result
 }
 
-func (d *demo) compare(ctx context.Context, id string) counter.Comparison {
+func (d *Demo) compare(ctx context.Context, id string) counter.Comparison {
 	after, err := d.clients[id].Snapshot(ctx)
 	if err != nil {
 		why, _, _ := strings.Cut(err.Error(), "\n") // every question failed alike
@@ -60,11 +60,8 @@ func (d *demo) compare(ctx context.Context, id string) counter.Comparison {
 	return counter.Compare(d.before[id], after, d.traffic.Done(id))
 }
 
-// end is the deploy's outcome, or what the outside saw and should not have.
-func (r demoResult) end() error {
-	if err := outcomeOf(r.Result); err != nil {
-		return err
-	}
+// Check tells what the outside saw of a successful deploy, and should not have.
+func (r Result) Check() error {
 	for _, m := range r.Machines {
 		if !m.PidsUnchanged || !m.CountsUnchanged || !m.StatesFit {
 			return fmt.Errorf("machine %s is not what it should be: %v", m.ID, m.Problems)
@@ -79,7 +76,8 @@ func (r demoResult) end() error {
 	return nil
 }
 
-func (r demoResult) print(to io.Writer) error {
+// Print writes what the outside saw: a line for each machine, and one for the traffic.
+func (r Result) Print(to io.Writer) error {
 	out := &strings.Builder{}
 	for _, m := range r.Machines {
 		if m.Counters == 0 {

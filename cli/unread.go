@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"sync"
 	"time"
+
+	"github.com/charmbracelet/x/term"
+
+	"flydeploy/tui"
 )
 
 // readWithin is how long a reader may take to read on, once the process is hurried.
@@ -59,4 +64,37 @@ func (w *boundedWriter) Write(p []byte) (int, error) {
 		w.unread = errUnread
 		return 0, errUnread
 	}
+}
+
+// whileRead runs a console to its end, or until its terminal keeps it from ending: the process is hurried, everything has
+// settled, and for readWithin nobody has read. It then goes on in a goroutine that nobody can end.
+func (i *interrupts) whileRead(console func() (tui.Ended, error)) (tui.Ended, error) {
+	type over struct {
+		end tui.Ended
+		err error
+	}
+	before, _ := term.GetState(os.Stdin.Fd())
+	done := make(chan over, 1)
+	go func() {
+		end, err := console()
+		done <- over{end, err}
+	}()
+	select {
+	case o := <-done:
+		return o.end, o.err
+	case <-i.hurried:
+	}
+	last := i.await()
+	select {
+	case o := <-done:
+		return o.end, o.err
+	case <-time.After(readWithin):
+	}
+	if before != nil {
+		_ = term.Restore(os.Stdin.Fd(), before)
+	}
+	if last == nil {
+		return tui.Ended{}, errUnread
+	}
+	return tui.Ended{}, unwritten(errUnread, *last)
 }
