@@ -240,48 +240,61 @@ func (c *console) onKey(k tea.KeyPressMsg) tea.Cmd {
 		return c.dialog.press(c, k)
 	case c.picker != nil:
 		return c.picker.press(c, k)
-	case c.typing() != nil:
+	case c.typing() != nil: // it takes all letters
 	case key.Matches(k, c.keys.help):
 		c.dialog = c.helpDialog()
 		return nil
 	case key.Matches(k, c.keys.palette):
-		c.picker = &picker{}
+		c.picker = &picker{input: newInput("")}
 		return nil
 	}
 	return c.top().press(c, k)
 }
 
-// typing gives the filter that takes all letters now, nil for none.
-func (c *console) typing() *string {
+// typing gives the filter that is being typed, nil for none.
+func (c *console) typing() *filter {
+	var f *filter
 	switch s := c.top().(type) {
 	case *fleet:
-		if s.filtering {
-			return &s.filter
-		}
+		f = &s.filter
 	case *history:
-		if s.filtering {
-			return &s.filter
-		}
+		f = &s.filter
 	case *deploy:
-		if s.pane == paneLog && s.log.filtering {
-			return &s.log.filter
+		if s.pane == paneLog {
+			f = &s.log.filter
 		}
 	}
-	return nil
+	if f == nil || f.typed == nil {
+		return nil
+	}
+	return f
 }
 
-func (c *console) onPaste(text string) {
-	k := tea.KeyPressMsg{Text: text}
-	switch {
+// onPaste gives pasted text to what is being typed. It is never taken for keys.
+func (c *console) onPaste(content string) {
+	switch filter := c.typing(); {
 	case c.isTiny():
 	case c.dialog != nil && c.dialog.typed != "":
-		c.dialog.input = edit(c.dialog.input, k)
-	case c.dialog == nil && c.picker != nil:
-		c.picker.press(c, k)
-	case c.dialog == nil && c.typing() != nil:
-		c.top().press(c, k)
+		c.dialog.asked().paste(content)
+	case c.dialog != nil:
+	case c.picker != nil:
+		c.picker.input.paste(content)
+		c.picker.at = 0
+	case filter != nil:
+		filter.paste(content)
+		c.rebuild()
 	}
 	c.stale = true
+}
+
+// rebuild lists again what the filter lets through.
+func (c *console) rebuild() {
+	switch s := c.top().(type) {
+	case *fleet:
+		s.build()
+	case *history:
+		s.build()
+	}
 }
 
 // interrupt is ctrl-c: it leaves, asks while a deploy runs, stops the deploy when it was asked already, and hurries its

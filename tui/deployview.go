@@ -25,7 +25,7 @@ func (d *deploy) view(c *console) []cells.Line {
 	lines = append(lines, d.head(c, w)...)
 	switch {
 	case d.pane == paneLog:
-		lines = append(lines, cells.Rule(d.log.heading(d), w))
+		lines = append(lines, cells.RuleLine(d.log.heading(d), w))
 		lines = append(lines, d.log.view(d, w, d.logRoom(c))...)
 	case d.planning(c.now):
 		lines = append(lines, cells.Rule("plan: nothing has been suspended yet", w))

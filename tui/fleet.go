@@ -25,8 +25,7 @@ type fleet struct {
 	rows      []fleetRow
 	columns   []cells.Column
 	list      cells.List
-	filter    string
-	filtering bool
+	filter    filter
 	sorting   sorting
 	about     bool // the details of the machine under the cursor fill the screen
 	page      cells.Page
@@ -137,14 +136,14 @@ func (f *fleet) current() (engine.Machine, bool) {
 
 // matches applies the filter to what the row shows.
 func (f *fleet) matches(m engine.Machine) bool {
-	return f.filter == "" || filtered(f.filter, strings.Join([]string{
+	return f.filter.words == "" || f.filter.lets(strings.Join([]string{
 		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, engine.Tag(m.Image), f.Runs(m).Text, f.Drift(m).Text, m.HostStatus,
 	}, " "))
 }
 
 func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
-	if f.filtering {
-		f.filter, f.filtering = typed(f.filter, k)
+	if f.filter.typed != nil {
+		f.filter.press(k)
 		f.build()
 		return nil
 	}
@@ -177,7 +176,7 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(k, c.keys.markAll):
 		f.toggleAll()
 	case key.Matches(k, c.keys.filter):
-		f.filtering = true
+		f.filter.open()
 	case key.Matches(k, c.keys.deploy):
 		return f.deploy(c)
 	case key.Matches(k, c.keys.back):
@@ -203,8 +202,8 @@ func (f *fleet) move(by int) {
 
 // back undoes one thing: the filter first, then the marks.
 func (f *fleet) back() {
-	if f.filter != "" {
-		f.filter = ""
+	if f.filter.words != "" {
+		f.filter.clear()
 		f.build()
 		return
 	}

@@ -102,7 +102,7 @@ func (f *fleet) machineLines(m engine.Machine, now time.Time, w int) []cells.Lin
 
 func (f *fleet) hints(k keyMap) []hint {
 	switch {
-	case f.filtering:
+	case f.filter.typed != nil:
 		return []hint{{"enter", "keep"}, {"esc", "clear"}}
 	case f.about:
 		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.copy, "copy the id"), short(k.help, "help")}
@@ -111,7 +111,7 @@ func (f *fleet) hints(k keyMap) []hint {
 	what := "deploy all"
 	if n := len(visible) + len(hidden); n > 0 {
 		what = "deploy " + text.Count(n) + " marked"
-	} else if f.filter != "" {
+	} else if f.filter.words != "" {
 		k.deploy.SetEnabled(false) // a filter is no selection
 	}
 	return []hint{

@@ -88,8 +88,8 @@ func (f *fleet) headingOf(i int) int {
 }
 
 func (f *fleet) emptyText() string {
-	if f.filter != "" {
-		return "No machine matches " + f.filter + ". esc clears the filter."
+	if f.filter.words != "" {
+		return "No machine matches " + f.filter.words + ". esc clears the filter."
 	}
 	return "The app has no machines. Deploy it cold first: fly deploy"
 }
@@ -115,11 +115,8 @@ func (f *fleet) headline() cells.Line {
 	if len(hidden) > 0 {
 		l = append(l, cells.New(cells.Warn, ", "+text.Count(len(hidden))+" hidden"))
 	}
-	switch {
-	case f.filtering:
-		l = append(l, cells.New(cells.Active, " · / "+f.filter+"█"))
-	case f.filter != "":
-		l = append(l, cells.New(cells.Active, " · / "+f.filter))
+	if by := f.filter.line(cells.Active); by != nil {
+		l = append(append(l, cells.Span{Text: " · ", Tone: cells.Active}), by...)
 	}
 	return l
 }

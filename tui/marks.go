@@ -95,7 +95,7 @@ func (f *fleet) deploy(c *console) tea.Cmd {
 	case len(hidden) > 0:
 		c.dialog = hiddenDialog(visible, hidden)
 		return nil
-	case len(visible) == 0 && f.filter != "":
+	case len(visible) == 0 && f.filter.words != "":
 		c.say("No machine is marked: mark with space, or clear the filter with esc to deploy to all")
 		return nil
 	}

@@ -150,11 +150,15 @@ func Paragraph(t Tone, s string, w int) []Line {
 }
 
 // Rule is a horizontal line with a heading in it.
-func Rule(heading string, w int) Line {
-	if heading != "" {
-		heading = " " + Cut(text.Line(heading), max(w-4, 0)) + " "
+func Rule(heading string, w int) Line { return RuleLine(Line{New(Muted, heading)}, w) }
+
+// RuleLine is a rule whose heading has tones of its own.
+func RuleLine(heading Line, w int) Line {
+	l := Line{{Text: "─", Tone: Border}}
+	if n := min(heading.Width(), max(w-4, 0)); n > 0 {
+		space := Span{Text: " ", Tone: Muted}
+		l = append(append(append(l, space), heading.Fit(n)...), space)
 	}
-	l := Line{{Text: "─", Tone: Border}, {Text: heading, Tone: Muted}}
 	return append(l, Span{Text: strings.Repeat("─", max(w-l.Width(), 0)), Tone: Border})
 }
 
