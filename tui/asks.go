@@ -27,18 +27,18 @@ func (d *deploy) askToLeave(c *console) {
 }
 
 func (d *deploy) leaveBody(_ *console, w int) []cells.Line {
-	text := "Stopping starts nothing more; what is in flight on a machine ends by itself, then agents, temporary machine and lock are settled."
+	text := "Stopping starts nothing new. Machines finish what they are doing; then agents, the temporary machine and the lock are cleaned up."
 	if d.committing() {
-		text += "\nDetached, the deploy goes on and plain lines follow here."
+		text += "\nDetached, the deploy continues, and its progress is printed here in plain lines."
 	} else {
-		text += "\nNothing has been suspended yet. It can be left running once the plan is confirmed."
+		text += "\nNothing has been suspended yet. You can leave it running once the plan is confirmed."
 	}
-	lines := d.whom(w)
-	return append(append(lines, nil), cells.Paragraph(cells.Muted, text+"\nctrl-c again stops it and leaves.", w)...)
+	lines := d.targets(w)
+	return append(append(lines, nil), cells.Paragraph(cells.Muted, text+"\nPress ctrl-c again to stop it and leave.", w)...)
 }
 
-// whom names the deploy's machines, count first.
-func (d *deploy) whom(w int) []cells.Line {
+// targets names the deploy's machines, count first.
+func (d *deploy) targets(w int) []cells.Line {
 	ids := make([]string, 0, len(d.progress.Machines))
 	for _, m := range d.progress.Machines {
 		ids = append(ids, m.ID)

@@ -14,7 +14,7 @@ import (
 
 const (
 	pollEvery      = 2 * time.Second        // one list of machines for each refresh of the fleet screen
-	pollAfterError = 10 * time.Second       // it may be that too many look at the app for Fly's rate limit
+	pollAfterError = 10 * time.Second       // so many consoles may look at the app that Fly limits their rate
 	busyTick       = 100 * time.Millisecond // at most ten redraws a second
 	idleTick       = 500 * time.Millisecond
 	noticeStays    = 5 * time.Second

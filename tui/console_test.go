@@ -155,7 +155,7 @@ func TestInspectTellsTheDriftOfEachVM(t *testing.T) {
 		t.Fatal("the VMs are asked twice at the same time")
 	}
 	b.send(cmd())
-	b.shows("5 VMs asked, 3 of them", "✓ none", "! stale", "! 12 mod", "! host un", "! no hook")
+	b.shows("Asked 5 VMs: 3 with other code than recorded", "✓ none", "! stale", "! 12 mod", "! host un", "! no hook")
 	b.keys("/")
 	b.types("stale")
 	b.keys("enter", "enter")
@@ -392,7 +392,7 @@ func TestRule7SecondInterruptStopsAndLeavesOnceSettled(t *testing.T) {
 	if msg := b.do("ctrl+c"); msg != nil || !tuitest.Stopped(p) {
 		t.Fatalf("the second ctrl-c gave %T, stopped: %v; it must stop, and wait until everything is settled", msg, tuitest.Stopped(p))
 	}
-	b.shows("ctrl-c again: within 8 s")
+	b.shows("ctrl-c again leaves within 8 s")
 	if msg := b.do("ctrl+c"); msg != nil || !p.Hurried.Load() || b.dialog != nil {
 		t.Fatalf("the third ctrl-c gave %T, hurried: %v; it must hurry the settling, and ask nothing", msg, p.Hurried.Load())
 	}

@@ -253,14 +253,14 @@ func (d *deploy) stop(c *console) {
 	if running := d.session.deployment(); running != nil {
 		running.Stop()
 	}
-	c.say("Stopping: nothing more starts, what is in flight ends by itself")
+	c.say("Stopping: nothing new starts, machines finish what they are doing")
 }
 
 func (d *deploy) stopAndQuit(c *console) tea.Cmd {
 	c.dialog = nil
 	d.quitting = true
 	d.stop(c)
-	c.say("Stopping, and leaving once everything is settled; ctrl-c again: within 8 s")
+	c.say("Stopping, and leaving once everything is cleaned up; ctrl-c again leaves within 8 s")
 	return nil
 }
 
@@ -268,7 +268,7 @@ func (d *deploy) hurry(c *console) {
 	if running := d.session.deployment(); running != nil {
 		running.Hurry()
 	}
-	c.say("Settling within 8 s; what has not answered by then ends by itself")
+	c.say("Leaving within 8 s; machines that have not answered by then finish on their own")
 }
 
 // committing reports whether the plan is confirmed, so that the deploy goes on without an operator.

@@ -94,7 +94,7 @@ func (f *fleet) machineLines(m engine.Machine, now time.Time, w int) []cells.Lin
 	}
 	lines = append(lines, f.codeLines(m, now, w)...)
 	if f.Image != "" && !engine.SameImage(f.Image, m.Image) && view.TakesPart(m) {
-		text := "The fleet runs " + engine.Tag(f.Image) + ". A hot upgrade of that image does not fit this machine: deploy it cold, fly deploy"
+		text := "The fleet runs " + engine.Tag(f.Image) + ". A hot upgrade for that image does not fit this machine. Deploy it cold: fly deploy"
 		lines = append(append(lines, nil), cells.Paragraph(cells.Warn, text, w)...)
 	}
 	return lines

@@ -12,7 +12,7 @@ func (c *console) helpDialog() *dialog {
 
 const (
 	helpColumn = 32 // cells that a column of the help needs
-	helpKey    = 13 // of which the keys have so many
+	helpKey    = 13 // of which the keys take that many
 )
 
 // helpLines puts the groups into two columns, or into one where two are too narrow.

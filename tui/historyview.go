@@ -51,7 +51,7 @@ func (h *history) hints(k keyMap) []hint {
 
 var historyColumns = []cells.Column{
 	{Title: "WHEN", Width: 16}, {Title: "OUTCOME", Width: 12}, {Title: "VERSION", Width: 10}, {Title: "MACHINES", Right: true},
-	{Title: "SUSPENDED", Right: true, Drop: 4}, {Title: "TOOK", Width: 7, Right: true, Drop: 2}, {Title: "WHO", Width: 12, Drop: 3},
+	{Title: "SUSPENDED", Right: true, Drop: 4}, {Title: "TOOK", Width: 7, Right: true, Drop: 2}, {Title: "BY", Width: 12, Drop: 3},
 	{Title: "MESSAGE", Width: 8, Drop: 1, Grows: true},
 }
 

@@ -59,7 +59,7 @@ func (d *deploy) overrideDialog(c *console) *dialog {
 		body: func(c *console, w int) []cells.Line {
 			lines := append(lockFacts(held.LockInfo, c, w), nil)
 			lines = append(lines, cells.Paragraph(cells.Warn, "If that deploy still runs, machines can end on different versions. Override only a deploy that you know is dead.", w)...)
-			return append(lines, d.whom(w)...)
+			return append(lines, d.targets(w)...)
 		},
 	}
 }
@@ -70,7 +70,7 @@ func (f *fleet) lockDialog() *dialog {
 	about := &dialog{title: "The deploy lock", tone: cells.Active, buttons: []button{{key: "c", label: "Close"}}}
 	if held == nil {
 		about.body = func(_ *console, w int) []cells.Line {
-			return cells.Paragraph(cells.Normal, "Nobody deploys: the lock is free.", w)
+			return cells.Paragraph(cells.Normal, "Nobody is deploying: the lock is free.", w)
 		}
 		return about
 	}
@@ -80,7 +80,7 @@ func (f *fleet) lockDialog() *dialog {
 	about.title, about.tone = "The deploy lock is held", cells.Warn
 	about.body = func(c *console, w int) []cells.Line {
 		lines := append(lockFacts(*held, c, w), nil)
-		return append(lines, cells.Paragraph(cells.Muted, "A deploy of your own waits for it, or overrides it after a question.", w)...)
+		return append(lines, cells.Paragraph(cells.Muted, "A deploy of yours would wait for it, or override it after asking you.", w)...)
 	}
 	return about
 }

@@ -90,7 +90,7 @@ func (p *logPane) view(d *deploy, w, h int) []cells.Line {
 		from = max(len(all)-h, 0)
 	}
 	if len(all) == 0 {
-		text := "Nothing was reported yet."
+		text := "Nothing has been reported yet."
 		if p.filter.words != "" {
 			text = "No line matches " + p.filter.words + ". esc clears the filter."
 		}

@@ -106,11 +106,11 @@ func hiddenDialog(visible, hidden []string) *dialog {
 	all := append(slices.Clone(visible), hidden...)
 	buttons := []button{{key: "c", label: "Cancel"}}
 	if len(visible) > 0 {
-		buttons = append(buttons, button{key: "v", label: "Deploy to the visible " + text.Count(len(visible)), act: func(c *console) tea.Cmd {
+		buttons = append(buttons, button{key: "v", label: "Deploy to the " + text.Count(len(visible)) + " visible", act: func(c *console) tea.Cmd {
 			return c.startDeploy(engine.Selection{Machines: visible})
 		}})
 	}
-	buttons = append(buttons, button{key: "i", label: "Include the hidden: " + text.Count(len(all)), act: func(c *console) tea.Cmd {
+	buttons = append(buttons, button{key: "i", label: "Include the hidden (" + text.Count(len(all)) + ")", act: func(c *console) tea.Cmd {
 		return c.startDeploy(engine.Selection{Machines: all})
 	}})
 	return &dialog{

@@ -191,7 +191,7 @@ func (a *accessible) deployChoices(f *view.Fleet) []choice {
 
 // chooseMachines gives the ids of the machines whose numbers were typed, nil for none.
 func (a *accessible) chooseMachines(ctx context.Context, f *view.Fleet) []string {
-	typed, ok := a.ask(ctx, "Numbers of the machines, with spaces between them; nothing to go back:")
+	typed, ok := a.ask(ctx, "Numbers of the machines, separated by spaces; Enter alone goes back:")
 	var ids []string
 	for word := range strings.FieldsSeq(typed) {
 		n, err := strconv.Atoi(word)
@@ -222,7 +222,7 @@ func (a *accessible) history(ctx context.Context) bool {
 		a.print("deploy %d: %s, %s, version %s, %d of %d machines, by %s, id %s\n", i+1, p.At.Local().Format(time.DateTime),
 			strings.TrimSpace(view.PastWord(p)), p.Version, p.Upgraded, p.Machines, p.Owner, p.ID)
 	}
-	typed, ok := a.ask(ctx, "Number of a deploy to read; nothing to go back:")
+	typed, ok := a.ask(ctx, "Number of a deploy to read; Enter alone goes back:")
 	n, err := strconv.Atoi(typed)
 	if !ok || err != nil || n < 1 || n > len(past) {
 		return ok

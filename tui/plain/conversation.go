@@ -93,7 +93,7 @@ func (c *conversation) follow(ctx context.Context, batches <-chan []engine.Event
 			}
 		case <-done:
 			done = nil
-			c.print("Stopping: nothing more starts, what is in flight ends by itself.\n")
+			c.print("Stopping: nothing new starts, machines finish what they are doing.\n")
 			c.d.Stop()
 		}
 	}

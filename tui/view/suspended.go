@@ -60,7 +60,7 @@ type class struct {
 	count    int
 }
 
-// classes divides the times into ranges of a round width, at most so many.
+// classes divides the times into at most that many ranges of a round width.
 func (d Distribution) classes(most int) []class {
 	if len(d.US) == 0 {
 		return nil
