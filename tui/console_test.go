@@ -706,3 +706,28 @@ func TestAColdDeployMakesTheRecordStale(t *testing.T) {
 	b.send(overviewMsg{overview: o})
 	b.hides("record stale")
 }
+
+func TestATinyWindowDoesNotQuitWhileAFilterIsTyped(t *testing.T) {
+	b := newBench(t, size{80, 24}, Options{})
+	b.sees(6)
+	b.keys("/", "a")
+	b.send(tea.WindowSizeMsg{Width: 30, Height: 5})
+	if _, cmd := b.Update(keyNamed("q")); cmd != nil {
+		t.Fatal("a letter of the filter quits")
+	}
+	b.send(tea.WindowSizeMsg{Width: 80, Height: 24})
+	b.keys("esc")
+	b.send(tea.WindowSizeMsg{Width: 30, Height: 5})
+	if _, cmd := b.Update(keyNamed("q")); cmd == nil {
+		t.Fatal("q does not quit a tiny window")
+	}
+}
+
+func TestStepsThatWillNotComeAreSkipped(t *testing.T) {
+	before, after, end := tuitest.RolledBack(6)
+	b := newBench(t, size{120, 40}, Options{})
+	b.deploys(append(before, after...), nil)
+	b.shows("· Verify")
+	b.hears(nil, &end)
+	b.shows("– Verify", "– Metadata")
+}

@@ -17,7 +17,7 @@ type dialog struct {
 	body    func(c *console, w int) []cells.Line
 	buttons []button
 	focus   int
-	scroll  int // of a body that is higher than the screen
+	scroll  int // of a body that does not fit
 	// typed, when set, must be typed out before a guarded button does anything; letters go into the input.
 	typed string
 	input *input
@@ -33,7 +33,7 @@ type button struct {
 	act     func(c *console) tea.Cmd // runs after the dialog closed; nil: only close
 }
 
-// press takes a key and reports what to do, and whether the dialog is over.
+// press handles a key.
 func (d *dialog) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	switch k.String() {
 	case "esc":
@@ -100,8 +100,8 @@ func (d *dialog) asked() *input {
 
 const dialogWidth = 76 // cells, frame included, where the screen has them
 
-// layout gives the dialog's inner width, its body, what stays below it, and how many rows the body has. A body that is
-// higher than that scrolls; the last row says so.
+// layout gives the dialog's inner width, its body, what stays below it, and how many rows the body has. A body with
+// more rows scrolls, and its last row says so.
 func (d *dialog) layout(c *console) (w int, body, tail []cells.Line, rows int) {
 	w = min(c.w-4, dialogWidth) - 4
 	if d.typed != "" {

@@ -45,7 +45,7 @@ func newFleet(preselect engine.Selection) *fleet {
 	return &fleet{marked: map[string]bool{}, preselect: preselect}
 }
 
-// look takes in what a poll has brought.
+// look takes in what a poll brought.
 func (f *fleet) look(m overviewMsg, now time.Time) {
 	if f.err = m.err; m.err != nil {
 		return
@@ -114,7 +114,7 @@ func (f *fleet) build() {
 	f.list.At = f.machineAt(f.list.At, 1)
 }
 
-// machineAt gives the row of a machine at or next to a row, first in one direction, then in the other.
+// machineAt gives the row of the machine nearest to a row: in one direction first, then in the other.
 func (f *fleet) machineAt(at, direction int) int {
 	at = min(max(at, 0), max(len(f.rows)-1, 0))
 	for _, step := range []int{direction, -direction} {
@@ -178,7 +178,7 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(k, c.keys.filter):
 		f.filter.open()
 	case key.Matches(k, c.keys.deploy):
-		return f.deploy(c)
+		return f.deployMarked(c)
 	case key.Matches(k, c.keys.back):
 		f.back()
 	case key.Matches(k, c.keys.quit):
@@ -210,5 +210,5 @@ func (f *fleet) back() {
 	f.unmark()
 }
 
-// ages reports whether the screen tells times that have gone on.
+// ages reports whether the screen shows times that keep changing.
 func (f *fleet) ages() bool { return f.Overview.Lock != nil || f.err != nil }

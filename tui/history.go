@@ -23,7 +23,7 @@ type history struct {
 	filter filter
 }
 
-// historyMsg is the record of deploys, as far as it could be read.
+// historyMsg brings the record of deploys, or why it could not be read.
 type historyMsg struct {
 	of   *history
 	past []engine.Past
@@ -116,7 +116,7 @@ func (h *history) open(c *console) tea.Cmd {
 	case p.Running:
 		return c.watch(p.ID)
 	}
-	return c.replay(p)
+	return c.replayPast(p)
 }
 
 func (h *history) copied() (what, content string) {

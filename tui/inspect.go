@@ -12,13 +12,13 @@ import (
 	"flydeploy/tui/view"
 )
 
-// inspectedMsg is a look with the VMs' answers.
+// inspectedMsg brings a look at the fleet with the VMs' answers.
 type inspectedMsg struct {
 	overview engine.Overview
 	err      error
 }
 
-// inspect asks every VM for its code, once at a time.
+// inspect asks every VM for its code, unless it is doing so already.
 func (c *console) inspect() tea.Cmd {
 	if c.fleet.asking {
 		return nil

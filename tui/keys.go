@@ -105,7 +105,7 @@ func pressOf(b key.Binding) tea.KeyPressMsg {
 	return k
 }
 
-// hint is a key and what it does in a word or two.
+// hint is a key and what it does, in a word or two.
 type hint struct{ key, does string }
 
 // hints is the row at the bottom: as many as fit, the first ones first.

@@ -20,7 +20,7 @@ type logPane struct {
 	filter filter
 }
 
-func (p *logPane) press(c *console, d *deploy, k tea.KeyPressMsg) tea.Cmd {
+func (p *logPane) press(c *console, d *deployScreen, k tea.KeyPressMsg) tea.Cmd {
 	lines, h := p.lines(d), d.logRoom(c)
 	if p.filter.typed != nil {
 		p.filter.press(k)
@@ -57,7 +57,7 @@ func (p *logPane) scroll(by, n, h int) {
 }
 
 // lines are what the filter lets through: every word must occur; a leading ! inverts.
-func (p *logPane) lines(d *deploy) []engine.LogLine {
+func (p *logPane) lines(d *deployScreen) []engine.LogLine {
 	var out []engine.LogLine
 	for _, l := range d.progress.Log {
 		if logged(l) && (p.filter.words == "" || p.filter.lets(plainLog(l))) {
@@ -80,10 +80,10 @@ func rendered(lines []engine.LogLine) []cells.Line {
 }
 
 // logRoom is how many lines the whole log has.
-func (d *deploy) logRoom(c *console) int { return max(c.h-3, 0) }
+func (d *deployScreen) logRoom(c *console) int { return max(c.h-3, 0) }
 
 // view renders the log for w×h cells.
-func (p *logPane) view(d *deploy, w, h int) []cells.Line {
+func (p *logPane) view(d *deployScreen, w, h int) []cells.Line {
 	all := p.lines(d)
 	from := min(p.from, max(len(all)-h, 0))
 	if p.follow {
@@ -100,7 +100,7 @@ func (p *logPane) view(d *deploy, w, h int) []cells.Line {
 }
 
 // heading tells whether the log follows, and the filter.
-func (p *logPane) heading(d *deploy) cells.Line {
+func (p *logPane) heading(d *deployScreen) cells.Line {
 	state := ", paused"
 	if p.follow {
 		state = ", following"
@@ -127,7 +127,7 @@ func (p *logPane) hints(k keyMap) []hint {
 }
 
 // logRows are the last lines of the log.
-func (d *deploy) logRows(w, h int) []cells.Line {
+func (d *deployScreen) logRows(w, h int) []cells.Line {
 	var lines []cells.Line
 	for i := len(d.progress.Log) - 1; i >= 0 && len(lines) < h; i-- {
 		if l := d.progress.Log[i]; logged(l) {
@@ -138,7 +138,7 @@ func (d *deploy) logRows(w, h int) []cells.Line {
 	return cells.Fill(lines, w, h)
 }
 
-// logged leaves out what says little: that a machine waits, or that one of its short phases has begun.
+// logged leaves out what says little: that a machine is waiting, or that one of its short phases has begun.
 func logged(l engine.LogLine) bool {
 	return l.Output || l.Status != engine.StatusPending && (l.Machine == "" || l.Status != engine.StatusRunning)
 }
@@ -149,13 +149,13 @@ func logLine(l engine.LogLine) cells.Line {
 		return cells.Line{at, cells.New(cells.Muted, l.Phase.Title()+" │ "), cells.New(cells.Normal, l.Text)}
 	}
 	_, t := view.StatusLook(l.Status, "")
-	who := l.Machine
-	if who == "" {
-		who = "fleet"
+	where := l.Machine
+	if where == "" {
+		where = "fleet"
 	}
 	took := ""
 	if l.Status.Final() && l.DurationUS > 0 {
 		took = " in " + view.Micros(l.DurationUS)
 	}
-	return cells.Line{at, cells.New(cells.Normal, who+" "+l.Phase.Title()+" "), cells.New(t, string(l.Status)), cells.New(cells.Muted, took+"  "+l.Text)}
+	return cells.Line{at, cells.New(cells.Normal, where+" "+l.Phase.Title()+" "), cells.New(t, string(l.Status)), cells.New(cells.Muted, took+"  "+l.Text)}
 }

@@ -44,7 +44,7 @@ func (f *fleet) toggleRange() {
 	}
 }
 
-// toggleAll marks every visible machine, or when all of them are marked, none.
+// toggleAll marks every visible machine, or unmarks them where all are marked.
 func (f *fleet) toggleAll() {
 	var visible []string
 	for _, r := range f.rows {
@@ -70,7 +70,7 @@ func (f *fleet) markSelection(s engine.Selection) {
 	}
 }
 
-// marks gives the marked machines' ids in display order, those that the filter hides apart.
+// marks gives the marked machines' ids in display order, and apart from them those that the filter hides.
 func (f *fleet) marks() (visible, hidden []string) {
 	for _, m := range f.Overview.Machines {
 		switch {
@@ -84,9 +84,9 @@ func (f *fleet) marks() (visible, hidden []string) {
 	return visible, hidden
 }
 
-// deploy starts a deploy of the marked machines, of all when none is marked. Marks that the filter hides take part only
+// deployMarked starts a deploy of the marked machines, of all when none is marked. Marks that the filter hides take part only
 // when the operator says so.
-func (f *fleet) deploy(c *console) tea.Cmd {
+func (f *fleet) deployMarked(c *console) tea.Cmd {
 	visible, hidden := f.marks()
 	switch {
 	case !f.seen:

@@ -9,8 +9,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// picker is the palette: it finds a command by its words. What it runs is a key of the screen below, so it can do nothing that a key
-// cannot, and what read-only takes away is away here as well.
+// picker is the palette: it finds a command by its words. What it runs is a key of the screen below, so it can do nothing
+// that a key cannot, and read-only mode holds here as well.
 type picker struct {
 	input *input
 	at    int
@@ -72,7 +72,7 @@ func (c *console) commands() []command {
 		if !s.about {
 			all = append(all, sortCommands(fleetSorts)...)
 		}
-	case *deploy:
+	case *deployScreen:
 		if s.pane == paneBoard && !s.planning(c.now) {
 			all = append(all, sortCommands(boardSorts)...)
 		}

@@ -2,7 +2,7 @@
 // them. It knows nothing of deploys.
 //
 // A screen is built of lines, and a line of spans: text with a tone. Spans hold clean text, one cell grid and no escape
-// sequences, so that measuring, cutting and laying over happen on plain text. Colour comes last, in Theme.Paint.
+// sequences, so that text is measured, cut and overlaid before it has any colour. Theme.Paint adds that last.
 package cells
 
 import (

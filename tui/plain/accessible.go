@@ -80,7 +80,7 @@ func (a *accessible) print(format string, args ...any) {
 	a.out.write(spokenGlyphs.Replace(sprintf(format, args...)))
 }
 
-// spokenGlyphs are what is said in the place of glyphs that screen readers spell out.
+// spokenGlyphs replaces glyphs that screen readers would spell out.
 var spokenGlyphs = strings.NewReplacer(" · ", ", ", "· ", "", "– ", "", "–", "none", "→", "->", "×", "x ", "! ", "")
 
 func (a *accessible) printLines(lines []cells.Line) {
@@ -125,7 +125,7 @@ func (a *accessible) choose(ctx context.Context, choices []choice) bool {
 	}
 }
 
-// home is the fleet and what can be done with it, over and over.
+// home shows the fleet and offers what can be done with it, again and again.
 func (a *accessible) home(ctx context.Context) {
 	for again := true; again && ctx.Err() == nil && a.out.err == nil; {
 		overview, err := a.o.Backend.Overview(ctx)
