@@ -9,7 +9,7 @@ import (
 )
 
 // askToLeave opens the dialog about leaving while a deploy runs.
-func (d *deploy) askToLeave(c *console) {
+func (d *deployScreen) askToLeave(c *console) {
 	d.leaving = true
 	stay := func(*console) tea.Cmd { d.leaving = false; return nil }
 	buttons := []button{{key: "s", label: "Stay", act: stay}}
@@ -26,19 +26,19 @@ func (d *deploy) askToLeave(c *console) {
 	c.dialog = &dialog{title: "The deploy is still running", tone: cells.Warn, buttons: buttons, lost: stay, body: d.leaveBody}
 }
 
-func (d *deploy) leaveBody(_ *console, w int) []cells.Line {
-	text := "Stopping starts nothing more; what is in flight on a machine ends by itself, then agents, temporary machine and lock are settled."
+func (d *deployScreen) leaveBody(_ *console, w int) []cells.Line {
+	text := "Stopping starts nothing new. Machines finish what they are doing; then agents, the temporary machine and the lock are cleaned up."
 	if d.committing() {
-		text += "\nDetached, the deploy goes on and plain lines follow here."
+		text += "\nDetached, the deploy continues, and its progress is printed here in plain lines."
 	} else {
-		text += "\nNothing has been suspended yet. It can be left running once the plan is confirmed."
+		text += "\nNothing has been suspended yet. You can leave it running once the plan is confirmed."
 	}
-	lines := d.whom(w)
-	return append(append(lines, nil), cells.Paragraph(cells.Muted, text+"\nctrl-c again stops it and leaves.", w)...)
+	lines := d.targets(w)
+	return append(append(lines, nil), cells.Paragraph(cells.Muted, text+"\nPress ctrl-c again to stop it and leave.", w)...)
 }
 
-// whom names the deploy's machines, count first.
-func (d *deploy) whom(w int) []cells.Line {
+// targets names the deploy's machines after their number.
+func (d *deployScreen) targets(w int) []cells.Line {
 	ids := make([]string, 0, len(d.progress.Machines))
 	for _, m := range d.progress.Machines {
 		ids = append(ids, m.ID)
@@ -49,8 +49,8 @@ func (d *deploy) whom(w int) []cells.Line {
 	return cells.Paragraph(cells.Normal, "Deploy "+d.target(w)+" on "+view.Named(ids, 3*w-40), w)
 }
 
-// acceptDialog wants a blocker's name typed.
-func (d *deploy) acceptDialog(f engine.Finding) *dialog {
+// acceptDialog asks for a blocker's name to be typed.
+func (d *deployScreen) acceptDialog(f engine.Finding) *dialog {
 	return &dialog{
 		title: "Accept a blocker", tone: cells.Warn, typed: f.Name,
 		buttons: []button{{label: "Cancel"}, {label: "Accept", guarded: true, act: func(c *console) tea.Cmd {

@@ -16,8 +16,8 @@ const (
 	freezeOrder  = 4 * time.Second // after a move of the cursor
 )
 
-// board is the machines of a deploy as rows, with their totals. It follows single machines, so that the cost of an
-// update does not grow with the fleet.
+// board lists the machines of a deploy as rows, with their totals. It follows each machine by itself, so that an update costs
+// no more in a larger fleet.
 type board struct {
 	rows      []*boardRow // in display order
 	byID      map[string]*boardRow
@@ -84,8 +84,8 @@ func (b *board) plan(p *engine.Plan, now time.Time) {
 	}
 }
 
-// end puts what became of the machines in the place of where they stood: some came to no end of their own, and what was
-// staged is taken back. The result of an unfinished deploy tells of none.
+// end shows what became of the machines instead of where they stood: some came to no end of their own, and what was staged
+// is taken back. The result of an unfinished deploy says nothing about any machine.
 func (b *board) end(r engine.Result) {
 	b.ended = len(r.Machines) > 0
 	for _, m := range r.Machines {
@@ -103,7 +103,7 @@ func (b *board) end(r engine.Result) {
 	}
 }
 
-// tally counts a machine's standing, or takes it back.
+// tally adds a machine's standing to the totals (by 1), or takes it out (by -1).
 func (b *board) tally(s view.Standing, by int) {
 	b.counts[s.Rank] += by
 	if s.Rank == view.RankFailed {
@@ -113,8 +113,8 @@ func (b *board) tally(s view.Standing, by int) {
 	}
 }
 
-// wordOf is what the machines of a rank are counted as. Where all that failed did so in the same way, they are counted as
-// their rows call it.
+// wordOf names the machines of a rank in the totals. Where all failures are of one kind, the totals use the word that the
+// rows use.
 func (b *board) wordOf(r view.Rank) string {
 	switch {
 	case r == view.RankWaiting && b.ended:
@@ -127,7 +127,7 @@ func (b *board) wordOf(r view.Rank) string {
 	return view.RankWords[r]
 }
 
-// taking is how many machines take part.
+// taking counts the machines that take part.
 func (b *board) taking() int { return len(b.rows) - b.counts[view.RankOut] }
 
 // sum counts what the agents reported.
@@ -178,7 +178,7 @@ func (b *board) sortBy(key string, now time.Time) bool {
 
 func (b *board) place(r *boardRow, now time.Time) view.Rank {
 	if !r.ended.IsZero() && now.Sub(r.ended) < graceForDone {
-		b.unsorted = true // to be placed again when the grace is over
+		b.unsorted = true // it is placed again when the grace period is over
 		return view.RankActive
 	}
 	return r.s.Rank

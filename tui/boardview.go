@@ -11,8 +11,8 @@ import (
 
 const barWidth = 30
 
-// bar shows how many machines are through, and the totals beside it.
-func (d *deploy) bar(w int) cells.Line {
+// bar shows how many machines are finished, and the totals beside it.
+func (d *deployScreen) bar(w int) cells.Line {
 	through := d.board.counts[view.RankDone]
 	if !d.committing() {
 		through += d.board.counts[view.RankReady]
@@ -29,7 +29,7 @@ func (d *deploy) bar(w int) cells.Line {
 }
 
 // totals counts machines by where they stand, then what the agents reported.
-func (d *deploy) totals() cells.Line {
+func (d *deployScreen) totals() cells.Line {
 	b := d.board
 	var l cells.Line
 	for r := range view.Ranks {
@@ -51,7 +51,7 @@ func (d *deploy) totals() cells.Line {
 }
 
 // machines renders the board, and where there is room the details beside it.
-func (d *deploy) machines(c *console, w, h int) []cells.Line {
+func (d *deployScreen) machines(c *console, w, h int) []cells.Line {
 	if w < wideWidth {
 		return d.table(c, w, h)
 	}
@@ -117,7 +117,7 @@ func phaseCell(c *console, s engine.PhaseState) cells.Span {
 	return cells.Span{Text: "–", Tone: cells.Muted}
 }
 
-func (d *deploy) table(c *console, w, h int) []cells.Line {
+func (d *deployScreen) table(c *console, w, h int) []cells.Line {
 	cols := cells.FitColumns(d.board.columns(w), w-2)
 	lines := []cells.Line{append(cells.Line{cells.Blank(2)}, cells.Head(cols)...)}
 	from, to := d.board.list.Window(len(d.board.rows), h-1)

@@ -14,7 +14,7 @@ import (
 
 const (
 	pollEvery      = 2 * time.Second        // one list of machines for each refresh of the fleet screen
-	pollAfterError = 10 * time.Second       // it may be that too many look at the app for Fly's rate limit
+	pollAfterError = 10 * time.Second       // so many consoles may look at the app that Fly limits their rate
 	busyTick       = 100 * time.Millisecond // at most ten redraws a second
 	idleTick       = 500 * time.Millisecond
 	noticeStays    = 5 * time.Second
@@ -32,11 +32,11 @@ type console struct {
 
 	fleet   *fleet
 	polling bool
-	past    *history // the record of deploys; nil while it is not open
-	deploy  *deploy  // ours; nil for none
-	watched *deploy  // somebody else's, or one from the record; nil for none
-	dialog  *dialog  // over the screen; nil for none
-	picker  *picker  // likewise
+	past    *history      // the record of deploys; nil while it is not open
+	deploy  *deployScreen // ours; nil for none
+	watched *deployScreen // somebody else's, or one from the record; nil for none
+	dialog  *dialog       // over the screen; nil for none
+	picker  *picker       // likewise
 
 	notice    string
 	noticeEnd time.Time
@@ -50,7 +50,7 @@ type console struct {
 	crash *CrashError // a bug: the console leaves
 }
 
-// overviewMsg is a look at the fleet.
+// overviewMsg brings a look at the fleet.
 type overviewMsg struct {
 	overview engine.Overview
 	err      error
@@ -70,7 +70,7 @@ func newConsole(o Options, work *background) *console {
 	return c
 }
 
-// at is the console at another time, for a screen that has a clock of its own.
+// at gives the console at another time, for a screen with a clock of its own.
 func (c *console) at(now time.Time) *console {
 	other := *c
 	other.now = now
@@ -85,7 +85,7 @@ func (c *console) Init() tea.Cmd {
 	}
 	switch o := c.opts; {
 	case o.Record != nil:
-		c.watched = newDeploy(engine.Selection{}, c.now)
+		c.watched = newDeployScreen(engine.Selection{}, c.now)
 		c.watched.guest = &guest{ended: o.Ended}
 		c.watched.guest.play(c.watched, o.Record, c.now)
 		c.watched.guest.show(c.watched, c.watched.guest.replay.setSpeed(o.Speed))
@@ -99,7 +99,7 @@ func (c *console) Init() tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-// Update implements tea.Model. After a crash it leaves, so that the terminal is restored as always.
+// Update implements tea.Model. After a crash the console quits, so that the terminal is restored as always.
 func (c *console) Update(msg tea.Msg) (model tea.Model, cmd tea.Cmd) {
 	model = c
 	defer func() {
@@ -150,7 +150,7 @@ func (c *console) dispatch(msg tea.Msg) (cmd tea.Cmd) {
 	return cmd
 }
 
-// View implements tea.Model. It paints only after a change. A crash leaves the picture as it was.
+// View implements tea.Model. It paints only after a change; after a crash it shows the last picture.
 func (c *console) View() (frame tea.View) {
 	defer func() {
 		if crash := caught(recover()); crash != nil {
@@ -184,7 +184,7 @@ func (c *console) onTick(t tickMsg) tea.Cmd {
 		c.notice, c.stale = "", true
 	}
 	busy := false
-	for _, d := range []*deploy{c.deploy, c.watched} {
+	for _, d := range []*deployScreen{c.deploy, c.watched} {
 		if d != nil {
 			moved := d.moves()
 			d.onTick(c)
@@ -199,7 +199,7 @@ func (c *console) onTick(t tickMsg) tea.Cmd {
 	return c.tick(idleTick)
 }
 
-// say shows a remark at the bottom for a while.
+// say shows a message at the bottom for a while.
 func (c *console) say(text string) {
 	c.notice, c.noticeEnd, c.stale = text, c.now.Add(noticeStays), true
 }
@@ -229,7 +229,7 @@ func (c *console) onOverview(m overviewMsg) tea.Cmd {
 	return c.poll(pollEvery)
 }
 
-// onKey gives a key press to what is on top. A screen too small to show what a key would do takes only leaving.
+// onKey hands a key press to whatever is on top. A screen too small to show what a key would do only lets the operator leave.
 func (c *console) onKey(k tea.KeyPressMsg) tea.Cmd {
 	switch {
 	case key.Matches(k, c.keys.interrupt):
@@ -240,52 +240,65 @@ func (c *console) onKey(k tea.KeyPressMsg) tea.Cmd {
 		return c.dialog.press(c, k)
 	case c.picker != nil:
 		return c.picker.press(c, k)
-	case c.typing() != nil:
+	case c.typing() != nil: // it takes all letters
 	case key.Matches(k, c.keys.help):
 		c.dialog = c.helpDialog()
 		return nil
 	case key.Matches(k, c.keys.palette):
-		c.picker = &picker{}
+		c.picker = &picker{input: newInput("")}
 		return nil
 	}
 	return c.top().press(c, k)
 }
 
-// typing gives the filter that takes all letters now, nil for none.
-func (c *console) typing() *string {
+// typing gives the filter that is being typed, nil for none.
+func (c *console) typing() *filter {
+	var f *filter
 	switch s := c.top().(type) {
 	case *fleet:
-		if s.filtering {
-			return &s.filter
-		}
+		f = &s.filter
 	case *history:
-		if s.filtering {
-			return &s.filter
-		}
-	case *deploy:
-		if s.pane == paneLog && s.log.filtering {
-			return &s.log.filter
+		f = &s.filter
+	case *deployScreen:
+		if s.pane == paneLog {
+			f = &s.log.filter
 		}
 	}
-	return nil
+	if f == nil || f.typed == nil {
+		return nil
+	}
+	return f
 }
 
-func (c *console) onPaste(text string) {
-	k := tea.KeyPressMsg{Text: text}
-	switch {
+// onPaste gives pasted text to what is being typed. It is never taken for keys.
+func (c *console) onPaste(content string) {
+	switch filter := c.typing(); {
 	case c.isTiny():
 	case c.dialog != nil && c.dialog.typed != "":
-		c.dialog.input = edit(c.dialog.input, k)
-	case c.dialog == nil && c.picker != nil:
-		c.picker.press(c, k)
-	case c.dialog == nil && c.typing() != nil:
-		c.top().press(c, k)
+		c.dialog.asked().paste(content)
+	case c.dialog != nil:
+	case c.picker != nil:
+		c.picker.input.paste(content)
+		c.picker.at = 0
+	case filter != nil:
+		filter.paste(content)
+		c.rebuild()
 	}
 	c.stale = true
 }
 
-// interrupt is ctrl-c: it leaves, asks while a deploy runs, stops the deploy when it was asked already, and hurries its
-// settling after that.
+// rebuild lists again what the filter lets through.
+func (c *console) rebuild() {
+	switch s := c.top().(type) {
+	case *fleet:
+		s.build()
+	case *history:
+		s.build()
+	}
+}
+
+// interrupt handles ctrl-c: it quits; while a deploy runs it asks first; pressed again it stops the deploy; and once more, it
+// bounds how long cleaning up may take.
 func (c *console) interrupt() tea.Cmd {
 	switch {
 	case c.deploy == nil || c.deploy.result != nil:
@@ -304,7 +317,7 @@ func (c *console) interrupt() tea.Cmd {
 
 // startDeploy opens the deploy screen and starts the pipeline.
 func (c *console) startDeploy(sel engine.Selection) tea.Cmd {
-	c.deploy = newDeploy(sel, c.now)
+	c.deploy = newDeployScreen(sel, c.now)
 	c.deploy.accept(c.opts.Accept)
 	c.stale = true
 	return c.deploy.session.start(c.work, func() (plain.Deployment, error) { return c.opts.Backend.Deploy(sel) })

@@ -155,7 +155,7 @@ func TestInspectTellsTheDriftOfEachVM(t *testing.T) {
 		t.Fatal("the VMs are asked twice at the same time")
 	}
 	b.send(cmd())
-	b.shows("5 VMs asked, 3 of them", "✓ none", "! stale", "! 12 mod", "! host un", "! no hook")
+	b.shows("Asked 5 VMs: 3 with other code than recorded", "✓ none", "! stale", "! 12 mod", "! host un", "! no hook")
 	b.keys("/")
 	b.types("stale")
 	b.keys("enter", "enter")
@@ -392,7 +392,7 @@ func TestRule7SecondInterruptStopsAndLeavesOnceSettled(t *testing.T) {
 	if msg := b.do("ctrl+c"); msg != nil || !tuitest.Stopped(p) {
 		t.Fatalf("the second ctrl-c gave %T, stopped: %v; it must stop, and wait until everything is settled", msg, tuitest.Stopped(p))
 	}
-	b.shows("ctrl-c again: within 8 s")
+	b.shows("ctrl-c again leaves within 8 s")
 	if msg := b.do("ctrl+c"); msg != nil || !p.Hurried.Load() || b.dialog != nil {
 		t.Fatalf("the third ctrl-c gave %T, hurried: %v; it must hurry the settling, and ask nothing", msg, p.Hurried.Load())
 	}
@@ -705,4 +705,29 @@ func TestAColdDeployMakesTheRecordStale(t *testing.T) {
 	o.Metadata.ImageRef = o.Machines[0].Image
 	b.send(overviewMsg{overview: o})
 	b.hides("record stale")
+}
+
+func TestATinyWindowDoesNotQuitWhileAFilterIsTyped(t *testing.T) {
+	b := newBench(t, size{80, 24}, Options{})
+	b.sees(6)
+	b.keys("/", "a")
+	b.send(tea.WindowSizeMsg{Width: 30, Height: 5})
+	if _, cmd := b.Update(keyNamed("q")); cmd != nil {
+		t.Fatal("a letter of the filter quits")
+	}
+	b.send(tea.WindowSizeMsg{Width: 80, Height: 24})
+	b.keys("esc")
+	b.send(tea.WindowSizeMsg{Width: 30, Height: 5})
+	if _, cmd := b.Update(keyNamed("q")); cmd == nil {
+		t.Fatal("q does not quit a tiny window")
+	}
+}
+
+func TestStepsThatWillNotComeAreSkipped(t *testing.T) {
+	before, after, end := tuitest.RolledBack(6)
+	b := newBench(t, size{120, 40}, Options{})
+	b.deploys(append(before, after...), nil)
+	b.shows("· Verify")
+	b.hears(nil, &end)
+	b.shows("– Verify", "– Metadata")
 }

@@ -27,7 +27,7 @@ type savedMsg struct {
 	err  error
 }
 
-// copy puts text on the clipboard by OSC 52. No terminal says whether it obeyed, so the text goes into a file, too.
+// copy puts text on the clipboard by OSC 52. Terminals do not say whether they obeyed, so the text goes into a file as well.
 func (c *console) copy(what, text string) tea.Cmd {
 	if text == "" {
 		c.say("There is nothing to copy here")
@@ -56,7 +56,7 @@ func (c *console) onSaved(m savedMsg) {
 	c.say("Saved to " + m.file)
 }
 
-// writeText writes a file that only its owner can read: logs can tell more than their reader may show around.
+// writeText writes a file that only its owner can read: logs may hold what others should not see.
 func writeText(name, text string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return "", err
@@ -64,7 +64,7 @@ func writeText(name, text string) (string, error) {
 	return name, os.WriteFile(name, []byte(text), 0o600)
 }
 
-// copied is what y copies of the fleet: the marked ids, else the one under the cursor.
+// copied gives what y copies from the fleet: the marked ids, else the one under the cursor.
 func (f *fleet) copied() (what, content string) {
 	visible, hidden := f.marks()
 	if ids := append(visible, hidden...); len(ids) > 0 {
@@ -79,8 +79,8 @@ func (f *fleet) copied() (what, content string) {
 	return "", ""
 }
 
-// copied is what y copies of a deploy: the plan while it is shown, else everything about the machine under the cursor.
-func (d *deploy) copied(c *console) (what, content string) {
+// copied gives what y copies from a deploy: the plan while it is shown, else all details of the machine under the cursor.
+func (d *deployScreen) copied(c *console) (what, content string) {
 	const width = 100
 	switch r := d.board.current(); {
 	case d.planning(c.now) || d.pane == panePlan:

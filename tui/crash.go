@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 )
 
-// CrashError is a bug of the console. The deploy is not touched by it.
+// CrashError is a bug in the console. It does not touch the deploy.
 type CrashError struct {
 	Value any // of the panic
 	Stack []byte
@@ -15,7 +15,7 @@ func (e *CrashError) Error() string {
 	return fmt.Sprintf("the console crashed: %v\n\n%s\nThis is a bug in flydeploy: please report it with the lines above.", e.Value, e.Stack)
 }
 
-// caught makes an error of what recover gave, nil of nothing.
+// caught turns what recover gave into an error; nil where it gave nothing.
 func caught(value any) *CrashError {
 	if value == nil {
 		return nil

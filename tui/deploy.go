@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	answerWithin = 3 * time.Second // an answer after which the question still stands was lost
+	answerWithin = 3 * time.Second // if the question still stands after this, the answer was lost
 	tryLockEvery = 5 * time.Second // while we wait for somebody else's lock
 )
 
@@ -27,8 +27,8 @@ const (
 	paneLog
 )
 
-// deploy is one deploy on the screen.
-type deploy struct {
+// deployScreen is one deploy on the screen.
+type deployScreen struct {
 	session  *session
 	guest    *guest // nil: it is ours
 	sel      engine.Selection
@@ -53,28 +53,28 @@ type deploy struct {
 	quitting bool // once it has ended
 }
 
-func newDeploy(sel engine.Selection, now time.Time) *deploy {
-	return &deploy{
+func newDeployScreen(sel engine.Selection, now time.Time) *deployScreen {
+	return &deployScreen{
 		session: &session{}, sel: sel, progress: engine.NewProgress(), board: newBoard(), began: now, accepted: map[string]bool{},
 		log: logPane{follow: true},
 	}
 }
 
 // accept takes blockers' names that need not be typed again.
-func (d *deploy) accept(names []string) {
+func (d *deployScreen) accept(names []string) {
 	for _, name := range names {
 		d.accepted[name] = true
 	}
 }
 
 // take applies the events that wait in the session.
-func (d *deploy) take(now time.Time) {
+func (d *deployScreen) take(now time.Time) {
 	events, result := d.session.take()
 	d.apply(events, now)
 	d.result = result
 }
 
-func (d *deploy) apply(events []engine.Event, now time.Time) {
+func (d *deployScreen) apply(events []engine.Event, now time.Time) {
 	for _, e := range events {
 		d.progress.Apply(e)
 		if e.Machine != "" && e.Log == "" {
@@ -89,13 +89,13 @@ func (d *deploy) apply(events []engine.Event, now time.Time) {
 }
 
 // sort orders the board. Details that fill the screen stay those of one machine.
-func (d *deploy) sort(now time.Time) {
+func (d *deployScreen) sort(now time.Time) {
 	d.board.held = d.pane == paneDetails
 	d.board.sort(now)
 }
 
 // onTick keeps the rows in order, and tries the lock again while the operator waits for it.
-func (d *deploy) onTick(c *console) {
+func (d *deployScreen) onTick(c *console) {
 	if d.guest != nil {
 		d.guest.onTick(d, c.now)
 		return
@@ -108,22 +108,22 @@ func (d *deploy) onTick(c *console) {
 }
 
 // moves reports whether the screen changes by itself.
-func (d *deploy) moves() bool {
+func (d *deployScreen) moves() bool {
 	if d.guest != nil {
 		return d.guest.moves() || d.guest.live && d.board.unsorted
 	}
 	return d.result == nil || d.board.unsorted
 }
 
-// ask puts the question that the deploy waits with on the screen, and takes an old one off.
-func (d *deploy) ask(c *console) {
+// ask shows the question that the deploy is waiting for, and removes an old one.
+func (d *deployScreen) ask(c *console) {
 	asks := d.progress.Asks()
 	if d.result != nil {
 		asks = engine.QuestionNone
 	}
 	if asks != d.question {
 		d.questionGone(c)
-		c.picker = nil // its entries are others now
+		c.picker = nil // its entries have changed
 		d.question, d.answered, d.page.Scroll, d.onDeploy, d.pane = asks, time.Time{}, 0, false, paneBoard
 		d.waiting = d.waiting && asks == engine.QuestionLock
 	}
@@ -133,8 +133,8 @@ func (d *deploy) ask(c *console) {
 	}
 }
 
-// questionGone closes the dialog about a question that is no more, and what was watched while the lock was waited for.
-func (d *deploy) questionGone(c *console) {
+// questionGone closes the dialog about a question that no longer stands, and what was watched while waiting for the lock.
+func (d *deployScreen) questionGone(c *console) {
 	if c.dialog != nil && c.dialog == d.asking {
 		c.dialog = nil
 	}
@@ -144,11 +144,11 @@ func (d *deploy) questionGone(c *console) {
 	}
 }
 
-// open shows a dialog that goes when its question does.
-func (d *deploy) open(c *console, about *dialog) { c.dialog, d.asking = about, about }
+// open shows a dialog that closes with its question.
+func (d *deployScreen) open(c *console, about *dialog) { c.dialog, d.asking = about, about }
 
 // answer answers the question that is on the screen.
-func (d *deploy) answer(c *console, a engine.Answer) {
+func (d *deployScreen) answer(c *console, a engine.Answer) {
 	d.answered, a.To = c.now, d.progress.Asks()
 	if running := d.session.deployment(); running != nil {
 		running.Answer(a)
@@ -156,12 +156,12 @@ func (d *deploy) answer(c *console, a engine.Answer) {
 }
 
 // planning reports whether the plan is on the screen and waits for its confirmation.
-func (d *deploy) planning(now time.Time) bool {
+func (d *deployScreen) planning(now time.Time) bool {
 	return d.guest == nil && d.result == nil && !d.stopping && d.progress.Asks() == engine.QuestionPlan &&
 		(d.answered.IsZero() || now.Sub(d.answered) > answerWithin)
 }
 
-func (d *deploy) press(c *console, k tea.KeyPressMsg) tea.Cmd {
+func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	if d.pane == paneLog {
 		return d.log.press(c, d, k)
 	}
@@ -199,8 +199,8 @@ func (d *deploy) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// turn shows another pane, or from the same one the board again.
-func (d *deploy) turn(to pane, there bool) {
+// turn shows another pane; from that pane it goes back to the board.
+func (d *deployScreen) turn(to pane, there bool) {
 	if d.pane == to || !there {
 		to = paneBoard
 	}
@@ -208,7 +208,7 @@ func (d *deploy) turn(to pane, there bool) {
 }
 
 // move scrolls what fills the screen, or moves the cursor.
-func (d *deploy) move(c *console, by int) {
+func (d *deployScreen) move(c *console, by int) {
 	if d.pane != paneBoard || d.planning(c.now) {
 		d.page.Scroll += by
 		return
@@ -216,7 +216,7 @@ func (d *deploy) move(c *console, by int) {
 	d.board.move(by, c.now)
 }
 
-func (d *deploy) pressPlan(c *console, k tea.KeyPressMsg) tea.Cmd {
+func (d *deployScreen) pressPlan(c *console, k tea.KeyPressMsg) tea.Cmd {
 	switch {
 	case key.Matches(k, c.keys.confirm):
 		return d.confirm(c)
@@ -224,14 +224,14 @@ func (d *deploy) pressPlan(c *console, k tea.KeyPressMsg) tea.Cmd {
 		d.onDeploy = !d.onDeploy
 	case key.Matches(k, c.keys.details) && d.onDeploy:
 		return d.confirm(c)
-	case key.Matches(k, c.keys.details, c.keys.back, c.keys.quit): // Cancel asks, too: a build was spent on this plan
+	case key.Matches(k, c.keys.details, c.keys.back, c.keys.quit): // Cancel asks as well: a build was spent on this plan
 		d.askToLeave(c)
 	}
 	return nil
 }
 
 // confirm starts the commit, unless the plan forbids it or a blocker still has to be accepted by its name.
-func (d *deploy) confirm(c *console) tea.Cmd {
+func (d *deployScreen) confirm(c *console) tea.Cmd {
 	a := engine.Answer{Proceed: true}
 	for _, f := range d.progress.Plan.Blockers() {
 		switch {
@@ -248,44 +248,44 @@ func (d *deploy) confirm(c *console) tea.Cmd {
 	return nil
 }
 
-func (d *deploy) stop(c *console) {
+func (d *deployScreen) stop(c *console) {
 	d.stopping, d.leaving = true, false
 	if running := d.session.deployment(); running != nil {
 		running.Stop()
 	}
-	c.say("Stopping: nothing more starts, what is in flight ends by itself")
+	c.say("Stopping: nothing new starts, machines finish what they are doing")
 }
 
-func (d *deploy) stopAndQuit(c *console) tea.Cmd {
+func (d *deployScreen) stopAndQuit(c *console) tea.Cmd {
 	c.dialog = nil
 	d.quitting = true
 	d.stop(c)
-	c.say("Stopping, and leaving once everything is settled; ctrl-c again: within 8 s")
+	c.say("Stopping, and leaving once everything is cleaned up; ctrl-c again leaves within 8 s")
 	return nil
 }
 
-func (d *deploy) hurry(c *console) {
+func (d *deployScreen) hurry(c *console) {
 	if running := d.session.deployment(); running != nil {
 		running.Hurry()
 	}
-	c.say("Settling within 8 s; what has not answered by then ends by itself")
+	c.say("Leaving within 8 s; machines that have not answered by then finish on their own")
 }
 
 // committing reports whether the plan is confirmed, so that the deploy goes on without an operator.
-func (d *deploy) committing() bool {
+func (d *deployScreen) committing() bool {
 	return d.progress.Fleet[engine.PhasePlan].Status == engine.StatusDone
 }
 
-// elapsed is the deploy's time so far, or in all.
-func (d *deploy) elapsed(now time.Time) time.Duration {
+// elapsed is how long the deploy has taken so far, or took in total.
+func (d *deployScreen) elapsed(now time.Time) time.Duration {
 	if d.result != nil {
 		return time.Duration(d.result.DurationMS) * time.Millisecond
 	}
 	return now.Sub(d.began)
 }
 
-// target says in a few words what is deployed where.
-func (d *deploy) target(w int) string {
+// target says briefly what is deployed, and where.
+func (d *deployScreen) target(w int) string {
 	u := d.progress.Upgrade
 	switch {
 	case u.Version != "" && w < 100:

@@ -15,8 +15,8 @@ import (
 )
 
 // view renders the deploy's screen: steps, what runs now, totals, then the machines with details beside them, then the
-// log. While the plan waits for its confirmation it takes the machines' place.
-func (d *deploy) view(c *console) []cells.Line {
+// log. While the plan waits to be confirmed it takes the machines' place.
+func (d *deployScreen) view(c *console) []cells.Line {
 	if d.guest != nil {
 		c = c.at(d.guest.clock(c.now))
 	}
@@ -25,7 +25,7 @@ func (d *deploy) view(c *console) []cells.Line {
 	lines = append(lines, d.head(c, w)...)
 	switch {
 	case d.pane == paneLog:
-		lines = append(lines, cells.Rule(d.log.heading(d), w))
+		lines = append(lines, cells.RuleLine(d.log.heading(d), w))
 		lines = append(lines, d.log.view(d, w, d.logRoom(c))...)
 	case d.planning(c.now):
 		lines = append(lines, cells.Rule("plan: nothing has been suspended yet", w))
@@ -40,7 +40,7 @@ func (d *deploy) view(c *console) []cells.Line {
 	return append(cells.Fill(lines, w, h-1), c.bottom(d.hints(c)...).Fit(w))
 }
 
-func (d *deploy) pageTitle() string {
+func (d *deployScreen) pageTitle() string {
 	switch {
 	case d.pane == panePlan && d.result != nil && d.result.DryRun:
 		return view.Headline(*d.result)
@@ -57,7 +57,7 @@ type planKey struct {
 }
 
 // settle lays out what scrolls, and keeps the cursor visible.
-func (d *deploy) settle(c *console) {
+func (d *deployScreen) settle(c *console) {
 	switch {
 	case d.pane == paneLog:
 		return
@@ -75,8 +75,8 @@ func (d *deploy) settle(c *console) {
 	d.page.Clamp(d.pageRows(c))
 }
 
-// pageRows is how many rows a page has between what stands above and below it.
-func (d *deploy) pageRows(c *console) int {
+// pageRows counts the rows between what stands above a page and what stands below.
+func (d *deployScreen) pageRows(c *console) int {
 	room := c.h - 3 - len(d.head(c, c.w)) // title, rule, bottom
 	if d.planning(c.now) {
 		room -= len(d.planQuestion(c.w))
@@ -84,15 +84,16 @@ func (d *deploy) pageRows(c *console) int {
 	return max(room, 0)
 }
 
-// head is all above the panes: the steps, what runs now or the outcome, the totals. What fills the screen leaves it out.
-func (d *deploy) head(c *console, w int) []cells.Line {
+// head is everything above the panes: the steps, what runs now or the outcome, the totals. A pane that fills the screen has
+// none.
+func (d *deployScreen) head(c *console, w int) []cells.Line {
 	if d.pane == paneLog || d.pane != paneBoard && !d.planning(c.now) {
 		return nil
 	}
 	return append(d.steps(c, w), d.summaryRows(c, w)...)
 }
 
-func (d *deploy) status(c *console) cells.Line {
+func (d *deployScreen) status(c *console) cells.Line {
 	switch {
 	case d.guest != nil:
 		return d.guest.status(d)
@@ -118,8 +119,8 @@ func (c *console) spin() string {
 	return spinnerFrames[int(c.now.UnixMilli()/100%int64(len(spinnerFrames)))]
 }
 
-// steps is the fleet's phases in their order. On a low screen those that ended are only counted.
-func (d *deploy) steps(c *console, w int) []cells.Line {
+// steps is the fleet's phases in their order. On a low screen finished ones are only counted.
+func (d *deployScreen) steps(c *console, w int) []cells.Line {
 	var all []cells.Line
 	for _, p := range engine.FleetPhases {
 		all = append(all, d.step(c, p))
@@ -141,8 +142,11 @@ func (d *deploy) steps(c *console, w int) []cells.Line {
 	return cells.Flow(append([]cells.Line{head}, near...), w)[:1]
 }
 
-func (d *deploy) step(c *console, p engine.Phase) cells.Line {
+func (d *deployScreen) step(c *console, p engine.Phase) cells.Line {
 	s := d.progress.Fleet[p]
+	if d.result != nil && (s.Status == "" || s.Status == engine.StatusPending) { // it will not come any more
+		s.Status = engine.StatusSkipped
+	}
 	glyph, t := view.StatusLook(s.Status, c.spin())
 	name := cells.Muted
 	switch s.Status {
@@ -159,7 +163,7 @@ func (d *deploy) step(c *console, p engine.Phase) cells.Line {
 }
 
 // summaryRows tell what runs now, or the outcome, and the totals.
-func (d *deploy) summaryRows(c *console, w int) []cells.Line {
+func (d *deployScreen) summaryRows(c *console, w int) []cells.Line {
 	lines := []cells.Line{cells.Spread(nil, cells.Line{cells.New(cells.Muted, c.header+" ")}, w)}
 	lines = append(lines, d.nowRows(c, w)...)
 	if len(d.board.rows) > 0 {
@@ -169,7 +173,7 @@ func (d *deploy) summaryRows(c *console, w int) []cells.Line {
 }
 
 // nowRows are what runs now, or how it ended.
-func (d *deploy) nowRows(c *console, w int) []cells.Line {
+func (d *deployScreen) nowRows(c *console, w int) []cells.Line {
 	if d.guest != nil {
 		if d.guest.err != nil {
 			return view.Problem(engine.AsProblem(d.guest.err), w-2)
@@ -184,8 +188,8 @@ func (d *deploy) nowRows(c *console, w int) []cells.Line {
 	return []cells.Line{append(cells.Line{cells.Blank(1)}, d.now(c)...).Fit(w)}
 }
 
-// now is the fleet phase that runs, with how far it is and what it says.
-func (d *deploy) now(c *console) cells.Line {
+// now shows the fleet phase that runs, how far it is, and what it says.
+func (d *deployScreen) now(c *console) cells.Line {
 	at, s := d.running()
 	if d.waiting && d.progress.Held != nil {
 		return cells.Line{cells.New(cells.Warn, "Waiting for the lock of "+d.progress.Held.LockedBy+", until "+view.When(d.progress.Held.ExpiresAt, c.now)+"  ")}
@@ -214,8 +218,8 @@ func (d *deploy) now(c *console) cells.Line {
 	return l
 }
 
-// running gives the last fleet phase that anything was reported of.
-func (d *deploy) running() (engine.Phase, engine.PhaseState) {
+// running gives the last fleet phase that has reported anything.
+func (d *deployScreen) running() (engine.Phase, engine.PhaseState) {
 	at := engine.FleetPhases[0]
 	for _, p := range engine.FleetPhases {
 		if s, ok := d.progress.Fleet[p]; ok && s.Status != engine.StatusPending && s.Status != engine.StatusSkipped {
@@ -229,7 +233,7 @@ func (d *deploy) running() (engine.Phase, engine.PhaseState) {
 }
 
 // body is the machines and the log.
-func (d *deploy) body(c *console, w, h int) []cells.Line {
+func (d *deployScreen) body(c *console, w, h int) []cells.Line {
 	rows := d.boardRows(c)
 	var lines []cells.Line
 	if rows > 0 {
@@ -244,9 +248,9 @@ func (d *deploy) body(c *console, w, h int) []cells.Line {
 	return append(lines, d.logRows(w, left-1)...)
 }
 
-// boardRows is how many rows the machines have, their heading included: what they need, up to what leaves the log three
-// lines, or a third of a high screen.
-func (d *deploy) boardRows(c *console) int {
+// boardRows counts the rows for the machines and their heading: as many as they need, as long as the log keeps three lines,
+// or a third of a high screen.
+func (d *deployScreen) boardRows(c *console) int {
 	if len(d.board.rows) == 0 {
 		return 0
 	}
@@ -262,14 +266,14 @@ func (d *deploy) boardRows(c *console) int {
 	return max(min(need, room-1-log), 2)
 }
 
-// offered are the keys without those that have nothing to open yet.
-func (d *deploy) offered(k keyMap) keyMap {
+// offered gives the keys without those that would have nothing to open yet.
+func (d *deployScreen) offered(k keyMap) keyMap {
 	k.details.SetEnabled(d.board.current() != nil)
 	k.plan.SetEnabled(d.progress.Plan != nil)
 	return k
 }
 
-func (d *deploy) hints(c *console) []hint {
+func (d *deployScreen) hints(c *console) []hint {
 	k := d.offered(c.keys)
 	switch {
 	case d.pane == paneLog:
@@ -297,7 +301,7 @@ func (d *deploy) hints(c *console) []hint {
 	}
 }
 
-func (d *deploy) bindings(c *console) []key.Binding {
+func (d *deployScreen) bindings(c *console) []key.Binding {
 	k := d.offered(c.keys)
 	own := []key.Binding{k.details, k.plan, k.log, k.copy, k.back}
 	switch {

@@ -10,8 +10,8 @@ import (
 	"flydeploy/tui/view"
 )
 
-// details tells everything about the machine under the cursor, failures before all else.
-func (d *deploy) details(c *console, w int) []cells.Line {
+// details tells everything about the machine under the cursor, failures first.
+func (d *deployScreen) details(c *console, w int) []cells.Line {
 	r := d.board.current()
 	if r == nil {
 		return nil

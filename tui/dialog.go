@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"flydeploy/text"
 	"flydeploy/tui/cells"
 
 	tea "charm.land/bubbletea/v2"
@@ -18,10 +17,10 @@ type dialog struct {
 	body    func(c *console, w int) []cells.Line
 	buttons []button
 	focus   int
-	scroll  int // of a body that is higher than the screen
+	scroll  int // of a body that does not fit
 	// typed, when set, must be typed out before a guarded button does anything; letters go into the input.
 	typed string
-	input string
+	input *input
 	wrong bool // a guarded button was pressed without the right text
 	// lost is called instead of a button when esc closes the dialog; nil: only close.
 	lost func(c *console) tea.Cmd
@@ -34,7 +33,7 @@ type button struct {
 	act     func(c *console) tea.Cmd // runs after the dialog closed; nil: only close
 }
 
-// press takes a key and reports what to do, and whether the dialog is over.
+// press handles a key.
 func (d *dialog) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	switch k.String() {
 	case "esc":
@@ -43,10 +42,10 @@ func (d *dialog) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 			return d.lost(c)
 		}
 		return nil
-	case "tab", "right":
+	case "tab":
 		d.focus = (d.focus + 1) % len(d.buttons)
 		return nil
-	case "shift+tab", "left":
+	case "shift+tab":
 		d.focus = (d.focus + len(d.buttons) - 1) % len(d.buttons)
 		return nil
 	case "enter":
@@ -59,7 +58,16 @@ func (d *dialog) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	}
 	if d.typed != "" {
-		d.input, d.wrong = edit(d.input, k), false
+		d.asked().press(k)
+		d.wrong = false
+		return nil
+	}
+	switch k.String() {
+	case "right":
+		d.focus = (d.focus + 1) % len(d.buttons)
+		return nil
+	case "left":
+		d.focus = (d.focus + len(d.buttons) - 1) % len(d.buttons)
 		return nil
 	}
 	for _, b := range d.buttons {
@@ -71,7 +79,7 @@ func (d *dialog) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 }
 
 func (d *dialog) push(c *console, b button) tea.Cmd {
-	if b.guarded && d.input != d.typed {
+	if b.guarded && d.asked().value() != d.typed {
 		d.wrong = true
 		return nil
 	}
@@ -82,22 +90,18 @@ func (d *dialog) push(c *console, b button) tea.Cmd {
 	return b.act(c)
 }
 
-// edit applies a key press to one line of input.
-func edit(s string, k tea.KeyPressMsg) string {
-	switch k.String() {
-	case "backspace", "ctrl+h":
-		r := []rune(s)
-		return string(r[:max(len(r)-1, 0)])
-	case "ctrl+u", "ctrl+w":
-		return ""
+// asked is the input for what must be typed.
+func (d *dialog) asked() *input {
+	if d.input == nil {
+		d.input = newInput("")
 	}
-	return s + text.Line(k.Text)
+	return d.input
 }
 
 const dialogWidth = 76 // cells, frame included, where the screen has them
 
-// layout gives the dialog's inner width, its body, what stays below it, and how many rows the body has. A body that is
-// higher than that scrolls; the last row says so.
+// layout gives the dialog's inner width, its body, what stays below it, and how many rows the body has. A body with
+// more rows scrolls, and its last row says so.
 func (d *dialog) layout(c *console) (w int, body, tail []cells.Line, rows int) {
 	w = min(c.w-4, dialogWidth) - 4
 	if d.typed != "" {
@@ -128,7 +132,7 @@ func (d *dialog) prompt(w int) cells.Line {
 	if d.wrong {
 		ask, t = "Type exactly "+d.typed+": ", cells.Warn
 	}
-	return cells.Line{cells.New(t, ask), cells.New(cells.Strong, d.input), {Text: "█", Tone: cells.Active}}.Fit(w)
+	return append(cells.Line{cells.New(t, ask)}, d.asked().line(cells.Strong)...).Fit(w)
 }
 
 // buttonRows puts the buttons on one row, or below each other where they do not fit.

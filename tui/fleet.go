@@ -25,8 +25,7 @@ type fleet struct {
 	rows      []fleetRow
 	columns   []cells.Column
 	list      cells.List
-	filter    string
-	filtering bool
+	filter    filter
 	sorting   sorting
 	about     bool // the details of the machine under the cursor fill the screen
 	page      cells.Page
@@ -46,7 +45,7 @@ func newFleet(preselect engine.Selection) *fleet {
 	return &fleet{marked: map[string]bool{}, preselect: preselect}
 }
 
-// look takes in what a poll has brought.
+// look takes in what a poll brought.
 func (f *fleet) look(m overviewMsg, now time.Time) {
 	if f.err = m.err; m.err != nil {
 		return
@@ -115,7 +114,7 @@ func (f *fleet) build() {
 	f.list.At = f.machineAt(f.list.At, 1)
 }
 
-// machineAt gives the row of a machine at or next to a row, first in one direction, then in the other.
+// machineAt gives the row of the machine nearest to a row: in one direction first, then in the other.
 func (f *fleet) machineAt(at, direction int) int {
 	at = min(max(at, 0), max(len(f.rows)-1, 0))
 	for _, step := range []int{direction, -direction} {
@@ -137,14 +136,14 @@ func (f *fleet) current() (engine.Machine, bool) {
 
 // matches applies the filter to what the row shows.
 func (f *fleet) matches(m engine.Machine) bool {
-	return f.filter == "" || filtered(f.filter, strings.Join([]string{
+	return f.filter.words == "" || f.filter.lets(strings.Join([]string{
 		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, engine.Tag(m.Image), f.Runs(m).Text, f.Drift(m).Text, m.HostStatus,
 	}, " "))
 }
 
 func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
-	if f.filtering {
-		f.filter, f.filtering = typed(f.filter, k)
+	if f.filter.typed != nil {
+		f.filter.press(k)
 		f.build()
 		return nil
 	}
@@ -177,9 +176,9 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(k, c.keys.markAll):
 		f.toggleAll()
 	case key.Matches(k, c.keys.filter):
-		f.filtering = true
+		f.filter.open()
 	case key.Matches(k, c.keys.deploy):
-		return f.deploy(c)
+		return f.deployMarked(c)
 	case key.Matches(k, c.keys.back):
 		f.back()
 	case key.Matches(k, c.keys.quit):
@@ -203,13 +202,13 @@ func (f *fleet) move(by int) {
 
 // back undoes one thing: the filter first, then the marks.
 func (f *fleet) back() {
-	if f.filter != "" {
-		f.filter = ""
+	if f.filter.words != "" {
+		f.filter.clear()
 		f.build()
 		return
 	}
 	f.unmark()
 }
 
-// ages reports whether the screen tells times that have gone on.
+// ages reports whether the screen shows times that keep changing.
 func (f *fleet) ages() bool { return f.Overview.Lock != nil || f.err != nil }

@@ -94,7 +94,7 @@ func (f *fleet) machineLines(m engine.Machine, now time.Time, w int) []cells.Lin
 	}
 	lines = append(lines, f.codeLines(m, now, w)...)
 	if f.Image != "" && !engine.SameImage(f.Image, m.Image) && view.TakesPart(m) {
-		text := "The fleet runs " + engine.Tag(f.Image) + ". A hot upgrade of that image does not fit this machine: deploy it cold, fly deploy"
+		text := "The fleet runs " + engine.Tag(f.Image) + ". A hot upgrade for that image does not fit this machine. Deploy it cold: fly deploy"
 		lines = append(append(lines, nil), cells.Paragraph(cells.Warn, text, w)...)
 	}
 	return lines
@@ -102,7 +102,7 @@ func (f *fleet) machineLines(m engine.Machine, now time.Time, w int) []cells.Lin
 
 func (f *fleet) hints(k keyMap) []hint {
 	switch {
-	case f.filtering:
+	case f.filter.typed != nil:
 		return []hint{{"enter", "keep"}, {"esc", "clear"}}
 	case f.about:
 		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.copy, "copy the id"), short(k.help, "help")}
@@ -111,7 +111,7 @@ func (f *fleet) hints(k keyMap) []hint {
 	what := "deploy all"
 	if n := len(visible) + len(hidden); n > 0 {
 		what = "deploy " + text.Count(n) + " marked"
-	} else if f.filter != "" {
+	} else if f.filter.words != "" {
 		k.deploy.SetEnabled(false) // a filter is no selection
 	}
 	return []hint{

@@ -25,7 +25,7 @@ func (f *fleet) cells(m engine.Machine) []cells.Span {
 	}
 }
 
-// fleetName is what a name gets at most: what Fly makes up fits; the details tell a longer one in full.
+// fleetName is the most that a name gets, in cells; the details show a longer one in full.
 const fleetName = 16
 
 // fleetColumns measures the columns over all machines, so that scrolling does not shift them. Regions have headings
@@ -69,7 +69,7 @@ func (f *fleet) table(w, h int) []cells.Line {
 	cols := cells.FitColumns(f.columns, w-2)
 	lines := []cells.Line{append(cells.Line{cells.Blank(2)}, cells.Head(cols)...)}
 	from, to := f.list.Window(len(f.rows), h-1)
-	if heading := f.headingOf(from); heading < from && f.sorting.key == "" { // it is scrolled away: it stays on top
+	if heading := f.headingOf(from); heading < from && f.sorting.key == "" { // scrolled away, it stays on top
 		lines = append(lines, f.rowLine(heading, cols, w))
 		to = min(to, from+h-2)
 	}
@@ -88,8 +88,8 @@ func (f *fleet) headingOf(i int) int {
 }
 
 func (f *fleet) emptyText() string {
-	if f.filter != "" {
-		return "No machine matches " + f.filter + ". esc clears the filter."
+	if f.filter.words != "" {
+		return "No machine matches " + f.filter.words + ". esc clears the filter."
 	}
 	return "The app has no machines. Deploy it cold first: fly deploy"
 }
@@ -115,11 +115,8 @@ func (f *fleet) headline() cells.Line {
 	if len(hidden) > 0 {
 		l = append(l, cells.New(cells.Warn, ", "+text.Count(len(hidden))+" hidden"))
 	}
-	switch {
-	case f.filtering:
-		l = append(l, cells.New(cells.Active, " · / "+f.filter+"█"))
-	case f.filter != "":
-		l = append(l, cells.New(cells.Active, " · / "+f.filter))
+	if by := f.filter.line(cells.Active); by != nil {
+		l = append(append(l, cells.Span{Text: " · ", Tone: cells.Active}), by...)
 	}
 	return l
 }

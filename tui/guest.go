@@ -15,8 +15,8 @@ import (
 	"flydeploy/tui/view"
 )
 
-// guest is a deploy on the screen that is not ours to answer or to stop: one that somebody else runs, watched live, or
-// one that was recorded, played back.
+// guest is a deploy on the screen that is not ours to answer or to stop: somebody else's, watched live, or a recorded one,
+// played back.
 type guest struct {
 	id     string
 	past   *engine.Past // nil where its summary is not known
@@ -30,15 +30,15 @@ type guest struct {
 
 // recordMsg is a record that was read to be played back.
 type recordMsg struct {
-	of     *deploy
+	of     *deployScreen
 	events []engine.Event
 	ended  *engine.Result
 	err    error
 }
 
-// replay opens a recorded deploy and plays it.
-func (c *console) replay(p engine.Past) tea.Cmd {
-	c.watched = newDeploy(engine.Selection{}, c.now)
+// replayPast opens a recorded deploy and plays it.
+func (c *console) replayPast(p engine.Past) tea.Cmd {
+	c.watched = newDeployScreen(engine.Selection{}, c.now)
 	c.watched.guest = &guest{id: p.ID, past: &p}
 	of := c.watched
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
@@ -61,13 +61,13 @@ func (c *console) onRecord(m recordMsg) {
 }
 
 // play starts a replay with its first event on the screen.
-func (g *guest) play(d *deploy, events []engine.Event, now time.Time) {
+func (g *guest) play(d *deployScreen, events []engine.Event, now time.Time) {
 	g.replay, g.seen = newReplay(events), now
 	g.show(d, g.replay.due())
 }
 
-// show puts what a replay has come to on the screen, after its last event also what became of the machines.
-func (g *guest) show(d *deploy, events []engine.Event) {
+// show brings a replay's next events onto the screen, and after the last one what became of the machines.
+func (g *guest) show(d *deployScreen, events []engine.Event) {
 	d.apply(events, g.replay.at)
 	if g.replay.over() && g.ended != nil {
 		d.board.end(*g.ended)
@@ -80,14 +80,14 @@ func (c *console) watch(id string) tea.Cmd {
 	if c.opts.Backend == nil {
 		return nil
 	}
-	c.watched = newDeploy(engine.Selection{}, c.now)
+	c.watched = newDeployScreen(engine.Selection{}, c.now)
 	c.watched.guest = &guest{id: id, live: true}
 	c.watched.session.source = c.opts.Backend.Watch(id)
 	c.watched.session.ended = func(ctx context.Context) (engine.Result, error) { return c.opts.Backend.Outcome(ctx, id) }
 	return c.watched.session.read(c.work, 0)
 }
 
-// leaveGuest goes back to what was on the screen before. A console that was started for it alone ends.
+// leaveGuest goes back to the screen below. A console that was started for this deploy alone quits.
 func (c *console) leaveGuest() tea.Cmd {
 	c.watched = nil
 	if c.opts.Record != nil || c.opts.WatchID != "" {
@@ -99,7 +99,7 @@ func (c *console) leaveGuest() tea.Cmd {
 	return nil
 }
 
-func (g *guest) onTick(d *deploy, now time.Time) {
+func (g *guest) onTick(d *deployScreen, now time.Time) {
 	passed := now.Sub(g.seen)
 	g.seen = now
 	if g.replay != nil {
@@ -119,7 +119,7 @@ func (g *guest) moves() bool {
 	return g.replay != nil && !g.replay.paused && !g.replay.over()
 }
 
-func (g *guest) press(c *console, d *deploy, k tea.KeyPressMsg) tea.Cmd {
+func (g *guest) press(c *console, d *deployScreen, k tea.KeyPressMsg) tea.Cmd {
 	if key.Matches(k, c.keys.back, c.keys.quit) {
 		return c.leaveGuest()
 	}
@@ -144,7 +144,7 @@ func (g *guest) press(c *console, d *deploy, k tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-func (g *guest) seek(d *deploy, by time.Duration) {
+func (g *guest) seek(d *deployScreen, by time.Duration) {
 	events, again := g.replay.seek(by)
 	if again {
 		at := d.board.list
@@ -163,7 +163,7 @@ func (g *guest) clock(now time.Time) time.Time {
 }
 
 // status is what the title says at the right.
-func (g *guest) status(d *deploy) cells.Line {
+func (g *guest) status(d *deployScreen) cells.Line {
 	r := g.replay
 	switch {
 	case g.err != nil:
@@ -188,7 +188,7 @@ func (g *guest) status(d *deploy) cells.Line {
 
 func speedText(i int) string { return strconv.FormatFloat(speeds[i], 'g', -1, 64) }
 
-// ending is the row in the place of the outcome, once there is nothing more to come.
+// ending is the row that stands for the outcome once nothing more will come.
 func (g *guest) ending() (cells.Line, bool) {
 	ended := g.live && g.over || g.replay != nil && g.replay.over()
 	switch {

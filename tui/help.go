@@ -2,7 +2,7 @@ package tui
 
 import "flydeploy/tui/cells"
 
-// helpDialog lists the keys, made from the key map.
+// helpDialog lists the keys of the key map.
 func (c *console) helpDialog() *dialog {
 	return &dialog{
 		title: "Keys", tone: cells.Active, buttons: []button{{key: "q", label: "Close"}},
@@ -11,8 +11,8 @@ func (c *console) helpDialog() *dialog {
 }
 
 const (
-	helpColumn = 32 // cells that a column of the help needs
-	helpKey    = 13 // of which the keys have so many
+	helpColumn = 32 // width of a column, in cells
+	helpKey    = 13 // of its keys
 )
 
 // helpLines puts the groups into two columns, or into one where two are too narrow.

@@ -15,16 +15,15 @@ import (
 
 // history is the screen of past deploys, the newest first.
 type history struct {
-	all       []engine.Past
-	rows      []engine.Past // what the filter lets through
-	seen      bool
-	err       error
-	list      cells.List
-	filter    string
-	filtering bool
+	all    []engine.Past
+	rows   []engine.Past // what the filter lets through
+	seen   bool
+	err    error
+	list   cells.List
+	filter filter
 }
 
-// historyMsg is the record of deploys, as far as it could be read.
+// historyMsg brings the record of deploys, or why it could not be read.
 type historyMsg struct {
 	of   *history
 	past []engine.Past
@@ -63,7 +62,7 @@ func (c *console) onHistory(m historyMsg) {
 func (h *history) build() {
 	h.rows = nil
 	for _, p := range h.all {
-		if filtered(h.filter, strings.Join([]string{p.ID, view.Date(p.At), view.PastWord(p), p.Version, p.Owner, p.Host, p.Message, p.GitRevision}, " ")) {
+		if h.filter.lets(strings.Join([]string{p.ID, view.Date(p.At), view.PastWord(p), p.Version, p.Owner, p.Host, p.Message, p.GitRevision}, " ")) {
 			h.rows = append(h.rows, p)
 		}
 	}
@@ -78,8 +77,8 @@ func (h *history) current() (engine.Past, bool) {
 }
 
 func (h *history) press(c *console, k tea.KeyPressMsg) tea.Cmd {
-	if h.filtering {
-		h.filter, h.filtering = typed(h.filter, k)
+	if h.filter.typed != nil {
+		h.filter.press(k)
 		h.build()
 		return nil
 	}
@@ -91,13 +90,13 @@ func (h *history) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(k, c.keys.details, c.keys.in):
 		return h.open(c)
 	case key.Matches(k, c.keys.filter):
-		h.filtering = true
+		h.filter.open()
 	case key.Matches(k, c.keys.history):
 		return c.readHistory()
 	case key.Matches(k, c.keys.copy):
 		return c.copy(h.copied())
-	case h.filter != "" && key.Matches(k, c.keys.back):
-		h.filter = ""
+	case h.filter.words != "" && key.Matches(k, c.keys.back):
+		h.filter.clear()
 		h.build()
 	case key.Matches(k, c.keys.back, c.keys.out):
 		c.past = nil
@@ -117,7 +116,7 @@ func (h *history) open(c *console) tea.Cmd {
 	case p.Running:
 		return c.watch(p.ID)
 	}
-	return c.replay(p)
+	return c.replayPast(p)
 }
 
 func (h *history) copied() (what, content string) {

@@ -11,7 +11,7 @@ import (
 
 func (h *history) view(c *console) []cells.Line {
 	w, rows := c.w, c.h-4
-	lines := []cells.Line{c.title(cells.Line{{Text: "record of deploys"}}, h.status()), cells.Rule(h.heading(), w)}
+	lines := []cells.Line{c.title(cells.Line{{Text: "record of deploys"}}, h.status()), cells.RuleLine(h.filter.line(cells.Muted), w)}
 	if w < wideWidth {
 		lines = append(lines, h.table(c, w, rows)...)
 	} else {
@@ -35,18 +35,8 @@ func (h *history) status() cells.Line {
 	return cells.Line{{Text: text.Counted(len(h.all), "deploy"), Tone: cells.Muted}}
 }
 
-func (h *history) heading() string {
-	switch {
-	case h.filtering:
-		return "/ " + h.filter + "█"
-	case h.filter != "":
-		return "/ " + h.filter
-	}
-	return ""
-}
-
 func (h *history) hints(k keyMap) []hint {
-	if h.filtering {
+	if h.filter.typed != nil {
 		return []hint{{"enter", "keep"}, {"esc", "clear"}}
 	}
 	open := "replay"
@@ -61,7 +51,7 @@ func (h *history) hints(k keyMap) []hint {
 
 var historyColumns = []cells.Column{
 	{Title: "WHEN", Width: 16}, {Title: "OUTCOME", Width: 12}, {Title: "VERSION", Width: 10}, {Title: "MACHINES", Right: true},
-	{Title: "SUSPENDED", Right: true, Drop: 4}, {Title: "TOOK", Width: 7, Right: true, Drop: 2}, {Title: "WHO", Width: 12, Drop: 3},
+	{Title: "SUSPENDED", Right: true, Drop: 4}, {Title: "TOOK", Width: 7, Right: true, Drop: 2}, {Title: "BY", Width: 12, Drop: 3},
 	{Title: "MESSAGE", Width: 8, Drop: 1, Grows: true},
 }
 
@@ -89,8 +79,8 @@ func (h *history) table(c *console, w, rows int) []cells.Line {
 		return cells.Fill(view.Problem(engine.AsProblem(h.err), w), w, rows)
 	case !h.seen:
 		return cells.Fill([]cells.Line{nil, {{Text: "  Reading the record…", Tone: cells.Muted}}}, w, rows)
-	case len(h.rows) == 0 && h.filter != "":
-		return cells.Fill([]cells.Line{nil, {cells.New(cells.Muted, "  No deploy matches "+h.filter+". esc clears the filter.")}}, w, rows)
+	case len(h.rows) == 0 && h.filter.words != "":
+		return cells.Fill([]cells.Line{nil, {cells.New(cells.Muted, "  No deploy matches "+h.filter.words+". esc clears the filter.")}}, w, rows)
 	case len(h.rows) == 0:
 		return cells.Fill([]cells.Line{nil, {{Text: "  No deploy is recorded yet.", Tone: cells.Muted}}}, w, rows)
 	}

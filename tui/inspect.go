@@ -2,7 +2,6 @@ package tui
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -13,13 +12,13 @@ import (
 	"flydeploy/tui/view"
 )
 
-// inspectedMsg is a look with the VMs' answers.
+// inspectedMsg brings a look at the fleet with the VMs' answers.
 type inspectedMsg struct {
 	overview engine.Overview
 	err      error
 }
 
-// inspect asks every VM for its code, once at a time.
+// inspect asks every VM for its code, unless it is doing so already.
 func (c *console) inspect() tea.Cmd {
 	if c.fleet.asking {
 		return nil
@@ -36,7 +35,7 @@ func (c *console) onInspected(m inspectedMsg) {
 	f := c.fleet
 	f.asking = false
 	if m.err != nil {
-		c.say("The VMs were not asked: " + m.err.Error())
+		c.say("The VMs could not be asked: " + m.err.Error())
 		return
 	}
 	f.Code = map[string]view.Inspected{}
@@ -52,7 +51,11 @@ func (c *console) onInspected(m inspectedMsg) {
 		}
 	}
 	f.look(overviewMsg{overview: m.overview}, c.now)
-	c.say(fmt.Sprintf("%s asked, %s of them with other code than recorded, or without an answer", text.Counted(len(f.Code), "VM"), text.Count(differ)))
+	if differ == 0 {
+		c.say("Asked " + text.Counted(len(f.Code), "VM") + ": all run the recorded code")
+		return
+	}
+	c.say("Asked " + text.Counted(len(f.Code), "VM") + ": " + text.Count(differ) + " with other code than recorded, or without an answer")
 }
 
 // codeLines explain a VM's answer.
@@ -70,7 +73,7 @@ func (f *fleet) codeLines(m engine.Machine, now time.Time, w int) []cells.Line {
 		tell("The record names an upgrade that this VM has not loaded: it woke from a suspension, or its startup hook is missing or failed. Deploy to it, or restart it.")
 	}
 	if code.Drift > 0 {
-		tell(text.Counted(code.Drift, "loaded module") + " unlike the file on disk: " + view.Listed(code.Drifted, 3*w))
+		tell(text.Counted(code.Drift, "loaded module") + " differ from their files on disk: " + view.Listed(code.Drifted, 3*w))
 	}
 	if code.HookProblem != nil {
 		tell("Startup hook: " + code.HookProblem.What)

@@ -34,9 +34,9 @@ func newKeyMap(readOnly, app bool) keyMap {
 		in: bind("→ l", "open", "right", "l"), out: bind("← h", "back", "left", "h"),
 		mark: bind("space", "mark", "space"), markRange: bind("ctrl-space", "mark a range", "ctrl+space", "ctrl+@"),
 		markAll: bind("a", "mark all/none", "a"), filter: bind("/", "filter, ! inverts", "/"),
-		sortFleet: bind(sortKeys(fleetSorts), "sort, again: reverse", strings.Fields(sortKeys(fleetSorts))...), deploy: bind("d", "deploy", "d"),
+		sortFleet: bind(sortKeys(fleetSorts), "sort, again to reverse", strings.Fields(sortKeys(fleetSorts))...), deploy: bind("d", "deploy", "d"),
 		details: bind("enter", "details", "enter"), plan: bind("p", "plan", "p"), log: bind("L", "event log", "L"),
-		sortBoard: bind(sortKeys(boardSorts), "sort, again: reverse", strings.Fields(sortKeys(boardSorts))...),
+		sortBoard: bind(sortKeys(boardSorts), "sort, again to reverse", strings.Fields(sortKeys(boardSorts))...),
 		confirm:   bind("D", "deploy as planned", "D"), next: bind("tab", "other button", "tab", "shift+tab", "left", "right", "h", "l"),
 		override: bind("o", "override lock", "o"), watch: bind("v", "lock, watch live", "v"), history: bind("r", "record of deploys", "r"),
 		inspect: bind("i", "inspect the VMs' code", "i"),
@@ -105,7 +105,7 @@ func pressOf(b key.Binding) tea.KeyPressMsg {
 	return k
 }
 
-// hint is a key and what it does in a word or two.
+// hint is a key and what it does, in a word or two.
 type hint struct{ key, does string }
 
 // hints is the row at the bottom: as many as fit, the first ones first.

@@ -8,8 +8,8 @@ import (
 	"flydeploy/tui/view"
 )
 
-// lockDialog tells who deploys, and leaves the choice to the operator: waiting is in focus, and changes nothing.
-func (d *deploy) lockDialog(c *console) *dialog {
+// lockDialog shows who is deploying, and leaves the choice to the operator. The focus is on waiting, which changes nothing.
+func (d *deployScreen) lockDialog(c *console) *dialog {
 	wait := func(c *console) tea.Cmd { d.waiting, d.answered = true, c.now; return nil }
 	watch := func(c *console) tea.Cmd {
 		_ = wait(c) // and go on as soon as the lock is free
@@ -25,12 +25,12 @@ func (d *deploy) lockDialog(c *console) *dialog {
 	return &dialog{title: "The deploy lock is held", tone: cells.Warn, buttons: buttons, lost: wait, body: d.lockBody}
 }
 
-func (d *deploy) lockBody(c *console, w int) []cells.Line {
+func (d *deployScreen) lockBody(c *console, w int) []cells.Line {
 	lines := append(lockFacts(d.progress.Held.LockInfo, c, w), nil)
 	return append(lines, cells.Paragraph(cells.Muted, "Waiting changes nothing: the deploy starts once the lock is free.", w)...)
 }
 
-// lockFacts are who, since when, and the countdown to its expiry. A deploy that is alive renews its lock.
+// lockFacts tell who holds a lock, since when, and how long until it expires. A deploy that is alive renews its lock.
 func lockFacts(held engine.LockInfo, c *console, w int) []cells.Line {
 	until := view.When(held.ExpiresAt, c.now)
 	if held.ExpiresAt.Before(c.now) {
@@ -42,8 +42,8 @@ func lockFacts(held engine.LockInfo, c *console, w int) []cells.Line {
 	}
 }
 
-// overrideDialog wants the app's name typed; Enter alone never overrides. It replaces exactly the lock that it shows.
-func (d *deploy) overrideDialog(c *console) *dialog {
+// overrideDialog asks for the app's name to be typed; Enter alone never overrides. It replaces exactly the lock that it shows.
+func (d *deployScreen) overrideDialog(c *console) *dialog {
 	held := d.progress.Held
 	again := func(c *console) tea.Cmd { d.waiting, d.answered = true, c.now; return nil }
 	return &dialog{
@@ -59,18 +59,18 @@ func (d *deploy) overrideDialog(c *console) *dialog {
 		body: func(c *console, w int) []cells.Line {
 			lines := append(lockFacts(held.LockInfo, c, w), nil)
 			lines = append(lines, cells.Paragraph(cells.Warn, "If that deploy still runs, machines can end on different versions. Override only a deploy that you know is dead.", w)...)
-			return append(lines, d.whom(w)...)
+			return append(lines, d.targets(w)...)
 		},
 	}
 }
 
-// lockDialog of the fleet shows who deploys, and opens that deploy. It changes nothing.
+// lockDialog of the fleet shows who is deploying, and opens that deploy. It changes nothing.
 func (f *fleet) lockDialog() *dialog {
 	held := f.Overview.Lock
 	about := &dialog{title: "The deploy lock", tone: cells.Active, buttons: []button{{key: "c", label: "Close"}}}
 	if held == nil {
 		about.body = func(_ *console, w int) []cells.Line {
-			return cells.Paragraph(cells.Normal, "Nobody deploys: the lock is free.", w)
+			return cells.Paragraph(cells.Normal, "Nobody is deploying: the lock is free.", w)
 		}
 		return about
 	}
@@ -80,7 +80,7 @@ func (f *fleet) lockDialog() *dialog {
 	about.title, about.tone = "The deploy lock is held", cells.Warn
 	about.body = func(c *console, w int) []cells.Line {
 		lines := append(lockFacts(*held, c, w), nil)
-		return append(lines, cells.Paragraph(cells.Muted, "A deploy of your own waits for it, or overrides it after a question.", w)...)
+		return append(lines, cells.Paragraph(cells.Muted, "A deploy of yours would wait for it, or override it after asking you.", w)...)
 	}
 	return about
 }

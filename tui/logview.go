@@ -2,7 +2,6 @@ package tui
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"charm.land/bubbles/v2/key"
@@ -16,16 +15,15 @@ import (
 
 // logPane is the whole event log. While it follows, its last line is the newest; scrolling up pauses it.
 type logPane struct {
-	follow    bool
-	from      int // first visible line while it does not follow
-	filter    string
-	filtering bool
+	follow bool
+	from   int // first visible line while it does not follow
+	filter filter
 }
 
-func (p *logPane) press(c *console, d *deploy, k tea.KeyPressMsg) tea.Cmd {
+func (p *logPane) press(c *console, d *deployScreen, k tea.KeyPressMsg) tea.Cmd {
 	lines, h := p.lines(d), d.logRoom(c)
-	if p.filtering {
-		p.filter, p.filtering = typed(p.filter, k)
+	if p.filter.typed != nil {
+		p.filter.press(k)
 		p.from = max(len(p.lines(d))-h, 0)
 		return nil
 	}
@@ -37,28 +35,17 @@ func (p *logPane) press(c *console, d *deploy, k tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(k, c.keys.follow, c.keys.pause):
 		p.from, p.follow = max(len(lines)-h, 0), !p.follow
 	case key.Matches(k, c.keys.filter):
-		p.filtering = true
+		p.filter.open()
 	case key.Matches(k, c.keys.save):
 		return c.saveLog(d.progress.Upgrade, rendered(lines))
 	case key.Matches(k, c.keys.copy):
 		return c.copy("the log", cells.String(rendered(lines)))
-	case p.filter != "" && key.Matches(k, c.keys.back):
-		p.filter = ""
+	case p.filter.words != "" && key.Matches(k, c.keys.back):
+		p.filter.clear()
 	case key.Matches(k, c.keys.log, c.keys.back, c.keys.out, c.keys.quit):
 		d.turn(paneBoard, true)
 	}
 	return nil
-}
-
-// typed applies a key to a filter that is being typed.
-func typed(filter string, k tea.KeyPressMsg) (next string, more bool) {
-	switch k.String() {
-	case "enter":
-		return filter, false
-	case "esc":
-		return "", false
-	}
-	return edit(filter, k), true
 }
 
 func (p *logPane) scroll(by, n, h int) {
@@ -70,25 +57,14 @@ func (p *logPane) scroll(by, n, h int) {
 }
 
 // lines are what the filter lets through: every word must occur; a leading ! inverts.
-func (p *logPane) lines(d *deploy) []engine.LogLine {
+func (p *logPane) lines(d *deployScreen) []engine.LogLine {
 	var out []engine.LogLine
 	for _, l := range d.progress.Log {
-		if logged(l) && (p.filter == "" || filtered(p.filter, plainLog(l))) {
+		if logged(l) && (p.filter.words == "" || p.filter.lets(plainLog(l))) {
 			out = append(out, l)
 		}
 	}
 	return out
-}
-
-// filtered applies a filter to what a row shows.
-func filtered(filter, shows string) bool {
-	words := strings.Fields(strings.ToLower(strings.TrimPrefix(filter, "!")))
-	if len(words) == 0 {
-		return true
-	}
-	shows = strings.ToLower(shows)
-	found := !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(shows, w) })
-	return found != strings.HasPrefix(filter, "!")
 }
 
 func plainLog(l engine.LogLine) string {
@@ -104,19 +80,19 @@ func rendered(lines []engine.LogLine) []cells.Line {
 }
 
 // logRoom is how many lines the whole log has.
-func (d *deploy) logRoom(c *console) int { return max(c.h-3, 0) }
+func (d *deployScreen) logRoom(c *console) int { return max(c.h-3, 0) }
 
 // view renders the log for w×h cells.
-func (p *logPane) view(d *deploy, w, h int) []cells.Line {
+func (p *logPane) view(d *deployScreen, w, h int) []cells.Line {
 	all := p.lines(d)
 	from := min(p.from, max(len(all)-h, 0))
 	if p.follow {
 		from = max(len(all)-h, 0)
 	}
 	if len(all) == 0 {
-		text := "Nothing was reported yet."
-		if p.filter != "" {
-			text = "No line matches " + p.filter + ". esc clears the filter."
+		text := "Nothing has been reported yet."
+		if p.filter.words != "" {
+			text = "No line matches " + p.filter.words + ". esc clears the filter."
 		}
 		return cells.Fill([]cells.Line{nil, {cells.New(cells.Muted, "  "+text)}}, w, h)
 	}
@@ -124,23 +100,20 @@ func (p *logPane) view(d *deploy, w, h int) []cells.Line {
 }
 
 // heading tells whether the log follows, and the filter.
-func (p *logPane) heading(d *deploy) string {
-	text := "log: " + text.Counted(len(p.lines(d)), "line")
+func (p *logPane) heading(d *deployScreen) cells.Line {
+	state := ", paused"
 	if p.follow {
-		text += ", following"
-	} else {
-		text += ", paused"
+		state = ", following"
 	}
-	if p.filtering {
-		return text + " · / " + p.filter + "█"
-	} else if p.filter != "" {
-		return text + " · / " + p.filter
+	l := cells.Line{{Text: "log: " + text.Counted(len(p.lines(d)), "line") + state, Tone: cells.Muted}}
+	if by := p.filter.line(cells.Muted); by != nil {
+		l = append(append(l, cells.Span{Text: " · ", Tone: cells.Muted}), by...)
 	}
-	return text
+	return l
 }
 
 func (p *logPane) hints(k keyMap) []hint {
-	if p.filtering {
+	if p.filter.typed != nil {
 		return []hint{{"enter", "keep"}, {"esc", "clear"}}
 	}
 	does := "follow"
@@ -154,7 +127,7 @@ func (p *logPane) hints(k keyMap) []hint {
 }
 
 // logRows are the last lines of the log.
-func (d *deploy) logRows(w, h int) []cells.Line {
+func (d *deployScreen) logRows(w, h int) []cells.Line {
 	var lines []cells.Line
 	for i := len(d.progress.Log) - 1; i >= 0 && len(lines) < h; i-- {
 		if l := d.progress.Log[i]; logged(l) {
@@ -165,7 +138,7 @@ func (d *deploy) logRows(w, h int) []cells.Line {
 	return cells.Fill(lines, w, h)
 }
 
-// logged leaves out what says little: that a machine waits, or that one of its short phases has begun.
+// logged leaves out what says little: that a machine is waiting, or that one of its short phases has begun.
 func logged(l engine.LogLine) bool {
 	return l.Output || l.Status != engine.StatusPending && (l.Machine == "" || l.Status != engine.StatusRunning)
 }
@@ -176,13 +149,13 @@ func logLine(l engine.LogLine) cells.Line {
 		return cells.Line{at, cells.New(cells.Muted, l.Phase.Title()+" │ "), cells.New(cells.Normal, l.Text)}
 	}
 	_, t := view.StatusLook(l.Status, "")
-	who := l.Machine
-	if who == "" {
-		who = "fleet"
+	where := l.Machine
+	if where == "" {
+		where = "fleet"
 	}
 	took := ""
 	if l.Status.Final() && l.DurationUS > 0 {
 		took = " in " + view.Micros(l.DurationUS)
 	}
-	return cells.Line{at, cells.New(cells.Normal, who+" "+l.Phase.Title()+" "), cells.New(t, string(l.Status)), cells.New(cells.Muted, took+"  "+l.Text)}
+	return cells.Line{at, cells.New(cells.Normal, where+" "+l.Phase.Title()+" "), cells.New(t, string(l.Status)), cells.New(cells.Muted, took+"  "+l.Text)}
 }

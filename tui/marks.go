@@ -44,7 +44,7 @@ func (f *fleet) toggleRange() {
 	}
 }
 
-// toggleAll marks every visible machine, or when all of them are marked, none.
+// toggleAll marks every visible machine, or unmarks them where all are marked.
 func (f *fleet) toggleAll() {
 	var visible []string
 	for _, r := range f.rows {
@@ -70,7 +70,7 @@ func (f *fleet) markSelection(s engine.Selection) {
 	}
 }
 
-// marks gives the marked machines' ids in display order, those that the filter hides apart.
+// marks gives the marked machines' ids in display order, and apart from them those that the filter hides.
 func (f *fleet) marks() (visible, hidden []string) {
 	for _, m := range f.Overview.Machines {
 		switch {
@@ -84,9 +84,9 @@ func (f *fleet) marks() (visible, hidden []string) {
 	return visible, hidden
 }
 
-// deploy starts a deploy of the marked machines, of all when none is marked. Marks that the filter hides take part only
+// deployMarked starts a deploy of the marked machines, of all when none is marked. Marks that the filter hides take part only
 // when the operator says so.
-func (f *fleet) deploy(c *console) tea.Cmd {
+func (f *fleet) deployMarked(c *console) tea.Cmd {
 	visible, hidden := f.marks()
 	switch {
 	case !f.seen:
@@ -95,7 +95,7 @@ func (f *fleet) deploy(c *console) tea.Cmd {
 	case len(hidden) > 0:
 		c.dialog = hiddenDialog(visible, hidden)
 		return nil
-	case len(visible) == 0 && f.filter != "":
+	case len(visible) == 0 && f.filter.words != "":
 		c.say("No machine is marked: mark with space, or clear the filter with esc to deploy to all")
 		return nil
 	}
@@ -106,11 +106,11 @@ func hiddenDialog(visible, hidden []string) *dialog {
 	all := append(slices.Clone(visible), hidden...)
 	buttons := []button{{key: "c", label: "Cancel"}}
 	if len(visible) > 0 {
-		buttons = append(buttons, button{key: "v", label: "Deploy to the visible " + text.Count(len(visible)), act: func(c *console) tea.Cmd {
+		buttons = append(buttons, button{key: "v", label: "Deploy to the " + text.Count(len(visible)) + " visible", act: func(c *console) tea.Cmd {
 			return c.startDeploy(engine.Selection{Machines: visible})
 		}})
 	}
-	buttons = append(buttons, button{key: "i", label: "Include the hidden: " + text.Count(len(all)), act: func(c *console) tea.Cmd {
+	buttons = append(buttons, button{key: "i", label: "Include the hidden (" + text.Count(len(all)) + ")", act: func(c *console) tea.Cmd {
 		return c.startDeploy(engine.Selection{Machines: all})
 	}})
 	return &dialog{

@@ -5,8 +5,8 @@ import (
 	"flydeploy/tui/view"
 )
 
-// outcomeRows are the outcome on the screen.
-func (d *deploy) outcomeRows(w int) []cells.Line {
+// outcomeRows shows the outcome.
+func (d *deployScreen) outcomeRows(w int) []cells.Line {
 	r := d.result
 	glyph, t := view.OutcomeLook(r.Outcome)
 	lines := []cells.Line{cells.Line{cells.Blank(1), {Text: glyph + " ", Tone: t}, cells.New(t, view.Headline(*r))}.Fit(w)}
@@ -29,5 +29,5 @@ func (d *deploy) outcomeRows(w int) []cells.Line {
 	return lines
 }
 
-// outcomeMost is how many rows the outcome has; the summary tells all of it.
+// outcomeMost is the most rows that the outcome gets; the summary has all of it.
 const outcomeMost = 6

@@ -9,10 +9,10 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// picker is the palette: it finds a command by its words. What it runs is a key of the screen below, so it can do nothing that a key
-// cannot, and what read-only takes away is away here as well.
+// picker is the palette: it finds a command by its words. What it runs is a key of the screen below, so it can do nothing
+// that a key cannot, and read-only mode holds here as well.
 type picker struct {
-	input string
+	input *input
 	at    int
 }
 
@@ -36,9 +36,10 @@ func (p *picker) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		if p.at < len(found) {
 			return found[p.at].do(c)
 		}
-		c.say("No command is called " + p.input)
+		c.say("No command is called " + p.input.value())
 	default:
-		p.input, p.at = edit(p.input, k), 0
+		p.input.press(k)
+		p.at = 0
 	}
 	return nil
 }
@@ -46,7 +47,7 @@ func (p *picker) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 // found are the commands of the screen below that hold every word typed; those that begin with it come first.
 func (p *picker) found(c *console) []command {
 	var first, rest []command
-	typed := strings.ToLower(strings.TrimSpace(p.input))
+	typed := strings.ToLower(strings.TrimSpace(p.input.value()))
 	for _, cmd := range c.commands() {
 		switch {
 		case strings.HasPrefix(cmd.words, typed):
@@ -71,7 +72,7 @@ func (c *console) commands() []command {
 		if !s.about {
 			all = append(all, sortCommands(fleetSorts)...)
 		}
-	case *deploy:
+	case *deployScreen:
 		if s.pane == paneBoard && !s.planning(c.now) {
 			all = append(all, sortCommands(boardSorts)...)
 		}
@@ -99,7 +100,7 @@ const paletteRows = 8
 // view renders the palette as a box.
 func (p *picker) view(c *console) []cells.Line {
 	w := min(c.w-4, 60) - 4
-	lines := []cells.Line{{{Text: ": ", Tone: cells.Active}, cells.New(cells.Strong, p.input), {Text: "█", Tone: cells.Active}}, nil}
+	lines := []cells.Line{append(cells.Line{{Text: ": ", Tone: cells.Active}}, p.input.line(cells.Strong)...), nil}
 	found := p.found(c)
 	from := max(min(p.at-paletteRows/2, len(found)-paletteRows), 0)
 	for i := from; i < min(from+paletteRows, len(found)); i++ {

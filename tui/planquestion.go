@@ -9,8 +9,8 @@ import (
 	"flydeploy/tui/view"
 )
 
-// planQuestion is the bar with the decision whether to do what the plan says. The focus is on Cancel.
-func (d *deploy) planQuestion(w int) []cells.Line {
+// planQuestion is the bar that asks whether to carry out the plan. The focus is on Cancel.
+func (d *deployScreen) planQuestion(w int) []cells.Line {
 	p := d.progress.Plan
 	ids := make([]string, 0, len(p.Machines))
 	for _, m := range p.Machines {
@@ -26,8 +26,8 @@ func (d *deploy) planQuestion(w int) []cells.Line {
 	}
 }
 
-// toRead says what keeps the plan from being confirmed, or that there are warnings: on a low screen they are scrolled away.
-func (d *deploy) toRead() string {
+// toRead says what keeps the plan from being confirmed, or that there are warnings, which a low screen may not show.
+func (d *deployScreen) toRead() string {
 	var refused, open []string
 	for _, f := range d.progress.Plan.Blockers() {
 		switch {

@@ -78,7 +78,7 @@ func (b *bench) reads(r *rand.Rand, n int) {
 			past[i].Owner, past[i].Message, past[i].Version = hostile[r.IntN(len(hostile))], hostile[r.IntN(len(hostile))], hostile[r.IntN(len(hostile))]
 		}
 		b.send(historyMsg{of: s, past: past, err: err})
-	case *deploy:
+	case *deployScreen:
 		if s.guest == nil {
 			return
 		}

@@ -14,12 +14,12 @@ const realTime = 4 // index of speed 1
 
 const (
 	seekBy = 10 * time.Second // of the record's time
-	// skipIdle is what a replay waits at most for its next event, in the record's time: somebody may have thought about
-	// the plan for minutes.
+	// skipIdle bounds how long a replay waits for its next event, in the record's time: somebody may have thought about the
+	// plan for minutes.
 	skipIdle = 5 * time.Second
 )
 
-// replay plays a recorded stream on a clock of its own, at any speed, to and fro.
+// replay plays a recorded stream on a clock of its own, at any speed, forwards and backwards.
 type replay struct {
 	events []engine.Event
 	next   int       // the first event that has not been applied
@@ -51,7 +51,7 @@ func (r *replay) end() time.Time {
 
 func (r *replay) over() bool { return r.next == len(r.events) }
 
-// advance lets real time go by and gives the events that have come in.
+// advance lets real time pass and gives the events that are due.
 func (r *replay) advance(passed time.Duration) []engine.Event {
 	if r.paused || r.over() {
 		return nil
@@ -85,7 +85,7 @@ func (r *replay) step() []engine.Event {
 	return r.due()
 }
 
-// seek moves the clock. Backwards the deploy has to be told anew, from the first event on: again is true then.
+// seek moves the clock. To go backwards the deploy must be built up again from its first event: again is true then.
 func (r *replay) seek(by time.Duration) (events []engine.Event, again bool) {
 	if again = by < 0; again {
 		r.next = 0

@@ -1,4 +1,4 @@
-// Package tui shows deploys: as a console on the terminal, as plain lines, as JSON. All three read the same events.
+// Package tui is the console: fleet, deploys, record and replays on the terminal.
 //
 // The console's rules. One model, changed by Update alone; what takes time runs in commands. Panels are functions that
 // render for a given size and keep nothing. The engine never waits for the screen. Status is a glyph and a word, never
@@ -80,7 +80,7 @@ func (o *Options) recall(r engine.Result) string {
 	return text.Block(o.Recall(r))
 }
 
-// cacheDir is where texts go for which no folder was named.
+// cacheDir is where texts go unless a folder was named.
 func (o *Options) cacheDir() string {
 	if o.Dir != "" {
 		return o.Dir
@@ -99,23 +99,23 @@ type Ended struct {
 	// Result of the last deploy that ended.
 	Result *engine.Result
 	// Running is a deploy that has not ended: after a detach, or because the console was ended from outside or crashed.
-	// Follow it with Plain and Progress; stop it first unless Detached.
+	// Follow it with plain.Lines and Progress; stop it first unless Detached.
 	Running  plain.Deployment
 	Progress *engine.Progress // what was shown of Running
-	Detached bool             // it goes on: the operator wants it, or the console crashed after the plan was confirmed
+	Detached bool             // it continues: the operator wanted that, or the console crashed after the plan was confirmed
 }
 
 // Run shows the console until the operator leaves it, or until ctx ends, which is an error. The terminal is restored
-// whatever happens, also after a bug of the console: see CrashError. Signals are the caller's: let them end ctx.
+// whatever happens, also after a bug in the console: see CrashError. The caller handles signals, by ending ctx.
 func Run(ctx context.Context, o Options) (Ended, error) {
 	work := newBackground(ctx)
 	c := newConsole(o, work)
 	p := tea.NewProgram(c, programOptions(o)...)
-	told := make(chan struct{})
-	forget := context.AfterFunc(ctx, func() { defer close(told); p.Quit() })
+	quit := make(chan struct{})
+	keepRunning := context.AfterFunc(ctx, func() { defer close(quit); p.Quit() })
 	_, err := p.Run()
-	if !forget() {
-		<-told
+	if !keepRunning() {
+		<-quit
 		err = errors.Join(err, context.Cause(ctx))
 	}
 	work.end()
@@ -143,7 +143,7 @@ func programOptions(o Options) []tea.ProgramOption {
 	return options
 }
 
-// ended gathers what a console leaves behind, also what its last commands brought after it was left.
+// ended gathers what a console leaves behind, including what its last commands brought after it was left.
 func (c *console) ended() Ended {
 	e := Ended{Detached: c.detached}
 	if c.deploy != nil {

@@ -12,7 +12,7 @@ import (
 
 // Sizes at which the layout changes, in cells.
 const (
-	leastWidth  = 60 // below, one line tells the state
+	leastWidth  = 60 // on smaller screens one line tells the state
 	leastHeight = 16
 	wideWidth   = 120 // from here panes stand side by side
 )
@@ -59,8 +59,8 @@ func (c *console) screen() []cells.Line {
 	return lines
 }
 
-// title is the first row of every screen: program, app, organisation, something about them, and at the right a status.
-// Where they do not all fit, the organisation goes first; then the status, unless it is one to act on.
+// title is the first row of every screen: program, app, organisation, something about them, and a status at the right.
+// Where they do not all fit, the organisation is dropped first, then the status, unless it needs attention.
 func (c *console) title(about, status cells.Line) cells.Line {
 	head := cells.Line{{Text: " flydeploy ", Tone: cells.Heading}, cells.New(cells.Strong, c.opts.App)}
 	if c.opts.ReadOnly {
@@ -158,12 +158,12 @@ func (c *console) tinyLine() cells.Line {
 	return c.top().tiny(c)
 }
 
-// tinyKey takes only keys that leave or stay.
+// tinyKey handles only the keys that leave or stay.
 func (c *console) tinyKey(k tea.KeyPressMsg) tea.Cmd {
 	d := c.deploy
 	switch {
 	case d == nil || d.result != nil:
-		if key.Matches(k, c.keys.quit) {
+		if key.Matches(k, c.keys.quit) && c.typing() == nil { // a letter of a filter that was being typed must not quit
 			return tea.Quit
 		}
 	case d.leaving && (k.String() == "s" || key.Matches(k, c.keys.back)):
@@ -173,7 +173,7 @@ func (c *console) tinyKey(k tea.KeyPressMsg) tea.Cmd {
 }
 
 // tinyQuestion is what our deploy waits for, nil for nothing.
-func (d *deploy) tinyQuestion(c *console) cells.Line {
+func (d *deployScreen) tinyQuestion(c *console) cells.Line {
 	switch {
 	case d.leaving:
 		return cells.Line{cells.New(cells.Warn, "Still running: s stays, ctrl-c stops "+c.opts.App)}
@@ -185,7 +185,7 @@ func (d *deploy) tinyQuestion(c *console) cells.Line {
 	return nil
 }
 
-func (d *deploy) tiny(c *console) cells.Line {
+func (d *deployScreen) tiny(c *console) cells.Line {
 	if d.guest != nil && len(d.board.rows) == 0 {
 		return d.guest.status(d)
 	} else if d.guest != nil {

@@ -30,7 +30,7 @@ func newBackground(ctx context.Context) *background {
 	return b
 }
 
-// cmd makes a command of work. Once the console has ended it does nothing. A panic becomes a message.
+// cmd turns work into a command, which does nothing once the console has ended. A panic becomes a message.
 func (b *background) cmd(work func(context.Context) tea.Msg) tea.Cmd {
 	return func() (msg tea.Msg) {
 		b.mu.Lock()
@@ -96,7 +96,7 @@ type newsMsg struct {
 	err  error
 }
 
-// readEvery is the least time between two readings of a feed: what comes in between is merged by the feed.
+// readEvery is the shortest time between two reads of a feed, which merges what comes in between.
 const readEvery = 100 * time.Millisecond
 
 func (s *session) start(b *background, deploy func() (plain.Deployment, error)) tea.Cmd {
@@ -148,7 +148,7 @@ func (s *session) read(b *background, wait time.Duration) tea.Cmd {
 	})
 }
 
-// take gives what has come in since.
+// take gives what has come in since the last call.
 func (s *session) take() ([]engine.Event, *engine.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

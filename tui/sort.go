@@ -8,7 +8,7 @@ import (
 	"flydeploy/tui/view"
 )
 
-// ordering is a way to sort a table, by a shift-letter. Its key pressed again turns it round.
+// ordering is a way to sort a table, by a shift-letter. Its key, pressed again, reverses it.
 type ordering[T any] struct {
 	key, name string
 	compare   func(a, b T) int

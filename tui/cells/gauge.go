@@ -4,7 +4,7 @@ import "strings"
 
 var eighths = []string{"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"}
 
-// Gauge is a bar of at most so many cells, in steps of an eighth; what is not nothing shows at least the smallest step.
+// Gauge is a bar of at most that many cells, in steps of an eighth; anything above zero shows at least the smallest step.
 func Gauge(value, most int64, cells int) string {
 	if value <= 0 || most <= 0 {
 		return ""

@@ -2,7 +2,7 @@
 // them. It knows nothing of deploys.
 //
 // A screen is built of lines, and a line of spans: text with a tone. Spans hold clean text, one cell grid and no escape
-// sequences, so that measuring, cutting and laying over happen on plain text. Colour comes last, in Theme.Paint.
+// sequences, so that text is measured, cut and overlaid before it has any colour. Theme.Paint adds that last.
 package cells
 
 import (
@@ -150,11 +150,15 @@ func Paragraph(t Tone, s string, w int) []Line {
 }
 
 // Rule is a horizontal line with a heading in it.
-func Rule(heading string, w int) Line {
-	if heading != "" {
-		heading = " " + Cut(text.Line(heading), max(w-4, 0)) + " "
+func Rule(heading string, w int) Line { return RuleLine(Line{New(Muted, heading)}, w) }
+
+// RuleLine is a rule whose heading has tones of its own.
+func RuleLine(heading Line, w int) Line {
+	l := Line{{Text: "─", Tone: Border}}
+	if n := min(heading.Width(), max(w-4, 0)); n > 0 {
+		space := Span{Text: " ", Tone: Muted}
+		l = append(append(append(l, space), heading.Fit(n)...), space)
 	}
-	l := Line{{Text: "─", Tone: Border}, {Text: heading, Tone: Muted}}
 	return append(l, Span{Text: strings.Repeat("─", max(w-l.Width(), 0)), Tone: Border})
 }
 

@@ -7,8 +7,8 @@ type Page struct {
 	key    any
 }
 
-// Show lays the page out anew, unless it is the one that its key names; key is a comparable value. Without a key it always
-// is.
+// Show lays the page out, unless key, a comparable value, says that it is still the same. Without a key it is always laid
+// out.
 func (p *Page) Show(key any, layOut func() []Line) {
 	if key != nil && key == p.key {
 		return

@@ -26,7 +26,7 @@ const (
 )
 
 // colours holds colours that keep 4.5:1 on their background, also under the cursor's band, and that stay apart for
-// colour-blind eyes. A test holds them to it. The band is a grey that terminals with 256 colours have, too.
+// colour-blind eyes; a test checks it. The band is a grey that terminals with 256 colours have, too.
 type colours struct{ text, muted, ok, active, warn, fail, rule, band string }
 
 var (

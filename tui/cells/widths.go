@@ -36,7 +36,7 @@ func Cut(s string, w int) string {
 	return ansi.Truncate(s, w, "…")
 }
 
-// shorten cuts like cut, but loses blanks at the end without a word.
+// shorten cuts like Cut, but drops blanks at the end without an ellipsis.
 func shorten(s string, w int) string {
 	if trimmed := strings.TrimRight(s, " "); Width(trimmed) <= w {
 		return trimmed + strings.Repeat(" ", w-Width(trimmed))

@@ -80,7 +80,7 @@ func (a *accessible) print(format string, args ...any) {
 	a.out.write(spokenGlyphs.Replace(sprintf(format, args...)))
 }
 
-// spokenGlyphs are what is said in the place of glyphs that screen readers spell out.
+// spokenGlyphs replaces glyphs that screen readers would spell out.
 var spokenGlyphs = strings.NewReplacer(" · ", ", ", "· ", "", "– ", "", "–", "none", "→", "->", "×", "x ", "! ", "")
 
 func (a *accessible) printLines(lines []cells.Line) {
@@ -125,7 +125,7 @@ func (a *accessible) choose(ctx context.Context, choices []choice) bool {
 	}
 }
 
-// home is the fleet and what can be done with it, over and over.
+// home shows the fleet and offers what can be done with it, again and again.
 func (a *accessible) home(ctx context.Context) {
 	for again := true; again && ctx.Err() == nil && a.out.err == nil; {
 		overview, err := a.o.Backend.Overview(ctx)
@@ -191,7 +191,7 @@ func (a *accessible) deployChoices(f *view.Fleet) []choice {
 
 // chooseMachines gives the ids of the machines whose numbers were typed, nil for none.
 func (a *accessible) chooseMachines(ctx context.Context, f *view.Fleet) []string {
-	typed, ok := a.ask(ctx, "Numbers of the machines, with spaces between them; nothing to go back:")
+	typed, ok := a.ask(ctx, "Numbers of the machines, separated by spaces; Enter alone goes back:")
 	var ids []string
 	for word := range strings.FieldsSeq(typed) {
 		n, err := strconv.Atoi(word)
@@ -222,7 +222,7 @@ func (a *accessible) history(ctx context.Context) bool {
 		a.print("deploy %d: %s, %s, version %s, %d of %d machines, by %s, id %s\n", i+1, p.At.Local().Format(time.DateTime),
 			strings.TrimSpace(view.PastWord(p)), p.Version, p.Upgraded, p.Machines, p.Owner, p.ID)
 	}
-	typed, ok := a.ask(ctx, "Number of a deploy to read; nothing to go back:")
+	typed, ok := a.ask(ctx, "Number of a deploy to read; Enter alone goes back:")
 	n, err := strconv.Atoi(typed)
 	if !ok || err != nil || n < 1 || n > len(past) {
 		return ok

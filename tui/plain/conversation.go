@@ -25,10 +25,10 @@ type conversation struct {
 	d       Deployment
 	p       *engine.Progress
 	lines   *printer
-	asked   engine.Question // that the reader was asked
+	asked   engine.Question // the last that was put to the reader
 	accepts []string        // blockers, accepted so far
 	typing  string          // what must be typed now: a blocker's name, or the app's; "" for a number
-	ended   bool            // there is no more input: whatever is asked is declined
+	ended   bool            // the input has ended: whatever is asked is declined
 	retry   time.Time       // when somebody else's lock is tried again, zero for never
 }
 
@@ -45,7 +45,7 @@ func (a *accessible) deploy(ctx context.Context, sel engine.Selection) {
 	reading.Go(func() {
 		defer close(batches)
 		for {
-			batch, err := d.Next(context.WithoutCancel(ctx)) // it always ends: a stopped deploy settles
+			batch, err := d.Next(context.WithoutCancel(ctx)) // it always ends, since a stopped deploy cleans up
 			if err != nil {
 				if !errors.Is(err, io.EOF) {
 					d.Stop()
@@ -93,7 +93,7 @@ func (c *conversation) follow(ctx context.Context, batches <-chan []engine.Event
 			}
 		case <-done:
 			done = nil
-			c.print("Stopping: nothing more starts, what is in flight ends by itself.\n")
+			c.print("Stopping: nothing new starts, machines finish what they are doing.\n")
 			c.d.Stop()
 		}
 	}
@@ -131,8 +131,8 @@ func (c *conversation) planChoices() {
 	c.print("1. Do not deploy\n2. Deploy as planned\nChoice (1 or 2): ")
 }
 
-// answer takes a line that was typed. One that was typed before it was asked for is dropped. The end of the input
-// declines what is asked.
+// answer handles a typed line. One that was typed before anything was asked is dropped. The end of the input declines
+// whatever is asked.
 func (c *conversation) answer(typed string) {
 	switch {
 	case c.asked == engine.QuestionNone:

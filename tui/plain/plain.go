@@ -1,5 +1,5 @@
-// Package plain shows deploys without repainting: as lines, as JSON, as a conversation for screen readers, and how they ended
-// as a summary. It links no Bubble Tea.
+// Package plain shows deploys without repainting: as lines, as JSON, as a conversation for screen readers, and their end as
+// a summary. It links no Bubble Tea.
 package plain
 
 import (
@@ -16,7 +16,7 @@ import (
 )
 
 // Lines writes one full line for each change, "[n/N] machine phase result", until the deploy has ended; no escapes, no
-// prompts: the deploy must be one that asks nothing (any more). p is the progress so far, of a deploy that a console has
+// prompts: the deploy must not ask anything (any more). p is the progress so far, of a deploy that a console has
 // left; nil for none. When ctx ends the deploy is stopped, and followed to its end all the same.
 func Lines(ctx context.Context, w io.Writer, d Deployment, p *engine.Progress) error {
 	if p == nil {
@@ -30,7 +30,7 @@ func Lines(ctx context.Context, w io.Writer, d Deployment, p *engine.Progress) e
 }
 
 // each hands over events until the last, those that came together in the order in which they happened. When ctx ends it stops the deploy and goes on reading; when show fails it
-// stops the deploy and reads the rest away.
+// stops the deploy and discards the rest.
 func each(ctx context.Context, events engine.Source, stop func(), show func([]engine.Event) error) error {
 	stopped := context.AfterFunc(ctx, stop)
 	defer stopped()
@@ -64,15 +64,15 @@ type printer struct {
 
 // batch applies events, then tells each status that is new.
 func (o *printer) batch(batch []engine.Event) {
-	var told []engine.Event
+	var news []engine.Event
 	for _, e := range batch {
 		was := o.status(e)
 		o.p.Apply(e)
 		if e.Log != "" || o.status(e) != was && e.Status != engine.StatusPending {
-			told = append(told, e)
+			news = append(news, e)
 		}
 	}
-	for _, e := range told {
+	for _, e := range news {
 		o.out.write(o.line(e) + o.plan(e))
 	}
 }

@@ -44,7 +44,7 @@ func (s *summary) line(format string, args ...any) {
 	s.WriteString(strings.TrimRight(sprintf(format, args...), " ") + "\n")
 }
 
-// listMachines is up to how many machines a summary lists all; of more it lists those that were not upgraded.
+// listMachines is the largest fleet of which a summary lists every machine; of a larger one it lists those not upgraded.
 const listMachines = 50
 
 var machineColumns = []cells.Column{

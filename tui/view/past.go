@@ -53,7 +53,7 @@ func Past(p engine.Past, now time.Time, w int) []cells.Line {
 		machines = fmt.Sprintf("%s of %s upgraded", text.Count(p.Upgraded), text.Count(p.Machines))
 	}
 	for _, f := range []struct{ title, value string }{
-		{"when", since}, {"version", p.Version}, {"machines", machines}, {"suspended", suspended}, {"took", took}, {"who", p.Owner},
+		{"when", since}, {"version", p.Version}, {"machines", machines}, {"suspended", suspended}, {"took", took}, {"by", p.Owner},
 		{"host", p.Host}, {"message", p.Message}, {"revision", p.GitRevision}, {"CI", p.CILink},
 	} {
 		if f.value != "" {

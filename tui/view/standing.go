@@ -1,5 +1,5 @@
 // Package view puts the engine's vocabulary into words, glyphs and lines: where a machine stands, what the fleet runs, how a
-// deploy ended, a plan, a problem. Console, plain output and accessible console show the same by it. Colour never tells
+// deploy ended, a plan, a problem. So console, plain output and accessible console all say the same. Colour never tells
 // anything alone.
 package view
 
@@ -13,7 +13,7 @@ import (
 	"flydeploy/tui/cells"
 )
 
-// Rank orders machines on the deploy screen: what needs eyes comes first.
+// Rank orders machines on the deploy screen: what needs attention comes first.
 type Rank int
 
 // The ranks.
@@ -28,7 +28,7 @@ const (
 	Ranks   // how many there are
 )
 
-// RankWords says what machines of a rank are counted as.
+// RankWords names the machines of each rank in the totals.
 var RankWords = [Ranks]string{"failed", "unknown", "running", "waiting", "ready", "done", "left out"}
 
 // Standing is where one machine stands in a deploy, in one word.
@@ -39,7 +39,7 @@ type Standing struct {
 	at    engine.PhaseState
 }
 
-// Glyph belongs to the word, which alone tells all; spin is the spinner's frame.
+// Glyph stands before the word, which alone tells everything; spin is the spinner's current frame.
 func (s Standing) Glyph(spin string) string {
 	switch s.Rank {
 	case RankFailed:
@@ -62,7 +62,7 @@ func (s Standing) Glyph(spin string) string {
 	}
 }
 
-// Tone belongs to the word as well.
+// Tone is the tone of word and glyph.
 func (s Standing) Tone() cells.Tone {
 	return [Ranks]cells.Tone{cells.Fail, cells.Warn, cells.Active, cells.Muted, cells.Normal, cells.OK, cells.Muted}[s.Rank]
 }
@@ -77,8 +77,8 @@ const (
 	wordWaiting    = "waiting"
 )
 
-// states is how each state of a machine is shown. Of a machine that is being worked on only what was reported moves: see
-// StandingOf.
+// states says how each state of a machine is shown. A machine that is being worked on moves only while one of its phases is
+// reported as running: see StandingOf.
 var states = map[engine.MachineState]Standing{
 	engine.MachineWaiting:              {Rank: RankWaiting, Word: wordWaiting},
 	engine.MachineStaging:              {Rank: RankActive, Word: "staging"},
@@ -105,7 +105,7 @@ var states = map[engine.MachineState]Standing{
 	engine.MachineGone:                 {Rank: RankFailed, Word: "destroyed"},
 }
 
-// outcomes are those of machines that no state has the same name for; the others are shown as their states.
+// outcomes are those whose words differ from the state of the same name, or that are no states; the others are shown as states.
 var outcomes = map[engine.MachineOutcome]Standing{
 	engine.OutcomeCommitted:  {Rank: RankDone, Word: wordUpgraded},
 	engine.OutcomeUnverified: {Rank: RankUnknown, Word: wordUnverified},
@@ -154,7 +154,7 @@ func StandingOf(m *engine.MachineProgress, upToDate bool) Standing {
 }
 
 // stateOf is the machine's state. Streams of older versions tell only that staging began, and the end: what lies between is
-// read off the phases.
+// read from the phases.
 func stateOf(m *engine.MachineProgress, upToDate bool) engine.MachineState {
 	if m.State != engine.MachineWaiting && m.State != engine.MachineStaging {
 		return m.State

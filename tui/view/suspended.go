@@ -60,7 +60,7 @@ type class struct {
 	count    int
 }
 
-// classes divides the times into ranges of a round width, at most so many.
+// classes divides the times into at most that many ranges of a round width.
 func (d Distribution) classes(most int) []class {
 	if len(d.US) == 0 {
 		return nil
@@ -113,7 +113,7 @@ func (d Distribution) Sparkline(most int) string {
 	return b.String()
 }
 
-// MinForClasses: fewer machines stand in the table one by one.
+// MinForClasses is the least number of machines for a histogram; fewer are read one by one in the table.
 const MinForClasses = 4
 
 // Histogram is the distribution as text, a row for each class.

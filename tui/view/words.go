@@ -43,7 +43,7 @@ func When(t, now time.Time) string {
 	return at + " (" + text.Seconds(now.Sub(t)) + " ago)"
 }
 
-// Ago tells how long something is past, roughly: 40s ago, 5m ago, 3h ago, 12d ago.
+// Ago tells roughly how long ago something was: 40s ago, 5m ago, 3h ago, 12d ago.
 func Ago(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < time.Minute:
@@ -82,8 +82,8 @@ func Listed(ids []string, room int) string {
 	return names
 }
 
-// Problem tells what happened and what to do. Only the first row begins at the edge: what others wrote cannot look like a line
-// of ours.
+// Problem tells what happened and what to do. Only the first row begins at the edge: what others wrote cannot look like one of
+// our lines.
 func Problem(p *engine.Problem, w int) []cells.Line {
 	if p == nil {
 		return nil
