@@ -15,28 +15,6 @@ func canary(bake time.Duration) engine.Settings {
 	return s
 }
 
-// One machine is upgraded and watched; only then the others follow.
-func TestACanaryGoesFirst(t *testing.T) {
-	t.Parallel() // mostly waits for rate limits
-	w := newWorld(t, 3)
-	const bake = 4 * time.Second
-
-	p, r := w.deploy(canary(bake), 2)
-
-	if r.Outcome != engine.OutcomeSucceeded || p.Plan.Strategy != "canary, then 2 machines, each watched for 4s" {
-		t.Fatalf("outcome %s of %q: %v\n%s", r.Outcome, p.Plan.Strategy, r.Problem, logOf(p))
-	}
-	first := r.Machines[0]
-	for _, m := range r.Machines[1:] {
-		// Machines of one computer share a clock.
-		if after := time.Duration(m.SuspendedAtUS-first.ResumedAtUS) * time.Microsecond; after < bake {
-			t.Errorf("machine %s was suspended %s after the canary, before it had been watched for %s", m.ID, after, bake)
-		}
-	}
-	w.expectMetadata(r)
-	w.expectNothingLeft()
-}
-
 // A process of the canary crashes while it is watched: nothing further starts, and the next deploy goes on.
 func TestASickCanaryEndsTheDeploy(t *testing.T) {
 	t.Parallel() // mostly waits for rate limits
