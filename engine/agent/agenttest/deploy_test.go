@@ -100,14 +100,14 @@ func TestWholeDeployInUsualTime(t *testing.T) {
 	})
 }
 
-func TestWholeDeployOfAThousandMachines(t *testing.T) {
+func TestWholeDeployOfManyMachines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := agenttest.NewWorld(1000)
+		w := agenttest.NewWorld(many)
 		w.SetTiming(agenttest.Usual)
 		s := settings()
 		s.MaxConcurrency = 100
-		expectSuccess(t, w, runDeploy(t, w.Console, s), 1000)
+		expectSuccess(t, w, runDeploy(t, w.Console, s), many)
 	})
 }
 
