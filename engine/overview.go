@@ -10,8 +10,8 @@ type Overview struct {
 	At       time.Time `json:"at"`
 	OTPApp   string    `json:"otp_app,omitempty"` // "" where it is not known
 	Machines []Machine `json:"machines"`
-	Metadata *Metadata `json:"metadata"`                  // nil: there was no hot upgrade yet
-	Lock     *LockInfo `json:"lock"`                      // nil: nobody deploys
+	Metadata *Metadata `json:"metadata"`                  // nil: there was no hot upgrade yet, or Storage says why nobody knows
+	Lock     *LockInfo `json:"lock"`                      // nil: nobody deploys, or Storage says why nobody knows
 	Storage  *Problem  `json:"storage_problem,omitempty"` // the bucket could not be read; machines are still shown
 	// Stale lists the machines that run another image than the one whose upgrade is recorded: a cold deploy has won over it.
 	// Nothing of it is applied to them, and the next hot deploy starts clean.
@@ -65,7 +65,8 @@ func (o *Overview) StaleRecord() bool {
 
 // MachineCode is what a machine's VM says of its loaded code, beside what the record says that it runs.
 type MachineCode struct {
-	// Applied: the upgrade that the record names for this machine is what its VM has loaded; false where none is named.
+	// Applied: the upgrade that the record names for this machine is what its VM has loaded; false where none is named, or
+	// where the record could not be read.
 	Applied bool `json:"applied"`
 	// Stale: the record names an upgrade, and the VM has loaded other code: it woke from a suspension, or its startup hook
 	// is missing or failed.
