@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
@@ -227,92 +226,6 @@ func (c *console) onOverview(m overviewMsg) tea.Cmd {
 		return c.poll(pollAfterError)
 	}
 	return c.poll(pollEvery)
-}
-
-// onKey hands a key press to whatever is on top. A screen too small to show what a key would do only lets the operator leave.
-func (c *console) onKey(k tea.KeyPressMsg) tea.Cmd {
-	switch {
-	case key.Matches(k, c.keys.interrupt):
-		return c.interrupt()
-	case c.isTiny():
-		return c.tinyKey(k)
-	case c.dialog != nil:
-		return c.dialog.press(c, k)
-	case c.picker != nil:
-		return c.picker.press(c, k)
-	case c.typing() != nil: // it takes all letters
-	case key.Matches(k, c.keys.help):
-		c.dialog = c.helpDialog()
-		return nil
-	case key.Matches(k, c.keys.palette):
-		c.picker = &picker{input: newInput("")}
-		return nil
-	}
-	return c.top().press(c, k)
-}
-
-// typing gives the filter that is being typed, nil for none.
-func (c *console) typing() *filter {
-	var f *filter
-	switch s := c.top().(type) {
-	case *fleet:
-		f = &s.filter
-	case *history:
-		f = &s.filter
-	case *deployScreen:
-		if s.pane == paneLog {
-			f = &s.log.filter
-		}
-	}
-	if f == nil || f.typed == nil {
-		return nil
-	}
-	return f
-}
-
-// onPaste gives pasted text to what is being typed. It is never taken for keys.
-func (c *console) onPaste(content string) {
-	switch filter := c.typing(); {
-	case c.isTiny():
-	case c.dialog != nil && c.dialog.typed != "":
-		c.dialog.asked().paste(content)
-	case c.dialog != nil:
-	case c.picker != nil:
-		c.picker.input.paste(content)
-		c.picker.at = 0
-	case filter != nil:
-		filter.paste(content)
-		c.rebuild()
-	}
-	c.stale = true
-}
-
-// rebuild lists again what the filter lets through.
-func (c *console) rebuild() {
-	switch s := c.top().(type) {
-	case *fleet:
-		s.build()
-	case *history:
-		s.build()
-	}
-}
-
-// interrupt handles ctrl-c: it quits; while a deploy runs it asks first; pressed again it stops the deploy; and once more, it
-// bounds how long cleaning up may take.
-func (c *console) interrupt() tea.Cmd {
-	switch {
-	case c.deploy == nil || c.deploy.result != nil:
-		return tea.Quit
-	case c.deploy.quitting:
-		c.deploy.hurry(c)
-		return nil
-	case c.deploy.leaving:
-		return c.deploy.stopAndQuit(c)
-	default:
-		c.picker = nil
-		c.deploy.askToLeave(c)
-		return nil
-	}
 }
 
 // startDeploy opens the deploy screen and starts the pipeline.

@@ -4,6 +4,7 @@ package tuitest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"flydeploy/engine"
@@ -53,7 +54,34 @@ func (s *Script) Emit(e engine.Event) {
 	s.seq++
 	s.at = s.at.Add(7 * time.Millisecond)
 	e.V, e.Seq, e.At, e.Attempt = engine.EventVersion, s.seq, s.at, max(e.Attempt, 1)
+	if e.Machine != "" && e.State == "" {
+		e.State = stateAfter(e)
+	}
 	s.Events = append(s.Events, e)
+}
+
+// stateAfter is the state that the engine reports with an event.
+func stateAfter(e engine.Event) engine.MachineState {
+	done := e.Status == engine.StatusDone
+	switch {
+	case e.Report != nil && e.Report.Outcome != "":
+		return e.Report.Outcome
+	case e.Phase == engine.PhaseInject && e.Status == engine.StatusPending:
+		return engine.MachineWaiting
+	case e.Phase == engine.PhaseDetection && done:
+		return engine.MachineStaged
+	case e.Phase == engine.PhaseArm && done:
+		return engine.MachineArmed
+	case e.Phase == engine.PhaseArm:
+		return engine.MachineArming
+	case e.Phase == engine.PhaseCheck && done:
+		return engine.MachineVerified
+	case slices.Index(engine.MachinePhases, e.Phase) < slices.Index(engine.MachinePhases, engine.PhaseArm):
+		return engine.MachineStaging
+	case e.Phase == engine.PhaseLiveView:
+		return engine.MachineCommitted
+	}
+	return engine.MachineCommitting
 }
 
 // run lets a phase of the fleet run for a while; lines are its output.

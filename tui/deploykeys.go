@@ -1,0 +1,56 @@
+package tui
+
+import (
+	"charm.land/bubbles/v2/key"
+)
+
+// offered gives the keys without those that would have nothing to open yet.
+func (d *deployScreen) offered(k keyMap) keyMap {
+	k.details.SetEnabled(d.board.current() != nil)
+	k.plan.SetEnabled(d.progress.Plan != nil)
+	return k
+}
+
+func (d *deployScreen) hints(c *console) []hint {
+	k := d.offered(c.keys)
+	switch {
+	case d.pane == paneLog:
+		return d.log.hints(k)
+	case d.planning(c.now):
+		return []hint{
+			short(k.confirm, "deploy as planned"), {"tab", "choose"}, short(k.help, "help"), {"esc", "leave"}, {"↑↓", "scroll"},
+			{"enter", "press"}, short(k.copy, "copy"),
+		}
+	case d.pane != paneBoard:
+		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.copy, "copy"), short(k.log, "log"), short(k.help, "help")}
+	case d.guest != nil:
+		return d.guest.hints(k)
+	case d.result != nil:
+		return []hint{
+			{"esc", "fleet"}, {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), short(k.quit, "quit"),
+			short(k.plan, "plan"), short(k.copy, "copy"),
+		}
+	case d.waiting:
+		return []hint{short(k.override, "override the lock"), short(k.watch, "watch live"), short(k.help, "help"), {"esc", "leave"}}
+	}
+	return []hint{
+		{"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), {"esc", "leave"}, short(k.plan, "plan"),
+		short(k.copy, "copy"),
+	}
+}
+
+func (d *deployScreen) bindings(c *console) []key.Binding {
+	k := d.offered(c.keys)
+	own := []key.Binding{k.details, k.plan, k.log, k.copy, k.back}
+	switch {
+	case d.pane == paneLog:
+		return []key.Binding{k.follow, k.filter, k.save, k.copy, k.back}
+	case d.planning(c.now): // enter presses a button here: it opens no details
+		return []key.Binding{k.log, k.copy, k.back, k.confirm}
+	case d.guest != nil && d.guest.replay != nil:
+		return append(own, k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind)
+	case d.waiting:
+		return append(own, k.override, k.watch)
+	}
+	return append(own, k.quit)
+}
