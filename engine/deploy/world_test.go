@@ -127,7 +127,7 @@ func (w *world) bucket() *s3.Bucket {
 
 func settings() engine.Settings {
 	return engine.Settings{
-		App: "counter", Owner: "test@here", MaxConcurrency: 4, Timeout: time.Minute,
+		App: "counter", Owner: "test@here", MaxConcurrency: 4, Timeout: 10 * time.Minute,
 		SuspendTimeout: 250 * time.Millisecond, LockTimeout: 5 * time.Minute, Yes: true,
 	}
 }
