@@ -27,6 +27,9 @@ func Summary(r engine.Result) string {
 	for _, m := range r.Machines {
 		s.failures(m)
 	}
+	if r.LockLeft {
+		s.line("  The deploy lock was not released: it stays until it expires. `flydeploy lock show` tells when.")
+	}
 	if r.Problem != nil {
 		s.line("  %s", r.Problem.What)
 		for part := range strings.SplitSeq(r.Problem.Remedy, "\n") {
