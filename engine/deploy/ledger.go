@@ -11,6 +11,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
 	"flydeploy/engine/lock"
+	"flydeploy/engine/run"
 	"flydeploy/engine/target"
 	"flydeploy/text"
 )
@@ -24,9 +25,13 @@ type ledger struct {
 	held    *lock.Held
 
 	writing chan struct{} // holds a token while nobody changes current.json
+	changed time.Time     // when current.json was written last; the token's holder has it
 	mu      sync.Mutex
 	entries []*entry
 }
+
+// gatherFor is the least time between two writes under way: machines that are verified meanwhile are written together.
+const gatherFor = 500 * time.Millisecond
 
 // entry is one verified machine.
 type entry struct {
@@ -65,6 +70,7 @@ func (l *ledger) enter(ctx context.Context, r *rollout) {
 	}
 	defer l.unlock()
 	if !e.written {
+		_ = run.Wait(ctx, gatherFor-time.Since(l.changed)) // the whole document is written each time
 		if _, err := l.change(ctx, nil); err != nil {
 			l.rec.Log(engine.PhaseMetadata, fmt.Sprintf("current.json cannot be written now: %v", err))
 		}
@@ -155,6 +161,7 @@ func (l *ledger) change(ctx context.Context, end *ending) (engine.Metadata, erro
 		}
 		entered := l.update(&md, end)
 		if err = records.WriteMetadata(ctx, md, etag); err == nil {
+			l.changed = time.Now()
 			for _, e := range entered {
 				e.written = true
 			}

@@ -70,7 +70,7 @@ func (h *Held) renewOnBeat(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-beat.C:
-			if _ = h.renew(ctx); h.Lost() != nil {
+			if _ = h.renew(ctx, 0); h.Lost() != nil {
 				return
 			}
 		}
@@ -93,15 +93,16 @@ func (h *Held) watchAge(ctx context.Context) {
 	}
 }
 
-// renew writes the lock anew, alone. Losing the lock is remembered; another error only says that this renewal failed.
-func (h *Held) renew(ctx context.Context) error {
+// renew writes the lock anew, alone, unless somebody else did so while it waited for its turn, less than fresh ago. Losing the lock is
+// remembered; another error only says that this renewal failed.
+func (h *Held) renew(ctx context.Context, fresh time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-h.renewing:
 	}
 	defer func() { h.renewing <- struct{}{} }()
-	if err := h.Lost(); err != nil {
+	if err := h.Lost(); err != nil || h.age() < fresh {
 		return err
 	}
 	bounded, cancel := context.WithTimeout(ctx, h.ttl/3)
@@ -153,6 +154,7 @@ func (h *Held) Lost() error {
 // Confirm makes sure that the lock is held before something starts that others must not do at the same time. ctx is the lock's
 // own, or ends with it. A storage that does not answer is asked again for as long as the lock is safe by its age.
 func (h *Held) Confirm(ctx context.Context) error {
+	asked := time.Now()
 	for {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -160,7 +162,7 @@ func (h *Held) Confirm(ctx context.Context) error {
 		if h.age() < freshFor {
 			return h.Lost()
 		}
-		err := h.renew(ctx)
+		err := h.renew(ctx, max(freshFor, time.Since(asked)))
 		if lost := h.Lost(); lost != nil {
 			return lost
 		}

@@ -1,0 +1,47 @@
+package deploy_test
+
+import (
+	"fmt"
+	"testing"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/agent/agenttest"
+	"flydeploy/engine/record"
+)
+
+// A deploy to many machines writes current.json and renews its lock by time, not once for each machine, and its record can be read
+// back: its plan tells of every machine's kinds of processes.
+func TestALargeFleet(t *testing.T) {
+	const machines = 400
+	played(t, machines, func(t *testing.T, s *stage) {
+		var kinds []agent.Process
+		for i := range 60 {
+			kinds = append(kinds, agent.Process{Module: fmt.Sprintf("Counter.Some.Rather.Long.Name.Of.A.Module%d", i), Kind: "gen_server", Count: i})
+		}
+		s.Behave("", func(b *agenttest.Behaviour) { b.Processes = kinds })
+		settings := playedSettings()
+		settings.MaxConcurrency = machines
+		p, r := s.deploy(settings)
+		if r.Outcome != engine.OutcomeSucceeded {
+			t.Fatalf("it ended %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+		}
+		if n := len(s.Calls(agenttest.Match{Kind: agenttest.WriteMetadata})); n > machines/10 {
+			t.Errorf("current.json was written %d times for %d machines", n, machines)
+		}
+		if n := len(s.Calls(agenttest.Match{Kind: agenttest.RenewLock})); n > machines/2 {
+			t.Errorf("the lock was renewed %d times for %d machines", n, machines)
+		}
+		events, result, err := record.Recorded(t.Context(), s.Storage, r.Upgrade.ID)
+		if err != nil || result == nil || result.Outcome != engine.OutcomeSucceeded {
+			t.Fatalf("its record: %d events, result %v: %v", len(events), result, err)
+		}
+		replayed := engine.NewProgress()
+		for _, e := range events {
+			replayed.Apply(e)
+		}
+		if replayed.Plan == nil || len(replayed.Plan.Machines) != machines || len(replayed.Plan.Machines[0].Processes) != 60 {
+			t.Error("the plan in the record is not whole")
+		}
+	})
+}
