@@ -56,11 +56,11 @@ func TestBadInput(t *testing.T) {
 		{name: "no fly", env: []string{"PATH=" + t.TempDir()}, args: []string{"hot", "--yes"}, code: 1, says: []string{"neither `fly` nor `flyctl`", "Install flyctl"}},
 		{
 			name: "failed build", env: []string{"FLYCTL=" + script(t, "echo '#9 [5/9] RUN mix compile' >&2; echo 'Error: failed to solve: exit code: 1' >&2; exit 1")},
-			args: []string{"hot", "--yes"}, code: 1, says: []string{"deploy --build-only failed", "RUN mix compile", "failed to solve: exit code: 1", "correct what it names"},
+			args: []string{"hot", "--yes"}, code: 1, says: []string{"deploy --build-only failed", "RUN mix compile", "failed to solve: exit code: 1", "fix the cause"},
 		},
 		{
 			name: "build without an image", env: []string{"FLYCTL=" + script(t, "echo 'image size: 52 MB' >&2")},
-			args: []string{"hot", "--yes"}, code: 1, says: []string{"no line `image: …`", "--skip-build --image"},
+			args: []string{"hot", "--yes"}, code: 1, says: []string{"begins with `image:`", "--skip-build --image"},
 		},
 		{name: "image without a release", args: []string{"hot", "--yes", "--skip-build", "--image", o.pushShell(t)}, code: 1, says: []string{"no release at /app", "WORKDIR"}},
 		{name: "application that the image lacks", args: with("--otp-app", "other"), code: 1, says: []string{"no application other", "--otp-app"}},
