@@ -34,8 +34,10 @@ type Storage struct {
 }
 
 // NewID makes a deploy's id: a ULID of the bucket's time, so that ids have the order in which locks were taken, whatever the
-// consoles' clocks say.
-func (s Storage) NewID() string {
+// consoles' clocks say. It asks the bucket for something, since only its answers tell its time; without an answer it is this
+// computer's.
+func (s Storage) NewID(ctx context.Context) string {
+	_, _, _ = s.Records.Metadata(ctx)
 	return ulid.MustNew(ulid.Timestamp(s.Clock()), ulid.DefaultEntropy()).String()
 }
 

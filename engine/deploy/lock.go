@@ -23,7 +23,7 @@ func (j *job) takeLock(ctx context.Context, all *soFar, found *target.Target) (c
 	text := "a dry run takes no lock"
 	end := engine.StatusSkipped
 	if j.settings.DryRun {
-		all.upgrade.ID = all.storage.NewID()
+		all.upgrade.ID = all.storage.NewID(ctx)
 	} else {
 		held, locked, err := w.acquire(ctx, all)
 		if err != nil {
@@ -75,7 +75,8 @@ func (w *waiting) acquire(ctx context.Context, all *soFar) (*lock.Held, context.
 		if err := context.Cause(ctx); err != nil {
 			return nil, ctx, err
 		}
-		asked, id := time.Now(), all.storage.NewID()
+		id := all.storage.NewID(ctx)
+		asked := time.Now()
 		taken, err := all.storage.Locks.Acquire(ctx, s.Owner, id, s.LockTimeout, w.override)
 		if err == nil {
 			all.upgrade.ID = id

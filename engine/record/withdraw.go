@@ -24,7 +24,7 @@ type Withdrawal struct {
 // seen is the ETag of the current.json that somebody agreed to clear; "" clears whatever it names.
 func Withdraw(ctx context.Context, s engine.Settings, storage engine.Storage, seen string) (w Withdrawal, err error) {
 	started := time.Now()
-	w.ID = storage.NewID()
+	w.ID = storage.NewID(ctx)
 	err = lock.With(ctx, storage.Locks, s.Owner, w.ID, s.LockTimeout, func(ctx context.Context) error {
 		md, etag, err := storage.Records.Metadata(ctx)
 		switch {

@@ -2,6 +2,7 @@ package agenttest
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"flydeploy/engine"
@@ -12,6 +13,7 @@ type Storage struct {
 	world   *World
 	console string
 	watched watched
+	asked   atomic.Bool // something, so that an answer has told the bucket's time
 }
 
 var (
@@ -20,11 +22,15 @@ var (
 )
 
 func (s *Storage) about(kind Kind, arg string) Call {
+	s.asked.Store(true)
 	return Call{Console: s.console, Kind: kind, Arg: arg}
 }
 
-// Now gives the time by the bucket's clock.
+// Now gives the time by the bucket's clock; before the bucket was asked for anything, by the console's own.
 func (s *Storage) Now() time.Time {
+	if !s.asked.Load() {
+		return time.Now()
+	}
 	s.world.mu.Lock()
 	defer s.world.mu.Unlock()
 	return s.world.bucket.now()
