@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent/agenttest"
+	"flydeploy/engine/deploy"
 )
 
 // deployJSON is what deploy.json says of a deploy.
@@ -22,12 +24,10 @@ func (s *stage) deployJSON(id string) (d struct {
 // One console's clock is ten minutes ahead: what it deployed is still older than what was deployed after it.
 func TestTheOrderOfDeploysIsTheBuckets(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
-		s.SetSkew(-10 * time.Minute) // of the bucket: the first console is that much ahead
-		old := s.start(asking())
+		old := &run{t: t, Deployment: deploy.Start(t.Context(), asking(), s.portsAhead(10*time.Minute)), p: engine.NewProgress()}
 		old.asks(engine.QuestionPlan)
 		old.Stop()
 		_, r1 := old.end()
-		s.SetSkew(0)
 		s.SetBuild(agenttest.Image3)
 		p, r2 := s.deploy(playedSettings())
 		wants(t, p, r2, engine.OutcomeSucceeded, "m00 committed, m01 committed")
@@ -42,6 +42,25 @@ func TestTheOrderOfDeploysIsTheBuckets(t *testing.T) {
 			t.Errorf("m00 runs %s: an older deploy was resumed over a newer one", got)
 		}
 	})
+}
+
+// portsAhead are those of a computer whose clock is ahead, and knows the bucket's only from its answers.
+func (s *stage) portsAhead(by time.Duration) deploy.Ports {
+	const name = "ahead"
+	ports := portsOf(s.NewConsole(name))
+	open := ports.Storage
+	ports.Storage = func(ctx context.Context, otpApp string, env map[string]string) (engine.Storage, error) {
+		storage, err := open(ctx, otpApp, env)
+		buckets := storage.Now
+		storage.Now = func() time.Time {
+			if len(s.Calls(agenttest.Match{Console: name, Kind: agenttest.ReadMetadata})) == 0 {
+				return time.Now().Add(by)
+			}
+			return buckets()
+		}
+		return storage, err
+	}
+	return ports
 }
 
 // A deploy that waited for the lock is younger than the one that overtook it.
