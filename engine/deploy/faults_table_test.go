@@ -45,11 +45,9 @@ func passingFaultsOfTheAPI() []*cell {
 			exec = append(exec, m)
 		}
 	}
-	lost := met("408 after the work was done", apiMoments, true, local.Forget(http.StatusRequestTimeout, lostWork))
-	lost.short = true
 	long := momentsOf(apiMoments, "exec poll tarball", "exec poll upload", "exec wait")
 	return []*cell{
-		lost,
+		met("408 after the work was done", apiMoments, true, local.Forget(http.StatusRequestTimeout, lostWork)),
 		{
 			fault: "408 for every call that lasts", moments: long, outcome: engine.OutcomeSucceeded,
 			prepare: func(w *faultWorld, _ *engine.Settings) func() {
