@@ -233,7 +233,7 @@ func TestConsoleEnds(t *testing.T) {
 			i.settled(t)
 		})
 	}
-	for _, phase := range []string{"Build", "Orchestrator", "Tarball", "Upload", "Stage", "Plan"} {
+	for _, phase := range []string{"Build", "Stage", "Plan"} { // the others: TestHurryInEveryPhase
 		t.Run("Rule7 ctrl-c twice in "+phase, func(t *testing.T) {
 			i.slowBuild(t, phase == "Build")
 			p := hot(t)

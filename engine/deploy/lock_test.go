@@ -182,3 +182,29 @@ func TestASlowMachineIsToldSo(t *testing.T) {
 		})
 	})
 }
+
+// Whoever hurries a deploy, in whichever phase, waits for eight seconds at most; nothing is left behind, and what is told is true.
+func TestHurryInEveryPhase(t *testing.T) {
+	for _, phase := range engine.FleetPhases {
+		if phase == engine.PhaseUnlock {
+			continue // the end is there
+		}
+		t.Run(string(phase), func(t *testing.T) {
+			played(t, 3, func(t *testing.T, s *stage) {
+				s.Behave("", func(b *agenttest.Behaviour) { b.Stages, b.Arms, b.Commits = 20*time.Second, 5*time.Second, time.Second })
+				r := s.start(playedSettings())
+				r.until("the phase began", func(e engine.Event) bool { return e.Phase == phase && e.Machine == "" })
+				begun := time.Now()
+				r.Hurry()
+				p, result := r.end()
+				if took := time.Since(begun); took > 8*time.Second {
+					t.Errorf("it took %s\n%s", took, logOf(p))
+				}
+				if runs := result.Outcome == engine.OutcomeSucceeded || result.Outcome == engine.OutcomePartial; !runs && result.Outcome != engine.OutcomeCancelled {
+					t.Errorf("it ended %s: %v", result.Outcome, result.Problem)
+				}
+				s.isTrue(p, result)
+			})
+		})
+	}
+}
