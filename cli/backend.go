@@ -41,7 +41,7 @@ func (b *backend) Events(ctx context.Context, id string) ([]engine.Event, *engin
 	if err != nil {
 		return nil, nil, err
 	}
-	return record.Recorded(ctx, records, id)
+	return record.ReadEvents(ctx, records, id)
 }
 
 // Watch implements tui.Backend.
@@ -55,7 +55,7 @@ func (b *backend) Outcome(ctx context.Context, id string) (engine.Result, error)
 	if err != nil {
 		return engine.Result{}, err
 	}
-	return record.RecordedResult(ctx, records, id)
+	return record.ReadResult(ctx, records, id)
 }
 
 func (c *connection) records(ctx context.Context) (engine.Records, error) {

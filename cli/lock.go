@@ -39,7 +39,7 @@ func lockShowCommand() *cobra.Command {
 					return err
 				}
 				if r.json() && held {
-					return plain.Encode(cmd.OutOrStdout(), lockShown{Held: true, LockInfo: lock.Here(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
+					return plain.Encode(cmd.OutOrStdout(), lockShown{Held: true, LockInfo: lock.ByLocalClock(), ExpiresInMS: lock.ExpiresIn().Milliseconds()})
 				} else if r.json() {
 					return plain.Encode(cmd.OutOrStdout(), map[string]bool{"held": false})
 				}

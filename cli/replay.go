@@ -60,13 +60,13 @@ func replayed(cmd *cobra.Command, app appSettings, name string) ([]engine.Event,
 	var result engine.Result
 	err = withRecord(cmd, app, func(_ *connection, t *target.Target) error {
 		var end *engine.Result
-		events, end, err = record.Recorded(cmd.Context(), t.Storage.Records, name)
+		events, end, err = record.ReadEvents(cmd.Context(), t.Storage.Records, name)
 		switch {
 		case err != nil:
 		case end != nil:
 			result = *end
 		default:
-			result, err = record.RecordedResult(cmd.Context(), t.Storage.Records, name)
+			result, err = record.ReadResult(cmd.Context(), t.Storage.Records, name)
 		}
 		return err
 	})

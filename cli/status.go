@@ -95,7 +95,7 @@ func hotVersion(o engine.Overview, m engine.Machine) string {
 		return "temporary machine of deploy " + m.Temporary
 	case o.Storage != nil:
 		return "unknown"
-	case o.StaleOn(m):
+	case o.RecordIsStaleFor(m):
 		return "stale"
 	case named:
 		return u.Version
@@ -110,7 +110,7 @@ func printFleetStatus(out io.Writer, o engine.Overview) {
 		fmt.Fprintf(out, "storage: %s\nhot upgrade and deploy lock: unknown, since the storage could not be read\n", indented(o.Storage.Error()))
 	case o.Metadata == nil || !o.Metadata.NamesUpgrades():
 		fmt.Fprintln(out, "hot upgrade: none, the machines run their image")
-	case o.StaleRecord():
+	case o.RecordIsStale():
 		fmt.Fprintf(out, "hot upgrade: stale, recorded for the base image %s, which no machine runs\n", text.Line(o.Metadata.ImageRef))
 	case o.Metadata.HotUpgrade != nil:
 		u := o.Metadata.HotUpgrade

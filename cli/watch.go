@@ -36,7 +36,7 @@ seconds later. Leaving with ctrl-c does not affect the deploy. The exit code is 
 					return err
 				}
 				result := func() (engine.Result, error) {
-					return record.RecordedResult(cmd.Context(), t.Storage.Records, id)
+					return record.ReadResult(cmd.Context(), t.Storage.Records, id)
 				}
 				if out == outputConsole {
 					err = c.showOther(cmd.Context(), s.screenSettings, id)

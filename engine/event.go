@@ -7,33 +7,33 @@ import (
 // EventVersion is the version of the event format, field "v".
 const EventVersion = 1
 
-// Event carries the full state of one (machine, attempt, phase): a later event replaces an earlier one, so a slow
-// reader may skip any that have a successor. Lines of output (Log) are the exception: each is an event of its own.
-// The same struct is what the JSON renderer prints and what history records, one object a line.
+// Event carries the full state of one (machine, attempt, phase). A later event replaces an earlier one, so a slow reader
+// may skip events that have a successor. Lines of output (Log) are the exception: each is an event of its own. JSON output
+// and the record hold the same struct, one object per line.
 type Event struct {
 	V       int       `json:"v"`
-	Seq     int64     `json:"seq"` // from 1, without gaps in the recorded stream
+	Seq     int64     `json:"seq"` // from 1; the recorded stream has no gaps
 	At      time.Time `json:"at"`
-	Machine string    `json:"machine"` // machine id; "" for the phases of the fleet
+	Machine string    `json:"machine"` // machine ID; "" for the phases of the fleet
 	Attempt int       `json:"attempt"` // from 1
 	Phase   Phase     `json:"phase"`
 	Status  Status    `json:"status"`
-	// State of the machine from this event on; "" leaves it as it was.
+	// State is the machine's state from this event on; "" leaves it unchanged.
 	State MachineState `json:"state,omitempty"`
 
 	StartedAt  time.Time `json:"started_at,omitzero"`
 	DurationUS int64     `json:"duration_us,omitempty"` // microseconds, set once the phase has ended
-	Done       int64     `json:"done,omitempty"`        // progress inside the phase, in Unit
+	Done       int64     `json:"done,omitempty"`        // progress within the phase, in Unit
 	Total      int64     `json:"total,omitempty"`
 	Unit       string    `json:"unit,omitempty"` // bytes, machines, modules, processes
-	Text       string    `json:"text,omitempty"` // prose: shown, never parsed
-	Log        string    `json:"log,omitempty"`  // one line of output, colours and control characters removed
+	Text       string    `json:"text,omitempty"` // prose, to be shown and never parsed
+	Log        string    `json:"log,omitempty"`  // one line of output, without colours and control characters
 
 	Problem *Problem       `json:"problem,omitempty"`
 	Facts   *Machine       `json:"facts,omitempty"`  // with the first event of a machine
-	Report  *MachineReport `json:"report,omitempty"` // what the agent counted so far
+	Report  *MachineReport `json:"report,omitempty"` // what the agent has counted so far
 	Plan    *Plan          `json:"plan,omitempty"`   // with phase plan
-	Held    *LockHeld      `json:"held,omitempty"`   // with phase lock: somebody else has it
+	Held    *LockHeld      `json:"held,omitempty"`   // with phase lock, while somebody else holds it
 	Upgrade *Upgrade       `json:"upgrade,omitempty"`
 }
 
@@ -52,33 +52,33 @@ type Upgrade struct {
 	Host        string `json:"host,omitempty"` // where the console runs
 	Message     string `json:"message,omitempty"`
 	GitRevision string `json:"git_revision,omitempty"`
-	CILink      string `json:"ci_link,omitempty"` // of the CI job that deploys
+	CILink      string `json:"ci_link,omitempty"` // to the CI job that deploys
 	DryRun      bool   `json:"dry_run,omitempty"`
 }
 
-// MachineReport is what an agent counted on its machine.
+// MachineReport holds what an agent has counted on its machine.
 type MachineReport struct {
 	ModulesChanged int `json:"modules_changed"`
 	ModulesAdded   int `json:"modules_added"`
 	ModulesRemoved int `json:"modules_removed"`
-	// Processes that will be (before the commit) or were (after it) suspended.
+	// Processes is how many processes will be suspended or, after the commit, were.
 	Processes int `json:"processes"`
 	Migrated  int `json:"migrated"`
-	// SuspendedUS is the time from the first suspend to the last resume, microseconds; 0 before the window has ended.
+	// SuspendedUS is the time from the first suspend to the last resume, in microseconds; 0 until the last resume.
 	SuspendedUS int64 `json:"suspended_us"`
-	// Outcome is the agent's terminal state, e.g. committed or rolled_back; "" before it.
+	// Outcome is the agent's final state, such as committed or rolled_back; "" until then.
 	Outcome  MachineState `json:"outcome,omitempty"`
-	UpToDate bool         `json:"up_to_date,omitempty"` // everything that the upgrade brings was loaded before
-	Killed   []string     `json:"killed,omitempty"`     // pids that a rollback could not keep
+	UpToDate bool         `json:"up_to_date,omitempty"` // everything in the upgrade was loaded already
+	Killed   []string     `json:"killed,omitempty"`     // pids of processes that a rollback had to kill
 	Failures []Failure    `json:"failures,omitempty"`
-	// FailuresTotal counts all failures; Failures holds the first of each (module, reason).
+	// FailuresTotal counts all failures; Failures holds the first one for each (module, reason).
 	FailuresTotal int `json:"failures_total,omitempty"`
-	// SuspendedAtUS and ResumedAtUS bound the window on the machine's clock, microseconds since the Unix epoch.
+	// SuspendedAtUS and ResumedAtUS are the ends of the window by the machine's clock, in microseconds since the Unix epoch.
 	SuspendedAtUS int64 `json:"suspended_at_us,omitempty"`
 	ResumedAtUS   int64 `json:"resumed_at_us,omitempty"`
 }
 
-// Failure is one process that could not be suspended or migrated. It tells the state's shape, never its values.
+// Failure describes a process that could not be suspended or migrated. It shows the shape of the state, never its values.
 type Failure struct {
 	PID         string   `json:"pid"`
 	Name        string   `json:"name,omitempty"` // registered name
@@ -88,11 +88,12 @@ type Failure struct {
 	Stack       []string `json:"stack,omitempty"`
 	StateBefore string   `json:"state_before,omitempty"`
 	StateAfter  string   `json:"state_after,omitempty"`
-	Count       int      `json:"count"` // processes with the same module and reason
+	Count       int      `json:"count"` // of the processes with this module and reason
 }
 
-// keeping carries over what only an earlier event of the phase told, so that merging two events loses nothing.
-func (e Event) Keeping(earlier Event) Event {
+// MergedWith gives e with the facts, plan, report and upgrade of an earlier event of the same phase where e has none, so that
+// a reader who sees only the merged event misses nothing.
+func (e Event) MergedWith(earlier Event) Event {
 	if e.Facts == nil {
 		e.Facts = earlier.Facts
 	}

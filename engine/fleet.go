@@ -6,43 +6,43 @@ import (
 	"time"
 )
 
-// TemporaryMachine describes the orchestrator: it runs nothing but a sleep, has no services, and destroys itself.
+// TemporaryMachine describes the machine that packs the release: it only sleeps, has no services, and destroys itself.
 type TemporaryMachine struct {
 	UpgradeID string
 	Image     string
 	Region    string
-	// LiveFor bounds its life even when the console is killed.
+	// LiveFor is how long it lives even if the console is killed.
 	LiveFor  time.Duration
 	MemoryMB int
 	Env      map[string]string
 }
 
-// Fleet is the Machines API as far as a deploy needs it; package fly implements it. Errors after which the request
-// may have been carried out satisfy errors.Is(err, ErrUnknownOutcome).
+// Fleet is the part of the Machines API that a deploy needs; package fly implements it. An error after which the request may
+// still have been carried out satisfies errors.Is(err, ErrUnknownOutcome).
 type Fleet interface {
-	// Machines lists all machines of the app in one request, destroyed ones left out.
+	// Machines lists all machines of the app that are not destroyed, in one request.
 	Machines(ctx context.Context) ([]Machine, error)
-	// Exec runs command (words, no shell) on a machine, which reads stdin, never repeats it, and answers once it ended. At
-	// most 60 s.
+	// Exec runs command, given as words for no shell, with stdin on a machine, and answers once it has ended. It never repeats
+	// a command. timeout is at most 60 s.
 	Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (Output, error)
-	// CreateTemporary starts the orchestrator and waits until it is started.
+	// CreateTemporary creates a temporary machine and waits until it has started.
 	CreateTemporary(ctx context.Context, spec TemporaryMachine) (Machine, error)
-	// Destroy removes a temporary machine; one that is gone is no error.
+	// Destroy removes a temporary machine. It is not an error if the machine is gone already.
 	Destroy(ctx context.Context, machineID string) error
-	// MayCreate asks, without changing anything, whether the token may create and destroy machines; nil is yes. An error
-	// that satisfies errors.Is(err, ErrForbidden) is no; after another one nobody knows.
+	// MayCreate asks, without changing anything, whether the token may create and destroy machines. nil means yes, and an
+	// error that satisfies errors.Is(err, ErrForbidden) means no; any other error leaves it unknown.
 	MayCreate(ctx context.Context) error
 }
 
-// ErrForbidden says that the token lacks the right, or is none.
+// ErrForbidden marks errors that say that the token lacks a right, or is not a token.
 var ErrForbidden = errors.New("the token may not do that")
 
-// Build makes the new image and gives its reference (HOST/APP:deployment-ULID). Each line of output goes to log.
-// package fly implements it with `fly deploy --build-only --push`; the local Fly with mix.
+// Build makes the new image and gives its reference (HOST/APP:deployment-ULID). Each line of output goes to log. Package
+// fly implements it with `fly deploy --build-only --push`; the local Fly with mix.
 type Build func(ctx context.Context, log func(line string)) (imageRef string, err error)
 
-// Output is the answer of one exec. Stdout and Stderr may be cut by the platform: look for a marker of your own,
-// exit code 0 alone is no success.
+// Output is the answer of one exec. The platform may truncate Stdout and Stderr, so exit code 0 alone does not prove success:
+// have the command print a marker.
 type Output struct {
 	Stdout   string
 	Stderr   string

@@ -2,8 +2,8 @@ package engine
 
 import "strings"
 
-// SameImage compares two image references by repository and tag first, then by digest: a machine's own FLY_IMAGE_REF
-// may carry a digest that the record lacks, and the other way round.
+// SameImage reports whether two references name the same image. Repository and tag must be equal; digests are compared only
+// where both have one, since a machine's own FLY_IMAGE_REF may carry a digest that the record lacks, or the reverse.
 func SameImage(a, b string) bool {
 	aName, aDigest := splitDigest(a)
 	bName, bDigest := splitDigest(b)
@@ -27,7 +27,7 @@ func Repository(ref string) string {
 	return name
 }
 
-// Tag gives TAG of HOST/APP:TAG@DIGEST, or "".
+// Tag gives TAG of HOST/APP:TAG@DIGEST; "" where there is none.
 func Tag(ref string) string {
 	name, _ := splitDigest(ref)
 	return strings.TrimPrefix(strings.TrimPrefix(name, Repository(ref)), ":")

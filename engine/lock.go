@@ -13,82 +13,84 @@ type LockInfo struct {
 	Host         string    `json:"host,omitempty"`
 	LockedAt     time.Time `json:"locked_at"`
 	ExpiresAt    time.Time `json:"expires_at"`
-	DeploymentID string    `json:"deployment_id"` // the upgrade id
-	// OwnTimeMS is how long the lock lives after it was written last, milliseconds.
-	OwnTimeMS int64 `json:"own_time_ms,omitempty"`
-	Released  bool  `json:"released,omitempty"`
-	// ETag is the object's version, by which an override names exactly the lock that was shown.
+	DeploymentID string    `json:"deployment_id"` // the upgrade's ID
+	// LifetimeMS is how long the lock lives after it was last written, in milliseconds; 0 where its writer did not say.
+	LifetimeMS int64 `json:"own_time_ms,omitempty"`
+	Released   bool  `json:"released,omitempty"`
+	// ETag is the object's version. With it an override names exactly the lock that was shown.
 	ETag string `json:"-"`
-	// Age is the time since it was written last, by the bucket's clock or as we have watched it, whichever is longer.
+	// Age is the time since it was last written: by the bucket's clock, or since we first saw it, whichever is longer.
 	Age time.Duration `json:"-"`
 }
 
-// usualOwnTime is that of a lock that does not tell: fly_deploy's default.
-const usualOwnTime = 5 * time.Minute
+// defaultLifetime is the lifetime of a lock that does not state one; it is fly_deploy's default.
+const defaultLifetime = 5 * time.Minute
 
-// OwnTime is how long the lock lives after it was written last. Its times are those of its owner's clock, which may be
-// hours off: only their difference counts.
-func (l *LockInfo) OwnTime() time.Duration {
-	if l.OwnTimeMS > 0 {
-		return time.Duration(l.OwnTimeMS) * time.Millisecond
+// Lifetime is how long the lock lives after it was last written. LockedAt and ExpiresAt are by its owner's clock, which may be
+// hours off, so only their difference counts.
+func (l *LockInfo) Lifetime() time.Duration {
+	if l.LifetimeMS > 0 {
+		return time.Duration(l.LifetimeMS) * time.Millisecond
 	}
 	if own := l.ExpiresAt.Sub(l.LockedAt); own > 0 {
 		return own
 	}
-	return usualOwnTime
+	return defaultLifetime
 }
 
-// ExpiresIn is the time until the lock expires, unless its owner renews it.
-func (l *LockInfo) ExpiresIn() time.Duration { return max(l.OwnTime()-l.Age, 0) }
+// ExpiresIn is the time until the lock expires unless its owner renews it.
+func (l *LockInfo) ExpiresIn() time.Duration { return max(l.Lifetime()-l.Age, 0) }
 
-// Here gives the lock with the end that it has by this computer's clock, to be shown.
-func (l LockInfo) Here() LockInfo {
-	l.OwnTimeMS = l.OwnTime().Milliseconds()
+// ByLocalClock gives the lock, to be shown, with LifetimeMS set and with ExpiresAt by this computer's clock.
+func (l LockInfo) ByLocalClock() LockInfo {
+	l.LifetimeMS = l.Lifetime().Milliseconds()
 	l.ExpiresAt = time.Now().Add(l.ExpiresIn()).UTC().Truncate(time.Second)
 	return l
 }
 
-// owner names who holds the lock, and where.
-func (l *LockInfo) Owner() string {
+// Holder names the owner of the lock and, unless that is said already, the computer: "ann on laptop".
+func (l *LockInfo) Holder() string {
 	if l.Host != "" && !strings.HasSuffix(l.LockedBy, "@"+l.Host) {
 		return l.LockedBy + " on " + l.Host
 	}
 	return l.LockedBy
 }
 
-// LockHeld is the lock of somebody else, as an event shows it.
+// LockHeld is somebody else's lock, as an event shows it.
 type LockHeld struct {
 	LockInfo
 	ETag        string `json:"etag"`
-	ExpiresInMS int64  `json:"expires_in_ms"` // unless its owner renews it
+	ExpiresInMS int64  `json:"expires_in_ms"` // unless its owner renews the lock
 }
 
-// LockHeldError is what Acquire answers when somebody else holds the lock.
+// LockHeldError is the error of Locks.Acquire and Locks.Break when somebody else holds the lock.
 type LockHeldError struct{ Held LockInfo }
 
+// Error implements error.
 func (e *LockHeldError) Error() string {
 	if e.Held.DeploymentID == "" {
 		return "the deploy lock is held by " + e.Held.LockedBy
 	}
-	return fmt.Sprintf("the deploy lock is held by %s since %s (deploy %s); it expires in %s unless it is renewed", e.Held.Owner(),
+	return fmt.Sprintf("the deploy lock is held by %s since %s (deploy %s); it expires in %s unless it is renewed", e.Held.Holder(),
 		e.Held.LockedAt.Format(time.RFC3339), e.Held.DeploymentID, e.Held.ExpiresIn().Round(time.Second))
 }
 
-// Lock is a lock that we hold. Package s3 implements it by conditional writes.
+// Lock is a lock that we hold. Package s3 implements it with conditional writes.
 type Lock interface {
-	// Renew moves the expiry to now plus the lock's time. ErrLockLost when it is no longer ours.
+	// Renew makes the lock live for its whole lifetime from now on; ErrLockLost if it is no longer ours.
 	Renew(ctx context.Context) error
-	// Release frees the lock if it is still ours; another's is left alone.
+	// Release frees the lock if it is still ours, and otherwise leaves it alone.
 	Release(ctx context.Context) error
 }
 
-// Locks acquires and shows the deploy lock of one app.
+// Locks takes, shows and breaks the deploy lock of one app.
 type Locks interface {
-	// Acquire takes the lock, or answers *LockHeldError. override is the ETag of the lock that may be replaced, or "".
+	// Acquire takes the lock for ttl; *LockHeldError if somebody else holds it. override is the ETag of a lock that may be
+	// replaced, or "".
 	Acquire(ctx context.Context, owner, deploymentID string, ttl time.Duration, override string) (Lock, error)
-	// Current gives the lock that is held now; ErrNotFound when nobody holds one.
+	// Current gives the lock that is held now; ErrNotFound if there is none.
 	Current(ctx context.Context) (LockInfo, error)
-	// Break frees exactly the version etag of somebody's lock; by goes into the object. *LockHeldError when it is another
-	// version by now, ErrNotFound when nobody holds one.
+	// Break frees somebody else's lock, but only its version etag; by, who breaks it, goes into the object. *LockHeldError if
+	// it has another version by now, ErrNotFound if no lock is held.
 	Break(ctx context.Context, etag, by string) error
 }

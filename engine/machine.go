@@ -2,7 +2,7 @@ package engine
 
 import "time"
 
-// Machine is a Fly Machine as a deploy sees it. States are Fly's: created, started, stopped, suspended, failed, ….
+// Machine is a Fly Machine as a deploy sees it. State is Fly's: created, started, stopped, suspended, failed, ….
 type Machine struct {
 	ID           string    `json:"id"`
 	Name         string    `json:"name"`
@@ -16,24 +16,24 @@ type Machine struct {
 	ChecksPassed int       `json:"checks_passed"`
 	ChecksTotal  int       `json:"checks_total"`
 	UpdatedAt    time.Time `json:"updated_at,omitzero"`
-	// Temporary is the upgrade id of the deploy that created this machine as its orchestrator, else "".
+	// Temporary is the upgrade ID of the deploy that created this temporary machine; "" for the app's own machines.
 	Temporary string `json:"temporary,omitempty"`
-	// LeftOut says why a deploy never touches this machine ("flyctl's release command", …), else "".
+	// LeftOut says why a deploy does not touch this machine ("flyctl's release command"); "" if it may.
 	LeftOut string `json:"left_out,omitempty"`
 }
 
-// Where names the machine in errors.
+// Where names the machine in errors: "machine 148e00016c0000".
 func (m Machine) Where() string { return "machine " + m.ID }
 
-// Fly's machine states that a deploy tells apart; see the Machines API's documentation.
+// The machine states that a deploy distinguishes, as the Machines API spells them.
 const (
 	StateStarted   = "started"
 	StateStopped   = "stopped"
 	StateSuspended = "suspended"
 )
 
-// WhyOut says why a machine cannot take part in a deploy now, "" where it can.
-func WhyOut(m Machine) string {
+// WhyLeftOut says why a machine cannot take part in a deploy now; "" if it can.
+func WhyLeftOut(m Machine) string {
 	switch {
 	case m.LeftOut != "":
 		return m.LeftOut
@@ -50,13 +50,13 @@ func WhyOut(m Machine) string {
 	}
 }
 
-// Why machines are left out that could be upgraded otherwise.
+// Reasons for leaving out a machine that runs.
 const (
 	LeftOutNoVM        = "runs no Elixir release"
 	LeftOutNotSelected = "not selected"
 )
 
-// byID finds machines of a list by their ids.
+// ByID indexes machines by their IDs.
 func ByID(all []Machine) map[string]Machine {
 	found := make(map[string]Machine, len(all))
 	for _, m := range all {
@@ -65,7 +65,8 @@ func ByID(all []Machine) map[string]Machine {
 	return found
 }
 
-// baseImage is the image that most of the machines run; on a tie, the one of the machine that comes first.
+// BaseImage gives the reference of the image that most of the machines run, "" if there are no machines. In a tie, the image
+// that reached that number first wins.
 func BaseImage(machines []Machine) string {
 	count := map[string]int{}
 	best := ""

@@ -8,7 +8,7 @@ import (
 // Past summarizes one recorded deploy.
 type Past struct {
 	ID             string    `json:"id"`
-	At             time.Time `json:"at"` // its begin
+	At             time.Time `json:"at"` // when it began
 	Outcome        Outcome   `json:"outcome"`
 	Version        string    `json:"version,omitempty"`
 	Owner          string    `json:"owner,omitempty"`
@@ -23,7 +23,7 @@ type Past struct {
 	Running        bool      `json:"running,omitempty"`
 }
 
-// Source hands out events as they come; io.EOF after the last one, as Deployment.Next.
+// Source hands out events as they come, like a deploy. Next gives io.EOF after the last one.
 type Source interface {
 	Next(ctx context.Context) ([]Event, error)
 }

@@ -1,15 +1,20 @@
 package engine
 
-// Phase names one step of a deploy. Fleet phases belong to the whole deploy (an Event with an empty Machine);
-// machine phases to one machine. The twelve phases of fly_deploy keep their names: build, orchestrator, tarball,
-// upload, metadata, reload, extract, detection, suspension, code_load, migration, resume.
+import (
+	"slices"
+	"strings"
+)
+
+// Phase names one step of a deploy. Phases of the fleet belong to the whole deploy (an Event without a Machine), phases of a
+// machine to one machine. The twelve phases of fly_deploy keep their names: build, orchestrator, tarball, upload, metadata,
+// reload, extract, detection, suspension, code_load, migration, resume.
 type Phase string
 
-// Phases of the fleet, in the order in which a deploy goes through them.
+// The phases of the fleet.
 const (
 	PhaseLock         Phase = "lock"
 	PhaseBuild        Phase = "build"
-	PhaseOrchestrator Phase = "orchestrator" // the temporary machine with the new image
+	PhaseOrchestrator Phase = "orchestrator" // starts a temporary machine with the new image
 	PhaseTarball      Phase = "tarball"
 	PhaseUpload       Phase = "upload"
 	PhaseStage        Phase = "stage"
@@ -21,8 +26,7 @@ const (
 	PhaseUnlock       Phase = "unlock"
 )
 
-// Phases of a machine, in the order in which its agent goes through them. From PhaseSuspension to PhaseResume is the
-// window in which processes do not run.
+// The phases of a machine. From PhaseSuspension to PhaseResume its processes are suspended.
 const (
 	PhaseInject     Phase = "inject"
 	PhaseReload     Phase = "reload" // downloads the tarball
@@ -32,13 +36,13 @@ const (
 	PhaseSuspension Phase = "suspension"
 	PhaseCodeLoad   Phase = "code_load"
 	PhaseMigration  Phase = "migration"
+	PhaseRollback   Phase = "rollback" // only if a migration failed
 	PhaseResume     Phase = "resume"
-	PhaseRollback   Phase = "rollback" // appears only where a migration failed
 	PhaseLiveView   Phase = "liveview"
-	PhaseCheck      Phase = "check" // loaded md5s against the upgrade, after the commit
+	PhaseCheck      Phase = "check" // asks the VM what it has loaded, after the commit
 )
 
-// FleetPhases and MachinePhases list the phases in display order.
+// FleetPhases and MachinePhases list the phases in the order in which a deploy goes through them.
 var (
 	FleetPhases = []Phase{
 		PhaseLock, PhaseBuild, PhaseOrchestrator, PhaseTarball, PhaseUpload, PhaseStage,
@@ -50,27 +54,25 @@ var (
 	}
 )
 
-var phaseTitles = map[Phase]string{
-	PhaseLock: "Lock", PhaseBuild: "Build", PhaseOrchestrator: "Orchestrator", PhaseTarball: "Tarball",
-	PhaseUpload: "Upload", PhaseStage: "Stage", PhasePlan: "Plan", PhaseCommit: "Commit", PhaseVerify: "Verify",
-	PhaseMetadata: "Metadata", PhaseResults: "Results", PhaseUnlock: "Unlock",
-	PhaseInject: "Inject", PhaseReload: "Reload", PhaseExtract: "Extract", PhaseDetection: "Detection",
-	PhaseArm: "Arm", PhaseSuspension: "Suspension", PhaseCodeLoad: "Code Load", PhaseMigration: "Migration",
-	PhaseResume: "Resume", PhaseRollback: "Rollback", PhaseLiveView: "LiveView", PhaseCheck: "Check",
-}
-
-// Title is the phase's name as people read it: "Code Load" for code_load.
+// Title gives the phase's name as people read it: "Code Load" for code_load. A phase that is not known keeps its name.
 func (p Phase) Title() string {
-	if t, ok := phaseTitles[p]; ok {
-		return t
+	switch {
+	case p == PhaseLiveView:
+		return "LiveView"
+	case !slices.Contains(FleetPhases, p) && !slices.Contains(MachinePhases, p):
+		return string(p)
 	}
-	return string(p)
+	words := strings.Split(string(p), "_")
+	for i, w := range words {
+		words[i] = strings.ToUpper(w[:1]) + w[1:]
+	}
+	return strings.Join(words, " ")
 }
 
-// Status of one (machine, attempt, phase).
+// Status is how far one phase of one attempt on one machine, or of the fleet, has come.
 type Status string
 
-// The statuses that events carry. Done, skipped and failed are final; unknown is not: a later look resolves it.
+// The statuses of phases. Done, skipped and failed are final. Unknown is not: a later look may resolve it.
 const (
 	StatusPending Status = "pending"
 	StatusRunning Status = "running"
@@ -80,5 +82,5 @@ const (
 	StatusUnknown Status = "unknown"
 )
 
-// Final reports whether no later event may change the status.
+// Final reports whether no later event changes the status.
 func (s Status) Final() bool { return s == StatusDone || s == StatusSkipped || s == StatusFailed }

@@ -7,10 +7,10 @@ import (
 	"flydeploy/text"
 )
 
-// Severity of a finding.
+// Severity says how much a finding matters.
 type Severity string
 
-// Severities. A block must be accepted by its name before anything is suspended; a refusal cannot be accepted.
+// The severities. A block must be accepted by name before anything is suspended; a refusal cannot be accepted.
 const (
 	SeverityInfo   Severity = "info"
 	SeverityWarn   Severity = "warn"
@@ -22,18 +22,18 @@ const (
 type Plan struct {
 	Upgrade  Upgrade       `json:"upgrade"`
 	Machines []MachinePlan `json:"machines"`
-	// Modules that change anywhere in the fleet, sorted by name.
+	// Modules lists the modules that change anywhere in the fleet, sorted by name.
 	Modules  []ModuleChange `json:"modules"`
-	Findings []Finding      `json:"findings"` // the same finding on several machines is one, with its machines
+	Findings []Finding      `json:"findings"` // one for all machines that have the same one
 	Strategy string         `json:"strategy"`
-	// LeftOut lists machines that the deploy does not touch, with the reason.
+	// LeftOut lists the machines that the deploy does not touch, with their reasons.
 	LeftOut []Machine `json:"left_out,omitempty"`
 }
 
 // MachinePlan is what staging found on one machine.
 type MachinePlan struct {
 	Machine Machine `json:"machine"`
-	// UpToDate: everything that the upgrade brings is loaded already; a commit would do nothing.
+	// UpToDate: everything in the upgrade is loaded already, so a commit would do nothing.
 	UpToDate  bool            `json:"up_to_date,omitempty"`
 	Report    MachineReport   `json:"report"`
 	Processes []ProcessChange `json:"processes,omitempty"`
@@ -47,14 +47,14 @@ type ModuleChange struct {
 	Change string `json:"change"` // changed, added, removed
 }
 
-// ProcessChange counts processes of one callback module that would be suspended.
+// ProcessChange counts the processes of one callback module that would be suspended.
 type ProcessChange struct {
 	Module string `json:"module"`
 	Kind   string `json:"kind"` // gen_server, gen_statem, gen_event, agent, other
 	Count  int    `json:"count"`
 }
 
-// Finding is something that an operator should know before the commit: what, its cause, and what to do.
+// Finding is something that an operator should know before the commit: what was found, where, and what to do.
 type Finding struct {
 	Name     string   `json:"name"` // stable, for --accept
 	Severity Severity `json:"severity"`
@@ -63,7 +63,7 @@ type Finding struct {
 	Machines []string `json:"machines,omitempty"`
 }
 
-// Blockers gives the names of findings that must be accepted, refusals included.
+// Blockers gives the findings that keep the deploy from going on unless they are accepted, and the refusals.
 func (p *Plan) Blockers() []Finding {
 	var out []Finding
 	for _, f := range p.Findings {
@@ -83,8 +83,8 @@ func (p *Plan) Processes() int {
 	return n
 }
 
-// String gives the whole plan as text, one fact a line: what is upgraded, how, each machine with its processes, what is left out, and
-// each finding with its remedy. Equal plans give equal texts.
+// String gives the whole plan as text, one fact per line: what is upgraded and how, each machine with its processes, what is
+// left out, and each finding with its remedy. Equal plans give equal texts.
 func (p *Plan) String() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }

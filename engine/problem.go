@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// Problem is an error as an operator reads it: what happened and where, and apart from it what to do.
+// Problem is an error as an operator reads it: what happened and where, and separately what to do about it.
 type Problem struct {
 	What   string `json:"what"`
 	Remedy string `json:"remedy,omitempty"`
-	// Name identifies the kind of problem in scripts and in --accept, e.g. "otp_differs".
+	// Name identifies the kind of problem in scripts and in --accept, such as "otp_differs".
 	Name string `json:"name,omitempty"`
 	err  error
 }
 
-// Error implements error: what happened, and the remedy after a line break.
+// Error implements error: what happened and, on a line of its own, the remedy.
 func (p *Problem) Error() string {
 	if p.Remedy == "" {
 		return p.What
@@ -25,10 +25,10 @@ func (p *Problem) Error() string {
 	return p.What + "\n  → " + p.Remedy
 }
 
-// Unwrap gives the error that the problem was made from.
+// Unwrap gives the cause, nil if there is none.
 func (p *Problem) Unwrap() error { return p.err }
 
-// NewProblem makes a Problem of err with a remedy; the text is "what: err".
+// NewProblem makes a Problem. If err is not nil, it is the cause, and What reads "what: err".
 func NewProblem(name, what string, err error, remedy string) *Problem {
 	if err != nil {
 		what = fmt.Sprintf("%s: %v", what, err)
@@ -36,13 +36,13 @@ func NewProblem(name, what string, err error, remedy string) *Problem {
 	return &Problem{Name: name, What: what, Remedy: remedy, err: err}
 }
 
-// on says where the problem is.
-func (p *Problem) On(where string) *Problem {
+// WithPrefix gives the problem with "where: " before What, and p as its cause.
+func (p *Problem) WithPrefix(where string) *Problem {
 	return &Problem{What: where + ": " + p.What, Remedy: p.Remedy, Name: p.Name, err: p}
 }
 
-// AsProblem gives err as a Problem: the one inside it, with the text that was wrapped around it, or a new one. Several
-// joined errors make one that tells them all.
+// AsProblem gives err as a Problem: the one that it wraps, with the text around it, or else a new one. Joined errors become
+// one Problem with all their texts and remedies. nil gives nil.
 func AsProblem(err error) *Problem {
 	if err == nil {
 		return nil
@@ -67,7 +67,7 @@ func AsProblem(err error) *Problem {
 	return &Problem{What: what, Remedy: p.Remedy, Name: p.Name, err: err}
 }
 
-// nameOf gives the name of the kind of error that err is, "" where it has none.
+// nameOf gives the name that err, or an error that it wraps, has for its kind; "" if none has.
 func nameOf(err error) string {
 	var named interface{ ProblemName() string }
 	if errors.As(err, &named) {
@@ -76,7 +76,7 @@ func nameOf(err error) string {
 	return ""
 }
 
-// joinProblems takes the name of the first, and every remedy once.
+// joinProblems makes one problem of several: the first name, all texts, and each remedy once.
 func joinProblems(err error, all []error) *Problem {
 	joined := Problem{err: err}
 	var whats, remedies []string
@@ -92,8 +92,8 @@ func joinProblems(err error, all []error) *Problem {
 	return &joined
 }
 
-// Because sets the error that Unwrap gives, without its text in the problem's.
-func (p *Problem) Because(err error) *Problem {
+// WithCause sets the error that Unwrap gives, leaving What as it is, and returns p.
+func (p *Problem) WithCause(err error) *Problem {
 	p.err = err
 	return p
 }

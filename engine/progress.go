@@ -2,17 +2,17 @@ package engine
 
 import "time"
 
-// maxLog is how many lines of output and remarks Progress keeps for the log pane.
+// maxLog is how many lines Progress keeps for the log pane.
 const maxLog = 2000
 
-// Progress is a deploy as far as its events have told it. Apply is the only thing that changes it; console, plain
-// output, history, replay and tests all read it.
+// Progress is what is known of a deploy from its events so far. Only Apply changes it; console, plain output, history and
+// replay all read it.
 type Progress struct {
 	Upgrade  Upgrade
 	Fleet    map[Phase]PhaseState
-	Machines []*MachineProgress // in the order in which events named them
+	Machines []*MachineProgress // in the order in which they first had an event
 	Plan     *Plan
-	Held     *LockHeld // somebody else's lock, while we wait for an answer
+	Held     *LockHeld // somebody else's lock, while the deploy waits for an answer
 	Log      []LogLine
 	LastSeq  int64
 	LastAt   time.Time
@@ -31,7 +31,7 @@ type MachineProgress struct {
 	Problem *Problem
 }
 
-// PhaseState is where one phase stands.
+// PhaseState is the last event of one phase.
 type PhaseState struct {
 	Status     Status
 	StartedAt  time.Time
@@ -50,19 +50,19 @@ type LogLine struct {
 	Machine string
 	Phase   Phase
 	Status  Status
-	// DurationUS is how long the phase took, microseconds, once it has ended.
+	// DurationUS is how long the phase took, in microseconds; 0 until it has ended.
 	DurationUS int64
 	Text       string
-	Output     bool // a line that a command printed, e.g. the build
+	Output     bool // a line that a command such as the build printed
 }
 
-// NewProgress makes the progress of a deploy of which nothing is known yet.
+// NewProgress makes the progress of a deploy that has had no event yet.
 func NewProgress() *Progress {
 	return &Progress{Fleet: map[Phase]PhaseState{}, index: map[string]*MachineProgress{}}
 }
 
-// Apply takes one event in. Events may arrive merged (a state replaced by its successor), never reordered within one
-// (machine, attempt, phase); a final status never changes, and a new attempt starts a machine's phases anew.
+// Apply updates p with an event. Events may arrive merged (a state replaced by its successor), but never reordered within one
+// (machine, attempt, phase). A final status never changes; a new attempt starts the phases of its machine afresh.
 func (p *Progress) Apply(e Event) {
 	p.LastSeq, p.LastAt = max(p.LastSeq, e.Seq), e.At
 	if e.Upgrade != nil {
@@ -93,7 +93,7 @@ func (p *Progress) Apply(e Event) {
 	}
 }
 
-// Machine gives the progress of one machine, or nil.
+// Machine gives the progress of one machine; nil if it has had no event.
 func (p *Progress) Machine(id string) *MachineProgress { return p.index[id] }
 
 func (p *Progress) machine(e Event) *MachineProgress {
@@ -120,11 +120,11 @@ func (m *MachineProgress) take(e Event) {
 	if e.Problem != nil {
 		m.Problem = e.Problem
 	} else if e.Phase == PhaseCheck && e.Status == StatusDone {
-		m.Problem = nil // an answer that did not come was found
+		m.Problem = nil // it was about an answer that has been found since
 	}
 }
 
-// after is the machine's state after an event. Streams of older versions tell no states, only the agent's end and its check.
+// after gives the machine's state after an event. Streams of older versions hold no states, only the agent's end and its check.
 func (m *MachineProgress) after(e Event) MachineState {
 	switch {
 	case e.State != "":
@@ -162,7 +162,7 @@ func stateOf(e Event) PhaseState {
 	}
 }
 
-// line is the event's prose for the log: its problem, else its text.
+// line gives the event's prose for the log: its problem, or else its text.
 func (e Event) line() string {
 	if e.Problem != nil {
 		return e.Problem.What
@@ -170,8 +170,8 @@ func (e Event) line() string {
 	return e.Text
 }
 
-// Now is the phase that a machine is in: the one that runs, else the last that ended, and its status. A machine of
-// which nothing was reported is pending in its first phase.
+// Now gives the phase that a machine is in, and its status: the phase that runs, or else the last one that has ended. A machine
+// without a report is pending in its first phase.
 func (m *MachineProgress) Now() (Phase, Status) {
 	phase, status := MachinePhases[0], StatusPending
 	for _, p := range MachinePhases {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// HotUpgrade is one upgrade as current.json tells it; the first four fields are fly_deploy's.
+// HotUpgrade is one upgrade in current.json; the first four fields are fly_deploy's.
 type HotUpgrade struct {
 	Version        string    `json:"version"`
 	SourceImageRef string    `json:"source_image_ref"`
@@ -14,12 +14,12 @@ type HotUpgrade struct {
 	DeployedAt     time.Time `json:"deployed_at"`
 	SHA256         string    `json:"sha256"`
 	Size           int64     `json:"size"` // bytes
-	ID             string    `json:"id"`   // the upgrade id
-	// Fingerprint is over the md5s of the code that verified machines have loaded: see agent.Code. "" where it is not known.
+	ID             string    `json:"id"`   // of the upgrade
+	// Fingerprint is a hash over the md5s of the code that verified machines have loaded (see agent.Code); "" if unknown.
 	Fingerprint string `json:"fingerprint,omitempty"`
 }
 
-// Metadata is releases/<app>-current.json. Unknown fields that others wrote are kept in Extra.
+// Metadata is releases/<app>-current.json. Extra keeps unknown fields that others have written.
 type Metadata struct {
 	ImageRef        string                     `json:"image_ref"`
 	HotUpgrade      *HotUpgrade                `json:"hot_upgrade"`
@@ -27,54 +27,58 @@ type Metadata struct {
 	Extra           map[string]json.RawMessage `json:"-"`
 }
 
-// NamesUpgrades reports whether any machine would load a hot upgrade at its next start.
+// NamesUpgrades reports whether a hot upgrade is recorded for the fleet or for any machine.
 func (m Metadata) NamesUpgrades() bool { return m.HotUpgrade != nil || len(m.MachineUpgrades) > 0 }
 
-// Document is an object of the record.
+// Document is one object of the record.
 type Document struct {
 	Body []byte
 	Age  time.Duration // since it was written, by the bucket's clock
 }
 
-// Records reads and writes current.json and the results.
+// Records reads and writes current.json and the results of deploys.
 type Records interface {
-	// Metadata gives current.json and its ETag. Absent: ErrNotFound and ETag "".
+	// Metadata gives current.json and its ETag; ErrNotFound and the ETag "" if there is none.
 	Metadata(ctx context.Context) (Metadata, string, error)
-	// WriteMetadata replaces the version etag ("" creates). ErrConflict when somebody else wrote in between.
+	// WriteMetadata replaces the version etag, or creates current.json if etag is ""; ErrConflict if somebody else wrote in
+	// between.
 	WriteMetadata(ctx context.Context, m Metadata, etag string) error
 	// WriteResult stores one file below releases/<app>-results/<upgrade id>/.
 	WriteResult(ctx context.Context, upgradeID, name string, body []byte) error
-	// PresignResult gives a URL to which somebody else PUTs such a file, without any header; and the file's key.
+	// PresignResult gives a URL to which a machine can PUT such a file, without any header, and the file's key.
 	PresignResult(ctx context.Context, upgradeID, name string, valid time.Duration) (url, key string, err error)
-	// Result reads such a file; ErrNotFound where there is none.
+	// Result reads such a file; ErrNotFound if there is none.
 	Result(ctx context.Context, upgradeID, name string) (Document, error)
-	// Upgrades lists the ids below releases/<app>-results/, the newest first.
+	// Upgrades lists the IDs below releases/<app>-results/, newest first.
 	Upgrades(ctx context.Context) ([]string, error)
-	// DeleteUpgrade removes all files of one id.
+	// DeleteUpgrade removes all files of one upgrade.
 	DeleteUpgrade(ctx context.Context, upgradeID string) error
 }
 
-// Object is what a HEAD tells of a tarball.
+// Object is what a HEAD request says about a tarball.
 type Object struct {
 	Key  string
 	Size int64 // bytes
-	// SHA256 is the hex digest that the uploader pinned in the object's metadata, "" where it did not.
+	// SHA256 is the hex digest that the uploader stored in the object's metadata; "" if it did not.
 	SHA256 string
 }
 
-// Tarballs hands out URLs for the bytes that machines exchange through the bucket.
+// Tarballs hands out URLs for the tarballs that machines upload to the bucket and download from it.
 type Tarballs interface {
-	// PresignPut gives a URL for one upload of exactly size bytes; sha256 (hex) is pinned with the object. The
-	// headers must be sent with the PUT. An existing object is never replaced (412).
+	// PresignPut gives a URL for one upload of exactly size bytes, and the headers that the PUT must send. sha256 (hex) is
+	// stored with the object. An existing object is never replaced: the answer is 412.
 	PresignPut(ctx context.Context, key string, size int64, sha256 string, valid time.Duration) (url string, headers map[string]string, err error)
+	// PresignGet gives a URL for downloads.
 	PresignGet(ctx context.Context, key string, valid time.Duration) (string, error)
-	Stat(ctx context.Context, key string) (Object, error) // ErrNotFound
+	// Stat looks at a tarball; ErrNotFound if there is none.
+	Stat(ctx context.Context, key string) (Object, error)
+	// Delete removes a tarball.
 	Delete(ctx context.Context, key string) error
-	// URL is the bare path-style URL that current.json records.
+	// URL gives the bare path-style URL that current.json records.
 	URL(key string) string
 }
 
-// UpgradeOf gives the upgrade that is recorded for a machine; false where it runs its image.
+// UpgradeOf gives the upgrade that is recorded for a machine; false if there is none for its image.
 func (md *Metadata) UpgradeOf(m Machine) (HotUpgrade, bool) {
 	if !SameImage(md.ImageRef, m.Image) {
 		return HotUpgrade{}, false

@@ -1,6 +1,6 @@
 package engine
 
-// Outcome of a whole deploy, as the last line of JSON output and the exit code tell it.
+// Outcome is the end of a whole deploy, as the last line of JSON output and the exit code give it.
 type Outcome string
 
 // The outcomes of a deploy.
@@ -11,13 +11,13 @@ const (
 	OutcomeBlocked   Outcome = "blocked" // the plan has blockers that were not accepted
 	OutcomeCancelled Outcome = "cancelled"
 	OutcomeLocked    Outcome = "locked" // somebody else holds the deploy lock
-	// Of a recorded deploy only: its console was killed; its record is damaged.
-	OutcomeUnfinished Outcome = "unfinished"
-	OutcomeUnreadable Outcome = "unreadable"
-	OutcomeWithdrawn  Outcome = "withdrawn" // no deploy: upgrades were taken out of current.json
+	// The rest appear in the record only.
+	OutcomeUnfinished Outcome = "unfinished" // the console was killed
+	OutcomeUnreadable Outcome = "unreadable" // deploy.json is damaged
+	OutcomeWithdrawn  Outcome = "withdrawn"  // not a deploy: upgrades were taken out of current.json
 )
 
-// ExitCode is the process exit code that belongs to the outcome.
+// ExitCode gives the exit code of the process for the outcome.
 func (o Outcome) ExitCode() int {
 	switch o {
 	case OutcomeSucceeded:
@@ -44,7 +44,7 @@ type Result struct {
 	Machines   []MachineResult `json:"machines"`
 	DurationMS int64           `json:"duration_ms"`
 	Problem    *Problem        `json:"problem,omitempty"` // what ended a deploy that did not succeed
-	// LockLeft: the deploy lock was not released, and stays until it expires.
+	// LockLeft: the deploy lock was not released; it stays until it expires.
 	LockLeft bool  `json:"lock_left,omitempty"`
 	DryRun   bool  `json:"dry_run,omitempty"`
 	Plan     *Plan `json:"plan,omitempty"` // of a dry run
@@ -60,11 +60,11 @@ type MachineResult struct {
 	SuspendedUS int64          `json:"suspended_us"`
 	Error       string         `json:"error,omitempty"`
 	Failures    []Failure      `json:"failures,omitempty"`
-	// FailuresTotal counts all of them; Failures holds the first of each (module, reason). FullReport is the key in the
-	// bucket of the gzipped JSON with all, "" where there is none.
+	// FailuresTotal counts all failures; Failures holds the first one for each (module, reason). FullReport is the key in the
+	// bucket of a gzipped JSON file with all of them; "" if there is none.
 	FailuresTotal int    `json:"failures_total,omitempty"`
 	FullReport    string `json:"full_report,omitempty"`
-	// SuspendedAtUS and ResumedAtUS bound the window on the machine's clock, microseconds since the Unix epoch.
+	// SuspendedAtUS and ResumedAtUS are the ends of the window by the machine's clock, in microseconds since the Unix epoch.
 	SuspendedAtUS int64 `json:"suspended_at_us,omitempty"`
 	ResumedAtUS   int64 `json:"resumed_at_us,omitempty"`
 }

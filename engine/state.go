@@ -2,49 +2,50 @@ package engine
 
 import "slices"
 
-// MachineState is where one machine of a deploy stands. Outcome, exit code, summary, record and screens are functions of
-// it; nothing else tells what became of a machine.
+// MachineState is where one machine of a deploy stands. Outcome, exit code, summary, record and screens are functions of it;
+// nothing else decides what has become of a machine.
 type MachineState string
 
-// The states of a machine, in the order in which a deploy that goes well passes through them.
+// The states of a machine, in the order of a deploy that goes well.
 const (
-	MachineWaiting    MachineState = "waiting"    // selected; nothing has begun on it
-	MachineStaging    MachineState = "staging"    // the agent downloads, extracts and compares
-	MachineStaged     MachineState = "staged"     // it waits for the confirmation
-	MachineUpToDate   MachineState = "up_to_date" // staged, and everything that the upgrade brings is loaded already
+	MachineWaiting    MachineState = "waiting"    // selected; nothing has begun
+	MachineStaging    MachineState = "staging"    // the agent downloads, unpacks and compares
+	MachineStaged     MachineState = "staged"     // waits for the confirmation
+	MachineUpToDate   MachineState = "up_to_date" // staged; everything in the upgrade is loaded already
 	MachineArming     MachineState = "arming"
 	MachineArmed      MachineState = "armed"
-	MachineCommitting MachineState = "committing" // a commit was sent, or may have been
-	MachineCommitted  MachineState = "committed"  // by the agent's word; its VM was not asked yet
-	MachineVerified   MachineState = "verified"   // its VM was asked past the agent, and has loaded the upgrade
+	MachineCommitting MachineState = "committing" // a commit was or may have been sent
+	MachineCommitted  MachineState = "committed"  // the agent says so; its VM was not asked yet
+	MachineVerified   MachineState = "verified"   // its VM, asked past the agent, has loaded the upgrade
 	MachineRecorded   MachineState = "recorded"   // verified, and current.json names the upgrade for it
 )
 
-// The ends of machines that do not run the upgrade, or of which nobody can say so. Only unknown may still turn out well.
+// The states of machines that do not run the upgrade, or may not. All are final except MachineUnknown, which a later look may
+// resolve.
 const (
 	MachineLeftOut              MachineState = "left_out" // runs no Elixir release
-	MachineDown                 MachineState = "down"     // should run the release, and its VM did not run when it was staged
+	MachineDown                 MachineState = "down"     // should run the release, but its VM did not run when it was staged
 	MachineFailed               MachineState = "failed"   // before anything was suspended
 	MachineStale                MachineState = "stale"    // its code changed after the plan
 	MachineAborted              MachineState = "aborted"
 	MachineExpired              MachineState = "expired"
 	MachineRolledBack           MachineState = "rolled_back"
 	MachineRolledBackWithLosses MachineState = "rolled_back_with_losses"
-	MachineUnknown              MachineState = "unknown"   // a commit was sent, and no end was seen
-	MachineRestarted            MachineState = "restarted" // after its commit: it runs what it booted
-	MachineReplaced             MachineState = "replaced"  // after its commit, by another instance
+	MachineUnknown              MachineState = "unknown"   // a commit was sent, but its end was not seen
+	MachineRestarted            MachineState = "restarted" // after its commit; it runs the code that it booted
+	MachineReplaced             MachineState = "replaced"  // by another instance after its commit
 	MachineStopped              MachineState = "stopped"   // after its commit, or on its way there
 	MachineGone                 MachineState = "gone"      // destroyed
 )
 
-// beforeCommit are the ends that a machine can reach as long as no commit was sent to it.
+// beforeCommit lists how a machine can end before a commit was sent to it.
 var beforeCommit = []MachineState{MachineFailed, MachineStale, MachineAborted, MachineExpired, MachineGone}
 
-// afterCommit are the ends of a machine that has committed, and is not what it was.
+// afterCommit lists how a machine can end that has committed and then changed.
 var afterCommit = []MachineState{MachineRestarted, MachineReplaced, MachineStopped, MachineGone}
 
-// mayFollow lists what each state may turn into. A state that is missing is final.
-var mayFollow = map[MachineState][]MachineState{
+// transitions lists the states that may follow each state. A state that is missing here is final.
+var transitions = map[MachineState][]MachineState{
 	MachineWaiting:    append([]MachineState{MachineStaging}, beforeCommit...),
 	MachineStaging:    append([]MachineState{MachineStaged, MachineUpToDate, MachineLeftOut, MachineDown}, beforeCommit...),
 	MachineStaged:     append([]MachineState{MachineArming}, beforeCommit...),
@@ -58,17 +59,17 @@ var mayFollow = map[MachineState][]MachineState{
 	MachineRecorded:   afterCommit,
 }
 
-// May reports whether a machine in state s may come to be in state next within the same attempt.
-func (s MachineState) May(next MachineState) bool { return slices.Contains(mayFollow[s], next) }
+// CanBecome reports whether next may follow s within one attempt.
+func (s MachineState) CanBecome(next MachineState) bool { return slices.Contains(transitions[s], next) }
 
-// Final reports whether nothing follows the state within its attempt; what was staged again is another attempt.
-func (s MachineState) Final() bool { return len(mayFollow[s]) == 0 }
+// Final reports whether no state follows s within its attempt. Staging again is a new attempt.
+func (s MachineState) Final() bool { return len(transitions[s]) == 0 }
 
 // Upgraded reports whether the machine was verified to run the upgrade.
 func (s MachineState) Upgraded() bool { return s == MachineVerified || s == MachineRecorded }
 
-// Outcome is what the state says of a machine once its deploy has ended. upToDate: it ran the upgrade already when it was
-// staged.
+// Outcome gives a machine's outcome if its deploy has ended in state s. upToDate says that it ran the upgrade already when it
+// was staged.
 func (s MachineState) Outcome(upToDate bool) MachineOutcome {
 	switch s {
 	case MachineWaiting, MachineStaging, MachineStaged, MachineArming, MachineArmed:
@@ -87,15 +88,15 @@ func (s MachineState) Outcome(upToDate bool) MachineOutcome {
 	}
 }
 
-// MachineOutcome is one machine's end as results, history and JSON tell it.
+// MachineOutcome is the end of one machine in results, history and JSON.
 type MachineOutcome string
 
 // The outcomes of machines.
 const (
 	OutcomeCommitted            MachineOutcome = "committed"  // verified to run the upgrade
-	OutcomeUpToDate             MachineOutcome = "up_to_date" // ran it already
-	OutcomeUnverified           MachineOutcome = "unverified" // committed, and nobody could look at its VM
-	OutcomeUnknown              MachineOutcome = "unknown"    // a commit was sent, and no end was seen
+	OutcomeUpToDate             MachineOutcome = "up_to_date" // ran the upgrade already
+	OutcomeUnverified           MachineOutcome = "unverified" // committed, but its VM could not be asked
+	OutcomeUnknown              MachineOutcome = "unknown"    // a commit was sent, but its end was not seen
 	OutcomeNotStarted           MachineOutcome = "not_started"
 	OutcomeLeftOut              MachineOutcome = "left_out"
 	OutcomeDown                 MachineOutcome = "down"

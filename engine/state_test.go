@@ -17,16 +17,16 @@ func TestTransitions(t *testing.T) {
 		MachineWaiting, MachineStaging, MachineStaged, MachineArming, MachineArmed, MachineCommitting, MachineCommitted, MachineVerified, MachineRecorded,
 	}
 	for i, s := range well[:len(well)-1] {
-		if !s.May(well[i+1]) {
+		if !s.CanBecome(well[i+1]) {
 			t.Errorf("%s may not become %s", s, well[i+1])
 		}
 		for _, later := range well[min(i+2, len(well)):] {
-			if s.May(later) {
+			if s.CanBecome(later) {
 				t.Errorf("%s may become %s at once", s, later)
 			}
 		}
 		for _, earlier := range well[:i+1] {
-			if s.May(earlier) {
+			if s.CanBecome(earlier) {
 				t.Errorf("%s may become %s again within one attempt", s, earlier)
 			}
 		}
@@ -37,7 +37,7 @@ func TestTransitions(t *testing.T) {
 		}
 	}
 	for _, s := range []MachineState{MachineWaiting, MachineStaging, MachineStaged, MachineArming, MachineArmed} {
-		if s.May(MachineCommitted) || s.May(MachineVerified) || s.May(MachineUnknown) || s.May(MachineRestarted) {
+		if s.CanBecome(MachineCommitted) || s.CanBecome(MachineVerified) || s.CanBecome(MachineUnknown) || s.CanBecome(MachineRestarted) {
 			t.Errorf("%s, to which no commit was sent, may be what only a commit makes of it", s)
 		}
 	}
@@ -47,7 +47,7 @@ func TestTransitions(t *testing.T) {
 func TestEveryStateIsReached(t *testing.T) {
 	reached := []MachineState{MachineWaiting}
 	for i := 0; i < len(reached); i++ {
-		for _, next := range mayFollow[reached[i]] {
+		for _, next := range transitions[reached[i]] {
 			if !slices.Contains(reached, next) {
 				reached = append(reached, next)
 			}

@@ -9,13 +9,13 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// ErrConflict says that a conditional write lost: somebody else wrote in between. Read again, then decide.
+// ErrConflict says that a conditional write failed because somebody else wrote in between. Read again, then decide.
 var ErrConflict = errors.New("the object changed in the meantime")
 
 // ErrNotFound says that an object does not exist in the bucket.
 var ErrNotFound = errors.New("no such object")
 
-// ErrLockLost says that the deploy lock is no longer ours: it expired and was taken, or it was overridden.
+// ErrLockLost says that the deploy lock is no longer ours: it may have expired, or was overridden.
 var ErrLockLost = errors.New("the deploy lock was lost")
 
 // Storage is the bucket of one OTP application.
@@ -23,25 +23,24 @@ type Storage struct {
 	Locks    Locks
 	Records  Records
 	Tarballs Tarballs
-	// Trials may be nil: only the doctor needs them.
+	// Trials is for the doctor only, and may be nil.
 	Trials Trials
-	// Place says where the bucket is, Source whose settings opened it where they are not the machine's. For people.
+	// Place says where the bucket is, and Source whose settings opened it if they are not a machine's. Both are for people.
 	Place, Source string
-	// Now is the bucket's time, as far as its answers have told it; nil takes this computer's. Deploys are ordered by it.
+	// Now gives the bucket's time, as its answers have shown it; if nil, this computer's clock is used. It orders deploys.
 	Now func() time.Time
-	// Differs tells what is not as the machines have it, so that a restarted machine would not find the upgrade.
+	// Differs lists the settings that are not those of the machines, so that a restarted machine may not find the upgrade.
 	Differs []string
 }
 
-// NewID makes a deploy's id: a ULID of the bucket's time, so that ids have the order in which locks were taken, whatever the
-// consoles' clocks say. It asks the bucket for something, since only its answers tell its time; without an answer it is this
-// computer's.
+// NewID makes the ID of a deploy: a ULID of the bucket's time, so that IDs are in the order in which locks were taken, whatever
+// the clocks of the consoles say. It asks the bucket for something first, since only an answer tells its time.
 func (s Storage) NewID(ctx context.Context) string {
 	_, _, _ = s.Records.Metadata(ctx)
 	return ulid.MustNew(ulid.Timestamp(s.Clock()), ulid.DefaultEntropy()).String()
 }
 
-// Clock is the bucket's time as far as it is known.
+// Clock gives the bucket's time as far as it is known, or else this computer's.
 func (s Storage) Clock() time.Time {
 	if s.Now != nil {
 		return s.Now()
@@ -49,8 +48,8 @@ func (s Storage) Clock() time.Time {
 	return time.Now()
 }
 
-// Finding is the plan's finding about Differs.
-func (s Storage) Finding() (Finding, bool) {
+// SettingsFinding gives the plan's finding about Differs; false if it is empty.
+func (s Storage) SettingsFinding() (Finding, bool) {
 	if len(s.Differs) == 0 {
 		return Finding{}, false
 	}
@@ -61,15 +60,15 @@ func (s Storage) Finding() (Finding, bool) {
 }
 
 // OpenStorage opens the bucket of an OTP application with the settings that its machines use (AWS_ACCESS_KEY_ID and the
-// like, secrets that must not be shown). Package s3 stands behind it; the command line may override the settings.
+// like: secrets that must not be shown). Package s3 implements it; the command line may override the settings.
 type OpenStorage func(ctx context.Context, otpApp string, env map[string]string) (Storage, error)
 
-// Trials is what the doctor asks of a bucket, beyond what a deploy does with it. Package s3 implements it.
+// Trials are the checks of a bucket that only the doctor makes. Package s3 implements it.
 type Trials interface {
-	// TryConditions proves with a throw-away object that the storage refuses writes whose condition does not hold.
+	// TryConditions proves with a throw-away object that the storage refuses a write whose condition does not hold.
 	TryConditions(ctx context.Context) error
-	// Skew is the storage's clock minus ours; 0 below a few seconds.
+	// Skew gives the storage's clock minus ours; 0 if they differ by a few seconds only.
 	Skew(ctx context.Context) (time.Duration, error)
-	// LastLock gives the deploy lock that lies there, also an expired one; ErrNotFound for none, or a released one.
+	// LastLock gives the deploy lock, even if it has expired; ErrNotFound if there is none, or if it was released.
 	LastLock(ctx context.Context) (LockInfo, error)
 }

@@ -4,14 +4,16 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"flydeploy/text"
 )
 
-// Strategy says in which order the machines of a deploy commit. Before each further wave the last one must be healthy.
+// Strategy says in which order the machines of a deploy commit. Each wave must be healthy before the next one starts.
 type Strategy struct {
 	Kind StrategyKind
-	// WaveSize is the number of machines in a wave; 0: a third of the machines for rolling, all for the others.
+	// WaveSize is the number of machines in a wave. 0 means a third of the machines for rolling, and all for the other kinds.
 	WaveSize int
-	// Bake is how long a wave is watched before the next one starts. The last wave is not.
+	// Bake is how long a wave is watched before the next one starts. The last wave is not watched.
 	Bake time.Duration
 }
 
@@ -21,14 +23,14 @@ type StrategyKind string
 // The strategies.
 const (
 	StrategyAll     StrategyKind = "all"     // every machine at once
-	StrategyRolling StrategyKind = "rolling" // one wave after the other
-	StrategyCanary  StrategyKind = "canary"  // one machine, then the others
+	StrategyRolling StrategyKind = "rolling" // one wave after another
+	StrategyCanary  StrategyKind = "canary"  // one machine, then the rest
 )
 
-// Strategies are all kinds.
+// Strategies lists all kinds.
 var Strategies = []StrategyKind{StrategyAll, StrategyRolling, StrategyCanary}
 
-// waves splits n machines, in their order, into the sizes of their waves.
+// Waves gives the sizes of the waves into which n machines are split, in order.
 func (s Strategy) Waves(n int) []int {
 	var sizes []int
 	take := func(size int) {
@@ -52,21 +54,21 @@ func (s Strategy) Waves(n int) []int {
 	return sizes
 }
 
-// describe is the strategy for n machines as the plan tells it.
+// Describe words the strategy for n machines, as the plan shows it: "3 waves of up to 2 machines".
 func (s Strategy) Describe(n int) string {
 	sizes := s.Waves(n)
 	if len(sizes) < 2 {
 		return "all at once"
 	}
-	text := fmt.Sprintf("%d waves of up to %s", len(sizes), Counted(slices.Max(sizes), "machine"))
+	words := fmt.Sprintf("%d waves of up to %s", len(sizes), text.Counted(slices.Max(sizes), "machine"))
 	if s.Kind == StrategyCanary {
-		text = "canary, then " + Counted(n-1, "machine")
+		words = "canary, then " + text.Counted(n-1, "machine")
 		if len(sizes) > 2 {
-			text += fmt.Sprintf(" in %d waves", len(sizes)-1)
+			words += fmt.Sprintf(" in %d waves", len(sizes)-1)
 		}
 	}
 	if s.Bake > 0 {
-		text += fmt.Sprintf(", each watched for %s", s.Bake)
+		words += fmt.Sprintf(", each watched for %s", s.Bake)
 	}
-	return text
+	return words
 }

@@ -38,7 +38,7 @@ const clockStep = time.Second
 
 // isHeld ignores the times that the lock states, since its owner's clock may be hours off. A lock has expired once nobody has
 // written it for its own lifetime, measured by the bucket's clock alone or by how long this process has watched it.
-func (l *lockBody) isHeld() bool { return l.unreadable || !l.Released && l.Age <= l.OwnTime() }
+func (l *lockBody) isHeld() bool { return l.unreadable || !l.Released && l.Age <= l.Lifetime() }
 
 // clean makes the texts of a lock that others wrote fit to be shown.
 func (l *lockBody) clean() {
@@ -143,7 +143,7 @@ func (b *Bucket) tryAcquire(ctx context.Context, body lockBody, override string)
 	} else if err != nil {
 		return nil, err
 	}
-	ttl := body.OwnTime()
+	ttl := body.Lifetime()
 	switch held := seen.ETag != "" && seen.isHeld(); {
 	case held && seen.DeploymentID == body.DeploymentID:
 		return b.requireConditions(ctx, &lock{bucket: b, body: *seen, ttl: ttl})
@@ -166,7 +166,7 @@ func (b *Bucket) tryAcquire(ctx context.Context, body lockBody, override string)
 func (b *Bucket) newLock(owner, deploymentID string, ttl time.Duration) lockBody {
 	now := b.clock.now()
 	return lockBody{LockInfo: engine.LockInfo{
-		LockedBy: owner, Host: b.host, LockedAt: now, ExpiresAt: now.Add(ttl), DeploymentID: deploymentID, OwnTimeMS: ttl.Milliseconds(),
+		LockedBy: owner, Host: b.host, LockedAt: now, ExpiresAt: now.Add(ttl), DeploymentID: deploymentID, LifetimeMS: ttl.Milliseconds(),
 	}}
 }
 

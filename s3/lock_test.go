@@ -385,8 +385,8 @@ func TestALockIsShownWithItsEndByTheClockHere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := held.Here()
-	if left := time.Until(shown.ExpiresAt); left > time.Hour || left < 59*time.Minute || shown.OwnTime() != time.Hour || !shown.LockedAt.Equal(held.LockedAt) {
+	shown := held.ByLocalClock()
+	if left := time.Until(shown.ExpiresAt); left > time.Hour || left < 59*time.Minute || shown.Lifetime() != time.Hour || !shown.LockedAt.Equal(held.LockedAt) {
 		t.Errorf("shown as %+v", shown)
 	}
 }

@@ -104,7 +104,7 @@ func blockers(findings []engine.Finding, accepted []string) error {
 		return nil
 	}
 	blocked := &blockedError{by}
-	return engine.NewProblem("blocked", blocked.Error(), nil, strings.Join(slices.Compact(remedies), "\n    ")).Because(blocked)
+	return engine.NewProblem("blocked", blocked.Error(), nil, strings.Join(slices.Compact(remedies), "\n    ")).WithCause(blocked)
 }
 
 // stageChanged stages machines again whose instance or VM changed while the plan waited for its confirmation. What was
@@ -121,7 +121,7 @@ func (j *job) stageChanged(ctx context.Context, all *soFar, s *scope, accepted [
 		m, there := found[r.machine.ID]
 		switch {
 		case r.state == engine.MachineDown: // as the plan said
-		case !there || engine.WhyOut(m) != "":
+		case !there || engine.WhyLeftOut(m) != "":
 			return engine.NewProblem("machine_changed", fmt.Sprintf("machine %s is no longer started", r.machine.ID), nil,
 				"Nothing was suspended. Look at `fly machine list`, then deploy again.")
 		case m.InstanceID != r.machine.InstanceID || gone[r]:

@@ -43,7 +43,7 @@ func (j *job) findTarget(ctx context.Context) (*target.Target, error) {
 	if s.To == "" && !s.Resume { // else the tarball may be there, and no machine is created
 		err = j.checkPower(ctx)
 	}
-	if _, wrong := target.InScope(found.Machines, s.Select); err == nil {
+	if _, wrong := target.ScopeOf(found.Machines, s.Select); err == nil {
 		err = wrong // before anybody waits for a lock
 	}
 	return found, err
@@ -79,7 +79,7 @@ func (j *job) survey(ctx context.Context, all *soFar, found *target.Target, wait
 			s.image = s.earlier.Upgrade.SourceImage // where the tarball is missing
 		}
 	}
-	parts, err := target.InScope(found.Machines, sel)
+	parts, err := target.ScopeOf(found.Machines, sel)
 	if err != nil {
 		return nil, err
 	}

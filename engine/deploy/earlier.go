@@ -15,9 +15,9 @@ func (j *job) findEarlier(ctx context.Context, records engine.Records) (*record.
 	var err error
 	switch {
 	case j.settings.To != "":
-		r, err = record.ReadRecord(ctx, records, j.settings.To)
+		r, err = record.Read(ctx, records, j.settings.To)
 		if errors.Is(err, engine.ErrNotFound) {
-			err = record.ErrNoRecord(j.settings.To, err)
+			err = record.NoRecordProblem(j.settings.To, err)
 		} else if err == nil && r.Upgrade.TarballURL == "" {
 			err = engine.NewProblem("no_tarball", "deploy "+j.settings.To+" ended before its tarball was uploaded", nil, "Choose another: `flydeploy history`.")
 		}

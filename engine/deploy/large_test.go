@@ -32,7 +32,7 @@ func TestALargeFleet(t *testing.T) {
 		if n := len(s.Calls(agenttest.Match{Kind: agenttest.RenewLock})); n > machines/2 {
 			t.Errorf("the lock was renewed %d times for %d machines", n, machines)
 		}
-		events, result, err := record.Recorded(t.Context(), s.Storage, r.Upgrade.ID)
+		events, result, err := record.ReadEvents(t.Context(), s.Storage, r.Upgrade.ID)
 		if err != nil || result == nil || result.Outcome != engine.OutcomeSucceeded {
 			t.Fatalf("its record: %d events, result %v: %v", len(events), result, err)
 		}

@@ -27,7 +27,7 @@ func (j *job) takeLock(ctx context.Context, all *soFar, found *target.Target) (c
 	} else {
 		held, locked, err := w.acquire(ctx, all)
 		if err != nil {
-			problem := lock.Problem(err)
+			problem := lock.AcquireProblem(err)
 			j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusFailed, Problem: problem})
 			return ctx, nil, problem
 		}
@@ -131,7 +131,7 @@ func (w *waiting) tell(held *engine.LockHeldError) {
 	}
 	w.told = held.Held.ETag
 	w.job.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusRunning, Text: held.Error(), Held: &engine.LockHeld{
-		LockInfo: held.Held.Here(), ETag: held.Held.ETag, ExpiresInMS: held.Held.ExpiresIn().Milliseconds(),
+		LockInfo: held.Held.ByLocalClock(), ETag: held.Held.ETag, ExpiresInMS: held.Held.ExpiresIn().Milliseconds(),
 	}})
 }
 
@@ -149,7 +149,7 @@ func (w *waiting) overridden() *engine.LockInfo {
 func (w *waiting) text() string {
 	owner := w.job.settings.Owner
 	if o := w.overridden(); o != nil {
-		return fmt.Sprintf("override: %s took it from %s (deploy %s, since %s)", owner, o.Owner(), o.DeploymentID, o.LockedAt.Format(time.RFC3339))
+		return fmt.Sprintf("override: %s took it from %s (deploy %s, since %s)", owner, o.Holder(), o.DeploymentID, o.LockedAt.Format(time.RFC3339))
 	}
 	return "held by " + owner
 }

@@ -52,7 +52,7 @@ func outcome(err error, dryRun bool, machines []*rollout) engine.Outcome {
 func partial(machines []*rollout) *engine.Problem {
 	for _, r := range machines {
 		if !r.isUpgraded() && r.problem != nil {
-			return r.problem.On(r.where())
+			return r.problem.WithPrefix(r.where())
 		}
 	}
 	return nil

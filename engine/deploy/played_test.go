@@ -172,7 +172,7 @@ func (s *stage) nothingLeft() {
 // recordedEvents gives the events of a deploy's record.
 func (s *stage) recordedEvents(id string) []engine.Event {
 	s.t.Helper()
-	events, _, err := record.Recorded(s.t.Context(), s.Storage, id)
+	events, _, err := record.ReadEvents(s.t.Context(), s.Storage, id)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -137,7 +137,7 @@ func TestAnUpgradeSurvivesRestartsUntilAColdDeploy(t *testing.T) {
 	w.launch(cold, "fra")
 	w.restart(old[0])
 	w.expectVersion(old[0], "2.0.0")
-	if o := w.inspected(); o.StaleRecord() || !slices.Equal(o.Stale, w.ids[len(old):]) || !o.Code[old[0]].Applied {
+	if o := w.inspected(); o.RecordIsStale() || !slices.Equal(o.Stale, w.ids[len(old):]) || !o.Code[old[0]].Applied {
 		t.Errorf("status in the middle of the cold deploy: stale on %v, %+v", o.Stale, o.Code)
 	}
 	for _, id := range old {
@@ -176,7 +176,7 @@ func (w *world) expectColdDeployed(id, image string) {
 	if code := o.Code[id]; code.Applied || code.Stale || code.Hook != engine.HookCalled || code.Drift != 0 || code.Problem != nil {
 		w.t.Errorf("status says of machine %s: %+v", id, code)
 	}
-	if !o.StaleRecord() || !slices.Equal(o.Stale, []string{id}) {
+	if !o.RecordIsStale() || !slices.Equal(o.Stale, []string{id}) {
 		w.t.Errorf("status does not say that the record is stale: it is for %s, and stale on %v", o.Metadata.ImageRef, o.Stale)
 	}
 }

@@ -51,7 +51,7 @@ func (r *rollout) emit(e engine.Event) {
 // move brings the machine into its next state, and tells it with the event. A transition that cannot be is refused, and told as a
 // fault of ours: a state that lies would be worse.
 func (r *rollout) move(next engine.MachineState, e engine.Event) {
-	if next != r.state && !r.state.May(next) {
+	if next != r.state && !r.state.CanBecome(next) {
 		r.emit(engine.Event{Phase: e.Phase, Status: engine.StatusRunning,
 			Log: fmt.Sprintf("a machine that is %s cannot become %s: this is a fault of flydeploy", r.state, next)})
 		return
@@ -129,7 +129,7 @@ func (r *rollout) show(s agent.Status) {
 	r.status = s
 	report := reportOf(s)
 	moved := false
-	if next := stateOf(s); next != r.state && r.state.May(next) {
+	if next := stateOf(s); next != r.state && r.state.CanBecome(next) {
 		r.state, moved = next, true
 	}
 	last := engine.Event{Phase: engine.PhaseInject, Status: engine.StatusDone, Report: &report}

@@ -103,7 +103,7 @@ func (j *job) abort(ctx context.Context, r *rollout) {
 	switch {
 	case r.status.State.Terminal():
 	case errors.Is(err, agent.ErrGone):
-		if r.state.May(engine.MachineExpired) {
+		if r.state.CanBecome(engine.MachineExpired) {
 			r.move(engine.MachineExpired, engine.Event{Phase: r.phase(engine.PhaseInject), Status: engine.StatusSkipped, Text: "its agent had ended"})
 		}
 	case err != nil && r.problem == nil:

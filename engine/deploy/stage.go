@@ -51,7 +51,7 @@ func (j *job) stage(ctx context.Context, all *soFar, s *scope) error {
 		err := st.each(ctx, st.machines, st.stageMachine)
 		err = errors.Join(err, st.awaitBooting(ctx))
 		if len(st.machines) == 0 {
-			return "", target.ErrNoMachine("none of the selected machines runs an Elixir release", s.target.Machines)
+			return "", target.NoMachineProblem("none of the selected machines runs an Elixir release", s.target.Machines)
 		}
 		all.plan = plan.Make(st.facts())
 		ready := count(st.machines, func(r *rollout) bool { return r.problem == nil })

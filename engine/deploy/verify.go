@@ -105,7 +105,7 @@ func (r *rollout) sameMachine(now engine.Machine) error {
 func (j *job) nameNewcomers(st *staged, now []engine.Machine) {
 	before := engine.ByID(st.scope.target.Machines)
 	for _, m := range now {
-		if engine.WhyOut(m) != "" || m.Temporary != "" || before[m.ID].State == engine.StateStarted {
+		if engine.WhyLeftOut(m) != "" || m.Temporary != "" || before[m.ID].State == engine.StateStarted {
 			continue
 		}
 		j.rec.Emit(engine.Event{Machine: m.ID, Phase: engine.PhaseCheck, Status: engine.StatusSkipped, Facts: &m,

@@ -10,6 +10,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/target"
+	"flydeploy/text"
 )
 
 // CheckStatus is how one check of the doctor ended.
@@ -45,7 +46,7 @@ const checkWithin = 45 * time.Second
 type Patient struct {
 	engine.App
 	Fly   string // its name on Fly
-	Fleet DoctorFleet
+	Fleet Fleet
 	Open  engine.OpenStorage
 }
 
@@ -65,7 +66,7 @@ func Examine(ctx context.Context, p Patient, tell func(Check)) {
 		d.skip("the app cannot be looked at", "machines", "power", "release", "bucket", "conditional_writes", "lock", "storage_clock")
 		return
 	}
-	d.ok("app", "%s, %s", p.Fly, engine.Counted(len(machines), "machine"))
+	d.ok("app", "%s, %s", p.Fly, text.Counted(len(machines), "machine"))
 	d.machines(machines)
 	d.power(ctx)
 	d.storage(ctx, d.releases(ctx, machines))
@@ -89,7 +90,7 @@ func (d *doctor) skip(why string, names ...string) {
 
 // machines tells what a deploy would take and leave out, whether the fleet is of one image, and what an earlier deploy left.
 func (d *doctor) machines(all []engine.Machine) {
-	s, err := target.InScope(all, engine.Selection{})
+	s, err := target.ScopeOf(all, engine.Selection{})
 	if err != nil {
 		d.tell(FailedCheck("machines", err))
 	} else {
@@ -171,7 +172,7 @@ func (d *doctor) storage(ctx context.Context, found *examined) {
 		return
 	}
 	d.ok(bucket, "%s is readable", storage.Place)
-	if f, differs := storage.Finding(); differs {
+	if f, differs := storage.SettingsFinding(); differs {
 		d.tell(Check{Name: bucket, Status: CheckWarn, Text: f.What, Remedy: f.Remedy})
 	}
 	d.trials(ctx, storage.Trials)

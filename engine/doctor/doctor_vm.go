@@ -26,7 +26,7 @@ func (d *doctor) releases(ctx context.Context, all []engine.Machine) *examined {
 	var first *examined
 	for _, m := range all {
 		k := kind{m.Image, m.ProcessGroup}
-		if m.Temporary != "" || engine.WhyOut(m) != "" || seen[k] {
+		if m.Temporary != "" || engine.WhyLeftOut(m) != "" || seen[k] {
 			continue
 		}
 		seen[k] = true
@@ -82,7 +82,7 @@ func (d *doctor) settings(ctx context.Context, m engine.Machine, vm agent.VM) *e
 	exec := target.ExecOn(d.Fleet, m.ID)
 	found := &examined{otpApp: cmp.Or(d.OTPApp, vm.OTPApp)}
 	if found.otpApp == "" {
-		d.on(m, FailedCheck("otp_app", target.ErrNoOTPApp(vm.Name)))
+		d.on(m, FailedCheck("otp_app", target.NoOTPAppProblem(vm.Name)))
 		return nil
 	}
 	var err error

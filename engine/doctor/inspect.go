@@ -20,7 +20,7 @@ func Inspect(ctx context.Context, o *engine.Overview, fleet engine.Fleet) {
 	o.Code = map[string]engine.MachineCode{}
 	var running []engine.Machine
 	for _, m := range o.Machines {
-		if engine.WhyOut(m) == "" && m.Temporary == "" {
+		if engine.WhyLeftOut(m) == "" && m.Temporary == "" {
 			running = append(running, m)
 		}
 	}

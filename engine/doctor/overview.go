@@ -28,7 +28,7 @@ func Look(ctx context.Context, app string, fleet engine.Fleet, locks engine.Lock
 		return o, nil
 	}
 	if l, err := locks.Current(ctx); err == nil {
-		l = l.Here()
+		l = l.ByLocalClock()
 		o.Lock = &l
 	} else if !errors.Is(err, engine.ErrNotFound) {
 		o.Storage = engine.AsProblem(err)

@@ -194,23 +194,23 @@ func (h *Held) Release(ctx context.Context) error {
 	if err := h.Lost(); err != nil {
 		return err
 	}
-	return Released(h.lock.Release(ctx), h.ttl)
+	return releaseProblem(h.lock.Release(ctx), h.ttl)
 }
 
-// Released explains the error of a release, nil for none.
-func Released(err error, expiry time.Duration) error {
+// releaseProblem explains the error of a release, nil for none.
+func releaseProblem(err error, expiry time.Duration) error {
 	if err == nil {
 		return nil
 	}
 	return engine.NewProblem("unlock", "the deploy lock could not be released", err, fmt.Sprintf("It expires by itself within %s.", expiry))
 }
 
-// Problem explains why a lock was not taken.
-func Problem(err error) *engine.Problem {
+// AcquireProblem explains why a lock was not taken.
+func AcquireProblem(err error) *engine.Problem {
 	var held *engine.LockHeldError
 	if errors.As(err, &held) {
 		return engine.NewProblem("locked", err.Error(), nil,
-			"Wait until that deploy ends or its lock expires: --lock-wait 10m does it for you, `flydeploy watch` shows it. If you know that it is dead, run again with --force: two deploys at once can leave machines on different versions.").Because(held)
+			"Wait until that deploy ends or its lock expires: --lock-wait 10m does it for you, `flydeploy watch` shows it. If you know that it is dead, run again with --force: two deploys at once can leave machines on different versions.").WithCause(held)
 	}
 	return engine.AsProblem(err)
 }
@@ -220,7 +220,7 @@ func With(ctx context.Context, locks engine.Locks, owner, id string, ttl time.Du
 	asked := time.Now()
 	l, err := locks.Acquire(ctx, owner, id, ttl, "")
 	if err != nil {
-		return Problem(err)
+		return AcquireProblem(err)
 	}
 	held, locked := Hold(ctx, l, ttl, asked)
 	defer func() {

@@ -105,7 +105,7 @@ func findings(f Facts) []engine.Finding {
 	for _, found := range earlier(f) {
 		all.add(found)
 	}
-	if found, differs := f.Storage.Finding(); differs {
+	if found, differs := f.Storage.SettingsFinding(); differs {
 		all.add(found)
 	}
 	return all.sorted()

@@ -34,7 +34,7 @@ func TestThePlanTellsWhoseRecordItClears(t *testing.T) {
 		{engine.Selection{ProcessGroups: []string{"blue"}}, engine.Metadata{}, nil},
 		{engine.Selection{ProcessGroups: []string{"web"}}, before, nil},
 	} {
-		scope, err := target.InScope(fleet, c.selected)
+		scope, err := target.ScopeOf(fleet, c.selected)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -49,7 +49,7 @@ func (f *Feed) Publish(e engine.Event) {
 		if !ok {
 			f.order = append(f.order, k)
 		}
-		f.latest[k] = e.Keeping(waiting)
+		f.latest[k] = e.MergedWith(waiting)
 	}
 	f.mu.Unlock()
 	f.signal()
@@ -72,7 +72,7 @@ func (f *Feed) signal() {
 // Next waits for events and gives all that are there, in their order. io.EOF after the last one.
 func (f *Feed) Next(ctx context.Context) ([]engine.Event, error) {
 	for {
-		if batch, closed := f.Take(); len(batch) > 0 {
+		if batch, closed := f.take(); len(batch) > 0 {
 			return batch, nil
 		} else if closed {
 			f.signal() // another reader that waits shall see the end as well
@@ -86,7 +86,7 @@ func (f *Feed) Next(ctx context.Context) ([]engine.Event, error) {
 	}
 }
 
-func (f *Feed) Take() (batch []engine.Event, closed bool) {
+func (f *Feed) take() (batch []engine.Event, closed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	batch = f.logs

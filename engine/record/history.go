@@ -58,7 +58,7 @@ func History(ctx context.Context, records engine.Records, limit int) ([]engine.P
 	for i, id := range ids {
 		group.Go(func() error {
 			return run.Guarded(func() error {
-				r, err := ReadRecord(reading, records, id)
+				r, err := Read(reading, records, id)
 				if err == nil {
 					found[i] = &r.Past
 				} else if !errors.Is(err, engine.ErrNotFound) { // fly_deploy's own results have none
@@ -79,7 +79,7 @@ func History(ctx context.Context, records engine.Records, limit int) ([]engine.P
 }
 
 // readRecord reads deploy.json. One that is damaged tells only that there was a deploy.
-func ReadRecord(ctx context.Context, records engine.Records, id string) (Record, error) {
+func Read(ctx context.Context, records engine.Records, id string) (Record, error) {
 	doc, err := records.Result(ctx, id, recordFile)
 	if err != nil {
 		return Record{}, fmt.Errorf("read the record of deploy %s: %w", id, err)
@@ -95,24 +95,24 @@ func ReadRecord(ctx context.Context, records engine.Records, id string) (Record,
 	return r, nil
 }
 
-// Recorded gives a deploy's stream of events, as far as it was written, and its result, nil where the stream has none.
-func Recorded(ctx context.Context, records engine.Records, upgradeID string) ([]engine.Event, *engine.Result, error) {
+// ReadEvents gives a deploy's stream of events, as far as it was written, and its result, nil where the stream has none.
+func ReadEvents(ctx context.Context, records engine.Records, upgradeID string) ([]engine.Event, *engine.Result, error) {
 	var events []engine.Event
 	var result *engine.Result
 	err := eachPiece(ctx, records, upgradeID, func(p piece) { events, result = append(events, p.events...), p.result })
 	return events, result, err
 }
 
-// RecordedResult gives the end of a recorded deploy. One that was not finished has the outcome "unfinished".
-func RecordedResult(ctx context.Context, records engine.Records, upgradeID string) (engine.Result, error) {
-	_, result, err := Recorded(ctx, records, upgradeID)
+// ReadResult gives the end of a recorded deploy. One that was not finished has the outcome "unfinished".
+func ReadResult(ctx context.Context, records engine.Records, upgradeID string) (engine.Result, error) {
+	_, result, err := ReadEvents(ctx, records, upgradeID)
 	switch {
 	case err != nil:
 		return engine.Result{}, err
 	case result != nil:
 		return *result, nil
 	}
-	r, err := ReadRecord(ctx, records, upgradeID)
+	r, err := Read(ctx, records, upgradeID)
 	return engine.Result{V: engine.EventVersion, Type: lineResult, Outcome: cmp.Or(r.Outcome, engine.OutcomeUnfinished), Upgrade: r.Upgrade, Machines: []engine.MachineResult{}}, err
 }
 
@@ -124,7 +124,7 @@ func eachPiece(ctx context.Context, records engine.Records, upgradeID string, se
 		case errors.Is(err, engine.ErrNotFound) && n > 1:
 			return nil
 		case errors.Is(err, engine.ErrNotFound):
-			return ErrNoRecord(upgradeID, err)
+			return NoRecordProblem(upgradeID, err)
 		case err != nil:
 			return fmt.Errorf("read the events of deploy %s: %w", upgradeID, err)
 		}
@@ -150,8 +150,8 @@ func ParseEvents(stream []byte) (events []engine.Event, result *engine.Result, e
 	return p.events, p.result, err
 }
 
-func ErrNoRecord(id string, err error) *engine.Problem {
-	return engine.NewProblem("no_record", "there is no record of deploy "+id, nil, "`flydeploy history` lists the recorded deploys.").Because(err)
+func NoRecordProblem(id string, err error) *engine.Problem {
+	return engine.NewProblem("no_record", "there is no record of deploy "+id, nil, "`flydeploy history` lists the recorded deploys.").WithCause(err)
 }
 
 func pieceName(n int) string {
@@ -188,7 +188,7 @@ func parsePiece(body []byte) (piece, error) {
 			continue
 		}
 		if head.V > engine.EventVersion {
-			return p, errNewer(head.V)
+			return p, newerVersionProblem(head.V)
 		}
 		switch head.Type {
 		case "":
@@ -208,7 +208,7 @@ func parsePiece(body []byte) (piece, error) {
 	return p, nil
 }
 
-func errNewer(v int) *engine.Problem {
+func newerVersionProblem(v int) *engine.Problem {
 	return engine.NewProblem("newer_version", fmt.Sprintf("the record was written by a newer flydeploy (format %d, known here: %d)", v, engine.EventVersion), nil,
 		"Install the current flydeploy.")
 }

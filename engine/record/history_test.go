@@ -126,11 +126,11 @@ func TestWatchFollowsAStreamPieceByPiece(t *testing.T) {
 		t.Fatalf("after the result: %d events, %v", len(batch), err)
 	}
 
-	all, _, err := record.Recorded(t.Context(), s, "01K9000000000000000000000A")
+	all, _, err := record.ReadEvents(t.Context(), s, "01K9000000000000000000000A")
 	if err != nil || len(all) != 12 {
 		t.Errorf("%d recorded events: %v", len(all), err)
 	}
-	r, err := record.RecordedResult(t.Context(), s, "01K9000000000000000000000A")
+	r, err := record.ReadResult(t.Context(), s, "01K9000000000000000000000A")
 	if err != nil || r.Outcome != engine.OutcomeSucceeded || r.Upgrade.ID != "01K9000000000000000000000A" {
 		t.Errorf("result %+v: %v", r, err)
 	}
@@ -155,13 +155,13 @@ func TestAStreamWhoseNextPieceWasNeverWritten(t *testing.T) {
 	s := newShelf(t)
 	s.put("01K9000000000000000000000A", "events.ndjson", lines(1, 3)+continued)
 	s.put("01K9000000000000000000000A", "deploy.json", `{"v":1,"id":"01K9000000000000000000000A","outcome":"","running":true}`)
-	if all, _, err := record.Recorded(t.Context(), s, "01K9000000000000000000000A"); err != nil || len(all) != 3 {
+	if all, _, err := record.ReadEvents(t.Context(), s, "01K9000000000000000000000A"); err != nil || len(all) != 3 {
 		t.Errorf("%d recorded events: %v", len(all), err)
 	}
-	if r, err := record.RecordedResult(t.Context(), s.later(2*time.Minute), "01K9000000000000000000000A"); err != nil || r.Outcome != engine.OutcomeUnfinished {
+	if r, err := record.ReadResult(t.Context(), s.later(2*time.Minute), "01K9000000000000000000000A"); err != nil || r.Outcome != engine.OutcomeUnfinished {
 		t.Errorf("result %+v: %v", r, err)
 	}
-	_, err := record.RecordedResult(t.Context(), s, "01Z")
+	_, err := record.ReadResult(t.Context(), s, "01Z")
 	wantNamed(t, err, "no_record")
 }
 
@@ -272,9 +272,9 @@ func TestHistoryOfWhatOthersWrote(t *testing.T) {
 	if past, err := record.History(t.Context(), s, 1); err != nil || len(past) != 1 || past[0].ID != "01K9000000000000000000000E" {
 		t.Errorf("the last one is %+v: %v", past, err)
 	}
-	_, _, err := record.Recorded(t.Context(), s, "01K9000000000000000000000C")
+	_, _, err := record.ReadEvents(t.Context(), s, "01K9000000000000000000000C")
 	wantNamed(t, err, "newer_version")
-	_, _, err = record.Recorded(t.Context(), s, "01Z")
+	_, _, err = record.ReadEvents(t.Context(), s, "01Z")
 	wantNamed(t, err, "no_record")
 }
 

@@ -20,7 +20,7 @@ func Last(ctx context.Context, records engine.Records) (Record, error) {
 		return Record{}, fmt.Errorf("list the recorded deploys: %w", err)
 	}
 	for _, id := range ids {
-		r, err := ReadRecord(ctx, records, id)
+		r, err := Read(ctx, records, id)
 		switch {
 		case errors.Is(err, engine.ErrNotFound) || err == nil && r.Outcome == engine.OutcomeUnreadable:
 			continue

@@ -1,7 +1,7 @@
 package record_test
 
 import (
-	"encoding/json"
+	"context"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -74,11 +74,11 @@ func TestMergedAndFullStreamsEndInTheSameProgress(t *testing.T) {
 		}
 		rec.Close()
 		drain(t, feed, merged)
-		for _, line := range splitLines(rec.Events()) {
-			var e engine.Event
-			if err := json.Unmarshal(line, &e); err != nil {
-				t.Fatal(err)
-			}
+		all, err := rec.Stream().Next(t.Context())
+		if err != nil || len(all) != 200 {
+			t.Fatalf("%d of 200 events: %v", len(all), err)
+		}
+		for _, e := range all {
 			full.Apply(e)
 		}
 		for _, m := range full.Machines {
@@ -102,25 +102,15 @@ func randomEvent(r *rand.Rand, at time.Time) engine.Event {
 	}
 }
 
+// drain applies the events that wait.
 func drain(t *testing.T, feed *record.Feed, p *engine.Progress) {
 	t.Helper()
-	batch, _ := feed.Take()
+	ended, end := context.WithCancel(t.Context())
+	end() // Next must not wait
+	batch, _ := feed.Next(ended)
 	for _, e := range batch {
 		p.Apply(e)
 	}
-}
-
-func splitLines(stream []byte) [][]byte {
-	var lines [][]byte
-	for len(stream) > 0 {
-		for i, c := range stream {
-			if c == '\n' {
-				lines, stream = append(lines, stream[:i]), stream[i+1:]
-				break
-			}
-		}
-	}
-	return lines
 }
 
 func sameStatuses(a, b map[engine.Phase]engine.PhaseState) bool {

@@ -1,7 +1,6 @@
 package record
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -30,13 +29,13 @@ type Recorder struct {
 	output   int      // bytes of lines of output in pieces
 	last     map[eventKey]engine.Event
 	began    map[eventKey]time.Time // by our clock: StartedAt may be by a machine's
-	Progress *engine.Progress
+	progress *engine.Progress
 	closed   bool
 	news     chan struct{} // closed with the next event, for readers of Stream
 }
 
 func NewRecorder(feed *Feed) *Recorder {
-	return &Recorder{feed: feed, last: map[eventKey]engine.Event{}, began: map[eventKey]time.Time{}, Progress: engine.NewProgress(), pieces: [][]byte{nil}, news: make(chan struct{})}
+	return &Recorder{feed: feed, last: map[eventKey]engine.Event{}, began: map[eventKey]time.Time{}, progress: engine.NewProgress(), pieces: [][]byte{nil}, news: make(chan struct{})}
 }
 
 // emit completes the event with what the phase's earlier events said (its start), and with its duration once it ends.
@@ -54,7 +53,7 @@ func (r *Recorder) Emit(e engine.Event) {
 	if e.Log == "" {
 		r.time(&e)
 	}
-	r.Progress.Apply(e)
+	r.progress.Apply(e)
 	r.keep(e)
 	r.wakeReaders()
 	r.feed.Publish(e)
@@ -119,13 +118,6 @@ func (r *Recorder) Log(phase engine.Phase, line string) {
 	}
 }
 
-// events gives the stream so far.
-func (r *Recorder) Events() []byte {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return bytes.Join(r.pieces, nil)
-}
-
 // piece gives the n-th piece of the stream, from 1, and whether it is complete, because another one follows.
 func (r *Recorder) piece(n int) (body []byte, complete bool) {
 	r.mu.Lock()
@@ -137,12 +129,12 @@ func (r *Recorder) piece(n int) (body []byte, complete bool) {
 func (r *Recorder) Past() (engine.Past, engine.Upgrade) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	u := r.Progress.Upgrade
+	u := r.progress.Upgrade
 	past := engine.Past{
 		ID: u.ID, Version: u.Version, Owner: u.Owner, Host: u.Host, Message: u.Message, GitRevision: u.GitRevision, CILink: u.CILink,
 		Running: true,
 	}
-	for _, m := range r.Progress.Machines {
+	for _, m := range r.progress.Machines {
 		if s := m.Phases[engine.PhaseInject].Status; s == "" || s == engine.StatusSkipped { // it came later, or runs no release
 			continue
 		}

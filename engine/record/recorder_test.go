@@ -16,7 +16,7 @@ func TestDurationsAreOfOneClock(t *testing.T) {
 		rec.Emit(e)
 		e.Status = engine.StatusFailed
 		rec.Emit(e)
-		events, _, err := ParseEvents(rec.Events())
+		events, err := rec.Stream().Next(t.Context())
 		if err != nil || len(events) != 2 {
 			t.Fatalf("%d events: %v", len(events), err)
 		}

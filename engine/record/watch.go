@@ -85,7 +85,7 @@ func (f *follower) look(ctx context.Context) ([]engine.Event, error) {
 // alive gives nil for a deploy without news whose console lives: it touches the record even so. quiet is how long there was
 // no event.
 func (f *follower) alive(ctx context.Context, quiet time.Duration) error {
-	r, err := ReadRecord(ctx, f.records, f.id)
+	r, err := Read(ctx, f.records, f.id)
 	switch {
 	case err != nil && !errors.Is(err, engine.ErrNotFound):
 		return f.patience(ctx, err)
@@ -93,7 +93,7 @@ func (f *follower) alive(ctx context.Context, quiet time.Duration) error {
 		f.missing = time.Time{}
 		return nil
 	}
-	return errSilent(f.id, quiet)
+	return silentProblem(f.id, quiet)
 }
 
 const (
@@ -114,9 +114,9 @@ func (f *follower) patience(ctx context.Context, err error) error {
 	within, since := answersWithin, time.Since(f.missing)
 	switch {
 	case errors.Is(err, engine.ErrNotFound) && f.piece > 1:
-		within, err = silentAfter, errSilent(f.id, since)
+		within, err = silentAfter, silentProblem(f.id, since)
 	case errors.Is(err, engine.ErrNotFound):
-		within, err = startsWithin, ErrNoRecord(f.id, err)
+		within, err = startsWithin, NoRecordProblem(f.id, err)
 	}
 	if since < within {
 		return nil
@@ -124,7 +124,7 @@ func (f *follower) patience(ctx context.Context, err error) error {
 	return err
 }
 
-func errSilent(id string, age time.Duration) *engine.Problem {
+func silentProblem(id string, age time.Duration) *engine.Problem {
 	return engine.NewProblem("silent", fmt.Sprintf("the console of deploy %s has written nothing for %s: it was killed, or has lost its network", id, age.Round(time.Second)), nil,
 		"`flydeploy lock show` tells who holds the lock. Once it is free, `flydeploy hot --resume` finishes the deploy.")
 }

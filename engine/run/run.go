@@ -43,7 +43,7 @@ func Each[T any](ctx context.Context, items []T, atOnce int, name func(T) string
 				return nil
 			}
 			if err := Guarded(func() error { return work(ctx, item) }); err != nil {
-				errs[i] = engine.AsProblem(err).On(name(item))
+				errs[i] = engine.AsProblem(err).WithPrefix(name(item))
 			}
 			return nil
 		})
@@ -60,7 +60,7 @@ func first(errs []error) error {
 	}
 	p := *engine.AsProblem(errs[0])
 	p.What = fmt.Sprintf("%s; and %d more", p.What, len(errs)-1)
-	return p.Because(errors.Join(errs...))
+	return p.WithCause(errors.Join(errs...))
 }
 
 // The pauses between two tries of RetryUnknown: a platform that answers errors at once is not asked all the time.
@@ -114,7 +114,7 @@ func Within(ctx context.Context, limit time.Duration, remedy string, step func(c
 	if last := engine.AsProblem(err); !isTimeout(err) {
 		what += "; the last answer: " + last.What
 	}
-	return engine.NewProblem("timeout", what, nil, remedy).Because(err)
+	return engine.NewProblem("timeout", what, nil, remedy).WithCause(err)
 }
 
 // isTimeout: the error tells nothing but that the time was over.

@@ -51,7 +51,7 @@ func Connect(ctx context.Context, app engine.App, fleet engine.Fleet, open engin
 		return nil, err
 	}
 	if t.OTPApp = cmp.Or(app.OTPApp, t.VM.OTPApp); t.OTPApp == "" {
-		return nil, ErrNoOTPApp(t.VM.Name)
+		return nil, NoOTPAppProblem(t.VM.Name)
 	}
 	env, err := run.RetryUnknown(ctx, nil, func() (map[string]string, error) { return agent.Storage(ctx, exec, t.VM) })
 	if err != nil {
@@ -96,7 +96,7 @@ func (t *Target) findVM(ctx context.Context, fleet engine.Fleet, release engine.
 		return true
 	}
 	for _, m := range t.Machines {
-		if m.Temporary != "" || engine.WhyOut(m) != "" {
+		if m.Temporary != "" || engine.WhyLeftOut(m) != "" {
 			continue
 		}
 		open++
@@ -111,7 +111,7 @@ func (t *Target) findVM(ctx context.Context, fleet engine.Fleet, release engine.
 		}
 	}
 	if open == 0 && last == nil {
-		return nil, ErrNoMachine("no machine is started", t.Machines).Because(ErrNoneRuns)
+		return nil, NoMachineProblem("no machine is started", t.Machines).WithCause(ErrNoneRuns)
 	}
 	for open > 0 {
 		if answer := <-answers; take(answer) {
@@ -121,10 +121,10 @@ func (t *Target) findVM(ctx context.Context, fleet engine.Fleet, release engine.
 	if !errors.Is(last, agent.ErrNoVM) {
 		return nil, last
 	}
-	return nil, engine.NewProblem("no_vm", "no running Elixir release was found", last, engine.Remedies["no_vm"]).Because(ErrNoneRuns)
+	return nil, engine.NewProblem("no_vm", "no running Elixir release was found", last, engine.Remedies["no_vm"]).WithCause(ErrNoneRuns)
 }
 
-func ErrNoOTPApp(release string) *engine.Problem {
+func NoOTPAppProblem(release string) *engine.Problem {
 	return engine.NewProblem("no_otp_app", fmt.Sprintf("the release %s has no application of its own name", release), nil,
 		"Name the OTP application to upgrade: --otp-app, or otp_app in flydeploy.toml.")
 }

@@ -41,7 +41,7 @@ func ConnectStopped(ctx context.Context, app engine.App, env map[string]string, 
 		return nil, err
 	}
 	if t.OTPApp = cmp.Or(app.OTPApp, t.VM.OTPApp); t.OTPApp == "" {
-		return nil, ErrNoOTPApp(t.VM.Name)
+		return nil, NoOTPAppProblem(t.VM.Name)
 	}
 	if t.Storage, err = open(ctx, t.OTPApp, settings); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (t *Target) askImage(ctx context.Context, release engine.Release, env map[s
 		}
 	}
 	if len(asleep) == 0 {
-		return nil, ErrNoMachine("no machine could tell where the bucket is", t.Machines)
+		return nil, NoMachineProblem("no machine could tell where the bucket is", t.Machines)
 	}
 	m, err := fleet.CreateTemporary(ctx, engine.TemporaryMachine{
 		UpgradeID: ulid.Make().String(), Image: engine.BaseImage(asleep), Region: asleep[0].Region,

@@ -19,12 +19,12 @@ type Scope struct {
 const maxNamed = 20
 
 // errNoMachine says that the selection names something that is not there.
-func ErrNoMachine(what string, all []engine.Machine) *engine.Problem {
+func NoMachineProblem(what string, all []engine.Machine) *engine.Problem {
 	started, asleep := false, ""
 	ids := make([]string, 0, len(all))
 	for _, m := range all {
 		if m.LeftOut == "" && m.Temporary == "" {
-			id, why := m.ID, engine.WhyOut(m)
+			id, why := m.ID, engine.WhyLeftOut(m)
 			switch {
 			case why == "":
 				started = true
@@ -53,16 +53,16 @@ func ErrNoMachine(what string, all []engine.Machine) *engine.Problem {
 
 // inScope applies the selection. A machine that is named by its id and cannot take part is an error, since the
 // operator asked for it; one that a wider selection happens to cover is left out with its reason.
-func InScope(all []engine.Machine, sel engine.Selection) (Scope, error) {
+func ScopeOf(all []engine.Machine, sel engine.Selection) (Scope, error) {
 	known := map[string]engine.Machine{}
 	for _, m := range all {
 		known[m.ID] = m
 	}
 	for _, id := range sel.Machines {
 		if m, ok := known[id]; !ok {
-			return Scope{}, ErrNoMachine(fmt.Sprintf("machine %s does not exist", id), all)
-		} else if why := engine.WhyOut(m); why != "" {
-			return Scope{}, ErrNoMachine(fmt.Sprintf("machine %s cannot be upgraded now: %s", id, why), all)
+			return Scope{}, NoMachineProblem(fmt.Sprintf("machine %s does not exist", id), all)
+		} else if why := engine.WhyLeftOut(m); why != "" {
+			return Scope{}, NoMachineProblem(fmt.Sprintf("machine %s cannot be upgraded now: %s", id, why), all)
 		}
 	}
 	var s Scope
@@ -70,8 +70,8 @@ func InScope(all []engine.Machine, sel engine.Selection) (Scope, error) {
 		if m.Temporary != "" {
 			continue
 		}
-		m.LeftOut = engine.WhyOut(m)
-		if m.LeftOut == "" && !sel.Covers(m) {
+		m.LeftOut = engine.WhyLeftOut(m)
+		if m.LeftOut == "" && !sel.Selects(m) {
 			m.LeftOut = engine.LeftOutNotSelected
 		}
 		if m.LeftOut == "" {
@@ -84,7 +84,7 @@ func InScope(all []engine.Machine, sel engine.Selection) (Scope, error) {
 	slices.SortFunc(s.In, byRegion)
 	slices.SortFunc(s.Out, byRegion)
 	if len(s.In) == 0 {
-		return s, ErrNoMachine("no machine to upgrade: none is started and selected", all)
+		return s, NoMachineProblem("no machine to upgrade: none is started and selected", all)
 	}
 	return s, nil
 }

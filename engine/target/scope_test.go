@@ -19,7 +19,7 @@ func testFleet() []engine.Machine {
 }
 
 func TestScopeLeavesOutWithAReason(t *testing.T) {
-	s, err := InScope(testFleet(), engine.Selection{})
+	s, err := ScopeOf(testFleet(), engine.Selection{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestScopeLeavesOutWithAReason(t *testing.T) {
 }
 
 func TestScopeFollowsTheSelection(t *testing.T) {
-	s, err := InScope(testFleet(), engine.Selection{Regions: []string{"fra"}})
+	s, err := ScopeOf(testFleet(), engine.Selection{Regions: []string{"fra"}})
 	if err != nil || len(s.In) != 1 || s.In[0].ID != "m3" {
 		t.Errorf("in scope: %+v, error %v, want m3", s.In, err)
 	}
@@ -46,7 +46,7 @@ func TestScopeNamesWhatDoesNotExist(t *testing.T) {
 		"machine m2 cannot be upgraded now":    {Machines: []string{"m2"}},
 		"no machine to upgrade: none is start": {Regions: []string{"syd"}},
 	} {
-		_, err := InScope(testFleet(), sel)
+		_, err := ScopeOf(testFleet(), sel)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "m1") {
 			t.Errorf("selection %+v: %v; want %q and the machines that exist", sel, err, want)
 		}

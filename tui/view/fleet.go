@@ -20,7 +20,7 @@ type Fleet struct {
 // runs it, else the one that most machines run.
 func NewFleet(o engine.Overview, code map[string]Inspected) Fleet {
 	f := Fleet{Overview: o, Code: code}
-	if o.Metadata != nil && o.Metadata.ImageRef != "" && !o.StaleRecord() {
+	if o.Metadata != nil && o.Metadata.ImageRef != "" && !o.RecordIsStale() {
 		f.Image = o.Metadata.ImageRef
 	} else {
 		f.Image = engine.BaseImage(slices.DeleteFunc(slices.Clone(o.Machines), func(m engine.Machine) bool { return !TakesPart(m) }))
@@ -55,7 +55,7 @@ func (f *Fleet) Upgrade(now time.Time) cells.Line {
 		return cells.Line{{Text: "upgrade unknown", Tone: cells.Warn}}
 	case md == nil:
 		return cells.Line{{Text: "no hot upgrade yet", Tone: cells.Muted}}
-	case f.Overview.StaleRecord():
+	case f.Overview.RecordIsStale():
 		return cells.Line{{Text: "record stale: deployed cold since", Tone: cells.Muted}}
 	case md.HotUpgrade != nil:
 		l := cells.Line{cells.New(cells.OK, "hot "+md.HotUpgrade.Version)}

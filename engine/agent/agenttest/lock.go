@@ -24,7 +24,7 @@ const LockKey = "releases/" + App + "-deploy.lock"
 
 // held: a lock has expired once nobody has written it for its own time, by the bucket's clock or as far as this console has
 // watched it.
-func (l *lockBody) held() bool { return l.unreadable || !l.Released && l.Age <= l.OwnTime() }
+func (l *lockBody) held() bool { return l.unreadable || !l.Released && l.Age <= l.Lifetime() }
 
 // released is what is written over a lock that is given back.
 func (l *lockBody) released(by string) lockBody {
@@ -94,7 +94,7 @@ func (s *Storage) Acquire(ctx context.Context, owner, id string, ttl time.Durati
 		}
 		now := s.world.bucket.now().Truncate(time.Microsecond)
 		body := lockBody{LockInfo: engine.LockInfo{
-			LockedBy: owner, Host: s.console, LockedAt: now, ExpiresAt: now.Add(ttl), DeploymentID: id, OwnTimeMS: ttl.Milliseconds(),
+			LockedBy: owner, Host: s.console, LockedAt: now, ExpiresAt: now.Add(ttl), DeploymentID: id, LifetimeMS: ttl.Milliseconds(),
 		}}
 		if held {
 			body.Overrode = &seen.LockInfo

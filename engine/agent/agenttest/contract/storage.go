@@ -91,7 +91,7 @@ func lockIsHeld(t testing.TB, b Bucket) {
 	l := acquire(t, ann, "ann@laptop", "01A")
 	_, err = bob.Acquire(t.Context(), "bob@desk", "01B", ttl, "")
 	first := held(t, err, "ann@laptop", "01A")
-	if first.OwnTime() != ttl || first.ExpiresIn() > ttl || first.ExpiresIn() < ttl/2 || first.ExpiresAt.Sub(first.LockedAt) != ttl {
+	if first.Lifetime() != ttl || first.ExpiresIn() > ttl || first.ExpiresIn() < ttl/2 || first.ExpiresAt.Sub(first.LockedAt) != ttl {
 		t.Errorf("%+v", first)
 	}
 	must(t, l.Renew(t.Context()))
