@@ -32,7 +32,7 @@ type mistake struct {
 	prepare func(*testing.T) (undo func())
 	code    int
 	says    []string
-	// long: package agent's tests have the same on a node; here only in `make faults`.
+	// long: TestFaults or package agent's tests have the same on a node; here it is left to `make faults`.
 	long bool
 }
 
@@ -75,7 +75,7 @@ func TestBadInput(t *testing.T) {
 		// A deploy that holds the lock would end the other's agent; a plan holds none.
 		{name: "another agent busy", args: []string{"plan", "--skip-build", "--image", o.image}, code: 1, says: []string{"another upgrade", "ann@laptop", "staged", "ends by itself"}, prepare: o.stageAsSomebodyElse},
 		{name: "read-only files", args: pushed, code: 3, says: []string{o.ids[0], "not_writable", "COPY --chown"}, prepare: o.forbidWriting, long: true},
-		{name: "no crypto", args: pushed, code: 3, says: []string{o.ids[0], "crypto", "extra_applications"}, prepare: o.forgetCrypto, long: true},
+		{name: "no crypto", args: pushed, code: 3, says: []string{o.ids[0], "crypto", "extra_applications"}, prepare: o.forgetCrypto},
 		{name: "distribution off", args: with("--process-group", "mute"), code: 1, says: []string{"without distribution", "RELEASE_DISTRIBUTION=name"}, prepare: o.launchMute},
 		{name: "two releases", args: with("--process-group", "twins"), code: 1, says: []string{"2 releases run on the machine: counter, twin", "--release"}, prepare: o.launchTwins},
 	} {
