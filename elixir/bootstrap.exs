@@ -1,6 +1,6 @@
 # What `bin/NAME rpc` evaluates in the running VM, after the bindings that the console puts in front of it:
-# id (the order's), source (base64 of zlib), agent (the agent's main module), modules (the names below it that must be
-# loaded once the source is compiled), order (base64, or "").
+# id (the order's), source (base64 of zlib), agent (the agent's main module), modules (how many the agent has), order
+# (base64, or "").
 #
 # Where an agent is at work already it says so, and compiles nothing. Otherwise it compiles those modules of the source
 # that the VM lacks, so that a part whose request was cut off can be sent again, and with the last part it starts the
@@ -65,11 +65,10 @@ at_work = fn ->
   end
 end
 
-root = Module.concat([agent])
-
 compile = fn ->
+  # The source may be one module, or none: with two lines more it is always a block.
   text = source |> Base.decode64!() |> :zlib.uncompress()
-  {:__block__, _, code} = Code.string_to_quoted!([text, "\nnil"] |> IO.iodata_to_binary())
+  {:__block__, _, code} = Code.string_to_quoted!(text <> "\nnil\nnil")
 
   for {:defmodule, _, [{:__aliases__, _, name} | _]} = module <- code,
       not :erlang.module_loaded(Module.concat(name)) do
@@ -77,13 +76,13 @@ compile = fn ->
   end
 end
 
-loaded? = fn ->
-  modules |> String.split() |> Enum.all?(&:erlang.module_loaded(Module.concat(root, &1))) and
-    (order == "" or :erlang.module_loaded(root))
+complete? = fn ->
+  Enum.count(:code.all_loaded(), fn {m, _} -> String.starts_with?(Atom.to_string(m), "Elixir." <> agent) end) ==
+    modules
 end
 
 start = fn ->
-  case root.start(order, sweep) do
+  case Module.concat([agent]).start(order, sweep) do
     # The guardian of an agent that died has taken its name.
     :taken -> at_work.() || {"incomplete", "{}"}
     answer -> answer
@@ -96,9 +95,9 @@ one_at_a_time.(fn ->
       compile.()
 
       cond do
-        not loaded?.() -> {"incomplete", "{}"}
         order == "" -> {"loaded", "{}"}
-        true -> start.()
+        complete?.() -> start.()
+        true -> {"incomplete", "{}"}
       end
     end
 

@@ -105,9 +105,9 @@ func TestAPartThatIsCutOffGoesOn(t *testing.T) {
 	if err := <-ended; !errors.Is(err, engine.ErrUnknownOutcome) {
 		t.Skipf("the part was compiled before it could be cut off: %v", err)
 	}
-	for deadline := time.Now().Add(2 * time.Minute); compiled() < len(first.modules); {
+	for deadline := time.Now().Add(2 * time.Minute); compiled() < first.modules; {
 		if time.Now().After(deadline) {
-			t.Fatalf("the VM has stopped after %d of %d modules", compiled(), len(first.modules))
+			t.Fatalf("the VM has stopped after %d of %d modules", compiled(), first.modules)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -151,6 +151,9 @@ func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session,
 		if err != nil {
 			return nil, err
 		}
+		if err := notEntered(doing, vm, out); err != nil {
+			return nil, err
+		}
 		word, rest := out.word()
 		switch word {
 		case "loaded":
@@ -162,12 +165,8 @@ func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session,
 			return nil, nil
 		case "refused":
 			return nil, fmt.Errorf("%s: %w", doing, refusal(rest))
-		case "gone":
-			return nil, fmt.Errorf("%s: the VM is %w", doing, ErrGone)
-		case "no_program":
-			return nil, noProgram(doing, vm)
 		default:
-			if isCut(word, "loaded", "started", "busy", "incomplete", "refused", "gone", "no_program") {
+			if isCut(word, "loaded", "started", "busy", "incomplete", "refused", "gone", "no_program", "no_user") {
 				return nil, fmt.Errorf("%s: %w", doing, errCut)
 			}
 			return nil, fmt.Errorf("%s: unexpected answer %q", doing, printable(word, 40))
@@ -183,8 +182,7 @@ const readOrder = "IO.read(:line)"
 func requests(vm VM, b bundle, o Order) []request {
 	program, _ := bootstrap() // embedded
 	with := func(script, order string, p part) request {
-		bindings := fmt.Sprintf(`id = "%s"; source = "%s"; modules = "%s"; agent = "%s"; order = %s`,
-			o.ID, p.source, strings.Join(p.modules, " "), b.agent, order)
+		bindings := fmt.Sprintf(`id = "%s"; source = "%s"; modules = %d; agent = "%s"; order = %s`, o.ID, p.source, b.modules(), b.agent, order)
 		return request{command: shell(script, vm.enter(bindings, program)...)}
 	}
 	load := func(p part) request { return with(scriptRPC, `""`, p) }
@@ -194,15 +192,13 @@ func requests(vm VM, b bundle, o Order) []request {
 		return r
 	}
 	var all []request
-	var modules []string // the order comes when all of them are loaded
 	for i, p := range b.parts {
-		modules = append(modules, p.modules...)
 		if i < len(b.parts)-1 {
 			all = append(all, load(p))
-		} else if whole := start(part{p.source, modules}); whole.size() < maxRequest {
+		} else if whole := start(p); whole.size() < maxRequest {
 			all = append(all, whole)
 		} else {
-			all = append(all, load(p), start(part{encode(""), modules}))
+			all = append(all, load(p), start(newPart("")))
 		}
 	}
 	return all

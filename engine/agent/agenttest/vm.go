@@ -76,7 +76,8 @@ func (w *World) discover(m *machine) Output {
 	lines := []string{marker + "begin"}
 	if v := m.vm; v != nil && !time.Now().Before(v.found) {
 		lines = append(lines, marker+"vm "+v.pid+" "+v.start, "RELEASE_ROOT="+root, "RELEASE_NAME="+App, "RELEASE_NODE="+App+"-"+m.ID+"@fly",
-			"RELEASE_VSN="+ReleaseOf(m.Image).Version, "RELEASE_DISTRIBUTION=name", "FLY_IMAGE_REF="+m.Image, "OTP_APP="+App)
+			"RELEASE_VSN="+ReleaseOf(m.Image).Version, "RELEASE_DISTRIBUTION=name", "FLY_IMAGE_REF="+m.Image, "USER=65534",
+			"FOLDER=drwxr-xr-x 6 65534 0 4096 Nov 29 10:00 "+root+"/", "OTP_APP="+App)
 	}
 	return say(append(lines, marker+"end")...)
 }
@@ -155,13 +156,17 @@ func (m *machine) code() Output {
 }
 
 // part is what stands in front of bootstrap.exs.
-type part struct{ id, source, modules, main string }
+type part struct {
+	id, source, main string
+	modules          int // of the whole agent
+}
 
 func bound(bindings string) (p part, ok bool) {
 	rest, ok1 := strings.CutPrefix(bindings, `id = "`)
 	p.id, rest, _ = strings.Cut(rest, `"; source = "`)
-	p.source, rest, _ = strings.Cut(rest, `"; modules = "`)
-	p.modules, rest, _ = strings.Cut(rest, `"; agent = "`)
+	p.source, rest, _ = strings.Cut(rest, `"; modules = `)
+	modules, rest, _ := strings.Cut(rest, `; agent = "`)
+	p.modules, _ = strconv.Atoi(modules)
 	p.main, _, ok = strings.Cut(rest, `"; order = `)
 	return p, ok && ok1
 }
@@ -182,15 +187,16 @@ func (w *World) bootstrap(ctx context.Context, m *machine, r request) (Output, e
 	for _, module := range modules {
 		m.vm.modules[module] = true
 	}
-	for _, module := range strings.Fields(p.modules) {
-		if !m.vm.modules[p.main+"."+module] {
-			return say(marker + "incomplete {}"), nil
+	compiled := 0
+	for module := range m.vm.modules {
+		if strings.HasPrefix(module, p.main) {
+			compiled++
 		}
 	}
 	switch {
 	case r.script == agent.ScriptLoad:
 		return say(marker + "loaded {}"), nil
-	case !m.vm.modules[p.main]:
+	case compiled != p.modules:
 		return say(marker + "incomplete {}"), nil
 	case r.err != nil:
 		return Output{Stderr: "** (ArgumentError) " + r.err.Error() + "\n", ExitCode: 1}, nil
