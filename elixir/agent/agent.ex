@@ -39,10 +39,10 @@ defmodule FlyDeployAgent do
   @no_space List.to_string(:file.format_error(:enospc))
 
   @doc """
-  Starts the agent for an encoded order (`FlyDeployAgent.Order`), or describes the one that is there. `sweep` gets
-  agent, guardian and DIR, and cleans up once both have ended. Gives a word and JSON, for the console.
+  Starts the agent for an encoded order (`FlyDeployAgent.Order`). `sweep` gets agent, guardian and DIR, and cleans up once
+  both have ended. Gives a word and JSON, for the console, or `:taken` where the VM has an agent.
   """
-  @spec start(binary, (pid, pid, Path.t() -> any)) :: {binary, binary}
+  @spec start(binary, (pid, pid, Path.t() | nil -> any)) :: {binary, binary} | :taken
   def start(encoded, sweep) do
     order = Order.decode(encoded)
     caller = self()
@@ -61,38 +61,13 @@ defmodule FlyDeployAgent do
         {"started", Json.encode(about)}
 
       {^ref, :taken} ->
-        taken(order)
+        :taken
 
       {^ref, {:refused, text}} ->
         {"refused", Json.encode(%{name: named("refused", text), what: text})}
 
       {:DOWN, ^monitor, :process, _, _} ->
         {"refused", Json.encode(%{name: "agent_error", what: "the agent died while it started"})}
-    end
-  end
-
-  defp taken(order) do
-    about = describe()
-
-    cond do
-      about == nil -> {"busy", Json.encode(%{id: "", owner: "", state: "committing", expires_in_ms: 0})}
-      about.id == order.id -> {"started", Json.encode(about)}
-      true -> {"busy", Json.encode(about)}
-    end
-  end
-
-  # An agent inside its window answers after it.
-  defp describe do
-    ref = make_ref()
-
-    with pid when is_pid(pid) <- Process.whereis(@name) do
-      send(pid, {:flydeploy_describe, self(), ref})
-
-      receive do
-        {^ref, about} -> about
-      after
-        5_000 -> nil
-      end
     end
   end
 

@@ -48,7 +48,7 @@ func ImageStorage(ctx context.Context, exec Exec, of engine.Release) (VM, map[st
 	if len(found) != 1 {
 		return VM{}, nil, &Refusal{"image_without_release", fmt.Sprintf("%s: no release%s at %s", doing, named(of.Name), of.Root)}
 	}
-	return found[0], parseSettings(out[at:]), nil
+	return found[0].VM, parseSettings(out[at:]), nil
 }
 
 func named(name string) string {

@@ -101,7 +101,14 @@ func startNode(t *testing.T, version int, extraEnv ...string) *node {
 // startRelease starts a copy of the release app that lies in the folder release.
 func startRelease(t testing.TB, app, release string, extraEnv ...string) *node {
 	t.Helper()
-	dir := t.TempDir()
+	n := copyRelease(t, t.TempDir(), app, release, extraEnv...)
+	n.start()
+	return n
+}
+
+// copyRelease puts a copy of a release into dir, with what its VM needs beside it.
+func copyRelease(t testing.TB, dir, app, release string, extraEnv ...string) *node {
+	t.Helper()
 	root := filepath.Join(dir, "app")
 	if out, err := exec.Command("cp", "-a", release, root).CombinedOutput(); err != nil {
 		t.Fatalf("copying the release: %v\n%s", err, out)
@@ -115,15 +122,22 @@ func startRelease(t testing.TB, app, release string, extraEnv ...string) *node {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LANG=C.UTF-8", "TMPDIR=" + tmp, "FLY_MACHINE_ID=" + id,
 	}, extraEnv...)}
 	n.control = filepath.Join(tmp, "control")
-	vmEnv := append([]string{
+	n.cmd = exec.Command(filepath.Join(root, "bin", app), "start")
+	n.cmd.Env = append([]string{
 		"LEDGER_CONTROL=" + n.control,
 		"RELEASE_DISTRIBUTION=name", "RELEASE_NODE=" + app + "-" + id + "@127.0.0.1", "RELEASE_COOKIE=" + id, "ERL_EPMD_PORT=" + epmdPort,
 		"ERL_ZFLAGS=-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}", "AWS_ACCESS_KEY_ID=key", "AWS_REGION=auto", "BUCKET_NAME=b=c",
 	}, n.env...)
-	var log bytes.Buffer
-	n.cmd = exec.Command(filepath.Join(root, "bin", app), "start")
-	n.cmd.Env, n.cmd.Stdout, n.cmd.Stderr = vmEnv, &log, &log
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return n
+}
+
+// start starts the VM and waits for it. It ends with the test.
+func (n *node) start() {
+	t := n.t
+	t.Helper()
+	var log bytes.Buffer
+	n.cmd.Stdout, n.cmd.Stderr = &log, &log
 	if err := n.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +149,6 @@ func startRelease(t testing.TB, app, release string, extraEnv ...string) *node {
 		}
 	})
 	n.awaitBoot()
-	return n
 }
 
 // awaitBoot waits for the control socket, which is the last thing that the application opens.

@@ -57,12 +57,10 @@ func ask(ctx context.Context, exec Exec, vm VM, doing, word string, scripts ...s
 	if err != nil {
 		return nil, err
 	}
-	switch found, _ := out.word(); {
-	case found == "gone":
-		return nil, fmt.Errorf("%s: the VM is %w", doing, ErrGone)
-	case found == "no_program":
-		return nil, noProgram(doing, vm)
-	case found != word || !out.whole():
+	if err := notEntered(doing, vm, out); err != nil {
+		return nil, err
+	}
+	if found, _ := out.word(); found != word || !out.whole() {
 		return nil, fmt.Errorf("%s: %w", doing, errCut)
 	}
 	return out[1 : len(out)-1], nil

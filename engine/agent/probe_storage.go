@@ -8,11 +8,11 @@ import (
 
 // scriptStorageConfig prints the storage settings of `config :fly_deploy`, where the release has that package. $6 is
 // empty, $7 the program. Secrets: the answer is never logged.
-const scriptStorageConfig = scriptEnter + `
+var scriptStorageConfig = enter(`
 found=
 for lib in "$RELEASE_ROOT"/lib/fly_deploy-*; do [ -d "$lib" ] && found=1; done
 [ -n "$found" ] || { echo "FLYDEPLOY1 begin"; echo "FLYDEPLOY1 end"; exit 0; }
-` + scriptCall
+` + scriptCall)
 
 const storageConfigProgram = `
 settings =
@@ -36,10 +36,10 @@ func Storage(ctx context.Context, exec Exec, vm VM) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch word, _ := out.word(); {
-	case word == "gone":
-		return nil, fmt.Errorf("%s: the VM is %w", doing, ErrGone)
-	case word != "begin" || !out.whole():
+	if err := notEntered(doing, vm, out); err != nil {
+		return nil, err
+	}
+	if word, _ := out.word(); word != "begin" || !out.whole() {
 		return nil, fmt.Errorf("%s: %w", doing, errCut)
 	}
 	for _, line := range out {

@@ -33,6 +33,15 @@ func commandFailed(what string) error {
 	return &Refusal{name, what}
 }
 
-func noProgram(doing string, vm VM) error {
-	return &Refusal{"no_program", fmt.Sprintf("%s: %s/bin has no program named %s", doing, vm.Root, vm.Name)}
+// notEntered is the error of a script that enters a VM and could not, or found no program there; nil otherwise.
+func notEntered(doing string, vm VM, a answer) error {
+	switch word, rest := a.word(); word {
+	case "gone":
+		return fmt.Errorf("%s: the VM is %w", doing, ErrGone)
+	case "no_program":
+		return &Refusal{"no_program", fmt.Sprintf("%s: %s/bin has no program named %s", doing, vm.Root, vm.Name)}
+	case "no_user":
+		return &Refusal{"no_user", fmt.Sprintf("%s: the machine has no program to become user %s, who runs the release or owns its files", doing, printable(rest, 20))}
+	}
+	return nil
 }

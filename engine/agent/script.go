@@ -20,14 +20,19 @@ func shell(script string, args ...string) []string {
 	return append([]string{"/bin/sh", "-c", script, "fd"}, args...)
 }
 
-// scriptVM finds the running VM. $1 is /proc, $2 and $3 are the release's root and name where they are set. A VM is a
-// beam.smp that a release's start command began; its own machine's, where exec and VM both know FLY_MACHINE_ID. Only the names
-// listed here leave the machine.
+// scriptVM finds the running VMs. $1 is /proc, $2 and $3 are the release's root and name where they are set. A VM is a
+// beam.smp that a release's start command began; its own machine's, where exec and VM both know FLY_MACHINE_ID. Only the
+// names listed here leave the machine. A process can claim anything in its environment, and can choose its own name; which
+// program it is and who runs it comes from the kernel.
 const scriptVM = scriptStarted + `
 echo "FLYDEPLOY1 begin"
 for d in "$1"/[0-9]*; do
   read -r comm < "$d/comm" || continue
   [ "$comm" = beam.smp ] || continue
+  if [ -L "$d/exe" ]; then
+    exe=$(readlink "$d/exe")
+    case "${exe% (deleted)}" in */beam.smp) ;; *) continue ;; esac
+  fi
   env=$(tr '\000\n' '\n\001' < "$d/environ") || continue
   value() { printf '%s\n' "$env" | sed -n "s/^$1=//p" | head -n 1; }
   case "$(value RELEASE_COMMAND)" in start|start_iex|daemon|daemon_iex) ;; *) continue ;; esac
@@ -39,50 +44,83 @@ for d in "$1"/[0-9]*; do
   for k in RELEASE_ROOT RELEASE_NAME RELEASE_NODE RELEASE_VSN RELEASE_DISTRIBUTION FLY_IMAGE_REF; do
     echo "$k=$(value $k)"
   done
+  echo "USER=$uid"
+  echo "FOLDER=$(ls -ldn "$root/" | head -n 1)"
   for lib in "$root/lib/$name"-*; do [ -d "$lib/ebin" ] && echo "OTP_APP=$name"; done
 done 2>/dev/null
 echo "FLYDEPLOY1 end"
 `
 
-// scriptStarted defines started DIR: sets start to the process' start time (field 22 of stat), in clock ticks.
+// scriptStarted defines started DIR: sets start to the process' start time (field 22 of stat), in clock ticks, uid and gid to
+// the user and group that run it. The local Fly's own /proc has no status: all its processes are the exec's own user's.
 const scriptStarted = `
 started() {
+  uid=$(id -u) gid=
+  while read -r k v more; do
+    case $k in Uid:) uid=$v ;; Gid:) gid=$v ;; esac
+  done < "$1/status"
   stat=$(cat "$1/stat") || return 1
   start=$(printf '%s' "${stat##*) }" | cut -d' ' -f20)
 }
 `
 
-// scriptEnter takes $1 /proc, $2 the VM's pid and $3 its start time, $4 its release's root and $5 name, makes sure that it still
-// runs, and takes over its environment, which bin/NAME needs to find the node.
-const scriptEnter = scriptStarted + `
-started "$1/$2" 2>/dev/null && [ "$start" = "$3" ] || { echo "FLYDEPLOY1 gone"; exit 0; }
+// enter makes the script that makes sure that a VM still runs and then carries out what in the VM's environment, which
+// bin/NAME needs to find the node. It does so as the VM's user; where root runs a release with files of another user, as that
+// user. So root runs nothing that somebody else could have put into the release or the environment. $1 is /proc, $2 the VM's
+// pid and $3 its start time, $4 its release's root and $5 name, the rest is for what, which must not hold a single quote.
+func enter(what string) string {
+	return indent.ReplaceAllString(scriptStarted+`
+{ started "$1/$2" && [ "$start" = "$3" ]; } 2>/dev/null || { echo "FLYDEPLOY1 gone"; exit 0; }
+if [ "$uid" = 0 ]; then
+  other=$(ls -ldn "$4/" "$4/bin" "$4"/bin/* "$4/releases" "$4"/releases/*/ 2>/dev/null |
+    while read -r m l u g _; do [ "$u" = 0 ] || { echo "$u $g"; break; }; done)
+  [ -z "$other" ] || uid=${other% *} gid=${other#* }
+fi
+proc=$1/$2 me=$(id -u) what='`+scriptEnvironment+what+`'
+shift 3
+if [ "$me" = "$uid" ] || [ "$me" != 0 ]; then
+  set -- /bin/sh -c "$what" fd "$@"
+elif setpriv --reuid="$uid" --regid="$gid" --clear-groups true; then
+  set -- setpriv --reuid="$uid" --regid="$gid" --clear-groups /bin/sh -c "$what" fd "$@"
+else
+  name=$(sed -n "s/^\([^:]*\):[^:]*:$uid:.*/\1/p" /etc/passwd | head -n 1)
+  su -s /bin/sh -c true -- "${name:-?}" || { echo "FLYDEPLOY1 no_user $uid"; exit 0; }
+  set -- su -s /bin/sh -c "$what" -- "$name" fd "$@"
+fi 2>/dev/null
+exec "$@" 3<<EOF
+$(tr '\000\n' '\n\001' < "$proc/environ")
+EOF
+`, "")
+}
+
+// scriptEnvironment takes over the environment that comes on file descriptor 3. $1 is the release's root, $2 its name.
+const scriptEnvironment = `
 while IFS= read -r line; do
   case "${line%%=*}" in
-    ''|[0-9]*|*[!A-Za-z0-9_]*|UID|EUID|PPID|PWD|OLDPWD|SHELLOPTS|BASHOPTS|IFS) continue ;;
+    ""|[0-9]*|*[!A-Za-z0-9_]*|UID|EUID|PPID|PWD|OLDPWD|SHELLOPTS|BASHOPTS|IFS) continue ;;
   esac
   case "$line" in *=*) export "$line" ;; esac
-done <<EOF
-$(tr '\000\n' '\n\001' < "$1/$2/environ")
-EOF
-RELEASE_ROOT=$4 RELEASE_NAME=$5
-shift 5
+done <&3
+exec 3<&-
+RELEASE_ROOT=$1 RELEASE_NAME=$2
+shift 2
 `
 
 // scriptStorage prints the storage settings of the VM's environment. Secrets: the answer is never logged.
-const scriptStorage = scriptEnter + scriptStorageSettings
+var scriptStorage = enter(scriptStorageSettings)
 
 // scriptStorageSettings is scriptStorage for the environment that the script has itself.
 const scriptStorageSettings = `
 echo "FLYDEPLOY1 begin"
 for k in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL_S3 AWS_REGION AWS_BUCKET BUCKET_NAME; do
   eval "v=\${$k-}"
-  [ -z "$v" ] || printf '%s=%s\n' "$k" "$v"
+  [ -z "$v" ] || printf "%s=%s\n" "$k" "$v"
 done
 echo "FLYDEPLOY1 end"
 `
 
 // scriptRPC evaluates in the VM: $6 the bindings in front (data, base64 and module names only), $7 the program.
-const scriptRPC = scriptEnter + scriptCall
+var scriptRPC = enter(scriptCall)
 
 // scriptCall is the end of scriptRPC, for scripts that look at something before.
 const scriptCall = `
@@ -90,7 +128,7 @@ exec </dev/null
 ` + scriptProgram
 
 // scriptOrder is scriptRPC for a program that reads: bin/NAME's input is that of what it evaluates in the VM.
-const scriptOrder = scriptEnter + scriptProgram
+var scriptOrder = enter(scriptProgram)
 
 const scriptProgram = `
 for p in "${RELEASE_PROG:-}" "$RELEASE_NAME"; do

@@ -45,14 +45,21 @@ func ScriptOf(command []string) (script Script, args []string, ok bool) {
 // programs tells what is evaluated in a VM.
 var programs = sync.OnceValue(func() map[string]Script {
 	all := map[string]Script{}
-	for script, names := range map[Script][]string{
-		ScriptLoad: {"bootstrap.exs"}, ScriptFacts: {"hook.exs", "probe.exs"}, ScriptCode: {"hook.exs", "loaded.exs"},
-	} {
+	if text, err := bootstrap(); err == nil {
+		all[text] = ScriptLoad
+	}
+	for script, names := range map[Script][]string{ScriptFacts: {"hook.exs", "probe.exs"}, ScriptCode: {"hook.exs", "loaded.exs"}} {
 		if text, err := program(names...); err == nil { // they are embedded
 			all[text] = script
 		}
 	}
 	return all
+})
+
+// bootstrap is bootstrap.exs, compressed: it comes with each part of the agent.
+var bootstrap = sync.OnceValues(func() (string, error) {
+	text, err := program("bootstrap.exs")
+	return `Code.eval_string(:zlib.uncompress(Base.decode64!("` + encode(text) + `")), binding())`, err
 })
 
 var (

@@ -116,11 +116,13 @@ type Session struct {
 // ID is the order's id, by which results of this machine's upgrade are told apart.
 func (s *Session) ID() string { return s.id }
 
-// injectTimeout: the VM compiles what it gets, on what may be a small share of a CPU.
-const injectTimeout = 40 * time.Second
+// injectTimeout bounds one request of an injection: the VM compiles what it gets, on what may be a sixteenth of a CPU. The
+// platform ends every exec after 60 s. What the VM has compiled by then it keeps, and it goes on.
+const injectTimeout = 55 * time.Second
 
 // Inject puts the agent into the VM and gives it its order; it begins to stage at once. Idempotent by the order's id: after an
-// engine.ErrUnknownOutcome the same call may be made again. A VM with another upgrade answers *BusyError.
+// engine.ErrUnknownOutcome the same call may be made again, and goes on where the last one was cut off. A VM with another
+// upgrade answers the first request with *BusyError, and has then compiled nothing.
 func Inject(ctx context.Context, exec Exec, vm VM, o Order) (*Session, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -149,6 +151,9 @@ func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session,
 		if err != nil {
 			return nil, err
 		}
+		if err := notEntered(doing, vm, out); err != nil {
+			return nil, err
+		}
 		word, rest := out.word()
 		switch word {
 		case "loaded":
@@ -160,12 +165,8 @@ func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session,
 			return nil, nil
 		case "refused":
 			return nil, fmt.Errorf("%s: %w", doing, refusal(rest))
-		case "gone":
-			return nil, fmt.Errorf("%s: the VM is %w", doing, ErrGone)
-		case "no_program":
-			return nil, noProgram(doing, vm)
 		default:
-			if isCut(word, "loaded", "started", "busy", "incomplete", "refused", "gone", "no_program") {
+			if isCut(word, "loaded", "started", "busy", "incomplete", "refused", "gone", "no_program", "no_user") {
 				return nil, fmt.Errorf("%s: %w", doing, errCut)
 			}
 			return nil, fmt.Errorf("%s: unexpected answer %q", doing, printable(word, 40))
@@ -179,11 +180,10 @@ const readOrder = "IO.read(:line)"
 
 // requests are the execs of an injection: one for each part, the last with the order if that fits.
 func requests(vm VM, b bundle, o Order) []request {
-	bootstrap, _ := program("bootstrap.exs") // embedded
+	program, _ := bootstrap() // embedded
 	with := func(script, order string, p part) request {
-		bindings := fmt.Sprintf(`source = "%s"; modules = "%s"; agent = "%s"; order = %s`,
-			p.source, strings.Join(p.modules, " "), b.agent, order)
-		return request{command: shell(script, vm.enter(bindings, bootstrap)...)}
+		bindings := fmt.Sprintf(`id = "%s"; source = "%s"; modules = %d; agent = "%s"; order = %s`, o.ID, p.source, b.modules(), b.agent, order)
+		return request{command: shell(script, vm.enter(bindings, program)...)}
 	}
 	load := func(p part) request { return with(scriptRPC, `""`, p) }
 	start := func(p part) request {
@@ -192,15 +192,13 @@ func requests(vm VM, b bundle, o Order) []request {
 		return r
 	}
 	var all []request
-	var modules []string // the order comes when all of them are loaded
 	for i, p := range b.parts {
-		modules = append(modules, p.modules...)
 		if i < len(b.parts)-1 {
 			all = append(all, load(p))
-		} else if whole := start(part{p.source, modules}); whole.size() < maxRequest {
+		} else if whole := start(p); whole.size() < maxRequest {
 			all = append(all, whole)
 		} else {
-			all = append(all, load(p), start(part{encode(""), modules}))
+			all = append(all, load(p), start(newPart("")))
 		}
 	}
 	return all

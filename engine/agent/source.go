@@ -19,7 +19,7 @@ import (
 const maxRequest = 15_000
 
 // maxSource bounds the encoded source in one request; the rest is the script and what it evaluates.
-const maxSource = 12_500
+const maxSource = 11_300
 
 // bundle is the agent's source as it is sent.
 type bundle struct {
@@ -31,7 +31,16 @@ type bundle struct {
 // part is the source of some modules: zlib, then base64.
 type part struct {
 	source  string
-	modules []string // that it defines below the agent's main module, by the rest of their names
+	modules int // that it defines
+}
+
+// modules counts the agent's modules.
+func (b bundle) modules() int {
+	n := 0
+	for _, p := range b.parts {
+		n += p.modules
+	}
+	return n
 }
 
 var (
@@ -106,13 +115,7 @@ func pack(sources []string) ([]part, error) {
 }
 
 func newPart(text string) part {
-	p := part{source: encode(text)}
-	for _, module := range defmodule.FindAllStringSubmatch(text, -1) {
-		if _, name, below := strings.Cut(module[1], "."); below {
-			p.modules = append(p.modules, name)
-		}
-	}
-	return p
+	return part{source: encode(text), modules: len(defmodule.FindAllString(text, -1))}
 }
 
 // encode compresses text with zlib and gives base64, which needs no quoting in a shell or an Elixir string.

@@ -49,46 +49,111 @@ func Discover(ctx context.Context, exec Exec, of engine.Release) (VM, error) {
 	return choose(of, parseVMs(out))
 }
 
+// process is a VM as it was found, and whose it is.
+type process struct {
+	VM
+	user string // the uid that runs it
+	// folder is the release's folder as `ls -ldn` shows it; "" where there is none.
+	folder string
+}
+
+// isForeign says why a process is not taken for a release of the machine's, "" for one that is: anybody can start a BEAM that
+// claims to be a release. In a real one nobody has written but root and the user that runs it.
+func (p process) isForeign() string {
+	fields := strings.Fields(p.folder)
+	switch {
+	case len(fields) < 3 || len(fields[0]) < 10:
+		return "the folder does not exist"
+	case p.user != "0" && fields[2] != "0" && fields[2] != p.user:
+		return "the folder belongs to user " + fields[2]
+	case fields[0][8] == 'w':
+		return "everybody may write to the folder"
+	}
+	return ""
+}
+
+func (p process) String() string {
+	return fmt.Sprintf("%s in %s (process %s of user %s)", cmp.Or(p.Name, "one without a name"), cmp.Or(p.Root, "no folder"), p.PID, p.user)
+}
+
+// foreignError says that what looks like a release is not one of the machine's.
+type foreignError struct{ what string }
+
+func (e *foreignError) Error() string        { return e.what }
+func (e *foreignError) ProblemName() string  { return "foreign_release" }
+func (e *foreignError) Is(target error) bool { return target == ErrNoVM }
+
 // choose gives the VM of the release that is meant.
-func choose(of engine.Release, all []VM) (VM, error) {
+func choose(of engine.Release, all []process) (VM, error) {
 	var names []string
-	var meant []VM
-	for _, vm := range all {
-		names = append(names, cmp.Or(vm.Name, "one without a name"))
-		if of.Name == "" || vm.Name == "" || vm.Name == of.Name {
-			vm.Name, vm.Root = cmp.Or(of.Name, vm.Name), cmp.Or(of.Root, vm.Root)
-			meant = append(meant, vm)
+	var meant, foreign []process
+	for _, p := range all {
+		switch {
+		case of.Name != "" && p.Name != "" && p.Name != of.Name:
+			names = append(names, p.Name)
+		case p.isForeign() != "":
+			foreign = append(foreign, p)
+		default:
+			meant = append(meant, p)
 		}
+	}
+	if its := slices.DeleteFunc(slices.Clone(meant), func(p process) bool { return p.Root != of.Root }); len(its) == 1 {
+		meant = its
 	}
 	slices.Sort(names)
 	switch {
-	case len(all) == 0:
-		return VM{}, ErrNoVM
-	case len(meant) == 0:
-		return VM{}, fmt.Errorf("the release %s does not run on the machine, but %s: %w", of.Name, strings.Join(names, ", "), ErrNoVM)
 	case len(meant) > 1:
-		return VM{}, &Refusal{"several_vms", fmt.Sprintf("%d releases run on the machine: %s", len(meant), strings.Join(names, ", "))}
-	case meant[0].Root == "" || meant[0].Name == "":
+		return VM{}, &Refusal{"several_vms", fmt.Sprintf("%d releases run on the machine: %s", len(meant), list(meant))}
+	case len(meant) == 0 && len(foreign) > 0:
+		return VM{}, &foreignError{fmt.Sprintf("what runs on the machine as %s is not trusted: %s", foreign[0], foreign[0].isForeign())}
+	case len(meant) == 0 && len(names) > 0:
+		return VM{}, fmt.Errorf("the release %s does not run on the machine, but %s: %w", of.Name, strings.Join(names, ", "), ErrNoVM)
+	case len(meant) == 0:
+		return VM{}, ErrNoVM
+	}
+	vm := meant[0].VM
+	vm.Name, vm.Root = cmp.Or(of.Name, vm.Name), cmp.Or(of.Root, vm.Root)
+	if vm.Root == "" || vm.Name == "" {
 		return VM{}, fmt.Errorf("a BEAM runs, but it names no release: %w", ErrNoVM)
 	}
-	return meant[0], nil
+	return vm, nil
 }
 
-func parseVMs(lines answer) []VM {
-	var vms []VM
+func list(all []process) string {
+	var texts []string
+	for _, p := range all {
+		texts = append(texts, p.String())
+	}
+	slices.Sort(texts)
+	return strings.Join(texts, ", ")
+}
+
+func parseVMs(lines answer) []process {
+	var all []process
 	for _, line := range lines {
 		if rest, ok := strings.CutPrefix(line, marker+"vm "); ok {
 			pid, start, _ := strings.Cut(rest, " ")
-			vms = append(vms, VM{PID: printable(pid, 20), Start: printable(start, 30)})
+			all = append(all, process{VM: VM{PID: printable(pid, 20), Start: printable(start, 30)}})
 			continue
 		}
 		key, value, ok := strings.Cut(line, "=")
-		if !ok || len(vms) == 0 {
+		if !ok || len(all) == 0 {
 			continue
 		}
-		vms[len(vms)-1].set(key, printable(value, 1000))
+		all[len(all)-1].set(key, printable(value, 1000))
 	}
-	return vms
+	return all
+}
+
+func (p *process) set(key, value string) {
+	switch key {
+	case "USER":
+		p.user = value
+	case "FOLDER":
+		p.folder = value
+	default:
+		p.VM.set(key, value)
+	}
 }
 
 func (vm *VM) set(key, value string) {
@@ -118,15 +183,16 @@ func (vm VM) enter(args ...string) []string {
 // StorageEnv reads the VM's own storage settings: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL_S3, AWS_REGION,
 // AWS_BUCKET, BUCKET_NAME, those that are set. They are secrets: keep them in memory.
 func StorageEnv(ctx context.Context, exec Exec, vm VM) (map[string]string, error) {
-	out, err := run(ctx, exec, quick, "reading the VM's storage settings", shell(scriptStorage, vm.enter()...))
+	const doing = "reading the VM's storage settings"
+	out, err := run(ctx, exec, quick, doing, shell(scriptStorage, vm.enter()...))
 	if err != nil {
 		return nil, err
 	}
-	if word, _ := out.word(); word == "gone" {
-		return nil, fmt.Errorf("reading the VM's storage settings: the VM is %w", ErrGone)
+	if err := notEntered(doing, vm, out); err != nil {
+		return nil, err
 	}
 	if !out.whole() {
-		return nil, fmt.Errorf("reading the VM's storage settings: %w", errCut)
+		return nil, fmt.Errorf("%s: %w", doing, errCut)
 	}
 	return parseSettings(out), nil
 }

@@ -75,32 +75,53 @@ func TestDiscover(t *testing.T) {
 }
 
 func TestTheReleaseThatIsMeant(t *testing.T) {
-	running := func(names ...string) (vms []VM) {
-		for _, name := range names {
-			vms = append(vms, VM{Name: name, Root: "/app"})
-		}
-		return vms
+	type is = process
+	const folder = "drwxr-xr-x 6 65534 0 4096 Jan  1 00:00 /app/"
+	in := func(root, name string) is { return is{VM: VM{Name: name, Root: root}, user: "65534", folder: folder} }
+	app := func(name string) is { return in("/app", name) }
+	of := func(user, folder string) is {
+		return is{VM: VM{Name: "shop", Root: "/app", PID: "7"}, user: user, folder: folder}
 	}
+	shop := VM{Name: "shop", Root: "/app"}
 	for name, test := range map[string]struct {
 		set  engine.Release
-		all  []VM
+		all  []is
 		want VM
 		err  string
 	}{
-		"the only one":                {all: running("shop"), want: VM{Name: "shop", Root: "/app"}},
+		"the only one":                {all: []is{app("shop")}, want: shop},
 		"none":                        {err: ErrNoVM.Error()},
-		"one of two":                  {set: engine.Release{Name: "shop"}, all: running("cron", "shop"), want: VM{Name: "shop", Root: "/app"}},
-		"two":                         {all: running("shop", "cron"), err: "2 releases run on the machine: cron, shop"},
-		"another one":                 {set: engine.Release{Name: "shop"}, all: running("cron"), err: "the release shop does not run on the machine, but cron"},
-		"one without a name":          {all: running(""), err: "names no release"},
-		"one whose name is set":       {set: engine.Release{Name: "shop"}, all: running(""), want: VM{Name: "shop", Root: "/app"}},
-		"one whose root is set":       {set: engine.Release{Root: "/srv"}, all: running("shop"), want: VM{Name: "shop", Root: "/srv"}},
-		"two of the name that is set": {set: engine.Release{Name: "shop"}, all: running("shop", "shop"), err: "2 releases run"},
+		"one of two":                  {set: engine.Release{Name: "shop"}, all: []is{app("cron"), app("shop")}, want: shop},
+		"two":                         {all: []is{app("shop"), app("cron")}, err: "2 releases run on the machine: cron in /app (process"},
+		"another one":                 {set: engine.Release{Name: "shop"}, all: []is{app("cron")}, err: "the release shop does not run on the machine, but cron"},
+		"one without a name":          {all: []is{app("")}, err: "names no release"},
+		"one whose name is set":       {set: engine.Release{Name: "shop"}, all: []is{app("")}, want: shop},
+		"one whose root is set":       {set: engine.Release{Root: "/srv"}, all: []is{app("shop")}, want: VM{Name: "shop", Root: "/srv"}},
+		"two of the name that is set": {set: engine.Release{Name: "shop"}, all: []is{app("shop"), app("shop")}, err: "2 releases run"},
+		"two of one name, root is set": {
+			set: engine.Release{Root: "/srv"}, all: []is{app("shop"), in("/srv", "shop")}, want: VM{Name: "shop", Root: "/srv"},
+		},
+		"two of one name and another root is set": {set: engine.Release{Root: "/opt"}, all: []is{app("shop"), in("/srv", "shop")}, err: "2 releases run"},
+
+		"of its user":                    {all: []is{of("1000", "drwxr-xr-x 6 1000 1000 4096 /app/")}, want: VM{Name: "shop", Root: "/app", PID: "7"}},
+		"of root, files of another user": {all: []is{of("0", "drwxr-xr-x 6 1000 1000 4096 /app/")}, want: VM{Name: "shop", Root: "/app", PID: "7"}},
+		"of a user, files of root":       {all: []is{of("1000", "drwxr-xr-x 6 0 0 4096 /app/")}, want: VM{Name: "shop", Root: "/app", PID: "7"}},
+		"of a user, files of another":    {all: []is{of("1234", "drwxr-xr-x 6 1000 0 4096 /app/")}, err: "shop in /app (process 7 of user 1234) is not trusted: the folder belongs to user 1000"},
+		"a folder of everybody's":        {all: []is{of("0", "drwxrwxrwx 6 0 0 4096 /app/")}, err: "everybody may write"},
+		"no folder":                      {all: []is{of("1234", "")}, err: "does not exist"},
+		"beside one that is not trusted": {all: []is{of("1234", folder), app("shop")}, want: shop},
+		"beside one of another user's":   {all: []is{{VM: VM{Name: "shop", Root: "/tmp/x"}, user: "1234", folder: "drwxr-xr-x 6 1234 0 4096 /tmp/x/"}, app("shop")}, err: "user 1234"},
+		"beside one of another user's, set": {
+			set: engine.Release{Root: "/app"}, all: []is{{VM: VM{Name: "shop", Root: "/tmp/x"}, user: "65534", folder: folder}, app("shop")}, want: shop,
+		},
 	} {
 		got, err := choose(test.set, test.all)
 		if got != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
+	}
+	if _, err := choose(engine.Release{}, []is{of("1234", folder)}); !errors.Is(err, ErrNoVM) {
+		t.Errorf("what is not trusted is no VM of the machine's: %v", err)
 	}
 }
 

@@ -117,29 +117,55 @@ defmodule FlyDeploy.Json do
 
   defp hex(text), do: fail(text)
 
-  # Not in a module attribute, where OTP 28 can keep no regular expression. An integer that is longer than any float's
-  # digits is refused: to convert one of megabytes keeps a scheduler busy for minutes.
+  # An integer that is longer than any float's digits is refused: to convert one of megabytes keeps a scheduler busy for
+  # minutes.
+  @max_digits 309
+
   defp number(text) do
-    case Regex.run(~r/\A-?(?:0|[1-9][0-9]{0,308})(\.[0-9]+)?([eE][+-]?[0-9]+)?/, text) do
-      [digits] -> {String.to_integer(digits), rest(text, digits)}
-      [digits | parts] -> {float(digits, parts, text), rest(text, digits)}
-      nil -> fail(text)
+    after_whole = text |> minus() |> whole()
+    after_fraction = fraction(after_whole)
+    rest = exponent(after_fraction)
+
+    whole = before(after_whole, text)
+
+    case before(rest, after_whole) do
+      "" -> {String.to_integer(whole), rest}
+      # Erlang wants digits after a point.
+      <<e, _::binary>> = exponent when e in ~c"eE" -> {float(whole <> ".0" <> exponent, text), rest}
+      fraction -> {float(whole <> fraction, text), rest}
     end
   end
 
-  # Erlang wants digits after a point; a number beyond what a float holds is refused.
-  defp float(digits, ["", exponent], text),
-    do: float(String.replace_suffix(digits, exponent, ".0" <> exponent), text)
+  defp minus("-" <> rest), do: rest
+  defp minus(text), do: text
 
-  defp float(digits, _parts, text), do: float(digits, text)
+  defp whole("0" <> rest), do: rest
+  defp whole(<<digit, _::binary>> = text) when digit in ?1..?9, do: digits(text, @max_digits)
+  defp whole(text), do: fail(text)
 
+  defp fraction(<<?., digit, rest::binary>>) when digit in ?0..?9, do: digits(rest)
+  defp fraction(text), do: text
+
+  defp exponent(<<e, sign, digit, rest::binary>>) when e in ~c"eE" and sign in ~c"+-" and digit in ?0..?9,
+    do: digits(rest)
+
+  defp exponent(<<e, digit, rest::binary>>) when e in ~c"eE" and digit in ?0..?9, do: digits(rest)
+  defp exponent(text), do: text
+
+  defp digits(text, most \\ :infinity)
+  defp digits(text, 0), do: text
+  defp digits(<<digit, rest::binary>>, :infinity) when digit in ?0..?9, do: digits(rest, :infinity)
+  defp digits(<<digit, rest::binary>>, most) when digit in ?0..?9, do: digits(rest, most - 1)
+  defp digits(text, _most), do: text
+
+  # A number beyond what a float holds is refused.
   defp float(digits, text) do
     String.to_float(digits)
   rescue
     ArgumentError -> fail(text)
   end
 
-  defp rest(text, digits), do: binary_part(text, byte_size(digits), byte_size(text) - byte_size(digits))
+  defp before(rest, text), do: binary_part(text, 0, byte_size(text) - byte_size(rest))
 
   defp expect(text, char) do
     case text do

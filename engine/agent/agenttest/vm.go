@@ -2,6 +2,7 @@ package agenttest
 
 import (
 	"bytes"
+	"cmp"
 	"compress/zlib"
 	"context"
 	"crypto/md5"
@@ -75,7 +76,8 @@ func (w *World) discover(m *machine) Output {
 	lines := []string{marker + "begin"}
 	if v := m.vm; v != nil && !time.Now().Before(v.found) {
 		lines = append(lines, marker+"vm "+v.pid+" "+v.start, "RELEASE_ROOT="+root, "RELEASE_NAME="+App, "RELEASE_NODE="+App+"-"+m.ID+"@fly",
-			"RELEASE_VSN="+ReleaseOf(m.Image).Version, "RELEASE_DISTRIBUTION=name", "FLY_IMAGE_REF="+m.Image, "OTP_APP="+App)
+			"RELEASE_VSN="+ReleaseOf(m.Image).Version, "RELEASE_DISTRIBUTION=name", "FLY_IMAGE_REF="+m.Image, "USER=65534",
+			"FOLDER=drwxr-xr-x 6 65534 0 4096 Nov 29 10:00 "+root+"/", "OTP_APP="+App)
 	}
 	return say(append(lines, marker+"end")...)
 }
@@ -153,42 +155,55 @@ func (m *machine) code() Output {
 	return say(append(lines, marker+"end")...)
 }
 
-// bound takes apart what stands in front of bootstrap.exs.
-func bound(bindings string) (source, modules, main string, ok bool) {
-	rest, ok1 := strings.CutPrefix(bindings, `source = "`)
-	source, rest, ok2 := strings.Cut(rest, `"; modules = "`)
-	modules, rest, ok3 := strings.Cut(rest, `"; agent = "`)
-	main, _, ok4 := strings.Cut(rest, `"; order = `)
-	return source, modules, main, ok1 && ok2 && ok3 && ok4
+// part is what stands in front of bootstrap.exs.
+type part struct {
+	id, source, main string
+	modules          int // of the whole agent
 }
 
-// bootstrap is bootstrap.exs: it loads modules, and with the last part starts the agent.
+func bound(bindings string) (p part, ok bool) {
+	rest, ok1 := strings.CutPrefix(bindings, `id = "`)
+	p.id, rest, _ = strings.Cut(rest, `"; source = "`)
+	p.source, rest, _ = strings.Cut(rest, `"; modules = `)
+	modules, rest, _ := strings.Cut(rest, `; agent = "`)
+	p.modules, _ = strconv.Atoi(modules)
+	p.main, _, ok = strings.Cut(rest, `"; order = `)
+	return p, ok && ok1
+}
+
+// bootstrap is bootstrap.exs: unless an agent is at work it loads modules, and with the last part starts the agent.
 func (w *World) bootstrap(ctx context.Context, m *machine, r request) (Output, error) {
-	source, needed, main, ok := bound(r.args[5])
+	p, ok := bound(r.args[5])
 	if !ok {
 		return Output{Stderr: "** (TokenMissingError)\n", ExitCode: 1}, nil
 	}
-	modules, err := w.modulesOf(source)
+	if out, err := w.atWork(ctx, m, p.id); out != nil || err != nil {
+		return *cmp.Or(out, &Output{}), err
+	}
+	modules, err := w.modulesOf(p.source)
 	if err != nil {
 		return Output{Stderr: "** (ErlangError) Erlang error: :data_error\n", ExitCode: 1}, nil
 	}
 	for _, module := range modules {
 		m.vm.modules[module] = true
 	}
-	if r.script == agent.ScriptLoad {
+	compiled := 0
+	for module := range m.vm.modules {
+		if strings.HasPrefix(module, p.main) {
+			compiled++
+		}
+	}
+	switch {
+	case r.script == agent.ScriptLoad:
 		return say(marker + "loaded {}"), nil
-	}
-	whole := m.vm.modules[main]
-	for _, module := range strings.Fields(needed) {
-		whole = whole && m.vm.modules[main+"."+module]
-	}
-	if !whole {
+	case compiled != p.modules:
 		return say(marker + "incomplete {}"), nil
-	}
-	if r.err != nil {
+	case r.err != nil:
 		return Output{Stderr: "** (ArgumentError) " + r.err.Error() + "\n", ExitCode: 1}, nil
+	case m.dirs[dirOf(r.order.id)]:
+		return say(marker + "refused " + toJSON(agent.Error{Name: "refused", What: dirOf(r.order.id) + " cannot be made: file already exists"})), nil
 	}
-	return w.start(ctx, m, r.order)
+	return say(marker + "started " + w.begin(m, r.order).about()), nil
 }
 
 var defmodule = regexp.MustCompile(`(?m)^defmodule (\S+) do`)
@@ -224,32 +239,30 @@ func decode(text string) (string, error) {
 	return string(all), err
 }
 
-// start is the agent's start: it begins to stage, unless another one is there.
-func (w *World) start(ctx context.Context, m *machine, o order) (Output, error) {
+// atWork is the answer of a VM that has an agent; nil: it has none. An agent inside its window answers only afterwards.
+func (w *World) atWork(ctx context.Context, m *machine, id string) (*Output, error) {
+	answer := func(word, about string) (*Output, error) {
+		out := say(marker + word + " " + about)
+		return &out, nil
+	}
 	patience := time.Now().Add(5 * time.Second)
 	for {
-		v := m.vm
-		if v == nil {
-			return nodeDown, nil
+		if m.vm == nil {
+			return &nodeDown, nil
 		}
-		there := v.living()
+		there := m.vm.living()
 		switch {
 		case there == nil:
-			if m.dirs[dirOf(o.id)] {
-				return say(marker + "refused " + toJSON(agent.Error{Name: "refused", What: dirOf(o.id) + " cannot be made: file already exists"})), nil
-			}
-			a := w.begin(m, o)
-			return say(marker + "started " + a.about()), nil
-		case there.state != agent.Committing && there.order.id == o.id:
-			return say(marker + "started " + there.about()), nil
+			return nil, nil
+		case there.state != agent.Committing && there.order.id == id:
+			return answer("started", there.about())
 		case there.state != agent.Committing:
-			return say(marker + "busy " + there.about()), nil
+			return answer("busy", there.about())
 		case !time.Now().Before(patience):
-			// An agent inside its window answers after it.
-			return say(marker + `busy {"id":"","owner":"","state":"committing","expires_in_ms":0}`), nil
+			return answer("busy", `{"id":"","owner":"","state":"committing","expires_in_ms":0}`)
 		}
 		if err := w.await(ctx, m, patience); err != nil {
-			return Output{}, err
+			return nil, err
 		}
 	}
 }

@@ -3,6 +3,7 @@ package contract
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -147,10 +148,18 @@ func oneAtATime(t testing.TB, m Machine) {
 func takesOver(t testing.TB, m Machine) {
 	left, _ := stage(t, m, m.Order(2))
 	mine := m.Order(2)
-	_, err := agent.Inject(t.Context(), m.Exec, find(t, m), mine)
+	requests := 0
+	counted := func(ctx context.Context, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
+		requests++
+		return m.Exec(ctx, command, stdin, timeout)
+	}
+	_, err := agent.Inject(t.Context(), counted, find(t, m), mine)
 	var busy *agent.BusyError
 	if !errors.As(err, &busy) {
 		t.Fatalf("a second upgrade: %v", err)
+	}
+	if requests != 1 {
+		t.Errorf("%d requests to learn that an agent is at work", requests)
 	}
 	if state, err := busy.TakeOver(t.Context(), m.Exec, find(t, m)); err != nil || state != agent.Aborted {
 		t.Fatalf("taking over: %s %v", state, err)
