@@ -12,18 +12,17 @@ import (
 	"flydeploy/text"
 )
 
-// committing is the work of the commit: what was staged, and under which lock.
+// committing is what the commit works with: what was staged, where verified machines are recorded, and what was accepted.
 type committing struct {
 	*staged
 	book     *ledger
-	accepted []string // blockers of the plan, by name
+	accepted []string // names of accepted blockers
 }
 
-// commit goes through the strategy's waves: it arms every machine of a wave, and when all are armed sends each the one
-// short command. What was sent ends by itself: stopping the deploy keeps machines from starting and waits for those
-// that have.
+// commit goes through the waves of the strategy: it arms every machine of a wave, and once all are armed, sends each the short
+// command that commits. A commit that was sent ends by itself: a stop only keeps further machines from starting.
 func (j *job) commit(ctx context.Context, all *soFar, book *ledger, accepted []string) error {
-	todo := those(all.machines(), (*rollout).isStaged)
+	todo := filter(all.machines(), (*rollout).isStaged)
 	if len(todo) == 0 {
 		j.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusSkipped, Text: nothingToCommit(all.machines())})
 		return nil
@@ -31,18 +30,18 @@ func (j *job) commit(ctx context.Context, all *soFar, book *ledger, accepted []s
 	c := &committing{staged: all.staged, book: book, accepted: accepted}
 	return j.phase(engine.PhaseCommit, j.settings.Strategy.Describe(len(todo)), &all.upgrade, func() (string, error) {
 		err := c.waves(ctx, todo)
-		return fmt.Sprintf("%d of %s upgraded", count(c.machines, (*rollout).mayRun), text.Counted(len(c.machines), "machine")), err
+		return fmt.Sprintf("%d of %s upgraded", count(c.machines, (*rollout).reportsUpgrade), text.Counted(len(c.machines), "machine")), err
 	})
 }
 
 func nothingToCommit(machines []*rollout) string {
-	if everyOf(machines, (*rollout).mayRun) {
+	if everyOf(machines, (*rollout).reportsUpgrade) {
 		return "every machine runs this code already"
 	}
-	return "every machine that runs has this code already"
+	return "every machine whose VM runs has this code already"
 }
 
-// waves commits one wave after the other. The next one starts only when the last is well.
+// waves commits one wave after another. A wave must be healthy before the next one starts.
 func (c *committing) waves(ctx context.Context, todo []*rollout) error {
 	sizes := c.settings.Strategy.Waves(len(todo))
 	for i, size := range sizes {
@@ -59,7 +58,7 @@ func (c *committing) waves(ctx context.Context, todo []*rollout) error {
 }
 
 func (c *committing) wave(ctx context.Context, w wave) error {
-	c.tellWave(w, text.Counted(len(w.machines), "machine"))
+	c.showWave(w, text.Counted(len(w.machines), "machine"))
 	if err := c.each(ctx, w.machines, c.arm); err != nil {
 		return err
 	}
@@ -72,43 +71,43 @@ func (c *committing) wave(ctx context.Context, w wave) error {
 	return errors.Join(err, c.expired(ctx, w, err == nil))
 }
 
-// errExpired: an agent had expired before its commit came. It has suspended nothing.
+// errExpired says that an agent had expired before its commit arrived. It has suspended nothing.
 var errExpired = errors.New("the agent expired before its commit")
 
-// expired completes a wave of so many machines that the first expired before the last was armed: those are armed again, and each
-// is committed as soon as it is. Where others failed nothing more begins.
+// expired completes a wave that took so long to arm that its first machines have expired: it arms them again, and commits each as
+// soon as it is armed. well says that no other machine has failed; otherwise nothing more starts.
 func (c *committing) expired(ctx context.Context, w wave, well bool) error {
-	return c.each(ctx, those(w.machines, (*rollout).isExpired), func(ctx context.Context, r *rollout) error {
+	return c.each(ctx, filter(w.machines, (*rollout).isExpired), func(ctx context.Context, r *rollout) error {
 		if !well {
-			return r.explain(endOf(r.status))
+			return r.explainEnd(endProblem(r.status))
 		}
 		if err := c.arm(ctx, r); err != nil {
 			return err
 		}
 		err := c.commit(ctx, r)
 		if errors.Is(err, errExpired) {
-			return r.explain(endOf(r.status))
+			return r.explainEnd(endProblem(r.status))
 		}
 		return err
 	})
 }
 
-// explain gives a machine whose agent has come to its end the reason, in the phase in which it ended.
-func (r *rollout) explain(err error) error {
+// explainEnd emits why the agent of a machine has ended, with the phase in which it did, and returns err.
+func (r *rollout) explainEnd(err error) error {
 	r.problem = engine.AsProblem(err)
 	report := reportOf(r.status)
 	r.emit(engine.Event{Phase: r.phase(engine.PhaseSuspension), Status: engine.StatusFailed, Problem: r.problem, Report: &report})
 	return err
 }
 
-// arm arms a machine. What was staged may have expired while earlier waves went on: then it is staged again.
+// arm arms a machine. If what was staged has expired during earlier waves, it is staged again first.
 func (c *committing) arm(ctx context.Context, r *rollout) error {
 	if err := c.held.Confirm(ctx); err != nil {
 		return err
 	}
 	arm := func() error {
 		r.move(engine.MachineArming, engine.Event{Phase: engine.PhaseArm, Status: engine.StatusPending})
-		return c.within(ctx, func(ctx context.Context) error { return c.order(ctx, ctx, r, r.session.Arm, agent.Armed) })
+		return c.within(ctx, func(ctx context.Context) error { return c.sendAndFollow(ctx, ctx, r, r.session.Arm, agent.Armed) })
 	}
 	var err error
 	if r.isStaged() {
@@ -130,58 +129,58 @@ func (c *committing) arm(ctx context.Context, r *rollout) error {
 	case err == nil:
 		return nil
 	case r.state.Final():
-		return r.explain(err)
+		return r.explainEnd(err)
 	}
 	return r.fail(engine.MachineFailed, r.phase(engine.PhaseArm), err)
 }
 
-// commit sends the one command that suspends, follows it to its end, verifies the machine and records it.
+// commit sends the command that suspends, loads and migrates; follows it to its end; and verifies and records the machine.
 func (c *committing) commit(ctx context.Context, r *rollout) error {
-	if r.state == engine.MachineUpToDate { // found when it was staged again
-		return c.look(ctx, r, c.book)
+	if r.state == engine.MachineUpToDate { // seen when it was staged again
+		return c.verifyMachine(ctx, r, c.book)
 	}
 	if err := c.held.Confirm(ctx); err != nil {
 		return err
 	}
 	r.move(engine.MachineCommitting, engine.Event{Phase: engine.PhaseSuspension, Status: engine.StatusPending})
-	// From here on the window runs inside the VM whether we look or not.
+	// From here on the VM goes on by itself, whether we follow or not.
 	follow, cancel := c.detached(ctx, c.settings.Timeout+settleWithin)
 	defer cancel()
 	err := c.within(follow, func(follow context.Context) error {
-		return c.order(ctx, follow, r, r.session.Commit, agent.Committed)
+		return c.sendAndFollow(ctx, follow, r, r.session.Commit, agent.Committed)
 	})
 	switch {
 	case err == nil:
-		return c.look(follow, r, c.book)
+		return c.verifyMachine(follow, r, c.book)
 	case r.isExpired():
 		return errExpired
 	}
-	return c.ended(follow, r, err)
+	return c.notCommitted(follow, r, err)
 }
 
-// ended tells why a machine did not commit. No answer is no failure: a later look resolves it.
-func (j *job) ended(ctx context.Context, r *rollout, err error) error {
+// notCommitted says why a machine did not commit, and returns an error. A missing answer is not final: see resolve.
+func (j *job) notCommitted(ctx context.Context, r *rollout, err error) error {
 	switch {
 	case r.state.Final():
-		return r.explain(err)
+		return r.explainEnd(err)
 	case errors.Is(err, agent.ErrGone) && j.restarted(ctx, r):
-		return r.fail(engine.MachineRestarted, r.phase(engine.PhaseSuspension), restartedProblem(r, "before its commit was seen to end"))
+		return r.fail(engine.MachineRestarted, r.phase(engine.PhaseSuspension), restartedProblem(r, "before the end of its commit was seen"))
 	}
-	return r.unseen(engine.MachineUnknown, r.phase(engine.PhaseSuspension), err)
+	return r.noAnswer(engine.MachineUnknown, r.phase(engine.PhaseSuspension), err)
 }
 
 func restartedProblem(r *rollout, when string) *engine.Problem {
-	return engine.NewProblem("machine_restarted", fmt.Sprintf("machine %s restarted %s, and booted what the record said then", r.machine.ID, when), nil, lookAgain)
+	return engine.NewProblem("machine_restarted", fmt.Sprintf("machine %s restarted %s, and runs the code that was recorded at that moment", r.machine.ID, when), nil, lookAgain)
 }
 
-const lookAgain = "See what runs with `flydeploy status`, then `flydeploy hot --resume`."
+const lookAgain = "See what runs with `flydeploy status`, then run `flydeploy hot --resume`."
 
-// resolve looks again at machines whose end was not seen. A commit that never came is taken back meanwhile: an agent that is committing
-// does not listen to that.
+// resolve looks again at machines whose end was not seen. It sends an abort, which takes back an upgrade whose commit never
+// arrived; an agent that is committing ignores it.
 func (j *job) resolve(ctx context.Context, machines []*rollout) {
-	_ = j.each(ctx, those(machines, (*rollout).isOpen), func(ctx context.Context, r *rollout) error {
-		if err := j.order(ctx, ctx, r, r.session.Abort, agent.Committed); err != nil {
-			return j.ended(ctx, r, err)
+	_ = j.each(ctx, filter(machines, (*rollout).endUnknown), func(ctx context.Context, r *rollout) error {
+		if err := j.sendAndFollow(ctx, ctx, r, r.session.Abort, agent.Committed); err != nil {
+			return j.notCommitted(ctx, r, err)
 		}
 		r.problem = nil
 		return nil

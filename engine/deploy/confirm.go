@@ -15,10 +15,10 @@ import (
 	"flydeploy/text"
 )
 
-// confirmWithin: an unanswered plan lets staged work expire.
+// confirmWithin is how long a plan waits for its confirmation. What was staged expires about then.
 const confirmWithin = 10 * time.Minute
 
-// blockedError says which findings keep the deploy from going on.
+// blockedError is the findings that block the deploy.
 type blockedError struct{ by []engine.Finding }
 
 func (e *blockedError) Error() string {
@@ -29,7 +29,7 @@ func (e *blockedError) Error() string {
 	return "blocked by the plan: " + strings.Join(parts, "; ")
 }
 
-// onMachines says where a finding was made.
+// onMachines says on which machines something was found: " on machine m1 and 2 more", "" for none.
 func onMachines(ids []string) string {
 	switch len(ids) {
 	case 0:
@@ -40,14 +40,14 @@ func onMachines(ids []string) string {
 	return fmt.Sprintf(" on machine %s and %d more", ids[0], len(ids)-1)
 }
 
-// confirm shows the plan and waits for the operator. Nothing is suspended before. It gives the blockers that were accepted.
-func (j *job) confirm(ctx context.Context, all *soFar, s *scope) ([]string, error) {
-	tell := func(status engine.Status, err error) {
+// confirm shows the plan and waits for the operator. It gives the names of the accepted blockers.
+func (j *job) confirm(ctx context.Context, all *soFar, s *surveyed) ([]string, error) {
+	emit := func(status engine.Status, err error) {
 		j.rec.Emit(engine.Event{
-			Phase: engine.PhasePlan, Status: status, Plan: all.plan, Upgrade: known(&all.upgrade), Text: planText(all.plan), Problem: engine.AsProblem(err),
+			Phase: engine.PhasePlan, Status: status, Plan: all.plan, Upgrade: copyOf(&all.upgrade), Text: planText(all.plan), Problem: engine.AsProblem(err),
 		})
 	}
-	tell(engine.StatusRunning, nil)
+	emit(engine.StatusRunning, nil)
 	accepted, err := j.decide(ctx)
 	accepted = append(accepted, j.settings.Accept...)
 	if err == nil {
@@ -57,10 +57,10 @@ func (j *job) confirm(ctx context.Context, all *soFar, s *scope) ([]string, erro
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		tell(engine.StatusFailed, err)
+		emit(engine.StatusFailed, err)
 		return nil, err
 	}
-	tell(engine.StatusDone, nil)
+	emit(engine.StatusDone, nil)
 	if j.settings.DryRun {
 		return nil, errPlanned
 	}
@@ -71,13 +71,13 @@ func planText(p *engine.Plan) string {
 	return text.Counted(len(p.Modules), "module") + ", " + text.Counted(p.Processes(), "process") + " on " + text.Counted(len(p.Machines), "machine")
 }
 
-// decide gives the blockers that the operator accepted.
+// decide asks the operator whether to go on, and gives the names of the blockers that were accepted.
 func (j *job) decide(ctx context.Context) ([]string, error) {
 	switch {
 	case j.settings.DryRun, j.settings.Yes:
 		return nil, nil
 	case !j.settings.Ask:
-		return nil, engine.NewProblem("unconfirmed", "the plan needs a confirmation, and there is no terminal to ask in", nil, "Run in a terminal, or give --yes.")
+		return nil, engine.NewProblem("unconfirmed", "the plan must be confirmed, but there is no terminal to ask in", nil, "Run in a terminal, or give --yes.")
 	}
 	answer, err := j.ask(ctx, engine.QuestionPlan, confirmWithin)
 	if errors.Is(err, errNoAnswer) {
@@ -90,7 +90,7 @@ func (j *job) decide(ctx context.Context) ([]string, error) {
 	return answer.Accept, err
 }
 
-// blockers is the error that findings are, as far as they were not accepted; a refusal cannot be.
+// blockers gives an error for the findings that block the deploy: blocks that were not accepted, and refusals; nil for none.
 func blockers(findings []engine.Finding, accepted []string) error {
 	var by []engine.Finding
 	var remedies []string
@@ -107,9 +107,9 @@ func blockers(findings []engine.Finding, accepted []string) error {
 	return engine.NewProblem("blocked", blocked.Error(), nil, strings.Join(slices.Compact(remedies), "\n    ")).WithCause(blocked)
 }
 
-// stageChanged stages machines again whose instance or VM changed while the plan waited for its confirmation. What was
-// accepted before holds for what is found there now, and no more.
-func (j *job) stageChanged(ctx context.Context, all *soFar, s *scope, accepted []string) error {
+// stageChanged stages machines again whose instance or VM has changed while the plan waited for its confirmation. If that finds
+// blockers that were not accepted before, the deploy ends.
+func (j *job) stageChanged(ctx context.Context, all *soFar, s *surveyed, accepted []string) error {
 	now, err := j.ports.Fleet.Machines(ctx)
 	if err != nil {
 		return fmt.Errorf("list machines again after the confirmation: %w", err)
@@ -122,7 +122,7 @@ func (j *job) stageChanged(ctx context.Context, all *soFar, s *scope, accepted [
 		switch {
 		case r.state == engine.MachineDown: // as the plan said
 		case !there || engine.WhyLeftOut(m) != "":
-			return engine.NewProblem("machine_changed", fmt.Sprintf("machine %s is no longer started", r.machine.ID), nil,
+			return engine.NewProblem("machine_changed", fmt.Sprintf("machine %s is not started any more", r.machine.ID), nil,
 				"Nothing was suspended. Look at `fly machine list`, then deploy again.")
 		case m.InstanceID != r.machine.InstanceID || gone[r]:
 			r.machine = m
@@ -139,11 +139,11 @@ func (j *job) stageChanged(ctx context.Context, all *soFar, s *scope, accepted [
 	return blockers(all.plan.Findings, accepted)
 }
 
-// agentsGone asks every staged agent whether it is there: a VM that restarted has none.
+// agentsGone gives the machines whose staged agent is gone, because the VM has restarted.
 func (j *job) agentsGone(ctx context.Context, machines []*rollout) map[*rollout]bool {
 	var mu sync.Mutex
 	gone := map[*rollout]bool{}
-	withAgent := those(machines, func(r *rollout) bool { return r.session != nil && !r.status.State.Terminal() })
+	withAgent := filter(machines, func(r *rollout) bool { return r.session != nil && !r.status.State.Terminal() })
 	_ = j.each(ctx, withAgent, func(ctx context.Context, r *rollout) error {
 		_, err := r.session.Wait(ctx, 0)
 		if errors.Is(err, agent.ErrGone) {
@@ -151,7 +151,7 @@ func (j *job) agentsGone(ctx context.Context, machines []*rollout) map[*rollout]
 			defer mu.Unlock()
 			gone[r] = true
 		}
-		return nil // no answer: arming will tell
+		return nil // without an answer, arming will show it
 	})
 	return gone
 }

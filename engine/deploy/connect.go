@@ -10,19 +10,19 @@ import (
 	"flydeploy/engine/target"
 )
 
-// scope is what a deploy works on: everything that is read from the fleet and the bucket, behind the lock.
-type scope struct {
+// surveyed is what a deploy works on: everything that is read from the fleet and the bucket while the lock is held.
+type surveyed struct {
 	target   *target.Target
-	in, out  []engine.Machine // that take part, and that do not, with their reasons
+	in, out  []engine.Machine // the machines that take part, and those left out with their reasons
 	recorded engine.Metadata  // current.json as the deploy found it
-	earlier  *record.Record   // the deploy that is resumed, or whose code is deployed again; nil for none
-	image    string           // to be packed, "" builds one
+	earlier  *record.Record   // the deploy that is resumed or deployed again, nil for none
+	image    string           // the image to pack; if "", one is built
 }
 
-// connect finds the release and the storage. It belongs to the lock's phase: without them there is none.
+// connect finds the release and the storage. It belongs to the phase of the lock, which lies in that storage.
 func (j *job) connect(ctx context.Context, all *soFar) (*target.Target, error) {
 	u := &all.upgrade
-	j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusRunning, Text: "reading the running release and its storage settings", Upgrade: known(u)})
+	j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusRunning, Text: "reading the running release and its storage settings", Upgrade: copyOf(u)})
 	found, err := j.findTarget(ctx)
 	if err != nil {
 		j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusFailed, Problem: engine.AsProblem(err)})
@@ -40,33 +40,33 @@ func (j *job) findTarget(ctx context.Context) (*target.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.To == "" && !s.Resume { // else the tarball may be there, and no machine is created
-		err = j.checkPower(ctx)
+	if s.To == "" && !s.Resume { // otherwise the tarball may exist, and no machine is created
+		err = j.checkToken(ctx)
 	}
 	if _, wrong := target.ScopeOf(found.Machines, s.Select); err == nil {
-		err = wrong // before anybody waits for a lock
+		err = wrong // now rather than after a wait for the lock
 	}
 	return found, err
 }
 
-// checkPower spares a build whose temporary machine the token may not create.
-func (j *job) checkPower(ctx context.Context) error {
+// checkToken fails if the token may not create the temporary machine, so that nothing is built in vain.
+func (j *job) checkToken(ctx context.Context) error {
 	if err := j.ports.Fleet.MayCreate(ctx); errors.Is(err, engine.ErrForbidden) {
 		return fmt.Errorf("check what the token may do: %w", err)
 	}
-	return nil // else the launch will tell
+	return nil // after another error the launch will show it
 }
 
-// survey reads what the deploy works on. The lock is held, so that nobody else changes it; waited: the fleet may have changed
-// since it was connected to.
-func (j *job) survey(ctx context.Context, all *soFar, found *target.Target, waited bool) (*scope, error) {
+// survey reads what the deploy works on, while the lock is held, so that no other deploy changes it. waited says that somebody
+// else held the lock since found was read, so it is read again.
+func (j *job) survey(ctx context.Context, all *soFar, found *target.Target, waited bool) (*surveyed, error) {
 	var err error
 	if waited {
 		if found, err = target.Connect(ctx, engine.App{OTPApp: found.OTPApp, Release: j.settings.Release}, j.ports.Fleet, j.ports.Storage); err != nil {
 			return nil, err
 		}
 	}
-	s := &scope{target: found, image: j.settings.Image}
+	s := &surveyed{target: found, image: j.settings.Image}
 	if s.earlier, err = j.findEarlier(ctx, found.Storage.Records); err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (j *job) survey(ctx context.Context, all *soFar, found *target.Target, wait
 			sel = s.earlier.Select
 		}
 		if s.image == "" {
-			s.image = s.earlier.Upgrade.SourceImage // where the tarball is missing
+			s.image = s.earlier.Upgrade.SourceImage // in case it has no tarball
 		}
 	}
 	parts, err := target.ScopeOf(found.Machines, sel)
@@ -85,7 +85,7 @@ func (j *job) survey(ctx context.Context, all *soFar, found *target.Target, wait
 	}
 	s.in, s.out = parts.In, parts.Out
 	if s.earlier != nil && s.earlier.Upgrade.TarballURL == "" {
-		if err := j.checkPower(ctx); err != nil {
+		if err := j.checkToken(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -94,11 +94,13 @@ func (j *job) survey(ctx context.Context, all *soFar, found *target.Target, wait
 	return s, err
 }
 
-// again: an earlier deploy's tarball takes the place of build and temporary machine.
-func (s *scope) again() bool { return s.earlier != nil && s.earlier.Upgrade.TarballURL != "" }
+// reusesTarball reports whether an earlier deploy's tarball is used, without a build and a temporary machine.
+func (s *surveyed) reusesTarball() bool {
+	return s.earlier != nil && s.earlier.Upgrade.TarballURL != ""
+}
 
-// readMetadata looks at current.json before anything is built: a document that we could not change afterwards must stop the
-// deploy before it suspends anything.
+// readMetadata reads current.json before anything is built: a deploy that could not change it afterwards must fail before it
+// suspends anything.
 func readMetadata(ctx context.Context, records engine.Records, baseImage string) (engine.Metadata, error) {
 	md, _, err := records.Metadata(ctx)
 	if errors.Is(err, engine.ErrNotFound) {
@@ -113,10 +115,11 @@ func readMetadata(ctx context.Context, records engine.Records, baseImage string)
 	return md, nil
 }
 
+// checkOwner fails if the metadata belongs to another Fly app.
 func checkOwner(md engine.Metadata, baseImage string) error {
 	if md.ImageRef == "" || engine.Repository(md.ImageRef) == engine.Repository(baseImage) {
 		return nil
 	}
 	return engine.NewProblem("foreign_metadata", fmt.Sprintf("current.json belongs to %s, not to %s", engine.Repository(md.ImageRef), engine.Repository(baseImage)), nil,
-		"Two Fly apps share a bucket and an OTP application's name. Give each a bucket of its own: --bucket, or AWS_BUCKET.")
+		"Two Fly apps share a bucket and the name of an OTP application. Give each its own bucket: --bucket, or AWS_BUCKET.")
 }

@@ -1,6 +1,6 @@
-// Package deploy runs a deploy. Its steps are functions from what the step before gave to a result of their own: connect →
-// lock → survey → pack → stage → plan → confirm → commit → verify → record → settle. run is the one place that puts them
-// in their order.
+// Package deploy runs a deploy. Each step is a function from the results of earlier steps to a result of its own: connect → lock
+// → survey → pack → stage → plan → confirm → commit → verify → record → settle. job.run is the only place that puts them in
+// order.
 package deploy
 
 import (
@@ -15,36 +15,36 @@ import (
 	"flydeploy/text"
 )
 
-// Ports are what a deploy needs from outside.
+// Ports are a deploy's connections to the outside.
 type Ports struct {
 	Fleet   engine.Fleet
 	Storage engine.OpenStorage
 	Build   engine.Build
 }
 
-// job is what a deploy was asked to do, and with what. Every step may read it, and none changes it.
+// job is what a deploy was asked to do, and with what. Every step reads it; none changes it.
 type job struct {
 	settings engine.Settings
 	ports    Ports
 	rec      *record.Recorder
 	answers  <-chan engine.Answer
-	hurry    context.Context // done when the end may not take long any more
+	hurry    context.Context // ends at Deployment.Hurry
 	started  time.Time
 }
 
-// soFar is what the steps have given, for those that tell and settle the end. Only run and its steps' results write it.
+// soFar holds the results of the steps so far, for settle, which needs them wherever the deploy has ended.
 type soFar struct {
 	upgrade  engine.Upgrade
-	held     *lock.Held // nil in a dry run, and before the lock was taken
+	held     *lock.Held // nil in a dry run, and until the lock is taken
 	storage  engine.Storage
-	journal  *record.Journal // nil where held is
+	journal  *record.Journal // nil whenever held is
 	packed   packed
-	staged   *staged // nil before machines were staged
+	staged   *staged // nil until machines are staged
 	plan     *engine.Plan
-	lockLeft bool // the lock stays until it expires
+	lockLeft bool // the lock was not released and stays until it expires
 }
 
-// machines are those that take part.
+// machines gives the machines that take part, none until they are staged.
 func (s *soFar) machines() []*rollout {
 	if s.staged == nil {
 		return nil
@@ -52,7 +52,7 @@ func (s *soFar) machines() []*rollout {
 	return s.staged.machines
 }
 
-// Start runs a deploy in a goroutine of its own.
+// Start runs a deploy in the background, until it ends by itself or ctx ends, which stops it like Deployment.Stop.
 func Start(ctx context.Context, s engine.Settings, p Ports) *Deployment {
 	feed := record.NewFeed()
 	work, cancel := context.WithCancelCause(ctx)
@@ -73,7 +73,7 @@ func Start(ctx context.Context, s engine.Settings, p Ports) *Deployment {
 	return d
 }
 
-// run goes through the steps, and settles whatever happened.
+// run goes through the steps, and settles whatever has happened.
 func (j *job) run(ctx context.Context) engine.Result {
 	all := &soFar{upgrade: engine.Upgrade{
 		App: j.settings.App, Owner: j.settings.Owner, Host: j.settings.Host, Message: j.settings.Message, GitRevision: j.settings.GitRevision,
@@ -86,57 +86,58 @@ func (j *job) run(ctx context.Context) engine.Result {
 	return j.settle(ctx, all, err)
 }
 
-// steps goes from the connection to the record of what runs. Each step that fails ends it; what was committed by then is
-// verified and recorded all the same.
+// steps goes from the connection to the record of what runs. A step that fails ends it, except that what was committed is always
+// verified and recorded.
 func (j *job) steps(ctx context.Context, all *soFar) error {
 	found, err := j.connect(ctx, all)
 	if err != nil {
-		return because(ctx, err)
+		return preferCause(ctx, err)
 	}
 	ctx, scope, err := j.takeLock(ctx, all, found)
 	if err != nil {
-		return because(ctx, err)
+		return preferCause(ctx, err)
 	}
 	if all.packed, err = j.pack(ctx, all, scope); err != nil {
-		return because(ctx, err)
+		return preferCause(ctx, err)
 	}
 	if err = j.stage(ctx, all, scope); err != nil {
-		return because(ctx, err)
+		return preferCause(ctx, err)
 	}
 	accepted, err := j.confirm(ctx, all, scope)
 	if err != nil {
-		return because(ctx, err)
+		return preferCause(ctx, err)
 	}
 	book := newLedger(j, scope, all.upgrade, all.held)
 	err = j.commit(ctx, all, book, accepted)
-	return j.ascertain(ctx, all, book, err)
+	return j.verifyAndRecord(ctx, all, book, err)
 }
 
-// because prefers why ctx ended, a lost lock or the operator's stop, to what a step made of it.
-func because(ctx context.Context, err error) error {
+// preferCause gives why ctx has ended, a lost lock or the operator's stop, rather than what a step made of that.
+func preferCause(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		return cause
 	}
 	return err
 }
 
-// ascertain finds out and records what runs, also where machines failed or the operator stopped.
-func (j *job) ascertain(ctx context.Context, all *soFar, book *ledger, err error) error {
-	j.bounded(ctx, func(ctx context.Context) { j.resolve(ctx, all.staged.machines) })
-	if !anyOf(all.staged.machines, (*rollout).mayRun) {
+// verifyAndRecord finds out and records what runs, even if machines have failed or the operator has stopped the deploy. err is the
+// commit's.
+func (j *job) verifyAndRecord(ctx context.Context, all *soFar, book *ledger, err error) error {
+	j.withSettleTimeout(ctx, func(ctx context.Context) { j.resolve(ctx, all.staged.machines) })
+	if !anyOf(all.staged.machines, (*rollout).reportsUpgrade) {
 		return err
 	}
-	if everyOf(all.staged.machines, (*rollout).mayRun) && !errors.Is(err, engine.ErrLockLost) {
-		err = nil // the answers that did not come were found
+	if everyOf(all.staged.machines, (*rollout).reportsUpgrade) && !errors.Is(err, engine.ErrLockLost) {
+		err = nil // it was about answers that have been found since
 	}
 	var unverified, unrecorded error
 	var after []engine.Machine
-	j.bounded(ctx, func(ctx context.Context) { after, unverified = j.verify(ctx, all.staged, book) })
-	j.bounded(ctx, func(ctx context.Context) { unrecorded = j.record(ctx, all.staged, book, after) })
+	j.withSettleTimeout(ctx, func(ctx context.Context) { after, unverified = j.verify(ctx, all.staged, book) })
+	j.withSettleTimeout(ctx, func(ctx context.Context) { unrecorded = j.record(ctx, all.staged, book, after) })
 	return errors.Join(err, unverified, unrecorded)
 }
 
-// phase runs one phase of the fleet between its first and last event. u is what is known of the upgrade at its end.
+// phase does the work of one phase of the fleet between its first and its last event. u, which may be nil, goes into the last.
 func (j *job) phase(ph engine.Phase, text string, u *engine.Upgrade, work func() (string, error)) error {
 	j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusRunning, Text: text})
 	text, err := work()
@@ -144,12 +145,12 @@ func (j *job) phase(ph engine.Phase, text string, u *engine.Upgrade, work func()
 		j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusFailed, Text: text, Problem: engine.AsProblem(err)})
 		return err
 	}
-	j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusDone, Text: text, Upgrade: known(u)})
+	j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusDone, Text: text, Upgrade: copyOf(u)})
 	return nil
 }
 
-// known is a copy of what is known of the upgrade, for an event.
-func known(u *engine.Upgrade) *engine.Upgrade {
+// copyOf copies an upgrade for an event, since the original still changes; nil gives nil.
+func copyOf(u *engine.Upgrade) *engine.Upgrade {
 	if u == nil {
 		return nil
 	}
@@ -157,7 +158,7 @@ func known(u *engine.Upgrade) *engine.Upgrade {
 	return &now
 }
 
-// lostAnswer says that an answer did not come, once for each reason. It is no failure: the next look resolves it.
+// lostAnswer gives a function that logs an answer that got lost, once for each reason in a row.
 func (j *job) lostAnswer(ph engine.Phase, machineID string) func(error) {
 	last := ""
 	return func(err error) {

@@ -14,10 +14,10 @@ var (
 	errDeclined = errors.New("the plan was not confirmed")
 	// errPlanned ends a dry run after its plan.
 	errPlanned  = errors.New("dry run")
-	errNoAnswer = errors.New("nobody answered")
+	errNoAnswer = errors.New("no answer")
 )
 
-// Deployment is a deploy that runs in the background.
+// Deployment is a deploy that runs in the background. Its methods may be called from any goroutine.
 type Deployment struct {
 	feed    *record.Feed
 	rec     *record.Recorder
@@ -28,14 +28,14 @@ type Deployment struct {
 	result  engine.Result
 }
 
-// Next waits for events and gives all that are there; io.EOF after the last one. It has one reader at a time, for whom a newer
-// state takes the place of an older one while it is slow.
+// Next waits for events and gives all that there are; io.EOF after the last one. It is for one reader at a time: if that one is
+// slow, newer states replace older ones.
 func (d *Deployment) Next(ctx context.Context) ([]engine.Event, error) { return d.feed.Next(ctx) }
 
-// Recorded gives every event, none merged, as the record in the bucket holds them. It may have several readers.
+// Recorded gives every event unmerged, as the record in the bucket holds them. Each call gives a new reader.
 func (d *Deployment) Recorded() engine.Source { return d.rec.Stream() }
 
-// Answer answers the question that the deploy asks. A newer answer takes the place of one that nobody has read.
+// Answer answers the deploy's question. It never blocks: a newer answer replaces one that was not read yet.
 func (d *Deployment) Answer(a engine.Answer) {
 	for {
 		select {
@@ -50,18 +50,18 @@ func (d *Deployment) Answer(a engine.Answer) {
 	}
 }
 
-// Stop keeps the deploy from starting anything more. What is in flight ends by itself, then everything is settled:
-// agents, temporary machine, lock.
+// Stop keeps the deploy from starting anything more. It lets what is in flight end, and then settles agents, temporary machine
+// and lock.
 func (d *Deployment) Stop() { d.stop() }
 
-// Hurry stops the deploy, and bounds the rest to about eight seconds: what has not answered by then is left to end by
-// itself. The lock of a machine whose end was not seen stays until it expires.
+// Hurry stops the deploy and bounds the rest to about eight seconds. What has not answered by then is left to end by itself; if
+// the end of a machine was not seen, the lock stays until it expires.
 func (d *Deployment) Hurry() {
 	d.stop()
 	d.hurry()
 }
 
-// Settled gives the end of the deploy without waiting for it; false while it is under way.
+// Settled gives the result of the deploy without waiting; false while it is under way.
 func (d *Deployment) Settled() (engine.Result, bool) {
 	select {
 	case <-d.done:
@@ -71,13 +71,13 @@ func (d *Deployment) Settled() (engine.Result, bool) {
 	}
 }
 
-// Result gives the end of the deploy; it waits for it.
+// Result waits for the end of the deploy and gives its result.
 func (d *Deployment) Result() engine.Result {
 	<-d.done
 	return d.result
 }
 
-// ask waits for the operator's answer to the question that the last event asked.
+// ask waits for the operator's answer to a question; errNoAnswer if none has come in time.
 func (j *job) ask(ctx context.Context, question engine.Question, within time.Duration) (engine.Answer, error) {
 	timer := time.NewTimer(max(within, time.Second))
 	defer timer.Stop()

@@ -9,7 +9,7 @@ import (
 	"flydeploy/engine/record"
 )
 
-// findEarlier looks up the deploy that is to be resumed, or deployed again; nil where neither is asked for.
+// findEarlier looks up the deploy that is to be resumed or deployed again; nil if neither was asked for.
 func (j *job) findEarlier(ctx context.Context, records engine.Records) (*record.Record, error) {
 	var r record.Record
 	var err error
@@ -19,7 +19,7 @@ func (j *job) findEarlier(ctx context.Context, records engine.Records) (*record.
 		if errors.Is(err, engine.ErrNotFound) {
 			err = record.NoRecordProblem(j.settings.To, err)
 		} else if err == nil && r.Upgrade.TarballURL == "" {
-			err = engine.NewProblem("no_tarball", "deploy "+j.settings.To+" ended before its tarball was uploaded", nil, "Choose another: `flydeploy history`.")
+			err = engine.NewProblem("no_tarball", "deploy "+j.settings.To+" ended before its tarball was uploaded", nil, "Choose another deploy: `flydeploy history` lists them.")
 		}
 	case j.settings.Resume:
 		r, err = record.Last(ctx, records)
@@ -32,12 +32,13 @@ func (j *job) findEarlier(ctx context.Context, records engine.Records) (*record.
 	return &r, nil
 }
 
-// closeEarlier marks the deploy that is resumed as unfinished: the lock is ours, so nobody writes its record any more.
+// closeEarlier marks the deploy that is resumed as unfinished if its record says that it runs: since we hold the lock, it does
+// not.
 func (j *job) closeEarlier(ctx context.Context, records engine.Records, earlier *record.Record) {
 	if earlier == nil || !earlier.Running {
 		return
 	}
-	if err := record.CloseUnfinished(ctx, records, *earlier); err != nil { // it is told as unfinished anyway, once it is old enough
-		j.rec.Log(engine.PhaseLock, fmt.Sprintf("the record of deploy %s cannot be closed: %v", earlier.ID, err))
+	if err := record.CloseUnfinished(ctx, records, *earlier); err != nil { // readers take it as unfinished anyway, once it is old enough
+		j.rec.Log(engine.PhaseLock, fmt.Sprintf("the record of deploy %s could not be closed: %v", earlier.ID, err))
 	}
 }

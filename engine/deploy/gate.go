@@ -11,13 +11,14 @@ import (
 	"flydeploy/engine/run"
 )
 
-// wave is the machines that commit together.
+// wave is a group of machines that commit together.
 type wave struct {
 	number, of int
 	machines   []*rollout
 }
 
-func (c *committing) tellWave(w wave, text string) {
+// showWave emits how far the commit has come, with a text about the wave.
+func (c *committing) showWave(w wave, text string) {
 	if w.of > 1 {
 		text = fmt.Sprintf("wave %d of %d: %s", w.number, w.of, text)
 	}
@@ -27,45 +28,46 @@ func (c *committing) tellWave(w wave, text string) {
 	})
 }
 
-// MaxBake bounds a strategy's bake time: agents of upgraded machines stay for ten minutes.
+// MaxBake is the longest bake time of a strategy: the agents of upgraded machines, which are asked meanwhile, stay for ten
+// minutes.
 const MaxBake = 8 * time.Minute
 
-// lookAgainAfter is the pause after a look at the fleet that failed.
+// lookAgainAfter is the pause after the fleet could not be listed.
 const lookAgainAfter = 2 * time.Second
 
-// gate watches a wave for the strategy's bake time. A process that crashed or a machine that is not the same any more
-// ends the deploy at once; a check that fails, or a fleet that cannot be listed, has until the end to be well again.
+// gate watches a wave for the strategy's bake time. A crashed process or a changed machine ends the deploy at once; a failing
+// check, or a fleet that cannot be listed, may recover until the end of the bake time.
 func (c *committing) gate(ctx context.Context, w wave) error {
 	end := time.Now().Add(c.settings.Strategy.Bake)
 	for {
-		left := time.Until(end)
-		c.tellWave(w, fmt.Sprintf("watched, %s left", max(left, 0).Round(time.Second)))
+		remaining := time.Until(end)
+		c.showWave(w, fmt.Sprintf("watched, %s left", max(remaining, 0).Round(time.Second)))
 		sick, failing, err := c.health(ctx, w)
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
-		if sick == nil && left <= 0 {
+		if sick == nil && remaining <= 0 {
 			sick = failing
 		}
 		switch {
 		case sick != nil:
-			sick.Remedy = "Nothing further was started. What has been upgraded runs the new code: look at it with `fly logs`. " +
-				"`flydeploy hot` goes on with the others; deploying the earlier version takes the upgraded ones back."
+			sick.Remedy = "Nothing more was started. The upgraded machines run the new code: look at them with `fly logs`. " +
+				"`flydeploy hot` upgrades the others; deploying the earlier version takes the upgraded ones back."
 			return sick
-		case err != nil && left < -c.settings.Timeout: // it had its own time as well
+		case err != nil && remaining < -c.settings.Timeout: // one machine's time is over as well
 			return err
 		case err != nil:
 			if err := run.Wait(ctx, lookAgainAfter); err != nil {
 				return err
 			}
-		case left <= 0:
+		case remaining <= 0:
 			return nil
 		}
 	}
 }
 
-// health takes one look at a wave, in the time between two statuses of an agent, a few seconds. sick cannot get well
-// again; failing may; err says that the fleet could not be listed, which is no sign of a sick machine.
+// health looks at a wave once, which takes as long as an agent waits between two statuses: a few seconds. sick is final,
+// failing may pass, and err says that the fleet could not be listed, which does not mean that a machine is sick.
 func (c *committing) health(ctx context.Context, w wave) (sick, failing *engine.Problem, err error) {
 	bounded, cancel := context.WithTimeout(ctx, c.settings.Timeout)
 	defer cancel()
@@ -79,7 +81,7 @@ func (c *committing) health(ctx context.Context, w wave) (sick, failing *engine.
 		if gone[at[r]] = errors.Is(err, agent.ErrGone); err == nil {
 			r.show(status)
 		}
-		return err // no answer is no sign of a sick machine: its last status stands
+		return err // a missing answer does not mean a sick machine: its last status counts
 	})
 	now, err := c.ports.Fleet.Machines(bounded)
 	if err != nil {
@@ -89,25 +91,27 @@ func (c *committing) health(ctx context.Context, w wave) (sick, failing *engine.
 	for i, r := range w.machines {
 		m := found[r.machine.ID]
 		switch {
-		case m.InstanceID != r.machine.InstanceID || m.State != engine.StateStarted:
-			sick = unhealthy(r, fmt.Sprintf("it is %s, and not the instance that was upgraded", nowState(m)))
-		case gone[i]: // a terminal agent stays longer than any watch
+		case m.State != engine.StateStarted:
+			sick = unhealthy(r, "it is "+currentState(m))
+		case m.InstanceID != r.machine.InstanceID:
+			sick = unhealthy(r, "another instance has replaced it")
+		case gone[i]: // an agent that has ended stays longer than MaxBake
 			sick = unhealthy(r, "its VM ended")
 		case r.status.Crashed > 0:
 			sick = unhealthy(r, fmt.Sprintf("%d of the migrated processes crashed", r.status.Crashed))
 		case m.ChecksPassed < r.machine.ChecksPassed:
-			failing = unhealthy(r, fmt.Sprintf("%d of %d checks pass, before the upgrade %d did", m.ChecksPassed, m.ChecksTotal, r.machine.ChecksPassed))
+			failing = unhealthy(r, fmt.Sprintf("%d of %d checks pass; before the upgrade, %d did", m.ChecksPassed, m.ChecksTotal, r.machine.ChecksPassed))
 		}
 	}
 	return sick, failing, nil
 }
 
 func unhealthy(r *rollout, what string) *engine.Problem {
-	return engine.NewProblem("unhealthy", fmt.Sprintf("machine %s is not well after the upgrade: %s", r.machine.ID, what), nil, "")
+	return engine.NewProblem("unhealthy", fmt.Sprintf("machine %s is unhealthy after the upgrade: %s", r.machine.ID, what), nil, "")
 }
 
-// nowState is Fly's state of a machine that may not be there any more.
-func nowState(m engine.Machine) string {
+// currentState gives Fly's state of a machine, "gone" if it does not exist any more.
+func currentState(m engine.Machine) string {
 	if m.ID == "" {
 		return "gone"
 	}

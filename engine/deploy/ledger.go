@@ -16,21 +16,21 @@ import (
 	"flydeploy/text"
 )
 
-// ledger writes into current.json what verified machines run: at once, so that a machine that restarts while the deploy goes on
-// boots what it ran, and at the end for the whole fleet.
+// ledger writes into current.json what verified machines run: for each machine at once, so that one that restarts during the
+// deploy boots what it ran, and for the whole fleet at the end.
 type ledger struct {
 	*job
-	scope   *scope
-	upgrade engine.Upgrade
-	held    *lock.Held
+	surveyed *surveyed
+	upgrade  engine.Upgrade
+	held     *lock.Held
 
-	writing chan struct{} // holds a token while nobody changes current.json
-	changed time.Time     // when current.json was written last; the token's holder has it
+	writing chan struct{} // holds a token while current.json is not being written
+	changed time.Time     // when current.json was last written; guarded by the token
 	mu      sync.Mutex
 	entries []*entry
 }
 
-// gatherFor is the least time between two writes under way: machines that are verified meanwhile are written together.
+// gatherFor is the least time between two writes during the commit: machines that are verified meanwhile are written together.
 const gatherFor = 500 * time.Millisecond
 
 // entry is one verified machine.
@@ -40,13 +40,13 @@ type entry struct {
 	written bool
 }
 
-func newLedger(j *job, s *scope, u engine.Upgrade, held *lock.Held) *ledger {
-	l := &ledger{job: j, scope: s, upgrade: u, held: held, writing: make(chan struct{}, 1)}
+func newLedger(j *job, s *surveyed, u engine.Upgrade, held *lock.Held) *ledger {
+	l := &ledger{job: j, surveyed: s, upgrade: u, held: held, writing: make(chan struct{}, 1)}
 	l.unlock()
 	return l
 }
 
-// lock waits until nobody else changes current.json; false: ctx ended before.
+// lock takes the token to write current.json; false if ctx ends before.
 func (l *ledger) lock(ctx context.Context) bool {
 	select {
 	case <-l.writing:
@@ -58,9 +58,9 @@ func (l *ledger) lock(ctx context.Context) bool {
 
 func (l *ledger) unlock() { l.writing <- struct{}{} }
 
-// enter records a machine that has just been verified. Those that come while another one is being written are recorded together by
-// the next. What cannot be written now is written at the end.
-func (l *ledger) enter(ctx context.Context, r *rollout) {
+// add records a machine that has just been verified. Machines that are added while another one is being written are recorded
+// together by the next write. What cannot be written now is written at the end.
+func (l *ledger) add(ctx context.Context, r *rollout) {
 	e := &entry{machine: r.machine, runs: l.hotUpgrade(r)}
 	l.mu.Lock()
 	l.entries = append(l.entries, e)
@@ -70,8 +70,8 @@ func (l *ledger) enter(ctx context.Context, r *rollout) {
 	}
 	defer l.unlock()
 	if !e.written {
-		_ = run.Wait(ctx, gatherFor-time.Since(l.changed)) // the whole document is written each time
-		if _, err := l.change(ctx, nil); err != nil {
+		_ = run.Wait(ctx, gatherFor-time.Since(l.changed)) // each write is of the whole document
+		if _, err := l.write(ctx, nil); err != nil {
 			l.rec.Log(engine.PhaseMetadata, fmt.Sprintf("current.json cannot be written now: %v", err))
 		}
 	}
@@ -83,16 +83,16 @@ func (l *ledger) enter(ctx context.Context, r *rollout) {
 func (l *ledger) hotUpgrade(r *rollout) engine.HotUpgrade {
 	return engine.HotUpgrade{
 		Version: l.upgrade.Version, SourceImageRef: l.upgrade.SourceImage, TarballURL: l.upgrade.TarballURL,
-		DeployedAt: l.scope.target.Storage.Clock().UTC().Truncate(time.Second), SHA256: l.upgrade.SHA256, Size: l.upgrade.Size, ID: l.upgrade.ID,
+		DeployedAt: l.surveyed.target.Storage.Clock().UTC().Truncate(time.Second), SHA256: l.upgrade.SHA256, Size: l.upgrade.Size, ID: l.upgrade.ID,
 		Fingerprint: r.code.Fingerprint,
 	}
 }
 
-// record writes the end: what single machines run, or what the whole fleet runs. after is the fleet as it is now, nil where that is
-// not known.
+// record writes the end of the deploy: what the whole fleet runs, or what single machines run. after is the fleet as it is now, nil
+// if unknown.
 func (j *job) record(ctx context.Context, st *staged, book *ledger, after []engine.Machine) error {
 	return j.phase(engine.PhaseMetadata, "", nil, func() (string, error) {
-		book.keepOnly(those(st.machines, (*rollout).isUpgraded))
+		book.keepOnly(filter(st.machines, (*rollout).isUpgraded))
 		var whole func(engine.Machine) bool
 		if after != nil {
 			whole = j.wholeFleet(ctx, st, after)
@@ -101,9 +101,9 @@ func (j *job) record(ctx context.Context, st *staged, book *ledger, after []engi
 			return "", fmt.Errorf("write current.json: %w", context.Cause(ctx))
 		}
 		defer book.unlock()
-		md, err := book.change(ctx, &ending{fleet: after, counts: whole})
+		md, err := book.write(ctx, &finalWrite{fleet: after, counts: whole})
 		for _, r := range st.machines {
-			if r.state == engine.MachineVerified && book.has(r.machine.ID) {
+			if r.state == engine.MachineVerified && book.hasWritten(r.machine.ID) {
 				r.move(engine.MachineRecorded, engine.Event{Phase: engine.PhaseCheck, Status: engine.StatusDone})
 			}
 		}
@@ -111,7 +111,7 @@ func (j *job) record(ctx context.Context, st *staged, book *ledger, after []engi
 	})
 }
 
-// keepOnly forgets machines that were verified, and are not what they were any more.
+// keepOnly drops all entries but those of these machines: the others have changed since they were verified.
 func (l *ledger) keepOnly(machines []*rollout) {
 	keep := map[string]bool{}
 	for _, r := range machines {
@@ -122,8 +122,8 @@ func (l *ledger) keepOnly(machines []*rollout) {
 	l.entries = slices.DeleteFunc(l.entries, func(e *entry) bool { return !keep[e.machine.ID] })
 }
 
-// has: the machine's upgrade is written.
-func (l *ledger) has(id string) bool {
+// hasWritten reports whether the machine's upgrade was written.
+func (l *ledger) hasWritten(id string) bool {
 	return slices.ContainsFunc(l.all(), func(e *entry) bool { return e.machine.ID == id && e.written })
 }
 
@@ -137,20 +137,20 @@ func metadataText(md engine.Metadata, sha256 string) string {
 	if md.HotUpgrade != nil && md.HotUpgrade.SHA256 == sha256 && len(md.MachineUpgrades) == 0 {
 		return "the whole fleet runs " + md.HotUpgrade.Version
 	}
-	return text.Counted(len(md.MachineUpgrades), "machine") + " recorded apart from the fleet" // with this upgrade or others
+	return text.Counted(len(md.MachineUpgrades), "machine") + " recorded apart from the fleet" // with this upgrade or another one
 }
 
-// ending is what the last write of a deploy knows: the fleet as it is now, and which machines count as the whole fleet (nil where
-// that is not known).
-type ending struct {
+// finalWrite is what the last write of a deploy knows in addition: the fleet as it is now, and which of its machines count as the
+// whole fleet. Both are nil if unknown.
+type finalWrite struct {
 	fleet  []engine.Machine
 	counts func(engine.Machine) bool
 }
 
-// change changes current.json to what was verified, over the very version that was read, again where somebody else wrote in
-// between. end is nil while the deploy is under way. The caller has the token.
-func (l *ledger) change(ctx context.Context, end *ending) (engine.Metadata, error) {
-	records := l.scope.target.Storage.Records
+// write changes current.json to what was verified, and retries if somebody else has written it in between. end is nil until the
+// last write. The caller holds the token.
+func (l *ledger) write(ctx context.Context, end *finalWrite) (engine.Metadata, error) {
+	records := l.surveyed.target.Storage.Records
 	for range 5 {
 		md, etag, err := records.Metadata(ctx)
 		if err != nil && !errors.Is(err, engine.ErrNotFound) {
@@ -159,7 +159,7 @@ func (l *ledger) change(ctx context.Context, end *ending) (engine.Metadata, erro
 		if err := checkOwner(md, l.upgrade.BaseImage); err != nil {
 			return md, err
 		}
-		entered := l.update(&md, end)
+		entered := l.apply(&md, end)
 		if err = records.WriteMetadata(ctx, md, etag); err == nil {
 			l.changed = time.Now()
 			for _, e := range entered {
@@ -171,16 +171,17 @@ func (l *ledger) change(ctx context.Context, end *ending) (engine.Metadata, erro
 		}
 	}
 	return engine.Metadata{}, engine.NewProblem("metadata_busy", "write current.json", engine.ErrConflict,
-		"Something else keeps writing it: is an old fly_deploy running? The machines run the new code; deploy again to record it.")
+		"Something else keeps writing current.json: is an old fly_deploy running? The machines run the new code; deploy again to record it.")
 }
 
-// lost: somebody else may deploy by now.
-func (l *ledger) lost() bool { return l.held.Lost() != nil }
+// lockLost reports whether somebody else may deploy by now.
+func (l *ledger) lockLost() bool { return l.held.Lost() != nil }
 
-// update changes md to what the verified machines run. Metadata of another image starts anew in the same write.
-func (l *ledger) update(md *engine.Metadata, end *ending) (entered []*entry) {
+// apply changes md to what the verified machines run, and gives the entries that it has written. Metadata of another image is
+// replaced. After the lock was lost, only what nobody else has changed is written.
+func (l *ledger) apply(md *engine.Metadata, end *finalWrite) (entered []*entry) {
 	if !engine.SameImage(md.ImageRef, l.upgrade.BaseImage) {
-		if l.lost() && md.ImageRef != "" {
+		if l.lockLost() && md.ImageRef != "" {
 			return nil
 		}
 		md.ImageRef, md.HotUpgrade, md.MachineUpgrades = l.upgrade.BaseImage, nil, nil
@@ -189,7 +190,7 @@ func (l *ledger) update(md *engine.Metadata, end *ending) (entered []*entry) {
 		md.MachineUpgrades = map[string]engine.HotUpgrade{}
 	}
 	for _, e := range l.all() {
-		if l.lost() && !l.asBefore(*md, e.machine) {
+		if l.lockLost() && !l.unchangedByOthers(*md, e.machine) {
 			continue
 		}
 		entered = append(entered, e)
@@ -198,21 +199,21 @@ func (l *ledger) update(md *engine.Metadata, end *ending) (entered []*entry) {
 			delete(md.MachineUpgrades, e.machine.ID)
 		}
 	}
-	if end != nil && end.fleet != nil && !l.lost() {
+	if end != nil && end.fleet != nil && !l.lockLost() {
 		dropGone(md, end.fleet)
-		l.unite(md, end)
+		l.promote(md, end)
 	}
 	return entered
 }
 
-// asBefore: nobody else has recorded another upgrade of the machine since we began. Without the lock that may happen.
-func (l *ledger) asBefore(md engine.Metadata, m engine.Machine) bool {
-	was, _ := l.scope.recorded.UpgradeOf(m)
+// unchangedByOthers reports whether the machine's upgrade in md is still the one that the deploy found, or its own.
+func (l *ledger) unchangedByOthers(md engine.Metadata, m engine.Machine) bool {
+	was, _ := l.surveyed.recorded.UpgradeOf(m)
 	is, _ := md.UpgradeOf(m)
 	return was.ID == is.ID || is.ID == l.upgrade.ID
 }
 
-// dropGone forgets machines that do not exist any more.
+// dropGone removes machines that do not exist any more.
 func dropGone(md *engine.Metadata, fleet []engine.Machine) {
 	found := engine.ByID(fleet)
 	for id := range md.MachineUpgrades {
@@ -222,8 +223,8 @@ func dropGone(md *engine.Metadata, fleet []engine.Machine) {
 	}
 }
 
-// unite moves the upgrade to hot_upgrade when every machine that could boot this release has it.
-func (l *ledger) unite(md *engine.Metadata, end *ending) {
+// promote makes the upgrade the whole fleet's, hot_upgrade, if every machine that counts has it.
+func (l *ledger) promote(md *engine.Metadata, end *finalWrite) {
 	mine, some := engine.HotUpgrade{}, false
 	for _, m := range end.fleet {
 		if !end.counts(m) {
@@ -240,8 +241,9 @@ func (l *ledger) unite(md *engine.Metadata, end *ending) {
 	}
 }
 
-// wholeFleet tells which machines of the fleet as it is now count: those of this image that run, but for those that run no
-// release. Machines that were not selected are asked whether they do, unless one that was selected has not the upgrade anyway.
+// wholeFleet gives a function that says which machines of the fleet as it is now count: those of this image that run, except those
+// without a release. Machines that were not selected are asked whether they have one, unless a selected machine lacks the upgrade,
+// so that it does not matter.
 func (j *job) wholeFleet(ctx context.Context, st *staged, fleet []engine.Machine) func(engine.Machine) bool {
 	out := engine.ByID(st.leftOut)
 	now := engine.ByID(fleet)
@@ -262,12 +264,12 @@ func (j *job) wholeFleet(ctx context.Context, st *staged, fleet []engine.Machine
 		return counts
 	}
 	for id, m := range out {
-		u, _ := st.scope.recorded.UpgradeOf(m)
+		u, _ := st.surveyed.recorded.UpgradeOf(m)
 		if m.LeftOut != engine.LeftOutNotSelected || u.SHA256 == st.upgrade.SHA256 || !counts(now[id]) || runsRelease[m.ProcessGroup] {
 			continue
 		}
 		if _, err := agent.Discover(ctx, target.ExecOn(j.ports.Fleet, id), j.settings.Release); !errors.Is(err, agent.ErrNoVM) {
-			return counts // it runs one, and has not the upgrade
+			return counts // it runs one, without the upgrade
 		}
 		without[id] = true
 	}

@@ -13,12 +13,12 @@ import (
 	"flydeploy/engine/target"
 )
 
-// pollLockEvery is how often somebody else's lock is looked at while we wait for it.
+// pollLockEvery is how often we look at somebody else's lock while we wait for it.
 const pollLockEvery = 2 * time.Second
 
-// takeLock takes the deploy lock, and reads behind it what the deploy works on. The context that it gives is the lock. A dry
-// run changes nothing and needs no lock.
-func (j *job) takeLock(ctx context.Context, all *soFar, found *target.Target) (context.Context, *scope, error) {
+// takeLock takes the deploy lock and then surveys what the deploy works on. The context that it returns ends when the lock is
+// lost. A dry run changes nothing and takes no lock.
+func (j *job) takeLock(ctx context.Context, all *soFar, found *target.Target) (context.Context, *surveyed, error) {
 	w := &waiting{job: j, until: time.Now().Add(j.settings.LockWait), shown: map[string]string{}}
 	text := "a dry run takes no lock"
 	end := engine.StatusSkipped
@@ -33,7 +33,7 @@ func (j *job) takeLock(ctx context.Context, all *soFar, found *target.Target) (c
 		}
 		ctx, all.held, text, end = locked, held, w.text(), engine.StatusDone
 	}
-	s, err := j.survey(ctx, all, found, w.shownOnce())
+	s, err := j.survey(ctx, all, found, w.waited())
 	if err == nil {
 		err = context.Cause(ctx)
 	}
@@ -51,24 +51,24 @@ func (j *job) takeLock(ctx context.Context, all *soFar, found *target.Target) (c
 		})
 		j.closeEarlier(ctx, all.storage.Records, s.earlier)
 	}
-	j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: end, Text: text, Upgrade: known(&all.upgrade)})
+	j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: end, Text: text, Upgrade: copyOf(&all.upgrade)})
 	return ctx, s, nil
 }
 
-// waiting is what we know of somebody else's lock.
+// waiting is the wait for the lock, and what we know of somebody else's.
 type waiting struct {
-	job      *job
-	until    time.Time // without an operator
-	shown    map[string]string
-	last     engine.LockInfo // that was held
-	told     string          // its ETag
-	override string          // ETag of the version that may be replaced
-	answered string          // the ETag that the operator named
+	job       *job
+	until     time.Time         // how long to wait without an operator
+	shown     map[string]string // deploy IDs by the ETags of all locks that were met
+	last      engine.LockInfo   // the last lock that was held
+	shownETag string            // of the last lock that was shown
+	override  string            // ETag of the lock that may be replaced
+	answered  string            // ETag of the lock that the operator chose to override
 }
 
-// acquire tries until the lock is ours. Somebody else's is waited for as long as an operator looks at it, or for --lock-wait. It
-// is overridden only when the operator says so: by Force, or by an answer that names the lock that was shown. Each try
-// has an id of its own, so that ids have the order in which the lock was taken.
+// acquire tries until the lock is ours. It waits for somebody else's lock as long as an operator watches, or for --lock-wait, and
+// overrides it only on request: by Force, or by an answer that names the lock that was shown. Each try has an ID of its own, so
+// that IDs are in the order in which locks were taken.
 func (w *waiting) acquire(ctx context.Context, all *soFar) (*lock.Held, context.Context, error) {
 	s := w.job.settings
 	for {
@@ -93,11 +93,12 @@ func (w *waiting) acquire(ctx context.Context, all *soFar) (*lock.Held, context.
 	}
 }
 
-// next decides what follows a lock that is held: another try (nil), with or without an override, or the end.
+// next decides what to do about a lock that is held: nil for another try, with or without an override, or the error that ends
+// the wait.
 func (w *waiting) next(ctx context.Context, held *engine.LockHeldError) error {
 	s := w.job.settings
 	w.last, w.override = held.Held, ""
-	// A renewal is another version of the same lock: an operator's answer holds for the deploy that it was shown with.
+	// A renewal changes the ETag. An operator's answer about one version is valid for the same deploy's later versions.
 	w.shown[held.Held.ETag] = held.Held.DeploymentID
 	if s.Force || w.answered == held.Held.ETag ||
 		w.answered != "" && held.Held.DeploymentID != "" && w.shown[w.answered] == held.Held.DeploymentID {
@@ -107,7 +108,7 @@ func (w *waiting) next(ctx context.Context, held *engine.LockHeldError) error {
 	if !s.Ask && !time.Now().Before(w.until) {
 		return held
 	}
-	w.tell(held)
+	w.show(held)
 	if !s.Ask {
 		return run.Wait(ctx, min(pollLockEvery, max(time.Until(w.until), time.Millisecond)))
 	}
@@ -124,21 +125,21 @@ func (w *waiting) next(ctx context.Context, held *engine.LockHeldError) error {
 	return nil
 }
 
-// tell shows the lock: each version once, since a renewal moves its end.
-func (w *waiting) tell(held *engine.LockHeldError) {
-	if w.told == held.Held.ETag {
+// show emits the lock, once for each version, since a renewal moves its expiry.
+func (w *waiting) show(held *engine.LockHeldError) {
+	if w.shownETag == held.Held.ETag {
 		return
 	}
-	w.told = held.Held.ETag
+	w.shownETag = held.Held.ETag
 	w.job.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusRunning, Text: held.Error(), Held: &engine.LockHeld{
 		LockInfo: held.Held.ByLocalClock(), ETag: held.Held.ETag, ExpiresInMS: held.Held.ExpiresIn().Milliseconds(),
 	}})
 }
 
-// shownOnce: somebody else held the lock, so that time has passed.
-func (w *waiting) shownOnce() bool { return w.last.ETag != "" }
+// waited reports whether somebody else held the lock meanwhile.
+func (w *waiting) waited() bool { return w.last.ETag != "" }
 
-// overridden is the lock that was taken away by force, nil for none.
+// overridden gives the lock that was taken by force, nil if none was.
 func (w *waiting) overridden() *engine.LockInfo {
 	if w.override == "" {
 		return nil

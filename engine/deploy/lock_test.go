@@ -145,7 +145,7 @@ func TestTheCauseIsInTheProblem(t *testing.T) {
 	played(t, 1, func(t *testing.T, s *stage) {
 		s.On(agenttest.Match{Kind: agenttest.Arm}, agenttest.Outage(5*time.Minute))
 		_, r := s.deploy(playedSettings())
-		if !strings.Contains(r.Problem.What, "nothing final within 1m0s") || !strings.Contains(r.Problem.What, "500") {
+		if !strings.Contains(r.Problem.What, "did not finish within 1m0s") || !strings.Contains(r.Problem.What, "500") {
 			t.Errorf("problem: %v", r.Problem)
 		}
 	})

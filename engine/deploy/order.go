@@ -13,16 +13,17 @@ import (
 	"flydeploy/engine/target"
 )
 
-// call is one of a session's calls: it gives the agent's status as soon as its seq is greater than seen.
+// call is a method of a session that gives the agent's status as soon as its Seq is greater than seen.
 type call func(ctx context.Context, seen int64) (agent.Status, error)
 
-// stillFor: an agent moves its status every few seconds, also without news, except inside the window.
+// stillFor is how long an agent's status may stay the same before we look at its machine. Agents renew it every few seconds,
+// except inside the window.
 const stillFor = 15 * time.Second
 
-// order gives the agent a command, which may be sent twice, and follows the agent until the wanted state or a terminal one. Its
-// phases are shown as they come. The command is sent only while ctx lives (the lock, and no stop); follow bounds the rest, and
-// may live longer: what was sent ends by itself.
-func (j *job) order(ctx, follow context.Context, r *rollout, command call, wanted agent.State) error {
+// sendAndFollow sends the agent a command, more than once if answers get lost, and follows the agent until the wanted state or
+// another end. Its phases are emitted as they come. The command is sent only while ctx lives (the lock is held, and the deploy not
+// stopped); following goes on under follow, which may live longer, since what was sent ends by itself.
+func (j *job) sendAndFollow(ctx, follow context.Context, r *rollout, command call, wanted agent.State) error {
 	lost := j.lostAnswer(r.phase(engine.PhaseInject), r.machine.ID)
 	before := r.status.Seq
 	sent := false
@@ -32,7 +33,7 @@ func (j *job) order(ctx, follow context.Context, r *rollout, command call, wante
 			if !sent {
 				return agent.Status{}, err
 			}
-			next = r.session.Wait // not again: but it may have arrived
+			next = r.session.Wait // do not send it again, but it may have arrived
 		}
 		sent = true
 		return next(follow, before)
@@ -42,12 +43,12 @@ func (j *job) order(ctx, follow context.Context, r *rollout, command call, wante
 	}
 	if cause := context.Cause(ctx); cause != nil && status.State == agent.Armed && wanted == agent.Committed {
 		r.show(status)
-		return cause // it has not arrived, and is not sent again
+		return cause // it has not arrived, and must not be sent again
 	}
 	return j.follow(follow, r, status, wanted)
 }
 
-// follow shows an agent's statuses, from one that has just come on.
+// follow emits an agent's statuses, beginning with the given one, until the wanted state; another end is an error.
 func (j *job) follow(ctx context.Context, r *rollout, status agent.Status, wanted agent.State) error {
 	moved := time.Now()
 	before := r.status.Seq
@@ -57,7 +58,7 @@ func (j *job) follow(ctx context.Context, r *rollout, status agent.Status, wante
 		case status.State == wanted:
 			return nil
 		case status.State.Terminal():
-			return endOf(status)
+			return endProblem(status)
 		case status.Seq > before:
 			moved = time.Now()
 		case time.Since(moved) > stillFor:
@@ -77,29 +78,29 @@ func (j *job) follow(ctx context.Context, r *rollout, status agent.Status, wante
 	}
 }
 
-// stillThere looks whether a machine still runs the VM whose agent does not move.
+// stillThere looks whether a machine still runs the VM whose agent stands still: agent.ErrGone if it does not.
 func (j *job) stillThere(ctx context.Context, r *rollout) error {
 	now, err := j.ports.Fleet.Machines(ctx)
 	if err != nil {
-		return fmt.Errorf("look at a machine whose agent does not move: %w", err)
+		return fmt.Errorf("look at a machine whose agent stands still: %w", err)
 	}
 	at := slices.IndexFunc(now, func(m engine.Machine) bool { return m.ID == r.machine.ID })
 	if at < 0 || now[at].State != engine.StateStarted || now[at].InstanceID != r.machine.InstanceID {
-		return fmt.Errorf("the machine stopped or was replaced, its agent is %w", agent.ErrGone)
+		return fmt.Errorf("the machine stopped or was replaced: its agent is %w", agent.ErrGone)
 	}
 	if j.restarted(ctx, r) {
-		return fmt.Errorf("the VM restarted, its agent is %w", agent.ErrGone)
+		return fmt.Errorf("the VM restarted: its agent is %w", agent.ErrGone)
 	}
-	return nil // it is there, or nobody knows: the deadline decides
+	return nil // it is there, or may be: the deadline decides
 }
 
-// restarted: another boot of the VM is proven, or that it does not run.
+// restarted reports whether it is certain that the VM has booted again, or does not run.
 func (j *job) restarted(ctx context.Context, r *rollout) bool {
 	vm, err := agent.Discover(ctx, target.ExecOn(j.ports.Fleet, r.machine.ID), j.settings.Release)
 	return errors.Is(err, agent.ErrNoVM) || err == nil && vm.Boot() != r.vm.Boot()
 }
 
-// within bounds one step on one machine.
+// within bounds one step on one machine by --timeout.
 func (j *job) within(ctx context.Context, step func(context.Context) error) error {
-	return run.Within(ctx, j.settings.Timeout, "Look at the machine with `fly logs`, or give it more time with --timeout.", step)
+	return run.Within(ctx, j.settings.Timeout, "Look at the machine with `fly logs`, or give it more time: --timeout.", step)
 }

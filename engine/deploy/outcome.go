@@ -8,7 +8,7 @@ import (
 	"flydeploy/engine"
 )
 
-// result tells the end of the deploy from the machines' states and what ended it, nil for nothing.
+// result gives the deploy's result from the machines' states and err, which ended it, nil if nothing did.
 func (j *job) result(all *soFar, err error) engine.Result {
 	r := engine.Result{
 		V: engine.EventVersion, Type: "result", Upgrade: all.upgrade, DryRun: j.settings.DryRun, Machines: []engine.MachineResult{},
@@ -27,7 +27,7 @@ func (j *job) result(all *soFar, err error) engine.Result {
 	return r
 }
 
-// outcome of a deploy that err ended. The plan of a dry run is all that it wanted.
+// outcome gives the outcome of a deploy that err has ended. A dry run succeeds with its plan.
 func outcome(err error, dryRun bool, machines []*rollout) engine.Outcome {
 	var held *engine.LockHeldError
 	var blocked *blockedError
@@ -48,7 +48,8 @@ func outcome(err error, dryRun bool, machines []*rollout) engine.Outcome {
 	}
 }
 
-// partial names the machines that do not run the upgrade, where nothing else has ended the deploy: the plan's accepted ones.
+// partial gives the problem of the first machine that does not run the upgrade. It is for deploys that no error has ended: such
+// machines were accepted with the plan.
 func partial(machines []*rollout) *engine.Problem {
 	for _, r := range machines {
 		if !r.isUpgraded() && r.problem != nil {

@@ -14,26 +14,26 @@ import (
 )
 
 const (
-	presignedFor      = 30 * time.Minute // covers staging until its expiry
+	presignedFor      = 30 * time.Minute // longer than what is staged lives
 	temporaryLivesFor = 20 * time.Minute
-	packWithin        = 8 * time.Minute // each of packing and uploading, within the machine's life
+	packWithin        = 8 * time.Minute // for each of packing and uploading; both must fit into temporaryLivesFor
 	lookAtTemporary   = "Look at the temporary machine with `fly logs`, and deploy again."
 )
 
-// packed is the new release's code in the bucket.
+// packed is the tarball of the new release in the bucket.
 type packed struct {
 	key  string
 	sent bool // its upload has begun
 }
 
-// pack builds the new image, has a temporary machine of it pack its release and upload it, and completes the upgrade. An
-// earlier deploy's tarball spares all of that.
-func (j *job) pack(ctx context.Context, all *soFar, s *scope) (packed, error) {
+// pack builds the new image, has a temporary machine pack and upload its release, and completes the upgrade. With an earlier
+// deploy's tarball none of that is needed.
+func (j *job) pack(ctx context.Context, all *soFar, s *surveyed) (packed, error) {
 	u := &all.upgrade
-	if s.again() {
+	if s.reusesTarball() {
 		e := s.earlier.Upgrade
 		u.Version, u.SourceImage, u.SHA256, u.Size, u.TarballURL = e.Version, e.SourceImage, e.SHA256, e.Size, e.TarballURL
-		j.rec.Emit(engine.Event{Phase: engine.PhaseBuild, Status: engine.StatusSkipped, Text: "deploys " + s.earlier.ID + " again", Upgrade: known(u)})
+		j.rec.Emit(engine.Event{Phase: engine.PhaseBuild, Status: engine.StatusSkipped, Text: "deploying " + s.earlier.ID + " again", Upgrade: copyOf(u)})
 		return j.reuse(ctx, all, s)
 	}
 	if err := j.build(ctx, u, s.image); err != nil {
@@ -43,7 +43,7 @@ func (j *job) pack(ctx context.Context, all *soFar, s *scope) (packed, error) {
 	if err != nil {
 		return packed{}, err
 	}
-	defer j.bounded(ctx, func(ctx context.Context) { j.destroy(ctx, m.ID) })
+	defer j.withSettleTimeout(ctx, func(ctx context.Context) { j.destroy(ctx, m.ID) })
 	p := packing{job: j, target: s.target, upgrade: u, exec: target.ExecOn(j.ports.Fleet, m.ID)}
 	if err := p.makeTarball(ctx); err != nil {
 		return packed{}, err
@@ -51,11 +51,11 @@ func (j *job) pack(ctx context.Context, all *soFar, s *scope) (packed, error) {
 	return p.upload(ctx, &all.packed)
 }
 
-// build makes the new image, or takes the one that was given.
+// build makes the new image, unless one was given.
 func (j *job) build(ctx context.Context, u *engine.Upgrade, image string) error {
 	if image != "" {
 		u.SourceImage = image
-		j.rec.Emit(engine.Event{Phase: engine.PhaseBuild, Status: engine.StatusSkipped, Text: "uses " + image, Upgrade: known(u)})
+		j.rec.Emit(engine.Event{Phase: engine.PhaseBuild, Status: engine.StatusSkipped, Text: "using " + image, Upgrade: copyOf(u)})
 		return nil
 	}
 	return j.phase(engine.PhaseBuild, "building the new image", u, func() (string, error) {
@@ -68,7 +68,7 @@ func (j *job) build(ctx context.Context, u *engine.Upgrade, image string) error 
 	})
 }
 
-func (j *job) startTemporary(ctx context.Context, u *engine.Upgrade, s *scope) (m engine.Machine, err error) {
+func (j *job) startTemporary(ctx context.Context, u *engine.Upgrade, s *surveyed) (m engine.Machine, err error) {
 	return m, j.phase(engine.PhaseOrchestrator, "starting a temporary machine with the new image", u, func() (string, error) {
 		j.removeLeftovers(ctx, s)
 		m, err = j.ports.Fleet.CreateTemporary(ctx, engine.TemporaryMachine{
@@ -82,9 +82,9 @@ func (j *job) startTemporary(ctx context.Context, u *engine.Upgrade, s *scope) (
 	})
 }
 
-// removeLeftovers destroys temporary machines of deploys that are over: of those whose record says so, and of those that have
-// outlived every temporary machine. A colleague's plan holds no lock and has no record: its machine is left alone.
-func (j *job) removeLeftovers(ctx context.Context, s *scope) {
+// removeLeftovers destroys the temporary machines of deploys that are over: see record.IsOver. A colleague's plan that is under way
+// holds no lock and has no record; its machine is left alone.
+func (j *job) removeLeftovers(ctx context.Context, s *surveyed) {
 	if j.settings.DryRun {
 		return
 	}
@@ -92,7 +92,7 @@ func (j *job) removeLeftovers(ctx context.Context, s *scope) {
 		if m.Temporary == "" || !record.IsOver(ctx, s.target.Storage, m.Temporary, temporaryLivesFor) {
 			continue
 		}
-		text := fmt.Sprintf("removes temporary machine %s, left by deploy %s", m.ID, m.Temporary)
+		text := fmt.Sprintf("removing temporary machine %s, left by deploy %s", m.ID, m.Temporary)
 		if err := j.ports.Fleet.Destroy(ctx, m.ID); err != nil {
 			text = fmt.Sprintf("temporary machine %s of deploy %s could not be removed: %v", m.ID, m.Temporary, err)
 		}
@@ -100,20 +100,20 @@ func (j *job) removeLeftovers(ctx context.Context, s *scope) {
 	}
 }
 
-// destroy removes the temporary machine. It destroys itself later where this fails, and the next deploy looks.
+// destroy removes the temporary machine. If this fails, it destroys itself later, or the next deploy does.
 func (j *job) destroy(ctx context.Context, id string) {
 	if err := j.ports.Fleet.Destroy(ctx, id); err != nil {
-		j.rec.Log(engine.PhaseOrchestrator, fmt.Sprintf("temporary machine %s could not be destroyed (%v); it ends itself within %s", id, err, temporaryLivesFor))
+		j.rec.Log(engine.PhaseOrchestrator, fmt.Sprintf("temporary machine %s could not be destroyed (%v); it destroys itself within %s", id, err, temporaryLivesFor))
 		return
 	}
 	j.rec.Log(engine.PhaseOrchestrator, fmt.Sprintf("temporary machine %s destroyed", id))
 }
 
-// reuse checks that an earlier deploy's tarball is still in the bucket.
-func (j *job) reuse(ctx context.Context, all *soFar, s *scope) (packed, error) {
+// reuse checks that the earlier deploy's tarball is still in the bucket.
+func (j *job) reuse(ctx context.Context, all *soFar, s *surveyed) (packed, error) {
 	u := all.upgrade
 	for _, ph := range []engine.Phase{engine.PhaseOrchestrator, engine.PhaseTarball} {
-		j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusSkipped, Text: "the tarball was made by deploy " + s.earlier.ID})
+		j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusSkipped, Text: "deploy " + s.earlier.ID + " has made the tarball"})
 	}
 	j.removeLeftovers(ctx, s)
 	key := "releases/" + path.Base(u.TarballURL)
@@ -123,15 +123,15 @@ func (j *job) reuse(ctx context.Context, all *soFar, s *scope) (packed, error) {
 	}
 	if err != nil {
 		problem := engine.NewProblem("no_tarball", fmt.Sprintf("the tarball %s of deploy %s", key, s.earlier.ID), err,
-			"Deploy its image instead: flydeploy hot --skip-build --image "+u.SourceImage)
+			"Deploy its image instead: `flydeploy hot --skip-build --image "+u.SourceImage+"`.")
 		j.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusFailed, Problem: problem})
 		return packed{}, problem
 	}
-	j.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: key + " is in the bucket already", Upgrade: known(&u)})
+	j.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: key + " is in the bucket already", Upgrade: copyOf(&u)})
 	return packed{key: key}, nil
 }
 
-// packing is the work of one temporary machine.
+// packing is the work in one temporary machine.
 type packing struct {
 	*job
 	target  *target.Target
@@ -157,7 +157,7 @@ func (p *packing) makeTarball(ctx context.Context) error {
 	})
 }
 
-// count shows the progress of long work inside a phase.
+// count gives a function that emits the progress of a phase.
 func (p *packing) count(ph engine.Phase, unit string) func(done, total int64) {
 	return func(done, total int64) {
 		p.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusRunning, Done: done, Total: total, Unit: unit})

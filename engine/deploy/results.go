@@ -11,11 +11,11 @@ import (
 	"flydeploy/engine/run"
 )
 
-// machineRecord is <machine id>.json of the results: fly_deploy's fields, and ours.
+// machineRecord is <machine ID>.json of the results: fly_deploy's fields, then ours.
 type machineRecord struct {
 	MachineID          string    `json:"machine_id"`
 	Region             string    `json:"region"`
-	Status             string    `json:"status"` // completed, failed, or pending where nothing was started
+	Status             string    `json:"status"` // completed, failed, or pending if nothing was started
 	Success            bool      `json:"success"`
 	Error              *string   `json:"error"`
 	ModulesReloaded    int       `json:"modules_reloaded"`
@@ -63,7 +63,7 @@ func (j *job) machineRecord(u engine.Upgrade, r *rollout) ([]byte, error) {
 	return append(body, '\n'), err
 }
 
-// writeResults stores each machine's end below releases/<app>-results/<upgrade id>/, and removes the oldest records.
+// writeResults stores each machine's end below releases/<app>-results/<upgrade ID>/, and removes the oldest records.
 func (j *job) writeResults(ctx context.Context, all *soFar) {
 	if all.journal == nil || all.staged == nil {
 		return
@@ -88,17 +88,17 @@ func (j *job) writeResults(ctx context.Context, all *soFar) {
 }
 
 const (
-	// resultsAtOnce bounds how many results are written at the same time.
+	// resultsAtOnce is how many results are written at the same time.
 	resultsAtOnce = 8
-	// usuallyKept is how many deploys the record keeps.
-	usuallyKept = 50
+	// defaultKeep is how many deploys the record keeps without Settings.Keep.
+	defaultKeep = 50
 )
 
-// prune removes the oldest records. Those of upgrades that machines run are kept.
+// prune removes the oldest records, but keeps those of upgrades that machines run.
 func (j *job) prune(ctx context.Context, records engine.Records, current string) error {
 	keep := j.settings.Keep
 	if keep == 0 {
-		keep = usuallyKept
+		keep = defaultKeep
 	}
 	ids, err := records.Upgrades(ctx)
 	if err != nil || len(ids) <= keep {

@@ -15,22 +15,22 @@ import (
 	"flydeploy/engine/record"
 )
 
-// rollout is the deploy on one machine. One goroutine at a time changes it.
+// rollout is the deploy on one machine. Only one goroutine at a time may use it.
 type rollout struct {
 	rec *record.Recorder
 
 	machine engine.Machine
 	attempt int
 	state   engine.MachineState
-	problem *engine.Problem // why it stands where it does, nil where it goes well
+	problem *engine.Problem // why it does not go on, nil while it goes well
 
-	vm      agent.VM       // to which the order was sent
-	order   *agent.Order   // of an injection that may have begun
-	session *agent.Session // nil before the agent was injected
-	report  string         // the key under which its agent stores the report of what failed
-	status  agent.Status   // the agent's last
-	shown   map[engine.Phase]agent.Phase
-	code    agent.Code // what its VM answered when it was verified
+	vm      agent.VM                     // that was given the order
+	order   *agent.Order                 // of an injection that may have begun, else nil
+	session *agent.Session               // nil before the agent was injected
+	report  string                       // key under which the agent stores its report of failures
+	status  agent.Status                 // the agent's last one
+	shown   map[engine.Phase]agent.Phase // what was emitted last, by phase
+	code    agent.Code                   // that the VM had loaded when it was verified
 }
 
 func newRollout(rec *record.Recorder, m engine.Machine) *rollout {
@@ -42,49 +42,50 @@ func newRollout(rec *record.Recorder, m engine.Machine) *rollout {
 // where names the machine in errors.
 func (r *rollout) where() string { return r.machine.Where() }
 
-// emit tells an event of the machine, with the state in which it stands.
+// emit emits an event of the machine with its current state.
 func (r *rollout) emit(e engine.Event) {
 	e.Machine, e.Attempt, e.State = r.machine.ID, r.attempt, r.state
 	r.rec.Emit(e)
 }
 
-// move brings the machine into its next state, and tells it with the event. A transition that cannot be is refused, and told as a
-// fault of ours: a state that lies would be worse.
+// move sets the machine's next state and emits the event. A transition that is not allowed is a bug: it is logged, and the state
+// stays, since a wrong state would be worse.
 func (r *rollout) move(next engine.MachineState, e engine.Event) {
 	if next != r.state && !r.state.CanBecome(next) {
 		r.emit(engine.Event{Phase: e.Phase, Status: engine.StatusRunning,
-			Log: fmt.Sprintf("a machine that is %s cannot become %s: this is a fault of flydeploy", r.state, next)})
+			Log: fmt.Sprintf("a machine that is %s cannot become %s: this is a bug in flydeploy", r.state, next)})
 		return
 	}
 	r.state = next
 	r.emit(e)
 }
 
-// again begins the machine anew, as another attempt.
-func (r *rollout) again() {
+// newAttempt starts over on the machine.
+func (r *rollout) newAttempt() {
 	*r = rollout{rec: r.rec, machine: r.machine, attempt: r.attempt + 1, state: engine.MachineWaiting, shown: map[engine.Phase]agent.Phase{}}
 }
 
-// What the states mean to the steps.
-
-// mayRun: the machine runs the upgrade by its agent's word, or by its VM's own.
-func (r *rollout) mayRun() bool {
+// reportsUpgrade: the agent or the VM says that the machine runs the upgrade.
+func (r *rollout) reportsUpgrade() bool {
 	return r.state == engine.MachineUpToDate || r.state == engine.MachineCommitted || r.state.Upgraded()
 }
+
+// isUnverified: the agent says that the machine runs the upgrade, and the VM has not confirmed it.
 func (r *rollout) isUnverified() bool {
 	return r.state == engine.MachineUpToDate || r.state == engine.MachineCommitted
 }
+
 func (r *rollout) isUpgraded() bool { return r.state.Upgraded() }
 func (r *rollout) isStaged() bool   { return r.state == engine.MachineStaged }
 func (r *rollout) isExpired() bool  { return r.state == engine.MachineExpired }
 
-// isOpen: a commit was sent, and its end was not seen.
-func (r *rollout) isOpen() bool {
+// endUnknown: a commit was sent, but its end was not seen.
+func (r *rollout) endUnknown() bool {
 	return r.state == engine.MachineCommitting || r.state == engine.MachineUnknown
 }
 
-// hasBegun: a commit was sent.
-func (r *rollout) hasBegun() bool { return r.isOpen() || r.state == engine.MachineCommitted }
+// commitSent: a commit was sent, and the VM was not asked yet what came of it.
+func (r *rollout) commitSent() bool { return r.endUnknown() || r.state == engine.MachineCommitted }
 
 func (r *rollout) outcome() engine.MachineOutcome { return r.state.Outcome(r.status.UpToDate) }
 
@@ -105,7 +106,7 @@ func (r *rollout) result() engine.MachineResult {
 	return m
 }
 
-// facts are what the plan is told of the machine.
+// facts gives what the plan needs to know about the machine.
 func (r *rollout) facts() plan.Machine {
 	m := plan.Machine{State: r.state, MachinePlan: engine.MachinePlan{
 		Machine: r.machine, UpToDate: r.status.UpToDate, Report: reportOf(r.status), Problem: r.problem,
@@ -124,7 +125,7 @@ func (r *rollout) facts() plan.Machine {
 	return m
 }
 
-// show tells what is new in an agent's status: an event for every phase that changed, and the state that it brings.
+// show takes over an agent's status: it emits an event for every phase that has changed, with the state that the status means.
 func (r *rollout) show(s agent.Status) {
 	r.status = s
 	report := reportOf(s)
@@ -149,12 +150,12 @@ func (r *rollout) show(s agent.Status) {
 		r.emit(last)
 		moved = false
 	}
-	if moved { // no phase has changed with it
+	if moved { // the state has changed without a phase
 		r.emit(last)
 	}
 }
 
-// stateOf is what an agent's status means for its machine.
+// stateOf gives the machine's state that an agent's status means.
 func stateOf(s agent.Status) engine.MachineState {
 	if s.State == agent.Staged && s.UpToDate {
 		return engine.MachineUpToDate
@@ -162,7 +163,7 @@ func stateOf(s agent.Status) engine.MachineState {
 	return engine.MachineState(s.State) // the same names
 }
 
-// phase is where the agent stands: the last phase that it reported and has not ended well, else first.
+// phase gives the last phase that the agent reported as running or failed, or else first.
 func (r *rollout) phase(first engine.Phase) engine.Phase {
 	at := first
 	for _, ph := range r.status.Phases {
@@ -173,31 +174,31 @@ func (r *rollout) phase(first engine.Phase) engine.Phase {
 	return at
 }
 
-// fail ends the machine in a state, with the phase in which it failed. The operator's stop before the commit is no failure of the
-// machine: the deploy's end tells what became of it.
+// fail ends the machine in a state, with the phase in which it failed, and returns err. An operator's stop or a lost lock before
+// the commit is not a failure of the machine: settling decides how the machine ends.
 func (r *rollout) fail(next engine.MachineState, ph engine.Phase, err error) error {
-	if !r.hasBegun() && (errors.Is(err, errStopped) || errors.Is(err, context.Canceled) || errors.Is(err, engine.ErrLockLost)) {
+	if !r.commitSent() && (errors.Is(err, errStopped) || errors.Is(err, context.Canceled) || errors.Is(err, engine.ErrLockLost)) {
 		return err
 	}
 	r.problem = engine.AsProblem(err)
 	report := reportOf(r.status)
 	e := engine.Event{Phase: ph, Status: engine.StatusFailed, Problem: r.problem, Report: &report}
-	if told, ok := r.shown[ph]; ok {
-		e.StartedAt, e.DurationUS = time.UnixMicro(told.AtUS), told.US
+	if shown, ok := r.shown[ph]; ok {
+		e.StartedAt, e.DurationUS = time.UnixMicro(shown.AtUS), shown.US
 	}
 	r.move(next, e)
 	return err
 }
 
-// unseen tells that an answer did not come. Nothing is final: a later look resolves it.
-func (r *rollout) unseen(next engine.MachineState, ph engine.Phase, err error) error {
+// noAnswer says that the machine did not answer, and returns err. This is not final: a later look may resolve it.
+func (r *rollout) noAnswer(next engine.MachineState, ph engine.Phase, err error) error {
 	r.problem = engine.AsProblem(err)
 	r.move(next, engine.Event{Phase: ph, Status: engine.StatusUnknown, Text: "did not answer", Problem: r.problem})
 	return err
 }
 
-// endOf tells why an agent reached another end than the wanted one.
-func endOf(s agent.Status) *engine.Problem {
+// endProblem explains why an agent has ended otherwise than wanted.
+func endProblem(s agent.Status) *engine.Problem {
 	ended := strings.ReplaceAll(string(s.State), "_", " ")
 	switch {
 	case s.Error != nil:
@@ -215,7 +216,7 @@ func endOf(s agent.Status) *engine.Problem {
 	}
 }
 
-// reportOf is what an agent counted, in the words of events.
+// reportOf gives what an agent has counted, as events carry it.
 func reportOf(s agent.Status) engine.MachineReport {
 	report := engine.MachineReport{
 		ModulesChanged: s.Counts.ModulesChanged, ModulesAdded: s.Counts.ModulesAdded, ModulesRemoved: s.Counts.ModulesRemoved,
@@ -243,9 +244,10 @@ func everyOf(all []*rollout, is func(*rollout) bool) bool {
 	return !slices.ContainsFunc(all, func(r *rollout) bool { return !is(r) })
 }
 
-func count(all []*rollout, is func(*rollout) bool) int { return len(those(all, is)) }
+func count(all []*rollout, is func(*rollout) bool) int { return len(filter(all, is)) }
 
-func those(all []*rollout, is func(*rollout) bool) []*rollout {
+// filter gives the rollouts for which is holds.
+func filter(all []*rollout, is func(*rollout) bool) []*rollout {
 	var found []*rollout
 	for _, r := range all {
 		if is(r) {

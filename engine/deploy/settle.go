@@ -14,18 +14,18 @@ import (
 
 const (
 	settleWithin = 30 * time.Second // one step of settling
-	hurryWithin  = time.Second      // one step, once the end may not take long: they are eight at most
+	hurryWithin  = time.Second      // one step after Hurry; there are at most eight
 )
 
-// bounded runs one step of a deploy's end. It has a time of its own, since the deploy's context may have ended already,
-// and since one machine that does not answer must not take the others' time.
-func (j *job) bounded(ctx context.Context, step func(context.Context)) {
+// withSettleTimeout runs one step of a deploy's end with a timeout of its own: the deploy's context may have ended already, and a
+// machine that does not answer must not use up the time of later steps.
+func (j *job) withSettleTimeout(ctx context.Context, step func(context.Context)) {
 	bounded, cancel := j.detached(ctx, settleWithin)
 	defer cancel()
 	step(bounded)
 }
 
-// detached gives a context that a stopped deploy does not end, only time; little time once the end is hurried.
+// detached gives a context that only a timeout ends, not the end of ctx. After Hurry the timeout is short.
 func (j *job) detached(ctx context.Context, within time.Duration) (context.Context, context.CancelFunc) {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	stop := context.AfterFunc(j.hurry, func() {
@@ -35,17 +35,17 @@ func (j *job) detached(ctx context.Context, within time.Duration) (context.Conte
 	return bounded, func() { stop(); cancel() }
 }
 
-// settle leaves nothing behind, whatever happened, and tells the end: agents, a plan's upload, results, the lock, the record; each
-// once, each bounded, and each whatever the ones before it did.
+// settle cleans up, whatever happened, and gives the result: it ends agents, deletes a dry run's upload, writes results, releases
+// the lock and completes the record. Each step runs once, within a time of its own, even if the ones before it failed.
 func (j *job) settle(ctx context.Context, all *soFar, err error) engine.Result {
 	var faults []error
 	step := func(work func(context.Context)) {
-		if crash := run.Guarded(func() error { j.bounded(ctx, work); return nil }); crash != nil {
+		if crash := run.Guarded(func() error { j.withSettleTimeout(ctx, work); return nil }); crash != nil {
 			faults = append(faults, crash)
 		}
 	}
 	step(func(ctx context.Context) { j.settleAgents(ctx, all) })
-	step(func(ctx context.Context) { j.dropPlansUpload(ctx, all) })
+	step(func(ctx context.Context) { j.deleteDryRunUpload(ctx, all) })
 	step(func(ctx context.Context) { j.writeResults(ctx, all) })
 	step(func(ctx context.Context) { j.releaseLock(ctx, all) })
 	result := j.result(all, errors.Join(append([]error{err}, faults...)...))
@@ -54,18 +54,18 @@ func (j *job) settle(ctx context.Context, all *soFar, err error) engine.Result {
 			return
 		}
 		if err := all.journal.Finish(ctx, result); err != nil && result.Problem == nil {
-			result.Problem = engine.NewProblem("record", "the end of the record could not be written", err, "The deploy itself is done; `flydeploy history` shows it as unfinished.")
+			result.Problem = engine.NewProblem("record", "the end of the record could not be written", err, "The deploy itself is complete, although `flydeploy history` shows it as unfinished.")
 		}
 	})
 	return result
 }
 
-// settleAgents leaves no agent behind: what is staged or armed is aborted, what is terminal finished. A machine whose end
-// was looked for in vain is left alone: its agent ends by itself.
+// settleAgents ends the agents: those that are staged or armed are aborted, and those that have come to an end are removed. If a
+// machine's end could not be found out, its agent is left to end by itself.
 func (j *job) settleAgents(ctx context.Context, all *soFar) {
-	open := those(all.machines(), func(r *rollout) bool { return r.order != nil && !r.isOpen() })
+	open := filter(all.machines(), func(r *rollout) bool { return r.order != nil && !r.endUnknown() })
 	_ = run.Each(ctx, open, j.settings.MaxConcurrency, (*rollout).where, func(ctx context.Context, r *rollout) error {
-		if r.session == nil && !j.findAgain(ctx, r) {
+		if r.session == nil && !j.reconnect(ctx, r) {
 			return nil
 		}
 		if !r.status.State.Terminal() {
@@ -79,7 +79,7 @@ func (j *job) settleAgents(ctx context.Context, all *soFar) {
 	})
 }
 
-// awaitReport waits for the report of what failed, ten seconds at most. The agent ends only after its upload.
+// awaitReport waits up to ten seconds until the agent has uploaded its report of failures.
 func (j *job) awaitReport(ctx context.Context, r *rollout) {
 	if !r.status.ReportDue() || r.report == "" {
 		return
@@ -89,17 +89,17 @@ func (j *job) awaitReport(ctx context.Context, r *rollout) {
 	}
 }
 
-// findAgain looks for the agent of an injection that was cut off: the same order again gives its session. It ends by itself
-// where this fails.
-func (j *job) findAgain(ctx context.Context, r *rollout) bool {
+// reconnect finds the agent of an injection that was cut off: sending the same order again gives its session. If that fails,
+// the agent ends by itself.
+func (j *job) reconnect(ctx context.Context, r *rollout) bool {
 	var err error
 	r.session, err = agent.Inject(ctx, target.ExecOn(j.ports.Fleet, r.machine.ID), r.vm, *r.order)
 	return err == nil
 }
 
-// abort takes back what was staged or armed. Nothing was committed, so an agent that is gone has changed nothing.
+// abort takes back what was staged or armed. Without a commit, an agent that is gone has changed nothing.
 func (j *job) abort(ctx context.Context, r *rollout) {
-	err := j.order(ctx, ctx, r, r.session.Abort, agent.Aborted)
+	err := j.sendAndFollow(ctx, ctx, r, r.session.Abort, agent.Aborted)
 	switch {
 	case r.status.State.Terminal():
 	case errors.Is(err, agent.ErrGone):
@@ -112,24 +112,24 @@ func (j *job) abort(ctx context.Context, r *rollout) {
 	}
 }
 
-// releaseLock frees the lock once every machine is settled. Where a machine's end is not known, the lock is left to
-// expire: its agent may still be at work.
+// releaseLock frees the lock once every machine is settled. While a machine's end is not known, its agent may still be at work,
+// so the lock is left to expire.
 func (j *job) releaseLock(ctx context.Context, all *soFar) {
 	if all.held == nil {
 		return
 	}
 	for _, r := range all.machines() {
-		if r.isOpen() {
+		if r.endUnknown() {
 			all.held.Abandon()
 			all.lockLeft = true
 			j.rec.Emit(engine.Event{Phase: engine.PhaseUnlock, Status: engine.StatusSkipped, Text: fmt.Sprintf(
-				"the end on machine %s is not known: the lock stays until it expires, within %s", r.machine.ID, j.settings.LockTimeout)})
+				"it is not known how machine %s ended: the lock stays until it expires, within %s", r.machine.ID, j.settings.LockTimeout)})
 			return
 		}
 	}
 	switch err := all.held.Release(ctx); {
 	case errors.Is(err, engine.ErrLockLost):
-		j.rec.Emit(engine.Event{Phase: engine.PhaseUnlock, Status: engine.StatusSkipped, Text: "somebody else has the lock by now, or it expired"})
+		j.rec.Emit(engine.Event{Phase: engine.PhaseUnlock, Status: engine.StatusSkipped, Text: "the lock has expired, or somebody else has taken it"})
 	case err != nil:
 		all.lockLeft = true
 		j.rec.Emit(engine.Event{Phase: engine.PhaseUnlock, Status: engine.StatusFailed, Problem: engine.AsProblem(err)})

@@ -16,22 +16,22 @@ import (
 )
 
 const (
-	// bootsWithin: a VM that does not answer while machines are staged is given so long to boot.
+	// bootsWithin is how long a VM that does not answer may take to boot.
 	bootsWithin = 30 * time.Second
-	// lookForVMEvery is the pause between two looks for such a VM.
+	// lookForVMEvery is the pause between two attempts to find such a VM.
 	lookForVMEvery = 2 * time.Second
-	// injectWithin bounds the injection of the agent apart from --timeout: the VM compiles it, which takes 3 s of a CPU, and a
-	// shared CPU that is throttled gives a sixteenth.
+	// injectWithin bounds the injection of the agent, instead of --timeout: the VM compiles the agent, which takes 3 s of CPU
+	// time, and a throttled shared CPU has a sixteenth of its speed.
 	injectWithin = 4 * time.Minute
 )
 
-// reportSuffix follows the machine's id in the name of the report that its agent uploads when something failed.
+// reportSuffix follows the machine's ID in the name of the report that its agent uploads if something failed.
 const reportSuffix = ".report.json.gz"
 
-// staged is what staging gave: the machines with what their agents found, and what an agent is told.
+// staged is the result of staging: the machines with what their agents have found, and what it takes to stage one again.
 type staged struct {
 	*job
-	scope    *scope
+	surveyed *surveyed
 	upgrade  engine.Upgrade
 	key      string     // of the tarball
 	held     *lock.Held // nil in a dry run
@@ -39,10 +39,10 @@ type staged struct {
 	leftOut  []engine.Machine
 }
 
-// stage puts the agent into every machine's VM and has it do all that changes nothing running: download, extract,
-// detect. It ends with the plan.
-func (j *job) stage(ctx context.Context, all *soFar, s *scope) error {
-	st := &staged{job: j, scope: s, upgrade: all.upgrade, key: all.packed.key, held: all.held, leftOut: s.out}
+// stage injects the agent into every machine's VM and has it do everything that does not change running code: download, unpack
+// and compare. Then it makes the plan.
+func (j *job) stage(ctx context.Context, all *soFar, s *surveyed) error {
+	st := &staged{job: j, surveyed: s, upgrade: all.upgrade, key: all.packed.key, held: all.held, leftOut: s.out}
 	for _, m := range s.in {
 		st.machines = append(st.machines, newRollout(j.rec, m))
 	}
@@ -67,22 +67,22 @@ func (j *job) each(ctx context.Context, all []*rollout, work func(context.Contex
 	return run.Each(ctx, all, j.settings.MaxConcurrency, (*rollout).where, work)
 }
 
-// facts are what the plan is made of.
+// facts gives what the plan is made of.
 func (st *staged) facts() plan.Facts {
 	f := plan.Facts{
-		Upgrade: st.upgrade, Strategy: st.settings.Strategy, LeftOut: st.leftOut, Fleet: st.scope.target.Machines,
-		Recorded: st.scope.recorded, Storage: st.scope.target.Storage,
+		Upgrade: st.upgrade, Strategy: st.settings.Strategy, LeftOut: st.leftOut, Fleet: st.surveyed.target.Machines,
+		Recorded: st.surveyed.recorded, Storage: st.surveyed.target.Storage,
 	}
 	for _, r := range st.machines {
 		f.Machines = append(f.Machines, r.facts())
 	}
-	if e := st.scope.earlier; e != nil {
+	if e := st.surveyed.earlier; e != nil {
 		f.Earlier = &plan.Earlier{ID: e.ID, BaseImage: e.Upgrade.BaseImage, At: e.At}
 	}
 	return f
 }
 
-// stageMachine stages a machine whose VM runs. One whose VM does not keeps its state, with the problem: see awaitBooting.
+// stageMachine stages a machine. If its VM does not run yet, the machine keeps its state and has a problem: see awaitBooting.
 func (st *staged) stageMachine(ctx context.Context, r *rollout) error {
 	r.move(engine.MachineStaging, engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Facts: &r.machine})
 	err := st.inject(ctx, r)
@@ -93,10 +93,10 @@ func (st *staged) stageMachine(ctx context.Context, r *rollout) error {
 	switch {
 	case err == nil:
 		return nil
-	case isBooting(err) && r.attempt == 1: // later it is one whose VM has ended
+	case isBooting(err) && r.attempt == 1: // in a later attempt its VM has ended, and is not waited for
 		r.problem = engine.AsProblem(err)
 		return nil
-	case r.status.State.Terminal() && r.state.Final(): // its end was shown with its status
+	case r.status.State.Terminal() && r.state.Final(): // its end was emitted with its status
 		r.problem = engine.AsProblem(err)
 		r.emit(engine.Event{Phase: r.phase(engine.PhaseInject), Status: engine.StatusFailed, Problem: r.problem})
 		return err
@@ -104,14 +104,14 @@ func (st *staged) stageMachine(ctx context.Context, r *rollout) error {
 	return r.fail(engine.MachineFailed, r.phase(engine.PhaseInject), err)
 }
 
-// isBooting: no VM was found, or it could not be talked to yet.
+// isBooting reports whether err says that no VM was found, or that it does not answer yet.
 func isBooting(err error) bool {
 	return errors.Is(err, agent.ErrNoVM) || engine.AsProblem(err).Name == "vm_unreachable"
 }
 
-// stageAgain begins anew on a machine whose agent is gone, as another attempt.
+// stageAgain stages a machine whose agent is gone, as a new attempt.
 func (st *staged) stageAgain(ctx context.Context, r *rollout) error {
-	r.again()
+	r.newAttempt()
 	err := st.stageMachine(ctx, r)
 	if err == nil && r.problem != nil {
 		err = r.problem
@@ -119,12 +119,12 @@ func (st *staged) stageAgain(ctx context.Context, r *rollout) error {
 	return err
 }
 
-// awaitBooting looks again at machines whose VM was not there. Those of a process group in which no machine runs the release are
-// left out; the others should run it: they get some time, and are down if they are not there by then.
+// awaitBooting looks again at machines whose VM did not run. If no machine of their process group runs the release, they are left
+// out. Otherwise they should run it: they are given bootsWithin, and are down if their VM does not run by then.
 func (st *staged) awaitBooting(ctx context.Context) error {
 	runsRelease := map[string]bool{}
-	for _, m := range st.scope.target.Machines {
-		if m.ID == st.scope.target.Machine {
+	for _, m := range st.surveyed.target.Machines {
+		if m.ID == st.surveyed.target.Machine {
 			runsRelease[m.ProcessGroup] = true
 		}
 	}
@@ -153,11 +153,11 @@ func (st *staged) awaitBooting(ctx context.Context) error {
 	return st.each(ctx, waitFor, func(ctx context.Context, r *rollout) error { return st.stageBooting(ctx, r, deadline) })
 }
 
-// stageBooting stages a machine once its VM is there.
+// stageBooting stages a machine as soon as its VM runs, until the deadline.
 func (st *staged) stageBooting(ctx context.Context, r *rollout, deadline time.Time) error {
 	for r.problem != nil {
 		if !time.Now().Before(deadline) {
-			return st.down(r)
+			return st.markDown(r)
 		}
 		r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Text: "waiting for its VM to boot"})
 		if err := run.Wait(ctx, min(lookForVMEvery, time.Until(deadline))); err != nil {
@@ -171,15 +171,15 @@ func (st *staged) stageBooting(ctx context.Context, r *rollout, deadline time.Ti
 	return nil
 }
 
-func (st *staged) down(r *rollout) error {
-	err := engine.NewProblem("vm_down", fmt.Sprintf("its VM did not come up within %s (%s): it would be left in old code", bootsWithin, r.problem.What), nil,
+func (st *staged) markDown(r *rollout) error {
+	err := engine.NewProblem("vm_down", fmt.Sprintf("its VM did not start within %s (%s), so it would keep its old code", bootsWithin, r.problem.What), nil,
 		engine.Remedies["vm_down"])
 	return r.fail(engine.MachineDown, engine.PhaseInject, err)
 }
 
-// inject puts the agent into the machine's VM, and takes over from the agent of a deploy whose console is gone.
+// inject puts the agent into the machine's VM. It ends an agent that an earlier deploy has left there.
 func (st *staged) inject(ctx context.Context, r *rollout) error {
-	const slow = "The machine is slow, or its CPU is throttled: look at its load and its CPU quota (`fly machine status`), and deploy again when it is quieter, or give it a larger CPU."
+	const slow = "The machine is slow, or its CPU is throttled. Look at its load and CPU quota (`fly machine status`), and deploy again when it is quieter, or give it a larger CPU."
 	exec, lost := target.ExecOn(st.ports.Fleet, r.machine.ID), st.lostAnswer(engine.PhaseInject, r.machine.ID)
 	return run.Within(ctx, injectWithin, slow, func(ctx context.Context) error {
 		vm, err := run.RetryUnknown(ctx, lost, func() (agent.VM, error) { return agent.Discover(ctx, exec, st.settings.Release) })
@@ -205,7 +205,7 @@ func (st *staged) inject(ctx context.Context, r *rollout) error {
 }
 
 func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error) {
-	storage := st.scope.target.Storage
+	storage := st.surveyed.target.Storage
 	url, err := storage.Tarballs.PresignGet(ctx, st.key, presignedFor)
 	if err != nil {
 		return agent.Order{}, fmt.Errorf("presign %s: %w", st.key, err)
@@ -219,12 +219,12 @@ func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error)
 	}
 	return agent.Order{
 		ID: agent.NewID(st.upgrade.ID), TarballURL: url, ReportURL: reportURL, SHA256: st.upgrade.SHA256, Size: st.upgrade.Size,
-		SuspendTimeout: st.settings.SuspendTimeout, OTPApp: st.scope.target.OTPApp, Owner: st.settings.Owner,
+		SuspendTimeout: st.settings.SuspendTimeout, OTPApp: st.surveyed.target.OTPApp, Owner: st.settings.Owner,
 		Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
 	}, nil
 }
 
-// takeOver ends the agent of a deploy whose console was killed, or has lost the lock. The lock is ours.
+// takeOver ends the agent of a deploy whose console was killed or has lost the lock. We hold the lock.
 func (st *staged) takeOver(ctx context.Context, r *rollout, exec agent.Exec, vm agent.VM, busy *agent.BusyError) error {
 	if err := st.held.Confirm(ctx); err != nil {
 		return err
@@ -232,7 +232,7 @@ func (st *staged) takeOver(ctx context.Context, r *rollout, exec agent.Exec, vm 
 	say := func(what string) {
 		r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Log: text.Line(what)})
 	}
-	say(fmt.Sprintf("ends the agent of %s, left by %s (%s)", busy.ID, busy.Owner, busy.State))
+	say(fmt.Sprintf("ending the agent of %s, left by %s (%s)", busy.ID, busy.Owner, busy.State))
 	state, err := busy.TakeOver(ctx, exec, vm)
 	if err == nil {
 		say(fmt.Sprintf("the agent of %s ended as %s", busy.ID, state))

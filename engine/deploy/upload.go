@@ -12,8 +12,8 @@ import (
 	"flydeploy/engine/run"
 )
 
-// upload puts the tarball under its key, unless the very same bytes are there already. begun is told as soon as something may
-// lie in the bucket.
+// upload stores the tarball under its key, unless the same bytes are there already. It sets begun as soon as something may be in
+// the bucket.
 func (p *packing) upload(ctx context.Context, begun *packed) (packed, error) {
 	key, there, err := p.chooseKey(ctx)
 	if err != nil {
@@ -21,7 +21,7 @@ func (p *packing) upload(ctx context.Context, begun *packed) (packed, error) {
 	}
 	p.upgrade.TarballURL = p.target.Storage.Tarballs.URL(key)
 	if there {
-		p.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: key + " is in the bucket already", Upgrade: known(p.upgrade)})
+		p.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: key + " is in the bucket already", Upgrade: copyOf(p.upgrade)})
 		return packed{key: key}, nil
 	}
 	*begun = packed{key: key, sent: true}
@@ -39,7 +39,7 @@ func (p *packing) send(ctx context.Context, key string) error {
 	status, err := run.RetryUnknown(ctx, p.lostAnswer(engine.PhaseUpload, ""), func() (int, error) {
 		return agent.UploadTarball(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, url, headers, "", p.count(engine.PhaseUpload, "bytes"))
 	})
-	if err != nil && status != http.StatusPreconditionFailed { // there already: an upload whose answer was lost
+	if err != nil && status != http.StatusPreconditionFailed { // 412: an earlier upload, whose answer was lost, has succeeded
 		return fmt.Errorf("upload %s: %w", key, err)
 	}
 	object, err := p.target.Storage.Tarballs.Stat(ctx, key)
@@ -47,14 +47,14 @@ func (p *packing) send(ctx context.Context, key string) error {
 		return fmt.Errorf("look at the uploaded %s: %w", key, err)
 	}
 	if object.Size != p.made.Size || object.SHA256 != p.made.SHA256 {
-		return fmt.Errorf("the uploaded %s has %d bytes with sha256 %s instead of %d with %s",
+		return fmt.Errorf("the uploaded %s has %d bytes with sha256 %s, not %d with %s",
 			key, object.Size, object.SHA256, p.made.Size, p.made.SHA256)
 	}
 	return nil
 }
 
-// chooseKey gives the release's key. Bytes behind a published upgrade never change, so another upgrade of the same
-// version gets a key with the start of its sha256. A dry run uploads beside the releases.
+// chooseKey gives the tarball's key, and whether it is there already. A published tarball never changes, so another upgrade of
+// the same version gets a key with the first digits of its sha256. A dry run uploads to a folder of its own.
 func (p *packing) chooseKey(ctx context.Context) (key string, there bool, err error) {
 	if p.settings.DryRun {
 		return fmt.Sprintf("releases/%s-plan/%s.tar.gz", p.target.OTPApp, p.upgrade.ID), false, nil
@@ -72,15 +72,15 @@ func (p *packing) chooseKey(ctx context.Context) (key string, there bool, err er
 			return key, true, nil
 		}
 	}
-	return "", false, fmt.Errorf("%s exists with other bytes under both of its names", plain)
+	return "", false, fmt.Errorf("%s exists with other contents under both of its names", plain)
 }
 
-// dropPlansUpload removes what a dry run has put into the bucket.
-func (j *job) dropPlansUpload(ctx context.Context, all *soFar) {
+// deleteDryRunUpload deletes what a dry run has uploaded.
+func (j *job) deleteDryRunUpload(ctx context.Context, all *soFar) {
 	if !j.settings.DryRun || !all.packed.sent {
 		return
 	}
 	if err := all.storage.Tarballs.Delete(ctx, all.packed.key); err != nil {
-		j.rec.Log(engine.PhaseUpload, fmt.Sprintf("%s could not be removed from the bucket: %v", all.packed.key, err))
+		j.rec.Log(engine.PhaseUpload, fmt.Sprintf("%s could not be deleted from the bucket: %v", all.packed.key, err))
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"flydeploy/text"
 )
 
-// look asks a machine's VM, past the agent, which code it has loaded, and records a machine that runs the upgrade. All code must
-// be what the verified tarball put onto its disk, and the VM must be the one that was upgraded. A VM that does not answer keeps
-// its state: a later look may find it.
-func (j *job) look(ctx context.Context, r *rollout, book *ledger) error {
+// verifyMachine asks a machine's VM, past the agent, which code it has loaded, and records a machine that runs the upgrade. The VM
+// must be the one that was upgraded, and all its code must be what the tarball put onto its disk. If the VM does not answer, the
+// machine keeps its state, and a later look may verify it.
+func (j *job) verifyMachine(ctx context.Context, r *rollout, book *ledger) error {
 	r.emit(engine.Event{Phase: engine.PhaseCheck, Status: engine.StatusRunning})
 	err := j.within(ctx, func(ctx context.Context) error {
 		code, err := run.RetryUnknown(ctx, j.lostAnswer(engine.PhaseCheck, r.machine.ID), func() (agent.Code, error) { return r.session.Loaded(ctx) })
@@ -28,7 +28,7 @@ func (j *job) look(ctx context.Context, r *rollout, book *ledger) error {
 	case errors.Is(err, agent.ErrGone):
 		return r.fail(engine.MachineRestarted, engine.PhaseCheck, restartedProblem(r, "after the commit"))
 	case err != nil:
-		return r.unseen(r.state, engine.PhaseCheck, err)
+		return r.noAnswer(r.state, engine.PhaseCheck, err)
 	}
 	if wrong := wrongCode(r); wrong != nil {
 		return r.fail(r.state, engine.PhaseCheck, wrong)
@@ -36,11 +36,11 @@ func (j *job) look(ctx context.Context, r *rollout, book *ledger) error {
 	r.problem = nil
 	r.move(engine.MachineVerified, engine.Event{Phase: engine.PhaseCheck, Status: engine.StatusDone,
 		Text: fmt.Sprintf("%d modules loaded, code %.8s", r.code.Modules, r.code.Fingerprint)})
-	book.enter(ctx, r)
+	book.add(ctx, r)
 	return nil
 }
 
-// wrongCode says what the VM has loaded beside the upgrade.
+// wrongCode says which loaded code is not the upgrade's, nil if there is none.
 func wrongCode(r *rollout) *engine.Problem {
 	if e := r.status.Error; e != nil && e.Name == "md5_differs" {
 		return engine.NewProblem(e.Name, e.What, nil, lookAgain)
@@ -52,8 +52,8 @@ func wrongCode(r *rollout) *engine.Problem {
 	return nil
 }
 
-// verify looks at every machine that should run the upgrade and was not verified yet, and at the fleet again: machines
-// that came, went or restarted meanwhile are named. It gives the fleet as it is now, nil where it could not be listed.
+// verify looks at every machine that should run the upgrade but was not verified yet, and lists the fleet again to report machines
+// that have come, gone or restarted meanwhile. It gives the fleet as it is now, nil if it could not be listed.
 func (j *job) verify(ctx context.Context, st *staged, book *ledger) (now []engine.Machine, err error) {
 	return now, j.phase(engine.PhaseVerify, "", nil, func() (string, error) {
 		now, err = run.RetryUnknown(ctx, j.lostAnswer(engine.PhaseVerify, ""), func() ([]engine.Machine, error) { return j.ports.Fleet.Machines(ctx) })
@@ -62,21 +62,21 @@ func (j *job) verify(ctx context.Context, st *staged, book *ledger) (now []engin
 		}
 		found := engine.ByID(now)
 		var wrong []error
-		for _, r := range those(st.machines, (*rollout).mayRun) {
+		for _, r := range filter(st.machines, (*rollout).reportsUpgrade) {
 			if err := r.sameMachine(found[r.machine.ID]); err != nil {
 				wrong = append(wrong, err)
 			}
 		}
-		wrong = append(wrong, j.each(ctx, those(st.machines, (*rollout).isUnverified), func(ctx context.Context, r *rollout) error {
-			return j.look(ctx, r, book)
+		wrong = append(wrong, j.each(ctx, filter(st.machines, (*rollout).isUnverified), func(ctx context.Context, r *rollout) error {
+			return j.verifyMachine(ctx, r, book)
 		}))
-		j.nameNewcomers(st, now)
-		j.compareCode(st.machines)
+		j.reportNewcomers(st, now)
+		j.logDifferentCode(st.machines)
 		return runs(count(st.machines, (*rollout).isUpgraded)) + " " + st.upgrade.Version, errors.Join(wrong...)
 	})
 }
 
-// runs are so many machines with their verb: 1 machine runs, 6 machines run.
+// runs gives a number of machines with its verb: "1 machine runs", "6 machines run".
 func runs(n int) string {
 	if n == 1 {
 		return "1 machine runs"
@@ -84,7 +84,7 @@ func runs(n int) string {
 	return text.Counted(n, "machine") + " run"
 }
 
-// sameMachine: the machine that committed must be the instance that was upgraded, and run.
+// sameMachine checks that the machine that has committed is still the same instance, and started.
 func (r *rollout) sameMachine(now engine.Machine) error {
 	var next engine.MachineState
 	switch {
@@ -101,22 +101,22 @@ func (r *rollout) sameMachine(now engine.Machine) error {
 		fmt.Sprintf("machine %s was %s after the commit", r.machine.ID, next), nil, lookAgain))
 }
 
-// nameNewcomers says which machines started while the deploy was under way: they booted what the record said then.
-func (j *job) nameNewcomers(st *staged, now []engine.Machine) {
-	before := engine.ByID(st.scope.target.Machines)
+// reportNewcomers reports machines that started during the deploy: they booted what the record said at that moment.
+func (j *job) reportNewcomers(st *staged, now []engine.Machine) {
+	before := engine.ByID(st.surveyed.target.Machines)
 	for _, m := range now {
 		if engine.WhyLeftOut(m) != "" || m.Temporary != "" || before[m.ID].State == engine.StateStarted {
 			continue
 		}
 		j.rec.Emit(engine.Event{Machine: m.ID, Phase: engine.PhaseCheck, Status: engine.StatusSkipped, Facts: &m,
-			Text: "it started while the deploy was under way: `flydeploy hot --resume` looks whether it has the upgrade"})
+			Text: "started during the deploy: `flydeploy hot --resume` upgrades it if it does not have the upgrade"})
 	}
 }
 
-// compareCode says when verified machines do not run the same code: their images or earlier upgrades differ.
-func (j *job) compareCode(machines []*rollout) {
+// logDifferentCode says so if verified machines run different code, because their images or earlier upgrades differ.
+func (j *job) logDifferentCode(machines []*rollout) {
 	groups := map[string][]string{}
-	for _, r := range those(machines, (*rollout).isUpgraded) {
+	for _, r := range filter(machines, (*rollout).isUpgraded) {
 		groups[r.code.Fingerprint] = append(groups[r.code.Fingerprint], r.machine.ID)
 	}
 	if len(groups) < 2 {

@@ -1,3 +1,5 @@
+// Package doctor has the looks that change nothing: the overview of a fleet, the inspection of its VMs, and the checks of everything
+// that a deploy depends on.
 package doctor
 
 import (
@@ -13,10 +15,10 @@ import (
 	"flydeploy/text"
 )
 
-// CheckStatus is how one check of the doctor ended.
+// CheckStatus is how one check of the doctor has ended.
 type CheckStatus string
 
-// The statuses of checks. Skipped: another check has to succeed first.
+// The statuses of checks. A check is skipped if it needs another one to succeed first.
 const (
 	CheckOK      CheckStatus = "ok"
 	CheckWarn    CheckStatus = "warn"
@@ -24,7 +26,7 @@ const (
 	CheckSkipped CheckStatus = "skipped"
 )
 
-// Check is one line of the doctor's report.
+// Check is the outcome of one check, a line of the doctor's report.
 type Check struct {
 	Name    string      `json:"name"`
 	Status  CheckStatus `json:"status"`
@@ -33,36 +35,44 @@ type Check struct {
 	Remedy  string      `json:"remedy,omitempty"`
 }
 
-// FailedCheck tells what err keeps from working.
+// FailedCheck gives the failed check for an error.
 func FailedCheck(name string, err error) Check {
 	p := engine.AsProblem(err)
 	return Check{Name: name, Status: CheckFail, Text: p.What, Remedy: p.Remedy}
 }
 
-// checkWithin bounds one check: a machine's answer may have to wait for rate limits and for a busy CPU.
+// checkWithin bounds one check. An answer may have to wait for rate limits and for a busy CPU.
 const checkWithin = 45 * time.Second
 
-// Patient is what the doctor looks at: one Fly app.
+// Patient is what the doctor examines: one Fly app.
 type Patient struct {
 	engine.App
-	Fly   string // its name on Fly
+	Fly   string // the app's name on Fly
 	Fleet Fleet
 	Open  engine.OpenStorage
 }
 
-// doctor tells each check as soon as it has ended.
-type doctor struct {
-	Patient
-	tell func(Check)
+// Fleet is the part of the Machines API that the doctor needs; package fly implements it, and engine.Fleet says what the methods
+// do.
+type Fleet interface {
+	Machines(ctx context.Context) ([]engine.Machine, error)
+	Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (engine.Output, error)
+	MayCreate(ctx context.Context) error
 }
 
-// Examine looks at everything that a deploy depends on outside of this computer. It changes nothing but a throw-away
-// object in the bucket.
-func Examine(ctx context.Context, p Patient, tell func(Check)) {
-	d := &doctor{p, tell}
-	machines, err := bounded(ctx, p.Fleet.Machines)
+// doctor reports each check as soon as it has ended.
+type doctor struct {
+	Patient
+	report func(Check)
+}
+
+// Examine checks everything outside of this computer that a deploy depends on. It writes nothing except a throw-away object in the
+// bucket.
+func Examine(ctx context.Context, p Patient, report func(Check)) {
+	d := &doctor{p, report}
+	machines, err := within(ctx, p.Fleet.Machines)
 	if err != nil {
-		d.tell(FailedCheck("app", err))
+		d.report(FailedCheck("app", err))
 		d.skip("the app cannot be looked at", "machines", "power", "release", "bucket", "conditional_writes", "lock", "storage_clock")
 		return
 	}
@@ -72,42 +82,44 @@ func Examine(ctx context.Context, p Patient, tell func(Check)) {
 	d.storage(ctx, d.releases(ctx, machines))
 }
 
-func bounded[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
+// within asks within the time of one check.
+func within[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
 	return ask(ctx)
 }
 
 func (d *doctor) ok(name, format string, args ...any) {
-	d.tell(Check{Name: name, Status: CheckOK, Text: fmt.Sprintf(format, args...)})
+	d.report(Check{Name: name, Status: CheckOK, Text: fmt.Sprintf(format, args...)})
 }
 
 func (d *doctor) skip(why string, names ...string) {
 	for _, name := range names {
-		d.tell(Check{Name: name, Status: CheckSkipped, Text: "not checked: " + why})
+		d.report(Check{Name: name, Status: CheckSkipped, Text: "not checked: " + why})
 	}
 }
 
-// machines tells what a deploy would take and leave out, whether the fleet is of one image, and what an earlier deploy left.
+// machines reports what a deploy would upgrade and leave out, whether the machines run one image, and what an earlier deploy has
+// left behind.
 func (d *doctor) machines(all []engine.Machine) {
 	s, err := target.ScopeOf(all, engine.Selection{})
 	if err != nil {
-		d.tell(FailedCheck("machines", err))
+		d.report(FailedCheck("machines", err))
 	} else {
 		d.ok("machines", "%d take part in a deploy%s", len(s.In), leftOutText(s.Out))
 	}
 	if images := tagsOf(s.In); len(images) > 1 {
-		d.tell(Check{
+		d.report(Check{
 			Name: "images", Status: CheckWarn, Text: "machines run different images: " + strings.Join(images, ", "),
-			Remedy: "A hot upgrade needs one image: `fly deploy` brings all machines to it, or select the machines of one.",
+			Remedy: "A hot upgrade needs machines of one image. Bring all machines to one with `fly deploy`, or select the machines of one image.",
 		})
 	}
 	for _, m := range all {
 		if m.Temporary != "" {
-			d.tell(Check{
+			d.report(Check{
 				Name: "temporary_machine", Status: CheckWarn, Machine: m.ID,
-				Text:   "a temporary machine of deploy " + m.Temporary + " is there",
-				Remedy: "If that deploy is over, the next one removes it; it also ends by itself.",
+				Text:   "there is a temporary machine of deploy " + m.Temporary,
+				Remedy: "If that deploy is over, the next one removes it. It also destroys itself.",
 			})
 		}
 	}
@@ -139,26 +151,26 @@ func tagsOf(machines []engine.Machine) []string {
 	return tags
 }
 
-// power asks what the token may do.
+// power checks what the token may do.
 func (d *doctor) power(ctx context.Context) {
-	_, err := bounded(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, d.Fleet.MayCreate(ctx) })
+	_, err := within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, d.Fleet.MayCreate(ctx) })
 	if err != nil {
-		d.tell(FailedCheck("power", err))
+		d.report(FailedCheck("power", err))
 		return
 	}
 	d.ok("power", "the token may create and destroy machines")
 }
 
-// storage looks at the bucket with the settings of the release that was found.
+// storage checks the bucket with the settings of the release that was found.
 func (d *doctor) storage(ctx context.Context, found *examined) {
 	const bucket, conditions, lock, clock = "bucket", "conditional_writes", "lock", "storage_clock"
 	if found == nil {
-		d.skip("no running release has told where the bucket is", bucket, conditions, lock, clock)
+		d.skip("no running release could say where the bucket is", bucket, conditions, lock, clock)
 		return
 	}
-	storage, err := bounded(ctx, func(ctx context.Context) (engine.Storage, error) { return d.Open(ctx, found.otpApp, found.storage) })
+	storage, err := within(ctx, func(ctx context.Context) (engine.Storage, error) { return d.Open(ctx, found.otpApp, found.storage) })
 	if err == nil {
-		_, err = bounded(ctx, func(ctx context.Context) (struct{}, error) {
+		_, err = within(ctx, func(ctx context.Context) (struct{}, error) {
 			_, _, err := storage.Records.Metadata(ctx)
 			if errors.Is(err, engine.ErrNotFound) {
 				err = nil
@@ -167,54 +179,54 @@ func (d *doctor) storage(ctx context.Context, found *examined) {
 		})
 	}
 	if err != nil {
-		d.tell(FailedCheck(bucket, err))
+		d.report(FailedCheck(bucket, err))
 		d.skip("the bucket cannot be read", conditions, lock, clock)
 		return
 	}
 	d.ok(bucket, "%s is readable", storage.Place)
 	if f, differs := storage.SettingsFinding(); differs {
-		d.tell(Check{Name: bucket, Status: CheckWarn, Text: f.What, Remedy: f.Remedy})
+		d.report(Check{Name: bucket, Status: CheckWarn, Text: f.What, Remedy: f.Remedy})
 	}
 	d.trials(ctx, storage.Trials)
 }
 
 func (d *doctor) trials(ctx context.Context, t engine.Trials) {
-	_, err := bounded(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, t.TryConditions(ctx) })
+	_, err := within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, t.TryConditions(ctx) })
 	if err != nil {
-		d.tell(FailedCheck("conditional_writes", err))
+		d.report(FailedCheck("conditional_writes", err))
 	} else {
-		d.ok("conditional_writes", "the storage honours them, so that one deploy at a time holds the lock")
+		d.ok("conditional_writes", "the storage honours them, so only one deploy at a time can hold the lock")
 	}
 	d.lock(ctx, t)
-	skew, err := bounded(ctx, t.Skew)
+	skew, err := within(ctx, t.Skew)
 	if err != nil {
-		d.tell(FailedCheck("storage_clock", err))
+		d.report(FailedCheck("storage_clock", err))
 		return
 	}
 	d.clock("storage_clock", "", "the storage's clock", skew)
 }
 
 func (d *doctor) lock(ctx context.Context, t engine.Trials) {
-	last, err := bounded(ctx, t.LastLock)
+	last, err := within(ctx, t.LastLock)
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
 		d.ok("lock", "the deploy lock is free")
 	case err != nil:
-		d.tell(FailedCheck("lock", err))
+		d.report(FailedCheck("lock", err))
 	case last.ExpiresIn() == 0:
-		d.ok("lock", "the deploy lock is free; that of %s expired without a release, it was written %s ago", last.LockedBy, last.Age.Round(time.Second))
+		d.ok("lock", "the deploy lock is free; the last one, of %s, expired without being released and was written %s ago", last.LockedBy, last.Age.Round(time.Second))
 	default:
-		d.tell(Check{
+		d.report(Check{
 			Name: "lock", Status: CheckWarn, Text: (&engine.LockHeldError{Held: last}).Error(),
-			Remedy: "Wait until that deploy ends. If it is dead, the lock expires by itself; `flydeploy hot --force` overrides it.",
+			Remedy: "Wait until that deploy ends. If its console is dead, the lock expires by itself; `flydeploy hot --force` overrides it.",
 		})
 	}
 }
 
-// refusedSkew is how far off a clock may be before S3 refuses what it signs. Source: Amazon S3, RequestTimeTooSkewed.
+// refusedSkew is how far off a clock must be for S3 to refuse what it signs (Amazon S3, RequestTimeTooSkewed).
 const refusedSkew = 15 * time.Minute
 
-// clock tells how far another clock is off ours. A small difference only makes times hard to compare.
+// clock reports how far another clock is off ours. A small difference only makes times hard to compare.
 func (d *doctor) clock(name, machine, whose string, skew time.Duration) {
 	c := Check{Name: name, Machine: machine, Status: CheckOK, Text: whose + " agrees with this computer's"}
 	if skew != 0 {
@@ -224,5 +236,5 @@ func (d *doctor) clock(name, machine, whose string, skew time.Duration) {
 	if skew.Abs() >= refusedSkew {
 		c.Status = CheckFail
 	}
-	d.tell(c)
+	d.report(c)
 }

@@ -9,19 +9,19 @@ import (
 	"flydeploy/engine/agent"
 )
 
-// hookOf judges what a VM says of its hook, and tells what is wrong. Without an OTP application (it is not known) a call for
-// any counts.
-func hookOf(told agent.Hook, otpApp string) (engine.Hook, *engine.Problem) {
-	switch told.State {
+// hookOf judges what a VM reports about its startup hook, and says what is wrong, nil if nothing is. The hook must have been called
+// for otpApp; if that is "", any call counts.
+func hookOf(reported agent.Hook, otpApp string) (engine.Hook, *engine.Problem) {
+	switch reported.State {
 	case agent.HookCalled:
-		return hookCalled(told.Calls, otpApp)
+		return hookCalled(reported.Calls, otpApp)
 	case agent.HookUncalled:
 		return engine.HookUncalled, hookProblem("startup_hook_uncalled",
-			"the release has the package fly_deploy, and its application does not call the startup hook: a restarted machine runs its image's code")
+			"the release has the package fly_deploy, but its application does not call the startup hook: a restarted machine runs its image's code")
 	case agent.HookUnknown:
-		return engine.HookUnknown, hookProblem("startup_hook_unknown", "the release's package fly_deploy does not tell whether its startup hook is called")
+		return engine.HookUnknown, hookProblem("startup_hook_unknown", "the release's package fly_deploy does not say whether its startup hook is called")
 	default:
-		return engine.HookMissing, hookProblem("no_startup_hook", "the release has none: a restarted machine runs its image's code")
+		return engine.HookMissing, hookProblem("no_startup_hook", "the release has no startup hook: a restarted machine runs its image's code")
 	}
 }
 
@@ -32,7 +32,7 @@ func hookCalled(calls []agent.HookCall, otpApp string) (engine.Hook, *engine.Pro
 		case otpApp != "" && c.App != otpApp:
 			others = append(others, c.App)
 		case c.Outcome == "failed":
-			return engine.HookFailed, hookProblem("startup_hook_failed", "when the VM started, the hook could not reapply the upgrade: "+cmp.Or(c.Text, "no reason is known"))
+			return engine.HookFailed, hookProblem("startup_hook_failed", "when the VM started, the hook could not reapply the upgrade: "+cmp.Or(c.Text, "for an unknown reason"))
 		default:
 			return engine.HookCalled, nil
 		}

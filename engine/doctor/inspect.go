@@ -11,11 +11,11 @@ import (
 	"flydeploy/engine/target"
 )
 
-// inspectAtOnce bounds how many VMs are asked at the same time.
+// inspectAtOnce is how many VMs are asked at the same time.
 const inspectAtOnce = 20
 
-// Inspect asks the VM of every started machine for its loaded code, one rpc each, and puts the answers into the overview.
-// It costs each VM a third of a second of a CPU: for `flydeploy status`, not for a screen that refreshes itself.
+// Inspect asks the VM of every started machine which code it has loaded, and puts the answers into o.Code. It costs each VM a third
+// of a second of CPU time, so it is for `flydeploy status` and not for a screen that refreshes itself.
 func Inspect(ctx context.Context, o *engine.Overview, fleet engine.Fleet) {
 	o.Code = map[string]engine.MachineCode{}
 	var running []engine.Machine
@@ -62,8 +62,8 @@ func inspect(ctx context.Context, o *engine.Overview, fleet engine.Fleet, m engi
 	return c
 }
 
-// runs tells whether a VM has loaded an upgrade: by its code where the record has its fingerprint, else by what the
-// package in the VM says.
+// runs reports whether a VM has loaded an upgrade: by its code if the record has a fingerprint, or else by what the package in the
+// VM says.
 func runs(code agent.Code, u engine.HotUpgrade) bool {
 	if u.Fingerprint != "" {
 		return code.Fingerprint == u.Fingerprint

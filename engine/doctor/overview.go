@@ -8,8 +8,8 @@ import (
 	"flydeploy/engine"
 )
 
-// Look reads the fleet, the metadata and the lock. A bucket that cannot be read is a problem inside the overview.
-// locks and records may be nil: storage that is not known yet.
+// Look reads the fleet, the metadata and the lock. Only a fleet that cannot be listed is an error; if the bucket cannot be read,
+// the overview's Storage says why. locks and records may be nil while the storage is not known.
 func Look(ctx context.Context, app string, fleet engine.Fleet, locks engine.Locks, records engine.Records) (engine.Overview, error) {
 	o := engine.Overview{App: app, At: time.Now()}
 	machines, err := fleet.Machines(ctx)

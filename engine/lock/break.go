@@ -7,7 +7,7 @@ import (
 	"flydeploy/engine"
 )
 
-// Break frees somebody's lock: the one that was shown, also where its owner has renewed it since.
+// Break frees the lock that was shown, even if its owner has renewed it since. by says who breaks it.
 func Break(ctx context.Context, locks engine.Locks, shown engine.LockInfo, by string) error {
 	etag := shown.ETag
 	for {

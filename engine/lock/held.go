@@ -1,5 +1,5 @@
-// Package lock keeps a deploy lock: the work's context is the lock. It ends when the lock is lost, and nothing that changes
-// a machine is sent under a lost lock.
+// Package lock keeps the deploy lock while work is done under it. The context of that work ends when the lock is lost, so that
+// nothing that changes a machine is sent after that.
 package lock
 
 import (
@@ -14,20 +14,20 @@ import (
 )
 
 const (
-	// longestBeat bounds the time after which an override is noticed.
+	// longestBeat is the longest time between renewals, and so until an override is noticed.
 	longestBeat = 10 * time.Second
-	// freshFor: a lock that was renewed so lately need not be renewed again before something starts.
+	// freshFor is how long after a renewal the lock need not be renewed before something starts.
 	freshFor = time.Second
-	// lookEvery is how often the lock's age is looked at, apart from its renewals.
+	// lookEvery is how often the lock's age is checked, independently of renewals.
 	lookEvery = time.Second
-	// askAgainAfter is the pause after a renewal that failed, as long as the lock is safe by its age.
+	// askAgainAfter is the pause after a failed renewal.
 	askAgainAfter = time.Second
-	// releaseWithin bounds the release after the work was cut short by a panic or a context that had ended.
+	// releaseWithin bounds the release at the end of With, whose context may have ended.
 	releaseWithin = 30 * time.Second
 )
 
-// Held is a lock that we hold. Two goroutines keep it: one renews it, the other watches its age, so that a renewal that hangs
-// hides nothing.
+// Held is a lock that we hold. One goroutine renews it, and another one watches its age, so that the loss is noticed even while a
+// renewal hangs.
 type Held struct {
 	lock engine.Lock
 	ttl  time.Duration
@@ -35,14 +35,14 @@ type Held struct {
 	stop context.CancelFunc
 	kept sync.WaitGroup
 
-	renewing chan struct{} // holds a token while nobody renews
+	renewing chan struct{} // holds a token while no renewal is under way
 	mu       sync.Mutex
-	renewed  time.Time // when the last renewal that succeeded was sent
-	lost     error
+	renewed  time.Time // when the last successful renewal was sent
+	lost     error     // why the lock was lost, nil while it is held
 }
 
-// Hold keeps a lock that was asked for at a time, until Release. The context that it gives is the lock: it ends with ctx, and
-// when the lock is lost, with that as its cause.
+// Hold keeps a lock, which was requested at the time asked, until Release or Abandon. The context that it gives is for the work
+// under the lock: it ends with ctx, and when the lock is lost, with that as its cause.
 func Hold(ctx context.Context, l engine.Lock, ttl time.Duration, asked time.Time) (*Held, context.Context) {
 	work, lose := context.WithCancelCause(ctx)
 	keep, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -53,7 +53,7 @@ func Hold(ctx context.Context, l engine.Lock, ttl time.Duration, asked time.Time
 	return h, work
 }
 
-// keep runs one of the goroutines. A panic in it loses the lock: nobody keeps it any more.
+// keep runs one of the goroutines. A panic counts as losing the lock, since it is not kept any more.
 func (h *Held) keep(ctx context.Context, work func(context.Context)) {
 	h.kept.Go(func() {
 		if err := run.Guarded(func() error { work(ctx); return nil }); err != nil {
@@ -93,8 +93,8 @@ func (h *Held) watchAge(ctx context.Context) {
 	}
 }
 
-// renew writes the lock anew, alone, unless somebody else did so while it waited for its turn, less than fresh ago. Losing the lock is
-// remembered; another error only says that this renewal failed.
+// renew renews the lock, unless another renewal has succeeded less than fresh ago. There is one renewal at a time. The loss of the
+// lock is remembered; any other error only means that this renewal has failed.
 func (h *Held) renew(ctx context.Context, fresh time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -121,27 +121,27 @@ func (h *Held) renew(ctx context.Context, fresh time.Duration) error {
 	return err
 }
 
-// markLost ends the work.
+// markLost remembers why the lock was lost, ends the work, and gives the problem.
 func (h *Held) markLost(why error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.lost == nil {
 		h.lost = engine.NewProblem("lock_lost", "stopped", why,
-			"Nothing more was started, and what was staged is taken back. `flydeploy lock show` and `flydeploy watch` show who deploys now; `flydeploy status` shows what machines run.")
+			"Nothing more was started, and what was staged is taken back. `flydeploy lock show` and `flydeploy watch` show who deploys now, and `flydeploy status` what the machines run.")
 		h.lose(h.lost)
 	}
 	return h.lost
 }
 
-// age is the time since the last renewal, by the wall clock as well: a computer that slept has a monotonic clock that
-// stood still.
+// age gives the time since the last renewal. The wall clock counts too, since the monotonic clock stands still while the computer
+// sleeps.
 func (h *Held) age() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return max(time.Since(h.renewed), time.Now().Round(0).Sub(h.renewed.Round(0)))
 }
 
-// unsafe: others may judge the lock to be expired soon.
+// unsafe reports whether the lock is so old that others may soon take it as expired.
 func (h *Held) unsafe() bool { return h.age() > h.ttl-h.ttl/6 }
 
 // Lost gives why the lock was lost, nil while it is held.
@@ -151,8 +151,8 @@ func (h *Held) Lost() error {
 	return h.lost
 }
 
-// Confirm makes sure that the lock is held before something starts that others must not do at the same time. ctx is the lock's
-// own, or ends with it. A storage that does not answer is asked again for as long as the lock is safe by its age.
+// Confirm makes sure that the lock is held; call it before anything that others must not do at the same time. ctx must end with the
+// lock's context. If the storage does not answer, Confirm retries until the lock is unsafe by its age.
 func (h *Held) Confirm(ctx context.Context) error {
 	asked := time.Now()
 	for {
@@ -175,19 +175,19 @@ func (h *Held) Confirm(ctx context.Context) error {
 	}
 }
 
-// end stops the goroutines and waits for them.
+// end stops the two goroutines and waits for them.
 func (h *Held) end() {
 	h.stop()
 	h.kept.Wait()
 }
 
-// Abandon stops renewing: the lock stays until it expires.
+// Abandon stops keeping the lock, which stays until it expires.
 func (h *Held) Abandon() {
 	h.end()
 	h.lose(nil)
 }
 
-// Release frees the lock; one that was lost is left alone. ctx bounds it.
+// Release frees the lock, or gives the error with which it was lost. ctx bounds it.
 func (h *Held) Release(ctx context.Context) error {
 	h.end()
 	defer h.lose(nil)
@@ -197,7 +197,7 @@ func (h *Held) Release(ctx context.Context) error {
 	return releaseProblem(h.lock.Release(ctx), h.ttl)
 }
 
-// releaseProblem explains the error of a release, nil for none.
+// releaseProblem explains the error of a release; nil gives nil.
 func releaseProblem(err error, expiry time.Duration) error {
 	if err == nil {
 		return nil
@@ -205,17 +205,17 @@ func releaseProblem(err error, expiry time.Duration) error {
 	return engine.NewProblem("unlock", "the deploy lock could not be released", err, fmt.Sprintf("It expires by itself within %s.", expiry))
 }
 
-// AcquireProblem explains why a lock was not taken.
+// AcquireProblem explains the error of engine.Locks.Acquire.
 func AcquireProblem(err error) *engine.Problem {
 	var held *engine.LockHeldError
 	if errors.As(err, &held) {
 		return engine.NewProblem("locked", err.Error(), nil,
-			"Wait until that deploy ends or its lock expires: --lock-wait 10m does it for you, `flydeploy watch` shows it. If you know that it is dead, run again with --force: two deploys at once can leave machines on different versions.").WithCause(held)
+			"Wait until that deploy ends or its lock expires: --lock-wait 10m does that for you, and `flydeploy watch` shows the deploy. Only if you know that its console is dead, run again with --force: two deploys at once can leave machines on different versions.").WithCause(held)
 	}
 	return engine.AsProblem(err)
 }
 
-// With takes the lock, does the work under it, and releases it.
+// With takes the lock, does the work under it, and releases it. The work's context ends when the lock is lost.
 func With(ctx context.Context, locks engine.Locks, owner, id string, ttl time.Duration, work func(context.Context) error) (err error) {
 	asked := time.Now()
 	l, err := locks.Acquire(ctx, owner, id, ttl, "")

@@ -1,4 +1,4 @@
-// Package plan makes a deploy's plan out of what was found: pure, so that it can be tested without a fleet.
+// Package plan makes the plan of a deploy from what was found. It is pure, so it can be tested without a fleet.
 package plan
 
 import (
@@ -10,16 +10,16 @@ import (
 	"flydeploy/engine"
 )
 
-// Facts is everything that a plan is made of.
+// Facts is everything that a plan is made from.
 type Facts struct {
 	Upgrade  engine.Upgrade
 	Strategy engine.Strategy
-	Machines []Machine        // that take part, in the deploy's order
+	Machines []Machine        // those that take part, in the deploy's order
 	LeftOut  []engine.Machine // with their reasons
 	Fleet    []engine.Machine // all of the app's machines
 	Recorded engine.Metadata  // current.json as the deploy found it
-	Storage  engine.Storage   // only what it says of its settings
-	Earlier  *Earlier         // nil unless an earlier deploy's code is deployed
+	Storage  engine.Storage   // only Differs is used
+	Earlier  *Earlier         // nil unless an earlier deploy's code is deployed again
 }
 
 // Machine is what staging found on one machine.
@@ -33,11 +33,11 @@ type Machine struct {
 // Earlier is the deploy whose code is deployed again.
 type Earlier struct {
 	ID        string
-	BaseImage string // of the machines for which it was made
+	BaseImage string // of the machines that it was made for
 	At        time.Time
 }
 
-// Make joins the facts of all machines to the plan.
+// Make makes the plan. It does not change the facts, and the same facts give the same plan.
 func Make(f Facts) *engine.Plan {
 	p := &engine.Plan{
 		Upgrade: f.Upgrade, Strategy: f.Strategy.Describe(toCommit(f.Machines)), LeftOut: f.LeftOut,
@@ -60,7 +60,7 @@ func toCommit(machines []Machine) int {
 	return n
 }
 
-// modules is the union over the machines, sorted.
+// modules gives the changes of all machines, each once, sorted.
 func modules(machines []Machine) []engine.ModuleChange {
 	seen := map[engine.ModuleChange]bool{}
 	changes := []engine.ModuleChange{}
@@ -78,7 +78,7 @@ func modules(machines []Machine) []engine.ModuleChange {
 	return changes
 }
 
-// findings joins the same finding of several machines, and adds what only the fleet shows. The worst come first.
+// findings joins the findings of all machines, so that each appears once, and adds those about the fleet. The worst come first.
 func findings(f Facts) []engine.Finding {
 	all := findingSet{}
 	for _, m := range f.Machines {
@@ -89,15 +89,15 @@ func findings(f Facts) []engine.Finding {
 	for _, m := range f.LeftOut {
 		if m.State == engine.StateSuspended {
 			all.add(engine.Finding{
-				Name: "suspended", Severity: engine.SeverityWarn, What: "it is suspended and will wake in old code",
-				Remedy: fmt.Sprintf("Start it and deploy again (`fly machine start %s`), or stop it, so that it boots afresh.", m.ID),
+				Name: "suspended", Severity: engine.SeverityWarn, What: "it is suspended, and will wake with old code",
+				Remedy: fmt.Sprintf("Start it (`fly machine start %s`) and deploy again, or stop it, so that it boots the next time.", m.ID),
 			}, m.ID)
 		}
 	}
 	for _, m := range forgotten(f) {
 		all.add(engine.Finding{
 			Name: "clears_record", Severity: engine.SeverityBlock,
-			What: fmt.Sprintf("current.json records an upgrade for image %s, which it runs: that is cleared for image %s, and its next start leads back to its image",
+			What: fmt.Sprintf("it runs image %s, for which current.json records an upgrade. That record is replaced by one for image %s, so the machine's next start leads back to its image",
 				engine.Tag(f.Recorded.ImageRef), engine.Tag(f.Upgrade.BaseImage)),
 			Remedy: engine.Remedies["clears_record"],
 		}, m.ID)
@@ -111,12 +111,13 @@ func findings(f Facts) []engine.Finding {
 	return all.sorted()
 }
 
-// MachineFindings are those of one machine: its agent's, and what its state and its image mean. baseImage is the deploy's.
+// MachineFindings gives the findings about one machine: its agent's, and those about its state and its image. baseImage is the image
+// of the deploy's machines.
 func MachineFindings(m Machine, baseImage string) []engine.Finding {
 	found := slices.Clone(m.Findings)
 	switch {
 	case m.State == engine.MachineDown:
-		what := "its VM does not run, so that it would be left in old code"
+		what := "its VM does not run, so it would keep its old code"
 		if m.Problem != nil {
 			what = m.Problem.What
 		}
@@ -127,15 +128,15 @@ func MachineFindings(m Machine, baseImage string) []engine.Finding {
 	if !engine.SameImage(m.Machine.Image, baseImage) {
 		found = append(found, engine.Finding{
 			Name: "other_image", Severity: engine.SeverityRefuse,
-			What:   fmt.Sprintf("it runs image %s, the others %s", engine.Tag(m.Machine.Image), engine.Tag(baseImage)),
+			What:   fmt.Sprintf("it runs image %s, and the others run %s", engine.Tag(m.Machine.Image), engine.Tag(baseImage)),
 			Remedy: "Bring all machines to one image by a cold deploy (`fly deploy`), or select only machines of one image.",
 		})
 	}
 	return found
 }
 
-// forgotten gives the machines outside of the deploy whose upgrade would not be recorded any more: current.json tells of the
-// machines of one image only.
+// forgotten gives the machines outside of the deploy whose recorded upgrade would be lost, since current.json is for machines of
+// one image only.
 func forgotten(f Facts) []engine.Machine {
 	if engine.SameImage(f.Recorded.ImageRef, f.Upgrade.BaseImage) {
 		return nil
@@ -151,7 +152,7 @@ func forgotten(f Facts) []engine.Machine {
 	return machines
 }
 
-// earlier are the findings about code that was made before.
+// earlier gives the findings about deploying an earlier deploy's code again.
 func earlier(f Facts) []engine.Finding {
 	if f.Earlier == nil {
 		return nil
@@ -160,7 +161,7 @@ func earlier(f Facts) []engine.Finding {
 	if base := f.Earlier.BaseImage; base != "" && !engine.SameImage(base, f.Upgrade.BaseImage) {
 		found = append(found, engine.Finding{
 			Name: "other_base", Severity: engine.SeverityBlock,
-			What:   fmt.Sprintf("deploy %s was made for machines of image %s; these run %s", f.Earlier.ID, engine.Tag(base), engine.Tag(f.Upgrade.BaseImage)),
+			What:   fmt.Sprintf("deploy %s was made for machines of image %s, and these run %s", f.Earlier.ID, engine.Tag(base), engine.Tag(f.Upgrade.BaseImage)),
 			Remedy: engine.Remedies["other_base"],
 		})
 	}
@@ -174,7 +175,7 @@ func earlier(f Facts) []engine.Finding {
 	return found
 }
 
-// findingSet joins findings that say the same.
+// findingSet joins equal findings of several machines, by name and text.
 type findingSet map[[2]string]*engine.Finding
 
 func (s findingSet) add(f engine.Finding, machines ...string) {

@@ -10,12 +10,12 @@ import (
 	"flydeploy/engine"
 )
 
-// maxPendingLogs bounds the lines of output that wait for a slow reader; older ones are dropped first. The record in
-// the bucket keeps all of them.
+// MaxPendingLogs is how many lines of output wait for a slow reader. The oldest ones are dropped first; the record in the bucket
+// keeps them.
 const MaxPendingLogs = 1000
 
-// Feed hands events from the engine to one reader without ever making the engine wait. While the reader is slow, a
-// newer state of the same (machine, attempt, phase) takes the place of the one that waits.
+// Feed hands events to one reader and never makes the deploy wait. If the reader is slow, a newer state of the same (machine,
+// attempt, phase) replaces the one that waits.
 type Feed struct {
 	mu     sync.Mutex
 	order  []eventKey // phases that wait, oldest first
@@ -36,6 +36,7 @@ func NewFeed() *Feed {
 	return &Feed{latest: map[eventKey]engine.Event{}, wake: make(chan struct{}, 1)}
 }
 
+// Publish adds an event. It never blocks.
 func (f *Feed) Publish(e engine.Event) {
 	f.mu.Lock()
 	if e.Log != "" {
@@ -55,6 +56,7 @@ func (f *Feed) Publish(e engine.Event) {
 	f.signal()
 }
 
+// Close ends the feed: Next still gives what waits, and then io.EOF.
 func (f *Feed) Close() {
 	f.mu.Lock()
 	f.closed = true
@@ -69,13 +71,13 @@ func (f *Feed) signal() {
 	}
 }
 
-// Next waits for events and gives all that are there, in their order. io.EOF after the last one.
+// Next waits for events and gives all that there are, by Seq; io.EOF after the last one.
 func (f *Feed) Next(ctx context.Context) ([]engine.Event, error) {
 	for {
 		if batch, closed := f.take(); len(batch) > 0 {
 			return batch, nil
 		} else if closed {
-			f.signal() // another reader that waits shall see the end as well
+			f.signal() // for another reader that waits
 			return nil, io.EOF
 		}
 		select {
@@ -86,6 +88,7 @@ func (f *Feed) Next(ctx context.Context) ([]engine.Event, error) {
 	}
 }
 
+// take gives the events that wait, by Seq, and whether the feed is closed.
 func (f *Feed) take() (batch []engine.Event, closed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,3 +1,5 @@
+// Package record has what is kept of deploys: their streams of events, and the records in the bucket that history, watch and replay
+// read. It also withdraws upgrades from current.json.
 package record
 
 import (
@@ -17,33 +19,33 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The files of one deploy below releases/<app>-results/<upgrade id>/, beside one for each machine. The stream of
-// events lies in pieces, since an object cannot be appended to: events.ndjson, events-2.ndjson, ….
+// The files of one deploy below releases/<app>-results/<upgrade ID>/, apart from those of its machines. Since an object cannot be
+// appended to, the stream of events is written in pieces: events.ndjson, events-2.ndjson, ….
 const (
 	recordFile = "deploy.json"
 	eventsFile = "events.ndjson"
 )
 
-// silentAfter: a deploy whose record was not touched for so long, by the bucket's clock, is dead. Its console touches it
-// every touchEvery.
+// A console writes the record of its deploy at least every touchEvery. If it was not written for silentAfter, by the bucket's clock,
+// the console is dead.
 const (
 	silentAfter = 60 * time.Second
 	touchEvery  = 10 * time.Second
 )
 
-// record is deploy.json. Readers ignore unknown fields.
+// Record is deploy.json. Readers ignore unknown fields.
 type Record struct {
 	V int `json:"v"`
 	engine.Past
 	Upgrade  engine.Upgrade   `json:"upgrade"`
 	Select   engine.Selection `json:"select"`
-	Overrode *engine.LockInfo `json:"overrode,omitempty"` // whose lock this deploy took away by force
+	Overrode *engine.LockInfo `json:"overrode,omitempty"` // the lock that this deploy took by force
 }
 
-// historyAtOnce bounds how many records are read at the same time.
+// historyAtOnce is how many records are read at the same time.
 const historyAtOnce = 8
 
-// History gives the recorded deploys, the newest first, at most limit (0 is all of them).
+// History gives the recorded deploys, newest first: at most limit, or all if that is 0.
 func History(ctx context.Context, records engine.Records, limit int) ([]engine.Past, error) {
 	ids, err := records.Upgrades(ctx)
 	if err != nil {
@@ -61,7 +63,7 @@ func History(ctx context.Context, records engine.Records, limit int) ([]engine.P
 				r, err := Read(reading, records, id)
 				if err == nil {
 					found[i] = &r.Past
-				} else if !errors.Is(err, engine.ErrNotFound) { // fly_deploy's own results have none
+				} else if !errors.Is(err, engine.ErrNotFound) { // fly_deploy's own results have no record
 					return err
 				}
 				return nil
@@ -78,7 +80,8 @@ func History(ctx context.Context, records engine.Records, limit int) ([]engine.P
 	return past, nil
 }
 
-// readRecord reads deploy.json. One that is damaged tells only that there was a deploy.
+// Read reads a deploy's record; engine.ErrNotFound if there is none. If it is damaged, only its ID is known, and its outcome is
+// "unreadable"; if its console has died, its outcome is "unfinished".
 func Read(ctx context.Context, records engine.Records, id string) (Record, error) {
 	doc, err := records.Result(ctx, id, recordFile)
 	if err != nil {
@@ -95,7 +98,8 @@ func Read(ctx context.Context, records engine.Records, id string) (Record, error
 	return r, nil
 }
 
-// ReadEvents gives a deploy's stream of events, as far as it was written, and its result, nil where the stream has none.
+// ReadEvents gives a deploy's events, as far as they were written, and its result, nil if it was not written. The problem
+// "no_record" says that there is no such deploy.
 func ReadEvents(ctx context.Context, records engine.Records, upgradeID string) ([]engine.Event, *engine.Result, error) {
 	var events []engine.Event
 	var result *engine.Result
@@ -103,7 +107,8 @@ func ReadEvents(ctx context.Context, records engine.Records, upgradeID string) (
 	return events, result, err
 }
 
-// ReadResult gives the end of a recorded deploy. One that was not finished has the outcome "unfinished".
+// ReadResult gives the result of a recorded deploy. If none was written, it holds what the record says, with the outcome
+// "unfinished" if that has none.
 func ReadResult(ctx context.Context, records engine.Records, upgradeID string) (engine.Result, error) {
 	_, result, err := ReadEvents(ctx, records, upgradeID)
 	switch {
@@ -116,7 +121,7 @@ func ReadResult(ctx context.Context, records engine.Records, upgradeID string) (
 	return engine.Result{V: engine.EventVersion, Type: lineResult, Outcome: cmp.Or(r.Outcome, engine.OutcomeUnfinished), Upgrade: r.Upgrade, Machines: []engine.MachineResult{}}, err
 }
 
-// eachPiece reads a deploy's stream from its first piece to the last that was written.
+// eachPiece reads a deploy's stream and gives its pieces to see, from the first to the last that was written.
 func eachPiece(ctx context.Context, records engine.Records, upgradeID string, see func(piece)) error {
 	for n := 1; ; n++ {
 		doc, err := records.Result(ctx, upgradeID, pieceName(n))
@@ -139,17 +144,18 @@ func eachPiece(ctx context.Context, records engine.Records, upgradeID string, se
 	}
 }
 
-// ParseEvents reads a stream: a file that --output json has written, or one of the record. result is nil where the deploy
-// had not ended.
+// ParseEvents parses a stream: the output of --output json, or a file of the record. result is nil if the stream ends before the
+// deploy has.
 func ParseEvents(stream []byte) (events []engine.Event, result *engine.Result, err error) {
 	p, err := parsePiece(stream)
 	if err == nil && len(p.events) == 0 {
-		err = engine.NewProblem("no_events", "there are no events of a deploy in it", nil,
-			"Give what `flydeploy hot --output json` printed, or events.ndjson of the bucket's results.")
+		err = engine.NewProblem("no_events", "it contains no events of a deploy", nil,
+			"Give the output of `flydeploy hot --output json`, or events.ndjson from the results in the bucket.")
 	}
 	return p.events, p.result, err
 }
 
+// NoRecordProblem says that a deploy is not recorded; err is its cause.
 func NoRecordProblem(id string, err error) *engine.Problem {
 	return engine.NewProblem("no_record", "there is no record of deploy "+id, nil, "`flydeploy history` lists the recorded deploys.").WithCause(err)
 }
@@ -161,21 +167,20 @@ func pieceName(n int) string {
 	return fmt.Sprintf("events-%d.ndjson", n)
 }
 
-// piece is one object of a stream, or a file of it.
+// piece is one parsed object or file of a stream.
 type piece struct {
 	events    []engine.Event
-	result    *engine.Result // the last line of a deploy that has ended
+	result    *engine.Result // the last line, if the deploy has ended
 	continued bool           // another piece follows
 }
 
-// Types of the lines that are no events.
+// The types of lines that are not events.
 const (
 	lineResult    = "result"
 	lineContinued = "continued"
 )
 
-// parsePiece reads a stream. A line that is cut (the last one, where the writing stopped) or damaged is left out; one of
-// a type that we do not know as well.
+// parsePiece parses a stream. It skips lines that are damaged or cut off, as the last one may be, and lines of unknown types.
 func parsePiece(body []byte) (piece, error) {
 	var p piece
 	for line := range bytes.Lines(body) {

@@ -13,29 +13,28 @@ import (
 	"flydeploy/engine/run"
 )
 
-// writeEvery bounds how often the record is written. With it a second terminal sees what happens within two seconds.
+// writeEvery is the pause between two writes of the record. With it another console sees what happens within two seconds.
 const writeEvery = 700 * time.Millisecond
 
-// Journal writes a deploy's record into the bucket while the deploy goes on: the stream of events piece by piece, and
-// deploy.json, which is touched now and then so that readers know a deploy that lives from one whose console was killed.
-// The deploy never waits for it.
+// Journal writes a deploy's record into the bucket during the deploy: the stream of events piece by piece, and deploy.json, which
+// is written now and then even without news, so that readers can tell that the console is alive. The deploy never waits for it.
 type Journal struct {
 	records engine.Records
 	rec     *Recorder
-	head    Record // what does not change
+	head    Record // the parts of deploy.json that do not change
 
 	abort  context.CancelFunc // ends a write that hangs
 	ending chan struct{}
 	done   sync.WaitGroup
 
-	piece   int // that is being written, from 1
-	written int // bytes of it that lie in the bucket
-	told    []byte
-	toldAt  time.Time
+	piece    int       // number of the piece that is being written, from 1
+	written  int       // how many of its bytes are in the bucket
+	record   []byte    // deploy.json as it was last written
+	recordAt time.Time // when that was
 }
 
-// StartJournal begins the record of the deploy that has just taken the lock. head tells its id, its begin, its selection,
-// and whose lock it took. ctx bounds nothing: the record goes on until Finish.
+// StartJournal begins the record of a deploy that has just taken the lock. head holds its ID, when it began, its selection, and the
+// lock that it has overridden. The end of ctx does not end the record: Finish must be called.
 func StartJournal(ctx context.Context, records engine.Records, rec *Recorder, head Record) *Journal {
 	ctx, abort := context.WithCancel(context.WithoutCancel(ctx))
 	head.V = engine.EventVersion
@@ -55,7 +54,7 @@ func (j *Journal) run(ctx context.Context) {
 	for {
 		err := j.write(ctx)
 		if err != nil && ctx.Err() == nil && !failing {
-			j.rec.Log(engine.PhaseResults, fmt.Sprintf("the record cannot be written now, others do not see this deploy: %v", err))
+			j.rec.Log(engine.PhaseResults, fmt.Sprintf("the record cannot be written now, so others cannot watch this deploy: %v", err))
 		}
 		failing = err != nil
 		select {
@@ -96,17 +95,18 @@ func (j *Journal) writeRecord(ctx context.Context, past engine.Past, upgrade eng
 	if err != nil {
 		return err
 	}
-	if bytes.Equal(body, j.told) && time.Since(j.toldAt) < touchEvery {
+	if bytes.Equal(body, j.record) && time.Since(j.recordAt) < touchEvery {
 		return nil
 	}
 	if err := j.records.WriteResult(ctx, j.head.ID, recordFile, append(body, '\n')); err != nil {
 		return fmt.Errorf("write deploy.json: %w", err)
 	}
-	j.told, j.toldAt = body, time.Now()
+	j.record, j.recordAt = body, time.Now()
 	return nil
 }
 
-// Finish writes the deploy's end. A write that is under way ends first: cut off, it could still arrive, and be the last.
+// Finish completes the record with the deploy's result. It first waits for a write that is under way, which could otherwise arrive
+// later and be the last. ctx bounds it.
 func (j *Journal) Finish(ctx context.Context, result engine.Result) error {
 	close(j.ending)
 	forget := context.AfterFunc(ctx, j.abort)

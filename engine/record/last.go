@@ -12,8 +12,9 @@ import (
 	"flydeploy/engine"
 )
 
-// Last gives the last deploy, by the bucket's clock: the one that `hot --resume` finishes. One that succeeded may be finished again,
-// which changes nothing where every machine has it, and upgrades those that have come or were restarted since.
+// Last gives the last deploy by the bucket's clock, which is the one that `hot --resume` finishes. It may have succeeded: resuming
+// it changes nothing on machines that run it, and upgrades those that have come or restarted since. The problem
+// "nothing_to_resume" says that there is none, or that the upgrades were withdrawn after it.
 func Last(ctx context.Context, records engine.Records) (Record, error) {
 	ids, err := records.Upgrades(ctx)
 	if err != nil {
@@ -35,11 +36,11 @@ func Last(ctx context.Context, records engine.Records) (Record, error) {
 }
 
 func nothingToResume(what string) error {
-	return engine.NewProblem("nothing_to_resume", what, nil, "`flydeploy hot` deploys anew, `flydeploy hot --to ID` an earlier version (`flydeploy history`).")
+	return engine.NewProblem("nothing_to_resume", what, nil, "`flydeploy hot` makes a new deploy, and `flydeploy hot --to ID` deploys an earlier version again (see `flydeploy history`).")
 }
 
-// CloseUnfinished marks a deploy as unfinished whose record says that it runs. Only the owner of the deploy lock may know that
-// it does not.
+// CloseUnfinished marks a deploy whose record says that it runs as unfinished. Only the owner of the deploy lock can know that it
+// does not run.
 func CloseUnfinished(ctx context.Context, records engine.Records, r Record) error {
 	r.Running, r.Outcome = false, engine.OutcomeUnfinished
 	body, err := json.MarshalIndent(r, "", "  ")
@@ -49,8 +50,8 @@ func CloseUnfinished(ctx context.Context, records engine.Records, r Record) erro
 	return records.WriteResult(ctx, r.ID, recordFile, append(body, '\n'))
 }
 
-// IsOver reports whether the deploy that made a temporary machine is over, as the owner of the deploy lock knows it: deploys that
-// held the lock have a record, and are over. A plan has none: it is over once its machine should have ended itself after livesFor.
+// IsOver reports, to the owner of the deploy lock, whether the deploy that created a temporary machine is over. A deploy that held
+// the lock has a record, and is over. A plan has neither: it counts as over after livesFor, when its machine destroys itself.
 func IsOver(ctx context.Context, storage engine.Storage, id string, livesFor time.Duration) bool {
 	if made, err := ulid.ParseStrict(id); err == nil && storage.Clock().Sub(ulid.Time(made.Time())) > livesFor {
 		return true

@@ -13,32 +13,34 @@ import (
 )
 
 const (
-	// pieceSize is when a stream goes on in another piece: the last one is written again and again while it grows.
+	// pieceSize is the size, in bytes, at which a stream goes on in another piece. The last piece is written again and again.
 	pieceSize = 256 << 10
-	// maxRecordedOutput bounds the lines of output in a record, in bytes. States are always recorded.
+	// maxRecordedOutput is how many bytes of output lines a record holds at most. States are always recorded.
 	maxRecordedOutput = 8 << 20
 )
 
-// recorder numbers the events of one deploy, keeps the whole stream for the history, and hands each on to the feed.
+// Recorder numbers the events of one deploy, keeps the whole stream, and hands each event on to the feed.
 type Recorder struct {
 	feed *Feed
 
 	mu       sync.Mutex
 	seq      int64
-	pieces   [][]byte // one JSON object a line; only ever appended to, so that a reader needs no copy
-	output   int      // bytes of lines of output in pieces
+	pieces   [][]byte // one JSON object per line; only ever appended to, so that readers need no copy
+	output   int      // bytes of output lines in pieces
 	last     map[eventKey]engine.Event
-	began    map[eventKey]time.Time // by our clock: StartedAt may be by a machine's
+	began    map[eventKey]time.Time // by our clock, whereas StartedAt may be by a machine's
 	progress *engine.Progress
 	closed   bool
 	news     chan struct{} // closed with the next event, for readers of Stream
 }
 
+// NewRecorder makes a recorder that hands its events to feed, and closes it.
 func NewRecorder(feed *Feed) *Recorder {
 	return &Recorder{feed: feed, last: map[eventKey]engine.Event{}, began: map[eventKey]time.Time{}, progress: engine.NewProgress(), pieces: [][]byte{nil}, news: make(chan struct{})}
 }
 
-// emit completes the event with what the phase's earlier events said (its start), and with its duration once it ends.
+// Emit numbers and records an event. It sets the phase's StartedAt from earlier events and, at its end, its DurationUS. After Close
+// it does nothing.
 func (r *Recorder) Emit(e engine.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,6 +76,7 @@ func (r *Recorder) keep(e engine.Event) {
 	r.line(line)
 }
 
+// line appends one line to the last piece, or to a new one if that is full.
 func (r *Recorder) line(line []byte) {
 	last := len(r.pieces) - 1
 	if len(r.pieces[last]) > pieceSize {
@@ -92,6 +95,7 @@ func appendLine(body []byte, v any) []byte {
 	return append(append(body, line...), '\n')
 }
 
+// time sets the event's StartedAt and DurationUS.
 func (r *Recorder) time(e *engine.Event) {
 	key := eventKey{e.Machine, e.Attempt, e.Phase}
 	before, started := r.last[key]
@@ -125,7 +129,7 @@ func (r *Recorder) piece(n int) (body []byte, complete bool) {
 	return r.pieces[n-1], n < len(r.pieces)
 }
 
-// past summarizes the deploy so far.
+// Past gives a summary of the deploy so far, and its upgrade.
 func (r *Recorder) Past() (engine.Past, engine.Upgrade) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,7 +139,7 @@ func (r *Recorder) Past() (engine.Past, engine.Upgrade) {
 		Running: true,
 	}
 	for _, m := range r.progress.Machines {
-		if s := m.Phases[engine.PhaseInject].Status; s == "" || s == engine.StatusSkipped { // it came later, or runs no release
+		if s := m.Phases[engine.PhaseInject].Status; s == "" || s == engine.StatusSkipped { // it has come later, or runs no release
 			continue
 		}
 		past.Machines++
@@ -156,6 +160,7 @@ func (r *Recorder) end(result engine.Result) {
 	}
 }
 
+// Close ends the stream and closes the feed.
 func (r *Recorder) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -169,7 +174,7 @@ func (r *Recorder) wakeReaders() {
 	r.news = make(chan struct{})
 }
 
-// Stream gives every event from the first on, none merged, as the record in the bucket holds them.
+// Stream gives a new reader of every event from the first on, unmerged, as the record in the bucket holds them.
 func (r *Recorder) Stream() engine.Source { return &stream{rec: r} }
 
 // stream is one reader's place in the recorded events.
@@ -200,6 +205,7 @@ func (s *stream) Next(ctx context.Context) ([]engine.Event, error) {
 	}
 }
 
+// take gives the lines that were not read yet, and what to wait for if there are none.
 func (s *stream) take() (fresh []byte, news <-chan struct{}, closed bool) {
 	r := s.rec
 	r.mu.Lock()

@@ -11,13 +11,13 @@ import (
 	"flydeploy/engine/run"
 )
 
-// Watch follows the stream of a deploy that another console writes, looking every so often. A stream that nobody writes
-// any more ends with the problem "silent".
+// Watch follows the stream of a deploy that another console writes, with a pause of every between two looks. If that console dies,
+// the stream ends with the problem "silent".
 func Watch(records engine.Records, upgradeID string, every time.Duration) engine.Source {
 	return &follower{records: records, id: upgradeID, every: every, piece: 1}
 }
 
-// follower reads the piece that is being written again and again, and hands on what is new in it.
+// follower reads the last piece of a stream again and again, and hands on what is new in it.
 type follower struct {
 	records engine.Records
 	id      string
@@ -26,10 +26,10 @@ type follower struct {
 	piece   int
 	seq     int64 // of the last event that was handed on
 	ended   bool
-	missing time.Time // since when there has been nothing to read, or the bucket does not answer
+	missing time.Time // since when there is nothing to read; zero if there is
 }
 
-// Next implements Source.
+// Next implements engine.Source.
 func (f *follower) Next(ctx context.Context) ([]engine.Event, error) {
 	for {
 		if f.ended {
@@ -48,7 +48,7 @@ func (f *follower) Next(ctx context.Context) ([]engine.Event, error) {
 	}
 }
 
-// look reads the current piece, and those that follow it, and gives the events that were not handed on yet.
+// look reads the current piece and those that follow it, and gives the events that were not handed on yet.
 func (f *follower) look(ctx context.Context) ([]engine.Event, error) {
 	var fresh []engine.Event
 	for {
@@ -56,7 +56,7 @@ func (f *follower) look(ctx context.Context) ([]engine.Event, error) {
 		if err != nil {
 			return fresh, f.patience(ctx, err)
 		}
-		if doc.Age <= silentAfter { // else the record is to be read as well
+		if doc.Age <= silentAfter { // otherwise alive must read the record as well
 			f.missing = time.Time{}
 		}
 		p, err := parsePiece(doc.Body)
@@ -82,7 +82,7 @@ func (f *follower) look(ctx context.Context) ([]engine.Event, error) {
 	}
 }
 
-// alive gives nil for a deploy without news whose console lives: it touches the record even so. quiet is how long there was
+// alive gives nil if the console of a deploy without events is alive, since it still writes the record. quiet is how long there was
 // no event.
 func (f *follower) alive(ctx context.Context, quiet time.Duration) error {
 	r, err := Read(ctx, f.records, f.id)
@@ -97,13 +97,13 @@ func (f *follower) alive(ctx context.Context, quiet time.Duration) error {
 }
 
 const (
-	// startsWithin: a lock is taken a moment before the record begins.
+	// startsWithin is how long a record may take to begin after its lock was taken.
 	startsWithin = 10 * time.Second
-	// answersWithin bounds how long a bucket may refuse to answer one who only watches.
+	// answersWithin is how long the bucket may fail to answer.
 	answersWithin = 60 * time.Second
 )
 
-// patience gives nil as long as it is worth to look again.
+// patience gives nil while it is worth looking again after err, or else the error that ends the stream.
 func (f *follower) patience(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -126,10 +126,10 @@ func (f *follower) patience(ctx context.Context, err error) error {
 
 func silentProblem(id string, age time.Duration) *engine.Problem {
 	return engine.NewProblem("silent", fmt.Sprintf("the console of deploy %s has written nothing for %s: it was killed, or has lost its network", id, age.Round(time.Second)), nil,
-		"`flydeploy lock show` tells who holds the lock. Once it is free, `flydeploy hot --resume` finishes the deploy.")
+		"`flydeploy lock show` shows who holds the lock. Once it is free, `flydeploy hot --resume` finishes the deploy.")
 }
 
-// Replay hands out the events of an earlier deploy at their own pace times speed; 0 is all at once.
+// Replay gives the events of an earlier deploy at their own pace times speed; all at once if speed is 0.
 func Replay(events []engine.Event, speed float64) engine.Source {
 	return &replay{events: events, speed: speed}
 }
@@ -137,11 +137,11 @@ func Replay(events []engine.Event, speed float64) engine.Source {
 type replay struct {
 	events []engine.Event
 	speed  float64
-	// started is when the first event was due, and began what its own clock said.
+	// started is when the first event was handed out, and began the time of that event.
 	started, began time.Time
 }
 
-// Next implements Source.
+// Next implements engine.Source.
 func (r *replay) Next(ctx context.Context) ([]engine.Event, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -11,17 +11,17 @@ import (
 	"flydeploy/engine/lock"
 )
 
-// Withdrawal is what Withdraw took out of current.json.
+// Withdrawal is what Withdraw has taken out of current.json.
 type Withdrawal struct {
-	ID       string                       `json:"id"` // of its record
+	ID       string                       `json:"id"` // of the withdrawal's own record
 	ImageRef string                       `json:"image_ref"`
 	Fleet    *engine.HotUpgrade           `json:"hot_upgrade"`
 	Machines map[string]engine.HotUpgrade `json:"machine_upgrades,omitempty"`
 }
 
-// Withdraw clears the upgrades in current.json, so that machines run their image's own code from their next start on: the
-// way out of an upgrade that crashes at boot. Machines that run are not touched. It holds the deploy lock while it writes.
-// seen is the ETag of the current.json that somebody agreed to clear; "" clears whatever it names.
+// Withdraw clears the upgrades in current.json, so that machines run their image's own code from their next start on. It is the way
+// out of an upgrade that crashes at boot, and does not touch running machines. It takes the deploy lock. seen is the ETag of the
+// current.json that the operator has agreed to clear; "" clears whatever it names.
 func Withdraw(ctx context.Context, s engine.Settings, storage engine.Storage, seen string) (w Withdrawal, err error) {
 	started := time.Now()
 	w.ID = storage.NewID(ctx)
@@ -33,7 +33,7 @@ func Withdraw(ctx context.Context, s engine.Settings, storage engine.Storage, se
 		case err != nil:
 			return fmt.Errorf("read current.json: %w", err)
 		case seen != "" && seen != etag:
-			return engine.NewProblem("metadata_changed", "current.json was changed meanwhile: nothing was withdrawn", nil,
+			return engine.NewProblem("metadata_changed", "current.json has changed meanwhile: nothing was withdrawn", nil,
 				"`flydeploy history` shows who deployed what. Run the command again to withdraw that.")
 		}
 		w.ImageRef, w.Fleet, w.Machines = md.ImageRef, md.HotUpgrade, md.MachineUpgrades
@@ -42,21 +42,21 @@ func Withdraw(ctx context.Context, s engine.Settings, storage engine.Storage, se
 			return fmt.Errorf("write current.json: %w", err)
 		}
 		if err := w.record(ctx, s, storage.Records, started); err != nil {
-			return engine.NewProblem("record", "the upgrades are withdrawn, but the record of it could not be written", err,
-				"Nothing more has to be done: `flydeploy history` does not show it.")
+			return engine.NewProblem("record", "the upgrades are withdrawn, but the record of that could not be written", err,
+				"Nothing more has to be done, although `flydeploy history` does not show it.")
 		}
 		return nil
 	})
 	return w, err
 }
 
-// NothingToWithdraw says that no machine would run other code than before.
+// NothingToWithdraw gives the problem that no upgrade is recorded.
 func NothingToWithdraw() *engine.Problem {
 	return engine.NewProblem("nothing_to_withdraw", "current.json names no upgrade: machines run their image at their next start", nil,
-		"If they do not, look at `flydeploy status`.")
+		"If a machine does not, look at `flydeploy status`.")
 }
 
-// record tells the history who withdrew what.
+// record writes a record for the history: who has withdrawn what.
 func (w Withdrawal) record(ctx context.Context, s engine.Settings, records engine.Records, started time.Time) error {
 	past := engine.Past{
 		ID: w.ID, At: started.UTC().Truncate(time.Millisecond), Outcome: engine.OutcomeWithdrawn, Owner: s.Owner, Host: s.Host, Message: s.Message,

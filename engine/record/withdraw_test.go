@@ -47,7 +47,7 @@ func TestWithdrawTellsWhatIsDoneWhereItsRecordIsNot(t *testing.T) {
 	}
 	wantNamed(t, err, "record")
 	p := engine.AsProblem(err)
-	if !errors.Is(err, errFull) || p.What != "the upgrades are withdrawn, but the record of it could not be written: the bucket is full; "+
+	if !errors.Is(err, errFull) || p.What != "the upgrades are withdrawn, but the record of that could not be written: the bucket is full; "+
 		"the deploy lock could not be released: the bucket is full" {
 		t.Errorf("got %v", p)
 	}

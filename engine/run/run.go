@@ -1,5 +1,5 @@
-// Package run has the ways in which a deploy runs things: guarded against a panic, again where an answer was lost, within
-// a time, and several at once.
+// Package run has ways to run a piece of work: guarded against panics, again if its answer was lost, within a time, and for many
+// items at once.
 package run
 
 import (
@@ -16,20 +16,20 @@ import (
 	"flydeploy/engine"
 )
 
-// Guarded turns a panic into an error, so that a deploy settles and the terminal is restored whatever happens.
+// Guarded turns a panic of work into the problem "crash", so that a deploy is settled and the terminal restored.
 func Guarded(work func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = engine.NewProblem("crash", fmt.Sprintf("flydeploy itself failed: %v\n%s", v, debug.Stack()), nil,
-				"Please report this with the lines above. Machines are settled as after any failure.")
+			err = engine.NewProblem("crash", fmt.Sprintf("flydeploy itself has failed: %v\n%s", v, debug.Stack()), nil,
+				"Please report this with the lines above. The machines are settled as after any failure.")
 		}
 	}()
 	return work()
 }
 
-// Each runs work for every item, at most atOnce at a time, and gives the errors as one, each with the item's name. One
-// item's error does not stop the others that have started. Once ctx has ended no more are started: those have ctx's cause as
-// their error.
+// Each runs work for every item, at most atOnce at a time. It gives the first error, with the name of its item, and says how many
+// more there are. An error does not stop the work for other items. Once ctx has ended, no more work is started, and the items that
+// are left have ctx's cause as their error.
 func Each[T any](ctx context.Context, items []T, atOnce int, name func(T) string, work func(context.Context, T) error) error {
 	errs := make([]error, len(items))
 	var group errgroup.Group
@@ -39,7 +39,7 @@ func Each[T any](ctx context.Context, items []T, atOnce int, name func(T) string
 			continue
 		}
 		group.Go(func() error {
-			if errs[i] = context.Cause(ctx); errs[i] != nil { // it had to wait for its turn
+			if errs[i] = context.Cause(ctx); errs[i] != nil { // meanwhile
 				return nil
 			}
 			if err := Guarded(func() error { return work(ctx, item) }); err != nil {
@@ -52,7 +52,7 @@ func Each[T any](ctx context.Context, items []T, atOnce int, name func(T) string
 	return first(errs)
 }
 
-// first gives the first error and says how many more there are; nil where there is none.
+// first gives the first error and says how many more there are; nil if there is none.
 func first(errs []error) error {
 	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	if len(errs) < 2 {
@@ -63,14 +63,14 @@ func first(errs []error) error {
 	return p.WithCause(errors.Join(errs...))
 }
 
-// The pauses between two tries of RetryUnknown: a platform that answers errors at once is not asked all the time.
+// The pauses between two tries of RetryUnknown.
 const (
 	firstPause   = 500 * time.Millisecond
 	longestPause = 4 * time.Second
 )
 
-// RetryUnknown makes a call that may be made twice until its outcome is known, or until ctx ends: answers get lost. Each lost
-// answer is told to lost, which may be nil. The error at ctx's end is that of the last call.
+// RetryUnknown repeats a call, which must be safe to repeat, while its error is engine.ErrUnknownOutcome and until ctx ends. Each
+// such error is given to lost, which may be nil. If ctx ends, the error is that of the last call.
 func RetryUnknown[T any](ctx context.Context, lost func(error), call func() (T, error)) (T, error) {
 	var last error
 	try := func() (T, error) {
@@ -94,7 +94,8 @@ func RetryUnknown[T any](ctx context.Context, lost func(error), call func() (T, 
 	return result, err
 }
 
-// Within bounds a step. Where the time ended it, the error says so, with what the step met last.
+// Within bounds a step by limit. If the time runs out, the error is the problem "timeout", with the step's last error and remedy. If
+// ctx ends for another reason, the error is its cause.
 func Within(ctx context.Context, limit time.Duration, remedy string, step func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -107,9 +108,9 @@ func Within(ctx context.Context, limit time.Duration, remedy string, step func(c
 	case bounded.Err() == nil && !errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
-	what := fmt.Sprintf("nothing final within %s", limit)
+	what := fmt.Sprintf("did not finish within %s", limit)
 	if ctx.Err() != nil {
-		what = "nothing final in the time that was left"
+		what = "did not finish in the remaining time"
 	}
 	if last := engine.AsProblem(err); !isTimeout(err) {
 		what += "; the last answer: " + last.What
@@ -117,12 +118,12 @@ func Within(ctx context.Context, limit time.Duration, remedy string, step func(c
 	return engine.NewProblem("timeout", what, nil, remedy).WithCause(err)
 }
 
-// isTimeout: the error tells nothing but that the time was over.
+// isTimeout reports whether err says nothing but that the time has run out.
 func isTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, engine.ErrUnknownOutcome)
 }
 
-// Wait sleeps for d, or until ctx ends; then it gives ctx's cause.
+// Wait sleeps for d, or until ctx ends, and then gives ctx's cause.
 func Wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -1,3 +1,5 @@
+// Package target finds out what a command is about: the release that runs on the fleet, the machines that are selected, and the
+// storage that they use.
 package target
 
 import (
@@ -16,15 +18,15 @@ import (
 // Target is the release that runs on a fleet, and the storage that its machines use.
 type Target struct {
 	Machines []engine.Machine
-	// VM of one running machine. The others run the same release, or are found out while they stage.
+	// VM is that of one running machine. Whether the others run the same release shows when they are staged.
 	VM      agent.VM
 	OTPApp  string
 	Storage engine.Storage
-	// Machine is the id of VM's machine, whose storage settings are used unless Storage.Source says otherwise.
+	// Machine is the ID of VM's machine. Its storage settings are used, unless Storage.Source says otherwise.
 	Machine string
 }
 
-// storageText says once where the storage is, and who said so.
+// StorageText says where the storage is, and whose settings say so.
 func (t *Target) StorageText() string {
 	source := t.Storage.Source
 	if source == "" {
@@ -33,11 +35,11 @@ func (t *Target) StorageText() string {
 	return cmp.Or(t.Storage.Place, "bucket") + ", with the settings of " + source
 }
 
-// connectWithin bounds the search for a running release.
+// ConnectWithin bounds Connect.
 const ConnectWithin = time.Minute
 
-// Connect finds the release that runs on the fleet and opens the bucket that its machines use. Fly's secrets cannot be
-// read back from its API, so they come as one set from a running machine.
+// Connect finds the release that runs on the fleet and opens the bucket that its machines use. Fly's API does not give secrets back,
+// so they are read from a running machine. ErrNoneRuns if no machine runs a release.
 func Connect(ctx context.Context, app engine.App, fleet engine.Fleet, open engine.OpenStorage) (*Target, error) {
 	ctx, cancel := context.WithTimeout(ctx, ConnectWithin)
 	defer cancel()
@@ -63,10 +65,10 @@ func Connect(ctx context.Context, app engine.App, fleet engine.Fleet, open engin
 	return t, nil
 }
 
-// askNextAfter: a machine that is silent for so long is not waited for alone.
+// askNextAfter is how long one machine may be silent before another one is asked as well.
 const askNextAfter = 3 * time.Second
 
-// foundVM is what one machine answered.
+// foundVM is the answer of one machine.
 type foundVM struct {
 	machine string
 	exec    agent.Exec
@@ -74,8 +76,8 @@ type foundVM struct {
 	err     error
 }
 
-// findVM looks at one machine after another until one runs a release. One that does not answer soon is passed over, and
-// may still answer.
+// findVM asks one machine after another until one runs a release. It does not wait long for one that is silent, which may still
+// answer later.
 func (t *Target) findVM(ctx context.Context, fleet engine.Fleet, release engine.Release) (agent.Exec, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
@@ -87,7 +89,7 @@ func (t *Target) findVM(ctx context.Context, fleet engine.Fleet, release engine.
 	take := func(answer foundVM) bool {
 		open--
 		if answer.err != nil {
-			if last == nil || !errors.Is(answer.err, agent.ErrNoVM) { // a machine without a release tells least
+			if last == nil || !errors.Is(answer.err, agent.ErrNoVM) { // any other error says more
 				last = fmt.Errorf("machine %s: %w", answer.machine, answer.err)
 			}
 			return false
@@ -124,12 +126,13 @@ func (t *Target) findVM(ctx context.Context, fleet engine.Fleet, release engine.
 	return nil, engine.NewProblem("no_vm", "no running Elixir release was found", last, engine.Remedies["no_vm"]).WithCause(ErrNoneRuns)
 }
 
+// NoOTPAppProblem says that a release does not show which OTP application to upgrade.
 func NoOTPAppProblem(release string) *engine.Problem {
-	return engine.NewProblem("no_otp_app", fmt.Sprintf("the release %s has no application of its own name", release), nil,
+	return engine.NewProblem("no_otp_app", fmt.Sprintf("the release %s has no application of the same name", release), nil,
 		"Name the OTP application to upgrade: --otp-app, or otp_app in flydeploy.toml.")
 }
 
-// askForVM ends at the latest with ctx.
+// askForVM asks one machine, until ctx ends.
 func askForVM(ctx context.Context, fleet engine.Fleet, id string, release engine.Release) foundVM {
 	found := foundVM{machine: id, exec: ExecOn(fleet, id)}
 	found.err = run.Guarded(func() (err error) {
@@ -139,11 +142,12 @@ func askForVM(ctx context.Context, fleet engine.Fleet, id string, release engine
 	return found
 }
 
-// execer runs commands on machines: Fleet's Exec.
+// execer runs commands on machines, as engine.Fleet does.
 type execer interface {
 	Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (engine.Output, error)
 }
 
+// ExecOn gives the agent's way to run commands on one machine.
 func ExecOn(fleet execer, machineID string) agent.Exec {
 	return func(ctx context.Context, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 		return fleet.Exec(ctx, machineID, command, stdin, timeout)

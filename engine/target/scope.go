@@ -9,16 +9,16 @@ import (
 	"flydeploy/engine"
 )
 
-// scope splits the fleet into the machines that a deploy upgrades now and those that it leaves out, each with its reason.
+// Scope is a fleet split into the machines that a deploy upgrades and those that it leaves out, each with its reason.
 type Scope struct {
-	In  []engine.Machine
-	Out []engine.Machine
+	In  []engine.Machine // by region and ID
+	Out []engine.Machine // by region and ID, with LeftOut set
 }
 
-// maxNamed is how many machines a problem names.
+// maxNamed is how many machines a problem names at most.
 const maxNamed = 20
 
-// errNoMachine says that the selection names something that is not there.
+// NoMachineProblem gives the problem that there is no machine for what was asked. Its remedy lists the machines of the app.
 func NoMachineProblem(what string, all []engine.Machine) *engine.Problem {
 	started, asleep := false, ""
 	ids := make([]string, 0, len(all))
@@ -51,8 +51,8 @@ func NoMachineProblem(what string, all []engine.Machine) *engine.Problem {
 	return engine.NewProblem("no_machine", what, nil, remedy)
 }
 
-// inScope applies the selection. A machine that is named by its id and cannot take part is an error, since the
-// operator asked for it; one that a wider selection happens to cover is left out with its reason.
+// ScopeOf applies the selection. A machine that is selected by its ID but cannot take part is an error, since the operator asked for
+// it; one that a wider selection includes is left out with its reason. It is also an error if no machine is left.
 func ScopeOf(all []engine.Machine, sel engine.Selection) (Scope, error) {
 	known := map[string]engine.Machine{}
 	for _, m := range all {

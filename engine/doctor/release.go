@@ -13,13 +13,14 @@ import (
 	"flydeploy/engine/target"
 )
 
-// examined is the first release whose VM could be asked.
+// examined is the release whose settings the check of the bucket uses.
 type examined struct {
 	otpApp  string
 	storage map[string]string // secrets
 }
 
-// releases asks one VM of each image and process group: the others are the same release in the same set-up.
+// releases examines one VM for each image and process group, since the others have the same set-up. It gives the first release
+// that was found, nil for none.
 func (d *doctor) releases(ctx context.Context, all []engine.Machine) *examined {
 	type kind struct{ image, group string }
 	seen := map[kind]bool{}
@@ -41,10 +42,10 @@ func (d *doctor) releases(ctx context.Context, all []engine.Machine) *examined {
 	return first
 }
 
-// release tells what hot upgrades need of one machine's release; nil where none runs there or it does not answer.
+// release reports what hot upgrades need of a machine's release; nil if none runs there, or if it does not answer.
 func (d *doctor) release(ctx context.Context, m engine.Machine) *examined {
 	exec := target.ExecOn(d.Fleet, m.ID)
-	vm, err := insistBounded(ctx, func(ctx context.Context) (agent.VM, error) { return agent.Discover(ctx, exec, d.Release) })
+	vm, err := withinRetrying(ctx, func(ctx context.Context) (agent.VM, error) { return agent.Discover(ctx, exec, d.Release) })
 	if errors.Is(err, agent.ErrNoVM) {
 		d.on(m, Check{Name: "release", Status: CheckOK, Text: "process group " + cmp.Or(m.ProcessGroup, "app") + " runs no Elixir release and is left out"})
 		return nil
@@ -62,7 +63,7 @@ func (d *doctor) release(ctx context.Context, m engine.Machine) *examined {
 
 func (d *doctor) on(m engine.Machine, c Check) {
 	c.Machine = m.ID
-	d.tell(c)
+	d.report(c)
 }
 
 func (d *doctor) distribution(m engine.Machine, vm agent.VM) bool {
@@ -71,13 +72,13 @@ func (d *doctor) distribution(m engine.Machine, vm agent.VM) bool {
 		return true
 	}
 	d.on(m, Check{
-		Name: "distribution", Status: CheckFail, Text: "the release starts without distribution: nobody can reach its VM",
+		Name: "distribution", Status: CheckFail, Text: "the release starts without distribution, so its VM cannot be reached",
 		Remedy: engine.Remedies["no_distribution"],
 	})
 	return false
 }
 
-// settings reads where the release's machines store things; "" for the OTP application is an error.
+// settings reads the release's storage settings; nil if its OTP application or the settings are not known.
 func (d *doctor) settings(ctx context.Context, m engine.Machine, vm agent.VM) *examined {
 	exec := target.ExecOn(d.Fleet, m.ID)
 	found := &examined{otpApp: cmp.Or(d.OTPApp, vm.OTPApp)}
@@ -86,7 +87,7 @@ func (d *doctor) settings(ctx context.Context, m engine.Machine, vm agent.VM) *e
 		return nil
 	}
 	var err error
-	found.storage, err = insistBounded(ctx, func(ctx context.Context) (map[string]string, error) {
+	found.storage, err = withinRetrying(ctx, func(ctx context.Context) (map[string]string, error) {
 		return agent.Storage(ctx, exec, vm)
 	})
 	if err != nil {
@@ -104,12 +105,12 @@ func (d *doctor) settings(ctx context.Context, m engine.Machine, vm agent.VM) *e
 	return found
 }
 
-// facts tells what the running VM says of itself.
+// facts reports what the running VM says about itself.
 func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
 	exec := target.ExecOn(d.Fleet, m.ID)
-	f, err := insistBounded(ctx, func(ctx context.Context) (agent.Facts, error) { return agent.Probe(ctx, exec, vm) })
+	f, err := withinRetrying(ctx, func(ctx context.Context) (agent.Facts, error) { return agent.Probe(ctx, exec, vm) })
 	if err != nil {
-		d.on(m, FailedCheck("vm", engine.NewProblem("vm_unreachable", "the running VM could not be asked", err,
+		d.on(m, FailedCheck("vm", engine.NewProblem("vm_unreachable", "the running VM does not answer", err,
 			"Check on the machine that `bin/"+vm.Name+" rpc` works: its cookie and node name must be those of the running VM.")))
 		return
 	}
@@ -126,10 +127,10 @@ func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
 		remedyOf string
 	}{
 		{"crypto", f.Crypto, CheckFail, "in the release", "is not in the release: no tarball can be checked", "no_crypto"},
-		{"ssl", f.SSL, CheckFail, "in the release", "is not in the release: nothing can be downloaded by https", "no_ssl"},
+		{"ssl", f.SSL, CheckFail, "in the release", "is not in the release: nothing can be downloaded over https", "no_ssl"},
 		{"certificates", f.Certificates > 0, CheckWarn, fmt.Sprintf("%d authorities", f.Certificates), "none: neither the system's nor castore's", "no_certificates"},
-		{"files", len(f.Unwritable) == 0, CheckFail, "the VM's user may write the release's files", unwritableText(f.Unwritable), "not_writable"},
-		{"poller", !f.Poller, CheckFail, "none", "FlyDeploy.Poller runs: it would apply upgrades on its own", "poller_runs"},
+		{"files", len(f.Unwritable) == 0, CheckFail, "the VM's user can write the release's files", unwritableText(f.Unwritable), "not_writable"},
+		{"poller", !f.Poller, CheckFail, "none", "FlyDeploy.Poller runs and would apply upgrades on its own", "poller_runs"},
 		{"agent", !f.Agent, CheckWarn, "no upgrade is under way", "an upgrade is under way in the VM", "agent_busy"},
 	} {
 		if c.good {
@@ -142,9 +143,9 @@ func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
 	d.clock("vm_clock", m.ID, "the machine's clock", f.Skew)
 }
 
-// hook warns only: an upgrade works without it, until the machine restarts.
-func (d *doctor) hook(m engine.Machine, told agent.Hook, otpApp string) {
-	if _, problem := hookOf(told, otpApp); problem != nil {
+// hook only warns: without the hook an upgrade works until the machine restarts.
+func (d *doctor) hook(m engine.Machine, reported agent.Hook, otpApp string) {
+	if _, problem := hookOf(reported, otpApp); problem != nil {
 		d.on(m, Check{Name: "startup_hook", Status: CheckWarn, Text: problem.What, Remedy: problem.Remedy})
 		return
 	}
@@ -160,8 +161,8 @@ func unwritableText(folders []string) string {
 	return "the VM's user cannot write " + text
 }
 
-// insistBounded asks a machine, again where an answer got lost.
-func insistBounded[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
+// withinRetrying asks a machine within the time of one check, again if an answer gets lost.
+func withinRetrying[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
 	return run.RetryUnknown(ctx, nil, func() (T, error) { return ask(ctx) })

@@ -19,15 +19,15 @@ var ErrNoneRuns = errors.New("no machine runs the release")
 
 const (
 	stoppedWithin = 3 * time.Minute // for all of ConnectStopped: the temporary machine has to pull its image
-	readerLives   = 5 * time.Minute // the temporary machine, where nobody destroys it
+	readerLives   = 5 * time.Minute // after that the temporary machine destroys itself
 	destroyWithin = 30 * time.Second
 )
 
-// TemporaryMemoryMB is what a temporary machine gets: one of 256 MB was killed for memory (fly_deploy 0.1.12).
+// TemporaryMemoryMB is the memory of a temporary machine, in MB. With 256 it was killed for lack of memory (fly_deploy 0.1.12).
 const TemporaryMemoryMB = 1024
 
-// ConnectStopped opens the bucket of a fleet of which no machine runs the release. A temporary machine of the fleet's image
-// is asked, which has the same secrets; env is what it gets of fly.toml's [env]. It is destroyed at once.
+// ConnectStopped opens the bucket of a fleet on which no machine runs the release. It asks a temporary machine of the fleet's image,
+// which has the same secrets, and destroys it afterwards. env is what that machine gets from fly.toml's [env].
 func ConnectStopped(ctx context.Context, app engine.App, env map[string]string, fleet engine.Fleet, open engine.OpenStorage) (*Target, error) {
 	ctx, cancel := context.WithTimeout(ctx, stoppedWithin)
 	defer cancel()
@@ -49,7 +49,7 @@ func ConnectStopped(ctx context.Context, app engine.App, env map[string]string, 
 	return t, nil
 }
 
-// askImage reads the storage settings in a temporary machine.
+// askImage finds the release and its storage settings in a temporary machine.
 func (t *Target) askImage(ctx context.Context, release engine.Release, env map[string]string, fleet engine.Fleet) (map[string]string, error) {
 	var asleep []engine.Machine
 	for _, m := range t.Machines {
@@ -58,7 +58,7 @@ func (t *Target) askImage(ctx context.Context, release engine.Release, env map[s
 		}
 	}
 	if len(asleep) == 0 {
-		return nil, NoMachineProblem("no machine could tell where the bucket is", t.Machines)
+		return nil, NoMachineProblem("there is no machine to ask where the bucket is", t.Machines)
 	}
 	m, err := fleet.CreateTemporary(ctx, engine.TemporaryMachine{
 		UpgradeID: ulid.Make().String(), Image: engine.BaseImage(asleep), Region: asleep[0].Region,
@@ -70,7 +70,7 @@ func (t *Target) askImage(ctx context.Context, release engine.Release, env map[s
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), destroyWithin)
 		defer cancel()
-		_ = fleet.Destroy(ctx, m.ID) // else it ends itself, and the next deploy looks
+		_ = fleet.Destroy(ctx, m.ID) // if this fails, it destroys itself, or the next deploy does
 	}()
 	t.Machine = m.ID
 	var settings map[string]string
