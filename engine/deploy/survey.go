@@ -1,0 +1,87 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"flydeploy/engine"
+	"flydeploy/engine/record"
+	"flydeploy/engine/target"
+)
+
+// surveyed is what a deploy works on: everything that is read from the fleet and the bucket while the lock is held.
+type surveyed struct {
+	target   *target.Target
+	in, out  []engine.Machine // the machines that take part, and those left out with their reasons
+	recorded engine.Metadata  // current.json as the deploy found it
+	earlier  *record.Record   // the deploy that is resumed or deployed again, nil for none
+	image    string           // the image to pack; if "", one is built
+}
+
+// survey reads what the deploy works on, while the lock is held, so that no other deploy changes it. waited says that somebody
+// else held the lock since found was read, so it is read again.
+func (j *job) survey(ctx context.Context, all *soFar, found *target.Target, waited bool) (*surveyed, error) {
+	var err error
+	if waited {
+		if found, err = target.Connect(ctx, engine.App{OTPApp: found.OTPApp, Release: j.settings.Release}, j.ports.Fleet, j.ports.Storage); err != nil {
+			return nil, err
+		}
+	}
+	s := &surveyed{target: found, image: j.settings.Image}
+	if s.earlier, err = j.findEarlier(ctx, found.Storage.Records); err != nil {
+		return nil, err
+	}
+	sel := j.settings.Select
+	if s.earlier != nil && j.settings.Resume {
+		if sel.Empty() {
+			sel = s.earlier.Select
+		}
+		if s.image == "" {
+			s.image = s.earlier.Upgrade.SourceImage // in case it has no tarball
+		}
+	}
+	parts, err := target.ScopeOf(found.Machines, sel)
+	if err != nil {
+		return nil, err
+	}
+	s.in, s.out = parts.In, parts.Out
+	if s.earlier != nil && s.earlier.Upgrade.TarballURL == "" {
+		if err := j.checkToken(ctx); err != nil {
+			return nil, err
+		}
+	}
+	all.upgrade.BaseImage = engine.BaseImage(s.in)
+	s.recorded, err = readMetadata(ctx, found.Storage.Records, all.upgrade.BaseImage)
+	return s, err
+}
+
+// reusesTarball reports whether an earlier deploy's tarball is used, without a build and a temporary machine.
+func (s *surveyed) reusesTarball() bool {
+	return s.earlier != nil && s.earlier.Upgrade.TarballURL != ""
+}
+
+// readMetadata reads current.json before anything is built: a deploy that could not change it afterwards must fail before it
+// suspends anything.
+func readMetadata(ctx context.Context, records engine.Records, baseImage string) (engine.Metadata, error) {
+	md, _, err := records.Metadata(ctx)
+	if errors.Is(err, engine.ErrNotFound) {
+		return engine.Metadata{}, nil
+	}
+	if err == nil {
+		err = checkOwner(md, baseImage)
+	}
+	if err != nil {
+		return md, fmt.Errorf("read current.json: %w", err)
+	}
+	return md, nil
+}
+
+// checkOwner fails if the metadata belongs to another Fly app.
+func checkOwner(md engine.Metadata, baseImage string) error {
+	if md.ImageRef == "" || engine.Repository(md.ImageRef) == engine.Repository(baseImage) {
+		return nil
+	}
+	return engine.NewProblem("foreign_metadata", fmt.Sprintf("current.json belongs to %s, not to %s", engine.Repository(md.ImageRef), engine.Repository(baseImage)), nil,
+		"Two Fly apps share a bucket and the name of an OTP application. Give each its own bucket: --bucket, or AWS_BUCKET.")
+}
