@@ -69,7 +69,8 @@ func (c *committing) wave(ctx context.Context, w wave) error {
 		}
 		return nil
 	})
-	return errors.Join(err, c.expired(ctx, w, err == nil))
+	failed := anyOf(w.machines, func(r *rollout) bool { return r.state.Final() && !r.isExpired() })
+	return errors.Join(err, c.expired(ctx, w, !failed)) // one that is only silent holds nobody up
 }
 
 // errExpired: an agent had expired before its commit came. It has suspended nothing.
@@ -179,7 +180,18 @@ const lookAgain = "See what runs with `flydeploy status`, then `flydeploy hot --
 // resolve looks again at machines whose end was not seen. A commit that never came is taken back meanwhile: an agent that is committing
 // does not listen to that.
 func (j *job) resolve(ctx context.Context, machines []*rollout) {
-	_ = j.each(ctx, those(machines, (*rollout).isOpen), func(ctx context.Context, r *rollout) error {
+	open := those(machines, (*rollout).isOpen)
+	if len(open) == 0 {
+		return
+	}
+	now, _ := j.ports.Fleet.Machines(ctx) // nil: nothing is known of the machines
+	found := engine.ByID(now)
+	_ = j.each(ctx, open, func(ctx context.Context, r *rollout) error {
+		if m := found[r.machine.ID]; now != nil {
+			if err := r.sameMachine(m); err != nil { // the VM that was told to commit is no more
+				return err
+			}
+		}
 		if err := j.order(ctx, ctx, r, r.session.Abort, agent.Committed); err != nil {
 			return j.ended(ctx, r, err)
 		}

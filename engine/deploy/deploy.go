@@ -39,7 +39,8 @@ type soFar struct {
 	storage  engine.Storage
 	journal  *record.Journal // nil where held is
 	packed   packed
-	staged   *staged // nil before machines were staged
+	earlier  *record.Record // whose record is to be closed; nil for none
+	staged   *staged        // nil before machines were staged
 	plan     *engine.Plan
 	lockLeft bool // the lock stays until it expires
 }

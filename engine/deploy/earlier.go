@@ -37,6 +37,10 @@ func (j *job) closeEarlier(ctx context.Context, records engine.Records, earlier 
 	if earlier == nil || !earlier.Running {
 		return
 	}
+	// Its owner may have released the lock a moment ago, and have written the end since.
+	if now, err := record.Read(ctx, records, earlier.ID); err != nil || !now.Running {
+		return
+	}
 	if err := record.CloseUnfinished(ctx, records, *earlier); err != nil { // it is told as unfinished anyway, once it is old enough
 		j.rec.Log(engine.PhaseLock, fmt.Sprintf("the record of deploy %s cannot be closed: %v", earlier.ID, err))
 	}

@@ -102,13 +102,25 @@ func (j *job) record(ctx context.Context, st *staged, book *ledger, after []engi
 		}
 		defer book.unlock()
 		md, err := book.change(ctx, &ending{fleet: after, counts: whole})
+		for err != nil && !refused(err) && run.Wait(ctx, lookAgainAfter) == nil { // nothing else tells restarted machines what to boot
+			md, err = book.change(ctx, &ending{fleet: after, counts: whole})
+		}
 		for _, r := range st.machines {
 			if r.state == engine.MachineVerified && book.has(r.machine.ID) {
 				r.move(engine.MachineRecorded, engine.Event{Phase: engine.PhaseCheck, Status: engine.StatusDone})
 			}
 		}
-		return metadataText(md, st.upgrade.SHA256), err
+		if err != nil { // md is what would have been written
+			return "", err
+		}
+		return metadataText(md, st.upgrade.SHA256), nil
 	})
+}
+
+// refused: current.json is not ours to change, whatever the storage answers next.
+func refused(err error) bool {
+	name := engine.AsProblem(err).Name
+	return name == "foreign_metadata" || name == "metadata_busy"
 }
 
 // keepOnly forgets machines that were verified, and are not what they were any more.

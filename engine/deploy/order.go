@@ -27,15 +27,14 @@ func (j *job) order(ctx, follow context.Context, r *rollout, command call, wante
 	before := r.status.Seq
 	sent := false
 	status, err := run.RetryUnknown(follow, lost, func() (agent.Status, error) {
-		next := command
 		if err := context.Cause(ctx); err != nil {
 			if !sent {
 				return agent.Status{}, err
 			}
-			next = r.session.Wait // not again: but it may have arrived
+			return r.session.Wait(follow, before) // not again: but it may have arrived
 		}
 		sent = true
-		return next(follow, before)
+		return command(engine.Permitted(follow, ctx), before)
 	})
 	if err != nil {
 		return err

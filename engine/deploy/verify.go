@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
@@ -56,13 +57,13 @@ func wrongCode(r *rollout) *engine.Problem {
 // that came, went or restarted meanwhile are named. It gives the fleet as it is now, nil where it could not be listed.
 func (j *job) verify(ctx context.Context, st *staged, book *ledger) (now []engine.Machine, err error) {
 	return now, j.phase(engine.PhaseVerify, "", nil, func() (string, error) {
-		now, err = run.RetryUnknown(ctx, j.lostAnswer(engine.PhaseVerify, ""), func() ([]engine.Machine, error) { return j.ports.Fleet.Machines(ctx) })
+		var wrong []error
+		now, err = j.listUntil(ctx)
 		if err != nil {
-			return "", fmt.Errorf("list machines after the commit: %w", err)
+			now, wrong = nil, append(wrong, fmt.Errorf("list machines after the commit: %w", err))
 		}
 		found := engine.ByID(now)
-		var wrong []error
-		for _, r := range those(st.machines, (*rollout).mayRun) {
+		for _, r := range those(st.machines, func(r *rollout) bool { return now != nil && r.mayRun() }) {
 			if err := r.sameMachine(found[r.machine.ID]); err != nil {
 				wrong = append(wrong, err)
 			}
@@ -75,6 +76,24 @@ func (j *job) verify(ctx context.Context, st *staged, book *ledger) (now []engin
 		return runs(count(st.machines, (*rollout).isUpgraded)) + " " + st.upgrade.Version, errors.Join(wrong...)
 	})
 }
+
+// listUntil lists the machines, again while that fails and there is time for another try: a list that failed says nothing of a machine.
+func (j *job) listUntil(ctx context.Context) ([]engine.Machine, error) {
+	tell := j.lostAnswer(engine.PhaseVerify, "")
+	for {
+		now, err := j.ports.Fleet.Machines(ctx)
+		if err == nil {
+			return now, nil
+		}
+		tell(err)
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < listingMayTake || run.Wait(ctx, lookAgainAfter) != nil {
+			return nil, err
+		}
+	}
+}
+
+// listingMayTake is left of the time for verifying, for machines that were not verified yet.
+const listingMayTake = 15 * time.Second
 
 // runs are so many machines with their verb: 1 machine runs, 6 machines run.
 func runs(n int) string {

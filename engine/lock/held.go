@@ -70,7 +70,7 @@ func (h *Held) renewOnBeat(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-beat.C:
-			if _ = h.renew(ctx, 0); h.Lost() != nil {
+			if _ = h.renew(ctx, time.Time{}); h.Lost() != nil {
 				return
 			}
 		}
@@ -93,16 +93,16 @@ func (h *Held) watchAge(ctx context.Context) {
 	}
 }
 
-// renew writes the lock anew, alone, unless somebody else did so while it waited for its turn, less than fresh ago. Losing the lock is
-// remembered; another error only says that this renewal failed.
-func (h *Held) renew(ctx context.Context, fresh time.Duration) error {
+// renew writes the lock anew, alone, unless a renewal that was sent after asked (zero: in any case) has succeeded while it waited for
+// its turn. Losing the lock is remembered; another error only says that this renewal failed.
+func (h *Held) renew(ctx context.Context, asked time.Time) error {
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-h.renewing:
 	}
 	defer func() { h.renewing <- struct{}{} }()
-	if err := h.Lost(); err != nil || h.age() < fresh {
+	if err := h.Lost(); err != nil || !asked.IsZero() && (h.age() < freshFor || h.renewedSince(asked)) {
 		return err
 	}
 	bounded, cancel := context.WithTimeout(ctx, h.ttl/3)
@@ -141,6 +141,12 @@ func (h *Held) age() time.Duration {
 	return max(time.Since(h.renewed), time.Now().Round(0).Sub(h.renewed.Round(0)))
 }
 
+func (h *Held) renewedSince(t time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.renewed.Before(t)
+}
+
 // unsafe: others may judge the lock to be expired soon.
 func (h *Held) unsafe() bool { return h.age() > h.ttl-h.ttl/6 }
 
@@ -162,7 +168,7 @@ func (h *Held) Confirm(ctx context.Context) error {
 		if h.age() < freshFor {
 			return h.Lost()
 		}
-		err := h.renew(ctx, max(freshFor, time.Since(asked)))
+		err := h.renew(ctx, asked)
 		if lost := h.Lost(); lost != nil {
 			return lost
 		}
