@@ -51,3 +51,19 @@ type Output struct {
 
 // ErrUnknownOutcome marks errors after which the request may have been carried out: 408, 5xx, a broken connection.
 var ErrUnknownOutcome = errors.New("outcome unknown")
+
+// Permitted gives a context under which a request is sent only while permit lives, also where the client sends it again by
+// itself; ctx bounds the wait for its answer, and may live longer.
+func Permitted(ctx, permit context.Context) context.Context {
+	return context.WithValue(ctx, permitKey{}, permit)
+}
+
+// MaySend gives why a request with this context is not to be sent any more, nil where it is.
+func MaySend(ctx context.Context) error {
+	if permit, ok := ctx.Value(permitKey{}).(context.Context); ok {
+		return context.Cause(permit)
+	}
+	return nil
+}
+
+type permitKey struct{}

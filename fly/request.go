@@ -13,6 +13,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"flydeploy/engine"
 	"flydeploy/text"
 )
 
@@ -47,6 +48,9 @@ func (c *Client) do(ctx context.Context, r request, out any) error {
 	start := time.Now()
 	for {
 		if err := c.limits.wait(ctx, r); err != nil {
+			return fmt.Errorf("%s: %w", r.what(), err)
+		}
+		if err := engine.MaySend(ctx); err != nil {
 			return fmt.Errorf("%s: %w", r.what(), err)
 		}
 		failed := c.once(ctx, r, out)

@@ -40,6 +40,9 @@ type Order struct {
 	// How long a process may take to suspend, and how long the states wait for the console; zero is the protocol's default
 	// (250 ms, 20 min, 60 s, 10 min).
 	SuspendTimeout, StagedFor, ArmedFor, TerminalFor time.Duration
+
+	// Starting, unless nil, is told before the request is sent that starts the agent: from then on there may be one.
+	Starting func()
 }
 
 func (o Order) encode() string {
@@ -147,6 +150,9 @@ func Inject(ctx context.Context, exec Exec, vm VM, o Order) (*Session, error) {
 func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session, error) {
 	for i, r := range requests(vm, b, o) {
 		doing := fmt.Sprintf("injecting the agent (part %d)", i+1)
+		if r.stdin != "" && o.Starting != nil {
+			o.Starting()
+		}
 		out, err := send(ctx, exec, injectTimeout, doing, r, o.secrets()...)
 		if err != nil {
 			return nil, err

@@ -68,7 +68,8 @@ func (c *committing) wave(ctx context.Context, w wave) error {
 		}
 		return nil
 	})
-	return errors.Join(err, c.expired(ctx, w, err == nil))
+	failed := anyOf(w.machines, func(r *rollout) bool { return r.state.Final() && !r.isExpired() })
+	return errors.Join(err, c.expired(ctx, w, !failed)) // one that is only silent holds nobody up
 }
 
 // errExpired says that an agent had expired before its commit arrived. It has suspended nothing.
@@ -178,7 +179,18 @@ const lookAgain = "See what runs with `flydeploy status`, then run `flydeploy ho
 // resolve looks again at machines whose end was not seen. It sends an abort, which takes back an upgrade whose commit never
 // arrived; an agent that is committing ignores it.
 func (j *job) resolve(ctx context.Context, machines []*rollout) {
-	_ = j.each(ctx, filter(machines, (*rollout).endUnknown), func(ctx context.Context, r *rollout) error {
+	open := filter(machines, (*rollout).endUnknown)
+	if len(open) == 0 {
+		return
+	}
+	now, _ := j.ports.Fleet.Machines(ctx) // nil: nothing is known of the machines
+	found := engine.ByID(now)
+	_ = j.each(ctx, open, func(ctx context.Context, r *rollout) error {
+		if now != nil {
+			if err := r.sameMachine(found[r.machine.ID]); err != nil { // the VM that was told to commit is gone
+				return err
+			}
+		}
 		if err := j.sendAndFollow(ctx, ctx, r, r.session.Abort, agent.Committed); err != nil {
 			return j.notCommitted(ctx, r, err)
 		}

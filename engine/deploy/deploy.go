@@ -39,7 +39,8 @@ type soFar struct {
 	storage  engine.Storage
 	journal  *record.Journal // nil whenever held is
 	packed   packed
-	staged   *staged // nil until machines are staged
+	earlier  *record.Record // whose record is to be closed; nil for none
+	staged   *staged        // nil until machines are staged
 	plan     *engine.Plan
 	lockLeft bool // the lock was not released and stays until it expires
 }

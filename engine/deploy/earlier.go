@@ -38,6 +38,10 @@ func (j *job) closeEarlier(ctx context.Context, records engine.Records, earlier 
 	if earlier == nil || !earlier.Running {
 		return
 	}
+	// Its owner may have released the lock a moment ago, and have written the end since.
+	if now, err := record.Read(ctx, records, earlier.ID); err != nil || !now.Running {
+		return
+	}
 	if err := record.CloseUnfinished(ctx, records, *earlier); err != nil { // readers take it as unfinished anyway, once it is old enough
 		j.rec.Log(engine.PhaseLock, fmt.Sprintf("the record of deploy %s could not be closed: %v", earlier.ID, err))
 	}

@@ -49,7 +49,7 @@ func (j *job) takeLock(ctx context.Context, all *soFar, found *target.Target) (c
 		all.journal = record.StartJournal(ctx, all.storage.Records, j.rec, record.Record{
 			Past: engine.Past{ID: all.upgrade.ID, At: all.storage.Clock().UTC().Truncate(time.Millisecond)}, Select: sel, Overrode: w.overridden(),
 		})
-		j.closeEarlier(ctx, all.storage.Records, s.earlier)
+		all.earlier = s.earlier
 	}
 	j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: end, Text: text, Upgrade: copyOf(&all.upgrade)})
 	return ctx, s, nil

@@ -28,15 +28,14 @@ func (j *job) sendAndFollow(ctx, follow context.Context, r *rollout, command cal
 	before := r.status.Seq
 	sent := false
 	status, err := run.RetryUnknown(follow, lost, func() (agent.Status, error) {
-		next := command
 		if err := context.Cause(ctx); err != nil {
 			if !sent {
 				return agent.Status{}, err
 			}
-			next = r.session.Wait // do not send it again, but it may have arrived
+			return r.session.Wait(follow, before) // do not send it again, but it may have arrived
 		}
 		sent = true
-		return next(follow, before)
+		return command(engine.Permitted(follow, ctx), before)
 	})
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func (j *job) build(ctx context.Context, u *engine.Upgrade, image string) error 
 }
 
 func (j *job) startTemporary(ctx context.Context, u *engine.Upgrade, s *surveyed) (m engine.Machine, err error) {
-	return m, j.phase(engine.PhaseOrchestrator, "starting a temporary machine with the new image", u, func() (string, error) {
+	phase := j.phase(engine.PhaseOrchestrator, "starting a temporary machine with the new image", u, func() (string, error) {
 		j.removeLeftovers(ctx, s)
 		m, err = j.ports.Fleet.CreateTemporary(ctx, engine.TemporaryMachine{
 			UpgradeID: u.ID, Image: u.SourceImage, Region: s.in[0].Region,
@@ -80,6 +80,7 @@ func (j *job) startTemporary(ctx context.Context, u *engine.Upgrade, s *surveyed
 		}
 		return fmt.Sprintf("machine %s in %s", m.ID, m.Region), nil
 	})
+	return m, phase
 }
 
 // removeLeftovers destroys the temporary machines of deploys that are over: see record.IsOver. A colleague's plan that is under way

@@ -7,6 +7,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
+	"flydeploy/engine/run"
 	"flydeploy/engine/target"
 	"flydeploy/text"
 )
@@ -24,14 +25,27 @@ func (j *job) record(ctx context.Context, st *staged, book *ledger, after []engi
 			return "", fmt.Errorf("write current.json: %w", context.Cause(ctx))
 		}
 		defer book.unlock()
-		md, err := book.write(ctx, &finalWrite{fleet: after, counts: whole})
+		end := &finalWrite{fleet: after, counts: whole}
+		md, err := book.write(ctx, end)
+		for err != nil && !isRefused(err) && run.Wait(ctx, lookAgainAfter) == nil { // nothing else says what restarted machines boot
+			md, err = book.write(ctx, end)
+		}
 		for _, r := range st.machines {
 			if r.state == engine.MachineVerified && book.hasWritten(r.machine.ID) {
 				r.move(engine.MachineRecorded, engine.Event{Phase: engine.PhaseCheck, Status: engine.StatusDone})
 			}
 		}
-		return metadataText(md, st.upgrade.SHA256), err
+		if err != nil { // md is what would have been written
+			return "", err
+		}
+		return metadataText(md, st.upgrade.SHA256), nil
 	})
+}
+
+// isRefused reports whether current.json is not ours to change, whatever the storage answers next.
+func isRefused(err error) bool {
+	name := engine.AsProblem(err).Name
+	return name == "foreign_metadata" || name == "metadata_busy"
 }
 
 func metadataText(md engine.Metadata, sha256 string) string {

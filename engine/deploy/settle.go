@@ -47,7 +47,12 @@ func (j *job) settle(ctx context.Context, all *soFar, err error) engine.Result {
 	step(func(ctx context.Context) { j.settleAgents(ctx, all) })
 	step(func(ctx context.Context) { j.deleteDryRunUpload(ctx, all) })
 	step(func(ctx context.Context) { j.writeResults(ctx, all) })
-	step(func(ctx context.Context) { j.releaseLock(ctx, all) })
+	step(func(ctx context.Context) {
+		if all.held != nil && all.held.Lost() == nil {
+			j.closeEarlier(ctx, all.storage.Records, all.earlier)
+		}
+		j.releaseLock(ctx, all)
+	})
 	result := j.result(all, errors.Join(append([]error{err}, faults...)...))
 	step(func(ctx context.Context) {
 		if all.journal == nil {

@@ -156,16 +156,17 @@ func (st *staged) awaitBooting(ctx context.Context) error {
 // stageBooting stages a machine as soon as its VM runs, until the deadline.
 func (st *staged) stageBooting(ctx context.Context, r *rollout, deadline time.Time) error {
 	for r.problem != nil {
-		if !time.Now().Before(deadline) {
-			return st.markDown(r)
-		}
+		last := !time.Now().Before(deadline) // a machine that had to wait for its turn is still looked at once
 		r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Text: "waiting for its VM to boot"})
-		if err := run.Wait(ctx, min(lookForVMEvery, time.Until(deadline))); err != nil {
+		if err := run.Wait(ctx, min(lookForVMEvery, max(time.Until(deadline), 0))); err != nil {
 			return err
 		}
 		r.problem = nil
 		if err := st.stageMachine(ctx, r); err != nil {
 			return err
+		}
+		if last && r.problem != nil {
+			return st.markDown(r)
 		}
 	}
 	return nil
@@ -190,7 +191,8 @@ func (st *staged) inject(ctx context.Context, r *rollout) error {
 		if err != nil {
 			return err
 		}
-		r.order, r.vm = &order, vm
+		r.vm = vm
+		order.Starting = func() { r.order = &order } // before, there is no agent to be settled
 		for {
 			r.session, err = run.RetryUnknown(ctx, lost, func() (*agent.Session, error) { return agent.Inject(ctx, exec, vm, order) })
 			var busy *agent.BusyError

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
@@ -55,14 +56,14 @@ func wrongCode(r *rollout) *engine.Problem {
 // verify looks at every machine that should run the upgrade but was not verified yet, and lists the fleet again to report machines
 // that have come, gone or restarted meanwhile. It gives the fleet as it is now, nil if it could not be listed.
 func (j *job) verify(ctx context.Context, st *staged, book *ledger) (now []engine.Machine, err error) {
-	return now, j.phase(engine.PhaseVerify, "", nil, func() (string, error) {
-		now, err = run.RetryUnknown(ctx, j.lostAnswer(engine.PhaseVerify, ""), func() ([]engine.Machine, error) { return j.ports.Fleet.Machines(ctx) })
+	phase := j.phase(engine.PhaseVerify, "", nil, func() (string, error) {
+		var wrong []error
+		now, err = j.listUntil(ctx)
 		if err != nil {
-			return "", fmt.Errorf("list machines after the commit: %w", err)
+			now, wrong = nil, append(wrong, fmt.Errorf("list machines after the commit: %w", err))
 		}
 		found := engine.ByID(now)
-		var wrong []error
-		for _, r := range filter(st.machines, (*rollout).reportsUpgrade) {
+		for _, r := range filter(st.machines, func(r *rollout) bool { return now != nil && r.reportsUpgrade() }) {
 			if err := r.sameMachine(found[r.machine.ID]); err != nil {
 				wrong = append(wrong, err)
 			}
@@ -74,7 +75,27 @@ func (j *job) verify(ctx context.Context, st *staged, book *ledger) (now []engin
 		j.logDifferentCode(st.machines)
 		return runs(count(st.machines, (*rollout).isUpgraded)) + " " + st.upgrade.Version, errors.Join(wrong...)
 	})
+	return now, phase
 }
+
+// listUntil lists the machines, again while that fails and there is time for another try: a list that failed says nothing about a
+// machine.
+func (j *job) listUntil(ctx context.Context) ([]engine.Machine, error) {
+	warn := j.lostAnswer(engine.PhaseVerify, "")
+	for {
+		now, err := j.ports.Fleet.Machines(ctx)
+		if err == nil {
+			return now, nil
+		}
+		warn(err)
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < listingMayTake || run.Wait(ctx, lookAgainAfter) != nil {
+			return nil, err
+		}
+	}
+}
+
+// listingMayTake is kept of the time for verifying, for machines that are not verified yet.
+const listingMayTake = 15 * time.Second
 
 // runs gives a number of machines with its verb: "1 machine runs", "6 machines run".
 func runs(n int) string {

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -306,18 +307,18 @@ func TestAStopWhileAnAgentStarts(t *testing.T) {
 // A machine that answers nothing for longer than --timeout is shown as unknown, and found later to have committed.
 func TestAnAnswerThatComesLate(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
-		silent := false
-		s.On(agenttest.Match{Kind: agenttest.Commit, Machine: "m00", Times: 1}, agenttest.After(func() { silent = true }))
+		var silent atomic.Bool
+		s.On(agenttest.Match{Kind: agenttest.Commit, Machine: "m00", Times: 1}, agenttest.After(func() { silent.Store(true) }))
 		s.On(agenttest.Match{Kinds: agenttest.Kind.IsExec, Machine: "m00"}, func(ctx context.Context, c agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
 			a := carryOut()
-			if silent {
+			if silent.Load() {
 				return agenttest.LoseRequest(ctx, c, nil)
 			}
 			return a
 		})
 		r := s.start(playedSettings())
 		r.until("the machine was unknown", func(e engine.Event) bool { return e.Machine == "m00" && e.State == engine.MachineUnknown })
-		silent = false
+		silent.Store(false)
 		p, result := r.end()
 		wants(t, p, result, engine.OutcomeSucceeded, "m00 committed, m01 committed")
 		if p.Machine("m00").Problem != nil {

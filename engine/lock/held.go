@@ -70,7 +70,7 @@ func (h *Held) renewOnBeat(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-beat.C:
-			if _ = h.renew(ctx, 0); h.Lost() != nil {
+			if _ = h.renew(ctx, time.Time{}); h.Lost() != nil {
 				return
 			}
 		}
@@ -93,16 +93,17 @@ func (h *Held) watchAge(ctx context.Context) {
 	}
 }
 
-// renew renews the lock, unless another renewal has succeeded less than fresh ago. There is one renewal at a time. The loss of the
-// lock is remembered; any other error only means that this renewal has failed.
-func (h *Held) renew(ctx context.Context, fresh time.Duration) error {
+// renew renews the lock, unless a renewal that was sent after asked has succeeded while it waited for its turn; a zero asked always
+// renews. There is one renewal at a time. The loss of the lock is remembered; any other error only means that this renewal has
+// failed.
+func (h *Held) renew(ctx context.Context, asked time.Time) error {
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-h.renewing:
 	}
 	defer func() { h.renewing <- struct{}{} }()
-	if err := h.Lost(); err != nil || h.age() < fresh {
+	if err := h.Lost(); err != nil || !asked.IsZero() && (h.age() < freshFor || h.renewedSince(asked)) {
 		return err
 	}
 	bounded, cancel := context.WithTimeout(ctx, h.ttl/3)
@@ -141,6 +142,13 @@ func (h *Held) age() time.Duration {
 	return max(time.Since(h.renewed), time.Now().Round(0).Sub(h.renewed.Round(0)))
 }
 
+// renewedSince reports whether a renewal that was sent at t or later has succeeded.
+func (h *Held) renewedSince(t time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.renewed.Before(t)
+}
+
 // unsafe reports whether the lock is so old that others may soon take it as expired.
 func (h *Held) unsafe() bool { return h.age() > h.ttl-h.ttl/6 }
 
@@ -162,7 +170,7 @@ func (h *Held) Confirm(ctx context.Context) error {
 		if h.age() < freshFor {
 			return h.Lost()
 		}
-		err := h.renew(ctx, max(freshFor, time.Since(asked)))
+		err := h.renew(ctx, asked)
 		if lost := h.Lost(); lost != nil {
 			return lost
 		}

@@ -144,7 +144,7 @@ func (r *Recorder) Past() (engine.Past, engine.Upgrade) {
 		}
 		past.Machines++
 		past.MaxSuspendedUS = max(past.MaxSuspendedUS, m.Report.SuspendedUS)
-		if m.Phases[engine.PhaseCheck].Status == engine.StatusDone {
+		if m.State.Outcome(m.Report.UpToDate).Upgraded() {
 			past.Upgraded++
 		}
 	}
