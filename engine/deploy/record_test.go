@@ -33,7 +33,7 @@ func (w *world) watchLive(seen *engine.Progress, late *time.Duration) <-chan err
 			batch, err = source.Next(w.t.Context())
 			for _, e := range batch {
 				seen.Apply(e)
-				if lock.LockedAt.Before(e.At) { // what came before, nobody could see
+				if lock.LockedAt.Before(e.At) { // earlier events could not be seen
 					*late = max(*late, time.Since(e.At))
 				}
 			}

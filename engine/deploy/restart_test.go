@@ -18,7 +18,7 @@ import (
 func (w *world) restart(id string) time.Duration {
 	w.t.Helper()
 	asked := w.order(http.MethodPost, id, "/restart?force_stop=true")
-	// From here on the machine is restarting: nobody reaches the boot before.
+	// From here on the machine is restarting, and the boot before cannot be reached any more.
 	w.awaitBoot(id)
 	return time.Since(asked)
 }
