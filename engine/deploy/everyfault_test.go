@@ -160,7 +160,7 @@ func (s *stage) leavesTruth(r engine.Result, fail func(string, ...any)) {
 	}
 	for _, m := range r.Machines {
 		if a := s.State(m.ID).Agent; a != "" && m.Outcome.Upgraded() && r.Problem == nil && len(s.Calls(agenttest.Match{Kind: agenttest.Finish, Machine: m.ID})) == 0 {
-			fail("machine %s still has its agent, and nobody told it to end", m.ID)
+			fail("machine %s still has its agent, which was not told to end", m.ID)
 		}
 	}
 }

@@ -183,7 +183,7 @@ func TestASlowMachineIsToldSo(t *testing.T) {
 	})
 }
 
-// Whoever hurries a deploy, in whichever phase, waits for eight seconds at most; nothing is left behind, and what is told is true.
+// A hurried deploy ends within eight seconds, whatever its phase; nothing is left behind, and what it says is true.
 func TestHurryInEveryPhase(t *testing.T) {
 	for _, phase := range engine.FleetPhases {
 		if phase == engine.PhaseUnlock {

@@ -32,7 +32,7 @@ func (w *world) awaitBoot(id string) {
 	}
 }
 
-// order tells the Machines API what to do with a machine, and gives the time at which it was accepted.
+// order has the Machines API do something with a machine, and gives the time at which it accepted that.
 func (w *world) order(method, id, what string) (asked time.Time) {
 	w.t.Helper()
 	for {
