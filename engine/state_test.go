@@ -11,7 +11,7 @@ var allStates = []MachineState{
 	MachineRolledBack, MachineRolledBackWithLosses, MachineUnknown, MachineRestarted, MachineReplaced, MachineStopped, MachineGone,
 }
 
-// The way of a machine that goes well, and what may never happen.
+// How a machine goes if all goes well, and what must never happen.
 func TestTransitions(t *testing.T) {
 	well := []MachineState{
 		MachineWaiting, MachineStaging, MachineStaged, MachineArming, MachineArmed, MachineCommitting, MachineCommitted, MachineVerified, MachineRecorded,
@@ -43,7 +43,7 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-// Every state that can be reached is one of the list, and every one of the list can be reached.
+// Every state that can be reached is in the list, and every state in the list can be reached.
 func TestEveryStateIsReached(t *testing.T) {
 	reached := []MachineState{MachineWaiting}
 	for i := 0; i < len(reached); i++ {

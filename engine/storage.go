@@ -34,7 +34,7 @@ type Storage struct {
 }
 
 // NewID makes the ID of a deploy: a ULID of the bucket's time, so that IDs are in the order in which locks were taken, whatever
-// the clocks of the consoles say. It asks the bucket for something first, since only an answer tells its time.
+// the clocks of the consoles say. It asks the bucket for something first, since only an answer shows its time.
 func (s Storage) NewID(ctx context.Context) string {
 	_, _, _ = s.Records.Metadata(ctx)
 	return ulid.MustNew(ulid.Timestamp(s.Clock()), ulid.DefaultEntropy()).String()

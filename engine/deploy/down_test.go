@@ -24,7 +24,7 @@ func TestAVMThatBootsWhileItIsStagedIsWaitedFor(t *testing.T) {
 	})
 }
 
-// A VM that should run and does not is no machine without a release: the plan says so by name, and nothing goes on without being told.
+// A VM that should run but does not is not left out as a machine without a release: it is a blocker of the plan.
 func TestAVMThatIsDownBlocksThePlan(t *testing.T) {
 	played(t, 3, func(t *testing.T, s *stage) {
 		s.On(agenttest.Match{Kind: agenttest.PollJob, Arg: "upload", Times: 1}, agenttest.Before(func() { s.EndVM("m01") }))
@@ -40,8 +40,8 @@ func TestAVMThatIsDownBlocksThePlan(t *testing.T) {
 	})
 }
 
-// Accepted by name, the others are upgraded: the outcome is partial, the record does not speak of the whole fleet, and a resumed
-// deploy finishes it once the VM is back.
+// If it is accepted by name, the others are upgraded: the outcome is partial, the record is not for the whole fleet, and a resumed
+// deploy upgrades the machine once its VM is back.
 func TestAVMThatIsDownAndAccepted(t *testing.T) {
 	played(t, 3, func(t *testing.T, s *stage) {
 		s.On(agenttest.Match{Kind: agenttest.PollJob, Arg: "upload", Times: 1}, agenttest.Before(func() { s.EndVM("m01") }))
@@ -98,7 +98,7 @@ func TestAnUnselectedMachineThatIsDownIsNotTheWholeFleet(t *testing.T) {
 	})
 }
 
-// A deploy that succeeded and is resumed changes nothing where all have it, and upgrades a machine that has come since.
+// Resuming a deploy that has succeeded changes nothing on machines that run it, and upgrades a machine that has come since.
 func TestASucceededDeployIsResumed(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
 		p, r := s.deploy(playedSettings())

@@ -13,7 +13,7 @@ import (
 	"flydeploy/engine/agent/agenttest"
 )
 
-// everyCall are the calls that a deploy makes.
+// everyCall lists the calls that a deploy makes.
 var everyCall = []agenttest.Kind{
 	agenttest.Discover, agenttest.StorageEnv, agenttest.StorageConfig, agenttest.LoadModules, agenttest.GiveOrder, agenttest.LoadedCode,
 	agenttest.Wait, agenttest.Arm, agenttest.Commit, agenttest.Finish, agenttest.StartJob, agenttest.PollJob,
@@ -22,7 +22,7 @@ var everyCall = []agenttest.Kind{
 	agenttest.WriteResult, agenttest.PresignResult, agenttest.ListUpgrades, agenttest.PresignPut, agenttest.PresignGet, agenttest.StatTarball,
 }
 
-// everyFault is what may happen to a call.
+// everyFault lists what may happen to a call.
 var everyFault = map[string]agenttest.Hook{
 	"the request is lost":       agenttest.LoseRequest,
 	"the answer is lost":        agenttest.LoseAnswer,
@@ -43,7 +43,8 @@ var onlyExecs = map[string]agenttest.Hook{
 	"the machine is destroyed": nil, // see hook
 }
 
-// TestEveryFaultOfEveryCall breaks each call of a deploy in each way, the first time and for good. However it ends, what is told is true.
+// TestEveryFaultOfEveryCall breaks each call of a deploy in each way, the first time and for good. However the deploy ends, what it
+// says is true.
 func TestEveryFaultOfEveryCall(t *testing.T) {
 	for _, kind := range everyCall {
 		for name := range everyFault {
@@ -150,7 +151,7 @@ func (s *stage) isTrue(p *engine.Progress, r engine.Result) {
 	s.leavesTruth(r, fail)
 }
 
-// leavesTruth checks what was left behind against what the result says of it.
+// leavesTruth checks what was left behind against what the result says about it.
 func (s *stage) leavesTruth(r engine.Result, fail func(string, ...any)) {
 	s.t.Helper()
 	_, err := s.Storage.Current(s.t.Context())
@@ -159,7 +160,7 @@ func (s *stage) leavesTruth(r engine.Result, fail func(string, ...any)) {
 	}
 	for _, m := range r.Machines {
 		if a := s.State(m.ID).Agent; a != "" && m.Outcome.Upgraded() && r.Problem == nil && len(s.Calls(agenttest.Match{Kind: agenttest.Finish, Machine: m.ID})) == 0 {
-			fail("machine %s still has its agent, and nobody told it to end", m.ID)
+			fail("machine %s still has its agent, which was not told to end", m.ID)
 		}
 	}
 }

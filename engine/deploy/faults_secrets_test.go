@@ -22,7 +22,7 @@ import (
 	"flydeploy/engine/deploy"
 )
 
-// What nobody may read anywhere, whatever goes wrong: tokens, keys, presigned URLs, the cookie.
+// What must not appear anywhere, whatever goes wrong: tokens, keys, presigned URLs, the cookie.
 type secrets map[string]string
 
 func (w *faultWorld) secrets() secrets {

@@ -120,7 +120,7 @@ func (w *faultWorld) run(t *testing.T, c *cell) {
 	w.rewind()
 }
 
-// expectSettled: nobody waits for a resume, no VM has left a crash dump, no temporary machine, the lock is free or will be.
+// expectSettled: no process waits for a resume, there is no crash dump and no temporary machine, and the lock is free or expires.
 func (w *faultWorld) expectSettled() {
 	w.t.Helper()
 	if err := w.client(w.id).AwaitHealth(w.t.Context()); err != nil {

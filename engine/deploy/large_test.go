@@ -11,7 +11,7 @@ import (
 )
 
 // A deploy to many machines writes current.json and renews its lock by time, not once for each machine, and its record can be read
-// back: its plan tells of every machine's kinds of processes.
+// back: its plan holds the kinds of processes of every machine.
 func TestALargeFleet(t *testing.T) {
 	const machines = 400
 	played(t, machines, func(t *testing.T, s *stage) {

@@ -50,7 +50,7 @@ func TestACommitIsNotSentAgainUnderALostLock(t *testing.T) {
 	})
 }
 
-// Whoever holds a lock that cannot be renewed gives up before others may take it, whether renewals fail or hang.
+// The owner of a lock that cannot be renewed gives up before others may take it, whether renewals fail or hang.
 func TestALockThatCannotBeRenewed(t *testing.T) {
 	for name, hook := range map[string]agenttest.Hook{
 		"hangs": agenttest.Hang, "fails": agenttest.Fail(errors.New("503 SlowDown")),
@@ -73,7 +73,7 @@ func TestALockThatCannotBeRenewed(t *testing.T) {
 	}
 }
 
-// A storage that is away for three seconds does not end a deploy whose lock is good for minutes.
+// A storage that is unreachable for three seconds does not end a deploy whose lock is good for minutes.
 func TestAShortOutageOfTheStorage(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
 		r := s.start(asking())
@@ -105,7 +105,7 @@ func TestHurryWhileTheStorageHangs(t *testing.T) {
 	})
 }
 
-// Whoever stops in the moment in which the last machine is armed has stopped before any commit.
+// A stop at the moment at which the last machine is armed comes before any commit.
 func TestAStopBetweenArmAndCommit(t *testing.T) {
 	const machines = 20
 	played(t, machines, func(t *testing.T, s *stage) {
@@ -125,7 +125,7 @@ func TestAStopBetweenArmAndCommit(t *testing.T) {
 	})
 }
 
-// A deploy that was stopped of what all machines run already: they run it.
+// A deploy of what all machines run already is stopped: they still run it.
 func TestACancelledDeployOfWhatRunsAlready(t *testing.T) {
 	played(t, 3, func(t *testing.T, s *stage) {
 		if _, r := s.deploy(playedSettings()); r.Outcome != engine.OutcomeSucceeded {
@@ -165,7 +165,7 @@ func TestALostLockIsTheProblemOfACanary(t *testing.T) {
 	})
 }
 
-// A machine that is only slow to compile the agent is not said to be silent.
+// A machine that is only slow to compile the agent is not reported as silent.
 func TestASlowMachineIsToldSo(t *testing.T) {
 	played(t, 1, func(t *testing.T, s *stage) {
 		s.On(agenttest.Match{Kind: agenttest.LoadModules}, agenttest.Hang)
@@ -183,7 +183,7 @@ func TestASlowMachineIsToldSo(t *testing.T) {
 	})
 }
 
-// Whoever hurries a deploy, in whichever phase, waits for eight seconds at most; nothing is left behind, and what is told is true.
+// A hurried deploy ends within eight seconds, whatever its phase; nothing is left behind, and what it says is true.
 func TestHurryInEveryPhase(t *testing.T) {
 	for _, phase := range engine.FleetPhases {
 		if phase == engine.PhaseUnlock {

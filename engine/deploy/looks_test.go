@@ -28,7 +28,7 @@ func TestVerifiedAtTheSecondLook(t *testing.T) {
 	})
 }
 
-// A machine that nobody could look at is neither counted nor recorded.
+// A machine whose VM could not be asked is neither counted nor recorded.
 func TestAMachineThatCannotBeLookedAt(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
 		s.On(agenttest.Match{Kind: agenttest.LoadedCode, Machine: "m00"}, agenttest.NodeDown)
@@ -40,7 +40,7 @@ func TestAMachineThatCannotBeLookedAt(t *testing.T) {
 	})
 }
 
-// A list of machines that fails while a canary is watched says nothing about the canary.
+// If the machines cannot be listed while a canary is watched, that says nothing about the canary.
 func TestAListThatFailsWhileACanaryIsWatched(t *testing.T) {
 	played(t, 3, func(t *testing.T, s *stage) {
 		settings := playedSettings()
@@ -55,7 +55,7 @@ func TestAListThatFailsWhileACanaryIsWatched(t *testing.T) {
 	})
 }
 
-// A fleet that cannot be listed for good ends the watch: after its bake, and a machine's own time.
+// A fleet that can never be listed ends the watch: after the bake time and the time of one machine.
 func TestAFleetThatCannotBeListedEndsTheWatch(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
 		settings := playedSettings()
@@ -84,7 +84,7 @@ func TestAVMThatDiesBeforeItsCommit(t *testing.T) {
 	})
 }
 
-// A machine of which nothing is known keeps the lock until it expires, and the result says so.
+// If it is not known how a machine ended, the lock stays until it expires, and the result says so.
 func TestTheLockStaysForAMachineOfUnknownEnd(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
 		s.On(agenttest.Match{Kind: agenttest.Commit, Machine: "m00", Times: 1}, func(ctx context.Context, c agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {

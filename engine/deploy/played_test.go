@@ -49,7 +49,7 @@ func playedSettings() engine.Settings {
 	}
 }
 
-// asking are the settings of a deploy at which an operator looks.
+// asking gives the settings of a deploy that an operator watches.
 func asking() engine.Settings {
 	s := playedSettings()
 	s.Yes, s.Ask = false, true
@@ -77,7 +77,7 @@ type run struct {
 	p *engine.Progress
 }
 
-// until reads events until one is as wanted.
+// until reads events until one satisfies is.
 func (r *run) until(what string, is func(engine.Event) bool) {
 	r.t.Helper()
 	for {
@@ -128,7 +128,7 @@ func outcomes(r engine.Result) string {
 	return strings.Join(all, ", ")
 }
 
-// wants checks how a deploy ended.
+// wants checks how a deploy has ended.
 func wants(t *testing.T, p *engine.Progress, r engine.Result, outcome engine.Outcome, machines string) {
 	t.Helper()
 	if r.Outcome != outcome || outcomes(r) != machines {

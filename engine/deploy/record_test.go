@@ -33,7 +33,7 @@ func (w *world) watchLive(seen *engine.Progress, late *time.Duration) <-chan err
 			batch, err = source.Next(w.t.Context())
 			for _, e := range batch {
 				seen.Apply(e)
-				if lock.LockedAt.Before(e.At) { // what came before, nobody could see
+				if lock.LockedAt.Before(e.At) { // earlier events could not be seen
 					*late = max(*late, time.Since(e.At))
 				}
 			}
@@ -46,7 +46,7 @@ func (w *world) watchLive(seen *engine.Progress, late *time.Duration) <-chan err
 	return ended
 }
 
-// What the bucket tells of a deploy: while it runs, to a second console; afterwards, to everybody; and what can be done
+// What the bucket says about a deploy: while it runs, to a second console; afterwards, to everybody; and what can be done
 // with it again.
 func TestTheRecordOfDeploys(t *testing.T) {
 	t.Parallel() // mostly waits for rate limits
@@ -112,7 +112,7 @@ func TestTheRecordOfDeploys(t *testing.T) {
 	if got.ID != first.Upgrade.ID || got.Outcome != engine.OutcomeSucceeded || got.Version != "2.0.0" || got.Owner != s.Owner || got.Host != s.Host ||
 		got.Message != s.Message || got.GitRevision != s.GitRevision || got.CILink != s.CILink || got.Machines != 1 || got.Upgraded != 1 ||
 		got.MaxSuspendedUS != first.Machines[0].SuspendedUS || got.DurationMS <= 0 || got.Running || got.At.IsZero() {
-		t.Errorf("the past is told as %+v", got)
+		t.Errorf("the history shows %+v", got)
 	}
 	w.expectSeedResult(first.Upgrade.ID, w.ids[0])
 
@@ -214,7 +214,7 @@ func (w *world) expectSeedResult(upgrade, machine string) {
 	}
 	if seed.MachineID != machine || seed.Region == "" || seed.Status != "completed" || !seed.Success || seed.Error != nil || seed.Modules == 0 ||
 		len(seed.ModuleNames) != seed.Modules || seed.Processes < counters || seed.Failed != 0 || seed.SuspendMS <= 0 || seed.TotalMS <= 0 || seed.AppliedAt.IsZero() {
-		w.t.Errorf("the result is told as %s", doc.Body)
+		w.t.Errorf("the result is %s", doc.Body)
 	}
 }
 

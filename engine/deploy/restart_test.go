@@ -18,7 +18,7 @@ import (
 func (w *world) restart(id string) time.Duration {
 	w.t.Helper()
 	asked := w.order(http.MethodPost, id, "/restart?force_stop=true")
-	// From here on the machine is restarting: nobody reaches the boot before.
+	// From here on the machine is restarting, and the boot before cannot be reached any more.
 	w.awaitBoot(id)
 	return time.Since(asked)
 }
@@ -32,7 +32,7 @@ func (w *world) awaitBoot(id string) {
 	}
 }
 
-// order tells the Machines API what to do with a machine, and gives the time at which it was accepted.
+// order has the Machines API do something with a machine, and gives the time at which it accepted that.
 func (w *world) order(method, id, what string) (asked time.Time) {
 	w.t.Helper()
 	for {

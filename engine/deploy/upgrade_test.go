@@ -96,7 +96,7 @@ func TestAFailedMigrationRollsBackEverywhere(t *testing.T) {
 		}
 		f := m.Failures[0]
 		if !strings.HasPrefix(f.PID, "#PID<") || f.Module != "Counter.Server" || f.Exception == "" || len(f.Stack) == 0 || f.StateBefore == "" {
-			t.Errorf("machine %s: the failure is told as %+v", m.ID, f)
+			t.Errorf("machine %s: the failure is reported as %+v", m.ID, f)
 		}
 		w.expectFullReport(r.Upgrade.ID, m)
 	}
@@ -130,7 +130,7 @@ func (w *world) expectFullReport(upgradeID string, m engine.MachineResult) {
 	}
 	for _, f := range report.Failures {
 		if !strings.HasPrefix(f.PID, "#PID<") || f.Exception == "" || len(f.Stack) == 0 || f.StateBefore == "" {
-			w.t.Errorf("machine %s: the full report tells a failure as %+v", m.ID, f)
+			w.t.Errorf("machine %s: the full report has the failure %+v", m.ID, f)
 		}
 	}
 }

@@ -132,7 +132,7 @@ func settings() engine.Settings {
 	}
 }
 
-// deploy runs a deploy to its end and gives the progress that its events tell.
+// deploy runs a deploy to its end and gives the progress of its events.
 func (w *world) deploy(s engine.Settings, version int) (*engine.Progress, engine.Result) {
 	w.t.Helper()
 	d := deploy.Start(w.t.Context(), s, w.ports(version))

@@ -13,7 +13,7 @@ import (
 	"flydeploy/engine/lock"
 )
 
-// played is a lock whose storage does as a function says.
+// played is a lock whose storage behaves as a function says.
 type played struct {
 	renew    func(context.Context) error
 	renewals atomic.Int32
@@ -62,7 +62,7 @@ func TestALockIsRenewedOnItsBeat(t *testing.T) {
 	})
 }
 
-// A renewal that hangs hides nothing: the lock ends when others may soon take it, and not a moment before.
+// A renewal that hangs does not hide the loss: the lock ends when others may soon take it, and not earlier.
 func TestARenewalThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
@@ -94,7 +94,7 @@ func TestALockThatSomebodyElseHas(t *testing.T) {
 	})
 }
 
-// A bug in the renewal must not take the terminal with it: it stops the deploy like a lost lock.
+// A panic in the renewal must not crash the process: it stops the deploy like a lost lock.
 func TestACrashInTheRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, work := hold(t, func(context.Context) error { panic("a bug") })
@@ -128,7 +128,7 @@ func TestOneRenewalConfirmsTheLockForAWave(t *testing.T) {
 	})
 }
 
-// A storage that is away for a while is asked again, for as long as the lock is safe.
+// A storage that is unreachable is asked again for as long as the lock is safe.
 func TestConfirmOutlastsAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		back := time.Now().Add(30 * time.Second)
@@ -145,7 +145,7 @@ func TestConfirmOutlastsAnOutage(t *testing.T) {
 	})
 }
 
-// Whoever waits for a confirmation can be told to stop.
+// A wait for a confirmation ends with its context.
 func TestConfirmEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, held, _ := hold(t, hangs)

@@ -20,7 +20,7 @@ func testFleet() []engine.Machine {
 	}
 }
 
-// A colour of machines stands beside the others: to record its upgrade, current.json would forget theirs.
+// With blue and green machines, recording the upgrade of one colour would remove the other's from current.json.
 func TestThePlanTellsWhoseRecordItClears(t *testing.T) {
 	fleet := append(testFleet(), engine.Machine{ID: "blue", Region: "fra", State: engine.StateStarted, ProcessGroup: "blue", Image: "r/a:2"})
 	before := engine.Metadata{ImageRef: "r/a:1", HotUpgrade: &engine.HotUpgrade{Version: "2.0.0"}}

@@ -42,12 +42,12 @@ func lingering(what string) engine.Finding {
 	return engine.Finding{Name: "lingering", Severity: engine.SeverityBlock, What: what, Remedy: engine.Remedies["lingering"]}
 }
 
-// Each plan as its text, in testdata: run with -update to write them, and read the difference.
+// The texts of the plans are in testdata. Run with -update to write them, and read the difference.
 func TestPlans(t *testing.T) {
 	web := []engine.Machine{machine("m1", "ams", base), machine("m2", "fra", base), machine("m3", "fra", base)}
 	upToDate := plan.Machine{State: engine.MachineUpToDate, MachinePlan: engine.MachinePlan{Machine: web[2], UpToDate: true}}
 	down := plan.Machine{State: engine.MachineDown, MachinePlan: engine.MachinePlan{
-		Machine: web[1], Problem: engine.NewProblem("vm_down", "its VM did not come up within 30s (no release runs on the machine): it would be left in old code", nil, ""),
+		Machine: web[1], Problem: engine.NewProblem("vm_down", "its VM did not start within 30s (no release runs on the machine), so it would keep its old code", nil, ""),
 	}}
 	broken := plan.Machine{State: engine.MachineFailed, MachinePlan: engine.MachinePlan{
 		Machine: web[1], Problem: engine.NewProblem("disk_full", "the disk is full", nil, engine.Remedies["disk_full"]),

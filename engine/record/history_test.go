@@ -149,7 +149,7 @@ func TestWatchTellsThatAConsoleWasKilled(t *testing.T) {
 	wantNamed(t, err, "silent")
 }
 
-// The last that a killed console wrote may be a piece that goes on in another one.
+// The last thing that a killed console wrote may be a piece that goes on in the next one.
 func TestAStreamWhoseNextPieceWasNeverWritten(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
@@ -194,7 +194,7 @@ func TestWatchTellsThatAConsoleWasKilledBetweenTwoPieces(t *testing.T) {
 	})
 }
 
-// While somebody reads a plan, or a build prints nothing, there are no events; the console touches the record all the same.
+// While an operator reads a plan, or a build prints nothing, there are no events, but the console still writes the record.
 func TestWatchIsPatientWithAQuietDeploy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		objects := map[string]engine.Document{
@@ -208,7 +208,7 @@ func TestWatchIsPatientWithAQuietDeploy(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		if _, err := source.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("the console lives, and is told as: %v", err)
+			t.Errorf("the console is alive, but the watch ended with %v", err)
 		}
 		objects["deploy.json"] = engine.Document{Body: objects["deploy.json"].Body, Age: 5 * time.Minute}
 		_, err := source.Next(t.Context())
@@ -216,7 +216,7 @@ func TestWatchIsPatientWithAQuietDeploy(t *testing.T) {
 	})
 }
 
-// A bucket that does not tell whether the console lives is not asked for ever.
+// A bucket that does not say whether the console is alive is not asked for ever.
 func TestWatchOfAQuietDeployWhoseRecordCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		objects := map[string]engine.Document{"events.ndjson": {Body: []byte(lines(1, 3)), Age: 5 * time.Minute}}
@@ -240,7 +240,7 @@ func wantNamed(t testing.TB, err error, name string) {
 	}
 }
 
-// What lies in the bucket was written by others too: newer versions, fly_deploy itself, consoles that were killed.
+// Others write to the bucket, too: newer versions, fly_deploy itself, consoles that were killed.
 func TestHistoryOfWhatOthersWrote(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)

@@ -125,8 +125,7 @@ func sameStatuses(a, b map[engine.Phase]engine.PhaseState) bool {
 	return true
 }
 
-// The history counts the machines that a deploy is about: not those that turn out to run no release, nor those that start
-// meanwhile.
+// The history counts the machines that a deploy is about, without those that turn out to run no release or that start meanwhile.
 func TestThePastCountsTheMachinesOfTheDeploy(t *testing.T) {
 	r := record.NewRecorder(record.NewFeed())
 	for _, id := range []string{"web", "cron"} {

@@ -10,7 +10,7 @@ import (
 	"flydeploy/engine/record"
 )
 
-// unwritten is a bucket into which no result can be written, and whose lock cannot be given back.
+// unwritten is a bucket into which no result can be written, and whose lock cannot be released.
 type unwritten struct {
 	engine.Records
 	engine.Locks
@@ -37,7 +37,7 @@ func (u *unwritten) Acquire(context.Context, string, string, time.Duration, stri
 func (u *unwritten) Renew(context.Context) error   { return nil }
 func (u *unwritten) Release(context.Context) error { return errFull }
 
-// Upgrades that were withdrawn are not told as a failure to withdraw them.
+// Once the upgrades are withdrawn, a later failure is not reported as a failure to withdraw them.
 func TestWithdrawTellsWhatIsDoneWhereItsRecordIsNot(t *testing.T) {
 	t.Parallel()
 	u := &unwritten{md: engine.Metadata{HotUpgrade: &engine.HotUpgrade{Version: "2.0.0"}}}

@@ -76,54 +76,64 @@ type foundVM struct {
 	err     error
 }
 
+// search is the search for a machine that runs a release.
+type search struct {
+	asking  sync.WaitGroup
+	answers chan foundVM
+	open    int      // how many machines have not answered yet
+	found   *foundVM // nil until a machine runs a release
+	err     error    // of the machine whose error says most
+}
+
 // findVM asks one machine after another until one runs a release. It does not wait long for one that is silent, which may still
 // answer later.
 func (t *Target) findVM(ctx context.Context, fleet engine.Fleet, release engine.Release) (agent.Exec, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	var asking sync.WaitGroup
-	defer asking.Wait()
+	s := &search{answers: make(chan foundVM, len(t.Machines))}
+	defer s.asking.Wait()
 	defer cancel()
-	answers := make(chan foundVM, len(t.Machines))
-	var last error
-	open := 0
-	take := func(answer foundVM) bool {
-		open--
-		if answer.err != nil {
-			if last == nil || !errors.Is(answer.err, agent.ErrNoVM) { // any other error says more
-				last = fmt.Errorf("machine %s: %w", answer.machine, answer.err)
-			}
-			return false
-		}
-		t.VM, t.Machine = answer.vm, answer.machine
-		return true
-	}
 	for _, m := range t.Machines {
-		if m.Temporary != "" || engine.WhyLeftOut(m) != "" {
+		if m.Temporary != "" || engine.WhyLeftOut(m) != "" || s.found != nil {
 			continue
 		}
-		open++
-		asking.Go(func() { answers <- askForVM(ctx, fleet, m.ID, release) })
+		s.open++
+		s.asking.Go(func() { s.answers <- askForVM(ctx, fleet, m.ID, release) })
 		select {
-		case answer := <-answers:
-			if take(answer) {
-				return answer.exec, nil
-			}
+		case answer := <-s.answers:
+			s.take(answer)
 		case <-time.After(askNextAfter):
 		case <-ctx.Done():
 		}
 	}
-	if open == 0 && last == nil {
-		return nil, NoMachineProblem("no machine is started", t.Machines).WithCause(ErrNoneRuns)
+	for s.open > 0 && s.found == nil {
+		s.take(<-s.answers)
 	}
-	for open > 0 {
-		if answer := <-answers; take(answer) {
-			return answer.exec, nil
-		}
+	if s.found == nil {
+		return nil, s.problem(t.Machines)
 	}
-	if !errors.Is(last, agent.ErrNoVM) {
-		return nil, last
+	t.VM, t.Machine = s.found.vm, s.found.machine
+	return s.found.exec, nil
+}
+
+func (s *search) take(answer foundVM) {
+	s.open--
+	switch {
+	case answer.err == nil:
+		s.found = &answer
+	case s.err == nil || !errors.Is(answer.err, agent.ErrNoVM): // any other error says more
+		s.err = fmt.Errorf("machine %s: %w", answer.machine, answer.err)
 	}
-	return nil, engine.NewProblem("no_vm", "no running Elixir release was found", last, engine.Remedies["no_vm"]).WithCause(ErrNoneRuns)
+}
+
+// problem says why no machine was found.
+func (s *search) problem(all []engine.Machine) error {
+	switch {
+	case s.err == nil:
+		return NoMachineProblem("no machine is started", all).WithCause(ErrNoneRuns)
+	case !errors.Is(s.err, agent.ErrNoVM):
+		return s.err
+	}
+	return engine.NewProblem("no_vm", "no running Elixir release was found", s.err, engine.Remedies["no_vm"]).WithCause(ErrNoneRuns)
 }
 
 // NoOTPAppProblem says that a release does not show which OTP application to upgrade.
