@@ -77,7 +77,7 @@ func TestBadInput(t *testing.T) {
 		{name: "read-only files", args: pushed, code: 3, says: []string{o.ids[0], "not_writable", "COPY --chown"}, prepare: o.forbidWriting, long: true},
 		{name: "no crypto", args: pushed, code: 3, says: []string{o.ids[0], "crypto", "extra_applications"}, prepare: o.forgetCrypto},
 		{name: "distribution off", args: with("--process-group", "mute"), code: 1, says: []string{"without distribution", "RELEASE_DISTRIBUTION=name"}, prepare: o.launchMute},
-		{name: "two releases", args: with("--process-group", "twins"), code: 1, says: []string{"2 releases run on the machine: counter, twin", "--release"}, prepare: o.launchTwins},
+		{name: "two releases", args: with("--process-group", "twins"), code: 1, says: []string{"2 releases run on the machine: counter in /app", "twin in /app", "--release"}, prepare: o.launchTwins},
 	} {
 		if m.long && !everyMistake {
 			continue
