@@ -335,3 +335,23 @@ func TestReplayKeepsThePace(t *testing.T) {
 		}
 	})
 }
+
+// An event whose time is damaged does not keep a replay waiting for years.
+func TestAReplayGoesOnAfterADamagedTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		source := record.Replay([]engine.Event{{Seq: 1, At: at}, {Seq: 2, At: at.AddDate(100, 0, 0)}, {Seq: 3, At: at.Add(time.Second)}}, 1)
+		begun := time.Now()
+		seen := 0
+		for {
+			batch, err := source.Next(t.Context())
+			if err != nil {
+				break
+			}
+			seen += len(batch)
+		}
+		if seen != 3 || time.Since(begun) > time.Minute {
+			t.Errorf("%d events in %s", seen, time.Since(begun))
+		}
+	})
+}

@@ -152,7 +152,11 @@ func (r *replay) Next(ctx context.Context) ([]engine.Event, error) {
 	if r.started.IsZero() {
 		r.started, r.began = time.Now(), r.events[0].At
 	}
-	if err := run.Wait(ctx, r.until(r.events[0])); err != nil {
+	pause := r.until(r.events[0])
+	if pause > longestPause { // its time is damaged: go on from there
+		r.started, r.began, pause = time.Now(), r.events[0].At, 0
+	}
+	if err := run.Wait(ctx, pause); err != nil {
 		return nil, err
 	}
 	n := 1
@@ -163,6 +167,9 @@ func (r *replay) Next(ctx context.Context) ([]engine.Event, error) {
 	r.events = r.events[n:]
 	return due, nil
 }
+
+// longestPause is more than a deploy can be without an event: an operator has ten minutes to confirm its plan.
+const longestPause = 30 * time.Minute
 
 // until is the time until an event is due.
 func (r *replay) until(e engine.Event) time.Duration {
