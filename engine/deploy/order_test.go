@@ -116,6 +116,21 @@ func TestResumeWaitsForADeployThatSucceeds(t *testing.T) {
 	})
 }
 
+// The fleet is listed behind the lock: a machine that came right before it takes part.
+func TestTheFleetIsReadBehindTheLock(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.On(agenttest.Match{Kind: agenttest.AcquireLock, Times: 1}, agenttest.After(func() {
+			s.Add(engine.Machine{ID: "new", Region: "ams"})
+			s.Remove("m01")
+		}))
+		p, r := s.deploy(playedSettings())
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed, new committed")
+		if fleet, single := s.recorded(); fleet != "2.0.0" || len(single) > 0 {
+			t.Errorf("recorded: fleet %q, machines %v", fleet, single)
+		}
+	})
+}
+
 // A colleague's plan is under way, without a lock: its temporary machine is not ours to destroy.
 func TestTheTemporaryMachineOfAPlanIsLeftAlone(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {

@@ -19,14 +19,26 @@ type surveyed struct {
 	image    string           // the image to pack; if "", one is built
 }
 
+// lookAgain gives the fleet as it is behind the lock; if time has passed, the release and its storage as well.
+func (j *job) lookAgain(ctx context.Context, found *target.Target, waited bool) (*target.Target, error) {
+	if waited {
+		return target.Connect(ctx, engine.App{OTPApp: found.OTPApp, Release: j.settings.Release}, j.ports.Fleet, j.ports.Storage)
+	}
+	machines, err := j.ports.Fleet.Machines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := *found
+	now.Machines = machines
+	return &now, nil
+}
+
 // survey reads what the deploy works on, while the lock is held, so that no other deploy changes it. waited says that somebody
 // else held the lock since found was read, so it is read again.
 func (j *job) survey(ctx context.Context, all *soFar, found *target.Target, waited bool) (*surveyed, error) {
-	var err error
-	if waited {
-		if found, err = target.Connect(ctx, engine.App{OTPApp: found.OTPApp, Release: j.settings.Release}, j.ports.Fleet, j.ports.Storage); err != nil {
-			return nil, err
-		}
+	found, err := j.lookAgain(ctx, found, waited)
+	if err != nil {
+		return nil, err
 	}
 	s := &surveyed{target: found, image: j.settings.Image}
 	if s.earlier, err = j.findEarlier(ctx, found.Storage.Records); err != nil {
