@@ -29,6 +29,7 @@ var apiMoments = []moment{
 	{"reading its storage settings", "exec storage", 1},
 	{"asking for its configured storage", "exec storage config", 1},
 	{"asking what the token may do", "may create", 1},
+	{"looking at the fleet behind the lock", "list", 2},
 	{"starting the temporary machine", "create", 1},
 	{"waiting for the temporary machine", "get", 1},
 	{"starting to pack", "exec start tarball", 1},
@@ -40,10 +41,10 @@ var apiMoments = []moment{
 	{"injecting the agent", "exec inject", 1},
 	{"injecting the agent's end", "exec inject", 3},
 	{"waiting for the staging", "exec wait", 1},
-	{"looking at the fleet after the confirmation", "list", 2},
+	{"looking at the fleet after the confirmation", "list", 3},
 	{"arming", "exec arm", 1},
 	{"committing", "exec commit", 1},
-	{"looking at the fleet after the commit", "list", 3},
+	{"looking at the fleet after the commit", "list", 4},
 	{"letting the agent go", "exec finish", 1},
 }
 
