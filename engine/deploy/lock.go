@@ -42,12 +42,8 @@ func (j *job) takeLock(ctx context.Context, all *soFar, found *target.Target) (c
 		return ctx, nil, err
 	}
 	if all.held != nil {
-		sel := j.settings.Select
-		if s.earlier != nil && sel.Empty() && j.settings.Resume {
-			sel = s.earlier.Select
-		}
 		all.journal = record.StartJournal(ctx, all.storage.Records, j.rec, record.Record{
-			Past: engine.Past{ID: all.upgrade.ID, At: all.storage.Clock().UTC().Truncate(time.Millisecond)}, Select: sel, Overrode: w.overridden(),
+			Past: engine.Past{ID: all.upgrade.ID, At: all.storage.Clock().UTC().Truncate(time.Millisecond)}, Select: s.selected, Overrode: w.overridden(),
 		})
 		all.earlier = s.earlier
 	}

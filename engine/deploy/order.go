@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"flydeploy/engine"
@@ -83,8 +82,7 @@ func (j *job) stillThere(ctx context.Context, r *rollout) error {
 	if err != nil {
 		return fmt.Errorf("look at a machine whose agent stands still: %w", err)
 	}
-	at := slices.IndexFunc(now, func(m engine.Machine) bool { return m.ID == r.machine.ID })
-	if at < 0 || now[at].State != engine.StateStarted || now[at].InstanceID != r.machine.InstanceID {
+	if !r.isSameInstance(engine.ByID(now)[r.machine.ID]) {
 		return fmt.Errorf("the machine stopped or was replaced: its agent is %w", agent.ErrGone)
 	}
 	if j.restarted(ctx, r) {

@@ -17,6 +17,7 @@ type surveyed struct {
 	recorded engine.Metadata  // current.json as the deploy found it
 	earlier  *record.Record   // the deploy that is resumed or deployed again, nil for none
 	image    string           // the image to pack; if "", one is built
+	selected engine.Selection // of the machines; a resumed deploy's own unless another one is given
 }
 
 // lookAgain gives the fleet as it is behind the lock; if time has passed, the release and its storage as well.
@@ -40,25 +41,24 @@ func (j *job) survey(ctx context.Context, all *soFar, found *target.Target, wait
 	if err != nil {
 		return nil, err
 	}
-	s := &surveyed{target: found, image: j.settings.Image}
+	s := &surveyed{target: found, image: j.settings.Image, selected: j.settings.Select}
 	if s.earlier, err = j.findEarlier(ctx, found.Storage.Records); err != nil {
 		return nil, err
 	}
-	sel := j.settings.Select
 	if s.earlier != nil && j.settings.Resume {
-		if sel.Empty() {
-			sel = s.earlier.Select
+		if s.selected.Empty() {
+			s.selected = s.earlier.Select
 		}
 		if s.image == "" {
 			s.image = s.earlier.Upgrade.SourceImage // in case it has no tarball
 		}
 	}
-	parts, err := target.ScopeOf(found.Machines, sel)
+	parts, err := target.ScopeOf(found.Machines, s.selected)
 	if err != nil {
 		return nil, err
 	}
 	s.in, s.out = parts.In, parts.Out
-	if s.earlier != nil && s.earlier.Upgrade.TarballURL == "" {
+	if s.earlier != nil && !s.reusesTarball() {
 		if err := j.checkToken(ctx); err != nil {
 			return nil, err
 		}

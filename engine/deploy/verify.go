@@ -55,12 +55,13 @@ func wrongCode(r *rollout) *engine.Problem {
 
 // verify looks at every machine that should run the upgrade but was not verified yet, and lists the fleet again to report machines
 // that have come, gone or restarted meanwhile. It gives the fleet as it is now, nil if it could not be listed.
-func (j *job) verify(ctx context.Context, st *staged, book *ledger) (now []engine.Machine, err error) {
-	phase := j.phase(engine.PhaseVerify, "", nil, func() (string, error) {
+func (j *job) verify(ctx context.Context, st *staged, book *ledger) ([]engine.Machine, error) {
+	var now []engine.Machine
+	err := j.phase(engine.PhaseVerify, "", nil, func() (string, error) {
 		var wrong []error
-		now, err = j.listUntil(ctx)
-		if err != nil {
-			now, wrong = nil, append(wrong, fmt.Errorf("list machines after the commit: %w", err))
+		var err error
+		if now, err = j.listUntil(ctx); err != nil {
+			wrong = append(wrong, fmt.Errorf("list machines after the commit: %w", err))
 		}
 		found := engine.ByID(now)
 		for _, r := range filter(st.machines, func(r *rollout) bool { return now != nil && r.reportsUpgrade() }) {
@@ -75,7 +76,7 @@ func (j *job) verify(ctx context.Context, st *staged, book *ledger) (now []engin
 		j.logDifferentCode(st.machines)
 		return runs(count(st.machines, (*rollout).isUpgraded)) + " " + st.upgrade.Version, errors.Join(wrong...)
 	})
-	return now, phase
+	return now, err
 }
 
 // listUntil lists the machines, again while that fails and there is time for another try: a list that failed says nothing about a
@@ -105,18 +106,22 @@ func runs(n int) string {
 	return text.Counted(n, "machine") + " run"
 }
 
+// isSameInstance reports whether the machine, as it is now (zero if it is gone), is the started instance that was staged.
+func (r *rollout) isSameInstance(now engine.Machine) bool {
+	return now.ID != "" && now.InstanceID == r.machine.InstanceID && now.State == engine.StateStarted
+}
+
 // sameMachine checks that the machine that has committed is still the same instance, and started.
 func (r *rollout) sameMachine(now engine.Machine) error {
-	var next engine.MachineState
+	if r.isSameInstance(now) {
+		return nil
+	}
+	next := engine.MachineStopped
 	switch {
 	case now.ID == "":
 		next = engine.MachineGone
 	case now.InstanceID != r.machine.InstanceID:
 		next = engine.MachineReplaced
-	case now.State != engine.StateStarted:
-		next = engine.MachineStopped
-	default:
-		return nil
 	}
 	return r.fail(next, engine.PhaseCheck, engine.NewProblem("machine_changed",
 		fmt.Sprintf("machine %s was %s after the commit", r.machine.ID, next), nil, lookAgain))
