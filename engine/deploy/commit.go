@@ -21,14 +21,14 @@ type committing struct {
 
 // commit goes through the waves of the strategy: it arms every machine of a wave, and once all are armed, sends each the short
 // command that commits. A commit that was sent ends by itself: a stop only keeps further machines from starting.
-func (j *job) commit(ctx context.Context, all *soFar, book *ledger, accepted []string) error {
-	todo := filter(all.machines(), (*rollout).isStaged)
+func (st *staged) commit(ctx context.Context, book *ledger, accepted []string) error {
+	todo := filter(st.machines, (*rollout).isStaged)
 	if len(todo) == 0 {
-		j.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusSkipped, Text: nothingToCommit(all.machines())})
+		st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusSkipped, Text: nothingToCommit(st.machines)})
 		return nil
 	}
-	c := &committing{staged: all.staged, book: book, accepted: accepted}
-	return j.phase(engine.PhaseCommit, j.settings.Strategy.Describe(len(todo)), &all.upgrade, func() (string, error) {
+	c := &committing{staged: st, book: book, accepted: accepted}
+	return st.phase(engine.PhaseCommit, st.settings.Strategy.Describe(len(todo)), &st.upgrade, func() (string, error) {
 		err := c.waves(ctx, todo)
 		return fmt.Sprintf("%d of %s upgraded", count(c.machines, (*rollout).reportsUpgrade), text.Counted(len(c.machines), "machine")), err
 	})
@@ -63,7 +63,7 @@ func (c *committing) wave(ctx context.Context, w wave) error {
 		return err
 	}
 	err := run.Each(ctx, w.machines, len(w.machines), (*rollout).where, func(ctx context.Context, r *rollout) error {
-		if err := c.commit(ctx, r); !errors.Is(err, errExpired) {
+		if err := c.commitMachine(ctx, r); !errors.Is(err, errExpired) {
 			return err
 		}
 		return nil
@@ -85,7 +85,7 @@ func (c *committing) expired(ctx context.Context, w wave, well bool) error {
 		if err := c.arm(ctx, r); err != nil {
 			return err
 		}
-		err := c.commit(ctx, r)
+		err := c.commitMachine(ctx, r)
 		if errors.Is(err, errExpired) {
 			return r.explainEnd(endProblem(r.status))
 		}
@@ -135,8 +135,8 @@ func (c *committing) arm(ctx context.Context, r *rollout) error {
 	return r.fail(engine.MachineFailed, r.phase(engine.PhaseArm), err)
 }
 
-// commit sends the command that suspends, loads and migrates; follows it to its end; and verifies and records the machine.
-func (c *committing) commit(ctx context.Context, r *rollout) error {
+// commitMachine sends the command that suspends, loads and migrates; follows it to its end; and verifies and records the machine.
+func (c *committing) commitMachine(ctx context.Context, r *rollout) error {
 	if r.state == engine.MachineUpToDate { // seen when it was staged again
 		return c.verifyMachine(ctx, r, c.book)
 	}

@@ -41,17 +41,17 @@ func onMachines(ids []string) string {
 }
 
 // confirm shows the plan and waits for the operator. It gives the names of the accepted blockers.
-func (j *job) confirm(ctx context.Context, all *soFar, s *surveyed) ([]string, error) {
+func (j *job) confirm(ctx context.Context, p *engine.Plan, u engine.Upgrade) ([]string, error) {
 	emit := func(status engine.Status, err error) {
 		j.rec.Emit(engine.Event{
-			Phase: engine.PhasePlan, Status: status, Plan: all.plan, Upgrade: copyOf(&all.upgrade), Text: planText(all.plan), Problem: engine.AsProblem(err),
+			Phase: engine.PhasePlan, Status: status, Plan: p, Upgrade: copyOf(&u), Text: planText(p), Problem: engine.AsProblem(err),
 		})
 	}
 	emit(engine.StatusRunning, nil)
 	accepted, err := j.decide(ctx)
 	accepted = append(accepted, j.settings.Accept...)
 	if err == nil {
-		err = blockers(all.plan.Findings, accepted)
+		err = blockers(p.Findings, accepted)
 	}
 	if err == nil {
 		err = context.Cause(ctx)
@@ -64,7 +64,7 @@ func (j *job) confirm(ctx context.Context, all *soFar, s *surveyed) ([]string, e
 	if j.settings.DryRun {
 		return nil, errPlanned
 	}
-	return accepted, j.stageChanged(ctx, all, s, accepted)
+	return accepted, nil
 }
 
 func planText(p *engine.Plan) string {
@@ -108,21 +108,21 @@ func blockers(findings []engine.Finding, accepted []string) error {
 }
 
 // stageChanged stages machines again whose instance or VM has changed while the plan waited for its confirmation. If that finds
-// blockers that were not accepted before, the deploy ends.
-func (j *job) stageChanged(ctx context.Context, all *soFar, s *surveyed, accepted []string) error {
-	now, err := j.ports.Fleet.Machines(ctx)
+// blockers that were not accepted before, the deploy ends. It gives the plan that holds now.
+func (st *staged) stageChanged(ctx context.Context, p *engine.Plan, accepted []string) (*engine.Plan, error) {
+	now, err := st.ports.Fleet.Machines(ctx)
 	if err != nil {
-		return fmt.Errorf("list machines again after the confirmation: %w", err)
+		return p, fmt.Errorf("list machines again after the confirmation: %w", err)
 	}
 	found := engine.ByID(now)
-	gone := j.agentsGone(ctx, all.machines())
+	gone := st.agentsGone(ctx, st.machines)
 	var changed []*rollout
-	for _, r := range all.machines() {
+	for _, r := range st.machines {
 		m, there := found[r.machine.ID]
 		switch {
 		case r.state == engine.MachineDown: // as the plan said
 		case !there || engine.WhyLeftOut(m) != "":
-			return engine.NewProblem("machine_changed", fmt.Sprintf("machine %s is not started any more", r.machine.ID), nil,
+			return p, engine.NewProblem("machine_changed", fmt.Sprintf("machine %s is not started any more", r.machine.ID), nil,
 				"Nothing was suspended. Look at `fly machine list`, then deploy again.")
 		case m.InstanceID != r.machine.InstanceID || gone[r]:
 			r.machine = m
@@ -130,13 +130,13 @@ func (j *job) stageChanged(ctx context.Context, all *soFar, s *surveyed, accepte
 		}
 	}
 	if len(changed) == 0 {
-		return nil
+		return p, nil
 	}
-	if err := j.each(ctx, changed, all.staged.stageAgain); err != nil {
-		return err
+	if err := st.each(ctx, changed, st.stageAgain); err != nil {
+		return p, err
 	}
-	all.plan = plan.Make(all.staged.facts())
-	return blockers(all.plan.Findings, accepted)
+	p = plan.Make(st.facts())
+	return p, blockers(p.Findings, accepted)
 }
 
 // agentsGone gives the machines whose staged agent is gone, because the VM has restarted.

@@ -10,16 +10,13 @@ import (
 )
 
 // connect finds the release and the storage. It belongs to the phase of the lock, which lies in that storage.
-func (j *job) connect(ctx context.Context, all *soFar) (*target.Target, error) {
-	u := &all.upgrade
-	j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusRunning, Text: "reading the running release and its storage settings", Upgrade: copyOf(u)})
+func (j *job) connect(ctx context.Context, u engine.Upgrade) (*target.Target, error) {
+	j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusRunning, Text: "reading the running release and its storage settings", Upgrade: &u})
 	found, err := j.findTarget(ctx)
 	if err != nil {
 		j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusFailed, Problem: engine.AsProblem(err)})
 		return nil, err
 	}
-	all.storage = found.Storage
-	u.OTPApp = found.OTPApp
 	j.rec.Log(engine.PhaseLock, found.StorageText())
 	return found, nil
 }

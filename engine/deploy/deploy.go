@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"flydeploy/engine"
-	"flydeploy/engine/lock"
 	"flydeploy/engine/record"
 	"flydeploy/engine/run"
 	"flydeploy/text"
@@ -32,17 +31,17 @@ type job struct {
 	started  time.Time
 }
 
-// soFar holds the results of the steps so far, for settle, which needs them wherever the deploy has ended.
+// soFar holds the results of the steps so far, for settle, which needs them wherever the deploy has ended. Only job.steps writes
+// it.
 type soFar struct {
-	upgrade  engine.Upgrade
-	held     *lock.Held // nil in a dry run, and until the lock is taken
-	storage  engine.Storage
-	journal  *record.Journal // nil whenever held is
-	packed   packed
-	earlier  *record.Record // whose record is to be closed; nil for none
-	staged   *staged        // nil until machines are staged
-	plan     *engine.Plan
-	lockLeft bool // the lock was not released and stays until it expires
+	upgrade engine.Upgrade // as the last step has completed it
+	storage engine.Storage
+	locked  locked
+	journal *record.Journal // nil in a dry run, and before the survey
+	earlier *record.Record  // the deploy that is resumed or deployed again, nil for none
+	packed  packed
+	staged  *staged // nil until machines are staged
+	plan    *engine.Plan
 }
 
 // machines gives the machines that take part, none until they are staged.
@@ -90,27 +89,42 @@ func (j *job) run(ctx context.Context) engine.Result {
 // steps goes from the connection to the record of what runs. A step that fails ends it, except that what was committed is always
 // verified and recorded.
 func (j *job) steps(ctx context.Context, all *soFar) error {
-	found, err := j.connect(ctx, all)
+	found, err := j.connect(ctx, all.upgrade)
 	if err != nil {
 		return preferCause(ctx, err)
 	}
-	ctx, scope, err := j.takeLock(ctx, all, found)
+	all.storage = found.Storage
+	all.upgrade.OTPApp = found.OTPApp
+	ctx, all.locked, err = j.takeLock(ctx, found.Storage)
+	all.upgrade.ID = all.locked.id
 	if err != nil {
 		return preferCause(ctx, err)
 	}
-	if all.packed, err = j.pack(ctx, all, scope); err != nil {
-		return preferCause(ctx, err)
-	}
-	if err = j.stage(ctx, all, scope); err != nil {
-		return preferCause(ctx, err)
-	}
-	accepted, err := j.confirm(ctx, all, scope)
+	surveyed, err := j.survey(ctx, found, all.locked.waited())
 	if err != nil {
 		return preferCause(ctx, err)
 	}
-	book := newLedger(j, scope, all.upgrade, all.held)
-	err = j.commit(ctx, all, book, accepted)
-	return j.verifyAndRecord(ctx, all, book, err)
+	all.earlier, all.upgrade.BaseImage = surveyed.earlier, engine.BaseImage(surveyed.in)
+	all.journal = j.startRecord(ctx, surveyed, all.locked, all.upgrade)
+	all.packed, err = j.pack(ctx, surveyed, all.upgrade)
+	all.upgrade = all.packed.upgrade
+	if err != nil {
+		return preferCause(ctx, err)
+	}
+	all.staged = j.newStaged(surveyed, all.packed, all.locked.held)
+	if all.plan, err = all.staged.stage(ctx); err != nil {
+		return preferCause(ctx, err)
+	}
+	accepted, err := j.confirm(ctx, all.plan, all.upgrade)
+	if err != nil {
+		return preferCause(ctx, err)
+	}
+	if all.plan, err = all.staged.stageChanged(ctx, all.plan, accepted); err != nil {
+		return preferCause(ctx, err)
+	}
+	book := newLedger(j, surveyed, all.upgrade, all.locked.held)
+	err = all.staged.commit(ctx, book, accepted)
+	return j.verifyAndRecord(ctx, all.staged, book, err)
 }
 
 // preferCause gives why ctx has ended, a lost lock or the operator's stop, rather than what a step made of that.
@@ -123,18 +137,18 @@ func preferCause(ctx context.Context, err error) error {
 
 // verifyAndRecord finds out and records what runs, even if machines have failed or the operator has stopped the deploy. err is the
 // commit's.
-func (j *job) verifyAndRecord(ctx context.Context, all *soFar, book *ledger, err error) error {
-	j.withSettleTimeout(ctx, func(ctx context.Context) { j.resolve(ctx, all.staged.machines) })
-	if !anyOf(all.staged.machines, (*rollout).reportsUpgrade) {
+func (j *job) verifyAndRecord(ctx context.Context, st *staged, book *ledger, err error) error {
+	j.withSettleTimeout(ctx, func(ctx context.Context) { j.resolve(ctx, st.machines) })
+	if !anyOf(st.machines, (*rollout).reportsUpgrade) {
 		return err
 	}
-	if everyOf(all.staged.machines, (*rollout).reportsUpgrade) && !errors.Is(err, engine.ErrLockLost) {
+	if everyOf(st.machines, (*rollout).reportsUpgrade) && !errors.Is(err, engine.ErrLockLost) {
 		err = nil // it was about answers that have been found since
 	}
 	var unverified, unrecorded error
 	var after []engine.Machine
-	j.withSettleTimeout(ctx, func(ctx context.Context) { after, unverified = j.verify(ctx, all.staged, book) })
-	j.withSettleTimeout(ctx, func(ctx context.Context) { unrecorded = j.record(ctx, all.staged, book, after) })
+	j.withSettleTimeout(ctx, func(ctx context.Context) { after, unverified = j.verify(ctx, st, book) })
+	j.withSettleTimeout(ctx, func(ctx context.Context) { unrecorded = j.record(ctx, st, book, after) })
 	return errors.Join(err, unverified, unrecorded)
 }
 

@@ -10,45 +10,45 @@ import (
 	"flydeploy/engine/lock"
 	"flydeploy/engine/record"
 	"flydeploy/engine/run"
-	"flydeploy/engine/target"
 )
 
 // pollLockEvery is how often we look at somebody else's lock while we wait for it.
 const pollLockEvery = 2 * time.Second
 
-// takeLock takes the deploy lock and then surveys what the deploy works on. The context that it returns ends when the lock is
-// lost. A dry run changes nothing and takes no lock.
-func (j *job) takeLock(ctx context.Context, all *soFar, found *target.Target) (context.Context, *surveyed, error) {
-	w := &waiting{job: j, until: time.Now().Add(j.settings.LockWait), shown: map[string]string{}}
-	text := "a dry run takes no lock"
-	end := engine.StatusSkipped
+// locked is the deploy lock, once it is taken; held is nil in a dry run.
+type locked struct {
+	*waiting
+	id   string // the upgrade's, in the order in which locks were taken
+	held *lock.Held
+}
+
+// takeLock takes the deploy lock. The context that it returns ends when the lock is lost. A dry run changes nothing and takes no
+// lock.
+func (j *job) takeLock(ctx context.Context, storage engine.Storage) (context.Context, locked, error) {
+	l := locked{waiting: &waiting{job: j, until: time.Now().Add(j.settings.LockWait), shown: map[string]string{}}}
 	if j.settings.DryRun {
-		all.upgrade.ID = all.storage.NewID(ctx)
-	} else {
-		held, locked, err := w.acquire(ctx, all)
-		if err != nil {
-			problem := lock.AcquireProblem(err)
-			j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusFailed, Problem: problem})
-			return ctx, nil, problem
-		}
-		ctx, all.held, text, end = locked, held, w.text(), engine.StatusDone
+		l.id = storage.NewID(ctx)
+		return ctx, l, nil
 	}
-	s, err := j.survey(ctx, all, found, w.waited())
-	if err == nil {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
+	var err error
+	if ctx, err = l.acquire(ctx, storage); err != nil {
+		err = lock.AcquireProblem(err)
 		j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusFailed, Problem: engine.AsProblem(err)})
-		return ctx, nil, err
 	}
-	if all.held != nil {
-		all.journal = record.StartJournal(ctx, all.storage.Records, j.rec, record.Record{
-			Past: engine.Past{ID: all.upgrade.ID, At: all.storage.Clock().UTC().Truncate(time.Millisecond)}, Select: s.selected, Overrode: w.overridden(),
-		})
-		all.earlier = s.earlier
+	return ctx, l, err
+}
+
+// startRecord ends the phase of the lock, and starts the deploy's record; a dry run has none.
+func (j *job) startRecord(ctx context.Context, s *surveyed, l locked, u engine.Upgrade) *record.Journal {
+	if l.held == nil {
+		j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusSkipped, Text: "a dry run takes no lock", Upgrade: &u})
+		return nil
 	}
-	j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: end, Text: text, Upgrade: copyOf(&all.upgrade)})
-	return ctx, s, nil
+	journal := record.StartJournal(ctx, s.target.Storage.Records, j.rec, record.Record{
+		Past: engine.Past{ID: u.ID, At: s.target.Storage.Clock().UTC().Truncate(time.Millisecond)}, Select: s.selected, Overrode: l.overridden(),
+	})
+	j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusDone, Text: l.text(), Upgrade: &u})
+	return journal
 }
 
 // waiting is the wait for the lock, and what we know of somebody else's.
@@ -64,27 +64,27 @@ type waiting struct {
 
 // acquire tries until the lock is ours. It waits for somebody else's lock as long as an operator watches, or for --lock-wait, and
 // overrides it only on request: by Force, or by an answer that names the lock that was shown. Each try has an ID of its own, so
-// that IDs are in the order in which locks were taken.
-func (w *waiting) acquire(ctx context.Context, all *soFar) (*lock.Held, context.Context, error) {
-	s := w.job.settings
+// that IDs are in the order in which locks were taken. The context that it returns ends when the lock is lost.
+func (l *locked) acquire(ctx context.Context, storage engine.Storage) (context.Context, error) {
+	s := l.job.settings
 	for {
 		if err := context.Cause(ctx); err != nil {
-			return nil, ctx, err
+			return ctx, err
 		}
-		id := all.storage.NewID(ctx)
+		id := storage.NewID(ctx)
 		asked := time.Now()
-		taken, err := all.storage.Locks.Acquire(ctx, s.Owner, id, s.LockTimeout, w.override)
+		taken, err := storage.Locks.Acquire(ctx, s.Owner, id, s.LockTimeout, l.override)
 		if err == nil {
-			all.upgrade.ID = id
-			held, locked := lock.Hold(ctx, taken, s.LockTimeout, asked)
-			return held, locked, nil
+			l.id = id
+			l.held, ctx = lock.Hold(ctx, taken, s.LockTimeout, asked)
+			return ctx, nil
 		}
-		var held *engine.LockHeldError
-		if !errors.As(err, &held) {
-			return nil, ctx, err
+		var others *engine.LockHeldError
+		if !errors.As(err, &others) {
+			return ctx, err
 		}
-		if err := w.next(ctx, held); err != nil {
-			return nil, ctx, err
+		if err := l.next(ctx, others); err != nil {
+			return ctx, err
 		}
 	}
 }

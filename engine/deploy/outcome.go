@@ -12,7 +12,7 @@ import (
 func (j *job) result(all *soFar, err error) engine.Result {
 	r := engine.Result{
 		V: engine.EventVersion, Type: "result", Upgrade: all.upgrade, DryRun: j.settings.DryRun, Machines: []engine.MachineResult{},
-		DurationMS: time.Since(j.started).Milliseconds(), Problem: engine.AsProblem(err), LockLeft: all.lockLeft,
+		DurationMS: time.Since(j.started).Milliseconds(), Problem: engine.AsProblem(err),
 	}
 	for _, m := range all.machines() {
 		r.Machines = append(r.Machines, m.result())

@@ -22,33 +22,31 @@ const (
 
 // packed is the tarball of the new release in the bucket.
 type packed struct {
-	key  string
-	sent bool // its upload has begun
+	upgrade engine.Upgrade // complete; after an error, as far as it is known
+	key     string
+	sent    bool // its upload has begun
 }
 
 // pack builds the new image, has a temporary machine pack and upload its release, and completes the upgrade. With an earlier
 // deploy's tarball none of that is needed.
-func (j *job) pack(ctx context.Context, all *soFar, s *surveyed) (packed, error) {
-	u := &all.upgrade
+func (j *job) pack(ctx context.Context, s *surveyed, u engine.Upgrade) (packed, error) {
+	p := packed{upgrade: u}
 	if s.reusesTarball() {
-		e := s.earlier.Upgrade
-		u.Version, u.SourceImage, u.SHA256, u.Size, u.TarballURL = e.Version, e.SourceImage, e.SHA256, e.Size, e.TarballURL
-		j.rec.Emit(engine.Event{Phase: engine.PhaseBuild, Status: engine.StatusSkipped, Text: "deploying " + s.earlier.ID + " again", Upgrade: copyOf(u)})
-		return j.reuse(ctx, all, s)
+		return p, j.reuse(ctx, s, &p)
 	}
-	if err := j.build(ctx, u, s.image); err != nil {
-		return packed{}, err
+	if err := j.build(ctx, &p.upgrade, s.image); err != nil {
+		return p, err
 	}
-	m, err := j.startTemporary(ctx, u, s)
+	m, err := j.startTemporary(ctx, &p.upgrade, s)
 	if err != nil {
-		return packed{}, err
+		return p, err
 	}
 	defer j.withSettleTimeout(ctx, func(ctx context.Context) { j.destroy(ctx, m.ID) })
-	p := packing{job: j, target: s.target, upgrade: u, exec: target.ExecOn(j.ports.Fleet, m.ID)}
-	if err := p.makeTarball(ctx); err != nil {
-		return packed{}, err
+	work := packing{job: j, target: s.target, packed: &p, exec: target.ExecOn(j.ports.Fleet, m.ID)}
+	if err = work.makeTarball(ctx); err == nil {
+		err = work.uploadTarball(ctx)
 	}
-	return p.upload(ctx, &all.packed)
+	return p, err
 }
 
 // build makes the new image, unless one was given.
@@ -110,9 +108,11 @@ func (j *job) destroy(ctx context.Context, id string) {
 	j.rec.Log(engine.PhaseOrchestrator, fmt.Sprintf("temporary machine %s destroyed", id))
 }
 
-// reuse checks that the earlier deploy's tarball is still in the bucket.
-func (j *job) reuse(ctx context.Context, all *soFar, s *surveyed) (packed, error) {
-	u := all.upgrade
+// reuse takes the earlier deploy's tarball, if it is still in the bucket.
+func (j *job) reuse(ctx context.Context, s *surveyed, p *packed) error {
+	u, e := &p.upgrade, s.earlier.Upgrade
+	u.Version, u.SourceImage, u.SHA256, u.Size, u.TarballURL = e.Version, e.SourceImage, e.SHA256, e.Size, e.TarballURL
+	j.rec.Emit(engine.Event{Phase: engine.PhaseBuild, Status: engine.StatusSkipped, Text: "deploying " + s.earlier.ID + " again", Upgrade: copyOf(u)})
 	for _, ph := range []engine.Phase{engine.PhaseOrchestrator, engine.PhaseTarball} {
 		j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusSkipped, Text: "deploy " + s.earlier.ID + " has made the tarball"})
 	}
@@ -126,23 +126,24 @@ func (j *job) reuse(ctx context.Context, all *soFar, s *surveyed) (packed, error
 		problem := engine.NewProblem("no_tarball", fmt.Sprintf("the tarball %s of deploy %s", key, s.earlier.ID), err,
 			"Deploy its image instead: `flydeploy hot --skip-build --image "+u.SourceImage+"`.")
 		j.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusFailed, Problem: problem})
-		return packed{}, problem
+		return problem
 	}
-	j.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: key + " is in the bucket already", Upgrade: copyOf(&u)})
-	return packed{key: key}, nil
+	p.key = key
+	j.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: key + " is in the bucket already", Upgrade: copyOf(u)})
+	return nil
 }
 
 // packing is the work in one temporary machine.
 type packing struct {
 	*job
-	target  *target.Target
-	upgrade *engine.Upgrade
-	exec    agent.Exec
-	made    agent.Tarball
+	*packed
+	target *target.Target
+	exec   agent.Exec
+	made   agent.Tarball
 }
 
 func (p *packing) makeTarball(ctx context.Context) error {
-	return p.phase(engine.PhaseTarball, "packing the new release", p.upgrade, func() (string, error) {
+	return p.phase(engine.PhaseTarball, "packing the new release", &p.upgrade, func() (string, error) {
 		err := run.Within(ctx, packWithin, lookAtTemporary, func(ctx context.Context) (err error) {
 			p.made, err = run.RetryUnknown(ctx, p.lostAnswer(engine.PhaseTarball, ""), func() (agent.Tarball, error) {
 				return agent.MakeTarball(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, p.target.OTPApp, p.count(engine.PhaseTarball, "files"))

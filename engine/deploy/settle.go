@@ -8,6 +8,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
+	"flydeploy/engine/lock"
 	"flydeploy/engine/run"
 	"flydeploy/engine/target"
 )
@@ -39,21 +40,27 @@ func (j *job) detached(ctx context.Context, within time.Duration) (context.Conte
 // the lock and completes the record. Each step runs once, within a time of its own, even if the ones before it failed.
 func (j *job) settle(ctx context.Context, all *soFar, err error) engine.Result {
 	var faults []error
+	var lockLeft bool // it stays until it expires
 	step := func(work func(context.Context)) {
 		if crash := run.Guarded(func() error { j.withSettleTimeout(ctx, work); return nil }); crash != nil {
 			faults = append(faults, crash)
 		}
 	}
-	step(func(ctx context.Context) { j.settleAgents(ctx, all) })
-	step(func(ctx context.Context) { j.deleteDryRunUpload(ctx, all) })
+	step(func(ctx context.Context) { j.settleAgents(ctx, all.machines()) })
+	step(func(ctx context.Context) { j.deleteDryRunUpload(ctx, all.storage, all.packed) })
 	step(func(ctx context.Context) { j.writeResults(ctx, all) })
 	step(func(ctx context.Context) {
-		if all.held != nil && all.held.Lost() == nil {
+		held := all.locked.held
+		if held == nil {
+			return
+		}
+		if held.Lost() == nil {
 			j.closeEarlier(ctx, all.storage.Records, all.earlier)
 		}
-		j.releaseLock(ctx, all)
+		lockLeft = j.releaseLock(ctx, held, all.machines())
 	})
 	result := j.result(all, errors.Join(append([]error{err}, faults...)...))
+	result.LockLeft = lockLeft
 	step(func(ctx context.Context) {
 		if all.journal == nil {
 			return
@@ -67,8 +74,8 @@ func (j *job) settle(ctx context.Context, all *soFar, err error) engine.Result {
 
 // settleAgents ends the agents: those that are staged or armed are aborted, and those that have come to an end are removed. If a
 // machine's end could not be found out, its agent is left to end by itself.
-func (j *job) settleAgents(ctx context.Context, all *soFar) {
-	open := filter(all.machines(), func(r *rollout) bool { return r.order != nil && !r.endUnknown() })
+func (j *job) settleAgents(ctx context.Context, machines []*rollout) {
+	open := filter(machines, func(r *rollout) bool { return r.order != nil && !r.endUnknown() })
 	_ = run.Each(ctx, open, j.settings.MaxConcurrency, (*rollout).where, func(ctx context.Context, r *rollout) error {
 		if r.session == nil && !j.reconnect(ctx, r) {
 			return nil
@@ -118,27 +125,24 @@ func (j *job) abort(ctx context.Context, r *rollout) {
 }
 
 // releaseLock frees the lock once every machine is settled. While a machine's end is not known, its agent may still be at work,
-// so the lock is left to expire.
-func (j *job) releaseLock(ctx context.Context, all *soFar) {
-	if all.held == nil {
-		return
-	}
-	for _, r := range all.machines() {
+// so the lock is left to expire. It reports whether the lock was left.
+func (j *job) releaseLock(ctx context.Context, held *lock.Held, machines []*rollout) (left bool) {
+	for _, r := range machines {
 		if r.endUnknown() {
-			all.held.Abandon()
-			all.lockLeft = true
+			held.Abandon()
 			j.rec.Emit(engine.Event{Phase: engine.PhaseUnlock, Status: engine.StatusSkipped, Text: fmt.Sprintf(
 				"it is not known how machine %s ended: the lock stays until it expires, within %s", r.machine.ID, j.settings.LockTimeout)})
-			return
+			return true
 		}
 	}
-	switch err := all.held.Release(ctx); {
+	switch err := held.Release(ctx); {
 	case errors.Is(err, engine.ErrLockLost):
 		j.rec.Emit(engine.Event{Phase: engine.PhaseUnlock, Status: engine.StatusSkipped, Text: "the lock has expired, or somebody else has taken it"})
 	case err != nil:
-		all.lockLeft = true
 		j.rec.Emit(engine.Event{Phase: engine.PhaseUnlock, Status: engine.StatusFailed, Problem: engine.AsProblem(err)})
+		return true
 	default:
 		j.rec.Emit(engine.Event{Phase: engine.PhaseUnlock, Status: engine.StatusDone})
 	}
+	return false
 }

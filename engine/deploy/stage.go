@@ -39,27 +39,32 @@ type staged struct {
 	leftOut  []engine.Machine
 }
 
-// stage injects the agent into every machine's VM and has it do everything that does not change running code: download, unpack
-// and compare. Then it makes the plan.
-func (j *job) stage(ctx context.Context, all *soFar, s *surveyed) error {
-	st := &staged{job: j, surveyed: s, upgrade: all.upgrade, key: all.packed.key, held: all.held, leftOut: s.out}
+// newStaged gives the machines in scope, which stage then stages.
+func (j *job) newStaged(s *surveyed, p packed, held *lock.Held) *staged {
+	st := &staged{job: j, surveyed: s, upgrade: p.upgrade, key: p.key, held: held, leftOut: s.out}
 	for _, m := range s.in {
 		st.machines = append(st.machines, newRollout(j.rec, m))
 	}
-	all.staged = st
-	return j.phase(engine.PhaseStage, text.Counted(len(s.in), "machine"), &all.upgrade, func() (string, error) {
+	return st
+}
+
+// stage injects the agent into every machine's VM and has it do everything that does not change running code: download, unpack
+// and compare. Then it makes the plan.
+func (st *staged) stage(ctx context.Context) (made *engine.Plan, err error) {
+	phase := st.phase(engine.PhaseStage, text.Counted(len(st.machines), "machine"), &st.upgrade, func() (string, error) {
 		err := st.each(ctx, st.machines, st.stageMachine)
 		err = errors.Join(err, st.awaitBooting(ctx))
 		if len(st.machines) == 0 {
-			return "", target.NoMachineProblem("none of the selected machines runs an Elixir release", s.target.Machines)
+			return "", target.NoMachineProblem("none of the selected machines runs an Elixir release", st.surveyed.target.Machines)
 		}
-		all.plan = plan.Make(st.facts())
+		made = plan.Make(st.facts())
 		ready := count(st.machines, func(r *rollout) bool { return r.problem == nil })
 		if err != nil && ready == 0 {
 			return "", err
 		}
 		return fmt.Sprintf("%d of %s staged", ready, text.Counted(len(st.machines), "machine")), nil
 	})
+	return made, phase
 }
 
 // each works on machines, at most --max-concurrency at once.

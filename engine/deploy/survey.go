@@ -36,7 +36,18 @@ func (j *job) lookAgain(ctx context.Context, found *target.Target, waited bool) 
 
 // survey reads what the deploy works on, while the lock is held, so that no other deploy changes it. waited says that somebody
 // else held the lock since found was read, so it is read again.
-func (j *job) survey(ctx context.Context, all *soFar, found *target.Target, waited bool) (*surveyed, error) {
+func (j *job) survey(ctx context.Context, found *target.Target, waited bool) (*surveyed, error) {
+	s, err := j.look(ctx, found, waited)
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusFailed, Problem: engine.AsProblem(err)})
+	}
+	return s, err
+}
+
+func (j *job) look(ctx context.Context, found *target.Target, waited bool) (*surveyed, error) {
 	found, err := j.lookAgain(ctx, found, waited)
 	if err != nil {
 		return nil, err
@@ -63,8 +74,7 @@ func (j *job) survey(ctx context.Context, all *soFar, found *target.Target, wait
 			return nil, err
 		}
 	}
-	all.upgrade.BaseImage = engine.BaseImage(s.in)
-	s.recorded, err = readMetadata(ctx, found.Storage.Records, all.upgrade.BaseImage)
+	s.recorded, err = readMetadata(ctx, found.Storage.Records, engine.BaseImage(s.in))
 	return s, err
 }
 

@@ -12,23 +12,21 @@ import (
 	"flydeploy/engine/run"
 )
 
-// upload stores the tarball under its key, unless the same bytes are there already. It sets begun as soon as something may be in
-// the bucket.
-func (p *packing) upload(ctx context.Context, begun *packed) (packed, error) {
+// uploadTarball stores the tarball under its key, unless the same bytes are there already.
+func (p *packing) uploadTarball(ctx context.Context) error {
 	key, there, err := p.chooseKey(ctx)
 	if err != nil {
-		return packed{}, err
+		return err
 	}
-	p.upgrade.TarballURL = p.target.Storage.Tarballs.URL(key)
+	p.key, p.upgrade.TarballURL = key, p.target.Storage.Tarballs.URL(key)
 	if there {
-		p.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: key + " is in the bucket already", Upgrade: copyOf(p.upgrade)})
-		return packed{key: key}, nil
+		p.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: key + " is in the bucket already", Upgrade: copyOf(&p.upgrade)})
+		return nil
 	}
-	*begun = packed{key: key, sent: true}
-	err = run.Within(ctx, packWithin, lookAtTemporary, func(ctx context.Context) error {
-		return p.phase(engine.PhaseUpload, key, p.upgrade, func() (string, error) { return key, p.send(ctx, key) })
+	p.sent = true
+	return run.Within(ctx, packWithin, lookAtTemporary, func(ctx context.Context) error {
+		return p.phase(engine.PhaseUpload, key, &p.upgrade, func() (string, error) { return key, p.send(ctx, key) })
 	})
-	return *begun, err
 }
 
 func (p *packing) send(ctx context.Context, key string) error {
@@ -76,11 +74,11 @@ func (p *packing) chooseKey(ctx context.Context) (key string, there bool, err er
 }
 
 // deleteDryRunUpload deletes what a dry run has uploaded.
-func (j *job) deleteDryRunUpload(ctx context.Context, all *soFar) {
-	if !j.settings.DryRun || !all.packed.sent {
+func (j *job) deleteDryRunUpload(ctx context.Context, storage engine.Storage, p packed) {
+	if !j.settings.DryRun || !p.sent {
 		return
 	}
-	if err := all.storage.Tarballs.Delete(ctx, all.packed.key); err != nil {
-		j.rec.Log(engine.PhaseUpload, fmt.Sprintf("%s could not be deleted from the bucket: %v", all.packed.key, err))
+	if err := storage.Tarballs.Delete(ctx, p.key); err != nil {
+		j.rec.Log(engine.PhaseUpload, fmt.Sprintf("%s could not be deleted from the bucket: %v", p.key, err))
 	}
 }
