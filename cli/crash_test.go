@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(crashingConsole) != "" {
 		c, cmd := &connection{signals: newInterrupts()}, &cobra.Command{} // no fleet to look at
 		cmd.SetContext(context.Background())
-		os.Exit(exitCode(os.Stderr, told(c.console(cmd, defaultDeploy(), tui.Options{}))))
+		os.Exit(exitCode(os.Stderr, "flydeploy", told(c.console(cmd, defaultDeploy(), tui.Options{}))))
 	}
 	os.Exit(m.Run())
 }

@@ -28,7 +28,8 @@ func Main() int {
 	root := rootCommand(signals)
 	root.SetOut(signals.bound(os.Stdout))
 	root.SetErr(stderr)
-	return exitCode(stderr, root.ExecuteContext(signals.listen()))
+	cmd, err := root.ExecuteContextC(signals.listen())
+	return exitCode(stderr, cmd.CommandPath(), err)
 }
 
 // ended is an outcome that was shown already: only its exit code remains.
@@ -47,8 +48,8 @@ type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// exitCode prints an error, unless it was shown already, and gives the process's exit code.
-func exitCode(stderr io.Writer, err error) int {
+// exitCode prints an error of command, such as "flydeploy hot", unless it was shown already, and gives the process's exit code.
+func exitCode(stderr io.Writer, command string, err error) int {
 	var end ended
 	var wrong usageError
 	var fault failed
@@ -58,7 +59,7 @@ func exitCode(stderr io.Writer, err error) int {
 	case errors.As(err, &end):
 		return end.outcome.ExitCode()
 	case errors.As(err, &wrong):
-		complain(stderr, err, "\nSee `flydeploy --help`.")
+		complain(stderr, err, "\nSee `"+command+" --help`.")
 		return exitUsage
 	case errors.As(err, &fault):
 		complain(stderr, err, "")

@@ -160,7 +160,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), try.says) || strings.Contains(err.Error(), "hunter2") {
 				t.Fatalf("got %v, want %q", err, try.says)
 			}
-			if code := exitCode(io.Discard, err); code != try.code {
+			if code := exitCode(io.Discard, "flydeploy", err); code != try.code {
 				t.Errorf("exit code %d, want %d", code, try.code)
 			}
 		})

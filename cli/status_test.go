@@ -102,6 +102,6 @@ func TestNothingThatOthersWroteSteersTheTerminal(t *testing.T) {
 // complaintsOf is what an error says on stderr.
 func complaintsOf(err error) string {
 	var stderr strings.Builder
-	exitCode(&stderr, err)
+	exitCode(&stderr, "flydeploy", err)
 	return stderr.String()
 }

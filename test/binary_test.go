@@ -180,7 +180,7 @@ func TestWrongUseIsExplained(t *testing.T) {
 		code int
 		says string
 	}{
-		{"unknown option", dir, token, []string{"hot", "--sideways"}, 2, "--sideways"},
+		{"unknown option", dir, token, []string{"hot", "--sideways"}, 2, "unknown flag: --sideways\nSee `flydeploy hot --help`"},
 		{"unknown command", dir, token, []string{"lukewarm"}, 2, "lukewarm"},
 		{"nobody to confirm", dir, token, []string{"hot"}, 2, "--yes"},
 		{"skip-build without an image", dir, token, []string{"hot", "--yes", "--skip-build"}, 2, "--image"},
