@@ -1,10 +1,9 @@
 # What `bin/NAME rpc` evaluates in the running VM, after the bindings that the console puts in front of it:
-# id (the order's), source (base64 of zlib), agent (the agent's main module), modules (how many the agent has), order
-# (base64, or "").
+# id (the order's), agent (the agent's main module), modules (how many the agent has), order (see FlyDeployAgent.Order).
 #
-# Where an agent is at work already it says so, and compiles nothing. Otherwise it compiles those modules of the source
-# that the VM lacks, so that a part whose request was cut off can be sent again, and with the last part it starts the
-# agent. The answer is one line with a marker.
+# Where an agent is at work already it says so, and downloads nothing. Otherwise it downloads the compiled agent that the
+# order names (FlyDeployOrchestrator.Compiled says what that is), unless the VM has its modules, loads all of it or
+# nothing, and starts it. The answer is one line with a marker.
 #
 # What is evaluated here belongs to no module, so the sweeper can remove them all. It does so under the same lock under
 # which an agent starts: either it sees the agent, or the agent does not find its modules.
@@ -65,20 +64,135 @@ at_work = fn ->
   end
 end
 
-compile = fn ->
-  # The source may be one module, or none: with two lines more it is always a block.
-  text = source |> Base.decode64!() |> :zlib.uncompress()
-  {:__block__, _, code} = Code.string_to_quoted!(text <> "\nnil\nnil")
+# Nothing of the agent that could encode it is there.
+refused = fn name, what -> throw({"refused", ~s({"name":"#{name}","what":"#{what}"})}) end
 
-  for {:defmodule, _, [{:__aliases__, _, name} | _]} = module <- code,
-      not :erlang.module_loaded(Module.concat(name)) do
-    Code.compile_quoted(module, "flydeploy")
+# Code for another Elixir or OTP is not loaded: it may lack instructions and functions.
+same_release = fn form ->
+  for {name, title, here} <- [
+        {"otp", "OTP", System.otp_release()},
+        {"elixir", "Elixir", System.version()}
+      ],
+      form["agent_" <> name] != here do
+    refused.(name <> "_differs", "#{title} #{here} runs here, the new image has #{form["agent_" <> name]}")
+  end
+end
+
+pem = fn text -> for {:Certificate, der, _} <- :public_key.pem_decode(text), do: der end
+
+# The order's certificates, else the operating system's, else those of the package castore.
+certificates = fn form ->
+  if form["cacerts"] do
+    pem.(form["cacerts"])
+  else
+    try do
+      :public_key.cacerts_get()
+    rescue
+      _ ->
+        unless Code.ensure_loaded?(CAStore),
+          do: refused.("no_certificates", "no CA certificates: neither the system's nor castore's")
+
+        CAStore |> apply(:file_path, []) |> File.read!() |> pem.()
+    end
+  end
+end
+
+connect = fn uri ->
+  host = String.to_charlist(uri.host)
+  options = [:binary, active: false, packet: :http_bin, nodelay: true]
+
+  case :gen_tcp.connect(host, uri.port, options, 10_000) do
+    {:error, reason} when reason in [:nxdomain, :eafnosupport, :ehostunreach, :enetunreach] ->
+      :gen_tcp.connect(host, uri.port, [:inet6 | options], 10_000)
+
+    answer ->
+      answer
+  end
+end
+
+# Gives the modules that speak over the connection and set its options.
+secure = fn
+  "http", socket, _uri, _form ->
+    {:ok, {:gen_tcp, :inet, socket}}
+
+  "https", socket, uri, form ->
+    unless Code.ensure_loaded?(:ssl) and match?({:ok, _}, Application.ensure_all_started(:ssl)),
+      do: refused.("no_ssl", "the release lacks :ssl: add it to extra_applications and deploy cold once")
+
+    options = [
+      verify: :verify_peer,
+      # A failure is told to the console, not to the application's log.
+      log_level: :error,
+      cacerts: certificates.(form),
+      depth: 5,
+      server_name_indication: String.to_charlist(uri.host),
+      customize_hostname_check: [match_fun: :public_key.pkix_verify_hostname_match_fun(:https)]
+    ]
+
+    with {:ok, tls} <- :ssl.connect(socket, options, 10_000), do: {:ok, {:ssl, :ssl, tls}}
+end
+
+# Reads the answer's head, and gives its status.
+status = fn status, recv, found ->
+  case recv.(0) do
+    {:ok, {:http_response, _, found, _}} -> status.(status, recv, found)
+    {:ok, {:http_header, _, _, _, _}} -> status.(status, recv, found)
+    {:ok, :http_eoh} -> found
+    {:error, _} = error -> error
+    {:ok, _} -> {:error, :no_http}
+  end
+end
+
+# No error shows the URL, whose query is a secret.
+download = fn form ->
+  uri = URI.parse(form["agent_url"])
+  target = [uri.path || "/", if(uri.query, do: [??, uri.query], else: [])]
+  headers = ["host: ", uri.authority, "\r\nconnection: close\r\nuser-agent: flydeploy\r\n\r\n"]
+
+  with {:ok, socket} <- connect.(uri),
+       {:ok, {transport, options, socket}} <- secure.(uri.scheme, socket, uri, form),
+       recv = &transport.recv(socket, &1, 20_000),
+       :ok <- transport.send(socket, ["GET ", target, " HTTP/1.1\r\n", headers]),
+       200 <- status.(status, recv, nil),
+       :ok <- options.setopts(socket, packet: :raw),
+       {:ok, file} <- recv.(String.to_integer(form["agent_size"])) do
+    transport.close(socket)
+    file
+  else
+    {:error, {:tls_alert, {alert, _}}} ->
+      refused.("download_failed", "TLS with #{uri.host} failed: #{alert}")
+
+    {:error, reason} ->
+      reason = if is_atom(reason), do: reason, else: elem(reason, 0)
+      refused.("download_failed", "the download of the agent from #{uri.host} failed: #{reason}")
+
+    status ->
+      refused.("download_failed", "the download of the agent from #{uri.host} failed: it answered #{status}")
   end
 end
 
 complete? = fn ->
   Enum.count(:code.all_loaded(), fn {m, _} -> String.starts_with?(Atom.to_string(m), "Elixir." <> agent) end) ==
     modules
+end
+
+# All of it or nothing.
+load = fn form ->
+  same_release.(form)
+
+  unless Code.ensure_loaded?(:crypto),
+    do: refused.("no_crypto", "the release lacks :crypto: add it to extra_applications")
+
+  file = download.(form)
+
+  unless Base.encode16(:crypto.hash(:sha256, file), case: :lower) == form["agent_sha256"],
+    do: refused.("sha256_differs", "the sha256 of the compiled agent is not the expected one")
+
+  {:flydeploy_agent, 1, _agent, compiled} = :erlang.binary_to_term(file)
+  for {module, _beam} <- compiled, do: :code.soft_purge(module)
+
+  with {:error, [{module, reason} | _]} <- :code.atomic_load(for {m, beam} <- compiled, do: {m, [], beam}),
+       do: refused.("not_loadable", "#{inspect(module)} of the agent cannot be loaded: #{reason}")
 end
 
 start = fn ->
@@ -92,12 +206,13 @@ end
 one_at_a_time.(fn ->
   {word, json} =
     with nil <- at_work.() do
-      compile.()
+      try do
+        unless complete?.(),
+          do: order |> Base.decode64!() |> :zlib.uncompress() |> URI.decode_query() |> load.()
 
-      cond do
-        order == "" -> {"loaded", "{}"}
-        complete?.() -> start.()
-        true -> {"incomplete", "{}"}
+        if complete?.(), do: start.(), else: {"incomplete", "{}"}
+      catch
+        {"refused", about} -> {"refused", about}
       end
     end
 

@@ -10,8 +10,8 @@ import "embed"
 //go:embed agent/*.ex orchestrator/*.ex bootstrap.exs hook.exs probe.exs loaded.exs mix.exs lib
 var Files embed.FS
 
-// Orchestrator lists what the temporary machine needs, in compile order.
-var Orchestrator = []string{"agent/json.ex", "agent/http.ex", "orchestrator/tarball.ex", "orchestrator/job.ex"}
+// Orchestrator lists what the temporary machine compiles after the agent, in this order.
+var Orchestrator = []string{"orchestrator/compiled.ex", "orchestrator/tarball.ex", "orchestrator/job.ex"}
 
 // Agent lists the agent's files in the order in which they compile without warnings: a module after those it calls.
 var Agent = []string{

@@ -39,21 +39,22 @@ type Event struct {
 
 // Upgrade identifies what is being deployed.
 type Upgrade struct {
-	ID          string `json:"id"` // ULID
-	App         string `json:"app"`
-	OTPApp      string `json:"otp_app,omitempty"`
-	Version     string `json:"version,omitempty"` // the OTP application's vsn in the new release
-	SourceImage string `json:"source_image_ref,omitempty"`
-	BaseImage   string `json:"image_ref,omitempty"` // the fleet's image
-	SHA256      string `json:"sha256,omitempty"`    // of the tarball
-	Size        int64  `json:"size,omitempty"`      // of the tarball, bytes
-	TarballURL  string `json:"tarball_url,omitempty"`
-	Owner       string `json:"owner,omitempty"`
-	Host        string `json:"host,omitempty"` // where the console runs
-	Message     string `json:"message,omitempty"`
-	GitRevision string `json:"git_revision,omitempty"`
-	CILink      string `json:"ci_link,omitempty"` // to the CI job that deploys
-	DryRun      bool   `json:"dry_run,omitempty"`
+	ID          string        `json:"id"` // ULID
+	App         string        `json:"app"`
+	OTPApp      string        `json:"otp_app,omitempty"`
+	Version     string        `json:"version,omitempty"` // the OTP application's vsn in the new release
+	SourceImage string        `json:"source_image_ref,omitempty"`
+	BaseImage   string        `json:"image_ref,omitempty"` // the fleet's image
+	SHA256      string        `json:"sha256,omitempty"`    // of the tarball
+	Size        int64         `json:"size,omitempty"`      // of the tarball, bytes
+	TarballURL  string        `json:"tarball_url,omitempty"`
+	Agent       CompiledAgent `json:"agent,omitzero"`
+	Owner       string        `json:"owner,omitempty"`
+	Host        string        `json:"host,omitempty"` // where the console runs
+	Message     string        `json:"message,omitempty"`
+	GitRevision string        `json:"git_revision,omitempty"`
+	CILink      string        `json:"ci_link,omitempty"` // to the CI job that deploys
+	DryRun      bool          `json:"dry_run,omitempty"`
 }
 
 // MachineReport holds what an agent has counted on its machine.

@@ -17,6 +17,20 @@ type HotUpgrade struct {
 	ID             string    `json:"id"`   // of the upgrade
 	// Fingerprint is a hash over the md5s of the code that verified machines have loaded (see agent.Code); "" if unknown.
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Agent is what the upgrade was committed with; zero in records of an older flydeploy.
+	Agent CompiledAgent `json:"agent,omitzero"`
+}
+
+// CompiledAgent says where the agent lies that a machine with the new image has compiled: beside the tarball, under a name that its
+// sha256 is part of, as releases/<app>-agent-<12 hex digits>.beams. elixir/orchestrator/compiled.ex describes the file.
+type CompiledAgent struct {
+	URL    string `json:"url"`    // bare path-style URL, never presigned
+	SHA256 string `json:"sha256"` // of the file, hex
+	Size   int64  `json:"size"`   // bytes
+	Source string `json:"source"` // first 12 hex digits of its source's sha256
+	// OTP and Elixir have compiled it, and it is loaded by the same ones only, e.g. "27" and "1.18.3".
+	OTP    string `json:"otp"`
+	Elixir string `json:"elixir"`
 }
 
 // Metadata is releases/<app>-current.json. Extra keeps unknown fields that others have written.

@@ -2,15 +2,23 @@ defmodule FlyDeployOrchestrator.Job do
   @moduledoc """
   Runs detached on the temporary machine, where an exec may last a minute only. What the console polls lies in a folder:
   `progress` ("done total") while it works, `result` (JSON, renamed into place) once it has ended.
+
+  The first job compiles the agent and the orchestrator, and keeps them in the folder for the others.
   """
 
   alias FlyDeployAgent.{Http, Json}
-  alias FlyDeployOrchestrator.Tarball
+  alias FlyDeployOrchestrator.{Compiled, Tarball}
 
   # Progress is written so often at most.
   @progress_ms 200
 
-  @doc "Does what the environment asks for: FLYDEPLOY_JOB is tarball or upload."
+  # What an upload sends, by the job.
+  @files %{"upload" => "upgrade.tar.gz", "upload_agent" => "agent"}
+
+  @doc """
+  Does what the environment asks for. FLYDEPLOY_JOB is tarball (makes the release's tarball, and packs the compiled agent),
+  agent (packs the agent alone), upload or upload_agent.
+  """
   @spec run() :: :ok
   def run do
     dir = System.fetch_env!("FLYDEPLOY_DIR")
@@ -26,25 +34,36 @@ defmodule FlyDeployOrchestrator.Job do
     app = String.to_atom(System.fetch_env!("FLYDEPLOY_OTP_APP"))
 
     case Tarball.make(root, app, Path.join(dir, "upgrade.tar.gz"), &progress(dir, "tarball", &1, &2)) do
-      {:ok, about} -> about
+      {:ok, about} -> Map.put(about, :agent, agent(dir))
       {:error, text} -> %{error: text}
     end
   end
 
-  defp run("upload", dir) do
+  defp run("agent", dir), do: %{agent: agent(dir)}
+
+  defp run(job, dir) do
     form = "FLYDEPLOY_UPLOAD" |> System.fetch_env!() |> Base.decode64!() |> URI.decode_query()
     {url, headers} = Map.pop!(form, "url")
     {cacerts, headers} = Map.pop(headers, "cacerts")
-    path = Path.join(dir, "upgrade.tar.gz")
+    path = Path.join(dir, Map.fetch!(@files, job))
     size = File.stat!(path).size
 
     # The form's other fields are headers, each with a dash in front so that none clashes with ours.
     headers = for {"-" <> name, value} <- headers, do: {name, value}
 
-    case Http.put(url, headers, path, [cacerts: cacerts], &progress(dir, "upload", &1, size)) do
+    case Http.put(url, headers, path, [cacerts: cacerts], &progress(dir, job, &1, size)) do
       {:ok, status, body} -> %{status: status, body: body}
       {:error, text} -> %{error: text}
     end
+  end
+
+  # FlyDeployAgent has another name here: the console puts the source's hash behind it.
+  defp agent(dir) do
+    dir
+    |> Path.join("modules")
+    |> File.read!()
+    |> :erlang.binary_to_term()
+    |> Compiled.write(FlyDeployAgent, Path.join(dir, "agent"))
   end
 
   # An exception's own text may hold the URL.

@@ -1,11 +1,28 @@
 package agent
 
 import (
+	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,51 +32,65 @@ import (
 // anotherVersion gives the bundle of a flydeploy whose agent has another hash.
 func anotherVersion(t *testing.T) bundle {
 	t.Helper()
+	b, err := newBundle("0123456789ab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// loadedOf counts the VM's modules of an agent.
+func (n *node) loadedOf(agent string) (loaded int) {
+	n.t.Helper()
+	_, _ = fmt.Sscan(n.eval(`IO.puts(Enum.count(:code.all_loaded(), fn {m, _} -> "#{m}" =~ "`+agent+`" end))`), &loaded)
+	return loaded
+}
+
+// counted serves an order's agent and counts the downloads; each waits until it may go on.
+func counted(t *testing.T, o *Order, mayGoOn <-chan struct{}) *atomic.Int32 {
+	t.Helper()
 	b, err := agentBundle()
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := bundle{hash: "0123456789ab", agent: "FlyDeployAgent_0123456789ab"}
-	for _, p := range b.parts {
-		other.parts = append(other.parts, newPart(strings.ReplaceAll(decode(t, p.source), b.hash, other.hash)))
-	}
-	return other
+	file := compiledBy(t, b).file
+	var downloads atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		downloads.Add(1)
+		<-mayGoOn
+		w.Header().Set("Content-Length", strconv.Itoa(len(file)))
+		_, _ = w.Write(file)
+	}))
+	t.Cleanup(server.Close)
+	o.AgentURL = server.URL + "/agent.beams?X-Amz-Signature=" + urlSecret
+	return &downloads
 }
 
-// loadedOf counts the VM's modules of an agent, and those that were loaded more than once.
-func (n *node) loadedOf(agent string) (loaded, twice int) {
-	n.t.Helper()
-	_, _ = fmt.Sscan(n.eval(`
-		ours = for {m, _} <- :code.all_loaded(), "#{m}" =~ "`+agent+`", do: m
-		IO.puts("#{length(ours)} #{Enum.count(ours, &:erlang.check_old_code/1)}")`), &loaded, &twice)
-	return loaded, twice
-}
-
-// Whoever takes over has to learn that there is an agent before anything is compiled, in the VM and in its own words.
-func TestABusyVMCompilesNothing(t *testing.T) {
+// Whoever takes over has to learn that there is an agent before anything is downloaded, in the VM and in its own words.
+func TestABusyVMDownloadsNothing(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, 1)
-	left := orderOf(t, tarballOf(t, 2).bytes)
-	if _, err := inject(t.Context(), n.exec, n.vm, left, anotherVersion(t)); err != nil {
+	other := anotherVersion(t)
+	left := orderOf(t, tarballOf(t, 2).bytes).by(t, other)
+	if _, err := inject(t.Context(), n.exec, n.vm, left, other); err != nil {
 		t.Fatal(err)
 	}
-	b, err := agentBundle()
-	if err != nil {
-		t.Fatal(err)
-	}
+	open := make(chan struct{})
+	close(open)
+	mine := orderOf(t, tarballOf(t, 2).bytes)
+	downloads := counted(t, &mine, open)
 	requests := 0
-	counted := func(ctx context.Context, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
+	exec := func(ctx context.Context, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 		requests++
 		return n.exec(ctx, command, stdin, timeout)
 	}
-	mine := orderOf(t, tarballOf(t, 2).bytes)
-	_, err = Inject(t.Context(), counted, n.vm, mine)
+	_, err := Inject(t.Context(), exec, n.vm, mine)
 	var busy *BusyError
 	if !errors.As(err, &busy) || busy.ID != left.ID || busy.Owner != left.Owner {
 		t.Fatalf("beside another version's agent: %v", err)
 	}
-	if loaded, _ := n.loadedOf(b.agent); loaded > 0 || requests != 1 {
-		t.Errorf("%d modules compiled in %d requests", loaded, requests)
+	if loaded := n.loadedOf("FlyDeployAgent_" + mine.Agent.Source); loaded > 0 || requests != 1 || downloads.Load() > 0 {
+		t.Errorf("%d downloads and %d modules in %d requests", downloads.Load(), loaded, requests)
 	}
 
 	if state, err := busy.TakeOver(t.Context(), n.exec, n.vm); err != nil || state != Aborted {
@@ -67,77 +98,138 @@ func TestABusyVMCompilesNothing(t *testing.T) {
 	}
 	n.awaitGone()
 	requests = 0
-	if _, err := Inject(t.Context(), counted, n.vm, mine); err != nil {
-		t.Fatal(err)
+	for range 2 {
+		if _, err := Inject(t.Context(), exec, n.vm, mine); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if requests != len(b.parts) {
-		t.Errorf("an injection takes %d requests for %d parts", requests, len(b.parts))
-	}
-	requests = 0
-	if _, err := Inject(t.Context(), counted, n.vm, mine); err != nil || requests != 1 {
-		t.Errorf("the same order again: %d requests, %v", requests, err)
+	if requests != 2 || downloads.Load() != 1 {
+		t.Errorf("the same order twice: %d requests, %d downloads", requests, downloads.Load())
 	}
 }
 
 // The platform ends an exec after a minute, and with it the VM of `bin/NAME rpc`, but not what this has begun in the running VM.
-func TestAPartThatIsCutOffGoesOn(t *testing.T) {
+func TestAnInjectionThatIsCutOffGoesOn(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, 1)
-	b, err := agentBundle()
-	if err != nil {
-		t.Fatal(err)
-	}
-	first := b.parts[0]
+	mayGoOn := make(chan struct{})
 	o := orderOf(t, tarballOf(t, 2).bytes)
+	downloads := counted(t, &o, mayGoOn)
 
 	ctx, cut := context.WithCancel(t.Context())
 	defer cut()
 	ended := make(chan error, 1)
 	go func() {
-		_, err := n.realExec(ctx, requests(n.vm, b, o)[0].command, "", injectTimeout)
+		_, err := Inject(ctx, n.realExec, n.vm, o)
 		ended <- err
 	}()
-	compiled := func() int { loaded, _ := n.loadedOf(b.agent); return loaded }
-	for compiled() == 0 {
+	for downloads.Load() == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	cut()
 	if err := <-ended; !errors.Is(err, engine.ErrUnknownOutcome) {
-		t.Skipf("the part was compiled before it could be cut off: %v", err)
+		t.Fatalf("cut off: %v", err)
 	}
-	for deadline := time.Now().Add(2 * time.Minute); compiled() < first.modules; {
-		if time.Now().After(deadline) {
-			t.Fatalf("the VM has stopped after %d of %d modules", compiled(), first.modules)
-		}
-		time.Sleep(10 * time.Millisecond)
+	close(mayGoOn)
+	if _, staged := n.order(o); staged.State != Staged || downloads.Load() != 1 {
+		t.Errorf("the same order again: %s %v after %d downloads", staged.State, staged.Error, downloads.Load())
 	}
-	n.stagesOnce(b, o)
 }
 
-// Not even where only some of a part's modules are in the VM are these compiled again.
-func TestModulesThatAreThereAreNotCompiledAgain(t *testing.T) {
+// serveTLS serves body on localhost with a certificate for name. It gives the URL, and the certificate of who has signed it.
+func serveTLS(t *testing.T, name string, body []byte) (url, authority string) {
+	t.Helper()
+	sign := func(template, parent *x509.Certificate, key any, public any) *x509.Certificate {
+		template.SerialNumber, template.NotBefore, template.NotAfter = big.NewInt(1), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+		der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signed
+	}
+	newKey := func() *ecdsa.PrivateKey {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	rootKey, key := newKey(), newKey()
+	root := &x509.Certificate{Subject: pkix.Name{CommonName: "root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	root = sign(root, root, rootKey, rootKey.Public())
+	leaf := sign(&x509.Certificate{Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}}, root, rootKey, key.Public())
+
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body)
+	}))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: key}}}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return strings.Replace(server.URL, "127.0.0.1", "localhost", 1) + "/x?X-Amz-Signature=" + urlSecret,
+		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}))
+}
+
+// Whatever is wrong with the compiled agent: none of it is loaded, the fault has a name, and no secret is shown.
+func TestFaultyAgentsAreNotLoaded(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, 1)
 	b, err := agentBundle()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := decode(t, b.parts[0].source)
-	module, _, _ := strings.Cut(text, "\ndefmodule ")
-	n.eval(`"` + base64.StdEncoding.EncodeToString([]byte(module)) + `" |> Base.decode64!() |> Code.compile_string()`)
-	if loaded, _ := n.loadedOf(b.agent); loaded != 1 {
-		t.Fatalf("%d modules", loaded)
+	file := compiledBy(t, b).file
+	altered := bytes.Clone(file)
+	altered[len(altered)/2] ^= 1
+	encoded := n.eval(`{:flydeploy_agent, 1, agent, beams} = :erlang.binary_to_term(Base.decode64!("` + base64.StdEncoding.EncodeToString(file) + `"))
+		last = List.last(beams)
+		IO.puts(Base.encode64(:erlang.term_to_binary({:flydeploy_agent, 1, agent, (beams -- [last]) ++ [{elem(last, 0), "no beam"}]})))`)
+	damaged, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		t.Fatal(err)
 	}
-	n.stagesOnce(b, orderOf(t, tarballOf(t, 2).bytes))
-}
+	forbidden := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }))
+	defer forbidden.Close()
+	local, authority := serveTLS(t, "localhost", file)
+	elsewhere, itsAuthority := serveTLS(t, "elsewhere.test", file)
+	_, stranger := serveTLS(t, "localhost", file)
 
-// stagesOnce injects the agent and checks that no module was compiled twice.
-func (n *node) stagesOnce(b bundle, o Order) {
-	n.t.Helper()
-	if _, staged := n.order(o); staged.State != Staged {
-		n.t.Errorf("staging: %s %v", staged.State, staged.Error)
+	for _, test := range []struct {
+		name, what string
+		change     func(*Order)
+	}{
+		{"sha256_differs", "sha256", func(o *Order) { o.AgentURL = serve(t, altered) }},
+		{"download_failed", "closed", func(o *Order) { o.AgentURL = serve(t, file[:len(file)-100]) }},
+		{"download_failed", "answered 403", func(o *Order) { o.AgentURL = forbidden.URL + "/x?sig=" + urlSecret }},
+		{"download_failed", "econnrefused", func(o *Order) { o.AgentURL = "http://127.0.0.1:1/x?sig=" + urlSecret }},
+		{"download_failed", "unknown_ca", func(o *Order) { o.AgentURL, o.CACerts = local, stranger }},
+		{"download_failed", "TLS with localhost failed", func(o *Order) { o.AgentURL, o.CACerts = elsewhere, itsAuthority }},
+		{"otp_differs", "the new image has 99", func(o *Order) { o.Agent.OTP = "99" }},
+		{"elixir_differs", "the new image has 99.0.0", func(o *Order) { o.Agent.Elixir = "99.0.0" }},
+		{"not_loadable", "badfile", func(o *Order) {
+			sum := sha256.Sum256(damaged)
+			o.AgentURL, o.Agent.SHA256, o.Agent.Size = serve(t, damaged), hex.EncodeToString(sum[:]), int64(len(damaged))
+		}},
+	} {
+		o := orderOf(t, tarballOf(t, 2).bytes)
+		test.change(&o)
+		_, err := Inject(t.Context(), n.exec, n.vm, o)
+		var refused *Refusal
+		if !errors.As(err, &refused) || refused.Name != test.name || !strings.Contains(refused.What, test.what) || strings.Contains(err.Error(), urlSecret) {
+			t.Errorf("%s, %s: %v", test.name, test.what, err)
+		}
+		if loaded := n.loadedOf("FlyDeployAgent"); loaded > 0 {
+			t.Errorf("%s: %d modules were loaded", test.name, loaded)
+		}
 	}
-	if loaded, twice := n.loadedOf(b.agent); twice > 0 {
-		n.t.Errorf("%d of %d modules were compiled twice", twice, loaded)
+	o := orderOf(t, tarballOf(t, 2).bytes)
+	o.AgentURL, o.CACerts = local, authority
+	if _, staged := n.order(o); staged.State != Staged {
+		t.Errorf("over TLS: %s %v", staged.State, staged.Error)
 	}
 }

@@ -293,10 +293,7 @@ func tarballOf(t testing.TB, version int) madeTarball {
 
 func makeTarball(t testing.TB, app, root string) madeTarball {
 	t.Helper()
-	machine := &node{t: t, env: []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + t.TempDir()}}
-	id := NewID("test")
-	t.Cleanup(func() { os.RemoveAll("/tmp/flydeploy-" + id) })
-	tarball, err := MakeTarball(t.Context(), machine.exec, id, root, app, nil)
+	tarball, err := MakeTarball(t.Context(), newMachine(t).exec, newJobID(t), root, app, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,6 +302,68 @@ func makeTarball(t testing.TB, app, root string) madeTarball {
 		t.Fatal(err)
 	}
 	return madeTarball{tarball, body}
+}
+
+// newMachine gives a machine that runs no VM.
+func newMachine(t testing.TB) *node {
+	return &node{t: t, env: []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + t.TempDir()}}
+}
+
+// newJobID gives an id for jobs that find the agent compiled already.
+func newJobID(t testing.TB) string {
+	t.Helper()
+	b, err := agentBundle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules := compiledBy(t, b).modules
+	id := NewID("test")
+	t.Cleanup(func() { os.RemoveAll(jobDir(id)) })
+	if err := os.Mkdir(jobDir(id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(jobDir(id), "modules"), modules, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// compiled holds the agents by their source's hash, each compiled once, by the code that runs on the temporary machine.
+var compiled struct {
+	sync.Mutex
+	made map[string]compiledAgent
+}
+
+type compiledAgent struct {
+	engine.CompiledAgent
+	file    []byte // as it lies in the bucket
+	modules []byte // as jobs share them
+}
+
+func compiledBy(t testing.TB, b bundle) compiledAgent {
+	t.Helper()
+	compiled.Lock()
+	defer compiled.Unlock()
+	if made, ok := compiled.made[b.hash]; ok {
+		return made
+	}
+	id := NewID("test")
+	defer os.RemoveAll(jobDir(id))
+	about, err := compileAgent(t.Context(), newMachine(t).exec, id, releases[1], b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := compiledAgent{CompiledAgent: about}
+	for name, to := range map[string]*[]byte{"agent": &made.file, "modules": &made.modules} {
+		if *to, err = os.ReadFile(filepath.Join(jobDir(id), name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if compiled.made == nil {
+		compiled.made = map[string]compiledAgent{}
+	}
+	compiled.made[b.hash] = made
+	return made
 }
 
 // serve gives a URL for body, as a presigned one: with a query that is a secret.
@@ -327,11 +386,23 @@ func orderOf(t testing.TB, body []byte) Order {
 
 func orderFor(t testing.TB, app string, body []byte) Order {
 	t.Helper()
+	b, err := agentBundle()
+	if err != nil {
+		t.Fatal(err)
+	}
 	sum := sha256.Sum256(body)
 	return Order{
 		ID: NewID("01TEST"), TarballURL: serve(t, body), SHA256: hex.EncodeToString(sum[:]), Size: int64(len(body)),
 		OTPApp: app, Owner: "test",
-	}
+	}.by(t, b)
+}
+
+// by gives the order with the compiled agent of a bundle.
+func (o Order) by(t testing.TB, b bundle) Order {
+	t.Helper()
+	made := compiledBy(t, b)
+	o.Agent, o.AgentURL = made.CompiledAgent, serve(t, made.file)
+	return o
 }
 
 // stage injects the upgrade to version and waits until it is staged.

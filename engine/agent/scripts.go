@@ -16,12 +16,12 @@ const (
 	ScriptStorage       Script = "storage"        // ARGS of every script that enters a VM: /proc, pid, start, root, name
 	ScriptStorageConfig Script = "storage_config" // and the program
 	ScriptImage         Script = "image"          // ARGS: root, name
-	ScriptLoad          Script = "load"           // enters; then bindings, program
-	ScriptOrder         Script = "order"          // as ScriptLoad; stdin is the order
-	ScriptFacts         Script = "facts"          // as ScriptLoad
-	ScriptCode          Script = "code"           // as ScriptLoad
+	ScriptOrder         Script = "order"          // enters; then bindings, program; stdin is the order
+	ScriptFacts         Script = "facts"          // enters; then "", program
+	ScriptCode          Script = "code"           // as ScriptFacts
 	ScriptCall          Script = "call"           // ARGS: DIR, command or "-", seq
-	ScriptJob           Script = "job"            // ARGS: DIR, job, root, source, OTP application; stdin is the upload's form
+	ScriptPart          Script = "part"           // ARGS: DIR, number, base64
+	ScriptJob           Script = "job"            // ARGS: DIR, job, root, OTP application; stdin is an upload's form
 	ScriptPoll          Script = "poll"           // ARGS: DIR, job, progress
 )
 
@@ -34,9 +34,9 @@ func ScriptOf(command []string) (script Script, args []string, ok bool) {
 	args = command[4:]
 	script = map[string]Script{
 		scriptVM: ScriptDiscover, scriptStorage: ScriptStorage, scriptStorageConfig: ScriptStorageConfig, scriptImage: ScriptImage,
-		scriptRPC: ScriptLoad, scriptOrder: ScriptOrder, scriptWait: ScriptCall, scriptJob: ScriptJob, scriptPoll: ScriptPoll,
+		scriptOrder: ScriptOrder, scriptWait: ScriptCall, scriptPart: ScriptPart, scriptJob: ScriptJob, scriptPoll: ScriptPoll,
 	}[command[2]]
-	if script == ScriptLoad && len(args) == 7 {
+	if command[2] == scriptRPC && len(args) == 7 {
 		script = programs()[args[6]]
 	}
 	return script, args, script != ""
@@ -45,9 +45,6 @@ func ScriptOf(command []string) (script Script, args []string, ok bool) {
 // programs tells what is evaluated in a VM.
 var programs = sync.OnceValue(func() map[string]Script {
 	all := map[string]Script{}
-	if text, err := bootstrap(); err == nil {
-		all[text] = ScriptLoad
-	}
 	for script, names := range map[Script][]string{ScriptFacts: {"hook.exs", "probe.exs"}, ScriptCode: {"hook.exs", "loaded.exs"}} {
 		if text, err := program(names...); err == nil { // they are embedded
 			all[text] = script
@@ -56,7 +53,7 @@ var programs = sync.OnceValue(func() map[string]Script {
 	return all
 })
 
-// bootstrap is bootstrap.exs, compressed: it comes with each part of the agent.
+// bootstrap is bootstrap.exs, compressed.
 var bootstrap = sync.OnceValues(func() (string, error) {
 	text, err := program("bootstrap.exs")
 	return `Code.eval_string(:zlib.uncompress(Base.decode64!("` + encode(text) + `")), binding())`, err

@@ -32,6 +32,9 @@ type Order struct {
 	Size       int64  // of the tarball, bytes
 	OTPApp     string
 	Owner      string // who deploys, for others to read
+	// Agent is the compiled agent that is to run, AgentURL a presigned GET of it; its query is a secret.
+	Agent    engine.CompiledAgent
+	AgentURL string
 	// Version and SourceImage of the upgrade: what the package fly_deploy tells the application of it.
 	Version, SourceImage string
 	// CACerts are PEM certificates to trust for the download; empty: the operating system's, else castore's.
@@ -63,6 +66,11 @@ func (o Order) encode() string {
 	set("sha256", o.SHA256)
 	set("size", strconv.FormatInt(o.Size, 10))
 	set("otp_app", o.OTPApp)
+	set("agent_url", o.AgentURL)
+	set("agent_sha256", o.Agent.SHA256)
+	set("agent_size", strconv.FormatInt(o.Agent.Size, 10))
+	set("agent_otp", o.Agent.OTP)
+	set("agent_elixir", o.Agent.Elixir)
 	set("owner", o.Owner)
 	set("version", o.Version)
 	set("source_image", o.SourceImage)
@@ -88,6 +96,8 @@ func (o Order) check() error {
 		return fmt.Errorf("order: no sha256")
 	case o.Size <= 0:
 		return fmt.Errorf("order: no size")
+	case !validSHA256.MatchString(o.Agent.SHA256) || o.Agent.Size <= 0:
+		return fmt.Errorf("order: no compiled agent")
 	case !validApp.MatchString(o.OTPApp):
 		return fmt.Errorf("order: the OTP application %q has no valid name", printable(o.OTPApp, 80))
 	}
@@ -119,13 +129,13 @@ type Session struct {
 // ID is the order's id, by which results of this machine's upgrade are told apart.
 func (s *Session) ID() string { return s.id }
 
-// injectTimeout bounds one request of an injection: the VM compiles what it gets, on what may be a sixteenth of a CPU. The
-// platform ends every exec after 60 s. What the VM has compiled by then it keeps, and it goes on.
+// injectTimeout bounds an injection: the VM downloads the agent and loads it, on what may be a sixteenth of a CPU. The platform
+// ends every exec after 60 s. What the VM has begun by then goes on.
 const injectTimeout = 55 * time.Second
 
-// Inject puts the agent into the VM and gives it its order; it begins to stage at once. Idempotent by the order's id: after an
-// engine.ErrUnknownOutcome the same call may be made again, and goes on where the last one was cut off. A VM with another
-// upgrade answers the first request with *BusyError, and has then compiled nothing.
+// Inject puts the agent into the VM by one request and gives it its order; it begins to stage at once. Idempotent by the order's
+// id: after an engine.ErrUnknownOutcome the same call may be made again. A VM with another upgrade answers with *BusyError, and has
+// then downloaded nothing.
 func Inject(ctx context.Context, exec Exec, vm VM, o Order) (*Session, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -136,6 +146,9 @@ func Inject(ctx context.Context, exec Exec, vm VM, o Order) (*Session, error) {
 	b, err := agentBundle()
 	if err != nil {
 		return nil, err
+	}
+	if o.Agent.Source != b.hash {
+		return nil, fmt.Errorf("injecting the agent: the compiled one is %q, not %s", printable(o.Agent.Source, 20), b.hash)
 	}
 	// A second round: the agent of another console, ending at the same moment, takes its modules with it.
 	for range 2 {
@@ -148,73 +161,52 @@ func Inject(ctx context.Context, exec Exec, vm VM, o Order) (*Session, error) {
 }
 
 func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session, error) {
-	for i, r := range requests(vm, b, o) {
-		doing := fmt.Sprintf("injecting the agent (part %d)", i+1)
-		if r.stdin != "" && o.Starting != nil {
-			o.Starting()
-		}
-		out, err := send(ctx, exec, injectTimeout, doing, r, o.secrets()...)
-		if err != nil {
-			return nil, err
-		}
-		if err := notEntered(doing, vm, out); err != nil {
-			return nil, err
-		}
-		word, rest := out.word()
-		switch word {
-		case "loaded":
-		case "started":
-			return started(rest, exec, vm, o)
-		case "busy":
-			return nil, busy(rest)
-		case "incomplete":
-			return nil, nil
-		case "refused":
-			return nil, fmt.Errorf("%s: %w", doing, refusal(rest))
-		default:
-			if isCut(word, "loaded", "started", "busy", "incomplete", "refused", "gone", "no_program", "no_user") {
-				return nil, fmt.Errorf("%s: %w", doing, errCut)
-			}
-			return nil, fmt.Errorf("%s: unexpected answer %q", doing, printable(word, 40))
-		}
+	const doing = "injecting the agent"
+	if o.Starting != nil {
+		o.Starting()
 	}
-	return nil, fmt.Errorf("injecting the agent: it did not start: %w", engine.ErrUnknownOutcome)
+	out, err := send(ctx, exec, injectTimeout, doing, injection(vm, b, o), o.secrets()...)
+	if err != nil {
+		return nil, err
+	}
+	if err := notEntered(doing, vm, out); err != nil {
+		return nil, err
+	}
+	word, rest := out.word()
+	switch word {
+	case "started":
+		return started(rest, exec, vm, o)
+	case "busy":
+		return nil, busy(rest)
+	case "incomplete":
+		return nil, nil
+	case "refused":
+		return nil, fmt.Errorf("%s: %w", doing, refusal(rest))
+	}
+	if isCut(word, "started", "busy", "incomplete", "refused", "gone", "no_program", "no_user") {
+		return nil, fmt.Errorf("%s: %w", doing, errCut)
+	}
+	return nil, fmt.Errorf("%s: unexpected answer %q", doing, printable(word, 40))
 }
 
-// readOrder is what the bindings have for the order: it is read from the request's stdin, since its URL is a secret.
+// readOrder is what the bindings have for the order: it is read from the request's stdin, since its URLs are secrets.
 const readOrder = "IO.read(:line)"
 
-// requests are the execs of an injection: one for each part, the last with the order if that fits.
-func requests(vm VM, b bundle, o Order) []request {
+// injection is the exec that starts an agent.
+func injection(vm VM, b bundle, o Order) request {
 	program, _ := bootstrap() // embedded
-	with := func(script, order string, p part) request {
-		bindings := fmt.Sprintf(`id = "%s"; source = "%s"; modules = %d; agent = "%s"; order = %s`, o.ID, p.source, b.modules(), b.agent, order)
-		return request{command: shell(script, vm.enter(bindings, program)...)}
-	}
-	load := func(p part) request { return with(scriptRPC, `""`, p) }
-	start := func(p part) request {
-		r := with(scriptOrder, "String.trim("+readOrder+")", p)
-		r.stdin = o.encode() + "\n"
-		return r
-	}
-	var all []request
-	for i, p := range b.parts {
-		if i < len(b.parts)-1 {
-			all = append(all, load(p))
-		} else if whole := start(p); whole.size() < maxRequest {
-			all = append(all, whole)
-		} else {
-			all = append(all, load(p), start(newPart("")))
-		}
-	}
-	return all
+	bindings := fmt.Sprintf(`id = "%s"; modules = %d; agent = "%s"; order = String.trim(%s)`, o.ID, b.modules, b.agent, readOrder)
+	return request{shell(scriptOrder, vm.enter(bindings, program)...), o.encode() + "\n"}
 }
 
 // secrets are the parts of the URLs that no error may show.
 func (o Order) secrets() []string {
-	_, get, _ := strings.Cut(o.TarballURL, "?")
-	_, put, _ := strings.Cut(o.ReportURL, "?")
-	return []string{get, put}
+	var queries []string
+	for _, url := range []string{o.TarballURL, o.AgentURL, o.ReportURL} {
+		_, query, _ := strings.Cut(url, "?")
+		queries = append(queries, query)
+	}
+	return queries
 }
 
 // about is what a starting agent tells.

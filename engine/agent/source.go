@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -16,31 +17,17 @@ import (
 
 // maxRequest bounds one exec request, JSON included, in bytes. Beyond about 16 KB the Machines API answers 200 with
 // exit code 0 and a rejection in the output.
-const maxRequest = 15_000
+const maxRequest = 12_000
 
-// maxSource bounds the encoded source in one request; the rest is the script and what it evaluates.
-const maxSource = 11_300
+// maxPart bounds one part of the source in a request; the rest is the script.
+const maxPart = 11_000
 
-// bundle is the agent's source as it is sent.
+// bundle is the source of the agent and of what packs releases, as it is sent to the temporary machine, which compiles it.
 type bundle struct {
-	hash  string // first 12 hex digits of the source's sha256; part of every module's name
-	agent string // the agent's main module
-	parts []part
-}
-
-// part is the source of some modules: zlib, then base64.
-type part struct {
-	source  string
-	modules int // that it defines
-}
-
-// modules counts the agent's modules.
-func (b bundle) modules() int {
-	n := 0
-	for _, p := range b.parts {
-		n += p.modules
-	}
-	return n
+	hash    string   // first 12 hex digits of the agent's sha256; part of every module's name
+	agent   string   // the agent's main module
+	modules int      // of the agent
+	parts   []string // zlib of all files, each after its name, then base64, cut
 }
 
 var (
@@ -48,21 +35,55 @@ var (
 	defmodule = regexp.MustCompile(`(?m)^defmodule (\S+) do`)
 )
 
-// agentBundle renames the modules so that their names carry the source's hash: two versions of flydeploy never share
-// code in a VM.
+// SourceHash tells one agent from another: the first 12 hex digits of the sha256 of what Sources gives. Every module of the agent has it
+// in its name, so that two versions of flydeploy never share code in a VM.
+func SourceHash() (string, error) {
+	b, err := agentBundle()
+	return b.hash, err
+}
+
+// Sources gives the names of the files that run in a VM, in order.
+func Sources() []string { return append([]string{"bootstrap.exs"}, elixir.Agent...) }
+
+// NamedSource gives the agent's source under the names that its modules have in VMs.
+func NamedSource() (string, error) {
+	b, err := agentBundle()
+	if err != nil {
+		return "", err
+	}
+	sources, _, err := readSources(elixir.Agent)
+	return namespace.ReplaceAllString(strings.Join(sources, "\n"), b.agent), err
+}
+
 var agentBundle = sync.OnceValues(func() (bundle, error) {
-	sources, hash, err := readSources(append([]string{"bootstrap.exs"}, elixir.Agent...))
+	_, hash, err := readSources(Sources())
 	if err != nil {
 		return bundle{}, err
 	}
-	b := bundle{hash: hash, agent: "FlyDeployAgent_" + hash}
-	renamed := make([]string, 0, len(sources))
-	for _, s := range sources[1:] {
-		renamed = append(renamed, namespace.ReplaceAllString(strip(s), b.agent))
-	}
-	b.parts, err = pack(renamed)
-	return b, err
+	return newBundle(hash)
 })
+
+func newBundle(hash string) (bundle, error) {
+	b := bundle{hash: hash, agent: "FlyDeployAgent_" + hash}
+	var text strings.Builder
+	for i, name := range slices.Concat(elixir.Agent, elixir.Orchestrator) {
+		sources, _, err := readSources([]string{name})
+		if err != nil {
+			return bundle{}, err
+		}
+		if i < len(elixir.Agent) {
+			b.modules += len(defmodule.FindAllString(sources[0], -1))
+		}
+		text.WriteString(fileMark + name + "\n" + namespace.ReplaceAllString(strip(sources[0]), b.agent))
+	}
+	for part := range slices.Chunk([]byte(encode(text.String())), maxPart) {
+		b.parts = append(b.parts, string(part))
+	}
+	return b, nil
+}
+
+// fileMark stands in front of each file's name.
+const fileMark = "\f"
 
 func readSources(names []string) (sources []string, hash string, err error) {
 	sum := sha256.New()
@@ -77,7 +98,7 @@ func readSources(names []string) (sources []string, hash string, err error) {
 	return sources, hex.EncodeToString(sum.Sum(nil))[:12], nil
 }
 
-// What only people and tools read: documentation, types, comments and indentation. It would take two more requests.
+// What only people and tools read: documentation, types, comments and indentation. It would take more requests.
 var (
 	docText = regexp.MustCompile(`(?ms)^ *@(?:module)?doc """\n.*?\n *"""$`)
 	docLine = regexp.MustCompile(`(?m)^ *@doc ".*"$`)
@@ -95,27 +116,6 @@ func strip(source string) string {
 		source = expr.ReplaceAllString(source, "")
 	}
 	return source
-}
-
-// pack puts as many modules as fit into each part, keeping their order.
-func pack(sources []string) ([]part, error) {
-	var parts []part
-	var text string
-	for _, s := range sources {
-		if text != "" && len(encode(text+s)) > maxSource {
-			parts = append(parts, newPart(text))
-			text = ""
-		}
-		text += s + "\n"
-		if n := len(encode(text)); n > maxSource {
-			return nil, fmt.Errorf("one module of the agent takes %d bytes encoded, more than %d", n, maxSource)
-		}
-	}
-	return append(parts, newPart(text)), nil
-}
-
-func newPart(text string) part {
-	return part{source: encode(text), modules: len(defmodule.FindAllString(text, -1))}
 }
 
 // encode compresses text with zlib and gives base64, which needs no quoting in a shell or an Elixir string.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"flydeploy/elixir"
+	"flydeploy/engine"
 )
 
 // longOrder is as long as orders get: every field set, a long presigned URL, two root certificates.
@@ -20,6 +21,9 @@ func longOrder() Order {
 	return Order{
 		ID: NewID("01JCXXXXXXXXXXXXXXXXXXXXXX"), SHA256: strings.Repeat("a", 64), Size: 1 << 30, OTPApp: "a_long_application_name",
 		TarballURL:     "https://fly.storage.tigris.dev/bucket/releases/app-1.0.0.tar.gz?X-Amz-Signature=" + strings.Repeat("f", 1500),
+		AgentURL:       "https://fly.storage.tigris.dev/bucket/releases/app-agent-0123456789ab.beams?X-Amz-Signature=" + strings.Repeat("f", 1500),
+		ReportURL:      "https://fly.storage.tigris.dev/bucket/app-results/01J/9080e6f3a12987.report.json.gz?X-Amz-Signature=" + strings.Repeat("e", 1500),
+		Agent:          engine.CompiledAgent{SHA256: strings.Repeat("a", 64), Size: 1 << 20, OTP: "27", Elixir: "1.18.3"},
 		Owner:          "somebody@example.com on a machine with a long name",
 		CACerts:        strings.Repeat("-----BEGIN CERTIFICATE-----\n"+strings.Repeat("QUFB", 450)+"\n-----END CERTIFICATE-----\n", 2),
 		SuspendTimeout: time.Second, StagedFor: time.Hour, ArmedFor: time.Hour, TerminalFor: time.Hour,
@@ -32,30 +36,18 @@ func TestEveryRequestIsSmallEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	vm := VM{PID: "4194304", Start: "18446744073709551615", Root: "/app", Name: "app"}
-	short := longOrder()
-	short.CACerts = ""
-	if n := len(requests(vm, b, short)); n > 4 {
-		t.Errorf("an injection takes %d requests; the platform's burst is 3, and each beyond it waits a second", n)
-	}
-	for _, o := range []Order{longOrder(), short} {
-		for i, r := range requests(vm, b, o) {
-			size := r.size()
-			t.Logf("request %d: %d bytes", i+1, size)
-			if size >= maxRequest {
-				t.Errorf("request %d takes %d bytes", i+1, size)
-			}
-		}
-	}
-}
-
-func TestJobRequestIsSmallEnough(t *testing.T) {
-	source, err := jobSource()
-	if err != nil {
-		t.Fatal(err)
+	requests := []request{injection(vm, b, longOrder())}
+	for _, part := range b.parts {
+		requests = append(requests, request{command: shell(scriptPart, jobDir(longOrder().ID), "00", part)})
 	}
 	form := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 3000)))
-	if size := (request{shell(scriptJob, "/tmp/flydeploy-x", "upload", "/app", source, "app"), form}).size(); size >= maxRequest {
-		t.Errorf("the request takes %d bytes", size)
+	requests = append(requests, request{shell(scriptJob, jobDir(longOrder().ID), "upload_agent", "/app", "a_long_application_name"), form})
+	for i, r := range requests {
+		size := r.size()
+		t.Logf("request %d: %d bytes", i+1, size)
+		if size >= maxRequest {
+			t.Errorf("request %d takes %d bytes", i+1, size)
+		}
 	}
 }
 
@@ -64,10 +56,7 @@ func TestEveryAgentModuleIsSentOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sent strings.Builder
-	for _, p := range b.parts {
-		sent.WriteString(decode(t, p.source))
-	}
+	sent := decode(t, strings.Join(b.parts, ""))
 	files, err := elixir.Files.ReadDir("agent")
 	if err != nil {
 		t.Fatal(err)
@@ -75,51 +64,42 @@ func TestEveryAgentModuleIsSentOnce(t *testing.T) {
 	if len(files) != len(elixir.Agent) {
 		t.Errorf("%d files are embedded, %d are listed", len(files), len(elixir.Agent))
 	}
-	if n := len(defmodule.FindAllString(sent.String(), -1)); n != len(files) {
-		t.Errorf("%d modules are sent, %d exist", n, len(files))
+	if n := len(defmodule.FindAllString(sent, -1)); b.modules != len(files) || n != len(files)+len(elixir.Orchestrator) {
+		t.Errorf("%d modules are sent, %d of the agent, and %d exist", n, b.modules, len(files))
 	}
-	if namespace.MatchString(sent.String()) {
+	if namespace.MatchString(sent) {
 		t.Error("a module name is sent without the source's hash")
 	}
 }
 
-// What is sent must be the audited source: the same code after compilation, in the listed order, without a warning.
-func TestStrippedSourceCompilesToTheSameCode(t *testing.T) {
+// What machines load must be the audited source: the same code as its compilation, in the listed order, without a warning.
+func TestTheCompiledAgentIsTheSource(t *testing.T) {
+	t.Parallel()
 	b, err := agentBundle()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sent strings.Builder
-	for _, p := range b.parts {
-		sent.WriteString(decode(t, p.source))
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "agent"), compiledBy(t, b).file, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	sources, _, err := readSources(elixir.Agent)
+	full, err := NamedSource()
 	if err != nil {
 		t.Fatal(err)
 	}
-	full := namespace.ReplaceAllString(strings.Join(sources, "\n"), b.agent)
-	dir := t.TempDir()
-	for name, text := range map[string]string{"sent.ex": sent.String(), "full.ex": full} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(filepath.Join(dir, "full.ex"), []byte(full), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	const program = `
-		code = fn file ->
-		  for {module, beam} <- Code.compile_string(File.read!(file), "flydeploy"), into: %{} do
-		    :code.purge(module)
-		    :code.delete(module)
-		    :code.purge(module)
-		    {module, :code.module_md5(beam)}
-		  end
-		end
-		{full, sent} = {code.("full.ex"), code.("sent.ex")}
-		IO.inspect(for {module, md5} <- full, sent[module] != md5, do: module)
-		IO.inspect(map_size(full) == map_size(sent))`
+		full = for {module, beam} <- Code.compile_file("full.ex"), into: %{}, do: {module, :code.module_md5(beam)}
+		{:flydeploy_agent, 1, agent, beams} = :erlang.binary_to_term(File.read!("agent"))
+		compiled = for {module, beam} <- beams, into: %{}, do: {module, :code.module_md5(beam)}
+		IO.inspect(for {module, md5} <- full, compiled[module] != md5, do: module)
+		IO.inspect({agent, map_size(full) == map_size(compiled)})`
 	cmd := exec.Command("elixir", "-e", program)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
-	if err != nil || string(out) != "[]\ntrue\n" {
+	if err != nil || string(out) != "[]\n{"+b.agent+", true}\n" {
 		t.Errorf("modules that differ, or warnings: %v\n%s", err, out)
 	}
 }

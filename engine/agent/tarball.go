@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"flydeploy/elixir"
+	"flydeploy/engine"
 	"flydeploy/text"
 )
 
@@ -26,27 +26,51 @@ type Tarball struct {
 	Elixir     string `json:"elixir"`
 	Entries    int    `json:"entries"`
 	Beams      int    `json:"beams"`
-
-	dir string
+	// Agent is the compiled agent, which lies beside the tarball.
+	Agent engine.CompiledAgent `json:"agent"`
 }
 
-// scriptJob starts a job detached, once. $1 DIR, $2 job, $3 the release's root, $4 source, $5 OTP application. The upload reads
-// its form, a line.
+// scriptPart writes a part of the source that jobs run. $1 DIR, $2 its number, $3 base64.
+const scriptPart = `
+mkdir -p "$1" && chmod 700 "$1" || { echo "FLYDEPLOY1 no_space"; exit 0; }
+{ printf %s "$3" > "$1/new.$2" && mv "$1/new.$2" "$1/source.$2"; } 2>/dev/null || { echo "FLYDEPLOY1 no_space"; exit 0; }
+echo "FLYDEPLOY1 written"
+`
+
+// scriptJob starts a job detached, once, after all parts of the source were written. $1 DIR, $2 job, $3 the release's root, $4 OTP
+// application. An upload reads its form, a line.
 // The release's own Elixir runs it, without the application's configuration.
 const scriptJob = `
 dir=$1 job=$2 root=$3
 if [ ! -f "$root/releases/start_erl.data" ]; then echo "FLYDEPLOY1 no_release"; exit 0; fi
-mkdir -p "$dir" && chmod 700 "$dir" || exit 1
 # A job that cannot write says nothing at all, not even that it has ended.
 { head -c 65536 /dev/zero > "$dir/room" && rm "$dir/room"; } 2>/dev/null || { echo "FLYDEPLOY1 no_space"; exit 0; }
 mkdir "$dir/$job.started" 2>/dev/null || { echo "FLYDEPLOY1 started"; exit 0; }
 rel="$root/releases/$(cut -d' ' -f2 "$root/releases/start_erl.data")"
-form=; [ "$job" != upload ] || read -r form
-export FLYDEPLOY_DIR="$dir" FLYDEPLOY_JOB="$job" FLYDEPLOY_ROOT="$root" FLYDEPLOY_SOURCE="$4" FLYDEPLOY_OTP_APP="$5" FLYDEPLOY_UPLOAD="$form"
+form=; case "$job" in upload*) read -r form ;; esac
+export FLYDEPLOY_DIR="$dir" FLYDEPLOY_JOB="$job" FLYDEPLOY_ROOT="$root" FLYDEPLOY_OTP_APP="$4" FLYDEPLOY_UPLOAD="$form"
 export ERL_CRASH_DUMP=/dev/null
 new=; command -v setsid >/dev/null && new=setsid
 nohup $new "$rel/elixir" --boot "$rel/start_clean" --boot-var RELEASE_LIB "$root/lib" --erl "+S 1:1" -e '
-  System.fetch_env!("FLYDEPLOY_SOURCE") |> Base.decode64!() |> :zlib.uncompress() |> Code.eval_string()
+  dir = System.fetch_env!("FLYDEPLOY_DIR")
+  modules = Path.join(dir, "modules")
+
+  unless File.exists?(modules) do
+    parts = dir |> Path.join("source.*") |> Path.wildcard() |> Enum.sort() |> Enum.map(&File.read!/1)
+    [_ | files] = parts |> Enum.join() |> Base.decode64!() |> :zlib.uncompress() |> String.split("\f")
+
+    compiled =
+      for file <- files, [name, source] = String.split(file, "\n", parts: 2), module <- Code.compile_string(source, name), do: module
+
+    File.write!(modules <> ".new", :erlang.term_to_binary(compiled))
+    File.rename!(modules <> ".new", modules)
+  end
+
+  for {module, beam} <- modules |> File.read!() |> :erlang.binary_to_term(), not :erlang.module_loaded(module) do
+    {:module, ^module} = :code.load_binary(module, [], beam)
+  end
+
+  FlyDeployOrchestrator.Job.run()
 ' </dev/null >"$dir/$job.log" 2>&1 &
 echo $! > "$dir/$job.pid"
 echo "FLYDEPLOY1 started"
@@ -71,22 +95,23 @@ done
 `
 
 // MakeTarball makes the upgrade's tarball of the release at root (RELEASE_ROOT) on the temporary machine, which runs no
-// VM. Lasts seconds to minutes: the work is detached, progress tells entries. Idempotent by id, the upgrade's.
+// VM, and compiles the agent there. Lasts seconds to minutes: the work is detached, progress tells entries. Idempotent by id, the
+// upgrade's.
 func MakeTarball(ctx context.Context, exec Exec, id, root, otpApp string, progress func(done, total int64)) (Tarball, error) {
 	if !validApp.MatchString(otpApp) {
 		return Tarball{}, fmt.Errorf("making the tarball: the OTP application %q has no valid name", printable(otpApp, 80))
 	}
-	job := job{exec: exec, name: "tarball", dir: "/tmp/flydeploy-" + id, root: root, app: otpApp, doing: "making the tarball"}
-	text, err := job.run(ctx, progress)
+	b, err := agentBundle()
 	if err != nil {
 		return Tarball{}, err
 	}
+	job := job{exec: exec, name: "tarball", dir: jobDir(id), root: root, app: otpApp, doing: "making the tarball", source: b}
 	var t struct {
 		Tarball
 		Error string `json:"error"`
 	}
-	if err := json.Unmarshal([]byte(text), &t); err != nil {
-		return Tarball{}, fmt.Errorf("%s: the result is not valid: %w", job.doing, err)
+	if err := job.result(ctx, progress, &t); err != nil {
+		return Tarball{}, err
 	}
 	if t.Error != "" {
 		return Tarball{}, &Refusal{"tarball_failed", fmt.Sprintf("%s: %s", job.doing, printable(t.Error, 400))}
@@ -97,13 +122,55 @@ func MakeTarball(ctx context.Context, exec Exec, id, root, otpApp string, progre
 	for _, text := range []*string{&t.AppVersion, &t.Release, &t.ERTS, &t.OTP, &t.Elixir} {
 		*text = printable(*text, 80)
 	}
-	t.dir = job.dir
-	return t.Tarball, nil
+	t.Agent, err = job.compiled(t.Agent)
+	return t.Tarball, err
 }
 
-// UploadTarball PUTs the tarball from the temporary machine to a presigned URL with the headers that were signed, and gives the HTTP
+// CompileAgent compiles the agent alone, on a machine as MakeTarball's.
+func CompileAgent(ctx context.Context, exec Exec, id, root string) (engine.CompiledAgent, error) {
+	b, err := agentBundle()
+	if err != nil {
+		return engine.CompiledAgent{}, err
+	}
+	return compileAgent(ctx, exec, id, root, b)
+}
+
+func compileAgent(ctx context.Context, exec Exec, id, root string, b bundle) (engine.CompiledAgent, error) {
+	job := job{exec: exec, name: "agent", dir: jobDir(id), root: root, doing: "compiling the agent", source: b}
+	var made struct {
+		Agent engine.CompiledAgent `json:"agent"`
+		Error string               `json:"error"`
+	}
+	if err := job.result(ctx, nil, &made); err != nil {
+		return made.Agent, err
+	}
+	if made.Error != "" {
+		return made.Agent, &Refusal{"tarball_failed", fmt.Sprintf("%s: %s", job.doing, printable(made.Error, 400))}
+	}
+	return job.compiled(made.Agent)
+}
+
+// compiled checks what a job says of the agent that it has compiled.
+func (j job) compiled(a engine.CompiledAgent) (engine.CompiledAgent, error) {
+	if !validSHA256.MatchString(a.SHA256) || a.Size <= 0 {
+		return a, fmt.Errorf("%s: the compiled agent is not valid", j.doing)
+	}
+	a.OTP, a.Elixir, a.Source = printable(a.OTP, 80), printable(a.Elixir, 80), j.source.hash
+	return a, nil
+}
+
+// Upload is a file that a job has made on the temporary machine.
+type Upload string
+
+// What is uploaded.
+const (
+	UploadTarball Upload = "upload"
+	UploadAgent   Upload = "upload_agent"
+)
+
+// Send PUTs the file from the temporary machine to a presigned URL with the headers that were signed, and gives the HTTP
 // status of the answer (412: the object exists already). caCerts as in Order.
-func UploadTarball(ctx context.Context, exec Exec, id, root, putURL string, headers map[string]string, caCerts string, progress func(done, total int64)) (int, error) {
+func (u Upload) Send(ctx context.Context, exec Exec, id, root, putURL string, headers map[string]string, caCerts string, progress func(done, total int64)) (int, error) {
 	form := url.Values{"url": {putURL}, "cacerts": {caCerts}}
 	for name, value := range headers {
 		switch strings.ToLower(name) {
@@ -113,19 +180,19 @@ func UploadTarball(ctx context.Context, exec Exec, id, root, putURL string, head
 		}
 	}
 	_, secret, _ := strings.Cut(putURL, "?")
-	job := job{exec: exec, name: "upload", dir: "/tmp/flydeploy-" + id, root: root, secret: secret, doing: "uploading the tarball",
-		form: base64.StdEncoding.EncodeToString([]byte(form.Encode())) + "\n"}
-	text, err := job.run(ctx, progress)
-	if err != nil {
-		return 0, err
+	doing := "uploading the tarball"
+	if u == UploadAgent {
+		doing = "uploading the compiled agent"
 	}
+	job := job{exec: exec, name: string(u), dir: jobDir(id), root: root, secret: secret, doing: doing,
+		form: base64.StdEncoding.EncodeToString([]byte(form.Encode())) + "\n"}
 	var answer struct {
 		Status int    `json:"status"`
 		Body   string `json:"body"`
 		Error  string `json:"error"`
 	}
-	if err := json.Unmarshal([]byte(text), &answer); err != nil {
-		return 0, fmt.Errorf("%s: the result is not valid: %w", job.doing, err)
+	if err := job.result(ctx, progress, &answer); err != nil {
+		return 0, err
 	}
 	switch {
 	case answer.Error != "":
@@ -147,34 +214,57 @@ func storageError(body, secret string) string {
 	return printable(body, 300)
 }
 
-// job runs detached on the temporary machine; its folder there is named by the upgrade.
+// jobDir is where jobs work on the temporary machine; it is named by the upgrade.
+func jobDir(id string) string { return "/tmp/flydeploy-" + id }
+
+// job runs detached on the temporary machine.
 type job struct {
 	exec                       Exec
 	name, dir, root, app, form string
 	secret                     string
 	doing                      string
+	source                     bundle // that is to be compiled; without one an earlier job has done so
+}
+
+// result runs the job and decodes what it gives.
+func (j job) result(ctx context.Context, progress func(done, total int64), to any) error {
+	text, err := j.run(ctx, progress)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(text), to); err != nil {
+		return fmt.Errorf("%s: the result is not valid: %w", j.doing, err)
+	}
+	return nil
 }
 
 func (j job) run(ctx context.Context, progress func(done, total int64)) (string, error) {
-	source, err := jobSource()
-	if err != nil {
-		return "", err
+	for i, part := range j.source.parts {
+		if err := j.start(ctx, "written", request{command: shell(scriptPart, j.dir, fmt.Sprintf("%02d", i), part)}); err != nil {
+			return "", err
+		}
 	}
-	start := request{shell(scriptJob, j.dir, j.name, j.root, source, j.app), j.form}
-	out, err := send(ctx, j.exec, quick, j.doing, start, j.secret)
-	if err != nil {
+	if err := j.start(ctx, "started", request{shell(scriptJob, j.dir, j.name, j.root, j.app), j.form}); err != nil {
 		return "", err
-	}
-	switch word, _ := out.word(); word {
-	case "started":
-	case "no_space":
-		return "", &Refusal{"temporary_disk_full", fmt.Sprintf("%s: no space left on the temporary machine", j.doing)}
-	case "no_release":
-		return "", &Refusal{"image_without_release", fmt.Sprintf("%s: the new image has no release at %s", j.doing, j.root)}
-	default:
-		return "", fmt.Errorf("%s: %w", j.doing, errCut)
 	}
 	return j.poll(ctx, progress)
+}
+
+// start sends a request that the machine answers at once.
+func (j job) start(ctx context.Context, wanted string, r request) error {
+	out, err := send(ctx, j.exec, quick, j.doing, r, j.secret)
+	if err != nil {
+		return err
+	}
+	switch word, _ := out.word(); word {
+	case wanted:
+		return nil
+	case "no_space":
+		return &Refusal{"temporary_disk_full", fmt.Sprintf("%s: no space left on the temporary machine", j.doing)}
+	case "no_release":
+		return &Refusal{"image_without_release", fmt.Sprintf("%s: the new image has no release at %s", j.doing, j.root)}
+	}
+	return fmt.Errorf("%s: %w", j.doing, errCut)
 }
 
 func (j job) poll(ctx context.Context, progress func(done, total int64)) (string, error) {
@@ -205,16 +295,4 @@ func (j job) poll(ctx context.Context, progress func(done, total int64)) (string
 			return "", fmt.Errorf("%s: %w", j.doing, err)
 		}
 	}
-}
-
-func jobSource() (string, error) {
-	sources, _, err := readSources(elixir.Orchestrator)
-	if err != nil {
-		return "", err
-	}
-	source := encode(strings.Join(sources, "\n") + "\nFlyDeployOrchestrator.Job.run()\n")
-	if len(source) > maxSource {
-		return "", fmt.Errorf("the temporary machine's program takes %d bytes encoded, more than %d", len(source), maxSource)
-	}
-	return source, nil
 }

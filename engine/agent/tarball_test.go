@@ -23,10 +23,6 @@ import (
 )
 
 // newMachine is a temporary machine: a release on its disk, no VM.
-func newMachine(t *testing.T) *node {
-	return &node{t: t, env: []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + t.TempDir()}}
-}
-
 func TestTarballHasTheSeedsLayoutAndIsReproducible(t *testing.T) {
 	t.Parallel()
 	made := tarballOf(t, 2)
@@ -78,8 +74,7 @@ func tarNames(t *testing.T, body []byte) []string {
 func TestTarballOfNoRelease(t *testing.T) {
 	t.Parallel()
 	machine := newMachine(t)
-	id := NewID("test")
-	t.Cleanup(func() { os.RemoveAll("/tmp/flydeploy-" + id) })
+	id := newJobID(t)
 	if _, err := MakeTarball(t.Context(), machine.exec, id, t.TempDir(), "ledger", nil); err == nil || !strings.Contains(err.Error(), "no release") {
 		t.Errorf("no release: %v", err)
 	}
@@ -101,8 +96,7 @@ func TestTarballWhoseProcessDies(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	id := NewID("test")
-	t.Cleanup(func() { os.RemoveAll("/tmp/flydeploy-" + id) })
+	id := newJobID(t)
 	_, err := MakeTarball(t.Context(), newMachine(t).exec, id, root, "ledger", nil)
 	if err == nil || !strings.Contains(err.Error(), "process ended") || !strings.Contains(err.Error(), "out of memory") {
 		t.Errorf("a process that dies: %v", err)
@@ -112,8 +106,7 @@ func TestTarballWhoseProcessDies(t *testing.T) {
 func TestUpload(t *testing.T) {
 	t.Parallel()
 	machine := newMachine(t)
-	id := NewID("test")
-	t.Cleanup(func() { os.RemoveAll("/tmp/flydeploy-" + id) })
+	id := newJobID(t)
 	made, err := MakeTarball(t.Context(), machine.exec, id, releases[1], "ledger", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +119,7 @@ func TestUpload(t *testing.T) {
 	}))
 	defer server.Close()
 	var done, total int64
-	status, err := UploadTarball(t.Context(), machine.exec, id, releases[1], server.URL+"/b/k?sig="+urlSecret,
+	status, err := UploadTarball.Send(t.Context(), machine.exec, id, releases[1], server.URL+"/b/k?sig="+urlSecret,
 		map[string]string{"Host": "x", "Content-Length": "1", "If-None-Match": "*", "X-Amz-Meta-Sha256": made.SHA256}, "",
 		func(d, t int64) { done, total = d, t })
 	if err != nil || status != http.StatusOK {
@@ -146,20 +139,15 @@ func TestUpload(t *testing.T) {
 func TestUploadThatIsRefused(t *testing.T) {
 	t.Parallel()
 	machine := newMachine(t)
-	id := NewID("test")
-	dir := "/tmp/flydeploy-" + id
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "upgrade.tar.gz"), []byte("tarball"), 0o600); err != nil {
+	id := newJobID(t)
+	if err := os.WriteFile(filepath.Join(jobDir(id), "upgrade.tar.gz"), []byte("tarball"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "the key exists", http.StatusPreconditionFailed)
 	}))
 	defer server.Close()
-	status, err := UploadTarball(t.Context(), machine.exec, id, releases[1], server.URL+"/b/k?sig="+urlSecret, nil, "", nil)
+	status, err := UploadTarball.Send(t.Context(), machine.exec, id, releases[1], server.URL+"/b/k?sig="+urlSecret, nil, "", nil)
 	if status != http.StatusPreconditionFailed || err == nil || !strings.Contains(err.Error(), "412: the key exists") || strings.Contains(err.Error(), urlSecret) {
 		t.Errorf("%d %v", status, err)
 	}
@@ -183,7 +171,7 @@ func TestRefusedUploadsQuoteNoSignature(t *testing.T) {
 			result, _ := json.Marshal(map[string]any{"status": 400, "body": body})
 			return engine.Output{Stdout: "FLYDEPLOY1 result " + string(result) + "\nFLYDEPLOY1 end\n"}, nil
 		}
-		_, err := UploadTarball(t.Context(), exec, "01A", "/app", "https://bucket.example/b/k?"+query, nil, "", nil)
+		_, err := UploadTarball.Send(t.Context(), exec, "01A", "/app", "https://bucket.example/b/k?"+query, nil, "", nil)
 		if err == nil || !strings.Contains(err.Error(), "answered 400") {
 			t.Fatalf("got %v", err)
 		}

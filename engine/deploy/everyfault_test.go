@@ -15,7 +15,7 @@ import (
 
 // everyCall lists the calls that a deploy makes.
 var everyCall = []agenttest.Kind{
-	agenttest.Discover, agenttest.StorageEnv, agenttest.StorageConfig, agenttest.LoadModules, agenttest.GiveOrder, agenttest.LoadedCode,
+	agenttest.Discover, agenttest.StorageEnv, agenttest.StorageConfig, agenttest.Inject, agenttest.LoadedCode,
 	agenttest.Wait, agenttest.Arm, agenttest.Commit, agenttest.Finish, agenttest.StartJob, agenttest.PollJob,
 	agenttest.ListMachines, agenttest.CreateTemporary, agenttest.Destroy, agenttest.MayCreate, agenttest.Build,
 	agenttest.AcquireLock, agenttest.RenewLock, agenttest.ReleaseLock, agenttest.ReadMetadata, agenttest.WriteMetadata,

@@ -168,7 +168,7 @@ func TestALostLockIsTheProblemOfACanary(t *testing.T) {
 // A machine that is only slow to compile the agent is not reported as silent.
 func TestASlowMachineIsToldSo(t *testing.T) {
 	played(t, 1, func(t *testing.T, s *stage) {
-		s.On(agenttest.Match{Kind: agenttest.LoadModules}, agenttest.Hang)
+		s.On(agenttest.Match{Kind: agenttest.Inject}, agenttest.Hang)
 		_, r := s.deploy(playedSettings())
 		if !strings.Contains(r.Problem.Remedy, "slow") || strings.Contains(r.Problem.Remedy, "fly logs") {
 			t.Errorf("problem: %v", r.Problem)
@@ -176,7 +176,7 @@ func TestASlowMachineIsToldSo(t *testing.T) {
 	})
 	t.Run("it has more time than --timeout", func(t *testing.T) {
 		played(t, 1, func(t *testing.T, s *stage) {
-			s.On(agenttest.Match{Kind: agenttest.LoadModules}, agenttest.Delay(30*time.Second))
+			s.On(agenttest.Match{Kind: agenttest.Inject}, agenttest.Delay(30*time.Second))
 			p, r := s.deploy(playedSettings())
 			wants(t, p, r, engine.OutcomeSucceeded, "m00 committed")
 		})

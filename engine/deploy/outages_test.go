@@ -41,7 +41,7 @@ func TestManyBootingMachines(t *testing.T) {
 		settings := playedSettings()
 		settings.MaxConcurrency = 1
 		s.Behave("", func(b *agenttest.Behaviour) {})
-		s.On(agenttest.Match{Kind: agenttest.GiveOrder}, agenttest.Delay(20*time.Second))
+		s.On(agenttest.Match{Kind: agenttest.Inject}, agenttest.Delay(20*time.Second))
 		s.On(agenttest.Match{Kind: agenttest.PollJob, Arg: "upload", Times: 1}, agenttest.Before(func() {
 			for _, m := range []string{"m01", "m02", "m03"} {
 				s.Restart(m, agenttest.Boot{Found: 40 * time.Second, Answers: 41 * time.Second})
@@ -256,7 +256,7 @@ func TestHurrySweep(t *testing.T) {
 	}
 }
 
-var starting = []agenttest.Kind{agenttest.Build, agenttest.CreateTemporary, agenttest.StartJob, agenttest.Arm, agenttest.Commit, agenttest.AcquireLock, agenttest.GiveOrder, agenttest.LoadModules}
+var starting = []agenttest.Kind{agenttest.Build, agenttest.CreateTemporary, agenttest.StartJob, agenttest.Arm, agenttest.Commit, agenttest.AcquireLock, agenttest.Inject}
 
 func TestStopSweep(t *testing.T) {
 	for _, kind := range everyCall {
@@ -289,7 +289,7 @@ func TestStopSweep(t *testing.T) {
 							grace = 11 * time.Second
 						}
 						for _, k := range starting {
-							if !lost && (k == agenttest.GiveOrder || k == agenttest.LoadModules) {
+							if !lost && k == agenttest.Inject {
 								continue // findAgain
 							}
 							for _, c := range s.Calls(agenttest.Match{Kind: k}) {
@@ -315,7 +315,7 @@ func TestInjectionUnderALostLock(t *testing.T) {
 			played(t, 2, func(t *testing.T, s *stage) {
 				var at time.Time
 				var r *run
-				s.On(agenttest.Match{Kind: agenttest.LoadModules, Machine: "m00", Times: 1}, func(ctx context.Context, c agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
+				s.On(agenttest.Match{Kind: agenttest.Inject, Machine: "m00", Times: 1}, func(ctx context.Context, c agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
 					at = time.Now()
 					if stop {
 						r.Stop()
@@ -326,7 +326,7 @@ func TestInjectionUnderALostLock(t *testing.T) {
 				})
 				r = s.start(playedSettings())
 				_, result := r.end()
-				for _, k := range []agenttest.Kind{agenttest.LoadModules, agenttest.GiveOrder} {
+				for _, k := range []agenttest.Kind{agenttest.Inject} {
 					for _, c := range s.Calls(agenttest.Match{Kind: k, Machine: "m00"}) {
 						if c.At.After(at.Add(map[bool]time.Duration{true: 0, false: 10500 * time.Millisecond}[stop])) {
 							t.Errorf("%s %s after: %s (%s) %v", k, c.At.Sub(at), result.Outcome, outcomes(result), result.Problem)

@@ -20,33 +20,41 @@ const (
 	lookAtTemporary   = "Look at the temporary machine with `fly logs`, and deploy again."
 )
 
-// packed is the tarball of the new release in the bucket.
+// packed is what lies in the bucket for machines: the tarball of the new release, and the compiled agent.
 type packed struct {
-	upgrade engine.Upgrade // complete; after an error, as far as it is known
-	key     string
-	sent    bool // its upload has begun
+	upgrade       engine.Upgrade // complete; after an error, as far as it is known
+	key, agentKey string
+	sent          []string // keys whose upload has begun
 }
 
-// pack builds the new image, has a temporary machine pack and upload its release, and completes the upgrade. With an earlier
-// deploy's tarball none of that is needed.
+// pack builds the new image, has a temporary machine pack and upload its release and compile the agent, and completes the upgrade.
+// With an earlier deploy's tarball and agent none of that is needed.
 func (j *job) pack(ctx context.Context, s *surveyed, u engine.Upgrade) (packed, error) {
 	p := packed{upgrade: u}
 	if s.reusesTarball() {
-		return p, j.reuse(ctx, s, &p)
+		err := j.reuse(ctx, s, &p)
+		return p, err
 	}
 	if err := j.build(ctx, &p.upgrade, s.image); err != nil {
 		return p, err
 	}
+	err := j.onTemporary(ctx, s, &p, func(work *packing) error {
+		if err := work.makeTarball(ctx); err != nil {
+			return err
+		}
+		return work.upload(ctx, work.agent(), work.tarball())
+	})
+	return p, err
+}
+
+// onTemporary does work in a temporary machine with the new image.
+func (j *job) onTemporary(ctx context.Context, s *surveyed, p *packed, work func(*packing) error) error {
 	m, err := j.startTemporary(ctx, &p.upgrade, s)
 	if err != nil {
-		return p, err
+		return err
 	}
 	defer j.withSettleTimeout(ctx, func(ctx context.Context) { j.destroy(ctx, m.ID) })
-	work := packing{job: j, target: s.target, packed: &p, exec: target.ExecOn(j.ports.Fleet, m.ID)}
-	if err = work.makeTarball(ctx); err == nil {
-		err = work.uploadTarball(ctx)
-	}
-	return p, err
+	return work(&packing{job: j, target: s.target, packed: p, exec: target.ExecOn(j.ports.Fleet, m.ID)})
 }
 
 // build makes the new image, unless one was given.
@@ -108,29 +116,41 @@ func (j *job) destroy(ctx context.Context, id string) {
 	j.rec.Log(engine.PhaseOrchestrator, fmt.Sprintf("temporary machine %s destroyed", id))
 }
 
-// reuse takes the earlier deploy's tarball, if it is still in the bucket.
+// reuse takes the earlier deploy's tarball, if it is still in the bucket, and its agent, unless that is of another flydeploy: then a
+// temporary machine compiles ours.
 func (j *job) reuse(ctx context.Context, s *surveyed, p *packed) error {
 	u, e := &p.upgrade, s.earlier.Upgrade
 	u.Version, u.SourceImage, u.SHA256, u.Size, u.TarballURL = e.Version, e.SourceImage, e.SHA256, e.Size, e.TarballURL
 	j.rec.Emit(engine.Event{Phase: engine.PhaseBuild, Status: engine.StatusSkipped, Text: "deploying " + s.earlier.ID + " again", Upgrade: copyOf(u)})
-	for _, ph := range []engine.Phase{engine.PhaseOrchestrator, engine.PhaseTarball} {
-		j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusSkipped, Text: "deploy " + s.earlier.ID + " has made the tarball"})
-	}
-	j.removeLeftovers(ctx, s)
-	key := "releases/" + path.Base(u.TarballURL)
-	object, err := s.target.Storage.Tarballs.Stat(ctx, key)
-	if err == nil && (object.SHA256 != u.SHA256 || object.Size != u.Size) {
-		err = fmt.Errorf("it has %d bytes with sha256 %.12s…, not the recorded %d with %.12s…", object.Size, object.SHA256, u.Size, u.SHA256)
-	}
-	if err != nil {
-		problem := engine.NewProblem("no_tarball", fmt.Sprintf("the tarball %s of deploy %s", key, s.earlier.ID), err,
+	p.key = keyOf(u.TarballURL)
+	if err := j.isIntact(ctx, s, p.key, u.SHA256, u.Size); err != nil {
+		problem := engine.NewProblem("no_tarball", fmt.Sprintf("the tarball %s of deploy %s", p.key, s.earlier.ID), err,
 			"Deploy its image instead: `flydeploy hot --skip-build --image "+u.SourceImage+"`.")
 		j.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusFailed, Problem: problem})
 		return problem
 	}
-	p.key = key
-	j.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: key + " is in the bucket already", Upgrade: copyOf(u)})
+	if !s.reusesAgent() || j.isIntact(ctx, s, keyOf(e.Agent.URL), e.Agent.SHA256, e.Agent.Size) != nil {
+		return j.onTemporary(ctx, s, p, func(work *packing) error { return work.compileAgent(ctx) })
+	}
+	u.Agent, p.agentKey = e.Agent, keyOf(e.Agent.URL)
+	for _, ph := range []engine.Phase{engine.PhaseOrchestrator, engine.PhaseTarball} {
+		j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusSkipped, Text: "deploy " + s.earlier.ID + " has made the tarball"})
+	}
+	j.removeLeftovers(ctx, s)
+	j.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: p.key + " is in the bucket already", Upgrade: copyOf(u)})
 	return nil
+}
+
+// keyOf gives the key of what a record names by its URL.
+func keyOf(url string) string { return "releases/" + path.Base(url) }
+
+// isIntact looks whether the bucket still has what a deploy has recorded.
+func (j *job) isIntact(ctx context.Context, s *surveyed, key, sha256 string, size int64) error {
+	object, err := s.target.Storage.Tarballs.Stat(ctx, key)
+	if err == nil && (object.SHA256 != sha256 || object.Size != size) {
+		err = fmt.Errorf("it has %d bytes with sha256 %.12s…, not the recorded %d with %.12s…", object.Size, object.SHA256, size, sha256)
+	}
+	return err
 }
 
 // packing is the work in one temporary machine.
@@ -139,24 +159,46 @@ type packing struct {
 	*packed
 	target *target.Target
 	exec   agent.Exec
-	made   agent.Tarball
 }
 
 func (p *packing) makeTarball(ctx context.Context) error {
 	return p.phase(engine.PhaseTarball, "packing the new release", &p.upgrade, func() (string, error) {
-		err := run.Within(ctx, packWithin, lookAtTemporary, func(ctx context.Context) (err error) {
-			p.made, err = run.RetryUnknown(ctx, p.lostAnswer(engine.PhaseTarball, ""), func() (agent.Tarball, error) {
-				return agent.MakeTarball(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, p.target.OTPApp, p.count(engine.PhaseTarball, "files"))
-			})
-			return err
+		made, err := inTemporary(ctx, p, engine.PhaseTarball, func(ctx context.Context) (agent.Tarball, error) {
+			return agent.MakeTarball(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, p.target.OTPApp, p.count(engine.PhaseTarball, "files"))
 		})
 		if err != nil {
 			return "", fmt.Errorf("pack the release of %s: %w", p.upgrade.SourceImage, err)
 		}
-		made := p.made
-		p.upgrade.Version, p.upgrade.SHA256, p.upgrade.Size = made.AppVersion, made.SHA256, made.Size
+		p.upgrade.Version, p.upgrade.SHA256, p.upgrade.Size, p.upgrade.Agent = made.AppVersion, made.SHA256, made.Size, made.Agent
 		return fmt.Sprintf("%s %s, %d files, %.1f MB", p.target.OTPApp, made.AppVersion, made.Entries, float64(made.Size)/1e6), nil
 	})
+}
+
+// compileAgent makes what an earlier deploy's tarball lacks.
+func (p *packing) compileAgent(ctx context.Context) error {
+	err := p.phase(engine.PhaseTarball, "compiling the agent", &p.upgrade, func() (string, error) {
+		made, err := inTemporary(ctx, p, engine.PhaseTarball, func(ctx context.Context) (engine.CompiledAgent, error) {
+			return agent.CompileAgent(ctx, p.exec, p.upgrade.ID, p.target.VM.Root)
+		})
+		if err != nil {
+			return "", fmt.Errorf("compile the agent with %s: %w", p.upgrade.SourceImage, err)
+		}
+		p.upgrade.Agent = made
+		return "the tarball is an earlier deploy's, the agent is compiled", nil
+	})
+	if err != nil {
+		return err
+	}
+	return p.upload(ctx, p.agent())
+}
+
+// inTemporary bounds one piece of work in the temporary machine, and repeats what got no answer.
+func inTemporary[T any](ctx context.Context, p *packing, ph engine.Phase, work func(context.Context) (T, error)) (done T, err error) {
+	err = run.Within(ctx, packWithin, lookAtTemporary, func(ctx context.Context) (err error) {
+		done, err = run.RetryUnknown(ctx, p.lostAnswer(ph, ""), func() (T, error) { return work(ctx) })
+		return err
+	})
+	return done, err
 }
 
 // count gives a function that emits the progress of a phase.

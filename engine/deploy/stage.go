@@ -20,8 +20,8 @@ const (
 	bootsWithin = 30 * time.Second
 	// lookForVMEvery is the pause between two attempts to find such a VM.
 	lookForVMEvery = 2 * time.Second
-	// injectWithin bounds the injection of the agent, instead of --timeout: the VM compiles the agent, which takes 3 s of CPU
-	// time, and a throttled shared CPU has a sixteenth of its speed.
+	// injectWithin bounds the injection of the agent, instead of --timeout. It takes 0.1 s of CPU time and the start of a small VM
+	// (bin/NAME rpc), but a throttled shared CPU has a sixteenth of its speed, and what was cut off is asked again.
 	injectWithin = 4 * time.Minute
 )
 
@@ -33,7 +33,7 @@ type staged struct {
 	*job
 	surveyed *surveyed
 	upgrade  engine.Upgrade
-	key      string     // of the tarball
+	packed   packed
 	held     *lock.Held // nil in a dry run
 	machines []*rollout
 	leftOut  []engine.Machine
@@ -41,7 +41,7 @@ type staged struct {
 
 // newStaged gives the machines in scope, which stage then stages.
 func (j *job) newStaged(s *surveyed, p packed, held *lock.Held) *staged {
-	st := &staged{job: j, surveyed: s, upgrade: p.upgrade, key: p.key, held: held, leftOut: s.out}
+	st := &staged{job: j, surveyed: s, upgrade: p.upgrade, packed: p, held: held, leftOut: s.out}
 	for _, m := range s.in {
 		st.machines = append(st.machines, newRollout(j.rec, m))
 	}
@@ -213,9 +213,13 @@ func (st *staged) inject(ctx context.Context, r *rollout) error {
 
 func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error) {
 	storage := st.surveyed.target.Storage
-	url, err := storage.Tarballs.PresignGet(ctx, st.key, presignedFor)
+	tarballURL, err := st.presign(ctx, st.packed.key)
 	if err != nil {
-		return agent.Order{}, fmt.Errorf("presign %s: %w", st.key, err)
+		return agent.Order{}, err
+	}
+	agentURL, err := st.presign(ctx, st.packed.agentKey)
+	if err != nil {
+		return agent.Order{}, err
 	}
 	var reportURL string
 	if st.held != nil {
@@ -225,10 +229,18 @@ func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error)
 		}
 	}
 	return agent.Order{
-		ID: agent.NewID(st.upgrade.ID), TarballURL: url, ReportURL: reportURL, SHA256: st.upgrade.SHA256, Size: st.upgrade.Size,
+		ID: agent.NewID(st.upgrade.ID), TarballURL: tarballURL, ReportURL: reportURL, SHA256: st.upgrade.SHA256, Size: st.upgrade.Size,
 		SuspendTimeout: st.settings.SuspendTimeout, OTPApp: st.surveyed.target.OTPApp, Owner: st.settings.Owner,
-		Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
+		Agent: st.upgrade.Agent, AgentURL: agentURL, Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
 	}, nil
+}
+
+func (st *staged) presign(ctx context.Context, key string) (string, error) {
+	url, err := st.surveyed.target.Storage.Tarballs.PresignGet(ctx, key, presignedFor)
+	if err != nil {
+		return "", fmt.Errorf("presign %s: %w", key, err)
+	}
+	return url, nil
 }
 
 // takeOver ends the agent of a deploy whose console was killed or has lost the lock. We hold the lock.

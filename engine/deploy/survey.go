@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent"
 	"flydeploy/engine/record"
 	"flydeploy/engine/target"
 )
@@ -69,7 +70,7 @@ func (j *job) look(ctx context.Context, found *target.Target, waited bool) (*sur
 		return nil, err
 	}
 	s.in, s.out = parts.In, parts.Out
-	if s.earlier != nil && !s.reusesTarball() {
+	if s.earlier != nil && !(s.reusesTarball() && s.reusesAgent()) {
 		if err := j.checkToken(ctx); err != nil {
 			return nil, err
 		}
@@ -78,9 +79,16 @@ func (j *job) look(ctx context.Context, found *target.Target, waited bool) (*sur
 	return s, err
 }
 
-// reusesTarball reports whether an earlier deploy's tarball is used, without a build and a temporary machine.
+// reusesTarball reports whether an earlier deploy's tarball is used, without a build. It takes a temporary machine only to compile
+// the agent.
 func (s *surveyed) reusesTarball() bool {
 	return s.earlier != nil && s.earlier.Upgrade.TarballURL != ""
+}
+
+// reusesAgent reports whether that deploy has compiled the agent that we would.
+func (s *surveyed) reusesAgent() bool {
+	own, err := agent.SourceHash()
+	return err == nil && s.earlier.Upgrade.Agent.Source == own
 }
 
 // readMetadata reads current.json before anything is built: a deploy that could not change it afterwards must fail before it

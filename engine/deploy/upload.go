@@ -5,37 +5,72 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
-	"flydeploy/engine/run"
 )
 
-// uploadTarball stores the tarball under its key, unless the same bytes are there already.
-func (p *packing) uploadTarball(ctx context.Context) error {
-	key, there, err := p.chooseKey(ctx)
-	if err != nil {
-		return err
+// file is one that the temporary machine has made. key and url are for its place in the bucket.
+type file struct {
+	upload   agent.Upload
+	sha256   string
+	size     int64
+	key, url *string
+}
+
+func (p *packing) tarball() file {
+	return file{agent.UploadTarball, p.upgrade.SHA256, p.upgrade.Size, &p.key, &p.upgrade.TarballURL}
+}
+
+func (p *packing) agent() file {
+	a := &p.upgrade.Agent
+	return file{agent.UploadAgent, a.SHA256, a.Size, &p.agentKey, &a.URL}
+}
+
+// upload stores files under their keys, unless the same bytes are there already. The last one is what is told of.
+func (p *packing) upload(ctx context.Context, files ...file) error {
+	var missing []file
+	for _, f := range files {
+		key, there, err := p.chooseKey(ctx, f)
+		if err != nil {
+			return err
+		}
+		*f.key, *f.url = key, p.target.Storage.Tarballs.URL(key)
+		if !there {
+			missing = append(missing, f)
+		}
 	}
-	p.key, p.upgrade.TarballURL = key, p.target.Storage.Tarballs.URL(key)
-	if there {
-		p.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: key + " is in the bucket already", Upgrade: copyOf(&p.upgrade)})
+	told := *files[len(files)-1].key
+	if len(missing) == 0 {
+		p.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: told + " is in the bucket already", Upgrade: copyOf(&p.upgrade)})
 		return nil
 	}
-	p.sent = true
-	return run.Within(ctx, packWithin, lookAtTemporary, func(ctx context.Context) error {
-		return p.phase(engine.PhaseUpload, key, &p.upgrade, func() (string, error) { return key, p.send(ctx, key) })
+	return p.phase(engine.PhaseUpload, told, &p.upgrade, func() (string, error) {
+		for _, f := range missing {
+			if err := p.send(ctx, f); err != nil {
+				return "", err
+			}
+		}
+		return told, nil
 	})
 }
 
-func (p *packing) send(ctx context.Context, key string) error {
-	url, headers, err := p.target.Storage.Tarballs.PresignPut(ctx, key, p.made.Size, p.made.SHA256, presignedFor)
+// send uploads a file, and looks whether it has arrived.
+func (p *packing) send(ctx context.Context, f file) error {
+	key := *f.key
+	url, headers, err := p.target.Storage.Tarballs.PresignPut(ctx, key, f.size, f.sha256, presignedFor)
 	if err != nil {
 		return err
 	}
-	status, err := run.RetryUnknown(ctx, p.lostAnswer(engine.PhaseUpload, ""), func() (int, error) {
-		return agent.UploadTarball(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, url, headers, "", p.count(engine.PhaseUpload, "bytes"))
+	var progress func(done, total int64)
+	if f.upload == agent.UploadTarball {
+		progress = p.count(engine.PhaseUpload, "bytes")
+	}
+	p.sent = append(p.sent, key)
+	status, err := inTemporary(ctx, p, engine.PhaseUpload, func(ctx context.Context) (int, error) {
+		return f.upload.Send(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, url, headers, "", progress)
 	})
 	if err != nil && status != http.StatusPreconditionFailed { // 412: an earlier upload, whose answer was lost, has succeeded
 		return fmt.Errorf("upload %s: %w", key, err)
@@ -44,21 +79,26 @@ func (p *packing) send(ctx context.Context, key string) error {
 	if err != nil {
 		return fmt.Errorf("look at the uploaded %s: %w", key, err)
 	}
-	if object.Size != p.made.Size || object.SHA256 != p.made.SHA256 {
+	if object.Size != f.size || object.SHA256 != f.sha256 {
 		return fmt.Errorf("the uploaded %s has %d bytes with sha256 %s, not %d with %s",
-			key, object.Size, object.SHA256, p.made.Size, p.made.SHA256)
+			key, object.Size, object.SHA256, f.size, f.sha256)
 	}
 	return nil
 }
 
-// chooseKey gives the tarball's key, and whether it is there already. A published tarball never changes, so another upgrade of
-// the same version gets a key with the first digits of its sha256. A dry run uploads to a folder of its own.
-func (p *packing) chooseKey(ctx context.Context) (key string, there bool, err error) {
-	if p.settings.DryRun {
-		return fmt.Sprintf("releases/%s-plan/%s.tar.gz", p.target.OTPApp, p.upgrade.ID), false, nil
+// chooseKey gives a file's key, and whether it is there already. What is published never changes, so another upgrade of the same
+// version gets a key with the first digits of its sha256, as every agent does. A dry run uploads to a folder of its own.
+func (p *packing) chooseKey(ctx context.Context, f file) (key string, there bool, err error) {
+	app := p.target.OTPApp
+	plain := fmt.Sprintf("releases/%s-%s.tar.gz", app, p.upgrade.Version)
+	keys := []string{plain, strings.TrimSuffix(plain, ".tar.gz") + "-" + f.sha256[:12] + ".tar.gz"}
+	if f.upload == agent.UploadAgent {
+		keys = []string{fmt.Sprintf("releases/%s-agent-%s.beams", app, f.sha256[:12])}
 	}
-	plain := fmt.Sprintf("releases/%s-%s.tar.gz", p.target.OTPApp, p.made.AppVersion)
-	for _, key := range []string{plain, strings.TrimSuffix(plain, ".tar.gz") + "-" + p.made.SHA256[:12] + ".tar.gz"} {
+	if p.settings.DryRun {
+		return fmt.Sprintf("releases/%s-plan/%s%s", app, p.upgrade.ID, extension(keys[0])), false, nil
+	}
+	for _, key := range keys {
 		object, err := p.target.Storage.Tarballs.Stat(ctx, key)
 		if errors.Is(err, engine.ErrNotFound) {
 			return key, false, nil
@@ -66,19 +106,28 @@ func (p *packing) chooseKey(ctx context.Context) (key string, there bool, err er
 		if err != nil {
 			return "", false, fmt.Errorf("look at %s: %w", key, err)
 		}
-		if object.SHA256 == p.made.SHA256 && object.Size == p.made.Size {
+		if object.SHA256 == f.sha256 && object.Size == f.size {
 			return key, true, nil
 		}
 	}
-	return "", false, fmt.Errorf("%s exists with other contents under both of its names", plain)
+	return "", false, fmt.Errorf("%s exists with other contents", strings.Join(keys, " and "))
+}
+
+func extension(key string) string {
+	if strings.HasSuffix(key, ".beams") {
+		return ".beams"
+	}
+	return ".tar.gz"
 }
 
 // deleteDryRunUpload deletes what a dry run has uploaded.
 func (j *job) deleteDryRunUpload(ctx context.Context, storage engine.Storage, p packed) {
-	if !j.settings.DryRun || !p.sent {
+	if !j.settings.DryRun {
 		return
 	}
-	if err := storage.Tarballs.Delete(ctx, p.key); err != nil {
-		j.rec.Log(engine.PhaseUpload, fmt.Sprintf("%s could not be deleted from the bucket: %v", p.key, err))
+	for _, key := range slices.Compact(slices.Sorted(slices.Values(p.sent))) {
+		if err := storage.Tarballs.Delete(ctx, key); err != nil {
+			j.rec.Log(engine.PhaseUpload, fmt.Sprintf("%s could not be deleted from the bucket: %v", key, err))
+		}
 	}
 }

@@ -296,7 +296,7 @@ func TestASilentMachineThatIsNotSelected(t *testing.T) {
 func TestAStopWhileAnAgentStarts(t *testing.T) {
 	played(t, 1, func(t *testing.T, s *stage) {
 		var r *run
-		s.On(agenttest.Match{Kind: agenttest.GiveOrder, Times: 1}, agenttest.After(func() { r.Stop() }))
+		s.On(agenttest.Match{Kind: agenttest.Inject, Times: 1}, agenttest.After(func() { r.Stop() }))
 		r = s.start(playedSettings())
 		p, result := r.end()
 		wants(t, p, result, engine.OutcomeCancelled, "m00 aborted")

@@ -17,8 +17,7 @@ const (
 	StorageEnv    = Kind(agent.ScriptStorage)
 	StorageConfig = Kind(agent.ScriptStorageConfig)
 	ImageStorage  = Kind(agent.ScriptImage)
-	LoadModules   = Kind(agent.ScriptLoad)
-	GiveOrder     = Kind(agent.ScriptOrder) // Call.Arg is the order's id
+	Inject        = Kind(agent.ScriptOrder) // Call.Arg is the order's id
 	Facts         = Kind(agent.ScriptFacts)
 	LoadedCode    = Kind(agent.ScriptCode)
 	Wait          = Kind("wait")
@@ -26,6 +25,7 @@ const (
 	Commit        = Kind("commit")
 	Abort         = Kind("abort")
 	Finish        = Kind("finish")
+	SendPart      = Kind(agent.ScriptPart) // Call.Arg is its number
 	StartJob      = Kind(agent.ScriptJob)
 	PollJob       = Kind(agent.ScriptPoll)
 	OtherExec     = Kind("other") // words that are not the console's: exit code 127
@@ -66,8 +66,8 @@ const (
 // IsExec reports whether the call runs a command on a machine.
 func (k Kind) IsExec() bool {
 	return slices.Contains([]Kind{
-		Discover, StorageEnv, StorageConfig, ImageStorage, LoadModules, GiveOrder, Facts, LoadedCode, Wait, Arm, Commit, Abort, Finish,
-		StartJob, PollJob, OtherExec,
+		Discover, StorageEnv, StorageConfig, ImageStorage, Inject, Facts, LoadedCode, Wait, Arm, Commit, Abort, Finish,
+		SendPart, StartJob, PollJob, OtherExec,
 	}, k)
 }
 
@@ -84,7 +84,7 @@ func (t Timing) of(k Kind) time.Duration {
 
 // EntersVM reports whether the call needs a VM that answers rpc.
 func (k Kind) EntersVM() bool {
-	return slices.Contains([]Kind{StorageConfig, LoadModules, GiveOrder, Facts, LoadedCode}, k)
+	return slices.Contains([]Kind{StorageConfig, Inject, Facts, LoadedCode}, k)
 }
 
 // IsLock reports whether the call reads or writes the deploy lock.

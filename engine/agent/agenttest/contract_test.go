@@ -2,6 +2,7 @@ package agenttest_test
 
 import (
 	"context"
+	"path"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,6 +40,10 @@ func (p *played) Order(version int) agent.Order {
 	r := agenttest.ReleaseOf(image)
 	o := agent.Order{ID: agent.NewID("01TEST"), SHA256: r.SHA256, Size: r.Size, OTPApp: agenttest.App, Owner: "ann@laptop", Version: r.Version, SourceImage: image}
 	var err error
+	o.Agent = p.world.PutAgent()
+	if o.AgentURL, err = p.world.Storage.PresignGet(p.t.Context(), "releases/"+path.Base(o.Agent.URL), time.Hour); err != nil {
+		p.t.Fatal(err)
+	}
 	if o.TarballURL, err = p.world.Storage.PresignGet(p.t.Context(), p.world.PutTarball(r), time.Hour); err != nil {
 		p.t.Fatal(err)
 	}

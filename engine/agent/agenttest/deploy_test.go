@@ -115,7 +115,7 @@ func TestWholeDeployOfManyMachines(t *testing.T) {
 func TestADeploySurvivesWhatIsLostOnce(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []agenttest.Kind{
-		agenttest.Discover, agenttest.StorageEnv, agenttest.StorageConfig, agenttest.LoadModules, agenttest.GiveOrder, agenttest.Wait,
+		agenttest.Discover, agenttest.StorageEnv, agenttest.StorageConfig, agenttest.Inject, agenttest.Wait,
 		agenttest.Arm, agenttest.Commit, agenttest.LoadedCode, agenttest.Finish, agenttest.StartJob, agenttest.PollJob,
 	} {
 		for name, fault := range map[string]agenttest.Hook{"request": agenttest.LoseRequest, "answer": agenttest.LoseAnswer} {

@@ -83,12 +83,14 @@ func (w *World) exec(ctx context.Context, id string, r request) (Output, error) 
 	switch r.script {
 	case agent.ScriptDiscover:
 		return w.discover(m), nil
-	case agent.ScriptStorage, agent.ScriptStorageConfig, agent.ScriptLoad, agent.ScriptOrder, agent.ScriptFacts, agent.ScriptCode:
+	case agent.ScriptStorage, agent.ScriptStorageConfig, agent.ScriptOrder, agent.ScriptFacts, agent.ScriptCode:
 		return w.enter(ctx, m, r)
 	case agent.ScriptCall:
 		return w.call(ctx, m, r)
 	case agent.ScriptImage:
 		return w.describeImage(m), nil
+	case agent.ScriptPart:
+		return w.writePart(m, r), nil
 	case agent.ScriptJob:
 		return w.startJob(m, r), nil
 	case agent.ScriptPoll:

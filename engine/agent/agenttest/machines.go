@@ -20,8 +20,9 @@ type machine struct {
 	dirs      map[string]bool // folders that are not an agent's
 	// changed is closed, and made anew, whenever what a waiting exec looks at has changed.
 	changed chan struct{}
-	dies    time.Time       // a temporary one
-	jobs    map[string]*job // likewise
+	dies    time.Time         // a temporary one
+	jobs    map[string]*job   // likewise
+	source  map[string]string // its parts by number, likewise
 }
 
 // vm is one boot of the release.
@@ -33,7 +34,6 @@ type vm struct {
 	hotRef     string    // of an upgrade that was committed or reapplied
 	call       agent.HookCall
 	drifted    []string
-	modules    map[string]bool // of agents, by full name
 	agent      *process
 }
 
@@ -103,7 +103,7 @@ func (w *World) boot(m *machine, b Boot) {
 	now := time.Now()
 	v := &vm{
 		pid: fmt.Sprint(300 + w.booted), start: fmt.Sprint(500_000 + 100*w.booted), found: now.Add(b.Found),
-		answers: now.Add(max(b.Found, b.Answers)), code: ReleaseOf(m.Image), modules: map[string]bool{},
+		answers: now.Add(max(b.Found, b.Answers)), code: ReleaseOf(m.Image),
 		call: agent.HookCall{App: App, Outcome: "none", Text: "there is no upgrade"},
 	}
 	if m.hook == agent.HookCalled {

@@ -130,7 +130,6 @@ func (a *process) stop() {
 	if a.vm.agent == a {
 		a.vm.agent = nil
 	}
-	clear(a.vm.modules)
 	a.machine.news()
 }
 

@@ -2,8 +2,11 @@ package agenttest
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -53,7 +56,7 @@ func (f *Fleet) CreateTemporary(ctx context.Context, spec engine.TemporaryMachin
 		m := w.add(engine.Machine{
 			ID: fmt.Sprintf("temp%d", w.made), Region: spec.Region, Image: spec.Image, Temporary: spec.UpgradeID, LeftOut: "temporary machine of a deploy",
 		})
-		m.jobs = map[string]*job{}
+		m.jobs, m.source = map[string]*job{}, map[string]string{}
 		if spec.LiveFor > 0 {
 			m.dies = time.Now().Add(spec.LiveFor)
 			w.dying = append(w.dying, m)
@@ -106,6 +109,38 @@ func (w *World) endTemporary() {
 	})
 }
 
+func (w *World) writePart(m *machine, r request) Output {
+	if m.source == nil || w.temporary.NoSpace {
+		return say(marker + "no_space")
+	}
+	m.source[r.args[1]] = r.args[2]
+	return say(marker + "written")
+}
+
+// compiled is what a machine makes of the source that it has got.
+func (m *machine) compiled() engine.CompiledAgent {
+	sum := sha256.New()
+	for _, n := range slices.Sorted(maps.Keys(m.source)) {
+		sum.Write([]byte(m.source[n]))
+	}
+	return engine.CompiledAgent{SHA256: hex.EncodeToString(sum.Sum(nil)), Size: agentSize, OTP: otp, Elixir: elixir}
+}
+
+const agentSize = 90_000
+
+// PutAgent puts the agent that this flydeploy would have compiled into the bucket.
+func (w *World) PutAgent() engine.CompiledAgent {
+	source, err := agent.SourceHash()
+	if err != nil {
+		panic(err)
+	}
+	a := (&machine{source: map[string]string{"00": source}}).compiled()
+	key := fmt.Sprintf("releases/%s-agent-%s.beams", App, a.SHA256[:12])
+	w.locked(func() { w.bucket.write(key, object{size: a.Size, sha256: a.SHA256}) })
+	a.URL, a.Source = base+key, source
+	return a
+}
+
 func (w *World) startJob(m *machine, r request) Output {
 	name := r.args[1]
 	switch {
@@ -117,30 +152,36 @@ func (w *World) startJob(m *machine, r request) Output {
 		return say(marker + "started")
 	}
 	release := ReleaseOf(m.Image)
-	j := &job{begun: time.Now(), died: w.temporary.Dies == name}
+	j := &job{begun: time.Now(), died: w.temporary.Dies == name || len(m.source) == 0}
 	switch name {
 	case "tarball":
 		j.takes, j.total = w.timing.Pack, 300
-		j.finish = func() string { return w.pack(r, release) }
+		j.finish = func() string { return w.pack(r, release, m.compiled()) }
+	case "agent":
+		j.takes = w.timing.Pack
+		j.finish = func() string { return toJSON(map[string]any{"agent": m.compiled()}) }
 	case "upload":
 		j.takes, j.total = w.timing.Upload, release.Size
-		j.finish = func() string { return w.upload(r, release) }
+		j.finish = func() string { return w.upload(r, release.Size) }
+	case "upload_agent":
+		j.takes = w.timing.Upload
+		j.finish = func() string { return w.upload(r, agentSize) }
 	}
 	m.jobs[name] = j
 	return say(marker + "started")
 }
 
-func (w *World) pack(r request, release Release) string {
+func (w *World) pack(r request, release Release, compiled engine.CompiledAgent) string {
 	if w.temporary.PackError != "" {
 		return toJSON(map[string]any{"error": w.temporary.PackError})
 	}
 	return toJSON(agent.Tarball{
 		Path: r.args[0] + "/upgrade.tar.gz", SHA256: release.SHA256, Size: release.Size, AppVersion: release.Version, Release: release.Version,
-		ERTS: "13.1.5", OTP: "25", Elixir: "1.14.0", Entries: 300, Beams: 120,
+		ERTS: "13.1.5", OTP: otp, Elixir: elixir, Entries: 300, Beams: 120, Agent: compiled,
 	})
 }
 
-func (w *World) upload(r request, release Release) string {
+func (w *World) upload(r request, size int64) string {
 	if w.temporary.UploadError != "" {
 		return toJSON(map[string]any{"error": w.temporary.UploadError})
 	}
@@ -157,7 +198,7 @@ func (w *World) upload(r request, release Release) string {
 	}
 	status, body := w.temporary.UploadStatus, w.temporary.UploadBody
 	if status == 0 {
-		status = w.bucket.put(form.Get("url"), headers, object{size: release.Size})
+		status = w.bucket.put(form.Get("url"), headers, object{size: size})
 	}
 	return toJSON(map[string]any{"status": status, "body": body})
 }

@@ -52,7 +52,7 @@ func (r request) describe(c *Call) {
 		}
 		_, c.Arg, _ = strings.Cut(r.args[0], "/flydeploy-")
 		c.Seen, _ = strconv.ParseInt(r.args[2], 10, 64)
-	case agent.ScriptJob, agent.ScriptPoll:
+	case agent.ScriptPart, agent.ScriptJob, agent.ScriptPoll:
 		c.Arg = r.args[1]
 	}
 }
@@ -128,7 +128,7 @@ func (m *machine) hookLines() []string {
 }
 
 func (m *machine) facts() Output {
-	lines := append([]string{marker + "facts", "otp=25", "elixir=1.14.0", "crypto=true", "ssl=true", "certificates=140"}, m.hookLines()...)
+	lines := append([]string{marker + "facts", "otp=" + otp, "elixir=" + elixir, "crypto=true", "ssl=true", "certificates=140"}, m.hookLines()...)
 	lines = append(lines, "poller=false", fmt.Sprintf("agent=%t", m.vm.living() != nil), "user=1000", fmt.Sprintf("clock_ms=%d", time.Now().UnixMilli()),
 		"app="+App+" "+ReleaseOf(m.Image).Version+" top", marker+"end")
 	return say(lines...)
@@ -155,74 +155,54 @@ func (m *machine) code() Output {
 	return say(append(lines, marker+"end")...)
 }
 
-// part is what stands in front of bootstrap.exs.
-type part struct {
-	id, source, main string
-	modules          int // of the whole agent
-}
+var bindings = regexp.MustCompile(`^id = "([^"]*)"; modules = \d+; agent = "FlyDeployAgent_[0-9a-f]{12}"; order = `)
 
-func bound(bindings string) (p part, ok bool) {
-	rest, ok1 := strings.CutPrefix(bindings, `id = "`)
-	p.id, rest, _ = strings.Cut(rest, `"; source = "`)
-	p.source, rest, _ = strings.Cut(rest, `"; modules = `)
-	modules, rest, _ := strings.Cut(rest, `; agent = "`)
-	p.modules, _ = strconv.Atoi(modules)
-	p.main, _, ok = strings.Cut(rest, `"; order = `)
-	return p, ok && ok1
-}
-
-// bootstrap is bootstrap.exs: unless an agent is at work it loads modules, and with the last part starts the agent.
+// bootstrap is bootstrap.exs: unless an agent is at work it downloads one and starts it.
 func (w *World) bootstrap(ctx context.Context, m *machine, r request) (Output, error) {
-	p, ok := bound(r.args[5])
-	if !ok {
+	bound := bindings.FindStringSubmatch(r.args[5])
+	if bound == nil {
 		return Output{Stderr: "** (TokenMissingError)\n", ExitCode: 1}, nil
 	}
-	if out, err := w.atWork(ctx, m, p.id); out != nil || err != nil {
+	if out, err := w.atWork(ctx, m, bound[1]); out != nil || err != nil {
 		return *cmp.Or(out, &Output{}), err
 	}
-	modules, err := w.modulesOf(p.source)
-	if err != nil {
-		return Output{Stderr: "** (ErlangError) Erlang error: :data_error\n", ExitCode: 1}, nil
-	}
-	for _, module := range modules {
-		m.vm.modules[module] = true
-	}
-	compiled := 0
-	for module := range m.vm.modules {
-		if strings.HasPrefix(module, p.main) {
-			compiled++
-		}
-	}
-	switch {
-	case r.script == agent.ScriptLoad:
-		return say(marker + "loaded {}"), nil
-	case compiled != p.modules:
-		return say(marker + "incomplete {}"), nil
-	case r.err != nil:
+	if r.err != nil {
 		return Output{Stderr: "** (ArgumentError) " + r.err.Error() + "\n", ExitCode: 1}, nil
-	case m.dirs[dirOf(r.order.id)]:
-		return say(marker + "refused " + toJSON(agent.Error{Name: "refused", What: dirOf(r.order.id) + " cannot be made: file already exists"})), nil
+	}
+	refused := w.loads(r.order)
+	if refused == nil && m.dirs[dirOf(r.order.id)] {
+		refused = &agent.Error{Name: "refused", What: dirOf(r.order.id) + " cannot be made: file already exists"}
+	}
+	if refused != nil {
+		return say(marker + "refused " + toJSON(refused)), nil
 	}
 	return say(marker + "started " + w.begin(m, r.order).about()), nil
 }
 
-var defmodule = regexp.MustCompile(`(?m)^defmodule (\S+) do`)
+// The Elixir and OTP of all VMs and images.
+const (
+	otp    = "25"
+	elixir = "1.14.0"
+)
 
-// modulesOf gives the names of the modules in a part of the agent.
-func (w *World) modulesOf(source string) ([]string, error) {
-	if known, ok := w.sources[source]; ok {
-		return known, nil
+// loads says why a VM refuses the compiled agent of an order; nil: it loads it.
+func (w *World) loads(o order) *agent.Error {
+	if o.agent.OTP != otp {
+		return &agent.Error{Name: "otp_differs", What: fmt.Sprintf("OTP %s runs here, the new image has %s", otp, o.agent.OTP)}
 	}
-	text, err := decode(source)
-	if err != nil {
-		return nil, err
+	if o.agent.Elixir != elixir {
+		return &agent.Error{Name: "elixir_differs", What: fmt.Sprintf("Elixir %s runs here, the new image has %s", elixir, o.agent.Elixir)}
 	}
-	var modules []string
-	for _, found := range defmodule.FindAllStringSubmatch(text, -1) {
-		modules = append(modules, found[1])
+	file, status := w.bucket.get(o.agent.URL)
+	switch {
+	case status != 200:
+		return &agent.Error{Name: "download_failed", What: fmt.Sprintf("the download of the agent from storage.test failed: it answered %d", status)}
+	case file.size < o.agent.Size:
+		return &agent.Error{Name: "download_failed", What: "the download of the agent from storage.test failed: closed"}
+	case file.sha256 != o.agent.SHA256:
+		return &agent.Error{Name: "sha256_differs", What: "the sha256 of the compiled agent is not the expected one"}
 	}
-	w.sources[source] = modules
-	return modules, nil
+	return nil
 }
 
 // decode reads base64 of zlib.

@@ -101,14 +101,13 @@ type World struct {
 	temporary Temporary
 	behaviour Behaviour
 	settings  map[string]string
-	sources   map[string][]string // modules by encoded source
 	bucket    bucket
 }
 
 // NewWorld makes a world with machines m00, m01, … that run Image1, half of them in ams, half in fra.
 func NewWorld(machines int) *World {
 	w := &World{
-		byID: map[string]*machine{}, built: Image2, sources: map[string][]string{}, behaviour: usualBehaviour(),
+		byID: map[string]*machine{}, built: Image2, behaviour: usualBehaviour(),
 		bucket: bucket{objects: map[string]*object{}},
 		settings: map[string]string{
 			"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL_S3": endpoint, "AWS_REGION": "auto", "BUCKET_NAME": bucketName,

@@ -3,6 +3,7 @@ package agenttest_test
 import (
 	"context"
 	"errors"
+	"path"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -34,6 +35,10 @@ func inject(t *testing.T, w *agenttest.World, id string) *agent.Session {
 	r := agenttest.ReleaseOf(agenttest.Image2)
 	o := agent.Order{ID: agent.NewID("01TEST"), SHA256: r.SHA256, Size: r.Size, OTPApp: agenttest.App, Owner: "ann", Version: r.Version, SourceImage: r.Image}
 	if o.TarballURL, err = w.Storage.PresignGet(t.Context(), w.PutTarball(r), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	o.Agent = w.PutAgent()
+	if o.AgentURL, err = w.Storage.PresignGet(t.Context(), "releases/"+path.Base(o.Agent.URL), time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	s, err := agent.Inject(t.Context(), execOn(w, id), vm, o)
