@@ -94,7 +94,7 @@ bench: setup ## run the benchmarks
 
 .PHONY: bench-agent
 bench-agent: setup ## how long processes are suspended, beside fly_deploy and the floor (BENCH_SIZES="10000x200" BENCH_PAIRS=11)
-	@go test -run '^$$' -bench Window -benchtime 1x -timeout 12h ./engine/agent
+	@go test -run '^$$' -bench 'Window|Injection' -benchtime 1x -timeout 12h ./engine/agent
 
 .PHONY: soak-agent
 soak-agent: setup ## kill the agent at forty points of the window; twenty upgrades under callers

@@ -164,10 +164,10 @@ download = fn form ->
 
     {:error, reason} ->
       reason = if is_atom(reason), do: reason, else: elem(reason, 0)
-      refused.("download_failed", "the download of the agent from #{uri.host} failed: #{reason}")
+      refused.("download_failed", "the download from #{uri.host} failed: #{reason}")
 
     status ->
-      refused.("download_failed", "the download of the agent from #{uri.host} failed: it answered #{status}")
+      refused.("download_failed", "the download from #{uri.host} failed: it answered #{status}")
   end
 end
 

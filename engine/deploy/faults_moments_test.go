@@ -32,14 +32,15 @@ var apiMoments = []moment{
 	{"looking at the fleet behind the lock", "list", 2},
 	{"starting the temporary machine", "create", 1},
 	{"waiting for the temporary machine", "get", 1},
+	{"sending the agent's source", "exec part", 1},
 	{"starting to pack", "exec start tarball", 1},
 	{"waiting for the tarball", "exec poll tarball", 1},
+	{"starting the agent's upload", "exec start upload_agent", 1},
 	{"starting the upload", "exec start upload", 1},
 	{"waiting for the upload", "exec poll upload", 1},
 	{"destroying the temporary machine", "destroy", 1},
 	{"looking for the VM to stage in", "exec discover", 2},
 	{"injecting the agent", "exec inject", 1},
-	{"injecting the agent's end", "exec inject", 3},
 	{"waiting for the staging", "exec wait", 1},
 	{"looking at the fleet after the confirmation", "list", 3},
 	{"arming", "exec arm", 1},
@@ -52,9 +53,12 @@ var apiMoments = []moment{
 var s3Moments = []moment{
 	{"reading the lock", "GET lock", 1},
 	{"taking the lock", "PUT lock", 1},
+	{"looking for the compiled agent", "HEAD agent", 1},
 	{"looking for the tarball", "HEAD tarball", 1},
+	{"uploading the compiled agent", "PUT agent", 1},
 	{"uploading the tarball", "PUT tarball", 1},
 	{"looking at the uploaded tarball", "HEAD tarball", 2},
+	{"downloading the compiled agent", "GET agent", 1},
 	{"downloading the tarball", "GET tarball", 1},
 	{"reading the metadata", "GET metadata", 1},
 	{"writing the metadata", "PUT metadata", 1},
@@ -100,7 +104,7 @@ func requestOf(service local.Service, r *http.Request) string {
 func s3RequestOf(r *http.Request) string {
 	_, key, _ := strings.Cut(r.URL.Path, "/releases/")
 	for _, object := range []struct{ mark, name string }{
-		{"-deploy.lock", "lock"}, {".tar.gz", "tarball"}, {"-current.json", "metadata"}, {"-results/", "results"},
+		{"-deploy.lock", "lock"}, {"-agent-", "agent"}, {".tar.gz", "tarball"}, {"-current.json", "metadata"}, {"-results/", "results"},
 	} {
 		switch {
 		case !strings.Contains(key, object.mark):
@@ -133,7 +137,7 @@ func execOf(r *http.Request) string {
 	script, args := exec.Command[2], exec.Command[4:]
 	for _, s := range []struct{ mark, name string }{
 		{"case \"$(value RELEASE_COMMAND)\"", "discover"}, {"for k in AWS_ACCESS_KEY_ID", "storage"}, {"/lib/fly_deploy-*", "storage config"},
-		{"$job.started", "start " + argument(args, 1)}, {"$job.progress", "poll " + argument(args, 1)}, {`mkdir "$1/$2"`, argument(args, 1)},
+		{"/source.$2", "part"}, {"$job.started", "start " + argument(args, 1)}, {"$job.progress", "poll " + argument(args, 1)}, {`mkdir "$1/$2"`, argument(args, 1)},
 		{"rpc \"$1", "inject"},
 	} {
 		if strings.Contains(script, s.mark) {

@@ -77,7 +77,7 @@ func s3Refusal(status int, code string) local.Effect {
 
 // consoles are the requests to S3 that the console makes itself, whose client asks again.
 func consoles() []moment {
-	return momentsOf(s3Moments, "GET lock", "PUT lock", "HEAD tarball", "GET metadata", "PUT metadata", "PUT results", "PUT released lock")
+	return momentsOf(s3Moments, "GET lock", "PUT lock", "HEAD agent", "HEAD tarball", "GET metadata", "PUT metadata", "PUT results", "PUT released lock")
 }
 
 func passingFaultsOfS3() []*cell {
@@ -152,7 +152,7 @@ func refusalsOfS3() []*cell {
 	all = append(all, failing("S3 answers 403", s3Moments, always(s3Refusal(http.StatusForbidden, "AccessDenied")), "403")...)
 	all = append(all, failing("S3 answers 404", momentsOf(s3Moments, "PUT lock", "GET tarball", "PUT metadata"), always(s3Refusal(http.StatusNotFound, "NoSuchBucket")))...)
 	all = append(all, failing("S3 answers 412", momentsOf(s3Moments, "PUT lock", "PUT metadata", "PUT released lock"), always(s3Refusal(http.StatusPreconditionFailed, "PreconditionFailed")))...)
-	all = append(all, failing("S3 answers 500 to a machine", momentsOf(s3Moments, "PUT tarball", "GET tarball"), always(s3Refusal(http.StatusInternalServerError, "InternalError")), "500")...)
+	all = append(all, failing("S3 answers 500 to a machine", momentsOf(s3Moments, "PUT agent", "GET agent", "PUT tarball", "GET tarball"), always(s3Refusal(http.StatusInternalServerError, "InternalError")), "500")...)
 	for _, c := range all {
 		if m := c.moments[0]; m.request == "PUT results" || m.request == "PUT released lock" {
 			c.outcome = engine.OutcomeSucceeded // the machines are upgraded, and that is recorded
@@ -165,8 +165,10 @@ func damages() []*cell {
 	at := momentsOf(s3Moments, "GET tarball")
 	altered := failing("tarball altered", at, always(local.Alter(func(b []byte) []byte { b[len(b)/2] ^= 1; return b })), "sha256")
 	altered[0].short = true
+	agent := failing("compiled agent altered", momentsOf(s3Moments, "GET agent"), always(local.Alter(func(b []byte) []byte { b[len(b)/2] ^= 1; return b })), "sha256 of the compiled agent", "who else writes")
 	var all []*cell
 	all = append(all, altered...)
+	all = append(all, agent...)
 	all = append(all, failing("tarball truncated", at, always(local.Alter(func(b []byte) []byte { return b[:len(b)/2] })), "bytes")...)
 	all = append(all, failing("tarball cut in the middle", at, always(local.CutAfter(100_000)))...)
 	garbage := always(local.Alter(func([]byte) []byte { return []byte("<html>maintenance</html>") }))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"regexp"
 	"strings"
 	"sync"
@@ -180,12 +181,15 @@ func (w *faultWorld) rewind() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	made := "releases/" + path.Base(md.HotUpgrade.Agent.URL)
 	md.HotUpgrade, md.MachineUpgrades = nil, nil
 	if err := w.bucket().WriteMetadata(w.t.Context(), md, etag); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.bucket().Delete(w.t.Context(), "releases/counter-2.0.0.tar.gz"); err != nil {
-		w.t.Fatal(err)
+	for _, key := range []string{"releases/counter-2.0.0.tar.gz", made} {
+		if err := w.bucket().Delete(w.t.Context(), key); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 	if err := w.local.Restart(w.id); err != nil {
 		w.t.Fatal(err)

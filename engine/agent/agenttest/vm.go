@@ -196,9 +196,9 @@ func (w *World) loads(o order) *agent.Error {
 	file, status := w.bucket.get(o.agent.URL)
 	switch {
 	case status != 200:
-		return &agent.Error{Name: "download_failed", What: fmt.Sprintf("the download of the agent from storage.test failed: it answered %d", status)}
+		return &agent.Error{Name: "download_failed", What: fmt.Sprintf("the download from storage.test failed: it answered %d", status)}
 	case file.size < o.agent.Size:
-		return &agent.Error{Name: "download_failed", What: "the download of the agent from storage.test failed: closed"}
+		return &agent.Error{Name: "download_failed", What: "the download from storage.test failed: closed"}
 	case file.sha256 != o.agent.SHA256:
 		return &agent.Error{Name: "sha256_differs", What: "the sha256 of the compiled agent is not the expected one"}
 	}

@@ -1,0 +1,136 @@
+package deploy_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent/agenttest"
+)
+
+// sabotage changes the answers of the job that makes the tarball, as a machine with another release would.
+func (s *stage) sabotage(change func(*engine.CompiledAgent)) {
+	s.On(agenttest.Match{Kind: agenttest.PollJob, Arg: "tarball"}, func(_ context.Context, _ agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
+		a := carryOut()
+		begin, rest, found := strings.Cut(a.Out.Stdout, "FLYDEPLOY1 result ")
+		if !found {
+			return a
+		}
+		result, end, _ := strings.Cut(rest, "\n")
+		var about map[string]any
+		var made struct {
+			Agent engine.CompiledAgent `json:"agent"`
+		}
+		if json.Unmarshal([]byte(result), &about) != nil || json.Unmarshal([]byte(result), &made) != nil {
+			s.t.Error("no result: " + result)
+			return a
+		}
+		change(&made.Agent)
+		about["agent"] = made.Agent
+		text, _ := json.Marshal(about)
+		a.Out.Stdout = begin + "FLYDEPLOY1 result " + string(text) + "\n" + end
+		return a
+	})
+}
+
+// The agent is compiled once for the fleet, each machine gets it by one request, and it is recorded beside the tarball.
+func TestTheCompiledAgentIsRecorded(t *testing.T) {
+	played(t, 3, func(t *testing.T, s *stage) {
+		_, r := s.deploy(playedSettings())
+		if r.Outcome != engine.OutcomeSucceeded {
+			t.Fatalf("%s: %v", r.Outcome, r.Problem)
+		}
+		made := r.Upgrade.Agent
+		if made.OTP == "" || made.Elixir == "" || made.Source == "" || made.Size == 0 || made.URL != s.Storage.URL("releases/counter-agent-"+made.SHA256[:12]+".beams") {
+			t.Errorf("the agent: %+v", made)
+		}
+		if md := s.Current(); md == nil || md.HotUpgrade == nil || md.HotUpgrade.Agent != made {
+			t.Errorf("current.json: %+v", md)
+		}
+		if n := len(s.Calls(agenttest.Match{Kind: agenttest.Inject})); n != 3 {
+			t.Errorf("%d injections", n)
+		}
+	})
+}
+
+// Deploying an earlier upgrade again takes no temporary machine, unless another flydeploy has made it or its agent is gone.
+func TestAnEarlierDeploysAgentIsUsedOrMadeAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		machines int // temporary ones
+		change   func(t *testing.T, s *stage, id string, made engine.CompiledAgent)
+	}{
+		"ours": {0, func(*testing.T, *stage, string, engine.CompiledAgent) {}},
+		"deleted": {1, func(t *testing.T, s *stage, _ string, made engine.CompiledAgent) {
+			if err := s.Storage.Delete(t.Context(), "releases/"+made.URL[strings.LastIndex(made.URL, "/")+1:]); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"another flydeploy's": {1, func(t *testing.T, s *stage, id string, made engine.CompiledAgent) {
+			key := fmt.Sprintf("releases/counter-results/%s/deploy.json", id)
+			s.PutObject(key, []byte(strings.ReplaceAll(string(s.Object(key)), made.Source, "0123456789ab")))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				_, first := s.deploy(playedSettings())
+				if first.Outcome != engine.OutcomeSucceeded {
+					t.Fatalf("%s: %v", first.Outcome, first.Problem)
+				}
+				s.Replace("m01", agenttest.Image1)
+				test.change(t, s, first.Upgrade.ID, first.Upgrade.Agent)
+				before := len(s.Calls(agenttest.Match{Kind: agenttest.CreateTemporary}))
+				again := playedSettings()
+				again.Resume = true
+				p, r := s.deploy(again)
+				if r.Outcome != engine.OutcomeSucceeded || r.Upgrade.SHA256 != first.Upgrade.SHA256 || r.Upgrade.TarballURL != first.Upgrade.TarballURL || r.Upgrade.Agent.Source != first.Upgrade.Agent.Source {
+					t.Errorf("%s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+				}
+				if made := len(s.Calls(agenttest.Match{Kind: agenttest.CreateTemporary})) - before; made != test.machines {
+					t.Errorf("%d temporary machines", made)
+				}
+			})
+		})
+	}
+}
+
+// What the bucket holds is not believed, and code of another release is not loaded: the plan refuses, and says what to do.
+func TestAnAgentThatIsNotLoadedRefusesThePlan(t *testing.T) {
+	for _, test := range []struct {
+		says, remedy string
+		change       func(*engine.CompiledAgent)
+	}{
+		{"OTP 25 runs here, the new image has 27", "the OTP version that runs", func(a *engine.CompiledAgent) { a.OTP = "27" }},
+		{"Elixir 1.14.0 runs here, the new image has 1.18.3", "the Elixir version that runs", func(a *engine.CompiledAgent) { a.Elixir = "1.18.3" }},
+	} {
+		t.Run(test.says, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				s.sabotage(test.change)
+				p, r := s.deploy(playedSettings())
+				if r.Outcome != engine.OutcomeFailed || r.Problem == nil || !strings.Contains(r.Problem.Error(), test.says) || !strings.Contains(r.Problem.Remedy, test.remedy) {
+					t.Errorf("%s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+				}
+				if s.State("m00").Code.Version != "1.0.0" || s.State("m00").Agent != "" {
+					t.Errorf("machine m00: %+v", s.State("m00"))
+				}
+			})
+		})
+	}
+}
+
+// Between the upload and the injection somebody else replaces the agent in the bucket.
+func TestAnAgentThatWasSwappedIsNotLoaded(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.On(agenttest.Match{Kind: agenttest.Inject, Times: 1}, agenttest.Before(func() {
+			for _, key := range s.Objects("releases/counter-agent-") {
+				s.PutObject(key, []byte(strings.Repeat("x", 90_000)))
+			}
+		}))
+		p, r := s.deploy(playedSettings())
+		if r.Outcome != engine.OutcomeFailed || r.Problem == nil || !strings.Contains(r.Problem.Error(), "sha256 of the compiled agent") || !strings.Contains(r.Problem.Remedy, "who else writes") {
+			t.Errorf("%s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+		}
+	})
+}
