@@ -1,6 +1,6 @@
 // Package agent talks to the agent: the Elixir modules that flydeploy puts into a running VM (elixir/agent), which
 // stage an upgrade there and commit it. The contract is request and answer over the Machines API's exec: no streaming,
-// under 15 KB, and an answer may get lost.
+// under 12 KB, and an answer may get lost.
 package agent
 
 import (

@@ -18,12 +18,13 @@ import (
 
 // longOrder is as long as orders get: every field set, a long presigned URL, two root certificates.
 func longOrder() Order {
+	source, _ := SourceHash() // embedded
 	return Order{
 		ID: NewID("01JCXXXXXXXXXXXXXXXXXXXXXX"), SHA256: strings.Repeat("a", 64), Size: 1 << 30, OTPApp: "a_long_application_name",
 		TarballURL:     "https://fly.storage.tigris.dev/bucket/releases/app-1.0.0.tar.gz?X-Amz-Signature=" + strings.Repeat("f", 1500),
 		AgentURL:       "https://fly.storage.tigris.dev/bucket/releases/app-agent-0123456789ab.beams?X-Amz-Signature=" + strings.Repeat("f", 1500),
 		ReportURL:      "https://fly.storage.tigris.dev/bucket/app-results/01J/9080e6f3a12987.report.json.gz?X-Amz-Signature=" + strings.Repeat("e", 1500),
-		Agent:          engine.CompiledAgent{SHA256: strings.Repeat("a", 64), Size: 1 << 20, OTP: "27", Elixir: "1.18.3"},
+		Agent:          engine.CompiledAgent{SHA256: strings.Repeat("a", 64), Size: 1 << 20, OTP: "27", Elixir: "1.18.3", Source: source},
 		Owner:          "somebody@example.com on a machine with a long name",
 		CACerts:        strings.Repeat("-----BEGIN CERTIFICATE-----\n"+strings.Repeat("QUFB", 450)+"\n-----END CERTIFICATE-----\n", 2),
 		SuspendTimeout: time.Second, StagedFor: time.Hour, ArmedFor: time.Hour, TerminalFor: time.Hour,

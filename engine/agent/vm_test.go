@@ -142,12 +142,13 @@ func TestAnswersAreNotTrusted(t *testing.T) {
 		{"a request that was too large", rejection, "PayloadTooLarge"},
 		{"nothing", engine.Output{}, "answered nothing"},
 		{"a secret", engine.Output{Stderr: "failed: " + o.TarballURL, ExitCode: 1}, "[redacted]"},
+		{"another secret", engine.Output{Stderr: "failed: " + o.AgentURL, ExitCode: 1}, "[redacted]"},
 		{"a foreign word", engine.Output{Stdout: "FLYDEPLOY1 dance\x1b[31m"}, "unexpected answer"},
 		{"a foreign folder", engine.Output{Stdout: `FLYDEPLOY1 started {"id":"` + o.ID + `","dir":"/etc","boot":"1-2"}`}, "unexpected folder"},
 		{"a cut answer", engine.Output{Stdout: `FLYDEPLOY1 started {"id":`}, "cut"},
 		{"a refusal", engine.Output{Stdout: `FLYDEPLOY1 refused {"what":"no\u001b[31m"}`}, "no"},
 		{"a cut marker", engine.Output{Stdout: "some warning\nFLYDEP"}, "cut"},
-		{"a cut word", engine.Output{Stdout: "FLYDEPLOY1 load"}, "cut"},
+		{"a cut word", engine.Output{Stdout: "FLYDEPLOY1 start"}, "cut"},
 		{"no program", engine.Output{Stdout: "FLYDEPLOY1 no_program"}, "/app/bin"},
 	} {
 		_, err := Inject(t.Context(), scripted(test.out), vm, o)
@@ -156,9 +157,6 @@ func TestAnswersAreNotTrusted(t *testing.T) {
 		}
 	}
 	echo := func(_ context.Context, _ []string, stdin string, _ time.Duration) (engine.Output, error) {
-		if stdin == "" {
-			return engine.Output{Stdout: "FLYDEPLOY1 loaded {}\n"}, nil
-		}
 		return engine.Output{Stderr: "start/2 was given " + stdin, ExitCode: 1}, nil
 	}
 	if _, err := Inject(t.Context(), echo, vm, o); err == nil || !strings.HasSuffix(err.Error(), "was given [redacted]") {
@@ -175,7 +173,7 @@ func TestAnswersAreNotTrusted(t *testing.T) {
 func TestOrdersAreChecked(t *testing.T) {
 	for name, spoil := range map[string]func(*Order){
 		"id": func(o *Order) { o.ID = "../../etc" }, "sha256": func(o *Order) { o.SHA256 = "abc" }, "size": func(o *Order) { o.Size = 0 },
-		"OTP application": func(o *Order) { o.OTPApp = "a; rm" },
+		"OTP application": func(o *Order) { o.OTPApp = "a; rm" }, "compiled agent": func(o *Order) { o.Agent.SHA256 = "" },
 	} {
 		o := longOrder()
 		spoil(&o)
