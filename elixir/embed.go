@@ -16,8 +16,8 @@ var Orchestrator = []string{"orchestrator/compiled.ex", "orchestrator/tarball.ex
 // Agent lists the agent's files in the order in which they compile without warnings: a module after those it calls.
 var Agent = []string{
 	"agent/json.ex", "agent/beam.ex", "agent/release.ex", "agent/http.ex", "agent/archive.ex", "agent/failure.ex",
-	"agent/cell.ex", "agent/rounds.ex", "agent/order.ex", "agent/files.ex", "agent/wrappers.ex", "agent/sleepers.ex",
-	"agent/processes.ex", "agent/loader.ex",
+	"agent/cell.ex", "agent/rounds.ex", "agent/order.ex", "agent/files.ex", "agent/wrappers.ex", "agent/backtrace.ex",
+	"agent/renamed.ex", "agent/births.ex", "agent/processes.ex", "agent/loader.ex",
 	"agent/callback_mode.ex", "agent/window.ex", "agent/guardian.ex", "agent/diff.ex", "agent/findings.ex",
 	"agent/live_view.ex", "agent/static.ex", "agent/package.ex", "agent/staging.ex", "agent/arming.ex", "agent/report.ex", "agent/status.ex", "agent/agent.ex",
 }

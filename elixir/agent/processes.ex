@@ -6,9 +6,12 @@ defmodule FlyDeployAgent.Processes do
   `{module, old_vsn}` to send `change_code` for (several handlers in one gen_event, none for an Agent). Only processes that
   speak the system protocol are targets: a frame of theirs lies in the loop of one of OTP's behaviours, or they
   hibernate, or are being registered, in a module that declares one.
+
+  Looking takes as little of a process' time as will do: what it recorded as its start tells nearly always, then its innermost
+  frames, and its backtrace last, see `FlyDeployAgent.Backtrace`.
   """
 
-  alias FlyDeployAgent.{Beam, Sleepers, Wrappers}
+  alias FlyDeployAgent.{Backtrace, Beam, Births, Renamed, Wrappers}
 
   # Functions that a caller runs; every other function of these modules runs in the server itself.
   @client ~w(call cast reply multi_call abcast send_request wait_response receive_response check_response start
@@ -16,7 +19,14 @@ defmodule FlyDeployAgent.Processes do
     which_handlers call_dirty call_clean call1 rpc do_multi_call rec_nodes mc_send mc_recv mc_recv_tmo
     sync_send_event sync_send_all_state_event)a
   @loops %{gen_server: :gen_server, gen_statem: :gen_statem, gen_event: :gen_event, gen_fsm: :other}
-  @behaviours %{GenServer => :gen_server, gen_server: :gen_server, gen_statem: :gen_statem}
+  # What runs a module that declares one of these: a view and a channel name themselves, and their servers are LiveView's and Phoenix'.
+  @behaviours %{
+    GenServer => :gen_server,
+    :gen_server => :gen_server,
+    :gen_statem => :gen_statem,
+    Phoenix.LiveView => :gen_server,
+    Phoenix.Channel => :gen_server
+  }
   # current_stacktrace is cut at this depth unless the system flag backtrace_depth says otherwise.
   @depth 8
   # A process that has just been spawned has not recorded its start: it is looked at so often, a millisecond apart.
@@ -31,41 +41,28 @@ defmodule FlyDeployAgent.Processes do
   """
   @spec scan([pid], map, [pid]) :: {[map], [map]}
   def scan(pids, changed, own) do
-    wrappers = Wrappers.of(changed)
-    found = for pid <- pids, pid not in own, process = look(pid, changed, wrappers), do: process
+    known = %{changed: changed, wrappers: Wrappers.of(changed), hidden?: hidden?(changed)}
+    found = for pid <- pids, pid not in own, process = look(pid, known), do: process
     {wrapped, found} = Enum.split_with(found, &(&1.kind == :wrapper))
-    {asleep, found} = Enum.split_with(found, &(&1.kind == :asleep))
+    {renamed, found} = Enum.split_with(found, &(&1.kind == :renamed))
 
     found =
       for(%{pid: pid, module: module} <- Wrappers.unwrap(wrapped), do: unwrapped(pid, module, changed)) ++
-        woken(asleep, changed) ++ found
+        named(renamed, changed) ++ found
 
     Enum.split_with(found, &(&1.kind in [:gen_server, :gen_statem, :gen_event, :agent]))
   end
 
-  @doc "The processes that have been looked at, as `Process.list/0` gave them."
-  @spec known([pid]) :: {[pid], MapSet.t(pid)}
-  def known(pids), do: {pids, MapSet.new(pids)}
+  # Whether a process that calls itself something else could run any of them.
+  defp hidden?(changed), do: Enum.any?(Map.keys(changed), &function_exported?(&1, :init, 1))
 
-  @doc """
-  Processes that were born since those of `known` were listed, and what is known then. The VM lists them in the same order, so
-  the lists are compared as they lie; a set of 10,000 takes milliseconds.
-  """
-  @spec born({[pid], MapSet.t(pid)}) :: {[pid], {[pid], MapSet.t(pid)}}
-  def born({before, set}) do
-    now = Process.list()
-    born = born(now, before, set)
-    {born, {now, Enum.into(born, set)}}
-  end
+  @doc "See `FlyDeployAgent.Births.known/1`."
+  @spec known([pid]) :: Births.known()
+  defdelegate known(pids), to: Births
 
-  defp born([pid | now], [pid | before], set), do: born(now, before, set)
-  defp born([], _before, _set), do: []
-
-  defp born([pid | now], before, set) do
-    if pid in set,
-      do: born(now, before |> Enum.drop_while(&(&1 != pid)) |> Enum.drop(1), set),
-      else: [pid | born(now, before, set)]
-  end
+  @doc "See `FlyDeployAgent.Births.born/1`."
+  @spec born(Births.known()) :: {[pid], Births.known()}
+  defdelegate born(known), to: Births
 
   @doc """
   Processes outside of `targets` with a changed module on their stack, as `[{pid, modules}]`: Tasks, requests. They
@@ -176,7 +173,7 @@ defmodule FlyDeployAgent.Processes do
       end
   end
 
-  defp look(pid, changed, wrappers) do
+  defp look(pid, %{changed: changed} = known) do
     case initial_call(pid) do
       nil ->
         nil
@@ -194,67 +191,84 @@ defmodule FlyDeployAgent.Processes do
         classify(pid, module, changed)
 
       {module, :init, 1} ->
-        Wrappers.wrapped(pid, module, wrappers)
+        Wrappers.wrapped(pid, module, known.wrappers)
 
       # Views and channels name their callback, and their server passes code_change on to it.
       {module, fun, 3} when fun in [:mount, :join] ->
         if is_map_key(changed, module), do: classify(pid, module, changed)
 
-      replaced ->
-        renamed(pid, replaced, changed)
+      {module, _, _} = name ->
+        if known.hidden? or is_map_key(changed, module), do: renamed(pid, name, changed)
     end
   end
 
   defp classify(pid, module, changed) do
-    frames = frames(pid)
+    {frames, cut?} = innermost(pid)
 
-    case loop(frames) || outside(frames, module) || special(module) do
+    # Deep inside of a callback, what its module declares tells as well as the loop.
+    case loop(frames) || if(cut?, do: declared(module) || loop(frames(pid))) || outside(frames, module) ||
+           special(module) do
       nil -> nil
       :suspended -> other(pid, module, :suspended)
       :other -> other(pid, module, :special)
-      :gen_statem -> target(pid, module, :gen_statem, 4, changed)
+      :gen_statem -> target(pid, module, :gen_statem, changed)
       :gen_event -> event_manager(pid, changed)
-      :gen_server -> target(pid, module, :gen_server, 3, changed)
+      :gen_server -> target(pid, module, :gen_server, changed)
     end
   end
 
   # An Agent replaces its $initial_call by the function that made its state; others by whatever they like to be called in
-  # reports. What they really run lies in the frame of the loop; a hibernated one has none, and must be asked.
-  defp renamed(pid, {module, _fun, _arity}, changed) do
+  # reports.
+  defp renamed(pid, {module, _fun, _arity} = name, changed) do
     known = is_map_key(changed, module)
+    frames = frames(pid)
+    asleep = match?([{:erlang, :hibernate, _} | _], frames)
 
-    case loop(frames(pid)) do
-      kind when kind in [:gen_server, :gen_statem] ->
-        case callback(pid) do
-          real when is_map_key(changed, real) -> classify(pid, real, changed)
-          _ when known -> %{pid: pid, module: module, kind: :agent, units: []}
-          _ -> nil
-        end
+    case loop(frames) do
+      kind when kind in [:gen_server, :gen_statem] -> renamed(pid, name, known, asleep)
+      :suspended when known -> other(pid, module, :suspended)
+      # A stranger may not know system messages: only processes of what is upgraded are asked.
+      nil when asleep -> if known or upgraded?(pid, changed), do: renamed(pid, name, known, asleep)
+      nil when known -> if special(module), do: other(pid, module, :special)
+      _ -> nil
+    end
+  end
 
-      :suspended when known ->
-        other(pid, module, :suspended)
+  defp renamed(pid, {module, fun, _arity} = name, known, asleep) do
+    cond do
+      not made_by_function?(pid, fun) ->
+        group = {name, pid |> dictionary(:"$ancestors") |> List.wrap() |> List.first()}
+        %{pid: pid, module: module, kind: :renamed, asleep: asleep, group: group}
 
-      nil ->
-        cond do
-          match?([{:erlang, :hibernate, _} | _], frames(pid)) -> other(pid, module, :asleep)
-          known and special(module) != nil -> other(pid, module, :special)
-          true -> nil
-        end
+      known ->
+        agent(pid, module)
 
-      _ ->
+      true ->
         nil
     end
   end
 
-  # A stranger may not know system messages: only processes of what is upgraded are asked.
-  defp woken(asleep, changed) do
-    asleep = Enum.filter(asleep, &(is_map_key(changed, &1.module) or upgraded?(&1.pid, changed)))
-    callbacks = asleep |> Enum.map(& &1.pid) |> Sleepers.callbacks()
-
-    for %{pid: pid, module: module} <- asleep,
-        found = woken(pid, module, callbacks[pid], changed),
-        do: found
+  # Nothing but an Agent puts an anonymous function there. (proc_lib does, where it was given one to run, with init_p/3.)
+  defp made_by_function?(pid, fun) do
+    String.starts_with?(Atom.to_string(fun), "-") and
+      Process.info(pid, :initial_call) == {:initial_call, {:proc_lib, :init_p, 5}}
   end
+
+  defp named(renamed, changed) do
+    callbacks = Renamed.callbacks(renamed)
+    for process <- renamed, found = named(process, callbacks[process.pid], changed), do: found
+  end
+
+  defp named(%{pid: pid}, {kind, real}, changed) when is_map_key(changed, real),
+    do: target(pid, real, kind, changed)
+
+  defp named(%{pid: pid, module: module, asleep: asleep}, told, changed)
+       when is_map_key(changed, module),
+       do: if(told == nil and asleep, do: other(pid, module, :special), else: agent(pid, module))
+
+  defp named(_process, _told, _changed), do: nil
+
+  defp agent(pid, module), do: %{pid: pid, module: module, kind: :agent, units: []}
 
   defp upgraded?(pid, changed) do
     with {:ok, app} <- :application.get_application(pid),
@@ -262,31 +276,6 @@ defmodule FlyDeployAgent.Processes do
       Enum.any?(modules, &is_map_key(changed, &1))
     else
       _ -> false
-    end
-  end
-
-  defp woken(pid, _module, {kind, real}, changed) when is_map_key(changed, real),
-    do: target(pid, real, kind, if(kind == :gen_statem, do: 4, else: 3), changed)
-
-  defp woken(pid, module, told, changed) when is_map_key(changed, module),
-    do: if(told, do: %{pid: pid, module: module, kind: :agent, units: []}, else: other(pid, module, :special))
-
-  defp woken(_pid, _module, _told, _changed), do: nil
-
-  # The loop keeps its callback module beside the state: as a value of its own, or (gen_statem; gen_server from OTP 26 on) in a
-  # record.
-  defp callback(pid) do
-    with {:backtrace, text} <- Process.info(pid, :backtrace) do
-      values =
-        Regex.scan(~r/^y\(\d+\) +('?[\w.]+'?|\{(?:server_data|callback_cache|params),.*)$/m, text,
-          capture: :all_but_first
-        )
-
-      values
-      |> Enum.flat_map(fn [value] -> Regex.scan(~r/[\w.]+/, value) end)
-      |> Enum.find_value(&Sleepers.callback_module/1)
-    else
-      nil -> nil
     end
   end
 
@@ -301,7 +290,8 @@ defmodule FlyDeployAgent.Processes do
     }
   end
 
-  defp target(pid, module, kind, arity, changed) do
+  defp target(pid, module, kind, changed) do
+    arity = if kind == :gen_statem, do: 4, else: 3
     units = if arity in changed[module].code_change, do: [{module, changed[module].vsn}], else: []
     %{pid: pid, module: module, kind: kind, units: units}
   end
@@ -349,44 +339,37 @@ defmodule FlyDeployAgent.Processes do
     end)
   end
 
-  # One that hibernates is in no loop, and one that is still being registered (by a server, it may be) is in none yet: what its module
-  # declares tells.
+  # One that hibernates is in no loop (up to OTP 27), and one that is still being registered (by a server, it may be) is in none yet: what
+  # its module declares tells.
   defp outside(frames, module) do
     if match?([{:erlang, :hibernate, _} | _], frames) or Enum.any?(frames, &match?({:gen, :init_it, _}, &1)),
-      do: Enum.find_value(Beam.behaviours(module), &@behaviours[&1])
+      do: declared(module)
   end
+
+  defp declared(module), do: Enum.find_value(Beam.behaviours(module), &@behaviours[&1])
 
   # It speaks the system protocol with a loop of its own.
   defp special(module), do: if(function_exported?(module, :system_continue, 3), do: :other)
 
-  @doc "The `{module, function, arity}` of every frame of a process, innermost first; [] for a dead one."
+  @doc """
+  The `{module, function, arity}` of every frame of a process, innermost first (of a large process only of the innermost); [] for a dead one.
+  """
   @spec frames(pid) :: [mfa]
   def frames(pid) do
+    case innermost(pid) do
+      {frames, false} -> frames
+      {frames, true} -> Backtrace.frames(pid) || frames
+    end
+  end
+
+  # And whether there are more.
+  defp innermost(pid) do
     case Process.info(pid, [:current_stacktrace, :current_function]) do
       # A hibernated process has no stack, up to OTP 27.
-      [current_stacktrace: [], current_function: {m, f, a}] -> [{m, f, a}]
-      [{_, stack} | _] when length(stack) >= @depth -> backtrace(pid)
-      [{_, stack} | _] -> for {m, f, a, _} <- stack, do: {m, f, arity(a)}
-      nil -> []
+      [current_stacktrace: [], current_function: {m, f, a}] -> {[{m, f, a}], false}
+      [{_, stack} | _] -> {for({m, f, a, _} <- stack, do: {m, f, arity(a)}), length(stack) >= @depth}
+      nil -> {[], false}
     end
-  end
-
-  # The text has every frame, as "Return addr 0x… (module:function/arity + offset)", and the values between them, of
-  # which nothing is kept.
-  defp backtrace(pid) do
-    with {:backtrace, text} <- Process.info(pid, :backtrace) do
-      ~r/^(?:Program counter:|0x\w+ Return addr) \S+ \('?(.+?)'?:'?(.+?)'?\/(\d+) \+/m
-      |> Regex.scan(text, capture: :all_but_first)
-      |> Enum.map(fn [m, f, a] -> {existing(m), existing(f), String.to_integer(a)} end)
-    else
-      nil -> []
-    end
-  end
-
-  defp existing(name) do
-    String.to_existing_atom(name)
-  rescue
-    ArgumentError -> nil
   end
 
   defp arity(args) when is_list(args), do: length(args)

@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.Staging do
   `{:download, bytes}`.
   """
 
-  alias FlyDeployAgent.{Archive, Beam, Diff, Files, Findings, Http, Loader, Processes, Release}
+  alias FlyDeployAgent.{Archive, Beam, Births, Diff, Files, Findings, Http, Loader, Processes, Release}
 
   # A rollback that would suspend for longer frees less: only what the migrations need is swapped before them.
   @long_rollback_us 2_000_000
@@ -158,7 +158,7 @@ defmodule FlyDeployAgent.Staging do
   @spec look(map, map) :: map
   def look(%{diff: diff, facts: facts} = staged, order) do
     changed = changed(diff, facts)
-    pids = Process.list()
+    %{pids: pids} = known = Births.list()
     {targets, others} = Processes.scan(pids, changed, order.own)
     except = MapSet.new(order.own ++ Enum.map(targets, & &1.pid))
     first = Processes.holders(pids, changed, except)
@@ -167,7 +167,7 @@ defmodule FlyDeployAgent.Staging do
 
     Map.merge(staged, %{
       changed: changed,
-      known: Processes.known(pids),
+      known: known,
       targets: targets,
       others: others,
       holders: holders,

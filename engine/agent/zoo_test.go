@@ -43,6 +43,10 @@ func (n *node) tour() map[string]string {
 func TestEveryKindOfProcess(t *testing.T) {
 	t.Parallel()
 	n := startRelease(t, "zoo", zoos[1]())
+	// Nearly every open page is one of these.
+	if asleep := n.eval(`IO.inspect(Zoo.Tour.asleep([:view, :still, :room]))`); asleep != "true" {
+		t.Fatalf("views and channels hibernate: %s", asleep)
+	}
 	s, staged := n.order(zooUpgrade(t))
 	if staged.State != Staged {
 		t.Fatalf("%s %v", staged.State, staged.Error)

@@ -144,6 +144,32 @@ defmodule FlyDeployAgent.ProcessesTest do
     assert pid |> scan() |> kind() == {:gen_server, [Server]}
   end
 
+  test "views and channels, which hibernate while nobody does anything" do
+    for {name, fun, behaviour} <- [
+          {__MODULE__.View, :mount, Phoenix.LiveView},
+          {__MODULE__.Room, :join, Phoenix.Channel}
+        ] do
+      declare(name, behaviour)
+      changed = %{name => %{code_change: [3], behaviours: [behaviour], vsn: 7}}
+      {:ok, pid} = Server.start_link({:labelled, {name, fun, 3}})
+
+      assert {[%{kind: :gen_server, module: ^name, units: [{^name, 7}]}], []} =
+               Processes.scan([pid], changed, [])
+
+      asleep = hibernated(Server, {:labelled, {name, fun, 3}})
+
+      assert {[%{kind: :gen_server, module: ^name, units: [{^name, 7}]}], []} =
+               Processes.scan([asleep], changed, [])
+    end
+  end
+
+  # A module with nothing but a behaviour, whose own module need not exist.
+  defp declare(name, behaviour) do
+    forms = [{:attribute, 1, :module, name}, {:attribute, 1, :behaviour, behaviour}]
+    {:ok, ^name, beam, _warnings} = :compile.forms(forms, [:return])
+    {:module, ^name} = :code.load_binary(name, ~c"nofile", beam)
+  end
+
   test "a process that calls itself something else, and its supervisor" do
     for label <- [{Server, :work, 2}, {Nobody, :work, 2}] do
       {:ok, pid} = Server.start_link({:labelled, label})

@@ -14,7 +14,9 @@ defmodule Phoenix.LiveView.Channel do
   @moduledoc false
   use GenServer
 
-  def start_link({view, name}), do: GenServer.start_link(__MODULE__, view, name: name)
+  # LiveView waits for 15 s.
+  def start_link({view, name}),
+    do: GenServer.start_link(__MODULE__, view, name: name, hibernate_after: 10)
 
   def init(view) do
     Process.put(:"$initial_call", {view, :mount, 3})
@@ -45,7 +47,9 @@ defmodule Phoenix.Channel.Server do
   @moduledoc false
   use GenServer
 
-  def start_link({channel, name}), do: GenServer.start_link(__MODULE__, channel, name: name)
+  # Phoenix waits for 15 s.
+  def start_link({channel, name}),
+    do: GenServer.start_link(__MODULE__, channel, name: name, hibernate_after: 10)
 
   def init(channel) do
     Process.put(:"$initial_call", {channel, :join, 3})

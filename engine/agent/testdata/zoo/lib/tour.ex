@@ -25,6 +25,20 @@ defmodule Zoo.Tour do
     end)
   end
 
+  @doc "Waits until all of these hibernate."
+  def asleep(names), do: Enum.all?(names, &asleep?(Process.whereis(&1), 1_000))
+
+  # From OTP 28 on it is the loop that hibernates.
+  defp asleep?(pid, left) do
+    {_, {_, function, _}} = Process.info(pid, :current_function)
+
+    cond do
+      function in [:hibernate, :loop_hibernate] -> true
+      left == 0 -> false
+      true -> Process.sleep(5) && asleep?(pid, left - 1)
+    end
+  end
+
   @doc "Starts processes under a supervisor, and others without one, until it is asked for their states."
   def breed, do: Process.register(spawn(fn -> breed([], []) end), :breeder)
 
