@@ -91,10 +91,15 @@ soak: setup ## the long versions: forty kills of the agent; 100 processes and 20
 bench: setup ## run the benchmarks
 	@go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v '/engine/agent$$')
 	@$(MAKE) --no-print-directory bench-agent
+	@$(MAKE) --no-print-directory bench-looks
 
 .PHONY: bench-agent
 bench-agent: setup ## how long processes are suspended, beside fly_deploy and the floor (BENCH_SIZES="10000x200" BENCH_PAIRS=11)
 	@go test -run '^$$' -bench 'Window|Injection' -benchtime 1x -timeout 12h ./engine/agent
+
+.PHONY: bench-looks
+bench-looks: ## what it costs to look at many processes, and to find those that were born
+	@cd elixir && MIX_ENV=test mix run --no-start test/bench/looks.exs
 
 .PHONY: soak-agent
 soak-agent: setup ## kill the agent at forty points of the window; twenty upgrades under callers

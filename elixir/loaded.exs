@@ -1,13 +1,8 @@
 # What `bin/NAME rpc` evaluates in the running VM to tell which code it has loaded: to verify an upgrade, and for
-# `flydeploy status`. It looks, and changes nothing. The answer is key=value lines between two markers.
+# `flydeploy status`. It looks, and changes nothing. The answer is key=value lines between two markers. `system`: OTP's and Elixir's applications.
 #
 # Which modules count is what the .app files on disk say, as an upgrade has put them there: a module that an upgrade removed
 # stays loaded. Code of OTP and Elixir does not take part in upgrades.
-
-system =
-  ~w(kernel stdlib sasl compiler crypto ssl public_key asn1 runtime_tools tools os_mon mnesia inets syntax_tools
-  xmerl parsetools debugger observer wx et eldap ftp tftp ssh snmp edoc eunit common_test dialyzer diameter megaco odbc
-  jinterface erl_interface reltool erts elixir logger eex iex mix ex_unit)a
 
 consolidated =
   Path.join([

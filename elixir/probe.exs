@@ -1,10 +1,5 @@
 # What `bin/NAME rpc` evaluates in the running VM for `flydeploy doctor`. It looks, and changes nothing: no module, no
-# file. The answer is key=value lines between two markers.
-
-system =
-  ~w(kernel stdlib sasl compiler crypto ssl public_key asn1 runtime_tools tools os_mon mnesia inets syntax_tools
-  xmerl parsetools debugger observer wx et eldap ftp tftp ssh snmp edoc eunit common_test dialyzer diameter megaco odbc
-  jinterface erl_interface reltool erts elixir logger eex iex mix ex_unit)a
+# file. The answer is key=value lines between two markers. `system`: OTP's and Elixir's applications.
 
 libraries = for {app, _, vsn} <- Application.loaded_applications(), app not in system, do: {app, vsn}
 needed = for {app, _} <- libraries, needs <- Application.spec(app, :applications) || [], uniq: true, do: needs

@@ -22,7 +22,7 @@ type Code struct {
 // Loaded asks a running VM which code it has loaded, by one rpc. ErrGone: another boot of the VM runs by now.
 func Loaded(ctx context.Context, exec Exec, vm VM) (Code, error) {
 	const doing = "asking the VM for its loaded code"
-	lines, err := ask(ctx, exec, vm, doing, "code", "hook.exs", "loaded.exs")
+	lines, err := ask(ctx, exec, vm, doing, "code", codeScripts...)
 	if err != nil {
 		return Code{}, err
 	}

@@ -39,7 +39,7 @@ const probeTimeout = 30 * time.Second
 func Probe(ctx context.Context, exec Exec, vm VM) (Facts, error) {
 	const doing = "asking the VM for its facts"
 	sent := time.Now()
-	lines, err := ask(ctx, exec, vm, doing, "facts", "hook.exs", "probe.exs")
+	lines, err := ask(ctx, exec, vm, doing, "facts", factsScripts...)
 	if err != nil {
 		return Facts{}, err
 	}

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"errors"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -45,13 +47,33 @@ func ScriptOf(command []string) (script Script, args []string, ok bool) {
 // programs tells what is evaluated in a VM.
 var programs = sync.OnceValue(func() map[string]Script {
 	all := map[string]Script{}
-	for script, names := range map[Script][]string{ScriptFacts: {"hook.exs", "probe.exs"}, ScriptCode: {"hook.exs", "loaded.exs"}} {
+	for script, names := range map[Script][]string{ScriptFacts: factsScripts, ScriptCode: codeScripts} {
 		if text, err := program(names...); err == nil { // they are embedded
 			all[text] = script
 		}
 	}
 	return all
 })
+
+// What is evaluated as one: the first gives a variable "system" to the others.
+var (
+	factsScripts = []string{systemScript, "hook.exs", "probe.exs"}
+	codeScripts  = []string{systemScript, "hook.exs", "loaded.exs"}
+)
+
+// systemScript has the only list of OTP's and Elixir's applications.
+const systemScript = "agent/release.ex"
+
+var systemLists = regexp.MustCompile(`(?s)@otp (~w\(.*?\)a)\n.*@elixir (~w\(.*?\)a)\n`)
+
+// systemApplications takes the list out of the agent's module: VMs without the agent need it as well.
+func systemApplications(module string) (string, error) {
+	lists := systemLists.FindStringSubmatch(module)
+	if lists == nil {
+		return "", errors.New(systemScript + " has no list of OTP's and Elixir's applications")
+	}
+	return "system = " + lists[1] + " ++ " + lists[2], nil
+}
 
 // bootstrap is bootstrap.exs, compressed.
 var bootstrap = sync.OnceValues(func() (string, error) {
@@ -74,11 +96,17 @@ func program(names ...string) (string, error) {
 	}
 	var parts []string
 	for _, name := range names {
-		text, err := elixir.Files.ReadFile(name)
+		file, err := elixir.Files.ReadFile(name)
 		if err != nil {
 			return "", err
 		}
-		parts = append(parts, strings.TrimSpace(strip(string(text))))
+		text := string(file)
+		if name == systemScript {
+			if text, err = systemApplications(text); err != nil {
+				return "", err
+			}
+		}
+		parts = append(parts, strings.TrimSpace(strip(text)))
 	}
 	programTexts[key] = strings.Join(parts, "\n")
 	return programTexts[key], nil
