@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"flydeploy/engine"
 	"flydeploy/text"
 )
@@ -75,6 +77,17 @@ func (e *requestError) outcomeUnknown() bool {
 // is repeatable, so that carrying it out twice has the same effect as once.
 func (e *requestError) mayRepeat(repeatable bool) bool {
 	return e.notSent || e.status == http.StatusTooManyRequests || (repeatable && e.outcomeUnknown())
+}
+
+// again gives the error in the form in which backoff.Retry takes it: final, after the API's own pause, or after the next one.
+func (e *requestError) again(repeatable bool) error {
+	switch {
+	case !e.mayRepeat(repeatable):
+		return backoff.Permanent(e)
+	case e.retryAfter > 0:
+		return errors.Join(e, &backoff.RetryAfterError{Duration: e.retryAfter})
+	}
+	return e
 }
 
 // noSuchImage reports whether the registry does not know the image, or does not know it yet. Fly's API passes on the

@@ -147,6 +147,30 @@ func TestRateLimitedExecIsSentAgain(t *testing.T) {
 	}
 }
 
+func TestPauseThatTheAPIAsksFor(t *testing.T) {
+	t.Parallel()
+	handler, calls := inTurn(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "1")
+		reply(429, `{"error":"rate limit exceeded"}`)(w, r)
+	}, reply(200, `{}`))
+	c := serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": handler})
+	start := time.Now()
+	_, err := c.Exec(t.Context(), machineID, []string{"true"}, "", time.Second)
+	if waited := time.Since(start); err != nil || calls.total() != 2 || waited < time.Second {
+		t.Errorf("%d calls in %v: %v", calls.total(), waited, err)
+	}
+	long, calls := inTurn(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "3600")
+		reply(429, `{"error":"rate limit exceeded"}`)(w, r)
+	})
+	c = serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": long})
+	_, err = c.Exec(t.Context(), machineID, []string{"true"}, "", time.Second)
+	wantProblem(t, err, "rate_limited")
+	if calls.total() != 1 {
+		t.Errorf("%d calls within an hour's pause", calls.total())
+	}
+}
+
 func TestExecKeepsBelowTheRateLimit(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

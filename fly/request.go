@@ -39,32 +39,34 @@ const (
 )
 
 // do sends a request and decodes the answer into out, unless out is nil. It repeats requests that were certainly not carried
-// out (429, no connection), and others only if they are repeatable.
+// out (429, no connection), and others only if they are repeatable. The API may set the pause with Retry-After.
 func (c *Client) do(ctx context.Context, r request, out any) error {
-	pauses := backoff.ExponentialBackOff{
-		InitialInterval: firstPause, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: maxPause,
+	var last *requestError
+	try := func() (struct{}, error) {
+		last = nil
+		if err := c.maySend(ctx, r); err != nil {
+			return struct{}{}, backoff.Permanent(fmt.Errorf("%s: %w", r.what(), err))
+		}
+		if last = c.once(ctx, r, out); last == nil {
+			return struct{}{}, nil
+		}
+		return struct{}{}, last.again(r.repeatable)
 	}
-	pauses.Reset()
-	start := time.Now()
-	for {
-		if err := c.limits.wait(ctx, r); err != nil {
-			return fmt.Errorf("%s: %w", r.what(), err)
-		}
-		if err := engine.MaySend(ctx); err != nil {
-			return fmt.Errorf("%s: %w", r.what(), err)
-		}
-		failed := c.once(ctx, r, out)
-		if failed == nil {
-			return nil
-		}
-		pause := max(pauses.NextBackOff(), failed.retryAfter)
-		if ctx.Err() != nil || !failed.mayRepeat(r.repeatable) || time.Since(start)+pause > r.maxElapsed {
-			return c.explain(failed)
-		}
-		if sleep(ctx, pause) != nil {
-			return c.explain(failed)
-		}
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = firstPause, maxPause, 2
+	_, err := backoff.Retry(ctx, try, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(r.maxElapsed))
+	if last != nil {
+		return c.explain(last)
 	}
+	return err
+}
+
+// maySend returns when the rate limits allow r, unless the request must not be sent any more.
+func (c *Client) maySend(ctx context.Context, r request) error {
+	if err := c.limits.wait(ctx, r); err != nil {
+		return err
+	}
+	return engine.MaySend(ctx)
 }
 
 func (r request) what() string {
