@@ -134,7 +134,7 @@ func (c *connection) askStopped(ctx context.Context) (*target.Target, error) {
 		c.tell("no machine runs the release: asking a temporary machine where the bucket is")
 	}
 	var found *target.Target
-	found, c.unread = target.ConnectStopped(ctx, c.app.target(), c.app.env, c.fleet, c.app.openStorage)
+	found, c.unread = target.ConnectStopped(ctx, c.app.target(), c.app.temporary, c.fleet, c.app.openStorage)
 	return found, c.unread
 }
 

@@ -24,6 +24,9 @@ func (a *appSettings) register(cmd *cobra.Command) {
 	fs.StringVar(&a.bucket, "bucket", "", "S3 bucket (default: AWS_BUCKET, BUCKET_NAME, <fly app>-releases)")
 	fs.StringVar(&a.storage, "storage", storageOfMachine, "where storage settings come from: machine (a machine's environment) or env (this console's)")
 	fs.StringVar(&a.awsProfile, "aws-profile", "", "profile of ~/.aws that has the storage's keys")
+	fs.StringArrayVar(&a.temporary.Regions, "temporary-region", nil, "region for a temporary machine (repeatable: asked in turn;\ndefault: the app's regions, then any)")
+	fs.StringVar(&a.temporary.Size, "temporary-size", "", "size of a temporary machine (default: shared-cpu-1x)")
+	fs.IntVar(&a.temporary.MemoryMB, "temporary-memory", 0, "memory of a temporary machine, in MB (default: 1024, or more if the size has more)")
 }
 
 // themes are the values of --theme.

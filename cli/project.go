@@ -26,6 +26,10 @@ type project struct {
 	Timeout        *int              `toml:"timeout"`         // milliseconds
 	LockTimeout    *int              `toml:"lock_timeout"`    // seconds
 	Env            map[string]string `toml:"env"`
+	// Of temporary machines, as the options of these names have them.
+	TemporaryRegions []string `toml:"temporary_regions"`
+	TemporarySize    string   `toml:"temporary_size"`
+	TemporaryMemory  int      `toml:"temporary_memory"` // MB
 }
 
 // loadProject reads a flydeploy.toml; a missing one is empty. An unknown key is an error: whoever wrote it believes that it
@@ -71,7 +75,7 @@ func brokenProject(path string, err error) error {
 		first := unknown.Errors[0]
 		line, _ := first.Position()
 		return engine.NewProblem("broken_config", fmt.Sprintf("%s:%d: there is no setting %s", path, line, dotted(first.Key())), nil,
-			"Correct its name, or remove it. The settings are bucket, otp_app, release, release_root, max_concurrency, suspend_timeout, timeout, lock_timeout and [env].")
+			"Correct its name, or remove it. The settings are bucket, otp_app, release, release_root, max_concurrency, suspend_timeout, timeout, lock_timeout, temporary_regions, temporary_size, temporary_memory and [env].")
 	case errors.As(err, &wrong):
 		line, _ := wrong.Position()
 		where := fmt.Sprintf("%s:%d", path, line)

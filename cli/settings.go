@@ -33,7 +33,7 @@ type appSettings struct {
 	storage string // whose settings the storage is opened with
 	// awsProfile is a profile of ~/.aws, in the place of storage's keys.
 	awsProfile string
-	env        map[string]string // for a temporary machine: [env] of fly.toml, over it env of flydeploy.toml
+	temporary  engine.Temporary  // its Env is [env] of fly.toml, over it env of flydeploy.toml
 	flyEnv     map[string]string // [env] of fly.toml
 }
 
@@ -81,15 +81,28 @@ func (a *appSettings) load(cmd *cobra.Command) (project, error) {
 func (a *appSettings) complete(p project, config fly.Config, getenv func(string) string) error {
 	a.bucket, a.otpApp = cmp.Or(a.bucket, p.Bucket), cmp.Or(a.otpApp, p.OTPApp)
 	a.release = engine.Release{Name: cmp.Or(a.release.Name, p.Release), Root: cmp.Or(a.release.Root, p.ReleaseRoot)}
-	a.env, a.flyEnv = map[string]string{}, config.Env
-	maps.Copy(a.env, config.Env)
-	maps.Copy(a.env, p.Env)
+	a.completeTemporary(p, config)
 	if root := a.release.Root; root != "" && !path.IsAbs(root) {
 		return usage("the release's root must be a folder of the image, such as /app, not %q", root)
+	}
+	if err := a.checkTemporary(); err != nil {
+		return err
 	}
 	var err error
 	a.name, err = chooseApp(a.name, config.App, getenv("FLY_APP"))
 	return err
+}
+
+// completeTemporary takes from the files what temporary machines get, and where they are to run.
+func (a *appSettings) completeTemporary(p project, config fly.Config) {
+	t := &a.temporary
+	t.Env, a.flyEnv = map[string]string{}, config.Env
+	maps.Copy(t.Env, config.Env)
+	maps.Copy(t.Env, p.Env)
+	if len(t.Regions) == 0 {
+		t.Regions = p.TemporaryRegions
+	}
+	t.Size, t.MemoryMB = cmp.Or(t.Size, p.TemporarySize), cmp.Or(t.MemoryMB, p.TemporaryMemory)
 }
 
 // chooseApp gives the app's name. flyctl prefers FLY_APP to fly.toml; where they differ the user has to choose, since the
@@ -112,6 +125,20 @@ func (a *appSettings) check() error {
 		return usage("--storage is machine or env, not %q", a.storage)
 	case a.awsProfile != "" && a.storage == storageOfEnv:
 		return usage("give either --aws-profile or --storage env, not both")
+	}
+	return a.checkTemporary()
+}
+
+// memoryStep is what Fly counts a machine's memory in, in MB.
+const memoryStep = 256
+
+func (a *appSettings) checkTemporary() error {
+	t := a.temporary
+	switch {
+	case t.Size != "" && !slices.Contains(fly.Sizes(), t.Size):
+		return usage("the size of the temporary machine (--temporary-size) is one of %s, not %q", strings.Join(fly.Sizes(), ", "), t.Size)
+	case t.MemoryMB < 0 || t.MemoryMB%memoryStep != 0:
+		return usage("the memory of the temporary machine (--temporary-memory) is a multiple of %d MB, not %d", memoryStep, t.MemoryMB)
 	}
 	return nil
 }
@@ -145,7 +172,7 @@ func (d *deploySettings) load(cmd *cobra.Command) error {
 // complete takes from the app's settings and flydeploy.toml what the command line leaves open.
 func (d *deploySettings) complete(p project, changed func(option string) bool) {
 	e := &d.engine
-	e.App, e.OTPApp, e.Release, e.Env = d.name, d.otpApp, d.release, d.env
+	e.App, e.OTPApp, e.Release, e.Temporary = d.name, d.otpApp, d.release, d.temporary
 	d.builder.App, d.builder.Config = d.name, d.config
 	set := func(option string, from *int, to *time.Duration, unit time.Duration) {
 		if from != nil && !changed(option) {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -104,8 +105,31 @@ func TestEnvOfTheTemporaryMachine(t *testing.T) {
 		"flydeploy.toml": "[env]\nB = 'mine'\nC = 'mine'\n",
 	})
 	want := map[string]string{"A": "fly", "B": "mine", "C": "mine", "PORT": "8080"}
-	if err != nil || !maps.Equal(s.env, want) || !maps.Equal(s.engine.Env, want) || s.config != "fly.json" {
-		t.Errorf("%v of %s, %v", s.env, s.config, err)
+	if err != nil || !maps.Equal(s.temporary.Env, want) || !maps.Equal(s.engine.Temporary.Env, want) || s.config != "fly.json" {
+		t.Errorf("%v of %s, %v", s.temporary, s.config, err)
+	}
+}
+
+func TestWhereTemporaryMachinesRun(t *testing.T) {
+	t.Setenv("FLY_APP", "")
+	files := map[string]string{"fly.toml": "app = 'a'", "flydeploy.toml": "temporary_regions = ['fra', 'any']\ntemporary_size = 'shared-cpu-2x'\ntemporary_memory = 512"}
+	for name, try := range map[string]struct {
+		files map[string]string
+		args  []string
+		want  engine.Temporary
+	}{
+		"neither":        {map[string]string{"fly.toml": "app = 'a'"}, nil, engine.Temporary{}},
+		"flydeploy.toml": {files, nil, engine.Temporary{Regions: []string{"fra", "any"}, Size: "shared-cpu-2x", MemoryMB: 512}},
+		"the command line": {
+			files, []string{"--temporary-region=ams", "--temporary-region=lhr", "--temporary-size=performance-1x", "--temporary-memory=4096"},
+			engine.Temporary{Regions: []string{"ams", "lhr"}, Size: "performance-1x", MemoryMB: 4096},
+		},
+	} {
+		s, err := load(t, try.files, try.args...)
+		s.engine.Temporary.Env = nil
+		if err != nil || !reflect.DeepEqual(s.engine.Temporary, try.want) {
+			t.Errorf("%s: %+v, %v", name, s.engine.Temporary, err)
+		}
 	}
 }
 
@@ -152,6 +176,9 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		"two sources of storage":               {fine, "", []string{"--storage=env", "--aws-profile=p"}, exitUsage, "not both"},
 		"no image":                             {fine, "", []string{"--skip-build"}, exitUsage, "--image"},
 		"an image and a build":                 {fine, "", []string{"--image=a:b"}, exitUsage, "--skip-build"},
+		"a size of nobody":                     {fine, "", []string{"--temporary-size=a10"}, exitUsage, "shared-cpu-1x, shared-cpu-2x"},
+		"a size of nobody in the file":         {project("temporary_size = 'huge'"), "", nil, exitUsage, "performance-16x, not \"huge\""},
+		"an odd memory":                        {fine, "", []string{"--temporary-memory=1000"}, exitUsage, "multiple of 256"},
 		"a build argument":                     {fine, "", []string{"--build-arg=hunter2"}, exitUsage, "NAME=VALUE"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -10,11 +13,39 @@ import (
 type TemporaryMachine struct {
 	UpgradeID string
 	Image     string
-	Region    string
 	// LiveFor is how long it lives even if the console is killed.
-	LiveFor  time.Duration
-	MemoryMB int
-	Env      map[string]string
+	LiveFor time.Duration
+	Temporary
+}
+
+// Temporary says where temporary machines run, and with what.
+type Temporary struct {
+	Regions  []string          // Fly is asked for one in each of them in turn; AnyRegion leaves the choice to Fly
+	Size     string            // Fly's name of it; "" means shared-cpu-1x
+	MemoryMB int               // 0 means that of the size, and at least 1024
+	Env      map[string]string // added to the image's environment and the app's secrets
+}
+
+// AnyRegion stands for every region of Fly's.
+const AnyRegion = "any"
+
+// For completes t for an app: if it names no region, those of the app's machines are asked first, the one with most of them before
+// the others, and then any other one.
+func (t Temporary) For(machines []Machine) Temporary {
+	if len(t.Regions) > 0 {
+		return t
+	}
+	count := map[string]int{}
+	for _, m := range machines {
+		if m.Region != "" {
+			count[m.Region]++
+		}
+	}
+	t.Regions = slices.SortedFunc(maps.Keys(count), func(a, b string) int {
+		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b))
+	})
+	t.Regions = append(t.Regions, AnyRegion)
+	return t
 }
 
 // Fleet is the part of the Machines API that a deploy needs; package fly implements it. An error after which the request may
@@ -25,7 +56,7 @@ type Fleet interface {
 	// Exec runs command, given as words for no shell, with stdin on a machine, and answers once it has ended. It never repeats
 	// a command. timeout is at most 60 s.
 	Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (Output, error)
-	// CreateTemporary creates a temporary machine and waits until it has started.
+	// CreateTemporary creates a temporary machine in the first of the regions that has room for it, and waits until it has started.
 	CreateTemporary(ctx context.Context, spec TemporaryMachine) (Machine, error)
 	// Destroy removes a temporary machine. It is not an error if the machine is gone already.
 	Destroy(ctx context.Context, machineID string) error

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ type requestError struct {
 	machine    string
 	status     int    // 0 if there was no answer
 	text       string // the API's own words, on one line
+	code       string // the API's name for what is wrong; "" where it gives none
 	requestID  string // identifies the request to Fly's support
 	retryAfter time.Duration
 	notSent    bool // there was no connection, or no time to send anything
@@ -52,14 +54,14 @@ func (e *requestError) Is(target error) bool {
 	case engine.ErrUnknownOutcome:
 		return e.outcomeUnknown()
 	case engine.ErrForbidden:
-		return e.status == http.StatusUnauthorized || e.status == http.StatusForbidden
+		return e.status == http.StatusUnauthorized || e.status == http.StatusForbidden && !e.overQuota()
 	}
 	return false
 }
 
 // notStarted reports whether the request failed because the machine is not started.
 func (e *requestError) notStarted() bool {
-	return e.status == http.StatusPreconditionFailed && e.machine != ""
+	return e.status == http.StatusPreconditionFailed && e.machine != "" && !e.noCapacity()
 }
 
 // outcomeUnknown reports whether the request may have been carried out although it failed.
@@ -68,7 +70,7 @@ func (e *requestError) outcomeUnknown() bool {
 	case e.status == 0:
 		return !e.notSent
 	case e.status == http.StatusRequestTimeout, e.status >= 500:
-		return !e.noSuchImage()
+		return !e.noSuchImage() && !e.noCapacity()
 	}
 	return e.unreadable
 }
@@ -93,9 +95,29 @@ func (e *requestError) again(repeatable bool) error {
 // noSuchImage reports whether the registry does not know the image, or does not know it yet. Fly's API passes on the
 // registry's own words, with various statuses.
 func (e *requestError) noSuchImage() bool {
-	text := strings.ToLower(e.text)
-	return strings.Contains(text, "manifest_unknown") || strings.Contains(text, "manifest unknown") ||
-		strings.Contains(text, "failed to get manifest") || strings.Contains(text, "could not find image")
+	return e.mentions("manifest_unknown", "manifest unknown", "failed to get manifest", "could not find image")
+}
+
+// noCapacity reports whether Fly has no room for a machine in the region: 400, 409 or 412, or the code. Sources: production
+// reports (Kilo-Org/cloud 412 and 787), and fly-go's flaps package for the code.
+func (e *requestError) noCapacity() bool {
+	return e.code == "insufficient_capacity" ||
+		e.mentions("could not reserve resource", "insufficient resources", "insufficient memory", "insufficient cpu", "no capacity")
+}
+
+// overQuota reports whether the organization may not have more in the region, which is no fault of the token although the status
+// is 403. Source: a production report (Kilo-Org/cloud 516).
+func (e *requestError) overQuota() bool { return e.mentions("over the allowed quota") }
+
+// needsPayment reports whether the organization may not have another machine before it can pay for it. Source: flyctl 2060.
+func (e *requestError) needsPayment() bool {
+	return e.mentions("to create more than 1 machine", "payment method", "credit card")
+}
+
+// mentions reports whether the API refused the request with one of these words.
+func (e *requestError) mentions(words ...string) bool {
+	said := strings.ToLower(e.text)
+	return e.status >= http.StatusBadRequest && slices.ContainsFunc(words, func(w string) bool { return strings.Contains(said, w) })
 }
 
 // noAnswer records why there was no answer. The URL is left out of the transport's words.
@@ -112,14 +134,21 @@ func (e *requestError) noAnswer(err error) *requestError {
 	return e
 }
 
-// serverText takes the API's own words out of {"error","message"}, or returns whatever came instead.
-func serverText(body []byte) string {
-	var answer struct{ Error, Message string }
-	words := string(body)
-	if json.Unmarshal(body, &answer) == nil && answer.Error+answer.Message != "" {
-		words = strings.Trim(answer.Error+": "+answer.Message, ": ")
+// serverText takes the API's own words out of {"error","message","status"}, or returns whatever came instead. Its status names
+// what is wrong.
+func serverText(body []byte) (words, code string) {
+	var answer struct {
+		Error, Message string
+		Status         any
 	}
-	return strings.Join(strings.Fields(text.Line(words)), " ")
+	words = string(body)
+	if json.Unmarshal(body, &answer) == nil {
+		code, _ = answer.Status.(string)
+		if said := strings.Trim(answer.Error+": "+answer.Message, ": "); said != "" {
+			words = said
+		}
+	}
+	return strings.Join(strings.Fields(text.Line(words)), " "), code
 }
 
 // redact removes our tokens and the signatures of URLs from an answer, which may quote the request.
@@ -135,6 +164,12 @@ func (c *Client) explain(e *requestError) error {
 		return fmt.Errorf("%s: %w", e.what, e)
 	case e.status == http.StatusUnauthorized:
 		name, remedy = "token_refused", c.remedyToken("Run `fly auth login`")
+	case e.overQuota():
+		name, remedy = "over_quota", "The organization's quota is used up there. Use another region, stop what is not needed, or ask Fly's support for a higher quota."
+	case e.noCapacity():
+		name, remedy = "no_capacity", "Fly has no room for the machine there now. Use another region, or run again later."
+	case e.needsPayment():
+		name, remedy = "payment_needed", "Add a payment method to the organization (`fly dashboard`, Billing), or destroy a machine that is not needed."
 	case e.status == http.StatusForbidden:
 		name, remedy = "token_too_weak", c.remedyToken("This token lacks a permission. Run `fly auth login`")
 	case e.status == http.StatusNotFound && e.machine == "":

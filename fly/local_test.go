@@ -114,7 +114,8 @@ func TestTemporaryMachineOnTheLocalFly(t *testing.T) {
 		}))
 		catchUp := f.LagLists(1500 * time.Millisecond) // the machine without an answer is looked for in lists
 		m, err := c.CreateTemporary(t.Context(), engine.TemporaryMachine{
-			UpgradeID: "01UPGRADE", Image: image, Region: "nrt", LiveFor: time.Minute, Env: map[string]string{"CUSTOM": "value"},
+			UpgradeID: "01UPGRADE", Image: image, LiveFor: time.Minute,
+			Temporary: engine.Temporary{Regions: []string{"nrt"}, Env: map[string]string{"CUSTOM": "value"}},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -24,6 +24,8 @@ func (c *Client) MayCreate(ctx context.Context) error {
 		return c.remove(context.WithoutCancel(ctx), m.ID)
 	case !errors.As(err, &failed):
 		return err
+	case failed.needsPayment():
+		return err
 	case failed.status == http.StatusBadRequest, failed.status == http.StatusUnprocessableEntity, failed.noSuchImage():
 		return nil
 	}

@@ -101,7 +101,8 @@ func (c *Client) once(ctx context.Context, r request, out any) *requestError {
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if resp.StatusCode > 299 {
-		fail.text = text.Shorten(c.redact(serverText(body)), maxServerText)
+		words, code := serverText(body)
+		fail.text, fail.code = text.Shorten(c.redact(words), maxServerText), code
 		return fail
 	}
 	if err == nil && out != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	flyapi "github.com/superfly/fly-go"
@@ -16,17 +15,10 @@ import (
 )
 
 const (
-	// minMemoryMB: with 256 MB, fly_deploy 0.1.12 ran out of memory.
-	minMemoryMB = 1024
-	// imageWithin is longer than an image takes from a push to the registry's mirrors: about 15 s. Source: Fly's community forum.
-	imageWithin  = 45 * time.Second
-	imageEvery   = 2 * time.Second // between attempts to launch an image that is not there yet
-	startWithin  = 2 * time.Minute
+	// startWithin is flyctl's patience, too: the host may have to pull the image. Source: flyctl, DefaultWaitTimeout.
+	startWithin  = 5 * time.Minute
 	pollEvery    = 400 * time.Millisecond // while a machine starts
-	findWithin   = 6 * time.Second        // for a machine whose launch got no answer
-	findEvery    = time.Second
-	maxLaunches  = 2
-	removeWithin = 30 * time.Second // for a machine whose caller has given up
+	removeWithin = 30 * time.Second       // for a machine whose caller has given up
 )
 
 // CreateTemporary implements engine.Fleet. If it fails it leaves no machine behind, or says which one.
@@ -42,87 +34,6 @@ func (c *Client) CreateTemporary(ctx context.Context, spec engine.TemporaryMachi
 		}
 	}
 	return engine.Machine{}, errors.Join(err, c.removeLaunched(ctx, spec, launched))
-}
-
-// launch creates the machine. If the outcome is unknown, it looks for the machine before it tries again.
-func (c *Client) launch(ctx context.Context, spec engine.TemporaryMachine) (*flyapi.Machine, error) {
-	var unknown error
-	for range maxLaunches {
-		m, err := c.launchOnce(ctx, spec)
-		if err == nil {
-			return m, nil
-		}
-		if !errors.Is(err, engine.ErrUnknownOutcome) || ctx.Err() != nil {
-			return nil, errors.Join(err, unknown) // with unknown, so that a machine of the earlier attempt is removed
-		}
-		unknown = err
-		found, lookErr := c.findLaunched(ctx, spec.UpgradeID)
-		if lookErr != nil {
-			return nil, errors.Join(err, lookErr)
-		}
-		if len(found) > 0 {
-			return found[0], nil
-		}
-	}
-	return nil, unknown
-}
-
-// launchOnce sends one launch. It repeats launches that failed because the registry's mirrors did not have the image yet.
-func (c *Client) launchOnce(ctx context.Context, spec engine.TemporaryMachine) (*flyapi.Machine, error) {
-	start := time.Now()
-	for {
-		var m flyapi.Machine
-		err := c.do(ctx, request{
-			op: "start a temporary machine", action: "launch", method: http.MethodPost, body: launchInput(spec),
-			timeout: 90 * time.Second, maxElapsed: 30 * time.Second,
-		}, &m)
-		var failed *requestError
-		if !errors.As(err, &failed) || !failed.noSuchImage() {
-			return &m, err
-		}
-		if time.Since(start) > imageWithin {
-			return nil, engine.NewProblem("no_image", failed.what, failed,
-				"Check that the image exists and that the app may pull it: "+spec.Image)
-		}
-		if err := sleep(ctx, imageEvery); err != nil {
-			return nil, fmt.Errorf("%s: %w", failed.what, err)
-		}
-	}
-}
-
-// launchInput describes a machine that only sleeps, and so stops by itself after a while. `fly deploy` leaves machines of the
-// process group for consoles alone.
-func launchInput(spec engine.TemporaryMachine) flyapi.LaunchMachineInput {
-	return flyapi.LaunchMachineInput{
-		Region:                  spec.Region,
-		SkipServiceRegistration: true,
-		Config: &flyapi.MachineConfig{
-			Image: spec.Image,
-			Env:   spec.Env,
-			Init:  flyapi.MachineInit{Exec: []string{"/bin/sleep", strconv.Itoa(int(spec.LiveFor.Seconds()))}},
-			Guest: &flyapi.MachineGuest{CPUKind: "shared", CPUs: 1, MemoryMB: max(minMemoryMB, spec.MemoryMB)},
-			Metadata: map[string]string{
-				metadataUpgrade: spec.UpgradeID,
-				flyapi.MachineConfigMetadataKeyFlyProcessGroup: flyapi.MachineProcessGroupFlyAppConsole,
-			},
-			AutoDestroy: true,
-			Restart:     &flyapi.MachineRestart{Policy: flyapi.MachineRestartPolicyNo},
-			DNS:         &flyapi.DNSConfig{SkipRegistration: true},
-		},
-	}
-}
-
-// findLaunched looks for machines that a launch without an answer may have created, for up to findWithin.
-func (c *Client) findLaunched(ctx context.Context, upgradeID string) ([]*flyapi.Machine, error) {
-	for start := time.Now(); ; {
-		found, err := c.launchedFor(ctx, upgradeID)
-		if err != nil || len(found) > 0 || time.Since(start) > findWithin {
-			return found, err
-		}
-		if err := sleep(ctx, findEvery); err != nil {
-			return nil, err
-		}
-	}
 }
 
 // waitStarted polls until the machine has started or cannot start any more. The API's own wait would not return for a machine

@@ -24,6 +24,7 @@ type launches struct {
 	deleted  []string
 	// launch answers a POST; make creates the machine that it asked for.
 	launch func(w http.ResponseWriter, r *http.Request, n int, create func() string)
+	asked  []map[string]any // what was launched
 	// state of a machine that was created.
 	state string
 }
@@ -45,6 +46,7 @@ func (l *launches) create(w http.ResponseWriter, r *http.Request) {
 	l.mu.Lock()
 	n := l.posts
 	l.posts++
+	l.asked = append(l.asked, input)
 	l.mu.Unlock()
 	l.launch(w, r, n, func() string {
 		l.mu.Lock()
@@ -94,8 +96,8 @@ func created(w http.ResponseWriter, _ *http.Request, _ int, create func() string
 }
 
 var spec = engine.TemporaryMachine{
-	UpgradeID: "01UPGRADE", Image: "registry.fly.io/counter:deployment-2", Region: "ams", LiveFor: 20 * time.Minute,
-	Env: map[string]string{"AWS_REGION": "auto"},
+	UpgradeID: "01UPGRADE", Image: "registry.fly.io/counter:deployment-2", LiveFor: 20 * time.Minute,
+	Temporary: engine.Temporary{Regions: []string{"ams", "fra", engine.AnyRegion}, Env: map[string]string{"AWS_REGION": "auto"}},
 }
 
 func TestTemporaryMachineIsASleepThatEndsItself(t *testing.T) {

@@ -10,13 +10,17 @@ import (
 	"flydeploy/fly/local"
 )
 
-const lostWork = `{"error":"deadline_exceeded"}`
+const (
+	lostWork  = `{"error":"deadline_exceeded"}`
+	noRoom    = `{"error":"aborted: could not reserve resource for machine: insufficient memory available to fulfill request"}`
+	overQuota = `{"error":"organization \"Acme\" is using 1970176 MB of memory in ams which is over the allowed quota. please consider other regions"}`
+)
 
 // faultTable is every cell.
 func faultTable() []*cell {
 	var all []*cell
 	for _, rows := range [][]*cell{
-		passingFaultsOfTheAPI(), passingFaultsOfS3(), rejections(), deaths(), surroundings(), refusalsOfS3(), damages(),
+		passingFaultsOfTheAPI(), passingFaultsOfS3(), fullRegions(), rejections(), deaths(), surroundings(), refusalsOfS3(), damages(),
 	} {
 		all = append(all, rows...)
 	}
@@ -109,6 +113,15 @@ func failing(fault string, moments []moment, effect func(w *faultWorld) local.Ef
 
 func always(e local.Effect) func(*faultWorld) local.Effect {
 	return func(*faultWorld) local.Effect { return e }
+}
+
+// fullRegions: Fly has no room for the temporary machine in the app's region, or in none.
+func fullRegions() []*cell {
+	at := momentsOf(apiMoments, "create")
+	return append(failing("no region has room", at, always(local.Refuse(http.StatusConflict, noRoom)), "no region has room", "ams: 409", "any: 409"),
+		met("the region is full", at, true, local.Refuse(http.StatusConflict, noRoom)),
+		met("the region's quota is used up", at, true, local.Refuse(http.StatusForbidden, overQuota)),
+	)
 }
 
 // rejections: the platform takes a request for too large, which no repetition changes.

@@ -78,8 +78,7 @@ func (j *job) startTemporary(ctx context.Context, u *engine.Upgrade, s *surveyed
 	phase := j.phase(engine.PhaseOrchestrator, "starting a temporary machine with the new image", u, func() (string, error) {
 		j.removeLeftovers(ctx, s)
 		m, err = j.ports.Fleet.CreateTemporary(ctx, engine.TemporaryMachine{
-			UpgradeID: u.ID, Image: u.SourceImage, Region: s.in[0].Region,
-			LiveFor: temporaryLivesFor, MemoryMB: target.TemporaryMemoryMB, Env: j.settings.Env,
+			UpgradeID: u.ID, Image: u.SourceImage, LiveFor: temporaryLivesFor, Temporary: j.settings.Temporary.For(s.in),
 		})
 		if err != nil {
 			return "", err

@@ -18,17 +18,14 @@ import (
 var ErrNoneRuns = errors.New("no machine runs the release")
 
 const (
-	stoppedWithin = 3 * time.Minute // for all of ConnectStopped: the temporary machine has to pull its image
+	stoppedWithin = 7 * time.Minute // for all of ConnectStopped: the temporary machine has to pull its image
 	readerLives   = 5 * time.Minute // after that the temporary machine destroys itself
 	destroyWithin = 30 * time.Second
 )
 
-// TemporaryMemoryMB is the memory of a temporary machine, in MB. With 256 it was killed for lack of memory (fly_deploy 0.1.12).
-const TemporaryMemoryMB = 1024
-
 // ConnectStopped opens the bucket of a fleet on which no machine runs the release. It asks a temporary machine of the fleet's image,
-// which has the same secrets, and destroys it afterwards. env is what that machine gets from fly.toml's [env].
-func ConnectStopped(ctx context.Context, app engine.App, env map[string]string, fleet engine.Fleet, open engine.OpenStorage) (*Target, error) {
+// which has the same secrets, and destroys it afterwards. No machine of the app is started.
+func ConnectStopped(ctx context.Context, app engine.App, temporary engine.Temporary, fleet engine.Fleet, open engine.OpenStorage) (*Target, error) {
 	ctx, cancel := context.WithTimeout(ctx, stoppedWithin)
 	defer cancel()
 	t := &Target{}
@@ -36,7 +33,7 @@ func ConnectStopped(ctx context.Context, app engine.App, env map[string]string, 
 	if t.Machines, err = fleet.Machines(ctx); err != nil {
 		return nil, err
 	}
-	settings, err := t.askImage(ctx, app.Release, env, fleet)
+	settings, err := t.askImage(ctx, app.Release, temporary, fleet)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +47,7 @@ func ConnectStopped(ctx context.Context, app engine.App, env map[string]string, 
 }
 
 // askImage finds the release and its storage settings in a temporary machine.
-func (t *Target) askImage(ctx context.Context, release engine.Release, env map[string]string, fleet engine.Fleet) (map[string]string, error) {
+func (t *Target) askImage(ctx context.Context, release engine.Release, temporary engine.Temporary, fleet engine.Fleet) (map[string]string, error) {
 	var asleep []engine.Machine
 	for _, m := range t.Machines {
 		if m.LeftOut == "" && m.Temporary == "" {
@@ -61,8 +58,7 @@ func (t *Target) askImage(ctx context.Context, release engine.Release, env map[s
 		return nil, NoMachineProblem("there is no machine to ask where the bucket is", t.Machines)
 	}
 	m, err := fleet.CreateTemporary(ctx, engine.TemporaryMachine{
-		UpgradeID: ulid.Make().String(), Image: engine.BaseImage(asleep), Region: asleep[0].Region,
-		LiveFor: readerLives, MemoryMB: TemporaryMemoryMB, Env: env,
+		UpgradeID: ulid.Make().String(), Image: engine.BaseImage(asleep), LiveFor: readerLives, Temporary: temporary.For(asleep),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the storage settings without a running machine: %w", err)

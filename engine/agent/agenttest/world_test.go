@@ -264,7 +264,7 @@ func TestTemporaryMachinesEndByThemselves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := agenttest.NewWorld(1)
-		m, err := w.Fleet.CreateTemporary(t.Context(), engine.TemporaryMachine{UpgradeID: "01A", Image: agenttest.Image2, Region: "ams", LiveFor: time.Minute})
+		m, err := w.Fleet.CreateTemporary(t.Context(), engine.TemporaryMachine{UpgradeID: "01A", Image: agenttest.Image2, Temporary: engine.Temporary{Regions: []string{"ams"}}, LiveFor: time.Minute})
 		if err != nil || m.Temporary != "01A" || !slices.Equal(w.Temporaries(), []string{m.ID}) {
 			t.Fatalf("%+v %v", m, err)
 		}

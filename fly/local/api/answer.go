@@ -59,7 +59,7 @@ func statusOf(err error) int {
 		return http.StatusBadRequest
 	case errors.Is(err, machine.ErrState):
 		return http.StatusPreconditionFailed
-	case errors.Is(err, machine.ErrBusy):
+	case errors.Is(err, machine.ErrBusy), errors.Is(err, machine.ErrNoCapacity):
 		return http.StatusConflict
 	case errors.Is(err, machine.ErrClosed):
 		return http.StatusServiceUnavailable

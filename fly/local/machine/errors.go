@@ -11,6 +11,8 @@ var (
 	ErrState = errors.New("failed_precondition")
 	// ErrBusy says that the machine has too much to do already.
 	ErrBusy = errors.New("aborted")
+	// ErrNoCapacity says that no host in the region has room for a machine.
+	ErrNoCapacity = errors.New("aborted: could not reserve resource for machine")
 	// ErrClosed says that the fleet comes to its end.
 	ErrClosed = errors.New("the local fly is closing")
 )

@@ -39,6 +39,7 @@ type Fleet struct {
 	byID  map[string]*Machine
 	order []*Machine
 	ended bool
+	full  map[string]bool // regions without room
 
 	// background is the context of the machines' goroutines, which outlive the requests that make machines. It ends with
 	// Close.
@@ -49,7 +50,7 @@ type Fleet struct {
 
 // NewFleet makes a fleet without machines. It must be closed.
 func NewFleet(config Config) *Fleet {
-	f := &Fleet{config: config, byID: map[string]*Machine{}}
+	f := &Fleet{config: config, byID: map[string]*Machine{}, full: map[string]bool{}}
 	f.background, f.end = context.WithCancel(context.Background())
 	return f
 }
@@ -68,8 +69,12 @@ func (f *Fleet) Create(ctx context.Context, input fly.LaunchMachineInput) (*Mach
 	if input.Config == nil || input.Config.Image == "" {
 		return nil, fmt.Errorf("%w: config.image is required", ErrInvalid)
 	}
-	if input.Region == "" {
-		input.Region = f.config.PrimaryRegion
+	var err error
+	if input.Region, err = f.place(input.Region); err != nil {
+		return nil, err
+	}
+	if err := checkGuest(input.Config.Guest); err != nil {
+		return nil, err
 	}
 	image, err := f.config.Pull(ctx, input.Config.Image)
 	if err != nil {
