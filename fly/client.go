@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"regexp"
@@ -38,6 +39,7 @@ type Client struct {
 	base      string // the URL of the app's machines, without a slash at the end
 	http      *http.Client
 	limits    *limits
+	made      made
 
 	tokens     *tokens.Tokens
 	refreshing chan struct{} // holds one element while a request checks the tokens
@@ -64,9 +66,15 @@ func New(o Options) (*Client, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 32 // a whole fleet is upgraded over connections that are kept open
+	cookies, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err // never, without options
+	}
 	return &Client{
 		app: o.App, userAgent: o.UserAgent, base: base + "/v1/apps/" + o.App + "/machines", limits: newLimits(),
-		http: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		// With the cookie fly_flaps_affinity the next request meets the host that knows what the last one has made. Source: fly-go
+		// e89c5c2.
+		http: &http.Client{Transport: transport, Jar: cookies, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // the token is sent to no other server
 		}},
 		tokens: tokens.Parse(o.Token), refreshing: make(chan struct{}, 1),

@@ -104,6 +104,9 @@ func (c *Client) launchOnce(ctx context.Context, spec engine.TemporaryMachine, r
 		}, &m)
 		var failed *requestError
 		if !errors.As(err, &failed) || !failed.noSuchImage() {
+			if err == nil {
+				c.made.add(m.ID, spec.UpgradeID)
+			}
 			return &m, err
 		}
 		if time.Since(start) > imageWithin {
@@ -166,6 +169,9 @@ func Sizes() []string {
 func (c *Client) findLaunched(ctx context.Context, upgradeID string) ([]*flyapi.Machine, error) {
 	for start := time.Now(); ; {
 		found, err := c.launchedFor(ctx, upgradeID)
+		for _, m := range found {
+			c.made.add(m.ID, upgradeID)
+		}
 		if err != nil || len(found) > 0 || time.Since(start) > findWithin {
 			return found, err
 		}

@@ -43,6 +43,10 @@ func (c *Client) waitStarted(ctx context.Context, id string) (*flyapi.Machine, e
 	for start := time.Now(); ; {
 		m, err := c.get(ctx, id)
 		switch {
+		case isNotFound(err) && c.made.get(id).isNew(): // asked again
+		case isNotFound(err):
+			return nil, engine.NewProblem("temporary_failed", what, fmt.Errorf("it is gone before it has started: %w", err),
+				"Check that the image fits on a machine's disk (8 GB unpacked), and look at `fly logs -i "+id+"`.")
 		case err != nil:
 			return nil, err
 		case m.State == flyapi.MachineStateStarted:
@@ -89,19 +93,22 @@ func (c *Client) removeLaunched(ctx context.Context, spec engine.TemporaryMachin
 	return nil
 }
 
-// Destroy implements engine.Fleet. It refuses machines that are not temporary. It also destroys other machines of the same
-// deploy, which a repeated launch may have created.
+// Destroy implements engine.Fleet. It refuses machines that are not temporary, and asks nothing about one that it has created
+// itself: an answer of another host, which does not know the machine yet, would leave it behind. It also destroys other machines of
+// the same deploy, which a repeated launch may have created.
 func (c *Client) Destroy(ctx context.Context, machineID string) error {
-	m, err := c.get(ctx, machineID)
-	if isNotFound(err) || (err == nil && isDestroyed(m.State)) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	upgradeID := m.GetMetadataByKey(metadataUpgrade)
+	upgradeID := c.made.get(machineID).upgradeID
 	if upgradeID == "" {
-		return fmt.Errorf("destroy machine %s: it is not a temporary machine of flydeploy", machineID)
+		m, err := c.get(ctx, machineID)
+		if isNotFound(err) || (err == nil && isDestroyed(m.State)) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if upgradeID = m.GetMetadataByKey(metadataUpgrade); upgradeID == "" {
+			return fmt.Errorf("destroy machine %s: it is not a temporary machine of flydeploy", machineID)
+		}
 	}
 	siblings, err := c.launchedFor(ctx, upgradeID)
 	errs := []error{err, c.remove(ctx, machineID)}
@@ -113,13 +120,23 @@ func (c *Client) Destroy(ctx context.Context, machineID string) error {
 	return errors.Join(errs...)
 }
 
+// remove destroys a machine. If the API does not know it, it is gone, unless it was made just now.
 func (c *Client) remove(ctx context.Context, id string) error {
-	err := c.do(ctx, request{
-		op: "destroy machine", action: "destroy", method: http.MethodDelete, machine: id,
-		path: "/" + url.PathEscape(id) + "?force=true", timeout: 20 * time.Second, maxElapsed: 20 * time.Second, repeatable: true,
-	}, nil)
-	if isNotFound(err) {
-		return nil
+	for {
+		err := c.do(ctx, request{
+			op: "destroy machine", action: "destroy", method: http.MethodDelete, machine: id,
+			path: "/" + url.PathEscape(id) + "?force=true", timeout: 20 * time.Second, maxElapsed: 20 * time.Second, repeatable: true,
+		}, nil)
+		switch {
+		case isNotFound(err) && c.made.get(id).isNew():
+			if err := sleep(ctx, pollEvery); err != nil {
+				return fmt.Errorf("destroy machine %s: %w", id, err)
+			}
+		case err == nil, isNotFound(err):
+			c.made.remove(id)
+			return nil
+		default:
+			return err
+		}
 	}
-	return err
 }

@@ -41,6 +41,9 @@ func (f *Fly) LoseHost(machineID string) (restore func(), err error) {
 // FillRegion leaves no room for new machines in a region until restore is called: the API refuses to launch there.
 func (f *Fly) FillRegion(region string) (restore func()) { return f.machines.FillRegion(region) }
 
+// LagHosts lets a new machine be unknown (404) for that long to clients that do not keep the API's cookie, until restore is called.
+func (f *Fly) LagHosts(by time.Duration) (restore func()) { return f.api.LagHosts(by) }
+
 // LagLists lets lists of machines show the fleet as it was that long ago, until restore is called: a new machine is not
 // there yet, one that is gone still is. A machine that is asked for by its id is shown as it is.
 func (f *Fly) LagLists(by time.Duration) (restore func()) { return f.api.LagLists(by) }

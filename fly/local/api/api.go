@@ -2,6 +2,7 @@
 package api
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -51,6 +52,8 @@ type API struct {
 	limits *rateLimits
 	leases leases
 	lag    atomic.Int64 // of lists, a time.Duration
+	slow   atomic.Int64 // how long hosts do not know each other's new machines, a time.Duration
+	host   string       // the cookie's value
 	routes *http.ServeMux
 }
 
@@ -64,7 +67,7 @@ type machineEndpoint func(r *http.Request, m *machine.Machine) (any, error)
 func New(config Config) *API {
 	a := &API{
 		config: config, limits: newRateLimits(!config.NoRateLimits), leases: leases{by: map[string]lease{}},
-		routes: http.NewServeMux(),
+		host: rand.Text(), routes: http.NewServeMux(),
 	}
 	const app, one = "/v1/apps/{app}", "/v1/apps/{app}/machines/{id}"
 	a.route("GET "+app, ActionApp, powerExec, a.app)
@@ -91,6 +94,7 @@ func New(config Config) *API {
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("fly-request-id", ulid.Make().String()+"-local")
+	a.setAffinity(w, r)
 	a.routes.ServeHTTP(w, r)
 }
 
@@ -128,7 +132,7 @@ func (a *API) admitted(r *http.Request, action Action, needs power, work endpoin
 func (a *API) machineRoute(pattern string, action Action, needs power, work machineEndpoint) {
 	a.route(pattern, action, needs, func(r *http.Request) (any, error) {
 		m, ok := a.config.Machines.Get(r.PathValue("id"))
-		if !ok {
+		if !ok || !a.isKnown(m, r) {
 			return nil, refuse(http.StatusNotFound, "machine not found")
 		}
 		if r.Method != http.MethodGet && m.Snapshot().HostStatus != fly.HostStatusOk {
