@@ -1,9 +1,12 @@
 package engine
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// SameImage reports whether two references name the same image. Repository and tag must be equal; digests are compared only
-// where both have one, since a machine's own FLY_IMAGE_REF may carry a digest that the record lacks, or the reverse.
+// SameImage reports whether two references name the same image. Digests must be equal where both have one: a tag can be moved to
+// another image. So must repository and tag, which is all that a machine knows of its own image (FLY_IMAGE_REF).
 func SameImage(a, b string) bool {
 	aName, aDigest := splitDigest(a)
 	bName, bDigest := splitDigest(b)
@@ -16,6 +19,42 @@ func SameImage(a, b string) bool {
 func splitDigest(ref string) (name, digest string) {
 	name, digest, _ = strings.Cut(ref, "@")
 	return name, digest
+}
+
+// WithDigest gives HOST/APP:TAG@DIGEST. ref may have a digest already, and digest may be "".
+func WithDigest(ref, digest string) string {
+	if name, has := splitDigest(ref); has == "" && name != "" && digest != "" {
+		return name + "@" + digest
+	}
+	return ref
+}
+
+// WithoutDigest gives HOST/APP:TAG.
+func WithoutDigest(ref string) string {
+	name, _ := splitDigest(ref)
+	return name
+}
+
+// shortDigest is how many characters of a digest are enough to tell two images apart.
+const shortDigest = len("sha256:") + 12
+
+// ImageNames gives the tags of images, each once, with the beginnings of the digests where images differ in nothing else.
+func ImageNames(refs ...string) []string {
+	var images []string
+	byTag := map[string]int{}
+	for _, ref := range refs {
+		if !slices.Contains(images, ref) {
+			images = append(images, ref)
+			byTag[Tag(ref)]++
+		}
+	}
+	for i, ref := range images {
+		images[i] = Tag(ref)
+		if _, digest := splitDigest(ref); byTag[Tag(ref)] > 1 && digest != "" {
+			images[i] += "@" + digest[:min(len(digest), shortDigest)]
+		}
+	}
+	return images
 }
 
 // Repository gives HOST/APP of HOST/APP:TAG@DIGEST.

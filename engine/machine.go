@@ -22,6 +22,9 @@ type Machine struct {
 	LeftOut string `json:"left_out,omitempty"`
 }
 
+// FullImage gives the machine's image as HOST/APP:TAG@DIGEST, without the digest if that is unknown.
+func (m Machine) FullImage() string { return WithDigest(m.Image, m.Digest) }
+
 // Where names the machine in errors: "machine 148e00016c0000".
 func (m Machine) Where() string { return "machine " + m.ID }
 
@@ -65,22 +68,17 @@ func ByID(all []Machine) map[string]Machine {
 	return found
 }
 
-// BaseImage gives the reference of the image that most of the machines run, "" if there are no machines. In a tie, the image
-// that reached that number first wins.
+// BaseImage gives the reference of the image that most of the machines run, with its digest if that is known; "" if there are no
+// machines. In a tie, the image that reached that number first wins.
 func BaseImage(machines []Machine) string {
 	count := map[string]int{}
 	best := ""
 	for _, m := range machines {
-		name, _ := splitDigest(m.Image)
-		count[name]++
-		if count[name] > count[best] {
-			best = name
+		image := m.FullImage()
+		count[image]++
+		if count[image] > count[best] {
+			best = image
 		}
 	}
-	for _, m := range machines {
-		if name, _ := splitDigest(m.Image); name == best {
-			return m.Image
-		}
-	}
-	return ""
+	return best
 }

@@ -33,7 +33,7 @@ func (o *Overview) HotUpgradeOf(m Machine) (HotUpgrade, bool) {
 func (o *Overview) RecordIsStaleFor(m Machine) bool {
 	md := o.Metadata
 	return md != nil && (md.HotUpgrade != nil || len(md.MachineUpgrades) > 0) &&
-		m.LeftOut == "" && m.Temporary == "" && !SameImage(md.ImageRef, m.Image)
+		m.LeftOut == "" && m.Temporary == "" && !SameImage(md.FullImage(), m.FullImage())
 }
 
 // StaleMachines lists the IDs of the machines for which the record is stale.

@@ -35,10 +35,32 @@ type CompiledAgent struct {
 
 // Metadata is releases/<app>-current.json. Extra keeps unknown fields that others have written.
 type Metadata struct {
-	ImageRef        string                     `json:"image_ref"`
+	ImageRef string `json:"image_ref"` // HOST/APP:TAG
+	// Image is ImageRef with the image's digest; "" if nobody has written it. Who does not know the field may leave it as it was
+	// for an earlier ImageRef: read it with FullImage.
+	Image           string                     `json:"image,omitempty"`
 	HotUpgrade      *HotUpgrade                `json:"hot_upgrade"`
 	MachineUpgrades map[string]HotUpgrade      `json:"machine_upgrades,omitempty"`
 	Extra           map[string]json.RawMessage `json:"-"`
+}
+
+// FullImage gives the image that the upgrades are for, with its digest if that is known.
+func (m Metadata) FullImage() string {
+	if WithoutDigest(m.Image) == WithoutDigest(m.ImageRef) && m.Image != "" {
+		return m.Image
+	}
+	return m.ImageRef
+}
+
+// SetImage says which image the upgrades are for. A digest that is known stays if ref has none.
+func (m *Metadata) SetImage(ref string) {
+	if WithoutDigest(ref) == ref && SameImage(m.FullImage(), ref) {
+		return
+	}
+	m.ImageRef, m.Image = WithoutDigest(ref), ""
+	if m.ImageRef != ref {
+		m.Image = ref
+	}
 }
 
 // NamesUpgrades reports whether a hot upgrade is recorded for the fleet or for any machine.
@@ -94,7 +116,7 @@ type Tarballs interface {
 
 // UpgradeOf gives the upgrade that is recorded for a machine; false if there is none for its image.
 func (md *Metadata) UpgradeOf(m Machine) (HotUpgrade, bool) {
-	if !SameImage(md.ImageRef, m.Image) {
+	if !SameImage(md.FullImage(), m.FullImage()) {
 		return HotUpgrade{}, false
 	}
 	if u, ok := md.MachineUpgrades[m.ID]; ok {

@@ -49,6 +49,7 @@ func (b *Bucket) WriteMetadata(ctx context.Context, m engine.Metadata, etag stri
 // The fields of current.json that flydeploy knows. All others are kept.
 const (
 	fieldImageRef        = "image_ref"
+	fieldImage           = "image"
 	fieldHotUpgrade      = "hot_upgrade"
 	fieldMachineUpgrades = "machine_upgrades"
 )
@@ -62,7 +63,7 @@ func decodeMetadata(body []byte) (engine.Metadata, error) {
 		return m, errors.New("the document is null")
 	}
 	for field, into := range map[string]any{
-		fieldImageRef: &m.ImageRef, fieldHotUpgrade: &m.HotUpgrade, fieldMachineUpgrades: &m.MachineUpgrades,
+		fieldImageRef: &m.ImageRef, fieldImage: &m.Image, fieldHotUpgrade: &m.HotUpgrade, fieldMachineUpgrades: &m.MachineUpgrades,
 	} {
 		if raw, ok := m.Extra[field]; ok {
 			if err := json.Unmarshal(raw, into); err != nil {
@@ -75,11 +76,14 @@ func decodeMetadata(body []byte) (engine.Metadata, error) {
 }
 
 func encodeMetadata(m engine.Metadata) ([]byte, error) {
-	document := make(map[string]any, len(m.Extra)+3)
+	document := make(map[string]any, len(m.Extra)+4)
 	for field, raw := range maps.All(m.Extra) {
 		document[field] = raw
 	}
 	document[fieldImageRef] = m.ImageRef
+	if m.Image != "" {
+		document[fieldImage] = m.Image
+	}
 	document[fieldHotUpgrade] = m.HotUpgrade
 	if len(m.MachineUpgrades) > 0 {
 		document[fieldMachineUpgrades] = m.MachineUpgrades

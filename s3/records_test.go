@@ -41,6 +41,7 @@ func TestMetadataKeepsWhatItDoesNotKnow(t *testing.T) {
 		t.Errorf("read %+v", m)
 	}
 	m.HotUpgrade = nil
+	m.SetImage(m.ImageRef + "@sha256:ab")
 	m.MachineUpgrades = map[string]engine.HotUpgrade{"148e": {Version: "1.2.4", SHA256: "ab", Size: 7, ID: "01A"}}
 	if err := b.WriteMetadata(t.Context(), m, etag); err != nil {
 		t.Fatal(err)
@@ -56,11 +57,14 @@ func TestMetadataKeepsWhatItDoesNotKnow(t *testing.T) {
 	if got := compact(t, stored["blue_green_upgrade"]); got != `{"slots":[1,2.50]}` {
 		t.Errorf("the unknown field is now %s", got)
 	}
+	if got := string(stored["image_ref"]); got != `"registry.fly.io/my-app:deployment-01K93Q"` {
+		t.Errorf("image_ref is %s", got)
+	}
 	if got := string(stored["hot_upgrade"]); got != "null" {
 		t.Errorf("hot_upgrade is %s", got)
 	}
 	again, _, err := b.Metadata(t.Context())
-	if err != nil || again.MachineUpgrades["148e"].Version != "1.2.4" || again.HotUpgrade != nil || len(again.Extra) != 1 {
+	if err != nil || again.MachineUpgrades["148e"].Version != "1.2.4" || again.HotUpgrade != nil || len(again.Extra) != 1 || again.FullImage() != m.ImageRef+"@sha256:ab" {
 		t.Errorf("read back %+v, %v", again, err)
 	}
 }

@@ -93,8 +93,8 @@ func (f *fleet) machineLines(m engine.Machine, now time.Time, w int) []cells.Lin
 		lines = append(lines, cells.FactLines("instance", m.InstanceID, w)...)
 	}
 	lines = append(lines, f.codeLines(m, now, w)...)
-	if f.Image != "" && !engine.SameImage(f.Image, m.Image) && view.TakesPart(m) {
-		text := "The fleet runs " + engine.Tag(f.Image) + ". A hot upgrade for that image does not fit this machine. Deploy it cold: fly deploy"
+	if f.Image != "" && !engine.SameImage(f.Image, m.FullImage()) && view.TakesPart(m) {
+		text := "The fleet runs " + engine.ImageNames(f.Image, m.FullImage())[0] + ". A hot upgrade for that image does not fit this machine. Deploy it cold: fly deploy"
 		lines = append(append(lines, nil), cells.Paragraph(cells.Warn, text, w)...)
 	}
 	return lines

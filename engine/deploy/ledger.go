@@ -147,12 +147,13 @@ func (l *ledger) lockLost() bool { return l.held.Lost() != nil }
 // apply changes md to what the verified machines run, and gives the entries that it has written. Metadata of another image is
 // replaced. After the lock was lost, only what nobody else has changed is written.
 func (l *ledger) apply(md *engine.Metadata, end *finalWrite) (entered []*entry) {
-	if !engine.SameImage(md.ImageRef, l.upgrade.BaseImage) {
+	if !engine.SameImage(md.FullImage(), l.upgrade.BaseImage) {
 		if l.lockLost() && md.ImageRef != "" {
 			return nil
 		}
-		md.ImageRef, md.HotUpgrade, md.MachineUpgrades = l.upgrade.BaseImage, nil, nil
+		md.HotUpgrade, md.MachineUpgrades = nil, nil
 	}
+	md.SetImage(l.upgrade.BaseImage)
 	if md.MachineUpgrades == nil {
 		md.MachineUpgrades = map[string]engine.HotUpgrade{}
 	}

@@ -67,7 +67,7 @@ func (j *job) wholeFleet(ctx context.Context, st *staged, fleet []engine.Machine
 		runsRelease[r.machine.ProcessGroup] = true
 	}
 	counts := func(m engine.Machine) bool {
-		return m.Temporary == "" && engine.WhyLeftOut(m) == "" && engine.SameImage(m.Image, st.upgrade.BaseImage) && !without[m.ID]
+		return m.Temporary == "" && engine.WhyLeftOut(m) == "" && engine.SameImage(m.FullImage(), st.upgrade.BaseImage) && !without[m.ID]
 	}
 	for _, m := range st.leftOut {
 		if m.LeftOut == engine.LeftOutNoVM {

@@ -108,7 +108,7 @@ func (d *doctor) machines(all []engine.Machine) {
 	} else {
 		d.ok("machines", "%d take part in a deploy%s", len(s.In), leftOutText(s.Out))
 	}
-	if images := tagsOf(s.In); len(images) > 1 {
+	if images := imagesOf(s.In); len(images) > 1 {
 		d.report(Check{
 			Name: "images", Status: CheckWarn, Text: "machines run different images: " + strings.Join(images, ", "),
 			Remedy: "A hot upgrade needs machines of one image. Bring all machines to one with `fly deploy`, or select the machines of one image.",
@@ -141,14 +141,12 @@ func leftOutText(out []engine.Machine) string {
 	return ", " + strings.Join(parts, ", ")
 }
 
-func tagsOf(machines []engine.Machine) []string {
-	var tags []string
+func imagesOf(machines []engine.Machine) []string {
+	var images []string
 	for _, m := range machines {
-		if tag := engine.Tag(m.Image); !slices.Contains(tags, tag) {
-			tags = append(tags, tag)
-		}
+		images = append(images, m.FullImage())
 	}
-	return tags
+	return engine.ImageNames(images...)
 }
 
 // power checks what the token may do.

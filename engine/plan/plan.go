@@ -94,11 +94,12 @@ func findings(f Facts) []engine.Finding {
 			}, m.ID)
 		}
 	}
-	for _, m := range forgotten(f) {
+	for _, m := range forgotten(f) { // whose image is another one than the deploy's
+		images := engine.ImageNames(f.Recorded.FullImage(), f.Upgrade.BaseImage)
 		all.add(engine.Finding{
 			Name: "clears_record", Severity: engine.SeverityBlock,
 			What: fmt.Sprintf("it runs image %s, for which current.json records an upgrade. That record is replaced by one for image %s, so the machine's next start leads back to its image",
-				engine.Tag(f.Recorded.ImageRef), engine.Tag(f.Upgrade.BaseImage)),
+				images[0], images[1]),
 			Remedy: engine.Remedies["clears_record"],
 		}, m.ID)
 	}
@@ -125,10 +126,11 @@ func MachineFindings(m Machine, baseImage string) []engine.Finding {
 	case m.Problem != nil:
 		found = append(found, engine.Finding{Name: "staging_failed", Severity: engine.SeverityRefuse, What: m.Problem.What, Remedy: m.Problem.Remedy})
 	}
-	if !engine.SameImage(m.Machine.Image, baseImage) {
+	if !engine.SameImage(m.Machine.FullImage(), baseImage) {
+		images := engine.ImageNames(m.Machine.FullImage(), baseImage)
 		found = append(found, engine.Finding{
 			Name: "other_image", Severity: engine.SeverityRefuse,
-			What:   fmt.Sprintf("it runs image %s, and the others run %s", engine.Tag(m.Machine.Image), engine.Tag(baseImage)),
+			What:   fmt.Sprintf("it runs image %s, and the others run %s", images[0], images[1]),
 			Remedy: "Bring all machines to one image by a cold deploy (`fly deploy`), or select only machines of one image.",
 		})
 	}
@@ -138,7 +140,7 @@ func MachineFindings(m Machine, baseImage string) []engine.Finding {
 // forgotten gives the machines outside of the deploy whose recorded upgrade would be lost, since current.json is for machines of
 // one image only.
 func forgotten(f Facts) []engine.Machine {
-	if engine.SameImage(f.Recorded.ImageRef, f.Upgrade.BaseImage) {
+	if engine.SameImage(f.Recorded.FullImage(), f.Upgrade.BaseImage) {
 		return nil
 	}
 	out := engine.ByID(f.LeftOut)
@@ -159,9 +161,10 @@ func earlier(f Facts) []engine.Finding {
 	}
 	var found []engine.Finding
 	if base := f.Earlier.BaseImage; base != "" && !engine.SameImage(base, f.Upgrade.BaseImage) {
+		images := engine.ImageNames(base, f.Upgrade.BaseImage)
 		found = append(found, engine.Finding{
 			Name: "other_base", Severity: engine.SeverityBlock,
-			What:   fmt.Sprintf("deploy %s was made for machines of image %s, and these run %s", f.Earlier.ID, engine.Tag(base), engine.Tag(f.Upgrade.BaseImage)),
+			What:   fmt.Sprintf("deploy %s was made for machines of image %s, and these run %s", f.Earlier.ID, images[0], images[1]),
 			Remedy: engine.Remedies["other_base"],
 		})
 	}

@@ -21,7 +21,7 @@ type Fleet struct {
 func NewFleet(o engine.Overview, code map[string]Inspected) Fleet {
 	f := Fleet{Overview: o, Code: code}
 	if o.Metadata != nil && o.Metadata.ImageRef != "" && !o.RecordIsStale() {
-		f.Image = o.Metadata.ImageRef
+		f.Image = o.Metadata.FullImage()
 	} else {
 		f.Image = engine.BaseImage(slices.DeleteFunc(slices.Clone(o.Machines), func(m engine.Machine) bool { return !TakesPart(m) }))
 	}
@@ -130,7 +130,7 @@ func (f *Fleet) Drift(m engine.Machine) cells.Span {
 	switch {
 	case !TakesPart(m):
 		return cells.New(cells.Muted, WhyLeftOut(m))
-	case f.Image != "" && !engine.SameImage(f.Image, m.Image):
+	case f.Image != "" && !engine.SameImage(f.Image, m.FullImage()):
 		return cells.New(cells.Warn, "! another image")
 	}
 	if s, asked := f.codeDrift(m); asked {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"flydeploy/engine"
@@ -182,10 +183,11 @@ func (w *World) Restart(id string, b Boot) {
 	w.change(id, func(m *machine) { m.State = engine.StateStarted; w.boot(m, b) })
 }
 
-// Replace updates a machine to another image: a new instance, and another boot.
+// Replace updates a machine to another image, HOST/APP:TAG or HOST/APP:TAG@DIGEST: a new instance, and another boot.
 func (w *World) Replace(id, image string) {
 	w.change(id, func(m *machine) {
-		m.Image, m.State = image, engine.StateStarted
+		m.State = engine.StateStarted
+		m.Image, m.Digest, _ = strings.Cut(image, "@")
 		m.InstanceID = fmt.Sprintf("i%d-%s", m.boots+1, m.ID)
 		w.boot(m, Boot{})
 	})

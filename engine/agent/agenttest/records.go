@@ -135,6 +135,7 @@ func (s *Storage) DeleteUpgrade(ctx context.Context, upgrade string) error {
 // The fields of current.json that we know; the others are kept.
 const (
 	fieldImageRef        = "image_ref"
+	fieldImage           = "image"
 	fieldHotUpgrade      = "hot_upgrade"
 	fieldMachineUpgrades = "machine_upgrades"
 )
@@ -148,7 +149,7 @@ func decodeMetadata(body []byte) (engine.Metadata, error) {
 		return md, errors.New("it is null")
 	}
 	for field, into := range map[string]any{
-		fieldImageRef: &md.ImageRef, fieldHotUpgrade: &md.HotUpgrade, fieldMachineUpgrades: &md.MachineUpgrades,
+		fieldImageRef: &md.ImageRef, fieldImage: &md.Image, fieldHotUpgrade: &md.HotUpgrade, fieldMachineUpgrades: &md.MachineUpgrades,
 	} {
 		if raw, ok := md.Extra[field]; ok {
 			if err := json.Unmarshal(raw, into); err != nil {
@@ -166,6 +167,9 @@ func encodeMetadata(md engine.Metadata) ([]byte, error) {
 		document[field] = raw
 	}
 	document[fieldImageRef], document[fieldHotUpgrade] = md.ImageRef, md.HotUpgrade
+	if md.Image != "" {
+		document[fieldImage] = md.Image
+	}
 	if len(md.MachineUpgrades) > 0 {
 		document[fieldMachineUpgrades] = md.MachineUpgrades
 	}
