@@ -39,7 +39,7 @@ func connect(app appSettings) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	fleet, err := newFleet(app.name, token)
+	fleet, err := newFleet(app, token)
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +56,8 @@ func connectDeploy(d deploySettings, signals *interrupts) (*connection, error) {
 	return c, nil
 }
 
-func newFleet(app, token string) (*fly.Client, error) {
-	return fly.New(fly.Options{App: app, Token: token, UserAgent: "flydeploy/" + version})
+func newFleet(app appSettings, token string) (*fly.Client, error) {
+	return fly.New(fly.Options{App: app.name, Token: token, UserAgent: "flydeploy/" + version, Container: app.container})
 }
 
 func (c *connection) ports() deploy.Ports {

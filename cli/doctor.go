@@ -58,7 +58,7 @@ func examine(cmd *cobra.Command, app appSettings, tell func(doctor.Check)) error
 		return nil
 	}
 	tell(doctor.Check{Name: "token", Status: doctor.CheckOK, Text: "from " + from})
-	fleet, err := newFleet(app.name, token)
+	fleet, err := newFleet(app, token)
 	if err != nil {
 		tell(doctor.FailedCheck("app", err))
 		return nil

@@ -21,6 +21,7 @@ type project struct {
 	OTPApp         string            `toml:"otp_app"`
 	Release        string            `toml:"release"`
 	ReleaseRoot    string            `toml:"release_root"`
+	Container      string            `toml:"container"`
 	MaxConcurrency *int              `toml:"max_concurrency"`
 	SuspendTimeout *int              `toml:"suspend_timeout"` // milliseconds
 	Timeout        *int              `toml:"timeout"`         // milliseconds
@@ -75,7 +76,7 @@ func brokenProject(path string, err error) error {
 		first := unknown.Errors[0]
 		line, _ := first.Position()
 		return engine.NewProblem("broken_config", fmt.Sprintf("%s:%d: there is no setting %s", path, line, dotted(first.Key())), nil,
-			"Correct its name, or remove it. The settings are bucket, otp_app, release, release_root, max_concurrency, suspend_timeout, timeout, lock_timeout, temporary_regions, temporary_size, temporary_memory and [env].")
+			"Correct its name, or remove it. The settings are bucket, otp_app, release, release_root, container, max_concurrency, suspend_timeout, timeout, lock_timeout, temporary_regions, temporary_size, temporary_memory and [env].")
 	case errors.As(err, &wrong):
 		line, _ := wrong.Position()
 		where := fmt.Sprintf("%s:%d", path, line)

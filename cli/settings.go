@@ -29,8 +29,10 @@ type appSettings struct {
 	otpApp string // "" asks the running VM
 	// release is the one that is looked for; what is empty is asked of the running VM.
 	release engine.Release
-	bucket  string // "" leaves it to the environment that the storage's settings come from
-	storage string // whose settings the storage is opened with
+	// container runs it, on machines with several; "" where there is one at most.
+	container string
+	bucket    string // "" leaves it to the environment that the storage's settings come from
+	storage   string // whose settings the storage is opened with
 	// awsProfile is a profile of ~/.aws, in the place of storage's keys.
 	awsProfile string
 	temporary  engine.Temporary  // its Env is [env] of fly.toml, over it env of flydeploy.toml
@@ -82,6 +84,7 @@ func (a *appSettings) complete(p project, config fly.Config, getenv func(string)
 	a.bucket, a.otpApp = cmp.Or(a.bucket, p.Bucket), cmp.Or(a.otpApp, p.OTPApp)
 	a.release = engine.Release{Name: cmp.Or(a.release.Name, p.Release), Root: cmp.Or(a.release.Root, p.ReleaseRoot)}
 	a.completeTemporary(p, config)
+	a.container = cmp.Or(a.container, p.Container)
 	if root := a.release.Root; root != "" && !path.IsAbs(root) {
 		return usage("the release's root must be a folder of the image, such as /app, not %q", root)
 	}

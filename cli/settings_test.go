@@ -42,6 +42,7 @@ func TestPrecedenceOfSettings(t *testing.T) {
 	bucket := func(d deploySettings) any { return d.bucket }
 	otpApp := func(d deploySettings) any { return d.engine.OTPApp }
 	release := func(d deploySettings) any { return d.engine.Release }
+	container := func(d deploySettings) any { return d.container }
 	concurrency := func(d deploySettings) any { return d.engine.MaxConcurrency }
 	suspend := func(d deploySettings) any { return d.engine.SuspendTimeout }
 	timeout := func(d deploySettings) any { return d.engine.Timeout }
@@ -69,6 +70,8 @@ func TestPrecedenceOfSettings(t *testing.T) {
 		"otp app of the command line":      {of: otpApp, fly: "app = 'a'", project: "otp_app = 'p'", args: []string{"--otp-app=f"}, want: "f"},
 		"release of flydeploy.toml":        {of: release, fly: "app = 'a'", project: "release = 'p'\nrelease_root = '/p'", want: engine.Release{Name: "p", Root: "/p"}},
 		"release of the command line":      {of: release, fly: "app = 'a'", project: "release = 'p'\nrelease_root = '/p'", args: []string{"--release=f", "--release-root=/f"}, want: engine.Release{Name: "f", Root: "/f"}},
+		"container of flydeploy.toml":      {of: container, fly: "app = 'a'", project: "container = 'p'", want: "p"},
+		"container of the command line":    {of: container, fly: "app = 'a'", project: "container = 'p'", args: []string{"--container=f"}, want: "f"},
 		"default concurrency":              {of: concurrency, fly: "app = 'a'", want: 20},
 		"concurrency of flydeploy.toml":    {of: concurrency, fly: "app = 'a'", project: "max_concurrency = 7", want: 7},
 		"concurrency of the command line":  {of: concurrency, fly: "app = 'a'", project: "max_concurrency = 7", args: []string{"--max-concurrency=3"}, want: 3},

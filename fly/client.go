@@ -27,6 +27,7 @@ type Options struct {
 	Token     string // see Token
 	BaseURL   string // of the Machines API; "" stands for FLY_FLAPS_BASE_URL, or else https://api.machines.dev
 	UserAgent string
+	Container string // that runs the release, on machines with several; "" if there is one at most
 }
 
 // defaultBaseURL is that of the Machines API. Source: Fly's documentation of the Machines API.
@@ -40,6 +41,8 @@ type Client struct {
 	http      *http.Client
 	limits    *limits
 	made      made
+
+	containers containers
 
 	tokens     *tokens.Tokens
 	refreshing chan struct{} // holds one element while a request checks the tokens
@@ -71,7 +74,7 @@ func New(o Options) (*Client, error) {
 		return nil, err // never, without options
 	}
 	return &Client{
-		app: o.App, userAgent: o.UserAgent, base: base + "/v1/apps/" + o.App + "/machines", limits: newLimits(),
+		app: o.App, userAgent: o.UserAgent, base: base + "/v1/apps/" + o.App + "/machines", limits: newLimits(), containers: containers{wanted: o.Container},
 		// With the cookie fly_flaps_affinity the next request meets the host that knows what the last one has made. Source: fly-go
 		// e89c5c2.
 		http: &http.Client{Transport: transport, Jar: cookies, CheckRedirect: func(*http.Request, []*http.Request) error {

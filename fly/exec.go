@@ -23,36 +23,48 @@ type execRequest struct {
 	Command []string `json:"command"`
 	Stdin   string   `json:"stdin,omitempty"`
 	Timeout int      `json:"timeout"` // seconds
+	// Container is where the command runs on a machine with several; "" leaves that to the platform.
+	Container string `json:"container,omitempty"`
 }
 
+// execAnswer is what Fly's init answers. A command that a signal has ended has no exit code. Source: superfly/init-snapshot,
+// src/api/exec.rs.
 type execAnswer struct {
 	Stdout     string `json:"stdout"`
 	Stderr     string `json:"stderr"`
-	ExitCode   int    `json:"exit_code"`
-	ExitSignal int    `json:"exit_signal"`
+	ExitCode   int    `json:"exit_code"`   // 0 where it is null
+	ExitSignal int    `json:"exit_signal"` // none where it is null, 0, or -1 as in Fly's exit events
 }
 
-// Exec implements engine.Fleet. As in a shell, the exit code of a command that was ended by a signal is 128 + the signal.
+// exitCode is the command's, as a shell gives it: 128 + the signal that has ended it.
+func (a execAnswer) exitCode() int {
+	if a.ExitCode == 0 && a.ExitSignal > 0 {
+		return 128 + a.ExitSignal
+	}
+	return a.ExitCode
+}
+
+// Exec implements engine.Fleet.
 func (c *Client) Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
+	container, err := c.containers.choose(machineID)
+	if err != nil {
+		return engine.Output{}, err
+	}
 	seconds := max(1, int((timeout+time.Second-1)/time.Second))
 	r := request{
 		op: "exec on machine", action: "exec", method: http.MethodPost, machine: machineID,
-		path: "/" + url.PathEscape(machineID) + "/exec", body: execRequest{Command: command, Stdin: stdin, Timeout: seconds},
+		path: "/" + url.PathEscape(machineID) + "/exec", body: execRequest{Command: command, Stdin: stdin, Timeout: seconds, Container: container},
 		timeout: timeout + execGrace, maxElapsed: 20 * time.Second,
 	}
 	var answer execAnswer
-	err := c.do(ctx, r, &answer)
+	err = c.do(ctx, r, &answer)
 	if isStatus(err, http.StatusRequestEntityTooLarge) || isRejection(answer) {
 		return engine.Output{}, engine.NewProblem("too_large", r.what(), ErrTooLarge, "This is a bug in flydeploy. Please report it.")
 	}
 	if err != nil {
 		return engine.Output{}, err
 	}
-	out := engine.Output{Stdout: answer.Stdout, Stderr: answer.Stderr, ExitCode: answer.ExitCode}
-	if out.ExitCode == 0 && answer.ExitSignal != 0 {
-		out.ExitCode = 128 + answer.ExitSignal
-	}
-	return out, nil
+	return engine.Output{Stdout: answer.Stdout, Stderr: answer.Stderr, ExitCode: answer.exitCode()}, nil
 }
 
 // isRejection recognizes the answer to a request that was too large: a command that succeeded, with the refusal instead of its

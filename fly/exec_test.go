@@ -41,9 +41,15 @@ func TestExecSendsWords(t *testing.T) {
 
 func TestExecTellsASignal(t *testing.T) {
 	t.Parallel()
-	c := serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": reply(200, `{"exit_code":0,"exit_signal":9}`)})
-	if out, err := c.Exec(t.Context(), machineID, []string{"x"}, "", time.Second); err != nil || out.ExitCode != 137 {
-		t.Errorf("got %+v, %v", out, err)
+	for answer, want := range map[string]int{
+		`{"exit_code":null,"exit_signal":9}`: 137, `{"exit_signal":9}`: 137, `{"exit_code":0,"exit_signal":9}`: 137,
+		`{"exit_code":0,"exit_signal":-1}`: 0, `{"exit_code":0,"exit_signal":null}`: 0, `{"exit_code":0,"exit_signal":0}`: 0, `{}`: 0,
+		`{"exit_code":3,"exit_signal":-1}`: 3, `{"exit_code":3,"exit_signal":null}`: 3,
+	} {
+		c := serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": reply(200, answer)})
+		if out, err := c.Exec(t.Context(), machineID, []string{"x"}, "", time.Second); err != nil || out.ExitCode != want {
+			t.Errorf("%s is %+v, want exit code %d: %v", answer, out, want, err)
+		}
 	}
 }
 

@@ -44,6 +44,7 @@ func (c *Client) list(ctx context.Context, query string) ([]*flyapi.Machine, err
 			list = append(list, m)
 		}
 	}
+	c.containers.learn(list)
 	return list, nil
 }
 

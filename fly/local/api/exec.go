@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
+
+	fly "github.com/superfly/fly-go"
 
 	"flydeploy/fly/local/machine"
 )
@@ -25,14 +28,50 @@ type execRequest struct {
 	Cmd     string   `json:"cmd"`
 	Stdin   string   `json:"stdin"`
 	Timeout int      `json:"timeout"` // seconds
+	// Container names the one to run in; every container is the machine itself here.
+	Container string `json:"container"`
 }
 
-// ExecResult is the wire format of an exec's answer.
+// ExecResult is an exec's answer. As on Fly, a command that a signal has ended has no exit code. Source: superfly/init-snapshot,
+// src/api/exec.rs.
 type ExecResult struct {
-	Stdout     string `json:"stdout,omitempty"`
-	Stderr     string `json:"stderr,omitempty"`
-	ExitCode   int    `json:"exit_code"`
-	ExitSignal int    `json:"exit_signal,omitempty"`
+	Stdout     string
+	Stderr     string
+	ExitCode   int
+	ExitSignal int // 0 for none
+}
+
+// execAnswer is its wire format.
+type execAnswer struct {
+	Stdout     string `json:"stdout"`
+	Stderr     string `json:"stderr"`
+	ExitCode   *int   `json:"exit_code"`
+	ExitSignal *int   `json:"exit_signal"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r ExecResult) MarshalJSON() ([]byte, error) {
+	answer := execAnswer{Stdout: r.Stdout, Stderr: r.Stderr, ExitCode: &r.ExitCode}
+	if r.ExitSignal > 0 {
+		answer.ExitCode, answer.ExitSignal = nil, &r.ExitSignal
+	}
+	return json.Marshal(answer)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *ExecResult) UnmarshalJSON(body []byte) error {
+	var answer execAnswer
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return err
+	}
+	*r = ExecResult{Stdout: answer.Stdout, Stderr: answer.Stderr}
+	if answer.ExitCode != nil {
+		r.ExitCode = *answer.ExitCode
+	}
+	if answer.ExitSignal != nil {
+		r.ExitSignal = *answer.ExitSignal
+	}
+	return nil
 }
 
 func (a *API) exec(r *http.Request, m *machine.Machine) (any, error) {
@@ -54,6 +93,9 @@ func (a *API) exec(r *http.Request, m *machine.Machine) (any, error) {
 	if request.Timeout <= 0 {
 		request.Timeout = maxExecTimeout
 	}
+	if request.Container != "" && !hasContainer(m, request.Container) {
+		return nil, refuse(http.StatusBadRequest, "invalid_argument: machine %s has no container %s", m.ID(), request.Container)
+	}
 	command, err := request.words()
 	if err != nil {
 		return nil, err
@@ -71,6 +113,10 @@ func (a *API) exec(r *http.Request, m *machine.Machine) (any, error) {
 		return nil, refuse(http.StatusInternalServerError, "exec on machine %s: %v", m.ID(), err)
 	}
 	return ExecResult(result), nil
+}
+
+func hasContainer(m *machine.Machine, name string) bool {
+	return slices.ContainsFunc(m.Snapshot().Config.Containers, func(c *fly.ContainerConfig) bool { return c.Name == name })
 }
 
 // words are the command's, of which there is at least one.

@@ -28,6 +28,8 @@ type Spec struct {
 	MemoryMB int // 512 if 0
 	// NoService leaves the machine without a service on its PORT.
 	NoService bool
+	// Containers names the containers that the machine has besides being one itself: commands can be run in them.
+	Containers []string
 	// CheckPath is requested every two seconds by a health check of the service. Without it there is no check.
 	CheckPath string
 }
@@ -67,6 +69,9 @@ func (spec Spec) input() fly.LaunchMachineInput {
 		StopConfig: &fly.StopConfig{Signal: &sigterm},
 	}
 	maps.Copy(config.Env, spec.Env)
+	for _, name := range spec.Containers {
+		config.Containers = append(config.Containers, &fly.ContainerConfig{Name: name, Image: spec.Image})
+	}
 	if !spec.NoService {
 		port, _ := strconv.Atoi(config.Env["PORT"]) // 0 is a service that never answers
 		config.Services = []fly.MachineService{{Protocol: "tcp", InternalPort: port, Checks: serviceChecks(spec.CheckPath)}}
