@@ -44,6 +44,7 @@ func loadProject(path string) (project, error) {
 	if err != nil {
 		return p, engine.NewProblem("broken_config", "read flydeploy.toml", err, "Make the file readable.")
 	}
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) // some editors begin a file with this mark
 	decoder := toml.NewDecoder(bytes.NewReader(body)).DisallowUnknownFields()
 	if err := decoder.Decode(&p); err != nil {
 		return p, brokenProject(path, err)

@@ -65,6 +65,7 @@ func TestPrecedenceOfSettings(t *testing.T) {
 		"app of the command line":          {of: app, env: "FLY_APP=env", fly: "app = 'file'", args: []string{"--app", "flag"}, want: "flag"},
 		"no bucket":                        {of: bucket, fly: "app = 'a'", want: ""},
 		"bucket of flydeploy.toml":         {of: bucket, fly: "app = 'a'", project: "bucket = 'p'", want: "p"},
+		"files with a byte order mark":     {of: bucket, fly: "\xef\xbb\xbfapp = 'a'", project: "\xef\xbb\xbfbucket = 'p'", want: "p"},
 		"bucket of the command line":       {of: bucket, fly: "app = 'a'", project: "bucket = 'p'", args: []string{"--bucket=f"}, want: "f"},
 		"otp app of flydeploy.toml":        {of: otpApp, fly: "app = 'a'", project: "otp_app = 'p'", want: "p"},
 		"otp app of the command line":      {of: otpApp, fly: "app = 'a'", project: "otp_app = 'p'", args: []string{"--otp-app=f"}, want: "f"},

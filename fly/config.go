@@ -1,11 +1,13 @@
 package fly
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"flydeploy/engine"
@@ -36,11 +38,13 @@ func FindConfig(folder string) string {
 func LoadConfig(path string) (Config, error) {
 	body, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Config{}, engine.NewProblem("no_config", "read the app's configuration", err,
-			"Run flydeploy in the folder that contains fly.toml, or give --config or --app. `fly launch` creates a fly.toml.")
+		return Config{}, engine.NewProblem("no_config", "read the app's configuration", err, remedyNoConfig(path))
 	}
 	if err != nil {
 		return Config{}, engine.NewProblem("no_config", "read the app's configuration", err, "Check the file's permissions.")
+	}
+	if body, err = plainText(body); err != nil {
+		return Config{}, brokenConfig(path, err)
 	}
 	parse := parseTOML
 	switch strings.ToLower(filepath.Ext(path)) {
@@ -54,6 +58,37 @@ func LoadConfig(path string) (Config, error) {
 		return Config{}, brokenConfig(path, err)
 	}
 	return config, nil
+}
+
+// remedyNoConfig names the configurations in the folder that have the name of an environment.
+func remedyNoConfig(path string) string {
+	var others []string
+	for _, ending := range []string{"toml", "json", "yaml", "yml"} {
+		for _, between := range ".-_" {
+			found, _ := filepath.Glob(filepath.Join(globQuoted(filepath.Dir(path)), "fly"+string(between)+"*."+ending)) // fails for no pattern
+			for _, name := range found {
+				others = append(others, "--config "+name)
+			}
+		}
+	}
+	if len(others) == 0 {
+		return "Run flydeploy in the folder that contains fly.toml, or give --config or --app. `fly launch` creates a fly.toml."
+	}
+	slices.Sort(others)
+	return "Name the configuration of the app: " + strings.Join(others, ", or ") + "."
+}
+
+// globQuoted gives a folder as a pattern that matches it alone.
+func globQuoted(folder string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(folder)
+}
+
+// plainText takes off the mark with which some editors begin a file in UTF-8.
+func plainText(body []byte) ([]byte, error) {
+	if bytes.HasPrefix(body, []byte("\xff\xfe")) || bytes.HasPrefix(body, []byte("\xfe\xff")) {
+		return nil, errors.New("the file is in UTF-16: save it as UTF-8")
+	}
+	return bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), nil
 }
 
 // lineError is an error in a line of a file. Lines count from 1.

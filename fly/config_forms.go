@@ -2,6 +2,7 @@ package fly
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +45,21 @@ func tomlError(err error) error {
 		return err
 	}
 	line, _ := wrong.Position()
+	if said := wrongKind(wrong.Key()); said != "" {
+		return &lineError{line, said}
+	}
 	return &lineError{line, strings.TrimPrefix(wrong.Error(), "toml: ")}
+}
+
+// wrongKind says what a key of ours must be, "" for another key. The parsers would speak of types of Go.
+func wrongKind(key []string) string {
+	switch {
+	case len(key) == 1 && key[0] == "app":
+		return "app is not a string"
+	case len(key) == 1 && key[0] == "env":
+		return "env is not a table of variables"
+	}
+	return ""
 }
 
 // scalar decodes from every value that is not a list or a table.
@@ -101,7 +116,8 @@ func jsonError(body []byte, err error) error {
 	case errors.As(err, &syntax):
 		return &lineError{lineOf(body, int(syntax.Offset)-1), syntax.Error()}
 	case errors.As(err, &kind):
-		return &lineError{lineOf(body, int(kind.Offset)-1), fmt.Sprintf("%s cannot be a %s", kind.Field, kind.Value)}
+		said := cmp.Or(wrongKind([]string{kind.Field}), "the file is not an object with app and env")
+		return &lineError{lineOf(body, int(kind.Offset)-1), said}
 	}
 	return err
 }
@@ -112,17 +128,28 @@ func lineOf(body []byte, offset int) int {
 
 func parseYAML(body []byte) (Config, error) {
 	var file struct {
-		App yaml.Node            `yaml:"app"`
-		Env map[string]yaml.Node `yaml:"env"`
+		App yaml.Node `yaml:"app"`
+		Env yaml.Node `yaml:"env"`
 	}
-	if err := yaml.Unmarshal(body, &file); err != nil {
+	var document yaml.Node
+	if err := yaml.Unmarshal(body, &document); err != nil {
 		return Config{}, yamlError(err)
+	}
+	if len(document.Content) > 0 && document.Content[0].Kind != yaml.MappingNode {
+		return Config{}, &lineError{document.Content[0].Line, "the file is not a map with app and env"}
+	}
+	if err := document.Decode(&file); err != nil {
+		return Config{}, yamlError(err)
+	}
+	variables := map[string]yaml.Node{}
+	if err := file.Env.Decode(&variables); err != nil {
+		return Config{}, &lineError{file.Env.Line, wrongKind([]string{"env"})}
 	}
 	if app := file.App; app.Kind != 0 && app.Tag != "!!str" {
 		return Config{}, &lineError{app.Line, "app is not a string"}
 	}
-	config := Config{App: file.App.Value, Env: make(map[string]string, len(file.Env))}
-	for name, value := range file.Env {
+	config := Config{App: file.App.Value, Env: make(map[string]string, len(variables))}
+	for name, value := range variables {
 		if value.Kind == yaml.AliasNode {
 			value = *value.Alias
 		}

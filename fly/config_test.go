@@ -68,6 +68,39 @@ func TestLoadConfigInEveryForm(t *testing.T) {
 	}
 }
 
+// Editors of Windows begin a file with a mark.
+func TestConfigWithAByteOrderMark(t *testing.T) {
+	t.Parallel()
+	for name, text := range configForms {
+		if got, err := fly.LoadConfig(file(t, name, "\xef\xbb\xbf"+text)); err != nil || got.App != "counter" {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
+func TestMissingConfigOffersThoseOfEnvironments(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a [new] app")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	missing := filepath.Join(dir, "fly.toml")
+	if _, err := fly.LoadConfig(missing); !strings.Contains(err.Error(), "fly launch") {
+		t.Errorf("an empty folder: %v", err)
+	}
+	for _, name := range []string{"fly.staging.toml", "fly-prod.json", "flydeploy.toml", "fly.toml.bak"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := fly.LoadConfig(missing)
+	wantProblem(t, err, "no_config")
+	want := "--config " + filepath.Join(dir, "fly-prod.json") + ", or --config " + filepath.Join(dir, "fly.staging.toml") + "."
+	if !strings.HasSuffix(err.Error(), want) || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestEmptyConfigNamesNoApp(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{"fly.toml": "", "fly.json": "{}", "fly.yaml": "", "fly.yml": "env:\n"} {
@@ -107,10 +140,18 @@ func TestBrokenConfigIsAProblemWithItsLine(t *testing.T) {
 		{"fly.toml", "[env]\n  A = 1\n\n[env.B]\nc = 1\n", "fly.toml:4: B in [env]"},
 		{"fly.toml", "app = \"a\"\nenv = 5\n", "fly.toml:2:"},
 		{"fly.json", "{\n\"app\": \"counter\",\n}", "fly.json:3:"},
-		{"fly.json", "{\n\"app\": 5}", "fly.json:2: app cannot be a number"},
+		{"fly.json", "{\n\"app\": 5}", "fly.json:2: app is not a string"},
 		{"fly.json", "{\"env\": {\n\"A\": 1,\n\"B\": [1]}}", "fly.json:3: B in [env]"},
 		{"fly.json", "{\"env\": {\n\"B\": null}}", "fly.json:2: B in [env]"},
 		{"fly.json", "", "fly.json:1:"},
+		{"fly.toml", "app = ['a']\n", "fly.toml:1: app is not a string\n"},
+		{"fly.toml", "\n[app]\nname = 'a'\n", "fly.toml:2: app is not a string\n"},
+		{"fly.toml", "app = 'a'\n[[env]]\nA = 1\n", "fly.toml:2: env is not a table of variables\n"},
+		{"fly.toml", "\xff\xfea\x00p\x00p\x00", "UTF-16: save it as UTF-8"},
+		{"fly.json", "{\"env\": 5}", "fly.json:1: env is not a table of variables\n"},
+		{"fly.json", "[1]", "fly.json:1: the file is not an object"},
+		{"fly.yaml", "app: a\nenv: 5\n", "fly.yaml:2: env is not a table of variables\n"},
+		{"fly.yaml", "- app\n", "fly.yaml:1: the file is not a map"},
 		{"fly.yaml", "app: counter\nenv:\n\tA: 1\n", "fly.yaml:3:"},
 		{"fly.yaml", "\napp: 5\n", "fly.yaml:2: app is not a string"},
 		{"fly.yaml", "app: a\nenv:\n  A: 1\n  B: [1]\n", "fly.yaml:4: B in [env]"},
@@ -143,6 +184,23 @@ func TestTokenIsFoundAsFlyctlDoes(t *testing.T) {
 		}
 		if got, place, err := fly.Token(); err != nil || got != want || place != from {
 			t.Errorf("got %q from %s, want %q from %s: %v", got, place, want, from, err)
+		}
+	}
+}
+
+// Quotes that a shell, an .env file or a paste has left belong to no token.
+func TestTokenInQuotes(t *testing.T) {
+	config := file(t, "config.yml", "access_token: ' \"fm2_login\" '\n")
+	t.Setenv("FLY_CONFIG_DIR", filepath.Dir(config))
+	t.Setenv("FLY_ACCESS_TOKEN", " ")
+	t.Setenv("FLY_API_TOKEN", `""`)
+	if got, from, err := fly.Token(); err != nil || got != "fm2_login" || from != config {
+		t.Errorf("got %q from %s: %v", got, from, err)
+	}
+	for given, want := range map[string]string{`"FlyV1 fm2_a,fm2_b"`: "FlyV1 fm2_a,fm2_b", "'fo1_a'\n": "fo1_a", `" fo1_a "`: "fo1_a", `"fo1_a`: `"fo1_a`} {
+		t.Setenv("FLY_ACCESS_TOKEN", given)
+		if got, _, err := fly.Token(); err != nil || got != want {
+			t.Errorf("%q is %q, want %q: %v", given, got, want, err)
 		}
 	}
 }

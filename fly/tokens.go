@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -16,7 +17,7 @@ import (
 // ${FLY_CONFIG_DIR:-~/.fly}/config.yml. from names the variable or the file.
 func Token() (token, from string, err error) {
 	for _, name := range []string{"FLY_ACCESS_TOKEN", "FLY_API_TOKEN"} {
-		if token := os.Getenv(name); token != "" {
+		if token := unquoted(os.Getenv(name)); token != "" {
 			return token, name, nil
 		}
 	}
@@ -49,7 +50,20 @@ func loginToken(path string) (string, error) {
 	if err != nil {
 		return "", engine.NewProblem("no_token", "find the token for Fly", err, "Run `fly auth login` again.")
 	}
-	return login.AccessToken, nil
+	return unquoted(login.AccessToken), nil
+}
+
+// unquoted removes what a file of variables or a paste leaves around a token: spaces, a newline, a pair of quotes.
+func unquoted(token string) string {
+	token = strings.TrimSpace(token)
+	for _, quote := range []string{`"`, "'"} {
+		if inner, ok := strings.CutPrefix(token, quote); ok {
+			if inner, ok = strings.CutSuffix(inner, quote); ok {
+				return strings.TrimSpace(inner)
+			}
+		}
+	}
+	return token
 }
 
 func errNoToken() error {
