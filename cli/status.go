@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -155,6 +157,7 @@ func codeCells(o engine.Overview, m engine.Machine) (code, hook, drift string) {
 
 // printRemarks says what to do about what the table shows.
 func printRemarks(out io.Writer, o engine.Overview) {
+	printCautions(out, o)
 	for _, m := range o.Machines {
 		c, asked := o.Code[m.ID]
 		id := text.Line(m.ID)
@@ -174,6 +177,19 @@ func printRemarks(out io.Writer, o engine.Overview) {
 		fmt.Fprintf(out, "\n%s: the recorded upgrade is for another image (%s) than theirs: a cold deploy has replaced it, and nothing of it is applied.\n"+
 			"  → There is nothing to do. The next hot deploy starts clean; `flydeploy withdraw` clears the record now.\n",
 			some(o.Stale), text.Line(engine.Tag(o.Metadata.ImageRef)))
+	}
+}
+
+// printCautions tells each caution once, for all machines that share it.
+func printCautions(out io.Writer, o engine.Overview) {
+	machines := map[string][]string{}
+	for _, m := range o.Machines {
+		if caution := m.Caution(); caution != "" {
+			machines[caution] = append(machines[caution], m.ID)
+		}
+	}
+	for _, caution := range slices.Sorted(maps.Keys(machines)) {
+		fmt.Fprintf(out, "\n%s: %s\n", some(machines[caution]), text.Line(caution))
 	}
 }
 

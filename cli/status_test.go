@@ -47,6 +47,21 @@ func TestStatusTellsAStaleRecordAndMissingHooks(t *testing.T) {
 	expect("hot upgrade: 1.2.4,", "deployment-01A 1.2.4 applied called - b2", "deployment-01B stale image missing - c3", "startup hook of b2:", " b2: the recorded upgrade")
 }
 
+// Hosts, leases and cordons are told once for all machines that share them.
+func TestStatusTellsWhatOneShouldKnowOfMachines(t *testing.T) {
+	deploying := engine.Lease{Owner: "ann@example.com", Description: "fly deploy", Until: time.Now()}
+	var out strings.Builder
+	err := printStatus(&out, engine.Overview{App: "shop", Machines: []engine.Machine{
+		{ID: "a1", State: engine.StateStarted, Lease: deploying}, {ID: "b2", State: engine.StateStarted, Lease: deploying, HostStatus: "ok"},
+		{ID: "c3", State: engine.StateStarted, HostStatus: "unknown"}, {ID: "d4", State: engine.StateStarted, Cordoned: true}, {ID: "e5", State: engine.StateStarted},
+	}})
+	for _, says := range []string{"\na1, b2: leased by ann@example.com (fly deploy)\n", "\nc3: host unknown\n", "\nd4: cordoned\n"} {
+		if err != nil || !strings.Contains(out.String(), says) || strings.Contains(out.String(), "e5:") {
+			t.Errorf("want %q in:\n%s%v", says, out.String(), err)
+		}
+	}
+}
+
 // What cannot be read is unknown, and not that there is none.
 func TestStatusTellsWhatItCouldNotRead(t *testing.T) {
 	o := engine.Overview{

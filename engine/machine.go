@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Machine is a Fly Machine as a deploy sees it. State is Fly's: created, started, stopped, suspended, failed, ….
 type Machine struct {
@@ -16,10 +19,44 @@ type Machine struct {
 	ChecksPassed int       `json:"checks_passed"`
 	ChecksTotal  int       `json:"checks_total"`
 	UpdatedAt    time.Time `json:"updated_at,omitzero"`
+	Cordoned     bool      `json:"cordoned,omitempty"` // the proxy sends it no requests
+	Lease        Lease     `json:"lease,omitzero"`     // zero if nobody holds one
 	// Temporary is the upgrade ID of the deploy that created this temporary machine; "" for the app's own machines.
 	Temporary string `json:"temporary,omitempty"`
 	// LeftOut says why a deploy does not touch this machine ("flyctl's release command"); "" if it may.
 	LeftOut string `json:"left_out,omitempty"`
+}
+
+// Lease is somebody's right to change a machine, such as that of a `fly deploy` under way.
+type Lease struct {
+	Owner       string    `json:"owner"`
+	Description string    `json:"description,omitempty"`
+	Until       time.Time `json:"until"` // it is renewed while it is needed
+}
+
+// Held reports whether anybody held the lease when the fleet was listed.
+func (l Lease) Held() bool { return !l.Until.IsZero() }
+
+// Holder says who holds it, and for what.
+func (l Lease) Holder() string {
+	owner := cmp.Or(l.Owner, "somebody")
+	if l.Description != "" && l.Description != owner {
+		owner += " (" + l.Description + ")"
+	}
+	return owner
+}
+
+// Caution says what an operator should know about a machine before changing it, "" if nothing: its host, its lease, a cordon.
+func (m Machine) Caution() string {
+	switch {
+	case m.HostStatus != "" && m.HostStatus != "ok":
+		return "host " + m.HostStatus
+	case m.Lease.Held():
+		return "leased by " + m.Lease.Holder()
+	case m.Cordoned:
+		return "cordoned"
+	}
+	return ""
 }
 
 // FullImage gives the machine's image as HOST/APP:TAG@DIGEST, without the digest if that is unknown.

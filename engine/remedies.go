@@ -35,6 +35,8 @@ var Remedies = map[string]string{
 
 	"vm_down": "Look at the machine (`fly logs`, `fly machine status`), and deploy again once its VM runs. Or accept it to upgrade the others now, and this machine later: `flydeploy hot --resume`.",
 
+	"leased": "If a `fly deploy` is under way, wait until it ends: it replaces machines, and with them what is upgraded. A lease that nobody renews expires by itself.",
+
 	"clears_record": "Bring all machines to one image first: `fly deploy`. Accept it only if these machines are about to be replaced.",
 
 	"other_base": "Deploy from source instead, or accept it if you know that the code fits this image.",

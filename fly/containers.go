@@ -6,8 +6,6 @@ import (
 	"strings"
 	"sync"
 
-	flyapi "github.com/superfly/fly-go"
-
 	"flydeploy/engine"
 )
 
@@ -20,7 +18,7 @@ type containers struct {
 }
 
 // learn takes the names from a list of machines.
-func (c *containers) learn(machines []*flyapi.Machine) {
+func (c *containers) learn(machines []*listedMachine) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.of == nil {

@@ -10,6 +10,7 @@ import (
 	flyapi "github.com/superfly/fly-go"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 )
 
 // metadataUpgrade is the metadata key that marks a temporary machine. Its value is the deploy's id.
@@ -17,20 +18,38 @@ const metadataUpgrade = "flydeploy_upgrade"
 
 // Machines implements engine.Fleet.
 func (c *Client) Machines(ctx context.Context) ([]engine.Machine, error) {
-	list, err := c.list(ctx, "")
+	list, err := c.list(ctx, "?include_leases=true")
+	if isStatus(err, http.StatusBadRequest) || isStatus(err, http.StatusForbidden) {
+		list, err = c.list(ctx, "") // which a token may see that may not see leases
+	}
 	if err != nil {
 		return nil, err
 	}
 	machines := make([]engine.Machine, len(list))
 	for i, m := range list {
-		machines[i] = describe(m)
+		machines[i] = describe(&m.Machine)
+		machines[i].Cordoned = m.Cordoned
+		if lease := m.Lease; lease != nil && lease.ExpiresAt > 0 {
+			machines[i].Lease = engine.Lease{Owner: text.Line(lease.Owner), Description: text.Line(lease.Description), Until: time.Unix(lease.ExpiresAt, 0).UTC()}
+		}
 	}
 	return machines, nil
 }
 
+// listedMachine is what the list tells of a machine. fly-go v0.5.0 does not know of leases and cordons.
+type listedMachine struct {
+	flyapi.Machine
+	Cordoned bool `json:"cordoned"`
+	Lease    *struct {
+		Owner       string `json:"owner"`
+		Description string `json:"description"`
+		ExpiresAt   int64  `json:"expires_at"` // seconds
+	} `json:"lease"`
+}
+
 // list returns the machines of the app that exist. The query selects some of them, for example "?region=ams".
-func (c *Client) list(ctx context.Context, query string) ([]*flyapi.Machine, error) {
-	var all []*flyapi.Machine
+func (c *Client) list(ctx context.Context, query string) ([]*listedMachine, error) {
+	var all []*listedMachine
 	err := c.do(ctx, request{
 		op: "list the machines of " + c.app, action: "list", method: http.MethodGet, path: query,
 		timeout: 15 * time.Second, maxElapsed: 15 * time.Second, repeatable: true,
@@ -38,7 +57,7 @@ func (c *Client) list(ctx context.Context, query string) ([]*flyapi.Machine, err
 	if err != nil {
 		return nil, err
 	}
-	list := make([]*flyapi.Machine, 0, len(all))
+	list := make([]*listedMachine, 0, len(all))
 	for _, m := range all {
 		if m != nil && !isDestroyed(m.State) {
 			list = append(list, m)
@@ -54,7 +73,7 @@ func (c *Client) launchedFor(ctx context.Context, upgradeID string) ([]*flyapi.M
 	var found []*flyapi.Machine
 	for _, m := range list {
 		if m.GetMetadataByKey(metadataUpgrade) == upgradeID {
-			found = append(found, m)
+			found = append(found, &m.Machine)
 		}
 	}
 	return found, err

@@ -3,10 +3,12 @@ package fly_test
 import (
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/fly/local"
 )
 
 func fixture(t *testing.T, name string) string {
@@ -82,8 +84,76 @@ func TestListIsNotRepeatedAfterARefusal(t *testing.T) {
 		handler, calls := inTurn(reply(status, `{"error":"no"}`))
 		_, err := serve(t, map[string]http.HandlerFunc{"GET ": handler}).Machines(t.Context())
 		wantProblem(t, err, problem)
-		if calls.total() != 1 {
+		want := 1
+		if status == http.StatusForbidden {
+			want = 2 // the second time without leases
+		}
+		if calls.total() != want {
 			t.Errorf("%d: %d calls", status, calls.total())
 		}
+	}
+}
+
+func TestLeasesAndCordonsAreListed(t *testing.T) {
+	t.Parallel()
+	const list = `[{"id":"a","state":"started","cordoned":true},{"id":"c","state":"started","lease":null},
+{"id":"b","state":"started","lease":{"owner":"ann@example.com\u001b[2J","description":"fly deploy","expires_at":1764412800,"version":"01K9","nonce":""}}]`
+	for name, leases := range map[string]http.HandlerFunc{"known": nil, "refused": reply(400, `{"error":"unknown parameter"}`), "forbidden": reply(403, `{"error":"unauthorized"}`)} {
+		c := serve(t, map[string]http.HandlerFunc{"GET ": func(w http.ResponseWriter, r *http.Request) {
+			if leases != nil && r.URL.Query().Get("include_leases") == "true" {
+				leases(w, r)
+				return
+			}
+			reply(200, list)(w, r)
+		}})
+		got, err := c.Machines(t.Context())
+		if err != nil || len(got) != 3 {
+			t.Fatalf("%s: %+v, %v", name, got, err)
+		}
+		if !got[0].Cordoned || got[1].Cordoned || got[0].Lease.Held() || got[1].Lease.Held() || got[0].Caution() != "cordoned" || got[1].Caution() != "" {
+			t.Errorf("%s: %+v", name, got)
+		}
+		want := engine.Lease{Owner: "ann@example.com", Description: "fly deploy", Until: time.Date(2025, 11, 29, 10, 40, 0, 0, time.UTC)}
+		if got[2].Lease != want || got[2].Caution() != "leased by ann@example.com (fly deploy)" {
+			t.Errorf("%s: %+v", name, got[2].Lease)
+		}
+	}
+}
+
+func TestLeasesOnTheLocalFly(t *testing.T) {
+	f, err := local.Start(t.Context(), local.Options{App: "counter", StateDir: t.TempDir(), Isolation: local.Processes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	id, err := f.Launch(t.Context(), local.MachineSpec{Image: pushRelease(t, f, "deployment-1"), NoService: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		path, body string
+		status     int
+	}{
+		{"/cordon", "", http.StatusOK},
+		{"/lease", `{"ttl":30,"description":"fly deploy"}`, http.StatusCreated},
+		{"/uncordon", "", http.StatusConflict}, // only who holds the lease may
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.APIURL()+"/v1/apps/counter/machines/"+id+step.path, strings.NewReader(step.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+f.Token())
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != step.status {
+			t.Errorf("%s: %s", step.path, response.Status)
+		}
+	}
+	machines, err := localClient(t, f, f.ExecToken()).Machines(t.Context())
+	if err != nil || len(machines) != 1 || machines[0].Lease.Holder() != "local@personal (fly deploy)" || !machines[0].Cordoned {
+		t.Errorf("%+v, %v", machines, err)
 	}
 }

@@ -82,6 +82,12 @@ func (f *fleet) machineLines(m engine.Machine, now time.Time, w int) []cells.Lin
 	tell("group", cells.New(cells.Normal, m.ProcessGroup))
 	tell("checks", view.Checks(m))
 	tell("host", view.Host(m))
+	if m.Lease.Held() {
+		tell("lease", cells.New(cells.Warn, m.Lease.Holder()+", until "+m.Lease.Until.Format("15:04:05")+" UTC"))
+	}
+	if m.Cordoned {
+		tell("proxy", cells.New(cells.Warn, "cordoned: it gets no requests"))
+	}
 	tell("runs", f.Runs(m))
 	if u, hot := f.Overview.HotUpgradeOf(m); hot {
 		tell("upgrade", cells.New(cells.Normal, u.ID))

@@ -115,6 +115,12 @@ func (d *doctor) machines(all []engine.Machine) {
 		})
 	}
 	for _, m := range all {
+		if m.Lease.Held() && m.Temporary == "" {
+			d.report(Check{
+				Name: "lease", Status: CheckWarn, Machine: m.ID,
+				Text: "its lease is held by " + m.Lease.Holder() + ", who may be changing the machine", Remedy: engine.Remedies["leased"],
+			})
+		}
 		if m.Temporary != "" {
 			d.report(Check{
 				Name: "temporary_machine", Status: CheckWarn, Machine: m.ID,

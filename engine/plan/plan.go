@@ -94,6 +94,14 @@ func findings(f Facts) []engine.Finding {
 			}, m.ID)
 		}
 	}
+	for _, m := range f.Fleet {
+		if m.Lease.Held() && m.LeftOut == "" && m.Temporary == "" {
+			all.add(engine.Finding{
+				Name: "leased", Severity: engine.SeverityWarn, What: "its lease is held by " + m.Lease.Holder() + ", who may be changing the machine",
+				Remedy: engine.Remedies["leased"],
+			}, m.ID)
+		}
+	}
 	for _, m := range forgotten(f) { // whose image is another one than the deploy's
 		images := engine.ImageNames(f.Recorded.FullImage(), f.Upgrade.BaseImage)
 		all.add(engine.Finding{

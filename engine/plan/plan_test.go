@@ -4,7 +4,9 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/plan"
@@ -60,6 +62,14 @@ func TestPlans(t *testing.T) {
 	left := blue
 	left.LeftOut = engine.LeftOutNotSelected
 
+	var leased []engine.Machine
+	for _, m := range append(slices.Clone(web[:2]), stopped) {
+		m.Lease = engine.Lease{Owner: "ann@example.com", Description: "fly deploy", Until: time.Unix(1764412800, 0)}
+		leased = append(leased, m)
+	}
+	temporary := leased[0]
+	temporary.ID, temporary.Temporary = "t1", "01K9"
+
 	for name, f := range map[string]plan.Facts{
 		"all at once": {Machines: []plan.Machine{staged(web[0], 303), staged(web[1], 12), staged(web[2], 0)}},
 		"canary": {
@@ -75,6 +85,7 @@ func TestPlans(t *testing.T) {
 		"staging failed on a machine":    {Machines: []plan.Machine{staged(web[0], 303), broken}},
 		"a machine of another image":     {Machines: []plan.Machine{staged(web[0], 303), staged(machine("m2", "fra", "registry.fly.io/shop:v0"), 12)}},
 		"a suspended machine":            {Machines: []plan.Machine{staged(web[0], 303)}, LeftOut: []engine.Machine{suspended}},
+		"a fly deploy under way":         {Machines: []plan.Machine{staged(web[0], 303)}, Fleet: append(leased, web[2], temporary)},
 		"another storage than machines'": {Machines: []plan.Machine{staged(web[0], 303)}, Storage: engine.Storage{Differs: []string{"another bucket"}}},
 		"another image's record is cleared": {
 			Machines: []plan.Machine{staged(web[0], 303)}, LeftOut: []engine.Machine{left}, Fleet: []engine.Machine{web[0], blue},

@@ -61,6 +61,7 @@ const (
 	ActionRestart       = api.ActionRestart
 	ActionSuspend       = api.ActionSuspend
 	ActionDestroy       = api.ActionDestroy
+	ActionCordon        = api.ActionCordon
 	ActionWait          = api.ActionWait
 	ActionExec          = api.ActionExec
 	ActionLease         = api.ActionLease

@@ -116,11 +116,15 @@ func (f *Fleet) Runs(m engine.Machine) cells.Span {
 	}
 }
 
-// Note is what one should know about a machine: why it never takes part, that its host is in trouble, its drift.
+// Note is what one should know about a machine: why it never takes part, that its host is in trouble, that somebody holds its
+// lease, that it is cordoned, its drift.
 func (f *Fleet) Note(m engine.Machine) cells.Span {
-	if h := Host(m); TakesPart(m) && h.Tone != cells.Muted {
-		h.Text = "! host " + m.HostStatus
-		return cells.New(h.Tone, h.Text)
+	if caution := m.Caution(); TakesPart(m) && caution != "" {
+		tone := cells.Warn
+		if Host(m).Tone != cells.Muted {
+			tone = Host(m).Tone
+		}
+		return cells.New(tone, "! "+caution)
 	}
 	return f.Drift(m)
 }

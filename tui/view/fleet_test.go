@@ -32,3 +32,20 @@ func TestWhatAFleetRunsIsUnknownWhileItsRecordCannotBeRead(t *testing.T) {
 		}
 	}
 }
+
+func TestNoteOfAMachine(t *testing.T) {
+	f := NewFleet(engine.Overview{}, nil)
+	for want, m := range map[string]engine.Machine{
+		"! host unknown":                    {HostStatus: "unknown", Cordoned: true},
+		"! host unreachable":                {HostStatus: "unreachable"},
+		"! leased by somebody (fly run)":    {HostStatus: "ok", Lease: engine.Lease{Description: "fly run", Until: time.Now()}, Cordoned: true},
+		"! cordoned":                        {HostStatus: "ok", Cordoned: true},
+		"it runs a test command":            {LeftOut: "it runs a test command", Cordoned: true},
+		"the temporary machine of deploy 1": {Temporary: "1", Cordoned: true},
+		"–":                                 {HostStatus: "ok"},
+	} {
+		if got := f.Note(m).Text; got != want {
+			t.Errorf("%+v: %q, want %q", m, got, want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"github.com/oklog/ulid/v2"
@@ -29,6 +30,7 @@ const (
 	ActionRestart       Action = "restart"
 	ActionSuspend       Action = "suspend"
 	ActionDestroy       Action = "destroy"
+	ActionCordon        Action = "cordon"
 	ActionWait          Action = "wait"
 	ActionExec          Action = "exec"
 	ActionLease         Action = "lease"
@@ -48,13 +50,14 @@ type Config struct {
 
 // API answers the requests of clients.
 type API struct {
-	config Config
-	limits *rateLimits
-	leases leases
-	lag    atomic.Int64 // of lists, a time.Duration
-	slow   atomic.Int64 // how long hosts do not know each other's new machines, a time.Duration
-	host   string       // the cookie's value
-	routes *http.ServeMux
+	config   Config
+	limits   *rateLimits
+	leases   leases
+	lag      atomic.Int64 // of lists, a time.Duration
+	slow     atomic.Int64 // how long hosts do not know each other's new machines, a time.Duration
+	host     string       // the cookie's value
+	cordoned sync.Map     // machine IDs
+	routes   *http.ServeMux
 }
 
 // endpoint answers with a value for the body, nil for none.
@@ -79,6 +82,8 @@ func New(config Config) *API {
 	a.machineRoute("POST "+one+"/stop", ActionStop, powerDeploy, a.leased(a.stop))
 	a.machineRoute("POST "+one+"/restart", ActionRestart, powerDeploy, a.leased(a.restart))
 	a.machineRoute("POST "+one+"/suspend", ActionSuspend, powerDeploy, a.leased(a.suspend))
+	a.machineRoute("POST "+one+"/cordon", ActionCordon, powerDeploy, a.leased(a.cordon))
+	a.machineRoute("POST "+one+"/uncordon", ActionCordon, powerDeploy, a.leased(a.uncordon))
 	a.machineRoute("GET "+one+"/wait", ActionWait, powerExec, a.wait)
 	a.machineRoute("POST "+one+"/exec", ActionExec, powerExec, a.exec)
 	a.machineRoute("GET "+one+"/lease", ActionLease, powerDeploy, a.findLease)

@@ -20,9 +20,10 @@ const nonceHeader = "fly-machine-lease-nonce"
 const defaultLeaseTTL = 120 * time.Second
 
 type lease struct {
-	nonce   string
-	owner   string
-	expires time.Time
+	nonce       string
+	owner       string
+	description string
+	expires     time.Time
 }
 
 func (l lease) held(now time.Time) bool { return l.nonce != "" && now.Before(l.expires) }
@@ -45,7 +46,7 @@ type leases struct {
 }
 
 // acquire grants a lease, or renews the one whose nonce is given.
-func (l *leases) acquire(machine string, ttl time.Duration, nonce, owner string) (lease, error) {
+func (l *leases) acquire(machine string, ttl time.Duration, nonce, owner, description string) (lease, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now, current := time.Now(), l.by[machine]
@@ -53,7 +54,7 @@ func (l *leases) acquire(machine string, ttl time.Duration, nonce, owner string)
 		return lease{}, current.conflict()
 	}
 	if nonce == "" || nonce != current.nonce {
-		current = lease{nonce: strings.ToLower(rand.Text())[:16], owner: owner}
+		current = lease{nonce: strings.ToLower(rand.Text())[:16], owner: owner, description: description}
 	}
 	current.expires = now.Add(ttl)
 	l.by[machine] = current
@@ -112,15 +113,30 @@ func (a *API) acquireLease(r *http.Request, m *machine.Machine) (any, error) {
 	if input.TTL > 0 {
 		ttl = time.Duration(input.TTL) * time.Second
 	}
-	owner := input.Description
-	if owner == "" {
-		owner = "local@" + a.config.Org
-	}
-	granted, err := a.leases.acquire(m.ID(), ttl, r.Header.Get(nonceHeader), owner)
+	granted, err := a.leases.acquire(m.ID(), ttl, r.Header.Get(nonceHeader), a.user(), input.Description)
 	if err != nil {
 		return nil, err
 	}
 	return created{fly.MachineLease{Status: "success", Data: granted.data(m)}}, nil
+}
+
+// user is who the tokens belong to.
+func (a *API) user() string { return "local@" + a.config.Org }
+
+// listedLease is a lease as a list shows it.
+type listedLease struct {
+	Owner       string `json:"owner"`
+	Description string `json:"description,omitempty"`
+	ExpiresAt   int64  `json:"expires_at"`
+	Version     string `json:"version"`
+}
+
+func (a *API) listedLease(m *fly.Machine) *listedLease {
+	current, held := a.leases.find(m.ID)
+	if !held {
+		return nil
+	}
+	return &listedLease{current.owner, current.description, current.expires.Unix(), m.InstanceID}
 }
 
 func (a *API) findLease(_ *http.Request, m *machine.Machine) (any, error) {

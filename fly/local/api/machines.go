@@ -39,13 +39,41 @@ func (a *API) app(*http.Request) (any, error) {
 
 func (a *API) list(r *http.Request) (any, error) {
 	query := r.URL.Query()
-	machines := []*fly.Machine{}
+	machines := []listed{}
 	for _, m := range a.listed() {
-		if isWanted(m, query) {
-			machines = append(machines, shown(m))
+		if !isWanted(m, query) {
+			continue
 		}
+		entry := listed{Machine: shown(m), Cordoned: a.isCordoned(m.ID)}
+		if query.Get("include_leases") == "true" {
+			entry.Lease = a.listedLease(m)
+		}
+		machines = append(machines, entry)
 	}
 	return machines, nil
+}
+
+// listed is a machine in a list, with what fly-go v0.5.0 does not know of.
+type listed struct {
+	*fly.Machine
+	Cordoned bool         `json:"cordoned,omitempty"`
+	Lease    *listedLease `json:"lease,omitempty"`
+}
+
+// cordon keeps the proxy's requests from a machine; uncordon lets them come again.
+func (a *API) cordon(_ *http.Request, m *machine.Machine) (any, error) {
+	a.cordoned.Store(m.ID(), true)
+	return okAnswer{OK: true}, nil
+}
+
+func (a *API) uncordon(_ *http.Request, m *machine.Machine) (any, error) {
+	a.cordoned.Delete(m.ID())
+	return okAnswer{OK: true}, nil
+}
+
+func (a *API) isCordoned(id string) bool {
+	_, cordoned := a.cordoned.Load(id)
+	return cordoned
 }
 
 // isWanted applies ?region, ?include_deleted, ?state and ?metadata.KEY.
@@ -77,7 +105,7 @@ func (a *API) create(r *http.Request) (any, error) {
 	}
 	record := m.Snapshot()
 	if input.LeaseTTL > 0 {
-		granted, err := a.leases.acquire(m.ID(), time.Duration(input.LeaseTTL)*time.Second, "", "")
+		granted, err := a.leases.acquire(m.ID(), time.Duration(input.LeaseTTL)*time.Second, "", a.user(), "")
 		if err != nil {
 			return nil, err
 		}
