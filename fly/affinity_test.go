@@ -93,6 +93,7 @@ func TestMachineThatIsNeverFoundIsDestroyed(t *testing.T) {
 }
 
 func TestAffinityOnTheLocalFly(t *testing.T) {
+	t.Parallel()
 	f, err := local.Start(t.Context(), local.Options{App: "counter", StateDir: t.TempDir(), Isolation: local.Processes})
 	if err != nil {
 		t.Fatal(err)

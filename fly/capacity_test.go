@@ -163,6 +163,7 @@ func TestSizeOfTheTemporaryMachine(t *testing.T) {
 }
 
 func TestFullRegionsOfTheLocalFly(t *testing.T) {
+	t.Parallel()
 	f, err := local.Start(t.Context(), local.Options{App: "counter", StateDir: t.TempDir(), Isolation: local.Processes})
 	if err != nil {
 		t.Fatal(err)

@@ -50,6 +50,7 @@ func TestContainerForCommands(t *testing.T) {
 }
 
 func TestContainersOnTheLocalFly(t *testing.T) {
+	t.Parallel()
 	f, err := local.Start(t.Context(), local.Options{App: "counter", StateDir: t.TempDir(), Isolation: local.Processes})
 	if err != nil {
 		t.Fatal(err)

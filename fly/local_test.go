@@ -50,10 +50,21 @@ func localClient(t *testing.T, f *local.Fly, token string) *fly.Client {
 // pushRelease pushes what has the form of a release; its entrypoint is a sleep.
 func pushRelease(t *testing.T, f *local.Fly, tag string) string {
 	t.Helper()
+	return pushVersion(t, f, tag, "1.0.0")
+}
+
+// pushOther pushes another release than pushRelease does.
+func pushOther(t *testing.T, f *local.Fly, tag string) string {
+	t.Helper()
+	return pushVersion(t, f, tag, "2.0.0")
+}
+
+func pushVersion(t *testing.T, f *local.Fly, tag, version string) string {
+	t.Helper()
 	dir := t.TempDir()
 	for path, text := range map[string]string{
-		"releases/1.0.0/counter.rel": "",
-		"bin/counter":                "#!/bin/sh\nexec sleep 600\n",
+		"releases/" + version + "/counter.rel": "",
+		"bin/counter":                          "#!/bin/sh\nexec sleep 600\n",
 	} {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

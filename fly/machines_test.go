@@ -121,6 +121,7 @@ func TestLeasesAndCordonsAreListed(t *testing.T) {
 }
 
 func TestLeasesOnTheLocalFly(t *testing.T) {
+	t.Parallel()
 	f, err := local.Start(t.Context(), local.Options{App: "counter", StateDir: t.TempDir(), Isolation: local.Processes})
 	if err != nil {
 		t.Fatal(err)

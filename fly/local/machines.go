@@ -12,6 +12,12 @@ func (f *Fly) Launch(ctx context.Context, spec MachineSpec) (id string, err erro
 	return f.machines.Launch(ctx, spec)
 }
 
+// Update gives a machine another image, as `fly deploy` does, and waits until it has started: it keeps its id, and is another
+// instance.
+func (f *Fly) Update(ctx context.Context, machineID, image string) error {
+	return f.machines.UpdateImage(ctx, machineID, image)
+}
+
 // Dial connects to a port that a started machine listens on, as the machine's configuration numbers it.
 func (f *Fly) Dial(ctx context.Context, machineID string, port int) (net.Conn, error) {
 	return f.machines.Dial(ctx, machineID, port)

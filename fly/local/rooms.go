@@ -62,6 +62,7 @@ const (
 	ActionSuspend       = api.ActionSuspend
 	ActionDestroy       = api.ActionDestroy
 	ActionCordon        = api.ActionCordon
+	ActionUpdate        = api.ActionUpdate
 	ActionWait          = api.ActionWait
 	ActionExec          = api.ActionExec
 	ActionLease         = api.ActionLease

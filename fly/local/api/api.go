@@ -30,6 +30,7 @@ const (
 	ActionRestart       Action = "restart"
 	ActionSuspend       Action = "suspend"
 	ActionDestroy       Action = "destroy"
+	ActionUpdate        Action = "update"
 	ActionCordon        Action = "cordon"
 	ActionWait          Action = "wait"
 	ActionExec          Action = "exec"
@@ -77,6 +78,7 @@ func New(config Config) *API {
 	a.route("GET "+app+"/machines", ActionList, powerExec, a.list)
 	a.route("POST "+app+"/machines", ActionCreate, powerDeploy, a.create)
 	a.machineRoute("GET "+one, ActionGet, powerExec, a.get)
+	a.machineRoute("POST "+one, ActionUpdate, powerDeploy, a.leased(a.update))
 	a.machineRoute("DELETE "+one, ActionDestroy, powerDeploy, a.leased(a.destroy))
 	a.machineRoute("POST "+one+"/start", ActionStart, powerDeploy, a.leased(a.start))
 	a.machineRoute("POST "+one+"/stop", ActionStop, powerDeploy, a.leased(a.stop))
@@ -93,6 +95,9 @@ func New(config Config) *API {
 	a.machineRoute("GET "+one+"/metadata/{key}", ActionMetadata, powerExec, a.metadataValue)
 	a.machineRoute("POST "+one+"/metadata/{key}", ActionWriteMetadata, powerDeploy, a.setMetadata)
 	a.machineRoute("DELETE "+one+"/metadata/{key}", ActionWriteMetadata, powerDeploy, a.deleteMetadata)
+	a.routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, refuse(http.StatusNotFound, "not found"))
+	})
 	return a
 }
 

@@ -156,6 +156,11 @@ func TestWait(t *testing.T) {
 	if took := time.Since(start); took < time.Second {
 		t.Errorf("waited %v of 1s", took)
 	}
+	for _, query := range []string{"state=settled", "state=started,stopped", "state=started&state=stopped"} {
+		if response, body := rawRequest(t, f, http.MethodGet, "/machines/"+id+"/wait?timeout=1&"+query, ""); response.StatusCode != http.StatusOK {
+			t.Errorf("wait?%s: %d %s", query, response.StatusCode, body)
+		}
+	}
 	for _, query := range []string{"timeout=61", "timeout=0", "timeout=soon", "instance_id=other"} {
 		response, body := rawRequest(t, f, http.MethodGet, "/machines/"+id+"/wait?"+query, "")
 		if response.StatusCode != http.StatusBadRequest {
@@ -249,5 +254,43 @@ func TestListsThatLag(t *testing.T) {
 	}
 	if was := m.Before(running); was == nil || was.State != fly.MachineStateStarted {
 		t.Errorf("before it was destroyed it was %+v", was)
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	f := serve(t, Config{NoRateLimits: true})
+	c := client(t, f, f.config.Tokens.Deploy)
+	for _, state := range []string{fly.MachineStateStarted, fly.MachineStateStopped} {
+		id := launch(t, f, machine.Spec{State: state})
+		before := machineNow(t, c, id)
+		config := *before.Config
+		config.Env = map[string]string{"NEW": "1"}
+		input := fly.LaunchMachineInput{ID: id, Config: &config, SkipLaunch: state == fly.MachineStateStopped}
+		ttl := 60
+		lease, err := c.AcquireLease(t.Context(), "sample", id, &ttl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Update(t.Context(), "sample", input, ""); answerOf(err) != http.StatusConflict {
+			t.Errorf("without the lease: %v", err)
+		}
+		updated, err := c.Update(t.Context(), "sample", input, lease.Data.Nonce)
+		if err != nil || updated.ID != id || updated.InstanceID == before.InstanceID {
+			t.Fatalf("%+v, %v", updated, err)
+		}
+		if response, body := rawRequest(t, f, http.MethodGet, "/machines/"+id+"/wait?state="+state+"&instance_id="+updated.InstanceID, ""); response.StatusCode != http.StatusOK {
+			t.Errorf("wait: %d %s", response.StatusCode, body)
+		}
+		if now := machineNow(t, c, id); now.State != state || now.InstanceID != updated.InstanceID || now.Config.Env["NEW"] != "1" {
+			t.Errorf("%+v", now)
+		}
+		if response, body := rawRequest(t, f, http.MethodPost, "/machines/"+id, `{"config":{}}`); response.StatusCode != http.StatusConflict {
+			t.Errorf("%d %s", response.StatusCode, body)
+		}
+	}
+	for _, path := range []string{"/machines/x/unknown", "/volumes"} {
+		if response, body := rawRequest(t, f, http.MethodGet, path, ""); response.StatusCode != http.StatusNotFound || body != `{"error":"not found"}` {
+			t.Errorf("%s: %d %s", path, response.StatusCode, body)
+		}
 	}
 }

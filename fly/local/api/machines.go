@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,7 +88,7 @@ func isWanted(m *fly.Machine, query url.Values) bool {
 		switch {
 		case isMetadata && m.Config.Metadata[name] != want,
 			key == "region" && m.Region != want,
-			key == "state" && m.State != want:
+			key == "state" && !slices.Contains(strings.Split(want, ","), m.State):
 			return false
 		}
 	}
@@ -112,6 +113,18 @@ func (a *API) create(r *http.Request) (any, error) {
 		record.LeaseNonce = granted.nonce
 	}
 	return record, nil
+}
+
+// update answers at once, with the instance that the machine is about to be.
+func (a *API) update(r *http.Request, m *machine.Machine) (any, error) {
+	var input fly.LaunchMachineInput
+	if err := readBody(r, &input); err != nil {
+		return nil, err
+	}
+	if err := a.config.Machines.Update(r.Context(), m, input); err != nil {
+		return nil, err
+	}
+	return m.Snapshot(), nil
 }
 
 func (a *API) get(_ *http.Request, m *machine.Machine) (any, error) { return shown(m.Snapshot()), nil }
@@ -179,6 +192,29 @@ func (a *API) destroy(r *http.Request, m *machine.Machine) (any, error) {
 	return okAnswer{OK: true}, m.Destroy(query.Get("force") == "true" || query.Get("kill") == "true")
 }
 
+// settledStates are those that a machine stays in: the state "settled" of a wait.
+var settledStates = []string{
+	fly.MachineStateCreated, fly.MachineStateStarted, fly.MachineStateStopped, fly.MachineStateSuspended, machine.StateFailed, fly.MachineStateDestroyed,
+}
+
+// statesOf are the states that a wait is for, by repeated parameters or a list with commas.
+func statesOf(query url.Values) []string {
+	var states []string
+	for _, state := range strings.Split(strings.Join(query["state"], ","), ",") {
+		switch state {
+		case "":
+		case "settled":
+			states = append(states, settledStates...)
+		default:
+			states = append(states, state)
+		}
+	}
+	if len(states) == 0 {
+		states = []string{fly.MachineStateStarted}
+	}
+	return states
+}
+
 func (a *API) wait(r *http.Request, m *machine.Machine) (any, error) {
 	query := r.URL.Query()
 	timeout := 60 * time.Second
@@ -194,10 +230,7 @@ func (a *API) wait(r *http.Request, m *machine.Machine) (any, error) {
 			return nil, refuse(http.StatusBadRequest, "invalid_argument: machine %s has no instance %s", m.ID(), instance)
 		}
 	}
-	wanted := query["state"]
-	if len(wanted) == 0 {
-		wanted = []string{fly.MachineStateStarted}
-	}
+	wanted := statesOf(query)
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	state, err := m.Await(ctx, wanted...)

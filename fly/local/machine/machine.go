@@ -23,6 +23,7 @@ const (
 	StateStopping   = "stopping"
 	StateSuspending = "suspending"
 	StateRestarting = "restarting"
+	StateReplacing  = "replacing"
 	StateFailed     = "failed"
 )
 
@@ -31,7 +32,6 @@ const (
 type Machine struct {
 	fleet  *Fleet
 	id     string
-	image  Image
 	orders chan func(context.Context)
 
 	mu      sync.Mutex
@@ -42,6 +42,7 @@ type Machine struct {
 
 	// The rest is the machine's goroutine's alone, which is also the only one to set vm.
 
+	image   Image
 	frozen  bool
 	unwatch context.CancelFunc // ends the boot's health checks
 	retries int                // boots after the entrypoint has ended by itself, since the last order
