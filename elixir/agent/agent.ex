@@ -11,6 +11,7 @@ defmodule FlyDeployAgent do
     Arming,
     Beam,
     Cell,
+    Commit,
     Failure,
     Files,
     Guardian,
@@ -21,19 +22,24 @@ defmodule FlyDeployAgent do
     Package,
     Release,
     Report,
+    Result,
+    Snapshot,
     Staging,
     Static,
-    Status,
-    Window
+    Status
   }
 
   @name :flydeploy_agent
   @tick_ms 50
   # The status moves at least this often, outside of the window.
   @heartbeat_ms 3_000
+  # In these the processes of the window are watched: until the end, for the health gate.
+  @watched [:committed, :rolled_back, :rolled_back_with_losses]
   @terminal [:committed, :rolled_back, :rolled_back_with_losses, :failed, :aborted, :expired, :stale]
-  # Beyond its estimates a window may take so long before the guardian ends it.
-  @window_ms 30_000
+  # Beyond what it is allowed, and its estimates, a window may take so long before the guardian ends it.
+  @window_ms 20_000
+  # Freeing the old slots of many modules among many processes takes seconds.
+  @freeing_ms 120_000
   # A code server that does not answer so soon would keep everything suspended.
   @loader_ms 1_000
   @no_space List.to_string(:file.format_error(:enospc))
@@ -76,7 +82,7 @@ defmodule FlyDeployAgent do
          {:ok, dir} <- make_dir(order) do
       guardian = Guardian.start(self(), &take_over/2)
       sweep.(self(), guardian, dir)
-      s = stage(fresh(Map.put(order, :own, [self(), guardian]), dir, guardian))
+      s = stage(fresh(%{order | own: [self(), guardian]}, dir, guardian))
       answer.({:started, about(s)})
       run(s)
     else
@@ -173,9 +179,10 @@ defmodule FlyDeployAgent do
     do: result({:error, "agent_error", "its worker was killed"}, %{s | worker: nil})
 
   # An orderly end is no crash. One that had ended before it was watched is not this upgrade's.
-  defp handle({:DOWN, _, :process, _, reason}, %{state: :committed} = s) do
+  defp handle({:DOWN, _, :process, pid, reason}, %{state: state} = s) when state in @watched do
     orderly = reason in [:normal, :shutdown, :noproc] or match?({:shutdown, _}, reason)
-    if orderly, do: s, else: %{s | crashed: s.crashed + 1}
+    known = pid in s.result.died or pid in s.result.killed
+    if orderly or known, do: s, else: %{s | crashed: s.crashed + 1}
   end
 
   defp handle({:flydeploy_describe, from, ref}, s) do
@@ -321,6 +328,7 @@ defmodule FlyDeployAgent do
     do: enter(%{s | staged: staged}, :staged, s.order.staged_ms)
 
   defp result({:ok, armed}, %{state: :arming} = s), do: enter(%{s | armed: armed}, :armed, s.order.armed_ms)
+  defp result({:ok, :freed}, %{state: :committing} = s), do: open_window(s)
   defp result({:stale, text}, s), do: stale(s, text)
   defp result({:report, told}, s), do: publish(%{s | report: told})
   # The report's worker: what has ended stays as it is.
@@ -333,14 +341,25 @@ defmodule FlyDeployAgent do
 
   # -- the commit
 
+  # Nothing is suspended while the old slots are freed: until the window an abort is obeyed.
   defp commit(s) do
-    s = enter(s, :committing, @window_ms)
-    window = Arming.window(s.armed, s.order, %{cell: s.cell, guardian: s.guardian})
+    changes = s.staged.diff.changes
+    s = enter(s, :committing, @freeing_ms)
+
+    if Arming.old_code?(changes),
+      do: work(s, fn _tell -> Arming.free_slots(changes) end),
+      else: open_window(s)
+  end
+
+  defp open_window(s) do
+    window = Arming.window(s.armed, s.order, s.cell, s.guardian)
 
     with :ok <- Arming.unchanged(s.staged.diff.changes),
          {:loader, true} <- {:loader, Loader.answers?(@loader_ms)},
-         :ok <- Guardian.hold(window, {s, window}, @window_ms + 2 * div(window.rollback_us, 1_000)) do
-      result = in_haste(length(window.targets), fn -> Window.run(window) end)
+         :ok <- Guardian.hold(window, {s, window}, longest_ms(window)) do
+      # Before they are resumed: some may end right then.
+      Enum.each(window.targets, &Process.monitor(&1.pid))
+      result = in_haste(length(window.targets), fn -> Commit.run(window, fn -> Status.write(s) end) end)
       s = after_window(s, window, result)
       Guardian.let_go(s.guardian)
       s
@@ -354,6 +373,11 @@ defmodule FlyDeployAgent do
       {:error, :guardian_died} ->
         fail(s, "guardian_died", "the guardian was killed before the window")
     end
+  end
+
+  defp longest_ms(window) do
+    @window_ms + 3 * (window.patient_ms + window.suspend_ms) + window.max_suspend_ms +
+      2 * div(window.rollback_us, 1_000)
   end
 
   # Room for all requests and answers of the window, beside what is there, so that it need not stop to collect garbage; and
@@ -380,7 +404,9 @@ defmodule FlyDeployAgent do
   # other upgrade begins meanwhile.
   defp take_over({s, window}, settle) do
     register()
-    s |> Map.put(:guardian, self()) |> after_window(window, settle.()) |> run()
+    result = settle.()
+    Enum.each(result.targets, &Process.monitor(&1.pid))
+    s |> Map.put(:guardian, self()) |> after_window(window, result) |> run()
   end
 
   defp after_window(s, window, result) do
@@ -398,9 +424,8 @@ defmodule FlyDeployAgent do
         {[], [], 0, [%{name: "liveview", at_us: 0, us: 0, status: "skipped"}]}
       end
 
-    Window.forget(window, result.targets)
-    watch(result)
-    result = Map.merge(result, %{unplaced: unplaced, views: views, deferred: length(window.deferred)})
+    Snapshot.forget(result.targets ++ result.skipped, window.dead)
+    result = %Result{result | unplaced: unplaced, views: views, deferred: length(window.deferred)}
     s = %{s | result: result, tail: tail, error: s.error || window_error(result, window, unplaced, cold)}
     s = enter(s, result.outcome, s.order.terminal_ms)
     Package.tell(s.order, window, result)
@@ -418,10 +443,6 @@ defmodule FlyDeployAgent do
         {views, [%{name: "liveview", at_us: at, us: System.os_time(:microsecond) - at, status: "done"}]}
     end
   end
-
-  # Until the end, for the health gate.
-  defp watch(%{outcome: :committed, targets: targets}), do: Enum.each(targets, &Process.monitor(&1.pid))
-  defp watch(_result), do: :ok
 
   # After a commit all must be new; a difference here is a fault of the agent's, and is told.
   defp window_error(%{outcome: :committed}, window, unplaced, cold) do

@@ -1,26 +1,28 @@
 defmodule FlyDeployAgent.Arming do
   @moduledoc """
   After the confirmation: everything slow is done here, so that the window only swaps. Captures the old code before any
-  file is written, frees the old slots, prepares both directions, and writes the new files beside their targets.
+  file is written, prepares both directions, and writes the new files beside their targets.
+
+  It changes nothing that runs: the old slots, with the functions of the version before that somebody may keep, are freed when the
+  commit comes, right before the window.
   """
 
-  alias FlyDeployAgent.{Beam, CallbackMode, Files, Loader, Processes, Staging, Window}
+  alias FlyDeployAgent.{Beam, CallbackMode, Files, Loader, Processes, Snapshot, Staging, Window}
 
   # Purging stops every scheduler's reuse of old code for a moment: a few modules at a time.
   @batch 8
 
   @doc "Gives `{:ok, armed}`, `{:stale, text}` or `{:error, name, text}`."
-  @spec run(map, map) :: {:ok, map} | {:stale, binary} | {:error, binary, binary}
+  @spec run(map, FlyDeployAgent.Order.t()) :: {:ok, map} | {:stale, binary} | {:error, binary, binary}
   def run(staged, order) do
     changes = staged.diff.changes
 
     with :ok <- unchanged(changes),
          {:ok, old} <- old_beams(changes),
-         :ok <- free_slots(changes),
+         :ok <- nobody_lingers(changes),
          {:ok, forward} <- prepare(for c <- changes, do: {c.module, c.target, File.read!(c.source)}),
          {:ok, back} <- prepare(old),
-         :ok <- stage(staged.diff.files, order.id),
-         :ok <- Loader.await_collected() do
+         :ok <- stage(staged.diff.files, order.id) do
       {:ok, Map.merge(staged, %{forward: forward, back: back, stand_ins: CallbackMode.prepare(changes)})}
     end
   end
@@ -48,26 +50,46 @@ defmodule FlyDeployAgent.Arming do
     end)
   end
 
-  defp free_slots(changes) do
-    held =
-      changes
-      |> Enum.map(& &1.module)
-      |> Enum.chunk_every(@batch)
-      |> Enum.flat_map(fn modules ->
-        Process.sleep(1)
-        Loader.soft_purge(modules)
-      end)
-
-    case held do
-      [] ->
-        :ok
-
-      [module | _] ->
-        pids = for {_module, pids} <- Processes.lingering([module]), pid <- pids, do: pid
-
-        {:error, "lingering",
-         "#{inspect(module)} is still run, in an old version, by #{Enum.map_join(pids, ", ", &inspect/1)}"}
+  defp nobody_lingers(changes) do
+    case changes |> Enum.map(& &1.module) |> Processes.lingering() do
+      [] -> :ok
+      [lingering | _] -> lingering(lingering)
     end
+  end
+
+  defp lingering({module, pids}) do
+    {:error, "lingering",
+     "#{inspect(module)} is still run, in an old version, by #{Enum.map_join(pids, ", ", &inspect/1)}"}
+  end
+
+  @doc "Whether slots must be freed before these changes can be loaded: it takes time, and it cannot be undone."
+  @spec old_code?([map]) :: boolean
+  def old_code?(changes), do: Enum.any?(changes, &:erlang.check_old_code(&1.module))
+
+  @doc "Frees the old slots. From then on functions that were made by the version before the one that runs stop working."
+  @spec free_slots([map]) :: {:ok, :freed} | {:error, binary, binary}
+  def free_slots(changes) do
+    with :ok <- nobody_lingers(changes),
+         [] <- purge(for %{module: module} <- changes, :erlang.check_old_code(module), do: module) do
+      Loader.await_collected()
+      {:ok, :freed}
+    else
+      # They went into it after they had been looked for.
+      [module | _] ->
+        lingering({module, for({_, pids} <- Processes.lingering([module]), pid <- pids, do: pid)})
+
+      error ->
+        error
+    end
+  end
+
+  defp purge(modules) do
+    modules
+    |> Enum.chunk_every(@batch)
+    |> Enum.flat_map(fn modules ->
+      Process.sleep(1)
+      Loader.soft_purge(modules)
+    end)
   end
 
   defp prepare(beams) do
@@ -90,37 +112,43 @@ defmodule FlyDeployAgent.Arming do
     end
   end
 
+  # While nothing else is suspended a busy process may take so much longer, up to this, unless the order allows more.
+  @patient 20
+  @patient_ms 5_000
+
   @doc """
-  The window of an armed upgrade: looks at the processes once more and decides which modules are left for last, as long as no
-  migration may call them: those that a process which is not suspended holds; and all, where a rollback would take long.
+  The window of an armed upgrade: looks at the processes once more. Only what their migrations need is loaded before they have
+  succeeded: until then nobody else runs new code, and a rollback has little to free.
   """
-  @spec window(map, map, map) :: map
-  def window(armed, order, shared) do
+  @spec window(map, FlyDeployAgent.Order.t(), FlyDeployAgent.Cell.t(), guardian :: pid) :: Window.t()
+  def window(armed, order, cell, guardian) do
     armed = Staging.look(armed, order)
     changes = armed.diff.changes
-    held = armed.holders |> Enum.flat_map(&elem(&1, 1)) |> MapSet.new()
-    last? = fn change -> change.module not in armed.closure and (armed.late or change.module in held) end
-    {deferred, swap} = Enum.split_with(changes, last?)
+    {needed, deferred} = changes |> Enum.map(& &1.module) |> Enum.split_with(&(&1 in armed.closure))
 
-    %{
+    %Window{
+      cell: cell,
       dead: spawn(fn -> :ok end),
+      guardian: guardian,
       known: armed.known,
       targets: armed.targets,
+      supervisors: Processes.supervisors(for %{pid: pid} <- armed.targets, do: pid),
       changed: armed.changed,
       own: order.own,
-      supervisors: Processes.supervisors(for %{pid: pid} <- armed.targets, do: pid),
-      born: [],
-      rollback_us: armed.rollback_us,
-      swap: Enum.map(swap, & &1.module),
-      deferred: Enum.map(deferred, & &1.module),
+      needed: needed,
+      deferred: deferred,
       added: for(%{change: :added, module: m} <- changes, do: m),
       forward: armed.forward,
       back: armed.back,
-      stand_ins: armed.stand_ins,
-      restore: Window.restoring(),
       md5: Map.new(changes, &{&1.module, {&1.old_md5, &1.md5}}),
-      suspend_ms: order.suspend_ms
+      stand_ins: armed.stand_ins,
+      restore: Snapshot.restoring(),
+      suspend_ms: order.suspend_ms,
+      patient_ms: order.suspend_ms |> Kernel.*(@patient) |> min(@patient_ms) |> max(order.suspend_ms),
+      migration_ms: order.migration_ms,
+      max_suspend_ms: order.max_suspend_ms,
+      rollback_us: armed.rollback_us,
+      skip_busy: order.skip_busy
     }
-    |> Map.merge(shared)
   end
 end

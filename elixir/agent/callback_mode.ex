@@ -30,12 +30,12 @@ defmodule FlyDeployAgent.CallbackMode do
   Has every gen_statem of the window whose mode may have changed take the old one. The stand-ins stay loaded: the old code
   follows. Gives the processes that had to be killed for it.
   """
-  @spec restore(map) :: [pid]
-  def restore(window) do
+  @spec restore(map, {pos_integer, (pid -> boolean)}) :: [pid]
+  def restore(window, patience) do
     wanted = for {module, stand_in} <- window.stand_ins, changed?(module, stand_in, window), do: module
     # A prepared term must not be finished twice: an agent that died may have done it.
     missing = Enum.reject(wanted, &(Beam.loaded_md5(&1) == window.stand_ins[&1].md5))
-    killed = Loader.purge(missing)
+    killed = Loader.purge(missing, patience)
     prepared = Map.new(missing, &{&1, window.stand_ins[&1].prepared})
 
     if Loader.finish(missing, prepared) == :ok do
@@ -44,7 +44,7 @@ defmodule FlyDeployAgent.CallbackMode do
             module in wanted,
             do: {pid, {:change_code, __MODULE__, :undefined, []}}
 
-      requests |> Rounds.ask() |> Rounds.collect(@answer_ms)
+      requests |> Rounds.ask() |> Rounds.collect(@answer_ms, System.monotonic_time(:millisecond) + @answer_ms)
     end
 
     killed

@@ -1,49 +1,109 @@
 defmodule FlyDeployAgent.Cell do
   @moduledoc """
-  What agent and guardian share: the step of the window, written *before* the step begins, and when each step began
-  (microseconds since the Unix epoch). Also the status' sequence number, so that a successor goes on counting.
+  What agent and guardian share: the step of the window, written *before* the step begins, when each step began
+  (microseconds since the Unix epoch), and for how long processes have been suspended. Also the status' sequence number, so that
+  a successor goes on counting.
   """
 
-  @steps %{suspending: 1, swapping: 2, migrating: 3, finishing: 4, rolling_back: 5, resuming: 6, done: 7}
-  @names Map.new(@steps, fn {name, n} -> {n, name} end)
+  @names [:suspending, :swapping, :migrating, :finishing, :rendering, :rolling_back, :resuming, :done]
+  @steps @names |> Enum.with_index(1) |> Map.new()
   @step 1
   @seq 2
-  @times 2
+  # When this attempt's processes began to be suspended (monotonic), the spans of all attempts together, and the longest: microseconds.
+  @opened 3
+  @spent 4
+  @longest 5
+  @times 5
 
-  @type step :: :suspending | :swapping | :migrating | :finishing | :rolling_back | :resuming | :done
+  @type t :: :atomics.atomics_ref()
+  @type step ::
+          :suspending
+          | :swapping
+          | :migrating
+          | :finishing
+          | :rendering
+          | :rolling_back
+          | :resuming
+          | :done
 
-  @spec new() :: :atomics.atomics_ref()
+  @spec new() :: t
   def new, do: :atomics.new(@times + map_size(@steps), signed: true)
 
+  @doc """
+  Begins an attempt: from `since` on, a monotonic time in microseconds, processes are suspended. An attempt that is begun again
+  has begun then.
+  """
+  @spec open(t, since :: integer) :: :ok
+  def open(cell, since \\ System.monotonic_time(:microsecond)) do
+    :atomics.put(cell, @opened, since)
+    :atomics.put(cell, time(:suspending), System.os_time(:microsecond) - span_us(cell))
+    :atomics.put(cell, @step, Map.fetch!(@steps, :suspending))
+  end
+
+  @doc "Ends an attempt: everything runs."
+  @spec close(t) :: :ok
+  def close(cell) do
+    span = span_us(cell)
+    :atomics.add(cell, @spent, span)
+    :atomics.put(cell, @longest, max(span, :atomics.get(cell, @longest)))
+    :atomics.put(cell, @opened, 0)
+    # A successor that resumes all once more has ended nothing.
+    if span > 0, do: :atomics.put(cell, time(:done), :atomics.get(cell, time(:suspending)) + span)
+    :ok
+  end
+
+  @doc "For how long processes have been suspended, all attempts together, in microseconds."
+  @spec spent_us(t) :: non_neg_integer
+  def spent_us(cell), do: :atomics.get(cell, @spent) + span_us(cell)
+
+  @doc "For how long a process was suspended at the most, in microseconds."
+  @spec longest_us(t) :: non_neg_integer
+  def longest_us(cell), do: :atomics.get(cell, @longest)
+
+  defp span_us(cell) do
+    case :atomics.get(cell, @opened) do
+      0 -> 0
+      opened -> System.monotonic_time(:microsecond) - opened
+    end
+  end
+
   @doc "Enters a step. A step that is entered again keeps its first time."
-  @spec enter(:atomics.atomics_ref(), step) :: :ok
+  @spec enter(t, step) :: :ok
   def enter(cell, step) do
-    n = Map.fetch!(@steps, step)
-    if :atomics.get(cell, @times + n) == 0, do: :atomics.put(cell, @times + n, System.os_time(:microsecond))
-    :atomics.put(cell, @step, n)
+    if :atomics.get(cell, time(step)) == 0, do: :atomics.put(cell, time(step), System.os_time(:microsecond))
+    :atomics.put(cell, @step, Map.fetch!(@steps, step))
   end
 
   @doc "The step that was entered last, nil before the first."
-  @spec step(:atomics.atomics_ref()) :: step | nil
-  def step(cell), do: @names[:atomics.get(cell, @step)]
+  @spec step(t) :: step | nil
+  def step(cell) do
+    case :atomics.get(cell, @step) do
+      0 -> nil
+      n -> Enum.at(@names, n - 1)
+    end
+  end
 
-  @doc "When a step was first entered, 0 if never."
-  @spec at(:atomics.atomics_ref(), step) :: non_neg_integer
-  def at(cell, step), do: :atomics.get(cell, @times + Map.fetch!(@steps, step))
+  @doc "When a step was first entered, 0 if never; suspending: when the last attempt began."
+  @spec at(t, step) :: non_neg_integer
+  def at(cell, step), do: :atomics.get(cell, time(step))
 
-  @spec next_seq(:atomics.atomics_ref()) :: pos_integer
+  defp time(step), do: @times + Map.fetch!(@steps, step)
+
+  @spec next_seq(t) :: pos_integer
   def next_seq(cell), do: :atomics.add_get(cell, @seq, 1)
 
   @doc """
-  The window's phases as they went, `%{name, at_us, us, status}`. The second swap, of deferred modules, counts to code_load.
+  The window's phases as they went, `%{name, at_us, us, status}`. The second swap, of the modules that no migration needs, counts to
+  code_load.
   """
-  @spec phases(:atomics.atomics_ref(), outcome :: atom) :: [map]
+  @spec phases(t, outcome :: atom) :: [map]
   def phases(cell, outcome) do
     at = Map.new(@steps, fn {step, _} -> {step, at(cell, step)} end)
     failed = outcome != :committed
     swapped = first([at.swapping, at.resuming])
     migrated = first([at.finishing, at.rolling_back, at.resuming])
-    deferred = if at.finishing > 0, do: at.resuming - at.finishing, else: 0
+    loaded = first([at.rendering, at.rolling_back, at.resuming])
+    deferred = if at.finishing > 0, do: loaded - at.finishing, else: 0
 
     [
       phase("suspension", at.suspending, swapped, status(failed and at.swapping == 0)),
@@ -53,7 +113,7 @@ defmodule FlyDeployAgent.Cell do
         first([at.migrating, at.rolling_back, at.resuming]) + deferred,
         status(failed and at.migrating == 0)
       ),
-      phase("migration", at.migrating, migrated, status(failed)),
+      phase("migration", at.migrating, migrated, status(failed and at.finishing == 0)),
       phase("rollback", at.rolling_back, at.resuming, "done"),
       phase("resume", at.resuming, at.done, "done")
     ]

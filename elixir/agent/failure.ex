@@ -87,6 +87,15 @@ defmodule FlyDeployAgent.Failure do
     end
   end
 
+  @doc "The stack of a process as it is now, [] for a dead one."
+  @spec stack_of(pid) :: [binary]
+  def stack_of(pid) do
+    case Process.info(pid, :current_stacktrace) do
+      {:current_stacktrace, stack} -> stack(stack)
+      nil -> []
+    end
+  end
+
   @doc """
   The shape of a term: struct names, atom keys and types. `%Shop.Cart{items: [%{…}], total: integer}`.
   """

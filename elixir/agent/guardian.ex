@@ -6,13 +6,13 @@ defmodule FlyDeployAgent.Guardian do
   It also has the code swapped for the agent, which has something else to do meanwhile: so it never settles beside a swap.
   """
 
-  alias FlyDeployAgent.{Loader, Window}
+  alias FlyDeployAgent.{Commit, Loader, Suspension}
 
   @doc """
   Starts the guardian of `agent`. If the agent dies in a window, it calls `takeover.(carry, settle)`; `settle.()` ends the window and
   gives its result.
   """
-  @spec start(pid, (term, (() -> map) -> any)) :: pid
+  @spec start(pid, (term, (() -> FlyDeployAgent.Result.t()) -> any)) :: pid
   def start(agent, takeover) do
     spawn(fn ->
       Process.group_leader(self(), Process.whereis(:init))
@@ -21,7 +21,7 @@ defmodule FlyDeployAgent.Guardian do
   end
 
   @doc "Hands a window over, before its first suspend. `carry` goes to `takeover`."
-  @spec hold(map, term, deadline_ms :: pos_integer) :: :ok | {:error, :guardian_died}
+  @spec hold(FlyDeployAgent.Window.t(), term, deadline_ms :: pos_integer) :: :ok | {:error, :guardian_died}
   def hold(window, carry, deadline_ms) do
     ref = Process.monitor(window.guardian)
     send(window.guardian, {:hold, self(), ref, window, carry, deadline_ms})
@@ -70,8 +70,11 @@ defmodule FlyDeployAgent.Guardian do
       {:born, targets} ->
         holding(s, %{window | targets: targets ++ window.targets}, carry, timer)
 
+      {:skipped, pids} ->
+        holding(s, Suspension.skip_from(window, pids), carry, timer)
+
       {:swap, ^agent, ref} ->
-        send(agent, {ref, Loader.finish(window.swap, window.forward)})
+        send(agent, {ref, Loader.finish(window.needed, window.forward)})
         holding(s, window, carry, timer)
 
       :let_go ->
@@ -90,7 +93,7 @@ defmodule FlyDeployAgent.Guardian do
   end
 
   defp settle(window) do
-    result = Window.settle(window)
+    result = Commit.settle(window)
     Process.flag(:priority, :normal)
     result
   end

@@ -6,6 +6,8 @@ defmodule FlyDeployAgent.Loader do
   finished a second time after a success: that crashes the VM.
   """
 
+  alias FlyDeployAgent.Processes
+
   # Small batches with pauses keep the application's latency down.
   @batch 8
   @pause_ms 1
@@ -14,7 +16,7 @@ defmodule FlyDeployAgent.Loader do
   @quiet_ms 20
   # Longer than this it is not waited for: a VM that purges code all the time would never be armed.
   @collected_ms 10_000
-  # How long a rollback waits for processes to leave old code before it kills them.
+  # How long processes may take to leave a module that goes away.
   @patience_ms 500
 
   @type prepared :: term
@@ -95,30 +97,28 @@ defmodule FlyDeployAgent.Loader do
   defp work(pid), do: Process.info(pid, [:reductions, :message_queue_len])
 
   @doc """
-  Frees the old slots of `modules`, patiently, then by force. Gives the processes that this killed.
+  Frees the old slots of `modules`, patiently, then by force: `{ms, hopeless?}` is for how long, and for whom there is nothing to wait
+  for. Gives the processes that this killed.
   """
-  @spec purge([module]) :: [pid]
-  def purge(modules), do: purge(modules, System.monotonic_time(:millisecond) + @patience_ms)
+  @spec purge([module], {pos_integer, (pid -> boolean)}) :: [pid]
+  def purge(modules, {ms, hopeless?}),
+    do: modules |> soft_purge() |> free(System.monotonic_time(:millisecond) + ms, hopeless?)
 
-  defp purge(modules, deadline) do
-    case soft_purge(modules) do
-      [] ->
-        []
+  defp free([], _deadline, _hopeless?), do: []
 
-      held ->
-        if System.monotonic_time(:millisecond) < deadline do
-          Process.sleep(5)
-          purge(held, deadline)
-        else
-          Enum.flat_map(held, &kill_and_purge/1)
-        end
-    end
+  defp free(held, deadline, hopeless?) do
+    lingering = held |> Processes.lingering() |> Map.new()
+    over? = System.monotonic_time(:millisecond) >= deadline
+    doomed? = &(over? or (is_map_key(lingering, &1) and Enum.all?(lingering[&1], hopeless?)))
+    {doomed, held} = Enum.split_with(held, doomed?)
+    killed = Enum.flat_map(doomed, &kill_and_purge(&1, Map.get(lingering, &1, [])))
+    if held != [], do: Process.sleep(5)
+    killed ++ (held |> soft_purge() |> free(deadline, hopeless?))
   end
 
-  defp kill_and_purge(module) do
-    held = FlyDeployAgent.Processes.lingering([module])
+  defp kill_and_purge(module, holders) do
     :code.purge(module)
-    for {_module, pids} <- held, pid <- pids, not Process.alive?(pid), do: pid
+    Enum.reject(holders, &Process.alive?/1)
   end
 
   @doc """
@@ -145,6 +145,6 @@ defmodule FlyDeployAgent.Loader do
   @spec unload([module]) :: [pid]
   def unload(modules) do
     Enum.each(modules, &:code.delete/1)
-    purge(modules)
+    purge(modules, {@patience_ms, fn _pid -> false end})
   end
 end

@@ -1,18 +1,62 @@
 defmodule FlyDeployAgent.Order do
   @moduledoc """
-  What the console asks for, as it comes: base64 of a URL-encoded form, compressed by zlib.
+  What the console asks for, as it comes: base64 of a URL-encoded form, compressed by zlib. Times are milliseconds, sizes bytes.
+
+  `own` are the pids of the agent and its guardian.
   """
 
   @minute 60_000
 
-  @doc "Decodes an order; raises for a form that no console sends. Times are milliseconds, sizes bytes."
-  @spec decode(binary) :: map
+  @enforce_keys [
+    :id,
+    :owner,
+    :url,
+    :sha256,
+    :report_url,
+    :size,
+    :version,
+    :source_image,
+    :otp_app,
+    :cacerts,
+    :suspend_ms,
+    :migration_ms,
+    :max_suspend_ms,
+    :skip_busy,
+    :staged_ms,
+    :armed_ms,
+    :terminal_ms
+  ]
+  defstruct @enforce_keys ++ [own: []]
+
+  @type t :: %__MODULE__{
+          id: binary,
+          owner: binary,
+          url: binary,
+          sha256: binary,
+          report_url: binary | nil,
+          size: non_neg_integer,
+          version: binary,
+          source_image: binary,
+          otp_app: atom,
+          cacerts: binary | nil,
+          suspend_ms: pos_integer,
+          migration_ms: pos_integer,
+          max_suspend_ms: pos_integer,
+          skip_busy: boolean,
+          staged_ms: pos_integer,
+          armed_ms: pos_integer,
+          terminal_ms: pos_integer,
+          own: [pid]
+        }
+
+  @doc "Decodes an order; raises for a form that no console sends."
+  @spec decode(binary) :: t
   def decode(encoded) do
     form = encoded |> Base.decode64!() |> :zlib.uncompress() |> URI.decode_query()
     id = Map.fetch!(form, "id")
     true = id =~ ~r/\A[A-Za-z0-9-]{16,80}\z/
 
-    %{
+    %__MODULE__{
       id: id,
       owner: Map.get(form, "owner", ""),
       url: Map.fetch!(form, "url"),
@@ -24,6 +68,9 @@ defmodule FlyDeployAgent.Order do
       otp_app: form |> Map.fetch!("otp_app") |> String.to_atom(),
       cacerts: Map.get(form, "cacerts"),
       suspend_ms: number(form, "suspend_ms", 250),
+      migration_ms: number(form, "migration_ms", 1_000),
+      max_suspend_ms: number(form, "max_suspend_ms", 2_000),
+      skip_busy: Map.get(form, "skip_busy") == "true",
       staged_ms: number(form, "staged_ms", 20 * @minute),
       armed_ms: number(form, "armed_ms", @minute),
       terminal_ms: number(form, "terminal_ms", 10 * @minute)

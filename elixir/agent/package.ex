@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.Package do
   alias FlyDeployAgent.Cell
 
   @doc "After the window. Whatever the package does, the agent goes on."
-  @spec tell(map, map, map) :: any
+  @spec tell(FlyDeployAgent.Order.t(), FlyDeployAgent.Window.t(), FlyDeployAgent.Result.t()) :: any
   def tell(order, window, result) do
     if function_exported?(FlyDeploy.Events, :upgrade_ended, 1) do
       apply(FlyDeploy.Events, :upgrade_ended, [
@@ -17,7 +17,7 @@ defmodule FlyDeployAgent.Package do
           hot_ref: order.source_image,
           modules: map_size(window.md5),
           processes: length(result.targets),
-          suspended_us: Cell.at(window.cell, :done) - Cell.at(window.cell, :suspending)
+          suspended_us: Cell.longest_us(window.cell)
         }
       ])
     end

@@ -330,6 +330,10 @@ defmodule FlyDeployAgent.Processes do
 
   defp other(pid, module, kind), do: %{pid: pid, module: module, kind: kind}
 
+  @doc "Whether a process has been suspended, by whomever."
+  @spec suspended?(pid) :: boolean
+  def suspended?(pid), do: loop(frames(pid)) == :suspended
+
   # The innermost frame decides: a gen_server inside a call to another one waits in gen:do_call.
   defp loop(frames) do
     Enum.find_value(frames, fn

@@ -50,7 +50,7 @@ defmodule FlyDeployAgent.Report do
   def failure(f) do
     %{
       pid: if(f[:pid], do: inspect(f.pid), else: ""),
-      name: if(f[:pid], do: Findings.name(f.pid), else: ""),
+      name: f[:name] || if(f[:pid], do: Findings.name(f.pid), else: ""),
       module: if(f[:module], do: inspect(f.module), else: ""),
       reason: f.reason,
       exception: f.exception,

@@ -24,8 +24,15 @@ defmodule FlyDeployAgent.Rounds do
           requests: [request],
           rest: [request]
         }
-  # How many answered `:ok`, what others answered, whose process died, and who has not answered.
-  @type collected :: %{ok: non_neg_integer, others: [{key, term}], dead: [key], missing: [key]}
+  # How many answered `:ok`, what others answered, whose process died, and who has not answered. `quiet`: the last `:ok` was so long ago
+  # that nobody waited any more; otherwise the time was up.
+  @type collected :: %{
+          ok: non_neg_integer,
+          others: [{key, term}],
+          dead: [key],
+          missing: [key],
+          quiet: boolean
+        }
 
   @doc """
   Sends the first `outstanding` of the requests, `{key, request}` or `{key, request, message}`: the message, see `silent/2`, right
@@ -100,10 +107,35 @@ defmodule FlyDeployAgent.Rounds do
     end
   end
 
-  @doc "Collects the answers, for at most `timeout_ms` without progress. What follows an answer that is not `:ok` is not sent."
-  @spec collect(asked, timeout_ms :: non_neg_integer) :: collected
-  def collect(asked, timeout_ms),
-    do: fast(asked, timeout_ms, asked.next, asked.rest, asked.next - asked.first, [], [], tick(asked, 0))
+  @doc """
+  Collects the answers, for at most `timeout_ms` without progress, and not beyond `until`, a monotonic time in milliseconds. What
+  follows an answer that is not `:ok` is not sent; when answers pause, all the others are: nobody waits for somebody else's answer.
+  """
+  @spec collect(asked, timeout_ms :: non_neg_integer, until :: integer | :infinity) :: collected
+  def collect(asked, timeout_ms, until \\ :infinity) do
+    limits = %{quiet_ms: timeout_ms, until: until}
+    fast(asked, limits, asked.next, asked.rest, asked.next - asked.first, [], [], tick(asked, 0))
+  end
+
+  @doc """
+  As `collect/3`, for requests of which it is known that nobody answers soon: the first answer may take `first_ms`, all others
+  together `further_ms` from then on. Also gives `since`, when the first came (monotonic, microseconds), nil if none has.
+  """
+  @spec collect_patiently(asked, first_ms :: non_neg_integer, further_ms :: non_neg_integer) :: map
+  def collect_patiently(asked, first_ms, further_ms) do
+    alone = %{quiet_ms: first_ms, until: :infinity, upto: 1}
+
+    case exact(asked, alone, pending(asked, []), so_far(0)) do
+      %{ok: 0} = none ->
+        none |> Map.delete(:pending) |> Map.put(:since, nil)
+
+      first ->
+        since = System.monotonic_time(:microsecond)
+        limits = %{quiet_ms: further_ms, until: now() + further_ms}
+        so_far = %{so_far(1) | others: first.others, dead: first.dead}
+        asked |> exact(limits, first.pending, so_far) |> Map.delete(:pending) |> Map.put(:since, since)
+    end
+  end
 
   @doc """
   Takes the late answers of rounds that were given up out of the mailbox: every answer of the next round would be looked for behind
@@ -131,37 +163,43 @@ defmodule FlyDeployAgent.Rounds do
       0 -> :ok
     end
 
-    %{ok: length(ok), others: keyed(others, asked), dead: [], missing: []}
+    %{ok: length(ok), others: keyed(others, asked), dead: [], missing: [], quiet: false}
   end
 
-  defp fast(%{first: first, stop: stop} = asked, timeout_ms, next, rest, left, ok, others, tick) do
+  defp fast(%{first: first, stop: stop} = asked, limits, next, rest, left, ok, others, tick) do
     receive do
       {n, :ok} when is_integer(n) and n >= first and n < stop ->
         {further, rest} = send_to(next + @further, next, rest)
-        fast(asked, timeout_ms, further, rest, left - 1 + further - next, [n | ok], others, tick)
+        fast(asked, limits, further, rest, left - 1 + further - next, [n | ok], others, tick)
 
       {n, other} when is_integer(n) and n >= first and n < stop ->
-        fast(asked, timeout_ms, next, [], left - 1, ok, [{n, other} | others], tick)
+        fast(asked, limits, next, [], left - 1, ok, [{n, other} | others], tick)
 
       {:tick, ^first} ->
         heard = length(ok) + length(others)
 
-        if heard > elem(tick, 1),
-          do: fast(asked, timeout_ms, next, rest, left, ok, others, tick(asked, heard)),
-          else: slow(%{asked | next: next, rest: rest}, timeout_ms, ok, others)
+        if heard > elem(tick, 1) and now() < limits.until,
+          do: fast(asked, limits, next, rest, left, ok, others, tick(asked, heard)),
+          else: slow(%{asked | next: next, rest: rest}, limits, ok, others)
     end
   end
 
   defp tick(%{first: first}, heard), do: {:erlang.send_after(@quiet_ms, self(), {:tick, first}), heard}
 
   # From here on it is known who is missing.
-  defp slow(%{first: first, next: next} = asked, timeout_ms, ok, others) do
-    heard = MapSet.new(ok ++ Enum.map(others, &elem(&1, 0)))
-    numbers = Enum.with_index(asked.requests, fn request, i -> {first + i, elem(request, 0)} end)
-    pending = for {n, key} <- numbers, n < next and n not in heard, into: %{}, do: {n, key}
-    so_far = %{ok: length(ok), others: keyed(others, asked), dead: []}
-    exact(asked, timeout_ms, deadline(timeout_ms), pending, so_far)
+  defp slow(asked, limits, ok, others) do
+    heard = ok ++ Enum.map(others, &elem(&1, 0))
+    so_far = %{so_far(length(ok)) | others: keyed(others, asked)}
+    asked |> exact(limits, pending(asked, heard), so_far) |> Map.delete(:pending)
   end
+
+  defp pending(%{first: first, next: next} = asked, heard) do
+    heard = MapSet.new(heard)
+    numbers = Enum.with_index(asked.requests, fn request, i -> {first + i, elem(request, 0)} end)
+    for {n, key} <- numbers, n < next and n not in heard, into: %{}, do: {n, key}
+  end
+
+  defp so_far(ok), do: %{ok: ok, others: [], dead: [], heard_at: now()}
 
   defp keyed([], _asked), do: []
 
@@ -170,26 +208,38 @@ defmodule FlyDeployAgent.Rounds do
     for {n, answer} <- others, do: {elem(keys, n - first), answer}
   end
 
-  defp exact(asked, timeout_ms, deadline, pending, so_far) do
+  # `upto`: ends with so many answers.
+  defp exact(_asked, %{upto: upto}, pending, %{ok: upto} = so_far), do: ended(pending, so_far, false)
+  defp exact(_asked, _limits, pending, so_far) when pending == %{}, do: ended(pending, so_far, false)
+
+  defp exact(asked, limits, pending, so_far) do
+    quiet_at = so_far.heard_at + limits.quiet_ms
+    deadline = min(quiet_at, limits.until)
+
     receive do
       {n, :ok} when is_map_key(pending, n) ->
         {asked, pending} = further(asked, Map.delete(pending, n), @further)
-        exact(asked, timeout_ms, deadline(timeout_ms), pending, %{so_far | ok: so_far.ok + 1})
+        exact(asked, limits, pending, %{so_far | ok: so_far.ok + 1, heard_at: now()})
 
       {n, other} when is_map_key(pending, n) ->
         {key, pending} = Map.pop!(pending, n)
-        others = [{key, other} | so_far.others]
-        exact(%{asked | rest: []}, timeout_ms, deadline, pending, %{so_far | others: others})
+        exact(%{asked | rest: []}, limits, pending, %{so_far | others: [{key, other} | so_far.others]})
     after
-      @quiet_ms ->
+      (deadline - now()) |> max(0) |> min(@quiet_ms) ->
         {living, died} = Enum.split_with(pending, fn {_, key} -> key |> pid() |> Process.alive?() end)
-        {asked, pending} = further(asked, Map.new(living), length(died))
         so_far = %{so_far | dead: Enum.map(died, &elem(&1, 1)) ++ so_far.dead}
+        {asked, pending} = further(asked, Map.new(living), length(asked.rest))
 
         if pending == %{} or now() >= deadline,
-          do: Map.put(so_far, :missing, Map.values(pending)),
-          else: exact(asked, timeout_ms, deadline, pending, so_far)
+          do: ended(pending, so_far, pending != %{} and now() >= quiet_at),
+          else: exact(asked, limits, pending, so_far)
     end
+  end
+
+  defp ended(pending, so_far, quiet) do
+    so_far
+    |> Map.delete(:heard_at)
+    |> Map.merge(%{missing: Map.values(pending), quiet: quiet, pending: pending})
   end
 
   defp further(%{next: next, rest: rest} = asked, pending, count) do

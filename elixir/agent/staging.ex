@@ -8,8 +8,6 @@ defmodule FlyDeployAgent.Staging do
 
   alias FlyDeployAgent.{Archive, Beam, Births, Diff, Files, Findings, Http, Loader, Processes, Release}
 
-  # A rollback that would suspend for longer frees less: only what the migrations need is swapped before them.
-  @long_rollback_us 2_000_000
   # Giving a process its state back, in a VM with other work to do.
   @restore_us 10
 
@@ -133,7 +131,7 @@ defmodule FlyDeployAgent.Staging do
 
   defp survey(order, diff, facts, unloadable) do
     staged = look(%{diff: diff, facts: facts}, order)
-    staged = Map.merge(staged, rollback(staged))
+    staged = Map.put(staged, :rollback_us, rollback_us(staged))
 
     would_kill =
       for {pid, modules} <- staged.holders,
@@ -209,12 +207,9 @@ defmodule FlyDeployAgent.Staging do
       else: []
   end
 
-  # A rollback has to free the old slot of everything that was swapped, with all processes suspended, and to restore states.
-  defp rollback(staged) do
-    each = Loader.purge_us()
-    restore = length(staged.targets) * @restore_us
-    all = map_size(staged.changed) * each + restore
-    needed = Enum.count(staged.closure, &is_map_key(staged.changed, &1)) * each + restore
-    if all > @long_rollback_us, do: %{late: true, rollback_us: needed}, else: %{late: false, rollback_us: all}
+  # A rollback has to free the old slots of what the migrations need, with all processes suspended, and to restore states.
+  defp rollback_us(staged) do
+    needed = Enum.count(staged.closure, &is_map_key(staged.changed, &1))
+    needed * Loader.purge_us() + length(staged.targets) * @restore_us
   end
 end

@@ -104,21 +104,21 @@ defmodule FlyDeployAgent.Status do
   defp result(nil, _s, _limit), do: %{}
 
   defp result(result, s, limit) do
-    at = Cell.at(s.cell, :suspending)
-    done = Cell.at(s.cell, :done)
     failures = group(result.failures)
 
     %{
-      suspended_at_us: at,
-      resumed_at_us: done,
-      suspended_us: done - at,
+      suspended_at_us: Cell.at(s.cell, :suspending),
+      resumed_at_us: Cell.at(s.cell, :done),
+      suspended_us: Cell.longest_us(s.cell),
       suspended: length(result.targets),
       migrated: if(result.outcome == :committed, do: result.migrated, else: 0),
-      died: result.died,
+      died: length(result.died),
+      skipped: length(result.skipped),
       crashed: s.crashed,
       deferred: result.deferred,
       views: result.views,
-      killed: result.killed |> Enum.map(&inspect/1) |> Enum.take(@failures),
+      killed: result.killed |> Enum.take(@failures) |> Enum.map(&inspect/1),
+      killed_total: length(result.killed),
       unplaced: Enum.take(result.unplaced, 3),
       failures: failures |> Enum.take(min(@failures, max(limit, 1))) |> Enum.map(&failure(&1, limit)),
       failures_total: length(result.failures)

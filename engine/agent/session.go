@@ -40,9 +40,11 @@ type Order struct {
 	// CACerts are PEM certificates to trust for the download; empty: the operating system's, else castore's.
 	CACerts string
 
-	// How long a process may take to suspend, and how long the states wait for the console; zero is the protocol's default
-	// (250 ms, 20 min, 60 s, 10 min).
-	SuspendTimeout, StagedFor, ArmedFor, TerminalFor time.Duration
+	// How long a process may take to suspend, how long migrations may go without an answer, how long processes may be suspended
+	// altogether, and how long the states wait for the console; zero is the protocol's default (250 ms, 1 s, 2 s, 20 min, 60 s, 10 min).
+	SuspendTimeout, MigrationTimeout, MaxSuspend, StagedFor, ArmedFor, TerminalFor time.Duration
+	// SkipBusy: processes that do not suspend in time are left out, and the others upgraded.
+	SkipBusy bool
 
 	// Starting, unless nil, is told before the request is sent that starts the agent: from then on there may be one.
 	Starting func()
@@ -76,6 +78,11 @@ func (o Order) encode() string {
 	set("source_image", o.SourceImage)
 	set("cacerts", o.CACerts)
 	ms("suspend_ms", o.SuspendTimeout)
+	ms("migration_ms", o.MigrationTimeout)
+	ms("max_suspend_ms", o.MaxSuspend)
+	if o.SkipBusy {
+		set("skip_busy", "true")
+	}
 	ms("staged_ms", o.StagedFor)
 	ms("armed_ms", o.ArmedFor)
 	ms("terminal_ms", o.TerminalFor)

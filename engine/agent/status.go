@@ -69,15 +69,16 @@ type Status struct {
 	// From the window on. Times are microseconds since the Unix epoch, on the machine's clock.
 	SuspendedAtUS int64     `json:"suspended_at_us"`
 	ResumedAtUS   int64     `json:"resumed_at_us"`
-	SuspendedUS   int64     `json:"suspended_us"`
-	Suspended     int       `json:"suspended"` // processes
-	Migrated      int       `json:"migrated"`  // answers of code_change, 0 unless committed
-	Died          int       `json:"died"`      // processes that ended by themselves during the migration
-	Crashed       int       `json:"crashed"`   // of the suspended ones, since the commit
-	Deferred      int       `json:"deferred"`  // modules loaded after the migrations
-	Views         int       `json:"views"`     // LiveViews that were told to render again
-	Killed        []string  `json:"killed"`    // pids that a rollback could not keep
-	Unplaced      []string  `json:"unplaced"`  // files that still hold the old code after a commit
+	SuspendedUS   int64     `json:"suspended_us"` // of the process that was suspended the longest
+	Suspended     int       `json:"suspended"`    // processes
+	Migrated      int       `json:"migrated"`     // answers of code_change, 0 unless committed
+	Died          int       `json:"died"`         // processes that ended by themselves during the migration
+	Crashed       int       `json:"crashed"`      // of the suspended ones, since the window, rolled back or not
+	Skipped       int       `json:"skipped"`      // processes that would not suspend: they migrate when they come to it
+	Deferred      int       `json:"deferred"`     // modules loaded after the migrations
+	Views         int       `json:"views"`        // LiveViews that were told to render again
+	Killed        []string  `json:"killed"`       // pids that a rollback could not keep
+	Unplaced      []string  `json:"unplaced"`     // files that still hold the old code after a commit
 	Failures      []Failure `json:"failures"`
 	FailuresTotal int       `json:"failures_total"`
 	// Report is "" while there is none, ReportStored, or why the full report is not in the bucket.
@@ -139,7 +140,7 @@ type Failure struct {
 	PID         string   `json:"pid"`
 	Name        string   `json:"name"`
 	Module      string   `json:"module"`
-	Reason      string   `json:"reason"` // raised, exited, bad_return, timeout, busy, not_suspended, not_loaded, agent_died, guardian_died
+	Reason      string   `json:"reason"` // raised, exited, bad_return, timeout, busy, skipped, not_suspended, not_loaded, agent_died, guardian_died
 	Exception   string   `json:"exception"`
 	Stack       []string `json:"stack"`
 	StateBefore string   `json:"state_before"`

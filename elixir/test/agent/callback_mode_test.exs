@@ -48,10 +48,10 @@ defmodule FlyDeployAgent.CallbackModeTest do
       targets: [%{kind: :gen_statem, module: @door, pid: door}]
     }
 
-    assert CallbackMode.restore(window) == []
+    assert CallbackMode.restore(window, {100, fn _ -> false end}) == []
     caller = Task.async(fn -> apply(@door, :ask, [door]) end)
     # A second settling, after an agent that died here, must not load the stand-in again.
-    assert CallbackMode.restore(window) == []
+    assert CallbackMode.restore(window, {100, fn _ -> false end}) == []
 
     :code.soft_purge(@door)
     {:module, @door} = :code.load_binary(@door, ~c"door", old)
@@ -59,7 +59,7 @@ defmodule FlyDeployAgent.CallbackModeTest do
     :ok = :sys.resume(door)
 
     assert Task.await(caller) == {:old, 0}
-    assert CallbackMode.restore(window) == []
+    assert CallbackMode.restore(window, {100, fn _ -> false end}) == []
     assert Beam.loaded_md5(@door) == old_md5
   end
 
@@ -68,7 +68,7 @@ defmodule FlyDeployAgent.CallbackModeTest do
     old_md5 = Beam.loaded_md5(@door)
     window = %{stand_ins: stand_ins, md5: %{@door => {old_md5, "other"}}, targets: []}
 
-    assert CallbackMode.restore(window) == []
+    assert CallbackMode.restore(window, {100, fn _ -> false end}) == []
     assert apply(@door, :ask, [door]) == {:old, 0}
     assert Beam.loaded_md5(@door) == old_md5
   end

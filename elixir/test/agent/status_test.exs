@@ -46,7 +46,8 @@ defmodule FlyDeployAgent.StatusTest do
     %{
       outcome: :rolled_back,
       migrated: 0,
-      died: 0,
+      died: [],
+      skipped: [],
       killed: [],
       targets: [],
       deferred: 0,

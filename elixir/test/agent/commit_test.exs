@@ -1,7 +1,7 @@
-defmodule FlyDeployAgent.WindowTest do
+defmodule FlyDeployAgent.CommitTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.{Cell, Guardian, Processes, Window}
+  alias FlyDeployAgent.{Cell, Commit, Guardian, Processes, Snapshot, Window}
 
   # Swapping code is tested on real nodes; here nothing is swapped, and code_change does what its process' state says.
   defmodule Server do
@@ -44,8 +44,8 @@ defmodule FlyDeployAgent.WindowTest do
     {targets, []} = Processes.scan(pids, @changed, [])
 
     window =
-      Map.merge(
-        %{
+      struct!(
+        %Window{
           cell: Cell.new(),
           dead: spawn(fn -> :ok end),
           guardian: Guardian.start(self(), fn _carry, _result -> :ok end),
@@ -54,25 +54,29 @@ defmodule FlyDeployAgent.WindowTest do
           changed: @changed,
           own: [],
           supervisors: [],
-          born: [],
-          swap: [],
+          needed: [],
           deferred: [],
           added: [],
           forward: %{},
           back: %{},
           stand_ins: %{},
-          restore: Window.restoring(),
+          restore: Snapshot.restoring(),
           md5: %{},
-          suspend_ms: 50
+          suspend_ms: 50,
+          patient_ms: 200,
+          migration_ms: 5_000,
+          max_suspend_ms: 20_000,
+          rollback_us: 0,
+          skip_busy: false
         },
         extra
       )
 
     _ = Guardian.hold(window, nil, 60_000)
-    result = Window.run(window)
+    result = Commit.run(window)
     Guardian.let_go(window.guardian)
     Guardian.stop(window.guardian)
-    Window.forget(window, result.targets)
+    Snapshot.forget(result.targets ++ result.skipped, window.dead)
     {result, window}
   end
 
@@ -85,7 +89,7 @@ defmodule FlyDeployAgent.WindowTest do
 
   test "migrates all, and leaves nothing behind" do
     pids = servers(for n <- 1..1_500, do: {:ok, n})
-    assert {%{outcome: :committed, migrated: 1_500, died: 0, failures: []}, window} = run(pids)
+    assert {%{outcome: :committed, migrated: 1_500, died: [], failures: []}, window} = run(pids)
     assert states(pids) == for(n <- 1..1_500, do: {:ok, n + 1})
     assert snapshots(pids) == []
     assert Cell.step(window.cell) == :done
@@ -106,7 +110,7 @@ defmodule FlyDeployAgent.WindowTest do
 
   test "a process that ends inside of its code_change is no failure of the others" do
     [dying | living] = servers([{:die, 1}, {:ok, 1}, {:ok, 2}])
-    assert {%{outcome: :committed, migrated: 2, died: 1}, _} = run([dying | living])
+    assert {%{outcome: :committed, migrated: 2, died: [^dying]}, _} = run([dying | living])
     refute Process.alive?(dying)
     assert states(living) == [{:ok, 2}, {:ok, 3}]
   end
@@ -209,7 +213,18 @@ defmodule FlyDeployAgent.WindowTest do
     pids = servers([{:wait, test}])
 
     window =
-      spawn_link(fn -> send(test, {:ended, run(pids, %{supervisors: [sup, busy], suspend_ms: 5_000})}) end)
+      spawn_link(fn ->
+        send(
+          test,
+          {:ended,
+           run(pids, %{
+             supervisors: [sup, busy],
+             suspend_ms: 5_000,
+             migration_ms: 30_000,
+             max_suspend_ms: 60_000
+           })}
+        )
+      end)
 
     assert_receive {:migrating, server}, 5_000
     spawn_link(fn -> send(test, {:born, DynamicSupervisor.start_child(sup, child.(fn -> :ok end))}) end)

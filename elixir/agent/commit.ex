@@ -1,0 +1,226 @@
+defmodule FlyDeployAgent.Commit do
+  @moduledoc """
+  The window: suspend, load what the migrations need, migrate, load everything else, resume, or back. From the first suspend to the
+  last resume there is no log, no file, no call but to the code server.
+
+  Until the migrations have succeeded, only they and callers of their own modules run new code.
+  """
+
+  alias FlyDeployAgent.{
+    Beam,
+    Cell,
+    Failure,
+    Findings,
+    Loader,
+    Result,
+    Rollback,
+    Rounds,
+    Snapshot,
+    Suspension,
+    Waiting,
+    Window
+  }
+
+  # Processes that were born during the swap may take so long to migrate.
+  @born_ms 20
+  # So many code_change are sent at first, the others as these succeed: bounds what failing ones, whose answers may hold a state,
+  # can copy.
+  @outstanding 512
+  # So many of those that did not answer are told with their stacks.
+  @told 100
+
+  @doc """
+  Runs the window. `pause` is called between two attempts to suspend, while everything runs.
+  """
+  @spec run(Window.t(), (() -> any)) :: Result.t()
+  def run(window, pause \\ fn -> :ok end) do
+    window = %{window | targets: Snapshot.with_requests(window.targets, window.dead)}
+
+    case Suspension.suspend(window, pause) do
+      {:ok, window} -> swap(window)
+      {:busy, window, failures} -> not_swapped(window, failures)
+    end
+  end
+
+  defp not_swapped(window, failures) do
+    Suspension.resume(window)
+    %Result{outcome: :failed, targets: window.targets, failures: failures}
+  end
+
+  # -- load what the migrations need
+
+  defp swap(window) do
+    Cell.enter(window.cell, :swapping)
+
+    case load(window) do
+      {:ok, migrations} -> migrate(window, migrations)
+      {:error, reasons} -> not_swapped(window, Enum.map(reasons, &Rollback.refused/1))
+      :guardian_died -> settle(window, [%{reason: "guardian_died", exception: "the guardian died"}])
+    end
+  end
+
+  # The guardian has the code swapped, which takes one scheduler; meanwhile the migrations are put together.
+  defp load(%{guardian: guardian} = window) do
+    ref = Process.monitor(guardian)
+    send(guardian, {:swap, self(), ref})
+    migrations = migrations(window.targets)
+
+    receive do
+      {^ref, result} ->
+        Process.demonitor(ref, [:flush])
+        if result == :ok, do: {:ok, migrations}, else: result
+
+      {:DOWN, ^ref, :process, _, _} ->
+        :guardian_died
+    end
+  end
+
+  # -- migrate
+
+  defp migrate(window, migrations) do
+    Cell.enter(window.cell, :migrating)
+    asked = Rounds.ask(migrations, @outstanding)
+    window = Suspension.include_born_in_the_swap(window)
+
+    case Rounds.collect(asked, window.migration_ms, Window.migrated_until(window)) do
+      %{others: [], missing: []} = all -> finish(window, all)
+      failed -> roll_back(window, failed)
+    end
+  end
+
+  defp migrations(targets), do: for(%{migrate: requests} <- targets, request <- requests, do: request)
+
+  # Whether its state is old or new already cannot be known. A new one most likely has no clause for it in code_change, and then
+  # stays as it is: so a failure is none. Nothing can be taken back any more, so it is the last thing before the resume.
+  defp migrate_born(%{born: born}) do
+    until = System.monotonic_time(:millisecond) + @born_ms
+    %{ok: ok} = born |> migrations() |> Rounds.ask() |> Rounds.collect(@born_ms, until)
+    ok
+  end
+
+  # Those that were skipped come to this when they are idle, before anything else that is sent to them from now on.
+  defp migrate_skipped(%{skipped: skipped, dead: dead}) do
+    for {{pid, _module}, request} <- migrations(skipped), do: Rounds.tell([pid], dead, request)
+  end
+
+  defp roll_back(window, %{missing: missing} = failed) do
+    missing_pids = missing |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
+    {hung, late} = if failed.quiet, do: {missing_pids, []}, else: {[], missing_pids}
+    unanswered = missing |> Enum.take(@told) |> Enum.map(&unanswered(&1, failed.quiet, window))
+
+    Rollback.run(window, %{
+      failures: Enum.map(failed.others, &failure/1) ++ unanswered,
+      hung: hung,
+      late: late,
+      died: dead(failed)
+    })
+  end
+
+  defp dead(%{dead: keys}), do: keys |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
+
+  # Two different things are remembered of a failure: what is shown, and, by pid, which state's shape to ask for.
+  defp failure({{pid, module}, answer}),
+    do: answer |> Failure.explain() |> Map.merge(%{pid: pid, module: module})
+
+  # What its name was must be asked now: the process may be ended for it.
+  defp unanswered({pid, module}, quiet, window) do
+    %{
+      pid: pid,
+      name: Findings.name(pid),
+      module: module,
+      reason: "timeout",
+      exception: unanswered(quiet, window) <> waits_for(Waiting.for_suspended(pid)),
+      stack: Failure.stack_of(pid)
+    }
+  end
+
+  defp unanswered(true, window), do: "code_change did not return within #{window.migration_ms} ms"
+
+  defp unanswered(false, window),
+    do: "code_change had not returned when the #{window.max_suspend_ms} ms for suspending were over"
+
+  defp waits_for(nil), do: ""
+  defp waits_for(pid), do: ": it calls #{Findings.who(pid)}, which is suspended as well"
+
+  # -- load everything else
+
+  defp finish(window, migrated) do
+    Cell.enter(window.cell, :finishing)
+
+    case Loader.finish(window.deferred, window.forward) do
+      :ok -> render(window, migrated)
+      {:error, reasons} -> Rollback.run(window, %{failures: Enum.map(reasons, &Rollback.refused/1)})
+    end
+  end
+
+  # All new code is loaded, all states are migrated, nothing is resumed.
+  defp render(window, migrated), do: committed(window, migrated)
+
+  defp committed(window, migrated) do
+    born = migrate_born(window)
+
+    skipped =
+      window.skipped |> Enum.take(@told) |> Enum.map(&%{Suspension.busy(&1, window) | reason: "skipped"})
+
+    migrate_skipped(window)
+    Suspension.resume(window)
+
+    %Result{
+      outcome: :committed,
+      targets: window.targets,
+      skipped: window.skipped,
+      failures: skipped,
+      migrated: migrated.ok + born,
+      died: dead(migrated)
+    }
+  end
+
+  # -- the guardian's part
+
+  @doc """
+  Ends the window of an agent that died in it: nothing swapped, or all swapped and migrated, is finished; anything between is
+  taken back. Gives what `run/2` gives.
+  """
+  @spec settle(Window.t()) :: Result.t()
+  def settle(window),
+    do: settle(window, [%{reason: "agent_died", exception: "the agent died inside the window"}])
+
+  defp settle(window, died) do
+    # The code server may still be carrying out a dead process' request.
+    Loader.sync()
+
+    case Cell.step(window.cell) do
+      step when step in [:finishing, :rendering] ->
+        left = Enum.reject(window.deferred, &swapped?(&1, window))
+        skipped = Snapshot.with_requests(window.skipped, window.dead)
+        finish(%{window | deferred: left, skipped: skipped, born: []}, %{ok: 0, dead: []})
+
+      step when step in [:resuming, :done] ->
+        resumed(window, outcome_so_far(window.cell))
+
+      step ->
+        if step == :rolling_back or Enum.any?(window.needed, &swapped?(&1, window)),
+          do: Rollback.run(window, %{failures: died}),
+          else: not_swapped(window, died)
+    end
+  end
+
+  defp resumed(window, outcome) do
+    if outcome == :rolled_back, do: Rollback.drop_added(window)
+    Suspension.resume(window)
+    %Result{outcome: outcome, targets: window.targets, skipped: window.skipped}
+  end
+
+  defp outcome_so_far(cell) do
+    cond do
+      Cell.at(cell, :rolling_back) > 0 -> :rolled_back
+      Cell.at(cell, :migrating) > 0 -> :committed
+      true -> :failed
+    end
+  end
+
+  defp swapped?(module, window) do
+    {_old, new} = Map.fetch!(window.md5, module)
+    Beam.loaded_md5(module) == new
+  end
+end

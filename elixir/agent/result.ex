@@ -1,0 +1,38 @@
+defmodule FlyDeployAgent.Result do
+  @moduledoc """
+  How a window ended: committed, rolled_back, rolled_back_with_losses, or failed (nothing was swapped).
+
+    * `failures` – what is told of each process that could not be suspended or migrated, see `FlyDeployAgent.Failure`
+    * `migrated` – answers of code_change; `died` – processes that ended by themselves meanwhile; `killed` – those that the agent ended
+    * `targets` – all that were suspended; `skipped` – those that would not suspend and were left out
+    * `unplaced` – files that still hold the old code; `views` – LiveViews that were told to render; `deferred` – modules that were
+      loaded after the migrations
+  """
+
+  @enforce_keys [:outcome, :targets]
+  defstruct @enforce_keys ++
+              [
+                failures: [],
+                migrated: 0,
+                died: [],
+                killed: [],
+                skipped: [],
+                unplaced: [],
+                views: 0,
+                deferred: 0
+              ]
+
+  @type outcome :: :committed | :rolled_back | :rolled_back_with_losses | :failed
+  @type t :: %__MODULE__{
+          outcome: outcome,
+          targets: [map],
+          failures: [map],
+          migrated: non_neg_integer,
+          died: [pid],
+          killed: [pid],
+          skipped: [map],
+          unplaced: [Path.t()],
+          views: non_neg_integer,
+          deferred: non_neg_integer
+        }
+end

@@ -1,0 +1,92 @@
+defmodule FlyDeployAgent.Rollback do
+  @moduledoc """
+  Takes a window back: the old code is loaded again, every process takes the state that it had, and all are resumed.
+
+  Only what has been swapped is taken back: before the migrations have succeeded these are the modules that they need. Nobody else has run
+  the new code until then, but whoever calls a function of those modules. What a `code_change` does outside of its state (ETS,
+  messages) cannot be undone.
+  """
+
+  alias FlyDeployAgent.{Beam, CallbackMode, Cell, Loader, Result, Snapshot, Suspension, Window}
+
+  # So many failed processes are asked for their state's shape.
+  @asked 100
+  @attempts 3
+
+  @doc """
+  Rolls back. `failed` has the `failures`, whose migrations did not answer, `hung` or `late`, and who `died`. Those that hang are ended
+  when their old code is back, so that their supervisors start them in it. Those that are late were only slower than the budget
+  allows: they are waited for outside of the window, and ended if they hang then.
+  """
+  @spec run(Window.t(), map) :: Result.t()
+  def run(window, failed) do
+    %{failures: failures, hung: hung, late: late, died: died} =
+      Map.merge(%{hung: [], late: [], died: []}, failed)
+
+    Cell.enter(window.cell, :rolling_back)
+    answering = Window.without(window.targets, hung ++ late)
+    killed = CallbackMode.restore(%{window | targets: answering}, Window.patience(window))
+    {more, refused} = load_back(window, @attempts)
+    tag = make_ref()
+    asked = failures |> Enum.take(@asked) |> MapSet.new(& &1[:pid])
+
+    # An agent that died in the swap had not asked for any migration.
+    if Cell.at(window.cell, :migrating) > 0, do: Snapshot.restore(window, tag, asked)
+    Enum.each(hung, &Process.exit(&1, :kill))
+    missing = resume(window, late)
+    stuck = for pid <- late, pid in missing, do: pid
+    Enum.each(stuck, &Process.exit(&1, :kill))
+
+    killed = killed ++ more ++ hung ++ stuck ++ drop_added(window)
+    {shapes, lost} = Snapshot.told(tag)
+    failures = refused ++ Enum.map(failures, &Map.put(&1, :state_before, shapes[&1[:pid]]))
+    losses = killed ++ (lost -- died)
+
+    %Result{
+      outcome: if(losses == [] and refused == [], do: :rolled_back, else: :rolled_back_with_losses),
+      targets: window.targets,
+      skipped: window.skipped,
+      failures: failures,
+      killed: Enum.uniq(losses),
+      died: died
+    }
+  end
+
+  defp resume(window, []), do: Suspension.resume(window)
+  defp resume(window, _late), do: Suspension.resume(window, window.migration_ms)
+
+  @doc "Unloads what did not exist before. Nothing of the old code knows it, so it need not go before the resume."
+  @spec drop_added(Window.t()) :: [pid]
+  def drop_added(window), do: window.added |> Enum.filter(&:erlang.module_loaded/1) |> Loader.unload()
+
+  defp load_back(window, attempts) do
+    changed =
+      for module <- window.needed ++ window.deferred,
+          module not in window.added,
+          not old?(module, window),
+          do: module
+
+    killed = Loader.purge(changed, Window.patience(window))
+
+    case Loader.finish(changed, window.back) do
+      :ok ->
+        {killed, []}
+
+      {:error, _} when attempts > 1 ->
+        with {more, left} <- load_back(window, attempts - 1), do: {killed ++ more, left}
+
+      {:error, reasons} ->
+        {killed, Enum.map(reasons, &refused/1)}
+    end
+  end
+
+  defp old?(module, window) do
+    {old, _new} = Map.fetch!(window.md5, module)
+    Beam.loaded_md5(module) == old
+  end
+
+  @doc "What is told of a module that the code server did not take."
+  @spec refused({module, atom}) :: map
+  def refused({module, reason}),
+    do: %{module: module, reason: "not_loaded", exception: "the code server refused: #{reason}"}
+end

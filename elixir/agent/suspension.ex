@@ -1,0 +1,222 @@
+defmodule FlyDeployAgent.Suspension do
+  @moduledoc """
+  Suspends the processes of a window, and resumes them.
+
+  Every suspend that was sent is matched by a resume that does not wait for the suspend's answer: a busy process
+  finds both in its mailbox.
+  """
+
+  alias FlyDeployAgent.{Cell, Failure, Findings, Processes, Rounds, Snapshot, Window}
+
+  @attempts 3
+  # A supervisor may take so long to suspend.
+  @births_ms 50
+  # Between two attempts everything runs, so that blocked calls can end.
+  @pause_ms 100
+  # Processes that were born during the swap may take so long to suspend.
+  @born_ms 20
+  # So often those are looked for that were born meanwhile. Where more are born all the time, the look after the swap finds them.
+  @looks 3
+  # Resuming is a matter of microseconds; one that is stuck finds its resume in the mailbox.
+  @resume_ms 1_000
+  # Those that are late, but not stuck, may take so long together.
+  @late_ms 5_000
+
+  @doc """
+  Suspends all targets, and those that are born meanwhile. Where some do not suspend, all are resumed; those are suspended first in
+  the next attempt, and then they may take longer. `pause` is called between two attempts, when everything runs. The window that comes
+  back knows whom it holds; where some stayed busy to the end, nothing is suspended.
+  """
+  @spec suspend(Window.t(), (() -> any)) :: {:ok, Window.t()} | {:busy, Window.t(), [map]}
+  def suspend(window, pause), do: attempt(window, [], 1, pause)
+
+  defp attempt(window, callers, attempt, pause) do
+    Cell.open(window.cell)
+    {first, rest} = split(window.targets, callers)
+
+    # A caller may wait for a supervisor as well.
+    with {:ok, window} <- suspend_callers(window, first, attempt),
+         window = hold_births(window),
+         {:ok, window} <- suspend_round(window, rest, attempt),
+         {:ok, window} <- include_newborn(window, attempt, @looks) do
+      {:ok, window}
+    else
+      {:busy, window, missing} -> try_again(window, callers, missing, attempt, pause)
+    end
+  end
+
+  defp split(targets, []), do: {[], targets}
+
+  defp split(targets, callers) do
+    callers = MapSet.new(callers)
+    Enum.split_with(targets, &(&1.pid in callers))
+  end
+
+  # A process that will not suspend may be blocked in a call to one that is: resume all, then suspend the callers first.
+  defp try_again(window, callers, missing, attempt, pause) do
+    failures = for target <- only(window.targets, missing), do: busy(target, window)
+    release(window)
+
+    if attempt < @attempts do
+      pause.()
+      Process.sleep(@pause_ms)
+      Rounds.drop_late()
+      attempt(window, Enum.uniq(missing ++ callers), attempt + 1, pause)
+    else
+      {:busy, window, failures}
+    end
+  end
+
+  defp suspend_callers(window, [], _attempt), do: {:ok, window}
+
+  # Nothing else is suspended: until the first of them is, this costs nobody anything.
+  defp suspend_callers(window, callers, attempt) do
+    collected =
+      callers |> requests() |> Rounds.ask() |> Rounds.collect_patiently(window.patient_ms, part_ms(window))
+
+    Cell.open(window.cell, collected.since || System.monotonic_time(:microsecond))
+    # They have had their time, whoever of them answered last.
+    suspended(window, %{collected | quiet: true}, attempt)
+  end
+
+  defp suspend_round(window, [], _attempt), do: {:ok, window}
+
+  defp suspend_round(window, targets, attempt) do
+    part = part_ms(window)
+
+    collected =
+      targets
+      |> requests()
+      |> Rounds.ask()
+      |> Rounds.collect(min(window.suspend_ms, part), System.monotonic_time(:millisecond) + part)
+
+    suspended(window, collected, attempt)
+  end
+
+  # One round never takes more than half of the budget, so that something is left for the next attempt.
+  defp part_ms(window), do: div(Window.left_ms(window), 2)
+
+  defp requests(targets), do: for(%{suspend: request} <- targets, do: request)
+
+  defp suspended(window, %{dead: dead} = collected, attempt) do
+    window = %{window | targets: Window.without(window.targets, dead)}
+
+    case collected do
+      %{missing: []} -> {:ok, window}
+      # Those that are only slow are not busy.
+      %{quiet: true} when window.skip_busy and attempt == @attempts -> {:ok, skip(window, collected.missing)}
+      %{missing: missing} -> {:busy, window, missing}
+    end
+  end
+
+  # Their suspend stays in their mailboxes: when they come to it, they run the old code no further.
+  defp skip(window, pids) do
+    send(window.guardian, {:skipped, pids})
+    skip_from(window, pids)
+  end
+
+  @doc "The window without those targets, which it goes on to know as skipped."
+  @spec skip_from(Window.t(), [pid]) :: Window.t()
+  def skip_from(%{targets: targets, skipped: skipped} = window, pids),
+    do: %{window | targets: Window.without(targets, pids), skipped: only(targets, pids) ++ skipped}
+
+  defp only(targets, pids) do
+    pids = MapSet.new(pids)
+    Enum.filter(targets, &(&1.pid in pids))
+  end
+
+  @doc "What is told of a target that would not suspend."
+  @spec busy(map, Window.t()) :: map
+  def busy(%{pid: pid, module: module}, window) do
+    %{
+      pid: pid,
+      name: Findings.name(pid),
+      module: module,
+      reason: "busy",
+      exception: "did not suspend within #{window.suspend_ms} ms",
+      stack: Failure.stack_of(pid)
+    }
+  end
+
+  # -- births
+
+  # A supervisor that waits gives birth to nothing. One that does not wait soon is busy with a birth: it is let go.
+  defp hold_births(%{supervisors: pids} = window) do
+    until = System.monotonic_time(:millisecond) + @births_ms
+
+    %{dead: dead, missing: busy} =
+      pids |> Window.all(:suspend) |> Rounds.ask() |> Rounds.collect(@births_ms, until)
+
+    Rounds.tell(busy, window.dead, :resume)
+    %{window | supervisors: pids -- (dead ++ busy)}
+  end
+
+  defp let_births(window), do: Rounds.tell(window.supervisors, window.dead, :resume)
+
+  # Processes of the changed modules that were born since they were last looked for.
+  defp include_newborn(window, _attempt, 0), do: {:ok, window}
+
+  defp include_newborn(window, attempt, looks) do
+    case newborn(window) do
+      {[], window} ->
+        {:ok, window}
+
+      {targets, window} ->
+        with {:ok, window} <- suspend_round(window, targets, attempt),
+             do: include_newborn(window, attempt, looks - 1)
+    end
+  end
+
+  @doc """
+  Suspends nobody's children (no supervisor waits) that were born while the code was being swapped. One that is still in its init finds
+  the messages when it gets there.
+  """
+  @spec include_born_in_the_swap(Window.t()) :: Window.t()
+  def include_born_in_the_swap(window) do
+    {targets, window} = newborn(window)
+    until = System.monotonic_time(:millisecond) + @born_ms
+    if targets != [], do: targets |> requests() |> Rounds.ask() |> Rounds.collect(@born_ms, until)
+    %{window | born: targets}
+  end
+
+  defp newborn(window) do
+    {born, known} = Processes.born(window.known)
+
+    case Processes.scan(born, window.changed, window.own) do
+      {[], _others} ->
+        {[], window}
+
+      {targets, _others} ->
+        # The guardian must know of them before they are suspended.
+        send(window.guardian, {:born, targets})
+        Enum.each(targets, &Process.monitor(&1.pid))
+        targets = Snapshot.with_requests(targets, window.dead)
+        {targets, %{window | known: known, targets: targets ++ window.targets}}
+    end
+  end
+
+  # -- resume
+
+  # All of an attempt, without waiting for answers.
+  defp release(window) do
+    window.targets |> Window.pids() |> Rounds.tell(window.dead, :resume)
+    window.skipped |> Window.pids() |> Rounds.tell(window.dead, :resume)
+    let_births(window)
+    Cell.close(window.cell)
+  end
+
+  @doc """
+  Resumes all. The window ends with the last resume that is sent. Then the answers are waited for; gives those of whom there was none
+  for `quiet_ms`.
+  """
+  @spec resume(Window.t(), pos_integer) :: [pid]
+  def resume(window, quiet_ms \\ @resume_ms) do
+    Cell.enter(window.cell, :resuming)
+    round = window.targets |> Window.pids() |> Window.all(:resume) |> Rounds.ask()
+    window.skipped |> Window.pids() |> Rounds.tell(window.dead, :resume)
+    let_births(window)
+    Cell.enter(window.cell, :done)
+    Cell.close(window.cell)
+    Rounds.collect(round, quiet_ms, System.monotonic_time(:millisecond) + @late_ms).missing
+  end
+end
