@@ -95,7 +95,11 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 
 // registerCommit declares what matters once the plan is confirmed.
 func (d *deploySettings) registerCommit(cmd *cobra.Command) {
-	cmd.Flags().Var(inMilliseconds(&d.engine.SuspendTimeout), optionSuspendTimeout, "time limit for suspending one process")
+	e := &d.engine
+	cmd.Flags().Var(inMilliseconds(&e.SuspendTimeout), optionSuspendTimeout, "time limit for suspending one process")
+	cmd.Flags().Var(inMilliseconds(&e.MigrationTimeout), optionMigrationTimeout, "a code_change that has not returned when none has for so long is ended")
+	cmd.Flags().Var(inMilliseconds(&e.MaxSuspend), optionMaxSuspend, "how long a machine's processes may be suspended before all goes back")
+	cmd.Flags().BoolVar(&e.SkipBusy, "skip-busy", false, "leave out processes that do not suspend in time, and upgrade the others")
 	cmd.Flags().StringVarP(&d.engine.Message, "message", "m", "", "why you deploy: goes into the record")
 }
 
@@ -115,11 +119,13 @@ func (d *deploySettings) registerYes(cmd *cobra.Command) {
 
 // Options that flydeploy.toml or the strategy may set, unless the command line does.
 const (
-	optionTimeout        = "timeout"
-	optionSuspendTimeout = "suspend-timeout"
-	optionLockTimeout    = "lock-timeout"
-	optionConcurrency    = "max-concurrency"
-	optionBake           = "bake"
+	optionTimeout          = "timeout"
+	optionSuspendTimeout   = "suspend-timeout"
+	optionMigrationTimeout = "migration-timeout"
+	optionMaxSuspend       = "max-suspend"
+	optionLockTimeout      = "lock-timeout"
+	optionConcurrency      = "max-concurrency"
+	optionBake             = "bake"
 )
 
 // defaultDeploy are the settings of a deploy without any options.
@@ -128,6 +134,7 @@ func defaultDeploy() deploySettings {
 		appSettings: appSettings{storage: storageOfMachine}, screenSettings: screenSettings{theme: themes[0]},
 		engine: engine.Settings{
 			LockTimeout: 5 * time.Minute, Keep: 50, Timeout: time.Minute, SuspendTimeout: 250 * time.Millisecond,
+			MigrationTimeout: time.Second, MaxSuspend: 2 * time.Second,
 			MaxConcurrency: 20, Strategy: engine.Strategy{Kind: engine.StrategyAll},
 		},
 	}

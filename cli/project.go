@@ -17,16 +17,18 @@ import (
 // project is flydeploy.toml: what fly_deploy has in its Mix configuration, under the same names and in the same units.
 // Fields are nil or empty where the file does not set them.
 type project struct {
-	Bucket         string            `toml:"bucket"`
-	OTPApp         string            `toml:"otp_app"`
-	Release        string            `toml:"release"`
-	ReleaseRoot    string            `toml:"release_root"`
-	Container      string            `toml:"container"`
-	MaxConcurrency *int              `toml:"max_concurrency"`
-	SuspendTimeout *int              `toml:"suspend_timeout"` // milliseconds
-	Timeout        *int              `toml:"timeout"`         // milliseconds
-	LockTimeout    *int              `toml:"lock_timeout"`    // seconds
-	Env            map[string]string `toml:"env"`
+	Bucket           string            `toml:"bucket"`
+	OTPApp           string            `toml:"otp_app"`
+	Release          string            `toml:"release"`
+	ReleaseRoot      string            `toml:"release_root"`
+	Container        string            `toml:"container"`
+	MaxConcurrency   *int              `toml:"max_concurrency"`
+	SuspendTimeout   *int              `toml:"suspend_timeout"`   // milliseconds
+	MigrationTimeout *int              `toml:"migration_timeout"` // milliseconds
+	MaxSuspend       *int              `toml:"max_suspend"`       // milliseconds
+	Timeout          *int              `toml:"timeout"`           // milliseconds
+	LockTimeout      *int              `toml:"lock_timeout"`      // seconds
+	Env              map[string]string `toml:"env"`
 	// Of temporary machines, as the options of these names have them.
 	TemporaryRegions []string `toml:"temporary_regions"`
 	TemporarySize    string   `toml:"temporary_size"`
@@ -50,7 +52,8 @@ func loadProject(path string) (project, error) {
 		return p, brokenProject(path, err)
 	}
 	for key, value := range map[string]*int{
-		"max_concurrency": p.MaxConcurrency, "suspend_timeout": p.SuspendTimeout, "timeout": p.Timeout, "lock_timeout": p.LockTimeout,
+		"max_concurrency": p.MaxConcurrency, "suspend_timeout": p.SuspendTimeout,
+		"migration_timeout": p.MigrationTimeout, "max_suspend": p.MaxSuspend, "timeout": p.Timeout, "lock_timeout": p.LockTimeout,
 	} {
 		if value != nil && *value < 1 {
 			return p, engine.NewProblem("broken_config", fmt.Sprintf("%s:%d: %s is less than 1", path, lineOfKey(body, key), key), nil,
@@ -77,7 +80,7 @@ func brokenProject(path string, err error) error {
 		first := unknown.Errors[0]
 		line, _ := first.Position()
 		return engine.NewProblem("broken_config", fmt.Sprintf("%s:%d: there is no setting %s", path, line, dotted(first.Key())), nil,
-			"Correct its name, or remove it. The settings are bucket, otp_app, release, release_root, container, max_concurrency, suspend_timeout, timeout, lock_timeout, temporary_regions, temporary_size, temporary_memory and [env].")
+			"Correct its name, or remove it. The settings are bucket, otp_app, release, release_root, container, max_concurrency, suspend_timeout, migration_timeout, max_suspend, timeout, lock_timeout, temporary_regions, temporary_size, temporary_memory and [env].")
 	case errors.As(err, &wrong):
 		line, _ := wrong.Position()
 		where := fmt.Sprintf("%s:%d", path, line)

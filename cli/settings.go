@@ -184,6 +184,8 @@ func (d *deploySettings) complete(p project, changed func(option string) bool) {
 	}
 	set(optionTimeout, p.Timeout, &e.Timeout, time.Millisecond)
 	set(optionSuspendTimeout, p.SuspendTimeout, &e.SuspendTimeout, time.Millisecond)
+	set(optionMigrationTimeout, p.MigrationTimeout, &e.MigrationTimeout, time.Millisecond)
+	set(optionMaxSuspend, p.MaxSuspend, &e.MaxSuspend, time.Millisecond)
 	set(optionLockTimeout, p.LockTimeout, &e.LockTimeout, time.Second)
 	if p.MaxConcurrency != nil && !changed(optionConcurrency) {
 		e.MaxConcurrency = *p.MaxConcurrency
@@ -237,8 +239,10 @@ func (d *deploySettings) check() error {
 		return usage("--strategy is all, rolling or canary, not %q", e.Strategy.Kind)
 	case e.Strategy.Bake < 0 || e.Strategy.Bake > deploy.MaxBake:
 		return usage("--bake is at most %s: agents do not watch for longer", deploy.MaxBake)
-	case e.SuspendTimeout <= 0 || e.Timeout <= 0:
-		return usage("--timeout and --suspend-timeout must be more than 0")
+	case min(e.SuspendTimeout, e.MigrationTimeout, e.MaxSuspend, e.Timeout) < time.Millisecond:
+		return usage("--timeout, --suspend-timeout, --migration-timeout and --max-suspend must be more than 0")
+	case e.MaxSuspend >= e.Timeout:
+		return usage("--max-suspend must be less than --timeout, which covers the whole commit")
 	}
 	return nil
 }

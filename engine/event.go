@@ -65,12 +65,13 @@ type MachineReport struct {
 	// Processes is how many processes will be suspended or, after the commit, were.
 	Processes int `json:"processes"`
 	Migrated  int `json:"migrated"`
-	// SuspendedUS is the time from the first suspend to the last resume, in microseconds; 0 until the last resume.
+	// SuspendedUS is how long the process waited that was suspended longest, in microseconds; 0 until the last resume.
 	SuspendedUS int64 `json:"suspended_us"`
 	// Outcome is the agent's final state, such as committed or rolled_back; "" until then.
 	Outcome  MachineState `json:"outcome,omitempty"`
 	UpToDate bool         `json:"up_to_date,omitempty"` // everything in the upgrade was loaded already
 	Killed   []string     `json:"killed,omitempty"`     // pids of processes that a rollback had to kill
+	Skipped  int          `json:"skipped,omitempty"`    // processes that would not suspend and were left out
 	Failures []Failure    `json:"failures,omitempty"`
 	// FailuresTotal counts all failures; Failures holds the first one for each (module, reason).
 	FailuresTotal int `json:"failures_total,omitempty"`

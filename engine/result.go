@@ -55,8 +55,9 @@ type MachineResult struct {
 	ID          string         `json:"id"`
 	Region      string         `json:"region,omitempty"`
 	Outcome     MachineOutcome `json:"outcome"`
-	Modules     int            `json:"modules"`   // changed and added
-	Processes   int            `json:"processes"` // migrated
+	Modules     int            `json:"modules"`           // changed and added
+	Processes   int            `json:"processes"`         // migrated
+	Skipped     int            `json:"skipped,omitempty"` // processes that would not suspend and were left out
 	SuspendedUS int64          `json:"suspended_us"`
 	Error       string         `json:"error,omitempty"`
 	Failures    []Failure      `json:"failures,omitempty"`

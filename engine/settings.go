@@ -15,23 +15,26 @@ type Settings struct {
 	// Host, Message, GitRevision and CILink go into the record.
 	Host, Message, GitRevision, CILink string
 	// Select says which machines take part; if it is empty, all do.
-	Select         Selection
-	MaxConcurrency int           // how many machines are staged or armed at once
-	Strategy       Strategy      // the order in which machines commit
-	Timeout        time.Duration // for each of staging, arming and committing one machine
-	SuspendTimeout time.Duration // for one process to suspend
-	LockTimeout    time.Duration // how long the lock lives after a renewal
-	LockWait       time.Duration // how long to wait for somebody else's lock without Ask
-	Keep           int           // how many deploys the record keeps; 0 means 50
-	DryRun         bool          // ends with the plan, takes no lock, and leaves nothing behind
-	Yes            bool          // commits without a question, unless the plan has blockers
-	Ask            bool          // somebody can answer questions
-	Accept         []string      // names of blockers that are accepted beforehand
-	Force          bool          // overrides somebody else's lock without a question
-	Image          string        // a pushed image to use instead of a build
-	To             string        // ID of an earlier deploy whose tarball is deployed again instead of a build
-	Resume         bool          // deploys the last deploy's tarball again, to finish it
-	Temporary      Temporary     // the machine that packs the release
+	Select           Selection
+	MaxConcurrency   int           // how many machines are staged or armed at once
+	Strategy         Strategy      // the order in which machines commit
+	Timeout          time.Duration // for each of staging, arming and committing one machine
+	SuspendTimeout   time.Duration // for one process to suspend
+	MigrationTimeout time.Duration // so long without an answer, and migrations that have not answered are ended
+	MaxSuspend       time.Duration // for the whole window of a machine, all attempts to suspend together
+	SkipBusy         bool          // upgrades the others where processes do not suspend in time
+	LockTimeout      time.Duration // how long the lock lives after a renewal
+	LockWait         time.Duration // how long to wait for somebody else's lock without Ask
+	Keep             int           // how many deploys the record keeps; 0 means 50
+	DryRun           bool          // ends with the plan, takes no lock, and leaves nothing behind
+	Yes              bool          // commits without a question, unless the plan has blockers
+	Ask              bool          // somebody can answer questions
+	Accept           []string      // names of blockers that are accepted beforehand
+	Force            bool          // overrides somebody else's lock without a question
+	Image            string        // a pushed image to use instead of a build
+	To               string        // ID of an earlier deploy whose tarball is deployed again instead of a build
+	Resume           bool          // deploys the last deploy's tarball again, to finish it
+	Temporary        Temporary     // the machine that packs the release
 }
 
 // Selection names machines. A machine is selected when every non-empty field names it.

@@ -68,6 +68,9 @@ func reportLines(r engine.MachineReport, w int) []cells.Line {
 	if r.SuspendedUS > 0 {
 		lines = append(lines, cells.Fact("suspended", view.Micros(r.SuspendedUS), w))
 	}
+	if r.Skipped > 0 {
+		lines = append(lines, cells.Fact("left out", text.Counted(r.Skipped, "busy process"), w))
+	}
 	for _, pid := range r.Killed {
 		lines = append(lines, cells.Line{cells.New(cells.Fail, "lost "+pid)}.Fit(w))
 	}

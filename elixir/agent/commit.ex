@@ -128,7 +128,7 @@ defmodule FlyDeployAgent.Commit do
       pid: pid,
       name: Findings.name(pid),
       module: module,
-      reason: "timeout",
+      reason: if(quiet, do: "timeout", else: "too_slow"),
       exception: unanswered(quiet, window) <> waits_for(Waiting.for_suspended(pid)),
       stack: Failure.stack_of(pid)
     }

@@ -122,6 +122,52 @@ defmodule FlyDeployAgent.Findings do
     ])
   end
 
+  @doc "What of the window is left to chance."
+  @spec window([map], skip_busy :: boolean) :: [map]
+  def window(targets, skip_busy) do
+    migrated = for %{units: units} <- targets, {module, _vsn} <- units, uniq: true, do: module
+
+    Enum.concat([
+      for(
+        module <- Enum.take(migrated, @shown),
+        [_ | _] = functions <- [called(module)],
+        do:
+          finding(
+            "calls_in_new_code",
+            :info,
+            inspect(module),
+            "is loaded before its processes have migrated: callers of #{some(functions, &"#{elem(&1, 0)}/#{elem(&1, 1)}")} run it even if a migration fails"
+          )
+      ),
+      if(skip_busy,
+        do: [
+          finding(
+            "skips_busy",
+            :info,
+            "--skip-busy",
+            "leaves processes that do not suspend in time in old code until they are idle; a rollback may have to end them"
+          )
+        ],
+        else: []
+      )
+    ])
+  end
+
+  # What OTP, Elixir and Phoenix call, in the process itself or before it is one.
+  @callbacks ~w(init handle_call handle_cast handle_info handle_continue handle_event terminate code_change
+    format_status callback_mode child_spec start start_link start_monitor mount render handle_params handle_async
+    join handle_in handle_out module_info behaviour_info)a
+
+  # The functions of a callback module that its callers run.
+  defp called(module) do
+    states = if function_exported?(module, :callback_mode, 0), do: 3
+
+    for {name, arity} <- module.module_info(:exports),
+        name not in @callbacks and arity != states,
+        not String.starts_with?(Atom.to_string(name), ["__", "-"]),
+        do: {name, arity}
+  end
+
   @doc "Findings about the release that runs."
   def release(unwritable) do
     Enum.concat([

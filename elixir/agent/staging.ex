@@ -143,6 +143,7 @@ defmodule FlyDeployAgent.Staging do
       diff.findings ++
         Findings.modules(diff, facts, unloadable) ++
         Findings.processes(staged, would_kill) ++
+        Findings.window(staged.targets, order.skip_busy) ++
         Findings.release(Files.unwritable(diff.files, order.id)) ++
         Findings.rollback_cost(staged.rollback_us)
 

@@ -258,28 +258,6 @@ func TestBusyProcessForgetsItsOldState(t *testing.T) {
 	are(t, n.facts(), settled)
 }
 
-// A migration that returns after the agent has given it up, and has gone, does not get its way: the state is the old one.
-func TestStuckMigrationIsTakenBack(t *testing.T) {
-	t.Parallel()
-	n := startNode(t, 1, "LEDGER_ACCOUNTS=20")
-	n.eval(`[{pid, _}] = Registry.lookup(Ledger.Names, 7)
-		Process.register(pid, :seven)
-		:sys.replace_state(pid, &Map.put(&1, :stuck, true))`)
-	before := n.facts()
-	s, done := n.upgrade(3)
-	if done.State != RolledBack || len(done.Failures) != 1 || done.Failures[0].Reason != "timeout" || done.Failures[0].Name != ":seven" {
-		t.Fatalf("%s %v", done.State, done.Failures)
-	}
-	if err := s.Finish(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	n.awaitGone()
-	n.eval("send(:seven, :go)")
-	after := n.facts()
-	same(t, before, after, everything...)
-	are(t, after, settled)
-}
-
 // A process that waits in a call to one that is suspended, or to a supervisor that is held, cannot suspend: the second attempt takes
 // the callers first.
 func TestCallersAreSuspendedFirst(t *testing.T) {

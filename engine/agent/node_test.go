@@ -394,6 +394,8 @@ func orderFor(t testing.TB, app string, body []byte) Order {
 	return Order{
 		ID: NewID("01TEST"), TarballURL: serve(t, body), SHA256: hex.EncodeToString(sum[:]), Size: int64(len(body)),
 		OTPApp: app, Owner: "test",
+		// Many tests share a computer: where these limits are not what is tested, they must not be reached.
+		MigrationTimeout: 30 * time.Second, MaxSuspend: time.Minute,
 	}.by(t, b)
 }
 

@@ -48,7 +48,7 @@ func TestUpgradeKeepsProcessesAndMigratesTheirStates(t *testing.T) {
 	before := n.facts()
 	s, staged := n.orderBy(n.realExec, orderOf(t, tarballOf(t, 2).bytes))
 	same(t, before, n.facts(), everything...)
-	if got := names(staged.Findings); !slices.Equal(got, []string{"keeps_old_code:info", "no_startup_hook:warn"}) {
+	if got := names(staged.Findings); !slices.Equal(got, []string{"calls_in_new_code:info", "keeps_old_code:info", "no_startup_hook:warn"}) {
 		t.Errorf("findings: %v", got)
 	}
 	want := []Process{{"Ledger.Account", "gen_server", 300}, {"Ledger.Audit", "gen_event", 1}, {"Ledger.Door", "gen_statem", 1}, {"Ledger.Prices", "agent", 1}}
@@ -80,8 +80,8 @@ func checkCommit(t *testing.T, done Status) {
 	if done.State != Committed || done.Error != nil || len(done.Failures) > 0 || len(done.Unplaced) > 0 {
 		t.Fatalf("%s %v %v %v", done.State, done.Error, done.Failures, done.Unplaced)
 	}
-	// The one that a Task holds; on a busy computer, where a rollback would take long, all that no migration names.
-	if done.Migrated != 302 || done.Suspended != 303 || (done.Deferred != 1 && done.Deferred != 4) {
+	// All that no migration names is loaded after them.
+	if done.Migrated != 302 || done.Suspended != 303 || done.Deferred != 4 {
 		t.Errorf("migrated %d of %d, deferred %d", done.Migrated, done.Suspended, done.Deferred)
 	}
 	var phases []string
@@ -92,7 +92,7 @@ func checkCommit(t *testing.T, done Status) {
 	if got := strings.Join(phases, " "); got != want {
 		t.Errorf("phases: %s", got)
 	}
-	if us := done.ResumedAtUS - done.SuspendedAtUS; us <= 0 || us != done.SuspendedUS {
+	if us := done.ResumedAtUS - done.SuspendedAtUS; us <= 0 || us > done.SuspendedUS { // an attempt before it may have taken longer
 		t.Errorf("suspended for %d µs, from %d to %d", done.SuspendedUS, done.SuspendedAtUS, done.ResumedAtUS)
 	}
 	if at := time.UnixMicro(done.SuspendedAtUS); time.Since(at).Abs() > time.Minute {

@@ -13,6 +13,7 @@ import (
 	"flydeploy/engine/agent"
 	"flydeploy/engine/plan"
 	"flydeploy/engine/record"
+	"flydeploy/text"
 )
 
 // rollout is the deploy on one machine. Only one goroutine at a time may use it.
@@ -94,7 +95,7 @@ func (r *rollout) result() engine.MachineResult {
 	m := engine.MachineResult{
 		ID: r.machine.ID, Region: r.machine.Region, Outcome: r.outcome(),
 		Modules: report.ModulesChanged + report.ModulesAdded, Processes: report.Migrated,
-		SuspendedUS: report.SuspendedUS, SuspendedAtUS: report.SuspendedAtUS, ResumedAtUS: report.ResumedAtUS,
+		Skipped: report.Skipped, SuspendedUS: report.SuspendedUS, SuspendedAtUS: report.SuspendedAtUS, ResumedAtUS: report.ResumedAtUS,
 		Failures: report.Failures, FailuresTotal: report.FailuresTotal,
 	}
 	if r.status.Report == agent.ReportStored {
@@ -209,11 +210,37 @@ func endProblem(s agent.Status) *engine.Problem {
 		if s.FailuresTotal > 1 {
 			more = fmt.Sprintf(" (and %d more)", s.FailuresTotal-1)
 		}
-		return engine.NewProblem("migration_failed", fmt.Sprintf("%s: %s of %s %s: %s%s", ended, cmp.Or(f.Name, f.PID), f.Module,
-			strings.ReplaceAll(f.Reason, "_", " "), f.Exception, more), nil, engine.Remedies[f.Reason])
+		return engine.NewProblem("migration_failed", fmt.Sprintf("%s%s: %s of %s %s: %s%s", ended, losses(s), cmp.Or(f.Name, f.PID), f.Module,
+			strings.ReplaceAll(f.Reason, "_", " "), f.Exception, more), nil, strings.TrimSpace(before(s)+" "+engine.Remedies[f.Reason]))
 	default:
 		return engine.NewProblem(string(s.State), "the agent ended: "+ended, nil, engine.Remedies[string(s.State)])
 	}
+}
+
+// before says what is as it was before the window.
+func before(s agent.Status) string {
+	switch {
+	case s.State == agent.RolledBackWithLosses || s.Crashed > 0:
+		return "All other processes are as before."
+	case s.State == agent.RolledBack || s.State == agent.Failed:
+		return "The machine is as before."
+	}
+	return ""
+}
+
+// losses says how many processes a window that was rolled back has cost.
+func losses(s agent.Status) string {
+	var lost []string
+	if n := max(s.KilledTotal, len(s.Killed)); n > 0 {
+		lost = append(lost, text.Counted(n, "process")+" ended")
+	}
+	if s.Crashed > 0 {
+		lost = append(lost, fmt.Sprintf("%d crashed since", s.Crashed))
+	}
+	if len(lost) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(lost, ", ") + ")"
 }
 
 // reportOf gives what an agent has counted, as events carry it.
@@ -221,7 +248,7 @@ func reportOf(s agent.Status) engine.MachineReport {
 	report := engine.MachineReport{
 		ModulesChanged: s.Counts.ModulesChanged, ModulesAdded: s.Counts.ModulesAdded, ModulesRemoved: s.Counts.ModulesRemoved,
 		Processes: s.Counts.Processes, SuspendedUS: s.SuspendedUS, SuspendedAtUS: s.SuspendedAtUS, ResumedAtUS: s.ResumedAtUS,
-		UpToDate: s.UpToDate, Killed: s.Killed, FailuresTotal: s.FailuresTotal,
+		UpToDate: s.UpToDate, Killed: s.Killed, Skipped: s.Skipped, FailuresTotal: s.FailuresTotal,
 	}
 	if s.State.Terminal() {
 		report.Outcome = engine.MachineState(s.State)

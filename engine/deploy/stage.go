@@ -230,7 +230,8 @@ func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error)
 	}
 	return agent.Order{
 		ID: agent.NewID(st.upgrade.ID), TarballURL: tarballURL, ReportURL: reportURL, SHA256: st.upgrade.SHA256, Size: st.upgrade.Size,
-		SuspendTimeout: st.settings.SuspendTimeout, OTPApp: st.surveyed.target.OTPApp, Owner: st.settings.Owner,
+		SuspendTimeout: st.settings.SuspendTimeout, MigrationTimeout: st.settings.MigrationTimeout, MaxSuspend: st.settings.MaxSuspend, SkipBusy: st.settings.SkipBusy,
+		OTPApp: st.surveyed.target.OTPApp, Owner: st.settings.Owner,
 		Agent: st.upgrade.Agent, AgentURL: agentURL, Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
 	}, nil
 }

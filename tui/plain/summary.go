@@ -85,7 +85,11 @@ func (s *summary) failures(m engine.MachineResult) {
 	if m.Error == "" && len(m.Failures) == 0 {
 		return
 	}
-	s.line("  %s: %s", m.ID, m.Error)
+	head := m.Error
+	if m.Skipped > 0 && head == "" {
+		head = text.Counted(m.Skipped, "busy process") + " left out"
+	}
+	s.line("  %s: %s", m.ID, head)
 	for _, f := range m.Failures {
 		s.line("    %s: %s", view.FailedProcess(f), f.Reason)
 		for _, l := range append([]string{f.Exception}, f.Stack...) {

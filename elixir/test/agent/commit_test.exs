@@ -11,6 +11,7 @@ defmodule FlyDeployAgent.CommitTest do
     def handle_call(:get, _from, s), do: {:reply, s, s}
     def code_change("7", {:ok, n}, []), do: {:ok, {:ok, n + 1}}
     def code_change("7", {:wait, test}, []), do: {:ok, tap(test, &wait/1)}
+    def code_change("7", {:call, pid}, []), do: {:ok, GenServer.call(pid, :get)}
     def code_change("7", {:raise, _}, []), do: raise("cannot")
     def code_change("7", {:exit, secret}, []), do: exit(secret)
     def code_change("7", {:throw, secret}, []), do: throw(secret)
@@ -239,7 +240,7 @@ defmodule FlyDeployAgent.CommitTest do
     assert DynamicSupervisor.count_children(busy).active == 0
   end
 
-  defp suspended?(pid), do: match?({:status, _, _, [_, :suspended | _]}, :sys.get_status(pid))
+  defp suspended?(pid), do: Processes.suspended?(pid)
 
   def born_slowly(test) do
     send(test, {:in_birth, self()})
@@ -250,16 +251,7 @@ defmodule FlyDeployAgent.CommitTest do
     [busy, idle] = pids = servers([{:ok, 1}, {:ok, 2}])
     test = self()
 
-    spawn_link(fn ->
-      wait = fn s ->
-        send(test, :busy)
-        receive do: (:go -> s)
-      end
-
-      :sys.replace_state(busy, wait, :infinity)
-    end)
-
-    assert_receive :busy
+    occupy(busy, test)
     {targets, []} = Processes.scan([idle], @changed, [])
     busy_target = %{hd(targets) | pid: busy}
 
@@ -271,6 +263,111 @@ defmodule FlyDeployAgent.CommitTest do
     assert states(pids) == [{:ok, 1}, {:ok, 2}]
     assert snapshots(pids) == []
   end
+
+  test "a migration that hangs is ended once the old code is back, and named by what it was called" do
+    test = self()
+    [hangs, other] = servers([{:wait, test}, {:ok, 1}])
+    Process.register(hangs, :hangs)
+    ref = Process.monitor(hangs)
+
+    assert {%{outcome: :rolled_back_with_losses, killed: [^hangs], failures: [failure]}, _} =
+             run([hangs, other], %{migration_ms: 100})
+
+    assert %{pid: ^hangs, name: ":hangs", reason: "timeout", exception: text} = failure
+    assert text == "code_change did not return within 100 ms"
+    assert_receive {:DOWN, ^ref, _, _, :killed}
+    assert states([other]) == [{:ok, 1}]
+  end
+
+  test "a migration that calls a suspended process is told so" do
+    test = self()
+    [called, caller] = servers([{:ok, 1}, {:ok, 1}])
+    :sys.replace_state(caller, fn _ -> {:call, called} end)
+    assert {%{failures: [%{exception: text}]}, _} = run([called, caller], %{migration_ms: 100})
+    assert text =~ "it calls #{inspect(called)} "
+    refute_received _
+    assert test == self()
+  end
+
+  test "migrations that are slower than the budget are taken back, and waited for while all others run" do
+    test = self()
+    [slow, other] = servers([{:wait, test}, {:ok, 1}])
+
+    window = spawn_link(fn -> send(test, {:ended, run([slow, other], %{max_suspend_ms: 100})}) end)
+
+    assert_receive {:migrating, ^slow}, 5_000
+    wait_until(fn -> not suspended?(other) end)
+    assert Process.alive?(window)
+    send(slow, :go)
+    assert_receive {:ended, {%{outcome: :rolled_back, killed: [], failures: [failure]}, cell_window}}, 5_000
+    assert %{reason: "too_slow", pid: ^slow, exception: text} = failure
+    assert text =~ "the 100 ms for suspending were over"
+    assert states([slow, other]) == [{:wait, test}, {:ok, 1}]
+    assert Cell.longest_us(cell_window.cell) >= 100_000
+  end
+
+  defp wait_until(fun) do
+    unless fun.() do
+      Process.sleep(1)
+      wait_until(fun)
+    end
+  end
+
+  test "a busy process is waited for longer when nothing else is suspended" do
+    [busy, idle] = pids = servers([{:ok, 1}, {:ok, 2}])
+    test = self()
+    occupy(busy, test)
+    window = spawn_link(fn -> send(test, {:ended, run(pids, %{suspend_ms: 10, patient_ms: 60_000})}) end)
+    # It has been given up once, and is waited for again.
+    wait_until(fn -> queued(busy) >= 4 end)
+    refute suspended?(idle)
+    send(busy, :go)
+    assert_receive {:ended, {%{outcome: :committed, migrated: 2}, %{cell: cell}}}, 5_000
+    refute Process.alive?(window)
+    assert states(pids) == [{:ok, 2}, {:ok, 3}]
+    assert Cell.longest_us(cell) < 5_000_000
+  end
+
+  test "with skip_busy the others are upgraded, and a busy one migrates when it comes to it" do
+    [busy, idle] = pids = servers([{:ok, 1}, {:ok, 2}])
+    test = self()
+    occupy(busy, test)
+
+    assert {%{outcome: :committed, migrated: 1, skipped: [%{pid: ^busy}], failures: [failure]}, _} =
+             run(pids, %{suspend_ms: 10, patient_ms: 30, skip_busy: true})
+
+    assert %{pid: ^busy, reason: "skipped", module: Server} = failure
+    assert states([idle]) == [{:ok, 3}]
+    send(busy, :go)
+    assert states([busy]) == [{:ok, 2}]
+    assert snapshots(pids) == []
+  end
+
+  test "one that was skipped has its state after a rollback" do
+    [busy, fails] = pids = servers([{:ok, 1}, {:raise, 2}])
+    test = self()
+    occupy(busy, test)
+    assert {%{outcome: :rolled_back}, _} = run(pids, %{suspend_ms: 10, patient_ms: 30, skip_busy: true})
+    send(busy, :go)
+    assert states([busy, fails]) == [{:ok, 1}, {:raise, 2}]
+    assert snapshots(pids) == []
+  end
+
+  # Until it is sent :go.
+  defp occupy(pid, test) do
+    spawn_link(fn ->
+      wait = fn s ->
+        send(test, :busy)
+        receive do: (:go -> s)
+      end
+
+      :sys.replace_state(pid, wait, :infinity)
+    end)
+
+    assert_receive :busy, 5_000
+  end
+
+  defp queued(pid), do: pid |> Process.info(:message_queue_len) |> elem(1)
 
   test "without a guardian nothing is swapped" do
     guardian = spawn(fn -> :ok end)

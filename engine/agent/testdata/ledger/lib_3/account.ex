@@ -13,8 +13,6 @@ defmodule Ledger.Account do
   def handle_call({:add, amount}, _from, s), do: {:reply, amount, s}
 
   @impl true
-  def code_change(_vsn, %{id: id, stuck: true}, []), do: {:ok, receive(do: (:go -> {:v3, id}))}
-
   def code_change(_vsn, %{id: id}, []) when rem(id, 97) == 0, do: raise("account cannot be migrated")
 
   def code_change(_vsn, %{id: id, n: n}, []) when rem(id, 89) == 0,

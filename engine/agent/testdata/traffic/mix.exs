@@ -1,0 +1,18 @@
+defmodule Traffic.MixProject do
+  use Mix.Project
+
+  @build System.get_env("TRAFFIC_BUILD", "_build")
+
+  def project do
+    [
+      app: :traffic,
+      version: "1.0.0",
+      elixir: "~> 1.14",
+      elixirc_paths: ["lib", Path.expand("../ledger/lib/control.ex", __DIR__)],
+      build_path: @build,
+      releases: [traffic: [include_executables_for: [:unix]]]
+    ]
+  end
+
+  def application, do: [extra_applications: [:crypto, :ssl, :logger], mod: {Traffic.Application, []}]
+end
