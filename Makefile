@@ -103,7 +103,11 @@ bench-looks: ## what it costs to look at many processes, and to find those that 
 
 .PHONY: soak-agent
 soak-agent: setup ## kill the agent at forty points of the window; twenty upgrades under callers
-	@FLYDEPLOY_SOAK=1 go test -count=1 -timeout 2h -v -run 'KilledAtEveryPoint|CallersSee' ./engine/agent
+	@FLYDEPLOY_SOAK=1 go test -count=1 -timeout 2h -v -run 'KilledAtEveryPoint|CallersSee|WindowUnderTraffic' ./engine/agent
+
+.PHONY: fuzz-window
+fuzz-window: setup ## windows among random deaths, births, busy processes, failing and hanging migrations (FUZZ_MINUTES=10 FUZZ_SEED=…)
+	@FLYDEPLOY_SOAK=1 go test -count=1 -timeout 2h -v -run FuzzWindow ./engine/agent
 
 .PHONY: clean
 clean: ## remove what was built

@@ -30,14 +30,13 @@ defmodule FlyDeployAgent.Cell do
   def new, do: :atomics.new(@times + map_size(@steps), signed: true)
 
   @doc """
-  Begins an attempt: from `since` on, a monotonic time in microseconds, processes are suspended. An attempt that is begun again
-  has begun then.
+  Begins an attempt of the step suspending: from `since` on, a monotonic time in microseconds, processes are suspended. An attempt
+  that is begun again has begun then.
   """
   @spec open(t, since :: integer) :: :ok
   def open(cell, since \\ System.monotonic_time(:microsecond)) do
     :atomics.put(cell, @opened, since)
     :atomics.put(cell, time(:suspending), System.os_time(:microsecond) - span_us(cell))
-    :atomics.put(cell, @step, Map.fetch!(@steps, :suspending))
   end
 
   @doc "Ends an attempt: everything runs."

@@ -35,6 +35,7 @@ defmodule FlyDeployAgent.Commit do
   @spec run(Window.t(), (() -> any)) :: Result.t()
   def run(window, pause \\ fn -> :ok end) do
     window = %{window | targets: Snapshot.with_requests(window.targets, window.dead)}
+    Cell.enter(window.cell, :suspending)
 
     case Suspension.suspend(window, pause) do
       {:ok, window} -> swap(window)

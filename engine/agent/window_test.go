@@ -69,9 +69,11 @@ var traffics = map[string]string{
 	"is slow":       trafficVersion("Server", `def code_change("1", s, _), do: send(:slow, {:asked, self()}) && receive(do: (:answered -> {:ok, %{s | v: 2}}))`),
 	"others":        trafficVersion("Other", ""),
 	"plain":         trafficVersion("Server", ""),
-	"orphans":       trafficVersion("Server", "") + strings.ReplaceAll(trafficVersion("Orphan", `def code_change("1", {1, x}, _), do: {:ok, {2, x}}`), "{:ok, %{name: name, v: 2}}", "{:ok, {2, name}}"),
+	"orphans":       trafficVersion("Other", "") + strings.ReplaceAll(trafficVersion("Orphan", `def code_change("1", {1, x}, _), do: {:ok, {2, x}}`), "{:ok, %{name: name, v: 2}}", "{:ok, {2, name}}"),
 	"functions 2":   trafficFunctions(2),
 	"functions 3":   trafficFunctions(3),
+	"fuzz 2":        trafficFuzz(2),
+	"fuzz 3":        trafficFuzz(3),
 }
 
 var trafficRelease = sync.OnceValue(func() string {
@@ -370,21 +372,30 @@ func functionsOfOldCode(n traffic) {
 	n.is("Traffic.Functions.make().(0)", "{3, 0}")
 }
 
+// Nothing waits for the last birth.
 func birthFlood(n traffic) {
-	n.eval(`Traffic.Tour.start(Traffic.Server, :server, 1)
-		for _ <- 1..4 do
-		  spawn(fn ->
+	n.eval(`Traffic.Tour.start(Traffic.Other, :other, 1)`)
+	s, staged := n.order(n.orderOf("orphans"))
+	armed := n.arm(s, staged)
+	n.eval(`for n <- 1..4 do
+		  Process.register(spawn(fn ->
 		    loop = fn loop ->
 		      {:ok, pid} = GenServer.start(Traffic.Orphan, 1)
-		      spawn(fn -> Process.sleep(300); Process.exit(pid, :kill) end)
+		      spawn(fn -> Process.sleep(100); Process.exit(pid, :kill) end)
 		      loop.(loop)
 		    end
 		    loop.(loop)
-		  end)
+		  end), :"breeder_#{n}")
 		end`)
-	done := n.run("orphans", nil)
-	if done.State != Committed || done.SuspendedUS > 5_000_000 {
-		n.t.Errorf("%s, suspended for %d µs", done.State, done.SuspendedUS)
+	if _, err := s.Commit(n.t.Context(), armed.Seq); err != nil {
+		n.t.Fatal(err)
 	}
-	n.is(`Traffic.Tour.versions(:server, 1)`, "[2]")
+	done := n.await(s, Committed)
+	n.eval(`for n <- 1..4, do: Process.exit(Process.whereis(:"breeder_#{n}"), :kill)`)
+	n.t.Logf("%s after %d ms: %v", done.State, done.SuspendedUS/1000, done.Phases)
+	if done.State != Committed || done.SuspendedUS > 5_000_000 {
+		n.t.Errorf("%s, suspended for %d µs: %v", done.State, done.SuspendedUS, done.Failures)
+	}
+	n.is(`Traffic.Tour.versions(:other, 1)`, "[2]")
+	n.end(s)
 }
