@@ -16,7 +16,6 @@ defmodule FlyDeployAgent do
     Files,
     Guardian,
     Json,
-    LiveView,
     Loader,
     Order,
     Package,
@@ -26,7 +25,8 @@ defmodule FlyDeployAgent do
     Snapshot,
     Staging,
     Static,
-    Status
+    Status,
+    Window
   }
 
   @name :flydeploy_agent
@@ -130,7 +130,6 @@ defmodule FlyDeployAgent do
       deadline: now() + order.staged_ms,
       published: 0,
       phases: [],
-      tail: [],
       downloaded: 0,
       staged: nil,
       armed: nil,
@@ -358,7 +357,7 @@ defmodule FlyDeployAgent do
          {:loader, true} <- {:loader, Loader.answers?(@loader_ms)},
          :ok <- Guardian.hold(window, {s, window}, longest_ms(window)) do
       # Before they are resumed: some may end right then.
-      Enum.each(window.targets, &Process.monitor(&1.pid))
+      Enum.each(Window.pids(window.targets) ++ window.views, &Process.monitor/1)
       result = in_haste(length(window.targets), fn -> Commit.run(window, fn -> Status.write(s) end) end)
       s = after_window(s, window, result)
       Guardian.let_go(s.guardian)
@@ -405,43 +404,29 @@ defmodule FlyDeployAgent do
   defp take_over({s, window}, settle) do
     register()
     result = settle.()
-    Enum.each(result.targets, &Process.monitor(&1.pid))
+    Enum.each(Window.pids(result.targets) ++ window.views, &Process.monitor/1)
     s |> Map.put(:guardian, self()) |> after_window(window, result) |> run()
   end
 
   defp after_window(s, window, result) do
     files = s.staged.diff.files
 
-    {unplaced, cold, views, tail} =
+    {unplaced, cold} =
       if result.outcome == :committed do
         unplaced = Files.place(files, s.order.id)
-        # Before the views render: they name static files.
         {_warmed, cold} = Static.warm(files)
-        {views, tail} = rerender(window.changed)
-        {unplaced, cold, views, tail}
+        {unplaced, cold}
       else
         Files.clean(files, s.order.id)
-        {[], [], 0, [%{name: "liveview", at_us: 0, us: 0, status: "skipped"}]}
+        {[], []}
       end
 
     Snapshot.forget(result.targets ++ result.skipped, window.dead)
-    result = %Result{result | unplaced: unplaced, views: views, deferred: length(window.deferred)}
-    s = %{s | result: result, tail: tail, error: s.error || window_error(result, window, unplaced, cold)}
+    result = %Result{result | unplaced: unplaced, deferred: length(window.deferred)}
+    s = %{s | result: result, error: s.error || window_error(result, window, unplaced, cold)}
     s = enter(s, result.outcome, s.order.terminal_ms)
     Package.tell(s.order, window, result)
     if Report.due?(s.order, result), do: work(s, fn _tell -> {:report, Report.upload(s)} end), else: s
-  end
-
-  defp rerender(changed) do
-    case LiveView.changed(changed) do
-      [] ->
-        {0, [%{name: "liveview", at_us: 0, us: 0, status: "skipped"}]}
-
-      modules ->
-        at = System.os_time(:microsecond)
-        views = LiveView.rerender(modules)
-        {views, [%{name: "liveview", at_us: at, us: System.os_time(:microsecond) - at, status: "done"}]}
-    end
   end
 
   # After a commit all must be new; a difference here is a fault of the agent's, and is told.

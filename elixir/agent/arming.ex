@@ -7,7 +7,7 @@ defmodule FlyDeployAgent.Arming do
   commit comes, right before the window.
   """
 
-  alias FlyDeployAgent.{Beam, CallbackMode, Files, Loader, Processes, Snapshot, Staging, Window}
+  alias FlyDeployAgent.{Beam, CallbackMode, Files, LiveView, Loader, Processes, Snapshot, Staging, Window}
 
   # Purging stops every scheduler's reuse of old code for a moment: a few modules at a time.
   @batch 8
@@ -124,6 +124,7 @@ defmodule FlyDeployAgent.Arming do
   def window(armed, order, cell, guardian) do
     armed = Staging.look(armed, order)
     changes = armed.diff.changes
+    visible = LiveView.visible?(Map.values(armed.facts)) and LiveView.supported?()
     {needed, deferred} = changes |> Enum.map(& &1.module) |> Enum.split_with(&(&1 in armed.closure))
 
     %Window{
@@ -133,6 +134,8 @@ defmodule FlyDeployAgent.Arming do
       known: armed.known,
       targets: armed.targets,
       supervisors: Processes.supervisors(for %{pid: pid} <- armed.targets, do: pid),
+      visible: visible,
+      views: if(visible, do: LiveView.views(elem(armed.known, 0)) -- Window.pids(armed.targets), else: []),
       changed: armed.changed,
       own: order.own,
       needed: needed,

@@ -3,6 +3,9 @@ defmodule FlyDeployAgent.Beam do
   Reads loaded modules and .beam files.
   """
 
+  # Whatever has templates names one of these, or exports what Phoenix.Component adds to it.
+  @templates [Phoenix.LiveView.Rendered, Phoenix.LiveView.Engine, Phoenix.LiveView.TagEngine]
+
   @doc "The md5 of a .beam's code, equal to `module_info(:md5)` once it is loaded; nil if it is no .beam."
   @spec md5(binary) :: binary | nil
   def md5(beam) do
@@ -33,10 +36,12 @@ defmodule FlyDeployAgent.Beam do
 
   @doc """
   What the plan must know of a new .beam: which of `modules` it names, its behaviours, whether it takes part in code changes
-  (`code_change` of 3 or 4 arguments), and whether it loads native code.
+  (`code_change` of 3 or 4 arguments), whether it loads native code, and whether it has templates.
   """
   @spec facts(binary, map) ::
-          {:ok, %{names: [module], behaviours: [module], code_change: [3 | 4], nif: boolean}} | :error
+          {:ok,
+           %{names: [module], behaviours: [module], code_change: [3 | 4], nif: boolean, template: boolean}}
+          | :error
   def facts(beam, modules \\ %{}) do
     case :beam_lib.chunks(beam, [:atoms, :imports, :exports, :attributes]) do
       {:ok, {_module, [atoms: atoms, imports: imports, exports: exports, attributes: attributes]}} ->
@@ -45,7 +50,8 @@ defmodule FlyDeployAgent.Beam do
            names: for({_, atom} <- atoms, is_map_key(modules, atom), do: atom),
            behaviours: declared(attributes),
            code_change: for({:code_change, arity} <- exports, arity in [3, 4], do: arity),
-           nif: {:erlang, :load_nif, 2} in imports
+           nif: {:erlang, :load_nif, 2} in imports,
+           template: {:__components__, 0} in exports or Enum.any?(atoms, &(elem(&1, 1) in @templates))
          }}
 
       {:error, :beam_lib, _} ->

@@ -114,10 +114,13 @@ defmodule FlyDeployAgent.Cell do
       ),
       phase("migration", at.migrating, migrated, status(failed and at.finishing == 0)),
       phase("rollback", at.rolling_back, at.resuming, "done"),
-      phase("resume", at.resuming, at.done, "done")
+      phase("resume", at.resuming, at.done, "done"),
+      phase("liveview", at.rendering, first([at.rolling_back, at.resuming]), status(failed))
     ]
-    |> Enum.filter(&(&1.at_us > 0))
+    |> Enum.filter(&(&1.at_us > 0 or &1.name == "liveview"))
   end
+
+  defp phase(name, 0, _to, _status), do: %{name: name, at_us: 0, us: 0, status: "skipped"}
 
   defp phase(name, from, to, status), do: %{name: name, at_us: from, us: max(to - from, 0), status: status}
   defp status(true), do: "failed"

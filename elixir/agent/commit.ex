@@ -11,7 +11,9 @@ defmodule FlyDeployAgent.Commit do
     Cell,
     Failure,
     Findings,
+    LiveView,
     Loader,
+    Processes,
     Result,
     Rollback,
     Rounds,
@@ -154,25 +156,63 @@ defmodule FlyDeployAgent.Commit do
     end
   end
 
-  # All new code is loaded, all states are migrated, nothing is resumed.
-  defp render(window, migrated), do: committed(window, migrated)
+  # -- open pages
 
-  defp committed(window, migrated) do
+  # All new code is loaded, all states are migrated, nothing is resumed.
+  defp render(%{visible: false} = window, migrated), do: committed(window, migrated, LiveView.none())
+
+  defp render(window, migrated) do
+    Cell.enter(window.cell, :rendering)
+    views = window.held ++ LiveView.changed(window.targets, window.changed)
+
+    case LiveView.render(views, window.dead, Window.migrated_until(window)) do
+      %{failures: []} = rendered ->
+        committed(window, migrated, rendered)
+
+      %{failures: failures} = rendered ->
+        if Processes.lingering(window.needed ++ window.deferred) == [] do
+          LiveView.drop(views, window.dead)
+          Rollback.run(window, %{failures: failures})
+        else
+          committed(window, migrated, rendered)
+        end
+    end
+  end
+
+  # Everything runs: the views that were busy, or waited for somebody who was suspended, and those that were born meanwhile.
+  defp render_late(%{visible: false}, rendered), do: rendered
+
+  defp render_late(window, rendered) do
+    {born, _known} = Processes.born(window.known)
+
+    running =
+      (window.views -- window.held) ++
+        LiveView.changed(window.skipped, window.changed) ++ LiveView.views(born)
+
+    LiveView.render_late(rendered, running, window.dead)
+  end
+
+  # -- the end
+
+  defp committed(window, migrated, rendered) do
     born = migrate_born(window)
+    LiveView.show(rendered, window.dead)
 
     skipped =
       window.skipped |> Enum.take(@told) |> Enum.map(&%{Suspension.busy(&1, window) | reason: "skipped"})
 
     migrate_skipped(window)
     Suspension.resume(window)
+    rendered = render_late(window, rendered)
 
     %Result{
       outcome: :committed,
       targets: window.targets,
       skipped: window.skipped,
-      failures: skipped,
+      failures: skipped ++ rendered.failures,
       migrated: migrated.ok + born,
-      died: dead(migrated)
+      died: dead(migrated),
+      views: length(rendered.done)
     }
   end
 
@@ -194,7 +234,8 @@ defmodule FlyDeployAgent.Commit do
       step when step in [:finishing, :rendering] ->
         left = Enum.reject(window.deferred, &swapped?(&1, window))
         skipped = Snapshot.with_requests(window.skipped, window.dead)
-        finish(%{window | deferred: left, skipped: skipped, born: []}, %{ok: 0, dead: []})
+        window = Suspension.hold_views(%{window | deferred: left, skipped: skipped, born: []})
+        finish(window, %{ok: 0, dead: []})
 
       step when step in [:resuming, :done] ->
         resumed(window, outcome_so_far(window.cell))

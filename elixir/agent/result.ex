@@ -5,7 +5,7 @@ defmodule FlyDeployAgent.Result do
     * `failures` – what is told of each process that could not be suspended or migrated, see `FlyDeployAgent.Failure`
     * `migrated` – answers of code_change; `died` – processes that ended by themselves meanwhile; `killed` – those that the agent ended
     * `targets` – all that were suspended; `skipped` – those that would not suspend and were left out
-    * `unplaced` – files that still hold the old code; `views` – LiveViews that were told to render; `deferred` – modules that were
+    * `unplaced` – files that still hold the old code; `views` – how many LiveViews show the new code; `deferred` – modules that were
       loaded after the migrations
   """
 

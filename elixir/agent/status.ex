@@ -63,7 +63,7 @@ defmodule FlyDeployAgent.Status do
   end
 
   defp window_phases(%{result: nil}), do: []
-  defp window_phases(%{result: result, cell: cell, tail: tail}), do: Cell.phases(cell, result.outcome) ++ tail
+  defp window_phases(%{result: result, cell: cell}), do: Cell.phases(cell, result.outcome)
 
   defp staged(nil, _limit), do: %{}
 

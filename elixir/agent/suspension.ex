@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.Suspension do
   finds both in its mailbox.
   """
 
-  alias FlyDeployAgent.{Cell, Failure, Findings, Processes, Rounds, Snapshot, Window}
+  alias FlyDeployAgent.{Cell, Failure, Findings, LiveView, Processes, Rounds, Snapshot, Window}
 
   @attempts 3
   # A supervisor may take so long to suspend.
@@ -36,7 +36,7 @@ defmodule FlyDeployAgent.Suspension do
 
     # A caller may wait for a supervisor as well.
     with {:ok, window} <- suspend_callers(window, first, attempt),
-         window = hold_births(window),
+         window = window |> hold_views() |> hold_births(),
          {:ok, window} <- suspend_round(window, rest, attempt),
          {:ok, window} <- include_newborn(window, attempt, @looks) do
       {:ok, window}
@@ -138,6 +138,15 @@ defmodule FlyDeployAgent.Suspension do
     }
   end
 
+  # -- views
+
+  @doc "Suspends the views that are no targets. Those that are busy are let go."
+  @spec hold_views(Window.t()) :: Window.t()
+  def hold_views(window), do: %{window | held: LiveView.hold(window.views, window.dead, window.suspend_ms)}
+
+  # Also those that are not held: a guardian does not know who is.
+  defp let_views(window), do: Rounds.tell(window.views, window.dead, :resume)
+
   # -- births
 
   # A supervisor that waits gives birth to nothing. One that does not wait soon is busy with a birth: it is let go.
@@ -201,6 +210,7 @@ defmodule FlyDeployAgent.Suspension do
   defp release(window) do
     window.targets |> Window.pids() |> Rounds.tell(window.dead, :resume)
     window.skipped |> Window.pids() |> Rounds.tell(window.dead, :resume)
+    let_views(window)
     let_births(window)
     Cell.close(window.cell)
   end
@@ -214,6 +224,7 @@ defmodule FlyDeployAgent.Suspension do
     Cell.enter(window.cell, :resuming)
     round = window.targets |> Window.pids() |> Window.all(:resume) |> Rounds.ask()
     window.skipped |> Window.pids() |> Rounds.tell(window.dead, :resume)
+    let_views(window)
     let_births(window)
     Cell.enter(window.cell, :done)
     Cell.close(window.cell)

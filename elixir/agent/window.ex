@@ -7,6 +7,8 @@ defmodule FlyDeployAgent.Window do
     * `targets` – see `FlyDeployAgent.Processes`; `supervisors` – those of the targets, so that nothing is born meanwhile
     * `born` – those of the targets that were born during the swap
     * `skipped` – targets that would not suspend and are left out: they are migrated when they come to it, after all others
+    * `visible` – whether pages must show something new; `views` – LiveViews that are no targets, `held` – those of them that are
+      suspended, so that they render in the window
     * `changed` – facts of the changed modules, `own` – pids of the agent
     * `needed` – modules that the migrations need, which are loaded before them; `deferred` – all others, which are loaded after
       they have succeeded; `added` – which of both are new
@@ -27,6 +29,8 @@ defmodule FlyDeployAgent.Window do
     :known,
     :targets,
     :supervisors,
+    :visible,
+    :views,
     :changed,
     :own,
     :needed,
@@ -44,7 +48,7 @@ defmodule FlyDeployAgent.Window do
     :rollback_us,
     :skip_busy
   ]
-  defstruct @enforce_keys ++ [born: [], skipped: []]
+  defstruct @enforce_keys ++ [born: [], skipped: [], held: []]
 
   @type t :: %__MODULE__{
           cell: Cell.t(),
@@ -53,6 +57,9 @@ defmodule FlyDeployAgent.Window do
           known: {[pid], MapSet.t(pid)},
           targets: [map],
           supervisors: [pid],
+          visible: boolean,
+          views: [pid],
+          held: [pid],
           born: [map],
           skipped: [map],
           changed: %{module => map},

@@ -76,7 +76,7 @@ type Status struct {
 	Crashed       int       `json:"crashed"`      // of the suspended ones, since the window, rolled back or not
 	Skipped       int       `json:"skipped"`      // processes that would not suspend: they migrate when they come to it
 	Deferred      int       `json:"deferred"`     // modules loaded after the migrations
-	Views         int       `json:"views"`        // LiveViews that were told to render again
+	Views         int       `json:"views"`        // LiveViews whose pages show the new code
 	Killed        []string  `json:"killed"`       // pids that a rollback could not keep, the first of KilledTotal
 	KilledTotal   int       `json:"killed_total"`
 	Unplaced      []string  `json:"unplaced"` // files that still hold the old code after a commit
@@ -141,7 +141,7 @@ type Failure struct {
 	PID         string   `json:"pid"`
 	Name        string   `json:"name"`
 	Module      string   `json:"module"`
-	Reason      string   `json:"reason"` // raised, exited, bad_return, timeout, too_slow, busy, skipped, not_suspended, not_loaded, agent_died, guardian_died
+	Reason      string   `json:"reason"` // raised, exited, bad_return, timeout, too_slow, busy, skipped, not_rendered, not_suspended, not_loaded, agent_died, guardian_died
 	Exception   string   `json:"exception"`
 	Stack       []string `json:"stack"`
 	StateBefore string   `json:"state_before"`

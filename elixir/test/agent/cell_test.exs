@@ -9,7 +9,8 @@ defmodule FlyDeployAgent.CellTest do
     cell
   end
 
-  defp told(steps, outcome), do: for(p <- Cell.phases(window(steps), outcome), do: {p.name, p.status})
+  defp told(steps, outcome),
+    do: for(p <- Cell.phases(window(steps), outcome), p.status != "skipped", do: {p.name, p.status})
 
   test "a step that is entered again keeps its first time" do
     cell = window([:suspending])
@@ -24,6 +25,14 @@ defmodule FlyDeployAgent.CellTest do
   test "the phases of a commit" do
     assert told([:suspending, :swapping, :migrating, :finishing, :resuming, :done], :committed) ==
              [{"suspension", "done"}, {"code_load", "done"}, {"migration", "done"}, {"resume", "done"}]
+  end
+
+  test "pages are rendered before the resume, and told of last" do
+    steps = [:suspending, :swapping, :migrating, :finishing, :rendering]
+    assert {"liveview", "done"} in told(steps ++ [:resuming, :done], :committed)
+    assert {"liveview", "failed"} in told(steps ++ [:rolling_back, :resuming, :done], :rolled_back)
+    skipped = List.last(Cell.phases(window([:suspending, :swapping, :resuming, :done]), :failed))
+    assert skipped == %{name: "liveview", status: "skipped", at_us: 0, us: 0}
   end
 
   test "the phase that failed is the last that was reached" do
@@ -43,8 +52,8 @@ defmodule FlyDeployAgent.CellTest do
   end
 
   test "phases lie within the window and do not overlap" do
-    cell = window([:suspending, :swapping, :migrating, :resuming, :done])
-    phases = Cell.phases(cell, :committed)
+    cell = window([:suspending, :swapping, :migrating, :finishing, :rendering, :resuming, :done])
+    phases = cell |> Cell.phases(:committed) |> Enum.sort_by(& &1.at_us)
 
     for [a, b] <- Enum.chunk_every(phases, 2, 1, :discard), do: assert(a.at_us + a.us <= b.at_us)
     assert Enum.sum(Enum.map(phases, & &1.us)) <= Cell.at(cell, :done) - Cell.at(cell, :suspending)

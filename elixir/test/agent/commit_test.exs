@@ -55,6 +55,8 @@ defmodule FlyDeployAgent.CommitTest do
           changed: @changed,
           own: [],
           supervisors: [],
+          visible: false,
+          views: [],
           needed: [],
           deferred: [],
           added: [],

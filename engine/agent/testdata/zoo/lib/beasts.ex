@@ -78,7 +78,9 @@ defmodule Zoo.Door do
   @impl true
   def init(_), do: {:ok, :closed, [@version]}
   @impl true
-  def handle_event({:call, from}, :state, _, data), do: {:keep_state_and_data, [{:reply, from, data}]}
+  def handle_event({:call, from}, :state, _, data),
+    do: {:keep_state_and_data, [{:reply, from, data}]}
+
   @impl true
   def code_change(1, state, data, []), do: {:ok, state, [@version | data]}
 end
@@ -108,23 +110,32 @@ end
 defmodule Zoo.View do
   use Zoo.Versioned
   @behaviour Phoenix.LiveView
+  alias Phoenix.LiveView.{Component, Rendered}
   @impl true
-  def render(_assigns), do: "view #{@version} " <> Zoo.Component.render(%{})
-  def code_change(1, socket, []), do: {:ok, %{socket | assigns: %{migrated: @version}}}
+  def render(_assigns),
+    do: Rendered.new(["view #{@version} ", ""], fn _ -> [Component.new(Zoo.Component, "c")] end)
+
+  def code_change(1, socket, []),
+    do: {:ok, Phoenix.LiveView.Utils.assign(socket, :migrated, @version)}
 end
 
 defmodule Zoo.Component do
   use Zoo.Versioned
   @behaviour Phoenix.LiveComponent
+  alias Phoenix.LiveView.Rendered
+  def mount(socket), do: {:ok, Phoenix.LiveView.Utils.assign(socket, :mounted, @version)}
   @impl true
-  def render(_assigns), do: "component #{@version}"
+  def render(assigns),
+    do: Rendered.new(["component #{@version} of ", ""], fn _ -> ["#{assigns.mounted}"] end)
 end
 
 defmodule Zoo.StillView do
   @moduledoc "A view that does not change itself, but renders what does."
   @behaviour Phoenix.LiveView
+  alias Phoenix.LiveView.{Component, Rendered}
   @impl true
-  def render(_assigns), do: Zoo.Component.render(%{})
+  def render(_assigns),
+    do: Rendered.new(["", ""], fn _ -> [Component.new(Zoo.Component, "c")] end)
 end
 
 defmodule Zoo.Room do
@@ -150,7 +161,11 @@ defmodule Zoo.Endpoint do
   def config_change(_changed, _removed), do: warm()
 
   defp warm,
-    do: :persistent_term.put(__MODULE__, File.read!(Application.app_dir(:zoo, "priv/static/manifest.json")))
+    do:
+      :persistent_term.put(
+        __MODULE__,
+        File.read!(Application.app_dir(:zoo, "priv/static/manifest.json"))
+      )
 end
 
 defmodule Zoo.Cage do

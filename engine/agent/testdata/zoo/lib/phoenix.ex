@@ -1,18 +1,20 @@
-# Stand-ins for what Phoenix runs in a VM, as far as an upgrade meets it: the same names, records and messages.
+# Stand-ins for what Phoenix runs in a VM, as far as an upgrade meets it: the same names, records and messages. What LiveView keeps
+# to itself is in live_view.ex.
 
 defmodule Phoenix.LiveView do
   @moduledoc false
-  @callback render(map) :: String.t()
+  @callback render(map) :: map
 end
 
 defmodule Phoenix.LiveComponent do
   @moduledoc false
-  @callback render(map) :: String.t()
+  @callback render(map) :: map
 end
 
 defmodule Phoenix.LiveView.Channel do
   @moduledoc false
   use GenServer
+  alias Phoenix.LiveView.{Browser, Diff, Renderer, Socket, Utils}
 
   # LiveView waits for 15 s.
   def start_link({view, name}),
@@ -20,11 +22,20 @@ defmodule Phoenix.LiveView.Channel do
 
   def init(view) do
     Process.put(:"$initial_call", {view, :mount, 3})
-    {:ok, render(%{socket: %{view: view, assigns: %{}}, rendered: []})}
+    socket = %Socket{view: view, transport_pid: Browser.start_link()}
+
+    state = %{
+      socket: socket,
+      components: Diff.new_components(),
+      fingerprints: Diff.new_fingerprints()
+    }
+
+    {:ok, state |> Map.merge(%{topic: "lv:1", join_ref: "1", serializer: Browser}) |> render()}
   end
 
-  def handle_info({:phoenix_live_reload, _topic, _path}, state), do: {:noreply, render(state)}
-  def handle_call(:state, _from, s), do: {:reply, {s.rendered, s.socket.assigns}, s}
+  # What the page shows, and the view's assigns.
+  def handle_call(:state, _from, %{socket: socket} = state),
+    do: {:reply, {Browser.shown(socket.transport_pid), Map.delete(socket.assigns, :__changed__)}, state}
 
   def code_change(old, %{socket: socket} = state, extra) do
     if function_exported?(socket.view, :code_change, 3) do
@@ -35,7 +46,14 @@ defmodule Phoenix.LiveView.Channel do
     end
   end
 
-  defp render(s), do: %{s | rendered: [s.socket.view.render(s.socket.assigns) | s.rendered]}
+  defp render(%{socket: socket} = state) do
+    rendered = Renderer.to_rendered(socket, socket.view)
+
+    {diff, prints, components} = Diff.render(socket, rendered, state.fingerprints, state.components)
+
+    send(socket.transport_pid, {:diff, diff})
+    %{state | socket: Utils.clear_changed(socket), fingerprints: prints, components: components}
+  end
 end
 
 defmodule Phoenix.Channel do
@@ -57,7 +75,9 @@ defmodule Phoenix.Channel.Server do
   end
 
   def handle_call(:state, _from, s), do: {:reply, s.assigns, s}
-  def code_change(old, %{channel: channel} = socket, extra), do: channel.code_change(old, socket, extra)
+
+  def code_change(old, %{channel: channel} = socket, extra),
+    do: channel.code_change(old, socket, extra)
 end
 
 defmodule Phoenix.Endpoint do

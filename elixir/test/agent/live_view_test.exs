@@ -1,0 +1,370 @@
+unless Code.ensure_loaded?(Phoenix.LiveView.Diff),
+  do: Code.require_file("../../../engine/agent/testdata/zoo/lib/live_view.ex", __DIR__)
+
+defmodule FlyDeployAgent.LiveViewTest do
+  use ExUnit.Case, async: true
+
+  alias FlyDeployAgent.{Cell, Commit, Guardian, LiveView, LiveView.Page, Processes, Snapshot, Window}
+  alias Phoenix.LiveView.{Browser, Component, Diff, Rendered, Renderer, Socket, Utils}
+
+  # Which code runs, 1 or 2, is kept in a counter that a page's assigns name.
+  def version(%{code: code}), do: :counters.get(code, 1)
+  defp load(code, version), do: :counters.put(code, 1, version)
+
+  defmodule Shop do
+    alias FlyDeployAgent.LiveViewTest, as: Test
+
+    def render(assigns) do
+      version = Test.version(assigns)
+      if assigns[:in_template], do: assigns.in_template.(version)
+      carts = for id <- assigns.carts, do: Component.new(Test.Cart, id, passed(assigns, version))
+      badge = Rendered.new(["badge#{version}"], fn _ -> [] end)
+
+      Rendered.new(["shop#{version} n=", " " | List.duplicate("", length(carts) + 1)], fn _ ->
+        [to_string(assigns.n), badge | carts]
+      end)
+    end
+
+    defp passed(assigns, version) do
+      slot = [%{__slot__: :inner_block, inner_block: fn -> "slot#{version} #{assigns.n}" end}]
+      Map.merge(%{code: assigns.code, slot: slot}, if(version == 2, do: assigns[:passed] || %{}, else: %{}))
+    end
+  end
+
+  defmodule Cart do
+    alias FlyDeployAgent.LiveViewTest, as: Test
+    def mount(socket), do: {:ok, Utils.assign(socket, %{n: 0, price: 1, opened: false})}
+    # Its parent's next update ends what was typed.
+    def update(assigns, socket), do: {:ok, socket |> Utils.assign(assigns) |> Utils.assign(:typed, "")}
+
+    def render(%{slot: [%{inner_block: slot}]} = assigns) do
+      version = Test.version(assigns)
+      if assigns[:in_cart], do: assigns.in_cart.(assigns)
+      item = if assigns.opened, do: Component.new(Test.Item, assigns.id, %{code: assigns.code}), else: ""
+
+      Rendered.new([" [cart#{version} ", " n=", " ", " ", "", "]"], fn _ ->
+        [assigns.id, to_string(assigns.n), assigns.typed, slot.(), item]
+      end)
+    end
+  end
+
+  defmodule Item do
+    alias FlyDeployAgent.LiveViewTest, as: Test
+    def mount(socket), do: {:ok, Utils.assign(socket, :k, 0)}
+
+    def render(assigns),
+      do: Rendered.new([" (item#{Test.version(assigns)} k=", ")"], fn _ -> [to_string(assigns.k)] end)
+  end
+
+  defmodule Serializer do
+    def encode!(%{event: "diff", topic: "lv:1", join_ref: "4", payload: payload}), do: {:page, payload}
+  end
+
+  # A mounted view's state, and what its page shows. 1.0 keeps the prints in the socket, later ones in the state.
+  defp mounted(live_view, assigns) do
+    code = :counters.new(1, [])
+    load(code, 1)
+    assigns = Map.merge(%{code: code, n: 1, carts: ["a", "b", "c"], __changed__: %{}}, assigns)
+    socket = %Socket{view: Shop, assigns: assigns, transport_pid: self()}
+    rendered = Renderer.to_rendered(socket, Shop)
+    {diff, prints, components} = Diff.render(socket, rendered, {nil, %{}}, Diff.new_components())
+    state = %{socket: socket, components: components, topic: "lv:1", join_ref: "4", serializer: Serializer}
+
+    state =
+      if live_view == "1.0",
+        do: %{state | socket: Map.put(socket, :fingerprints, prints)},
+        else: Map.put(state, :fingerprints, prints)
+
+    {state, Browser.merge(nil, diff), code}
+  end
+
+  # An event of the component `cid`.
+  defp event({state, page, code}, cid, assigns) do
+    assign = fn socket, _module -> {Utils.assign(socket, assigns), :ok} end
+    {diff, components, :ok} = Diff.write_component(state.socket, cid, state.components, assign)
+    {%{state | components: components}, Browser.merge(page, diff), code}
+  end
+
+  defp used(live_view, assigns \\ %{}) do
+    live_view
+    |> mounted(assigns)
+    |> event(1, %{n: 4, typed: "half"})
+    |> event(2, %{n: 7, opened: true})
+    |> event(4, %{k: 3})
+  end
+
+  defp render({state, page, code}) do
+    load(code, 2)
+    assert Page.fits?(state)
+    assert {state, {to, {:page, diff}}} = Page.render(state)
+    assert to == self()
+    {state, Browser.merge(page, diff), code}
+  end
+
+  defp text({_state, page, _code}), do: Browser.text(page)
+  defp components({%{components: {cids, _, _}}, _, _}), do: cids |> Map.keys() |> Enum.sort()
+
+  @before "shop1 n=1 badge1 [cart1 a n=4 half slot1 1] [cart1 b n=7  slot1 1 (item1 k=3)] [cart1 c n=0  slot1 1]"
+  @later "shop2 n=1 badge2 [cart2 a n=4 half slot2 1] [cart2 b n=7  slot2 1 (item2 k=3)] [cart2 c n=0  slot2 1]"
+
+  for live_view <- ["1.0", "1.2"] do
+    @live_view live_view
+
+    test "#{live_view}: pages show all that is new, and their components keep their states" do
+      page = used(@live_view)
+      assert text(page) == @before
+      page = render(page)
+      assert text(page) == @later
+      assert components(page) == [1, 2, 3, 4]
+    end
+
+    test "#{live_view}: what follows is LiveView's own" do
+      page = used(@live_view) |> render() |> event(3, %{n: 1, opened: true}) |> event(5, %{k: 1})
+
+      assert text(page) ==
+               String.replace(@later, "[cart2 c n=0  slot2 1]", "[cart2 c n=1  slot2 1 (item2 k=1)]")
+
+      assert page |> render() |> text() == text(page)
+    end
+  end
+
+  test "a component has what its parent passes to it since the new code, and keeps what it had" do
+    in_cart = fn assigns -> if version(assigns) == 2, do: %{colour: "red"} = assigns end
+    page = used("1.2", %{passed: %{colour: "red", n: 0, in_cart: in_cart}}) |> render()
+    assert text(page) == @later
+  end
+
+  test "a component that cannot be rendered as it was is updated" do
+    in_cart = fn assigns -> if version(assigns) == 2, do: %{price: {:money, 1}} = assigns end
+    page = used("1.2", %{passed: %{price: {:money, 1}, in_cart: in_cart}}) |> render()
+    assert text(page) == String.replace(@later, "half", "")
+  end
+
+  test "components that have left the page, and new ones" do
+    {state, page, code} = used("1.2")
+    state = put_in(state.socket.assigns.carts, ["b", "d"])
+    page = render({state, page, code})
+    assert text(page) == "shop2 n=1 badge2 [cart2 b n=7  slot2 1 (item2 k=3)] [cart2 d n=0  slot2 1]"
+    # Until the client says that it has forgotten them.
+    assert components(page) == [1, 2, 3, 4, 5]
+    {%{components: {%{1 => left}, _, _}}, _, _} = page
+    assert %{n: 4, typed: "half"} = elem(left, 2)
+  end
+
+  test "events that hooks push are sent, once" do
+    {state, page, code} = used("1.2")
+    push = fn socket -> put_in(socket.private.live_temp[:push_events], [["hello", %{}]]) end
+    state = put_in(state.socket.private.lifecycle.after_render, [push])
+    load(code, 2)
+    assert {state, {_, {:page, %{e: [["hello", %{}]]} = diff}}} = Page.render(state)
+    assert page |> Browser.merge(diff) |> Browser.text() == @later
+    assert state.socket.private.live_temp == %{}
+  end
+
+  test "states of another shape are left alone" do
+    {state, _, _} = used("1.2")
+    assert Page.supported?()
+    refute Page.fits?(make_ref())
+    refute Page.fits?(%{state | components: {%{1 => {Cart, "a", %{}}}, %{}, 2}})
+    refute Page.fits?(Map.delete(state, :fingerprints))
+    refute Page.fits?(%{state | socket: Map.delete(state.socket, :transport_pid)})
+    refute Page.fits?(put_in(state.socket.redirected, {:redirect, "/"}))
+  end
+
+  # -- views as processes
+
+  defmodule View do
+    use GenServer
+    def start(page), do: GenServer.start(__MODULE__, page)
+
+    def init(state) do
+      if is_map(state), do: Process.put(:"$initial_call", {state.socket.view, :mount, 3})
+      {:ok, state}
+    end
+
+    def handle_call(:state, _from, state), do: {:reply, state, state}
+    def handle_call(fun, _from, state), do: {:reply, fun.(), state}
+  end
+
+  defp view(assigns \\ %{}) do
+    {state, page, code} = used("1.2", assigns)
+    {:ok, pid} = View.start(state)
+    %{pid: pid, state: state, page: page, code: code}
+  end
+
+  defp held(views) do
+    pids = Enum.map(views, & &1.pid)
+    dead = spawn(fn -> :ok end)
+    assert LiveView.views(pids) == pids
+    assert LiveView.hold(pids, dead, 1_000) == pids
+    for %{code: code} <- views, do: load(code, 2)
+    {pids, dead}
+  end
+
+  defp soon(ms \\ 5_000), do: System.monotonic_time(:millisecond) + ms
+  defp state(%{pid: pid}), do: GenServer.call(pid, :state)
+
+  defp aside?(%{pid: pid}) do
+    {:dictionary, dictionary} = Process.info(pid, :dictionary)
+    List.keymember?(dictionary, :"$flydeploy_page", 0)
+  end
+
+  test "pages get what was rendered when all have, and views take it" do
+    views = [view(), view()]
+    {pids, dead} = held(views)
+    rendered = LiveView.render(pids, dead, soon())
+    assert Enum.sort(rendered.done) == Enum.sort(pids)
+    assert %{failures: [], late: [], unknown: []} = rendered
+    refute_received {:page, _}
+
+    LiveView.show(rendered, dead)
+    FlyDeployAgent.Rounds.tell(pids, dead, :resume)
+
+    for view <- views do
+      assert state(view) != view.state
+      assert_receive {:page, diff}
+      assert view.page |> Browser.merge(diff) |> Browser.text() == @later
+      refute aside?(view)
+    end
+  end
+
+  test "a template that raises leaves all as it was" do
+    [good, bad] = views = [view(), view(%{in_template: &(&1 == 2 and raise("cannot")), secret: "s3cret"})]
+    {pids, dead} = held(views)
+    assert %{done: [done], failures: [failure], late: []} = LiveView.render(pids, dead, soon())
+    assert done == good.pid
+    assert %{pid: pid, module: Shop, reason: "not_rendered", exception: "** (RuntimeError) cannot"} = failure
+    assert pid == bad.pid
+    assert Enum.any?(failure.stack, &(&1 =~ "Shop.render/1"))
+    refute inspect(failure) =~ "s3cret"
+
+    LiveView.drop(pids, dead)
+    FlyDeployAgent.Rounds.tell(pids, dead, :resume)
+    for view <- views, do: assert(state(view) == view.state and not aside?(view))
+    refute_received {:page, _}
+  end
+
+  # Blocks until it is told to go on.
+  defp blocked(test) do
+    send(test, {:blocked, self()})
+    receive do: (:go -> :ok)
+  end
+
+  test "a view that waits for somebody takes what it rendered when it gets there" do
+    test = self()
+    [_, late] = views = [view(), view(%{in_template: &(&1 == 2 and blocked(test))})]
+    {pids, dead} = held(views)
+    rendered = LiveView.render(pids, dead, soon())
+    assert %{done: [_], late: [pid]} = rendered
+    assert pid == late.pid
+    LiveView.show(rendered, dead)
+    FlyDeployAgent.Rounds.tell(pids, dead, :resume)
+    assert_received {:blocked, ^pid}
+    assert_receive {:page, _}
+    refute_received {:page, _}
+    send(pid, :go)
+    assert %{done: [^pid, _], late: []} = LiveView.render_late(rendered, [], dead)
+    assert_receive {:page, diff}
+    assert late.page |> Browser.merge(diff) |> Browser.text() == @later
+    assert state(late) != late.state
+  end
+
+  test "a busy view is not held, and renders when it is told to" do
+    test = self()
+    [idle, busy] = [view(), view()]
+    spawn_link(fn -> GenServer.call(busy.pid, fn -> blocked(test) end) end)
+    assert_receive {:blocked, pid}
+    dead = spawn(fn -> :ok end)
+    assert LiveView.hold([idle.pid, pid], dead, 1_000) == [idle.pid]
+    FlyDeployAgent.Rounds.tell([idle.pid], dead, :resume)
+    load(busy.code, 2)
+    send(pid, :go)
+    assert %{done: [^pid]} = LiveView.render_late(LiveView.none(), [pid], dead)
+    assert_receive {:page, _}
+    assert state(busy) != busy.state and not aside?(busy)
+  end
+
+  test "the dead are not waited for, and views that are not mounted are left alone" do
+    [dying, living] = [view(), view()]
+    {:ok, joining} = View.start(make_ref())
+    {pids, dead} = held([dying, living])
+    Process.exit(dying.pid, :kill)
+    assert LiveView.views([joining]) == []
+    assert %{done: [done], unknown: [^joining], late: []} = LiveView.render([joining | pids], dead, soon())
+    assert done == living.pid
+  end
+
+  # -- the window
+
+  defp window(views) do
+    %Window{
+      cell: Cell.new(),
+      dead: spawn(fn -> :ok end),
+      guardian: Guardian.start(self(), fn _carry, _settle -> :ok end),
+      known: Processes.known(Process.list()),
+      targets: [],
+      supervisors: [],
+      visible: true,
+      views: Enum.map(views, & &1.pid),
+      changed: %{},
+      own: [],
+      needed: [],
+      deferred: [],
+      added: [],
+      forward: %{},
+      back: %{},
+      stand_ins: %{},
+      restore: Snapshot.restoring(),
+      md5: %{},
+      suspend_ms: 50,
+      patient_ms: 200,
+      migration_ms: 1_000,
+      max_suspend_ms: 5_000,
+      rollback_us: 0,
+      skip_busy: false
+    }
+  end
+
+  # The new code is there from the beginning: idle views do not look at it before they are told to render.
+  defp commit(views, extra \\ %{}) do
+    window = struct!(window(views), extra)
+    _ = Guardian.hold(window, nil, 60_000)
+    for %{code: code} <- views, do: load(code, 2)
+    result = Commit.run(window)
+    Guardian.let_go(window.guardian)
+    Guardian.stop(window.guardian)
+    {result, Cell.longest_us(window.cell)}
+  end
+
+  test "a commit shows the new code on all pages, whatever their views were doing" do
+    {:ok, server} = Agent.start(fn -> :answer end)
+    target = %{pid: server, module: Server, kind: :agent, units: []}
+
+    views =
+      [_, busy, _] = [view(), view(), view(%{in_template: &(&1 == 2 and Agent.get(server, fn s -> s end))})]
+
+    spawn_link(fn -> GenServer.call(busy.pid, fn -> Process.sleep(100) end) end)
+    assert {%{outcome: :committed, views: 3, failures: []}, us} = commit(views, %{targets: [target]})
+    assert us < 200_000
+    for _ <- views, do: assert_receive({:page, _})
+    for view <- views, do: refute(aside?(view) or state(view) == view.state)
+  end
+
+  test "a template that raises takes the window back, and no page notices" do
+    views = [view(), view(%{in_template: &(&1 == 2 and raise("cannot"))})]
+    assert {%{outcome: :rolled_back, failures: [failure], killed: []}, _us} = commit(views)
+    assert %{module: Shop, reason: "not_rendered", pid: pid} = failure
+    assert pid == List.last(views).pid
+    for view <- views, do: assert(state(view) == view.state and not aside?(view))
+    refute_received {:page, _}
+  end
+
+  test "what may be part of a page" do
+    facts = %{template: false, behaviours: [GenServer]}
+    refute LiveView.visible?([facts])
+    assert LiveView.visible?([facts, %{facts | template: true}])
+
+    for behaviour <- [Phoenix.LiveView, Phoenix.LiveComponent],
+        do: assert(LiveView.visible?([%{facts | behaviours: [behaviour]}]))
+  end
+end
