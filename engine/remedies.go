@@ -21,6 +21,7 @@ var Remedies = map[string]string{
 	"skips_busy":          "",
 	"rollback_would_kill": "If the migration fails, this process is killed. Wait until it is done, or accept the risk.",
 	"keeps_old_code":      "",
+	"open_pages":          "",
 	"supervisor_changed":  "A cold deploy applies the new children and strategy.",
 	"special_process":     "Have its supervisor restart it when it should run the new code.",
 	"already_suspended":   "Find out what suspended it (`:sys.suspend/1`, a debugger), and resume it.",
@@ -79,6 +80,7 @@ var Remedies = map[string]string{
 	"not_warmed":            "The new code runs. Call the endpoint's config_change([], []) in a remote console, or restart the machine.",
 	"not_placed":            "The new code runs, but a file on disk is old, and a restart of the VM alone would load it. Check the disk, then deploy again.",
 
+	"not_rendered":  "Fix what the stack names, then deploy again. A page that could not be rendered shows what it showed.",
 	"raised":        "Fix code_change, then deploy again.",
 	"exited":        "Fix code_change, then deploy again.",
 	"bad_return":    "code_change must return {:ok, state}.",

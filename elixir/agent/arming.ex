@@ -135,7 +135,7 @@ defmodule FlyDeployAgent.Arming do
       targets: armed.targets,
       supervisors: Processes.supervisors(for %{pid: pid} <- armed.targets, do: pid),
       visible: visible,
-      views: if(visible, do: LiveView.views(elem(armed.known, 0)) -- Window.pids(armed.targets), else: []),
+      views: if(visible, do: LiveView.views(armed.known.pids) -- Window.pids(armed.targets), else: []),
       changed: armed.changed,
       own: order.own,
       needed: needed,

@@ -168,6 +168,18 @@ defmodule FlyDeployAgent.Findings do
         do: {name, arity}
   end
 
+  @doc "What open pages will show, see `FlyDeployAgent.LiveView.pages/2`."
+  def pages({0, _}), do: []
+
+  def pages({count, at_once}) do
+    detail =
+      if at_once,
+        do: "show the new code at once, and keep their states",
+        else: "show the new code at their next event: this LiveView has no way to render them before"
+
+    [finding("open_pages", :info, "open pages (#{count})", detail)]
+  end
+
   @doc "Findings about the release that runs."
   def release(unwritable) do
     Enum.concat([

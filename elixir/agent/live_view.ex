@@ -13,6 +13,8 @@ defmodule FlyDeployAgent.LiveView do
   @behaviours [Phoenix.LiveView, Phoenix.LiveComponent]
   # Where a view keeps what came of its rendering.
   @aside :"$flydeploy_page"
+  # So many states are looked at for the plan.
+  @sample 3
   # When none has suspended for so long, the others are busy: nothing that they may wait for is suspended yet.
   @busy_ms 50
   # When nothing is heard any more, it is looked for the reason.
@@ -43,6 +45,19 @@ defmodule FlyDeployAgent.LiveView do
     _ = explained(%RuntimeError{message: ""}, [])
     Page.supported?()
   end
+
+  @doc "How many of `pids` are views with an open page that the changed modules may be part of, and whether it can be rendered anew."
+  @spec pages([map], [pid]) :: {non_neg_integer, boolean}
+  def pages(facts, pids) do
+    case if(visible?(facts), do: views(pids), else: []) do
+      [] -> {0, false}
+      views -> {length(views), supported?() and fit?(Enum.take(views, @sample))}
+    end
+  end
+
+  # Those that do not tell are busy.
+  defp fit?(views),
+    do: Enum.all?(Rounds.inside(for(pid <- views, do: {pid, &Page.fits?/1}), @quiet_ms), &elem(&1, 1))
 
   @doc "The views among `pids`, without those that somebody else has suspended."
   @spec views([pid]) :: [pid]

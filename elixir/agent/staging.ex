@@ -6,7 +6,19 @@ defmodule FlyDeployAgent.Staging do
   `{:download, bytes}`.
   """
 
-  alias FlyDeployAgent.{Archive, Beam, Births, Diff, Files, Findings, Http, Loader, Processes, Release}
+  alias FlyDeployAgent.{
+    Archive,
+    Beam,
+    Births,
+    Diff,
+    Files,
+    Findings,
+    Http,
+    LiveView,
+    Loader,
+    Processes,
+    Release
+  }
 
   # Giving a process its state back, in a VM with other work to do.
   @restore_us 10
@@ -144,6 +156,7 @@ defmodule FlyDeployAgent.Staging do
         Findings.modules(diff, facts, unloadable) ++
         Findings.processes(staged, would_kill) ++
         Findings.window(staged.targets, order.skip_busy) ++
+        Findings.pages(LiveView.pages(Map.values(facts), staged.known.pids)) ++
         Findings.release(Files.unwritable(diff.files, order.id)) ++
         Findings.rollback_cost(staged.rollback_us)
 

@@ -54,7 +54,7 @@ defmodule FlyDeployAgent.Window do
           cell: Cell.t(),
           dead: pid,
           guardian: pid,
-          known: {[pid], MapSet.t(pid)},
+          known: FlyDeployAgent.Births.known(),
           targets: [map],
           supervisors: [pid],
           visible: boolean,
