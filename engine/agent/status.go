@@ -135,7 +135,10 @@ type Finding struct {
 	Detail   string `json:"detail"`
 }
 
-// Failure is one process that was not suspended or migrated, the first of Count with the same module and reason. It
+// NotRendered is the reason of a view that keeps its state, but whose page cannot show the new code.
+const NotRendered = "not_rendered"
+
+// Failure is one process that was not suspended, migrated or rendered, the first of Count with the same module and reason. It
 // tells shapes of states, never values.
 type Failure struct {
 	PID         string   `json:"pid"`

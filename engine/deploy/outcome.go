@@ -32,10 +32,11 @@ func outcome(err error, dryRun bool, machines []*rollout) engine.Outcome {
 	var held *engine.LockHeldError
 	var blocked *blockedError
 	upgraded := count(machines, (*rollout).isUpgraded)
+	all := upgraded == len(machines) && !anyOf(machines, func(r *rollout) bool { return r.oldPages() != nil })
 	switch {
-	case err == nil && (dryRun || upgraded == len(machines)):
+	case err == nil && (dryRun || all):
 		return engine.OutcomeSucceeded
-	case upgraded > 0 && upgraded < len(machines):
+	case upgraded > 0 && !all:
 		return engine.OutcomePartial
 	case errors.As(err, &held):
 		return engine.OutcomeLocked
@@ -48,10 +49,13 @@ func outcome(err error, dryRun bool, machines []*rollout) engine.Outcome {
 	}
 }
 
-// partial gives the problem of the first machine that does not run the upgrade. It is for deploys that no error has ended: such
-// machines were accepted with the plan.
+// partial gives the problem of the first machine that does not run the upgrade, or not on every open page. It is for deploys that no
+// error has ended: such machines were accepted with the plan.
 func partial(machines []*rollout) *engine.Problem {
 	for _, r := range machines {
+		if p := r.oldPages(); p != nil {
+			return p.WithPrefix(r.where())
+		}
 		if !r.isUpgraded() && r.problem != nil {
 			return r.problem.WithPrefix(r.where())
 		}

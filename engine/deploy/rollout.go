@@ -88,6 +88,17 @@ func (r *rollout) endUnknown() bool {
 // commitSent: a commit was sent, and the VM was not asked yet what came of it.
 func (r *rollout) commitSent() bool { return r.endUnknown() || r.state == engine.MachineCommitted }
 
+// oldPages is the problem of a machine that runs the upgrade, but not all of whose open pages can show it; nil for any other.
+func (r *rollout) oldPages() *engine.Problem {
+	i := slices.IndexFunc(r.status.Failures, func(f agent.Failure) bool { return f.Reason == agent.NotRendered })
+	if i < 0 || r.status.State != agent.Committed {
+		return nil
+	}
+	f := r.status.Failures[i]
+	return engine.NewProblem(f.Reason, fmt.Sprintf("%s of %s cannot show the new code: %s", text.Counted(max(f.Count, 1), "open page"), f.Module,
+		f.Exception), nil, engine.Remedies[f.Reason])
+}
+
 func (r *rollout) outcome() engine.MachineOutcome { return r.state.Outcome(r.status.UpToDate) }
 
 func (r *rollout) result() engine.MachineResult {

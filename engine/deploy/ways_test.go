@@ -412,6 +412,26 @@ func TestACommitThatNeverCameIsTakenBack(t *testing.T) {
 	})
 }
 
+// A machine of which an open page cannot show the upgrade runs it all the same, but the deploy does not end as if nothing were wrong.
+func TestAPageThatCannotShowTheUpgrade(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.Behave("m01", func(b *agenttest.Behaviour) {
+			b.Failures = []agent.Failure{
+				{PID: "#PID<0.7.0>", Module: "Shop.Live", Reason: agent.NotRendered, Exception: "** (KeyError) key :total not found in: %{…}", Count: 3},
+			}
+		})
+		p, r := s.deploy(playedSettings())
+		wants(t, p, r, engine.OutcomePartial, "m00 committed, m01 committed")
+		if r.Problem == nil || !strings.Contains(r.Problem.What, "m01: 3 open pages of Shop.Live cannot show the new code: ** (KeyError) key :total") {
+			t.Errorf("problem: %v", r.Problem)
+		}
+		if fleet, single := s.recorded(); fleet != "2.0.0" || len(single) > 0 {
+			t.Errorf("recorded: fleet %q, machines %v", fleet, single)
+		}
+		s.nothingLeft()
+	})
+}
+
 // A migration that fails rolls its machine back, and is told with its process and its exception.
 func TestAMigrationThatFails(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {

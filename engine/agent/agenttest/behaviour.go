@@ -26,7 +26,7 @@ type Behaviour struct {
 	// Outcome of the window: agent.Committed, RolledBack, RolledBackWithLosses or Failed (would not suspend).
 	Outcome     agent.State
 	SuspendedUS int64
-	Failures    []agent.Failure // of an outcome that is not committed; one of them is made up where there is none
+	Failures    []agent.Failure // one is made up where there is none, and the outcome is not committed
 	Killed      []string
 	Died        int
 	Views       int

@@ -39,12 +39,13 @@ func (a *process) tellWindow(b *Behaviour, begun time.Time) {
 	s.SuspendedUS = s.ResumedAtUS - s.SuspendedAtUS
 	s.Suspended, s.Died = s.Counts.Processes, b.Died
 	s.Phases = append(s.Phases, windowPhases(b, s.SuspendedAtUS, s.SuspendedUS)...)
+	s.Failures = b.Failures
 	if b.Outcome == agent.Committed {
 		s.Migrated, s.Views, s.Unplaced, s.Error = s.Counts.Migrating, b.Views, b.Unplaced, b.Error
-		return
+	} else {
+		s.Killed = b.Killed
 	}
-	s.Failures, s.Killed = b.Failures, b.Killed
-	if len(s.Failures) == 0 {
+	if len(s.Failures) == 0 && b.Outcome != agent.Committed {
 		s.Failures = []agent.Failure{usualFailure(b.Outcome)}
 	}
 	s.FailuresTotal = 0
