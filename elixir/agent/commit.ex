@@ -184,10 +184,10 @@ defmodule FlyDeployAgent.Commit do
 
   defp render_late(window, rendered) do
     {born, _known} = Processes.born(window.known)
+    skipped = LiveView.changed(window.skipped, window.changed)
 
     running =
-      (window.views -- window.held) ++
-        LiveView.changed(window.skipped, window.changed) ++ LiveView.views(born)
+      (window.views -- window.held) ++ skipped ++ (LiveView.views(born) -- Window.pids(window.targets))
 
     LiveView.render_late(rendered, running, window.dead)
   end

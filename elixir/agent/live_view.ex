@@ -154,6 +154,9 @@ defmodule FlyDeployAgent.LiveView do
   end
 
   defp put_aside(state) do
+    # Of a window that nobody ended.
+    Process.delete(@aside)
+
     if Page.fits?(state) do
       Process.put(@aside, Page.render(state))
       :done
