@@ -164,7 +164,7 @@ defmodule FlyDeployAgent.LiveView do
       :unknown
     end
   catch
-    :error, reason -> reason |> explained(__STACKTRACE__) |> Map.put(:module, state.socket.view)
+    :error, reason -> reason |> explained(theirs(__STACKTRACE__)) |> Map.put(:module, state.socket.view)
     kind, reason -> {kind, reason} |> explained(nil) |> Map.put(:module, state.socket.view)
   end
 
@@ -172,6 +172,9 @@ defmodule FlyDeployAgent.LiveView do
 
   defp explained(reason, stack),
     do: %{Failure.explain({:error, {:EXIT, {reason, stack}}}) | reason: "not_rendered"}
+
+  # The stack down to where we have called.
+  defp theirs(stack), do: Enum.take_while(stack, &(elem(&1, 0) != Page))
 
   @doc false
   def take(state) do

@@ -236,6 +236,7 @@ defmodule FlyDeployAgent.LiveViewTest do
     assert %{pid: pid, module: Shop, reason: "not_rendered", exception: "** (RuntimeError) cannot"} = failure
     assert pid == bad.pid
     assert Enum.any?(failure.stack, &(&1 =~ "Shop.render/1"))
+    refute Enum.any?(failure.stack, &(&1 =~ "LiveView.Page"))
     refute inspect(failure) =~ "s3cret"
 
     LiveView.drop(pids, dead)
