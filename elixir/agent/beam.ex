@@ -23,8 +23,10 @@ defmodule FlyDeployAgent.Beam do
 
   @doc "The version that `code_change` gets as the old one, as OTP's release handler determines it."
   @spec vsn(module) :: term
-  def vsn(module) do
-    case module.module_info(:attributes)[:vsn] do
+  def vsn(module), do: version(module.module_info(:attributes))
+
+  defp version(attributes) do
+    case attributes[:vsn] do
       [vsn] -> vsn
       other -> other
     end
@@ -36,11 +38,18 @@ defmodule FlyDeployAgent.Beam do
 
   @doc """
   What the plan must know of a new .beam: which of `modules` it names, its behaviours, whether it takes part in code changes
-  (`code_change` of 3 or 4 arguments), whether it loads native code, and whether it has templates.
+  (`code_change` of 3 or 4 arguments), its version, whether it loads native code, and whether it has templates.
   """
   @spec facts(binary, map) ::
           {:ok,
-           %{names: [module], behaviours: [module], code_change: [3 | 4], nif: boolean, template: boolean}}
+           %{
+             names: [module],
+             behaviours: [module],
+             code_change: [3 | 4],
+             vsn: term,
+             nif: boolean,
+             template: boolean
+           }}
           | :error
   def facts(beam, modules \\ %{}) do
     case :beam_lib.chunks(beam, [:atoms, :imports, :exports, :attributes]) do
@@ -50,6 +59,7 @@ defmodule FlyDeployAgent.Beam do
            names: for({_, atom} <- atoms, is_map_key(modules, atom), do: atom),
            behaviours: declared(attributes),
            code_change: for({:code_change, arity} <- exports, arity in [3, 4], do: arity),
+           vsn: version(attributes),
            nif: {:erlang, :load_nif, 2} in imports,
            template: {:__components__, 0} in exports or Enum.any?(atoms, &(elem(&1, 1) in @templates))
          }}

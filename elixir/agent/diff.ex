@@ -37,10 +37,12 @@ defmodule FlyDeployAgent.Diff do
 
     parts = Enum.map(apps, &app(&1, protocols)) ++ [protocols(consolidated)]
     changes = Enum.flat_map(parts, & &1.changes)
+    # What another application has now was moved.
+    kept = for %{modules: modules} <- parts, module <- modules, into: protocols, do: module
 
     %{
       changes: changes,
-      removed: Enum.flat_map(parts, & &1.removed),
+      removed: for({module, _app} = gone <- Enum.flat_map(parts, & &1.removed), module not in kept, do: gone),
       files: Enum.flat_map(parts, & &1.files),
       findings: platform(apps) ++ dependencies(apps, changes, own(apps, otp_app)) ++ app_files(parts)
     }
@@ -61,14 +63,16 @@ defmodule FlyDeployAgent.Diff do
   defp module(path), do: path |> Path.basename(".beam") |> String.to_atom()
 
   defp app(%{origin: origin}, _protocols) when origin in [:otp, :elixir],
-    do: %{changes: [], removed: [], files: [], app_file: nil}
+    do: %{changes: [], removed: [], modules: [], files: [], app_file: nil}
 
   defp app(app, protocols) do
     target = app.running || Path.join([Release.root(), "lib", "#{app.app}-#{app.vsn}"])
     new = Path.wildcard(app.dir <> "/ebin/*.beam")
     modules = MapSet.new(new, &module/1)
+    app_file = Path.join(target, "ebin/#{app.app}.app")
 
     %{
+      modules: modules,
       changes:
         for(path <- new, module(path) not in protocols, do: change(app.app, path, Path.join(target, "ebin")))
         |> Enum.reject(&is_nil/1),
@@ -76,11 +80,20 @@ defmodule FlyDeployAgent.Diff do
         for(
           path <- Path.wildcard(target <> "/ebin/*.beam"),
           module(path) not in modules,
+          listed?(module(path), app_file),
           do: {module(path), app.app}
         ),
       files: files(app.dir, target),
-      app_file: {app, Path.join(app.dir, "ebin/#{app.app}.app"), Path.join(target, "ebin/#{app.app}.app")}
+      app_file: {app, Path.join(app.dir, "ebin/#{app.app}.app"), app_file}
     }
+  end
+
+  # An earlier upgrade that removed a module has left its file, but not its name in the list of modules.
+  defp listed?(module, app_file) do
+    case app_keys(app_file)[:modules] do
+      nil -> true
+      modules -> module in modules
+    end
   end
 
   defp protocols(consolidated) do
@@ -92,6 +105,7 @@ defmodule FlyDeployAgent.Diff do
         |> Enum.reject(&is_nil/1)
         |> Enum.map(&%{&1 | consolidated: true}),
       removed: [],
+      modules: [],
       files:
         for(
           {_module, path} <- consolidated,

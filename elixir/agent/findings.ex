@@ -54,7 +54,7 @@ defmodule FlyDeployAgent.Findings do
       about(
         for({m, _app} <- diff.removed, do: m),
         "module_removed",
-        :warn,
+        :info,
         "stays loaded until the next restart"
       )
     ])
@@ -82,8 +82,6 @@ defmodule FlyDeployAgent.Findings do
       staged.others |> Enum.filter(&(&1.kind == kind)) |> Enum.map(& &1.module) |> Enum.uniq()
     end
 
-    statems = for %{kind: :gen_statem, module: m, units: []} <- staged.targets, uniq: true, do: m
-
     Enum.concat([
       for(
         {pid, modules} <- Enum.take(would_kill, @shown),
@@ -105,20 +103,8 @@ defmodule FlyDeployAgent.Findings do
             "runs #{some(modules, &inspect/1)} and goes on in the old version"
           )
       ),
-      about(
-        kind.(:supervisor),
-        "supervisor_changed",
-        :warn,
-        "its init/1 is not applied to the running supervisor"
-      ),
       about(kind.(:special), "special_process", :warn, "is a process of its own kind: it is not upgraded"),
-      about(kind.(:suspended), "already_suspended", :block, "a process of it is suspended by somebody else"),
-      about(
-        statems,
-        "no_code_change",
-        :warn,
-        "is a gen_statem without code_change: its callback mode stays as it is"
-      )
+      about(kind.(:suspended), "already_suspended", :block, "a process of it is suspended by somebody else")
     ])
   end
 

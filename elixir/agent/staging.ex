@@ -10,10 +10,12 @@ defmodule FlyDeployAgent.Staging do
     Archive,
     Beam,
     Births,
+    CodeFacts,
     Diff,
     Files,
     Findings,
     Http,
+    Impact,
     LiveView,
     Loader,
     Processes,
@@ -155,6 +157,7 @@ defmodule FlyDeployAgent.Staging do
       diff.findings ++
         Findings.modules(diff, facts, unloadable) ++
         Findings.processes(staged, would_kill) ++
+        Impact.findings(staged, order) ++
         Findings.window(staged.targets, order.skip_busy) ++
         Findings.pages(LiveView.pages(Map.values(facts), staged.known.pids)) ++
         Findings.release(Files.unwritable(diff.files, order.id)) ++
@@ -187,12 +190,16 @@ defmodule FlyDeployAgent.Staging do
     })
   end
 
-  # Only modules that run already can have processes. After the swap nothing tells their old version any more.
+  # Only modules that run already can have processes. After the swap nothing tells their old version any more. Where both have the
+  # same `@vsn`, written by hand, so is the state: nothing is migrated.
   defp changed(diff, facts) do
     for %{module: m, change: :changed} <- diff.changes,
         :erlang.module_loaded(m),
-        into: %{},
-        do: {m, Map.put(facts[m], :vsn, Beam.vsn(m))}
+        into: %{} do
+      old = Beam.vsn(m)
+      same = facts[m].vsn == old and CodeFacts.written?(old)
+      {m, %{facts[m] | vsn: old, code_change: if(same, do: [], else: facts[m].code_change)}}
+    end
   end
 
   # Changed modules that the callback modules name, directly or not: what a migration may call. A protocol calls its implementations by names

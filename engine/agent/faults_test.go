@@ -46,8 +46,8 @@ func packTar(t *testing.T, entries ...tar.Header) []byte {
 	return b.Bytes()
 }
 
-// editTar gives the tarball with every entry as edit makes it.
-func editTar(t *testing.T, body []byte, edit func(*tar.Header, []byte) []byte) []byte {
+// editTar gives the tarball with every entry as edit makes it, and with what is left in added.
+func editTar(t *testing.T, body []byte, edit func(*tar.Header, []byte) []byte, added ...map[string][]byte) []byte {
 	t.Helper()
 	z, err := gzip.NewReader(bytes.NewReader(body))
 	if err != nil {
@@ -75,6 +75,16 @@ func editTar(t *testing.T, body []byte, edit func(*tar.Header, []byte) []byte) [
 		}
 		if _, err := w.Write(content); err != nil {
 			t.Fatal(err)
+		}
+	}
+	for _, files := range added {
+		for name, content := range files {
+			if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(content))}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Write(content); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	_ = w.Close()

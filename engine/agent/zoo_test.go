@@ -95,7 +95,7 @@ func checkZooPlan(t *testing.T, staged Status) {
 	if len(kinds) != 9 {
 		t.Errorf("processes: %v", staged.Processes)
 	}
-	want := "calls_in_new_code:info keeps_old_code:info module_in_use:block module_removed:warn no_startup_hook:warn open_pages:info special_process:warn supervisor_changed:warn"
+	want := "calls_in_new_code:info keeps_old_code:info module_in_use:block module_removed:info no_startup_hook:warn open_pages:info special_process:warn supervisor_changed:warn"
 	if got := strings.Join(names(staged.Findings), " "); got != want {
 		t.Errorf("findings: %s", got)
 	}

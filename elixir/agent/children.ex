@@ -1,0 +1,130 @@
+defmodule FlyDeployAgent.Children do
+  @moduledoc """
+  The children of running supervisors, and those that code names. Supervisors are asked from the top of each application
+  downwards; each tells what it would call to start its children again, not what it would pass.
+  """
+
+  alias FlyDeployAgent.{Release, Rounds}
+
+  # How long the supervisors of one level may take to tell.
+  @answer_ms 250
+  # So many supervisors are asked, and so many children of each: thousands of dynamic ones start by the same function.
+  @supervisors 2_000
+  @children 2_000
+
+  # One function by which a supervisor starts children.
+  @type child :: %{supervisor: pid, start: mfa, id: atom}
+
+  @doc "The children of all running applications but OTP's and Elixir's, each function of a supervisor's once."
+  @spec running() :: [child]
+  def running do
+    tops =
+      for {app, _, _} <- :application.which_applications(),
+          Release.origin(app) == :library,
+          master = :application_controller.get_master(app),
+          is_pid(master),
+          {top, _module} when is_pid(top) <- [:application_master.get_child(master)],
+          do: top
+
+    under(tops)
+  end
+
+  @doc "The children of these supervisors, and of those below them."
+  @spec under([pid]) :: [child]
+  def under(supervisors), do: under(supervisors, @supervisors)
+
+  defp under([], _left), do: []
+  defp under(_supervisors, left) when left <= 0, do: []
+
+  defp under(supervisors, left) do
+    supervisors = Enum.take(supervisors, left)
+    told = Rounds.inside(for(pid <- supervisors, do: {pid, &children/1}), @answer_ms)
+
+    here =
+      for {pid, %{starts: starts}} <- told,
+          {start, id} <- starts,
+          do: %{supervisor: pid, start: start, id: id}
+
+    here ++ under(for({_, %{below: below}} <- told, pid <- below, do: pid), left - length(supervisors))
+  end
+
+  # Runs in the supervisor: its own state, by the shape that OTP and Elixir give it.
+  defp children(state) do
+    all = kept(state)
+    starts = for {start, id, _pid, _type} <- all, start != nil, uniq: true, do: {start, id}
+    %{starts: starts, below: for({_, _, pid, :supervisor} <- all, is_pid(pid), do: pid)}
+  end
+
+  # supervisor's record. Those of simple_one_for_one share a specification, and have further arguments each.
+  defp kept(state) when is_tuple(state) and tuple_size(state) > 5 and elem(state, 0) == :state do
+    case {elem(state, 3), elem(state, 4)} do
+      {{_ids, children}, :undefined} when is_map(children) ->
+        for child <- Map.values(children), do: child(child, elem(child, 1), [])
+
+      {{_ids, children}, {:maps, dynamics}} when is_map(children) and is_map(dynamics) ->
+        for {pid, args} <- some(dynamics), child <- Map.values(children), do: child(child, pid, args)
+
+      _ ->
+        []
+    end
+  end
+
+  defp kept(%{__struct__: DynamicSupervisor, children: children}) when is_map(children) do
+    for {pid, {{m, f, args}, _restart, _shutdown, type, _modules}} <- some(children),
+        do: {start(m, f, args, []), nil, pid, type}
+  end
+
+  defp kept(_state), do: []
+
+  defp child(child, pid, further) do
+    {m, f, args} = elem(child, 3)
+    id = elem(child, 2)
+    {start(m, f, args, further), if(is_atom(id), do: id), pid, elem(child, tuple_size(child) - 2)}
+  end
+
+  # The arguments of temporary children are not kept: nobody starts them again.
+  defp start(m, f, args, further) when is_list(args) and is_list(further),
+    do: {m, f, length(args) + length(further)}
+
+  defp start(_m, _f, _args, _further), do: nil
+
+  defp some(map), do: map |> :maps.iterator() |> :maps.next() |> some(@children)
+
+  defp some(:none, _left), do: []
+  defp some(_next, 0), do: []
+  defp some({key, value, iterator}, left), do: [{key, value} | some(:maps.next(iterator), left - 1)]
+
+  @doc """
+  The children that code puts into lists, as `%{module => how often}`: modules for which `child?` holds, alone, with their
+  argument, or in a specification.
+  """
+  @spec named(FlyDeployAgent.CodeFacts.code(), (module -> boolean)) :: %{module => pos_integer}
+  def named(code, child?) do
+    for({_function, body} <- code, op <- body, module <- in_op(op), child?.(module), do: module)
+    |> Enum.frequencies()
+  end
+
+  defp in_op({:put_list, head, tail, _to}), do: in_operand(head, true) ++ in_operand(tail, false)
+  defp in_op({:put_tuple2, _to, {:list, [{:atom, module}, _argument]}}), do: [module]
+
+  defp in_op({:put_map_assoc, _, literal, _, _, {:list, pairs}}),
+    do: in_operand(literal, false) ++ in_pairs(pairs)
+
+  # What is passed on to Supervisor.child_spec/2, or given back.
+  defp in_op({:move, {:literal, literal}, _to}), do: in_term(literal)
+  defp in_op(_op), do: []
+
+  defp in_operand({:atom, module}, true), do: [module]
+  defp in_operand({:literal, literal}, _element), do: in_term(literal)
+  defp in_operand(_operand, _element), do: []
+
+  defp in_pairs([{:atom, :start}, {:literal, {module, _, _}} | _]), do: [module]
+  defp in_pairs([_, _ | rest]), do: in_pairs(rest)
+  defp in_pairs(_), do: []
+
+  defp in_term([head | tail]) when is_atom(head), do: [head | in_term(tail)]
+  defp in_term([head | tail]), do: in_term(head) ++ in_term(tail)
+  defp in_term({module, argument}) when is_atom(module), do: [module | in_term(argument)]
+  defp in_term(%{start: {module, _, _}}) when is_atom(module), do: [module]
+  defp in_term(_term), do: []
+end

@@ -1,0 +1,261 @@
+defmodule FlyDeployAgent.Impact do
+  @moduledoc """
+  What an upgrade does to what runs, found out before it: from the code of both versions and from what lives. Everything is done in a
+  process of low priority, with bounds in time and memory, so that the application keeps its pace.
+  """
+
+  alias FlyDeployAgent.{Children, CodeFacts, CodeFindings, Release, Shapes}
+
+  @time_ms 20_000
+  # 256 MB on 64 bits. What is read of the modules is a few kilobytes for each.
+  @heap_words 32 * 1024 * 1024
+  # Findings of one name that are told one by one, and subjects that a further one names.
+  @told 3
+  @named 10
+
+  @doc "The findings about what was staged. Where it takes too long or fails, the finding says so."
+  @spec findings(map, map) :: [map]
+  def findings(staged, order) do
+    bounded(fn -> staged |> look(order) |> summed_up() end)
+  end
+
+  defp bounded(fun) do
+    ref = make_ref()
+    caller = self()
+
+    {pid, monitor} =
+      :erlang.spawn_opt(fn -> send(caller, {ref, safely(fun)}) end, [
+        :monitor,
+        priority: :low,
+        max_heap_size: %{size: @heap_words, kill: true, error_logger: false}
+      ])
+
+    receive do
+      {^ref, findings} ->
+        Process.demonitor(monitor, [:flush])
+        findings
+
+      {:DOWN, ^monitor, :process, _, _} ->
+        [not_compared("it took too much memory")]
+    after
+      @time_ms ->
+        Process.demonitor(monitor, [:flush])
+        Process.exit(pid, :kill)
+        [not_compared("it took more than #{div(@time_ms, 1_000)} s")]
+    end
+  end
+
+  defp safely(fun) do
+    fun.()
+  catch
+    _kind, _reason ->
+      [not_compared("the agent failed#{where(__STACKTRACE__)}")]
+  end
+
+  defp where([{m, f, a, _} | _]) when is_list(a), do: where([{m, f, length(a), []}])
+  defp where([{m, f, a, _} | _]), do: " in #{Exception.format_mfa(m, f, a)}"
+  defp where(_), do: ""
+
+  defp not_compared(why),
+    do: %{
+      name: "not_compared",
+      severity: :warn,
+      subject: "what runs",
+      detail: "was not compared with the new code: #{why}"
+    }
+
+  defp look(staged, order) do
+    pairs = for change <- staged.diff.changes, pair = pair(change), do: pair
+    supervisors = for %{kind: :supervisor, module: m} <- staged.others, uniq: true, do: m
+
+    live = %{
+      processes:
+        Enum.frequencies(for %{module: m} <- staged.targets ++ staged.others, m not in supervisors, do: m),
+      children: if(pairs == [], do: [], else: Children.running()),
+      supervisors: supervisors,
+      applications: applications()
+    }
+
+    CodeFindings.all(pairs, live) ++
+      undefined(pairs, staged.diff.removed) ++ stale_structs(pairs, staged.targets, order.own)
+  end
+
+  # -- both versions of a module
+
+  defp pair(%{source: source, old_file: old_file}) do
+    with {:ok, new} <- facts(source) do
+      old = if old_file, do: facts(old_file), else: :error
+
+      %{
+        module: new.module,
+        old: if(old == :error, do: nil, else: elem(old, 1)),
+        new: new,
+        old_code: fn -> code(old_file) end,
+        new_code: fn -> code(source) end
+      }
+    else
+      :error -> nil
+    end
+  end
+
+  defp facts(file) do
+    with {:ok, beam} <- File.read(file),
+         {:ok, facts} <- CodeFacts.read(beam),
+         do: {:ok, facts},
+         else: (_ -> :error)
+  end
+
+  # Read once, and only of modules that somebody asks about.
+  defp code(file) do
+    with nil <- Process.get({:code, file}) do
+      code =
+        with {:ok, beam} <- File.read(file),
+             {:ok, code} <- CodeFacts.functions(beam),
+             do: code,
+             else: (_ -> %{})
+
+      Process.put({:code, file}, code)
+      code
+    end
+  end
+
+  defp applications do
+    for {app, _, _} <- :application.which_applications(),
+        Release.origin(app) == :library,
+        {:ok, {module, _args}} <- [:application.get_key(app, :mod)],
+        do: module
+  end
+
+  # -- calls of what is no longer there
+
+  # Callbacks, and what only compilers call.
+  @never_called [:code_change, :__info__, :module_info, :behaviour_info, :__struct__, :child_spec]
+
+  defp undefined(pairs, removed) do
+    gone = for %{old: %{}} = pair <- pairs, mfa <- gone(pair), into: MapSet.new(), do: mfa
+    removed = MapSet.new(removed, &elem(&1, 0))
+
+    if MapSet.size(gone) + MapSet.size(removed) == 0,
+      do: [],
+      else: pairs |> callers(removed) |> Enum.flat_map(&undefined_calls(&1, gone, removed))
+  end
+
+  defp gone(%{module: module, old: old, new: new}) do
+    for {f, a} <- MapSet.difference(old.exports, new.exports),
+        f not in @never_called and not String.starts_with?("#{f}", "MACRO-"),
+        do: {module, f, a}
+  end
+
+  # Changed modules by their new code, all others by the code that stays.
+  defp callers(pairs, removed) do
+    changed = MapSet.new(pairs, & &1.module)
+    of_pairs = Stream.map(pairs, &{&1.module, &1.new.imports})
+
+    unchanged =
+      for {module, [_ | _] = file} <- :code.all_loaded(),
+          module not in changed and module not in removed,
+          library?(List.to_string(file)),
+          do: {module, file}
+
+    Stream.concat(of_pairs, Stream.flat_map(unchanged, &imports/1))
+  end
+
+  defp library?(file) do
+    {app, _vsn} = file |> Path.dirname() |> Path.dirname() |> Release.split()
+    Release.origin(app) == :library
+  end
+
+  defp imports({module, file}) do
+    case :beam_lib.chunks(file, [:imports]) do
+      {:ok, {_, [imports: imports]}} -> [{module, imports}]
+      _ -> []
+    end
+  end
+
+  defp undefined_calls({caller, imports}, gone, removed) do
+    for {m, f, a} = mfa <- imports, mfa in gone or m in removed do
+      {severity, what} =
+        if mfa in gone,
+          do: {:block, "is not exported any more"},
+          else: {:warn, "goes with its module at the next restart"}
+
+      %{
+        name: "undefined_function",
+        severity: severity,
+        subject: Exception.format_mfa(m, f, a),
+        detail: "#{what}, and #{inspect(caller)} still calls it"
+      }
+    end
+  end
+
+  # -- structs
+
+  defp stale_structs(pairs, targets, own) do
+    wanted =
+      for %{module: module, old: %{struct: [_ | _] = old}, new: %{struct: [_ | _] = new}} <- pairs,
+          new -- old != [],
+          into: %{},
+          do: {module, new -- old}
+
+    if wanted == %{}, do: [], else: wanted |> Shapes.holders(targets, own) |> stale(pairs, targets)
+  end
+
+  defp stale(holders, pairs, targets) do
+    by_module = Map.new(pairs, &{&1.module, &1})
+    kinds = Map.new(targets, &{&1.pid, &1.kind})
+
+    holders
+    |> Enum.reject(&migrates?(by_module[&1.holder], kinds[&1.pid]))
+    |> Enum.group_by(&{&1.struct, &1.fields}, & &1.holder)
+    |> Enum.map(fn {{struct, fields}, holders} ->
+      %{
+        name: "stale_struct",
+        severity: :block,
+        subject: "%#{inspect(struct)}{} without #{Enum.map_join(fields, ", ", &inspect/1)}",
+        detail: "is held by #{holders |> Enum.frequencies() |> held()}, and no code_change migrates it"
+      }
+    end)
+  end
+
+  defp migrates?(%{old: %{}} = pair, kind) when kind != nil,
+    do: CodeFindings.migrates?(pair, if(kind == :gen_statem, do: 4, else: 3))
+
+  defp migrates?(_pair, _kind), do: false
+
+  defp held(counts) do
+    counts = Enum.sort_by(counts, &(-elem(&1, 1)))
+    shown = counts |> Enum.take(@told) |> Enum.map_join(", ", &holder/1)
+    if length(counts) > @told, do: "#{shown} and #{length(counts) - @told} more kinds", else: shown
+  end
+
+  defp holder({{:table, name}, _count}), do: "the table #{inspect(name)}"
+  defp holder({{:term, key}, _count}), do: "the persistent term #{key}"
+  defp holder({module, 1}), do: "1 process of #{inspect(module)}"
+  defp holder({module, count}), do: "#{count} processes of #{inspect(module)}"
+
+  # -- the status has little room
+
+  defp summed_up(findings) do
+    findings
+    |> Enum.uniq()
+    |> Enum.group_by(&{&1.name, &1.severity})
+    |> Enum.flat_map(fn {{name, severity}, all} ->
+      case Enum.split(all, @told) do
+        {_all, []} -> all
+        {told, rest} -> told ++ [further(name, severity, rest)]
+      end
+    end)
+  end
+
+  defp further(name, severity, rest) do
+    subjects = rest |> Enum.map(& &1.subject) |> Enum.uniq()
+    more = if length(subjects) > @named, do: " and #{length(subjects) - @named} others", else: ""
+
+    %{
+      name: name,
+      severity: severity,
+      subject: "#{length(rest)} more",
+      detail: "are like these: #{subjects |> Enum.take(@named) |> Enum.join(", ")}#{more}"
+    }
+  end
+end

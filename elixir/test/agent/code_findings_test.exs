@@ -1,0 +1,223 @@
+Code.require_file("versions.exs", __DIR__)
+
+defmodule FlyDeployAgent.CodeFindingsTest do
+  use ExUnit.Case
+
+  alias FlyDeployAgent.{CodeFindings, Versions}
+
+  @server """
+  defmodule T.Server do
+    use GenServer
+    def start_link(name), do: GenServer.start_link(__MODULE__, name)
+    def init(name), do: {:ok, %{name: name}}
+    def handle_call(:name, _from, state), do: {:reply, state.name, state}
+    def greet(name), do: "hello " <> greeting(name) <> "!"
+    defp greeting(name), do: for <<c <- name>>, into: "", do: <<c + 1>>
+  end
+  """
+
+  @door """
+  defmodule T.Door do
+    @behaviour :gen_statem
+    def start_link(name), do: :gen_statem.start_link(__MODULE__, name, [])
+    def callback_mode, do: :state_functions
+    def init(_), do: {:ok, :closed, nil}
+    def closed({:call, from}, :open, data), do: {:next_state, :open, data, [{:reply, from, :ok}]}
+    def open({:call, from}, :state, data), do: {:keep_state, data, [{:reply, from, :open}]}
+  end
+  """
+
+  @app """
+  defmodule T.Worker do
+    use GenServer
+    def start_link(name), do: GenServer.start_link(__MODULE__, name)
+    def init(name), do: {:ok, name}
+  end
+
+  defmodule T.App do
+    use Application
+    def start(_type, _args) do
+      children = [
+        {Registry, keys: :unique, name: T.Registry},
+        {T.Worker, System.get_env("HOME")}
+      ]
+      Supervisor.start_link(children, strategy: :one_for_one)
+    end
+  end
+  """
+
+  @supervisor """
+  defmodule T.Sup do
+    use Supervisor
+    def start_link(arg), do: Supervisor.start_link(__MODULE__, arg)
+    def init(_arg), do: Supervisor.init(children(), strategy: :one_for_one)
+    def about, do: "a supervisor"
+    defp children, do: [{Registry, keys: :unique, name: T.Registry}, {Task.Supervisor, name: T.Tasks}]
+  end
+  """
+
+  # What runs, of the modules above.
+  defp live,
+    do: %{
+      processes: %{T.Server => 200, T.Door => 3, T.Worker => 1},
+      children: [
+        %{supervisor: self(), start: {T.Server, :start_link, 1}, id: nil},
+        %{supervisor: self(), start: {Registry, :start_link, 1}, id: T.Registry},
+        %{supervisor: self(), start: {Task.Supervisor, :start_link, 1}, id: T.Tasks},
+        %{supervisor: self(), start: {T.Worker, :start_link, 1}, id: T.Worker}
+      ],
+      supervisors: [T.Sup],
+      applications: [T.App]
+    }
+
+  # {what is done, source, [{what is replaced, by what}], findings}
+  @changes [
+    {"a private function is added", @server,
+     [
+       {"  def greet",
+        "  defp more(x), do: {x, \"much more\", fn y -> x + y end}\n  def zeta(x), do: more(x)\n  def greet"}
+     ], []},
+    {"a comment and blank lines are added", @server, [{"  def init", "\n\n  # How it starts.\n  def init"}],
+     []},
+    {"a function of the public API is added", @server, [{"  def greet", "  def bye, do: :bye\n  def greet"}],
+     []},
+    {"what a helper gives is changed", @server, [{"c + 1", "c + 2"}], []},
+    {"a clause is added to a callback", @server,
+     [{"  def greet", "  def handle_cast(:stop, state), do: {:stop, :normal, state}\n  def greet"}], []},
+    {"a module is added", @server,
+     [
+       {"defmodule T.Server",
+        "defmodule T.New do\n  use GenServer\n  def init(x), do: {:ok, x}\nend\n\ndefmodule T.Server"}
+     ], []},
+    {"an ordinary change of init/1", @server, [{"%{name: name}}", "%{name: name, at: 1}}"}], []},
+    {"it starts with another number of arguments", @server,
+     [
+       {"start_link(name), do: GenServer.start_link(__MODULE__, name)",
+        "start_link(name, opts), do: GenServer.start_link(__MODULE__, name, opts)"}
+     ], [{"child_start_gone", :block, "a supervisor starts it by start_link/1"}]},
+    {"the behaviour becomes gen_statem", @server,
+     [
+       {"use GenServer", "@behaviour :gen_statem\n  def callback_mode, do: :handle_event_function"},
+       {"{:ok, %{name: name}}", "{:ok, :idle, name}"},
+       {"def handle_call(:name, _from, state), do: {:reply, state.name, state}",
+        "def handle_event(_, _, _, data), do: {:keep_state, data}"}
+     ], [{"behaviour_changed", :block, "200 processes"}]},
+    {"use GenServer is written out", @server,
+     [
+       {"use GenServer", "@behaviour :gen_server\n  def handle_cast(_, state), do: {:noreply, state}"}
+     ], []},
+    {"it makes a table when it starts", @server,
+     [{"def init(name), do: {", "def init(name), do: :ets.new(T.Names, [:named_table]) && {"}],
+     [{"init_changed", :warn, ":ets.new/2"}]},
+    {"it makes a table when it starts, and when its code changes", @server,
+     [
+       {"def init(name), do: {", "def init(name), do: table() && {"},
+       {"  def greet",
+        "  defp table, do: :ets.new(T.Names, [:named_table])\n  def code_change(_, state, _), do: table() && {:ok, state}\n  def greet"}
+     ], []},
+    {"its restart changes", @server, [{"use GenServer", "use GenServer, restart: :temporary"}],
+     [{"child_spec_changed", :warn, "child_spec/1"}]},
+    {"another callback mode, and no code_change", @door,
+     [
+       {":state_functions", ":handle_event_function"},
+       {"def closed({:call, from}, :open, data)", "def handle_event({:call, from}, :open, :closed, data)"},
+       {"def open({:call, from}, :state, data)", "def handle_event({:call, from}, :state, :open, data)"}
+     ], [{"callback_mode_changed", :block, "3 processes without code_change/4"}]},
+    {"another callback mode, with a code_change", @door,
+     [
+       {":state_functions", ":handle_event_function"},
+       {"def closed({:call, from}, :open, data)", "def handle_event({:call, from}, :open, :closed, data)"},
+       {"def open({:call, from}, :state, data)",
+        "def code_change(_, state, data, _), do: {:ok, state, data}\n  def handle_event({:call, from}, :state, :open, data)"}
+     ], []},
+    {"a gen_statem changes, its mode does not", @door,
+     [{"[{:reply, from, :open}]", "[{:reply, from, {:open, 2}}]"}], []},
+    {"a state is gone", @door, [{"def closed(", "def shut("}], [{"messages_changed", :warn, "closed/3"}]},
+    {"a child is added", @app, [{"{T.Worker,", "{Task.Supervisor, name: T.More},\n{T.Worker,"}],
+     [{"children_changed", :block, "Task.Supervisor"}]},
+    {"a child with a module of its own is added", @app,
+     [
+       {"defmodule T.App",
+        "defmodule T.New do\n  use GenServer\n  def init(x), do: {:ok, x}\nend\n\ndefmodule T.App"},
+       {"{T.Worker,", "T.New,\n{T.Worker,"}
+     ], [{"children_changed", :block, "T.New, which does not run"}]},
+    {"a child with a specification is added", @app,
+     [
+       {"defmodule T.App",
+        "defmodule T.New do\n  use GenServer\n  def init(x), do: {:ok, x}\nend\n\ndefmodule T.App"},
+       {"{T.Worker,", "%{id: :new, start: {T.New, :start_link, [1]}},\n{T.Worker,"}
+     ], [{"children_changed", :block, "T.New"}]},
+    {"a child is removed", @app, [{",\n      {T.Worker, System.get_env(\"HOME\")}", ""}],
+     [{"children_changed", :block, "T.Worker no longer, which runs"}]},
+    {"children in another order", @app,
+     [
+       {"{Registry, keys: :unique, name: T.Registry},\n      {T.Worker, System.get_env(\"HOME\")}",
+        "{T.Worker, System.get_env(\"HOME\")},\n      {Registry, keys: :unique, name: T.Registry}"}
+     ], []},
+    {"the application says something when it starts", @app,
+     [{"    children =", "    require Logger\n    Logger.info(\"starting\")\n    children ="}], []},
+    {"the application attaches to telemetry when it starts", @app,
+     [{"    children =", "    :telemetry.attach(:x, [:x], &T.Worker.init/1, nil)\n    children ="}],
+     [{"init_changed", :warn, ":telemetry.attach/4"}]},
+    {"a supervisor's other functions change", @supervisor, [{"a supervisor", "the supervisor"}], []},
+    {"a supervisor's strategy changes", @supervisor, [{":one_for_one", ":one_for_all"}],
+     [{"supervisor_changed", :warn, "init/1"}]},
+    {"a supervisor gets a child", @supervisor,
+     [
+       {"{Task.Supervisor, name: T.Tasks}",
+        "{Task.Supervisor, name: T.Tasks}, {Task.Supervisor, name: T.More}"}
+     ], [{"children_changed", :block, "Task.Supervisor"}]}
+  ]
+
+  # No module is loaded on demand, as in a release.
+  setup_all do
+    {:module, _} = Code.ensure_loaded(Task.Supervisor)
+    %{versions: Map.new([@server, @door, @app, @supervisor], &{&1, Versions.beams(&1)})}
+  end
+
+  for {{what, _, _, findings}, n} <- Enum.with_index(@changes) do
+    @case_number n
+    test "#{what}: #{Enum.map_join(findings, ", ", &elem(&1, 0))}#{if findings == [], do: "nothing"}",
+         context do
+      {_, source, edits, findings} = Enum.at(@changes, @case_number)
+      pairs = Versions.pairs(context.versions[source], source |> edited(edits) |> Versions.beams())
+      found = CodeFindings.all(pairs, live())
+
+      assert for(f <- found, do: {f.name, f.severity}) ==
+               for({name, severity, _} <- findings, do: {name, severity})
+
+      for {f, {_, _, evidence}} <- Enum.zip(found, findings), do: assert(f.detail =~ evidence)
+      # What does not run cannot break.
+      assert CodeFindings.all(pairs, %{processes: %{}, children: [], supervisors: [], applications: []}) == []
+    end
+  end
+
+  defp edited(source, edits) do
+    Enum.reduce(edits, source, fn {from, to}, text ->
+      assert text =~ from
+      String.replace(text, from, to)
+    end)
+  end
+
+  test "the same version, written by hand, says that the state is the same" do
+    source = String.replace(@server, "use GenServer", "use GenServer\n  @vsn 1")
+
+    migrating =
+      String.replace(
+        source,
+        "  def greet",
+        "  def code_change(_, s, _), do: {:ok, Map.put(s, :at, 1)}\n  def greet"
+      )
+
+    pair = fn old, new ->
+      [pair] = Versions.pairs(Versions.beams(old), Versions.beams(new))
+      pair
+    end
+
+    refute CodeFindings.migrates?(pair.(source, migrating), 3)
+    assert CodeFindings.migrates?(pair.(source, String.replace(migrating, "@vsn 1", "@vsn 2")), 3)
+    # Without @vsn every version differs. The code_change of `use GenServer` does nothing.
+    assert CodeFindings.migrates?(pair.(@server, String.replace(migrating, "@vsn 1", "")), 3)
+    refute CodeFindings.migrates?(pair.(@server, String.replace(@server, "c + 1", "c + 2")), 3)
+  end
+end

@@ -1,0 +1,43 @@
+defmodule FlyDeployAgent.Versions do
+  @moduledoc "Compiles two versions of some modules, for tests that compare them. None of them stays loaded."
+
+  alias FlyDeployAgent.CodeFacts
+
+  @doc "The `.beam`s of a source, by module."
+  @spec beams(binary) :: %{module => binary}
+  def beams(source) do
+    {beams, _warnings} =
+      ExUnit.CaptureIO.with_io(:stderr, fn ->
+        Code.compiler_options(ignore_module_conflict: true)
+        Code.compile_string(source)
+      end)
+
+    for {module, _} <- beams, do: :code.purge(module) && :code.delete(module) && :code.purge(module)
+    Map.new(beams)
+  end
+
+  @doc "The modules that differ, as `FlyDeployAgent.CodeFindings` compares them."
+  @spec pairs(%{module => binary}, %{module => binary}) :: [FlyDeployAgent.CodeFindings.pair()]
+  def pairs(old, new) do
+    for {module, beam} <- new,
+        old[module] == nil or :code.module_md5(old[module]) != :code.module_md5(beam) do
+      %{
+        module: module,
+        old: if(old[module], do: facts(old[module])),
+        new: facts(beam),
+        old_code: fn -> code(old[module]) end,
+        new_code: fn -> code(beam) end
+      }
+    end
+  end
+
+  defp facts(beam) do
+    {:ok, facts} = CodeFacts.read(beam)
+    facts
+  end
+
+  defp code(beam) do
+    {:ok, code} = CodeFacts.functions(beam)
+    code
+  end
+end

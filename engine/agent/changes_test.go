@@ -1,0 +1,93 @@
+package agent
+
+import (
+	"archive/tar"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What the plan says of changes that end processes or are not applied, and that it is silent about those that are harmless. One node
+// is asked for all of them; what each kind of change comes to is in elixir/test/agent/code_findings_test.exs.
+func TestChangesAreTold(t *testing.T) {
+	t.Parallel()
+	build := filepath.Join(testFolder, "changes")
+	root := buildRelease("changes", build, "CHANGES_BUILD="+build)
+	base := makeTarball(t, "changes", root).bytes
+	n := startRelease(t, "changes", root)
+	n.eval("Changes.Setup.run()")
+
+	dangerous := n.findingsOf(changesTo(t, base, root, "dangerous"))
+	want := []string{
+		"behaviour_changed block Changes.Beh: is no GenServer any more, and 1 process of it would call its handle_call/3, handle_cast/2",
+		"callback_mode_changed block Changes.Door: its callback mode becomes :handle_event_function, and 1 process without code_change/4 would stay with :state_functions",
+		"child_start_gone block Changes.Child: Changes.Top starts it by start_link/1, which is not exported any more: its next crash would end that supervisor",
+		"children_changed block Changes.Application: start/2 names Task.Supervisor, which does not run: a hot upgrade starts and stops no children",
+		"not_migrated warn Changes.Callbacks: has a code_change/3, and no process is known that would be migrated by it",
+		"stale_struct block %Changes.State{} without :milestone: is held by 20 processes of Changes.Counter, 1 process of Changes.Setup, and no code_change migrates it",
+		"supervisor_changed warn Changes.Sup: init/1 differs, and is not applied to what it started",
+		"undefined_function block Changes.Price.old/1: is not exported any more, and Changes.Shop still calls it",
+	}
+	if !slices.Equal(dangerous, want) {
+		t.Errorf("dangerous changes:\n%s\nand not\n%s", strings.Join(dangerous, "\n"), strings.Join(want, "\n"))
+	}
+	n.eval(`for {_, pid, _, [Agent]} <- DynamicSupervisor.which_children(Changes.Dynamic), do: DynamicSupervisor.terminate_child(Changes.Dynamic, pid)`)
+	if harmless := n.findingsOf(changesTo(t, base, root, "harmless")); len(harmless) > 0 {
+		t.Errorf("harmless changes:\n%s", strings.Join(harmless, "\n"))
+	}
+}
+
+// findingsOf stages an upgrade, takes it back, and gives what was found.
+func (n *node) findingsOf(o Order) []string {
+	n.t.Helper()
+	s, staged := n.order(o)
+	if staged.State != Staged {
+		n.t.Fatalf("%s %v", staged.State, staged.Error)
+	}
+	if _, err := s.Abort(n.t.Context(), staged.Seq); err != nil {
+		n.t.Fatal(err)
+	}
+	_ = s.Finish(n.t.Context())
+	n.awaitGone()
+	var found []string
+	for _, f := range staged.Findings {
+		if f.Name != "no_startup_hook" {
+			found = append(found, fmt.Sprintf("%s %s %s: %s", f.Name, f.Severity, f.Subject, f.Detail))
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// changesTo is an order for the release at root with the modules of testdata/changes/version.ex in place of its own.
+func changesTo(t *testing.T, base []byte, root, version string) Order {
+	t.Helper()
+	ebin := filepath.Join(root, "lib", "changes-1.0.0", "ebin")
+	out := t.TempDir()
+	source := filepath.Join("testdata", "changes", version+".ex")
+	cmd := exec.Command("elixirc", "--ignore-module-conflict", "-pa", ebin, "-o", out, source)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	beams, _ := filepath.Glob(out + "/*.beam")
+	added := map[string][]byte{}
+	for _, file := range beams {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		added["lib/changes-1.0.0/ebin/"+filepath.Base(file)] = body
+	}
+	body := editTar(t, base, func(h *tar.Header, body []byte) []byte {
+		if changed, ok := added[h.Name]; ok {
+			delete(added, h.Name)
+			return changed
+		}
+		return body
+	}, added)
+	return orderFor(t, "changes", body)
+}
