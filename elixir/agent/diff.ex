@@ -164,7 +164,7 @@ defmodule FlyDeployAgent.Diff do
   end
 
   defp files(dir, target) do
-    for pattern <- ["ebin/*", "priv/static/**"],
+    for pattern <- ["ebin/*", "priv/**"],
         path <- dir |> Path.join(pattern) |> Path.wildcard(match_dot: true),
         File.regular?(path),
         to = Path.join(target, Path.relative_to(path, dir)),

@@ -18,8 +18,10 @@ defmodule FlyDeployAgent.Staging do
     Impact,
     LiveView,
     Loader,
+    Manifest,
     Processes,
-    Release
+    Release,
+    ReleaseFindings
   }
 
   # Giving a process its state back, in a VM with other work to do.
@@ -117,7 +119,7 @@ defmodule FlyDeployAgent.Staging do
     diff = Diff.run(dir, order.otp_app)
 
     case facts(diff.changes) do
-      {:ok, facts, loadable} -> {:ok, survey(order, diff, facts, loadable)}
+      {:ok, facts, loadable} -> {:ok, survey(order, dir, diff, facts, loadable)}
       {:error, module} -> {:error, "bad_beam", "#{inspect(module)} in the tarball is no .beam file"}
     end
   end
@@ -143,7 +145,7 @@ defmodule FlyDeployAgent.Staging do
     end
   end
 
-  defp survey(order, diff, facts, unloadable) do
+  defp survey(order, dir, diff, facts, unloadable) do
     staged = look(%{diff: diff, facts: facts}, order)
     staged = Map.put(staged, :rollback_us, rollback_us(staged))
 
@@ -160,10 +162,17 @@ defmodule FlyDeployAgent.Staging do
         Impact.findings(staged, order) ++
         Findings.window(staged.targets, order.skip_busy) ++
         Findings.pages(LiveView.pages(Map.values(facts), staged.known.pids)) ++
+        ReleaseFindings.all(dir, diff.changes, diff.files) ++
         Findings.release(Files.unwritable(diff.files, order.id)) ++
         Findings.rollback_cost(staged.rollback_us)
 
-    Map.merge(staged, %{findings: findings, up_to_date: diff.changes == [] and diff.files == []})
+    Map.merge(staged, %{findings: findings, up_to_date: up_to_date?(diff, findings)})
+  end
+
+  # Another manifest alone is nothing to apply; nor is it up to date if what it tells of cannot be applied.
+  defp up_to_date?(diff, findings) do
+    diff.changes == [] and Enum.all?(diff.files, fn {_, to} -> Manifest.manifest?(to) end) and
+      not Enum.any?(findings, &(&1.name == "nothing_hot"))
   end
 
   @doc """

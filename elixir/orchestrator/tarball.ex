@@ -1,8 +1,10 @@
 defmodule FlyDeployOrchestrator.Tarball do
   @moduledoc """
   Makes the upgrade's tarball out of the release on the temporary machine. The same release gives the same bytes: entries
-  are sorted, and have neither time nor owner.
+  are sorted, and have neither time nor owner. Native files stay out of it: they are only named in its manifest.
   """
+
+  alias FlyDeployAgent.Manifest
 
   @doc """
   Writes the gzipped tar of the release at `root` to `path`, telling `progress` the entries done and their total. Gives what the
@@ -18,7 +20,8 @@ defmodule FlyDeployOrchestrator.Tarball do
         {:error, "the new release has no application #{otp_app}"}
 
       app_vsn ->
-        entries = entries(root, vsn)
+        manifest = {Manifest.path("#{otp_app}-#{app_vsn}"), {:text, Manifest.text(root, vsn)}}
+        entries = Enum.sort([manifest | entries(root, vsn)])
         write(path, entries, progress)
 
         {:ok,
@@ -44,15 +47,16 @@ defmodule FlyDeployOrchestrator.Tarball do
   end
 
   defp entries(root, vsn) do
-    patterns = ["lib/*/ebin/*.{beam,app}", "releases/#{vsn}/consolidated/*.beam", "lib/*/priv/static/**"]
+    patterns = ["lib/*/ebin/*.{beam,app}", "releases/#{vsn}/consolidated/*.beam", "lib/*/priv/**"]
 
     for(
       pattern <- patterns,
       path <- root |> Path.join(pattern) |> Path.wildcard(match_dot: true),
       File.regular?(path),
-      do: {Path.relative_to(path, root), path}
+      name = Path.relative_to(path, root),
+      not (name =~ "/priv/" and Manifest.native?(path)),
+      do: {name, path}
     )
-    |> Enum.sort()
   end
 
   defp write(path, entries, progress) do
@@ -60,26 +64,15 @@ defmodule FlyDeployOrchestrator.Tarball do
     {:ok, tar} = :erl_tar.open(String.to_charlist(path), [:write, :compressed])
 
     for {{name, file}, n} <- Enum.with_index(entries, 1) do
-      :ok = :erl_tar.add(tar, File.read!(file), String.to_charlist(name), mtime: 0, uid: 0, gid: 0)
+      :ok = :erl_tar.add(tar, content(file), String.to_charlist(name), mtime: 0, uid: 0, gid: 0)
       progress.(n, total)
     end
 
     :ok = :erl_tar.close(tar)
   end
 
-  defp describe(path) do
-    hash =
-      path
-      |> File.open!([:read, :raw, :binary], &hash(&1, :crypto.hash_init(:sha256)))
-      |> Base.encode16(case: :lower)
+  defp content({:text, text}), do: text
+  defp content(file), do: File.read!(file)
 
-    %{path: path, sha256: hash, size: File.stat!(path).size}
-  end
-
-  defp hash(file, state) do
-    case :file.read(file, 65_536) do
-      {:ok, data} -> hash(file, :crypto.hash_update(state, data))
-      :eof -> :crypto.hash_final(state)
-    end
-  end
+  defp describe(path), do: %{path: path, sha256: Manifest.sha256(path), size: File.stat!(path).size}
 end

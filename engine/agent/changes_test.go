@@ -21,17 +21,22 @@ func TestChangesAreTold(t *testing.T) {
 	n := startRelease(t, "changes", root)
 	n.eval("Changes.Setup.run()")
 
-	dangerous := n.findingsOf(changesTo(t, base, root, "dangerous"))
+	dangerous := n.findingsOf(changesTo(t, changedRelease(t, root), root, "dangerous"))
 	want := []string{
+		"boot_changed block vm.args: differs in +hms, and is not applied before the next cold deploy",
 		"behaviour_changed block Changes.Beh: is no GenServer any more, and 1 process of it would call its handle_call/3, handle_cast/2",
 		"callback_mode_changed block Changes.Door: its callback mode becomes :handle_event_function, and 1 process without code_change/4 would stay with :state_functions",
 		"child_start_gone block Changes.Child: Changes.Top starts it by start_link/1, which is not exported any more: its next crash would end that supervisor",
 		"children_changed block Changes.Application: start/2 names Task.Supervisor, which does not run: a hot upgrade starts and stops no children",
+		"config_changed block sys.config: differs in :changes, :color, and is not applied before the next cold deploy",
+		"migrations_added block 1_carts.exs: is added: a hot upgrade runs no migration, and no release_command",
+		"native_changed refuse changes/priv/nif.so: holds native code, which differs",
 		"not_migrated warn Changes.Callbacks: has a code_change/3, and no process is known that would be migrated by it",
 		"stale_struct block %Changes.State{} without :milestone: is held by 20 processes of Changes.Counter, 1 process of Changes.Setup, and no code_change migrates it",
 		"supervisor_changed warn Changes.Sup: init/1 differs, and is not applied to what it started",
 		"undefined_function block Changes.Price.old/1: is not exported any more, and Changes.Shop still calls it",
 	}
+	slices.Sort(want)
 	if !slices.Equal(dangerous, want) {
 		t.Errorf("dangerous changes:\n%s\nand not\n%s", strings.Join(dangerous, "\n"), strings.Join(want, "\n"))
 	}
@@ -39,6 +44,30 @@ func TestChangesAreTold(t *testing.T) {
 	if harmless := n.findingsOf(changesTo(t, base, root, "harmless")); len(harmless) > 0 {
 		t.Errorf("harmless changes:\n%s", strings.Join(harmless, "\n"))
 	}
+}
+
+// changedRelease is the tarball of the release at root with other files beside the same code.
+func changedRelease(t *testing.T, root string) []byte {
+	t.Helper()
+	changed := filepath.Join(t.TempDir(), "changes")
+	if out, err := exec.Command("cp", "-a", root, changed).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for name, text := range map[string]string{
+		"lib/changes-1.0.0/priv/repo/migrations/1_carts.exs": "",
+		"lib/changes-1.0.0/priv/nif.so":                      "\x7fELF",
+		"releases/1.0.0/vm.args":                             "+hms 4000\n",
+		"releases/1.0.0/sys.config":                          "[{changes, [{color, red}]}].",
+	} {
+		file := filepath.Join(changed, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return makeTarball(t, "changes", changed).bytes
 }
 
 // findingsOf stages an upgrade, takes it back, and gives what was found.

@@ -55,7 +55,7 @@ func TestUpgradeKeepsProcessesAndMigratesTheirStates(t *testing.T) {
 	if !slices.Equal(staged.Processes, want) {
 		t.Errorf("processes: %v", staged.Processes)
 	}
-	if staged.Counts != (Counts{ModulesChanged: 6, ModulesAdded: 2, Files: 9, Processes: 303, Migrating: 302}) {
+	if staged.Counts != (Counts{ModulesChanged: 6, ModulesAdded: 2, Files: 10, Processes: 303, Migrating: 302}) {
 		t.Errorf("counts: %+v", staged.Counts)
 	}
 

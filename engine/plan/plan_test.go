@@ -40,9 +40,11 @@ func staged(m engine.Machine, carts int, findings ...engine.Finding) plan.Machin
 	}
 }
 
-func lingering(what string) engine.Finding {
-	return engine.Finding{Name: "lingering", Severity: engine.SeverityBlock, What: what, Remedy: engine.Remedies["lingering"]}
+func found(name string, severity engine.Severity, what string) engine.Finding {
+	return engine.Finding{Name: name, Severity: severity, What: what, Remedy: engine.Remedies[name]}
 }
+
+func lingering(what string) engine.Finding { return found("lingering", engine.SeverityBlock, what) }
 
 // The texts of the plans are in testdata. Run with -update to write them, and read the difference.
 func TestPlans(t *testing.T) {
@@ -98,6 +100,17 @@ func TestPlans(t *testing.T) {
 		"made for other machines": {
 			Machines: []plan.Machine{staged(web[0], 303)}, Earlier: &plan.Earlier{ID: "01K9000000000000000000AAAA", BaseImage: "registry.fly.io/shop:v0"},
 		},
+		"nothing of it applies": {Machines: []plan.Machine{{
+			State: engine.MachineStaged, MachinePlan: engine.MachinePlan{Machine: web[0]},
+			Findings: []engine.Finding{
+				found("config_changed", engine.SeverityBlock, "runtime.exs: differs in :shop, :color, and is not applied before the next cold deploy"),
+				found("nothing_hot", engine.SeverityRefuse, "the release: nothing of it can be applied to a running VM: deploy cold"),
+			},
+		}}},
+		"states would be lost": {Machines: []plan.Machine{staged(web[0], 303,
+			found("stale_struct", engine.SeverityBlock, "%Shop.Cart{} without :coupon: is held by 303 processes of Shop.Cart, and no code_change migrates it"),
+			found("init_changed", engine.SeverityWarn, "Shop.Cart: now calls :ets.new/2 when it starts, which what runs has not done"),
+		)}},
 		"nothing to do": {Machines: []plan.Machine{upToDate}},
 	} {
 		t.Run(name, func(t *testing.T) {
