@@ -6,9 +6,10 @@ defmodule FlyDeployAgent.Children do
 
   alias FlyDeployAgent.{Release, Rounds}
 
-  # How long the supervisors of one level may take to tell.
+  # How long supervisors may take to tell.
   @answer_ms 250
-  # So many supervisors are asked, and so many children of each: thousands of dynamic ones start by the same function.
+  # So many supervisors are asked at a time, and in all, and so many children of each: thousands of dynamic ones start by the same function.
+  @batch 20
   @supervisors 2_000
   @children 2_000
 
@@ -38,7 +39,11 @@ defmodule FlyDeployAgent.Children do
 
   defp under(supervisors, left) do
     supervisors = Enum.take(supervisors, left)
-    told = Rounds.inside(for(pid <- supervisors, do: {pid, &children/1}), @answer_ms)
+
+    told =
+      for some <- Enum.chunk_every(supervisors, @batch),
+          told <- Rounds.inside(for(pid <- some, do: {pid, &children/1}), @answer_ms),
+          do: told
 
     here =
       for {pid, %{starts: starts}} <- told,

@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Impact do
   process of low priority, with bounds in time and memory, so that the application keeps its pace.
   """
 
-  alias FlyDeployAgent.{Children, CodeFacts, CodeFindings, Release, Shapes}
+  alias FlyDeployAgent.{Beam, Children, CodeFacts, CodeFindings, Findings, Release, Shapes}
 
   @time_ms 20_000
   # 256 MB on 64 bits. What is read of the modules is a few kilobytes for each.
@@ -76,8 +76,10 @@ defmodule FlyDeployAgent.Impact do
       applications: applications()
     }
 
+    gone = for %{old: %{}} = pair <- pairs, mfa <- gone(pair), into: MapSet.new(), do: mfa
+
     CodeFindings.all(pairs, live) ++
-      undefined(pairs, staged.diff.removed) ++ stale_structs(pairs, staged.targets, order.own)
+      undefined(pairs, gone, staged.diff.removed) ++ held(pairs, gone, staged.targets, order.own)
   end
 
   # -- both versions of a module
@@ -131,8 +133,7 @@ defmodule FlyDeployAgent.Impact do
   # Callbacks, and what only compilers call.
   @never_called [:code_change, :__info__, :module_info, :behaviour_info, :__struct__, :child_spec]
 
-  defp undefined(pairs, removed) do
-    gone = for %{old: %{}} = pair <- pairs, mfa <- gone(pair), into: MapSet.new(), do: mfa
+  defp undefined(pairs, gone, removed) do
     removed = MapSet.new(removed, &elem(&1, 0))
 
     if MapSet.size(gone) + MapSet.size(removed) == 0,
@@ -188,48 +189,87 @@ defmodule FlyDeployAgent.Impact do
     end
   end
 
-  # -- structs
+  # -- what is held
 
-  defp stale_structs(pairs, targets, own) do
-    wanted =
-      for %{module: module, old: %{struct: [_ | _] = old}, new: %{struct: [_ | _] = new}} <- pairs,
-          new -- old != [],
-          into: %{},
-          do: {module, new -- old}
+  defp held(pairs, gone, targets, own) do
+    sought = %{structs: wanted(pairs), gone: gone, purged: purged(pairs)}
 
-    if wanted == %{}, do: [], else: wanted |> Shapes.holders(targets, own) |> stale(pairs, targets)
+    if sought.structs == %{} and sought.purged == %{} and MapSet.size(gone) == 0 do
+      []
+    else
+      {held, unasked} = Shapes.holders(sought, targets, own)
+      {by_module, kinds} = {Map.new(pairs, &{&1.module, &1}), Map.new(targets, &{&1.pid, &1.kind})}
+
+      held
+      |> Enum.reject(&(elem(&1.found, 0) == :struct and migrates?(by_module[&1.holder], kinds[&1.pid])))
+      |> Enum.group_by(& &1.found, & &1.holder)
+      |> Enum.map(fn {found, holders} -> held(found, holders) end)
+      |> Enum.concat(unasked(unasked))
+    end
   end
 
-  defp stale(holders, pairs, targets) do
-    by_module = Map.new(pairs, &{&1.module, &1})
-    kinds = Map.new(targets, &{&1.pid, &1.kind})
-
-    holders
-    |> Enum.reject(&migrates?(by_module[&1.holder], kinds[&1.pid]))
-    |> Enum.group_by(&{&1.struct, &1.fields}, & &1.holder)
-    |> Enum.map(fn {{struct, fields}, holders} ->
-      %{
-        name: "stale_struct",
-        severity: :block,
-        subject: "%#{inspect(struct)}{} without #{Enum.map_join(fields, ", ", &inspect/1)}",
-        detail: "is held by #{holders |> Enum.frequencies() |> held()}, and no code_change migrates it"
-      }
-    end)
+  defp wanted(pairs) do
+    for %{module: module, old: %{struct: [_ | _] = old}, new: %{struct: [_ | _] = new}} <- pairs,
+        new -- old != [],
+        into: %{},
+        do: {module, new -- old}
   end
 
-  defp migrates?(%{old: %{}} = pair, kind) when kind != nil,
+  # A commit purges the version before the one that runs.
+  defp purged(pairs) do
+    for %{module: module} <- pairs,
+        :erlang.check_old_code(module),
+        md5 = Beam.loaded_md5(module),
+        into: %{},
+        do: {module, md5}
+  end
+
+  defp migrates?(%{old: %{}} = pair, kind) when kind not in [nil, :agent],
     do: CodeFindings.migrates?(pair, if(kind == :gen_statem, do: 4, else: 3))
 
   defp migrates?(_pair, _kind), do: false
 
-  defp held(counts) do
-    counts = Enum.sort_by(counts, &(-elem(&1, 1)))
+  defp held({:struct, struct, fields}, holders) do
+    %{
+      name: "stale_struct",
+      severity: :block,
+      subject: "%#{inspect(struct)}{} without #{Enum.map_join(fields, ", ", &inspect/1)}",
+      detail: "is held by #{counted(holders)}, and no code_change migrates it"
+    }
+  end
+
+  defp held({:gone, {m, f, a}}, holders) do
+    %{
+      name: "mfa_gone",
+      severity: :block,
+      subject: Exception.format_mfa(m, f, a),
+      detail: "is not exported any more, and is held, to be called, by #{counted(holders)}"
+    }
+  end
+
+  # A supervisor and a table of handlers go on calling them; others may have done with them.
+  defp held({:purged, module}, holders) do
+    %{
+      name: "lost_functions",
+      severity: if(Enum.any?(holders, &is_tuple/1), do: :block, else: :warn),
+      subject: inspect(module),
+      detail:
+        "functions of a version that is purged are held by #{counted(holders)}: calling them will raise BadFunctionError"
+    }
+  end
+
+  defp unasked(0), do: []
+  defp unasked(count), do: [not_compared("there was no time to ask #{count} processes for what they hold")]
+
+  defp counted(holders) do
+    counts = holders |> Enum.frequencies() |> Enum.sort_by(&(-elem(&1, 1)))
     shown = counts |> Enum.take(@told) |> Enum.map_join(", ", &holder/1)
     if length(counts) > @told, do: "#{shown} and #{length(counts) - @told} more kinds", else: shown
   end
 
   defp holder({{:table, name}, _count}), do: "the table #{inspect(name)}"
   defp holder({{:term, key}, _count}), do: "the persistent term #{key}"
+  defp holder({{:supervisor, pid}, _count}), do: "the supervisor #{Findings.who(pid)}"
   defp holder({module, 1}), do: "1 process of #{inspect(module)}"
   defp holder({module, count}), do: "#{count} processes of #{inspect(module)}"
 

@@ -1,47 +1,79 @@
 defmodule FlyDeployAgent.Shapes do
   @moduledoc """
-  Who holds structs of a shape that the new code does not know: processes, tables, persistent terms. A process looks at its
-  own state, of which nothing is copied; at most so many terms of it, and only their keys.
+  Who holds what the new code will not know, or what will be gone: structs of an old shape, functions that are not exported any
+  more, functions of the version that will be purged. In processes, tables and persistent terms. A process looks at its own
+  state, of which nothing is copied; at most so many terms of it, and never at a value.
   """
 
   alias FlyDeployAgent.{Processes, Release, Rounds}
 
-  # The fields that each struct is to have.
-  @type wanted :: %{module => [atom]}
+  # What is looked for: structs with the fields that they are to have, functions that are gone, and modules of which one version is
+  # purged, with the md5 of the one that stays.
+  @type sought :: %{structs: %{module => [atom]}, gone: MapSet.t(mfa), purged: %{module => binary}}
+  @type found :: {:struct, module, [atom]} | {:gone, mfa} | {:purged, module}
+  @type holder :: module | {:supervisor, pid} | {:table, term} | {:term, binary}
 
-  # Terms of a state that are looked at, each microseconds at most.
-  @terms 3_000
-  # Processes that are asked: of all, and at a time.
+  # Terms of a state that are looked at: a fraction of a millisecond.
+  @terms 1_000
+  # Processes that are asked: of all, and at a time. These run before others that wait for a scheduler.
   @asked 20_000
-  @batch 200
-  @answer_ms 250
+  @batch 10
+  @answer_ms 50
+  # Many that are busy would take long: then no more are asked.
+  @all_ms 8_000
   # Rows of a table, and tables whose rows are small enough to be copied, in bytes.
   @rows 50
   @row_bytes 4_096
   # Where a server waits for its next message.
   @waiting [{:gen_server, :loop}, {:gen_statem, :loop_receive}, {:gen_statem, :loop}]
 
-  @doc "The structs within `term` that lack a wanted field, `[{module, fields it lacks}]`."
-  @spec lacking(term, wanted) :: [{module, [atom]}]
-  def lacking(term, wanted) do
-    {found, _left} = walk([term], wanted, @terms, [])
-    Enum.uniq(found)
+  @doc "What of the sought lies within `term`."
+  @spec within(term, sought) :: [found]
+  def within(term, sought), do: [term] |> walk(sought, @terms, []) |> Enum.uniq()
+
+  defp walk([], _sought, _left, found), do: found
+  defp walk(_terms, _sought, 0, found), do: found
+
+  defp walk([term | rest], sought, left, found),
+    do: walk(parts(term, left, rest), sought, left - 1, look(term, sought, found))
+
+  defp look(%{__struct__: module} = struct, %{structs: structs}, found) when is_map_key(structs, module) do
+    case Enum.reject(structs[module], &is_map_key(struct, &1)) do
+      [] -> found
+      fields -> [{:struct, module, fields} | found]
+    end
   end
 
-  defp walk([], _wanted, left, found), do: {found, left}
-  defp walk(_terms, _wanted, 0, found), do: {found, 0}
+  defp look({m, f, args}, sought, found) when is_atom(m) and is_atom(f) and is_list(args),
+    do: gone({m, f, arity(args, 0)}, sought, found)
 
-  defp walk([%{__struct__: module} = struct | rest], wanted, left, found) when is_map_key(wanted, module) do
-    found =
-      case Enum.reject(wanted[module], &is_map_key(struct, &1)) do
-        [] -> found
-        fields -> [{module, fields} | found]
-      end
+  defp look(fun, sought, found) when is_function(fun) do
+    {:module, m} = :erlang.fun_info(fun, :module)
 
-    walk(parts(struct, left, rest), wanted, left - 1, found)
+    case :erlang.fun_info(fun, :type) do
+      {:type, :external} ->
+        {:name, f} = :erlang.fun_info(fun, :name)
+        {:arity, a} = :erlang.fun_info(fun, :arity)
+        gone({m, f, a}, sought, found)
+
+      {:type, :local} when is_map_key(sought.purged, m) ->
+        if :erlang.fun_info(fun, :new_uniq) == {:new_uniq, sought.purged[m]},
+          do: found,
+          else: [{:purged, m} | found]
+
+      _ ->
+        found
+    end
   end
 
-  defp walk([term | rest], wanted, left, found), do: walk(parts(term, left, rest), wanted, left - 1, found)
+  defp look(_term, _sought, found), do: found
+
+  defp gone(mfa, sought, found), do: if(mfa in sought.gone, do: [{:gone, mfa} | found], else: found)
+
+  # -1, which no function has, for what is no list of arguments.
+  defp arity([], n), do: n
+  defp arity([_ | rest], n) when n < 255, do: arity(rest, n + 1)
+  defp arity(_other, _n), do: -1
 
   # Breadth is bounded as well: a map of a million keys is not turned into a list.
   defp parts(%{} = map, left, rest), do: map |> :maps.iterator() |> :maps.next() |> values(left, rest)
@@ -49,6 +81,12 @@ defmodule FlyDeployAgent.Shapes do
 
   defp parts(tuple, left, rest) when is_tuple(tuple) and tuple_size(tuple) <= left,
     do: Tuple.to_list(tuple) ++ rest
+
+  # What a function has closed over.
+  defp parts(fun, _left, rest) when is_function(fun) do
+    {:env, env} = :erlang.fun_info(fun, :env)
+    [env | rest]
+  end
 
   defp parts(_term, _left, rest), do: rest
 
@@ -58,42 +96,52 @@ defmodule FlyDeployAgent.Shapes do
   defp values(_end, _left, rest), do: rest
 
   @doc """
-  The holders of structs that lack wanted fields, `[%{holder, struct, fields, pid}]`: the callback module of a process, a table or a
-  persistent term's key. Targets are asked, and other servers where they wait for a message.
+  The holders of what is sought, `[%{holder, found, pid}]`: the callback module of a process, a supervisor, a table or a persistent
+  term's key; and how many processes there was no time to ask. Targets are asked, and other servers where they wait for a
+  message.
   """
-  @spec holders(wanted, targets :: [map], own :: [pid]) :: [map]
-  def holders(wanted, targets, own) do
+  @spec holders(sought, targets :: [map], own :: [pid]) ::
+          {[%{holder: holder, found: found, pid: pid | nil}], unasked :: non_neg_integer}
+  def holders(sought, targets, own) do
     modules = for %{pid: pid, kind: kind, module: module} <- targets, kind != :gen_event, do: {pid, module}
     known = MapSet.new(own ++ Enum.map(targets, & &1.pid))
-    others = for pid <- Process.list(), pid not in known, module = server(pid), do: {pid, module}
-
-    (modules ++ others)
-    |> Enum.take(@asked)
-    |> Enum.chunk_every(@batch)
-    |> Enum.flat_map(&ask(&1, wanted))
-    |> Enum.concat(tables(wanted) ++ terms(wanted))
+    others = for pid <- Process.list(), pid not in known, holder = server(pid), do: {pid, holder}
+    {asked, unasked} = Enum.split(modules ++ others, @asked)
+    {found, late} = ask(Enum.chunk_every(asked, @batch), sought, now() + @all_ms, [])
+    {found ++ tables(sought) ++ terms(sought), late + length(unasked)}
   end
 
-  defp ask(batch, wanted) do
-    modules = Map.new(batch)
-    told = Rounds.inside(for({pid, _} <- batch, do: {pid, &lacking(&1, wanted)}), @answer_ms)
+  defp ask([], _sought, _deadline, held), do: {held, 0}
 
-    for {pid, found} <- told, {struct, fields} <- found do
-      %{holder: modules[pid], struct: struct, fields: fields, pid: pid}
+  defp ask([batch | rest] = batches, sought, deadline, held) do
+    if now() > deadline do
+      {held, batches |> Enum.map(&length/1) |> Enum.sum()}
+    else
+      holders = Map.new(batch)
+      told = Rounds.inside(for({pid, _} <- batch, do: {pid, &within(&1, sought)}), @answer_ms)
+
+      here = for {pid, all} <- told, found <- all, do: %{holder: holders[pid], found: found, pid: pid}
+
+      ask(rest, sought, deadline, here ++ held)
     end
   end
+
+  defp now, do: System.monotonic_time(:millisecond)
 
   # nil for one that is busy, that hibernates, or that belongs to OTP.
   defp server(pid) do
     with {:current_function, {module, function, _}} when {module, function} in @waiting <-
            Process.info(pid, :current_function),
-         {module, _, _} when module != :supervisor <- Processes.initial_call(pid),
+         {module, _, _} <- Processes.initial_call(pid),
          false <- otp?(module) do
-      module
+      if module == :supervisor, do: {:supervisor, pid}, else: module
     else
       _ -> nil
     end
   end
+
+  # Supervisors are OTP's, what they start is not.
+  defp otp?(:supervisor), do: false
 
   defp otp?(module) do
     case :application.get_application(module) do
@@ -102,13 +150,13 @@ defmodule FlyDeployAgent.Shapes do
     end
   end
 
-  defp tables(wanted) do
+  defp tables(sought) do
     for table <- :ets.all(),
         small?(table),
         row <- rows(table),
-        {struct, fields} <- lacking(row, wanted),
+        found <- within(row, sought),
         uniq: true,
-        do: %{holder: {:table, :ets.info(table, :name)}, struct: struct, fields: fields, pid: nil}
+        do: %{holder: {:table, :ets.info(table, :name)}, found: found, pid: nil}
   end
 
   defp small?(table) do
@@ -132,11 +180,11 @@ defmodule FlyDeployAgent.Shapes do
   end
 
   # They are not copied.
-  defp terms(wanted) do
+  defp terms(sought) do
     for {key, value} <- :persistent_term.get(),
-        {struct, fields} <- lacking(value, wanted),
+        found <- within(value, sought),
         uniq: true,
-        do: %{holder: {:term, term_name(key)}, struct: struct, fields: fields, pid: nil}
+        do: %{holder: {:term, term_name(key)}, found: found, pid: nil}
   end
 
   defp term_name(key) when is_atom(key), do: inspect(key)

@@ -12,27 +12,73 @@ defmodule FlyDeployAgent.ShapesTest do
     def init(state), do: {:ok, state}
   end
 
-  @wanted %{State => [:milestone]}
-  @without [{State, [:milestone]}]
+  @wanted %{structs: %{State => [:milestone]}, gone: MapSet.new(), purged: %{}}
+  @without [{:struct, State, [:milestone]}]
 
   test "a struct that lacks a field is found in whatever holds it" do
-    old = %State{name: "secret"}
+    old = %State{name: System.get_env("HOME")}
 
-    for term <- [old, {:ok, old}, [1, old], %{a: %{b: [{:x, old}]}}, [1 | old], {[%{old: old}], %State{}}] do
-      assert Shapes.lacking(term, @wanted) == @without
+    for term <- [
+          old,
+          {:ok, old},
+          [1, old],
+          %{a: %{b: [{:x, old}]}},
+          [1 | old],
+          {[%{old: old}], %State{}},
+          fn -> old end
+        ] do
+      assert Shapes.within(term, @wanted) == @without
     end
 
     new = Map.put(old, :milestone, 1)
 
-    for term <- [new, {:ok, new}, State, "text", [1 | 2], %{}, fn -> old end],
-        do: assert(Shapes.lacking(term, @wanted) == [])
+    for term <- [new, {:ok, new}, State, "text", [1 | 2], %{}, fn -> new end],
+        do: assert(Shapes.within(term, @wanted) == [])
+  end
+
+  test "functions that are gone, as captures and as what to call" do
+    sought = %{structs: %{}, gone: MapSet.new([{Gone, :f, 2}]), purged: %{}}
+
+    for term <- [
+          Function.capture(Gone, :f, 2),
+          {Gone, :f, [1, 2]},
+          %{on: {:apply, [{Gone, :f, [1, 2]}]}},
+          fn -> Function.capture(Gone, :f, 2) end |> then(& &1.())
+        ],
+        do: assert(Shapes.within(term, sought) == [{:gone, {Gone, :f, 2}}])
+
+    for term <- [Function.capture(Gone, :f, 1), {Gone, :f, [1]}, {Gone, :f, [1 | 2]}, {Gone, :f, 2}],
+        do: assert(Shapes.within(term, sought) == [])
+  end
+
+  test "functions of a version that is not the one that runs" do
+    versions =
+      for n <- 1..2 do
+        [{module, _}] = quietly("defmodule Fun do\n  def make, do: fn x -> {#{n}, x} end\nend")
+        {apply(module, :make, []), module.module_info(:md5)}
+      end
+
+    [{old, _}, {new, md5}] = versions
+    sought = %{structs: %{}, gone: MapSet.new(), purged: %{Fun => md5}}
+    assert Shapes.within(%{on: old}, sought) == [{:purged, Fun}]
+    assert Shapes.within(%{on: new}, sought) == []
+    :code.purge(Fun)
+    :code.delete(Fun)
+    :code.purge(Fun)
+  end
+
+  defp quietly(source) do
+    Code.compiler_options(ignore_module_conflict: true)
+    Code.compile_string(source)
+  after
+    Code.compiler_options(ignore_module_conflict: false)
   end
 
   test "a state that is too large is looked at as far as it goes" do
     large = Map.new(1..100_000, &{&1, {&1, [&1]}})
-    {us, []} = :timer.tc(fn -> Shapes.lacking({large, List.duplicate(0, 100_000)}, @wanted) end)
+    {us, []} = :timer.tc(fn -> Shapes.within({large, List.duplicate(0, 100_000)}, @wanted) end)
     assert us < 200_000
-    assert Shapes.lacking({%State{}, large}, @wanted) == @without
+    assert Shapes.within({%State{}, large}, @wanted) == @without
   end
 
   test "servers, agents, tables and persistent terms are holders; a busy process is not asked" do
@@ -44,8 +90,8 @@ defmodule FlyDeployAgent.ShapesTest do
     on_exit(fn -> :persistent_term.erase({__MODULE__, "secret"}) end)
     Process.sleep(0)
 
-    held = Shapes.holders(@wanted, [], [])
-    assert Enum.all?(held, &(&1.struct == State and &1.fields == [:milestone]))
+    {held, 0} = Shapes.holders(@wanted, [], [])
+    assert Enum.all?(held, &([&1.found] == @without))
     by_pid = Map.new(held, &{&1.pid, &1.holder})
     assert by_pid[server] == Counter
     assert is_map_key(by_pid, agent)
@@ -53,11 +99,8 @@ defmodule FlyDeployAgent.ShapesTest do
     others = for %{pid: nil, holder: holder} <- held, do: holder
     assert Enum.sort(others) == [{:table, __MODULE__}, {:term, "{#{inspect(__MODULE__)}, …}"}]
 
-    assert [%{holder: Mine, pid: ^server}] =
-             for(
-               %{pid: ^server} = h <-
-                 Shapes.holders(@wanted, [%{pid: server, kind: :gen_server, module: Mine}], []),
-               do: h
-             )
+    target = %{pid: server, kind: :gen_server, module: Mine}
+    {held, 0} = Shapes.holders(@wanted, [target], [])
+    assert [%{holder: Mine}] = for(%{pid: ^server} = h <- held, do: h)
   end
 end
