@@ -41,6 +41,8 @@ var Remedies = map[string]string{
 	"native_changed":        coldDeploy + " Native code cannot be swapped in a running VM.",
 	"migrations_added":      "Run the migrations first, so that both versions work with them, then accept it. Or deploy cold: `fly deploy`, which runs the release_command.",
 	"nothing_hot":           coldDeploy,
+	"mfa_gone":              "Keep the function until the next cold deploy, or replace what holds it (a table's row, a handler, a timer) in code_change.",
+	"lost_functions":        "Give these holders functions of the running version first: start the processes again, attach the handlers again. `&Module.function/1` is not lost where `fn` and `&function/1` are.",
 	"not_migrated":          "If a server keeps this module in its state, let the module declare the behaviour that calls it, or deploy cold: `fly deploy`.",
 	"init_changed":          "Do it in code_change as well, for the processes that run already, if they need it.",
 	"not_writable":          "Give the VM's user write access to the release's files (`COPY --chown` in the Dockerfile), and deploy cold once.",

@@ -7,7 +7,7 @@ defmodule FlyDeployAgent.CodeFindings do
   the supervisors' own modules, and each application's module.
   """
 
-  alias FlyDeployAgent.{Children, CodeFacts}
+  alias FlyDeployAgent.{Children, CodeFacts, Messages}
 
   @type pair :: %{
           module: module,
@@ -77,6 +77,7 @@ defmodule FlyDeployAgent.CodeFindings do
       gone,
       callback_mode_changed(pairs, live),
       trees(pairs, live),
+      messages_changed(pairs, live),
       init_changed(pairs, live),
       not_migrated(pairs, live),
       for(%{subject: subject} = found <- child_spec_changed(pairs, live), subject not in without, do: found)
@@ -284,6 +285,26 @@ defmodule FlyDeployAgent.CodeFindings do
   end
 
   defp state_gone(_pair, _mode, _count), do: nil
+
+  @taking [handle_info: 2, handle_cast: 2, handle_call: 3]
+
+  # What was sent before, or is scheduled, arrives after the upgrade.
+  defp messages_changed(pairs, live) do
+    for %{module: module, old: %{exports: exports}} = pair <- pairs,
+        count = live.processes[module],
+        {f, a} = callback <- @taking,
+        callback in exports and callback in pair.new.exports,
+        refused = Messages.refused(code(pair, :old)[callback], code(pair, :new)[callback]),
+        refused != [] do
+      finding(
+        "messages_changed",
+        :warn,
+        module,
+        "#{f}/#{a} has no clause for #{refused |> Enum.take(3) |> Enum.map_join(", ", &Messages.told/1)} any more: one that waits or is " <>
+          "scheduled would end #{if count == 1, do: "its process", else: "its process, of #{count}"}"
+      )
+    end
+  end
 
   # What a process has done when it started, it does not do again.
   defp init_changed(pairs, live) do

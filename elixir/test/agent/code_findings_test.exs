@@ -56,10 +56,23 @@ defmodule FlyDeployAgent.CodeFindingsTest do
   end
   """
 
+  @clock """
+  defmodule T.Clock do
+    use GenServer
+    def init(_), do: {:ok, %{n: 0, at: nil}}
+    def handle_call(:now, _from, state), do: {:reply, state.n, state}
+    def handle_info(:tick, %{at: nil} = state), do: {:noreply, %{state | n: state.n + 1}}
+    def handle_info({:set, n}, state) when is_integer(n), do: {:noreply, %{state | n: n}}
+    def handle_info({:set, n, at}, state), do: {:noreply, %{state | n: n, at: at}}
+    def handle_info({ref, :ok}, state) when is_reference(ref), do: {:noreply, state}
+    def handle_info("text", state), do: {:noreply, state}
+  end
+  """
+
   # What runs, of the modules above.
   defp live,
     do: %{
-      processes: %{T.Server => 200, T.Door => 3, T.Worker => 1},
+      processes: %{T.Clock => 1, T.Server => 200, T.Door => 3, T.Worker => 1},
       children: [
         %{supervisor: self(), start: {T.Server, :start_link, 1}, id: nil},
         %{supervisor: self(), start: {Registry, :start_link, 1}, id: T.Registry},
@@ -133,6 +146,21 @@ defmodule FlyDeployAgent.CodeFindingsTest do
     {"a gen_statem changes, its mode does not", @door,
      [{"[{:reply, from, :open}]", "[{:reply, from, {:open, 2}}]"}], []},
     {"a state is gone", @door, [{"def closed(", "def shut("}], [{"messages_changed", :warn, "closed/3"}]},
+    {"a timer's message has another name", @clock, [{":tick,", ":tock,"}],
+     [{"messages_changed", :warn, "no clause for :tick"}]},
+    {"a message has another element", @clock,
+     [{"{:set, n}, state) when is_integer(n)", "{:set, n, nil, nil}, state)"}],
+     [{"messages_changed", :warn, "no clause for {:set, _} any more"}]},
+    {"a message has another name, and there is a clause for everything", @clock,
+     [{":tick,", ":tock,"}, {"info(\"text\", state)", "info(_, state)"}], []},
+    {"clauses in another order, one more, other bodies", @clock,
+     [
+       {"def handle_info(:tick, %{at: nil} = state), do: {:noreply, %{state | n: state.n + 1}}",
+        "def handle_info(:more, s), do: {:stop, :normal, s}"},
+       {"def handle_info(\"text\"",
+        "def handle_info(:tick, state), do: {:noreply, state}\n  def handle_info(\"text\""}
+     ], []},
+    {"a clause matches more of the state", @clock, [{"%{at: nil} = state", "%{at: nil, n: 0} = state"}], []},
     {"a child is added", @app, [{"{T.Worker,", "{Task.Supervisor, name: T.More},\n{T.Worker,"}],
      [{"children_changed", :block, "Task.Supervisor"}]},
     {"a child with a module of its own is added", @app,
@@ -172,7 +200,7 @@ defmodule FlyDeployAgent.CodeFindingsTest do
   # No module is loaded on demand, as in a release.
   setup_all do
     {:module, _} = Code.ensure_loaded(Task.Supervisor)
-    %{versions: Map.new([@server, @door, @app, @supervisor], &{&1, Versions.beams(&1)})}
+    %{versions: Map.new([@server, @door, @clock, @app, @supervisor], &{&1, Versions.beams(&1)})}
   end
 
   for {{what, _, _, findings}, n} <- Enum.with_index(@changes) do
