@@ -201,12 +201,17 @@ defmodule FlyDeployAgent.Impact do
       {by_module, kinds} = {Map.new(pairs, &{&1.module, &1}), Map.new(targets, &{&1.pid, &1.kind})}
 
       held
-      |> Enum.reject(&(elem(&1.found, 0) == :struct and migrates?(by_module[&1.holder], kinds[&1.pid])))
+      |> Enum.reject(&known?(&1, by_module[&1.holder], kinds[&1.pid]))
       |> Enum.group_by(& &1.found, & &1.holder)
       |> Enum.map(fn {found, holders} -> held(found, holders) end)
       |> Enum.concat(unasked(unasked))
     end
   end
+
+  # The start functions of supervisors' children have a finding of their own.
+  defp known?(%{found: {:gone, _}, holder: {:supervisor, _}}, _pair, _kind), do: true
+  defp known?(%{found: {:struct, _, _}}, pair, kind), do: migrates?(pair, kind)
+  defp known?(_held, _pair, _kind), do: false
 
   defp wanted(pairs) do
     for %{module: module, old: %{struct: [_ | _] = old}, new: %{struct: [_ | _] = new}} <- pairs,
