@@ -100,14 +100,20 @@ defmodule FlyDeployAgent.Children do
   defp some({key, value, iterator}, left), do: [{key, value} | some(:maps.next(iterator), left - 1)]
 
   @doc """
-  The children that code puts into lists, as `%{module => how often}`: modules for which `child?` holds, alone, with their
-  argument, or in a specification.
+  The children that code puts into lists, as `%{module => how often}`: modules for which `child?` holds, alone or with their
+  argument, and those that a specification starts.
   """
   @spec named(FlyDeployAgent.CodeFacts.code(), (module -> boolean)) :: %{module => pos_integer}
   def named(code, child?) do
-    for({_function, body} <- code, op <- body, module <- in_op(op), child?.(module), do: module)
+    for({_function, body} <- code, op <- body, named <- in_op(op), module = child(named, child?), do: module)
     |> Enum.frequencies()
   end
+
+  defp child({:start, module}, _child?), do: module
+  defp child(module, child?), do: if(child?.(module), do: module)
+
+  defp in_op({:put_tuple2, _to, {:list, [{:atom, module}, {:atom, :start_link}, _args]}}),
+    do: [{:start, module}]
 
   defp in_op({:put_list, head, tail, _to}), do: in_operand(head, true) ++ in_operand(tail, false)
   defp in_op({:put_tuple2, _to, {:list, [{:atom, module}, _argument]}}), do: [module]
@@ -123,13 +129,13 @@ defmodule FlyDeployAgent.Children do
   defp in_operand({:literal, literal}, _element), do: in_term(literal)
   defp in_operand(_operand, _element), do: []
 
-  defp in_pairs([{:atom, :start}, {:literal, {module, _, _}} | _]), do: [module]
+  defp in_pairs([{:atom, :start}, {:literal, {module, _, _}} | _]), do: [{:start, module}]
   defp in_pairs([_, _ | rest]), do: in_pairs(rest)
   defp in_pairs(_), do: []
 
   defp in_term([head | tail]) when is_atom(head), do: [head | in_term(tail)]
   defp in_term([head | tail]), do: in_term(head) ++ in_term(tail)
   defp in_term({module, argument}) when is_atom(module), do: [module | in_term(argument)]
-  defp in_term(%{start: {module, _, _}}) when is_atom(module), do: [module]
+  defp in_term(%{start: {module, _, _}}) when is_atom(module), do: [{:start, module}]
   defp in_term(_term), do: []
 end

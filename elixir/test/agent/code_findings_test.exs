@@ -175,6 +175,11 @@ defmodule FlyDeployAgent.CodeFindingsTest do
         "defmodule T.New do\n  use GenServer\n  def init(x), do: {:ok, x}\nend\n\ndefmodule T.App"},
        {"{T.Worker,", "%{id: :new, start: {T.New, :start_link, [1]}},\n{T.Worker,"}
      ], [{"children_changed", :block, "T.New"}]},
+    {"a child of a module without child_spec/1 is added", @app,
+     [
+       {"{T.Worker,",
+        "%{id: :new, start: {:gen_event, :start_link, [System.get_env(\"HOME\")]}},\n{T.Worker,"}
+     ], [{"children_changed", :block, ":gen_event"}]},
     {"a child is removed", @app, [{",\n      {T.Worker, System.get_env(\"HOME\")}", ""}],
      [{"children_changed", :block, "T.Worker no longer, which runs"}]},
     {"children in another order", @app,

@@ -22,4 +22,26 @@ defmodule FlyDeployAgent.DiffTest do
     assert for({_source, target} <- Diff.run(dir, :fly_deploy).files, do: Path.relative_to(target, static))
            |> Enum.sort() == [".hidden", ".well-known/security.txt", "app.js"]
   end
+
+  test "what another application has now was moved; what an earlier upgrade removed is no news", %{
+    tmp_dir: dir
+  } do
+    ebin = Path.join(Release.app_dir(:fly_deploy), "ebin")
+    moved = Path.join(dir, "lib/other-1.0.0/ebin/#{FlyDeploy}.beam")
+
+    for folder <- [Path.dirname(moved), Path.join(dir, "lib/fly_deploy-9.9.9/ebin")],
+        do: File.mkdir_p!(folder)
+
+    File.cp!(Path.join(ebin, Path.basename(moved)), moved)
+
+    # It is on disk, and in no list of modules.
+    old = Path.join(ebin, "Elixir.RemovedBefore.beam")
+    File.cp!(moved, old)
+    on_exit(fn -> File.rm!(old) end)
+
+    removed = for {module, :fly_deploy} <- Diff.run(dir, :fly_deploy).removed, do: module
+    assert FlyDeploy.Application in removed
+    refute FlyDeploy in removed
+    refute RemovedBefore in removed
+  end
 end
