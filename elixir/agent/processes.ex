@@ -208,7 +208,8 @@ defmodule FlyDeployAgent.Processes do
     # Deep inside of a callback, what its module declares tells as well as the loop.
     case loop(frames) || if(cut?, do: declared(module) || loop(frames(pid))) || outside(frames, module) ||
            special(module) do
-      nil -> nil
+      # It hibernates, and its module does not say of which behaviour it is.
+      nil -> if asleep?(frames), do: %{pid: pid, module: module, kind: :renamed, asleep: true, group: module}
       :suspended -> other(pid, module, :suspended)
       :other -> other(pid, module, :special)
       :gen_statem -> target(pid, module, :gen_statem, changed)
@@ -222,7 +223,7 @@ defmodule FlyDeployAgent.Processes do
   defp renamed(pid, {module, _fun, _arity} = name, changed) do
     known = is_map_key(changed, module)
     frames = frames(pid)
-    asleep = match?([{:erlang, :hibernate, _} | _], frames)
+    asleep = asleep?(frames)
 
     case loop(frames) do
       kind when kind in [:gen_server, :gen_statem] -> renamed(pid, name, known, asleep)
@@ -346,9 +347,11 @@ defmodule FlyDeployAgent.Processes do
   # One that hibernates is in no loop (up to OTP 27), and one that is still being registered (by a server, it may be) is in none yet: what
   # its module declares tells.
   defp outside(frames, module) do
-    if match?([{:erlang, :hibernate, _} | _], frames) or Enum.any?(frames, &match?({:gen, :init_it, _}, &1)),
+    if asleep?(frames) or Enum.any?(frames, &match?({:gen, :init_it, _}, &1)),
       do: declared(module)
   end
+
+  defp asleep?(frames), do: match?([{:erlang, :hibernate, _} | _], frames)
 
   defp declared(module), do: Enum.find_value(Beam.behaviours(module), &@behaviours[&1])
 

@@ -1,6 +1,7 @@
 defmodule FlyDeployAgent.Staging do
   @moduledoc """
-  Everything before the confirmation: download, extract, compare, look at the processes. Changes nothing that runs.
+  Everything before the confirmation: download, extract, compare, look at the processes. Changes nothing that runs; some processes
+  that hibernate, or hide their callback module, are woken for a moment to tell it.
 
   Runs in a worker of the agent and tells it of progress by `tell`: `{:phase, name, status, at_us, us}` and
   `{:download, bytes}`.
@@ -41,6 +42,7 @@ defmodule FlyDeployAgent.Staging do
   end
 
   @doc "Runs `fun` as a phase, telling when it began and how it ended."
+  @spec phase(binary, (term -> any), (() -> result)) :: result when result: var
   def phase(name, tell, fun) do
     at = System.os_time(:microsecond)
     from = System.monotonic_time(:microsecond)

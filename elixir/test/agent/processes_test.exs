@@ -38,6 +38,14 @@ defmodule FlyDeployAgent.ProcessesTest do
     def code_change(_, s, d, _), do: {:ok, s, d}
   end
 
+  defmodule Plain do
+    # Declares nothing.
+    def init(test), do: {:ok, test}
+    def handle_call(:hibernate, _from, s), do: {:reply, :ok, s, :hibernate}
+    def handle_cast(_, s), do: {:noreply, s}
+    def handle_info(_, s), do: {:noreply, s}
+  end
+
   defmodule Handler do
     @behaviour :gen_event
     def init(_), do: {:ok, nil}
@@ -79,7 +87,15 @@ defmodule FlyDeployAgent.ProcessesTest do
   end
 
   @changed Map.new(
-             [{Server, [3]}, {Statem, [4]}, {Handler, [3]}, {Sup, []}, {Special, []}, {__MODULE__, []}],
+             [
+               {Server, [3]},
+               {Plain, [3]},
+               {Statem, [4]},
+               {Handler, [3]},
+               {Sup, []},
+               {Special, []},
+               {__MODULE__, []}
+             ],
              fn {module, arities} ->
                behaviours = if module == Handler, do: [:gen_event], else: []
                {module, %{code_change: arities, behaviours: behaviours, vsn: 7}}
@@ -117,6 +133,13 @@ defmodule FlyDeployAgent.ProcessesTest do
 
     assert slow |> scan() |> kind() == {:gen_server, [Server]}
     send(slow, :go)
+  end
+
+  test "a hibernated GenServer whose module declares nothing" do
+    {:ok, pid} = GenServer.start_link(Plain, nil)
+    :ok = GenServer.call(pid, :hibernate)
+    await(fn -> asleep(pid) end)
+    assert pid |> scan() |> kind() == {:gen_server, [Plain]}
   end
 
   test "one that is being registered: its init follows" do
