@@ -19,8 +19,9 @@ type Machine struct {
 	ChecksPassed int       `json:"checks_passed"`
 	ChecksTotal  int       `json:"checks_total"`
 	UpdatedAt    time.Time `json:"updated_at,omitzero"`
-	Cordoned     bool      `json:"cordoned,omitempty"` // the proxy sends it no requests
-	Lease        Lease     `json:"lease,omitzero"`     // zero if nobody holds one
+	Cordoned     bool      `json:"cordoned,omitempty"`   // the proxy sends it no requests
+	KeepsDisk    bool      `json:"keeps_disk,omitempty"` // a restart does not lead back to the image's files: persist_rootfs
+	Lease        Lease     `json:"lease,omitzero"`       // zero if nobody holds one
 	// Temporary is the upgrade ID of the deploy that created this temporary machine; "" for the app's own machines.
 	Temporary string `json:"temporary,omitempty"`
 	// LeftOut says why a deploy does not touch this machine ("flyctl's release command"); "" if it may.

@@ -59,6 +59,8 @@ var Remedies = map[string]string{
 
 	"leased": "If a `fly deploy` is under way, wait until it ends: it replaces machines, and with them what is upgraded. A lease that nobody renews expires by itself.",
 
+	"keeps_disk": "Hot upgrades work, and stay on that disk. To get rid of one, deploy another version; or remove persist_rootfs from fly.toml's [[vm]], and deploy cold.",
+
 	"clears_record": "Bring all machines to one image first: `fly deploy`. Accept it only if these machines are about to be replaced.",
 
 	"other_base": "Deploy from source instead, or accept it if you know that the code fits this image.",

@@ -107,10 +107,19 @@ func describe(m *flyapi.Machine) engine.Machine {
 		ID: m.ID, Name: m.Name, Region: m.Region, State: m.State, ProcessGroup: m.ProcessGroup(),
 		Image: imageOf(m), Digest: m.ImageRef.Digest, InstanceID: m.InstanceID, HostStatus: string(m.HostStatus),
 		ChecksPassed: checks.Passing, ChecksTotal: checks.Total, UpdatedAt: updated,
-		Temporary: m.GetMetadataByKey(metadataUpgrade),
+		Temporary: m.GetMetadataByKey(metadataUpgrade), KeepsDisk: keepsDisk(m.GetConfig()),
 	}
 	out.LeftOut = leftOut(out)
 	return out
+}
+
+// keepsDisk reports whether the root's files outlive a restart. Source: Fly's documentation of fly.toml, persist_rootfs, which
+// older configurations have in guest.
+func keepsDisk(config *flyapi.MachineConfig) bool {
+	keeps := func(p flyapi.MachinePersistRootfs) bool {
+		return p == flyapi.MachinePersistRootfsRestart || p == flyapi.MachinePersistRootfsAlways
+	}
+	return config != nil && (config.Rootfs != nil && keeps(config.Rootfs.Persist) || config.Guest != nil && keeps(config.Guest.PersistRootfs))
 }
 
 // imageOf returns HOST/APP:TAG, the form of FLY_IMAGE_REF in the machine.

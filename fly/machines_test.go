@@ -158,3 +158,16 @@ func TestLeasesOnTheLocalFly(t *testing.T) {
 		t.Errorf("%+v, %v", machines, err)
 	}
 }
+
+func TestDisksThatStayAreListed(t *testing.T) {
+	t.Parallel()
+	for config, want := range map[string]bool{
+		`{"rootfs":{"persist":"always"}}`: true, `{"rootfs":{"persist":"restart"}}`: true, `{"guest":{"persist_rootfs":"always"}}`: true,
+		`{"rootfs":{"persist":"never"}}`: false, `{"guest":{"cpus":1}}`: false, `{}`: false, `null`: false,
+	} {
+		c := serve(t, map[string]http.HandlerFunc{"GET ": reply(200, `[{"id":"a","state":"started","config":`+config+`}]`)})
+		if got, err := c.Machines(t.Context()); err != nil || len(got) != 1 || got[0].KeepsDisk != want {
+			t.Errorf("%s: %+v, %v", config, got, err)
+		}
+	}
+}

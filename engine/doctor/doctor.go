@@ -121,6 +121,12 @@ func (d *doctor) machines(all []engine.Machine) {
 				Text: "its lease is held by " + m.Lease.Holder() + ", who may be changing the machine", Remedy: engine.Remedies["leased"],
 			})
 		}
+		if m.KeepsDisk && m.Temporary == "" {
+			d.report(Check{
+				Name: "keeps_disk", Status: CheckWarn, Machine: m.ID, Remedy: engine.Remedies["keeps_disk"],
+				Text: "it keeps its disk over restarts (persist_rootfs), so a restart after `flydeploy withdraw` does not lead back to its image",
+			})
+		}
 		if m.Temporary != "" {
 			d.report(Check{
 				Name: "temporary_machine", Status: CheckWarn, Machine: m.ID,

@@ -8,6 +8,15 @@ import (
 	"flydeploy/engine"
 )
 
+func TestDoctorTellsDisksThatStay(t *testing.T) {
+	var checks []Check
+	d := &doctor{report: func(c Check) { checks = append(checks, c) }}
+	d.machines([]engine.Machine{{ID: "m1", State: engine.StateStarted, Image: "r/a:1", KeepsDisk: true}, {ID: "m2", State: engine.StateStarted, Image: "r/a:1"}})
+	if len(checks) != 2 || checks[1].Name != "keeps_disk" || checks[1].Machine != "m1" || checks[1].Status != CheckWarn || checks[1].Remedy == "" {
+		t.Errorf("got %+v", checks)
+	}
+}
+
 func TestDoctorTellsLeasesAndImagesOfOneTag(t *testing.T) {
 	var checks []Check
 	d := &doctor{report: func(c Check) { checks = append(checks, c) }}
@@ -27,7 +36,7 @@ func TestDoctorTellsLeasesAndImagesOfOneTag(t *testing.T) {
 	if c := said["images"]; c.Status != CheckWarn || !strings.HasSuffix(c.Text, "main@sha256:111111111111, main@sha256:222222222222") {
 		t.Errorf("got %+v", c)
 	}
-	if len(checks) != 3 {
+	if len(checks) != 3 { // and machines
 		t.Errorf("got %+v", checks)
 	}
 }
