@@ -15,8 +15,8 @@ import (
 // staleHosts answers 404 for a while about machines that were just made.
 type staleHosts struct {
 	launches
-	gets, deletes atomic.Int64 // how many are answered so
-	cookies       atomic.Int64 // requests with the cookie
+	gets, deletes, execs atomic.Int64 // how many are answered so
+	cookies              atomic.Int64 // requests with the cookie
 }
 
 func (s *staleHosts) client(t *testing.T) *fly.Client {
@@ -42,6 +42,8 @@ func (s *staleHosts) client(t *testing.T) *fly.Client {
 		"GET ":         s.list,
 		"GET /{id}":    stale(&s.gets, s.get),
 		"DELETE /{id}": stale(&s.deletes, s.remove),
+
+		"POST /{id}/exec": stale(&s.execs, reply(200, `{}`)),
 	})
 }
 
@@ -54,8 +56,12 @@ func TestMachineThatTheAPIDoesNotKnowYet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.cookies.Load() != 3 {
-		t.Errorf("%d of 3 requests had the cookie", s.cookies.Load())
+	s.execs.Store(1)
+	if _, err := c.Exec(t.Context(), m.ID, []string{"true"}, "", time.Second); err != nil {
+		t.Error(err)
+	}
+	if s.cookies.Load() != 5 {
+		t.Errorf("%d of 5 requests had the cookie", s.cookies.Load())
 	}
 	s.gets.Store(100)
 	s.deletes.Store(1)

@@ -29,8 +29,10 @@ type requestError struct {
 	requestID  string // identifies the request to Fly's support
 	retryAfter time.Duration
 	notSent    bool // there was no connection, or no time to send anything
-	unreadable bool // the request succeeded, but its answer could not be read
-	cause      error
+	// notKnownYet: 404 for a machine that was made just now.
+	notKnownYet bool
+	unreadable  bool // the request succeeded, but its answer could not be read
+	cause       error
 }
 
 func (e *requestError) Error() string {
@@ -78,7 +80,7 @@ func (e *requestError) outcomeUnknown() bool {
 // mayRepeat reports whether the request may be sent again: it was certainly not carried out, for a reason that passes, or it
 // is repeatable, so that carrying it out twice has the same effect as once.
 func (e *requestError) mayRepeat(repeatable bool) bool {
-	return e.notSent || e.status == http.StatusTooManyRequests || (repeatable && e.outcomeUnknown())
+	return e.notSent || e.notKnownYet || e.status == http.StatusTooManyRequests || (repeatable && e.outcomeUnknown())
 }
 
 // again gives the error in the form in which backoff.Retry takes it: final, after the API's own pause, or after the next one.

@@ -119,6 +119,7 @@ func keepsDisk(config *flyapi.MachineConfig) bool {
 	keeps := func(p flyapi.MachinePersistRootfs) bool {
 		return p == flyapi.MachinePersistRootfsRestart || p == flyapi.MachinePersistRootfsAlways
 	}
+	//lint:ignore SA1019 older configurations have it there
 	return config != nil && (config.Rootfs != nil && keeps(config.Rootfs.Persist) || config.Guest != nil && keeps(config.Guest.PersistRootfs))
 }
 

@@ -39,7 +39,7 @@ const (
 )
 
 // do sends a request and decodes the answer into out, unless out is nil. It repeats requests that were certainly not carried
-// out (429, no connection), and others only if they are repeatable. The API may set the pause with Retry-After.
+// out (429, no connection, a host that does not know a new machine yet), and others only if they are repeatable. The API may set the pause with Retry-After.
 func (c *Client) do(ctx context.Context, r request, out any) error {
 	var last *requestError
 	try := func() (struct{}, error) {
@@ -102,6 +102,7 @@ func (c *Client) once(ctx context.Context, r request, out any) *requestError {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if resp.StatusCode > 299 {
 		words, code := serverText(body)
+		fail.notKnownYet = resp.StatusCode == http.StatusNotFound && c.made.get(r.machine).isNew()
 		fail.text, fail.code = text.Shorten(c.redact(words), maxServerText), code
 		return fail
 	}

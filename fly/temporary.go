@@ -43,7 +43,6 @@ func (c *Client) waitStarted(ctx context.Context, id string) (*flyapi.Machine, e
 	for start := time.Now(); ; {
 		m, err := c.get(ctx, id)
 		switch {
-		case isNotFound(err) && c.made.get(id).isNew(): // asked again
 		case isNotFound(err):
 			return nil, engine.NewProblem("temporary_failed", what, fmt.Errorf("it is gone before it has started: %w", err),
 				"Check that the image fits on a machine's disk (8 GB unpacked), and look at `fly logs -i "+id+"`.")
@@ -120,23 +119,14 @@ func (c *Client) Destroy(ctx context.Context, machineID string) error {
 	return errors.Join(errs...)
 }
 
-// remove destroys a machine. If the API does not know it, it is gone, unless it was made just now.
 func (c *Client) remove(ctx context.Context, id string) error {
-	for {
-		err := c.do(ctx, request{
-			op: "destroy machine", action: "destroy", method: http.MethodDelete, machine: id,
-			path: "/" + url.PathEscape(id) + "?force=true", timeout: 20 * time.Second, maxElapsed: 20 * time.Second, repeatable: true,
-		}, nil)
-		switch {
-		case isNotFound(err) && c.made.get(id).isNew():
-			if err := sleep(ctx, pollEvery); err != nil {
-				return fmt.Errorf("destroy machine %s: %w", id, err)
-			}
-		case err == nil, isNotFound(err):
-			c.made.remove(id)
-			return nil
-		default:
-			return err
-		}
+	err := c.do(ctx, request{
+		op: "destroy machine", action: "destroy", method: http.MethodDelete, machine: id,
+		path: "/" + url.PathEscape(id) + "?force=true", timeout: 20 * time.Second, maxElapsed: 20 * time.Second, repeatable: true,
+	}, nil)
+	if err == nil || isNotFound(err) {
+		c.made.remove(id)
+		return nil
 	}
+	return err
 }
