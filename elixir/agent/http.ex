@@ -30,10 +30,19 @@ defmodule FlyDeployAgent.Http do
           {:ok, acc} | {:status, pos_integer} | {:error, binary}
         when acc: term
   def fetch(url, options, acc, fun) do
+    with {:ok, acc, _headers} <- fetch_with_headers(url, options, acc, fun), do: {:ok, acc}
+  end
+
+  @doc "GETs like `fetch/4`, and gives the answer's headers too, by their names in lower case."
+  @spec fetch_with_headers(binary, options, acc, (binary, acc -> {:cont, acc} | {:halt, binary})) ::
+          {:ok, acc, %{binary => binary}} | {:status, pos_integer} | {:error, binary}
+        when acc: term
+  def fetch_with_headers(url, options, acc, fun) do
     with_connection(url, options, fn conn, uri ->
       with :ok <- send_data(conn, head("GET", uri, options[:headers] || [])),
-           {:ok, 200, headers} <- response(conn) do
-        fold_body(conn, body_length(headers), acc, fun)
+           {:ok, 200, headers} <- response(conn),
+           {:ok, acc} <- fold_body(conn, body_length(headers), acc, fun) do
+        {:ok, acc, headers}
       else
         {:ok, status, _} -> {:status, status}
         {:error, _} = error -> error

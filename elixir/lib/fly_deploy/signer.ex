@@ -1,7 +1,7 @@
 defmodule FlyDeploy.Signer do
   @moduledoc false
 
-  # AWS Signature Version 4 in a header. Source: the Amazon S3 API reference, "Authenticating Requests: Using the
+  # AWS Signature Version 4, in a header or in a URL. Source: the Amazon S3 API reference, "Authenticating Requests: Using the
   # Authorization Header". S3 takes paths as they are sent, encoded once.
 
   @type credentials :: %{
@@ -27,16 +27,47 @@ defmodule FlyDeploy.Signer do
           String.t()
   def authorization(method, path, headers, payload, credentials, time) do
     headers = Enum.sort(headers)
-    names = Enum.map_join(headers, ";", &elem(&1, 0))
-    lines = Enum.map(headers, fn {name, value} -> [name, ?:, String.trim(value), ?\n] end)
-    request = [method, ?\n, path, "\n\n", lines, ?\n, names, ?\n, payload]
+    signature = signature(method, path, "", headers, payload, credentials, time)
 
-    scope = Enum.join([day(time), credentials.region, credentials.service, "aws4_request"], "/")
-    text = Enum.join(["AWS4-HMAC-SHA256", date(time), scope, hex(:crypto.hash(:sha256, request))], "\n")
-    signature = credentials |> key(time) |> hmac(text) |> hex()
-
-    "AWS4-HMAC-SHA256 Credential=#{credentials.access_key_id}/#{scope}, SignedHeaders=#{names}, Signature=#{signature}"
+    "AWS4-HMAC-SHA256 Credential=#{credentials.access_key_id}/#{scope(credentials, time)}, " <>
+      "SignedHeaders=#{names(headers)}, Signature=#{signature}"
   end
+
+  @doc """
+  Gives the query of a presigned URL for `host`, valid for so many seconds: whoever has it needs no key. Source: the same
+  reference, "Authenticating Requests: Using Query Parameters".
+  """
+  @spec query(String.t(), String.t(), String.t(), pos_integer, credentials, DateTime.t()) :: String.t()
+  def query(method, path, host, valid_s, credentials, time) do
+    # In the order in which they are signed.
+    query =
+      [
+        {"X-Amz-Algorithm", "AWS4-HMAC-SHA256"},
+        {"X-Amz-Credential", "#{credentials.access_key_id}/#{scope(credentials, time)}"},
+        {"X-Amz-Date", date(time)},
+        {"X-Amz-Expires", "#{valid_s}"},
+        {"X-Amz-SignedHeaders", "host"}
+      ]
+      |> Enum.map_join("&", fn {name, value} -> name <> "=" <> URI.encode(value, &URI.char_unreserved?/1) end)
+
+    headers = [{"host", host}]
+
+    query <>
+      "&X-Amz-Signature=" <> signature(method, path, query, headers, "UNSIGNED-PAYLOAD", credentials, time)
+  end
+
+  defp signature(method, path, query, headers, payload, credentials, time) do
+    lines = Enum.map(headers, fn {name, value} -> [name, ?:, String.trim(value), ?\n] end)
+    request = [method, ?\n, path, ?\n, query, ?\n, lines, ?\n, names(headers), ?\n, payload]
+    digest = hex(:crypto.hash(:sha256, request))
+    text = Enum.join(["AWS4-HMAC-SHA256", date(time), scope(credentials, time), digest], "\n")
+    credentials |> key(time) |> hmac(text) |> hex()
+  end
+
+  defp names(headers), do: Enum.map_join(headers, ";", &elem(&1, 0))
+
+  defp scope(credentials, time),
+    do: Enum.join([day(time), credentials.region, credentials.service, "aws4_request"], "/")
 
   @doc """
   A time as `x-amz-date` has it.

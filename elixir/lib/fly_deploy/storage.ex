@@ -3,7 +3,7 @@ defmodule FlyDeploy.Storage do
 
   # Reads objects of the bucket. Errors name the host, never a header.
 
-  alias FlyDeploy.{Settings, Signer}
+  alias FlyDeploy.{HttpDate, Settings, Signer}
   alias FlyDeployAgent.Http
 
   # Storage that stumbles is asked again, after so many milliseconds each.
@@ -14,17 +14,56 @@ defmodule FlyDeploy.Storage do
   # The sha256 of no bytes: a GET has no body.
   @no_body "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
+  @typedoc "An object with its version, and how long ago it was written by the storage's own clock, if it says so."
+  @type document :: %{body: binary, etag: String.t() | nil, age_s: non_neg_integer | nil}
+
   @doc "Reads a small object whole."
   @spec read(Settings.t(), String.t()) :: {:ok, binary} | :not_found | {:error, String.t()}
   def read(settings, key) do
-    get(settings, key, [], fn data, read ->
+    with {:ok, document} <- document(settings, key), do: {:ok, document.body}
+  end
+
+  @doc "Reads a small object whole, unless its version is still `etag`."
+  @spec document(Settings.t(), String.t(), String.t() | nil) ::
+          {:ok, document} | :unchanged | :not_found | {:error, String.t()}
+  def document(settings, key, etag \\ nil) do
+    conditions = if etag, do: [{"if-none-match", etag}], else: []
+
+    get(settings, key, conditions, [], fn data, read ->
       if IO.iodata_length(read) > @max_document,
         do: {:halt, "#{key} is larger than #{@max_document} bytes"},
         else: {:cont, [read, data]}
     end)
     |> case do
-      {:ok, read} -> {:ok, IO.iodata_to_binary(read)}
-      other -> other
+      {:ok, read, headers} ->
+        {:ok, %{body: IO.iodata_to_binary(read), etag: headers["etag"], age_s: HttpDate.age_s(headers)}}
+
+      other ->
+        other
+    end
+  end
+
+  @doc "Reads an object of exactly `size` bytes with this sha256 (hexadecimal), called `what` in errors."
+  @spec fetch(Settings.t(), String.t(), String.t(), pos_integer, String.t()) ::
+          {:ok, binary} | {:error, String.t()}
+  def fetch(settings, key, what, size, sha256) do
+    get(settings, key, [], [], fn data, read ->
+      if IO.iodata_length(read) + byte_size(data) > size,
+        do: {:halt, "#{what} is larger than the #{size} bytes that are recorded"},
+        else: {:cont, [read, data]}
+    end)
+    |> case do
+      {:ok, read, _headers} -> checked(IO.iodata_to_binary(read), what, size, sha256)
+      :not_found -> {:error, "#{what} is not in the bucket"}
+      {:error, text} -> {:error, text}
+    end
+  end
+
+  defp checked(bytes, what, size, sha256) do
+    cond do
+      byte_size(bytes) != size -> {:error, "#{what} has #{byte_size(bytes)} bytes instead of #{size}"}
+      hex(:crypto.hash(:sha256, bytes)) != sha256 -> {:error, "#{what}'s sha256 is not the recorded one"}
+      true -> {:ok, bytes}
     end
   end
 
@@ -45,9 +84,9 @@ defmodule FlyDeploy.Storage do
   end
 
   defp fill(file, settings, key, size, sha256) do
-    case get(settings, key, {0, :crypto.hash_init(:sha256)}, &write(file, size, &1, &2)) do
-      {:ok, {^size, hash}} -> compare(hash, sha256)
-      {:ok, {got, _}} -> {:error, "the tarball has #{got} bytes instead of #{size}"}
+    case get(settings, key, [], {0, :crypto.hash_init(:sha256)}, &write(file, size, &1, &2)) do
+      {:ok, {^size, hash}, _headers} -> compare(hash, sha256)
+      {:ok, {got, _}, _headers} -> {:error, "the tarball has #{got} bytes instead of #{size}"}
       :not_found -> {:error, "the tarball is not in the bucket"}
       {:error, text} -> {:error, text}
     end
@@ -70,10 +109,12 @@ defmodule FlyDeploy.Storage do
   defp unwritable(reason), do: "the tarball cannot be written: #{:file.format_error(reason)}"
 
   defp compare(hash, sha256) do
-    if hash |> :crypto.hash_final() |> Base.encode16(case: :lower) == sha256,
+    if hash |> :crypto.hash_final() |> hex() == sha256,
       do: :ok,
       else: {:error, "the tarball's sha256 is not the recorded one"}
   end
+
+  defp hex(binary), do: Base.encode16(binary, case: :lower)
 
   @doc """
   The key of an object by its bare, path-style URL. It must lie below releases/ in the bucket that is configured.
@@ -93,19 +134,29 @@ defmodule FlyDeploy.Storage do
     end
   end
 
-  defp get(settings, key, start, fun), do: get(settings, key, start, fun, @pauses)
+  defp get(settings, key, conditions, start, fun, pauses \\ @pauses) do
+    url = url(settings, key)
 
-  defp get(settings, key, start, fun, pauses) do
-    url = Enum.join([settings.endpoint, settings.bucket, Signer.encode(key)], "/")
-
-    case {Http.fetch(url, [headers: headers(url, settings)], start, fun), pauses} do
-      {{:ok, result}, _} -> {:ok, result}
+    case {Http.fetch_with_headers(url, [headers: conditions ++ headers(url, settings)], start, fun), pauses} do
+      {{:ok, _result, _headers} = answer, _} -> answer
+      {{:status, 304}, _} -> :unchanged
       {{:status, 404}, _} -> :not_found
       {{:status, status}, []} -> {:error, refused(url, status)}
       {{:status, status}, _} when status not in @transient -> {:error, refused(url, status)}
       {{:error, text}, []} -> {:error, text}
-      {_, [pause | pauses]} -> Process.sleep(pause) && get(settings, key, start, fun, pauses)
+      {_, [pause | pauses]} -> Process.sleep(pause) && get(settings, key, conditions, start, fun, pauses)
     end
+  end
+
+  defp url(settings, key), do: Enum.join([settings.endpoint, settings.bucket, Signer.encode(key)], "/")
+
+  @doc "A URL from which anybody can GET the object for so many seconds. It is a secret."
+  @spec presign(Settings.t(), String.t(), pos_integer) :: String.t()
+  def presign(settings, key, valid_s) do
+    url = url(settings, key)
+    uri = URI.parse(url)
+    credentials = Map.put(settings, :service, "s3")
+    url <> "?" <> Signer.query("GET", uri.path, Http.authority(uri), valid_s, credentials, DateTime.utc_now())
   end
 
   defp refused(url, 403), do: refused(url, "403: the keys may not read it, or this machine's clock is wrong")

@@ -43,6 +43,25 @@ defmodule FlyDeploy.SignerTest do
              "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"
   end
 
+  # The published example of the same reference, "Authenticating Requests: Using Query Parameters".
+  test "S3's example of a presigned GET" do
+    query =
+      Signer.query(
+        "GET",
+        "/test.txt",
+        "examplebucket.s3.amazonaws.com",
+        86_400,
+        @s3,
+        ~U[2013-05-24 00:00:00Z]
+      )
+
+    assert query ==
+             "X-Amz-Algorithm=AWS4-HMAC-SHA256" <>
+               "&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request" <>
+               "&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host" <>
+               "&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+  end
+
   # The Signature Version 4 test suite that AWS publishes; its key differs from S3's by a plus.
   @suite %{
     access_key_id: "AKIDEXAMPLE",
