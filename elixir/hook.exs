@@ -1,4 +1,4 @@
-# The beginning of probe.exs and of loaded.exs: what this VM tells of the startup hook.
+# The beginning of probe.exs and of loaded.exs: what this VM tells of the startup hook, and of whether it catches up by itself.
 
 # That the package is there says nothing of whether the application calls it. One that cannot tell is fly_deploy's own, or old.
 hook =
@@ -23,3 +23,13 @@ calls =
   else
     []
   end
+
+# A package that does not catch up, or that was told not to, has nothing to tell.
+about =
+  if Code.ensure_loaded?(FlyDeploy.CatchUp) and function_exported?(FlyDeploy.CatchUp, :about, 0),
+    do: apply(FlyDeploy.CatchUp, :about, [])
+
+caught_up =
+  if about,
+    do: [{"catch_up", "#{about.mode} #{about.outcome} #{String.replace(about.text, "\n", " ")}"}],
+    else: []

@@ -73,6 +73,6 @@ drift = for module <- Enum.take(drifted, 5), do: {"drift", inspect(module)}
 
 IO.puts([
   "FLYDEPLOY1 code\n",
-  for({key, value} <- facts ++ calls ++ drift, do: "#{key}=#{value}\n"),
+  for({key, value} <- facts ++ calls ++ caught_up ++ drift, do: "#{key}=#{value}\n"),
   "FLYDEPLOY1 end"
 ])

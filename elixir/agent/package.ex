@@ -12,6 +12,7 @@ defmodule FlyDeployAgent.Package do
       apply(FlyDeploy.Events, :upgrade_ended, [
         %{
           outcome: result.outcome,
+          id: order.id,
           otp_app: order.otp_app,
           version: order.version,
           hot_ref: order.source_image,

@@ -5,6 +5,9 @@ defmodule FlyDeploy.Application do
 
   @impl true
   def start(_type, _args) do
-    Supervisor.start_link([FlyDeploy.Events], strategy: :one_for_one, name: FlyDeploy.Supervisor)
+    Supervisor.start_link([FlyDeploy.Events, FlyDeploy.CatchUp],
+      strategy: :one_for_one,
+      name: FlyDeploy.Supervisor
+    )
   end
 end

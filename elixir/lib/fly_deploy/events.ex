@@ -14,7 +14,7 @@ defmodule FlyDeploy.Events do
   end
 
   # flydeploy's agent calls this after the window, whatever its version is: the argument may gain keys, and must keep
-  # those that are here.
+  # those that are here. `:id` came later: the upgrade's ID, and behind it what makes it this machine's.
   @doc false
   @spec upgrade_ended(%{
           outcome: atom,
@@ -27,12 +27,15 @@ defmodule FlyDeploy.Events do
         }) :: :ok
   def upgrade_ended(%{outcome: :committed} = about) do
     Version.start(about.otp_app)
-    Version.upgraded(about.hot_ref, about.version)
+    Version.upgraded(about.hot_ref, about.version, upgrade_id(about[:id]))
     publish(:hot_upgrade_complete, info(about))
   end
 
   def upgrade_ended(about),
     do: publish(:hot_upgrade_failed, about |> info() |> Map.put(:reason, about.outcome))
+
+  defp upgrade_id(nil), do: nil
+  defp upgrade_id(id), do: id |> String.split("-") |> hd()
 
   defp info(about), do: Map.take(about, [:version, :hot_ref, :modules, :processes, :suspended_us])
 

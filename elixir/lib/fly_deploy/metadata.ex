@@ -10,7 +10,19 @@ defmodule FlyDeploy.Metadata do
           hot_ref: String.t() | nil,
           tarball_url: String.t(),
           sha256: String.t(),
-          size: pos_integer
+          size: pos_integer,
+          id: String.t() | nil,
+          fingerprint: String.t() | nil,
+          agent: agent | nil
+        }
+
+  @typedoc "The compiled agent of an upgrade, and what it was compiled with; an older flydeploy records none."
+  @type agent :: %{
+          url: String.t(),
+          sha256: String.t(),
+          size: pos_integer,
+          otp: String.t(),
+          elixir: String.t()
         }
 
   @doc """
@@ -41,11 +53,30 @@ defmodule FlyDeploy.Metadata do
 
   defp read(%{"version" => version, "tarball_url" => url, "sha256" => sha256, "size" => size} = upgrade)
        when is_binary(version) and is_binary(url) and is_binary(sha256) and is_integer(size) and size > 0 do
-    hot_ref = if is_binary(upgrade["source_image_ref"]), do: upgrade["source_image_ref"]
-    {:ok, %{version: version, hot_ref: hot_ref, tarball_url: url, sha256: sha256, size: size}}
+    {:ok,
+     %{
+       version: version,
+       hot_ref: text(upgrade["source_image_ref"]),
+       tarball_url: url,
+       sha256: sha256,
+       size: size,
+       id: text(upgrade["id"]),
+       fingerprint: text(upgrade["fingerprint"]),
+       agent: agent(upgrade["agent"])
+     }}
   end
 
   defp read(_), do: {:error, "current.json records an upgrade without version, tarball_url, sha256 or size"}
+
+  defp text(value) when is_binary(value) and value != "", do: value
+  defp text(_), do: nil
+
+  defp agent(%{"url" => url, "sha256" => sha256, "size" => size, "otp" => otp, "elixir" => elixir})
+       when is_binary(url) and is_binary(sha256) and is_integer(size) and size > 0 and is_binary(otp) and
+              is_binary(elixir),
+       do: %{url: url, sha256: sha256, size: size, otp: otp, elixir: elixir}
+
+  defp agent(_), do: nil
 
   @doc """
   Whether two references name the same image: by repository and tag, then by digest where both have one.

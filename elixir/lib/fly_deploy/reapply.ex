@@ -41,8 +41,9 @@ defmodule FlyDeploy.Reapply do
     try do
       with {:ok, prepared} <- bounded(&Preparation.run(app, dir, &1), timeout),
            :ok <- apply_all(prepared) do
-        Version.upgraded(prepared.upgrade.hot_ref, prepared.upgrade.version)
-        {:ok, "hot upgrade #{prepared.upgrade.version} (#{length(prepared.modules)} modules)"}
+        %{hot_ref: hot_ref, version: version, id: id} = prepared.upgrade
+        Version.upgraded(hot_ref, version, id)
+        {:ok, "hot upgrade #{version} (#{length(prepared.modules)} modules)"}
       end
     after
       # The application need not wait for that.

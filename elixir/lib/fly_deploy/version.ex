@@ -7,15 +7,26 @@ defmodule FlyDeploy.Version do
   @app :fly_deploy
   @key :running
 
+  @typedoc "The application that is upgraded, and the upgrade that it runs: nil without one, or if it is not known."
+  @type running :: %{
+          otp_app: atom,
+          hot_ref: String.t() | nil,
+          version: String.t() | nil,
+          id: String.t() | nil
+        }
+
   @doc "Remembers which application this is about."
   @spec start(atom) :: :ok
   def start(otp_app) do
-    if running()[:otp_app] != otp_app, do: put(%{otp_app: otp_app, hot_ref: nil, version: nil}), else: :ok
+    if running()[:otp_app] != otp_app,
+      do: put(%{otp_app: otp_app, hot_ref: nil, version: nil, id: nil}),
+      else: :ok
   end
 
-  @doc "Remembers the upgrade that the machine runs from now on."
-  @spec upgraded(String.t(), String.t()) :: :ok
-  def upgraded(hot_ref, version), do: put(Map.merge(running(), %{hot_ref: hot_ref, version: version}))
+  @doc "Remembers the upgrade that the machine runs from now on; `id` is nil if it is not known."
+  @spec upgraded(String.t() | nil, String.t(), String.t() | nil) :: :ok
+  def upgraded(hot_ref, version, id),
+    do: put(Map.merge(running(), %{hot_ref: hot_ref, version: version, id: id}))
 
   @spec current() :: FlyDeploy.vsn() | nil
   def current do
@@ -68,6 +79,9 @@ defmodule FlyDeploy.Version do
 
   defp within?(_preloaded, _folder), do: false
 
-  defp running, do: Application.get_env(@app, @key)
+  @doc "What is remembered, nil as long as nothing is."
+  @spec running() :: running | nil
+  def running, do: Application.get_env(@app, @key)
+
   defp put(running), do: Application.put_env(@app, @key, running)
 end

@@ -1,0 +1,76 @@
+defmodule FlyDeploy.Look do
+  @moduledoc false
+
+  # One look at what the bucket records for this machine, and what follows from it. The deploy lock is read first: what a deploy
+  # that is under way will record is not known yet, and its console may be about to upgrade this machine.
+
+  alias FlyDeploy.{DeployLock, Lag, Metadata, SelfUpgrade, Settings, Storage, Version}
+
+  @typedoc """
+  What earlier looks have found: the version of current.json that settled everything, and how often each upgrade, by its
+  sha256, was tried in vain, or why it must not be tried again.
+  """
+  @type known :: %{etag: String.t() | nil, tries: %{String.t() => pos_integer | String.t()}}
+
+  @typedoc """
+  `:settled`, `:caught_up` and `:failed`: nothing is to be done until current.json has another version than this one.
+  `:wait`: a deploy is under way. `:retry` and `:failed` name the upgrade by its sha256, as far as it is known.
+  """
+  @type t ::
+          :unchanged
+          | {:settled | :caught_up, String.t(), etag :: String.t() | nil}
+          | {:failed, String.t(), etag :: String.t() | nil, sha256 :: String.t()}
+          | {:retry, String.t(), sha256 :: String.t() | nil}
+          | {:wait, String.t()}
+
+  # After so many attempts an upgrade that cannot be fetched is not tried again.
+  @attempts 3
+
+  @spec run(known) :: t
+  def run(known) do
+    with %{otp_app: app} = running <- Version.running(),
+         {:ok, settings} <- Settings.load(System.get_env(), Application.get_all_env(:fly_deploy)),
+         :free <- lock(settings, app),
+         {:ok, document} <- Storage.document(settings, "releases/#{app}-current.json", known.etag) do
+      compare(settings, running, document, known.tries)
+    else
+      nil -> {:settled, "the startup hook was not called: nobody knows which application this is about", nil}
+      :not_found -> {:settled, "there has been no hot upgrade", nil}
+      {:error, text} -> {:retry, text, nil}
+      unchanged_or_wait -> unchanged_or_wait
+    end
+  end
+
+  defp lock(settings, app) do
+    case Storage.document(settings, "releases/#{app}-deploy.lock") do
+      {:ok, lock} -> if DeployLock.held?(lock), do: {:wait, "a deploy is under way"}, else: :free
+      :not_found -> :free
+      {:error, text} -> {:error, text}
+    end
+  end
+
+  defp compare(settings, running, %{body: body, etag: etag}, tries) do
+    with {:ok, upgrade} <-
+           Metadata.upgrade(body, System.get_env("FLY_IMAGE_REF", ""), System.get_env("FLY_MACHINE_ID")),
+         :behind <- Lag.of(upgrade, running, &Lag.fingerprint/0) do
+      catch_up(settings, running.otp_app, upgrade, etag, Map.get(tries, upgrade.sha256, 0))
+    else
+      :none -> {:settled, "this machine runs what is recorded for it", etag}
+      :other_image -> {:settled, "what is recorded belongs to another image", etag}
+      :ahead -> {:settled, "this machine runs a later upgrade than the recorded one", etag}
+      {:error, text} -> {:settled, text, etag}
+    end
+  end
+
+  defp catch_up(_settings, _app, upgrade, etag, why) when is_binary(why),
+    do: {:failed, why, etag, upgrade.sha256}
+
+  defp catch_up(settings, app, upgrade, etag, tries) do
+    case SelfUpgrade.run(settings, app, upgrade) do
+      {:ok, text} -> {:caught_up, text, etag}
+      {:busy, text} -> {:wait, text}
+      {:unfetched, text} when tries + 1 < @attempts -> {:retry, text, upgrade.sha256}
+      {_, text} -> {:failed, text, etag, upgrade.sha256}
+    end
+  end
+end
