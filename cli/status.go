@@ -25,9 +25,10 @@ func statusCommand() *cobra.Command {
 the record:
 
   applied    the VM runs the recorded upgrade
-  stale      the VM runs other code: it woke from a suspension, or could not load the upgrade when it started
+  stale      the VM runs other code: it lags behind the record, and what it says of that follows below the table
   image      no upgrade is recorded for the machine: it runs its image
   next boot  the machine is stopped, and loads the upgrade when it starts
+  asleep     the machine is suspended: if it has missed the upgrade, it loads it when it wakes
   unknown    the VM or the storage could not be read
 
 DRIFT counts loaded modules that differ from their files on disk. HOT VERSION is stale if the record is for another image
@@ -121,6 +122,9 @@ func printFleetStatus(out io.Writer, o engine.Overview) {
 	default:
 		fmt.Fprintf(out, "base image: %s\nhot upgrade: on %s only\n", text.Line(o.Metadata.ImageRef), text.Counted(len(o.Metadata.MachineUpgrades), "machine"))
 	}
+	if lagging := o.Lagging(); len(lagging) > 0 {
+		fmt.Fprintf(out, "lagging behind: %s of %s (%s)\n", text.Count(len(lagging)), text.Counted(len(o.Machines), "machine"), some(lagging))
+	}
 	if o.Lock != nil {
 		fmt.Fprintf(out, "deploy lock: held by %s since %s, expires in %s unless it is renewed\n", text.Line(o.Lock.LockedBy),
 			o.Lock.LockedAt.Format(time.RFC3339), o.Lock.ExpiresIn().Round(time.Second))
@@ -136,6 +140,8 @@ func codeCells(o engine.Overview, m engine.Machine) (code, hook, drift string) {
 	switch {
 	case m.State == engine.StateStopped && named:
 		return "next boot", "-", "-"
+	case m.State == engine.StateSuspended && named:
+		return "asleep", "-", "-"
 	case !asked:
 		return "-", "-", "-"
 	case c.Problem != nil:
@@ -166,7 +172,8 @@ func printRemarks(out io.Writer, o engine.Overview) {
 		case c.Problem != nil:
 			fmt.Fprintf(out, "\n%s: %s\n", id, indented(c.Problem.Error()))
 		case c.Stale:
-			fmt.Fprintf(out, "\n%s runs other code than recorded.\n  → `flydeploy hot --resume` upgrades it, `fly machine restart %s` starts it afresh.\n", id, id)
+			fmt.Fprintf(out, "\n%s runs other code than recorded: %s.\n  → `flydeploy hot --resume` upgrades it, `fly machine restart %s` starts it afresh.\n", id,
+				text.Line(c.Behind()), id)
 		case c.Drift > 0:
 			fmt.Fprintf(out, "\n%s has loaded code that differs from its files on disk: %s.\n  → `fly machine restart %s` starts it afresh.\n", id,
 				text.Line(strings.Join(c.Drifted, ", ")), id)

@@ -62,6 +62,51 @@ func TestStatusTellsWhatOneShouldKnowOfMachines(t *testing.T) {
 	}
 }
 
+// A machine that lags says what it is going to do about that, or why it cannot.
+func TestStatusTellsWhoLagsAndWhatBecomesOfThem(t *testing.T) {
+	const image = "registry.fly.io/shop:deployment-01A"
+	up := func(mode, outcome, text string) engine.MachineCode {
+		return engine.MachineCode{Stale: true, Hook: engine.HookCalled, CatchUp: &engine.CatchUp{Mode: mode, Outcome: outcome, Text: text}}
+	}
+	o := engine.Overview{
+		App: "shop", Metadata: &engine.Metadata{ImageRef: image, HotUpgrade: &engine.HotUpgrade{Version: "1.2.4"}},
+		Code: map[string]engine.MachineCode{
+			"a1": {Stale: true, Hook: engine.HookCalled},
+			"a2": up("after_suspension", "failed", "hot upgrade 1.2.4 was rolled back"),
+			"a3": up("after_suspension", "waiting", "a deploy is under way"),
+			"a4": up("after_suspension", "watching", ""),
+			"a5": up("always", "gave_up", "the bucket answered 503"),
+			"a6": up("always", "settled", ""),
+			"a7": {Applied: true, Hook: engine.HookCalled, CatchUp: &engine.CatchUp{Mode: "always", Outcome: "failed", Text: "long ago"}},
+		},
+	}
+	for _, id := range []string{"a1", "a2", "a3", "a4", "a5", "a6", "a7"} {
+		o.Machines = append(o.Machines, engine.Machine{ID: id, State: engine.StateStarted, Image: image})
+	}
+	o.Machines = append(o.Machines, engine.Machine{ID: "b1", State: engine.StateSuspended, Image: image})
+	var out strings.Builder
+	if err := printStatus(&out, o); err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Join(strings.Fields(out.String()), " ")
+	for _, says := range []string{
+		"lagging behind: 6 of 8 machines (a1, a2, a3, a4, a5, a6)", "1.2.4 asleep - -",
+		"a1 runs other code than recorded: it woke from a suspension, or its startup hook is missing or failed; it does not catch up by itself.",
+		"a2 runs other code than recorded: it cannot catch up by itself: hot upgrade 1.2.4 was rolled back.",
+		"a3 runs other code than recorded: it is going to catch up by itself, and looks again within ten minutes: a deploy is under way.",
+		"a4 runs other code than recorded: it looks only after a suspension",
+		"a5 runs other code than recorded: it has given up catching up by itself: the bucket answered 503.",
+		"a6 runs other code than recorded: it looks about every ten minutes",
+	} {
+		if !strings.Contains(words, says) {
+			t.Errorf("want %q in:\n%s", says, out.String())
+		}
+	}
+	if strings.Contains(words, "long ago") {
+		t.Errorf("a machine that runs what is recorded is blamed:\n%s", out.String())
+	}
+}
+
 // What cannot be read is unknown, and not that there is none.
 func TestStatusTellsWhatItCouldNotRead(t *testing.T) {
 	o := engine.Overview{

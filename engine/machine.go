@@ -85,7 +85,7 @@ func WhyLeftOut(m Machine) string {
 	case m.State == StateStopped:
 		return "stopped: it takes the upgrade at its next boot"
 	case m.State == StateSuspended:
-		return "suspended: it wakes in old code; start it and upgrade it, or stop it"
+		return "suspended: it catches up when it wakes, if its release calls the startup hook"
 	default:
 		return "its state is " + m.State
 	}

@@ -66,9 +66,10 @@ type MachineCode struct {
 	// Applied: the VM has loaded the upgrade that the record names for this machine. False if the record names none, or could
 	// not be read.
 	Applied bool `json:"applied"`
-	// Stale: the record names an upgrade, but the VM has loaded other code, because the machine woke from a suspension or its
-	// startup hook is missing or failed.
+	// Stale: the record names an upgrade, but the VM has loaded other code. Behind says why.
 	Stale bool `json:"stale,omitempty"`
+	// CatchUp is how the VM keeps up with the record by itself; nil if it does not.
+	CatchUp *CatchUp `json:"catch_up,omitempty"`
 	// Drift counts loaded modules whose file on disk holds other code; Drifted names the first of them.
 	Drift   int      `json:"drift,omitempty"`
 	Drifted []string `json:"drifted,omitempty"`

@@ -70,7 +70,7 @@ func (f *fleet) codeLines(m engine.Machine, now time.Time, w int) []cells.Line {
 	case code.Problem != nil:
 		return append(lines, view.Problem(code.Problem, w)...)
 	case code.Stale:
-		tell("The record names an upgrade that this VM has not loaded: it woke from a suspension, or its startup hook is missing or failed. Deploy to it, or restart it.")
+		tell("The record names an upgrade that this VM has not loaded: " + code.Behind() + ". To upgrade it now, deploy to it, or restart it.")
 	}
 	if code.Drift > 0 {
 		tell(text.Counted(code.Drift, "loaded module") + " differ from their files on disk: " + view.Listed(code.Drifted, 3*w))

@@ -1,6 +1,10 @@
 package agent
 
-import "strings"
+import (
+	"strings"
+
+	"flydeploy/engine"
+)
 
 // HookState is what a VM tells of FlyDeploy.startup_reapply_current/1, the startup hook.
 type HookState string
@@ -13,10 +17,12 @@ const (
 	HookCalled   HookState = "called"
 )
 
-// Hook is the startup hook as a VM tells of it.
+// Hook is the startup hook as a VM tells of it, and what else the package does by itself.
 type Hook struct {
 	State HookState
 	Calls []HookCall // the last one for each application, where the state is HookCalled
+	// CatchUp is nil where the package, or its version, does not catch up by itself, or was told not to.
+	CatchUp *engine.CatchUp
 }
 
 // HookCall is one call of the startup hook, by the name of the OTP application that it was given.
@@ -35,5 +41,9 @@ func (h *Hook) read(key, value string) {
 		app, rest, _ := strings.Cut(value, " ")
 		outcome, text, _ := strings.Cut(rest, " ")
 		h.Calls = append(h.Calls, HookCall{App: app, Outcome: outcome, Text: text})
+	case "catch_up":
+		mode, rest, _ := strings.Cut(value, " ")
+		outcome, text, _ := strings.Cut(rest, " ")
+		h.CatchUp = &engine.CatchUp{Mode: mode, Outcome: outcome, Text: text}
 	}
 }

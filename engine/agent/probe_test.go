@@ -79,11 +79,15 @@ func TestFactsOfOldAndHostileVMs(t *testing.T) {
 		"crypto=true", "ssl=no", "otp=27\x1b[31m", "future=1", "app=shop 1.0", "app=shop 1.0 top", "app=dep 2 needed",
 		"unwritable=/app/lib/shop-1.0/ebin", "certificates=many", "", "clock_ms=1700000030000",
 		"hook=called", "call=shop failed storage answered 403", "call=door none", "call=",
+		"catch_up=after_suspension failed it was rolled\a back",
 	}, at, at.Add(time.Second))
 	if !f.Crypto || f.SSL || f.OTP != "27" || len(f.Apps) != 2 || f.Certificates != 0 || len(f.Unwritable) != 1 || f.Skew != 29*time.Second {
 		t.Errorf("facts: %+v", f)
 	}
-	hook := Hook{HookCalled, []HookCall{{"shop", "failed", "storage answered 403"}, {"door", "none", ""}, {}}}
+	hook := Hook{
+		HookCalled, []HookCall{{"shop", "failed", "storage answered 403"}, {"door", "none", ""}, {}},
+		&engine.CatchUp{Mode: engine.CatchUpAfterSuspension, Outcome: "failed", Text: "it was rolled back"},
+	}
 	if !reflect.DeepEqual(f.Hook, hook) {
 		t.Errorf("the hook: %+v", f.Hook)
 	}

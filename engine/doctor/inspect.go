@@ -55,6 +55,7 @@ func inspect(ctx context.Context, o *engine.Overview, fleet engine.Fleet, m engi
 		Drift: code.DriftedTotal, Drifted: code.Drifted, Fingerprint: code.Fingerprint, Version: code.Version,
 	}
 	c.Hook, c.HookProblem = hookOf(code.Hook, o.OTPApp)
+	c.CatchUp = code.Hook.CatchUp
 	if u, ok := o.HotUpgradeOf(m); ok {
 		c.Applied = runs(code, u)
 		c.Stale = !c.Applied

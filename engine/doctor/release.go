@@ -140,6 +140,7 @@ func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
 		}
 	}
 	d.hook(m, f.Hook, cmp.Or(d.OTPApp, vm.OTPApp))
+	d.catchUp(m, f.Hook.CatchUp)
 	d.clock("vm_clock", m.ID, "the machine's clock", f.Skew)
 }
 
@@ -150,6 +151,18 @@ func (d *doctor) hook(m engine.Machine, reported agent.Hook, otpApp string) {
 		return
 	}
 	d.on(m, Check{Name: "startup_hook", Status: CheckOK, Text: "called when the VM started"})
+}
+
+// catchUp only tells: without it a machine that has missed an upgrade is brought back by a restart, or by the next deploy.
+func (d *doctor) catchUp(m engine.Machine, c *engine.CatchUp) {
+	switch {
+	case c == nil:
+		d.on(m, Check{Name: "catch_up", Status: CheckOK, Text: "no: after a suspension the machine runs the code with which it fell asleep"})
+	case c.Mode == engine.CatchUpAlways:
+		d.on(m, Check{Name: "catch_up", Status: CheckOK, Text: "after a suspension, and about every ten minutes"})
+	default:
+		d.on(m, Check{Name: "catch_up", Status: CheckOK, Text: "after a suspension"})
+	}
 }
 
 func unwritableText(folders []string) string {

@@ -90,7 +90,7 @@ func findings(f Facts) []engine.Finding {
 		if m.State == engine.StateSuspended {
 			all.add(engine.Finding{
 				Name: "suspended", Severity: engine.SeverityWarn, What: "it is suspended, and will wake with old code",
-				Remedy: fmt.Sprintf("Start it (`fly machine start %s`) and deploy again, or stop it, so that it boots the next time.", m.ID),
+				Remedy: fmt.Sprintf("It catches up within seconds, if its release has the package fly_deploy and calls the startup hook. If not, start it (`fly machine start %s`) and deploy again, or stop it, so that it boots the next time.", m.ID),
 			}, m.ID)
 		}
 	}

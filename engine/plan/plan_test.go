@@ -59,7 +59,7 @@ func TestPlans(t *testing.T) {
 	stopped := machine("m4", "ams", base)
 	stopped.State, stopped.LeftOut = engine.StateStopped, "stopped: it takes the upgrade at its next boot"
 	suspended := machine("m5", "ams", base)
-	suspended.State, suspended.LeftOut = engine.StateSuspended, "suspended: it wakes in old code; start it and upgrade it, or stop it"
+	suspended.State, suspended.LeftOut = engine.StateSuspended, "suspended: it catches up when it wakes, if its release calls the startup hook"
 	blue := machine("b1", "ams", "registry.fly.io/shop:blue")
 	left := blue
 	left.LeftOut = engine.LeftOutNotSelected

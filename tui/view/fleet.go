@@ -107,6 +107,8 @@ func (f *Fleet) Runs(m engine.Machine) cells.Span {
 	switch {
 	case f.unread():
 		return cells.Span{Text: "? unknown", Tone: cells.Warn}
+	case hot && m.State == engine.StateSuspended:
+		return cells.New(cells.Muted, u.Version+" on wake")
 	case hot && m.State != engine.StateStarted:
 		return cells.New(cells.Muted, u.Version+" at boot")
 	case hot:
@@ -164,6 +166,8 @@ func (f *Fleet) codeDrift(m engine.Machine) (cells.Span, bool) {
 		return cells.Span{}, false
 	case code.Problem != nil:
 		return cells.Span{Text: "? no answer", Tone: cells.Warn}, true
+	case code.Stale && code.CatchUp != nil && code.CatchUp.Outcome == "waiting":
+		return cells.Span{Text: "! catching up", Tone: cells.Warn}, true
 	case code.Stale:
 		return cells.Span{Text: "! stale code", Tone: cells.Warn}, true
 	case code.Drift > 0:

@@ -1,0 +1,44 @@
+package engine
+
+// CatchUp is what the package fly_deploy in a VM says of how it keeps up with the record by itself.
+type CatchUp struct {
+	// Mode says when it looks at the record: CatchUpAfterSuspension or CatchUpAlways.
+	Mode string `json:"mode"`
+	// Outcome is how its last look ended: watching (none yet), settled, caught_up, waiting, failed or gave_up. Text says more.
+	Outcome string `json:"outcome"`
+	Text    string `json:"text,omitempty"`
+}
+
+// When a machine looks at the record by itself.
+const (
+	CatchUpAfterSuspension = "after_suspension" // once it has woken
+	CatchUpAlways          = "always"           // then, and about every ten minutes
+)
+
+// Behind says why a VM that is stale runs other code than recorded, as far as it knows, and what to expect of it.
+func (c MachineCode) Behind() string {
+	switch {
+	case c.CatchUp == nil:
+		return "it woke from a suspension, or its startup hook is missing or failed; it does not catch up by itself"
+	case c.CatchUp.Outcome == "failed":
+		return "it cannot catch up by itself: " + c.CatchUp.Text
+	case c.CatchUp.Outcome == "gave_up":
+		return "it has given up catching up by itself: " + c.CatchUp.Text
+	case c.CatchUp.Outcome == "waiting":
+		return "it is going to catch up by itself, and looks again within ten minutes: " + c.CatchUp.Text
+	case c.CatchUp.Mode == CatchUpAlways:
+		return "it looks about every ten minutes, and after a suspension, whether it has to catch up"
+	}
+	return "it looks only after a suspension, a few seconds after it has woken, whether it has to catch up"
+}
+
+// Lagging lists the IDs of the machines whose VM has loaded other code than recorded, among those that were asked.
+func (o *Overview) Lagging() []string {
+	var ids []string
+	for _, m := range o.Machines {
+		if o.Code[m.ID].Stale {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
