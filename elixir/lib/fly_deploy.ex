@@ -32,6 +32,17 @@ defmodule FlyDeploy do
   `start/2` itself runs to its end in the image's code, and so does what it calls in its own module without the module's
   name. A restarted machine therefore has the supervision tree of its image, as one has that was upgraded while it ran.
 
+  ## Machines that sleep
+
+  A machine that wakes from suspension does not start again: it goes on in the code with which it fell asleep. This package
+  notices that within seconds, and upgrades the machine to what is recorded for it: with the same window as a deploy, and
+  without anybody's consent, so that what a plan would ask about is not applied. In `config/config.exs`:
+
+      config :fly_deploy, catch_up: :after_suspension
+
+  That is the default. With `:always` a machine also looks about every ten minutes whether it has missed a deploy while it ran;
+  with `:never` it does neither. It looks for the application that `startup_reapply_current/2` was called with.
+
   ## Configuration
 
   On Fly, `fly storage create` has set all that is needed. The environment variables:

@@ -275,36 +275,80 @@ func (o only) Machines(ctx context.Context) ([]engine.Machine, error) {
 	return slices.DeleteFunc(all, func(m engine.Machine) bool { return m.ID != o.id }), err
 }
 
-// A machine that sleeps through an upgrade wakes without a boot, so without the hook: it runs other code than is recorded
-// for it, until it is upgraded or boots.
-func TestASuspendedMachineWakesInOldCodeAndCanBeUpgraded(t *testing.T) {
+// A machine that sleeps through an upgrade wakes without a boot, so without the hook. It notices that it slept, and upgrades itself
+// with the same window, unless a deploy is under way.
+func TestASuspendedMachineCatchesUpWhenItWakes(t *testing.T) {
 	t.Parallel() // mostly waits for rate limits
 	w := newWorld(t, 2)
 	awake, asleep := w.ids[0], w.ids[1]
 	before := w.snapshot(asleep)
-	w.order(http.MethodPost, asleep, "/suspend")
-	w.awaitState(asleep, engine.StateSuspended)
-	if _, r := w.deploy(settings(), 2); r.Outcome != engine.OutcomeSucceeded {
-		t.Fatalf("outcome %s: %v", r.Outcome, r.Problem)
+	sleeps := func(while func()) {
+		w.order(http.MethodPost, asleep, "/suspend")
+		w.awaitState(asleep, engine.StateSuspended)
+		since := time.Now()
+		while()
+		time.Sleep(time.Until(since.Add(noticedAfter)))
+		w.order(http.MethodPost, asleep, "/start")
+		w.awaitBoot(asleep)
 	}
+
+	var held engine.Lock
+	sleeps(func() {
+		if _, r := w.deploy(settings(), 2); r.Outcome != engine.OutcomeSucceeded {
+			t.Fatalf("outcome %s: %v", r.Outcome, r.Problem)
+		}
+		var err error
+		if held, err = w.bucket().Acquire(t.Context(), "ann@laptop", "01K93QXXXXXXXXXXXXXXXXXXXX", 5*time.Minute, ""); err != nil {
+			t.Fatal(err)
+		}
+	})
 	w.expectVersion(awake, "2.0.0")
-
-	w.order(http.MethodPost, asleep, "/start")
-	w.awaitBoot(asleep)
-	w.expectVersion(asleep, "1.0.0")
-	if code := w.status(asleep); code.Applied || !code.Stale || code.Hook != engine.HookCalled {
-		t.Errorf("status says of the machine that woke: %+v", code)
+	code := w.awaitCatchUp(asleep, "waiting")
+	if code.Applied || !code.Stale || code.Hook != engine.HookCalled || !strings.Contains(code.Behind(), "a deploy is under way") {
+		t.Errorf("status says of the machine that woke: %+v, %s", code, code.Behind())
 	}
+	w.expectVersion(asleep, "1.0.0")
 
-	if _, r := w.deploy(settings(), 2); r.Outcome != engine.OutcomeSucceeded {
-		t.Fatalf("outcome %s: %v", r.Outcome, r.Problem)
+	sleeps(func() {
+		if err := held.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if code := w.awaitCatchUp(asleep, "caught_up"); !code.Applied || code.Stale || code.Drift != 0 || code.Version != "2.0.0" {
+		t.Errorf("status says of the machine that has caught up: %+v", code)
 	}
 	after := w.expectVersion(asleep, "2.0.0")
 	if c := counter.Compare(before, after, counter.Done{}); !c.PidsUnchanged || !c.CountsUnchanged {
 		t.Errorf("it has lost state: %+v", c)
 	}
+	if u := after.Versions.Upgrades; len(u) != 1 || u[0].Event != "hot_upgrade_complete" || u[0].Processes < counters {
+		t.Errorf("its subscriber was told %+v", u)
+	}
 	if got, want := after.Versions.FlyDeploy.Fingerprint, w.snapshot(awake).Versions.FlyDeploy.Fingerprint; got != want {
 		t.Errorf("it has the fingerprint %s, the machine that was awake %s", got, want)
+	}
+	log := w.local.Console(asleep)
+	if strings.Count(log, "has caught up: hot upgrade 2.0.0") != 1 || strings.Contains(log, "[error]") || strings.Contains(log, "Signature=") {
+		t.Errorf("its log:\n%s", log)
+	}
+}
+
+// noticedAfter is how long a machine has to sleep to notice it for sure.
+const noticedAfter = 10 * time.Second
+
+// awaitCatchUp waits until a machine's last look at the record has ended like this.
+func (w *world) awaitCatchUp(id, outcome string) engine.MachineCode {
+	w.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		code := w.status(id)
+		if code.CatchUp != nil && code.CatchUp.Outcome == outcome {
+			return code
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("machine %s: %+v\n%s", id, code.CatchUp, w.local.Console(id))
+		}
+		time.Sleep(time.Second)
 	}
 }
 

@@ -97,7 +97,7 @@ defmodule FlyDeploy.AgentCode do
     missing = Enum.reject(modules, fn {module, _} -> :erlang.module_loaded(module) end)
 
     with {:error, [{module, reason} | _]} <-
-           :code.atomic_load(for {module, beam} <- missing, do: {module, ~c"flydeploy", beam}),
+           :code.atomic_load(for {module, beam} <- missing, do: {module, [], beam}),
          do: {:error, "the agent's #{inspect(module)} cannot be loaded: #{reason}"}
   end
 
