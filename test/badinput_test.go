@@ -153,7 +153,7 @@ func (o *operated) seeDoctor(t *testing.T) {
 		}
 		for _, name := range []string{
 			"config", "flyctl", "token", "app", "machines", "power", "release", "distribution", "vm", "crypto", "ssl", "certificates",
-			"files", "startup_hook", "poller", "agent", "vm_clock", "storage_settings", "bucket", "conditional_writes", "lock", "storage_clock",
+			"files", "startup_hook", "catch_up", "poller", "agent", "vm_clock", "storage_settings", "bucket", "conditional_writes", "lock", "storage_clock",
 		} {
 			if checks[name] != doctor.CheckOK {
 				t.Errorf("check %s is %q\n%s", name, checks[name], out)

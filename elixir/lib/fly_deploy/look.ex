@@ -67,10 +67,19 @@ defmodule FlyDeploy.Look do
 
   defp catch_up(settings, app, upgrade, etag, tries) do
     case SelfUpgrade.run(settings, app, upgrade) do
-      {:ok, text} -> {:caught_up, text, etag}
+      {:ok, text} -> verified(upgrade, text, etag)
       {:busy, text} -> {:wait, text}
       {:unfetched, text} when tries + 1 < @attempts -> {:retry, text, upgrade.sha256}
       {_, text} -> {:failed, text, etag, upgrade.sha256}
     end
+  end
+
+  # The VM is asked itself, past the agent, as after a deploy.
+  defp verified(upgrade, text, etag) do
+    if upgrade.fingerprint in [nil, Lag.fingerprint()],
+      do: {:caught_up, text, etag},
+      else:
+        {:failed, text <> " was applied, but the code that is loaded is not the recorded one", etag,
+         upgrade.sha256}
   end
 end

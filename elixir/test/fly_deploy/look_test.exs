@@ -146,7 +146,6 @@ defmodule FlyDeploy.LookTest do
           sha256: "ab12",
           size: 4_000,
           id: "01K93QXXXXXXXXXXXXXXXXXXXX",
-          fingerprint: "another",
           agent: %{
             url: "https://s3/bucket/" <> @agent,
             sha256: :sha256 |> :crypto.hash(agent) |> Base.encode16(case: :lower),
@@ -167,7 +166,11 @@ defmodule FlyDeploy.LookTest do
     Application.put_env(:fly_deploy, :fake_agent, script)
   end
 
-  defp look(known \\ %{}), do: Look.run(Map.merge(%{etag: nil, tries: %{}}, known))
+  # The agent of an earlier look may take a moment to end.
+  defp look(known \\ %{}) do
+    await(fn -> not loaded?() end)
+    Look.run(Map.merge(%{etag: nil, tries: %{}}, known))
+  end
 
   defp asked(asked), do: asked |> Agent.get(& &1) |> Enum.reverse()
 
@@ -202,6 +205,14 @@ defmodule FlyDeploy.LookTest do
   end
 
   defp loaded?, do: :code.is_loaded(FlyDeployAgent_test) != false
+
+  test "what was applied must be what is recorded", %{objects: objects} do
+    record(objects, %{fingerprint: "another"})
+    assert {:failed, text, _, "ab12"} = look()
+    assert text =~ "but the code that is loaded is not the recorded one"
+    record(objects, %{fingerprint: FlyDeploy.Lag.fingerprint()})
+    assert {:settled, "this machine runs what is recorded" <> _, _} = look()
+  end
 
   test "nothing is done while a deploy is under way", %{objects: objects, asked: asked} do
     record(objects)
