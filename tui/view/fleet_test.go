@@ -49,3 +49,29 @@ func TestNoteOfAMachine(t *testing.T) {
 		}
 	}
 }
+
+// Of a machine that lags one sees whether it helps itself; of one that sleeps, what it will run.
+func TestDriftTellsMachinesThatCatchUp(t *testing.T) {
+	m := engine.Machine{ID: "a", State: engine.StateStarted, Image: "registry.fly.io/counter:deployment-1"}
+	md := &engine.Metadata{ImageRef: m.Image, HotUpgrade: &engine.HotUpgrade{Version: "2.0.0"}}
+	waits, failed := &engine.CatchUp{Outcome: "waiting"}, &engine.CatchUp{Outcome: "failed"}
+	for _, c := range []struct {
+		code  engine.MachineCode
+		drift string
+	}{
+		{engine.MachineCode{Stale: true, Hook: engine.HookCalled}, "! stale code"},
+		{engine.MachineCode{Stale: true, Hook: engine.HookCalled, CatchUp: failed}, "! stale code"},
+		{engine.MachineCode{Stale: true, Hook: engine.HookCalled, CatchUp: waits}, "! catching up"},
+		{engine.MachineCode{Applied: true, Hook: engine.HookCalled, CatchUp: waits}, "✓ none"},
+	} {
+		f := NewFleet(engine.Overview{Machines: []engine.Machine{m}, Metadata: md}, map[string]Inspected{m.ID: {MachineCode: c.code}})
+		if got := f.Drift(m).Text; got != c.drift {
+			t.Errorf("%+v: %q, want %q", c.code, got, c.drift)
+		}
+	}
+	f := NewFleet(engine.Overview{Machines: []engine.Machine{m}, Metadata: md}, nil)
+	m.State = engine.StateSuspended
+	if got := f.Runs(m).Text; got != "2.0.0 on wake" {
+		t.Errorf("suspended: %q", got)
+	}
+}
