@@ -76,7 +76,7 @@ func TestStatusTellsWhoLagsAndWhatBecomesOfThem(t *testing.T) {
 			"a3": up("after_suspension", "waiting", "a deploy is under way"),
 			"a4": up("after_suspension", "watching", ""),
 			"a5": up("always", "gave_up", "the bucket answered 503"),
-			"a6": up("always", "settled", ""),
+			"a6": up("always", "settled", "this machine runs a later upgrade than the recorded one"),
 			"a7": {Applied: true, Hook: engine.HookCalled, CatchUp: &engine.CatchUp{Mode: "always", Outcome: "failed", Text: "long ago"}},
 		},
 	}
@@ -96,7 +96,7 @@ func TestStatusTellsWhoLagsAndWhatBecomesOfThem(t *testing.T) {
 		"a3 runs other code than recorded: it is going to catch up by itself, and looks again within ten minutes: a deploy is under way.",
 		"a4 runs other code than recorded: it looks only after a suspension",
 		"a5 runs other code than recorded: it has given up catching up by itself: the bucket answered 503.",
-		"a6 runs other code than recorded: it looks about every ten minutes",
+		"a6 runs other code than recorded: it looks about every ten minutes, and after a suspension, whether it has to catch up; its last look said: this machine runs a later",
 	} {
 		if !strings.Contains(words, says) {
 			t.Errorf("want %q in:\n%s", says, out.String())

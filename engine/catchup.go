@@ -26,10 +26,15 @@ func (c MachineCode) Behind() string {
 		return "it has given up catching up by itself: " + c.CatchUp.Text
 	case c.CatchUp.Outcome == "waiting":
 		return "it is going to catch up by itself, and looks again within ten minutes: " + c.CatchUp.Text
-	case c.CatchUp.Mode == CatchUpAlways:
-		return "it looks about every ten minutes, and after a suspension, whether it has to catch up"
 	}
-	return "it looks only after a suspension, a few seconds after it has woken, whether it has to catch up"
+	looks := "it looks only after a suspension, a few seconds after it has woken, whether it has to catch up"
+	if c.CatchUp.Mode == CatchUpAlways {
+		looks = "it looks about every ten minutes, and after a suspension, whether it has to catch up"
+	}
+	if c.CatchUp.Outcome == "settled" { // before the upgrade was recorded, or for a reason that it names
+		looks += "; its last look said: " + c.CatchUp.Text
+	}
+	return looks
 }
 
 // Lagging lists the IDs of the machines whose VM has loaded other code than recorded, among those that were asked.
