@@ -4,11 +4,13 @@ defmodule FlyDeployAgent.Impact do
   process of low priority, with bounds in time and memory, so that the application keeps its pace.
   """
 
-  alias FlyDeployAgent.{Beam, Children, CodeFacts, CodeFindings, Findings, Release, Shapes}
+  alias FlyDeployAgent.{Beam, Children, CodeFacts, CodeFindings, Findings, Pair, Release, Shapes}
 
   @time_ms 20_000
   # 256 MB on 64 bits. What is read of the modules is a few kilobytes for each.
   @heap_words 32 * 1024 * 1024
+  # Modules whose code is kept in memory.
+  @kept 16
   # Findings of one name that are told one by one, and subjects that a further one names.
   @told 3
   @named 10
@@ -88,7 +90,7 @@ defmodule FlyDeployAgent.Impact do
     with {:ok, new} <- facts(source) do
       old = if old_file, do: facts(old_file), else: :error
 
-      %{
+      %Pair{
         module: new.module,
         old: if(old == :error, do: nil, else: elem(old, 1)),
         new: new,
@@ -107,18 +109,21 @@ defmodule FlyDeployAgent.Impact do
          else: (_ -> :error)
   end
 
-  # Read once, and only of modules that somebody asks about.
+  # Only of modules that somebody asks about; of the last few it is kept, since one is asked about several times.
   defp code(file) do
-    with nil <- Process.get({:code, file}) do
+    kept = Process.get(:code, [])
+
+    with nil <- List.keyfind(kept, file, 0) do
       code =
         with {:ok, beam} <- File.read(file),
              {:ok, code} <- CodeFacts.functions(beam),
              do: code,
              else: (_ -> %{})
 
-      Process.put({:code, file}, code)
-      code
+      Process.put(:code, Enum.take([{file, code} | kept], @kept))
+      {file, code}
     end
+    |> elem(1)
   end
 
   defp applications do
@@ -230,7 +235,7 @@ defmodule FlyDeployAgent.Impact do
   end
 
   defp migrates?(%{old: %{}} = pair, kind) when kind not in [nil, :agent],
-    do: CodeFindings.migrates?(pair, if(kind == :gen_statem, do: 4, else: 3))
+    do: Pair.migrates?(pair, if(kind == :gen_statem, do: 4, else: 3))
 
   defp migrates?(_pair, _kind), do: false
 

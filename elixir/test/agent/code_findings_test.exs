@@ -3,7 +3,7 @@ Code.require_file("versions.exs", __DIR__)
 defmodule FlyDeployAgent.CodeFindingsTest do
   use ExUnit.Case
 
-  alias FlyDeployAgent.{CodeFindings, Versions}
+  alias FlyDeployAgent.{CodeFindings, Pair, Versions}
 
   @server """
   defmodule T.Server do
@@ -247,10 +247,10 @@ defmodule FlyDeployAgent.CodeFindingsTest do
       pair
     end
 
-    refute CodeFindings.migrates?(pair.(source, migrating), 3)
-    assert CodeFindings.migrates?(pair.(source, String.replace(migrating, "@vsn 1", "@vsn 2")), 3)
+    refute Pair.migrates?(pair.(source, migrating), 3)
+    assert Pair.migrates?(pair.(source, String.replace(migrating, "@vsn 1", "@vsn 2")), 3)
     # Without @vsn every version differs. The code_change of `use GenServer` does nothing.
-    assert CodeFindings.migrates?(pair.(@server, String.replace(migrating, "@vsn 1", "")), 3)
-    refute CodeFindings.migrates?(pair.(@server, String.replace(@server, "c + 1", "c + 2")), 3)
+    assert Pair.migrates?(pair.(@server, String.replace(migrating, "@vsn 1", "")), 3)
+    refute Pair.migrates?(pair.(@server, String.replace(@server, "c + 1", "c + 2")), 3)
   end
 end

@@ -1,7 +1,7 @@
 defmodule FlyDeployAgent.Versions do
   @moduledoc "Compiles two versions of some modules, for tests that compare them. None of them stays loaded."
 
-  alias FlyDeployAgent.CodeFacts
+  alias FlyDeployAgent.{CodeFacts, Pair}
 
   @doc "The `.beam`s of a source, by module."
   @spec beams(binary) :: %{module => binary}
@@ -17,11 +17,11 @@ defmodule FlyDeployAgent.Versions do
   end
 
   @doc "The modules that differ, as `FlyDeployAgent.CodeFindings` compares them."
-  @spec pairs(%{module => binary}, %{module => binary}) :: [FlyDeployAgent.CodeFindings.pair()]
+  @spec pairs(%{module => binary}, %{module => binary}) :: [Pair.t()]
   def pairs(old, new) do
     for {module, beam} <- new,
         old[module] == nil or :code.module_md5(old[module]) != :code.module_md5(beam) do
-      %{
+      %Pair{
         module: module,
         old: if(old[module], do: facts(old[module])),
         new: facts(beam),

@@ -1,0 +1,142 @@
+defmodule FlyDeployAgent.TreeFindings do
+  @moduledoc """
+  What the change of modules does to supervisors and their children, which a hot upgrade neither starts nor stops.
+  """
+
+  alias FlyDeployAgent.{Children, CodeFacts, Pair}
+
+  @doc "The findings about supervisors and children."
+  @spec all([Pair.t()], FlyDeployAgent.CodeFindings.live()) :: [map]
+  def all(pairs, live) do
+    gone = child_start_gone(pairs, live)
+    gone ++ child_spec_changed(pairs, live, MapSet.new(gone, & &1.subject)) ++ trees(pairs, live)
+  end
+
+  defp child_start_gone(pairs, live) do
+    by_module = Map.new(pairs, &{&1.module, &1})
+
+    for %{start: {module, function, arity}} = child <- live.children,
+        %{old: %{}, new: new} <- [by_module[module]],
+        {function, arity} not in new.exports,
+        uniq: true do
+      finding(
+        "child_start_gone",
+        :block,
+        module,
+        "#{name(child.supervisor)} starts it by #{function}/#{arity}, which is not exported any more: its next crash would end " <>
+          "that supervisor"
+      )
+    end
+  end
+
+  # A child's specification is made by child_spec/1, when its supervisor starts it.
+  defp child_spec_changed(pairs, live, gone) do
+    started = MapSet.new(live.children, &elem(&1.start, 0))
+
+    for %{module: module, old: %{}} = pair <- pairs,
+        module in started and inspect(module) not in gone,
+        Pair.behaviours_lost(pair) == [],
+        Pair.both?(pair, {:child_spec, 1}) and Pair.differs?(pair, child_spec: 1) do
+      finding(
+        "child_spec_changed",
+        :warn,
+        module,
+        "child_spec/1 differs from what its supervisor was started with, and keeps"
+      )
+    end
+  end
+
+  # The modules that put children together: of applications, and of supervisors with a module of their own.
+  defp trees(pairs, live) do
+    by_module = Map.new(pairs, &{&1.module, &1})
+    roots = for(m <- live.applications, do: {m, :start, 2}) ++ for(m <- live.supervisors, do: {m, :init, 1})
+
+    for {module, function, arity} <- Enum.uniq(roots),
+        %{old: %{}} = pair <- [by_module[module]],
+        found <- tree(pair, {function, arity}, by_module, live),
+        do: found
+  end
+
+  defp tree(%{module: module} = pair, {function, arity} = root, pairs, live) do
+    {old, new} = {reached(:old, module, root, pairs), reached(:new, module, root, pairs)}
+    child? = &child?(&1, pairs)
+    {before, now} = {Children.named(old, child?), Children.named(new, child?)}
+
+    # One of the release's own may have been started by hand.
+    started = for {m, _} <- now, before[m] == nil, is_map_key(pairs, m), runs?(m, live), do: m
+    added = for {m, n} <- now, n > Map.get(before, m, 0), m not in started, do: m
+    removed = for {m, n} <- before, n > Map.get(now, m, 0), runs?(m, live), do: m
+    where = "#{function}/#{arity}"
+
+    cond do
+      added != [] or removed != [] ->
+        [
+          finding(
+            "children_changed",
+            :block,
+            module,
+            "#{where} names " <>
+              Enum.join(
+                for(m <- added, do: "#{inspect(m)}, which does not run") ++
+                  for(m <- removed, do: "#{inspect(m)} no longer, which runs"),
+                "; "
+              ) <> ": a hot upgrade starts and stops no children"
+          )
+        ]
+
+      module in live.supervisors and Pair.differs?(pair, [root]) ->
+        [
+          finding(
+            "supervisor_changed",
+            :warn,
+            module,
+            "#{where} differs, and is not applied to what it started"
+          )
+        ]
+
+      true ->
+        []
+    end
+  end
+
+  # The code that a root leads to, through all modules that change.
+  defp reached(version, module, root, pairs), do: reached_from([{module, root}], version, pairs, %{})
+
+  defp reached_from([], _version, _pairs, found), do: found
+
+  defp reached_from([{module, function} = at | rest], version, pairs, found) do
+    with false <- is_map_key(found, at),
+         %{} = pair <- pairs[module],
+         body when body != nil <- Pair.code(pair, version)[function] do
+      next = for {m, f, a} <- CodeFacts.calls(body), is_map_key(pairs, m), do: {m, {f, a}}
+      reached_from(next ++ rest, version, pairs, Map.put(found, at, body))
+    else
+      _ -> reached_from(rest, version, pairs, found)
+    end
+  end
+
+  defp child?(module, pairs) do
+    case pairs[module] do
+      nil ->
+        :erlang.function_exported(module, :child_spec, 1)
+
+      %{new: new, old: old} ->
+        {:child_spec, 1} in new.exports or (old != nil and {:child_spec, 1} in old.exports)
+    end
+  end
+
+  defp runs?(module, live) do
+    is_map_key(live.processes, module) or
+      Enum.any?(live.children, fn %{start: {started, _, _}, id: id} -> module in [started, id] end)
+  end
+
+  defp name(pid) do
+    case Process.info(pid, :registered_name) do
+      {:registered_name, name} when is_atom(name) -> inspect(name)
+      _ -> "a supervisor"
+    end
+  end
+
+  defp finding(name, severity, module, detail),
+    do: %{name: name, severity: severity, subject: inspect(module), detail: detail}
+end
