@@ -61,7 +61,7 @@ defmodule FlyDeployAgent.CodeFacts do
   end
 
   defp literals(beam) do
-    {:ok, {_module, [{_, chunk}]}} = :beam_lib.chunks(beam, ['LitT'], [:allow_missing_chunks])
+    {:ok, {_module, [{_, chunk}]}} = :beam_lib.chunks(beam, [~c"LitT"], [:allow_missing_chunks])
     Instructions.literals(chunk)
   end
 

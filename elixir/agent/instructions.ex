@@ -31,7 +31,7 @@ defmodule FlyDeployAgent.Instructions do
   @doc "The instructions of every function, `{:ok, %{{name, arity} => [instruction]}}`."
   @spec read(binary) :: {:ok, %{{atom, arity} => [instruction]}} | :error
   def read(beam) do
-    names = ['Code', 'ImpT', 'FunT', 'LitT', 'StrT']
+    names = [~c"Code", ~c"ImpT", ~c"FunT", ~c"LitT", ~c"StrT"]
 
     with {:ok, {module, [{:atoms, atoms} | chunks]}} <-
            :beam_lib.chunks(beam, [:atoms | names], [:allow_missing_chunks]),
@@ -197,9 +197,11 @@ defmodule FlyDeployAgent.Instructions do
 
   defp value(<<length::3, 0b11::2, _tag::3, rest::binary>>), do: number(rest, length + 2)
 
+  # Two's complement.
   defp number(code, length) do
-    <<n::signed-size(length)-unit(8), rest::binary>> = code
-    {n, rest}
+    {bytes, rest} = :erlang.split_binary(code, length)
+    n = :binary.decode_unsigned(bytes)
+    {if(n >= 1 <<< (8 * length - 1), do: n - (1 <<< (8 * length)), else: n), rest}
   end
 
   # -- functions
