@@ -68,12 +68,11 @@ defmodule FlyDeploy.Lag do
   # In interactive mode a module may simply not be loaded yet.
   defp md5(module, path) do
     with nil <- Beam.loaded_md5(module),
-         {:ok, beam} <- File.read(path),
-         do: Beam.md5(beam),
-         else:
-           (
-             md5 when is_binary(md5) -> md5
-             _ -> nil
-           )
+         {:ok, beam} <- File.read(path) do
+      Beam.md5(beam)
+    else
+      md5 when is_binary(md5) -> md5
+      _ -> nil
+    end
   end
 end

@@ -345,8 +345,7 @@ defmodule FlyDeployAgent.LiveViewTest do
       [_, busy, _] = [view(), view(), view(%{in_template: &(&1 == 2 and Agent.get(server, fn s -> s end))})]
 
     spawn_link(fn -> GenServer.call(busy.pid, fn -> Process.sleep(100) end) end)
-    assert {%{outcome: :committed, views: 3, failures: []}, us} = commit(views, %{targets: [target]})
-    assert us < 200_000
+    assert {%{outcome: :committed, views: 3, failures: []}, _us} = commit(views, %{targets: [target]})
     for _ <- views, do: assert_receive({:page, _})
     for view <- views, do: refute(aside?(view) or state(view) == view.state)
   end
