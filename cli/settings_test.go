@@ -45,6 +45,8 @@ func TestPrecedenceOfSettings(t *testing.T) {
 	container := func(d deploySettings) any { return d.container }
 	concurrency := func(d deploySettings) any { return d.engine.MaxConcurrency }
 	suspend := func(d deploySettings) any { return d.engine.SuspendTimeout }
+	migration := func(d deploySettings) any { return d.engine.MigrationTimeout }
+	most := func(d deploySettings) any { return d.engine.MaxSuspend }
 	timeout := func(d deploySettings) any { return d.engine.Timeout }
 	lock := func(d deploySettings) any { return d.engine.LockTimeout }
 	strategy := func(d deploySettings) any { return d.engine.Strategy }
@@ -79,6 +81,10 @@ func TestPrecedenceOfSettings(t *testing.T) {
 		"default suspend timeout":          {of: suspend, fly: "app = 'a'", want: 250 * time.Millisecond},
 		"suspend timeout in fly_deploy's":  {of: suspend, fly: "app = 'a'", project: "suspend_timeout = 10_000", want: 10 * time.Second},
 		"suspend timeout of the line":      {of: suspend, fly: "app = 'a'", project: "suspend_timeout = 9", args: []string{"--suspend-timeout=500"}, want: 500 * time.Millisecond},
+		"default migration timeout":        {of: migration, fly: "app = 'a'", want: time.Second},
+		"migration timeout of the line":    {of: migration, fly: "app = 'a'", project: "migration_timeout = 9", args: []string{"--migration-timeout=3s"}, want: 3 * time.Second},
+		"default max suspend":              {of: most, fly: "app = 'a'", want: 2 * time.Second},
+		"max suspend of flydeploy.toml":    {of: most, fly: "app = 'a'", project: "max_suspend = 500", want: 500 * time.Millisecond},
 		"default timeout":                  {of: timeout, fly: "app = 'a'", want: time.Minute},
 		"timeout of flydeploy.toml":        {of: timeout, fly: "app = 'a'", project: "timeout = 120000", want: 2 * time.Minute},
 		"timeout of the command line":      {of: timeout, fly: "app = 'a'", project: "timeout = 5", args: []string{"--timeout", "90s"}, want: 90 * time.Second},

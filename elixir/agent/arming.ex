@@ -7,13 +7,25 @@ defmodule FlyDeployAgent.Arming do
   commit comes, right before the window.
   """
 
-  alias FlyDeployAgent.{Beam, CallbackMode, Files, LiveView, Loader, Processes, Snapshot, Staging, Window}
+  alias FlyDeployAgent.{
+    Armed,
+    Beam,
+    CallbackMode,
+    Files,
+    LiveView,
+    Loader,
+    Processes,
+    Snapshot,
+    Staging,
+    Window
+  }
 
   # Purging stops every scheduler's reuse of old code for a moment: a few modules at a time.
   @batch 8
 
   @doc "Gives `{:ok, armed}`, `{:stale, text}` or `{:error, name, text}`."
-  @spec run(map, FlyDeployAgent.Order.t()) :: {:ok, map} | {:stale, binary} | {:error, binary, binary}
+  @spec run(FlyDeployAgent.Staged.t(), FlyDeployAgent.Order.t()) ::
+          {:ok, Armed.t()} | {:stale, binary} | {:error, binary, binary}
   def run(staged, order) do
     changes = staged.diff.changes
 
@@ -23,7 +35,7 @@ defmodule FlyDeployAgent.Arming do
          {:ok, forward} <- prepare(for c <- changes, do: {c.module, c.target, File.read!(c.source)}),
          {:ok, back} <- prepare(old),
          :ok <- stage(staged.diff.files, order.id) do
-      {:ok, Map.merge(staged, %{forward: forward, back: back, stand_ins: CallbackMode.prepare(changes)})}
+      {:ok, %Armed{staged: staged, forward: forward, back: back, stand_ins: CallbackMode.prepare(changes)}}
     end
   end
 
@@ -120,23 +132,23 @@ defmodule FlyDeployAgent.Arming do
   The window of an armed upgrade: looks at the processes once more. Only what their migrations need is loaded before they have
   succeeded: until then nobody else runs new code, and a rollback has little to free.
   """
-  @spec window(map, FlyDeployAgent.Order.t(), FlyDeployAgent.Cell.t(), guardian :: pid) :: Window.t()
+  @spec window(Armed.t(), FlyDeployAgent.Order.t(), FlyDeployAgent.Cell.t(), guardian :: pid) :: Window.t()
   def window(armed, order, cell, guardian) do
-    armed = Staging.look(armed, order)
-    changes = armed.diff.changes
-    visible = LiveView.visible?(Map.values(armed.facts)) and LiveView.supported?()
-    {needed, deferred} = changes |> Enum.map(& &1.module) |> Enum.split_with(&(&1 in armed.closure))
+    staged = Staging.look(armed.staged, order)
+    changes = staged.diff.changes
+    visible = LiveView.visible?(Map.values(staged.facts)) and LiveView.supported?()
+    {needed, deferred} = changes |> Enum.map(& &1.module) |> Enum.split_with(&(&1 in staged.closure))
 
     %Window{
       cell: cell,
       dead: spawn(fn -> :ok end),
       guardian: guardian,
-      known: armed.known,
-      targets: armed.targets,
-      supervisors: Processes.supervisors(for %{pid: pid} <- armed.targets, do: pid),
+      known: staged.known,
+      targets: staged.targets,
+      supervisors: Processes.supervisors(for %{pid: pid} <- staged.targets, do: pid),
       visible: visible,
-      views: if(visible, do: LiveView.views(armed.known.pids) -- Window.pids(armed.targets), else: []),
-      changed: armed.changed,
+      views: if(visible, do: LiveView.views(staged.known.pids) -- Window.pids(staged.targets), else: []),
+      changed: staged.changed,
       own: order.own,
       needed: needed,
       deferred: deferred,
@@ -150,7 +162,7 @@ defmodule FlyDeployAgent.Arming do
       patient_ms: order.suspend_ms |> Kernel.*(@patient) |> min(@patient_ms) |> max(order.suspend_ms),
       migration_ms: order.migration_ms,
       max_suspend_ms: order.max_suspend_ms,
-      rollback_us: armed.rollback_us,
+      rollback_us: staged.rollback_us,
       skip_busy: order.skip_busy
     }
   end

@@ -25,12 +25,12 @@ defmodule FlyDeployAgent.Result do
   @type outcome :: :committed | :rolled_back | :rolled_back_with_losses | :failed
   @type t :: %__MODULE__{
           outcome: outcome,
-          targets: [map],
+          targets: [FlyDeployAgent.Target.t()],
           failures: [map],
           migrated: non_neg_integer,
           died: [pid],
           killed: [pid],
-          skipped: [map],
+          skipped: [FlyDeployAgent.Target.t()],
           unplaced: [Path.t()],
           views: non_neg_integer,
           deferred: non_neg_integer

@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Snapshot do
   copying it, takes it again in a rollback, and forgets it when all is over.
   """
 
-  alias FlyDeployAgent.{Failure, Rounds}
+  alias FlyDeployAgent.{Failure, Rounds, Target}
 
   # Under which a suspended process keeps the state that it had.
   @aside :"$flydeploy_state"
@@ -13,7 +13,7 @@ defmodule FlyDeployAgent.Snapshot do
   The targets with what the window asks of each: `suspend`, one request, and `migrate`, those for its units. To make those of 50,000
   processes took 10 to 45 ms, so it is done before the first suspend.
   """
-  @spec with_requests([map], pid) :: [map]
+  @spec with_requests([map], pid) :: [Target.t()]
   def with_requests(targets, dead) do
     # Functions that are sent by name are smaller than closures, and 10,000 processes have to collect less garbage.
     state = Rounds.silent(dead, {:replace_state, &__MODULE__.put_state_aside/1})
@@ -22,7 +22,7 @@ defmodule FlyDeployAgent.Snapshot do
     for %{pid: pid, module: module, kind: kind, units: units} = target <- targets do
       suspend = suspend_request(pid, either(target, state, handler))
       migrate = for {module, vsn} <- units, do: {{pid, module}, {:change_code, module, vsn, []}}
-      %{pid: pid, module: module, kind: kind, units: units, suspend: suspend, migrate: migrate}
+      %Target{pid: pid, module: module, kind: kind, units: units, suspend: suspend, migrate: migrate}
     end
   end
 
@@ -99,7 +99,7 @@ defmodule FlyDeployAgent.Snapshot do
   end
 
   @doc "Lets the processes forget the states that they put aside. Outside of the window."
-  @spec forget([map], pid) :: :ok
+  @spec forget([Target.t()], pid) :: :ok
   def forget(targets, dead) do
     {state, handler} =
       lasting(

@@ -22,14 +22,15 @@ defmodule FlyDeployAgent.Staging do
     Manifest,
     Processes,
     Release,
-    ReleaseFindings
+    ReleaseFindings,
+    Staged
   }
 
   # Giving a process its state back, in a VM with other work to do.
   @restore_us 10
 
   @doc "Gives `{:ok, staged}` or `{:error, name, text}`."
-  @spec run(map, Path.t(), (term -> any)) :: {:ok, map} | {:error, binary, binary}
+  @spec run(FlyDeployAgent.Order.t(), Path.t(), (term -> any)) :: {:ok, Staged.t()} | {:error, binary, binary}
   def run(order, dir, tell) do
     tarball = Path.join(dir, "upgrade.tar.gz")
     new = Path.join(dir, "new")
@@ -148,8 +149,8 @@ defmodule FlyDeployAgent.Staging do
   end
 
   defp survey(order, dir, diff, facts, unloadable) do
-    staged = look(%{diff: diff, facts: facts}, order)
-    staged = Map.put(staged, :rollback_us, rollback_us(staged))
+    staged = look(%Staged{diff: diff, facts: facts}, order)
+    staged = %Staged{staged | rollback_us: rollback_us(staged)}
 
     would_kill =
       for {pid, modules} <- staged.holders,
@@ -168,7 +169,7 @@ defmodule FlyDeployAgent.Staging do
         Findings.release(Files.unwritable(diff.files, order.id)) ++
         Findings.rollback_cost(staged.rollback_us)
 
-    Map.merge(staged, %{findings: findings, up_to_date: up_to_date?(diff, findings)})
+    %Staged{staged | findings: findings, up_to_date: up_to_date?(diff, findings)}
   end
 
   # Another manifest alone is nothing to apply; nor is it up to date if what it tells of cannot be applied.
@@ -181,8 +182,8 @@ defmodule FlyDeployAgent.Staging do
   Looks at the live processes. Adds targets, others, holders (sampled twice, so that a passing request does not count), the
   pids that were looked at, and the closure: changed modules that the migration may call.
   """
-  @spec look(map, map) :: map
-  def look(%{diff: diff, facts: facts} = staged, order) do
+  @spec look(Staged.t(), FlyDeployAgent.Order.t()) :: Staged.t()
+  def look(%Staged{diff: diff, facts: facts} = staged, order) do
     changed = changed(diff, facts)
     %{pids: pids} = known = Births.list()
     {targets, others} = Processes.scan(pids, changed, order.own)
@@ -191,14 +192,15 @@ defmodule FlyDeployAgent.Staging do
     Process.sleep(if first == [], do: 0, else: 20)
     holders = first |> Enum.map(&elem(&1, 0)) |> Processes.holders(changed, except)
 
-    Map.merge(staged, %{
-      changed: changed,
-      known: known,
-      targets: targets,
-      others: others,
-      holders: holders,
-      closure: closure(targets, facts)
-    })
+    %Staged{
+      staged
+      | changed: changed,
+        known: known,
+        targets: targets,
+        others: others,
+        holders: holders,
+        closure: closure(targets, facts)
+    }
   end
 
   # Only modules that run already can have processes. After the swap nothing tells their old version any more. Where both have the

@@ -126,7 +126,7 @@ defmodule FlyDeployAgent.Suspension do
   end
 
   @doc "What is told of a target that would not suspend."
-  @spec busy(map, Window.t()) :: map
+  @spec busy(FlyDeployAgent.Target.t(), Window.t()) :: map
   def busy(%{pid: pid, module: module}, window) do
     %{
       pid: pid,

@@ -55,13 +55,13 @@ defmodule FlyDeployAgent.Window do
           dead: pid,
           guardian: pid,
           known: FlyDeployAgent.Births.known(),
-          targets: [map],
+          targets: [FlyDeployAgent.Target.t()],
           supervisors: [pid],
           visible: boolean,
           views: [pid],
           held: [pid],
-          born: [map],
-          skipped: [map],
+          born: [FlyDeployAgent.Target.t()],
+          skipped: [FlyDeployAgent.Target.t()],
           changed: %{module => map},
           own: [pid],
           needed: [module],
@@ -108,10 +108,10 @@ defmodule FlyDeployAgent.Window do
   @spec all([pid], term) :: [FlyDeployAgent.Rounds.request()]
   def all(pids, request), do: for(pid <- pids, do: {pid, request})
 
-  @spec pids([map]) :: [pid]
+  @spec pids([FlyDeployAgent.Target.t()]) :: [pid]
   def pids(targets), do: for(%{pid: pid} <- targets, do: pid)
 
-  @spec without([map], [pid]) :: [map]
+  @spec without([FlyDeployAgent.Target.t()], [pid]) :: [FlyDeployAgent.Target.t()]
   def without(targets, []), do: targets
 
   def without(targets, pids) do

@@ -27,7 +27,7 @@ func longOrder() Order {
 		Agent:          engine.CompiledAgent{SHA256: strings.Repeat("a", 64), Size: 1 << 20, OTP: "27", Elixir: "1.18.3", Source: source},
 		Owner:          "somebody@example.com on a machine with a long name",
 		CACerts:        strings.Repeat("-----BEGIN CERTIFICATE-----\n"+strings.Repeat("QUFB", 450)+"\n-----END CERTIFICATE-----\n", 2),
-		SuspendTimeout: time.Second, StagedFor: time.Hour, ArmedFor: time.Hour, TerminalFor: time.Hour,
+		SuspendTimeout: time.Second, MigrationTimeout: time.Second, MaxSuspend: time.Second, SkipBusy: true, StagedFor: time.Hour, ArmedFor: time.Hour, TerminalFor: time.Hour,
 	}
 }
 

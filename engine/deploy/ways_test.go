@@ -432,6 +432,27 @@ func TestAPageThatCannotShowTheUpgrade(t *testing.T) {
 	})
 }
 
+// A busy process fails its machine, and is told what would leave it out; with that, the machine runs the upgrade and names it.
+func TestABusyProcessCanBeLeftOut(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.Behave("m01", func(b *agenttest.Behaviour) { b.Busy = true })
+		p, r := s.deploy(playedSettings())
+		wants(t, p, r, engine.OutcomePartial, "m00 committed, m01 failed")
+		if r.Problem == nil || !strings.Contains(r.Problem.Remedy, "The machine is as before.") || !strings.Contains(r.Problem.Remedy, "--skip-busy") {
+			t.Errorf("problem: %+v", r.Problem)
+		}
+		settings := playedSettings()
+		settings.SkipBusy = true
+		p, r = s.deploy(settings)
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 up_to_date, m01 committed")
+		m := r.Machines[1]
+		if m.Skipped != 1 || len(m.Failures) != 1 || m.Failures[0].Reason != "skipped" {
+			t.Errorf("%+v", m)
+		}
+		s.nothingLeft()
+	})
+}
+
 // A migration that fails rolls its machine back, and is told with its process and its exception.
 func TestAMigrationThatFails(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {

@@ -26,12 +26,14 @@ type Behaviour struct {
 	// Outcome of the window: agent.Committed, RolledBack, RolledBackWithLosses or Failed (would not suspend).
 	Outcome     agent.State
 	SuspendedUS int64
-	Failures    []agent.Failure // one is made up where there is none, and the outcome is not committed
-	Killed      []string
-	Died        int
-	Views       int
-	Unplaced    []string     // files
-	Error       *agent.Error // what is wrong after a commit
+	// Busy: a process does not suspend in time. The window fails, or leaves it out where the order says so.
+	Busy     bool
+	Failures []agent.Failure // one is made up where there is none, and the outcome is not committed
+	Killed   []string
+	Died     int
+	Views    int
+	Unplaced []string     // files
+	Error    *agent.Error // what is wrong after a commit
 	// ReportError is why the report does not reach the bucket; "": it does.
 	ReportError string
 }

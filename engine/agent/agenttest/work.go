@@ -147,12 +147,21 @@ func (a *process) commit() {
 
 // conclude ends the window.
 func (a *process) conclude(begun time.Time) {
-	b := a.world.behaviourOf(a.machine)
+	usual := *a.world.behaviourOf(a.machine)
+	b := &usual
+	if b.Busy && !a.order.skipBusy {
+		b.Outcome = agent.Failed
+	}
 	if b.Outcome == agent.Committed {
 		a.vm.code = Release{Image: a.machine.Image, Version: a.order.version, SHA256: a.order.sha256, Size: a.order.size}
 		a.vm.hotRef = a.order.sourceImage
 	}
 	a.tellWindow(b, begun)
+	if b.Busy && b.Outcome == agent.Committed {
+		f := usualFailure(agent.Failed)
+		f.Reason, a.next.Skipped = "skipped", 1
+		a.next.Failures, a.next.FailuresTotal = append(a.next.Failures, f), a.next.FailuresTotal+1
+	}
 	a.enter(b.Outcome, a.order.terminal)
 	if a.next.ReportDue() && a.order.reportURL != "" {
 		a.works++

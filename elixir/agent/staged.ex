@@ -1,0 +1,41 @@
+defmodule FlyDeployAgent.Staged do
+  @moduledoc """
+  What staging has found.
+
+    * `diff` – see `FlyDeployAgent.Diff`; `facts` – of every changed module, see `FlyDeployAgent.Beam.facts/1`
+    * `changed` – facts of the modules that run already, with `vsn`, their old version
+    * `known` – the processes that were looked at, `targets` and `others` – what they are, see `FlyDeployAgent.Processes.scan/3`
+    * `holders` – processes outside of the targets with changed code on their stack
+    * `closure` – changed modules that the migrations may call
+    * `rollback_us` – how long a rollback would suspend, estimated
+    * `findings` – see `FlyDeployAgent.Findings`; `up_to_date` – a commit would change nothing
+  """
+
+  @enforce_keys [:diff, :facts]
+  defstruct @enforce_keys ++
+              [
+                changed: %{},
+                known: nil,
+                targets: [],
+                others: [],
+                holders: [],
+                closure: MapSet.new(),
+                rollback_us: 0,
+                findings: [],
+                up_to_date: false
+              ]
+
+  @type t :: %__MODULE__{
+          diff: map,
+          facts: %{module => map},
+          changed: %{module => map},
+          known: FlyDeployAgent.Births.known() | nil,
+          targets: [map],
+          others: [map],
+          holders: [{pid, [module]}],
+          closure: MapSet.t(module),
+          rollback_us: non_neg_integer,
+          findings: [map],
+          up_to_date: boolean
+        }
+end
