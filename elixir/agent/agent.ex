@@ -39,7 +39,8 @@ defmodule FlyDeployAgent do
   # Beyond what it is allowed, and its estimates, a window may take so long before the guardian ends it.
   @window_ms 20_000
   # Freeing the old slots of many modules among many processes takes seconds.
-  @freeing_ms 120_000
+  @freeing_ms 60_000
+  @not_freed "freeing the code of the version before took longer than #{div(@freeing_ms, 1_000)} s"
   # A code server that does not answer so soon would keep everything suspended.
   @loader_ms 1_000
   @no_space List.to_string(:file.format_error(:enospc))
@@ -212,6 +213,7 @@ defmodule FlyDeployAgent do
     cond do
       now() < s.deadline -> s
       s.state in @terminal -> s |> end_worker() |> stop()
+      s.state == :committing -> s |> end_worker() |> fail("code_server_busy", @not_freed)
       true -> s |> end_worker() |> conclude(:expired)
     end
   end

@@ -219,9 +219,15 @@ func rollbackUnderTraffic(n traffic) {
 	n.eval(`Traffic.Tour.start(Traffic.Server, :server, 20)
 		Traffic.Tour.callers(50, fn _ -> Traffic.Client.ask(:"server_#{:rand.uniform(20)}") end)`)
 	before := n.show(`Traffic.Tour.pids(:server, 20)`)
-	done := n.run("raises", nil)
-	if done.State != RolledBack || len(done.Killed) > 0 || done.Crashed > 0 {
-		n.t.Errorf("%s, killed %v, crashed %d", done.State, done.Killed, done.Crashed)
+	runs := 1
+	if soak() {
+		runs = 100
+	}
+	for range runs {
+		done := n.run("raises", nil)
+		if done.State != RolledBack || len(done.Killed) > 0 || done.Crashed > 0 {
+			n.t.Fatalf("%s, killed %v, crashed %d", done.State, done.Killed, done.Crashed)
+		}
 	}
 	n.is(`Traffic.Tour.ended()`, "0")
 	n.is(`Traffic.Tour.pids(:server, 20)`, before)
@@ -233,12 +239,22 @@ func rollbackNewMessages(n traffic) {
 	n.eval(`Traffic.Tour.start(Traffic.Server, :server, 20)
 		Traffic.Tour.callers(20, fn n -> Traffic.Tail.ask(:"server_#{n}") end)`)
 	before := n.show(`Traffic.Tour.pids(:server, 20)`)
-	done := n.run("raises slowly", nil)
+	s, staged := n.order(n.orderOf("raises slowly"))
+	done := n.commit(s, staged)
 	if done.State != RolledBack || len(done.Killed) > 0 || done.Crashed > 0 {
 		n.t.Errorf("%s, killed %v, crashed %d", done.State, done.Killed, done.Crashed)
 	}
 	n.is(`Traffic.Tour.ended()`, "0")
 	n.is(`Traffic.Tour.pids(:server, 20)`, before)
+	// What ends afterwards is counted, as after a commit.
+	n.eval(`Process.exit(Process.whereis(:server_3), :kill)`)
+	for done.Crashed == 0 {
+		done = awaitFrom(n.t, s, Committed, done.Seq)
+	}
+	if done.State != RolledBack || done.Crashed != 1 {
+		n.t.Errorf("%s, crashed %d", done.State, done.Crashed)
+	}
+	n.end(s)
 }
 
 // Who entered the callback module between the first suspend and the swap waits for a suspended process, and cannot leave the code that
