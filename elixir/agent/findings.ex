@@ -113,30 +113,29 @@ defmodule FlyDeployAgent.Findings do
   def window(targets, skip_busy) do
     migrated = for %{units: units} <- targets, {module, _vsn} <- units, uniq: true, do: module
 
-    Enum.concat([
-      for(
-        module <- Enum.take(migrated, @shown),
-        [_ | _] = functions <- [called(module)],
-        do:
-          finding(
-            "calls_in_new_code",
-            :info,
-            inspect(module),
-            "is loaded before its processes have migrated: callers of #{some(functions, &"#{elem(&1, 0)}/#{elem(&1, 1)}")} run it even if a migration fails"
-          )
-      ),
-      if(skip_busy,
-        do: [
-          finding(
-            "skips_busy",
-            :info,
-            "--skip-busy",
-            "leaves processes that do not suspend in time in old code until they are idle; a rollback may have to end them"
-          )
-        ],
-        else: []
-      )
-    ])
+    called = for module <- migrated, called = called(module), called != [], do: {module, called}
+    if(called == [], do: [], else: [calls_in_new_code(called)]) ++ if(skip_busy, do: [skips_busy()], else: [])
+  end
+
+  defp calls_in_new_code(called) do
+    functions = for {module, functions} <- called, {fun, arity} <- functions, do: {module, fun, arity}
+
+    finding(
+      "calls_in_new_code",
+      :info,
+      some(called, fn {module, _} -> inspect(module) end),
+      "loaded before the migrations, which may fail: callers of " <>
+        some(functions, fn {module, fun, arity} -> Exception.format_mfa(module, fun, arity) end)
+    )
+  end
+
+  defp skips_busy do
+    finding(
+      "skips_busy",
+      :info,
+      "--skip-busy",
+      "leaves processes that do not suspend in time in old code until they are idle; a rollback may have to end them"
+    )
   end
 
   # What OTP, Elixir and Phoenix call, in the process itself or before it is one.
