@@ -95,7 +95,7 @@ bench: setup ## run the benchmarks
 
 .PHONY: bench-agent
 bench-agent: setup ## how long processes are suspended, beside fly_deploy and the floor (BENCH_SIZES="10000x200" BENCH_PAIRS=11)
-	@go test -run '^$$' -bench 'Window|Injection' -benchtime 1x -timeout 12h ./engine/agent
+	@go test -run '^$$' -bench 'Window|Rollback|Injection' -benchtime 1x -timeout 12h ./engine/agent
 
 .PHONY: bench-looks
 bench-looks: ## what it costs to look at many processes, and to find those that were born

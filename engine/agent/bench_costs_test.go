@@ -43,6 +43,28 @@ func BenchmarkWindowRolledBack(b *testing.B) {
 	}
 }
 
+// BenchmarkRollbackUnderCallers lets one of 20 migrations fail while 50 callers go through a changed module, again and again.
+func BenchmarkRollbackUnderCallers(b *testing.B) {
+	rollbacks, _ := strconv.Atoi(env("BENCH_PAIRS", strconv.Itoa(benchPairs)))
+	for b.Loop() {
+		n := startTraffic(b)
+		n.eval(`Traffic.Tour.start(Traffic.Server, :server, 20)
+			Traffic.Tour.callers(50, fn _ -> Traffic.Client.ask(:"server_#{:rand.uniform(20)}") end)`)
+		var windows, backs []float64
+		lost := 0
+		for range rollbacks {
+			done := n.run("raises", nil)
+			if done.State != RolledBack {
+				b.Fatalf("%s: %v", done.State, done.Failures)
+			}
+			windows, backs = append(windows, inMS(time.Duration(done.SuspendedUS)*time.Microsecond)), append(backs, n.rollback(done))
+			lost += done.KilledTotal + done.Crashed
+		}
+		fmt.Printf("\n%d rollbacks under 50 callers: suspended %.1f ms, of which back %.1f ms (medians), longest call %.1f ms; %s callers ended, %d servers lost\n",
+			rollbacks, median(windows), median(backs), inMS(n.duration(n.eval(`IO.puts(Traffic.Tour.longest())`))), n.show(`Traffic.Tour.ended()`), lost)
+	}
+}
+
 // fail orders an upgrade that does not succeed.
 func (n *benchNode) fail() (*Session, Status) {
 	n.t.Helper()
@@ -54,7 +76,7 @@ func (n *benchNode) fail() (*Session, Status) {
 	return s, done
 }
 
-func (n *benchNode) rollback(done Status) float64 {
+func (n *node) rollback(done Status) float64 {
 	n.t.Helper()
 	for _, p := range done.Phases {
 		if p.Name == "rollback" {

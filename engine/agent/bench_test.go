@@ -204,7 +204,7 @@ func (n *benchNode) longestCall() time.Duration {
 	return n.duration(n.eval(`IO.puts(List.last(Bench.Client.stop()))`))
 }
 
-func (n *benchNode) duration(us string) time.Duration {
+func (n *node) duration(us string) time.Duration {
 	n.t.Helper()
 	count, err := strconv.Atoi(us)
 	if err != nil {

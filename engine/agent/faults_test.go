@@ -47,7 +47,7 @@ func packTar(t *testing.T, entries ...tar.Header) []byte {
 }
 
 // editTar gives the tarball with every entry as edit makes it, and with what is left in added.
-func editTar(t *testing.T, body []byte, edit func(*tar.Header, []byte) []byte, added ...map[string][]byte) []byte {
+func editTar(t testing.TB, body []byte, edit func(*tar.Header, []byte) []byte, added ...map[string][]byte) []byte {
 	t.Helper()
 	z, err := gzip.NewReader(bytes.NewReader(body))
 	if err != nil {

@@ -121,12 +121,12 @@ type traffic struct {
 	base madeTarball
 }
 
-func startTraffic(t *testing.T) traffic {
+func startTraffic(t testing.TB) traffic {
 	return traffic{startRelease(t, "traffic", trafficRelease()), makeTarball(t, "traffic", trafficRelease())}
 }
 
 // in is the node for a subtest, without what the one before has left.
-func (n traffic) in(t *testing.T) traffic {
+func (n traffic) in(t testing.TB) traffic {
 	copied := *n.node
 	copied.t = t
 	copied.eval("Traffic.Tour.stop()")
@@ -140,7 +140,7 @@ func (n traffic) orderOf(name string) Order {
 	if len(beams) == 0 {
 		n.t.Fatalf("nothing is compiled of %q", name)
 	}
-	body := editTar(n.t.(*testing.T), n.base.bytes, func(h *tar.Header, body []byte) []byte {
+	body := editTar(n.t, n.base.bytes, func(h *tar.Header, body []byte) []byte {
 		if beam, ok := beams[filepath.Base(h.Name)]; ok {
 			return beam
 		}

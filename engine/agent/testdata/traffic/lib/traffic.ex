@@ -95,6 +95,7 @@ defmodule Traffic.Tour do
   @doc "Callers of `ask.(n)`, under a process that counts those that end and remembers the longest call."
   def callers(count, ask) do
     test = self()
+    :persistent_term.put(:longest, :atomics.new(1, []))
 
     spawn(fn ->
       Process.flag(:trap_exit, true)
@@ -108,10 +109,15 @@ defmodule Traffic.Tour do
   end
 
   defp call(ask, n) do
-    ask.(n)
+    {us, _} = :timer.tc(fn -> ask.(n) end)
+    longest = :persistent_term.get(:longest)
+    if us > :atomics.get(longest, 1), do: :atomics.put(longest, 1, us)
     Process.sleep(1)
     call(ask, n)
   end
+
+  @doc "The longest call so far, in microseconds."
+  def longest, do: :atomics.get(:persistent_term.get(:longest), 1)
 
   defp count(ended) do
     receive do
