@@ -234,7 +234,8 @@ defmodule FlyDeployAgent.Commit do
       step when step in [:finishing, :rendering] ->
         left = Enum.reject(window.deferred, &swapped?(&1, window))
         skipped = Snapshot.with_requests(window.skipped, window.dead)
-        window = Suspension.hold_views(%{window | deferred: left, skipped: skipped, born: []})
+        born = Snapshot.with_requests(window.born, window.dead)
+        window = Suspension.hold_views(%{window | deferred: left, skipped: skipped, born: born})
         finish(window, %{ok: 0, dead: []})
 
       step when step in [:resuming, :done] ->

@@ -70,6 +70,9 @@ defmodule FlyDeployAgent.Guardian do
       {:born, targets} ->
         holding(s, %{window | targets: targets ++ window.targets}, carry, timer)
 
+      {:born_in_the_swap, targets} ->
+        holding(s, %{window | targets: targets ++ window.targets, born: targets}, carry, timer)
+
       {:skipped, pids} ->
         holding(s, Suspension.skip_from(window, pids), carry, timer)
 

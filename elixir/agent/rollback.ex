@@ -27,6 +27,7 @@ defmodule FlyDeployAgent.Rollback do
     answering = Window.without(window.targets, hung ++ late)
     killed = CallbackMode.restore(%{window | targets: answering}, Window.patience(window))
     {more, refused} = load_back(window, @attempts)
+    newborn = end_newborn(window)
     tag = make_ref()
     asked = failures |> Enum.take(@asked) |> MapSet.new(& &1[:pid])
 
@@ -37,17 +38,17 @@ defmodule FlyDeployAgent.Rollback do
     stuck = for pid <- late, pid in missing, do: pid
     Enum.each(stuck, &Process.exit(&1, :kill))
 
-    killed = killed ++ more ++ hung ++ stuck ++ drop_added(window)
+    killed = killed ++ more ++ newborn ++ hung ++ stuck ++ drop_added(window)
     {shapes, lost} = Snapshot.told(tag)
     failures = refused ++ Enum.map(failures, &Map.put(&1, :state_before, shapes[&1[:pid]]))
-    losses = killed ++ (lost -- died)
+    losses = Enum.uniq(killed ++ (lost -- died))
 
     %Result{
       outcome: if(losses == [] and refused == [], do: :rolled_back, else: :rolled_back_with_losses),
       targets: window.targets,
       skipped: window.skipped,
       failures: failures,
-      killed: Enum.uniq(losses),
+      killed: losses,
       died: died
     }
   end
@@ -58,6 +59,20 @@ defmodule FlyDeployAgent.Rollback do
   @doc "Unloads what did not exist before. Nothing of the old code knows it, so it need not go before the resume."
   @spec drop_added(Window.t()) :: [pid]
   def drop_added(window), do: window.added |> Enum.filter(&:erlang.module_loaded/1) |> Loader.unload()
+
+  # They were born when the new code had been loaded, or may have been: there is no old state to which they could go back.
+  defp end_newborn(window) do
+    swapped =
+      if Cell.at(window.cell, :finishing) > 0, do: window.needed ++ window.deferred, else: window.needed
+
+    {unknown, _known} = Suspension.unknown(window)
+    known = window.targets |> Window.without(Window.pids(window.born)) |> Window.pids() |> MapSet.new()
+
+    for %{pid: pid, module: module} <- window.born ++ unknown, module in swapped and pid not in known do
+      Process.exit(pid, :kill)
+      pid
+    end
+  end
 
   defp load_back(window, attempts) do
     changed =

@@ -166,7 +166,7 @@ defmodule FlyDeployAgent.Suspension do
   defp include_newborn(window, _attempt, 0), do: {:ok, window}
 
   defp include_newborn(window, attempt, looks) do
-    case newborn(window) do
+    case newborn(window, :born) do
       {[], window} ->
         {:ok, window}
 
@@ -182,22 +182,28 @@ defmodule FlyDeployAgent.Suspension do
   """
   @spec include_born_in_the_swap(Window.t()) :: Window.t()
   def include_born_in_the_swap(window) do
-    {targets, window} = newborn(window)
+    {targets, window} = newborn(window, :born_in_the_swap)
     until = System.monotonic_time(:millisecond) + @born_ms
     if targets != [], do: targets |> requests() |> Rounds.ask() |> Rounds.collect(@born_ms, until)
     %{window | born: targets}
   end
 
-  defp newborn(window) do
+  @doc "The processes of changed modules that have not been looked at, and what is known then."
+  @spec unknown(Window.t()) :: {[map], known :: term}
+  def unknown(window) do
     {born, known} = Processes.born(window.known)
+    {targets, _others} = Processes.scan(born, window.changed, window.own)
+    {targets, known}
+  end
 
-    case Processes.scan(born, window.changed, window.own) do
-      {[], _others} ->
+  defp newborn(window, word) do
+    case unknown(window) do
+      {[], _known} ->
         {[], window}
 
-      {targets, _others} ->
+      {targets, known} ->
         # The guardian must know of them before they are suspended.
-        send(window.guardian, {:born, targets})
+        send(window.guardian, {word, targets})
         Enum.each(targets, &Process.monitor(&1.pid))
         targets = Snapshot.with_requests(targets, window.dead)
         {targets, %{window | known: known, targets: targets ++ window.targets}}

@@ -34,6 +34,8 @@ func trafficVersion(module, codeChange string) string {
   def code_change("1", s, _), do: {:ok, %{s | v: 2}}`)
 }
 
+var trafficOrphan = strings.ReplaceAll(trafficVersion("Orphan", `def code_change("1", {1, x}, _), do: {:ok, {2, x}}`), "{:ok, %{name: name, v: 2}}", "{:ok, {2, name}}")
+
 const trafficClients = `
 defmodule Traffic.Client do
   @vsn "2"
@@ -61,19 +63,20 @@ end
 
 // traffics are the sources of what the tests upgrade to, by name.
 var traffics = map[string]string{
-	"raises":        trafficVersion("Server", `def code_change("1", %{name: :server_7}, _), do: raise("no")`) + trafficClients,
-	"raises slowly": trafficVersion("Server", `def code_change("1", %{name: :server_7}, _), do: raise(to_string(Process.sleep(100)))`) + trafficClients,
-	"own raises":    trafficVersion("Own", `def code_change("1", %{name: :own_7}, _), do: raise("no")`),
-	"hangs":         trafficVersion("Other", `def code_change("1", %{name: :other_1}, _), do: Process.sleep(:infinity)`) + trafficVersion("Server", ""),
-	"calls":         trafficVersion("Other", `def code_change("1", s, _), do: {:ok, Map.put(s, :other, GenServer.call(:server_1, :state))}`) + trafficVersion("Server", ""),
-	"is slow":       trafficVersion("Server", `def code_change("1", s, _), do: send(:slow, {:asked, self()}) && receive(do: (:answered -> {:ok, %{s | v: 2}}))`),
-	"others":        trafficVersion("Other", ""),
-	"plain":         trafficVersion("Server", ""),
-	"orphans":       trafficVersion("Other", "") + strings.ReplaceAll(trafficVersion("Orphan", `def code_change("1", {1, x}, _), do: {:ok, {2, x}}`), "{:ok, %{name: name, v: 2}}", "{:ok, {2, name}}"),
-	"functions 2":   trafficFunctions(2),
-	"functions 3":   trafficFunctions(3),
-	"fuzz 2":        trafficFuzz(2),
-	"fuzz 3":        trafficFuzz(3),
+	"raises":          trafficVersion("Server", `def code_change("1", %{name: :server_7}, _), do: raise("no")`) + trafficClients,
+	"raises slowly":   trafficVersion("Server", `def code_change("1", %{name: :server_7}, _), do: raise(to_string(Process.sleep(100)))`) + trafficClients,
+	"own raises":      trafficVersion("Own", `def code_change("1", %{name: :own_7}, _), do: raise("no")`),
+	"hangs":           trafficVersion("Other", `def code_change("1", %{name: :other_1}, _), do: Process.sleep(:infinity)`) + trafficVersion("Server", ""),
+	"calls":           trafficVersion("Other", `def code_change("1", s, _), do: {:ok, Map.put(s, :other, GenServer.call(:server_1, :state))}`) + trafficVersion("Server", ""),
+	"is slow":         trafficVersion("Server", `def code_change("1", s, _), do: send(:slow, {:asked, self()}) && receive(do: (:answered -> {:ok, %{s | v: 2}}))`),
+	"others":          trafficVersion("Other", ""),
+	"plain":           trafficVersion("Server", ""),
+	"orphans go back": trafficVersion("Server", `def code_change("1", %{name: :server_7}, _), do: raise(to_string(Process.sleep(100)))`) + trafficOrphan,
+	"orphans":         trafficVersion("Other", "") + trafficOrphan,
+	"functions 2":     trafficFunctions(2),
+	"functions 3":     trafficFunctions(3),
+	"fuzz 2":          trafficFuzz(2),
+	"fuzz 3":          trafficFuzz(3),
 }
 
 var trafficRelease = sync.OnceValue(func() string {
@@ -205,6 +208,7 @@ func TestTheWindowUnderTraffic(t *testing.T) {
 		{"a migration that hangs", stuckMigration},
 		{"a migration that calls a suspended process", migrationCallsSuspended},
 		{"slow migrations", slowMigrations},
+		{"births in code that is taken back", rollbackBirths},
 		{"a busy process is left out", skippedProcess},
 		{"functions of old code", functionsOfOldCode},
 		{"births without a supervisor", birthFlood},
@@ -356,6 +360,24 @@ func skippedProcess(n traffic) {
 	n.eval(`send(:server_1, :go)`)
 	n.is(`Traffic.Tour.versions(:server, 3)`, "[2]")
 	n.is(`Traffic.Tour.pids(:server, 3)`, before)
+}
+
+// What was born in the new code has no old state to go back to: it is ended, not left with a state that the old code does not know.
+func rollbackBirths(n traffic) {
+	n.eval(`Traffic.Tour.start(Traffic.Server, :server, 7)
+		Process.register(spawn(fn ->
+		  loop = fn loop -> {:ok, _} = GenServer.start(Traffic.Orphan, 1); Process.sleep(5); loop.(loop) end
+		  loop.(loop)
+		end), :breeder)`)
+	done := n.run("orphans go back", nil)
+	if done.State != RolledBackWithLosses || done.KilledTotal == 0 {
+		n.t.Errorf("%s, killed %d", done.State, done.KilledTotal)
+	}
+	n.eval(`Process.exit(Process.whereis(:breeder), :kill)`)
+	n.is(`orphans = for pid <- Process.list(), {_, dictionary} <- [Process.info(pid, :dictionary)], match?({Traffic.Orphan, _, _}, dictionary[:"$initial_call"]), do: pid
+		states = for pid <- orphans, do: GenServer.call(pid, :state)
+		Enum.each(orphans, &Process.exit(&1, :kill))
+		Enum.uniq(states)`, "[{1, 1}]")
 }
 
 func functionsOfOldCode(n traffic) {
