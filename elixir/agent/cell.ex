@@ -36,7 +36,7 @@ defmodule FlyDeployAgent.Cell do
   @spec open(t, since :: integer) :: :ok
   def open(cell, since \\ System.monotonic_time(:microsecond)) do
     :atomics.put(cell, @opened, since)
-    :atomics.put(cell, time(:suspending), System.os_time(:microsecond) - span_us(cell))
+    :atomics.put(cell, time(:suspending), System.system_time(:microsecond) - span_us(cell))
   end
 
   @doc "Ends an attempt: everything runs."
@@ -69,7 +69,7 @@ defmodule FlyDeployAgent.Cell do
   @doc "Enters a step. A step that is entered again keeps its first time."
   @spec enter(t, step) :: :ok
   def enter(cell, step) do
-    if :atomics.get(cell, time(step)) == 0, do: :atomics.put(cell, time(step), System.os_time(:microsecond))
+    if :atomics.get(cell, time(step)) == 0, do: :atomics.put(cell, time(step), System.system_time(:microsecond))
     :atomics.put(cell, @step, Map.fetch!(@steps, step))
   end
 
