@@ -30,6 +30,7 @@ var Remedies = map[string]string{
 	"undefined_function":  "Keep the function, or change its callers as well. A cold deploy has the same fault.",
 
 	"stale_struct":          "Give the modules that hold it a code_change that sets the new fields, with a new @vsn; tables and terms can be rewritten in it. Or deploy cold: `fly deploy`.",
+	"stale_shape":           "Give the module a code_change that sets the new keys, with a new @vsn. Or deploy cold: `fly deploy`.",
 	"child_start_gone":      "Keep the old function beside the new one until the next cold deploy. Or deploy cold: `fly deploy`.",
 	"child_spec_changed":    "Its supervisor restarts it as before until the next cold deploy (`fly deploy`).",
 	"children_changed":      coldDeploy + " Accept it only if the new code works without these children, or if you start and stop them yourself.",

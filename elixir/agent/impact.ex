@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Impact do
   process of low priority, with bounds in time and memory, so that the application keeps its pace.
   """
 
-  alias FlyDeployAgent.{Beam, Children, CodeFacts, CodeFindings, Findings, Pair, Release, Shapes}
+  alias FlyDeployAgent.{Beam, Children, CodeFacts, CodeFindings, Findings, Pair, Release, Shapes, StateKeys}
 
   @time_ms 20_000
   # 256 MB on 64 bits. What is read of the modules is a few kilobytes for each.
@@ -197,9 +197,9 @@ defmodule FlyDeployAgent.Impact do
   # -- what is held
 
   defp held(pairs, gone, targets, own) do
-    sought = %{structs: wanted(pairs), gone: gone, purged: purged(pairs)}
+    sought = %{structs: wanted(pairs), gone: gone, purged: purged(pairs), keys: keys(pairs, targets)}
 
-    if sought.structs == %{} and sought.purged == %{} and MapSet.size(gone) == 0 do
+    if Enum.all?(Map.values(sought), &Enum.empty?/1) do
       []
     else
       {held, unasked} = Shapes.holders(sought, targets, own)
@@ -215,7 +215,7 @@ defmodule FlyDeployAgent.Impact do
 
   # The start functions of supervisors' children have a finding of their own.
   defp known?(%{found: {:gone, _}, holder: {:supervisor, _}}, _pair, _kind), do: true
-  defp known?(%{found: {:struct, _, _}}, pair, kind), do: migrates?(pair, kind)
+  defp known?(%{found: {shape, _, _}}, pair, kind) when shape in [:struct, :keys], do: migrates?(pair, kind)
   defp known?(_held, _pair, _kind), do: false
 
   defp wanted(pairs) do
@@ -223,6 +223,17 @@ defmodule FlyDeployAgent.Impact do
         new -- old != [],
         into: %{},
         do: {module, new -- old}
+  end
+
+  defp keys(pairs, targets) do
+    running =
+      MapSet.new(for %{kind: kind, module: module} <- targets, kind in [:gen_server, :gen_statem], do: module)
+
+    for %{module: module, old: %{}} = pair <- pairs,
+        module in running,
+        [_ | _] = keys <- [StateKeys.new(pair)],
+        into: %{},
+        do: {module, keys}
   end
 
   # A commit purges the version before the one that runs.
@@ -245,6 +256,15 @@ defmodule FlyDeployAgent.Impact do
       severity: :block,
       subject: "%#{inspect(struct)}{} without #{Enum.map_join(fields, ", ", &inspect/1)}",
       detail: "is held by #{counted(holders)}, and no code_change migrates it"
+    }
+  end
+
+  defp held({:keys, module, keys}, holders) do
+    %{
+      name: "stale_shape",
+      severity: :block,
+      subject: "#{inspect(module)}'s state without #{Enum.map_join(keys, ", ", &inspect/1)}",
+      detail: "is held by #{counted(holders)}; the new code takes it, and no code_change brings it"
     }
   end
 

@@ -8,9 +8,14 @@ defmodule FlyDeployAgent.Shapes do
   alias FlyDeployAgent.{Processes, Release, Rounds}
 
   # What is looked for: structs with the fields that they are to have, functions that are gone, and modules of which one version is
-  # purged, with the md5 of the one that stays.
-  @type sought :: %{structs: %{module => [atom]}, gone: MapSet.t(mfa), purged: %{module => binary}}
-  @type found :: {:struct, module, [atom]} | {:gone, mfa} | {:purged, module}
+  # purged, with the md5 of the one that stays; and keys of states that are maps, by callback module.
+  @type sought :: %{
+          structs: %{module => [atom]},
+          gone: MapSet.t(mfa),
+          purged: %{module => binary},
+          keys: %{module => [atom]}
+        }
+  @type found :: {:struct, module, [atom]} | {:gone, mfa} | {:purged, module} | {:keys, module, [atom]}
   @type holder :: module | {:supervisor, pid} | {:table, term} | {:term, binary}
 
   # Terms of a state that are looked at: a fraction of a millisecond.
@@ -75,6 +80,18 @@ defmodule FlyDeployAgent.Shapes do
   defp arity([_ | rest], n) when n < 255, do: arity(rest, n + 1)
   defp arity(_other, _n), do: -1
 
+  # The data of a gen_statem stands beside its state.
+  defp keys({_state, %{} = data}, module, sought), do: keys(data, module, sought)
+
+  defp keys(%{} = map, module, %{keys: keys}) when is_map_key(keys, module) and not is_struct(map) do
+    case Enum.reject(keys[module], &is_map_key(map, &1)) do
+      [] -> []
+      missing -> [{:keys, module, missing}]
+    end
+  end
+
+  defp keys(_state, _module, _sought), do: []
+
   # Breadth is bounded as well: a map of a million keys is not turned into a list.
   defp parts(%{} = map, left, rest), do: map |> :maps.iterator() |> :maps.next() |> values(left, rest)
   defp parts([head | tail], _left, rest), do: [head, tail | rest]
@@ -118,7 +135,12 @@ defmodule FlyDeployAgent.Shapes do
       {held, batches |> Enum.map(&length/1) |> Enum.sum()}
     else
       holders = Map.new(batch)
-      told = Rounds.inside(for({pid, _} <- batch, do: {pid, &within(&1, sought)}), @answer_ms)
+
+      told =
+        Rounds.inside(
+          for({pid, _} <- batch, do: {pid, &(keys(&1, holders[pid], sought) ++ within(&1, sought))}),
+          @answer_ms
+        )
 
       here = for {pid, all} <- told, found <- all, do: %{holder: holders[pid], found: found, pid: pid}
 

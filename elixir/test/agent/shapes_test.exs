@@ -12,7 +12,7 @@ defmodule FlyDeployAgent.ShapesTest do
     def init(state), do: {:ok, state}
   end
 
-  @wanted %{structs: %{State => [:milestone]}, gone: MapSet.new(), purged: %{}}
+  @wanted %{structs: %{State => [:milestone]}, gone: MapSet.new(), purged: %{}, keys: %{}}
   @without [{:struct, State, [:milestone]}]
 
   test "a struct that lacks a field is found in whatever holds it" do
@@ -37,7 +37,7 @@ defmodule FlyDeployAgent.ShapesTest do
   end
 
   test "functions that are gone, as captures and as what to call" do
-    sought = %{structs: %{}, gone: MapSet.new([{Gone, :f, 2}]), purged: %{}}
+    sought = %{structs: %{}, gone: MapSet.new([{Gone, :f, 2}]), purged: %{}, keys: %{}}
 
     for term <- [
           Function.capture(Gone, :f, 2),
@@ -59,7 +59,7 @@ defmodule FlyDeployAgent.ShapesTest do
       end
 
     [{old, _}, {new, md5}] = versions
-    sought = %{structs: %{}, gone: MapSet.new(), purged: %{Fun => md5}}
+    sought = %{structs: %{}, gone: MapSet.new(), purged: %{Fun => md5}, keys: %{}}
     assert Shapes.within(%{on: old}, sought) == [{:purged, Fun}]
     assert Shapes.within(%{on: new}, sought) == []
     :code.purge(Fun)
@@ -102,5 +102,15 @@ defmodule FlyDeployAgent.ShapesTest do
     target = %{pid: server, kind: :gen_server, module: Mine}
     {held, 0} = Shapes.holders(@wanted, [target], [])
     assert [%{holder: Mine}] = for(%{pid: ^server} = h <- held, do: h)
+  end
+
+  test "states that are maps, without a key" do
+    {:ok, server} = GenServer.start_link(Counter, %{n: 1})
+    target = %{pid: server, kind: :gen_server, module: Counter}
+
+    for {keys, found} <- [{[:n, :at], [{:keys, Counter, [:at]}]}, {[:n], []}] do
+      {held, 0} = Shapes.holders(%{@wanted | keys: %{Counter => keys}}, [target], [])
+      assert for(%{pid: ^server, found: found} <- held, do: found) == found
+    end
   end
 end

@@ -36,7 +36,10 @@ end
 defmodule Changes.Sup do
   use Supervisor
   def start_link(arg), do: Supervisor.start_link(__MODULE__, arg, name: __MODULE__)
-  def init(_arg), do: Supervisor.init([{Registry, keys: :unique, name: Changes.Names}], strategy: :one_for_all)
+
+  def init(_arg),
+    do: Supervisor.init([{Registry, keys: :unique, name: Changes.Names}], strategy: :one_for_all)
+
   def about, do: "names"
 end
 
@@ -66,4 +69,11 @@ end
 
 defmodule Changes.Price do
   def of(name), do: byte_size(name)
+end
+
+defmodule Changes.Cart do
+  use GenServer
+  def start_link(name), do: GenServer.start_link(__MODULE__, name)
+  def init(name), do: {:ok, %{name: name, items: [], coupon: nil}}
+  def handle_call(:total, _from, state), do: {:reply, {state.items, state.coupon}, state}
 end

@@ -46,7 +46,10 @@ end
 defmodule Changes.Sup do
   use Supervisor
   def start_link(arg), do: Supervisor.start_link(__MODULE__, arg, name: __MODULE__)
-  def init(_arg), do: Supervisor.init([{Registry, keys: :unique, name: Changes.Names}], strategy: :one_for_one)
+
+  def init(_arg),
+    do: Supervisor.init([{Registry, keys: :unique, name: Changes.Names}], strategy: :one_for_one)
+
   def about, do: "other names"
 end
 
@@ -64,4 +67,13 @@ defmodule Changes.Price do
   def of(name), do: max(byte_size(name), 1)
   def old(name), do: of(name)
   def discount(name), do: div(of(name), 2)
+end
+
+defmodule Changes.Cart do
+  use GenServer
+  @vsn 2
+  def start_link(name), do: GenServer.start_link(__MODULE__, name)
+  def init(name), do: {:ok, %{name: name, items: [], coupon: nil}}
+  def handle_call(:total, _from, state), do: {:reply, {state.items, state.coupon}, state}
+  def code_change(_old, state, _extra), do: {:ok, Map.put_new(state, :coupon, nil)}
 end

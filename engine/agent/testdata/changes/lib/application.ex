@@ -18,6 +18,7 @@ defmodule Changes.Setup do
 
   def run do
     for n <- 1..20, do: {:ok, _} = start({Changes.Counter, n})
+    for n <- 1..2, do: {:ok, _} = start({Changes.Cart, n})
     {:ok, _} = start({Changes.Beh, nil})
     {:ok, _} = start({Changes.Door, nil})
     {:ok, _} = start({Changes.Wrapper, Changes.Callbacks})

@@ -19,7 +19,10 @@ end
 defmodule Changes.Sup do
   use Supervisor
   def start_link(arg), do: Supervisor.start_link(__MODULE__, arg, name: __MODULE__)
-  def init(_arg), do: Supervisor.init([{Registry, keys: :unique, name: Changes.Names}], strategy: :one_for_one)
+
+  def init(_arg),
+    do: Supervisor.init([{Registry, keys: :unique, name: Changes.Names}], strategy: :one_for_one)
+
   def about, do: "names"
 end
 
@@ -59,4 +62,11 @@ end
 
 defmodule Changes.Shop do
   def price(name), do: Changes.Price.old(name) + 1
+end
+
+defmodule Changes.Cart do
+  use GenServer
+  def start_link(name), do: GenServer.start_link(__MODULE__, name)
+  def init(name), do: {:ok, %{name: name, items: []}}
+  def handle_call(:total, _from, state), do: {:reply, state.items, state}
 end
