@@ -116,7 +116,8 @@ defmodule FlyDeployAgent.LiveView.Page do
   # provisional rendering made of a component's assigns, `children` whom it contains; `final` holds the diffs.
 
   defp components(socket, cids, bare, {table, ids, next}, diff) do
-    {_provisional, diff} = Map.pop(diff, :c)
+    {provisional, diff} = Map.pop(diff, :c, %{})
+    as_kept = Enum.all?(provisional, fn {cid, _} -> as_kept?(bare[cid], table[cid]) end)
 
     page = %{
       socket: socket,
@@ -126,38 +127,46 @@ defmodule FlyDeployAgent.LiveView.Page do
       table: table,
       made: %{},
       children: %{},
-      final: %{},
+      final: if(as_kept, do: provisional, else: %{}),
       events: []
     }
 
-    page = page |> absorb(table) |> finish()
+    page = page |> absorb(table, Map.keys(table)) |> finish()
     # Those that are not on the page stay as they were, until the client tells that it has forgotten them.
-    table =
-      Map.new(page.table, fn {cid, entry} ->
-        {cid, if(page.final[cid], do: entry, else: cids[cid] || entry)}
-      end)
-
+    table = Map.new(page.table, fn {cid, entry} -> {cid, if(page.final[cid], do: entry, else: cids[cid])} end)
     diff = if page.events == [], do: diff, else: Map.update(diff, :e, page.events, &(&1 ++ page.events))
     diff = if page.final == %{}, do: diff, else: Map.put(diff, :c, page.final)
     {{table, page.ids, page.next}, diff}
   end
 
-  # What a rendering left in the table. Of what is provisional it is only remembered what was made, and who is within whom.
-  defp absorb(page, table) do
-    Enum.reduce(table, %{page | table: table}, fn
-      {cid, _entry}, page when is_map_key(page.final, cid) ->
-        page
+  # Whether update/2 has made of a component what it is to be anyway. Mostly so, and then it need not be rendered again; but only if it is
+  # so for all: some share their static parts.
+  defp as_kept?(nil, _made), do: true
 
-      {cid, {_module, _id, %{__changed__: _} = assigns, private, _prints} = entry}, page ->
-        %{
+  defp as_kept?({_, _, had, _, _}, {_, _, made, _, _}) do
+    Enum.all?(had, fn {key, value} ->
+      case made do
+        %{^key => other} -> kept(key, other, value) == other
+        %{} -> false
+      end
+    end)
+  end
+
+  # What a rendering of those left in the table. Of what is provisional it is only remembered what was made, and who is within whom.
+  defp absorb(page, table, cids) do
+    Enum.reduce(cids, page, fn cid, page ->
+      case table[cid] do
+        {_, _, %{__changed__: _} = made, private, _} = entry when not is_map_key(page.final, cid) ->
+          %{
+            page
+            | table: Map.put(page.table, cid, page.old[cid] || bare(entry)),
+              made: Map.put(page.made, cid, made),
+              children: Map.put(page.children, cid, private[:children_cids] || [])
+          }
+
+        _final_or_unseen ->
           page
-          | table: Map.put(page.table, cid, page.old[cid] || bare(entry)),
-            made: Map.put(page.made, cid, assigns),
-            children: Map.put(page.children, cid, private[:children_cids] || [])
-        }
-
-      _unseen, page ->
-        page
+      end
     end)
   end
 
@@ -176,12 +185,30 @@ defmodule FlyDeployAgent.LiveView.Page do
 
   defp finish(cid, page) do
     {diff, {table, ids, next}} = write(page, cid)
-    settled = Map.take(page.table, Map.keys(page.final))
-    own = diff |> Map.get(:c, %{}) |> Map.get(cid, %{})
-    final = Map.put(page.final, cid, linked(own))
-    events = page.events ++ Map.get(diff, :e, [])
-    absorb(%{page | ids: ids, next: next, final: final, events: events}, Map.merge(table, settled))
+    rendered = Map.get(diff, :c, %{})
+    own = Map.get(rendered, cid, %{})
+
+    absorb(
+      %{
+        page
+        | ids: ids,
+          next: next,
+          table: Map.put(page.table, cid, table[cid]),
+          final: Map.put(page.final, cid, linked(own)),
+          events: page.events ++ Map.get(diff, :e, [])
+      },
+      table,
+      within(cid, table, rendered)
+    )
   end
+
+  # Of those that have not been rendered now it is not known whom they contain.
+  defp within(cid, table, rendered) when is_map_key(rendered, cid) do
+    {_, _, _, private, _} = table[cid]
+    for child <- private.children_cids, inner <- [child | within(child, table, rendered)], do: inner
+  end
+
+  defp within(_cid, _table, _rendered), do: []
 
   # With the state that it has, what it did not have before, and the new slots: the functions in the old ones belong to the parent's
   # old code. Where the new code cannot render that, with what update/2 made of it.

@@ -102,6 +102,14 @@ defmodule FlyDeployAgent.LiveViewTest do
   end
 
   defp text({_state, page, _code}), do: Browser.text(page)
+
+  # LiveView goes on as if it had rendered them itself.
+  defp rendered?({%{components: {cids, _, _}}, _, _}) do
+    Enum.all?(cids, fn {_cid, {_, _, assigns, _, {print, _}}} ->
+      assigns.__changed__ == %{} and print != nil
+    end)
+  end
+
   defp components({%{components: {cids, _, _}}, _, _}), do: cids |> Map.keys() |> Enum.sort()
 
   @before "shop1 n=1 badge1 [cart1 a n=4 half slot1 1] [cart1 b n=7  slot1 1 (item1 k=3)] [cart1 c n=0  slot1 1]"
@@ -116,6 +124,17 @@ defmodule FlyDeployAgent.LiveViewTest do
       page = render(page)
       assert text(page) == @later
       assert components(page) == [1, 2, 3, 4]
+      assert rendered?(page)
+    end
+
+    test "#{live_view}: components that nothing happened to are rendered once" do
+      test = self()
+      in_cart = &send(test, {:rendered, &1.id, version(&1)})
+      page = @live_view |> mounted(%{passed: %{in_cart: in_cart}}) |> event(2, %{opened: true}) |> render()
+      assert text(page) =~ "[cart2 a n=0  slot2 1] [cart2 b n=0  slot2 1 (item2 k=0)] [cart2 c n=0  slot2 1]"
+      assert rendered?(page)
+      for id <- ["a", "b", "c"], do: assert_received({:rendered, ^id, 2})
+      refute_received {:rendered, _, 2}
     end
 
     test "#{live_view}: what follows is LiveView's own" do
