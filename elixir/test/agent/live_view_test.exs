@@ -93,6 +93,15 @@ defmodule FlyDeployAgent.LiveViewTest do
     |> event(4, %{k: 3})
   end
 
+  # Something in some of the components.
+  defp happen({%{components: {cids, _, _}}, _, _} = page) do
+    for {cid, {module, _, _, _, _}} <- cids, :rand.uniform(2) == 1, reduce: page do
+      page ->
+        cart = [%{n: :rand.uniform(9)}, %{typed: "text"}, %{opened: true}, %{opened: true, typed: "more"}]
+        event(page, cid, if(module == Item, do: %{k: :rand.uniform(9)}, else: Enum.random(cart)))
+    end
+  end
+
   defp render({state, page, code}) do
     load(code, 2)
     assert Page.fits?(state)
@@ -135,6 +144,19 @@ defmodule FlyDeployAgent.LiveViewTest do
       assert rendered?(page)
       for id <- ["a", "b", "c"], do: assert_received({:rendered, ^id, 2})
       refute_received {:rendered, _, 2}
+    end
+
+    test "#{live_view}: whatever happened on a page, it is shown as it was, with the new templates" do
+      for seed <- 1..200 do
+        :rand.seed(:exsss, seed)
+        carts = for id <- 1..:rand.uniform(6), do: "cart#{id}"
+        page = @live_view |> mounted(%{carts: carts}) |> happen() |> happen()
+        new = render(page)
+        assert text(new) == String.replace(text(page), ~r/(shop|badge|\[cart|slot|item)1/, "\\g{1}2")
+        assert rendered?(new)
+        new = happen(new)
+        assert text(render(new)) == text(new)
+      end
     end
 
     test "#{live_view}: what follows is LiveView's own" do
