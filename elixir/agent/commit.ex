@@ -163,7 +163,8 @@ defmodule FlyDeployAgent.Commit do
 
   defp render(window, migrated) do
     Cell.enter(window.cell, :rendering)
-    views = window.held ++ LiveView.changed(window.targets, window.changed)
+    # Those that were born during the swap migrate last, and render when they have.
+    views = window.held ++ (LiveView.changed(window.targets, window.changed) -- Window.pids(window.born))
 
     case LiveView.render(views, window.dead, Window.migrated_until(window)) do
       %{failures: []} = rendered ->
@@ -184,11 +185,8 @@ defmodule FlyDeployAgent.Commit do
 
   defp render_late(window, rendered) do
     {born, _known} = Processes.born(window.known)
-    skipped = LiveView.changed(window.skipped, window.changed)
-
-    running =
-      (window.views -- window.held) ++ skipped ++ (LiveView.views(born) -- Window.pids(window.targets))
-
+    others = LiveView.changed(window.skipped ++ window.born, window.changed)
+    running = (window.views -- window.held) ++ others ++ (LiveView.views(born) -- Window.pids(window.targets))
     LiveView.render_late(rendered, running, window.dead)
   end
 
