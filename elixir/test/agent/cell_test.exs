@@ -52,8 +52,8 @@ defmodule FlyDeployAgent.CellTest do
   end
 
   test "phases lie within the window and do not overlap" do
-    cell = window([:suspending, :swapping, :migrating, :finishing, :rendering, :resuming, :done])
-    phases = cell |> Cell.phases(:committed) |> Enum.sort_by(& &1.at_us)
+    cell = window([:suspending, :swapping, :migrating, :resuming, :done])
+    phases = cell |> Cell.phases(:committed) |> Enum.reject(&(&1.status == "skipped"))
 
     for [a, b] <- Enum.chunk_every(phases, 2, 1, :discard), do: assert(a.at_us + a.us <= b.at_us)
     assert Enum.sum(Enum.map(phases, & &1.us)) <= Cell.at(cell, :done) - Cell.at(cell, :suspending)
