@@ -69,7 +69,9 @@ defmodule FlyDeployAgent.Cell do
   @doc "Enters a step. A step that is entered again keeps its first time."
   @spec enter(t, step) :: :ok
   def enter(cell, step) do
-    if :atomics.get(cell, time(step)) == 0, do: :atomics.put(cell, time(step), System.system_time(:microsecond))
+    if :atomics.get(cell, time(step)) == 0,
+      do: :atomics.put(cell, time(step), System.system_time(:microsecond))
+
     :atomics.put(cell, @step, Map.fetch!(@steps, step))
   end
 
