@@ -2,7 +2,7 @@ defmodule FlyDeployAgent.Processes do
   @moduledoc """
   Finds the processes whose callback module changes, and those that merely have changed code on their stack.
 
-  A target is `%{pid, module, kind, units}`: kind gen_server, gen_statem, gen_event or agent; units are the
+  A `FlyDeployAgent.Target` has a pid, its module, its kind and its units: kind gen_server, gen_statem, gen_event or agent; units are the
   `{module, old_vsn}` to send `change_code` for (several handlers in one gen_event, none for an Agent). Only processes that
   speak the system protocol are targets: a frame of theirs lies in the loop of one of OTP's behaviours, or they
   hibernate, or are being registered, in a module that declares one.
@@ -11,7 +11,7 @@ defmodule FlyDeployAgent.Processes do
   frames, and its backtrace last, see `FlyDeployAgent.Backtrace`.
   """
 
-  alias FlyDeployAgent.{Backtrace, Beam, Births, Renamed, Wrappers}
+  alias FlyDeployAgent.{Backtrace, Beam, Births, Renamed, Target, Wrappers}
 
   # Functions that a caller runs; every other function of these modules runs in the server itself.
   @client ~w(call cast reply multi_call abcast send_request wait_response receive_response check_response start
@@ -39,7 +39,7 @@ defmodule FlyDeployAgent.Processes do
   (`FlyDeployAgent.Beam.facts/1`) and `vsn`, its old version. Gives `{targets, others}`: others are `%{pid, module, kind}`
   with kind supervisor, special, suspended, whose callback module changes and that are left alone.
   """
-  @spec scan([pid], map, [pid]) :: {[map], [map]}
+  @spec scan([pid], map, [pid]) :: {[Target.t()], [map]}
   def scan(pids, changed, own) do
     known = %{changed: changed, wrappers: Wrappers.of(changed), hidden?: hidden?(changed)}
     found = for pid <- pids, pid not in own, process = look(pid, known), do: process
@@ -269,7 +269,7 @@ defmodule FlyDeployAgent.Processes do
 
   defp named(_process, _told, _changed), do: nil
 
-  defp agent(pid, module), do: %{pid: pid, module: module, kind: :agent, units: []}
+  defp agent(pid, module), do: %Target{pid: pid, module: module, kind: :agent, units: []}
 
   defp upgraded?(pid, changed) do
     with {:ok, app} <- :application.get_application(pid),
@@ -283,7 +283,7 @@ defmodule FlyDeployAgent.Processes do
   defp unwrapped(pid, module, changed) do
     units = if changed[module].code_change != [], do: [{module, changed[module].vsn}], else: []
 
-    %{
+    %Target{
       pid: pid,
       module: module,
       kind: if(loop(frames(pid)) == :gen_statem, do: :gen_statem, else: :gen_server),
@@ -294,7 +294,7 @@ defmodule FlyDeployAgent.Processes do
   defp target(pid, module, kind, changed) do
     arity = if kind == :gen_statem, do: 4, else: 3
     units = if arity in changed[module].code_change, do: [{module, changed[module].vsn}], else: []
-    %{pid: pid, module: module, kind: kind, units: units}
+    %Target{pid: pid, module: module, kind: kind, units: units}
   end
 
   defp event_manager(pid, changed) do
@@ -312,7 +312,7 @@ defmodule FlyDeployAgent.Processes do
 
         if told == nil and loop(frames(pid)) == :suspended,
           do: other(pid, first, :suspended),
-          else: %{pid: pid, module: first, kind: :gen_event, units: units}
+          else: %Target{pid: pid, module: first, kind: :gen_event, units: units}
     end
   end
 

@@ -13,16 +13,16 @@ defmodule FlyDeployAgent.Snapshot do
   The targets with what the window asks of each: `suspend`, one request, and `migrate`, those for its units. To make those of 50,000
   processes took 10 to 45 ms, so it is done before the first suspend.
   """
-  @spec with_requests([map], pid) :: [Target.t()]
+  @spec with_requests([Target.t()], pid) :: [Target.t()]
   def with_requests(targets, dead) do
     # Functions that are sent by name are smaller than closures, and 10,000 processes have to collect less garbage.
     state = Rounds.silent(dead, {:replace_state, &__MODULE__.put_state_aside/1})
     handler = Rounds.silent(dead, {:replace_state, &__MODULE__.put_handler_aside/1})
 
-    for %{pid: pid, module: module, kind: kind, units: units} = target <- targets do
+    for %Target{pid: pid, units: units} = target <- targets do
       suspend = suspend_request(pid, either(target, state, handler))
       migrate = for {module, vsn} <- units, do: {{pid, module}, {:change_code, module, vsn, []}}
-      %Target{pid: pid, module: module, kind: kind, units: units, suspend: suspend, migrate: migrate}
+      %Target{target | suspend: suspend, migrate: migrate}
     end
   end
 
