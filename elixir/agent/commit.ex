@@ -240,14 +240,19 @@ defmodule FlyDeployAgent.Commit do
         resumed(window, outcome_so_far(window.cell))
 
       step ->
-        if step == :rolling_back or Enum.any?(window.needed, &swapped?(&1, window)),
+        if step in [:migrating, :rolling_back] or Enum.any?(window.needed, &swapped?(&1, window)),
           do: Rollback.run(window, %{failures: died}),
           else: not_swapped(window, died)
     end
   end
 
+  defp resumed(window, :rolled_back) do
+    killed = Rollback.resume(window) ++ Rollback.drop_added(window)
+    outcome = if killed == [], do: :rolled_back, else: :rolled_back_with_losses
+    %Result{outcome: outcome, targets: window.targets, skipped: window.skipped, killed: killed}
+  end
+
   defp resumed(window, outcome) do
-    if outcome == :rolled_back, do: Rollback.drop_added(window)
     Suspension.resume(window)
     %Result{outcome: outcome, targets: window.targets, skipped: window.skipped}
   end

@@ -34,10 +34,7 @@ defmodule FlyDeployAgent.Rollback do
     # An agent that died in the swap had not asked for any migration.
     if Cell.at(window.cell, :migrating) > 0, do: Snapshot.restore(window, tag, asked)
     Enum.each(hung, &Process.exit(&1, :kill))
-    missing = resume(window, late)
-    stuck = for pid <- late, pid in missing, do: pid
-    Enum.each(stuck, &Process.exit(&1, :kill))
-
+    stuck = resume(window)
     killed = killed ++ more ++ newborn ++ hung ++ stuck ++ drop_added(window)
     {shapes, lost} = Snapshot.told(tag)
     failures = refused ++ Enum.map(failures, &Map.put(&1, :state_before, shapes[&1[:pid]]))
@@ -53,8 +50,17 @@ defmodule FlyDeployAgent.Rollback do
     }
   end
 
-  defp resume(window, []), do: Suspension.resume(window)
-  defp resume(window, _late), do: Suspension.resume(window, window.migration_ms)
+  @doc "Resumes all, and ends those whose migrations hang, also when their agent has died meanwhile. Gives these."
+  @spec resume(Window.t()) :: [pid]
+  def resume(window) do
+    missing = Suspension.resume(window, window.migration_ms)
+    migrating = Cell.at(window.cell, :migrating) > 0
+
+    for %{pid: pid, units: [_ | _]} <- window.targets, migrating and pid in missing do
+      Process.exit(pid, :kill)
+      pid
+    end
+  end
 
   @doc "Unloads what did not exist before. Nothing of the old code knows it, so it need not go before the resume."
   @spec drop_added(Window.t()) :: [pid]

@@ -72,10 +72,10 @@ defmodule FlyDeployAgent.CommitTest do
           rollback_us: 0,
           skip_busy: false
         },
-        extra
+        Map.delete(extra, :carry)
       )
 
-    _ = Guardian.hold(window, nil, 60_000)
+    _ = Guardian.hold(window, extra[:carry], 60_000)
     result = Commit.run(window)
     Guardian.let_go(window.guardian)
     Guardian.stop(window.guardian)
@@ -313,6 +313,22 @@ defmodule FlyDeployAgent.CommitTest do
       Process.sleep(1)
       wait_until(fun)
     end
+  end
+
+  test "a migration that hangs is ended by the guardian as well" do
+    [hangs, other] = servers([{:wait, self()}, {:ok, 1}])
+    test = self()
+
+    agent =
+      spawn(fn ->
+        guardian = Guardian.start(self(), fn test, settle -> send(test, {:settled, settle.()}) end)
+        run([hangs, other], %{guardian: guardian, carry: test})
+      end)
+
+    assert_receive {:migrating, ^hangs}, 5_000
+    Process.exit(agent, :kill)
+    assert_receive {:settled, %{outcome: :rolled_back_with_losses, killed: [^hangs]}}, 20_000
+    assert states([other]) == [{:ok, 1}]
   end
 
   test "a busy process is waited for longer when nothing else is suspended" do
