@@ -61,7 +61,7 @@ func newFleet(app appSettings, token string) (*fly.Client, error) {
 }
 
 func (c *connection) ports() deploy.Ports {
-	return deploy.Ports{Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build}
+	return deploy.Ports{Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build, Agents: rememberedAgents()}
 }
 
 // start starts a deploy; signals let it settle before the process ends.

@@ -13,6 +13,9 @@ var Files embed.FS
 // Orchestrator lists what the temporary machine compiles after the agent, in this order.
 var Orchestrator = []string{"orchestrator/compiled.ex", "orchestrator/tarball.ex", "orchestrator/job.ex"}
 
+// OrchestratorCalls lists those of the agent's files that the orchestrator calls, in compile order.
+var OrchestratorCalls = []string{"agent/json.ex", "agent/http.ex", "agent/manifest.ex"}
+
 // Agent lists the agent's files in the order in which they compile without warnings: a module after those it calls.
 var Agent = []string{
 	"agent/json.ex", "agent/beam.ex", "agent/release.ex", "agent/http.ex", "agent/archive.ex", "agent/failure.ex",

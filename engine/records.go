@@ -33,6 +33,14 @@ type CompiledAgent struct {
 	Elixir string `json:"elixir"`
 }
 
+// Agents remembers compiled agents from one deploy to the next, on the operator's computer: what the bucket holds is only believed
+// where it has a sha256 that somebody else has told.
+type Agents interface {
+	// Known gives the agent that an OTP and an Elixir have compiled from a source, without its URL.
+	Known(source, otp, elixir string) (CompiledAgent, bool)
+	Remember(a CompiledAgent) error
+}
+
 // Metadata is releases/<app>-current.json. Extra keeps unknown fields that others have written.
 type Metadata struct {
 	ImageRef string `json:"image_ref"` // HOST/APP:TAG

@@ -3,7 +3,7 @@ defmodule FlyDeployOrchestrator.Job do
   Runs detached on the temporary machine, where an exec may last a minute only. What the console polls lies in a folder:
   `progress` ("done total") while it works, `result` (JSON, renamed into place) once it has ended.
 
-  The first job compiles the agent and the orchestrator, and keeps them in the folder for the others.
+  The first job in a folder compiles what it was sent, the orchestrator with or without the agent, and keeps it for the others.
   """
 
   alias FlyDeployAgent.{Http, Json}
@@ -16,8 +16,8 @@ defmodule FlyDeployOrchestrator.Job do
   @files %{"upload" => "upgrade.tar.gz", "upload_agent" => "agent"}
 
   @doc """
-  Does what the environment asks for. FLYDEPLOY_JOB is tarball (makes the release's tarball, and packs the compiled agent),
-  agent (packs the agent alone), upload or upload_agent.
+  Does what the environment asks for. FLYDEPLOY_JOB is tarball (makes the release's tarball), agent (packs the compiled
+  agent), upload or upload_agent.
   """
   @spec run() :: :ok
   def run do
@@ -34,7 +34,7 @@ defmodule FlyDeployOrchestrator.Job do
     app = String.to_atom(System.fetch_env!("FLYDEPLOY_OTP_APP"))
 
     case Tarball.make(root, app, Path.join(dir, "upgrade.tar.gz"), &progress(dir, "tarball", &1, &2)) do
-      {:ok, about} -> Map.put(about, :agent, agent(dir))
+      {:ok, about} -> about
       {:error, text} -> %{error: text}
     end
   end

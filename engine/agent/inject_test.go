@@ -26,13 +26,14 @@ import (
 	"testing"
 	"time"
 
+	"flydeploy/elixir"
 	"flydeploy/engine"
 )
 
 // anotherVersion gives the bundle of a flydeploy whose agent has another hash.
 func anotherVersion(t *testing.T) bundle {
 	t.Helper()
-	b, err := newBundle("0123456789ab")
+	b, err := newBundle("0123456789ab", elixir.Agent)
 	if err != nil {
 		t.Fatal(err)
 	}

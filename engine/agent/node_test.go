@@ -348,14 +348,14 @@ func compiledBy(t testing.TB, b bundle) compiledAgent {
 		return made
 	}
 	id := NewID("test")
-	defer os.RemoveAll(jobDir(id))
+	defer os.RemoveAll(agentDir(id))
 	about, err := compileAgent(t.Context(), newMachine(t).exec, id, releases[1], b)
 	if err != nil {
 		t.Fatal(err)
 	}
 	made := compiledAgent{CompiledAgent: about}
 	for name, to := range map[string]*[]byte{"agent": &made.file, "modules": &made.modules} {
-		if *to, err = os.ReadFile(filepath.Join(jobDir(id), name)); err != nil {
+		if *to, err = os.ReadFile(filepath.Join(agentDir(id), name)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,7 +22,7 @@ const maxRequest = 12_000
 // maxPart bounds one part of the source in a request; the rest is the script.
 const maxPart = 11_000
 
-// bundle is the source of the agent and of what packs releases, as it is sent to the temporary machine, which compiles it.
+// bundle is source of the agent and of what packs releases, as it is sent to the temporary machine, which compiles it.
 type bundle struct {
 	hash    string   // first 12 hex digits of the agent's sha256; part of every module's name
 	agent   string   // the agent's main module
@@ -60,18 +60,28 @@ var agentBundle = sync.OnceValues(func() (bundle, error) {
 	if err != nil {
 		return bundle{}, err
 	}
-	return newBundle(hash)
+	return newBundle(hash, elixir.Agent)
 })
 
-func newBundle(hash string) (bundle, error) {
+// orchestratorBundle is what packs and uploads a release, without the agent.
+var orchestratorBundle = sync.OnceValues(func() (bundle, error) {
+	_, hash, err := readSources(Sources())
+	if err != nil {
+		return bundle{}, err
+	}
+	return newBundle(hash, elixir.OrchestratorCalls)
+})
+
+// newBundle makes a bundle of some of the agent's files, and of the orchestrator.
+func newBundle(hash string, files []string) (bundle, error) {
 	b := bundle{hash: hash, agent: "FlyDeployAgent_" + hash}
 	var text strings.Builder
-	for i, name := range slices.Concat(elixir.Agent, elixir.Orchestrator) {
+	for i, name := range slices.Concat(files, elixir.Orchestrator) {
 		sources, _, err := readSources([]string{name})
 		if err != nil {
 			return bundle{}, err
 		}
-		if i < len(elixir.Agent) {
+		if i < len(files) {
 			b.modules += len(defmodule.FindAllString(sources[0], -1))
 		}
 		text.WriteString(fileMark + name + "\n" + namespace.ReplaceAllString(strip(sources[0]), b.agent))

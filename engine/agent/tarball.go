@@ -26,8 +26,6 @@ type Tarball struct {
 	Elixir     string `json:"elixir"`
 	Entries    int    `json:"entries"`
 	Beams      int    `json:"beams"`
-	// Agent is the compiled agent, which lies beside the tarball.
-	Agent engine.CompiledAgent `json:"agent"`
 }
 
 // scriptPart writes a part of the source that jobs run. $1 DIR, $2 its number, $3 base64.
@@ -94,14 +92,13 @@ while :; do
 done
 `
 
-// MakeTarball makes the upgrade's tarball of the release at root (RELEASE_ROOT) on the temporary machine, which runs no
-// VM, and compiles the agent there. Lasts seconds to minutes: the work is detached, progress tells entries. Idempotent by id, the
-// upgrade's.
+// MakeTarball makes the upgrade's tarball of the release at root (RELEASE_ROOT) on the temporary machine, which runs no VM. Lasts
+// seconds to minutes: the work is detached, progress tells entries. Idempotent by id, the upgrade's.
 func MakeTarball(ctx context.Context, exec Exec, id, root, otpApp string, progress func(done, total int64)) (Tarball, error) {
 	if !validApp.MatchString(otpApp) {
 		return Tarball{}, fmt.Errorf("making the tarball: the OTP application %q has no valid name", printable(otpApp, 80))
 	}
-	b, err := agentBundle()
+	b, err := orchestratorBundle()
 	if err != nil {
 		return Tarball{}, err
 	}
@@ -122,11 +119,10 @@ func MakeTarball(ctx context.Context, exec Exec, id, root, otpApp string, progre
 	for _, text := range []*string{&t.AppVersion, &t.Release, &t.ERTS, &t.OTP, &t.Elixir} {
 		*text = printable(*text, 80)
 	}
-	t.Agent, err = job.compiled(t.Agent)
-	return t.Tarball, err
+	return t.Tarball, nil
 }
 
-// CompileAgent compiles the agent alone, on a machine as MakeTarball's.
+// CompileAgent compiles the agent on a machine as MakeTarball's. Idempotent by id.
 func CompileAgent(ctx context.Context, exec Exec, id, root string) (engine.CompiledAgent, error) {
 	b, err := agentBundle()
 	if err != nil {
@@ -136,7 +132,7 @@ func CompileAgent(ctx context.Context, exec Exec, id, root string) (engine.Compi
 }
 
 func compileAgent(ctx context.Context, exec Exec, id, root string, b bundle) (engine.CompiledAgent, error) {
-	job := job{exec: exec, name: "agent", dir: jobDir(id), root: root, doing: "compiling the agent", source: b}
+	job := job{exec: exec, name: "agent", dir: agentDir(id), root: root, doing: "compiling the agent", source: b}
 	var made struct {
 		Agent engine.CompiledAgent `json:"agent"`
 		Error string               `json:"error"`
@@ -180,11 +176,11 @@ func (u Upload) Send(ctx context.Context, exec Exec, id, root, putURL string, he
 		}
 	}
 	_, secret, _ := strings.Cut(putURL, "?")
-	doing := "uploading the tarball"
+	doing, dir := "uploading the tarball", jobDir(id)
 	if u == UploadAgent {
-		doing = "uploading the compiled agent"
+		doing, dir = "uploading the compiled agent", agentDir(id)
 	}
-	job := job{exec: exec, name: string(u), dir: jobDir(id), root: root, secret: secret, doing: doing,
+	job := job{exec: exec, name: string(u), dir: dir, root: root, secret: secret, doing: doing,
 		form: base64.StdEncoding.EncodeToString([]byte(form.Encode())) + "\n"}
 	var answer struct {
 		Status int    `json:"status"`
@@ -216,6 +212,9 @@ func storageError(body, secret string) string {
 
 // jobDir is where jobs work on the temporary machine; it is named by the upgrade.
 func jobDir(id string) string { return "/tmp/flydeploy-" + id }
+
+// agentDir is where the agent is compiled on the temporary machine, apart from what the other jobs have compiled.
+func agentDir(id string) string { return jobDir(id) + "-agent" }
 
 // job runs detached on the temporary machine.
 type job struct {

@@ -11,9 +11,9 @@ import (
 	"flydeploy/engine/agent/agenttest"
 )
 
-// sabotage changes the answers of the job that makes the tarball, as a machine with another release would.
+// sabotage changes the answers of the job that compiles the agent, as a machine with another release would.
 func (s *stage) sabotage(change func(*engine.CompiledAgent)) {
-	s.On(agenttest.Match{Kind: agenttest.PollJob, Arg: "tarball"}, func(_ context.Context, _ agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
+	s.On(agenttest.Match{Kind: agenttest.PollJob, Arg: "agent"}, func(_ context.Context, _ agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
 		a := carryOut()
 		begin, rest, found := strings.Cut(a.Out.Stdout, "FLYDEPLOY1 result ")
 		if !found {
@@ -90,6 +90,63 @@ func TestAnEarlierDeploysAgentIsUsedOrMadeAgain(t *testing.T) {
 				}
 				if made := len(s.Calls(agenttest.Match{Kind: agenttest.CreateTemporary})) - before; made != test.machines {
 					t.Errorf("%d temporary machines", made)
+				}
+			})
+		})
+	}
+}
+
+// known is an engine.Agents in memory.
+type known map[[3]string]engine.CompiledAgent
+
+func (k known) Known(source, otp, elixir string) (engine.CompiledAgent, bool) {
+	a, ok := k[[3]string{source, otp, elixir}]
+	return a, ok
+}
+
+func (k known) Remember(a engine.CompiledAgent) error {
+	a.URL = ""
+	k[[3]string{a.Source, a.OTP, a.Elixir}] = a
+	return nil
+}
+
+// An agent that an earlier deploy from the same computer has compiled is not compiled again, unless the bucket lacks it.
+func TestAnAgentThatIsKnownIsNotCompiledAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		compiled int // by the second deploy
+		change   func(t *testing.T, s *stage, key string)
+	}{
+		"there":   {0, func(*testing.T, *stage, string) {}},
+		"deleted": {1, func(t *testing.T, s *stage, key string) { _ = s.Storage.Delete(t.Context(), key) }},
+		"other bytes of its size": {1, func(t *testing.T, s *stage, key string) {
+			s.PutObject(key, []byte(strings.Repeat("x", 90_000)))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				agents := known{}
+				s.agents = agents
+				_, first := s.deploy(playedSettings())
+				if first.Outcome != engine.OutcomeSucceeded || len(agents) != 1 {
+					t.Fatalf("%s: %v, %v", first.Outcome, first.Problem, agents)
+				}
+				key := s.Objects("releases/counter-agent-")[0]
+				test.change(t, s, key)
+				jobs := agenttest.Match{Kind: agenttest.StartJob, Arg: "agent"}
+				before := len(s.Calls(jobs))
+				s.Replace("m01", agenttest.Image1)
+				p, r := s.deploy(playedSettings())
+				if n := len(s.Calls(jobs)) - before; n != test.compiled {
+					t.Errorf("compiled %d times", n)
+				}
+				if name == "other bytes of its size" { // what is published never changes
+					if r.Outcome != engine.OutcomeFailed || !strings.Contains(r.Problem.Error(), "exists with other contents") {
+						t.Errorf("%s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+					}
+					return
+				}
+				if r.Outcome != engine.OutcomeSucceeded || r.Upgrade.Agent != first.Upgrade.Agent || s.Current().HotUpgrade.Agent != first.Upgrade.Agent {
+					t.Errorf("%s: %v, %+v\n%s", r.Outcome, r.Problem, r.Upgrade.Agent, logOf(p))
 				}
 			})
 		})

@@ -19,6 +19,7 @@ type Ports struct {
 	Fleet   engine.Fleet
 	Storage engine.OpenStorage
 	Build   engine.Build
+	Agents  engine.Agents // nil: each deploy that packs a release compiles the agent
 }
 
 // job is what a deploy was asked to do, and with what. Every step reads it; none changes it.

@@ -39,8 +39,11 @@ func (j *job) pack(ctx context.Context, s *surveyed, u engine.Upgrade) (packed, 
 		return p, err
 	}
 	err := j.onTemporary(ctx, s, &p, func(work *packing) error {
-		if err := work.makeTarball(ctx); err != nil {
+		if err := work.makeTarball(ctx, s); err != nil {
 			return err
+		}
+		if p.agentKey != "" { // it lies in the bucket already
+			return work.upload(ctx, work.tarball())
 		}
 		return work.upload(ctx, work.agent(), work.tarball())
 	})
@@ -129,7 +132,7 @@ func (j *job) reuse(ctx context.Context, s *surveyed, p *packed) error {
 		return problem
 	}
 	if !s.reusesAgent() || j.isIntact(ctx, s, keyOf(e.Agent.URL), e.Agent.SHA256, e.Agent.Size) != nil {
-		return j.onTemporary(ctx, s, p, func(work *packing) error { return work.compileAgent(ctx) })
+		return j.onTemporary(ctx, s, p, func(work *packing) error { return work.makeAgent(ctx) })
 	}
 	u.Agent, p.agentKey = e.Agent, keyOf(e.Agent.URL)
 	for _, ph := range []engine.Phase{engine.PhaseOrchestrator, engine.PhaseTarball} {
@@ -160,7 +163,8 @@ type packing struct {
 	exec   agent.Exec
 }
 
-func (p *packing) makeTarball(ctx context.Context) error {
+// makeTarball packs the release. It compiles the agent as well, unless that is known and in the bucket.
+func (p *packing) makeTarball(ctx context.Context, s *surveyed) error {
 	return p.phase(engine.PhaseTarball, "packing the new release", &p.upgrade, func() (string, error) {
 		made, err := inTemporary(ctx, p, engine.PhaseTarball, func(ctx context.Context) (agent.Tarball, error) {
 			return agent.MakeTarball(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, p.target.OTPApp, p.count(engine.PhaseTarball, "files"))
@@ -168,22 +172,58 @@ func (p *packing) makeTarball(ctx context.Context) error {
 		if err != nil {
 			return "", fmt.Errorf("pack the release of %s: %w", p.upgrade.SourceImage, err)
 		}
-		p.upgrade.Version, p.upgrade.SHA256, p.upgrade.Size, p.upgrade.Agent = made.AppVersion, made.SHA256, made.Size, made.Agent
+		p.upgrade.Version, p.upgrade.SHA256, p.upgrade.Size = made.AppVersion, made.SHA256, made.Size
+		if !p.knowsAgent(ctx, s, made.OTP, made.Elixir) {
+			if err := p.compileAgent(ctx); err != nil {
+				return "", err
+			}
+		}
 		return fmt.Sprintf("%s %s, %d files, %.1f MB", p.target.OTPApp, made.AppVersion, made.Entries, float64(made.Size)/1e6), nil
 	})
 }
 
-// compileAgent makes what an earlier deploy's tarball lacks.
+// knowsAgent looks for an agent that an earlier deploy from this computer has compiled for the same OTP and Elixir, and that the
+// bucket still has.
+func (p *packing) knowsAgent(ctx context.Context, s *surveyed, otp, elixir string) bool {
+	source, err := agent.SourceHash()
+	if err != nil || p.ports.Agents == nil {
+		return false
+	}
+	known, ok := p.ports.Agents.Known(source, otp, elixir)
+	if !ok {
+		return false
+	}
+	key := agentKey(p.target.OTPApp, known.SHA256)
+	if p.isIntact(ctx, s, key, known.SHA256, known.Size) != nil {
+		return false
+	}
+	known.URL = p.target.Storage.Tarballs.URL(key)
+	p.agentKey, p.upgrade.Agent = key, known
+	return true
+}
+
 func (p *packing) compileAgent(ctx context.Context) error {
+	p.rec.Log(engine.PhaseTarball, "compiling the agent")
+	made, err := inTemporary(ctx, p, engine.PhaseTarball, func(ctx context.Context) (engine.CompiledAgent, error) {
+		return agent.CompileAgent(ctx, p.exec, p.upgrade.ID, p.target.VM.Root)
+	})
+	if err != nil {
+		return fmt.Errorf("compile the agent with %s: %w", p.upgrade.SourceImage, err)
+	}
+	p.upgrade.Agent = made
+	if p.ports.Agents == nil {
+		return nil
+	}
+	if err := p.ports.Agents.Remember(made); err != nil {
+		p.rec.Log(engine.PhaseTarball, fmt.Sprintf("the next deploy compiles the agent again: %v", err))
+	}
+	return nil
+}
+
+// makeAgent makes what an earlier deploy's tarball lacks.
+func (p *packing) makeAgent(ctx context.Context) error {
 	err := p.phase(engine.PhaseTarball, "compiling the agent", &p.upgrade, func() (string, error) {
-		made, err := inTemporary(ctx, p, engine.PhaseTarball, func(ctx context.Context) (engine.CompiledAgent, error) {
-			return agent.CompileAgent(ctx, p.exec, p.upgrade.ID, p.target.VM.Root)
-		})
-		if err != nil {
-			return "", fmt.Errorf("compile the agent with %s: %w", p.upgrade.SourceImage, err)
-		}
-		p.upgrade.Agent = made
-		return "the tarball is an earlier deploy's, the agent is compiled", nil
+		return "the tarball is an earlier deploy's, the agent is compiled", p.compileAgent(ctx)
 	})
 	if err != nil {
 		return err

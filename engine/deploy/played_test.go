@@ -29,7 +29,8 @@ func played(t *testing.T, machines int, test func(*testing.T, *stage)) {
 // stage is where a played deploy runs.
 type stage struct {
 	*agenttest.World
-	t *testing.T
+	t      *testing.T
+	agents engine.Agents
 }
 
 func portsOf(c *agenttest.Console) deploy.Ports {
@@ -61,7 +62,9 @@ func (s *stage) start(settings engine.Settings) *run { return s.startOn(s.Consol
 
 func (s *stage) startOn(c *agenttest.Console, settings engine.Settings) *run {
 	s.t.Helper()
-	return &run{t: s.t, Deployment: deploy.Start(s.t.Context(), settings, portsOf(c)), p: engine.NewProgress()}
+	ports := portsOf(c)
+	ports.Agents = s.agents
+	return &run{t: s.t, Deployment: deploy.Start(s.t.Context(), settings, ports), p: engine.NewProgress()}
 }
 
 // deploy runs a deploy to its end.

@@ -93,7 +93,7 @@ func (p *packing) chooseKey(ctx context.Context, f file) (key string, there bool
 	plain := fmt.Sprintf("releases/%s-%s.tar.gz", app, p.upgrade.Version)
 	keys := []string{plain, strings.TrimSuffix(plain, ".tar.gz") + "-" + f.sha256[:12] + ".tar.gz"}
 	if f.upload == agent.UploadAgent {
-		keys = []string{fmt.Sprintf("releases/%s-agent-%s.beams", app, f.sha256[:12])}
+		keys = []string{agentKey(app, f.sha256)}
 	}
 	if p.settings.DryRun {
 		return fmt.Sprintf("releases/%s-plan/%s%s", app, p.upgrade.ID, extension(keys[0])), false, nil
@@ -111,6 +111,10 @@ func (p *packing) chooseKey(ctx context.Context, f file) (key string, there bool
 		}
 	}
 	return "", false, fmt.Errorf("%s exists with other contents", strings.Join(keys, " and "))
+}
+
+func agentKey(otpApp, sha256 string) string {
+	return fmt.Sprintf("releases/%s-agent-%s.beams", otpApp, sha256[:12])
 }
 
 func extension(key string) string {

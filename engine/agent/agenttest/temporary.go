@@ -156,7 +156,7 @@ func (w *World) startJob(m *machine, r request) Output {
 	switch name {
 	case "tarball":
 		j.takes, j.total = w.timing.Pack, 300
-		j.finish = func() string { return w.pack(r, release, m.compiled()) }
+		j.finish = func() string { return w.pack(r, release) }
 	case "agent":
 		j.takes = w.timing.Pack
 		j.finish = func() string { return toJSON(map[string]any{"agent": m.compiled()}) }
@@ -171,13 +171,13 @@ func (w *World) startJob(m *machine, r request) Output {
 	return say(marker + "started")
 }
 
-func (w *World) pack(r request, release Release, compiled engine.CompiledAgent) string {
+func (w *World) pack(r request, release Release) string {
 	if w.temporary.PackError != "" {
 		return toJSON(map[string]any{"error": w.temporary.PackError})
 	}
 	return toJSON(agent.Tarball{
 		Path: r.args[0] + "/upgrade.tar.gz", SHA256: release.SHA256, Size: release.Size, AppVersion: release.Version, Release: release.Version,
-		ERTS: "13.1.5", OTP: otp, Elixir: elixir, Entries: 300, Beams: 120, Agent: compiled,
+		ERTS: "13.1.5", OTP: otp, Elixir: elixir, Entries: 300, Beams: 120,
 	})
 }
 
