@@ -48,16 +48,15 @@ lint: ## check formatting, go vet, staticcheck
 	@echo "== staticcheck"
 	@go tool staticcheck ./...
 
-# Whole deploys over real nodes. The race detector doubles their time, most of it in packing images: make race. Half of the time they
-# wait, for Fly's rate limits and for machines that do not answer, so more of them run at once than there are cores.
-DEPLOYS := ./test ./engine/deploy
+# What works with real nodes, the longest first. The race detector would double its time: make race.
+NODES := ./test ./engine/deploy ./engine/agent ./fly/local ./examples/counter
 
 .PHONY: test-go
-test-go: ## run the Go tests, with the race detector where they are not whole deploys
+test-go: ## run the Go tests, with the race detector where they need no nodes
 	@echo "== go test"
-	@go test -count=1 -p 2 -parallel 3 -timeout 25m $(DEPLOYS)
+	@go test -count=1 -p 2 -parallel 2 -timeout 25m $(NODES)
 	@echo "== go test -race"
-	@go test -race -count=1 -p 2 -timeout 25m $$(go list ./... | grep -vE '^flydeploy/(test|engine/deploy)$$')
+	@go test -race -count=1 -p 2 -timeout 25m $$(go list ./... | grep -vE '^flydeploy/(test|engine/deploy|engine/agent|fly/local|examples/counter)$$')
 
 .PHONY: race
 race: setup ## run all Go tests with the race detector

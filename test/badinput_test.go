@@ -34,6 +34,8 @@ type mistake struct {
 	says    []string
 	// long: TestFaults or package agent's tests have the same on a node; here it is left to `make faults`.
 	long bool
+	// again: the tarball of the last deploy is deployed again, so that nothing is packed.
+	again bool
 }
 
 // everyMistake: FLYDEPLOY_FAULTS is set by `make faults`.
@@ -76,8 +78,8 @@ func TestBadInput(t *testing.T) {
 		{name: "another agent busy", args: []string{"plan", "--skip-build", "--image", o.image}, code: 1, says: []string{"another upgrade", "ann@laptop", "staged", "expires by itself"}, prepare: o.stageAsSomebodyElse},
 		{name: "read-only files", args: pushed, code: 3, says: []string{o.ids[0], "not_writable", "COPY --chown"}, prepare: o.forbidWriting, long: true},
 		{name: "no crypto", args: pushed, code: 3, says: []string{o.ids[0], "crypto", "extra_applications"}, prepare: o.forgetCrypto},
-		{name: "distribution off", args: with("--process-group", "mute"), code: 1, says: []string{"without distribution", "RELEASE_DISTRIBUTION=name"}, prepare: o.launchMute},
-		{name: "two releases", args: with("--process-group", "twins"), code: 1, says: []string{"2 releases run on the machine: counter in /app", "twin in /app", "--release"}, prepare: o.launchTwins},
+		{name: "distribution off", args: []string{"--process-group", "mute"}, again: true, code: 1, says: []string{"without distribution", "RELEASE_DISTRIBUTION=name"}, prepare: o.launchMute},
+		{name: "two releases", args: []string{"--process-group", "twins"}, again: true, code: 1, says: []string{"2 releases run on the machine: counter in /app", "twin in /app", "--release"}, prepare: o.launchTwins},
 	} {
 		if m.long && !everyMistake {
 			continue
@@ -87,7 +89,11 @@ func TestBadInput(t *testing.T) {
 			if m.prepare != nil {
 				undo = m.prepare(t)
 			}
-			out, errs, code := run(t, o.dir, append(append([]string{}, o.env...), m.env...), m.args...)
+			args := m.args
+			if m.again {
+				args = append([]string{"hot", "--yes", "--to", o.lastDeploy(t)}, args...)
+			}
+			out, errs, code := run(t, o.dir, append(append([]string{}, o.env...), m.env...), args...)
 			if code != m.code {
 				t.Errorf("exit %d, want %d", code, m.code)
 			}
@@ -197,6 +203,16 @@ func (o *operated) expectNoSecret(t *testing.T, text string) {
 			t.Errorf("the %s is shown", name)
 		}
 	}
+}
+
+// lastDeploy gives the id of the last recorded deploy.
+func (o *operated) lastDeploy(t *testing.T) string {
+	t.Helper()
+	ids, err := o.bucket(t).Upgrades(t.Context())
+	if err != nil || len(ids) == 0 {
+		t.Fatalf("recorded deploys: %v, %v", ids, err)
+	}
+	return ids[0]
 }
 
 // script puts a shell script in the place of flyctl.
@@ -333,7 +349,7 @@ func (o *operated) seeScreens(t *testing.T) {
 	body := `<Error><Code>SignatureDoesNotMatch</Code><Message>It does not match.</Message><AWSAccessKeyId>` + o.fly.S3().AccessKeyID +
 		`</AWSAccessKeyId><CanonicalRequest>X-Amz-Signature=0123abcd</CanonicalRequest></Error>`
 	lift := o.fly.Faults().Inject(local.Target{Service: local.S3, Action: http.MethodGet, Subject: "releases/counter-2"}, 0, local.Refuse(http.StatusForbidden, body))
-	record, errs, code := run(t, o.dir, o.env, "hot", "--yes", "--skip-build", "--image", o.image, "--output", "json", "--process-group", "app")
+	record, errs, code := run(t, o.dir, o.env, "hot", "--yes", "--to", o.lastDeploy(t), "--output", "json", "--process-group", "app")
 	lift()
 	o.expectNoSecret(t, record+errs)
 	path := filepath.Join(t.TempDir(), "record.ndjson")

@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"flydeploy/examples/counter/countertest"
 
 	"flydeploy/examples/counter"
 	"flydeploy/fly/local"
@@ -36,16 +37,15 @@ func newOperated(t testing.TB) *operated {
 			t.Error(err)
 		}
 	})
-	o := &operated{fly: f, dir: t.TempDir(), env: []string{"FLY_FLAPS_BASE_URL=" + f.APIURL(), "FLY_API_TOKEN=" + f.Token()}}
-	source := filepath.Join(t.TempDir(), "counter")
-	if err := counter.WriteTo(source); err != nil {
-		t.Fatal(err)
-	}
+	// One cache for all commands: only the first one that packs a release compiles the agent.
+	o := &operated{fly: f, dir: t.TempDir(), env: []string{"FLY_FLAPS_BASE_URL=" + f.APIURL(), "FLY_API_TOKEN=" + f.Token(), "XDG_CACHE_HOME=" + t.TempDir()}}
 	var images [3]string
 	for v := 1; v <= 2; v++ {
-		if images[v], err = f.Build(t.Context(), source, []string{fmt.Sprintf("COUNTER_VERSION=%d", v)}, func(string) {}); err != nil {
+		image, err := f.Push(t.Context(), countertest.Release(t, v), "")
+		if err != nil {
 			t.Fatal(err)
 		}
+		images[v] = image.Ref
 	}
 	o.base, o.image = images[1], images[2]
 	for range 2 {

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"flydeploy/examples/counter/countertest"
+
 	"flydeploy/engine"
 	"flydeploy/engine/deploy"
 )
@@ -28,7 +30,7 @@ type secrets map[string]string
 func (w *faultWorld) secrets() secrets {
 	w.t.Helper()
 	info := w.local.S3()
-	cookie, err := os.ReadFile(filepath.Join(release(w.t, 1), "releases", "COOKIE"))
+	cookie, err := os.ReadFile(filepath.Join(countertest.Release(w.t, 1), "releases", "COOKIE"))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -171,20 +171,8 @@ func (w *world) replace(key, body string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPut, url, strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for name, value := range headers {
-		r.Header.Set(name, value)
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	_ = answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		w.t.Fatalf("write %s: %s", key, answer.Status)
+	if err := transfer(w.t, http.MethodPut, url, headers, strings.NewReader(body), io.Discard); err != nil {
+		w.t.Fatalf("write %s: %v", key, err)
 	}
 }
 

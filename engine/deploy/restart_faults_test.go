@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"flydeploy/examples/counter/countertest"
+
 	"flydeploy/engine"
 	"flydeploy/fly/local"
 )
@@ -94,7 +96,7 @@ func (u *upgraded) expectRefused(id string, took time.Duration, known int, why s
 func (u *upgraded) expectImagesOwnFiles(id string) {
 	u.t.Helper()
 	const sums = `cd "$0" && find . -type f -exec md5sum {} + | sort | md5sum`
-	want, err := exec.CommandContext(u.t.Context(), "/bin/sh", "-c", sums, release(u.t, 1)).Output()
+	want, err := exec.CommandContext(u.t.Context(), "/bin/sh", "-c", sums, countertest.Release(u.t, 1)).Output()
 	if err != nil {
 		u.t.Fatal(err)
 	}
@@ -217,20 +219,8 @@ func (w *world) publish(tarball []byte, name string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(tarball))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for name, value := range headers {
-		r.Header.Set(name, value)
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	_ = answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		w.t.Fatalf("upload of %s: %s", key, answer.Status)
+	if err := transfer(w.t, http.MethodPut, url, headers, bytes.NewReader(tarball), io.Discard); err != nil {
+		w.t.Fatalf("upload of %s: %v", key, err)
 	}
 	md, etag, err := b.Metadata(ctx)
 	if err != nil {

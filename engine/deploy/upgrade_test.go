@@ -143,7 +143,7 @@ func (w *world) expectMetadata(r engine.Result) {
 		w.t.Fatal(err)
 	}
 	u := md.HotUpgrade
-	if u == nil || len(md.MachineUpgrades) != 0 || md.ImageRef != r.Upgrade.BaseImage || u.SHA256 != r.Upgrade.SHA256 ||
+	if u == nil || len(md.MachineUpgrades) != 0 || md.FullImage() != r.Upgrade.BaseImage || u.SHA256 != r.Upgrade.SHA256 ||
 		u.Version != "2.0.0" || !strings.HasSuffix(u.TarballURL, "/releases/counter-2.0.0.tar.gz") {
 		w.t.Errorf("current.json: %+v, hot upgrade %+v", md, u)
 	}

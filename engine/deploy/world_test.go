@@ -1,17 +1,16 @@
 package deploy_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
+
+	"flydeploy/examples/counter/countertest"
 
 	"flydeploy/engine"
 	"flydeploy/engine/deploy"
@@ -89,7 +88,7 @@ func (w *world) snapshot(id string) counter.Snapshot {
 
 func (w *world) push(version int) string {
 	w.t.Helper()
-	image, err := w.local.Push(w.t.Context(), release(w.t, version), "")
+	image, err := w.local.Push(w.t.Context(), countertest.Release(w.t, version), "")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -107,7 +106,8 @@ func (w *world) ports(version int) deploy.Ports {
 			})
 			return engine.Storage{Locks: b, Records: b, Tarballs: b}, err
 		},
-		Build: func(context.Context, func(string)) (string, error) { return w.push(version), nil },
+		Build:  func(context.Context, func(string)) (string, error) { return w.push(version), nil },
+		Agents: agents{w},
 	}
 }
 
@@ -136,7 +136,9 @@ func settings() engine.Settings {
 func (w *world) deploy(s engine.Settings, version int) (*engine.Progress, engine.Result) {
 	w.t.Helper()
 	d := deploy.Start(w.t.Context(), s, w.ports(version))
-	return w.watch(d, nil), d.Result()
+	p, r := w.watch(d, nil), d.Result()
+	agents{w}.keep(r.Upgrade.Agent)
+	return p, r
 }
 
 // watch applies the events; each is shown to see, which may answer questions.
@@ -176,46 +178,11 @@ func (w *world) temporaryMachines() []string {
 	return left
 }
 
-var builds struct {
-	sync.Mutex
-	folder string
-	roots  map[int]string
-}
-
-// release gives the folder of a version of the sample app, built once for all tests.
-func release(t testing.TB, version int) string {
-	t.Helper()
-	builds.Lock()
-	defer builds.Unlock()
-	if root := builds.roots[version]; root != "" {
-		return root
-	}
-	if builds.roots == nil {
-		dir, err := os.MkdirTemp("", "flydeploy-test-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		builds.folder, builds.roots = dir, map[int]string{}
-		if err := counter.WriteTo(filepath.Join(dir, "counter")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var output bytes.Buffer
-	root, err := counter.Build(t.Context(), filepath.Join(builds.folder, "counter"), version, &output)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, output.Bytes())
-	}
-	builds.roots[version] = root
-	return root
-}
-
 func TestMain(m *testing.M) {
 	if os.Getenv(consoleEnv) != "" {
 		os.Exit(console())
 	}
 	code := m.Run()
-	if builds.folder != "" {
-		os.RemoveAll(builds.folder)
-	}
+	countertest.Remove()
 	os.Exit(code)
 }
