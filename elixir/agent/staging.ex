@@ -199,7 +199,7 @@ defmodule FlyDeployAgent.Staging do
         targets: targets,
         others: others,
         holders: holders,
-        closure: closure(targets, facts)
+        closure: closure(changed, facts)
     }
   end
 
@@ -215,13 +215,12 @@ defmodule FlyDeployAgent.Staging do
     end
   end
 
-  # Changed modules that the callback modules name, directly or not: what a migration may call. A protocol calls its implementations by names
-  # that it makes up at run time.
-  defp closure(targets, facts) do
-    targets
-    |> Enum.flat_map(fn target -> Enum.map(target.units, &elem(&1, 0)) end)
-    |> Enum.uniq()
-    |> close(facts, MapSet.new())
+  # The changed modules with a code_change, and those that they name, directly or not: what a migration may call. Also where none of a module's
+  # processes is seen: one may be born before the window, and would be asked by its old code. A protocol calls its implementations by
+  # names that it makes up at run time.
+  defp closure(changed, facts) do
+    modules = for {module, %{code_change: [_ | _]}} <- changed, do: module
+    close(modules, facts, MapSet.new())
   end
 
   defp close([], _facts, found), do: found
