@@ -97,7 +97,7 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 func (d *deploySettings) registerCommit(cmd *cobra.Command) {
 	e := &d.engine
 	cmd.Flags().Var(inMilliseconds(&e.SuspendTimeout), optionSuspendTimeout, "time limit for suspending one process")
-	cmd.Flags().Var(inMilliseconds(&e.MigrationTimeout), optionMigrationTimeout, "a code_change that has not returned when none has for so long is ended")
+	cmd.Flags().Var(inMilliseconds(&e.MigrationTimeout), optionMigrationTimeout, "end code_change calls that still wait when none has returned for this long")
 	cmd.Flags().Var(inMilliseconds(&e.MaxSuspend), optionMaxSuspend, "how long a machine's processes may be suspended before all goes back")
 	cmd.Flags().BoolVar(&e.SkipBusy, "skip-busy", false, "leave out processes that do not suspend in time, and upgrade the others")
 	cmd.Flags().StringVarP(&d.engine.Message, "message", "m", "", "why you deploy: goes into the record")

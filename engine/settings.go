@@ -20,7 +20,7 @@ type Settings struct {
 	Strategy         Strategy      // the order in which machines commit
 	Timeout          time.Duration // for each of staging, arming and committing one machine
 	SuspendTimeout   time.Duration // for one process to suspend
-	MigrationTimeout time.Duration // so long without an answer, and migrations that have not answered are ended
+	MigrationTimeout time.Duration // so long without an answer, and migrations that still wait are ended
 	MaxSuspend       time.Duration // for the whole window of a machine, all attempts to suspend together
 	SkipBusy         bool          // upgrades the others where processes do not suspend in time
 	LockTimeout      time.Duration // how long the lock lives after a renewal

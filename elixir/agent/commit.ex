@@ -46,7 +46,7 @@ defmodule FlyDeployAgent.Commit do
   end
 
   defp not_swapped(window, failures) do
-    Suspension.resume(window)
+    window |> Suspension.resume() |> Suspension.await_resumed()
     %Result{outcome: :failed, targets: window.targets, failures: failures}
   end
 
@@ -85,7 +85,7 @@ defmodule FlyDeployAgent.Commit do
     asked = Rounds.ask(migrations, @outstanding)
     window = Suspension.include_born_in_the_swap(window)
 
-    case Rounds.collect(asked, window.migration_ms, Window.migrated_until(window)) do
+    case Rounds.collect_working(asked, window.migration_ms, Window.migrated_until(window)) do
       %{others: [], missing: []} = all -> finish(window, all)
       failed -> roll_back(window, failed)
     end
@@ -106,13 +106,19 @@ defmodule FlyDeployAgent.Commit do
     for {{pid, _module}, request} <- migrations(skipped), do: Rounds.tell([pid], dead, request)
   end
 
-  defp roll_back(window, %{missing: missing} = failed) do
+  # Within the window only those are looked at that wait, which takes no time: some of them are ended. Whoever computes tells when it gives up
+  # its scheduler.
+  defp roll_back(window, %{others: others, missing: missing, quiet: quiet} = failed) do
     missing_pids = missing |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
-    {hung, late} = if failed.quiet, do: {missing_pids, []}, else: {[], missing_pids}
-    unanswered = missing |> Enum.take(@told) |> Enum.map(&unanswered(&1, failed.quiet, window))
+    {hung, late} = if quiet, do: {missing_pids, []}, else: {[], missing_pids}
+    {waiting, computing} = missing |> Enum.take(@told) |> Enum.split_with(&Rounds.waits?/1)
+    told = Enum.map(waiting, &unanswered(&1, quiet, window))
 
     Rollback.run(window, %{
-      failures: Enum.map(failed.others, &failure/1) ++ unanswered,
+      explain: fn ->
+        Enum.map(others, &failure/1) ++ told ++ Enum.map(computing, &unanswered(&1, quiet, window))
+      end,
+      asked: Enum.map(others, fn {{pid, _module}, _answer} -> pid end) ++ missing_pids,
       hung: hung,
       late: late,
       died: dead(failed)
@@ -196,11 +202,10 @@ defmodule FlyDeployAgent.Commit do
     born = migrate_born(window)
     LiveView.show(rendered, window.dead)
 
-    skipped =
-      window.skipped |> Enum.take(@told) |> Enum.map(&%{Suspension.busy(&1, window) | reason: "skipped"})
-
     migrate_skipped(window)
-    Suspension.resume(window)
+    round = Suspension.resume(window)
+    skipped = for busy <- Suspension.busy(window.skipped, window), do: %{busy | reason: "skipped"}
+    Suspension.await_resumed(round)
     rendered = render_late(window, rendered)
 
     %Result{
@@ -253,7 +258,7 @@ defmodule FlyDeployAgent.Commit do
   end
 
   defp resumed(window, outcome) do
-    Suspension.resume(window)
+    window |> Suspension.resume() |> Suspension.await_resumed()
     %Result{outcome: outcome, targets: window.targets, skipped: window.skipped}
   end
 

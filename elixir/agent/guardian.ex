@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.Guardian do
   It also has the code swapped for the agent, which has something else to do meanwhile: so it never settles beside a swap.
   """
 
-  alias FlyDeployAgent.{Commit, Loader, Suspension}
+  alias FlyDeployAgent.{Cell, Commit, Loader, Rollback, Suspension}
 
   @doc """
   Starts the guardian of `agent`. If the agent dies in a window, it calls `takeover.(carry, settle)`; `settle.()` ends the window and
@@ -85,7 +85,12 @@ defmodule FlyDeployAgent.Guardian do
         Process.cancel_timer(timer)
         idle(s)
 
+      # Where all run again, the agent may be waiting for slow migrations.
       :late ->
+        ms = if Cell.step(window.cell) == :done, do: Rollback.late_ms(), else: 0
+        holding(s, window, carry, Process.send_after(self(), :too_late, ms))
+
+      :too_late ->
         Process.exit(agent, :kill)
         holding(s, window, carry, timer)
 

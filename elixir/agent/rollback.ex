@@ -7,35 +7,37 @@ defmodule FlyDeployAgent.Rollback do
   messages) cannot be undone.
   """
 
-  alias FlyDeployAgent.{Beam, CallbackMode, Cell, Loader, Result, Snapshot, Suspension, Window}
+  alias FlyDeployAgent.{Beam, CallbackMode, Cell, Loader, Result, Rounds, Snapshot, Suspension, Window}
 
   # So many failed processes are asked for their state's shape.
   @asked 100
   @attempts 3
+  # Migrations that are late and compute may take so long, when everything runs.
+  @late_ms 60_000
+  @nothing %{failures: [], asked: [], explain: &__MODULE__.nothing/0, hung: [], late: [], died: []}
 
   @doc """
-  Rolls back. `failed` has the `failures`, whose migrations did not answer, `hung` or `late`, and who `died`. Those that hang are ended
-  when their old code is back, so that their supervisors start them in it. Those that are late were only slower than the budget
-  allows: they are waited for outside of the window, and ended if they hang then.
+  Rolls back. `failed` has the `failures`; `explain`, a function that gives more of them when everything runs, and whose pids, `asked`, these
+  will have; whose migrations did not answer, `hung` or `late`; and who `died`. Those that hang are ended when their old code is
+  back, so that their supervisors start them in it. Those that are late were only slower than the budget allows: they are waited
+  for outside of the window, and ended if they hang then.
   """
   @spec run(Window.t(), map) :: Result.t()
   def run(window, failed) do
-    %{failures: failures, hung: hung, late: late, died: died} =
-      Map.merge(%{hung: [], late: [], died: []}, failed)
-
+    %{hung: hung, late: late, died: died} = failed = Map.merge(@nothing, failed)
     Cell.enter(window.cell, :rolling_back)
     answering = Window.without(window.targets, hung ++ late)
     killed = CallbackMode.restore(%{window | targets: answering}, Window.patience(window))
     {more, refused} = load_back(window, @attempts)
     newborn = end_newborn(window)
     tag = make_ref()
-    asked = failures |> Enum.take(@asked) |> MapSet.new(& &1[:pid])
 
     # An agent that died in the swap had not asked for any migration.
-    if Cell.at(window.cell, :migrating) > 0, do: Snapshot.restore(window, tag, asked)
+    if Cell.at(window.cell, :migrating) > 0, do: Snapshot.restore(window, tag, asked(failed))
     Enum.each(hung, &Process.exit(&1, :kill))
-    stuck = resume(window)
-    killed = killed ++ more ++ newborn ++ hung ++ stuck ++ drop_added(window)
+    round = Suspension.resume(window)
+    failures = failed.failures ++ failed.explain.()
+    killed = killed ++ more ++ newborn ++ hung ++ end_stuck(window, round) ++ drop_added(window)
     {shapes, lost} = Snapshot.told(tag)
     failures = refused ++ Enum.map(failures, &Map.put(&1, :state_before, shapes[&1[:pid]]))
     losses = Enum.uniq(killed ++ (lost -- died))
@@ -50,10 +52,26 @@ defmodule FlyDeployAgent.Rollback do
     }
   end
 
+  @doc false
+  def nothing, do: []
+
+  defp asked(%{failures: failures, asked: pids}),
+    do: (Enum.map(failures, & &1[:pid]) ++ pids) |> Enum.take(@asked) |> MapSet.new()
+
   @doc "Resumes all, and ends those whose migrations hang, also when their agent has died meanwhile. Gives these."
   @spec resume(Window.t()) :: [pid]
-  def resume(window) do
-    missing = Suspension.resume(window, window.migration_ms)
+  def resume(window), do: end_stuck(window, Suspension.resume(window))
+
+  @doc "For how long a rollback waits for migrations at the most, after all have been resumed, in milliseconds."
+  @spec late_ms() :: pos_integer
+  def late_ms, do: @late_ms
+
+  defp end_stuck(window, round) do
+    until = System.monotonic_time(:millisecond) + @late_ms
+
+    missing =
+      round |> Rounds.collect_working(window.migration_ms, until) |> Map.fetch!(:missing) |> MapSet.new()
+
     migrating = Cell.at(window.cell, :migrating) > 0
 
     for %{pid: pid, units: [_ | _]} <- window.targets, migrating and pid in missing do

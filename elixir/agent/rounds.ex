@@ -25,7 +25,7 @@ defmodule FlyDeployAgent.Rounds do
           rest: [request]
         }
   # How many answered `:ok`, what others answered, whose process died, and who has not answered. `quiet`: the last `:ok` was so long ago
-  # that nobody waited any more; otherwise the time was up.
+  # that they were given up; otherwise the time was up.
   @type collected :: %{
           ok: non_neg_integer,
           others: [{key, term}],
@@ -113,9 +113,19 @@ defmodule FlyDeployAgent.Rounds do
   """
   @spec collect(asked, timeout_ms :: non_neg_integer, until :: integer | :infinity) :: collected
   def collect(asked, timeout_ms, until \\ :infinity) do
-    limits = %{quiet_ms: timeout_ms, until: until}
-    fast(asked, limits, asked.next, asked.rest, asked.next - asked.first, [], [], tick(asked, 0))
+    collect_all(asked, %{quiet_ms: timeout_ms, until: until, patient: false})
   end
+
+  @doc """
+  As `collect/3`, but as long as any of those that have not answered computes, nobody is given up before `until`: they share the
+  schedulers, and may all be done at the same time.
+  """
+  @spec collect_working(asked, timeout_ms :: non_neg_integer, until :: integer) :: collected
+  def collect_working(asked, timeout_ms, until),
+    do: collect_all(asked, %{quiet_ms: timeout_ms, until: until, patient: true})
+
+  defp collect_all(asked, limits),
+    do: fast(asked, limits, asked.next, asked.rest, asked.next - asked.first, [], [], tick(asked, 0))
 
   @doc """
   As `collect/3`, for requests of which it is known that nobody answers soon: the first answer may take `first_ms`, all others
@@ -123,7 +133,7 @@ defmodule FlyDeployAgent.Rounds do
   """
   @spec collect_patiently(asked, first_ms :: non_neg_integer, further_ms :: non_neg_integer) :: map
   def collect_patiently(asked, first_ms, further_ms) do
-    alone = %{quiet_ms: first_ms, until: :infinity, upto: 1}
+    alone = %{quiet_ms: first_ms, until: :infinity, patient: false, upto: 1}
 
     case exact(asked, alone, pending(asked, []), so_far(0)) do
       %{ok: 0} = none ->
@@ -131,7 +141,7 @@ defmodule FlyDeployAgent.Rounds do
 
       first ->
         since = System.monotonic_time(:microsecond)
-        limits = %{quiet_ms: further_ms, until: now() + further_ms}
+        limits = %{quiet_ms: further_ms, until: now() + further_ms, patient: false}
         so_far = %{so_far(1) | others: first.others, dead: first.dead}
         asked |> exact(limits, first.pending, so_far) |> Map.delete(:pending) |> Map.put(:since, since)
     end
@@ -214,7 +224,7 @@ defmodule FlyDeployAgent.Rounds do
 
   defp exact(asked, limits, pending, so_far) do
     quiet_at = so_far.heard_at + limits.quiet_ms
-    deadline = min(quiet_at, limits.until)
+    deadline = if limits.patient, do: limits.until, else: min(quiet_at, limits.until)
 
     receive do
       {n, :ok} when is_map_key(pending, n) ->
@@ -230,11 +240,20 @@ defmodule FlyDeployAgent.Rounds do
         so_far = %{so_far | dead: Enum.map(died, &elem(&1, 1)) ++ so_far.dead}
         {asked, pending} = further(asked, Map.new(living), length(asked.rest))
 
-        if pending == %{} or now() >= deadline,
-          do: ended(pending, so_far, pending != %{} and now() >= quiet_at),
+        quiet = pending != %{} and now() >= quiet_at and not (limits.patient and computing?(pending))
+
+        if pending == %{} or quiet or now() >= deadline,
+          do: ended(pending, so_far, quiet),
           else: exact(asked, limits, pending, so_far)
     end
   end
+
+  # One that has just ended waits for nothing, and is found at the next look.
+  defp computing?(pending), do: not Enum.all?(pending, fn {_, key} -> waits?(key) end)
+
+  @doc "Whether a process waits for a message: one that waits for a scheduler does not."
+  @spec waits?(key) :: boolean
+  def waits?(key), do: Process.info(pid(key), :status) == {:status, :waiting}
 
   defp ended(pending, so_far, quiet) do
     so_far

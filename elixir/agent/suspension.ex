@@ -19,8 +19,9 @@ defmodule FlyDeployAgent.Suspension do
   @looks 3
   # Resuming is a matter of microseconds; one that is stuck finds its resume in the mailbox.
   @resume_ms 1_000
-  # Those that are late, but not stuck, may take so long together.
-  @late_ms 5_000
+  @resumed_ms 5_000
+  # So many of those that did not suspend are told with their stacks.
+  @told 100
 
   @doc """
   Suspends all targets, and those that are born meanwhile. Where some do not suspend, all are resumed; those are suspended first in
@@ -53,18 +54,18 @@ defmodule FlyDeployAgent.Suspension do
   end
 
   # A process that will not suspend may be blocked in a call to one that is: resume all, then suspend the callers first.
-  defp try_again(window, callers, missing, attempt, pause) do
-    failures = for target <- only(window.targets, missing), do: busy(target, window)
+  defp try_again(window, callers, missing, attempt, pause) when attempt < @attempts do
     release(window)
+    pause.()
+    Process.sleep(@pause_ms)
+    Rounds.drop_late()
+    attempt(window, Enum.uniq(missing ++ callers), attempt + 1, pause)
+  end
 
-    if attempt < @attempts do
-      pause.()
-      Process.sleep(@pause_ms)
-      Rounds.drop_late()
-      attempt(window, Enum.uniq(missing ++ callers), attempt + 1, pause)
-    else
-      {:busy, window, failures}
-    end
+  # To look at those that are busy takes its time: when everything runs.
+  defp try_again(window, _callers, missing, _attempt, _pause) do
+    release(window)
+    {:busy, window, window.targets |> only(missing) |> busy(window)}
   end
 
   defp suspend_callers(window, [], _attempt), do: {:ok, window}
@@ -125,17 +126,19 @@ defmodule FlyDeployAgent.Suspension do
     Enum.filter(targets, &(&1.pid in pids))
   end
 
-  @doc "What is told of a target that would not suspend."
-  @spec busy(FlyDeployAgent.Target.t(), Window.t()) :: map
-  def busy(%{pid: pid, module: module}, window) do
-    %{
-      pid: pid,
-      name: Findings.name(pid),
-      module: module,
-      reason: "busy",
-      exception: "did not suspend within #{window.suspend_ms} ms",
-      stack: Failure.stack_of(pid)
-    }
+  @doc "What is told of targets that would not suspend."
+  @spec busy([FlyDeployAgent.Target.t()], Window.t()) :: [map]
+  def busy(targets, window) do
+    for %{pid: pid, module: module} <- Enum.take(targets, @told) do
+      %{
+        pid: pid,
+        name: Findings.name(pid),
+        module: module,
+        reason: "busy",
+        exception: "did not suspend within #{window.suspend_ms} ms",
+        stack: Failure.stack_of(pid)
+      }
+    end
   end
 
   # -- views
@@ -221,12 +224,9 @@ defmodule FlyDeployAgent.Suspension do
     Cell.close(window.cell)
   end
 
-  @doc """
-  Resumes all. The window ends with the last resume that is sent. Then the answers are waited for; gives those of whom there was none
-  for `quiet_ms`.
-  """
-  @spec resume(Window.t(), pos_integer) :: [pid]
-  def resume(window, quiet_ms \\ @resume_ms) do
+  @doc "Resumes all. The window ends with the last resume that is sent. Gives the round of their answers."
+  @spec resume(Window.t()) :: Rounds.asked()
+  def resume(window) do
     Cell.enter(window.cell, :resuming)
     round = window.targets |> Window.pids() |> Window.all(:resume) |> Rounds.ask()
     window.skipped |> Window.pids() |> Rounds.tell(window.dead, :resume)
@@ -234,6 +234,11 @@ defmodule FlyDeployAgent.Suspension do
     let_births(window)
     Cell.enter(window.cell, :done)
     Cell.close(window.cell)
-    Rounds.collect(round, quiet_ms, System.monotonic_time(:millisecond) + @late_ms).missing
+    round
   end
+
+  @doc "Waits until all that were resumed have answered, but not long for those that do not."
+  @spec await_resumed(Rounds.asked()) :: Rounds.collected()
+  def await_resumed(round),
+    do: Rounds.collect(round, @resume_ms, System.monotonic_time(:millisecond) + @resumed_ms)
 end

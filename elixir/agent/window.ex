@@ -15,7 +15,7 @@ defmodule FlyDeployAgent.Window do
     * `forward`, `back` – prepared code by module; `md5` – `%{module => {old, new}}`
     * `stand_ins` – see `FlyDeployAgent.CallbackMode`; `restore` – see `FlyDeployAgent.Snapshot.restoring/0`
     * `suspend_ms` – how long a process may take to suspend, `patient_ms` – likewise, while nothing else is suspended
-    * `migration_ms` – so long without any answer, and the migrations that have not answered hang
+    * `migration_ms` – so long without any answer, and the migrations that have not answered hang, if all of them wait
     * `max_suspend_ms` – how long processes may be suspended, all attempts together; `rollback_us` – what going back takes of it
     * `skip_busy` – whether the others are upgraded where some would not suspend
   """

@@ -11,12 +11,16 @@ defmodule FlyDeployAgent.CommitTest do
     def handle_call(:get, _from, s), do: {:reply, s, s}
     def code_change("7", {:ok, n}, []), do: {:ok, {:ok, n + 1}}
     def code_change("7", {:wait, test}, []), do: {:ok, tap(test, &wait/1)}
+    def code_change("7", {:compute, ms}, []), do: {:ok, tap({:ok, ms}, fn _ -> compute(until(ms)) end)}
     def code_change("7", {:call, pid}, []), do: {:ok, GenServer.call(pid, :get)}
     def code_change("7", {:raise, _}, []), do: raise("cannot")
     def code_change("7", {:exit, secret}, []), do: exit(secret)
     def code_change("7", {:throw, secret}, []), do: throw(secret)
     def code_change("7", {:error, _}, []), do: {:error, :no}
     def code_change("7", {:die, _}, []), do: Process.exit(self(), :kill) && Process.sleep(:infinity)
+
+    defp until(ms), do: System.monotonic_time(:millisecond) + ms
+    defp compute(until), do: if(System.monotonic_time(:millisecond) < until, do: compute(until), else: :ok)
 
     defp wait(test) do
       send(test, {:migrating, self()})
@@ -306,6 +310,33 @@ defmodule FlyDeployAgent.CommitTest do
     assert text =~ "the 100 ms for suspending were over"
     assert states([slow, other]) == [{:wait, test}, {:ok, 1}]
     assert Cell.longest_us(cell_window.cell) >= 100_000
+  end
+
+  test "migrations that compute for longer than any may be silent are waited for" do
+    pids = servers([{:compute, 300}, {:compute, 350}, {:ok, 1}])
+    assert {%{outcome: :committed, migrated: 3}, _} = run(pids, %{migration_ms: 50})
+    assert states(pids) == [{:ok, 300}, {:ok, 350}, {:ok, 2}]
+  end
+
+  test "migrations that compute beyond the budget keep their processes" do
+    pids = servers([{:compute, 800}, {:compute, 700}, {:ok, 1}])
+    before = states(pids)
+
+    assert {%{outcome: :rolled_back, killed: [], failures: failures}, %{cell: cell}} =
+             run(pids, %{migration_ms: 50, max_suspend_ms: 200})
+
+    assert Enum.map(failures, & &1.reason) == ["too_slow", "too_slow"]
+    assert states(pids) == before
+    assert Cell.longest_us(cell) < 600_000
+  end
+
+  test "one that turns out to hang among those that are late is ended when they are done" do
+    [hangs | others] = servers([{:wait, self()}, {:compute, 700}])
+
+    assert {%{outcome: :rolled_back_with_losses, killed: [^hangs]}, _} =
+             run([hangs | others], %{migration_ms: 100, max_suspend_ms: 200})
+
+    assert states(others) == [{:compute, 700}]
   end
 
   defp wait_until(fun) do
