@@ -99,7 +99,7 @@ func (d *deploySettings) registerCommit(cmd *cobra.Command) {
 	cmd.Flags().Var(inMilliseconds(&e.SuspendTimeout), optionSuspendTimeout, "time limit for suspending one process")
 	cmd.Flags().Var(inMilliseconds(&e.MigrationTimeout), optionMigrationTimeout, "end code_change calls that still wait when none has returned for this long")
 	cmd.Flags().Var(inMilliseconds(&e.MaxSuspend), optionMaxSuspend, "how long a machine's processes may be suspended before all goes back")
-	cmd.Flags().BoolVar(&e.SkipBusy, "skip-busy", false, "leave out processes that do not suspend in time, and upgrade the others")
+	cmd.Flags().BoolVar(&e.SkipBusy, "skip-busy", false, "leave out processes that do not suspend in time, if nothing waits for them, and upgrade the others")
 	cmd.Flags().StringVarP(&d.engine.Message, "message", "m", "", "why you deploy: goes into the record")
 }
 

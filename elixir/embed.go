@@ -22,7 +22,7 @@ var Agent = []string{
 	"agent/cell.ex", "agent/rounds.ex", "agent/order.ex", "agent/files.ex", "agent/wrappers.ex", "agent/backtrace.ex",
 	"agent/renamed.ex", "agent/births.ex", "agent/target.ex", "agent/processes.ex", "agent/findings.ex", "agent/loader.ex", "agent/waiting.ex",
 	"agent/live_view_page.ex", "agent/live_view.ex", "agent/window.ex", "agent/result.ex", "agent/callback_mode.ex", "agent/snapshot.ex",
-	"agent/suspension.ex", "agent/rollback.ex", "agent/commit.ex", "agent/guardian.ex", "agent/diff.ex",
+	"agent/skipping.ex", "agent/suspension.ex", "agent/rollback.ex", "agent/commit.ex", "agent/guardian.ex", "agent/diff.ex",
 	"agent/instructions.ex", "agent/code_facts.ex", "agent/children.ex", "agent/shapes.ex", "agent/pair.ex", "agent/messages.ex", "agent/tree_findings.ex",
 	"agent/code_findings.ex", "agent/state_keys.ex", "agent/impact.ex",
 	"agent/manifest.ex", "agent/release_findings.ex",

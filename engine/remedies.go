@@ -109,6 +109,6 @@ var Remedies = map[string]string{
 	"timeout":       "Its code_change waited and did not return, so it was ended, and its supervisor restarted it with the old code. code_change must not call a process that is upgraded too, or wait: do slow work after the upgrade. If it only needs longer: --migration-timeout, --max-suspend.",
 	"too_slow":      "Together the code_change calls took longer than processes may stay suspended. Do slow work after the upgrade, or allow more: --max-suspend.",
 	"busy":          "Deploy again when this process is idle, give it longer with --suspend-timeout, or leave it out with --skip-busy.",
-	"skipped":       "It runs old code until it is idle, and is migrated then.",
+	"skipped":       "It finishes what it is doing, and is migrated then, before it handles anything else.",
 	"not_suspended": "Deploy again when this process is idle, or give it longer with --suspend-timeout.",
 }

@@ -185,6 +185,11 @@ defmodule FlyDeployAgent do
     if orderly or known, do: s, else: %{s | crashed: s.crashed + 1}
   end
 
+  defp handle({{:skipped, pid, module}, answer}, %{result: %Result{} = result} = s) when answer != :ok do
+    failure = Commit.skipped_failure(pid, module, answer)
+    publish(%{s | result: %Result{result | failures: result.failures ++ [failure]}})
+  end
+
   defp handle({:flydeploy_describe, from, ref}, s) do
     send(from, {ref, about(s)})
     s

@@ -101,9 +101,22 @@ defmodule FlyDeployAgent.Commit do
     ok
   end
 
-  # Those that were skipped come to this when they are idle, before anything else that is sent to them from now on.
-  defp migrate_skipped(%{skipped: skipped, dead: dead}) do
-    for {{pid, _module}, request} <- migrations(skipped), do: Rounds.tell([pid], dead, request)
+  # Those that were skipped come to this when they are idle, before anything else. How it went comes to this process as
+  # `{{:skipped, pid, module}, answer}`, see `skipped_failure/3`.
+  defp migrate_skipped(%{skipped: skipped}) do
+    for {{pid, module}, request} <- migrations(skipped),
+        do: send(pid, {:system, {self(), {:skipped, pid, module}}, request})
+  end
+
+  @doc "What is told of a process that was left out and could not be migrated when it came to it: nothing can be taken back any more."
+  @spec skipped_failure(pid, module, answer :: term) :: map
+  def skipped_failure(pid, module, answer) do
+    failure = failure({{pid, module}, answer})
+
+    %{
+      failure
+      | exception: failure.exception <> " (--skip-busy had left it out: the new code runs on its old state)"
+    }
   end
 
   # Within the window only those are looked at that wait, which takes no time: some of them are ended. Whoever computes tells when it gives up

@@ -134,7 +134,7 @@ defmodule FlyDeployAgent.Findings do
       "skips_busy",
       :info,
       "--skip-busy",
-      "leaves processes that do not suspend in time in old code until they are idle; a rollback may have to end them"
+      "lets processes that do not suspend in time migrate later, if nothing waits for them; a rollback may have to end them"
     )
   end
 

@@ -27,8 +27,8 @@ defmodule FlyDeployAgent.Rollback do
     %{hung: hung, late: late, died: died} = failed = Map.merge(@nothing, failed)
     Cell.enter(window.cell, :rolling_back)
     answering = Window.without(window.targets, hung ++ late)
-    killed = CallbackMode.restore(%{window | targets: answering}, Window.patience(window))
-    {more, refused} = load_back(window, @attempts)
+    killed = CallbackMode.restore(%{window | targets: answering}, Window.patience(window, hung))
+    {more, refused} = load_back(window, hung, @attempts)
     newborn = end_newborn(window)
     tag = make_ref()
 
@@ -98,21 +98,21 @@ defmodule FlyDeployAgent.Rollback do
     end
   end
 
-  defp load_back(window, attempts) do
+  defp load_back(window, hung, attempts) do
     changed =
       for module <- window.needed ++ window.deferred,
           module not in window.added,
           not old?(module, window),
           do: module
 
-    killed = Loader.purge(changed, Window.patience(window))
+    killed = Loader.purge(changed, Window.patience(window, hung))
 
     case Loader.finish(changed, window.back) do
       :ok ->
         {killed, []}
 
       {:error, _} when attempts > 1 ->
-        with {more, left} <- load_back(window, attempts - 1), do: {killed ++ more, left}
+        with {more, left} <- load_back(window, hung, attempts - 1), do: {killed ++ more, left}
 
       {:error, reasons} ->
         {killed, Enum.map(reasons, &refused/1)}

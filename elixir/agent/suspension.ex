@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.Suspension do
   finds both in its mailbox.
   """
 
-  alias FlyDeployAgent.{Cell, Failure, Findings, LiveView, Processes, Rounds, Snapshot, Window}
+  alias FlyDeployAgent.{Cell, Failure, Findings, LiveView, Processes, Rounds, Skipping, Snapshot, Window}
 
   @attempts 3
   # A supervisor may take so long to suspend.
@@ -20,6 +20,8 @@ defmodule FlyDeployAgent.Suspension do
   # Resuming is a matter of microseconds; one that is stuck finds its resume in the mailbox.
   @resume_ms 1_000
   @resumed_ms 5_000
+  # Why a busy process is not left out where it was allowed.
+  @kept ", and cannot be left out: the new code might handle something else with its state before it is migrated"
   # So many of those that did not suspend are told with their stacks.
   @told 100
 
@@ -42,7 +44,12 @@ defmodule FlyDeployAgent.Suspension do
          {:ok, window} <- include_newborn(window, attempt, @looks) do
       {:ok, window}
     else
-      {:busy, window, missing} -> try_again(window, callers, missing, attempt, pause)
+      {:busy, window, missing} ->
+        try_again(window, callers, missing, attempt, pause)
+
+      {:kept, window, pids} ->
+        {:busy, window, failures} = try_again(window, callers, pids, attempt, pause)
+        {:busy, window, for(failure <- failures, do: %{failure | exception: failure.exception <> @kept})}
     end
   end
 
@@ -105,15 +112,21 @@ defmodule FlyDeployAgent.Suspension do
     case collected do
       %{missing: []} -> {:ok, window}
       # Those that are only slow are not busy.
-      %{quiet: true} when window.skip_busy and attempt == @attempts -> {:ok, skip(window, collected.missing)}
+      %{quiet: true} when window.skip_busy and attempt == @attempts -> skip(window, collected.missing)
       %{missing: missing} -> {:busy, window, missing}
     end
   end
 
-  # Their suspend stays in their mailboxes: when they come to it, they run the old code no further.
+  # Their suspend stays in their mailboxes: when they come to it, they run the old code no further. Where one cannot be left out, none is.
   defp skip(window, pids) do
-    send(window.guardian, {:skipped, pids})
-    skip_from(window, pids)
+    case window.targets |> only(pids) |> Skipping.impossible(window.dead) do
+      [] ->
+        send(window.guardian, {:skipped, pids})
+        {:ok, skip_from(window, pids)}
+
+      kept ->
+        {:kept, window, kept}
+    end
   end
 
   @doc "The window without those targets, which it goes on to know as skipped."

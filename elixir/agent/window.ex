@@ -17,7 +17,7 @@ defmodule FlyDeployAgent.Window do
     * `suspend_ms` – how long a process may take to suspend, `patient_ms` – likewise, while nothing else is suspended
     * `migration_ms` – so long without any answer, and the migrations that have not answered hang, if all of them wait
     * `max_suspend_ms` – how long processes may be suspended, all attempts together; `rollback_us` – what going back takes of it
-    * `skip_busy` – whether the others are upgraded where some would not suspend
+    * `skip_busy` – whether the others are upgraded where some would not suspend, see `FlyDeployAgent.Skipping`
   """
 
   alias FlyDeployAgent.{Cell, Waiting}
@@ -97,11 +97,15 @@ defmodule FlyDeployAgent.Window do
     System.monotonic_time(:millisecond) + left - min(div(rollback_us, 1_000), div(left, @kept_for_rollback))
   end
 
-  @doc "How patient a rollback is with processes that run code which it must free, see `FlyDeployAgent.Loader.purge/2`."
-  @spec patience(t) :: {pos_integer, (pid -> boolean)}
-  def patience(window) do
+  @doc """
+  How patient a rollback is with processes that run code which it must free, see `FlyDeployAgent.Loader.purge/2`. It does not wait for
+  those that hang, or were too busy to suspend.
+  """
+  @spec patience(t, hung :: [pid]) :: {pos_integer, (pid -> boolean)}
+  def patience(window, hung) do
     ms = window |> left_ms() |> min(@patience_ms) |> max(@least_patience_ms)
-    {ms, &Waiting.for_suspended?/1}
+    hopeless = MapSet.new(hung ++ pids(window.skipped))
+    {ms, &(&1 in hopeless or Waiting.for_suspended?(&1))}
   end
 
   @doc "What is to be sent to `pids`."

@@ -390,6 +390,61 @@ defmodule FlyDeployAgent.CommitTest do
     send(busy, :go)
     assert states([busy]) == [{:ok, 2}]
     assert snapshots(pids) == []
+    assert_received {{:skipped, ^busy, Server}, :ok}
+  end
+
+  test "what waits in front of a busy process keeps it from being left out, what comes later does not" do
+    [busy, idle] = pids = servers([{:ok, 1}, {:ok, 2}])
+    test = self()
+    occupy(busy, test)
+    asked = Task.async(fn -> GenServer.call(busy, :get, :infinity) end)
+    wait_until(fn -> queued(busy) == 1 end)
+
+    assert {%{outcome: :failed, failures: [%{pid: ^busy, reason: "busy", exception: text}]}, _} =
+             run(pids, %{suspend_ms: 10, patient_ms: 30, skip_busy: true})
+
+    assert text =~ "did not suspend within 10 ms, and cannot be left out: "
+    send(busy, :go)
+    assert Task.await(asked) == {:ok, 1}
+    assert states(pids) == [{:ok, 1}, {:ok, 2}]
+
+    occupy(busy, test)
+    window = Task.async(fn -> run(pids, %{suspend_ms: 10, patient_ms: 1_000, skip_busy: true}) end)
+    # The last suspend is there.
+    wait_until(fn -> queued(busy) == 8 end)
+    asked = Task.async(fn -> GenServer.call(busy, :get, :infinity) end)
+    assert {%{outcome: :committed}, _} = Task.await(window)
+    assert states([idle]) == [{:ok, 3}]
+    send(busy, :go)
+    assert Task.await(asked) == {:ok, 2}
+  end
+
+  test "one whose next step is not in its mailbox is not left out" do
+    defmodule Continues do
+      use GenServer
+      @vsn "7"
+      def init(s), do: {:ok, s}
+      def handle_continue(_, s), do: {:noreply, s}
+    end
+
+    {:ok, busy} = GenServer.start(Continues, 1)
+    occupy(busy, self())
+    changed = %{Continues => %{code_change: [3], behaviours: [], vsn: "7"}}
+    {targets, []} = Processes.scan([busy], changed, [])
+    window = %{suspend_ms: 10, patient_ms: 30, skip_busy: true, targets: targets, changed: changed}
+    assert {%{outcome: :failed, failures: [%{pid: ^busy}]}, _} = run([], window)
+    send(busy, :go)
+  end
+
+  test "a migration of one that was left out is told where it fails" do
+    [busy] = servers([{:raise, 1}])
+    occupy(busy, self())
+    assert {%{outcome: :committed}, _} = run([busy], %{suspend_ms: 10, patient_ms: 30, skip_busy: true})
+    send(busy, :go)
+    assert_receive {{:skipped, ^busy, Server}, answer}, 5_000
+
+    assert %{pid: ^busy, reason: "raised", exception: "** (RuntimeError) cannot (--skip-busy" <> _} =
+             Commit.skipped_failure(busy, Server, answer)
   end
 
   test "one that was skipped has its state after a rollback" do
