@@ -411,7 +411,7 @@ defmodule FlyDeployAgent do
   defp take_over({s, window}, settle) do
     register()
     result = settle.()
-    Enum.each(Window.pids(result.targets) ++ window.views, &Process.monitor/1)
+    Enum.each(Window.pids(result.targets ++ result.skipped) ++ window.views, &Process.monitor/1)
     s |> Map.put(:guardian, self()) |> after_window(window, result) |> run()
   end
 

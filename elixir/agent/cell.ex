@@ -13,7 +13,10 @@ defmodule FlyDeployAgent.Cell do
   @opened 3
   @spent 4
   @longest 5
-  @times 5
+  # Which migrations have been asked for beside those of the step migrating.
+  @asked 6
+  @later [:none, :born, :skipped]
+  @times 6
 
   @type t :: :atomics.atomics_ref()
   @type step ::
@@ -83,6 +86,16 @@ defmodule FlyDeployAgent.Cell do
       n -> Enum.at(@names, n - 1)
     end
   end
+
+  @doc "Remembers that the migrations have been asked for of those that were born during the swap, or then of those that were skipped."
+  @spec asked(t, :born | :skipped) :: :ok
+  def asked(cell, which), do: :atomics.put(cell, @asked, later(which))
+
+  @doc "Whether these have been asked for: a successor does not ask twice."
+  @spec asked?(t, :born | :skipped) :: boolean
+  def asked?(cell, which), do: :atomics.get(cell, @asked) >= later(which)
+
+  defp later(which), do: Enum.find_index(@later, &(&1 == which))
 
   @doc "When a step was first entered, 0 if never; suspending: when the last attempt began."
   @spec at(t, step) :: non_neg_integer

@@ -95,17 +95,24 @@ defmodule FlyDeployAgent.Commit do
 
   # Whether its state is old or new already cannot be known. A new one most likely has no clause for it in code_change, and then
   # stays as it is: so a failure is none. Nothing can be taken back any more, so it is the last thing before the resume.
-  defp migrate_born(%{born: born}) do
-    until = System.monotonic_time(:millisecond) + @born_ms
-    %{ok: ok} = born |> migrations() |> Rounds.ask() |> Rounds.collect(@born_ms, until)
-    ok
+  defp migrate_born(%{born: born, cell: cell}) do
+    if Cell.asked?(cell, :born) do
+      0
+    else
+      round = born |> migrations() |> Rounds.ask()
+      Cell.asked(cell, :born)
+      Rounds.collect(round, @born_ms, System.monotonic_time(:millisecond) + @born_ms).ok
+    end
   end
 
   # Those that were skipped come to this when they are idle, before anything else. How it went comes to this process as
   # `{{:skipped, pid, module}, answer}`, see `skipped_failure/3`.
-  defp migrate_skipped(%{skipped: skipped}) do
+  defp migrate_skipped(%{skipped: skipped, cell: cell}) do
     for {{pid, module}, request} <- migrations(skipped),
+        not Cell.asked?(cell, :skipped),
         do: send(pid, {:system, {self(), {:skipped, pid, module}}, request})
+
+    Cell.asked(cell, :skipped)
   end
 
   @doc "What is told of a process that was left out and could not be migrated when it came to it: nothing can be taken back any more."

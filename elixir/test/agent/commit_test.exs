@@ -46,45 +46,47 @@ defmodule FlyDeployAgent.CommitTest do
   defp states(pids), do: Enum.map(pids, &GenServer.call(&1, :get))
 
   defp run(pids, extra \\ %{}) do
-    {targets, []} = Processes.scan(pids, @changed, [])
-
-    window =
-      struct!(
-        %Window{
-          cell: Cell.new(),
-          dead: spawn(fn -> :ok end),
-          guardian: Guardian.start(self(), fn _carry, _result -> :ok end),
-          known: Processes.known(Process.list()),
-          targets: targets,
-          changed: @changed,
-          own: [],
-          supervisors: [],
-          visible: false,
-          views: [],
-          needed: [],
-          deferred: [],
-          added: [],
-          forward: %{},
-          back: %{},
-          stand_ins: %{},
-          restore: Snapshot.restoring(),
-          md5: %{},
-          suspend_ms: 50,
-          patient_ms: 200,
-          migration_ms: 5_000,
-          max_suspend_ms: 20_000,
-          rollback_us: 0,
-          skip_busy: false
-        },
-        Map.delete(extra, :carry)
-      )
-
+    window = window(pids, extra)
     _ = Guardian.hold(window, extra[:carry], 60_000)
     result = Commit.run(window)
     Guardian.let_go(window.guardian)
     Guardian.stop(window.guardian)
     Snapshot.forget(result.targets ++ result.skipped, window.dead)
     {result, window}
+  end
+
+  defp window(pids, extra) do
+    {targets, []} = Processes.scan(pids, @changed, [])
+
+    struct!(
+      %Window{
+        cell: Cell.new(),
+        dead: spawn(fn -> :ok end),
+        guardian: Guardian.start(self(), fn _carry, _result -> :ok end),
+        known: Processes.known(Process.list()),
+        targets: targets,
+        changed: @changed,
+        own: [],
+        supervisors: [],
+        visible: false,
+        views: [],
+        needed: [],
+        deferred: [],
+        added: [],
+        forward: %{},
+        back: %{},
+        stand_ins: %{},
+        restore: Snapshot.restoring(),
+        md5: %{},
+        suspend_ms: 50,
+        patient_ms: 200,
+        migration_ms: 5_000,
+        max_suspend_ms: 20_000,
+        rollback_us: 0,
+        skip_busy: false
+      },
+      Map.delete(extra, :carry)
+    )
   end
 
   defp snapshots(pids) do
@@ -360,6 +362,22 @@ defmodule FlyDeployAgent.CommitTest do
     Process.exit(agent, :kill)
     assert_receive {:settled, %{outcome: :rolled_back_with_losses, killed: [^hangs]}}, 20_000
     assert states([other]) == [{:ok, 1}]
+  end
+
+  test "a successor of the agent asks nobody for a second migration" do
+    for {asked, migrated} <- [none: [2, 2], born: [1, 2], skipped: [1, 1]] do
+      [born, skipped] = pids = servers([{:ok, 1}, {:ok, 1}])
+      window = window([born], %{})
+      skipping = window([skipped], %{})
+      Enum.each(pids, &:sys.suspend/1)
+      Cell.enter(window.cell, :finishing)
+      if asked != :none, do: Cell.asked(window.cell, asked)
+
+      assert %{outcome: :committed} =
+               Commit.settle(%{window | born: window.targets, skipped: skipping.targets})
+
+      assert states(pids) == for(n <- migrated, do: {:ok, n})
+    end
   end
 
   test "a busy process is waited for longer when nothing else is suspended" do
