@@ -28,11 +28,19 @@ defmodule FlyDeployAgent.CallbackMode do
 
   @doc """
   Has every gen_statem of the window whose mode may have changed take the old one. The stand-ins stay loaded: the old code
-  follows. Gives the processes that had to be killed for it.
+  follows. Gives the processes that had to be killed for it. With a stand-in loaded, the old code needs the slot in which the new one
+  may still run: where no gen_statem of a module is to be told, there is none.
   """
   @spec restore(map, {pos_integer, (pid -> boolean)}) :: [pid]
   def restore(window, patience) do
-    wanted = for {module, stand_in} <- window.stand_ins, changed?(module, stand_in, window), do: module
+    told = for %{kind: :gen_statem, module: module} <- window.targets, into: MapSet.new(), do: module
+
+    wanted =
+      for {module, stand_in} <- window.stand_ins,
+          module in told,
+          changed?(module, stand_in, window),
+          do: module
+
     # A prepared term must not be finished twice: an agent that died may have done it.
     missing = Enum.reject(wanted, &(Beam.loaded_md5(&1) == window.stand_ins[&1].md5))
     killed = Loader.purge(missing, patience)

@@ -96,4 +96,56 @@ defmodule FlyDeployAgent.SwapTest do
     assert GenServer.call(fails, :get) == {1, :fails}
     assert Cell.longest_us(window.cell) < 450_000
   end
+
+  defp statem(module, version, mode, code_change) do
+    compile(module, version, """
+    @behaviour :gen_statem
+    def init(s), do: {:ok, :on, s}
+    def callback_mode, do: #{inspect(mode)}
+    def handle_event({:call, from}, :get, _, s), do: {:keep_state, s, [{:reply, from, {#{version}, s}}]}
+    def on({:call, from}, :get, s), do: {:keep_state, s, [{:reply, from, {#{version}, s}}]}
+    def code_change(_, state, s, _), do: #{code_change}
+    """)
+  end
+
+  test "a gen_statem that is late is not ended for its callback mode where it is the only one" do
+    module = __MODULE__.Late
+    old = statem(module, 1, :state_functions, "{:ok, state, s}")
+
+    new =
+      statem(module, 2, :handle_event_function, """
+      (fn ->
+        {test, ms} = s
+        send(test, :migrating)
+        until = System.monotonic_time(:millisecond) + ms
+        Enum.find(Stream.cycle([1]), fn _ -> System.monotonic_time(:millisecond) > until end)
+        {:ok, state, s}
+      end).()
+      """)
+
+    armed = armed(module, old, new)
+    {:ok, late} = :gen_statem.start(module, {self(), 1_500}, [])
+    window = window(armed, migration_ms: 100, max_suspend_ms: 300)
+    assert %{outcome: :rolled_back, killed: []} = run(window)
+    assert_received :migrating
+    assert {1, {_, 1_500}} = :gen_statem.call(late, :get)
+    assert Cell.longest_us(window.cell) < 700_000
+  end
+
+  test "a gen_statem that hangs keeps nobody from the old callback mode" do
+    module = __MODULE__.Hung
+    old = statem(module, 1, :state_functions, "{:ok, state, s}")
+
+    new =
+      statem(module, 2, :handle_event_function, """
+      if s == :hangs, do: {Process.sleep(:infinity)}, else: {:ok, state, s}
+      """)
+
+    armed = armed(module, old, new)
+    [hangs, other] = for s <- [:hangs, :ok], do: module |> :gen_statem.start(s, []) |> elem(1)
+    window = window(armed, migration_ms: 100)
+    assert %{outcome: :rolled_back_with_losses, killed: [^hangs]} = run(window)
+    assert :gen_statem.call(other, :get) == {1, :ok}
+    assert Cell.longest_us(window.cell) < 500_000
+  end
 end
