@@ -163,6 +163,7 @@ defmodule FlyDeployAgent.Arming do
       migration_ms: order.migration_ms,
       max_suspend_ms: order.max_suspend_ms,
       rollback_us: staged.rollback_us,
+      purge_us: staged.purge_us,
       skip_busy: order.skip_busy
     }
   end

@@ -197,7 +197,7 @@ defmodule FlyDeployAgent.Commit do
         committed(window, migrated, rendered)
 
       %{failures: failures} = rendered ->
-        if Processes.lingering(window.needed ++ window.deferred) == [] do
+        if Window.all_can_go_back?(window) and Processes.lingering(window.needed ++ window.deferred) == [] do
           LiveView.drop(views, window.dead)
           Rollback.run(window, %{failures: failures})
         else

@@ -7,7 +7,7 @@ defmodule FlyDeployAgent.Staged do
     * `known` – the processes that were looked at, `targets` and `others` – what they are, see `FlyDeployAgent.Processes.scan/3`
     * `holders` – processes outside of the targets with changed code on their stack
     * `closure` – changed modules that the migrations may call
-    * `rollback_us` – how long a rollback would suspend, estimated
+    * `purge_us` – what it costs to free one old slot; `rollback_us` – how long a rollback would suspend, estimated
     * `findings` – see `FlyDeployAgent.Findings`; `up_to_date` – a commit would change nothing
   """
 
@@ -20,6 +20,7 @@ defmodule FlyDeployAgent.Staged do
                 others: [],
                 holders: [],
                 closure: MapSet.new(),
+                purge_us: 0,
                 rollback_us: 0,
                 findings: [],
                 up_to_date: false
@@ -34,6 +35,7 @@ defmodule FlyDeployAgent.Staged do
           others: [map],
           holders: [{pid, [module]}],
           closure: MapSet.t(module),
+          purge_us: non_neg_integer,
           rollback_us: non_neg_integer,
           findings: [map],
           up_to_date: boolean

@@ -150,7 +150,8 @@ defmodule FlyDeployAgent.Staging do
 
   defp survey(order, dir, diff, facts, unloadable) do
     staged = look(%Staged{diff: diff, facts: facts}, order)
-    staged = %Staged{staged | rollback_us: rollback_us(staged)}
+    purge_us = Loader.purge_us()
+    staged = %Staged{staged | purge_us: purge_us, rollback_us: rollback_us(staged, purge_us)}
 
     would_kill =
       for {pid, modules} <- staged.holders,
@@ -241,8 +242,8 @@ defmodule FlyDeployAgent.Staging do
   end
 
   # A rollback has to free the old slots of what the migrations need, with all processes suspended, and to restore states.
-  defp rollback_us(staged) do
+  defp rollback_us(staged, purge_us) do
     needed = Enum.count(staged.closure, &is_map_key(staged.changed, &1))
-    needed * Loader.purge_us() + length(staged.targets) * @restore_us
+    needed * purge_us + length(staged.targets) * @restore_us
   end
 end

@@ -17,6 +17,7 @@ defmodule FlyDeployAgent.Window do
     * `suspend_ms` – how long a process may take to suspend, `patient_ms` – likewise, while nothing else is suspended
     * `migration_ms` – so long without any answer, and the migrations that have not answered hang, if all of them wait
     * `max_suspend_ms` – how long processes may be suspended, all attempts together; `rollback_us` – what going back takes of it
+      while only `needed` is loaded; `purge_us` – what each module of `deferred` adds to that when it is loaded
     * `skip_busy` – whether the others are upgraded where some would not suspend, see `FlyDeployAgent.Skipping`
   """
 
@@ -48,7 +49,7 @@ defmodule FlyDeployAgent.Window do
     :rollback_us,
     :skip_busy
   ]
-  defstruct @enforce_keys ++ [born: [], skipped: [], held: []]
+  defstruct @enforce_keys ++ [purge_us: 0, born: [], skipped: [], held: []]
 
   @type t :: %__MODULE__{
           cell: Cell.t(),
@@ -77,6 +78,7 @@ defmodule FlyDeployAgent.Window do
           migration_ms: pos_integer,
           max_suspend_ms: pos_integer,
           rollback_us: non_neg_integer,
+          purge_us: non_neg_integer,
           skip_busy: boolean
         }
 
@@ -96,6 +98,11 @@ defmodule FlyDeployAgent.Window do
     left = left_ms(window)
     System.monotonic_time(:millisecond) + left - min(div(rollback_us, 1_000), div(left, @kept_for_rollback))
   end
+
+  @doc "Whether a rollback fits into the budget when all code is loaded: the old slot of every changed module must be freed for it."
+  @spec all_can_go_back?(t) :: boolean
+  def all_can_go_back?(%{deferred: deferred, added: added} = window),
+    do: window.rollback_us + window.purge_us * length(deferred -- added) <= left_ms(window) * 1_000
 
   @doc """
   How patient a rollback is with processes that run code which it must free, see `FlyDeployAgent.Loader.purge/2`. It does not wait for

@@ -4,7 +4,19 @@ unless Code.ensure_loaded?(Phoenix.LiveView.Diff),
 defmodule FlyDeployAgent.LiveViewTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.{Cell, Commit, Guardian, LiveView, LiveView.Page, Processes, Snapshot, Window}
+  alias FlyDeployAgent.{
+    Beam,
+    Cell,
+    Commit,
+    Guardian,
+    LiveView,
+    LiveView.Page,
+    Loader,
+    Processes,
+    Snapshot,
+    Window
+  }
+
   alias Phoenix.LiveView.{Browser, Component, Diff, Rendered, Renderer, Socket, Utils}
 
   # Which code runs, 1 or 2, is kept in a counter that a page's assigns name.
@@ -397,6 +409,27 @@ defmodule FlyDeployAgent.LiveViewTest do
     assert %{module: Shop, reason: "not_rendered", pid: pid} = failure
     assert pid == List.last(views).pid
     for view <- views, do: assert(state(view) == view.state and not aside?(view))
+    refute_received {:page, _}
+  end
+
+  # What is swapped late, and so must be freed in a rollback.
+  defp deferred do
+    module = :"deferred#{System.unique_integer([:positive])}"
+    {:ok, ^module, beam} = :compile.forms([{:attribute, 1, :module, module}])
+    {:ok, forward} = Loader.prepare([{module, "deferred", beam}])
+    on_exit(fn -> Loader.unload([module]) end)
+    %{deferred: [module], forward: forward, md5: %{module => {nil, Beam.md5(beam)}}}
+  end
+
+  test "a template that raises is only told of where there is no time to free all old code" do
+    views = [view(), view(%{in_template: &(&1 == 2 and raise("cannot"))})]
+    extra = Map.put(deferred(), :purge_us, 5_000_000)
+    assert {%{outcome: :committed, failures: [failure], killed: []}, _us} = commit(views, extra)
+    assert %{module: Shop, reason: "not_rendered", pid: pid} = failure
+    [shown, kept] = views
+    assert pid == kept.pid and state(kept) == kept.state
+    assert_receive {:page, _}
+    assert state(shown) != shown.state
     refute_received {:page, _}
   end
 
