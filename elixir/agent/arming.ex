@@ -12,6 +12,7 @@ defmodule FlyDeployAgent.Arming do
     Beam,
     CallbackMode,
     Files,
+    Findings,
     LiveView,
     Loader,
     Processes,
@@ -71,7 +72,7 @@ defmodule FlyDeployAgent.Arming do
 
   defp lingering({module, pids}) do
     {:error, "lingering",
-     "#{inspect(module)} is still run, in an old version, by #{Enum.map_join(pids, ", ", &inspect/1)}"}
+     "#{inspect(module)} is still run, in an old version, by #{Findings.some(pids, &Findings.who/1)}"}
   end
 
   @doc "Whether slots must be freed before these changes can be loaded: it takes time, and it cannot be undone."

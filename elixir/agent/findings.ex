@@ -227,7 +227,9 @@ defmodule FlyDeployAgent.Findings do
   defp about(modules, name, severity, detail),
     do: [finding(name, severity, some(modules, &inspect/1), detail)]
 
-  defp some(items, fun) do
+  @doc "The first few of `items`, told by `fun`, and how many more there are."
+  @spec some([item], (item -> binary)) :: binary when item: var
+  def some(items, fun) do
     text = items |> Enum.take(@shown) |> Enum.map_join(", ", fun)
     if length(items) > @shown, do: "#{text} and #{length(items) - @shown} more", else: text
   end

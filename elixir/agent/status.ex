@@ -8,6 +8,9 @@ defmodule FlyDeployAgent.Status do
 
   @max_bytes 8_000
   @failures 20
+  # Bytes of one text, and where nothing else is left to cut.
+  @text 500
+  @short_text 200
 
   @doc "Writes the agent's state `s` as the next status."
   @spec write(map) :: :ok
@@ -35,7 +38,7 @@ defmodule FlyDeployAgent.Status do
     with :ok <- File.write(path <> ".new", text), do: File.rename(path <> ".new", path)
   end
 
-  @doc "The JSON of `s`: lists are cut, with their totals beside them, until it fits."
+  @doc "The JSON of `s`: lists are cut, with their totals beside them, until it fits. So are long texts."
   @spec encode(map, pos_integer) :: binary
   def encode(s, seq), do: fit(s, seq, 200)
 
@@ -58,8 +61,14 @@ defmodule FlyDeployAgent.Status do
     }
     |> Map.merge(staged(s.staged, limit))
     |> Map.merge(result(s.result, s, limit))
-    |> Map.merge(if s.error, do: %{error: s.error}, else: %{})
-    |> Map.merge(if s.report, do: %{report: s.report}, else: %{})
+    |> Map.merge(if s.error, do: %{error: %{s.error | what: clip(s.error.what, limit)}}, else: %{})
+    |> Map.merge(if s.report, do: %{report: clip(s.report, limit)}, else: %{})
+  end
+
+  # In bytes, as the bound is: half a character at the end becomes `?` in JSON.
+  defp clip(text, limit) do
+    most = if limit == 0, do: @short_text, else: @text
+    if byte_size(text) > most, do: binary_part(text, 0, most) <> "…", else: text
   end
 
   defp window_phases(%{result: nil}), do: []
@@ -94,10 +103,14 @@ defmodule FlyDeployAgent.Status do
       modules_total: length(modules),
       processes: processes |> Enum.sort_by(&(-&1.count)) |> Enum.take(limit),
       processes_total: length(processes),
-      findings: staged.findings |> Enum.sort_by(&rank/1) |> Enum.take(max(limit, 5)),
+      findings:
+        staged.findings |> Enum.sort_by(&rank/1) |> Enum.take(max(limit, 5)) |> Enum.map(&finding(&1, limit)),
       findings_total: length(staged.findings)
     }
   end
+
+  defp finding(finding, limit),
+    do: %{finding | subject: clip(finding.subject, limit), detail: clip(finding.detail, limit)}
 
   defp rank(%{severity: severity}), do: Enum.find_index([:refuse, :block, :warn, :info], &(&1 == severity))
 
@@ -119,7 +132,7 @@ defmodule FlyDeployAgent.Status do
       views: result.views,
       killed: result.killed |> Enum.take(@failures) |> Enum.map(&inspect/1),
       killed_total: length(result.killed),
-      unplaced: Enum.take(result.unplaced, 3),
+      unplaced: result.unplaced |> Enum.take(3) |> Enum.map(&clip(&1, limit)),
       failures: failures |> Enum.take(min(@failures, max(limit, 1))) |> Enum.map(&failure(&1, limit)),
       failures_total: length(result.failures)
     }

@@ -77,6 +77,20 @@ defmodule FlyDeployAgent.StatusTest do
     end
   end
 
+  # A console reads no more than 16 KB.
+  test "texts of any length are cut" do
+    long = String.duplicate("é\"", 50_000)
+    staged = staged(1, 20)
+    staged = %{staged | findings: Enum.map(staged.findings, &%{&1 | subject: long, detail: long})}
+    error = %{name: "lingering", what: "Shop is still run by " <> long}
+    result = %{result(300) | unplaced: List.duplicate(long, 5)}
+    json = Status.encode(agent(%{staged: staged, result: result, error: error, report: long}), 1)
+    assert byte_size(json) <= 8_000
+    assert json =~ ~s("what":"Shop is still run by é)
+    assert json =~ ~s("name":"last")
+    assert String.valid?(json)
+  end
+
   test "the gravest findings are never cut" do
     json = Status.encode(agent(%{staged: staged(2_000, 500)}), 1)
     assert json =~ ~s("name":"last")
