@@ -120,7 +120,13 @@ type BusyError struct {
 	about about // as it came
 }
 
+// InWindow reports whether the agent is inside its window: it says who it is only afterwards, and cannot be taken over before.
+func (e *BusyError) InWindow() bool { return e.ID == "" }
+
 func (e *BusyError) Error() string {
+	if e.InWindow() {
+		return "another upgrade has suspended processes in this VM, and does not answer before it has resumed them"
+	}
 	return fmt.Sprintf("another upgrade (%s by %s) is %s in this VM; it ends by itself within %s",
 		e.ID, e.Owner, e.State, e.ExpiresIn.Round(time.Second))
 }

@@ -23,6 +23,8 @@ const (
 	// injectWithin bounds the injection of the agent, instead of --timeout. It takes 0.1 s of CPU time and the start of a small VM
 	// (bin/NAME rpc), but a throttled shared CPU has a sixteenth of its speed, and what was cut off is asked again.
 	injectWithin = 4 * time.Minute
+	// askAgainEvery is the pause between two injections into a VM whose agent is inside its window. The VM itself takes 5 s to notice.
+	askAgainEvery = time.Second
 )
 
 // reportSuffix follows the machine's ID in the name of the report that its agent uploads if something failed.
@@ -203,6 +205,13 @@ func (st *staged) inject(ctx context.Context, r *rollout) error {
 			var busy *agent.BusyError
 			if !errors.As(err, &busy) || st.held == nil {
 				return err
+			}
+			if busy.InWindow() {
+				r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Text: "waiting until another upgrade has resumed its processes"})
+				if run.Wait(ctx, askAgainEvery) != nil {
+					return err
+				}
+				continue
 			}
 			if err := st.takeOver(ctx, r, exec, vm, busy); err != nil {
 				return err

@@ -182,6 +182,24 @@ func TestAnOwnerWhoIsOverriddenStops(t *testing.T) {
 	})
 }
 
+// An agent inside its window tells nothing of itself, so that it cannot be taken over: it is asked again until it does.
+func TestAnAgentInsideALongWindowIsWaitedFor(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		s.Behave("", func(b *agenttest.Behaviour) { b.Commits = 6 * time.Minute })
+		if p, r := s.deploy(playedSettings()); r.Outcome == engine.OutcomeSucceeded {
+			t.Fatalf("nothing is left to be waited for:\n%s", logOf(p))
+		}
+		settings := playedSettings()
+		settings.LockWait = 10 * time.Minute
+		p, r := s.startOn(s.NewConsole("desk"), settings).end()
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 up_to_date")
+		if asked := len(s.Calls(agenttest.Match{Kind: agenttest.Kind(agent.ScriptOrder), Console: "desk"})); asked < 3 {
+			t.Errorf("the window was over after %d injections: nothing was waited for", asked)
+		}
+		s.nothingLeft()
+	})
+}
+
 // A console that was killed has left its agents: the owner of the lock ends them, and deploys.
 func TestAgentsOfAKilledConsoleAreTakenOver(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
