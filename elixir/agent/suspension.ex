@@ -158,7 +158,10 @@ defmodule FlyDeployAgent.Suspension do
 
   @doc "Suspends the views that are no targets. Those that are busy are let go."
   @spec hold_views(Window.t()) :: Window.t()
-  def hold_views(window), do: %{window | held: LiveView.hold(window.views, window.dead, window.suspend_ms)}
+  def hold_views(window) do
+    ms = window.suspend_ms |> min(part_ms(window)) |> max(1)
+    %{window | held: LiveView.hold(window.views, window.dead, ms)}
+  end
 
   # Also those that are not held: a guardian does not know who is.
   defp let_views(window), do: Rounds.tell(window.views, window.dead, :resume)

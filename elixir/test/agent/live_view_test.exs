@@ -14,6 +14,7 @@ defmodule FlyDeployAgent.LiveViewTest do
     Loader,
     Processes,
     Snapshot,
+    Suspension,
     Window
   }
 
@@ -401,6 +402,18 @@ defmodule FlyDeployAgent.LiveViewTest do
     assert {%{outcome: :committed, views: 3, failures: []}, _us} = commit(views, %{targets: [target]})
     for _ <- views, do: assert_receive({:page, _})
     for view <- views, do: refute(aside?(view) or state(view) == view.state)
+  end
+
+  test "views that suspend one after the other do not use up the budget" do
+    views = for _ <- 1..10, do: view()
+
+    for {%{pid: pid}, n} <- Enum.with_index(views, 1),
+        do: send(pid, {:"$gen_call", {self(), make_ref()}, fn -> Process.sleep(n * 30) end})
+
+    window = %Window{window(views) | suspend_ms: 5_000, max_suspend_ms: 200}
+    Cell.open(window.cell)
+    %{held: held} = Suspension.hold_views(window)
+    refute List.last(views).pid in held
   end
 
   test "a template that raises takes the window back, and no page notices" do
