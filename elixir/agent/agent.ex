@@ -334,7 +334,10 @@ defmodule FlyDeployAgent do
     do: enter(%{s | staged: staged}, :staged, s.order.staged_ms)
 
   defp result({:ok, armed}, %{state: :arming} = s), do: enter(%{s | armed: armed}, :armed, s.order.armed_ms)
-  defp result({:ok, :freed}, %{state: :committing} = s), do: open_window(s)
+  # Freeing takes up to a minute, in which nobody has looked.
+  defp result({:ok, :freed}, %{state: :committing} = s),
+    do: if(ordered?(s, "abort"), do: abort(s), else: open_window(s))
+
   defp result({:stale, text}, s), do: stale(s, text)
   defp result({:report, told}, s), do: publish(%{s | report: told})
   # The report's worker: what has ended stays as it is.
