@@ -163,7 +163,8 @@ download = fn form ->
       refused.("download_failed", "TLS with #{uri.host} failed: #{alert}")
 
     {:error, reason} ->
-      reason = if is_atom(reason), do: reason, else: elem(reason, 0)
+      reason = if is_tuple(reason), do: elem(reason, 0), else: reason
+      reason = if is_atom(reason), do: reason, else: "unexpected reason"
       refused.("download_failed", "the download from #{uri.host} failed: #{reason}")
 
     status ->
