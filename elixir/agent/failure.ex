@@ -1,30 +1,37 @@
 defmodule FlyDeployAgent.Failure do
   @moduledoc """
   Tells why a process could not be migrated: exception, stack, and the shape of its state. Never a value: states may
-  hold what nobody must read. The text of an exception that the application itself wrote is shown.
+  hold what nobody must read. The text of an exception that the application itself wrote is shown; of another's,
+  which may hold a value, only where `explain/2` is told so.
   """
 
   @frames 8
   @depth 3
   @keys 12
   @text 200
+  @hidden "(its text is not shown, as it may hold a value)"
 
-  @doc "Why a process did not migrate, from what `sys` answered: `%{reason, exception, stack, state_after}`."
-  @spec explain(term) :: map
+  @doc """
+  Why a process did not migrate, from what `sys` answered: `%{reason, exception, stack, state_after}`. `own?` tells whether the text of
+  an exception that a module raises may be shown.
+  """
+  @spec explain(term, own? :: (module -> boolean)) :: map
+  def explain(answer, own? \\ fn _module -> true end)
+
   # Of a proper list: the guard fails for any other, as iodata may be.
-  def explain({:error, {:EXIT, {reason, stack}}}) when length(stack) >= 0 do
+  def explain({:error, {:EXIT, {reason, stack}}}, own?) when length(stack) >= 0 do
     if Enum.all?(stack, &frame?/1),
-      do: raised(reason, stack),
+      do: raised(reason, stack, own?),
       else: explain({:error, {:EXIT, :exit}})
   end
 
-  def explain({:error, {:EXIT, reason}}),
+  def explain({:error, {:EXIT, reason}}, _own?),
     do: %{reason: "exited", exception: "exit with #{shape(reason)}", stack: []}
 
-  def explain({:error, {:unknown_system_msg, _}}),
+  def explain({:error, {:unknown_system_msg, _}}, _own?),
     do: %{reason: "not_suspended", exception: "another process resumed it inside the window", stack: []}
 
-  def explain({:error, returned}),
+  def explain({:error, returned}, _own?),
     do: %{
       reason: "bad_return",
       exception: "code_change returned #{shape(returned)}",
@@ -32,14 +39,15 @@ defmodule FlyDeployAgent.Failure do
       state_after: shape(returned)
     }
 
-  def explain(other), do: %{reason: "bad_return", exception: "answered #{shape(other)}", stack: []}
+  def explain(other, _own?), do: %{reason: "bad_return", exception: "answered #{shape(other)}", stack: []}
 
-  defp raised(reason, stack) do
+  defp raised(reason, stack, own?) do
     exception = Exception.normalize(:error, reason, stack)
+    shown? = not text?(exception) or Enum.any?(Enum.take(stack, 1), &own?.(elem(&1, 0)))
 
     %{
       reason: "raised",
-      exception: "** (#{inspect(exception.__struct__)}) #{message(exception)}",
+      exception: "** (#{inspect(exception.__struct__)}) #{if shown?, do: message(exception), else: @hidden}",
       stack: stack(stack)
     }
   end
@@ -72,8 +80,15 @@ defmodule FlyDeployAgent.Failure do
   defp message(%UndefinedFunctionError{module: module, function: fun, arity: arity}),
     do: "function #{Exception.format_mfa(module, fun, arity)} is undefined"
 
-  defp message(%{message: text} = exception) when is_binary(text) and map_size(exception) == 3, do: clip(text)
-  defp message(exception), do: shape(Map.drop(exception, [:__struct__, :__exception__]))
+  defp message(exception) do
+    if text?(exception),
+      do: clip(exception.message),
+      else: shape(Map.drop(exception, [:__struct__, :__exception__]))
+  end
+
+  # Nothing but a text that whoever raised it wrote.
+  defp text?(%{message: text} = exception), do: is_binary(text) and map_size(exception) == 3
+  defp text?(_exception), do: false
 
   @doc "A stack without arguments, innermost first, at most #{@frames} frames."
   @spec stack([tuple]) :: [binary]

@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.LiveView do
   `FlyDeployAgent.LiveView.Page`, show the new code at their next event.
   """
 
-  alias FlyDeployAgent.{Failure, LiveView.Page, Processes, Rounds, Waiting}
+  alias FlyDeployAgent.{Failure, LiveView.Page, Processes, Release, Rounds, Waiting}
 
   @behaviours [Phoenix.LiveView, Phoenix.LiveComponent]
   # Where a view keeps what came of its rendering.
@@ -42,7 +42,7 @@ defmodule FlyDeployAgent.LiveView do
   @doc "Whether this VM's LiveView can be made to render open pages. Loads what that needs: inside the window there is no time for it."
   @spec supported?() :: boolean
   def supported? do
-    _ = explained(%RuntimeError{message: ""}, [])
+    _ = explained(%RuntimeError{message: ""}, [], __MODULE__)
     Page.supported?()
   end
 
@@ -164,14 +164,31 @@ defmodule FlyDeployAgent.LiveView do
       :unknown
     end
   catch
-    :error, reason -> reason |> explained(theirs(__STACKTRACE__)) |> Map.put(:module, state.socket.view)
-    kind, reason -> {kind, reason} |> explained(nil) |> Map.put(:module, state.socket.view)
+    :error, reason -> explained(reason, theirs(__STACKTRACE__), state.socket.view)
+    kind, reason -> not_rendered({:error, {:EXIT, {kind, reason}}}, state.socket.view)
   end
 
-  defp explained(reason, nil), do: %{Failure.explain({:error, {:EXIT, reason}}) | reason: "not_rendered"}
+  defp explained(reason, stack, view), do: not_rendered({:error, {:EXIT, {reason, stack}}}, view)
 
-  defp explained(reason, stack),
-    do: %{Failure.explain({:error, {:EXIT, {reason, stack}}}) | reason: "not_rendered"}
+  defp not_rendered(answer, view) do
+    answer |> Failure.explain(&own?(&1, view)) |> Map.merge(%{reason: "not_rendered", module: view})
+  end
+
+  # A library that renders an assign may have put its value into the text of an exception. Modules that an upgrade has added are in no
+  # application's list, nor are those of the runtime system.
+  defp own?(module, view) do
+    case :application.get_application(module) do
+      {:ok, app} ->
+        Release.origin(app) == :library and
+          (:application.get_application(view) == {:ok, app} or unpublished?(app))
+
+      :undefined ->
+        String.starts_with?(Atom.to_string(module), "Elixir.")
+    end
+  end
+
+  # As the others of an umbrella: a package must have a description, where mix takes the name without one.
+  defp unpublished?(app), do: :application.get_key(app, :description) == {:ok, Atom.to_charlist(app)}
 
   # The stack down to where we have called.
   defp theirs(stack), do: Enum.take_while(stack, &(elem(&1, 0) != Page))

@@ -299,6 +299,22 @@ defmodule FlyDeployAgent.LiveViewTest do
     refute_received {:page, _}
   end
 
+  test "what a library says of an assign's value is not told" do
+    library = &Keyword.validate!(List.wrap(if(&1 == 2, do: {:s3cret, 1})), [])
+
+    {pids, dead} =
+      held([
+        view(%{in_template: library}),
+        view(%{in_template: &(&1 == 2 and String.to_integer("s3cret#{&1}"))})
+      ])
+
+    assert %{failures: [_, _] = failures} = LiveView.render(pids, dead, soon())
+    assert Enum.all?(failures, &(&1.exception =~ "** (ArgumentError) (its text is not shown"))
+    refute inspect(failures) =~ "s3cret"
+    LiveView.drop(pids, dead)
+    FlyDeployAgent.Rounds.tell(pids, dead, :resume)
+  end
+
   # Blocks until it is told to go on.
   defp blocked(test) do
     send(test, {:blocked, self()})
