@@ -21,7 +21,7 @@ func (a *appSettings) register(cmd *cobra.Command) {
 	fs.StringVar(&a.otpApp, "otp-app", "", "OTP application to upgrade (default: the running release's)")
 	fs.StringVar(&a.release.Name, "release", "", "name of the release to upgrade (default: the one that runs)")
 	fs.StringVar(&a.release.Root, "release-root", "", "the release's folder on the machines and in the image (default: the running release's)")
-	fs.StringVar(&a.container, "container", "", "the container that runs the release, on machines with several")
+	fs.StringVar(&a.container, "container", "", "the container that runs the release, on machines with several containers")
 	fs.StringVar(&a.bucket, "bucket", "", "S3 bucket (default: AWS_BUCKET, BUCKET_NAME, <fly app>-releases)")
 	fs.StringVar(&a.storage, "storage", storageOfMachine, "where storage settings come from: machine (a machine's environment) or env (this console's)")
 	fs.StringVar(&a.awsProfile, "aws-profile", "", "profile of ~/.aws that has the storage's keys")
@@ -98,7 +98,7 @@ func (d *deploySettings) registerCommit(cmd *cobra.Command) {
 	e := &d.engine
 	cmd.Flags().Var(inMilliseconds(&e.SuspendTimeout), optionSuspendTimeout, "time limit for suspending one process")
 	cmd.Flags().Var(inMilliseconds(&e.MigrationTimeout), optionMigrationTimeout, "end code_change calls that still wait when none has returned for this long")
-	cmd.Flags().Var(inMilliseconds(&e.MaxSuspend), optionMaxSuspend, "how long a machine's processes may be suspended before all goes back")
+	cmd.Flags().Var(inMilliseconds(&e.MaxSuspend), optionMaxSuspend, "how long a machine's processes may be suspended before the upgrade is rolled back")
 	cmd.Flags().BoolVar(&e.SkipBusy, "skip-busy", false, "leave out processes that do not suspend in time, if nothing waits for them, and upgrade the others")
 	cmd.Flags().StringVarP(&d.engine.Message, "message", "m", "", "why you deploy: goes into the record")
 }

@@ -94,7 +94,7 @@ func TestStatusTellsWhoLagsAndWhatBecomesOfThem(t *testing.T) {
 		"a1 runs other code than recorded: it woke from a suspension, or its startup hook is missing or failed; it does not catch up by itself.",
 		"a2 runs other code than recorded: it cannot catch up by itself: hot upgrade 1.2.4 was rolled back.",
 		"a3 runs other code than recorded: it is going to catch up by itself, and looks again within ten minutes: a deploy is under way.",
-		"a4 runs other code than recorded: it looks only after a suspension",
+		"a4 runs other code than recorded: it checks for missed upgrades only after a suspension",
 		"a5 runs other code than recorded: it has given up catching up by itself: the bucket answered 503.",
 		"a6 runs other code than recorded: it looks about every ten minutes, and after a suspension, whether it has to catch up; its last look said: this machine runs a later",
 	} {

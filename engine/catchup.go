@@ -27,9 +27,9 @@ func (c MachineCode) Behind() string {
 	case c.CatchUp.Outcome == "waiting":
 		return "it is going to catch up by itself, and looks again within ten minutes: " + c.CatchUp.Text
 	}
-	looks := "it looks only after a suspension, a few seconds after it has woken, whether it has to catch up"
+	looks := "it checks for missed upgrades only after a suspension, a few seconds after waking"
 	if c.CatchUp.Mode == CatchUpAlways {
-		looks = "it looks about every ten minutes, and after a suspension, whether it has to catch up"
+		looks = "it checks for missed upgrades about every ten minutes, and after a suspension"
 	}
 	if c.CatchUp.Outcome == "settled" { // before the upgrade was recorded, or for a reason that it names
 		looks += "; its last look said: " + c.CatchUp.Text

@@ -76,7 +76,7 @@ defmodule FlyDeployAgent.CodeFindings do
         "behaviour_changed",
         :block,
         module,
-        "is no #{inspect(behaviour)} any more, and #{processes(count)} of it would call its #{Enum.join(missing, ", ")}"
+        "is no longer a #{inspect(behaviour)}, but #{running(count)} would still call its #{Enum.join(missing, ", ")}"
       )
     end
   end
@@ -132,7 +132,7 @@ defmodule FlyDeployAgent.CodeFindings do
         "messages_changed",
         :warn,
         module,
-        "has no state #{Enum.join(gone, ", ")} any more, in which #{processes(count)} may be"
+        "no longer has the state #{Enum.join(gone, ", ")}, in which #{processes(count)} may be"
       )
     end
   end
@@ -148,8 +148,8 @@ defmodule FlyDeployAgent.CodeFindings do
         "messages_changed",
         :warn,
         module,
-        "#{f}/#{a} has no clause for #{refused |> Enum.take(3) |> Enum.map_join(", ", &Messages.told/1)} any more: one that waits or is " <>
-          "scheduled would end #{if count == 1, do: "its process", else: "its process, of #{count}"}"
+        "#{f}/#{a} no longer has a clause for #{refused |> Enum.take(3) |> Enum.map_join(", ", &Messages.told/1)}: a message of this " <>
+          "kind that is already queued or scheduled would crash its process (#{count} #{if count == 1, do: "is", else: "are"} running)"
       )
     end
   end
@@ -164,7 +164,7 @@ defmodule FlyDeployAgent.CodeFindings do
 
       new ->
         calls = new |> Enum.take(3) |> Enum.map_join(", ", fn {m, f, a} -> Exception.format_mfa(m, f, a) end)
-        detail = "now calls #{calls} when it starts, which what runs has not done"
+        detail = "now calls #{calls} when it starts; running processes have not done that"
         [finding("init_changed", :warn, module, detail)]
     end
   end
@@ -198,6 +198,9 @@ defmodule FlyDeployAgent.CodeFindings do
   end
 
   defp not_migrated(_pair), do: []
+
+  defp running(1), do: "1 running process"
+  defp running(count), do: "#{count} running processes"
 
   defp processes(1), do: "1 process"
   defp processes(count), do: "#{count} processes"

@@ -7,7 +7,25 @@ defmodule FlyDeployAgent.Diff do
   new file, `target` where it will lie, `old_file` the file that a rollback loads from (nil for added modules).
   """
 
-  alias FlyDeployAgent.{Beam, Release}
+  alias FlyDeployAgent.{Beam, Findings, Release}
+
+  @type change :: %{
+          module: module,
+          app: atom,
+          consolidated: boolean,
+          change: :changed | :added,
+          md5: binary,
+          old_md5: binary | nil,
+          source: Path.t(),
+          target: Path.t(),
+          old_file: Path.t() | nil
+        }
+  @type t :: %{
+          changes: [change],
+          removed: [{module, app :: atom}],
+          files: [{source :: Path.t(), target :: Path.t()}],
+          findings: [Findings.finding()]
+        }
 
   @doc """
   Whether an entry of a tarball takes part in the comparison. Code of OTP and Elixir does not: only their versions are
@@ -30,6 +48,7 @@ defmodule FlyDeployAgent.Diff do
   Gives `{changes, removed, files, findings}`: modules to load, `{module, app}` that the new release no longer has,
   `{source, target}` files to put into place.
   """
+  @spec run(Path.t(), atom) :: t
   def run(dir, otp_app) do
     consolidated = consolidated(dir)
     apps = apps(dir)

@@ -4,13 +4,21 @@ defmodule FlyDeployAgent.Findings do
   the remedy of each. A `block` must be accepted by name, a `refuse` cannot be.
   """
 
-  alias FlyDeployAgent.{Beam, Processes}
+  alias FlyDeployAgent.{Beam, Diff, Processes, Staged}
+
+  @type finding :: %{
+          name: binary,
+          severity: :refuse | :block | :warn | :info,
+          subject: binary,
+          detail: binary
+        }
 
   # A rollback that suspends longer than this must be accepted by name.
   @rollback_us 2_000_000
   @shown 3
 
   @doc "Findings about modules."
+  @spec modules(Diff.t(), %{module => map}, unloadable :: [{module, atom}]) :: [finding]
   def modules(diff, facts, unloadable) do
     changes = diff.changes
 
@@ -74,6 +82,7 @@ defmodule FlyDeployAgent.Findings do
   end
 
   @doc "Findings about live processes; `would_kill` are holders of modules that cannot be left for last."
+  @spec processes(Staged.t(), would_kill :: [{pid, [module]}]) :: [finding]
   def processes(staged, would_kill) do
     doomed = Enum.map(would_kill, &elem(&1, 0))
     spared = for {pid, modules} <- staged.holders, pid not in doomed, do: {pid, modules}
@@ -100,7 +109,7 @@ defmodule FlyDeployAgent.Findings do
             "keeps_old_code",
             :info,
             who(pid),
-            "runs #{some(modules, &inspect/1)} and goes on in the old version"
+            "runs #{some(modules, &inspect/1)}, and keeps the old version until its next fully qualified call (`Module.function`)"
           )
       ),
       about(kind.(:special), "special_process", :warn, "is a process of its own kind: it is not upgraded"),
@@ -109,7 +118,7 @@ defmodule FlyDeployAgent.Findings do
   end
 
   @doc "What of the window is left to chance."
-  @spec window([map], skip_busy :: boolean) :: [map]
+  @spec window([FlyDeployAgent.Target.t()], skip_busy :: boolean) :: [finding]
   def window(targets, skip_busy) do
     migrated = for %{units: units} <- targets, {module, _vsn} <- units, uniq: true, do: module
 
@@ -124,8 +133,9 @@ defmodule FlyDeployAgent.Findings do
       "calls_in_new_code",
       :info,
       some(called, fn {module, _} -> inspect(module) end),
-      "loaded before the migrations, which may fail: callers of " <>
-        some(functions, fn {module, fun, arity} -> Exception.format_mfa(module, fun, arity) end)
+      "callers of " <>
+        some(functions, fn {module, fun, arity} -> Exception.format_mfa(module, fun, arity) end) <>
+        " run the new code already during the migrations, which may fail"
     )
   end
 
@@ -154,6 +164,7 @@ defmodule FlyDeployAgent.Findings do
   end
 
   @doc "What open pages will show, see `FlyDeployAgent.LiveView.pages/2`."
+  @spec pages({non_neg_integer, at_once :: boolean}) :: [finding]
   def pages({0, _}), do: []
 
   def pages({count, at_once}) do
@@ -166,6 +177,7 @@ defmodule FlyDeployAgent.Findings do
   end
 
   @doc "Findings about the release that runs."
+  @spec release(unwritable :: [Path.t()]) :: [finding]
   def release(unwritable) do
     Enum.concat([
       for(
@@ -191,6 +203,7 @@ defmodule FlyDeployAgent.Findings do
   end
 
   @doc "A rollback frees the old slots with everything suspended."
+  @spec rollback_cost(us :: non_neg_integer) :: [finding]
   def rollback_cost(us) when us > @rollback_us,
     do: [
       finding(

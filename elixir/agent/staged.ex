@@ -27,7 +27,7 @@ defmodule FlyDeployAgent.Staged do
               ]
 
   @type t :: %__MODULE__{
-          diff: map,
+          diff: FlyDeployAgent.Diff.t(),
           facts: %{module => map},
           changed: %{module => map},
           known: FlyDeployAgent.Births.known() | nil,

@@ -75,10 +75,10 @@ defmodule FlyDeployAgent.TreeFindings do
             "children_changed",
             :block,
             module,
-            "#{where} names " <>
+            "#{where} " <>
               Enum.join(
-                for(m <- added, do: "#{inspect(m)}, which does not run") ++
-                  for(m <- removed, do: "#{inspect(m)} no longer, which runs"),
+                for(m <- added, do: "starts #{inspect(m)}, which is not running") ++
+                  for(m <- removed, do: "no longer starts #{inspect(m)}, which is running"),
                 "; "
               ) <> ": a hot upgrade starts and stops no children"
           )

@@ -24,10 +24,10 @@ func TestChangesAreTold(t *testing.T) {
 	dangerous := n.findingsOf(changesTo(t, changedRelease(t, root), root, "dangerous"))
 	want := []string{
 		"boot_changed block vm.args: differs in +hms, and is not applied before the next cold deploy",
-		"behaviour_changed block Changes.Beh: is no GenServer any more, and 1 process of it would call its handle_call/3, handle_cast/2",
+		"behaviour_changed block Changes.Beh: is no longer a GenServer, but 1 running process would still call its handle_call/3, handle_cast/2",
 		"callback_mode_changed block Changes.Door: its callback mode becomes :handle_event_function, and 1 process without code_change/4 would stay with :state_functions",
 		"child_start_gone block Changes.Child: Changes.Top starts it by start_link/1, which is not exported any more: its next crash would end that supervisor",
-		"children_changed block Changes.Application: start/2 names Task.Supervisor, which does not run: a hot upgrade starts and stops no children",
+		"children_changed block Changes.Application: start/2 starts Task.Supervisor, which is not running: a hot upgrade starts and stops no children",
 		"config_changed block sys.config: differs in :changes, :color, and is not applied before the next cold deploy",
 		"migrations_added block 1_carts.exs: is added: a hot upgrade runs no migration, and no release_command",
 		"native_changed refuse changes/priv/nif.so: holds native code, which differs",

@@ -109,7 +109,7 @@ func TestPlans(t *testing.T) {
 		}}},
 		"states would be lost": {Machines: []plan.Machine{staged(web[0], 303,
 			found("stale_struct", engine.SeverityBlock, "%Shop.Cart{} without :coupon: is held by 303 processes of Shop.Cart, and no code_change migrates it"),
-			found("init_changed", engine.SeverityWarn, "Shop.Cart: now calls :ets.new/2 when it starts, which what runs has not done"),
+			found("init_changed", engine.SeverityWarn, "Shop.Cart: now calls :ets.new/2 when it starts; running processes have not done that"),
 		)}},
 		"nothing to do": {Machines: []plan.Machine{upToDate}},
 	} {

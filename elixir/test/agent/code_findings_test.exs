@@ -114,7 +114,7 @@ defmodule FlyDeployAgent.CodeFindingsTest do
        {"{:ok, %{name: name}}", "{:ok, :idle, name}"},
        {"def handle_call(:name, _from, state), do: {:reply, state.name, state}",
         "def handle_event(_, _, _, data), do: {:keep_state, data}"}
-     ], [{"behaviour_changed", :block, "200 processes"}]},
+     ], [{"behaviour_changed", :block, "200 running processes"}]},
     {"use GenServer is written out", @server,
      [
        {"use GenServer", "@behaviour :gen_server\n  def handle_cast(_, state), do: {:noreply, state}"}
@@ -147,10 +147,10 @@ defmodule FlyDeployAgent.CodeFindingsTest do
      [{"[{:reply, from, :open}]", "[{:reply, from, {:open, 2}}]"}], []},
     {"a state is gone", @door, [{"def closed(", "def shut("}], [{"messages_changed", :warn, "closed/3"}]},
     {"a timer's message has another name", @clock, [{":tick,", ":tock,"}],
-     [{"messages_changed", :warn, "no clause for :tick"}]},
+     [{"messages_changed", :warn, "no longer has a clause for :tick:"}]},
     {"a message has another element", @clock,
      [{"{:set, n}, state) when is_integer(n)", "{:set, n, nil, nil}, state)"}],
-     [{"messages_changed", :warn, "no clause for {:set, _} any more"}]},
+     [{"messages_changed", :warn, "no longer has a clause for {:set, _}: a message"}]},
     {"a message has another name, and there is a clause for everything", @clock,
      [{":tick,", ":tock,"}, {"info(\"text\", state)", "info(_, state)"}], []},
     {"clauses in another order, one more, other bodies", @clock,
@@ -168,7 +168,7 @@ defmodule FlyDeployAgent.CodeFindingsTest do
        {"defmodule T.App",
         "defmodule T.New do\n  use GenServer\n  def init(x), do: {:ok, x}\nend\n\ndefmodule T.App"},
        {"{T.Worker,", "T.New,\n{T.Worker,"}
-     ], [{"children_changed", :block, "T.New, which does not run"}]},
+     ], [{"children_changed", :block, "start/2 starts T.New, which is not running:"}]},
     {"a child with a specification is added", @app,
      [
        {"defmodule T.App",
@@ -181,7 +181,7 @@ defmodule FlyDeployAgent.CodeFindingsTest do
         "%{id: :new, start: {:gen_event, :start_link, [System.get_env(\"HOME\")]}},\n{T.Worker,"}
      ], [{"children_changed", :block, ":gen_event"}]},
     {"a child is removed", @app, [{",\n      {T.Worker, System.get_env(\"HOME\")}", ""}],
-     [{"children_changed", :block, "T.Worker no longer, which runs"}]},
+     [{"children_changed", :block, "start/2 no longer starts T.Worker, which is running:"}]},
     {"children in another order", @app,
      [
        {"{Registry, keys: :unique, name: T.Registry},\n      {T.Worker, System.get_env(\"HOME\")}",
