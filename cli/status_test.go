@@ -96,7 +96,7 @@ func TestStatusTellsWhoLagsAndWhatBecomesOfThem(t *testing.T) {
 		"a3 runs other code than recorded: it is going to catch up by itself, and looks again within ten minutes: a deploy is under way.",
 		"a4 runs other code than recorded: it checks for missed upgrades only after a suspension",
 		"a5 runs other code than recorded: it has given up catching up by itself: the bucket answered 503.",
-		"a6 runs other code than recorded: it looks about every ten minutes, and after a suspension, whether it has to catch up; its last look said: this machine runs a later",
+		"a6 runs other code than recorded: it checks for missed upgrades about every ten minutes, and after a suspension; its last look said: this machine runs a later",
 	} {
 		if !strings.Contains(words, says) {
 			t.Errorf("want %q in:\n%s", says, out.String())
