@@ -14,20 +14,20 @@ defmodule FlyDeployAgent.Skipping do
   @messages 1_000
 
   @doc "Those of the targets, to which this process has sent a suspend, that cannot be left out."
-  @spec impossible([Target.t()], dead :: pid) :: [pid]
-  def impossible(targets, dead) do
+  @spec impossible([Target.t()]) :: [pid]
+  def impossible(targets) do
     {asked, others} = targets |> Enum.reject(&(&1.units == [])) |> Enum.split_with(&only_messages?/1)
     asked = Window.pids(asked)
-    Window.pids(others) ++ (asked -- clear(asked, dead))
+    Window.pids(others) ++ (asked -- clear(asked))
   end
 
   defp only_messages?(%Target{kind: :gen_statem}), do: false
   defp only_messages?(%Target{module: module}), do: not function_exported?(module, :handle_continue, 2)
 
   # Looked at by processes of their own: whoever is in native code does not answer before it returns.
-  defp clear(pids, dead) do
+  defp clear(pids) do
     {agent, ref} = {self(), make_ref()}
-    for pid <- pids, do: spawn(fn -> send(agent, {ref, pid, clear?(pid, agent, dead)}) end)
+    for pid <- pids, do: spawn(fn -> send(agent, {ref, pid, clear?(pid, agent)}) end)
     await(ref, length(pids), System.monotonic_time(:millisecond) + @look_ms)
   end
 
@@ -41,12 +41,10 @@ defmodule FlyDeployAgent.Skipping do
     end
   end
 
-  defp clear?(pid, agent, dead) do
+  defp clear?(pid, agent) do
     with {_, count} when count <= @messages <- Process.info(pid, :message_queue_len),
          {_, messages} <- Process.info(pid, :messages) do
-      messages
-      |> before_suspend(agent)
-      |> Enum.all?(&match?({:system, {from, _}, _} when from in [agent, dead], &1))
+      messages |> before_suspend(agent) |> Enum.all?(&match?({:system, _from, _request}, &1))
     else
       # One that has ended keeps nobody from anything.
       nil -> true
@@ -54,7 +52,7 @@ defmodule FlyDeployAgent.Skipping do
     end
   end
 
-  # A suspend that is no longer there has been obeyed.
+  # System messages, whoever has sent them, are no matter of the process' own code. A suspend that is no longer there has been obeyed.
   defp before_suspend(messages, agent),
     do: messages |> Enum.reverse() |> Enum.drop_while(&(not match?({:system, {^agent, _}, :suspend}, &1)))
 end

@@ -119,7 +119,7 @@ defmodule FlyDeployAgent.Suspension do
 
   # Their suspend stays in their mailboxes: when they come to it, they run the old code no further. Where one cannot be left out, none is.
   defp skip(window, pids) do
-    case window.targets |> only(pids) |> Skipping.impossible(window.dead) do
+    case window.targets |> only(pids) |> Skipping.impossible() do
       [] ->
         send(window.guardian, {:skipped, pids})
         {:ok, skip_from(window, pids)}

@@ -412,6 +412,9 @@ defmodule FlyDeployAgent.CommitTest do
     [busy, idle] = pids = servers([{:ok, 1}, {:ok, 2}])
     test = self()
     occupy(busy, test)
+    # The new code has nothing to do with it.
+    spawn_link(fn -> :sys.get_state(busy, :infinity) end)
+    wait_until(fn -> queued(busy) == 1 end)
 
     assert {%{outcome: :committed, migrated: 1, skipped: [%{pid: ^busy}], failures: [failure]}, _} =
              run(pids, %{suspend_ms: 10, patient_ms: 30, skip_busy: true})
