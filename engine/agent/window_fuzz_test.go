@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// trafficFuzz is a version of Traffic.Fuzz: to and fro, its code_change does what the state says.
+// trafficFuzz is a version of Traffic.Fuzz: to and fro, its code_change does what the state says. Traffic.Late has no process before
+// the window.
 func trafficFuzz(version int) string {
 	return fmt.Sprintf(`
 defmodule Traffic.Fuzz do
@@ -35,12 +36,23 @@ defmodule Traffic.Fuzz do
       :raise -> raise("no")
       :hang -> Process.sleep(:infinity)
       {:slow, ms} -> Process.sleep(ms)
+      {:compute, ms} -> compute(System.monotonic_time(:millisecond) + ms)
       :die -> Process.exit(self(), :kill) && Process.sleep(:infinity)
       {:call, name} -> GenServer.call(name, :state)
     end
 
     {:ok, %%{s | v: %[1]d}}
   end
+
+  defp compute(until), do: if(System.monotonic_time(:millisecond) < until, do: compute(until), else: :ok)
+end
+
+defmodule Traffic.Late do
+  use GenServer
+  @vsn "%[1]d"
+  def init(_), do: {:ok, %%{v: %[1]d}}
+  def handle_call(:state, _from, s), do: {:reply, s, s}
+  def code_change(_from, s, _), do: {:ok, %%{s | v: %[1]d}}
 end
 `, version)
 }
@@ -84,7 +96,7 @@ func TestFuzzWindow(t *testing.T) {
 	t.Logf("%v", ends)
 }
 
-// fuzz is one window among noise. The agent may be killed in it.
+// fuzz is one window among noise. The agent may be killed in it, or its guardian, or a process may be born that is its module's first.
 func (n traffic) fuzz(random *rand.Rand, to int) Status {
 	n.t.Helper()
 	troubles := max(0, random.IntN(8)-4)
@@ -97,17 +109,25 @@ func (n traffic) fuzz(random *rand.Rand, to int) Status {
 	if armed.State != Armed {
 		n.t.Fatalf("%s %v", armed.State, armed.Error)
 	}
-	killed := random.IntN(4) == 0
-	if killed {
-		n.killAt([]string{"suspending", "swapping", "migrating", "finishing", "resuming", "done"}[random.IntN(6)], "agent", ms(0, 20))
+	killed := ""
+	switch random.IntN(6) {
+	case 0, 1:
+		killed = "agent"
+	case 2:
+		killed = "guardian"
+	case 3:
+		n.atStep("suspending", "", "{:ok, _} = GenServer.start(Traffic.Late, nil)")
+	}
+	if killed != "" {
+		n.killAt([]string{"suspending", "swapping", "migrating", "finishing", "rolling_back", "resuming", "done"}[random.IntN(7)], killed, ms(0, 20))
 	}
 	if _, err := s.Commit(n.t.Context(), armed.Seq); err != nil {
 		n.t.Fatal(err)
 	}
 	done := n.await(s, Committed)
-	n.t.Logf("%d troubles, killed %v, %+v: %s after %d ms, migrated %d, skipped %d, %d killed, %d failures",
+	n.t.Logf("%d troubles, killed %q, %+v: %s after %d ms, migrated %d, skipped %d, %d killed, %d failures",
 		troubles, killed, []any{o.SuspendTimeout, o.MigrationTimeout, o.MaxSuspend, o.SkipBusy}, done.State, done.SuspendedUS/1000, done.Migrated, done.Skipped, done.KilledTotal, done.FailuresTotal)
-	if limit := o.MaxSuspend + 2*time.Second; !killed && time.Duration(done.SuspendedUS)*time.Microsecond > limit {
+	if limit := o.MaxSuspend + 2*time.Second; killed == "" && time.Duration(done.SuspendedUS)*time.Microsecond > limit {
 		n.t.Errorf("suspended for %d ms", done.SuspendedUS/1000)
 	}
 	if err := s.Finish(n.t.Context()); err != nil {

@@ -14,6 +14,14 @@ defmodule Traffic.Fuzz do
   end
 end
 
+# Nobody starts it before the window.
+defmodule Traffic.Late do
+  use GenServer
+  @vsn "1"
+  def init(_), do: {:ok, %{v: 1}}
+  def handle_call(:state, _from, s), do: {:reply, s, s}
+end
+
 defmodule Traffic.Noise do
   @moduledoc "Everything that may happen to a window, at random, and what must be true afterwards."
 
@@ -22,9 +30,10 @@ defmodule Traffic.Noise do
   @doc "Starts servers with random plans, most of them harmless, and those who disturb them."
   def start(seed, troubles) do
     :rand.seed(:exsss, {seed, 1, 1})
+    Enum.each(processes(Traffic.Late), &end_of/1)
 
     for n <- 1..@servers do
-      plan = if n <= troubles, do: trouble(:rand.uniform(5)), else: :ok
+      plan = if n <= troubles, do: trouble(:rand.uniform(6)), else: :ok
       spec = %{id: n, start: {Traffic.Fuzz, :start_link, [{name(n), plan}]}}
       {:ok, _} = DynamicSupervisor.start_child(Traffic.Servers, spec)
     end
@@ -47,6 +56,7 @@ defmodule Traffic.Noise do
   defp trouble(3), do: {:slow, :rand.uniform(300)}
   defp trouble(4), do: :die
   defp trouble(5), do: {:call, name(:rand.uniform(@servers))}
+  defp trouble(6), do: {:compute, :rand.uniform(1_500)}
 
   defp name(n), do: :"fuzz_#{n}"
   defp any, do: name(:rand.uniform(@servers))
@@ -93,13 +103,13 @@ defmodule Traffic.Noise do
     if noise = Process.whereis(:noise), do: end_of(noise)
     version = Traffic.Fuzz.version()
 
-    for pid <- fuzz(), wrong = wrong(pid, version), wrong != nil, do: {pid, Process.info(pid, :registered_name), wrong}
+    for pid <- processes(Traffic.Fuzz) ++ processes(Traffic.Late), wrong = wrong(pid, version), wrong != nil, do: {pid, Process.info(pid, :registered_name), wrong}
   end
 
-  defp fuzz do
+  defp processes(module) do
     for pid <- Process.list(),
         {:dictionary, dictionary} <- [Process.info(pid, :dictionary)],
-        {Traffic.Fuzz, _, _} <- [dictionary[:"$initial_call"]],
+        {^module, _, _} <- [dictionary[:"$initial_call"]],
         do: pid
   end
 
