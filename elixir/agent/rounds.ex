@@ -209,7 +209,7 @@ defmodule FlyDeployAgent.Rounds do
     for {n, key} <- numbers, n < next and n not in heard, into: %{}, do: {n, key}
   end
 
-  defp so_far(ok), do: %{ok: ok, others: [], dead: [], heard_at: now()}
+  defp so_far(ok), do: %{ok: ok, others: [], dead: [], heard_at: now(), looked: false}
 
   defp keyed([], _asked), do: []
 
@@ -229,22 +229,24 @@ defmodule FlyDeployAgent.Rounds do
     receive do
       {n, :ok} when is_map_key(pending, n) ->
         {asked, pending} = further(asked, Map.delete(pending, n), @further)
-        exact(asked, limits, pending, %{so_far | ok: so_far.ok + 1, heard_at: now()})
+        exact(asked, limits, pending, %{so_far | ok: so_far.ok + 1, heard_at: now(), looked: false})
 
       {n, other} when is_map_key(pending, n) ->
         {key, pending} = Map.pop!(pending, n)
         exact(%{asked | rest: []}, limits, pending, %{so_far | others: [{key, other} | so_far.others]})
     after
-      (deadline - now()) |> max(0) |> min(@quiet_ms) ->
+      if(so_far.looked, do: 0, else: (deadline - now()) |> max(0) |> min(@quiet_ms)) ->
         {living, died} = Enum.split_with(pending, fn {_, key} -> key |> pid() |> Process.alive?() end)
         so_far = %{so_far | dead: Enum.map(died, &elem(&1, 1)) ++ so_far.dead}
         {asked, pending} = further(asked, Map.new(living), length(asked.rest))
 
         quiet = pending != %{} and now() >= quiet_at and not (limits.patient and computing?(pending))
+        # Of those that wait now, some may have answered since the timeout.
+        looked = so_far.looked or not limits.patient
 
-        if pending == %{} or quiet or now() >= deadline,
-          do: ended(pending, so_far, quiet),
-          else: exact(asked, limits, pending, so_far)
+        if pending == %{} or (quiet and looked) or now() >= deadline,
+          do: ended(pending, so_far, quiet and looked),
+          else: exact(asked, limits, pending, %{so_far | looked: quiet})
     end
   end
 
@@ -257,7 +259,7 @@ defmodule FlyDeployAgent.Rounds do
 
   defp ended(pending, so_far, quiet) do
     so_far
-    |> Map.delete(:heard_at)
+    |> Map.drop([:heard_at, :looked])
     |> Map.merge(%{missing: Map.values(pending), quiet: quiet, pending: pending})
   end
 

@@ -10,7 +10,7 @@ defmodule FlyDeployAgent.Skipping do
   alias FlyDeployAgent.{Target, Window}
 
   # A process may take so long to tell of its mailbox, and this may hold so much.
-  @look_ms 20
+  @look_ms 50
   @messages 1_000
 
   @doc "Those of the targets, to which this process has sent a suspend, that cannot be left out."
@@ -27,7 +27,10 @@ defmodule FlyDeployAgent.Skipping do
   # Looked at by processes of their own: whoever is in native code does not answer before it returns.
   defp clear(pids) do
     {agent, ref} = {self(), make_ref()}
-    for pid <- pids, do: spawn(fn -> send(agent, {ref, pid, clear?(pid, agent)}) end)
+
+    for pid <- pids,
+        do: :erlang.spawn_opt(fn -> send(agent, {ref, pid, clear?(pid, agent)}) end, priority: :high)
+
     await(ref, length(pids), System.monotonic_time(:millisecond) + @look_ms)
   end
 

@@ -417,7 +417,7 @@ defmodule FlyDeployAgent.CommitTest do
     wait_until(fn -> queued(busy) == 1 end)
 
     assert {%{outcome: :committed, migrated: 1, skipped: [%{pid: ^busy}], failures: [failure]}, _} =
-             run(pids, %{suspend_ms: 10, patient_ms: 30, skip_busy: true})
+             run(pids, %{suspend_ms: 50, patient_ms: 200, skip_busy: true})
 
     assert %{pid: ^busy, reason: "skipped", module: Server} = failure
     assert states([idle]) == [{:ok, 3}]
@@ -435,9 +435,9 @@ defmodule FlyDeployAgent.CommitTest do
     wait_until(fn -> queued(busy) == 1 end)
 
     assert {%{outcome: :failed, failures: [%{pid: ^busy, reason: "busy", exception: text}]}, _} =
-             run(pids, %{suspend_ms: 10, patient_ms: 30, skip_busy: true})
+             run(pids, %{suspend_ms: 50, patient_ms: 200, skip_busy: true})
 
-    assert text =~ "did not suspend within 10 ms, and cannot be left out: "
+    assert text =~ "did not suspend within 50 ms, and cannot be left out: "
     send(busy, :go)
     assert Task.await(asked) == {:ok, 1}
     assert states(pids) == [{:ok, 1}, {:ok, 2}]
@@ -465,7 +465,7 @@ defmodule FlyDeployAgent.CommitTest do
     occupy(busy, self())
     changed = %{Continues => %{code_change: [3], behaviours: [], vsn: "7"}}
     {targets, []} = Processes.scan([busy], changed, [])
-    window = %{suspend_ms: 10, patient_ms: 30, skip_busy: true, targets: targets, changed: changed}
+    window = %{suspend_ms: 50, patient_ms: 200, skip_busy: true, targets: targets, changed: changed}
     assert {%{outcome: :failed, failures: [%{pid: ^busy}]}, _} = run([], window)
     send(busy, :go)
   end
@@ -473,7 +473,7 @@ defmodule FlyDeployAgent.CommitTest do
   test "a migration of one that was left out is told where it fails" do
     [busy] = servers([{:raise, 1}])
     occupy(busy, self())
-    assert {%{outcome: :committed}, _} = run([busy], %{suspend_ms: 10, patient_ms: 30, skip_busy: true})
+    assert {%{outcome: :committed}, _} = run([busy], %{suspend_ms: 50, patient_ms: 200, skip_busy: true})
     send(busy, :go)
     assert_receive {{:skipped, ^busy, Server}, answer}, 5_000
 
@@ -485,7 +485,7 @@ defmodule FlyDeployAgent.CommitTest do
     [busy, fails] = pids = servers([{:ok, 1}, {:raise, 2}])
     test = self()
     occupy(busy, test)
-    assert {%{outcome: :rolled_back}, _} = run(pids, %{suspend_ms: 10, patient_ms: 30, skip_busy: true})
+    assert {%{outcome: :rolled_back}, _} = run(pids, %{suspend_ms: 50, patient_ms: 200, skip_busy: true})
     send(busy, :go)
     assert states([busy, fails]) == [{:ok, 1}, {:raise, 2}]
     assert snapshots(pids) == []
