@@ -79,7 +79,11 @@ func (u *upgraded) expectRefused(id string, took time.Duration, known int, why s
 	if s.Versions.FlyDeploy.Version != "" {
 		u.t.Errorf("it says that it runs %+v", s.Versions.FlyDeploy)
 	}
+	// The VM hands its log on by itself, and may do so after its application answers.
 	log := u.local.Console(id)[known:]
+	for until := time.Now().Add(time.Minute); !strings.Contains(log, why) && time.Now().Before(until); log = u.local.Console(id)[known:] {
+		time.Sleep(50 * time.Millisecond)
+	}
 	if strings.Count(log, "FlyDeploy could not reapply") != 1 || !strings.Contains(log, why) {
 		u.t.Errorf("want one line with %q in the log:\n%s", why, log)
 	}
