@@ -4,10 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 
 	"flydeploy/engine"
@@ -15,8 +13,6 @@ import (
 
 // keptAgents is how many compiled agents are remembered: one for each flydeploy, OTP and Elixir.
 const keptAgents = 20
-
-var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // agentFile remembers compiled agents in a file, the last one first. A file that is missing or cannot be read is an empty one.
 type agentFile string
@@ -34,7 +30,7 @@ func rememberedAgents() engine.Agents {
 func (f agentFile) Known(source, otp, elixir string) (engine.CompiledAgent, bool) {
 	all, _ := f.read()
 	i := slices.IndexFunc(all, func(a engine.CompiledAgent) bool { return isFor(a, source, otp, elixir) })
-	if i < 0 || !sha256Hex.MatchString(all[i].SHA256) || all[i].Size <= 0 {
+	if i < 0 || !all[i].Valid() {
 		return engine.CompiledAgent{}, false
 	}
 	return all[i], true
@@ -58,9 +54,6 @@ func isFor(a engine.CompiledAgent, source, otp, elixir string) bool {
 
 func (f agentFile) read() (all []engine.CompiledAgent, err error) {
 	body, err := os.ReadFile(string(f))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	if err == nil {
 		err = json.Unmarshal(body, &all)
 	}

@@ -90,20 +90,19 @@ func (o Order) encode() string {
 }
 
 var (
-	validID     = regexp.MustCompile(`^[A-Za-z0-9-]{16,80}$`)
-	validSHA256 = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	validApp    = regexp.MustCompile(`^[a-z][a-zA-Z0-9_@]*$`)
+	validID  = regexp.MustCompile(`^[A-Za-z0-9-]{16,80}$`)
+	validApp = regexp.MustCompile(`^[a-z][a-zA-Z0-9_@]*$`)
 )
 
 func (o Order) check() error {
 	switch {
 	case !validID.MatchString(o.ID):
 		return fmt.Errorf("order: the id %q is not NewID's", printable(o.ID, 80))
-	case !validSHA256.MatchString(o.SHA256):
+	case !engine.IsSHA256(o.SHA256):
 		return fmt.Errorf("order: no sha256")
 	case o.Size <= 0:
 		return fmt.Errorf("order: no size")
-	case !validSHA256.MatchString(o.Agent.SHA256) || o.Agent.Size <= 0:
+	case !o.Agent.Valid():
 		return fmt.Errorf("order: no compiled agent")
 	case !validApp.MatchString(o.OTPApp):
 		return fmt.Errorf("order: the OTP application %q has no valid name", printable(o.OTPApp, 80))

@@ -37,10 +37,12 @@ var (
 
 // SourceHash tells one agent from another: the first 12 hex digits of the sha256 of what Sources gives. Every module of the agent has it
 // in its name, so that two versions of flydeploy never share code in a VM.
-func SourceHash() (string, error) {
-	b, err := agentBundle()
-	return b.hash, err
-}
+func SourceHash() (string, error) { return sourceHash() }
+
+var sourceHash = sync.OnceValues(func() (string, error) {
+	_, hash, err := readSources(Sources())
+	return hash, err
+})
 
 // Sources gives the names of the files that run in a VM, in order.
 func Sources() []string { return append([]string{"bootstrap.exs"}, elixir.Agent...) }
@@ -55,22 +57,18 @@ func NamedSource() (string, error) {
 	return namespace.ReplaceAllString(strings.Join(sources, "\n"), b.agent), err
 }
 
-var agentBundle = sync.OnceValues(func() (bundle, error) {
-	_, hash, err := readSources(Sources())
-	if err != nil {
-		return bundle{}, err
-	}
-	return newBundle(hash, elixir.Agent)
-})
+var agentBundle = sync.OnceValues(func() (bundle, error) { return bundleOf(elixir.Agent) })
 
 // orchestratorBundle is what packs and uploads a release, without the agent.
-var orchestratorBundle = sync.OnceValues(func() (bundle, error) {
-	_, hash, err := readSources(Sources())
+var orchestratorBundle = sync.OnceValues(func() (bundle, error) { return bundleOf(elixir.OrchestratorCalls) })
+
+func bundleOf(files []string) (bundle, error) {
+	hash, err := sourceHash()
 	if err != nil {
 		return bundle{}, err
 	}
-	return newBundle(hash, elixir.OrchestratorCalls)
-})
+	return newBundle(hash, files)
+}
 
 // newBundle makes a bundle of some of the agent's files, and of the orchestrator.
 func newBundle(hash string, files []string) (bundle, error) {

@@ -113,7 +113,7 @@ func MakeTarball(ctx context.Context, exec Exec, id, root, otpApp string, progre
 	if t.Error != "" {
 		return Tarball{}, &Refusal{"tarball_failed", fmt.Sprintf("%s: %s", job.doing, printable(t.Error, 400))}
 	}
-	if !validSHA256.MatchString(t.SHA256) || t.Size <= 0 || t.Beams == 0 {
+	if !engine.IsSHA256(t.SHA256) || t.Size <= 0 || t.Beams == 0 {
 		return Tarball{}, fmt.Errorf("%s: the result is not valid", job.doing)
 	}
 	for _, text := range []*string{&t.AppVersion, &t.Release, &t.ERTS, &t.OTP, &t.Elixir} {
@@ -148,7 +148,7 @@ func compileAgent(ctx context.Context, exec Exec, id, root string, b bundle) (en
 
 // compiled checks what a job says of the agent that it has compiled.
 func (j job) compiled(a engine.CompiledAgent) (engine.CompiledAgent, error) {
-	if !validSHA256.MatchString(a.SHA256) || a.Size <= 0 {
+	if !a.Valid() {
 		return a, fmt.Errorf("%s: the compiled agent is not valid", j.doing)
 	}
 	a.OTP, a.Elixir, a.Source = printable(a.OTP, 80), printable(a.Elixir, 80), j.source.hash
