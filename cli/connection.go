@@ -52,7 +52,9 @@ func connectDeploy(d deploySettings, signals *interrupts) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.readOnly, c.build, c.signals = d.readOnly, d.builder.Build, signals
+	builder := d.builder
+	builder.Token, _, _ = fly.Token() // connect has found one
+	c.readOnly, c.build, c.signals = d.readOnly, builder.Build, signals
 	return c, nil
 }
 

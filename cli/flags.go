@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/fly"
 )
 
 // The options of commands. They are written straight into the settings that they belong to; their names and meaning are
@@ -68,6 +69,17 @@ func (d *deploySettings) registerBuild(cmd *cobra.Command) {
 	fs.StringVar(&d.builder.Depot, "depot", "", "build with Depot: auto, true or false")
 	fs.Lookup("depot").NoOptDefVal = "true"
 	fs.StringVar(&d.builder.ImageLabel, "image-label", "", "tag of the new image (default: deployment-ULID)")
+}
+
+// passOn takes what follows -- as flags for `fly deploy`.
+func (d *deploySettings) passOn(cmd *cobra.Command, args []string) error {
+	if dash := cmd.ArgsLenAtDash(); dash < 0 {
+		return cobra.NoArgs(cmd, args)
+	} else if dash > 0 {
+		return cobra.NoArgs(cmd, args[:dash])
+	}
+	d.builder.Passed = args
+	return fly.CheckPassed(args)
 }
 
 // registerSelection declares which machines take part.

@@ -14,19 +14,21 @@ import (
 func hotCommand(signals *interrupts) *cobra.Command {
 	d := defaultDeploy()
 	cmd := &cobra.Command{
-		Use:   "hot",
+		Use:   "hot [flags] [-- flags of fly deploy]",
 		Short: "Build the app and hot-upgrade its machines",
 		Long: `Builds the new image, packs its release, and upgrades the machines while they run.
 In a terminal the console shows the plan and asks before anything is suspended.
 Without a terminal, --yes confirms the plan in advance.
+What follows -- goes to ` + "`fly deploy --build-only`" + `: secrets of the build, another Dockerfile, --local-only.
 
 Exit codes: 0 succeeded, 1 failed, 2 wrong usage, 3 blocked by the plan, 4 locked, 5 partial, 130 cancelled.`,
 		Example: `  flydeploy hot
   flydeploy hot --config fly-staging.toml
   flydeploy hot --skip-build --image registry.fly.io/my-app:deployment-123
   flydeploy hot --region fra --yes --output json
+  flydeploy hot -- --build-secret OBAN_KEY="$OBAN_KEY" --dockerfile Dockerfile.prod
   flydeploy hot --resume                 # finish what a killed console left behind`,
-		Args: cobra.NoArgs,
+		Args: d.passOn,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runHot(cmd, d, signals) },
 	}
 	d.register(cmd)

@@ -100,7 +100,7 @@ mark machines, and deploy with a plan and a confirmation before anything is susp
   flydeploy hot                # build and upgrade every machine
   flydeploy hot --dry-run      # only the plan
   flydeploy demo               # try it on this computer, on real BEAM machines`,
-		Args:          cobra.NoArgs,
+		Args:          d.passOn,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version,

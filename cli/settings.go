@@ -37,6 +37,7 @@ type appSettings struct {
 	awsProfile string
 	temporary  engine.Temporary  // its Env is [env] of fly.toml, over it env of flydeploy.toml
 	flyEnv     map[string]string // [env] of fly.toml
+	prebuilt   string            // the image that fly.toml names in place of a build, "" for none
 }
 
 // screenSettings say how a deploy is shown.
@@ -84,7 +85,7 @@ func (a *appSettings) complete(p project, config fly.Config, getenv func(string)
 	a.bucket, a.otpApp = cmp.Or(a.bucket, p.Bucket), cmp.Or(a.otpApp, p.OTPApp)
 	a.release = engine.Release{Name: cmp.Or(a.release.Name, p.Release), Root: cmp.Or(a.release.Root, p.ReleaseRoot)}
 	a.completeTemporary(p, config)
-	a.container = cmp.Or(a.container, p.Container)
+	a.container, a.prebuilt = cmp.Or(a.container, p.Container), config.Image
 	if root := a.release.Root; root != "" && !path.IsAbs(root) {
 		return usage("the release's root must be a folder of the image, such as /app, not %q", root)
 	}
@@ -176,7 +177,10 @@ func (d *deploySettings) load(cmd *cobra.Command) error {
 func (d *deploySettings) complete(p project, changed func(option string) bool) {
 	e := &d.engine
 	e.App, e.OTPApp, e.Release, e.Temporary = d.name, d.otpApp, d.release, d.temporary
-	d.builder.App, d.builder.Config = d.name, d.config
+	d.builder.App, d.builder.Config, d.builder.Prebuilt = d.name, d.config, d.prebuilt
+	if d.skipBuild && fly.HasLogin(e.Image) {
+		d.builder.Prebuilt, e.Image, d.skipBuild = e.Image, "", false // Fly has no such login: it is copied where that matters
+	}
 	set := func(option string, from *int, to *time.Duration, unit time.Duration) {
 		if from != nil && !changed(option) {
 			*to = time.Duration(*from) * unit

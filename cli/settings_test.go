@@ -281,3 +281,32 @@ func TestStorageThatDiffersFromTheMachines(t *testing.T) {
 		t.Errorf("machines without keys: %q", got)
 	}
 }
+
+func TestAnImageInPlaceOfABuild(t *testing.T) {
+	docker := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", docker)
+	login := `{"auths": {"ghcr.io": {"auth": "bWU6c2VjcmV0"}}}`
+	if err := os.WriteFile(filepath.Join(docker, "config.json"), []byte(login), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]string{"fly.toml": "app = 'shop'\n[build]\nimage = 'ghcr.io/me/shop:1'"}
+	plain := map[string]string{"fly.toml": "app = 'shop'"}
+	for name, try := range map[string]struct {
+		files           map[string]string
+		args            []string
+		image, prebuilt string
+	}{
+		"named in fly.toml":         {named, nil, "", "ghcr.io/me/shop:1"},
+		"another one is given":      {named, []string{"--skip-build", "--image", "registry.fly.io/shop:2"}, "registry.fly.io/shop:2", "ghcr.io/me/shop:1"},
+		"of a registry with login":  {plain, []string{"--skip-build", "--image", "ghcr.io/me/shop:2"}, "", "ghcr.io/me/shop:2"},
+		"of a registry without one": {plain, []string{"--skip-build", "--image", "quay.io/me/shop:2"}, "quay.io/me/shop:2", ""},
+		"a build":                   {plain, nil, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, err := load(t, try.files, try.args...)
+			if err != nil || d.engine.Image != try.image || d.builder.Prebuilt != try.prebuilt {
+				t.Errorf("image %q, prebuilt %q, %v", d.engine.Image, d.builder.Prebuilt, err)
+			}
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,6 +26,15 @@ type Builder struct {
 	Buildkit   bool
 	Depot      string // auto, true or false; "" stands for flyctl's default
 	ImageLabel string // the image's tag; "" lets flyctl choose deployment-ULID
+
+	// Passed are more of flyctl's flags, as they are given to `fly deploy`: see CheckPassed. They may hold secrets of the build.
+	Passed []string
+	// Token is the token that flyctl uses; "" leaves it to flyctl, which asks for a new login 30 days after the last one.
+	Token string
+	// Prebuilt is an image that is used instead of a build, as [build] image of fly.toml names it.
+	Prebuilt string
+
+	registry string // "" stands for Fly's; tests have another
 }
 
 var _ engine.Build = Builder{}.Build
@@ -34,6 +44,9 @@ const interruptGrace = 5 * time.Second
 
 // Build implements engine.Build. When ctx ends, flyctl and every process that it started are interrupted, and then killed.
 func (b Builder) Build(ctx context.Context, log func(line string)) (string, error) {
+	if b.Prebuilt != "" {
+		return b.prebuilt(ctx, log)
+	}
 	flyctl, err := findFlyctl()
 	if err != nil {
 		return "", err
@@ -54,7 +67,7 @@ func (b Builder) Build(ctx context.Context, log func(line string)) (string, erro
 
 func (b Builder) run(ctx context.Context, flyctl string, output *buildOutput) error {
 	cmd := exec.CommandContext(ctx, flyctl, b.args()...)
-	cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	cmd.Env = b.environ()
 	// In a process group of its own: our interrupt reaches all of flyctl's children, and the terminal's Ctrl-C reaches none.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
@@ -74,8 +87,21 @@ func (b Builder) run(ctx context.Context, flyctl string, output *buildOutput) er
 	return err
 }
 
+// environ is the environment of flyctl. A token in FLY_ACCESS_TOKEN is used however old the login is.
+func (b Builder) environ() []string {
+	env := append(os.Environ(), "NO_COLOR=1")
+	if b.Token == "" {
+		return env
+	}
+	env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "FLY_API_TOKEN=") })
+	return append(env, "FLY_ACCESS_TOKEN="+b.Token)
+}
+
 func (b Builder) args() []string {
-	args := []string{"deploy", "--build-only", "--push", "--remote-only"}
+	args := []string{"deploy", "--build-only", "--push"}
+	if !choosesBuilder(b.Passed) {
+		args = append(args, "--remote-only")
+	}
 	for _, flag := range []struct{ name, value string }{
 		{"--app", b.App}, {"--config", b.Config}, {"--image-label", b.ImageLabel},
 	} {
@@ -95,7 +121,7 @@ func (b Builder) args() []string {
 	if b.Depot != "" {
 		args = append(args, "--depot="+b.Depot)
 	}
-	return args
+	return append(args, b.Passed...)
 }
 
 // buildOutput finds the image in flyctl's output, which names it on a line of its own on stderr.

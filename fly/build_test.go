@@ -72,6 +72,48 @@ func TestBuildPassesFlagsOn(t *testing.T) {
 	}
 }
 
+// A build's secrets, another Dockerfile or builder are flyctl's own flags.
+func TestBuildPassesOnWhatOnlyFlyctlKnows(t *testing.T) {
+	flyctl(t, `for a in "$@"; do printf '<%s>' "$a"; done; echo; echo image: registry.fly.io/a:b`)
+	for _, try := range []struct {
+		passed []string
+		want   string
+	}{
+		{[]string{"--build-secret", "KEY=1 2", "--dockerfile=X"}, "<deploy><--build-only><--push><--remote-only><--build-secret><KEY=1 2><--dockerfile=X>"},
+		{[]string{"--local-only"}, "<deploy><--build-only><--push><--local-only>"},
+		{[]string{"--remote-only=false"}, "<deploy><--build-only><--push><--remote-only=false>"},
+	} {
+		if err := fly.CheckPassed(try.passed); err != nil {
+			t.Error(err)
+		}
+		if _, lines, err := build(t, fly.Builder{Passed: try.passed}); err != nil || lines[0] != try.want {
+			t.Errorf("got %q, %v", lines, err)
+		}
+	}
+	for flag, why := range map[string]string{
+		"--app=shop": "before the --", "-c": "before the --", "--image": "--skip-build --image", "--access-token=secret": "FLY_ACCESS_TOKEN",
+		"--strategy": "only builds", "--push=false": "nothing else",
+	} {
+		err := fly.CheckPassed([]string{"--dockerfile", "X", flag})
+		if err == nil || !strings.Contains(err.Error(), why) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+}
+
+// flyctl refuses a login that is older than 30 days, unless a token is in FLY_ACCESS_TOKEN.
+func TestBuildUsesOurToken(t *testing.T) {
+	flyctl(t, `echo "<$FLY_ACCESS_TOKEN> <$FLY_API_TOKEN>"; echo image: registry.fly.io/a:b`)
+	t.Setenv("FLY_ACCESS_TOKEN", "")
+	t.Setenv("FLY_API_TOKEN", "of the shell")
+	if _, lines, err := build(t, fly.Builder{Token: "ours"}); err != nil || lines[0] != "<ours> <>" {
+		t.Errorf("got %q, %v", lines, err)
+	}
+	if _, lines, err := build(t, fly.Builder{}); err != nil || lines[0] != "<> <of the shell>" {
+		t.Errorf("got %q, %v", lines, err)
+	}
+}
+
 func TestBuildFailuresAreExplained(t *testing.T) {
 	for name, try := range map[string]struct{ script, problem, says string }{
 		"exit 1": {`echo step 1; echo 'Error: failed to fetch an image or build from source' >&2; echo more; exit 1`,

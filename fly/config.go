@@ -15,8 +15,9 @@ import (
 
 // Config is the part of fly.toml that a deploy needs. flyctl reads the rest itself.
 type Config struct {
-	App string
-	Env map[string]string // [env]: passed to the temporary machine; may name the storage
+	App   string
+	Image string            // [build] image: an image that is deployed as it is, "" for none
+	Env   map[string]string // [env]: passed to the temporary machine; may name the storage
 }
 
 // ConfigNames are the names of an app's configuration, in the order in which flyctl looks for them.

@@ -18,15 +18,21 @@ func envError(line int, name string) error {
 	return &lineError{line, fmt.Sprintf("%s in [env] is not a string, a number or a boolean", name)}
 }
 
+// buildSection is [build], as far as it decides whether there is anything to build.
+type buildSection struct {
+	Image string `toml:"image" json:"image" yaml:"image"`
+}
+
 func parseTOML(body []byte) (Config, error) {
 	var file struct {
-		App string         `toml:"app"`
-		Env map[string]any `toml:"env"`
+		App   string         `toml:"app"`
+		Build buildSection   `toml:"build"`
+		Env   map[string]any `toml:"env"`
 	}
 	if err := toml.Unmarshal(body, &file); err != nil {
 		return Config{}, tomlError(err)
 	}
-	config := Config{App: file.App, Env: make(map[string]string, len(file.Env))}
+	config := Config{App: file.App, Image: file.Build.Image, Env: make(map[string]string, len(file.Env))}
 	for name, value := range file.Env {
 		switch value.(type) {
 		case map[string]any, []any:
@@ -58,6 +64,8 @@ func wrongKind(key []string) string {
 		return "app is not a string"
 	case len(key) == 1 && key[0] == "env":
 		return "env is not a table of variables"
+	case len(key) > 0 && key[0] == "build":
+		return "image in [build] is not a string"
 	}
 	return ""
 }
@@ -86,13 +94,14 @@ func tomlEnvError(body []byte) error {
 
 func parseJSON(body []byte) (Config, error) {
 	var file struct {
-		App string                     `json:"app"`
-		Env map[string]json.RawMessage `json:"env"`
+		App   string                     `json:"app"`
+		Build buildSection               `json:"build"`
+		Env   map[string]json.RawMessage `json:"env"`
 	}
 	if err := json.Unmarshal(body, &file); err != nil {
 		return Config{}, jsonError(body, err)
 	}
-	config := Config{App: file.App, Env: make(map[string]string, len(file.Env))}
+	config := Config{App: file.App, Image: file.Build.Image, Env: make(map[string]string, len(file.Env))}
 	for name, raw := range file.Env {
 		var text string
 		switch raw[0] {
@@ -116,7 +125,7 @@ func jsonError(body []byte, err error) error {
 	case errors.As(err, &syntax):
 		return &lineError{lineOf(body, int(syntax.Offset)-1), syntax.Error()}
 	case errors.As(err, &kind):
-		said := cmp.Or(wrongKind([]string{kind.Field}), "the file is not an object with app and env")
+		said := cmp.Or(wrongKind(strings.Split(kind.Field, ".")), "the file is not an object with app and env")
 		return &lineError{lineOf(body, int(kind.Offset)-1), said}
 	}
 	return err
@@ -128,8 +137,9 @@ func lineOf(body []byte, offset int) int {
 
 func parseYAML(body []byte) (Config, error) {
 	var file struct {
-		App yaml.Node `yaml:"app"`
-		Env yaml.Node `yaml:"env"`
+		App   yaml.Node `yaml:"app"`
+		Build yaml.Node `yaml:"build"`
+		Env   yaml.Node `yaml:"env"`
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(body, &document); err != nil {
@@ -145,10 +155,14 @@ func parseYAML(body []byte) (Config, error) {
 	if err := file.Env.Decode(&variables); err != nil {
 		return Config{}, &lineError{file.Env.Line, wrongKind([]string{"env"})}
 	}
+	var build buildSection
+	if err := file.Build.Decode(&build); err != nil {
+		return Config{}, &lineError{file.Build.Line, wrongKind([]string{"build"})}
+	}
 	if app := file.App; app.Kind != 0 && app.Tag != "!!str" {
 		return Config{}, &lineError{app.Line, "app is not a string"}
 	}
-	config := Config{App: file.App.Value, Env: make(map[string]string, len(variables))}
+	config := Config{App: file.App.Value, Image: build.Image, Env: make(map[string]string, len(variables))}
 	for name, value := range variables {
 		if value.Kind == yaml.AliasNode {
 			value = *value.Alias

@@ -69,6 +69,24 @@ func TestLoadConfigInEveryForm(t *testing.T) {
 }
 
 // Editors of Windows begin a file with a mark.
+func TestConfigNamesAnImageInPlaceOfABuild(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"fly.toml": "app = 'a'\n[build]\nimage = 'host/shop:1'", "fly.json": `{"build": {"image": "host/shop:1"}}`, "fly.yaml": "build:\n  image: host/shop:1\n",
+	} {
+		if got, err := fly.LoadConfig(file(t, name, text)); err != nil || got.Image != "host/shop:1" {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	for name, text := range map[string]string{
+		"fly.toml": "[build]\nimage = ['x']", "fly.json": "{\n\"build\": {\"image\": 1}}", "fly.yaml": "a: 1\nbuild: [x]",
+	} {
+		if _, err := fly.LoadConfig(file(t, name, text)); err == nil || !strings.Contains(err.Error(), name+":2: image in [build] is not a string") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestConfigWithAByteOrderMark(t *testing.T) {
 	t.Parallel()
 	for name, text := range configForms {
