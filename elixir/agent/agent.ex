@@ -8,26 +8,27 @@ defmodule FlyDeployAgent do
   """
 
   alias FlyDeployAgent.{
+    Aftermath,
     Arming,
-    Beam,
-    Cell,
     Commit,
     Failure,
     Files,
+    Folder,
     Guardian,
+    Haste,
     Json,
     Loader,
     Order,
     Package,
-    Release,
     Report,
     Result,
-    Snapshot,
     Staging,
-    Static,
+    State,
     Status,
     Window
   }
+
+  import FlyDeployAgent.State, only: [end_worker: 1, enter: 3, publish: 1, work: 2]
 
   @name :flydeploy_agent
   @tick_ms 50
@@ -80,11 +81,11 @@ defmodule FlyDeployAgent do
 
   defp begin(order, sweep, answer) do
     with true <- register(),
-         {:ok, dir} <- make_dir(order) do
+         {:ok, dir} <- Folder.make(order.id) do
       guardian = Guardian.start(self(), &take_over/2)
       sweep.(self(), guardian, dir)
-      s = stage(fresh(%{order | own: [self(), guardian]}, dir, guardian))
-      answer.({:started, about(s)})
+      s = stage(State.fresh(%{order | own: [self(), guardian]}, dir, guardian))
+      answer.({:started, State.about(s)})
       run(s)
     else
       false ->
@@ -100,58 +101,6 @@ defmodule FlyDeployAgent do
     Process.register(self(), @name)
   rescue
     ArgumentError -> false
-  end
-
-  defp make_dir(order) do
-    dir = Path.join(System.tmp_dir!(), "flydeploy-#{order.id}")
-
-    with {:made, :ok} <- {:made, File.mkdir(dir)},
-         :ok <- File.chmod(dir, 0o700),
-         :ok <- Status.reserve(dir) do
-      {:ok, dir}
-    else
-      # One that is there already is not ours to remove.
-      {:made, {:error, reason}} ->
-        {:error, unmade(dir, reason)}
-
-      {:error, reason} ->
-        File.rm_rf(dir)
-        {:error, unmade(dir, reason)}
-    end
-  end
-
-  defp unmade(dir, reason), do: "#{dir} cannot be made: #{:file.format_error(reason)}"
-
-  defp fresh(order, dir, guardian) do
-    %{
-      order: order,
-      dir: dir,
-      cell: Cell.new(),
-      state: :injected,
-      deadline: now() + order.staged_ms,
-      published: 0,
-      phases: [],
-      downloaded: 0,
-      staged: nil,
-      armed: nil,
-      result: nil,
-      error: nil,
-      report: nil,
-      crashed: 0,
-      worker: nil,
-      guardian: guardian
-    }
-  end
-
-  defp about(s) do
-    %{
-      id: s.order.id,
-      owner: s.order.owner,
-      state: s.state,
-      expires_in_ms: max(s.deadline - now(), 0),
-      dir: s.dir,
-      boot: Release.boot()
-    }
   end
 
   # -- the loop
@@ -191,7 +140,7 @@ defmodule FlyDeployAgent do
   end
 
   defp handle({:flydeploy_describe, from, ref}, s) do
-    send(from, {ref, about(s)})
+    send(from, {ref, State.about(s)})
     s
   end
 
@@ -200,7 +149,7 @@ defmodule FlyDeployAgent do
   # `abort` beats what is there beside it, so it is looked for last: who has seen `commit` has not missed an `abort` that was
   # sent before it. What does not fit the state waits, or is too late.
   defp obey(s) do
-    ordered = Enum.filter(~w(arm commit finish abort), &ordered?(s, &1))
+    ordered = Enum.filter(~w(arm commit finish abort), &Folder.ordered?(s.dir, &1))
 
     cond do
       s.state not in @terminal and ("abort" in ordered or "finish" in ordered) -> abort(s)
@@ -210,9 +159,6 @@ defmodule FlyDeployAgent do
       true -> s
     end
   end
-
-  defp ordered?(s, command),
-    do: match?({:ok, _}, :file.read_file_info(Path.join(s.dir, command), [:raw]))
 
   defp expire(s) do
     cond do
@@ -225,11 +171,9 @@ defmodule FlyDeployAgent do
 
   defp heartbeat(s), do: if(now() - s.published > @heartbeat_ms, do: publish(s), else: s)
 
-  @spec stop(map) :: no_return
+  @spec stop(State.t()) :: no_return
   defp stop(s) do
-    # The bulk first: the console takes the agent for gone as soon as DIR/seq is.
-    File.rm_rf(Path.join(s.dir, "new"))
-    File.rm_rf(s.dir)
+    Folder.remove(s.dir)
     if s.guardian != self(), do: Guardian.stop(s.guardian)
     exit(:normal)
   end
@@ -272,48 +216,7 @@ defmodule FlyDeployAgent do
     enter(s, state, s.order.terminal_ms)
   end
 
-  defp enter(s, state, ms), do: publish(%{s | state: state, deadline: now() + ms})
-
-  defp publish(s) do
-    Status.write(s)
-    %{s | published: now()}
-  end
-
-  # -- work that takes time is done beside the loop
-
-  defp work(s, fun) do
-    agent = self()
-
-    worker =
-      spawn_monitor(fn ->
-        Process.group_leader(self(), Process.whereis(:init))
-        tell = fn message -> send(agent, {:worker, self(), message}) end
-        tell.({:result, safely(fn -> fun.(tell) end)})
-      end)
-
-    %{s | worker: worker}
-  end
-
-  defp safely(fun) do
-    fun.()
-  catch
-    :error, reason ->
-      told = Failure.explain({:error, {:EXIT, {reason, __STACKTRACE__}}})
-      {:error, "agent_error", Enum.join([told.exception | Enum.take(told.stack, 2)], " at ")}
-
-    kind, _reason ->
-      {:error, "agent_error", "the agent's worker ended with a #{kind}"}
-  end
-
-  defp end_worker(%{worker: nil} = s), do: s
-
-  defp end_worker(%{worker: {pid, ref}} = s) do
-    Process.exit(pid, :kill)
-
-    receive do
-      {:DOWN, ^ref, :process, _, _} -> %{s | worker: nil}
-    end
-  end
+  # -- what the worker tells
 
   defp worked({:phase, name, status, at, us}, s) do
     phase = %{name: name, at_us: at, us: us, status: status}
@@ -336,7 +239,7 @@ defmodule FlyDeployAgent do
   defp result({:ok, armed}, %{state: :arming} = s), do: enter(%{s | armed: armed}, :armed, s.order.armed_ms)
   # Freeing takes up to a minute, in which nobody has looked.
   defp result({:ok, :freed}, %{state: :committing} = s),
-    do: if(ordered?(s, "abort"), do: abort(s), else: open_window(s))
+    do: if(Folder.ordered?(s.dir, "abort"), do: abort(s), else: open_window(s))
 
   defp result({:stale, text}, s), do: stale(s, text)
   defp result({:report, told}, s), do: publish(%{s | report: told})
@@ -368,7 +271,7 @@ defmodule FlyDeployAgent do
          :ok <- Guardian.hold(window, {s, window}, longest_ms(window)) do
       # Before they are resumed: some may end right then.
       Enum.each(Window.pids(window.targets) ++ window.views, &Process.monitor/1)
-      result = in_haste(length(window.targets), fn -> Commit.run(window, fn -> Status.write(s) end) end)
+      result = Haste.run(length(window.targets), fn -> Commit.run(window, fn -> Status.write(s) end) end)
       s = after_window(s, window, result)
       Guardian.let_go(s.guardian)
       s
@@ -389,26 +292,6 @@ defmodule FlyDeployAgent do
       2 * div(window.rollback_us, 1_000)
   end
 
-  # Room for all requests and answers of the window, beside what is there, so that it need not stop to collect garbage; and
-  # answers that wait outside of it, where many may write at once.
-  defp in_haste(targets, fun) do
-    :erlang.garbage_collect()
-    {:total_heap_size, words} = Process.info(self(), :total_heap_size)
-    Process.flag(:min_heap_size, words + 100 * targets)
-    :erlang.garbage_collect()
-    Process.flag(:message_queue_data, :off_heap)
-    Process.flag(:priority, priority())
-    result = fun.()
-    Process.flag(:priority, :normal)
-    Process.flag(:message_queue_data, :on_heap)
-    Process.flag(:min_heap_size, 233)
-    result
-  end
-
-  # Where others wait for a scheduler the window must not wait behind them. Where nobody does, those that are woken run on its own
-  # scheduler between its turns: with a high priority they would all move to others, which takes a fifth more time.
-  defp priority, do: if(:erlang.statistics(:total_run_queue_lengths) > 0, do: :high, else: :normal)
-
   # The guardian goes on as the agent, with what the agent knew at the beginning of the window: first under its name, so that no
   # other upgrade begins meanwhile.
   defp take_over({s, window}, settle) do
@@ -419,49 +302,11 @@ defmodule FlyDeployAgent do
   end
 
   defp after_window(s, window, result) do
-    files = s.staged.diff.files
-
-    {unplaced, cold} =
-      if result.outcome == :committed do
-        unplaced = Files.place(files, s.order.id)
-        {_warmed, cold} = Static.warm(files)
-        {unplaced, cold}
-      else
-        Files.clean(files, s.order.id)
-        {[], []}
-      end
-
-    Snapshot.forget(result.targets ++ result.skipped, window.dead)
-    result = %Result{result | unplaced: unplaced, deferred: length(window.deferred)}
-    s = %{s | result: result, error: s.error || window_error(result, window, unplaced, cold)}
-    s = enter(s, result.outcome, s.order.terminal_ms)
+    {result, error} = Aftermath.settle(s.staged.diff.files, s.order.id, window, result)
+    s = enter(%{s | result: result, error: s.error || error}, result.outcome, s.order.terminal_ms)
     Package.tell(s.order, window, result)
     if Report.due?(s.order, result), do: work(s, fn _tell -> {:report, Report.upload(s)} end), else: s
   end
-
-  # After a commit all must be new; a difference here is a fault of the agent's, and is told.
-  defp window_error(%{outcome: :committed}, window, unplaced, cold) do
-    wrong = for {module, {_, new}} <- window.md5, Beam.loaded_md5(module) != new, do: module
-
-    cond do
-      wrong != [] ->
-        %{name: "md5_differs", what: "#{inspect(hd(wrong))} is not the code that was swapped in"}
-
-      unplaced != [] ->
-        %{name: "not_placed", what: "#{hd(unplaced)} could not be replaced; the code runs, the file is old"}
-
-      cold != [] ->
-        %{
-          name: "not_warmed",
-          what: "#{inspect(hd(cold))}.config_change/2 failed; it serves the old static manifest"
-        }
-
-      true ->
-        nil
-    end
-  end
-
-  defp window_error(_result, _window, _unplaced, _cold), do: nil
 
   defp now, do: System.monotonic_time(:millisecond)
 end

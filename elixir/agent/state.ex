@@ -1,0 +1,96 @@
+defmodule FlyDeployAgent.State do
+  @moduledoc """
+  What the agent knows of its upgrade. Whatever changes what the console should read publishes it.
+
+    * `state` – one of the states of `FlyDeployAgent`; `deadline` – when it ends by itself, a monotonic time in milliseconds
+    * `published` – when the status was written last, likewise; `phases` and `downloaded` – what the worker has told so far
+    * `staged`, `armed`, `result` – what each step gave; `error` – why the upgrade failed; `report` – what became of the full one
+    * `crashed` – processes of the window that have died since; `worker` – what is done beside the loop
+    * `guardian` – its pid; of the guardian that goes on as the agent, its own
+  """
+
+  alias FlyDeployAgent.{Armed, Cell, Order, Release, Result, Staged, Status, Worker}
+
+  @enforce_keys [:order, :dir, :cell, :deadline, :guardian]
+  defstruct @enforce_keys ++
+              [
+                state: :injected,
+                published: 0,
+                phases: [],
+                downloaded: 0,
+                staged: nil,
+                armed: nil,
+                result: nil,
+                error: nil,
+                report: nil,
+                crashed: 0,
+                worker: nil
+              ]
+
+  @type t :: %__MODULE__{
+          order: Order.t(),
+          dir: Path.t(),
+          cell: Cell.t(),
+          deadline: integer,
+          guardian: pid,
+          state: atom,
+          published: integer,
+          phases: [map],
+          downloaded: non_neg_integer,
+          staged: Staged.t() | nil,
+          armed: Armed.t() | nil,
+          result: Result.t() | nil,
+          error: %{name: binary, what: binary} | nil,
+          report: binary | nil,
+          crashed: non_neg_integer,
+          worker: Worker.t() | nil
+        }
+
+  @spec fresh(Order.t(), Path.t(), guardian :: pid) :: t
+  def fresh(order, dir, guardian),
+    do: %__MODULE__{
+      order: order,
+      dir: dir,
+      cell: Cell.new(),
+      deadline: now() + order.staged_ms,
+      guardian: guardian
+    }
+
+  @doc "What is told to whoever wants to start another agent."
+  @spec about(t) :: map
+  def about(s) do
+    %{
+      id: s.order.id,
+      owner: s.order.owner,
+      state: s.state,
+      expires_in_ms: max(s.deadline - now(), 0),
+      dir: s.dir,
+      boot: Release.boot()
+    }
+  end
+
+  @doc "Enters a state, in which it stays for `ms` unless something happens."
+  @spec enter(t, atom, non_neg_integer) :: t
+  def enter(s, state, ms), do: publish(%{s | state: state, deadline: now() + ms})
+
+  @doc "Writes the status."
+  @spec publish(t) :: t
+  def publish(s) do
+    Status.write(s)
+    %{s | published: now()}
+  end
+
+  @doc "Has something done beside the loop, see `FlyDeployAgent.Worker`."
+  @spec work(t, ((term -> any) -> term)) :: t
+  def work(s, fun), do: %{s | worker: Worker.start(fun)}
+
+  @spec end_worker(t) :: t
+  def end_worker(%{worker: nil} = s), do: s
+
+  def end_worker(s) do
+    Worker.stop(s.worker)
+    %{s | worker: nil}
+  end
+
+  defp now, do: System.monotonic_time(:millisecond)
+end
