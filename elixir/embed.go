@@ -20,7 +20,7 @@ var OrchestratorCalls = []string{"agent/json.ex", "agent/http.ex", "agent/manife
 var Agent = []string{
 	"agent/json.ex", "agent/beam.ex", "agent/release.ex", "agent/http.ex", "agent/archive.ex", "agent/failure.ex",
 	"agent/cell.ex", "agent/rounds.ex", "agent/order.ex", "agent/files.ex", "agent/wrappers.ex", "agent/backtrace.ex",
-	"agent/renamed.ex", "agent/births.ex", "agent/target.ex", "agent/processes.ex", "agent/findings.ex", "agent/loader.ex", "agent/waiting.ex",
+	"agent/renamed.ex", "agent/births.ex", "agent/origin.ex", "agent/stack.ex", "agent/old_code.ex", "agent/target.ex", "agent/processes.ex", "agent/findings.ex", "agent/loader.ex", "agent/waiting.ex",
 	"agent/live_view_page.ex", "agent/live_view.ex", "agent/window.ex", "agent/result.ex", "agent/callback_mode.ex", "agent/snapshot.ex",
 	"agent/skipping.ex", "agent/suspension.ex", "agent/rollback.ex", "agent/commit.ex", "agent/guardian.ex", "agent/diff.ex",
 	"agent/instructions.ex", "agent/code_facts.ex", "agent/children.ex", "agent/shapes.ex", "agent/pair.ex", "agent/messages.ex", "agent/tree_findings.ex",

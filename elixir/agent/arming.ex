@@ -15,6 +15,7 @@ defmodule FlyDeployAgent.Arming do
     Findings,
     LiveView,
     Loader,
+    OldCode,
     Processes,
     Snapshot,
     Staging,
@@ -64,7 +65,7 @@ defmodule FlyDeployAgent.Arming do
   end
 
   defp nobody_lingers(changes) do
-    case changes |> Enum.map(& &1.module) |> Processes.lingering() do
+    case changes |> Enum.map(& &1.module) |> OldCode.lingering() do
       [] -> :ok
       [lingering | _] -> lingering(lingering)
     end
@@ -89,7 +90,7 @@ defmodule FlyDeployAgent.Arming do
     else
       # They went into it after they had been looked for.
       [module | _] ->
-        lingering({module, for({_, pids} <- Processes.lingering([module]), pid <- pids, do: pid)})
+        lingering({module, for({_, pids} <- OldCode.lingering([module]), pid <- pids, do: pid)})
 
       error ->
         error

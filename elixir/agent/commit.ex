@@ -8,12 +8,13 @@ defmodule FlyDeployAgent.Commit do
 
   alias FlyDeployAgent.{
     Beam,
+    Births,
     Cell,
     Failure,
     Findings,
     LiveView,
     Loader,
-    Processes,
+    OldCode,
     Result,
     Rollback,
     Rounds,
@@ -197,7 +198,7 @@ defmodule FlyDeployAgent.Commit do
         committed(window, migrated, rendered)
 
       %{failures: failures} = rendered ->
-        if Window.all_can_go_back?(window) and Processes.lingering(window.needed ++ window.deferred) == [] do
+        if Window.all_can_go_back?(window) and OldCode.lingering(window.needed ++ window.deferred) == [] do
           LiveView.drop(views, window.dead)
           Rollback.run(window, %{failures: failures})
         else
@@ -210,7 +211,7 @@ defmodule FlyDeployAgent.Commit do
   defp render_late(%{visible: false}, rendered), do: rendered
 
   defp render_late(window, rendered) do
-    {born, _known} = Processes.born(window.known)
+    {born, _known} = Births.born(window.known)
     others = LiveView.changed(window.skipped ++ window.born, window.changed)
     running = (window.views -- window.held) ++ others ++ (LiveView.views(born) -- Window.pids(window.targets))
     LiveView.render_late(rendered, running, window.dead)

@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Findings do
   the remedy of each. A `block` must be accepted by name, a `refuse` cannot be.
   """
 
-  alias FlyDeployAgent.{Beam, Diff, Processes, Staged}
+  alias FlyDeployAgent.{Beam, Diff, OldCode, Origin, Processes, Staged}
 
   @type finding :: %{
           name: binary,
@@ -28,7 +28,7 @@ defmodule FlyDeployAgent.Findings do
     sticky = for %{module: m} <- changes, :code.is_sticky(m), do: m
     drift = for %{change: :changed} = change <- changes, drifted?(change), do: change.module
 
-    lingering = Processes.lingering(for %{module: m, change: :changed} <- changes, do: m)
+    lingering = OldCode.lingering(for %{module: m, change: :changed} <- changes, do: m)
 
     in_use = Processes.using(for {m, _app} <- diff.removed, do: m)
 
@@ -219,7 +219,7 @@ defmodule FlyDeployAgent.Findings do
   @doc "A process as people know it: its pid, and its registered name or what started it."
   @spec who(pid) :: binary
   def who(pid) do
-    case {name(pid), Processes.initial_call(pid)} do
+    case {name(pid), Origin.initial_call(pid)} do
       {"", nil} -> inspect(pid)
       {"", {module, fun, arity}} -> "#{inspect(pid)} #{Exception.format_mfa(module, fun, arity)}"
       {name, _} -> "#{inspect(pid)} #{name}"

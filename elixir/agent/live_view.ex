@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.LiveView do
   `FlyDeployAgent.LiveView.Page`, show the new code at their next event.
   """
 
-  alias FlyDeployAgent.{Failure, LiveView.Page, Processes, Release, Rounds, Waiting}
+  alias FlyDeployAgent.{Failure, LiveView.Page, Origin, Release, Rounds, Stack, Waiting}
 
   @behaviours [Phoenix.LiveView, Phoenix.LiveComponent]
   # Where a view keeps what came of its rendering.
@@ -63,8 +63,8 @@ defmodule FlyDeployAgent.LiveView do
   @spec views([pid]) :: [pid]
   def views(pids) do
     for pid <- pids,
-        match?({_, :mount, 3}, Processes.initial_call(pid)),
-        not Processes.suspended?(pid),
+        match?({_, :mount, 3}, Origin.initial_call(pid)),
+        not Stack.suspended?(pid),
         do: pid
   end
 

@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.Loader do
   finished a second time after a success: that crashes the VM.
   """
 
-  alias FlyDeployAgent.Processes
+  alias FlyDeployAgent.OldCode
 
   # Small batches with pauses keep the application's latency down.
   @batch 8
@@ -107,7 +107,7 @@ defmodule FlyDeployAgent.Loader do
   defp free([], _deadline, _hopeless?), do: []
 
   defp free(held, deadline, hopeless?) do
-    lingering = held |> Processes.lingering() |> Map.new()
+    lingering = held |> OldCode.lingering() |> Map.new()
     over? = System.monotonic_time(:millisecond) >= deadline
     doomed? = &(over? or (is_map_key(lingering, &1) and Enum.all?(lingering[&1], hopeless?)))
     {doomed, held} = Enum.split_with(held, doomed?)

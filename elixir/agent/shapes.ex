@@ -5,7 +5,7 @@ defmodule FlyDeployAgent.Shapes do
   state, of which nothing is copied; at most so many terms of it, and never at a value.
   """
 
-  alias FlyDeployAgent.{Processes, Release, Rounds}
+  alias FlyDeployAgent.{Origin, Release, Rounds}
 
   # What is looked for: structs with the fields that they are to have, functions that are gone, and modules of which one version is
   # purged, with the md5 of the one that stays; and keys of states that are maps, by callback module.
@@ -154,7 +154,7 @@ defmodule FlyDeployAgent.Shapes do
   defp server(pid) do
     with {:current_function, {module, function, _}} when {module, function} in @waiting <-
            Process.info(pid, :current_function),
-         {module, _, _} <- Processes.initial_call(pid),
+         {module, _, _} <- Origin.initial_call(pid),
          false <- otp?(module) do
       if module == :supervisor, do: {:supervisor, pid}, else: module
     else

@@ -20,6 +20,7 @@ defmodule FlyDeployAgent.Staging do
     LiveView,
     Loader,
     Manifest,
+    OldCode,
     Processes,
     Release,
     ReleaseFindings,
@@ -189,9 +190,9 @@ defmodule FlyDeployAgent.Staging do
     %{pids: pids} = known = Births.list()
     {targets, others} = Processes.scan(pids, changed, order.own)
     except = MapSet.new(order.own ++ Enum.map(targets, & &1.pid))
-    first = Processes.holders(pids, changed, except)
+    first = OldCode.holders(pids, changed, except)
     Process.sleep(if first == [], do: 0, else: 20)
-    holders = first |> Enum.map(&elem(&1, 0)) |> Processes.holders(changed, except)
+    holders = first |> Enum.map(&elem(&1, 0)) |> OldCode.holders(changed, except)
 
     %Staged{
       staged

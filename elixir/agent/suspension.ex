@@ -6,7 +6,18 @@ defmodule FlyDeployAgent.Suspension do
   finds both in its mailbox.
   """
 
-  alias FlyDeployAgent.{Cell, Failure, Findings, LiveView, Processes, Rounds, Skipping, Snapshot, Window}
+  alias FlyDeployAgent.{
+    Births,
+    Cell,
+    Failure,
+    Findings,
+    LiveView,
+    Processes,
+    Rounds,
+    Skipping,
+    Snapshot,
+    Window
+  }
 
   @attempts 3
   # A supervisor may take so long to suspend.
@@ -210,7 +221,7 @@ defmodule FlyDeployAgent.Suspension do
   @doc "The processes of changed modules that have not been looked at, and what is known then."
   @spec unknown(Window.t()) :: {[map], known :: term}
   def unknown(window) do
-    {born, known} = Processes.born(window.known)
+    {born, known} = Births.born(window.known)
     {targets, _others} = Processes.scan(born, window.changed, window.own)
     {targets, known}
   end

@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Waiting do
   Whom a process waits for, as far as it can be seen: it is inside a call, and monitors whom it has called.
   """
 
-  alias FlyDeployAgent.Processes
+  alias FlyDeployAgent.Stack
 
   # One may wait for one that waits for another.
   @deep 5
@@ -23,7 +23,7 @@ defmodule FlyDeployAgent.Waiting do
            Process.info(pid, [:current_function, :monitors]) do
       Enum.find_value(monitors, fn
         {:process, called} when is_pid(called) and node(called) == node() ->
-          if Processes.suspended?(called), do: called, else: for_suspended(called, deep - 1)
+          if Stack.suspended?(called), do: called, else: for_suspended(called, deep - 1)
 
         _ ->
           nil

@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Window do
   What the agent knows of a window, and hands to the guardian before the first suspend.
 
     * `cell` – see `FlyDeployAgent.Cell`; `dead` – an ended process, to which answers go that nobody reads
-    * `guardian` – its pid; `known` – the processes that have been looked at, see `FlyDeployAgent.Processes.known/1`
+    * `guardian` – its pid; `known` – the processes that have been looked at, see `FlyDeployAgent.Births.known/1`
     * `targets` – see `FlyDeployAgent.Processes`; `supervisors` – those of the targets, so that nothing is born meanwhile
     * `born` – those of the targets that were born during the swap
     * `skipped` – targets that would not suspend and are left out: they are migrated when they come to it, after all others

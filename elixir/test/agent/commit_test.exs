@@ -1,7 +1,7 @@
 defmodule FlyDeployAgent.CommitTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.{Cell, Commit, Guardian, Processes, Snapshot, Window}
+  alias FlyDeployAgent.{Births, Cell, Commit, Guardian, Processes, Snapshot, Stack, Window}
 
   # Swapping code is tested on real nodes; here nothing is swapped, and code_change does what its process' state says.
   defmodule Server do
@@ -62,7 +62,7 @@ defmodule FlyDeployAgent.CommitTest do
         cell: Cell.new(),
         dead: spawn(fn -> :ok end),
         guardian: Guardian.start(self(), fn _carry, _result -> :ok end),
-        known: Processes.known(Process.list()),
+        known: Births.known(Process.list()),
         targets: targets,
         changed: @changed,
         own: [],
@@ -144,7 +144,7 @@ defmodule FlyDeployAgent.CommitTest do
 
   test "a process of a changed module that is born meanwhile is migrated too" do
     [first] = servers([{:ok, 1}])
-    known = Processes.known(Process.list())
+    known = Births.known(Process.list())
     [second] = servers([{:ok, 2}])
     test = self()
 
@@ -247,7 +247,7 @@ defmodule FlyDeployAgent.CommitTest do
     assert DynamicSupervisor.count_children(busy).active == 0
   end
 
-  defp suspended?(pid), do: Processes.suspended?(pid)
+  defp suspended?(pid), do: Stack.suspended?(pid)
 
   def born_slowly(test) do
     send(test, {:in_birth, self()})

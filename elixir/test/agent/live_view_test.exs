@@ -6,13 +6,13 @@ defmodule FlyDeployAgent.LiveViewTest do
 
   alias FlyDeployAgent.{
     Beam,
+    Births,
     Cell,
     Commit,
     Guardian,
     LiveView,
     LiveView.Page,
     Loader,
-    Processes,
     Snapshot,
     Suspension,
     Window
@@ -375,7 +375,7 @@ defmodule FlyDeployAgent.LiveViewTest do
       cell: Cell.new(),
       dead: spawn(fn -> :ok end),
       guardian: Guardian.start(self(), fn _carry, _settle -> :ok end),
-      known: Processes.known(Process.list()),
+      known: Births.known(Process.list()),
       targets: [],
       supervisors: [],
       visible: true,

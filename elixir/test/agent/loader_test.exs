@@ -35,7 +35,7 @@ defmodule FlyDeployAgent.LoaderTest do
 
   test "a purge waits for who may leave old code, and ends who is still there" do
     waits = old_code(Loader.Waits)
-    assert [{Loader.Waits, [^waits]}] = FlyDeployAgent.Processes.lingering([Loader.Waits])
+    assert [{Loader.Waits, [^waits]}] = FlyDeployAgent.OldCode.lingering([Loader.Waits])
     spawn_link(fn -> Process.sleep(20) && send(waits, :go) end)
     assert Loader.purge([Loader.Waits], {60_000, fn _pid -> false end}) == []
     refute :erlang.check_old_code(Loader.Waits)

@@ -1,7 +1,7 @@
 defmodule FlyDeployAgent.ProcessesTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.{Beam, Processes}
+  alias FlyDeployAgent.{Beam, Births, OldCode, Origin, Processes, Stack}
 
   defmodule Server do
     use GenServer
@@ -119,7 +119,7 @@ defmodule FlyDeployAgent.ProcessesTest do
 
     spawn_link(fn -> GenServer.call(pid, :deep) end)
     assert_receive :deep
-    assert length(Processes.frames(pid)) > 20
+    assert length(Stack.frames(pid)) > 20
     assert pid |> scan() |> kind() == {:gen_server, [Server]}
     send(pid, :go)
 
@@ -128,7 +128,7 @@ defmodule FlyDeployAgent.ProcessesTest do
 
     slow =
       await(fn ->
-        Enum.find(Process.list(), &(Processes.initial_call(&1) == {Server, :init, 1} and &1 != pid))
+        Enum.find(Process.list(), &(Origin.initial_call(&1) == {Server, :init, 1} and &1 != pid))
       end)
 
     assert slow |> scan() |> kind() == {:gen_server, [Server]}
@@ -260,7 +260,7 @@ defmodule FlyDeployAgent.ProcessesTest do
     pid = hibernated(Server, {:labelled, {Nobody, :work, 2}})
     :erlang.trace(pid, true, [:receive])
     # Where it keeps its stack, that tells what it runs.
-    told = match?([{_, :loop_hibernate, _} | _], Processes.frames(pid))
+    told = match?([{_, :loop_hibernate, _} | _], Stack.frames(pid))
     assert pid |> scan() |> kind() == if(told, do: {:gen_server, [Server]})
     refute_received {:trace, ^pid, :receive, _}
   end
@@ -286,7 +286,7 @@ defmodule FlyDeployAgent.ProcessesTest do
 
   # From OTP 28 on a hibernated server keeps its stack.
   defp asleep(pid),
-    do: match?([{_, fun, _} | _] when fun in [:hibernate, :loop_hibernate], Processes.frames(pid))
+    do: match?([{_, fun, _} | _] when fun in [:hibernate, :loop_hibernate], Stack.frames(pid))
 
   def one, do: 1
 
@@ -320,7 +320,7 @@ defmodule FlyDeployAgent.ProcessesTest do
   # Inside of code of this file.
   defp waits?(pid) do
     Process.info(pid, :status) == {:status, :waiting} and
-      Enum.any?(Processes.frames(pid), fn {module, _, _} -> module in [Server, __MODULE__] end)
+      Enum.any?(Stack.frames(pid), fn {module, _, _} -> module in [Server, __MODULE__] end)
   end
 
   test "supervisors, processes of their own kind and suspended ones are left alone" do
@@ -345,9 +345,9 @@ defmodule FlyDeployAgent.ProcessesTest do
 
     assert_receive :running
     assert task.pid |> scan() |> kind() == nil
-    assert [{pid, [__MODULE__]}] = Processes.holders([task.pid], @changed, MapSet.new())
+    assert [{pid, [__MODULE__]}] = OldCode.holders([task.pid], @changed, MapSet.new())
     assert pid == task.pid
-    assert [] = Processes.holders([task.pid], @changed, MapSet.new([task.pid]))
+    assert [] = OldCode.holders([task.pid], @changed, MapSet.new([task.pid]))
     send(task.pid, :go)
   end
 
@@ -358,8 +358,8 @@ defmodule FlyDeployAgent.ProcessesTest do
     assert {[], []} =
              Processes.scan([dead, Process.whereis(:code_server), Process.whereis(:init)], @changed, [])
 
-    assert Processes.frames(dead) == []
-    assert Processes.initial_call(dead) == nil
+    assert Stack.frames(dead) == []
+    assert Origin.initial_call(dead) == nil
   end
 
   defp await(fun, left \\ 1_000) do
@@ -368,7 +368,7 @@ defmodule FlyDeployAgent.ProcessesTest do
 
   test "those that were born since are found, whoever has died" do
     sleepers = for _ <- 1..10, do: spawn(fn -> Process.sleep(:infinity) end)
-    known = Processes.known(Process.list())
+    known = Births.known(Process.list())
 
     for pid <- Enum.take_every(sleepers, 3) do
       ref = Process.monitor(pid)
@@ -377,10 +377,10 @@ defmodule FlyDeployAgent.ProcessesTest do
     end
 
     young = for _ <- 1..10, do: spawn(fn -> Process.sleep(:infinity) end)
-    {born, known} = Processes.born(known)
+    {born, known} = Births.born(known)
     assert young -- born == []
     assert Enum.filter(born, &(&1 in sleepers)) == []
-    {born, _known} = Processes.born(known)
+    {born, _known} = Births.born(known)
     assert Enum.filter(born, &(&1 in young)) == []
     Enum.each(sleepers ++ young, &Process.exit(&1, :kill))
   end
