@@ -21,7 +21,7 @@ const (
 // under the names of the variables. Precedence of the bucket's name: command line, flydeploy.toml, fly.toml's [env],
 // the environment, <fly app>-releases; of the others: fly.toml's [env], the environment, Tigris.
 func (a *appSettings) storageConfig(otpApp string, machine map[string]string, getenv func(string) string) s3.Config {
-	c := s3.Config{App: otpApp, Profile: a.awsProfile}
+	c := s3.Config{App: otpApp, Profile: a.awsProfile, CABundle: getenv("AWS_CA_BUNDLE")}
 	theirs := func(name string) string { return machine[name] }
 	environment := theirs
 	if a.storage == storageOfEnv {
@@ -35,9 +35,7 @@ func (a *appSettings) storageConfig(otpApp string, machine map[string]string, ge
 	}
 	c.Endpoint, c.Region = of("AWS_ENDPOINT_URL_S3"), of("AWS_REGION")
 	c.AccessKeyID, c.SecretAccessKey = environment("AWS_ACCESS_KEY_ID"), environment("AWS_SECRET_ACCESS_KEY")
-	if a.storage == storageOfEnv {
-		c.SessionToken = getenv("AWS_SESSION_TOKEN")
-	}
+	c.SessionToken, c.Role = environment("AWS_SESSION_TOKEN"), environment("AWS_ROLE_ARN")
 	return c
 }
 

@@ -8,10 +8,14 @@ package s3
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -54,9 +58,11 @@ type Config struct {
 	AccessKeyID     string
 	SecretAccessKey string
 	SessionToken    string
+	Role            string            // AWS_ROLE_ARN, which is not taken on: where there are no keys, the error says what to do
 	Profile         string            // a profile in ~/.aws, instead of the keys
 	App             string            // the OTP application: part of every object's key
 	Host            string            // the name of this computer, written into the lock
+	CABundle        string            // a file of certificates (PEM) to trust in place of the system's; "" for none
 	Transport       http.RoundTripper // nil stands for a copy of http.DefaultTransport
 }
 
@@ -90,12 +96,17 @@ func Open(ctx context.Context, c Config) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bucket{clock: newClock(c.Transport), bucket: c.Bucket, app: c.App, host: c.Host}
+	transport, err := transportOf(c)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bucket{clock: newClock(transport), bucket: c.Bucket, app: c.App, host: c.Host}
+	at := &addressing{next: b.clock, bucket: c.Bucket}
 	plain := s3.NewFromConfig(conf, func(o *s3.Options) {
 		o.BaseEndpoint = aws.String(cmp.Or(c.Endpoint, aws.ToString(o.BaseEndpoint), DefaultEndpoint))
-		o.UsePathStyle = true
-		o.HTTPClient = &http.Client{Transport: b.clock, Timeout: attemptTimeout}
-		o.Retryer = retryer()
+		o.EndpointResolverV2 = at
+		o.HTTPClient = &http.Client{Transport: at, Timeout: attemptTimeout}
+		o.Retryer = retryer(at)
 		// Tigris refuses the aws-chunked trailers that the SDK would otherwise send over TLS.
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
@@ -104,6 +115,7 @@ func Open(ctx context.Context, c Config) (*Bucket, error) {
 	if b.endpoint, err = parseEndpoint(aws.ToString(plain.Options().BaseEndpoint)); err != nil {
 		return nil, err
 	}
+	at.settle(b.endpoint)
 	// Set in the build step, so that the header is signed.
 	b.client = s3.New(plain.Options(), s3.WithAPIOptions(smithyhttp.SetHeaderValue(consistentHeader, "true")))
 	bucketTime := func(o *s3.PresignOptions) { o.Presigner = newPresigner(b.clock) }
@@ -124,10 +136,33 @@ func awsConfig(ctx context.Context, c Config) (aws.Config, error) {
 	case c.AccessKeyID != "" && c.SecretAccessKey != "":
 		conf.Credentials = credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)
 	default:
-		return conf, engine.NewProblem("storage_keys", "there are no keys for the bucket "+c.Bucket, nil, remedyKeys)
+		remedy := remedyKeys
+		if c.Role != "" {
+			remedy = remedyRole
+		}
+		return conf, engine.NewProblem("storage_keys", "there are no keys for the bucket "+c.Bucket, nil, remedy)
 	}
 	conf.Region = cmp.Or(c.Region, conf.Region, DefaultRegion)
 	return conf, nil
+}
+
+// transportOf is the way to the storage, nil for the default one.
+func transportOf(c Config) (http.RoundTripper, error) {
+	if c.CABundle == "" || c.Transport != nil {
+		return c.Transport, nil
+	}
+	pem, err := os.ReadFile(c.CABundle)
+	pool := x509.NewCertPool()
+	if err == nil && !pool.AppendCertsFromPEM(pem) {
+		err = errors.New("there is no certificate in it")
+	}
+	if err != nil {
+		return nil, engine.NewProblem("storage_certificates", "read the certificates of AWS_CA_BUNDLE, "+c.CABundle, err,
+			"Set AWS_CA_BUNDLE to a file of certificates (PEM), or remove it.")
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	return transport, nil
 }
 
 func parseEndpoint(endpoint string) (*url.URL, error) {
@@ -142,11 +177,11 @@ func parseEndpoint(endpoint string) (*url.URL, error) {
 
 // retryer repeats what S3 asks clients to repeat, and also 408 and 409 (another conditional write was under way). A 412 is
 // an answer, not a failure. Source: the S3 user guide, "How to prevent object overwrites with conditional writes".
-func retryer() aws.Retryer {
+func retryer(at *addressing) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxAttempts
 		o.MaxBackoff = maxBackoff
-		o.Retryables = append(o.Retryables, retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{
+		o.Retryables = append(o.Retryables, at, retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{
 			http.StatusRequestTimeout: {}, http.StatusConflict: {},
 		}})
 	})

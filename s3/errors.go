@@ -18,6 +18,8 @@ import (
 const (
 	remedyKeys = "Run `fly storage create` for the app, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that " +
 		"may read and write this bucket."
+	remedyRole = "AWS_ROLE_ARN names a role, which flydeploy does not take on. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the " +
+		"machines to keys of a user that may read and write this bucket, or give --aws-profile for a profile that takes the role on."
 	remedyBucket = "Run `fly storage create -n BUCKET` for the app, or name the right bucket with --bucket or AWS_BUCKET."
 )
 

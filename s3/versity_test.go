@@ -32,6 +32,11 @@ func versity(t *testing.T) string {
 // startVersity runs versitygw over a folder, with one bucket.
 func startVersity(t *testing.T) s3.Config {
 	t.Helper()
+	return startVersityWith(t)
+}
+
+func startVersityWith(t *testing.T, options ...string) s3.Config {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +49,8 @@ func startVersity(t *testing.T) s3.Config {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	// Without --sidecar: with it an ETag lies in a file of its own, and a reader can get the new one with the old body.
-	cmd := exec.CommandContext(ctx, versity(t), "--port", address, "--region", "auto", "--quiet", "posix", root)
+	options = append([]string{"--port", address, "--region", "auto", "--quiet"}, options...)
+	cmd := exec.CommandContext(ctx, versity(t), append(options, "posix", root)...)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY=tid_versity", "ROOT_SECRET_KEY=tsec_versity")
 	cmd.Dir = root
 	if err := cmd.Start(); err != nil {

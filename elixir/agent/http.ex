@@ -30,12 +30,19 @@ defmodule FlyDeployAgent.Http do
           {:ok, acc} | {:status, pos_integer} | {:error, binary}
         when acc: term
   def fetch(url, options, acc, fun) do
-    with {:ok, acc, _headers} <- fetch_with_headers(url, options, acc, fun), do: {:ok, acc}
+    case fetch_with_headers(url, options, acc, fun) do
+      {:ok, acc, _headers} -> {:ok, acc}
+      {:status, status, _body} -> {:status, status}
+      {:error, _} = error -> error
+    end
   end
 
-  @doc "GETs like `fetch/4`, and gives the answer's headers too, by their names in lower case."
+  @doc """
+  GETs like `fetch/4`, and gives the answer's headers too, by their names in lower case; of an answer other than 200 up
+  to 2 KB of its body.
+  """
   @spec fetch_with_headers(binary, options, acc, (binary, acc -> {:cont, acc} | {:halt, binary})) ::
-          {:ok, acc, %{binary => binary}} | {:status, pos_integer} | {:error, binary}
+          {:ok, acc, %{binary => binary}} | {:status, pos_integer, binary} | {:error, binary}
         when acc: term
   def fetch_with_headers(url, options, acc, fun) do
     with_connection(url, options, fn conn, uri ->
@@ -44,7 +51,8 @@ defmodule FlyDeployAgent.Http do
            {:ok, acc} <- fold_body(conn, body_length(headers), acc, fun) do
         {:ok, acc, headers}
       else
-        {:ok, status, _} -> {:status, status}
+        {:ok, 304, _} -> {:status, 304, ""}
+        {:ok, status, headers} -> {:status, status, excerpt(conn, headers)}
         {:error, _} = error -> error
       end
     end)

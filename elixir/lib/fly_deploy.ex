@@ -50,6 +50,8 @@ defmodule FlyDeploy do
     * `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` – keys of the bucket
     * `AWS_ENDPOINT_URL_S3` – where it is, by default `https://fly.storage.tigris.dev`
     * `AWS_REGION` – its region, by default `auto`
+    * `AWS_SESSION_TOKEN` – of keys that expire
+    * `AWS_CA_BUNDLE` – a file of certificates to trust, where the storage's are not the operating system's
     * `AWS_BUCKET`, else `BUCKET_NAME` – its name, by default `<FLY_APP_NAME>-releases`
     * `FLY_IMAGE_REF`, `FLY_MACHINE_ID`, `FLY_APP_NAME` – set by Fly
 
@@ -96,10 +98,10 @@ defmodule FlyDeploy do
 
   ## Options
 
-    * `:timeout` – milliseconds after which downloading and checking are given up, 10,000 by default. The start of the
-      application is delayed by so much at most, and by the time that copying and loading takes.
+    * `:timeout` – milliseconds after which downloading and checking are given up, 10,000 by default, or `:infinity`. The
+      start of the application is delayed by so much at most, and by the time that copying and loading takes.
   """
-  @spec startup_reapply_current(atom, timeout: pos_integer) :: :ok
+  @spec startup_reapply_current(atom, timeout: timeout) :: :ok
   def startup_reapply_current(app, opts \\ []) when is_atom(app) do
     Version.start(app)
     Reapply.run(app, Keyword.get(opts, :timeout, 10_000))

@@ -16,7 +16,7 @@ for lib in "$RELEASE_ROOT"/lib/fly_deploy-*; do [ -d "$lib" ] && found=1; done
 
 const storageConfigProgram = `
 settings =
-  for key <- [:aws_access_key_id, :aws_secret_access_key, :aws_endpoint_url_s3, :aws_region, :bucket],
+  for key <- [:aws_access_key_id, :aws_secret_access_key, :aws_session_token, :aws_endpoint_url_s3, :aws_region, :bucket],
       value = Application.get_env(:fly_deploy, key),
       is_binary(value),
       do: [key |> to_string() |> String.upcase(), "=", value, "\n"]

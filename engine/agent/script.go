@@ -112,7 +112,7 @@ var scriptStorage = enter(scriptStorageSettings)
 // scriptStorageSettings is scriptStorage for the environment that the script has itself.
 const scriptStorageSettings = `
 echo "FLYDEPLOY1 begin"
-for k in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL_S3 AWS_REGION AWS_BUCKET BUCKET_NAME; do
+for k in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_ROLE_ARN AWS_ENDPOINT_URL_S3 AWS_REGION AWS_BUCKET BUCKET_NAME; do
   eval "v=\${$k-}"
   [ -z "$v" ] || printf "%s=%s\n" "$k" "$v"
 done

@@ -180,8 +180,8 @@ func (vm VM) enter(args ...string) []string {
 	return append([]string{"/proc", vm.PID, vm.Start, vm.Root, vm.Name}, args...)
 }
 
-// StorageEnv reads the VM's own storage settings: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL_S3, AWS_REGION,
-// AWS_BUCKET, BUCKET_NAME, those that are set. They are secrets: keep them in memory.
+// StorageEnv reads the VM's own storage settings: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_ROLE_ARN,
+// AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_BUCKET, BUCKET_NAME, those that are set. They are secrets: keep them in memory.
 func StorageEnv(ctx context.Context, exec Exec, vm VM) (map[string]string, error) {
 	const doing = "reading the VM's storage settings"
 	out, err := run(ctx, exec, quick, doing, shell(scriptStorage, vm.enter()...))

@@ -10,7 +10,7 @@ defmodule FlyDeploy.Reapply do
 
   @end_within_ms 1_000
 
-  @spec run(atom, pos_integer) :: :ok
+  @spec run(atom, timeout) :: :ok
   def run(app, timeout) do
     from = System.monotonic_time(:millisecond)
     Hook.note(app, :running)
@@ -53,7 +53,7 @@ defmodule FlyDeploy.Reapply do
 
   # Files before code: if the code server refuses, the old files come back, and if it accepts, nothing can fail any more.
   defp apply_all(prepared) do
-    Placement.place(prepared.files, fn ->
+    Placement.place(prepared.files, String.slice(prepared.upgrade.sha256, 0, 12), fn ->
       with :ok <- free(prepared.modules),
            {:error, [{module, reason} | _]} <- :code.finish_loading(prepared.code),
            do: {:error, "#{inspect(module)} cannot be loaded: #{reason}"}
@@ -79,8 +79,14 @@ defmodule FlyDeploy.Reapply do
         send(caller, {ref, :result, result})
       end)
 
-    await(ref, pid, monitor, System.monotonic_time(:millisecond) + timeout, {timeout, "starting"})
+    await(ref, pid, monitor, deadline(timeout), {timeout, "starting"})
   end
+
+  defp deadline(:infinity), do: :infinity
+  defp deadline(timeout), do: System.monotonic_time(:millisecond) + timeout
+
+  defp left(:infinity), do: :infinity
+  defp left(deadline), do: max(deadline - System.monotonic_time(:millisecond), 0)
 
   defp await(ref, pid, monitor, deadline, {timeout, doing}) do
     receive do
@@ -94,7 +100,7 @@ defmodule FlyDeploy.Reapply do
       {:DOWN, ^monitor, :process, _, _} ->
         {:error, "it was killed while #{doing}"}
     after
-      max(deadline - System.monotonic_time(:millisecond), 0) ->
+      left(deadline) ->
         Process.exit(pid, :kill)
         await_end(monitor)
         flush(ref)

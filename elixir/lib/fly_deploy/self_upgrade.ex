@@ -34,7 +34,7 @@ defmodule FlyDeploy.SelfUpgrade do
 
     with {:ok, tarball} <- Storage.key(upgrade.tarball_url, settings.bucket),
          {:ok, code} <- AgentCode.fetch(settings, upgrade.agent),
-         order = order(id, app, upgrade, Storage.presign(settings, tarball, @url_valid_s)),
+         order = order(id, app, settings, upgrade, Storage.presign(settings, tarball, @url_valid_s)),
          {:ok, dir} <- AgentCode.start(code, order) do
       follow(%{dir: dir, upgrade: upgrade, until: now() + @within_ms, sent: nil, why: nil})
     else
@@ -49,13 +49,14 @@ defmodule FlyDeploy.SelfUpgrade do
   end
 
   # As engine/agent encodes it.
-  defp order(id, app, upgrade, url) do
+  defp order(id, app, settings, upgrade, url) do
     %{
       id: id,
       url: url,
       sha256: upgrade.sha256,
       size: upgrade.size,
       otp_app: app,
+      cacerts: settings.cacerts || "",
       owner: "machine #{System.get_env("FLY_MACHINE_ID", "")}, which catches up",
       version: upgrade.version,
       source_image: upgrade.hot_ref || "",

@@ -8,7 +8,9 @@ defmodule FlyDeploy.Settings do
           region: String.t(),
           bucket: String.t(),
           access_key_id: String.t(),
-          secret_access_key: String.t()
+          secret_access_key: String.t(),
+          session_token: String.t() | nil,
+          cacerts: String.t() | nil
         }
 
   @doc """
@@ -21,6 +23,9 @@ defmodule FlyDeploy.Settings do
 
       iex> FlyDeploy.Settings.load(%{}, bucket: "releases")
       {:error, "AWS_ACCESS_KEY_ID is not set: run `fly storage create`"}
+
+  `:session_token` belongs to keys that expire, and `:cacerts` are the certificates (PEM) of the file AWS_CA_BUNDLE:
+  both nil where there are none.
   """
   @spec load(%{String.t() => String.t()}, keyword) :: {:ok, t} | {:error, String.t()}
   def load(env, config) do
@@ -28,14 +33,17 @@ defmodule FlyDeploy.Settings do
          {:ok, secret_access_key} <- key(env, config, :aws_secret_access_key),
          {:ok, endpoint} <-
            endpoint(config[:aws_endpoint_url_s3] || set(env, "AWS_ENDPOINT_URL_S3") || @endpoint),
-         {:ok, bucket} <- bucket(env, config) do
+         {:ok, bucket} <- bucket(env, config),
+         {:ok, cacerts} <- cacerts(set(env, "AWS_CA_BUNDLE")) do
       {:ok,
        %{
          endpoint: endpoint,
          region: config[:aws_region] || set(env, "AWS_REGION") || "auto",
          bucket: bucket,
          access_key_id: access_key_id,
-         secret_access_key: secret_access_key
+         secret_access_key: secret_access_key,
+         session_token: config[:aws_session_token] || set(env, "AWS_SESSION_TOKEN"),
+         cacerts: cacerts
        }}
     end
   end
@@ -44,8 +52,24 @@ defmodule FlyDeploy.Settings do
     variable = name |> Atom.to_string() |> String.upcase()
 
     case config[name] || set(env, variable) do
-      nil -> {:error, "#{variable} is not set: run `fly storage create`"}
+      nil -> {:error, "#{variable} is not set: " <> remedy(set(env, "AWS_ROLE_ARN"))}
       value -> {:ok, value}
+    end
+  end
+
+  defp remedy(nil), do: "run `fly storage create`"
+
+  defp remedy(_role) do
+    "AWS_ROLE_ARN names a role, which flydeploy does not take on; " <>
+      "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may read the bucket"
+  end
+
+  defp cacerts(nil), do: {:ok, nil}
+
+  defp cacerts(path) do
+    case File.read(path) do
+      {:ok, pem} -> {:ok, pem}
+      {:error, reason} -> {:error, "AWS_CA_BUNDLE (#{path}) cannot be read: #{:file.format_error(reason)}"}
     end
   end
 

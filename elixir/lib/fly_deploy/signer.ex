@@ -8,7 +8,8 @@ defmodule FlyDeploy.Signer do
           access_key_id: String.t(),
           secret_access_key: String.t(),
           region: String.t(),
-          service: String.t()
+          service: String.t(),
+          session_token: String.t() | nil
         }
 
   @doc """
@@ -45,9 +46,11 @@ defmodule FlyDeploy.Signer do
         {"X-Amz-Algorithm", "AWS4-HMAC-SHA256"},
         {"X-Amz-Credential", "#{credentials.access_key_id}/#{scope(credentials, time)}"},
         {"X-Amz-Date", date(time)},
-        {"X-Amz-Expires", "#{valid_s}"},
-        {"X-Amz-SignedHeaders", "host"}
-      ]
+        {"X-Amz-Expires", "#{valid_s}"}
+      ] ++ token(credentials) ++ [{"X-Amz-SignedHeaders", "host"}]
+
+    query =
+      query
       |> Enum.map_join("&", fn {name, value} -> name <> "=" <> URI.encode(value, &URI.char_unreserved?/1) end)
 
     headers = [{"host", host}]
@@ -55,6 +58,9 @@ defmodule FlyDeploy.Signer do
     query <>
       "&X-Amz-Signature=" <> signature(method, path, query, headers, "UNSIGNED-PAYLOAD", credentials, time)
   end
+
+  defp token(%{session_token: token}) when is_binary(token), do: [{"X-Amz-Security-Token", token}]
+  defp token(_credentials), do: []
 
   defp signature(method, path, query, headers, payload, credentials, time) do
     lines = Enum.map(headers, fn {name, value} -> [name, ?:, String.trim(value), ?\n] end)

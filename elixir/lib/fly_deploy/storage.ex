@@ -134,33 +134,112 @@ defmodule FlyDeploy.Storage do
     end
   end
 
-  defp get(settings, key, conditions, start, fun, pauses \\ @pauses) do
-    url = url(settings, key)
+  # Some storages take a bucket's name in the path, others (Tigris for newer buckets) only as a part of the host's: where
+  # the first is refused the second is tried, and remembered if it is answered.
+  defp get(settings, key, conditions, start, fun) do
+    request = {settings, key, conditions, start, fun}
 
-    case {Http.fetch_with_headers(url, [headers: conditions ++ headers(url, settings)], start, fun), pauses} do
-      {{:ok, _result, _headers} = answer, _} -> answer
-      {{:status, 304}, _} -> :unchanged
-      {{:status, 404}, _} -> :not_found
-      {{:status, status}, []} -> {:error, refused(url, status)}
-      {{:status, status}, _} when status not in @transient -> {:error, refused(url, status)}
-      {{:error, text}, []} -> {:error, text}
-      {_, [pause | pauses]} -> Process.sleep(pause) && get(settings, key, conditions, start, fun, pauses)
+    with {:misaddressed, refusal} <- ask(request, addressing(), @pauses) do
+      if addressing() == :path and hosted?(settings),
+        do: ask_hosted(request, refusal),
+        else: {:error, refusal}
     end
   end
 
-  defp url(settings, key), do: Enum.join([settings.endpoint, settings.bucket, Signer.encode(key)], "/")
+  defp ask_hosted(request, refusal) do
+    case ask(request, :virtual_host, @pauses) do
+      {word, _} when word in [:misaddressed, :error] ->
+        {:error, refusal}
+
+      answer ->
+        Application.put_env(:fly_deploy, :addressing, :virtual_host)
+        answer
+    end
+  end
+
+  defp addressing, do: Application.get_env(:fly_deploy, :addressing, :path)
+
+  # An address in numbers has no names below it.
+  defp hosted?(settings) do
+    host = settings.endpoint |> URI.parse() |> Map.fetch!(:host) |> String.to_charlist()
+    match?({:error, _}, :inet.parse_address(host))
+  end
+
+  defp ask({settings, key, conditions, start, fun} = request, addressing, pauses) do
+    url = url(settings, key, addressing)
+    options = [headers: conditions ++ headers(url, settings), cacerts: settings.cacerts]
+
+    case {Http.fetch_with_headers(url, options, start, fun), pauses} do
+      {{:ok, _result, _headers} = answer, _} ->
+        answer
+
+      {{:status, 304, _}, _} ->
+        :unchanged
+
+      {{:status, status, _}, [pause | rest]} when status in @transient ->
+        again(request, addressing, pause, rest)
+
+      {{:status, status, body}, _} ->
+        refused(settings, url, status, code(body))
+
+      {{:error, text}, []} ->
+        {:error, text}
+
+      {{:error, _}, [pause | rest]} ->
+        again(request, addressing, pause, rest)
+    end
+  end
+
+  defp again(request, addressing, pause, rest), do: Process.sleep(pause) && ask(request, addressing, rest)
+
+  # S3's word for what is wrong, "" where there is none.
+  defp code(body) do
+    case Regex.run(~r"<Code>(\w+)</Code>", body) do
+      [_, code] -> code
+      nil -> ""
+    end
+  end
+
+  @wrong_keys ~w(InvalidAccessKeyId SignatureDoesNotMatch RequestTimeTooSkewed ExpiredToken InvalidToken)
+
+  defp refused(settings, url, 404, "NoSuchBucket"),
+    do:
+      {:error, "#{host(url)} has no bucket #{settings.bucket}: set AWS_BUCKET to the one that flydeploy uses"}
+
+  defp refused(_settings, _url, 404, _code), do: :not_found
+
+  defp refused(_settings, url, 403, code) do
+    text =
+      "#{host(url)} answered #{words(403, code)}: the keys may not read it, or this machine's clock is wrong"
+
+    if code in @wrong_keys, do: {:error, text}, else: {:misaddressed, text}
+  end
+
+  defp refused(_settings, url, status, "VirtualHostDomainRequired" = code),
+    do: {:misaddressed, "#{host(url)} answered #{words(status, code)}"}
+
+  defp refused(_settings, url, status, code), do: {:error, "#{host(url)} answered #{words(status, code)}"}
+
+  defp words(status, ""), do: "#{status}"
+  defp words(status, code), do: "#{status} #{code}"
+
+  defp host(url), do: URI.parse(url).host
+
+  defp url(settings, key, :path), do: Enum.join([settings.endpoint, settings.bucket, Signer.encode(key)], "/")
+
+  defp url(settings, key, :virtual_host) do
+    endpoint = URI.parse(settings.endpoint)
+    Enum.join([%{endpoint | host: "#{settings.bucket}.#{endpoint.host}"}, Signer.encode(key)], "/")
+  end
 
   @doc "A URL from which anybody can GET the object for so many seconds. It is a secret."
   @spec presign(Settings.t(), String.t(), pos_integer) :: String.t()
   def presign(settings, key, valid_s) do
-    url = url(settings, key)
+    url = url(settings, key, addressing())
     uri = URI.parse(url)
     credentials = Map.put(settings, :service, "s3")
     url <> "?" <> Signer.query("GET", uri.path, Http.authority(uri), valid_s, credentials, DateTime.utc_now())
   end
-
-  defp refused(url, 403), do: refused(url, "403: the keys may not read it, or this machine's clock is wrong")
-  defp refused(url, answer), do: "#{URI.parse(url).host} answered #{answer}"
 
   defp headers(url, settings) do
     time = DateTime.utc_now()
@@ -171,6 +250,11 @@ defmodule FlyDeploy.Storage do
       # Tigris' buckets are global and eventually consistent: this asks for the object's latest version.
       {"x-tigris-consistent", "true"}
     ]
+
+    headers =
+      if settings.session_token,
+        do: [{"x-amz-security-token", settings.session_token} | headers],
+        else: headers
 
     credentials = Map.put(settings, :service, "s3")
     signed = [{"host", Http.authority(URI.parse(url))} | headers]

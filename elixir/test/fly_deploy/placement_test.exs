@@ -35,14 +35,17 @@ defmodule FlyDeploy.PlacementTest do
       :ok
     end
 
-    assert Placement.place(files, fun) == :ok
+    assert Placement.place(files, "01A", fun) == :ok
     assert_received {:seen, "new a"}
     assert release(dir) == %{"ebin/a" => "new a", "ebin/b" => "new b", "lib/new_app-1/ebin/c" => "new c"}
   end
 
   test "puts all back when what follows fails", %{tmp_dir: dir} do
     before = release(dir)
-    assert Placement.place(files(dir, ~w(a b c)), fn -> {:error, "not loaded"} end) == {:error, "not loaded"}
+
+    assert Placement.place(files(dir, ~w(a b c)), "01A", fn -> {:error, "not loaded"} end) ==
+             {:error, "not loaded"}
+
     assert release(dir) == before
   end
 
@@ -51,7 +54,7 @@ defmodule FlyDeploy.PlacementTest do
     broken = {source(dir, "missing"), Path.join(dir, "release/ebin/missing")}
 
     assert {:error, text} =
-             Placement.place(files(dir, ~w(a)) ++ [broken] ++ files(dir, ~w(b)), fn -> flunk() end)
+             Placement.place(files(dir, ~w(a)) ++ [broken] ++ files(dir, ~w(b)), "01A", fn -> flunk() end)
 
     assert text =~ "missing cannot be replaced: no such file"
     assert release(dir) == before
@@ -60,16 +63,25 @@ defmodule FlyDeploy.PlacementTest do
   test "puts back what was replaced before one that cannot be", %{tmp_dir: dir} do
     File.mkdir_p!(Path.join(dir, "release/ebin/c/folder"))
     before = release(dir)
-    assert {:error, text} = Placement.place(files(dir, ~w(a c b)), fn -> flunk() end)
+    assert {:error, text} = Placement.place(files(dir, ~w(a c b)), "01A", fn -> flunk() end)
     assert text =~ "ebin/c cannot be replaced"
     assert release(dir) == before
   end
 
   test "takes no notice of what a killed attempt has left", %{tmp_dir: dir} do
-    for name <- ~w(.flydeploy-old-a .flydeploy-new-a .flydeploy-old-c),
-        do: File.write!(Path.join([dir, "release/ebin", name]), "left")
+    for name <- ~w(old-a new-a old-c), [side, file] = String.split(name, "-") do
+      left = ".flydeploy-#{side}-01A-#{System.pid()}-#{file}"
+      File.write!(Path.join([dir, "release/ebin", left]), "left")
+    end
 
-    assert Placement.place(files(dir, ~w(a c)), fn -> {:error, "no"} end) == {:error, "no"}
+    assert Placement.place(files(dir, ~w(a c)), "01A", fn -> {:error, "no"} end) == {:error, "no"}
     assert release(dir) == %{"ebin/a" => "old a", "ebin/b" => "old b"}
+  end
+
+  test "leaves what another VM puts beside the same files", %{tmp_dir: dir} do
+    theirs = Path.join(dir, "release/ebin/.flydeploy-new-01A-other-a")
+    File.write!(theirs, "theirs")
+    assert Placement.place(files(dir, ~w(a)), "01A", fn -> :ok end) == :ok
+    assert File.read!(theirs) == "theirs"
   end
 end

@@ -47,6 +47,22 @@ defmodule FlyDeploy.SettingsTest do
     assert {:error, "AWS_SECRET_ACCESS_KEY is not set: " <> _} = load(%{"AWS_SECRET_ACCESS_KEY" => ""})
   end
 
+  test "a role is not taken on, and the error says what to do" do
+    role = %{"AWS_ACCESS_KEY_ID" => "", "AWS_ROLE_ARN" => "arn:aws:iam::1:role/a"}
+    assert {:error, "AWS_ACCESS_KEY_ID is not set: AWS_ROLE_ARN names a role" <> _} = load(role)
+  end
+
+  test "keys that expire, and certificates of one's own" do
+    path = Path.join(System.tmp_dir!(), "fly_deploy-settings-#{System.unique_integer([:positive])}.pem")
+    assert {:ok, %{session_token: nil, cacerts: nil}} = load(%{})
+    assert {:error, "AWS_CA_BUNDLE (" <> _} = load(%{"AWS_CA_BUNDLE" => path})
+    File.write!(path, "PEM")
+    on_exit(fn -> File.rm(path) end)
+
+    assert {:ok, %{session_token: "t", cacerts: "PEM"}} =
+             load(%{"AWS_CA_BUNDLE" => path, "AWS_SESSION_TOKEN" => "t"})
+  end
+
   test "an endpoint that is no address is not repeated" do
     for endpoint <- [
           "ftp://a.example",
