@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"flydeploy/examples/counter/countertest"
 )
 
 // The built binary as a process, as operators and CI jobs run it.
@@ -23,7 +21,6 @@ var built struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	countertest.Remove()
 	if built.folder != "" {
 		os.RemoveAll(built.folder)
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -41,7 +40,6 @@ var Isolations = []local.Isolation{local.Auto, local.Namespaces, local.Processes
 type Demo struct {
 	options Options
 	fly     *local.Fly
-	source  string // folder of the sample app's source
 	tell    func(string)
 	clients map[string]*counter.Client
 	before  map[string]counter.Snapshot
@@ -56,14 +54,6 @@ func Start(ctx context.Context, o Options, tell func(string)) (*Demo, error) {
 	d.fly, err = local.Start(ctx, local.Options{App: App, Isolation: o.Isolation})
 	if err != nil {
 		return nil, err
-	}
-	folder, err := d.fly.TempDir()
-	if err != nil {
-		return d, err
-	}
-	d.source = filepath.Join(folder, "counter")
-	if err := counter.WriteTo(d.source); err != nil {
-		return d, err
 	}
 	started := time.Now()
 	d.tell("building version 1 of the sample app …")
@@ -82,9 +72,19 @@ func Start(ctx context.Context, o Options, tell func(string)) (*Demo, error) {
 	return d, nil
 }
 
-// Build makes a version of the sample app, and gives its image. It stands where `fly deploy --build-only --push` stands on Fly.
+// Build makes a version of the sample app, or takes what an earlier demo has made, and gives its image. It stands where
+// `fly deploy --build-only --push` stands on Fly.
 func (d *Demo) Build(ctx context.Context, version int, log func(string)) (string, error) {
-	return d.fly.Build(ctx, d.source, []string{fmt.Sprintf("COUNTER_VERSION=%d", version)}, log)
+	release, kept, err := counter.Kept(ctx, version, func(source string) (string, error) {
+		return d.fly.BuildRelease(ctx, source, []string{fmt.Sprintf("COUNTER_VERSION=%d", version)}, log)
+	})
+	if err != nil {
+		return "", err
+	}
+	if kept {
+		log(fmt.Sprintf("==> Release %d.0.0 was built before from the same source, with the same Erlang and Elixir", version))
+	}
+	return d.fly.Image(ctx, release, log)
 }
 
 func (d *Demo) launch(ctx context.Context, image string) error {

@@ -182,7 +182,5 @@ func TestMain(m *testing.M) {
 	if os.Getenv(consoleEnv) != "" {
 		os.Exit(console())
 	}
-	code := m.Run()
-	countertest.Remove()
-	os.Exit(code)
+	os.Exit(m.Run())
 }

@@ -19,42 +19,15 @@ import (
 	"time"
 )
 
-var sources struct {
-	once sync.Once
-	dir  string
-	err  error
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if sources.dir != "" {
-		_ = os.RemoveAll(sources.dir)
-	}
-	os.Exit(code)
-}
-
-// release builds one version from the embedded source, once in a run of the tests.
+// release is one version, built from the embedded source.
 func release(t *testing.T, version int) string {
 	t.Helper()
-	sources.once.Do(func() {
-		if sources.dir, sources.err = os.MkdirTemp("", "counter-"); sources.err == nil {
-			sources.err = WriteTo(sources.dir)
-		}
-	})
-	if sources.err != nil {
-		t.Fatal(sources.err)
-	}
-	root := filepath.Join(sources.dir, "_build", fmt.Sprintf("v%d", version), "prod", "rel", "counter")
-	if _, err := os.Stat(root); err == nil {
-		return root
-	}
 	var output bytes.Buffer
-	built, err := Build(t.Context(), sources.dir, version, &output)
+	root, _, err := Kept(t.Context(), version, func(source string) (string, error) {
+		return Build(t.Context(), source, version, &output)
+	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &output)
-	}
-	if built != root {
-		t.Fatalf("Build gave %s, want %s", built, root)
 	}
 	return root
 }

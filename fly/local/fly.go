@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"sync"
 
 	"flydeploy/fly/local/api"
@@ -151,9 +150,6 @@ func (f *Fly) Faults() *Faults { return f.faults }
 
 // Isolation is how machines run: Namespaces or Processes.
 func (f *Fly) Isolation() Isolation { return f.host.Kind() }
-
-// TempDir makes a folder for the caller. It goes with the run, even if this process is killed.
-func (f *Fly) TempDir() (string, error) { return os.MkdirTemp(string(f.folder), "temp-") }
 
 // Close ends every machine and server and removes the run's folder. It may be called twice.
 func (f *Fly) Close() error {

@@ -34,6 +34,11 @@ func (f *Fly) Build(ctx context.Context, srcDir string, env []string, log func(l
 	if err != nil {
 		return "", err
 	}
+	return f.Image(ctx, release, log)
+}
+
+// Image makes an image of a release and pushes it, and logs and returns what Build does.
+func (f *Fly) Image(ctx context.Context, release string, log func(line string)) (ref string, err error) {
 	log("==> Building image")
 	image, err := f.Push(ctx, release, "")
 	if err != nil {

@@ -3,8 +3,6 @@ package countertest
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -13,11 +11,11 @@ import (
 
 var builds struct {
 	sync.Mutex
-	folder string
-	roots  map[int]string
+	roots map[int]string
 }
 
-// Release gives the root folder of a version of the sample app, built once for all tests of a binary: see Remove.
+// Release gives the root folder of a version of the sample app, which must not be changed. All packages' tests share it,
+// and later runs, as long as the source stays as it is.
 func Release(t testing.TB, version int) string {
 	t.Helper()
 	builds.Lock()
@@ -25,28 +23,16 @@ func Release(t testing.TB, version int) string {
 	if root := builds.roots[version]; root != "" {
 		return root
 	}
-	if builds.roots == nil {
-		folder, err := os.MkdirTemp("", "flydeploy-test-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		builds.folder, builds.roots = folder, map[int]string{}
-		if err := counter.WriteTo(filepath.Join(folder, "counter")); err != nil {
-			t.Fatal(err)
-		}
-	}
 	var output bytes.Buffer
-	root, err := counter.Build(t.Context(), filepath.Join(builds.folder, "counter"), version, &output)
+	root, _, err := counter.Kept(t.Context(), version, func(source string) (string, error) {
+		return counter.Build(t.Context(), source, version, &output)
+	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output.Bytes())
 	}
+	if builds.roots == nil {
+		builds.roots = map[int]string{}
+	}
 	builds.roots[version] = root
 	return root
-}
-
-// Remove removes what was built. It belongs behind the tests in a TestMain.
-func Remove() {
-	if builds.folder != "" {
-		os.RemoveAll(builds.folder)
-	}
 }
