@@ -100,6 +100,7 @@ var Remedies = map[string]string{
 	"expired":               "Its commit did not arrive within a minute after it was armed, so it took everything back; nothing was suspended. Upgrade it with `flydeploy hot --resume`.",
 	"agent_error":           "This is a bug in flydeploy; please report it. The machine was left as it was.",
 	"not_warmed":            "The new code runs. Call the endpoint's config_change([], []) in a remote console, or restart the machine.",
+	"not_taken_back":        "The old code runs, but a file of priv on disk is the new one. Check the disk; a restart of the machine has the old file again.",
 	"not_placed":            "The new code runs, but a file on disk is old, and a restart of the VM alone would load it. Check the disk, then deploy again.",
 
 	"not_rendered":  "Fix what the stack names, then deploy again. Its browser keeps showing the old page.",

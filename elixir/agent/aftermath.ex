@@ -1,54 +1,48 @@
 defmodule FlyDeployAgent.Aftermath do
   @moduledoc """
-  What is done once everything runs again: the new files are put in place, or removed, endpoints are told, and what was committed is checked
-  once more.
+  What is done once everything runs again: the new files are put in place, or those of before put back, endpoints are told, and what was
+  committed is checked once more.
   """
 
-  alias FlyDeployAgent.{Beam, Files, Result, Snapshot, Static, Window}
+  alias FlyDeployAgent.{Armed, Beam, Files, Result, Snapshot, Static, Window}
 
   @doc """
-  Settles a window that ended with `result`, whose upgrade has these `files`. Gives the completed result, and what is wrong after a commit,
-  or nil.
+  Settles the window of an armed upgrade that ended with `result`. Gives the completed result, and what is wrong with what lies in
+  files and memory now, or nil.
   """
-  @spec settle([{Path.t(), Path.t()}], binary, Window.t(), Result.t()) ::
+  @spec settle(Armed.t(), binary, Window.t(), Result.t()) ::
           {Result.t(), %{name: binary, what: binary} | nil}
-  def settle(files, id, window, result) do
-    {unplaced, cold} =
-      if result.outcome == :committed do
-        unplaced = Files.place(files, id)
-        {_warmed, cold} = Static.warm(files)
-        {unplaced, cold}
-      else
-        Files.clean(files, id)
-        {[], []}
-      end
-
+  def settle(armed, id, window, result) do
+    files = armed.staged.diff.files
+    committed = result.outcome == :committed
+    unplaced = if committed, do: Files.place(files, id), else: Files.take_back(files, armed.absent, id)
+    Files.clean(files, id)
+    # After a commit the endpoint's own code may be another than the one that was told before.
+    {_warmed, cold} = Static.warm(files)
     Snapshot.forget(result.targets ++ result.skipped, window.dead)
     result = %Result{result | unplaced: unplaced, deferred: length(window.deferred)}
-    {result, error(result, window, unplaced, cold)}
+    wrong = if committed, do: wrong(window), else: []
+    {result, error(%{committed: committed, wrong: wrong, unplaced: unplaced, cold: cold})}
   end
 
   # All must be new; a difference here is a fault of the agent's, and is told.
-  defp error(%{outcome: :committed}, window, unplaced, cold) do
-    wrong = for {module, {_, new}} <- window.md5, Beam.loaded_md5(module) != new, do: module
+  defp wrong(window), do: for({module, {_, new}} <- window.md5, Beam.loaded_md5(module) != new, do: module)
 
-    cond do
-      wrong != [] ->
-        %{name: "md5_differs", what: "#{inspect(hd(wrong))} is not the code that was swapped in"}
+  defp error(%{wrong: [module | _]}),
+    do: %{name: "md5_differs", what: "#{inspect(module)} is not the code that was swapped in"}
 
-      unplaced != [] ->
-        %{name: "not_placed", what: "#{hd(unplaced)} could not be replaced; the code runs, the file is old"}
+  defp error(%{committed: true, unplaced: [file | _]}),
+    do: %{name: "not_placed", what: "#{file} could not be replaced; the code runs, the file is old"}
 
-      cold != [] ->
-        %{
-          name: "not_warmed",
-          what: "#{inspect(hd(cold))}.config_change/2 failed; it serves the old static manifest"
-        }
+  defp error(%{committed: false, unplaced: [file | _]}),
+    do: %{name: "not_taken_back", what: "#{file} could not be put back; the old code runs, the file is new"}
 
-      true ->
-        nil
-    end
+  defp error(%{cold: [endpoint | _]}) do
+    what =
+      "#{inspect(endpoint)}.config_change/2 failed; it may serve another static manifest than the one on disk"
+
+    %{name: "not_warmed", what: what}
   end
 
-  defp error(_result, _window, _unplaced, _cold), do: nil
+  defp error(_all_is_well), do: nil
 end

@@ -24,6 +24,7 @@ defmodule FlyDeployAgent do
     Result,
     Staging,
     State,
+    Static,
     Status,
     Window
   }
@@ -37,8 +38,6 @@ defmodule FlyDeployAgent do
   # In these the processes of the window are watched: until the end, for the health gate.
   @watched [:committed, :rolled_back, :rolled_back_with_losses]
   @terminal [:committed, :rolled_back, :rolled_back_with_losses, :failed, :aborted, :expired, :stale]
-  # Beyond what it is allowed, and its estimates, a window may take so long before the guardian ends it.
-  @window_ms 20_000
   # Freeing the old slots of many modules among many processes takes seconds.
   @freeing_ms 60_000
   @not_freed "freeing the code of the version before took longer than #{div(@freeing_ms, 1_000)} s"
@@ -268,9 +267,10 @@ defmodule FlyDeployAgent do
 
     with :ok <- Arming.unchanged(s.staged.diff.changes),
          {:loader, true} <- {:loader, Loader.answers?(@loader_ms)},
-         :ok <- Guardian.hold(window, {s, window}, longest_ms(window)) do
+         :ok <- Guardian.hold(window, {s, window}, Window.longest_ms(window)) do
       # Before they are resumed: some may end right then.
       Enum.each(Window.pids(window.targets) ++ window.views, &Process.monitor/1)
+      place_early(s)
       result = Haste.run(length(window.targets), fn -> Commit.run(window, fn -> Status.write(s) end) end)
       s = after_window(s, window, result)
       Guardian.let_go(s.guardian)
@@ -287,9 +287,11 @@ defmodule FlyDeployAgent do
     end
   end
 
-  defp longest_ms(window) do
-    @window_ms + 3 * (window.patient_ms + window.suspend_ms) + window.max_suspend_ms +
-      2 * div(window.rollback_us, 1_000)
+  # The guardian holds the window by now: whatever happens, they are taken back unless the upgrade stays.
+  defp place_early(s) do
+    early = Files.early(s.staged.diff.files)
+    Files.place(early, s.order.id)
+    Static.warm(early)
   end
 
   # The guardian goes on as the agent, with what the agent knew at the beginning of the window: first under its name, so that no
@@ -302,7 +304,7 @@ defmodule FlyDeployAgent do
   end
 
   defp after_window(s, window, result) do
-    {result, error} = Aftermath.settle(s.staged.diff.files, s.order.id, window, result)
+    {result, error} = Aftermath.settle(s.armed, s.order.id, window, result)
     s = enter(%{s | result: result, error: s.error || error}, result.outcome, s.order.terminal_ms)
     Package.tell(s.order, window, result)
     if Report.due?(s.order, result), do: work(s, fn _tell -> {:report, Report.upload(s)} end), else: s

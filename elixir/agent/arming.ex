@@ -37,7 +37,14 @@ defmodule FlyDeployAgent.Arming do
          {:ok, forward} <- prepare(for c <- changes, do: {c.module, c.target, File.read!(c.source)}),
          {:ok, back} <- prepare(old),
          :ok <- stage(staged.diff.files, order.id) do
-      {:ok, %Armed{staged: staged, forward: forward, back: back, stand_ins: CallbackMode.prepare(changes)}}
+      {:ok,
+       %Armed{
+         staged: staged,
+         forward: forward,
+         back: back,
+         stand_ins: CallbackMode.prepare(changes),
+         absent: Files.absent(staged.diff.files)
+       }}
     end
   end
 

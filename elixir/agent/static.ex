@@ -12,7 +12,7 @@ defmodule FlyDeployAgent.Static do
   Has every running endpoint warm its cache, if one of `files` (`{source, target}`) is a static file. Gives the endpoints that
   did, and those that failed.
   """
-  @spec warm([{Path.t(), Path.t()}]) :: {[module], [module]}
+  @spec warm([FlyDeployAgent.Files.file()]) :: {[module], [module]}
   def warm(files) do
     if Enum.any?(files, fn {_source, target} -> target =~ "/priv/static/" end),
       do: Enum.split_with(endpoints(), &warmed?/1),

@@ -84,6 +84,8 @@ defmodule FlyDeployAgent.Window do
 
   # A rollback that is estimated to take more than its part of the budget does not keep the migrations from their own.
   @kept_for_rollback 2
+  # Beyond what it is allowed, and its estimates, a window may take so long: with the files that come before it.
+  @longest_ms 20_000
   # How long a rollback waits for processes to leave old code, if the budget allows it, and if it does not.
   @patience_ms 500
   @least_patience_ms 20
@@ -91,6 +93,13 @@ defmodule FlyDeployAgent.Window do
   @doc "How long processes may still be suspended, in milliseconds."
   @spec left_ms(t) :: non_neg_integer
   def left_ms(%{cell: cell, max_suspend_ms: max}), do: max(max - div(Cell.spent_us(cell), 1_000), 0)
+
+  @doc "After how many milliseconds the guardian takes the agent for stuck, and ends the window."
+  @spec longest_ms(t) :: pos_integer
+  def longest_ms(window) do
+    @longest_ms + 3 * (window.patient_ms + window.suspend_ms) + window.max_suspend_ms +
+      2 * div(window.rollback_us, 1_000)
+  end
 
   @doc "Until when the migrations must have answered, so that a rollback ends within the budget: a monotonic time in milliseconds."
   @spec migrated_until(t) :: integer

@@ -38,7 +38,7 @@ func brokenUpgrade(t *testing.T) Order {
 		if strings.HasSuffix(h.Name, "/Elixir.Zoo.View.beam") {
 			return broken
 		}
-		return body
+		return otherScript(h, body)
 	}))
 }
 
@@ -78,9 +78,22 @@ func TestATemplateThatRaises(t *testing.T) {
 		}
 	}
 
+	files := func(want string) {
+		t.Helper()
+		got := n.eval(`
+			dir = Application.app_dir(:zoo, "priv/static")
+			IO.inspect({File.ls!(dir) |> Enum.sort(), File.read!(Path.join(dir, "manifest.json")), String.trim(:persistent_term.get(Zoo.Endpoint))}, width: 500)`)
+		if got != want {
+			t.Errorf("static files: %s, want %s", got, want)
+		}
+	}
+
 	before := `{{"view 1 component 1 of 1", %{}}, {"component 1 of 1", %{}}}`
+	first := `{["app-1.js", "manifest.json"], "{\"app.js\": \"app-1.js\"}\n", "{\"app.js\": \"app-1.js\"}"}`
+	files(first)
 	broken(RolledBack)
 	pages(before)
+	files(first)
 	if got := n.eval("IO.inspect(GenServer.call(:plain, :state))"); got != "[1]" {
 		t.Errorf("a server after the rollback: %s", got)
 	}
@@ -89,5 +102,6 @@ func TestATemplateThatRaises(t *testing.T) {
 	if done := broken(Committed); done.Views != 1 {
 		t.Errorf("%d views show the new code", done.Views)
 	}
+	files(`{["app-1.js", "app-2.js", "manifest.json"], "{\"app.js\": \"app-2.js\"}", "{\"app.js\": \"app-2.js\"}"}`)
 	pages(`{{"view 1 component 1 of 1", %{migrated: 2}}, {"component 2 of 1", %{}}}`)
 }

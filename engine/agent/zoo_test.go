@@ -20,13 +20,17 @@ func buildZoo(version int) string {
 // zooUpgrade is the order to upgrade the zoo to its second version, with another static manifest.
 func zooUpgrade(t *testing.T) Order {
 	t.Helper()
-	body := editTar(t, makeTarball(t, "zoo", zoos[2]()).bytes, func(h *tar.Header, body []byte) []byte {
-		if strings.HasSuffix(h.Name, "/manifest.json") {
-			return []byte(`{"app.js": "app-2.js"}`)
-		}
-		return body
-	})
-	return orderFor(t, "zoo", body)
+	return orderFor(t, "zoo", editTar(t, makeTarball(t, "zoo", zoos[2]()).bytes, otherScript))
+}
+
+func otherScript(h *tar.Header, body []byte) []byte {
+	if strings.HasSuffix(h.Name, "/manifest.json") {
+		return []byte(`{"app.js": "app-2.js"}`)
+	}
+	if strings.HasSuffix(h.Name, "/app-1.js") {
+		h.Name = strings.Replace(h.Name, "app-1", "app-2", 1)
+	}
+	return body
 }
 
 func (n *node) tour() map[string]string {
@@ -60,7 +64,7 @@ func TestEveryKindOfProcess(t *testing.T) {
 		"plain": "[2, 1]", "sleeper": "[2, 1]", "labelled": "[2, 1]", "masked": "[2, 1]", "drowsy": "[2, 1]", "dreamer": "[2, 1]", "door": "[2, 1]", "events": "[2, 1]",
 		"worker": "[2, 1]", "other": "[:other]", "room": "[2]", "keeper": "{Keeper, [2, 1]}",
 		"by_fun": "[1]", "by_name": "[1]", "special": "[1]",
-		"view":     `{"view 2 component 2 of 1", %{migrated: 2}}`,
+		"view":     `{"view 2 component 2 of 1", %{migrated: 2, script: "app-2.js"}}`,
 		"still":    `{"component 2 of 1", %{}}`,
 		"manifest": `"{\"app.js\": \"app-2.js\"}"`, "suspended": "0",
 	})

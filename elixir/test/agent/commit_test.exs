@@ -1,7 +1,9 @@
+Code.require_file("windows.exs", __DIR__)
+
 defmodule FlyDeployAgent.CommitTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.{Births, Cell, Commit, Guardian, Processes, Snapshot, Stack, Window}
+  alias FlyDeployAgent.{Births, Cell, Commit, Guardian, Processes, Stack, Windows}
 
   # Swapping code is tested on real nodes; here nothing is swapped, and code_change does what its process' state says.
   defmodule Server do
@@ -45,47 +47,13 @@ defmodule FlyDeployAgent.CommitTest do
   defp states(pids), do: Enum.map(pids, &GenServer.call(&1, :get))
 
   defp run(pids, extra \\ %{}) do
-    window = window(pids, extra)
-    _ = Guardian.hold(window, extra[:carry], 60_000)
-    result = Commit.run(window)
-    Guardian.let_go(window.guardian)
-    Guardian.stop(window.guardian)
-    Snapshot.forget(result.targets ++ result.skipped, window.dead)
-    {result, window}
+    window = window(pids, Map.delete(extra, :carry))
+    {Windows.run(window, extra[:carry]), window}
   end
 
   defp window(pids, extra) do
     {targets, []} = Processes.scan(pids, @changed, [])
-
-    struct!(
-      %Window{
-        cell: Cell.new(),
-        dead: spawn(fn -> :ok end),
-        guardian: Guardian.start(self(), fn _carry, _result -> :ok end),
-        known: Births.known(Process.list()),
-        targets: targets,
-        changed: @changed,
-        own: [],
-        supervisors: [],
-        visible: false,
-        views: [],
-        needed: [],
-        deferred: [],
-        added: [],
-        forward: %{},
-        back: %{},
-        stand_ins: %{},
-        restore: Snapshot.restoring(),
-        md5: %{},
-        suspend_ms: 50,
-        patient_ms: 200,
-        migration_ms: 5_000,
-        max_suspend_ms: 20_000,
-        rollback_us: 0,
-        skip_busy: false
-      },
-      Map.delete(extra, :carry)
-    )
+    Windows.new(Map.merge(%{targets: targets, changed: @changed}, extra))
   end
 
   defp snapshots(pids) do

@@ -45,6 +45,52 @@ defmodule FlyDeployAgent.FilesTest do
     assert Path.wildcard(old <> "/**/.flydeploy*", match_dot: true) == []
   end
 
+  describe "files of priv" do
+    setup %{tmp_dir: dir} do
+      priv = Path.join(dir, "lib/shop-1.0.0/priv/static")
+      new = Path.join(dir, "new")
+      File.mkdir_p!(priv)
+      for name <- ["app.js", "app-2.js"], do: File.write!(Path.join(new, name), "new")
+      File.write!(Path.join(priv, "app.js"), "old")
+      early = for name <- ["app.js", "app-2.js"], do: {Path.join(new, name), Path.join(priv, name)}
+      %{early: early, priv: priv}
+    end
+
+    defp all(dir), do: for(name <- File.ls!(dir), into: %{}, do: {name, File.read!(Path.join(dir, name))})
+
+    test "are early, and go back to what they were, once or twice", %{files: files, early: early, priv: priv} do
+      assert Files.early(files ++ early) == early
+      absent = Files.absent(early)
+      assert absent == [Path.join(priv, "app-2.js")]
+      assert Files.stage(early, "id") == :ok
+      # Nothing is there yet that could be taken back.
+      assert Files.take_back(early, absent, "id") == []
+      assert File.read!(Path.join(priv, "app.js")) == "old"
+      assert Files.place(early, "id") == []
+      assert File.read!(Path.join(priv, "app.js")) == "new"
+      assert Files.take_back(early, absent, "id") == []
+      Files.clean(early, "id")
+      assert all(priv) == %{"app.js" => "old"}
+      assert Files.take_back(early, absent, "id") == []
+      assert all(priv) == %{"app.js" => "old"}
+    end
+
+    test "leave nothing behind where they stay", %{early: early, priv: priv} do
+      :ok = Files.stage(early, "id")
+      assert Files.place(early, "id") == []
+      Files.clean(early, "id")
+      assert all(priv) == %{"app.js" => "new", "app-2.js" => "new"}
+    end
+
+    test "that cannot be put back are named", %{early: [{_, target} | _] = early} do
+      :ok = Files.stage(early, "id")
+      [] = Files.place(early, "id")
+      File.rm!(target)
+      File.mkdir_p!(target)
+      assert Files.take_back(early, Files.absent(early), "id") == [target]
+    end
+  end
+
   test "a file that cannot be replaced is named", %{files: [{source, _} | _], old: old} do
     target = Path.join(old, "folder")
     File.mkdir_p!(Path.join(target, "full"))

@@ -1,3 +1,5 @@
+Code.require_file("windows.exs", __DIR__)
+
 unless Code.ensure_loaded?(Phoenix.LiveView.Diff),
   do: Code.require_file("../../../engine/agent/testdata/zoo/lib/live_view.ex", __DIR__)
 
@@ -6,16 +8,13 @@ defmodule FlyDeployAgent.LiveViewTest do
 
   alias FlyDeployAgent.{
     Beam,
-    Births,
     Cell,
-    Commit,
-    Guardian,
     LiveView,
     LiveView.Page,
     Loader,
-    Snapshot,
     Suspension,
-    Window
+    Window,
+    Windows
   }
 
   alias Phoenix.LiveView.{Browser, Component, Diff, Rendered, Renderer, Socket, Utils}
@@ -370,43 +369,14 @@ defmodule FlyDeployAgent.LiveViewTest do
 
   # -- the window
 
-  defp window(views) do
-    %Window{
-      cell: Cell.new(),
-      dead: spawn(fn -> :ok end),
-      guardian: Guardian.start(self(), fn _carry, _settle -> :ok end),
-      known: Births.known(Process.list()),
-      targets: [],
-      supervisors: [],
-      visible: true,
-      views: Enum.map(views, & &1.pid),
-      changed: %{},
-      own: [],
-      needed: [],
-      deferred: [],
-      added: [],
-      forward: %{},
-      back: %{},
-      stand_ins: %{},
-      restore: Snapshot.restoring(),
-      md5: %{},
-      suspend_ms: 50,
-      patient_ms: 200,
-      migration_ms: 1_000,
-      max_suspend_ms: 5_000,
-      rollback_us: 0,
-      skip_busy: false
-    }
-  end
+  defp window(views),
+    do:
+      Windows.new(visible: true, views: Enum.map(views, & &1.pid), migration_ms: 1_000, max_suspend_ms: 5_000)
 
   # The new code is there from the beginning: idle views do not look at it before they are told to render.
   defp commit(views, extra \\ %{}) do
     window = struct!(window(views), extra)
-    _ = Guardian.hold(window, nil, 60_000)
-    for %{code: code} <- views, do: load(code, 2)
-    result = Commit.run(window)
-    Guardian.let_go(window.guardian)
-    Guardian.stop(window.guardian)
+    result = Windows.run(window, nil, fn -> for %{code: code} <- views, do: load(code, 2) end)
     {result, Cell.longest_us(window.cell)}
   end
 

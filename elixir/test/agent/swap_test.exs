@@ -1,8 +1,10 @@
+Code.require_file("windows.exs", __DIR__)
+
 defmodule FlyDeployAgent.SwapTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.{Armed, Arming, Beam, CallbackMode, Cell, Commit, Guardian, Loader, Order, Staged}
-  alias FlyDeployAgent.Window
+  alias FlyDeployAgent.{Armed, Arming, Beam, CallbackMode, Cell, Loader, Order, Staged}
+  alias FlyDeployAgent.{Window, Windows}
 
   # Windows that swap code: the module's name, and what its two versions do.
   defp compile(module, version, body) do
@@ -36,19 +38,18 @@ defmodule FlyDeployAgent.SwapTest do
     {:ok, back} = Loader.prepare([{module, "old", old}])
     change = %{module: module, change: :changed, old_md5: Beam.md5(old), md5: Beam.md5(new)}
     staged = %Staged{diff: %{changes: [change]}, facts: %{module => facts}}
-    %Armed{staged: staged, forward: forward, back: back, stand_ins: CallbackMode.prepare([change])}
+
+    %Armed{
+      staged: staged,
+      forward: forward,
+      back: back,
+      stand_ins: CallbackMode.prepare([change]),
+      absent: []
+    }
   end
 
   defp window(armed, order \\ []),
-    do: Arming.window(armed, order(order), Cell.new(), Guardian.start(self(), fn _carry, _settle -> :ok end))
-
-  defp run(%{guardian: guardian} = window) do
-    :ok = Guardian.hold(window, nil, 60_000)
-    result = Commit.run(window)
-    Guardian.let_go(guardian)
-    Guardian.stop(guardian)
-    result
-  end
+    do: Arming.window(armed, order(order), Cell.new(), Windows.guardian())
 
   defp order(options) do
     form = [id: "abcdef0123456789", url: "", sha256: "", size: 0, otp_app: "swap", max_suspend_ms: 60_000]
@@ -67,7 +68,7 @@ defmodule FlyDeployAgent.SwapTest do
     window = module |> armed(old, new) |> window()
     assert window.targets == []
     {:ok, pid} = GenServer.start(module, [])
-    assert %{outcome: :committed, migrated: 1, failures: []} = run(window)
+    assert %{outcome: :committed, migrated: 1, failures: []} = Windows.run(window)
     assert GenServer.call(pid, :get) == {2, [{"1", 2}]}
   end
 
@@ -81,7 +82,7 @@ defmodule FlyDeployAgent.SwapTest do
     GenServer.cast(busy, fn _ -> send(test, :busy) && Process.sleep(:infinity) end)
     assert_receive :busy
     window = %{window(armed, suspend_ms: 20, skip_busy: true) | patient_ms: 50}
-    assert %{outcome: :rolled_back_with_losses, killed: [^busy]} = result = run(window)
+    assert %{outcome: :rolled_back_with_losses, killed: [^busy]} = result = Windows.run(window)
     {_ms, hopeless?} = Window.patience(%{window | skipped: result.skipped}, [])
     assert hopeless?.(busy)
     refute hopeless?.(fails)
@@ -116,7 +117,7 @@ defmodule FlyDeployAgent.SwapTest do
     {:ok, late} = :gen_statem.start(module, done, [])
     window = window(armed, migration_ms: 100, max_suspend_ms: 1_000)
     spawn_link(fn -> done_after(window.cell, done) end)
-    assert %{outcome: :rolled_back, killed: []} = run(window)
+    assert %{outcome: :rolled_back, killed: []} = Windows.run(window)
     assert :gen_statem.call(late, :get) == {1, done}
   end
 
@@ -132,7 +133,7 @@ defmodule FlyDeployAgent.SwapTest do
     armed = armed(module, old, new)
     [hangs, other] = for s <- [:hangs, :ok], do: module |> :gen_statem.start(s, []) |> elem(1)
     window = window(armed, migration_ms: 100)
-    assert %{outcome: :rolled_back_with_losses, killed: [^hangs]} = run(window)
+    assert %{outcome: :rolled_back_with_losses, killed: [^hangs]} = Windows.run(window)
     assert :gen_statem.call(other, :get) == {1, :ok}
     {_ms, hopeless?} = Window.patience(window, [hangs])
     assert hopeless?.(hangs)

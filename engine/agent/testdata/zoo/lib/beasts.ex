@@ -115,8 +115,9 @@ defmodule Zoo.View do
   def render(_assigns),
     do: Rendered.new(["view #{@version} ", ""], fn _ -> [Component.new(Zoo.Component, "c")] end)
 
+  # What it renders names static files.
   def code_change(1, socket, []),
-    do: {:ok, Phoenix.LiveView.Utils.assign(socket, :migrated, @version)}
+    do: {:ok, Phoenix.LiveView.Utils.assign(socket, %{migrated: @version, script: Zoo.Endpoint.script()})}
 end
 
 defmodule Zoo.Component do
@@ -159,6 +160,11 @@ defmodule Zoo.Endpoint do
 
   @impl true
   def config_change(_changed, _removed), do: warm()
+
+  def script do
+    [[_, script]] = Regex.scan(~r/: "(.*)"/, :persistent_term.get(__MODULE__))
+    if File.exists?(Application.app_dir(:zoo, "priv/static/" <> script)), do: script, else: "gone"
+  end
 
   defp warm,
     do:
