@@ -60,7 +60,7 @@ func printHistory(out io.Writer, past []engine.Past) error {
 		}
 		rows[i] = []string{
 			p.ID, p.At.Local().Format("2006-01-02 15:04"), outcome, cmp.Or(p.Version, "-"), fmt.Sprintf("%d/%d", p.Upgraded, p.Machines),
-			milliseconds(p.MaxSuspendedUS), took(p), who(p), revision(p.GitRevision), strings.TrimSpace(p.Message + " " + p.CILink),
+			milliseconds(p.MaxSuspendedUS), took(p), who(p), cmp.Or(engine.ShortRevision(p.GitRevision), "-"), strings.TrimSpace(p.Message + " " + p.CILink),
 		}
 	}
 	return writeTable(out, rows, "ID", "BEGIN", "OUTCOME", "VERSION", "MACHINES", "SUSPENDED", "TOOK", "WHO", "REVISION", "MESSAGE")
@@ -85,15 +85,4 @@ func who(p engine.Past) string {
 		return p.Owner
 	}
 	return p.Owner + " on " + p.Host
-}
-
-func revision(git string) string {
-	commit, dirty, _ := strings.Cut(git, "-")
-	if len(commit) > 10 {
-		commit = commit[:10]
-	}
-	if dirty != "" {
-		commit += "-" + dirty
-	}
-	return cmp.Or(commit, "-")
 }

@@ -24,7 +24,7 @@ var Agent = []string{
 	"agent/live_view_page.ex", "agent/live_view.ex", "agent/window.ex", "agent/result.ex", "agent/callback_mode.ex", "agent/snapshot.ex",
 	"agent/skipping.ex", "agent/suspension.ex", "agent/rollback.ex", "agent/commit.ex", "agent/guardian.ex", "agent/diff.ex",
 	"agent/instructions.ex", "agent/code_facts.ex", "agent/children.ex", "agent/shapes.ex", "agent/pair.ex", "agent/messages.ex", "agent/tree_findings.ex",
-	"agent/code_findings.ex", "agent/state_keys.ex", "agent/impact.ex",
+	"agent/code_findings.ex", "agent/state_keys.ex", "agent/impact.ex", "agent/function_changes.ex",
 	"agent/manifest.ex", "agent/release_findings.ex",
 	"agent/static.ex", "agent/package.ex", "agent/staged.ex", "agent/staging.ex", "agent/armed.ex", "agent/arming.ex", "agent/report.ex", "agent/status.ex",
 	"agent/folder.ex", "agent/worker.ex", "agent/state.ex", "agent/haste.ex", "agent/aftermath.ex", "agent/agent.ex",

@@ -20,6 +20,7 @@ const (
 
 // Plan says what a commit would do: the union over the machines, and each machine's own findings.
 type Plan struct {
+	Verdict  Verdict       `json:"verdict,omitzero"` // zero in plans of an older flydeploy
 	Upgrade  Upgrade       `json:"upgrade"`
 	Machines []MachinePlan `json:"machines"`
 	// Modules lists the modules that change anywhere in the fleet, sorted by name.
@@ -33,6 +34,7 @@ type Plan struct {
 // MachinePlan is what staging found on one machine.
 type MachinePlan struct {
 	Machine Machine `json:"machine"`
+	Runs    Code    `json:"runs,omitzero"`
 	// UpToDate: everything in the upgrade is loaded already, so a commit would do nothing.
 	UpToDate  bool            `json:"up_to_date,omitempty"`
 	Report    MachineReport   `json:"report"`
@@ -45,7 +47,20 @@ type ModuleChange struct {
 	Module string `json:"module"`
 	App    string `json:"app"`
 	Change string `json:"change"` // changed, added, removed
+	// Functions is nil where nobody has told them: those of a removed module, or of a release with very many changes.
+	Functions *FunctionChanges `json:"functions,omitempty"`
 }
+
+// FunctionChanges are the functions of a module that differ, as name/arity, private ones too. Of an added module these are its exports.
+type FunctionChanges struct {
+	Added   []string `json:"added,omitempty"`
+	Changed []string `json:"changed,omitempty"`
+	Removed []string `json:"removed,omitempty"`
+	More    int      `json:"more,omitempty"` // further ones, which are not named
+}
+
+// Total counts the functions, also those that are not named.
+func (f *FunctionChanges) Total() int { return len(f.Added) + len(f.Changed) + len(f.Removed) + f.More }
 
 // ProcessChange counts the processes of one callback module that would be suspended.
 type ProcessChange struct {
@@ -61,6 +76,20 @@ type Finding struct {
 	What     string   `json:"what"`
 	Remedy   string   `json:"remedy,omitempty"`
 	Machines []string `json:"machines,omitempty"`
+	// Processes counts the running processes that it is about, on all of these machines; 0 where it is about none, or nobody counted.
+	Processes int `json:"processes,omitempty"`
+}
+
+// Places says where a finding is, in numbers: "on 2 machines, 4,000 processes"; "" for one of the fleet.
+func (f Finding) Places() string {
+	var parts []string
+	if n := len(f.Machines); n > 0 {
+		parts = append(parts, "on "+text.Counted(n, "machine"))
+	}
+	if f.Processes > 0 {
+		parts = append(parts, text.Counted(f.Processes, "process"))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Blockers gives the findings that keep the deploy from going on unless they are accepted, and the refusals.
@@ -88,10 +117,20 @@ func (p *Plan) Processes() int {
 func (p *Plan) String() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("upgrade %s to %s, image %s over %s", p.Upgrade.OTPApp, p.Upgrade.Version, Tag(p.Upgrade.SourceImage), Tag(p.Upgrade.BaseImage))
+	if p.Verdict.Text != "" {
+		line("%s", p.Verdict.Text)
+	}
+	from := ""
+	if now := p.From(); now != "" {
+		from = "from " + now + " "
+	}
+	line("upgrade %s %sto %s, image %s over %s", p.Upgrade.OTPApp, from, p.Upgrade.Named(), Tag(p.Upgrade.SourceImage), Tag(p.Upgrade.BaseImage))
 	line("strategy %s", p.Strategy)
 	for _, m := range p.Modules {
 		line("module %s of %s: %s", m.Module, m.App, m.Change)
+		if f := m.Functions; f != nil {
+			line("  added %v, changed %v, removed %v, %d more", f.Added, f.Changed, f.Removed, f.More)
+		}
 	}
 	for _, m := range p.Machines {
 		line("machine %s in %s: %s", m.Machine.ID, m.Machine.Region, m.standing())
@@ -106,6 +145,9 @@ func (p *Plan) String() string {
 		where := ""
 		if len(f.Machines) > 0 {
 			where = " on " + strings.Join(f.Machines, ", ")
+		}
+		if f.Processes > 0 {
+			where += " (" + text.Counted(f.Processes, "process") + ")"
 		}
 		line("%s %s%s: %s", f.Severity, f.Name, where, f.What)
 		if f.Remedy != "" {

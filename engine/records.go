@@ -18,6 +18,8 @@ type HotUpgrade struct {
 	ID             string    `json:"id"`   // of the upgrade
 	// Fingerprint is a hash over the md5s of the code that verified machines have loaded (see agent.Code); "" if unknown.
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// GitRevision is that of the source; "" if unknown.
+	GitRevision string `json:"git_revision,omitempty"`
 	// Agent is what the upgrade was committed with; zero in records of an older flydeploy.
 	Agent CompiledAgent `json:"agent,omitzero"`
 }

@@ -62,11 +62,11 @@ defmodule FlyDeployAgent.Arming do
       %{change: :added}, acc ->
         {:cont, acc}
 
-      %{module: module, old_file: file, old_md5: md5}, {:ok, beams} ->
+      %{module: module, old_file: file, file_md5: md5}, {:ok, beams} ->
         with {:ok, beam} <- File.read(file), ^md5 <- Beam.md5(beam) do
           {:cont, {:ok, [{module, file, beam} | beams]}}
         else
-          _ -> {:halt, {:error, "drift", "#{file} does not hold the code of #{inspect(module)} that runs"}}
+          _ -> {:halt, {:error, "drift", "#{file} does not hold the code of #{inspect(module)} any more"}}
         end
     end)
   end

@@ -4,7 +4,8 @@ defmodule FlyDeployAgent.Diff do
   version in a folder's name. Keeps md5s and paths only.
 
   A change is `%{module, app, consolidated, change: :changed | :added, md5, old_md5, source, target, old_file}`: `source` the
-  new file, `target` where it will lie, `old_file` the file that a rollback loads from (nil for added modules).
+  new file, `target` where it will lie, `old_file` the file that a rollback loads from (nil for added modules), which holds code
+  with `file_md5` (nil where there is none): not that which runs, if somebody has loaded another one by hand.
   """
 
   alias FlyDeployAgent.{Beam, Findings, Release}
@@ -18,7 +19,8 @@ defmodule FlyDeployAgent.Diff do
           old_md5: binary | nil,
           source: Path.t(),
           target: Path.t(),
-          old_file: Path.t() | nil
+          old_file: Path.t() | nil,
+          file_md5: binary | nil
         }
   @type t :: %{
           changes: [change],
@@ -149,6 +151,7 @@ defmodule FlyDeployAgent.Diff do
     md5 = path |> File.read!() |> Beam.md5()
     old_md5 = Beam.loaded_md5(module)
     target = Path.join(target_dir, Path.basename(path))
+    old_file = old_md5 && loaded_from(module, target)
 
     unless unchanged?(md5, old_md5, target) do
       %{
@@ -160,7 +163,8 @@ defmodule FlyDeployAgent.Diff do
         old_md5: old_md5,
         source: path,
         target: target,
-        old_file: old_md5 && loaded_from(module, target)
+        old_file: old_file,
+        file_md5: old_file && file_md5(old_file)
       }
     end
   end
@@ -174,6 +178,13 @@ defmodule FlyDeployAgent.Diff do
   end
 
   defp unchanged?(md5, old_md5, _target), do: md5 == old_md5
+
+  defp file_md5(file) do
+    case File.read(file) do
+      {:ok, beam} -> Beam.md5(beam)
+      {:error, _} -> nil
+    end
+  end
 
   defp loaded_from(module, target) do
     case :code.which(module) do
@@ -208,6 +219,15 @@ defmodule FlyDeployAgent.Diff do
       name = if origin == :otp, do: "otp_differs", else: "elixir_differs"
       finding(name, :refuse, app, "#{here} runs, the upgrade was built with #{vsn}: cold deploy")
     end
+  end
+
+  @doc "The version of an application as its files have it: a hot upgrade brings its own."
+  @spec version(atom) :: binary | nil
+  def version(app) do
+    with dir when dir != nil <- Release.app_dir(app),
+         [_ | _] = version <- app_keys(Path.join(dir, "ebin/#{app}.app"))[:vsn],
+         do: List.to_string(version),
+         else: (_ -> nil)
   end
 
   # The operator's own applications: the one that is deployed, and the others of its umbrella. Nothing marks those; but they

@@ -26,7 +26,8 @@ defmodule FlyDeployAgent.Findings do
     on_load = for {m, :on_load_not_allowed} <- unloadable, m not in native, do: m
     bad = for {m, reason} <- unloadable, reason != :on_load_not_allowed, do: {m, reason}
     sticky = for %{module: m} <- changes, :code.is_sticky(m), do: m
-    drift = for %{change: :changed} = change <- changes, drifted?(change), do: change.module
+    drifted = for %{change: :changed} = change <- changes, change.file_md5 != change.old_md5, do: change
+    {fileless, drift} = Enum.split_with(drifted, &(&1.file_md5 == nil))
 
     lingering = OldCode.lingering(for %{module: m, change: :changed} <- changes, do: m)
 
@@ -44,10 +45,16 @@ defmodule FlyDeployAgent.Findings do
         do: finding("not_loadable", :refuse, inspect(m), "this VM cannot load it: #{reason}")
       ),
       about(
-        drift,
+        for(%{module: m} <- drift, do: m),
         "drift",
+        :block,
+        "runs other code than its file holds, perhaps loaded by hand: the upgrade replaces it, and a rollback would lead to the file's"
+      ),
+      about(
+        for(%{module: m} <- fileless, do: m),
+        "no_file",
         :refuse,
-        "runs other code than its file holds, so nothing could be rolled back to"
+        "runs, and its file is gone, so nothing could be rolled back to"
       ),
       for(
         {m, pids} <- lingering,
@@ -72,13 +79,6 @@ defmodule FlyDeployAgent.Findings do
 
   defp old_nif?(%{old_file: file}) do
     with {:ok, beam} <- File.read(file), {:ok, %{nif: true}} <- Beam.facts(beam), do: true, else: (_ -> false)
-  end
-
-  defp drifted?(%{old_file: file, old_md5: md5}) do
-    case File.read(file) do
-      {:ok, beam} -> Beam.md5(beam) != md5
-      {:error, _} -> true
-    end
   end
 
   @doc "Findings about live processes; `would_kill` are holders of modules that cannot be left for last."

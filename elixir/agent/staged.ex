@@ -8,6 +8,7 @@ defmodule FlyDeployAgent.Staged do
     * `holders` – processes outside of the targets with changed code on their stack
     * `closure` – changed modules that the migrations may call
     * `purge_us` – what it costs to free one old slot; `rollback_us` – how long a rollback would suspend, estimated
+    * `version` – of the application that runs, nil if unknown; `functions` – see `FlyDeployAgent.FunctionChanges`
     * `findings` – see `FlyDeployAgent.Findings`; `up_to_date` – a commit would change nothing
   """
 
@@ -22,6 +23,8 @@ defmodule FlyDeployAgent.Staged do
                 closure: MapSet.new(),
                 purge_us: 0,
                 rollback_us: 0,
+                version: nil,
+                functions: %{},
                 findings: [],
                 up_to_date: false
               ]
@@ -37,6 +40,8 @@ defmodule FlyDeployAgent.Staged do
           closure: MapSet.t(module),
           purge_us: non_neg_integer,
           rollback_us: non_neg_integer,
+          version: binary | nil,
+          functions: %{module => FlyDeployAgent.FunctionChanges.t()},
           findings: [map],
           up_to_date: boolean
         }

@@ -15,6 +15,7 @@ defmodule FlyDeployAgent.Staging do
     Diff,
     Files,
     Findings,
+    FunctionChanges,
     Http,
     Impact,
     LiveView,
@@ -171,7 +172,13 @@ defmodule FlyDeployAgent.Staging do
         Findings.release(Files.unwritable(diff.files, order.id)) ++
         Findings.rollback_cost(staged.rollback_us)
 
-    %Staged{staged | findings: findings, up_to_date: up_to_date?(diff, findings)}
+    %Staged{
+      staged
+      | findings: findings,
+        up_to_date: up_to_date?(diff, findings),
+        version: Diff.version(order.otp_app),
+        functions: FunctionChanges.all(diff.changes)
+    }
   end
 
   # Another manifest alone is nothing to apply; nor is it up to date if what it tells of cannot be applied.

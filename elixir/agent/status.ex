@@ -38,16 +38,21 @@ defmodule FlyDeployAgent.Status do
     with :ok <- File.write(path <> ".new", text), do: File.rename(path <> ".new", path)
   end
 
-  @doc "The JSON of `s`: lists are cut, with their totals beside them, until it fits. So are long texts."
+  @doc "The JSON of `s`: lists are cut, with their totals beside them, until it fits: first those of functions. So are long texts."
   @spec encode(map, pos_integer) :: binary
-  def encode(s, seq), do: fit(s, seq, 200)
+  def encode(s, seq), do: fit(s, seq, 200, 40)
 
-  defp fit(s, seq, limit) do
-    json = s |> fields(seq, limit) |> Json.encode()
-    if byte_size(json) <= @max_bytes or limit == 0, do: json, else: fit(s, seq, div(limit, 2))
+  defp fit(s, seq, limit, functions) do
+    json = s |> fields(seq, limit, functions) |> Json.encode()
+
+    cond do
+      byte_size(json) <= @max_bytes or limit == 0 -> json
+      functions > 0 -> fit(s, seq, limit, div(functions, 2))
+      true -> fit(s, seq, div(limit, 2), 0)
+    end
   end
 
-  defp fields(s, seq, limit) do
+  defp fields(s, seq, limit, functions) do
     %{
       v: 1,
       id: s.order.id,
@@ -59,7 +64,7 @@ defmodule FlyDeployAgent.Status do
       phases: s.phases ++ window_phases(s),
       download: %{done: s.downloaded, total: s.order.size}
     }
-    |> Map.merge(staged(s.staged, limit))
+    |> Map.merge(staged(s.staged, limit, functions))
     |> Map.merge(result(s.result, s, limit))
     |> Map.merge(if s.error, do: %{error: %{s.error | what: clip(s.error.what, limit)}}, else: %{})
     |> Map.merge(if s.report, do: %{report: clip(s.report, limit)}, else: %{})
@@ -74,15 +79,16 @@ defmodule FlyDeployAgent.Status do
   defp window_phases(%{result: nil}), do: []
   defp window_phases(%{result: result, cell: cell}), do: Cell.phases(cell, result.outcome)
 
-  defp staged(nil, _limit), do: %{}
+  defp staged(nil, _limit, _functions), do: %{}
 
-  defp staged(staged, limit) do
+  defp staged(staged, limit, functions) do
     changes = staged.diff.changes
 
     removed =
       for {module, app} <- staged.diff.removed, do: %{module: inspect(module), app: app, change: :removed}
 
-    modules = for(c <- changes, do: %{module: inspect(c.module), app: c.app, change: c.change}) ++ removed
+    modules = for(c <- changes, do: module(c, staged.functions[c.module], functions)) ++ removed
+
     groups = Enum.frequencies_by(staged.targets, &{&1.module, &1.kind})
 
     processes =
@@ -90,6 +96,7 @@ defmodule FlyDeployAgent.Status do
 
     %{
       up_to_date: staged.up_to_date,
+      running_version: staged.version,
       rollback_us: staged.rollback_us,
       counts: %{
         modules_changed: Enum.count(changes, &(&1.change == :changed)),
@@ -107,6 +114,19 @@ defmodule FlyDeployAgent.Status do
         staged.findings |> Enum.sort_by(&rank/1) |> Enum.take(max(limit, 5)) |> Enum.map(&finding(&1, limit)),
       findings_total: length(staged.findings)
     }
+  end
+
+  defp module(change, nil, _most),
+    do: Map.take(change, [:app, :change]) |> Map.put(:module, inspect(change.module))
+
+  defp module(change, functions, most) do
+    {shown, more} =
+      Enum.reduce([:added, :changed, :removed], {%{}, 0}, fn how, {shown, more} ->
+        {some, rest} = Enum.split(functions[how], most)
+        {if(some == [], do: shown, else: Map.put(shown, how, some)), more + length(rest)}
+      end)
+
+    change |> module(nil, most) |> Map.put(:functions, Map.put(shown, :more, more))
   end
 
   defp finding(finding, limit),

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"flydeploy/engine"
 )
 
 // State of an agent.
@@ -56,8 +58,9 @@ type Status struct {
 	} `json:"download"` // bytes
 
 	// From staged on.
-	UpToDate       bool      `json:"up_to_date"`  // a commit would change nothing
-	RollbackUS     int64     `json:"rollback_us"` // how long a rollback would suspend, estimated
+	UpToDate       bool      `json:"up_to_date"`      // a commit would change nothing
+	Running        string    `json:"running_version"` // of the application, "" if unknown
+	RollbackUS     int64     `json:"rollback_us"`     // how long a rollback would suspend, estimated
 	Counts         Counts    `json:"counts"`
 	Modules        []Module  `json:"modules"` // the first of ModulesTotal
 	ModulesTotal   int       `json:"modules_total"`
@@ -118,6 +121,8 @@ type Module struct {
 	Module string `json:"module"`
 	App    string `json:"app"`
 	Change string `json:"change"`
+	// Functions is nil where the agent has not read them, or where there are too many to tell.
+	Functions *engine.FunctionChanges `json:"functions"`
 }
 
 // Process counts processes of one callback module. Kind is gen_server, gen_statem, gen_event or agent.
@@ -133,6 +138,8 @@ type Finding struct {
 	Severity string `json:"severity"`
 	Subject  string `json:"subject"`
 	Detail   string `json:"detail"`
+	// Processes is how many running processes it is about, 0 where nobody counts them.
+	Processes int `json:"processes"`
 }
 
 // NotRendered is the reason of a view that keeps its state, but whose page cannot show the new code.
@@ -202,12 +209,19 @@ func (s *Status) clean() {
 			*t = printable(*t, 500)
 		}
 	}
-	short(&s.Owner, &s.Report)
+	short(&s.Owner, &s.Report, &s.Running)
 	for i := range s.Phases {
 		short(&s.Phases[i].Name, &s.Phases[i].Status)
 	}
 	for i := range s.Modules {
 		short(&s.Modules[i].Module, &s.Modules[i].App, &s.Modules[i].Change)
+		if f := s.Modules[i].Functions; f != nil {
+			for _, list := range [][]string{f.Added, f.Changed, f.Removed} {
+				for j := range list {
+					short(&list[j])
+				}
+			}
+		}
 	}
 	for i := range s.Processes {
 		short(&s.Processes[i].Module, &s.Processes[i].Kind)

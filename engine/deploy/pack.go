@@ -123,6 +123,7 @@ func (j *job) destroy(ctx context.Context, id string) {
 func (j *job) reuse(ctx context.Context, s *surveyed, p *packed) error {
 	u, e := &p.upgrade, s.earlier.Upgrade
 	u.Version, u.SourceImage, u.SHA256, u.Size, u.TarballURL = e.Version, e.SourceImage, e.SHA256, e.Size, e.TarballURL
+	u.GitRevision = e.GitRevision // of that code, not of what is checked out now
 	j.rec.Emit(engine.Event{Phase: engine.PhaseBuild, Status: engine.StatusSkipped, Text: "deploying " + s.earlier.ID + " again", Upgrade: copyOf(u)})
 	p.key = keyOf(u.TarballURL)
 	if err := j.isIntact(ctx, s, p.key, u.SHA256, u.Size); err != nil {

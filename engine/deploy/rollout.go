@@ -121,7 +121,7 @@ func (r *rollout) result() engine.MachineResult {
 // facts gives what the plan needs to know about the machine.
 func (r *rollout) facts() plan.Machine {
 	m := plan.Machine{State: r.state, MachinePlan: engine.MachinePlan{
-		Machine: r.machine, UpToDate: r.status.UpToDate, Report: reportOf(r.status), Problem: r.problem,
+		Machine: r.machine, Runs: engine.Code{Version: r.status.Running}, UpToDate: r.status.UpToDate, Report: reportOf(r.status), Problem: r.problem,
 	}}
 	for _, g := range r.status.Processes {
 		m.Processes = append(m.Processes, engine.ProcessChange(g))
@@ -131,7 +131,7 @@ func (r *rollout) facts() plan.Machine {
 	}
 	for _, f := range r.status.Findings {
 		m.Findings = append(m.Findings, engine.Finding{
-			Name: f.Name, Severity: engine.Severity(f.Severity), What: f.Subject + ": " + f.Detail, Remedy: engine.Remedies[f.Name],
+			Name: f.Name, Severity: engine.Severity(f.Severity), What: f.Subject + ": " + f.Detail, Remedy: engine.Remedies[f.Name], Processes: f.Processes,
 		})
 	}
 	return m

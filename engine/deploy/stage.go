@@ -81,7 +81,11 @@ func (st *staged) facts() plan.Facts {
 		Recorded: st.surveyed.recorded, Storage: st.surveyed.target.Storage,
 	}
 	for _, r := range st.machines {
-		f.Machines = append(f.Machines, r.facts())
+		m := r.facts()
+		if u, ok := f.Recorded.UpgradeOf(m.Machine); ok && u.Version == m.Runs.Version {
+			m.Runs.GitRevision = u.GitRevision
+		}
+		f.Machines = append(f.Machines, m)
 	}
 	if e := st.surveyed.earlier; e != nil {
 		f.Earlier = &plan.Earlier{ID: e.ID, BaseImage: e.Upgrade.BaseImage, At: e.At}

@@ -46,6 +46,7 @@ func Make(f Facts) *engine.Plan {
 	for _, m := range f.Machines {
 		p.Machines = append(p.Machines, m.MachinePlan)
 	}
+	p.Verdict = p.Judge()
 	return p
 }
 
@@ -60,15 +61,21 @@ func toCommit(machines []Machine) int {
 	return n
 }
 
-// modules gives the changes of all machines, each once, sorted.
+// modules gives the changes of all machines, each once, sorted. Of a module's functions those are taken of the machine that names most.
 func modules(machines []Machine) []engine.ModuleChange {
-	seen := map[engine.ModuleChange]bool{}
+	seen := map[engine.ModuleChange]int{} // without functions: its place in changes
 	changes := []engine.ModuleChange{}
 	for _, m := range machines {
 		for _, c := range m.Modules {
-			if !seen[c] {
-				seen[c] = true
+			bare := c
+			bare.Functions = nil
+			i, known := seen[bare]
+			switch {
+			case !known:
+				seen[bare] = len(changes)
 				changes = append(changes, c)
+			case namesMore(c.Functions, changes[i].Functions):
+				changes[i].Functions = c.Functions
 			}
 		}
 	}
@@ -76,6 +83,10 @@ func modules(machines []Machine) []engine.ModuleChange {
 		return cmp.Or(cmp.Compare(a.Module, b.Module), cmp.Compare(a.Change, b.Change))
 	})
 	return changes
+}
+
+func namesMore(a, b *engine.FunctionChanges) bool {
+	return a != nil && (b == nil || a.Total()-a.More > b.Total()-b.More)
 }
 
 // findings joins the findings of all machines, so that each appears once, and adds those about the fleet. The worst come first.
@@ -112,10 +123,10 @@ func findings(f Facts) []engine.Finding {
 		}, m.ID)
 	}
 	for _, found := range earlier(f) {
-		all.add(found)
+		all.add(found, "")
 	}
 	if found, differs := f.Storage.SettingsFinding(); differs {
-		all.add(found)
+		all.add(found, "")
 	}
 	return all.sorted()
 }
@@ -184,31 +195,4 @@ func earlier(f Facts) []engine.Finding {
 		})
 	}
 	return found
-}
-
-// findingSet joins equal findings of several machines, by name and text.
-type findingSet map[[2]string]*engine.Finding
-
-func (s findingSet) add(f engine.Finding, machines ...string) {
-	key := [2]string{f.Name, f.What}
-	if s[key] == nil {
-		f.Machines = nil
-		s[key] = &f
-	}
-	s[key].Machines = append(s[key].Machines, machines...)
-}
-
-var severityOrder = []engine.Severity{engine.SeverityRefuse, engine.SeverityBlock, engine.SeverityWarn, engine.SeverityInfo}
-
-func (s findingSet) sorted() []engine.Finding {
-	list := []engine.Finding{}
-	for _, f := range s {
-		list = append(list, *f)
-	}
-	slices.SortFunc(list, func(a, b engine.Finding) int {
-		return cmp.Or(
-			cmp.Compare(slices.Index(severityOrder, a.Severity), slices.Index(severityOrder, b.Severity)),
-			cmp.Compare(a.Name, b.Name), cmp.Compare(a.What, b.What))
-	})
-	return list
 }

@@ -28,8 +28,12 @@ defmodule FlyDeployAgent.StatusTest do
       %{module: Module.concat(A.Rather.Long.Module.Name, "M#{n}"), app: :app, change: :changed}
     end
 
+    names = for n <- 1..50, do: "a_function_with_a_long_name_#{n}/#{n}"
+
     %{
       diff: %{changes: Enum.map(1..modules, change), removed: [], files: []},
+      version: "1.0.0",
+      functions: Map.new(1..modules, &{change.(&1).module, %{added: names, changed: ["a/1"], removed: []}}),
       targets:
         for(n <- 1..modules, do: %{pid: self(), module: change.(n).module, kind: :gen_server, units: []}),
       findings:

@@ -3,7 +3,7 @@ Code.require_file("windows.exs", __DIR__)
 defmodule FlyDeployAgent.SwapTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.{Armed, Arming, Beam, CallbackMode, Cell, Loader, Order, Staged}
+  alias FlyDeployAgent.{Armed, Arming, Beam, CallbackMode, Cell, Findings, Loader, Order, Staged}
   alias FlyDeployAgent.{Window, Windows}
 
   # Windows that swap code: the module's name, and what its two versions do.
@@ -70,6 +70,58 @@ defmodule FlyDeployAgent.SwapTest do
     {:ok, pid} = GenServer.start(module, [])
     assert %{outcome: :committed, migrated: 1, failures: []} = Windows.run(window)
     assert GenServer.call(pid, :get) == {2, [{"1", 2}]}
+  end
+
+  @tag :tmp_dir
+  test "code that was loaded by hand is replaced, and a rollback leads to the file's", %{tmp_dir: dir} do
+    module = __MODULE__.Drift
+    of_file = server(module, 1, "{from, s}")
+    by_hand = server(module, 2, "{from, s}")
+    new = server(module, 3, ~s|if s == :fails, do: raise("no"), else: {:ok, {from, s}}|)
+    [target, source] = for {name, beam} <- [old: of_file, new: new], do: put(dir, name, beam)
+    {:module, _} = :code.load_binary(module, ~c"by hand", by_hand)
+    {:ok, facts} = Beam.facts(new)
+
+    change = %{
+      module: module,
+      change: :changed,
+      old_md5: Beam.md5(by_hand),
+      md5: Beam.md5(new),
+      source: source,
+      target: target,
+      old_file: target,
+      file_md5: Beam.md5(of_file)
+    }
+
+    staged = %Staged{diff: %{changes: [change], removed: [], files: []}, facts: %{module => facts}}
+
+    assert [%{name: "drift", severity: :block, subject: "FlyDeployAgent.SwapTest.Drift"}] =
+             Findings.modules(staged.diff, %{module => Map.put(facts, :nif, false)}, [])
+
+    gone = %{change | file_md5: nil}
+
+    assert [%{name: "no_file", severity: :refuse}] =
+             Findings.modules(%{staged.diff | changes: [gone]}, %{module => Map.put(facts, :nif, false)}, [])
+
+    {:ok, pid} = GenServer.start(module, :fails)
+    {:ok, armed} = Arming.run(staged, order([]))
+    assert %{outcome: :rolled_back, killed: []} = armed |> window() |> run()
+    assert GenServer.call(pid, :get) == {1, :fails}
+
+    :ok = GenServer.stop(pid)
+    :code.purge(module)
+    {:module, _} = :code.load_binary(module, ~c"by hand", by_hand)
+    :code.purge(module)
+    {:ok, pid} = GenServer.start(module, :works)
+    {:ok, armed} = Arming.run(staged, order([]))
+    assert %{outcome: :committed, migrated: 1} = armed |> window() |> run()
+    assert GenServer.call(pid, :get) == {3, {"2", :works}}
+  end
+
+  defp put(dir, name, beam) do
+    path = Path.join(dir, "#{name}.beam")
+    File.write!(path, beam)
+    path
   end
 
   test "a rollback does not wait for those that were too busy to suspend" do

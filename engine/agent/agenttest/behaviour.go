@@ -3,6 +3,7 @@ package agenttest
 import (
 	"time"
 
+	"flydeploy/engine"
 	"flydeploy/engine/agent"
 )
 
@@ -43,7 +44,8 @@ func usualBehaviour() Behaviour {
 	return Behaviour{
 		Counts: agent.Counts{ModulesChanged: 1, ModulesAdded: 1, Files: 3, Processes: 303, Migrating: 302},
 		Modules: []agent.Module{
-			{Module: "Counter.Tally", App: App, Change: "changed"}, {Module: "Counter.Report", App: App, Change: "added"},
+			{Module: "Counter.Tally", App: App, Change: "changed", Functions: &engine.FunctionChanges{Added: []string{"most/1"}, Changed: []string{"plus/2"}}},
+			{Module: "Counter.Report", App: App, Change: "added", Functions: &engine.FunctionChanges{Added: []string{"all/0"}}},
 		},
 		Processes:   []agent.Process{{Module: "Counter.Tally", Kind: "gen_server", Count: 303}},
 		RollbackUS:  900,

@@ -4,25 +4,45 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"slices"
 	"time"
 
+	"flydeploy/engine"
 	"flydeploy/engine/agent"
 )
 
 // statusBytes is what a status takes at most.
 const statusBytes = 8_000
 
-// encodeStatus cuts lists until the status is small enough.
+// encodeStatus cuts lists until the status is small enough, first those of functions.
 func encodeStatus(s agent.Status) string {
-	for limit := 200; ; limit /= 2 {
+	for limit, functions := 200, 40; ; {
 		cut := s
-		cut.Modules, cut.Processes = head(s.Modules, limit), head(s.Processes, limit)
+		cut.Modules, cut.Processes = cutFunctions(head(s.Modules, limit), functions), head(s.Processes, limit)
 		cut.Findings, cut.Failures = head(s.Findings, max(limit, 5)), head(s.Failures, min(20, max(limit, 1)))
 		cut.Killed = head(s.Killed, 20)
 		if text := toJSON(cut); len(text) <= statusBytes || limit == 0 {
 			return text
 		}
+		if functions > 0 {
+			functions /= 2
+		} else {
+			limit /= 2
+		}
 	}
+}
+
+// cutFunctions names at most so many functions of each kind in each module.
+func cutFunctions(modules []agent.Module, most int) []agent.Module {
+	all := slices.Clone(modules)
+	for i, m := range all {
+		if f := m.Functions; f != nil {
+			cut := &engine.FunctionChanges{Added: head(f.Added, most), Changed: head(f.Changed, most), Removed: head(f.Removed, most)}
+			cut.More = f.Total() - cut.Total()
+			all[i].Functions = cut
+		}
+	}
+	return all
 }
 
 func head[T any](all []T, n int) []T { return all[:min(n, len(all))] }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"flydeploy/engine"
 	"flydeploy/engine/agent"
 )
 
@@ -103,8 +104,10 @@ func (a *process) detect() *agent.Error {
 	b := a.world.behaviourOf(a.machine)
 	a.stagedAs = a.vm.code
 	s := &a.next
+	s.Running = a.vm.code.Version
 	s.Findings, s.FindingsTotal = slices.Clone(b.Findings), len(b.Findings)
-	if s.UpToDate = a.vm.code.SHA256 == a.order.sha256; s.UpToDate {
+	nothingHot := slices.ContainsFunc(b.Findings, func(f agent.Finding) bool { return f.Name == engine.NothingHot })
+	if s.UpToDate = a.vm.code.SHA256 == a.order.sha256 && !nothingHot; s.UpToDate {
 		return nil
 	}
 	s.RollbackUS, s.Counts = b.RollbackUS, b.Counts

@@ -93,6 +93,9 @@ func stages(t testing.TB, m Machine) {
 		len(staged.Processes) == 0 || staged.RollbackUS <= 0 || staged.FindingsTotal != len(staged.Findings) {
 		t.Errorf("%+v", staged)
 	}
+	if f := staged.Modules[0].Functions; staged.Running == "" || f == nil || f.Total() == 0 {
+		t.Errorf("it runs %q, and of %+v the functions are %+v", staged.Running, staged.Modules[0], f)
+	}
 	if left := staged.ExpiresIn(); left > 20*time.Minute || left < 18*time.Minute {
 		t.Errorf("staged for %v", left)
 	}
