@@ -105,7 +105,7 @@ defmodule FlyDeployAgent.SwapTest do
 
     {:ok, pid} = GenServer.start(module, :fails)
     {:ok, armed} = Arming.run(staged, order([]))
-    assert %{outcome: :rolled_back, killed: []} = armed |> window() |> run()
+    assert %{outcome: :rolled_back, killed: []} = armed |> window() |> Windows.run()
     assert GenServer.call(pid, :get) == {1, :fails}
 
     :ok = GenServer.stop(pid)
@@ -114,7 +114,7 @@ defmodule FlyDeployAgent.SwapTest do
     :code.purge(module)
     {:ok, pid} = GenServer.start(module, :works)
     {:ok, armed} = Arming.run(staged, order([]))
-    assert %{outcome: :committed, migrated: 1} = armed |> window() |> run()
+    assert %{outcome: :committed, migrated: 1} = armed |> window() |> Windows.run()
     assert GenServer.call(pid, :get) == {3, {"2", :works}}
   end
 
