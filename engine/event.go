@@ -64,6 +64,7 @@ type MachineReport struct {
 	ModulesRemoved int `json:"modules_removed"`
 	// Processes is how many processes will be suspended or, after the commit, were.
 	Processes int `json:"processes"`
+	Migrating int `json:"migrating,omitempty"` // of those, the ones that the plan expects to migrate
 	Migrated  int `json:"migrated"`
 	// SuspendedUS is how long the process waited that was suspended longest, in microseconds; 0 until the last resume.
 	SuspendedUS int64 `json:"suspended_us"`

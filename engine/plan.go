@@ -80,18 +80,6 @@ type Finding struct {
 	Processes int `json:"processes,omitempty"`
 }
 
-// Places says where a finding is, in numbers: "on 2 machines, 4,000 processes"; "" for one of the fleet.
-func (f Finding) Places() string {
-	var parts []string
-	if n := len(f.Machines); n > 0 {
-		parts = append(parts, "on "+text.Counted(n, "machine"))
-	}
-	if f.Processes > 0 {
-		parts = append(parts, text.Counted(f.Processes, "process"))
-	}
-	return strings.Join(parts, ", ")
-}
-
 // Blockers gives the findings that keep the deploy from going on unless they are accepted, and the refusals.
 func (p *Plan) Blockers() []Finding {
 	var out []Finding
@@ -108,6 +96,15 @@ func (p *Plan) Processes() int {
 	n := 0
 	for _, m := range p.Machines {
 		n += m.Report.Processes
+	}
+	return n
+}
+
+// Migrating counts those of them that have a migration: a code_change that is asked for.
+func (p *Plan) Migrating() int {
+	n := 0
+	for _, m := range p.Machines {
+		n += m.Report.Migrating
 	}
 	return n
 }

@@ -24,6 +24,7 @@ const (
 	paneBoard   pane = iota // steps, machines, the log's last lines
 	paneDetails             // of the machine under the cursor
 	panePlan
+	paneModules
 	paneLog
 )
 
@@ -47,6 +48,7 @@ type deployScreen struct {
 	pane     pane
 	page     cells.Page // the plan, or the details of one machine
 	log      logPane
+	modules  modulesPane
 
 	leaving  bool // the operator was asked how to leave
 	stopping bool
@@ -165,6 +167,9 @@ func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	if d.pane == paneLog {
 		return d.log.press(c, d, k)
 	}
+	if d.pane == paneModules {
+		return d.modules.press(c, d, k)
+	}
 	if by, ok := c.step(k); ok {
 		d.move(c, by)
 		return nil
@@ -174,6 +179,8 @@ func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		d.pane = paneLog
 	case key.Matches(k, c.keys.copy):
 		return c.copy(d.copied(c))
+	case key.Matches(k, c.keys.modules):
+		d.showModules()
 	case d.planning(c.now):
 		return d.pressPlan(c, k)
 	case key.Matches(k, c.keys.details), d.guest == nil && d.pane == paneBoard && key.Matches(k, c.keys.in):

@@ -8,6 +8,7 @@ import (
 func (d *deployScreen) offered(k keyMap) keyMap {
 	k.details.SetEnabled(d.board.current() != nil)
 	k.plan.SetEnabled(d.progress.Plan != nil)
+	k.modules.SetEnabled(d.progress.Plan != nil && len(d.progress.Plan.Modules) > 0)
 	return k
 }
 
@@ -16,11 +17,15 @@ func (d *deployScreen) hints(c *console) []hint {
 	switch {
 	case d.pane == paneLog:
 		return d.log.hints(k)
+	case d.pane == paneModules:
+		return d.modules.hints(k)
 	case d.planning(c.now):
 		return []hint{
-			short(k.confirm, "deploy as planned"), {"tab", "choose"}, short(k.help, "help"), {"esc", "leave"}, {"↑↓", "scroll"},
-			{"enter", "press"}, short(k.copy, "copy"),
+			short(k.confirm, "deploy as planned"), {"tab", "choose"}, short(k.modules, "what changes"), short(k.help, "help"), {"esc", "leave"},
+			{"↑↓", "scroll"}, {"enter", "press"}, short(k.copy, "copy"),
 		}
+	case d.pane == panePlan:
+		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.modules, "what changes"), short(k.copy, "copy"), short(k.log, "log"), short(k.help, "help")}
 	case d.pane != paneBoard:
 		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.copy, "copy"), short(k.log, "log"), short(k.help, "help")}
 	case d.guest != nil:
@@ -41,12 +46,14 @@ func (d *deployScreen) hints(c *console) []hint {
 
 func (d *deployScreen) bindings(c *console) []key.Binding {
 	k := d.offered(c.keys)
-	own := []key.Binding{k.details, k.plan, k.log, k.copy, k.back}
+	own := []key.Binding{k.details, k.plan, k.modules, k.log, k.copy, k.back}
 	switch {
 	case d.pane == paneLog:
 		return []key.Binding{k.follow, k.filter, k.save, k.copy, k.back}
+	case d.pane == paneModules:
+		return []key.Binding{k.details, k.copy, k.back}
 	case d.planning(c.now): // enter presses a button here: it opens no details
-		return []key.Binding{k.log, k.copy, k.back, k.confirm}
+		return []key.Binding{k.modules, k.log, k.copy, k.back, k.confirm}
 	case d.guest != nil && d.guest.replay != nil:
 		return append(own, k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind)
 	case d.waiting:

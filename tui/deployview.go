@@ -26,6 +26,9 @@ func (d *deployScreen) view(c *console) []cells.Line {
 	case d.pane == paneLog:
 		lines = append(lines, cells.RuleLine(d.log.heading(d), w))
 		lines = append(lines, d.log.view(d, w, d.logRoom(c))...)
+	case d.pane == paneModules:
+		lines = append(lines, cells.Rule("what changes: "+text.Counted(len(d.progress.Plan.Modules), "module"), w))
+		lines = append(lines, d.modules.view(d.progress.Plan, w, d.pageRows(c))...)
 	case d.planning(c.now):
 		lines = append(lines, cells.Rule("plan: nothing has been suspended yet", w))
 		lines = append(lines, d.page.View(w, d.pageRows(c))...)
@@ -58,7 +61,7 @@ type planKey struct {
 // settle lays out what scrolls, and keeps the cursor visible.
 func (d *deployScreen) settle(c *console) {
 	switch {
-	case d.pane == paneLog:
+	case d.pane == paneLog || d.pane == paneModules:
 		return
 	case d.planning(c.now) || d.pane == panePlan && d.progress.Plan != nil:
 		d.page.Show(planKey{plan: d.progress.Plan, w: c.w, accepted: len(d.accepted)}, func() []cells.Line {
@@ -77,7 +80,7 @@ func (d *deployScreen) settle(c *console) {
 // pageRows counts the rows between what stands above a page and what stands below.
 func (d *deployScreen) pageRows(c *console) int {
 	room := c.h - 3 - len(d.head(c, c.w)) // title, rule, bottom
-	if d.planning(c.now) {
+	if d.pane != paneModules && d.planning(c.now) {
 		room -= len(d.planQuestion(c.w))
 	}
 	return max(room, 0)
@@ -86,7 +89,7 @@ func (d *deployScreen) pageRows(c *console) int {
 // head is everything above the panes: the steps, what runs now or the outcome, the totals. A pane that fills the screen has
 // none.
 func (d *deployScreen) head(c *console, w int) []cells.Line {
-	if d.pane == paneLog || d.pane != paneBoard && !d.planning(c.now) {
+	if d.pane == paneLog || d.pane == paneModules || d.pane != paneBoard && !d.planning(c.now) {
 		return nil
 	}
 	return append(d.steps(c, w), d.summaryRows(c, w)...)

@@ -14,7 +14,8 @@ import (
 type keyMap struct {
 	up, down, pageUp, pageDown, top, bottom, in, out    key.Binding
 	mark, markRange, markAll, filter, sortFleet, deploy key.Binding
-	details, plan, log, sortBoard, confirm, next        key.Binding
+	details, plan, modules, log, sortBoard, confirm     key.Binding
+	next                                                key.Binding
 	override, watch, history, inspect, copy             key.Binding
 	follow, save                                        key.Binding
 	pause, faster, slower, stepEvent, forward, rewind   key.Binding
@@ -36,6 +37,7 @@ func newKeyMap(readOnly, app bool) keyMap {
 		markAll: bind("a", "mark all/none", "a"), filter: bind("/", "filter, ! inverts", "/"),
 		sortFleet: bind(sortKeys(fleetSorts), "sort, again to reverse", strings.Fields(sortKeys(fleetSorts))...), deploy: bind("d", "deploy", "d"),
 		details: bind("enter", "details", "enter"), plan: bind("p", "plan", "p"), log: bind("L", "event log", "L"),
+		modules:   bind("m", "what changes", "m"),
 		sortBoard: bind(sortKeys(boardSorts), "sort, again to reverse", strings.Fields(sortKeys(boardSorts))...),
 		confirm:   bind("D", "deploy as planned", "D"), next: bind("tab", "other button", "tab", "shift+tab", "left", "right", "h", "l"),
 		override: bind("o", "override lock", "o"), watch: bind("v", "lock, watch live", "v"), history: bind("r", "record of deploys", "r"),
@@ -70,7 +72,7 @@ func (k keyMap) groups() []keyGroup {
 		}},
 		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.inspect, k.watch, k.history}},
 		{"Plan", []key.Binding{k.confirm, k.next}},
-		{"Deploy", []key.Binding{k.details, k.plan, k.log, k.sortBoard, k.override, k.watch}},
+		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.log, k.sortBoard, k.override, k.watch}},
 		{"Log", []key.Binding{k.follow, k.filter, k.save}},
 		{"Replay", []key.Binding{k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind}},
 	}

@@ -125,7 +125,7 @@ func TestPaletteOffersWhatItsKeysDoHere(t *testing.T) {
 	if b.picker != nil {
 		t.Fatal("the palette is open with other entries than before the plan was ready")
 	}
-	offers("event log", "copy", "back", "deploy as planned")
+	offers("what changes", "event log", "copy", "back", "deploy as planned")
 	b.keys("tab", ":")
 	b.types("details")
 	b.keys("enter")
@@ -136,10 +136,10 @@ func TestPaletteOffersWhatItsKeysDoHere(t *testing.T) {
 	offers("follow, pause", "filter, ! inverts", "save", "copy", "back")
 	b.keys("esc", "D")
 	b.hears(after[:1], nil)
-	offers("details", "plan", "event log", "copy", "back", "quit", "sort by status", "sort by machine", "sort by region",
+	offers("details", "plan", "what changes", "event log", "copy", "back", "quit", "sort by status", "sort by machine", "sort by region",
 		"sort by time suspended", "sort by processes")
 	b.keys("enter")
-	offers("details", "plan", "event log", "copy", "back", "quit")
+	offers("details", "plan", "what changes", "event log", "copy", "back", "quit")
 }
 
 func TestRule4EveryBindingIsReachedByItsKeyAndByThePalette(t *testing.T) {

@@ -258,7 +258,7 @@ func losses(s agent.Status) string {
 func reportOf(s agent.Status) engine.MachineReport {
 	report := engine.MachineReport{
 		ModulesChanged: s.Counts.ModulesChanged, ModulesAdded: s.Counts.ModulesAdded, ModulesRemoved: s.Counts.ModulesRemoved,
-		Processes: s.Counts.Processes, SuspendedUS: s.SuspendedUS, SuspendedAtUS: s.SuspendedAtUS, ResumedAtUS: s.ResumedAtUS,
+		Processes: s.Counts.Processes, Migrating: s.Counts.Migrating, SuspendedUS: s.SuspendedUS, SuspendedAtUS: s.SuspendedAtUS, ResumedAtUS: s.ResumedAtUS,
 		UpToDate: s.UpToDate, Killed: s.Killed, Skipped: s.Skipped, FailuresTotal: s.FailuresTotal,
 	}
 	if s.State.Terminal() {

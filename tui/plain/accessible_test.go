@@ -117,9 +117,9 @@ func TestRule17AccessibleIsPlainLinesAndNumberedChoices(t *testing.T) {
 	w.says("3")
 	w.hears(1, "Numbers of the machines")
 	w.says("1 4 1")
-	w.hears(1, "Choice (1 or 2):")
+	w.hears(1, "Choice (1 to 3):")
 	w.says("y")
-	w.hears(1, "Please type 1 or 2:")
+	w.hears(1, "Please type 1, 2 or 3:")
 	w.says("2")
 	w.hears(1, "succeeded, 6 of 6 machines run it")
 	w.hears(3, "Choice (1 to 5):")
@@ -144,11 +144,11 @@ func TestRule17AccessibleBlockersAndLock(t *testing.T) {
 	}
 	o, p := asking(tuitest.Blocked(6, engine.SeverityBlock))
 	w := talkTo(t.Context(), t, o)
-	w.hears(1, "Choice (1 or 2):")
+	w.hears(1, "Choice (1 to 3):")
 	w.says("2")
 	w.hears(1, "Type rollback_slow to accept it")
 	w.says("rollback")
-	w.hears(2, "Choice (1 or 2):")
+	w.hears(2, "Choice (1 to 3):")
 	if len(p.Given()) != 0 {
 		t.Fatal("a wrong name confirmed the plan")
 	}
@@ -184,7 +184,7 @@ func TestAccessibleBlockersAcceptedOnTheCommandLineAreNotTypedAgain(t *testing.T
 		App: "counter", Accept: []string{"rollback_slow"}, StartDeploy: true,
 		Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return p, nil }},
 	})
-	w.hears(1, "Choice (1 or 2):")
+	w.hears(1, "Choice (1 to 3):")
 	w.says("2")
 	w.hears(1, "Type migrations_added to accept it")
 	w.says("migrations_added")
@@ -198,7 +198,7 @@ func TestRule17AccessibleEndOfInputDeclines(t *testing.T) {
 	before, after, end := tuitest.Upgraded(1)
 	p := tuitest.Play(before, after, end)
 	w := talkTo(t.Context(), t, plain.Options{App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return p, nil }}})
-	w.hears(1, "Choice (1 or 2):")
+	w.hears(1, "Choice (1 to 3):")
 	_ = w.typed.Close()
 	w.over()
 	if got := p.Given(); len(got) != 1 || got[0].Proceed {
@@ -238,7 +238,7 @@ func TestRule17AccessibleStopsWhenItsContextEnds(t *testing.T) {
 	p := tuitest.Play(before, after, end)
 	ctx, cancel := context.WithCancel(t.Context())
 	w := talkTo(ctx, t, plain.Options{App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return p, nil }}})
-	w.hears(1, "Choice (1 or 2):")
+	w.hears(1, "Choice (1 to 3):")
 	cancel()
 	w.over()
 	if !tuitest.Stopped(p) || !errors.Is(w.err, context.Canceled) || w.end == nil {

@@ -128,7 +128,7 @@ func (c *conversation) question() {
 
 func (c *conversation) planChoices() {
 	c.print("\nSuspend %s on %s?\n", text.Counted(c.p.Plan.Processes(), "process"), text.Counted(len(c.p.Plan.Machines), "machine"))
-	c.print("1. Do not deploy\n2. Deploy as planned\nChoice (1 or 2): ")
+	c.print("1. Do not deploy\n2. Deploy as planned\n3. List the functions that change\nChoice (1 to 3): ")
 }
 
 // answer handles a typed line. One that was typed before anything was asked is dropped. The end of the input declines
@@ -153,8 +153,12 @@ func (c *conversation) answerPlan(typed string) {
 		c.d.Answer(engine.Answer{To: engine.QuestionPlan})
 	case "2":
 		c.confirm()
+	case "3":
+		c.print("\n")
+		c.printLines(view.Functions(c.p.Plan, accessibleWidth))
+		c.planChoices()
 	default:
-		c.print("Please type 1 or 2: ")
+		c.print("Please type 1, 2 or 3: ")
 	}
 }
 

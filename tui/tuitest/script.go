@@ -164,8 +164,12 @@ func (s *Script) Plan() *engine.Plan {
 	p := &engine.Plan{
 		Upgrade: s.upgrade, Strategy: "all at once",
 		Modules: []engine.ModuleChange{
-			{Module: "Elixir.Counter.Server", App: "counter", Change: "changed"}, {Module: "Elixir.Counter.Gate", App: "counter", Change: "changed"},
-			{Module: "Elixir.Counter.History", App: "counter", Change: "added"}, {Module: "Elixir.Counter.Render", App: "counter", Change: "changed"},
+			{Module: "Elixir.Counter.Server", App: "counter", Change: "changed", Functions: &engine.FunctionChanges{
+				Added: []string{"code_change/3", "step/1"}, Changed: []string{"handle_call/3", "init/1"}, Removed: []string{"reset/1"},
+			}},
+			{Module: "Elixir.Counter.Gate", App: "counter", Change: "changed", Functions: &engine.FunctionChanges{Changed: []string{"open/3"}, More: 12}},
+			{Module: "Elixir.Counter.History", App: "counter", Change: "added", Functions: &engine.FunctionChanges{Added: []string{"all/0"}}},
+			{Module: "Elixir.Counter.Render", App: "counter", Change: "changed"},
 		},
 		Findings: []engine.Finding{
 			{Name: "statem_changed", Severity: engine.SeverityWarn, What: "Counter.Gate is a gen_statem: its callback mode is asked again after the upgrade", Remedy: "Check that Counter.Gate.callback_mode/0 gives the same in both versions.", Machines: []string{s.Machines[0].ID}},
@@ -175,10 +179,12 @@ func (s *Script) Plan() *engine.Plan {
 	}
 	for _, m := range s.Machines {
 		p.Machines = append(p.Machines, engine.MachinePlan{
-			Machine: m, Report: engine.MachineReport{ModulesChanged: 3, ModulesAdded: 1, Processes: 2003},
+			Machine: m, Runs: engine.Code{Version: "0.1.0", GitRevision: "4f2c91a"},
+			Report:    engine.MachineReport{ModulesChanged: 3, ModulesAdded: 1, Processes: 2003, Migrating: 2001},
 			Processes: []engine.ProcessChange{{Module: "Elixir.Counter.Server", Kind: "gen_server", Count: 2000}, {Module: "Elixir.Counter.Gate", Kind: "gen_statem", Count: 1}, {Module: "Elixir.Counter.Tally", Kind: "agent", Count: 2}},
 		})
 	}
+	p.Verdict = p.Judge()
 	return p
 }
 
@@ -340,6 +346,7 @@ func Blocked(n int, severity engine.Severity) []engine.Event {
 			Remedy: "Deploy at a quiet time, or deploy cold: fly deploy", Machines: []string{s.Machines[0].ID, s.Machines[n-1].ID},
 		})
 	}
+	p.Verdict = p.Judge()
 	s.ask(p)
 	return s.Events
 }

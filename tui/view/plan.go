@@ -2,9 +2,6 @@ package view
 
 import (
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 
 	"flydeploy/engine"
 	"flydeploy/text"
@@ -13,9 +10,27 @@ import (
 
 const planTwoColumns = 118 // cells
 
-// Plan is the plan in full: findings first, then machines with their processes, then modules.
+// Plan is the plan in full: the verdict, findings, then machines with their processes, then modules.
 // Of the blockers those accepted are told as such. From planTwoColumns on it has two.
 func Plan(p *engine.Plan, accepted map[string]bool, w int) []cells.Line {
+	return append(Verdict(p.Verdict, w), planParts(p, accepted, w)...)
+}
+
+// Verdict is the sentence that stands first, with a glyph.
+func Verdict(v engine.Verdict, w int) []cells.Line {
+	glyph, t := "✗ ", cells.Fail
+	switch v.Word {
+	case "":
+		return nil // an older flydeploy's
+	case engine.VerdictHot:
+		glyph, t = "✓ ", cells.OK
+	case engine.VerdictRisks:
+		glyph, t = "! ", cells.Warn
+	}
+	return Hanging(t, glyph, v.Text, w)
+}
+
+func planParts(p *engine.Plan, accepted map[string]bool, w int) []cells.Line {
 	if w < planTwoColumns {
 		lines := append(planFacts(p, w), findingLines(p, accepted, w)...)
 		lines = append(append(lines, nil), planModules(p, w)...)
@@ -32,16 +47,26 @@ func Plan(p *engine.Plan, accepted map[string]bool, w int) []cells.Line {
 }
 
 func planFacts(p *engine.Plan, w int) []cells.Line {
-	lines := []cells.Line{
-		cells.Fact("upgrade", strings.TrimSpace(p.Upgrade.Version+"  "+p.Upgrade.ID), w),
-		cells.Fact("modules", changesText(p.Modules), w),
-		cells.Fact("processes", text.Count(p.Processes())+" to suspend", w),
+	from := p.From()
+	if from != "" {
+		from += " → "
 	}
+	processes := text.Count(p.Processes()) + " to suspend"
+	if n := p.Migrating(); n > 0 {
+		processes += ", " + text.Count(n) + " of them migrate"
+	}
+	lines := cells.FactLines("upgrade", from+p.Upgrade.Named(), w)
+	lines = append(lines,
+		cells.Fact("modules", changesText(p.Modules), w), cells.Fact("processes", processes, w),
+	)
 	if p.Upgrade.Size > 0 {
 		lines = append(lines, cells.Fact("tarball", text.Bytes(p.Upgrade.Size), w))
 	}
 	if p.Strategy != "" {
 		lines = append(lines, cells.Fact("strategy", p.Strategy, w))
+	}
+	if p.Upgrade.ID != "" {
+		lines = append(lines, cells.Fact("deploy", p.Upgrade.ID, w))
 	}
 	return lines
 }
@@ -85,75 +110,17 @@ func findingLine(f engine.Finding, accepted bool, w int) []cells.Line {
 	if f.Remedy != "" {
 		in(cells.Paragraph(cells.Muted, "→ "+f.Remedy, w-2))
 	}
+	where := ""
+	if f.Processes > 0 {
+		where = text.Counted(f.Processes, "process") + " "
+	}
 	if len(f.Machines) > 0 {
-		in([]cells.Line{{cells.New(cells.Muted, "on "+Named(f.Machines, w-5))}})
+		where += "on " + Named(f.Machines, w-5-cells.Width(where))
+	}
+	if where != "" {
+		in([]cells.Line{{cells.New(cells.Muted, where)}})
 	}
 	return lines
-}
-
-func planMachines(p *engine.Plan, w int) []cells.Line {
-	lines := []cells.Line{{{Text: "Machines", Tone: cells.Strong}, cells.New(cells.Muted, "  "+text.Count(len(p.Machines)))}}
-	for _, m := range p.Machines {
-		head := cells.Line{cells.New(cells.Normal, m.Machine.ID), cells.New(cells.Muted, "  "+m.Machine.Region+"  ")}
-		switch {
-		case m.Problem != nil:
-			head = append(head, cells.New(cells.Fail, "✗ cannot take part: "+m.Problem.What))
-		case m.UpToDate:
-			head = append(head, cells.New(cells.OK, "✓ up to date"))
-		default:
-			head = append(head, cells.New(cells.Normal, text.Counted(m.Report.Processes, "process")))
-		}
-		lines = append(lines, head.Fit(w))
-		for _, part := range cells.Wrap(processesText(m.Processes), w-2) {
-			lines = append(lines, cells.Line{cells.Blank(2), {Text: part, Tone: cells.Muted}})
-		}
-	}
-	for _, m := range p.LeftOut {
-		lines = append(lines, cells.Line{cells.New(cells.Muted, m.ID+"  "+m.Region+"  – left out: "+m.LeftOut)}.Fit(w))
-	}
-	return lines
-}
-
-func processesText(changes []engine.ProcessChange) string {
-	parts := make([]string, 0, len(changes))
-	for _, p := range changes {
-		parts = append(parts, fmt.Sprintf("%s ×%s", Module(p.Module), text.Count(p.Count)))
-	}
-	return strings.Join(parts, ", ")
-}
-
-// planModules lists the modules by application.
-func planModules(p *engine.Plan, w int) []cells.Line {
-	lines := []cells.Line{{{Text: "Modules", Tone: cells.Strong}, cells.New(cells.Muted, "  "+text.Count(len(p.Modules)))}}
-	byApp := map[string][]engine.ModuleChange{}
-	for _, m := range p.Modules {
-		byApp[m.App] = append(byApp[m.App], m)
-	}
-	for _, app := range slices.Sorted(maps.Keys(byApp)) {
-		lines = append(lines, cells.Line{cells.New(cells.Normal, app), cells.New(cells.Muted, "  "+changesText(byApp[app]))}.Fit(w))
-		for _, m := range byApp[app] {
-			lines = append(lines, cells.Line{cells.Blank(2), changeSign(m.Change), cells.New(cells.Normal, Module(m.Module))}.Fit(w))
-		}
-	}
-	return lines
-}
-
-func changeSign(change string) cells.Span {
-	switch change {
-	case "added":
-		return cells.Span{Text: "+ added    ", Tone: cells.OK}
-	case "removed":
-		return cells.Span{Text: "- removed  ", Tone: cells.Warn}
-	}
-	return cells.Span{Text: "~ changed  ", Tone: cells.Active}
-}
-
-func changesText(modules []engine.ModuleChange) string {
-	changes := map[string]int{}
-	for _, m := range modules {
-		changes[m.Change]++
-	}
-	return fmt.Sprintf("%d changed, %d added, %d removed", changes["changed"], changes["added"], changes["removed"])
 }
 
 // ProcessSum is the processes of one module on all machines.
