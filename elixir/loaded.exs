@@ -58,6 +58,13 @@ version =
     _, _ -> nil
   end
 
+image_code =
+  try do
+    apply(FlyDeploy.Version, :image_code, [])
+  rescue
+    _ -> ""
+  end
+
 version = if is_map(version), do: version, else: %{}
 
 facts = [
@@ -66,7 +73,8 @@ facts = [
   {"drifted", length(drifted)},
   {"hook", hook},
   {"hot_ref", version[:hot_ref]},
-  {"version", version[:version]}
+  {"version", version[:version]},
+  {"image_code", image_code}
 ]
 
 drift = for module <- Enum.take(drifted, 5), do: {"drift", inspect(module)}

@@ -37,10 +37,14 @@ func TestImageOfARecord(t *testing.T) {
 			t.Errorf("upgrade for %q: %v", digest, ok)
 		}
 	}
-	if md.SetImage("r/a:main"); md.FullImage() != old {
+	md.SetImageCode("c0de")
+	if md.SetImageCode(""); md.ImageCode == nil || *md.ImageCode != (ImageCode{"r/a:main", "c0de"}) {
+		t.Errorf("the image's code: %+v", md.ImageCode)
+	}
+	if md.SetImage("r/a:main"); md.FullImage() != old || md.ImageCode == nil {
 		t.Errorf("a digest was forgotten: %+v", md)
 	}
-	if md.SetImage(moved); md.FullImage() != moved {
+	if md.SetImage(moved); md.FullImage() != moved || md.ImageCode != nil {
 		t.Errorf("a tag that moved: %+v", md)
 	}
 	md.ImageRef = "r/a:next" // written by somebody who does not know the field

@@ -58,9 +58,16 @@ type Metadata struct {
 	// Image is ImageRef with the image's digest; "" if nobody has written it. Who does not know the field may leave it as it was
 	// for an earlier ImageRef: read it with FullImage.
 	Image           string                     `json:"image,omitempty"`
+	ImageCode       *ImageCode                 `json:"image_code,omitempty"`
 	HotUpgrade      *HotUpgrade                `json:"hot_upgrade"`
 	MachineUpgrades map[string]HotUpgrade      `json:"machine_upgrades,omitempty"`
 	Extra           map[string]json.RawMessage `json:"-"`
+}
+
+// ImageCode is the code of an image: a tag can be moved to another image, and a VM does not know its own image's digest.
+type ImageCode struct {
+	ImageRef    string `json:"image_ref"`   // whose code it is: who does not know the field leaves it as it was for an earlier image
+	Fingerprint string `json:"fingerprint"` // as a VM had it when it booted, before any upgrade
 }
 
 // FullImage gives the image that the upgrades are for, with its digest if that is known.
@@ -76,9 +83,16 @@ func (m *Metadata) SetImage(ref string) {
 	if WithoutDigest(ref) == ref && SameImage(m.FullImage(), ref) {
 		return
 	}
-	m.ImageRef, m.Image = WithoutDigest(ref), ""
+	m.ImageRef, m.Image, m.ImageCode = WithoutDigest(ref), "", nil
 	if m.ImageRef != ref {
 		m.Image = ref
+	}
+}
+
+// SetImageCode says which code the image has, "" if that is not known.
+func (m *Metadata) SetImageCode(fingerprint string) {
+	if fingerprint != "" {
+		m.ImageCode = &ImageCode{ImageRef: m.ImageRef, Fingerprint: fingerprint}
 	}
 }
 

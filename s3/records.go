@@ -50,6 +50,7 @@ func (b *Bucket) WriteMetadata(ctx context.Context, m engine.Metadata, etag stri
 const (
 	fieldImageRef        = "image_ref"
 	fieldImage           = "image"
+	fieldImageCode       = "image_code"
 	fieldHotUpgrade      = "hot_upgrade"
 	fieldMachineUpgrades = "machine_upgrades"
 )
@@ -63,7 +64,7 @@ func decodeMetadata(body []byte) (engine.Metadata, error) {
 		return m, errors.New("the document is null")
 	}
 	for field, into := range map[string]any{
-		fieldImageRef: &m.ImageRef, fieldImage: &m.Image, fieldHotUpgrade: &m.HotUpgrade, fieldMachineUpgrades: &m.MachineUpgrades,
+		fieldImageRef: &m.ImageRef, fieldImage: &m.Image, fieldImageCode: &m.ImageCode, fieldHotUpgrade: &m.HotUpgrade, fieldMachineUpgrades: &m.MachineUpgrades,
 	} {
 		if raw, ok := m.Extra[field]; ok {
 			if err := json.Unmarshal(raw, into); err != nil {
@@ -83,6 +84,9 @@ func encodeMetadata(m engine.Metadata) ([]byte, error) {
 	document[fieldImageRef] = m.ImageRef
 	if m.Image != "" {
 		document[fieldImage] = m.Image
+	}
+	if m.ImageCode != nil {
+		document[fieldImageCode] = m.ImageCode
 	}
 	document[fieldHotUpgrade] = m.HotUpgrade
 	if len(m.MachineUpgrades) > 0 {

@@ -17,6 +17,8 @@ type Code struct {
 	Hook         Hook
 	// HotRef and Version are what the package knows of the upgrade that runs: "" without package or upgrade.
 	HotRef, Version string
+	// ImageCode is the fingerprint that the image's own code had when the VM booted: "" without the package, or if it is not known.
+	ImageCode string
 }
 
 // Loaded asks a running VM which code it has loaded, by one rpc. ErrGone: another boot of the VM runs by now.
@@ -31,7 +33,7 @@ func Loaded(ctx context.Context, exec Exec, vm VM) (Code, error) {
 
 func parseCode(lines []string) Code {
 	var c Code
-	texts := map[string]*string{"fingerprint": &c.Fingerprint, "hot_ref": &c.HotRef, "version": &c.Version}
+	texts := map[string]*string{"fingerprint": &c.Fingerprint, "hot_ref": &c.HotRef, "version": &c.Version, "image_code": &c.ImageCode}
 	numbers := map[string]*int{"modules": &c.Modules, "drifted": &c.DriftedTotal}
 	for _, line := range lines {
 		key, value, _ := strings.Cut(printable(line, 1000), "=")

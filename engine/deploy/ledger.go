@@ -34,7 +34,9 @@ const gatherFor = 500 * time.Millisecond
 type entry struct {
 	machine engine.Machine
 	runs    engine.HotUpgrade
-	written bool
+	// imageCode is the fingerprint of the image's own code, "" if the VM does not know it.
+	imageCode string
+	written   bool
 }
 
 func newLedger(j *job, s *surveyed, u engine.Upgrade, held *lock.Held) *ledger {
@@ -58,7 +60,7 @@ func (l *ledger) unlock() { l.writing <- struct{}{} }
 // add records a machine that has just been verified. Machines that are added while another one is being written are recorded
 // together by the next write. What cannot be written now is written at the end.
 func (l *ledger) add(ctx context.Context, r *rollout) {
-	e := &entry{machine: r.machine, runs: l.hotUpgrade(r)}
+	e := &entry{machine: r.machine, runs: l.hotUpgrade(r), imageCode: r.code.ImageCode}
 	l.mu.Lock()
 	l.entries = append(l.entries, e)
 	l.mu.Unlock()
@@ -162,6 +164,7 @@ func (l *ledger) apply(md *engine.Metadata, end *finalWrite) (entered []*entry) 
 			continue
 		}
 		entered = append(entered, e)
+		md.SetImageCode(e.imageCode)
 		md.MachineUpgrades[e.machine.ID] = e.runs
 		if md.HotUpgrade != nil && md.HotUpgrade.SHA256 == l.upgrade.SHA256 {
 			delete(md.MachineUpgrades, e.machine.ID)

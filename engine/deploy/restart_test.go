@@ -11,6 +11,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/doctor"
 	"flydeploy/examples/counter"
+	"flydeploy/examples/counter/countertest"
 	"flydeploy/fly"
 )
 
@@ -131,6 +132,19 @@ func TestAnUpgradeSurvivesRestartsUntilAColdDeploy(t *testing.T) {
 		}
 	}
 
+	// A cold deploy under the same tag wins as well: a VM does not know its image's digest, and tells the image by its code.
+	if md := w.current(); md.ImageCode == nil || md.ImageCode.ImageRef != md.ImageRef {
+		t.Errorf("current.json does not say which code the image has: %+v", md)
+	}
+	if _, err := w.local.Push(t.Context(), countertest.Release(t, 3), engine.Tag(image)); err != nil {
+		t.Fatal(err)
+	}
+	w.launch(image, "fra")
+	sameTag := w.ids[len(w.ids)-1]
+	w.expectUpgrade(sameTag, w.expectVersion(sameTag, "3.0.0").Versions.FlyDeploy, image, "", "")
+	w.order(http.MethodDelete, sameTag, "?force=true")
+	w.ids = w.ids[:len(w.ids)-1]
+
 	// A cold deploy to the version that was known to be good rolls over the fleet: for a while the new machine stands
 	// beside the old ones, each with its own code.
 	cold, old := w.push(1), w.ids
@@ -151,11 +165,7 @@ func TestAnUpgradeSurvivesRestartsUntilAColdDeploy(t *testing.T) {
 	if _, r = w.deploy(settings(), 2); r.Outcome != engine.OutcomeSucceeded {
 		t.Fatalf("outcome %s: %v", r.Outcome, r.Problem)
 	}
-	md, _, err := w.bucket().Metadata(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !engine.SameImage(md.ImageRef, cold) || md.HotUpgrade == nil || md.HotUpgrade.SourceImageRef != r.Upgrade.SourceImage || len(md.MachineUpgrades) != 0 {
+	if md := w.current(); !engine.SameImage(md.ImageRef, cold) || md.HotUpgrade == nil || md.HotUpgrade.SourceImageRef != r.Upgrade.SourceImage || len(md.MachineUpgrades) != 0 {
 		t.Errorf("current.json after the next hot deploy: %+v", md)
 	}
 	w.restart(w.ids[0])
@@ -163,6 +173,16 @@ func TestAnUpgradeSurvivesRestartsUntilAColdDeploy(t *testing.T) {
 	if o := w.inspected(); len(o.Stale) != 0 {
 		t.Errorf("the record is still stale on %v", o.Stale)
 	}
+}
+
+// current is current.json.
+func (w *world) current() engine.Metadata {
+	w.t.Helper()
+	md, _, err := w.bucket().Metadata(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return md
 }
 
 // expectColdDeployed expects a machine that has nothing of an upgrade of the image before, and no complaint about it.

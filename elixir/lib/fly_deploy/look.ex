@@ -51,7 +51,12 @@ defmodule FlyDeploy.Look do
 
   defp compare(settings, running, %{body: body, etag: etag}, tries) do
     with {:ok, upgrade} <-
-           Metadata.upgrade(body, System.get_env("FLY_IMAGE_REF", ""), System.get_env("FLY_MACHINE_ID")),
+           Metadata.upgrade(
+             body,
+             System.get_env("FLY_IMAGE_REF", ""),
+             Version.image_code(),
+             System.get_env("FLY_MACHINE_ID")
+           ),
          :behind <- Lag.of(upgrade, running, &Lag.fingerprint/0) do
       catch_up(settings, running.otp_app, upgrade, etag, Map.get(tries, upgrade.sha256, 0))
     else

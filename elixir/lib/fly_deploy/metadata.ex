@@ -26,15 +26,18 @@ defmodule FlyDeploy.Metadata do
         }
 
   @doc """
-  Gives the upgrade that a machine is to run which has booted from the image `image_ref`: its own, or else the fleet's.
-  `:other_image` after a cold deploy, `:none` where there is no upgrade.
+  Gives the upgrade that a machine is to run which has booted from the image `image_ref` with the code `image_code`
+  (`FlyDeploy.Version.image_code/0`): its own, or else the fleet's. `:other_image` after a cold deploy, also under the same tag,
+  `:none` where there is no upgrade.
   """
-  @spec upgrade(binary, String.t(), String.t() | nil) ::
+  @spec upgrade(binary, String.t(), String.t(), String.t() | nil) ::
           {:ok, upgrade} | :none | :other_image | {:error, String.t()}
-  def upgrade(text, image_ref, machine_id) do
+  def upgrade(text, image_ref, image_code, machine_id) do
     case Json.decode(text) do
       {:ok, %{"image_ref" => recorded} = document} when is_binary(recorded) ->
-        if same_image?(recorded, image_ref), do: document |> chosen(machine_id) |> read(), else: :other_image
+        if same_image?(recorded, image_ref) and same_code?(document, image_code),
+          do: document |> chosen(machine_id) |> read(),
+          else: :other_image
 
       {:ok, _} ->
         {:error, "current.json names no image_ref"}
@@ -43,6 +46,15 @@ defmodule FlyDeploy.Metadata do
         {:error, "current.json is damaged: #{text}"}
     end
   end
+
+  # What either side does not know tells nothing. A field that was left over from another image counts as not known.
+  defp same_code?(
+         %{"image_code" => %{"image_ref" => ref, "fingerprint" => code}, "image_ref" => ref},
+         image_code
+       ),
+       do: image_code == "" or code == image_code
+
+  defp same_code?(_document, _image_code), do: true
 
   defp chosen(%{"machine_upgrades" => %{} = upgrades} = document, machine_id),
     do: upgrades[machine_id] || document["hot_upgrade"]

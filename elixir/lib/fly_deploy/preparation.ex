@@ -4,7 +4,7 @@ defmodule FlyDeploy.Preparation do
   # Finds out what this machine is to run, and gets it ready: downloaded, checked, compared with what is loaded, and
   # prepared for loading.
 
-  alias FlyDeploy.{Inventory, Metadata, Settings, Storage}
+  alias FlyDeploy.{Inventory, Metadata, Settings, Storage, Version}
   alias FlyDeployAgent.{Archive, Diff, Release}
 
   @type prepared :: %{
@@ -21,6 +21,8 @@ defmodule FlyDeploy.Preparation do
           {:ok, prepared} | {:none, String.t()} | {:error, String.t()}
   def run(app, dir, tell) do
     with {:ok, image_ref} <- on_fly(),
+         # Before anything of it is replaced, also where nothing is recorded yet.
+         _ = Version.image_code(),
          {:ok, settings} <- Settings.load(System.get_env(), Application.get_all_env(:fly_deploy)),
          _ = tell.("reading current.json"),
          {:ok, document} <- document(settings, app),
@@ -53,7 +55,7 @@ defmodule FlyDeploy.Preparation do
   end
 
   defp chosen(document, image_ref) do
-    case Metadata.upgrade(document, image_ref, System.get_env("FLY_MACHINE_ID")) do
+    case Metadata.upgrade(document, image_ref, Version.image_code(), System.get_env("FLY_MACHINE_ID")) do
       :none -> {:none, "current.json names none"}
       :other_image -> {:none, "current.json belongs to another image"}
       other -> other

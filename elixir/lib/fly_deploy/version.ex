@@ -1,6 +1,7 @@
 defmodule FlyDeploy.Version do
   @moduledoc false
 
+  alias FlyDeploy.Lag
   alias FlyDeployAgent.Beam
 
   # In the application's environment: replacing a persistent term would make every process look through its heap.
@@ -22,6 +23,29 @@ defmodule FlyDeploy.Version do
       do: put(%{otp_app: otp_app, hot_ref: nil, version: nil, id: nil}),
       else: :ok
   end
+
+  @image_code :image_code
+
+  @doc """
+  The fingerprint of the image's own code (`FlyDeploy.Lag.fingerprint/0`), worked out once, before anything is upgraded: a tag can be
+  moved to another image, and this tells them apart. "" where it is not known: in interactive mode, where a module may not be loaded
+  yet, and where an earlier upgrade has replaced the image's files.
+  """
+  @spec image_code() :: String.t()
+  def image_code do
+    with nil <- Application.get_env(@app, @image_code) do
+      code = if own_code?(), do: Lag.fingerprint(), else: ""
+      Application.put_env(@app, @image_code, code)
+      code
+    end
+  end
+
+  defp own_code?,
+    do: :code.get_mode() == :embedded and running()[:version] == nil and not placed?(running()[:otp_app])
+
+  # The manifest (FlyDeployAgent.Manifest) comes with an upgrade, and is put into place with it: no image has one.
+  defp placed?(nil), do: true
+  defp placed?(otp_app), do: [ebin(otp_app) || "", "flydeploy.manifest"] |> Path.join() |> File.exists?()
 
   @doc "Remembers the upgrade that the machine runs from now on; `id` is nil if it is not known."
   @spec upgraded(String.t() | nil, String.t(), String.t() | nil) :: :ok

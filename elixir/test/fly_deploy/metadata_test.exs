@@ -19,8 +19,8 @@ defmodule FlyDeploy.MetadataTest do
     }
   end
 
-  defp chosen(document, image \\ @image),
-    do: document |> FlyDeployAgent.Json.encode() |> Metadata.upgrade(image, "3d8d9930f32389")
+  defp chosen(document, image \\ @image, code \\ ""),
+    do: document |> FlyDeployAgent.Json.encode() |> Metadata.upgrade(image, code, "3d8d9930f32389")
 
   test "the fleet's upgrade" do
     assert {:ok, %{version: "1.2.4", size: 4_000, hot_ref: "registry.fly.io/my-app:deployment-1.2.4"}} =
@@ -45,6 +45,23 @@ defmodule FlyDeploy.MetadataTest do
     assert :other_image = chosen(%{document | "image_ref" => @image <> "@sha256:01"}, @image <> "@sha256:02")
   end
 
+  test "a tag that was moved to another image is told by the image's code" do
+    document = %{"image_ref" => @image, "hot_upgrade" => upgrade("1.2.4")}
+    known = Map.put(document, "image_code", %{"image_ref" => @image, "fingerprint" => "c0de"})
+    assert {:ok, _} = chosen(known, @image, "c0de")
+    assert :other_image = chosen(known, @image, "0ther")
+    # What one side does not know tells nothing, and what belongs to an earlier image does not either.
+    assert {:ok, _} = chosen(known, @image, "")
+    assert {:ok, _} = chosen(document, @image, "0ther")
+
+    left_over = %{
+      known
+      | "image_code" => %{"image_ref" => "registry.fly.io/my-app:earlier", "fingerprint" => "c0de"}
+    }
+
+    assert {:ok, _} = chosen(left_over, @image, "0ther")
+  end
+
   test "no upgrade" do
     assert :none = chosen(%{"image_ref" => @image, "hot_upgrade" => nil})
     assert :none = chosen(%{"image_ref" => @image})
@@ -59,7 +76,7 @@ defmodule FlyDeploy.MetadataTest do
 
   test "documents of another kind are refused" do
     for text <- ["", "[]", "1", "{}", ~s({"image_ref": 1}), "<html></html>"],
-        do: assert({:error, _} = Metadata.upgrade(text, @image, nil))
+        do: assert({:error, _} = Metadata.upgrade(text, @image, "", nil))
 
     assert {:error, _} = chosen(%{"image_ref" => @image, "hot_upgrade" => "1.2.4"})
   end

@@ -132,6 +132,9 @@ func (w *World) reapply(m *machine, v *vm) {
 	if err != nil || md.ImageRef != m.Image {
 		return
 	}
+	if code := md.ImageCode; code != nil && code.ImageRef == md.ImageRef && code.Fingerprint != ReleaseOf(m.Image).Fingerprint() {
+		return
+	}
 	upgrade := md.HotUpgrade
 	if own, ok := md.MachineUpgrades[m.ID]; ok {
 		upgrade = &own

@@ -136,6 +136,7 @@ func (s *Storage) DeleteUpgrade(ctx context.Context, upgrade string) error {
 const (
 	fieldImageRef        = "image_ref"
 	fieldImage           = "image"
+	fieldImageCode       = "image_code"
 	fieldHotUpgrade      = "hot_upgrade"
 	fieldMachineUpgrades = "machine_upgrades"
 )
@@ -149,7 +150,7 @@ func decodeMetadata(body []byte) (engine.Metadata, error) {
 		return md, errors.New("it is null")
 	}
 	for field, into := range map[string]any{
-		fieldImageRef: &md.ImageRef, fieldImage: &md.Image, fieldHotUpgrade: &md.HotUpgrade, fieldMachineUpgrades: &md.MachineUpgrades,
+		fieldImageRef: &md.ImageRef, fieldImage: &md.Image, fieldImageCode: &md.ImageCode, fieldHotUpgrade: &md.HotUpgrade, fieldMachineUpgrades: &md.MachineUpgrades,
 	} {
 		if raw, ok := md.Extra[field]; ok {
 			if err := json.Unmarshal(raw, into); err != nil {
@@ -169,6 +170,9 @@ func encodeMetadata(md engine.Metadata) ([]byte, error) {
 	document[fieldImageRef], document[fieldHotUpgrade] = md.ImageRef, md.HotUpgrade
 	if md.Image != "" {
 		document[fieldImage] = md.Image
+	}
+	if md.ImageCode != nil {
+		document[fieldImageCode] = md.ImageCode
 	}
 	if len(md.MachineUpgrades) > 0 {
 		document[fieldMachineUpgrades] = md.MachineUpgrades

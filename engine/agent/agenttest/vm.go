@@ -149,6 +149,7 @@ func (m *machine) code() Output {
 	} else {
 		lines = append(lines, "hot_ref=", "version=")
 	}
+	lines = append(lines, "image_code="+ReleaseOf(m.Image).Fingerprint())
 	for _, module := range v.drifted[:min(len(v.drifted), 5)] {
 		lines = append(lines, "drift="+module)
 	}

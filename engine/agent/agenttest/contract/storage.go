@@ -176,12 +176,12 @@ func metadata(t testing.TB, b Bucket) {
 	if none != "" {
 		t.Errorf("an object that is not there has the ETag %q", none)
 	}
-	first := engine.Metadata{ImageRef: "i:v1", HotUpgrade: &engine.HotUpgrade{Version: "2.0.0", SHA256: "ab", Size: 3, ID: "01A"},
+	first := engine.Metadata{ImageRef: "i:v1", ImageCode: &engine.ImageCode{ImageRef: "i:v1", Fingerprint: "c0de"}, HotUpgrade: &engine.HotUpgrade{Version: "2.0.0", SHA256: "ab", Size: 3, ID: "01A"},
 		Extra: map[string]json.RawMessage{"theirs": json.RawMessage(`{"a":1}`)}}
 	must(t, ann.WriteMetadata(t.Context(), first, ""))
 	is(t, bob.WriteMetadata(t.Context(), engine.Metadata{ImageRef: "other"}, ""), engine.ErrConflict)
 	read, etag, err := bob.Metadata(t.Context())
-	if err != nil || etag == "" || read.ImageRef != "i:v1" || read.HotUpgrade == nil || *read.HotUpgrade != *first.HotUpgrade || len(read.MachineUpgrades) != 0 || len(read.Extra) != 1 {
+	if err != nil || etag == "" || read.ImageRef != "i:v1" || read.ImageCode == nil || *read.ImageCode != *first.ImageCode || read.HotUpgrade == nil || *read.HotUpgrade != *first.HotUpgrade || len(read.MachineUpgrades) != 0 || len(read.Extra) != 1 {
 		t.Fatalf("%+v %q %v", read, etag, err)
 	}
 	read.HotUpgrade, read.MachineUpgrades = nil, map[string]engine.HotUpgrade{"m1": {Version: "2.0.0", ID: "01A"}}
