@@ -27,5 +27,5 @@ var Agent = []string{
 	"agent/code_findings.ex", "agent/state_keys.ex", "agent/impact.ex", "agent/function_changes.ex",
 	"agent/manifest.ex", "agent/release_findings.ex",
 	"agent/static.ex", "agent/package.ex", "agent/staged.ex", "agent/staging.ex", "agent/armed.ex", "agent/arming.ex", "agent/report.ex", "agent/status.ex",
-	"agent/folder.ex", "agent/worker.ex", "agent/state.ex", "agent/haste.ex", "agent/aftermath.ex", "agent/agent.ex",
+	"agent/folder.ex", "agent/fence.ex", "agent/worker.ex", "agent/state.ex", "agent/haste.ex", "agent/aftermath.ex", "agent/agent.ex",
 }

@@ -96,6 +96,7 @@ var Remedies = map[string]string{
 	"bad_tarball":           "Deploy again from a fresh build.",
 	"bad_beam":              "Deploy again from a fresh build.",
 	"code_server_busy":      "Nothing was suspended. Something occupies the VM's code server (a purge, a slow disk). Wait until `:code.get_path()` answers in a remote console, then deploy again.",
+	"superseded":            "This deploy has lost the lock to a newer one: `flydeploy status` shows what the machines run, `flydeploy history` who deployed it. Deploy again if yours is still wanted.",
 	"stale":                 "The VM's code changed after the plan. Deploy again for a new plan.",
 	"aborted":               "Nothing was suspended on the machine. Upgrade it with `flydeploy hot --resume`.",
 	"expired":               "Its commit did not arrive within a minute after it was armed, so it took everything back; nothing was suspended. Upgrade it with `flydeploy hot --resume`.",

@@ -12,6 +12,7 @@ defmodule FlyDeployAgent do
     Arming,
     Commit,
     Failure,
+    Fence,
     Files,
     Folder,
     Guardian,
@@ -70,8 +71,8 @@ defmodule FlyDeployAgent do
       {^ref, :taken} ->
         :taken
 
-      {^ref, {:refused, text}} ->
-        {"refused", Json.encode(%{name: named("refused", text), what: text})}
+      {^ref, {:refused, name, text}} ->
+        {"refused", Json.encode(%{name: name, what: text})}
 
       {:DOWN, ^monitor, :process, _, _} ->
         {"refused", Json.encode(%{name: "agent_error", what: "the agent died while it started"})}
@@ -80,6 +81,7 @@ defmodule FlyDeployAgent do
 
   defp begin(order, sweep, answer) do
     with true <- register(),
+         {:fence, :ok} <- {:fence, Fence.pass(order.fence)},
          {:ok, dir} <- Folder.make(order.id) do
       guardian = Guardian.start(self(), &take_over/2)
       sweep.(self(), guardian, dir)
@@ -90,9 +92,13 @@ defmodule FlyDeployAgent do
       false ->
         answer.(:taken)
 
+      {:fence, {:error, newer}} ->
+        sweep.(self(), self(), nil)
+        answer.({:refused, "superseded", "deploy #{newer} has taken the lock since, and has been in this VM"})
+
       {:error, text} ->
         sweep.(self(), self(), nil)
-        answer.({:refused, text})
+        answer.({:refused, named("refused", text), text})
     end
   end
 

@@ -2,7 +2,7 @@ defmodule FlyDeployAgent.Order do
   @moduledoc """
   What the console asks for, as it comes: base64 of a URL-encoded form, compressed by zlib. Times are milliseconds, sizes bytes.
 
-  `own` are the pids of the agent and its guardian.
+  `own` are the pids of the agent and its guardian; `fence`, see `FlyDeployAgent.Fence`.
   """
 
   @minute 60_000
@@ -26,7 +26,7 @@ defmodule FlyDeployAgent.Order do
     :armed_ms,
     :terminal_ms
   ]
-  defstruct @enforce_keys ++ [own: []]
+  defstruct @enforce_keys ++ [fence: nil, own: []]
 
   @type t :: %__MODULE__{
           id: binary,
@@ -46,6 +46,7 @@ defmodule FlyDeployAgent.Order do
           staged_ms: pos_integer,
           armed_ms: pos_integer,
           terminal_ms: pos_integer,
+          fence: binary | nil,
           own: [pid]
         }
 
@@ -59,6 +60,7 @@ defmodule FlyDeployAgent.Order do
     %__MODULE__{
       id: id,
       owner: Map.get(form, "owner", ""),
+      fence: Map.get(form, "fence"),
       url: Map.fetch!(form, "url"),
       sha256: Map.fetch!(form, "sha256"),
       report_url: Map.get(form, "report_url"),

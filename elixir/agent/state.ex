@@ -62,6 +62,7 @@ defmodule FlyDeployAgent.State do
     %{
       id: s.order.id,
       owner: s.order.owner,
+      fence: s.order.fence,
       state: s.state,
       expires_in_ms: max(s.deadline - now(), 0),
       dir: s.dir,

@@ -32,6 +32,9 @@ type Order struct {
 	Size       int64  // of the tarball, bytes
 	OTPApp     string
 	Owner      string // who deploys, for others to read
+	// Fence is the deploy's ULID: these are in the order in which the lock was taken. A VM that has met a newer one refuses the order.
+	// "" is let in everywhere.
+	Fence string
 	// Agent is the compiled agent that is to run, AgentURL a presigned GET of it; its query is a secret.
 	Agent    engine.CompiledAgent
 	AgentURL string
@@ -74,6 +77,7 @@ func (o Order) encode() string {
 	set("agent_otp", o.Agent.OTP)
 	set("agent_elixir", o.Agent.Elixir)
 	set("owner", o.Owner)
+	set("fence", o.Fence)
 	set("version", o.Version)
 	set("source_image", o.SourceImage)
 	set("cacerts", o.CACerts)
@@ -189,7 +193,7 @@ func inject(ctx context.Context, exec Exec, vm VM, o Order, b bundle) (*Session,
 	case "started":
 		return started(rest, exec, vm, o)
 	case "busy":
-		return nil, busy(rest)
+		return nil, busy(rest, o)
 	case "incomplete":
 		return nil, nil
 	case "refused":
@@ -225,6 +229,7 @@ func (o Order) secrets() []string {
 type about struct {
 	ID          string `json:"id"`
 	Owner       string `json:"owner"`
+	Fence       string `json:"fence"`
 	State       State  `json:"state"`
 	ExpiresInMS int64  `json:"expires_in_ms"`
 	Dir         string `json:"dir"`
@@ -247,10 +252,13 @@ func started(text string, exec Exec, vm VM, o Order) (*Session, error) {
 	return &Session{exec: exec, vm: vm, id: o.ID, dir: a.Dir}, nil
 }
 
-func busy(text string) error {
+func busy(text string, o Order) error {
 	var a about
 	if err := json.Unmarshal([]byte(text), &a); err != nil {
 		return fmt.Errorf("another upgrade is under way in this VM")
+	}
+	if o.Fence != "" && a.Fence > o.Fence {
+		return &Refusal{"superseded", fmt.Sprintf("deploy %s of %s has taken the lock since, and is at work in this VM", printable(a.Fence, 40), printable(a.Owner, 80))}
 	}
 	return &BusyError{
 		ID: printable(a.ID, 80), Owner: printable(a.Owner, 80), State: State(printable(string(a.State), 40)),

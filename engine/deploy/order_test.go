@@ -3,11 +3,14 @@ package deploy_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent"
 	"flydeploy/engine/agent/agenttest"
 	"flydeploy/engine/deploy"
 )
@@ -40,6 +43,68 @@ func TestTheOrderOfDeploysIsTheBuckets(t *testing.T) {
 		wants(t, p, r, engine.OutcomeSucceeded, "m00 up_to_date, m01 up_to_date")
 		if got := s.State("m00").Code.Version; got != "3.0.0" {
 			t.Errorf("m00 runs %s: an older deploy was resumed over a newer one", got)
+		}
+	})
+}
+
+// slowLine holds up the request that starts an agent; it arrives when late is called.
+type slowLine struct {
+	engine.Fleet
+	late chan func() (engine.Output, error)
+}
+
+func (l slowLine) Exec(ctx context.Context, id string, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
+	if script, _, ok := agent.ScriptOf(command); !ok || script != agent.ScriptOrder {
+		return l.Fleet.Exec(ctx, id, command, stdin, timeout)
+	}
+	l.late <- func() (engine.Output, error) {
+		return l.Fleet.Exec(context.WithoutCancel(ctx), id, command, stdin, timeout)
+	}
+	<-ctx.Done()
+	return engine.Output{}, fmt.Errorf("%w: %w", engine.ErrUnknownOutcome, ctx.Err())
+}
+
+// What was asked for under a lock that is lost arrives when another deploy is done: the VM refuses it.
+func TestAnOrderOfADeployThatHasLostTheLock(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		ports := portsOf(s.NewConsole("ann"))
+		line := slowLine{ports.Fleet, make(chan func() (engine.Output, error), 100)}
+		ports.Fleet = line
+		ann := &run{t: t, Deployment: deploy.Start(t.Context(), playedSettings(), ports), p: engine.NewProgress()}
+		arrive := <-line.late
+		s.SetBuild(agenttest.Image3)
+		settings := playedSettings()
+		settings.Force = true
+		p, bobs := s.deploy(settings)
+		wants(t, p, bobs, engine.OutcomeSucceeded, "m00 committed")
+		if _, anns := ann.end(); anns.Problem == nil || anns.Problem.Name != "lock_lost" {
+			t.Errorf("who lost the lock ended with %v", anns.Problem)
+		}
+		if out, err := arrive(); err != nil || !strings.Contains(out.Stdout, "superseded") || !strings.Contains(out.Stdout, bobs.Upgrade.ID) {
+			t.Errorf("an order that came too late: %+v %v", out, err)
+		}
+		if got := s.State("m00"); got.Code.Version != "3.0.0" || got.Agent != "" {
+			t.Errorf("m00: %+v", got)
+		}
+	})
+}
+
+// A plan takes no lock, so it keeps no deploy out that has it.
+func TestAPlanKeepsNoDeployOut(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		var ready bool
+		s.On(agenttest.Match{Kind: agenttest.Inject, Times: 1}, agenttest.Before(func() {
+			ready = true
+			plan := playedSettings()
+			plan.DryRun = true
+			if _, r := s.startOn(s.NewConsole("bob"), plan).end(); r.Outcome != engine.OutcomeSucceeded {
+				t.Errorf("the plan ended %s: %v", r.Outcome, r.Problem)
+			}
+		}))
+		p, r := s.deploy(playedSettings())
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed")
+		if !ready {
+			t.Error("there was no plan meanwhile")
 		}
 	})
 }

@@ -234,8 +234,9 @@ func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error)
 	if err != nil {
 		return agent.Order{}, err
 	}
-	var reportURL string
+	var reportURL, fence string // a dry run takes no lock
 	if st.held != nil {
+		fence = st.upgrade.ID
 		reportURL, r.report, err = storage.Records.PresignResult(ctx, st.upgrade.ID, r.machine.ID+reportSuffix, presignedFor)
 		if err != nil {
 			return agent.Order{}, fmt.Errorf("presign the report of machine %s: %w", r.machine.ID, err)
@@ -244,7 +245,7 @@ func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error)
 	return agent.Order{
 		ID: agent.NewID(st.upgrade.ID), TarballURL: tarballURL, ReportURL: reportURL, SHA256: st.upgrade.SHA256, Size: st.upgrade.Size,
 		SuspendTimeout: st.settings.SuspendTimeout, MigrationTimeout: st.settings.MigrationTimeout, MaxSuspend: st.settings.MaxSuspend, SkipBusy: st.settings.SkipBusy,
-		OTPApp: st.surveyed.target.OTPApp, Owner: st.settings.Owner,
+		OTPApp: st.surveyed.target.OTPApp, Owner: st.settings.Owner, Fence: fence,
 		Agent: st.upgrade.Agent, AgentURL: agentURL, Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
 	}, nil
 }

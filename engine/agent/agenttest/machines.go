@@ -36,6 +36,7 @@ type vm struct {
 	call       agent.HookCall
 	drifted    []string
 	agent      *process
+	fence      string // of the newest deploy whose agent it has met
 }
 
 func (v *vm) boot() string { return v.pid + "-" + v.start }

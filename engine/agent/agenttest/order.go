@@ -12,12 +12,12 @@ import (
 
 // order is what an agent is asked for, see Order in elixir/agent.
 type order struct {
-	id, owner, url, reportURL, sha256 string
-	size                              int64
-	agent                             engine.CompiledAgent // URL is presigned
-	otpApp, version, sourceImage      string
-	staged, armed, terminal           time.Duration
-	skipBusy                          bool
+	id, owner, fence, url, reportURL, sha256 string
+	size                                     int64
+	agent                                    engine.CompiledAgent // URL is presigned
+	otpApp, version, sourceImage             string
+	staged, armed, terminal                  time.Duration
+	skipBusy                                 bool
 }
 
 var validID = regexp.MustCompile(`\A[A-Za-z0-9-]{16,80}\z`)
@@ -54,7 +54,7 @@ func readOrder(stdin string) (order, error) {
 		return usual
 	}
 	return order{
-		id: form.Get("id"), owner: form.Get("owner"), url: form.Get("url"), reportURL: form.Get("report_url"), sha256: form.Get("sha256"), size: size,
+		id: form.Get("id"), owner: form.Get("owner"), fence: form.Get("fence"), url: form.Get("url"), reportURL: form.Get("report_url"), sha256: form.Get("sha256"), size: size,
 		agent: engine.CompiledAgent{
 			URL: form.Get("agent_url"), SHA256: form.Get("agent_sha256"), Size: agentSize, OTP: form.Get("agent_otp"), Elixir: form.Get("agent_elixir"),
 		},

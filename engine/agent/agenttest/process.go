@@ -66,7 +66,7 @@ func (w *World) begin(m *machine, o order) *process {
 // about is what a starting agent, or one that is busy, tells of itself.
 func (a *process) about() string {
 	return toJSON(map[string]any{
-		"id": a.order.id, "owner": a.order.owner, "state": a.state, "expires_in_ms": max(time.Until(a.deadline), 0).Milliseconds(),
+		"id": a.order.id, "owner": a.order.owner, "fence": a.order.fence, "state": a.state, "expires_in_ms": max(time.Until(a.deadline), 0).Milliseconds(),
 		"dir": dirOf(a.order.id), "boot": a.vm.boot(),
 	})
 }

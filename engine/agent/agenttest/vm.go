@@ -171,12 +171,16 @@ func (w *World) bootstrap(ctx context.Context, m *machine, r request) (Output, e
 		return Output{Stderr: "** (ArgumentError) " + r.err.Error() + "\n", ExitCode: 1}, nil
 	}
 	refused := w.loads(r.order)
+	if refused == nil && r.order.fence != "" && r.order.fence < m.vm.fence {
+		refused = &agent.Error{Name: "superseded", What: "deploy " + m.vm.fence + " has taken the lock since, and has been in this VM"}
+	}
 	if refused == nil && m.dirs[dirOf(r.order.id)] {
 		refused = &agent.Error{Name: "refused", What: dirOf(r.order.id) + " cannot be made: file already exists"}
 	}
 	if refused != nil {
 		return say(marker + "refused " + toJSON(refused)), nil
 	}
+	m.vm.fence = cmp.Or(r.order.fence, m.vm.fence)
 	return say(marker + "started " + w.begin(m, r.order).about()), nil
 }
 

@@ -50,6 +50,7 @@ func Groups() []Group {
 			{"the status moves without news", movesWithoutNews},
 			{"one upgrade at a time", oneAtATime},
 			{"another deploy takes over", takesOver},
+			{"an older deploy is kept out by a newer one", keepsOlderOut},
 			{"abort ends it", aborts},
 			{"abort beats commit", abortBeatsCommit},
 			{"finish aborts first", finishAbortsFirst},

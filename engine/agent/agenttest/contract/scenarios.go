@@ -173,6 +173,38 @@ func takesOver(t testing.TB, m Machine) {
 	finish(t, s)
 }
 
+func keepsOlderOut(t testing.TB, m Machine) {
+	fenced := func(fence string) agent.Order {
+		o := m.Order(2)
+		o.Fence = fence
+		return o
+	}
+	const older, newer, newest = "01JCXXXXXXXXXXXXXXXXXXXXX1", "01JCXXXXXXXXXXXXXXXXXXXXX2", "01JCXXXXXXXXXXXXXXXXXXXXX3"
+	refused := func(o agent.Order) {
+		t.Helper()
+		_, err := agent.Inject(t.Context(), m.Exec, find(t, m), o)
+		var refusal *agent.Refusal
+		if !errors.As(err, &refusal) || refusal.Name != "superseded" || !strings.Contains(refusal.What, newer) {
+			t.Errorf("an order of an older deploy: %v", err)
+		}
+	}
+	s, staged := stage(t, m, fenced(newer))
+	refused(fenced(older)) // and does not offer to take over
+	if status, err := s.Wait(t.Context(), 0); err != nil || status.State != agent.Staged || status.Seq < staged.Seq {
+		t.Errorf("the newer one afterwards: %s %v", status.State, err)
+	}
+	var busy *agent.BusyError
+	if _, err := agent.Inject(t.Context(), m.Exec, find(t, m), fenced(newest)); !errors.As(err, &busy) {
+		t.Errorf("an order of a newer deploy meanwhile: %v", err)
+	}
+	finish(t, s)
+	refused(fenced(older))
+	for _, fence := range []string{newer, newest, ""} {
+		s, _ := stage(t, m, fenced(fence))
+		finish(t, s)
+	}
+}
+
 func aborts(t testing.TB, m Machine) {
 	s, staged := stage(t, m, m.Order(2))
 	aborted := order(t, s, s.Abort, staged.Seq, agent.Aborted)
