@@ -33,9 +33,17 @@ $(VERSITYGW):
 	@echo "setup: installing versitygw $(VERSITYGW_VERSION)"
 	@GOBIN=$(CURDIR)/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
 
+# make 4 prints what each target says as a whole where several run at once; make 3.81 of macOS cannot.
+WHOLE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 .PHONY: test
 test: setup ## check and test everything, and that nothing is left behind
-	@.ci/leaves-nothing $(MAKE) --no-print-directory lint test-elixir test-go
+	@.ci/leaves-nothing $(MAKE) --no-print-directory -j2 $(WHOLE) test-nodes test-rest
+
+# Beside the tests with nodes, which take longest and often wait: one after the other, by a make that knows nothing of this one.
+.PHONY: test-rest
+test-rest:
+	@MAKEFLAGS= nice make --no-print-directory $(WHOLE) lint test-elixir test-race
 
 .PHONY: lint
 lint: ## check formatting, go vet, staticcheck
@@ -52,9 +60,15 @@ lint: ## check formatting, go vet, staticcheck
 NODES := ./test ./engine/deploy ./engine/agent ./fly/local ./examples/counter
 
 .PHONY: test-go
-test-go: ## run the Go tests, with the race detector where they need no nodes
-	@echo "== go test"
+test-go: test-nodes test-race ## run the Go tests, with the race detector where they need no nodes
+
+.PHONY: test-nodes
+test-nodes:
+	@echo "== go test: with nodes"
 	@go test -count=1 -p 2 -parallel 2 -timeout 25m $(NODES)
+
+.PHONY: test-race
+test-race:
 	@echo "== go test -race"
 	@go test -race -count=1 -p 2 -timeout 25m $$(go list ./... | grep -vE '^flydeploy/(test|engine/deploy|engine/agent|fly/local|examples/counter)$$')
 

@@ -74,10 +74,10 @@ func TestBadInput(t *testing.T) {
 		{name: "machine that does not exist", args: with("--machine", "0123456789"), code: 1, says: []string{"machine 0123456789 does not exist", o.ids[0], o.ids[1]}},
 		{name: "no machine selected", args: with("--region", "nrt"), code: 1, says: []string{"no machine to upgrade", o.ids[0] + " ("}},
 		{name: "full disk", args: pushed, code: 3, says: []string{o.ids[0], "no space left", "df -h"}, prepare: o.fillDisk, long: true},
-		// A deploy that holds the lock would end the other's agent; a plan holds none.
-		{name: "another agent busy", args: []string{"plan", "--skip-build", "--image", o.image}, code: 1, says: []string{"another upgrade", "ann@laptop", "staged", "expires by itself"}, prepare: o.stageAsSomebodyElse},
-		{name: "read-only files", args: pushed, code: 3, says: []string{o.ids[0], "not_writable", "COPY --chown"}, prepare: o.forbidWriting, long: true},
 		{name: "no crypto", args: pushed, code: 3, says: []string{o.ids[0], "crypto", "extra_applications"}, prepare: o.forgetCrypto},
+		// A deploy that holds the lock would end the other's agent; a plan holds none.
+		{name: "another agent busy", args: []string{"--dry-run"}, again: true, code: 1, says: []string{"another upgrade", "ann@laptop", "staged", "expires by itself"}, prepare: o.stageAsSomebodyElse},
+		{name: "read-only files", args: pushed, code: 3, says: []string{o.ids[0], "not_writable", "COPY --chown"}, prepare: o.forbidWriting, long: true},
 		{name: "distribution off", args: []string{"--process-group", "mute"}, again: true, code: 1, says: []string{"without distribution", "RELEASE_DISTRIBUTION=name"}, prepare: o.launchMute},
 		{name: "two releases", args: []string{"--process-group", "twins"}, again: true, code: 1, says: []string{"2 releases run on the machine: counter in /app", "twin in /app", "--release"}, prepare: o.launchTwins},
 	} {
@@ -258,7 +258,7 @@ func (o *operated) client(t testing.TB) *fly.Client {
 func (o *operated) bucket(t testing.TB) *s3.Bucket {
 	t.Helper()
 	info := o.fly.S3()
-	bucket, err := s3.Open(t.Context(), s3.Config{
+	bucket, err := s3.Open(context.WithoutCancel(t.Context()), s3.Config{
 		Endpoint: info.Endpoint, Region: info.Region, Bucket: info.Bucket, App: "counter",
 		AccessKeyID: info.AccessKeyID, SecretAccessKey: info.SecretAccessKey,
 	})
@@ -319,7 +319,7 @@ func (o *operated) stageAsSomebodyElse(t *testing.T) (undo func()) {
 	}
 	d := deploy.Start(t.Context(), engine.Settings{
 		App: "counter", Owner: "ann@laptop", MaxConcurrency: 2, Timeout: time.Minute, SuspendTimeout: time.Second,
-		LockTimeout: time.Hour, Ask: true, Image: o.image,
+		LockTimeout: time.Hour, Ask: true, To: o.lastDeploy(t),
 	}, deploy.Ports{Fleet: o.client(t), Storage: open})
 	for p := engine.NewProgress(); p.Asks() != engine.QuestionPlan; {
 		batch, err := d.Next(t.Context())

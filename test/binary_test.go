@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"flydeploy/examples/counter/countertest"
 )
 
 // The built binary as a process, as operators and CI jobs run it.
@@ -117,13 +119,13 @@ var seedPhases = []string{
 // A newcomer runs the demo: all machines are upgraded under traffic, and nobody notices.
 func TestDemoSucceeds(t *testing.T) {
 	t.Parallel()
-	out, errs, code := run(t, t.TempDir(), nil, "demo", "--yes", "--output", "json", "--machines", "3", "--counters", "600")
+	out, errs, code := run(t, t.TempDir(), nil, "demo", "--yes", "--output", "json", "--machines", "2", "--counters", "600")
 	if code != 0 {
 		t.Fatalf("exit %d\n%s\n%s", code, errs, out)
 	}
 	all := parseLines(t, out)
 	r := all[len(all)-1]
-	if r.Outcome != "succeeded" || len(r.Machines) != 3 || r.Traffic == nil || r.Traffic.Requests == 0 || r.Traffic.Failed != 0 || !r.Traffic.Covered {
+	if r.Outcome != "succeeded" || len(r.Machines) != 2 || r.Traffic == nil || r.Traffic.Requests == 0 || r.Traffic.Failed != 0 || !r.Traffic.Covered {
 		t.Errorf("result %+v, traffic %+v", r, r.Traffic)
 	}
 	for _, m := range r.Machines {
@@ -142,10 +144,25 @@ func TestDemoSucceeds(t *testing.T) {
 	}
 }
 
+// afterADemo is the environment of a demo that finds these versions of the sample as an earlier one has built them.
+func afterADemo(t *testing.T, versions ...int) []string {
+	t.Helper()
+	cache := filepath.Join(t.TempDir(), "flydeploy")
+	if err := os.Mkdir(cache, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range versions {
+		if err := os.Symlink(filepath.Dir(countertest.Release(t, v)), filepath.Join(cache, "counter")); err != nil && !os.IsExist(err) {
+			t.Fatal(err)
+		}
+	}
+	return []string{"XDG_CACHE_HOME=" + filepath.Dir(cache)}
+}
+
 // A migration that raises: every process runs, with old state and old code, and the report names the culprit.
 func TestDemoRollsBack(t *testing.T) {
 	t.Parallel()
-	out, errs, code := run(t, t.TempDir(), nil, "demo", "--upgrade", "3", "--yes", "--output", "json", "--machines", "2", "--counters", "600")
+	out, errs, code := run(t, t.TempDir(), afterADemo(t, 1, 3), "demo", "--upgrade", "3", "--yes", "--output", "json", "--machines", "1", "--counters", "600")
 	if code != 1 {
 		t.Fatalf("exit %d\n%s\n%s", code, errs, out)
 	}
@@ -222,7 +239,7 @@ func TestWrongUseIsExplained(t *testing.T) {
 	}
 }
 
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -114,7 +114,7 @@ func (p *pane) untilIs(what string, so func(screen string) bool) string {
 		if time.Now().After(deadline) {
 			p.t.Fatalf("never came: %s\n%s", what, p.scrollback())
 		}
-		time.Sleep(30 * time.Millisecond) // between two looks at a program that we cannot wait for
+		time.Sleep(100 * time.Millisecond) // between two looks at a program that we cannot wait for
 	}
 }
 
@@ -188,7 +188,7 @@ func (i *interrupted) slowBuild(t *testing.T, slow bool) {
 // looks is what another operator sees.
 func (i *interrupted) looks(t *testing.T) engine.Overview {
 	t.Helper()
-	out, errs, code := run(t, i.dir, i.env, "status", "--output", "json")
+	out, errs, code := run(t, i.dir, i.env, "status", "--quick", "--output", "json")
 	var o engine.Overview
 	if err := json.Unmarshal([]byte(out), &o); err != nil || code != 0 {
 		t.Fatalf("status: exit %d, %v\n%s%s", code, err, out, errs)

@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 
 	"fly":                          {"engine", "text"},
 	"s3":                           {"engine", "text"},
+	"s3/s3test":                    {"engine", "s3"},
 	"text":                         {},
 	"tui":                          {"engine", "text", "tui/cells", "tui/plain", "tui/view"},
 	"tui/cells":                    {"text"},

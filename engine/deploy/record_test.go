@@ -15,6 +15,7 @@ import (
 	"flydeploy/engine/record"
 	"flydeploy/fly/local"
 	"flydeploy/s3"
+	"flydeploy/s3/s3test"
 )
 
 // watchLive follows a deploy as another console does, from the moment in which the lock is taken. Closed: it has ended.
@@ -171,7 +172,7 @@ func (w *world) replace(key, body string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := transfer(w.t, http.MethodPut, url, headers, strings.NewReader(body), io.Discard); err != nil {
+	if err := s3test.Transfer(w.t.Context(), http.MethodPut, url, headers, strings.NewReader(body), io.Discard); err != nil {
 		w.t.Fatalf("write %s: %v", key, err)
 	}
 }

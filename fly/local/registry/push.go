@@ -118,7 +118,7 @@ func (r Release) archive(folder string) (path string, err error) {
 			os.Remove(file.Name())
 		}
 	}()
-	compressed, err := gzip.NewWriterLevel(file, gzip.BestSpeed)
+	compressed, err := gzip.NewWriterLevel(file, gzip.NoCompression)
 	if err != nil {
 		return "", err
 	}
