@@ -5,7 +5,7 @@
 # Erlang takes file names as UTF-8 whatever the locale; without it Elixir warns.
 export ELIXIR_ERL_OPTIONS ?= +fnu
 
-COUNTER_VERSIONS := 1 2 3
+COUNTER_VERSIONS := 1 2 3 4
 
 # An S3 server that shares no code with the local Fly's, for tests.
 VERSITYGW := bin/versitygw
@@ -77,7 +77,7 @@ race: setup ## run all Go tests with the race detector
 	@go test -race -count=1 -p 2 -timeout 60m ./...
 
 .PHONY: test-elixir
-test-elixir: ## run the Elixir tests: what runs in the VM, and the sample application's three versions
+test-elixir: ## run the Elixir tests: what runs in the VM, and the sample application's four versions
 	@echo "== mix test: elixir"
 	@cd elixir && mix test --warnings-as-errors
 	@for version in $(COUNTER_VERSIONS); do \

@@ -32,9 +32,11 @@ func demoCommand(signals *interrupts) *cobra.Command {
 		Long: `Starts a Fly on this computer: Machines API, image registry and S3, with machines that are real
 Elixir releases in real BEAM nodes. Sends steady traffic to every machine, and opens the console.
 Version 2 of the sample app changes the shape of 2,000 processes' states on each machine;
-version 3 fails to migrate some of them, and every machine rolls back.`,
+version 3 fails to migrate some of them, and every machine rolls back. Version 4 is careless: the plan stops it
+with three blockers, and what they say comes true if you accept them.`,
 		Example: `  flydeploy demo
   flydeploy demo --upgrade 3
+  flydeploy demo --upgrade 4
   flydeploy demo --yes --output json --machines 4`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, f, signals) },
@@ -49,15 +51,15 @@ version 3 fails to migrate some of them, and every machine rolls back.`,
 	f.deploy.registerOutput(cmd)
 	cmd.Flags().IntVar(&f.world.Machines, "machines", 6, "number of machines")
 	cmd.Flags().IntVar(&f.world.Counters, "counters", 2000, "processes on each machine")
-	cmd.Flags().IntVar(&f.upgrade, "upgrade", 2, "version of the sample app to deploy: 2, or 3, whose migration fails")
+	cmd.Flags().IntVar(&f.upgrade, "upgrade", 2, "version of the sample app to deploy: 2, 3, whose migration fails, or 4, which the plan blocks")
 	cmd.Flags().StringVar((*string)(&f.world.Isolation), "isolation", string(demo.Isolations[0]), "how machines run: auto, namespaces or processes")
 	return cmd
 }
 
 func (f demoFlags) check() error {
 	switch {
-	case f.upgrade != 2 && f.upgrade != 3:
-		return usage("--upgrade is 2 or 3")
+	case f.upgrade < 2 || f.upgrade > 4:
+		return usage("--upgrade is 2, 3 or 4")
 	case f.world.Machines < 1 || f.world.Machines > 50:
 		return usage("--machines is between 1 and 50")
 	case f.world.Counters < 1:

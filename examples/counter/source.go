@@ -38,7 +38,7 @@ func WriteTo(dir string) error {
 	return nil
 }
 
-// Build makes the release of one version (1, 2 or 3) from the source in dir, and gives the release's root folder. The
+// Build makes the release of one version (1 to 4) from the source in dir, and gives the release's root folder. The
 // versions build side by side in one dir. What mix prints goes to output.
 func Build(ctx context.Context, dir string, version int, output io.Writer) (root string, err error) {
 	cmd := exec.CommandContext(ctx, "mix", "release", "--overwrite")

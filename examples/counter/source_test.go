@@ -9,8 +9,8 @@ import (
 // Whoever has only the binary must get everything that mix needs, and nothing that was built here.
 func TestSourceIsComplete(t *testing.T) {
 	for _, file := range []string{
-		"mix.exs", ".formatter.exs", "rel/env.sh.eex", "rel/vm.args.eex", "lib/counter/application.ex",
-		"priv/static/index.html", "versions/v1/server.ex", "versions/v2/milestone.ex", "versions/v3/priv/static/version.txt",
+		"mix.exs", ".formatter.exs", "rel/env.sh.eex", "rel/vm.args.eex", "versions/v1/application.ex",
+		"priv/static/index.html", "versions/v1/server.ex", "versions/v2/milestone.ex", "versions/v3/priv/static/version.txt", "versions/v4/best.ex",
 	} {
 		if _, err := fs.Stat(Source(), file); err != nil {
 			t.Error(err)
