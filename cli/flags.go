@@ -101,7 +101,7 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 	fs.IntVar(&e.MaxConcurrency, optionConcurrency, e.MaxConcurrency, "how many machines are staged or armed at once")
 	fs.StringVar((*string)(&e.Strategy.Kind), "strategy", string(e.Strategy.Kind),
 		"all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency if that is given")
-	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "how long a wave is watched before the next one starts (canary: 30s)")
+	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "how long machines are watched after their commit, before the next wave starts; 0: not at all\n(default: 10s, canary 30s)")
 	fs.StringArrayVar(&e.Accept, "accept", nil, "blocker of the plan to accept, by its name (repeatable)")
 }
 
@@ -147,7 +147,7 @@ func defaultDeploy() deploySettings {
 		engine: engine.Settings{
 			LockTimeout: 5 * time.Minute, Keep: 50, Timeout: time.Minute, SuspendTimeout: 250 * time.Millisecond,
 			MigrationTimeout: time.Second, MaxSuspend: 2 * time.Second,
-			MaxConcurrency: 20, Strategy: engine.Strategy{Kind: engine.StrategyAll},
+			MaxConcurrency: 20, Strategy: engine.Strategy{Kind: engine.StrategyAll, Bake: 10 * time.Second},
 		},
 	}
 }

@@ -21,7 +21,7 @@ In a terminal the console shows the plan and asks before anything is suspended.
 Without a terminal, --yes confirms the plan in advance.
 What follows -- goes to ` + "`fly deploy --build-only`" + `: secrets of the build, another Dockerfile, --local-only.
 
-Exit codes: 0 succeeded, 1 failed, 2 wrong usage, 3 blocked by the plan, 4 locked, 5 partial, 130 cancelled.`,
+Exit codes: 0 succeeded, 1 failed, 2 wrong usage, 3 blocked by the plan, 4 locked, 5 partial, 6 unhealthy, 130 cancelled.`,
 		Example: `  flydeploy hot
   flydeploy hot --config fly-staging.toml
   flydeploy hot --skip-build --image registry.fly.io/my-app:deployment-123

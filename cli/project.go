@@ -28,6 +28,7 @@ type project struct {
 	MaxSuspend       *int              `toml:"max_suspend"`       // milliseconds
 	Timeout          *int              `toml:"timeout"`           // milliseconds
 	LockTimeout      *int              `toml:"lock_timeout"`      // seconds
+	Bake             *int              `toml:"bake"`              // seconds
 	Env              map[string]string `toml:"env"`
 	// Of temporary machines, as the options of these names have them.
 	TemporaryRegions []string `toml:"temporary_regions"`
@@ -53,14 +54,22 @@ func loadProject(path string) (project, error) {
 	}
 	for key, value := range map[string]*int{
 		"max_concurrency": p.MaxConcurrency, "suspend_timeout": p.SuspendTimeout,
-		"migration_timeout": p.MigrationTimeout, "max_suspend": p.MaxSuspend, "timeout": p.Timeout, "lock_timeout": p.LockTimeout,
+		"migration_timeout": p.MigrationTimeout, "max_suspend": p.MaxSuspend, "timeout": p.Timeout, "lock_timeout": p.LockTimeout, "bake": p.Bake,
 	} {
-		if value != nil && *value < 1 {
-			return p, engine.NewProblem("broken_config", fmt.Sprintf("%s:%d: %s is less than 1", path, lineOfKey(body, key), key), nil,
+		if value != nil && *value < least(key) {
+			return p, engine.NewProblem("broken_config", fmt.Sprintf("%s:%d: %s is less than %d", path, lineOfKey(body, key), key, least(key)), nil,
 				"Correct the file.")
 		}
 	}
 	return p, nil
+}
+
+// least is the least value of a number.
+func least(key string) int {
+	if key == "bake" {
+		return 0
+	}
+	return 1
 }
 
 // lineOfKey finds the line of a key above the file's tables.
@@ -80,7 +89,7 @@ func brokenProject(path string, err error) error {
 		first := unknown.Errors[0]
 		line, _ := first.Position()
 		return engine.NewProblem("broken_config", fmt.Sprintf("%s:%d: there is no setting %s", path, line, dotted(first.Key())), nil,
-			"Correct its name, or remove it. The settings are bucket, otp_app, release, release_root, container, max_concurrency, suspend_timeout, migration_timeout, max_suspend, timeout, lock_timeout, temporary_regions, temporary_size, temporary_memory and [env].")
+			"Correct its name, or remove it. The settings are bucket, otp_app, release, release_root, container, max_concurrency, suspend_timeout, migration_timeout, max_suspend, timeout, lock_timeout, bake, temporary_regions, temporary_size, temporary_memory and [env].")
 	case errors.As(err, &wrong):
 		line, _ := wrong.Position()
 		where := fmt.Sprintf("%s:%d", path, line)

@@ -194,7 +194,8 @@ func (d *deploySettings) complete(p project, changed func(option string) bool) {
 	if p.MaxConcurrency != nil && !changed(optionConcurrency) {
 		e.MaxConcurrency = *p.MaxConcurrency
 	}
-	d.chooseWaves(changed(optionBake), changed(optionConcurrency) || p.MaxConcurrency != nil)
+	set(optionBake, p.Bake, &e.Strategy.Bake, time.Second)
+	d.chooseWaves(changed(optionBake) || p.Bake != nil, changed(optionConcurrency) || p.MaxConcurrency != nil)
 }
 
 // canaryBake is how long a canary is watched unless --bake says otherwise.

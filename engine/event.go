@@ -73,6 +73,7 @@ type MachineReport struct {
 	UpToDate bool         `json:"up_to_date,omitempty"` // everything in the upgrade was loaded already
 	Killed   []string     `json:"killed,omitempty"`     // pids of processes that a rollback had to kill
 	Skipped  int          `json:"skipped,omitempty"`    // processes that would not suspend and were left out
+	Crashes  []Crash      `json:"crashes,omitempty"`    // that came with the upgrade
 	Failures []Failure    `json:"failures,omitempty"`
 	// FailuresTotal counts all failures; Failures holds the first one for each (module, reason).
 	FailuresTotal int `json:"failures_total,omitempty"`

@@ -40,6 +40,7 @@ const (
 	PhaseResume     Phase = "resume"
 	PhaseLiveView   Phase = "liveview"
 	PhaseCheck      Phase = "check" // asks the VM what it has loaded, after the commit
+	PhaseWatch      Phase = "watch" // looks whether it is well, for the bake time
 )
 
 // FleetPhases and MachinePhases list the phases in the order in which a deploy goes through them.
@@ -50,7 +51,7 @@ var (
 	}
 	MachinePhases = []Phase{
 		PhaseInject, PhaseReload, PhaseExtract, PhaseDetection, PhaseArm,
-		PhaseSuspension, PhaseCodeLoad, PhaseMigration, PhaseRollback, PhaseResume, PhaseLiveView, PhaseCheck,
+		PhaseSuspension, PhaseCodeLoad, PhaseMigration, PhaseRollback, PhaseResume, PhaseLiveView, PhaseCheck, PhaseWatch,
 	}
 )
 

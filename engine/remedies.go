@@ -57,6 +57,8 @@ var Remedies = map[string]string{
 	"startup_hook_unknown":  "Replace the package fly_deploy with flydeploy's at the next cold deploy. Until then, check that Application.start/2 calls FlyDeploy.startup_reapply_current/1.",
 	"startup_hook_failed":   "Fix the cause, then restart the machine, or upgrade it while it runs: `flydeploy hot --resume`.",
 
+	"unhealthy": "Nothing more was started. These machines run the new code: look at them with `fly logs`. `flydeploy hot` upgrades the others; deploying the earlier version takes them back.",
+
 	"vm_down": "Look at the machine (`fly logs`, `fly machine status`), and deploy again once its VM runs. Or accept it to upgrade the others now, and this machine later: `flydeploy hot --resume`.",
 
 	"leased": "If a `fly deploy` is under way, wait until it ends: it replaces machines, and with them what is upgraded. A lease that nobody renews expires by itself.",

@@ -8,7 +8,8 @@ const (
 	OutcomeSucceeded Outcome = "succeeded"
 	OutcomePartial   Outcome = "partial" // some machines run the upgrade, some do not
 	OutcomeFailed    Outcome = "failed"
-	OutcomeBlocked   Outcome = "blocked" // the plan has blockers that were not accepted
+	OutcomeUnhealthy Outcome = "unhealthy" // some machines run the upgrade, or all do, and it is not well
+	OutcomeBlocked   Outcome = "blocked"   // the plan has blockers that were not accepted
 	OutcomeCancelled Outcome = "cancelled"
 	OutcomeLocked    Outcome = "locked" // somebody else holds the deploy lock
 	// The rest appear in the record only.
@@ -28,6 +29,8 @@ func (o Outcome) ExitCode() int {
 		return 4
 	case OutcomePartial:
 		return 5
+	case OutcomeUnhealthy:
+		return 6
 	case OutcomeCancelled:
 		return 130
 	default:
@@ -43,6 +46,7 @@ type Result struct {
 	Upgrade    Upgrade         `json:"upgrade"`
 	Machines   []MachineResult `json:"machines"`
 	DurationMS int64           `json:"duration_ms"`
+	Health     Health          `json:"health,omitempty"`  // of the machines that run the upgrade; "" in results of older versions
 	Problem    *Problem        `json:"problem,omitempty"` // what ended a deploy that did not succeed
 	// LockLeft: the deploy lock was not released; it stays until it expires.
 	LockLeft bool  `json:"lock_left,omitempty"`
@@ -60,6 +64,8 @@ type MachineResult struct {
 	Skipped     int            `json:"skipped,omitempty"` // processes that would not suspend and were left out
 	SuspendedUS int64          `json:"suspended_us"`
 	Error       string         `json:"error,omitempty"`
+	Health      Health         `json:"health,omitempty"`
+	Crashes     []Crash        `json:"crashes,omitempty"` // that came with the upgrade, the most frequent kinds
 	Failures    []Failure      `json:"failures,omitempty"`
 	// FailuresTotal counts all failures; Failures holds the first one for each (module, reason). FullReport is the key in the
 	// bucket of a gzipped JSON file with all of them; "" if there is none.

@@ -18,6 +18,7 @@ const (
 	MachineCommitted  MachineState = "committed"  // the agent says so; its VM was not asked yet
 	MachineVerified   MachineState = "verified"   // its VM, asked past the agent, has loaded the upgrade
 	MachineRecorded   MachineState = "recorded"   // verified, and current.json names the upgrade for it
+	MachineUnhealthy  MachineState = "unhealthy"  // verified to run the upgrade, and it is not well
 )
 
 // The states of machines that do not run the upgrade, or may not. All are final except MachineUnknown, which a later look may
@@ -55,8 +56,9 @@ var transitions = map[MachineState][]MachineState{
 	MachineCommitting: append([]MachineState{MachineCommitted, MachineUnknown, MachineRolledBack, MachineRolledBackWithLosses, MachineRestarted, MachineReplaced, MachineStopped}, beforeCommit...),
 	MachineUnknown:    append([]MachineState{MachineCommitted, MachineRolledBack, MachineRolledBackWithLosses, MachineRestarted, MachineReplaced, MachineStopped}, beforeCommit...),
 	MachineCommitted:  append([]MachineState{MachineVerified}, afterCommit...),
-	MachineVerified:   append([]MachineState{MachineRecorded}, afterCommit...),
-	MachineRecorded:   afterCommit,
+	MachineVerified:   append([]MachineState{MachineRecorded, MachineUnhealthy}, afterCommit...),
+	MachineRecorded:   append([]MachineState{MachineUnhealthy}, afterCommit...),
+	MachineUnhealthy:  afterCommit,
 }
 
 // CanBecome reports whether next may follow s within one attempt.
@@ -66,7 +68,9 @@ func (s MachineState) CanBecome(next MachineState) bool { return slices.Contains
 func (s MachineState) Final() bool { return len(transitions[s]) == 0 }
 
 // Upgraded reports whether the machine was verified to run the upgrade.
-func (s MachineState) Upgraded() bool { return s == MachineVerified || s == MachineRecorded }
+func (s MachineState) Upgraded() bool {
+	return s == MachineVerified || s == MachineRecorded || s == MachineUnhealthy
+}
 
 // Outcome gives a machine's outcome if its deploy has ended in state s. upToDate says that it ran the upgrade already when it
 // was staged.
@@ -95,6 +99,7 @@ type MachineOutcome string
 const (
 	OutcomeCommitted            MachineOutcome = "committed"  // verified to run the upgrade
 	OutcomeUpToDate             MachineOutcome = "up_to_date" // ran the upgrade already
+	OutcomeMachineUnhealthy     MachineOutcome = "unhealthy"  // runs the upgrade, and is not well
 	OutcomeUnverified           MachineOutcome = "unverified" // committed, but its VM could not be asked
 	OutcomeUnknown              MachineOutcome = "unknown"    // a commit was sent, but its end was not seen
 	OutcomeNotStarted           MachineOutcome = "not_started"
@@ -113,4 +118,6 @@ const (
 )
 
 // Upgraded reports whether a machine with this outcome runs the upgrade.
-func (o MachineOutcome) Upgraded() bool { return o == OutcomeCommitted || o == OutcomeUpToDate }
+func (o MachineOutcome) Upgraded() bool {
+	return o == OutcomeCommitted || o == OutcomeUpToDate || o == OutcomeMachineUnhealthy
+}

@@ -13,7 +13,7 @@ type Strategy struct {
 	Kind StrategyKind
 	// WaveSize is the number of machines in a wave. 0 means a third of the machines for rolling, and all for the other kinds.
 	WaveSize int
-	// Bake is how long a wave is watched before the next one starts. The last wave is not watched.
+	// Bake is how long a wave is watched after its commit; what was not well by then ends the deploy. 0: not at all.
 	Bake time.Duration
 }
 
@@ -58,7 +58,7 @@ func (s Strategy) Waves(n int) []int {
 func (s Strategy) Describe(n int) string {
 	sizes := s.Waves(n)
 	if len(sizes) < 2 {
-		return "all at once"
+		return "all at once" + s.watched("")
 	}
 	words := fmt.Sprintf("%d waves of up to %s", len(sizes), text.Counted(slices.Max(sizes), "machine"))
 	if s.Kind == StrategyCanary {
@@ -67,8 +67,12 @@ func (s Strategy) Describe(n int) string {
 			words += fmt.Sprintf(" in %d waves", len(sizes)-1)
 		}
 	}
-	if s.Bake > 0 {
-		words += fmt.Sprintf(", each watched for %s", s.Bake)
+	return words + s.watched("each ")
+}
+
+func (s Strategy) watched(each string) string {
+	if s.Bake <= 0 {
+		return ""
 	}
-	return words
+	return fmt.Sprintf(", %swatched for %s", each, s.Bake)
 }

@@ -14,6 +14,7 @@ func TestWaves(t *testing.T) {
 		described string
 	}{
 		{Strategy{}, 6, []int{6}, "all at once"},
+		{Strategy{Kind: StrategyAll, Bake: 10 * time.Second}, 6, []int{6}, "all at once, watched for 10s"},
 		{Strategy{Kind: StrategyAll, WaveSize: 4}, 6, []int{4, 2}, "2 waves of up to 4 machines"},
 		{Strategy{Kind: StrategyRolling}, 7, []int{3, 3, 1}, "3 waves of up to 3 machines"},
 		{Strategy{Kind: StrategyRolling}, 1, []int{1}, "all at once"},

@@ -119,7 +119,7 @@ var seedPhases = []string{
 // A newcomer runs the demo: all machines are upgraded under traffic, and nobody notices.
 func TestDemoSucceeds(t *testing.T) {
 	t.Parallel()
-	out, errs, code := run(t, t.TempDir(), nil, "demo", "--yes", "--output", "json", "--machines", "2", "--counters", "600")
+	out, errs, code := run(t, t.TempDir(), nil, "demo", "--yes", "--output", "json", "--machines", "2", "--counters", "600", "--bake", "2")
 	if code != 0 {
 		t.Fatalf("exit %d\n%s\n%s", code, errs, out)
 	}

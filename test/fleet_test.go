@@ -57,6 +57,10 @@ func newOperated(t testing.TB) *operated {
 	if err := os.WriteFile(filepath.Join(o.dir, "fly.toml"), []byte("app = \"counter\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// What a watch finds is tested elsewhere: here it is there.
+	if err := os.WriteFile(filepath.Join(o.dir, "flydeploy.toml"), []byte("bake = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return o
 }
 

@@ -18,7 +18,7 @@ func TestDemoTour(t *testing.T) {
 	if start < 1 || tape[start-1].text != "make demo" {
 		t.Fatal("the tape does not begin with make demo")
 	}
-	p := newPane(t, 120, 40, t.TempDir(), afterADemo(t, 1, 2), binary(t), "demo", "--machines", "2", "--counters", "300")
+	p := newPane(t, 120, 40, t.TempDir(), afterADemo(t, 1, 2), binary(t), "demo", "--machines", "2", "--counters", "300", "--bake", "2")
 	for _, c := range tape[start+1:] {
 		if c.text == "D Deploy" {
 			storm(p)

@@ -23,12 +23,12 @@ func Count[N int | int64](n N) string {
 // Counted is a number with its noun: 1 machine, 6 machines, 12,006 processes.
 func Counted[N int | int64](n N, noun string) string { return Count(n) + " " + Noun(n, noun) }
 
-// Noun is the form of noun for so many: machine, machines; process, processes.
+// Noun is the form of noun for so many: machine, machines; process, processes; crash, crashes.
 func Noun[N int | int64](n N, noun string) string {
 	switch {
 	case n == 1:
 		return noun
-	case strings.HasSuffix(noun, "s"):
+	case strings.HasSuffix(noun, "s"), strings.HasSuffix(noun, "sh"):
 		return noun + "es"
 	}
 	return noun + "s"

@@ -27,6 +27,7 @@ defmodule FlyDeployAgent do
     State,
     Static,
     Status,
+    Watch,
     Window
   }
 
@@ -36,6 +37,8 @@ defmodule FlyDeployAgent do
   @tick_ms 50
   # The status moves at least this often, outside of the window.
   @heartbeat_ms 3_000
+  # What has crashed since the commit is told so soon.
+  @news_ms 300
   # In these the processes of the window are watched: until the end, for the health gate.
   @watched [:committed, :rolled_back, :rolled_back_with_losses]
   @terminal [:committed, :rolled_back, :rolled_back_with_losses, :failed, :aborted, :expired, :stale]
@@ -132,12 +135,9 @@ defmodule FlyDeployAgent do
   defp handle({:DOWN, ref, :process, pid, _}, %{worker: {pid, ref}} = s),
     do: result({:error, "agent_error", "its worker was killed"}, %{s | worker: nil})
 
-  # An orderly end is no crash. One that had ended before it was watched is not this upgrade's.
-  defp handle({:DOWN, _, :process, pid, reason}, %{state: state} = s) when state in @watched do
-    orderly = reason in [:normal, :shutdown, :noproc] or match?({:shutdown, _}, reason)
-    known = pid in s.result.died or pid in s.result.killed
-    if orderly or known, do: s, else: %{s | crashed: s.crashed + 1}
-  end
+  # Those that the migration has ended by themselves are among them.
+  defp handle({:DOWN, _, :process, pid, reason}, %{state: state} = s) when state in @watched,
+    do: if(Watch.down(s.watch, pid, reason), do: %{s | crashed: s.crashed + 1}, else: s)
 
   defp handle({{:skipped, pid, module}, answer}, %{result: %Result{} = result} = s) when answer != :ok do
     failure = Commit.skipped_failure(pid, module, answer)
@@ -174,10 +174,23 @@ defmodule FlyDeployAgent do
     end
   end
 
-  defp heartbeat(s), do: if(now() - s.published > @heartbeat_ms, do: publish(s), else: s)
+  defp heartbeat(s) do
+    cond do
+      now() - s.published > @heartbeat_ms ->
+        Watch.renew(s.watch)
+        publish(s)
+
+      now() - s.published > @news_ms and s.state in @watched and Watch.count(s.watch) > s.watch_told ->
+        publish(%{s | watch_told: Watch.count(s.watch)})
+
+      true ->
+        s
+    end
+  end
 
   @spec stop(State.t()) :: no_return
   defp stop(s) do
+    Watch.close()
     Folder.remove(s.dir)
     if s.guardian != self(), do: Guardian.stop(s.guardian)
     exit(:normal)
@@ -275,6 +288,7 @@ defmodule FlyDeployAgent do
          {:loader, true} <- {:loader, Loader.answers?(@loader_ms)},
          :ok <- Guardian.hold(window, {s, window}, Window.longest_ms(window)) do
       # Before they are resumed: some may end right then.
+      Watch.commit(s.watch, owners(window.targets))
       Enum.each(Window.pids(window.targets) ++ window.views, &Process.monitor/1)
       place_early(s)
       result = Haste.run(length(window.targets), fn -> Commit.run(window, fn -> Status.write(s) end) end)
@@ -310,11 +324,15 @@ defmodule FlyDeployAgent do
   end
 
   defp after_window(s, window, result) do
+    Watch.belong(s.watch, owners(result.targets ++ result.skipped))
+    Watch.except(s.watch, result.killed)
     {result, error} = Aftermath.settle(s.armed, s.order.id, window, result)
     s = enter(%{s | result: result, error: s.error || error}, result.outcome, s.order.terminal_ms)
     Package.tell(s.order, window, result)
     if Report.due?(s.order, result), do: work(s, fn _tell -> {:report, Report.upload(s)} end), else: s
   end
+
+  defp owners(targets), do: for(%{pid: pid, module: module} <- targets, do: {pid, module})
 
   defp now, do: System.monotonic_time(:millisecond)
 end

@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.Guardian do
   It also has the code swapped for the agent, which has something else to do meanwhile: so it never settles beside a swap.
   """
 
-  alias FlyDeployAgent.{Cell, Commit, Loader, Rollback, Suspension}
+  alias FlyDeployAgent.{Cell, Commit, Loader, Rollback, Suspension, Watch}
 
   @doc """
   Starts the guardian of `agent`. If the agent dies in a window, it calls `takeover.(carry, settle)`; `settle.()` ends the window and
@@ -55,7 +55,7 @@ defmodule FlyDeployAgent.Guardian do
         holding(s, window, carry, timer)
 
       {:DOWN, ^monitor, :process, _, _} ->
-        :ok
+        Watch.close()
 
       :stop ->
         :ok

@@ -5,13 +5,14 @@ defmodule FlyDeployAgent.State do
     * `state` – one of the states of `FlyDeployAgent`; `deadline` – when it ends by itself, a monotonic time in milliseconds
     * `published` – when the status was written last, likewise; `phases` and `downloaded` – what the worker has told so far
     * `staged`, `armed`, `result` – what each step gave; `error` – why the upgrade failed; `report` – what became of the full one
-    * `crashed` – processes of the window that have died since; `worker` – what is done beside the loop
+    * `crashed` – processes of the window that have died since; `watch` – see `FlyDeployAgent.Watch`, and `watch_told`, how many
+      crashes the console knows of; `worker` – what is done beside the loop
     * `guardian` – its pid; of the guardian that goes on as the agent, its own
   """
 
-  alias FlyDeployAgent.{Armed, Cell, Order, Release, Result, Staged, Status, Worker}
+  alias FlyDeployAgent.{Armed, Cell, Order, Release, Result, Staged, Status, Watch, Worker}
 
-  @enforce_keys [:order, :dir, :cell, :deadline, :guardian]
+  @enforce_keys [:order, :dir, :cell, :deadline, :guardian, :watch]
   defstruct @enforce_keys ++
               [
                 state: :injected,
@@ -24,6 +25,7 @@ defmodule FlyDeployAgent.State do
                 error: nil,
                 report: nil,
                 crashed: 0,
+                watch_told: 0,
                 worker: nil
               ]
 
@@ -43,6 +45,8 @@ defmodule FlyDeployAgent.State do
           error: %{name: binary, what: binary} | nil,
           report: binary | nil,
           crashed: non_neg_integer,
+          watch: Watch.t(),
+          watch_told: non_neg_integer,
           worker: Worker.t() | nil
         }
 
@@ -53,7 +57,8 @@ defmodule FlyDeployAgent.State do
       dir: dir,
       cell: Cell.new(),
       deadline: now() + order.staged_ms,
-      guardian: guardian
+      guardian: guardian,
+      watch: Watch.open(guardian)
     }
 
   @doc "What is told to whoever wants to start another agent."

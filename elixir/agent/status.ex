@@ -4,10 +4,11 @@ defmodule FlyDeployAgent.Status do
   renamed, so that a reader finds them whole.
   """
 
-  alias FlyDeployAgent.{Cell, Json, Release, Report}
+  alias FlyDeployAgent.{Cell, Json, Release, Report, Watch}
 
   @max_bytes 8_000
   @failures 20
+  @crashes 5
   # Bytes of one text, and where nothing else is left to cut.
   @text 500
   @short_text 200
@@ -66,6 +67,7 @@ defmodule FlyDeployAgent.Status do
     }
     |> Map.merge(staged(s.staged, limit, functions))
     |> Map.merge(result(s.result, s, limit))
+    |> Map.merge(watch(s, limit))
     |> Map.merge(if s.error, do: %{error: %{s.error | what: clip(s.error.what, limit)}}, else: %{})
     |> Map.merge(if s.report, do: %{report: clip(s.report, limit)}, else: %{})
   end
@@ -157,6 +159,21 @@ defmodule FlyDeployAgent.Status do
       failures_total: length(result.failures)
     }
   end
+
+  defp watch(%{result: %{outcome: :committed}, watch: watch, staged: %{diff: diff}}, limit) do
+    modules = Enum.map(diff.changes, & &1.module) ++ Enum.map(diff.removed, &elem(&1, 0))
+    told = Watch.told(watch, MapSet.new(modules))
+    crashes = Enum.take(told.crashes, min(@crashes, max(limit, 1)))
+
+    %{
+      watch: %{
+        told
+        | crashes: Enum.map(crashes, &%{&1 | stack: Enum.take(&1.stack, if(limit > 20, do: 8, else: 3))})
+      }
+    }
+  end
+
+  defp watch(_s, _limit), do: %{}
 
   # The first of each module, reason and kind of exception, with their number; the most frequent come first.
   defp group(failures) do

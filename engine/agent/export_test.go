@@ -77,6 +77,15 @@ func (m *RealMachine) Load() {
 		end"); :code.purge(m); {:module, ^m} = :code.load_binary(m, 'nofile', beam)`)
 }
 
+// Crash implements contract.Machine.
+func (m *RealMachine) Crash() {
+	m.n.eval(`[{pid, _}] = Registry.lookup(Ledger.Names, 1)
+		ref = Process.monitor(pid)
+		GenServer.cast(pid, {:secret, "` + urlSecret + `"})
+		receive do: ({:DOWN, ^ref, _, _, _} -> :ok)`)
+	m.n.eval(`wait = fn wait -> if Registry.lookup(Ledger.Names, 1) == [], do: wait.(wait) end; wait.(wait)`)
+}
+
 // MakeDir implements contract.Machine.
 func (m *RealMachine) MakeDir(id string) {
 	if err := os.Mkdir(m.dir(id), 0o700); err != nil {

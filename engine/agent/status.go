@@ -88,6 +88,8 @@ type Status struct {
 	// Report is "" while there is none, ReportStored, or why the full report is not in the bucket.
 	Report string `json:"report"`
 
+	Watch *Watch `json:"watch"` // what crashes since a commit, nil before
+
 	// Error says why the state is failed or stale, where no window was reached; or what is wrong after a commit.
 	Error *Error `json:"error"`
 }
@@ -159,6 +161,39 @@ type Failure struct {
 	Count       int      `json:"count"`
 }
 
+// Watch is what has crashed in code that the upgrade changed. Times are milliseconds.
+type Watch struct {
+	BeforeMS     int64   `json:"before_ms"` // for how long was watched before the commit
+	AfterMS      int64   `json:"after_ms"`  // and since
+	Crashes      []Crash `json:"crashes"`   // the most frequent kinds
+	CrashesTotal int     `json:"crashes_total"`
+}
+
+// Crash is one kind of crash: see engine.Crash, which has the same fields.
+type Crash struct {
+	Module    string   `json:"module"`
+	Exception string   `json:"exception"`
+	At        string   `json:"at"`
+	Stack     []string `json:"stack"`
+	Count     int      `json:"count"`
+	Before    int      `json:"before"`
+}
+
+// New gives the crashes that came with the upgrade, and for how long they were counted.
+func (w *Watch) New() ([]engine.Crash, time.Duration) {
+	if w == nil {
+		return nil, 0
+	}
+	var worse []engine.Crash
+	before, after := time.Duration(w.BeforeMS)*time.Millisecond, time.Duration(w.AfterMS)*time.Millisecond
+	for _, c := range w.Crashes {
+		if c := engine.Crash(c); c.IsNew(before, after) {
+			worse = append(worse, c)
+		}
+	}
+	return worse, after
+}
+
 // Error names a failure apart from the migrations, e.g. sha256_differs.
 type Error struct {
 	Name string `json:"name"`
@@ -195,6 +230,8 @@ func parseStatus(text, id, boot string) (Status, error) {
 		return Status{}, fmt.Errorf("%w: state %q", errBadStatus, printable(string(s.State), 40))
 	case s.Seq < 1 || s.ExpiresInMS < 0 || s.SuspendedUS < 0 || slices.ContainsFunc(s.Phases, func(p Phase) bool { return p.AtUS < 0 || p.US < 0 }):
 		return Status{}, fmt.Errorf("%w: a negative number", errBadStatus)
+	case s.Watch != nil && (s.Watch.BeforeMS < 0 || s.Watch.AfterMS < 0 || len(s.Watch.Crashes) > maxList):
+		return Status{}, fmt.Errorf("%w: what it has watched", errBadStatus)
 	case max(len(s.Phases), len(s.Modules), len(s.Processes), len(s.Findings), len(s.Failures), len(s.Killed)) > maxList:
 		return Status{}, fmt.Errorf("%w: a list is too long", errBadStatus)
 	}
@@ -237,6 +274,7 @@ func (s *Status) clean() {
 			short(&f.Stack[j])
 		}
 	}
+	s.Watch.clean(short)
 	for i := range s.Killed {
 		short(&s.Killed[i])
 	}
@@ -245,5 +283,19 @@ func (s *Status) clean() {
 	}
 	if s.Error != nil {
 		short(&s.Error.Name, &s.Error.What)
+	}
+}
+
+func (w *Watch) clean(short func(...*string)) {
+	if w == nil {
+		return
+	}
+	for i := range w.Crashes {
+		c := &w.Crashes[i]
+		c.Count, c.Before = max(c.Count, 0), max(c.Before, 0)
+		short(&c.Module, &c.Exception, &c.At)
+		for j := range c.Stack {
+			short(&c.Stack[j])
+		}
 	}
 }

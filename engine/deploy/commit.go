@@ -41,16 +41,17 @@ func nothingToCommit(machines []*rollout) string {
 	return "every machine whose VM runs has this code already"
 }
 
-// waves commits one wave after another. A wave must be healthy before the next one starts.
+// waves commits one wave after another, and watches each, the last one too. A wave must be well before the next one starts.
 func (c *committing) waves(ctx context.Context, todo []*rollout) error {
 	sizes := c.settings.Strategy.Waves(len(todo))
 	for i, size := range sizes {
 		w := wave{number: i + 1, of: len(sizes), machines: todo[:size]}
 		todo = todo[size:]
-		if err := c.wave(ctx, w); err != nil || len(todo) == 0 {
-			return err
+		err := c.wave(ctx, w)
+		if context.Cause(ctx) == nil { // what has committed is watched, whatever has become of the others
+			err = errors.Join(c.gate(ctx, w), err)
 		}
-		if err := c.gate(ctx, w); err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -144,7 +144,7 @@ func (j *job) verifyAndRecord(ctx context.Context, st *staged, book *ledger, err
 		return err
 	}
 	if everyOf(st.machines, (*rollout).reportsUpgrade) && !errors.Is(err, engine.ErrLockLost) {
-		err = nil // it was about answers that have been found since
+		err = st.unhealthyError() // anything else was about answers that have been found since
 	}
 	var unverified, unrecorded error
 	var after []engine.Machine

@@ -70,7 +70,7 @@ func faultCell(t *testing.T, kind agenttest.Kind, fault string) {
 				s.SetTiming(agenttest.Usual)
 				s.On(agenttest.Match{Kind: kind, Times: times}, s.hook(fault))
 				begun := time.Now()
-				d := s.start(playedSettings())
+				d := s.start(baking(10 * time.Second))
 				defer time.AfterFunc(time.Hour, d.Hurry).Stop()
 				p, r := d.end()
 				if took := time.Since(begun); took > 40*time.Minute {

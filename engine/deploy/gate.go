@@ -1,14 +1,14 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"flydeploy/engine"
-	"flydeploy/engine/agent"
-	"flydeploy/engine/run"
+	"flydeploy/text"
 )
 
 // wave is a group of machines that commit together.
@@ -35,79 +35,68 @@ const MaxBake = 8 * time.Minute
 // lookAgainAfter is the pause after the fleet could not be listed.
 const lookAgainAfter = 2 * time.Second
 
-// gate watches a wave for the strategy's bake time. A crashed process or a changed machine ends the deploy at once; a failing
-// check, or a fleet that cannot be listed, may recover until the end of the bake time.
+// errUnhealthy: machines run the upgrade, and are not well.
+var errUnhealthy = errors.New("the upgrade is not well")
+
+// gate watches those machines of a wave that run the upgrade for the bake time. It is an error if one is not well, or if that is not
+// known. If the watch is cut short, the error is the cause.
 func (c *committing) gate(ctx context.Context, w wave) error {
-	end := time.Now().Add(c.settings.Strategy.Bake)
-	for {
-		remaining := time.Until(end)
-		c.showWave(w, fmt.Sprintf("watched, %s left", max(remaining, 0).Round(time.Second)))
-		sick, failing, err := c.health(ctx, w)
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
-		}
-		if sick == nil && remaining <= 0 {
-			sick = failing
-		}
-		switch {
-		case sick != nil:
-			sick.Remedy = "Nothing more was started. The upgraded machines run the new code: look at them with `fly logs`. " +
-				"`flydeploy hot` upgrades the others; deploying the earlier version takes the upgraded ones back."
-			return sick
-		case err != nil && remaining < -c.settings.Timeout: // one machine's time is over as well
-			return err
-		case err != nil:
-			if err := run.Wait(ctx, lookAgainAfter); err != nil {
-				return err
-			}
-		case remaining <= 0:
-			return nil
-		}
+	machines := filter(w.machines, func(r *rollout) bool { return r.reportsUpgrade() && r.session != nil })
+	if c.settings.Strategy.Bake <= 0 || len(machines) == 0 {
+		return nil
 	}
+	g := newWatch(c, w, machines)
+	err := g.run(ctx)
+	g.conclude()
+	return cmp.Or[error](c.unhealthyError(), err)
 }
 
-// health looks at a wave once, which takes as long as an agent waits between two statuses: a few seconds. sick is final,
-// failing may pass, and err says that the fleet could not be listed, which does not mean that a machine is sick.
-func (c *committing) health(ctx context.Context, w wave) (sick, failing *engine.Problem, err error) {
-	bounded, cancel := context.WithTimeout(ctx, c.settings.Timeout)
-	defer cancel()
-	gone := make([]bool, len(w.machines))
-	at := map[*rollout]int{}
-	for i, r := range w.machines {
-		at[r] = i
+// unhealthyError says that machines are not well, in the words of the outcome: "2.1.0 runs on 2 of 6 machines, and is not well: …"; nil if
+// all are, as far as is known.
+func (st *staged) unhealthyError() error {
+	if !anyOf(st.machines, (*rollout).isSick) {
+		return nil
 	}
-	_ = c.each(bounded, w.machines, func(ctx context.Context, r *rollout) error {
-		status, err := r.session.Wait(ctx, r.status.Seq)
-		if gone[at[r]] = errors.Is(err, agent.ErrGone); err == nil {
-			r.show(status)
-		}
-		return err // a missing answer does not mean a sick machine: its last status counts
-	})
-	now, err := c.ports.Fleet.Machines(bounded)
-	if err != nil {
-		return nil, nil, fmt.Errorf("list machines after a wave: %w", err)
+	verb, n := "runs", count(st.machines, (*rollout).reportsUpgrade)
+	if n == 0 { // their VMs have ended since
+		verb, n = "was taken", count(st.machines, (*rollout).isSick)
 	}
-	found := engine.ByID(now)
-	for i, r := range w.machines {
-		m := found[r.machine.ID]
-		switch {
-		case m.State != engine.StateStarted:
-			sick = unhealthy(r, "it is "+currentState(m))
-		case m.InstanceID != r.machine.InstanceID:
-			sick = unhealthy(r, "another instance has replaced it")
-		case gone[i]: // an agent that has ended stays longer than MaxBake
-			sick = unhealthy(r, "its VM ended")
-		case r.status.Crashed > 0:
-			sick = unhealthy(r, fmt.Sprintf("%d of the migrated processes crashed", r.status.Crashed))
-		case m.ChecksPassed < r.machine.ChecksPassed:
-			failing = unhealthy(r, fmt.Sprintf("%d of %d checks pass; before the upgrade, %d did", m.ChecksPassed, m.ChecksTotal, r.machine.ChecksPassed))
-		}
-	}
-	return sick, failing, nil
+	p := engine.NewProblem("unhealthy", fmt.Sprintf("%s %s on %d of %s, and is not well: %s", st.upgrade.Version, verb, n,
+		text.Counted(len(st.machines), "machine"), st.whyUnhealthy()), nil, engine.Remedies["unhealthy"])
+	return p.WithCause(errUnhealthy)
 }
 
-func unhealthy(r *rollout, what string) *engine.Problem {
-	return engine.NewProblem("unhealthy", fmt.Sprintf("machine %s is unhealthy after the upgrade: %s", r.machine.ID, what), nil, "")
+// whyUnhealthy words what is most wrong: the most frequent crash of all machines, else what the first machine has.
+func (st *staged) whyUnhealthy() string {
+	var crashes []engine.Crash
+	var longest time.Duration
+	sick := filter(st.machines, (*rollout).isSick)
+	for _, r := range sick {
+		found, during := r.status.Watch.New()
+		crashes, longest = append(crashes, found...), max(longest, during)
+	}
+	if crashes = engine.SumCrashes(crashes); len(crashes) > 0 {
+		why := crashes[0].During(longest)
+		if more := len(crashes) - 1; more > 0 {
+			why += fmt.Sprintf("; and %s of crashes", text.Counted(more, "other kind"))
+		}
+		return why
+	}
+	why := sick[0].where() + ": " + sick[0].sick.What
+	if more := len(sick) - 1; more > 0 {
+		why += fmt.Sprintf("; and %d more", more)
+	}
+	return why
+}
+
+func (r *rollout) isSick() bool { return r.sick != nil }
+
+// becomeUnhealthy gives a verified machine that is not well its state.
+func (r *rollout) becomeUnhealthy() {
+	if r.isSick() && r.state.CanBecome(engine.MachineUnhealthy) {
+		report := reportOf(r.status)
+		r.move(engine.MachineUnhealthy, engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusFailed, Problem: r.sick, Report: &report})
+	}
 }
 
 // currentState gives Fly's state of a machine, "gone" if it does not exist any more.

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -20,6 +21,9 @@ func (j *job) result(all *soFar, err error) engine.Result {
 	if j.settings.DryRun {
 		r.Plan = all.plan
 	}
+	for _, m := range all.machines() {
+		r.Health = r.Health.Worst(cmp.Or(m.health, engine.HealthNotWatched))
+	}
 	r.Outcome = outcome(err, j.settings.DryRun, all.machines())
 	if r.Outcome == engine.OutcomePartial && r.Problem == nil {
 		r.Problem = partial(all.machines())
@@ -34,6 +38,8 @@ func outcome(err error, dryRun bool, machines []*rollout) engine.Outcome {
 	upgraded := count(machines, (*rollout).isUpgraded)
 	all := upgraded == len(machines) && !anyOf(machines, func(r *rollout) bool { return r.oldPages() != nil })
 	switch {
+	case errors.Is(err, errUnhealthy):
+		return engine.OutcomeUnhealthy
 	case err == nil && (dryRun || all):
 		return engine.OutcomeSucceeded
 	case upgraded > 0 && !all:

@@ -32,6 +32,9 @@ type rollout struct {
 	status  agent.Status                 // the agent's last one
 	shown   map[engine.Phase]agent.Phase // what was emitted last, by phase
 	code    agent.Code                   // that the VM had loaded when it was verified
+
+	health engine.Health   // as far as it was watched
+	sick   *engine.Problem // why it is not well, nil if it is, or nobody knows
 }
 
 func newRollout(rec *record.Recorder, m engine.Machine) *rollout {
@@ -107,12 +110,15 @@ func (r *rollout) result() engine.MachineResult {
 		ID: r.machine.ID, Region: r.machine.Region, Outcome: r.outcome(),
 		Modules: report.ModulesChanged + report.ModulesAdded, Processes: report.Migrated,
 		Skipped: report.Skipped, SuspendedUS: report.SuspendedUS, SuspendedAtUS: report.SuspendedAtUS, ResumedAtUS: report.ResumedAtUS,
-		Failures: report.Failures, FailuresTotal: report.FailuresTotal,
+		Failures: report.Failures, FailuresTotal: report.FailuresTotal, Health: r.health, Crashes: report.Crashes,
 	}
 	if r.status.Report == agent.ReportStored {
 		m.FullReport = r.report
 	}
-	if r.problem != nil && !m.Outcome.Upgraded() {
+	switch {
+	case m.Outcome == engine.OutcomeMachineUnhealthy:
+		m.Error = r.sick.What
+	case r.problem != nil && !m.Outcome.Upgraded():
 		m.Error = r.problem.What
 	}
 	return m
@@ -270,6 +276,7 @@ func reportOf(s agent.Status) engine.MachineReport {
 	if s.State == agent.Committed {
 		report.Migrated = s.Migrated
 	}
+	report.Crashes, _ = s.Watch.New()
 	for _, f := range s.Failures {
 		report.Failures = append(report.Failures, engine.Failure(f))
 	}

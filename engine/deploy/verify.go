@@ -38,6 +38,7 @@ func (j *job) verifyMachine(ctx context.Context, r *rollout, book *ledger) error
 	r.move(engine.MachineVerified, engine.Event{Phase: engine.PhaseCheck, Status: engine.StatusDone,
 		Text: fmt.Sprintf("%d modules loaded, code %.8s", r.code.Modules, r.code.Fingerprint)})
 	book.add(ctx, r)
+	r.becomeUnhealthy()
 	return nil
 }
 

@@ -1,7 +1,9 @@
 package deploy_test
 
 import (
-	"strings"
+	"bytes"
+	"encoding/json"
+	"regexp"
 	"testing"
 	"time"
 
@@ -26,19 +28,24 @@ func TestASickCanaryEndsTheDeploy(t *testing.T) {
 		for _, m := range p.Machines {
 			if m.Phases[engine.PhaseResume].Status == engine.StatusDone && !crashed {
 				crashed = true
-				w.rpc(m.ID, `[{_, pid, _, _} | _] = Supervisor.which_children(Counter.Pool); Process.exit(pid, :kill)`)
+				w.rpc(m.ID, `for {_, pid, _, _} <- Enum.take(Supervisor.which_children(Counter.Pool), 2), do: GenServer.cast(pid, "a secret")`)
 			}
 		}
 	})
 
 	r := d.Result()
-	if r.Outcome != engine.OutcomePartial || !strings.Contains(r.Problem.What, "crashed") || r.Problem.Remedy == "" {
+	says := regexp.MustCompile(`^2\.0\.0 runs on 1 of 2 machines, and is not well: 2 crashes of Counter\.Server in \d+ s: RuntimeError at \w+\.ex:\d+$`)
+	if r.Outcome != engine.OutcomeUnhealthy || !says.MatchString(r.Problem.What) || r.Problem.Remedy == "" {
 		t.Fatalf("outcome %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
 	}
-	if a, b := r.Machines[0].Outcome, r.Machines[1].Outcome; a != "committed" || b != "aborted" && b != "not_started" {
+	if a, b := r.Machines[0].Outcome, r.Machines[1].Outcome; a != "unhealthy" || b != "aborted" && b != "not_started" {
 		t.Errorf("the canary ended %s, the other machine %s", a, b)
 	}
 	w.expectVersion(r.Machines[1].ID, "1.0.0")
+	told, err := json.Marshal(r)
+	if err != nil || bytes.Contains(told, []byte("a secret")) || len(r.Machines[0].Crashes) != 1 || len(r.Machines[0].Crashes[0].Stack) == 0 {
+		t.Errorf("%s, %v", told, err)
+	}
 	w.expectNothingLeft()
 }
 

@@ -266,8 +266,9 @@ func TestACanaryThatCrashes(t *testing.T) {
 		r.until("the canary was watched", func(e engine.Event) bool { return e.Phase == engine.PhaseCommit && e.Done == 1 })
 		s.Crash("m00", 7)
 		p, result := r.end()
-		wants(t, p, result, engine.OutcomePartial, "m00 committed, m02 aborted, m01 aborted")
-		if !strings.Contains(result.Problem.What, "7 of the migrated processes crashed") || result.Problem.Remedy == "" {
+		wants(t, p, result, engine.OutcomeUnhealthy, "m00 unhealthy, m02 aborted, m01 aborted")
+		const says = "2.0.0 runs on 1 of 3 machines, and is not well: 7 crashes of Counter.Tally in 1 s: KeyError :step at tally.ex:41"
+		if result.Problem.What != says || result.Problem.Remedy == "" || result.Health != engine.HealthUnhealthy {
 			t.Errorf("problem: %v", result.Problem)
 		}
 		s.nothingLeft()

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +43,23 @@ func Headline(r engine.Result) string {
 	case len(r.Machines) == 0:
 		return what + ": " + outcome + " after " + took
 	}
-	return fmt.Sprintf("%s: %s, %s, after %s", what, outcome, howManyRun(r.Machines), took)
+	return fmt.Sprintf("%s: %s, %s%s, after %s", what, outcome, howManyRun(r.Machines), healthOf(r), took)
+}
+
+// healthOf says whether what runs the upgrade is well; "" where the outcome says so, or nothing was upgraded.
+func healthOf(r engine.Result) string {
+	if !slices.ContainsFunc(r.Machines, func(m engine.MachineResult) bool { return m.Outcome.Upgraded() && m.Outcome != engine.OutcomeUpToDate }) {
+		return ""
+	}
+	switch r.Health {
+	case engine.HealthHealthy:
+		return ", and it is well"
+	case engine.HealthUnknown:
+		return ", whether it is well is not known"
+	case engine.HealthNotWatched:
+		return ", not watched"
+	}
+	return ""
 }
 
 // howManyRun says how many machines run the upgrade. Where none was upgraded, that says nothing of what they run: they may
@@ -78,7 +95,7 @@ func OutcomeLook(o engine.Outcome) (string, cells.Tone) {
 		return "✓", cells.OK
 	case engine.OutcomeCancelled, engine.OutcomeLocked, engine.OutcomeBlocked:
 		return "–", cells.Warn
-	case engine.OutcomeFailed, engine.OutcomePartial:
+	case engine.OutcomeFailed, engine.OutcomePartial, engine.OutcomeUnhealthy:
 		return "✗", cells.Fail
 	}
 	return "?", cells.Warn

@@ -90,6 +90,7 @@ var states = map[engine.MachineState]Standing{
 	engine.MachineCommitted:            {Rank: RankDone, Word: "committed"},
 	engine.MachineVerified:             {Rank: RankDone, Word: wordUpgraded},
 	engine.MachineRecorded:             {Rank: RankDone, Word: wordUpgraded},
+	engine.MachineUnhealthy:            {Rank: RankFailed, Word: "not well"},
 	engine.MachineLeftOut:              {Rank: RankOut, Word: "left out"},
 	engine.MachineDown:                 {Rank: RankFailed, Word: "not running"},
 	engine.MachineFailed:               {Rank: RankFailed, Word: wordFailed},
@@ -138,6 +139,8 @@ func StandingOf(m *engine.MachineProgress, upToDate bool) Standing {
 		return Standing{Rank: RankUnknown, Word: text.Line(string(state))}
 	}
 	switch phase, status := m.Now(); {
+	case state.Upgraded() && m.Phases[engine.PhaseWatch].Status == engine.StatusRunning:
+		s = Standing{Rank: RankActive, Word: "watched", phase: engine.PhaseWatch, at: m.Phases[engine.PhaseWatch]}
 	case m.Problem != nil && state == engine.MachineCommitted:
 		s.Rank, s.Word = RankUnknown, wordUnverified
 	case s.Rank == RankFailed, m.Problem != nil && s.Rank == RankWaiting:

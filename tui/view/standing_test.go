@@ -84,7 +84,7 @@ func TestEveryOutcomeOfAMachineIsShown(t *testing.T) {
 			t.Errorf("outcomes %s and %s are both %q", outcome, other, s.Word)
 		}
 		words[s.Word] = value
-		if done := s.Rank == RankDone; done != outcome.Upgraded() {
+		if done := s.Rank == RankDone; done != (outcome.Upgraded() && outcome != engine.OutcomeMachineUnhealthy) {
 			t.Errorf("outcome %s has rank %q", outcome, RankWords[s.Rank])
 		}
 	}
@@ -94,6 +94,7 @@ func TestWhatNeedsEyesIsOnTop(t *testing.T) {
 	for _, state := range []engine.MachineState{
 		engine.MachineDown, engine.MachineFailed, engine.MachineStale, engine.MachineRolledBack, engine.MachineRolledBackWithLosses,
 		engine.MachineRestarted, engine.MachineReplaced, engine.MachineStopped, engine.MachineGone,
+		engine.MachineUnhealthy,
 	} {
 		if s := StandingOf(&engine.MachineProgress{State: state}, false); s.Rank != RankFailed || s.Tone() != cells.Fail {
 			t.Errorf("%s is %s", state, RankWords[s.Rank])

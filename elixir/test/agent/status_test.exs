@@ -17,7 +17,8 @@ defmodule FlyDeployAgent.StatusTest do
         result: nil,
         error: nil,
         report: nil,
-        crashed: 0
+        crashed: 0,
+        watch: nil
       },
       extra
     )

@@ -56,6 +56,7 @@ func (p *played) Order(version int) agent.Order {
 
 func (p *played) Command(_ string, commands ...string) { p.world.Order("m00", commands...) }
 func (p *played) Load()                                { p.world.Load("m00", agenttest.ReleaseOf(agenttest.Image3)) }
+func (p *played) Crash()                               { p.world.Crash("m00", 1) }
 func (p *played) MakeDir(id string)                    { p.world.MakeDir("m00", "/tmp/flydeploy-"+id) }
 func (p *played) Report(id string) []byte              { return p.world.Object(p.keys[id]) }
 

@@ -249,11 +249,18 @@ func (w *World) Drift(id string, modules ...string) {
 	})
 }
 
-// Crash makes so many of the processes crash that an agent in the machine has migrated.
+// Crash makes so many of the processes crash that an agent in the machine upgrades or has upgraded, as KeyError :step.
 func (w *World) Crash(id string, processes int) {
+	w.CrashAs(id, agent.Crash{
+		Module: "Counter.Tally", Exception: "KeyError :step", At: "tally.ex:41", Stack: []string{"lib/counter/tally.ex:41: Counter.Tally.handle_call/3"}, Count: processes,
+	})
+}
+
+// CrashAs does the same with a crash of any kind; its Before counts nothing.
+func (w *World) CrashAs(id string, c agent.Crash) {
 	w.change(id, func(m *machine) {
-		if m.vm != nil && m.vm.living() != nil && m.vm.agent.state == agent.Committed {
-			m.vm.agent.crashed += processes
+		if m.vm != nil && m.vm.living() != nil {
+			m.vm.agent.crash(c)
 		}
 	})
 }

@@ -36,6 +36,9 @@ type process struct {
 	works     int
 	stagedAs  Release // the code that staging compared with
 	crashed   int
+	begun     time.Time     // when it began to watch
+	committed time.Time     // when the window began, zero before
+	crashes   []agent.Crash // so far
 
 	next   agent.Status // as it will be published
 	status agent.Status // as it was published last
@@ -54,7 +57,7 @@ func (v *vm) living() *process {
 
 // begin starts an agent in the machine's VM.
 func (w *World) begin(m *machine, o order) *process {
-	a := &process{world: w, machine: m, vm: m.vm, order: o, state: agent.Injected}
+	a := &process{world: w, machine: m, vm: m.vm, order: o, state: agent.Injected, begun: time.Now()}
 	a.next = agent.Status{V: 1, ID: o.id, Owner: o.owner, Boot: m.vm.boot()}
 	a.next.Download.Total = o.size
 	m.vm.agent = a
@@ -119,6 +122,7 @@ func (a *process) publishAt(at time.Time) {
 	a.seq++
 	a.published = at
 	a.next.Seq, a.next.State, a.next.ExpiresInMS, a.next.Crashed = a.seq, a.state, max(a.deadline.Sub(at), 0).Milliseconds(), a.crashed
+	a.tellWatch(at)
 	a.status = a.next
 	a.status.Phases = slices.Clone(a.next.Phases)
 	a.machine.news()

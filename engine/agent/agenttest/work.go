@@ -145,6 +145,7 @@ func (a *process) commit() {
 		return
 	}
 	begun := time.Now()
+	a.committed = begun
 	a.do(step{b.Commits, func() { a.conclude(begun) }})
 }
 

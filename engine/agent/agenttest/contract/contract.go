@@ -21,6 +21,8 @@ type Machine interface {
 	Command(id string, commands ...string)
 	// Load loads other code into the VM for a module that version 2 changes, past the agent.
 	Load()
+	// Crash makes one process crash whose module version 2 changes. It is restarted, as it was started.
+	Crash()
 	// MakeDir makes the folder in which the agent with an order's id would work.
 	MakeDir(id string)
 	// Report gives what was uploaded as the report of an order, nil for nothing.

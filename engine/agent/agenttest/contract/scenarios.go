@@ -433,6 +433,7 @@ func secondUpgradeDoesNothing(t testing.TB, m Machine) {
 func commits(t testing.TB, m Machine) {
 	before := code(t, m)
 	s, staged := stage(t, m, m.Order(2))
+	m.Crash() // it is no part of what is told of the commit, but of what was before
 	var armed agent.Status
 	for range 2 {
 		armed = order(t, s, s.Arm, staged.Seq, agent.Armed)
@@ -448,5 +449,25 @@ func commits(t testing.TB, m Machine) {
 	if after := code(t, m); after.Fingerprint == before.Fingerprint || after.DriftedTotal > 0 {
 		t.Errorf("loaded code: %+v, before %+v", after, before)
 	}
+	crashes(t, m, s, done)
 	finish(t, s)
+}
+
+// crashes tells of a crash after the commit beside the same one before it: see commits.
+func crashes(t testing.TB, m Machine, s *agent.Session, done agent.Status) {
+	if w := done.Watch; w == nil || len(w.Crashes) > 0 || w.CrashesTotal > 0 || w.BeforeMS < 0 || w.AfterMS < 0 {
+		t.Errorf("before anything crashes: %+v", w)
+	}
+	m.Crash()
+	for done.Watch == nil || done.Watch.CrashesTotal == 0 {
+		done = expect(t, await(t, s, agent.Committed, done.Seq), agent.Committed)
+	}
+	w := done.Watch
+	if len(w.Crashes) != 1 || w.CrashesTotal != 1 || w.BeforeMS < 0 || w.AfterMS <= 0 || done.Crashed != 1 {
+		t.Fatalf("crashed %d: %+v", done.Crashed, w)
+	}
+	c := w.Crashes[0]
+	if c.Module == "" || c.Exception == "" || c.At == "" || len(c.Stack) == 0 || c.Count != 1 || c.Before != 1 {
+		t.Errorf("%+v", c)
+	}
 }

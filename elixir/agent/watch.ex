@@ -1,0 +1,187 @@
+defmodule FlyDeployAgent.Watch do
+  @moduledoc """
+  Counts the processes that die with an error, before the commit and after it, by the kind of their crash. It learns of them from
+  the errors that are logged, by a handler of its own, and from those that the agent monitors: what was migrated or rendered.
+
+  The handler runs in the processes that log. It is bounded: in what it keeps, and in what it does where thousands crash. What it
+  keeps are names of modules and functions, lines, and the kinds of exceptions (`FlyDeployAgent.Crash`).
+
+  The table is the agent's, and its guardian's after it.
+  """
+
+  alias FlyDeployAgent.Crash
+
+  @handler :flydeploy_watch
+  # So many crashes are looked at, before the commit and after it; further ones are only counted.
+  @looked_at 5_000
+  @kinds 200
+  # So many kinds are told.
+  @told 10
+
+  @type t :: :ets.tid()
+
+  @doc "Begins to watch. The table goes to `guardian` when the agent ends."
+  @spec open(guardian :: pid) :: t
+  def open(guardian) do
+    table =
+      :ets.new(@handler, [
+        :ordered_set,
+        :public,
+        {:heir, guardian, :watch},
+        write_concurrency: true,
+        read_concurrency: true
+      ])
+
+    :ets.insert(table, [{:since, now()}, {:committed, nil}, {:before, 0}, {:after, 0}, {:kinds, 0}])
+    renew(table)
+    table
+  end
+
+  @doc "Puts the handler back where somebody has removed it, as an application does that sets up its log anew."
+  @spec renew(t) :: any
+  def renew(table) do
+    with {:error, _} <- :logger.get_handler_config(@handler),
+         do: :logger.add_handler(@handler, __MODULE__, %{level: :error, config: %{table: table}})
+  end
+
+  @doc "Ends the watch: the handler is removed."
+  @spec close() :: any
+  def close, do: :logger.remove_handler(@handler)
+
+  @doc "From now on what crashes counts as after the commit. `owners` are the processes that are watched, with their modules."
+  @spec commit(t, [{pid, module}]) :: any
+  def commit(table, owners) do
+    belong(table, owners)
+    :ets.insert(table, {:committed, now()})
+  end
+
+  @doc "Adds processes that are watched."
+  @spec belong(t, [{pid, module}]) :: any
+  def belong(table, owners), do: :ets.insert(table, for({pid, module} <- owners, do: {{:owner, pid}, module}))
+
+  @doc "Leaves out processes whose end is told in another way."
+  @spec except(t, [pid]) :: any
+  def except(table, pids), do: :ets.insert(table, for(pid <- pids, do: {{:except, pid}}))
+
+  @doc "A watched process has ended. Gives whether it has crashed, and was not left out."
+  @spec down(t, pid, term) :: boolean
+  def down(table, pid, reason) do
+    crashed = not Crash.orderly?(reason) and not :ets.member(table, {:except, pid})
+    if crashed, do: note(table, pid, reason, true, nil)
+    crashed
+  end
+
+  @doc "How many have crashed since the commit, in whatever code. It grows with each."
+  @spec count(t) :: non_neg_integer
+  def count(table), do: :ets.lookup_element(table, :after, 2)
+
+  # -- the handler
+
+  @doc "See `:logger`: called in the process that logs."
+  @spec log(:logger.log_event(), :logger.handler_config()) :: any
+  def log(event, %{config: %{table: table}}) do
+    with {pid, reason, ended?} <- Crash.reported(event),
+         do: note(table, pid, reason, ended?, if(pid == self(), do: started_as()))
+  catch
+    # Its table is gone: so is the agent.
+    _, _ -> :ok
+  end
+
+  defp started_as do
+    with {module, _, _} <- Process.get(:"$initial_call"), do: module
+  end
+
+  # -- counting
+
+  defp note(table, pid, reason, ended?, started_as) do
+    phase = if :ets.lookup_element(table, :committed, 2), do: :after, else: :before
+
+    cond do
+      :ets.lookup_element(table, phase, 2) >= @looked_at ->
+        :ets.update_counter(table, phase, 1)
+
+      # Of a process that ends several may tell.
+      not ended? or :ets.insert_new(table, {{:seen, pid}}) ->
+        :ets.update_counter(table, phase, 1)
+        keep(table, {owner(table, pid) || started_as, Crash.kind(reason)}, phase)
+
+      true ->
+        :ok
+    end
+  end
+
+  defp owner(table, pid) do
+    case :ets.lookup(table, {:owner, pid}) do
+      [{_, module}] -> {:watched, module}
+      [] -> nil
+    end
+  end
+
+  defp keep(table, kind, phase) do
+    key = {:kind, kind}
+
+    if :ets.member(table, key) or :ets.update_counter(table, :kinds, 1) <= @kinds,
+      do: :ets.update_counter(table, key, {column(phase), 1}, {key, 0, 0})
+  end
+
+  defp column(:before), do: 2
+  defp column(:after), do: 3
+
+  # -- what is told
+
+  @doc """
+  What has crashed in code of the modules `changed`, most frequent first, and for how long was watched before the commit and since, in
+  milliseconds. Of each kind: the module, the exception, where it was raised, a stack, how many since the commit and how many before.
+  """
+  @spec told(t, MapSet.t(module)) :: map
+  def told(table, changed) do
+    since = :ets.lookup_element(table, :since, 2)
+    committed = :ets.lookup_element(table, :committed, 2) || now()
+    crashes = crashes(table, changed)
+
+    %{
+      before_ms: committed - since,
+      after_ms: now() - committed,
+      crashes: Enum.take(crashes, @told),
+      crashes_total: crashes |> Enum.map(& &1.count) |> Enum.sum()
+    }
+  end
+
+  defp crashes(table, changed) do
+    rows = :ets.match_object(table, {{:kind, :_}, :_, :_})
+
+    groups =
+      Enum.group_by(rows, fn {{:kind, {owner, {text, frames}}}, _, _} ->
+        {blamed(owner, frames, changed), text}
+      end)
+
+    told =
+      for {{module, text}, rows} <- groups, module != nil, (count = sum(rows, 2)) > 0 do
+        {{:kind, {_owner, {_text, frames}}}, _, _} = Enum.max_by(rows, &elem(&1, 2))
+
+        %{
+          module: inspect(module),
+          exception: text,
+          at: Crash.place(frames, module),
+          stack: Crash.stack(frames),
+          count: count,
+          before: sum(rows, 1)
+        }
+      end
+
+    Enum.sort_by(told, &(-&1.count))
+  end
+
+  defp sum(rows, at), do: rows |> Enum.map(&elem(&1, at)) |> Enum.sum()
+
+  # The innermost code that the upgrade has changed, or else whose process it was.
+  defp blamed(owner, frames, changed) do
+    Enum.find_value(frames, fn {module, _, _, _, _} -> if module in changed, do: module end) ||
+      case owner do
+        {:watched, module} -> module
+        module -> if module in changed, do: module
+      end
+  end
+
+  defp now, do: System.monotonic_time(:millisecond)
+end

@@ -1,0 +1,165 @@
+defmodule FlyDeployAgent.WatchTest do
+  # The handler sees what every process of the VM logs.
+  use ExUnit.Case, async: false
+
+  import ExUnit.CaptureLog
+
+  alias FlyDeployAgent.Watch
+
+  defmodule Cart do
+    use GenServer
+    def start, do: GenServer.start(__MODULE__, %{secret: "s3cret"})
+    def init(state), do: {:ok, state}
+    def handle_cast(:step, state), do: {:noreply, Map.fetch!(state, :step)}
+    def handle_cast({:stop, reason}, state), do: {:stop, reason, state}
+    def handle_cast({:clause, value}, state), do: {:noreply, only(value, state)}
+    def handle_cast({:raise, text}, _state), do: raise(text)
+    def handle_cast(:call, _state), do: GenServer.call(:nobody_there, "s3cret")
+    defp only(:this, state), do: state
+  end
+
+  defmodule Machine do
+    @behaviour :gen_statem
+    def callback_mode, do: :handle_event_function
+    def init(state), do: {:ok, state, nil}
+    def handle_event(:cast, :step, state, _data), do: {:next_state, Map.fetch!(state, :step), nil}
+  end
+
+  @moduletag :capture_log
+  @changed MapSet.new([Cart, Machine, __MODULE__])
+
+  setup do
+    table = Watch.open(self())
+    on_exit(&Watch.close/0)
+    {:ok, table: table}
+  end
+
+  # What comes to the log as an error comes to every handler, ours among them, before the process ends.
+  defp crash(message) do
+    {:ok, pid} = Cart.start()
+    ref = Process.monitor(pid)
+    GenServer.cast(pid, message)
+    assert_receive {:DOWN, ^ref, _, _, reason}, 5_000
+    {pid, reason}
+  end
+
+  defp told(table), do: Watch.told(table, @changed)
+
+  test "kinds of crashes are told with module, exception, place and number, never with a value", %{
+    table: table
+  } do
+    Watch.commit(table, [])
+    log = capture_log(fn -> for _ <- 1..3, do: crash(:step) end)
+    assert log =~ "s3cret"
+    crash({:clause, "s3cret"})
+    crash({:raise, "s3cret"})
+    crash({:stop, {:odd, "s3cret"}})
+    crash({:stop, :odd})
+    crash(:call)
+
+    told = told(table)
+    assert told.crashes_total == 8
+    refute inspect(told, limit: :infinity, printable_limit: :infinity) =~ "s3cret"
+
+    assert [
+             %{exception: "KeyError :step", count: 3, before: 0, module: module, at: at, stack: stack}
+             | others
+           ] = told.crashes
+
+    assert module == inspect(Cart)
+    assert at =~ ~r/^watch_test.exs:\d+$/
+    assert Enum.any?(stack, &(&1 =~ "Cart.handle_cast/2"))
+
+    assert others |> Enum.map(& &1.exception) |> Enum.sort() == [
+             "FunctionClauseError #{inspect(Cart)}.only/2",
+             "RuntimeError",
+             "exit",
+             "exit :noproc in GenServer.call/3",
+             "exit :odd"
+           ]
+  end
+
+  test "other behaviours, tasks and bare processes are seen as well", %{table: table} do
+    Watch.commit(table, [])
+    {:ok, statem} = :gen_statem.start(Machine, %{}, [])
+    ref = Process.monitor(statem)
+    :gen_statem.cast(statem, :step)
+    assert_receive {:DOWN, ^ref, _, _, _}, 5_000
+    {:ok, task} = Task.start(fn -> Map.fetch!(empty(), :task) end)
+    ref = Process.monitor(task)
+    assert_receive {:DOWN, ^ref, _, _, _}, 5_000
+    spawn(fn -> Map.fetch!(empty(), :bare) end)
+    # The emulator tells of it through a process of its own.
+    eventually(fn -> Watch.count(table) == 3 end)
+
+    assert told(table).crashes |> Enum.map(& &1.exception) |> Enum.sort() ==
+             ["KeyError :bare", "KeyError :step", "KeyError :task"]
+  end
+
+  test "what crashed before is told beside it", %{table: table} do
+    crash(:step)
+    crash(:step)
+    Watch.commit(table, [])
+    assert %{crashes: [], crashes_total: 0} = told(table)
+    crash(:step)
+    assert %{crashes: [%{count: 1, before: 2}]} = told(table)
+  end
+
+  test "crashes in code that has not changed are not told", %{table: table} do
+    Watch.commit(table, [])
+    crash(:step)
+    assert %{crashes: [], crashes_total: 0} = Watch.told(table, MapSet.new([Enum]))
+  end
+
+  test "a watched process counts whatever it dies of, once, and an orderly end does not", %{table: table} do
+    {:ok, idle} = Cart.start()
+    Watch.commit(table, [{idle, Some.Module}])
+    assert Watch.down(table, idle, :killed)
+
+    assert [%{module: "Some.Module", exception: "exit :killed", at: "", stack: [], count: 1}] =
+             told(table).crashes
+
+    {pid, reason} = crash(:step)
+    assert Watch.down(table, pid, reason)
+    assert told(table).crashes_total == 2
+
+    for reason <- [:normal, :shutdown, :noproc, {:shutdown, :left}],
+        do: refute(Watch.down(table, self(), reason))
+
+    assert Watch.down(table, self(), {:shutdown, {:failed_to_start_child, Cart, {:EXIT, {:badarg, []}}}})
+    {:ok, killed} = Cart.start()
+    Watch.except(table, [killed])
+    refute Watch.down(table, killed, :killed)
+  end
+
+  test "thousands of crashes and kinds stay within bounds", %{table: table} do
+    Watch.commit(table, [])
+
+    event = fn reason ->
+      %{level: :error, msg: {:string, "x"}, meta: %{pid: self(), crash_reason: {reason, []}}}
+    end
+
+    config = %{config: %{table: table}}
+    for n <- 1..6_000, do: Watch.log(event.(String.to_atom("kind_#{rem(n, 300)}")), config)
+    assert Watch.count(table) == 6_000
+    assert :ets.info(table, :size) < 300
+  end
+
+  test "an event that is damaged does no harm, and a handler that was removed comes back", %{table: table} do
+    for msg <- [
+          {:report, %{label: {:gen_server, :terminate}}},
+          {:report, %{label: {:proc_lib, :crash}, report: [[]]}}
+        ],
+        do: Watch.log(%{level: :error, msg: msg, meta: %{}}, %{config: %{table: table}})
+
+    Watch.commit(table, [])
+    :logger.remove_handler(:flydeploy_watch)
+    Watch.renew(table)
+    crash(:step)
+    assert Watch.count(table) == 1
+  end
+
+  defp empty, do: Map.new([])
+
+  defp eventually(is?), do: if(is?.(), do: :ok, else: Process.sleep(1) && eventually(is?))
+end

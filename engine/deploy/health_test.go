@@ -1,0 +1,210 @@
+package deploy_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/agent/agenttest"
+)
+
+func baking(d time.Duration) engine.Settings {
+	s := playedSettings()
+	s.Strategy = engine.Strategy{Kind: engine.StrategyAll, Bake: d}
+	return s
+}
+
+// watched reads events until the last machine is being watched.
+func (r *run) watched() {
+	r.t.Helper()
+	r.until("its machines were watched", func(engine.Event) bool {
+		for _, m := range r.p.Machines {
+			if m.Phases[engine.PhaseWatch].Status != engine.StatusRunning {
+				return false
+			}
+		}
+		return len(r.p.Machines) > 0
+	})
+}
+
+// A deploy of all machines at once is watched as well, and its crashes are its outcome.
+func TestTheLastWaveIsWatched(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		r := s.start(baking(10 * time.Second))
+		r.watched()
+		begun := time.Now()
+		s.Crash("m00", 200)
+		s.Crash("m01", 14)
+		p, result := r.end()
+		wants(t, p, result, engine.OutcomeUnhealthy, "m00 unhealthy, m01 unhealthy")
+		const says = "2.0.0 runs on 2 of 2 machines, and is not well: 214 crashes of Counter.Tally in 1 s: KeyError :step at tally.ex:41"
+		if result.Problem.What != says || result.Outcome.ExitCode() != 6 || result.Health != engine.HealthUnhealthy {
+			t.Errorf("exit %d, health %s: %v", result.Outcome.ExitCode(), result.Health, result.Problem)
+		}
+		if m := result.Machines[0]; m.Error == "" || len(m.Crashes) != 1 || m.Crashes[0].Count != 200 || len(m.Crashes[0].Stack) == 0 {
+			t.Errorf("%+v", m)
+		}
+		shown := p.Machine("m00")
+		if shown.State != engine.MachineUnhealthy || shown.Problem == nil || len(shown.Report.Crashes) != 1 {
+			t.Errorf("it is shown as %s: %v, %v", shown.State, shown.Problem, shown.Report.Crashes)
+		}
+		if fleet, _ := s.recorded(); fleet != "2.0.0" {
+			t.Errorf("what runs is recorded as %q", fleet)
+		}
+		if took := time.Since(begun); took > 8*time.Second {
+			t.Errorf("it went on for %s", took)
+		}
+		s.nothingLeft()
+	})
+}
+
+func TestAHealthyUpgradeIsWatchedToTheEnd(t *testing.T) {
+	for bake, health := range map[time.Duration]engine.Health{10 * time.Second: engine.HealthHealthy, 0: engine.HealthNotWatched} {
+		t.Run(string(health), func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				p, r := s.deploy(baking(bake))
+				wants(t, p, r, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+				if r.Health != health {
+					t.Errorf("with a bake time of %s its health is %q", bake, r.Health)
+				}
+				looks := s.Calls(agenttest.Match{Kind: agenttest.Finish})
+				commits := s.Calls(agenttest.Match{Kind: agenttest.Commit})
+				if after := looks[0].At.Sub(commits[0].At); after < bake || after > bake+10*time.Second {
+					t.Errorf("its agent was ended %s after the commit, the bake time is %s", after, bake)
+				}
+			})
+		})
+	}
+}
+
+// What crashed as often before the commit is not blamed on it; what crashes more often since is.
+func TestABaselineIsNotBlamedOnTheUpgrade(t *testing.T) {
+	noise := func(s *stage, n int) {
+		s.CrashAs("m00", agent.Crash{Module: "Counter.Tally", Exception: "RuntimeError", Count: n})
+	}
+	for name, test := range map[string]struct {
+		since   int
+		outcome engine.Outcome
+	}{
+		"as often": {9, engine.OutcomeSucceeded}, "more often": {90, engine.OutcomeUnhealthy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 1, func(t *testing.T, s *stage) {
+				settings := baking(10 * time.Second)
+				settings.Yes, settings.Ask = false, true
+				r := s.start(settings)
+				r.asks(engine.QuestionPlan)
+				noise(s, 10)
+				time.Sleep(10 * time.Second)
+				r.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+				r.watched()
+				time.Sleep(5 * time.Second)
+				noise(s, test.since)
+				if p, result := r.end(); result.Outcome != test.outcome {
+					t.Errorf("it ended %s: %v\n%s", result.Outcome, result.Problem, logOf(p))
+				}
+			})
+		})
+	}
+}
+
+// A canary that is not known to be well holds up the others; a last wave is upgraded, and its health unknown.
+func TestAMachineThatDoesNotAnswerWhileItIsWatched(t *testing.T) {
+	for name, test := range map[string]struct {
+		kind    engine.StrategyKind
+		lasts   time.Duration
+		outcome engine.Outcome
+		health  engine.Health
+		ends    string
+	}{
+		"all, a minute":     {engine.StrategyAll, time.Minute, engine.OutcomeSucceeded, engine.HealthHealthy, "m00 committed, m01 committed"},
+		"all, an hour":      {engine.StrategyAll, time.Hour, engine.OutcomeSucceeded, engine.HealthUnknown, "m00 committed, m01 committed"},
+		"canary, a minute":  {engine.StrategyCanary, time.Minute, engine.OutcomeSucceeded, engine.HealthHealthy, "m00 committed, m01 committed"},
+		"canary, for hours": {engine.StrategyCanary, time.Hour, engine.OutcomePartial, engine.HealthUnknown, "m00 committed, m01 aborted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				settings := baking(10 * time.Second)
+				settings.Strategy.Kind = test.kind
+				r := s.start(settings)
+				r.until("a machine was watched", func(e engine.Event) bool { return e.Phase == engine.PhaseWatch })
+				s.On(agenttest.Match{Kind: agenttest.Wait, Machine: "m00"}, agenttest.Outage(test.lasts))
+				p, result := r.end()
+				wants(t, p, result, test.outcome, test.ends)
+				if result.Health != test.health {
+					t.Errorf("health %s: %v", result.Health, result.Problem)
+				}
+			})
+		})
+	}
+}
+
+func TestAVMThatDiesWhileItIsWatched(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		r := s.start(baking(10 * time.Second))
+		r.watched()
+		s.Restart("m01", agenttest.Boot{Found: time.Second, Answers: 3 * time.Second})
+		p, result := r.end()
+		wants(t, p, result, engine.OutcomeUnhealthy, "m00 committed, m01 restarted")
+		if !strings.Contains(result.Problem.What, "2.0.0 runs on 1 of 2 machines, and is not well: machine m01: its VM ended") {
+			t.Errorf("problem: %v", result.Problem)
+		}
+	})
+}
+
+// A check that fails for a while passes; one that fails at the end does not.
+func TestAFailingCheckHasUntilTheEndOfTheBakeTime(t *testing.T) {
+	for recovers, outcome := range map[bool]engine.Outcome{true: engine.OutcomeSucceeded, false: engine.OutcomeUnhealthy} {
+		t.Run(string(outcome), func(t *testing.T) {
+			played(t, 1, func(t *testing.T, s *stage) {
+				checks := func(passed int) {
+					s.Change("m00", func(m *engine.Machine) { m.ChecksPassed, m.ChecksTotal = passed, 2 })
+				}
+				checks(2)
+				r := s.start(baking(20 * time.Second))
+				r.watched()
+				checks(1)
+				time.Sleep(8 * time.Second)
+				if recovers {
+					checks(2)
+				}
+				p, result := r.end()
+				if result.Outcome != outcome || !recovers && !strings.Contains(result.Problem.What, "1 of 2 checks pass; before the upgrade, 2 did") {
+					t.Errorf("it ended %s: %v\n%s", result.Outcome, result.Problem, logOf(p))
+				}
+			})
+		})
+	}
+}
+
+// An operator who stops the last watch has what was committed, and nobody says that it is well.
+func TestAStopCutsTheWatchShort(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		r := s.start(baking(8 * time.Minute))
+		r.watched()
+		begun := time.Now()
+		r.Stop()
+		p, result := r.end()
+		wants(t, p, result, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+		if took := time.Since(begun); result.Health != engine.HealthUnknown || took > 30*time.Second {
+			t.Errorf("health %s after %s: %v", result.Health, took, result.Problem)
+		}
+	})
+}
+
+// Where another machine of the wave has failed, those that have committed are watched all the same.
+func TestWhatHasCommittedIsWatchedWhereOthersFail(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.Behave("m01", func(b *agenttest.Behaviour) { b.Outcome = agent.RolledBack })
+		r := s.start(baking(10 * time.Second))
+		r.until("a machine was watched", func(e engine.Event) bool { return e.Phase == engine.PhaseWatch })
+		s.Crash("m00", 3)
+		p, result := r.end()
+		wants(t, p, result, engine.OutcomeUnhealthy, "m00 unhealthy, m01 rolled_back")
+		if !strings.Contains(result.Problem.What, "2.0.0 runs on 1 of 2 machines, and is not well: 3 crashes") {
+			t.Errorf("problem: %v", result.Problem)
+		}
+	})
+}

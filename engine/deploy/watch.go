@@ -1,0 +1,201 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/run"
+	"flydeploy/text"
+)
+
+// countOn is how long crashes are still counted once a machine is not well.
+const countOn = time.Second
+
+// watch is a wave that is being watched. Each machine's agent is asked by a goroutine of its own, which alone uses its rollout; the
+// fleet is listed by another one.
+type watch struct {
+	*committing
+	wave     wave
+	machines []*rollout
+	begun    time.Time
+	end      time.Time // of the bake time
+
+	stop     func() // ends the watch a moment later: something is not well
+	mu       sync.Mutex
+	sick     map[*rollout]*engine.Problem // why a machine is not well
+	gone     map[*rollout]bool            // whose VM has ended
+	failing  map[*rollout]*engine.Problem // why it is not, unless that passes
+	unlisted error                        // why it is not known what Fly says of the machines
+}
+
+func newWatch(c *committing, w wave, machines []*rollout) *watch {
+	now := time.Now()
+	return &watch{
+		committing: c, wave: w, machines: machines, begun: now, end: now.Add(c.settings.Strategy.Bake), sick: map[*rollout]*engine.Problem{},
+		gone: map[*rollout]bool{},
+	}
+}
+
+// run watches until the end of the bake time, or until a moment after something is not well.
+func (w *watch) run(ctx context.Context) error {
+	watching, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w.stop = sync.OnceFunc(func() { time.AfterFunc(countOn, cancel) })
+	asked := make(chan error, 1)
+	go func() {
+		asked <- run.Each(watching, w.machines, len(w.machines), (*rollout).where, func(ctx context.Context, r *rollout) error {
+			return w.ask(ctx, r)
+		})
+	}()
+	crashed := run.Guarded(func() error { w.unlisted = w.list(watching); return nil })
+	unasked := <-asked
+	if watching.Err() == nil {
+		for r, p := range w.failing {
+			w.judge(r, p)
+		}
+	}
+	for r, p := range w.sick {
+		r.sick = p
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return errors.Join(crashed, w.unlisted, unasked)
+}
+
+// judge says that a machine is not well, and ends the watch.
+func (w *watch) judge(r *rollout, p *engine.Problem) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sick[r] = p
+	w.stop()
+}
+
+func notWell(what string) *engine.Problem { return engine.NewProblem("unhealthy", what, nil, "") }
+
+// ask asks a machine's agent until the end of the bake time, and then once more. A machine that does not answer then is asked again
+// for as long as one machine may take: until it has answered, nothing is known.
+func (w *watch) ask(ctx context.Context, r *rollout) error {
+	r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusRunning, StartedAt: w.begun})
+	for {
+		last := !time.Now().Before(w.end)
+		status, err := w.next(ctx, r, last)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, agent.ErrGone): // an agent that has ended stays longer than MaxBake
+			w.judge(r, notWell("its VM ended while it was watched"))
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.gone[r] = true
+			return nil
+		case err == nil:
+			w.take(r, status)
+			if last {
+				r.health = engine.HealthHealthy
+				return nil
+			}
+		case time.Now().After(w.end.Add(w.settings.Timeout)):
+			return engine.NewProblem("health_unknown", "it is not known whether it is well", err, "Nothing more was started. "+lookAgain)
+		case !last && !time.Now().Before(w.end): // the wait has ended with the bake time
+		case !last:
+			_ = run.Wait(ctx, min(lookAgainAfter, time.Until(w.end)))
+		default:
+			_ = run.Wait(ctx, lookAgainAfter)
+		}
+	}
+}
+
+// next waits for the agent's next status, until the end of the bake time; the last time it asks for the status as it is.
+func (w *watch) next(ctx context.Context, r *rollout, last bool) (agent.Status, error) {
+	if last {
+		return r.session.Wait(ctx, 0)
+	}
+	bounded, cancel := context.WithDeadline(ctx, w.end)
+	defer cancel()
+	return r.session.Wait(bounded, r.status.Seq)
+}
+
+// take takes over an agent's status, and judges it.
+func (w *watch) take(r *rollout, status agent.Status) {
+	r.show(status)
+	crashes, during := status.Watch.New()
+	if len(crashes) == 0 {
+		return
+	}
+	why := engine.SumCrashes(crashes)[0].During(during)
+	report := reportOf(status)
+	r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusRunning, StartedAt: w.begun, Text: why, Report: &report})
+	w.judge(r, notWell(why))
+}
+
+// list lists the fleet until the end of the bake time, and then once more: a machine that has changed is not well at once, one whose
+// checks fail if they still do at the end. A fleet that cannot be listed is listed again for as long as one machine may take.
+func (w *watch) list(ctx context.Context) error {
+	for ctx.Err() == nil {
+		remaining := time.Until(w.end)
+		w.showWave(w.wave, fmt.Sprintf("watched, %s left", max(remaining, 0).Round(time.Second)))
+		now, err := w.ports.Fleet.Machines(ctx)
+		switch {
+		case err == nil:
+			w.look(engine.ByID(now))
+			if remaining <= 0 {
+				return nil
+			}
+		case remaining < -w.settings.Timeout:
+			return fmt.Errorf("list machines after a wave: %w", err)
+		}
+		pause := lookAgainAfter
+		if remaining > 0 {
+			pause = min(pause, remaining)
+		}
+		_ = run.Wait(ctx, pause)
+	}
+	return nil
+}
+
+// look looks at the machines as Fly lists them.
+func (w *watch) look(now map[string]engine.Machine) {
+	w.failing = map[*rollout]*engine.Problem{}
+	for _, r := range w.machines {
+		m := now[r.machine.ID]
+		switch {
+		case m.State != engine.StateStarted:
+			w.judge(r, notWell("it is "+currentState(m)))
+		case m.InstanceID != r.machine.InstanceID:
+			w.judge(r, notWell("another instance has replaced it"))
+		case m.ChecksPassed < r.machine.ChecksPassed:
+			w.failing[r] = notWell(fmt.Sprintf("%d of %s pass; before the upgrade, %d did", m.ChecksPassed, text.Counted(m.ChecksTotal, "check"), r.machine.ChecksPassed))
+		}
+	}
+}
+
+// conclude says of each machine what the watch has shown.
+func (w *watch) conclude() {
+	took := text.Seconds(time.Since(w.begun))
+	for _, r := range w.machines {
+		e := engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusDone, Text: "well for " + took, StartedAt: w.begun, DurationUS: time.Since(w.begun).Microseconds()}
+		switch {
+		case r.isSick():
+			r.health = engine.HealthUnhealthy
+			if w.gone[r] {
+				_ = r.fail(engine.MachineRestarted, engine.PhaseWatch, r.sick)
+				continue
+			}
+			r.becomeUnhealthy()
+			if r.state == engine.MachineUnhealthy {
+				continue
+			}
+			e.Status, e.Text, e.Problem = engine.StatusFailed, "", r.sick
+		case r.health != engine.HealthHealthy, w.unlisted != nil:
+			r.health = engine.HealthUnknown
+			e.Status, e.Text = engine.StatusUnknown, "watched for "+took+" only"
+		}
+		r.emit(e)
+	}
+}
