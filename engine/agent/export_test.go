@@ -86,6 +86,12 @@ func (m *RealMachine) Crash() {
 	m.n.eval(`wait = fn wait -> if Registry.lookup(Ledger.Names, 1) == [], do: wait.(wait) end; wait.(wait)`)
 }
 
+// Busy implements contract.Machine.
+func (m *RealMachine) Busy() (free func()) {
+	m.n.makeBusy(7, ":seven")
+	return func() { m.n.eval(`send(:seven, :go); :sys.get_state(:seven)`) }
+}
+
 // MakeDir implements contract.Machine.
 func (m *RealMachine) MakeDir(id string) {
 	if err := os.Mkdir(m.dir(id), 0o700); err != nil {

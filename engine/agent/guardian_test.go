@@ -212,15 +212,22 @@ func TestCodeServerThatHangsIsTold(t *testing.T) {
 	same(t, before, n.facts(), everything...)
 }
 
+// makeBusy gives an account a name, and keeps it busy until that gets :go.
+func (n *node) makeBusy(account int, name string) {
+	n.t.Helper()
+	n.eval(fmt.Sprintf(`[{pid, _}] = Registry.lookup(Ledger.Names, %d)
+		Process.register(pid, %s)
+		test = self()
+		spawn(fn -> :sys.replace_state(pid, fn s -> send(test, :busy); receive do :go -> s end end, :infinity) end)
+		receive do: (:busy -> :ok)`, account, name))
+}
+
 // A busy process is given three chances and then named; nothing has changed, and it never stays suspended.
 func TestBusyProcessIsNamed(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, 1)
 	before := n.facts()
-	n.eval(`[{pid, _}] = Registry.lookup(Ledger.Names, 7)
-		Process.register(pid, :seven)
-		spawn(fn -> :sys.replace_state(pid, fn s -> receive do :go -> s end end, :infinity) end)
-		for _ <- 1..1000, Process.info(pid, :current_stacktrace) |> elem(1) |> hd() |> elem(0) == :gen_server, do: :erlang.yield()`)
+	n.makeBusy(7, ":seven")
 	s, done := n.upgrade(2)
 	if done.State != Failed || len(done.Failures) != 1 {
 		t.Fatalf("%s %v", done.State, done.Failures)

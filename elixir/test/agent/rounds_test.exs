@@ -47,6 +47,31 @@ defmodule FlyDeployAgent.RoundsTest do
     assert Process.info(self(), :messages) == {:messages, []}
   end
 
+  # Many that hang make the look at who waits long enough for an answer to come in the middle of it.
+  test "whoever answers while it is looked at who waits does not hang" do
+    hang = for _ <- 1..5_000, do: spawn_link(fn -> Process.sleep(:infinity) end)
+
+    for n <- 1..20 do
+      computes = spawn_link(fn -> answer_after(n * 500) end)
+      until = System.monotonic_time(:millisecond) + 60_000
+      collected = [computes | hang] |> ask(:suspend) |> Rounds.collect_working(1, until)
+      assert %{ok: 1, quiet: true, missing: missing} = collected
+      assert length(missing) == 5_000 and computes not in missing
+    end
+  end
+
+  defp answer_after(us) do
+    receive do
+      {:system, {from, tag}, :suspend} ->
+        spin(System.monotonic_time(:microsecond) + us)
+        send(from, {tag, :ok})
+    end
+
+    Process.sleep(:infinity)
+  end
+
+  defp spin(until), do: if(System.monotonic_time(:microsecond) < until, do: spin(until), else: :ok)
+
   test "each answer lets two requests out, also where processes have died, until one fails" do
     pids = agents(20)
     [first | rest] = pids

@@ -57,8 +57,15 @@ func (p *played) Order(version int) agent.Order {
 func (p *played) Command(_ string, commands ...string) { p.world.Order("m00", commands...) }
 func (p *played) Load()                                { p.world.Load("m00", agenttest.ReleaseOf(agenttest.Image3)) }
 func (p *played) Crash()                               { p.world.Crash("m00", 1) }
-func (p *played) MakeDir(id string)                    { p.world.MakeDir("m00", "/tmp/flydeploy-"+id) }
-func (p *played) Report(id string) []byte              { return p.world.Object(p.keys[id]) }
+func (p *played) Busy() (free func()) {
+	set := func(busy bool) func() {
+		return func() { p.world.Behave("m00", func(b *agenttest.Behaviour) { b.Busy = busy }) }
+	}
+	set(true)()
+	return set(false)
+}
+func (p *played) MakeDir(id string)       { p.world.MakeDir("m00", "/tmp/flydeploy-"+id) }
+func (p *played) Report(id string) []byte { return p.world.Object(p.keys[id]) }
 
 func TestPlayedMachinesKeepTheContract(t *testing.T) {
 	t.Parallel()

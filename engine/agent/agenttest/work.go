@@ -164,6 +164,7 @@ func (a *process) conclude(begun time.Time) {
 	if b.Busy && b.Outcome == agent.Committed {
 		f := usualFailure(agent.Failed)
 		f.Reason, a.next.Skipped = "skipped", 1
+		a.next.Suspended, a.next.Migrated = a.next.Suspended-1, a.next.Migrated-1
 		a.next.Failures, a.next.FailuresTotal = append(a.next.Failures, f), a.next.FailuresTotal+1
 	}
 	a.enter(b.Outcome, a.order.terminal)

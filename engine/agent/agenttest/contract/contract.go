@@ -23,6 +23,8 @@ type Machine interface {
 	Load()
 	// Crash makes one process crash whose module version 2 changes. It is restarted, as it was started.
 	Crash()
+	// Busy keeps a process busy that version 2 migrates, until free is called.
+	Busy() (free func())
 	// MakeDir makes the folder in which the agent with an order's id would work.
 	MakeDir(id string)
 	// Report gives what was uploaded as the report of an order, nil for nothing.
@@ -66,6 +68,7 @@ func Groups() []Group {
 			{"a commit that comes early waits for the arming", earlyCommitWaits},
 			{"the same upgrade again does nothing", secondUpgradeDoesNothing},
 		}},
+		{"a busy process", []Scenario{{"it fails the upgrade, or is left out of it", leavesOutBusy}}},
 		{"an upgrade", []Scenario{{"commands may be sent again, late ones are ignored", commits}}},
 	}
 }

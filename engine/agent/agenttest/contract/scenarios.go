@@ -471,3 +471,48 @@ func crashes(t testing.TB, m Machine, s *agent.Session, done agent.Status) {
 		t.Errorf("%+v", c)
 	}
 }
+
+func leavesOutBusy(t testing.TB, m Machine) {
+	before := code(t, m)
+	free := m.Busy()
+	commit := func(o agent.Order, want agent.State) (*agent.Session, agent.Status) {
+		t.Helper()
+		s, staged := stage(t, m, o)
+		armed := order(t, s, s.Arm, staged.Seq, agent.Armed)
+		return s, order(t, s, s.Commit, armed.Seq, want)
+	}
+	about := func(done agent.Status, reason string) {
+		t.Helper()
+		if done.FailuresTotal != 1 || len(done.Failures) != 1 || done.KilledTotal > 0 || done.Died > 0 || done.Error != nil {
+			t.Fatalf("%+v", done)
+		}
+		if f := done.Failures[0]; f.Reason != reason || f.PID == "" || f.Module == "" || f.Exception == "" {
+			t.Errorf("%+v", f)
+		}
+	}
+	s, done := commit(m.Order(2), agent.Failed)
+	about(done, "busy")
+	if done.Skipped > 0 || done.Migrated > 0 {
+		t.Errorf("skipped %d, migrated %d", done.Skipped, done.Migrated)
+	}
+	if want := stagedPhases + " arm:done suspension:failed resume:done liveview:skipped"; phases(done) != want {
+		t.Errorf("phases: %s", phases(done))
+	}
+	finish(t, s)
+	if code(t, m).Fingerprint != before.Fingerprint {
+		t.Error("the code has changed")
+	}
+
+	o := m.Order(2)
+	o.SkipBusy = true
+	s, done = commit(o, agent.Committed)
+	about(done, "skipped")
+	if done.Skipped != 1 || done.Suspended != done.Counts.Processes-1 || done.Migrated != done.Counts.Migrating-1 {
+		t.Errorf("skipped %d, suspended %d, migrated %d of %+v", done.Skipped, done.Suspended, done.Migrated, done.Counts)
+	}
+	free()
+	finish(t, s)
+	if code(t, m).Fingerprint == before.Fingerprint {
+		t.Error("the code has not changed")
+	}
+}
