@@ -27,7 +27,16 @@ const consoleEnv = "FLYDEPLOY_TEST_CONSOLE"
 type orders struct {
 	API, Token, Image string
 	LockTimeout       time.Duration
+	Agent             engine.CompiledAgent // that it remembers, if any
 }
+
+// Known implements engine.Agents.
+func (o orders) Known(source, otp, elixir string) (engine.CompiledAgent, bool) {
+	return o.Agent, o.Agent.Source == source && o.Agent.OTP == otp && o.Agent.Elixir == elixir
+}
+
+// Remember implements engine.Agents.
+func (o orders) Remember(engine.CompiledAgent) error { return nil }
 
 // console runs a deploy and prints its events, until it ends or is killed.
 func console() int {
@@ -42,7 +51,7 @@ func console() int {
 	s := settings()
 	s.Owner, s.Image, s.LockTimeout = "ann@laptop", o.Image, o.LockTimeout
 	s.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 1}
-	d := deploy.Start(context.Background(), s, deploy.Ports{Fleet: client, Storage: openStorage})
+	d := deploy.Start(context.Background(), s, deploy.Ports{Fleet: client, Storage: openStorage, Agents: o})
 	out := json.NewEncoder(os.Stdout)
 	for {
 		batch, err := d.Next(context.Background())
@@ -135,6 +144,10 @@ func TestAKilledConsoleIsFinishedByAnother(t *testing.T) {
 // killConsole starts a console and kills it when it has told what is waited for.
 func (w *world) killConsole(o orders, when func(engine.Event) bool) {
 	w.t.Helper()
+	var err error
+	if o.Agent, err = compiledOnce.Give(w.t.Context(), w.bucket()); err != nil {
+		w.t.Fatal(err)
+	}
 	order, err := json.Marshal(o)
 	if err != nil {
 		w.t.Fatal(err)

@@ -90,14 +90,15 @@ func TestAnUpgradeSurvivesRestartsUntilAColdDeploy(t *testing.T) {
 		before[id] = w.expectVersion(id, "1.0.0")
 	}
 
-	_, r := w.deploy(settings(), 2)
+	p, r := w.deploy(settings(), 2)
 	if r.Outcome != engine.OutcomeSucceeded {
-		t.Fatalf("outcome %s: %v", r.Outcome, r.Problem)
+		t.Fatalf("outcome %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
 	}
+	w.expectUpgraded(p, r)
 	var fingerprint string
 	for _, id := range w.ids {
 		after := w.expectVersion(id, "2.0.0")
-		if c := counter.Compare(before[id], after, counter.Done{}); !c.PidsUnchanged || !c.CountsUnchanged {
+		if c := counter.Compare(before[id], after, counter.Done{}); !c.PidsUnchanged || !c.CountsUnchanged || c.StatesMigrated != counters {
 			t.Errorf("machine %s: %+v", id, c)
 		}
 		v := after.Versions
@@ -239,9 +240,7 @@ func TestASubsetRestartsIntoItsOwnUpgrade(t *testing.T) {
 	w := newWorld(t, 2)
 	s := settings()
 	s.Select.Machines = w.ids[:1]
-	if _, r := w.deploy(s, 2); r.Outcome != engine.OutcomeSucceeded {
-		t.Fatalf("outcome %s: %v", r.Outcome, r.Problem)
-	}
+	w.deployThroughFaults(s)
 
 	for _, id := range w.ids {
 		w.restart(id)
