@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Children do
   downwards; each tells what it would call to start its children again, not what it would pass.
   """
 
-  alias FlyDeployAgent.{Release, Rounds}
+  alias FlyDeployAgent.{Release, Rounds, Value}
 
   # How long supervisors may take to tell.
   @answer_ms 250
@@ -13,8 +13,8 @@ defmodule FlyDeployAgent.Children do
   @supervisors 2_000
   @children 2_000
 
-  # One function by which a supervisor starts children.
-  @type child :: %{supervisor: pid, start: mfa, id: atom}
+  # One function by which a supervisor starts children, and what is known of the arguments of one of them.
+  @type child :: %{supervisor: pid, start: mfa, id: atom, arguments: [Value.t()]}
 
   @doc "The children of all running applications but OTP's and Elixir's, each function of a supervisor's once."
   @spec running() :: [child]
@@ -47,8 +47,8 @@ defmodule FlyDeployAgent.Children do
 
     here =
       for {pid, %{starts: starts}} <- told,
-          {start, id} <- starts,
-          do: %{supervisor: pid, start: start, id: id}
+          {{start, id}, arguments} <- starts,
+          do: %{supervisor: pid, start: start, id: id, arguments: arguments}
 
     here ++ under(for({_, %{below: below}} <- told, pid <- below, do: pid), left - length(supervisors))
   end
@@ -56,7 +56,12 @@ defmodule FlyDeployAgent.Children do
   # Runs in the supervisor: its own state, by the shape that OTP and Elixir give it.
   defp children(state) do
     all = kept(state)
-    starts = for {start, id, _pid, _type} <- all, start != nil, uniq: true, do: {start, id}
+    # Of those that are started alike, one tells its arguments.
+    starts =
+      for {{start, args}, id, _pid, _type} <-
+            Enum.uniq_by(all, fn {start, id, _, _} -> {start && elem(start, 0), id} end),
+          do: {{start, id}, Enum.map(args, &Value.of/1)}
+
     %{starts: starts, below: for({_, _, pid, :supervisor} <- all, is_pid(pid), do: pid)}
   end
 
@@ -89,7 +94,7 @@ defmodule FlyDeployAgent.Children do
 
   # The arguments of temporary children are not kept: nobody starts them again.
   defp start(m, f, args, further) when is_list(args) and is_list(further),
-    do: {m, f, length(args) + length(further)}
+    do: {{m, f, length(args) + length(further)}, args ++ further}
 
   defp start(_m, _f, _args, _further), do: nil
 

@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.CodeFindings do
   modules, and each application's module.
   """
 
-  alias FlyDeployAgent.{Children, CodeFacts, Messages, Pair, TreeFindings}
+  alias FlyDeployAgent.{Children, CodeFacts, Messages, Once, Pair, TreeFindings}
 
   @type live :: %{
           processes: %{module => pos_integer},
@@ -15,41 +15,12 @@ defmodule FlyDeployAgent.CodeFindings do
           applications: [module]
         }
 
-  # What is done once, when a process starts. A nil stands for every function of the module.
-  @once [
-    {:ets, :new},
-    {:dets, :open_file},
-    {:persistent_term, :put},
-    {:telemetry, :attach},
-    {:telemetry, :attach_many},
-    {:logger, :add_handler},
-    {Registry, :register},
-    {Process, :register},
-    {Process, :monitor},
-    {Process, :flag},
-    {Process, :send_after},
-    {:erlang, :register},
-    {:erlang, :monitor},
-    {:erlang, :process_flag},
-    {:erlang, :send_after},
-    {:erlang, :start_timer},
-    {:erlang, :open_port},
-    {Port, :open},
-    {:global, :register_name},
-    {:net_kernel, :monitor_nodes},
-    {:pg, nil},
-    {:timer, nil},
-    {:gen_tcp, nil},
-    {:gen_udp, nil},
-    {Application, :put_env},
-    {:application, :set_env}
-  ]
   # Where a process begins: a server's, a view's and a channel's.
   @start [init: 1, handle_continue: 2, mount: 3, join: 3]
-  @once_anywhere [:subscribe, :start_link, :start_child, :attach, :attach_many]
 
   # Callbacks whose messages may have been sent, or be scheduled, before the upgrade.
-  @taking [handle_info: 2, handle_cast: 2, handle_call: 3]
+  @taking [{{:handle_info, 2}, 0}, {{:handle_cast, 2}, 0}, {{:handle_call, 3}, 0}]
+  @page [{{:handle_event, 3}, 0}, {{:handle_in, 3}, 0}, {{:handle_async, 3}, 0}]
 
   @doc "All findings about `pairs`, `%{name, severity, subject, detail}`: module by module, so that the code of few is in memory."
   @spec all([Pair.t()], live) :: [map]
@@ -140,9 +111,12 @@ defmodule FlyDeployAgent.CodeFindings do
   defp state_gone(_pair, _mode, _count), do: nil
 
   defp messages_changed(%{module: module} = pair, count) do
-    for {f, a} = callback <- @taking,
+    for {{f, a} = callback, argument} <- taking(pair),
         Pair.both?(pair, callback),
-        refused = Messages.refused(Pair.code(pair, :old)[callback], Pair.code(pair, :new)[callback]),
+        refused =
+          Messages.refused(Pair.code(pair, :old)[callback], Pair.code(pair, :new)[callback], {:x, argument}),
+        # Who sends such calls is not seen.
+        refused = if(f in [:handle_call, :handle_cast], do: refused -- [:"any other"], else: refused),
         refused != [] do
       finding(
         "messages_changed",
@@ -154,34 +128,39 @@ defmodule FlyDeployAgent.CodeFindings do
     end
   end
 
-  # What a process has done when it started, it does not do again.
-  defp init_changed(%{module: module} = pair, starts) do
-    known = once(pair, :old, starts) ++ once(pair, :new, code_change: 3, code_change: 4)
+  defp taking(%{old: %{behaviours: behaviours} = old}) do
+    cond do
+      :gen_statem in behaviours ->
+        [
+          {{:handle_event, 4}, 1}
+          | for({f, 3} <- old.exports, f not in [:terminate, :code_change], do: {{f, 3}, 1})
+        ]
 
-    case once(pair, :new, starts) -- known do
-      [] ->
-        []
+      Enum.any?(behaviours, &(&1 in [Phoenix.LiveView, Phoenix.Channel])) ->
+        @page ++ @taking
 
-      new ->
-        calls = new |> Enum.take(3) |> Enum.map_join(", ", fn {m, f, a} -> Exception.format_mfa(m, f, a) end)
-        detail = "now calls #{calls} when it starts; running processes have not done that"
-        [finding("init_changed", :warn, module, detail)]
+      true ->
+        @taking
     end
   end
 
-  defp once(%{module: module} = pair, version, functions) do
-    reached = pair |> Pair.code(version) |> CodeFacts.reached(module, functions)
+  # What a process has done when it started, it does not do again.
+  defp init_changed(%{module: module} = pair, starts) do
+    calls = pair |> Once.new(starts) |> Enum.map(&Once.told/1)
+    names = for name <- Once.names(pair), do: "registers as #{inspect(name)}"
+    done = names ++ if(calls == [], do: [], else: ["calls #{calls |> Enum.take(3) |> Enum.join(", ")}"])
 
-    for {_, body} <- reached,
-        {m, f, _} = call <- CodeFacts.calls(body),
-        once?(m, f),
-        m != module,
-        uniq: true,
-        do: call
+    if done == [],
+      do: [],
+      else: [
+        finding(
+          "init_changed",
+          :warn,
+          module,
+          "now #{Enum.join(done, " and ")} when it starts; running processes have not done that"
+        )
+      ]
   end
-
-  defp once?(module, function),
-    do: {module, function} in @once or {module, nil} in @once or function in @once_anywhere
 
   # A server may keep its callback module where nobody can see it, and the module declare nothing.
   defp not_migrated(%{module: module, old: %{behaviours: []}, new: %{behaviours: []}} = pair) do

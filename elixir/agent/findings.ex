@@ -235,6 +235,28 @@ defmodule FlyDeployAgent.Findings do
     end
   end
 
+  @doc "What was not found out, and why."
+  @spec not_compared(binary) :: finding
+  def not_compared(why),
+    do: finding("not_compared", :warn, "what runs", "was not compared with the new code: #{why}")
+
+  @doc "The findings that `fun` gives, or that it failed: then the others are told all the same."
+  @spec safely((() -> [finding])) :: [finding]
+  def safely(fun) do
+    fun.()
+  catch
+    _kind, _reason ->
+      [not_compared("the agent failed#{where(__STACKTRACE__)}")]
+  end
+
+  # In the agent's own code: what that calls tells little.
+  defp where(stack) do
+    case Enum.find(stack, fn {m, _, _, _} -> "#{m}" =~ "FlyDeployAgent" end) do
+      {m, f, a, _} -> " in #{Exception.format_mfa(m, f, if(is_list(a), do: length(a), else: a))}"
+      nil -> ""
+    end
+  end
+
   defp about([], _name, _severity, _detail), do: []
 
   defp about(modules, name, severity, detail),

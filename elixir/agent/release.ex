@@ -41,6 +41,13 @@ defmodule FlyDeployAgent.Release do
   def origin(app) when app in @elixir, do: :elixir
   def origin(_app), do: :library
 
+  @doc "Whether a module's file belongs to the release's own libraries."
+  @spec library?(Path.t()) :: boolean
+  def library?(file) do
+    {app, _vsn} = file |> Path.dirname() |> Path.dirname() |> split()
+    origin(app) == :library
+  end
+
   @doc "Identifies this boot of the VM: OS pid and its start time (clock ticks since the host's boot)."
   @spec boot() :: binary
   def boot do

@@ -5,17 +5,24 @@ defmodule FlyDeployAgent.Shapes do
   state, of which nothing is copied; at most so many terms of it, and never at a value.
   """
 
-  alias FlyDeployAgent.{Origin, Release, Rounds}
+  alias FlyDeployAgent.{Origin, Release, Rounds, Value}
 
   # What is looked for: structs with the fields that they are to have, functions that are gone, and modules of which one version is
-  # purged, with the md5 of the one that stays; and keys of states that are maps, by callback module.
+  # purged, with the md5 of the one that stays; structs that a protocol is no longer implemented for; and the shapes of some processes'
+  # states.
   @type sought :: %{
           structs: %{module => [atom]},
           gone: MapSet.t(mfa),
           purged: %{module => binary},
-          keys: %{module => [atom]}
+          impls: %{module => protocol :: module},
+          shapes: %{pid => kind :: atom}
         }
-  @type found :: {:struct, module, [atom]} | {:gone, mfa} | {:purged, module} | {:keys, module, [atom]}
+  @type found ::
+          {:struct, module, [atom]}
+          | {:gone, mfa}
+          | {:purged, module}
+          | {:impl, protocol :: module, module}
+          | {:shape, kind :: atom, Value.t()}
   @type holder :: module | {:supervisor, pid} | {:table, term} | {:term, binary}
 
   # Terms of a state that are looked at: a fraction of a millisecond.
@@ -49,6 +56,9 @@ defmodule FlyDeployAgent.Shapes do
     end
   end
 
+  defp look(%{__struct__: module}, %{impls: impls}, found) when is_map_key(impls, module),
+    do: [{:impl, impls[module], module} | found]
+
   defp look({m, f, args}, sought, found) when is_atom(m) and is_atom(f) and is_list(args),
     do: gone({m, f, arity(args, 0)}, sought, found)
 
@@ -80,18 +90,6 @@ defmodule FlyDeployAgent.Shapes do
   defp arity([_ | rest], n) when n < 255, do: arity(rest, n + 1)
   defp arity(_other, _n), do: -1
 
-  # The data of a gen_statem stands beside its state.
-  defp keys({_state, %{} = data}, module, sought), do: keys(data, module, sought)
-
-  defp keys(%{} = map, module, %{keys: keys}) when is_map_key(keys, module) and not is_struct(map) do
-    case Enum.reject(keys[module], &is_map_key(map, &1)) do
-      [] -> []
-      missing -> [{:keys, module, missing}]
-    end
-  end
-
-  defp keys(_state, _module, _sought), do: []
-
   # Breadth is bounded as well: a map of a million keys is not turned into a list.
   defp parts(%{} = map, left, rest), do: map |> :maps.iterator() |> :maps.next() |> values(left, rest)
   defp parts([head | tail], _left, rest), do: [head, tail | rest]
@@ -114,18 +112,22 @@ defmodule FlyDeployAgent.Shapes do
 
   @doc """
   The holders of what is sought, `[%{holder, found, pid}]`: the callback module of a process, a supervisor, a table or a persistent
-  term's key; and how many processes there was no time to ask. Targets are asked, and other servers where they wait for a
-  message.
+  term's key; and how many processes there was no time to ask.
   """
-  @spec holders(sought, targets :: [map], own :: [pid]) ::
+  @spec holders(sought, targets :: [map], servers :: [{pid, holder}]) ::
           {[%{holder: holder, found: found, pid: pid | nil}], unasked :: non_neg_integer}
-  def holders(sought, targets, own) do
+  def holders(sought, targets, servers) do
     modules = for %{pid: pid, kind: kind, module: module} <- targets, kind != :gen_event, do: {pid, module}
-    known = MapSet.new(own ++ Enum.map(targets, & &1.pid))
-    others = for pid <- Process.list(), pid not in known, holder = server(pid), do: {pid, holder}
-    {asked, unasked} = Enum.split(modules ++ others, @asked)
+    {asked, unasked} = Enum.split(modules ++ servers, @asked)
     {found, late} = ask(Enum.chunk_every(asked, @batch), sought, now() + @all_ms, [])
     {found ++ tables(sought) ++ terms(sought), late + length(unasked)}
+  end
+
+  @doc "The other servers that wait for a message, with the modules that they run; OTP's own are left out."
+  @spec servers(targets :: [map], own :: [pid]) :: [{pid, holder}]
+  def servers(targets, own) do
+    known = MapSet.new(own ++ Enum.map(targets, & &1.pid))
+    for pid <- Process.list(), pid not in known, holder = server(pid), do: {pid, holder}
   end
 
   defp ask([], _sought, _deadline, held), do: {held, 0}
@@ -138,7 +140,7 @@ defmodule FlyDeployAgent.Shapes do
 
       told =
         Rounds.inside(
-          for({pid, _} <- batch, do: {pid, &(keys(&1, holders[pid], sought) ++ within(&1, sought))}),
+          for({pid, _} <- batch, do: {pid, &inside(&1, sought.shapes[pid], sought)}),
           @answer_ms
         )
 
@@ -147,6 +149,23 @@ defmodule FlyDeployAgent.Shapes do
       ask(rest, sought, deadline, here ++ held)
     end
   end
+
+  defp inside(state, kind, sought), do: shape(kind, state) ++ within(state, sought)
+
+  # Pages and channels keep what is theirs in a socket.
+  defp shape(nil, _state), do: []
+  defp shape(:view, %{socket: socket}), do: [{:shape, :view, socket(socket)}]
+  defp shape(:view, _not_mounted), do: []
+  defp shape(:channel, socket), do: [{:shape, :channel, socket(socket)}]
+  defp shape(:gen_server, %{__struct__: GenStage, state: state}), do: [{:shape, :gen_server, Value.of(state)}]
+  defp shape(kind, state), do: [{:shape, kind, Value.of(state)}]
+
+  defp socket(%{assigns: assigns} = socket) do
+    values = for {key, _} <- Map.from_struct(socket), into: %{}, do: {key, :any}
+    {:map, Map.merge(values, %{__struct__: {:name, socket.__struct__}, assigns: Value.of(assigns)}), true}
+  end
+
+  defp socket(_other), do: :any
 
   defp now, do: System.monotonic_time(:millisecond)
 

@@ -3,13 +3,15 @@ defmodule FlyDeployAgent.TreeFindings do
   What the change of modules does to supervisors and their children, which a hot upgrade neither starts nor stops.
   """
 
-  alias FlyDeployAgent.{Children, CodeFacts, Pair}
+  alias FlyDeployAgent.{Children, CodeFacts, Pair, Restarts, Specs}
 
   @doc "The findings about supervisors and children."
   @spec all([Pair.t()], FlyDeployAgent.CodeFindings.live()) :: [map]
   def all(pairs, live) do
     gone = child_start_gone(pairs, live)
-    gone ++ child_spec_changed(pairs, live, MapSet.new(gone, & &1.subject)) ++ trees(pairs, live)
+    failing = Restarts.failing(pairs, live.children)
+    told = MapSet.new(gone ++ failing, & &1.subject)
+    gone ++ failing ++ child_spec_changed(pairs, live, told) ++ trees(pairs, live)
   end
 
   defp child_start_gone(pairs, live) do
@@ -30,13 +32,13 @@ defmodule FlyDeployAgent.TreeFindings do
   end
 
   # A child's specification is made by child_spec/1, when its supervisor starts it.
-  defp child_spec_changed(pairs, live, gone) do
+  defp child_spec_changed(pairs, live, told) do
     started = MapSet.new(live.children, &elem(&1.start, 0))
 
     for %{module: module, old: %{}} = pair <- pairs,
-        module in started and inspect(module) not in gone,
+        module in started and inspect(module) not in told,
         Pair.behaviours_lost(pair) == [],
-        Pair.both?(pair, {:child_spec, 1}) and Pair.differs?(pair, child_spec: 1) do
+        Pair.both?(pair, {:child_spec, 1}) and Pair.differs?(pair, child_spec: 1) and not Specs.same?(pair) do
       finding(
         "child_spec_changed",
         :warn,
@@ -84,18 +86,62 @@ defmodule FlyDeployAgent.TreeFindings do
           )
         ]
 
-      module in live.supervisors and Pair.differs?(pair, [root]) ->
-        [
-          finding(
-            "supervisor_changed",
-            :warn,
-            module,
-            "#{where} differs, and is not applied to what it started"
-          )
-        ]
-
       true ->
-        []
+        supervised(pair, {function, arity}, pairs, live)
+    end
+  end
+
+  # The same children, with other arguments, or under other rules.
+  defp supervised(%{module: module} = pair, {function, arity} = root, pairs, live) do
+    where = "#{function}/#{arity}"
+
+    case Specs.compared(pairs, {module, function, arity}) do
+      :unknown ->
+        if module in live.supervisors and Pair.differs?(pair, [root]),
+          do: [
+            finding(
+              "supervisor_changed",
+              :warn,
+              module,
+              "#{where} differs, and is not applied to what it started"
+            )
+          ],
+          else: []
+
+      %{names: names, arguments: arguments, rules: rules} ->
+        Enum.concat([
+          for(
+            {m, name} <- names,
+            do:
+              finding(
+                "children_changed",
+                :block,
+                module,
+                "#{where} starts #{inspect(m)} as #{inspect(name)}, which is not running: a hot upgrade starts and stops no children"
+              )
+          ),
+          for(
+            m <- arguments,
+            runs?(m, live),
+            do:
+              finding(
+                "child_spec_changed",
+                :warn,
+                module,
+                "#{where} starts #{inspect(m)} with other arguments than it runs with, and its supervisor keeps those"
+              )
+          ),
+          for(
+            rule <- rules,
+            do:
+              finding(
+                "supervisor_changed",
+                :warn,
+                module,
+                "#{where} sets #{rule}, which is not applied to what it started"
+              )
+          )
+        ])
     end
   end
 

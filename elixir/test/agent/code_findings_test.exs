@@ -74,10 +74,10 @@ defmodule FlyDeployAgent.CodeFindingsTest do
     do: %{
       processes: %{T.Clock => 1, T.Server => 200, T.Door => 3, T.Worker => 1},
       children: [
-        %{supervisor: self(), start: {T.Server, :start_link, 1}, id: nil},
-        %{supervisor: self(), start: {Registry, :start_link, 1}, id: T.Registry},
-        %{supervisor: self(), start: {Task.Supervisor, :start_link, 1}, id: T.Tasks},
-        %{supervisor: self(), start: {T.Worker, :start_link, 1}, id: T.Worker}
+        %{supervisor: self(), start: {T.Server, :start_link, 1}, id: nil, arguments: []},
+        %{supervisor: self(), start: {Registry, :start_link, 1}, id: T.Registry, arguments: []},
+        %{supervisor: self(), start: {Task.Supervisor, :start_link, 1}, id: T.Tasks, arguments: []},
+        %{supervisor: self(), start: {T.Worker, :start_link, 1}, id: T.Worker, arguments: []}
       ],
       supervisors: [T.Sup],
       applications: [T.App]

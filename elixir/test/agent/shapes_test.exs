@@ -12,7 +12,14 @@ defmodule FlyDeployAgent.ShapesTest do
     def init(state), do: {:ok, state}
   end
 
-  @wanted %{structs: %{State => [:milestone]}, gone: MapSet.new(), purged: %{}, keys: %{}}
+  @wanted %{
+    structs: %{State => [:milestone]},
+    gone: MapSet.new(),
+    purged: %{},
+    keys: %{},
+    impls: %{},
+    shapes: %{}
+  }
   @without [{:struct, State, [:milestone]}]
 
   test "a struct that lacks a field is found in whatever holds it" do
@@ -37,7 +44,14 @@ defmodule FlyDeployAgent.ShapesTest do
   end
 
   test "functions that are gone, as captures and as what to call" do
-    sought = %{structs: %{}, gone: MapSet.new([{Gone, :f, 2}]), purged: %{}, keys: %{}}
+    sought = %{
+      structs: %{},
+      gone: MapSet.new([{Gone, :f, 2}]),
+      purged: %{},
+      keys: %{},
+      impls: %{},
+      shapes: %{}
+    }
 
     for term <- [
           Function.capture(Gone, :f, 2),
@@ -59,7 +73,7 @@ defmodule FlyDeployAgent.ShapesTest do
       end
 
     [{old, _}, {new, md5}] = versions
-    sought = %{structs: %{}, gone: MapSet.new(), purged: %{Fun => md5}, keys: %{}}
+    sought = %{structs: %{}, gone: MapSet.new(), purged: %{Fun => md5}, impls: %{}, shapes: %{}}
     assert Shapes.within(%{on: old}, sought) == [{:purged, Fun}]
     assert Shapes.within(%{on: new}, sought) == []
     :code.purge(Fun)
@@ -90,7 +104,7 @@ defmodule FlyDeployAgent.ShapesTest do
     on_exit(fn -> :persistent_term.erase({__MODULE__, "secret"}) end)
     Process.sleep(0)
 
-    {held, 0} = Shapes.holders(@wanted, [], [])
+    {held, 0} = Shapes.holders(@wanted, [], Shapes.servers([], []))
     assert Enum.all?(held, &([&1.found] == @without))
     by_pid = Map.new(held, &{&1.pid, &1.holder})
     assert by_pid[server] == Counter
@@ -100,17 +114,7 @@ defmodule FlyDeployAgent.ShapesTest do
     assert Enum.sort(others) == [{:table, __MODULE__}, {:term, "{#{inspect(__MODULE__)}, …}"}]
 
     target = %{pid: server, kind: :gen_server, module: Mine}
-    {held, 0} = Shapes.holders(@wanted, [target], [])
+    {held, 0} = Shapes.holders(@wanted, [target], Shapes.servers([target], []))
     assert [%{holder: Mine}] = for(%{pid: ^server} = h <- held, do: h)
-  end
-
-  test "states that are maps, without a key" do
-    {:ok, server} = GenServer.start_link(Counter, %{n: 1})
-    target = %{pid: server, kind: :gen_server, module: Counter}
-
-    for {keys, found} <- [{[:n, :at], [{:keys, Counter, [:at]}]}, {[:n], []}] do
-      {held, 0} = Shapes.holders(%{@wanted | keys: %{Counter => keys}}, [target], [])
-      assert for(%{pid: ^server, found: found} <- held, do: found) == found
-    end
   end
 end

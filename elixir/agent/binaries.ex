@@ -1,0 +1,129 @@
+defmodule FlyDeployAgent.Binaries do
+  @moduledoc """
+  What instructions do that take binaries apart, for `FlyDeployAgent.Steps`: so far as texts in patterns need it.
+  """
+
+  import FlyDeployAgent.Registers
+
+  alias FlyDeployAgent.{Registers, Value}
+
+  @doc "One step, nil for an instruction that has nothing to do with binaries."
+  @spec step(tuple, Registers.t()) :: term
+  def step({name, no, from, _live, to}, regs) when name in [:bs_start_match3, :bs_start_match4],
+    do: opened(value(from, regs), no, to, regs)
+
+  def step({:bs_match_string, no, context, {:u, bits}, text}, regs),
+    do: matched(value(context, regs), bits, text, no, context, regs)
+
+  def step({:bs_get_position, context, to, _}, regs), do: put(regs, to, value(context, regs))
+  def step({:bs_set_position, context, from}, regs), do: put(regs, context, value(from, regs))
+  def step({:bs_get_tail, context, to, _}, regs), do: put(regs, to, whole(value(context, regs)))
+
+  def step({:bs_test_tail2, no, context, {:u, n}}, regs) do
+    case value(context, regs) do
+      {:rest, text, bits} -> decide(bit_size(text) - bits == n, no, :any, nil)
+      _ -> {:either, no}
+    end
+  end
+
+  def step({:bs_get_integer2, no, context, _, {:integer, size}, {:u, unit}, _, to}, regs) do
+    case integer(value(context, regs), size * unit) do
+      {:ok, n, rest} -> {:next, regs |> Map.put(to, {:const, n}) |> Map.put(context, rest)}
+      :short -> {:goto, no, nil}
+      :unknown -> forget(regs, to, no)
+    end
+  end
+
+  def step({:bs_match, no, context, {:list, commands}}, regs),
+    do: commands(commands, value(context, regs), no, context, regs)
+
+  def step({:bs_create_bin, _, _, _, _, to, _}, regs), do: put(regs, to, {:is, :binary})
+
+  def step({name, {:f, _} = no, _context, _, _, _, to}, regs)
+      when name in [:bs_get_binary2, :bs_get_float2, :bs_get_integer2],
+      do: forget(regs, to, no)
+
+  def step({name, no, _context, _live, _flags, to}, regs)
+      when name in [:bs_get_utf8, :bs_get_utf16, :bs_get_utf32],
+      do: forget(regs, to, no)
+
+  def step(op, _regs)
+      when elem(op, 0) in [:bs_skip_bits2, :bs_test_unit, :bs_skip_utf8, :bs_skip_utf16, :bs_skip_utf32],
+      do: {:either, elem(op, 1)}
+
+  def step(_op, _regs), do: nil
+
+  defp opened({:text, text}, _no, to, regs), do: put(regs, to, {:rest, text, 0})
+  defp opened({:const, text}, _no, to, regs) when is_binary(text), do: put(regs, to, {:rest, text, 0})
+  defp opened({:is, :binary}, no, to, regs), do: forget(regs, to, no)
+
+  defp opened(value, no, to, regs),
+    do: if(Value.type(value), do: {:goto, no, miss(value, {:type, :binary})}, else: forget(regs, to, no))
+
+  defp matched({:rest, text, from}, bits, wanted, no, context, regs) do
+    case text do
+      <<_::bitstring-size(from), ^wanted::bitstring-size(bits), _::bitstring>> ->
+        put(regs, context, {:rest, text, from + bits})
+
+      _ ->
+        {:goto, no, nil}
+    end
+  end
+
+  defp matched(_value, _bits, _wanted, no, _context, _regs), do: {:either, no}
+
+  defp integer({:rest, text, from}, size) do
+    case text do
+      <<_::bitstring-size(from), n::size(size), _::bitstring>> -> {:ok, n, {:rest, text, from + size}}
+      _ -> :short
+    end
+  end
+
+  defp integer(_value, _size), do: :unknown
+
+  defp whole({:rest, text, 0}), do: {:text, text}
+  defp whole(_value), do: {:is, :binary}
+
+  # From OTP 26 on. What is asked in one go; only the forms that texts in patterns take.
+  defp commands([], context, _no, to, regs), do: put(regs, to, context)
+
+  defp commands([{:atom, :ensure_exactly}, {:u, n} | rest], {:rest, text, from} = context, no, to, regs),
+    do: if(bit_size(text) - from == n, do: commands(rest, context, no, to, regs), else: {:goto, no, nil})
+
+  defp commands(
+         [{:atom, :ensure_at_least}, {:u, n}, _unit | rest],
+         {:rest, text, from} = context,
+         no,
+         to,
+         regs
+       ),
+       do: if(bit_size(text) - from >= n, do: commands(rest, context, no, to, regs), else: {:goto, no, nil})
+
+  defp commands(
+         [{:atom, :"=:="}, _live, {:u, size}, {_, wanted} | rest],
+         {:rest, _, _} = context,
+         no,
+         to,
+         regs
+       ) do
+    case integer(context, size) do
+      {:ok, ^wanted, context} -> commands(rest, context, no, to, regs)
+      _ -> {:goto, no, nil}
+    end
+  end
+
+  defp commands(
+         [{:atom, :integer}, _live, _flags, {:u, size}, {:u, unit}, register | rest],
+         {:rest, _, _} = context,
+         no,
+         to,
+         regs
+       ) do
+    case integer(context, size * unit) do
+      {:ok, n, context} -> commands(rest, context, no, to, Map.put(regs, register, {:const, n}))
+      _ -> {:goto, no, nil}
+    end
+  end
+
+  defp commands(_commands, _context, no, to, regs), do: forget(regs, to, no)
+end

@@ -1,0 +1,297 @@
+defmodule FlyDeployAgent.Demands do
+  @moduledoc """
+  What the new code demands of states that live, and they do not offer, where the running code got on with them: keys of maps, elements of
+  tuples, types. Both versions are followed (`FlyDeployAgent.Paths`) with the shapes of states, message by message; nothing is run.
+  """
+
+  alias FlyDeployAgent.{CodeFacts, Findings, Messages, Pair, Paths, Value}
+
+  @type shapes :: %{module => %{kind: atom, shapes: [{Value.t(), pos_integer}], count: pos_integer}}
+  @type codes :: (:old | :new, module -> CodeFacts.code() | nil)
+
+  # Shapes of states that are followed, of a module; others say no more.
+  @shapes 12
+  @messages 60
+  # All of them together.
+  @time_ms 6_000
+  @start [init: 1, handle_continue: 2, mount: 3, join: 3, code_change: 3, code_change: 4]
+  @sets [
+    {Map, :put, 3},
+    {Map, :put_new, 3},
+    {:maps, :put, 3},
+    {Map, :merge, 2},
+    {Phoenix.Component, :assign, 2},
+    {Phoenix.Component, :assign, 3},
+    {Phoenix.Component, :assign_new, 3}
+  ]
+  # A message that no code names.
+  @other {:tag, :"another message"}
+
+  @doc """
+  The findings about `shapes`. `wanted` are structs with fields that they lack, which are told of anyway.
+  """
+  @spec all([Pair.t()], shapes, codes, %{module => [atom]}) :: [map]
+  def all(pairs, shapes, codes, wanted) do
+    until = System.monotonic_time(:millisecond) + @time_ms
+    by_module = Map.new(pairs, &{&1.module, &1})
+
+    for {module, %{kind: kind, shapes: all, count: count}} <- shapes,
+        System.monotonic_time(:millisecond) < until,
+        pair = Map.get(by_module, module, :same),
+        found <- Findings.safely(fn -> of_module(pair, module, kind, few(all, count), codes, wanted) end),
+        do: found
+  end
+
+  # Few that differ, by their atoms, or else without them; where only some of the processes were looked at, they stand for all.
+  defp few(shapes, count) do
+    looked_at = shapes |> Enum.map(&elem(&1, 1)) |> Enum.sum()
+    shapes = if length(shapes) <= @shapes, do: shapes, else: general(shapes)
+    for {shape, n} <- shapes, do: {shape, div(n * max(count, looked_at), looked_at)}
+  end
+
+  defp general(shapes) do
+    shapes
+    |> Enum.group_by(fn {shape, _} -> Value.general(shape) end, &elem(&1, 1))
+    |> Enum.map(fn {shape, counts} -> {shape, Enum.sum(counts)} end)
+    |> Enum.sort_by(&(-elem(&1, 1)))
+    |> Enum.take(@shapes)
+  end
+
+  defp of_module(pair, module, kind, shapes, codes, wanted) do
+    contexts = contexts(kind, pair, codes.(:new, module) || %{})
+    roots = for %{function: {f, a}} <- contexts, do: {module, f, a}
+    migrating = if pair != :same, do: migrating(pair, kind)
+    wanted = if migrating, do: %{}, else: wanted
+
+    programs =
+      for version <- [:old, :new],
+          into: %{},
+          do: {version, Paths.program(&codes.(version, &1), roots ++ List.wrap(migrating))}
+
+    told =
+      for {shape, count} <- shapes,
+          state = migrated(migrating, kind, shape, programs.new),
+          state != :unknown,
+          context <- contexts,
+          {message, named} <- messages(context, module, codes),
+          do: {context, count, compared(context, message, named, module, {shape, state}, programs)}
+
+    set =
+      for {_, _, %{calls: calls}} <- told,
+          {mfa, arguments} <- calls,
+          mfa in @sets,
+          {:const, key} <- arguments,
+          into: keys_put(codes.(:new, module) || %{}),
+          do: key
+
+    told
+    |> Enum.flat_map(fn {context, count, %{misses: misses, known: known}} ->
+      for %{demand: demand} = miss <- misses,
+          not wanted?(demand, wanted),
+          known or not (miss.passing or set?(demand, set)),
+          do: {{demand, context.of}, {known, count, miss.in}}
+    end)
+    |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))
+    |> findings(module)
+  end
+
+  # -- what is called with a state
+
+  # `of` is what it is called with: a process' state, or a page's assigns.
+  defp contexts(kind, pair, code) do
+    for {{f, a} = function, _} <- code,
+        callback = callback(kind, f, a, pair),
+        do: Map.put(callback, :function, function)
+  end
+
+  defp callback(:agent, f, a, pair) do
+    if pair != :same and {f, a} in pair.new.exports and {f, a} not in @start,
+      do: %{arguments: :none, of: :state, from: nil}
+  end
+
+  defp callback(:gen_statem, :handle_event, 4, _pair),
+    do: %{arguments: [:any, :message, :state, :data], of: :data, from: 1}
+
+  defp callback(:gen_statem, f, 3, pair) when f not in [:terminate, :handle_event, :code_change] do
+    if pair != :same and {f, 3} in pair.new.exports,
+      do: %{arguments: [:any, :message, :data], of: :data, from: 1}
+  end
+
+  defp callback(kind, :render, 1, _pair) when kind == :view,
+    do: %{arguments: [:assigns], of: :assigns, from: nil}
+
+  defp callback(kind, :handle_event, 3, _pair) when kind == :view,
+    do: %{arguments: [:message, :any, :state], of: :assigns, from: 0}
+
+  defp callback(kind, :handle_params, 3, _pair) when kind == :view,
+    do: %{arguments: [:any, :any, :state], of: :assigns, from: nil}
+
+  defp callback(kind, :handle_async, 3, _pair) when kind == :view,
+    do: %{arguments: [:message, :any, :state], of: :assigns, from: 0}
+
+  defp callback(kind, f, 3, _pair) when kind == :channel and f in [:handle_in, :handle_out],
+    do: %{arguments: [:message, :any, :state], of: :assigns, from: 0}
+
+  defp callback(kind, f, a, _pair) when kind in [:gen_server, :view, :channel] do
+    of = if kind == :gen_server, do: :state, else: :assigns
+
+    case {f, a} do
+      {:handle_call, 3} -> %{arguments: [:message, :any, :state], of: of, from: 0}
+      {f, 2} when f in [:handle_cast, :handle_info] -> %{arguments: [:message, :state], of: of, from: 0}
+      {:terminate, 2} when kind == :gen_server -> %{arguments: [:any, :state], of: of, from: nil}
+      _ -> nil
+    end
+  end
+
+  defp callback(_kind, _f, _a, _pair), do: nil
+
+  # And whether the running code knows them: what falls to its clause for everything else may not come before the new code does.
+  defp messages(%{from: nil}, _module, _codes), do: [{:any, true}]
+
+  defp messages(%{from: n, function: function}, module, codes) do
+    [old, new] =
+      for version <- [:old, :new], do: Messages.named((codes.(version, module) || %{})[function], {:x, n})
+
+    all = for message <- Enum.uniq(old ++ new), do: {Messages.value(message), message in old}
+    [{@other, true} | Enum.take(all, @messages)]
+  end
+
+  defp arguments(%{arguments: :none, function: {_, a}}, _message, _state), do: List.duplicate(:any, a)
+
+  defp arguments(%{arguments: arguments}, message, state) do
+    for argument <- arguments do
+      case {argument, state} do
+        {:message, _} -> message
+        {:assigns, {:map, %{assigns: assigns}, _}} -> assigns
+        {:data, {:tuple, [_, data]}} -> data
+        # Others follow.
+        {:state, {:tuple, [{_, _}, _]}} when arguments == [:any, :message, :state, :data] -> :any
+        {:state, state} -> state
+        _ -> :any
+      end
+    end
+  end
+
+  # -- comparing
+
+  defp compared(%{function: {f, a}} = context, message, named, module, {before, now}, programs) do
+    mfa = {module, f, a}
+    follow = fn program, state -> Paths.follow(program, mfa, arguments(context, message, state), state) end
+    new = follow.(programs.new, now)
+
+    if new.misses == [] do
+      %{misses: [], known: false, calls: new.calls}
+    else
+      old = follow.(programs.old, before)
+      demands = for %{demand: demand} <- old.misses, do: demand
+      misses = if old.whole, do: Enum.reject(new.misses, &(&1.demand in demands)), else: []
+      %{misses: misses, known: named and old.returns != [], calls: new.calls}
+    end
+  end
+
+  # Fields that structs lack are told of, and so are those of a state that a code_change leaves so.
+  defp wanted?({:key, key, struct}, wanted) when struct != nil, do: key in Map.get(wanted, struct, [])
+  defp wanted?(_demand, _wanted), do: false
+
+  defp set?({:key, key, _}, set), do: key in set
+  defp set?(_demand, _set), do: false
+
+  # Keys that are put into maps in the course of time.
+  defp keys_put(code) do
+    for {function, body} <- code,
+        function not in @start,
+        {:put_map_assoc, _, _, _, _, {:list, pairs}} <- body,
+        {:atom, key} <- pairs,
+        into: MapSet.new(),
+        do: key
+  end
+
+  # -- migrations
+
+  defp migrating(pair, kind) do
+    arity = if kind == :gen_statem, do: 4, else: 3
+    if kind != :agent and Pair.migrates?(pair, arity), do: {pair.module, :code_change, arity}
+  end
+
+  # What a code_change makes of a state, where its shape can be told.
+  defp migrated(nil, _kind, state, _program), do: state
+
+  defp migrated({_, _, arity} = mfa, _kind, state, program) do
+    given =
+      case {arity, state} do
+        {4, {:tuple, [name, data]}} -> [:any, name, data, :any]
+        {4, _} -> nil
+        {3, state} -> [:any, state, :any]
+      end
+
+    with true <- given != nil,
+         %{returns: [answer], whole: true} <- Paths.follow(program, mfa, given) do
+      case answer do
+        {:tuple, [{:const, :ok}, state]} when state != :any -> state
+        {:tuple, [{:const, :ok}, name, data]} when data != :any -> {:tuple, [name, data]}
+        _ -> :unknown
+      end
+    else
+      _ -> :unknown
+    end
+  end
+
+  # -- findings
+
+  defp findings(found, module) do
+    {keys, others} = Enum.split_with(found, &match?({{{:key, _, nil}, _}, _}, &1))
+
+    Enum.map(by_holder(keys), &missing(&1, module)) ++
+      (others |> Enum.take(1) |> Enum.map(&unlike(&1, module)))
+  end
+
+  defp by_holder(keys), do: keys |> Enum.group_by(fn {{_, of}, _} -> of end) |> Map.to_list()
+
+  defp missing({of, found}, module) do
+    keys = for {{{:key, key, _}, _}, _} <- found, do: inspect(key)
+    told = Enum.flat_map(found, &elem(&1, 1))
+
+    finding(
+      told,
+      "#{inspect(module)}'s #{of} without #{keys |> Enum.take(5) |> Enum.join(", ")}",
+      "#{held(told, module)}; the new code takes it#{places(told, module)}, and no code_change brings it"
+    )
+  end
+
+  defp unlike({{demand, of}, told}, module) do
+    finding(
+      told,
+      "#{inspect(module)}'s #{of}",
+      "#{held(told, module)}, and is not what the new code takes#{places(told, module)}: #{wants(demand)}"
+    )
+  end
+
+  defp wants({:arity, n, m}), do: "a tuple of #{n} elements, and not of #{m}"
+  defp wants({:type, type}), do: "a #{type}"
+  defp wants({:key, key, struct}), do: "#{inspect(key)}, which %#{inspect(struct)}{} lacks"
+  defp wants({:value, nil}), do: "another value"
+  defp wants({:value, term}), do: inspect(term)
+
+  # Of each shape the same processes hold it.
+  defp held(told, module) do
+    case told |> Enum.map(&elem(&1, 1)) |> Enum.max() do
+      1 -> "is held by 1 process of #{inspect(module)}"
+      count -> "is held by #{count} processes of #{inspect(module)}"
+    end
+  end
+
+  defp places([{_, _, {m, f, a}} | _], module) do
+    name =
+      case String.split(Atom.to_string(f), "/") do
+        ["-" <> f, _ | _] -> f
+        _ -> "#{f}/#{a}"
+      end
+
+    if m == module, do: " (in #{name})", else: " (in #{inspect(m)}.#{name})"
+  end
+
+  defp finding(told, subject, detail) do
+    severity = if Enum.any?(told, &elem(&1, 0)), do: :block, else: :warn
+    %{name: "stale_shape", severity: severity, subject: subject, detail: detail}
+  end
+end

@@ -1,0 +1,194 @@
+defmodule FlyDeployAgent.Held do
+  @moduledoc """
+  What processes, tables and terms hold, and the new code cannot take: see `FlyDeployAgent.Shapes` and `FlyDeployAgent.Demands`.
+  """
+
+  alias FlyDeployAgent.{Beam, Demands, Findings, Pair, Shapes}
+
+  # Processes of a module whose states' shapes are looked at.
+  @shaped 100
+  # Holders that a finding names.
+  @told 3
+
+  @type codes :: Demands.codes()
+
+  @doc "The findings about what is held, and what of it the new code cannot take."
+  @spec findings(
+          [Pair.t()],
+          MapSet.t(mfa),
+          removed :: [{module, atom}],
+          targets :: [map],
+          own :: [pid],
+          codes
+        ) :: [map]
+  def findings(pairs, gone, removed, targets, own, codes) do
+    by_module = Map.new(pairs, &{&1.module, &1})
+
+    servers = Shapes.servers(targets, own)
+    # A state is also read by what changes beside the module of its process.
+    users = users(servers, by_module)
+
+    sought = %{
+      structs: wanted(pairs),
+      gone: gone,
+      purged: purged(pairs),
+      impls: impls(removed),
+      shapes: Map.merge(shapes(targets, by_module), users)
+    }
+
+    if Enum.all?(Map.values(sought), &Enum.empty?/1) do
+      []
+    else
+      {held, unasked} = Shapes.holders(sought, targets, servers)
+      kinds = Map.new(targets, &{&1.pid, &1.kind})
+      {shapes, held} = Enum.split_with(held, &match?({:shape, _, _}, &1.found))
+      counts = Enum.frequencies(for(%{module: m} <- targets, do: m) ++ for({_, m} <- servers, do: m))
+
+      held
+      |> Enum.reject(&known?(&1, by_module[&1.holder], kinds[&1.pid]))
+      |> Enum.group_by(& &1.found, & &1.holder)
+      |> Enum.map(fn {found, holders} -> held(found, holders) end)
+      |> Enum.concat(Demands.all(pairs, by_holder(shapes, counts), codes, sought.structs))
+      |> Enum.concat(unasked(unasked))
+    end
+  end
+
+  # The structs that implementations of protocols were for that are removed, where nothing else takes their place.
+  defp impls(removed) do
+    for {module, _app} <- removed,
+        function_exported?(module, :__impl__, 1),
+        {protocol, struct} = {module.__impl__(:protocol), module.__impl__(:for)},
+        function_exported?(protocol, :impl_for, 1) and protocol.impl_for(%{__struct__: __MODULE__}) == nil,
+        into: %{},
+        do: {struct, protocol}
+  end
+
+  # Of so many processes of a module.
+  defp shapes(targets, by_module) do
+    targets
+    |> Enum.filter(&is_map_key(by_module, &1.module))
+    |> Enum.group_by(& &1.module)
+    |> Enum.flat_map(fn {module, all} ->
+      %{new: %{behaviours: behaviours}} = by_module[module]
+      for t <- Enum.take(all, @shaped), t.kind != :gen_event, do: {t.pid, kind(behaviours, t.kind)}
+    end)
+    |> Map.new()
+  end
+
+  # Servers of modules that stay as they are, and call what changes.
+  defp users(servers, by_module) do
+    for {module, pids} <- Enum.group_by(servers, &elem(&1, 1), &elem(&1, 0)),
+        is_atom(module) and not is_map_key(by_module, module),
+        calls?(module, by_module),
+        pid <- Enum.take(pids, @shaped),
+        into: %{},
+        do: {pid, kind(Beam.behaviours(module), :gen_server)}
+  end
+
+  defp calls?(module, by_module) do
+    with [_ | _] = file <- :code.which(module),
+         {:ok, {_, [imports: imports]}} <- :beam_lib.chunks(file, [:imports]) do
+      Enum.any?(imports, fn {m, _, _} -> match?(%{old: %{}}, by_module[m]) end)
+    else
+      _ -> false
+    end
+  end
+
+  defp kind(behaviours, kind) do
+    cond do
+      Phoenix.LiveView in behaviours -> :view
+      Phoenix.Channel in behaviours -> :channel
+      :gen_statem in behaviours -> :gen_statem
+      true -> kind
+    end
+  end
+
+  defp by_holder(shapes, counts) do
+    for {module, all} <- Enum.group_by(shapes, & &1.holder, & &1.found), into: %{} do
+      [{:shape, kind, _} | _] = all
+      frequencies = all |> Enum.frequencies_by(&elem(&1, 2)) |> Map.to_list()
+      {module, %{kind: kind, shapes: frequencies, count: Map.get(counts, module, length(all))}}
+    end
+  end
+
+  # The start functions of supervisors' children have a finding of their own.
+  defp known?(%{found: {:gone, _}, holder: {:supervisor, _}}, _pair, _kind), do: true
+  defp known?(%{found: {:struct, _, _}}, pair, kind), do: migrates?(pair, kind)
+  defp known?(_held, _pair, _kind), do: false
+
+  defp wanted(pairs) do
+    for %{module: module, old: %{struct: [_ | _] = old}, new: %{struct: [_ | _] = new}} <- pairs,
+        new -- old != [],
+        into: %{},
+        do: {module, new -- old}
+  end
+
+  # A commit purges the version before the one that runs.
+  defp purged(pairs) do
+    for %{module: module} <- pairs,
+        :erlang.check_old_code(module),
+        md5 = Beam.loaded_md5(module),
+        into: %{},
+        do: {module, md5}
+  end
+
+  defp migrates?(%{old: %{}} = pair, kind) when kind not in [nil, :agent],
+    do: Pair.migrates?(pair, if(kind == :gen_statem, do: 4, else: 3))
+
+  defp migrates?(_pair, _kind), do: false
+
+  defp held({:struct, struct, fields}, holders) do
+    %{
+      name: "stale_struct",
+      severity: :block,
+      subject: "%#{inspect(struct)}{} without #{Enum.map_join(fields, ", ", &inspect/1)}",
+      detail: "is held by #{counted(holders)}, and no code_change migrates it"
+    }
+  end
+
+  defp held({:gone, {m, f, a}}, holders) do
+    %{
+      name: "mfa_gone",
+      severity: :block,
+      subject: Exception.format_mfa(m, f, a),
+      detail: "is not exported any more, and is held, to be called, by #{counted(holders)}"
+    }
+  end
+
+  defp held({:impl, protocol, struct}, holders) do
+    %{
+      name: "impl_gone",
+      severity: :block,
+      subject: "#{inspect(protocol)} for #{inspect(struct)}",
+      detail: "is not implemented any more, and such values are held by #{counted(holders)}"
+    }
+  end
+
+  # A supervisor and a table of handlers go on calling them; others may have done with them.
+  defp held({:purged, module}, holders) do
+    %{
+      name: "lost_functions",
+      severity: if(Enum.any?(holders, &is_tuple/1), do: :block, else: :warn),
+      subject: inspect(module),
+      detail:
+        "functions of a version that is purged are held by #{counted(holders)}: calling them will raise BadFunctionError"
+    }
+  end
+
+  defp unasked(0), do: []
+
+  defp unasked(count),
+    do: [Findings.not_compared("there was no time to ask #{count} processes for what they hold")]
+
+  defp counted(holders) do
+    counts = holders |> Enum.frequencies() |> Enum.sort_by(&(-elem(&1, 1)))
+    shown = counts |> Enum.take(@told) |> Enum.map_join(", ", &holder/1)
+    if length(counts) > @told, do: "#{shown} and #{length(counts) - @told} more kinds", else: shown
+  end
+
+  defp holder({{:table, name}, _count}), do: "the table #{inspect(name)}"
+  defp holder({{:term, key}, _count}), do: "the persistent term #{key}"
+  defp holder({{:supervisor, pid}, _count}), do: "the supervisor #{Findings.who(pid)}"
+  defp holder({module, 1}), do: "1 process of #{inspect(module)}"
+  defp holder({module, count}), do: "#{count} processes of #{inspect(module)}"
+end

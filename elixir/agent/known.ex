@@ -1,0 +1,131 @@
+defmodule FlyDeployAgent.Known do
+  @moduledoc """
+  What functions of Elixir and OTP give for arguments of which only shapes are known, see `FlyDeployAgent.Paths`: those that states
+  are built and read with. `{:gives, value}`, `{:misses, miss}`, `:raises` where the compiler has it raise that nothing fits, or `:ends`.
+  """
+
+  alias FlyDeployAgent.{Registers, Value}
+
+  @doc "What is known of a call."
+  @spec call(mfa, [Value.t()]) :: {:gives, Value.t()} | {:misses, term} | :raises | :ends
+  def call({:erlang, :error, _}, [{:tuple, [{:const, :badkey}, {:const, key}, map]} | _]),
+    do: lacking(map, key)
+
+  def call({:erlang, :error, _}, [{:tuple, [{:const, :badmap}, value]} | _]), do: no_map(value)
+
+  def call({:erlang, :error, _}, [{:tuple, [{:const, kind} | _]} | _])
+      when kind in [:with_clause, :else_clause, :try_clause],
+      do: :raises
+
+  def call({:erlang, :error, _}, [{:const, kind} | _]) when kind in [:cond_clause, :function_clause],
+    do: :raises
+
+  def call({:erlang, f, _}, _) when f in [:error, :exit, :throw, :raise, :nif_error], do: :ends
+  # map.key, from Elixir 1.20 on: a module is called.
+  def call({:elixir_erl_pass, :no_parens_remote, 2}, [value, {:const, key}]),
+    do: if(Value.type(value) in [nil, :atom], do: {:gives, :any}, else: lacking(value, key))
+
+  def call({Map, :put, 3}, [map, key, value]), do: put(map, key, value)
+  def call({:maps, :put, 3}, [key, value, map]), do: put(map, key, value)
+  def call({Map, :put_new, 3}, [map, key, value]), do: put_new(map, key, value)
+  def call({Map, :put_new_lazy, 3}, [map, key, _fun]), do: put_new(map, key, :any)
+  def call({Map, :merge, 2}, [one, other]), do: merge(one, other)
+  def call({:maps, :merge, 2}, [one, other]), do: merge(one, other)
+  def call({Map, :get, 2}, [map, key]), do: get(map, key, {:const, nil})
+  def call({Map, :get, 3}, [map, key, default]), do: get(map, key, default)
+  def call({:maps, :get, 3}, [key, map, default]), do: get(map, key, default)
+  def call({Map, :fetch!, 2}, [map, key]), do: fetch(map, key)
+  def call({:maps, :get, 2}, [key, map]), do: fetch(map, key)
+  def call({Map, f, 3}, [map, key, _]) when f in [:update!, :replace!], do: exactly(map, key)
+  def call({:maps, :update, 3}, [key, _value, map]), do: exactly(map, key)
+
+  def call({Map, :delete, 2}, [{:map, values, complete}, {:const, key}]),
+    do: {:gives, {:map, Map.delete(values, key), complete}}
+
+  def call({Phoenix.Component, :assign, 3}, [socket, key, value]), do: assign(socket, key, value)
+
+  def call({Supervisor, :child_spec, 2}, [{:map, values, complete}, {:const, opts}]) when is_list(opts),
+    do:
+      {:gives,
+       {:map, Map.merge(values, Map.new(opts, fn {key, value} -> {key, {:const, value}} end)), complete}}
+
+  def call(_mfa, _arguments), do: {:gives, :any}
+
+  defp put({:map, values, complete}, {:const, key}, value),
+    do: {:gives, {:map, Map.put(values, key, value), complete}}
+
+  defp put({:const, map}, {:const, key}, value) when is_map(map),
+    do: put(Value.map(map), {:const, key}, value)
+
+  defp put({:map, values, _}, _key, _value), do: {:gives, {:map, values, false}}
+  defp put(value, _key, _), do: of_map(value)
+
+  defp put_new({:map, values, _} = map, {:const, key}, value),
+    do: if(is_map_key(values, key), do: {:gives, map}, else: put(map, {:const, key}, value))
+
+  defp put_new(map, key, _value), do: put(map, key, :any)
+
+  defp merge({:map, one, a}, {:map, other, b}), do: {:gives, {:map, Map.merge(one, other), a and b}}
+  defp merge({:const, one}, other) when is_map(one), do: merge(Value.map(one), other)
+  defp merge(one, {:const, other}) when is_map(other), do: merge(one, Value.map(other))
+
+  defp merge({:map, values, _}, _other),
+    do: {:gives, {:map, Map.new(values, fn {key, _} -> {key, :any} end), false}}
+
+  defp merge(_one, _other), do: {:gives, :any}
+
+  defp get({:map, values, complete}, {:const, key}, default) do
+    case values do
+      %{^key => value} -> {:gives, value}
+      _ -> {:gives, if(complete and is_atom(key), do: default, else: :any)}
+    end
+  end
+
+  defp get(value, _key, _default), do: of_map(value)
+
+  defp fetch({:map, values, _} = map, {:const, key}) do
+    case lacks(map, key) do
+      nil -> {:gives, Map.get(values, key, :any)}
+      miss -> {:misses, miss}
+    end
+  end
+
+  defp fetch(value, _key), do: of_map(value)
+
+  defp exactly({:map, values, complete} = map, {:const, key}) do
+    case lacks(map, key) do
+      nil -> {:gives, {:map, Map.put(values, key, :any), complete}}
+      miss -> {:misses, miss}
+    end
+  end
+
+  defp exactly(value, _key), do: of_map(value)
+
+  defp lacks(map, key) when is_atom(key), do: Registers.missing(map, [{{:atom, key}, nil}], %{})
+  defp lacks(_map, _key), do: nil
+
+  defp of_map(value), do: if(Value.type(value) in [nil, :map], do: {:gives, :any}, else: no_map(value))
+
+  defp lacking(map, key) do
+    case lacks(map, key) do
+      nil -> no_map(map)
+      miss -> {:misses, miss}
+    end
+  end
+
+  defp no_map(value) do
+    case Value.type(value) not in [nil, :map] && Registers.miss(value, {:type, :map}) do
+      {_, _} = miss -> {:misses, miss}
+      _ -> :ends
+    end
+  end
+
+  # In a socket, and in a component's assigns.
+  defp assign({:map, %{assigns: {:map, assigns, complete}} = values, whole}, {:const, key}, value),
+    do: {:gives, {:map, %{values | assigns: {:map, Map.put(assigns, key, value), complete}}, whole}}
+
+  defp assign({:map, %{assigns: _} = values, whole}, _key, _value),
+    do: {:gives, {:map, %{values | assigns: :any}, whole}}
+
+  defp assign(_socket, _key, _value), do: {:gives, :any}
+end

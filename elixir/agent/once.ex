@@ -1,0 +1,160 @@
+defmodule FlyDeployAgent.Once do
+  @moduledoc """
+  What a process does once, when it starts: tables, names, subscriptions, timers. Processes that run have done what the running code
+  does, and nothing else.
+  """
+
+  alias FlyDeployAgent.{CodeFacts, Pair, Paths, Value}
+
+  # And which of the arguments say what is done: another interval is the same timer.
+  @calls %{
+    {:ets, :new} => [0],
+    {:dets, :open_file} => [0],
+    {:persistent_term, :put} => [0],
+    {:telemetry, :attach} => [0, 1],
+    {:telemetry, :attach_many} => [0, 1],
+    {:logger, :add_handler} => [0],
+    {Registry, :register} => [0, 1],
+    {Process, :register} => [1],
+    {Process, :monitor} => [0],
+    {Process, :flag} => [0, 1],
+    {Process, :send_after} => [1],
+    {Process, :put} => [0],
+    {:erlang, :put} => [0],
+    {:erlang, :register} => [0],
+    {:erlang, :monitor} => [0, 1],
+    {:erlang, :process_flag} => [0, 1],
+    {:erlang, :send_after} => [2],
+    {:erlang, :start_timer} => [2],
+    {:erlang, :send} => [1],
+    {:erlang, :open_port} => [],
+    {Port, :open} => [],
+    {:global, :register_name} => [0],
+    {:net_kernel, :monitor_nodes} => [0],
+    {Application, :put_env} => [0, 1],
+    {:application, :set_env} => [0, 1]
+  }
+  @modules [:pg, :timer, :gen_tcp, :gen_udp]
+  @anywhere [:start_link, :start_child, :attach, :attach_many]
+  @servers [
+    {GenServer, :start_link, 3},
+    {:gen_server, :start_link, 4},
+    {:gen_statem, :start_link, 4},
+    {Agent, :start_link, 2}
+  ]
+
+  @doc """
+  The calls that the new version makes when it starts by `starts`, and the running one made neither then nor when its code changes, as
+  `{mfa, what is known of the arguments that say what it does}`.
+  """
+  @spec new(Pair.t(), [{atom, arity}]) :: [{mfa, [Value.t()]}]
+  def new(%{module: module} = pair, starts) do
+    known = calls(pair, :old, starts) ++ calls(pair, :new, code_change: 3, code_change: 4)
+
+    for {mfa, arguments} = call <- calls(pair, :new, starts),
+        elem(mfa, 0) != module,
+        not Enum.any?(known, fn {other, others} -> other == mfa and like?(arguments, others) end),
+        uniq: true,
+        do: call
+  end
+
+  @doc "The names under which the new version registers its processes, and the running one does not."
+  @spec names(Pair.t()) :: [term]
+  def names(pair) do
+    starts =
+      for version <- [:old, :new],
+          {:start_link, a} <- Map.keys(Pair.code(pair, version)),
+          uniq: true,
+          do: {:start_link, a}
+
+    [old, new] = for version <- [:old, :new], do: followed(pair, version, starts)
+
+    if old == :too_many or new == :too_many,
+      do: [],
+      else: Enum.uniq(registered(new)) -- registered(old)
+  end
+
+  defp registered(calls) do
+    for {mfa, arguments} <- calls, mfa in @servers, name = mfa |> name(arguments), do: name
+  end
+
+  defp name({:gen_server, _, _}, [first | _]), do: local(first)
+  defp name({:gen_statem, _, _}, [first | _]), do: local(first)
+
+  defp name(_mfa, arguments) do
+    {opts, _} = arguments |> List.last() |> Value.parts() |> Value.elements()
+
+    Enum.find_value(opts, fn opt ->
+      with {:tuple, [{:const, :name}, {:const, name}]} when is_atom(name) <- opt, do: name, else: (_ -> nil)
+    end)
+  end
+
+  defp local(value) do
+    case Value.parts(value) do
+      {:tuple, [{:const, :local}, {:const, name}]} -> name
+      _ -> nil
+    end
+  end
+
+  @doc "A call as people write it."
+  @spec told({mfa, [Value.t()]}) :: binary
+  def told({{m, f, a}, arguments}) do
+    known = for argument <- arguments, text = text(argument), do: text
+    call = Exception.format_mfa(m, f, a)
+    if known == [], do: call, else: "#{call} (#{Enum.join(known, ", ")})"
+  end
+
+  defp text({:const, term}) when is_atom(term), do: inspect(term)
+  defp text({:tuple, [{:const, term} | _]}) when is_atom(term), do: "{#{inspect(term)}, …}"
+  defp text(_value), do: nil
+
+  defp like?(some, others),
+    do: Enum.all?(Enum.zip(some, others), fn {one, other} -> Value.like?(one, other) end)
+
+  defp calls(pair, version, starts) do
+    case followed(pair, version, starts) do
+      :too_many ->
+        for {m, f, _} = mfa <- plainly(pair, version, starts), once(m, f), do: {mfa, []}
+
+      calls ->
+        for {{m, f, _} = mfa, arguments} <- calls,
+            which = once(m, f),
+            do: {mfa, which |> Enum.map(&argument(arguments, &1))}
+    end
+  end
+
+  defp argument(arguments, n), do: arguments |> Enum.at(n, :any) |> Value.parts()
+
+  defp once(module, function) do
+    cond do
+      which = @calls[{module, function}] -> which
+      module in @modules -> []
+      function == :subscribe -> [0, 1, 2]
+      function in @anywhere -> []
+      true -> nil
+    end
+  end
+
+  # What a module calls when it starts so, with what is known of the arguments.
+  defp followed(%{module: module} = pair, version, starts) do
+    program =
+      Paths.program(
+        fn m -> if m == module, do: Pair.code(pair, version) end,
+        for({f, a} <- starts, do: {module, f, a})
+      )
+
+    all =
+      for {f, a} <- starts,
+          is_map_key(program, {module, f, a}),
+          do: Paths.follow(program, {module, f, a}, List.duplicate(:any, a))
+
+    if Enum.all?(all, & &1.whole),
+      do: for(%{calls: calls} <- all, call <- calls, uniq: true, do: call),
+      else: :too_many
+  end
+
+  defp plainly(%{module: module} = pair, version, starts) do
+    reached = pair |> Pair.code(version) |> CodeFacts.reached(module, starts)
+    for {_, body} <- reached, call <- CodeFacts.calls(body), uniq: true, do: call
+  end
+end

@@ -1,0 +1,273 @@
+defmodule FlyDeployAgent.Paths do
+  @moduledoc """
+  Follows all ways through a function, and those of its module that it calls, with arguments of which only the shape is known
+  (`FlyDeployAgent.Value`). Nothing is run. It tells what the function demands of a living value that this one has not: a key, an
+  element, a type, a clause. Where something is not known, both ways are followed; what the code does not show never counts as
+  missing.
+
+  Told are `returns`, what it may give back; `misses`, what is demanded in vain, see below; `calls`, `{mfa, arguments}` of what it calls
+  elsewhere; and `whole`, false where there were too many ways. A miss is `%{demand, passing, in}`: `{:key, key, struct or nil}`,
+  `{:arity, n, m}`, `{:type, type}`, `{:value, term}`; `passing` where what was found may be something else at another time; `in` the function.
+  """
+
+  alias FlyDeployAgent.{CodeFacts, Known, Registers, Steps, Value}
+
+  @type demand ::
+          {:key, term, module | nil} | {:arity, pos_integer, non_neg_integer} | {:type, atom} | {:value, term}
+  @type miss :: %{demand: demand, passing: boolean, in: mfa}
+  @type told :: %{returns: [Value.t()], misses: [miss], calls: [{mfa, [Value.t()]}], whole: boolean}
+  @type program :: %{mfa => {[tuple], %{non_neg_integer => [tuple]}}}
+  @type codes :: (module -> CodeFacts.code() | nil)
+
+  @steps 3_000
+  @frames 12
+  @functions 400
+
+  @doc "The functions that `roots` lead to, in the modules of which `codes` gives the code, ready to be followed."
+  @spec program(codes, [mfa]) :: program
+  def program(codes, roots), do: program(roots, codes, %{})
+
+  defp program([], _codes, found), do: found
+  defp program(_mfas, _codes, found) when map_size(found) == @functions, do: found
+
+  defp program([{m, f, a} = mfa | rest], codes, found) do
+    with false <- is_map_key(found, mfa),
+         %{{^f, ^a} => body} <- codes.(m) do
+      body
+      |> CodeFacts.calls()
+      |> Enum.concat(rest)
+      |> program(codes, Map.put(found, mfa, {body, Steps.labels(body)}))
+    else
+      _ -> program(rest, codes, found)
+    end
+  end
+
+  @doc """
+  Follows a function of a program. `agent` is the state of the Agents that it asks, by functions that it gives them.
+  """
+  @spec follow(program, mfa, [Value.t()], agent :: Value.t()) :: told
+  def follow(program, function, arguments, agent \\ :any) do
+    all = %{
+      program: program,
+      agent: agent,
+      left: @steps,
+      seen: MapSet.new(),
+      returns: MapSet.new(),
+      misses: MapSet.new(),
+      calls: MapSet.new()
+    }
+
+    all = program |> entry(function, arguments) |> List.wrap() |> ways(all)
+
+    %{
+      returns: MapSet.to_list(all.returns),
+      misses: all.misses |> MapSet.to_list() |> Enum.sort(),
+      calls: MapSet.to_list(all.calls),
+      whole: all.left > 0
+    }
+  end
+
+  # A way: where it is, what the registers hold, who called, whether what is raised is caught, and the demand in vain that led here.
+  defp entry(program, function, arguments) do
+    case program[function] do
+      {[_label, _info | body], _labels} ->
+        %{at: body, in: function, regs: registers(arguments), frames: [], tries: 0, miss: nil}
+
+      _ ->
+        nil
+    end
+  end
+
+  defp registers(arguments),
+    do: for({value, n} <- Enum.with_index(arguments), into: %{}, do: {{:x, n}, value})
+
+  defp ways([], all), do: all
+  defp ways(_ways, %{left: 0} = all), do: all
+  defp ways([%{at: []} | ways], all), do: ways(ways, all)
+
+  defp ways([%{at: [op | rest]} = way | ways], all) do
+    all = %{all | left: all.left - 1}
+
+    case Steps.step(op, way.regs) do
+      :pass ->
+        ways([%{way | at: rest} | ways], all)
+
+      {:next, regs} ->
+        ways([%{way | at: rest, regs: regs} | ways], all)
+
+      {:goto, label, miss} ->
+        decided(label, miss, way, ways, all)
+
+      {:either, label} ->
+        go(label, %{way | miss: nil}, [%{way | at: rest, miss: nil} | ways], all)
+
+      {:either_with, label, regs} ->
+        go(label, %{way | miss: nil}, [%{way | at: rest, regs: regs, miss: nil} | ways], all)
+
+      {:any_of, labels} ->
+        some(labels, %{way | miss: nil}, ways, all)
+
+      other ->
+        flow(other, way, rest, ways, all)
+    end
+  end
+
+  # A test in vain of what lives leads on to where nothing else fits, or to another clause.
+  defp decided(label, nil, way, ways, all), do: go(label, way, ways, all)
+  defp decided(label, miss, way, ways, all), do: go(label, %{way | miss: worse(way.miss, miss)}, ways, all)
+
+  defp worse({_, false} = before, {_, true}), do: before
+  defp worse(_before, miss), do: miss
+
+  defp branch(label, way, {ways, all}) do
+    case target(label, way, all) do
+      {nil, all} -> {ways, all}
+      {way, all} -> {[way | ways], all}
+    end
+  end
+
+  defp some(labels, way, ways, all) do
+    {ways, all} = labels |> Enum.uniq() |> Enum.reduce({ways, all}, &branch(&1, way, &2))
+    ways(ways, all)
+  end
+
+  defp go(label, way, ways, all) do
+    {ways, all} = branch(label, way, {ways, all})
+    ways(ways, all)
+  end
+
+  # The first label stands before func_info: there is no such clause.
+  defp target({:f, 0}, way, all), do: {nil, failed(way, way.miss, all)}
+
+  defp target({:f, n}, way, all) do
+    {_body, labels} = all.program[way.in]
+    key = {way.in, n, way.regs, way.frames, way.miss}
+
+    if MapSet.member?(all.seen, key),
+      do: {nil, all},
+      else: {%{way | at: Map.fetch!(labels, n)}, %{all | seen: MapSet.put(all.seen, key)}}
+  end
+
+  defp failed(_way, nil, all), do: all
+  defp failed(%{tries: tries}, _miss, all) when tries > 0, do: all
+
+  defp failed(way, {demand, passing}, all),
+    do: %{all | misses: MapSet.put(all.misses, %{demand: demand, passing: passing, in: way.in})}
+
+  # -- calls, returns and errors
+
+  defp flow({:error, miss}, way, _rest, ways, all), do: ways(ways, failed(way, miss || way.miss, all))
+  defp flow(:stop, _way, _rest, ways, all), do: ways(ways, all)
+
+  defp flow({:trying, label, regs}, way, rest, ways, all) do
+    handler = %{way | regs: only_y(way.regs), miss: nil}
+    {ways, all} = branch(label, handler, {ways, all})
+    ways([%{way | at: rest, regs: regs, tries: way.tries + 1} | ways], all)
+  end
+
+  defp flow(:tried, way, rest, ways, all),
+    do: ways([%{way | at: rest, tries: max(way.tries - 1, 0)} | ways], all)
+
+  defp flow({:fun, name, free, to}, way, rest, ways, all) do
+    free = Enum.map(free, &Registers.value(&1, way.regs))
+
+    regs =
+      if to,
+        do: Map.put(way.regs, to, {:fun, name, free}),
+        else: Map.put(way.regs, {:x, 0}, {:fun, name, free})
+
+    ways([%{way | at: rest, regs: regs, miss: nil} | called(name, free, [], all)] ++ ways, all)
+  end
+
+  defp flow(:return, way, _rest, ways, all) do
+    given = Map.get(way.regs, {:x, 0}, :any)
+
+    case way.frames do
+      [] -> ways(ways, %{all | returns: MapSet.put(all.returns, given)})
+      [back | frames] -> ways([returned(back, given, frames) | ways], all)
+    end
+  end
+
+  defp flow({:call, mfa, arity, kind}, way, rest, ways, all),
+    do: call(mfa, arguments(arity, way.regs), kind, way, rest, ways, all)
+
+  defp flow({:call_fun, arity, kind, fun}, way, rest, ways, all) do
+    case Registers.value(fun, way.regs) do
+      {:fun, mfa, free} -> call(mfa, arguments(arity, way.regs) ++ free, kind, way, rest, ways, all)
+      _ -> ways(go_on(way, rest, kind, :any) ++ ways, all)
+    end
+  end
+
+  defp call(mfa, arguments, kind, way, rest, ways, all) do
+    if is_map_key(all.program, mfa),
+      do: enter(mfa, arguments, kind, way, rest, ways, all),
+      else: ask(mfa, arguments, kind, way, rest, ways, all)
+  end
+
+  defp enter(mfa, arguments, kind, way, rest, ways, all) do
+    frames = if kind == :last, do: way.frames, else: [frame(way, rest) | way.frames]
+    entered = entry(all.program, mfa, arguments)
+    key = {mfa, :entry, entered.regs, frames, way.tries}
+
+    cond do
+      length(frames) > @frames or way.in == mfa or Enum.any?(frames, &(&1.in == mfa)) ->
+        ways(go_on(way, rest, kind, :any) ++ ways, all)
+
+      MapSet.member?(all.seen, key) ->
+        ways(ways, all)
+
+      true ->
+        ways([%{entered | frames: frames, tries: way.tries} | ways], %{all | seen: MapSet.put(all.seen, key)})
+    end
+  end
+
+  defp frame(way, rest), do: %{at: rest, in: way.in, y: only_y(way.regs), tries: way.tries}
+
+  defp ask(mfa, arguments, kind, way, rest, ways, all) do
+    all = %{all | calls: MapSet.put(all.calls, {mfa, arguments})}
+
+    case Known.call(mfa, arguments) do
+      {:gives, value} -> ways(go_on(way, rest, kind, value) ++ given_to(mfa, arguments, all) ++ ways, all)
+      {:misses, miss} -> ways(ways, failed(way, miss, all))
+      :raises -> ways(ways, failed(way, way.miss, all))
+      :ends -> ways(ways, all)
+    end
+  end
+
+  # Functions that are given to others to be called.
+  defp given_to({Agent, f, _}, [_, {:fun, name, free} | _], all)
+       when f in [:get, :update, :get_and_update, :cast],
+       do: called(name, free, [all.agent], all)
+
+  defp given_to({module, _, _}, [{:cons, head, _} | more], all) when module in [Enum, Stream, :lists] do
+    for {:fun, name, free} <- more, way <- called(name, free, [head], all), do: way
+  end
+
+  defp given_to(_mfa, _arguments, _all), do: []
+
+  # As a way of its own, whenever it is called.
+  defp called({_, _, a} = mfa, free, known, all) do
+    unknown = a - length(free) - length(known)
+    all.program |> entry(mfa, known ++ List.duplicate(:any, max(unknown, 0)) ++ free) |> List.wrap()
+  end
+
+  defp go_on(way, rest, :stay, value),
+    do: [%{way | at: rest, regs: way.regs |> only_y() |> Map.put({:x, 0}, value), miss: nil}]
+
+  defp go_on(way, _rest, :last, value), do: [%{way | at: [{:return}], regs: %{{:x, 0} => value}, miss: nil}]
+
+  defp returned(back, given, frames),
+    do: %{
+      at: back.at,
+      in: back.in,
+      regs: Map.put(back.y, {:x, 0}, given),
+      frames: frames,
+      tries: back.tries,
+      miss: nil
+    }
+
+  defp arguments(0, _regs), do: []
+  defp arguments(arity, regs), do: for(n <- 0..(arity - 1), do: Map.get(regs, {:x, n}, :any))
+
+  defp only_y(regs), do: for({{:y, _}, _} = register <- regs, into: %{}, do: register)
+end

@@ -1,0 +1,151 @@
+defmodule FlyDeployAgent.Specs do
+  @moduledoc """
+  What supervisors are told to start, and how, as far as the code shows it, see `FlyDeployAgent.Paths`.
+  """
+
+  alias FlyDeployAgent.{Pair, Paths, Value}
+
+  @starts [{Supervisor, :start_link, 2}, {Supervisor, :init, 2}, {:supervisor, :start_link, 2}]
+  @alone [{DynamicSupervisor, :start_link, 1}, {DynamicSupervisor, :init, 1}]
+  # What a specification says where it says nothing, but for what is told by another key.
+  @defaults %{restart: :permanent, type: :worker}
+
+  @doc "Whether both versions of a module give the same specification of their children."
+  @spec same?(Pair.t()) :: boolean
+  def same?(%{module: module} = pair) do
+    [old, new] =
+      for version <- [:old, :new] do
+        mfa = {module, :child_spec, 1}
+        program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [mfa])
+        Paths.follow(program, mfa, [:any])
+      end
+
+    case {old, new} do
+      {%{returns: [one], whole: true}, %{returns: [other], whole: true}} ->
+        one |> spec() |> alike?(spec(other))
+
+      _ ->
+        false
+    end
+  end
+
+  defp spec(value) do
+    case Value.parts(value) do
+      {:map, values, true} ->
+        values =
+          values
+          |> Map.delete(:modules)
+          |> Map.reject(fn {key, value} -> value == {:const, Map.get(@defaults, key, :none)} end)
+
+        {:map, values, true}
+
+      value ->
+        value
+    end
+  end
+
+  defp alike?({:map, _, _} = one, {:map, _, _} = other), do: Value.like?(one, other)
+  defp alike?(_one, _other), do: false
+
+  @doc """
+  What the function that starts children does otherwise: `names`, `{module, name}` of children under names that none had, `arguments`,
+  modules of children with other arguments, and `rules`, options of supervisors. Or `:unknown`.
+  """
+  @spec compared(%{module => Pair.t()}, mfa) ::
+          %{names: [{module, atom}], arguments: [module], rules: [binary]} | :unknown
+  def compared(pairs, root) do
+    case for version <- [:old, :new], do: told(pairs, version, root) do
+      [%{} = old, %{} = new] ->
+        changed = for {m, all} <- new.children, m != :any, changed?(all, Map.get(old.children, m)), do: m
+        names = for m <- changed, name <- names(new.children[m]) -- names(old.children[m]), do: {m, name}
+
+        %{
+          names: names,
+          arguments: changed -- Enum.map(names, &elem(&1, 0)),
+          rules: rules(new.rules -- old.rules, old.rules)
+        }
+
+      _ ->
+        :unknown
+    end
+  end
+
+  # nil where there was no such child, of which more is told elsewhere.
+  defp changed?(_all, nil), do: false
+
+  defp changed?(all, before),
+    do:
+      length(all) == length(before) and
+        not (all |> Enum.zip(before) |> Enum.all?(fn {one, other} -> Value.like?(one, other) end))
+
+  defp names(arguments) do
+    for argument <- arguments,
+        {:tuple, [{:const, key}, {:const, name}]} <- argument |> Value.elements() |> elem(0),
+        key in [:name, :id],
+        is_atom(name),
+        do: name
+  end
+
+  defp rules(new, old) do
+    for {key, value} <- new,
+        not Enum.any?(old, fn {k, v} -> k == key and Value.like?(value, v) end),
+        uniq: true,
+        do: rule(key, value)
+  end
+
+  defp rule(key, {:const, value}), do: "#{key}: #{inspect(value)}"
+  defp rule(key, _value), do: "another #{key}"
+
+  defp told(pairs, version, {_, _, arity} = root) do
+    codes = fn module ->
+      case pairs[module] do
+        %{old: %{}} = pair -> Pair.code(pair, version)
+        %{} = pair when version == :new -> Pair.code(pair, :new)
+        _ -> nil
+      end
+    end
+
+    %{calls: calls, whole: whole} =
+      codes |> Paths.program([root]) |> Paths.follow(root, List.duplicate(:any, arity))
+
+    told =
+      for {mfa, [children, options]} <- calls,
+          mfa in @starts,
+          children |> Value.type() |> listed?(),
+          do: {Value.parts(children), Value.parts(options)}
+
+    told = told ++ for {mfa, [options]} <- calls, mfa in @alone, do: {{:const, []}, Value.parts(options)}
+
+    if whole and told != [],
+      do: %{
+        children:
+          for({children, _} <- told, child <- children |> Value.elements() |> elem(0), do: child(child))
+          |> Enum.group_by(&elem(&1, 0), &elem(&1, 1)),
+        rules:
+          for(
+            {_, options} <- told,
+            {:tuple, [{:const, key}, value]} <- options |> Value.elements() |> elem(0),
+            do: {key, value}
+          )
+      }
+  end
+
+  defp listed?(type), do: type in [nil, :list]
+
+  defp child({:const, module}) when is_atom(module), do: {module, {:const, []}}
+  defp child({:tuple, [{:const, module}, argument]}), do: {module, ordered(argument)}
+
+  defp child({:map, %{start: {:tuple, [{:const, module}, _, arguments]}}, _}),
+    do: {module, ordered(arguments)}
+
+  defp child(_other), do: {:any, :any}
+
+  # Options may stand in any order.
+  defp ordered(list) do
+    {elements, all} = Value.elements(list)
+
+    if all and Enum.all?(elements, &match?({:tuple, [{:const, _}, _]}, &1)),
+      do: elements |> Enum.sort() |> List.foldr({:const, []}, &{:cons, &1, &2}),
+      else: list
+  end
+end

@@ -1,0 +1,66 @@
+defmodule FlyDeployAgent.Surroundings do
+  @moduledoc """
+  What the new code takes for granted around it, and is not there: settings without a default, terms.
+  """
+
+  alias FlyDeployAgent.{CodeFacts, Pair, Paths}
+
+  @fetches [{Application, :fetch_env!, 2}, {:persistent_term, :get, 1}]
+
+  @doc "The findings about what changed modules fetch, and the running versions of them do not."
+  @spec findings([Pair.t()]) :: [map]
+  def findings(pairs) do
+    fetched =
+      for pair <- pairs,
+          Enum.any?(@fetches, &(&1 in pair.new.imports)),
+          do: {pair, fetched(pair, :new) -- fetched(pair, :old)}
+
+    put = for {%{module: module} = pair, [_ | _]} <- fetched, into: %{}, do: {module, puts?(pair)}
+
+    for {%{module: module}, keys} <- fetched,
+        key <- keys,
+        missing?(key, put[module]),
+        do: %{
+          name: "missing_setting",
+          severity: :warn,
+          subject: inspect(module),
+          detail: "fetches #{told(key)}, which is not there: this will raise"
+        }
+  end
+
+  defp fetched(%{old: nil}, :old), do: []
+
+  defp fetched(%{module: module} = pair, version) do
+    code = Pair.code(pair, version)
+
+    functions =
+      for {function, body} <- code, Enum.any?(CodeFacts.calls(body), &(&1 in @fetches)), do: function
+
+    program =
+      Paths.program(
+        fn m -> if m == module, do: Map.take(code, functions) end,
+        for({f, a} <- functions, do: {module, f, a})
+      )
+
+    for {f, a} <- functions,
+        {mfa, arguments} <- Paths.follow(program, {module, f, a}, List.duplicate(:any, a)).calls,
+        mfa in @fetches,
+        known = for({:const, term} <- arguments, do: term),
+        length(known) == length(arguments),
+        uniq: true,
+        do: {mfa, known}
+  end
+
+  # It puts terms itself.
+  defp puts?(%{new: %{imports: imports}}), do: {:persistent_term, :put, 2} in imports
+
+  defp missing?({{Application, _, _}, [app, key]}, _puts),
+    do: is_atom(app) and is_atom(key) and Application.fetch_env(app, key) == :error
+
+  defp missing?({{:persistent_term, _, _}, [key]}, puts),
+    do: not puts and :persistent_term.get(key, __MODULE__) == __MODULE__
+
+  defp told({{Application, _, _}, [app, key]}), do: "the setting #{inspect(key)} of #{inspect(app)}"
+  defp told({{:persistent_term, _, _}, [key]}) when is_atom(key), do: "the persistent term #{inspect(key)}"
+  defp told(_term), do: "a persistent term"
+end

@@ -1,0 +1,113 @@
+defmodule FlyDeployAgent.Tables do
+  @moduledoc """
+  What the new code does with tables that live: other options, rows of other shapes. Rows that are there stay as they are.
+  """
+
+  alias FlyDeployAgent.{CodeFacts, Pair, Paths, Value}
+
+  @rows [{:ets, :insert, 2}, {:ets, :insert_new, 2}]
+  @new {:ets, :new, 2}
+
+  @doc "The findings about tables with a name that changed modules make or fill."
+  @spec findings([Pair.t()]) :: [map]
+  def findings(pairs) do
+    for %{old: %{}} = pair <- pairs,
+        uses?(pair.new) and uses?(pair.old),
+        calls = calls(pair, :new),
+        before = calls(pair, :old),
+        calls != nil and before != nil,
+        rewritten = rewritten(pair),
+        found <- options(pair, calls, before) ++ rows(pair, calls, before, rewritten),
+        do: found
+  end
+
+  defp uses?(%{imports: imports}), do: Enum.any?([@new | @rows], &(&1 in imports))
+
+  # nil where there is too much to follow.
+  defp calls(%{module: module} = pair, version) do
+    code = Pair.code(pair, version)
+
+    using =
+      for {function, body} <- code,
+          Enum.any?(CodeFacts.calls(body), &(&1 == @new or &1 in @rows)),
+          do: function
+
+    followed(module, code, using)
+  end
+
+  defp followed(module, code, functions) do
+    program =
+      Paths.program(fn m -> if m == module, do: code end, for({f, a} <- functions, do: {module, f, a}))
+
+    told = for {f, a} <- functions, do: Paths.follow(program, {module, f, a}, List.duplicate(:any, a))
+
+    if Enum.all?(told, & &1.whole),
+      do:
+        for(
+          %{calls: calls} <- told,
+          {mfa, [{:const, name}, argument]} <- calls,
+          mfa == @new or mfa in @rows,
+          is_atom(name),
+          uniq: true,
+          do: {mfa, name, Value.parts(argument)}
+        )
+  end
+
+  # Tables that a code_change writes to.
+  defp rewritten(%{module: module} = pair) do
+    reached = pair |> Pair.code(:new) |> CodeFacts.reached(module, code_change: 3, code_change: 4)
+
+    for {mfa, name, _} <- followed(module, Pair.code(pair, :new), Map.keys(reached)) || [],
+        mfa in @rows,
+        do: name
+  end
+
+  defp options(%{module: module}, calls, before) do
+    for {@new, name, options} <- calls,
+        live?(name),
+        old = for({@new, ^name, options} <- before, do: options),
+        old != [] and not Enum.any?(old, &Value.like?(&1, options)),
+        uniq: true,
+        do: finding(module, "makes the table #{inspect(name)} with other options than it has")
+  end
+
+  defp rows(%{module: module}, calls, before, rewritten) do
+    for {mfa, name, row} <- calls,
+        mfa in @rows,
+        name not in rewritten and filled?(name),
+        {:tuple, _} <- [row],
+        old = for({mfa, ^name, row} <- before, mfa in @rows, do: row),
+        old != [] and not Enum.any?(old, &alike?(&1, row)),
+        uniq: true,
+        do:
+          finding(
+            module,
+            "puts rows of another shape into the table #{inspect(name)} than those that are there (#{count(name)})"
+          )
+  end
+
+  # The key, and how many elements: the others are what is stored.
+  defp alike?({:tuple, [key | rest]}, {:tuple, [other | others]}),
+    do: length(rest) == length(others) and kind(key, other)
+
+  defp alike?(one, other), do: Value.like?(one, other)
+
+  defp kind({:const, _}, {:const, _}), do: true
+  # A key that is put together is another one than any that comes as it is.
+  defp kind(:any, {:tuple, _}), do: false
+  defp kind({:tuple, _}, :any), do: false
+  defp kind(one, other), do: Value.like?(one, other)
+
+  defp live?(name), do: :ets.whereis(name) != :undefined
+  defp filled?(name), do: match?(n when is_integer(n) and n > 0, :ets.info(name, :size))
+
+  defp count(name) do
+    case :ets.info(name, :size) do
+      1 -> "1 row"
+      n -> "#{n} rows"
+    end
+  end
+
+  defp finding(module, detail),
+    do: %{name: "table_changed", severity: :warn, subject: inspect(module), detail: detail}
+end

@@ -1,0 +1,67 @@
+defmodule FlyDeployAgent.Undefined do
+  @moduledoc """
+  Functions that are not exported any more, and who calls them still.
+  """
+
+  alias FlyDeployAgent.{Pair, Release}
+
+  # Callbacks, and what only compilers call.
+  @never_called [:code_change, :__info__, :module_info, :behaviour_info, :__struct__, :child_spec]
+
+  @doc "The functions that changed modules export no more."
+  @spec gone([Pair.t()]) :: MapSet.t(mfa)
+  def gone(pairs), do: for(%{old: %{}} = pair <- pairs, mfa <- gone_of(pair), into: MapSet.new(), do: mfa)
+
+  defp gone_of(%{module: module, old: old, new: new}) do
+    for {f, a} <- MapSet.difference(old.exports, new.exports),
+        f not in @never_called and not String.starts_with?("#{f}", "MACRO-"),
+        do: {module, f, a}
+  end
+
+  @doc "The findings about calls of `gone`, and of modules that are removed."
+  @spec findings([Pair.t()], MapSet.t(mfa), [{module, app :: atom}]) :: [map]
+  def findings(pairs, gone, removed) do
+    removed = MapSet.new(removed, &elem(&1, 0))
+
+    if MapSet.size(gone) + MapSet.size(removed) == 0,
+      do: [],
+      else: pairs |> callers(removed) |> Enum.flat_map(&undefined_calls(&1, gone, removed))
+  end
+
+  # Changed modules by their new code, all others by the code that stays.
+  defp callers(pairs, removed) do
+    changed = MapSet.new(pairs, & &1.module)
+    of_pairs = Stream.map(pairs, &{&1.module, &1.new.imports})
+
+    unchanged =
+      for {module, [_ | _] = file} <- :code.all_loaded(),
+          module not in changed and module not in removed,
+          Release.library?(List.to_string(file)),
+          do: {module, file}
+
+    Stream.concat(of_pairs, Stream.flat_map(unchanged, &imports/1))
+  end
+
+  defp imports({module, file}) do
+    case :beam_lib.chunks(file, [:imports]) do
+      {:ok, {_, [imports: imports]}} -> [{module, imports}]
+      _ -> []
+    end
+  end
+
+  defp undefined_calls({caller, imports}, gone, removed) do
+    for {m, f, a} = mfa <- imports, mfa in gone or m in removed do
+      {severity, what} =
+        if mfa in gone,
+          do: {:block, "is not exported any more"},
+          else: {:warn, "goes with its module at the next restart"}
+
+      %{
+        name: "undefined_function",
+        severity: severity,
+        subject: Exception.format_mfa(m, f, a),
+        detail: "#{what}, and #{inspect(caller)} still calls it"
+      }
+    end
+  end
+end

@@ -1,0 +1,195 @@
+defmodule FlyDeployAgent.Value do
+  @moduledoc """
+  What is known of a value, where code is followed without running it (`FlyDeployAgent.Paths`): its shape, with atoms, but no texts and
+  no numbers.
+
+    * `:any` – nothing; `{:is, type}` – only its type
+    * `{:atom, a}` – an atom that lives, which may be another one at another time; `{:name, a}` – the name of a struct that lives;
+      `{:const, term}` – a constant of the code; `{:tag, a}` – what a message begins with
+    * `{:tuple, values}`, `{:cons, head, tail}`, `:empty` – the empty list that lives
+    * `{:map, values, complete}` – by key; other keys it has not, where it is complete
+    * `{:fun, mfa, free}` – a function of the module, with what it has closed over
+    * `{:text, text}` – a message that is this text; `{:rest, text, bits}` – such a one, of which so many bits were matched
+  """
+
+  @type t :: :any | :empty | tuple
+
+  @depth 7
+  @nodes 400
+  @keys 64
+
+  @doc "The shape of a term that lives, at most so many nodes of it."
+  @spec of(term) :: t
+  def of(term), do: term |> of(@depth, @nodes) |> elem(0)
+
+  defp of(_term, 0, left), do: {:any, left}
+  defp of(_term, _depth, left) when left <= 0, do: {:any, left}
+  defp of(atom, _depth, left) when is_atom(atom), do: {{:atom, atom}, left - 1}
+  defp of([], _depth, left), do: {:empty, left - 1}
+
+  defp of([head | _tail], depth, left) do
+    {head, left} = of(head, depth - 1, left - 1)
+    {{:cons, head, :any}, left}
+  end
+
+  defp of(%{} = map, depth, left) do
+    {values, iterator, left} = map |> :maps.iterator() |> :maps.next() |> values(%{}, @keys, depth, left - 1)
+    values = if is_struct(map), do: Map.put(values, :__struct__, {:name, map.__struct__}), else: values
+    {{:map, values, iterator == :none}, left}
+  end
+
+  defp of(tuple, depth, left) when is_tuple(tuple) and tuple_size(tuple) <= @keys do
+    {values, left} = tuple |> Tuple.to_list() |> Enum.map_reduce(left - 1, &of(&1, depth - 1, &2))
+    {{:tuple, values}, left}
+  end
+
+  defp of(term, _depth, left), do: {kind(term), left - 1}
+
+  defp kind(term) when is_integer(term), do: {:is, :integer}
+  defp kind(term) when is_float(term), do: {:is, :float}
+  defp kind(term) when is_binary(term), do: {:is, :binary}
+  defp kind(term) when is_pid(term), do: {:is, :pid}
+  defp kind(term) when is_reference(term), do: {:is, :reference}
+  defp kind(term) when is_port(term), do: {:is, :port}
+  defp kind(term) when is_function(term), do: {:is, :function}
+  defp kind(_term), do: :any
+
+  # Only atoms are keys that code names; a map of others may have any.
+  defp values({key, value, iterator}, values, keys, depth, left)
+       when is_atom(key) and keys > 0 and left > 0 do
+    {value, left} = of(value, depth - 1, left)
+    iterator |> :maps.next() |> values(Map.put(values, key, value), keys - 1, depth, left)
+  end
+
+  defp values({key, _value, iterator}, values, keys, depth, left) when not is_atom(key) and keys > 0,
+    do: iterator |> :maps.next() |> values(values, keys - 1, depth, left)
+
+  defp values(iterator, values, _keys, _depth, left), do: {values, iterator, left}
+
+  @doc "The same without atoms, which are other ones at other times."
+  @spec general(t) :: t
+  def general({:atom, _}), do: :any
+  def general({:tuple, values}), do: {:tuple, Enum.map(values, &general/1)}
+  def general({:cons, head, tail}), do: {:cons, general(head), tail}
+
+  def general({:map, values, complete}),
+    do: {:map, Map.new(values, fn {key, value} -> {key, general(value)} end), complete}
+
+  def general(value), do: value
+
+  @doc "Whether it lives: what the code and a message bring does not."
+  @spec lives?(t) :: boolean
+  def lives?({kind, _}), do: kind in [:atom, :name, :is, :tuple]
+  def lives?({kind, _, _}), do: kind in [:map, :cons]
+  def lives?(value), do: value == :empty
+
+  @doc "Whether it may well be something else at another time, as nil, an empty list and a state's name."
+  @spec passing?(t) :: boolean
+  def passing?({kind, _}), do: kind in [:atom, :is]
+  def passing?({:cons, _, _}), do: true
+  def passing?(value), do: value == :empty
+
+  @doc "Its type, nil where nothing is known."
+  @spec type(t) :: atom
+  def type(:any), do: nil
+  def type(:empty), do: :list
+  def type({kind, _}) when kind in [:atom, :name, :tag], do: :atom
+  def type({:is, type}), do: type
+  def type({:const, term}), do: constant(term)
+  def type({:tuple, _}), do: :tuple
+  def type({:cons, _, _}), do: :list
+  def type({:map, _, _}), do: :map
+  def type({:fun, _, _}), do: :function
+  def type({:text, _}), do: :binary
+  def type(_), do: nil
+
+  defp constant(term) when is_atom(term), do: :atom
+  defp constant(term) when is_integer(term), do: :integer
+  defp constant(term) when is_float(term), do: :float
+  defp constant(term) when is_list(term), do: :list
+  defp constant(term) when is_tuple(term), do: :tuple
+  defp constant(term) when is_map(term), do: :map
+  defp constant(term) when is_binary(term), do: :binary
+  defp constant(_term), do: nil
+
+  @doc "Whether two are the same: true, false, or `:unknown`."
+  @spec same(t, t) :: boolean | :unknown
+  def same({one, a}, {other, b})
+      when one in [:atom, :name, :tag, :const] and other in [:atom, :name, :tag, :const],
+      do: a === b
+
+  def same({:text, a}, {:const, b}), do: a === b
+  def same({:const, b}, {:text, a}), do: a === b
+  def same({:tuple, values}, {:const, term}) when is_tuple(term), do: same(values, Tuple.to_list(term), true)
+  def same(:empty, {:const, []}), do: true
+  def same({:cons, _, _}, {:const, []}), do: false
+
+  def same(one, other) do
+    case {type(one), type(other)} do
+      {nil, _} -> :unknown
+      {_, nil} -> :unknown
+      {same, same} -> :unknown
+      _ -> false
+    end
+  end
+
+  defp same([], [], known), do: known
+
+  defp same([value | values], [term | terms], known) do
+    case same(value, {:const, term}) do
+      false -> false
+      true -> same(values, terms, known)
+      :unknown -> same(values, terms, :unknown)
+    end
+  end
+
+  defp same(_values, _terms, _known), do: false
+
+  @doc "A map of the code's as one of values."
+  @spec map(map) :: t
+  def map(map), do: {:map, :maps.map(fn _key, value -> {:const, value} end, map), true}
+
+  @doc "The same with constants taken apart."
+  @spec parts(t) :: t
+  def parts({:const, term}) when is_tuple(term),
+    do: {:tuple, term |> Tuple.to_list() |> Enum.map(&parts({:const, &1}))}
+
+  def parts({:const, [head | tail]}), do: {:cons, parts({:const, head}), parts({:const, tail})}
+
+  def parts({:const, %{} = map}),
+    do: {:map, :maps.map(fn _key, value -> parts({:const, value}) end, map), true}
+
+  def parts({:tuple, values}), do: {:tuple, Enum.map(values, &parts/1)}
+  def parts({:cons, head, tail}), do: {:cons, parts(head), parts(tail)}
+
+  def parts({:map, values, complete}),
+    do: {:map, Map.new(values, fn {key, value} -> {key, parts(value)} end), complete}
+
+  def parts(value), do: value
+
+  @doc "Whether two values, taken apart, may be the same: what is not known is like everything."
+  @spec like?(t, t) :: boolean
+  def like?(:any, _other), do: true
+  def like?(_one, :any), do: true
+  def like?({:tuple, a}, {:tuple, b}), do: length(a) == length(b) and all_like?(a, b)
+  def like?({:cons, a, rest}, {:cons, b, other}), do: like?(a, b) and like?(rest, other)
+
+  def like?({:map, a, _}, {:map, b, _}),
+    do: Map.keys(a) == Map.keys(b) and all_like?(Map.values(a), Map.values(b))
+
+  def like?({:fun, _, _}, {:fun, _, _}), do: true
+  def like?(one, other), do: one == other
+
+  defp all_like?(a, b), do: [a, b] |> Enum.zip() |> Enum.all?(fn {one, other} -> like?(one, other) end)
+
+  @doc "The elements of a list as far as they are known, and whether these are all."
+  @spec elements(t) :: {[t], boolean}
+  def elements({:cons, head, tail}) do
+    {elements, all} = elements(tail)
+    {[head | elements], all}
+  end
+
+  def elements({:const, []}), do: {[], true}
+  def elements(:empty), do: {[], true}
+  def elements(_value), do: {[], false}
+end

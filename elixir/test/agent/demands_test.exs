@@ -1,0 +1,152 @@
+Code.require_file("versions.exs", __DIR__)
+
+defmodule FlyDeployAgent.DemandsTest do
+  use ExUnit.Case
+
+  alias FlyDeployAgent.{Demands, Pair, Value, Versions}
+
+  @server """
+  defmodule T.Items do
+    def total(state), do: length(state.items)
+  end
+
+  defmodule T.Server do
+    use GenServer
+    def init(name), do: {:ok, %{name: name, items: []}}
+    def handle_call(:items, _from, state), do: {:reply, state.items, state}
+    def handle_call(:total, _from, state), do: {:reply, T.Items.total(state), state}
+    def handle_cast({:put, item}, state), do: {:noreply, %{state | items: [item | state.items]}}
+    def handle_info(:tick, %{name: name} = state), do: {:noreply, rename(state, name)}
+    defp rename(state, name), do: %{state | name: name}
+  end
+  """
+
+  @view """
+  defmodule T.View do
+    @behaviour Phoenix.LiveView
+    def mount(_params, _session, socket), do: {:ok, socket}
+    def handle_event("inc", _params, socket), do: {:noreply, Map.put(socket, :n, socket.assigns.n)}
+    def render(assigns) do
+      dynamic = fn changed -> [if(changed, do: nil, else: to_string(assigns.n))] end
+      %{static: ["<p>", "</p>"], dynamic: dynamic}
+    end
+  end
+  """
+
+  @state %{name: "me", items: [%{n: 1}]}
+  @socket %{__struct__: Phoenix.LiveView.Socket, assigns: %{n: 1, flash: %{}}, id: "x"}
+
+  # {what, edits, subjects}; nil stands for silence.
+  @server_changes [
+    {"nothing that matters", [{"{:reply, state.items, state}", "{:reply, Enum.reverse(state.items), state}"}],
+     []},
+    {"a key is read", [{"{:reply, state.items, state}", "{:reply, state.all, state}"}], [":all"]},
+    {"a key is read in another module", [{"length(state.items)", "length(state.all)"}], [":all"]},
+    {"a key is read in a helper", [{"%{state | name: name}", "%{state | name: state.first <> name}"}],
+     [":first"]},
+    {"a key is updated", [{"%{state | name: name}", "%{state | first: name}"}], [":first"]},
+    {"a key is fetched", [{"{:reply, state.items, state}", "{:reply, Map.fetch!(state, :all), state}"}],
+     [":all"]},
+    {"an element's key",
+     [{"{:reply, state.items, state}", "{:reply, Enum.map(state.items, & &1.price), state}"}], [":price"]},
+    {"a key with a default", [{"{:reply, state.items, state}", "{:reply, Map.get(state, :all, []), state}"}],
+     []},
+    {"a key in a rescue",
+     [{"{:reply, state.items, state}", "{:reply, (try do state.all rescue KeyError -> [] end), state}"}], []},
+    {"a key that is put before",
+     [{"{:reply, state.items, state}", "{:reply, Map.put_new(state, :all, []).all, state}"}], []},
+    {"a key behind a question",
+     [{"{:reply, state.items, state}", "{:reply, if(is_map_key(state, :all), do: state.all), state}"}], []},
+    {"a key of a new message that its start sets",
+     [
+       {"items: []}}", "items: [], at: 1}}"},
+       {"  defp rename", "  def handle_info(:late, %{at: at} = s), do: {:noreply, at && s}\n  defp rename"}
+     ], [":at"]},
+    {"a key of a new message that another one brings",
+     [
+       {"  defp rename",
+        "  def handle_info({:port, p}, s), do: {:noreply, Map.put(s, :port, p)}\n  def handle_info(:close, %{port: _} = s), do: {:noreply, s}\n  defp rename"}
+     ], []},
+    {"a code_change that brings it",
+     [
+       {"{:reply, state.items, state}", "{:reply, state.all, state}"},
+       {"  defp rename", "  def code_change(_, s, _), do: {:ok, Map.put(s, :all, s.items)}\n  defp rename"}
+     ], []},
+    {"a code_change that brings another",
+     [
+       {"{:reply, state.items, state}", "{:reply, state.all, state}"},
+       {"  defp rename", "  def code_change(_, s, _), do: {:ok, Map.put(s, :more, s.items)}\n  defp rename"}
+     ], [":all"]}
+  ]
+
+  @view_changes [
+    {"a new assign in the template", [{"to_string(assigns.n)", "to_string(assigns.n + assigns.step)"}],
+     [":step"]},
+    {"a new assign in an event", [{"socket.assigns.n)", "socket.assigns.step)"}], [":step"]},
+    {"an assign that the template asks for", [{"to_string(assigns.n)", "to_string(assigns[:step])"}], []},
+    {"an assign that code_change sets",
+     [
+       {"to_string(assigns.n)", "to_string(assigns.n + assigns.step)"},
+       {"  def render",
+        "  def code_change(_, socket, _), do: {:ok, %{socket | assigns: Map.put(socket.assigns, :step, 1)}}\n  def render"}
+     ], []},
+    {"other markup", [{"<p>", "<b>"}, {"</p>", "</b>"}], []}
+  ]
+
+  test "what states lack", do: check(@server, @server_changes, T.Server, :gen_server, @state, "state")
+  test "what pages lack", do: check(@view, @view_changes, T.View, :view, @socket, "assigns")
+
+  defp check(source, changes, module, kind, state, of) do
+    old = Versions.beams(source)
+
+    for {what, edits, keys} <- changes do
+      found = found(old, edited(source, edits), module, kind, state)
+      wanted = for key <- keys, do: {"stale_shape", "#{inspect(module)}'s #{of} without #{key}"}
+      assert {what, for(f <- found, do: {f.name, f.subject})} == {what, wanted}
+    end
+  end
+
+  defp found(old, source, module, kind, state) do
+    new = Versions.beams(source)
+    # A server may hold a state that only another module reads otherwise.
+    pairs = Versions.pairs(old, Map.update!(new, module, & &1))
+    by_module = Map.new(pairs, &{&1.module, &1})
+
+    codes = fn version, module ->
+      case by_module[module] do
+        nil -> old[module] && code(old[module])
+        pair -> Pair.code(pair, version)
+      end
+    end
+
+    shapes = %{module => %{kind: kind, shapes: [{Value.of(state), 3}], count: 3}}
+    pairs = if by_module[module], do: pairs, else: [unchanged(old, module) | pairs]
+    Demands.all(pairs, shapes, codes, %{})
+  end
+
+  defp unchanged(old, module) do
+    {:ok, facts} = FlyDeployAgent.CodeFacts.read(old[module])
+    code = code(old[module])
+    %Pair{module: module, old: facts, new: facts, old_code: fn -> code end, new_code: fn -> code end}
+  end
+
+  defp code(beam) do
+    {:ok, code} = FlyDeployAgent.CodeFacts.functions(beam)
+    code
+  end
+
+  defp edited(source, edits) do
+    Enum.reduce(edits, source, fn {from, to}, text ->
+      assert text =~ from
+      String.replace(text, from, to)
+    end)
+  end
+
+  test "values are not told, and large states are looked at as far as it goes" do
+    large = Map.new(1..10_000, &{:"key#{&1}", %{secret: "s3cret"}})
+    shape = Value.of(%{a: large, b: "s3cret", c: [1, 2], d: {:ok, self()}})
+    refute inspect(shape, limit: :infinity) =~ "s3cret"
+    assert :erts_debug.flat_size(shape) < 20_000
+    assert {:map, %{b: {:is, :binary}, d: {:tuple, [{:atom, :ok}, {:is, :pid}]}}, _} = shape
+  end
+end
