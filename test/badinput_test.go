@@ -372,7 +372,7 @@ func (o *operated) seeScreens(t *testing.T) {
 // seeOneOfTwins: on the machine of launchTwins the release that is named is planned for.
 func (o *operated) seeOneOfTwins(t *testing.T) {
 	o.inNamespaces(t)
-	out, errs, code := run(t, o.dir, o.env, "plan", "--skip-build", "--image", o.image, "--process-group", "twins", "--release", "counter", "--release-root", "/app")
+	out, errs, code := run(t, o.dir, o.env, "hot", "--dry-run", "--to", o.lastDeploy(t), "--process-group", "twins", "--release", "counter", "--release-root", "/app")
 	if code != 0 || !strings.Contains(out, "processes on 1 machine") {
 		t.Errorf("exit %d\n%s%s", code, out, errs)
 	}

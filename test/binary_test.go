@@ -85,6 +85,8 @@ type line struct {
 		CodeUnchanged   bool   `json:"code_unchanged"`
 		TaskUnchanged   bool   `json:"task_unchanged"`
 		StatesFit       bool   `json:"states_fit"`
+		FullReport      string `json:"full_report"`
+		FailuresTotal   int    `json:"failures_total"`
 		Failures        []struct {
 			PID         string   `json:"pid"`
 			Module      string   `json:"module"`
@@ -178,6 +180,9 @@ func TestDemoRollsBack(t *testing.T) {
 		if len(m.Failures) == 0 || m.Failures[0].Module != "Counter.Server" || !strings.Contains(m.Failures[0].Exception, "book is closed") ||
 			len(m.Failures[0].Stack) == 0 || !strings.Contains(m.Failures[0].StateBefore, "count: integer") {
 			t.Errorf("failures %+v", m.Failures)
+		}
+		if m.FailuresTotal == 0 || !strings.Contains(m.FullReport, m.ID) {
+			t.Errorf("%d failures in the full report %q", m.FailuresTotal, m.FullReport)
 		}
 	}
 }
