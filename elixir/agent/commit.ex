@@ -213,7 +213,11 @@ defmodule FlyDeployAgent.Commit do
   defp render_late(window, rendered) do
     {born, _known} = Births.born(window.known)
     others = LiveView.changed(window.skipped ++ window.born, window.changed)
-    running = (window.views -- window.held) ++ others ++ (LiveView.views(born) -- Window.pids(window.targets))
+
+    running =
+      (window.views -- window.held) ++
+        others ++ (LiveView.views(window.newborn ++ born) -- Window.pids(window.targets))
+
     LiveView.render_late(rendered, running, window.dead)
   end
 

@@ -89,7 +89,7 @@ defmodule FlyDeployAgent.Rollback do
     swapped =
       if Cell.at(window.cell, :finishing) > 0, do: window.needed ++ window.deferred, else: window.needed
 
-    {unknown, _known} = Suspension.unknown(window)
+    unknown = Suspension.unknown(window)
     known = window.targets |> Window.without(Window.pids(window.born)) |> Window.pids() |> MapSet.new()
 
     for %{pid: pid, module: module} <- window.born ++ unknown, module in swapped and pid not in known do

@@ -218,25 +218,33 @@ defmodule FlyDeployAgent.Suspension do
     %{window | born: targets}
   end
 
-  @doc "The processes of changed modules that have not been looked at, and what is known then."
-  @spec unknown(Window.t()) :: {[map], known :: term}
+  @doc "The processes of changed modules that have not been looked at."
+  @spec unknown(Window.t()) :: [map]
   def unknown(window) do
-    {born, known} = Births.born(window.known)
+    {born, _known} = Births.born(window.known)
+    changed(born, window)
+  end
+
+  defp changed(born, window) do
     {targets, _others} = Processes.scan(born, window.changed, window.own)
-    {targets, known}
+    targets
   end
 
   defp newborn(window, word) do
-    case unknown(window) do
-      {[], _known} ->
+    {born, known} = Births.born(window.known)
+
+    case changed(born, window) do
+      [] ->
         {[], window}
 
-      {targets, known} ->
+      targets ->
         # The guardian must know of them before they are suspended.
         send(window.guardian, {word, targets})
         Enum.each(targets, &Process.monitor(&1.pid))
         targets = Snapshot.with_requests(targets, window.dead)
-        {targets, %{window | known: known, targets: targets ++ window.targets}}
+
+        {targets,
+         %{window | known: known, newborn: born ++ window.newborn, targets: targets ++ window.targets}}
     end
   end
 

@@ -6,6 +6,7 @@ defmodule FlyDeployAgent.Window do
     * `guardian` – its pid; `known` – the processes that have been looked at, see `FlyDeployAgent.Births.known/1`
     * `targets` – see `FlyDeployAgent.Processes`; `supervisors` – those of the targets, so that nothing is born meanwhile
     * `born` – those of the targets that were born during the swap
+    * `newborn` – all that were born in the window, as far as they have been looked at
     * `skipped` – targets that would not suspend and are left out: they are migrated when they come to it, after all others
     * `visible` – whether pages must show something new; `views` – LiveViews that are no targets, `held` – those of them that are
       suspended, so that they render in the window
@@ -49,7 +50,7 @@ defmodule FlyDeployAgent.Window do
     :rollback_us,
     :skip_busy
   ]
-  defstruct @enforce_keys ++ [purge_us: 0, born: [], skipped: [], held: []]
+  defstruct @enforce_keys ++ [purge_us: 0, born: [], newborn: [], skipped: [], held: []]
 
   @type t :: %__MODULE__{
           cell: Cell.t(),
@@ -62,6 +63,7 @@ defmodule FlyDeployAgent.Window do
           views: [pid],
           held: [pid],
           born: [FlyDeployAgent.Target.t()],
+          newborn: [pid],
           skipped: [FlyDeployAgent.Target.t()],
           changed: %{module => map},
           own: [pid],

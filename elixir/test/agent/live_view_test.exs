@@ -8,6 +8,7 @@ defmodule FlyDeployAgent.LiveViewTest do
 
   alias FlyDeployAgent.{
     Beam,
+    Births,
     Cell,
     LiveView,
     LiveView.Page,
@@ -391,6 +392,25 @@ defmodule FlyDeployAgent.LiveViewTest do
     assert {%{outcome: :committed, views: 3, failures: []}, _us} = commit(views, %{targets: [target]})
     for _ <- views, do: assert_receive({:page, _})
     for view <- views, do: refute(aside?(view) or state(view) == view.state)
+  end
+
+  defmodule Born do
+    use GenServer
+    @vsn "1"
+    def init(s), do: {:ok, s}
+    def code_change(_, s, _), do: {:ok, s}
+  end
+
+  test "a view that was born in the window shows the new code, also beside a process that migrates" do
+    known = Births.known(Process.list())
+    {:ok, _} = GenServer.start(Born, nil)
+    view = view()
+    changed = %{Born => %{code_change: [3], behaviours: [], vsn: "1"}}
+    window = struct!(window([]), known: known, changed: changed)
+    result = Windows.run(window, nil, fn -> load(view.code, 2) end)
+    assert %{outcome: :committed, migrated: 1, views: 1} = result
+    assert_receive {:page, _}
+    assert state(view) != view.state
   end
 
   test "views that suspend one after the other do not use up the budget" do
