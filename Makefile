@@ -115,7 +115,7 @@ bench-looks: ## what it costs to look at many processes, and to find those that 
 	@cd elixir && MIX_ENV=test mix run --no-start test/bench/looks.exs
 
 .PHONY: soak-agent
-soak-agent: setup ## kill the agent at forty points of the window; twenty upgrades under callers
+soak-agent: setup ## kill the agent at forty points of the window; twenty upgrades, and two hundred rollbacks, under callers (SOAK_RUNS=100)
 	@FLYDEPLOY_SOAK=1 go test -count=1 -timeout 2h -v -run 'KilledAtEveryPoint|CallersSee|WindowUnderTraffic' ./engine/agent
 
 .PHONY: fuzz-window

@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -27,15 +28,20 @@ func BenchmarkWindowOfLargeStates(b *testing.B) {
 	}
 }
 
-// BenchmarkWindowRolledBack lets one of 10,000 migrations fail, and compares what a rollback cost with what had been estimated.
+// rollbackSizes are those of BenchmarkWindowRolledBack, as PROCESSESxMODULES; BENCH_ROLLBACKS chooses others.
+const rollbackSizes = "10000x10 10000x200 100000x10 100000x200"
+
+// BenchmarkWindowRolledBack lets one of many migrations fail, and compares what the rollback cost with what had been estimated.
 func BenchmarkWindowRolledBack(b *testing.B) {
 	for b.Loop() {
-		for _, modules := range []string{"10", "200"} {
-			n := newBenchNode(b, "10000", modules)
-			n.eval(`Bench.Servers.spoil()`)
+		for _, size := range strings.Fields(env("BENCH_ROLLBACKS", rollbackSizes)) {
+			processes, modules, _ := strings.Cut(size, "x")
+			n := newBenchNode(b, processes, modules)
+			n.evalWithin(benchPatience, `Bench.Servers.spoil()`)
 			s, done := n.fail()
-			fmt.Printf("\none of 10,000 migrations fails, %s modules: %d of them swapped; suspended %.0f ms, of which back %.0f ms, estimated %.0f ms\n",
-				modules, done.Counts.ModulesChanged-done.Deferred, inMS(time.Duration(done.SuspendedUS)*time.Microsecond), n.rollback(done), inMS(time.Duration(done.RollbackUS)*time.Microsecond))
+			back, estimated := n.rollback(done), inMS(time.Duration(done.RollbackUS)*time.Microsecond)
+			fmt.Printf("\none of %s migrations fails, %s modules: %d of them swapped; suspended %.0f ms, of which back %.0f ms, %.2f × the %.0f ms estimated\n",
+				processes, modules, done.Counts.ModulesChanged-done.Deferred, inMS(time.Duration(done.SuspendedUS)*time.Microsecond), back, back/estimated, estimated)
 			if err := s.Finish(b.Context()); err != nil {
 				b.Fatal(err)
 			}
@@ -68,7 +74,9 @@ func BenchmarkRollbackUnderCallers(b *testing.B) {
 // fail orders an upgrade that does not succeed.
 func (n *benchNode) fail() (*Session, Status) {
 	n.t.Helper()
-	s, staged := n.order(orderFor(n.t, "bench", n.tarballs[1].bytes))
+	o := orderFor(n.t, "bench", n.tarballs[1].bytes)
+	o.MaxSuspend = time.Minute // it is to fail by its migration
+	s, staged := n.order(o)
 	done := n.commit(s, staged)
 	if done.State != RolledBack {
 		n.t.Fatalf("%s: %v %v", done.State, done.Error, done.Failures)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -219,21 +220,26 @@ func TestTheWindowUnderTraffic(t *testing.T) {
 	}
 }
 
+// runs is how often a rollback is tried (make soak-agent SOAK_RUNS=…).
+func runs() int {
+	if count, err := strconv.Atoi(env("SOAK_RUNS", "100")); err == nil && soak() {
+		return count
+	}
+	return 1
+}
+
 func rollbackUnderTraffic(n traffic) {
 	n.eval(`Traffic.Tour.start(Traffic.Server, :server, 20)
 		Traffic.Tour.callers(50, fn _ -> Traffic.Client.ask(:"server_#{:rand.uniform(20)}") end)`)
 	before := n.show(`Traffic.Tour.pids(:server, 20)`)
-	runs := 1
-	if soak() {
-		runs = 100
-	}
-	for range runs {
+	for range runs() {
 		done := n.run("raises", nil)
 		if done.State != RolledBack || len(done.Killed) > 0 || done.Crashed > 0 {
 			n.t.Fatalf("%s, killed %v, crashed %d", done.State, done.Killed, done.Crashed)
 		}
 	}
 	n.is(`Traffic.Tour.ended()`, "0")
+	n.t.Logf("%d rollbacks under 50 callers ended no caller and no server", runs())
 	n.is(`Traffic.Tour.pids(:server, 20)`, before)
 	n.is(`Traffic.Tour.versions(:server, 20)`, "[1]")
 }
@@ -243,6 +249,11 @@ func rollbackNewMessages(n traffic) {
 	n.eval(`Traffic.Tour.start(Traffic.Server, :server, 20)
 		Traffic.Tour.callers(20, fn n -> Traffic.Tail.ask(:"server_#{n}") end)`)
 	before := n.show(`Traffic.Tour.pids(:server, 20)`)
+	for range runs() - 1 {
+		if done := n.run("raises slowly", nil); done.State != RolledBack || len(done.Killed) > 0 || done.Crashed > 0 {
+			n.t.Fatalf("%s, killed %v, crashed %d", done.State, done.Killed, done.Crashed)
+		}
+	}
 	s, staged := n.order(n.orderOf("raises slowly"))
 	done := n.commit(s, staged)
 	if done.State != RolledBack || len(done.Killed) > 0 || done.Crashed > 0 {
@@ -250,6 +261,7 @@ func rollbackNewMessages(n traffic) {
 	}
 	n.is(`Traffic.Tour.ended()`, "0")
 	n.is(`Traffic.Tour.pids(:server, 20)`, before)
+	n.t.Logf("%d rollbacks under callers that send the new code's messages ended no caller and no server", runs())
 	// What ends afterwards is counted, as after a commit.
 	n.eval(`Process.exit(Process.whereis(:server_3), :kill)`)
 	for done.Crashed == 0 {
