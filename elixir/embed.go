@@ -27,7 +27,7 @@ var Agent = []string{
 	"agent/registers.ex", "agent/bifs.ex", "agent/binaries.ex", "agent/steps.ex", "agent/texts.ex", "agent/messages.ex", "agent/known.ex",
 	"agent/paths.ex", "agent/demands.ex", "agent/once.ex", "agent/specs.ex", "agent/restarts.ex", "agent/tables.ex",
 	"agent/surroundings.ex", "agent/loops.ex", "agent/tree_findings.ex", "agent/code_findings.ex", "agent/undefined.ex", "agent/held.ex",
-	"agent/impact.ex", "agent/function_changes.ex",
+	"agent/impact.ex", "agent/function_changes.ex", "agent/migrating.ex",
 	"agent/manifest.ex", "agent/release_findings.ex",
 	"agent/static.ex", "agent/package.ex", "agent/staged.ex", "agent/staging.ex", "agent/armed.ex", "agent/arming.ex", "agent/report.ex", "agent/status.ex",
 	"agent/folder.ex", "agent/fence.ex", "agent/worker.ex", "agent/state.ex", "agent/haste.ex", "agent/aftermath.ex", "agent/agent.ex",

@@ -101,6 +101,8 @@ func (p *Plan) where(machines []string) string {
 	switch {
 	case len(machines) == 0 || all && len(p.Machines) == 1 && len(machines) == 1:
 		return ""
+	case all && len(machines) == 2 && len(p.Machines) == 2:
+		return " on both machines"
 	case all && len(machines) == len(p.Machines):
 		return " on all " + text.Counted(len(machines), "machine")
 	case len(machines) == 1:

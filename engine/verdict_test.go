@@ -20,7 +20,7 @@ func TestVerdicts(t *testing.T) {
 		{1, []Finding{on("init_changed", SeverityWarn, 0, "m1")}, "hot_with_risks hot with risks: init_changed"},
 		{2, []Finding{on("init_changed", SeverityWarn, 0, "m1")}, "hot_with_risks hot with risks: init_changed on machine m1"},
 		{2, []Finding{on("init_changed", SeverityWarn, 0, "m1", "m2"), on("leased", SeverityWarn, 0, "m2")},
-			"hot_with_risks hot with risks: init_changed, leased on all 2 machines"},
+			"hot_with_risks hot with risks: init_changed, leased on both machines"},
 		{3, []Finding{on("stale_struct", SeverityBlock, 4000, "m1", "m2"), on("stale_struct", SeverityBlock, 2, "m2"), on("lingering", SeverityBlock, 1, "m3")},
 			"cold cold: stale_struct (4,002 processes) on 2 machines"},
 		{2, []Finding{on("lingering", SeverityBlock, 1, "m2"), on("init_changed", SeverityWarn, 0, "m1")}, "not_now not now: lingering (1 process) on machine m2"},

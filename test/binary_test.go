@@ -3,9 +3,11 @@ package test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +72,18 @@ type line struct {
 	Phase   string `json:"phase"`
 	Status  string `json:"status"`
 	Outcome string `json:"outcome"`
+	Plan    *struct {
+		Verdict struct {
+			Word string `json:"word"`
+			Text string `json:"text"`
+		} `json:"verdict"`
+		Findings []struct {
+			Name      string `json:"name"`
+			Severity  string `json:"severity"`
+			Processes int    `json:"processes"`
+			Remedy    string `json:"remedy"`
+		} `json:"findings"`
+	} `json:"plan"`
 	Traffic *struct {
 		Requests int  `json:"requests"`
 		Failed   int  `json:"failed"`
@@ -159,6 +173,45 @@ func afterADemo(t *testing.T, versions ...int) []string {
 		}
 	}
 	return []string{"XDG_CACHE_HOME=" + filepath.Dir(cache)}
+}
+
+// A careless version, with a field and a key that no code_change brings, and a child: the plan stops it before anything is suspended.
+func TestDemoIsStoppedByItsPlan(t *testing.T) {
+	t.Parallel()
+	out, errs, code := run(t, t.TempDir(), nil, "demo", "--upgrade", "4", "--yes", "--output", "json", "--machines", "1", "--counters", "50")
+	if code != 3 {
+		t.Fatalf("exit %d\n%s\n%s", code, errs, out)
+	}
+	all := parseLines(t, out)
+	r := all[len(all)-1]
+	if r.Outcome != "blocked" || r.Traffic == nil || r.Traffic.Failed != 0 {
+		t.Errorf("result %+v, traffic %+v", r, r.Traffic)
+	}
+	for _, m := range r.Machines {
+		if m.Outcome != "aborted" || !m.PidsUnchanged || !m.CountsUnchanged || !m.CodeUnchanged || !m.StatesFit {
+			t.Errorf("machine %+v", m)
+		}
+	}
+	i := slices.IndexFunc(all, func(l line) bool { return l.Plan != nil })
+	if i < 0 {
+		t.Fatal("there is no plan")
+	}
+	p := all[i].Plan
+	var blockers []string
+	for _, f := range p.Findings {
+		if f.Severity != "info" {
+			blockers = append(blockers, fmt.Sprintf("%s %s %d", f.Severity, f.Name, f.Processes))
+		}
+		if f.Severity != "info" && f.Remedy == "" {
+			t.Errorf("%s has no remedy", f.Name)
+		}
+	}
+	if want := []string{"block stale_struct 50", "block stale_shape 1", "block children_changed 0"}; !slices.Equal(blockers, want) {
+		t.Errorf("the plan finds %q, want %q", blockers, want)
+	}
+	if p.Verdict.Word != "cold" || p.Verdict.Text != "cold: stale_struct (50 processes), stale_shape (1 process), children_changed" {
+		t.Errorf("the verdict is %+v", p.Verdict)
+	}
 }
 
 // A migration that raises: every process runs, with old state and old code, and the report names the culprit.

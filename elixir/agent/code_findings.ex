@@ -22,7 +22,7 @@ defmodule FlyDeployAgent.CodeFindings do
   @taking [{{:handle_info, 2}, 0}, {{:handle_cast, 2}, 0}, {{:handle_call, 3}, 0}]
   @page [{{:handle_event, 3}, 0}, {{:handle_in, 3}, 0}, {{:handle_async, 3}, 0}]
 
-  @doc "All findings about `pairs`, `%{name, severity, subject, detail}`: module by module, so that the code of few is in memory."
+  @doc "All findings about `pairs`, `%{name, severity, subject, detail}`, some with `processes`: module by module, so that the code of few is in memory."
   @spec all([Pair.t()], live) :: [map]
   def all(pairs, live),
     do:
@@ -38,8 +38,12 @@ defmodule FlyDeployAgent.CodeFindings do
     end
   end
 
-  defp of_processes(pair, count),
-    do: behaviour_changed(pair, count) ++ callback_mode_changed(pair, count) ++ messages_changed(pair, count)
+  defp of_processes(pair, count) do
+    found =
+      behaviour_changed(pair, count) ++ callback_mode_changed(pair, count) ++ messages_changed(pair, count)
+
+    Enum.map(found, &Map.put(&1, :processes, count))
+  end
 
   defp behaviour_changed(%{module: module} = pair, count) do
     for {behaviour, missing} <- Pair.behaviours_lost(pair) do

@@ -1,16 +1,18 @@
 defmodule FlyDeployAgent.Findings do
   @moduledoc """
-  What an operator should know before the commit: `%{name, severity, subject, detail}`. Names are stable; the console knows
+  What an operator should know before the commit: `%{name, severity, subject, detail}`, and where it is about running processes their
+  number, `processes`. Names are stable; the console knows
   the remedy of each. A `block` must be accepted by name, a `refuse` cannot be.
   """
 
   alias FlyDeployAgent.{Beam, Diff, OldCode, Origin, Processes, Staged}
 
   @type finding :: %{
-          name: binary,
-          severity: :refuse | :block | :warn | :info,
-          subject: binary,
-          detail: binary
+          required(:name) => binary,
+          required(:severity) => :refuse | :block | :warn | :info,
+          required(:subject) => binary,
+          required(:detail) => binary,
+          optional(:processes) => pos_integer
         }
 
   # A rollback that suspends longer than this must be accepted by name.
@@ -36,7 +38,14 @@ defmodule FlyDeployAgent.Findings do
     Enum.concat([
       for(
         {m, pids} <- in_use,
-        do: finding("module_in_use", :block, inspect(m), "is removed, and still run by #{some(pids, &who/1)}")
+        do:
+          counted(
+            "module_in_use",
+            :block,
+            inspect(m),
+            "is removed, and still run by #{some(pids, &who/1)}",
+            pids
+          )
       ),
       about(native ++ on_load, "native_code", :refuse, "loads native code or has on_load: cold deploy"),
       about(sticky, "sticky_module", :refuse, "lies in a sticky folder of OTP: cold deploy"),
@@ -59,11 +68,12 @@ defmodule FlyDeployAgent.Findings do
       for(
         {m, pids} <- lingering,
         do:
-          finding(
+          counted(
             "lingering",
             :block,
             inspect(m),
-            "is still run, in a version from before, by #{some(pids, &who/1)}"
+            "is still run, in a version from before, by #{some(pids, &who/1)}",
+            pids
           )
       ),
       about(
@@ -268,6 +278,9 @@ defmodule FlyDeployAgent.Findings do
     text = items |> Enum.take(@shown) |> Enum.map_join(", ", fun)
     if length(items) > @shown, do: "#{text} and #{length(items) - @shown} more", else: text
   end
+
+  defp counted(name, severity, subject, detail, pids),
+    do: name |> finding(severity, subject, detail) |> Map.put(:processes, length(pids))
 
   defp finding(name, severity, subject, detail),
     do: %{name: name, severity: severity, subject: subject, detail: detail}

@@ -47,7 +47,7 @@ defmodule FlyDeployAgent.Held do
       held
       |> Enum.reject(&known?(&1, by_module[&1.holder], kinds[&1.pid]))
       |> Enum.group_by(& &1.found, & &1.holder)
-      |> Enum.map(fn {found, holders} -> held(found, holders) end)
+      |> Enum.map(fn {found, holders} -> found |> held(holders) |> Map.put(:processes, processes(holders)) end)
       |> Enum.concat(Demands.all(pairs, by_holder(shapes, counts), codes, sought.structs))
       |> Enum.concat(unasked(unasked))
     end
@@ -174,6 +174,9 @@ defmodule FlyDeployAgent.Held do
         "functions of a version that is purged are held by #{counted(holders)}: calling them will raise BadFunctionError"
     }
   end
+
+  # Processes are held by their callback modules' names.
+  defp processes(holders), do: Enum.count(holders, &is_atom/1)
 
   defp unasked(0), do: []
 

@@ -8,6 +8,7 @@ defmodule FlyDeployAgent.Staged do
     * `holders` – processes outside of the targets with changed code on their stack
     * `closure` – changed modules that the migrations may call
     * `purge_us` – what it costs to free one old slot; `rollback_us` – how long a rollback would suspend, estimated
+    * `migrating` – how many of the targets have a migration that does something, see `FlyDeployAgent.Migrating`
     * `version` – of the application that runs, nil if unknown; `functions` – see `FlyDeployAgent.FunctionChanges`
     * `findings` – see `FlyDeployAgent.Findings`; `up_to_date` – a commit would change nothing
   """
@@ -23,6 +24,7 @@ defmodule FlyDeployAgent.Staged do
                 closure: MapSet.new(),
                 purge_us: 0,
                 rollback_us: 0,
+                migrating: 0,
                 version: nil,
                 functions: %{},
                 findings: [],
@@ -40,6 +42,7 @@ defmodule FlyDeployAgent.Staged do
           closure: MapSet.t(module),
           purge_us: non_neg_integer,
           rollback_us: non_neg_integer,
+          migrating: non_neg_integer,
           version: binary | nil,
           functions: %{module => FlyDeployAgent.FunctionChanges.t()},
           findings: [map],

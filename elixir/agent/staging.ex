@@ -21,6 +21,7 @@ defmodule FlyDeployAgent.Staging do
     LiveView,
     Loader,
     Manifest,
+    Migrating,
     OldCode,
     Processes,
     Release,
@@ -176,6 +177,7 @@ defmodule FlyDeployAgent.Staging do
       staged
       | findings: findings,
         up_to_date: up_to_date?(diff, findings),
+        migrating: Migrating.count(staged.targets, diff.changes),
         version: Diff.version(order.otp_app),
         functions: FunctionChanges.all(diff.changes)
     }

@@ -106,7 +106,7 @@ defmodule FlyDeployAgent.Status do
         modules_removed: length(removed),
         files: length(staged.diff.files),
         processes: length(staged.targets),
-        migrating: Enum.count(staged.targets, &(&1.units != []))
+        migrating: staged.migrating
       },
       modules: Enum.take(modules, limit),
       modules_total: length(modules),

@@ -68,7 +68,7 @@ func (s findingSet) add(f engine.Finding, machine string) {
 
 var severityOrder = []engine.Severity{engine.SeverityRefuse, engine.SeverityBlock, engine.SeverityWarn, engine.SeverityInfo}
 
-// sorted gives all findings, the worst first.
+// sorted gives all findings, the worst first, and of those the ones about most processes.
 func (s findingSet) sorted() []engine.Finding {
 	list := []engine.Finding{}
 	for _, j := range s {
@@ -83,7 +83,7 @@ func (s findingSet) sorted() []engine.Finding {
 	slices.SortFunc(list, func(a, b engine.Finding) int {
 		return cmp.Or(
 			cmp.Compare(slices.Index(severityOrder, a.Severity), slices.Index(severityOrder, b.Severity)),
-			cmp.Compare(a.Name, b.Name), cmp.Compare(a.What, b.What))
+			cmp.Compare(b.Processes, a.Processes), cmp.Compare(a.Name, b.Name), cmp.Compare(a.What, b.What))
 	})
 	return list
 }

@@ -115,10 +115,10 @@ func findingLine(f engine.Finding, accepted bool, w int) []cells.Line {
 		where = text.Counted(f.Processes, "process") + " "
 	}
 	if len(f.Machines) > 0 {
-		where += "on " + Named(f.Machines, w-5-cells.Width(where))
+		where += "on " + Named(f.Machines, w-5)
 	}
 	if where != "" {
-		in([]cells.Line{{cells.New(cells.Muted, where)}})
+		in(cells.Paragraph(cells.Muted, where, w-2))
 	}
 	return lines
 }

@@ -44,4 +44,39 @@ defmodule FlyDeployAgent.DiffTest do
     refute FlyDeploy in removed
     refute RemovedBefore in removed
   end
+
+  test "applications that are started or not, and dependencies that are new or differ, are told", %{
+    tmp_dir: dir
+  } do
+    {:ok, [{:application, :fly_deploy, keys}]} =
+      :file.consult(Application.app_dir(:fly_deploy, "ebin/fly_deploy.app"))
+
+    app(dir, :fly_deploy, Keyword.update!(keys, :applications, &[:brand_new | &1]))
+    app(dir, :brand_new, description: ~c"", modules: [])
+    beam = Path.join(Application.app_dir(:fly_deploy, "ebin"), "#{FlyDeploy}.beam")
+    changed = Path.join(dir, "lib/fly_deploy-9.9.9/ebin/#{FlyDeploy}.beam")
+    [{_, other}] = Code.compile_quoted(quote do: defmodule(unquote(__MODULE__.Other), do: nil))
+    File.write!(changed, other)
+
+    told = for %{name: name, subject: subject} <- Diff.run(dir, :fly_deploy).findings, do: {name, subject}
+    assert {"dependency_added", "brand_new"} in told
+    assert {"app_file_changed", "fly_deploy"} in told
+
+    # Of another application it is a dependency.
+    told = for %{name: name, subject: subject} <- Diff.run(dir, :shop).findings, do: {name, subject}
+    assert {"dependency_changed", "fly_deploy"} in told
+    File.cp!(beam, changed)
+    refute "dependency_changed" in Enum.map(Diff.run(dir, :shop).findings, & &1.name)
+  end
+
+  defp app(dir, name, keys) do
+    file = Path.join(dir, "lib/#{name}-9.9.9/ebin/#{name}.app")
+    File.mkdir_p!(Path.dirname(file))
+    File.write!(file, :io_lib.format("~p.~n", [{:application, name, keys}]))
+  end
+
+  test "the version is that of the application's files" do
+    assert Diff.version(:fly_deploy) == to_string(Application.spec(:fly_deploy, :vsn))
+    assert Diff.version(:nobody_knows) == nil
+  end
 end

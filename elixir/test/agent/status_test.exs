@@ -33,6 +33,7 @@ defmodule FlyDeployAgent.StatusTest do
 
     %{
       diff: %{changes: Enum.map(1..modules, change), removed: [], files: []},
+      migrating: 0,
       version: "1.0.0",
       functions: Map.new(1..modules, &{change.(&1).module, %{added: names, changed: ["a/1"], removed: []}}),
       targets:
