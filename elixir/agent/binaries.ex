@@ -12,7 +12,7 @@ defmodule FlyDeployAgent.Binaries do
   def step({name, no, from, _live, to}, regs) when name in [:bs_start_match3, :bs_start_match4],
     do: opened(value(from, regs), no, to, regs)
 
-  def step({:bs_match_string, no, context, {:u, bits}, text}, regs),
+  def step({:bs_match_string, no, context, bits, text}, regs),
     do: matched(value(context, regs), bits, text, no, context, regs)
 
   def step({:bs_get_position, context, to, _}, regs), do: put(regs, to, value(context, regs))

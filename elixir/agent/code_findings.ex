@@ -118,7 +118,12 @@ defmodule FlyDeployAgent.CodeFindings do
     for {{f, a} = callback, argument} <- taking(pair),
         Pair.both?(pair, callback),
         refused =
-          Messages.refused(Pair.code(pair, :old)[callback], Pair.code(pair, :new)[callback], {:x, argument}),
+          Messages.refused(
+            Pair.code(pair, :old)[callback],
+            Pair.code(pair, :new)[callback],
+            {:x, argument},
+            kinds(argument)
+          ),
         # Who sends such calls is not seen.
         refused = if(f in [:handle_call, :handle_cast], do: refused -- [:"any other"], else: refused),
         refused != [] do
@@ -130,6 +135,14 @@ defmodule FlyDeployAgent.CodeFindings do
           "kind that is already queued or scheduled would crash its process (#{count} #{if count == 1, do: "is", else: "are"} running)"
       )
     end
+  end
+
+  # A state machine's events come with their type.
+  defp kinds(0), do: [%{}]
+
+  defp kinds(1) do
+    types = for type <- [:info, :cast, :internal, :timeout, :state_timeout], do: {:tag, type}
+    for type <- types ++ [{:tuple, [{:tag, :call}, :any]}], do: %{{:x, 0} => type}
   end
 
   defp taking(%{old: %{behaviours: behaviours} = old}) do
@@ -151,7 +164,7 @@ defmodule FlyDeployAgent.CodeFindings do
   # What a process has done when it started, it does not do again.
   defp init_changed(%{module: module} = pair, starts) do
     calls = pair |> Once.new(starts) |> Enum.map(&Once.told/1)
-    names = for name <- Once.names(pair), do: "registers as #{inspect(name)}"
+    names = for name <- Once.names(pair), do: "registers as #{Once.text(name) || "another name"}"
     done = names ++ if(calls == [], do: [], else: ["calls #{calls |> Enum.take(3) |> Enum.join(", ")}"])
 
     if done == [],

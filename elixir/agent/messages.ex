@@ -8,23 +8,23 @@ defmodule FlyDeployAgent.Messages do
   alias FlyDeployAgent.{Instructions, Steps, Texts, Value}
 
   @type message :: atom | binary | {atom, arity :: pos_integer} | :"any other"
+  @type code :: [Instructions.instruction()]
 
   # Steps through the patterns of a function, all ways together.
   @steps 2_000
   # No code names these.
   @others [{:tag, :"another message"}, {:tuple, [{:tag, :"another message"}, :any]}]
 
-  @doc "The messages that `old` names and takes in an argument, and `new` refuses; `:\"any other\"` where it took whatever came."
-  @spec refused([Instructions.instruction()], [Instructions.instruction()], {:x, non_neg_integer}) :: [
-          message
-        ]
-  def refused(old, new, register \\ {:x, 0}) do
-    named = for message <- named(old, register), refused?(old, new, register, value(message)), do: message
+  @doc """
+  The messages that `old` names and takes in an argument, and `new` refuses; `:"any other"` where it took whatever came. `kinds` are what
+  another argument may be meanwhile, as the type of an event: one is enough.
+  """
+  @spec refused(code, code, {:x, non_neg_integer}, [map]) :: [message]
+  def refused(old, new, register \\ {:x, 0}, [first | _] = kinds \\ [%{}]) do
+    refused? = fn kind, value -> refused?(old, new, Map.put(kind, register, value)) end
+    named = for message <- named(old, register), Enum.any?(kinds, &refused?.(&1, value(message))), do: message
 
-    others =
-      if not default?(old) and Enum.all?(@others, &refused?(old, new, register, &1)),
-        do: [:"any other"],
-        else: []
+    others = if not default?(old) and Enum.all?(@others, &refused?.(first, &1)), do: [:"any other"], else: []
 
     named ++ others
   end
@@ -35,8 +35,7 @@ defmodule FlyDeployAgent.Messages do
   defp mistake?({:literal, %{label: {GenServer, _}}}), do: true
   defp mistake?(_operand), do: false
 
-  defp refused?(old, new, register, value),
-    do: takes?(old, register, value) and not takes?(new, register, value)
+  defp refused?(old, new, regs), do: takes?(old, regs) and not takes?(new, regs)
 
   @doc "A message as people write it."
   @spec told(message) :: binary
@@ -81,10 +80,10 @@ defmodule FlyDeployAgent.Messages do
 
   # -- trying a message
 
-  defp takes?(code, register, value) do
+  defp takes?(code, regs) do
     # Behind func_info, which is where no clause matches.
     [_first, _info | body] = code
-    follow([{body, %{register => value}}], Steps.labels(code), @steps)
+    follow([{body, regs}], Steps.labels(code), @steps)
   end
 
   defp follow([], _labels, _left), do: false

@@ -59,7 +59,7 @@ defmodule FlyDeployAgent.Once do
   end
 
   @doc "The names under which the new version registers its processes, and the running one does not."
-  @spec names(Pair.t()) :: [term]
+  @spec names(Pair.t()) :: [Value.t()]
   def names(pair) do
     starts =
       for version <- [:old, :new],
@@ -71,30 +71,33 @@ defmodule FlyDeployAgent.Once do
 
     if old == :too_many or new == :too_many,
       do: [],
-      else: Enum.uniq(registered(new)) -- registered(old)
+      else:
+        for(
+          name <- registered(new),
+          not Enum.any?(registered(old), &Value.like?(&1, name)),
+          uniq: true,
+          do: name
+        )
   end
 
-  defp registered(calls) do
-    for {mfa, arguments} <- calls, mfa in @servers, name = mfa |> name(arguments), do: name
-  end
+  defp registered(calls),
+    do: for({mfa, arguments} <- calls, mfa in @servers, name = name(mfa, arguments), do: name)
 
-  defp name({:gen_server, _, _}, [first | _]), do: local(first)
-  defp name({:gen_statem, _, _}, [first | _]), do: local(first)
-
-  defp name(_mfa, arguments) do
-    {opts, _} = arguments |> List.last() |> Value.parts() |> Value.elements()
-
-    Enum.find_value(opts, fn opt ->
-      with {:tuple, [{:const, :name}, {:const, name}]} when is_atom(name) <- opt, do: name, else: (_ -> nil)
-    end)
-  end
-
-  defp local(value) do
-    case Value.parts(value) do
-      {:tuple, [{:const, :local}, {:const, name}]} -> name
+  defp name({module, _, _}, [first | _]) when module in [:gen_server, :gen_statem] do
+    case Value.parts(first) do
+      {:tuple, [{:const, :local}, name]} -> name
+      {:tuple, _} = name -> name
       _ -> nil
     end
   end
+
+  defp name(_mfa, arguments) do
+    {opts, _} = arguments |> List.last() |> Value.parts() |> Value.elements()
+    Enum.find_value(opts, &option/1)
+  end
+
+  defp option({:tuple, [{:const, :name}, name]}), do: name
+  defp option(_other), do: nil
 
   @doc "A call as people write it."
   @spec told({mfa, [Value.t()]}) :: binary
@@ -104,9 +107,11 @@ defmodule FlyDeployAgent.Once do
     if known == [], do: call, else: "#{call} (#{Enum.join(known, ", ")})"
   end
 
-  defp text({:const, term}) when is_atom(term), do: inspect(term)
-  defp text({:tuple, [{:const, term} | _]}) when is_atom(term), do: "{#{inspect(term)}, …}"
-  defp text(_value), do: nil
+  @doc "What is known of a value, as people write it, or nil."
+  @spec text(Value.t()) :: binary | nil
+  def text({:const, term}) when is_atom(term), do: inspect(term)
+  def text({:tuple, [{:const, term} | _]}) when is_atom(term), do: "{#{inspect(term)}, …}"
+  def text(_value), do: nil
 
   defp like?(some, others),
     do: Enum.all?(Enum.zip(some, others), fn {one, other} -> Value.like?(one, other) end)

@@ -53,7 +53,7 @@ defmodule FlyDeployAgent.Texts do
     do: {[{rest, read(regs, context, text)}, no], []}
 
   defp step({:bs_get_integer2, no, context, _, {:integer, size}, {:u, unit}, _, to}, rest, regs),
-    do: {[{rest, Map.put(regs, to, {:number, size * unit, context})}, no], []}
+    do: {[{rest, pending(regs, context, size * unit, to)}, no], []}
 
   defp step({:bs_test_tail2, no, context, {:u, 0}}, rest, regs),
     do: {[{rest, regs}, no], whole(regs[context])}
@@ -94,7 +94,7 @@ defmodule FlyDeployAgent.Texts do
     do: commands(rest, context, read(regs, context, <<n::size(size)>>))
 
   defp commands([{:atom, :integer}, _live, _flags, {:u, size}, {:u, unit}, to | rest], context, regs),
-    do: commands(rest, context, Map.put(regs, to, {:number, size * unit, context}))
+    do: commands(rest, context, pending(regs, context, size * unit, to))
 
   defp commands([_ | rest], context, regs), do: commands(rest, context, regs)
   defp commands([], _context, regs), do: regs
@@ -105,7 +105,24 @@ defmodule FlyDeployAgent.Texts do
   defp cases([_choice, label | rest], number, regs), do: [label | cases(rest, number, regs)]
   defp cases([], _number, _regs), do: []
 
-  defp number(regs, {:number, size, context}, n), do: read(regs, context, <<n::size(size)>>)
+  # A number that was read, and is not compared yet: positions behind it may be kept meanwhile.
+  defp pending(regs, context, size, to) do
+    case regs[context] do
+      {:read, text} -> Map.merge(regs, %{context => {:read, text, size}, to => {:number, text, size}})
+      _ -> regs
+    end
+  end
+
+  defp number(regs, {:number, text, size}, n) do
+    :maps.map(
+      fn
+        _register, {:read, ^text, ^size} -> {:read, <<text::bitstring, n::size(size)>>}
+        _register, value -> value
+      end,
+      regs
+    )
+  end
+
   defp number(regs, _other, _n), do: regs
 
   defp read(regs, context, more) do

@@ -69,12 +69,34 @@ defmodule FlyDeployAgent.CodeFindingsTest do
   end
   """
 
+  @page """
+  defmodule T.Page do
+    @behaviour Phoenix.LiveView
+    def mount(_params, _session, socket), do: {:ok, socket}
+    def render(assigns), do: assigns
+    def handle_event("inc", _params, socket), do: {:noreply, socket}
+    def handle_event("increase-by", %{"n" => _}, socket), do: {:noreply, socket}
+    def handle_event("reset", _params, %{assigns: _} = socket), do: {:noreply, socket}
+  end
+  """
+
+  @conn """
+  defmodule T.Conn do
+    @behaviour :gen_statem
+    def callback_mode, do: [:handle_event_function, :state_enter]
+    def init(host), do: {:ok, :down, host}
+    def handle_event(:enter, _from, :down, host), do: {:keep_state, host, [{:state_timeout, 1_000, :retry}]}
+    def handle_event(:enter, _from, :up, host), do: {:keep_state, host}
+    def handle_event(:state_timeout, :retry, :down, host), do: {:next_state, :up, host}
+  end
+  """
+
   # What runs, of the modules above.
   defp live,
     do: %{
-      processes: %{T.Clock => 1, T.Server => 200, T.Door => 3, T.Worker => 1},
+      processes: %{T.Clock => 1, T.Page => 1, T.Conn => 1, T.Server => 200, T.Door => 3, T.Worker => 1},
       children: [
-        %{supervisor: self(), start: {T.Server, :start_link, 1}, id: nil, arguments: []},
+        %{supervisor: self(), start: {T.Server, :start_link, 1}, id: nil, arguments: [{:atom, :one}]},
         %{supervisor: self(), start: {Registry, :start_link, 1}, id: T.Registry, arguments: []},
         %{supervisor: self(), start: {Task.Supervisor, :start_link, 1}, id: T.Tasks, arguments: []},
         %{supervisor: self(), start: {T.Worker, :start_link, 1}, id: T.Worker, arguments: []}
@@ -161,6 +183,45 @@ defmodule FlyDeployAgent.CodeFindingsTest do
         "def handle_info(:tick, state), do: {:noreply, state}\n  def handle_info(\"text\""}
      ], []},
     {"a clause matches more of the state", @clock, [{"%{at: nil} = state", "%{at: nil, n: 0} = state"}], []},
+    {"a page's event has another name", @page, [{"increase-by", "increase-to"}],
+     [{"messages_changed", :warn, "no longer has a clause for \"increase-by\""}]},
+    {"a page's events in another order, and one more", @page,
+     [
+       {"  def handle_event(\"inc\", _params, socket), do: {:noreply, socket}\n", ""},
+       {"%{assigns: _} = socket), do: {:noreply, socket}",
+        "socket), do: {:noreply, socket}\n    def handle_event(<<\"in\", _::binary>>, _params, socket), do: {:noreply, socket}"}
+     ], []},
+    {"a state machine's timeout has another name", @conn, [{":retry", ":again"}],
+     [{"messages_changed", :warn, "no longer has a clause for :retry"}]},
+    {"another time until a timeout", @conn, [{"1_000", "2_000"}], []},
+    {"its name is another", @server,
+     [{"start_link(__MODULE__, name)", "start_link(__MODULE__, name, name: T.Clerk)"}],
+     [{"init_changed", :warn, "registers as T.Clerk"}]},
+    {"a timer begins when it starts", @clock,
+     [{"def init(_), do: {", "def init(_), do: Process.send_after(self(), :tick, 10) && {"}],
+     [{"init_changed", :warn, ":erlang.send_after/3 (:tick)"}]},
+    {"a child's name is another", @app, [{"name: T.Registry", "name: T.Names"}],
+     [{"children_changed", :block, "start/2 starts Registry as T.Names"}]},
+    {"a child's options are others", @app, [{"keys: :unique", "keys: :duplicate"}],
+     [{"child_spec_changed", :warn, "starts Registry with other arguments"}]},
+    {"a child's options in another order", @app,
+     [{"keys: :unique, name: T.Registry", "name: T.Registry, keys: :unique"}], []},
+    {"an application's supervisor has other limits", @app,
+     [{"strategy: :one_for_one", "strategy: :one_for_one, max_restarts: 9"}],
+     [{"supervisor_changed", :warn, "start/2 sets max_restarts: 9"}]},
+    {"child_spec/1 is written out", @server,
+     [
+       {"use GenServer",
+        "use GenServer\n  def child_spec(a), do: %{id: __MODULE__, start: {__MODULE__, :start_link, [a]}, type: :worker}"}
+     ], []},
+    {"its start takes another argument than its supervisor has", @server,
+     [{"def init(name), do: {", "def init(%{name: name}), do: {"}],
+     [{"child_spec_changed", :block, "init/1 does not take what its supervisor would start it with"}]},
+    {"a supervisor with the same children in other words", @supervisor,
+     [
+       {"Supervisor.init(children(), strategy: :one_for_one)",
+        "(fn -> all = children(); Supervisor.init(all, [strategy: :one_for_one]) end).()"}
+     ], []},
     {"a child is added", @app, [{"{T.Worker,", "{Task.Supervisor, name: T.More},\n{T.Worker,"}],
      [{"children_changed", :block, "Task.Supervisor"}]},
     {"a child with a module of its own is added", @app,
@@ -205,7 +266,7 @@ defmodule FlyDeployAgent.CodeFindingsTest do
   # No module is loaded on demand, as in a release.
   setup_all do
     {:module, _} = Code.ensure_loaded(Task.Supervisor)
-    %{versions: Map.new([@server, @door, @clock, @app, @supervisor], &{&1, Versions.beams(&1)})}
+    %{versions: Map.new([@server, @door, @clock, @page, @conn, @app, @supervisor], &{&1, Versions.beams(&1)})}
   end
 
   for {{what, _, _, findings}, n} <- Enum.with_index(@changes) do
