@@ -102,6 +102,8 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 	fs.StringVar((*string)(&e.Strategy.Kind), "strategy", string(e.Strategy.Kind),
 		"all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency if that is given")
 	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "how long machines are watched after their commit, before the next wave starts; 0: not at all\n(default: 10s, canary 30s)")
+	fs.StringVar((*string)(&e.OnSick), "on-sick", string(engine.OnSickStop),
+		"what to do if it is not well after the commit: stop, back (to the code of before), or continue")
 	fs.StringArrayVar(&e.Accept, "accept", nil, "blocker of the plan to accept, by its name (repeatable)")
 }
 

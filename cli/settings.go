@@ -242,6 +242,8 @@ func (d *deploySettings) check() error {
 		return usage("--max-concurrency must be at least 1")
 	case !slices.Contains(engine.Strategies, e.Strategy.Kind):
 		return usage("--strategy is all, rolling or canary, not %q", e.Strategy.Kind)
+	case !slices.Contains(engine.OnSickWays, e.OnSick):
+		return usage("--on-sick is stop, back or continue, not %q", e.OnSick)
 	case e.Strategy.Bake < 0 || e.Strategy.Bake > deploy.MaxBake:
 		return usage("--bake is at most %s: agents do not watch for longer", deploy.MaxBake)
 	case min(e.SuspendTimeout, e.MigrationTimeout, e.MaxSuspend, e.Timeout) < time.Millisecond:

@@ -63,6 +63,9 @@ var Remedies = map[string]string{
 
 	"unhealthy": "Nothing more was started. These machines run the new code: look at them with `fly logs`. `flydeploy hot` upgrades the others; deploying the earlier version takes them back.",
 
+	"taken_back":  "Fix what crashed, then deploy again. Accept it only if the cause lay elsewhere.",
+	"back_failed": "These machines run the new code. Take them back cold: `fly deploy` of the earlier version, or `flydeploy withdraw`, then `fly machine restart`.",
+
 	"vm_down": "Look at the machine (`fly logs`, `fly machine status`), and deploy again once its VM runs. Or accept it to upgrade the others now, and this machine later: `flydeploy hot --resume`.",
 
 	"leased": "If a `fly deploy` is under way, wait until it ends: it replaces machines, and with them what is upgraded. A lease that nobody renews expires by itself.",

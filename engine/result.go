@@ -59,6 +59,7 @@ type MachineResult struct {
 	ID          string         `json:"id"`
 	Region      string         `json:"region,omitempty"`
 	Outcome     MachineOutcome `json:"outcome"`
+	Runs        string         `json:"runs,omitempty"`    // the version that it runs now, "" if that is not known
 	Modules     int            `json:"modules"`           // changed and added
 	Processes   int            `json:"processes"`         // migrated
 	Skipped     int            `json:"skipped,omitempty"` // processes that would not suspend and were left out

@@ -32,11 +32,12 @@ const (
 	MachineExpired              MachineState = "expired"
 	MachineRolledBack           MachineState = "rolled_back"
 	MachineRolledBackWithLosses MachineState = "rolled_back_with_losses"
-	MachineUnknown              MachineState = "unknown"   // a commit was sent, but its end was not seen
-	MachineRestarted            MachineState = "restarted" // after its commit; it runs the code that it booted
-	MachineReplaced             MachineState = "replaced"  // by another instance after its commit
-	MachineStopped              MachineState = "stopped"   // after its commit, or on its way there
-	MachineGone                 MachineState = "gone"      // destroyed
+	MachineUnknown              MachineState = "unknown"    // a commit was sent, but its end was not seen
+	MachineRestarted            MachineState = "restarted"  // after its commit; it runs the code that it booted
+	MachineReplaced             MachineState = "replaced"   // by another instance after its commit
+	MachineStopped              MachineState = "stopped"    // after its commit, or on its way there
+	MachineGone                 MachineState = "gone"       // destroyed
+	MachineTakenBack            MachineState = "taken_back" // it ran the upgrade, which was not well, and runs again what it ran before
 )
 
 // beforeCommit lists how a machine can end before a commit was sent to it.
@@ -56,9 +57,9 @@ var transitions = map[MachineState][]MachineState{
 	MachineCommitting: append([]MachineState{MachineCommitted, MachineUnknown, MachineRolledBack, MachineRolledBackWithLosses, MachineRestarted, MachineReplaced, MachineStopped}, beforeCommit...),
 	MachineUnknown:    append([]MachineState{MachineCommitted, MachineRolledBack, MachineRolledBackWithLosses, MachineRestarted, MachineReplaced, MachineStopped}, beforeCommit...),
 	MachineCommitted:  append([]MachineState{MachineVerified}, afterCommit...),
-	MachineVerified:   append([]MachineState{MachineRecorded, MachineUnhealthy}, afterCommit...),
-	MachineRecorded:   append([]MachineState{MachineUnhealthy}, afterCommit...),
-	MachineUnhealthy:  afterCommit,
+	MachineVerified:   append([]MachineState{MachineRecorded, MachineUnhealthy, MachineTakenBack, MachineUnknown}, afterCommit...),
+	MachineRecorded:   append([]MachineState{MachineUnhealthy, MachineTakenBack, MachineUnknown}, afterCommit...),
+	MachineUnhealthy:  append([]MachineState{MachineTakenBack, MachineUnknown}, afterCommit...),
 }
 
 // CanBecome reports whether next may follow s within one attempt.
@@ -115,7 +116,15 @@ const (
 	OutcomeReplaced             MachineOutcome = "replaced"
 	OutcomeStopped              MachineOutcome = "stopped"
 	OutcomeGone                 MachineOutcome = "gone"
+	OutcomeTakenBack            MachineOutcome = "taken_back"
 )
+
+// AsBefore reports whether a machine with this outcome runs what it ran before the deploy.
+func (o MachineOutcome) AsBefore() bool {
+	return slices.Contains([]MachineOutcome{
+		OutcomeNotStarted, OutcomeMachineFailed, OutcomeStale, OutcomeAborted, OutcomeExpired, OutcomeRolledBack, OutcomeRolledBackWithLosses,
+	}, o)
+}
 
 // Upgraded reports whether a machine with this outcome runs the upgrade.
 func (o MachineOutcome) Upgraded() bool {

@@ -241,7 +241,7 @@ func TestAWatchedDeploysEndIsTold(t *testing.T) {
 	for range 2 {
 		b.send(s.read(b.work, 0)())
 	}
-	b.shows("that deploy has ended", "blocked, no machine was upgraded", "blocked by the plan: lingering", "6 not upgraded of 6 machines")
+	b.shows("that deploy has ended", "blocked, 0 of 6 machines took it", "blocked by the plan: lingering", "6 not upgraded of 6 machines")
 	b.hides("The record ends here", "ready")
 	b.pass(time.Second)
 	if b.watched.moves() {

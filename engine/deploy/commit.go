@@ -51,11 +51,14 @@ func (c *committing) waves(ctx context.Context, todo []*rollout) error {
 		if context.Cause(ctx) == nil { // what has committed is watched, whatever has become of the others
 			err = errors.Join(c.gate(ctx, w), err)
 		}
+		if errors.Is(err, errUnhealthy) {
+			err = c.onSick(ctx, err)
+		}
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return c.unhealthyError() // of waves after which it went on
 }
 
 func (c *committing) wave(ctx context.Context, w wave) error {

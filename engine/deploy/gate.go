@@ -57,6 +57,9 @@ func (st *staged) unhealthyError() error {
 	if !anyOf(st.machines, (*rollout).isSick) {
 		return nil
 	}
+	if back := count(st.machines, (*rollout).isTakenBack); back > 0 {
+		return st.takenBackError(back)
+	}
 	verb, n := "runs", count(st.machines, (*rollout).reportsUpgrade)
 	if n == 0 { // their VMs have ended since
 		verb, n = "was taken", count(st.machines, (*rollout).isSick)
@@ -65,6 +68,19 @@ func (st *staged) unhealthyError() error {
 		text.Counted(len(st.machines), "machine"), st.whyUnhealthy()), nil, engine.Remedies["unhealthy"])
 	return p.WithCause(errUnhealthy)
 }
+
+// takenBackError says what was taken back, and what was not.
+func (st *staged) takenBackError(back int) error {
+	what := fmt.Sprintf("%s was not well, and was taken back from %s", st.upgrade.Version, text.Counted(back, "machine"))
+	remedy := engine.Remedies["taken_back"]
+	if left := count(st.machines, (*rollout).reportsUpgrade); left > 0 {
+		what += fmt.Sprintf("; %s it still", runs(left))
+		remedy = engine.Remedies["back_failed"]
+	}
+	return engine.NewProblem("taken_back", what+": "+st.whyUnhealthy(), nil, remedy).WithCause(errUnhealthy)
+}
+
+func (r *rollout) isTakenBack() bool { return r.state == engine.MachineTakenBack }
 
 // whyUnhealthy words what is most wrong: the most frequent crash of all machines, else what the first machine has.
 func (st *staged) whyUnhealthy() string {
@@ -87,6 +103,18 @@ func (st *staged) whyUnhealthy() string {
 		why += fmt.Sprintf("; and %d more", more)
 	}
 	return why
+}
+
+// onSick does what is to be done about an upgrade that is not well; nil lets the deploy go on.
+func (c *committing) onSick(ctx context.Context, err error) error {
+	switch c.settings.OnSick {
+	case engine.OnSickContinue:
+		return nil
+	case engine.OnSickBack:
+		failed := c.takeBack(ctx)
+		return errors.Join(c.unhealthyError(), failed)
+	}
+	return err
 }
 
 func (r *rollout) isSick() bool { return r.sick != nil }

@@ -18,8 +18,10 @@ import (
 type ledger struct {
 	*job
 	surveyed *surveyed
-	upgrade  engine.Upgrade
-	held     *lock.Held
+	// back: the machines were taken back, so that current.json names for them what it named before.
+	back    *engine.TakenBack
+	upgrade engine.Upgrade
+	held    *lock.Held
 
 	writing chan struct{} // holds a token while current.json is not being written
 	changed time.Time     // when current.json was last written; guarded by the token
@@ -165,6 +167,10 @@ func (l *ledger) apply(md *engine.Metadata, end *finalWrite) (entered []*entry) 
 		}
 		entered = append(entered, e)
 		md.SetImageCode(e.imageCode)
+		if l.back != nil {
+			l.restore(md, e.machine)
+			continue
+		}
 		md.MachineUpgrades[e.machine.ID] = e.runs
 		if md.HotUpgrade != nil && md.HotUpgrade.SHA256 == l.upgrade.SHA256 {
 			delete(md.MachineUpgrades, e.machine.ID)
@@ -175,6 +181,31 @@ func (l *ledger) apply(md *engine.Metadata, end *finalWrite) (entered []*entry) 
 		l.promote(md, end)
 	}
 	return entered
+}
+
+// writeRest writes what could not be written yet, again while that fails and there is time.
+func (l *ledger) writeRest(ctx context.Context) error {
+	if !slices.ContainsFunc(l.all(), func(e *entry) bool { return !e.written }) {
+		return nil
+	}
+	if !l.lock(ctx) {
+		return fmt.Errorf("write current.json: %w", context.Cause(ctx))
+	}
+	defer l.unlock()
+	_, err := l.write(ctx, nil)
+	for err != nil && !isRefused(err) && run.Wait(ctx, lookAgainAfter) == nil {
+		_, err = l.write(ctx, nil)
+	}
+	return err
+}
+
+// restore has md name for a machine what it named before the deploy.
+func (l *ledger) restore(md *engine.Metadata, m engine.Machine) {
+	md.AddTakenBack(*l.back)
+	delete(md.MachineUpgrades, m.ID)
+	if u, ok := l.surveyed.recorded.MachineUpgrades[m.ID]; ok && engine.SameImage(l.surveyed.recorded.FullImage(), l.upgrade.BaseImage) {
+		md.MachineUpgrades[m.ID] = u
+	}
 }
 
 // unchangedByOthers reports whether the machine's upgrade in md is still the one that the deploy found, or its own.

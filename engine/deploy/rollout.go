@@ -104,10 +104,21 @@ func (r *rollout) oldPages() *engine.Problem {
 
 func (r *rollout) outcome() engine.MachineOutcome { return r.state.Outcome(r.status.UpToDate) }
 
+// runs gives the version that the machine runs as its deploy ends, "" if that is not known.
+func (r *rollout) runs() string {
+	switch o := r.outcome(); {
+	case o.Upgraded() && r.order != nil:
+		return r.order.Version
+	case o.AsBefore() || o == engine.OutcomeTakenBack:
+		return r.status.Running
+	}
+	return ""
+}
+
 func (r *rollout) result() engine.MachineResult {
 	report := reportOf(r.status)
 	m := engine.MachineResult{
-		ID: r.machine.ID, Region: r.machine.Region, Outcome: r.outcome(),
+		ID: r.machine.ID, Region: r.machine.Region, Outcome: r.outcome(), Runs: r.runs(),
 		Modules: report.ModulesChanged + report.ModulesAdded, Processes: report.Migrated,
 		Skipped: report.Skipped, SuspendedUS: report.SuspendedUS, SuspendedAtUS: report.SuspendedAtUS, ResumedAtUS: report.ResumedAtUS,
 		Failures: report.Failures, FailuresTotal: report.FailuresTotal, Health: r.health, Crashes: report.Crashes,
@@ -116,7 +127,7 @@ func (r *rollout) result() engine.MachineResult {
 		m.FullReport = r.report
 	}
 	switch {
-	case m.Outcome == engine.OutcomeMachineUnhealthy:
+	case r.isSick() && (m.Outcome == engine.OutcomeMachineUnhealthy || m.Outcome == engine.OutcomeTakenBack):
 		m.Error = r.sick.What
 	case r.problem != nil && !m.Outcome.Upgraded():
 		m.Error = r.problem.What

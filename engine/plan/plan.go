@@ -122,6 +122,15 @@ func findings(f Facts) []engine.Finding {
 			Remedy: engine.Remedies["clears_record"],
 		}, m.ID)
 	}
+	for _, t := range f.Recorded.TakenBack() {
+		if t.SHA256 == f.Upgrade.SHA256 && t.SHA256 != "" {
+			all.add(engine.Finding{
+				Name: "taken_back", Severity: engine.SeverityBlock,
+				What:   fmt.Sprintf("version %s was taken back on %s (deploy %s): %s", t.Version, t.At.Format("2006-01-02 at 15:04 UTC"), t.ID, t.Why),
+				Remedy: engine.Remedies["taken_back"],
+			}, "")
+		}
+	}
 	for _, found := range earlier(f) {
 		all.add(found, "")
 	}

@@ -43,7 +43,7 @@ func Headline(r engine.Result) string {
 	case len(r.Machines) == 0:
 		return what + ": " + outcome + " after " + took
 	}
-	return fmt.Sprintf("%s: %s, %s%s, after %s", what, outcome, howManyRun(r.Machines), healthOf(r), took)
+	return fmt.Sprintf("%s: %s, %s%s, after %s", what, outcome, Production(r.Machines), healthOf(r), took)
 }
 
 // healthOf says whether what runs the upgrade is well; "" where the outcome says so, or nothing was upgraded.
@@ -60,32 +60,6 @@ func healthOf(r engine.Result) string {
 		return ", not watched"
 	}
 	return ""
-}
-
-// howManyRun says how many machines run the upgrade. Where none was upgraded, that says nothing of what they run: they may
-// have run it before.
-func howManyRun(machines []engine.MachineResult) string {
-	upgraded, open := 0, 0
-	for _, m := range machines {
-		switch {
-		case m.Outcome.Upgraded():
-			upgraded++
-		case EndOf(engine.Result{}, m.Outcome).Rank == RankUnknown:
-			open++
-		}
-	}
-	of := text.Count(upgraded) + " of " + text.Counted(len(machines), "machine")
-	verb := "run"
-	if len(machines) == 1 {
-		verb = "runs"
-	}
-	switch {
-	case open > 0:
-		return of + " " + verb + " it, " + text.Count(open) + " unknown"
-	case upgraded == 0:
-		return "no machine was upgraded"
-	}
-	return of + " " + verb + " it"
 }
 
 // OutcomeLook is an outcome's glyph and tone; the word stands beside it.

@@ -43,7 +43,7 @@ type Standing struct {
 func (s Standing) Glyph(spin string) string {
 	switch s.Rank {
 	case RankFailed:
-		if s.Word == wordRolledBack {
+		if s.Word == wordRolledBack || s.Word == wordTakenBack {
 			return "↺"
 		}
 		return "✗"
@@ -71,6 +71,7 @@ func (s Standing) Tone() cells.Tone {
 const (
 	wordFailed     = "failed"
 	wordRolledBack = "rolled back"
+	wordTakenBack  = "taken back"
 	wordUnknown    = "unknown"
 	wordUnverified = "unverified"
 	wordUpgraded   = "upgraded"
@@ -90,6 +91,7 @@ var states = map[engine.MachineState]Standing{
 	engine.MachineCommitted:            {Rank: RankDone, Word: "committed"},
 	engine.MachineVerified:             {Rank: RankDone, Word: wordUpgraded},
 	engine.MachineRecorded:             {Rank: RankDone, Word: wordUpgraded},
+	engine.MachineTakenBack:            {Rank: RankFailed, Word: wordTakenBack},
 	engine.MachineUnhealthy:            {Rank: RankFailed, Word: "not well"},
 	engine.MachineLeftOut:              {Rank: RankOut, Word: "left out"},
 	engine.MachineDown:                 {Rank: RankFailed, Word: "not running"},

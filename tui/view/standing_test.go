@@ -94,7 +94,7 @@ func TestWhatNeedsEyesIsOnTop(t *testing.T) {
 	for _, state := range []engine.MachineState{
 		engine.MachineDown, engine.MachineFailed, engine.MachineStale, engine.MachineRolledBack, engine.MachineRolledBackWithLosses,
 		engine.MachineRestarted, engine.MachineReplaced, engine.MachineStopped, engine.MachineGone,
-		engine.MachineUnhealthy,
+		engine.MachineUnhealthy, engine.MachineTakenBack,
 	} {
 		if s := StandingOf(&engine.MachineProgress{State: state}, false); s.Rank != RankFailed || s.Tone() != cells.Fail {
 			t.Errorf("%s is %s", state, RankWords[s.Rank])

@@ -1,0 +1,136 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/record"
+	"flydeploy/text"
+)
+
+// takeBack deploys to the machines that have taken the upgrade what each of them ran before, as a hot deploy of its own under the same
+// lock: an earlier upgrade from its tarball, or the image's code. A machine whose processes the older code cannot take over rolls
+// back, and keeps the upgrade.
+func (c *committing) takeBack(ctx context.Context) error {
+	took := map[string][]*rollout{} // by the ID of the upgrade before, "" for the image's code
+	before := map[string]*engine.HotUpgrade{}
+	for _, r := range filter(c.machines, (*rollout).hasTaken) {
+		id := ""
+		if u, ok := c.surveyed.recorded.UpgradeOf(r.machine); ok {
+			id, before[u.ID] = u.ID, &u
+		}
+		took[id] = append(took[id], r)
+	}
+	var errs []error
+	for id, machines := range took {
+		errs = append(errs, c.takeBackTo(ctx, before[id], machines))
+	}
+	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "taken back", Upgrade: copyOf(&c.upgrade)})
+	return errors.Join(errs...)
+}
+
+// hasTaken: the machine runs the upgrade since this deploy.
+func (r *rollout) hasTaken() bool {
+	return r.reportsUpgrade() && !r.status.UpToDate && r.session != nil
+}
+
+// takeBackTo takes machines back to an earlier upgrade, nil for the image's code.
+func (c *committing) takeBackTo(ctx context.Context, to *engine.HotUpgrade, machines []*rollout) error {
+	back, accepted, err := c.stageBack(ctx, to, machines)
+	defer c.withSettleTimeout(ctx, func(ctx context.Context) { c.settleAgents(ctx, back.machines) })
+	if err == nil {
+		err = c.commitBack(ctx, back, accepted)
+	}
+	for i, r := range machines {
+		r.endBack(back.machines[i], back.upgrade.Version, err)
+	}
+	return err
+}
+
+// stageBack packs and stages the code of before. It gives the machines as far as they got, and the blockers that are accepted.
+func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machines []*rollout) (*staged, []string, error) {
+	j := *c.job
+	j.settings.Strategy, j.settings.Yes, j.settings.Ask = engine.Strategy{Kind: engine.StrategyAll}, true, false
+	s := *c.surveyed
+	s.in, s.out, s.earlier, s.image = nil, nil, nil, c.upgrade.BaseImage
+	st := &staged{job: &j, surveyed: &s, held: c.held}
+	for _, r := range machines {
+		s.in = append(s.in, r.machine)
+		st.machines = append(st.machines, newAttemptOf(r))
+		_ = r.session.Finish(ctx) // its place is needed
+	}
+	if to != nil {
+		s.earlier = &record.Record{Past: engine.Past{ID: to.ID, At: to.DeployedAt}, Upgrade: engine.Upgrade{
+			ID: to.ID, Version: to.Version, SourceImage: to.SourceImageRef, TarballURL: to.TarballURL, SHA256: to.SHA256, Size: to.Size, Agent: to.Agent,
+		}}
+	}
+	u := c.upgrade
+	u.Version, u.SHA256, u.Size, u.TarballURL, u.SourceImage, u.Agent = "", "", 0, "", "", engine.CompiledAgent{}
+	var err error
+	st.packed, err = j.pack(ctx, &s, u)
+	st.upgrade = st.packed.upgrade
+	if err != nil {
+		return st, nil, err
+	}
+	p, err := st.stage(ctx)
+	if err == nil {
+		err = blockers(p.Findings, c.accepted)
+	}
+	return st, c.accepted, err
+}
+
+// newAttemptOf starts over on a machine, beside its rollout.
+func newAttemptOf(r *rollout) *rollout {
+	next := *r
+	next.newAttempt()
+	return &next
+}
+
+// commitBack commits what was staged, and has current.json name what it named before.
+func (c *committing) commitBack(ctx context.Context, back *staged, accepted []string) error {
+	book := newLedger(back.job, c.surveyed, c.upgrade, c.held)
+	book.back = &engine.TakenBack{
+		ID: c.upgrade.ID, Version: c.upgrade.Version, SHA256: c.upgrade.SHA256, At: c.surveyed.target.Storage.Clock().UTC().Truncate(time.Second), Why: c.whyUnhealthy(),
+	}
+	work := &committing{staged: back, book: book, accepted: accepted}
+	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning,
+		Text: fmt.Sprintf("taking %s back to %s", text.Counted(len(back.machines), "machine"), back.upgrade.Version)})
+	err := work.wave(ctx, wave{number: 1, of: 1, machines: filter(back.machines, (*rollout).isStaged)})
+	back.resolve(ctx, back.machines)
+	err = errors.Join(err, back.each(ctx, filter(back.machines, (*rollout).isUnverified), func(ctx context.Context, r *rollout) error {
+		return back.verifyMachine(ctx, r, book)
+	}))
+	var unwritten error
+	c.withSettleTimeout(ctx, func(ctx context.Context) { unwritten = book.writeRest(ctx) })
+	return errors.Join(err, unwritten)
+}
+
+// endBack says how a machine stands after it was to be taken back.
+func (r *rollout) endBack(back *rollout, version string, err error) {
+	r.attempt = back.attempt
+	if back.isUpgraded() {
+		r.move(engine.MachineTakenBack, engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusSkipped, Text: "taken back: it runs " + version + " again"})
+		return
+	}
+	why := back.problem
+	if why == nil {
+		why = engine.AsProblem(err)
+	}
+	what := "it could not be taken back"
+	if why != nil {
+		what += ": " + why.What
+	}
+	if r.isSick() {
+		what = r.sick.What + "; " + what
+	}
+	r.attempt++
+	r.sick = engine.NewProblem("unhealthy", what, nil, engine.Remedies["back_failed"])
+	if back.endUnknown() || back.isUnverified() {
+		r.move(engine.MachineUnknown, engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusUnknown, Problem: r.sick})
+		return
+	}
+	r.move(engine.MachineUnhealthy, engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusFailed, Problem: r.sick})
+}

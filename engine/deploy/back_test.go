@@ -1,0 +1,180 @@
+package deploy_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/agent/agenttest"
+)
+
+// sick runs a deploy whose machines crash while they are watched.
+func (s *stage) sick(settings engine.Settings, ids ...string) (*engine.Progress, engine.Result) {
+	s.t.Helper()
+	r := s.start(settings)
+	r.until("a machine was watched", func(e engine.Event) bool {
+		return e.Phase == engine.PhaseWatch && e.Machine == ids[len(ids)-1]
+	})
+	for _, id := range ids {
+		s.Crash(id, 5)
+	}
+	return r.end()
+}
+
+func onSick(how engine.OnSick, kind engine.StrategyKind) engine.Settings {
+	s := baking(10 * time.Second)
+	s.Strategy.Kind, s.OnSick = kind, how
+	return s
+}
+
+// runs checks what machines run, and what they boot after a restart.
+func (s *stage) runs(version string, ids ...string) {
+	s.t.Helper()
+	for _, id := range ids {
+		if got := s.State(id).Code.Version; got != version {
+			s.t.Errorf("machine %s runs %s, want %s", id, got, version)
+		}
+		s.Restart(id, agenttest.Boot{})
+		if got := s.State(id).Code.Version; got != version {
+			s.t.Errorf("machine %s boots %s, want %s", id, got, version)
+		}
+	}
+}
+
+// Back leads to the image's code where there was no upgrade before, and the version is not deployed again without a word.
+func TestBackToTheImage(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		p, r := s.sick(onSick(engine.OnSickBack, engine.StrategyAll), "m00", "m01")
+		wants(t, p, r, engine.OutcomeUnhealthy, "m00 taken_back, m01 taken_back")
+		if r.Problem.Name != "taken_back" || !strings.HasPrefix(r.Problem.What, "2.0.0 was not well, and was taken back from 2 machines: 10 crashes of Counter.Tally in ") {
+			t.Errorf("problem: %v", r.Problem)
+		}
+		if u := p.Upgrade.Version; u != "2.0.0" || r.Upgrade.Version != "2.0.0" {
+			t.Errorf("it is told as a deploy of %s and %s", u, r.Upgrade.Version)
+		}
+		if m := p.Machine("m00"); m.State != engine.MachineTakenBack || len(r.Machines[0].Crashes) == 0 || r.Machines[0].Error == "" {
+			t.Errorf("%s, %+v", m.State, r.Machines[0])
+		}
+		s.nothingLeft()
+		s.runs("1.0.0", "m00", "m01")
+		if fleet, single := s.recorded(); fleet != "" || len(single) > 0 {
+			t.Errorf("recorded: fleet %q, machines %v", fleet, single)
+		}
+		_, again := s.deploy(baking(0))
+		if again.Outcome != engine.OutcomeBlocked || !strings.Contains(again.Problem.What, "version 2.0.0 was taken back on ") || !strings.Contains(again.Problem.What, "KeyError :step") {
+			t.Errorf("the next deploy of it ended %s: %v", again.Outcome, again.Problem)
+		}
+		accepting := baking(0)
+		accepting.Accept = []string{"taken_back"}
+		if _, again = s.deploy(accepting); again.Outcome != engine.OutcomeSucceeded {
+			t.Errorf("accepted by name it ended %s: %v", again.Outcome, again.Problem)
+		}
+	})
+}
+
+// Back leads to the upgrade before, for the whole fleet or for single machines.
+func TestBackToTheUpgradeBefore(t *testing.T) {
+	played(t, 3, func(t *testing.T, s *stage) {
+		if _, r := s.deploy(baking(0)); r.Outcome != engine.OutcomeSucceeded {
+			t.Fatal(r.Problem)
+		}
+		s.SetBuild(agenttest.Image3)
+		p, r := s.sick(onSick(engine.OnSickBack, engine.StrategyCanary), "m00")
+		wants(t, p, r, engine.OutcomeUnhealthy, "m00 taken_back, m02 aborted, m01 aborted")
+		s.runs("2.0.0", "m00", "m01", "m02")
+		if fleet, single := s.recorded(); fleet != "2.0.0" || len(single) > 0 {
+			t.Errorf("recorded: fleet %q, machines %v", fleet, single)
+		}
+		s.nothingLeft()
+	})
+}
+
+// A machine whose processes the older code cannot take over keeps the upgrade, and says so.
+func TestBackThatFails(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.On(agenttest.Match{Kind: agenttest.Commit, After: 2}, agenttest.Before(func() {
+			s.Behave("m01", func(b *agenttest.Behaviour) { b.Outcome = agent.RolledBack })
+		}))
+		p, r := s.sick(onSick(engine.OnSickBack, engine.StrategyAll), "m00", "m01")
+		wants(t, p, r, engine.OutcomeUnhealthy, "m00 taken_back, m01 unhealthy")
+		if !strings.Contains(r.Problem.What, "was taken back from 1 machine; 1 machine runs it still") || !strings.Contains(r.Problem.Remedy, "cold") {
+			t.Errorf("problem: %v", r.Problem)
+		}
+		if m := r.Machines[1]; !strings.Contains(m.Error, "it could not be taken back") || p.Machine("m01").State != engine.MachineUnhealthy {
+			t.Errorf("%s: %s", p.Machine("m01").State, m.Error)
+		}
+		s.nothingLeft()
+		s.runs("1.0.0", "m00")
+		s.runs("2.0.0", "m01")
+	})
+}
+
+func TestASickCanaryIsWhereItGoesOn(t *testing.T) {
+	played(t, 3, func(t *testing.T, s *stage) {
+		p, r := s.sick(onSick(engine.OnSickContinue, engine.StrategyCanary), "m00")
+		wants(t, p, r, engine.OutcomeUnhealthy, "m00 unhealthy, m02 committed, m01 committed")
+		if !strings.Contains(r.Problem.What, "2.0.0 runs on 3 of 3 machines, and is not well") {
+			t.Errorf("problem: %v", r.Problem)
+		}
+		if fleet, _ := s.recorded(); fleet != "2.0.0" {
+			t.Errorf("recorded: %q", fleet)
+		}
+		s.nothingLeft()
+	})
+}
+
+// Whatever happens while machines are taken back, what is said of them is true.
+func TestEveryFaultWhileMachinesAreTakenBack(t *testing.T) {
+	kinds := []agenttest.Kind{
+		agenttest.Discover, agenttest.Inject, agenttest.Wait, agenttest.Arm, agenttest.Commit, agenttest.LoadedCode, agenttest.Finish,
+		agenttest.StartJob, agenttest.PollJob, agenttest.CreateTemporary, agenttest.PresignGet, agenttest.StatTarball, agenttest.ReadMetadata, agenttest.WriteMetadata,
+	}
+	for _, kind := range kinds {
+		for name := range everyFault {
+			if strings.Contains(name, "hangs") {
+				continue // their time is bounded as in any deploy
+			}
+			for times, word := range map[int]string{1: "once", 0: "always"} {
+				t.Run(string(kind)+": "+name+" "+word, func(t *testing.T) {
+					played(t, 2, func(t *testing.T, s *stage) {
+						r := s.start(onSick(engine.OnSickBack, engine.StrategyAll))
+						r.watched()
+						s.Crash("m00", 5)
+						s.Crash("m01", 5)
+						r.until("it was not well", func(e engine.Event) bool { return e.State == engine.MachineUnhealthy })
+						s.On(agenttest.Match{Kind: kind, Times: times}, s.hook(name))
+						p, result := r.end()
+						s.isTrueOfBack(p, result)
+					})
+				})
+			}
+		}
+	}
+}
+
+func (s *stage) isTrueOfBack(p *engine.Progress, r engine.Result) {
+	s.t.Helper()
+	fleet, single := s.recorded()
+	for _, m := range r.Machines {
+		st := s.State(m.ID)
+		names := single[m.ID]
+		if names == "" {
+			names = fleet
+		}
+		wrong := map[engine.MachineOutcome]bool{
+			engine.OutcomeTakenBack:        st.Code.Version != "1.0.0",
+			engine.OutcomeMachineUnhealthy: st.Code.Version != "2.0.0",
+		}[m.Outcome]
+		if wrong || m.Outcome == engine.OutcomeCommitted {
+			s.t.Errorf("machine %s is said to have ended %s, and runs %s\n%s", m.ID, m.Outcome, st.Code.Version, logOf(p))
+		}
+		if m.Outcome == engine.OutcomeTakenBack && names == "2.0.0" && (r.Problem == nil || !strings.Contains(r.Problem.What, "current.json")) {
+			s.t.Errorf("machine %s was taken back, and boots %s: %v\n%s", m.ID, names, r.Problem, logOf(p))
+		}
+	}
+	if r.Outcome != engine.OutcomeUnhealthy || r.Problem == nil || r.Problem.Name == "crash" {
+		s.t.Errorf("it ended %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+	}
+}

@@ -1,0 +1,43 @@
+package view
+
+import (
+	"testing"
+
+	"flydeploy/engine"
+)
+
+func TestWhatProductionRuns(t *testing.T) {
+	of := func(n int, o engine.MachineOutcome, runs string) []engine.MachineResult {
+		all := make([]engine.MachineResult, n)
+		for i := range all {
+			all[i] = engine.MachineResult{Outcome: o, Runs: runs}
+		}
+		return all
+	}
+	join := func(all ...[]engine.MachineResult) (joined []engine.MachineResult) {
+		for _, some := range all {
+			joined = append(joined, some...)
+		}
+		return joined
+	}
+	for _, test := range []struct {
+		machines []engine.MachineResult
+		says     string
+	}{
+		{of(6, engine.OutcomeCommitted, "2.0.0"), "6 of 6 machines run it"},
+		{of(1, engine.OutcomeUpToDate, "2.0.0"), "1 of 1 machine runs it"},
+		{of(4, engine.OutcomeRolledBack, "1.0.0"), "0 of 4 machines took it, all run 1.0.0 as before, nothing was lost"},
+		{of(1, engine.OutcomeRolledBackWithLosses, "1.0.0"), "0 of 1 machine took it, it runs 1.0.0 as before, processes were lost on 1"},
+		{of(2, engine.OutcomeAborted, "1.0.0"), "0 of 2 machines took it, all run 1.0.0 as before"},
+		{of(2, engine.OutcomeAborted, ""), "0 of 2 machines took it"}, // results of older versions
+		{join(of(2, engine.OutcomeMachineUnhealthy, "2.0.0"), of(4, engine.OutcomeNotStarted, "1.0.0")), "2 of 6 machines run it, 4 run 1.0.0 as before"},
+		{join(of(2, engine.OutcomeAborted, "1.0.0"), of(1, engine.OutcomeAborted, "1.1.0")), "0 of 3 machines took it, 2 run 1.0.0 and 1 runs 1.1.0 as before"},
+		{join(of(1, engine.OutcomeUnknown, ""), of(1, engine.OutcomeCommitted, "2.0.0")), "1 of 2 machines run it, 1 unknown"},
+		{of(3, engine.OutcomeTakenBack, "1.0.0"), "0 of 3 machines run it, all run 1.0.0 again"},
+		{join(of(1, engine.OutcomeTakenBack, "1.0.0"), of(2, engine.OutcomeAborted, "1.0.0")), "0 of 3 machines run it, 2 run 1.0.0 as before, 1 runs 1.0.0 again"},
+	} {
+		if got := Production(test.machines); got != test.says {
+			t.Errorf("%v:\n%s\nwant: %s", test.machines, got, test.says)
+		}
+	}
+}
