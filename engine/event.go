@@ -33,6 +33,7 @@ type Event struct {
 	Facts   *Machine       `json:"facts,omitempty"`  // with the first event of a machine
 	Report  *MachineReport `json:"report,omitempty"` // what the agent has counted so far
 	Plan    *Plan          `json:"plan,omitempty"`   // with phase plan
+	Asks    Question       `json:"asks,omitempty"`   // with phase commit, while the deploy waits for an answer, or takes one
 	Held    *LockHeld      `json:"held,omitempty"`   // with phase lock, while somebody else holds it
 	Upgrade *Upgrade       `json:"upgrade,omitempty"`
 }

@@ -13,9 +13,11 @@ type Progress struct {
 	Machines []*MachineProgress // in the order in which they first had an event
 	Plan     *Plan
 	Held     *LockHeld // somebody else's lock, while the deploy waits for an answer
-	Log      []LogLine
-	LastSeq  int64
-	LastAt   time.Time
+	// CommitAsks is the question that stands while machines commit, QuestionNone for none.
+	CommitAsks Question
+	Log        []LogLine
+	LastSeq    int64
+	LastAt     time.Time
 
 	index map[string]*MachineProgress
 }
@@ -142,6 +144,9 @@ func (m *MachineProgress) after(e Event) MachineState {
 func (p *Progress) takeFleet(e Event) {
 	if e.Plan != nil {
 		p.Plan = e.Plan
+	}
+	if e.Phase == PhaseCommit {
+		p.CommitAsks = e.Asks
 	}
 	if e.Phase == PhaseLock {
 		p.Held = e.Held

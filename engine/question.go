@@ -7,6 +7,8 @@ type Answer struct {
 	To      Question
 	Proceed bool
 	Accept  []string // names of the blockers that the operator accepts
+	// Way says how to go on, for QuestionWatch and QuestionSick.
+	Way Way
 	// OverrideETag is the ETag of the lock that was shown and is to be replaced.
 	OverrideETag string
 }
@@ -19,6 +21,21 @@ const (
 	QuestionNone Question = ""
 	QuestionPlan Question = "plan"
 	QuestionLock Question = "lock"
+	// QuestionWatch stands while a wave is watched; without an answer the watch ends by itself.
+	QuestionWatch Question = "watch"
+	QuestionSick  Question = "sick" // it is not well
+)
+
+// Way is an answer to QuestionWatch or QuestionSick.
+type Way string
+
+// The ways on: WayPromote ends the watch now, WayHold lets it go on until WayPromote. The others are for what is not well.
+const (
+	WayPromote  Way = "promote"
+	WayHold     Way = "hold"
+	WayStop     Way = Way(OnSickStop)
+	WayBack     Way = Way(OnSickBack)
+	WayContinue Way = Way(OnSickContinue)
 )
 
 // Asks gives the question that the deploy is waiting for, QuestionNone if there is none.
@@ -28,6 +45,8 @@ func (p *Progress) Asks() Question {
 		return QuestionLock
 	case p.Plan != nil && p.Fleet[PhasePlan].Status == StatusRunning:
 		return QuestionPlan
+	case p.Fleet[PhaseCommit].Status == StatusRunning:
+		return p.CommitAsks
 	default:
 		return QuestionNone
 	}

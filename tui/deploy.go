@@ -125,13 +125,20 @@ func (d *deployScreen) ask(c *console) {
 	}
 	if asks != d.question {
 		d.questionGone(c)
-		c.picker = nil // its entries have changed
-		d.question, d.answered, d.page.Scroll, d.onDeploy, d.pane = asks, time.Time{}, 0, false, paneBoard
+		c.picker = nil                                                          // its entries have changed
+		if asks != engine.QuestionWatch && d.question != engine.QuestionWatch { // that one leaves the screen as it is
+			d.page.Scroll, d.pane = 0, paneBoard
+		}
+		d.question, d.answered, d.onDeploy = asks, time.Time{}, false
 		d.waiting = d.waiting && asks == engine.QuestionLock
 	}
 	unanswered := !d.waiting && c.now.Sub(d.answered) > answerWithin
-	if asks == engine.QuestionLock && unanswered && c.dialog == nil {
+	switch {
+	case !unanswered || c.dialog != nil:
+	case asks == engine.QuestionLock:
 		d.open(c, d.lockDialog(c))
+	case asks == engine.QuestionSick:
+		d.open(c, d.sickDialog())
 	}
 }
 
@@ -192,6 +199,10 @@ func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	case d.pane == paneBoard && d.board.sortBy(k.String(), c.now):
 	case d.guest != nil:
 		return d.guest.press(c, d, k)
+	case key.Matches(k, c.keys.promote) && d.watching():
+		d.promote(c)
+	case key.Matches(k, c.keys.hold) && d.watching():
+		d.hold(c)
 	case key.Matches(k, c.keys.override) && d.waiting:
 		d.open(c, d.overrideDialog(c))
 	case key.Matches(k, c.keys.watch) && d.waiting:

@@ -35,6 +35,10 @@ func (d *deployScreen) hints(c *console) []hint {
 			{"esc", "fleet"}, {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), short(k.quit, "quit"),
 			short(k.plan, "plan"), short(k.copy, "copy"),
 		}
+	case d.watching():
+		return []hint{
+			short(k.promote, "go on now"), short(k.hold, "hold"), {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), {"esc", "leave"},
+		}
 	case d.waiting:
 		return []hint{short(k.override, "override the lock"), short(k.watch, "watch live"), short(k.help, "help"), {"esc", "leave"}}
 	}
@@ -56,6 +60,8 @@ func (d *deployScreen) bindings(c *console) []key.Binding {
 		return []key.Binding{k.modules, k.log, k.copy, k.back, k.confirm}
 	case d.guest != nil && d.guest.replay != nil:
 		return append(own, k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind)
+	case d.watching():
+		return append(own, k.promote, k.hold)
 	case d.waiting:
 		return append(own, k.override, k.watch)
 	}

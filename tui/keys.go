@@ -17,6 +17,7 @@ type keyMap struct {
 	details, plan, modules, log, sortBoard, confirm     key.Binding
 	next                                                key.Binding
 	override, watch, history, inspect, copy             key.Binding
+	promote, hold                                       key.Binding
 	follow, save                                        key.Binding
 	pause, faster, slower, stepEvent, forward, rewind   key.Binding
 	palette, back, help, quit, interrupt                key.Binding
@@ -42,14 +43,15 @@ func newKeyMap(readOnly, app bool) keyMap {
 		confirm:   bind("D", "deploy as planned", "D"), next: bind("tab", "other button", "tab", "shift+tab", "left", "right", "h", "l"),
 		override: bind("o", "override lock", "o"), watch: bind("v", "lock, watch live", "v"), history: bind("r", "record of deploys", "r"),
 		inspect: bind("i", "inspect the VMs' code", "i"),
-		copy:    bind("y", "copy", "y"),
-		follow:  bind("f", "follow, pause", "f"), save: bind("s", "save", "s"),
+		promote: bind("N", "end the watch, go on", "N"), hold: bind("H", "hold the watch", "H"),
+		copy:   bind("y", "copy", "y"),
+		follow: bind("f", "follow, pause", "f"), save: bind("s", "save", "s"),
 		pause: bind("space", "pause, go on", "space"), faster: bind("+", "faster", "+", "="), slower: bind("-", "slower", "-"),
 		stepEvent: bind(".", "next event", "."), forward: bind("→ l", "10 s forward", "right", "l"), rewind: bind("← h", "10 s back", "left", "h"),
 		palette: bind(":", "commands", ":"), back: bind("esc", "back", "esc"), help: bind("?", "help", "?"), quit: bind("q", "quit", "q"),
 		interrupt: bind("ctrl-c", "leave, stop", "ctrl+c"),
 	}
-	for _, b := range []*key.Binding{&k.mark, &k.markRange, &k.markAll, &k.deploy, &k.confirm, &k.next, &k.override} {
+	for _, b := range []*key.Binding{&k.mark, &k.markRange, &k.markAll, &k.deploy, &k.confirm, &k.next, &k.override, &k.promote, &k.hold} {
 		b.SetEnabled(!readOnly)
 	}
 	k.deploy.SetEnabled(!readOnly && app)
@@ -72,7 +74,7 @@ func (k keyMap) groups() []keyGroup {
 		}},
 		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.inspect, k.watch, k.history}},
 		{"Plan", []key.Binding{k.confirm, k.next}},
-		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.log, k.sortBoard, k.override, k.watch}},
+		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.log, k.sortBoard, k.promote, k.hold, k.override, k.watch}},
 		{"Log", []key.Binding{k.follow, k.filter, k.save}},
 		{"Replay", []key.Binding{k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind}},
 	}

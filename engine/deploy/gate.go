@@ -18,13 +18,15 @@ type wave struct {
 }
 
 // showWave emits how far the commit has come, with a text about the wave.
-func (c *committing) showWave(w wave, text string) {
+func (c *committing) showWave(w wave, text string) { c.showAsking(w, text, engine.QuestionNone) }
+
+func (c *committing) showAsking(w wave, text string, asks engine.Question) {
 	if w.of > 1 {
 		text = fmt.Sprintf("wave %d of %d: %s", w.number, w.of, text)
 	}
 	c.rec.Emit(engine.Event{
 		Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: text,
-		Done: int64(count(c.machines, (*rollout).isUpgraded)), Total: int64(len(c.machines)), Unit: "machines",
+		Done: int64(count(c.machines, (*rollout).isUpgraded)), Total: int64(len(c.machines)), Unit: "machines", Asks: asks,
 	})
 }
 
@@ -107,7 +109,19 @@ func (st *staged) whyUnhealthy() string {
 
 // onSick does what is to be done about an upgrade that is not well; nil lets the deploy go on.
 func (c *committing) onSick(ctx context.Context, err error) error {
-	switch c.settings.OnSick {
+	way := c.settings.OnSick
+	if c.settings.Ask {
+		c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "it is not well", Problem: engine.AsProblem(err), Asks: engine.QuestionSick})
+		answer, unanswered := c.ask(ctx, engine.QuestionSick, confirmWithin)
+		switch {
+		case errors.Is(unanswered, errNoAnswer): // as if nobody could be asked
+		case unanswered != nil:
+			return errors.Join(err, unanswered)
+		default:
+			way = engine.OnSick(answer.Way)
+		}
+	}
+	switch way {
 	case engine.OnSickContinue:
 		return nil
 	case engine.OnSickBack:

@@ -208,3 +208,78 @@ func TestWhatHasCommittedIsWatchedWhereOthersFail(t *testing.T) {
 		}
 	})
 }
+
+// asked answers the question about the plan, and reads events until the wave's watch takes answers.
+func (s *stage) asked(bake time.Duration) *run {
+	s.t.Helper()
+	settings := baking(bake)
+	settings.Yes, settings.Ask = false, true
+	settings.Strategy.Kind = engine.StrategyCanary
+	r := s.start(settings)
+	r.asks(engine.QuestionPlan)
+	r.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+	r.asks(engine.QuestionWatch)
+	return r
+}
+
+// An operator ends a watch before its time, or holds it beyond.
+func TestAWatchIsPromotedOrHeld(t *testing.T) {
+	t.Run("promoted", func(t *testing.T) {
+		played(t, 2, func(t *testing.T, s *stage) {
+			r := s.asked(5 * time.Minute)
+			begun := time.Now()
+			r.Answer(engine.Answer{To: engine.QuestionWatch, Way: engine.WayPromote})
+			r.until("the second wave was watched", func(e engine.Event) bool { return strings.HasPrefix(e.Text, "wave 2 of 2: watched") })
+			if took := time.Since(begun); took > 20*time.Second {
+				t.Errorf("the next wave came after %s", took)
+			}
+			r.asks(engine.QuestionWatch)
+			r.Answer(engine.Answer{To: engine.QuestionWatch, Way: engine.WayPromote})
+			p, result := r.end()
+			wants(t, p, result, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+			if took := time.Since(begun); took > time.Minute || result.Health != engine.HealthHealthy {
+				t.Errorf("health %s after %s", result.Health, took)
+			}
+		})
+	})
+	t.Run("held", func(t *testing.T) {
+		played(t, 2, func(t *testing.T, s *stage) {
+			r := s.asked(10 * time.Second)
+			r.Answer(engine.Answer{To: engine.QuestionWatch, Way: engine.WayHold})
+			r.until("it was held", func(e engine.Event) bool { return strings.Contains(e.Text, "until somebody goes on") })
+			time.Sleep(15 * time.Minute)
+			if got := s.State("m01").Code.Version; got != "1.0.0" {
+				t.Errorf("the other machine runs %s while the canary is held", got)
+			}
+			s.Crash("m00", 1)
+			r.asks(engine.QuestionSick)
+			r.Answer(engine.Answer{To: engine.QuestionSick, Way: engine.WayStop})
+			p, result := r.end()
+			wants(t, p, result, engine.OutcomeUnhealthy, "m00 unhealthy, m01 aborted")
+		})
+	})
+}
+
+// What becomes of a sick canary is asked where somebody can answer.
+func TestTheWayOnIsAsked(t *testing.T) {
+	for way, ends := range map[engine.Way]string{
+		engine.WayStop: "m00 unhealthy, m01 aborted", engine.WayBack: "m00 taken_back, m01 aborted", engine.WayContinue: "m00 unhealthy, m01 committed", "": "m00 unhealthy, m01 aborted",
+	} {
+		t.Run("way "+string(way), func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				r := s.asked(10 * time.Second)
+				s.Crash("m00", 4)
+				r.asks(engine.QuestionSick)
+				if p := r.p.Fleet[engine.PhaseCommit].Problem; p == nil || !strings.Contains(p.What, "2.0.0 runs on 1 of 2 machines, and is not well: 4 crashes") {
+					t.Errorf("the question shows %v", p)
+				}
+				if way != "" { // nobody answers: as without a terminal
+					r.Answer(engine.Answer{To: engine.QuestionSick, Way: way})
+				}
+				p, result := r.end()
+				wants(t, p, result, engine.OutcomeUnhealthy, ends)
+				s.nothingLeft()
+			})
+		})
+	}
+}

@@ -246,8 +246,16 @@ func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error)
 		ID: agent.NewID(st.upgrade.ID), TarballURL: tarballURL, ReportURL: reportURL, SHA256: st.upgrade.SHA256, Size: st.upgrade.Size,
 		SuspendTimeout: st.settings.SuspendTimeout, MigrationTimeout: st.settings.MigrationTimeout, MaxSuspend: st.settings.MaxSuspend, SkipBusy: st.settings.SkipBusy,
 		OTPApp: st.surveyed.target.OTPApp, Owner: st.settings.Owner, Fence: fence,
-		Agent: st.upgrade.Agent, AgentURL: agentURL, Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
+		TerminalFor: st.terminalFor(), Agent: st.upgrade.Agent, AgentURL: agentURL, Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
 	}, nil
+}
+
+// terminalFor is how long an agent stays that has committed: an operator may hold the watch. 0 is the agent's own, ten minutes.
+func (st *staged) terminalFor() time.Duration {
+	if st.settings.Ask {
+		return mayHold + 5*time.Minute
+	}
+	return 0
 }
 
 func (st *staged) presign(ctx context.Context, key string) (string, error) {

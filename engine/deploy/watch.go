@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"flydeploy/engine"
@@ -23,10 +24,13 @@ type watch struct {
 	wave     wave
 	machines []*rollout
 	begun    time.Time
-	end      time.Time // of the bake time
+
+	baking context.Context // ends with the bake time
+	held   atomic.Bool     // it has no end until somebody says so
 
 	stop     func() // ends the watch a moment later: something is not well
 	mu       sync.Mutex
+	ended    time.Time                    // when the end of the bake time was seen
 	sick     map[*rollout]*engine.Problem // why a machine is not well
 	gone     map[*rollout]bool            // whose VM has ended
 	failing  map[*rollout]*engine.Problem // why it is not, unless that passes
@@ -34,11 +38,7 @@ type watch struct {
 }
 
 func newWatch(c *committing, w wave, machines []*rollout) *watch {
-	now := time.Now()
-	return &watch{
-		committing: c, wave: w, machines: machines, begun: now, end: now.Add(c.settings.Strategy.Bake), sick: map[*rollout]*engine.Problem{},
-		gone: map[*rollout]bool{},
-	}
+	return &watch{committing: c, wave: w, machines: machines, begun: time.Now(), sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]bool{}}
 }
 
 // run watches until the end of the bake time, or until a moment after something is not well.
@@ -46,6 +46,14 @@ func (w *watch) run(ctx context.Context) error {
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w.stop = sync.OnceFunc(func() { time.AfterFunc(countOn, cancel) })
+	var endBake context.CancelFunc
+	w.baking, endBake = context.WithCancel(watching)
+	defer endBake()
+	bake := time.AfterFunc(w.settings.Strategy.Bake, endBake)
+	defer bake.Stop()
+	if w.settings.Ask {
+		go w.obey(bake, endBake)
+	}
 	asked := make(chan error, 1)
 	go func() {
 		asked <- run.Each(watching, w.machines, len(w.machines), (*rollout).where, func(ctx context.Context, r *rollout) error {
@@ -68,6 +76,38 @@ func (w *watch) run(ctx context.Context) error {
 	return errors.Join(crashed, w.unlisted, unasked)
 }
 
+// mayHold is how long a watch may be held: the agents of upgraded machines stay for an hour where an operator watches.
+const mayHold = 55 * time.Minute
+
+// obey takes the operator's answers while the wave is watched.
+func (w *watch) obey(bake *time.Timer, endBake func()) {
+	for {
+		answer, err := w.job.ask(w.baking, engine.QuestionWatch, mayHold)
+		switch {
+		case err != nil:
+			endBake()
+			return
+		case answer.Way == engine.WayPromote:
+			endBake()
+		case answer.Way == engine.WayHold && bake.Stop():
+			w.held.Store(true)
+		}
+	}
+}
+
+// over is for how long the bake time has been over, 0 while it is not.
+func (w *watch) over() time.Duration {
+	if w.baking.Err() == nil {
+		return 0
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended.IsZero() {
+		w.ended = time.Now()
+	}
+	return max(time.Since(w.ended), 1)
+}
+
 // judge says that a machine is not well, and ends the watch.
 func (w *watch) judge(r *rollout, p *engine.Problem) {
 	w.mu.Lock()
@@ -83,7 +123,7 @@ func notWell(what string) *engine.Problem { return engine.NewProblem("unhealthy"
 func (w *watch) ask(ctx context.Context, r *rollout) error {
 	r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusRunning, StartedAt: w.begun})
 	for {
-		last := !time.Now().Before(w.end)
+		last := w.over() > 0
 		status, err := w.next(ctx, r, last)
 		switch {
 		case ctx.Err() != nil:
@@ -100,13 +140,12 @@ func (w *watch) ask(ctx context.Context, r *rollout) error {
 				r.health = engine.HealthHealthy
 				return nil
 			}
-		case time.Now().After(w.end.Add(w.settings.Timeout)):
+		case w.over() > w.settings.Timeout:
 			return engine.NewProblem("health_unknown", "it is not known whether it is well", err, "Nothing more was started. "+lookAgain)
-		case !last && !time.Now().Before(w.end): // the wait has ended with the bake time
-		case !last:
-			_ = run.Wait(ctx, min(lookAgainAfter, time.Until(w.end)))
-		default:
+		case last:
 			_ = run.Wait(ctx, lookAgainAfter)
+		default: // the bake time may be over
+			_ = run.Wait(w.baking, lookAgainAfter)
 		}
 	}
 }
@@ -116,9 +155,7 @@ func (w *watch) next(ctx context.Context, r *rollout, last bool) (agent.Status, 
 	if last {
 		return r.session.Wait(ctx, 0)
 	}
-	bounded, cancel := context.WithDeadline(ctx, w.end)
-	defer cancel()
-	return r.session.Wait(bounded, r.status.Seq)
+	return r.session.Wait(w.baking, r.status.Seq)
 }
 
 // take takes over an agent's status, and judges it.
@@ -138,25 +175,39 @@ func (w *watch) take(r *rollout, status agent.Status) {
 // checks fail if they still do at the end. A fleet that cannot be listed is listed again for as long as one machine may take.
 func (w *watch) list(ctx context.Context) error {
 	for ctx.Err() == nil {
-		remaining := time.Until(w.end)
-		w.showWave(w.wave, fmt.Sprintf("watched, %s left", max(remaining, 0).Round(time.Second)))
+		over := w.over()
+		w.tell(over)
 		now, err := w.ports.Fleet.Machines(ctx)
 		switch {
 		case err == nil:
 			w.look(engine.ByID(now))
-			if remaining <= 0 {
+			if over > 0 {
 				return nil
 			}
-		case remaining < -w.settings.Timeout:
+		case over > w.settings.Timeout:
 			return fmt.Errorf("list machines after a wave: %w", err)
 		}
-		pause := lookAgainAfter
-		if remaining > 0 {
-			pause = min(pause, remaining)
+		if over > 0 {
+			_ = run.Wait(ctx, lookAgainAfter)
+		} else {
+			_ = run.Wait(w.baking, lookAgainAfter)
 		}
-		_ = run.Wait(ctx, pause)
 	}
 	return nil
+}
+
+// tell emits how long the wave is still watched, and whether an operator may say something else.
+func (w *watch) tell(over time.Duration) {
+	left := max(w.settings.Strategy.Bake-time.Since(w.begun), 0).Round(time.Second)
+	say := fmt.Sprintf("watched, %s left", left)
+	if w.held.Load() {
+		say = fmt.Sprintf("watched for %s, until somebody goes on", text.Seconds(time.Since(w.begun)))
+	}
+	asks := engine.QuestionNone
+	if w.settings.Ask && over == 0 {
+		asks = engine.QuestionWatch
+	}
+	w.showAsking(w.wave, say, asks)
 }
 
 // look looks at the machines as Fly lists them.

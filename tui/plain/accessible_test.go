@@ -257,3 +257,34 @@ func TestRule15AccessibleReadOnly(t *testing.T) {
 		t.Fatalf("a read-only console offers to deploy, or does not say what it is:\n%s", w.text())
 	}
 }
+
+// What is not well is asked in numbers too.
+func TestTheWayOnIsANumber(t *testing.T) {
+	o := talkative()
+	var played *tuitest.Player
+	o.Backend.(*tuitest.Backend).OnDeploy = func(engine.Selection) (plain.Deployment, error) {
+		s := tuitest.NewScript(2)
+		s.Start()
+		s.Stage()
+		s.Confirmed(s.Plan())
+		s.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Asks: engine.QuestionSick,
+			Problem: engine.NewProblem("unhealthy", "0.2.0 runs on 1 of 2 machines, and is not well: 3 crashes of Shop.Cart", nil, "")})
+		played = tuitest.Play(s.Events, nil, engine.Result{Outcome: engine.OutcomeUnhealthy})
+		return played, nil
+	}
+	w := talkTo(t.Context(), t, o)
+	w.hears(1, "Choice (1 to 5):")
+	w.says("2")
+	w.hears(1, "0.2.0 runs on 1 of 2 machines, and is not well: 3 crashes of Shop.Cart.")
+	w.hears(1, "2. Take it back from the machines that took it")
+	w.says("4")
+	w.hears(1, "Please type a number from 1 to 3:")
+	w.says("2")
+	w.hears(1, "after 0s")
+	if got := played.Given(); len(got) != 1 || got[0].To != engine.QuestionSick || got[0].Way != engine.WayBack {
+		t.Errorf("answers %+v", got)
+	}
+	w.hears(2, "Choice (1 to 5):")
+	w.says("5")
+	w.over()
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -120,6 +121,13 @@ func (c *conversation) question() {
 		c.print("\nThe plan. Nothing has been suspended yet.\n")
 		c.printLines(view.Plan(c.p.Plan, accepted, accessibleWidth))
 		c.planChoices()
+	case engine.QuestionWatch:
+		c.print("\nWatching whether it is well.\n1. Go on now\n2. Hold the watch\nChoice (1 or 2), or wait: ")
+	case engine.QuestionSick:
+		if p := c.p.Fleet[engine.PhaseCommit].Problem; p != nil {
+			c.print("\n%s.\n", p.What)
+		}
+		c.print("1. Stop here\n2. Take it back from the machines that took it\n3. Go on with the others\nChoice (1 to 3): ")
 	}
 	if c.ended {
 		c.answer("")
@@ -142,9 +150,23 @@ func (c *conversation) answer(typed string) {
 		c.answerTyped(typed)
 	case c.asked == engine.QuestionPlan:
 		c.answerPlan(typed)
+	case c.asked == engine.QuestionWatch:
+		c.answerWay(typed, engine.WayPromote, engine.WayHold)
+	case c.asked == engine.QuestionSick:
+		c.answerWay(typed, engine.WayStop, engine.WayBack, engine.WayContinue)
 	default:
 		c.answerLock(typed)
 	}
+}
+
+// answerWay takes the number of one of the ways on.
+func (c *conversation) answerWay(typed string, ways ...engine.Way) {
+	n, err := strconv.Atoi(strings.TrimSpace(typed))
+	if err != nil || n < 1 || n > len(ways) {
+		c.print("Please type a number from 1 to %d: ", len(ways))
+		return
+	}
+	c.d.Answer(engine.Answer{To: c.asked, Way: ways[n-1]})
 }
 
 func (c *conversation) answerPlan(typed string) {

@@ -1,0 +1,62 @@
+package tui
+
+import (
+	"testing"
+
+	"flydeploy/engine"
+	"flydeploy/tui/tuitest"
+)
+
+// watched are the events of a deploy whose first machine is watched after its commit.
+func watched() *tuitest.Script {
+	s := tuitest.NewScript(3)
+	s.Start()
+	s.Stage()
+	s.Confirmed(s.Plan())
+	s.Arm()
+	s.Commit(0)
+	const first = "148e00016c0000"
+	s.Emit(engine.Event{Machine: first, Attempt: 1, Phase: engine.PhaseWatch, Status: engine.StatusRunning, State: engine.MachineRecorded})
+	s.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "wave 1 of 2: watched, 9s left", Asks: engine.QuestionWatch})
+	return s
+}
+
+func TestAWatchIsHeldAndEndedByKeys(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	p := b.deploys(watched().Events, nil)
+	b.shows("wave 1 of 2: watched, 9s left", "watched", "N go on now", "H hold")
+	b.keys("enter") // details stay while the watch goes on
+	b.keys("esc", "H")
+	b.shows("Held: watched until you go on with N")
+	b.keys("N")
+	got := p.Given()
+	if len(got) != 2 || got[0].To != engine.QuestionWatch || got[0].Way != engine.WayHold || got[1].Way != engine.WayPromote {
+		t.Fatalf("answers %+v", got)
+	}
+}
+
+func TestWhatIsNotWellIsAsked(t *testing.T) {
+	sick := func() *tuitest.Script {
+		s := watched()
+		s.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "it is not well", Asks: engine.QuestionSick,
+			Problem: engine.NewProblem("unhealthy", "0.2.0 runs on 1 of 3 machines, and is not well: 214 crashes of Shop.Cart in 8 s: KeyError :step at cart.ex:41", nil, "")})
+		return s
+	}
+	for key, way := range map[string]engine.Way{"enter": engine.WayStop, "esc": engine.WayStop, "s": engine.WayStop, "b": engine.WayBack, "g": engine.WayContinue} {
+		for _, s := range sizes {
+			b := newBench(t, s, Options{})
+			p := b.deploys(sick().Events, nil)
+			if b.dialog == nil {
+				t.Fatalf("%s: nothing is asked", s)
+			}
+			b.fits()
+			if s.h > 16 {
+				b.shows("It is not well", "0.2.0 runs on 1 of 3 machines", "Take it back")
+			}
+			b.keys(key)
+			if got := p.Given(); b.dialog != nil || len(got) != 1 || got[0].To != engine.QuestionSick || got[0].Way != way {
+				t.Errorf("%s: answers %+v, want %s", key, got, way)
+			}
+		}
+	}
+}
