@@ -22,6 +22,7 @@ defmodule FlyDeployAgent do
     Order,
     Package,
     Report,
+    Queues,
     Result,
     Staging,
     State,
@@ -178,7 +179,7 @@ defmodule FlyDeployAgent do
     cond do
       now() - s.published > @heartbeat_ms ->
         Watch.renew(s.watch)
-        publish(s)
+        publish(%{s | queues: Queues.of(s)})
 
       now() - s.published > @news_ms and s.state in @watched and Watch.count(s.watch) > s.watch_told ->
         publish(%{s | watch_told: Watch.count(s.watch)})
@@ -288,8 +289,8 @@ defmodule FlyDeployAgent do
          {:loader, true} <- {:loader, Loader.answers?(@loader_ms)},
          :ok <- Guardian.hold(window, {s, window}, Window.longest_ms(window)) do
       # Before they are resumed: some may end right then.
-      Watch.commit(s.watch, owners(window.targets))
-      Enum.each(Window.pids(window.targets) ++ window.views, &Process.monitor/1)
+      Watch.commit(s.watch, owners(window.targets), window.supervisors)
+      Enum.each(Window.pids(window.targets) ++ window.views ++ window.supervisors, &Process.monitor/1)
       place_early(s)
       result = Haste.run(length(window.targets), fn -> Commit.run(window, fn -> Status.write(s) end) end)
       s = after_window(s, window, result)
@@ -319,7 +320,12 @@ defmodule FlyDeployAgent do
   defp take_over({s, window}, settle) do
     register()
     result = settle.()
-    Enum.each(Window.pids(result.targets ++ result.skipped) ++ window.views, &Process.monitor/1)
+
+    Enum.each(
+      Window.pids(result.targets ++ result.skipped) ++ window.views ++ window.supervisors,
+      &Process.monitor/1
+    )
+
     s |> Map.put(:guardian, self()) |> after_window(window, result) |> run()
   end
 

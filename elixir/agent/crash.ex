@@ -70,6 +70,8 @@ defmodule FlyDeployAgent.Crash do
       else: {"exit", []}
   end
 
+  # See `FlyDeployAgent.Watch`.
+  def kind(:gave_up), do: {"its restart limit was reached", []}
   def kind({reason, []}), do: kind(reason)
   def kind(reason) when is_atom(reason), do: {"exit #{inspect(reason)}", []}
 

@@ -5,12 +5,13 @@ defmodule FlyDeployAgent.State do
     * `state` – one of the states of `FlyDeployAgent`; `deadline` – when it ends by itself, a monotonic time in milliseconds
     * `published` – when the status was written last, likewise; `phases` and `downloaded` – what the worker has told so far
     * `staged`, `armed`, `result` – what each step gave; `error` – why the upgrade failed; `report` – what became of the full one
+    * `queues` – mailboxes, see `FlyDeployAgent.Queues`
     * `crashed` – processes of the window that have died since; `watch` – see `FlyDeployAgent.Watch`, and `watch_told`, how many
       crashes the console knows of; `worker` – what is done beside the loop
     * `guardian` – its pid; of the guardian that goes on as the agent, its own
   """
 
-  alias FlyDeployAgent.{Armed, Cell, Order, Release, Result, Staged, Status, Watch, Worker}
+  alias FlyDeployAgent.{Armed, Cell, Order, Queues, Release, Result, Staged, Status, Watch, Worker}
 
   @enforce_keys [:order, :dir, :cell, :deadline, :guardian, :watch]
   defstruct @enforce_keys ++
@@ -26,6 +27,7 @@ defmodule FlyDeployAgent.State do
                 report: nil,
                 crashed: 0,
                 watch_told: 0,
+                queues: %{},
                 worker: nil
               ]
 
@@ -47,6 +49,7 @@ defmodule FlyDeployAgent.State do
           crashed: non_neg_integer,
           watch: Watch.t(),
           watch_told: non_neg_integer,
+          queues: Queues.t(),
           worker: Worker.t() | nil
         }
 

@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Status do
   renamed, so that a reader finds them whole.
   """
 
-  alias FlyDeployAgent.{Cell, Json, Release, Report, Watch}
+  alias FlyDeployAgent.{Cell, Json, Queues, Release, Report, Watch}
 
   @max_bytes 8_000
   @failures 20
@@ -160,9 +160,10 @@ defmodule FlyDeployAgent.Status do
     }
   end
 
-  defp watch(%{result: %{outcome: :committed}, watch: watch, staged: %{diff: diff}}, limit) do
+  defp watch(%{result: %{outcome: :committed}, watch: watch, staged: %{diff: diff}} = s, limit) do
     modules = Enum.map(diff.changes, & &1.module) ++ Enum.map(diff.removed, &elem(&1, 0))
     told = Watch.told(watch, MapSet.new(modules))
+    told = Map.put(told, :queues, Queues.told(s.queues, s.result.targets))
     crashes = Enum.take(told.crashes, min(@crashes, max(limit, 1)))
 
     %{

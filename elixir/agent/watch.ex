@@ -48,10 +48,14 @@ defmodule FlyDeployAgent.Watch do
   @spec close() :: any
   def close, do: :logger.remove_handler(@handler)
 
-  @doc "From now on what crashes counts as after the commit. `owners` are the processes that are watched, with their modules."
-  @spec commit(t, [{pid, module}]) :: any
-  def commit(table, owners) do
+  @doc """
+  From now on what crashes counts as after the commit. `owners` are the processes that are watched, with their modules; `supervisors`
+  those above them.
+  """
+  @spec commit(t, [{pid, module}], supervisors :: [pid]) :: any
+  def commit(table, owners, supervisors \\ []) do
     belong(table, owners)
+    :ets.insert(table, for(pid <- supervisors, do: {{:supervisor, pid}, named(pid)}))
     :ets.insert(table, {:committed, now()})
   end
 
@@ -66,9 +70,32 @@ defmodule FlyDeployAgent.Watch do
   @doc "A watched process has ended. Gives whether it has crashed, and was not left out."
   @spec down(t, pid, term) :: boolean
   def down(table, pid, reason) do
+    reason = if reason == :shutdown and gave_up?(table, pid), do: :gave_up, else: reason
     crashed = not Crash.orderly?(reason) and not :ets.member(table, {:except, pid})
     if crashed, do: note(table, pid, reason, true, nil)
     crashed
+  end
+
+  # A supervisor ends in the same way when it is told to, and when its children crash more often than it may restart them.
+  defp gave_up?(table, pid) do
+    case :ets.lookup(table, {:supervisor, pid}) do
+      [{_, name}] -> Enum.any?([pid, name], &(crashed_below(table, &1) > 1))
+      [] -> false
+    end
+  end
+
+  defp crashed_below(table, parent) do
+    case :ets.lookup(table, {:parent, parent}) do
+      [{_, n}] -> n
+      [] -> 0
+    end
+  end
+
+  defp named(pid) do
+    case Process.info(pid, :registered_name) do
+      {:registered_name, name} -> name
+      _ -> nil
+    end
   end
 
   @doc "How many have crashed since the commit, in whatever code. It grows with each."
@@ -81,7 +108,7 @@ defmodule FlyDeployAgent.Watch do
   @spec log(:logger.log_event(), :logger.handler_config()) :: any
   def log(event, %{config: %{table: table}}) do
     with {pid, reason, ended?} <- Crash.reported(event),
-         do: note(table, pid, reason, ended?, if(pid == self(), do: started_as()))
+         do: note(table, pid, reason, ended?, if(pid == self(), do: {started_as(), parent()}))
   catch
     # Its table is gone: so is the agent.
     _, _ -> :ok
@@ -91,9 +118,13 @@ defmodule FlyDeployAgent.Watch do
     with {module, _, _} <- Process.get(:"$initial_call"), do: module
   end
 
+  defp parent do
+    with [parent | _] <- Process.get(:"$ancestors"), do: parent
+  end
+
   # -- counting
 
-  defp note(table, pid, reason, ended?, started_as) do
+  defp note(table, pid, reason, ended?, origin) do
     phase = if :ets.lookup_element(table, :committed, 2), do: :after, else: :before
 
     cond do
@@ -103,6 +134,11 @@ defmodule FlyDeployAgent.Watch do
       # Of a process that ends several may tell.
       not ended? or :ets.insert_new(table, {{:seen, pid}}) ->
         :ets.update_counter(table, phase, 1)
+        {started_as, parent} = origin || {nil, nil}
+
+        if phase == :after and parent != nil,
+          do: :ets.update_counter(table, {:parent, parent}, 1, {{:parent, parent}, 0})
+
         keep(table, {owner(table, pid) || started_as, Crash.kind(reason)}, phase)
 
       true ->
@@ -113,6 +149,13 @@ defmodule FlyDeployAgent.Watch do
   defp owner(table, pid) do
     case :ets.lookup(table, {:owner, pid}) do
       [{_, module}] -> {:watched, module}
+      [] -> supervisor(table, pid)
+    end
+  end
+
+  defp supervisor(table, pid) do
+    case :ets.lookup(table, {:supervisor, pid}) do
+      [{_, name}] -> {:watched, name || Supervisor}
       [] -> nil
     end
   end

@@ -167,6 +167,13 @@ type Watch struct {
 	AfterMS      int64   `json:"after_ms"`  // and since
 	Crashes      []Crash `json:"crashes"`   // the most frequent kinds
 	CrashesTotal int     `json:"crashes_total"`
+	Queues       []Queue `json:"queues"` // mailboxes that grow since the commit, the longest ones
+}
+
+// Queue is a mailbox that grows.
+type Queue struct {
+	Module string `json:"module"`
+	Length int    `json:"length"` // messages
 }
 
 // Crash is one kind of crash: see engine.Crash, which has the same fields.
@@ -230,7 +237,7 @@ func parseStatus(text, id, boot string) (Status, error) {
 		return Status{}, fmt.Errorf("%w: state %q", errBadStatus, printable(string(s.State), 40))
 	case s.Seq < 1 || s.ExpiresInMS < 0 || s.SuspendedUS < 0 || slices.ContainsFunc(s.Phases, func(p Phase) bool { return p.AtUS < 0 || p.US < 0 }):
 		return Status{}, fmt.Errorf("%w: a negative number", errBadStatus)
-	case s.Watch != nil && (s.Watch.BeforeMS < 0 || s.Watch.AfterMS < 0 || len(s.Watch.Crashes) > maxList):
+	case s.Watch != nil && (s.Watch.BeforeMS < 0 || s.Watch.AfterMS < 0 || max(len(s.Watch.Crashes), len(s.Watch.Queues)) > maxList):
 		return Status{}, fmt.Errorf("%w: what it has watched", errBadStatus)
 	case max(len(s.Phases), len(s.Modules), len(s.Processes), len(s.Findings), len(s.Failures), len(s.Killed)) > maxList:
 		return Status{}, fmt.Errorf("%w: a list is too long", errBadStatus)
@@ -289,6 +296,9 @@ func (s *Status) clean() {
 func (w *Watch) clean(short func(...*string)) {
 	if w == nil {
 		return
+	}
+	for i := range w.Queues {
+		short(&w.Queues[i].Module)
 	}
 	for i := range w.Crashes {
 		c := &w.Crashes[i]

@@ -283,3 +283,14 @@ func TestTheWayOnIsAsked(t *testing.T) {
 		})
 	}
 }
+
+func TestAMailboxThatGrows(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.Behave("m01", func(b *agenttest.Behaviour) { b.Queues = []agent.Queue{{Module: "Counter.Tally", Length: 12_006}} })
+		p, r := s.deploy(baking(10 * time.Second))
+		wants(t, p, r, engine.OutcomeUnhealthy, "m00 committed, m01 unhealthy")
+		if !strings.HasSuffix(r.Problem.What, "and is not well: machine m01: the mailbox of Counter.Tally grows: 12,006 messages wait") {
+			t.Errorf("problem: %v", r.Problem)
+		}
+	})
+}

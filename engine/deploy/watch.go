@@ -162,10 +162,16 @@ func (w *watch) next(ctx context.Context, r *rollout, last bool) (agent.Status, 
 func (w *watch) take(r *rollout, status agent.Status) {
 	r.show(status)
 	crashes, during := status.Watch.New()
-	if len(crashes) == 0 {
+	why := ""
+	switch {
+	case len(crashes) > 0:
+		why = engine.SumCrashes(crashes)[0].During(during)
+	case status.Watch != nil && len(status.Watch.Queues) > 0:
+		q := status.Watch.Queues[0]
+		why = fmt.Sprintf("the mailbox of %s grows: %s wait", q.Module, text.Counted(q.Length, "message"))
+	default:
 		return
 	}
-	why := engine.SumCrashes(crashes)[0].During(during)
 	report := reportOf(status)
 	r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusRunning, StartedAt: w.begun, Text: why, Report: &report})
 	w.judge(r, notWell(why))

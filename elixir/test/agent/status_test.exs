@@ -18,7 +18,8 @@ defmodule FlyDeployAgent.StatusTest do
         error: nil,
         report: nil,
         crashed: 0,
-        watch: nil
+        watch: nil,
+        queues: %{}
       },
       extra
     )

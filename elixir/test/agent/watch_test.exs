@@ -132,6 +132,33 @@ defmodule FlyDeployAgent.WatchTest do
     refute Watch.down(table, killed, :killed)
   end
 
+  test "a supervisor that gives up counts, and one that is told to end does not", %{table: table} do
+    Process.flag(:trap_exit, true)
+    spec = %{id: Cart, start: {GenServer, :start_link, [Cart, %{}]}}
+
+    for {crashes, told} <- [{2, ["KeyError :step", "its restart limit was reached"]}, {0, []}] do
+      {:ok, supervisor} = Supervisor.start_link([spec], strategy: :one_for_one, max_restarts: 1)
+      ref = Process.monitor(supervisor)
+      Watch.commit(table, [], [supervisor])
+      for _ <- 1..crashes//1, do: crash_child(supervisor)
+      if crashes == 0, do: Supervisor.stop(supervisor, :shutdown)
+      assert_receive {:DOWN, ^ref, _, _, :shutdown}, 5_000
+      assert Watch.down(table, supervisor, :shutdown) == crashes > 0
+      assert table |> told() |> Map.fetch!(:crashes) |> Enum.map(& &1.exception) |> Enum.sort() == told
+      :ets.match_delete(table, {{:kind, :_}, :_, :_})
+    end
+  end
+
+  defp crash_child(supervisor) do
+    with [{_, pid, _, _}] when is_pid(pid) <- Supervisor.which_children(supervisor) do
+      ref = Process.monitor(pid)
+      GenServer.cast(pid, :step)
+      assert_receive {:DOWN, ^ref, _, _, _}, 5_000
+    end
+  catch
+    :exit, _ -> :ok
+  end
+
   test "thousands of crashes and kinds stay within bounds", %{table: table} do
     Watch.commit(table, [])
 

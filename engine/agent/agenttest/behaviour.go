@@ -33,8 +33,9 @@ type Behaviour struct {
 	Killed   []string
 	Died     int
 	Views    int
-	Unplaced []string     // files
-	Error    *agent.Error // what is wrong after a commit
+	Queues   []agent.Queue // mailboxes that grow after the commit
+	Unplaced []string      // files
+	Error    *agent.Error  // what is wrong after a commit
 	// ReportError is why the report does not reach the bucket; "": it does.
 	ReportError string
 }

@@ -41,5 +41,6 @@ func (a *process) tellWatch(at time.Time) {
 			w.CrashesTotal += c.Count
 		}
 	}
+	w.Queues = a.world.behaviourOf(a.machine).Queues
 	a.next.Watch = w
 }

@@ -1,0 +1,43 @@
+defmodule FlyDeployAgent.QueuesTest do
+  use ExUnit.Case, async: true
+
+  alias FlyDeployAgent.Queues
+
+  # A process that reads nothing.
+  setup do
+    pid = start_supervised!({Task, fn -> Process.sleep(:infinity) end})
+    {:ok, pid: pid, targets: [%{pid: pid, module: Shop.Cart}]}
+  end
+
+  defp fill(pid, n), do: for(n <- 1..n, do: send(pid, n))
+
+  defp looks(seen, pid, phase, growth),
+    do:
+      Enum.reduce(growth, seen, fn n, seen ->
+        n > 0 && fill(pid, n)
+        Queues.look(seen, [pid], phase)
+      end)
+
+  test "a mailbox that grows look by look is told", %{pid: pid, targets: targets} do
+    seen = looks(%{}, pid, :after, [300, 50, 50])
+    assert Queues.told(seen, targets) == []
+    seen = looks(seen, pid, :after, [50])
+    assert Queues.told(seen, targets) == [%{module: "Shop.Cart", length: 450}]
+  end
+
+  test "one that is long and does not grow, or grows and is short, is not", %{pid: pid, targets: targets} do
+    assert %{} |> looks(pid, :after, [10, 10, 10, 10, 10]) |> Queues.told(targets) == []
+    assert %{} |> looks(pid, :after, [900, 0, 0, 0, 0, 0]) |> Queues.told(targets) == []
+  end
+
+  test "one that grew before the commit is not told after it", %{pid: pid, targets: targets} do
+    seen = looks(%{}, pid, :before, [300, 50, 50, 50])
+    assert seen |> looks(pid, :after, [50, 50, 50, 50]) |> Queues.told(targets) == []
+  end
+
+  test "one that has been read, or has ended, is forgotten", %{pid: pid} do
+    seen = looks(%{}, pid, :after, [300, 50])
+    stop_supervised!(Task)
+    assert Queues.look(seen, [pid], :after) == %{}
+  end
+end
