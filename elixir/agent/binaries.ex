@@ -39,7 +39,7 @@ defmodule FlyDeployAgent.Binaries do
 
   def step({:bs_create_bin, _, _, _, _, to, _}, regs), do: put(regs, to, {:is, :binary})
 
-  def step({name, {:f, _} = no, _context, _, _, _, to}, regs)
+  def step({name, no, _context, _live, _size, _unit, _flags, to}, regs)
       when name in [:bs_get_binary2, :bs_get_float2, :bs_get_integer2],
       do: forget(regs, to, no)
 

@@ -162,7 +162,7 @@ defmodule FlyDeployAgent.Demands do
     for argument <- arguments do
       case {argument, state} do
         {:message, _} -> message
-        {:assigns, {:map, %{assigns: assigns}, _}} -> assigns
+        {:assigns, {:map, %{assigns: assigns}, _}} -> rendered(assigns)
         {:data, {:tuple, [_, data]}} -> data
         # Others follow.
         {:state, {:tuple, [{_, _}, _]}} when arguments == [:any, :message, :state, :data] -> :any
@@ -171,6 +171,12 @@ defmodule FlyDeployAgent.Demands do
       end
     end
   end
+
+  # What LiveView adds for a template.
+  defp rendered({:map, values, complete}),
+    do: {:map, Map.merge(%{socket: :any, __changed__: :any, flash: :any}, values), complete}
+
+  defp rendered(assigns), do: assigns
 
   # -- comparing
 

@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.Held do
   alias FlyDeployAgent.{Beam, Demands, Findings, Pair, Shapes}
 
   # Processes of a module whose states' shapes are looked at.
-  @shaped 100
+  @shaped 40
   # Holders that a finding names.
   @told 3
 

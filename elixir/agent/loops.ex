@@ -15,8 +15,10 @@ defmodule FlyDeployAgent.Loops do
 
     found =
       for {pid, _modules} <- Enum.take(holders, @asked),
-          {module, f, a} <- Stack.frames(pid),
-          pair = by_module[module],
+          [{waits, _, _} | _] = frames <- [Stack.frames(pid)],
+          # It waits for a message there, and does not only pass through.
+          {^waits, f, a} <- frames,
+          pair = by_module[waits],
           uniq: true,
           do: {pid, pair, {f, a}}
 

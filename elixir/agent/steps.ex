@@ -40,7 +40,14 @@ defmodule FlyDeployAgent.Steps do
     :recv_marker_clear,
     :recv_marker_reserve,
     :nif_start,
-    :timeout
+    :timeout,
+    :fadd,
+    :fsub,
+    :fmul,
+    :fdiv,
+    :fnegate,
+    :fclearerror,
+    :fcheckerror
   ]
 
   @doc "One step. An instruction that is not known ends its way."

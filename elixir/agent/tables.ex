@@ -71,13 +71,16 @@ defmodule FlyDeployAgent.Tables do
         do: finding(module, "makes the table #{inspect(name)} with other options than it has")
   end
 
+  # Further rows beside those of before do no harm.
   defp rows(%{module: module}, calls, before, rewritten) do
     for {mfa, name, row} <- calls,
         mfa in @rows,
         name not in rewritten and filled?(name),
         {:tuple, _} <- [row],
         old = for({mfa, ^name, row} <- before, mfa in @rows, do: row),
-        old != [] and not Enum.any?(old, &alike?(&1, row)),
+        now = for({mfa, ^name, row} <- calls, mfa in @rows, do: row),
+        not Enum.any?(old, &alike?(&1, row)) and
+          not Enum.all?(old, fn row -> Enum.any?(now, &alike?(row, &1)) end),
         uniq: true,
         do:
           finding(

@@ -84,6 +84,8 @@ defmodule FlyDeployAgent.DemandsTest do
      [":step"]},
     {"a new assign in an event", [{"socket.assigns.n)", "socket.assigns.step)"}], [":step"]},
     {"an assign that the template asks for", [{"to_string(assigns.n)", "to_string(assigns[:step])"}], []},
+    {"what LiveView adds",
+     [{"to_string(assigns.n)", "to_string({assigns.n, assigns.socket, assigns.flash})"}], []},
     {"an assign that code_change sets",
      [
        {"to_string(assigns.n)", "to_string(assigns.n + assigns.step)"},

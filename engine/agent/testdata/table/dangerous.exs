@@ -149,6 +149,32 @@ on_cache = &row.(&1, &2, cache, &3, "pid = start(T.Cache, nil); T.Cache.put(:a, 
     "is_integer(T.Store.get(it))"
   ),
   on_door.("stale_shape", "a state machine's data gets a key", [{"n: 0}", "n: 0, m: 1}"}, {"data.n + 1", "data.n + data.m"}]),
+  row.(
+    "stale_shape",
+    "another module reads a server's state, which itself stays as it is",
+    "defmodule T.Score do\n  def of(game), do: game.points\nend\n\ndefmodule T.Game do\n  use GenServer\n  def init(_), do: {:ok, %{game: %{points: 1}}}\n" <>
+      "  def handle_call(:score, _from, s), do: {:reply, T.Score.of(s.game), s}\nend\n",
+    [{"game.points", "game.points * game.level"}],
+    "start(T.Game, nil)",
+    "is_integer(ask(it, :score))"
+  ),
+  row.(
+    "stale_shape",
+    "the elements of a list get a key",
+    "defmodule T.Cart do\n  use GenServer\n  def init(_), do: {:ok, %{items: [%{name: :tea}]}}\n" <>
+      "  def handle_call(:names, _from, s), do: {:reply, Enum.map(s.items, & &1.name), s}\nend\n",
+    [{"%{name: :tea}", "%{name: :tea, price: 1}"}, {"& &1.name", "& &1.price"}],
+    "start(T.Cart, nil)",
+    "is_list(ask(it, :names))"
+  ),
+  row.(
+    "stale_shape",
+    "a queue becomes a list",
+    "defmodule T.Queue do\n  use GenServer\n  def init(_), do: {:ok, %{jobs: :queue.new()}}\n  def handle_call(:jobs, _from, s), do: {:reply, :queue.len(s.jobs), s}\nend\n",
+    [{":queue.new()", "[]"}, {":queue.len(s.jobs)", "length(s.jobs)"}],
+    "start(T.Queue, nil)",
+    "ask(it, :jobs) == 0"
+  ),
   # -- messages
   on_map.("messages_changed", "a timer's message has another name", [{":tick", ":tock"}], "takes?(it, :tick)"),
   on_server.("messages_changed", "there is no clause for everything any more", [{"  def handle_info(_other, state), do: {:noreply, state}\n", ""}], "takes?(it, {:nodeup, node()})"),
@@ -171,6 +197,7 @@ on_cache = &row.(&1, &2, cache, &3, "pid = start(T.Cache, nil); T.Cache.put(:a, 
   # -- what is done once
   on_map.("init_changed", "its start makes a table that it uses", [{"def init(name), do: {", "def init(name), do: :ets.new(T.Names, [:named_table]) && {"}, {"{:reply, state.items, state}", "{:reply, :ets.tab2list(T.Names), state}"}], "ask(it, :items) == []"),
   on_server.("init_changed", "it is registered under another name", [{"name: __MODULE__", "name: T.Clerk"}, {"  def handle_info(:tick", "  def count, do: GenServer.call(T.Clerk, :count)\n  def handle_info(:tick"}], "if(function_exported?(T.Server, :count, 0), do: T.Server.count() == 0, else: true)"),
+  on_server.("init_changed", "it is registered in a registry", [{"name: __MODULE__", "name: {:via, Registry, {T.Names, :me}}"}, {"  def handle_info(:tick", "  def count, do: GenServer.call({:via, Registry, {T.Names, :me}}, :count)\n  def handle_info(:tick"}], "if(function_exported?(T.Server, :count, 0), do: T.Server.count() == 0, else: true)"),
   on_map.("init_changed", "its start begins a timer", [{"def init(name), do: {", "def init(name), do: Process.send_after(self(), :tick, 0) && {"}, {":tick, state), do: {:noreply, state}", ":tick, state), do: {:noreply, %{state | items: [:tick | state.items]}}"}, {"def handle_call(:min", "def started, do: [:tick]\n  def handle_call(:min"}], "ask(it, :items) == if(function_exported?(T.Map, :started, 0), do: T.Map.started(), else: [])"),
   on_map.("init_changed", "its start puts something into its dictionary", [{"def init(name), do: {", "def init(name), do: Process.put(:limit, 3) || {"}, {"{:reply, state.items, state}", "{:reply, List.duplicate(1, Process.get(:limit)), state}"}], "ask(it, :items) |> is_list()"),
   row.("init_changed", "a persistent term has another key", "defmodule T.Rates do\n  use GenServer\n  def init(_), do: {:ok, :persistent_term.put({T.Rates, :old}, 3)}\n  def get, do: :persistent_term.get({T.Rates, :old})\nend\n", [{":old", ":new"}], "start(T.Rates, nil)", "T.Rates.get() == 3"),

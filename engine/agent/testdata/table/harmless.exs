@@ -150,6 +150,15 @@ on_map = &harmless.(&1, map, &2, "start(T.Map, \"me\")", ask_map)
   on_map.("a case with a branch for states without the key", [
     {"{:reply, state.items, state}", "{:reply, case(state, do: (%{at: at} -> {at, []}; %{items: items} -> items)), state}"}
   ]),
+  on_map.("a new message that reads what is there", [
+    {"  def handle_cast", "  def handle_call(:count, _from, %{items: items} = s), do: {:reply, {s.name, length(items)}, s}\n  def handle_cast"}
+  ]),
+  on_map.("a loop over what is there", [
+    {"{:reply, state.items, state}", "{:reply, for({key, _value} <- state, key == :items, do: key), state}"}
+  ]),
+  on_map.("a key that may be missing, in a rescue and behind a question", [
+    {"{:reply, state.items, state}", "{:reply, if(is_map_key(state, :at), do: [state.at], else: try(do: state.all, rescue: (KeyError -> []))), state}"}
+  ]),
   on_map.("a key with a code_change that brings it", [
     {"items: []}}", "items: [], at: 0}}"},
     {"{:reply, state.items, state}", "{:reply, Enum.drop(state.items, state.at), state}"},
