@@ -41,9 +41,17 @@ defmodule FlyDeployAgent.Bifs do
 
   def bif(:element, [{:integer, n}, tuple], fail, to, regs) do
     case value(tuple, regs) do
-      {:tuple, values} when length(values) >= n -> put(regs, to, Enum.at(values, n - 1))
-      {:tuple, values} = value -> fails(fail, miss(value, {:arity, n, length(values)}))
-      value -> wanted(value, [:tuple], fail, to, regs)
+      {kind, values} when kind in [:tuple, :made] and length(values) >= n ->
+        put(regs, to, Enum.at(values, n - 1))
+
+      {:tuple, values} = value ->
+        fails(fail, miss(value, {:arity, n, length(values)}))
+
+      {:made, _} ->
+        fails(fail, nil)
+
+      value ->
+        wanted(value, [:tuple], fail, to, regs)
     end
   end
 

@@ -9,8 +9,8 @@ defmodule FlyDeployAgent.Binaries do
 
   @doc "One step, nil for an instruction that has nothing to do with binaries."
   @spec step(tuple, Registers.t()) :: term
-  def step({name, no, from, _live, to}, regs) when name in [:bs_start_match3, :bs_start_match4],
-    do: opened(value(from, regs), no, to, regs)
+  def step({:bs_start_match3, no, from, _live, to}, regs), do: opened(value(from, regs), no, to, regs)
+  def step({:bs_start_match4, no, _live, from, to}, regs), do: opened(value(from, regs), no, to, regs)
 
   def step({:bs_match_string, no, context, bits, text}, regs),
     do: matched(value(context, regs), bits, text, no, context, regs)
@@ -53,8 +53,11 @@ defmodule FlyDeployAgent.Binaries do
 
   def step(_op, _regs), do: nil
 
+  # A match that goes on, of what is known to be one.
+  defp opened({:rest, _, _} = rest, _no, to, regs), do: put(regs, to, rest)
   defp opened({:text, text}, _no, to, regs), do: put(regs, to, {:rest, text, 0})
   defp opened({:const, text}, _no, to, regs) when is_binary(text), do: put(regs, to, {:rest, text, 0})
+  defp opened(_value, {:atom, _}, to, regs), do: put(regs, to, :any)
   defp opened({:is, :binary}, no, to, regs), do: forget(regs, to, no)
 
   defp opened(value, no, to, regs),

@@ -142,7 +142,7 @@ defmodule FlyDeployAgent.CodeFindings do
 
   defp kinds(1) do
     types = for type <- [:info, :cast, :internal, :timeout, :state_timeout], do: {:tag, type}
-    for type <- types ++ [{:tuple, [{:tag, :call}, :any]}], do: %{{:x, 0} => type}
+    for type <- types ++ [{:made, [{:tag, :call}, :any]}], do: %{{:x, 0} => type}
   end
 
   defp taking(%{old: %{behaviours: behaviours} = old}) do

@@ -233,8 +233,8 @@ defmodule FlyDeployAgent.Demands do
     with true <- given != nil,
          %{returns: [answer], whole: true} <- Paths.follow(program, mfa, given) do
       case answer do
-        {:tuple, [{:const, :ok}, state]} when state != :any -> state
-        {:tuple, [{:const, :ok}, name, data]} when data != :any -> {:tuple, [name, data]}
+        {:made, [{:const, :ok}, state]} when state != :any -> Value.live(state)
+        {:made, [{:const, :ok}, name, data]} when data != :any -> {:tuple, [name, Value.live(data)]}
         _ -> :unknown
       end
     else

@@ -8,12 +8,12 @@ defmodule FlyDeployAgent.Known do
 
   @doc "What is known of a call."
   @spec call(mfa, [Value.t()]) :: {:gives, Value.t()} | {:misses, term} | :raises | :ends
-  def call({:erlang, :error, _}, [{:tuple, [{:const, :badkey}, {:const, key}, map]} | _]),
+  def call({:erlang, :error, _}, [{:made, [{:const, :badkey}, {:const, key}, map]} | _]),
     do: lacking(map, key)
 
-  def call({:erlang, :error, _}, [{:tuple, [{:const, :badmap}, value]} | _]), do: no_map(value)
+  def call({:erlang, :error, _}, [{:made, [{:const, :badmap}, value]} | _]), do: no_map(value)
 
-  def call({:erlang, :error, _}, [{:tuple, [{:const, kind} | _]} | _])
+  def call({:erlang, :error, _}, [{:made, [{:const, kind} | _]} | _])
       when kind in [:with_clause, :else_clause, :try_clause],
       do: :raises
 
@@ -65,7 +65,7 @@ defmodule FlyDeployAgent.Known do
 
   defp put_new(map, key, _value), do: put(map, key, :any)
 
-  defp merge({:map, one, a}, {:map, other, b}), do: {:gives, {:map, Map.merge(one, other), a and b}}
+  defp merge({:map, one, a}, {:map, other, b}), do: {:gives, {:map, Map.merge(one, other), Value.both(a, b)}}
   defp merge({:const, one}, other) when is_map(one), do: merge(Value.map(one), other)
   defp merge(one, {:const, other}) when is_map(other), do: merge(one, Value.map(other))
 
@@ -77,7 +77,7 @@ defmodule FlyDeployAgent.Known do
   defp get({:map, values, complete}, {:const, key}, default) do
     case values do
       %{^key => value} -> {:gives, value}
-      _ -> {:gives, if(complete and is_atom(key), do: default, else: :any)}
+      _ -> {:gives, if(complete != false and is_atom(key), do: default, else: :any)}
     end
   end
 

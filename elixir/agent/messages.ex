@@ -13,7 +13,7 @@ defmodule FlyDeployAgent.Messages do
   # Steps through the patterns of a function, all ways together.
   @steps 2_000
   # No code names these.
-  @others [{:tag, :"another message"}, {:tuple, [{:tag, :"another message"}, :any]}]
+  @others [{:tag, :"another message"}, {:made, [{:tag, :"another message"}, :any]}]
 
   @doc """
   The messages that `old` names and takes in an argument, and `new` refuses; `:"any other"` where it took whatever came. `kinds` are what
@@ -46,7 +46,7 @@ defmodule FlyDeployAgent.Messages do
 
   @doc "A message as `FlyDeployAgent.Value`."
   @spec value(message) :: Value.t()
-  def value({tag, arity}), do: {:tuple, [{:tag, tag} | List.duplicate(:any, arity - 1)]}
+  def value({tag, arity}), do: {:made, [{:tag, tag} | List.duplicate(:any, arity - 1)]}
   def value(text) when is_binary(text), do: {:text, text}
   def value(tag), do: {:tag, tag}
 

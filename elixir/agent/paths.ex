@@ -239,7 +239,8 @@ defmodule FlyDeployAgent.Paths do
        when f in [:get, :update, :get_and_update, :cast],
        do: called(name, free, [all.agent], all)
 
-  defp given_to({module, _, _}, [{:cons, head, _} | more], all) when module in [Enum, Stream, :lists] do
+  defp given_to({module, _, _}, [{kind, head, _} | more], all)
+       when kind in [:cons, :list] and module in [Enum, Stream, :lists] do
     for {:fun, name, free} <- more, way <- called(name, free, [head], all), do: way
   end
 

@@ -24,7 +24,7 @@ defmodule FlyDeployAgent.Registers do
 
   @doc "Head and tail."
   @spec list(Value.t()) :: {Value.t(), Value.t()}
-  def list({:cons, head, tail}), do: {head, tail}
+  def list({kind, head, tail}) when kind in [:cons, :list], do: {head, tail}
   def list({:const, [head | tail]}), do: {{:const, head}, {:const, tail}}
   def list(_value), do: {:any, :any}
 

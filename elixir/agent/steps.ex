@@ -75,7 +75,7 @@ defmodule FlyDeployAgent.Steps do
 
   def step({:is_nonempty_list, no, from}, regs) do
     case value(from, regs) do
-      {:cons, _, _} -> {:next, regs}
+      {kind, _, _} when kind in [:cons, :list] -> {:next, regs}
       {:const, [_ | _]} -> {:next, regs}
       {:is, :list} -> {:either, no}
       value -> decide(if(Value.type(value), do: false, else: :unknown), no, value, {:type, :list})
@@ -86,10 +86,10 @@ defmodule FlyDeployAgent.Steps do
 
   def step({:is_tagged_tuple, no, from, {:u, n}, tag}, regs) do
     case value(from, regs) do
-      {:tuple, [first | _] = values} when length(values) == n ->
+      {kind, [first | _] = values} when kind in [:tuple, :made] and length(values) == n ->
         decide(Value.same(first, value(tag, regs)), no, first, demanded(tag))
 
-      {:tuple, _} = tuple ->
+      {kind, _} = tuple when kind in [:tuple, :made] ->
         arity(tuple, n, no)
 
       {:const, tuple} when is_tuple(tuple) and tuple_size(tuple) == n ->
@@ -125,7 +125,7 @@ defmodule FlyDeployAgent.Steps do
 
   def step({:select_tuple_arity, from, no, {:list, cases}}, regs) do
     case value(from, regs) do
-      {:tuple, values} = value ->
+      {kind, values} = value when kind in [:tuple, :made] ->
         chosen_arity(cases, length(values), value, no)
 
       {:const, tuple} when is_tuple(tuple) ->
@@ -148,7 +148,7 @@ defmodule FlyDeployAgent.Steps do
 
   def step({:get_tuple_element, from, {:u, n}, to}, regs) do
     case value(from, regs) do
-      {:tuple, values} ->
+      {kind, values} when kind in [:tuple, :made] ->
         put(regs, to, Enum.at(values, n, :any))
 
       {:const, tuple} when is_tuple(tuple) and tuple_size(tuple) > n ->
@@ -168,10 +168,10 @@ defmodule FlyDeployAgent.Steps do
   def step({:get_tl, from, to}, regs), do: put(regs, to, from |> value(regs) |> list() |> elem(1))
 
   def step({:put_list, head, tail, to}, regs),
-    do: put(regs, to, {:cons, value(head, regs), value(tail, regs)})
+    do: put(regs, to, {:list, value(head, regs), value(tail, regs)})
 
   def step({:put_tuple2, to, {:list, values}}, regs),
-    do: put(regs, to, {:tuple, Enum.map(values, &value(&1, regs))})
+    do: put(regs, to, {:made, Enum.map(values, &value(&1, regs))})
 
   def step({:set_tuple_element, _, _, _}, regs), do: {:next, regs}
 
@@ -253,11 +253,13 @@ defmodule FlyDeployAgent.Steps do
   defp moved({:y, m}, n), do: {:y, m - n}
   defp moved(register, _n), do: register
 
-  defp record({:tuple, values}, [{:u, n}, operand | rest], regs),
-    do: record({:tuple, List.replace_at(values, n - 1, value(operand, regs))}, rest, regs)
+  defp record({kind, values}, [{:u, n}, operand | rest], regs) when kind in [:tuple, :made],
+    do: record({kind, List.replace_at(values, n - 1, value(operand, regs))}, rest, regs)
 
-  defp record({:tuple, _} = tuple, [{:integer, n} | rest], regs), do: record(tuple, [{:u, n} | rest], regs)
-  defp record({:tuple, _} = tuple, [], _regs), do: tuple
+  defp record({kind, _} = tuple, [{:integer, n} | rest], regs) when kind in [:tuple, :made],
+    do: record(tuple, [{:u, n} | rest], regs)
+
+  defp record({kind, _} = tuple, [], _regs) when kind in [:tuple, :made], do: tuple
   defp record(_value, _updates, _regs), do: :any
 
   # -- deciding
@@ -274,7 +276,7 @@ defmodule FlyDeployAgent.Steps do
 
   defp boolean(value, no), do: if(Value.type(value), do: {:goto, no, nil}, else: {:either, no})
 
-  defp arity({:tuple, values} = value, n, no),
+  defp arity({kind, values} = value, n, no) when kind in [:tuple, :made],
     do: decide(length(values) == n, no, value, {:arity, n, length(values)})
 
   defp arity({:const, tuple}, n, no) when is_tuple(tuple), do: decide(tuple_size(tuple) == n, no, :any, nil)
@@ -318,7 +320,7 @@ defmodule FlyDeployAgent.Steps do
   defp keys({:map, values, complete} = map, pairs, no, regs) do
     case missing(map, pairs, regs) do
       nil ->
-        sure = complete or Enum.all?(pairs, fn {key, _} -> known(values, key, regs) != nil end)
+        sure = complete != false or Enum.all?(pairs, fn {key, _} -> known(values, key, regs) != nil end)
         regs = taken(pairs, values, regs)
         if sure and not unsure?(pairs, values, regs), do: {:next, regs}, else: {:either_with, no, regs}
 

@@ -11,11 +11,7 @@ defmodule FlyDeployAgent.Texts do
   @doc "The texts that code compares an argument with."
   @spec named([Instructions.instruction()], {:x, non_neg_integer}) :: [binary]
   def named(code, register) do
-    if Enum.any?(
-         code,
-         &((elem(&1, 0) in [:bs_start_match3, :bs_start_match4] and elem(&1, 2) == register) or
-             compares?(&1, register))
-       ) do
+    if Enum.any?(code, &compares?(&1, register)) do
       [_first, _info | body] = code
       [{body, %{register => :whole}}] |> follow(Steps.labels(code), @steps, []) |> Enum.uniq() |> Enum.sort()
     else
@@ -23,6 +19,8 @@ defmodule FlyDeployAgent.Texts do
     end
   end
 
+  defp compares?({:bs_start_match3, _, register, _, _}, register), do: true
+  defp compares?({:bs_start_match4, _, _, register, _}, register), do: true
   defp compares?({:is_eq_exact, _, register, {:literal, text}}, register), do: is_binary(text)
   defp compares?(_op, _register), do: false
 
@@ -42,7 +40,13 @@ defmodule FlyDeployAgent.Texts do
   defp way({{:f, n}, now}, _regs, labels), do: [{Map.fetch!(labels, n), now}]
   defp way({rest, now}, _regs, _labels), do: [{rest, now}]
 
-  defp step({name, no, from, _, to}, rest, regs) when name in [:bs_start_match3, :bs_start_match4],
+  defp step({:bs_start_match4, {:f, _} = no, live, from, to}, rest, regs),
+    do: step({:bs_start_match3, no, from, live, to}, rest, regs)
+
+  defp step({:bs_start_match4, _never, _live, from, to}, rest, regs),
+    do: {[{rest, Map.put(regs, to, opened(regs[from]))}], []}
+
+  defp step({:bs_start_match3, no, from, _live, to}, rest, regs),
     do: {if(regs[from] == :whole, do: [{rest, Map.put(regs, to, {:read, ""})}], else: [{rest, regs}, no]), []}
 
   defp step({:bs_get_position, from, to, _}, rest, regs), do: {[{rest, Map.put(regs, to, regs[from])}], []}
@@ -104,6 +108,9 @@ defmodule FlyDeployAgent.Texts do
 
   defp cases([_choice, label | rest], number, regs), do: [label | cases(rest, number, regs)]
   defp cases([], _number, _regs), do: []
+
+  defp opened(:whole), do: {:read, ""}
+  defp opened(other), do: other
 
   # A number that was read, and is not compared yet: positions behind it may be kept meanwhile.
   defp pending(regs, context, size, to) do

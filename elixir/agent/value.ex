@@ -6,8 +6,10 @@ defmodule FlyDeployAgent.Value do
     * `:any` – nothing; `{:is, type}` – only its type
     * `{:atom, a}` – an atom that lives, which may be another one at another time; `{:name, a}` – the name of a struct that lives;
       `{:const, term}` – a constant of the code; `{:tag, a}` – what a message begins with
-    * `{:tuple, values}`, `{:cons, head, tail}`, `:empty` – the empty list that lives
-    * `{:map, values, complete}` – by key; other keys it has not, where it is complete
+    * `{:tuple, values}`, `{:cons, head, tail}`, `:empty` – the empty list that lives; `{:made, values}`, `{:list, head, tail}` – a tuple and
+      a list that the code makes, or a message is
+    * `{:map, values, complete}` – by key; other keys it has not, where it is complete; `:made` where the code
+      has made it, and it is
     * `{:fun, mfa, free}` – a function of the module, with what it has closed over
     * `{:text, text}` – a message that is this text; `{:rest, text, bits}` – such a one, of which so many bits were matched
   """
@@ -80,7 +82,8 @@ defmodule FlyDeployAgent.Value do
   @doc "Whether it lives: what the code and a message bring does not."
   @spec lives?(t) :: boolean
   def lives?({kind, _}), do: kind in [:atom, :name, :is, :tuple]
-  def lives?({kind, _, _}), do: kind in [:map, :cons]
+  def lives?({:map, _, complete}), do: complete != :made
+  def lives?({kind, _, _}), do: kind == :cons
   def lives?(value), do: value == :empty
 
   @doc "Whether it may well be something else at another time, as nil, an empty list and a state's name."
@@ -96,8 +99,8 @@ defmodule FlyDeployAgent.Value do
   def type({kind, _}) when kind in [:atom, :name, :tag], do: :atom
   def type({:is, type}), do: type
   def type({:const, term}), do: constant(term)
-  def type({:tuple, _}), do: :tuple
-  def type({:cons, _, _}), do: :list
+  def type({kind, _}) when kind in [:tuple, :made], do: :tuple
+  def type({kind, _, _}) when kind in [:cons, :list], do: :list
   def type({:map, _, _}), do: :map
   def type({:fun, _, _}), do: :function
   def type({:text, _}), do: :binary
@@ -120,9 +123,12 @@ defmodule FlyDeployAgent.Value do
 
   def same({:text, a}, {:const, b}), do: a === b
   def same({:const, b}, {:text, a}), do: a === b
-  def same({:tuple, values}, {:const, term}) when is_tuple(term), do: same(values, Tuple.to_list(term), true)
+
+  def same({kind, values}, {:const, term}) when kind in [:tuple, :made] and is_tuple(term),
+    do: same(values, Tuple.to_list(term), true)
+
   def same(:empty, {:const, []}), do: true
-  def same({:cons, _, _}, {:const, []}), do: false
+  def same({kind, _, _}, {:const, []}) when kind in [:cons, :list], do: false
 
   def same(one, other) do
     case {type(one), type(other)} do
@@ -147,7 +153,18 @@ defmodule FlyDeployAgent.Value do
 
   @doc "A map of the code's as one of values."
   @spec map(map) :: t
-  def map(map), do: {:map, :maps.map(fn _key, value -> {:const, value} end, map), true}
+  def map(map), do: {:map, :maps.map(fn _key, value -> {:const, value} end, map), :made}
+
+  @doc "Whether what two maps make together has no other keys."
+  @spec both(boolean | :made, boolean | :made) :: boolean | :made
+  def both(false, _other), do: false
+  def both(_one, false), do: false
+  def both(:made, :made), do: :made
+  def both(_one, _other), do: true
+
+  @doc "What the code has made as a state that lives."
+  @spec live(t) :: t
+  def live(value), do: parts(value)
 
   @doc "The same with constants taken apart."
   @spec parts(t) :: t
@@ -159,11 +176,11 @@ defmodule FlyDeployAgent.Value do
   def parts({:const, %{} = map}),
     do: {:map, :maps.map(fn _key, value -> parts({:const, value}) end, map), true}
 
-  def parts({:tuple, values}), do: {:tuple, Enum.map(values, &parts/1)}
-  def parts({:cons, head, tail}), do: {:cons, parts(head), parts(tail)}
+  def parts({kind, values}) when kind in [:tuple, :made], do: {:tuple, Enum.map(values, &parts/1)}
+  def parts({kind, head, tail}) when kind in [:cons, :list], do: {:cons, parts(head), parts(tail)}
 
   def parts({:map, values, complete}),
-    do: {:map, Map.new(values, fn {key, value} -> {key, parts(value)} end), complete}
+    do: {:map, Map.new(values, fn {key, value} -> {key, parts(value)} end), complete != false}
 
   def parts(value), do: value
 

