@@ -70,6 +70,11 @@ func (c Crash) IsNew(before, after time.Duration) bool {
 	return float64(c.Count) > expected+3*math.Sqrt(expected*(1+ratio))+2
 }
 
+// SameKind reports whether both are the same kind of crash.
+func (c Crash) SameKind(other Crash) bool {
+	return c.Module == other.Module && c.Exception == other.Exception && c.At == other.At
+}
+
 // SumCrashes adds up the crashes of the same kind on several machines, most frequent first.
 func SumCrashes(all []Crash) []Crash {
 	var sums []Crash

@@ -22,6 +22,7 @@ func (d *deployScreen) details(c *console, w int) []cells.Line {
 	if m.Problem != nil {
 		lines = append(append(lines, nil), view.Problem(m.Problem, w)...)
 	}
+	lines = append(lines, crashLines(m.Report, w)...)
 	lines = append(lines, failureLines(m.Report, w)...)
 	lines = append(lines, nil)
 	for _, p := range engine.MachinePhases {
@@ -73,6 +74,18 @@ func reportLines(r engine.MachineReport, w int) []cells.Line {
 	}
 	for _, pid := range r.Killed {
 		lines = append(lines, cells.Line{cells.New(cells.Fail, "lost "+pid)}.Fit(w))
+	}
+	return lines
+}
+
+// crashLines tells what has crashed since the commit.
+func crashLines(r engine.MachineReport, w int) []cells.Line {
+	var lines []cells.Line
+	for _, c := range r.Crashes {
+		lines = append(append(lines, nil), view.Hanging(cells.Fail, "", view.CrashText(c), w)...)
+		for _, frame := range c.Stack {
+			lines = append(lines, view.Hanging(cells.Muted, "  ", frame, w)...)
+		}
 	}
 	return lines
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"testing"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/tui/tuitest"
@@ -59,4 +60,19 @@ func TestWhatIsNotWellIsAsked(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The details of a machine tell what has crashed, and where.
+func TestDetailsTellCrashes(t *testing.T) {
+	s := watched()
+	s.Emit(engine.Event{Machine: "148e00016c0000", Phase: engine.PhaseWatch, Status: engine.StatusFailed, State: engine.MachineUnhealthy,
+		Problem: engine.NewProblem("unhealthy", "5 crashes of Shop.Cart in 2 s: KeyError :step at cart.ex:41", nil, ""),
+		Report: &engine.MachineReport{Crashes: []engine.Crash{{Module: "Shop.Cart", Exception: "KeyError :step", At: "cart.ex:41", Count: 5,
+			Stack: []string{"lib/cart.ex:41: Shop.Cart.handle_call/3"}}}}})
+	b := newBench(t, size{120, 40}, Options{})
+	b.deploys(s.Events, nil)
+	b.pass(time.Minute) // the row has moved to the top
+	b.shows("not well")
+	b.keys("g", "enter")
+	b.shows("5 crashes of Shop.Cart: KeyError :step at cart.ex:41", "lib/cart.ex:41: Shop.Cart.handle_call/3")
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"flydeploy/engine"
@@ -68,6 +69,9 @@ func (st *staged) unhealthyError() error {
 	}
 	p := engine.NewProblem("unhealthy", fmt.Sprintf("%s %s on %d of %s, and is not well: %s", st.upgrade.Version, verb, n,
 		text.Counted(len(st.machines), "machine"), st.whyUnhealthy()), nil, engine.Remedies["unhealthy"])
+	if i := slices.IndexFunc(st.machines, func(r *rollout) bool { return r.isSick() && r.sick.Remedy != "" }); i >= 0 {
+		p.Remedy = st.machines[i].sick.Remedy // it could not be taken back
+	}
 	return p.WithCause(errUnhealthy)
 }
 

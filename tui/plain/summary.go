@@ -24,6 +24,12 @@ func Summary(r engine.Result) string {
 		}
 	}
 	s.machines(r)
+	for _, c := range view.Crashes(r.Machines) {
+		s.line("  %s, on %s", view.CrashText(c.Crash), strings.Join(c.Machines, ", "))
+		for _, frame := range c.Stack {
+			s.line("    %s", frame)
+		}
+	}
 	for _, m := range r.Machines {
 		s.failures(m)
 	}
