@@ -29,7 +29,7 @@ type Verdict struct {
 // passing are the blockers that no cold deploy is needed for.
 var passing = map[string]bool{
 	"already_suspended": true, "busy": true, "drift": true, "leased": true, "lingering": true, "low_disk": true, "low_memory": true, "mailbox": true,
-	"module_in_use": true, "no_file": true, "staging_failed": true, "storage_differs": true, "traced": true, "vm_down": true,
+	"module_in_use": true, "no_file": true, "staging_failed": true, "storage_differs": true, "taken_back": true, "traced": true, "vm_down": true,
 }
 
 // NothingHot is the name of the finding about a release of which nothing can be applied to a running VM.

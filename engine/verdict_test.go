@@ -24,6 +24,7 @@ func TestVerdicts(t *testing.T) {
 		{3, []Finding{on("stale_struct", SeverityBlock, 4000, "m1", "m2"), on("stale_struct", SeverityBlock, 2, "m2"), on("lingering", SeverityBlock, 1, "m3")},
 			"cold cold: stale_struct (4,002 processes) on 2 machines"},
 		{2, []Finding{on("lingering", SeverityBlock, 1, "m2"), on("init_changed", SeverityWarn, 0, "m1")}, "not_now not now: lingering (1 process) on machine m2"},
+		{2, []Finding{on("taken_back", SeverityBlock, 0)}, "not_now not now: taken_back"},
 		{2, []Finding{on("storage_differs", SeverityBlock, 0)}, "not_now not now: storage_differs"},
 		{2, []Finding{on("config_changed", SeverityBlock, 0, "m1"), on(NothingHot, SeverityRefuse, 0, "m1")}, "cold cold: nothing of it can be applied: deploy cold"},
 		{2, []Finding{on("clears_record", SeverityBlock, 0, "b1")}, "cold cold: clears_record on machine b1"},
