@@ -104,6 +104,8 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "how long machines are watched after their commit, before the next wave starts; 0: not at all\n(default: 10s, canary 30s)")
 	fs.StringVar((*string)(&e.OnSick), "on-sick", string(engine.OnSickStop),
 		"what to do if it is not well after the commit: stop, back (to the code of before), or continue")
+	fs.Var(rehearsal{&e.Rehearse}, "rehearse", "try migrations on copies of states in a second VM: on one machine of each process group (one), all or none")
+	fs.Lookup("rehearse").NoOptDefVal = "all"
 	fs.StringArrayVar(&e.Accept, "accept", nil, "blocker of the plan to accept, by its name (repeatable)")
 }
 
@@ -153,6 +155,32 @@ func defaultDeploy() deploySettings {
 		},
 	}
 }
+
+// rehearsal is the value of --rehearse.
+type rehearsal struct{ to *engine.Rehearse }
+
+// Set implements pflag.Value.
+func (r rehearsal) Set(text string) error {
+	switch text {
+	case "one":
+		*r.to = engine.RehearseOne
+	case "all", "none":
+		*r.to = engine.Rehearse(text)
+	default:
+		return fmt.Errorf("%q is not one, all or none", text)
+	}
+	return nil
+}
+
+func (r rehearsal) String() string {
+	if r.to == nil || *r.to == engine.RehearseOne {
+		return "one"
+	}
+	return string(*r.to)
+}
+
+// Type implements pflag.Value.
+func (r rehearsal) Type() string { return "machines" }
 
 // duration is an option's value: "90s", "250ms", or a number in the unit that fly_deploy gives the option.
 type duration struct {

@@ -28,6 +28,8 @@ var Agent = []string{
 	"agent/paths.ex", "agent/demands.ex", "agent/once.ex", "agent/specs.ex", "agent/restarts.ex", "agent/tables.ex",
 	"agent/surroundings.ex", "agent/loops.ex", "agent/tree_findings.ex", "agent/code_findings.ex", "agent/undefined.ex", "agent/held.ex",
 	"agent/impact.ex", "agent/function_changes.ex", "agent/migrating.ex",
+	"agent/free_memory.ex", "agent/needs.ex", "agent/trial.ex", "agent/scratch.ex", "agent/scratch_vm.ex", "agent/samples.ex", "agent/belongings.ex",
+	"agent/outside.ex", "agent/kinds.ex", "agent/branches.ex", "agent/rehearsal_findings.ex", "agent/own_code.ex", "agent/rehearsal.ex",
 	"agent/manifest.ex", "agent/release_findings.ex",
 	"agent/static.ex", "agent/package.ex", "agent/staged.ex", "agent/staging.ex", "agent/armed.ex", "agent/arming.ex", "agent/report.ex", "agent/status.ex",
 	"agent/folder.ex", "agent/fence.ex", "agent/worker.ex", "agent/state.ex", "agent/haste.ex", "agent/aftermath.ex", "agent/agent.ex",

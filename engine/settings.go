@@ -24,6 +24,7 @@ type Settings struct {
 	MigrationTimeout time.Duration // so long without an answer, and migrations that still wait are ended
 	MaxSuspend       time.Duration // for the whole window of a machine, all attempts to suspend together
 	SkipBusy         bool          // upgrades the others where processes do not suspend in time
+	Rehearse         Rehearse      // where migrations are tried on copies of states first
 	LockTimeout      time.Duration // how long the lock lives after a renewal
 	LockWait         time.Duration // how long to wait for somebody else's lock without Ask
 	Keep             int           // how many deploys the record keeps; 0 means 50
@@ -37,6 +38,16 @@ type Settings struct {
 	Resume           bool          // deploys the last deploy's tarball again, to finish it
 	Temporary        Temporary     // the machine that packs the release
 }
+
+// Rehearse says on which machines the agent rehearses.
+type Rehearse string
+
+// RehearseOne is the default.
+const (
+	RehearseOne  Rehearse = ""     // one machine of each process group
+	RehearseAll  Rehearse = "all"  // every machine
+	RehearseNone Rehearse = "none" // no machine
+)
 
 // Selection names machines. A machine is selected when every non-empty field names it.
 type Selection struct {

@@ -58,6 +58,9 @@ defmodule FlyDeployAgent.Failure do
   defp frame?(_), do: false
 
   # Exceptions of the language carry the offending value: its shape stands in for it.
+  # Nothing tells of the map that `%{map | key: value}` was made of.
+  defp message(%KeyError{key: key, term: nil}) when is_atom(key), do: "key #{inspect(key)} not found"
+
   defp message(%KeyError{key: key, term: term}) when is_atom(key),
     do: "key #{inspect(key)} not found in: #{shape(term)}"
 

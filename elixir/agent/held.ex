@@ -29,7 +29,7 @@ defmodule FlyDeployAgent.Held do
     users = users(servers, by_module)
 
     sought = %{
-      structs: wanted(pairs),
+      structs: Pair.fields_added(pairs),
       gone: gone,
       purged: purged(pairs),
       impls: impls(removed),
@@ -115,13 +115,6 @@ defmodule FlyDeployAgent.Held do
   defp known?(%{found: {:gone, _}, holder: {:supervisor, _}}, _pair, _kind), do: true
   defp known?(%{found: {:struct, _, _}}, pair, kind), do: migrates?(pair, kind)
   defp known?(_held, _pair, _kind), do: false
-
-  defp wanted(pairs) do
-    for %{module: module, old: %{struct: [_ | _] = old}, new: %{struct: [_ | _] = new}} <- pairs,
-        new -- old != [],
-        into: %{},
-        do: {module, new -- old}
-  end
 
   # A commit purges the version before the one that runs.
   defp purged(pairs) do

@@ -49,7 +49,7 @@ defmodule FlyDeployAgent.Impact do
   end
 
   defp look(staged, order) do
-    pairs = for change <- staged.diff.changes, pair = pair(change), do: pair
+    pairs = for change <- staged.diff.changes, pair = Pair.of(change, &code/1), do: pair
     supervisors = for %{kind: :supervisor, module: m} <- staged.others, uniq: true, do: m
 
     live = %{
@@ -75,29 +75,6 @@ defmodule FlyDeployAgent.Impact do
   end
 
   # -- both versions of a module
-
-  defp pair(%{source: source, old_file: old_file}) do
-    with {:ok, new} <- facts(source) do
-      old = if old_file, do: facts(old_file), else: :error
-
-      %Pair{
-        module: new.module,
-        old: if(old == :error, do: nil, else: elem(old, 1)),
-        new: new,
-        old_code: fn -> code(old_file) end,
-        new_code: fn -> code(source) end
-      }
-    else
-      :error -> nil
-    end
-  end
-
-  defp facts(file) do
-    with {:ok, beam} <- File.read(file),
-         {:ok, facts} <- CodeFacts.read(beam),
-         do: {:ok, facts},
-         else: (_ -> :error)
-  end
 
   # Only of modules that somebody asks about; of the last few it is kept, since one is asked about several times.
   defp code(file) do

@@ -26,7 +26,7 @@ defmodule FlyDeployAgent.Order do
     :armed_ms,
     :terminal_ms
   ]
-  defstruct @enforce_keys ++ [fence: nil, own: []]
+  defstruct @enforce_keys ++ [fence: nil, own: [], rehearse: false, agent_url: nil, agent_sha256: nil]
 
   @type t :: %__MODULE__{
           id: binary,
@@ -47,7 +47,10 @@ defmodule FlyDeployAgent.Order do
           armed_ms: pos_integer,
           terminal_ms: pos_integer,
           fence: binary | nil,
-          own: [pid]
+          own: [pid],
+          rehearse: boolean,
+          agent_url: binary | nil,
+          agent_sha256: binary | nil
         }
 
   @doc "Decodes an order; raises for a form that no console sends."
@@ -75,7 +78,10 @@ defmodule FlyDeployAgent.Order do
       skip_busy: Map.get(form, "skip_busy") == "true",
       staged_ms: number(form, "staged_ms", 20 * @minute),
       armed_ms: number(form, "armed_ms", @minute),
-      terminal_ms: number(form, "terminal_ms", 10 * @minute)
+      terminal_ms: number(form, "terminal_ms", 10 * @minute),
+      rehearse: Map.get(form, "rehearse") == "true",
+      agent_url: Map.get(form, "agent_url"),
+      agent_sha256: Map.get(form, "agent_sha256")
     }
   end
 

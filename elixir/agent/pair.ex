@@ -28,6 +28,43 @@ defmodule FlyDeployAgent.Pair do
           new_code: (() -> CodeFacts.code())
         }
 
+  @doc """
+  Both versions of what changes, see `FlyDeployAgent.Diff`; nil where the new one cannot be read. `code` reads the code of a `.beam` when it is asked
+  for.
+  """
+  @spec of(map, (Path.t() -> CodeFacts.code())) :: t | nil
+  def of(%{source: source, old_file: old_file}, code) do
+    with {:ok, new} <- facts(source) do
+      old = if old_file, do: facts(old_file), else: :error
+
+      %__MODULE__{
+        module: new.module,
+        old: if(old == :error, do: nil, else: elem(old, 1)),
+        new: new,
+        old_code: fn -> code.(old_file) end,
+        new_code: fn -> code.(source) end
+      }
+    else
+      :error -> nil
+    end
+  end
+
+  defp facts(file) do
+    with {:ok, beam} <- File.read(file),
+         {:ok, facts} <- CodeFacts.read(beam),
+         do: {:ok, facts},
+         else: (_ -> :error)
+  end
+
+  @doc "The fields that a version adds to its module's struct, by module, for those that have both."
+  @spec fields_added([t]) :: %{module => [atom]}
+  def fields_added(pairs) do
+    for %{module: module, old: %{struct: [_ | _] = old}, new: %{struct: [_ | _] = new}} <- pairs,
+        new -- old != [],
+        into: %{},
+        do: {module, new -- old}
+  end
+
   @doc "The code of a version."
   @spec code(t, :old | :new) :: CodeFacts.code()
   def code(pair, :old), do: pair.old_code.()

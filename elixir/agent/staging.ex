@@ -23,7 +23,9 @@ defmodule FlyDeployAgent.Staging do
     Manifest,
     Migrating,
     OldCode,
+    OwnCode,
     Processes,
+    Rehearsal,
     Release,
     ReleaseFindings,
     Staged
@@ -125,7 +127,7 @@ defmodule FlyDeployAgent.Staging do
     diff = Diff.run(dir, order.otp_app)
 
     case facts(diff.changes) do
-      {:ok, facts, loadable} -> {:ok, survey(order, dir, diff, facts, loadable)}
+      {:ok, facts, loadable} -> {:ok, order |> survey(dir, diff, facts, loadable) |> rehearse(order, dir)}
       {:error, module} -> {:error, "bad_beam", "#{inspect(module)} in the tarball is no .beam file"}
     end
   end
@@ -181,6 +183,15 @@ defmodule FlyDeployAgent.Staging do
         version: Diff.version(order.otp_app),
         functions: FunctionChanges.all(diff.changes)
     }
+  end
+
+  # What the code tells already is not told twice.
+  defp rehearse(staged, %{rehearse: false}, _dir), do: staged
+
+  defp rehearse(staged, order, dir) do
+    known = MapSet.new(staged.findings, &{&1.name, &1.subject})
+    found = Rehearsal.findings(staged, order, dir, fn -> OwnCode.get(order) end)
+    %Staged{staged | findings: staged.findings ++ Enum.reject(found, &({&1.name, &1.subject} in known))}
   end
 
   # Another manifest alone is nothing to apply; nor is it up to date if what it tells of cannot be applied.

@@ -48,6 +48,8 @@ type Order struct {
 	SuspendTimeout, MigrationTimeout, MaxSuspend, StagedFor, ArmedFor, TerminalFor time.Duration
 	// SkipBusy: processes that do not suspend in time are left out, and the others upgraded.
 	SkipBusy bool
+	// Rehearse: migrations are tried on copies of states, in a scratch VM beside the application's.
+	Rehearse bool
 
 	// Starting, unless nil, is told before the request is sent that starts the agent: from then on there may be one.
 	Starting func()
@@ -86,6 +88,9 @@ func (o Order) encode() string {
 	ms("max_suspend_ms", o.MaxSuspend)
 	if o.SkipBusy {
 		set("skip_busy", "true")
+	}
+	if o.Rehearse {
+		set("rehearse", "true")
 	}
 	ms("staged_ms", o.StagedFor)
 	ms("armed_ms", o.ArmedFor)

@@ -46,10 +46,17 @@ func TestUpgradeKeepsProcessesAndMigratesTheirStates(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, 1)
 	before := n.facts()
-	s, staged := n.orderBy(n.realExec, orderOf(t, tarballOf(t, 2).bytes))
+	o := orderOf(t, tarballOf(t, 2).bytes)
+	o.Rehearse = true
+	s, staged := n.orderBy(n.realExec, o)
 	same(t, before, n.facts(), everything...)
-	if got := names(staged.Findings); !slices.Equal(got, []string{"calls_in_new_code:info", "keeps_old_code:info", "no_startup_hook:warn"}) {
-		t.Errorf("findings: %v", got)
+	if got := names(staged.Findings); !slices.Equal(got, []string{"calls_in_new_code:info", "hidden_process:warn", "keeps_old_code:info", "no_startup_hook:warn", "rehearsed:info", "rehearsed:info", "rehearsed:info"}) {
+		t.Errorf("findings: %v", staged.Findings)
+	}
+	for _, f := range staged.Findings {
+		if f.Subject == "Ledger.Account" && f.Name == "rehearsed" && f.Detail != "20 of 300 processes rehearsed, all migrate: %{id: integer, n: integer} → %Ledger.Account{currency: atom, id: integer, n: integer}" {
+			t.Error(f.Detail)
+		}
 	}
 	want := []Process{{"Ledger.Account", "gen_server", 300}, {"Ledger.Audit", "gen_event", 1}, {"Ledger.Door", "gen_statem", 1}, {"Ledger.Prices", "agent", 1}}
 	if !slices.Equal(staged.Processes, want) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"flydeploy/engine"
@@ -247,6 +248,7 @@ func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error)
 		SuspendTimeout: st.settings.SuspendTimeout, MigrationTimeout: st.settings.MigrationTimeout, MaxSuspend: st.settings.MaxSuspend, SkipBusy: st.settings.SkipBusy,
 		OTPApp: st.surveyed.target.OTPApp, Owner: st.settings.Owner, Fence: fence,
 		TerminalFor: st.terminalFor(), Agent: st.upgrade.Agent, AgentURL: agentURL, Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
+		Rehearse: st.rehearses(r),
 	}, nil
 }
 
@@ -256,6 +258,16 @@ func (st *staged) terminalFor() time.Duration {
 		return mayHold + 5*time.Minute
 	}
 	return 0
+}
+
+// rehearses tells whether the machine tries the migrations: the first of its process group does, whose processes are like the others'.
+// Once the plan is made, nobody asks for it any more.
+func (st *staged) rehearses(r *rollout) bool {
+	if r.attempt > 1 || st.settings.Rehearse == engine.RehearseNone {
+		return false
+	}
+	first := slices.IndexFunc(st.machines, func(o *rollout) bool { return o.machine.ProcessGroup == r.machine.ProcessGroup })
+	return st.settings.Rehearse == engine.RehearseAll || st.machines[first] == r
 }
 
 func (st *staged) presign(ctx context.Context, key string) (string, error) {

@@ -17,6 +17,7 @@ type Behaviour struct {
 	Modules    []agent.Module
 	Processes  []agent.Process
 	Findings   []agent.Finding
+	Rehearsed  []agent.Finding // besides, where the order asks for a rehearsal
 	RollbackUS int64
 
 	// StageError and ArmError end staging and arming as failed.

@@ -17,7 +17,7 @@ type order struct {
 	agent                                    engine.CompiledAgent // URL is presigned
 	otpApp, version, sourceImage             string
 	staged, armed, terminal                  time.Duration
-	skipBusy                                 bool
+	skipBusy, rehearse                       bool
 }
 
 var validID = regexp.MustCompile(`\A[A-Za-z0-9-]{16,80}\z`)
@@ -60,6 +60,6 @@ func readOrder(stdin string) (order, error) {
 		},
 		otpApp: form.Get("otp_app"), version: form.Get("version"), sourceImage: form.Get("source_image"),
 		staged: ms("staged_ms", 20*time.Minute), armed: ms("armed_ms", time.Minute), terminal: ms("terminal_ms", 10*time.Minute),
-		skipBusy: form.Get("skip_busy") == "true",
+		skipBusy: form.Get("skip_busy") == "true", rehearse: form.Get("rehearse") == "true",
 	}, nil
 }

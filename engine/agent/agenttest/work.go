@@ -106,6 +106,10 @@ func (a *process) detect() *agent.Error {
 	s := &a.next
 	s.Running = a.vm.code.Version
 	s.Findings, s.FindingsTotal = slices.Clone(b.Findings), len(b.Findings)
+	if a.order.rehearse {
+		s.Findings = append(s.Findings, b.Rehearsed...)
+		s.FindingsTotal = len(s.Findings)
+	}
 	nothingHot := slices.ContainsFunc(b.Findings, func(f agent.Finding) bool { return f.Name == engine.NothingHot })
 	if s.UpToDate = a.vm.code.SHA256 == a.order.sha256 && !nothingHot; s.UpToDate {
 		return nil
