@@ -28,19 +28,42 @@ defmodule FlyDeployAgent.Demands do
   @other {:tag, :"another message"}
 
   @doc """
-  The findings about `shapes`. `wanted` are structs with fields that they lack, which are told of anyway.
+  The findings about `shapes`. `wanted` are structs with fields that they lack, which are told of anyway. Modules for which the time does
+  not suffice are counted in a finding.
   """
-  @spec all([Pair.t()], shapes, codes, %{module => [atom]}) :: [map]
-  def all(pairs, shapes, codes, wanted) do
-    until = System.monotonic_time(:millisecond) + @time_ms
+  @spec all([Pair.t()], shapes, codes, %{module => [atom]}, time_ms :: non_neg_integer) :: [map]
+  def all(pairs, shapes, codes, wanted, time_ms \\ @time_ms) do
+    until = System.monotonic_time(:millisecond) + time_ms
     by_module = Map.new(pairs, &{&1.module, &1})
+    timed = fn version, module -> in_time?(until) && codes.(version, module) end
 
-    for {module, %{kind: kind, shapes: all, count: count}} <- shapes,
-        System.monotonic_time(:millisecond) < until,
-        pair = Map.get(by_module, module, :same),
-        found <- Findings.safely(fn -> of_module(pair, module, kind, few(all, count), codes, wanted) end),
-        do: found
+    {late, told} =
+      shapes
+      |> Enum.map(fn {module, %{kind: kind, shapes: all, count: count}} ->
+        pair = Map.get(by_module, module, :same)
+        unless_late(fn -> of_module(pair, module, kind, few(all, count), timed, wanted, until) end)
+      end)
+      |> Enum.split_with(&(&1 == :late))
+
+    Enum.concat(told) ++ late(length(late))
   end
+
+  defp unless_late(fun) do
+    Findings.safely(fn ->
+      try do
+        fun.()
+      catch
+        :late -> :late
+      end
+    end)
+  end
+
+  # What was found so far of a module does not count: what else its code does could excuse it.
+  defp in_time?(until), do: System.monotonic_time(:millisecond) < until || throw(:late)
+
+  defp late(0), do: []
+  defp late(1), do: [Findings.not_compared("there was no time to follow the code of 1 module")]
+  defp late(count), do: [Findings.not_compared("there was no time to follow the code of #{count} modules")]
 
   # Few that differ, by their atoms, or else without them; where only some of the processes were looked at, they stand for all.
   defp few(shapes, count) do
@@ -57,7 +80,7 @@ defmodule FlyDeployAgent.Demands do
     |> Enum.take(@shapes)
   end
 
-  defp of_module(pair, module, kind, shapes, codes, wanted) do
+  defp of_module(pair, module, kind, shapes, codes, wanted, until) do
     contexts = contexts(kind, pair, codes.(:new, module) || %{})
     roots = for %{function: {f, a}} <- contexts, do: {module, f, a}
     migrating = if pair != :same, do: migrating(pair, kind)
@@ -74,6 +97,7 @@ defmodule FlyDeployAgent.Demands do
           state != :unknown,
           context <- contexts,
           {message, named} <- messages(context, module, codes),
+          in_time?(until),
           do: {context, count, compared(context, message, named, module, {shape, state}, programs)}
 
     set =

@@ -16,39 +16,58 @@ defmodule FlyDeployAgent.Impact do
   @told 3
   @named 10
 
-  @doc "The findings about what was staged. Where it takes too long or fails, the finding says so."
+  @doc "The findings about what was staged. Where it takes too long or fails, a finding says so, beside those that were found until then."
   @spec findings(map, map) :: [map]
-  def findings(staged, order) do
-    bounded(fn -> staged |> look(order) |> summed_up() end)
-  end
+  def findings(staged, order), do: bounded(fn tell -> look(staged, order, tell) end, @time_ms) |> summed_up()
 
-  defp bounded(fun) do
+  @doc "What `fun` tells of findings, list by list, within so many milliseconds. What it has told stays told, however it ends."
+  @spec bounded((([map] -> any) -> any), time_ms :: non_neg_integer) :: [map]
+  def bounded(fun, time_ms) do
     ref = make_ref()
     caller = self()
+    tell = &send(caller, {ref, &1})
 
     {pid, monitor} =
-      :erlang.spawn_opt(fn -> send(caller, {ref, Findings.safely(fun)}) end, [
-        :monitor,
-        priority: :low,
-        max_heap_size: %{size: @heap_words, kill: true, error_logger: false}
-      ])
+      :erlang.spawn_opt(
+        fn ->
+          tell.(Findings.safely(fn -> with _ <- fun.(tell), do: [] end))
+          tell.(:done)
+        end,
+        [
+          :monitor,
+          priority: :low,
+          max_heap_size: %{size: @heap_words, kill: true, error_logger: false}
+        ]
+      )
 
+    found = collect(ref, monitor, System.monotonic_time(:millisecond) + time_ms, time_ms)
+    Process.demonitor(monitor, [:flush])
+    Process.exit(pid, :kill)
+    found ++ left(ref)
+  end
+
+  defp collect(ref, monitor, until, time_ms) do
     receive do
-      {^ref, findings} ->
-        Process.demonitor(monitor, [:flush])
-        findings
-
-      {:DOWN, ^monitor, :process, _, _} ->
-        [Findings.not_compared("it took too much memory")]
+      {^ref, :done} -> []
+      {^ref, findings} -> findings ++ collect(ref, monitor, until, time_ms)
+      {:DOWN, ^monitor, :process, _, _} -> [Findings.not_compared("it took too much memory")]
     after
-      @time_ms ->
-        Process.demonitor(monitor, [:flush])
-        Process.exit(pid, :kill)
-        [Findings.not_compared("it took more than #{div(@time_ms, 1_000)} s")]
+      max(until - System.monotonic_time(:millisecond), 0) ->
+        [Findings.not_compared("it took more than #{div(time_ms, 1_000)} s")]
     end
   end
 
-  defp look(staged, order) do
+  # What came while it was ended.
+  defp left(ref) do
+    receive do
+      {^ref, :done} -> left(ref)
+      {^ref, findings} -> findings ++ left(ref)
+    after
+      0 -> []
+    end
+  end
+
+  defp look(staged, order, tell) do
     pairs = for change <- staged.diff.changes, pair = Pair.of(change, &code/1), do: pair
     supervisors = for %{kind: :supervisor, module: m} <- staged.others, uniq: true, do: m
 
@@ -71,7 +90,7 @@ defmodule FlyDeployAgent.Impact do
       fn -> Undefined.findings(pairs, gone, removed) end,
       fn -> Held.findings(pairs, gone, removed, staged.targets, order.own, codes(pairs)) end
     ]
-    |> Enum.flat_map(&Findings.safely/1)
+    |> Enum.each(&tell.(Findings.safely(&1)))
   end
 
   # -- both versions of a module

@@ -95,6 +95,24 @@ defmodule FlyDeployAgent.DemandsTest do
     {"other markup", [{"<p>", "<b>"}, {"</p>", "</b>"}], []}
   ]
 
+  test "modules for which there is no time are counted, not passed over" do
+    pairs =
+      Versions.pairs(
+        Versions.beams(@server),
+        @server |> String.replace("state.items, state", "state.all, state") |> Versions.beams()
+      )
+
+    codes = fn version, module ->
+      with %Pair{} = pair <- Enum.find(pairs, &(&1.module == module)), do: Pair.code(pair, version)
+    end
+
+    shapes = %{T.Server => %{kind: :gen_server, shapes: [{Value.of(@state), 1}], count: 1}}
+
+    assert [%{name: "stale_shape"}] = Demands.all(pairs, shapes, codes, %{})
+    assert [%{name: "not_compared", detail: detail}] = Demands.all(pairs, shapes, codes, %{}, 0)
+    assert detail =~ "no time to follow the code of 1 module"
+  end
+
   test "what states lack", do: check(@server, @server_changes, T.Server, :gen_server, @state, "state")
   test "what pages lack", do: check(@view, @view_changes, T.View, :view, @socket, "assigns")
 
