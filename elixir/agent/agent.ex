@@ -22,7 +22,6 @@ defmodule FlyDeployAgent do
     Order,
     Package,
     Report,
-    Queues,
     Result,
     Staging,
     State,
@@ -32,7 +31,7 @@ defmodule FlyDeployAgent do
     Window
   }
 
-  import FlyDeployAgent.State, only: [end_worker: 1, enter: 3, publish: 1, work: 2]
+  import FlyDeployAgent.State, only: [end_worker: 1, enter: 3, look: 1, publish: 1, work: 2]
 
   @name :flydeploy_agent
   @tick_ms 50
@@ -122,7 +121,7 @@ defmodule FlyDeployAgent do
   end
 
   defp loop(s) do
-    s = s |> obey() |> expire() |> heartbeat()
+    s = s |> obey() |> expire() |> look() |> heartbeat()
 
     receive do
       message -> message |> handle(s) |> loop()
@@ -178,8 +177,7 @@ defmodule FlyDeployAgent do
   defp heartbeat(s) do
     cond do
       now() - s.published > @heartbeat_ms ->
-        Watch.renew(s.watch)
-        publish(%{s | queues: Queues.of(s)})
+        publish(s)
 
       now() - s.published > @news_ms and s.state in @watched and Watch.count(s.watch) > s.watch_told ->
         publish(%{s | watch_told: Watch.count(s.watch)})

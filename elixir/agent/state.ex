@@ -5,13 +5,16 @@ defmodule FlyDeployAgent.State do
     * `state` – one of the states of `FlyDeployAgent`; `deadline` – when it ends by itself, a monotonic time in milliseconds
     * `published` – when the status was written last, likewise; `phases` and `downloaded` – what the worker has told so far
     * `staged`, `armed`, `result` – what each step gave; `error` – why the upgrade failed; `report` – what became of the full one
-    * `queues` – mailboxes, see `FlyDeployAgent.Queues`
+    * `queues` – mailboxes, see `FlyDeployAgent.Queues`, and `looked`, when they were looked at last
     * `crashed` – processes of the window that have died since; `watch` – see `FlyDeployAgent.Watch`, and `watch_told`, how many
       crashes the console knows of; `worker` – what is done beside the loop
     * `guardian` – its pid; of the guardian that goes on as the agent, its own
   """
 
   alias FlyDeployAgent.{Armed, Cell, Order, Queues, Release, Result, Staged, Status, Watch, Worker}
+
+  # A mailbox is told after four looks at which it was longer each time: within the shortest bake time that is a default, ten seconds.
+  @look_ms 2_000
 
   @enforce_keys [:order, :dir, :cell, :deadline, :guardian, :watch]
   defstruct @enforce_keys ++
@@ -28,6 +31,7 @@ defmodule FlyDeployAgent.State do
                 crashed: 0,
                 watch_told: 0,
                 queues: %{},
+                looked: 0,
                 worker: nil
               ]
 
@@ -50,6 +54,7 @@ defmodule FlyDeployAgent.State do
           watch: Watch.t(),
           watch_told: non_neg_integer,
           queues: Queues.t(),
+          looked: integer,
           worker: Worker.t() | nil
         }
 
@@ -61,6 +66,7 @@ defmodule FlyDeployAgent.State do
       cell: Cell.new(),
       deadline: now() + order.staged_ms,
       guardian: guardian,
+      looked: now(),
       watch: Watch.open(guardian)
     }
 
@@ -87,6 +93,17 @@ defmodule FlyDeployAgent.State do
   def publish(s) do
     Status.write(s)
     %{s | published: now()}
+  end
+
+  @doc "Looks at mailboxes every two seconds, however often the status is written meanwhile."
+  @spec look(t) :: t
+  def look(s) do
+    if now() - s.looked < @look_ms do
+      s
+    else
+      Watch.renew(s.watch)
+      %{s | queues: Queues.of(s), looked: now()}
+    end
   end
 
   @doc "Has something done beside the loop, see `FlyDeployAgent.Worker`."

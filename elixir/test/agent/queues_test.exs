@@ -1,7 +1,8 @@
 defmodule FlyDeployAgent.QueuesTest do
-  use ExUnit.Case, async: true
+  # The handler of the log has a name.
+  use ExUnit.Case
 
-  alias FlyDeployAgent.Queues
+  alias FlyDeployAgent.{Cell, Queues, State, Watch}
 
   # A process that reads nothing.
   setup do
@@ -39,5 +40,32 @@ defmodule FlyDeployAgent.QueuesTest do
     seen = looks(%{}, pid, :after, [300, 50])
     stop_supervised!(Task)
     assert Queues.look(seen, [pid], :after) == %{}
+  end
+
+  test "an agent looks every two seconds, also while crashes have it write its status all the time", %{
+    pid: pid,
+    targets: targets
+  } do
+    fill(pid, 300)
+    now = System.monotonic_time(:millisecond)
+    watch = Watch.open(self())
+    on_exit(&Watch.close/0)
+
+    s = %State{
+      order: nil,
+      dir: "",
+      cell: Cell.new(),
+      deadline: now,
+      guardian: self(),
+      watch: watch,
+      state: :committed,
+      result: %{targets: targets},
+      published: now,
+      looked: now + 60_000
+    }
+
+    assert State.look(s).queues == %{}
+    assert %{queues: %{^pid => {300, 0}}} = looked = State.look(%{s | looked: now - 2_001})
+    assert looked.looked >= now
   end
 end
