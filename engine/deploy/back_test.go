@@ -125,6 +125,18 @@ func TestASickCanaryIsWhereItGoesOn(t *testing.T) {
 	})
 }
 
+// Going on is about what is not well, not about a machine that has failed: that ends the deploy as ever.
+func TestGoingOnEndsWhereAMachineHasFailed(t *testing.T) {
+	played(t, 3, func(t *testing.T, s *stage) {
+		s.Behave("m02", func(b *agenttest.Behaviour) { b.Outcome = agent.RolledBack })
+		settings := onSick(engine.OnSickContinue, engine.StrategyRolling)
+		settings.Strategy.WaveSize = 2
+		p, r := s.sick(settings, "m00")
+		wants(t, p, r, engine.OutcomeUnhealthy, "m00 unhealthy, m02 rolled_back, m01 aborted")
+		s.nothingLeft()
+	})
+}
+
 // Whatever happens while machines are taken back, what is said of them is true.
 func TestEveryFaultWhileMachinesAreTakenBack(t *testing.T) {
 	kinds := []agenttest.Kind{

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,15 +48,16 @@ func (c *committing) waves(ctx context.Context, todo []*rollout) error {
 	for i, size := range sizes {
 		w := wave{number: i + 1, of: len(sizes), machines: todo[:size]}
 		todo = todo[size:]
-		err := c.wave(ctx, w)
+		failed := c.wave(ctx, w)
+		var sick error
 		if context.Cause(ctx) == nil { // what has committed is watched, whatever has become of the others
-			err = errors.Join(c.gate(ctx, w), err)
+			sick = c.gate(ctx, w)
 		}
-		if errors.Is(err, errUnhealthy) {
-			err = c.onSick(ctx, err)
+		if errors.Is(sick, errUnhealthy) {
+			sick = c.onSick(ctx, sick)
 		}
-		if err != nil {
-			return err
+		if sick != nil || failed != nil { // whoever goes on with what is not well still ends where a machine has failed
+			return errors.Join(cmp.Or(sick, c.unhealthyError()), failed)
 		}
 	}
 	return c.unhealthyError() // of waves after which it went on

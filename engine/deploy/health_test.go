@@ -260,6 +260,20 @@ func TestAWatchIsPromotedOrHeld(t *testing.T) {
 	})
 }
 
+// Agents do not stay for ever: who holds a watch again and again does not make their end look like a VM's.
+func TestAHeldWatchEndsBeforeItsAgents(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		r := s.asked(10 * time.Second)
+		for range 2 {
+			r.Answer(engine.Answer{To: engine.QuestionWatch, Way: engine.WayHold})
+			r.until("it was held", func(e engine.Event) bool { return strings.Contains(e.Text, "until somebody goes on") })
+			time.Sleep(40 * time.Minute)
+		}
+		p, result := r.end()
+		wants(t, p, result, engine.OutcomeSucceeded, "m00 committed")
+	})
+}
+
 // What becomes of a sick canary is asked where somebody can answer.
 func TestTheWayOnIsAsked(t *testing.T) {
 	for way, ends := range map[engine.Way]string{

@@ -76,13 +76,14 @@ func (w *watch) run(ctx context.Context) error {
 	return errors.Join(crashed, w.unlisted, unasked)
 }
 
-// mayHold is how long a watch may be held: the agents of upgraded machines stay for an hour where an operator watches.
+// mayHold is how long a watch lasts at most, however often it is held: the agents of upgraded machines stay for an hour where an
+// operator watches.
 const mayHold = 55 * time.Minute
 
 // obey takes the operator's answers while the wave is watched.
 func (w *watch) obey(bake *time.Timer, endBake func()) {
 	for {
-		answer, err := w.job.ask(w.baking, engine.QuestionWatch, mayHold)
+		answer, err := w.job.ask(w.baking, engine.QuestionWatch, mayHold-time.Since(w.begun))
 		switch {
 		case err != nil:
 			endBake()
