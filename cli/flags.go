@@ -102,8 +102,9 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 	fs.StringVar((*string)(&e.Strategy.Kind), "strategy", string(e.Strategy.Kind),
 		"all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency if that is given")
 	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "how long machines are watched after their commit, before the next wave starts; 0: not at all\n(default: 10s, canary 30s)")
+	fs.Lookup(optionBake).DefValue = "" // its default depends on the strategy: the text has it
 	fs.StringVar((*string)(&e.OnSick), "on-sick", string(engine.OnSickStop),
-		"what to do if it is not well after the commit: stop, back (to the code of before), or continue")
+		"what to do if it is not well after the commit: stop, back (to the code that ran before), or continue")
 	fs.Var(rehearsal{&e.Rehearse}, "rehearse", "try migrations on copies of states in a second VM: on one machine of each process group (one), all or none")
 	fs.Lookup("rehearse").NoOptDefVal = "all"
 	fs.StringArrayVar(&e.Accept, "accept", nil, "blocker of the plan to accept, by its name (repeatable)")
