@@ -27,7 +27,7 @@ var Agent = []string{
 	"agent/registers.ex", "agent/bifs.ex", "agent/binaries.ex", "agent/steps.ex", "agent/texts.ex", "agent/messages.ex", "agent/known.ex",
 	"agent/paths.ex", "agent/demands.ex", "agent/once.ex", "agent/specs.ex", "agent/restarts.ex", "agent/tables.ex",
 	"agent/surroundings.ex", "agent/loops.ex", "agent/tree_findings.ex", "agent/code_findings.ex", "agent/undefined.ex", "agent/held.ex",
-	"agent/impact.ex", "agent/function_changes.ex", "agent/migrating.ex",
+	"agent/impact.ex", "agent/recompiled.ex", "agent/function_changes.ex", "agent/migrating.ex",
 	"agent/free_memory.ex", "agent/needs.ex", "agent/trial.ex", "agent/scratch.ex", "agent/scratch_vm.ex", "agent/samples.ex", "agent/belongings.ex",
 	"agent/outside.ex", "agent/kinds.ex", "agent/branches.ex", "agent/rehearsal_findings.ex", "agent/own_code.ex", "agent/rehearsal.ex",
 	"agent/manifest.ex", "agent/release_findings.ex",

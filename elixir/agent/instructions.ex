@@ -1,7 +1,7 @@
 defmodule FlyDeployAgent.Instructions do
   @moduledoc """
   Reads a .beam's code as instructions, one list for each function, without what differs between two compilations of the same
-  source: lines, types, and the numbers of labels, literals, functions and texts.
+  source: lines, types, the numbers of labels, literals, functions and texts, and the prints that LiveView gives to templates.
 
   `:beam_disasm` cannot read what releases hold: they lack the table of types, to which registers refer from OTP 25 on. The
   format is that of OTP's beam_disasm.erl and "The BEAM Book", chapter 6.
@@ -27,6 +27,8 @@ defmodule FlyDeployAgent.Instructions do
   }
   @lines [:line, :executable_line, :debug_line]
   @local [:call, :call_last, :call_only]
+  # What the templates of LiveView become. Their print is made from numbers that the compiler counts up.
+  @templates [Phoenix.LiveView.Rendered, Phoenix.LiveView.Comprehension]
 
   @doc "The instructions of every function, `{:ok, %{{name, arity} => [instruction]}}`."
   @spec read(binary) :: {:ok, %{{atom, arity} => [instruction]}} | :error
@@ -117,7 +119,19 @@ defmodule FlyDeployAgent.Instructions do
     List.to_tuple([name | before] ++ [elem(tables.imports, n) | rest])
   end
 
+  defp instruction(
+         :put_map_assoc,
+         [fail, {:literal, %{__struct__: module}} = struct, to, live, {:list, fields}],
+         _tables
+       )
+       when module in @templates,
+       do: {:put_map_assoc, fail, struct, to, live, {:list, without_print(fields)}}
+
   defp instruction(name, operands, _tables), do: List.to_tuple([name | operands])
+
+  defp without_print([{:atom, :fingerprint}, {:integer, _print} | rest]), do: rest
+  defp without_print([field, value | rest]), do: [field, value | without_print(rest)]
+  defp without_print([]), do: []
 
   # What is put into a binary as it is, is named by its place in the table of texts.
   defp segments([{:atom, :string}, n, unit, flags, {:u, from}, {:integer, length} | rest], tables),

@@ -25,6 +25,7 @@ defmodule FlyDeployAgent.Staging do
     OldCode,
     OwnCode,
     Processes,
+    Recompiled,
     Rehearsal,
     Release,
     ReleaseFindings,
@@ -165,7 +166,7 @@ defmodule FlyDeployAgent.Staging do
           do: {pid, m}
 
     findings =
-      diff.findings ++
+      Recompiled.dismissed(diff) ++
         Findings.modules(diff, facts, unloadable) ++
         Findings.processes(staged, would_kill) ++
         Impact.findings(staged, order) ++
