@@ -39,8 +39,9 @@ type Crash struct {
 	Exception string   `json:"exception"`    // its kind: "KeyError :step"
 	At        string   `json:"at,omitempty"` // "cart.ex:41"; "" if unknown
 	Stack     []string `json:"stack,omitempty"`
-	Count     int      `json:"count"`  // since the commit
-	Before    int      `json:"before"` // in the time that was watched before it
+	Count     int      `json:"count"`             // since the commit
+	Watched   int      `json:"watched,omitempty"` // of these, processes that the upgrade has migrated or rendered, or their supervisors
+	Before    int      `json:"before"`            // in the time that was watched before it
 }
 
 // String words a crash: "214 crashes of Shop.Cart: KeyError :step at cart.ex:41".
@@ -59,15 +60,36 @@ func (c Crash) during(span string) string {
 	return what
 }
 
-// IsNew reports whether this crash came with the upgrade: it did not happen in the time watched before the commit, or it is more
-// frequent since than chance explains (three standard deviations of what was counted on both sides).
+// IsNew reports whether this crash came with the upgrade. One of a process that the upgrade has migrated or rendered is enough, if that
+// kind was not seen before. Others may have happened all along, and the time before is often short: they must be so frequent that
+// an unchanged rate gives as many with a probability below one in a thousand (the conditional test of two Poisson rates).
 func (c Crash) IsNew(before, after time.Duration) bool {
-	if c.Before == 0 || before <= 0 {
-		return c.Count > 0
+	switch {
+	case c.Count == 0:
+		return false
+	case c.Before == 0 && c.Watched > 0:
+		return true
 	}
-	ratio := after.Seconds() / before.Seconds()
-	expected := float64(c.Before) * ratio
-	return float64(c.Count) > expected+3*math.Sqrt(expected*(1+ratio))+2
+	share := after.Seconds() / (max(before, 0) + after).Seconds()
+	return atLeast(c.Count, c.Count+c.Before, share) < byChance
+}
+
+// byChance is how probable it may be that a crash that is told to have come with the upgrade has not.
+const byChance = 0.001
+
+// atLeast gives the probability of k or more successes in n trials that each succeed with probability p.
+func atLeast(k, n int, p float64) float64 {
+	if p <= 0 || p >= 1 {
+		return p // for k > 0
+	}
+	var sum float64
+	for i := k; i <= n; i++ {
+		all, _ := math.Lgamma(float64(n + 1))
+		in, _ := math.Lgamma(float64(i + 1))
+		out, _ := math.Lgamma(float64(n - i + 1))
+		sum += math.Exp(all - in - out + float64(i)*math.Log(p) + float64(n-i)*math.Log(1-p))
+	}
+	return sum
 }
 
 // SameKind reports whether both are the same kind of crash.
@@ -88,6 +110,7 @@ func SumCrashes(all []Crash) []Crash {
 			continue
 		}
 		sums[i].Count += c.Count
+		sums[i].Watched += c.Watched
 		sums[i].Before += c.Before
 	}
 	slices.SortStableFunc(sums, func(a, b Crash) int { return cmp.Compare(b.Count, a.Count) })

@@ -12,10 +12,11 @@ defmodule FlyDeployAgent.Watch do
   alias FlyDeployAgent.Crash
 
   @handler :flydeploy_watch
-  # So many crashes are looked at, before the commit and after it; further ones are only counted.
+  # At most this many crashes are looked at, and this many kinds are kept, before the commit and again after it. Where it is more,
+  # the time that was watched ends with the last one that was looked at.
   @looked_at 5_000
   @kinds 200
-  # So many kinds are told.
+  # At most this many kinds are told.
   @told 10
 
   @type t :: :ets.tid()
@@ -32,7 +33,7 @@ defmodule FlyDeployAgent.Watch do
         read_concurrency: true
       ])
 
-    :ets.insert(table, [{:since, now()}, {:committed, nil}, {:before, 0}, {:after, 0}, {:kinds, 0}])
+    :ets.insert(table, [{:since, now()}, {:committed, nil}, {:before, 0}, {:after, 0}])
     renew(table)
     table
   end
@@ -76,20 +77,9 @@ defmodule FlyDeployAgent.Watch do
     crashed
   end
 
-  # A supervisor ends in the same way when it is told to, and when its children crash more often than it may restart them.
-  defp gave_up?(table, pid) do
-    case :ets.lookup(table, {:supervisor, pid}) do
-      [{_, name}] -> Enum.any?([pid, name], &(crashed_below(table, &1) > 1))
-      [] -> false
-    end
-  end
-
-  defp crashed_below(table, parent) do
-    case :ets.lookup(table, {:parent, parent}) do
-      [{_, n}] -> n
-      [] -> 0
-    end
-  end
+  # A supervisor ends in the same way when it is told to, and when its children crash more often than it may restart them. It logs
+  # the latter before it ends.
+  defp gave_up?(table, pid), do: :ets.member(table, {:gave_up, pid})
 
   defp named(pid) do
     case Process.info(pid, :registered_name) do
@@ -107,8 +97,11 @@ defmodule FlyDeployAgent.Watch do
   @doc "See `:logger`: called in the process that logs."
   @spec log(:logger.log_event(), :logger.handler_config()) :: any
   def log(event, %{config: %{table: table}}) do
-    with {pid, reason, ended?} <- Crash.reported(event),
-         do: note(table, pid, reason, ended?, if(pid == self(), do: {started_as(), parent()}))
+    case Crash.reported(event) do
+      {:gave_up, supervisor} -> :ets.insert(table, {{:gave_up, supervisor}})
+      {pid, reason, ended?} -> note(table, pid, reason, ended?, if(pid == self(), do: started_as()))
+      nil -> :ok
+    end
   catch
     # Its table is gone: so is the agent.
     _, _ -> :ok
@@ -118,27 +111,19 @@ defmodule FlyDeployAgent.Watch do
     with {module, _, _} <- Process.get(:"$initial_call"), do: module
   end
 
-  defp parent do
-    with [parent | _] <- Process.get(:"$ancestors"), do: parent
-  end
-
   # -- counting
 
-  defp note(table, pid, reason, ended?, origin) do
+  defp note(table, pid, reason, ended?, started_as) do
     phase = if :ets.lookup_element(table, :committed, 2), do: :after, else: :before
 
     cond do
       :ets.lookup_element(table, phase, 2) >= @looked_at ->
         :ets.update_counter(table, phase, 1)
+        :ets.insert_new(table, {{:full, phase}, now()})
 
       # Of a process that ends several may tell.
       not ended? or :ets.insert_new(table, {{:seen, pid}}) ->
         :ets.update_counter(table, phase, 1)
-        {started_as, parent} = origin || {nil, nil}
-
-        if phase == :after and parent != nil,
-          do: :ets.update_counter(table, {:parent, parent}, 1, {{:parent, parent}, 0})
-
         keep(table, {owner(table, pid) || started_as, Crash.kind(reason)}, phase)
 
       true ->
@@ -163,8 +148,9 @@ defmodule FlyDeployAgent.Watch do
   defp keep(table, kind, phase) do
     key = {:kind, kind}
 
-    if :ets.member(table, key) or :ets.update_counter(table, :kinds, 1) <= @kinds,
-      do: :ets.update_counter(table, key, {column(phase), 1}, {key, 0, 0})
+    if :ets.member(table, key) or
+         :ets.update_counter(table, {:kinds, phase}, 1, {{:kinds, phase}, 0}) <= @kinds,
+       do: :ets.update_counter(table, key, {column(phase), 1}, {key, 0, 0})
   end
 
   defp column(:before), do: 2
@@ -174,7 +160,8 @@ defmodule FlyDeployAgent.Watch do
 
   @doc """
   What has crashed in code of the modules `changed`, most frequent first, and for how long was watched before the commit and since, in
-  milliseconds. Of each kind: the module, the exception, where it was raised, a stack, how many since the commit and how many before.
+  milliseconds. Of each kind: the module, the exception, where it was raised, a stack, how many since the commit, how many of these
+  were processes that are watched, and how many before.
   """
   @spec told(t, MapSet.t(module)) :: map
   def told(table, changed) do
@@ -183,11 +170,18 @@ defmodule FlyDeployAgent.Watch do
     crashes = crashes(table, changed)
 
     %{
-      before_ms: committed - since,
-      after_ms: now() - committed,
+      before_ms: until(table, :before, committed) - since,
+      after_ms: until(table, :after, now()) - committed,
       crashes: Enum.take(crashes, @told),
       crashes_total: crashes |> Enum.map(& &1.count) |> Enum.sum()
     }
+  end
+
+  defp until(table, phase, ended) do
+    case :ets.lookup(table, {:full, phase}) do
+      [{_, full}] -> min(full, ended)
+      [] -> ended
+    end
   end
 
   defp crashes(table, changed) do
@@ -208,6 +202,7 @@ defmodule FlyDeployAgent.Watch do
           at: Crash.place(frames, module),
           stack: Crash.stack(frames),
           count: count,
+          watched: rows |> Enum.filter(&match?({{:kind, {{:watched, _}, _}}, _, _}, &1)) |> sum(2),
           before: sum(rows, 1)
         }
       end

@@ -183,6 +183,7 @@ type Crash struct {
 	At        string   `json:"at"`
 	Stack     []string `json:"stack"`
 	Count     int      `json:"count"`
+	Watched   int      `json:"watched"`
 	Before    int      `json:"before"`
 }
 

@@ -114,6 +114,31 @@ defmodule FlyDeployAgent.DemandsTest do
   end
 
   test "what states lack", do: check(@server, @server_changes, T.Server, :gen_server, @state, "state")
+
+  @channel """
+  defmodule T.Channel do
+    @behaviour Phoenix.Channel
+    def join(_topic, _params, socket), do: {:ok, socket}
+    def handle_in("say", text, socket), do: {:reply, {:ok, %{said: text, by: socket.assigns.user}}, socket}
+  end
+  """
+
+  # The reply has the key, too: that sets none in the socket.
+  test "what channels lack" do
+    reply = "{:reply, {:ok, %{said: text, since: socket.assigns.since}}, socket}"
+    edits = [{"{:reply, {:ok, %{said: text, by: socket.assigns.user}}, socket}", reply}]
+    socket = %{__struct__: Phoenix.Socket, assigns: %{user: "me"}, topic: "room:a"}
+
+    check(
+      @channel,
+      [{"an assign that only join sets", edits, [":since"]}],
+      T.Channel,
+      :channel,
+      socket,
+      "assigns"
+    )
+  end
+
   test "what pages lack", do: check(@view, @view_changes, T.View, :view, @socket, "assigns")
 
   defp check(source, changes, module, kind, state, of) do
