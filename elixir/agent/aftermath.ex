@@ -12,7 +12,7 @@ defmodule FlyDeployAgent.Aftermath do
   """
   @spec settle(Armed.t(), binary, Window.t(), Result.t()) ::
           {Result.t(), %{name: binary, what: binary} | nil}
-  def settle(armed, id, window, result) do
+  def settle(armed, id, window, %Result{} = result) do
     files = armed.staged.diff.files
     committed = result.outcome == :committed
     unplaced = if committed, do: Files.place(files, id), else: Files.take_back(files, armed.absent, id)

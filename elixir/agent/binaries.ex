@@ -30,7 +30,7 @@ defmodule FlyDeployAgent.Binaries do
     case integer(value(context, regs), size * unit) do
       {:ok, n, rest} -> {:next, regs |> Map.put(to, {:const, n}) |> Map.put(context, rest)}
       :short -> {:goto, no, nil}
-      :unknown -> forget(regs, to, no)
+      :unknown -> forget_all([context, to], regs, no)
     end
   end
 
@@ -39,17 +39,18 @@ defmodule FlyDeployAgent.Binaries do
 
   def step({:bs_create_bin, _, _, _, _, to, _}, regs), do: put(regs, to, {:is, :binary})
 
-  def step({name, no, _context, _live, _size, _unit, _flags, to}, regs)
+  def step({name, no, context, _live, _size, _unit, _flags, to}, regs)
       when name in [:bs_get_binary2, :bs_get_float2, :bs_get_integer2],
-      do: forget(regs, to, no)
+      do: forget_all([context, to], regs, no)
 
-  def step({name, no, _context, _live, _flags, to}, regs)
+  def step({name, no, context, _live, _flags, to}, regs)
       when name in [:bs_get_utf8, :bs_get_utf16, :bs_get_utf32],
-      do: forget(regs, to, no)
+      do: forget_all([context, to], regs, no)
 
-  def step(op, _regs)
-      when elem(op, 0) in [:bs_skip_bits2, :bs_test_unit, :bs_skip_utf8, :bs_skip_utf16, :bs_skip_utf32],
-      do: {:either, elem(op, 1)}
+  def step(op, regs) when elem(op, 0) in [:bs_skip_bits2, :bs_skip_utf8, :bs_skip_utf16, :bs_skip_utf32],
+    do: forget(regs, elem(op, 2), elem(op, 1))
+
+  def step({:bs_test_unit, no, _context, _unit}, _regs), do: {:either, no}
 
   def step(_op, _regs), do: nil
 
@@ -63,26 +64,26 @@ defmodule FlyDeployAgent.Binaries do
   defp opened(value, no, to, regs),
     do: if(Value.type(value), do: {:goto, no, miss(value, {:type, :binary})}, else: forget(regs, to, no))
 
-  defp matched({:rest, text, from}, bits, wanted, no, context, regs) do
-    case text do
-      <<_::bitstring-size(from), ^wanted::bitstring-size(bits), _::bitstring>> ->
-        put(regs, context, {:rest, text, from + bits})
-
-      _ ->
-        {:goto, no, nil}
+  defp matched(rest, bits, wanted, no, context, regs) do
+    case part(rest, bits) do
+      {:ok, ^wanted, rest} -> put(regs, context, rest)
+      :unknown -> forget(regs, context, no)
+      _other_or_short -> {:goto, no, nil}
     end
   end
 
-  defp matched(_value, _bits, _wanted, no, _context, _regs), do: {:either, no}
-
-  defp integer({:rest, text, from}, size) do
-    case text do
-      <<_::bitstring-size(from), n::size(size), _::bitstring>> -> {:ok, n, {:rest, text, from + size}}
-      _ -> :short
-    end
+  defp integer(rest, bits) do
+    with {:ok, bytes, rest} <- part(rest, bits), do: {:ok, :binary.decode_unsigned(bytes), rest}
   end
 
-  defp integer(_value, _size), do: :unknown
+  # The next bits, and what is left. Whole bytes only, as texts have them.
+  defp part({:rest, text, from}, bits) when rem(from, 8) == 0 and rem(bits, 8) == 0 do
+    if bit_size(text) - from < bits,
+      do: :short,
+      else: {:ok, binary_part(text, div(from, 8), div(bits, 8)), {:rest, text, from + bits}}
+  end
+
+  defp part(_value, _bits), do: :unknown
 
   defp whole({:rest, text, 0}), do: {:text, text}
   defp whole(_value), do: {:is, :binary}
@@ -111,7 +112,8 @@ defmodule FlyDeployAgent.Binaries do
        ) do
     case integer(context, size) do
       {:ok, ^wanted, context} -> commands(rest, context, no, to, regs)
-      _ -> {:goto, no, nil}
+      :unknown -> forget_all([to | rest], regs, no)
+      _other_or_short -> {:goto, no, nil}
     end
   end
 
@@ -124,9 +126,16 @@ defmodule FlyDeployAgent.Binaries do
        ) do
     case integer(context, size * unit) do
       {:ok, n, context} -> commands(rest, context, no, to, Map.put(regs, register, {:const, n}))
-      _ -> {:goto, no, nil}
+      :unknown -> forget_all([register, to | rest], regs, no)
+      :short -> {:goto, no, nil}
     end
   end
 
-  defp commands(_commands, _context, no, to, regs), do: forget(regs, to, no)
+  defp commands(commands, _context, no, to, regs), do: forget_all([to | commands], regs, no)
+
+  # Goes both ways, on with nothing known of the registers among these.
+  defp forget_all(operands, regs, no) do
+    written = for {kind, _} = register <- operands, kind in [:x, :y], do: {register, :any}
+    {:either_with, no, Map.merge(regs, Map.new(written))}
+  end
 end

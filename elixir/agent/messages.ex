@@ -33,6 +33,9 @@ defmodule FlyDeployAgent.Messages do
   defp default?(code), do: Enum.any?(code, fn op -> op |> Tuple.to_list() |> Enum.any?(&mistake?/1) end)
 
   defp mistake?({:literal, %{label: {GenServer, _}}}), do: true
+  # The report has the process' module and name, in newer versions of Elixir.
+  defp mistake?({:literal, {GenServer, :no_handle_info}}), do: true
+  defp mistake?({:list, operands}), do: Enum.any?(operands, &mistake?/1)
   defp mistake?(_operand), do: false
 
   defp refused?(old, new, regs), do: takes?(old, regs) and not takes?(new, regs)

@@ -88,7 +88,7 @@ func TestATemplateThatRaises(t *testing.T) {
 		}
 	}
 
-	before := `{{"view 1 component 1 of 1", %{}}, {"component 1 of 1", %{}}}`
+	before := `{{"view 1 component 1 of 1", []}, {"component 1 of 1", []}}`
 	first := `{["app-1.js", "manifest.json"], "{\"app.js\": \"app-1.js\"}\n", "{\"app.js\": \"app-1.js\"}"}`
 	files(first)
 	broken(RolledBack)
@@ -103,5 +103,5 @@ func TestATemplateThatRaises(t *testing.T) {
 		t.Errorf("%d views show the new code", done.Views)
 	}
 	files(`{["app-1.js", "app-2.js", "manifest.json"], "{\"app.js\": \"app-2.js\"}", "{\"app.js\": \"app-2.js\"}"}`)
-	pages(`{{"view 1 component 1 of 1", %{migrated: 2}}, {"component 2 of 1", %{}}}`)
+	pages(`{{"view 1 component 1 of 1", [migrated: 2]}, {"component 2 of 1", []}}`)
 }

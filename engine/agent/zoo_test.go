@@ -64,8 +64,8 @@ func TestEveryKindOfProcess(t *testing.T) {
 		"plain": "[2, 1]", "sleeper": "[2, 1]", "labelled": "[2, 1]", "masked": "[2, 1]", "drowsy": "[2, 1]", "dreamer": "[2, 1]", "door": "[2, 1]", "events": "[2, 1]",
 		"worker": "[2, 1]", "other": "[:other]", "room": "[2]", "keeper": "{Keeper, [2, 1]}",
 		"by_fun": "[1]", "by_name": "[1]", "special": "[1]",
-		"view":     `{"view 2 component 2 of 1", %{migrated: 2, script: "app-2.js"}}`,
-		"still":    `{"component 2 of 1", %{}}`,
+		"view":     `{"view 2 component 2 of 1", [migrated: 2, script: "app-2.js"]}`,
+		"still":    `{"component 2 of 1", []}`,
 		"manifest": `"{\"app.js\": \"app-2.js\"}"`, "suspended": "0",
 	})
 	if done.Views != 2 {

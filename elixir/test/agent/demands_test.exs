@@ -3,7 +3,7 @@ Code.require_file("versions.exs", __DIR__)
 defmodule FlyDeployAgent.DemandsTest do
   use ExUnit.Case
 
-  alias FlyDeployAgent.{Demands, Pair, Value, Versions}
+  alias FlyDeployAgent.{Demands, Pair, Paths, Value, Versions}
 
   @server """
   defmodule T.Items do
@@ -185,6 +185,29 @@ defmodule FlyDeployAgent.DemandsTest do
       assert text =~ from
       String.replace(text, from, to)
     end)
+  end
+
+  # As the compiler takes texts apart before OTP 26 and from then on.
+  test "behind what is not known, a text may match or not" do
+    takes? = fn pattern, text ->
+      source = "defmodule T.Words do\n  def take(#{pattern}), do: true\nend"
+
+      program =
+        Paths.program(&(&1 == T.Words && code(Versions.beams(source)[T.Words])), [{T.Words, :take, 1}])
+
+      Paths.follow(program, {T.Words, :take, 1}, [{:text, text}]).returns != []
+    end
+
+    for pattern <- [
+          ~s|<<_::binary-size(2), "c", _::binary>>|,
+          ~s|<<_::3, 1::5, "b", _::binary>>|,
+          ~s|<<_::utf8, "b", _::binary>>|,
+          ~s|<<_::16, "c">>|,
+          ~s|"abc" <> _|
+        ],
+        do: assert({pattern, takes?.(pattern, "abc")} == {pattern, true})
+
+    for pattern <- [~s|"abd" <> _|, ~s|"abcd" <> _|], do: refute(takes?.(pattern, "abc"))
   end
 
   test "values are not told, and large states are looked at as far as it goes" do

@@ -14,7 +14,6 @@ defmodule FlyDeployAgent.LiveViewTest do
     LiveView.Page,
     Loader,
     Suspension,
-    Window,
     Windows
   }
 
@@ -305,8 +304,11 @@ defmodule FlyDeployAgent.LiveViewTest do
 
     # What raises and explains is loaded here: whoever must load it first may be taken for one that is busy.
     for template <- [library, runtime] do
-      raised = catch_error(template.(2))
-      FlyDeployAgent.Failure.explain({:error, {:EXIT, {raised, []}}})
+      try do
+        template.(2)
+      catch
+        :error, raised -> FlyDeployAgent.Failure.explain({:error, {:EXIT, {raised, __STACKTRACE__}}})
+      end
     end
 
     {pids, dead} = held([view(%{in_template: library}), view(%{in_template: runtime})])
@@ -419,7 +421,7 @@ defmodule FlyDeployAgent.LiveViewTest do
     for {%{pid: pid}, n} <- Enum.with_index(views, 1),
         do: send(pid, {:"$gen_call", {self(), make_ref()}, fn -> Process.sleep(n * 30) end})
 
-    window = %Window{window(views) | suspend_ms: 5_000, max_suspend_ms: 200}
+    window = %{window(views) | suspend_ms: 5_000, max_suspend_ms: 200}
     Cell.open(window.cell)
     %{held: held} = Suspension.hold_views(window)
     refute List.last(views).pid in held

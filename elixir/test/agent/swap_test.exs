@@ -77,7 +77,7 @@ defmodule FlyDeployAgent.SwapTest do
     module = __MODULE__.Drift
     of_file = server(module, 1, "{from, s}")
     by_hand = server(module, 2, "{from, s}")
-    new = server(module, 3, ~s|if s == :fails, do: raise("no"), else: {:ok, {from, s}}|)
+    new = server(module, 3, ~s|if(s == :fails, do: raise("no"), else: {:ok, {from, s}})|)
     [target, source] = for {name, beam} <- [old: of_file, new: new], do: put(dir, name, beam)
     {:module, _} = :code.load_binary(module, ~c"by hand", by_hand)
     {:ok, facts} = Beam.facts(new)
@@ -127,11 +127,16 @@ defmodule FlyDeployAgent.SwapTest do
   test "a rollback does not wait for those that were too busy to suspend" do
     module = __MODULE__.Busy
     old = server(module, 1, "{from, s}")
-    new = server(module, 2, ~s|if s == :fails, do: raise("no"), else: {from, s}|)
+    new = server(module, 2, ~s|if(s == :fails, do: raise("no"), else: {from, s})|)
     armed = armed(module, old, new)
     [busy, fails] = for state <- [:busy, :fails], do: module |> GenServer.start(state) |> elem(1)
     test = self()
-    GenServer.cast(busy, fn _ -> send(test, :busy) && Process.sleep(:infinity) end)
+
+    GenServer.cast(busy, fn _ ->
+      send(test, :busy)
+      Process.sleep(:infinity)
+    end)
+
     assert_receive :busy
     window = %{window(armed, suspend_ms: 20, skip_busy: true) | patient_ms: 50}
     assert %{outcome: :rolled_back_with_losses, killed: [^busy]} = result = Windows.run(window)

@@ -209,7 +209,7 @@ defmodule Table do
   @doc "Starts an application with this module; it ends with the node."
   def app(module) do
     name = module |> Module.split() |> hd() |> String.downcase() |> String.to_atom()
-    keys = [mod: {module, []}, modules: [module], vsn: '1', registered: [], applications: [:kernel]]
+    keys = [mod: {module, []}, modules: [module], vsn: ~c"1", registered: [], applications: [:kernel]]
     :ok = :application.load({:application, name, keys})
     {:ok, _} = Application.ensure_all_started(name)
     name

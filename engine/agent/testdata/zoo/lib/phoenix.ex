@@ -35,7 +35,7 @@ defmodule Phoenix.LiveView.Channel do
 
   # What the page shows, and the view's assigns.
   def handle_call(:state, _from, %{socket: socket} = state),
-    do: {:reply, {Browser.shown(socket.transport_pid), Map.delete(socket.assigns, :__changed__)}, state}
+    do: {:reply, {Browser.shown(socket.transport_pid), socket.assigns |> Map.delete(:__changed__) |> Enum.sort()}, state}
 
   def code_change(old, %{socket: socket} = state, extra) do
     if function_exported?(socket.view, :code_change, 3) do
