@@ -65,25 +65,35 @@ defmodule FlyDeployAgent.Binaries do
     do: if(Value.type(value), do: {:goto, no, miss(value, {:type, :binary})}, else: forget(regs, to, no))
 
   defp matched(rest, bits, wanted, no, context, regs) do
-    case part(rest, bits) do
+    wanted = number(wanted, 0, bits)
+
+    case integer(rest, bits) do
       {:ok, ^wanted, rest} -> put(regs, context, rest)
       :unknown -> forget(regs, context, no)
       _other_or_short -> {:goto, no, nil}
     end
   end
 
-  defp integer(rest, bits) do
-    with {:ok, bytes, rest} <- part(rest, bits), do: {:ok, :binary.decode_unsigned(bytes), rest}
-  end
-
-  # The next bits, and what is left. Whole bytes only, as texts have them.
-  defp part({:rest, text, from}, bits) when rem(from, 8) == 0 and rem(bits, 8) == 0 do
+  # From OTP 26 on, texts are compared by 31 bits.
+  defp integer({:rest, text, from}, bits) do
     if bit_size(text) - from < bits,
       do: :short,
-      else: {:ok, binary_part(text, div(from, 8), div(bits, 8)), {:rest, text, from + bits}}
+      else: {:ok, number(text, from, bits), {:rest, text, from + bits}}
   end
 
-  defp part(_value, _bits), do: :unknown
+  defp integer(_value, _bits), do: :unknown
+
+  # Some of a text's bits. Patterns cannot say that in a way that both Elixir 1.14 and 1.20 take.
+  defp number(text, from, bits) do
+    first = div(from, 8)
+    past = div(from + bits + 7, 8)
+
+    text
+    |> binary_part(first, past - first)
+    |> :binary.decode_unsigned()
+    |> Bitwise.bsr(past * 8 - from - bits)
+    |> Bitwise.band(Bitwise.bsl(1, bits) - 1)
+  end
 
   defp whole({:rest, text, 0}), do: {:text, text}
   defp whole(_value), do: {:is, :binary}
