@@ -206,7 +206,7 @@ func TestDemoIsStoppedByItsPlan(t *testing.T) {
 			t.Errorf("%s has no remedy", f.Name)
 		}
 	}
-	if want := []string{"block stale_struct 50", "block stale_shape 1", "block children_changed 0"}; !slices.Equal(blockers, want) {
+	if want := []string{"block stale_struct 50", "block stale_shape 1", "block children_changed 0", "warn hidden_process 1"}; !slices.Equal(blockers, want) {
 		t.Errorf("the plan finds %q, want %q", blockers, want)
 	}
 	if p.Verdict.Word != "cold" || p.Verdict.Text != "cold: stale_struct (50 processes), stale_shape (1 process), children_changed" {

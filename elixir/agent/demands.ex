@@ -22,7 +22,9 @@ defmodule FlyDeployAgent.Demands do
     {Map, :merge, 2},
     {Phoenix.Component, :assign, 2},
     {Phoenix.Component, :assign, 3},
-    {Phoenix.Component, :assign_new, 3}
+    {Phoenix.Component, :assign_new, 3},
+    {Phoenix.Socket, :assign, 2},
+    {Phoenix.Socket, :assign, 3}
   ]
   # A message that no code names.
   @other {:tag, :"another message"}
@@ -304,11 +306,13 @@ defmodule FlyDeployAgent.Demands do
 
   # Of each shape the same processes hold it.
   defp held(told, module) do
-    case told |> Enum.map(&elem(&1, 1)) |> Enum.max() do
+    case count(told) do
       1 -> "is held by 1 process of #{inspect(module)}"
       count -> "is held by #{count} processes of #{inspect(module)}"
     end
   end
+
+  defp count(told), do: told |> Enum.map(&elem(&1, 1)) |> Enum.max()
 
   defp places([{_, _, {m, f, a}} | _], module) do
     name =
@@ -322,6 +326,6 @@ defmodule FlyDeployAgent.Demands do
 
   defp finding(told, subject, detail) do
     severity = if Enum.any?(told, &elem(&1, 0)), do: :block, else: :warn
-    %{name: "stale_shape", severity: severity, subject: subject, detail: detail}
+    %{name: "stale_shape", severity: severity, subject: subject, detail: detail, processes: count(told)}
   end
 end

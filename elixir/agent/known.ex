@@ -6,6 +6,13 @@ defmodule FlyDeployAgent.Known do
 
   alias FlyDeployAgent.{Registers, Value}
 
+  @assigning [Phoenix.Component, Phoenix.Socket]
+
+  @doc "Whether a function puts a key into a socket's assigns. Its own code would tell less of that."
+  @spec assigns?(mfa) :: boolean
+  def assigns?({module, :assign, 3}), do: module in @assigning
+  def assigns?(_mfa), do: false
+
   @doc "What is known of a call."
   @spec call(mfa, [Value.t()]) :: {:gives, Value.t()} | {:misses, term} | :raises | :ends
   def call({:erlang, :error, _}, [{:made, [{:const, :badkey}, {:const, key}, map]} | _]),
@@ -42,7 +49,8 @@ defmodule FlyDeployAgent.Known do
   def call({Map, :delete, 2}, [{:map, values, complete}, {:const, key}]),
     do: {:gives, {:map, Map.delete(values, key), complete}}
 
-  def call({Phoenix.Component, :assign, 3}, [socket, key, value]), do: assign(socket, key, value)
+  def call({module, :assign, 3}, [socket, key, value]) when module in @assigning,
+    do: assign(socket, key, value)
 
   def call({Supervisor, :child_spec, 2}, [{:map, values, complete}, {:const, opts}]) when is_list(opts),
     do:

@@ -67,6 +67,7 @@ defmodule FlyDeployAgent.Loops do
       name: "hidden_process",
       severity: :warn,
       subject: inspect(module),
+      processes: length(pids),
       detail:
         "#{function} is run by #{Findings.some(pids, &Findings.who/1)}: such a loop takes no part in upgrades, and #{what}"
     }

@@ -31,7 +31,7 @@ defmodule FlyDeployAgent.Paths do
   defp program(_mfas, _codes, found) when map_size(found) == @functions, do: found
 
   defp program([{m, f, a} = mfa | rest], codes, found) do
-    with false <- is_map_key(found, mfa),
+    with false <- is_map_key(found, mfa) or Known.assigns?(mfa),
          %{{^f, ^a} => body} <- codes.(m) do
       body
       |> CodeFacts.calls()

@@ -119,15 +119,18 @@ defmodule FlyDeployAgent.DemandsTest do
   defmodule T.Channel do
     @behaviour Phoenix.Channel
     def join(_topic, _params, socket), do: {:ok, socket}
-    def handle_in("say", text, socket), do: {:reply, {:ok, %{said: text, by: socket.assigns.user}}, socket}
+    def handle_in("say", text, socket) do
+      socket = Phoenix.Socket.assign(socket, :said, socket.assigns.said + 1)
+      {:reply, {:ok, %{said: text, by: socket.assigns.user}}, socket}
+    end
   end
   """
 
-  # The reply has the key, too: that sets none in the socket.
+  # The reply has the key, too: that sets none in the socket, which is another one by then.
   test "what channels lack" do
     reply = "{:reply, {:ok, %{said: text, since: socket.assigns.since}}, socket}"
     edits = [{"{:reply, {:ok, %{said: text, by: socket.assigns.user}}, socket}", reply}]
-    socket = %{__struct__: Phoenix.Socket, assigns: %{user: "me"}, topic: "room:a"}
+    socket = %{__struct__: Phoenix.Socket, assigns: %{user: "me", said: 1}, topic: "room:a"}
 
     check(
       @channel,
