@@ -11,7 +11,7 @@ defmodule FlyDeployAgent.Archive do
 
   @max_entries 100_000
   @max_bytes 2 * 1024 * 1024 * 1024
-  # So much of what is wanted is held in memory until everything is checked. Where there is more, a second pass writes it.
+  # At most this much of what is wanted is held in memory until everything is checked; a second pass writes what is more.
   @held_bytes 32 * 1024 * 1024
   # Read at once. At its worst it inflates to a thousand times as much, about what is held of what is wanted.
   @piece 64 * 1024

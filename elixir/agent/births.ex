@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Births do
   to look at. After that all processes are listed, which takes 5 ms for 100,000.
   """
 
-  # A process has its number a little before others can see it: so many before the newest are looked at again.
+  # A process has its number a little before others can see it: this many before the newest are looked at again.
   @unseen 1_000
   # Of more numbers than these a list of all processes is the faster way.
   @range 20_000

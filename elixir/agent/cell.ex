@@ -58,7 +58,7 @@ defmodule FlyDeployAgent.Cell do
   @spec spent_us(t) :: non_neg_integer
   def spent_us(cell), do: :atomics.get(cell, @spent) + span_us(cell)
 
-  @doc "For how long a process was suspended at the most, in microseconds."
+  @doc "For how long the process was suspended that was suspended longest, in microseconds."
   @spec longest_us(t) :: non_neg_integer
   def longest_us(cell), do: :atomics.get(cell, @longest)
 

@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Children do
 
   # How long supervisors may take to tell.
   @answer_ms 250
-  # So many supervisors are asked at a time, and in all, and so many children of each: thousands of dynamic ones start by the same function.
+  # How many supervisors are asked at a time, and in all, and how many children of each: thousands of dynamic ones start by the same function.
   @batch 20
   @supervisors 2_000
   @children 2_000

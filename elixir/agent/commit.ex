@@ -24,12 +24,12 @@ defmodule FlyDeployAgent.Commit do
     Window
   }
 
-  # Processes that were born during the swap may take so long to migrate.
+  # Processes that were born during the swap may take this long to migrate.
   @born_ms 20
-  # So many code_change are sent at first, the others as these succeed: bounds what failing ones, whose answers may hold a state,
+  # How many code_change calls are sent at first, the others as these succeed: bounds what failing ones, whose answers may hold a state,
   # can copy.
   @outstanding 512
-  # So many of those that did not answer are told with their stacks.
+  # At most this many of those that did not answer are told with their stacks.
   @told 100
 
   @doc """

@@ -63,7 +63,7 @@ defmodule FlyDeployAgent.Held do
         do: {struct, protocol}
   end
 
-  # Of so many processes of a module.
+  # Of at most this many processes of a module.
   defp shapes(targets, by_module) do
     targets
     |> Enum.filter(&is_map_key(by_module, &1.module))

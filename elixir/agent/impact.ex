@@ -20,7 +20,7 @@ defmodule FlyDeployAgent.Impact do
   @spec findings(map, map) :: [map]
   def findings(staged, order), do: bounded(fn tell -> look(staged, order, tell) end, @time_ms) |> summed_up()
 
-  @doc "What `fun` tells of findings, list by list, within so many milliseconds. What it has told stays told, however it ends."
+  @doc "What `fun` tells of findings, list by list, within that many milliseconds. What it has told stays told, however it ends."
   @spec bounded((([map] -> any) -> any), time_ms :: non_neg_integer) :: [map]
   def bounded(fun, time_ms) do
     ref = make_ref()

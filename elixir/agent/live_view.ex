@@ -13,13 +13,13 @@ defmodule FlyDeployAgent.LiveView do
   @behaviours [Phoenix.LiveView, Phoenix.LiveComponent]
   # Where a view keeps what came of its rendering.
   @aside :"$flydeploy_page"
-  # So many states are looked at for the plan.
+  # How many states are looked at for the plan.
   @sample 3
-  # When none has suspended for so long, the others are busy: nothing that they may wait for is suspended yet.
+  # When none has suspended for this long, the others are busy: nothing that they may wait for is suspended yet.
   @busy_ms 50
   # When nothing is heard any more, it is looked for the reason.
   @look_ms 10
-  # Views that compute may be silent for so long.
+  # Views that compute may be silent for this long.
   @quiet_ms 250
   # Outside of the window.
   @late_ms 2_000

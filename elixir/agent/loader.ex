@@ -11,7 +11,7 @@ defmodule FlyDeployAgent.Loader do
   # Small batches with pauses keep the application's latency down.
   @batch 8
   @pause_ms 1
-  # Looks at heaps for literals of purged code. It works in steps; so long without one, it has nothing to do.
+  # Looks at heaps for literals of purged code. It works in steps; this long without one, it has nothing to do.
   @collector {:initial_call, {:erts_literal_area_collector, :start, 0}}
   @quiet_ms 20
   # Longer than this it is not waited for: a VM that purges code all the time would never be armed.
@@ -78,7 +78,7 @@ defmodule FlyDeployAgent.Loader do
 
   @doc """
   Waits until the VM has nothing left to do for what was purged: after a purge has returned it looks for the module's literals in
-  every heap, which a window right then would have to share the schedulers with. For #{@collected_ms} ms at the most.
+  every heap, which a window right then would have to share the schedulers with. It waits #{@collected_ms} ms at most.
   """
   @spec await_collected() :: :ok
   def await_collected do

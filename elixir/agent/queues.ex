@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Queues do
   Notices processes whose mailboxes grow after a commit, by looks a few seconds apart. Those that grew before it as well are not told.
   """
 
-  # So many processes are looked at, which takes about a millisecond.
+  # At most this many processes are looked at, which takes about a millisecond.
   @most 2_000
   # Messages; fewer are no sign of anything.
   @long 200

@@ -35,7 +35,7 @@ defmodule FlyDeployAgent.Rehearsal do
   # begin, which together take half a second where nothing else runs.
   @limits %{total_ms: 25_000, all_ms: 12_000, answer_ms: 12_000, setup_ms: 10_000}
   @kinds 30
-  # So many trials of a kind may go on without an end before no more are made, and so many VMs may be lost.
+  # How many trials of a kind may go on without an end before no more are made, and how many VMs may be lost.
   @endless 2
   @lost 3
   # Modules that are sent at a time.

@@ -9,7 +9,7 @@ defmodule FlyDeployAgent.Renamed do
 
   alias FlyDeployAgent.{Backtrace, Rounds}
 
-  # So many of a group, with so many bytes together, are asked at first.
+  # How many of a group, with how many bytes together, are asked at first.
   @sample 50
   @bytes 500_000
   # How long hibernated ones may take to tell.

@@ -7,7 +7,7 @@ defmodule FlyDeployAgent.Report do
 
   alias FlyDeployAgent.{Findings, Http, Json, Release}
 
-  # So many processes, at about a kilobyte each before compression.
+  # At most this many processes, at about a kilobyte each before compression.
   @failures 10_000
   # Then nobody waits any more.
   @upload_ms 15_000

@@ -9,10 +9,10 @@ defmodule FlyDeployAgent.Rollback do
 
   alias FlyDeployAgent.{Beam, CallbackMode, Cell, Loader, Result, Rounds, Snapshot, Suspension, Window}
 
-  # So many failed processes are asked for their state's shape.
+  # At most this many failed processes are asked for their state's shape.
   @asked 100
   @attempts 3
-  # Migrations that are late and compute may take so long, when everything runs.
+  # Migrations that are late and compute may take this long, when everything runs.
   @late_ms 60_000
   @nothing %{failures: [], asked: [], explain: &__MODULE__.nothing/0, hung: [], late: [], died: []}
 
@@ -62,7 +62,7 @@ defmodule FlyDeployAgent.Rollback do
   @spec resume(Window.t()) :: [pid]
   def resume(window), do: end_stuck(window, Suspension.resume(window))
 
-  @doc "For how long a rollback waits for migrations at the most, after all have been resumed, in milliseconds."
+  @doc "For how long a rollback waits at most for migrations, after all have been resumed, in milliseconds."
   @spec late_ms() :: pos_integer
   def late_ms, do: @late_ms
 

@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Rounds do
   """
 
   @quiet_ms 10
-  # So many requests follow an answer.
+  # How many requests follow an answer.
   @further 2
   # Where the collecting process keeps its next number.
   @next :"$flydeploy_round"
@@ -218,7 +218,7 @@ defmodule FlyDeployAgent.Rounds do
     for {n, answer} <- others, do: {elem(keys, n - first), answer}
   end
 
-  # `upto`: ends with so many answers.
+  # `upto`: ends with that many answers.
   defp exact(_asked, %{upto: upto}, pending, %{ok: upto} = so_far), do: ended(pending, so_far, false)
   defp exact(_asked, _limits, pending, so_far) when pending == %{}, do: ended(pending, so_far, false)
 

@@ -132,7 +132,7 @@ defmodule FlyDeployAgent.ScratchVm do
     for dir <- :code.get_path(), dir = Path.expand(dir), File.exists?(dir), do: String.to_charlist(dir)
   end
 
-  @doc "Asks, and waits so long for the answer. Where there is none, or it takes too much meanwhile, the VM has gone, and it is told why."
+  @doc "Asks, and waits that long for the answer. Where there is none, or it takes too much meanwhile, the VM has gone, and it is told why."
   @spec ask(t, term, pos_integer) :: {:ok, term} | {:gone, binary}
   def ask(vm, request, timeout_ms) do
     id = System.unique_integer()

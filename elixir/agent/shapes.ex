@@ -2,7 +2,7 @@ defmodule FlyDeployAgent.Shapes do
   @moduledoc """
   Who holds what the new code will not know, or what will be gone: structs of an old shape, functions that are not exported any
   more, functions of the version that will be purged. In processes, tables and persistent terms. A process looks at its own
-  state, of which nothing is copied; at most so many terms of it, and never at a value.
+  state, of which nothing is copied; of a limited number of its terms, and never at a value.
   """
 
   alias FlyDeployAgent.{Origin, Release, Rounds, Value}

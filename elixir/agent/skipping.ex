@@ -9,7 +9,7 @@ defmodule FlyDeployAgent.Skipping do
 
   alias FlyDeployAgent.{Target, Window}
 
-  # A process may take so long to tell of its mailbox, and this may hold so much.
+  # A process may take this long to tell of its mailbox, and this may hold this much.
   @look_ms 50
   @messages 1_000
 

@@ -20,11 +20,11 @@ defmodule FlyDeployAgent.Suspension do
   }
 
   @attempts 3
-  # A supervisor may take so long to suspend.
+  # A supervisor may take this long to suspend.
   @births_ms 50
   # Between two attempts everything runs, so that blocked calls can end.
   @pause_ms 100
-  # Processes that were born during the swap may take so long to suspend.
+  # Processes that were born during the swap may take this long to suspend.
   @born_ms 20
   # So often those are looked for that were born meanwhile. Where more are born all the time, the look after the swap finds them.
   @looks 3
@@ -33,7 +33,7 @@ defmodule FlyDeployAgent.Suspension do
   @resumed_ms 5_000
   # Why a busy process is not left out where it was allowed.
   @kept ", and cannot be left out: the new code might handle something else with its state before it is migrated"
-  # So many of those that did not suspend are told with their stacks.
+  # At most this many of those that did not suspend are told with their stacks.
   @told 100
 
   @doc """

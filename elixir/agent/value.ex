@@ -11,7 +11,7 @@ defmodule FlyDeployAgent.Value do
     * `{:map, values, complete}` – by key; other keys it has not, where it is complete; `:made` where the code
       has made it, and it is
     * `{:fun, mfa, free}` – a function of the module, with what it has closed over
-    * `{:text, text}` – a message that is this text; `{:rest, text, bits}` – such a one, of which so many bits were matched
+    * `{:text, text}` – a message that is this text; `{:rest, text, bits}` – such a one, of which that many bits were matched
   """
 
   @type t :: :any | :empty | tuple
@@ -20,7 +20,7 @@ defmodule FlyDeployAgent.Value do
   @nodes 400
   @keys 64
 
-  @doc "The shape of a term that lives, at most so many nodes of it."
+  @doc "The shape of a term that lives, of a limited number of its nodes."
   @spec of(term) :: t
   def of(term), do: term |> of(@depth, @nodes) |> elem(0)
 

@@ -16,7 +16,7 @@ defmodule FlyDeployAgent.Window do
     * `forward`, `back` – prepared code by module; `md5` – `%{module => {old, new}}`
     * `stand_ins` – see `FlyDeployAgent.CallbackMode`; `restore` – see `FlyDeployAgent.Snapshot.restoring/0`
     * `suspend_ms` – how long a process may take to suspend, `patient_ms` – likewise, while nothing else is suspended
-    * `migration_ms` – so long without any answer, and the migrations that have not answered hang, if all of them wait
+    * `migration_ms` – that long without any answer, and the migrations that have not answered hang, if all of them wait
     * `max_suspend_ms` – how long processes may be suspended, all attempts together; `rollback_us` – what going back takes of it
       while only `needed` is loaded; `purge_us` – what each module of `deferred` adds to that when it is loaded
     * `skip_busy` – whether the others are upgraded where some would not suspend, see `FlyDeployAgent.Skipping`
@@ -86,7 +86,7 @@ defmodule FlyDeployAgent.Window do
 
   # A rollback that is estimated to take more than its part of the budget does not keep the migrations from their own.
   @kept_for_rollback 2
-  # Beyond what it is allowed, and its estimates, a window may take so long: with the files that come before it.
+  # Beyond what it is allowed, and its estimates, a window may take this long: with the files that come before it.
   @longest_ms 20_000
   # How long a rollback waits for processes to leave old code, if the budget allows it, and if it does not.
   @patience_ms 500

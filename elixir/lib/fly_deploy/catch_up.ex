@@ -30,7 +30,7 @@ defmodule FlyDeploy.CatchUp do
   # After a deploy that is under way, or after a failure that may pass.
   @again_ms 30_000
   @again_at_most_ms 300_000
-  # So many looks, until the next occasion.
+  # How many looks there are until the next occasion.
   @looks 40
   # A look that hangs is ended: more than all that it waits for.
   @look_ms 900_000
