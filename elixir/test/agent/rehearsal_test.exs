@@ -265,7 +265,6 @@ defmodule FlyDeployAgent.RehearsalTest do
         start
       )
 
-    before = vms()
     findings = rehearse(staged, dir)
 
     for {module, expected} <- @kinds ++ Enum.map(@servers, &{elem(&1, 0), elem(&1, 3)}) do
@@ -288,20 +287,27 @@ defmodule FlyDeployAgent.RehearsalTest do
     refute_received :from_the_copy
     refute File.exists?(Path.join(dir, "written"))
     refute File.exists?(Path.join(dir, "scratch"))
-    assert vms() -- before == []
+    assert ended?(dir)
   end
 
   defp line(%{subject: module} = f, module), do: "#{f.name} #{f.severity}: #{f.detail}"
   defp line(f, _module), do: "#{f.name} #{f.severity} (#{f.subject}): #{f.detail}"
 
-  # The VMs that this one has started.
-  defp vms do
+  # The processes that work in the folder: another test's VMs, and tests with nodes beside this one, are none of ours.
+  defp working_in(dir) do
     for "/proc/" <> pid <- Path.wildcard("/proc/[0-9]*"),
-        {:ok, command} <- [File.read("/proc/#{pid}/cmdline")],
-        command =~ "FlyDeployAgent" or command =~ "open_port({fd,3,4}",
-        {:ok, stat} <- [File.read("/proc/#{pid}/stat")],
-        not (stat =~ ") Z "),
+        {:ok, cwd} <- [File.read_link("/proc/#{pid}/cwd")],
+        String.starts_with?(cwd, dir),
         do: pid
+  end
+
+  # What was told to end may take a moment.
+  defp ended?(dir, looks \\ 1_500) do
+    cond do
+      working_in(dir) == [] -> true
+      looks == 0 -> false
+      true -> Process.sleep(20) && ended?(dir, looks - 1)
+    end
   end
 
   # -- open pages
