@@ -65,7 +65,7 @@ test-go: test-nodes test-race ## run the Go tests, with the race detector where 
 .PHONY: test-nodes
 test-nodes:
 	@echo "== go test: with nodes"
-	@go test -count=1 -p 3 -parallel 2 -timeout 25m $(NODES)
+	@go test -count=1 -p 2 -parallel 2 -timeout 25m $(NODES)
 
 .PHONY: test-race
 test-race:
