@@ -137,7 +137,8 @@ func (o *operated) startInto(t *testing.T, prepare func(*testing.T, *os.File)) *
 		t.Fatal(err)
 	}
 	prepare(t, writer)
-	cmd := exec.Command(binary(t), "hot", "--yes", "--output", "plain", "--skip-build", "--image", o.image)
+	// On a busy computer a rollback is estimated to be slow.
+	cmd := exec.Command(binary(t), "hot", "--yes", "--accept", "slow_rollback", "--output", "plain", "--skip-build", "--image", o.image)
 	cmd.Dir, cmd.Env = o.dir, append(os.Environ(), o.env...)
 	p := &process{t: t, cmd: cmd, out: reader, lines: bufio.NewScanner(reader), errors: newSaid(), ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = writer, p.errors
