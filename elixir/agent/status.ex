@@ -41,19 +41,44 @@ defmodule FlyDeployAgent.Status do
 
   @doc "The JSON of `s`: lists are cut, with their totals beside them, until it fits: first those of functions. So are long texts."
   @spec encode(map, pos_integer) :: binary
-  def encode(s, seq), do: fit(s, seq, 200, 40)
+  def encode(s, seq), do: fit(s, whole(s), seq, 200, 40)
 
-  defp fit(s, seq, limit, functions) do
-    json = s |> fields(seq, limit, functions) |> Json.encode()
+  # What takes a look at every process, failure or crash, and is cut afterwards: it is worked out once, whatever fits.
+  defp whole(s) do
+    %{
+      processes: groups(s.staged),
+      failures: if(s.result, do: group(s.result.failures), else: []),
+      watch: told(s)
+    }
+  end
+
+  defp groups(nil), do: []
+
+  defp groups(staged) do
+    counts = Enum.frequencies_by(staged.targets, &{&1.module, &1.kind})
+
+    for({{module, kind}, count} <- counts, do: %{module: inspect(module), kind: kind, count: count})
+    |> Enum.sort_by(&(-&1.count))
+  end
+
+  defp told(%{result: %{outcome: :committed}, watch: watch, staged: %{diff: diff}} = s) do
+    modules = Enum.map(diff.changes, & &1.module) ++ Enum.map(diff.removed, &elem(&1, 0))
+    watch |> Watch.told(MapSet.new(modules)) |> Map.put(:queues, Queues.told(s.queues, s.result.targets))
+  end
+
+  defp told(_s), do: nil
+
+  defp fit(s, whole, seq, limit, functions) do
+    json = s |> fields(whole, seq, limit, functions) |> Json.encode()
 
     cond do
       byte_size(json) <= @max_bytes or limit == 0 -> json
-      functions > 0 -> fit(s, seq, limit, div(functions, 2))
-      true -> fit(s, seq, div(limit, 2), 0)
+      functions > 0 -> fit(s, whole, seq, limit, div(functions, 2))
+      true -> fit(s, whole, seq, div(limit, 2), 0)
     end
   end
 
-  defp fields(s, seq, limit, functions) do
+  defp fields(s, whole, seq, limit, functions) do
     %{
       v: 1,
       id: s.order.id,
@@ -65,9 +90,9 @@ defmodule FlyDeployAgent.Status do
       phases: s.phases ++ window_phases(s),
       download: %{done: s.downloaded, total: s.order.size}
     }
-    |> Map.merge(staged(s.staged, limit, functions))
-    |> Map.merge(result(s.result, s, limit))
-    |> Map.merge(watch(s, limit))
+    |> Map.merge(staged(s.staged, whole.processes, limit, functions))
+    |> Map.merge(result(s.result, whole.failures, s, limit))
+    |> Map.merge(watch(whole.watch, limit))
     |> Map.merge(if s.error, do: %{error: %{s.error | what: clip(s.error.what, limit)}}, else: %{})
     |> Map.merge(if s.report, do: %{report: clip(s.report, limit)}, else: %{})
   end
@@ -81,20 +106,15 @@ defmodule FlyDeployAgent.Status do
   defp window_phases(%{result: nil}), do: []
   defp window_phases(%{result: result, cell: cell}), do: Cell.phases(cell, result.outcome)
 
-  defp staged(nil, _limit, _functions), do: %{}
+  defp staged(nil, _processes, _limit, _functions), do: %{}
 
-  defp staged(staged, limit, functions) do
+  defp staged(staged, processes, limit, functions) do
     changes = staged.diff.changes
 
     removed =
       for {module, app} <- staged.diff.removed, do: %{module: inspect(module), app: app, change: :removed}
 
     modules = for(c <- changes, do: module(c, staged.functions[c.module], functions)) ++ removed
-
-    groups = Enum.frequencies_by(staged.targets, &{&1.module, &1.kind})
-
-    processes =
-      for {{module, kind}, count} <- groups, do: %{module: inspect(module), kind: kind, count: count}
 
     %{
       up_to_date: staged.up_to_date,
@@ -110,7 +130,7 @@ defmodule FlyDeployAgent.Status do
       },
       modules: Enum.take(modules, limit),
       modules_total: length(modules),
-      processes: processes |> Enum.sort_by(&(-&1.count)) |> Enum.take(limit),
+      processes: Enum.take(processes, limit),
       processes_total: length(processes),
       findings:
         staged.findings |> Enum.sort_by(&rank/1) |> Enum.take(max(limit, 5)) |> Enum.map(&finding(&1, limit)),
@@ -136,11 +156,9 @@ defmodule FlyDeployAgent.Status do
 
   defp rank(%{severity: severity}), do: Enum.find_index([:refuse, :block, :warn, :info], &(&1 == severity))
 
-  defp result(nil, _s, _limit), do: %{}
+  defp result(nil, _failures, _s, _limit), do: %{}
 
-  defp result(result, s, limit) do
-    failures = group(result.failures)
-
+  defp result(result, failures, s, limit) do
     %{
       suspended_at_us: Cell.at(s.cell, :suspending),
       resumed_at_us: Cell.at(s.cell, :done),
@@ -160,10 +178,9 @@ defmodule FlyDeployAgent.Status do
     }
   end
 
-  defp watch(%{result: %{outcome: :committed}, watch: watch, staged: %{diff: diff}} = s, limit) do
-    modules = Enum.map(diff.changes, & &1.module) ++ Enum.map(diff.removed, &elem(&1, 0))
-    told = Watch.told(watch, MapSet.new(modules))
-    told = Map.put(told, :queues, Queues.told(s.queues, s.result.targets))
+  defp watch(nil, _limit), do: %{}
+
+  defp watch(told, limit) do
     crashes = Enum.take(told.crashes, min(@crashes, max(limit, 1)))
 
     %{
@@ -173,8 +190,6 @@ defmodule FlyDeployAgent.Status do
       }
     }
   end
-
-  defp watch(_s, _limit), do: %{}
 
   # The first of each module, reason and kind of exception, with their number; the most frequent come first.
   defp group(failures) do
