@@ -46,13 +46,15 @@ func (w *watch) run(ctx context.Context) error {
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w.stop = sync.OnceFunc(func() { time.AfterFunc(countOn, cancel) })
+	var obeying sync.WaitGroup
+	defer obeying.Wait() // it ends with the bake time
 	var endBake context.CancelFunc
 	w.baking, endBake = context.WithCancel(watching)
 	defer endBake()
 	bake := time.AfterFunc(w.settings.Strategy.Bake, endBake)
 	defer bake.Stop()
 	if w.settings.Ask {
-		go w.obey(bake, endBake)
+		obeying.Go(func() { w.obey(bake, endBake) })
 	}
 	asked := make(chan error, 1)
 	go func() {
