@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent/kept"
 	"flydeploy/engine/deploy"
 	"flydeploy/engine/doctor"
 	"flydeploy/engine/target"
@@ -63,7 +64,7 @@ func newFleet(app appSettings, token string) (*fly.Client, error) {
 }
 
 func (c *connection) ports() deploy.Ports {
-	return deploy.Ports{Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build, Agents: rememberedAgents()}
+	return deploy.Ports{Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build, Agents: kept.Agents()}
 }
 
 // start starts a deploy; signals let it settle before the process ends.

@@ -44,12 +44,13 @@ func (a CompiledAgent) Valid() bool { return IsSHA256(a.SHA256) && a.Size > 0 }
 // IsSHA256 reports whether text is a sha256 in lower-case hex.
 func IsSHA256(text string) bool { return sha256Hex.MatchString(text) }
 
-// Agents remembers compiled agents from one deploy to the next, on the operator's computer: what the bucket holds is only believed
+// Agents keeps compiled agents from one deploy to the next, on the operator's computer: what the bucket holds is only believed
 // where it has a sha256 that somebody else has told.
 type Agents interface {
-	// Known gives the agent that an OTP and an Elixir have compiled from a source, without its URL.
-	Known(source, otp, elixir string) (CompiledAgent, bool)
-	Remember(a CompiledAgent) error
+	// Known gives the agent that an OTP and an Elixir have compiled from a source, without its URL, and its file.
+	Known(source, otp, elixir string) (a CompiledAgent, file []byte, ok bool)
+	// Keep keeps an agent's file, which has the size and the sha256 that a says.
+	Keep(a CompiledAgent, file []byte) error
 }
 
 // Metadata is releases/<app>-current.json. Extra keeps unknown fields that others have written.
@@ -132,13 +133,17 @@ type Object struct {
 	SHA256 string
 }
 
-// Tarballs hands out URLs for the tarballs that machines upload to the bucket and download from it.
+// Tarballs hands out URLs for the tarballs and compiled agents that machines upload to the bucket and download from it.
 type Tarballs interface {
 	// PresignPut gives a URL for one upload of exactly size bytes, and the headers that the PUT must send. sha256 (hex) is
 	// stored with the object. An existing object is never replaced: the answer is 412.
 	PresignPut(ctx context.Context, key string, size int64, sha256 string, valid time.Duration) (url string, headers map[string]string, err error)
 	// PresignGet gives a URL for downloads.
 	PresignGet(ctx context.Context, key string, valid time.Duration) (string, error)
+	// Put uploads a small file from here as PresignPut's URL would; ErrConflict if there is one already.
+	Put(ctx context.Context, key string, file []byte, sha256 string) error
+	// Get downloads a file of at most limit bytes; ErrNotFound if there is none.
+	Get(ctx context.Context, key string, limit int64) ([]byte, error)
 	// Stat looks at a tarball; ErrNotFound if there is none.
 	Stat(ctx context.Context, key string) (Object, error)
 	// Delete removes a tarball.

@@ -59,6 +59,29 @@ func (b *Bucket) PresignGet(ctx context.Context, key string, valid time.Duration
 	return request.URL, nil
 }
 
+// Put implements engine.Tarballs.
+func (b *Bucket) Put(ctx context.Context, key string, file []byte, sha string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	_, err := b.client.PutObject(bounded, &s3.PutObjectInput{
+		Bucket: &b.bucket, Key: &key, Body: newBody(file), IfNoneMatch: aws.String("*"),
+		Metadata: map[string]string{sha256Metadata: sha},
+	})
+	return b.explain(ctx, "upload", key, err)
+}
+
+// Get implements engine.Tarballs.
+func (b *Bucket) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	found, err := b.get(ctx, "download", key, limit)
+	return found.body, err
+}
+
 // Stat implements engine.Tarballs.
 func (b *Bucket) Stat(ctx context.Context, key string) (engine.Object, error) {
 	if err := checkKey(key); err != nil {

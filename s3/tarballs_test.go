@@ -165,3 +165,29 @@ func TestOnlyKeysBelowReleases(t *testing.T) {
 		}
 	}
 }
+
+// A compiled agent that the console has kept travels from here.
+func TestAFileTravelsFromHere(t *testing.T) {
+	t.Parallel()
+	b := open(t, startServer(t))
+	const key, body = "releases/counter-agent-0123456789ab.beams", "not really an agent"
+	if _, err := b.Get(t.Context(), key, 100); !errors.Is(err, engine.ErrNotFound) {
+		t.Errorf("before: %v", err)
+	}
+	if err := b.Put(t.Context(), key, []byte(body), digest(body)); err != nil {
+		t.Fatal(err)
+	}
+	object, err := b.Stat(t.Context(), key)
+	if want := (engine.Object{Key: key, Size: int64(len(body)), SHA256: digest(body)}); err != nil || object != want {
+		t.Errorf("stat %+v, want %+v: %v", object, want, err)
+	}
+	if got, err := b.Get(t.Context(), key, int64(len(body))); err != nil || string(got) != body {
+		t.Errorf("got %q: %v", got, err)
+	}
+	if _, err := b.Get(t.Context(), key, int64(len(body))-1); err == nil {
+		t.Error("a file larger than was asked for was downloaded")
+	}
+	if err := b.Put(t.Context(), key, []byte("other"), digest("other")); !errors.Is(err, engine.ErrConflict) {
+		t.Errorf("a second upload: %v", err)
+	}
+}

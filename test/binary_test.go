@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -135,7 +136,7 @@ var seedPhases = []string{
 // A newcomer runs the demo: all machines are upgraded under traffic, and nobody notices.
 func TestDemoSucceeds(t *testing.T) {
 	t.Parallel()
-	out, errs, code := run(t, t.TempDir(), nil, "demo", "--yes", "--output", "json", "--machines", "2", "--counters", "600", "--bake", "2")
+	out, errs, code := run(t, t.TempDir(), afterADemo(t, 1, 2), "demo", "--yes", "--output", "json", "--machines", "2", "--counters", "600", "--bake", "2")
 	if code != 0 {
 		t.Fatalf("exit %d\n%s\n%s", code, errs, out)
 	}
@@ -160,25 +161,38 @@ func TestDemoSucceeds(t *testing.T) {
 	}
 }
 
-// afterADemo is the environment of a demo that finds these versions of the sample as an earlier one has built them.
+// afterADemo is the environment of a demo that finds these versions of the sample, and the compiled agent, as an earlier one has left
+// them.
 func afterADemo(t *testing.T, versions ...int) []string {
 	t.Helper()
-	cache := filepath.Join(t.TempDir(), "flydeploy")
-	if err := os.Mkdir(cache, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	env, cache := afterADeploy(t)
 	for _, v := range versions {
 		if err := os.Symlink(filepath.Dir(countertest.Release(t, v)), filepath.Join(cache, "counter")); err != nil && !os.IsExist(err) {
 			t.Fatal(err)
 		}
 	}
-	return []string{"XDG_CACHE_HOME=" + filepath.Dir(cache)}
+	return []string{env}
+}
+
+// afterADeploy is the environment of a command with an empty cache folder, but for the compiled agents that the computer's real one
+// keeps.
+func afterADeploy(t testing.TB) (env, cache string) {
+	t.Helper()
+	users, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	agents, cache := filepath.Join(users, "flydeploy", "agents"), filepath.Join(t.TempDir(), "flydeploy")
+	if err := errors.Join(os.MkdirAll(agents, 0o700), os.Mkdir(cache, 0o700), os.Symlink(agents, filepath.Join(cache, "agents"))); err != nil {
+		t.Fatal(err)
+	}
+	return "XDG_CACHE_HOME=" + filepath.Dir(cache), cache
 }
 
 // A careless version, with a field and a key that no code_change brings, and a child: the plan stops it before anything is suspended.
 func TestDemoIsStoppedByItsPlan(t *testing.T) {
 	t.Parallel()
-	out, errs, code := run(t, t.TempDir(), nil, "demo", "--upgrade", "4", "--yes", "--output", "json", "--machines", "1", "--counters", "50")
+	out, errs, code := run(t, t.TempDir(), afterADemo(t, 1, 4), "demo", "--upgrade", "4", "--yes", "--output", "json", "--machines", "1", "--counters", "50")
 	if code != 3 {
 		t.Fatalf("exit %d\n%s\n%s", code, errs, out)
 	}

@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"encoding/json"
 	"net"
 	"os"
 	"os/exec"
@@ -11,11 +10,9 @@ import (
 	"syscall"
 	"testing"
 
-	"flydeploy/engine"
 	"flydeploy/examples/counter"
 	"flydeploy/examples/counter/countertest"
 	"flydeploy/fly/local"
-	"flydeploy/s3/s3test"
 )
 
 // operated is a local Fly in the test's process, with two machines on version 1, and the folder of an operator.
@@ -39,9 +36,8 @@ func newOperated(t testing.TB) *operated {
 			t.Error(err)
 		}
 	})
-	cache := t.TempDir()
-	o := &operated{fly: f, dir: t.TempDir(), env: []string{"FLY_FLAPS_BASE_URL=" + f.APIURL(), "FLY_API_TOKEN=" + f.Token(), "XDG_CACHE_HOME=" + cache}}
-	o.shareAgent(t, filepath.Join(cache, "flydeploy", "agents.json"))
+	cache, _ := afterADeploy(t)
+	o := &operated{fly: f, dir: t.TempDir(), env: []string{"FLY_FLAPS_BASE_URL=" + f.APIURL(), "FLY_API_TOKEN=" + f.Token(), cache}}
 	var images [3]string
 	for v := 1; v <= 2; v++ {
 		image, err := f.Push(t.Context(), countertest.Release(t, v), "")
@@ -62,40 +58,6 @@ func newOperated(t testing.TB) *operated {
 		t.Fatal(err)
 	}
 	return o
-}
-
-// compiledOnce is the agent that the first command of all tests has compiled.
-var compiledOnce s3test.Agent
-
-// shareAgent has the bucket and what the commands remember as if the agent was compiled for another deploy; it is where one of
-// these tests has compiled it, or does so now.
-func (o *operated) shareAgent(t testing.TB, remembered string) {
-	t.Helper()
-	made, err := compiledOnce.Give(t.Context(), o.bucket(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if made.Source != "" {
-		body, err := json.Marshal([]engine.CompiledAgent{made})
-		if err == nil {
-			err = os.MkdirAll(filepath.Dir(remembered), 0o700)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, remembered, string(body))
-		return
-	}
-	t.Cleanup(func() {
-		var all []engine.CompiledAgent
-		body, err := os.ReadFile(remembered)
-		if err == nil && json.Unmarshal(body, &all) == nil && len(all) == 1 { // else the test failed before
-			err = compiledOnce.Keep(context.WithoutCancel(t.Context()), o.bucket(t), all[0])
-		}
-		if err != nil && !t.Failed() {
-			t.Error(err)
-		}
-	})
 }
 
 // launch starts a machine and waits until its application answers.

@@ -15,7 +15,7 @@ import (
 var mayImport = map[string][]string{
 	"": {"cli"},
 	"cli": {
-		"cli/demo", "engine", "engine/agent", "engine/deploy", "engine/doctor", "engine/lock", "engine/record", "engine/run", "engine/target",
+		"cli/demo", "engine", "engine/agent", "engine/agent/kept", "engine/deploy", "engine/doctor", "engine/lock", "engine/record", "engine/run", "engine/target",
 		"fly", "s3", "text", "tui", "tui/cells", "tui/plain", "tui/prompt", "elixir",
 	},
 	"cli/demo":      {"engine", "fly/local", "examples/counter", "text"},
@@ -29,12 +29,12 @@ var mayImport = map[string][]string{
 	"engine/doctor": {"engine", "engine/agent", "engine/run", "engine/target", "text"},
 	"engine/deploy": {"engine", "engine/agent", "engine/lock", "engine/plan", "engine/record", "engine/run", "engine/target", "text"},
 
+	"engine/agent/kept":               {"engine"},
 	"engine/agent/agenttest":          {"engine", "engine/agent"},
 	"engine/agent/agenttest/contract": {"engine", "engine/agent"},
 
 	"fly":                          {"engine", "text"},
 	"s3":                           {"engine", "text"},
-	"s3/s3test":                    {"engine", "s3"},
 	"text":                         {},
 	"tui":                          {"engine", "text", "tui/cells", "tui/plain", "tui/view"},
 	"tui/cells":                    {"text"},

@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent/agenttest"
+	"flydeploy/engine/agent/kept"
 )
 
 // sabotage changes the answers of the job that compiles the agent, as a machine with another release would.
@@ -96,48 +99,45 @@ func TestAnEarlierDeploysAgentIsUsedOrMadeAgain(t *testing.T) {
 	}
 }
 
-// known is an engine.Agents in memory.
-type known map[[3]string]engine.CompiledAgent
-
-func (k known) Known(source, otp, elixir string) (engine.CompiledAgent, bool) {
-	a, ok := k[[3]string{source, otp, elixir}]
-	return a, ok
-}
-
-func (k known) Remember(a engine.CompiledAgent) error {
-	a.URL = ""
-	k[[3]string{a.Source, a.OTP, a.Elixir}] = a
-	return nil
-}
-
-// An agent that an earlier deploy from the same computer has compiled is not compiled again, unless the bucket lacks it.
-func TestAnAgentThatIsKnownIsNotCompiledAgain(t *testing.T) {
+// An agent that an earlier deploy from the same computer has compiled, of whatever app, is not compiled again.
+func TestAnAgentThatIsKeptIsNotCompiledAgain(t *testing.T) {
 	for name, test := range map[string]struct {
-		compiled int // by the second deploy
-		change   func(t *testing.T, s *stage, key string)
+		first  func(*engine.Settings) // the first deploy
+		change func(t *testing.T, s *stage, key string)
+		puts   int // of the second deploy's console
 	}{
-		"there":   {0, func(*testing.T, *stage, string) {}},
-		"deleted": {1, func(t *testing.T, s *stage, key string) { _ = s.Storage.Delete(t.Context(), key) }},
-		"other bytes of its size": {1, func(t *testing.T, s *stage, key string) {
+		"there":        {nil, func(*testing.T, *stage, string) {}, 0},
+		"deleted":      {nil, func(t *testing.T, s *stage, key string) { _ = s.Storage.Delete(t.Context(), key) }, 1},
+		"after a plan": {func(s *engine.Settings) { s.DryRun = true }, func(*testing.T, *stage, string) {}, 1},
+		"other bytes of its size": {nil, func(t *testing.T, s *stage, key string) {
 			s.PutObject(key, []byte(strings.Repeat("x", 90_000)))
-		}},
+		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			played(t, 2, func(t *testing.T, s *stage) {
-				agents := known{}
-				s.agents = agents
-				_, first := s.deploy(playedSettings())
-				if first.Outcome != engine.OutcomeSucceeded || len(agents) != 1 {
-					t.Fatalf("%s: %v, %v", first.Outcome, first.Problem, agents)
+				s.agents = kept.Folder(t.TempDir())
+				settings := playedSettings()
+				if test.first != nil {
+					test.first(&settings)
 				}
-				key := s.Objects("releases/counter-agent-")[0]
-				test.change(t, s, key)
+				p, first := s.deploy(settings)
+				if first.Outcome.ExitCode() != 0 {
+					t.Fatalf("%s: %v\n%s", first.Outcome, first.Problem, logOf(p))
+				}
+				for _, key := range s.Objects("releases/counter-agent-") {
+					test.change(t, s, key)
+				}
 				jobs := agenttest.Match{Kind: agenttest.StartJob, Arg: "agent"}
-				before := len(s.Calls(jobs))
+				if n := len(s.Calls(jobs)); n != 1 {
+					t.Fatalf("compiled %d times", n)
+				}
 				s.Replace("m01", agenttest.Image1)
 				p, r := s.deploy(playedSettings())
-				if n := len(s.Calls(jobs)) - before; n != test.compiled {
+				if n := len(s.Calls(jobs)); n != 1 {
 					t.Errorf("compiled %d times", n)
+				}
+				if n := len(s.Calls(agenttest.Match{Kind: agenttest.PutTarball})); n != test.puts {
+					t.Errorf("uploaded from here %d times", n)
 				}
 				if name == "other bytes of its size" { // what is published never changes
 					if r.Outcome != engine.OutcomeFailed || !strings.Contains(r.Problem.Error(), "exists with other contents") {
@@ -145,12 +145,28 @@ func TestAnAgentThatIsKnownIsNotCompiledAgain(t *testing.T) {
 					}
 					return
 				}
-				if r.Outcome != engine.OutcomeSucceeded || r.Upgrade.Agent != first.Upgrade.Agent || s.Current().HotUpgrade.Agent != first.Upgrade.Agent {
+				first.Upgrade.Agent.URL = r.Upgrade.Agent.URL // a plan has a folder of its own
+				if r.Outcome != engine.OutcomeSucceeded || r.Upgrade.Agent != first.Upgrade.Agent || s.Current().HotUpgrade.Agent != r.Upgrade.Agent {
 					t.Errorf("%s: %v, %+v\n%s", r.Outcome, r.Problem, r.Upgrade.Agent, logOf(p))
 				}
 			})
 		})
 	}
+}
+
+// Where the agent cannot be kept, the deploy goes on, and says what that means.
+func TestAnAgentThatCannotBeKept(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		file := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.agents = kept.Folder(file)
+		p, r := s.deploy(playedSettings())
+		if r.Outcome != engine.OutcomeSucceeded || !strings.Contains(logOf(p), "the next deploy compiles the agent again") {
+			t.Errorf("%s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+		}
+	})
 }
 
 // What the bucket holds is not believed, and code of another release is not loaded: the plan refuses, and says what to do.

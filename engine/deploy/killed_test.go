@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent/kept"
 	"flydeploy/engine/deploy"
 	"flydeploy/engine/record"
 	"flydeploy/examples/counter"
@@ -27,16 +28,7 @@ const consoleEnv = "FLYDEPLOY_TEST_CONSOLE"
 type orders struct {
 	API, Token, Image string
 	LockTimeout       time.Duration
-	Agent             engine.CompiledAgent // that it remembers, if any
 }
-
-// Known implements engine.Agents.
-func (o orders) Known(source, otp, elixir string) (engine.CompiledAgent, bool) {
-	return o.Agent, o.Agent.Source == source && o.Agent.OTP == otp && o.Agent.Elixir == elixir
-}
-
-// Remember implements engine.Agents.
-func (o orders) Remember(engine.CompiledAgent) error { return nil }
 
 // console runs a deploy and prints its events, until it ends or is killed.
 func console() int {
@@ -51,7 +43,7 @@ func console() int {
 	s := settings()
 	s.Owner, s.Image, s.LockTimeout = "ann@laptop", o.Image, o.LockTimeout
 	s.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 1}
-	d := deploy.Start(context.Background(), s, deploy.Ports{Fleet: client, Storage: openStorage, Agents: o})
+	d := deploy.Start(context.Background(), s, deploy.Ports{Fleet: client, Storage: openStorage, Agents: kept.Agents()})
 	out := json.NewEncoder(os.Stdout)
 	for {
 		batch, err := d.Next(context.Background())
@@ -144,10 +136,6 @@ func TestAKilledConsoleIsFinishedByAnother(t *testing.T) {
 // killConsole starts a console and kills it when it has told what is waited for.
 func (w *world) killConsole(o orders, when func(engine.Event) bool) {
 	w.t.Helper()
-	var err error
-	if o.Agent, err = compiledOnce.Give(w.t.Context(), w.bucket()); err != nil {
-		w.t.Fatal(err)
-	}
 	order, err := json.Marshal(o)
 	if err != nil {
 		w.t.Fatal(err)

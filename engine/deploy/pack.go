@@ -24,6 +24,7 @@ const (
 type packed struct {
 	upgrade       engine.Upgrade // complete; after an error, as far as it is known
 	key, agentKey string
+	agentFile     []byte   // where this computer has kept it
 	sent          []string // keys whose upload has begun
 }
 
@@ -39,13 +40,12 @@ func (j *job) pack(ctx context.Context, s *surveyed, u engine.Upgrade) (packed, 
 		return p, err
 	}
 	err := j.onTemporary(ctx, s, &p, func(work *packing) error {
-		if err := work.makeTarball(ctx, s); err != nil {
+		if err := work.makeTarball(ctx); err != nil {
 			return err
 		}
-		if p.agentKey != "" { // it lies in the bucket already
-			return work.upload(ctx, work.tarball())
-		}
-		return work.upload(ctx, work.agent(), work.tarball())
+		err := work.upload(ctx, work.agent(), work.tarball())
+		work.keepAgent(ctx, err)
+		return err
 	})
 	return p, err
 }
@@ -164,8 +164,8 @@ type packing struct {
 	exec   agent.Exec
 }
 
-// makeTarball packs the release. It compiles the agent as well, unless that is known and in the bucket.
-func (p *packing) makeTarball(ctx context.Context, s *surveyed) error {
+// makeTarball packs the release. It compiles the agent as well, unless that is known.
+func (p *packing) makeTarball(ctx context.Context) error {
 	return p.phase(engine.PhaseTarball, "packing the new release", &p.upgrade, func() (string, error) {
 		made, err := inTemporary(ctx, p, engine.PhaseTarball, func(ctx context.Context) (agent.Tarball, error) {
 			return agent.MakeTarball(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, p.target.OTPApp, p.count(engine.PhaseTarball, "files"))
@@ -174,7 +174,7 @@ func (p *packing) makeTarball(ctx context.Context, s *surveyed) error {
 			return "", fmt.Errorf("pack the release of %s: %w", p.upgrade.SourceImage, err)
 		}
 		p.upgrade.Version, p.upgrade.SHA256, p.upgrade.Size = made.AppVersion, made.SHA256, made.Size
-		if !p.knowsAgent(ctx, s, made.OTP, made.Elixir) {
+		if !p.knowsAgent(made.OTP, made.Elixir) {
 			if err := p.compileAgent(ctx); err != nil {
 				return "", err
 			}
@@ -183,24 +183,18 @@ func (p *packing) makeTarball(ctx context.Context, s *surveyed) error {
 	})
 }
 
-// knowsAgent looks for an agent that an earlier deploy from this computer has compiled for the same OTP and Elixir, and that the
-// bucket still has.
-func (p *packing) knowsAgent(ctx context.Context, s *surveyed, otp, elixir string) bool {
+// knowsAgent looks for an agent that an earlier deploy from this computer, of any app, has compiled for the same OTP and Elixir. The
+// bucket may lack it.
+func (p *packing) knowsAgent(otp, elixir string) bool {
 	source, err := agent.SourceHash()
 	if err != nil || p.ports.Agents == nil {
 		return false
 	}
-	known, ok := p.ports.Agents.Known(source, otp, elixir)
-	if !ok {
-		return false
+	known, file, ok := p.ports.Agents.Known(source, otp, elixir)
+	if ok {
+		p.upgrade.Agent, p.agentFile = known, file
 	}
-	key := agentKey(p.target.OTPApp, known.SHA256)
-	if p.isIntact(ctx, s, key, known.SHA256, known.Size) != nil {
-		return false
-	}
-	known.URL = p.target.Storage.Tarballs.URL(key)
-	p.agentKey, p.upgrade.Agent = key, known
-	return true
+	return ok
 }
 
 func (p *packing) compileAgent(ctx context.Context) error {
@@ -212,12 +206,6 @@ func (p *packing) compileAgent(ctx context.Context) error {
 		return fmt.Errorf("compile the agent with %s: %w", p.upgrade.SourceImage, err)
 	}
 	p.upgrade.Agent = made
-	if p.ports.Agents == nil {
-		return nil
-	}
-	if err := p.ports.Agents.Remember(made); err != nil {
-		p.rec.Log(engine.PhaseTarball, fmt.Sprintf("the next deploy compiles the agent again: %v", err))
-	}
 	return nil
 }
 
@@ -229,7 +217,23 @@ func (p *packing) makeAgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.upload(ctx, p.agent())
+	err = p.upload(ctx, p.agent())
+	p.keepAgent(ctx, err)
+	return err
+}
+
+// keepAgent keeps the agent on this computer, from the bucket, which has got it from the temporary machine unless the upload failed.
+func (p *packing) keepAgent(ctx context.Context, upload error) {
+	if upload != nil || p.ports.Agents == nil || p.agentFile != nil {
+		return
+	}
+	file, err := p.target.Storage.Tarballs.Get(ctx, p.agentKey, p.upgrade.Agent.Size)
+	if err == nil {
+		err = p.ports.Agents.Keep(p.upgrade.Agent, file)
+	}
+	if err != nil {
+		p.rec.Log(engine.PhaseUpload, fmt.Sprintf("the next deploy compiles the agent again: %v", err))
+	}
 }
 
 // inTemporary bounds one piece of work in the temporary machine, and repeats what got no answer.

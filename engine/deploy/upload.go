@@ -57,22 +57,21 @@ func (p *packing) upload(ctx context.Context, files ...file) error {
 	})
 }
 
-// send uploads a file, and looks whether it has arrived.
+// send uploads a file: the agent from here, where it was kept, everything else from the temporary machine. It looks whether the
+// file has arrived.
 func (p *packing) send(ctx context.Context, f file) error {
 	key := *f.key
-	url, headers, err := p.target.Storage.Tarballs.PresignPut(ctx, key, f.size, f.sha256, presignedFor)
-	if err != nil {
-		return err
-	}
-	var progress func(done, total int64)
-	if f.upload == agent.UploadTarball {
-		progress = p.count(engine.PhaseUpload, "bytes")
-	}
 	p.sent = append(p.sent, key)
-	status, err := inTemporary(ctx, p, engine.PhaseUpload, func(ctx context.Context) (int, error) {
-		return f.upload.Send(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, url, headers, "", progress)
-	})
-	if err != nil && status != http.StatusPreconditionFailed { // 412: an earlier upload, whose answer was lost, has succeeded
+	var err error
+	if f.upload == agent.UploadAgent && p.agentFile != nil {
+		err = p.target.Storage.Tarballs.Put(ctx, key, p.agentFile, f.sha256)
+		if errors.Is(err, engine.ErrConflict) { // somebody else has just sent it
+			err = nil
+		}
+	} else {
+		err = p.sendFromTemporary(ctx, f)
+	}
+	if err != nil {
 		return fmt.Errorf("upload %s: %w", key, err)
 	}
 	object, err := p.target.Storage.Tarballs.Stat(ctx, key)
@@ -84,6 +83,24 @@ func (p *packing) send(ctx context.Context, f file) error {
 			key, object.Size, object.SHA256, f.size, f.sha256)
 	}
 	return nil
+}
+
+func (p *packing) sendFromTemporary(ctx context.Context, f file) error {
+	url, headers, err := p.target.Storage.Tarballs.PresignPut(ctx, *f.key, f.size, f.sha256, presignedFor)
+	if err != nil {
+		return err
+	}
+	var progress func(done, total int64)
+	if f.upload == agent.UploadTarball {
+		progress = p.count(engine.PhaseUpload, "bytes")
+	}
+	status, err := inTemporary(ctx, p, engine.PhaseUpload, func(ctx context.Context) (int, error) {
+		return f.upload.Send(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, url, headers, "", progress)
+	})
+	if status == http.StatusPreconditionFailed { // an earlier upload, whose answer was lost, has succeeded
+		return nil
+	}
+	return err
 }
 
 // chooseKey gives a file's key, and whether it is there already. What is published never changes, so another upgrade of the same

@@ -13,6 +13,7 @@ import (
 	"flydeploy/examples/counter/countertest"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent/kept"
 	"flydeploy/engine/deploy"
 	"flydeploy/examples/counter"
 	"flydeploy/fly"
@@ -107,7 +108,7 @@ func (w *world) ports(version int) deploy.Ports {
 			return engine.Storage{Locks: b, Records: b, Tarballs: b}, err
 		},
 		Build:  func(context.Context, func(string)) (string, error) { return w.push(version), nil },
-		Agents: agents{w},
+		Agents: kept.Agents(), // compiled once for all tests of this computer
 	}
 }
 
@@ -138,9 +139,7 @@ func settings() engine.Settings {
 func (w *world) deploy(s engine.Settings, version int) (*engine.Progress, engine.Result) {
 	w.t.Helper()
 	d := deploy.Start(w.t.Context(), s, w.ports(version))
-	p, r := w.watch(d, nil), d.Result()
-	agents{w}.keep(r.Upgrade.Agent)
-	return p, r
+	return w.watch(d, nil), d.Result()
 }
 
 // watch applies the events; each is shown to see, which may answer questions.

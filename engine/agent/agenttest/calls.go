@@ -57,6 +57,8 @@ const (
 	DeleteUpgrade Kind = "delete_upgrade"
 	PresignPut    Kind = "presign_put"
 	PresignGet    Kind = "presign_get"
+	PutTarball    Kind = "put_tarball"
+	GetTarball    Kind = "get_tarball"
 	StatTarball   Kind = "stat_tarball"
 	DeleteTarball Kind = "delete_tarball"
 	TryConditions Kind = "try_conditions"

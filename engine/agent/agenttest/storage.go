@@ -1,7 +1,9 @@
 package agenttest
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +54,35 @@ func (s *Storage) PresignGet(ctx context.Context, key string, valid time.Duratio
 		s.world.mu.Lock()
 		defer s.world.mu.Unlock()
 		return s.world.bucket.presign("GET", key, anySize, valid), nil
+	})
+}
+
+// Put implements engine.Tarballs.
+func (s *Storage) Put(ctx context.Context, key string, file []byte, sha256 string) error {
+	return tell(ctx, s.world, s.about(PutTarball, key), func() error {
+		s.world.mu.Lock()
+		defer s.world.mu.Unlock()
+		if s.world.bucket.objects[key] != nil {
+			return fmt.Errorf("write s3://%s/%s: %w", bucketName, key, engine.ErrConflict)
+		}
+		s.world.bucket.write(key, object{body: bytes.Clone(file), sha256: sha256})
+		return nil
+	})
+}
+
+// Get implements engine.Tarballs.
+func (s *Storage) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	return ask(ctx, s.world, s.about(GetTarball, key), func() ([]byte, error) {
+		s.world.mu.Lock()
+		defer s.world.mu.Unlock()
+		o, err := s.world.bucket.read(key)
+		if err != nil {
+			return nil, err
+		}
+		if o.size > limit {
+			return nil, fmt.Errorf("read s3://%s/%s: more than %d bytes", bucketName, key, limit)
+		}
+		return bytes.Clone(o.body), nil
 	})
 }
 

@@ -1,6 +1,7 @@
 package agenttest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -117,13 +118,15 @@ func (w *World) writePart(m *machine, r request) Output {
 	return say(marker + "written")
 }
 
-// compiled is what a machine makes of the source that it has got.
-func (m *machine) compiled() engine.CompiledAgent {
-	sum := sha256.New()
+// compiled is what a machine makes of the source that it has got, and its file.
+func (m *machine) compiled() (engine.CompiledAgent, []byte) {
+	source := sha256.New()
 	for _, n := range slices.Sorted(maps.Keys(m.source)) {
-		sum.Write([]byte(m.source[n]))
+		source.Write([]byte(m.source[n]))
 	}
-	return engine.CompiledAgent{SHA256: hex.EncodeToString(sum.Sum(nil)), Size: agentSize, OTP: otp, Elixir: elixir}
+	file := bytes.Repeat(source.Sum(nil), agentSize/sha256.Size+1)[:agentSize]
+	sum := sha256.Sum256(file)
+	return engine.CompiledAgent{SHA256: hex.EncodeToString(sum[:]), Size: agentSize, OTP: otp, Elixir: elixir}, file
 }
 
 const agentSize = 90_000
@@ -134,9 +137,9 @@ func (w *World) PutAgent() engine.CompiledAgent {
 	if err != nil {
 		panic(err)
 	}
-	a := (&machine{source: map[string]string{"00": source}}).compiled()
+	a, file := (&machine{source: map[string]string{"00": source}}).compiled()
 	key := fmt.Sprintf("releases/%s-agent-%s.beams", App, a.SHA256[:12])
-	w.locked(func() { w.bucket.write(key, object{size: a.Size, sha256: a.SHA256}) })
+	w.locked(func() { w.bucket.write(key, object{body: file, sha256: a.SHA256}) })
 	a.URL, a.Source = base+key, source
 	return a
 }
@@ -159,13 +162,19 @@ func (w *World) startJob(m *machine, r request) Output {
 		j.finish = func() string { return w.pack(r, release) }
 	case "agent":
 		j.takes = w.timing.Pack
-		j.finish = func() string { return toJSON(map[string]any{"agent": m.compiled()}) }
+		j.finish = func() string {
+			made, _ := m.compiled()
+			return toJSON(map[string]any{"agent": made})
+		}
 	case "upload":
 		j.takes, j.total = w.timing.Upload, release.Size
-		j.finish = func() string { return w.upload(r, release.Size) }
+		j.finish = func() string { return w.upload(r, object{size: release.Size}) }
 	case "upload_agent":
 		j.takes = w.timing.Upload
-		j.finish = func() string { return w.upload(r, agentSize) }
+		j.finish = func() string {
+			_, file := m.compiled()
+			return w.upload(r, object{body: file, size: agentSize})
+		}
 	}
 	m.jobs[name] = j
 	return say(marker + "started")
@@ -181,7 +190,7 @@ func (w *World) pack(r request, release Release) string {
 	})
 }
 
-func (w *World) upload(r request, size int64) string {
+func (w *World) upload(r request, o object) string {
 	if w.temporary.UploadError != "" {
 		return toJSON(map[string]any{"error": w.temporary.UploadError})
 	}
@@ -198,7 +207,7 @@ func (w *World) upload(r request, size int64) string {
 	}
 	status, body := w.temporary.UploadStatus, w.temporary.UploadBody
 	if status == 0 {
-		status = w.bucket.put(form.Get("url"), headers, object{size: size})
+		status = w.bucket.put(form.Get("url"), headers, o)
 	}
 	return toJSON(map[string]any{"status": status, "body": body})
 }
