@@ -48,7 +48,8 @@ defmodule FlyDeployAgent.Commit do
 
   defp not_swapped(window, failures) do
     window |> Suspension.resume() |> Suspension.await_resumed()
-    %Result{outcome: :failed, targets: window.targets, failures: failures}
+    # Nobody is left out of an upgrade that there is not.
+    %Result{outcome: :failed, targets: window.skipped ++ window.targets, failures: failures}
   end
 
   # -- load what the migrations need
@@ -284,8 +285,19 @@ defmodule FlyDeployAgent.Commit do
 
   defp resumed(window, outcome) do
     window |> Suspension.resume() |> Suspension.await_resumed()
-    %Result{outcome: outcome, targets: window.targets, skipped: window.skipped}
+    rendered = if outcome == :committed, do: render_again(window), else: LiveView.none()
+
+    %Result{
+      outcome: outcome,
+      targets: window.targets,
+      skipped: window.skipped,
+      failures: rendered.failures,
+      views: length(rendered.done)
+    }
   end
+
+  # Nobody has written down who had rendered, and who could not.
+  defp render_again(window), do: render_late(%{window | born: window.targets, held: []}, LiveView.none())
 
   defp outcome_so_far(cell) do
     cond do

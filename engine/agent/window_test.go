@@ -90,7 +90,8 @@ var trafficBeams = sync.OnceValue(func() map[string]map[string][]byte {
 	dir := filepath.Join(testFolder, "traffic-versions")
 	program := `Code.compiler_options(ignore_module_conflict: true)
 		for file <- System.argv(), {module, beam} <- Code.compile_file(file), do: File.write!(Path.join(Path.dirname(file), "#{module}.beam"), beam)`
-	args := []string{"-e", program, "--"}
+	ebins, _ := filepath.Glob(filepath.Join(trafficRelease(), "lib", "traffic-*", "ebin"))
+	args := []string{"-pa", ebins[0], "-e", program, "--"}
 	for name, source := range traffics {
 		file := filepath.Join(dir, name, "source.ex")
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {

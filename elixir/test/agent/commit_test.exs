@@ -3,7 +3,7 @@ Code.require_file("windows.exs", __DIR__)
 defmodule FlyDeployAgent.CommitTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.{Births, Cell, Commit, Guardian, Processes, Stack, Windows}
+  alias FlyDeployAgent.{Births, Cell, Commit, Guardian, Processes, Snapshot, Stack, Windows}
 
   # Swapping code is tested on real nodes; here nothing is swapped, and code_change does what its process' state says.
   defmodule Server do
@@ -456,6 +456,32 @@ defmodule FlyDeployAgent.CommitTest do
     assert {%{outcome: :rolled_back}, _} = run(pids, %{suspend_ms: 50, patient_ms: 200, skip_busy: true})
     send(busy, :go)
     assert states([busy, fails]) == [{:ok, 1}, {:raise, 2}]
+    assert snapshots(pids) == []
+  end
+
+  test "one that was skipped leaves nothing behind where another one keeps all from it" do
+    [busy, later] = pids = servers([{:ok, 1}, {:ok, 2}])
+    test = self()
+    occupy(busy, test)
+    window = window(pids, %{suspend_ms: 50, patient_ms: 200, skip_busy: true})
+    :ok = Guardian.hold(window, nil, 60_000)
+    pauses = :counters.new(1, [])
+
+    # Before the last attempt it becomes busy with what keeps it from being left out.
+    pause = fn ->
+      :counters.add(pauses, 1, 1)
+
+      if :counters.get(pauses, 1) == 2 do
+        occupy(later, test)
+        spawn_link(fn -> GenServer.call(later, :get, :infinity) end)
+        wait_until(fn -> queued(later) == 1 end)
+      end
+    end
+
+    assert %{outcome: :failed, failures: [%{pid: ^later}]} = result = Commit.run(window, pause)
+    Snapshot.forget(result.targets ++ result.skipped, window.dead)
+    for pid <- pids, do: send(pid, :go)
+    assert states(pids) == [{:ok, 1}, {:ok, 2}]
     assert snapshots(pids) == []
   end
 

@@ -10,6 +10,7 @@ defmodule FlyDeployAgent.LiveViewTest do
     Beam,
     Births,
     Cell,
+    Commit,
     LiveView,
     LiveView.Page,
     Loader,
@@ -413,6 +414,19 @@ defmodule FlyDeployAgent.LiveViewTest do
     assert %{outcome: :committed, migrated: 1, views: 1} = result
     assert_receive {:page, _}
     assert state(view) != view.state
+  end
+
+  test "a successor of the agent shows pages that it had not come to, and names those that cannot" do
+    views = [view(), view(%{in_template: &(&1 == 2 and raise("cannot"))})]
+    window = window(views)
+    for step <- [:migrating, :resuming, :done], do: Cell.enter(window.cell, step)
+    for %{code: code} <- views, do: load(code, 2)
+    assert %{outcome: :committed, views: 1, failures: [failure]} = Commit.settle(window)
+    assert %{module: Shop, reason: "not_rendered", pid: pid} = failure
+    [shown, kept] = views
+    assert pid == kept.pid and state(kept) == kept.state
+    assert_receive {:page, _}
+    assert state(shown) != shown.state
   end
 
   test "views that suspend one after the other do not use up the budget" do

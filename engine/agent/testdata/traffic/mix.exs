@@ -8,7 +8,13 @@ defmodule Traffic.MixProject do
       app: :traffic,
       version: "1.0.0",
       elixir: "~> 1.14",
-      elixirc_paths: ["lib", Path.expand("../ledger/lib/control.ex", __DIR__)],
+      elixirc_paths: [
+        "lib"
+        | Enum.map(
+            ~w(ledger/lib/control.ex zoo/lib/phoenix.ex zoo/lib/live_view.ex),
+            &Path.expand("../" <> &1, __DIR__)
+          )
+      ],
       build_path: @build,
       releases: [traffic: [include_executables_for: [:unix]]]
     ]

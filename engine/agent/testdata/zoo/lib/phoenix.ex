@@ -37,6 +37,10 @@ defmodule Phoenix.LiveView.Channel do
   def handle_call(:state, _from, %{socket: socket} = state),
     do: {:reply, {Browser.shown(socket.transport_pid), socket.assigns |> Map.delete(:__changed__) |> Enum.sort()}, state}
 
+  # An event.
+  def handle_info({:assign, key, value}, %{socket: socket} = state),
+    do: {:noreply, render(%{state | socket: Utils.assign(socket, key, value)})}
+
   def code_change(old, %{socket: socket} = state, extra) do
     if function_exported?(socket.view, :code_change, 3) do
       {:ok, socket} = socket.view.code_change(old, socket, extra)
