@@ -63,7 +63,24 @@ func printHistory(out io.Writer, past []engine.Past) error {
 			milliseconds(p.MaxSuspendedUS), took(p), who(p), cmp.Or(engine.ShortRevision(p.GitRevision), "-"), strings.TrimSpace(p.Message + " " + p.CILink),
 		}
 	}
-	return writeTable(out, rows, "ID", "BEGIN", "OUTCOME", "VERSION", "MACHINES", "SUSPENDED", "TOOK", "WHO", "REVISION", "MESSAGE")
+	if err := writeTable(out, rows, "ID", "BEGIN", "OUTCOME", "VERSION", "MACHINES", "SUSPENDED", "TOOK", "WHO", "REVISION", "MESSAGE"); err != nil {
+		return err
+	}
+	return printBootLoops(out, past)
+}
+
+// printBootLoops tells of upgrades that machines do not load any more when they boot.
+func printBootLoops(out io.Writer, past []engine.Past) error {
+	for _, p := range past {
+		if len(p.BootsImage) == 0 {
+			continue
+		}
+		if _, err := fmt.Fprintf(out, "\n%s: two boots in a row with it ended within a minute. These machines boot their image's code instead: %s\n  → %s\n",
+			p.ID, some(p.BootsImage), engine.Remedies["boot_loop"]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func milliseconds(us int64) string {

@@ -171,6 +171,7 @@ func printRemarks(out io.Writer, o engine.Overview) {
 		case !asked:
 		case c.Problem != nil:
 			fmt.Fprintf(out, "\n%s: %s\n", id, indented(c.Problem.Error()))
+		case c.Hook == engine.HookGaveUp: // told with the hooks
 		case c.Stale:
 			fmt.Fprintf(out, "\n%s runs other code than recorded: %s.\n  → `flydeploy hot --resume` upgrades it, `fly machine restart %s` starts it afresh.\n", id,
 				text.Line(c.Behind()), id)

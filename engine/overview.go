@@ -89,10 +89,11 @@ type Hook string
 const (
 	HookCalled   Hook = "called"   // when this VM started
 	HookFailed   Hook = "failed"   // called when this VM started, but it could not reapply the upgrade
+	HookGaveUp   Hook = "gave_up"  // called when this VM started; the boots before, with the upgrade, had not lasted: it runs its image
 	HookUncalled Hook = "uncalled" // part of the release, but the application does not call it
 	HookMissing  Hook = "missing"  // not part of the release
 	HookUnknown  Hook = "unknown"  // part of the release, in a version that does not say whether it is called
 )
 
 // Works reports whether nothing is known that keeps a restart from loading the upgrade again.
-func (h Hook) Works() bool { return h != HookUncalled && h != HookMissing }
+func (h Hook) Works() bool { return h != HookUncalled && h != HookMissing && h != HookGaveUp }

@@ -21,6 +21,8 @@ type Past struct {
 	MaxSuspendedUS int64     `json:"max_suspended_us"`
 	DurationMS     int64     `json:"duration_ms"`
 	Running        bool      `json:"running,omitempty"`
+	// BootsImage lists machines that boot their image's code, since boots with this upgrade have not lasted.
+	BootsImage []string `json:"boots_image,omitempty"`
 }
 
 // Source hands out events as they come, like a deploy. Next gives io.EOF after the last one.

@@ -119,6 +119,8 @@ type Records interface {
 	PresignResult(ctx context.Context, upgradeID, name string, valid time.Duration) (url, key string, err error)
 	// Result reads such a file; ErrNotFound if there is none.
 	Result(ctx context.Context, upgradeID, name string) (Document, error)
+	// Results lists the names of such files, those that begin with prefix.
+	Results(ctx context.Context, upgradeID, prefix string) ([]string, error)
 	// Upgrades lists the IDs below releases/<app>-results/, newest first.
 	Upgrades(ctx context.Context) ([]string, error)
 	// DeleteUpgrade removes all files of one upgrade.

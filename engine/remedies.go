@@ -66,6 +66,8 @@ var Remedies = map[string]string{
 	"startup_hook_unknown":  "Replace the package fly_deploy with flydeploy's at the next cold deploy. Until then, check that Application.start/2 calls FlyDeploy.startup_reapply_current/1.",
 	"startup_hook_failed":   "Fix the cause, then restart the machine, or upgrade it while it runs: `flydeploy hot --resume`.",
 
+	"boot_loop": "Deploy an upgrade that boots. If the cause lay elsewhere, deploy the same one again: its boots are counted anew. `flydeploy withdraw` clears it for all machines.",
+
 	"unhealthy": "Nothing more was started. These machines run the new code: look at them with `fly logs`. `flydeploy hot` upgrades the others; deploying the earlier version takes them back.",
 
 	"taken_back":  "Fix what crashed, then deploy again. Accept it only if the cause lay elsewhere.",

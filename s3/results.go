@@ -57,6 +57,21 @@ func (b *Bucket) Result(ctx context.Context, upgradeID, name string) (engine.Doc
 	return engine.Document{Body: found.body, Age: found.age}, nil
 }
 
+// Results implements engine.Records.
+func (b *Bucket) Results(ctx context.Context, upgradeID, prefix string) ([]string, error) {
+	folder := b.resultKey(upgradeID, "")
+	below := folder + prefix
+	var names []string
+	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.bucket, Prefix: &below})
+	err := b.eachPage(ctx, "list a deploy's record", pages, func(page *s3.ListObjectsV2Output) error {
+		for _, o := range page.Contents {
+			names = append(names, strings.TrimPrefix(aws.ToString(o.Key), folder))
+		}
+		return nil
+	})
+	return names, err
+}
+
 // isDeployID reports whether a folder of the results belongs to a deploy of flydeploy: those are named by ULIDs. fly_deploy
 // writes its results below the same prefix.
 func isDeployID(name string) bool {

@@ -81,6 +81,16 @@ defmodule FlyDeployAgent.Http do
     end)
   end
 
+  @doc "Sends `body`, which is small, with `method`. Gives the status and up to 2 KB of the answer's body."
+  @spec send_body(binary, binary, [{binary, binary}], binary, options) ::
+          {:ok, pos_integer, binary} | {:error, binary}
+  def send_body(method, url, headers, body, options) do
+    with_connection(url, options, fn conn, uri ->
+      headers = [{"content-length", Integer.to_string(byte_size(body))} | headers]
+      answered(conn, send_data(conn, [head(method, uri, headers), body]), response(conn))
+    end)
+  end
+
   defp answered(conn, _sent, {:ok, status, headers}), do: {:ok, status, excerpt(conn, headers)}
   defp answered(_conn, {:error, _} = error, {:error, _}), do: error
   defp answered(_conn, :ok, {:error, _} = error), do: error

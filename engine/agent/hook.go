@@ -28,7 +28,7 @@ type Hook struct {
 // HookCall is one call of the startup hook, by the name of the OTP application that it was given.
 type HookCall struct {
 	App     string
-	Outcome string // running, reapplied, none, failed
+	Outcome string // running, reapplied, none, failed, gave_up
 	Text    string // what was reapplied, or why nothing was
 }
 

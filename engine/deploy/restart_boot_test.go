@@ -7,11 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/doctor"
 	"flydeploy/engine/record"
 	"flydeploy/fly/local"
 )
@@ -57,9 +59,9 @@ func (u *upgraded) bootOn(prepare string) (id string, took time.Duration) {
 	return id, time.Since(from)
 }
 
-// An upgrade that no boot survives cannot be helped from within: every restart would load it again. Once it is withdrawn,
-// the next boot runs the image.
-func (u *upgraded) crashesUntilTheUpgradeIsWithdrawn() {
+// An upgrade that no boot survives is loaded twice. Then the machine boots its image, says so, and stays with it, until other code
+// is deployed.
+func (u *upgraded) isNotLoadedForEver() {
 	beam := compile(u.t, "Counter.Upgrades", `def child_spec(_), do: raise("no boot survives this")`)
 	u.publish(rewrite(u.t, u.publishedTarball(), func(h *tar.Header, content []byte) []byte {
 		if filepath.Base(h.Name) == "Elixir.Counter.Upgrades.beam" {
@@ -69,27 +71,44 @@ func (u *upgraded) crashesUntilTheUpgradeIsWithdrawn() {
 	}), "crashing")
 
 	u.order(http.MethodPost, u.id, "/restart?force_stop=true")
-	// The machine tries again by itself, as on Fly.
-	u.awaitConsole(u.id, "no boot survives this", 2)
-	b := u.bucket()
-	if _, err := record.Withdraw(u.t.Context(), settings(), engine.Storage{Locks: b, Records: b, Tarballs: b}, ""); err != nil {
-		u.t.Fatal(err)
-	}
-	u.awaitBoot(u.id)
+	u.awaitBoot(u.id) // the machine tries again by itself, as on Fly
 
 	s := u.expectVersion(u.id, "1.0.0")
 	u.expectUpgrade(u.id, s.Versions.FlyDeploy, u.image, "", "")
+	const says = "hot upgrade 2.0.0 was loaded by the last two boots, and each ended within a minute"
+	log := u.local.Console(u.id)
+	if n := strings.Count(log, "FlyDeploy reapplied"); !strings.Contains(log, "[error] FlyDeploy boots this machine's image: "+says) {
+		u.t.Errorf("its log, which tells of %d boots with the upgrade:\n%s", n, log)
+	}
+	u.expectImagesOwnFiles(u.id)
+	u.expectBootsImage(says)
 }
 
-// awaitConsole waits until a machine's boots have written a text so often.
-func (w *world) awaitConsole(id, text string, times int) {
+// expectBootsImage expects status, doctor and the record to say that the machine boots its image.
+func (u *upgraded) expectBootsImage(says string) {
+	u.t.Helper()
+	if code := u.status(u.id); !code.Stale || code.Hook != engine.HookGaveUp || !strings.Contains(code.HookProblem.What, says) || code.HookProblem.Remedy == "" {
+		u.t.Errorf("status says %+v, %v", code, code.HookProblem)
+	}
+	if c := u.examined(u.id)["startup_hook"]; c.Status != doctor.CheckFail || !strings.Contains(c.Text, says) {
+		u.t.Errorf("the doctor says %+v", c)
+	}
+	past, err := record.History(u.t.Context(), u.bucket(), 0)
+	if err != nil || len(past) != 1 || !slices.Equal(past[0].BootsImage, []string{u.id}) {
+		u.t.Errorf("the record says %+v, %v", past, err)
+	}
+}
+
+// forgetBoots makes the boots of a machine count anew.
+func (w *world) forgetBoots(id string) {
 	w.t.Helper()
-	for strings.Count(w.local.Console(id), text) < times {
-		select {
-		case <-w.t.Context().Done():
-			w.t.Fatalf("machine %s never wrote %q:\n%s", id, text, w.local.Console(id))
-		case <-time.After(50 * time.Millisecond):
-		}
+	md := w.current()
+	upgrade, ok := md.MachineUpgrades[id]
+	if !ok {
+		upgrade = *md.HotUpgrade
+	}
+	if err := w.bucket().Delete(w.t.Context(), "releases/counter-results/"+upgrade.ID+"/boots-"+id+".json"); err != nil {
+		w.t.Fatal(err)
 	}
 }
 

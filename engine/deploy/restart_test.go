@@ -272,15 +272,21 @@ func (w *world) expectHookToBeMissed(id string) {
 	if code := w.status(w.ids[0]); code.Hook != engine.HookCalled || code.HookProblem != nil {
 		w.t.Errorf("status says of the other machine: %s, %v", code.Hook, code.HookProblem)
 	}
+	checks := w.examined(id)
+	if c := checks["startup_hook"]; c.Status != doctor.CheckWarn || !strings.Contains(c.Text, "not for counter") || c.Remedy == "" {
+		w.t.Errorf("the doctor says: %+v of %+v", c, checks)
+	}
+}
+
+// examined gives what the doctor says of a machine, by the checks' names.
+func (w *world) examined(id string) map[string]doctor.Check {
 	noStorage := func(context.Context, string, map[string]string) (engine.Storage, error) {
 		return engine.Storage{}, engine.ErrNotFound // its checks are not of interest here
 	}
 	patient := doctor.Patient{App: engine.App{OTPApp: "counter"}, Fly: "counter", Fleet: only{w.fleet, id}, Open: noStorage}
 	checks := map[string]doctor.Check{}
 	doctor.Examine(w.t.Context(), patient, func(c doctor.Check) { checks[c.Name] = c })
-	if c := checks["startup_hook"]; c.Status != doctor.CheckWarn || !strings.Contains(c.Text, "not for counter") || c.Remedy == "" {
-		w.t.Errorf("the doctor says: %+v of %+v", c, checks)
-	}
+	return checks
 }
 
 // only is a fleet of which one machine is left.
@@ -399,6 +405,7 @@ func BenchmarkRestart(b *testing.B) {
 	var reapply, plain []time.Duration
 	for b.Loop() {
 		for range pairs {
+			w.forgetBoots(w.ids[0])
 			reapply = append(reapply, w.restart(w.ids[0]))
 			plain = append(plain, w.restart(w.ids[1]))
 		}

@@ -144,10 +144,14 @@ func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
 	d.clock("vm_clock", m.ID, "the machine's clock", f.Skew)
 }
 
-// hook only warns: without the hook an upgrade works until the machine restarts.
+// hook mostly warns: without the hook an upgrade works until the machine restarts.
 func (d *doctor) hook(m engine.Machine, reported agent.Hook, otpApp string) {
 	if _, problem := hookOf(reported, otpApp); problem != nil {
-		d.on(m, Check{Name: "startup_hook", Status: CheckWarn, Text: problem.What, Remedy: problem.Remedy})
+		status := CheckWarn
+		if problem.Name == "boot_loop" { // it runs other code than the fleet
+			status = CheckFail
+		}
+		d.on(m, Check{Name: "startup_hook", Status: status, Text: problem.What, Remedy: problem.Remedy})
 		return
 	}
 	d.on(m, Check{Name: "startup_hook", Status: CheckOK, Text: "called when the VM started"})

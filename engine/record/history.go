@@ -73,6 +73,9 @@ func History(ctx context.Context, records engine.Records, limit int) ([]engine.P
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	if err := addBootLoops(ctx, records, found); err != nil {
+		return nil, err
+	}
 	past := make([]engine.Past, 0, len(found))
 	for _, p := range slices.DeleteFunc(found, func(p *engine.Past) bool { return p == nil }) {
 		past = append(past, *p)

@@ -278,6 +278,36 @@ func TestHistoryOfWhatOthersWrote(t *testing.T) {
 	wantNamed(t, err, "no_record")
 }
 
+// Machines count boots with an upgrade in its record; only those that have given it up are named, and only while it is recorded.
+func TestHistoryNamesMachinesThatBootTheirImage(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	const a, b = "01K9000000000000000000000A", "01K9000000000000000000000B"
+	for _, id := range []string{a, b} {
+		s.put(id, "deploy.json", `{"v":1,"id":"`+id+`","at":"2026-01-01T00:00:00Z","outcome":"succeeded"}`)
+		s.put(id, "boots-148e2.json", `{"boots":2,"gave_up":true}`)
+		s.put(id, "boots-148e1.json", `{"boots":3,"gave_up":true}`)
+		s.put(id, "boots-148e3.json", `{"boots":2,"gave_up":false}`)
+		s.put(id, "boots-148e4.json", `{"bo`)
+	}
+	named := func() string {
+		past, err := record.History(t.Context(), s, 0)
+		if err != nil || len(past) != 2 {
+			t.Fatalf("%+v, %v", past, err)
+		}
+		return fmt.Sprint(past[1].BootsImage, past[0].BootsImage)
+	}
+	if got := named(); got != "[] []" {
+		t.Errorf("without current.json: %s", got)
+	}
+	if err := s.WriteMetadata(t.Context(), engine.Metadata{ImageRef: "r/a:1", MachineUpgrades: map[string]engine.HotUpgrade{"148e1": {ID: a}}}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := named(); got != "[148e1 148e2] []" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestAStreamThatWasCutIsReadUpToTheCut(t *testing.T) {
 	whole := lines(1, 4) + "\x00\x00garbage\n" + lines(5, 6) + succeeded
 	for cut := range len(whole) {

@@ -168,6 +168,8 @@ func (f *Fleet) codeDrift(m engine.Machine) (cells.Span, bool) {
 		return cells.Span{Text: "? no answer", Tone: cells.Warn}, true
 	case code.Stale && code.CatchUp != nil && code.CatchUp.Outcome == "waiting":
 		return cells.Span{Text: "! catching up", Tone: cells.Warn}, true
+	case code.Hook == engine.HookGaveUp:
+		return cells.Span{Text: "! boots its image", Tone: cells.Warn}, true
 	case code.Stale:
 		return cells.Span{Text: "! stale code", Tone: cells.Warn}, true
 	case code.Drift > 0:

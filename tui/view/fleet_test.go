@@ -59,6 +59,7 @@ func TestDriftTellsMachinesThatCatchUp(t *testing.T) {
 		code  engine.MachineCode
 		drift string
 	}{
+		{engine.MachineCode{Stale: true, Hook: engine.HookGaveUp}, "! boots its image"},
 		{engine.MachineCode{Stale: true, Hook: engine.HookCalled}, "! stale code"},
 		{engine.MachineCode{Stale: true, Hook: engine.HookCalled, CatchUp: failed}, "! stale code"},
 		{engine.MachineCode{Stale: true, Hook: engine.HookCalled, CatchUp: waits}, "! catching up"},

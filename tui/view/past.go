@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"flydeploy/engine"
@@ -54,7 +55,7 @@ func Past(p engine.Past, now time.Time, w int) []cells.Line {
 	}
 	for _, f := range []struct{ title, value string }{
 		{"when", since}, {"version", p.Version}, {"machines", machines}, {"suspended", suspended}, {"took", took}, {"by", p.Owner},
-		{"host", p.Host}, {"message", p.Message}, {"revision", p.GitRevision}, {"CI", p.CILink},
+		{"host", p.Host}, {"message", p.Message}, {"boot loop", strings.Join(p.BootsImage, ", ")}, {"revision", p.GitRevision}, {"CI", p.CILink},
 	} {
 		if f.value != "" {
 			lines = append(lines, cells.FactLines(f.title, f.value, w)...)

@@ -5,7 +5,7 @@ defmodule FlyDeploy.Application do
 
   @impl true
   def start(_type, _args) do
-    Supervisor.start_link([FlyDeploy.Events, FlyDeploy.CatchUp],
+    Supervisor.start_link([FlyDeploy.Events, FlyDeploy.Survival, FlyDeploy.CatchUp],
       strategy: :one_for_one,
       name: FlyDeploy.Supervisor
     )

@@ -4,7 +4,7 @@ defmodule FlyDeploy.Hook do
   # Remembers that the startup hook was called, and how that ended. That a release has the package says nothing of it:
   # flydeploy asks the VM for this (`status`, `doctor`), by this module's name.
 
-  @type outcome :: :running | :reapplied | :none | :failed
+  @type outcome :: :running | :reapplied | :none | :failed | :gave_up
 
   @app :fly_deploy
   @key :hook
@@ -13,6 +13,16 @@ defmodule FlyDeploy.Hook do
   @spec note(atom, outcome, String.t()) :: :ok
   def note(otp_app, outcome, text \\ ""),
     do: Application.put_env(@app, @key, Map.put(calls(), otp_app, {outcome, text}))
+
+  @gave_up :gave_up
+
+  @doc "Notes down that this machine boots without the upgrade of this id, which its last boots have not survived."
+  @spec give_up(String.t()) :: :ok
+  def give_up(id), do: Application.put_env(@app, @gave_up, id)
+
+  @doc "Whether `give_up/1` was called for this upgrade."
+  @spec gave_up?(String.t() | nil) :: boolean
+  def gave_up?(id), do: id != nil and Application.get_env(@app, @gave_up) == id
 
   @doc "The last call for each application since the VM started."
   @spec calls() :: %{atom => {outcome, String.t()}}

@@ -4,7 +4,7 @@ defmodule FlyDeploy.Look do
   # One look at what the bucket records for this machine, and what follows from it. The deploy lock is read first: what a deploy
   # that is under way will record is not known yet, and its console may be about to upgrade this machine.
 
-  alias FlyDeploy.{DeployLock, Lag, Metadata, SelfUpgrade, Settings, Storage, Version}
+  alias FlyDeploy.{DeployLock, Hook, Lag, Metadata, SelfUpgrade, Settings, Storage, Version}
 
   @typedoc """
   What earlier looks have found: the version of current.json that settled everything, and how often each upgrade, by its
@@ -57,10 +57,12 @@ defmodule FlyDeploy.Look do
              Version.image_code(),
              System.get_env("FLY_MACHINE_ID")
            ),
-         :behind <- Lag.of(upgrade, running, &Lag.fingerprint/0) do
+         :behind <- Lag.of(upgrade, running, &Lag.fingerprint/0),
+         {:gave_up, false} <- {:gave_up, Hook.gave_up?(upgrade.id)} do
       catch_up(settings, running.otp_app, upgrade, etag, Map.get(tries, upgrade.sha256, 0))
     else
       :none -> {:settled, "this machine runs what is recorded for it", etag}
+      {:gave_up, true} -> {:settled, "the last boots with what is recorded have not lasted", etag}
       :other_image -> {:settled, "what is recorded belongs to another image", etag}
       :ahead -> {:settled, "this machine runs a later upgrade than the recorded one", etag}
       {:error, text} -> {:settled, text, etag}

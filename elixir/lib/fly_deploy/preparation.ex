@@ -4,7 +4,7 @@ defmodule FlyDeploy.Preparation do
   # Finds out what this machine is to run, and gets it ready: downloaded, checked, compared with what is loaded, and
   # prepared for loading.
 
-  alias FlyDeploy.{Inventory, Metadata, Settings, Storage, Version}
+  alias FlyDeploy.{BootCount, Hook, Inventory, Metadata, Settings, Storage, Survival, Version}
   alias FlyDeployAgent.{Archive, Diff, Release}
 
   @type prepared :: %{
@@ -15,10 +15,11 @@ defmodule FlyDeploy.Preparation do
         }
 
   @doc """
-  Works in `dir`, which it makes. `{:none, why}` where there is nothing to do. `tell` gets what is being done, in words.
+  Works in `dir`, which it makes. `{:none, why}` where there is nothing to do, `{:gave_up, why}` where the last boots with this
+  upgrade have not lasted. `tell` gets what is being done, in words.
   """
   @spec run(atom, Path.t(), (String.t() -> any)) ::
-          {:ok, prepared} | {:none, String.t()} | {:error, String.t()}
+          {:ok, prepared} | {:none | :gave_up, String.t()} | {:error, String.t()}
   def run(app, dir, tell) do
     with {:ok, image_ref} <- on_fly(),
          # Before anything of it is replaced, also where nothing is recorded yet.
@@ -27,19 +28,39 @@ defmodule FlyDeploy.Preparation do
          _ = tell.("reading current.json"),
          {:ok, document} <- document(settings, app),
          {:ok, upgrade} <- chosen(document, image_ref),
+         counting = BootCount.read(settings, app, upgrade, System.get_env("FLY_MACHINE_ID")),
          {:ok, key} <- Storage.key(upgrade.tarball_url, settings.bucket),
          _ = tell.("downloading the tarball (#{upgrade.size} bytes)"),
          :ok <- make(dir),
          tarball = Path.join(dir, "upgrade.tar.gz"),
          :ok <- Storage.download(settings, key, tarball, upgrade.size, upgrade.sha256),
+         {:ok, count} <- chance(settings, counting),
          _ = tell.("extracting the tarball"),
          {:ok, _entries} <- Archive.extract(tarball, dir, &Diff.needs?/1, &(not Inventory.has?(&1, &2))),
          _ = tell.("comparing it with what is loaded"),
          {:ok, diff} <- compare(dir, app),
          {:ok, code} <- prepare(diff.changes) do
+      begin(settings, count)
       {:ok, %{upgrade: upgrade, files: diff.files, modules: Enum.map(diff.changes, & &1.module), code: code}}
     end
   end
+
+  defp chance(settings, counting) do
+    case BootCount.decide(counting) do
+      {:load, count} ->
+        {:ok, count}
+
+      {:image, count} ->
+        begin(settings, count)
+        Hook.give_up(count.id)
+
+        {:gave_up,
+         "hot upgrade #{count.version} was loaded by the last two boots, and each ended within a minute"}
+    end
+  end
+
+  # Before anything is loaded, which may be the end of this VM.
+  defp begin(settings, count), do: if(BootCount.keep(settings, count), do: Survival.watch(count))
 
   defp on_fly do
     cond do

@@ -24,6 +24,13 @@ defmodule FlyDeploy.Reapply do
         Hook.note(app, :none, why)
         Logger.debug("FlyDeploy: no hot upgrade to reapply: #{why}")
 
+      {:gave_up, text} ->
+        Hook.note(app, :gave_up, text)
+
+        Logger.error(
+          "FlyDeploy boots this machine's image: #{text}. Deploy an upgrade that boots, or run `flydeploy withdraw`."
+        )
+
       {:error, text} ->
         Hook.note(app, :failed, text)
 

@@ -1,7 +1,7 @@
 defmodule FlyDeploy.Storage do
   @moduledoc false
 
-  # Reads objects of the bucket. Errors name the host, never a header.
+  # Reads objects of the bucket, and writes small ones. Errors name the host, never a header.
 
   alias FlyDeploy.{HttpDate, Settings, Signer}
   alias FlyDeployAgent.Http
@@ -11,9 +11,6 @@ defmodule FlyDeploy.Storage do
   @transient [408, 429, 500, 502, 503, 504]
   # current.json is about a kilobyte; every machine with an upgrade of its own adds half of one.
   @max_document 4 * 1024 * 1024
-  # The sha256 of no bytes: a GET has no body.
-  @no_body "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
   @typedoc "An object with its version, and how long ago it was written by the storage's own clock, if it says so."
   @type document :: %{body: binary, etag: String.t() | nil, age_s: non_neg_integer | nil}
 
@@ -116,6 +113,36 @@ defmodule FlyDeploy.Storage do
 
   defp hex(binary), do: Base.encode16(binary, case: :lower)
 
+  @doc "Writes a small object, in place of one that is there. It is to be read first: that finds out how the bucket is addressed."
+  @spec write(Settings.t(), String.t(), binary) :: :ok | {:error, String.t()}
+  def write(settings, key, body), do: change(settings, "PUT", key, body, @pauses)
+
+  @doc "Deletes an object, if it is there."
+  @spec delete(Settings.t(), String.t()) :: :ok | {:error, String.t()}
+  def delete(settings, key), do: change(settings, "DELETE", key, "", @pauses)
+
+  defp change(settings, method, key, body, pauses) do
+    url = url(settings, key, addressing())
+    headers = headers(method, url, body, settings)
+
+    case {Http.send_body(method, url, headers, body, cacerts: settings.cacerts), pauses} do
+      {{:ok, status, _}, _} when status in [200, 204] ->
+        :ok
+
+      {{:ok, status, _}, [pause | rest]} when status in @transient ->
+        Process.sleep(pause) && change(settings, method, key, body, rest)
+
+      {{:ok, status, answer}, _} ->
+        {:error, "#{host(url)} answered #{words(status, code(answer))} to a #{method}"}
+
+      {{:error, text}, []} ->
+        {:error, text}
+
+      {{:error, _}, [pause | rest]} ->
+        Process.sleep(pause) && change(settings, method, key, body, rest)
+    end
+  end
+
   @doc """
   The key of an object by its bare, path-style URL. It must lie below releases/ in the bucket that is configured.
 
@@ -167,7 +194,7 @@ defmodule FlyDeploy.Storage do
 
   defp ask({settings, key, conditions, start, fun} = request, addressing, pauses) do
     url = url(settings, key, addressing)
-    options = [headers: conditions ++ headers(url, settings), cacerts: settings.cacerts]
+    options = [headers: conditions ++ headers("GET", url, "", settings), cacerts: settings.cacerts]
 
     case {Http.fetch_with_headers(url, options, start, fun), pauses} do
       {{:ok, _result, _headers} = answer, _} ->
@@ -241,11 +268,12 @@ defmodule FlyDeploy.Storage do
     url <> "?" <> Signer.query("GET", uri.path, Http.authority(uri), valid_s, credentials, DateTime.utc_now())
   end
 
-  defp headers(url, settings) do
+  defp headers(method, url, body, settings) do
     time = DateTime.utc_now()
+    sha256 = hex(:crypto.hash(:sha256, body))
 
     headers = [
-      {"x-amz-content-sha256", @no_body},
+      {"x-amz-content-sha256", sha256},
       {"x-amz-date", Signer.date(time)},
       # Tigris' buckets are global and eventually consistent: this asks for the object's latest version.
       {"x-tigris-consistent", "true"}
@@ -258,7 +286,7 @@ defmodule FlyDeploy.Storage do
 
     credentials = Map.put(settings, :service, "s3")
     signed = [{"host", Http.authority(URI.parse(url))} | headers]
-    authorization = Signer.authorization("GET", URI.parse(url).path, signed, @no_body, credentials, time)
+    authorization = Signer.authorization(method, URI.parse(url).path, signed, sha256, credentials, time)
     [{"authorization", authorization} | headers]
   end
 end

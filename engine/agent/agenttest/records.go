@@ -99,6 +99,17 @@ func (s *Storage) Result(ctx context.Context, upgrade, name string) (engine.Docu
 	})
 }
 
+// Results implements engine.Records.
+func (s *Storage) Results(ctx context.Context, upgrade, prefix string) ([]string, error) {
+	return ask(ctx, s.world, s.about(ListUpgrades, upgrade), func() ([]string, error) {
+		var names []string
+		for _, key := range s.world.Objects(resultKey(upgrade, prefix)) {
+			names = append(names, strings.TrimPrefix(key, resultKey(upgrade, "")))
+		}
+		return names, nil
+	})
+}
+
 // Upgrades implements engine.Records.
 func (s *Storage) Upgrades(ctx context.Context) ([]string, error) {
 	return ask(ctx, s.world, s.about(ListUpgrades, ""), func() ([]string, error) {

@@ -1,0 +1,191 @@
+defmodule FlyDeploy.BootCountTest do
+  use ExUnit.Case
+
+  import ExUnit.CaptureLog
+
+  alias FlyDeploy.{BootCount, Survival}
+
+  doctest BootCount
+
+  @id "01K93QXXXXXXXXXXXXXXXXXXXX"
+  @key "releases/my_app-results/#{@id}/boots-m1.json"
+
+  # A bucket that keeps what is written into it; `:mute` answers nothing, `:read_only` refuses what writes.
+  setup do
+    objects = start_supervised!({Agent, fn -> %{mode: :open} end}, id: :objects)
+    {:ok, listener} = :gen_tcp.listen(0, [:binary, ip: {127, 0, 0, 1}, active: false])
+    {:ok, port} = :inet.port(listener)
+    start_supervised!({Task, fn -> accept(listener, objects) end}, id: :bucket)
+
+    variables = %{
+      "AWS_ACCESS_KEY_ID" => "id",
+      "AWS_SECRET_ACCESS_KEY" => "secret-to-keep",
+      "AWS_ENDPOINT_URL_S3" => "http://127.0.0.1:#{port}",
+      "BUCKET_NAME" => "bucket"
+    }
+
+    System.put_env(variables)
+    on_exit(fn -> for {name, _} <- variables, do: System.delete_env(name) end)
+    {:ok, settings} = FlyDeploy.Settings.load(variables, [])
+    %{objects: objects, settings: settings}
+  end
+
+  defp accept(listener, objects) do
+    {:ok, socket} = :gen_tcp.accept(listener)
+    {:ok, request} = :gen_tcp.recv(socket, 0)
+
+    if Agent.get(objects, & &1.mode) != :mute do
+      [method, "/bucket/" <> key | _] = String.split(request, " ")
+      {status, body} = answer(objects, method, key, body(request, socket))
+      :gen_tcp.send(socket, "HTTP/1.1 #{status} X\r\ncontent-length: #{byte_size(body)}\r\n\r\n#{body}")
+      :gen_tcp.close(socket)
+    end
+
+    accept(listener, objects)
+  end
+
+  defp body(request, socket) do
+    [head, body] = String.split(request, "\r\n\r\n", parts: 2)
+
+    case Regex.run(~r/content-length: (\d+)/, head) do
+      [_, length] when body == "" and length != "0" ->
+        {:ok, body} = :gen_tcp.recv(socket, String.to_integer(length))
+        body
+
+      _ ->
+        body
+    end
+  end
+
+  defp answer(objects, method, key, body) do
+    case {method, Agent.get(objects, & &1)} do
+      {"GET", %{^key => object}} -> {200, object}
+      {"GET", _} -> {404, ""}
+      {_, %{mode: :read_only}} -> {403, "<Error><Code>AccessDenied</Code></Error>"}
+      {"PUT", _} -> {200, Agent.update(objects, &Map.put(&1, key, body)) && ""}
+      {"DELETE", _} -> {204, Agent.update(objects, &Map.delete(&1, key)) && ""}
+    end
+  end
+
+  defp mode(objects, mode), do: Agent.update(objects, &Map.put(&1, :mode, mode))
+  defp kept(objects), do: Agent.get(objects, & &1[@key])
+
+  defp boots(objects) do
+    with text when text != nil <- kept(objects) do
+      {:ok, %{"boots" => boots}} = FlyDeploy.Json.decode(text)
+      boots
+    end
+  end
+
+  # One boot: gives whether the upgrade is loaded, and its count.
+  defp boot(settings, more \\ %{}) do
+    upgrade = Map.merge(%{id: @id, version: "2.0.0", sha256: "ab12"}, more)
+    {what, count} = settings |> BootCount.read(:my_app, upgrade, "m1") |> BootCount.decide()
+    {what, count, BootCount.keep(settings, count)}
+  end
+
+  defp booted(settings), do: settings |> boot() |> elem(0)
+
+  test "after two boots that have not lasted the image is booted, and after one of those the upgrade has its next chance",
+       %{settings: settings, objects: objects} do
+    assert for(_ <- 1..6, do: booted(settings)) == [:load, :load, :image, :load, :load, :image]
+    assert boots(objects) == 3
+  end
+
+  test "as long as the image's boots last, the upgrade is not loaded", %{settings: settings, objects: objects} do
+    for _ <- 1..2, do: booted(settings)
+
+    for _ <- 1..3 do
+      assert {:image, count, true} = boot(settings)
+      assert BootCount.lasted(settings, count) == :ok
+      assert boots(objects) == 2
+    end
+  end
+
+  test "one that has lasted leaves nothing, and one that was ended in good order does not count", %{
+    settings: settings,
+    objects: objects
+  } do
+    {:load, first, true} = boot(settings)
+    assert BootCount.forget(settings, first) == :ok
+    refute kept(objects)
+    booted(settings)
+    {:load, second, true} = boot(settings)
+    assert BootCount.forget(settings, second) == :ok
+    assert boots(objects) == 1
+    {:load, second, true} = boot(settings)
+    assert BootCount.lasted(settings, second) == :ok
+    refute kept(objects)
+  end
+
+  test "other bytes are counted anew, and so are other deploys of the same", %{settings: settings} do
+    for _ <- 1..2, do: booted(settings)
+    assert {:load, %{boots: 1}, true} = boot(settings, %{id: "01K94"})
+    assert {:load, %{boots: 1}, true} = boot(settings, %{sha256: "cd34"})
+  end
+
+  test "without an id, without a machine's name or with one that is no part of a key nobody counts", %{
+    settings: settings
+  } do
+    for {id, machine} <- [{nil, "m1"}, {@id, nil}, {@id, "../m1"}],
+        do: refute(BootCount.read(settings, :my_app, %{id: id, version: "2", sha256: "ab"}, machine))
+
+    assert BootCount.decide(nil) == {:load, nil}
+    refute BootCount.keep(settings, nil)
+  end
+
+  test "a bucket that cannot be written, or does not answer, keeps no upgrade from being loaded", %{
+    settings: settings,
+    objects: objects
+  } do
+    mode(objects, :read_only)
+    log = capture_log(fn -> assert {:load, %{boots: 1}, false} = boot(settings) end)
+    assert log =~ "cannot count this boot in the bucket (127.0.0.1 answered 403 AccessDenied to a PUT)"
+    mode(objects, :mute)
+    log = capture_log(fn -> assert {:load, nil, false} = boot(settings) end)
+    assert log =~ "cannot count this boot in the bucket (no answer within 2000 ms)"
+    refute log =~ "secret-to-keep"
+  end
+
+  describe "whether a boot has lasted is found out" do
+    setup do
+      :ok = Supervisor.terminate_child(FlyDeploy.Supervisor, Survival)
+      on_exit(fn -> {:ok, _} = Supervisor.start_child(FlyDeploy.Supervisor, Survival) end)
+    end
+
+    test "once its time is over, also where the bucket does not take that at first", %{
+      settings: settings,
+      objects: objects
+    } do
+      start_supervised!({Survival, lasts_ms: 50})
+      assert {:load, count, true} = boot(settings)
+      mode(objects, :read_only)
+      Survival.watch(count)
+      await(fn -> :sys.get_state(Survival)[:settling] end)
+      assert boots(objects) == 1
+      mode(objects, :open)
+      await(fn -> kept(objects) == nil end)
+      await(fn -> :sys.get_state(Survival).count == nil end)
+    end
+
+    test "by a VM that stops in good order, and not by one that crashes", %{
+      settings: settings,
+      objects: objects
+    } do
+      for {stopping, left} <- [{false, 1}, {true, 1}, {true, nil}] do
+        start_supervised!({Survival, stopping?: fn -> stopping end})
+        if left == nil, do: Agent.update(objects, &Map.delete(&1, @key))
+        assert {:load, count, true} = boot(settings)
+        Survival.watch(count)
+        :ok = stop_supervised(Survival)
+        assert boots(objects) == left
+      end
+    end
+
+    test "without that nobody counts", %{settings: settings} do
+      assert boot(settings) == {:load, nil, false}
+    end
+  end
+
+  defp await(fun), do: fun.() || (Process.sleep(5) && await(fun))
+end
