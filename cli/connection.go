@@ -24,6 +24,7 @@ type connection struct {
 
 	// Where deploys are started:
 	build   engine.Build
+	hooks   engine.Hooks
 	passing bool // the fleet ends with this program: the demo's
 	signals *interrupts
 
@@ -55,7 +56,7 @@ func connectDeploy(d deploySettings, signals *interrupts) (*connection, error) {
 	}
 	builder := d.builder
 	builder.Token, _, _ = fly.Token() // connect has found one
-	c.readOnly, c.build, c.signals = d.readOnly, builder.Build, signals
+	c.readOnly, c.build, c.hooks, c.signals = d.readOnly, builder.Build, d.hooks, signals
 	return c, nil
 }
 
@@ -64,7 +65,7 @@ func newFleet(app appSettings, token string) (*fly.Client, error) {
 }
 
 func (c *connection) ports() deploy.Ports {
-	return deploy.Ports{Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build, Agents: kept.Agents()}
+	return deploy.Ports{Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build, Agents: kept.Agents(), Hooks: c.hooks}
 }
 
 // start starts a deploy; signals let it settle before the process ends.

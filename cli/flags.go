@@ -107,6 +107,7 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 		"what to do if it is not well after the commit: stop, back (to the code that ran before), or continue")
 	fs.Var(rehearsal{&e.Rehearse}, "rehearse", "try migrations on copies of states in a second VM: on one machine of each process group (one), all or none")
 	fs.Lookup("rehearse").NoOptDefVal = "all"
+	fs.BoolVar(&d.noHooks, "no-hooks", false, "run no command of [hooks] in flydeploy.toml, and post nothing ([notify])")
 	fs.StringArrayVar(&e.Accept, "accept", nil, "blocker of the plan to accept, by its name (repeatable)")
 }
 

@@ -34,6 +34,9 @@ type project struct {
 	TemporaryRegions []string `toml:"temporary_regions"`
 	TemporarySize    string   `toml:"temporary_size"`
 	TemporaryMemory  int      `toml:"temporary_memory"` // MB
+
+	Hooks  projectHooks   `toml:"hooks"`
+	Notify *projectNotify `toml:"notify"`
 }
 
 // loadProject reads a flydeploy.toml; a missing one is empty. An unknown key is an error: whoever wrote it believes that it
@@ -51,6 +54,9 @@ func loadProject(path string) (project, error) {
 	decoder := toml.NewDecoder(bytes.NewReader(body)).DisallowUnknownFields()
 	if err := decoder.Decode(&p); err != nil {
 		return p, brokenProject(path, err)
+	}
+	if err := p.Hooks.check(path); err != nil {
+		return p, err
 	}
 	for key, value := range map[string]*int{
 		"max_concurrency": p.MaxConcurrency, "suspend_timeout": p.SuspendTimeout,
@@ -89,7 +95,7 @@ func brokenProject(path string, err error) error {
 		first := unknown.Errors[0]
 		line, _ := first.Position()
 		return engine.NewProblem("broken_config", fmt.Sprintf("%s:%d: there is no setting %s", path, line, dotted(first.Key())), nil,
-			"Correct its name, or remove it. The settings are bucket, otp_app, release, release_root, container, max_concurrency, suspend_timeout, migration_timeout, max_suspend, timeout, lock_timeout, bake, temporary_regions, temporary_size, temporary_memory and [env].")
+			"Correct its name, or remove it. The settings are bucket, otp_app, release, release_root, container, max_concurrency, suspend_timeout, migration_timeout, max_suspend, timeout, lock_timeout, bake, temporary_regions, temporary_size, temporary_memory, [env], [hooks] ("+momentNames()+", and [hooks.timeouts]) and [notify] (url, headers).")
 	case errors.As(err, &wrong):
 		line, _ := wrong.Position()
 		where := fmt.Sprintf("%s:%d", path, line)

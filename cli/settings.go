@@ -54,6 +54,8 @@ type deploySettings struct {
 	builder   fly.Builder
 	skipBuild bool
 	readOnly  bool
+	noHooks   bool
+	hooks     engine.Hooks // of flydeploy.toml, nil for none
 }
 
 // load reads the files that belong to the command line.
@@ -170,6 +172,11 @@ func (d *deploySettings) load(cmd *cobra.Command) error {
 		return err
 	}
 	d.complete(p, cmd.Flags().Changed)
+	if !d.noHooks {
+		if d.hooks, err = hooksOf(p, d.dir(), !d.engine.DryRun && !d.readOnly); err != nil {
+			return err
+		}
+	}
 	return d.check()
 }
 

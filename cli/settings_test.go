@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/hooks"
 	"flydeploy/s3"
 )
 
@@ -310,5 +311,34 @@ func TestAnImageInPlaceOfABuild(t *testing.T) {
 				t.Errorf("image %q, prebuilt %q, %v", d.engine.Image, d.builder.Prebuilt, err)
 			}
 		})
+	}
+}
+
+// Commands run in the folder of flydeploy.toml; those that cannot be are refused before anything else happens.
+func TestHooksOfTheProject(t *testing.T) {
+	t.Setenv("CHAT", "https://chat.example.com/secret")
+	const file = "[hooks]\nbefore_commit = 'make check'\nended = 'true'\n[hooks.timeouts]\nbefore_commit = 300\n[notify]\nurl = 'env:CHAT'\nheaders = { X-Kind = 'deploy' }\n"
+	d, err := load(t, map[string]string{"fly.toml": "app = 'a'", "flydeploy.toml": file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, ok := d.hooks.(hooks.Hooks)
+	if !ok || h.Dir != "." || h.Commands[engine.MomentBeforeCommit] != "make check" || h.Commands[engine.MomentEnded] != "true" || h.Commands[engine.MomentPlanned] != "" ||
+		h.Timeouts[engine.MomentBeforeCommit] != 5*time.Minute || h.Notify.URL != "https://chat.example.com/secret" || h.Notify.Headers["X-Kind"] != "deploy" {
+		t.Errorf("%+v", d.hooks)
+	}
+	if d, err := load(t, map[string]string{"fly.toml": "app = 'a'", "flydeploy.toml": file}, "--no-hooks"); err != nil || d.hooks != nil {
+		t.Errorf("with --no-hooks: %+v, %v", d.hooks, err)
+	}
+	for toml, says := range map[string]string{
+		"[hooks]\nbefore_deploy = 'x'":                       "there is no setting hooks.before_deploy",
+		"[hooks]\nended = 'x'\n[hooks.timeouts]\nended = 0":  "ended is not between 1 and 600 seconds",
+		"[hooks.timeouts]\nended = 5":                        "[hooks] has no command for it",
+		"[hooks]\nended = 'x'\n[hooks.timeouts]\nendet = 10": "no hook endet",
+		"[notify]\nurl = 'env:NO_SUCH_VARIABLE'":             "the environment has no NO_SUCH_VARIABLE",
+	} {
+		if _, err := load(t, map[string]string{"fly.toml": "app = 'a'", "flydeploy.toml": toml}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v", toml, err)
+		}
 	}
 }

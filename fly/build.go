@@ -8,12 +8,11 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"flydeploy/command"
 	"flydeploy/engine"
 )
 
@@ -68,23 +67,7 @@ func (b Builder) Build(ctx context.Context, log func(line string)) (string, erro
 func (b Builder) run(ctx context.Context, flyctl string, output *buildOutput) error {
 	cmd := exec.CommandContext(ctx, flyctl, b.args()...)
 	cmd.Env = b.environ()
-	// In a process group of its own: our interrupt reaches all of flyctl's children, and the terminal's Ctrl-C reaches none.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
-	cmd.WaitDelay = interruptGrace
-	var emitting sync.Mutex
-	stdout, stderr := &lines{emitting: &emitting, emit: output.line}, &lines{emitting: &emitting, emit: output.line}
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	err := cmd.Run()
-	if errors.Is(err, exec.ErrWaitDelay) {
-		err = nil // flyctl succeeded, but a process that it left in the background keeps its output open
-	}
-	if ctx.Err() != nil && cmd.Process != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // processes of the group that ignored the interrupt
-	}
-	stdout.flush()
-	stderr.flush()
-	return err
+	return command.Run(ctx, cmd, interruptGrace, output.line)
 }
 
 // environ is the environment of flyctl. A token in FLY_ACCESS_TOKEN is used however old the login is.

@@ -16,7 +16,7 @@ var mayImport = map[string][]string{
 	"": {"cli"},
 	"cli": {
 		"cli/demo", "engine", "engine/agent", "engine/agent/kept", "engine/deploy", "engine/doctor", "engine/lock", "engine/record", "engine/run", "engine/target",
-		"fly", "s3", "text", "tui", "tui/cells", "tui/plain", "tui/prompt", "elixir",
+		"fly", "hooks", "s3", "text", "tui", "tui/cells", "tui/plain", "tui/prompt", "elixir",
 	},
 	"cli/demo":      {"engine", "fly/local", "examples/counter", "text"},
 	"engine":        {"text"},
@@ -33,7 +33,9 @@ var mayImport = map[string][]string{
 	"engine/agent/agenttest":          {"engine", "engine/agent"},
 	"engine/agent/agenttest/contract": {"engine", "engine/agent"},
 
-	"fly":                          {"engine", "text"},
+	"command":                      {"text"},
+	"hooks":                        {"command", "engine", "engine/run", "text"},
+	"fly":                          {"command", "engine", "text"},
 	"s3":                           {"engine", "text"},
 	"text":                         {},
 	"tui":                          {"engine", "text", "tui/cells", "tui/plain", "tui/view"},

@@ -48,7 +48,14 @@ func (j *job) confirm(ctx context.Context, p *engine.Plan, u engine.Upgrade) ([]
 		})
 	}
 	emit(engine.StatusRunning, nil)
+	telling, cancel := context.WithCancel(ctx)
+	defer cancel()
+	told := j.telling(telling, engine.PhasePlan, engine.MomentEvent{Hook: engine.MomentPlanned, Upgrade: u, Plan: p})
 	accepted, err := j.decide(ctx)
+	if err != nil {
+		cancel()
+	}
+	told()
 	accepted = append(accepted, j.settings.Accept...)
 	if err == nil {
 		err = blockers(p.Findings, accepted)

@@ -20,6 +20,7 @@ type Ports struct {
 	Storage engine.OpenStorage
 	Build   engine.Build
 	Agents  engine.Agents // nil: each deploy that packs a release compiles the agent
+	Hooks   engine.Hooks  // nil: none
 }
 
 // job is what a deploy was asked to do, and with what. Every step reads it; none changes it.
@@ -123,9 +124,14 @@ func (j *job) steps(ctx context.Context, all *soFar) error {
 	if all.plan, err = all.staged.stageChanged(ctx, all.plan, accepted); err != nil {
 		return preferCause(ctx, err)
 	}
+	if err := all.staged.beforeCommit(ctx, all.plan); err != nil {
+		return preferCause(ctx, err)
+	}
 	book := newLedger(j, surveyed, all.upgrade, all.locked.held)
 	err = all.staged.commit(ctx, book, accepted)
-	return j.verifyAndRecord(ctx, all.staged, book, err)
+	err = j.verifyAndRecord(ctx, all.staged, book, err)
+	j.tellCommitted(ctx, all.staged)
+	return err
 }
 
 // preferCause gives why ctx has ended, a lost lock or the operator's stop, rather than what a step made of that.

@@ -113,6 +113,11 @@ func (st *staged) whyUnhealthy() string {
 
 // onSick does what is to be done about an upgrade that is not well; nil lets the deploy go on.
 func (c *committing) onSick(ctx context.Context, err error) error {
+	telling, cancel := c.detached(ctx, tellWithin)
+	defer cancel()
+	defer c.telling(telling, engine.PhaseCommit, engine.MomentEvent{
+		Hook: engine.MomentUnhealthy, Upgrade: c.upgrade, Machines: resultsOf(c.machines), Problem: engine.AsProblem(err),
+	})()
 	way := c.settings.OnSick
 	if c.settings.Ask {
 		c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "it is not well", Problem: engine.AsProblem(err), Asks: engine.QuestionSick})

@@ -12,11 +12,8 @@ import (
 // result gives the deploy's result from the machines' states and err, which ended it, nil if nothing did.
 func (j *job) result(all *soFar, err error) engine.Result {
 	r := engine.Result{
-		V: engine.EventVersion, Type: "result", Upgrade: all.upgrade, DryRun: j.settings.DryRun, Machines: []engine.MachineResult{},
+		V: engine.EventVersion, Type: "result", Upgrade: all.upgrade, DryRun: j.settings.DryRun, Machines: resultsOf(all.machines()),
 		DurationMS: time.Since(j.started).Milliseconds(), Problem: engine.AsProblem(err),
-	}
-	for _, m := range all.machines() {
-		r.Machines = append(r.Machines, m.result())
 	}
 	if j.settings.DryRun {
 		r.Plan = all.plan

@@ -68,6 +68,9 @@ func (j *job) build(ctx context.Context, u *engine.Upgrade, image string) error 
 		return nil
 	}
 	return j.phase(engine.PhaseBuild, "building the new image", u, func() (string, error) {
+		if err := j.hook(ctx, engine.PhaseBuild, engine.MomentEvent{Hook: engine.MomentBeforeBuild, Upgrade: *u}); err != nil {
+			return "", err
+		}
 		ref, err := j.ports.Build(ctx, func(line string) { j.rec.Log(engine.PhaseBuild, line) })
 		if err != nil {
 			return "", fmt.Errorf("build the new image: %w", err)

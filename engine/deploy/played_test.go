@@ -31,6 +31,7 @@ type stage struct {
 	*agenttest.World
 	t      *testing.T
 	agents engine.Agents
+	hooks  engine.Hooks
 }
 
 func portsOf(c *agenttest.Console) deploy.Ports {
@@ -63,7 +64,7 @@ func (s *stage) start(settings engine.Settings) *run { return s.startOn(s.Consol
 func (s *stage) startOn(c *agenttest.Console, settings engine.Settings) *run {
 	s.t.Helper()
 	ports := portsOf(c)
-	ports.Agents = s.agents
+	ports.Agents, ports.Hooks = s.agents, s.hooks
 	return &run{t: s.t, Deployment: deploy.Start(s.t.Context(), settings, ports), p: engine.NewProgress()}
 }
 

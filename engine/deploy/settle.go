@@ -61,6 +61,7 @@ func (j *job) settle(ctx context.Context, all *soFar, err error) engine.Result {
 	})
 	result := j.result(all, errors.Join(append([]error{err}, faults...)...))
 	result.LockLeft = lockLeft
+	step(func(context.Context) { j.tellEnd(ctx, result) })
 	step(func(ctx context.Context) {
 		if all.journal == nil {
 			return

@@ -47,6 +47,9 @@ func Summary(r engine.Result) string {
 	return s.String()
 }
 
+// Headline is the outcome in one line.
+func Headline(r engine.Result) string { return text.Line(view.Headline(r)) }
+
 type summary struct{ strings.Builder }
 
 func (s *summary) line(format string, args ...any) {

@@ -1,4 +1,4 @@
-package fly
+package command
 
 import (
 	"bytes"

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/hooks"
+	"flydeploy/tui/plain"
+)
+
+// projectHooks is [hooks] of flydeploy.toml: a command for sh at each moment of a deploy.
+type projectHooks struct {
+	BeforeBuild  string                `toml:"before_build"`
+	Planned      string                `toml:"planned"`
+	BeforeCommit string                `toml:"before_commit"`
+	AfterCommit  string                `toml:"after_commit"`
+	Unhealthy    string                `toml:"unhealthy"`
+	Ended        string                `toml:"ended"`
+	Timeouts     map[engine.Moment]int `toml:"timeouts"` // seconds
+}
+
+// projectNotify is [notify]: where the outcome is posted. Values that begin with "env:" name a variable of the environment.
+type projectNotify struct {
+	URL     string            `toml:"url"`
+	Headers map[string]string `toml:"headers"`
+}
+
+func (h projectHooks) commands() map[engine.Moment]string {
+	return map[engine.Moment]string{
+		engine.MomentBeforeBuild: h.BeforeBuild, engine.MomentPlanned: h.Planned, engine.MomentBeforeCommit: h.BeforeCommit,
+		engine.MomentAfterCommit: h.AfterCommit, engine.MomentUnhealthy: h.Unhealthy, engine.MomentEnded: h.Ended,
+	}
+}
+
+// check refuses a limit for what is no hook, or that no hook can have.
+func (h projectHooks) check(path string) error {
+	commands := h.commands()
+	for moment, seconds := range h.Timeouts {
+		longest := int(hooks.MaxTimeout.Seconds())
+		switch command, known := commands[moment]; {
+		case !known:
+			return engine.NewProblem("broken_config", fmt.Sprintf("%s: [hooks.timeouts] has no hook %s", path, moment), nil, "The hooks are "+momentNames()+".")
+		case command == "":
+			return engine.NewProblem("broken_config", fmt.Sprintf("%s: [hooks.timeouts] %s: [hooks] has no command for it", path, moment), nil, "Give it a command, or remove its limit.")
+		case seconds < 1 || seconds > longest:
+			return engine.NewProblem("broken_config", fmt.Sprintf("%s: [hooks.timeouts] %s is not between 1 and %d seconds", path, moment, longest), nil, "Correct the file.")
+		}
+	}
+	return nil
+}
+
+func momentNames() string {
+	names := make([]string, 0, len(engine.Moments))
+	for _, m := range engine.Moments {
+		names = append(names, string(m))
+	}
+	return strings.Join(names, ", ")
+}
+
+// hooksOf gives what flydeploy.toml wants run in dir and, where a deploy has an outcome to post, posted.
+func hooksOf(p project, dir string, posts bool) (engine.Hooks, error) {
+	h := hooks.Hooks{Dir: dir, Commands: p.Hooks.commands(), Timeouts: map[engine.Moment]time.Duration{}}
+	for moment, seconds := range p.Hooks.Timeouts {
+		h.Timeouts[moment] = time.Duration(seconds) * time.Second
+	}
+	if p.Notify == nil || !posts {
+		return h, nil
+	}
+	var err error
+	h.Notify, err = hooks.Notify{URL: p.Notify.URL, Headers: p.Notify.Headers, Text: plain.Headline}.Resolve(os.Getenv)
+	return h, err
+}
