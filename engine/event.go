@@ -34,6 +34,7 @@ type Event struct {
 	Report  *MachineReport `json:"report,omitempty"` // what the agent has counted so far
 	Plan    *Plan          `json:"plan,omitempty"`   // with phase plan
 	Asks    Question       `json:"asks,omitempty"`   // with phase commit, while the deploy waits for an answer, or takes one
+	Ways    []Way          `json:"ways,omitempty"`   // with Asks: the answers that it takes; the first one stands if nobody answers
 	Held    *LockHeld      `json:"held,omitempty"`   // with phase lock, while somebody else holds it
 	Upgrade *Upgrade       `json:"upgrade,omitempty"`
 }

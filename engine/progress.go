@@ -15,6 +15,7 @@ type Progress struct {
 	Held     *LockHeld // somebody else's lock, while the deploy waits for an answer
 	// CommitAsks is the question that stands while machines commit, QuestionNone for none.
 	CommitAsks Question
+	Ways       []Way // that the question takes
 	Log        []LogLine
 	LastSeq    int64
 	LastAt     time.Time
@@ -146,7 +147,7 @@ func (p *Progress) takeFleet(e Event) {
 		p.Plan = e.Plan
 	}
 	if e.Phase == PhaseCommit {
-		p.CommitAsks = e.Asks
+		p.CommitAsks, p.Ways = e.Asks, e.Ways
 	}
 	if e.Phase == PhaseLock {
 		p.Held = e.Held

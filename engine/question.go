@@ -7,7 +7,7 @@ type Answer struct {
 	To      Question
 	Proceed bool
 	Accept  []string // names of the blockers that the operator accepts
-	// Way says how to go on, for QuestionWatch and QuestionSick.
+	// Way says how to go on, for QuestionWatch, QuestionSick and QuestionFailed.
 	Way Way
 	// OverrideETag is the ETag of the lock that was shown and is to be replaced.
 	OverrideETag string
@@ -22,17 +22,20 @@ const (
 	QuestionPlan Question = "plan"
 	QuestionLock Question = "lock"
 	// QuestionWatch stands while a wave is watched; without an answer the watch ends by itself.
-	QuestionWatch Question = "watch"
-	QuestionSick  Question = "sick" // it is not well
+	QuestionWatch  Question = "watch"
+	QuestionSick   Question = "sick"   // it is not well
+	QuestionFailed Question = "failed" // machines of a wave have failed
 )
 
-// Way is an answer to QuestionWatch or QuestionSick.
+// Way is an answer to QuestionWatch, QuestionSick or QuestionFailed.
 type Way string
 
-// The ways on: WayPromote ends the watch now, WayHold lets it go on until WayPromote. The others are for what is not well.
+// The ways on: WayPromote ends the watch now, WayHold lets it go on until WayPromote, WayRetry tries failed machines again. The others are
+// for what is not well, or has failed.
 const (
 	WayPromote  Way = "promote"
 	WayHold     Way = "hold"
+	WayRetry    Way = "retry"
 	WayStop     Way = Way(OnSickStop)
 	WayBack     Way = Way(OnSickBack)
 	WayContinue Way = Way(OnSickContinue)

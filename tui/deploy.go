@@ -137,8 +137,8 @@ func (d *deployScreen) ask(c *console) {
 	case !unanswered || c.dialog != nil:
 	case asks == engine.QuestionLock:
 		d.open(c, d.lockDialog(c))
-	case asks == engine.QuestionSick:
-		d.open(c, d.sickDialog())
+	case len(d.progress.Ways) > 0 && (asks == engine.QuestionSick || asks == engine.QuestionFailed):
+		d.open(c, d.waysDialog())
 	}
 }
 

@@ -23,30 +23,30 @@ func (d *deployScreen) hold(c *console) {
 	c.say("Held: watched until you go on with " + c.keys.promote.Help().Key)
 }
 
-// sickDialog asks what becomes of an upgrade that is not well.
-func (d *deployScreen) sickDialog() *dialog {
-	way := func(w engine.Way, say string) func(*console) tea.Cmd {
+// waysDialog asks what becomes of an upgrade that is not well, or that some machines have failed to take.
+func (d *deployScreen) waysDialog() *dialog {
+	choose := func(w engine.Way) func(*console) tea.Cmd {
 		return func(c *console) tea.Cmd {
 			d.answer(c, engine.Answer{Way: w})
-			c.say(say)
+			c.say(view.Way(w).Said)
 			return nil
 		}
 	}
-	stop := way(engine.WayStop, "Nothing more starts")
-	return &dialog{
-		title: "It is not well", tone: cells.Fail, lost: stop,
-		buttons: []button{
-			{key: "s", label: "Stop here", act: stop},
-			{key: "b", label: "Take it back", act: way(engine.WayBack, "Taking it back from the machines that took it")},
-			{key: "g", label: "Go on", act: way(engine.WayContinue, "Going on with the others")},
-		},
-		body: func(_ *console, w int) []cells.Line {
-			var lines []cells.Line
-			if p := d.progress.Fleet[engine.PhaseCommit].Problem; p != nil {
-				lines = append(view.Hanging(cells.Fail, "", p.What, w), nil)
-			}
-			return append(lines, cells.Paragraph(cells.Muted, "Taking it back deploys what these machines ran before, hot. Machines whose processes the older "+
-				"code cannot take over keep the upgrade, and are named.", w)...)
-		},
+	dialog := &dialog{title: view.WaysTitle(d.question), tone: cells.Fail, body: d.waysBody}
+	for _, w := range d.progress.Ways {
+		words := view.Way(w)
+		dialog.buttons = append(dialog.buttons, button{key: words.Key, label: words.Label, act: choose(w)})
 	}
+	if len(d.progress.Ways) > 0 {
+		dialog.lost = choose(d.progress.Ways[0])
+	}
+	return dialog
+}
+
+func (d *deployScreen) waysBody(_ *console, w int) []cells.Line {
+	var lines []cells.Line
+	if p := d.progress.Fleet[engine.PhaseCommit].Problem; p != nil {
+		lines = append(view.Hanging(cells.Fail, "", p.What, w), nil)
+	}
+	return append(lines, cells.Paragraph(cells.Muted, view.AboutWays(d.progress, d.progress.Ways), w)...)
 }

@@ -40,6 +40,7 @@ func TestWhatIsNotWellIsAsked(t *testing.T) {
 	sick := func() *tuitest.Script {
 		s := watched()
 		s.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "it is not well", Asks: engine.QuestionSick,
+			Ways:    []engine.Way{engine.WayStop, engine.WayBack, engine.WayContinue},
 			Problem: engine.NewProblem("unhealthy", "0.2.0 runs on 1 of 3 machines, and is not well: 214 crashes of Shop.Cart in 8 s: KeyError :step at cart.ex:41", nil, "")})
 		return s
 	}
@@ -57,6 +58,32 @@ func TestWhatIsNotWellIsAsked(t *testing.T) {
 			b.keys(key)
 			if got := p.Given(); b.dialog != nil || len(got) != 1 || got[0].To != engine.QuestionSick || got[0].Way != way {
 				t.Errorf("%s: answers %+v, want %s", key, got, way)
+			}
+		}
+	}
+}
+
+// Machines that have failed can be tried again, as long as that is offered.
+func TestWhatHasFailedIsAsked(t *testing.T) {
+	failed := func() *tuitest.Script {
+		s := watched()
+		s.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "machines have failed", Asks: engine.QuestionFailed,
+			Ways:    []engine.Way{engine.WayStop, engine.WayRetry, engine.WayBack},
+			Problem: engine.NewProblem("migration_failed", "machine 148e00021e3d01: rolled back: Counter.Server raised ** (RuntimeError) no", nil, "")})
+		return s
+	}
+	for key, way := range map[string]engine.Way{"enter": engine.WayStop, "esc": engine.WayStop, "r": engine.WayRetry, "b": engine.WayBack, "g": ""} {
+		for _, s := range sizes {
+			b := newBench(t, s, Options{})
+			p := b.deploys(failed().Events, nil)
+			b.fits()
+			if s.h > 16 {
+				b.shows("Machines have failed", "rolled back: Counter.Server raised", "r Try again", "Taking it back deploys, hot,")
+			}
+			b.keys(key)
+			got := p.Given()
+			if way == "" && (len(got) > 0 || b.dialog == nil) || way != "" && (len(got) != 1 || got[0].To != engine.QuestionFailed || got[0].Way != way) {
+				t.Errorf("%s: answers %+v, want %q", key, got, way)
 			}
 		}
 	}

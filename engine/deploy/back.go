@@ -13,8 +13,8 @@ import (
 
 // takeBack deploys to the machines that have taken the upgrade what each of them ran before, as a hot deploy of its own under the same
 // lock: an earlier upgrade from its tarball, or the image's code. A machine whose processes the older code cannot take over rolls
-// back, and keeps the upgrade.
-func (c *committing) takeBack(ctx context.Context) error {
+// back, and keeps the upgrade. why is what current.json says about it.
+func (c *committing) takeBack(ctx context.Context, why string) error {
 	took := map[string][]*rollout{} // by the ID of the upgrade before, "" for the image's code
 	before := map[string]*engine.HotUpgrade{}
 	for _, r := range filter(c.machines, (*rollout).hasTaken) {
@@ -26,7 +26,7 @@ func (c *committing) takeBack(ctx context.Context) error {
 	}
 	var errs []error
 	for id, machines := range took {
-		errs = append(errs, c.takeBackTo(ctx, before[id], machines))
+		errs = append(errs, c.takeBackTo(ctx, before[id], machines, why))
 	}
 	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "taken back", Upgrade: copyOf(&c.upgrade)})
 	return errors.Join(errs...)
@@ -38,11 +38,11 @@ func (r *rollout) hasTaken() bool {
 }
 
 // takeBackTo takes machines back to an earlier upgrade, nil for the image's code.
-func (c *committing) takeBackTo(ctx context.Context, to *engine.HotUpgrade, machines []*rollout) error {
+func (c *committing) takeBackTo(ctx context.Context, to *engine.HotUpgrade, machines []*rollout, why string) error {
 	back, accepted, err := c.stageBack(ctx, to, machines)
 	defer c.withSettleTimeout(ctx, func(ctx context.Context) { c.settleAgents(ctx, back.machines) })
 	if err == nil {
-		err = c.commitBack(ctx, back, accepted)
+		err = c.commitBack(ctx, back, accepted, why)
 	}
 	for i, r := range machines {
 		r.endBack(back.machines[i], back.upgrade.Version, err)
@@ -90,10 +90,10 @@ func newAttemptOf(r *rollout) *rollout {
 }
 
 // commitBack commits what was staged, and has current.json name what it named before.
-func (c *committing) commitBack(ctx context.Context, back *staged, accepted []string) error {
+func (c *committing) commitBack(ctx context.Context, back *staged, accepted []string, why string) error {
 	book := newLedger(back.job, c.surveyed, c.upgrade, c.held)
 	book.back = &engine.TakenBack{
-		ID: c.upgrade.ID, Version: c.upgrade.Version, SHA256: c.upgrade.SHA256, At: c.surveyed.target.Storage.Clock().UTC().Truncate(time.Second), Why: c.whyUnhealthy(),
+		ID: c.upgrade.ID, Version: c.upgrade.Version, SHA256: c.upgrade.SHA256, At: c.surveyed.target.Storage.Clock().UTC().Truncate(time.Second), Why: why,
 	}
 	work := &committing{staged: back, book: book, accepted: accepted}
 	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning,
@@ -123,10 +123,14 @@ func (r *rollout) endBack(back *rollout, version string, err error) {
 	if why != nil {
 		what += ": " + why.What
 	}
+	r.attempt++
+	if !r.isSick() && !back.endUnknown() && !back.isUnverified() { // it is well, and others had failed
+		r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusFailed, Problem: engine.NewProblem("back_failed", what, nil, engine.Remedies["back_failed"])})
+		return
+	}
 	if r.isSick() {
 		what = r.sick.What + "; " + what
 	}
-	r.attempt++
 	r.sick = engine.NewProblem("unhealthy", what, nil, engine.Remedies["back_failed"])
 	if back.endUnknown() || back.isUnverified() {
 		r.move(engine.MachineUnknown, engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusUnknown, Problem: r.sick})

@@ -8,7 +8,6 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
-	"flydeploy/engine/plan"
 	"flydeploy/engine/run"
 	"flydeploy/text"
 )
@@ -18,6 +17,7 @@ type committing struct {
 	*staged
 	book     *ledger
 	accepted []string // names of accepted blockers
+	passed   error    // what has failed in waves after which an operator went on
 }
 
 // commit goes through the waves of the strategy: it arms every machine of a wave, and once all are armed, sends each the short
@@ -60,19 +60,27 @@ func (c *committing) waves(ctx context.Context, todo []*rollout) error {
 	for i, size := range sizes {
 		w := wave{number: i + 1, of: len(sizes), machines: todo[:size]}
 		todo = todo[size:]
-		failed := c.wave(ctx, w)
-		var sick error
-		if context.Cause(ctx) == nil { // what has committed is watched, whatever has become of the others
-			sick = c.gate(ctx, w)
+		sick, failed := c.carryOut(ctx, w)
+		if sick == nil { // whoever goes on with what is not well is still asked about a machine that has failed
+			sick, failed = c.onFailed(ctx, w, failed)
 		}
-		if errors.Is(sick, errUnhealthy) {
-			sick = c.onSick(ctx, sick)
-		}
-		if sick != nil || failed != nil { // whoever goes on with what is not well still ends where a machine has failed
-			return errors.Join(cmp.Or(sick, c.unhealthyError()), failed)
+		if sick != nil || failed != nil {
+			return errors.Join(cmp.Or(sick, c.unhealthyError()), c.passed, failed)
 		}
 	}
-	return c.unhealthyError() // of waves after which it went on
+	return errors.Join(c.unhealthyError(), c.passed) // of waves after which it went on
+}
+
+// carryOut commits a wave and watches it, and does what is to be done about one that is not well. sick is nil where it may go on.
+func (c *committing) carryOut(ctx context.Context, w wave) (sick, failed error) {
+	failed = c.wave(ctx, w)
+	if context.Cause(ctx) == nil { // what has committed is watched, whatever has become of the others
+		sick = c.gate(ctx, w)
+	}
+	if errors.Is(sick, errUnhealthy) {
+		sick = c.onSick(ctx, w, sick)
+	}
+	return sick, failed
 }
 
 func (c *committing) wave(ctx context.Context, w wave) error {
@@ -133,11 +141,8 @@ func (c *committing) arm(ctx context.Context, r *rollout) error {
 		err = arm()
 	}
 	if errors.Is(err, agent.ErrGone) || r.isExpired() {
-		if err := c.stageAgain(ctx, r); err != nil {
+		if err := c.restage(ctx, r); err != nil {
 			return err
-		}
-		if err := blockers(plan.MachineFindings(r.facts(), c.upgrade.BaseImage), c.accepted); err != nil {
-			return r.fail(engine.MachineFailed, engine.PhaseArm, err)
 		}
 		if r.state == engine.MachineUpToDate {
 			return nil

@@ -112,32 +112,43 @@ func (st *staged) whyUnhealthy() string {
 }
 
 // onSick does what is to be done about an upgrade that is not well; nil lets the deploy go on.
-func (c *committing) onSick(ctx context.Context, err error) error {
+func (c *committing) onSick(ctx context.Context, w wave, err error) error {
 	telling, cancel := c.detached(ctx, tellWithin)
 	defer cancel()
 	defer c.telling(telling, engine.PhaseCommit, engine.MomentEvent{
 		Hook: engine.MomentUnhealthy, Upgrade: c.upgrade, Machines: resultsOf(c.machines), Problem: engine.AsProblem(err),
 	})()
-	way := c.settings.OnSick
+	way := engine.Way(cmp.Or(c.settings.OnSick, engine.OnSickStop))
 	if c.settings.Ask {
-		c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "it is not well", Problem: engine.AsProblem(err), Asks: engine.QuestionSick})
-		answer, unanswered := c.ask(ctx, engine.QuestionSick, confirmWithin)
-		switch {
-		case errors.Is(unanswered, errNoAnswer): // as if nobody could be asked
-		case unanswered != nil:
-			return errors.Join(err, unanswered)
-		default:
-			way = engine.OnSick(answer.Way)
+		ways := []engine.Way{engine.WayStop, engine.WayBack}
+		if w.number < w.of {
+			ways = append(ways, engine.WayContinue)
 		}
+		chosen, unanswered := c.choose(ctx, engine.QuestionSick, "it is not well", err, ways)
+		if unanswered != nil {
+			return errors.Join(err, unanswered)
+		}
+		way = cmp.Or(chosen, way)
 	}
 	switch way {
-	case engine.OnSickContinue:
+	case engine.WayContinue:
 		return nil
-	case engine.OnSickBack:
-		failed := c.takeBack(ctx)
+	case engine.WayBack:
+		failed := c.takeBack(ctx, c.whyUnhealthy())
 		return errors.Join(c.unhealthyError(), failed)
 	}
 	return err
+}
+
+// choose asks the operator which way the deploy takes, about a problem; "" if nobody has answered in time, as if nobody could be asked.
+func (c *committing) choose(ctx context.Context, about engine.Question, text string, problem error, ways []engine.Way) (engine.Way, error) {
+	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: text, Problem: engine.AsProblem(problem), Asks: about, Ways: ways})
+	answer, err := c.ask(ctx, about, confirmWithin)
+	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: text, Problem: engine.AsProblem(problem)})
+	if errors.Is(err, errNoAnswer) {
+		return "", nil
+	}
+	return answer.Way, err
 }
 
 func (r *rollout) isSick() bool { return r.sick != nil }

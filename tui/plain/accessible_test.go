@@ -268,6 +268,7 @@ func TestTheWayOnIsANumber(t *testing.T) {
 		s.Stage()
 		s.Confirmed(s.Plan())
 		s.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Asks: engine.QuestionSick,
+			Ways:    []engine.Way{engine.WayStop, engine.WayBack, engine.WayContinue},
 			Problem: engine.NewProblem("unhealthy", "0.2.0 runs on 1 of 2 machines, and is not well: 3 crashes of Shop.Cart", nil, "")})
 		played = tuitest.Play(s.Events, nil, engine.Result{Outcome: engine.OutcomeUnhealthy})
 		return played, nil

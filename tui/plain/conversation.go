@@ -123,15 +123,25 @@ func (c *conversation) question() {
 		c.planChoices()
 	case engine.QuestionWatch:
 		c.print("\nWatching whether it is well.\n1. Go on now\n2. Hold the watch\nChoice (1 or 2), or wait: ")
-	case engine.QuestionSick:
-		if p := c.p.Fleet[engine.PhaseCommit].Problem; p != nil {
-			c.print("\n%s.\n", p.What)
-		}
-		c.print("1. Stop here\n2. Take it back from the machines that took it\n3. Go on with the others\nChoice (1 to 3): ")
+	case engine.QuestionSick, engine.QuestionFailed:
+		c.offerWays()
 	}
 	if c.ended {
 		c.answer("")
 	}
+}
+
+// offerWays tells what is wrong, and the ways on.
+func (c *conversation) offerWays() {
+	c.print("\n%s.\n", view.WaysTitle(c.asked))
+	if p := c.p.Fleet[engine.PhaseCommit].Problem; p != nil {
+		c.print("%s.\n", p.What)
+	}
+	c.print("%s\n", view.AboutWays(c.p, c.p.Ways))
+	for i, w := range c.p.Ways {
+		c.print("%d. %s\n", i+1, view.Way(w).Long)
+	}
+	c.print("Choice (1 to %d): ", len(c.p.Ways))
 }
 
 func (c *conversation) planChoices() {
@@ -152,8 +162,8 @@ func (c *conversation) answer(typed string) {
 		c.answerPlan(typed)
 	case c.asked == engine.QuestionWatch:
 		c.answerWay(typed, engine.WayPromote, engine.WayHold)
-	case c.asked == engine.QuestionSick:
-		c.answerWay(typed, engine.WayStop, engine.WayBack, engine.WayContinue)
+	case c.asked == engine.QuestionSick, c.asked == engine.QuestionFailed:
+		c.answerWay(typed, c.p.Ways...)
 	default:
 		c.answerLock(typed)
 	}
