@@ -28,6 +28,7 @@ func (a *appSettings) register(cmd *cobra.Command) {
 	fs.StringVar(&a.awsProfile, "aws-profile", "", "profile of ~/.aws that has the storage's keys")
 	fs.StringArrayVar(&a.temporary.Regions, "temporary-region", nil, "region for a temporary machine (repeatable: asked in turn;\ndefault: the app's regions, then any)")
 	fs.StringVar(&a.temporary.Size, "temporary-size", "", "size of a temporary machine (default: shared-cpu-1x)")
+	fs.StringArrayVar(&a.temporaryEnv, "temporary-env", nil, "NAME=VALUE for the environment of a temporary machine (repeatable; wins over [env])")
 	fs.IntVar(&a.temporary.MemoryMB, "temporary-memory", 0, "memory of a temporary machine, in MB (default: 1024, or more if the size has more)")
 }
 

@@ -34,10 +34,11 @@ type appSettings struct {
 	bucket    string // "" leaves it to the environment that the storage's settings come from
 	storage   string // whose settings the storage is opened with
 	// awsProfile is a profile of ~/.aws, in the place of storage's keys.
-	awsProfile string
-	temporary  engine.Temporary  // its Env is [env] of fly.toml, over it env of flydeploy.toml
-	flyEnv     map[string]string // [env] of fly.toml
-	prebuilt   string            // the image that fly.toml names in place of a build, "" for none
+	awsProfile   string
+	temporary    engine.Temporary  // its Env is [env] of fly.toml, over it env of flydeploy.toml, over it temporaryEnv
+	temporaryEnv []string          // NAME=VALUE
+	flyEnv       map[string]string // [env] of fly.toml
+	prebuilt     string            // the image that fly.toml names in place of a build, "" for none
 }
 
 // screenSettings say how a deploy is shown.
@@ -105,6 +106,10 @@ func (a *appSettings) completeTemporary(p project, config fly.Config) {
 	t.Env, a.flyEnv = map[string]string{}, config.Env
 	maps.Copy(t.Env, config.Env)
 	maps.Copy(t.Env, p.Env)
+	for _, pair := range a.temporaryEnv {
+		name, value, _ := strings.Cut(pair, "=")
+		t.Env[name] = value
+	}
 	if len(t.Regions) == 0 {
 		t.Regions = p.TemporaryRegions
 	}
@@ -131,6 +136,11 @@ func (a *appSettings) check() error {
 		return usage("--storage is machine or env, not %q", a.storage)
 	case a.awsProfile != "" && a.storage == storageOfEnv:
 		return usage("give either --aws-profile or --storage env, not both")
+	}
+	for _, pair := range a.temporaryEnv {
+		if name, _, ok := strings.Cut(pair, "="); !ok || name == "" {
+			return usage("--temporary-env is NAME=VALUE") // the value may be a secret
+		}
 	}
 	return a.checkTemporary()
 }

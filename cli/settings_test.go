@@ -116,8 +116,8 @@ func TestEnvOfTheTemporaryMachine(t *testing.T) {
 	s, err := load(t, map[string]string{
 		"fly.json":       `{"app": "a", "env": {"A": "fly", "B": "fly", "PORT": 8080}}`,
 		"flydeploy.toml": "[env]\nB = 'mine'\nC = 'mine'\n",
-	})
-	want := map[string]string{"A": "fly", "B": "mine", "C": "mine", "PORT": "8080"}
+	}, "--temporary-env=C=now=x", "--temporary-env=D=")
+	want := map[string]string{"A": "fly", "B": "mine", "C": "now=x", "D": "", "PORT": "8080"}
 	if err != nil || !maps.Equal(s.temporary.Env, want) || !maps.Equal(s.engine.Temporary.Env, want) || s.config != "fly.json" {
 		t.Errorf("%v of %s, %v", s.temporary, s.config, err)
 	}
@@ -193,6 +193,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		"a size of nobody in the file":         {project("temporary_size = 'huge'"), "", nil, exitUsage, "performance-16x, not \"huge\""},
 		"an odd memory":                        {fine, "", []string{"--temporary-memory=1000"}, exitUsage, "multiple of 256"},
 		"a build argument":                     {fine, "", []string{"--build-arg=hunter2"}, exitUsage, "NAME=VALUE"},
+		"a variable without a name":            {fine, "", []string{"--temporary-env=hunter2"}, exitUsage, "NAME=VALUE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("FLY_APP", try.env)

@@ -4,7 +4,7 @@ defmodule FlyDeploy.MixProject do
   def project do
     [
       app: :fly_deploy,
-      version: "0.1.0",
+      version: "1.0.0",
       description: "Lets machines on Fly.io that were upgraded hot by flydeploy restart into the same code",
       elixir: "~> 1.14",
       elixirc_paths: elixirc_paths(Mix.env()),

@@ -57,8 +57,8 @@ var Remedies = map[string]string{
 	"not_migrated":          "If a server keeps this module in its state, let the module declare the behaviour that calls it, or deploy cold: `fly deploy`.",
 	"init_changed":          "Do it in code_change as well, for the processes that run already, if they need it.",
 	"not_writable":          "Give the VM's user write access to the release's files (`COPY --chown` in the Dockerfile), and deploy cold once.",
-	"poller_runs":           "Replace the package fly_deploy with flydeploy's, which does not apply anything during a deploy, and deploy cold once.",
-	"no_startup_hook":       "Call FlyDeploy.startup_reapply_current/1 in Application.start/2; until then a restarted machine runs its image's code.",
+	"poller_runs":           "It is the library fly_deploy's. In mix.exs, put flydeploy's package of the same name in its place, leave `{FlyDeploy, otp_app: …}` among the children as it is, and deploy cold once: `fly deploy`. From then on upgrades are hot.",
+	"no_startup_hook":       "Add flydeploy's package fly_deploy, and call FlyDeploy.startup_reapply_current/1 in Application.start/2; until then a restarted machine runs its image's code.",
 	"slow_rollback":         "If the migration fails, processes stay suspended for that long. Deploy cold, or accept the risk.",
 	"storage_differs":       "A restarted machine may not find the upgrade. Give console and machines the same settings (`fly secrets set`, [env]). Accept it only if you know that both lead to the same bucket.",
 

@@ -289,6 +289,7 @@ defmodule FlyDeployAgent do
       # Before they are resumed: some may end right then.
       Watch.commit(s.watch, owners(window.targets), window.supervisors)
       Enum.each(Window.pids(window.targets) ++ window.views ++ window.supervisors, &Process.monitor/1)
+      Package.started(s.order)
       place_early(s)
       result = Haste.run(length(window.targets), fn -> Commit.run(window, fn -> Status.write(s) end) end)
       s = after_window(s, window, result)

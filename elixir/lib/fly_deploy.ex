@@ -32,6 +32,19 @@ defmodule FlyDeploy do
   `start/2` itself runs to its end in the image's code, and so does what it calls in its own module without the module's
   name. A restarted machine therefore has the supervision tree of its image, as one has that was upgraded while it ran.
 
+  ### Or as a child
+
+  Where fly_deploy has its poller, `{FlyDeploy, otp_app: :my_app}` at the top of the children does the same:
+
+      children = [
+        {FlyDeploy, otp_app: :my_app},
+        # the rest of your supervision tree
+      ]
+
+  The call in `start/2` is the better one. A supervisor asks all of its children for their specifications before it starts the
+  first: as a child, this comes after `child_spec/1` of the others and after everything else that `start/2` has done, all of it
+  in the image's code. If both are there, the child does nothing.
+
   ## Machines that sleep
 
   A machine that wakes from suspension does not start again: it goes on in the code with which it fell asleep. This package
@@ -68,7 +81,7 @@ defmodule FlyDeploy do
   need not be told twice.
   """
 
-  alias FlyDeploy.{Events, Reapply, Version}
+  alias FlyDeploy.{Child, Events, Reapply, UpgradeInfo, Version}
 
   @typedoc "See `current_vsn/0`."
   @type vsn :: %{
@@ -108,6 +121,28 @@ defmodule FlyDeploy do
   end
 
   @doc """
+  The specification of a child that calls `startup_reapply_current/2` when it is started, unless somebody has before, and
+  then is none: nothing stays in the supervision tree. It belongs at the top of the children; see "Or as a child" above.
+
+  ## Options
+
+    * `:otp_app` – the application, required
+    * `:timeout` – as of `startup_reapply_current/2`
+
+  `:poll_interval` and `:suspend_timeout` of fly_deploy are taken, and have no meaning: nothing polls, and a deploy says how
+  long a process may take to be suspended. Raises `ArgumentError` without `:otp_app`, and for its `mode: :blue_green`.
+
+      iex> FlyDeploy.child_spec(otp_app: :my_app).start
+      {FlyDeploy, :start_link, [[otp_app: :my_app]]}
+  """
+  @spec child_spec(keyword) :: Supervisor.child_spec()
+  defdelegate child_spec(opts), to: Child, as: :spec
+
+  @doc "Starts what `child_spec/1` specifies: always gives `:ignore`."
+  @spec start_link(keyword) :: :ignore
+  defdelegate start_link(opts), to: Child, as: :start
+
+  @doc """
   Tells which code this machine runs, or `nil` as long as neither `startup_reapply_current/2` was called nor a hot
   upgrade happened.
 
@@ -136,14 +171,43 @@ defmodule FlyDeploy do
   defdelegate current_vsn(), to: Version, as: :current
 
   @doc """
+  What is recorded for this machine in the bucket, beside what it runs. Reads `releases/<app>-current.json`.
+
+    * `:hot_upgrade_applied` – whether an upgrade is recorded for this machine and its image
+    * `:locally_applied` – whether this VM runs it; without a recorded one, whether it runs any
+    * `:current_image_ref` – the image that the machine booted from, `"unknown"` outside of Fly
+    * `:base_image_ref` – the image that the record is for, `nil` if there is none, or it cannot be read
+
+  and if one is recorded: `:version`, `:source_image_ref`, `:deployed_at` (as ISO 8601) of it, and `:local_marker`, which is
+  what this VM runs: `%{"version" => …, "source_image_ref" => …}`, or `nil` without an upgrade.
+
+  The keys are those of fly_deploy. `flydeploy status` tells the same of all machines, and asks the code itself.
+
+      iex> FlyDeploy.get_current_hot_upgrade_info(:my_app)
+      %{
+        hot_upgrade_applied: false,
+        locally_applied: false,
+        current_image_ref: "unknown",
+        base_image_ref: nil
+      }
+  """
+  @spec get_current_hot_upgrade_info(atom) :: map
+  defdelegate get_current_hot_upgrade_info(app), to: UpgradeInfo, as: :of
+
+  @doc """
   Sends the calling process a message for every hot upgrade of this node from now on, until the process ends:
 
+    * `{:fly_deploy, :hot_upgrade_started, info}` – processes are about to be suspended
     * `{:fly_deploy, :hot_upgrade_complete, info}` – the code is swapped, every process is migrated and runs
     * `{:fly_deploy, :hot_upgrade_failed, info}` – everything runs as before; `info.reason` says why, in one word
 
-  `info` has `:version`, `:hot_ref` (the image that the upgrade was built from), `:modules` (how many were swapped),
-  `:processes` (how many were suspended) and `:suspended_us` (for how many microseconds). The message is sent after the
-  processes were resumed. Subscribing twice has no effect.
+  `info` always has `:app`, `:version`, and `:hot_ref` (the image that the upgrade was built from). At the start it also has
+  `:tarball_url`. At the end it has `:modules` (how many were swapped), `:processes` (how many were suspended) and
+  `:suspended_us` (for how many microseconds); beside them, for those who listened to fly_deploy: `:modules_reloaded`,
+  `:processes_upgraded`, `:processes_failed` and `:duration_ms` (since the start).
+
+  Each start is followed by one of the two others, after the processes were resumed; what fails before any process was to be
+  suspended has no event. Subscribing twice has no effect.
 
       iex> FlyDeploy.subscribe()
       :ok

@@ -14,7 +14,9 @@ defmodule FlyDeployTest do
   end
 
   setup do
-    on_exit(fn -> for key <- [:running, :hook], do: Application.delete_env(:fly_deploy, key) end)
+    on_exit(fn ->
+      for key <- [:running, :hook, :upgrade_started], do: Application.delete_env(:fly_deploy, key)
+    end)
   end
 
   # As flydeploy's agent tells it.
@@ -26,7 +28,8 @@ defmodule FlyDeployTest do
       hot_ref: "registry.fly.io/my-app:new",
       modules: 3,
       processes: 2_000,
-      suspended_us: 41_000
+      suspended_us: 41_000,
+      failed: 2
     })
   end
 
@@ -70,6 +73,41 @@ defmodule FlyDeployTest do
       refute log =~ "secret-to-keep"
       assert %{fly_deploy: {:failed, text}} = Hook.calls()
       assert log =~ text
+    end
+  end
+
+  # As fly_deploy's README of today has it.
+  describe "as a child" do
+    test "reapplies before the children that stand below it, and stays out of the tree" do
+      test = self()
+      see = fn -> send(test, {:started, Hook.calls()}) && :ignore end
+
+      {:ok, supervisor} =
+        Supervisor.start_link(
+          [
+            {FlyDeploy, otp_app: :fly_deploy, poll_interval: 500, suspend_timeout: 15_000},
+            %{id: :next, start: {:erlang, :apply, [see, []]}}
+          ],
+          strategy: :one_for_one
+        )
+
+      assert_receive {:started, %{fly_deploy: {:none, "this is no release"}}}
+      assert %{base_image_ref: _, hot_ref: nil, version: nil} = FlyDeploy.current_vsn()
+      assert {FlyDeploy, :undefined, :worker, [FlyDeploy]} in Supervisor.which_children(supervisor)
+    end
+
+    test "does nothing where start/2 has called startup_reapply_current, nor when it is started again" do
+      Hook.note(:fly_deploy, :reapplied, "hot upgrade 1.2.4 (3 modules)")
+      assert FlyDeploy.start_link(otp_app: :fly_deploy) == :ignore
+      assert Hook.calls() == %{fly_deploy: {:reapplied, "hot upgrade 1.2.4 (3 modules)"}}
+    end
+
+    test "of no application, or in blue-green mode, it is refused, and says why" do
+      assert_raise ArgumentError, ~r/needs the name of the application/, fn -> FlyDeploy.child_spec([]) end
+
+      assert_raise ArgumentError, ~r/fly deploy --strategy bluegreen/, fn ->
+        FlyDeploy.child_spec(otp_app: :my_app, mode: :blue_green)
+      end
     end
   end
 
@@ -117,18 +155,60 @@ defmodule FlyDeployTest do
       assert_receive {:fly_deploy, :hot_upgrade_complete, info}
 
       assert info == %{
+               app: :fly_deploy,
                version: "1.2.4",
                hot_ref: "registry.fly.io/my-app:new",
                modules: 3,
                processes: 2_000,
-               suspended_us: 41_000
+               suspended_us: 41_000,
+               modules_reloaded: 3,
+               processes_upgraded: 1_998,
+               processes_failed: 2,
+               duration_ms: 41
              }
+    end
+
+    test "tells of the start, without what signs the URL, and from there on counts the time" do
+      :ok = FlyDeploy.subscribe()
+
+      FlyDeployAgent.Package.started(%{
+        otp_app: :fly_deploy,
+        version: "1.2.4",
+        source_image: "registry.fly.io/my-app:new",
+        url: "https://fly.storage.tigris.dev/mine/releases/a-1.2.4.tar.gz?X-Amz-Signature=secret"
+      })
+
+      assert_receive {:fly_deploy, :hot_upgrade_started, info}
+
+      assert info == %{
+               app: :fly_deploy,
+               version: "1.2.4",
+               hot_ref: "registry.fly.io/my-app:new",
+               tarball_url: "https://fly.storage.tigris.dev/mine/releases/a-1.2.4.tar.gz"
+             }
+
+      # As if it had begun a minute ago.
+      Application.put_env(:fly_deploy, :upgrade_started, System.monotonic_time(:millisecond) - 60_000)
+      ended(:rolled_back)
+      assert_receive {:fly_deploy, :hot_upgrade_failed, %{app: :fly_deploy, duration_ms: ms}}
+      assert ms >= 60_000
+      ended(:committed)
+      assert_receive {:fly_deploy, :hot_upgrade_complete, %{duration_ms: 41}}
     end
 
     test "tells of an upgrade that failed, and why" do
       :ok = FlyDeploy.subscribe()
       ended(:rolled_back)
-      assert_receive {:fly_deploy, :hot_upgrade_failed, %{reason: :rolled_back, version: "1.2.4"}}
+
+      assert_receive {:fly_deploy, :hot_upgrade_failed,
+                      %{
+                        reason: :rolled_back,
+                        version: "1.2.4",
+                        app: :fly_deploy,
+                        modules_reloaded: 0,
+                        processes_upgraded: 0,
+                        processes_failed: 2
+                      }}
     end
 
     test "twice has no effect" do

@@ -102,10 +102,7 @@ func TestAnUpgradeSurvivesRestartsUntilAColdDeploy(t *testing.T) {
 			t.Errorf("machine %s: %+v", id, c)
 		}
 		v := after.Versions
-		if len(v.Upgrades) != 1 || v.Upgrades[0].Event != "hot_upgrade_complete" || v.Upgrades[0].Version != "2.0.0" ||
-			v.Upgrades[0].Processes < counters {
-			t.Errorf("machine %s: its subscriber was told %+v", id, v.Upgrades)
-		}
+		expectEvents(t, v.Upgrades)
 		w.expectUpgrade(id, v.FlyDeploy, image, r.Upgrade.SourceImage, "2.0.0")
 		if fingerprint == "" {
 			fingerprint = v.FlyDeploy.Fingerprint
@@ -346,9 +343,7 @@ func TestASuspendedMachineCatchesUpWhenItWakes(t *testing.T) {
 	if c := counter.Compare(before, after, counter.Done{}); !c.PidsUnchanged || !c.CountsUnchanged {
 		t.Errorf("it has lost state: %+v", c)
 	}
-	if u := after.Versions.Upgrades; len(u) != 1 || u[0].Event != "hot_upgrade_complete" || u[0].Processes < counters {
-		t.Errorf("its subscriber was told %+v", u)
-	}
+	expectEvents(t, after.Versions.Upgrades)
 	if got, want := after.Versions.FlyDeploy.Fingerprint, w.snapshot(awake).Versions.FlyDeploy.Fingerprint; got != want {
 		t.Errorf("it has the fingerprint %s, the machine that was awake %s", got, want)
 	}
@@ -419,4 +414,13 @@ func BenchmarkRestart(b *testing.B) {
 func median(of []time.Duration) time.Duration {
 	slices.Sort(of)
 	return of[len(of)/2]
+}
+
+// expectEvents expects that a subscriber of the package was told of one upgrade to 2.0.0.
+func expectEvents(t *testing.T, told []counter.Upgrade) {
+	t.Helper()
+	if len(told) != 2 || told[0].Event != "hot_upgrade_started" || told[0].Version != "2.0.0" ||
+		told[1].Event != "hot_upgrade_complete" || told[1].Version != "2.0.0" || told[1].Processes < counters {
+		t.Errorf("the subscriber was told %+v", told)
+	}
 }

@@ -12,6 +12,7 @@ defmodule FlyDeploy.Metadata do
           sha256: String.t(),
           size: pos_integer,
           id: String.t() | nil,
+          deployed_at: String.t() | nil,
           fingerprint: String.t() | nil,
           agent: agent | nil
         }
@@ -47,6 +48,15 @@ defmodule FlyDeploy.Metadata do
     end
   end
 
+  @doc "The image that a current.json is for, nil if it names none."
+  @spec image_ref(binary) :: String.t() | nil
+  def image_ref(text) do
+    case Json.decode(text) do
+      {:ok, %{"image_ref" => recorded}} -> text(recorded)
+      _ -> nil
+    end
+  end
+
   # What either side does not know tells nothing. A field that was left over from another image counts as not known.
   defp same_code?(
          %{"image_code" => %{"image_ref" => ref, "fingerprint" => code}, "image_ref" => ref},
@@ -73,6 +83,7 @@ defmodule FlyDeploy.Metadata do
        sha256: sha256,
        size: size,
        id: text(upgrade["id"]),
+       deployed_at: text(upgrade["deployed_at"]),
        fingerprint: text(upgrade["fingerprint"]),
        agent: agent(upgrade["agent"])
      }}

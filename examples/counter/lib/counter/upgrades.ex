@@ -1,11 +1,11 @@
 defmodule Counter.Upgrades do
-  @moduledoc "Listens to the hot upgrades of its node, and remembers how they ended."
+  @moduledoc "Listens to the hot upgrades of its node, and remembers when one begins, and how it ended."
 
   use GenServer
 
   def start_link(_arg), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
 
-  @doc "How each upgrade since the start ended, the first one first."
+  @doc "What was told of upgrades since the start, the first first."
   def all, do: GenServer.call(__MODULE__, :all)
 
   @impl GenServer
@@ -19,6 +19,6 @@ defmodule Counter.Upgrades do
 
   @impl GenServer
   def handle_info({:fly_deploy, event, info}, upgrades) do
-    {:noreply, [%{event: event, version: info.version, processes: info.processes} | upgrades]}
+    {:noreply, [%{event: event, version: info.version, processes: Map.get(info, :processes, 0)} | upgrades]}
   end
 end
