@@ -136,6 +136,8 @@ func (f demoFlags) run(cmd *cobra.Command, d *demo.Demo, c *connection, out outp
 	case err != nil:
 	case out == outputJSON:
 		err = plain.Encode(cmd.OutOrStdout(), result)
+	case out == outputMarkdown:
+		err = result.Print(cmd.ErrOrStderr())
 	default:
 		err = result.Print(cmd.OutOrStdout())
 	}

@@ -44,7 +44,7 @@ func (s *screenSettings) register(cmd *cobra.Command) {
 }
 
 func (s *screenSettings) registerOutput(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&s.output, "output", "o", "auto", "auto, plain or json")
+	cmd.Flags().StringVarP(&s.output, "output", "o", "auto", "auto, plain, json, or markdown (plan and end, for a job's summary; progress goes to standard error)")
 }
 
 // register declares the options that the console and `hot` share.

@@ -98,6 +98,9 @@ func (c *connection) follow(cmd *cobra.Command, d plain.Deployment, out output) 
 	if out == outputJSON {
 		return plain.JSON(cmd.Context(), cmd.OutOrStdout(), d)
 	}
+	if out == outputMarkdown {
+		return plain.Markdown(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), d)
+	}
 	err := plain.Lines(cmd.Context(), cmd.OutOrStdout(), d, nil)
 	if err == nil {
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), plain.Summary(d.Result()))

@@ -13,19 +13,20 @@ import (
 type output string
 
 const (
-	outputConsole output = "console"
-	outputPlain   output = "plain"
-	outputJSON    output = "json"
+	outputConsole  output = "console"
+	outputPlain    output = "plain"
+	outputJSON     output = "json"
+	outputMarkdown output = "markdown"
 )
 
 // chooseOutput resolves auto: the console in a terminal that can show one, plain lines elsewhere and in CI. With
 // --accessible, and for questions in a terminal that cannot repaint, the console talks in plain lines.
 func (s *screenSettings) chooseOutput(asks bool) (output, error) {
 	switch {
-	case s.output == "plain", s.output == "json":
+	case s.output == "plain", s.output == "json", s.output == "markdown":
 		return output(s.output), nil
 	case s.output != "auto" && s.output != "":
-		return "", usage("--output is auto, plain or json, not %q", s.output)
+		return "", usage("--output is auto, plain, json or markdown, not %q", s.output)
 	case s.accessible, canRepaint():
 		return outputConsole, nil
 	case onTerminal() && asks:

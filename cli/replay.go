@@ -85,6 +85,9 @@ func show(cmd *cobra.Command, s *spectator, out output) error {
 		}
 		return plain.Encode(cmd.OutOrStdout(), s.Result())
 	}
+	if out == outputMarkdown {
+		return left(plain.Markdown(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), s))
+	}
 	err := plain.Lines(cmd.Context(), cmd.OutOrStdout(), s, nil)
 	if err == nil {
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), plain.Summary(s.Result()))

@@ -43,6 +43,11 @@ func TestNothingHostileGetsThrough(t *testing.T) {
 			tuitest.CheckHarmless(t, name+" in decoded JSON", strings.ReplaceAll(texts(decoded), "\nFORGED", " FORGED"))
 		}
 		tuitest.CheckHarmless(t, name+" in the conversation", conversation(t, named))
+		out.Reset()
+		if err := plain.Markdown(t.Context(), &out, io.Discard, tuitest.Confirmed(before, after, end)); err != nil {
+			t.Fatal(err)
+		}
+		tuitest.CheckHarmless(t, name+" as Markdown", out.String())
 	}
 }
 
