@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"flydeploy/cli/hooks"
 	"flydeploy/engine"
-	"flydeploy/hooks"
 	"flydeploy/tui/plain"
 )
 

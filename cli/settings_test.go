@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"flydeploy/cli/hooks"
 	"flydeploy/engine"
-	"flydeploy/hooks"
 	"flydeploy/s3"
 )
 

@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"flydeploy/command"
 	"flydeploy/engine"
+	"flydeploy/fly/command"
 )
 
 // Builder makes images with `fly deploy --build-only --push`.

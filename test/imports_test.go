@@ -16,7 +16,7 @@ var mayImport = map[string][]string{
 	"": {"cli"},
 	"cli": {
 		"cli/demo", "engine", "engine/agent", "engine/agent/kept", "engine/deploy", "engine/doctor", "engine/lock", "engine/record", "engine/run", "engine/target",
-		"fly", "hooks", "s3", "text", "tui", "tui/cells", "tui/plain", "tui/prompt", "elixir",
+		"fly", "cli/hooks", "s3", "text", "tui", "tui/cells", "tui/plain", "tui/prompt", "elixir",
 	},
 	"cli/demo":      {"engine", "fly/local", "examples/counter", "text"},
 	"engine":        {"text"},
@@ -33,9 +33,9 @@ var mayImport = map[string][]string{
 	"engine/agent/agenttest":          {"engine", "engine/agent"},
 	"engine/agent/agenttest/contract": {"engine", "engine/agent"},
 
-	"command":                      {"text"},
-	"hooks":                        {"command", "engine", "engine/run", "text"},
-	"fly":                          {"command", "engine", "text"},
+	"cli/hooks":                    {"engine", "engine/run", "fly/command", "text"},
+	"fly":                          {"engine", "fly/command", "text"},
+	"fly/command":                  {"text"},
 	"s3":                           {"engine", "text"},
 	"text":                         {},
 	"tui":                          {"engine", "text", "tui/cells", "tui/plain", "tui/view"},

@@ -13,9 +13,9 @@ import (
 	"os/exec"
 	"time"
 
-	"flydeploy/command"
 	"flydeploy/engine"
 	"flydeploy/engine/run"
+	"flydeploy/fly/command"
 	"flydeploy/text"
 )
 
