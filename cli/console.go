@@ -43,6 +43,7 @@ func told(r *engine.Result, err error) error {
 func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options) (*engine.Result, error) {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = d.name, d.readOnly && !d.engine.DryRun, d.ascii, d.theme, version
+	o.NoBell = d.noBell
 	o.Preselect, o.Accept, o.Recall = d.engine.Select, d.engine.Accept, c.recall
 	var first sync.Once
 	o.Backend = &backend{connection: c, deploy: func(sel engine.Selection) (plain.Deployment, error) {

@@ -13,7 +13,7 @@ const barWidth = 30
 
 // bar shows how many machines are finished, and the totals beside it.
 func (d *deployScreen) bar(w int) cells.Line {
-	through := d.board.counts[view.RankDone]
+	through := d.through()
 	if !d.committing() {
 		through += d.board.counts[view.RankReady]
 	}

@@ -40,6 +40,7 @@ type console struct {
 	notice    string
 	noticeEnd time.Time
 
+	calls      calling
 	detached   bool
 	summaries  []string
 	lastResult *engine.Result
@@ -64,7 +65,7 @@ type tickMsg struct {
 func newConsole(o Options, work *background) *console {
 	c := &console{
 		opts: o, work: work, keys: newKeyMap(o.ReadOnly, o.Backend != nil), theme: cells.NewTheme(o.Theme != "light", o.ASCII), now: time.Now(),
-		fleet: newFleet(o.Preselect), stale: true,
+		fleet: newFleet(o.Preselect), stale: true, calls: calling{pressed: time.Now()},
 	}
 	return c
 }
@@ -111,7 +112,7 @@ func (c *console) Update(msg tea.Msg) (model tea.Model, cmd tea.Cmd) {
 	}()
 	cmd = c.dispatch(msg)
 	c.settle()
-	return model, cmd
+	return model, tea.Batch(cmd, c.call())
 }
 
 func (c *console) dispatch(msg tea.Msg) (cmd tea.Cmd) {
@@ -137,8 +138,13 @@ func (c *console) dispatch(msg tea.Msg) (cmd tea.Cmd) {
 	case crashMsg:
 		c.crash = msg.CrashError
 	case tea.KeyPressMsg:
+		c.calls.pressed = c.now
 		cmd = c.onKey(msg)
 		c.stale = true
+	case tea.FocusMsg:
+		c.calls.focus = focusHere
+	case tea.BlurMsg:
+		c.calls.focus = focusElsewhere
 	case tea.PasteMsg:
 		c.onPaste(msg.Content)
 	case tea.WindowSizeMsg:
@@ -158,7 +164,8 @@ func (c *console) View() (frame tea.View) {
 	}()
 	if c.stale {
 		c.frame = tea.NewView(c.theme.Paint(c.screen()))
-		c.frame.AltScreen = true
+		c.frame.AltScreen, c.frame.ReportFocus = true, true
+		c.frame.WindowTitle, c.frame.ProgressBar = c.windowTitle(), c.taskbar()
 		c.stale = false
 	}
 	return c.frame

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -30,6 +31,7 @@ type terminal struct {
 	wg            sync.WaitGroup
 	changed       chan struct{}
 	mu            sync.Mutex
+	raw           bytes.Buffer // all that the program has written
 	alternate     bool
 	cursorVisible bool
 }
@@ -63,6 +65,7 @@ func (t *terminal) emulate() {
 		}
 		t.mu.Lock()
 		_, _ = t.screen.Write(buf[:n])
+		t.raw.Write(buf[:n])
 		t.mu.Unlock()
 		select {
 		case t.changed <- struct{}{}:
@@ -106,6 +109,13 @@ func (t *terminal) anyCell(so func(uv.Style) bool) bool {
 		}
 	}
 	return false
+}
+
+// has reports whether the program has written these bytes.
+func (t *terminal) has(text string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return bytes.Contains(t.raw.Bytes(), []byte(text))
 }
 
 // state is whether the alternate screen and the cursor are shown.

@@ -64,6 +64,7 @@ type Options struct {
 
 	ReadOnly bool     // no key changes anything
 	ASCII    bool     // no glyphs beyond ASCII
+	NoBell   bool     // neither bell nor notification when the operator is away
 	Theme    string   // dark or light; anything else asks the terminal
 	Dir      string   // where copied texts and saved logs go; "" is flydeploy's folder in the user's cache
 	Environ  []string // decides on colours; nil: os.Environ()
@@ -108,6 +109,9 @@ type Ended struct {
 // Run shows the console until the operator leaves it, or until ctx ends, which is an error. The terminal is restored
 // whatever happens, also after a bug in the console: see CrashError. The caller handles signals, by ending ctx.
 func Run(ctx context.Context, o Options) (Ended, error) {
+	if o.Environ == nil {
+		o.Environ = os.Environ()
+	}
 	work := newBackground(ctx)
 	c := newConsole(o, work)
 	p := tea.NewProgram(c, programOptions(o)...)
@@ -126,12 +130,8 @@ func Run(ctx context.Context, o Options) (Ended, error) {
 }
 
 func programOptions(o Options) []tea.ProgramOption {
-	env := o.Environ
-	if env == nil {
-		env = os.Environ()
-	}
-	options := []tea.ProgramOption{tea.WithoutSignalHandler(), tea.WithEnvironment(env)}
-	if profile, decided := colorProfile(env); decided {
+	options := []tea.ProgramOption{tea.WithoutSignalHandler(), tea.WithEnvironment(o.Environ)}
+	if profile, decided := colorProfile(o.Environ); decided {
 		options = append(options, tea.WithColorProfile(profile))
 	}
 	if o.Input != nil {
