@@ -13,8 +13,9 @@ defmodule FlyDeployAgent.Children do
   @supervisors 2_000
   @children 2_000
 
-  # One function by which a supervisor starts children, and what is known of the arguments of one of them.
-  @type child :: %{supervisor: pid, start: mfa, id: atom, arguments: [Value.t()]}
+  # One function by which a supervisor starts children, what is known of the arguments of one of them, and whether it runs: it does not
+  # where it gave :ignore.
+  @type child :: %{supervisor: pid, start: mfa, id: atom, arguments: [Value.t()], runs: boolean}
 
   @doc "The children of all running applications but OTP's and Elixir's, each function of a supervisor's once."
   @spec running() :: [child]
@@ -47,8 +48,8 @@ defmodule FlyDeployAgent.Children do
 
     here =
       for {pid, %{starts: starts}} <- told,
-          {{start, id}, arguments} <- starts,
-          do: %{supervisor: pid, start: start, id: id, arguments: arguments}
+          {{start, id}, arguments, runs} <- starts,
+          do: %{supervisor: pid, start: start, id: id, arguments: arguments, runs: runs}
 
     here ++ under(for({_, %{below: below}} <- told, pid <- below, do: pid), left - length(supervisors))
   end
@@ -58,9 +59,9 @@ defmodule FlyDeployAgent.Children do
     all = kept(state)
     # Of those that are started alike, one tells its arguments.
     starts =
-      for {{start, args}, id, _pid, _type} <-
+      for {{start, args}, id, pid, _type} <-
             Enum.uniq_by(all, fn {start, id, _, _} -> {start && elem(start, 0), id} end),
-          do: {{start, id}, Enum.map(args, &Value.of/1)}
+          do: {{start, id}, Enum.map(args, &Value.of/1), pid != :undefined}
 
     %{starts: starts, below: for({_, _, pid, :supervisor} <- all, is_pid(pid), do: pid)}
   end

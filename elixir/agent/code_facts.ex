@@ -94,6 +94,11 @@ defmodule FlyDeployAgent.CodeFacts do
 
   defp called(op) when elem(op, 0) == :make_fun, do: [elem(op, 1)]
 
+  defp called({:move, {:literal, fun}, _to}) when is_function(fun) do
+    info = Function.info(fun)
+    [{info[:module], info[:name], info[:arity]}]
+  end
+
   defp called(op) when is_tuple(op) and tuple_size(op) >= 3 do
     case elem(op, 2) do
       {:extfunc, m, f, a} -> [{m, f, a}]

@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.CodeFindings do
   modules, and each application's module.
   """
 
-  alias FlyDeployAgent.{Children, CodeFacts, Messages, Once, Pair, TreeFindings}
+  alias FlyDeployAgent.{Children, CodeFacts, Messages, Once, Pair, Senders, TreeFindings}
 
   @type live :: %{
           processes: %{module => pos_integer},
@@ -126,6 +126,7 @@ defmodule FlyDeployAgent.CodeFindings do
           ),
         # Who sends such calls is not seen.
         refused = if(f in [:handle_call, :handle_cast], do: refused -- [:"any other"], else: refused),
+        refused = if(f == :handle_call, do: Senders.sent(pair, refused), else: refused),
         refused != [] do
       finding(
         "messages_changed",
@@ -165,7 +166,10 @@ defmodule FlyDeployAgent.CodeFindings do
   defp init_changed(%{module: module} = pair, starts) do
     calls = pair |> Once.new(starts) |> Enum.map(&Once.told/1)
     names = for name <- Once.names(pair), do: "registers as #{Once.text(name) || "another name"}"
-    done = names ++ if(calls == [], do: [], else: ["calls #{calls |> Enum.take(3) |> Enum.join(", ")}"])
+    waits = if GenServer in pair.new.behaviours and Once.timeout?(pair), do: ["gets a timeout"], else: []
+
+    done =
+      names ++ waits ++ if(calls == [], do: [], else: ["calls #{calls |> Enum.take(3) |> Enum.join(", ")}"])
 
     if done == [],
       do: [],

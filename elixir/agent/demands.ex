@@ -208,18 +208,63 @@ defmodule FlyDeployAgent.Demands do
 
   defp compared(%{function: {f, a}} = context, message, named, module, {before, now}, programs) do
     mfa = {module, f, a}
-    follow = fn program, state -> Paths.follow(program, mfa, arguments(context, message, state), state) end
+
+    follow = fn program, state ->
+      Paths.follow(program, mfa, arguments(context, message, state), %{agent: state})
+    end
+
     new = follow.(programs.new, now)
 
-    if new.misses == [] do
-      %{misses: [], known: false, calls: new.calls}
-    else
-      old = follow.(programs.old, before)
-      demands = for %{demand: demand} <- old.misses, do: demand
-      misses = if old.whole, do: Enum.reject(new.misses, &(&1.demand in demands)), else: []
-      %{misses: misses, known: named and old.returns != [], calls: new.calls}
+    cond do
+      new.misses != [] ->
+        old = follow.(programs.old, before)
+        demands = for %{demand: demand} <- old.misses, do: demand
+        misses = if old.whole, do: Enum.reject(new.misses, &(&1.demand in demands)), else: []
+        %{misses: misses, known: named and old.returns != [], calls: new.calls}
+
+      named and new.unmet != [] and unlike(message) != message ->
+        %{
+          misses: passed_on(new, mfa, context, message, {before, now}, programs),
+          known: true,
+          calls: new.calls
+        }
+
+      true ->
+        %{misses: [], known: false, calls: new.calls}
     end
   end
+
+  # A message that the running code handles, and whose clause does not fit the state any more, so that it comes to the one for
+  # every message.
+  defp passed_on(new, mfa, context, message, {before, now}, programs) do
+    other = unlike(message)
+
+    follow = fn program, message, state ->
+      Paths.follow(program, mfa, arguments(context, message, state), %{agent: state})
+    end
+
+    old = follow.(programs.old, message, before)
+
+    with [demand | _] <- new.unmet -- old.unmet,
+         true <- new.whole and old.whole and old.returns != [],
+         true <- does(new) == does(follow.(programs.new, other, now)),
+         false <- does(old) == does(follow.(programs.old, other, before)),
+         do: [%{demand: demand, passing: false, in: mfa}],
+         else: (_ -> [])
+  end
+
+  defp unlike({:made, [{:tag, _} | rest]}), do: {:made, [@other | rest]}
+  defp unlike({:tag, _}), do: @other
+  defp unlike(message), do: message
+
+  defp does(%{returns: returns, calls: calls}),
+    do:
+      {returns |> Enum.map(&untagged/1) |> Enum.sort(),
+       calls |> Enum.map(&elem(&1, 0)) |> Enum.uniq() |> Enum.sort()}
+
+  defp untagged({:tag, _}), do: :any
+  defp untagged({kind, values}) when kind in [:tuple, :made], do: {kind, Enum.map(values, &untagged/1)}
+  defp untagged(value), do: value
 
   # Fields that structs lack are told of, and so are those of a state that a code_change leaves so.
   defp wanted?({:key, key, struct}, wanted) when struct != nil, do: key in Map.get(wanted, struct, [])
@@ -298,11 +343,15 @@ defmodule FlyDeployAgent.Demands do
     )
   end
 
-  defp wants({:arity, n, m}), do: "a tuple of #{n} elements, and not of #{m}"
-  defp wants({:type, type}), do: "a #{type}"
-  defp wants({:key, key, struct}), do: "#{inspect(key)}, which %#{inspect(struct)}{} lacks"
-  defp wants({:value, nil}), do: "another value"
-  defp wants({:value, term}), do: inspect(term)
+  @doc "What is demanded, as people say it."
+  @spec wants(Paths.demand()) :: binary
+  def wants({:arity, n, m}), do: "a tuple of #{n} elements, and not of #{m}"
+  def wants({:type, type}), do: "a #{type}"
+  def wants({:counters, n, size}), do: "#{n} counters, of which it has #{size}"
+  def wants({:key, key, nil}), do: "the key #{inspect(key)}, which it lacks"
+  def wants({:key, key, struct}), do: "#{inspect(key)}, which %#{inspect(struct)}{} lacks"
+  def wants({:value, nil}), do: "another value"
+  def wants({:value, term}), do: inspect(term)
 
   # Of each shape the same processes hold it.
   defp held(told, module) do

@@ -4,7 +4,19 @@ defmodule FlyDeployAgent.Impact do
   process of low priority, with bounds in time and memory, so that the application keeps its pace.
   """
 
-  alias FlyDeployAgent.{Children, CodeFacts, CodeFindings, Findings, Held, Loops, Pair, Release}
+  alias FlyDeployAgent.{
+    Children,
+    CodeFacts,
+    CodeFindings,
+    Findings,
+    Held,
+    Later,
+    Loops,
+    Pair,
+    Readers,
+    Release
+  }
+
   alias FlyDeployAgent.{Surroundings, Tables, Undefined}
 
   @time_ms 20_000
@@ -85,7 +97,9 @@ defmodule FlyDeployAgent.Impact do
     [
       fn -> CodeFindings.all(pairs, live) end,
       fn -> Tables.findings(pairs) end,
+      fn -> Readers.findings(pairs, codes(pairs)) end,
       fn -> Surroundings.findings(pairs) end,
+      fn -> Later.findings(pairs, gone) end,
       fn -> Loops.findings(pairs, staged.holders) end,
       fn -> Undefined.findings(pairs, gone, removed) end,
       fn -> Held.findings(pairs, gone, removed, staged.targets, order.own, codes(pairs)) end

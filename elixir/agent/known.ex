@@ -1,10 +1,10 @@
 defmodule FlyDeployAgent.Known do
   @moduledoc """
   What functions of Elixir and OTP give for arguments of which only shapes are known, see `FlyDeployAgent.Paths`: those that states
-  are built and read with. `{:gives, value}`, `{:misses, miss}`, `:raises` where the compiler has it raise that nothing fits, or `:ends`.
+  are built and read with. `{:gives, value}`, `{:either, values}`, `{:misses, miss}`, `:raises` where the compiler has it raise that nothing fits, or `:ends`.
   """
 
-  alias FlyDeployAgent.{Registers, Value}
+  alias FlyDeployAgent.{Registers, Takes, Value}
 
   @assigning [Phoenix.Component, Phoenix.Socket]
 
@@ -14,7 +14,8 @@ defmodule FlyDeployAgent.Known do
   def assigns?(_mfa), do: false
 
   @doc "What is known of a call."
-  @spec call(mfa, [Value.t()]) :: {:gives, Value.t()} | {:misses, term} | :raises | :ends
+  @spec call(mfa, [Value.t()]) ::
+          {:gives, Value.t()} | {:either, [Value.t()]} | {:misses, term} | :raises | :ends
   def call({:erlang, :error, _}, [{:made, [{:const, :badkey}, {:const, key}, map]} | _]),
     do: lacking(map, key)
 
@@ -41,6 +42,11 @@ defmodule FlyDeployAgent.Known do
   def call({Map, :get, 2}, [map, key]), do: get(map, key, {:const, nil})
   def call({Map, :get, 3}, [map, key, default]), do: get(map, key, default)
   def call({:maps, :get, 3}, [key, map, default]), do: get(map, key, default)
+  def call({Access, :get, 2}, [{kind, _, _} = map, key]) when kind == :map, do: get(map, key, {:const, nil})
+  def call({Map, :fetch, 2}, [map, key]), do: found(map, key)
+  def call({:maps, :find, 2}, [key, map]), do: found(map, key)
+  def call({Map, :pop, 2}, [map, key]), do: pop(map, key, {:const, nil})
+  def call({Map, :pop, 3}, [map, key, default]), do: pop(map, key, default)
   def call({Map, :fetch!, 2}, [map, key]), do: fetch(map, key)
   def call({:maps, :get, 2}, [key, map]), do: fetch(map, key)
   def call({Map, f, 3}, [map, key, _]) when f in [:update!, :replace!], do: exactly(map, key)
@@ -57,7 +63,32 @@ defmodule FlyDeployAgent.Known do
       {:gives,
        {:map, Map.merge(values, Map.new(opts, fn {key, value} -> {key, {:const, value}} end)), complete}}
 
-  def call(_mfa, _arguments), do: {:gives, :any}
+  def call({Keyword, :get, 2}, [list, key]), do: option(list, key, {:const, nil})
+  def call({Keyword, :get, 3}, [list, key, default]), do: option(list, key, default)
+  def call({Keyword, :fetch!, 2}, [list, key]), do: option(list, key, :none)
+
+  def call(mfa, arguments) do
+    case Takes.miss(mfa, arguments) do
+      nil -> {:gives, :any}
+      miss -> {:misses, miss}
+    end
+  end
+
+  # In a list of options of which all are known.
+  defp option(list, {:const, key}, default) do
+    {options, all} = list |> Value.parts() |> Value.elements()
+    known = for {:tuple, [{kind, name}, value]} <- options, kind in [:atom, :const], do: {name, value}
+
+    cond do
+      value = List.keyfind(known, key, 0) -> {:gives, elem(value, 1)}
+      not all or length(known) < length(options) -> {:gives, :any}
+      default != :none -> {:gives, default}
+      miss = Registers.miss(list, {:key, key, nil}) -> {:misses, {elem(miss, 0), false}}
+      true -> :ends
+    end
+  end
+
+  defp option(_list, _key, _default), do: {:gives, :any}
 
   defp put({:map, values, complete}, {:const, key}, value),
     do: {:gives, {:map, Map.put(values, key, value), complete}}
@@ -89,7 +120,37 @@ defmodule FlyDeployAgent.Known do
     end
   end
 
+  defp get({:map, _, _} = map, _key, default) do
+    case Value.other(map) do
+      {:tuple, [_, value]} -> {:either, [value, default]}
+      nil -> {:gives, :any}
+    end
+  end
+
   defp get(value, _key, _default), do: of_map(value)
+
+  defp found(map, key) do
+    case get(map, key, :none) do
+      {:gives, :any} -> {:gives, :any}
+      {:gives, value} -> {:gives, found(value)}
+      {:either, values} -> {:either, Enum.map(values, &found/1)}
+      other -> other
+    end
+  end
+
+  defp found(:none), do: {:const, :error}
+  defp found(value), do: {:made, [{:const, :ok}, value]}
+
+  # What is left may lack any of them.
+  defp pop(map, key, default) do
+    left = if match?({:map, _, _}, map), do: put_elem(map, 2, false), else: :any
+
+    case get(map, key, default) do
+      {:gives, value} -> {:gives, {:made, [value, left]}}
+      {:either, values} -> {:either, for(value <- values, do: {:made, [value, left]})}
+      other -> other
+    end
+  end
 
   defp fetch({:map, values, _} = map, {:const, key}) do
     case lacks(map, key) do

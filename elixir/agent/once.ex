@@ -28,13 +28,28 @@ defmodule FlyDeployAgent.Once do
     {:erlang, :start_timer} => [2],
     {:erlang, :send} => [1],
     {:erlang, :open_port} => [],
+    {:erlang, :link} => [],
+    {:erlang, :spawn} => [],
+    {:erlang, :spawn_link} => [],
+    {:erlang, :spawn_monitor} => [],
+    {:erlang, :spawn_opt} => [],
+    {Task, :async} => [],
+    {Task, :start} => [],
+    {GenServer, :cast} => [1],
+    {:gen_event, :add_handler} => [0, 1],
+    {:gen_event, :add_sup_handler} => [0, 1],
+    {:timer, :send_interval} => [-1],
+    {:timer, :send_after} => [-1],
+    {:timer, :apply_interval} => [1, 2],
+    {:timer, :apply_after} => [1, 2],
+    {System, :put_env} => [0],
     {Port, :open} => [],
     {:global, :register_name} => [0],
     {:net_kernel, :monitor_nodes} => [0],
     {Application, :put_env} => [0, 1],
     {:application, :set_env} => [0, 1]
   }
-  @modules [:pg, :timer, :gen_tcp, :gen_udp]
+  @modules [:pg, :gen_tcp, :gen_udp]
   @anywhere [:start_link, :start_child, :attach, :attach_many]
   @servers [
     {GenServer, :start_link, 3},
@@ -57,6 +72,24 @@ defmodule FlyDeployAgent.Once do
         uniq: true,
         do: call
   end
+
+  @doc "Whether the new version has its processes get a timeout when they start, and the running one does not."
+  @spec timeout?(Pair.t()) :: boolean
+  def timeout?(pair) do
+    [old, new] = for version <- [:old, :new], do: init(pair, version)
+    old != [] and new != [] and not Enum.any?(old, &timeout/1) and Enum.any?(new, &timeout/1)
+  end
+
+  defp init(%{module: module} = pair, version) do
+    root = {module, :init, 1}
+    program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [root])
+    %{returns: returns, whole: whole} = Paths.follow(program, root, [:any])
+    if whole, do: returns, else: []
+  end
+
+  defp timeout({:made, [{:const, :ok}, _state, {:const, n}]}), do: is_integer(n)
+  defp timeout({:made, [{:const, :ok}, _state, value]}), do: Value.type(value) in [nil, :integer]
+  defp timeout(_returned), do: false
 
   @doc "The names under which the new version registers its processes, and the running one does not."
   @spec names(Pair.t()) :: [Value.t()]
@@ -133,7 +166,7 @@ defmodule FlyDeployAgent.Once do
   defp once(module, function) do
     cond do
       which = @calls[{module, function}] -> which
-      module in @modules -> []
+      module in @modules -> [0, 1]
       function == :subscribe -> [0, 1, 2]
       function in @anywhere -> []
       true -> nil

@@ -5,19 +5,32 @@ defmodule FlyDeployAgent.Paths do
   element, a type, a clause. Where something is not known, both ways are followed; what the code does not show never counts as
   missing.
 
-  Told are `returns`, what it may give back; `misses`, what is demanded in vain, see below; `calls`, `{mfa, arguments}` of what it calls
+  Told are `returns`, what it may give back; `misses`, what is demanded in vain, see below; `unmet`, demands in vain that led on to another
+  clause; `calls`, `{mfa, arguments}` of what it calls
   elsewhere; and `whole`, false where there were too many ways. A miss is `%{demand, passing, in}`: `{:key, key, struct or nil}`,
-  `{:arity, n, m}`, `{:type, type}`, `{:value, term}`; `passing` where what was found may be something else at another time; `in` the function.
+  `{:arity, n, m}`, `{:type, type}`, `{:value, term}`, `{:counters, n, size}`; `passing` where what was found may be something else at another time; `in` the function.
   """
 
-  alias FlyDeployAgent.{CodeFacts, Known, Registers, Steps, Value}
+  alias FlyDeployAgent.{CodeFacts, Given, Known, Registers, Steps, Value}
 
   @type demand ::
-          {:key, term, module | nil} | {:arity, pos_integer, non_neg_integer} | {:type, atom} | {:value, term}
+          {:key, term, module | nil}
+          | {:arity, pos_integer, non_neg_integer}
+          | {:type, atom}
+          | {:value, term}
+          | {:counters, pos_integer, non_neg_integer}
   @type miss :: %{demand: demand, passing: boolean, in: mfa}
-  @type told :: %{returns: [Value.t()], misses: [miss], calls: [{mfa, [Value.t()]}], whole: boolean}
+  @type told :: %{
+          returns: [Value.t()],
+          misses: [miss],
+          unmet: [demand],
+          calls: [{mfa, [Value.t()]}],
+          whole: boolean
+        }
   @type program :: %{mfa => {[tuple], %{non_neg_integer => [tuple]}}}
   @type codes :: (module -> CodeFacts.code() | nil)
+  @type read :: (mfa, [Value.t()] -> {:gives, Value.t()} | {:misses, {demand, boolean}} | nil)
+  @type lives :: %{optional(:agent) => Value.t(), optional(:read) => read}
 
   @steps 3_000
   @frames 12
@@ -43,17 +56,20 @@ defmodule FlyDeployAgent.Paths do
   end
 
   @doc """
-  Follows a function of a program. `agent` is the state of the Agents that it asks, by functions that it gives them.
+  Follows a function of a program. `lives`: `agent`, the state of the Agents that it asks, by functions that it gives them; and `read`,
+  which gives what calls find that read tables and terms, `{:gives, value}` or `{:misses, miss}`, or nil.
   """
-  @spec follow(program, mfa, [Value.t()], agent :: Value.t()) :: told
-  def follow(program, function, arguments, agent \\ :any) do
+  @spec follow(program, mfa, [Value.t()], lives) :: told
+  def follow(program, function, arguments, lives \\ %{}) do
     all = %{
       program: program,
-      agent: agent,
+      agent: Map.get(lives, :agent, :any),
+      read: Map.get(lives, :read, fn _mfa, _arguments -> nil end),
       left: @steps,
       seen: MapSet.new(),
       returns: MapSet.new(),
       misses: MapSet.new(),
+      unmet: MapSet.new(),
       calls: MapSet.new()
     }
 
@@ -62,6 +78,7 @@ defmodule FlyDeployAgent.Paths do
     %{
       returns: MapSet.to_list(all.returns),
       misses: all.misses |> MapSet.to_list() |> Enum.sort(),
+      unmet: all.unmet |> MapSet.to_list() |> Enum.sort(),
       calls: MapSet.to_list(all.calls),
       whole: all.left > 0
     }
@@ -114,7 +131,11 @@ defmodule FlyDeployAgent.Paths do
 
   # A test in vain of what lives leads on to where nothing else fits, or to another clause.
   defp decided(label, nil, way, ways, all), do: go(label, way, ways, all)
-  defp decided(label, miss, way, ways, all), do: go(label, %{way | miss: worse(way.miss, miss)}, ways, all)
+
+  defp decided(label, {demand, passing} = miss, way, ways, all) do
+    all = if passing, do: all, else: %{all | unmet: MapSet.put(all.unmet, demand)}
+    go(label, %{way | miss: worse(way.miss, miss)}, ways, all)
+  end
 
   defp worse({_, false} = before, {_, true}), do: before
   defp worse(_before, miss), do: miss
@@ -176,7 +197,8 @@ defmodule FlyDeployAgent.Paths do
         do: Map.put(way.regs, to, {:fun, name, free}),
         else: Map.put(way.regs, {:x, 0}, {:fun, name, free})
 
-    ways([%{way | at: rest, regs: regs, miss: nil} | called(name, free, [], all)] ++ ways, all)
+    {entered, all} = called({:fun, name, free}, [], way, all)
+    ways([%{way | at: rest, regs: regs, miss: nil} | entered] ++ ways, all)
   end
 
   defp flow(:return, way, _rest, ways, all) do
@@ -226,31 +248,48 @@ defmodule FlyDeployAgent.Paths do
   defp ask(mfa, arguments, kind, way, rest, ways, all) do
     all = %{all | calls: MapSet.put(all.calls, {mfa, arguments})}
 
-    case Known.call(mfa, arguments) do
-      {:gives, value} -> ways(go_on(way, rest, kind, value) ++ given_to(mfa, arguments, all) ++ ways, all)
-      {:misses, miss} -> ways(ways, failed(way, miss, all))
-      :raises -> ways(ways, failed(way, way.miss, all))
-      :ends -> ways(ways, all)
+    case all.read.(mfa, arguments) || Known.call(mfa, arguments) do
+      {:gives, value} ->
+        {entered, all} = given_to(mfa, arguments, way, all)
+        ways(go_on(way, rest, kind, value) ++ entered ++ ways, all)
+
+      {:either, values} ->
+        ways(Enum.flat_map(values, &go_on(way, rest, kind, &1)) ++ ways, all)
+
+      {:misses, miss} ->
+        ways(ways, failed(way, miss, all))
+
+      :raises ->
+        ways(ways, failed(way, way.miss, all))
+
+      :ends ->
+        ways(ways, all)
     end
   end
 
   # Functions that are given to others to be called.
-  defp given_to({Agent, f, _}, [_, {:fun, name, free} | _], all)
-       when f in [:get, :update, :get_and_update, :cast],
-       do: called(name, free, [all.agent], all)
-
-  defp given_to({module, _, _}, [{kind, head, _} | more], all)
-       when kind in [:cons, :list] and module in [Enum, Stream, :lists] do
-    for {:fun, name, free} <- more, way <- called(name, free, [head], all), do: way
+  defp given_to(mfa, arguments, way, all) do
+    Enum.reduce(Given.calls(mfa, arguments, all), {[], all}, fn {fun, given}, {ways, all} ->
+      {entered, all} = called(fun, given, way, all)
+      {entered ++ ways, all}
+    end)
   end
-
-  defp given_to(_mfa, _arguments, _all), do: []
 
   # As a way of its own, whenever it is called.
-  defp called({_, _, a} = mfa, free, known, all) do
+  defp called({:fun, {_, _, a} = mfa, free}, known, way, all) do
     unknown = a - length(free) - length(known)
-    all.program |> entry(mfa, known ++ List.duplicate(:any, max(unknown, 0)) ++ free) |> List.wrap()
+    arguments = known ++ List.duplicate(:any, max(unknown, 0)) ++ free
+
+    cond do
+      length(arguments) != a -> {[], all}
+      is_map_key(all.program, mfa) -> {[%{entry(all.program, mfa, arguments) | tries: way.tries}], all}
+      known == [] -> {[], all}
+      true -> {[], tried(Known.call(mfa, arguments), way, all)}
+    end
   end
+
+  defp tried({:misses, miss}, way, all), do: failed(way, miss, all)
+  defp tried(_known, _way, all), do: all
 
   defp go_on(way, rest, :stay, value),
     do: [%{way | at: rest, regs: way.regs |> only_y() |> Map.put({:x, 0}, value), miss: nil}]

@@ -10,9 +10,13 @@ defmodule FlyDeployAgent.Registers do
   @doc "What an operand is."
   @spec value(term, map) :: Value.t()
   def value({kind, _} = register, regs) when kind in [:x, :y], do: Map.get(regs, register, :any)
+  def value({:literal, fun}, _regs) when is_function(fun), do: function(Function.info(fun))
   def value({kind, term}, _regs) when kind in [:atom, :integer, :literal], do: {:const, term}
   def value(nil, _regs), do: {:const, []}
   def value(_operand, _regs), do: :any
+
+  # &Module.function/1
+  defp function(info), do: {:fun, {info[:module], info[:name], info[:arity]}, []}
 
   @doc "Goes on with a value in a register."
   @spec put(t, tuple, Value.t()) :: {:next, t}

@@ -43,9 +43,13 @@ defmodule FlyDeployAgent.Release do
 
   @doc "Whether a module's file belongs to the release's own libraries."
   @spec library?(Path.t()) :: boolean
-  def library?(file) do
+  def library?(file), do: origin_of(file) == :library
+
+  @doc "What a module's file belongs to."
+  @spec origin_of(Path.t()) :: :otp | :elixir | :library
+  def origin_of(file) do
     {app, _vsn} = file |> Path.dirname() |> Path.dirname() |> split()
-    origin(app) == :library
+    origin(app)
   end
 
   @doc "Identifies this boot of the VM: OS pid and its start time (clock ticks since the host's boot)."

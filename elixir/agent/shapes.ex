@@ -193,7 +193,6 @@ defmodule FlyDeployAgent.Shapes do
 
   defp tables(sought) do
     for table <- :ets.all(),
-        small?(table),
         row <- rows(table),
         found <- within(row, sought),
         uniq: true,
@@ -210,11 +209,13 @@ defmodule FlyDeployAgent.Shapes do
     end
   end
 
-  defp rows(table) do
-    case :ets.match_object(table, :_, @rows) do
-      {rows, _continuation} -> rows
-      :"$end_of_table" -> []
-    end
+  @doc "Some rows of a table, none where they are private, or too large to be copied."
+  @spec rows(:ets.table()) :: [tuple]
+  def rows(table) do
+    with true <- small?(table),
+         {rows, _continuation} <- :ets.match_object(table, :_, @rows),
+         do: rows,
+         else: (_ -> [])
   rescue
     # It has gone meanwhile.
     ArgumentError -> []

@@ -135,8 +135,13 @@ defmodule FlyDeployAgent.Specs do
   defp child({:const, module}) when is_atom(module), do: {module, {:const, []}}
   defp child({:tuple, [{:const, module}, argument]}), do: {module, ordered(argument)}
 
-  defp child({:map, %{start: {:tuple, [{:const, module}, _, arguments]}}, _}),
-    do: {module, ordered(arguments)}
+  # What child_spec/1 makes of one argument.
+  defp child({:map, %{start: {:tuple, [{:const, module}, _, arguments]}}, _}) do
+    case Value.elements(arguments) do
+      {[argument], true} -> {module, ordered(argument)}
+      _ -> {module, ordered(arguments)}
+    end
+  end
 
   defp child(_other), do: {:any, :any}
 

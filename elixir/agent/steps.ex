@@ -342,7 +342,19 @@ defmodule FlyDeployAgent.Steps do
   defp unsure?(pairs, values, regs), do: Enum.any?(pairs, fn {key, _} -> known(values, key, regs) == nil end)
 
   defp taken(pairs, values, regs) do
-    for {key, to} <- pairs, to != nil, into: regs, do: {to, known(values, key, regs) || :any}
+    for {key, to} <- pairs,
+        to != nil,
+        into: regs,
+        do: {to, known(values, key, regs) || any(values, key, regs)}
+  end
+
+  # Under a key that is not known, and no atom of the code's.
+  defp any(values, key, regs) do
+    case {value(key, regs), Value.other({:map, values, false})} do
+      {{:const, atom}, _} when is_atom(atom) -> :any
+      {_, {:tuple, [_, value]}} -> value
+      _ -> :any
+    end
   end
 
   defp assoc({:map, values, complete}, pairs, regs) do

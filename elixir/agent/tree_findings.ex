@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.TreeFindings do
   What the change of modules does to supervisors and their children, which a hot upgrade neither starts nor stops.
   """
 
-  alias FlyDeployAgent.{Children, CodeFacts, Pair, Restarts, Specs}
+  alias FlyDeployAgent.{Children, CodeFacts, Pair, Paths, Restarts, Specs}
 
   @doc "The findings about supervisors and children."
   @spec all([Pair.t()], FlyDeployAgent.CodeFindings.live()) :: [map]
@@ -11,7 +11,33 @@ defmodule FlyDeployAgent.TreeFindings do
     gone = child_start_gone(pairs, live)
     failing = Restarts.failing(pairs, live.children)
     told = MapSet.new(gone ++ failing, & &1.subject)
-    gone ++ failing ++ child_spec_changed(pairs, live, told) ++ trees(pairs, live)
+    gone ++ failing ++ child_spec_changed(pairs, live, told) ++ ignored(pairs, live) ++ trees(pairs, live)
+  end
+
+  # A child that did not start, and would now.
+  defp ignored(pairs, live) do
+    by_module = for %{module: module, old: %{}} = pair <- pairs, into: %{}, do: {module, pair}
+
+    for %{runs: false, start: {module, f, a} = start} = child <- live.children,
+        pair = by_module[module],
+        {[{:const, :ignore}], [_ | _] = now} <- [
+          {given(pair, :old, start, child), given(pair, :new, start, child)}
+        ],
+        {:const, :ignore} not in now,
+        uniq: true do
+      finding(
+        "children_changed",
+        :block,
+        module,
+        "#{f}/#{a} gave :ignore when #{name(child.supervisor)} called it, and starts a process now: a hot upgrade starts no children"
+      )
+    end
+  end
+
+  defp given(%{module: module} = pair, version, start, %{arguments: arguments}) do
+    program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [start])
+    %{returns: returns, whole: whole} = Paths.follow(program, start, arguments)
+    if whole, do: returns, else: []
   end
 
   defp child_start_gone(pairs, live) do

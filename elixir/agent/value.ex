@@ -9,7 +9,8 @@ defmodule FlyDeployAgent.Value do
     * `{:tuple, values}`, `{:cons, head, tail}`, `:empty` – the empty list that lives; `{:made, values}`, `{:list, head, tail}` – a tuple and
       a list that the code makes, or a message is
     * `{:map, values, complete}` – by key; other keys it has not, where it is complete; `:made` where the code
-      has made it, and it is
+      has made it, and it is. Under `{:other}` stands one of those whose keys are no atoms, as a tuple of both
+    * `{:atomics, n}` – an array of so many counters
     * `{:fun, mfa, free}` – a function of the module, with what it has closed over
     * `{:text, text}` – a message that is this text; `{:rest, text, bits}` – such a one, of which that many bits were matched
   """
@@ -19,6 +20,9 @@ defmodule FlyDeployAgent.Value do
   @depth 7
   @nodes 400
   @keys 64
+  # A list of options is looked at as a whole.
+  @options 32
+  @other {:other}
 
   @doc "The shape of a term that lives, of a limited number of its nodes."
   @spec of(term) :: t
@@ -29,9 +33,15 @@ defmodule FlyDeployAgent.Value do
   defp of(atom, _depth, left) when is_atom(atom), do: {{:atom, atom}, left - 1}
   defp of([], _depth, left), do: {:empty, left - 1}
 
-  defp of([head | _tail], depth, left) do
+  defp of([head | tail] = list, depth, left) do
     {head, left} = of(head, depth - 1, left - 1)
-    {{:cons, head, :any}, left}
+
+    if options?(list, @options, []) do
+      {tail, left} = of(tail, depth, left)
+      {{:cons, head, tail}, left}
+    else
+      {{:cons, head, :any}, left}
+    end
   end
 
   defp of(%{} = map, depth, left) do
@@ -47,24 +57,47 @@ defmodule FlyDeployAgent.Value do
 
   defp of(term, _depth, left), do: {kind(term), left - 1}
 
+  # Every key once: other lists of such tuples are as long as it happens.
+  defp options?([], _left, _keys), do: true
+
+  defp options?([{key, _} | rest], left, keys) when is_atom(key) and left > 0,
+    do: key not in keys and options?(rest, left - 1, [key | keys])
+
+  defp options?(_list, _left, _keys), do: false
+
   defp kind(term) when is_integer(term), do: {:is, :integer}
   defp kind(term) when is_float(term), do: {:is, :float}
   defp kind(term) when is_binary(term), do: {:is, :binary}
   defp kind(term) when is_pid(term), do: {:is, :pid}
-  defp kind(term) when is_reference(term), do: {:is, :reference}
+  defp kind(term) when is_reference(term), do: counters(term)
   defp kind(term) when is_port(term), do: {:is, :port}
   defp kind(term) when is_function(term), do: {:is, :function}
   defp kind(_term), do: :any
 
-  # Only atoms are keys that code names; a map of others may have any.
+  defp counters(reference) do
+    {:atomics, :atomics.info(reference).size}
+  rescue
+    ArgumentError -> {:is, :reference}
+  end
+
+  # Only atoms are keys that code names; a map of others may have any, of which one stands for all.
   defp values({key, value, iterator}, values, keys, depth, left)
        when is_atom(key) and keys > 0 and left > 0 do
     {value, left} = of(value, depth - 1, left)
     iterator |> :maps.next() |> values(Map.put(values, key, value), keys - 1, depth, left)
   end
 
-  defp values({key, _value, iterator}, values, keys, depth, left) when not is_atom(key) and keys > 0,
-    do: iterator |> :maps.next() |> values(values, keys - 1, depth, left)
+  defp values({key, value, iterator}, values, keys, depth, left) when not is_atom(key) and keys > 0 do
+    {values, left} =
+      if is_map_key(values, @other) or left <= 0 do
+        {values, left}
+      else
+        {value, left} = of(value, depth - 1, left)
+        {Map.put(values, @other, {:tuple, [kind(key), value]}), left}
+      end
+
+    iterator |> :maps.next() |> values(values, keys - 1, depth, left)
+  end
 
   defp values(iterator, values, _keys, _depth, left), do: {values, iterator, left}
 
@@ -72,7 +105,7 @@ defmodule FlyDeployAgent.Value do
   @spec general(t) :: t
   def general({:atom, _}), do: :any
   def general({:tuple, values}), do: {:tuple, Enum.map(values, &general/1)}
-  def general({:cons, head, tail}), do: {:cons, general(head), tail}
+  def general({:cons, head, tail}), do: {:cons, general(head), general(tail)}
 
   def general({:map, values, complete}),
     do: {:map, Map.new(values, fn {key, value} -> {key, general(value)} end), complete}
@@ -81,7 +114,7 @@ defmodule FlyDeployAgent.Value do
 
   @doc "Whether it lives: what the code and a message bring does not."
   @spec lives?(t) :: boolean
-  def lives?({kind, _}), do: kind in [:atom, :name, :is, :tuple]
+  def lives?({kind, _}), do: kind in [:atom, :name, :is, :tuple, :atomics]
   def lives?({:map, _, complete}), do: complete != :made
   def lives?({kind, _, _}), do: kind == :cons
   def lives?(value), do: value == :empty
@@ -98,6 +131,7 @@ defmodule FlyDeployAgent.Value do
   def type(:empty), do: :list
   def type({kind, _}) when kind in [:atom, :name, :tag], do: :atom
   def type({:is, type}), do: type
+  def type({:atomics, _}), do: :reference
   def type({:const, term}), do: constant(term)
   def type({kind, _}) when kind in [:tuple, :made], do: :tuple
   def type({kind, _, _}) when kind in [:cons, :list], do: :list
@@ -183,6 +217,11 @@ defmodule FlyDeployAgent.Value do
     do: {:map, Map.new(values, fn {key, value} -> {key, parts(value)} end), complete != false}
 
   def parts(value), do: value
+
+  @doc "What a map has under a key that is no atom, `{:tuple, [key, value]}`, nil where it has none."
+  @spec other(t) :: t | nil
+  def other({:map, values, _}), do: Map.get(values, @other)
+  def other(_value), do: nil
 
   @doc "Whether two values, taken apart, may be the same: what is not known is like everything."
   @spec like?(t, t) :: boolean

@@ -33,7 +33,6 @@ defmodule FlyDeployAgent.DemandsTest do
   end
   """
 
-  @state %{name: "me", items: [%{n: 1}]}
   @socket %{__struct__: Phoenix.LiveView.Socket, assigns: %{n: 1, flash: %{}}, id: "x"}
 
   # {what, edits, subjects}; nil stands for silence.
@@ -72,6 +71,38 @@ defmodule FlyDeployAgent.DemandsTest do
        {"{:reply, state.items, state}", "{:reply, state.all, state}"},
        {"  defp rename", "  def code_change(_, s, _), do: {:ok, Map.put(s, :all, s.items)}\n  defp rename"}
      ], []},
+    {"an element of what is kept by pids",
+     [
+       {"{:reply, state.items, state}",
+        "{:reply, for({pid, ref} <- state.refs, :all in ref, do: pid), state}"}
+     ], [""]},
+    {"what is kept by pids, as it is",
+     [{"{:reply, state.items, state}", "{:reply, for({pid, ref} <- state.refs, ref != 1, do: pid), state}"}],
+     []},
+    {"what stands beside a pid, that may be missing",
+     [{"{:reply, state.items, state}", "{:reply, Map.get(state.refs, self(), []) |> Enum.count(), state}"}],
+     [""]},
+    {"an option", [{"{:reply, state.items, state}", "{:reply, Keyword.fetch!(state.opts, :limit), state}"}],
+     [":limit"]},
+    {"an option with a default",
+     [{"{:reply, state.items, state}", "{:reply, Keyword.get(state.opts, :limit, 1) + 1, state}"}], []},
+    {"an option that is there",
+     [{"{:reply, state.items, state}", "{:reply, Keyword.fetch!(state.opts, :at) + 1, state}"}], []},
+    {"a counter", [{"{:reply, state.items, state}", "{:reply, :atomics.get(state.hits, 3), state}"}], [""]},
+    {"a counter that is there",
+     [{"{:reply, state.items, state}", "{:reply, :atomics.get(state.hits, 2), state}"}], []},
+    {"a function that is passed on",
+     [{"{:reply, state.items, state}", "{:reply, Enum.map(state.items, &MapSet.size/1), state}"}], [""]},
+    {"a message that comes to the clause for all",
+     [
+       {"%{name: name} = state), do: {:noreply, rename(state, name)}",
+        "%{name: name, at: _} = state), do: {:noreply, rename(state, name)}\n  def handle_info(_, state), do: {:noreply, state}"}
+     ], [":at"]},
+    {"a clause for all, and the state fits",
+     [
+       {"%{name: name} = state), do: {:noreply, rename(state, name)}",
+        "%{name: name, items: _} = state), do: {:noreply, rename(state, name)}\n  def handle_info(_, state), do: {:noreply, state}"}
+     ], []},
     {"a code_change that brings another",
      [
        {"{:reply, state.items, state}", "{:reply, state.all, state}"},
@@ -106,14 +137,24 @@ defmodule FlyDeployAgent.DemandsTest do
       with %Pair{} = pair <- Enum.find(pairs, &(&1.module == module)), do: Pair.code(pair, version)
     end
 
-    shapes = %{T.Server => %{kind: :gen_server, shapes: [{Value.of(@state), 1}], count: 1}}
+    shapes = %{T.Server => %{kind: :gen_server, shapes: [{Value.of(state()), 1}], count: 1}}
 
     assert [%{name: "stale_shape"}] = Demands.all(pairs, shapes, codes, %{})
     assert [%{name: "not_compared", detail: detail}] = Demands.all(pairs, shapes, codes, %{}, 0)
     assert detail =~ "no time to follow the code of 1 module"
   end
 
-  test "what states lack", do: check(@server, @server_changes, T.Server, :gen_server, @state, "state")
+  defp state do
+    %{
+      name: "me",
+      items: [%{n: 1}],
+      refs: %{self() => make_ref()},
+      opts: [at: 1],
+      hits: :atomics.new(2, [])
+    }
+  end
+
+  test "what states lack", do: check(@server, @server_changes, T.Server, :gen_server, state(), "state")
 
   @channel """
   defmodule T.Channel do
@@ -149,10 +190,14 @@ defmodule FlyDeployAgent.DemandsTest do
 
     for {what, edits, keys} <- changes do
       found = found(old, edited(source, edits), module, kind, state)
-      wanted = for key <- keys, do: {"stale_shape", "#{inspect(module)}'s #{of} without #{key}"}
+      wanted = for key <- keys, do: {"stale_shape", "#{inspect(module)}'s #{of}#{without(key)}"}
       assert {what, for(f <- found, do: {f.name, f.subject})} == {what, wanted}
     end
   end
+
+  # "" stands for what is there, and is something else.
+  defp without(""), do: ""
+  defp without(key), do: " without #{key}"
 
   defp found(old, source, module, kind, state) do
     new = Versions.beams(source)

@@ -1,0 +1,107 @@
+defmodule FlyDeployAgent.Reads do
+  @moduledoc """
+  What code reads by a name: tables, persistent terms, registries. Rows that are there stay as they are, so they are followed through
+  the code that reads them, as states are (`FlyDeployAgent.Paths`).
+  """
+
+  alias FlyDeployAgent.{Shapes, Value}
+
+  @type source :: {:table, atom} | {:registry, atom} | {:term, term}
+
+  # Of a table or a registry: shapes that differ, and entries of a registry that is looked at.
+  @shapes 4
+  @entries 500
+  @rows [:lookup, :take, :tab2list, :lookup_element, :update_counter]
+  @folds [:foldl, :foldr]
+  @registered [:lookup, :dispatch, :values]
+
+  @doc "What a call reads, nil for others."
+  @spec source(mfa, [Value.t()]) :: source | nil
+  def source({:ets, f, _}, [{:const, name} | _]) when f in @rows and is_atom(name), do: {:table, name}
+
+  def source({:ets, f, 3}, [_fun, _acc, {:const, name}]) when f in @folds and is_atom(name),
+    do: {:table, name}
+
+  def source({Registry, f, _}, [{:const, name} | _]) when f in @registered and is_atom(name),
+    do: {:registry, name}
+
+  def source({:persistent_term, :get, _}, [{:const, key} | _]), do: {:term, key}
+  def source(_mfa, _arguments), do: nil
+
+  @doc "Whether a function reads something."
+  @spec reads?(mfa) :: boolean
+  def reads?({module, f, _}),
+    do:
+      {module, f} == {:persistent_term, :get} or (module == :ets and f in (@rows ++ @folds)) or
+        (module == Registry and f in @registered)
+
+  @doc "The shapes of what is there: a table's rows, `{key, value}` of a registry, a term."
+  @spec live(source) :: [Value.t()]
+  def live({:table, name}),
+    do: if(:ets.whereis(name) == :undefined, do: [], else: name |> Shapes.rows() |> shapes())
+
+  def live({:registry, name}) do
+    if :ets.whereis(name) != :undefined and Registry.count(name) <= @entries,
+      do: name |> Registry.select([{{:"$1", :_, :"$2"}, [], [{{:"$1", :"$2"}}]}]) |> shapes(),
+      else: []
+  rescue
+    _ -> []
+  end
+
+  def live({:term, key}) do
+    case :persistent_term.get(key, __MODULE__) do
+      __MODULE__ -> []
+      term -> shapes([term])
+    end
+  end
+
+  defp shapes(terms),
+    do: terms |> Enum.map(&Value.of/1) |> Enum.uniq_by(&Value.general/1) |> Enum.take(@shapes)
+
+  @doc "What a call finds there of this shape, see `FlyDeployAgent.Paths.follow/4`; nil for what reads something else."
+  @spec found(source, Value.t(), mfa, [Value.t()]) :: {:gives, Value.t()} | {:misses, term} | nil
+  def found(source, shape, mfa, arguments) do
+    if source(mfa, arguments) == source and meant?(source, shape, arguments), do: finds(mfa, arguments, shape)
+  end
+
+  # Another key stands beside other things.
+  defp meant?({:term, _}, _shape, _arguments), do: true
+
+  defp meant?({:table, name}, {:tuple, values}, [_, key | _]),
+    do: alike?(Enum.at(values, keypos(name) - 1), key)
+
+  defp meant?({:registry, _}, {:tuple, [key, _]}, [_, other | _]), do: alike?(key, other)
+  defp meant?(_source, _shape, _arguments), do: true
+
+  defp alike?(live, key), do: key == :any or Value.same(live, key) != false
+
+  defp keypos(table) do
+    case :ets.info(table, :keypos) do
+      n when is_integer(n) -> n
+      _ -> 1
+    end
+  end
+
+  defp finds({:persistent_term, _, _}, _arguments, value), do: {:gives, value}
+  defp finds({Registry, :values, _}, _arguments, {:tuple, [_, value]}), do: {:gives, {:cons, value, :any}}
+
+  defp finds({Registry, _, _}, _arguments, {:tuple, [_, value]}),
+    do: {:gives, {:cons, {:tuple, [{:is, :pid}, value]}, :any}}
+
+  defp finds({:ets, :lookup_element, _}, [_, _, {:const, n} | _], {:tuple, values}) when is_integer(n) do
+    if n <= length(values),
+      do: {:gives, Enum.at(values, n - 1)},
+      else: {:misses, {{:arity, n, length(values)}, false}}
+  end
+
+  defp finds({:ets, :update_counter, _}, [_, _, {:const, operations} | _], {:tuple, values}) do
+    wanted = for operation <- List.wrap(operations), is_tuple(operation), do: elem(operation, 0)
+    most = Enum.max(wanted, fn -> 1 end)
+    if is_integer(most) and most > length(values), do: {:misses, {{:arity, most, length(values)}, false}}
+  end
+
+  defp finds({:ets, f, _}, _arguments, row) when f in [:lookup, :take, :tab2list],
+    do: {:gives, {:cons, row, :any}}
+
+  defp finds(_mfa, _arguments, _shape), do: nil
+end

@@ -1,0 +1,63 @@
+defmodule FlyDeployAgent.Senders do
+  @moduledoc """
+  Whether anything that is loaded makes messages of a kind: a call that nobody makes is not missed.
+  """
+
+  alias FlyDeployAgent.{CodeFacts, Messages, Pair, Release}
+
+  # Modules that name a message, and whose code is read for whether they make it. Of more, one will.
+  @read 100
+
+  @doc "Those of the messages that code of the module, or of any other, puts together. Texts come from outside."
+  @spec sent(Pair.t(), [Messages.message()]) :: [Messages.message()]
+  def sent(_pair, []), do: []
+
+  def sent(%{module: module} = pair, messages) do
+    {own, others} = Enum.split_with(messages, &(is_binary(&1) or made?(Pair.code(pair, :old), &1)))
+    own ++ Enum.filter(others, &elsewhere?(&1, named(name(&1), module)))
+  end
+
+  defp name({tag, _arity}), do: tag
+  defp name(tag), do: tag
+
+  defp named(name, module) do
+    for {other, [_ | _] = file} <- :code.all_loaded(),
+        other != module,
+        # OTP knows nothing of an application's messages.
+        Release.origin_of(List.to_string(file)) != :otp,
+        {:ok, {_, [atoms: atoms]}} <- [:beam_lib.chunks(file, [:atoms])],
+        List.keymember?(atoms, name, 1),
+        do: file
+  end
+
+  defp elsewhere?(message, files) do
+    length(files) > @read or
+      Enum.any?(files, fn file ->
+        with {:ok, beam} <- File.read(file),
+             {:ok, code} <- CodeFacts.functions(beam),
+             do: made?(code, message),
+             else: (_ -> true)
+      end)
+  end
+
+  # What is compared is not made.
+  defp made?(code, message),
+    do:
+      Enum.any?(code, fn {_, body} ->
+        Enum.any?(body, &(elem(&1, 0) in [:put_tuple2, :put_list, :move] and makes?(&1, message)))
+      end)
+
+  defp makes?({:put_tuple2, _to, {:list, [{:atom, tag} | rest]}}, {tag, arity}), do: length(rest) == arity - 1
+  defp makes?(operation, message), do: operation |> Tuple.to_list() |> Enum.any?(&operand?(&1, message))
+
+  defp operand?({:atom, atom}, atom), do: true
+  defp operand?({:literal, term}, message), do: within?(term, message)
+  defp operand?({:list, operands}, message), do: Enum.any?(operands, &operand?(&1, message))
+  defp operand?(_operand, _message), do: false
+
+  defp within?(tuple, {tag, arity}) when tuple_size(tuple) == arity and elem(tuple, 0) == tag, do: true
+  defp within?(atom, atom) when is_atom(atom), do: true
+  defp within?(tuple, message) when is_tuple(tuple), do: tuple |> Tuple.to_list() |> within?(message)
+  defp within?([head | tail], message), do: within?(head, message) or within?(tail, message)
+  defp within?(_term, _message), do: false
+end
