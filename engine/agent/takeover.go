@@ -5,18 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"flydeploy/engine"
 )
 
-// TakeOver ends the agent of another upgrade in the VM, whose console is gone or has lost the lock: it is aborted, unless
-// it is committing, which is waited for. The caller must hold the deploy lock. Gives the agent's last state.
-func (e *BusyError) TakeOver(ctx context.Context, exec Exec, vm VM) (State, error) {
+// Session gives the agent of the other upgrade, whose console is gone. The caller must hold the deploy lock.
+func (e *BusyError) Session(exec Exec, vm VM) (*Session, error) {
 	if e.about.Boot != vm.Boot() || !validID.MatchString(e.about.ID) || !validDir.MatchString(e.about.Dir) ||
 		!strings.HasSuffix(e.about.Dir, "/flydeploy-"+e.about.ID) {
-		return e.State, fmt.Errorf("taking over from the agent of %s: it does not tell where it works: %w", e.ID, e)
+		return nil, fmt.Errorf("taking over from the agent of %s: it does not tell where it works: %w", e.ID, e)
 	}
-	s := &Session{exec: exec, vm: vm, id: e.about.ID, dir: e.about.Dir}
+	return &Session{exec: exec, vm: vm, id: e.about.ID, dir: e.about.Dir}, nil
+}
+
+// TakeOver ends the agent of another upgrade in the VM, whose console is gone or has lost the lock: it is aborted, unless
+// it is committing, which is waited for. The caller must hold the deploy lock. Gives the agent's last state. After an
+// engine.ErrUnknownOutcome the same call may be made again.
+func (e *BusyError) TakeOver(ctx context.Context, exec Exec, vm VM) (State, error) {
+	s, err := e.Session(exec, vm)
+	if err != nil {
+		return e.State, err
+	}
 	command := s.Abort
 	var seen int64
 	for {
@@ -24,8 +31,6 @@ func (e *BusyError) TakeOver(ctx context.Context, exec Exec, vm VM) (State, erro
 		switch {
 		case errors.Is(err, ErrGone):
 			return e.State, nil
-		case errors.Is(err, engine.ErrUnknownOutcome) && ctx.Err() == nil:
-			continue
 		case err != nil:
 			return e.State, err
 		}

@@ -19,8 +19,8 @@ func (c *committing) takeBack(ctx context.Context, why string) error {
 	before := map[string]*engine.HotUpgrade{}
 	for _, r := range filter(c.machines, (*rollout).hasTaken) {
 		id := ""
-		if u, ok := c.surveyed.recorded.UpgradeOf(r.machine); ok {
-			id, before[u.ID] = u.ID, &u
+		if u := c.surveyed.before(r.machine); u != nil {
+			id, before[u.ID] = u.ID, u
 		}
 		took[id] = append(took[id], r)
 	}
@@ -55,7 +55,7 @@ func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machi
 	j := *c.job
 	j.settings.Strategy, j.settings.Yes, j.settings.Ask = engine.Strategy{Kind: engine.StrategyAll}, true, false
 	s := *c.surveyed
-	s.in, s.out, s.earlier, s.image = nil, nil, nil, c.upgrade.BaseImage
+	s.in, s.out, s.earlier, s.resumes, s.image = nil, nil, nil, false, c.upgrade.BaseImage
 	st := &staged{job: &j, surveyed: &s, held: c.held}
 	for _, r := range machines {
 		s.in = append(s.in, r.machine)

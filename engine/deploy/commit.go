@@ -23,14 +23,14 @@ type committing struct {
 // commit goes through the waves of the strategy: it arms every machine of a wave, and once all are armed, sends each the short
 // command that commits. A commit that was sent ends by itself: a stop only keeps further machines from starting.
 func (st *staged) commit(ctx context.Context, book *ledger, accepted []string) error {
-	todo := filter(st.machines, (*rollout).isStaged)
-	if len(todo) == 0 {
+	adopted, todo := filter(st.machines, (*rollout).isAdopted), filter(st.machines, (*rollout).isStaged)
+	if len(adopted)+len(todo) == 0 {
 		st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusSkipped, Text: nothingToCommit(st.machines)})
 		return nil
 	}
 	c := &committing{staged: st, book: book, accepted: accepted}
 	return st.phase(engine.PhaseCommit, st.settings.Strategy.Describe(len(todo)), &st.upgrade, func() (string, error) {
-		err := c.waves(ctx, todo)
+		err := c.waves(ctx, c.split(adopted, todo))
 		return fmt.Sprintf("%d of %s upgraded", count(c.machines, (*rollout).reportsUpgrade), text.Counted(len(c.machines), "machine")), err
 	})
 }
@@ -55,11 +55,8 @@ func nothingToCommit(machines []*rollout) string {
 }
 
 // waves commits one wave after another, and watches each, the last one too. A wave must be well before the next one starts.
-func (c *committing) waves(ctx context.Context, todo []*rollout) error {
-	sizes := c.settings.Strategy.Waves(len(todo))
-	for i, size := range sizes {
-		w := wave{number: i + 1, of: len(sizes), machines: todo[:size]}
-		todo = todo[size:]
+func (c *committing) waves(ctx context.Context, waves []wave) error {
+	for _, w := range waves {
 		sick, failed := c.carryOut(ctx, w)
 		if sick == nil { // whoever goes on with what is not well is still asked about a machine that has failed
 			sick, failed = c.onFailed(ctx, w, failed)

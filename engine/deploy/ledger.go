@@ -203,8 +203,8 @@ func (l *ledger) writeRest(ctx context.Context) error {
 func (l *ledger) restore(md *engine.Metadata, m engine.Machine) {
 	md.AddTakenBack(*l.back)
 	delete(md.MachineUpgrades, m.ID)
-	if u, ok := l.surveyed.recorded.MachineUpgrades[m.ID]; ok && engine.SameImage(l.surveyed.recorded.FullImage(), l.upgrade.BaseImage) {
-		md.MachineUpgrades[m.ID] = u
+	if u := l.surveyed.before(m); u != nil && (md.HotUpgrade == nil || md.HotUpgrade.ID != u.ID) {
+		md.MachineUpgrades[m.ID] = *u
 	}
 }
 

@@ -33,8 +33,9 @@ type rollout struct {
 	shown   map[engine.Phase]agent.Phase // what was emitted last, by phase
 	code    agent.Code                   // that the VM had loaded when it was verified
 
-	health engine.Health   // as far as it was watched
-	sick   *engine.Problem // why it is not well, nil if it is, or nobody knows
+	adopted bool            // its agent is that of the deploy that is resumed, and has committed
+	health  engine.Health   // as far as it was watched
+	sick    *engine.Problem // why it is not well, nil if it is, or nobody knows
 }
 
 func newRollout(rec *record.Recorder, m engine.Machine) *rollout {
@@ -138,8 +139,12 @@ func (r *rollout) result() engine.MachineResult {
 // facts gives what the plan needs to know about the machine.
 func (r *rollout) facts() plan.Machine {
 	m := plan.Machine{State: r.state, MachinePlan: engine.MachinePlan{
-		Machine: r.machine, Runs: engine.Code{Version: r.status.Running}, UpToDate: r.status.UpToDate, Report: reportOf(r.status), Problem: r.problem,
+		Machine: r.machine, Runs: engine.Code{Version: r.status.Running}, UpToDate: r.status.UpToDate || r.adopted, Report: reportOf(r.status), Problem: r.problem,
 	}}
+	if r.adopted { // what it says of is over
+		m.Report = engine.MachineReport{}
+		return m
+	}
 	for _, g := range r.status.Processes {
 		m.Processes = append(m.Processes, engine.ProcessChange(g))
 	}

@@ -98,6 +98,9 @@ func (st *staged) facts() plan.Facts {
 func (st *staged) stageMachine(ctx context.Context, r *rollout) error {
 	r.move(engine.MachineStaging, engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Facts: &r.machine})
 	err := st.inject(ctx, r)
+	if err == nil && r.adopted {
+		return nil
+	}
 	if err == nil {
 		r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusDone})
 		err = st.within(ctx, func(ctx context.Context) error { return st.follow(ctx, r, r.status, agent.Staged) })
@@ -218,6 +221,9 @@ func (st *staged) inject(ctx context.Context, r *rollout) error {
 				}
 				continue
 			}
+			if st.adopt(ctx, r, exec, vm, busy) {
+				return nil
+			}
 			if err := st.takeOver(ctx, r, exec, vm, busy); err != nil {
 				return err
 			}
@@ -287,7 +293,7 @@ func (st *staged) takeOver(ctx context.Context, r *rollout, exec agent.Exec, vm 
 		r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Log: text.Line(what)})
 	}
 	say(fmt.Sprintf("ending the agent of %s, left by %s (%s)", busy.ID, busy.Owner, busy.State))
-	state, err := busy.TakeOver(ctx, exec, vm)
+	state, err := run.RetryUnknown(ctx, st.lostAnswer(engine.PhaseInject, r.machine.ID), func() (agent.State, error) { return busy.TakeOver(ctx, exec, vm) })
 	if err == nil {
 		say(fmt.Sprintf("the agent of %s ended as %s", busy.ID, state))
 	}

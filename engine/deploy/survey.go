@@ -17,6 +17,7 @@ type surveyed struct {
 	in, out  []engine.Machine // the machines that take part, and those left out with their reasons
 	recorded engine.Metadata  // current.json as the deploy found it
 	earlier  *record.Record   // the deploy that is resumed or deployed again, nil for none
+	resumes  bool             // it is resumed
 	image    string           // the image to pack; if "", one is built
 	selected engine.Selection // of the machines; a resumed deploy's own unless another one is given
 }
@@ -57,7 +58,8 @@ func (j *job) look(ctx context.Context, found *target.Target, waited bool) (*sur
 	if s.earlier, err = j.findEarlier(ctx, found.Storage.Records); err != nil {
 		return nil, err
 	}
-	if s.earlier != nil && j.settings.Resume {
+	s.resumes = s.earlier != nil && j.settings.Resume
+	if s.resumes {
 		if s.selected.Empty() {
 			s.selected = s.earlier.Select
 		}

@@ -38,7 +38,11 @@ type watch struct {
 }
 
 func newWatch(c *committing, w wave, machines []*rollout) *watch {
-	return &watch{committing: c, wave: w, machines: machines, begun: time.Now(), sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]bool{}}
+	begun := time.Now()
+	if machines[0].adopted { // its agent has begun before
+		begun = begun.Add(-watchedFor(machines[0].status))
+	}
+	return &watch{committing: c, wave: w, machines: machines, begun: begun, sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]bool{}}
 }
 
 // run watches until the end of the bake time, or until a moment after something is not well.
@@ -51,7 +55,7 @@ func (w *watch) run(ctx context.Context) error {
 	var endBake context.CancelFunc
 	w.baking, endBake = context.WithCancel(watching)
 	defer endBake()
-	bake := time.AfterFunc(w.settings.Strategy.Bake, endBake)
+	bake := time.AfterFunc(w.settings.Strategy.Bake-time.Since(w.begun), endBake)
 	defer bake.Stop()
 	if w.settings.Ask {
 		obeying.Go(func() { w.obey(bake, endBake) })
@@ -131,6 +135,8 @@ func (w *watch) ask(ctx context.Context, r *rollout) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case errors.Is(err, agent.ErrGone) && r.adopted && !w.restarted(ctx, r): // held for longer than it stays
+			return engine.NewProblem("health_unknown", "its agent has ended", err, "Nothing more was started. "+lookAgain)
 		case errors.Is(err, agent.ErrGone): // an agent that has ended stays longer than MaxBake
 			w.judge(r, notWell("its VM ended while it was watched"))
 			w.mu.Lock()

@@ -1,0 +1,86 @@
+package deploy
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/text"
+)
+
+// adoptsUntil is how much longer than the watch an agent must live to be adopted.
+const adoptsUntil = 30 * time.Second
+
+// adopt takes over the watch of a machine whose console died while it watched: the deploy that is resumed has committed there, and its
+// agent has counted crashes all along. It reports whether it has; if not, that agent is to be ended.
+func (st *staged) adopt(ctx context.Context, r *rollout, exec agent.Exec, vm agent.VM, busy *agent.BusyError) bool {
+	if busy.State != agent.Committed || !st.surveyed.brings(busy.ID) || st.settings.Strategy.Bake <= 0 {
+		return false
+	}
+	session, err := busy.Session(exec, vm)
+	if err != nil {
+		return false
+	}
+	status, err := session.Wait(ctx, 0)
+	if err != nil || status.Watch == nil || time.Duration(status.ExpiresInMS)*time.Millisecond < left(status, st.settings.Strategy.Bake)+adoptsUntil {
+		return false
+	}
+	r.session, r.status, r.adopted, r.report = session, status, true, ""
+	report := reportOf(status)
+	r.move(engine.MachineUpToDate, engine.Event{Phase: engine.PhaseDetection, Status: engine.StatusDone, Report: &report,
+		Text: "runs the upgrade since " + text.Seconds(watchedFor(status)) + ", and its agent has watched it since"})
+	return true
+}
+
+// brings reports whether a VM's order is one of the deploy that is resumed.
+func (s *surveyed) brings(order string) bool {
+	return s.resumes && strings.HasPrefix(order, s.earlier.ID+"-")
+}
+
+// watchedFor is how long an agent has watched since its commit.
+func watchedFor(s agent.Status) time.Duration {
+	if s.Watch == nil {
+		return 0
+	}
+	return time.Duration(s.Watch.AfterMS) * time.Millisecond
+}
+
+// left is what is left of a bake time.
+func left(s agent.Status, bake time.Duration) time.Duration { return max(bake-watchedFor(s), 0) }
+
+// isAdopted: the deploy that is resumed has committed there, and it is watched further.
+func (r *rollout) isAdopted() bool { return r.adopted && r.state == engine.MachineUpToDate }
+
+// split gives the waves. What is adopted is the first of them, and a canary that was committed before is the canary.
+func (c *committing) split(adopted, todo []*rollout) []wave {
+	strategy := c.settings.Strategy
+	var waves []wave
+	if len(adopted) > 0 {
+		waves = append(waves, wave{machines: adopted})
+		if strategy.Kind == engine.StrategyCanary {
+			strategy.Kind = engine.StrategyAll
+		}
+	}
+	for _, size := range strategy.Waves(len(todo)) {
+		waves = append(waves, wave{machines: todo[:size]})
+		todo = todo[size:]
+	}
+	for i := range waves {
+		waves[i].number, waves[i].of = i+1, len(waves)
+	}
+	return waves
+}
+
+// before gives the upgrade that a machine ran before this deploy and the one that it resumes, nil for the image's code.
+func (s *surveyed) before(m engine.Machine) *engine.HotUpgrade {
+	recorded := s.recorded
+	if own, ok := recorded.MachineUpgrades[m.ID]; ok && s.resumes && own.ID == s.earlier.ID {
+		recorded.MachineUpgrades = nil
+	}
+	if u, ok := recorded.UpgradeOf(m); ok && (!s.resumes || u.ID != s.earlier.ID) {
+		return &u
+	}
+	return nil
+}

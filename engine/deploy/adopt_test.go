@@ -1,0 +1,130 @@
+package deploy_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent/agenttest"
+)
+
+// killedWhileItBakes runs a canary deploy whose console dies while it watches the canary, m00.
+func (s *stage) killedWhileItBakes(settings engine.Settings) {
+	s.t.Helper()
+	laptop := s.NewConsole("laptop")
+	killed := s.startOn(laptop, settings)
+	killed.until("a machine was watched", func(e engine.Event) bool { return e.Phase == engine.PhaseWatch && e.Status == engine.StatusRunning })
+	time.Sleep(3 * time.Second) // its record is written
+	s.On(agenttest.Match{Console: "laptop"}, agenttest.LoseRequest)
+	killed.Hurry()
+	killed.end()
+	if a := s.State("m00").Agent; a == "" {
+		s.t.Fatal("the canary's agent is gone")
+	}
+}
+
+func resuming(settings engine.Settings) engine.Settings {
+	settings.Resume, settings.LockWait, settings.Owner = true, 10*time.Minute, "bob@desk"
+	return settings
+}
+
+// A console is killed while it watches. The one that resumes its deploy goes on watching: what has crashed meanwhile counts, and a machine that
+// was well for as long as was asked for holds nothing up.
+func TestADeployIsResumedWhileItsMachinesAreWatched(t *testing.T) {
+	for name, test := range map[string]struct {
+		crashes  int
+		onSick   engine.OnSick
+		outcome  engine.Outcome
+		machines string
+		health   engine.Health
+		canary   string // what it runs
+	}{
+		"well":       {0, engine.OnSickStop, engine.OutcomeSucceeded, "m00 committed, m02 committed, m01 committed", engine.HealthHealthy, "2.0.0"},
+		"sick":       {5, engine.OnSickStop, engine.OutcomeUnhealthy, "m00 unhealthy, m02 aborted, m01 aborted", engine.HealthUnhealthy, "2.0.0"},
+		"taken back": {5, engine.OnSickBack, engine.OutcomeUnhealthy, "m00 taken_back, m02 aborted, m01 aborted", engine.HealthUnhealthy, "1.0.0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 3, func(t *testing.T, s *stage) {
+				settings := onSick(test.onSick, engine.StrategyCanary)
+				settings.Strategy.Bake = time.Minute
+				s.killedWhileItBakes(settings)
+				if test.crashes > 0 {
+					s.Crash("m00", test.crashes)
+				}
+				p, r := s.startOn(s.NewConsole("desk"), resuming(settings)).end()
+				wants(t, p, r, test.outcome, test.machines)
+				if r.Health != test.health || p.Machine("m00").Phases[engine.PhaseWatch].Status == "" {
+					t.Errorf("health %s", r.Health)
+				}
+				if test.crashes > 0 && !strings.Contains(r.Problem.What, "5 crashes of Counter.Tally") {
+					t.Errorf("problem: %v", r.Problem)
+				}
+				s.nothingLeft()
+				s.runs(test.canary, "m00")
+				if commits := s.Calls(agenttest.Match{Kind: agenttest.Commit, Machine: "m00"}); test.onSick != engine.OnSickBack && len(commits) != 1 {
+					t.Errorf("the canary was committed %d times", len(commits))
+				}
+			})
+		})
+	}
+}
+
+// An agent that would not stay until the end of the watch is ended, as any other that was left behind: nobody says that the machine is well.
+func TestAWatchThatCannotBeResumed(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		settings := baking(8 * time.Minute)
+		s.killedWhileItBakes(settings)
+		time.Sleep(7 * time.Minute)
+		settings.Strategy.Bake = 11 * time.Minute
+		p, r := s.startOn(s.NewConsole("desk"), resuming(settings)).end()
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 up_to_date")
+		if r.Health != engine.HealthNotWatched {
+			t.Errorf("health %s", r.Health)
+		}
+		s.nothingLeft()
+	})
+}
+
+// A deploy of something else ends the agents that it finds.
+func TestAnotherDeployDoesNotGoOnWatching(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		settings := baking(time.Minute)
+		s.killedWhileItBakes(settings)
+		s.Crash("m00", 5)
+		s.SetBuild(agenttest.Image3)
+		settings.LockWait = 10 * time.Minute
+		p, r := s.startOn(s.NewConsole("desk"), settings).end()
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed")
+		s.runs("3.0.0", "m00")
+	})
+}
+
+// Whatever meets a deploy that goes on watching, what it says is true.
+func TestEveryFaultWhileItGoesOnWatching(t *testing.T) {
+	for _, kind := range []agenttest.Kind{agenttest.Discover, agenttest.Inject, agenttest.Wait, agenttest.LoadedCode, agenttest.Finish, agenttest.ListMachines, agenttest.WriteMetadata} {
+		for _, name := range []string{"the request is lost", "the answer is lost", "it fails", "the VM restarts"} {
+			for times, word := range map[int]string{1: "once", 0: "always"} {
+				t.Run(string(kind)+": "+name+" "+word, func(t *testing.T) {
+					played(t, 2, func(t *testing.T, s *stage) {
+						settings := onSick(engine.OnSickStop, engine.StrategyCanary)
+						s.killedWhileItBakes(settings)
+						s.On(agenttest.Match{Kind: kind, Times: times, Console: "desk"}, s.hook(name))
+						p, r := s.startOn(s.NewConsole("desk"), resuming(settings)).end()
+						for _, m := range r.Machines {
+							if runs := s.State(m.ID).Code.Version; m.Outcome.Upgraded() != (runs == "2.0.0") && (m.ID != "m00" || m.Outcome.Upgraded()) {
+								t.Errorf("machine %s is said to have ended %s, and runs %s\n%s", m.ID, m.Outcome, runs, logOf(p))
+							}
+							if m.Outcome == engine.OutcomeMachineUnhealthy || m.Health == engine.HealthUnhealthy && name != "the VM restarts" {
+								t.Errorf("machine %s is said to be not well: %s", m.ID, m.Error)
+							}
+						}
+						if r.Outcome != engine.OutcomeSucceeded && (r.Problem == nil || r.Problem.Name == "crash") {
+							t.Errorf("it ended %s: %v", r.Outcome, r.Problem)
+						}
+					})
+				})
+			}
+		}
+	}
+}
