@@ -90,9 +90,10 @@ test-otp: setup ## run the Elixir tests, and the agent's on real nodes, with the
 	@.ci/other-otp $(or $(SUITE),trixie)
 
 .PHONY: faults
-faults: setup ## run the whole table of faults on real nodes, or some (CELLS="disk|network"); make test runs a few
+faults: setup ## run the whole table of faults on real nodes, or some (CELLS="disk|network"), and that on the fake; make test runs a few
 	@FLYDEPLOY_FAULTS="$(or $(CELLS),.)" go test -count=1 -v -timeout 60m -parallel 4 -run '^TestFaults$$' ./engine/deploy
 	@FLYDEPLOY_FAULTS="$(or $(CELLS),.)" go test -count=1 -timeout 60m -run '^TestBadInput$$' ./test
+	@go test -count=1 -run '^(TestEveryFault|TestAVMThatDiesWhile|TestAMachineThatDoesNotAnswerWhile|TestADeployIsResumedWhile)' ./engine/deploy
 
 .PHONY: soak
 soak: setup ## the long versions: forty kills of the agent; 100 processes and 200 rounds for one lock on two S3 servers, consoles killed at eleven points

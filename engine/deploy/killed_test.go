@@ -42,7 +42,7 @@ func console() int {
 	}
 	s := settings()
 	s.Owner, s.Image, s.LockTimeout = "ann@laptop", o.Image, o.LockTimeout
-	s.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 1}
+	s.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 1, Bake: killedBake}
 	d := deploy.Start(context.Background(), s, deploy.Ports{Fleet: client, Storage: openStorage, Agents: kept.Agents()})
 	out := json.NewEncoder(os.Stdout)
 	for {
@@ -66,13 +66,17 @@ func openStorage(ctx context.Context, otpApp string, env map[string]string) (eng
 	return engine.Storage{Locks: b, Records: b, Tarballs: b}, err
 }
 
+// killedBake is for how long such a console watches a machine.
+const killedBake = 5 * time.Second
+
 // killPoints are where a console is killed: as soon as it has told this.
 var killPoints = []struct {
 	phase   engine.Phase
 	status  engine.Status
 	machine bool
 }{
-	{engine.PhaseCheck, engine.StatusDone, true}, // the first machine is verified, the second one waits
+	{engine.PhaseWatch, engine.StatusRunning, true}, // the first machine is watched, the second one waits
+	{engine.PhaseCheck, engine.StatusDone, true},    // it is verified
 	{engine.PhaseArm, engine.StatusDone, true},
 	{engine.PhaseLock, engine.StatusDone, false},
 	{engine.PhaseOrchestrator, engine.StatusDone, false},
@@ -110,7 +114,7 @@ func TestAKilledConsoleIsFinishedByAnother(t *testing.T) {
 			w.expectTrueMetadata()
 
 			s := settings()
-			s.Owner, s.Resume, s.LockWait = "bob@desk", true, 5*time.Minute
+			s.Owner, s.Resume, s.LockWait, s.Strategy.Bake = "bob@desk", true, 5*time.Minute, killedBake
 			p, r := w.deploy(s, 2)
 			if r.Problem != nil && r.Problem.Name == "nothing_to_resume" { // it was killed before it could tell of itself
 				s.Resume = false
@@ -118,6 +122,9 @@ func TestAKilledConsoleIsFinishedByAnother(t *testing.T) {
 			}
 			if r.Outcome != engine.OutcomeSucceeded {
 				t.Fatalf("outcome %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+			}
+			if point.phase == engine.PhaseWatch && (r.Health != engine.HealthHealthy || r.Machines[0].Outcome != engine.OutcomeCommitted || r.Machines[1].Outcome != engine.OutcomeCommitted) {
+				t.Errorf("the watch did not go on: %s, %s\n%s", r.Health, outcomes(r), logOf(p))
 			}
 			for _, id := range w.ids {
 				if c := counter.Compare(before[id], w.snapshot(id), counter.Done{}); !c.PidsUnchanged || !c.CountsUnchanged || c.StatesMigrated != counters || c.Version != "2.0.0" {
