@@ -86,6 +86,9 @@ func isUnread(err error) bool {
 	return errors.As(err, &of) && of.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE)
 }
 
+// Command is the command line for manuals and completions: it listens to no signals.
+func Command() *cobra.Command { return rootCommand(newInterrupts()) }
+
 func rootCommand(signals *interrupts) *cobra.Command {
 	d := defaultDeploy()
 	root := &cobra.Command{
@@ -113,6 +116,7 @@ mark machines, and deploy with a plan and a confirmation before anything is susp
 	root.AddCommand(hotCommand(signals), planCommand(signals), statusCommand(), doctorCommand(), demoCommand(signals), agentCommand(),
 		historyCommand(), replayCommand(), watchCommand(), lockCommand(), withdrawCommand())
 	explainUsage(root)
+	completeValues(root)
 	return root
 }
 

@@ -9,6 +9,9 @@ import (
 // version is that of this program: a release's, or dev-REVISION; with "dirty" where files differed from it.
 var version = versionOf(debug.ReadBuildInfo())
 
+// VersionOf is what `flydeploy --version` says in a binary that was built so.
+func VersionOf(info *debug.BuildInfo) string { return versionOf(info, info != nil) }
+
 // pseudo is Go's version of a commit that is no release: https://go.dev/ref/mod#pseudo-versions
 var pseudo = regexp.MustCompile(`[-.][0-9]{14}-([0-9a-f]{12})(\+|$)`)
 

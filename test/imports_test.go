@@ -18,6 +18,7 @@ var mayImport = map[string][]string{
 		"cli/demo", "engine", "engine/agent", "engine/agent/kept", "engine/deploy", "engine/doctor", "engine/lock", "engine/record", "engine/run", "engine/target",
 		"fly", "cli/hooks", "s3", "text", "tui", "tui/cells", "tui/plain", "tui/prompt", "elixir",
 	},
+	"dist":          {"cli"},
 	"cli/demo":      {"engine", "fly/local", "examples/counter", "text"},
 	"engine":        {"text"},
 	"engine/run":    {"engine"},
@@ -101,6 +102,7 @@ var bans = []ban{
 	{"", "github.com/google/go-containerregistry/pkg/registry", ofDemo},
 	{"engine", "github.com/google/go-containerregistry", viaPorts},
 	{"", "golang.org/x/tools", "it is for generators of code"},
+	{"", "github.com/spf13/cobra/doc", "manual pages are made by make dist"},
 	{"engine", "os/exec", viaPorts},
 	{"engine", "github.com/aws", viaPorts},
 	{"engine", "github.com/superfly", viaPorts},
@@ -117,7 +119,7 @@ var bans = []ban{
 }
 
 // besides are the rooms that no deploy on Fly needs: they may link what they like.
-var besides = []string{"cli/demo", "fly/local", "examples", "engine/agent/agenttest", "tui/tuitest", "test"}
+var besides = []string{"dist", "cli/demo", "fly/local", "examples", "engine/agent/agenttest", "tui/tuitest", "test"}
 
 // detours are imports that are not followed, and why.
 var detours = map[string]string{
