@@ -110,6 +110,7 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 	fs.Var(rehearsal{&e.Rehearse}, "rehearse", "try migrations on copies of states in a second VM: on one machine of each process group (one), all or none")
 	fs.Lookup("rehearse").NoOptDefVal = "all"
 	fs.BoolVar(&d.noHooks, "no-hooks", false, "run no command of [hooks] in flydeploy.toml, and post nothing ([notify])")
+	fs.BoolVar(&e.RunReleaseCommand, "release-command", false, "run fly.toml's release_command in a temporary machine with the new image, before anything is suspended")
 	fs.StringArrayVar(&e.Accept, "accept", nil, "blocker of the plan to accept, by its name (repeatable)")
 }
 

@@ -39,6 +39,8 @@ type appSettings struct {
 	temporaryEnv []string          // NAME=VALUE
 	flyEnv       map[string]string // [env] of fly.toml
 	prebuilt     string            // the image that fly.toml names in place of a build, "" for none
+	// releaseCommand is fly.toml's, "" for none.
+	releaseCommand string
 }
 
 // screenSettings say how a deploy is shown.
@@ -90,6 +92,7 @@ func (a *appSettings) complete(p project, config fly.Config, getenv func(string)
 	a.release = engine.Release{Name: cmp.Or(a.release.Name, p.Release), Root: cmp.Or(a.release.Root, p.ReleaseRoot)}
 	a.completeTemporary(p, config)
 	a.container, a.prebuilt = cmp.Or(a.container, p.Container), config.Image
+	a.releaseCommand = strings.TrimSpace(config.ReleaseCommand)
 	if root := a.release.Root; root != "" && !path.IsAbs(root) {
 		return usage("the release's root must be a folder of the image, such as /app, not %q", root)
 	}
@@ -188,6 +191,9 @@ func (d *deploySettings) load(cmd *cobra.Command) error {
 			return err
 		}
 	}
+	if d.engine.RunReleaseCommand && d.engine.ReleaseCommand == "" {
+		return usage("--release-command: fly.toml has no release_command in [deploy]")
+	}
 	return d.check()
 }
 
@@ -196,6 +202,7 @@ func (d *deploySettings) complete(p project, changed func(option string) bool) {
 	e := &d.engine
 	e.App, e.OTPApp, e.Release, e.Temporary = d.name, d.otpApp, d.release, d.temporary
 	d.builder.App, d.builder.Config, d.builder.Prebuilt = d.name, d.config, d.prebuilt
+	e.ReleaseCommand = d.releaseCommand
 	if d.skipBuild && fly.HasLogin(e.Image) {
 		d.builder.Prebuilt, e.Image, d.skipBuild = e.Image, "", false // Fly has no such login: it is copied where that matters
 	}

@@ -2,13 +2,11 @@ package main
 
 import (
 	"archive/tar"
-	"archive/zip"
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +16,7 @@ import (
 // sums is the file of checksums, in the form that `sha256sum --check` reads.
 const sums = "SHA256SUMS"
 
-// writeArchive packs the binary with what belongs to it: as .tar.gz, for Windows as .zip.
+// writeArchive packs the binary with what belongs to it.
 func writeArchive(out string, b built, manual []file) (string, error) {
 	program, err := os.ReadFile(b.path)
 	if err != nil {
@@ -28,13 +26,10 @@ func writeArchive(out string, b built, manual []file) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	files := append([]file{{b.program(), 0o755, program}, {"README.md", 0o644, readme}}, manual...)
-	name, pack := b.name()+".tar.gz", packTar
-	if b.os == "windows" {
-		name, pack = b.name()+".zip", packZip
-	}
+	files := append([]file{{"flydeploy", 0o755, program}, {"README.md", 0o644, readme}}, manual...)
+	name := b.name() + ".tar.gz"
 	var packed bytes.Buffer
-	if err := pack(&packed, b, files); err != nil {
+	if err := packTar(&packed, b, files); err != nil {
 		return "", err
 	}
 	return name, os.WriteFile(filepath.Join(out, name), packed.Bytes(), 0o644)
@@ -56,22 +51,6 @@ func packTar(w io.Writer, b built, files []file) error {
 		return err
 	}
 	return zipped.Close()
-}
-
-func packZip(w io.Writer, b built, files []file) error {
-	archive := zip.NewWriter(w)
-	for _, f := range files {
-		header := &zip.FileHeader{Name: b.name() + "/" + f.name, Method: zip.Deflate, Modified: b.at}
-		header.SetMode(fs.FileMode(f.mode))
-		entry, err := archive.CreateHeader(header)
-		if err != nil {
-			return err
-		}
-		if _, err := entry.Write(f.body); err != nil {
-			return err
-		}
-	}
-	return archive.Close()
 }
 
 // writeSums writes the checksums of the files in a folder, and gives that file's name.

@@ -27,14 +27,6 @@ type built struct {
 // name is that of the archive's folder.
 func (b built) name() string { return "flydeploy_" + b.version + "_" + b.os + "_" + b.arch }
 
-// program is the binary's name in the archive.
-func (b built) program() string {
-	if b.os == "windows" {
-		return "flydeploy.exe"
-	}
-	return "flydeploy"
-}
-
 // How it is compiled: without cgo, so that it runs on any system of its kind, and without the paths of this computer.
 var (
 	buildFlags = []string{"-trimpath", "-ldflags", "-s -w"}

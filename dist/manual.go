@@ -26,7 +26,6 @@ func manualOf(b built) ([]file, error) {
 		"flydeploy.bash": func(w *bytes.Buffer) error { return root.GenBashCompletionV2(w, true) },
 		"_flydeploy":     func(w *bytes.Buffer) error { return root.GenZshCompletion(w) },
 		"flydeploy.fish": func(w *bytes.Buffer) error { return root.GenFishCompletion(w, true) },
-		"flydeploy.ps1":  func(w *bytes.Buffer) error { return root.GenPowerShellCompletionWithDesc(w) },
 	}
 	var files []file
 	for _, name := range slices.Sorted(maps.Keys(completions)) {

@@ -56,7 +56,9 @@ type Upgrade struct {
 	Message     string        `json:"message,omitempty"`
 	GitRevision string        `json:"git_revision,omitempty"`
 	CILink      string        `json:"ci_link,omitempty"` // to the CI job that deploys
-	DryRun      bool          `json:"dry_run,omitempty"`
+	// ReleaseCommand is that of the fly.toml which it was deployed with, whether it was run or not; "" for none, or in older records.
+	ReleaseCommand string `json:"release_command,omitempty"`
+	DryRun         bool   `json:"dry_run,omitempty"`
 }
 
 // MachineReport holds what an agent has counted on its machine.

@@ -20,6 +20,8 @@ type HotUpgrade struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 	// GitRevision is that of the source; "" if unknown.
 	GitRevision string `json:"git_revision,omitempty"`
+	// ReleaseCommand is that of the fly.toml which it was deployed with; "" for none, or in older records.
+	ReleaseCommand string `json:"release_command,omitempty"`
 	// Agent is what the upgrade was committed with; zero in records of an older flydeploy.
 	Agent CompiledAgent `json:"agent,omitzero"`
 }

@@ -37,6 +37,10 @@ type Settings struct {
 	To               string        // ID of an earlier deploy whose tarball is deployed again instead of a build
 	Resume           bool          // deploys the last deploy's tarball again, to finish it
 	Temporary        Temporary     // the machine that packs the release
+	// ReleaseCommand is fly.toml's release_command, "" for none. RunReleaseCommand runs it in a temporary machine with the new image once
+	// the plan is confirmed, before anything is suspended.
+	ReleaseCommand    string
+	RunReleaseCommand bool
 }
 
 // Rehearse says on which machines the agent rehearses.

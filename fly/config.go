@@ -18,6 +18,8 @@ type Config struct {
 	App   string
 	Image string            // [build] image: an image that is deployed as it is, "" for none
 	Env   map[string]string // [env]: passed to the temporary machine; may name the storage
+	// ReleaseCommand is [deploy] release_command, "" for none.
+	ReleaseCommand string
 }
 
 // ConfigNames are the names of an app's configuration, in the order in which flyctl looks for them.

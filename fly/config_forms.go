@@ -23,16 +23,22 @@ type buildSection struct {
 	Image string `toml:"image" json:"image" yaml:"image"`
 }
 
+// deploySection is [deploy], as far as a hot upgrade may run it.
+type deploySection struct {
+	ReleaseCommand string `toml:"release_command" json:"release_command" yaml:"release_command"`
+}
+
 func parseTOML(body []byte) (Config, error) {
 	var file struct {
-		App   string         `toml:"app"`
-		Build buildSection   `toml:"build"`
-		Env   map[string]any `toml:"env"`
+		App    string         `toml:"app"`
+		Build  buildSection   `toml:"build"`
+		Deploy deploySection  `toml:"deploy"`
+		Env    map[string]any `toml:"env"`
 	}
 	if err := toml.Unmarshal(body, &file); err != nil {
 		return Config{}, tomlError(err)
 	}
-	config := Config{App: file.App, Image: file.Build.Image, Env: make(map[string]string, len(file.Env))}
+	config := Config{App: file.App, Image: file.Build.Image, Env: make(map[string]string, len(file.Env)), ReleaseCommand: file.Deploy.ReleaseCommand}
 	for name, value := range file.Env {
 		switch value.(type) {
 		case map[string]any, []any:
@@ -66,6 +72,8 @@ func wrongKind(key []string) string {
 		return "env is not a table of variables"
 	case len(key) > 0 && key[0] == "build":
 		return "image in [build] is not a string"
+	case len(key) > 0 && key[0] == "deploy":
+		return "release_command in [deploy] is not a string"
 	}
 	return ""
 }
@@ -94,14 +102,15 @@ func tomlEnvError(body []byte) error {
 
 func parseJSON(body []byte) (Config, error) {
 	var file struct {
-		App   string                     `json:"app"`
-		Build buildSection               `json:"build"`
-		Env   map[string]json.RawMessage `json:"env"`
+		App    string                     `json:"app"`
+		Build  buildSection               `json:"build"`
+		Deploy deploySection              `json:"deploy"`
+		Env    map[string]json.RawMessage `json:"env"`
 	}
 	if err := json.Unmarshal(body, &file); err != nil {
 		return Config{}, jsonError(body, err)
 	}
-	config := Config{App: file.App, Image: file.Build.Image, Env: make(map[string]string, len(file.Env))}
+	config := Config{App: file.App, Image: file.Build.Image, Env: make(map[string]string, len(file.Env)), ReleaseCommand: file.Deploy.ReleaseCommand}
 	for name, raw := range file.Env {
 		var text string
 		switch raw[0] {
@@ -137,9 +146,10 @@ func lineOf(body []byte, offset int) int {
 
 func parseYAML(body []byte) (Config, error) {
 	var file struct {
-		App   yaml.Node `yaml:"app"`
-		Build yaml.Node `yaml:"build"`
-		Env   yaml.Node `yaml:"env"`
+		App    yaml.Node `yaml:"app"`
+		Build  yaml.Node `yaml:"build"`
+		Deploy yaml.Node `yaml:"deploy"`
+		Env    yaml.Node `yaml:"env"`
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(body, &document); err != nil {
@@ -159,10 +169,14 @@ func parseYAML(body []byte) (Config, error) {
 	if err := file.Build.Decode(&build); err != nil {
 		return Config{}, &lineError{file.Build.Line, wrongKind([]string{"build"})}
 	}
+	var deploy deploySection
+	if err := file.Deploy.Decode(&deploy); err != nil {
+		return Config{}, &lineError{file.Deploy.Line, wrongKind([]string{"deploy"})}
+	}
 	if app := file.App; app.Kind != 0 && app.Tag != "!!str" {
 		return Config{}, &lineError{app.Line, "app is not a string"}
 	}
-	config := Config{App: file.App.Value, Image: build.Image, Env: make(map[string]string, len(variables))}
+	config := Config{App: file.App.Value, Image: build.Image, Env: make(map[string]string, len(variables)), ReleaseCommand: deploy.ReleaseCommand}
 	for name, value := range variables {
 		if value.Kind == yaml.AliasNode {
 			value = *value.Alias

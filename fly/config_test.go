@@ -29,6 +29,8 @@ var configForms = map[string]string{
 primary_region = 'ams'
 [build.args]
   A = "1"
+[deploy]
+  release_command = "bin/migrate"
 [env]
   AWS_BUCKET = "counter-staging"
   PORT = 8_080
@@ -37,11 +39,12 @@ primary_region = 'ams'
 [[services]]
   internal_port = 8080
 `,
-	"fly.json": `{"app": "counter", "primary_region": "ams", "build": {"args": {"A": "1"}},
+	"fly.json": `{"app": "counter", "primary_region": "ams", "build": {"args": {"A": "1"}}, "deploy": {"release_command": "bin/migrate"},
 "env": {"AWS_BUCKET": "counter-staging", "PORT": 8080, "DEBUG": true, "RATIO": 1.5}, "services": [{"internal_port": 8080}]}`,
 	"fly.yaml": `# a comment
 app: counter
 primary_region: ams
+deploy: {release_command: bin/migrate}
 env:
   AWS_BUCKET: &bucket counter-staging
   PORT: 8080
@@ -57,7 +60,7 @@ func TestLoadConfigInEveryForm(t *testing.T) {
 	want := map[string]string{"AWS_BUCKET": "counter-staging", "PORT": "8080", "DEBUG": "true", "RATIO": "1.5"}
 	for name, text := range configForms {
 		got, err := fly.LoadConfig(file(t, name, text))
-		if err != nil || got.App != "counter" || !maps.Equal(got.Env, want) {
+		if err != nil || got.App != "counter" || !maps.Equal(got.Env, want) || got.ReleaseCommand != "bin/migrate" {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -162,6 +165,9 @@ func TestBrokenConfigIsAProblemWithItsLine(t *testing.T) {
 		{"fly.json", "{\"env\": {\n\"A\": 1,\n\"B\": [1]}}", "fly.json:3: B in [env]"},
 		{"fly.json", "{\"env\": {\n\"B\": null}}", "fly.json:2: B in [env]"},
 		{"fly.json", "", "fly.json:1:"},
+		{"fly.toml", "app = 'a'\n[deploy]\nrelease_command = ['a']\n", "fly.toml:3: release_command in [deploy] is not a string\n"},
+		{"fly.json", "{\"deploy\": {\n\"release_command\": 5}}", "fly.json:2: release_command in [deploy] is not a string\n"},
+		{"fly.yaml", "app: a\ndeploy: 5\n", "fly.yaml:2: release_command in [deploy] is not a string\n"},
 		{"fly.toml", "app = ['a']\n", "fly.toml:1: app is not a string\n"},
 		{"fly.toml", "\n[app]\nname = 'a'\n", "fly.toml:2: app is not a string\n"},
 		{"fly.toml", "app = 'a'\n[[env]]\nA = 1\n", "fly.toml:2: env is not a table of variables\n"},

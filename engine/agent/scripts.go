@@ -25,6 +25,8 @@ const (
 	ScriptPart          Script = "part"           // ARGS: DIR, number, base64
 	ScriptJob           Script = "job"            // ARGS: DIR, job, root, OTP application; stdin is an upload's form
 	ScriptPoll          Script = "poll"           // ARGS: DIR, job, progress
+	ScriptRun           Script = "run"            // ARGS: DIR, folder, command
+	ScriptOutput        Script = "output"         // ARGS: DIR, bytes that were seen
 )
 
 // ScriptOf tells which script the words of an exec run, and its ARGS: for those who play a machine. ok is false for
@@ -37,6 +39,7 @@ func ScriptOf(command []string) (script Script, args []string, ok bool) {
 	script = map[string]Script{
 		scriptVM: ScriptDiscover, scriptStorage: ScriptStorage, scriptStorageConfig: ScriptStorageConfig, scriptImage: ScriptImage,
 		scriptOrder: ScriptOrder, scriptWait: ScriptCall, scriptPart: ScriptPart, scriptJob: ScriptJob, scriptPoll: ScriptPoll,
+		scriptRun: ScriptRun, scriptOutput: ScriptOutput,
 	}[command[2]]
 	if command[2] == scriptRPC && len(args) == 7 {
 		script = programs()[args[6]]

@@ -79,7 +79,7 @@ func Start(ctx context.Context, s engine.Settings, p Ports) *Deployment {
 func (j *job) run(ctx context.Context) engine.Result {
 	all := &soFar{upgrade: engine.Upgrade{
 		App: j.settings.App, Owner: j.settings.Owner, Host: j.settings.Host, Message: j.settings.Message, GitRevision: j.settings.GitRevision,
-		CILink: j.settings.CILink, DryRun: j.settings.DryRun,
+		CILink: j.settings.CILink, DryRun: j.settings.DryRun, ReleaseCommand: j.settings.ReleaseCommand,
 	}}
 	err := run.Guarded(func() error { return j.steps(ctx, all) })
 	if errors.Is(err, errPlanned) {
@@ -119,6 +119,9 @@ func (j *job) steps(ctx context.Context, all *soFar) error {
 	}
 	accepted, err := j.confirm(ctx, all.plan, all.upgrade)
 	if err != nil {
+		return preferCause(ctx, err)
+	}
+	if err = all.staged.runReleaseCommand(ctx); err != nil {
 		return preferCause(ctx, err)
 	}
 	if all.plan, err = all.staged.stageChanged(ctx, all.plan, accepted); err != nil {

@@ -17,6 +17,7 @@ import (
 var everyCall = []agenttest.Kind{
 	agenttest.Discover, agenttest.StorageEnv, agenttest.StorageConfig, agenttest.Inject, agenttest.LoadedCode,
 	agenttest.Wait, agenttest.Arm, agenttest.Commit, agenttest.Finish, agenttest.StartJob, agenttest.PollJob,
+	agenttest.RunCommand, agenttest.FollowCommand,
 	agenttest.ListMachines, agenttest.CreateTemporary, agenttest.Destroy, agenttest.MayCreate, agenttest.Build,
 	agenttest.AcquireLock, agenttest.RenewLock, agenttest.ReleaseLock, agenttest.ReadMetadata, agenttest.WriteMetadata,
 	agenttest.WriteResult, agenttest.PresignResult, agenttest.ListUpgrades, agenttest.PresignPut, agenttest.PresignGet, agenttest.StatTarball,
@@ -70,7 +71,10 @@ func faultCell(t *testing.T, kind agenttest.Kind, fault string) {
 				s.SetTiming(agenttest.Usual)
 				s.On(agenttest.Match{Kind: kind, Times: times}, s.hook(fault))
 				begun := time.Now()
-				d := s.start(baking(10 * time.Second))
+				s.SetCommand(agenttest.Command{Prints: "1 migration\n", Takes: 2 * time.Second})
+				settings := baking(10 * time.Second)
+				settings.ReleaseCommand, settings.RunReleaseCommand = "bin/migrate", true
+				d := s.start(settings)
 				defer time.AfterFunc(time.Hour, d.Hurry).Stop()
 				p, r := d.end()
 				if took := time.Since(begun); took > 40*time.Minute {

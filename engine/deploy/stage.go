@@ -79,7 +79,7 @@ func (j *job) each(ctx context.Context, all []*rollout, work func(context.Contex
 func (st *staged) facts() plan.Facts {
 	f := plan.Facts{
 		Upgrade: st.upgrade, Strategy: st.settings.Strategy, LeftOut: st.leftOut, Fleet: st.surveyed.target.Machines,
-		Recorded: st.surveyed.recorded, Storage: st.surveyed.target.Storage,
+		Recorded: st.surveyed.recorded, Storage: st.surveyed.target.Storage, RunsReleaseCommand: st.settings.RunReleaseCommand,
 	}
 	for _, r := range st.machines {
 		m := r.facts()

@@ -20,6 +20,8 @@ type Facts struct {
 	Recorded engine.Metadata  // current.json as the deploy found it
 	Storage  engine.Storage   // only Differs is used
 	Earlier  *Earlier         // nil unless an earlier deploy's code is deployed again
+	// RunsReleaseCommand: Upgrade.ReleaseCommand is run before anything is suspended.
+	RunsReleaseCommand bool
 }
 
 // Machine is what staging found on one machine.
@@ -94,7 +96,7 @@ func findings(f Facts) []engine.Finding {
 	all := findingSet{}
 	for _, m := range f.Machines {
 		for _, found := range MachineFindings(m, f.Upgrade.BaseImage) {
-			all.add(found, m.Machine.ID)
+			all.add(f.migrated(found), m.Machine.ID)
 		}
 	}
 	for _, m := range f.LeftOut {
@@ -132,6 +134,9 @@ func findings(f Facts) []engine.Finding {
 		}
 	}
 	for _, found := range earlier(f) {
+		all.add(found, "")
+	}
+	if found, is := f.releaseCommand(); is {
 		all.add(found, "")
 	}
 	if found, differs := f.Storage.SettingsFinding(); differs {

@@ -28,6 +28,8 @@ const (
 	SendPart      = Kind(agent.ScriptPart) // Call.Arg is its number
 	StartJob      = Kind(agent.ScriptJob)
 	PollJob       = Kind(agent.ScriptPoll)
+	RunCommand    = Kind(agent.ScriptRun) // Call.Arg is the command
+	FollowCommand = Kind(agent.ScriptOutput)
 	OtherExec     = Kind("other") // words that are not the console's: exit code 127
 )
 
@@ -69,7 +71,7 @@ const (
 func (k Kind) IsExec() bool {
 	return slices.Contains([]Kind{
 		Discover, StorageEnv, StorageConfig, ImageStorage, Inject, Facts, LoadedCode, Wait, Arm, Commit, Abort, Finish,
-		SendPart, StartJob, PollJob, OtherExec,
+		SendPart, StartJob, PollJob, RunCommand, FollowCommand, OtherExec,
 	}, k)
 }
 

@@ -95,6 +95,10 @@ func (w *World) exec(ctx context.Context, id string, r request) (Output, error) 
 		return w.startJob(m, r), nil
 	case agent.ScriptPoll:
 		return w.pollJob(ctx, m, r)
+	case agent.ScriptRun:
+		return w.runCommand(m), nil
+	case agent.ScriptOutput:
+		return w.followCommand(ctx, m, r)
 	default:
 		return Output{Stderr: "sh: not found\n", ExitCode: 127}, nil
 	}

@@ -23,6 +23,7 @@ type machine struct {
 	changed chan struct{}
 	dies    time.Time         // a temporary one
 	jobs    map[string]*job   // likewise
+	command *command          // likewise, nil until one is run
 	source  map[string]string // its parts by number, likewise
 }
 

@@ -54,6 +54,8 @@ func (r request) describe(c *Call) {
 		c.Seen, _ = strconv.ParseInt(r.args[2], 10, 64)
 	case agent.ScriptPart, agent.ScriptJob, agent.ScriptPoll:
 		c.Arg = r.args[1]
+	case agent.ScriptRun:
+		c.Arg = r.args[2]
 	}
 }
 

@@ -99,6 +99,7 @@ type World struct {
 	built     string
 	forbidden bool
 	temporary Temporary
+	command   Command
 	behaviour Behaviour
 	settings  map[string]string
 	bucket    bucket

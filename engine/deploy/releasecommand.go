@@ -1,0 +1,58 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/run"
+	"flydeploy/engine/target"
+)
+
+// releaseCommandWithin bounds a release command; its temporary machine lives longer.
+const releaseCommandWithin = 15 * time.Minute
+
+// runReleaseCommand runs fly.toml's release_command in a temporary machine with the new image, if that was asked for. What it prints
+// goes into the log. An error ends the deploy: nothing is suspended yet.
+func (st *staged) runReleaseCommand(ctx context.Context) error {
+	command := st.settings.ReleaseCommand
+	if !st.settings.RunReleaseCommand || command == "" || !anyOf(st.machines, (*rollout).isStaged) {
+		return nil
+	}
+	st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "running the release_command: " + command})
+	err := st.releaseCommand(ctx, command)
+	if err != nil {
+		st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusFailed, Problem: engine.AsProblem(err)})
+	}
+	return err
+}
+
+func (st *staged) releaseCommand(ctx context.Context, command string) error {
+	m, err := st.ports.Fleet.CreateTemporary(ctx, engine.TemporaryMachine{
+		UpgradeID: st.upgrade.ID, Image: st.upgrade.SourceImage, LiveFor: temporaryLivesFor, Temporary: st.settings.Temporary.For(st.surveyed.in),
+	})
+	if err != nil {
+		return fmt.Errorf("start a temporary machine for the release_command: %w", err)
+	}
+	defer st.withSettleTimeout(ctx, func(ctx context.Context) { st.destroy(ctx, m.ID) })
+	st.rec.Log(engine.PhaseCommit, "it runs in the temporary machine "+m.ID+" in "+m.Region)
+	c := agent.NewCommand(target.ExecOn(st.ports.Fleet, m.ID), st.upgrade.ID, st.surveyed.target.VM.Root, command)
+	var code int
+	err = run.Within(ctx, releaseCommandWithin, lookAtTemporary, func(ctx context.Context) (err error) {
+		code, err = run.RetryUnknown(ctx, st.lostAnswer(engine.PhaseCommit, ""), func() (int, error) {
+			return c.Run(ctx, func(line string) { st.rec.Log(engine.PhaseCommit, line) })
+		})
+		return err
+	})
+	if err == nil && code != 0 {
+		return engine.NewProblem("release_command_failed", fmt.Sprintf("the release_command ended with exit code %d: %s", code, command), nil,
+			engine.Remedies["release_command_failed"])
+	}
+	if err != nil {
+		return fmt.Errorf("the release_command: %w", err)
+	}
+	st.rec.Log(engine.PhaseCommit, "the release_command has succeeded")
+	return nil
+}
