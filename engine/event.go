@@ -32,6 +32,7 @@ type Event struct {
 	Problem *Problem       `json:"problem,omitempty"`
 	Facts   *Machine       `json:"facts,omitempty"`  // with the first event of a machine
 	Report  *MachineReport `json:"report,omitempty"` // what the agent has counted so far
+	Vitals  *Vitals        `json:"vitals,omitempty"` // of a machine that is watched, or about to commit
 	Plan    *Plan          `json:"plan,omitempty"`   // with phase plan
 	Asks    Question       `json:"asks,omitempty"`   // with phase commit, while the deploy waits for an answer, or takes one
 	Ways    []Way          `json:"ways,omitempty"`   // with Asks: the answers that it takes; the first one stands if nobody answers
@@ -99,7 +100,7 @@ type Failure struct {
 	Count       int      `json:"count"` // of the processes with this module and reason
 }
 
-// MergedWith gives e with the facts, plan, report and upgrade of an earlier event of the same phase where e has none, so that
+// MergedWith gives e with the facts, plan, report, vitals and upgrade of an earlier event of the same phase where e has none, so that
 // a reader who sees only the merged event misses nothing.
 func (e Event) MergedWith(earlier Event) Event {
 	if e.Facts == nil {
@@ -110,6 +111,9 @@ func (e Event) MergedWith(earlier Event) Event {
 	}
 	if e.Report == nil {
 		e.Report = earlier.Report
+	}
+	if e.Vitals == nil {
+		e.Vitals = earlier.Vitals
 	}
 	if e.Upgrade == nil {
 		e.Upgrade = earlier.Upgrade

@@ -7,21 +7,23 @@ import (
 
 // Machine is a Fly Machine as a deploy sees it. State is Fly's: created, started, stopped, suspended, failed, ….
 type Machine struct {
-	ID           string    `json:"id"`
-	Name         string    `json:"name"`
-	Region       string    `json:"region"`
-	State        string    `json:"state"`
-	ProcessGroup string    `json:"process_group,omitempty"`
-	Image        string    `json:"image_ref,omitempty"` // repository:tag
-	Digest       string    `json:"image_digest,omitempty"`
-	InstanceID   string    `json:"instance_id,omitempty"` // changes with every update of the machine
-	HostStatus   string    `json:"host_status,omitempty"` // ok, unknown, unreachable
-	ChecksPassed int       `json:"checks_passed"`
-	ChecksTotal  int       `json:"checks_total"`
-	UpdatedAt    time.Time `json:"updated_at,omitzero"`
-	Cordoned     bool      `json:"cordoned,omitempty"`   // the proxy sends it no requests
-	KeepsDisk    bool      `json:"keeps_disk,omitempty"` // a restart does not lead back to the image's files: persist_rootfs
-	Lease        Lease     `json:"lease,omitzero"`       // zero if nobody holds one
+	ID           string `json:"id"`
+	Name         string `json:"name"`
+	Region       string `json:"region"`
+	State        string `json:"state"`
+	ProcessGroup string `json:"process_group,omitempty"`
+	Image        string `json:"image_ref,omitempty"` // repository:tag
+	Digest       string `json:"image_digest,omitempty"`
+	InstanceID   string `json:"instance_id,omitempty"` // changes with every update of the machine
+	HostStatus   string `json:"host_status,omitempty"` // ok, unknown, unreachable
+	ChecksPassed int    `json:"checks_passed"`
+	ChecksTotal  int    `json:"checks_total"`
+	// ChecksFailing names the checks that do not pass.
+	ChecksFailing []string  `json:"checks_failing,omitempty"`
+	UpdatedAt     time.Time `json:"updated_at,omitzero"`
+	Cordoned      bool      `json:"cordoned,omitempty"`   // the proxy sends it no requests
+	KeepsDisk     bool      `json:"keeps_disk,omitempty"` // a restart does not lead back to the image's files: persist_rootfs
+	Lease         Lease     `json:"lease,omitzero"`       // zero if nobody holds one
 	// Temporary is the upgrade ID of the deploy that created this temporary machine; "" for the app's own machines.
 	Temporary string `json:"temporary,omitempty"`
 	// LeftOut says why a deploy does not touch this machine ("flyctl's release command"); "" if it may.

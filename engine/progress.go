@@ -31,6 +31,8 @@ type MachineProgress struct {
 	State   MachineState
 	Phases  map[Phase]PhaseState
 	Report  MachineReport
+	Vitals  *Vitals // the last ones; nil if there were none
+	Busy    []int   // how busy its schedulers were at the last looks, percent, oldest first
 	Problem *Problem
 }
 
@@ -108,6 +110,7 @@ func (p *Progress) machine(e Event) *MachineProgress {
 	}
 	if e.Attempt > m.Attempt {
 		m.Attempt, m.State, m.Phases, m.Report, m.Problem = e.Attempt, MachineWaiting, map[Phase]PhaseState{}, MachineReport{}, nil
+		m.Vitals, m.Busy = nil, nil
 	}
 	return m
 }
@@ -119,6 +122,7 @@ func (m *MachineProgress) take(e Event) {
 	if e.Report != nil {
 		m.Report = *e.Report
 	}
+	m.takeVitals(e.Vitals)
 	m.State = m.after(e)
 	if e.Problem != nil {
 		m.Problem = e.Problem

@@ -109,6 +109,11 @@ func describe(m *flyapi.Machine) engine.Machine {
 		ChecksPassed: checks.Passing, ChecksTotal: checks.Total, UpdatedAt: updated,
 		Temporary: m.GetMetadataByKey(metadataUpgrade), KeepsDisk: keepsDisk(m.GetConfig()),
 	}
+	for _, c := range m.Checks {
+		if c.Status != flyapi.Passing {
+			out.ChecksFailing = append(out.ChecksFailing, c.Name)
+		}
+	}
 	out.LeftOut = leftOut(out)
 	return out
 }

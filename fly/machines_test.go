@@ -3,6 +3,7 @@ package fly_test
 import (
 	"net/http"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func TestMachinesAreMapped(t *testing.T) {
 	want := []engine.Machine{
 		{
 			ID: "148ed193b95489", Name: "blue-sky-1", Region: "ams", State: "started", ProcessGroup: "app", Image: image,
-			Digest: "sha256:aa", InstanceID: "01K93QINSTANCE", HostStatus: "ok", ChecksPassed: 1, ChecksTotal: 2, UpdatedAt: updated,
+			Digest: "sha256:aa", InstanceID: "01K93QINSTANCE", HostStatus: "ok", ChecksPassed: 1, ChecksTotal: 2, ChecksFailing: []string{"alive"}, UpdatedAt: updated,
 		},
 		{
 			ID: "17811953c92e18", Region: "fra", State: "stopped", ProcessGroup: "worker", Image: image,
@@ -62,7 +63,7 @@ func TestMachinesAreMapped(t *testing.T) {
 		t.Fatalf("got %d machines, want %d: %+v", len(got), len(want), got)
 	}
 	for i := range want {
-		if got[i] != want[i] {
+		if !reflect.DeepEqual(got[i], want[i]) {
 			t.Errorf("got\n%+v, want\n%+v", got[i], want[i])
 		}
 	}

@@ -28,6 +28,7 @@ type board struct {
 	upToDate  map[string]bool
 	unsorted  bool
 	ended     bool // nothing more comes
+	watched   bool // machines that have taken the upgrade tell how they do
 	sorting   sorting
 	list      cells.List
 	held      bool      // the cursor stays on its machine also in the first row: its details are being read
@@ -59,6 +60,7 @@ func (b *board) follow(m *engine.MachineProgress, now time.Time) {
 	} else {
 		b.tally(r.s, -1)
 	}
+	b.watched = b.watched || m.Vitals != nil && m.Phases[engine.PhaseWatch].Status != ""
 	was := r.s
 	r.s = view.StandingOf(m, b.upToDate[m.ID])
 	b.wordWidth = max(b.wordWidth, cells.Width(r.s.Word))

@@ -74,6 +74,11 @@ func (b *board) columns(w int) []cells.Column {
 		{Title: arrow("STATUS", byStatus), Width: max(13, 2+b.wordWidth)}, {Title: arrow("MACHINE", "M"), Width: b.idWidth},
 		{Title: arrow("RGN", "R"), Width: 3, Drop: 1},
 	}
+	if b.showsVitals() {
+		cols[2].Drop = 6
+		cols = append(cols, view.VitalsColumns(w >= everyPhase)...)
+		return append(cols, cells.Column{Title: arrow("SUSPENDED", "T"), Width: 10 + view.BarCells, Drop: 4}, cells.Column{Title: arrow("MIGRATED", "P"), Right: true, Drop: 5})
+	}
 	if w >= everyPhase {
 		for _, p := range boardPhases {
 			cols = append(cols, cells.Column{Title: strings.ToUpper(p.Title()), Width: 8, Right: true})
@@ -84,10 +89,15 @@ func (b *board) columns(w int) []cells.Column {
 	return append(cols, cells.Column{Title: arrow("SUSPENDED", "T"), Width: 10 + view.BarCells}, cells.Column{Title: arrow("MIGRATED", "P"), Right: true})
 }
 
-func (r *boardRow) cells(c *console, w int, worst int64) []cells.Span {
+// showsVitals reports whether the machines' vitals stand where their phases did: while they are watched.
+func (b *board) showsVitals() bool { return b.watched && !b.ended }
+
+func (r *boardRow) cells(c *console, w int, b *board) []cells.Span {
 	s, report := r.s, r.m.Report
 	row := []cells.Span{cells.New(s.Tone(), s.Glyph(c.spin())+" "+s.Word), cells.New(cells.Normal, r.m.ID), cells.New(cells.Muted, r.m.Facts.Region)}
-	if w >= everyPhase {
+	if b.showsVitals() {
+		row = append(row, view.VitalsCells(r.m, w >= everyPhase)...)
+	} else if w >= everyPhase {
 		for _, p := range boardPhases {
 			row = append(row, phaseCell(c, r.m.Phases[p]))
 		}
@@ -98,7 +108,7 @@ func (r *boardRow) cells(c *console, w int, worst int64) []cells.Span {
 	if report.Migrated > 0 {
 		migrated = text.Count(report.Migrated)
 	}
-	return append(row, view.SuspendedCell(report.SuspendedUS, worst), cells.OrNone(cells.Normal, migrated))
+	return append(row, view.SuspendedCell(report.SuspendedUS, b.worst), cells.OrNone(cells.Normal, migrated))
 }
 
 // phaseCell is one phase in a column of its own: its time, and a glyph when it did not simply end well.
@@ -122,7 +132,7 @@ func (d *deployScreen) table(c *console, w, h int) []cells.Line {
 	lines := []cells.Line{append(cells.Line{cells.Blank(2)}, cells.Head(cols)...)}
 	from, to := d.board.list.Window(len(d.board.rows), h-1)
 	for i := from; i < to; i++ {
-		row := d.board.rows[i].cells(c, w, d.board.worst)
+		row := d.board.rows[i].cells(c, w, d.board)
 		lines = append(lines, cells.ListRow(cells.Row(cols, row), i == d.board.list.At, w))
 	}
 	return cells.Fill(lines, w, h)

@@ -30,6 +30,9 @@ func (d *deployScreen) details(c *console, w int) []cells.Line {
 			lines = append(lines, l.Fit(w))
 		}
 	}
+	if m.Vitals != nil {
+		lines = append(append(lines, nil), view.VitalsFacts(m, w)...)
+	}
 	return append(append(lines, nil), reportLines(m.Report, w)...)
 }
 

@@ -186,6 +186,32 @@ func TestCommitScreen(t *testing.T) {
 	})
 }
 
+func TestVitalsScreen(t *testing.T) {
+	before, watching, _, _ := tuitest.Watched(6)
+	everySize(t, Options{}, func(b *bench) {
+		b.deploys(before, nil)
+		b.hears(watching, nil)
+		b.golden()
+	})
+}
+
+// The details of a machine have all of its vitals; a deploy that has ended shows again how long processes were suspended.
+func TestVitalsOfAMachine(t *testing.T) {
+	before, watching, ended, end := tuitest.Watched(6)
+	b := newBench(t, size{80, 40}, Options{})
+	b.deploys(before, nil)
+	b.hears(watching, nil)
+	b.shows("BUSY", "CRASHES")
+	b.hides("SUSPENDED")
+	b.keys("down", "enter")
+	b.shows("memory     1.2 GB", "busy       ▄▅▆▇▇█▁▂ 19 %", "alive      3,205 processes", "mailbox    12 of Counter.Gate", "crashes    3 → 214 a minute",
+		"restarts   1 → 9 a minute", "checks     1 of 2 pass")
+	b.keys("esc")
+	b.hears(ended, &end)
+	b.shows("SUSPENDED")
+	b.hides("BUSY")
+}
+
 func TestCommitScreenOfAHundredMachines(t *testing.T) {
 	before, after, _ := tuitest.Upgraded(100)
 	everySize(t, Options{}, func(b *bench) {

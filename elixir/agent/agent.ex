@@ -31,12 +31,12 @@ defmodule FlyDeployAgent do
     Window
   }
 
-  import FlyDeployAgent.State, only: [end_worker: 1, enter: 3, look: 1, publish: 1, work: 2]
+  import FlyDeployAgent.State, only: [end_worker: 1, enter: 3, last_look: 1, look: 1, publish: 1, work: 2]
 
   @name :flydeploy_agent
   @tick_ms 50
   # The status moves at least this often, outside of the window.
-  @heartbeat_ms 3_000
+  @heartbeat_ms 2_000
   # What has crashed since the commit is told so soon.
   @news_ms 300
   # In these the processes of the window are watched: until the end, for the health gate.
@@ -273,7 +273,7 @@ defmodule FlyDeployAgent do
   # Nothing is suspended while the old slots are freed: until the window an abort is obeyed.
   defp commit(s) do
     changes = s.staged.diff.changes
-    s = enter(s, :committing, @freeing_ms)
+    s = s |> last_look() |> enter(:committing, @freeing_ms)
 
     if Arming.old_code?(changes),
       do: work(s, fn _tell -> Arming.free_slots(changes) end),

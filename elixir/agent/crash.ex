@@ -24,10 +24,9 @@ defmodule FlyDeployAgent.Crash do
 
   @doc """
   The crash that an event of the log tells of: which process, why, and whether that process has ended, so that others may tell of
-  it too. `{:gave_up, supervisor}` where a supervisor ends because its children crash more often than it may restart them. nil for
-  any other event.
+  it too. nil for any other event.
   """
-  @spec reported(:logger.log_event()) :: {pid | nil, reason, ended? :: boolean} | {:gave_up, pid} | nil
+  @spec reported(:logger.log_event()) :: {pid | nil, reason, ended? :: boolean} | nil
   def reported(%{msg: {:report, %{label: label} = report}, meta: meta}), do: reported(label, report, meta)
 
   # The emulator's own words for a process that no library looks after.
@@ -54,10 +53,6 @@ defmodule FlyDeployAgent.Crash do
 
   defp reported({:proc_lib, :crash}, %{report: [info | _]}, _meta) do
     with {_class, reason, stack} <- info[:error_info], do: {info[:pid], {reason, stack}, true}
-  end
-
-  defp reported({:supervisor, :shutdown}, %{report: report}, %{pid: pid}) do
-    if report[:reason] == :reached_max_restart_intensity, do: {:gave_up, pid}
   end
 
   defp reported(_label, _report, _meta), do: nil

@@ -5,18 +5,32 @@ defmodule FlyDeployAgent.State do
     * `state` – one of the states of `FlyDeployAgent`; `deadline` – when it ends by itself, a monotonic time in milliseconds
     * `published` – when the status was written last, likewise; `phases` and `downloaded` – what the worker has told so far
     * `staged`, `armed`, `result` – what each step gave; `error` – why the upgrade failed; `report` – what became of the full one
+    * `vitals` – see `FlyDeployAgent.Vitals`
     * `queues` – mailboxes, see `FlyDeployAgent.Queues`, and `looked`, when they were looked at last
     * `crashed` – processes of the window that have died since; `watch` – see `FlyDeployAgent.Watch`, and `watch_told`, how many
       crashes the console knows of; `worker` – what is done beside the loop
     * `guardian` – its pid; of the guardian that goes on as the agent, its own
   """
 
-  alias FlyDeployAgent.{Armed, Cell, Order, Queues, Release, Result, Staged, Status, Watch, Worker}
+  alias FlyDeployAgent.{
+    Armed,
+    Cell,
+    Order,
+    Queues,
+    Release,
+    Result,
+    Staged,
+    Status,
+    Supervisors,
+    Vitals,
+    Watch,
+    Worker
+  }
 
   # A mailbox is told after four looks at which it was longer each time: within the shortest bake time that is a default, ten seconds.
   @look_ms 2_000
 
-  @enforce_keys [:order, :dir, :cell, :deadline, :guardian, :watch]
+  @enforce_keys [:order, :dir, :cell, :deadline, :guardian, :watch, :vitals]
   defstruct @enforce_keys ++
               [
                 state: :injected,
@@ -52,6 +66,7 @@ defmodule FlyDeployAgent.State do
           report: binary | nil,
           crashed: non_neg_integer,
           watch: Watch.t(),
+          vitals: Vitals.t(),
           watch_told: non_neg_integer,
           queues: Queues.t(),
           looked: integer,
@@ -67,7 +82,8 @@ defmodule FlyDeployAgent.State do
       deadline: now() + order.staged_ms,
       guardian: guardian,
       looked: now(),
-      watch: Watch.open(guardian)
+      watch: Watch.open(guardian),
+      vitals: Vitals.start()
     }
 
   @doc "What is told to whoever wants to start another agent."
@@ -95,16 +111,24 @@ defmodule FlyDeployAgent.State do
     %{s | published: now()}
   end
 
-  @doc "Looks at mailboxes every two seconds, however often the status is written meanwhile."
+  @doc "Looks at mailboxes and vitals every two seconds, however often the status is written meanwhile."
   @spec look(t) :: t
   def look(s) do
     if now() - s.looked < @look_ms do
       s
     else
       Watch.renew(s.watch)
-      %{s | queues: Queues.of(s), looked: now()}
+      if s.state == :committed, do: Supervisors.ask(s.watch)
+      vitals(%{s | queues: Queues.of(s), looked: now()})
     end
   end
+
+  @doc "Looks at the vitals for the last time before the commit."
+  @spec last_look(t) :: t
+  def last_look(s), do: s |> vitals() |> Map.update!(:vitals, &Vitals.committing/1)
+
+  defp vitals(s),
+    do: %{s | vitals: Vitals.look(s.vitals, s.watch, if(s.staged, do: s.staged.targets, else: []))}
 
   @doc "Has something done beside the loop, see `FlyDeployAgent.Worker`."
   @spec work(t, ((term -> any) -> term)) :: t

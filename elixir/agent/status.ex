@@ -93,6 +93,12 @@ defmodule FlyDeployAgent.Status do
     |> Map.merge(staged(s.staged, whole.processes, limit, functions))
     |> Map.merge(result(s.result, whole.failures, s, limit))
     |> Map.merge(watch(whole.watch, limit))
+    |> Map.merge(
+      for {name, told} <- [vitals: s.vitals.told, vitals_before: s.vitals.before],
+          told,
+          into: %{},
+          do: {name, told}
+    )
     |> Map.merge(if s.error, do: %{error: %{s.error | what: clip(s.error.what, limit)}}, else: %{})
     |> Map.merge(if s.report, do: %{report: clip(s.report, limit)}, else: %{})
   end

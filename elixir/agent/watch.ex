@@ -9,7 +9,7 @@ defmodule FlyDeployAgent.Watch do
   The table is the agent's, and its guardian's after it.
   """
 
-  alias FlyDeployAgent.Crash
+  alias FlyDeployAgent.{Crash, Supervisors}
 
   @handler :flydeploy_watch
   # At most this many crashes are looked at, and this many kinds are kept, before the commit and again after it. Where it is more,
@@ -43,11 +43,16 @@ defmodule FlyDeployAgent.Watch do
   def renew(table) do
     with {:error, _} <- :logger.get_handler_config(@handler),
          do: :logger.add_handler(@handler, __MODULE__, %{level: :error, config: %{table: table}})
+
+    Supervisors.follow(table)
   end
 
   @doc "Ends the watch: the handler is removed."
   @spec close() :: any
-  def close, do: :logger.remove_handler(@handler)
+  def close do
+    Supervisors.close()
+    :logger.remove_handler(@handler)
+  end
 
   @doc """
   From now on what crashes counts as after the commit. `owners` are the processes that are watched, with their modules; `supervisors`
@@ -92,13 +97,16 @@ defmodule FlyDeployAgent.Watch do
   @spec count(t) :: non_neg_integer
   def count(table), do: :ets.lookup_element(table, :after, 2)
 
+  @doc "How many have crashed since the watch began, likewise."
+  @spec total(t) :: non_neg_integer
+  def total(table), do: count(table) + :ets.lookup_element(table, :before, 2)
+
   # -- the handler
 
   @doc "See `:logger`: called in the process that logs."
   @spec log(:logger.log_event(), :logger.handler_config()) :: any
   def log(event, %{config: %{table: table}}) do
     case Crash.reported(event) do
-      {:gave_up, supervisor} -> :ets.insert(table, {{:gave_up, supervisor}})
       {pid, reason, ended?} -> note(table, pid, reason, ended?, if(pid == self(), do: started_as()))
       nil -> :ok
     end
@@ -161,7 +169,7 @@ defmodule FlyDeployAgent.Watch do
   @doc """
   What has crashed in code of the modules `changed`, most frequent first, and for how long was watched before the commit and since, in
   milliseconds. Of each kind: the module, the exception, where it was raised, a stack, how many since the commit, how many of these
-  were processes that are watched, and how many before.
+  were processes that are watched, and how many before. Of supervisors, see `FlyDeployAgent.Supervisors.told/2`.
   """
   @spec told(t, MapSet.t(module)) :: map
   def told(table, changed) do
@@ -173,7 +181,8 @@ defmodule FlyDeployAgent.Watch do
       before_ms: until(table, :before, committed) - since,
       after_ms: until(table, :after, now()) - committed,
       crashes: Enum.take(crashes, @told),
-      crashes_total: crashes |> Enum.map(& &1.count) |> Enum.sum()
+      crashes_total: crashes |> Enum.map(& &1.count) |> Enum.sum(),
+      supervisors: Supervisors.told(table, changed)
     }
   end
 

@@ -90,6 +90,9 @@ type Status struct {
 
 	Watch *Watch `json:"watch"` // what crashes since a commit, nil before
 
+	Vitals       *Vitals `json:"vitals"`        // nil before the first look
+	VitalsBefore *Vitals `json:"vitals_before"` // the last ones before a commit
+
 	// Error says why the state is failed or stale, where no window was reached; or what is wrong after a commit.
 	Error *Error `json:"error"`
 }
@@ -168,6 +171,30 @@ type Watch struct {
 	Crashes      []Crash `json:"crashes"`   // the most frequent kinds
 	CrashesTotal int     `json:"crashes_total"`
 	Queues       []Queue `json:"queues"` // mailboxes that grow since the commit, the longest ones
+	// Supervisors are those that have come near their restart limits since the commit, the worst ones.
+	Supervisors []Supervisor `json:"supervisors"`
+}
+
+// Vitals is how the VM does: see engine.Vitals.
+type Vitals struct {
+	Memory     int64  `json:"memory"`
+	RunQueue   int    `json:"run_queue"`
+	Processes  int    `json:"processes"`
+	Mailbox    int    `json:"mailbox"`
+	MailboxOf  string `json:"mailbox_of"`
+	Schedulers *int   `json:"schedulers"`
+	Crashes    int    `json:"crashes"`
+	Restarts   int    `json:"restarts"`
+}
+
+// Supervisor is one whose next restart may be one too many.
+type Supervisor struct {
+	Supervisor string `json:"supervisor"`
+	Child      string `json:"child"`    // module
+	Restarts   int    `json:"restarts"` // the most within Seconds
+	Limit      int    `json:"limit"`    // how many of such it allows
+	Seconds    int    `json:"seconds"`
+	Before     int    `json:"before"` // restarts in the time that was watched before the commit
 }
 
 // Queue is a mailbox that grows.
@@ -200,6 +227,21 @@ func (w *Watch) New() ([]engine.Crash, time.Duration) {
 		}
 	}
 	return worse, after
+}
+
+// NearLimit gives the supervisors that have come near their restart limits with the upgrade, and not as they do all the time.
+func (w *Watch) NearLimit() []Supervisor {
+	if w == nil {
+		return nil
+	}
+	before, after := time.Duration(w.BeforeMS)*time.Millisecond, time.Duration(w.AfterMS)*time.Millisecond
+	var near []Supervisor
+	for _, s := range w.Supervisors {
+		if (engine.Crash{Count: s.Restarts, Watched: s.Restarts, Before: s.Before}).IsNew(before, after) {
+			near = append(near, s)
+		}
+	}
+	return near
 }
 
 // Error names a failure apart from the migrations, e.g. sha256_differs.
@@ -283,6 +325,11 @@ func (s *Status) clean() {
 		}
 	}
 	s.Watch.clean(short)
+	for _, v := range []*Vitals{s.Vitals, s.VitalsBefore} {
+		if v != nil {
+			short(&v.MailboxOf)
+		}
+	}
 	for i := range s.Killed {
 		short(&s.Killed[i])
 	}
@@ -300,6 +347,9 @@ func (w *Watch) clean(short func(...*string)) {
 	}
 	for i := range w.Queues {
 		short(&w.Queues[i].Module)
+	}
+	for i := range w.Supervisors {
+		short(&w.Supervisors[i].Supervisor, &w.Supervisors[i].Child)
 	}
 	for i := range w.Crashes {
 		c := &w.Crashes[i]

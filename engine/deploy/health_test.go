@@ -8,6 +8,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
 	"flydeploy/engine/agent/agenttest"
+	"flydeploy/engine/record"
 )
 
 func baking(d time.Duration) engine.Settings {
@@ -296,6 +297,74 @@ func TestTheWayOnIsAsked(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A check that passed before and fails now is told by its name, also where another one has recovered meanwhile.
+func TestAFailingCheckIsToldByItsName(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		checks := func(failing string) {
+			s.Change("m00", func(m *engine.Machine) { m.ChecksPassed, m.ChecksTotal, m.ChecksFailing = 1, 2, []string{failing} })
+		}
+		checks("disk")
+		r := s.start(baking(10 * time.Second))
+		r.watched()
+		checks("http-8080")
+		p, result := r.end()
+		wants(t, p, result, engine.OutcomeUnhealthy, "m00 unhealthy")
+		if !strings.HasSuffix(result.Problem.What, "machine m00: its health check http-8080 fails, and passed before the upgrade") {
+			t.Errorf("problem: %v", result.Problem)
+		}
+	})
+}
+
+// A supervisor that has one restart left is not well, unless it restarts as often all the time.
+func TestASupervisorNearItsRestartLimit(t *testing.T) {
+	for before, outcome := range map[int]engine.Outcome{0: engine.OutcomeUnhealthy, 5: engine.OutcomeSucceeded} {
+		t.Run(string(outcome), func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				s.Behave("m01", func(b *agenttest.Behaviour) {
+					b.Supervisors = []agent.Supervisor{{Supervisor: "Counter.Supervisor", Child: "Counter.Tally", Restarts: 2, Limit: 3, Seconds: 5, Before: before}}
+				})
+				p, r := s.deploy(baking(10 * time.Second))
+				if r.Outcome != outcome {
+					t.Fatalf("outcome %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+				}
+				const says = "machine m01: the supervisor Counter.Supervisor is near its restart limit: 2 of 3 restarts in 5 s, of Counter.Tally"
+				if before == 0 && !strings.HasSuffix(r.Problem.What, says) {
+					t.Errorf("problem: %v", r.Problem)
+				}
+			})
+		})
+	}
+}
+
+// Vitals are told before the commit and while a machine is watched, with Fly's checks, and rarely once that takes long.
+func TestVitalsOfTheMachinesThatAreWatched(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.Behave("", func(b *agenttest.Behaviour) { b.Vitals = &agent.Vitals{Memory: 182 << 20, Processes: 303} })
+		for _, id := range []string{"m00", "m01"} {
+			s.Change(id, func(m *engine.Machine) { m.ChecksPassed, m.ChecksTotal = 2, 2 })
+		}
+		p, r := s.deploy(baking(8 * time.Minute))
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+		v := p.Machine("m01").Vitals
+		if v == nil || v.Memory != 182<<20 || v.ChecksPassed != 2 || v.Before == nil || v.Before.Processes != 303 || v.Before.ChecksTotal != 2 {
+			t.Fatalf("vitals: %+v", v)
+		}
+		told := 0
+		events, _, err := record.ReadEvents(t.Context(), s.Console.Storage, r.Upgrade.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			if e.Machine == "m01" && e.Vitals != nil {
+				told++
+			}
+		}
+		if told < 60 || told > 90 { // 30 in the first minute, 42 after it
+			t.Errorf("they were told %d times in eight minutes", told)
+		}
+	})
 }
 
 func TestAMailboxThatGrows(t *testing.T) {

@@ -33,6 +33,8 @@ type rollout struct {
 	shown   map[engine.Phase]agent.Phase // what was emitted last, by phase
 	code    agent.Code                   // that the VM had loaded when it was verified
 
+	toldVitals time.Time // when they were told last
+
 	adopted bool            // its agent is that of the deploy that is resumed, and has committed
 	health  engine.Health   // as far as it was watched
 	sick    *engine.Problem // why it is not well, nil if it is, or nobody knows
@@ -164,8 +166,9 @@ func (r *rollout) show(s agent.Status) {
 	r.status = s
 	report := reportOf(s)
 	moved := false
+	var vitals *engine.Vitals // with the first event of a new state
 	if next := stateOf(s); next != r.state && r.state.CanBecome(next) {
-		r.state, moved = next, true
+		r.state, moved, vitals = next, true, vitalsOf(s, r.machine)
 	}
 	last := engine.Event{Phase: engine.PhaseInject, Status: engine.StatusDone, Report: &report}
 	for _, ph := range s.Phases {
@@ -181,10 +184,12 @@ func (r *rollout) show(s agent.Status) {
 		if name == engine.PhaseReload {
 			last.Done, last.Total, last.Unit = s.Download.Done, s.Download.Total, "bytes"
 		}
+		last.Vitals, vitals = vitals, nil
 		r.emit(last)
 		moved = false
 	}
 	if moved { // the state has changed without a phase
+		last.Vitals = vitals
 		r.emit(last)
 	}
 }

@@ -34,6 +34,7 @@ type watch struct {
 	sick     map[*rollout]*engine.Problem // why a machine is not well
 	gone     map[*rollout]bool            // whose VM has ended
 	failing  map[*rollout]*engine.Problem // why it is not, unless that passes
+	listed   map[string]engine.Machine    // as Fly said last
 	unlisted error                        // why it is not known what Fly says of the machines
 }
 
@@ -170,11 +171,18 @@ func (w *watch) next(ctx context.Context, r *rollout, last bool) (agent.Status, 
 // take takes over an agent's status, and judges it.
 func (w *watch) take(r *rollout, status agent.Status) {
 	r.show(status)
+	if w.isDue(r) {
+		r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusRunning, StartedAt: w.begun, Vitals: w.vitals(r)})
+	}
 	crashes, during := status.Watch.New()
+	near := status.Watch.NearLimit()
 	why := ""
 	switch {
 	case len(crashes) > 0:
 		why = engine.SumCrashes(crashes)[0].During(during)
+	case len(near) > 0:
+		s := near[0]
+		why = fmt.Sprintf("the supervisor %s is near its restart limit: %d of %s in %d s, of %s", s.Supervisor, s.Restarts, text.Counted(s.Limit, "restart"), s.Seconds, s.Child)
 	case status.Watch != nil && len(status.Watch.Queues) > 0:
 		q := status.Watch.Queues[0]
 		why = fmt.Sprintf("the mailbox of %s grows: %s wait", q.Module, text.Counted(q.Length, "message"))
@@ -227,6 +235,9 @@ func (w *watch) tell(over time.Duration) {
 
 // look looks at the machines as Fly lists them.
 func (w *watch) look(now map[string]engine.Machine) {
+	w.mu.Lock()
+	w.listed = now
+	w.mu.Unlock()
 	w.failing = map[*rollout]*engine.Problem{}
 	for _, r := range w.machines {
 		m := now[r.machine.ID]
@@ -235,6 +246,8 @@ func (w *watch) look(now map[string]engine.Machine) {
 			w.judge(r, notWell("it is "+currentState(m)))
 		case m.InstanceID != r.machine.InstanceID:
 			w.judge(r, notWell("another instance has replaced it"))
+		case failingSince(r.machine, m) != "":
+			w.failing[r] = notWell(fmt.Sprintf("its health check %s fails, and passed before the upgrade", failingSince(r.machine, m)))
 		case m.ChecksPassed < r.machine.ChecksPassed:
 			w.failing[r] = notWell(fmt.Sprintf("%d of %s pass; before the upgrade, %d did", m.ChecksPassed, text.Counted(m.ChecksTotal, "check"), r.machine.ChecksPassed))
 		}
@@ -245,7 +258,7 @@ func (w *watch) look(now map[string]engine.Machine) {
 func (w *watch) conclude() {
 	took := text.Seconds(time.Since(w.begun))
 	for _, r := range w.machines {
-		e := engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusDone, Text: "well for " + took, StartedAt: w.begun, DurationUS: time.Since(w.begun).Microseconds()}
+		e := engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusDone, Text: "well for " + took, StartedAt: w.begun, DurationUS: time.Since(w.begun).Microseconds(), Vitals: w.vitals(r)}
 		switch {
 		case r.isSick():
 			r.health = engine.HealthUnhealthy

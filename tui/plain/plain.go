@@ -109,6 +109,9 @@ func (o *printer) line(e engine.Event) string {
 	case e.Text != "":
 		line += sprintf(": %s", e.Text)
 	}
+	if v := view.VitalsText(e.Vitals); v != "" && e.Phase == engine.PhaseWatch && e.Status != engine.StatusRunning {
+		line += sprintf(" (%s)", v)
+	}
 	return line + "\n"
 }
 

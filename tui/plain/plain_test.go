@@ -22,7 +22,12 @@ import (
 )
 
 func TestPlain(t *testing.T) {
-	for name, script := range map[string]func(int) ([]engine.Event, []engine.Event, engine.Result){"upgraded": tuitest.Upgraded, "rolled_back": tuitest.RolledBack} {
+	for name, script := range map[string]func(int) ([]engine.Event, []engine.Event, engine.Result){
+		"upgraded": tuitest.Upgraded, "rolled_back": tuitest.RolledBack, "watched": func(n int) (before, after []engine.Event, end engine.Result) {
+			before, watching, ended, end := tuitest.Watched(n)
+			return before, append(watching, ended...), end
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			d := tuitest.Confirmed(script(3))

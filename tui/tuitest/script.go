@@ -296,6 +296,53 @@ func Upgraded(n int) (before, after []engine.Event, end engine.Result) {
 	return before, s.Events, s.Result(engine.OutcomeSucceeded)
 }
 
+// Watched is a deploy whose machines are watched after their commit: the events up to the plan's question, those until the watch has
+// gone on for a while, and the rest of it. One machine crashes more often than before.
+func Watched(n int) (before, watching, ended []engine.Event, end engine.Result) {
+	s := NewScript(n)
+	s.Start()
+	s.build()
+	s.Stage()
+	plan := s.Plan()
+	s.ask(plan)
+	before, s.Events = s.Events, nil
+	s.Confirmed(plan)
+	s.Arm()
+	for i := range n {
+		s.Commit(i)
+		s.Emit(engine.Event{Machine: s.Machines[i].ID, Phase: engine.PhaseCheck, Status: engine.StatusDone})
+	}
+	began := s.at
+	for look := range 10 {
+		for i, m := range s.Machines {
+			s.Emit(engine.Event{Machine: m.ID, Phase: engine.PhaseWatch, Status: engine.StatusRunning, State: engine.MachineVerified, StartedAt: began, Vitals: vitals(i, look)})
+		}
+		s.at = began.Add(time.Duration(look+1) * 2 * time.Second)
+	}
+	watching, s.Events = s.Events, nil
+	for i, m := range s.Machines {
+		s.Emit(engine.Event{Machine: m.ID, Phase: engine.PhaseWatch, Status: engine.StatusDone, State: engine.MachineVerified, StartedAt: began, DurationUS: 20_000_000, Text: "well for 20s", Vitals: vitals(i, 9)})
+	}
+	s.finish()
+	return before, watching, s.Events, s.Result(engine.OutcomeSucceeded)
+}
+
+// vitals are those of the i-th machine at one of ten looks.
+func vitals(i, look int) *engine.Vitals {
+	busy := (7 + 13*i + 11*look) % 100
+	v := engine.Vitals{
+		Memory: 182_400_000 + int64(i)*1_000_000_000, Processes: 3_204 + i, Mailbox: 12, MailboxOf: "Counter.Gate", RunQueue: i % 2,
+		Crashes: 3 * i, Restarts: i, ChecksPassed: 2, ChecksTotal: 2, Schedulers: &busy,
+	}
+	was := v
+	v.Before = &was
+	v.Memory += int64(look) * 300_000
+	if i == 1 {
+		v.Crashes, v.Restarts, v.ChecksPassed = 214, 9, 1
+	}
+	return &v
+}
+
 // RolledBack is a deploy whose first machine rolls back.
 func RolledBack(n int) (before, after []engine.Event, end engine.Result) {
 	s := NewScript(n)

@@ -82,13 +82,16 @@ defmodule FlyDeploy.BootCount do
     end
   end
 
-  @doc "Writes the count down. To be called before anything is loaded. Gives whether this has worked."
-  @spec keep(Settings.t(), t | nil) :: boolean
-  def keep(_settings, nil), do: false
+  @doc "Begins to write the count down, for `kept?/1` by the same process."
+  @spec keep(Settings.t(), t | nil) :: {pid, reference} | nil
+  def keep(_settings, nil), do: nil
+  def keep(settings, count), do: begin(fn -> Storage.write(settings, count.key, encode(count)) end)
 
-  def keep(settings, count) do
-    {pid, monitor} = begin(fn -> Storage.write(settings, count.key, encode(count)) end)
+  @doc "Whether the count is written down. To be asked before anything is loaded."
+  @spec kept?({pid, reference} | nil) :: boolean
+  def kept?(nil), do: false
 
+  def kept?({pid, monitor}) do
     case await(pid, monitor) do
       :ok -> true
       {:error, text} -> uncounted(text)

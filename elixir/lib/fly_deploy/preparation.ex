@@ -34,13 +34,27 @@ defmodule FlyDeploy.Preparation do
          :ok <- make(dir),
          tarball = Path.join(dir, "upgrade.tar.gz"),
          :ok <- Storage.download(settings, key, tarball, upgrade.size, upgrade.sha256),
-         {:ok, count} <- chance(settings, counting),
-         _ = tell.("extracting the tarball"),
-         {:ok, _entries} <- Archive.extract(tarball, dir, &Diff.needs?/1, &(not Inventory.has?(&1, &2))),
+         {:ok, count} <- chance(settings, counting) do
+      # The count is written meanwhile.
+      keeping = BootCount.keep(settings, count)
+      prepared = unpack(app, upgrade, tarball, dir, tell)
+      begun(settings, count, BootCount.kept?(keeping), prepared)
+      prepared
+    end
+  end
+
+  # Before anything is loaded, which may be the end of this VM.
+  defp begun(_settings, count, true, {:ok, _prepared}), do: Survival.watch(count)
+  defp begun(settings, count, true, _refused), do: BootCount.forget(settings, count)
+  defp begun(_settings, _count, false, _prepared), do: :ok
+
+  defp unpack(app, upgrade, tarball, dir, tell) do
+    tell.("extracting the tarball")
+
+    with {:ok, _entries} <- Archive.extract(tarball, dir, &Diff.needs?/1, &(not Inventory.has?(&1, &2))),
          _ = tell.("comparing it with what is loaded"),
          {:ok, diff} <- compare(dir, app),
          {:ok, code} <- prepare(diff.changes) do
-      begin(settings, count)
       {:ok, %{upgrade: upgrade, files: diff.files, modules: Enum.map(diff.changes, & &1.module), code: code}}
     end
   end
@@ -51,16 +65,13 @@ defmodule FlyDeploy.Preparation do
         {:ok, count}
 
       {:image, count} ->
-        begin(settings, count)
+        if settings |> BootCount.keep(count) |> BootCount.kept?(), do: Survival.watch(count)
         Hook.give_up(count.id)
 
         {:gave_up,
          "hot upgrade #{count.version} was loaded by the last two boots, and each ended within a minute"}
     end
   end
-
-  # Before anything is loaded, which may be the end of this VM.
-  defp begin(settings, count), do: if(BootCount.keep(settings, count), do: Survival.watch(count))
 
   defp on_fly do
     cond do

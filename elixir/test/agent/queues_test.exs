@@ -2,7 +2,7 @@ defmodule FlyDeployAgent.QueuesTest do
   # The handler of the log has a name.
   use ExUnit.Case
 
-  alias FlyDeployAgent.{Cell, Queues, State, Watch}
+  alias FlyDeployAgent.{Cell, Queues, State, Vitals, Watch}
 
   # A process that reads nothing.
   setup do
@@ -58,6 +58,7 @@ defmodule FlyDeployAgent.QueuesTest do
       deadline: now,
       guardian: self(),
       watch: watch,
+      vitals: Vitals.start(),
       state: :committed,
       result: %{targets: targets},
       published: now,
@@ -67,5 +68,7 @@ defmodule FlyDeployAgent.QueuesTest do
     assert State.look(s).queues == %{}
     assert %{queues: %{^pid => {300, 0}}} = looked = State.look(%{s | looked: now - 2_001})
     assert looked.looked >= now
+    assert %{told: %{memory: _}, before: nil} = looked.vitals
+    assert %{told: told, before: told} = State.last_look(looked).vitals
   end
 end

@@ -19,6 +19,7 @@ defmodule FlyDeployAgent.StatusTest do
         report: nil,
         crashed: 0,
         watch: nil,
+        vitals: %{told: nil, before: nil},
         queues: %{}
       },
       extra

@@ -1,7 +1,7 @@
 # What it costs to look at processes, beside other ways to find the same, in one run: `make bench-looks`.
 
 defmodule FlyDeployAgent.LooksBench do
-  alias FlyDeployAgent.{Births, Processes}
+  alias FlyDeployAgent.{Births, Processes, Queues, Vitals, Watch}
 
   defmodule Server do
     use GenServer
@@ -14,6 +14,43 @@ defmodule FlyDeployAgent.LooksBench do
   def run do
     agents()
     births()
+    vitals()
+  end
+
+  # What the agent does every two seconds while a machine is staged or watched, where the window has as many processes as are looked
+  # at, and the VM 100,000 more.
+  defp vitals do
+    table = Watch.open(self())
+    targets = for _ <- 1..2_000, do: %{pid: spawn_link(fn -> Process.sleep(:infinity) end), module: Server}
+    pids = for %{pid: pid} <- targets, do: pid
+    begun = Vitals.start()
+
+    look = fn ->
+      Watch.renew(table)
+      Vitals.look(begun, table, targets)
+      Queues.look(%{}, pids, :after)
+    end
+
+    compare("vitals and mailboxes of 2,000 processes", [
+      {"a look", look},
+      {"of them the vitals", fn -> Vitals.look(begun, table, targets) end}
+    ])
+
+    used = for _ <- 1..@times, do: cpu(look)
+    us = Enum.at(Enum.sort(used), div(@times, 2))
+    IO.puts("  CPU time: #{us / 1000} ms every 2 s, #{Float.round(us / 20_000, 3)} % of a core")
+    event = %{level: :info, msg: {:string, "a line"}, meta: %{pid: self()}}
+    {us, _} = :timer.tc(fn -> for _ <- 1..100_000, do: FlyDeployAgent.Supervisors.filter(event, table) end)
+    IO.puts("  an event of the log that is none of ours: #{us / 100_000} us")
+    Watch.close()
+  end
+
+  # Of this VM, in microseconds for each call: its clock counts milliseconds.
+  defp cpu(fun) do
+    {before, _} = :erlang.statistics(:runtime)
+    for _ <- 1..20, do: fun.()
+    {now, _} = :erlang.statistics(:runtime)
+    (now - before) * 1000 / 20
   end
 
   defp agents do

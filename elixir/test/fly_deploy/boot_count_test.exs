@@ -81,7 +81,7 @@ defmodule FlyDeploy.BootCountTest do
   defp boot(settings, more \\ %{}) do
     upgrade = Map.merge(%{id: @id, version: "2.0.0", sha256: "ab12"}, more)
     {what, count} = settings |> BootCount.read(:my_app, upgrade, "m1") |> BootCount.decide()
-    {what, count, BootCount.keep(settings, count)}
+    {what, count, settings |> BootCount.keep(count) |> BootCount.kept?()}
   end
 
   defp booted(settings), do: settings |> boot() |> elem(0)
@@ -131,7 +131,7 @@ defmodule FlyDeploy.BootCountTest do
         do: refute(BootCount.read(settings, :my_app, %{id: id, version: "2", sha256: "ab"}, machine))
 
     assert BootCount.decide(nil) == {:load, nil}
-    refute BootCount.keep(settings, nil)
+    refute settings |> BootCount.keep(nil) |> BootCount.kept?()
   end
 
   test "a bucket that cannot be written, or does not answer, keeps no upgrade from being loaded", %{

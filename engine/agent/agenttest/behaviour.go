@@ -35,8 +35,11 @@ type Behaviour struct {
 	Died     int
 	Views    int
 	Queues   []agent.Queue // mailboxes that grow after the commit
-	Unplaced []string      // files
-	Error    *agent.Error  // what is wrong after a commit
+	// Supervisors come near their restart limits after the commit.
+	Supervisors []agent.Supervisor
+	Vitals      *agent.Vitals // at all times; nil for an agent that tells none
+	Unplaced    []string      // files
+	Error       *agent.Error  // what is wrong after a commit
 	// ReportError is why the report does not reach the bucket; "": it does.
 	ReportError string
 }

@@ -11,7 +11,7 @@ import (
 
 const (
 	// heartbeat: outside of the window the status moves at least this often.
-	heartbeat = 3050 * time.Millisecond
+	heartbeat = 2050 * time.Millisecond
 	// callWait is how long a call waits for news.
 	callWait = 10 * time.Second
 	// windowFor is how long an agent is committing at most.

@@ -41,6 +41,8 @@ func (a *process) tellWatch(at time.Time) {
 			w.CrashesTotal += c.Count
 		}
 	}
-	w.Queues = a.world.behaviourOf(a.machine).Queues
+	b := a.world.behaviourOf(a.machine)
+	w.Queues, w.Supervisors = b.Queues, b.Supervisors
+	a.next.Vitals, a.next.VitalsBefore = b.Vitals, b.Vitals
 	a.next.Watch = w
 }

@@ -1,0 +1,139 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+
+	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+)
+
+// VitalsColumns are the columns of a board of machines that are watched, in the order of VitalsCells. Those of the second group
+// are for wide boards.
+func VitalsColumns(wide bool) []cells.Column {
+	columns := []cells.Column{
+		{Title: "MEMORY", Width: 13, Right: true, Drop: 9}, {Title: "BUSY", Width: busyCells + 5}, {Title: "CRASHES", Width: 7, Right: true},
+		{Title: "CHECKS", Right: true, Drop: 7},
+	}
+	if wide {
+		columns = append(columns, cells.Column{Title: "RESTARTS", Right: true, Drop: 8}, cells.Column{Title: "RUN QUEUE", Right: true, Drop: 2},
+			cells.Column{Title: "PROCESSES", Width: 15, Right: true, Drop: 3}, cells.Column{Title: "MAILBOX", Width: 11, Right: true, Drop: 1})
+	}
+	return columns
+}
+
+// VitalsCells are a machine's vitals now, and where they differ, before the commit.
+func VitalsCells(m *engine.MachineProgress, wide bool) []cells.Span {
+	v := m.Vitals
+	if v == nil {
+		return make([]cells.Span, len(VitalsColumns(wide)))
+	}
+	was := before(v)
+	row := []cells.Span{
+		cells.New(cells.Normal, memory(v)), cells.New(cells.Normal, Busy(m)), {Text: since(was.Crashes, v.Crashes), Tone: worse(was.Crashes, v.Crashes)},
+		Checks(engine.Machine{ChecksPassed: v.ChecksPassed, ChecksTotal: v.ChecksTotal}),
+	}
+	if wide {
+		row = append(row, cells.Span{Text: since(was.Restarts, v.Restarts), Tone: worse(was.Restarts, v.Restarts)}, cells.New(cells.Normal, since(was.RunQueue, v.RunQueue)),
+			cells.New(cells.Normal, since(was.Processes, v.Processes)), cells.New(cells.Normal, since(was.Mailbox, v.Mailbox)))
+	}
+	return row
+}
+
+// VitalsFacts are the same, one in a line.
+func VitalsFacts(m *engine.MachineProgress, w int) []cells.Line {
+	v := m.Vitals
+	if v == nil {
+		return nil
+	}
+	was := before(v)
+	mailbox := since(was.Mailbox, v.Mailbox)
+	if v.Mailbox > 0 && v.MailboxOf != "" {
+		mailbox += " of " + text.Line(v.MailboxOf)
+	}
+	lines := []cells.Line{
+		cells.Fact("memory", memory(v), w), cells.Fact("busy", Busy(m), w), cells.Fact("run queue", since(was.RunQueue, v.RunQueue), w),
+		cells.Fact("alive", since(was.Processes, v.Processes)+" processes", w), cells.Fact("mailbox", mailbox, w),
+		cells.Fact("crashes", since(was.Crashes, v.Crashes)+" a minute", w), cells.Fact("restarts", since(was.Restarts, v.Restarts)+" a minute", w),
+	}
+	if v.ChecksTotal > 0 {
+		lines = append(lines, cells.Fact("checks", fmt.Sprintf("%d of %d pass", v.ChecksPassed, v.ChecksTotal), w))
+	}
+	return lines
+}
+
+// VitalsText says how a machine does, in one line: "memory 182 → 185 MB, 12 % busy, 0 → 3 crashes and 2 restarts a minute, 2 of 2 checks".
+func VitalsText(v *engine.Vitals) string {
+	if v == nil {
+		return ""
+	}
+	was := before(v)
+	parts := []string{"memory " + memory(v)}
+	if v.Schedulers != nil {
+		parts = append(parts, fmt.Sprintf("%d %% busy", *v.Schedulers))
+	}
+	parts = append(parts, fmt.Sprintf("%s crashes and %s restarts a minute", since(was.Crashes, v.Crashes), since(was.Restarts, v.Restarts)))
+	if v.ChecksTotal > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d checks pass", v.ChecksPassed, v.ChecksTotal))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// before gives the vitals before the commit; before there was one, those of now.
+func before(v *engine.Vitals) *engine.Vitals {
+	if v.Before != nil {
+		return v.Before
+	}
+	return v
+}
+
+func since(was, now int) string {
+	if was == now {
+		return text.Count(now)
+	}
+	return text.Count(was) + " → " + text.Count(now)
+}
+
+// memory gives the size before and now, the unit once if it is the same.
+func memory(v *engine.Vitals) string {
+	was, now := size(before(v).Memory), size(v.Memory)
+	if was == now {
+		return now
+	}
+	if number, unit, _ := strings.Cut(was, " "); strings.HasSuffix(now, " "+unit) {
+		was = number
+	}
+	return was + " → " + now
+}
+
+// size gives three digits: "1.2 GB", "182 MB".
+func size(bytes int64) string {
+	number, unit, _ := strings.Cut(text.Bytes(bytes), " ")
+	if whole, _, _ := strings.Cut(number, "."); len(whole) >= 3 {
+		number = whole
+	}
+	return number + " " + unit
+}
+
+func worse(was, now int) cells.Tone {
+	if now > was {
+		return cells.Warn
+	}
+	return cells.Normal
+}
+
+// busyCells is how many of the last looks a machine's line of levels shows.
+const busyCells = 8
+
+// Busy draws how busy a machine's schedulers were at the last looks, a level each, and says how busy they are now.
+func Busy(m *engine.MachineProgress) string {
+	if m.Vitals == nil || m.Vitals.Schedulers == nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, percent := range m.Busy[max(len(m.Busy)-busyCells, 0):] {
+		b.WriteRune(levels[min(max(percent, 0), 99)*len(levels)/100])
+	}
+	return fmt.Sprintf("%s %d %%", b.String(), *m.Vitals.Schedulers)
+}
