@@ -63,7 +63,7 @@ func examine(cmd *cobra.Command, app appSettings, tell func(doctor.Check)) error
 		tell(doctor.FailedCheck("app", err))
 		return nil
 	}
-	doctor.Examine(cmd.Context(), doctor.Patient{App: app.target(), Fly: app.name, Fleet: fleet, Open: app.openStorage}, tell)
+	doctor.Examine(cmd.Context(), doctor.Patient{App: app.target(), Fly: app.name, Fleet: fleet, Open: app.openStorage, Keys: app.keys}, tell)
 	return cmd.Context().Err()
 }
 

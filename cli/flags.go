@@ -26,6 +26,7 @@ func (a *appSettings) register(cmd *cobra.Command) {
 	fs.StringVar(&a.bucket, "bucket", "", "S3 bucket (default: AWS_BUCKET, BUCKET_NAME, <fly app>-releases)")
 	fs.StringVar(&a.storage, "storage", storageOfMachine, "where storage settings come from: machine (a machine's environment) or env (this console's)")
 	fs.StringVar(&a.awsProfile, "aws-profile", "", "profile of ~/.aws that has the storage's keys")
+	fs.StringVar(&a.signingKey, "signing-key", "", "file with the key that signs upgrades (default: the text in FLYDEPLOY_SIGNING_KEY)")
 	fs.StringArrayVar(&a.temporary.Regions, "temporary-region", nil, "region for a temporary machine (repeatable: asked in turn;\ndefault: the app's regions, then any)")
 	fs.StringVar(&a.temporary.Size, "temporary-size", "", "size of a temporary machine (default: shared-cpu-1x)")
 	fs.StringArrayVar(&a.temporaryEnv, "temporary-env", nil, "NAME=VALUE for the environment of a temporary machine (repeatable; wins over [env])")

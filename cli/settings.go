@@ -16,6 +16,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/deploy"
+	"flydeploy/engine/sign"
 	"flydeploy/fly"
 )
 
@@ -41,6 +42,8 @@ type appSettings struct {
 	prebuilt     string            // the image that fly.toml names in place of a build, "" for none
 	// releaseCommand is fly.toml's, "" for none.
 	releaseCommand string
+	signingKey     string     // the key's file, "" for none
+	keys           *sign.Ring // nil without any key
 }
 
 // screenSettings say how a deploy is shown.
@@ -81,6 +84,9 @@ func (a *appSettings) load(cmd *cobra.Command) (project, error) {
 	}
 	p, err := loadProject(filepath.Join(dir, "flydeploy.toml"))
 	if err != nil {
+		return p, err
+	}
+	if a.keys, err = loadKeys(a.signingKey, p.PublicKeys, os.Getenv); err != nil {
 		return p, err
 	}
 	return p, a.complete(p, config, os.Getenv)

@@ -3,12 +3,15 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
 	"flydeploy/engine/record"
+	"flydeploy/engine/sign"
 	"flydeploy/engine/target"
 	"flydeploy/text"
 	"flydeploy/tui/plain"
@@ -30,7 +33,7 @@ If no machine is running, a temporary machine is asked where the bucket is, unle
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRecord(cmd, r.appSettings, func(c *connection, t *target.Target) error {
 				s.App = c.app.name
-				return withdraw(cmd, c.app, s, t.Storage, yes, r.json())
+				return withdraw(cmd, c.app, s, t, yes, r.json())
 			})
 		},
 	}
@@ -41,7 +44,8 @@ If no machine is running, a temporary machine is asked where the bucket is, unle
 }
 
 // withdraw asks only where there is something to withdraw, and withdraws what it asked about.
-func withdraw(cmd *cobra.Command, app appSettings, s engine.Settings, storage engine.Storage, yes, asJSON bool) error {
+func withdraw(cmd *cobra.Command, app appSettings, s engine.Settings, t *target.Target, yes, asJSON bool) error {
+	storage := t.Storage
 	md, seen, err := storage.Records.Metadata(cmd.Context())
 	switch {
 	case errors.Is(err, engine.ErrNotFound), err == nil && !md.NamesUpgrades():
@@ -49,7 +53,8 @@ func withdraw(cmd *cobra.Command, app appSettings, s engine.Settings, storage en
 	case err != nil:
 		return err
 	}
-	if err := confirmName(cmd, app.name, yes, withdrawQuestion(app.name, md)); err != nil {
+	question := withdrawQuestion(app.name, md) + unsigned(app.keys.CheckRecord(sign.App{Fly: app.name, OTP: t.OTPApp}, md))
+	if err := confirmName(cmd, app.name, yes, question); err != nil {
 		return err
 	}
 	done, err := record.Withdraw(cmd.Context(), identify(cmd.Context(), app.dir()).sign(s), storage, seen)
@@ -67,6 +72,14 @@ func withdraw(cmd *cobra.Command, app appSettings, s engine.Settings, storage en
 func withdrawQuestion(app string, md engine.Metadata) string {
 	return fmt.Sprintf("This takes %s out of the record of %s. Running machines keep their code until they restart;\n"+
 		"from then on they run the code of their image.", upgrades(md), text.Line(app))
+}
+
+// unsigned tells what of current.json nobody has signed who is trusted here; "" if that is nothing.
+func unsigned(wrong map[string]error) string {
+	for _, id := range slices.Sorted(maps.Keys(wrong)) {
+		return "\nSomebody else may have written it: " + text.Line(engine.AsProblem(wrong[id]).What) + "."
+	}
+	return ""
 }
 
 // upgrades tells which upgrades current.json names.

@@ -33,3 +33,14 @@ caught_up =
   if about,
     do: [{"catch_up", "#{about.mode} #{about.outcome} #{String.replace(about.text, "\n", " ")}"}],
     else: []
+
+# An older package signs nothing.
+keys =
+  if Code.ensure_loaded?(FlyDeploy.Signature) do
+    case apply(FlyDeploy.Signature, :ids, []) do
+      {:ok, ids} -> for id <- ids, do: {"public_key", id}
+      {:error, text} -> [{"public_key_wrong", text}]
+    end
+  else
+    []
+  end

@@ -81,6 +81,6 @@ drift = for module <- Enum.take(drifted, 5), do: {"drift", inspect(module)}
 
 IO.puts([
   "FLYDEPLOY1 code\n",
-  for({key, value} <- facts ++ calls ++ caught_up ++ drift, do: "#{key}=#{value}\n"),
+  for({key, value} <- facts ++ calls ++ caught_up ++ keys ++ drift, do: "#{key}=#{value}\n"),
   "FLYDEPLOY1 end"
 ])

@@ -24,6 +24,8 @@ type HotUpgrade struct {
 	ReleaseCommand string `json:"release_command,omitempty"`
 	// Agent is what the upgrade was committed with; zero in records of an older flydeploy.
 	Agent CompiledAgent `json:"agent,omitzero"`
+	// Signature is nil where nobody signs.
+	Signature *Signature `json:"signature,omitempty"`
 }
 
 // CompiledAgent says where the agent lies that a machine with the new image has compiled: beside the tarball, under a name that its

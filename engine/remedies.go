@@ -60,6 +60,8 @@ var Remedies = map[string]string{
 	"lost_functions":          "Give these holders functions of the running version first: start the processes again, attach the handlers again. Captures such as `&Module.function/1` survive; `fn` and `&function/1` do not.",
 	"not_migrated":            "If a server keeps this module in its state, let the module declare the behaviour that calls it, or deploy cold: `fly deploy`.",
 	"init_changed":            "Do it in code_change as well, for the processes that run already, if they need it.",
+	"not_signed":              "Sign it with a key that the machines know: --signing-key, or FLYDEPLOY_SIGNING_KEY. Or give them this console's public key (`config :fly_deploy, public_key:`), and deploy cold once.",
+	"wrong_signature":         "If nobody has changed the keys since, somebody else has written into the bucket: change its keys, and look at what lies there. Deploy from your own source: `flydeploy hot`. A key of before is trusted if flydeploy.toml names it in public_keys.",
 	"not_writable":            "Give the VM's user write access to the release's files (`COPY --chown` in the Dockerfile), and deploy cold once.",
 	"poller_runs":             "It is the library fly_deploy's. In mix.exs, put flydeploy's package of the same name in its place, leave `{FlyDeploy, otp_app: …}` among the children as it is, and deploy cold once: `fly deploy`. From then on upgrades are hot.",
 	"no_startup_hook":         "Add flydeploy's package fly_deploy, and call FlyDeploy.startup_reapply_current/1 in Application.start/2; until then a restarted machine runs its image's code.",

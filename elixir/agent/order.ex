@@ -2,7 +2,7 @@ defmodule FlyDeployAgent.Order do
   @moduledoc """
   What the console asks for, as it comes: base64 of a URL-encoded form, compressed by zlib. Times are milliseconds, sizes bytes.
 
-  `own` are the pids of the agent and its guardian; `fence`, see `FlyDeployAgent.Fence`.
+  `own` are the pids of the agent and its guardian; `fence`, see `FlyDeployAgent.Fence`; `signed_by`, see `FlyDeployAgent.Package`.
   """
 
   @minute 60_000
@@ -26,7 +26,8 @@ defmodule FlyDeployAgent.Order do
     :armed_ms,
     :terminal_ms
   ]
-  defstruct @enforce_keys ++ [fence: nil, own: [], rehearse: false, agent_url: nil, agent_sha256: nil]
+  defstruct @enforce_keys ++
+              [fence: nil, own: [], rehearse: false, agent_url: nil, agent_sha256: nil, signed_by: nil]
 
   @type t :: %__MODULE__{
           id: binary,
@@ -50,7 +51,8 @@ defmodule FlyDeployAgent.Order do
           own: [pid],
           rehearse: boolean,
           agent_url: binary | nil,
-          agent_sha256: binary | nil
+          agent_sha256: binary | nil,
+          signed_by: binary | nil
         }
 
   @doc "Decodes an order; raises for a form that no console sends."
@@ -81,7 +83,8 @@ defmodule FlyDeployAgent.Order do
       terminal_ms: number(form, "terminal_ms", 10 * @minute),
       rehearse: Map.get(form, "rehearse") == "true",
       agent_url: Map.get(form, "agent_url"),
-      agent_sha256: Map.get(form, "agent_sha256")
+      agent_sha256: Map.get(form, "agent_sha256"),
+      signed_by: Map.get(form, "signed_by")
     }
   end
 

@@ -1,7 +1,7 @@
 defmodule FlyDeployAgent.Package do
   @moduledoc """
-  Tells the package `fly_deploy`, where the release has it, that a window begins, and how it ended: it tells the application's
-  processes.
+  The package `fly_deploy`, where the release has it: it is told that a window begins and how it ended, for the application's
+  processes, and asked whether it would load the upgrade again.
   """
 
   alias FlyDeployAgent.Cell
@@ -21,6 +21,40 @@ defmodule FlyDeployAgent.Package do
     end
   catch
     _, _ -> :ok
+  end
+
+  @doc "Where it has public keys, it loads nothing at a restart that none of them has signed. `signed_by` is the ID of the console's key."
+  @spec findings(signed_by :: binary | nil) :: [map]
+  def findings(signed_by) do
+    if Code.ensure_loaded?(FlyDeploy.Signature),
+      do: findings(apply(FlyDeploy.Signature, :ids, []), signed_by),
+      else: []
+  end
+
+  defp findings({:ok, []}, _signed_by), do: []
+
+  defp findings({:ok, ids}, signed_by) do
+    if signed_by in ids,
+      do: [],
+      else: [
+        not_signed(
+          "loads only what is signed with key #{Enum.join(ids, " or ")}, and this is #{how(signed_by)}"
+        )
+      ]
+  end
+
+  defp findings({:error, text}, _signed_by), do: [not_signed("loads nothing: #{text}")]
+
+  defp how(nil), do: "not signed"
+  defp how(signed_by), do: "signed with #{signed_by}"
+
+  defp not_signed(detail) do
+    %{
+      name: "not_signed",
+      severity: :block,
+      subject: "FlyDeploy.startup_reapply_current/1",
+      detail: detail <> ": a restart would lead back to the image's code"
+    }
   end
 
   @doc "After the window. Whatever the package does, the agent goes on."

@@ -24,6 +24,7 @@ defmodule FlyDeployAgent.Staging do
     Migrating,
     OldCode,
     OwnCode,
+    Package,
     Processes,
     Recompiled,
     Rehearsal,
@@ -174,6 +175,7 @@ defmodule FlyDeployAgent.Staging do
         Findings.pages(LiveView.pages(Map.values(facts), staged.known.pids)) ++
         ReleaseFindings.all(dir, diff.changes, diff.files) ++
         Findings.release(Files.unwritable(diff.files, order.id)) ++
+        Package.findings(order.signed_by) ++
         Findings.rollback_cost(staged.rollback_us)
 
     %Staged{

@@ -77,6 +77,10 @@ defmodule FlyDeploy do
         aws_endpoint_url_s3: "https://fly.storage.tigris.dev",
         aws_region: "auto"
 
+  With `public_key: "flydeploy-public:…"` (what `flydeploy keygen` prints, or a list of such texts) only upgrades are loaded that are
+  signed with it, for this app, image and machine, and none that is older than what this machine has run; `state_dir: "/data"`, a folder
+  on a volume, remembers that over restarts.
+
   Each that is given there is used instead of its variable. The console asks a running machine for all of these: they
   need not be told twice.
   """

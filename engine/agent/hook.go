@@ -23,6 +23,10 @@ type Hook struct {
 	Calls []HookCall // the last one for each application, where the state is HookCalled
 	// CatchUp is nil where the package, or its version, does not catch up by itself, or was told not to.
 	CatchUp *engine.CatchUp
+	// PublicKeys are the IDs of the keys of which one must have signed what the package loads; with none it loads everything.
+	// WrongKeys says why it loads nothing, "" unless its configuration is wrong.
+	PublicKeys []string
+	WrongKeys  string
 }
 
 // HookCall is one call of the startup hook, by the name of the OTP application that it was given.
@@ -41,6 +45,10 @@ func (h *Hook) read(key, value string) {
 		app, rest, _ := strings.Cut(value, " ")
 		outcome, text, _ := strings.Cut(rest, " ")
 		h.Calls = append(h.Calls, HookCall{App: app, Outcome: outcome, Text: text})
+	case "public_key":
+		h.PublicKeys = append(h.PublicKeys, value)
+	case "public_key_wrong":
+		h.WrongKeys = value
 	case "catch_up":
 		mode, rest, _ := strings.Cut(value, " ")
 		outcome, text, _ := strings.Cut(rest, " ")

@@ -40,6 +40,8 @@ type Order struct {
 	AgentURL string
 	// Version and SourceImage of the upgrade: what the package fly_deploy tells the application of it.
 	Version, SourceImage string
+	// SignedBy is the ID of the key that signs the record, "" for none: the package fly_deploy may demand one.
+	SignedBy string
 	// CACerts are PEM certificates to trust for the download; empty: the operating system's, else castore's.
 	CACerts string
 
@@ -82,6 +84,7 @@ func (o Order) encode() string {
 	set("fence", o.Fence)
 	set("version", o.Version)
 	set("source_image", o.SourceImage)
+	set("signed_by", o.SignedBy)
 	set("cacerts", o.CACerts)
 	ms("suspend_ms", o.SuspendTimeout)
 	ms("migration_ms", o.MigrationTimeout)

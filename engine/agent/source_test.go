@@ -28,6 +28,7 @@ func longOrder() Order {
 		Owner:          "somebody@example.com on a machine with a long name",
 		CACerts:        strings.Repeat("-----BEGIN CERTIFICATE-----\n"+strings.Repeat("QUFB", 450)+"\n-----END CERTIFICATE-----\n", 2),
 		SuspendTimeout: time.Second, MigrationTimeout: time.Second, MaxSuspend: time.Second, SkipBusy: true, StagedFor: time.Hour, ArmedFor: time.Hour, TerminalFor: time.Hour,
+		SignedBy: strings.Repeat("a", 16),
 	}
 }
 

@@ -63,6 +63,9 @@ func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machi
 		_ = r.session.Finish(ctx) // its place is needed
 	}
 	if to != nil {
+		if err := c.checkRecorded(*to, machines); err != nil {
+			return st, nil, err
+		}
 		s.earlier = &record.Record{Past: engine.Past{ID: to.ID, At: to.DeployedAt}, Upgrade: engine.Upgrade{
 			ID: to.ID, Version: to.Version, SourceImage: to.SourceImageRef, TarballURL: to.TarballURL, SHA256: to.SHA256, Size: to.Size, Agent: to.Agent,
 		}}
@@ -80,6 +83,16 @@ func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machi
 		err = blockers(p.Findings, c.accepted)
 	}
 	return st, c.accepted, err
+}
+
+// checkRecorded fails if nobody who is trusted has recorded the upgrade to which machines are to be taken back.
+func (c *committing) checkRecorded(to engine.HotUpgrade, machines []*rollout) (err error) {
+	for _, r := range machines {
+		if err = c.ports.Keys.CheckUpgrade(appOf(c.upgrade), to, c.upgrade.BaseImage, r.machine.ID); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // newAttemptOf starts over on a machine, beside its rollout.

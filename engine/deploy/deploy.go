@@ -11,6 +11,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/record"
 	"flydeploy/engine/run"
+	"flydeploy/engine/sign"
 	"flydeploy/text"
 )
 
@@ -21,6 +22,7 @@ type Ports struct {
 	Build   engine.Build
 	Agents  engine.Agents // nil: each deploy that packs a release compiles the agent
 	Hooks   engine.Hooks  // nil: none
+	Keys    *sign.Ring    // nil: nothing is signed, and nothing need be
 }
 
 // job is what a deploy was asked to do, and with what. Every step reads it; none changes it.

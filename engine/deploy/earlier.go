@@ -7,10 +7,12 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/record"
+	"flydeploy/engine/sign"
 )
 
-// findEarlier looks up the deploy that is to be resumed or deployed again; nil if neither was asked for.
-func (j *job) findEarlier(ctx context.Context, records engine.Records) (*record.Record, error) {
+// findEarlier looks up the deploy that is to be resumed or deployed again; nil if neither was asked for. Its code is run on the
+// machines, so that its record must be signed if anything is.
+func (j *job) findEarlier(ctx context.Context, otpApp string, records engine.Records) (*record.Record, error) {
 	var r record.Record
 	var err error
 	switch {
@@ -25,6 +27,9 @@ func (j *job) findEarlier(ctx context.Context, records engine.Records) (*record.
 		r, err = record.Last(ctx, records)
 	default:
 		return nil, nil
+	}
+	if err == nil {
+		err = j.ports.Keys.CheckDeploy(sign.App{Fly: j.settings.App, OTP: otpApp}, r.ID, r.Upgrade)
 	}
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/lock"
 	"flydeploy/engine/run"
+	"flydeploy/engine/sign"
 )
 
 // ledger writes into current.json what verified machines run: for each machine at once, so that one that restarts during the
@@ -62,7 +63,8 @@ func (l *ledger) unlock() { l.writing <- struct{}{} }
 // add records a machine that has just been verified. Machines that are added while another one is being written are recorded
 // together by the next write. What cannot be written now is written at the end.
 func (l *ledger) add(ctx context.Context, r *rollout) {
-	e := &entry{machine: r.machine, runs: l.hotUpgrade(r), imageCode: r.code.ImageCode}
+	e := &entry{machine: r.machine, imageCode: r.code.ImageCode}
+	e.runs = l.sign(l.hotUpgrade(r), e.imageCode, r.machine.ID)
 	l.mu.Lock()
 	l.entries = append(l.entries, e)
 	l.mu.Unlock()
@@ -88,6 +90,19 @@ func (l *ledger) hotUpgrade(r *rollout) engine.HotUpgrade {
 		Fingerprint: r.code.Fingerprint, ReleaseCommand: l.upgrade.ReleaseCommand, GitRevision: l.upgrade.GitRevision, Agent: l.upgrade.Agent,
 	}
 }
+
+// sign signs an entry of current.json, for one machine or for all ("").
+func (l *ledger) sign(u engine.HotUpgrade, imageCode, machine string) engine.HotUpgrade {
+	over := sign.Over{Image: l.upgrade.BaseImage, ImageCode: imageCode, Machine: machine}
+	return l.ports.Keys.Upgrade(appOf(l.upgrade), u, over, l.surveyed.target.Storage.Clock())
+}
+
+// isSigned reports whether an entry of current.json is one that a machine may load, as far as signatures say.
+func (l *ledger) isSigned(u engine.HotUpgrade, machine string) bool {
+	return l.ports.Keys.CheckUpgrade(appOf(l.upgrade), u, l.upgrade.BaseImage, machine) == nil
+}
+
+func appOf(u engine.Upgrade) sign.App { return sign.App{Fly: u.App, OTP: u.OTPApp} }
 
 // keepOnly drops all entries but those of these machines: the others have changed since they were verified.
 func (l *ledger) keepOnly(machines []*rollout) {
@@ -168,11 +183,12 @@ func (l *ledger) apply(md *engine.Metadata, end *finalWrite) (entered []*entry) 
 		entered = append(entered, e)
 		md.SetImageCode(e.imageCode)
 		if l.back != nil {
-			l.restore(md, e.machine)
+			l.restore(md, e)
 			continue
 		}
 		md.MachineUpgrades[e.machine.ID] = e.runs
-		if md.HotUpgrade != nil && md.HotUpgrade.SHA256 == l.upgrade.SHA256 {
+		// A signed entry stays: the machine may not load what was signed before this deploy.
+		if md.HotUpgrade != nil && md.HotUpgrade.SHA256 == l.upgrade.SHA256 && e.runs.Signature == nil {
 			delete(md.MachineUpgrades, e.machine.ID)
 		}
 	}
@@ -199,12 +215,17 @@ func (l *ledger) writeRest(ctx context.Context) error {
 	return err
 }
 
-// restore has md name for a machine what it named before the deploy.
-func (l *ledger) restore(md *engine.Metadata, m engine.Machine) {
+// restore has md name for a machine what it named before the deploy. Signed anew it is not older than what was taken back.
+func (l *ledger) restore(md *engine.Metadata, e *entry) {
+	m := e.machine
 	md.AddTakenBack(*l.back)
 	delete(md.MachineUpgrades, m.ID)
-	if u := l.surveyed.before(m); u != nil && (md.HotUpgrade == nil || md.HotUpgrade.ID != u.ID) {
+	u := l.surveyed.before(m)
+	if u != nil && (md.HotUpgrade == nil || md.HotUpgrade.ID != u.ID) {
 		md.MachineUpgrades[m.ID] = *u
+	}
+	if u != nil && l.ports.Keys.SignsWith() != "" && l.isSigned(*u, m.ID) {
+		md.MachineUpgrades[m.ID] = l.sign(*u, e.imageCode, m.ID)
 	}
 }
 
@@ -225,6 +246,13 @@ func dropGone(md *engine.Metadata, fleet []engine.Machine) {
 	}
 }
 
+func imageCodeOf(md engine.Metadata) string {
+	if md.ImageCode == nil {
+		return ""
+	}
+	return md.ImageCode.Fingerprint
+}
+
 // promote makes the upgrade the whole fleet's, hot_upgrade, if every machine that counts has it.
 func (l *ledger) promote(md *engine.Metadata, end *finalWrite) {
 	mine, some := engine.HotUpgrade{}, false
@@ -233,12 +261,13 @@ func (l *ledger) promote(md *engine.Metadata, end *finalWrite) {
 			continue
 		}
 		u, ok := md.UpgradeOf(m)
-		if !ok || u.SHA256 != l.upgrade.SHA256 {
+		if !ok || u.SHA256 != l.upgrade.SHA256 || !l.isSigned(u, m.ID) {
 			return
 		}
 		mine, some = u, true
 	}
 	if some {
+		mine = l.sign(mine, imageCodeOf(*md), "")
 		md.HotUpgrade, md.MachineUpgrades = &mine, nil
 	}
 }

@@ -143,8 +143,14 @@ func (j *job) reuse(ctx context.Context, s *surveyed, p *packed) error {
 		j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusSkipped, Text: "deploy " + s.earlier.ID + " has made the tarball"})
 	}
 	j.removeLeftovers(ctx, s)
+	j.sign(p, s.target)
 	j.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: p.key + " is in the bucket already", Upgrade: copyOf(u)})
 	return nil
+}
+
+// sign signs what was packed, for the deploy's record: from there it can be deployed again.
+func (j *job) sign(p *packed, t *target.Target) {
+	p.upgrade = j.ports.Keys.Deploy(p.upgrade, t.Storage.Clock())
 }
 
 // keyOf gives the key of what a record names by its URL.

@@ -13,6 +13,7 @@ import (
 	"flydeploy/engine/agent/agenttest"
 	"flydeploy/engine/deploy"
 	"flydeploy/engine/record"
+	"flydeploy/engine/sign"
 )
 
 // played runs a test on a fleet in memory, in virtual time.
@@ -32,6 +33,7 @@ type stage struct {
 	t      *testing.T
 	agents engine.Agents
 	hooks  engine.Hooks
+	keys   *sign.Ring
 }
 
 func portsOf(c *agenttest.Console) deploy.Ports {
@@ -64,7 +66,7 @@ func (s *stage) start(settings engine.Settings) *run { return s.startOn(s.Consol
 func (s *stage) startOn(c *agenttest.Console, settings engine.Settings) *run {
 	s.t.Helper()
 	ports := portsOf(c)
-	ports.Agents, ports.Hooks = s.agents, s.hooks
+	ports.Agents, ports.Hooks, ports.Keys = s.agents, s.hooks, s.keys
 	return &run{t: s.t, Deployment: deploy.Start(s.t.Context(), settings, ports), p: engine.NewProgress()}
 }
 

@@ -10,9 +10,11 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/doctor"
+	"flydeploy/engine/sign"
 	"flydeploy/examples/counter"
 	"flydeploy/examples/counter/countertest"
 	"flydeploy/fly"
+	"flydeploy/fly/local"
 )
 
 // restart makes a machine boot from its image again, and gives the time until the application answers.
@@ -231,13 +233,20 @@ func (w *world) expectUpgrade(id string, got counter.FlyDeploy, base, hot, versi
 	}
 }
 
-// Machines of a subset restart into their upgrade, the others into the image's code.
+// Machines of a subset restart into their upgrade, the others into the image's code: also if somebody else records that upgrade for
+// them, since it was signed for the subset only.
 func TestASubsetRestartsIntoItsOwnUpgrade(t *testing.T) {
 	t.Parallel() // mostly waits for rate limits
-	w := newWorld(t, 2)
+	key, err := sign.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldWith(t, local.Options{}, map[string]string{"ERL_AFLAGS": `-fly_deploy public_key '<<"` + key.Public().String() + `">>'`}, 2)
+	w.keys = sign.NewRing(&key, nil)
 	s := settings()
 	s.Select.Machines = w.ids[:1]
 	w.deployThroughFaults(s)
+	w.forgeEntry(w.ids[0], w.ids[1])
 
 	for _, id := range w.ids {
 		w.restart(id)
@@ -245,7 +254,23 @@ func TestASubsetRestartsIntoItsOwnUpgrade(t *testing.T) {
 
 	w.expectVersion(w.ids[0], "2.0.0")
 	w.expectVersion(w.ids[1], "1.0.0")
+	if log := w.local.Console(w.ids[1]); !strings.Contains(log, "hot upgrade 2.0.0 is refused: it was signed for another machine") {
+		t.Errorf("its log:\n%s", log)
+	}
 	w.expectHookToBeMissed(w.ids[1])
+}
+
+// forgeEntry records one machine's upgrade for another, as whoever can write to the bucket can.
+func (w *world) forgeEntry(from, to string) {
+	w.t.Helper()
+	md, etag, err := w.bucket().Metadata(w.t.Context())
+	if err == nil {
+		md.MachineUpgrades[to] = md.MachineUpgrades[from]
+		err = w.bucket().WriteMetadata(w.t.Context(), md, etag)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // expectHookToBeMissed makes the VM forget that the hook was called, as if the application did not call it, or called it for

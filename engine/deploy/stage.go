@@ -254,7 +254,7 @@ func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error)
 		SuspendTimeout: st.settings.SuspendTimeout, MigrationTimeout: st.settings.MigrationTimeout, MaxSuspend: st.settings.MaxSuspend, SkipBusy: st.settings.SkipBusy,
 		OTPApp: st.surveyed.target.OTPApp, Owner: st.settings.Owner, Fence: fence,
 		TerminalFor: st.terminalFor(), Agent: st.upgrade.Agent, AgentURL: agentURL, Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
-		Rehearse: st.rehearses(r),
+		Rehearse: st.rehearses(r), SignedBy: st.ports.Keys.SignsWith(),
 	}, nil
 }
 

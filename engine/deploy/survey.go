@@ -55,7 +55,7 @@ func (j *job) look(ctx context.Context, found *target.Target, waited bool) (*sur
 		return nil, err
 	}
 	s := &surveyed{target: found, image: j.settings.Image, selected: j.settings.Select}
-	if s.earlier, err = j.findEarlier(ctx, found.Storage.Records); err != nil {
+	if s.earlier, err = j.findEarlier(ctx, found.OTPApp, found.Storage.Records); err != nil {
 		return nil, err
 	}
 	s.resumes = s.earlier != nil && j.settings.Resume

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/agent/kept"
 	"flydeploy/engine/deploy"
+	"flydeploy/engine/sign"
 	"flydeploy/examples/counter"
 	"flydeploy/fly"
 	"flydeploy/fly/local"
@@ -27,6 +29,8 @@ type world struct {
 	local *local.Fly
 	fleet *fly.Client
 	ids   []string
+	env   map[string]string // of machines
+	keys  *sign.Ring
 }
 
 const counters = 600 // processes on each machine; version 3 fails for every 500th
@@ -37,6 +41,12 @@ func newWorld(t testing.TB, machines int) *world {
 }
 
 func newWorldOn(t testing.TB, o local.Options, machines int) *world {
+	t.Helper()
+	return newWorldWith(t, o, nil, machines)
+}
+
+// newWorldWith has machines with variables of their own.
+func newWorldWith(t testing.TB, o local.Options, env map[string]string, machines int) *world {
 	t.Helper()
 	o.App, o.StateDir = "counter", t.TempDir()
 	l, err := local.Start(t.Context(), o)
@@ -52,7 +62,8 @@ func newWorldOn(t testing.TB, o local.Options, machines int) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, local: l, fleet: client}
+	w := &world{t: t, local: l, fleet: client, env: map[string]string{"COUNTERS": fmt.Sprint(counters)}}
+	maps.Copy(w.env, env)
 	image := w.push(1)
 	for i := range machines {
 		w.launch(image, []string{"ams", "fra"}[i%2])
@@ -63,7 +74,7 @@ func newWorldOn(t testing.TB, o local.Options, machines int) *world {
 func (w *world) launch(image, region string) {
 	w.t.Helper()
 	id, err := w.local.Launch(w.t.Context(), local.MachineSpec{
-		Region: region, Image: image, Env: map[string]string{"COUNTERS": fmt.Sprint(counters)},
+		Region: region, Image: image, Env: w.env,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -109,6 +120,7 @@ func (w *world) ports(version int) deploy.Ports {
 		},
 		Build:  func(context.Context, func(string)) (string, error) { return w.push(version), nil },
 		Agents: kept.Agents(), // compiled once for all tests of this computer
+		Keys:   w.keys,
 	}
 }
 

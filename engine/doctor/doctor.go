@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/sign"
 	"flydeploy/engine/target"
 	"flydeploy/text"
 )
@@ -50,6 +51,7 @@ type Patient struct {
 	Fly   string // the app's name on Fly
 	Fleet Fleet
 	Open  engine.OpenStorage
+	Keys  *sign.Ring // nil without any
 }
 
 // Fleet is the part of the Machines API that the doctor needs; package fly implements it, and engine.Fleet says what the methods
@@ -178,14 +180,15 @@ func (d *doctor) storage(ctx context.Context, found *examined) {
 		d.skip("no running release could say where the bucket is", bucket, conditions, lock, clock)
 		return
 	}
+	var recorded engine.Metadata
 	storage, err := within(ctx, func(ctx context.Context) (engine.Storage, error) { return d.Open(ctx, found.otpApp, found.storage) })
 	if err == nil {
-		_, err = within(ctx, func(ctx context.Context) (struct{}, error) {
-			_, _, err := storage.Records.Metadata(ctx)
+		recorded, err = within(ctx, func(ctx context.Context) (engine.Metadata, error) {
+			md, _, err := storage.Records.Metadata(ctx)
 			if errors.Is(err, engine.ErrNotFound) {
 				err = nil
 			}
-			return struct{}{}, err
+			return md, err
 		})
 	}
 	if err != nil {
@@ -197,6 +200,7 @@ func (d *doctor) storage(ctx context.Context, found *examined) {
 	if f, differs := storage.SettingsFinding(); differs {
 		d.report(Check{Name: bucket, Status: CheckWarn, Text: f.What, Remedy: f.Remedy})
 	}
+	d.recorded(found.otpApp, recorded)
 	d.trials(ctx, storage.Trials)
 }
 

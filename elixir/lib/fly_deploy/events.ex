@@ -1,7 +1,7 @@
 defmodule FlyDeploy.Events do
   @moduledoc false
 
-  alias FlyDeploy.Version
+  alias FlyDeploy.{Newest, Version}
 
   @key :upgrades
   # When the window that is open began.
@@ -48,6 +48,7 @@ defmodule FlyDeploy.Events do
     Version.upgraded(about.hot_ref, about.version, upgrade_id(about[:id]))
     failed = about[:failed] || 0
     publish(:hot_upgrade_complete, info(about, about.modules, max(about.processes - failed, 0)))
+    Newest.deployed(about.otp_app, upgrade_id(about[:id]))
   end
 
   def upgrade_ended(about),

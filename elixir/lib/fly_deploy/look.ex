@@ -4,7 +4,7 @@ defmodule FlyDeploy.Look do
   # One look at what the bucket records for this machine, and what follows from it. The deploy lock is read first: what a deploy
   # that is under way will record is not known yet, and its console may be about to upgrade this machine.
 
-  alias FlyDeploy.{DeployLock, Hook, Lag, Metadata, SelfUpgrade, Settings, Storage, Version}
+  alias FlyDeploy.{DeployLock, Hook, Lag, Metadata, SelfUpgrade, Settings, Signature, Storage, Version}
 
   @typedoc """
   What earlier looks have found: the version of current.json that settled everything, and how often each upgrade, by its
@@ -57,9 +57,12 @@ defmodule FlyDeploy.Look do
              Version.image_code(),
              System.get_env("FLY_MACHINE_ID")
            ),
-         :behind <- Lag.of(upgrade, running, &Lag.fingerprint/0),
+         lag = Lag.of(upgrade, running, &Lag.fingerprint/0),
+         # Also of what runs already: nothing that was signed before is loaded later.
+         signed = Signature.check(upgrade, running.otp_app),
+         :behind <- lag,
          {:gave_up, false} <- {:gave_up, Hook.gave_up?(upgrade.id)} do
-      catch_up(settings, running.otp_app, upgrade, etag, Map.get(tries, upgrade.sha256, 0))
+      catch_up(settings, running.otp_app, {signed, upgrade}, etag, Map.get(tries, upgrade.sha256, 0))
     else
       :none -> {:settled, "this machine runs what is recorded for it", etag}
       {:gave_up, true} -> {:settled, "the last boots with what is recorded have not lasted", etag}
@@ -69,10 +72,13 @@ defmodule FlyDeploy.Look do
     end
   end
 
-  defp catch_up(_settings, _app, upgrade, etag, why) when is_binary(why),
+  defp catch_up(_settings, _app, {{:error, why}, upgrade}, etag, _tries),
     do: {:failed, why, etag, upgrade.sha256}
 
-  defp catch_up(settings, app, upgrade, etag, tries) do
+  defp catch_up(_settings, _app, {:ok, upgrade}, etag, why) when is_binary(why),
+    do: {:failed, why, etag, upgrade.sha256}
+
+  defp catch_up(settings, app, {:ok, upgrade}, etag, tries) do
     case SelfUpgrade.run(settings, app, upgrade) do
       {:ok, text} -> verified(upgrade, text, etag)
       {:busy, text} -> {:wait, text}

@@ -14,7 +14,9 @@ defmodule FlyDeploy.Metadata do
           id: String.t() | nil,
           deployed_at: String.t() | nil,
           fingerprint: String.t() | nil,
-          agent: agent | nil
+          git_revision: String.t() | nil,
+          agent: agent | nil,
+          signature: FlyDeploy.Signature.t() | nil
         }
 
   @typedoc "The compiled agent of an upgrade, and what it was compiled with; an older flydeploy records none."
@@ -22,6 +24,7 @@ defmodule FlyDeploy.Metadata do
           url: String.t(),
           sha256: String.t(),
           size: pos_integer,
+          source: String.t(),
           otp: String.t(),
           elixir: String.t()
         }
@@ -85,7 +88,9 @@ defmodule FlyDeploy.Metadata do
        id: text(upgrade["id"]),
        deployed_at: text(upgrade["deployed_at"]),
        fingerprint: text(upgrade["fingerprint"]),
-       agent: agent(upgrade["agent"])
+       git_revision: text(upgrade["git_revision"]),
+       agent: agent(upgrade["agent"]),
+       signature: signature(upgrade["signature"])
      }}
   end
 
@@ -94,12 +99,40 @@ defmodule FlyDeploy.Metadata do
   defp text(value) when is_binary(value) and value != "", do: value
   defp text(_), do: nil
 
-  defp agent(%{"url" => url, "sha256" => sha256, "size" => size, "otp" => otp, "elixir" => elixir})
+  defp agent(%{"url" => url, "sha256" => sha256, "size" => size, "otp" => otp, "elixir" => elixir} = agent)
        when is_binary(url) and is_binary(sha256) and is_integer(size) and size > 0 and is_binary(otp) and
               is_binary(elixir),
-       do: %{url: url, sha256: sha256, size: size, otp: otp, elixir: elixir}
+       do: %{
+         url: url,
+         sha256: sha256,
+         size: size,
+         source: text(agent["source"]) || "",
+         otp: otp,
+         elixir: elixir
+       }
 
   defp agent(_), do: nil
+
+  # What has another form counts as no signature.
+  defp signature(%{"key" => key, "image" => image, "signed_at_ms" => at, "value" => value} = signature)
+       when is_binary(key) and is_binary(image) and is_integer(at) and at >= 0 and is_binary(value) do
+    case Base.decode64(value) do
+      {:ok, value} ->
+        %{
+          key: key,
+          image: image,
+          image_code: text(signature["image_code"]) || "",
+          machine: text(signature["machine"]) || "",
+          signed_at_ms: at,
+          value: value
+        }
+
+      :error ->
+        nil
+    end
+  end
+
+  defp signature(_), do: nil
 
   @doc """
   Whether two references name the same image: by repository and tag, then by digest where both have one.

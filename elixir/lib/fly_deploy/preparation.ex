@@ -4,7 +4,7 @@ defmodule FlyDeploy.Preparation do
   # Finds out what this machine is to run, and gets it ready: downloaded, checked, compared with what is loaded, and
   # prepared for loading.
 
-  alias FlyDeploy.{BootCount, Hook, Inventory, Metadata, Settings, Storage, Survival, Version}
+  alias FlyDeploy.{BootCount, Hook, Inventory, Metadata, Settings, Signature, Storage, Survival, Version}
   alias FlyDeployAgent.{Archive, Diff, Release}
 
   @type prepared :: %{
@@ -28,6 +28,7 @@ defmodule FlyDeploy.Preparation do
          _ = tell.("reading current.json"),
          {:ok, document} <- document(settings, app),
          {:ok, upgrade} <- chosen(document, image_ref),
+         :ok <- Signature.check(upgrade, app),
          counting = BootCount.read(settings, app, upgrade, System.get_env("FLY_MACHINE_ID")),
          {:ok, key} <- Storage.key(upgrade.tarball_url, settings.bucket),
          _ = tell.("downloading the tarball (#{upgrade.size} bytes)"),

@@ -1,7 +1,11 @@
+Code.require_file("bucket.exs", __DIR__)
+
 defmodule FlyDeploy.LookTest do
   use ExUnit.Case
 
-  alias FlyDeploy.{AgentCode, Look, SelfUpgrade, Version}
+  import FlyDeploy.TestBucket, only: [put: 3, asked: 1]
+
+  alias FlyDeploy.{AgentCode, Look, SelfUpgrade, TestBucket, Version}
   alias FlyDeployAgent.Json
 
   doctest AgentCode
@@ -10,7 +14,6 @@ defmodule FlyDeploy.LookTest do
   @current "releases/my_app-current.json"
   @lock "releases/my_app-deploy.lock"
   @agent "releases/my_app-agent-0123.beams"
-  @date "Sun, 29 Nov 2026 12:00:00 GMT"
 
   # Behaves as an agent does towards its console, and ends as the test says. What it was told is its folder's contents.
   @fake """
@@ -66,9 +69,7 @@ defmodule FlyDeploy.LookTest do
   end
 
   setup %{compiled: compiled} do
-    objects = start_supervised!({Agent, fn -> %{@agent => compiled} end}, id: :objects)
-    asked = start_supervised!({Agent, fn -> [] end}, id: :asked)
-    port = serve(objects, asked)
+    %{objects: objects, asked: asked, port: port} = TestBucket.start(%{@agent => compiled})
 
     variables = %{
       "AWS_ACCESS_KEY_ID" => "id",
@@ -92,46 +93,6 @@ defmodule FlyDeploy.LookTest do
 
     %{objects: objects, asked: asked}
   end
-
-  # A bucket: answers GETs as S3 does, one connection each, and remembers what it was asked.
-  defp serve(objects, asked) do
-    {:ok, listener} = :gen_tcp.listen(0, [:binary, ip: {127, 0, 0, 1}, active: false, packet: :raw])
-    {:ok, port} = :inet.port(listener)
-    start_supervised!({Task, fn -> accept(listener, objects, asked) end}, id: :bucket)
-    port
-  end
-
-  defp accept(listener, objects, asked) do
-    with {:ok, socket} <- :gen_tcp.accept(listener),
-         {:ok, request} <- :gen_tcp.recv(socket, 0) do
-      answer(socket, request, objects, asked)
-      :gen_tcp.close(socket)
-      accept(listener, objects, asked)
-    end
-  end
-
-  defp answer(socket, request, objects, asked) do
-    ["GET /bucket/" <> rest | _] = String.split(request, "\r\n")
-    key = rest |> String.split([" ", "?"]) |> hd()
-    object = Agent.get(objects, & &1[key])
-    etag = ~s("#{:erlang.phash2(object)}")
-    Agent.update(asked, &[key | &1])
-
-    {status, body} =
-      cond do
-        object == nil -> {404, ""}
-        request =~ "if-none-match: #{etag}" -> {304, ""}
-        true -> {200, object}
-      end
-
-    :gen_tcp.send(socket, [
-      "HTTP/1.1 #{status} X\r\ncontent-length: #{byte_size(body)}\r\netag: #{etag}\r\n",
-      "date: #{@date}\r\nlast-modified: Sun, 29 Nov 2026 11:59:00 GMT\r\n\r\n",
-      body
-    ])
-  end
-
-  defp put(objects, key, object), do: Agent.update(objects, &Map.put(&1, key, object))
 
   # The bucket records `upgrade` for the fleet.
   defp record(objects, more \\ %{}) do
@@ -171,8 +132,6 @@ defmodule FlyDeploy.LookTest do
     await(fn -> not loaded?() end)
     Look.run(Map.merge(%{etag: nil, tries: %{}}, known))
   end
-
-  defp asked(asked), do: asked |> Agent.get(& &1) |> Enum.reverse()
 
   test "a machine that lags is upgraded with the orders of a console", %{objects: objects, asked: asked} do
     record(objects)

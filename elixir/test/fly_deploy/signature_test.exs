@@ -1,0 +1,325 @@
+Code.require_file("bucket.exs", __DIR__)
+
+defmodule FlyDeploy.SignatureTest do
+  use ExUnit.Case
+
+  import ExUnit.CaptureLog
+  import FlyDeploy.TestBucket, only: [put: 3, asked: 1]
+
+  alias FlyDeploy.{Events, Look, Metadata, Newest, Preparation, Signature, TestBucket, Version}
+  alias FlyDeployAgent.{Json, Package}
+
+  doctest Signature
+  doctest Newest
+
+  # flydeploy's console has made them: engine/sign.
+  @vectors __DIR__ |> Path.join("signatures.json") |> File.read!() |> FlyDeploy.Json.decode() |> elem(1)
+  @image "registry.fly.io/my-app:deployment-01A"
+  @current "releases/my_app-current.json"
+  @tarball "releases/my_app-1.2.4.tar.gz"
+
+  defp read(upgrade, machine \\ "m1") do
+    {:ok, read} =
+      %{image_ref: @image, hot_upgrade: upgrade} |> Json.encode() |> Metadata.upgrade(@image, "", machine)
+
+    read
+  end
+
+  defp here(more \\ %{}),
+    do: Map.merge(%{fly_app: "my-app", otp_app: "my_app", image: @image, image_code: "", machine: "m1"}, more)
+
+  defp keys(texts) do
+    {:ok, keys} = Signature.keys(public_key: texts)
+    keys
+  end
+
+  describe "a console's signature" do
+    test "is verified, of the very bytes that it has signed" do
+      for %{"upgrade" => upgrade, "message" => message, "public_key" => key, "key_id" => id} <- @vectors do
+        [{^id, _}] = keys = keys(key)
+        machine = upgrade["signature"]["machine"] || "m1"
+        assert Signature.message(read(upgrade), here()) == message
+        assert Signature.verify(read(upgrade), keys, here(%{machine: machine})) == :ok
+      end
+    end
+
+    test "is of this upgrade, app, image and machine" do
+      [%{"upgrade" => upgrade, "public_key" => key}, %{"upgrade" => of_another_machine} | _] = @vectors
+      verify = fn upgrade, more -> Signature.verify(read(upgrade), keys(key), here(more)) end
+      assert verify.(upgrade, %{}) == :ok
+
+      for {field, value} <- [
+            {"version", "1.2.5"},
+            {"sha256", String.duplicate("0e", 32)},
+            {"size", 1},
+            {"id", "01K93QYYYYYYYYYYYYYYYYYYYY"},
+            {"source_image_ref", ""},
+            {"deployed_at", nil},
+            {"fingerprint", "00"},
+            {"git_revision", "00"},
+            {"agent", nil}
+          ],
+          do: assert({:error, "its signature is not" <> _} = verify.(%{upgrade | field => value}, %{}))
+
+      for {field, value} <- [
+            {"sha256", String.duplicate("0b", 32)},
+            {"size", 1},
+            {"source", ""},
+            {"otp", "2"},
+            {"elixir", "1"}
+          ],
+          do: assert({:error, _} = verify.(put_in(upgrade["agent"][field], value), %{}))
+
+      for {field, value} <- [
+            {"image", @image},
+            {"image_code", ""},
+            {"machine", "m1"},
+            {"signed_at_ms", 0},
+            {"value", ""}
+          ],
+          do:
+            assert(
+              {:error, "its signature is not" <> _} = verify.(put_in(upgrade["signature"][field], value), %{})
+            )
+
+      assert {:error, "it is not signed"} = verify.(Map.delete(upgrade, "signature"), %{})
+      assert {:error, "it is not signed"} = verify.(put_in(upgrade["signature"]["value"], "?"), %{})
+
+      assert {:error, "it is signed with a key" <> _} =
+               verify.(put_in(upgrade["signature"]["key"], "0123456789abcdef"), %{})
+
+      assert {:error, _} = verify.(upgrade, %{fly_app: "staging"})
+      assert {:error, _} = verify.(upgrade, %{otp_app: "other"})
+      assert {:error, "it was signed for another image"} = verify.(upgrade, %{image: @image <> "C"})
+      assert {:error, "it was signed for another image of" <> _} = verify.(upgrade, %{image_code: "0ther"})
+      assert {:error, "it was signed for another machine"} = verify.(of_another_machine, %{})
+    end
+
+    test "of any of several keys counts" do
+      [%{"upgrade" => upgrade, "public_key" => key} | _] = @vectors
+      {other, _} = :crypto.generate_key(:eddsa, :ed25519)
+      other = "flydeploy-public:" <> Base.url_encode64(other, padding: false)
+      assert Signature.verify(read(upgrade), keys([other, key]), here()) == :ok
+      assert {:error, "it is signed with a key" <> _} = Signature.verify(read(upgrade), keys(other), here())
+    end
+  end
+
+  # What the hook and a machine that wakes make of a bucket into which somebody else writes.
+  describe "an application that names a public key" do
+    setup do
+      {public, private} = :crypto.generate_key(:eddsa, :ed25519)
+      Application.put_env(:fly_deploy, :public_key, "flydeploy-public:" <> Base.url_encode64(public))
+      Application.put_env(:fly_deploy, :image_code, "")
+      bucket = TestBucket.start(%{@tarball => "a tarball"})
+
+      variables = %{
+        "AWS_ACCESS_KEY_ID" => "id",
+        "AWS_SECRET_ACCESS_KEY" => "secret",
+        "AWS_ENDPOINT_URL_S3" => "http://127.0.0.1:#{bucket.port}",
+        "BUCKET_NAME" => "bucket",
+        "FLY_APP_NAME" => "my-app",
+        "FLY_IMAGE_REF" => @image,
+        "FLY_MACHINE_ID" => "m1",
+        "RELEASE_ROOT" => "/nowhere"
+      }
+
+      System.put_env(variables)
+      Version.start(:my_app)
+
+      on_exit(fn ->
+        for {name, _} <- variables, do: System.delete_env(name)
+
+        for key <- [:running, :public_key, :image_code, :newest, :state_dir],
+            do: Application.delete_env(:fly_deploy, key)
+      end)
+
+      Map.put(bucket, :key, {public, private})
+    end
+
+    defp signed({public, private}, at_ms, more \\ %{}, signature \\ %{}) do
+      upgrade =
+        Map.merge(
+          %{
+            "version" => "1.2.4",
+            "source_image_ref" => "registry.fly.io/my-app:deployment-01B",
+            "tarball_url" => "https://s3/bucket/" <> @tarball,
+            "sha256" => :sha256 |> :crypto.hash("a tarball") |> Base.encode16(case: :lower),
+            "size" => 9,
+            "id" => "01K93QXXXXXXXXXXXXXXXXXXXX"
+          },
+          more
+        )
+
+      <<id::binary-size(16), _::binary>> = :sha256 |> :crypto.hash(public) |> Base.encode16(case: :lower)
+      empty = %{"key" => id, "image" => @image, "signed_at_ms" => at_ms, "value" => ""}
+      signature = Map.merge(empty, signature)
+      message = upgrade |> Map.put("signature", signature) |> read() |> Signature.message(here())
+      value = :crypto.sign(:eddsa, :none, message, [private, :ed25519])
+      Map.put(upgrade, "signature", %{signature | "value" => Base.encode64(value)})
+    end
+
+    defp record(objects, upgrade),
+      do: put(objects, @current, Json.encode(%{image_ref: @image, hot_upgrade: upgrade}))
+
+    # What stands in the way, of the hook and of a look; neither has fetched anything then.
+    defp refused(asked) do
+      dir = Path.join(System.tmp_dir!(), "fly_deploy-test-#{System.unique_integer([:positive])}")
+      on_exit(fn -> File.rm_rf!(dir) end)
+      prepared = Preparation.run(:my_app, dir, fn _ -> :ok end)
+      looked = Look.run(%{etag: nil, tries: %{}})
+      fetched = Enum.filter(asked(asked), &(&1 == @tarball))
+
+      case {prepared, looked, fetched} do
+        {{:error, "hot upgrade 1.2.4 is refused: " <> why}, {:failed, text, _, _}, []} ->
+          assert text == "hot upgrade 1.2.4 is refused: " <> why
+          why
+
+        # It is fetched, and is no tarball.
+        {{:error, _}, {:failed, "hot upgrade 1.2.4 was recorded by a flydeploy that leaves no" <> _, _, _},
+         [_]} ->
+          nil
+      end
+    end
+
+    test "loads what is signed", %{objects: objects, asked: asked, key: key} do
+      record(objects, signed(key, 1_000))
+      assert refused(asked) == nil
+    end
+
+    test "loads nothing that is unsigned, altered, a stranger's or another app's", %{
+      objects: objects,
+      asked: asked,
+      key: key
+    } do
+      upgrade = signed(key, 1_000)
+      stranger = :crypto.generate_key(:eddsa, :ed25519)
+
+      for {recorded, why} <- [
+            {Map.delete(upgrade, "signature"), "it is not signed"},
+            {%{upgrade | "sha256" => String.duplicate("0", 64)}, "its signature is not of this upgrade"},
+            {signed(stranger, 1_000), "it is signed with a key that public_key does not name"},
+            {put_in(signed(stranger, 1_000)["signature"]["key"], upgrade["signature"]["key"]),
+             "its signature is not of this upgrade"},
+            {signed(key, 1_000, %{}, %{"machine" => "m2"}), "it was signed for another machine"}
+          ] do
+        record(objects, recorded)
+        assert refused(asked) =~ why
+      end
+
+      System.put_env("FLY_APP_NAME", "staging")
+      record(objects, upgrade)
+      assert refused(asked) =~ "another app's"
+    end
+
+    test "loads no tarball that is not the signed one", %{objects: objects, key: key} do
+      record(objects, signed(key, 1_000))
+      put(objects, @tarball, "a tarbell")
+      dir = Path.join(System.tmp_dir!(), "fly_deploy-test-#{System.unique_integer([:positive])}")
+      on_exit(fn -> File.rm_rf!(dir) end)
+
+      assert {:error, "the tarball's sha256 is not the recorded one"} =
+               Preparation.run(:my_app, dir, fn _ -> :ok end)
+    end
+
+    test "loads nothing older than what has run", %{objects: objects, asked: asked, key: key} do
+      record(objects, signed(key, 2_000))
+      assert refused(asked) == nil
+      put(objects, @tarball, "a tarball")
+      Agent.update(asked, fn _ -> [] end)
+      record(objects, signed(key, 1_999))
+      assert refused(asked) == "it is older than what this machine has run"
+      # A console's deploy counts from when it began: 01ARYZ6S41… is 1469918176385.
+      at = 1_469_918_176_385
+      Application.delete_env(:fly_deploy, :newest)
+      Events.upgrade_ended(ended("01ARYZ6S410000000000000000-0123"))
+      record(objects, signed(key, at - 1))
+      assert refused(asked) == "it is older than what this machine has run"
+      record(objects, signed(key, at))
+      assert refused(asked) == nil
+    end
+
+    defp ended(id) do
+      %{
+        outcome: :committed,
+        id: id,
+        otp_app: :my_app,
+        version: "1.2.3",
+        hot_ref: "registry.fly.io/my-app:other",
+        modules: 1,
+        processes: 1,
+        suspended_us: 1
+      }
+    end
+
+    @tag :tmp_dir
+    test "remembers it over restarts in a folder that outlives them", %{
+      objects: objects,
+      asked: asked,
+      key: key,
+      tmp_dir: dir
+    } do
+      restart = fn -> for key <- [:newest, :running], do: Application.delete_env(:fly_deploy, key) end
+      Application.put_env(:fly_deploy, :state_dir, dir)
+      record(objects, signed(key, 2_000))
+      assert refused(asked) == nil
+      assert File.ls!(dir) == ["fly_deploy-my_app.newest"]
+
+      restart.()
+      Version.start(:my_app)
+      Agent.update(asked, fn _ -> [] end)
+      record(objects, signed(key, 1_999))
+      assert refused(asked) == "it is older than what this machine has run"
+
+      Events.upgrade_ended(ended("01ARYZ6S410000000000000000-0123"))
+      restart.()
+      Version.start(:my_app)
+      record(objects, signed(key, 1_469_918_176_384))
+      assert refused(asked) == "it is older than what this machine has run"
+
+      # A folder that is not there, or a file that somebody has spoilt, has not forgotten anything.
+      File.write!(Path.join(dir, "fly_deploy-my_app.newest"), "x")
+      assert refused(asked) =~ "is damaged"
+      Application.put_env(:fly_deploy, :state_dir, Path.join(dir, "volume"))
+      assert refused(asked) =~ "is no folder"
+    end
+
+    # The lock leads to no code: what stands there keeps a look waiting at most.
+    test "waits for a lock that somebody has put there", %{objects: objects, asked: asked, key: key} do
+      record(objects, signed(key, 1_000))
+      put(objects, "releases/my_app-deploy.lock", ~s({"locked_by": "x", "own_time_ms": 999999999}))
+      assert Look.run(%{etag: nil, tries: %{}}) == {:wait, "a deploy is under way"}
+      refute @tarball in asked(asked)
+    end
+
+    test "loads nothing where the setting holds no key", %{objects: objects, asked: asked, key: key} do
+      record(objects, signed(key, 1_000))
+
+      for wrong <- [nil, "", [], "abc", [:key]] do
+        Application.put_env(:fly_deploy, :public_key, wrong)
+        assert refused(asked) =~ "public_key"
+      end
+    end
+
+    test "says so in the log, and starts", %{objects: objects, key: key} do
+      record(objects, Map.delete(signed(key, 1_000), "signature"))
+      log = capture_log(fn -> assert FlyDeploy.startup_reapply_current(:my_app) == :ok end)
+      assert log =~ "[error]"
+      assert log =~ "could not reapply the hot upgrade: hot upgrade 1.2.4 is refused: it is not signed"
+    end
+
+    test "tells a deploy that would not outlive a restart", %{key: key} do
+      {:ok, [id]} = Signature.ids()
+      assert Package.findings(id) == []
+      assert [%{name: "not_signed", severity: :block, detail: detail}] = Package.findings(nil)
+      assert detail =~ "key #{id}, and this is not signed: a restart would lead back"
+      assert [%{detail: detail}] = Package.findings("0123")
+      assert detail =~ "signed with 0123"
+      Application.put_env(:fly_deploy, :public_key, nil)
+      assert [%{name: "not_signed"}] = Package.findings(id)
+      Application.delete_env(:fly_deploy, :public_key)
+      assert Package.findings(nil) == []
+      assert Package.findings(id) == []
+      refute inspect(Package.findings(nil)) =~ inspect(elem(key, 1))
+    end
+  end
+end

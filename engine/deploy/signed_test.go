@@ -1,0 +1,239 @@
+package deploy_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent/agenttest"
+	"flydeploy/engine/record"
+	"flydeploy/engine/sign"
+)
+
+// signedOn runs a test on a fleet in memory, from a console with a key.
+func signedOn(t *testing.T, machines int, test func(*testing.T, *stage)) {
+	t.Helper()
+	played(t, machines, func(t *testing.T, s *stage) {
+		s.keys = newRing(t)
+		test(t, s)
+	})
+}
+
+func newRing(t *testing.T, trusted ...sign.PublicKey) *sign.Ring {
+	t.Helper()
+	key, err := sign.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sign.NewRing(&key, trusted)
+}
+
+var playedApp = sign.App{Fly: agenttest.App, OTP: agenttest.App}
+
+// isSigned expects an entry of current.json that a machine may load, signed for it alone, or for all ("").
+func (s *stage) isSigned(u *engine.HotUpgrade, machine string) {
+	s.t.Helper()
+	if u == nil || u.Signature == nil || u.Signature.Machine != machine {
+		s.t.Fatalf("it is not signed for machine %q: %+v", machine, u)
+	}
+	if err := s.keys.CheckUpgrade(playedApp, *u, agenttest.Image1, machine); err != nil {
+		s.t.Error(err)
+	}
+}
+
+func TestWhatIsRecordedIsSigned(t *testing.T) {
+	signedOn(t, 2, func(t *testing.T, s *stage) {
+		only := playedSettings()
+		only.Select.Machines = []string{"m01"}
+		_, first := s.deploy(only)
+		md := s.Current()
+		u := md.MachineUpgrades["m01"]
+		s.isSigned(&u, "m01")
+		if code := md.ImageCode; code == nil || u.Signature.ImageCode != code.Fingerprint {
+			t.Errorf("signed for the code %q of the image, which is %+v", u.Signature.ImageCode, code)
+		}
+
+		// The same code again makes the fleet whole; the new entry is not older than what m01 has run.
+		rest := playedSettings()
+		rest.To = first.Upgrade.ID
+		_, second := s.deploy(rest)
+		if second.Outcome != engine.OutcomeSucceeded {
+			t.Fatal(second.Problem)
+		}
+		md = s.Current()
+		s.isSigned(md.HotUpgrade, "")
+		if md.HotUpgrade.Signature.SignedAtMS <= u.Signature.SignedAtMS || len(md.MachineUpgrades) > 0 {
+			t.Errorf("recorded: %+v", md)
+		}
+	})
+}
+
+// A machine that has got the fleet's version again, in a later deploy, must not find an entry that is older than that.
+func TestTheFleetsEntryIsSignedAgain(t *testing.T) {
+	signedOn(t, 2, func(t *testing.T, s *stage) {
+		_, first := s.deploy(playedSettings())
+		before := *s.Current().HotUpgrade
+		s.Load("m00", agenttest.ReleaseOf(agenttest.Image1)) // it has booted without it
+		only := playedSettings()
+		only.To, only.Select.Machines = first.Upgrade.ID, []string{"m00"}
+		p, r := s.deploy(only)
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed")
+		md := s.Current()
+		s.isSigned(md.HotUpgrade, "")
+		if md.HotUpgrade.Signature.SignedAtMS <= before.Signature.SignedAtMS || len(md.MachineUpgrades) > 0 {
+			t.Errorf("recorded: %+v", md)
+		}
+	})
+}
+
+// rewrite alters deploy.json of a deploy, as whoever has the bucket's keys can.
+func (s *stage) rewrite(from, to string, alter func(*record.Record)) {
+	s.t.Helper()
+	r, err := record.Read(s.t.Context(), s.Storage, from)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	alter(&r)
+	body, err := json.Marshal(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.PutObject(agenttest.ResultKey(to, "deploy.json"), body)
+}
+
+// Nothing is built or run of a record that somebody else has written, neither by --to nor by --resume.
+func TestTamperedRecordsAreNotDeployedAgain(t *testing.T) {
+	const forged = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ" // the newest of all
+	for what, alter := range map[string]func(*record.Record){
+		"another tarball":     func(r *record.Record) { r.Upgrade.SHA256 = strings.Repeat("0", 64) },
+		"another image":       func(r *record.Record) { r.Upgrade.SourceImage = "docker.io/somebody/elses:1" },
+		"no tarball":          func(r *record.Record) { r.Upgrade.TarballURL, r.Upgrade.SHA256 = "", "" },
+		"another agent":       func(r *record.Record) { r.Upgrade.Agent.SHA256 = strings.Repeat("0", 64) },
+		"not signed":          func(r *record.Record) { r.Upgrade.Signature = nil },
+		"copied to another's": func(*record.Record) {},
+	} {
+		for _, resume := range []bool{true, false} {
+			t.Run(what, func(t *testing.T) {
+				signedOn(t, 1, func(t *testing.T, s *stage) {
+					_, first := s.deploy(playedSettings())
+					at := first.Upgrade.ID
+					if what == "copied to another's" {
+						at = forged
+					}
+					s.rewrite(first.Upgrade.ID, at, alter)
+					s.Load("m00", agenttest.ReleaseOf(agenttest.Image1))
+					again := playedSettings()
+					if again.Resume = resume; !resume {
+						again.To = at
+					}
+					p, r := s.deploy(again)
+					if r.Outcome != engine.OutcomeFailed || p.Fleet[engine.PhaseBuild].Status != "" || s.State("m00").Code.Version != "1.0.0" {
+						t.Errorf("it ended %s, and the machine runs %s\n%s", r.Outcome, s.State("m00").Code.Version, logOf(p))
+					}
+					if what != "no tarball" || resume { // --to says that there is none
+						wantNamed(t, r.Problem, "wrong_signature")
+					}
+					s.nothingLeft()
+				})
+			})
+		}
+	}
+}
+
+func TestRecordsOfAKeyOfBeforeAreTrustedIfItIsNamed(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		before, err := sign.Generate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.keys = sign.NewRing(&before, nil)
+		_, first := s.deploy(playedSettings())
+		again := playedSettings()
+		again.To = first.Upgrade.ID
+		s.keys = newRing(t)
+		_, r := s.deploy(again)
+		wantNamed(t, r.Problem, "wrong_signature")
+		s.keys = newRing(t, before.Public())
+		if _, r = s.deploy(again); r.Outcome != engine.OutcomeSucceeded {
+			t.Error(r.Problem)
+		}
+	})
+}
+
+// What is not well is not taken back to what somebody else has put into current.json; what is taken back is signed anew, since the
+// machine has run what is newer.
+func TestTakingBackChecksAndSigns(t *testing.T) {
+	for name, forged := range map[string]bool{"recorded by us": false, "forged": true} {
+		t.Run(name, func(t *testing.T) {
+			signedOn(t, 1, func(t *testing.T, s *stage) {
+				if _, r := s.deploy(baking(0)); r.Outcome != engine.OutcomeSucceeded {
+					t.Fatal(r.Problem)
+				}
+				was := *s.Current()
+				if forged {
+					evil := *was.HotUpgrade
+					evil.SHA256 = strings.Repeat("0", 64)
+					was.HotUpgrade = &evil
+					s.SetCurrent(was)
+				}
+				s.SetBuild(agenttest.Image3)
+				p, r := s.sick(onSick(engine.OnSickBack, engine.StrategyAll), "m00")
+				if forged {
+					wants(t, p, r, engine.OutcomeUnhealthy, "m00 unhealthy")
+					if m := r.Machines[0]; !strings.Contains(m.Error, "is not what was signed") {
+						t.Errorf("it says %s", m.Error)
+					}
+					return
+				}
+				wants(t, p, r, engine.OutcomeUnhealthy, "m00 taken_back")
+				u := s.Current().MachineUpgrades["m00"]
+				s.isSigned(&u, "m00")
+				if u.ID != was.HotUpgrade.ID || u.Signature.SignedAtMS <= was.HotUpgrade.Signature.SignedAtMS {
+					t.Errorf("recorded: %+v", u)
+				}
+			})
+		})
+	}
+}
+
+// Somebody who gives a machine that was not selected the version of the deploy has it signed for nobody else.
+func TestAForgedEntryMakesNoFleetWhole(t *testing.T) {
+	signedOn(t, 2, func(t *testing.T, s *stage) {
+		only := playedSettings()
+		only.Select.Machines = []string{"m00"}
+		s.On(agenttest.Match{Kind: agenttest.WriteMetadata, Times: 1}, agenttest.After(func() {
+			md := *s.Current()
+			md.MachineUpgrades["m01"] = md.MachineUpgrades["m00"]
+			s.SetCurrent(md)
+		}))
+		p, r := s.deploy(only)
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed")
+		if md := s.Current(); md.HotUpgrade != nil {
+			t.Errorf("the whole fleet is to run it: %+v", md.HotUpgrade)
+		}
+	})
+}
+
+// A lock that somebody has written is waited for, or overridden by name, as any other: it leads to no code.
+func TestATamperedLockIsNoLockOfOurs(t *testing.T) {
+	signedOn(t, 1, func(t *testing.T, s *stage) {
+		s.PutObject("releases/"+agenttest.App+"-deploy.lock", []byte(`{"locked_by": "nobody", "own_time_ms": 999999999999}`))
+		p, r := s.deploy(playedSettings())
+		if r.Outcome != engine.OutcomeLocked || s.State("m00").Code.Version != "1.0.0" {
+			t.Errorf("it ended %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+		}
+	})
+}
+
+func TestALockThatIsReplacedUnderADeployEndsIt(t *testing.T) {
+	signedOn(t, 1, func(t *testing.T, s *stage) {
+		s.On(agenttest.Match{Kind: agenttest.CreateTemporary, Times: 1}, agenttest.Before(func() {
+			s.PutObject("releases/"+agenttest.App+"-deploy.lock", []byte(`{"locked_by": "nobody", "own_time_ms": 999999999999}`))
+		}))
+		p, r := s.deploy(playedSettings())
+		if r.Outcome == engine.OutcomeSucceeded || s.State("m00").Code.Version != "1.0.0" {
+			t.Errorf("it ended %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+		}
+	})
+}

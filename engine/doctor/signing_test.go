@@ -1,0 +1,63 @@
+package doctor
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/sign"
+)
+
+func TestDoctorComparesKeys(t *testing.T) {
+	key, err := sign.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, none := sign.NewRing(&key, nil), sign.NewRing(nil, nil)
+	mine := []string{"0123456789abcdef", key.Public().ID()}
+	for _, c := range []struct {
+		keys   *sign.Ring
+		hook   agent.Hook
+		status CheckStatus
+		says   string
+	}{
+		{none, agent.Hook{State: agent.HookCalled}, CheckOK, "no: whoever can write to the bucket can put code onto the machine"},
+		{none, agent.Hook{State: agent.HookCalled, PublicKeys: mine}, CheckWarn, "this console signs nothing"},
+		{own, agent.Hook{State: agent.HookCalled}, CheckWarn, "the machine loads what nobody has signed as well"},
+		{own, agent.Hook{State: agent.HookCalled, PublicKeys: mine}, CheckOK, "it loads only what is signed with key 0123456789abcdef, "},
+		{own, agent.Hook{State: agent.HookCalled, PublicKeys: mine[:1]}, CheckWarn, "this console signs with " + key.Public().ID()},
+		{own, agent.Hook{State: agent.HookCalled, WrongKeys: "public_key is set, and holds no key"}, CheckWarn, "it loads no upgrade: public_key is set"},
+		{own, agent.Hook{State: agent.HookAbsent}, "", ""},
+	} {
+		var got Check
+		d := &doctor{Patient: Patient{Keys: c.keys}, report: func(c Check) { got = c }}
+		d.signing(engine.Machine{ID: "m1"}, c.hook)
+		if got.Status != c.status || !strings.Contains(got.Text, c.says) || (got.Status == CheckWarn) != (got.Remedy != "") || got.Status != "" && got.Machine != "m1" {
+			t.Errorf("%+v: %+v, want %s with %q", c.hook, got, c.status, c.says)
+		}
+	}
+}
+
+func TestDoctorChecksTheRecordsSignatures(t *testing.T) {
+	key, err := sign.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var checks []Check
+	d := &doctor{Patient: Patient{Fly: "my-app", Keys: sign.NewRing(&key, nil)}, report: func(c Check) { checks = append(checks, c) }}
+	md := engine.Metadata{ImageRef: "registry.fly.io/my-app:1"}
+	d.recorded("my_app", md)
+	signed := d.Keys.Upgrade(sign.App{Fly: "my-app", OTP: "my_app"}, engine.HotUpgrade{Version: "2"}, sign.Over{Image: md.ImageRef}, time.Now())
+	md.HotUpgrade = &signed
+	d.recorded("my_app", md)
+	if len(checks) != 1 || checks[0].Status != CheckOK || checks[0].Name != "record" {
+		t.Errorf("got %+v", checks)
+	}
+	md.MachineUpgrades = map[string]engine.HotUpgrade{"m1": {Version: "3"}}
+	d.recorded("my_app", md)
+	if c := checks[len(checks)-1]; len(checks) != 2 || c.Status != CheckWarn || c.Machine != "m1" || !strings.Contains(c.Text, "is not signed") || c.Remedy == "" {
+		t.Errorf("got %+v", checks)
+	}
+}
