@@ -32,9 +32,10 @@ defmodule FlyDeploy.BootCountTest do
 
   defp accept(listener, objects) do
     {:ok, socket} = :gen_tcp.accept(listener)
-    {:ok, request} = :gen_tcp.recv(socket, 0)
 
-    if Agent.get(objects, & &1.mode) != :mute do
+    # A client that has given up has closed it.
+    with {:ok, request} <- :gen_tcp.recv(socket, 0),
+         true <- Agent.get(objects, & &1.mode) != :mute do
       [method, "/bucket/" <> key | _] = String.split(request, " ")
       {status, body} = answer(objects, method, key, body(request, socket))
       :gen_tcp.send(socket, "HTTP/1.1 #{status} X\r\ncontent-length: #{byte_size(body)}\r\n\r\n#{body}")

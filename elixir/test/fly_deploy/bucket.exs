@@ -1,5 +1,5 @@
 defmodule FlyDeploy.TestBucket do
-  # A bucket named "bucket": answers GETs as S3 does, one connection each, and remembers what it was asked.
+  # A bucket named "bucket": answers as S3 does, one connection each, and remembers what it was asked for.
 
   import ExUnit.Callbacks, only: [start_supervised!: 2]
 
@@ -28,14 +28,14 @@ defmodule FlyDeploy.TestBucket do
   end
 
   defp answer(socket, request, objects, asked) do
-    ["GET /bucket/" <> rest | _] = String.split(request, "\r\n")
-    key = rest |> String.split([" ", "?"]) |> hd()
+    [method, "/bucket/" <> key | _] = String.split(request, [" ", "?"])
+    if method == "GET", do: Agent.update(asked, &[key | &1]), else: put(objects, key, body(request, socket))
     object = Agent.get(objects, & &1[key])
     etag = ~s("#{:erlang.phash2(object)}")
-    Agent.update(asked, &[key | &1])
 
     {status, body} =
       cond do
+        method == "PUT" -> {200, ""}
         object == nil -> {404, ""}
         request =~ "if-none-match: #{etag}" -> {304, ""}
         true -> {200, object}
@@ -46,5 +46,20 @@ defmodule FlyDeploy.TestBucket do
       "date: #{@date}\r\nlast-modified: Sun, 29 Nov 2026 11:59:00 GMT\r\n\r\n",
       body
     ])
+  end
+
+  # What a PUT sends: the head may come before it.
+  defp body(request, socket) do
+    [head, body] = String.split(request, "\r\n\r\n", parts: 2)
+    [_, length] = Regex.run(~r/content-length: (\d+)/, head)
+
+    case String.to_integer(length) - byte_size(body) do
+      0 ->
+        body
+
+      missing ->
+        {:ok, rest} = :gen_tcp.recv(socket, missing)
+        body <> rest
+    end
   end
 end
