@@ -14,11 +14,11 @@ var Files embed.FS
 var Orchestrator = []string{"orchestrator/compiled.ex", "orchestrator/tarball.ex", "orchestrator/job.ex"}
 
 // OrchestratorCalls lists those of the agent's files that the orchestrator calls, in compile order.
-var OrchestratorCalls = []string{"agent/json.ex", "agent/http.ex", "agent/manifest.ex"}
+var OrchestratorCalls = []string{"agent/json.ex", "agent/http.ex", "agent/manifest.ex", "agent/release.ex"}
 
 // Agent lists the agent's files in the order in which they compile without warnings: a module after those it calls.
 var Agent = []string{
-	"agent/json.ex", "agent/beam.ex", "agent/release.ex", "agent/http.ex", "agent/archive.ex", "agent/failure.ex",
+	"agent/json.ex", "agent/beam.ex", "agent/release.ex", "agent/inventory.ex", "agent/http.ex", "agent/archive.ex", "agent/failure.ex",
 	"agent/cell.ex", "agent/crash.ex", "agent/supervisors.ex", "agent/watch.ex", "agent/vitals.ex", "agent/queues.ex", "agent/rounds.ex", "agent/order.ex", "agent/files.ex", "agent/wrappers.ex", "agent/backtrace.ex",
 	"agent/renamed.ex", "agent/births.ex", "agent/origin.ex", "agent/stack.ex", "agent/old_code.ex", "agent/target.ex", "agent/processes.ex", "agent/findings.ex", "agent/loader.ex", "agent/waiting.ex",
 	"agent/live_view_page.ex", "agent/live_view.ex", "agent/window.ex", "agent/result.ex", "agent/callback_mode.ex", "agent/snapshot.ex",

@@ -115,18 +115,22 @@ defmodule FlyDeployAgent do
 
   # A crash must not be logged: its reason may hold the presigned URL.
   defp run(s) do
-    loop(s)
+    tick(s)
   catch
     :error, reason -> exit({:flydeploy_agent, Failure.explain({:error, {:EXIT, {reason, __STACKTRACE__}}})})
   end
 
-  defp loop(s) do
+  # Whatever comes meanwhile, the folder is looked at once in a tick.
+  defp tick(s) do
     s = s |> obey() |> expire() |> look() |> heartbeat()
+    Process.send_after(self(), :tick, @tick_ms)
+    loop(s)
+  end
 
+  defp loop(s) do
     receive do
+      :tick -> tick(s)
       message -> message |> handle(s) |> loop()
-    after
-      @tick_ms -> loop(s)
     end
   end
 
@@ -151,19 +155,22 @@ defmodule FlyDeployAgent do
 
   defp handle(_other, s), do: s
 
-  # `abort` beats what is there beside it, so it is looked for last: who has seen `commit` has not missed an `abort` that was
-  # sent before it. What does not fit the state waits, or is too late.
+  # What does not fit the state waits, or is too late.
   defp obey(s) do
-    ordered = Enum.filter(~w(arm commit finish abort), &Folder.ordered?(s.dir, &1))
+    ordered = Folder.orders(s.dir)
 
     cond do
       s.state not in @terminal and ("abort" in ordered or "finish" in ordered) -> abort(s)
       s.state in @terminal and s.worker == nil and "finish" in ordered -> stop(s)
-      s.state == :staged and "arm" in ordered -> arm_unless_refused(s)
-      s.state == :armed and "commit" in ordered -> commit(s)
+      s.state == :staged and "arm" in ordered -> unless_aborted(s, &arm_unless_refused/1)
+      s.state == :armed and "commit" in ordered -> unless_aborted(s, &commit/1)
       true -> s
     end
   end
+
+  # `abort` beats what is there beside it, so it is looked for once more: who has seen `commit` has not missed an `abort` that was sent
+  # before it.
+  defp unless_aborted(s, obey), do: if(Folder.ordered?(s.dir, "abort"), do: abort(s), else: obey.(s))
 
   defp expire(s) do
     cond do

@@ -30,23 +30,6 @@ defmodule FlyDeployAgent.Diff do
         }
 
   @doc """
-  Whether an entry of a tarball takes part in the comparison. Code of OTP and Elixir does not: only their versions are
-  compared, for which their `.app` files stand.
-  """
-  @spec needs?(binary) :: boolean
-  def needs?(name) do
-    case Path.split(name) do
-      ["lib", folder, "ebin", file] -> Path.extname(file) == ".app" or library?(folder)
-      _ -> true
-    end
-  end
-
-  defp library?(folder) do
-    {app, _vsn} = Release.split(folder)
-    Release.origin(app) == :library
-  end
-
-  @doc """
   Gives `{changes, removed, files, findings}`: modules to load, `{module, app}` that the new release no longer has,
   `{source, target}` files to put into place.
   """
@@ -89,8 +72,10 @@ defmodule FlyDeployAgent.Diff do
   defp app(app, protocols) do
     target = app.running || Path.join([Release.root(), "lib", "#{app.app}-#{app.vsn}"])
     new = Path.wildcard(app.dir <> "/ebin/*.beam")
-    modules = MapSet.new(new, &module/1)
+    new_app_file = Path.join(app.dir, "ebin/#{app.app}.app")
     app_file = Path.join(target, "ebin/#{app.app}.app")
+    # Those that are as before may not have been extracted.
+    modules = MapSet.new(Enum.map(new, &module/1) ++ (app_keys(new_app_file)[:modules] || []))
 
     %{
       modules: modules,
@@ -105,7 +90,7 @@ defmodule FlyDeployAgent.Diff do
           do: {module(path), app.app}
         ),
       files: files(app.dir, target),
-      app_file: {app, Path.join(app.dir, "ebin/#{app.app}.app"), app_file}
+      app_file: {app, new_app_file, app_file}
     }
   end
 

@@ -14,7 +14,9 @@ defmodule FlyDeployAgent.Files do
   @spec unwritable([file], binary) :: [Path.t()]
   def unwritable(files, id) do
     files
-    |> Enum.map(fn {_source, target} -> target |> Path.dirname() |> existing() end)
+    |> Enum.map(fn {_source, target} -> Path.dirname(target) end)
+    |> Enum.uniq()
+    |> Enum.map(&existing/1)
     |> Enum.uniq()
     |> Enum.reject(&writable?(&1, id))
   end

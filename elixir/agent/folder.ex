@@ -6,6 +6,8 @@ defmodule FlyDeployAgent.Folder do
 
   alias FlyDeployAgent.Status
 
+  @orders ~w(arm commit abort finish)
+
   @doc "Makes DIR for an order's id; one that is there already is not ours."
   @spec make(binary) :: {:ok, Path.t()} | {:error, binary}
   def make(id) do
@@ -27,10 +29,18 @@ defmodule FlyDeployAgent.Folder do
 
   defp unmade(dir, reason), do: "#{dir} cannot be made: #{:file.format_error(reason)}"
 
+  @doc "The orders that the console has given so far, in one look."
+  @spec orders(Path.t()) :: [binary]
+  def orders(dir) do
+    case File.ls(dir) do
+      {:ok, names} -> Enum.filter(names, &(&1 in @orders))
+      {:error, _} -> []
+    end
+  end
+
   @doc "Whether the console has given this order."
   @spec ordered?(Path.t(), binary) :: boolean
-  def ordered?(dir, command),
-    do: match?({:ok, _}, :file.read_file_info(Path.join(dir, command), [:raw]))
+  def ordered?(dir, order), do: order in orders(dir)
 
   @doc "Removes it. The bulk goes first: the console takes the agent for gone as soon as `DIR/seq` is."
   @spec remove(Path.t()) :: any

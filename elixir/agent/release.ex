@@ -41,6 +41,18 @@ defmodule FlyDeployAgent.Release do
   def origin(app) when app in @elixir, do: :elixir
   def origin(_app), do: :library
 
+  @doc """
+  Whether a file of a release takes part in an upgrade. Code of OTP and Elixir does not: only their versions are compared, for which their
+  `.app` files stand.
+  """
+  @spec takes_part?(binary) :: boolean
+  def takes_part?(name) do
+    case Path.split(name) do
+      ["lib", _folder, "ebin", file] = path -> Path.extname(file) == ".app" or library?(Path.join(path))
+      _ -> true
+    end
+  end
+
   @doc "Whether a module's file belongs to the release's own libraries."
   @spec library?(Path.t()) :: boolean
   def library?(file), do: origin_of(file) == :library

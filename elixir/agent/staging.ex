@@ -18,6 +18,7 @@ defmodule FlyDeployAgent.Staging do
     FunctionChanges,
     Http,
     Impact,
+    Inventory,
     LiveView,
     Loader,
     Manifest,
@@ -115,7 +116,10 @@ defmodule FlyDeployAgent.Staging do
   defp extract(tarball, dir) do
     File.mkdir!(dir)
 
-    case Archive.extract(tarball, dir, &Diff.needs?/1) do
+    # What tells of the release is read where it is as before, too.
+    needed = &(Manifest.manifest?(&1) or not Inventory.has?(&1, &2))
+
+    case Archive.extract(tarball, dir, &Release.takes_part?/1, needed) do
       {:ok, _entries} ->
         File.rm(tarball)
         :ok

@@ -36,7 +36,7 @@ defmodule FlyDeployAgent.Status do
   end
 
   defp put(path, text) do
-    with :ok <- File.write(path <> ".new", text), do: File.rename(path <> ".new", path)
+    with :ok <- File.write(path <> ".new", text, [:raw]), do: File.rename(path <> ".new", path)
   end
 
   @doc "The JSON of `s`: lists are cut, with their totals beside them, until it fits: first those of functions. So are long texts."

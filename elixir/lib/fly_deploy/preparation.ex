@@ -4,8 +4,8 @@ defmodule FlyDeploy.Preparation do
   # Finds out what this machine is to run, and gets it ready: downloaded, checked, compared with what is loaded, and
   # prepared for loading.
 
-  alias FlyDeploy.{BootCount, Hook, Inventory, Metadata, Settings, Signature, Storage, Survival, Version}
-  alias FlyDeployAgent.{Archive, Diff, Release}
+  alias FlyDeploy.{BootCount, Hook, Metadata, Settings, Signature, Storage, Survival, Version}
+  alias FlyDeployAgent.{Archive, Diff, Inventory, Release}
 
   @type prepared :: %{
           upgrade: Metadata.upgrade(),
@@ -52,7 +52,8 @@ defmodule FlyDeploy.Preparation do
   defp unpack(app, upgrade, tarball, dir, tell) do
     tell.("extracting the tarball")
 
-    with {:ok, _entries} <- Archive.extract(tarball, dir, &Diff.needs?/1, &(not Inventory.has?(&1, &2))),
+    with {:ok, _entries} <-
+           Archive.extract(tarball, dir, &Release.takes_part?/1, &(not Inventory.has?(&1, &2))),
          _ = tell.("comparing it with what is loaded"),
          {:ok, diff} <- compare(dir, app),
          {:ok, code} <- prepare(diff.changes) do

@@ -1,7 +1,7 @@
 defmodule FlyDeploy.ArchiveTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.{Archive, Diff}
+  alias FlyDeployAgent.{Archive, Release}
 
   @moduletag :tmp_dir
 
@@ -34,7 +34,7 @@ defmodule FlyDeploy.ArchiveTest do
       {"releases/1/consolidated/Elixir.Enumerable.beam", "p"}
     ]
 
-    {result, written} = extract(dir, entries, &Diff.needs?/1)
+    {result, written} = extract(dir, entries, &Release.takes_part?/1)
     assert result == {:ok, 6}
 
     assert Enum.sort(written) == [

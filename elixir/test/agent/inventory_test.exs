@@ -1,7 +1,7 @@
-defmodule FlyDeploy.InventoryTest do
+defmodule FlyDeployAgent.InventoryTest do
   use ExUnit.Case
 
-  alias FlyDeploy.Inventory
+  alias FlyDeployAgent.Inventory
 
   @moduletag :tmp_dir
 

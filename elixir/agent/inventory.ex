@@ -1,8 +1,8 @@
-defmodule FlyDeploy.Inventory do
-  @moduledoc false
-
-  # What of a tarball this machine has already. An upgrade changes little of a release: the rest need be neither written
-  # nor compared file by file.
+defmodule FlyDeployAgent.Inventory do
+  @moduledoc """
+  What of a tarball this machine has already. An upgrade changes little of a release: the rest need be neither written nor compared
+  file by file.
+  """
 
   alias FlyDeployAgent.{Beam, Release}
 
