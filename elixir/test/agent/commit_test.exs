@@ -411,11 +411,13 @@ defmodule FlyDeployAgent.CommitTest do
     assert states(pids) == [{:ok, 1}, {:ok, 2}]
 
     occupy(busy, test)
-    window = Task.async(fn -> run(pids, %{suspend_ms: 10, patient_ms: 300, skip_busy: true}) end)
+
+    # The idle one, too, must have the time to suspend: of those that had not, the first answer starts the clock for all.
+    window = Task.async(fn -> run(pids, %{suspend_ms: 2_000, patient_ms: 300, skip_busy: true}) end)
     # The last suspend is there.
     wait_until(fn -> queued(busy) >= 8 end)
     asked = Task.async(fn -> GenServer.call(busy, :get, :infinity) end)
-    assert {%{outcome: :committed}, _} = Task.await(window)
+    assert {%{outcome: :committed}, _} = Task.await(window, :infinity)
     assert states([idle]) == [{:ok, 3}]
     send(busy, :go)
     assert Task.await(asked) == {:ok, 2}

@@ -430,15 +430,34 @@ defmodule FlyDeployAgent.LiveViewTest do
   end
 
   test "views that suspend one after the other do not use up the budget" do
-    views = for _ <- 1..10, do: view()
+    [first | others] = for _ <- 1..200, do: view().pid
+    asker = self()
 
-    for {%{pid: pid}, n} <- Enum.with_index(views, 1),
-        do: send(pid, {:"$gen_call", {self(), make_ref()}, fn -> Process.sleep(n * 30) end})
+    for pid <- others,
+        do: send(pid, {:"$gen_call", {self(), make_ref()}, fn -> receive(do: (:go -> :ok)) end})
 
-    window = %{window(views) | suspend_ms: 5_000, max_suspend_ms: 200}
+    window = %{window([]) | views: [first | others], suspend_ms: 5_000, max_suspend_ms: 1}
     Cell.open(window.cell)
+    let_go = spawn_link(fn -> let_go_in_turn(first, others, asker) end)
     %{held: held} = Suspension.hold_views(window)
-    refute List.last(views).pid in held
+    Process.unlink(let_go)
+    Process.exit(let_go, :kill)
+    refute List.last(others) in held
+    for pid <- others, do: send(pid, :go)
+  end
+
+  # Each when the one before has suspended, and whoever asked them has heard of it.
+  defp let_go_in_turn(_before, [], _asker), do: :ok
+
+  defp let_go_in_turn(before, [next | others], asker) do
+    Process.sleep(1)
+
+    if FlyDeployAgent.Stack.suspended?(before) and FlyDeployAgent.Rounds.waits?(asker) do
+      send(next, :go)
+      let_go_in_turn(next, others, asker)
+    else
+      let_go_in_turn(before, [next | others], asker)
+    end
   end
 
   test "a template that raises takes the window back, and no page notices" do
