@@ -127,6 +127,7 @@ defmodule FlyDeployAgent.CodeFindings do
         # Who sends such calls is not seen.
         refused = if(f in [:handle_call, :handle_cast], do: refused -- [:"any other"], else: refused),
         refused = if(f == :handle_call, do: Senders.sent(pair, refused), else: refused),
+        refused = if(f == :handle_info and not Once.waiting?(pair), do: refused -- [:timeout], else: refused),
         refused != [] do
       finding(
         "messages_changed",
@@ -166,10 +167,13 @@ defmodule FlyDeployAgent.CodeFindings do
   defp init_changed(%{module: module} = pair, starts) do
     calls = pair |> Once.new(starts) |> Enum.map(&Once.told/1)
     names = for name <- Once.names(pair), do: "registers as #{Once.text(name) || "another name"}"
+    options = for option <- Once.options(pair), do: "is started with #{inspect(option)}"
     waits = if GenServer in pair.new.behaviours and Once.timeout?(pair), do: ["gets a timeout"], else: []
 
     done =
-      names ++ waits ++ if(calls == [], do: [], else: ["calls #{calls |> Enum.take(3) |> Enum.join(", ")}"])
+      names ++
+        options ++
+        waits ++ if(calls == [], do: [], else: ["calls #{calls |> Enum.take(3) |> Enum.join(", ")}"])
 
     if done == [],
       do: [],

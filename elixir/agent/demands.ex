@@ -4,14 +4,13 @@ defmodule FlyDeployAgent.Demands do
   tuples, types. Both versions are followed (`FlyDeployAgent.Paths`) with the shapes of states, message by message; nothing is run.
   """
 
-  alias FlyDeployAgent.{CodeFacts, Findings, Messages, Pair, Paths, Value}
+  alias FlyDeployAgent.{CodeFacts, Contexts, Findings, Pair, Paths, Value}
 
   @type shapes :: %{module => %{kind: atom, shapes: [{Value.t(), pos_integer}], count: pos_integer}}
   @type codes :: (:old | :new, module -> CodeFacts.code() | nil)
 
   # Shapes of states that are followed, of a module; others say no more.
   @shapes 12
-  @messages 60
   # All of them together.
   @time_ms 6_000
   @start [init: 1, handle_continue: 2, mount: 3, join: 3, code_change: 3, code_change: 4]
@@ -26,8 +25,6 @@ defmodule FlyDeployAgent.Demands do
     {Phoenix.Socket, :assign, 2},
     {Phoenix.Socket, :assign, 3}
   ]
-  # A message that no code names.
-  @other {:tag, :"another message"}
 
   @doc """
   The findings about `shapes`. `wanted` are structs with fields that they lack, which are told of anyway. Modules for which the time does
@@ -43,7 +40,10 @@ defmodule FlyDeployAgent.Demands do
       shapes
       |> Enum.map(fn {module, %{kind: kind, shapes: all, count: count}} ->
         pair = Map.get(by_module, module, :same)
-        unless_late(fn -> of_module(pair, module, kind, few(all, count), timed, wanted, until) end)
+
+        unless_late(fn ->
+          of_module(pair, module, kind, few(all, count), {timed, by_module}, wanted, until)
+        end)
       end)
       |> Enum.split_with(&(&1 == :late))
 
@@ -82,15 +82,15 @@ defmodule FlyDeployAgent.Demands do
     |> Enum.take(@shapes)
   end
 
-  defp of_module(pair, module, kind, shapes, codes, wanted, until) do
-    contexts = contexts(kind, pair, codes.(:new, module) || %{})
+  defp of_module(pair, module, kind, shapes, {codes, by_module}, wanted, until) do
+    contexts = Contexts.all(kind, pair, codes.(:new, module) || %{})
     roots = for %{function: {f, a}} <- contexts, do: {module, f, a}
     migrating = if pair != :same, do: migrating(pair, kind)
     wanted = if migrating, do: %{}, else: wanted
 
     programs =
       for version <- [:old, :new],
-          into: %{},
+          into: %{exports: &exports?(by_module, &1, &2)},
           do: {version, Paths.program(&codes.(version, &1), roots ++ List.wrap(migrating))}
 
     told =
@@ -98,7 +98,7 @@ defmodule FlyDeployAgent.Demands do
           state = migrated(migrating, kind, shape, programs.new),
           state != :unknown,
           context <- contexts,
-          {message, named} <- messages(context, module, codes),
+          {message, named} <- Contexts.messages(context, module, codes),
           in_time?(until),
           do: {context, count, compared(context, message, named, module, {shape, state}, programs)}
 
@@ -121,108 +121,21 @@ defmodule FlyDeployAgent.Demands do
     |> findings(module)
   end
 
-  # -- what is called with a state
-
-  # `of` is what it is called with: a process' state, or a page's assigns.
-  defp contexts(kind, pair, code) do
-    for {{f, a} = function, _} <- code,
-        callback = callback(kind, f, a, pair),
-        do: Map.put(callback, :function, function)
-  end
-
-  defp callback(:agent, f, a, pair) do
-    if pair != :same and {f, a} in pair.new.exports and {f, a} not in @start,
-      do: %{arguments: :none, of: :state, from: nil}
-  end
-
-  defp callback(:gen_statem, :handle_event, 4, _pair),
-    do: %{arguments: [:any, :message, :state, :data], of: :data, from: 1}
-
-  defp callback(:gen_statem, f, 3, pair) when f not in [:terminate, :handle_event, :code_change] do
-    if pair != :same and {f, 3} in pair.new.exports,
-      do: %{arguments: [:any, :message, :data], of: :data, from: 1}
-  end
-
-  defp callback(kind, :render, 1, _pair) when kind == :view,
-    do: %{arguments: [:assigns], of: :assigns, from: nil}
-
-  defp callback(kind, :handle_event, 3, _pair) when kind == :view,
-    do: %{arguments: [:message, :any, :state], of: :assigns, from: 0}
-
-  defp callback(kind, :handle_params, 3, _pair) when kind == :view,
-    do: %{arguments: [:any, :any, :state], of: :assigns, from: nil}
-
-  defp callback(kind, :handle_async, 3, _pair) when kind == :view,
-    do: %{arguments: [:message, :any, :state], of: :assigns, from: 0}
-
-  defp callback(kind, f, 3, _pair) when kind == :channel and f in [:handle_in, :handle_out],
-    do: %{arguments: [:message, :any, :state], of: :assigns, from: 0}
-
-  defp callback(kind, f, a, _pair) when kind in [:gen_server, :view, :channel] do
-    of = if kind == :gen_server, do: :state, else: :assigns
-
-    case {f, a} do
-      {:handle_call, 3} -> %{arguments: [:message, :any, :state], of: of, from: 0}
-      {f, 2} when f in [:handle_cast, :handle_info] -> %{arguments: [:message, :state], of: of, from: 0}
-      {:terminate, 2} when kind == :gen_server -> %{arguments: [:any, :state], of: of, from: nil}
-      _ -> nil
-    end
-  end
-
-  defp callback(_kind, _f, _a, _pair), do: nil
-
-  # And whether the running code knows them: what falls to its clause for everything else may not come before the new code does.
-  defp messages(%{from: nil}, _module, _codes), do: [{:any, true}]
-
-  defp messages(%{from: n, function: function}, module, codes) do
-    [old, new] =
-      for version <- [:old, :new], do: Messages.named((codes.(version, module) || %{})[function], {:x, n})
-
-    all = for message <- Enum.uniq(old ++ new), do: {Messages.value(message), message in old}
-    [{@other, true} | Enum.take(all, @messages)]
-  end
-
-  defp arguments(%{arguments: :none, function: {_, a}}, _message, _state), do: List.duplicate(:any, a)
-
-  defp arguments(%{arguments: arguments}, message, state) do
-    for argument <- arguments do
-      case {argument, state} do
-        {:message, _} -> message
-        {:assigns, {:map, %{assigns: assigns}, _}} -> rendered(assigns)
-        {:data, {:tuple, [_, data]}} -> data
-        # Others follow.
-        {:state, {:tuple, [{_, _}, _]}} when arguments == [:any, :message, :state, :data] -> :any
-        {:state, state} -> state
-        _ -> :any
-      end
-    end
-  end
-
-  # What LiveView adds for a template.
-  defp rendered({:map, values, complete}),
-    do: {:map, Map.merge(%{socket: :any, __changed__: :any, flash: :any}, values), complete}
-
-  defp rendered(assigns), do: assigns
-
   # -- comparing
 
   defp compared(%{function: {f, a}} = context, message, named, module, {before, now}, programs) do
     mfa = {module, f, a}
-
-    follow = fn program, state ->
-      Paths.follow(program, mfa, arguments(context, message, state), %{agent: state})
-    end
-
-    new = follow.(programs.new, now)
+    follow = fn version, state -> follow(version, mfa, context, message, state, programs) end
+    new = follow.(:new, now)
 
     cond do
       new.misses != [] ->
-        old = follow.(programs.old, before)
+        old = follow.(:old, before)
         demands = for %{demand: demand} <- old.misses, do: demand
         misses = if old.whole, do: Enum.reject(new.misses, &(&1.demand in demands)), else: []
         %{misses: misses, known: named and old.returns != [], calls: new.calls}
 
-      named and new.unmet != [] and unlike(message) != message ->
+      named and new.unmet != [] and Contexts.other(message) != message ->
         %{
           misses: passed_on(new, mfa, context, message, {before, now}, programs),
           known: true,
@@ -234,28 +147,35 @@ defmodule FlyDeployAgent.Demands do
     end
   end
 
+  defp follow(version, mfa, context, message, state, programs) do
+    lives = %{agent: state, exports: &programs.exports.(version, &1)}
+    Paths.follow(programs[version], mfa, Contexts.arguments(context, message, state), lives)
+  end
+
+  # Of others than Elixir's not all can be asked.
+  defp exports?(by_module, version, {m, f, a}) do
+    case by_module do
+      %{^m => %{old: nil}} when version == :old -> true
+      %{^m => pair} -> {f, a} in Map.get(pair, version).exports
+      _ -> not :erlang.module_loaded(m) or not match?("Elixir." <> _, "#{m}") or function_exported?(m, f, a)
+    end
+  end
+
   # A message that the running code handles, and whose clause does not fit the state any more, so that it comes to the one for
   # every message.
   defp passed_on(new, mfa, context, message, {before, now}, programs) do
-    other = unlike(message)
+    other = Contexts.other(message)
 
-    follow = fn program, message, state ->
-      Paths.follow(program, mfa, arguments(context, message, state), %{agent: state})
-    end
-
-    old = follow.(programs.old, message, before)
+    follow = fn version, message, state -> follow(version, mfa, context, message, state, programs) end
+    old = follow.(:old, message, before)
 
     with [demand | _] <- new.unmet -- old.unmet,
          true <- new.whole and old.whole and old.returns != [],
-         true <- does(new) == does(follow.(programs.new, other, now)),
-         false <- does(old) == does(follow.(programs.old, other, before)),
+         true <- does(new) == does(follow.(:new, other, now)),
+         false <- does(old) == does(follow.(:old, other, before)),
          do: [%{demand: demand, passing: false, in: mfa}],
          else: (_ -> [])
   end
-
-  defp unlike({:made, [{:tag, _} | rest]}), do: {:made, [@other | rest]}
-  defp unlike({:tag, _}), do: @other
-  defp unlike(message), do: message
 
   defp does(%{returns: returns, calls: calls}),
     do:
@@ -347,6 +267,7 @@ defmodule FlyDeployAgent.Demands do
   @spec wants(Paths.demand()) :: binary
   def wants({:arity, n, m}), do: "a tuple of #{n} elements, and not of #{m}"
   def wants({:type, type}), do: "a #{type}"
+  def wants({:function, {m, f, a}}), do: "a module with #{f}/#{a}, which #{inspect(m)} has not"
   def wants({:counters, n, size}), do: "#{n} counters, of which it has #{size}"
   def wants({:key, key, nil}), do: "the key #{inspect(key)}, which it lacks"
   def wants({:key, key, struct}), do: "#{inspect(key)}, which %#{inspect(struct)}{} lacks"

@@ -4,10 +4,10 @@ defmodule FlyDeployAgent.Given do
   of a list or a map, the rows of a table.
   """
 
-  alias FlyDeployAgent.Value
+  alias FlyDeployAgent.{Gives, Value}
 
   @asking [:get, :update, :get_and_update, :cast]
-  @modules [Enum, Stream, Map, :lists, :maps, Registry, :ets]
+  @modules [Enum, Stream, Map, MapSet, :lists, :maps, :queue]
 
   @doc "The functions among the arguments of a call, with the first of the arguments that they will get."
   @spec calls(mfa, [Value.t()], %{agent: Value.t(), read: FlyDeployAgent.Paths.read()}) :: [
@@ -23,33 +23,27 @@ defmodule FlyDeployAgent.Given do
     end
   end
 
-  def calls({module, f, _}, arguments, lives) when module in @modules do
-    with [_ | _] = funs <- for({:fun, _, _} = fun <- arguments, do: fun),
-         [_ | _] = given <- Enum.find_value(arguments, &given(module, f, &1, lives)),
-         do: for(fun <- funs, do: {fun, given}),
+  def calls({Registry, :dispatch, _}, [name | rest], lives) do
+    with {:gives, entries} <- lives.read.({Registry, :lookup, 2}, [name, :any]),
+         do: all(rest, [entries]),
          else: (_ -> [])
+  end
+
+  def calls({:ets, f, 3}, [fun, _, name], lives) when f in [:foldl, :foldr] do
+    with {:gives, {:cons, row, _}} <- lives.read.({:ets, :tab2list, 1}, [name]),
+         do: all([fun], [row]),
+         else: (_ -> [])
+  end
+
+  def calls({module, _, _}, arguments, _lives) when module in @modules do
+    case {module, Gives.of_what(module, arguments)} do
+      {_, nil} -> []
+      {:maps, {_, [key, value]}} -> all(arguments, [key, value])
+      {_, element} -> all(arguments, [element])
+    end
   end
 
   def calls(_mfa, _arguments, _lives), do: []
 
-  defp given(Registry, :dispatch, {:const, _} = name, lives) do
-    with {:gives, entries} <- lives.read.({Registry, :lookup, 2}, [name, :any]),
-         do: [entries],
-         else: (_ -> nil)
-  end
-
-  defp given(:ets, f, {:const, _} = name, lives) when f in [:foldl, :foldr] do
-    with {:gives, {:cons, row, _}} <- lives.read.({:ets, :tab2list, 1}, [name]), do: [row], else: (_ -> nil)
-  end
-
-  defp given(module, _f, _value, _lives) when module in [Registry, :ets], do: nil
-  defp given(_module, _f, {kind, head, _}, _lives) when kind in [:cons, :list], do: [head]
-
-  defp given(module, _f, value, _lives) do
-    case Value.other(value) do
-      {:tuple, [key, value]} when module == :maps -> [key, value]
-      nil -> nil
-      pair -> [pair]
-    end
-  end
+  defp all(arguments, given), do: for({:fun, _, _} = fun <- arguments, do: {fun, given})
 end

@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Held do
   What processes, tables and terms hold, and the new code cannot take: see `FlyDeployAgent.Shapes` and `FlyDeployAgent.Demands`.
   """
 
-  alias FlyDeployAgent.{Beam, Demands, Findings, Pair, Shapes}
+  alias FlyDeployAgent.{Beam, CodeFacts, Demands, Findings, Pair, Shapes}
 
   # Processes of a module whose states' shapes are looked at.
   @shaped 40
@@ -26,7 +26,7 @@ defmodule FlyDeployAgent.Held do
 
     servers = Shapes.servers(targets, own)
     # A state is also read by what changes beside the module of its process.
-    users = users(servers, by_module)
+    users = users(servers, by_module, MapSet.size(gone) > 0)
 
     sought = %{
       structs: Pair.fields_added(pairs),
@@ -75,11 +75,12 @@ defmodule FlyDeployAgent.Held do
     |> Map.new()
   end
 
-  # Servers of modules that stay as they are, and call what changes.
-  defp users(servers, by_module) do
+  # Servers of modules that stay as they are, and call what changes; where functions are gone, also those that call modules that
+  # they hold.
+  defp users(servers, by_module, gone?) do
     for {module, pids} <- Enum.group_by(servers, &elem(&1, 1), &elem(&1, 0)),
         is_atom(module) and not is_map_key(by_module, module),
-        calls?(module, by_module),
+        calls?(module, by_module) or (gone? and applies?(module)),
         pid <- Enum.take(pids, @shaped),
         into: %{},
         do: {pid, kind(Beam.behaviours(module), :gen_server)}
@@ -89,6 +90,16 @@ defmodule FlyDeployAgent.Held do
     with [_ | _] = file <- :code.which(module),
          {:ok, {_, [imports: imports]}} <- :beam_lib.chunks(file, [:imports]) do
       Enum.any?(imports, fn {m, _, _} -> match?(%{old: %{}}, by_module[m]) end)
+    else
+      _ -> false
+    end
+  end
+
+  defp applies?(module) do
+    with [_ | _] = file <- :code.which(module),
+         {:ok, beam} <- File.read(file),
+         {:ok, code} <- CodeFacts.functions(beam) do
+      Enum.any?(code, fn {_, body} -> Enum.any?(body, &(elem(&1, 0) in [:apply, :apply_last])) end)
     else
       _ -> false
     end

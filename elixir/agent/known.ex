@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Known do
   are built and read with. `{:gives, value}`, `{:either, values}`, `{:misses, miss}`, `:raises` where the compiler has it raise that nothing fits, or `:ends`.
   """
 
-  alias FlyDeployAgent.{Registers, Takes, Value}
+  alias FlyDeployAgent.{Gives, Registers, Takes, Value}
 
   @assigning [Phoenix.Component, Phoenix.Socket]
 
@@ -69,7 +69,7 @@ defmodule FlyDeployAgent.Known do
 
   def call(mfa, arguments) do
     case Takes.miss(mfa, arguments) do
-      nil -> {:gives, :any}
+      nil -> Gives.of(mfa, arguments) || {:gives, :any}
       miss -> {:misses, miss}
     end
   end

@@ -58,13 +58,17 @@ defmodule FlyDeployAgent.Once do
     {Agent, :start_link, 2}
   ]
 
+  @options [:spawn_opt, :hibernate_after]
+  # A timer that is started again and again.
+  @timers [{Process, :send_after}, {:erlang, :send_after}, {:erlang, :start_timer}]
+
   @doc """
   The calls that the new version makes when it starts by `starts`, and the running one made neither then nor when its code changes, as
   `{mfa, what is known of the arguments that say what it does}`.
   """
   @spec new(Pair.t(), [{atom, arity}]) :: [{mfa, [Value.t()]}]
   def new(%{module: module} = pair, starts) do
-    known = calls(pair, :old, starts) ++ calls(pair, :new, code_change: 3, code_change: 4)
+    known = calls(pair, :old, starts) ++ calls(pair, :new, code_change: 3, code_change: 4) ++ timers(pair)
 
     for {mfa, arguments} = call <- calls(pair, :new, starts),
         elem(mfa, 0) != module,
@@ -73,12 +77,52 @@ defmodule FlyDeployAgent.Once do
         do: call
   end
 
+  # Those that the running code starts whenever.
+  defp timers(%{old: %{imports: imports}} = pair) do
+    if Enum.any?(imports, fn {m, f, _} -> {m, f} in @timers end),
+      do:
+        for(
+          {{m, f, _}, _} = call <- calls(pair, :old, Map.keys(Pair.code(pair, :old))),
+          {m, f} in @timers,
+          do: call
+        ),
+      else: []
+  end
+
   @doc "Whether the new version has its processes get a timeout when they start, and the running one does not."
   @spec timeout?(Pair.t()) :: boolean
   def timeout?(pair) do
     [old, new] = for version <- [:old, :new], do: init(pair, version)
     old != [] and new != [] and not Enum.any?(old, &timeout/1) and Enum.any?(new, &timeout/1)
   end
+
+  # Milliseconds after which a timeout that a process got when it started has passed.
+  @passed 1_000
+
+  @doc "Whether running processes may wait for a timeout, or have a message of its name under way."
+  @spec waiting?(Pair.t()) :: boolean
+  def waiting?(pair) do
+    code = Pair.code(pair, :old)
+    callbacks = Map.delete(code, {:init, 1})
+
+    Enum.any?(callbacks, fn {_, body} -> Enum.any?(body, &waits?/1) end) or
+      init(pair, :old) |> started?() or
+      Enum.any?(code, fn {_, body} -> Enum.any?(body, &match?({:move, {:atom, :timeout}, _}, &1)) end)
+  end
+
+  defp waits?({:put_tuple2, _, {:list, [{:atom, :noreply}, _, last]}}),
+    do: elem(last, 0) not in [:atom, :literal]
+
+  defp waits?({:put_tuple2, _, {:list, [{:atom, :reply}, _, _, last]}}),
+    do: elem(last, 0) not in [:atom, :literal]
+
+  defp waits?(_operation), do: false
+
+  defp started?([]), do: true
+  defp started?(returned), do: not Enum.all?(returned, &passed?/1)
+
+  defp passed?({:made, [{:const, :ok}, _state, {:const, n}]}) when is_integer(n), do: n <= @passed
+  defp passed?(returned), do: not timeout(returned)
 
   defp init(%{module: module} = pair, version) do
     root = {module, :init, 1}
@@ -112,6 +156,41 @@ defmodule FlyDeployAgent.Once do
           do: name
         )
   end
+
+  @doc "The options that the new version starts its processes with, and the running one does not."
+  @spec options(Pair.t()) :: [atom]
+  def options(pair) do
+    starts =
+      for version <- [:old, :new],
+          {:start_link, a} <- Map.keys(Pair.code(pair, version)),
+          uniq: true,
+          do: {:start_link, a}
+
+    [old, new] = for version <- [:old, :new], do: options(followed(pair, version, starts), @options)
+
+    for {name, value} <- new,
+        old != [],
+        name != :start,
+        not Enum.any?(old, &same?(&1, {name, value})),
+        uniq: true,
+        do: name
+  end
+
+  defp options(:too_many, _names), do: []
+
+  # With one of another name, that tells that there are options at all.
+  defp options(calls, names) do
+    for {mfa, arguments} <- calls,
+        mfa in @servers,
+        {:tuple, [{:const, name}, value]} <- [{:tuple, [{:const, :start}, :any]} | given(arguments)],
+        name in [:start | names],
+        do: {name, value}
+  end
+
+  defp same?({name, one}, {name, other}), do: Value.like?(one, other)
+  defp same?(_one, _other), do: false
+
+  defp given(arguments), do: arguments |> List.last() |> Value.parts() |> Value.elements() |> elem(0)
 
   defp registered(calls),
     do: for({mfa, arguments} <- calls, mfa in @servers, name = name(mfa, arguments), do: name)

@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Paths do
   Told are `returns`, what it may give back; `misses`, what is demanded in vain, see below; `unmet`, demands in vain that led on to another
   clause; `calls`, `{mfa, arguments}` of what it calls
   elsewhere; and `whole`, false where there were too many ways. A miss is `%{demand, passing, in}`: `{:key, key, struct or nil}`,
-  `{:arity, n, m}`, `{:type, type}`, `{:value, term}`, `{:counters, n, size}`; `passing` where what was found may be something else at another time; `in` the function.
+  `{:arity, n, m}`, `{:type, type}`, `{:value, term}`, `{:counters, n, size}`, `{:function, mfa}`; `passing` where what was found may be something else at another time; `in` the function.
   """
 
   alias FlyDeployAgent.{CodeFacts, Given, Known, Registers, Steps, Value}
@@ -19,6 +19,7 @@ defmodule FlyDeployAgent.Paths do
           | {:type, atom}
           | {:value, term}
           | {:counters, pos_integer, non_neg_integer}
+          | {:function, mfa}
   @type miss :: %{demand: demand, passing: boolean, in: mfa}
   @type told :: %{
           returns: [Value.t()],
@@ -30,7 +31,11 @@ defmodule FlyDeployAgent.Paths do
   @type program :: %{mfa => {[tuple], %{non_neg_integer => [tuple]}}}
   @type codes :: (module -> CodeFacts.code() | nil)
   @type read :: (mfa, [Value.t()] -> {:gives, Value.t()} | {:misses, {demand, boolean}} | nil)
-  @type lives :: %{optional(:agent) => Value.t(), optional(:read) => read}
+  @type lives :: %{
+          optional(:agent) => Value.t(),
+          optional(:read) => read,
+          optional(:exports) => (mfa -> boolean)
+        }
 
   @steps 3_000
   @frames 12
@@ -57,7 +62,8 @@ defmodule FlyDeployAgent.Paths do
 
   @doc """
   Follows a function of a program. `lives`: `agent`, the state of the Agents that it asks, by functions that it gives them; and `read`,
-  which gives what calls find that read tables and terms, `{:gives, value}` or `{:misses, miss}`, or nil.
+  which gives what calls find that read tables and terms, `{:gives, value}` or `{:misses, miss}`, or nil; `exports`, whether there is a function
+  of a module that something living names.
   """
   @spec follow(program, mfa, [Value.t()], lives) :: told
   def follow(program, function, arguments, lives \\ %{}) do
@@ -65,6 +71,7 @@ defmodule FlyDeployAgent.Paths do
       program: program,
       agent: Map.get(lives, :agent, :any),
       read: Map.get(lives, :read, fn _mfa, _arguments -> nil end),
+      exports: Map.get(lives, :exports, fn _mfa -> true end),
       left: @steps,
       seen: MapSet.new(),
       returns: MapSet.new(),
@@ -212,6 +219,13 @@ defmodule FlyDeployAgent.Paths do
 
   defp flow({:call, mfa, arity, kind}, way, rest, ways, all),
     do: call(mfa, arguments(arity, way.regs), kind, way, rest, ways, all)
+
+  # A module that something living names.
+  defp flow({:apply, mfa, arity, kind}, way, rest, ways, all) do
+    if is_map_key(all.program, mfa) or all.exports.(mfa),
+      do: call(mfa, arguments(arity, way.regs), kind, way, rest, ways, all),
+      else: ways(ways, failed(way, {{:function, mfa}, false}, all))
+  end
 
   defp flow({:call_fun, arity, kind, fun}, way, rest, ways, all) do
     case Registers.value(fun, way.regs) do

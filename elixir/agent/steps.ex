@@ -215,8 +215,8 @@ defmodule FlyDeployAgent.Steps do
   def step({:call_last, {:u, arity}, mfa, _}, _regs), do: {:call, mfa, arity, :last}
   def step({:call_fun, {:u, arity}}, _regs), do: {:call_fun, arity, :stay, {:x, arity}}
   def step({:call_fun2, _tag, {:u, arity}, fun}, _regs), do: {:call_fun, arity, :stay, fun}
-  def step({:apply, _}, _regs), do: {:call_fun, 0, :stay, nil}
-  def step({:apply_last, _, _}, _regs), do: {:call_fun, 0, :last, nil}
+  def step({:apply, {:u, arity}}, regs), do: applied(arity, :stay, regs)
+  def step({:apply_last, {:u, arity}, _}, regs), do: applied(arity, :last, regs)
   def step({:badmatch, _}, _regs), do: {:error, nil}
   def step({:case_end, _}, _regs), do: {:error, nil}
   def step({:if_end}, _regs), do: {:error, nil}
@@ -236,6 +236,18 @@ defmodule FlyDeployAgent.Steps do
   def step({:send}, regs), do: {:next, regs}
 
   def step(op, regs), do: Binaries.step(op, regs) || :stop
+
+  # Module and function stand behind the arguments.
+  defp applied(arity, kind, regs) do
+    case {value({:x, arity}, regs), value({:x, arity + 1}, regs)} do
+      {{one, module}, {other, name}}
+      when one in [:atom, :const, :name] and other in [:atom, :const] and is_atom(module) and is_atom(name) ->
+        {:apply, {module, name, arity}, arity, kind}
+
+      _ ->
+        {:call_fun, 0, kind, nil}
+    end
+  end
 
   @doc "Where each label of a function leads."
   @spec labels([tuple]) :: %{non_neg_integer => [tuple]}

@@ -79,13 +79,27 @@ defmodule FlyDeployAgent.TreeFindings do
     by_module = Map.new(pairs, &{&1.module, &1})
     roots = for(m <- live.applications, do: {m, :start, 2}) ++ for(m <- live.supervisors, do: {m, :init, 1})
 
-    for {module, function, arity} <- Enum.uniq(roots),
-        %{old: %{}} = pair <- [by_module[module]],
-        found <- tree(pair, {function, arity}, by_module, live),
+    trees =
+      for {module, function, arity} <- Enum.uniq(roots),
+          %{old: %{}} = pair <- [by_module[module]],
+          do: {pair, {function, arity}, tree(module, {function, arity}, by_module, live)}
+
+    # What one tree loses and another that starts it gets, is there.
+    moved =
+      for {%{module: below}, _, {_, removed, _}} <- trees,
+          {_, _, {added, _, within}} <- trees,
+          below in within,
+          m <- removed,
+          m in added,
+          do: m
+
+    for {pair, root, {added, removed, _}} <- trees,
+        found <- told(pair, root, {added -- moved, removed -- moved}, by_module, live),
         do: found
   end
 
-  defp tree(%{module: module} = pair, {function, arity} = root, pairs, live) do
+  # Children that are added, and removed; and the modules that it leads through.
+  defp tree(module, root, pairs, live) do
     {old, new} = {reached(:old, module, root, pairs), reached(:new, module, root, pairs)}
     child? = &child?(&1, pairs)
     {before, now} = {Children.named(old, child?), Children.named(new, child?)}
@@ -94,27 +108,25 @@ defmodule FlyDeployAgent.TreeFindings do
     started = for {m, _} <- now, before[m] == nil, is_map_key(pairs, m), runs?(m, live), do: m
     added = for {m, n} <- now, n > Map.get(before, m, 0), m not in started, do: m
     removed = for {m, n} <- before, n > Map.get(now, m, 0), runs?(m, live), do: m
-    where = "#{function}/#{arity}"
+    {added, removed, for({{m, _}, _} <- new, m != module, uniq: true, do: m)}
+  end
 
-    cond do
-      added != [] or removed != [] ->
-        [
-          finding(
-            "children_changed",
-            :block,
-            module,
-            "#{where} " <>
-              Enum.join(
-                for(m <- added, do: "starts #{inspect(m)}, which is not running") ++
-                  for(m <- removed, do: "no longer starts #{inspect(m)}, which is running"),
-                "; "
-              ) <> ": a hot upgrade starts and stops no children"
-          )
-        ]
+  defp told(pair, root, {[], []}, pairs, live), do: supervised(pair, root, pairs, live)
 
-      true ->
-        supervised(pair, {function, arity}, pairs, live)
-    end
+  defp told(%{module: module}, {function, arity}, {added, removed}, _pairs, _live) do
+    [
+      finding(
+        "children_changed",
+        :block,
+        module,
+        "#{function}/#{arity} " <>
+          Enum.join(
+            for(m <- added, do: "starts #{inspect(m)}, which is not running") ++
+              for(m <- removed, do: "no longer starts #{inspect(m)}, which is running"),
+            "; "
+          ) <> ": a hot upgrade starts and stops no children"
+      )
+    ]
   end
 
   # The same children, with other arguments, or under other rules.

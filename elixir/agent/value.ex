@@ -92,8 +92,8 @@ defmodule FlyDeployAgent.Value do
       if is_map_key(values, @other) or left <= 0 do
         {values, left}
       else
-        {value, left} = of(value, depth - 1, left)
-        {Map.put(values, @other, {:tuple, [kind(key), value]}), left}
+        {pair, left} = of({key, value}, depth, left)
+        {Map.put(values, @other, pair), left}
       end
 
     iterator |> :maps.next() |> values(values, keys - 1, depth, left)

@@ -171,6 +171,74 @@ h = fn what, old, new, run, look -> %{what: what, old: old, new: new, run: run, 
   """, [{"timing: :manual)\n  def init", "timing: :manual, history: [])\n  def init"}, {"state(timing: :manual) = s), do: {:noreply, s}", "state(timing: :manual, history: h) = s), do: {:noreply, state(s, history: [1 | h])}"}],
   "start(T.Mon, :manual)", "ask(it, :timing) == :manual and takes?(it, :timeout)"),
 
+  d.("stale_shape", "records in a list get a timer", """
+  defmodule T.Fuse do
+    use GenServer
+    require Record
+    Record.defrecordp(:fuse, name: nil, melts: [])
+    def init(_), do: {:ok, %{fuses: [fuse(name: :a)]}}
+    def handle_call({:melt, n}, _, s) do
+      {:value, f, rest} = :lists.keytake(n, 2, s.fuses)
+      {:reply, :ok, %{s | fuses: [reset(f) | rest]}}
+    end
+    def handle_call(:names, _, s), do: {:reply, Enum.map(s.fuses, &fuse(&1, :name)), s}
+    defp reset(fuse(melts: m) = f), do: fuse(f, melts: [1 | m])
+  end
+  """, [{"melts: [])\n  def init", "melts: [], timer: :none)\n  def init"}, {"defp reset(fuse(melts: m) = f)", "defp reset(fuse(melts: m, timer: :none) = f)"}],
+  "start(T.Fuse, nil)", "ask(it, :names) == [:a] and ask(it, {:melt, :a}) == :ok"),
+
+  d.("stale_shape", "a handler that a listener names starts with fewer arguments", """
+  defmodule T.Handler do
+    def connect(_ref, _sock, t), do: {:ok, t}
+  end
+  defmodule T.Listener do
+    use GenServer
+    def init(m), do: {:ok, %{protocol: m, ref: :r}}
+    def handle_call({:accept, sock}, _, s), do: {:reply, s.protocol.connect(s.ref, sock, :tcp), s}
+  end
+  """, [{"connect(_ref, _sock, t)", "connect(_ref, t)"}], "start(T.Listener, T.Handler)", "ask(it, {:accept, 1}) == {:ok, :tcp}"),
+
+  d.("stale_shape", "who waits is queued with a deadline", """
+  defmodule T.Pool do
+    use GenServer
+    def init(_), do: {:ok, %{waiting: :queue.in({:from, 5_000}, :queue.new())}}
+    def handle_call(:next, _, s) do
+      case :queue.out(s.waiting) do
+        {{:value, {from, _timeout}}, _} -> {:reply, from, s}
+        {:empty, _} -> {:reply, nil, s}
+      end
+    end
+  end
+  """, [{"{:from, 5_000}", "{:from, {0, 0, 5_000}}"}, {"{from, _timeout}}, _}", "{from, {_, _, _}}}, _}"}],
+  "start(T.Pool, nil)", "ask(it, :next) == :from"),
+
+  d.("init_changed", "metrics are gathered at a low priority", """
+  defmodule T.Metrics do
+    use GenServer
+    def start_link(a), do: GenServer.start_link(__MODULE__, a, name: __MODULE__)
+    def init(a), do: {:ok, a}
+    def priority, do: :normal
+  end
+  """, [{"name: __MODULE__)", "name: __MODULE__, spawn_opt: [priority: :low])"}, {"priority, do: :normal", "priority, do: :low"}],
+  "{:ok, p} = T.Metrics.start_link(nil); Process.unlink(p); p", "Process.info(it, :priority) == {:priority, T.Metrics.priority()}"),
+
+  d.("stale_shape", "monitors are kept with the keys that they are for", """
+  defmodule T.Mon do
+    use GenServer
+    def init(_), do: {:ok, %{refs: %{}}}
+    def handle_call({:watch, p}, _, s), do: {:reply, :ok, %{s | refs: Map.put(s.refs, Process.monitor(p), p)}}
+    def handle_call(:count, _, s), do: {:reply, map_size(s.refs), s}
+    def handle_info({:DOWN, ref, _, _, _}, s) do
+      {pid, refs} = Map.pop(s.refs, ref)
+      send(self(), {:gone, pid})
+      {:noreply, %{s | refs: refs}}
+    end
+    def handle_info({:gone, _}, s), do: {:noreply, s}
+  end
+  """, [{"Process.monitor(p), p)}", "Process.monitor(p), {p, :key})}"}, {"{pid, refs} = Map.pop", "{{pid, _key}, refs} = Map.pop"}],
+  "m = start(T.Mon, nil); a = spawn(fn -> Process.sleep(:infinity) end); b = spawn(fn -> Process.sleep(:infinity) end); ask(m, {:watch, a}); ask(m, {:watch, b}); {m, [a, b]}",
+  "{m, ps} = it; p = Enum.find(ps, &Process.alive?/1); r = Process.monitor(p); Process.exit(p, :kill); receive(do: ({:DOWN, ^r, _, _, _} -> :ok)); ask(m, :count) in [0, 1]"),
+
   h.("children are written as maps", """
   defmodule T.Janitor do
     use GenServer
@@ -238,5 +306,42 @@ h = fn what, old, new, run, look -> %{what: what, old: old, new: new, run: run, 
     def get, do: GenServer.call(T.Named, :get)
     def handle_call(:get, _, s), do: {:reply, s, s}
   end
-  """, [{"def start_link(_opts), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)", "def start_link(opts), do: GenServer.start_link(__MODULE__, nil, name: Keyword.get(opts, :name, __MODULE__))"}], "T.Named.start([])", "T.Named.get() == 1")
+  """, [{"def start_link(_opts), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)", "def start_link(opts), do: GenServer.start_link(__MODULE__, nil, name: Keyword.get(opts, :name, __MODULE__))"}], "T.Named.start([])", "T.Named.get() == 1"),
+
+  h.("the children are made by the application, and given to its supervisor", """
+  defmodule T.PollSup do
+    use Supervisor
+    def start_link(opts), do: Supervisor.start_link(__MODULE__, opts, name: __MODULE__)
+    def init(opts), do: Supervisor.init([{Agent, fn -> opts end}], strategy: :one_for_one)
+  end
+  defmodule T.PollApp do
+    use Application
+    def start(_, _), do: T.PollSup.start_link(:opts)
+  end
+  """, [{"def init(opts), do: Supervisor.init([{Agent, fn -> opts end}], strategy: :one_for_one)", "def init(children), do: Supervisor.init(children, strategy: :one_for_one)"}, {"T.PollSup.start_link(:opts)", "T.PollSup.start_link(children(:opts))\n  defp children(false), do: []\n  defp children(opts), do: [{Agent, fn -> opts end}]"}],
+  "app(T.PollApp)", "length(Supervisor.which_children(T.PollSup)) == 1"),
+
+  h.("a continue instead of a timeout of nothing", """
+  defmodule T.Gossip do
+    use GenServer
+    def init(_), do: {:ok, %{beats: 0}, 0}
+    def handle_call(:beats, _, s), do: {:reply, s.beats, s}
+    def handle_info(:timeout, s), do: handle_info(:heartbeat, s)
+    def handle_info(:heartbeat, s) do
+      Process.send_after(self(), :heartbeat, 600_000)
+      {:noreply, %{s | beats: s.beats + 1}}
+    end
+  end
+  """, [{"%{beats: 0}, 0}", "%{beats: 0}, {:continue, nil}}"}, {"def handle_info(:timeout, s), do:", "def handle_continue(_, s), do:"}],
+  "start(T.Gossip, nil)", "ask(it, :beats) >= 1 and takes?(it, :heartbeat)"),
+
+  h.("what start_link gives to init is put together otherwise", """
+  defmodule T.Streamer do
+    use GenServer
+    def start_link({s, _} = pair), do: GenServer.start_link(__MODULE__, {pair, s})
+    def init({{s, o}, _}), do: {:ok, {s, o}}
+    def handle_call(:s, _, {s, _} = st), do: {:reply, s, st}
+  end
+  """, [{"def start_link({s, _} = pair), do: GenServer.start_link(__MODULE__, {pair, s})", "def start_link({s, o}), do: GenServer.start_link(__MODULE__, {s, [], o})"}, {"def init({{s, o}, _})", "def init({s, _, o})"}],
+  "defmodule T.GApp do\n use Application\n def start(_, _), do: Supervisor.start_link([{T.Streamer, {1, 2}}], strategy: :one_for_one, name: T.GTop)\nend\napp(T.GApp)", "restarts?(T.GTop, T.Streamer)")
 ]
