@@ -59,11 +59,11 @@ func printHistory(out io.Writer, past []engine.Past) error {
 			outcome = "running"
 		}
 		rows[i] = []string{
-			p.ID, p.At.Local().Format("2006-01-02 15:04"), outcome, cmp.Or(p.Version, "-"), fmt.Sprintf("%d/%d", p.Upgraded, p.Machines),
+			p.ID, p.At.Local().Format("2006-01-02 15:04"), outcome, cmp.Or(plain.Health(p.Health), "-"), cmp.Or(p.Version, "-"), fmt.Sprintf("%d/%d", p.Upgraded, p.Machines),
 			milliseconds(p.MaxSuspendedUS), took(p), who(p), cmp.Or(engine.ShortRevision(p.GitRevision), "-"), strings.TrimSpace(p.Message + " " + p.CILink),
 		}
 	}
-	if err := writeTable(out, rows, "ID", "BEGIN", "OUTCOME", "VERSION", "MACHINES", "SUSPENDED", "TOOK", "WHO", "REVISION", "MESSAGE"); err != nil {
+	if err := writeTable(out, rows, "ID", "BEGIN", "OUTCOME", "HEALTH", "VERSION", "MACHINES", "SUSPENDED", "TOOK", "WHO", "REVISION", "MESSAGE"); err != nil {
 		return err
 	}
 	return printBootLoops(out, past)

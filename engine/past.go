@@ -23,6 +23,10 @@ type Past struct {
 	Running        bool      `json:"running,omitempty"`
 	// BootsImage lists machines that boot their image's code, since boots with this upgrade have not lasted.
 	BootsImage []string `json:"boots_image,omitempty"`
+	Verdict    Verdict  `json:"verdict,omitzero"`  // of its plan
+	Health     Health   `json:"health,omitempty"`  // of what runs the upgrade, once it has ended
+	Why        string   `json:"why,omitempty"`     // what ended one that did not succeed
+	Stopped    bool     `json:"stopped,omitempty"` // by its operator, and by nothing else
 }
 
 // Source hands out events as they come, like a deploy. Next gives io.EOF after the last one.

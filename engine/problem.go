@@ -17,6 +17,17 @@ type Problem struct {
 	err  error
 }
 
+// The names of an operator's own decisions.
+const (
+	ProblemStopped  = "stopped"
+	ProblemDeclined = "declined"
+)
+
+// IsWilful reports whether it is nothing but an operator's own decision: no failure.
+func (p *Problem) IsWilful() bool {
+	return p != nil && (p.Name == ProblemStopped || p.Name == ProblemDeclined)
+}
+
 // Error implements error: what happened and, on a line of its own, the remedy.
 func (p *Problem) Error() string {
 	if p.Remedy == "" {

@@ -1,5 +1,7 @@
 package engine
 
+import "time"
+
 // Outcome is the end of a whole deploy, as the last line of JSON output and the exit code give it.
 type Outcome string
 
@@ -49,10 +51,29 @@ type Result struct {
 	Health     Health          `json:"health,omitempty"`  // of the machines that run the upgrade; "" in results of older versions
 	Problem    *Problem        `json:"problem,omitempty"` // what ended a deploy that did not succeed
 	// LockLeft: the deploy lock was not released; it stays until it expires.
-	LockLeft bool  `json:"lock_left,omitempty"`
-	DryRun   bool  `json:"dry_run,omitempty"`
-	Plan     *Plan `json:"plan,omitempty"` // of a dry run
+	LockLeft bool   `json:"lock_left,omitempty"`
+	Left     []Left `json:"left,omitempty"` // what stayed behind
+	DryRun   bool   `json:"dry_run,omitempty"`
+	Plan     *Plan  `json:"plan,omitempty"` // of a dry run
 }
+
+// Left is something of a deploy that stayed behind, and ends by itself.
+type Left struct {
+	What    string    `json:"what"`              // LeftLock, LeftAgent or LeftTemporary
+	Machine string    `json:"machine,omitempty"` // its ID
+	EndsAt  time.Time `json:"ends_at"`           // at the latest, by the console's clock
+	EndNow  string    `json:"end_now"`           // the command that ends it
+}
+
+// What may stay behind.
+const (
+	LeftLock      = "lock"
+	LeftAgent     = "agent"
+	LeftTemporary = "temporary_machine"
+)
+
+// IsWilful reports whether the deploy has ended as the operator wanted: who stops it, or declines its plan, has met no failure.
+func (r Result) IsWilful() bool { return r.Problem.IsWilful() }
 
 // MachineResult is one machine's end.
 type MachineResult struct {

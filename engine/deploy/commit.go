@@ -42,7 +42,7 @@ func (st *staged) beforeCommit(ctx context.Context, p *engine.Plan) error {
 	}
 	err := st.hook(ctx, engine.PhaseCommit, engine.MomentEvent{Hook: engine.MomentBeforeCommit, Upgrade: st.upgrade, Plan: p})
 	if err != nil {
-		st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusFailed, Problem: engine.AsProblem(err)})
+		st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: failedBy(err), Problem: engine.AsProblem(err)})
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func (j *job) confirm(ctx context.Context, p *engine.Plan, u engine.Upgrade) ([]
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		emit(engine.StatusFailed, err)
+		emit(failedBy(err), err)
 		return nil, err
 	}
 	emit(engine.StatusDone, nil)

@@ -14,7 +14,7 @@ func (j *job) connect(ctx context.Context, u engine.Upgrade) (*target.Target, er
 	j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusRunning, Text: "reading the running release and its storage settings", Upgrade: &u})
 	found, err := j.findTarget(ctx)
 	if err != nil {
-		j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusFailed, Problem: engine.AsProblem(err)})
+		j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: failedBy(err), Problem: engine.AsProblem(err)})
 		return nil, err
 	}
 	j.rec.Log(engine.PhaseLock, found.StorageText())

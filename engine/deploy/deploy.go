@@ -33,6 +33,7 @@ type job struct {
 	answers  <-chan engine.Answer
 	hurry    context.Context // ends at Deployment.Hurry
 	started  time.Time
+	left     *leftovers
 }
 
 // soFar holds the results of the steps so far, for settle, which needs them wherever the deploy has ended. Only job.steps writes
@@ -66,7 +67,7 @@ func Start(ctx context.Context, s engine.Settings, p Ports) *Deployment {
 	d := &Deployment{
 		feed: feed, rec: rec, answers: answers, done: make(chan struct{}), stop: func() { cancel(errStopped) }, hurry: hurryUp,
 	}
-	j := &job{settings: s, ports: p, rec: rec, answers: answers, hurry: hurry, started: time.Now()}
+	j := &job{settings: s, ports: p, rec: rec, answers: answers, hurry: hurry, started: time.Now(), left: &leftovers{}}
 	go func() {
 		defer close(d.done)
 		defer rec.Close()
@@ -169,11 +170,19 @@ func (j *job) phase(ph engine.Phase, text string, u *engine.Upgrade, work func()
 	j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusRunning, Text: text})
 	text, err := work()
 	if err != nil {
-		j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusFailed, Text: text, Problem: engine.AsProblem(err)})
+		j.rec.Emit(engine.Event{Phase: ph, Status: failedBy(err), Text: text, Problem: engine.AsProblem(err)})
 		return err
 	}
 	j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusDone, Text: text, Upgrade: copyOf(u)})
 	return nil
+}
+
+// failedBy is the status of a phase that err has ended: an operator's own decision is no failure.
+func failedBy(err error) engine.Status {
+	if engine.AsProblem(err).IsWilful() {
+		return engine.StatusSkipped
+	}
+	return engine.StatusFailed
 }
 
 // copyOf copies an upgrade for an event, since the original still changes; nil gives nil.

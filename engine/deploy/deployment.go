@@ -10,8 +10,8 @@ import (
 )
 
 var (
-	errStopped  = errors.New("stopped by the operator")
-	errDeclined = errors.New("the plan was not confirmed")
+	errStopped  = engine.NewProblem(engine.ProblemStopped, "stopped by the operator", nil, "")
+	errDeclined = engine.NewProblem(engine.ProblemDeclined, "the plan was not confirmed", nil, "")
 	// errPlanned ends a dry run after its plan.
 	errPlanned  = errors.New("dry run")
 	errNoAnswer = errors.New("no answer")

@@ -155,16 +155,28 @@ func (s *stage) isTrue(p *engine.Progress, r engine.Result) {
 	s.leavesTruth(r, fail)
 }
 
-// leavesTruth checks what was left behind against what the result says about it.
+// leavesTruth checks what was left behind against what the result says about it: each lock, agent and temporary machine is named, with when
+// it ends and how to end it now.
 func (s *stage) leavesTruth(r engine.Result, fail func(string, ...any)) {
 	s.t.Helper()
-	_, err := s.Storage.Current(s.t.Context())
-	if err == nil && !r.LockLeft && r.Problem == nil {
-		fail("the lock is still held, and nothing says so")
+	named := map[[2]string]bool{}
+	for _, l := range r.Left {
+		named[[2]string{l.What, l.Machine}] = true
+		if l.EndsAt.IsZero() || l.EndNow == "" {
+			fail("of what is left it does not say when or how it ends: %+v", l)
+		}
+	}
+	if l, err := s.Storage.Current(s.t.Context()); err == nil && !named[[2]string{engine.LeftLock}] {
+		fail("the lock is still held, and nothing says so: %+v", l)
+	}
+	for _, id := range s.Temporaries() {
+		if !named[[2]string{engine.LeftTemporary, id}] {
+			fail("temporary machine %s is left, and nothing says so", id)
+		}
 	}
 	for _, m := range r.Machines {
-		if a := s.State(m.ID).Agent; a != "" && m.Outcome.Upgraded() && r.Problem == nil && len(s.Calls(agenttest.Match{Kind: agenttest.Finish, Machine: m.ID})) == 0 {
-			fail("machine %s still has its agent, which was not told to end", m.ID)
+		if a := s.State(m.ID).Agent; a != "" && !named[[2]string{engine.LeftAgent, m.ID}] {
+			fail("machine %s still has its agent, and nothing says so", m.ID)
 		}
 	}
 }

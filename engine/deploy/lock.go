@@ -18,8 +18,17 @@ const pollLockEvery = 2 * time.Second
 // locked is the deploy lock, once it is taken; held is nil in a dry run.
 type locked struct {
 	*waiting
-	id   string // the upgrade's, in the order in which locks were taken
-	held *lock.Held
+	id    string // the upgrade's, in the order in which locks were taken
+	tried string // with which it was asked for, if that was not answered
+	held  *lock.Held
+}
+
+// drop frees a lock that was taken and not answered.
+func (l *locked) drop(ctx context.Context, locks engine.Locks) {
+	if l.tried == "" {
+		return
+	}
+	l.job.withSettleTimeout(ctx, func(ctx context.Context) { l.job.dropLock(ctx, locks, l.tried) })
 }
 
 // takeLock takes the deploy lock. The context that it returns ends when the lock is lost. A dry run changes nothing and takes no
@@ -32,8 +41,9 @@ func (j *job) takeLock(ctx context.Context, storage engine.Storage) (context.Con
 	}
 	var err error
 	if ctx, err = l.acquire(ctx, storage); err != nil {
+		l.drop(ctx, storage.Locks)
 		err = lock.AcquireProblem(err)
-		j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusFailed, Problem: engine.AsProblem(err)})
+		j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: failedBy(err), Problem: engine.AsProblem(err)})
 	}
 	return ctx, l, err
 }
@@ -72,6 +82,7 @@ func (l *locked) acquire(ctx context.Context, storage engine.Storage) (context.C
 			return ctx, err
 		}
 		id := storage.NewID(ctx)
+		l.tried = id
 		asked := time.Now()
 		taken, err := storage.Locks.Acquire(ctx, s.Owner, id, s.LockTimeout, l.override)
 		if err == nil {
@@ -83,6 +94,7 @@ func (l *locked) acquire(ctx context.Context, storage engine.Storage) (context.C
 		if !errors.As(err, &others) {
 			return ctx, err
 		}
+		l.tried = ""
 		if err := l.next(ctx, others); err != nil {
 			return ctx, err
 		}

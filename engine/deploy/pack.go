@@ -52,11 +52,13 @@ func (j *job) pack(ctx context.Context, s *surveyed, u engine.Upgrade) (packed, 
 
 // onTemporary does work in a temporary machine with the new image.
 func (j *job) onTemporary(ctx context.Context, s *surveyed, p *packed, work func(*packing) error) error {
+	until := time.Now().Add(temporaryLivesFor)
 	m, err := j.startTemporary(ctx, &p.upgrade, s)
 	if err != nil {
+		j.withSettleTimeout(ctx, func(ctx context.Context) { j.destroyStarted(ctx, p.upgrade.ID, until) })
 		return err
 	}
-	defer j.withSettleTimeout(ctx, func(ctx context.Context) { j.destroy(ctx, m.ID) })
+	defer j.withSettleTimeout(ctx, func(ctx context.Context) { j.destroy(ctx, m.ID, until) })
 	return work(&packing{job: j, target: s.target, packed: p, exec: target.ExecOn(j.ports.Fleet, m.ID)})
 }
 
@@ -106,15 +108,27 @@ func (j *job) removeLeftovers(ctx context.Context, s *surveyed) {
 		}
 		text := fmt.Sprintf("removing temporary machine %s, left by deploy %s", m.ID, m.Temporary)
 		if err := j.ports.Fleet.Destroy(ctx, m.ID); err != nil {
+			j.leaveTemporary(m.ID, time.Now().Add(temporaryLivesFor))
 			text = fmt.Sprintf("temporary machine %s of deploy %s could not be removed: %v", m.ID, m.Temporary, err)
 		}
 		j.rec.Log(engine.PhaseOrchestrator, text)
 	}
 }
 
+// destroyStarted removes a temporary machine whose start was not answered.
+func (j *job) destroyStarted(ctx context.Context, upgrade string, until time.Time) {
+	now, _ := j.ports.Fleet.Machines(ctx) // nil: nothing is known of one
+	for _, m := range now {
+		if m.Temporary != "" && m.Temporary == upgrade {
+			j.destroy(ctx, m.ID, until)
+		}
+	}
+}
+
 // destroy removes the temporary machine. If this fails, it destroys itself later, or the next deploy does.
-func (j *job) destroy(ctx context.Context, id string) {
+func (j *job) destroy(ctx context.Context, id string, until time.Time) {
 	if err := j.ports.Fleet.Destroy(ctx, id); err != nil {
+		j.leaveTemporary(id, until)
 		j.rec.Log(engine.PhaseOrchestrator, fmt.Sprintf("temporary machine %s could not be destroyed (%v); it destroys itself within %s", id, err, temporaryLivesFor))
 		return
 	}

@@ -24,19 +24,21 @@ func (st *staged) runReleaseCommand(ctx context.Context) error {
 	st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "running the release_command: " + command})
 	err := st.releaseCommand(ctx, command)
 	if err != nil {
-		st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusFailed, Problem: engine.AsProblem(err)})
+		st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: failedBy(err), Problem: engine.AsProblem(err)})
 	}
 	return err
 }
 
 func (st *staged) releaseCommand(ctx context.Context, command string) error {
+	until := time.Now().Add(temporaryLivesFor)
 	m, err := st.ports.Fleet.CreateTemporary(ctx, engine.TemporaryMachine{
 		UpgradeID: st.upgrade.ID, Image: st.upgrade.SourceImage, LiveFor: temporaryLivesFor, Temporary: st.settings.Temporary.For(st.surveyed.in),
 	})
 	if err != nil {
+		st.withSettleTimeout(ctx, func(ctx context.Context) { st.destroyStarted(ctx, st.upgrade.ID, until) })
 		return fmt.Errorf("start a temporary machine for the release_command: %w", err)
 	}
-	defer st.withSettleTimeout(ctx, func(ctx context.Context) { st.destroy(ctx, m.ID) })
+	defer st.withSettleTimeout(ctx, func(ctx context.Context) { st.destroy(ctx, m.ID, until) })
 	st.rec.Log(engine.PhaseCommit, "it runs in the temporary machine "+m.ID+" in "+m.Region)
 	c := agent.NewCommand(target.ExecOn(st.ports.Fleet, m.ID), st.upgrade.ID, st.surveyed.target.VM.Root, command)
 	var code int

@@ -259,8 +259,8 @@ func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error)
 }
 
 // terminalFor is how long an agent stays that has committed: an operator may hold the watch. 0 is the agent's own, ten minutes.
-func (st *staged) terminalFor() time.Duration {
-	if st.settings.Ask {
+func (j *job) terminalFor() time.Duration {
+	if j.settings.Ask {
 		return mayHold + 5*time.Minute
 	}
 	return 0

@@ -44,7 +44,7 @@ func (j *job) survey(ctx context.Context, found *target.Target, waited bool) (*s
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusFailed, Problem: engine.AsProblem(err)})
+		j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: failedBy(err), Problem: engine.AsProblem(err)})
 	}
 	return s, err
 }

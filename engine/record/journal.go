@@ -11,10 +11,14 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/run"
+	"flydeploy/text"
 )
 
 // writeEvery is the pause between two writes of the record. With it another console sees what happens within two seconds.
 const writeEvery = 700 * time.Millisecond
+
+// whyMost is the most runes of a problem that the list of deploys has; the stream has all of it.
+const whyMost = 300
 
 // Journal writes a deploy's record into the bucket during the deploy: the stream of events piece by piece, and deploy.json, which
 // is written now and then even without news, so that readers can tell that the console is alive. The deploy never waits for it.
@@ -116,5 +120,9 @@ func (j *Journal) Finish(ctx context.Context, result engine.Result) error {
 	j.rec.end(result)
 	past, upgrade := j.rec.Past()
 	past.Running, past.Outcome, past.DurationMS = false, result.Outcome, result.DurationMS
+	past.Health, past.Stopped = result.Health, result.IsWilful()
+	if result.Problem != nil {
+		past.Why = text.Shorten(text.Line(result.Problem.What), whyMost)
+	}
 	return errors.Join(j.writeEvents(ctx), j.writeRecord(ctx, past, upgrade))
 }

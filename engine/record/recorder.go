@@ -138,6 +138,9 @@ func (r *Recorder) Past() (engine.Past, engine.Upgrade) {
 		ID: u.ID, Version: u.Version, Owner: u.Owner, Host: u.Host, Message: u.Message, GitRevision: u.GitRevision, CILink: u.CILink,
 		Running: true,
 	}
+	if p := r.progress.Plan; p != nil {
+		past.Verdict = p.Verdict
+	}
 	for _, m := range r.progress.Machines {
 		if s := m.Phases[engine.PhaseInject].Status; s == "" || s == engine.StatusSkipped { // it has come later, or runs no release
 			continue

@@ -2,6 +2,7 @@ package plain
 
 import (
 	"strings"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/text"
@@ -25,16 +26,19 @@ func Summary(r engine.Result) string {
 	}
 	s.machines(r)
 	for _, c := range view.Crashes(r.Machines) {
-		s.line("  %s, on %s", view.CrashText(c.Crash), strings.Join(c.Machines, ", "))
+		s.line("  %s, on %s", view.CrashText(c.Crash), view.Listed(c.Machines, machinesRoom))
 		for _, frame := range c.Stack {
 			s.line("    %s", frame)
 		}
 	}
 	for _, m := range r.Machines {
-		s.failures(m)
+		s.machineError(m)
 	}
-	if r.LockLeft {
-		s.line("  The deploy lock was not released: it stays until it expires. `flydeploy lock show` tells when.")
+	for _, f := range view.Failures(r.Machines) {
+		s.failure(f)
+	}
+	for _, left := range r.Left {
+		s.line("  %s", view.LeftBehind(left, time.Now()))
 	}
 	if r.Problem != nil {
 		s.line("  %s", r.Problem.What)
@@ -47,8 +51,14 @@ func Summary(r engine.Result) string {
 	return s.String()
 }
 
+// Health is what watching has shown, in a word; "" where that is not recorded.
+func Health(h engine.Health) string { return view.HealthWord(h) }
+
 // Headline is the outcome in one line.
 func Headline(r engine.Result) string { return text.Line(view.Headline(r)) }
+
+// machinesRoom is how many cells of a line the IDs of machines get.
+const machinesRoom = 60
 
 type summary struct{ strings.Builder }
 
@@ -90,7 +100,23 @@ func (s *summary) machines(r engine.Result) {
 	}
 }
 
-func (s *summary) failures(m engine.MachineResult) {
+// failure tells what has failed in the same way, once, with its machines.
+func (s *summary) failure(f view.FailureOn) {
+	s.line("  %s: %s, on %s", view.FailedProcess(f.Failure), f.Reason, view.Listed(f.Machines, machinesRoom))
+	for _, l := range append([]string{f.Exception}, f.Stack...) {
+		if l = strings.TrimSpace(text.Line(l)); l != "" {
+			s.line("    %s", l)
+		}
+	}
+	if f.StateBefore != "" {
+		s.line("    state was %s", f.StateBefore)
+	}
+	if f.StateAfter != "" {
+		s.line("    became    %s", f.StateAfter)
+	}
+}
+
+func (s *summary) machineError(m engine.MachineResult) {
 	if m.Error == "" && len(m.Failures) == 0 {
 		return
 	}
@@ -98,22 +124,10 @@ func (s *summary) failures(m engine.MachineResult) {
 	if m.Skipped > 0 && head == "" {
 		head = text.Counted(m.Skipped, "busy process") + " left out"
 	}
-	s.line("  %s: %s", m.ID, head)
-	for _, f := range m.Failures {
-		s.line("    %s: %s", view.FailedProcess(f), f.Reason)
-		for _, l := range append([]string{f.Exception}, f.Stack...) {
-			if l = strings.TrimSpace(text.Line(l)); l != "" {
-				s.line("      %s", l)
-			}
-		}
-		if f.StateBefore != "" {
-			s.line("      state was %s", f.StateBefore)
-		}
-		if f.StateAfter != "" {
-			s.line("      became    %s", f.StateAfter)
-		}
+	if head != "" {
+		s.line("  %s: %s", m.ID, head)
 	}
 	if m.FullReport != "" {
-		s.line("    all %s: %s in the bucket", text.Counted(m.FailuresTotal, "failure"), m.FullReport)
+		s.line("  %s: all %s: %s in the bucket", m.ID, text.Counted(m.FailuresTotal, "failure"), m.FullReport)
 	}
 }

@@ -35,7 +35,7 @@ func Headline(r engine.Result) string {
 	if what == "" {
 		what = "deploy"
 	}
-	outcome := text.Line(string(r.Outcome))
+	outcome := OutcomeWord(r)
 	took := text.Seconds(time.Duration(r.DurationMS) * time.Millisecond)
 	switch {
 	case r.DryRun && r.Outcome == engine.OutcomeSucceeded:
@@ -60,6 +60,31 @@ func healthOf(r engine.Result) string {
 		return ", not watched"
 	}
 	return ""
+}
+
+// OutcomeWord is how a deploy has ended, in the words that its machines' rows have.
+func OutcomeWord(r engine.Result) string {
+	rolledBack, others := 0, 0
+	for _, m := range r.Machines {
+		switch {
+		case m.Outcome == engine.OutcomeRolledBack || m.Outcome == engine.OutcomeRolledBackWithLosses:
+			rolledBack++
+		case !m.Outcome.AsBefore() || m.Outcome == engine.OutcomeMachineFailed:
+			others++
+		}
+	}
+	if r.Outcome == engine.OutcomeFailed && rolledBack > 0 && others == 0 {
+		return wordRolledBack
+	}
+	return text.Line(string(r.Outcome))
+}
+
+// ResultLook is a deploy's glyph and tone: what its operator wanted is not red.
+func ResultLook(r engine.Result) (string, cells.Tone) {
+	if r.Outcome == engine.OutcomePartial && r.IsWilful() {
+		return OutcomeLook(engine.OutcomeCancelled)
+	}
+	return OutcomeLook(r.Outcome)
 }
 
 // OutcomeLook is an outcome's glyph and tone; the word stands beside it.

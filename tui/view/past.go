@@ -23,8 +23,27 @@ func PastOutcome(p engine.Past) cells.Span {
 	if p.Running {
 		return cells.Span{Text: "● running", Tone: cells.Active}
 	}
-	glyph, t := OutcomeLook(p.Outcome)
+	outcome := p.Outcome
+	if p.Stopped {
+		outcome = engine.OutcomeCancelled
+	}
+	glyph, t := OutcomeLook(outcome)
 	return cells.New(t, glyph+" "+string(p.Outcome))
+}
+
+// HealthWord is what watching has shown, "" where that is not recorded.
+func HealthWord(h engine.Health) string {
+	switch h {
+	case engine.HealthHealthy:
+		return "well"
+	case engine.HealthUnhealthy:
+		return "not well"
+	case engine.HealthUnknown:
+		return wordUnknown
+	case engine.HealthNotWatched:
+		return "not watched"
+	}
+	return text.Line(string(h))
 }
 
 // Date is a day and a time, "" for a deploy whose begin is not known.
@@ -54,7 +73,7 @@ func Past(p engine.Past, now time.Time, w int) []cells.Line {
 		machines = fmt.Sprintf("%s of %s upgraded", text.Count(p.Upgraded), text.Count(p.Machines))
 	}
 	for _, f := range []struct{ title, value string }{
-		{"when", since}, {"version", p.Version}, {"machines", machines}, {"suspended", suspended}, {"took", took}, {"by", p.Owner},
+		{"when", since}, {"version", p.Version}, {"machines", machines}, {"health", HealthWord(p.Health)}, {"why", p.Why}, {"plan", p.Verdict.Text}, {"suspended", suspended}, {"took", took}, {"by", p.Owner},
 		{"host", p.Host}, {"message", p.Message}, {"boot loop", strings.Join(p.BootsImage, ", ")}, {"revision", p.GitRevision}, {"CI", p.CILink},
 	} {
 		if f.value != "" {

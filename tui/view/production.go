@@ -35,7 +35,25 @@ func Production(machines []engine.MachineResult) string {
 	if len(open) > 0 {
 		parts = append(parts, text.Count(len(open))+" unknown")
 	}
+	parts = append(parts, changed(machines)...)
 	return strings.Join(append(parts, lost(machines)...), ", ")
+}
+
+// changed counts those that have become something else, by their words: "1 restarted", "2 destroyed".
+func changed(machines []engine.MachineResult) []string {
+	var parts []string
+	for _, o := range []engine.MachineOutcome{engine.OutcomeRestarted, engine.OutcomeReplaced, engine.OutcomeStopped, engine.OutcomeGone, engine.OutcomeDown} {
+		n := 0
+		for _, m := range machines {
+			if m.Outcome == o {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, text.Count(n)+" "+EndOf(engine.Result{}, o).Word)
+		}
+	}
+	return parts
 }
 
 func runVerb(n int) string {

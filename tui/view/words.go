@@ -88,7 +88,11 @@ func Problem(p *engine.Problem, w int) []cells.Line {
 	if p == nil {
 		return nil
 	}
-	lines := Hanging(cells.Fail, "", p.What, w)
+	tone := cells.Fail
+	if p.IsWilful() {
+		tone = cells.Normal
+	}
+	lines := Hanging(tone, "", p.What, w)
 	for part := range strings.SplitSeq(p.Remedy, "\n") {
 		if part = strings.TrimSpace(part); part != "" {
 			lines = append(lines, Hanging(cells.Normal, "→ ", part, w)...)

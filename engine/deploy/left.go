@@ -1,0 +1,72 @@
+package deploy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/lock"
+)
+
+// leftovers is what stays behind of a deploy: what could not be ended, or was not seen to end.
+type leftovers struct {
+	mu  sync.Mutex
+	all []engine.Left
+}
+
+func (l *leftovers) add(left engine.Left) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	same := func(other engine.Left) bool { return other.What == left.What && other.Machine == left.Machine }
+	if !slices.ContainsFunc(l.all, same) {
+		left.EndsAt = left.EndsAt.UTC().Truncate(time.Second)
+		l.all = append(l.all, left)
+	}
+}
+
+func (l *leftovers) list() []engine.Left {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all)
+}
+
+// leaveLock: the lock was not released. It expires at most its lifetime from now on.
+func (j *job) leaveLock() {
+	j.left.add(engine.Left{What: engine.LeftLock, EndsAt: time.Now().Add(j.settings.LockTimeout), EndNow: "flydeploy lock release"})
+}
+
+// dropLock frees the lock of a deploy that could not renew it, or was not told that it has it, if it is in the bucket all the same. It
+// reports whether it stays.
+func (j *job) dropLock(ctx context.Context, locks engine.Locks, id string) (left bool) {
+	now, err := locks.Current(ctx)
+	if errors.Is(err, engine.ErrNotFound) || err == nil && now.DeploymentID != id {
+		return false
+	}
+	if err != nil || lock.Break(ctx, locks, now, j.settings.Owner) != nil {
+		j.leaveLock()
+		return true
+	}
+	return false
+}
+
+func (j *job) leaveTemporary(id string, until time.Time) {
+	j.left.add(engine.Left{What: engine.LeftTemporary, Machine: id, EndsAt: until, EndNow: "fly machine destroy --force " + id + " --app " + j.settings.App})
+}
+
+const (
+	stagedStays   = 20 * time.Minute // the agent's own: what is staged waits so long for its commit
+	terminalStays = 10 * time.Minute // and what has come to an end, for its console
+)
+
+// leaveAgent: the agent was not seen to end. It ends by itself.
+func (j *job) leaveAgent(r *rollout) {
+	stays := cmp.Or(time.Duration(r.status.ExpiresInMS)*time.Millisecond, stagedStays)
+	if r.endUnknown() || r.status.State.Terminal() {
+		stays = max(stays, j.terminalFor(), terminalStays)
+	}
+	j.left.add(engine.Left{What: engine.LeftAgent, Machine: r.machine.ID, EndsAt: time.Now().Add(stays), EndNow: "flydeploy hot --resume"})
+}
