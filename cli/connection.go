@@ -65,7 +65,7 @@ func newFleet(app appSettings, token string) (*fly.Client, error) {
 }
 
 func (c *connection) ports() deploy.Ports {
-	return deploy.Ports{Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build, Agents: kept.Agents(), Hooks: c.hooks, Keys: c.app.keys}
+	return deploy.Ports{Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build, Agents: kept.Agents(), Hooks: c.hooks, Keys: c.app.keys, Leases: c.fleet}
 }
 
 // start starts a deploy; signals let it settle before the process ends.

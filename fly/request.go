@@ -25,6 +25,7 @@ type request struct {
 	machine             string // "" if the request concerns the app
 	path                string // below .../machines, with the query
 	body                any
+	nonce               string        // of the machine's lease, "" without one
 	timeout, maxElapsed time.Duration // of one attempt; of all attempts, including the pauses between them
 	// repeatable: the request may be carried out twice, so it is also repeated when its outcome is unknown.
 	repeatable bool
@@ -134,6 +135,9 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	}
 	req.Header.Set("Authorization", c.tokens.FlapsHeader())
 	req.Header.Set("User-Agent", c.userAgent)
+	if r.nonce != "" {
+		req.Header.Set(nonceHeader, r.nonce)
+	}
 	return req, nil
 }
 

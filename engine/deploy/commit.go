@@ -17,6 +17,7 @@ type committing struct {
 	*staged
 	book     *ledger
 	accepted []string // names of accepted blockers
+	leases   *leases  // of the wave
 	passed   error    // what has failed in waves after which an operator went on
 }
 
@@ -82,6 +83,8 @@ func (c *committing) carryOut(ctx context.Context, w wave) (sick, failed error) 
 
 func (c *committing) wave(ctx context.Context, w wave) error {
 	c.showWave(w, text.Counted(len(w.machines), "machine"))
+	c.leases = c.holdLeases(ctx, c.upgrade.ID)
+	defer c.withSettleTimeout(ctx, c.leases.release)
 	if err := c.each(ctx, w.machines, c.arm); err != nil {
 		return err
 	}
@@ -126,6 +129,9 @@ func (r *rollout) explainEnd(err error) error {
 
 // arm arms a machine. If what was staged has expired during earlier waves, it is staged again first.
 func (c *committing) arm(ctx context.Context, r *rollout) error {
+	if err := c.leases.take(ctx, r); err != nil {
+		return r.fail(engine.MachineFailed, engine.PhaseArm, err)
+	}
 	if err := c.held.Confirm(ctx); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type Ports struct {
 	Build   engine.Build
 	Agents  engine.Agents // nil: each deploy that packs a release compiles the agent
 	Hooks   engine.Hooks  // nil: none
+	Leases  engine.Leases // nil: none are taken
 	Keys    *sign.Ring    // nil: nothing is signed, and nothing need be
 }
 

@@ -19,6 +19,7 @@ var everyCall = []agenttest.Kind{
 	agenttest.Wait, agenttest.Arm, agenttest.Commit, agenttest.Finish, agenttest.StartJob, agenttest.PollJob,
 	agenttest.RunCommand, agenttest.FollowCommand,
 	agenttest.ListMachines, agenttest.CreateTemporary, agenttest.Destroy, agenttest.MayCreate, agenttest.Build,
+	agenttest.TakeLease, agenttest.RenewLease, agenttest.ReleaseLease,
 	agenttest.AcquireLock, agenttest.RenewLock, agenttest.ReleaseLock, agenttest.ReadMetadata, agenttest.WriteMetadata,
 	agenttest.WriteResult, agenttest.PresignResult, agenttest.ListUpgrades, agenttest.PresignPut, agenttest.PresignGet, agenttest.StatTarball,
 }

@@ -40,7 +40,7 @@ func TestTheLastWaveIsWatched(t *testing.T) {
 		s.Crash("m01", 14)
 		p, result := r.end()
 		wants(t, p, result, engine.OutcomeUnhealthy, "m00 unhealthy, m01 unhealthy")
-		const says = "2.0.0 runs on 2 of 2 machines, and is not well: 214 crashes of Counter.Tally in 1 s: KeyError :step at tally.ex:41"
+		const says = "2.0.0 runs on 2 of 2 machines, and is not well: 214 crashes of Counter.Tally in 2 s: KeyError :step at tally.ex:41"
 		if result.Problem.What != says || result.Outcome.ExitCode() != 6 || result.Health != engine.HealthUnhealthy {
 			t.Errorf("exit %d, health %s: %v", result.Outcome.ExitCode(), result.Health, result.Problem)
 		}

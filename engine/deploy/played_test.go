@@ -38,7 +38,7 @@ type stage struct {
 
 func portsOf(c *agenttest.Console) deploy.Ports {
 	return deploy.Ports{
-		Fleet: c.Fleet,
+		Fleet: c.Fleet, Leases: c.Fleet,
 		Storage: func(context.Context, string, map[string]string) (engine.Storage, error) {
 			return engine.Storage{Locks: c.Storage, Records: c.Storage, Tarballs: c.Storage, Now: c.Storage.Now}, nil
 		},

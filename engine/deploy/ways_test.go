@@ -267,7 +267,7 @@ func TestACanaryThatCrashes(t *testing.T) {
 		s.Crash("m00", 7)
 		p, result := r.end()
 		wants(t, p, result, engine.OutcomeUnhealthy, "m00 unhealthy, m02 aborted, m01 aborted")
-		const says = "2.0.0 runs on 1 of 3 machines, and is not well: 7 crashes of Counter.Tally in 1 s: KeyError :step at tally.ex:41"
+		const says = "2.0.0 runs on 1 of 3 machines, and is not well: 7 crashes of Counter.Tally in 2 s: KeyError :step at tally.ex:41"
 		if result.Problem.What != says || result.Problem.Remedy == "" || result.Health != engine.HealthUnhealthy {
 			t.Errorf("problem: %v", result.Problem)
 		}

@@ -110,7 +110,7 @@ func (w *world) push(version int) string {
 // ports are the real clients; the build is a push of a release that was built before.
 func (w *world) ports(version int) deploy.Ports {
 	return deploy.Ports{
-		Fleet: w.fleet,
+		Fleet: w.fleet, Leases: w.fleet,
 		Storage: func(ctx context.Context, otpApp string, env map[string]string) (engine.Storage, error) {
 			b, err := s3.Open(ctx, s3.Config{
 				Endpoint: env["AWS_ENDPOINT_URL_S3"], Region: env["AWS_REGION"], Bucket: env["BUCKET_NAME"], App: otpApp,

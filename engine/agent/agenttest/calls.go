@@ -39,6 +39,9 @@ const (
 	CreateTemporary Kind = "create_temporary" // Call.Arg is the image
 	Destroy         Kind = "destroy"          // Call.Machine
 	MayCreate       Kind = "may_create"
+	TakeLease       Kind = "take_lease" // Call.Machine
+	RenewLease      Kind = "renew_lease"
+	ReleaseLease    Kind = "release_lease"
 	Build           Kind = "build"
 )
 
@@ -80,7 +83,7 @@ func (t Timing) of(k Kind) time.Duration {
 	switch {
 	case k == Build, k == PresignGet, k == PresignPut, k == PresignResult: // they do not
 		return 0
-	case k.IsExec(), slices.Contains([]Kind{ListMachines, CreateTemporary, Destroy, MayCreate}, k):
+	case k.IsExec(), slices.Contains([]Kind{ListMachines, CreateTemporary, Destroy, MayCreate, TakeLease, RenewLease, ReleaseLease}, k):
 		return t.Latency
 	}
 	return t.Storage

@@ -27,7 +27,7 @@ func (f *Fleet) Machines(ctx context.Context) ([]engine.Machine, error) {
 		w.endTemporary()
 		all := make([]engine.Machine, 0, len(w.machines))
 		for _, m := range w.machines {
-			all = append(all, m.Machine)
+			all = append(all, m.listed())
 		}
 		return all, nil
 	})

@@ -25,6 +25,7 @@ type machine struct {
 	jobs    map[string]*job   // likewise
 	command *command          // likewise, nil until one is run
 	source  map[string]string // its parts by number, likewise
+	nonce   string            // of the lease
 }
 
 // vm is one boot of the release.
