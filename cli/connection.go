@@ -25,7 +25,8 @@ type connection struct {
 	// Where deploys are started:
 	build   engine.Build
 	hooks   engine.Hooks
-	passing bool // the fleet ends with this program: the demo's
+	cold    engine.Cold // nil where no plan goes out cold
+	passing bool        // the fleet ends with this program: the demo's
 	signals *interrupts
 
 	// tell says why it takes a while; nil where nobody listens.
@@ -56,7 +57,7 @@ func connectDeploy(d deploySettings, signals *interrupts) (*connection, error) {
 	}
 	builder := d.builder
 	builder.Token, _, _ = fly.Token() // connect has found one
-	c.readOnly, c.build, c.hooks, c.signals = d.readOnly, builder.Build, d.hooks, signals
+	c.readOnly, c.build, c.cold, c.hooks, c.signals = d.readOnly, builder.Build, builder.Cold, d.hooks, signals
 	return c, nil
 }
 
@@ -65,7 +66,7 @@ func newFleet(app appSettings, token string) (*fly.Client, error) {
 }
 
 func (c *connection) ports() deploy.Ports {
-	return deploy.Ports{Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build, Agents: kept.Agents(), Hooks: c.hooks, Keys: c.app.keys, Leases: c.fleet}
+	return deploy.Ports{Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build, Cold: c.cold, Agents: kept.Agents(), Hooks: c.hooks, Keys: c.app.keys, Leases: c.fleet}
 }
 
 // start starts a deploy; signals let it settle before the process ends.

@@ -122,6 +122,7 @@ func (d *deploySettings) registerCommit(cmd *cobra.Command) {
 	cmd.Flags().Var(inMilliseconds(&e.MigrationTimeout), optionMigrationTimeout, "end code_change calls that still wait when none has returned for this long")
 	cmd.Flags().Var(inMilliseconds(&e.MaxSuspend), optionMaxSuspend, "how long a machine's processes may be suspended before the upgrade is rolled back")
 	cmd.Flags().BoolVar(&e.SkipBusy, "skip-busy", false, "leave out processes that do not suspend in time, if nothing waits for them, and upgrade the others")
+	cmd.Flags().BoolVar(&e.OrCold, "or-cold", false, "where the plan's verdict is cold, give the image to all machines by fly deploy, which restarts them")
 	cmd.Flags().StringVarP(&d.engine.Message, "message", "m", "", "why you deploy: goes into the record")
 }
 

@@ -267,6 +267,8 @@ func (d *deploySettings) check() error {
 		return usage("--lock-timeout must be at least %d seconds: a machine may still commit that long after its console is gone", int(minLockTimeout.Seconds()))
 	case e.Keep < 1:
 		return usage("--keep must be at least 1")
+	case e.OrCold && !e.Select.Empty():
+		return usage("--or-cold gives the image to all machines: leave out --machine, --region and --process-group")
 	case e.LockWait < 0:
 		return usage("--lock-wait must not be negative")
 	case e.MaxConcurrency < 1:

@@ -187,6 +187,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		"wrong before missing":                 {nil, "", []string{"--skip-build"}, exitUsage, "--image"},
 		"storage of nobody":                    {fine, "", []string{"--storage=mine"}, exitUsage, "machine or env"},
 		"two sources of storage":               {fine, "", []string{"--storage=env", "--aws-profile=p"}, exitUsage, "not both"},
+		"some machines or all":                 {fine, "", []string{"--or-cold", "--region=fra"}, exitUsage, "all machines"},
 		"no release command":                   {fine, "", []string{"--release-command"}, exitUsage, "no release_command"},
 		"no image":                             {fine, "", []string{"--skip-build"}, exitUsage, "--image"},
 		"an image and a build":                 {fine, "", []string{"--image=a:b"}, exitUsage, "--skip-build"},

@@ -72,6 +72,10 @@ var ErrForbidden = errors.New("the token may not do that")
 // fly implements it with `fly deploy --build-only --push`; the local Fly with mix.
 type Build func(ctx context.Context, log func(line string)) (imageRef string, err error)
 
+// Cold gives an image to all of an app's machines as a cold deploy, and returns once it has ended. Package fly implements it with
+// `fly deploy --image`.
+type Cold func(ctx context.Context, image string, log func(line string)) error
+
 // Output is the answer of one exec. The platform may truncate Stdout and Stderr, so exit code 0 alone does not prove success:
 // have the command print a marker.
 type Output struct {

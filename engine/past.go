@@ -27,6 +27,7 @@ type Past struct {
 	Health     Health   `json:"health,omitempty"`  // of what runs the upgrade, once it has ended
 	Why        string   `json:"why,omitempty"`     // what ended one that did not succeed
 	Stopped    bool     `json:"stopped,omitempty"` // by its operator, and by nothing else
+	Cold       bool     `json:"cold,omitempty"`    // as Result's
 }
 
 // Source hands out events as they come, like a deploy. Next gives io.EOF after the last one.

@@ -7,7 +7,7 @@ type Answer struct {
 	To      Question
 	Proceed bool
 	Accept  []string // names of the blockers that the operator accepts
-	// Way says how to go on, for QuestionWatch, QuestionSick and QuestionFailed.
+	// Way says how to go on, for QuestionWatch, QuestionSick and QuestionFailed; WayCold, for QuestionPlan.
 	Way Way
 	// OverrideETag is the ETag of the lock that was shown and is to be replaced.
 	OverrideETag string
@@ -39,6 +39,8 @@ const (
 	WayStop     Way = Way(OnSickStop)
 	WayBack     Way = Way(OnSickBack)
 	WayContinue Way = Way(OnSickContinue)
+	// WayCold is an answer to QuestionPlan: a plan whose verdict is cold goes out as a cold deploy.
+	WayCold Way = "cold"
 )
 
 // Asks gives the question that the deploy is waiting for, QuestionNone if there is none.

@@ -52,6 +52,10 @@ var Remedies = map[string]string{
 	"native_changed":        coldDeploy + " Native code cannot be swapped in a running VM.",
 	"migrations_added":      "Run the migrations first, so that both versions work with them: `--release-command` runs fly.toml's release_command before the commit. If they have run, accept it. Or deploy cold: `fly deploy`, which runs the release_command.",
 
+	"cold_failed":     "Look at what `fly deploy` has printed: some machines may have the new image. Fix it, and deploy again.",
+	"cold_incomplete": "Look at `fly status` and `fly machine list`, then deploy cold again: `fly deploy`.",
+	"cold_record":     "The machines run the new image, and what is recorded for another one does not matter to them. `flydeploy withdraw` clears it.",
+
 	"release_command_changed": "Run it before the commit: `--release-command`. Accept it if it need not run.",
 	"release_command_failed":  "Nothing was suspended, and what the command has done stays. Its output stands in the log: fix it, and deploy again.",
 	"command_died":            "Nothing was suspended. If it needs more memory, give the temporary machine some: --temporary-memory.",

@@ -54,6 +54,7 @@ type Result struct {
 	LockLeft bool   `json:"lock_left,omitempty"`
 	Left     []Left `json:"left,omitempty"` // what stayed behind
 	DryRun   bool   `json:"dry_run,omitempty"`
+	Cold     bool   `json:"cold,omitempty"` // the image went out as a cold deploy: its plan could not go hot
 	Plan     *Plan  `json:"plan,omitempty"` // of a dry run
 }
 

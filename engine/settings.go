@@ -32,6 +32,7 @@ type Settings struct {
 	Yes              bool          // commits without a question, unless the plan has blockers
 	Ask              bool          // somebody can answer questions
 	Accept           []string      // names of blockers that are accepted beforehand
+	OrCold           bool          // where the plan's verdict is cold, the image goes out as a cold deploy
 	Force            bool          // overrides somebody else's lock without a question
 	Image            string        // a pushed image to use instead of a build
 	To               string        // ID of an earlier deploy whose tarball is deployed again instead of a build

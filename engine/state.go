@@ -19,6 +19,7 @@ const (
 	MachineVerified   MachineState = "verified"   // its VM, asked past the agent, has loaded the upgrade
 	MachineRecorded   MachineState = "recorded"   // verified, and current.json names the upgrade for it
 	MachineUnhealthy  MachineState = "unhealthy"  // verified to run the upgrade, and it is not well
+	MachineCold       MachineState = "cold"       // a cold deploy has given it the new image, or replaced it by a machine that has it
 )
 
 // The states of machines that do not run the upgrade, or may not. All are final except MachineUnknown, which a later look may
@@ -48,7 +49,7 @@ var afterCommit = []MachineState{MachineRestarted, MachineReplaced, MachineStopp
 
 // transitions lists the states that may follow each state. A state that is missing here is final.
 var transitions = map[MachineState][]MachineState{
-	MachineWaiting:    append([]MachineState{MachineStaging}, beforeCommit...),
+	MachineWaiting:    append([]MachineState{MachineStaging, MachineCold}, beforeCommit...),
 	MachineStaging:    append([]MachineState{MachineStaged, MachineUpToDate, MachineLeftOut, MachineDown}, beforeCommit...),
 	MachineStaged:     append([]MachineState{MachineArming}, beforeCommit...),
 	MachineUpToDate:   append([]MachineState{MachineVerified}, afterCommit...),
@@ -68,9 +69,9 @@ func (s MachineState) CanBecome(next MachineState) bool { return slices.Contains
 // Final reports whether no state follows s within its attempt. Staging again is a new attempt.
 func (s MachineState) Final() bool { return len(transitions[s]) == 0 }
 
-// Upgraded reports whether the machine was verified to run the upgrade.
+// Upgraded reports whether the machine was verified to run the new code.
 func (s MachineState) Upgraded() bool {
-	return s == MachineVerified || s == MachineRecorded || s == MachineUnhealthy
+	return s == MachineVerified || s == MachineRecorded || s == MachineUnhealthy || s == MachineCold
 }
 
 // Outcome gives a machine's outcome if its deploy has ended in state s. upToDate says that it ran the upgrade already when it
@@ -117,6 +118,7 @@ const (
 	OutcomeStopped              MachineOutcome = "stopped"
 	OutcomeGone                 MachineOutcome = "gone"
 	OutcomeTakenBack            MachineOutcome = "taken_back"
+	OutcomeCold                 MachineOutcome = "cold" // runs the new image, by a cold deploy
 )
 
 // AsBefore reports whether a machine with this outcome runs what it ran before the deploy.
@@ -126,7 +128,7 @@ func (o MachineOutcome) AsBefore() bool {
 	}, o)
 }
 
-// Upgraded reports whether a machine with this outcome runs the upgrade.
+// Upgraded reports whether a machine with this outcome runs the new code.
 func (o MachineOutcome) Upgraded() bool {
-	return o == OutcomeCommitted || o == OutcomeUpToDate || o == OutcomeMachineUnhealthy
+	return o == OutcomeCommitted || o == OutcomeUpToDate || o == OutcomeMachineUnhealthy || o == OutcomeCold
 }

@@ -8,7 +8,7 @@ import (
 var allStates = []MachineState{
 	MachineWaiting, MachineStaging, MachineStaged, MachineUpToDate, MachineArming, MachineArmed, MachineCommitting, MachineCommitted,
 	MachineVerified, MachineRecorded, MachineLeftOut, MachineDown, MachineFailed, MachineStale, MachineAborted, MachineExpired,
-	MachineRolledBack, MachineRolledBackWithLosses, MachineUnknown, MachineRestarted, MachineReplaced, MachineStopped, MachineGone, MachineUnhealthy, MachineTakenBack,
+	MachineRolledBack, MachineRolledBackWithLosses, MachineUnknown, MachineRestarted, MachineReplaced, MachineStopped, MachineGone, MachineUnhealthy, MachineTakenBack, MachineCold,
 }
 
 // How a machine goes if all goes well, and what must never happen.

@@ -51,7 +51,7 @@ func (b Builder) Build(ctx context.Context, log func(line string)) (string, erro
 		return "", err
 	}
 	output := &buildOutput{log: log}
-	err = b.run(ctx, flyctl, output)
+	err = b.run(ctx, flyctl, b.args(), output)
 	switch {
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("%s deploy --build-only: %w", flyctl, context.Cause(ctx))
@@ -64,8 +64,8 @@ func (b Builder) Build(ctx context.Context, log func(line string)) (string, erro
 	return output.image, nil
 }
 
-func (b Builder) run(ctx context.Context, flyctl string, output *buildOutput) error {
-	cmd := exec.CommandContext(ctx, flyctl, b.args()...)
+func (b Builder) run(ctx context.Context, flyctl string, args []string, output *buildOutput) error {
+	cmd := exec.CommandContext(ctx, flyctl, args...)
 	cmd.Env = b.environ()
 	return command.Run(ctx, cmd, interruptGrace, output.line)
 }

@@ -238,6 +238,8 @@ func (d *deployScreen) pressPlan(c *console, k tea.KeyPressMsg) tea.Cmd {
 	switch {
 	case key.Matches(k, c.keys.confirm):
 		return d.confirm(c)
+	case key.Matches(k, d.offered(c.keys).cold):
+		d.open(c, d.coldDialog(c))
 	case key.Matches(k, c.keys.next):
 		d.onDeploy = !d.onDeploy
 	case key.Matches(k, c.keys.details) && d.onDeploy:

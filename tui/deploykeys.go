@@ -8,6 +8,7 @@ import (
 func (d *deployScreen) offered(k keyMap) keyMap {
 	k.details.SetEnabled(d.board.current() != nil)
 	k.plan.SetEnabled(d.progress.Plan != nil)
+	k.cold.SetEnabled(k.cold.Enabled() && d.progress.Plan != nil && d.progress.Plan.MayGoCold)
 	k.modules.SetEnabled(d.progress.Plan != nil && len(d.progress.Plan.Modules) > 0)
 	return k
 }
@@ -21,7 +22,7 @@ func (d *deployScreen) hints(c *console) []hint {
 		return d.modules.hints(k)
 	case d.planning(c.now):
 		return []hint{
-			short(k.confirm, "deploy as planned"), {"tab", "choose"}, short(k.modules, "what changes"), short(k.help, "help"), {"esc", "leave"},
+			short(k.confirm, "deploy as planned"), short(k.cold, "deploy cold"), {"tab", "choose"}, short(k.modules, "what changes"), short(k.help, "help"), {"esc", "leave"},
 			{"↑↓", "scroll"}, {"enter", "press"}, short(k.copy, "copy"),
 		}
 	case d.pane == panePlan:
@@ -57,7 +58,7 @@ func (d *deployScreen) bindings(c *console) []key.Binding {
 	case d.pane == paneModules:
 		return []key.Binding{k.details, k.copy, k.back}
 	case d.planning(c.now): // enter presses a button here: it opens no details
-		return []key.Binding{k.modules, k.log, k.copy, k.back, k.confirm}
+		return []key.Binding{k.modules, k.log, k.copy, k.back, k.confirm, k.cold}
 	case d.guest != nil && d.guest.replay != nil:
 		return append(own, k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind)
 	case d.watching():

@@ -15,7 +15,7 @@ type keyMap struct {
 	up, down, pageUp, pageDown, top, bottom, in, out    key.Binding
 	mark, markRange, markAll, filter, sortFleet, deploy key.Binding
 	details, plan, modules, log, sortBoard, confirm     key.Binding
-	next                                                key.Binding
+	next, cold                                          key.Binding
 	override, watch, history, inspect, copy             key.Binding
 	promote, hold                                       key.Binding
 	follow, save                                        key.Binding
@@ -41,6 +41,7 @@ func newKeyMap(readOnly, app bool) keyMap {
 		modules:   bind("m", "what changes", "m"),
 		sortBoard: bind(sortKeys(boardSorts), "sort, again to reverse", strings.Fields(sortKeys(boardSorts))...),
 		confirm:   bind("D", "deploy as planned", "D"), next: bind("tab", "other button", "tab", "shift+tab", "left", "right", "h", "l"),
+		cold:     bind("C", "deploy cold instead", "C"),
 		override: bind("o", "override lock", "o"), watch: bind("v", "lock, watch live", "v"), history: bind("r", "record of deploys", "r"),
 		inspect: bind("i", "inspect the VMs' code", "i"),
 		promote: bind("N", "end the watch, go on", "N"), hold: bind("H", "hold the watch", "H"),
@@ -51,7 +52,7 @@ func newKeyMap(readOnly, app bool) keyMap {
 		palette: bind(":", "commands", ":"), back: bind("esc", "back", "esc"), help: bind("?", "help", "?"), quit: bind("q", "quit", "q"),
 		interrupt: bind("ctrl-c", "leave, stop", "ctrl+c"),
 	}
-	for _, b := range []*key.Binding{&k.mark, &k.markRange, &k.markAll, &k.deploy, &k.confirm, &k.next, &k.override, &k.promote, &k.hold} {
+	for _, b := range []*key.Binding{&k.mark, &k.markRange, &k.markAll, &k.deploy, &k.confirm, &k.next, &k.cold, &k.override, &k.promote, &k.hold} {
 		b.SetEnabled(!readOnly)
 	}
 	k.deploy.SetEnabled(!readOnly && app)
@@ -73,7 +74,7 @@ func (k keyMap) groups() []keyGroup {
 			k.up, k.down, k.in, k.out, k.pageUp, k.pageDown, k.top, k.bottom, k.copy, k.palette, k.help, k.back, k.quit, k.interrupt,
 		}},
 		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.inspect, k.watch, k.history}},
-		{"Plan", []key.Binding{k.confirm, k.next}},
+		{"Plan", []key.Binding{k.confirm, k.next, k.cold}},
 		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.log, k.sortBoard, k.promote, k.hold, k.override, k.watch}},
 		{"Log", []key.Binding{k.follow, k.filter, k.save}},
 		{"Replay", []key.Binding{k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind}},

@@ -51,17 +51,24 @@ func (j *job) confirm(ctx context.Context, p *engine.Plan, u engine.Upgrade) ([]
 	telling, cancel := context.WithCancel(ctx)
 	defer cancel()
 	told := j.telling(telling, engine.PhasePlan, engine.MomentEvent{Hook: engine.MomentPlanned, Upgrade: u, Plan: p})
-	accepted, err := j.decide(ctx)
-	if err != nil {
+	accepted, err := j.decide(ctx, p)
+	if err != nil && !errors.Is(err, errGoCold) {
 		cancel()
 	}
 	told()
 	accepted = append(accepted, j.settings.Accept...)
 	if err == nil {
 		err = blockers(p.Findings, accepted)
+		if err != nil && j.settings.OrCold && p.MayGoCold {
+			err = errGoCold
+		}
 	}
-	if err == nil {
-		err = context.Cause(ctx)
+	if cause := context.Cause(ctx); cause != nil && (err == nil || errors.Is(err, errGoCold)) {
+		err = cause
+	}
+	if errors.Is(err, errGoCold) {
+		emit(engine.StatusDone, nil)
+		return nil, err
 	}
 	if err != nil {
 		emit(failedBy(err), err)
@@ -79,7 +86,7 @@ func planText(p *engine.Plan) string {
 }
 
 // decide asks the operator whether to go on, and gives the names of the blockers that were accepted.
-func (j *job) decide(ctx context.Context) ([]string, error) {
+func (j *job) decide(ctx context.Context, p *engine.Plan) ([]string, error) {
 	switch {
 	case j.settings.DryRun, j.settings.Yes:
 		return nil, nil
@@ -91,7 +98,11 @@ func (j *job) decide(ctx context.Context) ([]string, error) {
 		return nil, engine.NewProblem("unconfirmed", fmt.Sprintf("the plan was not confirmed within %s", confirmWithin), nil,
 			"Nothing was changed. Deploy again when you are ready.")
 	}
-	if err == nil && !answer.Proceed {
+	switch {
+	case err != nil:
+	case answer.Way == engine.WayCold && p.MayGoCold:
+		err = errGoCold
+	case !answer.Proceed:
 		err = errDeclined
 	}
 	return answer.Accept, err

@@ -20,6 +20,7 @@ type Ports struct {
 	Fleet   engine.Fleet
 	Storage engine.OpenStorage
 	Build   engine.Build
+	Cold    engine.Cold   // nil: a plan whose verdict is cold blocks
 	Agents  engine.Agents // nil: each deploy that packs a release compiles the agent
 	Hooks   engine.Hooks  // nil: none
 	Leases  engine.Leases // nil: none are taken
@@ -48,6 +49,7 @@ type soFar struct {
 	packed  packed
 	staged  *staged // nil until machines are staged
 	plan    *engine.Plan
+	cold    bool // the image goes out as a cold deploy
 }
 
 // machines gives the machines that take part, none until they are staged.
@@ -122,6 +124,9 @@ func (j *job) steps(ctx context.Context, all *soFar) error {
 		return preferCause(ctx, err)
 	}
 	accepted, err := j.confirm(ctx, all.plan, all.upgrade)
+	if all.cold = errors.Is(err, errGoCold); all.cold {
+		return preferCause(ctx, all.staged.goCold(ctx, all.plan))
+	}
 	if err != nil {
 		return preferCause(ctx, err)
 	}

@@ -34,7 +34,7 @@ func (j *job) telling(ctx context.Context, ph engine.Phase, e engine.MomentEvent
 
 // tellCommitted tells of machines that have taken the upgrade, if there are any, whatever has become of the deploy.
 func (j *job) tellCommitted(ctx context.Context, st *staged) {
-	if !anyOf(st.machines, (*rollout).hasTaken) {
+	if !anyOf(st.machines, func(r *rollout) bool { return r.hasTaken() || r.state == engine.MachineCold }) {
 		return
 	}
 	ctx, cancel := j.detached(ctx, tellWithin)

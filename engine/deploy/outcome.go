@@ -12,7 +12,7 @@ import (
 // result gives the deploy's result from the machines' states and err, which ended it, nil if nothing did.
 func (j *job) result(all *soFar, err error) engine.Result {
 	r := engine.Result{
-		V: engine.EventVersion, Type: "result", Upgrade: all.upgrade, DryRun: j.settings.DryRun, Machines: resultsOf(all.machines()),
+		V: engine.EventVersion, Type: "result", Upgrade: all.upgrade, DryRun: j.settings.DryRun, Cold: all.cold, Machines: resultsOf(all.machines()),
 		DurationMS: time.Since(j.started).Milliseconds(), Problem: engine.AsProblem(err),
 	}
 	if j.settings.DryRun {

@@ -80,6 +80,7 @@ func (st *staged) facts() plan.Facts {
 	f := plan.Facts{
 		Upgrade: st.upgrade, Strategy: st.settings.Strategy, LeftOut: st.leftOut, Fleet: st.surveyed.target.Machines,
 		Recorded: st.surveyed.recorded, Storage: st.surveyed.target.Storage, RunsReleaseCommand: st.settings.RunReleaseCommand,
+		CanGoCold: st.canGoCold(),
 	}
 	for _, r := range st.machines {
 		m := r.facts()

@@ -22,6 +22,8 @@ type Facts struct {
 	Earlier  *Earlier         // nil unless an earlier deploy's code is deployed again
 	// RunsReleaseCommand: Upgrade.ReleaseCommand is run before anything is suspended.
 	RunsReleaseCommand bool
+	// CanGoCold: the image could go to all machines by a cold deploy.
+	CanGoCold bool
 }
 
 // Machine is what staging found on one machine.
@@ -49,6 +51,7 @@ func Make(f Facts) *engine.Plan {
 		p.Machines = append(p.Machines, m.MachinePlan)
 	}
 	p.Verdict = p.Judge()
+	p.MayGoCold = f.CanGoCold && p.Verdict.Word == engine.VerdictCold
 	return p
 }
 

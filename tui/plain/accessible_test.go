@@ -289,3 +289,33 @@ func TestTheWayOnIsANumber(t *testing.T) {
 	w.says("5")
 	w.over()
 }
+
+func TestAccessibleColdWay(t *testing.T) {
+	events := tuitest.Blocked(6, engine.SeverityBlock)
+	for i, e := range events {
+		if e.Plan != nil {
+			p := *e.Plan
+			p.MayGoCold = true
+			events[i].Plan = &p
+		}
+	}
+	p := tuitest.Play(events, nil, engine.Result{Outcome: engine.OutcomeSucceeded, Cold: true})
+	o := talkative()
+	o.StartDeploy = true
+	o.Backend.(*tuitest.Backend).OnDeploy = func(engine.Selection) (plain.Deployment, error) { return p, nil }
+	w := talkTo(t.Context(), t, o)
+	w.hears(1, "Choice (1 to 4):")
+	w.says("5")
+	w.hears(1, "Please type a number from 1 to 4:")
+	w.says("4")
+	w.hears(1, "Type counter to restart all machines")
+	w.says("shop")
+	w.hears(2, "Choice (1 to 4):")
+	w.says("4")
+	w.hears(2, "Type counter to restart all machines")
+	w.says("counter")
+	w.over()
+	if got := p.Given(); len(got) != 1 || got[0].To != engine.QuestionPlan || got[0].Way != engine.WayCold {
+		t.Errorf("answers %+v", got)
+	}
+}

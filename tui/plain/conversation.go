@@ -28,6 +28,7 @@ type conversation struct {
 	lines   *printer
 	asked   engine.Question // the last that was put to the reader
 	accepts []string        // blockers, accepted so far
+	cold    bool            // what is typed now confirms a cold deploy
 	typing  string          // what must be typed now: a blocker's name, or the app's; "" for a number
 	ended   bool            // the input has ended: whatever is asked is declined
 	retry   time.Time       // when somebody else's lock is tried again, zero for never
@@ -146,7 +147,13 @@ func (c *conversation) offerWays() {
 
 func (c *conversation) planChoices() {
 	c.print("\nSuspend %s on %s?\n", text.Counted(c.p.Plan.Processes(), "process"), text.Counted(len(c.p.Plan.Machines), "machine"))
-	c.print("1. Do not deploy\n2. Deploy as planned\n3. List the functions that change\nChoice (1 to 3): ")
+	c.cold = false
+	c.print("1. Do not deploy\n2. Deploy as planned\n3. List the functions that change\n")
+	if c.p.Plan.MayGoCold {
+		c.print("4. Deploy cold: all machines restart with the new image\nChoice (1 to 4): ")
+		return
+	}
+	c.print("Choice (1 to 3): ")
 }
 
 // answer handles a typed line. One that was typed before anything was asked is dropped. The end of the input declines
@@ -180,15 +187,20 @@ func (c *conversation) answerWay(typed string, ways ...engine.Way) {
 }
 
 func (c *conversation) answerPlan(typed string) {
-	switch typed {
-	case "1":
+	switch cold := c.p.Plan.MayGoCold; {
+	case typed == "1":
 		c.d.Answer(engine.Answer{To: engine.QuestionPlan})
-	case "2":
+	case typed == "2":
 		c.confirm()
-	case "3":
+	case typed == "3":
 		c.print("\n")
 		c.printLines(view.Functions(c.p.Plan, accessibleWidth))
 		c.planChoices()
+	case typed == "4" && cold:
+		c.cold, c.typing = true, c.o.App
+		c.print("Type %s to restart all machines with the new image, anything else to go back: ", c.o.App)
+	case cold:
+		c.print("Please type a number from 1 to 4: ")
 	default:
 		c.print("Please type 1, 2 or 3: ")
 	}
@@ -218,6 +230,8 @@ func (c *conversation) answerTyped(typed string) {
 	wanted := c.typing
 	c.typing = ""
 	switch {
+	case c.cold && typed == wanted:
+		c.d.Answer(engine.Answer{To: engine.QuestionPlan, Way: engine.WayCold})
 	case c.asked == engine.QuestionPlan && typed == wanted:
 		c.accepts = append(c.accepts, wanted)
 		c.confirm()

@@ -46,10 +46,13 @@ func Headline(r engine.Result) string {
 	return fmt.Sprintf("%s: %s, %s%s, after %s", what, outcome, Production(r.Machines), healthOf(r), took)
 }
 
-// healthOf says whether what runs the upgrade is well; "" where the outcome says so, or nothing was upgraded.
+// healthOf says whether what runs the upgrade is well, or that it went out cold; "" where the outcome says so, or nothing was upgraded.
 func healthOf(r engine.Result) string {
 	if !slices.ContainsFunc(r.Machines, func(m engine.MachineResult) bool { return m.Outcome.Upgraded() && m.Outcome != engine.OutcomeUpToDate }) {
 		return ""
+	}
+	if r.Cold {
+		return ", deployed cold"
 	}
 	switch r.Health {
 	case engine.HealthHealthy:

@@ -15,7 +15,14 @@ func PastWord(p engine.Past) string {
 	if p.Running {
 		return "running"
 	}
-	return string(p.Outcome)
+	return string(p.Outcome) + coldWord(p)
+}
+
+func coldWord(p engine.Past) string {
+	if p.Cold {
+		return ", cold"
+	}
+	return ""
 }
 
 // PastOutcome is the same with its glyph.
@@ -28,7 +35,7 @@ func PastOutcome(p engine.Past) cells.Span {
 		outcome = engine.OutcomeCancelled
 	}
 	glyph, t := OutcomeLook(outcome)
-	return cells.New(t, glyph+" "+string(p.Outcome))
+	return cells.New(t, glyph+" "+string(p.Outcome)+coldWord(p))
 }
 
 // HealthWord is what watching has shown, "" where that is not recorded.

@@ -92,6 +92,7 @@ var states = map[engine.MachineState]Standing{
 	engine.MachineVerified:             {Rank: RankDone, Word: wordUpgraded},
 	engine.MachineRecorded:             {Rank: RankDone, Word: wordUpgraded},
 	engine.MachineTakenBack:            {Rank: RankFailed, Word: wordTakenBack},
+	engine.MachineCold:                 {Rank: RankDone, Word: "deployed cold"},
 	engine.MachineUnhealthy:            {Rank: RankFailed, Word: "not well"},
 	engine.MachineLeftOut:              {Rank: RankOut, Word: "left out"},
 	engine.MachineDown:                 {Rank: RankFailed, Word: "not running"},

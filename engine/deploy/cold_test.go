@@ -1,0 +1,219 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/agent/agenttest"
+	"flydeploy/engine/deploy"
+	"flydeploy/engine/record"
+)
+
+// coldStage is a fleet whose plan has a verdict, and to whose machines a cold deploy gives the image one after the other.
+type coldStage struct {
+	*stage
+	calls   []string
+	failsAt string // the machine at which it fails, "" for none
+}
+
+// need gives each machine's plan a finding.
+func (s *coldStage) need(name, severity string) {
+	for _, m := range []string{"m00", "m01"} {
+		s.Behave(m, func(b *agenttest.Behaviour) {
+			b.Findings = append(b.Findings, agent.Finding{Name: name, Severity: severity, Subject: "Counter.Application", Detail: "start/2 starts Counter.Best"})
+		})
+	}
+}
+
+func (s *coldStage) cold(ctx context.Context, image string, log func(string)) error {
+	s.calls = append(s.calls, image)
+	for _, id := range []string{"m00", "m01"} {
+		if a := s.State(id).Agent; a != "" {
+			s.t.Errorf("machine %s still has its agent", id)
+		}
+		if id == s.failsAt {
+			return errors.New("machine " + id + " is not healthy")
+		}
+		log("Updating " + id)
+		s.Replace(id, image)
+	}
+	return nil
+}
+
+func (s *coldStage) run(settings engine.Settings) *run {
+	s.t.Helper()
+	ports := portsOf(s.Console)
+	ports.Cold, ports.Hooks = s.cold, s.hooks
+	return &run{t: s.t, Deployment: deploy.Start(s.t.Context(), settings, ports), p: engine.NewProgress()}
+}
+
+func playedCold(t *testing.T, test func(*testing.T, *coldStage)) {
+	t.Helper()
+	played(t, 2, func(t *testing.T, s *stage) { test(t, &coldStage{stage: s}) })
+}
+
+func orCold(s engine.Settings) engine.Settings {
+	s.OrCold = true
+	return s
+}
+
+func TestAColdVerdictGoesOutCold(t *testing.T) {
+	playedCold(t, func(t *testing.T, s *coldStage) {
+		s.SetCurrent(engine.Metadata{ImageRef: agenttest.Image1, HotUpgrade: &engine.HotUpgrade{Version: "1.0.1", ID: "01A", SHA256: "ab", Size: 3}})
+		s.need("children_changed", "block")
+		p, r := s.run(orCold(playedSettings())).end()
+		if r.Outcome != engine.OutcomeSucceeded || !r.Cold || r.Problem != nil {
+			t.Fatalf("outcome %s, cold %t: %v\n%s", r.Outcome, r.Cold, r.Problem, logOf(p))
+		}
+		if len(s.calls) != 1 || s.calls[0] != r.Upgrade.SourceImage {
+			t.Errorf("cold deploys of %v, the plan is of %s", s.calls, r.Upgrade.SourceImage)
+		}
+		for _, m := range r.Machines {
+			if m.Outcome != engine.OutcomeCold || p.Machine(m.ID).State != engine.MachineCold || s.State(m.ID).Image != r.Upgrade.SourceImage {
+				t.Errorf("machine %s: %s, shown as %s, with %s", m.ID, m.Outcome, p.Machine(m.ID).State, s.State(m.ID).Image)
+			}
+		}
+		if strings.Count(logOf(p), "Updating m0") != 2 || p.Fleet[engine.PhasePlan].Status != engine.StatusDone || p.Fleet[engine.PhaseCommit].Status != engine.StatusDone {
+			t.Errorf("the stream is\n%s", logOf(p))
+		}
+		if md := s.Current(); md.ImageRef != r.Upgrade.SourceImage || md.NamesUpgrades() {
+			t.Errorf("the record is %+v", md)
+		}
+		past, err := record.History(t.Context(), s.Storage, 1)
+		if err != nil || !past[0].Cold || past[0].Outcome != engine.OutcomeSucceeded || past[0].Machines != 2 || past[0].Upgraded != 2 {
+			t.Errorf("its history is %+v, %v", past, err)
+		}
+		s.nothingLeft()
+	})
+}
+
+// Without the option, and where it is not needed, or no cure, nothing goes out cold.
+func TestWhatDoesNotGoOutCold(t *testing.T) {
+	for name, try := range map[string]struct {
+		finding, severity string
+		change            func(*engine.Settings)
+		outcome           engine.Outcome
+	}{
+		"without the option":      {"children_changed", "block", func(s *engine.Settings) { s.OrCold = false }, engine.OutcomeBlocked},
+		"a plan alone":            {"children_changed", "block", func(s *engine.Settings) { s.DryRun = true }, engine.OutcomeBlocked},
+		"what can go hot":         {"init_changed", "warn", func(*engine.Settings) {}, engine.OutcomeSucceeded},
+		"what passes":             {"lingering", "block", func(*engine.Settings) {}, engine.OutcomeBlocked},
+		"what is accepted by all": {"children_changed", "block", func(s *engine.Settings) { s.Accept = []string{"children_changed"} }, engine.OutcomeSucceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			playedCold(t, func(t *testing.T, s *coldStage) {
+				s.need(try.finding, try.severity)
+				settings := orCold(playedSettings())
+				try.change(&settings)
+				p, r := s.run(settings).end()
+				if r.Outcome != try.outcome || r.Cold || len(s.calls) > 0 {
+					t.Errorf("outcome %s, cold %v: %v\n%s", r.Outcome, s.calls, r.Problem, logOf(p))
+				}
+				s.nothingLeft()
+			})
+		})
+	}
+}
+
+// Whoever sees the plan may choose it there.
+func TestAnOperatorChoosesTheColdWay(t *testing.T) {
+	playedCold(t, func(t *testing.T, s *coldStage) {
+		s.need("children_changed", "block")
+		d := s.run(asking())
+		d.asks(engine.QuestionPlan)
+		d.Answer(engine.Answer{To: engine.QuestionPlan, Way: engine.WayCold})
+		if p, r := d.end(); r.Outcome != engine.OutcomeSucceeded || !r.Cold {
+			t.Errorf("outcome %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+		}
+	})
+}
+
+// Of a plan that can go hot it is no answer.
+func TestTheColdWayIsNoAnswerToAPlanThatCanGoHot(t *testing.T) {
+	playedCold(t, func(t *testing.T, s *coldStage) {
+		d := s.run(asking())
+		d.asks(engine.QuestionPlan)
+		d.Answer(engine.Answer{To: engine.QuestionPlan, Way: engine.WayCold})
+		if _, r := d.end(); r.Outcome != engine.OutcomeCancelled || len(s.calls) > 0 {
+			t.Errorf("outcome %s: %v", r.Outcome, r.Problem)
+		}
+	})
+}
+
+// The operator's commands hear of it as of any commit, and the first may stop it.
+func TestHooksAreToldOfAColdDeploy(t *testing.T) {
+	playedCold(t, func(t *testing.T, s *coldStage) {
+		s.need("children_changed", "block")
+		h := &hooks{}
+		s.hooks = h
+		if _, r := s.run(orCold(playedSettings())).end(); r.Outcome != engine.OutcomeSucceeded {
+			t.Fatalf("outcome %s: %v", r.Outcome, r.Problem)
+		}
+		if got := h.moments(); got != "before_build planned before_commit after_commit ended" {
+			t.Errorf("told: %s", got)
+		}
+		h.run = failsAt(engine.MomentBeforeCommit)
+		s.calls = nil
+		s.Replace("m00", agenttest.Image1)
+		s.Replace("m01", agenttest.Image1)
+		if p, r := s.run(orCold(playedSettings())).end(); r.Outcome != engine.OutcomeFailed || len(s.calls) > 0 {
+			t.Errorf("outcome %s, calls %v: %v\n%s", r.Outcome, s.calls, r.Problem, logOf(p))
+		}
+		s.nothingLeft()
+	})
+}
+
+// What fails half-way is told machine by machine, and the record stays: it is about the image of those that are left.
+func TestAColdDeployThatFailsHalfWay(t *testing.T) {
+	for name, try := range map[string]struct {
+		at      string
+		outcome engine.Outcome
+		first   engine.MachineOutcome
+	}{
+		"at the first":  {"m00", engine.OutcomeFailed, engine.OutcomeNotStarted},
+		"at the second": {"m01", engine.OutcomePartial, engine.OutcomeCold},
+	} {
+		t.Run(name, func(t *testing.T) {
+			playedCold(t, func(t *testing.T, s *coldStage) {
+				before := engine.Metadata{ImageRef: agenttest.Image1, HotUpgrade: &engine.HotUpgrade{Version: "1.0.1", ID: "01A", SHA256: "ab", Size: 3}}
+				s.SetCurrent(before)
+				s.need("children_changed", "block")
+				s.failsAt = try.at
+				p, r := s.run(orCold(playedSettings())).end()
+				if r.Outcome != try.outcome || !r.Cold || r.Problem == nil || !strings.Contains(r.Problem.What, "not healthy") {
+					t.Fatalf("outcome %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+				}
+				if r.Machines[0].Outcome != try.first || r.Machines[1].Outcome != engine.OutcomeNotStarted {
+					t.Errorf("machines are %s", outcomes(r))
+				}
+				if md := s.Current(); md.ImageRef != before.ImageRef || md.HotUpgrade == nil {
+					t.Errorf("the record is %+v", md)
+				}
+				s.nothingLeft()
+			})
+		})
+	}
+}
+
+// A strategy such as bluegreen replaces machines: others of the same process group have the image.
+func TestAColdDeployThatReplacesMachines(t *testing.T) {
+	playedCold(t, func(t *testing.T, s *coldStage) {
+		s.need("children_changed", "block")
+		ports := portsOf(s.Console)
+		ports.Cold = func(_ context.Context, image string, _ func(string)) error {
+			old := s.State("m00")
+			s.Remove("m00")
+			s.Add(engine.Machine{ID: "m77", Image: image, ProcessGroup: old.ProcessGroup})
+			s.Replace("m01", image)
+			return nil
+		}
+		d := &run{t: t, Deployment: deploy.Start(t.Context(), orCold(playedSettings()), ports), p: engine.NewProgress()}
+		if p, r := d.end(); r.Outcome != engine.OutcomeSucceeded || r.Machines[0].Outcome != engine.OutcomeCold {
+			t.Errorf("outcome %s (%s): %v\n%s", r.Outcome, outcomes(r), r.Problem, logOf(p))
+		}
+	})
+}
