@@ -31,7 +31,8 @@ var cannot = map[string][]proof{
 		{"elixir/test/agent/release_findings_test.exs", `test "settings are told by their names"`},
 		{"test/cannot_test.go", "func TestNoApplicationIsToldOfItsConfiguration("},
 	},
-	"run database migrations or the `release_command`": {
+	"run database migrations or the `release_command` by itself: `--release-command` does": {
+		{"engine/deploy/releasecommand_test.go", "func TestAReleaseCommandThatIsNotAskedForDoesNotRun("},
 		{"elixir/test/agent/release_findings_test.exs", `test "native files that differ, and new migrations"`},
 		{"engine/agent/changes_test.go", "func TestChangesAreTold("},
 	},
