@@ -27,9 +27,9 @@ type built struct {
 // name is that of the archive's folder.
 func (b built) name() string { return "flydeploy_" + b.version + "_" + b.os + "_" + b.arch }
 
-// How it is compiled: without cgo, so that it runs on any system of its kind, and without the paths of this computer.
+// How it is compiled: without cgo, so that it runs on any system of its kind, without the paths of this computer, and with the revision that it is built from.
 var (
-	buildFlags = []string{"-trimpath", "-ldflags", "-s -w"}
+	buildFlags = []string{"-trimpath", "-buildvcs=auto", "-ldflags", "-s -w"}
 	buildEnv   = []string{"CGO_ENABLED=0"}
 )
 
