@@ -27,7 +27,7 @@ install: ## put the flydeploy binary into Go's bin folder
 
 .PHONY: dist
 dist: ## build archives for Linux and macOS into bin/dist, with completions, manual pages, CycloneDX and checksums (PLATFORMS=linux/amd64)
-	@go run ./dist $(if $(PLATFORMS),-platforms $(PLATFORMS))
+	@go run ./cli/dist $(if $(PLATFORMS),-platforms $(PLATFORMS))
 
 .PHONY: setup
 setup: $(VERSITYGW) ## install what demo and test need (Elixir, Erlang, a C compiler, tmux, s3cmd, versitygw), if it is missing

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/fly/command"
 )
 
 // identity is what the record tells of who deploys what, and from where.
@@ -93,9 +94,9 @@ func localUser() string {
 	return cmp.Or(name, "unknown") + "@" + cmp.Or(host, "unknown")
 }
 
-func commandOutput(ctx context.Context, command string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, command, args...)
-	cmd.Env = append(os.Environ(), "NO_COLOR=1", "FLY_NO_UPDATE_CHECK=1")
+func commandOutput(ctx context.Context, program string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(command.Environ(), "NO_COLOR=1", "FLY_NO_UPDATE_CHECK=1")
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	return strings.TrimSpace(string(out)), err

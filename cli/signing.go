@@ -11,10 +11,11 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/sign"
+	"flydeploy/fly/command"
 )
 
 // signingKeyVariable holds a signing key itself, for CI; --signing-key names a file.
-const signingKeyVariable = "FLYDEPLOY_SIGNING_KEY"
+const signingKeyVariable = command.SigningKeyVariable
 
 // loadKeys gives what signs and whom it trusts: the key of the command line or else of the environment, and public_keys of
 // flydeploy.toml. It is nil if there is none.
@@ -86,7 +87,7 @@ out of the image and off the machines. To change keys, let the machines know bot
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), `%s is the signing key %s: keep it secret.
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), `%s is the signing key %s: keep it secret. Where it lies in a project, add it to .gitignore and .dockerignore.
 
 In config/config.exs, then `+"`fly deploy`"+`:
 

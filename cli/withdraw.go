@@ -76,10 +76,19 @@ func withdrawQuestion(app string, md engine.Metadata) string {
 
 // unsigned tells what of current.json nobody has signed who is trusted here; "" if that is nothing.
 func unsigned(wrong map[string]error) string {
-	for _, id := range slices.Sorted(maps.Keys(wrong)) {
-		return "\nSomebody else may have written it: " + text.Line(engine.AsProblem(wrong[id]).What) + "."
+	if len(wrong) == 0 {
+		return ""
 	}
-	return ""
+	id := slices.Min(slices.Collect(maps.Keys(wrong))) // "" is the fleet's
+	whose := "for the whole fleet"
+	if id != "" {
+		whose = "for machine " + text.Line(id)
+	}
+	more := ""
+	if len(wrong) > 1 {
+		more = fmt.Sprintf(", and so are %s", text.Counted(len(wrong)-1, "other entry"))
+	}
+	return fmt.Sprintf("\nSomebody else may have written it: %s (%s)%s.", text.Line(engine.AsProblem(wrong[id]).What), whose, more)
 }
 
 // upgrades tells which upgrades current.json names.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -72,7 +71,7 @@ func (b Builder) run(ctx context.Context, flyctl string, args []string, output *
 
 // environ is the environment of flyctl. A token in FLY_ACCESS_TOKEN is used however old the login is.
 func (b Builder) environ() []string {
-	env := append(os.Environ(), "NO_COLOR=1")
+	env := append(command.Environ(), "NO_COLOR=1")
 	if b.Token == "" {
 		return env
 	}

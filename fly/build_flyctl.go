@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/fly/command"
 	"flydeploy/text"
 )
 
@@ -16,8 +17,8 @@ func findFlyctl() (string, error) {
 	if path := os.Getenv("FLYCTL"); path != "" {
 		return path, nil
 	}
-	for _, command := range []string{"fly", "flyctl"} {
-		if path, err := exec.LookPath(command); err == nil {
+	for _, name := range []string{"fly", "flyctl"} {
+		if path, err := exec.LookPath(name); err == nil {
 			return path, nil
 		}
 	}
@@ -31,7 +32,7 @@ func Flyctl(ctx context.Context) (path, version string, err error) {
 		return "", "", err
 	}
 	cmd := exec.CommandContext(ctx, path, "version")
-	cmd.Env = append(os.Environ(), "NO_COLOR=1", "FLY_NO_UPDATE_CHECK=1")
+	cmd.Env = append(command.Environ(), "NO_COLOR=1", "FLY_NO_UPDATE_CHECK=1")
 	cmd.WaitDelay = time.Second // a process that it leaves in the background may keep its output open
 	out, err := cmd.Output()
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"time"
 
@@ -57,7 +56,7 @@ func (h Hooks) Run(ctx context.Context, e engine.MomentEvent, log func(line stri
 	err = run.Within(ctx, h.timeout(e.Hook), "", func(ctx context.Context) error {
 		cmd := exec.CommandContext(ctx, "sh", "-c", line)
 		cmd.Dir, cmd.Stdin = h.Dir, bytes.NewReader(append(body, '\n'))
-		cmd.Env = append(os.Environ(), "FLYDEPLOY_HOOK="+string(e.Hook))
+		cmd.Env = append(command.Environ(), "FLYDEPLOY_HOOK="+string(e.Hook))
 		err := command.Run(ctx, cmd, grace, func(line string) {
 			last = text.Redact(line)
 			log(last)

@@ -23,6 +23,10 @@ func (j *job) connect(ctx context.Context, u engine.Upgrade) (*target.Target, er
 
 func (j *job) findTarget(ctx context.Context) (*target.Target, error) {
 	s := j.settings
+	if j.ports.Keys.Demands() && j.ports.Keys.SignsWith() == "" && !s.DryRun {
+		return nil, engine.NewProblem("no_signing_key", "public_keys demands signed upgrades, and this console has no key to sign with", nil,
+			"Give it a key: --signing-key, or FLYDEPLOY_SIGNING_KEY. Or take public_keys out of flydeploy.toml.")
+	}
 	found, err := target.Connect(ctx, engine.App{OTPApp: s.OTPApp, Release: s.Release}, j.ports.Fleet, j.ports.Storage)
 	if err != nil {
 		return nil, err

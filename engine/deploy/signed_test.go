@@ -237,3 +237,23 @@ func TestALockThatIsReplacedUnderADeployEndsIt(t *testing.T) {
 		}
 	})
 }
+
+// What a console without a key would record, it would not believe itself.
+func TestAConsoleThatOnlyTrustsDeploysNothing(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		key, err := sign.Generate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.keys = sign.NewRing(nil, []sign.PublicKey{key.Public()})
+		_, r := s.deploy(playedSettings())
+		if r.Outcome != engine.OutcomeFailed || r.Problem == nil || r.Problem.Name != "no_signing_key" || len(s.Calls(agenttest.Match{Kind: agenttest.AcquireLock})) > 0 {
+			t.Errorf("%s: %v", r.Outcome, r.Problem)
+		}
+		plan := playedSettings()
+		plan.DryRun = true
+		if _, r := s.deploy(plan); r.Problem != nil && r.Problem.Name == "no_signing_key" {
+			t.Errorf("a plan: %v", r.Problem)
+		}
+	})
+}

@@ -38,6 +38,7 @@ func message(purpose string, app App, s engine.Signature, u engine.HotUpgrade) [
 		{"size", number(u.Size)},
 		{"fingerprint", u.Fingerprint},
 		{"git_revision", u.GitRevision},
+		{"release_command", u.ReleaseCommand},
 		{"agent_sha256", u.Agent.SHA256},
 		{"agent_size", number(u.Agent.Size)},
 		{"agent_source", u.Agent.Source},

@@ -36,7 +36,7 @@ var (
 	complete = engine.HotUpgrade{
 		Version: "1.2.4", SourceImageRef: "registry.fly.io/my-app:deployment-01B", TarballURL: "https://s3/bucket/releases/my_app-1.2.4.tar.gz",
 		DeployedAt: at.Truncate(time.Second), SHA256: strings.Repeat("0f", 32), Size: 4_512_345, ID: "01K93QXXXXXXXXXXXXXXXXXXXX",
-		Fingerprint: strings.Repeat("c0", 16), GitRevision: "4f2c91a-dirty",
+		Fingerprint: strings.Repeat("c0", 16), GitRevision: "4f2c91a-dirty", ReleaseCommand: "/app/bin/migrate",
 		Agent: engine.CompiledAgent{URL: "https://s3/bucket/releases/my_app-agent-0a1b.beams", SHA256: strings.Repeat("0a", 32), Size: 90_123,
 			Source: "2521178e39fa", OTP: "27", Elixir: "1.18.3"},
 	}
@@ -67,7 +67,7 @@ func vectors(t *testing.T) []vector {
 	add(complete, Over{Image: image, ImageCode: strings.Repeat("1d", 16)})
 	add(complete, Over{Image: "registry.fly.io/my-app:deployment-01A", Machine: "3d8d9930f32389"})
 	bare := complete // what another flydeploy has recorded
-	bare.Agent, bare.Fingerprint, bare.GitRevision, bare.Version = engine.CompiledAgent{}, "", "", "1.0.0-größer 5"
+	bare.Agent, bare.Fingerprint, bare.GitRevision, bare.ReleaseCommand, bare.Version = engine.CompiledAgent{}, "", "", "", "1.0.0-größer 5"
 	add(bare, Over{Image: image})
 	return all
 }

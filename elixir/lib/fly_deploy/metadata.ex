@@ -15,6 +15,7 @@ defmodule FlyDeploy.Metadata do
           deployed_at: String.t() | nil,
           fingerprint: String.t() | nil,
           git_revision: String.t() | nil,
+          release_command: String.t() | nil,
           agent: agent | nil,
           signature: FlyDeploy.Signature.t() | nil
         }
@@ -89,6 +90,7 @@ defmodule FlyDeploy.Metadata do
        deployed_at: text(upgrade["deployed_at"]),
        fingerprint: text(upgrade["fingerprint"]),
        git_revision: text(upgrade["git_revision"]),
+       release_command: text(upgrade["release_command"]),
        agent: agent(upgrade["agent"]),
        signature: signature(upgrade["signature"])
      }}

@@ -60,6 +60,7 @@ defmodule FlyDeploy.SelfUpgrade do
       owner: "machine #{System.get_env("FLY_MACHINE_ID", "")}, which catches up",
       version: upgrade.version,
       source_image: upgrade.hot_ref || "",
+      signed_by: if(upgrade.signature, do: upgrade.signature.key, else: ""),
       staged_ms: @staged_ms
     }
     |> URI.encode_query()

@@ -156,6 +156,7 @@ defmodule FlyDeploy.Signature do
       {"size", upgrade.size},
       {"fingerprint", upgrade.fingerprint},
       {"git_revision", upgrade.git_revision},
+      {"release_command", upgrade.release_command},
       {"agent_sha256", agent.sha256},
       {"agent_size", agent.size},
       {"agent_source", agent.source},

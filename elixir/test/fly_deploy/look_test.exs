@@ -139,6 +139,7 @@ defmodule FlyDeploy.LookTest do
     assert asked(asked) == [@lock, @current, @agent]
     assert_received {:ordered, order}
     assert %{"sha256" => "ab12", "size" => "4000", "otp_app" => "my_app", "version" => "1.0.2"} = order
+    assert order["signed_by"] == ""
     assert order["id"] =~ ~r/\A01K93QXXXXXXXXXXXXXXXXXXXX-[0-9a-f]{32}\z/
     assert order["owner"] =~ "machine m1"
     assert URI.parse(order["url"]).path == "/bucket/releases/my_app-1.0.2.tar.gz"

@@ -57,6 +57,7 @@ defmodule FlyDeploy.SignatureTest do
             {"deployed_at", nil},
             {"fingerprint", "00"},
             {"git_revision", "00"},
+            {"release_command", ""},
             {"agent", nil}
           ],
           do: assert({:error, "its signature is not" <> _} = verify.(%{upgrade | field => value}, %{}))

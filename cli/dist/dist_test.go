@@ -20,7 +20,7 @@ import (
 // What `make dist` makes for this computer: an archive whose binary runs, with completions that their shell reads and a page for each
 // command, what it is made of, and checksums that fit.
 func TestDist(t *testing.T) {
-	t.Chdir("..") // as make runs it
+	t.Chdir("../..") // as make runs it
 	flags, env := buildFlags, buildEnv
 	t.Cleanup(func() { buildFlags, buildEnv = flags, env })
 	buildFlags, buildEnv = nil, nil // from what other tests have compiled
