@@ -22,7 +22,7 @@ func (a *appSettings) register(cmd *cobra.Command) {
 	fs.StringVar(&a.otpApp, "otp-app", "", "OTP application to upgrade (default: the running release's)")
 	fs.StringVar(&a.release.Name, "release", "", "name of the release to upgrade (default: the one that runs)")
 	fs.StringVar(&a.release.Root, "release-root", "", "the release's folder on the machines and in the image (default: the running release's)")
-	fs.StringVar(&a.container, "container", "", "the container that runs the release, on machines with several containers")
+	fs.StringVar(&a.container, "container", "", "the container that runs the release, on machines with several (default: the only one with an Erlang VM)")
 	fs.StringVar(&a.bucket, "bucket", "", "S3 bucket (default: AWS_BUCKET, BUCKET_NAME, <fly app>-releases)")
 	fs.StringVar(&a.storage, "storage", storageOfMachine, "where storage settings come from: machine (a machine's environment) or env (this console's)")
 	fs.StringVar(&a.awsProfile, "aws-profile", "", "profile of ~/.aws that has the storage's keys")

@@ -15,17 +15,28 @@ func TestContainerForCommands(t *testing.T) {
 	t.Parallel()
 	const list = `[{"id":"none","state":"started","config":{}},
 {"id":"one","state":"started","config":{"containers":[{"name":"app","image":"a"}]}},
-{"id":"two","state":"started","config":{"containers":[{"name":"proxy","image":"p"},{"name":"app","image":"a"}]}}]`
+{"id":"two","state":"started","config":{"containers":[{"name":"proxy","image":"p"},{"name":"app","image":"a"}]}},
+{"id":"both","state":"started","config":{"containers":[{"name":"rabbit","image":"p"},{"name":"app","image":"a"}]}},
+{"id":"down","state":"started","config":{"containers":[{"name":"proxy","image":"p"},{"name":"web","image":"a"}]}}]`
 	for _, try := range []struct{ wanted, machine, container, says string }{
-		{"", "none", "", ""}, {"", "one", "app", ""}, {"", "two", "", "has several containers"}, {"", "unknown", "", ""},
+		{"", "none", "", ""}, {"", "one", "app", ""}, {"", "two", "app", ""}, {"", "unknown", "", ""},
+		{"", "both", "", "has several containers with an Erlang VM: rabbit, app"}, {"", "down", "", "an Erlang VM runs in none of them"}, {"rabbit", "both", "rabbit", ""},
 		{"app", "none", "", ""}, {"app", "one", "app", ""}, {"app", "two", "app", ""}, {"app", "unknown", "", ""},
 		{"web", "none", "", ""}, {"web", "one", "", "has no container web"}, {"web", "two", "", "The machine's are proxy, app"},
 	} {
-		sent := []string{}
+		sent := []string{} // apart from the search for an Erlang VM
 		mux := http.NewServeMux()
 		mux.HandleFunc("GET /v1/apps/counter/machines", reply(200, list))
 		mux.HandleFunc("POST /v1/apps/counter/machines/{id}/exec", func(w http.ResponseWriter, r *http.Request) {
-			sent = append(sent, decode[struct{ Container string }](t, r).Container)
+			asked := decode[struct {
+				Container string
+				Command   []string
+			}](t, r)
+			if asked.Command[0] == "/bin/sh" {
+				reply(200, map[bool]string{true: `{"stdout":"vm\n"}`, false: `{"stdout":"none\n"}`}[asked.Container == "app" || asked.Container == "rabbit"])(w, r)
+				return
+			}
+			sent = append(sent, asked.Container)
 			reply(200, `{}`)(w, r)
 		})
 		server := httptest.NewServer(mux)

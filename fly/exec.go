@@ -46,10 +46,24 @@ func (a execAnswer) exitCode() int {
 
 // Exec implements engine.Fleet.
 func (c *Client) Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
-	container, err := c.containers.choose(machineID)
+	container, err := c.containers.choose(machineID, func(container string) (bool, error) { return c.runsVM(ctx, machineID, container) })
 	if err != nil {
 		return engine.Output{}, err
 	}
+	return c.execIn(ctx, machineID, container, command, stdin, timeout)
+}
+
+// lookForVM prints vm if an Erlang VM is among the processes. It needs nothing but a shell.
+const lookForVM = `for c in /proc/[0-9]*/comm; do n=; read -r n <"$c" 2>/dev/null; case "$n" in beam*) echo vm; exit;; esac; done; echo none`
+
+// runsVM reports whether an Erlang VM runs in a container. One without a shell has none.
+func (c *Client) runsVM(ctx context.Context, machineID, container string) (bool, error) {
+	out, err := c.execIn(ctx, machineID, container, []string{"/bin/sh", "-c", lookForVM}, "", 10*time.Second)
+	return strings.TrimSpace(out.Stdout) == "vm", err
+}
+
+// execIn runs a command in a container, "" for the machine itself.
+func (c *Client) execIn(ctx context.Context, machineID, container string, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 	seconds := max(1, int((timeout+time.Second-1)/time.Second))
 	r := request{
 		op: "exec on machine", action: "exec", method: http.MethodPost, machine: machineID,
@@ -57,7 +71,7 @@ func (c *Client) Exec(ctx context.Context, machineID string, command []string, s
 		timeout: timeout + execGrace, maxElapsed: 20 * time.Second,
 	}
 	var answer execAnswer
-	err = c.do(ctx, r, &answer)
+	err := c.do(ctx, r, &answer)
 	if isStatus(err, http.StatusRequestEntityTooLarge) || isRejection(answer) {
 		return engine.Output{}, engine.NewProblem("too_large", r.what(), ErrTooLarge, "This is a bug in flydeploy. Please report it.")
 	}
