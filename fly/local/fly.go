@@ -117,7 +117,8 @@ func (f *Fly) newFleet() *machine.Fleet {
 	images := registry.NewImages(f.registry, f.folder.Path("images"))
 	return machine.NewFleet(machine.Config{
 		App: f.options.App, PrimaryRegion: f.options.PrimaryRegion, Secrets: secrets, Folder: f.folder, Host: f.host,
-		Pull: func(ctx context.Context, ref string) (machine.Image, error) { return images.Pull(ctx, ref) },
+		ExecsInTurn: f.options.ExecsInTurn,
+		Pull:        func(ctx context.Context, ref string) (machine.Image, error) { return images.Pull(ctx, ref) },
 	})
 }
 

@@ -32,6 +32,9 @@ type Options struct {
 	ReleaseRoot string
 	// NoRateLimits lifts the limits on requests that api.machines.dev has.
 	NoRateLimits bool
+	// ExecsInTurn has a machine run one command at a time, as the published source of Fly's init does (superfly/init-snapshot,
+	// src/api/exec.rs, of 2021). Whether today's does is not known.
+	ExecsInTurn bool
 }
 
 func (o Options) withDefaults() (Options, error) {

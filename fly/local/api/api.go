@@ -33,6 +33,9 @@ const (
 	ActionUpdate        Action = "update"
 	ActionCordon        Action = "cordon"
 	ActionWait          Action = "wait"
+	ActionEvents        Action = "events"
+	ActionSecrets       Action = "secrets"
+	ActionVolumes       Action = "volumes"
 	ActionExec          Action = "exec"
 	ActionLease         Action = "lease"
 	ActionMetadata      Action = "metadata"
@@ -77,6 +80,9 @@ func New(config Config) *API {
 	a.route("GET "+app, ActionApp, powerExec, a.app)
 	a.route("GET "+app+"/machines", ActionList, powerExec, a.list)
 	a.route("POST "+app+"/machines", ActionCreate, powerDeploy, a.create)
+	a.route("GET "+app+"/secrets", ActionSecrets, powerDeploy, a.secrets)
+	a.route("GET "+app+"/volumes", ActionVolumes, powerDeploy, a.volumes)
+	a.machineRoute("GET "+one+"/events", ActionEvents, powerExec, a.events)
 	a.machineRoute("GET "+one, ActionGet, powerExec, a.get)
 	a.machineRoute("POST "+one, ActionUpdate, powerDeploy, a.leased(a.update))
 	a.machineRoute("DELETE "+one, ActionDestroy, powerDeploy, a.leased(a.destroy))

@@ -161,11 +161,75 @@ func TestWait(t *testing.T) {
 			t.Errorf("wait?%s: %d %s", query, response.StatusCode, body)
 		}
 	}
-	for _, query := range []string{"timeout=61", "timeout=0", "timeout=soon", "instance_id=other"} {
+	instance := machineNow(t, c, id).InstanceID
+	if response, body := rawRequest(t, f, http.MethodGet, "/machines/"+id+"/wait?timeout=1&state=stopped&instance_id="+instance, ""); response.StatusCode != http.StatusOK {
+		t.Errorf("wait for the instance to stop: %d %s", response.StatusCode, body)
+	}
+	for _, query := range []string{"timeout=61", "timeout=0", "timeout=soon", "instance_id=other", "state=stopped"} {
 		response, body := rawRequest(t, f, http.MethodGet, "/machines/"+id+"/wait?"+query, "")
 		if response.StatusCode != http.StatusBadRequest {
 			t.Errorf("wait?%s: %d %s", query, response.StatusCode, body)
 		}
+	}
+}
+
+func TestWhatClientsLookAtBesides(t *testing.T) {
+	f := serve(t, Config{NoRateLimits: true})
+	id := launch(t, f, machine.Spec{State: fly.MachineStateStopped})
+	app := "/v1/apps/sample"
+	for _, look := range []struct {
+		path   string
+		status int
+		says   string
+		not    string
+	}{
+		{app + "/machines?summary=true", 200, `"id":"` + id, `"image":`},
+		{app + "/machines", 200, `"image":`, "none"},
+		{app + "/machines/" + id + "/events", 200, `"type":"stop"`, "none"},
+		{app + "/machines/" + id + "/events?limit=1", 200, `"type":"stop"`, `"type":"launch"`},
+		{app + "/machines/" + id + "/events?limit=none", 400, `"error":`, "none"},
+		{app + "/secrets", 200, `{"secrets":[{"name":"DATABASE_URL"}]}`, "hidden"},
+		{app + "/volumes", 200, `[]`, "none"},
+		{app + "/machines/" + id + "/nothing", 404, `{"error":"not found"}`, "none"},
+	} {
+		response, body := rawRequestAs(t, f, "Bearer "+f.config.Tokens.Deploy, http.MethodGet, look.path, "")
+		if response.StatusCode != look.status || !strings.Contains(body, look.says) || strings.Contains(body, look.not) {
+			t.Errorf("%s: %d %s", look.path, response.StatusCode, body)
+		}
+	}
+}
+
+// Fly's init runs one command after the other.
+func TestExecsWaitForEachOther(t *testing.T) {
+	f := serve(t, Config{NoRateLimits: true})
+	id := launch(t, f, machine.Spec{})
+	other := launch(t, f, machine.Spec{})
+	began, ends := make(chan string, 3), make(chan struct{})
+	idleExec = func(command []string) { began <- command[0]; <-ends }
+	t.Cleanup(func() { idleExec = nil })
+	answers := make(chan string, 3)
+	exec := func(id, word string) {
+		_, body := rawRequest(t, f, http.MethodPost, "/machines/"+id+"/exec", `{"command":["`+word+`"],"timeout":60}`)
+		answers <- body
+	}
+	go exec(id, "first")
+	if got := <-began; got != "first" {
+		t.Fatalf("%s began", got)
+	}
+	go exec(id, "second")
+	go exec(other, "elsewhere") // another machine has an init of its own
+	if got := <-began; got != "elsewhere" {
+		t.Errorf("%s began before the first had ended", got)
+	}
+	if response, body := rawRequest(t, f, http.MethodPost, "/machines/"+id+"/exec", `{"command":["third"],"timeout":1}`); response.StatusCode != http.StatusRequestTimeout {
+		t.Errorf("one whose time ends while it waits: %d %s", response.StatusCode, body)
+	}
+	close(ends)
+	for range 3 {
+		<-answers
+	}
+	if got := <-began; got != "second" {
+		t.Errorf("%s began", got)
 	}
 }
 
@@ -288,7 +352,7 @@ func TestUpdate(t *testing.T) {
 			t.Errorf("%d %s", response.StatusCode, body)
 		}
 	}
-	for _, path := range []string{"/machines/x/unknown", "/volumes"} {
+	for _, path := range []string{"/machines/x/unknown", "/unknown"} {
 		if response, body := rawRequest(t, f, http.MethodGet, path, ""); response.StatusCode != http.StatusNotFound || body != `{"error":"not found"}` {
 			t.Errorf("%s: %d %s", path, response.StatusCode, body)
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,6 +47,9 @@ func (a *API) list(r *http.Request) (any, error) {
 			continue
 		}
 		entry := listed{Machine: shown(m), Cordoned: a.isCordoned(m.ID)}
+		if query.Get("summary") == "true" {
+			entry.Machine = summary(m)
+		}
 		if query.Get("include_leases") == "true" {
 			entry.Lease = a.listedLease(m)
 		}
@@ -62,6 +66,40 @@ type listed struct {
 }
 
 // cordon keeps the proxy's requests from a machine; uncordon lets them come again.
+// summary leaves out of a machine what takes most of a list. Source: the API's description, list machines.
+func summary(record *fly.Machine) *fly.Machine {
+	record.Config, record.IncompleteConfig, record.Checks, record.Events, record.HostStatus, record.LeaseNonce = nil, nil, nil, nil, "", ""
+	return record
+}
+
+func (a *API) events(r *http.Request, m *machine.Machine) (any, error) {
+	all := m.Snapshot().Events
+	if given := r.URL.Query().Get("limit"); given != "" {
+		limit, err := strconv.Atoi(given)
+		if err != nil || limit < 1 {
+			return nil, refuse(http.StatusBadRequest, "invalid_argument: limit must be at least 1")
+		}
+		all = all[:min(limit, len(all))]
+	}
+	return all, nil
+}
+
+// volumes: no machine has any.
+func (a *API) volumes(*http.Request) (any, error) { return []any{}, nil }
+
+type secret struct {
+	Name string `json:"name"`
+}
+
+// secrets gives their names; the values are the machines'.
+func (a *API) secrets(*http.Request) (any, error) {
+	answer := map[string][]secret{"secrets": {}}
+	for _, name := range a.config.Machines.SecretNames() {
+		answer["secrets"] = append(answer["secrets"], secret{name})
+	}
+	return answer, nil
+}
+
 func (a *API) cordon(_ *http.Request, m *machine.Machine) (any, error) {
 	a.cordoned.Store(m.ID(), true)
 	return okAnswer{OK: true}, nil
@@ -231,6 +269,10 @@ func (a *API) wait(r *http.Request, m *machine.Machine) (any, error) {
 		}
 	}
 	wanted := statesOf(query)
+	// As a user reports (Kilo-Org/cloud 297).
+	if slices.Equal(wanted, []string{fly.MachineStateStopped}) && query.Get("instance_id") == "" && query.Get("version") == "" {
+		return nil, refuse(http.StatusBadRequest, "invalid_argument: instance_id is required to wait for the state stopped")
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	state, err := m.Await(ctx, wanted...)

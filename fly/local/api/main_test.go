@@ -33,7 +33,7 @@ func serve(t *testing.T, config Config) *served {
 	t.Helper()
 	config.App, config.Tokens, config.Faults = "sample", NewTokens(), &fault.Faults{}
 	config.Machines = machine.NewFleet(machine.Config{
-		App: "sample", PrimaryRegion: "ams", Folder: run.Folder(t.TempDir()), Host: idleHost{},
+		App: "sample", PrimaryRegion: "ams", Secrets: map[string]string{"DATABASE_URL": "hidden"}, ExecsInTurn: true, Folder: run.Folder(t.TempDir()), Host: idleHost{},
 		Pull: func(context.Context, string) (machine.Image, error) { return idleImage{}, nil },
 	})
 	t.Cleanup(config.Machines.Close)
@@ -73,7 +73,13 @@ type idleVM struct {
 	once   sync.Once
 }
 
+// idleExec, unless nil, is what a command does.
+var idleExec func(command []string)
+
 func (v *idleVM) Exec(_ context.Context, command []string, _ string) (isolation.Result, error) {
+	if idleExec != nil {
+		idleExec(command)
+	}
 	return isolation.Result{Stdout: strings.Join(command[1:], " ") + "\n"}, nil
 }
 

@@ -95,7 +95,9 @@ func (m *Machine) environment(config *fly.MachineConfig, image v1.Config) map[st
 	env["FLY_APP_NAME"] = fleet.App
 	env["FLY_MACHINE_ID"] = record.ID
 	env["FLY_REGION"] = record.Region
+	env["FLY_ALLOC_ID"] = record.ID
 	env["FLY_PRIVATE_IP"] = record.PrivateIP
+	env["FLY_PUBLIC_IP"] = publicIP(record.ID)
 	env["FLY_IMAGE_REF"] = config.Image
 	env["FLY_MACHINE_VERSION"] = record.InstanceID
 	env["FLY_PROCESS_GROUP"] = config.ProcessGroup()

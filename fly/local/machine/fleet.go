@@ -3,6 +3,8 @@ package machine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -27,6 +29,7 @@ type Config struct {
 	Secrets       map[string]string // in the environment of every machine
 	Folder        run.Folder        // holds the machines' disks and consoles
 	Host          isolation.Host    // boots them
+	ExecsInTurn   bool              // a machine runs one command at a time
 	// Pull finds an image by its reference. Its errors are for the user.
 	Pull func(ctx context.Context, ref string) (Image, error)
 }
@@ -111,6 +114,9 @@ func (f *Fleet) Get(id string) (*Machine, bool) {
 	m, ok := f.byID[id]
 	return m, ok
 }
+
+// SecretNames gives the names of the app's secrets, sorted.
+func (f *Fleet) SecretNames() []string { return slices.Sorted(maps.Keys(f.config.Secrets)) }
 
 // All returns the machines in the order of their creation.
 func (f *Fleet) All() []*Machine {

@@ -33,6 +33,7 @@ type Machine struct {
 	fleet  *Fleet
 	id     string
 	orders chan func(context.Context)
+	execs  chan struct{} // holds a token while a command runs that others wait for
 
 	mu      sync.Mutex
 	record  fly.Machine // Config and Events are replaced, never written to
@@ -55,7 +56,7 @@ func newMachine(fleet *Fleet, input fly.LaunchMachineInput, image Image) *Machin
 	_, _ = rand.Read(id) // never fails
 	m := &Machine{
 		fleet: fleet, id: hex.EncodeToString(id), image: image,
-		orders: make(chan func(context.Context), 16), changed: make(chan struct{}),
+		orders: make(chan func(context.Context), 16), changed: make(chan struct{}), execs: make(chan struct{}, 1),
 	}
 	instance := ulid.Make().String()
 	m.record = fly.Machine{

@@ -11,6 +11,11 @@ func privateIP(id []byte) string {
 	return fmt.Sprintf("fdaa:0:1:a7b:%x:%x:%x:2", uint16(id[0])<<8|uint16(id[1]), uint16(id[2])<<8|uint16(id[3]), uint16(id[4])<<8|uint16(id[5]))
 }
 
+// publicIP is the address from which a machine reaches others, of the range for documentation (RFC 3849).
+func publicIP(id string) string {
+	return fmt.Sprintf("2001:db8:%s:%s:%s::1", id[:4], id[4:8], id[8:12])
+}
+
 // inventName makes a name in flyctl's manner.
 func inventName() string {
 	adjectives := []string{"aged", "bold", "calm", "damp", "fragrant", "lively", "misty", "quiet", "rough", "silent", "small", "wild"}

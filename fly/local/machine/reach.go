@@ -21,7 +21,29 @@ func (m *Machine) Exec(ctx context.Context, command []string, stdin string) (iso
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(m.fleet.background, cancel)()
+	if err := m.takeTurn(ctx); err != nil {
+		return isolation.Result{}, err
+	}
+	defer m.endTurn()
 	return vm.Exec(ctx, command, stdin)
+}
+
+func (m *Machine) takeTurn(ctx context.Context) error {
+	if !m.fleet.config.ExecsInTurn {
+		return nil
+	}
+	select {
+	case m.execs <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *Machine) endTurn() {
+	if m.fleet.config.ExecsInTurn {
+		<-m.execs
+	}
 }
 
 // Dial connects to a port that a started machine listens on, as the machine's configuration numbers it.
