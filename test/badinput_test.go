@@ -456,7 +456,7 @@ func (o *operated) seeStopped(t *testing.T) {
 func (o *operated) kill(t *testing.T, id string) {
 	t.Helper()
 	for _, r := range []struct{ method, path, body string }{
-		{http.MethodPost, "/stop", `{"signal":"SIGKILL"}`}, {http.MethodGet, "/wait?timeout=60&state=stopped,destroyed", ""},
+		{http.MethodPost, "/stop", `{"signal":"SIGKILL"}`}, {http.MethodGet, "/wait?timeout=60&state=stopped", ""},
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), r.method, o.fly.APIURL()+"/v1/apps/counter/machines/"+id+r.path, strings.NewReader(r.body))
 		if err != nil {

@@ -302,11 +302,7 @@ func awaitCheck(t *testing.T, f *Fly, id string, want fly.ConsulCheckStatus) {
 // await waits as fly-go does, over the API.
 func await(t *testing.T, c *flaps.Client, id, state string) {
 	t.Helper()
-	options := []flaps.WaitOption{flaps.WithWaitStates(state), flaps.WithWaitTimeout(patience)}
-	if state == fly.MachineStateStopped { // of which instance must be said
-		options = append(options, flaps.WithWaitVersion(machineNow(t, c, id).InstanceID))
-	}
-	if err := c.Wait(t.Context(), "sample", id, options...); err != nil {
+	if err := c.Wait(t.Context(), "sample", id, flaps.WithWaitStates(state), flaps.WithWaitTimeout(patience)); err != nil {
 		t.Fatal(err)
 	}
 }

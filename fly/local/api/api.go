@@ -139,10 +139,18 @@ func (a *API) admitted(r *http.Request, action Action, needs power, work endpoin
 	if r.PathValue("app") != a.config.App {
 		return nil, refuse(http.StatusNotFound, "app not found")
 	}
-	if !a.limits.allow(action, r.PathValue("id")) {
+	if !a.limits.allow(limited(action, r), r.PathValue("id")) {
 		return nil, refuse(http.StatusTooManyRequests, "rate limit exceeded for %s", action)
 	}
 	return work(r)
+}
+
+// limited is what a request counts as: flyctl takes, finds and releases leases faster than one action may be.
+func limited(action Action, r *http.Request) Action {
+	if action == ActionLease {
+		return action + " " + r.Method
+	}
+	return action
 }
 
 func (a *API) machineRoute(pattern string, action Action, needs power, work machineEndpoint) {

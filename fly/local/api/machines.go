@@ -269,10 +269,6 @@ func (a *API) wait(r *http.Request, m *machine.Machine) (any, error) {
 		}
 	}
 	wanted := statesOf(query)
-	// As a user reports (Kilo-Org/cloud 297).
-	if slices.Equal(wanted, []string{fly.MachineStateStopped}) && query.Get("instance_id") == "" && query.Get("version") == "" {
-		return nil, refuse(http.StatusBadRequest, "invalid_argument: instance_id is required to wait for the state stopped")
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	state, err := m.Await(ctx, wanted...)
