@@ -31,7 +31,8 @@ defmodule FlyDeployAgent do
     Window
   }
 
-  import FlyDeployAgent.State, only: [end_worker: 1, enter: 3, last_look: 1, look: 1, publish: 1, work: 2]
+  import FlyDeployAgent.State,
+    only: [end_worker: 1, enter: 3, last_look: 1, look: 1, publish: 1, vitals: 1, work: 2]
 
   @name :flydeploy_agent
   @tick_ms 50
@@ -187,7 +188,7 @@ defmodule FlyDeployAgent do
         publish(s)
 
       now() - s.published > @news_ms and s.state in @watched and Watch.count(s.watch) > s.watch_told ->
-        publish(%{s | watch_told: Watch.count(s.watch)})
+        publish(%{vitals(s) | watch_told: Watch.count(s.watch)})
 
       true ->
         s

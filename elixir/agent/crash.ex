@@ -29,10 +29,10 @@ defmodule FlyDeployAgent.Crash do
   @spec reported(:logger.log_event()) :: {pid | nil, reason, ended? :: boolean} | nil
   def reported(%{msg: {:report, %{label: label} = report}, meta: meta}), do: reported(label, report, meta)
 
-  # The emulator's own words for a process that no library looks after.
-  def reported(%{msg: {[_ | _] = format, [pid, reason]}, meta: %{error_logger: %{emulator: true}}})
+  # The emulator's own words for a process that no library looks after: with the node's name in between, where it has one.
+  def reported(%{msg: {[_ | _] = format, [pid, _ | _] = told}, meta: %{error_logger: %{emulator: true}}})
       when is_pid(pid),
-      do: if(:lists.prefix(~c"Error in process", format), do: {pid, reason, true})
+      do: if(:lists.prefix(~c"Error in process", format), do: {pid, List.last(told), true})
 
   # Elixir's Logger and libraries put the reason beside their text. What OTP's behaviours say ends the process.
   def reported(%{meta: %{crash_reason: {_reason, stack} = reason} = meta}) when is_list(stack),

@@ -127,7 +127,9 @@ defmodule FlyDeployAgent.State do
   @spec last_look(t) :: t
   def last_look(s), do: s |> vitals() |> Map.update!(:vitals, &Vitals.committing/1)
 
-  defp vitals(s),
+  @doc "Looks at the vitals alone, out of turn."
+  @spec vitals(t) :: t
+  def vitals(s),
     do: %{s | vitals: Vitals.look(s.vitals, s.watch, if(s.staged, do: s.staged.targets, else: []))}
 
   @doc "Has something done beside the loop, see `FlyDeployAgent.Worker`."

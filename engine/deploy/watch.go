@@ -190,7 +190,7 @@ func (w *watch) take(r *rollout, status agent.Status) {
 		return
 	}
 	report := reportOf(status)
-	r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusRunning, StartedAt: w.begun, Text: why, Report: &report})
+	r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusRunning, StartedAt: w.begun, Text: why, Report: &report, Vitals: w.vitals(r)})
 	w.judge(r, notWell(why))
 }
 

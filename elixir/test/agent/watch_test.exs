@@ -96,6 +96,22 @@ defmodule FlyDeployAgent.WatchTest do
              ["KeyError :bare", "KeyError :step", "KeyError :task"]
   end
 
+  test "the emulator's words are understood with a node's name as well", %{table: table} do
+    Watch.commit(table, [])
+
+    for told <- [
+          [self(), {:undef, [{Cart, :step, [1], []}]}],
+          [self(), :shop@host, {:undef, [{Cart, :step, [1], []}]}]
+        ] do
+      :ets.match_delete(table, {{:seen, :_}})
+      msg = {~c"Error in process ~p on node ~p with exit value:~n~p~n", told}
+      event = %{level: :error, msg: msg, meta: %{pid: self(), error_logger: %{emulator: true, tag: :error}}}
+      Watch.log(event, %{config: %{table: table}})
+    end
+
+    assert [%{exception: "UndefinedFunctionError " <> _, count: 2}] = told(table).crashes
+  end
+
   test "what crashed before is told beside it", %{table: table} do
     crash(:step)
     crash(:step)
