@@ -108,6 +108,9 @@ defmodule FlyDeploy do
   was built for another OTP, a full disk – leaves one line in the log, and the machine runs its image's own code: all of
   the upgrade is applied or nothing of it, in memory and on disk. Calling it again changes nothing.
 
+  An upgrade that crashes the boot is not loaded for ever: after two boots in a row that ended within a minute, other than in good
+  order, the image's own code runs, and one line at error level says so. Boots are counted in the bucket, in the upgrade's record.
+
   How it ended is remembered as well: `flydeploy status` tells of each machine whether its VM has called this function,
   and what went wrong.
 
