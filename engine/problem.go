@@ -59,7 +59,10 @@ func AsProblem(err error) *Problem {
 		return nil
 	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		if all := joined.Unwrap(); len(all) > 1 {
+		switch all := joined.Unwrap(); {
+		case len(all) == 1:
+			return AsProblem(all[0])
+		case len(all) > 1:
 			return joinProblems(err, all)
 		}
 	}

@@ -25,6 +25,7 @@ const (
 	QuestionWatch  Question = "watch"
 	QuestionSick   Question = "sick"   // it is not well
 	QuestionFailed Question = "failed" // machines of a wave have failed
+	QuestionBack   Question = "back"   // taking it back is blocked
 )
 
 // Way is an answer to QuestionWatch, QuestionSick or QuestionFailed.

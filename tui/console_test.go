@@ -573,7 +573,7 @@ func TestAnOutcomeThatIsCutSaysSo(t *testing.T) {
 	b := newBench(t, size{60, 24}, Options{})
 	b.deploys(append(before, after...), &end)
 	b.fits()
-	b.shows("what happened…")
+	b.shows("what…")
 }
 
 func TestAMachineThatIsUpToDateWasNotUpgraded(t *testing.T) {

@@ -137,7 +137,7 @@ func (d *deployScreen) ask(c *console) {
 	case !unanswered || c.dialog != nil:
 	case asks == engine.QuestionLock:
 		d.open(c, d.lockDialog(c))
-	case len(d.progress.Ways) > 0 && (asks == engine.QuestionSick || asks == engine.QuestionFailed):
+	case len(d.progress.Ways) > 0 && (asks == engine.QuestionSick || asks == engine.QuestionFailed || asks == engine.QuestionBack):
 		d.open(c, d.waysDialog())
 	}
 }

@@ -185,7 +185,7 @@ func (d *deployScreen) nowRows(c *console, w int) []cells.Line {
 		}
 	}
 	if d.result != nil {
-		return d.outcomeRows(w)
+		return d.outcomeRows(c, w)
 	}
 	return []cells.Line{append(cells.Line{cells.Blank(1)}, d.now(c)...).Fit(w)}
 }

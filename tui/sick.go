@@ -48,5 +48,5 @@ func (d *deployScreen) waysBody(_ *console, w int) []cells.Line {
 	if p := d.progress.Fleet[engine.PhaseCommit].Problem; p != nil {
 		lines = append(view.Hanging(cells.Fail, "", p.What, w), nil)
 	}
-	return append(lines, cells.Paragraph(cells.Muted, view.AboutWays(d.progress, d.progress.Ways), w)...)
+	return append(lines, cells.Paragraph(cells.Muted, view.AboutWays(d.progress), w)...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"flydeploy/engine"
@@ -24,11 +25,12 @@ func (c *committing) takeBack(ctx context.Context, why string) error {
 		}
 		took[id] = append(took[id], r)
 	}
+	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "taking it back: what ran before is packed and staged"})
 	var errs []error
 	for id, machines := range took {
 		errs = append(errs, c.takeBackTo(ctx, before[id], machines, why))
 	}
-	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "taken back", Upgrade: copyOf(&c.upgrade)})
+	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "taken back from " + text.Counted(count(c.machines, (*rollout).isTakenBack), "machine"), Upgrade: copyOf(&c.upgrade)})
 	return errors.Join(errs...)
 }
 
@@ -71,7 +73,7 @@ func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machi
 		}}
 	}
 	u := c.upgrade
-	u.Version, u.SHA256, u.Size, u.TarballURL, u.SourceImage, u.Agent = "", "", 0, "", "", engine.CompiledAgent{}
+	u.SHA256, u.Size, u.TarballURL, u.SourceImage, u.Agent = "", 0, "", "", engine.CompiledAgent{}
 	var err error
 	st.packed, err = j.pack(ctx, &s, u)
 	st.upgrade = st.packed.upgrade
@@ -79,10 +81,29 @@ func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machi
 		return st, nil, err
 	}
 	p, err := st.stage(ctx)
-	if err == nil {
-		err = blockers(p.Findings, c.accepted)
+	if err != nil {
+		return st, nil, err
 	}
-	return st, c.accepted, err
+	accepted, err := c.acceptBack(ctx, p)
+	return st, accepted, err
+}
+
+// acceptBack gives the names of the blockers that are accepted for the way back. An operator is told the others, with the processes
+// that they are about, and may accept them.
+func (c *committing) acceptBack(ctx context.Context, p *engine.Plan) ([]string, error) {
+	blocked := blockers(p.Findings, c.accepted)
+	if blocked == nil || !c.settings.Ask || slices.ContainsFunc(p.Findings, func(f engine.Finding) bool { return f.Severity == engine.SeverityRefuse }) {
+		return c.accepted, blocked
+	}
+	way, err := c.choose(ctx, engine.QuestionBack, "taking it back is blocked", blocked, []engine.Way{engine.WayStop, engine.WayBack})
+	if err != nil || way != engine.WayBack {
+		return c.accepted, errors.Join(blocked, err)
+	}
+	accepted := slices.Clone(c.accepted)
+	for _, f := range p.Blockers() {
+		accepted = append(accepted, f.Name)
+	}
+	return accepted, nil
 }
 
 // checkRecorded fails if nobody who is trusted has recorded the upgrade to which machines are to be taken back.

@@ -190,3 +190,49 @@ func (s *stage) isTrueOfBack(p *engine.Progress, r engine.Result) {
 		s.t.Errorf("it ended %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
 	}
 }
+
+// What blocks the way back is told to the operator, who may take it all the same; where nobody is asked, it is accepted by name.
+func TestABlockedWayBack(t *testing.T) {
+	lingering := []agent.Finding{{Name: "lingering", Severity: "block", Subject: "Counter.Heartbeat", Detail: "is still run, in a version from before", Processes: 1}}
+	for name, test := range map[string]struct {
+		answer   engine.Way
+		accept   []string
+		machines string
+	}{
+		"left":               {engine.WayStop, nil, "m00 unhealthy, m01 aborted"},
+		"taken all the same": {engine.WayBack, nil, "m00 taken_back, m01 aborted"},
+		"accepted by name":   {"", []string{"lingering"}, "m00 taken_back, m01 aborted"},
+		"nobody is asked":    {"", nil, "m00 unhealthy, m01 aborted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				asks := test.answer != ""
+				settings := onSick(engine.OnSickBack, engine.StrategyCanary)
+				settings.Yes, settings.Ask, settings.Accept = !asks, asks, test.accept
+				r := s.start(settings)
+				if asks {
+					r.asks(engine.QuestionPlan)
+					r.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+				}
+				r.until("a machine was watched", func(e engine.Event) bool { return e.Phase == engine.PhaseWatch })
+				s.Behave("m00", func(b *agenttest.Behaviour) { b.Findings = lingering })
+				s.Crash("m00", 4)
+				if asks {
+					r.asks(engine.QuestionSick)
+					r.Answer(engine.Answer{To: engine.QuestionSick, Way: engine.WayBack})
+					r.asks(engine.QuestionBack)
+					if p := r.p.Fleet[engine.PhaseCommit].Problem; p == nil || !strings.Contains(p.What, "lingering on machine m00 (Counter.Heartbeat: is still run") {
+						t.Errorf("the question shows %v", p)
+					}
+					r.Answer(engine.Answer{To: engine.QuestionBack, Way: test.answer})
+				}
+				p, result := r.end()
+				wants(t, p, result, engine.OutcomeUnhealthy, test.machines)
+				if strings.Contains(result.Problem.What, "→") {
+					t.Errorf("a remedy stands among what has happened: %s", result.Problem.What)
+				}
+				s.nothingLeft()
+			})
+		})
+	}
+}

@@ -124,7 +124,7 @@ func (c *conversation) question() {
 		c.planChoices()
 	case engine.QuestionWatch:
 		c.print("\nWatching whether it is well.\n1. Go on now\n2. Hold the watch\nChoice (1 or 2), or wait: ")
-	case engine.QuestionSick, engine.QuestionFailed:
+	case engine.QuestionSick, engine.QuestionFailed, engine.QuestionBack:
 		c.offerWays()
 	}
 	if c.ended {
@@ -138,7 +138,7 @@ func (c *conversation) offerWays() {
 	if p := c.p.Fleet[engine.PhaseCommit].Problem; p != nil {
 		c.print("%s.\n", p.What)
 	}
-	c.print("%s\n", view.AboutWays(c.p, c.p.Ways))
+	c.print("%s\n", view.AboutWays(c.p))
 	for i, w := range c.p.Ways {
 		c.print("%d. %s\n", i+1, view.Way(w).Long)
 	}
@@ -169,7 +169,7 @@ func (c *conversation) answer(typed string) {
 		c.answerPlan(typed)
 	case c.asked == engine.QuestionWatch:
 		c.answerWay(typed, engine.WayPromote, engine.WayHold)
-	case c.asked == engine.QuestionSick, c.asked == engine.QuestionFailed:
+	case c.asked == engine.QuestionSick, c.asked == engine.QuestionFailed, c.asked == engine.QuestionBack:
 		c.answerWay(typed, c.p.Ways...)
 	default:
 		c.answerLock(typed)

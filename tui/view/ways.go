@@ -22,16 +22,23 @@ func Way(w engine.Way) WayWords { return wayWords[w] }
 
 // WaysTitle is what the question is about.
 func WaysTitle(q engine.Question) string {
-	if q == engine.QuestionFailed {
+	switch q {
+	case engine.QuestionFailed:
 		return "Machines have failed"
+	case engine.QuestionBack:
+		return "Taking it back is blocked"
 	}
 	return "It is not well"
 }
 
 // AboutWays says what the ways that are offered would do, where their words do not.
-func AboutWays(p *engine.Progress, ways []engine.Way) string {
+func AboutWays(p *engine.Progress) string {
+	if p.Asks() == engine.QuestionBack {
+		return "Nothing was suspended for it. Taken back all the same, the processes that are named may crash in the older code: their supervisors " +
+			"then start them anew, with fresh states."
+	}
 	var says []string
-	for _, w := range ways {
+	for _, w := range p.Ways {
 		switch w {
 		case engine.WayRetry:
 			says = append(says, "Trying again stages the failed machines anew, and commits them: a cause that is still there fails them again.")
