@@ -34,8 +34,8 @@ func WaysTitle(q engine.Question) string {
 // AboutWays says what the ways that are offered would do, where their words do not.
 func AboutWays(p *engine.Progress) string {
 	if p.Asks() == engine.QuestionBack {
-		return "Nothing was suspended for it. Taken back all the same, the processes that are named may crash in the older code: their supervisors " +
-			"then start them anew, with fresh states."
+		return "Nothing was suspended for it. Taken back all the same, processes that crash in the older code are started anew by their " +
+			"supervisors, with fresh states; a process that still runs an earlier version must be ended first, or the machine refuses."
 	}
 	var says []string
 	for _, w := range p.Ways {
