@@ -47,7 +47,21 @@ defmodule FlyDeployAgent.Demands do
       end)
       |> Enum.split_with(&(&1 == :late))
 
-    Enum.concat(told) ++ late(length(late))
+    {partly, told} = told |> Enum.concat() |> Enum.split_with(&match?({:partly, _}, &1))
+    told ++ late(length(late)) ++ partly(for {:partly, module} <- partly, do: module)
+  end
+
+  defp partly([]), do: []
+
+  defp partly(modules) do
+    [
+      %{
+        name: "not_compared",
+        severity: :info,
+        subject: Findings.some(modules, &inspect/1),
+        detail: "what runs was not compared with all of the new code: there are too many ways through it"
+      }
+    ]
   end
 
   defp unless_late(fun) do
@@ -119,6 +133,7 @@ defmodule FlyDeployAgent.Demands do
     end)
     |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))
     |> findings(module)
+    |> Enum.concat(if(Enum.all?(told, &elem(&1, 2).whole), do: [], else: [{:partly, module}]))
   end
 
   # -- comparing
@@ -133,17 +148,24 @@ defmodule FlyDeployAgent.Demands do
         old = follow.(:old, before)
         demands = for %{demand: demand} <- old.misses, do: demand
         misses = if old.whole, do: Enum.reject(new.misses, &(&1.demand in demands)), else: []
-        %{misses: misses, known: named and old.returns != [], calls: new.calls}
+
+        %{
+          misses: misses,
+          known: named and old.returns != [],
+          calls: new.calls,
+          whole: new.whole and old.whole
+        }
 
       named and new.unmet != [] and Contexts.other(message) != message ->
         %{
           misses: passed_on(new, mfa, context, message, {before, now}, programs),
           known: true,
-          calls: new.calls
+          calls: new.calls,
+          whole: new.whole
         }
 
       true ->
-        %{misses: [], known: false, calls: new.calls}
+        %{misses: [], known: false, calls: new.calls, whole: new.whole}
     end
   end
 

@@ -21,6 +21,8 @@ defmodule FlyDeployAgent.Held do
           own :: [pid],
           codes
         ) :: [map]
+  def findings([], _gone, [], _targets, _own, _codes), do: []
+
   def findings(pairs, gone, removed, targets, own, codes) do
     by_module = Map.new(pairs, &{&1.module, &1})
 

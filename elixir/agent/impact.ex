@@ -22,8 +22,8 @@ defmodule FlyDeployAgent.Impact do
   @time_ms 20_000
   # 256 MB on 64 bits. What is read of the modules is a few kilobytes for each.
   @heap_words 32 * 1024 * 1024
-  # Modules whose code is kept in memory.
-  @kept 16
+  # Bytes of the .beams whose code is kept in memory, where it takes some ten times as much.
+  @kept_bytes 4 * 1_048_576
   # Findings of one name that are told one by one, and subjects that a further one names.
   @told 3
   @named 10
@@ -109,21 +109,40 @@ defmodule FlyDeployAgent.Impact do
 
   # -- both versions of a module
 
-  # Only of modules that somebody asks about; of the last few it is kept, since one is asked about several times.
+  # Only of modules that somebody asks about; of the last ones it is kept, since one is asked about several times.
   defp code(file) do
-    kept = Process.get(:code, [])
+    case Process.get({:code, file}) do
+      nil ->
+        {code, bytes} = read(file)
+        Process.put({:code, file}, code)
+        keep([{file, bytes} | Process.get(:kept, [])])
+        code
 
-    with nil <- List.keyfind(kept, file, 0) do
-      code =
-        with {:ok, beam} <- File.read(file),
-             {:ok, code} <- CodeFacts.functions(beam),
-             do: code,
-             else: (_ -> %{})
-
-      Process.put(:code, Enum.take([{file, code} | kept], @kept))
-      {file, code}
+      code ->
+        code
     end
-    |> elem(1)
+  end
+
+  defp read(file) do
+    with {:ok, beam} <- File.read(file),
+         {:ok, code} <- CodeFacts.functions(beam),
+         do: {code, byte_size(beam)},
+         else: (_ -> {%{}, 0})
+  end
+
+  # The newest first.
+  defp keep(files) do
+    {kept, _} =
+      Enum.flat_map_reduce(files, 0, fn {file, bytes}, taken ->
+        if taken + bytes <= @kept_bytes or taken == 0 do
+          {[{file, bytes}], taken + bytes}
+        else
+          Process.delete({:code, file})
+          {[], taken}
+        end
+      end)
+
+    Process.put(:kept, kept)
   end
 
   # The code of a version, of changed modules; of others, which stay as they are, that of their file.

@@ -142,11 +142,16 @@ defmodule FlyDeployAgent.RehearsalFindings do
         []
 
       keys ->
-        # It is told already what those take that have failed.
-        failed = for %{kind: %{module: m}, told: told} <- outcomes, {:failed, _, _, _, _} <- told, do: m
+        # It is told already what those take that have failed: a view, or a component in it.
+        failed =
+          for %{kind: %{module: m}, told: told} <- outcomes,
+              {:failed, _, _, _, stack} <- told,
+              frame <- [inspect(m) <> "." | stack],
+              uniq: true,
+              do: frame
 
         for {module, missing} <- Branches.untaken(pairs, keys |> Enum.concat() |> MapSet.new()),
-            module not in failed do
+            not Enum.any?(failed, &String.contains?(&1, inspect(module) <> ".")) do
           finding(
             "may_raise",
             :warn,

@@ -76,8 +76,15 @@ defmodule FlyDeployAgent.TreeFindings do
 
   # The modules that put children together: of applications, and of supervisors with a module of their own.
   defp trees(pairs, live) do
-    by_module = Map.new(pairs, &{&1.module, &1})
+    changed = Map.new(pairs, &{&1.module, &1})
     roots = for(m <- live.applications, do: {m, :start, 2}) ++ for(m <- live.supervisors, do: {m, :init, 1})
+
+    by_module =
+      for {m, _, _} <- roots,
+          not is_map_key(changed, m),
+          pair = unchanged(m, changed),
+          into: changed,
+          do: {m, pair}
 
     trees =
       for {module, function, arity} <- Enum.uniq(roots),
@@ -96,6 +103,19 @@ defmodule FlyDeployAgent.TreeFindings do
     for {pair, root, {added, removed, _}} <- trees,
         found <- told(pair, root, {added -- moved, removed -- moved}, by_module, live),
         do: found
+  end
+
+  # A root that stays as it is, and calls what changes: its children may be listed there.
+  defp unchanged(module, changed) do
+    with [_ | _] = file <- :code.which(module),
+         {:ok, beam} <- File.read(file),
+         {:ok, facts} <- CodeFacts.read(beam),
+         true <- Enum.any?(facts.imports, fn {m, _, _} -> is_map_key(changed, m) end),
+         {:ok, code} <- CodeFacts.functions(beam) do
+      %Pair{module: module, old: facts, new: facts, old_code: fn -> code end, new_code: fn -> code end}
+    else
+      _ -> nil
+    end
   end
 
   # Children that are added, and removed; and the modules that it leads through.

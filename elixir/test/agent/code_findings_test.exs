@@ -316,4 +316,40 @@ defmodule FlyDeployAgent.CodeFindingsTest do
     assert Pair.migrates?(pair.(@server, String.replace(migrating, "@vsn 1", "")), 3)
     refute Pair.migrates?(pair.(@server, String.replace(@server, "c + 1", "c + 2")), 3)
   end
+
+  # The application's module stays as it is, and lies in a file.
+  @tag :tmp_dir
+  test "children that an unchanged application has from a module that changes", %{tmp_dir: dir} do
+    source = """
+    defmodule T.Kids do
+      def all, do: [{Task.Supervisor, name: T.KidTasks}]
+      def size, do: 1
+    end
+
+    defmodule T.KidApp do
+      use Application
+      def start(_, _), do: Supervisor.start_link(T.Kids.all(), strategy: :one_for_one)
+    end
+    """
+
+    old = Versions.beams(source)
+    File.write!(Path.join(dir, "Elixir.T.KidApp.beam"), old[T.KidApp])
+    {:module, _} = dir |> Path.join("Elixir.T.KidApp") |> String.to_charlist() |> :code.load_abs()
+    live = %{processes: %{}, children: [], supervisors: [], applications: [T.KidApp]}
+
+    found = fn from, to ->
+      pairs = Versions.pairs(old, source |> String.replace(from, to) |> Versions.beams())
+      # Compiling it has loaded it from no file.
+      {:module, _} = dir |> Path.join("Elixir.T.KidApp") |> String.to_charlist() |> :code.load_abs()
+      CodeFindings.all(pairs, live)
+    end
+
+    added = found.("T.KidTasks}]", "T.KidTasks}, {Registry, keys: :unique, name: T.KidNames}]")
+    assert [%{name: "children_changed", subject: "T.KidApp", detail: detail}] = added
+    assert detail =~ "starts Registry, which is not running"
+    assert found.("size, do: 1", "size, do: 2") == []
+  after
+    :code.purge(T.KidApp)
+    :code.delete(T.KidApp)
+  end
 end

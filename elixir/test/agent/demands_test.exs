@@ -183,6 +183,17 @@ defmodule FlyDeployAgent.DemandsTest do
     )
   end
 
+  test "what has too many ways is told, and is no alarm" do
+    cases =
+      for n <- 1..24, into: "", do: "    x = if(state.items == [#{n}], do: {#{n}, x}, else: {x, #{n}})\n"
+
+    edits = [{"{:reply, state.items, state}", "(\n    x = 0\n#{cases}    {:reply, {x, state.all}, state})"}]
+    old = Versions.beams(@server)
+
+    assert %{severity: :info, subject: "T.Server", name: "not_compared"} =
+             old |> found(edited(@server, edits), T.Server, :gen_server, state()) |> List.last()
+  end
+
   test "what pages lack", do: check(@view, @view_changes, T.View, :view, @socket, "assigns")
 
   defp check(source, changes, module, kind, state, of) do
