@@ -171,6 +171,10 @@ defmodule FlyDeployAgent.RehearsalTest do
     {"T.Pids", "def code_change(1, s, _), do: {:ok, Map.put(s, :at, send(s.pid, :from_the_copy))}",
      ~S|[%{pid: test}, %{pid: spawn(fn -> :ok end)}]|,
      ["rehearsed info: 2 of 2 processes rehearsed, all migrate: %{pid: pid} → %{at: atom, pid: pid}"]},
+    {"T.Busy", "def code_change(1, s, _), do: {:ok, Map.put(s, :at, 1)}", ~S|[:busy]|,
+     [
+       "not_rehearsed info: 1 process not rehearsed: none of its processes gave a copy of its state in time"
+     ]},
     {"T.Floods",
      "def code_change(1, s, _), do: {:ok, Map.put(s, :at, for(_ <- 1..50, do: IO.puts(:binary.copy(\"x\", 100_000))))}",
      ~S|[%{}]|, ["rehearsed info: 1 of 1 process rehearsed, all migrate: %{} → %{at: [atom]}"]},
@@ -251,6 +255,8 @@ defmodule FlyDeployAgent.RehearsalTest do
         for {module, _, states, _} <- @servers,
             state <- states |> Code.eval_string(dir: dir, test: test) |> elem(0) do
           {:ok, pid} = GenServer.start(Module.concat([module]), state)
+          # One that computes, or waits for somebody, gives nothing.
+          if state == :busy, do: :erlang.suspend_process(pid, [:asynchronous])
           pid
         end
 

@@ -70,6 +70,14 @@ defmodule FlyDeployAgent.ScratchVmTest do
     assert {:error, "it took more than 1 MB of memory"} = start("small", %{most: 1_048_576})
   end
 
+  test "one that hangs is ended" do
+    {:ok, vm} = start("hangs")
+    System.cmd("/bin/sh", ["-c", "kill -STOP #{vm.os_pid}"])
+    assert {:gone, "it did not answer"} = ScratchVm.ask(vm, {:load, []}, 100)
+    assert gone?(vm.os_pid)
+    refute File.exists?(vm.dir)
+  end
+
   test "it ends with its owner, and with whom the owner works for" do
     test = self()
 
