@@ -110,6 +110,7 @@ bench: setup ## run the benchmarks
 	@go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v '/engine/agent$$')
 	@$(MAKE) --no-print-directory bench-agent
 	@$(MAKE) --no-print-directory bench-looks
+	@$(MAKE) --no-print-directory bench-plan
 
 .PHONY: bench-agent
 bench-agent: setup ## how long processes are suspended, beside fly_deploy and the floor (BENCH_SIZES="10000x200" BENCH_PAIRS=11)
@@ -118,6 +119,10 @@ bench-agent: setup ## how long processes are suspended, beside fly_deploy and th
 .PHONY: bench-looks
 bench-looks: ## what it costs to look at many processes, and to find those that were born
 	@cd elixir && MIX_ENV=test mix run --no-start test/bench/looks.exs
+
+.PHONY: bench-plan
+bench-plan: setup ## what a plan takes from a VM with 10,000 processes and 3,000 modules, with and without a rehearsal
+	@go test -run '^$$' -bench 'Plan$$' -benchtime 1x -timeout 1h ./engine/agent
 
 .PHONY: soak-agent
 soak-agent: setup ## kill the agent at forty points of the window; twenty upgrades, and two hundred rollbacks, under callers (SOAK_RUNS=100)

@@ -57,6 +57,15 @@ defmodule Bench.Modules do
     end
   end
 
+  # Small ones, which stay as they are.
+  for n <- 1..String.to_integer(System.get_env("BENCH_FILLERS", "0"))//1 do
+    defmodule Module.concat(Bench, "F#{n}") do
+      @moduledoc false
+      def total(list), do: list |> Enum.map(&(&1 * unquote(n))) |> Enum.sum()
+      def add(%{} = map, key), do: Map.update(map, key, unquote(n), &(&1 + 1))
+    end
+  end
+
   for n <- 1..@protocols do
     defprotocol Module.concat(Bench, "P#{n}") do
       @moduledoc false
