@@ -31,19 +31,24 @@ defmodule FlyDeployAgent.SwapTest do
     """)
   end
 
-  defp armed(module, old, new) do
-    {:module, _} = :code.load_binary(module, ~c"old", old)
-    {:ok, facts} = Beam.facts(new)
-    {:ok, forward} = Loader.prepare([{module, "new", new}])
-    {:ok, back} = Loader.prepare([{module, "old", old}])
-    change = %{module: module, change: :changed, old_md5: Beam.md5(old), md5: Beam.md5(new)}
-    staged = %Staged{diff: %{changes: [change]}, facts: %{module => facts}}
+  defp armed(module, old, new), do: armed([{module, old, new}])
+
+  defp armed(modules) do
+    for {module, old, _new} <- modules, do: {:module, _} = :code.load_binary(module, ~c"old", old)
+    {:ok, forward} = Loader.prepare(for {module, _old, new} <- modules, do: {module, "new", new})
+    {:ok, back} = Loader.prepare(for {module, old, _new} <- modules, do: {module, "old", old})
+
+    changes =
+      for {module, old, new} <- modules,
+          do: %{module: module, change: :changed, old_md5: Beam.md5(old), md5: Beam.md5(new)}
+
+    facts = for {module, _old, new} <- modules, {:ok, facts} = Beam.facts(new), into: %{}, do: {module, facts}
 
     %Armed{
-      staged: staged,
+      staged: %Staged{diff: %{changes: changes}, facts: facts},
       forward: forward,
       back: back,
-      stand_ins: CallbackMode.prepare([change]),
+      stand_ins: CallbackMode.prepare(changes),
       absent: []
     }
   end
@@ -194,6 +199,107 @@ defmodule FlyDeployAgent.SwapTest do
     assert :gen_statem.call(other, :get) == {1, :ok}
     {_ms, hopeless?} = Window.patience(window, [hangs])
     assert hopeless?.(hangs)
+  end
+
+  # It postpones what comes before it is ready, and logs what it handles with the version of the code that does.
+  defp patient(module, version, mode) do
+    compile(module, version, """
+    @behaviour :gen_statem
+    def init(_), do: {:ok, :waiting, []}
+    def callback_mode, do: #{inspect(mode)}
+    def waiting(type, event, log), do: on(type, event, :waiting, log)
+    def ready(type, event, log), do: on(type, event, :ready, log)
+    def handle_event(type, event, state, log), do: on(type, event, state, log)
+    def code_change(_, state, log, _), do: {:ok, state, [:migrated | log]}
+
+    defp on(:cast, {:later, _}, :waiting, _log), do: {:keep_state_and_data, :postpone}
+    defp on(:cast, {:later, n}, :ready, log), do: {:keep_state, [{#{version}, n} | log]}
+    defp on(:cast, :ready, :waiting, log), do: {:next_state, :ready, [{#{version}, :ready} | log]}
+    defp on({:call, from}, :log, _, log), do: {:keep_state_and_data, {:reply, from, Enum.reverse(log)}}
+    defp on(:state_timeout, _, :waiting, log), do: {:keep_state, [{#{version}, :state} | log]}
+    defp on({:timeout, :own}, _, _, log), do: {:keep_state, [{#{version}, :own} | log]}
+
+    defp on(:cast, {:until, test}, :waiting, _log) do
+      send(test, {:blocked, self()})
+      receive do: (:go -> {:keep_state_and_data, [{:state_timeout, 1, nil}, {{:timeout, :own}, 1, nil}]})
+    end
+    """)
+  end
+
+  # Its timers run out, and events come, while it is suspended, beside many others that migrate.
+  defp upgrade_patient(name, {from, to}, others) do
+    module = Module.concat([__MODULE__, Patient, name])
+    server = Module.concat(module, Server)
+
+    migrate =
+      ~s|(case s do {:wait, test} -> send(test, {:migrating, self()}) && receive(do: (:go -> {:ok, s}))
+                  :fails -> raise("no")
+                  n -> {:ok, n + 1} end)|
+
+    [old, new] = for n <- 1..2, do: server(server, n, migrate)
+    armed = armed([{module, patient(module, 1, from), patient(module, 2, to)}, {server, old, new}])
+    {:ok, pid} = :gen_statem.start(module, nil, [])
+    for n <- 1..500, do: {:ok, _} = GenServer.start(server, n)
+    {:ok, last} = GenServer.start(server, {:wait, self()})
+    for state <- others, do: {:ok, _} = GenServer.start(server, state)
+
+    for event <- [{:later, 1}, {:until, self()}, {:later, 2}], do: :gen_statem.cast(pid, event)
+    assert_receive {:blocked, ^pid}, 60_000
+    run = Task.async(fn -> armed |> window(suspend_ms: 60_000, migration_ms: 60_000) |> Windows.run() end)
+    # Its suspend, and what it does with its state then.
+    wait_until(fn -> queued(pid) == 3 end)
+    send(pid, :go)
+    assert_receive {:migrating, ^last}, 60_000
+    :gen_statem.cast(pid, {:later, 3})
+    # Both timers, and the event.
+    wait_until(fn -> queued(pid) == 3 end)
+    send(last, :go)
+    result = Task.await(run, :infinity)
+    :gen_statem.cast(pid, :ready)
+    :gen_statem.cast(pid, {:later, 4})
+    {result, :gen_statem.call(pid, :log)}
+  end
+
+  defp queued(pid), do: pid |> Process.info(:message_queue_len) |> elem(1)
+  defp wait_until(fun), do: unless(fun.(), do: Process.sleep(1) && wait_until(fun))
+
+  for {name, modes} <- [
+        StateFunctions: {:state_functions, :state_functions},
+        OneFunction: {:handle_event_function, :handle_event_function},
+        ToOneFunction: {:state_functions, [:handle_event_function]},
+        ToStateFunctions: {:handle_event_function, :state_functions}
+      ] do
+    @modes modes
+    test "a gen_statem, #{inspect(modes)}, has its events and timeouts after a commit, and after a rollback" do
+      {result, log} = upgrade_patient(unquote(name), @modes, [])
+      assert %{outcome: :committed, migrated: 502, failures: []} = result
+      assert [:migrated, {2, one}, {2, other}, {2, :ready}, {2, 1}, {2, 2}, {2, 3}, {2, 4}] = log
+      assert Enum.sort([one, other]) == [:own, :state]
+
+      {result, log} = upgrade_patient(:"Fails#{unquote(name)}", @modes, [:fails])
+      assert %{outcome: :rolled_back, failures: [_], killed: []} = result
+      assert [{1, one}, {1, other}, {1, :ready}, {1, 1}, {1, 2}, {1, 3}, {1, 4}] = log
+      assert Enum.sort([one, other]) == [:own, :state]
+    end
+  end
+
+  test "a gen_statem that is late is ended where others of its module must have the old callback mode back" do
+    module = __MODULE__.LateBeside
+    old = statem(module, 1, :state_functions, "{:ok, state, s}")
+
+    new =
+      statem(module, 2, :handle_event_function, """
+      (fn ->
+        if is_reference(s), do: Enum.find(Stream.cycle([1]), fn _ -> :atomics.get(s, 1) == 1 end)
+        {:ok, state, s}
+      end).()
+      """)
+
+    armed = armed(module, old, new)
+    [late, other] = for s <- [:atomics.new(1, []), :ok], do: module |> :gen_statem.start(s, []) |> elem(1)
+    window = window(armed, migration_ms: 100, max_suspend_ms: 1_000)
+    assert %{outcome: :rolled_back_with_losses, killed: [^late]} = Windows.run(window)
+    assert :gen_statem.call(other, :get) == {1, :ok}
   end
 
   defp done_after(cell, done) do
