@@ -231,10 +231,13 @@ defmodule FlyDeployAgent.SwapTest do
     module = Module.concat([__MODULE__, Patient, name])
     server = Module.concat(module, Server)
 
-    migrate =
-      ~s|(case s do {:wait, test} -> send(test, {:migrating, self()}) && receive(do: (:go -> {:ok, s}))
-                  :fails -> raise("no")
-                  n -> {:ok, n + 1} end)|
+    migrate = """
+    (fn
+       _, {:wait, test} -> send(test, {:migrating, self()}) && receive(do: (:go -> {:ok, s}))
+       _, :fails -> raise("no")
+       _, n -> {:ok, n + 1}
+     end).(from, s)
+    """
 
     [old, new] = for n <- 1..2, do: server(server, n, migrate)
     armed = armed([{module, patient(module, 1, from), patient(module, 2, to)}, {server, old, new}])
