@@ -119,15 +119,18 @@ defmodule FlyDeployAgent.Instructions do
     List.to_tuple([name | before] ++ [elem(tables.imports, n) | rest])
   end
 
-  defp instruction(
-         :put_map_assoc,
-         [fail, {:literal, %{__struct__: module}} = struct, to, live, {:list, fields}],
-         _tables
-       )
-       when module in @templates,
-       do: {:put_map_assoc, fail, struct, to, live, {:list, without_print(fields)}}
+  # Up to OTP 28 the compiler adds the fields to a struct of constants, later to an empty map.
+  defp instruction(:put_map_assoc, [fail, map, to, live, {:list, fields}], _tables) do
+    fields = if template?(map) or template?(fields), do: without_print(fields), else: fields
+    {:put_map_assoc, fail, map, to, live, {:list, fields}}
+  end
 
   defp instruction(name, operands, _tables), do: List.to_tuple([name | operands])
+
+  defp template?({:literal, %{__struct__: module}}), do: module in @templates
+  defp template?([{:atom, :__struct__}, {:atom, module} | _fields]), do: module in @templates
+  defp template?([_field, _value | fields]), do: template?(fields)
+  defp template?(_other), do: false
 
   defp without_print([{:atom, :fingerprint}, {:integer, _print} | rest]), do: rest
   defp without_print([field, value | rest]), do: [field, value | without_print(rest)]
