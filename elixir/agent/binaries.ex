@@ -122,7 +122,6 @@ defmodule FlyDeployAgent.Binaries do
        ) do
     case integer(context, size) do
       {:ok, ^wanted, context} -> commands(rest, context, no, to, regs)
-      :unknown -> forget_all([to | rest], regs, no)
       _other_or_short -> {:goto, no, nil}
     end
   end
@@ -136,7 +135,6 @@ defmodule FlyDeployAgent.Binaries do
        ) do
     case integer(context, size * unit) do
       {:ok, n, context} -> commands(rest, context, no, to, Map.put(regs, register, {:const, n}))
-      :unknown -> forget_all([register, to | rest], regs, no)
       :short -> {:goto, no, nil}
     end
   end

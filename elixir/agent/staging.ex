@@ -195,7 +195,7 @@ defmodule FlyDeployAgent.Staging do
   # What the code tells already is not told twice.
   defp rehearse(staged, %{rehearse: false}, _dir), do: staged
 
-  defp rehearse(staged, order, dir) do
+  defp rehearse(%Staged{} = staged, order, dir) do
     known = MapSet.new(staged.findings, &{&1.name, &1.subject})
     found = Rehearsal.findings(staged, order, dir, fn -> OwnCode.get(order) end)
     %Staged{staged | findings: staged.findings ++ Enum.reject(found, &({&1.name, &1.subject} in known))}
