@@ -17,6 +17,8 @@ defmodule FlyDeploy.BootCount do
   @image @chances + 1
   # Nobody waits longer for the bucket because of a count.
   @within_ms 2_000
+  # Whoever asks may be killed: the bucket is not written any more when Survival settles the count.
+  @ends_ms 20_000
 
   @typedoc "`boots` are those that have not lasted yet, this one included. `gave_up`: the machine boots its image's code."
   @type t :: %{
@@ -30,14 +32,14 @@ defmodule FlyDeploy.BootCount do
         }
 
   @doc """
-  Begins to read the count, for `decide/1` by the same process. nil where nobody counts: the upgrade has no id, or nothing would
-  find out that this boot has lasted.
+  Begins to read the count, for `decide/1` by the same process. nil where nobody counts: the upgrade has no id, nothing would
+  find out that this boot has lasted, or an earlier call in this VM has counted it.
   """
   @spec read(Settings.t(), atom, FlyDeploy.Metadata.upgrade(), String.t() | nil) :: {t, pid, reference} | nil
   def read(settings, app, %{id: id} = upgrade, machine) when is_binary(id) and is_binary(machine) do
-    if id <> machine =~ ~r/\A[A-Za-z0-9_-]+\z/ and Survival.ready?() do
-      key = "releases/#{app}-results/#{id}/boots-#{machine}.json"
+    key = "releases/#{app}-results/#{id}/boots-#{machine}.json"
 
+    if id <> machine =~ ~r/\A[A-Za-z0-9_-]+\z/ and Survival.ready?(key) do
       count = %{
         key: key,
         machine: machine,
@@ -142,7 +144,12 @@ defmodule FlyDeploy.BootCount do
   end
 
   # Whatever happens in there: the boot goes on. An exception's own text may hold anything, a key among it.
-  defp begin(fun), do: spawn_monitor(fn -> exit({:done, safely(fun)}) end)
+  defp begin(fun) do
+    spawn_monitor(fn ->
+      {:ok, _} = :timer.kill_after(@ends_ms)
+      exit({:done, safely(fun)})
+    end)
+  end
 
   defp safely(fun) do
     fun.()

@@ -18,11 +18,13 @@ defmodule FlyDeploy.Hook do
 
   @doc "Notes down that this machine boots without the upgrade of this id, which its last boots have not survived."
   @spec give_up(String.t()) :: :ok
-  def give_up(id), do: Application.put_env(@app, @gave_up, id)
+  def give_up(id), do: Application.put_env(@app, @gave_up, [id | given_up()])
 
   @doc "Whether `give_up/1` was called for this upgrade."
   @spec gave_up?(String.t() | nil) :: boolean
-  def gave_up?(id), do: id != nil and Application.get_env(@app, @gave_up) == id
+  def gave_up?(id), do: id in given_up()
+
+  defp given_up, do: Application.get_env(@app, @gave_up, [])
 
   @doc "The last call for each application since the VM started."
   @spec calls() :: %{atom => {outcome, String.t()}}

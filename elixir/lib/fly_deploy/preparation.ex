@@ -29,13 +29,14 @@ defmodule FlyDeploy.Preparation do
          {:ok, document} <- document(settings, app),
          {:ok, upgrade} <- chosen(document, image_ref),
          :ok <- Signature.check(upgrade, app),
+         :ok <- not_given_up(upgrade),
          counting = BootCount.read(settings, app, upgrade, System.get_env("FLY_MACHINE_ID")),
          {:ok, key} <- Storage.key(upgrade.tarball_url, settings.bucket),
          _ = tell.("downloading the tarball (#{upgrade.size} bytes)"),
          :ok <- make(dir),
          tarball = Path.join(dir, "upgrade.tar.gz"),
          :ok <- Storage.download(settings, key, tarball, upgrade.size, upgrade.sha256),
-         {:ok, count} <- chance(settings, counting) do
+         {:ok, count} <- chance(settings, upgrade, counting) do
       # The count is written meanwhile.
       keeping = BootCount.keep(settings, count)
       prepared = unpack(app, upgrade, tarball, dir, tell)
@@ -45,9 +46,17 @@ defmodule FlyDeploy.Preparation do
   end
 
   # Before anything is loaded, which may be the end of this VM.
-  defp begun(_settings, count, true, {:ok, _prepared}), do: Survival.watch(count)
+  defp begun(_settings, _count, _kept?, {:ok, prepared}), do: Survival.loading(prepared.upgrade.id)
   defp begun(settings, count, true, _refused), do: BootCount.forget(settings, count)
-  defp begun(_settings, _count, false, _prepared), do: :ok
+  defp begun(_settings, _count, false, _refused), do: :ok
+
+  # By an earlier call in this VM.
+  defp not_given_up(upgrade), do: if(Hook.gave_up?(upgrade.id), do: gave_up(upgrade), else: :ok)
+
+  defp gave_up(upgrade) do
+    {:gave_up,
+     "hot upgrade #{upgrade.version} was loaded by the last two boots, and each ended within a minute"}
+  end
 
   defp unpack(app, upgrade, tarball, dir, tell) do
     tell.("extracting the tarball")
@@ -61,17 +70,19 @@ defmodule FlyDeploy.Preparation do
     end
   end
 
-  defp chance(settings, counting) do
-    case BootCount.decide(counting) do
-      {:load, count} ->
+  # Whoever kills this process while the count is written, or its answer comes too late: Survival knows of it.
+  defp chance(settings, upgrade, counting) do
+    {what, count} = BootCount.decide(counting)
+    if count, do: Survival.watch(count)
+
+    case what do
+      :load ->
         {:ok, count}
 
-      {:image, count} ->
-        if settings |> BootCount.keep(count) |> BootCount.kept?(), do: Survival.watch(count)
+      :image ->
         Hook.give_up(count.id)
-
-        {:gave_up,
-         "hot upgrade #{count.version} was loaded by the last two boots, and each ended within a minute"}
+        settings |> BootCount.keep(count) |> BootCount.kept?()
+        gave_up(upgrade)
     end
   end
 
