@@ -28,6 +28,10 @@ defmodule FlyDeploy.BootCountTest do
     System.put_env(variables)
     on_exit(fn -> for {name, _} <- variables, do: System.delete_env(name) end)
     {:ok, settings} = FlyDeploy.Settings.load(variables, [])
+    # One that has counted nothing yet.
+    :ok = Supervisor.terminate_child(FlyDeploy.Supervisor, Survival)
+    on_exit(fn -> {:ok, _} = Supervisor.start_child(FlyDeploy.Supervisor, Survival) end)
+    start_supervised!(Survival)
     %{objects: objects, settings: settings}
   end
 
@@ -158,8 +162,8 @@ defmodule FlyDeploy.BootCountTest do
 
   describe "whether a boot has lasted is found out" do
     setup do
-      :ok = Supervisor.terminate_child(FlyDeploy.Supervisor, Survival)
-      on_exit(fn -> {:ok, _} = Supervisor.start_child(FlyDeploy.Supervisor, Survival) end)
+      stop_supervised(Survival)
+      :ok
     end
 
     test "once its time is over, also where the bucket does not take that at first", %{
@@ -226,10 +230,6 @@ defmodule FlyDeploy.BootCountTest do
 
   describe "the hook" do
     setup %{objects: objects} do
-      :ok = Supervisor.terminate_child(FlyDeploy.Supervisor, Survival)
-      on_exit(fn -> {:ok, _} = Supervisor.start_child(FlyDeploy.Supervisor, Survival) end)
-      start_supervised!(Survival)
-
       image = "registry.fly.io/my-app:deployment-01A"
       variables = %{"FLY_IMAGE_REF" => image, "FLY_MACHINE_ID" => "m1", "RELEASE_ROOT" => "/nowhere"}
       System.put_env(variables)

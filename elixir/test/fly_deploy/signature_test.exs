@@ -6,7 +6,7 @@ defmodule FlyDeploy.SignatureTest do
   import ExUnit.CaptureLog
   import FlyDeploy.TestBucket, only: [put: 3, asked: 1]
 
-  alias FlyDeploy.{Events, Look, Metadata, Newest, Preparation, Signature, TestBucket, Version}
+  alias FlyDeploy.{Events, Look, Metadata, Newest, Preparation, Signature, Survival, TestBucket, Version}
   alias FlyDeployAgent.{Json, Package}
 
   doctest Signature
@@ -126,6 +126,9 @@ defmodule FlyDeploy.SignatureTest do
 
       System.put_env(variables)
       Version.start(:my_app)
+      # Nobody counts boots here.
+      :ok = Supervisor.terminate_child(FlyDeploy.Supervisor, Survival)
+      on_exit(fn -> {:ok, _} = Supervisor.start_child(FlyDeploy.Supervisor, Survival) end)
 
       on_exit(fn ->
         for {name, _} <- variables, do: System.delete_env(name)
