@@ -60,7 +60,7 @@ type Result struct {
 
 // Left is something of a deploy that stayed behind, and ends by itself.
 type Left struct {
-	What    string    `json:"what"`              // LeftLock, LeftAgent or LeftTemporary
+	What    string    `json:"what"`              // LeftLock, LeftAgent, LeftTemporary or LeftLease
 	Machine string    `json:"machine,omitempty"` // its ID
 	EndsAt  time.Time `json:"ends_at"`           // at the latest, by the console's clock
 	EndNow  string    `json:"end_now"`           // the command that ends it
@@ -71,6 +71,7 @@ const (
 	LeftLock      = "lock"
 	LeftAgent     = "agent"
 	LeftTemporary = "temporary_machine"
+	LeftLease     = "lease" // of a machine
 )
 
 // IsWilful reports whether the deploy has ended as the operator wanted: who stops it, or declines its plan, has met no failure.

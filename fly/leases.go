@@ -27,20 +27,27 @@ type leaseAnswer struct {
 	} `json:"data"`
 }
 
+func (a leaseAnswer) nonce() string { return cmp.Or(a.Data.Nonce, a.Nonce) }
+
 // TakeLease implements engine.Leases.
 func (c *Client) TakeLease(ctx context.Context, machineID, description string, ttl time.Duration) (nonce string, err error) {
 	var answer leaseAnswer
 	err = c.lease(ctx, request{op: "lease machine", method: http.MethodPost, machine: machineID, body: leaseRequest(description, ttl)}, ttl, &answer)
-	if nonce = cmp.Or(answer.Data.Nonce, answer.Nonce); err == nil && nonce == "" {
+	if nonce = answer.nonce(); err == nil && nonce == "" {
 		err = fmt.Errorf("lease machine %s: the answer names no nonce", machineID)
 	}
 	return nonce, err
 }
 
-// RenewLease implements engine.Leases.
-func (c *Client) RenewLease(ctx context.Context, machineID, nonce string, ttl time.Duration) error {
-	r := request{op: "renew the lease of machine", method: http.MethodPost, machine: machineID, nonce: nonce, body: leaseRequest("", ttl), repeatable: true}
-	return c.lease(ctx, r, ttl, nil)
+// RenewLease implements engine.Leases. To the nonce of a lease that has expired the API may grant a new one, with another nonce.
+func (c *Client) RenewLease(ctx context.Context, machineID, nonce, description string, ttl time.Duration) (valid string, err error) {
+	var answer leaseAnswer
+	r := request{op: "renew the lease of machine", method: http.MethodPost, machine: machineID, nonce: nonce, body: leaseRequest(description, ttl), repeatable: true}
+	err = c.lease(ctx, r, ttl, &answer)
+	if isNotFound(err) {
+		err = fmt.Errorf("%w: %w", engine.ErrNoLease, err)
+	}
+	return cmp.Or(answer.nonce(), nonce), err
 }
 
 // ReleaseLease implements engine.Leases.

@@ -60,10 +60,10 @@ func TestALeaseOnTheLocalFly(t *testing.T) {
 		if !errors.Is(err, engine.ErrLeased) {
 			t.Errorf("a second lease: %v", err)
 		}
-		if err := other.RenewLease(t.Context(), id, "0123", time.Minute); !errors.Is(err, engine.ErrLeased) {
+		if _, err := other.RenewLease(t.Context(), id, "0123", "", time.Minute); !errors.Is(err, engine.ErrLeased) {
 			t.Errorf("another's lease is renewed: %v", err)
 		}
-		if err := c.RenewLease(t.Context(), id, nonce, 40*time.Minute); err != nil || !look().Until.After(first.Until) || look().Description != first.Description {
+		if valid, err := c.RenewLease(t.Context(), id, nonce, first.Description, 40*time.Minute); err != nil || valid != nonce || !look().Until.After(first.Until) || look().Description != first.Description {
 			t.Errorf("renewed: %+v, %v", look(), err)
 		}
 		if _, err := localClient(t, f, f.ExecToken()).TakeLease(t.Context(), id, "", time.Minute); !errors.Is(err, engine.ErrForbidden) {
@@ -72,6 +72,15 @@ func TestALeaseOnTheLocalFly(t *testing.T) {
 		if out, err := other.Exec(t.Context(), id, []string{"/bin/echo", "there"}, "", 5*time.Second); err != nil || out.Stdout != "there\n" {
 			t.Errorf("a command under the lease: %+v, %v", out, err)
 		}
+		if err := c.ReleaseLease(t.Context(), id, nonce); err != nil {
+			t.Error(err)
+		}
+		// To the nonce of one that has ended a new lease is granted, with a nonce of its own.
+		fresh, err := c.RenewLease(t.Context(), id, nonce, first.Description, time.Minute)
+		if err != nil || fresh == nonce || look().Description != first.Description {
+			t.Errorf("renewed after its end: %+v, %v", look(), err)
+		}
+		nonce = fresh
 		for range 2 {
 			if err := c.ReleaseLease(t.Context(), id, nonce); err != nil || look().Held() {
 				t.Errorf("released: %+v, %v", look(), err)
@@ -102,6 +111,26 @@ func TestAnswersToALease(t *testing.T) {
 		if got != nonce || (err == nil) != (nonce != "") {
 			t.Errorf("%s gives %q, %v", body, got, err)
 		}
+	}
+}
+
+// A renewal says what the lease is for, and gives the nonce that the answer names.
+func TestARenewalOfALease(t *testing.T) {
+	t.Parallel()
+	for body, valid := range map[string]string{`{"status":"success","data":{"nonce":"n2"}}`: "n2", `{"status":"success","data":{}}`: "n1"} {
+		c := serve(t, map[string]http.HandlerFunc{"POST /m1/lease": func(w http.ResponseWriter, r *http.Request) {
+			if sent := decode[map[string]any](t, r); sent["description"] != "flydeploy 01K" || r.Header.Get("fly-machine-lease-nonce") != "n1" {
+				t.Errorf("asked with %v, %v", sent, r.Header)
+			}
+			reply(http.StatusCreated, body)(w, r)
+		}})
+		if got, err := c.RenewLease(t.Context(), "m1", "n1", "flydeploy 01K", 30*time.Second); got != valid || err != nil {
+			t.Errorf("%s gives %q, %v", body, got, err)
+		}
+	}
+	ended := serve(t, map[string]http.HandlerFunc{"POST /m1/lease": reply(http.StatusNotFound, `{"error":"lease not found"}`)})
+	if _, err := ended.RenewLease(t.Context(), "m1", "n1", "", 30*time.Second); !errors.Is(err, engine.ErrNoLease) {
+		t.Errorf("one that has ended: %v", err)
 	}
 }
 

@@ -156,7 +156,7 @@ func (s *stage) isTrue(p *engine.Progress, r engine.Result) {
 	s.leavesTruth(r, fail)
 }
 
-// leavesTruth checks what was left behind against what the result says about it: each lock, agent and temporary machine is named, with when
+// leavesTruth checks what was left behind against what the result says about it: each lock, agent, lease and temporary machine is named, with when
 // it ends and how to end it now.
 func (s *stage) leavesTruth(r engine.Result, fail func(string, ...any)) {
 	s.t.Helper()
@@ -176,6 +176,9 @@ func (s *stage) leavesTruth(r engine.Result, fail func(string, ...any)) {
 		}
 	}
 	for _, m := range r.Machines {
+		if l := s.Leased(m.ID); strings.HasPrefix(l.Description, "flydeploy ") && !named[[2]string{engine.LeftLease, m.ID}] {
+			fail("the lease of machine %s is still held, and nothing says so: %+v", m.ID, l)
+		}
 		if a := s.State(m.ID).Agent; a != "" && !named[[2]string{engine.LeftAgent, m.ID}] {
 			fail("machine %s still has its agent, and nothing says so", m.ID)
 		}

@@ -31,7 +31,9 @@ func (l *leftovers) add(left engine.Left) {
 func (l *leftovers) list() []engine.Left {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.all)
+	return slices.DeleteFunc(slices.Clone(l.all), func(left engine.Left) bool { // a lease ends soon
+		return left.What == engine.LeftLease && !time.Now().Before(left.EndsAt)
+	})
 }
 
 // leaveLock: the lock was not released. It expires at most its lifetime from now on.
@@ -55,6 +57,10 @@ func (j *job) dropLock(ctx context.Context, locks engine.Locks, id string) (left
 
 func (j *job) leaveTemporary(id string, until time.Time) {
 	j.left.add(engine.Left{What: engine.LeftTemporary, Machine: id, EndsAt: until, EndNow: "fly machine destroy --force " + id + " --app " + j.settings.App})
+}
+
+func (j *job) leaveLease(id string, until time.Time) {
+	j.left.add(engine.Left{What: engine.LeftLease, Machine: id, EndsAt: until.Add(time.Second), EndNow: "fly machine leases clear " + id + " --app " + j.settings.App})
 }
 
 const (

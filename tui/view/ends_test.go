@@ -52,6 +52,7 @@ func TestWhatIsLeftBehind(t *testing.T) {
 		engine.LeftLock:      "the deploy lock was not released: it ends by itself by 12:05:00 (in 5m 00s); at once with `do it`",
 		engine.LeftAgent:     "an agent may be left on machine m1: it ends",
 		engine.LeftTemporary: "the temporary machine m1 was not destroyed: it ends",
+		engine.LeftLease:     "our lease of machine m1 was not released, and keeps others from changing it: it ends",
 	} {
 		if got := LeftBehind(engine.Left{What: what, Machine: "m1", EndsAt: now.Add(5 * time.Minute), EndNow: "do it"}, now); !strings.HasPrefix(got, says) {
 			t.Errorf("%s", got)

@@ -17,6 +17,8 @@ func LeftBehind(l engine.Left, now time.Time) string {
 		what = "an agent may be left on machine " + text.Line(l.Machine) + ": it"
 	case engine.LeftTemporary:
 		what = "the temporary machine " + text.Line(l.Machine) + " was not destroyed: it"
+	case engine.LeftLease:
+		what = "our lease of machine " + text.Line(l.Machine) + " was not released, and keeps others from changing it: it"
 	}
 	return what + " ends by itself by " + When(l.EndsAt, now) + "; at once with `" + text.Line(l.EndNow) + "`"
 }

@@ -18,7 +18,7 @@ var errUnknownOutcome = engine.ErrUnknownOutcome
 
 // unanswered is the error of a call whose answer did not come, for a reason.
 func unanswered(c Call, why error) error {
-	if c.Kind.IsExec() || c.Kind == CreateTemporary || c.Kind == Destroy {
+	if c.Kind.IsExec() || c.Kind == CreateTemporary || c.Kind == Destroy || c.Kind == TakeLease {
 		return fmt.Errorf("%s: %w: %w", what(c), errUnknownOutcome, why)
 	}
 	return fmt.Errorf("%s: %w", what(c), why)

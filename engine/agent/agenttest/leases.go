@@ -2,6 +2,7 @@ package agenttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,11 +27,14 @@ func (w *World) LeaseTo(id, owner string, lasts time.Duration) {
 	w.locked(func() { w.byID[id].lease(owner, "", "theirs", lasts) })
 }
 
-// Leased gives who holds a machine's lease; the zero value if nobody does.
+// Leased gives who holds a machine's lease; the zero value if nobody does, or if the machine is gone.
 func (w *World) Leased(id string) engine.Lease {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.byID[id].listed().Lease
+	if m := w.byID[id]; m != nil {
+		return m.listed().Lease
+	}
+	return engine.Lease{}
 }
 
 func (m *machine) lease(owner, description, nonce string, lasts time.Duration) {
@@ -57,24 +61,34 @@ func (f *Fleet) TakeLease(ctx context.Context, id, description string, ttl time.
 	})
 }
 
-// RenewLease implements engine.Leases.
-func (f *Fleet) RenewLease(ctx context.Context, id, nonce string, ttl time.Duration) error {
-	return f.withLease(ctx, RenewLease, id, nonce, func(m *machine) { m.Lease.Until = time.Now().Add(ttl) })
+// RenewLease implements engine.Leases. The description becomes the one that is given, if none is, too.
+func (f *Fleet) RenewLease(ctx context.Context, id, nonce, description string, ttl time.Duration) (valid string, err error) {
+	return ask(ctx, f.world, Call{Console: f.console, Kind: RenewLease, Machine: id}, func() (string, error) {
+		return nonce, f.withLease(id, nonce, func(m *machine) { m.lease(m.Lease.Owner, description, nonce, ttl) })
+	})
 }
 
 // ReleaseLease implements engine.Leases.
 func (f *Fleet) ReleaseLease(ctx context.Context, id, nonce string) error {
-	return f.withLease(ctx, ReleaseLease, id, nonce, func(m *machine) { m.Lease, m.nonce = engine.Lease{}, "" })
-}
-
-func (f *Fleet) withLease(ctx context.Context, kind Kind, id, nonce string, change func(*machine)) error {
-	return tell(ctx, f.world, Call{Console: f.console, Kind: kind, Machine: id}, func() error {
-		f.world.mu.Lock()
-		defer f.world.mu.Unlock()
-		if m := f.world.byID[id]; m != nil && m.nonce == nonce {
-			change(m)
+	return tell(ctx, f.world, Call{Console: f.console, Kind: ReleaseLease, Machine: id}, func() error {
+		err := f.withLease(id, nonce, func(m *machine) { m.Lease, m.nonce = engine.Lease{}, "" })
+		if errors.Is(err, engine.ErrNoLease) {
 			return nil
 		}
-		return fmt.Errorf("the lease of machine %s: %w", id, engine.ErrLeased)
+		return err
 	})
+}
+
+func (f *Fleet) withLease(id, nonce string, change func(*machine)) error {
+	f.world.mu.Lock()
+	defer f.world.mu.Unlock()
+	m := f.world.byID[id]
+	switch {
+	case m == nil, !m.leased():
+		return fmt.Errorf("the lease of machine %s: %w", id, engine.ErrNoLease)
+	case m.nonce != nonce:
+		return fmt.Errorf("the lease of machine %s: %w", id, engine.ErrLeased)
+	}
+	change(m)
+	return nil
 }
