@@ -13,9 +13,10 @@ import (
 // errGoCold ends the confirmation of a plan that goes out as a cold deploy.
 var errGoCold = errors.New("deploy cold")
 
-// canGoCold reports whether an image can go out as a cold deploy, which is always one to all machines.
-func (j *job) canGoCold() bool {
-	return j.ports.Cold != nil && !j.settings.DryRun && j.settings.Select.Empty()
+// canGoCold reports whether an image can go out as a cold deploy, which is always one to all machines. A resumed deploy may be of some of
+// them.
+func (st *staged) canGoCold() bool {
+	return st.ports.Cold != nil && !st.settings.DryRun && st.surveyed.selected.Empty()
 }
 
 // goCold deploys cold, between the operator's commands for what is before and after a commit.

@@ -132,6 +132,32 @@ func TestAnOperatorChoosesTheColdWay(t *testing.T) {
 	})
 }
 
+// A resumed deploy is of the machines that it was of before: a cold deploy would restart the others as well.
+func TestAResumedDeployOfSomeMachinesDoesNotGoOutCold(t *testing.T) {
+	playedCold(t, func(t *testing.T, s *coldStage) {
+		s.Behave("m00", func(b *agenttest.Behaviour) { b.Outcome = agent.RolledBack })
+		some := playedSettings()
+		some.Select.Machines = []string{"m00"}
+		if _, r := s.run(some).end(); len(r.Machines) != 1 || r.Machines[0].Outcome.Upgraded() {
+			t.Fatalf("outcome %s (%s): %v", r.Outcome, outcomes(r), r.Problem)
+		}
+		s.need("children_changed", "block")
+		for _, settings := range []engine.Settings{orCold(playedSettings()), asking()} {
+			settings.Resume = true
+			d := s.run(settings)
+			if settings.Ask {
+				d.asks(engine.QuestionPlan)
+				d.Answer(engine.Answer{To: engine.QuestionPlan, Way: engine.WayCold})
+			}
+			p, r := d.end()
+			if r.Cold || len(s.calls) > 0 || p.Plan.MayGoCold || len(p.Plan.Machines) != 1 || s.State("m01").Image != agenttest.Image1 {
+				t.Errorf("outcome %s, cold %v, machine m01 has %s: %v\n%s", r.Outcome, s.calls, s.State("m01").Image, r.Problem, logOf(p))
+			}
+		}
+		s.nothingLeft()
+	})
+}
+
 // Of a plan that can go hot it is no answer.
 func TestTheColdWayIsNoAnswerToAPlanThatCanGoHot(t *testing.T) {
 	playedCold(t, func(t *testing.T, s *coldStage) {
