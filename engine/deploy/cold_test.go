@@ -193,6 +193,24 @@ func TestHooksAreToldOfAColdDeploy(t *testing.T) {
 	})
 }
 
+// A cold deploy restarts machines also where nothing is staged, because all of them run the code already.
+func TestTheCommandBeforeACommitMayStopAColdDeployOfWhatRunsAlready(t *testing.T) {
+	playedCold(t, func(t *testing.T, s *coldStage) {
+		first, second := playedSettings(), orCold(playedSettings())
+		first.ReleaseCommand, second.ReleaseCommand = "bin/migrate", "bin/migrate all"
+		if _, r := s.run(first).end(); r.Outcome != engine.OutcomeSucceeded {
+			t.Fatalf("outcome %s: %v", r.Outcome, r.Problem)
+		}
+		h := &hooks{run: failsAt(engine.MomentBeforeCommit)}
+		s.hooks = h
+		p, r := s.run(second).end()
+		if p.Plan.Verdict.Word != engine.VerdictCold || !r.Cold || r.Outcome != engine.OutcomeFailed || r.Problem.Name != "hook_failed" || len(s.calls) > 0 {
+			t.Errorf("outcome %s, calls %v, told %s: %v\n%s", r.Outcome, s.calls, h.moments(), r.Problem, logOf(p))
+		}
+		s.nothingLeft()
+	})
+}
+
 // What fails half-way is told machine by machine, and the record stays: it is about the image of those that are left.
 func TestAColdDeployThatFailsHalfWay(t *testing.T) {
 	for name, try := range map[string]struct {

@@ -36,11 +36,8 @@ func (st *staged) commit(ctx context.Context, book *ledger, accepted []string) e
 	})
 }
 
-// beforeCommit has the operator's command decide, if something is to be committed.
+// beforeCommit has the operator's command decide.
 func (st *staged) beforeCommit(ctx context.Context, p *engine.Plan) error {
-	if !anyOf(st.machines, (*rollout).isStaged) {
-		return nil
-	}
 	err := st.hook(ctx, engine.PhaseCommit, engine.MomentEvent{Hook: engine.MomentBeforeCommit, Upgrade: st.upgrade, Plan: p})
 	if err != nil {
 		st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: failedBy(err), Problem: engine.AsProblem(err)})
