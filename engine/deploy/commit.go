@@ -36,6 +36,23 @@ func (st *staged) commit(ctx context.Context, book *ledger, accepted []string) e
 	})
 }
 
+// beforeWaves does what comes between the confirmation and the first wave: it looks for machines that have changed, has the operator's
+// command decide, and runs the release_command, which takes its time, so that machines are looked at again after it. It gives the plan
+// that holds now.
+func (st *staged) beforeWaves(ctx context.Context, p *engine.Plan, accepted []string) (*engine.Plan, error) {
+	p, err := st.stageChanged(ctx, p, accepted)
+	if err != nil || !anyOf(st.machines, (*rollout).isStaged) {
+		return p, err
+	}
+	if err := st.beforeCommit(ctx, p); err != nil || !st.runsReleaseCommand() {
+		return p, err
+	}
+	if err := st.runReleaseCommand(ctx); err != nil {
+		return p, err
+	}
+	return st.stageChanged(ctx, p, accepted)
+}
+
 // beforeCommit has the operator's command decide.
 func (st *staged) beforeCommit(ctx context.Context, p *engine.Plan) error {
 	err := st.hook(ctx, engine.PhaseCommit, engine.MomentEvent{Hook: engine.MomentBeforeCommit, Upgrade: st.upgrade, Plan: p})

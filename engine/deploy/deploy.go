@@ -130,16 +130,8 @@ func (j *job) steps(ctx context.Context, all *soFar) error {
 	if err != nil {
 		return preferCause(ctx, err)
 	}
-	if err = all.staged.runReleaseCommand(ctx); err != nil {
+	if all.plan, err = all.staged.beforeWaves(ctx, all.plan, accepted); err != nil {
 		return preferCause(ctx, err)
-	}
-	if all.plan, err = all.staged.stageChanged(ctx, all.plan, accepted); err != nil {
-		return preferCause(ctx, err)
-	}
-	if anyOf(all.staged.machines, (*rollout).isStaged) {
-		if err := all.staged.beforeCommit(ctx, all.plan); err != nil {
-			return preferCause(ctx, err)
-		}
 	}
 	book := newLedger(j, surveyed, all.upgrade, all.locked.held)
 	err = all.staged.commit(ctx, book, accepted)

@@ -14,13 +14,15 @@ import (
 // releaseCommandWithin bounds a release command; its temporary machine lives longer.
 const releaseCommandWithin = 15 * time.Minute
 
-// runReleaseCommand runs fly.toml's release_command in a temporary machine with the new image, if that was asked for. What it prints
-// goes into the log. An error ends the deploy: nothing is suspended yet.
+// runsReleaseCommand reports whether there is a release_command, and it is to be run.
+func (j *job) runsReleaseCommand() bool {
+	return j.settings.RunReleaseCommand && j.settings.ReleaseCommand != ""
+}
+
+// runReleaseCommand runs fly.toml's release_command in a temporary machine with the new image. What it prints goes into the log. An
+// error ends the deploy: nothing is suspended yet.
 func (st *staged) runReleaseCommand(ctx context.Context) error {
 	command := st.settings.ReleaseCommand
-	if !st.settings.RunReleaseCommand || command == "" || !anyOf(st.machines, (*rollout).isStaged) {
-		return nil
-	}
 	st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "running the release_command: " + command})
 	err := st.releaseCommand(ctx, command)
 	if err != nil {

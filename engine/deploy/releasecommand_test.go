@@ -96,6 +96,34 @@ func TestAReleaseCommandThatFailsStopsBeforeAnythingIsSuspended(t *testing.T) {
 	}
 }
 
+// Whoever refuses the commit by a command of their own refuses the migrations with it.
+func TestTheCommandBeforeACommitRunsBeforeTheReleaseCommand(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.hooks = &hooks{run: failsAt(engine.MomentBeforeCommit)}
+		p, r := s.deploy(migrating(playedSettings()))
+		if r.Outcome != engine.OutcomeFailed || r.Problem.Name != "hook_failed" {
+			t.Errorf("outcome %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+		}
+		s.ranBefore(0)
+		s.nothingLeft()
+	})
+}
+
+// A machine that restarts while the release_command runs is staged again before the first wave.
+func TestAMachineThatRestartsDuringTheReleaseCommandIsStagedAgain(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.SetCommand(agenttest.Command{Takes: 10 * time.Second})
+		s.On(agenttest.Match{Kind: agenttest.RunCommand, Times: 1}, agenttest.After(func() { s.Restart("m01", agenttest.Boot{}) }))
+		p, r := s.deploy(migrating(playedSettings()))
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+		armed := s.Calls(agenttest.Match{Kind: agenttest.Arm})
+		if staged := s.Calls(agenttest.Match{Kind: agenttest.Inject, Machine: "m01"}); len(staged) != 2 || !staged[1].At.Before(armed[0].At) {
+			t.Errorf("m01 was staged at %v, the first machine armed at %s", staged, armed[0].At)
+		}
+		s.nothingLeft()
+	})
+}
+
 // While it runs somebody may take the lock away, or stop the deploy: its machine is destroyed, and the command with it.
 func TestAReleaseCommandThatIsStopped(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
