@@ -45,14 +45,22 @@ func (st *staged) deployCold(ctx context.Context) error {
 		if err == nil {
 			err = st.ports.Cold(ctx, image, func(line string) { st.rec.Log(engine.PhaseCommit, line) })
 		}
-		return "fly deploy has ended", err
+		return "fly deploy has ended", preferCause(ctx, err)
 	})
-	var unverified error
+	var unverified, unrecorded error
 	st.withSettleTimeout(ctx, func(ctx context.Context) { unverified = st.verifyCold(ctx, image, err == nil) })
-	if err != nil || unverified != nil {
-		return errors.Join(err, unverified)
+	if everyOf(st.machines, (*rollout).isCold) { // however fly deploy has ended
+		st.withSettleTimeout(ctx, func(ctx context.Context) { unrecorded = st.recordCold(ctx, image) })
+		if errors.Is(err, errStopped) || errors.Is(err, context.Canceled) { // it came too late
+			err = nil
+		}
 	}
-	return st.recordCold(ctx, image)
+	return errors.Join(err, unverified, unrecorded)
+}
+
+// isCold reports whether a cold deploy has brought the machine to the new image, if it was in the deploy.
+func (r *rollout) isCold() bool {
+	return r.state == engine.MachineCold || r.state == engine.MachineLeftOut
 }
 
 // verifyCold looks which machines have the image now. After a cold deploy that has ended well, all must.
@@ -103,6 +111,9 @@ func (r *rollout) takeImage(fleet []engine.Machine, image string, ended bool) er
 func (st *staged) recordCold(ctx context.Context, image string) error {
 	records := st.surveyed.target.Storage.Records
 	return st.phase(engine.PhaseMetadata, "", nil, func() (string, error) {
+		if err := st.held.Confirm(ctx); err != nil {
+			return "", err
+		}
 		for range 5 {
 			md, etag, err := records.Metadata(ctx)
 			if err != nil && !errors.Is(err, engine.ErrNotFound) {

@@ -1,10 +1,12 @@
 package deploy_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
@@ -238,6 +240,47 @@ func TestAColdDeployThatFailsHalfWay(t *testing.T) {
 					t.Errorf("the record is %+v", md)
 				}
 				s.nothingLeft()
+			})
+		})
+	}
+}
+
+// However fly deploy has ended: once all machines have the image, the record is about it.
+func TestARecordFollowsAColdDeployThatEndsLate(t *testing.T) {
+	for name, try := range map[string]struct {
+		late    func(*stage, *deploy.Deployment) error // after the last machine
+		outcome engine.Outcome
+		problem string
+	}{
+		"by an error": {func(*stage, *deploy.Deployment) error {
+			return engine.NewProblem("cold_failed", "the DNS check failed", nil, "")
+		}, engine.OutcomeFailed, "cold_failed"},
+		"by a stop": {func(_ *stage, d *deploy.Deployment) error { d.Stop(); return nil }, engine.OutcomeSucceeded, ""},
+		"by a stop that interrupts it": {func(_ *stage, d *deploy.Deployment) error { d.Stop(); return errors.New("signal: interrupt") },
+			engine.OutcomeSucceeded, ""},
+		"under another's lock": {func(s *stage, _ *deploy.Deployment) error { s.takeAway(); time.Sleep(5 * time.Second); return nil },
+			engine.OutcomeFailed, "lock_lost"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			playedCold(t, func(t *testing.T, s *coldStage) {
+				s.SetCurrent(engine.Metadata{ImageRef: agenttest.Image1, HotUpgrade: &engine.HotUpgrade{Version: "1.0.1", ID: "01A", SHA256: "ab", Size: 3}})
+				s.need("children_changed", "block")
+				ports := portsOf(s.Console)
+				var d *deploy.Deployment
+				ports.Cold = func(ctx context.Context, image string, log func(string)) error {
+					return cmp.Or(s.cold(ctx, image, log), try.late(s.stage, d))
+				}
+				d = deploy.Start(t.Context(), orCold(playedSettings()), ports)
+				r := d.Result()
+				if r.Outcome != try.outcome || (r.Problem == nil) != (try.problem == "") || outcomes(r) != "m00 cold, m01 cold" {
+					t.Errorf("outcome %s (%s): %v", r.Outcome, outcomes(r), r.Problem)
+				}
+				if r.Problem != nil && r.Problem.Name != try.problem {
+					t.Errorf("its problem is %s", r.Problem.Name)
+				}
+				if md := s.Current(); (md.ImageRef == r.Upgrade.SourceImage && !md.NamesUpgrades()) != (try.problem != "lock_lost") {
+					t.Errorf("the record is of %s, with an upgrade %t", md.ImageRef, md.NamesUpgrades())
+				}
 			})
 		})
 	}
