@@ -33,6 +33,9 @@ func (st *staged) goCold(ctx context.Context, p *engine.Plan) error {
 // follows: it is about the new image, and names no upgrade. Until that begins, the agents are ended.
 func (st *staged) deployCold(ctx context.Context) error {
 	image := st.upgrade.SourceImage
+	if err := st.held.Confirm(ctx); err != nil {
+		return err
+	}
 	st.withSettleTimeout(ctx, func(ctx context.Context) { st.settleAgents(ctx, st.machines) })
 	for _, r := range st.machines {
 		if r.state != engine.MachineLeftOut {

@@ -304,3 +304,24 @@ func TestAColdDeployThatReplacesMachines(t *testing.T) {
 		}
 	})
 }
+
+// overtaken are commands of whose last, before the commit, somebody takes the lock away.
+func (s *stage) overtaken() *hooks {
+	return &hooks{run: func(_ context.Context, m engine.Moment) error {
+		if m == engine.MomentBeforeCommit {
+			time.Sleep(2 * time.Second) // the lock was renewed a while ago
+			s.takeAway()
+		}
+		return nil
+	}}
+}
+
+func TestAColdDeployUnderALostLockDoesNotStart(t *testing.T) {
+	playedCold(t, func(t *testing.T, s *coldStage) {
+		s.need("children_changed", "block")
+		s.hooks = s.overtaken()
+		if p, r := s.run(orCold(playedSettings())).end(); r.Problem == nil || r.Problem.Name != "lock_lost" || len(s.calls) > 0 {
+			t.Errorf("outcome %s, calls %v: %v\n%s", r.Outcome, s.calls, r.Problem, logOf(p))
+		}
+	})
+}

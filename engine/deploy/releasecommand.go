@@ -32,6 +32,9 @@ func (st *staged) runReleaseCommand(ctx context.Context) error {
 }
 
 func (st *staged) releaseCommand(ctx context.Context, command string) error {
+	if err := st.held.Confirm(ctx); err != nil {
+		return err
+	}
 	until := time.Now().Add(temporaryLivesFor)
 	m, err := st.ports.Fleet.CreateTemporary(ctx, engine.TemporaryMachine{
 		UpgradeID: st.upgrade.ID, Image: st.upgrade.SourceImage, LiveFor: temporaryLivesFor, Temporary: st.settings.Temporary.For(st.surveyed.in),

@@ -139,6 +139,17 @@ func TestAReleaseCommandThatIsStopped(t *testing.T) {
 	})
 }
 
+func TestAReleaseCommandUnderALostLockDoesNotStart(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.hooks = s.overtaken()
+		p, r := s.deploy(migrating(playedSettings()))
+		if r.Problem == nil || r.Problem.Name != "lock_lost" {
+			t.Errorf("outcome %s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+		}
+		s.ranBefore(0)
+	})
+}
+
 func TestAReleaseCommandThatIsNotAskedForDoesNotRun(t *testing.T) {
 	played(t, 1, func(t *testing.T, s *stage) {
 		settings := playedSettings()
