@@ -100,7 +100,7 @@ func (c *committing) wave(ctx context.Context, w wave) error {
 	c.leases = c.holdLeases(ctx, c.upgrade.ID)
 	defer c.withSettleTimeout(ctx, c.leases.release)
 	if err := c.each(ctx, w.machines, c.arm); err != nil {
-		return err
+		return c.disarm(ctx, w, err)
 	}
 	err := run.Each(ctx, w.machines, len(w.machines), (*rollout).where, func(ctx context.Context, r *rollout) error {
 		if err := c.commitMachine(ctx, r); !errors.Is(err, errExpired) {
@@ -110,6 +110,24 @@ func (c *committing) wave(ctx context.Context, w wave) error {
 	})
 	failed := anyOf(w.machines, func(r *rollout) bool { return r.state.Final() && !r.isExpired() })
 	return errors.Join(err, c.expired(ctx, w, !failed)) // one that is only silent holds nobody up
+}
+
+// disarm takes back what was armed in a wave that does not commit since arming has failed: an armed agent expires while an operator thinks.
+// The error that it returns says that more machines than the failed ones have not been upgraded. A stop, or a lost lock, leaves it to settle.
+func (c *committing) disarm(ctx context.Context, w wave, failed error) error {
+	others := filter(w.machines, (*rollout).awaitsCommit)
+	if len(others) == 0 || context.Cause(ctx) != nil {
+		return failed
+	}
+	c.withSettleTimeout(ctx, func(ctx context.Context) {
+		_ = c.each(ctx, others, func(ctx context.Context, r *rollout) error {
+			c.abort(ctx, r)
+			return nil
+		})
+	})
+	p := *engine.AsProblem(failed)
+	p.What += "; so nothing was committed on " + text.Counted(len(others), "other machine") + " of its wave"
+	return p.WithCause(failed)
 }
 
 // errExpired says that an agent had expired before its commit arrived. It has suspended nothing.

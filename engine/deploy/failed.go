@@ -52,8 +52,11 @@ func (c *committing) waysOfFailed(w wave) []engine.Way {
 	return ways
 }
 
-// mayTryAgain: it has ended without the upgrade, and it may be that its VM runs.
+// mayTryAgain: it has ended without the upgrade, and it may be that its VM runs; or it could not be disarmed.
 func (r *rollout) mayTryAgain() bool {
+	if r.awaitsCommit() {
+		return true
+	}
 	switch r.state {
 	case engine.MachineFailed, engine.MachineStale, engine.MachineAborted, engine.MachineExpired, engine.MachineRolledBack,
 		engine.MachineRolledBackWithLosses, engine.MachineRestarted, engine.MachineReplaced:
@@ -62,7 +65,7 @@ func (r *rollout) mayTryAgain() bool {
 	return false
 }
 
-// tryAgain stages the failed machines of a wave again, each as a new attempt, and has them follow the way of a wave.
+// tryAgain stages the machines of a wave again that have failed, or were disarmed for those, each as a new attempt, and has them follow the way of a wave.
 func (c *committing) tryAgain(ctx context.Context, w wave) (sick, failed error) {
 	w.machines = filter(w.machines, (*rollout).mayTryAgain)
 	c.showWave(w, fmt.Sprintf("trying %s again", text.Counted(len(w.machines), "machine")))

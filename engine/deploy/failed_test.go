@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +87,71 @@ func TestTheWaysOnFromAFailedMachine(t *testing.T) {
 			})
 		})
 	}
+}
+
+// stranded starts a deploy to all machines at once that somebody watches, and one of which cannot be armed; it reads until the way on is
+// asked.
+func (s *stage) stranded(id string) *run {
+	s.t.Helper()
+	s.On(agenttest.Match{Kind: agenttest.Arm, Machine: id, Times: 1}, s.hook("it fails"))
+	settings := asking()
+	settings.Strategy = engine.Strategy{Kind: engine.StrategyAll, Bake: 10 * time.Second}
+	r := s.start(settings)
+	r.asks(engine.QuestionPlan)
+	r.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+	r.asks(engine.QuestionFailed)
+	return r
+}
+
+// Machines that were armed beside one that failed are disarmed while it is asked, and tried again with it.
+func TestTheRestOfAWaveIsTriedAgainToo(t *testing.T) {
+	played(t, 3, func(t *testing.T, s *stage) {
+		r := s.stranded("m01")
+		for _, id := range []string{"m00", "m02"} {
+			if got := r.p.Machine(id).State; got != engine.MachineAborted {
+				t.Errorf("%s is %s while it is asked", id, got)
+			}
+		}
+		if p := r.p.Fleet[engine.PhaseCommit].Problem; p == nil || !strings.Contains(p.What, "on 2 other machines of its wave") {
+			t.Errorf("the question shows %v", p)
+		}
+		r.way(engine.WayRetry)
+		p, result := r.end()
+		wants(t, p, result, engine.OutcomeSucceeded, "m00 committed, m02 committed, m01 committed")
+		s.nothingLeft()
+	})
+}
+
+// Also where the answers to the aborts are lost.
+func TestTheRestOfAWaveIsTriedAgainThatDidNotAnswer(t *testing.T) {
+	played(t, 3, func(t *testing.T, s *stage) {
+		cut := true
+		s.On(agenttest.Match{Kind: agenttest.Abort, Machine: "m02"}, func(ctx context.Context, c agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
+			if cut {
+				return agenttest.LoseRequest(ctx, c, carryOut)
+			}
+			return carryOut()
+		})
+		r := s.stranded("m01")
+		cut = false
+		r.way(engine.WayRetry)
+		p, result := r.end()
+		wants(t, p, result, engine.OutcomeSucceeded, "m00 committed, m02 committed, m01 committed")
+		s.nothingLeft()
+	})
+}
+
+func TestAWaveThatIsNotTriedAgainSaysSo(t *testing.T) {
+	played(t, 3, func(t *testing.T, s *stage) {
+		r := s.stranded("m01")
+		r.way(engine.WayStop)
+		p, result := r.end()
+		wants(t, p, result, engine.OutcomeFailed, "m00 aborted, m02 aborted, m01 failed")
+		if result.Problem == nil || !strings.Contains(result.Problem.What, "m01") || !strings.Contains(result.Problem.What, "2 other machines") {
+			t.Errorf("problem: %v", result.Problem)
+		}
+		s.nothingLeft()
+	})
 }
 
 // What cannot be is not offered: there is no further wave, or nothing to take back.

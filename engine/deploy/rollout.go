@@ -86,6 +86,11 @@ func (r *rollout) isUpgraded() bool { return r.state.Upgraded() }
 func (r *rollout) isStaged() bool   { return r.state == engine.MachineStaged }
 func (r *rollout) isExpired() bool  { return r.state == engine.MachineExpired }
 
+// awaitsCommit: it is staged or armed, and no commit was sent.
+func (r *rollout) awaitsCommit() bool {
+	return r.isStaged() || r.state == engine.MachineArming || r.state == engine.MachineArmed
+}
+
 // endUnknown: a commit was sent, but its end was not seen.
 func (r *rollout) endUnknown() bool {
 	return r.state == engine.MachineCommitting || r.state == engine.MachineUnknown
