@@ -63,7 +63,7 @@ type Left struct {
 	What    string    `json:"what"`              // LeftLock, LeftAgent, LeftTemporary or LeftLease
 	Machine string    `json:"machine,omitempty"` // its ID
 	EndsAt  time.Time `json:"ends_at"`           // at the latest, by the console's clock
-	EndNow  string    `json:"end_now"`           // the command that ends it
+	EndNow  string    `json:"end_now,omitempty"` // the command that ends it, "" where none does without deploying something else
 }
 
 // What may stay behind.

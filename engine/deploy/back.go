@@ -16,6 +16,7 @@ import (
 // lock: an earlier upgrade from its tarball, or the image's code. A machine whose processes the older code cannot take over rolls
 // back, and keeps the upgrade. why is what current.json says about it.
 func (c *committing) takeBack(ctx context.Context, why string) error {
+	c.left.canResume(false)
 	took := map[string][]*rollout{} // by the ID of the upgrade before, "" for the image's code
 	before := map[string]*engine.HotUpgrade{}
 	for _, r := range filter(c.machines, (*rollout).hasTaken) {

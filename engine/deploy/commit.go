@@ -30,6 +30,7 @@ func (st *staged) commit(ctx context.Context, book *ledger, accepted []string) e
 		return nil
 	}
 	c := &committing{staged: st, book: book, accepted: accepted}
+	st.left.canResume(true)
 	return st.phase(engine.PhaseCommit, st.settings.Strategy.Describe(len(todo)), &st.upgrade, func() (string, error) {
 		err := c.waves(ctx, c.split(adopted, todo))
 		return fmt.Sprintf("%d of %s upgraded", count(c.machines, (*rollout).reportsUpgrade), text.Counted(len(c.machines), "machine")), err

@@ -14,8 +14,17 @@ import (
 
 // leftovers is what stays behind of a deploy: what could not be ended, or was not seen to end.
 type leftovers struct {
-	mu  sync.Mutex
-	all []engine.Left
+	mu      sync.Mutex
+	all     []engine.Left
+	resumes bool // resuming the deploy goes on with what was confirmed, and ends agents on its way
+}
+
+// canResume says whether resuming the deploy is what its operator wants of it: not before it commits, for its plan may have been declined,
+// and the last record may be somebody else's deploy; nor once it is taken back.
+func (l *leftovers) canResume(resumes bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.resumes = resumes
 }
 
 func (l *leftovers) add(left engine.Left) {
@@ -36,9 +45,15 @@ func (l *leftovers) list() []engine.Left {
 	})
 }
 
+func (l *leftovers) resumable() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.resumes
+}
+
 // leaveLock: the lock was not released. It expires at most its lifetime from now on.
 func (j *job) leaveLock() {
-	j.left.add(engine.Left{What: engine.LeftLock, EndsAt: time.Now().Add(j.settings.LockTimeout), EndNow: "flydeploy lock release"})
+	j.left.add(engine.Left{What: engine.LeftLock, EndsAt: time.Now().Add(j.settings.LockTimeout), EndNow: "flydeploy lock release --app " + j.settings.App})
 }
 
 // dropLock frees the lock of a deploy that could not renew it, or was not told that it has it, if it is in the bucket all the same. It
@@ -68,11 +83,15 @@ const (
 	terminalStays = 10 * time.Minute // and what has come to an end, for its console
 )
 
-// leaveAgent: the agent was not seen to end. It ends by itself.
+// leaveAgent: the agent was not seen to end. It ends by itself, or when the deploy is resumed.
 func (j *job) leaveAgent(r *rollout) {
 	stays := cmp.Or(time.Duration(r.status.ExpiresInMS)*time.Millisecond, stagedStays)
 	if r.endUnknown() || r.status.State.Terminal() {
 		stays = max(stays, j.terminalFor(), terminalStays)
 	}
-	j.left.add(engine.Left{What: engine.LeftAgent, Machine: r.machine.ID, EndsAt: time.Now().Add(stays), EndNow: "flydeploy hot --resume"})
+	endNow := ""
+	if j.left.resumable() {
+		endNow = "flydeploy hot --resume --app " + j.settings.App
+	}
+	j.left.add(engine.Left{What: engine.LeftAgent, Machine: r.machine.ID, EndsAt: time.Now().Add(stays), EndNow: endNow})
 }

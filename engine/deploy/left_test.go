@@ -34,7 +34,8 @@ func TestWhatStaysBehindIsNamed(t *testing.T) {
 		p, r := s.deploy(playedSettings())
 		wants(t, p, r, engine.OutcomePartial, "m00 unknown, m01 committed")
 		temporary, a, lock := leftOf(t, r, engine.LeftTemporary), leftOf(t, r, engine.LeftAgent), leftOf(t, r, engine.LeftLock)
-		if temporary.EndNow != "fly machine destroy --force "+temporary.Machine+" --app counter" || a.Machine != "m00" || lock.EndNow != "flydeploy lock release" {
+		if temporary.EndNow != "fly machine destroy --force "+temporary.Machine+" --app counter" || a.Machine != "m00" ||
+			a.EndNow != "flydeploy hot --resume --app counter" || lock.EndNow != "flydeploy lock release --app counter" {
 			t.Errorf("%+v", r.Left)
 		}
 		time.Sleep(time.Until(lock.EndsAt) + 2*time.Second)
@@ -46,6 +47,30 @@ func TestWhatStaysBehindIsNamed(t *testing.T) {
 			t.Errorf("the agent %s is there still", left)
 		}
 	})
+}
+
+// Resuming the last deploy would deploy what this one did not: somebody else's, or what was declined.
+func TestAnAgentThatIsLeftBeforeTheCommitEndsByItself(t *testing.T) {
+	for name, s := range map[string]engine.Settings{"dry run": func() engine.Settings {
+		s := playedSettings()
+		s.DryRun = true
+		return s
+	}(), "declined": asking()} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, world *stage) {
+				world.On(agenttest.Match{Kind: agenttest.Abort, Machine: "m00"}, agenttest.LoseRequest)
+				r := world.start(s)
+				if s.Ask {
+					r.asks(engine.QuestionPlan)
+					r.Answer(engine.Answer{To: engine.QuestionPlan})
+				}
+				_, result := r.end()
+				if a := leftOf(t, result, engine.LeftAgent); a.Machine != "m00" || a.EndNow != "" || a.EndsAt.IsZero() {
+					t.Errorf("%+v", a)
+				}
+			})
+		})
+	}
 }
 
 func TestNothingIsNamedWhereNothingIsLeft(t *testing.T) {

@@ -60,6 +60,14 @@ func TestWhatIsLeftBehind(t *testing.T) {
 	}
 }
 
+func TestWhatOnlyEndsByItself(t *testing.T) {
+	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.Local)
+	got := LeftBehind(engine.Left{What: engine.LeftAgent, Machine: "m1", EndsAt: now.Add(5 * time.Minute)}, now)
+	if got != "an agent may be left on machine m1: it ends by itself by 12:05:00 (in 5m 00s)" {
+		t.Error(got)
+	}
+}
+
 // The same stack is told once, with its machines.
 func TestTheSameFailureIsToldOnce(t *testing.T) {
 	raised := func(count int, exception string) []engine.Failure {

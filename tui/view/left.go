@@ -7,7 +7,7 @@ import (
 	"flydeploy/text"
 )
 
-// LeftBehind says what stayed behind of a deploy, until when, and what ends it now.
+// LeftBehind says what stayed behind of a deploy, until when, and what ends it now if anything does.
 func LeftBehind(l engine.Left, now time.Time) string {
 	what := text.Line(l.What)
 	switch l.What {
@@ -20,5 +20,9 @@ func LeftBehind(l engine.Left, now time.Time) string {
 	case engine.LeftLease:
 		what = "our lease of machine " + text.Line(l.Machine) + " was not released, and keeps others from changing it: it"
 	}
-	return what + " ends by itself by " + When(l.EndsAt, now) + "; at once with `" + text.Line(l.EndNow) + "`"
+	what += " ends by itself by " + When(l.EndsAt, now)
+	if l.EndNow != "" {
+		what += "; at once with `" + text.Line(l.EndNow) + "`"
+	}
+	return what
 }
