@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/text"
@@ -48,9 +49,13 @@ type document struct{ strings.Builder }
 // line writes a paragraph's line, and an empty one behind it. Its arguments are escaped already.
 func (m *document) line(format string, args ...any) { fmt.Fprintf(m, format+"\n\n", args...) }
 
+// problem says what stayed behind, and why the deploy did not succeed.
 func (m *document) problem(r engine.Result) {
-	if r.LockLeft {
-		m.line("The deploy lock was not released: it stays until it expires.")
+	for _, left := range r.Left {
+		fmt.Fprintf(m, "- %s\n", prose(view.LeftBehind(left, time.Now())))
+	}
+	if len(r.Left) > 0 {
+		m.WriteByte('\n')
 	}
 	if r.Problem == nil {
 		return

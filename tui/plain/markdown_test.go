@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/charmbracelet/x/exp/golden"
 
@@ -27,6 +29,26 @@ func TestMarkdown(t *testing.T) {
 			golden.RequireEqual(t, document.String())
 		})
 	}
+}
+
+// What stays behind stands right below the end, whatever kind it is.
+func TestMarkdownOfWhatStaysBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := time.Now().Add(5 * time.Minute)
+		result := engine.Result{
+			Outcome: engine.OutcomePartial, Problem: &engine.Problem{What: "machine m1: its end was not seen"}, LockLeft: true,
+			Left: []engine.Left{
+				{What: engine.LeftTemporary, Machine: "t1", EndsAt: at, EndNow: "fly machine destroy --force t1 --app a"},
+				{What: engine.LeftAgent, Machine: "m1", EndsAt: at},
+				{What: engine.LeftLock, EndsAt: at, EndNow: "flydeploy lock release --app a"},
+			},
+		}
+		var out bytes.Buffer
+		if err := plain.Markdown(t.Context(), &out, io.Discard, tuitest.Confirmed(nil, nil, result)); err != nil {
+			t.Fatal(err)
+		}
+		golden.RequireEqual(t, out.String())
+	})
 }
 
 // What others wrote is read as it is: it makes no link, picture, heading, cell or tag, and calls nobody.
