@@ -24,7 +24,7 @@ type connection struct {
 
 	// Where deploys are started:
 	build   engine.Build
-	hooks   engine.Hooks
+	hooks   openHooks
 	cold    engine.Cold // nil where no plan goes out cold
 	passing bool        // the fleet ends with this program: the demo's
 	signals *interrupts
@@ -65,15 +65,17 @@ func newFleet(app appSettings, token string) (*fly.Client, error) {
 	return fly.New(fly.Options{App: app.name, Token: token, UserAgent: "flydeploy/" + version, Container: app.container})
 }
 
-func (c *connection) ports() deploy.Ports {
-	return deploy.Ports{Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build, Cold: c.cold, Agents: kept.Agents(), Hooks: c.hooks, Keys: c.app.keys, Leases: c.fleet}
-}
-
 // start starts a deploy; signals let it settle before the process ends.
-func (c *connection) start(ctx context.Context, s engine.Settings) *deploy.Deployment {
-	d := deploy.Start(ctx, s, c.ports())
+func (c *connection) start(ctx context.Context, s engine.Settings) (*deploy.Deployment, error) {
+	hooks, err := c.hooks.open()
+	if err != nil {
+		return nil, err
+	}
+	d := deploy.Start(ctx, s, deploy.Ports{
+		Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build, Cold: c.cold, Agents: kept.Agents(), Hooks: hooks, Keys: c.app.keys, Leases: c.fleet,
+	})
 	c.signals.settles(d)
-	return d
+	return d, nil
 }
 
 // overview reads the fleet, and the bucket's metadata and lock. A machine is asked once where the bucket is; until that

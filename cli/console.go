@@ -50,7 +50,10 @@ func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options
 		s := d.asked(sel)
 		s.Resume, s.To = false, ""
 		first.Do(func() { s.Resume, s.To = d.engine.Resume, d.engine.To }) // the command line means one deploy
-		deploy := c.start(context.WithoutCancel(ctx), identify(ctx, d.dir()).sign(s))
+		deploy, err := c.start(context.WithoutCancel(ctx), identify(ctx, d.dir()).sign(s))
+		if err != nil {
+			return nil, err
+		}
 		context.AfterFunc(ctx, deploy.Stop) // at once, also where the terminal has stopped reading and the console hangs
 		return deploy, nil
 	}}

@@ -126,7 +126,10 @@ func (f demoFlags) run(cmd *cobra.Command, d *demo.Demo, c *connection, out outp
 	} else {
 		s := f.deploy.engine
 		s.Owner = localUser()
-		deploy := c.start(cmd.Context(), s)
+		deploy, notStarted := c.start(cmd.Context(), s)
+		if notStarted != nil {
+			return notStarted
+		}
 		err = c.follow(cmd, deploy, out)
 		ended := deploy.Result()
 		last = &ended

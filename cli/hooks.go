@@ -60,16 +60,31 @@ func momentNames() string {
 	return strings.Join(names, ", ")
 }
 
-// hooksOf gives what flydeploy.toml wants run in dir and, where a deploy has an outcome to post, posted.
-func hooksOf(p project, dir string, posts bool) (engine.Hooks, error) {
+// openHooks gives a deploy's hooks, nil where it has none, with what the environment holds for them when the deploy starts. A nil openHooks
+// gives none.
+type openHooks func() (engine.Hooks, error)
+
+func (open openHooks) open() (engine.Hooks, error) {
+	if open == nil {
+		return nil, nil
+	}
+	return open()
+}
+
+// hooksOf gives what flydeploy.toml wants run in dir and, where a deploy has an outcome to post, posted. A console that only looks needs
+// none of it, so that a variable that is not set is an error of the deploy.
+func hooksOf(p project, dir string, posts bool) openHooks {
 	h := hooks.Hooks{Dir: dir, Commands: p.Hooks.commands(), Timeouts: map[engine.Moment]time.Duration{}}
 	for moment, seconds := range p.Hooks.Timeouts {
 		h.Timeouts[moment] = time.Duration(seconds) * time.Second
 	}
-	if p.Notify == nil || !posts {
-		return h, nil
+	return func() (engine.Hooks, error) {
+		if p.Notify == nil || !posts {
+			return h, nil
+		}
+		opened := h
+		var err error
+		opened.Notify, err = hooks.Notify{URL: p.Notify.URL, Headers: p.Notify.Headers, Text: plain.Headline}.Resolve(os.Getenv)
+		return opened, err
 	}
-	var err error
-	h.Notify, err = hooks.Notify{URL: p.Notify.URL, Headers: p.Notify.Headers, Text: plain.Headline}.Resolve(os.Getenv)
-	return h, err
 }

@@ -60,6 +60,9 @@ func runHot(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
 	if out != outputConsole && d.asks() {
 		return usage("without a console nobody can confirm the plan: give --yes, --dry-run for the plan alone, or --accessible to be asked in plain lines")
 	}
+	if _, err := d.hooks.open(); err != nil { // what cannot be is told before anything else happens
+		return err
+	}
 	c, err := connectDeploy(d, signals)
 	if err != nil {
 		return err
@@ -67,7 +70,11 @@ func runHot(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
 	if out == outputConsole {
 		return told(c.console(cmd, d, tui.Options{StartDeploy: true}))
 	}
-	return c.finish(cmd, c.start(cmd.Context(), identify(cmd.Context(), d.dir()).sign(d.engine)), out)
+	deploy, err := c.start(cmd.Context(), identify(cmd.Context(), d.dir()).sign(d.engine))
+	if err != nil {
+		return err
+	}
+	return c.finish(cmd, deploy, out)
 }
 
 // finish shows a deploy in lines until everything is settled, then its result.

@@ -62,7 +62,7 @@ type deploySettings struct {
 	skipBuild bool
 	readOnly  bool
 	noHooks   bool
-	hooks     engine.Hooks // of flydeploy.toml, nil for none
+	hooks     openHooks // of flydeploy.toml; nil before load
 }
 
 // load reads the files that belong to the command line.
@@ -193,9 +193,7 @@ func (d *deploySettings) load(cmd *cobra.Command) error {
 	}
 	d.complete(p, cmd.Flags().Changed)
 	if !d.noHooks {
-		if d.hooks, err = hooksOf(p, d.dir(), !d.engine.DryRun && !d.readOnly); err != nil {
-			return err
-		}
+		d.hooks = hooksOf(p, d.dir(), !d.engine.DryRun && !d.readOnly)
 	}
 	if d.engine.RunReleaseCommand && d.engine.ReleaseCommand == "" {
 		return usage("--release-command: fly.toml has no release_command in [deploy]")

@@ -325,23 +325,49 @@ func TestHooksOfTheProject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, ok := d.hooks.(hooks.Hooks)
-	if !ok || h.Dir != "." || h.Commands[engine.MomentBeforeCommit] != "make check" || h.Commands[engine.MomentEnded] != "true" || h.Commands[engine.MomentPlanned] != "" ||
+	opened, err := d.hooks.open()
+	h, ok := opened.(hooks.Hooks)
+	if err != nil || !ok || h.Dir != "." || h.Commands[engine.MomentBeforeCommit] != "make check" || h.Commands[engine.MomentEnded] != "true" || h.Commands[engine.MomentPlanned] != "" ||
 		h.Timeouts[engine.MomentBeforeCommit] != 5*time.Minute || h.Notify.URL != "https://chat.example.com/secret" || h.Notify.Headers["X-Kind"] != "deploy" {
-		t.Errorf("%+v", d.hooks)
+		t.Errorf("%+v, %v", opened, err)
 	}
 	if d, err := load(t, map[string]string{"fly.toml": "app = 'a'", "flydeploy.toml": file}, "--no-hooks"); err != nil || d.hooks != nil {
-		t.Errorf("with --no-hooks: %+v, %v", d.hooks, err)
+		t.Errorf("with --no-hooks there are some, or %v", err)
 	}
 	for toml, says := range map[string]string{
 		"[hooks]\nbefore_deploy = 'x'":                       "there is no setting hooks.before_deploy",
 		"[hooks]\nended = 'x'\n[hooks.timeouts]\nended = 0":  "ended is not between 1 and 600 seconds",
 		"[hooks.timeouts]\nended = 5":                        "[hooks] has no command for it",
 		"[hooks]\nended = 'x'\n[hooks.timeouts]\nendet = 10": "no hook endet",
-		"[notify]\nurl = 'env:NO_SUCH_VARIABLE'":             "the environment has no NO_SUCH_VARIABLE",
 	} {
 		if _, err := load(t, map[string]string{"fly.toml": "app = 'a'", "flydeploy.toml": toml}); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v", toml, err)
 		}
+	}
+}
+
+// A variable that [notify] names and nobody has set keeps nobody from looking: it is an error of each deploy, until it is set.
+func TestAnUnsetVariableIsAnErrorOfTheDeploy(t *testing.T) {
+	t.Setenv("CHAT", "")
+	files := map[string]string{"fly.toml": "app = 'a'", "flydeploy.toml": "[notify]\nurl = 'env:CHAT'\n"}
+	d, err := load(t, files)
+	if err != nil {
+		t.Fatalf("the console does not open: %v", err)
+	}
+	c := connection{hooks: d.hooks}
+	if _, err := c.start(t.Context(), d.engine); engine.AsProblem(err) == nil || engine.AsProblem(err).Name != "broken_config" || !strings.Contains(err.Error(), "no CHAT") {
+		t.Errorf("a deploy starts: %v", err)
+	}
+	t.Setenv("CHAT", "https://chat.example.com/secret")
+	if opened, err := d.hooks.open(); err != nil || opened.(hooks.Hooks).Notify.URL != "https://chat.example.com/secret" {
+		t.Errorf("once it is set: %v", err)
+	}
+	t.Setenv("CHAT", "")
+	t.Setenv("FLY_ACCESS_TOKEN", "fm2_none")
+	cmd := hotCommand(newInterrupts())
+	cmd.SetArgs([]string{"--yes", "--output", "plain"})
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "no CHAT") {
+		t.Errorf("hot: %v", err)
 	}
 }
