@@ -102,7 +102,7 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 	fs, e := cmd.Flags(), &d.engine
 	fs.Var(inMilliseconds(&e.Timeout), optionTimeout, "time limit for each of staging, arming and committing one machine")
 	fs.IntVar(&e.MaxConcurrency, optionConcurrency, e.MaxConcurrency, "how many machines are staged or armed at once")
-	fs.StringVar((*string)(&e.Strategy.Kind), "strategy", string(e.Strategy.Kind),
+	fs.StringVar((*string)(&e.Strategy.Kind), optionStrategy, string(e.Strategy.Kind),
 		"all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency if that is given")
 	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "how long machines are watched after their commit, before the next wave starts; 0: not at all\n(default: 10s, canary 30s)")
 	fs.Lookup(optionBake).DefValue = "" // its default depends on the strategy: the text has it
@@ -149,6 +149,7 @@ const (
 	optionLockTimeout      = "lock-timeout"
 	optionConcurrency      = "max-concurrency"
 	optionBake             = "bake"
+	optionStrategy         = "strategy"
 )
 
 // defaultDeploy are the settings of a deploy without any options.

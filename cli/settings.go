@@ -224,6 +224,7 @@ func (d *deploySettings) complete(p project, changed func(option string) bool) {
 		e.MaxConcurrency = *p.MaxConcurrency
 	}
 	set(optionBake, p.Bake, &e.Strategy.Bake, time.Second)
+	e.StrategyGiven = engine.StrategyGiven{Kind: changed(optionStrategy), WaveSize: changed(optionConcurrency), Bake: changed(optionBake)}
 	d.chooseWaves(changed(optionBake) || p.Bake != nil, changed(optionConcurrency) || p.MaxConcurrency != nil)
 }
 

@@ -18,6 +18,7 @@ type Settings struct {
 	Select           Selection
 	MaxConcurrency   int           // how many machines are staged or armed at once
 	Strategy         Strategy      // the order in which machines commit
+	StrategyGiven    StrategyGiven // what of it a resumed deploy does not take from the one that it resumes
 	OnSick           OnSick        // what becomes of an upgrade that is not well; "" is OnSickStop
 	Timeout          time.Duration // for each of staging, arming and committing one machine
 	SuspendTimeout   time.Duration // for one process to suspend

@@ -10,11 +10,29 @@ import (
 
 // Strategy says in which order the machines of a deploy commit. Each wave must be healthy before the next one starts.
 type Strategy struct {
-	Kind StrategyKind
+	Kind StrategyKind `json:"kind"`
 	// WaveSize is the number of machines in a wave. 0 means a third of the machines for rolling, and all for the other kinds.
-	WaveSize int
+	WaveSize int `json:"wave_size,omitempty"`
 	// Bake is how long a wave is watched after its commit; what was not well by then ends the deploy. 0: not at all.
-	Bake time.Duration
+	Bake time.Duration `json:"bake_ns,omitempty"`
+}
+
+// StrategyGiven says which parts of a Strategy somebody has asked for; the others are defaults.
+type StrategyGiven struct{ Kind, WaveSize, Bake bool }
+
+// Resuming gives the strategy of a deploy that resumes one with the strategy earlier: that one, apart from what was asked for anew. Another
+// kind has its own bake time and size of waves.
+func (s Strategy) Resuming(earlier Strategy, given StrategyGiven) Strategy {
+	if given.Kind {
+		return s
+	}
+	if given.WaveSize {
+		earlier.WaveSize = s.WaveSize
+	}
+	if given.Bake {
+		earlier.Bake = s.Bake
+	}
+	return earlier
 }
 
 // StrategyKind names a strategy, as --strategy does.

@@ -7,6 +7,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent/agenttest"
+	"flydeploy/engine/record"
 )
 
 // killedWhileItBakes runs a canary deploy whose console dies while it watches the canary, m00.
@@ -76,7 +77,7 @@ func TestAWatchThatCannotBeResumed(t *testing.T) {
 		settings := baking(8 * time.Minute)
 		s.killedWhileItBakes(settings)
 		time.Sleep(7 * time.Minute)
-		settings.Strategy.Bake = 11 * time.Minute
+		settings.Strategy.Bake, settings.StrategyGiven.Bake = 11*time.Minute, true
 		p, r := s.startOn(s.NewConsole("desk"), resuming(settings)).end()
 		wants(t, p, r, engine.OutcomeSucceeded, "m00 up_to_date")
 		if r.Health != engine.HealthNotWatched {
@@ -127,4 +128,51 @@ func TestEveryFaultWhileItGoesOnWatching(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A deploy is resumed in its own order, and watched as long as it was to be, whatever this call's defaults are. What is given anew, counts.
+func TestAResumedDeployHasItsOwnStrategy(t *testing.T) {
+	for name, test := range map[string]struct {
+		given engine.StrategyGiven
+		now   engine.Strategy
+		shown string
+	}{
+		"nothing is given": {engine.StrategyGiven{}, engine.Strategy{Kind: engine.StrategyAll, Bake: 10 * time.Second}, "watched for 1m0s"},
+		"another bake":     {engine.StrategyGiven{Bake: true}, engine.Strategy{Kind: engine.StrategyAll, Bake: 20 * time.Second}, "watched for 20s"},
+		"another kind":     {engine.StrategyGiven{Kind: true}, engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 1}, "waves of up to 1 machine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 3, func(t *testing.T, s *stage) {
+				settings := baking(time.Minute)
+				settings.Strategy.Kind = engine.StrategyCanary
+				s.killedWhileItBakes(settings)
+				again := resuming(settings)
+				again.Strategy, again.StrategyGiven = test.now, test.given
+				p, r := s.startOn(s.NewConsole("desk"), again).end()
+				if r.Outcome != engine.OutcomeSucceeded || !strings.Contains(p.Plan.Strategy, test.shown) {
+					t.Errorf("it ended %s, in the order %q: %v", r.Outcome, p.Plan.Strategy, r.Problem)
+				}
+				past, err := record.Read(t.Context(), s.Storage, r.Upgrade.ID)
+				if err != nil || past.Strategy == nil || past.Strategy.Describe(2) != again.Strategy.Resuming(settings.Strategy, test.given).Describe(2) {
+					t.Errorf("recorded: %+v, %v", past.Strategy, err)
+				}
+			})
+		})
+	}
+}
+
+// What the bucket says is not trusted to be possible.
+func TestAnImpossibleStrategyIsNotResumed(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		settings := baking(-time.Second) // not even the first one watches
+		_, first := s.deploy(settings)
+		if first.Outcome != engine.OutcomeSucceeded {
+			t.Fatalf("%s: %v", first.Outcome, first.Problem)
+		}
+		again := resuming(baking(10 * time.Second))
+		p, r := s.deploy(again)
+		if r.Outcome != engine.OutcomeSucceeded || !strings.Contains(p.Plan.Strategy, "watched for 10s") {
+			t.Errorf("it ended %s, in the order %q: %v", r.Outcome, p.Plan.Strategy, r.Problem)
+		}
+	})
 }

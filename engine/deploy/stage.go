@@ -42,9 +42,11 @@ type staged struct {
 	leftOut  []engine.Machine
 }
 
-// newStaged gives the machines in scope, which stage then stages.
+// newStaged gives the machines in scope, which stage then stages, with the strategy of the deploy that is resumed.
 func (j *job) newStaged(s *surveyed, p packed, held *lock.Held) *staged {
-	st := &staged{job: j, surveyed: s, upgrade: p.upgrade, packed: p, held: held, leftOut: s.out}
+	own := *j
+	own.settings.Strategy = s.strategy
+	st := &staged{job: &own, surveyed: s, upgrade: p.upgrade, packed: p, held: held, leftOut: s.out}
 	for _, m := range s.in {
 		st.machines = append(st.machines, newRollout(j.rec, m))
 	}

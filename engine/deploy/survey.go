@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
@@ -20,6 +21,7 @@ type surveyed struct {
 	resumes  bool             // it is resumed
 	image    string           // the image to pack; if "", one is built
 	selected engine.Selection // of the machines; a resumed deploy's own unless another one is given
+	strategy engine.Strategy  // a resumed deploy's own, apart from what is given
 }
 
 // lookAgain gives the fleet as it is behind the lock; if time has passed, the release and its storage as well.
@@ -54,7 +56,7 @@ func (j *job) look(ctx context.Context, found *target.Target, waited bool) (*sur
 	if err != nil {
 		return nil, err
 	}
-	s := &surveyed{target: found, image: j.settings.Image, selected: j.settings.Select}
+	s := &surveyed{target: found, image: j.settings.Image, selected: j.settings.Select, strategy: j.settings.Strategy}
 	if s.earlier, err = j.findEarlier(ctx, found.OTPApp, found.Storage.Records); err != nil {
 		return nil, err
 	}
@@ -62,6 +64,9 @@ func (j *job) look(ctx context.Context, found *target.Target, waited bool) (*sur
 	if s.resumes {
 		if s.selected.Empty() {
 			s.selected = s.earlier.Select
+		}
+		if e := s.earlier.Strategy; e != nil && isPossible(*e) {
+			s.strategy = s.strategy.Resuming(*e, j.settings.StrategyGiven)
 		}
 		if s.image == "" {
 			s.image = s.earlier.Upgrade.SourceImage // in case it has no tarball
@@ -79,6 +84,11 @@ func (j *job) look(ctx context.Context, found *target.Target, waited bool) (*sur
 	}
 	s.recorded, err = readMetadata(ctx, found.Storage.Records, engine.BaseImage(s.in))
 	return s, err
+}
+
+// isPossible reports whether a deploy may have a strategy that was read from the bucket.
+func isPossible(s engine.Strategy) bool {
+	return slices.Contains(engine.Strategies, s.Kind) && s.WaveSize >= 0 && s.Bake >= 0 && s.Bake <= MaxBake
 }
 
 // reusesTarball reports whether an earlier deploy's tarball is used, without a build. It takes a temporary machine only to compile

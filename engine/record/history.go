@@ -39,6 +39,7 @@ type Record struct {
 	engine.Past
 	Upgrade  engine.Upgrade   `json:"upgrade"`
 	Select   engine.Selection `json:"select"`
+	Strategy *engine.Strategy `json:"strategy,omitempty"` // nil in records of older versions
 	Overrode *engine.LockInfo `json:"overrode,omitempty"` // the lock that this deploy took by force
 }
 

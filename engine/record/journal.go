@@ -37,8 +37,8 @@ type Journal struct {
 	recordAt time.Time // when that was
 }
 
-// StartJournal begins the record of a deploy that has just taken the lock. head holds its ID, when it began, its selection, and the
-// lock that it has overridden. The end of ctx does not end the record: Finish must be called.
+// StartJournal begins the record of a deploy that has just taken the lock. head holds its ID, when it began, its selection and
+// strategy, and the lock that it has overridden. The end of ctx does not end the record: Finish must be called.
 func StartJournal(ctx context.Context, records engine.Records, rec *Recorder, head Record) *Journal {
 	ctx, abort := context.WithCancel(context.WithoutCancel(ctx))
 	head.V = engine.EventVersion
