@@ -136,6 +136,15 @@ func TestALeaseIsTakenAgain(t *testing.T) {
 		"without network for longer than it lasts": {func(s *stage) {
 			s.On(agenttest.Match{Kind: agenttest.RenewLease}, agenttest.Outage(35*time.Second))
 		}, "is taken again"},
+		"its own lease is in the way when it asks": {func(s *stage) {
+			s.On(agenttest.Match{Kind: agenttest.TakeLease, Times: 1}, func(_ context.Context, _ agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
+				carryOut()
+				return agenttest.Answer{Err: engine.ErrLeased}
+			})
+		}, "is taken again"},
+		"its own lease is in the way when it renews": {func(s *stage) {
+			s.On(agenttest.Match{Kind: agenttest.RenewLease, Times: 1}, agenttest.Fail(engine.ErrLeased))
+		}, "is taken again"},
 		"the renewal has another nonce": {func(s *stage) {
 			s.On(agenttest.Match{Kind: agenttest.RenewLease, Times: 1}, func(context.Context, agenttest.Call, func() agenttest.Answer) agenttest.Answer {
 				s.LeaseTo("m00", "ann@example.com", 30*time.Second)
