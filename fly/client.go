@@ -14,6 +14,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/superfly/fly-go/tokens"
@@ -43,6 +44,7 @@ type Client struct {
 	made      made
 
 	containers containers
+	held       sync.Map // nonces of the leases that we hold, by machine
 
 	tokens     *tokens.Tokens
 	refreshing chan struct{} // holds one element while a request checks the tokens

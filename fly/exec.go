@@ -66,7 +66,7 @@ func (c *Client) runsVM(ctx context.Context, machineID, container string) (bool,
 func (c *Client) execIn(ctx context.Context, machineID, container string, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 	seconds := max(1, int((timeout+time.Second-1)/time.Second))
 	r := request{
-		op: "exec on machine", action: "exec", method: http.MethodPost, machine: machineID,
+		op: "exec on machine", action: "exec", method: http.MethodPost, machine: machineID, nonce: c.nonceOf(machineID),
 		path: "/" + url.PathEscape(machineID) + "/exec", body: execRequest{Command: command, Stdin: stdin, Timeout: seconds, Container: container},
 		timeout: timeout + execGrace, maxElapsed: 20 * time.Second,
 	}

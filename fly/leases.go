@@ -36,6 +36,9 @@ func (c *Client) TakeLease(ctx context.Context, machineID, description string, t
 	if nonce = answer.nonce(); err == nil && nonce == "" {
 		err = fmt.Errorf("lease machine %s: the answer names no nonce", machineID)
 	}
+	if err == nil {
+		c.held.Store(machineID, nonce)
+	}
 	return nonce, err
 }
 
@@ -44,19 +47,33 @@ func (c *Client) RenewLease(ctx context.Context, machineID, nonce, description s
 	var answer leaseAnswer
 	r := request{op: "renew the lease of machine", method: http.MethodPost, machine: machineID, nonce: nonce, body: leaseRequest(description, ttl), repeatable: true}
 	err = c.lease(ctx, r, ttl, &answer)
-	if isNotFound(err) {
+	valid = cmp.Or(answer.nonce(), nonce)
+	switch {
+	case err == nil:
+		c.held.Store(machineID, valid)
+	case isNotFound(err):
+		c.held.Delete(machineID)
 		err = fmt.Errorf("%w: %w", engine.ErrNoLease, err)
 	}
-	return cmp.Or(answer.nonce(), nonce), err
+	return valid, err
 }
 
 // ReleaseLease implements engine.Leases.
 func (c *Client) ReleaseLease(ctx context.Context, machineID, nonce string) error {
+	c.held.Delete(machineID)
 	err := c.lease(ctx, request{op: "release the lease of machine", method: http.MethodDelete, machine: machineID, nonce: nonce, repeatable: true}, 0, nil)
 	if isNotFound(err) {
 		return nil
 	}
 	return err
+}
+
+// nonceOf gives the nonce of the lease that we hold on a machine, "" for none. Fly refuses writes to a leased machine without it, and
+// may count an exec as one. Source: alchemy-run/distilled, pull request 628.
+func (c *Client) nonceOf(machineID string) string {
+	nonce, _ := c.held.Load(machineID)
+	text, _ := nonce.(string)
+	return text
 }
 
 // leaseRequest is the body that the API's description has; fly-go gives the time in the query.

@@ -147,3 +147,35 @@ func TestALeaseIsAskedForOnce(t *testing.T) {
 		t.Errorf("one that has expired: %v", err)
 	}
 }
+
+// Under our own lease an exec shows that it is ours, with the newest nonce; without one it shows none.
+func TestAnExecShowsOurLease(t *testing.T) {
+	t.Parallel()
+	leases, _ := inTurn(reply(http.StatusCreated, `{"data":{"nonce":"n1"}}`), reply(http.StatusCreated, `{"data":{"nonce":"n2"}}`))
+	shown := ""
+	c := serve(t, map[string]http.HandlerFunc{
+		"POST /m1/lease":   leases,
+		"DELETE /m1/lease": reply(http.StatusOK, `{}`),
+		"POST /m1/exec": func(w http.ResponseWriter, r *http.Request) {
+			shown += "[" + r.Header.Get("fly-machine-lease-nonce") + "]"
+			reply(http.StatusOK, `{"exit_code":0}`)(w, r)
+		},
+	})
+	for _, step := range []func() error{
+		func() error { return nil },
+		func() error { _, err := c.TakeLease(t.Context(), "m1", "", time.Minute); return err },
+		func() error { _, err := c.RenewLease(t.Context(), "m1", "n1", "", time.Minute); return err },
+		func() error { return c.ReleaseLease(t.Context(), "m1", "n2") },
+	} {
+		err := step()
+		if err == nil {
+			_, err = c.Exec(t.Context(), "m1", []string{"true"}, "", time.Second)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if shown != "[][n1][n2][]" {
+		t.Errorf("shown: %s", shown)
+	}
+}
