@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"flydeploy/text"
@@ -91,6 +92,17 @@ func (p *Plan) Blockers() []Finding {
 		}
 	}
 	return out
+}
+
+// NamesOf gives the names of findings, each once.
+func NamesOf(findings []Finding) []string {
+	var names []string
+	for _, f := range findings {
+		if !slices.Contains(names, f.Name) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
 }
 
 // Processes counts the processes that a commit would suspend on all machines.

@@ -32,6 +32,17 @@ var passing = map[string]bool{
 	"module_in_use": true, "no_file": true, "staging_failed": true, "storage_differs": true, "taken_back": true, "traced": true, "vm_down": true,
 }
 
+// uncured are blockers that no cold deploy cures either, beside the passing ones: it would bring the code to machines as well that it was
+// not made for, or lose what is recorded for others.
+var uncured = map[string]bool{"clears_record": true, "other_base": true}
+
+// NotCured gives the plan's blockers that keep it from going out cold as well, without those of the accepted names.
+func (p *Plan) NotCured(accepted []string) []Finding {
+	return slices.DeleteFunc(p.Blockers(), func(f Finding) bool {
+		return !passing[f.Name] && !uncured[f.Name] || slices.Contains(accepted, f.Name)
+	})
+}
+
 // NothingHot is the name of the finding about a release of which nothing can be applied to a running VM.
 const NothingHot = "nothing_hot"
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -45,6 +46,26 @@ func TestVerdicts(t *testing.T) {
 	upToDate := Plan{Machines: []MachinePlan{{UpToDate: true}}}
 	if v := upToDate.Judge(); v.Text != "hot: nothing to do, every machine runs it already" {
 		t.Errorf("the verdict is %s", v.Text)
+	}
+}
+
+func TestWhatNoColdDeployCures(t *testing.T) {
+	p := Plan{}
+	for _, name := range []string{"children_changed", "taken_back", "other_base", "clears_record", "lingering", "leased"} {
+		p.Findings = append(p.Findings, Finding{Name: name, Severity: SeverityBlock})
+	}
+	p.Findings[5].Severity = SeverityWarn
+	for accepted, want := range map[string]string{
+		"": "taken_back other_base clears_record lingering", "children_changed": "taken_back other_base clears_record lingering",
+		"taken_back other_base": "clears_record lingering", "taken_back other_base clears_record lingering": "",
+	} {
+		var names []string
+		for _, f := range p.NotCured(strings.Fields(accepted)) {
+			names = append(names, f.Name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("with %q accepted: %q, want %q", accepted, got, want)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"testing"
 
 	"flydeploy/engine"
@@ -14,13 +15,14 @@ func coldPlan(may bool) []engine.Event {
 		if e.Plan != nil {
 			p := *e.Plan
 			p.MayGoCold = may
+			p.Findings = append(slices.Clone(p.Findings), engine.Finding{Name: "taken_back", Severity: engine.SeverityBlock, What: "2.0.0 crashed"})
 			events[i].Plan = &p
 		}
 	}
 	return events
 }
 
-// It restarts all machines: the app's name is typed first.
+// It restarts all machines: the app's name is typed first. What it does not cure is named, and accepted with it.
 func TestAPlanGoesOutCold(t *testing.T) {
 	for _, s := range sizes {
 		b := newBench(t, s, offering(Options{App: "counter"}))
@@ -30,6 +32,7 @@ func TestAPlanGoesOutCold(t *testing.T) {
 			t.Fatalf("%s: nothing is asked", s)
 		}
 		b.fits()
+		b.shows("This does not cure, and accepts, taken_back")
 		b.types("count")
 		b.keys("tab", "enter")
 		if b.dialog == nil || len(p.Given()) > 0 {
@@ -37,7 +40,7 @@ func TestAPlanGoesOutCold(t *testing.T) {
 		}
 		b.types("er")
 		b.keys("enter")
-		if got := p.Given(); len(got) != 1 || got[0].To != engine.QuestionPlan || got[0].Way != engine.WayCold || got[0].Proceed {
+		if got := p.Given(); len(got) != 1 || got[0].To != engine.QuestionPlan || got[0].Way != engine.WayCold || got[0].Proceed || !slices.Equal(got[0].Accept, []string{"taken_back"}) {
 			t.Errorf("%s: answers %+v", s, got)
 		}
 	}

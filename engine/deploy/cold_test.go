@@ -121,6 +121,63 @@ func TestWhatDoesNotGoOutCold(t *testing.T) {
 	}
 }
 
+// What a cold deploy does not cure is accepted by name, as for a hot one: by --accept, or with the answer.
+func TestWhatAColdDeployDoesNotCureIsAcceptedByName(t *testing.T) {
+	playedCold(t, func(t *testing.T, s *coldStage) {
+		asFirst := func() {
+			s.Replace("m00", agenttest.Image1)
+			s.Replace("m01", agenttest.Image1)
+			s.calls = nil
+		}
+		_, first := s.run(playedSettings()).end()
+		md := engine.Metadata{ImageRef: agenttest.Image1}
+		md.AddTakenBack(engine.TakenBack{ID: first.Upgrade.ID, Version: "2.0.0", SHA256: first.Upgrade.SHA256, Why: "it crashed"})
+		s.SetCurrent(md)
+		s.need("children_changed", "block")
+		s.need("lingering", "block")
+		for _, try := range []struct {
+			ask    bool
+			accept []string
+			blocks string // names that the problem has, "" where it goes out cold
+		}{
+			{false, nil, "taken_back lingering"},
+			{true, nil, "taken_back lingering"},
+			{false, []string{"taken_back"}, "lingering"},
+			{true, []string{"lingering"}, "taken_back"},
+			{false, []string{"taken_back", "lingering"}, ""},
+			{true, []string{"taken_back", "lingering"}, ""},
+		} {
+			asFirst()
+			s.SetCurrent(md)
+			settings := orCold(playedSettings())
+			answer := engine.Answer{To: engine.QuestionPlan, Way: engine.WayCold}
+			if try.ask {
+				settings, answer.Accept = asking(), try.accept
+			} else {
+				settings.Accept = try.accept
+			}
+			d := s.run(settings)
+			if try.ask {
+				d.asks(engine.QuestionPlan)
+				d.Answer(answer)
+			}
+			p, r := d.end()
+			if goes := try.blocks == ""; r.Cold != goes || (len(s.calls) == 1) != goes || (r.Outcome == engine.OutcomeSucceeded) != goes {
+				t.Errorf("%+v: outcome %s, cold %v: %v\n%s", try, r.Outcome, s.calls, r.Problem, logOf(p))
+			}
+			if p.Plan.Verdict.Word != engine.VerdictCold || !p.Plan.MayGoCold {
+				t.Errorf("%+v: the verdict is %s, may go cold %t", try, p.Plan.Verdict.Text, p.Plan.MayGoCold)
+			}
+			for _, name := range strings.Fields(try.blocks) {
+				if r.Outcome != engine.OutcomeBlocked || !strings.Contains(r.Problem.What, name) || strings.Contains(r.Problem.What, "children_changed") {
+					t.Errorf("%+v: outcome %s: %v", try, r.Outcome, r.Problem)
+				}
+			}
+			s.nothingLeft()
+		}
+	})
+}
+
 // Whoever sees the plan may choose it there.
 func TestAnOperatorChoosesTheColdWay(t *testing.T) {
 	playedCold(t, func(t *testing.T, s *coldStage) {

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,6 +64,9 @@ func (j *job) confirm(ctx context.Context, p *engine.Plan, u engine.Upgrade) ([]
 			err = errGoCold
 		}
 	}
+	if errors.Is(err, errGoCold) {
+		err = cmp.Or(keptFromCold(p, accepted), err)
+	}
 	if cause := context.Cause(ctx); cause != nil && (err == nil || errors.Is(err, errGoCold)) {
 		err = cause
 	}
@@ -111,18 +115,30 @@ func (j *job) decide(ctx context.Context, p *engine.Plan) ([]string, error) {
 // blockers gives an error for the findings that block the deploy: blocks that were not accepted, and refusals; nil for none.
 func blockers(findings []engine.Finding, accepted []string) error {
 	var by []engine.Finding
-	var remedies []string
 	for _, f := range (&engine.Plan{Findings: findings}).Blockers() {
 		if f.Severity == engine.SeverityRefuse || !slices.Contains(accepted, f.Name) {
 			by = append(by, f)
-			remedies = append(remedies, f.Remedy)
 		}
 	}
-	if len(by) == 0 {
+	return blockedBy(by)
+}
+
+// keptFromCold gives an error for the findings that a cold deploy does not cure, and that were not accepted; nil for none.
+func keptFromCold(p *engine.Plan, accepted []string) error {
+	return blockedBy(p.NotCured(accepted), "A cold deploy does not put this right: where it is to go out nevertheless, accept it by name (--accept).")
+}
+
+// blockedBy gives an error for findings that block the deploy, with their remedies and more of them; nil for none.
+func blockedBy(findings []engine.Finding, more ...string) error {
+	if len(findings) == 0 {
 		return nil
 	}
-	blocked := &blockedError{by}
-	return engine.NewProblem("blocked", blocked.Error(), nil, strings.Join(slices.Compact(remedies), "\n    ")).WithCause(blocked)
+	remedies := make([]string, 0, len(findings)+len(more))
+	for _, f := range findings {
+		remedies = append(remedies, f.Remedy)
+	}
+	blocked := &blockedError{findings}
+	return engine.NewProblem("blocked", blocked.Error(), nil, strings.Join(slices.Compact(append(remedies, more...)), "\n    ")).WithCause(blocked)
 }
 
 // stageChanged stages machines again whose instance or VM has changed while the plan waited for its confirmation. If that finds

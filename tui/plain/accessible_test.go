@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -296,6 +297,7 @@ func TestAccessibleColdWay(t *testing.T) {
 		if e.Plan != nil {
 			p := *e.Plan
 			p.MayGoCold = true
+			p.Findings = append(slices.Clone(p.Findings), engine.Finding{Name: "taken_back", Severity: engine.SeverityBlock, What: "2.0.0 crashed"})
 			events[i].Plan = &p
 		}
 	}
@@ -308,6 +310,7 @@ func TestAccessibleColdWay(t *testing.T) {
 	w.says("5")
 	w.hears(1, "Please type a number from 1 to 4:")
 	w.says("4")
+	w.hears(1, "This does not cure, and accepts, taken_back: 2.0.0 crashed")
 	w.hears(1, "Type counter to restart all machines")
 	w.says("shop")
 	w.hears(2, "Choice (1 to 4):")
@@ -315,7 +318,7 @@ func TestAccessibleColdWay(t *testing.T) {
 	w.hears(2, "Type counter to restart all machines")
 	w.says("counter")
 	w.over()
-	if got := p.Given(); len(got) != 1 || got[0].To != engine.QuestionPlan || got[0].Way != engine.WayCold {
+	if got := p.Given(); len(got) != 1 || got[0].To != engine.QuestionPlan || got[0].Way != engine.WayCold || !slices.Equal(got[0].Accept, []string{"taken_back"}) {
 		t.Errorf("answers %+v", got)
 	}
 }

@@ -198,6 +198,9 @@ func (c *conversation) answerPlan(typed string) {
 		c.planChoices()
 	case typed == "4" && cold:
 		c.cold, c.typing = true, c.o.App
+		for _, f := range c.p.Plan.NotCured(nil) {
+			c.print("This does not cure, and accepts, %s: %s\n", f.Name, f.What)
+		}
 		c.print("Type %s to restart all machines with the new image, anything else to go back: ", c.o.App)
 	case cold:
 		c.print("Please type a number from 1 to 4: ")
@@ -231,7 +234,7 @@ func (c *conversation) answerTyped(typed string) {
 	c.typing = ""
 	switch {
 	case c.cold && typed == wanted:
-		c.d.Answer(engine.Answer{To: engine.QuestionPlan, Way: engine.WayCold})
+		c.d.Answer(engine.Answer{To: engine.QuestionPlan, Way: engine.WayCold, Accept: engine.NamesOf(c.p.Plan.NotCured(nil))})
 	case c.asked == engine.QuestionPlan && typed == wanted:
 		c.accepts = append(c.accepts, wanted)
 		c.confirm()
