@@ -18,9 +18,11 @@ import (
 	"flydeploy/text"
 )
 
-// DefaultTimeout is how long a command may take that has no limit of its own, MaxTimeout what that may be at most.
+// DefaultTimeout is how long a command may take that has no limit of its own, EndedTimeout how long that of the deploy's end may, for its
+// record says "running" meanwhile; MaxTimeout is what such a limit may be at most.
 const (
 	DefaultTimeout = time.Minute
+	EndedTimeout   = 30 * time.Second
 	MaxTimeout     = 10 * time.Minute
 )
 
@@ -31,7 +33,7 @@ const grace = time.Second
 type Hooks struct {
 	Dir      string // where commands run
 	Commands map[engine.Moment]string
-	Timeouts map[engine.Moment]time.Duration // DefaultTimeout where it has none
+	Timeouts map[engine.Moment]time.Duration // DefaultTimeout or EndedTimeout where it has none
 	Notify   *Notify                         // nil: the outcome is not posted
 
 	client *http.Client // nil for the usual one; tests have another
@@ -79,6 +81,9 @@ func (h Hooks) Run(ctx context.Context, e engine.MomentEvent, log func(line stri
 func (h Hooks) timeout(m engine.Moment) time.Duration {
 	if limit := h.Timeouts[m]; limit > 0 {
 		return limit
+	}
+	if m == engine.MomentEnded {
+		return EndedTimeout
 	}
 	return DefaultTimeout
 }

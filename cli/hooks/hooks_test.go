@@ -81,6 +81,20 @@ func TestACommandHasALimit(t *testing.T) {
 	}
 }
 
+// The record of a deploy says that it runs until the command of its end is done.
+func TestTheCommandOfTheEndHasAShorterLimit(t *testing.T) {
+	own := Hooks{Timeouts: map[engine.Moment]time.Duration{engine.MomentEnded: 5 * time.Minute}}
+	for _, test := range []struct {
+		h    Hooks
+		of   engine.Moment
+		want time.Duration
+	}{{Hooks{}, engine.MomentEnded, 30 * time.Second}, {Hooks{}, engine.MomentAfterCommit, time.Minute}, {own, engine.MomentEnded, 5 * time.Minute}} {
+		if got := test.h.timeout(test.of); got != test.want {
+			t.Errorf("%s has %s, want %s", test.of, got, test.want)
+		}
+	}
+}
+
 // Processes that a command has started end with it, also those that ignore an interrupt.
 func TestACommandEndsWithWhatItHasStarted(t *testing.T) {
 	dir := t.TempDir()

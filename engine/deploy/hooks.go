@@ -60,6 +60,7 @@ func (j *job) tellEnd(ctx context.Context, r engine.Result) {
 	if j.ports.Hooks == nil || r.DryRun {
 		return
 	}
+	j.rec.Log(engine.PhaseResults, "the deploy has ended: "+string(r.Outcome)) // whoever watches need not wait for what follows
 	posting, cancel := j.detached(ctx, postWithin)
 	defer cancel()
 	var posted sync.WaitGroup

@@ -152,6 +152,21 @@ func TestAHookThatFailsElsewhereEndsNothing(t *testing.T) {
 	}
 }
 
+// Whoever watches reads how the deploy has ended while the command of its end runs.
+func TestTheOutcomeIsShownBeforeTheCommandOfTheEnd(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		s.hooks = &hooks{}
+		p, r := s.deploy(playedSettings())
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed")
+		at := func(log string) int {
+			return slices.IndexFunc(s.recordedEvents(r.Upgrade.ID), func(e engine.Event) bool { return e.Log == log })
+		}
+		if shown, command := at("the deploy has ended: succeeded"), at("ended: hello"); shown < 0 || shown > command {
+			t.Errorf("it is event %d, the command %d", shown, command)
+		}
+	})
+}
+
 func TestADryRunTellsOnlyItsPlan(t *testing.T) {
 	played(t, 1, func(t *testing.T, s *stage) {
 		h := &hooks{}
