@@ -85,7 +85,7 @@ defmodule FlyDeploy.Command do
   @spec run([String.t()], %{String.t() => String.t()}) :: {:ok, non_neg_integer} | {:error, String.t()}
   def run(args, env \\ System.get_env()) do
     with {:ok, program} <- find(Map.get(env, "FLYDEPLOY", "")) do
-      {_, status} = System.cmd(program, args, into: IO.stream())
+      {_, status} = System.cmd(program, args, into: %FlyDeploy.Output{})
       {:ok, status}
     end
   end

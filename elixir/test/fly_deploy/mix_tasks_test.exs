@@ -9,6 +9,7 @@ defmodule FlyDeploy.MixTasksTest do
   alias Mix.Tasks.FlyDeploy.{Hot, Status}
 
   doctest Command
+  doctest FlyDeploy.Output
 
   @keys [:bucket, :max_concurrency, :suspend_timeout, :timeout, :fly_config, :otp_app, :env]
   # This package is the project here.
@@ -53,6 +54,15 @@ defmodule FlyDeploy.MixTasksTest do
 
     assert shown =~ "✓ counter 2.0.0: succeeded"
     dir |> Path.join("args") |> File.read!() |> String.split("\n", trim: true)
+  end
+
+  # A pipe's pieces have a power of two of bytes, and these characters have three.
+  test "output that comes in pieces which end within characters", %{dir: dir, program: program} do
+    much = String.duplicate("✓", 100_000)
+    File.write!(Path.join(dir, "much"), much <> <<0xE2>>)
+    File.write!(program, "#!/bin/sh\ncat #{dir}/much\n")
+    File.chmod!(program, 0o755)
+    assert capture_io(fn -> assert Command.run([]) == {:ok, 0} end) == much <> "\uFFFD"
   end
 
   describe "mix fly_deploy.hot" do

@@ -10,7 +10,7 @@ defmodule Mix.Tasks.FlyDeploy.Hot do
       mix fly_deploy.hot --skip-build --image registry.fly.io/my-app:deployment-123
 
   The program `flydeploy` must be in `PATH`, or `FLYDEPLOY` must name it. The task ends with its exit code: 0 succeeded, 1 failed,
-  2 wrong usage, 3 blocked by the plan, 4 locked, 5 partly done, 6 upgraded but not well.
+  2 wrong usage, 3 blocked by the plan, 4 locked, 5 partly done, 6 upgraded but not well, 130 cancelled.
 
   It confirms the plan in advance, as fly_deploy's own task asks nobody; a plan that blocks ends the deploy all the same. To see the plan
   first and to be asked, run `flydeploy hot` itself: it opens the console.
