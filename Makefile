@@ -60,7 +60,8 @@ lint: ## check formatting, go vet, staticcheck
 	@echo "== staticcheck"
 	@go tool staticcheck ./...
 
-# What works with real nodes, the longest first. The race detector would double its time: make race.
+# What works with real nodes, the longest first. The race detector would double its time: make race. What builds the binary runs with
+# them, since they have built it.
 NODES := ./test ./engine/deploy ./engine/agent ./fly/local ./examples/counter
 
 .PHONY: test-go
@@ -69,12 +70,12 @@ test-go: test-nodes test-race ## run the Go tests, with the race detector where 
 .PHONY: test-nodes
 test-nodes:
 	@echo "== go test: with nodes"
-	@go test -count=1 -p 2 -parallel 2 -timeout 25m $(NODES)
+	@go test -count=1 -p 2 -parallel 2 -timeout 25m $(NODES) ./cli/dist
 
 .PHONY: test-race
 test-race:
 	@echo "== go test -race"
-	@go test -race -count=1 -p 2 -timeout 25m $$(go list ./... | grep -vE '^flydeploy/(test|engine/deploy|engine/agent|fly/local|examples/counter)$$')
+	@go test -race -count=1 -p 2 -timeout 25m $$(go list ./... | grep -vE '^flydeploy/(test|engine/deploy|engine/agent|fly/local|examples/counter|cli/dist)$$')
 
 .PHONY: race
 race: setup ## run all Go tests with the race detector

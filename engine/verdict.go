@@ -32,6 +32,11 @@ var passing = map[string]bool{
 	"module_in_use": true, "no_file": true, "staging_failed": true, "storage_differs": true, "taken_back": true, "traced": true, "vm_down": true,
 }
 
+// ofTheBoot are those of them that end with the VM.
+var ofTheBoot = map[string]bool{
+	"already_suspended": true, "busy": true, "drift": true, "lingering": true, "mailbox": true, "module_in_use": true, "traced": true,
+}
+
 // uncured are blockers that no cold deploy cures either, beside the passing ones: it would bring the code to machines as well that it was
 // not made for, or lose what is recorded for others.
 var uncured = map[string]bool{"clears_record": true, "other_base": true}
@@ -39,7 +44,7 @@ var uncured = map[string]bool{"clears_record": true, "other_base": true}
 // NotCured gives the plan's blockers that keep it from going out cold as well, without those of the accepted names.
 func (p *Plan) NotCured(accepted []string) []Finding {
 	return slices.DeleteFunc(p.Blockers(), func(f Finding) bool {
-		return !passing[f.Name] && !uncured[f.Name] || slices.Contains(accepted, f.Name)
+		return (!passing[f.Name] || ofTheBoot[f.Name]) && !uncured[f.Name] || slices.Contains(accepted, f.Name)
 	})
 }
 

@@ -51,13 +51,13 @@ func TestVerdicts(t *testing.T) {
 
 func TestWhatNoColdDeployCures(t *testing.T) {
 	p := Plan{}
-	for _, name := range []string{"children_changed", "taken_back", "other_base", "clears_record", "lingering", "leased"} {
+	for _, name := range []string{"children_changed", "taken_back", "other_base", "clears_record", "low_disk", "leased"} {
 		p.Findings = append(p.Findings, Finding{Name: name, Severity: SeverityBlock})
 	}
 	p.Findings[5].Severity = SeverityWarn
 	for accepted, want := range map[string]string{
-		"": "taken_back other_base clears_record lingering", "children_changed": "taken_back other_base clears_record lingering",
-		"taken_back other_base": "clears_record lingering", "taken_back other_base clears_record lingering": "",
+		"": "taken_back other_base clears_record low_disk", "children_changed": "taken_back other_base clears_record low_disk",
+		"taken_back other_base": "clears_record low_disk", "taken_back other_base clears_record low_disk": "",
 	} {
 		var names []string
 		for _, f := range p.NotCured(strings.Fields(accepted)) {

@@ -103,7 +103,7 @@ func TestWhatDoesNotGoOutCold(t *testing.T) {
 		"without the option":      {"children_changed", "block", func(s *engine.Settings) { s.OrCold = false }, engine.OutcomeBlocked},
 		"a plan alone":            {"children_changed", "block", func(s *engine.Settings) { s.DryRun = true }, engine.OutcomeBlocked},
 		"what can go hot":         {"init_changed", "warn", func(*engine.Settings) {}, engine.OutcomeSucceeded},
-		"what passes":             {"lingering", "block", func(*engine.Settings) {}, engine.OutcomeBlocked},
+		"what passes":             {"low_disk", "block", func(*engine.Settings) {}, engine.OutcomeBlocked},
 		"what is accepted by all": {"children_changed", "block", func(s *engine.Settings) { s.Accept = []string{"children_changed"} }, engine.OutcomeSucceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -134,18 +134,18 @@ func TestWhatAColdDeployDoesNotCureIsAcceptedByName(t *testing.T) {
 		md.AddTakenBack(engine.TakenBack{ID: first.Upgrade.ID, Version: "2.0.0", SHA256: first.Upgrade.SHA256, Why: "it crashed"})
 		s.SetCurrent(md)
 		s.need("children_changed", "block")
-		s.need("lingering", "block")
+		s.need("low_disk", "block")
 		for _, try := range []struct {
 			ask    bool
 			accept []string
 			blocks string // names that the problem has, "" where it goes out cold
 		}{
-			{false, nil, "taken_back lingering"},
-			{true, nil, "taken_back lingering"},
-			{false, []string{"taken_back"}, "lingering"},
-			{true, []string{"lingering"}, "taken_back"},
-			{false, []string{"taken_back", "lingering"}, ""},
-			{true, []string{"taken_back", "lingering"}, ""},
+			{false, nil, "taken_back low_disk"},
+			{true, nil, "taken_back low_disk"},
+			{false, []string{"taken_back"}, "low_disk"},
+			{true, []string{"low_disk"}, "taken_back"},
+			{false, []string{"taken_back", "low_disk"}, ""},
+			{true, []string{"taken_back", "low_disk"}, ""},
 		} {
 			asFirst()
 			s.SetCurrent(md)

@@ -26,6 +26,15 @@ func (w *world) restart(id string) time.Duration {
 	return time.Since(asked)
 }
 
+// restartByItself restarts a machine as its host does: no lease keeps it from that.
+func (w *world) restartByItself(id string) {
+	w.t.Helper()
+	if err := w.local.Restart(id); err != nil {
+		w.t.Error(err)
+	}
+	w.awaitBoot(id)
+}
+
 func (w *world) awaitBoot(id string) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 4*bootsWithin)

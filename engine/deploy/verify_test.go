@@ -23,7 +23,7 @@ type restarting struct {
 
 func (f *restarting) Exec(ctx context.Context, id string, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 	if id == f.machine && strings.Contains(strings.Join(command, " "), f.before) {
-		f.once.Do(func() { f.world.restart(id) })
+		f.once.Do(func() { f.world.restartByItself(id) })
 	}
 	return f.Fleet.Exec(ctx, id, command, stdin, timeout)
 }
