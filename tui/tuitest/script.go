@@ -278,9 +278,10 @@ func (s *Script) Result(whole engine.Outcome) engine.Result {
 	return r
 }
 
-// Upgraded is a whole deploy: the events up to the plan's question, those after its confirmation, and the end.
-func Upgraded(n int) (before, after []engine.Event, end engine.Result) {
-	s := NewScript(n)
+// armed begins a deploy: a script that goes on once all machines are armed, with the events since the confirmation, and those up to
+// the plan's question.
+func armed(n int) (s *Script, before []engine.Event) {
+	s = NewScript(n)
 	s.Start()
 	s.build()
 	s.Stage()
@@ -289,6 +290,12 @@ func Upgraded(n int) (before, after []engine.Event, end engine.Result) {
 	before, s.Events = s.Events, nil
 	s.Confirmed(plan)
 	s.Arm()
+	return s, before
+}
+
+// Upgraded is a whole deploy: the events up to the plan's question, those after its confirmation, and the end.
+func Upgraded(n int) (before, after []engine.Event, end engine.Result) {
+	s, before := armed(n)
 	for i := range n {
 		s.Commit(i)
 	}
@@ -299,15 +306,7 @@ func Upgraded(n int) (before, after []engine.Event, end engine.Result) {
 // Watched is a deploy whose machines are watched after their commit: the events up to the plan's question, those until the watch has
 // gone on for a while, and the rest of it. One machine crashes more often than before.
 func Watched(n int) (before, watching, ended []engine.Event, end engine.Result) {
-	s := NewScript(n)
-	s.Start()
-	s.build()
-	s.Stage()
-	plan := s.Plan()
-	s.ask(plan)
-	before, s.Events = s.Events, nil
-	s.Confirmed(plan)
-	s.Arm()
+	s, before := armed(n)
 	for i := range n {
 		s.Commit(i)
 		s.Emit(engine.Event{Machine: s.Machines[i].ID, Phase: engine.PhaseCheck, Status: engine.StatusDone})
@@ -345,15 +344,7 @@ func vitals(i, look int) *engine.Vitals {
 
 // RolledBack is a deploy whose first machine rolls back.
 func RolledBack(n int) (before, after []engine.Event, end engine.Result) {
-	s := NewScript(n)
-	s.Start()
-	s.build()
-	s.Stage()
-	plan := s.Plan()
-	s.ask(plan)
-	before, s.Events = s.Events, nil
-	s.Confirmed(plan)
-	s.Arm()
+	s, before := armed(n)
 	s.Fail(0)
 	for i := 1; i < n; i++ {
 		s.Commit(i)

@@ -1,9 +1,11 @@
+Code.require_file("bucket.exs", __DIR__)
+
 defmodule FlyDeploy.BootCountTest do
   use ExUnit.Case
 
   import ExUnit.CaptureLog
 
-  alias FlyDeploy.{BootCount, Json, Preparation, Survival}
+  alias FlyDeploy.{BootCount, Json, Preparation, Survival, TestBucket}
 
   doctest BootCount
 
@@ -48,25 +50,12 @@ defmodule FlyDeploy.BootCountTest do
          true <- Agent.get(objects, & &1.mode) != :mute do
       [method, "/bucket/" <> key | _] = String.split(request, " ")
       if method != "GET", do: Agent.update(objects, &%{&1 | writes: &1.writes + 1})
-      {status, body} = answer(objects, method, key, body(request, socket))
+      {status, body} = answer(objects, method, key, TestBucket.body(request, socket))
 
       if method == "GET" or Agent.get(objects, & &1.mode) != :lost,
         do: :gen_tcp.send(socket, "HTTP/1.1 #{status} X\r\ncontent-length: #{byte_size(body)}\r\n\r\n#{body}")
 
       :gen_tcp.close(socket)
-    end
-  end
-
-  defp body(request, socket) do
-    [head, body] = String.split(request, "\r\n\r\n", parts: 2)
-
-    case Regex.run(~r/content-length: (\d+)/, head) do
-      [_, length] when body == "" and length != "0" ->
-        {:ok, body} = :gen_tcp.recv(socket, String.to_integer(length))
-        body
-
-      _ ->
-        body
     end
   end
 

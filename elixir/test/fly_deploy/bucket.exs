@@ -48,18 +48,16 @@ defmodule FlyDeploy.TestBucket do
     ])
   end
 
-  # What a PUT sends: the head may come before it.
-  defp body(request, socket) do
+  # What a request sends, "" for nothing: the head may come before it.
+  def body(request, socket) do
     [head, body] = String.split(request, "\r\n\r\n", parts: 2)
-    [_, length] = Regex.run(~r/content-length: (\d+)/, head)
+    length = with [_, length] <- Regex.run(~r/content-length: (\d+)/, head), do: String.to_integer(length)
 
-    case String.to_integer(length) - byte_size(body) do
-      0 ->
-        body
-
-      missing ->
-        {:ok, rest} = :gen_tcp.recv(socket, missing)
-        body <> rest
+    if is_integer(length) and byte_size(body) < length do
+      {:ok, rest} = :gen_tcp.recv(socket, length - byte_size(body))
+      body <> rest
+    else
+      body
     end
   end
 end
