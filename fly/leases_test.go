@@ -15,19 +15,7 @@ import (
 func TestALeaseOnTheLocalFly(t *testing.T) {
 	t.Parallel()
 	onLocalFly(t, func(t *testing.T, f *local.Fly, c *fly.Client) {
-		image := pushRelease(t, f, "main")
-		id, err := f.Launch(t.Context(), local.MachineSpec{Image: image, NoService: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		look := func() engine.Lease {
-			t.Helper()
-			machines, err := c.Machines(t.Context())
-			if err != nil || len(machines) != 1 {
-				t.Fatalf("%+v, %v", machines, err)
-			}
-			return machines[0].Lease
-		}
+		id, look := launchOne(t, f, c, pushRelease(t, f, "main"))
 		update := func(nonce string) int {
 			t.Helper()
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.APIURL()+"/v1/apps/counter/machines/"+id+"/stop", nil)
@@ -50,7 +38,7 @@ func TestALeaseOnTheLocalFly(t *testing.T) {
 		if err != nil || nonce == "" {
 			t.Fatalf("%q, %v", nonce, err)
 		}
-		first := look()
+		first := look().Lease
 		if first.Description != "flydeploy 01K93Q" || !first.Held() || update("") != http.StatusConflict {
 			t.Errorf("the lease is shown as %+v", first)
 		}
@@ -63,8 +51,8 @@ func TestALeaseOnTheLocalFly(t *testing.T) {
 		if _, err := other.RenewLease(t.Context(), id, "0123", "", time.Minute); !errors.Is(err, engine.ErrLeased) {
 			t.Errorf("another's lease is renewed: %v", err)
 		}
-		if valid, err := c.RenewLease(t.Context(), id, nonce, first.Description, 40*time.Minute); err != nil || valid != nonce || !look().Until.After(first.Until) || look().Description != first.Description {
-			t.Errorf("renewed: %+v, %v", look(), err)
+		if valid, err := c.RenewLease(t.Context(), id, nonce, first.Description, 40*time.Minute); err != nil || valid != nonce || !look().Lease.Until.After(first.Until) || look().Lease.Description != first.Description {
+			t.Errorf("renewed: %+v, %v", look().Lease, err)
 		}
 		if _, err := localClient(t, f, f.ExecToken()).TakeLease(t.Context(), id, "", time.Minute); !errors.Is(err, engine.ErrForbidden) {
 			t.Errorf("with a token that may only run commands: %v", err)
@@ -77,13 +65,13 @@ func TestALeaseOnTheLocalFly(t *testing.T) {
 		}
 		// To the nonce of one that has ended a new lease is granted, with a nonce of its own.
 		fresh, err := c.RenewLease(t.Context(), id, nonce, first.Description, time.Minute)
-		if err != nil || fresh == nonce || look().Description != first.Description {
-			t.Errorf("renewed after its end: %+v, %v", look(), err)
+		if err != nil || fresh == nonce || look().Lease.Description != first.Description {
+			t.Errorf("renewed after its end: %+v, %v", look().Lease, err)
 		}
 		nonce = fresh
 		for range 2 {
-			if err := c.ReleaseLease(t.Context(), id, nonce); err != nil || look().Held() {
-				t.Errorf("released: %+v, %v", look(), err)
+			if err := c.ReleaseLease(t.Context(), id, nonce); err != nil || look().Lease.Held() {
+				t.Errorf("released: %+v, %v", look().Lease, err)
 			}
 		}
 		if status := update(""); status != http.StatusOK {

@@ -10,23 +10,29 @@ import (
 	"flydeploy/fly/local"
 )
 
+// launchOne starts the only machine of a local Fly; look gives it as the list has it.
+func launchOne(t *testing.T, f *local.Fly, c *fly.Client, image string) (id string, look func() engine.Machine) {
+	t.Helper()
+	id, err := f.Launch(t.Context(), local.MachineSpec{Image: image, NoService: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id, func() engine.Machine {
+		t.Helper()
+		machines, err := c.Machines(t.Context())
+		if err != nil || len(machines) != 1 {
+			t.Fatalf("%+v, %v", machines, err)
+		}
+		return machines[0]
+	}
+}
+
 // A `fly deploy` under the same tag: each machine keeps its id, and is another instance of another image.
 func TestUpdateInPlaceOnTheLocalFly(t *testing.T) {
 	t.Parallel()
 	onLocalFly(t, func(t *testing.T, f *local.Fly, c *fly.Client) {
 		image := pushRelease(t, f, "main")
-		id, err := f.Launch(t.Context(), local.MachineSpec{Image: image, NoService: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		look := func() engine.Machine {
-			t.Helper()
-			machines, err := c.Machines(t.Context())
-			if err != nil || len(machines) != 1 {
-				t.Fatalf("%+v, %v", machines, err)
-			}
-			return machines[0]
-		}
+		id, look := launchOne(t, f, c, image)
 		before := look()
 		if out, err := c.Exec(t.Context(), id, []string{"/bin/sh", "-c", "echo old >/tmp/left"}, "", 5*time.Second); err != nil || out.ExitCode != 0 {
 			t.Fatalf("%+v, %v", out, err)
