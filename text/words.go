@@ -23,7 +23,7 @@ func Count[N int | int64](n N) string {
 // Counted is a number with its noun: 1 machine, 6 machines, 12,006 processes.
 func Counted[N int | int64](n N, noun string) string { return Count(n) + " " + Noun(n, noun) }
 
-// Noun is the form of noun for so many: machine, machines; process, processes; crash, crashes.
+// Noun is the form of noun that goes with n: machine, machines; process, processes; crash, crashes.
 func Noun[N int | int64](n N, noun string) string {
 	switch {
 	case n == 1:

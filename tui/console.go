@@ -13,7 +13,7 @@ import (
 
 const (
 	pollEvery      = 2 * time.Second        // one list of machines for each refresh of the fleet screen
-	pollAfterError = 10 * time.Second       // so many consoles may look at the app that Fly limits their rate
+	pollAfterError = 10 * time.Second       // other consoles may look at the app too, and Fly limits the rate of all
 	busyTick       = 100 * time.Millisecond // at most ten redraws a second
 	idleTick       = 500 * time.Millisecond
 	noticeStays    = 5 * time.Second

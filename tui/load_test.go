@@ -19,7 +19,7 @@ import (
 	"flydeploy/tui/tuitest"
 )
 
-// busyDeploy is a deploy under way of so many machines, half of which change ten times a second.
+// busyDeploy is a deploy under way on that many machines, half of which change ten times a second.
 type busyDeploy struct {
 	machines int
 	began    bool

@@ -10,7 +10,7 @@ defmodule FlyDeployAgent.Value do
       a list that the code makes, or a message is
     * `{:map, values, complete}` – by key; other keys it has not, where it is complete; `:made` where the code
       has made it, and it is. Under `{:other}` stands one of those whose keys are no atoms, as a tuple of both
-    * `{:atomics, n}` – an array of so many counters
+    * `{:atomics, n}` – an array of `n` counters
     * `{:fun, mfa, free}` – a function of the module, with what it has closed over
     * `{:text, text}` – a message that is this text; `{:rest, text, bits}` – such a one, of which that many bits were matched
   """

@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.Vitals do
 
   alias FlyDeployAgent.{Supervisors, Watch}
 
-  # At most so many mailboxes are looked at: of processes of the window, and of those with names.
+  # How many mailboxes are looked at, at most: of the window's processes, and of those with names.
   @windows 2_000
   @names 500
   @minute_ms 60_000

@@ -47,7 +47,7 @@ func found(name string, severity engine.Severity, what string) engine.Finding {
 
 func lingering(what string) engine.Finding { return found("lingering", engine.SeverityBlock, what) }
 
-// lost is a machine's finding about so many carts.
+// lost is a machine's finding about that many carts.
 func lost(carts int) engine.Finding {
 	f := found("stale_struct", engine.SeverityBlock,
 		"%Shop.Cart{} without :coupon: is held by "+text.Counted(carts, "process")+" of Shop.Cart, and no code_change migrates it")

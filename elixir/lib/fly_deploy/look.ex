@@ -23,7 +23,7 @@ defmodule FlyDeploy.Look do
           | {:retry, String.t(), sha256 :: String.t() | nil}
           | {:wait, String.t()}
 
-  # After so many attempts an upgrade that cannot be fetched is not tried again.
+  # How often fetching an upgrade is tried before it is given up.
   @attempts 3
 
   @spec run(known) :: t

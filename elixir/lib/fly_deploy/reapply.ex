@@ -75,7 +75,7 @@ defmodule FlyDeploy.Reapply do
     end
   end
 
-  # Runs `fun` for so many milliseconds at most; it is given a function that tells what it is doing.
+  # Runs `fun` for at most `timeout` milliseconds; it is given a function with which it says what it is doing.
   defp bounded(fun, timeout) do
     caller = self()
     ref = make_ref()

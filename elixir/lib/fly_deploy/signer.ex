@@ -35,7 +35,7 @@ defmodule FlyDeploy.Signer do
   end
 
   @doc """
-  Gives the query of a presigned URL for `host`, valid for so many seconds: whoever has it needs no key. Source: the same
+  Gives the query of a presigned URL for `host`, valid for `valid_s` seconds: whoever has it needs no key. Source: the same
   reference, "Authenticating Requests: Using Query Parameters".
   """
   @spec query(String.t(), String.t(), String.t(), pos_integer, credentials, DateTime.t()) :: String.t()

@@ -6,7 +6,7 @@ defmodule FlyDeploy.Storage do
   alias FlyDeploy.{HttpDate, Settings, Signer}
   alias FlyDeployAgent.Http
 
-  # Storage that stumbles is asked again, after so many milliseconds each.
+  # How long to wait before each further try when the storage fails for a moment, in milliseconds.
   @pauses [200, 800]
   @transient [408, 429, 500, 502, 503, 504]
   # current.json is about a kilobyte; every machine with an upgrade of its own adds half of one.
@@ -259,7 +259,7 @@ defmodule FlyDeploy.Storage do
     Enum.join([%{endpoint | host: "#{settings.bucket}.#{endpoint.host}"}, Signer.encode(key)], "/")
   end
 
-  @doc "A URL from which anybody can GET the object for so many seconds. It is a secret."
+  @doc "A URL from which anybody can GET the object for `valid_s` seconds. It is a secret."
   @spec presign(Settings.t(), String.t(), pos_integer) :: String.t()
   def presign(settings, key, valid_s) do
     url = url(settings, key, addressing())

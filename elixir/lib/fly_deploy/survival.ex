@@ -9,7 +9,7 @@ defmodule FlyDeploy.Survival do
   alias FlyDeploy.{BootCount, Settings}
 
   @lasts_ms 60_000
-  # Storage that refuses is asked again at growing distances, up to so many times that.
+  # Storage that refuses is asked again at growing intervals, up to this many times the first one.
   @longest 60
   # While a machine stops, its storage is not waited for any longer.
   @stop_ms 2_000

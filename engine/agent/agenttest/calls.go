@@ -140,7 +140,7 @@ type Match struct {
 	Machine string
 	Console string
 	Arg     string
-	// After leaves out so many matching calls before the first that is meant, Times bounds their number.
+	// After is how many matching calls are left out before the first that is meant; Times bounds how many are.
 	After, Times int
 }
 

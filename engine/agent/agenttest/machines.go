@@ -251,7 +251,7 @@ func (w *World) Drift(id string, modules ...string) {
 	})
 }
 
-// Crash makes so many of the processes crash that an agent in the machine upgrades or has upgraded, as KeyError :step.
+// Crash makes that many of the processes that an agent in the machine upgrades, or has upgraded, crash with KeyError :step.
 func (w *World) Crash(id string, processes int) {
 	w.CrashAs(id, agent.Crash{
 		Module: "Counter.Tally", Exception: "KeyError :step", At: "tally.ex:41", Stack: []string{"lib/counter/tally.ex:41: Counter.Tally.handle_call/3"}, Count: processes, Watched: processes,

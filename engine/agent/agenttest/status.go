@@ -32,7 +32,7 @@ func encodeStatus(s agent.Status) string {
 	}
 }
 
-// cutFunctions names at most so many functions of each kind in each module.
+// cutFunctions keeps at most `most` functions of each kind in each module.
 func cutFunctions(modules []agent.Module, most int) []agent.Module {
 	all := slices.Clone(modules)
 	for i, m := range all {

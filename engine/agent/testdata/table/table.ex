@@ -95,7 +95,7 @@ defmodule Table do
     end)
   end
 
-  # A status has room for so many findings, and tells three of a name one by one. Those that find nothing come first.
+  # A status has room for a bounded number of findings, and tells three of a name one by one. Those that find nothing come first.
   defp grouped(rows) do
     {rows, _} =
       Enum.map_reduce(rows, %{}, fn row, groups ->
