@@ -90,6 +90,11 @@ test-elixir: ## run the Elixir tests: what runs in the VM, and the sample applic
 		(cd examples/counter && COUNTER_VERSION=$$version mix test --warnings-as-errors) || exit 1; \
 	done
 
+.PHONY: test-browser
+test-browser: ## try in headless Chromium, which it installs, that open pages take a new stylesheet
+	@.ci/setup browser
+	@FLYDEPLOY_BROWSER=$$(command -v chromium || command -v chromium-browser || echo chromium) go test -count=1 -v -run TestAnOpenPage ./test
+
 .PHONY: test-otp
 test-otp: setup ## run the Elixir tests, and the agent's on real nodes, with the Erlang and Elixir of another Debian (SUITE=trixie)
 	@.ci/other-otp $(or $(SUITE),trixie)

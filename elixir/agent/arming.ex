@@ -145,7 +145,7 @@ defmodule FlyDeployAgent.Arming do
   def window(armed, order, cell, guardian) do
     staged = Staging.look(armed.staged, order)
     changes = staged.diff.changes
-    visible = LiveView.visible?(Map.values(staged.facts)) and LiveView.supported?()
+    visible = LiveView.visible?(Map.values(staged.facts), staged.diff.files) and LiveView.supported?()
     {needed, deferred} = changes |> Enum.map(& &1.module) |> Enum.split_with(&(&1 in staged.closure))
 
     %Window{

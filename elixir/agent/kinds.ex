@@ -34,7 +34,7 @@ defmodule FlyDeployAgent.Kinds do
   end
 
   defp views(%{facts: facts, known: %{pids: pids}}) do
-    if LiveView.visible?(Map.values(facts)),
+    if LiveView.visible?(Map.values(facts), []),
       do:
         for(
           pid <- LiveView.views(pids),

@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.LiveView do
   `FlyDeployAgent.LiveView.Page`, show the new code at their next event.
   """
 
-  alias FlyDeployAgent.{Failure, LiveView.Page, Origin, Release, Rounds, Stack, Waiting}
+  alias FlyDeployAgent.{Failure, LiveView.Page, Origin, Release, Rounds, Stack, Static, Waiting}
 
   @behaviours [Phoenix.LiveView, Phoenix.LiveComponent]
   # Where a view keeps what came of its rendering.
@@ -34,10 +34,15 @@ defmodule FlyDeployAgent.LiveView do
   @spec none() :: rendered
   def none, do: %{tag: make_ref(), done: [], unknown: [], failures: [], late: []}
 
-  @doc "Whether any of the changed modules, with their `FlyDeployAgent.Beam.facts/1`, may be part of a page."
-  @spec visible?([map]) :: boolean
-  def visible?(facts),
-    do: Enum.any?(facts, &(&1.template or Enum.any?(@behaviours, fn b -> b in &1.behaviours end)))
+  @doc """
+  Whether an upgrade may change what open pages show: by a module, of which these are the `FlyDeployAgent.Beam.facts/1`, or by a static
+  file among `files`.
+  """
+  @spec visible?([map], [FlyDeployAgent.Files.file()]) :: boolean
+  def visible?(facts, files),
+    do:
+      Static.changed?(files) or
+        Enum.any?(facts, &(&1.template or Enum.any?(@behaviours, fn b -> b in &1.behaviours end)))
 
   @doc "Whether this VM's LiveView can be made to render open pages. Loads what that needs: inside the window there is no time for it."
   @spec supported?() :: boolean
@@ -46,10 +51,10 @@ defmodule FlyDeployAgent.LiveView do
     Page.supported?()
   end
 
-  @doc "How many of `pids` are views with an open page that the changed modules may be part of, and whether it can be rendered anew."
-  @spec pages([map], [pid]) :: {non_neg_integer, boolean}
-  def pages(facts, pids) do
-    case if(visible?(facts), do: views(pids), else: []) do
+  @doc "How many of `pids` are views with an open page, and whether it can be rendered anew."
+  @spec pages([pid]) :: {non_neg_integer, boolean}
+  def pages(pids) do
+    case views(pids) do
       [] -> {0, false}
       views -> {length(views), supported?() and fit?(Enum.take(views, @sample))}
     end

@@ -176,7 +176,7 @@ defmodule FlyDeployAgent.Staging do
         Findings.processes(staged, would_kill) ++
         Impact.findings(staged, order) ++
         Findings.window(staged.targets, order.skip_busy) ++
-        Findings.pages(LiveView.pages(Map.values(facts), staged.known.pids)) ++
+        pages(facts, diff.files, staged.known.pids) ++
         ReleaseFindings.all(dir, diff.changes, diff.files) ++
         Findings.release(Files.unwritable(diff.files, order.id)) ++
         Package.findings(order.signed_by) ++
@@ -199,6 +199,10 @@ defmodule FlyDeployAgent.Staging do
     known = MapSet.new(staged.findings, &{&1.name, &1.subject})
     found = Rehearsal.findings(staged, order, dir, fn -> OwnCode.get(order) end)
     %Staged{staged | findings: staged.findings ++ Enum.reject(found, &({&1.name, &1.subject} in known))}
+  end
+
+  defp pages(facts, files, pids) do
+    if LiveView.visible?(Map.values(facts), files), do: Findings.pages(LiveView.pages(pids)), else: []
   end
 
   # Another manifest alone is nothing to apply; nor is it up to date if what it tells of cannot be applied.

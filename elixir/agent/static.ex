@@ -14,10 +14,12 @@ defmodule FlyDeployAgent.Static do
   """
   @spec warm([FlyDeployAgent.Files.file()]) :: {[module], [module]}
   def warm(files) do
-    if Enum.any?(files, fn {_source, target} -> target =~ "/priv/static/" end),
-      do: Enum.split_with(endpoints(), &warmed?/1),
-      else: {[], []}
+    if changed?(files), do: Enum.split_with(endpoints(), &warmed?/1), else: {[], []}
   end
+
+  @doc "Whether one of `files` is a static file. Pages name these by their digests, so they show what they look like now once they render."
+  @spec changed?([FlyDeployAgent.Files.file()]) :: boolean
+  def changed?(files), do: Enum.any?(files, fn {_source, target} -> target =~ "/priv/static/" end)
 
   defp endpoints do
     for {module, _file} <- :code.all_loaded(),

@@ -492,10 +492,14 @@ defmodule FlyDeployAgent.LiveViewTest do
 
   test "what may be part of a page" do
     facts = %{template: false, behaviours: [GenServer]}
-    refute LiveView.visible?([facts])
-    assert LiveView.visible?([facts, %{facts | template: true}])
+    refute LiveView.visible?([facts], [])
+    assert LiveView.visible?([facts, %{facts | template: true}], [])
 
     for behaviour <- [Phoenix.LiveView, Phoenix.LiveComponent],
-        do: assert(LiveView.visible?([%{facts | behaviours: [behaviour]}]))
+        do: assert(LiveView.visible?([%{facts | behaviours: [behaviour]}], []))
+
+    # Pages name static files by their digests.
+    assert LiveView.visible?([facts], [{"new/app-2.css", "/app/lib/shop-1.0.0/priv/static/app-2.css"}])
+    refute LiveView.visible?([facts], [{"new/a.mo", "/app/lib/shop-1.0.0/priv/gettext/a.mo"}])
   end
 end
