@@ -17,7 +17,7 @@ defmodule FlyDeployAgent.Belongings do
   @type t :: %{
           env: [{atom, keyword}],
           terms: [{term, term}],
-          tables: [{atom, atom, [tuple]}]
+          tables: [{atom, options :: list, [tuple]}]
         }
 
   @doc "What there is of these applications, whose modules are `modules`."
@@ -53,9 +53,9 @@ defmodule FlyDeployAgent.Belongings do
 
     for(table <- :ets.all(), is_atom(table), small = small(table, apps, word), do: small)
     |> Enum.sort_by(&elem(&1, 1))
-    |> Enum.reduce({[], @tables_bytes}, fn {table, bytes, type}, {taken, left} ->
+    |> Enum.reduce({[], @tables_bytes}, fn {table, bytes, options}, {taken, left} ->
       rows = if bytes <= left, do: rows(table)
-      if rows, do: {[{table, type, rows} | taken], left - bytes}, else: {taken, left}
+      if rows, do: {[{table, options, rows} | taken], left - bytes}, else: {taken, left}
     end)
     |> elem(0)
   end
@@ -66,8 +66,9 @@ defmodule FlyDeployAgent.Belongings do
          true <- table in @tables or own?(owner, apps),
          words when is_integer(words) <- :ets.info(table, :memory),
          bytes when bytes <= @table_bytes <- words * word,
-         type when is_atom(type) <- :ets.info(table, :type) do
-      {table, bytes, type}
+         type when type != :undefined <- :ets.info(table, :type),
+         keypos when is_integer(keypos) <- :ets.info(table, :keypos) do
+      {table, bytes, [type, keypos: keypos]}
     else
       _ -> nil
     end

@@ -11,6 +11,7 @@ defmodule FlyDeployAgent.Needs do
     {"unknown registry", "a registry"},
     {"could not lookup Ecto repo", "an Ecto repo"},
     {"could not find persistent term for endpoint", "an endpoint"},
+    {"could not find ets table for endpoint", "an endpoint"},
     {"no process", "a process"},
     {"the table identifier does not refer to an existing ETS table", "a table"}
   ]

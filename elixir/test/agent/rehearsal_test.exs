@@ -147,6 +147,11 @@ defmodule FlyDeployAgent.RehearsalTest do
      [
        "rehearsed info: 1 of 1 process rehearsed, all migrate: %{cart: %T.Cart{id: nil}} → %{cart: %T.Cart{id: nil, total: integer}}"
      ]},
+    # A small table of the application is there as well, with its kind and key.
+    {"T.Looks",
+     "def code_change(1, s, _), do: {:ok, Map.put(s, :at, :ets.lookup_element(T.Prices, :milk, 3))}",
+     ~S|[%{n: 1}]|,
+     ["rehearsed info: 1 of 1 process rehearsed, all migrate: %{n: integer} → %{at: integer, n: integer}"]},
     {"T.Calls", "def code_change(1, s, _), do: {:ok, Map.put(s, :at, GenServer.call(T.Absent, :now))}",
      ~S|[%{}]|,
      [
@@ -245,6 +250,7 @@ defmodule FlyDeployAgent.RehearsalTest do
     new = Enum.reduce(@renewed, @others, fn {from, to}, text -> String.replace(text, from, to) end)
 
     test = self()
+    table_of_the_application(T.Prices, [:ordered_set, keypos: 2], {:price, :milk, 2})
 
     start = fn ->
       {:ok, door} = :gen_statem.start(T.Door, %{n: 1}, [])
@@ -294,6 +300,24 @@ defmodule FlyDeployAgent.RehearsalTest do
     refute File.exists?(Path.join(dir, "written"))
     refute File.exists?(Path.join(dir, "scratch"))
     assert ended?(dir)
+  end
+
+  # Whose process it is shows in its group leader.
+  defp table_of_the_application(name, options, row) do
+    {:group_leader, leader} = Process.info(Process.whereis(FlyDeploy.Supervisor), :group_leader)
+    test = self()
+
+    owner =
+      spawn_link(fn ->
+        Process.group_leader(self(), leader)
+        :ets.new(name, [:named_table, :protected | options])
+        :ets.insert(name, row)
+        send(test, :made)
+        Process.sleep(:infinity)
+      end)
+
+    assert_receive :made
+    on_exit(fn -> Process.exit(owner, :kill) end)
   end
 
   defp line(%{subject: module} = f, module), do: "#{f.name} #{f.severity}: #{f.detail}"
