@@ -3,7 +3,7 @@
 
 defmodule Phoenix.LiveView.Rendered do
   @moduledoc false
-  defstruct [:static, :dynamic, :fingerprint]
+  defstruct [:static, :dynamic, :fingerprint, :root]
 
   def new(static, dynamic),
     do: %__MODULE__{static: static, dynamic: dynamic, fingerprint: :erlang.md5(static)}
