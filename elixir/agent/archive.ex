@@ -3,8 +3,8 @@ defmodule FlyDeployAgent.Archive do
   Takes a tarball apart. Everything is checked before anything is written: only regular files and directories, only
   relative names without `..`, within limits that a release never reaches.
 
-  Most of a release's tarball is OTP's and Elixir's own code, or as it was, and nobody wants it. It passes by in pieces: `:erl_tar`
-  would inflate all of it into memory, list it, and go through it again to extract, in three times the time.
+  Most of a release's tarball is as it was, or in those of earlier versions OTP's and Elixir's own code, and nobody wants it. It passes
+  by in pieces: `:erl_tar` would inflate all of it into memory, list it, and go through it again to extract, in three times the time.
   """
 
   import Bitwise

@@ -18,6 +18,10 @@ defmodule FlyDeployAgent.Loader do
   @collected_ms 10_000
   # How long processes may take to leave a module that goes away.
   @patience_ms 500
+  # An empty module, compiled with this one: compiling it in the VM would take longer than what is measured with it.
+  @sample Module.concat(__MODULE__, Sample)
+  {:ok, _, beam} = :compile.forms([{:attribute, 1, :module, @sample}], [:deterministic])
+  @sample_beam beam
 
   @type prepared :: term
 
@@ -127,19 +131,20 @@ defmodule FlyDeployAgent.Loader do
   """
   @spec purge_us() :: non_neg_integer
   def purge_us do
-    sample = Module.concat(__MODULE__, Sample)
-    {:ok, ^sample, beam} = :compile.forms([{:attribute, 1, :module, sample}], [:deterministic])
+    load_sample()
 
     times =
       for _ <- 1..3 do
-        for _ <- 1..2, do: {:module, ^sample} = :code.load_binary(sample, ~c"sample", beam)
-        {us, true} = :timer.tc(fn -> :code.soft_purge(sample) end)
+        load_sample()
+        {us, true} = :timer.tc(fn -> :code.soft_purge(@sample) end)
         us
       end
 
-    unload([sample])
+    unload([@sample])
     Enum.max(times)
   end
+
+  defp load_sample, do: {:module, @sample} = :code.load_binary(@sample, ~c"sample", @sample_beam)
 
   @doc "Unloads modules that did not exist before. Gives the processes that this killed."
   @spec unload([module]) :: [pid]

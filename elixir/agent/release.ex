@@ -42,13 +42,13 @@ defmodule FlyDeployAgent.Release do
   def origin(_app), do: :library
 
   @doc """
-  Whether a file of a release takes part in an upgrade. Code of OTP and Elixir does not: only their versions are compared, for which their
+  Whether a file of a release takes part in an upgrade. Those of OTP and Elixir do not: only their versions are compared, for which their
   `.app` files stand.
   """
   @spec takes_part?(binary) :: boolean
   def takes_part?(name) do
     case Path.split(name) do
-      ["lib", _folder, "ebin", file] = path -> Path.extname(file) == ".app" or library?(Path.join(path))
+      ["lib", folder | _] -> Path.extname(name) == ".app" or folder_origin(folder) == :library
       _ -> true
     end
   end
@@ -59,10 +59,9 @@ defmodule FlyDeployAgent.Release do
 
   @doc "What a module's file belongs to."
   @spec origin_of(Path.t()) :: :otp | :elixir | :library
-  def origin_of(file) do
-    {app, _vsn} = file |> Path.dirname() |> Path.dirname() |> split()
-    origin(app)
-  end
+  def origin_of(file), do: file |> Path.dirname() |> Path.dirname() |> folder_origin()
+
+  defp folder_origin(folder), do: folder |> split() |> elem(0) |> origin()
 
   @doc "Identifies this boot of the VM: OS pid and its start time (clock ticks since the host's boot)."
   @spec boot() :: binary

@@ -1,10 +1,11 @@
 defmodule FlyDeployOrchestrator.Tarball do
   @moduledoc """
   Makes the upgrade's tarball out of the release on the temporary machine. The same release gives the same bytes: entries
-  are sorted, and have neither time nor owner. Native files stay out of it: they are only named in its manifest.
+  are sorted, and have neither time nor owner. What no upgrade can bring stays out of it, or machines would download and inflate it for
+  nothing: the code of OTP and Elixir, and native files, which are only named in its manifest.
   """
 
-  alias FlyDeployAgent.Manifest
+  alias FlyDeployAgent.{Manifest, Release}
 
   @doc """
   Writes the gzipped tar of the release at `root` to `path`, telling `progress` the entries done and their total. Gives what the
@@ -54,6 +55,7 @@ defmodule FlyDeployOrchestrator.Tarball do
       path <- root |> Path.join(pattern) |> Path.wildcard(match_dot: true),
       File.regular?(path),
       name = Path.relative_to(path, root),
+      Release.takes_part?(name),
       not (name =~ "/priv/" and Manifest.native?(path)),
       do: {name, path}
     )
