@@ -130,6 +130,10 @@ bench-looks: ## what it costs to look at many processes, and to find those that 
 bench-plan: setup ## what a plan takes from a VM with 10,000 processes and 3,000 modules, with and without a rehearsal
 	@go test -run '^$$' -bench 'Plan$$' -benchtime 1x -timeout 1h ./engine/agent
 
+.PHONY: bench-scale
+bench-scale: ## what a deploy of many machines takes before a Machines API with Fly's limits, in virtual time (MACHINES="1 6 100 1000 10000")
+	@FLYDEPLOY_SCALE="$(or $(MACHINES),1 6 100 1000 10000)" go test -count=1 -v -timeout 2h -run '^TestScale$$' ./engine/deploy
+
 .PHONY: soak-agent
 soak-agent: setup ## kill the agent at forty points of the window; twenty upgrades, and two hundred rollbacks, under callers (SOAK_RUNS=100)
 	@FLYDEPLOY_SOAK=1 go test -count=1 -timeout 2h -v -run 'KilledAtEveryPoint|CallersSee|WindowUnderTraffic' ./engine/agent

@@ -29,6 +29,8 @@ type Options struct {
 	BaseURL   string // of the Machines API; "" stands for FLY_FLAPS_BASE_URL, or else https://api.machines.dev
 	UserAgent string
 	Container string // that runs the release, on machines with several; "" if there is one at most
+	// Transport carries the requests; nil stands for a copy of http.DefaultTransport.
+	Transport http.RoundTripper
 }
 
 // defaultBaseURL is that of the Machines API. Source: Fly's documentation of the Machines API.
@@ -69,8 +71,6 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 32 // a whole fleet is upgraded over connections that are kept open
 	cookies, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err // never, without options
@@ -79,11 +79,17 @@ func New(o Options) (*Client, error) {
 		app: o.App, userAgent: o.UserAgent, base: base + "/v1/apps/" + o.App + "/machines", limits: newLimits(), containers: containers{wanted: o.Container},
 		// With the cookie fly_flaps_affinity the next request meets the host that knows what the last one has made. Source: fly-go
 		// e89c5c2.
-		http: &http.Client{Transport: transport, Jar: cookies, CheckRedirect: func(*http.Request, []*http.Request) error {
+		http: &http.Client{Transport: cmp.Or(o.Transport, defaultTransport()), Jar: cookies, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // the token is sent to no other server
 		}},
 		tokens: tokens.Parse(o.Token), refreshing: make(chan struct{}, 1),
 	}, nil
+}
+
+func defaultTransport() http.RoundTripper {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 32 // a whole fleet is upgraded over connections that are kept open
+	return transport
 }
 
 func parseBaseURL(address string) (string, error) {

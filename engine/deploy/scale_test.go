@@ -1,0 +1,155 @@
+package deploy_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent/agenttest"
+	"flydeploy/engine/deploy"
+)
+
+// figures are what a deploy of a fleet has taken.
+type figures struct {
+	result           engine.Result
+	resumed, ended   time.Duration // since the image was there: the last machine's resume, and the end
+	traffic          traffic
+	written, objects int
+	writtenBytes     int64
+	events           int
+	memory           uint64 // bytes of the heap, at most
+	cpu              time.Duration
+	log              string
+}
+
+// scaled deploys to a fleet before the stand-in of the Machines API. It runs within a bubble of testing/synctest.
+func scaled(t testing.TB, machines int, prepare func(*cloud, *engine.Settings)) figures {
+	w := agenttest.NewWorld(machines)
+	w.SetTiming(agenttest.Timing{Storage: 60 * time.Millisecond, Tick: 50 * time.Millisecond, Pack: 6 * time.Second, Upload: 2 * time.Second, Create: 5 * time.Second})
+	w.Behave("", func(b *agenttest.Behaviour) {
+		b.Stages, b.Arms, b.Commits = 1500*time.Millisecond, 400*time.Millisecond, 30*time.Millisecond
+	})
+	c := newCloud(w)
+	settings := playedSettings()
+	settings.Strategy = engine.Strategy{Kind: engine.StrategyAll, Bake: 10 * time.Second}
+	settings.Image = agenttest.Image2
+	prepare(c, &settings)
+	f := figures{}
+	client := c.client()
+	ports := portsOf(w.Console)
+	ports.Fleet, ports.Leases = client, client
+	before, began := cpuTime(), time.Now()
+	packed := began
+	d := deploy.Start(t.Context(), settings, ports)
+	p := engine.NewProgress()
+	for {
+		batch, err := d.Next(t.Context())
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range batch {
+			p.Apply(e)
+			if e.Phase == engine.PhaseUpload && e.Status == engine.StatusDone {
+				packed = e.At
+			}
+		}
+		f.events += len(batch)
+		if f.events%50 == 0 {
+			f.measure()
+		}
+	}
+	f.measure()
+	f.result, f.ended, f.cpu = d.Result(), time.Since(packed), cpuTime()-before
+	for _, m := range f.result.Machines {
+		f.resumed = max(f.resumed, time.UnixMicro(m.ResumedAtUS).Sub(packed))
+	}
+	f.traffic = c.counted
+	f.written = len(w.Calls(agenttest.Match{Kinds: func(k agenttest.Kind) bool { return k == agenttest.WriteResult || k == agenttest.WriteMetadata }}))
+	for _, key := range w.Objects("releases/") {
+		f.objects++
+		body := w.Object(key)
+		f.writtenBytes += int64(len(body))
+	}
+	f.log = logOf(p)
+	return f
+}
+
+func (f *figures) measure() {
+	var now runtime.MemStats
+	runtime.ReadMemStats(&now)
+	f.memory = max(f.memory, now.HeapInuse)
+}
+
+// cpuTime is what the process has used.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// outcomeCounts counts the machines by how they have ended.
+func outcomeCounts(r engine.Result) string {
+	count := map[engine.MachineOutcome]int{}
+	for _, m := range r.Machines {
+		count[m.Outcome]++
+	}
+	var all []string
+	for outcome, n := range count {
+		all = append(all, fmt.Sprintf("%d %s", n, outcome))
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
+
+func (f figures) row(machines int) string {
+	return fmt.Sprintf("| %d | %.1f | %.1f | %d | %d | %d | %.1f | %d | %d | %.1f | %.0f | %.1f | %s: %s |", machines, f.resumed.Seconds(), f.ended.Seconds(),
+		f.traffic.execs, f.traffic.requests, f.traffic.refused, float64(f.traffic.bytes)/1e6, f.written, f.objects, float64(f.writtenBytes)/1e6,
+		float64(f.memory)/1e6, f.cpu.Seconds(), f.result.Outcome, outcomeCounts(f.result))
+}
+
+const figuresHead = `| machines | resumed s | ended s | execs | requests | 429 | MB of API | PUTs | objects | MB stored | heap MB | CPU s | result |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|`
+
+// TestScale prints the figures of the fleets whose sizes FLYDEPLOY_SCALE lists: make bench-scale.
+func TestScale(t *testing.T) {
+	sizes := strings.Fields(os.Getenv("FLYDEPLOY_SCALE"))
+	if len(sizes) == 0 {
+		t.Skip("make bench-scale")
+	}
+	for _, troubled := range []bool{false, true} {
+		fmt.Printf("\ntroubled: %t\n%s\n", troubled, figuresHead)
+		for _, size := range sizes {
+			machines, err := strconv.Atoi(size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if troubled && machines < 100 {
+				continue
+			}
+			synctest.Test(t, func(t *testing.T) {
+				f := scaled(t, machines, func(c *cloud, s *engine.Settings) {
+					if troubled {
+						c.trouble(machines)
+					}
+				})
+				fmt.Println(f.row(machines))
+				if os.Getenv("FLYDEPLOY_SCALE_LOG") != "" {
+					fmt.Println(f.result.Problem, f.log)
+				}
+			})
+		}
+	}
+}
