@@ -139,17 +139,29 @@ echo "FLYDEPLOY1 no_program"
 `
 
 // scriptWait gives the agent a command and waits up to ten seconds for news. $1 is DIR, $2 the command or "-", $3 the last seq
-// seen. mkdir is atomic, and a command that is there was sent before.
+// seen, $4 for how many seconds news do not count of work that goes on, or of a state that the command ends: an exec is dear.
+// mkdir is atomic, and a command that is there was sent before.
 const scriptWait = `
 gone() { echo "FLYDEPLOY1 gone"; exit 0; }
 if [ "$2" != - ]; then mkdir "$1/$2" 2>/dev/null || [ -d "$1/$2" ] || gone; fi
-i=0 start=$(date +%s)
+i=0 start=$(date +%s) known=$3
 while :; do
   { read -r seq < "$1/seq"; } 2>/dev/null || gone
-  [ "$seq" -gt "$3" ] 2>/dev/null && break
+  if [ "$seq" -gt "$known" ] 2>/dev/null; then
+    known=$seq
+    case "$2 $(head -c 16384 "$1/status")" in
+      *'"state":"staging"'*|*'"state":"arming"'*|*'"state":"committing"'*) [ "$4" -gt 0 ] || break ;;
+      "arm "*'"state":"staged"'*|"commit "*'"state":"armed"'*|"abort "*'"state":"staged"'*|"abort "*'"state":"armed"'*) ;;
+      *) break ;;
+    esac
+  fi
   i=$((i+1))
   # On a busy machine everything takes longer: the clock decides, looked at now and then.
-  [ $((i % 10)) -eq 0 ] && [ $(($(date +%s) - start)) -ge 9 ] && break
+  if [ $((i % 10)) -eq 0 ]; then
+    waited=$(($(date +%s) - start))
+    [ "$waited" -ge 9 ] && break
+    [ "$known" -gt "$3" ] && [ "$waited" -ge "$4" ] && break
+  fi
   sleep 0.1 2>/dev/null || { sleep 1; i=$((i+9)); }
 done
 [ -f "$1/status" ] || gone

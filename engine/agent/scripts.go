@@ -21,7 +21,7 @@ const (
 	ScriptOrder         Script = "order"          // enters; then bindings, program; stdin is the order
 	ScriptFacts         Script = "facts"          // enters; then "", program
 	ScriptCode          Script = "code"           // as ScriptFacts
-	ScriptCall          Script = "call"           // ARGS: DIR, command or "-", seq
+	ScriptCall          Script = "call"           // ARGS: DIR, command or "-", seq, patience (seconds)
 	ScriptPart          Script = "part"           // ARGS: DIR, number, base64
 	ScriptJob           Script = "job"            // ARGS: DIR, job, root, OTP application; stdin is an upload's form
 	ScriptPoll          Script = "poll"           // ARGS: DIR, job, progress
@@ -36,16 +36,20 @@ func ScriptOf(command []string) (script Script, args []string, ok bool) {
 		return "", nil, false
 	}
 	args = command[4:]
-	script = map[string]Script{
-		scriptVM: ScriptDiscover, scriptStorage: ScriptStorage, scriptStorageConfig: ScriptStorageConfig, scriptImage: ScriptImage,
-		scriptOrder: ScriptOrder, scriptWait: ScriptCall, scriptPart: ScriptPart, scriptJob: ScriptJob, scriptPoll: ScriptPoll,
-		scriptRun: ScriptRun, scriptOutput: ScriptOutput,
-	}[command[2]]
+	script = scriptNames()[command[2]]
 	if command[2] == scriptRPC && len(args) == 7 {
 		script = programs()[args[6]]
 	}
 	return script, args, script != ""
 }
+
+var scriptNames = sync.OnceValue(func() map[string]Script {
+	return map[string]Script{
+		scriptVM: ScriptDiscover, scriptStorage: ScriptStorage, scriptStorageConfig: ScriptStorageConfig, scriptImage: ScriptImage,
+		scriptOrder: ScriptOrder, scriptWait: ScriptCall, scriptPart: ScriptPart, scriptJob: ScriptJob, scriptPoll: ScriptPoll,
+		scriptRun: ScriptRun, scriptOutput: ScriptOutput,
+	}
+})
 
 // programs tells what is evaluated in a VM.
 var programs = sync.OnceValue(func() map[string]Script {

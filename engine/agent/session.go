@@ -283,29 +283,37 @@ func refusal(text string) error {
 // callTimeout bounds one call: ten seconds of waiting, and the answer.
 const callTimeout = 15 * time.Second
 
-// Wait gives the status as soon as its seq is greater than seen, or after ten seconds. ErrGone: the agent has ended.
+// For how long a call does not come back with news of work that goes on. Staging shows how far it is.
+const (
+	stagesQuietly  = 2 * time.Second
+	armsQuietly    = 5 * time.Second
+	commitsQuietly = 9 * time.Second
+)
+
+// Wait gives the status as soon as its seq is greater than seen, or after ten seconds; while the agent stages or arms, after two if
+// there are news. ErrGone: the agent has ended.
 func (s *Session) Wait(ctx context.Context, seen int64) (Status, error) {
-	return s.call(ctx, "-", seen)
+	return s.call(ctx, "-", seen, stagesQuietly)
 }
 
 // Arm is the order to prepare everything for the commit: for a staged agent.
 func (s *Session) Arm(ctx context.Context, seen int64) (Status, error) {
-	return s.call(ctx, "arm", seen)
+	return s.call(ctx, "arm", seen, armsQuietly)
 }
 
 // Commit is the order to upgrade: for an armed agent.
 func (s *Session) Commit(ctx context.Context, seen int64) (Status, error) {
-	return s.call(ctx, "commit", seen)
+	return s.call(ctx, "commit", seen, commitsQuietly)
 }
 
 // Abort takes everything back that was ordered, unless the agent is committing. Read the state to know.
 func (s *Session) Abort(ctx context.Context, seen int64) (Status, error) {
-	return s.call(ctx, "abort", seen)
+	return s.call(ctx, "abort", seen, stagesQuietly)
 }
 
 // Finish lets the agent end; one that has not reached its end aborts first. Gone already is no error; the status is then empty.
 func (s *Session) Finish(ctx context.Context) error {
-	_, err := s.call(ctx, "finish", 1<<62)
+	_, err := s.call(ctx, "finish", 1<<62, 0)
 	if errors.Is(err, ErrGone) {
 		return nil
 	}
@@ -313,12 +321,12 @@ func (s *Session) Finish(ctx context.Context) error {
 }
 
 // call is one exec: an optional command, a bounded wait, the status. Commands are atomic and may be sent again.
-func (s *Session) call(ctx context.Context, command string, seen int64) (Status, error) {
+func (s *Session) call(ctx context.Context, command string, seen int64, quietly time.Duration) (Status, error) {
 	doing := "asking the agent"
 	if command != "-" {
 		doing = "telling the agent to " + command
 	}
-	out, err := run(ctx, s.exec, callTimeout, doing, shell(scriptWait, s.dir, command, strconv.FormatInt(seen, 10)))
+	out, err := run(ctx, s.exec, callTimeout, doing, shell(scriptWait, s.dir, command, strconv.FormatInt(seen, 10), strconv.Itoa(int(quietly.Seconds()))))
 	if err != nil {
 		return Status{}, err
 	}

@@ -201,22 +201,42 @@ func (w *World) call(ctx context.Context, m *machine, r request) (Output, error)
 	if command != "-" {
 		a.command(command)
 	}
-	until := time.Now().Add(callWait)
+	quiet, _ := strconv.Atoi(r.args[3])
+	begun := time.Now()
+	until, quietly := begun.Add(callWait), begun.Add(time.Duration(quiet)*time.Second)
 	for {
 		if a.advance(); a.gone {
 			return say(marker + "gone"), nil
 		}
-		if a.seq > seen || !time.Now().Before(until) {
+		now := time.Now()
+		atWork := now.Before(quietly) && a.goesOn(command)
+		if a.seq > seen && !atWork || !now.Before(until) {
 			return say(marker+"status", encodeStatus(a.status), marker+"end"), nil
 		}
 		moment := a.nextMoment()
 		if until.Before(moment) {
 			moment = until
 		}
+		if atWork && quietly.Before(moment) {
+			moment = quietly
+		}
 		if err := w.await(ctx, m, moment); err != nil {
 			return Output{}, err
 		}
 	}
+}
+
+// goesOn reports whether a command's call waits on: the agent works, or has not obeyed yet.
+func (a *process) goesOn(command string) bool {
+	switch a.state {
+	case agent.Staging, agent.Arming, agent.Committing:
+		return true
+	case agent.Staged:
+		return command == "arm" || command == "abort"
+	case agent.Armed:
+		return command == "commit" || command == "abort"
+	}
+	return false
 }
 
 // Order makes command folders in a machine at once, as consoles do that do not know of each other.
