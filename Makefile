@@ -136,7 +136,7 @@ bench-scale: ## what a deploy of many machines takes before a Machines API with 
 
 .PHONY: soak-agent
 soak-agent: setup ## kill the agent at forty points of the window; twenty upgrades, and two hundred rollbacks, under callers (SOAK_RUNS=100)
-	@FLYDEPLOY_SOAK=1 go test -count=1 -timeout 2h -v -run 'KilledAtEveryPoint|CallersSee|WindowUnderTraffic' ./engine/agent
+	@FLYDEPLOY_SOAK=1 go test -count=1 -timeout 2h -v -run 'KilledAtEveryPoint|KilledInTheWindow|OneFailure|CallersSee|WindowUnderTraffic' ./engine/agent
 
 .PHONY: fuzz-window
 fuzz-window: setup ## windows among random deaths, births, busy processes, failing and hanging migrations (FUZZ_MINUTES=10 FUZZ_SEED=…)

@@ -16,7 +16,7 @@ import (
 func TestChangesAreTold(t *testing.T) {
 	t.Parallel()
 	root := changesRelease()
-	base := makeTarball(t, "changes", root).bytes
+	base := tarballIn(t, "changes", root).bytes
 	n := startRelease(t, "changes", root)
 	n.eval("Changes.Setup.run()")
 

@@ -54,7 +54,7 @@ func editTar(t testing.TB, body []byte, edit func(*tar.Header, []byte) []byte, a
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	zw := gzip.NewWriter(&b)
+	zw, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
 	r, w := tar.NewReader(z), tar.NewWriter(zw)
 	for {
 		h, err := r.Next()
@@ -96,7 +96,7 @@ func editTar(t testing.TB, body []byte, edit func(*tar.Header, []byte) []byte, a
 // otherwise is tested in elixir/test.
 func TestFaultyTarballsAreRefused(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, 1)
+	n := borrowNode(t)
 	before := n.facts()
 	good := tarballOf(t, 2).bytes
 	refused := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }))
@@ -150,21 +150,20 @@ func TestFaultyTarballsAreRefused(t *testing.T) {
 		}
 	}
 	same(t, before, n.facts(), everything...)
-	n.awaitGone()
-	n.checkFiles(1)
 }
 
 // What a hot upgrade cannot do is said before anything is suspended.
 func TestPlatformAndDependenciesAreFindings(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, 1)
+	n := borrowNode(t)
 	platform := regexp.MustCompile(`/(stdlib|elixir)-[^/]+/`)
 	body := editTar(t, tarballOf(t, 2).bytes, func(h *tar.Header, body []byte) []byte {
 		h.Name = platform.ReplaceAllString(h.Name, "/$1-9.9/")
 		h.Name = strings.ReplaceAll(h.Name, "/ledger-1.2.0/", "/other-1.0.0/")
 		return body
 	})
-	_, staged := n.order(orderOf(t, body))
+	s, staged := n.order(orderOf(t, body))
+	defer n.abort(s, staged)
 	want := []string{"dependency_added:block", "elixir_differs:refuse", "otp_differs:refuse"}
 	got := strings.Join(names(staged.Findings), " ")
 	for _, name := range want {
@@ -177,7 +176,7 @@ func TestPlatformAndDependenciesAreFindings(t *testing.T) {
 // Native code and sticky modules are refused by name, by the plan and by an agent that is ordered to arm all the same.
 func TestNativeAndStickyModulesAreRefused(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, 1)
+	n := borrowNode(t)
 	before := n.facts()
 	n.eval(`:code.stick_mod(Ledger.Prices)`)
 	for _, test := range []struct{ name, module, forms string }{
@@ -211,8 +210,7 @@ func TestNativeAndStickyModulesAreRefused(t *testing.T) {
 		}
 	}
 	same(t, before, n.facts(), everything...)
-	n.awaitGone()
-	n.checkFiles(1)
+	n.eval(`:code.unstick_mod(Ledger.Prices)`)
 }
 
 func TestReadOnlyReleaseIsAFinding(t *testing.T) {

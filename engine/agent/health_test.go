@@ -32,7 +32,7 @@ func healthUpgrade(t *testing.T, n *node) Order {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := makeTarball(t, "changes", changesRelease()).bytes
+	base := tarballIn(t, "changes", changesRelease()).bytes
 	const ebin = "lib/changes-1.0.0/ebin/"
 	out := t.TempDir()
 	compile := exec.Command("elixirc", "-o", out, source)

@@ -30,14 +30,45 @@ import (
 	"flydeploy/engine"
 )
 
-// anotherVersion gives the bundle of a flydeploy whose agent has another hash.
-func anotherVersion(t *testing.T) bundle {
-	t.Helper()
-	b, err := newBundle("0123456789ab", elixir.Agent)
+// anotherVersion gives the bundle of a flydeploy whose agent has another hash. It is compiled by renaming what is compiled already:
+// the names are as long.
+func (n *node) anotherVersion() bundle {
+	n.t.Helper()
+	other, err := newBundle("0123456789ab", elixir.Agent)
 	if err != nil {
-		t.Fatal(err)
+		n.t.Fatal(err)
 	}
-	return b
+	b, err := agentBundle()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	made := compiledBy(n.t, b)
+	made.modules = nil
+	made.file, err = base64.StdEncoding.DecodeString(n.eval(fmt.Sprintf(`
+		rename = &:binary.replace(&1, %q, %q, [:global])
+		rename_chunk = fn
+		  ~c"LitT", <<0::32, plain::binary>> -> <<0::32, rename.(plain)::binary>>
+		  ~c"LitT", <<size::32, packed::binary>> -> <<size::32, packed |> :zlib.uncompress() |> rename.() |> :zlib.compress()::binary>>
+		  _, bytes -> rename.(bytes)
+		end
+		rename_module = &(&1 |> Atom.to_string() |> rename.() |> String.to_atom())
+		{:flydeploy_agent, 1, agent, beams} = :erlang.binary_to_term(Base.decode64!(%q))
+		beams = for {module, beam} <- beams do
+		  {:ok, ^module, chunks} = :beam_lib.all_chunks(beam)
+		  {:ok, renamed} = :beam_lib.build_module(for {id, bytes} <- chunks, do: {id, rename_chunk.(id, bytes)})
+		  {rename_module.(module), renamed}
+		end
+		IO.puts(Base.encode64(:erlang.term_to_binary({:flydeploy_agent, 1, rename_module.(agent), beams})))`,
+		b.hash, other.hash, base64.StdEncoding.EncodeToString(made.file))))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	sum := sha256.Sum256(made.file)
+	made.SHA256, made.Size, made.Source = hex.EncodeToString(sum[:]), int64(len(made.file)), other.hash
+	compiled.Lock()
+	defer compiled.Unlock()
+	compiled.made[other.hash] = made
+	return other
 }
 
 // loadedOf counts the VM's modules of an agent.
@@ -70,8 +101,8 @@ func counted(t *testing.T, o *Order, mayGoOn <-chan struct{}) *atomic.Int32 {
 // Whoever takes over has to learn that there is an agent before anything is downloaded, in the VM and in its own words.
 func TestABusyVMDownloadsNothing(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, 1)
-	other := anotherVersion(t)
+	n := borrowNode(t)
+	other := n.anotherVersion()
 	left := orderOf(t, tarballOf(t, 2).bytes).by(t, other)
 	if _, err := inject(t.Context(), n.exec, n.vm, left, other); err != nil {
 		t.Fatal(err)
@@ -99,20 +130,22 @@ func TestABusyVMDownloadsNothing(t *testing.T) {
 	}
 	n.awaitGone()
 	requests = 0
+	var s *Session
 	for range 2 {
-		if _, err := Inject(t.Context(), exec, n.vm, mine); err != nil {
+		if s, err = Inject(t.Context(), exec, n.vm, mine); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if requests != 2 || downloads.Load() != 1 {
 		t.Errorf("the same order twice: %d requests, %d downloads", requests, downloads.Load())
 	}
+	n.abort(s, n.await(s, Staged))
 }
 
 // The platform ends an exec after a minute, and with it the VM of `bin/NAME rpc`, but not what this has begun in the running VM.
 func TestAnInjectionThatIsCutOffGoesOn(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, 1)
+	n := borrowNode(t)
 	mayGoOn := make(chan struct{})
 	o := orderOf(t, tarballOf(t, 2).bytes)
 	downloads := counted(t, &o, mayGoOn)
@@ -132,9 +165,11 @@ func TestAnInjectionThatIsCutOffGoesOn(t *testing.T) {
 		t.Fatalf("cut off: %v", err)
 	}
 	close(mayGoOn)
-	if _, staged := n.order(o); staged.State != Staged || downloads.Load() != 1 {
+	s, staged := n.order(o)
+	if staged.State != Staged || downloads.Load() != 1 {
 		t.Errorf("the same order again: %s %v after %d downloads", staged.State, staged.Error, downloads.Load())
 	}
+	n.abort(s, staged)
 }
 
 // serveTLS serves body on localhost with a certificate for name. It gives the URL, and the certificate of who has signed it.
@@ -179,7 +214,7 @@ func serveTLS(t *testing.T, name string, body []byte) (url, authority string) {
 // Whatever is wrong with the compiled agent: none of it is loaded, the fault has a name, and no secret is shown.
 func TestFaultyAgentsAreNotLoaded(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, 1)
+	n := borrowNode(t)
 	b, err := agentBundle()
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +265,9 @@ func TestFaultyAgentsAreNotLoaded(t *testing.T) {
 	}
 	o := orderOf(t, tarballOf(t, 2).bytes)
 	o.AgentURL, o.CACerts = local, authority
-	if _, staged := n.order(o); staged.State != Staged {
+	s, staged := n.order(o)
+	if staged.State != Staged {
 		t.Errorf("over TLS: %s %v", staged.State, staged.Error)
 	}
+	n.abort(s, staged)
 }

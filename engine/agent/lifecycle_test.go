@@ -14,7 +14,7 @@ import (
 
 func TestOneUpgradeAtATime(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, 1)
+	n := borrowNode(t)
 	o := orderOf(t, tarballOf(t, 2).bytes)
 	o.Owner = "alice\x1b[31m"
 	s, staged := n.order(o)
@@ -52,13 +52,13 @@ func TestOneUpgradeAtATime(t *testing.T) {
 	n.checkFiles(1)
 
 	// Now the other one may.
-	_, _ = n.order(other)
+	n.abort(n.order(other))
 }
 
 // The agent's folder is its own: one that is there already is refused, and stays.
 func TestFolderThatIsThereIsRefused(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, 1)
+	n := borrowNode(t)
 	o := orderOf(t, tarballOf(t, 2).bytes)
 	dir := filepath.Join(filepath.Dir(n.control), "flydeploy-"+o.ID)
 	if err := os.MkdirAll(filepath.Join(dir, "theirs"), 0o700); err != nil {
@@ -70,7 +70,9 @@ func TestFolderThatIsThereIsRefused(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "theirs")); err != nil {
 		t.Error(err)
 	}
-	n.awaitGone()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestCodeThatChangesAfterStagingIsStale(t *testing.T) {
@@ -88,7 +90,7 @@ func TestCodeThatChangesAfterStagingIsStale(t *testing.T) {
 // A lost answer and a restarted VM are different things.
 func TestLostAnswersAndRestarts(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, 1)
+	n := borrowNode(t)
 	lost := func(ctx context.Context, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 		if _, err := n.exec(ctx, command, stdin, timeout); err != nil {
 			return engine.Output{}, err
@@ -105,15 +107,18 @@ func TestLostAnswersAndRestarts(t *testing.T) {
 		t.Errorf("a lost answer: %v", err)
 	}
 	s.exec = n.exec
-	if armed := n.await(s, Armed); armed.State != Armed {
+	armed := n.await(s, Armed)
+	if armed.State != Armed {
 		t.Errorf("the order arrived, but the agent is %s", armed.State)
 	}
 
-	n.vm.Start += "0"
-	if _, err := Inject(t.Context(), n.exec, n.vm, o); !errors.Is(err, ErrGone) {
+	gone := n.vm
+	gone.Start += "0"
+	if _, err := Inject(t.Context(), n.exec, gone, o); !errors.Is(err, ErrGone) {
 		t.Errorf("another boot: %v", err)
 	}
-	s.vm = n.vm
+	n.abort(s, armed)
+	s.vm = gone
 	if _, err := s.Wait(t.Context(), 0); !errors.Is(err, ErrGone) {
 		t.Errorf("another boot: %v", err)
 	}

@@ -53,6 +53,7 @@ func testMain(m *testing.M) int {
 		panic(err)
 	}
 	defer func() { _ = epmd.Process.Kill(); _ = epmd.Wait() }()
+	defer endIdle()
 	return m.Run()
 }
 
@@ -91,6 +92,7 @@ type node struct {
 	vm   VM
 	// control is the path of the socket that Ledger.Control listens on.
 	control string
+	log     *bytes.Buffer
 }
 
 func startNode(t *testing.T, version int, extraEnv ...string) *node {
@@ -106,12 +108,20 @@ func startRelease(t testing.TB, app, release string, extraEnv ...string) *node {
 	return n
 }
 
-// copyRelease puts a copy of a release into dir, with what its VM needs beside it.
+// noBusyWaiting are flags of VMs that share a computer: their schedulers wait without using it.
+const noBusyWaiting = " +sbwt none +sbwtdcpu none +sbwtdio none"
+
+// copyRelease puts a copy of a release into dir, with what its VM needs beside it. Erlang, Elixir and what else nobody writes into is linked.
 func copyRelease(t testing.TB, dir, app, release string, extraEnv ...string) *node {
 	t.Helper()
 	root := filepath.Join(dir, "app")
-	if out, err := exec.Command("cp", "-a", release, root).CombinedOutput(); err != nil {
+	const copying = `cp -al "$1" "$2" && cd "$2" && rm -r releases lib/"$3"-* && cp -a "$1"/releases . && cp -a "$1"/lib/"$3"-* lib`
+	if out, err := exec.Command("sh", "-c", copying, "sh", release, root, app).CombinedOutput(); err != nil {
 		t.Fatalf("copying the release: %v\n%s", err, out)
+	}
+	flags := "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}"
+	if _, bench := t.(*testing.B); !bench {
+		flags += noBusyWaiting
 	}
 	tmp := filepath.Join(dir, "tmp")
 	if err := os.Mkdir(tmp, 0o700); err != nil {
@@ -126,7 +136,7 @@ func copyRelease(t testing.TB, dir, app, release string, extraEnv ...string) *no
 	n.cmd.Env = append([]string{
 		"LEDGER_CONTROL=" + n.control,
 		"RELEASE_DISTRIBUTION=name", "RELEASE_NODE=" + app + "-" + id + "@127.0.0.1", "RELEASE_COOKIE=" + id, "ERL_EPMD_PORT=" + epmdPort,
-		"ERL_ZFLAGS=-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}", "AWS_ACCESS_KEY_ID=key", "AWS_REGION=auto", "BUCKET_NAME=b=c",
+		"ERL_ZFLAGS=" + flags, "AWS_ACCESS_KEY_ID=key", "AWS_REGION=auto", "BUCKET_NAME=b=c",
 	}, n.env...)
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return n
@@ -134,21 +144,32 @@ func copyRelease(t testing.TB, dir, app, release string, extraEnv ...string) *no
 
 // start starts the VM and waits for it. It ends with the test.
 func (n *node) start() {
-	t := n.t
-	t.Helper()
-	var log bytes.Buffer
-	n.cmd.Stdout, n.cmd.Stderr = &log, &log
-	if err := n.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = syscall.Kill(-n.cmd.Process.Pid, syscall.SIGKILL)
-		_ = n.cmd.Wait()
-		if t.Failed() {
-			t.Logf("the node's log:\n%s", log.String())
-		}
-	})
+	n.t.Helper()
+	n.boot()
+	n.t.Cleanup(n.end)
 	n.awaitBoot()
+}
+
+func (n *node) boot() {
+	n.t.Helper()
+	n.log = &bytes.Buffer{}
+	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
+	if err := n.cmd.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func (n *node) kill() {
+	_ = syscall.Kill(-n.cmd.Process.Pid, syscall.SIGKILL)
+	_ = n.cmd.Wait()
+}
+
+// end ends the VM, and shows its log where the test has failed.
+func (n *node) end() {
+	n.kill()
+	if n.t.Failed() {
+		n.t.Logf("the node's log:\n%s", n.log.String())
+	}
 }
 
 // awaitBoot waits for the control socket, which is the last thing that the application opens.
@@ -164,6 +185,9 @@ func (n *node) awaitBoot() {
 			n.t.Fatal("the node does not boot")
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+	if n.vm != (VM{}) {
+		return
 	}
 	vm, err := Discover(n.t.Context(), n.exec, engine.Release{})
 	if err != nil {
@@ -250,25 +274,15 @@ func (n *node) facts() map[string]string {
 // awaitGone waits until nothing of the agent is left in the VM. Its sweeper ends after it.
 func (n *node) awaitGone() {
 	n.t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
-		left := n.eval(`
-			modules = for {m, _} <- :code.all_loaded(), "#{m}" =~ "FlyDeployAgent", do: m
-			IO.inspect({Process.whereis(:flydeploy_agent), modules})`)
-		if left == "{nil, []}" {
-			return
-		}
-		if time.Now().After(deadline) {
-			n.t.Fatalf("the agent is still there: %s", left)
-		}
-		time.Sleep(20 * time.Millisecond)
+	if left := n.eval("IO.inspect(Ledger.Control.await_gone(100_000))"); left != "[]" {
+		n.t.Fatalf("the agent is still there: %s", left)
 	}
 }
 
-// tarballs makes each version's tarball once, by the code that runs on the temporary machine.
+// tarballs has the tarballs by the release's root, each made once, by the code that runs on the temporary machine.
 var tarballs struct {
 	sync.Mutex
-	made map[int]madeTarball
+	made map[string]madeTarball
 }
 
 type madeTarball struct {
@@ -278,16 +292,21 @@ type madeTarball struct {
 
 func tarballOf(t testing.TB, version int) madeTarball {
 	t.Helper()
+	return tarballIn(t, "ledger", releases[version])
+}
+
+func tarballIn(t testing.TB, app, root string) madeTarball {
+	t.Helper()
 	tarballs.Lock()
 	defer tarballs.Unlock()
-	if made, ok := tarballs.made[version]; ok {
+	if made, ok := tarballs.made[root]; ok {
 		return made
 	}
-	made := makeTarball(t, "ledger", releases[version])
+	made := makeTarball(t, app, root)
 	if tarballs.made == nil {
-		tarballs.made = map[int]madeTarball{}
+		tarballs.made = map[string]madeTarball{}
 	}
-	tarballs.made[version] = made
+	tarballs.made[root] = made
 	return made
 }
 
@@ -457,6 +476,17 @@ func (n *node) upgrade(version int) (*Session, Status) {
 		n.t.Fatalf("staging: %s %v", staged.State, staged.Error)
 	}
 	return s, n.commit(s, staged)
+}
+
+// abort ends an upgrade that is staged or armed.
+func (n *node) abort(s *Session, status Status) {
+	n.t.Helper()
+	if _, err := s.Abort(n.t.Context(), status.Seq); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := s.Finish(n.t.Context()); err != nil {
+		n.t.Fatal(err)
+	}
 }
 
 // arm orders a staged agent to arm, and waits until it has.

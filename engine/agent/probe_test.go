@@ -14,7 +14,7 @@ import (
 
 func TestProbeTellsTheFactsOfARunningVM(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, 1)
+	n := borrowNode(t)
 	modules := n.eval("IO.inspect(Enum.sort(:code.all_loaded()))")
 
 	f, err := Probe(t.Context(), n.realExec, n.vm)
@@ -56,7 +56,7 @@ func TestProbeSeesWhatIsMissing(t *testing.T) {
 
 func TestProbeOfAVMThatIsGone(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, 1)
+	n := borrowNode(t)
 	vm := n.vm
 	vm.Start = "1"
 	if _, err := Probe(t.Context(), n.realExec, vm); !errors.Is(err, ErrGone) {

@@ -32,7 +32,7 @@ type row struct {
 // something has a warning or a block, one that breaks nothing has none. One node is upgraded to all of them, some at a time.
 func TestTableOfChanges(t *testing.T) {
 	t.Parallel()
-	base := makeTarball(t, "changes", changesRelease()).bytes
+	base := tarballIn(t, "changes", changesRelease()).bytes
 	n := startRelease(t, "changes", changesRelease())
 	out := t.TempDir()
 	folder, err := filepath.Abs("testdata/table")

@@ -207,33 +207,3 @@ func TestTheSameUpgradeTwiceDoesNothing(t *testing.T) {
 	}
 	same(t, before, n.facts(), everything...)
 }
-
-// Nobody who calls may notice more than a short delay.
-func TestSteadyCallersSeeNoFailure(t *testing.T) {
-	t.Parallel()
-	n := startNode(t, 1)
-	s, staged := n.stage(2)
-	armed := n.arm(s, staged)
-	n.eval(`
-		call = fn call, n, calls, failed ->
-		  receive do
-		    {:stop, from} -> send(from, {:calls, calls, failed})
-		  after
-		    0 ->
-		      failure = try do Ledger.Account.add(n, 0); 0 catch _, _ -> 1 end
-		      call.(call, n, calls + 1, failed + failure)
-		  end
-		end
-		for n <- 1..2, do: Process.register(spawn(fn -> call.(call, n, 0, 0) end), :"caller_#{n}")`)
-	if _, err := s.Commit(t.Context(), armed.Seq); err != nil {
-		t.Fatal(err)
-	}
-	checkCommit(t, n.await(s, Committed))
-	got := n.eval(`
-		for n <- 1..2, do: send(:"caller_#{n}", {:stop, self()})
-		all = for _ <- 1..2 do receive do {:calls, calls, failed} -> {calls > 100, failed} after 5000 -> :lost end end
-		IO.inspect(Enum.uniq(all))`)
-	if got != "[true: 0]" {
-		t.Errorf("callers: %s", got)
-	}
-}

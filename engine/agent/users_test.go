@@ -212,7 +212,8 @@ func TestUpgradeOfAnUnprivilegedUser(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
 	n := copyRelease(t, dir, "ledger", releases[1])
-	if out, err := exec.Command("chown", "-R", strconv.Itoa(nobody), dir).CombinedOutput(); err != nil {
+	const own = `cp -a "$1"/app "$1"/own && rm -r "$1"/app && mv "$1"/own "$1"/app && chown -R "$2" "$1"` // also what was linked
+	if out, err := exec.Command("sh", "-c", own, "sh", dir, strconv.Itoa(nobody)).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	n.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}

@@ -34,7 +34,7 @@ func brokenUpgrade(t *testing.T) Order {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return orderFor(t, "zoo", editTar(t, makeTarball(t, "zoo", zoos[2]()).bytes, func(h *tar.Header, body []byte) []byte {
+	return orderFor(t, "zoo", editTar(t, tarballIn(t, "zoo", zoos[2]()).bytes, func(h *tar.Header, body []byte) []byte {
 		if strings.HasSuffix(h.Name, "/Elixir.Zoo.View.beam") {
 			return broken
 		}

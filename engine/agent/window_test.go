@@ -127,7 +127,7 @@ type traffic struct {
 }
 
 func startTraffic(t testing.TB) traffic {
-	return traffic{startRelease(t, "traffic", trafficRelease()), makeTarball(t, "traffic", trafficRelease())}
+	return traffic{startRelease(t, "traffic", trafficRelease()), tarballIn(t, "traffic", trafficRelease())}
 }
 
 // in is the node for a subtest, without what the one before has left.
@@ -163,12 +163,31 @@ func (n traffic) run(name string, change func(*Order)) Status {
 	}
 	s, staged := n.order(o)
 	done := n.commit(s, staged)
+	n.report(done)
+	n.end(s)
+	return done
+}
+
+// amid upgrades to a version amid callers (Elixir), who begin when all is armed. It gives how it ended, and how many of them have.
+func (n traffic) amid(callers, name string) (s *Session, done Status, ended string) {
+	n.t.Helper()
+	s, staged := n.order(n.orderOf(name))
+	armed := n.arm(s, staged)
+	n.eval(callers)
+	if _, err := s.Commit(n.t.Context(), armed.Seq); err != nil {
+		n.t.Fatal(err)
+	}
+	done = n.await(s, Committed)
+	n.report(done)
+	return s, done, n.show("Traffic.Tour.hang_up()")
+}
+
+func (n traffic) report(done Status) {
+	n.t.Helper()
 	n.t.Logf("%s after %d ms, rollback estimated %d µs, migrated %d, killed %v, crashed %d: %v", done.State, done.SuspendedUS/1000, done.RollbackUS, done.Migrated, done.Killed, done.Crashed, done.Phases)
 	for _, f := range done.Failures {
 		n.t.Logf("%+v", f)
 	}
-	n.end(s)
-	return done
 }
 
 func (n traffic) end(s *Session) {
@@ -230,16 +249,15 @@ func runs() int {
 }
 
 func rollbackUnderTraffic(n traffic) {
-	n.eval(`Traffic.Tour.start(Traffic.Server, :server, 20)
-		Traffic.Tour.callers(50, fn _ -> Traffic.Client.ask(:"server_#{:rand.uniform(20)}") end)`)
+	n.eval(`Traffic.Tour.start(Traffic.Server, :server, 20)`)
 	before := n.show(`Traffic.Tour.pids(:server, 20)`)
 	for range runs() {
-		done := n.run("raises", nil)
-		if done.State != RolledBack || len(done.Killed) > 0 || done.Crashed > 0 {
-			n.t.Fatalf("%s, killed %v, crashed %d", done.State, done.Killed, done.Crashed)
+		s, done, ended := n.amid(`Traffic.Tour.callers(50, fn _ -> Traffic.Client.ask(:"server_#{:rand.uniform(20)}") end)`, "raises")
+		if done.State != RolledBack || len(done.Killed) > 0 || done.Crashed > 0 || ended != "0" {
+			n.t.Fatalf("%s, killed %v, crashed %d, callers ended: %s", done.State, done.Killed, done.Crashed, ended)
 		}
+		n.end(s)
 	}
-	n.is(`Traffic.Tour.ended()`, "0")
 	n.t.Logf("%d rollbacks under 50 callers ended no caller and no server", runs())
 	n.is(`Traffic.Tour.pids(:server, 20)`, before)
 	n.is(`Traffic.Tour.versions(:server, 20)`, "[1]")
@@ -247,20 +265,20 @@ func rollbackUnderTraffic(n traffic) {
 
 // Nobody sends the new code's messages before the migrations have succeeded.
 func rollbackNewMessages(n traffic) {
-	n.eval(`Traffic.Tour.start(Traffic.Server, :server, 20)
-		Traffic.Tour.callers(20, fn n -> Traffic.Tail.ask(:"server_#{n}") end)`)
+	n.eval(`Traffic.Tour.start(Traffic.Server, :server, 20)`)
 	before := n.show(`Traffic.Tour.pids(:server, 20)`)
-	for range runs() - 1 {
-		if done := n.run("raises slowly", nil); done.State != RolledBack || len(done.Killed) > 0 || done.Crashed > 0 {
-			n.t.Fatalf("%s, killed %v, crashed %d", done.State, done.Killed, done.Crashed)
+	var s *Session
+	var done Status
+	for i := range runs() {
+		if i > 0 {
+			n.end(s)
+		}
+		var ended string
+		s, done, ended = n.amid(`Traffic.Tour.callers(20, fn n -> Traffic.Tail.ask(:"server_#{n}") end)`, "raises slowly")
+		if done.State != RolledBack || len(done.Killed) > 0 || done.Crashed > 0 || ended != "0" {
+			n.t.Fatalf("%s, killed %v, crashed %d, callers ended: %s", done.State, done.Killed, done.Crashed, ended)
 		}
 	}
-	s, staged := n.order(n.orderOf("raises slowly"))
-	done := n.commit(s, staged)
-	if done.State != RolledBack || len(done.Killed) > 0 || done.Crashed > 0 {
-		n.t.Errorf("%s, killed %v, crashed %d", done.State, done.Killed, done.Crashed)
-	}
-	n.is(`Traffic.Tour.ended()`, "0")
 	n.is(`Traffic.Tour.pids(:server, 20)`, before)
 	n.t.Logf("%d rollbacks under callers that send the new code's messages ended no caller and no server", runs())
 	// What ends afterwards is counted, as after a commit.
@@ -277,14 +295,13 @@ func rollbackNewMessages(n traffic) {
 // Who entered the callback module between the first suspend and the swap waits for a suspended process, and cannot leave the code that
 // must be freed. It is not waited for.
 func rollbackOwnClients(n traffic) {
-	n.eval(`Traffic.Tour.start(Traffic.Own, :own, 20)
-		Traffic.Tour.callers(50, fn _ -> Traffic.Own.ask(:"own_#{:rand.uniform(20)}") end)`)
+	n.eval(`Traffic.Tour.start(Traffic.Own, :own, 20)`)
 	before := n.show(`Traffic.Tour.pids(:own, 20)`)
-	done := n.run("own raises", nil)
-	if done.State != RolledBack && done.State != RolledBackWithLosses {
-		n.t.Errorf("%s", done.State)
+	s, done, ended := n.amid(`Traffic.Tour.callers(50, fn _ -> Traffic.Own.ask(:"own_#{:rand.uniform(20)}") end)`, "own raises")
+	if done.State != RolledBack && done.State != RolledBackWithLosses || ended != fmt.Sprint(done.KilledTotal) {
+		n.t.Errorf("%s, killed %v, callers ended: %s", done.State, done.Killed, ended)
 	}
-	n.is(`Traffic.Tour.ended()`, fmt.Sprint(done.KilledTotal))
+	n.end(s)
 	n.is(`Traffic.Tour.pids(:own, 20)`, before)
 	n.is(`Traffic.Tour.versions(:own, 20)`, "[1]")
 }

@@ -20,7 +20,7 @@ func buildZoo(version int) string {
 // zooUpgrade is the order to upgrade the zoo to its second version, with another static manifest.
 func zooUpgrade(t *testing.T) Order {
 	t.Helper()
-	return orderFor(t, "zoo", editTar(t, makeTarball(t, "zoo", zoos[2]()).bytes, otherScript))
+	return orderFor(t, "zoo", editTar(t, tarballIn(t, "zoo", zoos[2]()).bytes, otherScript))
 }
 
 func otherScript(h *tar.Header, body []byte) []byte {

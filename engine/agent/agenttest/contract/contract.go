@@ -4,6 +4,7 @@ package contract
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,7 +74,20 @@ func Groups() []Group {
 	}
 }
 
+// find gives the machine's VM, which is the same through all scenarios of a group.
 func find(t testing.TB, m Machine) agent.VM {
+	t.Helper()
+	if vm, ok := found.Load(m); ok {
+		return vm.(agent.VM)
+	}
+	vm := discover(t, m)
+	found.Store(m, vm)
+	return vm
+}
+
+var found sync.Map // agent.VM by Machine
+
+func discover(t testing.TB, m Machine) agent.VM {
 	t.Helper()
 	vm, err := agent.Discover(t.Context(), m.Exec, engine.Release{})
 	if err != nil {

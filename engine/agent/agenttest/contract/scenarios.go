@@ -27,7 +27,7 @@ func discovers(t testing.TB, m Machine) {
 	if vm.PID == "" || vm.Start == "" || vm.Root == "" || vm.Name == "" || vm.Node == "" || vm.Version == "" || vm.OTPApp != vm.Name || vm.Distribution != "name" {
 		t.Errorf("%+v", vm)
 	}
-	if again := find(t, m); again != vm {
+	if again := discover(t, m); again != vm {
 		t.Errorf("%+v, before %+v", again, vm)
 	}
 	if _, err := agent.Discover(t.Context(), m.Exec, engine.Release{Name: "another"}); !errors.Is(err, agent.ErrNoVM) {

@@ -131,6 +131,15 @@ defmodule Traffic.Tour do
     receive do: ({:ended, ended} -> ended)
   end
 
+  @doc "Ends the callers, and gives how many had ended before."
+  def hang_up do
+    boss = Process.whereis(:boss)
+    ref = Process.monitor(boss)
+    ended = ended()
+    Process.exit(boss, :kill)
+    receive do: ({:DOWN, ^ref, _, _, _} -> ended)
+  end
+
   def pids(prefix, count), do: for(n <- 1..count, do: Process.whereis(:"#{prefix}_#{n}"))
 
   def versions(prefix, count) do
