@@ -135,8 +135,8 @@ bench-scale: ## what a deploy of many machines takes before a Machines API with 
 	@FLYDEPLOY_SCALE="$(or $(MACHINES),1 6 100 1000 10000)" go test -count=1 -v -timeout 2h -run '^TestScale$$' ./engine/deploy
 
 .PHONY: soak-agent
-soak-agent: setup ## kill the agent at forty points of the window; twenty upgrades, and two hundred rollbacks, under callers (SOAK_RUNS=100)
-	@FLYDEPLOY_SOAK=1 go test -count=1 -timeout 2h -v -run 'KilledAtEveryPoint|KilledInTheWindow|OneFailure|CallersSee|WindowUnderTraffic' ./engine/agent
+soak-agent: setup ## kill the agent at forty points of the window; twenty upgrades, two hundred rollbacks under callers (SOAK_RUNS=100); all 124 rows of the table of changes
+	@FLYDEPLOY_SOAK=1 go test -count=1 -timeout 2h -v -run 'KilledAtEveryPoint|KilledInTheWindow|OneFailure|CallersSee|WindowUnderTraffic|TableOfChanges' ./engine/agent
 
 .PHONY: fuzz-window
 fuzz-window: setup ## windows among random deaths, births, busy processes, failing and hanging migrations (FUZZ_MINUTES=10 FUZZ_SEED=…)

@@ -88,6 +88,7 @@ end
 
 ask_map = "GenServer.cast(it, {:put, 1}); is_list(ask(it, :items))"
 
+soak = &Map.put(&1, :soak, true)
 harmless = fn what, old, edits, run, look -> %{what: what, old: old, new: edits, run: run, look: look} end
 on_server = &harmless.(&1, server, &2, "start(T.Server, \"me\")", use_it)
 on_map = &harmless.(&1, map, &2, "start(T.Map, \"me\")", ask_map)
@@ -100,30 +101,30 @@ on_map = &harmless.(&1, map, &2, "start(T.Map, \"me\")", ask_map)
   on_server.("docs, types and specs", [
     {"  use GenServer", "  @moduledoc \"A server.\"\n  use GenServer\n  @type t :: %T.State{}\n  @spec init(term) :: {:ok, t}"}
   ]),
-  on_server.("log texts", [{"Logger.debug(\"tick\")", "Logger.info(\"it ticks: \#{state.name}\")"}]),
-  on_server.("another layout", [
+  soak.(on_server.("log texts", [{"Logger.debug(\"tick\")", "Logger.info(\"it ticks: \#{state.name}\")"}])),
+  soak.(on_server.("another layout", [
     {"  def handle_call(:count, _from, state), do: {:reply, state.count, state}",
      "  def handle_call(\n        :count,\n        _from,\n        state\n      ) do\n    {:reply, state.count, state}\n  end"}
-  ]),
+  ])),
   on_server.("a function of the API", [{"  defp greet", "  def count(pid), do: GenServer.call(pid, :count)\n  defp greet"}]),
-  on_server.("a function of the API that nobody calls is gone", [{"  def start_link(name), do: GenServer.start_link(__MODULE__, name)\n", ""}]),
-  on_server.("a new message", [
+  soak.(on_server.("a function of the API that nobody calls is gone", [{"  def start_link(name), do: GenServer.start_link(__MODULE__, name)\n", ""}])),
+  soak.(on_server.("a new message", [
     {"  def handle_cast(:add", "  def handle_cast({:add, n}, state), do: {:noreply, %{state | count: state.count + n}}\n  def handle_cast(:add"}
-  ]),
+  ])),
   on_server.("what a helper gives", [{"\"hello \"", "\"good morning, \""}]),
-  on_server.("the interval of a timer", [{"60_000", "30_000"}]),
-  on_server.("clauses instead of access", [
+  soak.(on_server.("the interval of a timer", [{"60_000", "30_000"}])),
+  soak.(on_server.("clauses instead of access", [
     {"def handle_call(:count, _from, state), do: {:reply, state.count, state}",
      "def handle_call(:count, _from, %T.State{count: n} = s), do: {:reply, n, s}"}
-  ]),
-  on_server.("a struct's fields in another order, and one with its name", [{"[:name, count: 0]", "[count: 0, name: nil]"}]),
+  ])),
+  soak.(on_server.("a struct's fields in another order, and one with its name", [{"[:name, count: 0]", "[count: 0, name: nil]"}])),
   on_server.("another default of a struct's field", [{"count: 0", "count: 1"}]),
   on_server.("a struct gets a field, and the code_change that sets it", [
     {"[:name, count: 0]", "[:name, :at, count: 0]"},
     {"  defp greet", "  def code_change(_old, state, _extra), do: {:ok, Map.put_new(state, :at, 0)}\n  defp greet"},
     {"{:reply, state.count, state}", "{:reply, state.at + state.count, state}"}
   ]),
-  on_server.("a struct that nobody holds", [{"defmodule T.Server", "defmodule T.Other do\n  defstruct [:a, b: 1]\nend\n\ndefmodule T.Server"}]),
+  soak.(on_server.("a struct that nobody holds", [{"defmodule T.Server", "defmodule T.Other do\n  defstruct [:a, b: 1]\nend\n\ndefmodule T.Server"}])),
   harmless.(
     "a field with a default of a struct that nobody holds",
     server <> "\ndefmodule T.Point do\n  defstruct x: 0\nend\n",
@@ -138,27 +139,27 @@ on_map = &harmless.(&1, map, &2, "start(T.Map, \"me\")", ask_map)
     {"def init(name), do: {:ok, %T.State{name: name}}", "def init(name) do\n    state = struct!(T.State, name: name)\n    {:ok, state}\n  end"}
   ]),
   on_map.("a key that is asked for with a default", [{"{:reply, state.items, state}", "{:reply, Map.get(state, :all, state.items), state}"}]),
-  on_map.("a key that its start sets and nobody needs", [{"items: []}}", "items: [], at: 0}}"}]),
+  soak.(on_map.("a key that its start sets and nobody needs", [{"items: []}}", "items: [], at: 0}}"}])),
   on_map.("a key that is set when it is needed", [
     {"{:noreply, %{state | items: [item | state.items]}}",
      "{:noreply, state |> Map.put(:last, item) |> kept(item)}\n  defp kept(state, item), do: %{state | items: [item | state.items], last: item}"}
   ]),
-  on_map.("a key that comes with a new message and is read by a later one", [
+  soak.(on_map.("a key that comes with a new message and is read by a later one", [
     {"  def handle_cast", "  def handle_info({:open, port}, state), do: {:noreply, Map.put(state, :port, port)}\n" <>
       "  def handle_info(:close, %{port: port} = state), do: {:noreply, %{state | port: {:closed, port}}}\n  def handle_cast"}
-  ]),
-  on_map.("a case with a branch for states without the key", [
+  ])),
+  soak.(on_map.("a case with a branch for states without the key", [
     {"{:reply, state.items, state}", "{:reply, case(state, do: (%{at: at} -> {at, []}; %{items: items} -> items)), state}"}
-  ]),
-  on_map.("a new message that reads what is there", [
+  ])),
+  soak.(on_map.("a new message that reads what is there", [
     {"  def handle_cast", "  def handle_call(:count, _from, %{items: items} = s), do: {:reply, {s.name, length(items)}, s}\n  def handle_cast"}
-  ]),
-  on_map.("a loop over what is there", [
+  ])),
+  soak.(on_map.("a loop over what is there", [
     {"{:reply, state.items, state}", "{:reply, for({key, _value} <- state, key == :items, do: key), state}"}
-  ]),
-  on_map.("a key that may be missing, in a rescue and behind a question", [
+  ])),
+  soak.(on_map.("a key that may be missing, in a rescue and behind a question", [
     {"{:reply, state.items, state}", "{:reply, if(is_map_key(state, :at), do: [state.at], else: try(do: state.all, rescue: (KeyError -> []))), state}"}
-  ]),
+  ])),
   on_map.("a key with a code_change that brings it", [
     {"items: []}}", "items: [], at: 0}}"},
     {"{:reply, state.items, state}", "{:reply, Enum.drop(state.items, state.at), state}"},
@@ -171,13 +172,13 @@ on_map = &harmless.(&1, map, &2, "start(T.Map, \"me\")", ask_map)
      "def handle_cast({:put, item}, {name, items}), do: {:noreply, {name, [item | items]}}\n  def code_change(_, %{name: n, items: i}, _), do: {:ok, {n, i}}"}
   ]),
   harmless.("a state machine's actions", door, [{"%{data | n: data.n + 1}", "%{data | n: data.n + 2}"}], "statem(T.Door, 1)", ":gen_statem.call(it, :push) == :ok"),
-  harmless.(
+  soak.(harmless.(
     "a state machine's mode is written as a list",
     door,
     [{"do: :state_functions", "do: [:state_functions]"}],
     "statem(T.Door, 1)",
     ":gen_statem.call(it, :push) == :ok"
-  ),
+  )),
   harmless.(
     "a supervisor with the same children in other words",
     sup,
@@ -188,27 +189,27 @@ on_map = &harmless.(&1, map, &2, "start(T.Map, \"me\")", ask_map)
     "elem(T.Sup.start_link(:one), 1)",
     "restarts?(it, T.Child)"
   ),
-  harmless.(
+  soak.(harmless.(
     "a child of a supervisor of its own module changes",
     sup,
     [{"{:reply, name, name}", "{:reply, {name, 2}, name}"}],
     "sup([{T.Child, :one}])",
     "restarts?(it, T.Child)"
-  ),
-  harmless.(
+  )),
+  soak.(harmless.(
     "the application logs when it starts",
     app,
     [{"    children = [", "    require Logger\n    Logger.info(\"starting\")\n    children = ["}],
     "app(T.App)",
     "restarts?(T.Top, T.Child)"
-  ),
-  harmless.(
+  )),
+  soak.(harmless.(
     "child_spec/1 is written out",
     app,
     [{"  use GenServer\n", "  use GenServer\n  def child_spec(arg), do: %{id: T.Child, start: {T.Child, :start_link, [arg]}}\n"}],
     "app(T.App)",
     "restarts?(T.Top, T.Child)"
-  ),
+  )),
   harmless.(
     "a module that nothing runs or calls is removed",
     "defmodule T.Kept do\n  def f, do: 1\nend\n\ndefmodule T.Gone do\n  def f, do: 1\nend\n",
@@ -216,14 +217,14 @@ on_map = &harmless.(&1, map, &2, "start(T.Map, \"me\")", ask_map)
     "nil",
     "T.Kept.f() > 0"
   ),
-  harmless.(
+  soak.(harmless.(
     "a function in a table is still there",
     "defmodule T.Jobs do\n  def work(n), do: n\nend\n",
     "defmodule T.Jobs do\n  def work(n), do: twice(n)\n  defp twice(n), do: 2 * n\nend\n",
     ":ets.insert(:ets.new(T.Table, [:named_table, :public]), {:job, {T.Jobs, :work, [1]}})",
     "[{:job, {m, f, a}}] = :ets.lookup(T.Table, :job); is_integer(apply(m, f, a))"
-  ),
-  harmless.(
+  )),
+  soak.(harmless.(
     "rows of the same shape",
     """
     defmodule T.Cache do
@@ -236,14 +237,14 @@ on_map = &harmless.(&1, map, &2, "start(T.Map, \"me\")", ask_map)
     [{"{key, value, 0}", "{key, value, System.system_time()}"}],
     "pid = start(T.Cache, nil); T.Cache.put(:a, 1); pid",
     "T.Cache.get(:a) == 1"
-  ),
-  harmless.(
+  )),
+  soak.(harmless.(
     "a task's module, which nothing loops in",
     "defmodule T.Task do\n  def run, do: receive(do: (:stop -> :ok))\nend\n",
     "defmodule T.Task do\n  def run, do: receive(do: (:stop -> :done))\nend\n",
     "spawn(T.Task, :run, [])",
     "Process.alive?(it)"
-  ),
+  )),
   harmless.(
     "a loop whose module changes elsewhere",
     """
@@ -263,14 +264,14 @@ on_map = &harmless.(&1, map, &2, "start(T.Map, \"me\")", ask_map)
     "spawn(T.Loop, :loop, [1])",
     "send(it, {:get, self()}); receive(do: ({^it, 1} -> true))"
   ),
-  harmless.(
+  soak.(harmless.(
     "a setting that is there",
     "defmodule T.Config do\n  def level, do: Application.get_env(:kernel, :logger_level)\nend\n",
     "defmodule T.Config do\n  def level, do: Application.fetch_env!(:kernel, :logger_level)\nend\n",
     "nil",
     "is_atom(T.Config.level())"
-  ),
-  harmless.(
+  )),
+  soak.(harmless.(
     "an agent's functions",
     """
     defmodule T.Store do
@@ -281,5 +282,5 @@ on_map = &harmless.(&1, map, &2, "start(T.Map, \"me\")", ask_map)
     [{"& &1.n", "fn state -> state.n + 1 end"}],
     "elem(T.Store.start(), 1)",
     "is_integer(T.Store.get(it))"
-  )
+  ))
 ]

@@ -5,7 +5,7 @@ defmodule Table do
 
   A row is `%{what, old, new, run, look, finds}`: `old` a source, `new` a source or `[{part of the old one, what replaces it}]`;
   `run` starts something, `look` gets it as `it` and gives true if it works; `finds` are the names of the findings, in the order of the
-  alphabet.
+  alphabet. Rows with `soak: true` repeat what another one shows: only the soak has them.
   """
 
   @lib :code.lib_dir(:changes)
@@ -15,11 +15,11 @@ defmodule Table do
   Compiles the rows of `files`, loads and starts their old versions, and writes releases to `out/0`, `out/1`, …, in each of which further rows are
   new. Prints each row's number, release, what it is, and its findings.
   """
-  def prepare(files, out) do
+  def prepare(files, out, soak?) do
     Logger.configure(level: :none)
     register()
-    rows = files |> Enum.flat_map(&elem(Code.eval_file(&1), 0)) |> Enum.with_index(1) |> Enum.map(&named/1)
-    rows = grouped(rows)
+    rows = for file <- files, row <- elem(Code.eval_file(file), 0), soak? or not Map.get(row, :soak, false), do: row
+    rows = rows |> Enum.with_index(1) |> Enum.map(&named/1) |> grouped()
     # The old version last: it is the one that stays loaded.
     new = compile(rows, & &1.new)
     old = compile(rows, & &1.old)
