@@ -3,6 +3,7 @@ package tui
 import (
 	"errors"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -16,7 +17,11 @@ import (
 // TestRule12EveryScreenAtRandomSizes walks through random sizes, keys and events. Whatever comes: no panic, no line
 // wider than the screen, nothing blank.
 func TestRule12EveryScreenAtRandomSizes(t *testing.T) {
-	for seed := range uint64(40) {
+	walks := uint64(12) // with the race detector they take long
+	if os.Getenv("FLYDEPLOY_SOAK") != "" {
+		walks = 200
+	}
+	for seed := range walks {
 		walk(t, rand.New(rand.NewPCG(seed, 7)))
 	}
 }

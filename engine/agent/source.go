@@ -126,10 +126,18 @@ func strip(source string) string {
 	return source
 }
 
+// compressors are kept: each takes a megabyte, and every machine's order is compressed.
+var compressors = sync.Pool{New: func() any {
+	w, _ := zlib.NewWriterLevel(nil, zlib.BestCompression) // fails for an invalid level only
+	return w
+}}
+
 // encode compresses text with zlib and gives base64, which needs no quoting in a shell or an Elixir string.
 func encode(text string) string {
 	var b bytes.Buffer
-	w, _ := zlib.NewWriterLevel(&b, zlib.BestCompression) // fails for an invalid level only
+	w := compressors.Get().(*zlib.Writer)
+	defer compressors.Put(w)
+	w.Reset(&b)
 	_, _ = w.Write([]byte(text))
 	_ = w.Close()
 	return base64.StdEncoding.EncodeToString(b.Bytes())

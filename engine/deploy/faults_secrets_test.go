@@ -86,11 +86,13 @@ func (w *faultWorld) observe(s engine.Settings) (p *engine.Progress, r engine.Re
 }
 
 // watchProcesses looks at the command lines of everything that runs on this computer, in machines as well, until stop,
-// which gives them.
+// which gives them. A process begins with that of the one that started it, so that each is looked at several times; after that it
+// keeps its own.
 func watchProcesses(ctx context.Context) (stop func() (lines []string)) {
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	seen := map[string]bool{}
+	looks := map[string]int{} // by process
 	watching.Go(func() {
 		tick := time.NewTicker(100 * time.Millisecond)
 		defer tick.Stop()
@@ -100,11 +102,20 @@ func watchProcesses(ctx context.Context) (stop func() (lines []string)) {
 				return
 			case <-tick.C:
 			}
-			found, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-			for _, path := range found {
-				line, _ := os.ReadFile(path) // it may have ended
+			running := map[string]int{}
+			found, _ := os.ReadDir("/proc")
+			for _, e := range found {
+				id := e.Name()
+				if id[0] < '0' || id[0] > '9' {
+					continue
+				}
+				if running[id] = looks[id] + 1; running[id] > 20 {
+					continue
+				}
+				line, _ := os.ReadFile("/proc/" + id + "/cmdline") // it may have ended
 				seen[string(line)] = true
 			}
+			looks = running
 		}
 	})
 	return func() []string {

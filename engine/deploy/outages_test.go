@@ -59,11 +59,12 @@ func TestManyBootingMachines(t *testing.T) {
 	})
 }
 
-// A large wave with the usual concurrency: each look at it takes longer than --timeout.
+// A wave of 35 times --max-concurrency: each look at it takes longer than --timeout.
 func TestAGateOfALargeWave(t *testing.T) {
-	played(t, 1400, func(t *testing.T, s *stage) {
+	played(t, 140, func(t *testing.T, s *stage) {
 		settings := playedSettings()
-		settings.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 700, Bake: time.Minute}
+		settings.MaxConcurrency = 2
+		settings.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 70, Bake: time.Minute}
 		_, r := s.deploy(settings)
 		n := 0
 		for _, m := range r.Machines {

@@ -122,16 +122,20 @@ func (u *upgraded) meetsFaultsOfTheStorage() {
 		name, key string
 		effect    local.Effect
 		why       string
+		long      bool // left to `make soak`
 	}{
-		{"down", "", local.Cut(), "the connection"},
-		{"mute", document, local.Delay(time.Minute), "given up while reading current.json"},
-		{"garbage", document, local.Alter(func([]byte) []byte { return []byte("<html>maintenance</html>") }), "current.json is damaged"},
-		{"slow", tarball, local.Trickle(1000, 100*time.Millisecond), "given up while downloading the tarball"},
-		{"altered", tarball, local.Alter(func(b []byte) []byte { b[len(b)/2] ^= 1; return b }), "sha256 is not the recorded one"},
-		{"truncated", tarball, local.Alter(func(b []byte) []byte { return b[:len(b)-1] }), "bytes instead of"},
-		{"without the tarball", tarball, local.Refuse(http.StatusNotFound, "<Error/>"), "not in the bucket"},
+		{"down", "", local.Cut(), "the connection", true},
+		{"mute", document, local.Delay(time.Minute), "given up while reading current.json", false},
+		{"garbage", document, local.Alter(func([]byte) []byte { return []byte("<html>maintenance</html>") }), "current.json is damaged", true},
+		{"slow", tarball, local.Trickle(1000, 100*time.Millisecond), "given up while downloading the tarball", false},
+		{"altered", tarball, local.Alter(func(b []byte) []byte { b[len(b)/2] ^= 1; return b }), "sha256 is not the recorded one", false},
+		{"truncated", tarball, local.Alter(func(b []byte) []byte { return b[:len(b)-1] }), "bytes instead of", true},
+		{"without the tarball", tarball, local.Refuse(http.StatusNotFound, "<Error/>"), "not in the bucket", true},
 	}
 	for _, f := range faults {
+		if f.long && !full {
+			continue
+		}
 		lift := u.local.Faults().Inject(local.Target{Service: local.S3, Action: http.MethodGet, Subject: f.key}, 0, f.effect)
 		u.t.Log(f.name)
 		u.expectImagesOwnCode(f.why)
@@ -160,23 +164,27 @@ func (u *upgraded) refusesWhatMustNotBeLoaded() {
 		name   string
 		change func(*tar.Header, []byte) []byte
 		why    string
+		long   bool // left to `make soak`
 	}{
-		{"another OTP", rename("lib/stdlib-", "lib/stdlib-99."), "the upgrade was built with 99."},
-		{"another Elixir", rename("lib/elixir-", "lib/elixir-99."), "the upgrade was built with 99."},
+		{"another OTP", rename("lib/stdlib-", "lib/stdlib-99."), "the upgrade was built with 99.", false},
+		{"another Elixir", rename("lib/elixir-", "lib/elixir-99."), "the upgrade was built with 99.", true},
 		{"a link", func(h *tar.Header, content []byte) []byte {
 			if h.Name != server {
 				return content
 			}
 			h.Typeflag, h.Linkname, h.Size = tar.TypeSymlink, "/etc/passwd", 0
 			return nil
-		}, "the tarball contains a symlink"},
+		}, "the tarball contains a symlink", true},
 		{"a module that is none", func(h *tar.Header, content []byte) []byte {
 			if h.Name == server {
 				content = bytes.Repeat([]byte("no module "), len(content)/10)
 			}
 			return content
-		}, "Counter.Server cannot be loaded"},
+		}, "Counter.Server cannot be loaded", false},
 	} {
+		if bad.long && !full {
+			continue
+		}
 		u.t.Log(bad.name)
 		u.publish(rewrite(u.t, good, bad.change), bad.name)
 		u.expectImagesOwnCode(bad.why)

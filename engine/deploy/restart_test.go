@@ -213,7 +213,7 @@ func (w *world) expectColdDeployed(id, image string) {
 // status is what `flydeploy status` says of a machine's code.
 func (w *world) status(id string) engine.MachineCode {
 	w.t.Helper()
-	code, ok := w.inspected().Code[id]
+	code, ok := w.inspectedOn(only{w.fleet, id}).Code[id] // each look boots a VM beside the machine's own
 	if !ok || code.Problem != nil {
 		w.t.Fatalf("machine %s: %+v, %v", id, code, code.Problem)
 	}

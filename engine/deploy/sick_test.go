@@ -1,6 +1,8 @@
 package deploy_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -9,37 +11,48 @@ import (
 	"flydeploy/engine/deploy"
 )
 
-// Structs that no code_change brings up to date, accepted by name: the first crash is the outcome, with exception and line.
+// Structs that no code_change brings up to date, accepted by name: the canary's first crash is the outcome, with exception and line, and
+// nothing further starts.
 func TestACarelessUpgradeIsNotWell(t *testing.T) {
 	t.Parallel() // mostly waits for rate limits
-	w := newWorld(t, 1)
+	w := newWorld(t, 2)
 	s := settings()
 	s.Accept = append(s.Accept, "stale_struct", "stale_shape", "children_changed", engine.NothingHot)
-	s.Strategy = engine.Strategy{Kind: engine.StrategyAll, Bake: deploy.MaxBake}
+	s.Strategy = engine.Strategy{Kind: engine.StrategyCanary, Bake: deploy.MaxBake}
 	d := deploy.Start(t.Context(), s, w.ports(4))
 	var crashed, told time.Time
 	var vitals *engine.Vitals
 	p := w.watch(d, func(p *engine.Progress) {
-		m := p.Machine(w.ids[0])
-		switch {
-		case m == nil:
-		case m.Phases[engine.PhaseWatch].Status == engine.StatusRunning && crashed.IsZero():
-			crashed = time.Now()
-			if _, err := w.client(w.ids[0]).Increment(t.Context(), 1); err == nil {
-				t.Error("the counter has not crashed")
+		for _, m := range p.Machines {
+			switch {
+			case m.Phases[engine.PhaseWatch].Status == engine.StatusRunning && crashed.IsZero():
+				crashed = time.Now()
+				if _, err := w.client(m.ID).Increment(t.Context(), 1); err == nil {
+					t.Error("the counter has not crashed")
+				}
+			case m.State == engine.MachineUnhealthy && told.IsZero():
+				told, vitals = time.Now(), m.Vitals
 			}
-		case m.State == engine.MachineUnhealthy && told.IsZero():
-			told, vitals = time.Now(), m.Vitals
 		}
 	})
 	r := d.Result()
-	wants(t, p, r, engine.OutcomeUnhealthy, w.ids[0]+" unhealthy")
-	if r.Problem == nil || !strings.HasPrefix(r.Problem.What, "4.0.0 runs on 1 of 1 machine, and is not well: 1 crash of Counter.Server in ") ||
+	if r.Outcome != engine.OutcomeUnhealthy || len(r.Machines) != 2 {
+		t.Fatalf("outcome %s (%s): %v\n%s", r.Outcome, outcomes(r), r.Problem, logOf(p))
+	}
+	if a, b := r.Machines[0].Outcome, r.Machines[1].Outcome; a != "unhealthy" || b != "aborted" && b != "not_started" {
+		t.Errorf("the canary ended %s, the other machine %s", a, b)
+	}
+	w.expectVersion(r.Machines[1].ID, "1.0.0")
+	if r.Problem == nil || r.Problem.Remedy == "" || !strings.HasPrefix(r.Problem.What, "4.0.0 runs on 1 of 2 machines, and is not well: 1 crash of Counter.Server in ") ||
 		!strings.HasSuffix(r.Problem.What, ": KeyError :step at server.ex:27") {
 		t.Errorf("problem: %v", r.Problem)
 	}
 	if c := r.Machines[0].Crashes; len(c) == 0 || c[0].Module != "Counter.Server" || c[0].Before != 0 || !strings.Contains(strings.Join(c[0].Stack, "\n"), "Counter.Server.handle_call/3") {
 		t.Errorf("crashes: %+v", c)
+	}
+	// Of a KeyError's text the struct is left out, which is a process' state.
+	if all, err := json.Marshal(r); err != nil || bytes.Contains(all, []byte("not found in")) {
+		t.Errorf("%s, %v", all, err)
 	}
 	if told.IsZero() || vitals == nil || vitals.Crashes == 0 || vitals.Before == nil || vitals.Before.Crashes != 0 || vitals.Memory == 0 || vitals.Processes < counters {
 		t.Errorf("vitals %+v", vitals)

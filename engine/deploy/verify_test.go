@@ -32,6 +32,9 @@ func (f *restarting) Exec(ctx context.Context, id string, command []string, stdi
 // out of the record until a deploy has brought it back.
 func TestAMachineThatRestartsAfterItsCommitIsNoticed(t *testing.T) {
 	t.Parallel() // mostly waits for rate limits
+	if !full {
+		t.Skip("a soak: on the fake TestEveryFaultOfEveryCall restarts machines at every call")
+	}
 	w := newWorld(t, 2)
 	ports := w.ports(2)
 	ports.Fleet = &restarting{Fleet: w.fleet, world: w, machine: w.ids[0], before: "FLYDEPLOY1 code"}
@@ -77,11 +80,16 @@ func TestAMachineThatRestartsAfterItsCommitIsNoticed(t *testing.T) {
 // inspected is what `flydeploy status` shows.
 func (w *world) inspected() engine.Overview {
 	w.t.Helper()
-	o, err := doctor.Look(w.t.Context(), "counter", w.fleet, w.bucket(), w.bucket())
+	return w.inspectedOn(w.fleet)
+}
+
+func (w *world) inspectedOn(fleet engine.Fleet) engine.Overview {
+	w.t.Helper()
+	o, err := doctor.Look(w.t.Context(), "counter", fleet, w.bucket(), w.bucket())
 	if err != nil || o.Storage != nil {
 		w.t.Fatalf("look: %v, %v", err, o.Storage)
 	}
 	o.OTPApp = "counter"
-	doctor.Inspect(w.t.Context(), &o, w.fleet)
+	doctor.Inspect(w.t.Context(), &o, fleet)
 	return o
 }
