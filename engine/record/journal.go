@@ -1,11 +1,11 @@
 package record
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
@@ -33,7 +33,7 @@ type Journal struct {
 
 	piece    int       // number of the piece that is being written, from 1
 	written  int       // how many of its bytes are in the bucket
-	record   []byte    // deploy.json as it was last written
+	record   Record    // deploy.json as it was last written
 	recordAt time.Time // when that was
 }
 
@@ -95,17 +95,17 @@ func (j *Journal) writeRecord(ctx context.Context, past engine.Past, upgrade eng
 	r := j.head
 	past.ID, past.At = j.head.ID, j.head.At
 	r.Past, r.Upgrade = past, upgrade
+	if reflect.DeepEqual(r, j.record) && time.Since(j.recordAt) < touchEvery {
+		return nil
+	}
 	body, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	if bytes.Equal(body, j.record) && time.Since(j.recordAt) < touchEvery {
-		return nil
-	}
 	if err := j.records.WriteResult(ctx, j.head.ID, recordFile, append(body, '\n')); err != nil {
 		return fmt.Errorf("write deploy.json: %w", err)
 	}
-	j.record, j.recordAt = body, time.Now()
+	j.record, j.recordAt = r, time.Now()
 	return nil
 }
 
