@@ -170,8 +170,11 @@ func TestAnUpgradeSurvivesRestartsUntilAColdDeploy(t *testing.T) {
 	w.restart(w.ids[0])
 	w.expectColdDeployed(w.ids[0], cold)
 
-	// The next hot deploy starts clean.
-	if _, r = w.deploy(settings(), 2); r.Outcome != engine.OutcomeSucceeded {
+	// The next hot deploy starts clean, here with what the first one has packed.
+	s := settings()
+	s.To = r.Upgrade.ID
+	s.Accept = append(s.Accept, "other_base") // under another reference
+	if _, r = w.deploy(s, 2); r.Outcome != engine.OutcomeSucceeded {
 		t.Fatalf("outcome %s: %v", r.Outcome, r.Problem)
 	}
 	if md := w.current(); !engine.SameImage(md.ImageRef, cold) || md.HotUpgrade == nil || md.HotUpgrade.SourceImageRef != r.Upgrade.SourceImage || len(md.MachineUpgrades) != 0 {
