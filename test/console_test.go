@@ -218,7 +218,10 @@ const spinning = "[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]"
 func TestConsoleEnds(t *testing.T) {
 	t.Parallel()
 	i := newInterrupted(t)
-	hot := func(t *testing.T) *pane { return newPane(t, 120, 40, i.dir, i.env, binary(t), "hot") }
+	hot := func(t *testing.T, more ...string) *pane {
+		return newPane(t, 120, 40, i.dir, i.env, append([]string{binary(t), "hot"}, more...)...)
+	}
+	var packed []string // deploys again what the deploy that was stopped in Plan has packed
 
 	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTERM} {
 		t.Run("Rule14 "+s.String(), func(t *testing.T) {
@@ -233,10 +236,10 @@ func TestConsoleEnds(t *testing.T) {
 			i.settled(t)
 		})
 	}
-	for _, phase := range []string{"Build", "Stage", "Plan"} { // the others: TestHurryInEveryPhase
+	for _, phase := range []string{"Build", "Plan", "Stage"} { // the others: TestHurryInEveryPhase
 		t.Run("Rule7 ctrl-c twice in "+phase, func(t *testing.T) {
 			i.slowBuild(t, phase == "Build")
-			p := hot(t)
+			p := hot(t, packed...)
 			p.until("[✓⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] " + phase + " ") // the phase, or one that was over before we looked
 			p.keys("C-c")
 			p.until("The deploy is still running")
@@ -247,6 +250,9 @@ func TestConsoleEnds(t *testing.T) {
 			}
 			if o := i.settled(t); o.Metadata != nil && o.Metadata.HotUpgrade != nil {
 				t.Error("a stopped deploy was recorded as an upgrade")
+			}
+			if phase == "Plan" {
+				packed = []string{"--to", i.lastDeploy(t)}
 			}
 		})
 	}
@@ -299,7 +305,7 @@ func TestConsoleEnds(t *testing.T) {
 	})
 	i.slowBuild(t, false)
 	t.Run("Rule7 ctrl-c twice in Commit", func(t *testing.T) {
-		p := hot(t)
+		p := hot(t, packed...)
 		p.until("D Deploy")
 		lift := i.fly.Faults().Inject(local.Target{Service: local.API, Action: local.ActionExec}, 0, local.Delay(500*time.Millisecond))
 		defer lift()
@@ -313,12 +319,12 @@ func TestConsoleEnds(t *testing.T) {
 		}
 		i.settled(t)
 	})
-	t.Run("Rule3 the deploy ends though the terminal does not read", func(t *testing.T) { i.deployUnread(t) })
+	t.Run("Rule3 the deploy ends though the terminal does not read", func(t *testing.T) { i.deployUnread(t, packed...) })
 }
 
 // deployUnread confirms a deploy, and reads nothing of the terminal any more until another console says that it is done.
-func (i *interrupted) deployUnread(t *testing.T) {
-	cmd := exec.Command(binary(t), "hot")
+func (i *interrupted) deployUnread(t *testing.T, more ...string) {
+	cmd := exec.Command(binary(t), append([]string{"hot"}, more...)...)
 	cmd.Dir, cmd.Env = i.dir, append(os.Environ(), append(i.env, "CI=", "TERM=xterm-256color", "HOME="+t.TempDir())...)
 	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 120})
 	if err != nil {

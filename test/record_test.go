@@ -12,20 +12,10 @@ import (
 	"flydeploy/engine"
 )
 
-// Ann deploys; her colleagues look at the record, meet a lock that fly_deploy left, wait, release, and take the upgrade
-// back out. s3cmd reads and writes as the seed describes the bucket.
-func TestTheRecordOnTheCommandLine(t *testing.T) {
-	t.Parallel()
-	o := newOperated(t)
-	env := append(o.env, "GITHUB_ACTOR=ann", "GITHUB_RUN_ID=7", "GITHUB_SERVER_URL=https://ci.example.com", "GITHUB_REPOSITORY=acme/counter")
-	do := func(want int, args ...string) string {
-		t.Helper()
-		out, errs, code := run(t, o.dir, env, args...)
-		if code != want {
-			t.Fatalf("%v: exit %d, want %d\n%s%s", args, code, want, out, errs)
-		}
-		return out + errs
-	}
+// seeRecord: Ann deploys; her colleagues look at the record, meet a lock that fly_deploy left, wait, release, and take the upgrade
+// back out. s3cmd reads and writes as the seed describes the bucket. Gives the deploy's id.
+func (o *operated) seeRecord(t *testing.T, do func(want int, args ...string) string) (deploy string) {
+	t.Helper()
 	contains := func(text string, parts ...string) {
 		t.Helper()
 		for _, part := range parts {
@@ -34,9 +24,8 @@ func TestTheRecordOnTheCommandLine(t *testing.T) {
 			}
 		}
 	}
-
 	contains(do(0, "history"), "no deploy is recorded")
-	stream := do(0, "hot", "--yes", "--skip-build", "--image", o.image, "--output", "json", "--message", "faster counters")
+	stream := do(0, "hot", "--yes", "--skip-build", "--image", o.image, "--accept", "slow_rollback", "--output", "json", "--message", "faster counters")
 	var past engine.Past
 	if err := json.Unmarshal([]byte(do(0, "history", "--output", "json")), &past); err != nil {
 		t.Fatal(err)
@@ -66,11 +55,12 @@ func TestTheRecordOnTheCommandLine(t *testing.T) {
 			t.Errorf("machine %s: %+v", m.ID, c)
 		}
 	}
-	if out := do(0, "status"); strings.Count(out, "applied") != 2 || strings.Count(out, "  called  ") != 2 {
+	if out := do(0, "status"); strings.Count(out, "applied") != 2 || strings.Count(out, "  called  ") != 2 || strings.Count(out, "2.0.0") < 3 || !strings.Contains(out, "deploy lock: free") {
 		t.Errorf("status:\n%s", out)
 	}
 
-	o.meetALock(t, do, contains)
+	o.readWithS3cmd(t)
+	o.meetALock(t, past.ID, do, contains)
 
 	result := o.object(t, fmt.Sprintf("releases/counter-results/%s/%s.json", past.ID, overview.Machines[0].ID))
 	contains(result, `"machine_id": "`+overview.Machines[0].ID, `"status": "completed"`, `"success": true`, `"modules_reloaded"`, `"suspend_duration_ms"`)
@@ -82,10 +72,11 @@ func TestTheRecordOnTheCommandLine(t *testing.T) {
 	contains(o.object(t, "releases/counter-current.json"), `"hot_upgrade": null`, `"image_ref"`)
 	contains(do(0, "status"), "hot upgrade: none")
 	contains(do(1, "withdraw"), "names no upgrade") // and nobody is asked
+	return past.ID
 }
 
 // meetALock: fly_deploy holds the lock. Its clock is a day off, which must not matter.
-func (o *operated) meetALock(t *testing.T, do func(int, ...string) string, contains func(string, ...string)) {
+func (o *operated) meetALock(t *testing.T, last string, do func(int, ...string) string, contains func(string, ...string)) {
 	t.Helper()
 	at := time.Now().Add(-24 * time.Hour).UTC()
 	left := filepath.Join(t.TempDir(), "deploy.lock")
@@ -97,7 +88,7 @@ func (o *operated) meetALock(t *testing.T, do func(int, ...string) string, conta
 	key := "s3://" + o.fly.S3().Bucket + "/releases/counter-deploy.lock"
 	o.s3cmd(t, "put", left, key)
 
-	hot := []string{"hot", "--yes", "--skip-build", "--image", o.image}
+	hot := []string{"hot", "--yes", "--accept", "slow_rollback", "--to", last}
 	contains(do(4, hot...), "bob@desk", "01K", "--force")
 	contains(do(4, append(hot, "--lock-wait", "2s")...), "bob@desk")
 	contains(do(0, "lock", "show"), "bob@desk", "expires  in 4m")
@@ -109,7 +100,11 @@ func (o *operated) meetALock(t *testing.T, do func(int, ...string) string, conta
 	contains(o.object(t, "releases/counter-deploy.lock"), `"released":true`, `"released_by":"ann"`, `"locked_by":"bob@desk"`)
 
 	o.s3cmd(t, "put", left, key)
-	contains(do(0, append(hot, "--force")...), "override: ann took it from bob@desk")
+	out := do(0, append(hot, "--force")...)
+	contains(out, "override: ann took it from bob@desk", "] ", "succeeded")
+	if strings.Contains(out, "\x1b") {
+		t.Errorf("plain output:\n%q", out)
+	}
 	contains(o.object(t, "releases/counter-deploy.lock"), `"locked_by":"ann"`, `"overrode":{"locked_by":"bob@desk"`)
 }
 

@@ -18,8 +18,8 @@ import (
 )
 
 // toldToEnd: whatever ends a console from outside, the deploy settles first. Runs on a fleet that somebody else's test
-// started, and leaves its machines as they are.
-func (o *operated) toldToEnd(t *testing.T) {
+// started, and leaves its machines as they are, on what an earlier deploy has put there.
+func (o *operated) toldToEnd(t *testing.T, deployed string) {
 	free := func(t *testing.T) {
 		t.Helper()
 		if out, errs, code := run(t, o.dir, o.env, "lock", "show"); code != 0 || !strings.Contains(out, "free") {
@@ -41,7 +41,7 @@ func (o *operated) toldToEnd(t *testing.T) {
 	})
 	t.Run("a reader who reads no further", func(t *testing.T) {
 		before := len(o.history(t))
-		p := o.startInto(t, fullPipe)
+		p := o.startInto(t, fullPipe, "--to", deployed)
 		started := time.Now()
 		for past := o.history(t); len(past) == before || past[0].Running; past = o.history(t) {
 			if time.Since(started) > patience {
@@ -126,11 +126,11 @@ type process struct {
 
 func (o *operated) start(t *testing.T) *process {
 	t.Helper()
-	return o.startInto(t, func(*testing.T, *os.File) {})
+	return o.startInto(t, func(*testing.T, *os.File) {}, "--skip-build", "--image", o.image)
 }
 
 // startInto lets prepare have the pipe before the process writes into it.
-func (o *operated) startInto(t *testing.T, prepare func(*testing.T, *os.File)) *process {
+func (o *operated) startInto(t *testing.T, prepare func(*testing.T, *os.File), what ...string) *process {
 	t.Helper()
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -138,7 +138,7 @@ func (o *operated) startInto(t *testing.T, prepare func(*testing.T, *os.File)) *
 	}
 	prepare(t, writer)
 	// On a busy computer a rollback is estimated to be slow.
-	cmd := exec.Command(binary(t), "hot", "--yes", "--accept", "slow_rollback", "--output", "plain", "--skip-build", "--image", o.image)
+	cmd := exec.Command(binary(t), append([]string{"hot", "--yes", "--accept", "slow_rollback", "--output", "plain"}, what...)...)
 	cmd.Dir, cmd.Env = o.dir, append(os.Environ(), o.env...)
 	p := &process{t: t, cmd: cmd, out: reader, lines: bufio.NewScanner(reader), errors: newSaid(), ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = writer, p.errors
