@@ -19,6 +19,7 @@ defmodule FlyDeployAgent do
     Haste,
     Json,
     Loader,
+    MigrationFailures,
     Order,
     Package,
     Report,
@@ -145,7 +146,7 @@ defmodule FlyDeployAgent do
     do: if(Watch.down(s.watch, pid, reason), do: %{s | crashed: s.crashed + 1}, else: s)
 
   defp handle({{:skipped, pid, module}, answer}, %{result: %Result{} = result} = s) when answer != :ok do
-    failure = Commit.skipped_failure(pid, module, answer)
+    failure = MigrationFailures.skipped(pid, module, answer)
     publish(%{s | result: %Result{result | failures: result.failures ++ [failure]}})
   end
 

@@ -10,17 +10,15 @@ defmodule FlyDeployAgent.Commit do
     Beam,
     Births,
     Cell,
-    Failure,
-    Findings,
     LiveView,
     Loader,
+    MigrationFailures,
     OldCode,
     Result,
     Rollback,
     Rounds,
     Snapshot,
     Suspension,
-    Waiting,
     Window
   }
 
@@ -108,7 +106,7 @@ defmodule FlyDeployAgent.Commit do
   end
 
   # Those that were skipped come to this when they are idle, before anything else. How it went comes to this process as
-  # `{{:skipped, pid, module}, answer}`, see `skipped_failure/3`.
+  # `{{:skipped, pid, module}, answer}`, see `FlyDeployAgent.MigrationFailures.skipped/3`.
   defp migrate_skipped(%{skipped: skipped, cell: cell}) do
     for {{pid, module}, request} <- migrations(skipped),
         not Cell.asked?(cell, :skipped),
@@ -117,28 +115,18 @@ defmodule FlyDeployAgent.Commit do
     Cell.asked(cell, :skipped)
   end
 
-  @doc "What is told of a process that was left out and could not be migrated when it came to it: nothing can be taken back any more."
-  @spec skipped_failure(pid, module, answer :: term) :: map
-  def skipped_failure(pid, module, answer) do
-    failure = failure({{pid, module}, answer})
-
-    %{
-      failure
-      | exception: failure.exception <> " (--skip-busy had left it out: the new code runs on its old state)"
-    }
-  end
-
   # Within the window only those are looked at that wait, which takes no time: some of them are ended. Whoever computes tells when it gives up
   # its scheduler.
   defp roll_back(window, %{others: others, missing: missing, quiet: quiet} = failed) do
     missing_pids = missing |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
     {hung, late} = if quiet, do: {missing_pids, []}, else: {[], missing_pids}
     {waiting, computing} = missing |> Enum.take(@told) |> Enum.split_with(&Rounds.waits?/1)
-    told = Enum.map(waiting, &unanswered(&1, quiet, window))
+    told = Enum.map(waiting, &MigrationFailures.unanswered(&1, quiet, window))
 
     Rollback.run(window, %{
       explain: fn ->
-        Enum.map(others, &failure/1) ++ told ++ Enum.map(computing, &unanswered(&1, quiet, window))
+        Enum.map(others, &MigrationFailures.answered/1) ++
+          told ++ Enum.map(computing, &MigrationFailures.unanswered(&1, quiet, window))
       end,
       asked: Enum.map(others, fn {{pid, _module}, _answer} -> pid end) ++ missing_pids,
       hung: hung,
@@ -148,30 +136,6 @@ defmodule FlyDeployAgent.Commit do
   end
 
   defp dead(%{dead: keys}), do: keys |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
-
-  # Two different things are remembered of a failure: what is shown, and, by pid, which state's shape to ask for.
-  defp failure({{pid, module}, answer}),
-    do: answer |> Failure.explain() |> Map.merge(%{pid: pid, module: module})
-
-  # What its name was must be asked now: the process may be ended for it.
-  defp unanswered({pid, module}, quiet, window) do
-    %{
-      pid: pid,
-      name: Findings.name(pid),
-      module: module,
-      reason: if(quiet, do: "timeout", else: "too_slow"),
-      exception: unanswered(quiet, window) <> waits_for(Waiting.for_suspended(pid)),
-      stack: Failure.stack_of(pid)
-    }
-  end
-
-  defp unanswered(true, window), do: "code_change did not return within #{window.migration_ms} ms"
-
-  defp unanswered(false, window),
-    do: "code_change had not returned when the #{window.max_suspend_ms} ms for suspending were over"
-
-  defp waits_for(nil), do: ""
-  defp waits_for(pid), do: ": it calls #{Findings.who(pid)}, which is suspended as well"
 
   # -- load everything else
 

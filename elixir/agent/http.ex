@@ -2,17 +2,20 @@ defmodule FlyDeployAgent.Http do
   @moduledoc """
   A small HTTP/1.1 client for presigned URLs: one request a connection, bodies streamed, no redirects.
 
-  Errors are texts that name the host and never the URL, whose query is a secret. TLS always verifies the peer: with
-  the certificates given in `:cacerts` (PEM), else the operating system's, else those of the package castore.
+  Errors are texts that name the host and never the URL, whose query is a secret. For connections and `:cacerts`, see
+  `FlyDeployAgent.Connection`.
   """
 
-  @connect_ms 10_000
-  @idle_ms 30_000
+  alias FlyDeployAgent.Connection
+
+  import FlyDeployAgent.Connection,
+    only: [broken: 1, recv: 2, recv: 3, send_data: 2, set_packet: 2, with_connection: 3]
+
   # A server that knows nothing of 100-continue is not waited for any longer.
   @continue_ms 2_000
   @chunk 65_536
 
-  @type options :: [cacerts: binary | nil, headers: [{binary, binary}]]
+  @type options :: Connection.options()
 
   @doc """
   GETs `url` and folds `fun` over the body's pieces. `fun` returns `{:cont, acc}` or `{:halt, text}`.
@@ -95,99 +98,6 @@ defmodule FlyDeployAgent.Http do
   defp answered(_conn, {:error, _} = error, {:error, _}), do: error
   defp answered(_conn, :ok, {:error, _} = error), do: error
 
-  defp with_connection(url, options, fun) do
-    uri = URI.parse(url)
-
-    with {:ok, conn} <- connect(uri, options) do
-      try do
-        fun.(conn, uri)
-      after
-        close(conn)
-      end
-    end
-  end
-
-  defp connect(%URI{scheme: "http"} = uri, _options) do
-    case tcp_connect(uri) do
-      {:ok, socket} -> {:ok, {:gen_tcp, socket}}
-      {:error, reason} -> failed("connecting to", uri, reason)
-    end
-  end
-
-  defp connect(%URI{scheme: "https"} = uri, options) do
-    with :ok <- tls_present(),
-         {:ok, tls} <- tls_options(uri.host, options[:cacerts]),
-         {:tcp, {:ok, socket}} <- {:tcp, tcp_connect(uri)},
-         {:tls, {:ok, socket}} <- {:tls, :ssl.connect(socket, tls, @connect_ms)} do
-      {:ok, {:ssl, socket}}
-    else
-      {:tcp, {:error, reason}} -> failed("connecting to", uri, reason)
-      {:tls, {:error, reason}} -> failed("TLS with", uri, reason)
-      {:error, text} -> {:error, text}
-    end
-  end
-
-  defp connect(%URI{}, _options), do: {:error, "the URL is neither http nor https"}
-
-  defp tcp_connect(uri) do
-    options = [:binary, active: false, packet: :http_bin, nodelay: true, send_timeout: @idle_ms]
-    host = String.to_charlist(uri.host)
-
-    case :gen_tcp.connect(host, uri.port, options, @connect_ms) do
-      {:error, reason} when reason in [:nxdomain, :eafnosupport, :ehostunreach, :enetunreach] ->
-        :gen_tcp.connect(host, uri.port, [:inet6 | options], @connect_ms)
-
-      answer ->
-        answer
-    end
-  end
-
-  defp tls_present do
-    if Code.ensure_loaded?(:ssl) do
-      case Application.ensure_all_started(:ssl) do
-        {:ok, _} -> :ok
-        {:error, _} -> {:error, "the application :ssl does not start"}
-      end
-    else
-      {:error, "the release lacks :ssl: add it to extra_applications and deploy cold once"}
-    end
-  end
-
-  defp tls_options(host, pem) do
-    with {:ok, certificates} <- certificates(pem) do
-      {:ok,
-       [
-         verify: :verify_peer,
-         # A failure is told to the console, not to the application's log.
-         log_level: :error,
-         cacerts: certificates,
-         depth: 5,
-         server_name_indication: String.to_charlist(host),
-         customize_hostname_check: [
-           match_fun: :public_key.pkix_verify_hostname_match_fun(:https)
-         ]
-       ]}
-    end
-  end
-
-  defp certificates(pem) when is_binary(pem) and pem != "" do
-    {:ok, for({:Certificate, der, _} <- :public_key.pem_decode(pem), do: der)}
-  end
-
-  defp certificates(_none) do
-    {:ok, :public_key.cacerts_get()}
-  rescue
-    _ -> castore()
-  end
-
-  defp castore do
-    if Code.ensure_loaded?(CAStore) do
-      CAStore |> apply(:file_path, []) |> File.read!() |> certificates()
-    else
-      {:error, "no CA certificates: neither the system's nor castore's"}
-    end
-  end
-
   defp head(method, uri, headers) do
     target = [uri.path || "/", if(uri.query, do: [??, uri.query], else: [])]
     lines = for {name, value} <- headers, do: [name, ": ", value, "\r\n"]
@@ -204,7 +114,7 @@ defmodule FlyDeployAgent.Http do
   end
 
   defp response(conn) do
-    case answer(conn, @idle_ms) do
+    case answer(conn, recv(conn, 0)) do
       :continue -> response(conn)
       :silent -> broken(:timeout)
       answer -> answer
@@ -213,11 +123,11 @@ defmodule FlyDeployAgent.Http do
 
   # Whether the server wants to have the body, or answers at once.
   defp await_continue(conn) do
-    with :silent <- answer(conn, @continue_ms), do: :continue
+    with :silent <- answer(conn, recv(conn, 0, @continue_ms)), do: :continue
   end
 
-  defp answer(conn, ms) do
-    case recv(conn, 0, ms) do
+  defp answer(conn, received) do
+    case received do
       {:ok, {:http_response, _version, 100, _phrase}} ->
         with {:ok, _, _} <- headers(conn, 100, %{}) do
           set_packet(conn, :http_bin)
@@ -317,26 +227,4 @@ defmodule FlyDeployAgent.Http do
       {:error, reason} -> {:error, "reading the file failed: #{reason}"}
     end
   end
-
-  defp send_data({transport, socket}, data) do
-    case transport.send(socket, data) do
-      :ok -> :ok
-      {:error, reason} -> broken(reason)
-    end
-  end
-
-  defp recv({transport, socket}, length, ms \\ @idle_ms), do: transport.recv(socket, length, ms)
-  defp close({transport, socket}), do: transport.close(socket)
-  defp set_packet({:gen_tcp, socket}, packet), do: :inet.setopts(socket, packet: packet, buffer: @chunk)
-  defp set_packet({:ssl, socket}, packet), do: :ssl.setopts(socket, packet: packet)
-
-  defp broken(:timeout), do: {:error, "no data for #{div(@idle_ms, 1000)} s"}
-  defp broken(reason), do: {:error, "the connection broke: #{reason_text(reason)}"}
-
-  defp failed(doing, uri, reason),
-    do: {:error, "#{doing} #{uri.host}:#{uri.port} failed: #{reason_text(reason)}"}
-
-  defp reason_text(reason) when is_atom(reason), do: Atom.to_string(reason)
-  defp reason_text({:tls_alert, {alert, _text}}), do: "TLS alert #{alert}"
-  defp reason_text(_other), do: "unexpected error"
 end

@@ -6,6 +6,7 @@ defmodule FlyDeployAgent.Steps do
   """
 
   import FlyDeployAgent.Bifs
+  import FlyDeployAgent.Decisions
   import FlyDeployAgent.Registers
 
   alias FlyDeployAgent.{Binaries, Value}
@@ -273,101 +274,6 @@ defmodule FlyDeployAgent.Steps do
 
   defp record({kind, _} = tuple, [], _regs) when kind in [:tuple, :made], do: tuple
   defp record(_value, _updates, _regs), do: :any
-
-  # -- deciding
-
-  defp typed(value, types, no) do
-    case Value.type(value) do
-      nil -> {:either, no}
-      type -> decide(type in types, no, value, {:type, hd(types)})
-    end
-  end
-
-  defp boolean({kind, atom}, no) when kind in [:atom, :const, :tag],
-    do: decide(is_boolean(atom), no, :any, nil)
-
-  defp boolean(value, no), do: if(Value.type(value), do: {:goto, no, nil}, else: {:either, no})
-
-  defp arity({kind, values} = value, n, no) when kind in [:tuple, :made],
-    do: decide(length(values) == n, no, value, {:arity, n, length(values)})
-
-  defp arity({:const, tuple}, n, no) when is_tuple(tuple), do: decide(tuple_size(tuple) == n, no, :any, nil)
-
-  defp arity(value, _n, no),
-    do: if(Value.type(value), do: {:goto, no, miss(value, {:type, :tuple})}, else: {:either, no})
-
-  defp equal(one, other, no, regs) do
-    {a, b} = {value(one, regs), value(other, regs)}
-    lives = if Value.lives?(a), do: a, else: b
-    decide(Value.same(a, b), no, lives, demanded(if(lives == a, do: other, else: one)))
-  end
-
-  defp demanded({kind, term}) when kind in [:atom, :integer], do: {:value, term}
-  defp demanded(_operand), do: {:value, nil}
-
-  defp chosen(cases, value) do
-    case value do
-      {kind, atom} when kind in [:atom, :name, :tag] -> case_of(cases, {:atom, atom})
-      {:const, atom} when is_atom(atom) -> case_of(cases, {:atom, atom})
-      {:const, n} when is_integer(n) -> case_of(cases, {:integer, n})
-      _ -> if Value.type(value) in [nil, :integer, :atom, :float], do: :unknown, else: nil
-    end
-  end
-
-  defp case_of([choice, to | rest], value), do: if(choice == value, do: to, else: case_of(rest, value))
-  defp case_of([], _value), do: nil
-
-  defp choices([_choice, to | rest]), do: [to | choices(rest)]
-  defp choices([]), do: []
-
-  defp chosen_arity(cases, n, value, no) do
-    case case_of(cases, {:u, n}) do
-      nil -> {:goto, no, miss(value, {:arity, cases |> hd() |> elem(1), n})}
-      label -> {:goto, label, nil}
-    end
-  end
-
-  # -- maps
-
-  defp keys({:map, values, complete} = map, pairs, no, regs) do
-    case missing(map, pairs, regs) do
-      nil ->
-        sure = complete != false or Enum.all?(pairs, fn {key, _} -> known(values, key, regs) != nil end)
-        regs = taken(pairs, values, regs)
-        if sure and not unsure?(pairs, values, regs), do: {:next, regs}, else: {:either_with, no, regs}
-
-      miss ->
-        {:goto, no, miss}
-    end
-  end
-
-  defp keys({:const, map}, pairs, no, regs) when is_map(map),
-    do: keys(Value.map(map), pairs, no, regs)
-
-  defp keys(value, pairs, no, regs) do
-    if Value.type(value),
-      do: {:goto, no, miss(value, {:type, :map})},
-      else: {:either_with, no, taken(pairs, %{}, regs)}
-  end
-
-  # Keys that are no atoms are not looked at, and those in registers not known.
-  defp unsure?(pairs, values, regs), do: Enum.any?(pairs, fn {key, _} -> known(values, key, regs) == nil end)
-
-  defp taken(pairs, values, regs) do
-    for {key, to} <- pairs,
-        to != nil,
-        into: regs,
-        do: {to, known(values, key, regs) || any(values, key, regs)}
-  end
-
-  # Under a key that is not known, and no atom of the code's.
-  defp any(values, key, regs) do
-    case {value(key, regs), Value.other({:map, values, false})} do
-      {{:const, atom}, _} when is_atom(atom) -> :any
-      {_, {:tuple, [_, value]}} -> value
-      _ -> :any
-    end
-  end
 
   defp assoc({:map, values, complete}, pairs, regs) do
     Enum.reduce(pairs, {:map, values, complete}, fn {operand, new}, {:map, values, complete} ->

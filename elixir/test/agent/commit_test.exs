@@ -448,7 +448,7 @@ defmodule FlyDeployAgent.CommitTest do
     assert_receive {{:skipped, ^busy, Server}, answer}, 5_000
 
     assert %{pid: ^busy, reason: "raised", exception: "** (RuntimeError) cannot (--skip-busy" <> _} =
-             Commit.skipped_failure(busy, Server, answer)
+             FlyDeployAgent.MigrationFailures.skipped(busy, Server, answer)
   end
 
   test "one that was skipped has its state after a rollback" do

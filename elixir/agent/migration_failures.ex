@@ -1,0 +1,48 @@
+defmodule FlyDeployAgent.MigrationFailures do
+  @moduledoc """
+  What is told of processes whose migration failed: `%{pid, module, reason, exception, stack}`. The pid is remembered beside what is shown,
+  since a rollback asks it for its state's shape.
+  """
+
+  alias FlyDeployAgent.{Failure, Findings, Waiting, Window}
+
+  @doc "Of one that answered that it had failed."
+  @spec answered({{pid, module}, answer :: term}) :: map
+  def answered({{pid, module}, answer}),
+    do: answer |> Failure.explain() |> Map.merge(%{pid: pid, module: module})
+
+  @doc "Of one that was left out and could not be migrated when it came to it: nothing can be taken back any more."
+  @spec skipped(pid, module, answer :: term) :: map
+  def skipped(pid, module, answer) do
+    failure = answered({{pid, module}, answer})
+
+    %{
+      failure
+      | exception: failure.exception <> " (--skip-busy had left it out: the new code runs on its old state)"
+    }
+  end
+
+  @doc """
+  Of one that did not answer: it hangs where all are `quiet`, else the time for suspending was over. What its name was must be asked now:
+  the process may be ended for it.
+  """
+  @spec unanswered({pid, module}, quiet :: boolean, Window.t()) :: map
+  def unanswered({pid, module}, quiet, window) do
+    %{
+      pid: pid,
+      name: Findings.name(pid),
+      module: module,
+      reason: if(quiet, do: "timeout", else: "too_slow"),
+      exception: late(quiet, window) <> waits_for(Waiting.for_suspended(pid)),
+      stack: Failure.stack_of(pid)
+    }
+  end
+
+  defp late(true, window), do: "code_change did not return within #{window.migration_ms} ms"
+
+  defp late(false, window),
+    do: "code_change had not returned when the #{window.max_suspend_ms} ms for suspending were over"
+
+  defp waits_for(nil), do: ""
+  defp waits_for(pid), do: ": it calls #{Findings.who(pid)}, which is suspended as well"
+end
