@@ -97,8 +97,8 @@ test-browser: ## try in headless Chromium, which it installs, that open pages ta
 	@FLYDEPLOY_BROWSER=$$(command -v chromium || command -v chromium-browser || echo chromium) go test -count=1 -v -run TestAnOpenPage ./test
 
 .PHONY: test-otp
-test-otp: setup ## run the Elixir tests, and the agent's on real nodes, with the Erlang and Elixir of another Debian (SUITE=trixie)
-	@.ci/other-otp $(or $(SUITE),trixie)
+test-otp: setup ## run the Elixir tests, and the agent's on real nodes, with other Debians' Erlang and Elixir (SUITE=trixie, OTP_ROOTS=folder to keep them in)
+	@for suite in $(or $(SUITE),trixie sid); do .ci/other-otp $$suite || exit 1; done
 
 .PHONY: faults
 faults: setup ## run the whole table of faults on real nodes, or some (CELLS="disk|network"), and that on the fake; make test runs a few
