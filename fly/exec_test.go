@@ -53,6 +53,16 @@ func TestExecTellsASignal(t *testing.T) {
 	}
 }
 
+// Many machines are asked at the same time: what one of them says must not fill the memory.
+func TestAnAnswerOfOneMachineIsBounded(t *testing.T) {
+	t.Parallel()
+	answer := `{"stdout":"` + strings.Repeat("x", 5<<20) + `"}`
+	c := serve(t, map[string]http.HandlerFunc{"POST /{id}/exec": reply(200, answer)})
+	if out, err := c.Exec(t.Context(), machineID, []string{"x"}, "", time.Second); err == nil || !strings.Contains(err.Error(), "incomplete") {
+		t.Errorf("%d bytes: %v", len(out.Stdout), err)
+	}
+}
+
 func TestExecIsNeverRepeatedBlindly(t *testing.T) {
 	t.Parallel()
 	for name, try := range map[string]struct {

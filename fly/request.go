@@ -34,7 +34,8 @@ type request struct {
 const (
 	firstPause = 300 * time.Millisecond
 	maxPause   = 5 * time.Second
-	maxAnswer  = 64 << 20 // bytes
+	// How large an answer may be, in bytes: the list of all machines, and one about a single machine, of which many come at once.
+	maxList, maxAnswer = 64 << 20, 4 << 20
 	// maxServerText bounds what is shown of the API's own words, in runes.
 	maxServerText = 300
 )
@@ -77,6 +78,13 @@ func (r request) what() string {
 	return r.op + " " + r.machine
 }
 
+func (r request) maxAnswer() int64 {
+	if r.machine == "" {
+		return maxList
+	}
+	return maxAnswer
+}
+
 // once makes one attempt, with its own deadline.
 func (c *Client) once(ctx context.Context, r request, out any) *requestError {
 	fail := &requestError{what: r.what(), machine: r.machine}
@@ -100,7 +108,7 @@ func (c *Client) once(ctx context.Context, r request, out any) *requestError {
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
 		fail.retryAfter = time.Duration(seconds) * time.Second
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, r.maxAnswer()))
 	if resp.StatusCode > 299 {
 		words, code := serverText(body)
 		fail.notKnownYet = resp.StatusCode == http.StatusNotFound && c.made.get(r.machine).isNew()
