@@ -57,16 +57,24 @@ func withdraw(cmd *cobra.Command, app appSettings, s engine.Settings, t *target.
 	if err := confirmName(cmd, app.name, yes, question); err != nil {
 		return err
 	}
-	done, err := record.Withdraw(cmd.Context(), identify(cmd.Context(), app.dir()).sign(s), storage, seen)
+	done, err := record.Withdraw(cmd.Context(), identify(cmd.Context(), app.dir()).sign(s), storage, app.keys, t.OTPApp, seen)
 	if err != nil {
 		return lockedError(err)
 	}
 	if asJSON {
 		return plain.Encode(cmd.OutOrStdout(), done)
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "withdrawn: %s. Running machines keep it until they restart: `fly machine restart ID`.\n",
-		upgrades(engine.Metadata{HotUpgrade: done.Fleet, MachineUpgrades: done.Machines}))
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "withdrawn: %s. Running machines keep it until they restart: `fly machine restart ID`.\n%s",
+		upgrades(engine.Metadata{HotUpgrade: done.Fleet, MachineUpgrades: done.Machines}), unvouched(app.keys))
 	return err
+}
+
+// unvouched says what a withdrawal is without that was not signed.
+func unvouched(keys *sign.Ring) string {
+	if !keys.Demands() || keys.SignsWith() != "" {
+		return ""
+	}
+	return "It is not signed: machines run their image, warn of it, and load the upgrade again if somebody writes it back. With --signing-key they keep in mind that it is over.\n"
 }
 
 func withdrawQuestion(app string, md engine.Metadata) string {

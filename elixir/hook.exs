@@ -44,3 +44,9 @@ keys =
   else
     []
   end
+
+keys =
+  case Application.get_env(:fly_deploy, :state_dir) do
+    dir when is_binary(dir) -> keys ++ [{"state_dir", String.replace(dir, "\n", " ")}]
+    _ -> keys
+  end

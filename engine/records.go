@@ -62,11 +62,13 @@ type Metadata struct {
 	ImageRef string `json:"image_ref"` // HOST/APP:TAG
 	// Image is ImageRef with the image's digest; "" if nobody has written it. Who does not know the field may leave it as it was
 	// for an earlier ImageRef: read it with FullImage.
-	Image           string                     `json:"image,omitempty"`
-	ImageCode       *ImageCode                 `json:"image_code,omitempty"`
-	HotUpgrade      *HotUpgrade                `json:"hot_upgrade"`
-	MachineUpgrades map[string]HotUpgrade      `json:"machine_upgrades,omitempty"`
-	Extra           map[string]json.RawMessage `json:"-"`
+	Image           string                `json:"image,omitempty"`
+	ImageCode       *ImageCode            `json:"image_code,omitempty"`
+	HotUpgrade      *HotUpgrade           `json:"hot_upgrade"`
+	MachineUpgrades map[string]HotUpgrade `json:"machine_upgrades,omitempty"`
+	// OwnCode vouches for it that machines for which no upgrade is named run their image's own code; nil where nobody signs.
+	OwnCode *Signature                 `json:"own_code,omitempty"`
+	Extra   map[string]json.RawMessage `json:"-"`
 }
 
 // ImageCode is the code of an image: a tag can be moved to another image, and a VM does not know its own image's digest.

@@ -53,6 +53,7 @@ const (
 	fieldImageCode       = "image_code"
 	fieldHotUpgrade      = "hot_upgrade"
 	fieldMachineUpgrades = "machine_upgrades"
+	fieldOwnCode         = "own_code"
 )
 
 func decodeMetadata(body []byte) (engine.Metadata, error) {
@@ -65,6 +66,7 @@ func decodeMetadata(body []byte) (engine.Metadata, error) {
 	}
 	for field, into := range map[string]any{
 		fieldImageRef: &m.ImageRef, fieldImage: &m.Image, fieldImageCode: &m.ImageCode, fieldHotUpgrade: &m.HotUpgrade, fieldMachineUpgrades: &m.MachineUpgrades,
+		fieldOwnCode: &m.OwnCode,
 	} {
 		if raw, ok := m.Extra[field]; ok {
 			if err := json.Unmarshal(raw, into); err != nil {
@@ -91,6 +93,9 @@ func encodeMetadata(m engine.Metadata) ([]byte, error) {
 	document[fieldHotUpgrade] = m.HotUpgrade
 	if len(m.MachineUpgrades) > 0 {
 		document[fieldMachineUpgrades] = m.MachineUpgrades
+	}
+	if m.OwnCode != nil {
+		document[fieldOwnCode] = m.OwnCode
 	}
 	return json.MarshalIndent(document, "", "  ")
 }

@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"engine/lock":   {"engine", "engine/run"},
 	"engine/plan":   {"engine", "text"},
 	"engine/target": {"engine", "engine/agent", "engine/run", "text"},
-	"engine/record": {"engine", "engine/lock", "engine/run", "text"},
+	"engine/record": {"engine", "engine/lock", "engine/run", "engine/sign", "text"},
 	"engine/doctor": {"engine", "engine/agent", "engine/run", "engine/sign", "engine/target", "text"},
 	"engine/deploy": {"engine", "engine/agent", "engine/lock", "engine/plan", "engine/record", "engine/run", "engine/sign", "engine/target", "text"},
 

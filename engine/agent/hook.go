@@ -27,6 +27,8 @@ type Hook struct {
 	// WrongKeys says why it loads nothing, "" unless its configuration is wrong.
 	PublicKeys []string
 	WrongKeys  string
+	// StateDir is the folder that keeps over restarts how old the newest signed upgrade is that the machine has run; "" for none.
+	StateDir string
 }
 
 // HookCall is one call of the startup hook, by the name of the OTP application that it was given.
@@ -47,6 +49,8 @@ func (h *Hook) read(key, value string) {
 		h.Calls = append(h.Calls, HookCall{App: app, Outcome: outcome, Text: text})
 	case "public_key":
 		h.PublicKeys = append(h.PublicKeys, value)
+	case "state_dir":
+		h.StateDir = value
 	case "public_key_wrong":
 		h.WrongKeys = value
 	case "catch_up":

@@ -127,6 +127,7 @@ func (st *staged) recordCold(ctx context.Context, image string) error {
 			}
 			md.HotUpgrade, md.MachineUpgrades = nil, nil
 			md.SetImage(image)
+			st.ports.Keys.OwnCode(appOf(st.upgrade), &md, st.surveyed.target.Storage.Clock())
 			if err = records.WriteMetadata(ctx, md, etag); !errors.Is(err, engine.ErrConflict) {
 				return "machines run their image, without an upgrade", err
 			}

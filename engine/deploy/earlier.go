@@ -29,12 +29,20 @@ func (j *job) findEarlier(ctx context.Context, otpApp string, records engine.Rec
 		return nil, nil
 	}
 	if err == nil {
-		err = j.ports.Keys.CheckDeploy(sign.App{Fly: j.settings.App, OTP: otpApp}, r.ID, r.Upgrade)
+		err = j.ports.Keys.CheckDeploy(sign.App{Fly: j.settings.App, OTP: otpApp}, r.ID, r.Upgrade, orderedBy(r))
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &r, nil
+}
+
+func orderedBy(r record.Record) sign.Ordered {
+	o := sign.Ordered{Select: r.Select}
+	if r.Strategy != nil {
+		o.Strategy = *r.Strategy
+	}
+	return o
 }
 
 // closeEarlier marks the deploy that is resumed as unfinished if its record says that it runs: since we hold the lock, it does

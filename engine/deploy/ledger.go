@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -146,6 +147,9 @@ func (l *ledger) write(ctx context.Context, end *finalWrite) (engine.Metadata, e
 			return md, err
 		}
 		entered := l.apply(&md, end)
+		if !l.lockLost() {
+			l.ports.Keys.OwnCode(appOf(l.upgrade), &md, l.surveyed.target.Storage.Clock())
+		}
 		if err = records.WriteMetadata(ctx, md, etag); err == nil {
 			l.changed = time.Now()
 			for _, e := range entered {
@@ -246,16 +250,9 @@ func dropGone(md *engine.Metadata, fleet []engine.Machine) {
 	}
 }
 
-func imageCodeOf(md engine.Metadata) string {
-	if md.ImageCode == nil {
-		return ""
-	}
-	return md.ImageCode.Fingerprint
-}
-
 // promote makes the upgrade the whole fleet's, hot_upgrade, if every machine that counts has it.
 func (l *ledger) promote(md *engine.Metadata, end *finalWrite) {
-	mine, some := engine.HotUpgrade{}, false
+	mine, some, imageCode := engine.HotUpgrade{}, false, ""
 	for _, m := range end.fleet {
 		if !end.counts(m) {
 			continue
@@ -265,9 +262,12 @@ func (l *ledger) promote(md *engine.Metadata, end *finalWrite) {
 			return
 		}
 		mine, some = u, true
+		if u.Signature != nil { // as a VM has told it: image_code of current.json is whoever's
+			imageCode = cmp.Or(imageCode, u.Signature.ImageCode)
+		}
 	}
 	if some {
-		mine = l.sign(mine, imageCodeOf(*md), "")
+		mine = l.sign(mine, imageCode, "")
 		md.HotUpgrade, md.MachineUpgrades = &mine, nil
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"flydeploy/engine/agent"
 	"flydeploy/engine/record"
 	"flydeploy/engine/run"
+	"flydeploy/engine/sign"
 	"flydeploy/engine/target"
 )
 
@@ -59,7 +60,7 @@ func (j *job) onTemporary(ctx context.Context, s *surveyed, p *packed, work func
 		return err
 	}
 	defer j.withSettleTimeout(ctx, func(ctx context.Context) { j.destroy(ctx, m.ID, until) })
-	return work(&packing{job: j, target: s.target, packed: p, exec: target.ExecOn(j.ports.Fleet, m.ID)})
+	return work(&packing{job: j, surveyed: s, target: s.target, packed: p, exec: target.ExecOn(j.ports.Fleet, m.ID)})
 }
 
 // build makes the new image, unless one was given.
@@ -157,14 +158,14 @@ func (j *job) reuse(ctx context.Context, s *surveyed, p *packed) error {
 		j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusSkipped, Text: "deploy " + s.earlier.ID + " has made the tarball"})
 	}
 	j.removeLeftovers(ctx, s)
-	j.sign(p, s.target)
+	j.sign(p, s)
 	j.rec.Emit(engine.Event{Phase: engine.PhaseUpload, Status: engine.StatusSkipped, Text: p.key + " is in the bucket already", Upgrade: copyOf(u)})
 	return nil
 }
 
-// sign signs what was packed, for the deploy's record: from there it can be deployed again.
-func (j *job) sign(p *packed, t *target.Target) {
-	p.upgrade = j.ports.Keys.Deploy(p.upgrade, t.Storage.Clock())
+// sign signs what was packed, and for which machines, for the deploy's record: from there it can be deployed again, or resumed.
+func (j *job) sign(p *packed, s *surveyed) {
+	p.upgrade = j.ports.Keys.Deploy(p.upgrade, sign.Ordered{Select: s.selected, Strategy: s.strategy}, s.target.Storage.Clock())
 }
 
 // keyOf gives the key of what a record names by its URL.
@@ -183,8 +184,9 @@ func (j *job) isIntact(ctx context.Context, s *surveyed, key, sha256 string, siz
 type packing struct {
 	*job
 	*packed
-	target *target.Target
-	exec   agent.Exec
+	surveyed *surveyed
+	target   *target.Target // the surveyed one
+	exec     agent.Exec
 }
 
 // makeTarball packs the release. It compiles the agent as well, unless that is known.

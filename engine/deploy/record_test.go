@@ -214,13 +214,13 @@ func (w *world) withdraws(was engine.Metadata) {
 	}
 	storage := engine.Storage{Locks: b, Records: b, Tarballs: b}
 	var held *engine.LockHeldError
-	if _, err := record.Withdraw(ctx, s, storage, ""); !errors.As(err, &held) {
+	if _, err := record.Withdraw(ctx, s, storage, nil, s.App, ""); !errors.As(err, &held) {
 		w.t.Errorf("somebody deploys: %v", err)
 	}
 	if err := theirs.Release(ctx); err != nil {
 		w.t.Fatal(err)
 	}
-	done, err := record.Withdraw(ctx, s, storage, "")
+	done, err := record.Withdraw(ctx, s, storage, nil, s.App, "")
 	if err != nil || done.Fleet == nil || done.Fleet.ID != was.HotUpgrade.ID {
 		w.t.Fatalf("withdrawn %+v: %v", done, err)
 	}
@@ -235,7 +235,7 @@ func (w *world) withdraws(was engine.Metadata) {
 	w.restart(w.ids[0])
 	w.expectVersion(w.ids[0], "1.0.0")
 	w.expectVersion(w.ids[1], "2.0.0")
-	_, err = record.Withdraw(context.WithoutCancel(ctx), s, storage, "")
+	_, err = record.Withdraw(context.WithoutCancel(ctx), s, storage, nil, s.App, "")
 	wantNamed(w.t, err, "nothing_to_withdraw")
 	w.expectNothingLeft()
 }

@@ -1,7 +1,9 @@
 package deploy_test
 
 import (
+	"context"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -112,6 +114,8 @@ func TestTamperedRecordsAreNotDeployedAgain(t *testing.T) {
 		"another agent":       func(r *record.Record) { r.Upgrade.Agent.SHA256 = strings.Repeat("0", 64) },
 		"not signed":          func(r *record.Record) { r.Upgrade.Signature = nil },
 		"copied to another's": func(*record.Record) {},
+		"other machines":      func(r *record.Record) { r.Select.Machines = []string{"m00"} },
+		"no watch":            func(r *record.Record) { r.Strategy.Bake++ },
 	} {
 		for _, resume := range []bool{true, false} {
 			t.Run(what, func(t *testing.T) {
@@ -257,3 +261,58 @@ func TestAConsoleThatOnlyTrustsDeploysNothing(t *testing.T) {
 		}
 	})
 }
+
+// Where no upgrade is named for all machines, it is signed that the others run their image: what was recorded before cannot be brought back
+// on a machine that keeps in mind what it has read.
+func TestThatMachinesRunTheirImageIsSigned(t *testing.T) {
+	signedOn(t, 2, func(t *testing.T, s *stage) {
+		only := playedSettings()
+		only.Select.Machines = []string{"m00"}
+		_, first := s.deploy(only)
+		some := *s.Current()
+		if err := s.keys.CheckOwnCode(playedApp, some); err != nil || some.OwnCode.SignedAtMS < some.MachineUpgrades["m00"].Signature.SignedAtMS {
+			t.Errorf("m01 has no entry: %v, %+v", err, some.OwnCode)
+		}
+		all := playedSettings()
+		all.To = first.Upgrade.ID
+		s.deploy(all)
+		if md := s.Current(); md.OwnCode != nil || md.HotUpgrade == nil {
+			t.Errorf("all have one: %+v", md)
+		}
+		s.withdraw(s.keys)
+		if md := s.Current(); s.keys.CheckOwnCode(playedApp, *md) != nil || md.NamesUpgrades() || md.OwnCode.SignedAtMS <= some.OwnCode.SignedAtMS {
+			t.Errorf("withdrawn: %+v", md)
+		}
+	})
+}
+
+// withdraw takes out of current.json what it names.
+func (s *stage) withdraw(keys *sign.Ring) {
+	s.t.Helper()
+	settings := playedSettings()
+	settings.App = playedApp.Fly
+	storage := engine.Storage{Locks: s.Storage, Records: s.Storage, Tarballs: s.Storage}
+	if _, err := record.Withdraw(s.t.Context(), settings, storage, keys, playedApp.OTP, ""); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// image_code of current.json is whoever's: what is signed for all machines is signed for the code that they have told, if they know it.
+func TestAForgedImageCodeIsNotSigned(t *testing.T) {
+	signedOn(t, 1, func(t *testing.T, s *stage) {
+		s.On(agenttest.Match{Kind: agenttest.LoadedCode}, func(_ context.Context, _ agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
+			a := carryOut()
+			a.Out.Stdout = imageCodeLine.ReplaceAllString(a.Out.Stdout, "image_code=\n")
+			return a
+		})
+		s.SetCurrent(engine.Metadata{ImageRef: agenttest.Image1, ImageCode: &engine.ImageCode{ImageRef: agenttest.Image1, Fingerprint: "f0f0"}})
+		s.deploy(playedSettings())
+		md := s.Current()
+		s.isSigned(md.HotUpgrade, "")
+		if code := md.HotUpgrade.Signature.ImageCode; code != "" {
+			t.Errorf("it is signed for the code %q, which no machine has told", code)
+		}
+	})
+}
+
+var imageCodeLine = regexp.MustCompile(`image_code=.*\n`)

@@ -31,7 +31,7 @@ func (p *packing) agent() file {
 
 // upload stores files under their keys, unless the same bytes are there already. The last one is what is told of.
 func (p *packing) upload(ctx context.Context, files ...file) error {
-	p.sign(p.packed, p.target)
+	p.sign(p.packed, p.surveyed)
 	var missing []file
 	for _, f := range files {
 		key, there, err := p.chooseKey(ctx, f)

@@ -30,17 +30,31 @@ func (d *doctor) signing(m engine.Machine, h agent.Hook) {
 	case !slices.Contains(h.PublicKeys, own):
 		c.Text, c.Remedy = "it loads only what is signed with key "+theirs+", and this console signs with "+own, engine.Remedies["not_signed"]
 	default:
-		c.Status, c.Text = CheckOK, "it loads only what is signed with key "+theirs
+		c.Status, c.Text = CheckOK, "it loads only what is signed with key "+theirs+keptIn(h.StateDir)
 	}
 	d.on(m, c)
 }
 
+// keptIn says what becomes of what a machine knows about the newest upgrade that it has run.
+func keptIn(stateDir string) string {
+	if stateDir == "" {
+		return "; when its newest upgrade was signed is forgotten at a restart, so that whoever can write to the bucket can lead it back to an earlier signed one:" +
+			" `config :fly_deploy, state_dir:` names a folder on a volume that keeps it"
+	}
+	return ", and nothing older than what it has run, which it keeps in " + stateDir
+}
+
 // recorded checks the signatures in current.json, as far as this console knows keys.
 func (d *doctor) recorded(otpApp string, md engine.Metadata) {
-	if !d.Keys.Demands() || !md.NamesUpgrades() {
+	app := sign.App{Fly: d.Fly, OTP: otpApp}
+	switch {
+	case !d.Keys.Demands(), md.ImageRef == "": // there is none
+		return
+	case !md.NamesUpgrades():
+		d.recordedNone(d.Keys.CheckOwnCode(app, md))
 		return
 	}
-	wrong := d.Keys.CheckRecord(sign.App{Fly: d.Fly, OTP: otpApp}, md)
+	wrong := d.Keys.CheckRecord(app, md)
 	for _, id := range slices.Sorted(maps.Keys(wrong)) {
 		c := FailedCheck("record", wrong[id])
 		c.Status, c.Machine = CheckWarn, id
@@ -49,4 +63,16 @@ func (d *doctor) recorded(otpApp string, md engine.Metadata) {
 	if len(wrong) == 0 {
 		d.ok("record", "signed with a key that is trusted here")
 	}
+}
+
+// recordedNone is about a current.json that names no upgrade: who withdraws one with a key signs that.
+func (d *doctor) recordedNone(wrong error) {
+	if wrong == nil {
+		d.ok("record", "names no upgrade, which is signed with a key that is trusted here")
+		return
+	}
+	c := FailedCheck("record", wrong)
+	c.Status = CheckWarn
+	c.Remedy = "If an upgrade was withdrawn without a key, deploy again. Else somebody has removed one: `flydeploy history` shows what was deployed."
+	d.report(c)
 }

@@ -26,7 +26,8 @@ func TestDoctorComparesKeys(t *testing.T) {
 		{none, agent.Hook{State: agent.HookCalled}, CheckOK, "no: whoever can write to the bucket can put code onto the machine"},
 		{none, agent.Hook{State: agent.HookCalled, PublicKeys: mine}, CheckWarn, "this console signs nothing"},
 		{own, agent.Hook{State: agent.HookCalled}, CheckWarn, "the machine loads what nobody has signed as well"},
-		{own, agent.Hook{State: agent.HookCalled, PublicKeys: mine}, CheckOK, "it loads only what is signed with key 0123456789abcdef, "},
+		{own, agent.Hook{State: agent.HookCalled, PublicKeys: mine}, CheckOK, "is forgotten at a restart"},
+		{own, agent.Hook{State: agent.HookCalled, PublicKeys: mine, StateDir: "/data"}, CheckOK, "which it keeps in /data"},
 		{own, agent.Hook{State: agent.HookCalled, PublicKeys: mine[:1]}, CheckWarn, "this console signs with " + key.Public().ID()},
 		{own, agent.Hook{State: agent.HookCalled, WrongKeys: "public_key is set, and holds no key"}, CheckWarn, "it loads no upgrade: public_key is set"},
 		{own, agent.Hook{State: agent.HookAbsent}, "", ""},
@@ -47,9 +48,16 @@ func TestDoctorChecksTheRecordsSignatures(t *testing.T) {
 	}
 	var checks []Check
 	d := &doctor{Patient: Patient{Fly: "my-app", Keys: sign.NewRing(&key, nil)}, report: func(c Check) { checks = append(checks, c) }}
+	app := sign.App{Fly: "my-app", OTP: "my_app"}
 	md := engine.Metadata{ImageRef: "registry.fly.io/my-app:1"}
 	d.recorded("my_app", md)
-	signed := d.Keys.Upgrade(sign.App{Fly: "my-app", OTP: "my_app"}, engine.HotUpgrade{Version: "2"}, sign.Over{Image: md.ImageRef}, time.Now())
+	d.Keys.OwnCode(app, &md, time.Now())
+	d.recorded("my_app", md)
+	if len(checks) != 2 || checks[0].Status != CheckWarn || !strings.Contains(checks[0].Text, "names no upgrade is not signed") || checks[1].Status != CheckOK {
+		t.Errorf("it names no upgrade: %+v", checks)
+	}
+	checks = nil
+	signed := d.Keys.Upgrade(app, engine.HotUpgrade{Version: "2"}, sign.Over{Image: md.ImageRef}, time.Now())
 	md.HotUpgrade = &signed
 	d.recorded("my_app", md)
 	if len(checks) != 1 || checks[0].Status != CheckOK || checks[0].Name != "record" {

@@ -9,6 +9,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/lock"
+	"flydeploy/engine/sign"
 )
 
 // Withdrawal is what Withdraw has taken out of current.json.
@@ -21,8 +22,8 @@ type Withdrawal struct {
 
 // Withdraw clears the upgrades in current.json, so that machines run their image's own code from their next start on. It is the way
 // out of an upgrade that crashes at boot, and does not touch running machines. It takes the deploy lock. seen is the ETag of the
-// current.json that the operator has agreed to clear; "" clears whatever it names.
-func Withdraw(ctx context.Context, s engine.Settings, storage engine.Storage, seen string) (w Withdrawal, err error) {
+// current.json that the operator has agreed to clear; "" clears whatever it names. keys sign for the OTP application that it is withdrawn.
+func Withdraw(ctx context.Context, s engine.Settings, storage engine.Storage, keys *sign.Ring, otpApp, seen string) (w Withdrawal, err error) {
 	started := time.Now()
 	w.ID = storage.NewID(ctx)
 	err = lock.With(ctx, storage.Locks, s.Owner, w.ID, s.LockTimeout, func(ctx context.Context) error {
@@ -38,6 +39,7 @@ func Withdraw(ctx context.Context, s engine.Settings, storage engine.Storage, se
 		}
 		w.ImageRef, w.Fleet, w.Machines = md.ImageRef, md.HotUpgrade, md.MachineUpgrades
 		md.HotUpgrade, md.MachineUpgrades = nil, nil
+		keys.OwnCode(sign.App{Fly: s.App, OTP: otpApp}, &md, storage.Clock())
 		if err := storage.Records.WriteMetadata(ctx, md, etag); err != nil {
 			return fmt.Errorf("write current.json: %w", err)
 		}

@@ -41,7 +41,7 @@ func (u *unwritten) Release(context.Context) error { return errFull }
 func TestWithdrawTellsWhatIsDoneWhereItsRecordIsNot(t *testing.T) {
 	t.Parallel()
 	u := &unwritten{md: engine.Metadata{HotUpgrade: &engine.HotUpgrade{Version: "2.0.0"}}}
-	w, err := record.Withdraw(t.Context(), engine.Settings{Owner: "test@here", LockTimeout: 5 * time.Minute}, engine.Storage{Locks: u, Records: u}, "")
+	w, err := record.Withdraw(t.Context(), engine.Settings{Owner: "test@here", LockTimeout: 5 * time.Minute}, engine.Storage{Locks: u, Records: u}, nil, "my_app", "")
 	if w.Fleet == nil || u.md.HotUpgrade != nil {
 		t.Fatalf("withdrawn: %+v, current.json: %+v", w, u.md)
 	}

@@ -15,15 +15,55 @@ type App struct{ Fly, OTP string }
 // What a signature is for. One for a deploy's record, which may never have been committed, is none for current.json.
 const (
 	forUpgrade = "flydeploy upgrade 1\n"
-	forDeploy  = "flydeploy deploy 1\n"
+	forDeploy  = "flydeploy deploy 2\n" // 1 was without the selection and the strategy
+	forOwnCode = "flydeploy own code 1\n"
 )
 
-// message gives the bytes that are signed: each field with its length, so that none can pass for a part of another.
-// FlyDeploy.Signature in elixir/lib makes the same.
-func message(purpose string, app App, s engine.Signature, u engine.HotUpgrade) []byte {
+type field struct{ name, value string }
+
+// message gives the bytes that are signed of an upgrade. FlyDeploy.Signature in elixir/lib makes the same.
+func message(app App, s engine.Signature, u engine.HotUpgrade) []byte {
+	return encode(forUpgrade, upgradeFields(app, s, u))
+}
+
+// deployMessage gives those of a deploy's record: a deploy that resumes it goes by all of this.
+func deployMessage(app App, s engine.Signature, u engine.HotUpgrade, o Ordered) []byte {
+	return encode(forDeploy, append(upgradeFields(app, s, u),
+		field{"machines", list(o.Select.Machines)},
+		field{"regions", list(o.Select.Regions)},
+		field{"process_groups", list(o.Select.ProcessGroups)},
+		field{"strategy", string(o.Strategy.Kind)},
+		field{"wave_size", number(int64(o.Strategy.WaveSize))},
+		field{"bake_ns", number(int64(o.Strategy.Bake))},
+	))
+}
+
+// ownCodeMessage gives those of a record that names no upgrade. It is of no image: what was signed before it is over for all of them.
+func ownCodeMessage(app App, s engine.Signature) []byte {
+	return encode(forOwnCode, []field{{"fly_app", app.Fly}, {"otp_app", app.OTP}, {"signed_at_ms", number(s.SignedAtMS)}})
+}
+
+// encode writes each field with its length, so that none can pass for a part of another.
+func encode(purpose string, fields []field) []byte {
 	var b strings.Builder
 	b.WriteString(purpose)
-	for _, f := range []struct{ name, value string }{
+	for _, f := range fields {
+		fmt.Fprintf(&b, "%s %d %s\n", f.name, len(f.value), f.value)
+	}
+	return []byte(b.String())
+}
+
+// list gives a list of names, each with its length.
+func list(names []string) string {
+	var b strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&b, "%d %s,", len(name), name)
+	}
+	return b.String()
+}
+
+func upgradeFields(app App, s engine.Signature, u engine.HotUpgrade) []field {
+	return []field{
 		{"fly_app", app.Fly},
 		{"otp_app", app.OTP},
 		{"image", s.Image},
@@ -44,10 +84,7 @@ func message(purpose string, app App, s engine.Signature, u engine.HotUpgrade) [
 		{"agent_source", u.Agent.Source},
 		{"agent_otp", u.Agent.OTP},
 		{"agent_elixir", u.Agent.Elixir},
-	} {
-		fmt.Fprintf(&b, "%s %d %s\n", f.name, len(f.value), f.value)
 	}
-	return []byte(b.String())
 }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }

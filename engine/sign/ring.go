@@ -40,27 +40,44 @@ func (r *Ring) Demands() bool { return r != nil }
 // Over is what an upgrade is loaded over: which image with which code, and on which machine, "" for all.
 type Over struct{ Image, ImageCode, Machine string }
 
+// Ordered is what a deploy was asked for, by which one goes that resumes it.
+type Ordered struct {
+	Select   engine.Selection
+	Strategy engine.Strategy
+}
+
 // Upgrade gives the entry of current.json signed, or as it is if nothing is signed.
 func (r *Ring) Upgrade(app App, u engine.HotUpgrade, over Over, now time.Time) engine.HotUpgrade {
-	if r.SignsWith() == "" {
-		return u
+	if r.SignsWith() != "" {
+		s := engine.Signature{Image: over.Image, ImageCode: over.ImageCode, Machine: over.Machine}
+		u.Signature = r.signed(s, now, func(s engine.Signature) []byte { return message(app, s, u) })
 	}
-	u.Signature = r.signed(forUpgrade, app, u, over, now)
 	return u
 }
 
 // Deploy gives the upgrade of a deploy's record signed, or as it is if nothing is signed.
-func (r *Ring) Deploy(u engine.Upgrade, now time.Time) engine.Upgrade {
-	if r.SignsWith() == "" {
-		return u
+func (r *Ring) Deploy(u engine.Upgrade, o Ordered, now time.Time) engine.Upgrade {
+	if r.SignsWith() != "" {
+		s := engine.Signature{Image: u.BaseImage}
+		u.Signature = r.signed(s, now, func(s engine.Signature) []byte { return deployMessage(appOf(u), s, entryOf(u), o) })
 	}
-	u.Signature = r.signed(forDeploy, appOf(u), entryOf(u), Over{Image: u.BaseImage}, now)
 	return u
 }
 
-func (r *Ring) signed(purpose string, app App, u engine.HotUpgrade, over Over, now time.Time) *engine.Signature {
-	s := engine.Signature{Key: r.SignsWith(), Image: over.Image, ImageCode: over.ImageCode, Machine: over.Machine, SignedAtMS: now.UnixMilli()}
-	s.Value = ed25519.Sign(r.own.private, message(purpose, app, s, u))
+// OwnCode signs it, if anything is signed, that machines for which current.json names no upgrade run their image's own code. For a machine
+// that has read it, what was signed before is over, so that nobody brings it back by writing an earlier current.json.
+func (r *Ring) OwnCode(app App, md *engine.Metadata, now time.Time) {
+	switch {
+	case md.HotUpgrade != nil: // it is for all machines that have none of their own
+		md.OwnCode = nil
+	case r.SignsWith() != "":
+		md.OwnCode = r.signed(engine.Signature{}, now, func(s engine.Signature) []byte { return ownCodeMessage(app, s) })
+	}
+}
+
+func (r *Ring) signed(s engine.Signature, now time.Time, message func(engine.Signature) []byte) *engine.Signature {
+	s.Key, s.SignedAtMS = r.SignsWith(), now.UnixMilli()
+	s.Value = ed25519.Sign(r.own.private, message(s))
 	return &s
 }
 
@@ -70,7 +87,7 @@ func (r *Ring) CheckUpgrade(app App, u engine.HotUpgrade, image, machine string)
 		return nil
 	}
 	const what = "the upgrade in current.json"
-	s, err := r.check(what, forUpgrade, app, u, u.Signature)
+	s, err := r.check(what, u.Signature, func(s engine.Signature) []byte { return message(app, s, u) })
 	switch {
 	case err != nil:
 		return err
@@ -99,13 +116,22 @@ func (r *Ring) CheckRecord(app App, md engine.Metadata) map[string]error {
 	return wrong
 }
 
-// CheckDeploy fails if somebody else has written the record of the deploy id.
-func (r *Ring) CheckDeploy(app App, id string, u engine.Upgrade) error {
+// CheckOwnCode fails if somebody else may have taken the upgrades out of current.json.
+func (r *Ring) CheckOwnCode(app App, md engine.Metadata) error {
+	if !r.Demands() {
+		return nil
+	}
+	_, err := r.check("that current.json names no upgrade", md.OwnCode, func(s engine.Signature) []byte { return ownCodeMessage(app, s) })
+	return err
+}
+
+// CheckDeploy fails if somebody else has written the record of the deploy id, or altered which machines it was for, or how.
+func (r *Ring) CheckDeploy(app App, id string, u engine.Upgrade, o Ordered) error {
 	if !r.Demands() {
 		return nil
 	}
 	what := "the record of deploy " + id
-	s, err := r.check(what, forDeploy, app, entryOf(u), u.Signature)
+	s, err := r.check(what, u.Signature, func(s engine.Signature) []byte { return deployMessage(app, s, entryOf(u), o) })
 	switch {
 	case err != nil:
 		return err
@@ -117,7 +143,7 @@ func (r *Ring) CheckDeploy(app App, id string, u engine.Upgrade) error {
 	return nil
 }
 
-func (r *Ring) check(what, purpose string, app App, u engine.HotUpgrade, s *engine.Signature) (*engine.Signature, error) {
+func (r *Ring) check(what string, s *engine.Signature, message func(engine.Signature) []byte) (*engine.Signature, error) {
 	if s == nil {
 		return nil, refusal(what, "is not signed")
 	}
@@ -125,7 +151,7 @@ func (r *Ring) check(what, purpose string, app App, u engine.HotUpgrade, s *engi
 	switch {
 	case i < 0:
 		return nil, refusal(what, "is signed with a key that is not trusted here")
-	case !ed25519.Verify(r.trusted[i].key, message(purpose, app, *s, u), s.Value):
+	case !ed25519.Verify(r.trusted[i].key, message(*s), s.Value):
 		return nil, refusal(what, "is not what was signed, or belongs to another app")
 	}
 	return s, nil

@@ -62,7 +62,7 @@ func vectors(t *testing.T) []vector {
 	var all []vector
 	add := func(u engine.HotUpgrade, over Over) {
 		u = r.Upgrade(app, u, over, at)
-		all = append(all, vector{app.Fly, app.OTP, keyOf(t, 1).Public().String(), keyOf(t, 1).Public().ID(), u, string(message(forUpgrade, app, *u.Signature, u))})
+		all = append(all, vector{app.Fly, app.OTP, keyOf(t, 1).Public().String(), keyOf(t, 1).Public().ID(), u, string(message(app, *u.Signature, u))})
 	}
 	add(complete, Over{Image: image, ImageCode: strings.Repeat("1d", 16)})
 	add(complete, Over{Image: "registry.fly.io/my-app:deployment-01A", Machine: "3d8d9930f32389"})
@@ -74,23 +74,7 @@ func vectors(t *testing.T) []vector {
 
 // A console of tomorrow and the package in a VM of today must make the same bytes: they are never changed, only superseded.
 func TestSignaturesAreTheRecordedOnes(t *testing.T) {
-	body, err := json.MarshalIndent(vectors(t), "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	body = append(body, '\n')
-	if *update {
-		if err := os.WriteFile(vectorsFile, body, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	recorded, err := os.ReadFile(vectorsFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(body, recorded) {
-		t.Errorf("the signatures are not those of %s:\n%s", vectorsFile, body)
-	}
+	isRecorded(t, vectorsFile, vectors(t))
 }
 
 func refused(t *testing.T, what string, err error, says string) {
@@ -142,24 +126,94 @@ func TestADeploysRecordIsNoUpgrade(t *testing.T) {
 	r := ringOf(t, 1)
 	u := engine.Upgrade{ID: complete.ID, App: app.Fly, OTPApp: app.OTP, Version: complete.Version, SourceImage: complete.SourceImageRef, BaseImage: image,
 		SHA256: complete.SHA256, Size: complete.Size, TarballURL: complete.TarballURL, Agent: complete.Agent}
-	signed := r.Deploy(u, at)
-	if err := r.CheckDeploy(app, u.ID, signed); err != nil {
+	ordered := Ordered{engine.Selection{Machines: []string{"m1", "m2"}, Regions: []string{"ams"}}, engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 2, Bake: time.Minute}}
+	signed := r.Deploy(u, ordered, at)
+	if err := r.CheckDeploy(app, u.ID, signed, ordered); err != nil {
 		t.Errorf("what was signed: %v", err)
 	}
-	refused(t, "a copy under another ID", r.CheckDeploy(app, "01K93QYYYYYYYYYYYYYYYYYYYY", signed), "of another deploy")
-	refused(t, "unsigned", r.CheckDeploy(app, u.ID, u), "is not signed")
+	refused(t, "a copy under another ID", r.CheckDeploy(app, "01K93QYYYYYYYYYYYYYYYYYYYY", signed, ordered), "of another deploy")
+	refused(t, "unsigned", r.CheckDeploy(app, u.ID, u, ordered), "is not signed")
+	for what, alter := range map[string]func(*Ordered){
+		"another machine": func(o *Ordered) { o.Select.Machines = []string{"m1,m2"} }, "no machine": func(o *Ordered) { o.Select.Machines = nil },
+		"other regions": func(o *Ordered) { o.Select.Regions = nil }, "groups": func(o *Ordered) { o.Select.ProcessGroups = []string{"app"} },
+		"moved": func(o *Ordered) { o.Select.Regions, o.Select.ProcessGroups = nil, o.Select.Regions },
+		"all":   func(o *Ordered) { o.Strategy.Kind = engine.StrategyAll }, "waves": func(o *Ordered) { o.Strategy.WaveSize = 0 }, "bake": func(o *Ordered) { o.Strategy.Bake = 0 },
+	} {
+		o := ordered
+		alter(&o)
+		refused(t, what, r.CheckDeploy(app, u.ID, signed, o), "is not what was signed")
+	}
 	entry := entryOf(signed)
 	entry.Signature = signed.Signature
 	refused(t, "as an entry of current.json", r.CheckUpgrade(app, entry, image, ""), "is not what was signed")
 	altered := signed
 	altered.SourceImage = "docker.io/somebody/elses:1"
-	refused(t, "another source", r.CheckDeploy(app, u.ID, altered), "is not what was signed")
+	refused(t, "another source", r.CheckDeploy(app, u.ID, altered, ordered), "is not what was signed")
 	altered = signed
 	altered.App = "staging" // it is not the record that says whose it is
-	if err := r.CheckDeploy(app, u.ID, altered); err != nil {
+	if err := r.CheckDeploy(app, u.ID, altered, ordered); err != nil {
 		t.Errorf("the record's own name of the app is for people: %v", err)
 	}
-	refused(t, "another app's", r.CheckDeploy(App{"staging", app.OTP}, u.ID, signed), "another app")
+	refused(t, "another app's", r.CheckDeploy(App{"staging", app.OTP}, u.ID, signed, ordered), "another app")
+}
+
+// ownCodeFile holds a current.json that names no upgrade, signed.
+const ownCodeFile = "../../elixir/test/fly_deploy/own_code.json"
+
+func TestThatNoUpgradeIsNamedIsSigned(t *testing.T) {
+	r := ringOf(t, 1)
+	md := engine.Metadata{ImageRef: image}
+	r.OwnCode(app, &md, at)
+	if err := r.CheckOwnCode(app, md); err != nil || md.OwnCode.Image != "" {
+		t.Fatalf("what was signed: %+v, %v", md.OwnCode, err)
+	}
+	isRecorded(t, ownCodeFile, struct {
+		OwnCode *engine.Signature `json:"own_code"`
+		Message string            `json:"message"`
+	}{md.OwnCode, string(ownCodeMessage(app, *md.OwnCode))})
+	refused(t, "unsigned", r.CheckOwnCode(app, engine.Metadata{}), "is not signed")
+	refused(t, "another app's", r.CheckOwnCode(App{app.Fly, "other"}, md), "another app")
+	refused(t, "a stranger's", ringOf(t, 2).CheckOwnCode(app, md), "not trusted here")
+	later := md
+	s := *md.OwnCode
+	s.SignedAtMS++
+	later.OwnCode = &s
+	refused(t, "another time", r.CheckOwnCode(app, later), "is not what was signed")
+	entry := r.Upgrade(app, complete, Over{}, at)
+	refused(t, "an upgrade's signature", r.CheckOwnCode(app, engine.Metadata{OwnCode: entry.Signature}), "is not what was signed")
+	entry.Signature = md.OwnCode
+	refused(t, "as an upgrade's", r.CheckUpgrade(app, entry, image, ""), "is not what was signed")
+
+	NewRing(nil, nil).OwnCode(app, &md, at.Add(time.Hour))
+	if r.CheckOwnCode(app, md) != nil {
+		t.Error("a console without a key takes away what was signed")
+	}
+	md.HotUpgrade = &entry
+	if r.OwnCode(app, &md, at); md.OwnCode != nil {
+		t.Error("it stays beside an upgrade for all machines")
+	}
+}
+
+// isRecorded compares what is signed with the recorded file, which the Elixir side checks.
+func isRecorded(t *testing.T, file string, signed any) {
+	t.Helper()
+	body, err := json.MarshalIndent(signed, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body = append(body, '\n')
+	if *update {
+		if err := os.WriteFile(file, body, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recorded, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(body, recorded) {
+		t.Errorf("the signatures are not those of %s:\n%s", file, body)
+	}
 }
 
 func TestKeysRotate(t *testing.T) {
@@ -177,7 +231,7 @@ func TestWithoutAKeyAllIsAsItWas(t *testing.T) {
 	if u := none.Upgrade(app, complete, Over{}, at); u.Signature != nil || none.SignsWith() != "" || none.Demands() {
 		t.Errorf("it signs: %+v", u)
 	}
-	if err := errors.Join(none.CheckUpgrade(app, complete, image, ""), none.CheckDeploy(app, "x", engine.Upgrade{})); err != nil {
+	if err := errors.Join(none.CheckUpgrade(app, complete, image, ""), none.CheckDeploy(app, "x", engine.Upgrade{}, Ordered{})); err != nil {
 		t.Error(err)
 	}
 	body, err := json.Marshal(complete)

@@ -64,11 +64,21 @@ defmodule FlyDeploy.Look do
          {:gave_up, false} <- {:gave_up, Hook.gave_up?(upgrade.id)} do
       catch_up(settings, running.otp_app, {signed, upgrade}, etag, Map.get(tries, upgrade.sha256, 0))
     else
-      :none -> {:settled, "this machine runs what is recorded for it", etag}
+      :none -> none(body, running.otp_app, etag)
       {:gave_up, true} -> {:settled, "the last boots with what is recorded have not lasted", etag}
       :other_image -> {:settled, "what is recorded belongs to another image", etag}
       :ahead -> {:settled, "this machine runs a later upgrade than the recorded one", etag}
       {:error, text} -> {:settled, text, etag}
+    end
+  end
+
+  defp none(body, otp_app, etag) do
+    case Signature.none(body, otp_app) do
+      :ok ->
+        {:settled, "this machine runs what is recorded for it", etag}
+
+      {:error, why} ->
+        {:settled, "no hot upgrade is recorded, and nobody who is trusted vouches for that: #{why}", etag}
     end
   end
 

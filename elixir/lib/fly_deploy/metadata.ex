@@ -61,6 +61,15 @@ defmodule FlyDeploy.Metadata do
     end
   end
 
+  @doc "The signature for it that a current.json names no upgrade, nil if there is none."
+  @spec own_code(binary) :: FlyDeploy.Signature.t() | nil
+  def own_code(text) do
+    case Json.decode(text) do
+      {:ok, %{} = document} -> signature(document["own_code"])
+      _ -> nil
+    end
+  end
+
   # What either side does not know tells nothing. A field that was left over from another image counts as not known.
   defp same_code?(
          %{"image_code" => %{"image_ref" => ref, "fingerprint" => code}, "image_ref" => ref},

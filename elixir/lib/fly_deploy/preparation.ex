@@ -7,6 +7,8 @@ defmodule FlyDeploy.Preparation do
   alias FlyDeploy.{BootCount, Hook, Metadata, Settings, Signature, Storage, Survival, Version}
   alias FlyDeployAgent.{Archive, Diff, Inventory, Release}
 
+  require Logger
+
   @type prepared :: %{
           upgrade: Metadata.upgrade(),
           files: [FlyDeploy.Placement.file()],
@@ -27,7 +29,7 @@ defmodule FlyDeploy.Preparation do
          {:ok, settings} <- Settings.load(System.get_env(), Application.get_all_env(:fly_deploy)),
          _ = tell.("reading current.json"),
          {:ok, document} <- document(settings, app),
-         {:ok, upgrade} <- chosen(document, image_ref),
+         {:ok, upgrade} <- chosen(document, image_ref, app),
          :ok <- Signature.check(upgrade, app),
          :ok <- not_given_up(upgrade),
          counting = BootCount.read(settings, app, upgrade, System.get_env("FLY_MACHINE_ID")),
@@ -95,16 +97,35 @@ defmodule FlyDeploy.Preparation do
   end
 
   defp document(settings, app) do
-    with :not_found <- Storage.read(settings, "releases/#{app}-current.json"),
-         do: {:none, "there has been none"}
+    with :not_found <- Storage.read(settings, "releases/#{app}-current.json") do
+      doubt(Signature.none(nil, app))
+      {:none, "there has been none"}
+    end
   end
 
-  defp chosen(document, image_ref) do
+  defp chosen(document, image_ref, app) do
     case Metadata.upgrade(document, image_ref, Version.image_code(), System.get_env("FLY_MACHINE_ID")) do
-      :none -> {:none, "current.json names none"}
-      :other_image -> {:none, "current.json belongs to another image"}
-      other -> other
+      :none ->
+        doubt(Signature.none(document, app))
+        {:none, "current.json names none"}
+
+      # As after every `fly deploy`, which signs nothing.
+      :other_image ->
+        Signature.none(document, app)
+        {:none, "current.json belongs to another image"}
+
+      other ->
+        other
     end
+  end
+
+  defp doubt(:ok), do: :ok
+
+  defp doubt({:error, why}) do
+    Logger.warning(
+      "FlyDeploy boots this machine's image: current.json names no hot upgrade, and nobody who is trusted vouches for that (#{why}). " <>
+        "If none was withdrawn without a key, somebody else has removed it: see `flydeploy history`."
+    )
   end
 
   defp make(dir) do

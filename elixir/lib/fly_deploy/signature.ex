@@ -76,7 +76,7 @@ defmodule FlyDeploy.Signature do
     with {:ok, [_ | _] = keys} <- keys(config()),
          :ok <- verify(upgrade, keys, here(otp_app)),
          {:ok, newest} <- Newest.known(otp_app),
-         :ok <- not_older(upgrade, newest) do
+         :ok <- not_older(upgrade.signature, newest) do
       Newest.note(otp_app, upgrade.signature.signed_at_ms)
     else
       {:ok, []} -> :ok
@@ -133,8 +133,48 @@ defmodule FlyDeploy.Signature do
     _ -> false
   end
 
-  defp not_older(%{signature: %{signed_at_ms: at}}, newest) when at >= newest, do: :ok
-  defp not_older(_upgrade, _newest), do: {:error, "it is older than what this machine has run"}
+  defp not_older(%{signed_at_ms: at}, newest) when at >= newest, do: :ok
+  defp not_older(_signature, _newest), do: {:error, "it is older than what this machine has run"}
+
+  @doc """
+  Whether those who deploy have signed it that current.json, nil if there is none, names no upgrade for this machine. What was signed
+  before is not loaded any more then. Where they have not, somebody else may have removed an upgrade: the image's code runs all the same.
+  """
+  @spec none(binary | nil, atom) :: :ok | {:error, String.t()}
+  def none(document, otp_app) do
+    with {:ok, [_ | _] = keys} <- keys(config()),
+         {:ok, newest} <- Newest.known(otp_app),
+         {:ok, signature} <- own_code(document, newest),
+         :ok <- verify_own_code(signature, keys, here(otp_app)),
+         :ok <- not_older(signature, newest) do
+      Newest.note(otp_app, signature.signed_at_ms)
+    else
+      {:ok, []} -> :ok
+      :never -> :ok
+      {:error, text} -> {:error, text}
+    end
+  end
+
+  # Without a document there was no deploy, unless this machine knows better.
+  defp own_code(nil, 0), do: :never
+  defp own_code(nil, _newest), do: {:error, "there is none any more"}
+
+  defp own_code(document, _newest) do
+    case Metadata.own_code(document) do
+      nil -> {:error, "it is not signed"}
+      signature -> {:ok, signature}
+    end
+  end
+
+  defp verify_own_code(signature, keys, here) do
+    with {_, key} <- List.keyfind(keys, signature.key, 0, :unknown),
+         true <- signed?(own_code_message(signature, here), signature.value, key) do
+      :ok
+    else
+      :unknown -> {:error, "it is signed with a key that public_key does not name"}
+      false -> {:error, "its signature is another app's, or was altered"}
+    end
+  end
 
   @doc "The bytes that are signed: each field with its length, so that none can pass for a part of another."
   @spec message(Metadata.upgrade(), %{fly_app: String.t(), otp_app: String.t()}) :: binary
@@ -164,8 +204,21 @@ defmodule FlyDeploy.Signature do
       {"agent_elixir", agent.elixir}
     ]
 
-    IO.iodata_to_binary(["flydeploy upgrade 1\n" | for({name, value} <- fields, do: field(name, "#{value}"))])
+    encode("flydeploy upgrade 1\n", fields)
   end
+
+  @doc "Those of a record that names no upgrade."
+  @spec own_code_message(t, %{fly_app: String.t(), otp_app: String.t()}) :: binary
+  def own_code_message(signature, here) do
+    encode("flydeploy own code 1\n", [
+      {"fly_app", here.fly_app},
+      {"otp_app", here.otp_app},
+      {"signed_at_ms", signature.signed_at_ms}
+    ])
+  end
+
+  defp encode(purpose, fields),
+    do: IO.iodata_to_binary([purpose | for({name, value} <- fields, do: field(name, "#{value}"))])
 
   defp field(name, value), do: [name, " ", Integer.to_string(byte_size(value)), " ", value, "\n"]
 end

@@ -96,6 +96,17 @@ defmodule FlyDeploy.SignatureTest do
       assert {:error, "it was signed for another machine"} = verify.(of_another_machine, %{})
     end
 
+    test "for it that no upgrade is named is of the very bytes that it has signed" do
+      {:ok, %{"own_code" => signed, "message" => message}} =
+        __DIR__ |> Path.join("own_code.json") |> File.read!() |> FlyDeploy.Json.decode()
+
+      signature = Metadata.own_code(Json.encode(%{own_code: signed}))
+      [%{"public_key" => key} | _] = @vectors
+      [{_, public}] = keys(key)
+      assert Signature.own_code_message(signature, here()) == message
+      assert :crypto.verify(:eddsa, :none, message, signature.value, [public, :ed25519])
+    end
+
     test "of any of several keys counts" do
       [%{"upgrade" => upgrade, "public_key" => key} | _] = @vectors
       {other, _} = :crypto.generate_key(:eddsa, :ed25519)
@@ -285,6 +296,101 @@ defmodule FlyDeploy.SignatureTest do
       assert refused(asked) =~ "is damaged"
       Application.put_env(:fly_deploy, :state_dir, Path.join(dir, "volume"))
       assert refused(asked) =~ "is no folder"
+    end
+
+    # What `flydeploy withdraw` writes, signed then. nil: nobody has signed it.
+    defp withdrawn(objects, key, at_ms, more \\ %{}) do
+      put(
+        objects,
+        @current,
+        Json.encode(%{image_ref: @image, hot_upgrade: nil, own_code: own_code(key, at_ms, more)})
+      )
+    end
+
+    defp own_code(_key, nil, _more), do: nil
+
+    defp own_code({public, private}, at_ms, more) do
+      <<id::binary-size(16), _::binary>> = :sha256 |> :crypto.hash(public) |> Base.encode16(case: :lower)
+      message = Signature.own_code_message(%{signed_at_ms: at_ms}, Map.merge(here(), more))
+      value = :crypto.sign(:eddsa, :none, message, [private, :ed25519])
+      %{"key" => id, "image" => "", "signed_at_ms" => at_ms, "value" => Base.encode64(value)}
+    end
+
+    defp hook do
+      log =
+        capture_log([level: :warning], fn ->
+          send(self(), Preparation.run(:my_app, "/nowhere", fn _ -> :ok end))
+        end)
+
+      assert_received {:none, _}
+      log
+    end
+
+    @tag :tmp_dir
+    test "loads nothing that was withdrawn, if somebody writes it back", %{
+      objects: objects,
+      asked: asked,
+      key: key,
+      tmp_dir: dir
+    } do
+      Application.put_env(:fly_deploy, :state_dir, dir)
+      recorded = signed(key, 1_000)
+      record(objects, recorded)
+      assert refused(asked) == nil
+
+      withdrawn(objects, key, 2_000)
+      assert hook() == ""
+      # A restart later.
+      Application.delete_env(:fly_deploy, :newest)
+      record(objects, recorded)
+      Agent.update(asked, fn _ -> [] end)
+      assert refused(asked) == "it is older than what this machine has run"
+      record(objects, signed(key, 2_001))
+      assert refused(asked) == nil
+    end
+
+    test "keeps in mind what it reads when it wakes, also of another image's record", %{
+      objects: objects,
+      asked: asked,
+      key: key
+    } do
+      recorded = signed(key, 1_000)
+      withdrawn(objects, key, 2_000)
+      assert {:settled, "this machine runs what is recorded for it", _} = Look.run(%{etag: nil, tries: %{}})
+      record(objects, recorded)
+      assert refused(asked) == "it is older than what this machine has run"
+
+      Application.delete_env(:fly_deploy, :newest)
+      System.put_env("FLY_IMAGE_REF", @image <> "C")
+      withdrawn(objects, key, 3_000)
+      assert hook() == ""
+      assert Newest.known(:my_app) == {:ok, 3_000}
+    end
+
+    test "boots the image where a record is gone, and says so", %{objects: objects, key: key} do
+      # There has been no deploy.
+      assert hook() == ""
+      stranger = :crypto.generate_key(:eddsa, :ed25519)
+
+      for {who, at, more, why} <- [
+            {key, nil, %{}, "it is not signed"},
+            {stranger, 1_000, %{}, "a key that public_key does not name"},
+            {key, 1_000, %{fly_app: "staging"}, "another app's, or was altered"}
+          ] do
+        withdrawn(objects, who, at, more)
+        assert hook() =~ why
+        assert {:settled, text, _} = Look.run(%{etag: nil, tries: %{}})
+        assert text =~ why
+        assert Newest.known(:my_app) == {:ok, 0}
+      end
+
+      Newest.note(:my_app, 2_000)
+      withdrawn(objects, key, 1_999)
+      assert hook() =~ "it is older than what this machine has run"
+      Agent.update(objects, &Map.delete(&1, @current))
+      assert hook() =~ "there is none any more"
+      Application.delete_env(:fly_deploy, :public_key)
+      assert hook() == ""
     end
 
     # The lock leads to no code: what stands there keeps a look waiting at most.

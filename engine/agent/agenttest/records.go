@@ -150,6 +150,7 @@ const (
 	fieldImageCode       = "image_code"
 	fieldHotUpgrade      = "hot_upgrade"
 	fieldMachineUpgrades = "machine_upgrades"
+	fieldOwnCode         = "own_code"
 )
 
 func decodeMetadata(body []byte) (engine.Metadata, error) {
@@ -162,6 +163,7 @@ func decodeMetadata(body []byte) (engine.Metadata, error) {
 	}
 	for field, into := range map[string]any{
 		fieldImageRef: &md.ImageRef, fieldImage: &md.Image, fieldImageCode: &md.ImageCode, fieldHotUpgrade: &md.HotUpgrade, fieldMachineUpgrades: &md.MachineUpgrades,
+		fieldOwnCode: &md.OwnCode,
 	} {
 		if raw, ok := md.Extra[field]; ok {
 			if err := json.Unmarshal(raw, into); err != nil {
@@ -187,6 +189,9 @@ func encodeMetadata(md engine.Metadata) ([]byte, error) {
 	}
 	if len(md.MachineUpgrades) > 0 {
 		document[fieldMachineUpgrades] = md.MachineUpgrades
+	}
+	if md.OwnCode != nil {
+		document[fieldOwnCode] = md.OwnCode
 	}
 	return json.MarshalIndent(document, "", "  ")
 }

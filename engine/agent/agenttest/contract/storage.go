@@ -184,11 +184,12 @@ func metadata(t testing.TB, b Bucket) {
 	if err != nil || etag == "" || read.ImageRef != "i:v1" || read.ImageCode == nil || *read.ImageCode != *first.ImageCode || read.HotUpgrade == nil || *read.HotUpgrade != *first.HotUpgrade || len(read.MachineUpgrades) != 0 || len(read.Extra) != 1 {
 		t.Fatalf("%+v %q %v", read, etag, err)
 	}
+	read.OwnCode = &engine.Signature{Key: "0123", SignedAtMS: 1, Value: []byte{1}}
 	read.HotUpgrade, read.MachineUpgrades = nil, map[string]engine.HotUpgrade{"m1": {Version: "2.0.0", ID: "01A"}}
 	must(t, bob.WriteMetadata(t.Context(), read, etag))
 	is(t, ann.WriteMetadata(t.Context(), first, etag), engine.ErrConflict)
 	read, again, err := ann.Metadata(t.Context())
-	if err != nil || again == etag || read.HotUpgrade != nil || read.MachineUpgrades["m1"].ID != "01A" || len(read.Extra) != 1 {
+	if err != nil || again == etag || read.HotUpgrade != nil || read.MachineUpgrades["m1"].ID != "01A" || read.OwnCode == nil || read.OwnCode.Key != "0123" || len(read.Extra) != 1 {
 		t.Errorf("%+v %q %v", read, again, err)
 	}
 }
