@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"flydeploy/fly/local/api"
+	"flydeploy/fly/local/described"
 	"flydeploy/fly/local/fault"
 	"flydeploy/fly/local/isolation"
 	"flydeploy/fly/local/machine"
@@ -77,10 +78,14 @@ func (f *Fly) start(ctx context.Context) error {
 	if f.host.Kind() == Processes && f.options.ReleaseRoot != defaultReleaseRoot {
 		return fmt.Errorf("a release's root other than %s needs namespaces", defaultReleaseRoot)
 	}
+	watch, err := described.FromEnvironment()
+	if err != nil {
+		return err
+	}
 	f.machines = f.newFleet()
 	f.api = api.New(api.Config{
 		App: f.options.App, Org: f.options.Org, Tokens: f.tokens, Machines: f.machines, Faults: f.faults,
-		NoRateLimits: f.options.NoRateLimits,
+		NoRateLimits: f.options.NoRateLimits, Watch: watch,
 	})
 	front.serve(f.api)
 	return nil

@@ -47,6 +47,9 @@ func (f *Fly) LoseHost(machineID string) (restore func(), err error) {
 // FillRegion leaves no room for new machines in a region until restore is called: the API refuses to launch there.
 func (f *Fly) FillRegion(region string) (restore func()) { return f.machines.FillRegion(region) }
 
+// UseUpQuota has the organisation use all that it may in a region until restore is called: the API refuses to launch there.
+func (f *Fly) UseUpQuota(region string) (restore func()) { return f.machines.UseUpQuota(region) }
+
 // LagHosts lets a new machine be unknown (404) for that long to clients that do not keep the API's cookie, until restore is called.
 func (f *Fly) LagHosts(by time.Duration) (restore func()) { return f.api.LagHosts(by) }
 

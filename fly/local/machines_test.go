@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -322,4 +323,24 @@ func statusOf(err error) int {
 		return answer.ResponseStatusCode
 	}
 	return 0
+}
+
+func TestProcesses(t *testing.T) {
+	eachIsolation(t, func(t *testing.T, f *Fly) {
+		id, other := launchShell(t, f, MachineSpec{}), launchShell(t, f, MachineSpec{})
+		response, body := rawRequest(t, f, http.MethodGet, "/machines/"+id+"/ps?sort_by=rss&order=desc", "")
+		var all []fly.ProcessStat
+		if err := json.Unmarshal([]byte(body), &all); err != nil || response.StatusCode != http.StatusOK {
+			t.Fatalf("%d %s: %v", response.StatusCode, body, err)
+		}
+		entry := 0
+		for _, p := range all {
+			if p.Pid == 1 && (f.Isolation() == Processes || p.Rss > 0 && strings.Contains(p.Command, "tail -f /dev/null")) {
+				entry++
+			}
+		}
+		if entry != 1 {
+			t.Errorf("%d times the entrypoint among the processes of %s, beside %s: %s", entry, id, other, body)
+		}
+	})
 }

@@ -61,6 +61,8 @@ func statusOf(err error) int {
 		return http.StatusPreconditionFailed
 	case errors.Is(err, machine.ErrBusy), errors.Is(err, machine.ErrNoCapacity):
 		return http.StatusConflict
+	case errors.Is(err, machine.ErrQuota):
+		return http.StatusForbidden
 	case errors.Is(err, machine.ErrClosed):
 		return http.StatusServiceUnavailable
 	}

@@ -40,6 +40,8 @@ const (
 	ActionLease         Action = "lease"
 	ActionMetadata      Action = "metadata"
 	ActionWriteMetadata Action = "write_metadata"
+	ActionProcesses     Action = "ps"
+	ActionSignal        Action = "signal"
 )
 
 // Config is what an API needs.
@@ -50,6 +52,8 @@ type Config struct {
 	Machines     *machine.Fleet
 	Faults       *fault.Faults // meet the requests first
 	NoRateLimits bool
+	// Watch sees every request that meets no fault, and its answer; nil for nobody.
+	Watch func(http.Handler) http.Handler
 }
 
 // API answers the requests of clients.
@@ -94,6 +98,8 @@ func New(config Config) *API {
 	a.machineRoute("POST "+one+"/uncordon", ActionCordon, powerDeploy, a.leased(a.uncordon))
 	a.machineRoute("GET "+one+"/wait", ActionWait, powerExec, a.wait)
 	a.machineRoute("POST "+one+"/exec", ActionExec, powerExec, a.exec)
+	a.machineRoute("GET "+one+"/ps", ActionProcesses, powerExec, a.processes)
+	a.machineRoute("POST "+one+"/signal", ActionSignal, powerDeploy, a.leased(a.signal))
 	a.machineRoute("GET "+one+"/lease", ActionLease, powerDeploy, a.findLease)
 	a.machineRoute("POST "+one+"/lease", ActionLease, powerDeploy, a.acquireLease)
 	a.machineRoute("DELETE "+one+"/lease", ActionLease, powerDeploy, a.releaseLease)
@@ -119,14 +125,18 @@ func (a *API) route(pattern string, action Action, needs power, work endpoint) {
 	target := func(r *http.Request) fault.Target {
 		return fault.Target{Service: fault.API, Action: action, Subject: r.PathValue("id")}
 	}
-	a.routes.Handle(pattern, a.config.Faults.Decorate(target, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var answer http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		result, err := a.admitted(r, action, needs, work)
 		if err != nil {
 			writeError(w, err)
 			return
 		}
 		writeResult(w, result)
-	})))
+	})
+	if a.config.Watch != nil {
+		answer = a.config.Watch(answer)
+	}
+	a.routes.Handle(pattern, a.config.Faults.Decorate(target, answer))
 }
 
 func (a *API) admitted(r *http.Request, action Action, needs power, work endpoint) (any, error) {

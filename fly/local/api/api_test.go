@@ -203,6 +203,44 @@ func TestWhatClientsLookAtBesides(t *testing.T) {
 	}
 }
 
+func TestSignals(t *testing.T) {
+	f := serve(t, Config{NoRateLimits: true})
+	id := launch(t, f, machine.Spec{})
+	for body, status := range map[string]int{`{"signal":"SIGNONE"}`: http.StatusBadRequest, `{}`: http.StatusBadRequest, `{"signal":99}`: http.StatusBadRequest, `{"signal":"SIGHUP"}`: http.StatusOK} {
+		if response, answer := rawRequest(t, f, http.MethodPost, "/machines/"+id+"/signal", body); response.StatusCode != status {
+			t.Errorf("%s: %d %s, want %d", body, response.StatusCode, answer, status)
+		}
+	}
+	for body := ""; !strings.Contains(body, `"type":"exit"`); { // the idle VM ends at any signal
+		_, body = rawRequest(t, f, http.MethodGet, "/machines/"+id+"/events", "")
+	}
+	c := client(t, f, f.config.Tokens.Deploy)
+	if err := c.Kill(t.Context(), "sample", launch(t, f, machine.Spec{})); err != nil {
+		t.Errorf("by fly-go: %v", err)
+	}
+	id = launch(t, f, machine.Spec{State: fly.MachineStateStopped})
+	for _, path := range []string{"/signal", "/ps"} {
+		method := map[string]string{"/signal": http.MethodPost, "/ps": http.MethodGet}[path]
+		if response, answer := rawRequest(t, f, method, "/machines/"+id+path, `{"signal":"SIGHUP"}`); response.StatusCode != http.StatusPreconditionFailed {
+			t.Errorf("%s of a stopped machine: %d %s", path, response.StatusCode, answer)
+		}
+	}
+}
+
+func TestRestartTakesSecondsAndDurations(t *testing.T) {
+	f := serve(t, Config{NoRateLimits: true})
+	id := launch(t, f, machine.Spec{})
+	for timeout, status := range map[string]int{"1": http.StatusOK, "1s": http.StatusOK, "soon": http.StatusBadRequest} {
+		if response, body := rawRequest(t, f, http.MethodPost, "/machines/"+id+"/restart?timeout="+timeout, ""); response.StatusCode != status {
+			t.Errorf("timeout %s: %d %s", timeout, response.StatusCode, body)
+		}
+		m, _ := f.config.Machines.Get(id)
+		if err := arrive(t.Context(), m, fly.MachineStateStarted); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Fly's init runs one command after the other.
 func TestExecsWaitForEachOther(t *testing.T) {
 	f := serve(t, Config{NoRateLimits: true})

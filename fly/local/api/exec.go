@@ -45,8 +45,8 @@ type ExecResult struct {
 type execAnswer struct {
 	Stdout     string `json:"stdout"`
 	Stderr     string `json:"stderr"`
-	ExitCode   *int   `json:"exit_code"`
-	ExitSignal *int   `json:"exit_signal"`
+	ExitCode   *int   `json:"exit_code,omitempty"`
+	ExitSignal *int   `json:"exit_signal,omitempty"`
 }
 
 // MarshalJSON implements json.Marshaler.

@@ -65,7 +65,6 @@ type listed struct {
 	Lease    *listedLease `json:"lease,omitempty"`
 }
 
-// cordon keeps the proxy's requests from a machine; uncordon lets them come again.
 // summary leaves out of a machine what takes most of a list. Source: the API's description, list machines.
 func summary(record *fly.Machine) *fly.Machine {
 	record.Config, record.IncompleteConfig, record.Checks, record.Events, record.HostStatus, record.LeaseNonce = nil, nil, nil, nil, "", ""
@@ -100,6 +99,7 @@ func (a *API) secrets(*http.Request) (any, error) {
 	return answer, nil
 }
 
+// cordon keeps the proxy's requests from a machine; uncordon lets them come again.
 func (a *API) cordon(_ *http.Request, m *machine.Machine) (any, error) {
 	a.cordoned.Store(m.ID(), true)
 	return okAnswer{OK: true}, nil
@@ -204,7 +204,7 @@ func (a *API) restart(r *http.Request, m *machine.Machine) (any, error) {
 	var timeout time.Duration
 	if given := query.Get("timeout"); given != "" {
 		var err error
-		if timeout, err = time.ParseDuration(given); err != nil {
+		if timeout, err = durationOf(given); err != nil {
 			return nil, refuse(http.StatusBadRequest, "invalid_argument: timeout: %v", err)
 		}
 	}
@@ -216,6 +216,14 @@ func (a *API) restart(r *http.Request, m *machine.Machine) (any, error) {
 		how.Timeout = 0
 	}
 	return okAnswer{OK: true}, m.Restart(how)
+}
+
+// durationOf reads a duration as Go has it, or a number of seconds. Source: the API's description, restart.
+func durationOf(text string) (time.Duration, error) {
+	if seconds, err := strconv.Atoi(text); err == nil {
+		return time.Duration(seconds) * time.Second, nil
+	}
+	return time.ParseDuration(text)
 }
 
 func (a *API) suspend(_ *http.Request, m *machine.Machine) (any, error) {
@@ -253,6 +261,13 @@ func statesOf(query url.Values) []string {
 	return states
 }
 
+// waited is a wait's answer. Source: the API's description, WaitMachineResponse.
+type waited struct {
+	OK      bool   `json:"ok"`
+	State   string `json:"state"`
+	Version string `json:"version"`
+}
+
 func (a *API) wait(r *http.Request, m *machine.Machine) (any, error) {
 	query := r.URL.Query()
 	timeout := 60 * time.Second
@@ -278,5 +293,5 @@ func (a *API) wait(r *http.Request, m *machine.Machine) (any, error) {
 	case err != nil:
 		return nil, err
 	}
-	return okAnswer{OK: true}, nil
+	return waited{OK: true, State: state, Version: m.Snapshot().InstanceID}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	"github.com/superfly/fly-go/flaps"
 	flytokens "github.com/superfly/fly-go/tokens"
 
+	"flydeploy/fly/local/described"
 	"flydeploy/fly/local/fault"
 	"flydeploy/fly/local/isolation"
 	"flydeploy/fly/local/machine"
@@ -37,10 +39,27 @@ func serve(t *testing.T, config Config) *served {
 		Pull: func(context.Context, string) (machine.Image, error) { return idleImage{}, nil },
 	})
 	t.Cleanup(config.Machines.Close)
+	config.Watch = watch(t)
 	a := New(config)
 	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
 	return &served{API: a, url: server.URL}
+}
+
+// watch holds requests and answers against Fly's description, where somebody has one: FLY_API_SPEC.
+func watch(t *testing.T) func(http.Handler) http.Handler {
+	t.Helper()
+	file := os.Getenv(described.Variable)
+	if file == "" {
+		return nil
+	}
+	d, err := described.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(next http.Handler) http.Handler {
+		return d.Watch(next, func(wrong string) { t.Error(wrong) })
+	}
 }
 
 func launch(t *testing.T, f *served, spec machine.Spec) string {

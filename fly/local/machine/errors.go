@@ -13,6 +13,8 @@ var (
 	ErrBusy = errors.New("aborted")
 	// ErrNoCapacity says that no host in the region has room for a machine.
 	ErrNoCapacity = errors.New("aborted: could not reserve resource for machine")
+	// ErrQuota says that the organisation may not use more in the region. Source: Kilo-Org/cloud, pull request 516.
+	ErrQuota = errors.New("over the allowed quota")
 	// ErrClosed says that the fleet comes to its end.
 	ErrClosed = errors.New("the local fly is closing")
 )

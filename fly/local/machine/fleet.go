@@ -42,7 +42,7 @@ type Fleet struct {
 	byID  map[string]*Machine
 	order []*Machine
 	ended bool
-	full  map[string]bool // regions without room
+	full  map[string]error // why regions take no machine
 
 	// background is the context of the machines' goroutines, which outlive the requests that make machines. It ends with
 	// Close.
@@ -53,7 +53,7 @@ type Fleet struct {
 
 // NewFleet makes a fleet without machines. It must be closed.
 func NewFleet(config Config) *Fleet {
-	f := &Fleet{config: config, byID: map[string]*Machine{}, full: map[string]bool{}}
+	f := &Fleet{config: config, byID: map[string]*Machine{}, full: map[string]error{}}
 	f.background, f.end = context.WithCancel(context.Background())
 	return f
 }

@@ -196,3 +196,35 @@ func TestClose(t *testing.T) {
 		}
 	})
 }
+
+func TestPlaces(t *testing.T) {
+	h := &host{}
+	inVirtualTime(t, h, func(t *testing.T, f *Fleet) {
+		primary := f.config.PrimaryRegion
+		launched := func(regions string) (string, error) {
+			m, err := f.Create(t.Context(), fly.LaunchMachineInput{Region: regions, Config: &fly.MachineConfig{Image: "image"}})
+			if err != nil {
+				return "", err
+			}
+			return m.Snapshot().Region, nil
+		}
+		f.FillRegion("sjc")
+		empty := f.UseUpQuota("gru")
+		for regions, want := range map[string]string{
+			"": primary, "fra": "fra", "sjc,gru,ord": "ord", "sa,eu": "ams", "any": primary, "jnb": "jnb", "us": "dfw", "sjc,any": primary,
+		} {
+			if got, err := launched(regions); got != want {
+				t.Errorf("%q: %s, %v, want %s", regions, got, err, want)
+			}
+		}
+		for regions, want := range map[string]error{"sjc": ErrNoCapacity, "sjc,sa": ErrQuota, "xyz": ErrInvalid, "fra,eur": nil} {
+			if got, err := launched(regions); !errors.Is(err, want) {
+				t.Errorf("%q: %s, %v, want %v", regions, got, err, want)
+			}
+		}
+		empty()
+		if got, err := launched("gru"); got != "gru" {
+			t.Errorf("%s, %v", got, err)
+		}
+	})
+}

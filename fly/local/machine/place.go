@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	fly "github.com/superfly/fly-go"
@@ -10,39 +11,82 @@ import (
 // anyRegion is Fly's name for a region that it chooses itself.
 const anyRegion = "any"
 
-// place gives the first region of a list like "ams,fra,any" that has room. Any is the primary region, or else a region that has
-// room whatever else has not.
-func (f *Fleet) place(regions string) (string, error) {
-	if regions == "" {
-		regions = f.config.PrimaryRegion
+// groups are the regions that there are by Fly's names for parts of the world. Source: superfly/docs, machine-placement.html.md.
+var groups = map[string][]string{
+	"apac": {"bom", "nrt", "sin", "syd"},
+	"eu":   {"ams", "arn", "cdg", "fra", "lhr"},
+	"na":   {"dfw", "ewr", "iad", "lax", "ord", "sjc", "yyz"},
+	"sa":   {"gru"},
+	"us":   {"dfw", "ewr", "iad", "lax", "ord", "sjc"},
+	"usa":  {"dfw", "ewr", "iad", "lax", "ord", "sjc"},
+	"":     {"jnb"}, // of no group
+}
+
+func isRegion(name string) bool {
+	for _, regions := range groups {
+		if slices.Contains(regions, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// place gives the first region of a list like "ams,eu,any" that has room. Any is the primary region, or else one that has room
+// whatever else has not. If there is none, the last refusal is told.
+func (f *Fleet) place(list string) (string, error) {
+	if list == "" {
+		list = f.config.PrimaryRegion
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, region := range strings.Split(regions, ",") {
-		if region == anyRegion && f.full[anyRegion] {
-			continue
+	var refusal error
+	for _, name := range strings.Split(list, ",") {
+		regions, err := f.regionsOf(name)
+		if err != nil {
+			return "", err
 		}
-		if region == anyRegion {
-			if region = f.config.PrimaryRegion; f.full[region] {
-				region = "iad"
+		for _, region := range regions {
+			if refusal = f.full[region]; refusal == nil {
+				return region, nil
 			}
 		}
-		if !f.full[region] {
-			return region, nil
-		}
 	}
-	return "", fmt.Errorf("%w: insufficient memory available to fulfill request", ErrNoCapacity)
+	return "", refusal
+}
+
+// regionsOf gives the regions of a name, which is one or names several.
+func (f *Fleet) regionsOf(name string) ([]string, error) {
+	switch regions := groups[name]; {
+	case name == anyRegion && f.full[anyRegion] != nil:
+		return []string{anyRegion}, nil // refused as a whole
+	case name == anyRegion:
+		return []string{f.config.PrimaryRegion, "iad"}, nil
+	case name != "" && len(regions) > 0:
+		return regions, nil
+	case !isRegion(name):
+		return nil, fmt.Errorf("%w: region %q not found", ErrInvalid, name)
+	}
+	return []string{name}, nil
 }
 
 // FillRegion leaves no room for new machines in a region until restore is called; in "any", nowhere that Fly would choose.
 func (f *Fleet) FillRegion(region string) (restore func()) {
-	set := func(full bool) {
+	return f.refuseIn(region, fmt.Errorf("%w: insufficient memory available to fulfill request", ErrNoCapacity))
+}
+
+// UseUpQuota has the organisation use all that it may in a region until restore is called.
+func (f *Fleet) UseUpQuota(region string) (restore func()) {
+	return f.refuseIn(region, fmt.Errorf("organization %q is using 1970176 MB of memory in %s which is %w. please consider other regions", f.config.App, region, ErrQuota))
+}
+
+func (f *Fleet) refuseIn(region string, why error) (restore func()) {
+	set := func(why error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.full[region] = full
+		f.full[region] = why
 	}
-	set(true)
-	return func() { set(false) }
+	set(why)
+	return func() { set(nil) }
 }
 
 // The memory that a machine may have for each of its CPUs, in MB. Source: fly-go, MIN_MEMORY_MB_PER_CPU and so on.
