@@ -101,7 +101,8 @@ func (d *deploySettings) registerRegion(cmd *cobra.Command) {
 func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 	fs, e := cmd.Flags(), &d.engine
 	fs.Var(inMilliseconds(&e.Timeout), optionTimeout, "time limit for each of staging, arming and committing one machine")
-	fs.IntVar(&e.MaxConcurrency, optionConcurrency, e.MaxConcurrency, "how many machines are staged or armed at once")
+	fs.IntVar(&e.MaxConcurrency, optionConcurrency, e.MaxConcurrency, "how many machines are armed or suspended at once (of more than 100, a fifth,\nunless this is given)")
+	fs.IntVar(&e.MaxFailed, "max-failed", 0, "how many machines may fail before nothing more starts")
 	fs.StringVar((*string)(&e.Strategy.Kind), optionStrategy, string(e.Strategy.Kind),
 		"all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency if that is given")
 	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "how long machines are watched after their commit, before the next wave starts; 0: not at all\n(default: 10s, canary 30s)")

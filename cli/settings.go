@@ -270,6 +270,8 @@ func (d *deploySettings) check() error {
 		return usage("--or-cold gives the image to all machines: leave out --machine, --region and --process-group")
 	case e.LockWait < 0:
 		return usage("--lock-wait must not be negative")
+	case e.MaxFailed < 0:
+		return usage("--max-failed must not be negative")
 	case e.MaxConcurrency < 1:
 		return usage("--max-concurrency must be at least 1")
 	case !slices.Contains(engine.Strategies, e.Strategy.Kind):

@@ -16,7 +16,8 @@ type Settings struct {
 	Host, Message, GitRevision, CILink string
 	// Select says which machines take part; if it is empty, all do.
 	Select           Selection
-	MaxConcurrency   int           // how many machines are staged or armed at once
+	MaxConcurrency   int           // how many machines are armed or in their window at once
+	MaxFailed        int           // how many machines may fail before nothing more starts
 	Strategy         Strategy      // the order in which machines commit
 	StrategyGiven    StrategyGiven // what of it a resumed deploy does not take from the one that it resumes
 	OnSick           OnSick        // what becomes of an upgrade that is not well; "" is OnSickStop

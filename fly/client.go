@@ -88,7 +88,7 @@ func New(o Options) (*Client, error) {
 
 func defaultTransport() http.RoundTripper {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 32 // a whole fleet is upgraded over connections that are kept open
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 400, 400 // a whole fleet is upgraded over connections that are kept open
 	return transport
 }
 

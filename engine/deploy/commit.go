@@ -5,10 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
-	"flydeploy/engine/run"
 	"flydeploy/text"
 )
 
@@ -16,9 +17,10 @@ import (
 type committing struct {
 	*staged
 	book     *ledger
-	accepted []string // names of accepted blockers
-	leases   *leases  // of the wave
-	passed   error    // what has failed in waves after which an operator went on
+	accepted []string     // names of accepted blockers
+	leases   *leases      // of the wave
+	failed   atomic.Int64 // machines of waves that are too large to be armed together
+	passed   error        // what has failed in waves after which an operator went on
 }
 
 // commit goes through the waves of the strategy: it arms every machine of a wave, and once all are armed, sends each the short
@@ -51,6 +53,9 @@ func (st *staged) beforeWaves(ctx context.Context, p *engine.Plan, accepted []st
 	if err := st.runReleaseCommand(ctx); err != nil {
 		return p, err
 	}
+	for _, r := range st.machines {
+		r.heard = time.Time{} // before it
+	}
 	return st.stageChanged(ctx, p, accepted)
 }
 
@@ -74,6 +79,9 @@ func nothingToCommit(machines []*rollout) string {
 func (c *committing) waves(ctx context.Context, waves []wave) error {
 	for _, w := range waves {
 		sick, failed := c.carryOut(ctx, w)
+		if n := count(c.machines, (*rollout).hasFailed); failed != nil && n > 0 && n <= c.settings.MaxFailed {
+			c.passed, failed = errors.Join(c.passed, failed), nil
+		}
 		if sick == nil { // whoever goes on with what is not well is still asked about a machine that has failed
 			sick, failed = c.onFailed(ctx, w, failed)
 		}
@@ -100,17 +108,10 @@ func (c *committing) wave(ctx context.Context, w wave) error {
 	c.showWave(w, text.Counted(len(w.machines), "machine"))
 	c.leases = c.holdLeases(ctx, c.upgrade.ID)
 	defer c.withSettleTimeout(ctx, c.leases.release)
-	if err := c.each(ctx, w.machines, c.arm); err != nil {
-		return c.disarm(ctx, w, err)
+	if len(w.machines) > c.atOnce(len(w.machines)) {
+		return c.inTurn(ctx, w)
 	}
-	err := run.Each(ctx, w.machines, len(w.machines), (*rollout).where, func(ctx context.Context, r *rollout) error {
-		if err := c.commitMachine(ctx, r); !errors.Is(err, errExpired) {
-			return err
-		}
-		return nil
-	})
-	failed := anyOf(w.machines, func(r *rollout) bool { return r.state.Final() && !r.isExpired() })
-	return errors.Join(err, c.expired(ctx, w, !failed)) // one that is only silent holds nobody up
+	return c.together(ctx, w)
 }
 
 // disarm takes back what was armed in a wave that does not commit since arming has failed: an armed agent expires while an operator thinks.
@@ -129,27 +130,6 @@ func (c *committing) disarm(ctx context.Context, w wave, failed error) error {
 	p := *engine.AsProblem(failed)
 	p.What += "; so nothing was committed on " + text.Counted(len(others), "other machine") + " of its wave"
 	return p.WithCause(failed)
-}
-
-// errExpired says that an agent had expired before its commit arrived. It has suspended nothing.
-var errExpired = errors.New("the agent expired before its commit")
-
-// expired completes a wave that took so long to arm that its first machines have expired: it arms them again, and commits each as
-// soon as it is armed. well says that no other machine has failed; otherwise nothing more starts.
-func (c *committing) expired(ctx context.Context, w wave, well bool) error {
-	return c.each(ctx, filter(w.machines, (*rollout).isExpired), func(ctx context.Context, r *rollout) error {
-		if !well {
-			return r.explainEnd(endProblem(r.status))
-		}
-		if err := c.arm(ctx, r); err != nil {
-			return err
-		}
-		err := c.commitMachine(ctx, r)
-		if errors.Is(err, errExpired) {
-			return r.explainEnd(endProblem(r.status))
-		}
-		return err
-	})
 }
 
 // explainEnd emits why the agent of a machine has ended, with the phase in which it did, and returns err.
@@ -194,8 +174,9 @@ func (c *committing) arm(ctx context.Context, r *rollout) error {
 	return r.fail(engine.MachineFailed, r.phase(engine.PhaseArm), err)
 }
 
-// commitMachine sends the command that suspends, loads and migrates; follows it to its end; and verifies and records the machine.
-func (c *committing) commitMachine(ctx context.Context, r *rollout) error {
+// commitMachine sends the command that suspends, loads and migrates; follows it to its end, and calls ended then; and verifies and
+// records the machine.
+func (c *committing) commitMachine(ctx context.Context, r *rollout, ended func()) error {
 	if r.state == engine.MachineUpToDate { // seen when it was staged again
 		return c.verifyMachine(ctx, r, c.book)
 	}
@@ -204,16 +185,24 @@ func (c *committing) commitMachine(ctx context.Context, r *rollout) error {
 	}
 	r.move(engine.MachineCommitting, engine.Event{Phase: engine.PhaseSuspension, Status: engine.StatusPending})
 	// From here on the VM goes on by itself, whether we follow or not.
-	follow, cancel := c.detached(ctx, c.settings.Timeout+settleWithin)
+	follow, cancel := c.detached(ctx, c.settings.Timeout+c.settleTime())
 	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		if isSilent(context.Cause(ctx)) {
+			cancel()
+		}
+	})()
 	err := c.within(follow, func(follow context.Context) error {
 		return c.sendAndFollow(ctx, follow, r, r.session.Commit, agent.Committed)
 	})
 	switch {
 	case err == nil:
+		ended()
 		return c.verifyMachine(follow, r, c.book)
 	case r.isExpired():
 		return errExpired
+	case isSilent(context.Cause(ctx)):
+		return r.noAnswer(engine.MachineUnknown, r.phase(engine.PhaseSuspension), context.Cause(ctx))
 	}
 	return c.notCommitted(follow, r, err)
 }

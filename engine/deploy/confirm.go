@@ -154,7 +154,9 @@ func (st *staged) stageChanged(ctx context.Context, p *engine.Plan, accepted []s
 	for _, r := range st.machines {
 		m, there := found[r.machine.ID]
 		switch {
-		case r.state == engine.MachineDown: // as the plan said
+		case r.state == engine.MachineDown || r.problem != nil: // as the plan said
+		case (!there || engine.WhyLeftOut(m) != "") && st.mayFail(st.machines) > 0:
+			_ = r.fail(engine.MachineGone, engine.PhaseArm, engine.NewProblem("machine_changed", "it is not started any more", nil, lookAgain))
 		case !there || engine.WhyLeftOut(m) != "":
 			return p, engine.NewProblem("machine_changed", fmt.Sprintf("machine %s is not started any more", r.machine.ID), nil,
 				"Nothing was suspended. Look at `fly machine list`, then deploy again.")
@@ -173,11 +175,16 @@ func (st *staged) stageChanged(ctx context.Context, p *engine.Plan, accepted []s
 	return p, blockers(p.Findings, accepted)
 }
 
+// stagedLately is how long after an agent's last word nobody asks whether it is still there: arming it shows that as well.
+const stagedLately = 20 * time.Second
+
 // agentsGone gives the machines whose staged agent is gone, because the VM has restarted.
 func (j *job) agentsGone(ctx context.Context, machines []*rollout) map[*rollout]bool {
 	var mu sync.Mutex
 	gone := map[*rollout]bool{}
-	withAgent := filter(machines, func(r *rollout) bool { return r.session != nil && !r.status.State.Terminal() })
+	withAgent := filter(machines, func(r *rollout) bool {
+		return r.session != nil && !r.status.State.Terminal() && time.Since(r.heard) > stagedLately
+	})
 	_ = j.each(ctx, withAgent, func(ctx context.Context, r *rollout) error {
 		_, err := r.session.Wait(ctx, 0)
 		if errors.Is(err, agent.ErrGone) {

@@ -6,6 +6,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"flydeploy/engine"
@@ -36,6 +37,7 @@ type job struct {
 	hurry    context.Context // ends at Deployment.Hurry
 	started  time.Time
 	left     *leftovers
+	machines *atomic.Int64 // that take part, 0 until they are known
 }
 
 // soFar holds the results of the steps so far, for settle, which needs them wherever the deploy has ended. Only job.steps writes
@@ -70,7 +72,7 @@ func Start(ctx context.Context, s engine.Settings, p Ports) *Deployment {
 	d := &Deployment{
 		feed: feed, rec: rec, answers: answers, done: make(chan struct{}), stop: func() { cancel(errStopped) }, hurry: hurryUp,
 	}
-	j := &job{settings: s, ports: p, rec: rec, answers: answers, hurry: hurry, started: time.Now(), left: &leftovers{}}
+	j := &job{settings: s, ports: p, rec: rec, answers: answers, hurry: hurry, started: time.Now(), left: &leftovers{}, machines: &atomic.Int64{}}
 	go func() {
 		defer close(d.done)
 		defer rec.Close()
@@ -112,6 +114,7 @@ func (j *job) steps(ctx context.Context, all *soFar) error {
 	if err != nil {
 		return preferCause(ctx, err)
 	}
+	j.machines.Store(int64(len(surveyed.in)))
 	all.earlier, all.upgrade.BaseImage = surveyed.earlier, engine.BaseImage(surveyed.in)
 	all.journal = j.startRecord(ctx, surveyed, all.locked, all.upgrade)
 	all.packed, err = j.pack(ctx, surveyed, all.upgrade)

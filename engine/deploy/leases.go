@@ -18,7 +18,7 @@ const (
 	leaseFor        = 30 * time.Second // a lease of a console that dies
 	renewLeaseEvery = 10 * time.Second
 	leaseWithin     = 10 * time.Second // each request
-	awaitLeaseFor   = 20 * time.Second // somebody else's
+	awaitLeaseFor   = 15 * time.Second // somebody else's; less than armedWaits, since others of its wave may be armed
 	lookAtLease     = 2 * time.Second
 )
 
@@ -141,6 +141,18 @@ func (l *leases) keep(machineID string, has lease) {
 	l.all[machineID] = has
 }
 
+func (l *leases) of(machineID string) lease {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all[machineID]
+}
+
+func (l *leases) forget(machineID string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.all, machineID)
+}
+
 // which gives the leases that match, by machine.
 func (l *leases) which(match func(lease) bool) map[string]lease {
 	l.mu.Lock()
@@ -152,7 +164,7 @@ func (l *leases) which(match func(lease) bool) map[string]lease {
 
 // each works on leases.
 func (l *leases) each(ctx context.Context, all map[string]lease, work func(ctx context.Context, machineID, nonce string) error) {
-	_ = run.Each(ctx, slices.Sorted(maps.Keys(all)), l.settings.MaxConcurrency, strings.Clone, func(ctx context.Context, id string) error {
+	_ = run.Each(ctx, slices.Sorted(maps.Keys(all)), askedAtOnce, strings.Clone, func(ctx context.Context, id string) error {
 		bounded, cancel := context.WithTimeout(ctx, leaseWithin)
 		defer cancel()
 		return work(bounded, id, all[id].nonce)
@@ -199,6 +211,22 @@ func (l *leases) lost(ctx context.Context, machineID string, why error) {
 	case ctx.Err() == nil: // otherwise a later renewal sees it
 		l.keep(machineID, lease{})
 		l.log(engine.PhaseCommit, machineID, "the machine's lease is lost, and somebody may change it: "+engine.AsProblem(why).What)
+	}
+}
+
+// giveBack releases the lease of one machine, which is not changed any more.
+func (l *leases) giveBack(ctx context.Context, r *rollout) {
+	if l == nil {
+		return
+	}
+	has := l.of(r.machine.ID)
+	if !has.ours() || context.Cause(ctx) != nil { // release does
+		return
+	}
+	bounded, cancel := context.WithTimeout(ctx, leaseWithin)
+	defer cancel()
+	if l.ports.Leases.ReleaseLease(bounded, r.machine.ID, has.nonce) == nil {
+		l.forget(r.machine.ID)
 	}
 }
 

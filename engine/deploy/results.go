@@ -89,7 +89,7 @@ func (j *job) writeResults(ctx context.Context, all *soFar) {
 
 const (
 	// resultsAtOnce is how many results are written at the same time.
-	resultsAtOnce = 8
+	resultsAtOnce = 32
 	// defaultKeep is how many deploys the record keeps without Settings.Keep.
 	defaultKeep = 50
 )

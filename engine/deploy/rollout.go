@@ -30,6 +30,7 @@ type rollout struct {
 	session *agent.Session               // nil before the agent was injected
 	report  string                       // key under which the agent stores its report of failures
 	status  agent.Status                 // the agent's last one
+	heard   time.Time                    // when it told that
 	shown   map[engine.Phase]agent.Phase // what was emitted last, by phase
 	code    agent.Code                   // that the VM had loaded when it was verified
 
@@ -168,7 +169,7 @@ func (r *rollout) facts() plan.Machine {
 
 // show takes over an agent's status: it emits an event for every phase that has changed, with the state that the status means.
 func (r *rollout) show(s agent.Status) {
-	r.status = s
+	r.status, r.heard = s, time.Now()
 	report := reportOf(s)
 	moved := false
 	var vitals *engine.Vitals // with the first event of a new state
@@ -255,6 +256,12 @@ func endProblem(s agent.Status) *engine.Problem {
 		}
 		return engine.NewProblem("migration_failed", fmt.Sprintf("%s%s: %s of %s %s: %s%s", ended, losses(s), cmp.Or(f.Name, f.PID), f.Module,
 			strings.ReplaceAll(f.Reason, "_", " "), f.Exception, more), nil, strings.TrimSpace(before(s)+" "+engine.Remedies[f.Reason]))
+	case s.State == agent.Expired:
+		what := "what was staged was not armed within 20 minutes, so it took itself back"
+		if slices.ContainsFunc(s.Phases, func(p agent.Phase) bool { return p.Name == string(engine.PhaseArm) && p.Status == "done" }) {
+			what = "its commit did not arrive within a minute after it was armed, so it took itself back"
+		}
+		return engine.NewProblem("expired", what, nil, engine.Remedies["expired"])
 	default:
 		return engine.NewProblem(string(s.State), "the agent ended: "+ended, nil, engine.Remedies[string(s.State)])
 	}

@@ -15,14 +15,20 @@ import (
 )
 
 const (
-	settleWithin = 30 * time.Second // one step of settling
-	hurryWithin  = time.Second      // one step after Hurry; there are at most eight
+	settleWithin = 30 * time.Second      // one step of settling, and
+	settleEach   = 30 * time.Millisecond // for each machine as much more
+	hurryWithin  = time.Second           // one step after Hurry; there are at most eight
 )
+
+// settleTime is how long one step of settling may take for a fleet.
+func (j *job) settleTime() time.Duration {
+	return settleWithin + time.Duration(j.machines.Load())*settleEach
+}
 
 // withSettleTimeout runs one step of a deploy's end with a timeout of its own: the deploy's context may have ended already, and a
 // machine that does not answer must not use up the time of later steps.
 func (j *job) withSettleTimeout(ctx context.Context, step func(context.Context)) {
-	bounded, cancel := j.detached(ctx, settleWithin)
+	bounded, cancel := j.detached(ctx, j.settleTime())
 	defer cancel()
 	step(bounded)
 }
@@ -99,7 +105,7 @@ func (j *job) settleAgents(ctx context.Context, machines []*rollout) {
 		j.leaveAgent(r)
 	}
 	open := filter(machines, func(r *rollout) bool { return r.mayHaveAgent() && !r.endUnknown() })
-	_ = run.Each(ctx, open, j.settings.MaxConcurrency, (*rollout).where, func(ctx context.Context, r *rollout) error {
+	_ = j.eachButLast(ctx, open, few(len(machines)), func(ctx context.Context, r *rollout) error {
 		if r.session == nil {
 			if err := j.reconnect(ctx, r); err != nil {
 				if !isNone(err) {

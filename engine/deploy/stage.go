@@ -57,7 +57,7 @@ func (j *job) newStaged(s *surveyed, p packed, held *lock.Held) *staged {
 // and compare. Then it makes the plan.
 func (st *staged) stage(ctx context.Context) (made *engine.Plan, err error) {
 	phase := st.phase(engine.PhaseStage, text.Counted(len(st.machines), "machine"), &st.upgrade, func() (string, error) {
-		err := st.each(ctx, st.machines, st.stageMachine)
+		err := st.eachButLast(ctx, st.machines, st.settings.MaxFailed, st.stageMachine)
 		err = errors.Join(err, st.awaitBooting(ctx))
 		if len(st.machines) == 0 {
 			return "", target.NoMachineProblem("none of the selected machines runs an Elixir release", st.surveyed.target.Machines)
@@ -72,17 +72,12 @@ func (st *staged) stage(ctx context.Context) (made *engine.Plan, err error) {
 	return made, phase
 }
 
-// each works on machines, at most --max-concurrency at once.
-func (j *job) each(ctx context.Context, all []*rollout, work func(context.Context, *rollout) error) error {
-	return run.Each(ctx, all, j.settings.MaxConcurrency, (*rollout).where, work)
-}
-
 // facts gives what the plan is made of.
 func (st *staged) facts() plan.Facts {
 	f := plan.Facts{
 		Upgrade: st.upgrade, Strategy: st.settings.Strategy, LeftOut: st.leftOut, Fleet: st.surveyed.target.Machines,
 		Recorded: st.surveyed.recorded, Storage: st.surveyed.target.Storage, RunsReleaseCommand: st.settings.RunReleaseCommand,
-		CanGoCold: st.canGoCold(),
+		CanGoCold: st.canGoCold(), MaxFailed: st.settings.MaxFailed,
 	}
 	for _, r := range st.machines {
 		m := r.facts()

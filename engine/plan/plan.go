@@ -22,6 +22,8 @@ type Facts struct {
 	Earlier  *Earlier         // nil unless an earlier deploy's code is deployed again
 	// RunsReleaseCommand: Upgrade.ReleaseCommand is run before anything is suspended.
 	RunsReleaseCommand bool
+	// MaxFailed is how many machines may fail: so many that could not be staged do not block the others.
+	MaxFailed int
 	// CanGoCold: the image could go to all machines by a cold deploy.
 	CanGoCold bool
 }
@@ -97,8 +99,12 @@ func namesMore(a, b *engine.FunctionChanges) bool {
 // findings joins the findings of all machines, so that each appears once, and adds those about the fleet. The worst come first.
 func findings(f Facts) []engine.Finding {
 	all := findingSet{}
+	tolerated := failed(f.Machines) <= f.MaxFailed
 	for _, m := range f.Machines {
 		for _, found := range MachineFindings(m, f.Upgrade.BaseImage) {
+			if tolerated && m.Problem != nil && isFailure(found) {
+				found.Severity = engine.SeverityWarn
+			}
 			all.add(f.migrated(found), m.Machine.ID)
 		}
 	}
@@ -147,6 +153,19 @@ func findings(f Facts) []engine.Finding {
 	}
 	return all.sorted()
 }
+
+// failed counts the machines that could not be staged.
+func failed(machines []Machine) int {
+	n := 0
+	for _, m := range machines {
+		if m.Problem != nil {
+			n++
+		}
+	}
+	return n
+}
+
+func isFailure(f engine.Finding) bool { return f.Name == "staging_failed" || f.Name == "vm_down" }
 
 // MachineFindings gives the findings about one machine: its agent's, and those about its state and its image. baseImage is the image
 // of the deploy's machines.

@@ -1,0 +1,117 @@
+package deploy_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/agent/agenttest"
+)
+
+// waited gives for how long each machine's agent was armed before its commit arrived, by machine.
+func (s *stage) waited(id string) map[string]time.Duration {
+	armed, longest := map[string]time.Time{}, map[string]time.Duration{}
+	for _, e := range s.recordedEvents(id) {
+		switch e.State {
+		case engine.MachineArmed:
+			armed[e.Machine] = e.At
+		case engine.MachineCommitting:
+			if at, ok := armed[e.Machine]; ok {
+				longest[e.Machine] = e.At.Sub(at)
+				delete(armed, e.Machine)
+			}
+		}
+	}
+	return longest
+}
+
+// A machine that never answers while it is armed holds nobody up for longer than 20 seconds, and the others commit.
+func TestNothingArmedWaitsForASilentMachine(t *testing.T) {
+	played(t, 6, func(t *testing.T, s *stage) {
+		s.On(agenttest.Match{Kind: agenttest.Arm, Machine: "m03"}, agenttest.Hang)
+		p, r := s.deploy(playedSettings())
+		wants(t, p, r, engine.OutcomePartial, "m00 committed, m02 committed, m04 committed, m01 committed, m03 failed, m05 committed")
+		if waited := s.waited(r.Upgrade.ID); len(waited) != 5 {
+			t.Errorf("armed machines waited %v", waited)
+		} else {
+			for id, took := range waited {
+				if took > 21*time.Second {
+					t.Errorf("machine %s was armed for %s", id, took)
+				}
+			}
+		}
+		s.nothingLeft()
+	})
+}
+
+// One that fails to be armed before the others may commit keeps its wave from committing; of a large fleet those that were before it have
+// committed, and nothing more starts.
+func TestAMachineThatCannotBeArmed(t *testing.T) {
+	for _, machines := range []int{6, 60} {
+		t.Run(fmt.Sprint(machines), func(t *testing.T) {
+			played(t, machines, func(t *testing.T, s *stage) {
+				s.Behave("", func(b *agenttest.Behaviour) { b.Arms, b.Commits = 5*time.Second, time.Second })
+				s.Behave("m02", func(b *agenttest.Behaviour) {
+					b.Arms, b.ArmError = time.Second, &agent.Error{Name: "disk_full", What: "the disk is full"}
+				})
+				settings := playedSettings()
+				settings.MaxConcurrency = 10
+				p, r := s.deploy(settings)
+				committed := len(s.Calls(agenttest.Match{Kind: agenttest.Commit}))
+				switch {
+				case machines == 6 && (committed > 0 || r.Outcome != engine.OutcomeFailed):
+					t.Errorf("%d machines committed beside one that could not be armed: %s\n%s", committed, r.Outcome, logOf(p))
+				case machines == 60 && (committed != 11 || !strings.Contains(r.Problem.What, "nothing was started on 48 other machines")):
+					t.Errorf("%d machines committed: %v\n%s", committed, r.Problem, logOf(p))
+				}
+				s.nothingLeft()
+			})
+		})
+	}
+}
+
+// --max-failed lets the others go on.
+func TestSoManyMayFail(t *testing.T) {
+	for may, outcome := range []engine.Outcome{engine.OutcomeBlocked, engine.OutcomePartial, engine.OutcomePartial} {
+		t.Run(fmt.Sprint(may), func(t *testing.T) {
+			played(t, 30, func(t *testing.T, s *stage) {
+				s.Behave("m02", func(b *agenttest.Behaviour) { b.StageError = &agent.Error{Name: "disk_full", What: "the disk is full"} })
+				s.Behave("m20", func(b *agenttest.Behaviour) { b.Outcome = agent.RolledBack })
+				settings := playedSettings()
+				settings.MaxFailed, settings.Strategy = may, engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 10}
+				p, r := s.deploy(settings)
+				upgraded := strings.Count(outcomes(r), "committed")
+				if r.Outcome != outcome || upgraded != []int{0, 9, 28}[may] { // m20 is in the first of three waves
+					t.Errorf("it ended %s, %d upgraded: %v\n%s", r.Outcome, upgraded, r.Problem, logOf(p))
+				}
+			})
+		})
+	}
+}
+
+// An agent that has expired is armed again, and one that expires again says what happened.
+func TestWhatExpiresSaysSo(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.On(agenttest.Match{Kind: agenttest.Commit, Machine: "m01"}, func(ctx context.Context, c agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
+			arms := s.Calls(agenttest.Match{Kind: agenttest.Arm, Machine: "m01"})
+			if time.Since(arms[len(arms)-1].At) < 70*time.Second {
+				return agenttest.LoseRequest(ctx, c, carryOut)
+			}
+			return carryOut()
+		})
+		settings := playedSettings()
+		settings.Timeout = 3 * time.Minute
+		p, r := s.deploy(settings)
+		wants(t, p, r, engine.OutcomePartial, "m00 committed, m01 expired")
+		if n := len(s.Calls(agenttest.Match{Kind: agenttest.Arm, Machine: "m01"})); n != 2 {
+			t.Errorf("it was armed %d times", n)
+		}
+		if !strings.Contains(r.Problem.What, "its commit did not arrive within a minute after it was armed") {
+			t.Errorf("problem: %v", r.Problem)
+		}
+	})
+}
