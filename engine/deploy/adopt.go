@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,9 +35,9 @@ func (st *staged) adopt(ctx context.Context, r *rollout, exec agent.Exec, vm age
 	return true
 }
 
-// brings reports whether a VM's order is one of the deploy that is resumed.
+// brings reports whether a VM's order is one of the deploy that is resumed, or of one that this one has resumed.
 func (s *surveyed) brings(order string) bool {
-	return s.resumes && strings.HasPrefix(order, s.earlier.ID+"-")
+	return s.resumes && slices.ContainsFunc(s.chain, func(id string) bool { return strings.HasPrefix(order, id+"-") })
 }
 
 // watchedFor is how long an agent has watched since its commit.
@@ -73,13 +74,16 @@ func (c *committing) split(adopted, todo []*rollout) []wave {
 	return waves
 }
 
-// before gives the upgrade that a machine ran before this deploy and the one that it resumes, nil for the image's code.
+// before gives the upgrade that a machine ran before this deploy and those that it resumes, nil for the image's code.
 func (s *surveyed) before(m engine.Machine) *engine.HotUpgrade {
 	recorded := s.recorded
-	if own, ok := recorded.MachineUpgrades[m.ID]; ok && s.resumes && own.ID == s.earlier.ID {
+	if s.resumes && s.first != nil {
+		recorded = *s.first
+	}
+	if own, ok := recorded.MachineUpgrades[m.ID]; ok && slices.Contains(s.chain, own.ID) {
 		recorded.MachineUpgrades = nil
 	}
-	if u, ok := recorded.UpgradeOf(m); ok && (!s.resumes || u.ID != s.earlier.ID) {
+	if u, ok := recorded.UpgradeOf(m); ok && !slices.Contains(s.chain, u.ID) {
 		return &u
 	}
 	return nil

@@ -176,3 +176,77 @@ func TestAnImpossibleStrategyIsNotResumed(t *testing.T) {
 		}
 	})
 }
+
+// A deploy is resumed twice, and both consoles die while they watch: the third one goes on watching what the first has begun.
+func TestADeployIsResumedTwiceWhileItsMachinesAreWatched(t *testing.T) {
+	for crashes, want := range map[int]string{0: "m00 committed, m02 committed, m01 committed", 5: "m00 taken_back, m02 aborted, m01 aborted"} {
+		t.Run(want, func(t *testing.T) {
+			played(t, 3, func(t *testing.T, s *stage) {
+				settings := onSick(engine.OnSickBack, engine.StrategyCanary)
+				settings.Strategy.Bake = 5 * time.Minute
+				s.killedWhileItBakes(settings)
+				again := resuming(settings)
+				again.Owner = "cem@desk"
+				killed := s.startOn(s.NewConsole("cem"), again)
+				killed.until("it goes on watching", func(e engine.Event) bool { return e.Phase == engine.PhaseWatch && e.Status == engine.StatusRunning })
+				time.Sleep(3 * time.Second) // its record is written
+				s.On(agenttest.Match{Console: "cem"}, agenttest.LoseRequest)
+				killed.Hurry()
+				killed.end()
+				if crashes > 0 {
+					s.Crash("m00", crashes)
+				}
+				p, r := s.startOn(s.NewConsole("desk"), resuming(settings)).end()
+				outcome, health := engine.OutcomeSucceeded, engine.HealthHealthy
+				if crashes > 0 {
+					outcome, health = engine.OutcomeUnhealthy, engine.HealthUnhealthy
+				}
+				wants(t, p, r, outcome, want)
+				if r.Health != health {
+					t.Errorf("health %s, want %s", r.Health, health)
+				}
+				s.nothingLeft()
+				past, err := record.Read(t.Context(), s.Storage, r.Upgrade.ID)
+				if err != nil || len(past.Resumes) != 2 {
+					t.Errorf("it resumes %v, %v", past.Resumes, err)
+				}
+			})
+		})
+	}
+}
+
+// The machine had an upgrade of its own. A deploy that is resumed, even twice, leads back to it, and so does its record.
+func TestAResumedDeployIsTakenBackToWhatTheMachineRan(t *testing.T) {
+	for name, resumed := range map[string]int{"once": 1, "twice": 2} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 3, func(t *testing.T, s *stage) {
+				own := baking(0)
+				own.Select.Machines = []string{"m00"}
+				if _, r := s.deploy(own); r.Outcome != engine.OutcomeSucceeded {
+					t.Fatal(r.Problem)
+				}
+				s.SetBuild(agenttest.Image3)
+				settings := onSick(engine.OnSickBack, engine.StrategyCanary)
+				settings.Strategy.Bake = 5 * time.Minute
+				s.killedWhileItBakes(settings)
+				if resumed == 2 {
+					killed := s.startOn(s.NewConsole("cem"), resuming(settings))
+					killed.until("it goes on watching", func(e engine.Event) bool { return e.Phase == engine.PhaseWatch && e.Status == engine.StatusRunning })
+					time.Sleep(3 * time.Second) // its record is written
+					s.On(agenttest.Match{Console: "cem"}, agenttest.LoseRequest)
+					killed.Hurry()
+					killed.end()
+				}
+				s.Crash("m00", 5)
+				p, r := s.startOn(s.NewConsole("desk"), resuming(settings)).end()
+				wants(t, p, r, engine.OutcomeUnhealthy, "m00 taken_back, m02 aborted, m01 aborted")
+				if fleet, single := s.recorded(); fleet != "" || single["m00"] != "2.0.0" {
+					t.Errorf("recorded: fleet %q, machines %v", fleet, single)
+				}
+				s.runs("2.0.0", "m00")
+				s.runs("1.0.0", "m01", "m02")
+				s.nothingLeft()
+			})
+		})
+	}
+}

@@ -56,6 +56,7 @@ func (j *job) startRecord(ctx context.Context, s *surveyed, l locked, u engine.U
 	}
 	journal := record.StartJournal(ctx, s.target.Storage.Records, j.rec, record.Record{
 		Past: engine.Past{ID: u.ID, At: s.target.Storage.Clock().UTC().Truncate(time.Millisecond)}, Select: s.selected, Strategy: &s.strategy, Overrode: l.overridden(),
+		Resumes: s.chain, Before: s.first,
 	})
 	j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusDone, Text: l.text(), Upgrade: &u})
 	return journal

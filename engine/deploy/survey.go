@@ -19,6 +19,8 @@ type surveyed struct {
 	recorded engine.Metadata  // current.json as the deploy found it
 	earlier  *record.Record   // the deploy that is resumed or deployed again, nil for none
 	resumes  bool             // it is resumed
+	chain    []string         // IDs of the deploys with which it goes on, the first one first
+	first    *engine.Metadata // current.json as the first of these found it, else as the deploy found it; nil if that is not known
 	image    string           // the image to pack; if "", one is built
 	selected engine.Selection // of the machines; a resumed deploy's own unless another one is given
 	strategy engine.Strategy  // a resumed deploy's own, apart from what is given
@@ -83,8 +85,17 @@ func (j *job) look(ctx context.Context, found *target.Target, waited bool) (*sur
 		}
 	}
 	s.recorded, err = readMetadata(ctx, found.Storage.Records, engine.BaseImage(s.in))
+	if s.first = &s.recorded; s.resumes && err == nil {
+		s.chain = lastOf(append(slices.Clone(s.earlier.Resumes), s.earlier.ID), chainKept)
+		s.first, err = record.ReadBefore(ctx, found.Storage.Records, s.earlier.ID)
+	}
 	return s, err
 }
+
+// chainKept is how many deploys in a row that resume each other are known to the next: the agents of older ones have ended.
+const chainKept = 20
+
+func lastOf(ids []string, n int) []string { return ids[max(len(ids)-n, 0):] }
 
 // isPossible reports whether a deploy may have a strategy that was read from the bucket.
 func isPossible(s engine.Strategy) bool {

@@ -23,6 +23,7 @@ import (
 // appended to, the stream of events is written in pieces: events.ndjson, events-2.ndjson, ….
 const (
 	recordFile = "deploy.json"
+	beforeFile = "before.json"
 	eventsFile = "events.ndjson"
 )
 
@@ -41,6 +42,25 @@ type Record struct {
 	Select   engine.Selection `json:"select"`
 	Strategy *engine.Strategy `json:"strategy,omitempty"` // nil in records of older versions
 	Overrode *engine.LockInfo `json:"overrode,omitempty"` // the lock that this deploy took by force
+	Resumes  []string         `json:"resumes,omitempty"`  // IDs of the deploys with which this one goes on, the first one first
+	// Before is current.json as the first of these deploys found it: a file of its own, see ReadBefore.
+	Before *engine.Metadata `json:"-"`
+}
+
+// ReadBefore gives current.json as a deploy found it, or the first of those that it resumes; nil if that is not known.
+func ReadBefore(ctx context.Context, records engine.Records, id string) (*engine.Metadata, error) {
+	doc, err := records.Result(ctx, id, beforeFile)
+	if errors.Is(err, engine.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what ran before deploy %s: %w", id, err)
+	}
+	var md engine.Metadata
+	if json.Unmarshal(text.JSON(doc.Body), &md) != nil {
+		return nil, nil
+	}
+	return &md, nil
 }
 
 // historyAtOnce is how many records are read at the same time.

@@ -35,6 +35,7 @@ type Journal struct {
 	written  int       // how many of its bytes are in the bucket
 	record   Record    // deploy.json as it was last written
 	recordAt time.Time // when that was
+	kept     bool      // what ran before is in the bucket
 }
 
 // StartJournal begins the record of a deploy that has just taken the lock. head holds its ID, when it began, its selection and
@@ -72,7 +73,23 @@ func (j *Journal) run(ctx context.Context) {
 // write brings the bucket up to date.
 func (j *Journal) write(ctx context.Context) error {
 	past, upgrade := j.rec.Past()
-	return errors.Join(j.writeEvents(ctx), j.writeRecord(ctx, past, upgrade))
+	return errors.Join(j.writeBefore(ctx), j.writeEvents(ctx), j.writeRecord(ctx, past, upgrade))
+}
+
+// writeBefore keeps what ran before the deploy, once: it may take long lists of machines.
+func (j *Journal) writeBefore(ctx context.Context) error {
+	if j.kept || j.head.Before == nil || !j.head.Before.NamesUpgrades() {
+		return nil
+	}
+	body, err := json.Marshal(j.head.Before)
+	if err != nil {
+		return err
+	}
+	if err := j.records.WriteResult(ctx, j.head.ID, beforeFile, append(body, '\n')); err != nil {
+		return fmt.Errorf("write what ran before: %w", err)
+	}
+	j.kept = true
+	return nil
 }
 
 func (j *Journal) writeEvents(ctx context.Context) error {
