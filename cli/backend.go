@@ -14,7 +14,8 @@ const historyShown = 200
 // backend is the app as the console asks it.
 type backend struct {
 	*connection
-	deploy func(engine.Selection) (plain.Deployment, error)
+	deploy func(engine.Request) (plain.Deployment, error)
+	sheet  func(context.Context) (engine.Sheet, error)
 }
 
 // Overview implements tui.Backend.
@@ -23,8 +24,11 @@ func (b *backend) Overview(ctx context.Context) (engine.Overview, error) { retur
 // Inspect implements tui.Backend.
 func (b *backend) Inspect(ctx context.Context) (engine.Overview, error) { return b.inspected(ctx) }
 
+// Sheet implements tui.Backend.
+func (b *backend) Sheet(ctx context.Context) (engine.Sheet, error) { return b.sheet(ctx) }
+
 // Deploy implements tui.Backend.
-func (b *backend) Deploy(sel engine.Selection) (plain.Deployment, error) { return b.deploy(sel) }
+func (b *backend) Deploy(r engine.Request) (plain.Deployment, error) { return b.deploy(r) }
 
 // History implements tui.Backend.
 func (b *backend) History(ctx context.Context) ([]engine.Past, error) {

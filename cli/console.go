@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -45,11 +45,14 @@ func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = d.name, d.readOnly && !d.engine.DryRun, d.ascii, d.theme, version
 	o.NoBell = d.noBell
 	o.Preselect, o.Accept, o.Recall = d.engine.Select, d.engine.Accept, c.recall
-	var first sync.Once
-	o.Backend = &backend{connection: c, deploy: func(sel engine.Selection) (plain.Deployment, error) {
-		s := d.asked(sel)
-		s.Resume, s.To = false, ""
-		first.Do(func() { s.Resume, s.To = d.engine.Resume, d.engine.To }) // the command line means one deploy
+	var meant atomic.Bool // what the command line says of an earlier deploy means one deploy
+	o.Backend = &backend{connection: c, sheet: func(ctx context.Context) (engine.Sheet, error) {
+		return d.sheet(ctx, !meant.Load())
+	}, deploy: func(r engine.Request) (plain.Deployment, error) {
+		s := d.asked(r)
+		if !r.Resume && r.To == "" && meant.CompareAndSwap(false, true) {
+			s.Resume, s.To = d.engine.Resume, d.engine.To
+		}
 		deploy, err := c.start(context.WithoutCancel(ctx), identify(ctx, d.dir()).sign(s))
 		if err != nil {
 			return nil, err

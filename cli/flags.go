@@ -160,7 +160,7 @@ func defaultDeploy() deploySettings {
 		engine: engine.Settings{
 			LockTimeout: 5 * time.Minute, Keep: 50, Timeout: time.Minute, SuspendTimeout: 250 * time.Millisecond,
 			MigrationTimeout: time.Second, MaxSuspend: 2 * time.Second,
-			MaxConcurrency: 20, Strategy: engine.Strategy{Kind: engine.StrategyAll, Bake: 10 * time.Second},
+			MaxConcurrency: 20, Strategy: engine.Strategy{Kind: engine.StrategyAll, Bake: engine.DefaultBake(engine.StrategyAll)},
 		},
 	}
 }

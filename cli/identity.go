@@ -71,6 +71,15 @@ func gitRevision(ctx context.Context, dir string) string {
 	return out
 }
 
+// gitSubject gives the first line of that commit's message, "" outside of a repository.
+func gitSubject(ctx context.Context, dir string) string {
+	out, err := commandOutput(ctx, "git", "-C", dir, "log", "-1", "--format=%s")
+	if err != nil {
+		return ""
+	}
+	return out
+}
+
 // flyUser asks flyctl for the e-mail address of its login. A deploy token has none.
 func flyUser(ctx context.Context) string {
 	for _, command := range []string{os.Getenv("FLYCTL"), "fly", "flyctl"} {

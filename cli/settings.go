@@ -228,15 +228,12 @@ func (d *deploySettings) complete(p project, changed func(option string) bool) {
 	d.chooseWaves(changed(optionBake) || p.Bake != nil, changed(optionConcurrency) || p.MaxConcurrency != nil)
 }
 
-// canaryBake is how long a canary is watched unless --bake says otherwise.
-const canaryBake = 30 * time.Second
-
 // chooseWaves says how large waves are, and how long they are watched. A bound on concurrency that somebody set is the size
 // of a wave too.
 func (d *deploySettings) chooseWaves(bakeGiven, concurrencyGiven bool) {
 	s := &d.engine.Strategy
-	if s.Kind == engine.StrategyCanary && !bakeGiven {
-		s.Bake = canaryBake
+	if !bakeGiven {
+		s.Bake = engine.DefaultBake(s.Kind)
 	}
 	if concurrencyGiven {
 		s.WaveSize = d.engine.MaxConcurrency
@@ -311,8 +308,20 @@ func (d *deploySettings) checkSource() error {
 func (d *deploySettings) asks() bool { return !d.engine.Yes && !d.engine.DryRun }
 
 // asked are the settings of a deploy whose questions somebody answers on the screen; --force answers none of them there.
-func (d *deploySettings) asked(sel engine.Selection) engine.Settings {
+func (d *deploySettings) asked(r engine.Request) engine.Settings {
 	s := d.engine
-	s.Select, s.Ask, s.Force = sel, true, false
+	s.Select, s.Ask, s.Force, s.Resume, s.To = r.Select, true, false, r.Resume, r.To
+	if r.Resume || r.To != "" {
+		s.Image = ""
+	}
+	if chosen := r.Chosen; chosen != nil {
+		if s.Strategy.Kind != chosen.Kind {
+			s.Strategy.Kind, s.StrategyGiven.Kind = chosen.Kind, true
+		}
+		if s.Strategy.Bake != chosen.Bake {
+			s.Strategy.Bake, s.StrategyGiven.Bake = chosen.Bake, true
+		}
+		s.Message = chosen.Message
+	}
 	return s
 }

@@ -45,6 +45,14 @@ const (
 	StrategyCanary  StrategyKind = "canary"  // one machine, then the rest
 )
 
+// DefaultBake is how long waves of a strategy are watched where nobody says otherwise.
+func DefaultBake(kind StrategyKind) time.Duration {
+	if kind == StrategyCanary {
+		return 30 * time.Second
+	}
+	return 10 * time.Second
+}
+
 // Strategies lists all kinds.
 var Strategies = []StrategyKind{StrategyAll, StrategyRolling, StrategyCanary}
 

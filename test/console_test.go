@@ -309,7 +309,7 @@ func TestConsoleEnds(t *testing.T) {
 		p.until("D Deploy")
 		lift := i.fly.Faults().Inject(local.Target{Service: local.API, Action: local.ActionExec}, 0, local.Delay(500*time.Millisecond))
 		defer lift()
-		p.keys("D")
+		p.keys("G", "D") // the plan's end must have been on the screen
 		p.until("[✓⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] Commit ")
 		p.keys("C-c")
 		p.until("still running|succeeded")
@@ -332,7 +332,7 @@ func (i *interrupted) deployUnread(t *testing.T, more ...string) {
 	}
 	defer terminal.Close()
 	seen := readUntil(t, terminal, "", "D Deploy")
-	if _, err := terminal.WriteString("D"); err != nil {
+	if _, err := terminal.WriteString("GD"); err != nil {
 		t.Fatal(err)
 	}
 	started := time.Now()

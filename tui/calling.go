@@ -39,6 +39,14 @@ func (k calling) away(now time.Time) bool {
 	return k.focus == focusElsewhere || k.focus == focusUnknown && now.Sub(k.pressed) >= awayAfter
 }
 
+// turn takes in that the operator's terminal got the focus, or lost it.
+func (k *calling) turn(msg tea.Msg) {
+	k.focus = focusElsewhere
+	if _, here := msg.(tea.FocusMsg); here {
+		k.focus = focusHere
+	}
+}
+
 // shownDeploy is the deploy that the screen is about; nil on the other screens.
 func (c *console) shownDeploy() *deployScreen {
 	if c.watched != nil {

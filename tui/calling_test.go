@@ -102,6 +102,8 @@ func TestProgramCallsTheOperator(t *testing.T) {
 	r.until("the title", func() bool { return r.has("\x1b]2;counter · flydeploy\a") })
 	r.press("\x1b[O") // the focus goes elsewhere
 	r.press("d")
+	r.waitFor("Enter begins")
+	r.press("\r")
 	r.until("the call for the plan", func() bool { return r.has("\a\x1b]9;counter: the plan waits\x1b\\") })
 	r.until("its title and progress", func() bool {
 		return r.has("\x1b]2;the plan waits · 0.2.0 · counter · flydeploy\a") && r.has("\x1b]9;4;4;1\a")

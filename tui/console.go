@@ -36,6 +36,7 @@ type console struct {
 	watched *deployScreen // somebody else's, or one from the record; nil for none
 	dialog  *dialog       // over the screen; nil for none
 	picker  *picker       // likewise
+	sheet   *sheet        // likewise: a deploy that has not begun
 
 	notice    string
 	noticeEnd time.Time
@@ -123,6 +124,8 @@ func (c *console) dispatch(msg tea.Msg) (cmd tea.Cmd) {
 		cmd = c.onNews(msg)
 	case overviewMsg:
 		cmd = c.onOverview(msg)
+	case sheetMsg:
+		c.onSheet(msg)
 	case inspectedMsg:
 		c.onInspected(msg)
 	case startedMsg:
@@ -141,10 +144,8 @@ func (c *console) dispatch(msg tea.Msg) (cmd tea.Cmd) {
 		c.calls.pressed = c.now
 		cmd = c.onKey(msg)
 		c.stale = true
-	case tea.FocusMsg:
-		c.calls.focus = focusHere
-	case tea.BlurMsg:
-		c.calls.focus = focusElsewhere
+	case tea.FocusMsg, tea.BlurMsg:
+		c.calls.turn(msg)
 	case tea.PasteMsg:
 		c.onPaste(msg.Content)
 	case tea.WindowSizeMsg:
@@ -235,12 +236,18 @@ func (c *console) onOverview(m overviewMsg) tea.Cmd {
 	return c.poll(pollEvery)
 }
 
-// startDeploy opens the deploy screen and starts the pipeline.
+// startDeploy deploys as the command line says.
 func (c *console) startDeploy(sel engine.Selection) tea.Cmd {
-	c.deploy = newDeployScreen(sel, c.now)
+	return c.startRequest(engine.Request{Select: sel})
+}
+
+// startRequest opens the deploy screen and starts the pipeline.
+func (c *console) startRequest(r engine.Request) tea.Cmd {
+	c.past, c.watched = nil, nil
+	c.deploy = newDeployScreen(r.Select, c.now)
 	c.deploy.accept(c.opts.Accept)
 	c.stale = true
-	return c.deploy.session.start(c.work, func() (plain.Deployment, error) { return c.opts.Backend.Deploy(sel) })
+	return c.deploy.session.start(c.work, func() (plain.Deployment, error) { return c.opts.Backend.Deploy(r) })
 }
 
 func (c *console) onStarted(m startedMsg) tea.Cmd {
@@ -315,9 +322,12 @@ func (c *console) finish() {
 	c.summaries = append(c.summaries, plain.Summary(*d.result)+c.opts.recall(*d.result))
 }
 
-// backToFleet leaves the screen of a deploy that has ended.
+// backToFleet leaves the screen of a deploy that has ended. Marks stay until it has succeeded: whoever tries again means the same
+// machines.
 func (c *console) backToFleet() tea.Cmd {
-	c.deploy, c.dialog, c.picker = nil, nil, nil
-	c.fleet.unmark()
+	if r := c.deploy.result; r != nil && r.Outcome == engine.OutcomeSucceeded && !r.DryRun {
+		c.fleet.unmark()
+	}
+	c.deploy, c.dialog, c.picker, c.sheet = nil, nil, nil, nil
 	return c.poll(0)
 }

@@ -17,8 +17,8 @@ import (
 
 // deployRecorder gives Options whose Deploy keeps what was selected.
 func deployRecorder(selected *[]engine.Selection) Options {
-	return Options{App: "counter", Backend: &tuitest.Backend{OnDeploy: func(s engine.Selection) (plain.Deployment, error) {
-		*selected = append(*selected, s)
+	return Options{App: "counter", Backend: &tuitest.Backend{OnDeploy: func(r engine.Request) (plain.Deployment, error) {
+		*selected = append(*selected, r.Select)
 		return tuitest.Play(nil, nil, engine.Result{}), nil
 	}}}
 }
@@ -32,12 +32,25 @@ func (b *bench) do(name string) tea.Msg {
 	return cmd()
 }
 
+// begins opens the sheet of a deploy, and begins it.
+func (b *bench) begins(opening ...string) tea.Msg {
+	for _, name := range opening {
+		if m, is := b.do(name).(sheetMsg); is {
+			b.send(m)
+		}
+	}
+	if b.sheet == nil {
+		return nil
+	}
+	return b.do("enter")
+}
+
 func TestDeployTakesTheMarkedMachines(t *testing.T) {
 	var selected []engine.Selection
 	b := newBench(t, size{120, 40}, deployRecorder(&selected))
 	b.sees(6)
 	b.keys("space", "down", "space")
-	b.do("d")
+	b.begins("d")
 	if len(selected) != 1 || len(selected[0].Machines) != 2 {
 		t.Fatalf("selected %+v, want the two marked machines", selected)
 	}
@@ -50,7 +63,7 @@ func TestDeployWithoutMarksTakesAll(t *testing.T) {
 	var selected []engine.Selection
 	b := newBench(t, size{120, 40}, deployRecorder(&selected))
 	b.sees(6)
-	b.do("d")
+	b.begins("d")
 	if len(selected) != 1 || len(selected[0].Machines) != 0 {
 		t.Fatalf("selected %+v, want everything", selected)
 	}
@@ -73,11 +86,9 @@ func TestRule5HiddenMarksActOnlyWhenIncluded(t *testing.T) {
 	if len(selected) != 0 || b.dialog != nil {
 		t.Fatal("enter alone must cancel")
 	}
-	b.do("d")
-	b.do("v")
+	b.begins("d", "v")
 	b.deploy = nil
-	b.do("d")
-	b.do("i")
+	b.begins("d", "i")
 	if len(selected) != 2 || len(selected[0].Machines) != 2 || len(selected[1].Machines) != 6 {
 		t.Fatalf("selected %+v, want the 2 visible machines, then all 6", selected)
 	}
@@ -254,7 +265,7 @@ func TestBlockersAreAcceptedByName(t *testing.T) {
 	if len(p.Given()) != 0 {
 		t.Fatal("accepting is not confirming")
 	}
-	b.keys("D")
+	b.keys("G", "D")
 	want := []string{"rollback_slow", "migrations_added"}
 	if got := p.Given(); len(got) != 1 || !slices.Equal(got[0].Accept, want) {
 		t.Fatalf("answers %+v, want acceptance of %v", got, want)
@@ -267,7 +278,7 @@ func TestBlockersAcceptedOnTheCommandLineAreNotTypedAgain(t *testing.T) {
 	p := b.deploys(tuitest.Blocked(6, engine.SeverityBlock), nil)
 	b.shows("✓ accepted rollback_slow")
 	b.hides("to accept by name")
-	b.keys("D")
+	b.keys("G", "D")
 	if len(p.Given()) != 1 || !p.Given()[0].Proceed {
 		t.Fatalf("answers %+v, want the plan confirmed", p.Given())
 	}
@@ -495,11 +506,11 @@ func TestRule12TinyScreensTellTheStateAndConfirmNothing(t *testing.T) {
 }
 
 func TestADeployThatDoesNotStartTellsWhy(t *testing.T) {
-	b := newBench(t, size{120, 40}, Options{App: "counter", Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) {
+	b := newBench(t, size{120, 40}, Options{App: "counter", Backend: &tuitest.Backend{OnDeploy: func(engine.Request) (plain.Deployment, error) {
 		return nil, engine.NewProblem("token", "no token for counter", nil, "Run fly auth login")
 	}}})
 	b.sees(6)
-	b.send(b.do("d"))
+	b.send(b.begins("d"))
 	b.shows("The deploy did not start", "no token for counter", "Run fly auth login")
 	b.keys("enter")
 	b.shows("wispy-frost-12")
@@ -610,7 +621,7 @@ func TestAfterAStopNoMachineIsReady(t *testing.T) {
 			}
 			b.hears(nil, &test.end)
 			if test.end.DryRun {
-				b.shows("deploy: planned in 0s, nothing was changed ─", "12,018 to suspend")
+				b.shows("deploy: planned in 0s, nothing was changed · 1–21 of 36 ↓ ─", "12,018 to suspend")
 				b.keys("esc")
 			}
 			b.shows(test.word, "6 not upgraded of 6 machines")

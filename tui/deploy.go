@@ -47,6 +47,7 @@ type deployScreen struct {
 	onDeploy bool            // the plan's focus is on Deploy, not on Cancel
 	pane     pane
 	page     cells.Page // the plan, or the details of one machine
+	read     int        // how many of the plan's lines have been on the screen
 	log      logPane
 	modules  modulesPane
 
@@ -209,6 +210,8 @@ func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		return c.watch(d.progress.Held.DeploymentID)
 	case d.result == nil && key.Matches(k, c.keys.back, c.keys.quit):
 		d.askToLeave(c)
+	case d.result != nil && key.Matches(k, c.keys.deploy):
+		return d.again(c)
 	case d.result != nil && key.Matches(k, c.keys.back):
 		return c.backToFleet()
 	case d.result != nil && key.Matches(k, c.keys.quit):
@@ -264,8 +267,23 @@ func (d *deployScreen) confirm(c *console) tea.Cmd {
 		}
 		a.Accept = append(a.Accept, f.Name)
 	}
+	if unread := d.page.Len() - d.read; unread > 0 {
+		d.open(c, d.unreadDialog(unread, a))
+		return nil
+	}
 	d.answer(c, a)
 	return nil
+}
+
+// again asks about another deploy of the same machines: one that finishes this one, where it is not finished, or a new one.
+func (d *deployScreen) again(c *console) tea.Cmd {
+	var sources []source
+	switch r := d.result; {
+	case r.DryRun || r.Upgrade.ID == "" || r.Outcome == engine.OutcomeSucceeded || r.Outcome == engine.OutcomeBlocked:
+	default:
+		sources = []source{{words: "finish this deploy, with what it has built", request: engine.Request{Resume: true}}}
+	}
+	return c.openSheet(d.sel, sources...)
 }
 
 func (d *deployScreen) stop(c *console) {

@@ -33,8 +33,8 @@ func (d *deployScreen) hints(c *console) []hint {
 		return d.guest.hints(k)
 	case d.result != nil:
 		return []hint{
-			{"esc", "fleet"}, {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), short(k.quit, "quit"),
-			short(k.plan, "plan"), short(k.copy, "copy"),
+			{"esc", "fleet"}, short(k.deploy, "deploy again"), short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), short(k.quit, "quit"),
+			{"↑↓", "select"}, short(k.plan, "plan"), short(k.copy, "copy"),
 		}
 	case d.watching():
 		return []hint{
@@ -65,6 +65,9 @@ func (d *deployScreen) bindings(c *console) []key.Binding {
 		return append(own, k.promote, k.hold)
 	case d.waiting:
 		return append(own, k.override, k.watch)
+	}
+	if d.result != nil && d.guest == nil {
+		own = append(own, k.deploy)
 	}
 	return append(own, k.quit)
 }

@@ -30,11 +30,11 @@ func (d *deployScreen) view(c *console) []cells.Line {
 		lines = append(lines, cells.Rule("what changes: "+text.Counted(len(d.progress.Plan.Modules), "module"), w))
 		lines = append(lines, d.modules.view(d.progress.Plan, w, d.pageRows(c))...)
 	case d.planning(c.now):
-		lines = append(lines, cells.Rule("plan: nothing has been suspended yet", w))
+		lines = append(lines, cells.Rule(placed("plan: nothing has been suspended yet", d.page.Place(d.pageRows(c))), w))
 		lines = append(lines, d.page.View(w, d.pageRows(c))...)
 		lines = append(lines, d.planQuestion(w)...)
 	case d.pane != paneBoard:
-		lines = append(lines, cells.Rule(d.pageTitle(), w))
+		lines = append(lines, cells.Rule(placed(d.pageTitle(), d.page.Place(d.pageRows(c))), w))
 		lines = append(lines, d.page.View(w, d.pageRows(c))...)
 	default:
 		lines = append(lines, d.body(c, w, h-len(lines)-1)...)
@@ -50,6 +50,14 @@ func (d *deployScreen) pageTitle() string {
 		return "the plan"
 	}
 	return "machine " + d.board.current().m.ID
+}
+
+// placed adds to a title where its page is.
+func placed(title, place string) string {
+	if place == "" {
+		return title
+	}
+	return title + " · " + place
 }
 
 // planKey tells whether a plan, which takes long to lay out, still looks the same.
@@ -75,6 +83,9 @@ func (d *deployScreen) settle(c *console) {
 		return
 	}
 	d.page.Clamp(d.pageRows(c))
+	if d.planning(c.now) {
+		d.read = max(d.read, min(d.page.Scroll+d.pageRows(c), d.page.Len()))
+	}
 }
 
 // pageRows counts the rows between what stands above a page and what stands below.

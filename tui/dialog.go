@@ -122,7 +122,7 @@ func (d *dialog) settle(c *console) {
 func (d *dialog) view(c *console) []cells.Line {
 	w, body, tail, rows := d.layout(c)
 	if len(body) > rows {
-		body = append(slices.Clone(body[d.scroll:d.scroll+rows-1]), cells.Line{{Text: "↑↓ scroll", Tone: cells.Muted}})
+		body = append(slices.Clone(body[d.scroll:d.scroll+rows-1]), cells.Line{{Text: "↑↓ scroll · " + cells.Place(d.scroll, rows-1, len(body)), Tone: cells.Muted}})
 	}
 	return cells.Frame(d.title, d.tone, append(body, tail...), w+4)
 }

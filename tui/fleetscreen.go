@@ -17,7 +17,7 @@ func (f *fleet) view(c *console) []cells.Line {
 	lines := []cells.Line{
 		c.title(f.upgrade(c.now), f.status(c)),
 		cells.Spread(append(cells.Line{cells.Blank(1)}, f.headline()...), cells.Line{cells.New(cells.Muted, c.header+" ")}, w),
-		cells.Rule(f.heading(), w),
+		cells.Rule(placed(f.heading(), f.place(rows)), w),
 	}
 	switch m, there := f.current(); {
 	case f.about:
@@ -44,6 +44,14 @@ func (f *fleet) heading() string {
 		return "machine " + m.ID
 	}
 	return ""
+}
+
+// place says which part of the machine's details is on the screen.
+func (f *fleet) place(rows int) string {
+	if !f.about {
+		return ""
+	}
+	return f.page.Place(rows)
 }
 
 // rowsOf is how many rows the machines have.
@@ -141,5 +149,7 @@ func (h *history) bindings(c *console) []key.Binding {
 	k := c.keys
 	open := k.details
 	open.SetHelp(open.Help().Key, "open: replay, or watch live")
-	return []key.Binding{open, k.filter, k.history, k.copy, k.back, k.quit}
+	again := k.deploy
+	again.SetHelp(again.Help().Key, "deploy its code again")
+	return []key.Binding{open, again, k.filter, k.history, k.copy, k.back, k.quit}
 }

@@ -95,6 +95,8 @@ func (h *history) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		return c.readHistory()
 	case key.Matches(k, c.keys.copy):
 		return c.copy(h.copied())
+	case key.Matches(k, c.keys.deploy):
+		return h.deploy(c)
 	case h.filter.words != "" && key.Matches(k, c.keys.back):
 		h.filter.clear()
 		h.build()
@@ -117,6 +119,16 @@ func (h *history) open(c *console) tea.Cmd {
 		return c.watch(p.ID)
 	}
 	return c.replayPast(p)
+}
+
+// deploy asks about deploying the code of the deploy under the cursor again, to the marked machines or to all.
+func (h *history) deploy(c *console) tea.Cmd {
+	p, ok := h.current()
+	if !ok || p.Running {
+		return nil
+	}
+	visible, hidden := c.fleet.marks()
+	return c.openSheet(engine.Selection{Machines: append(visible, hidden...)}, source{words: "the code of deploy " + p.ID + ", " + p.Version, request: engine.Request{To: p.ID}})
 }
 
 func (h *history) copied() (what, content string) {

@@ -44,7 +44,7 @@ func (h *history) hints(k keyMap) []hint {
 		open = "watch live"
 	}
 	return []hint{
-		{"enter", open}, {"↑↓", "select"}, short(k.filter, "filter"), short(k.history, "read again"), short(k.copy, "copy"),
+		{"enter", open}, {"↑↓", "select"}, short(k.deploy, "deploy it again"), short(k.filter, "filter"), short(k.history, "read again"), short(k.copy, "copy"),
 		{"esc", "back"}, short(k.help, "help"),
 	}
 }

@@ -127,7 +127,7 @@ func loaded(b *testing.B, machines int, work func(*wire)) {
 	d := &busyDeploy{machines: machines, beat: time.NewTicker(100 * time.Millisecond)}
 	o := playing(6, tuitest.Upgraded)
 	o.StartDeploy, o.Theme = true, "dark"
-	backendOf(o).OnDeploy = func(engine.Selection) (plain.Deployment, error) { return d, nil }
+	backendOf(o).OnDeploy = func(engine.Request) (plain.Deployment, error) { return d, nil }
 	o.Input, o.Output, o.Environ = tty, tty, []string{"TERM=xterm-256color", "COLORTERM=truecolor"}
 	ctx, cancel := context.WithCancel(context.Background())
 	running.Go(func() {

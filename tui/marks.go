@@ -84,7 +84,7 @@ func (f *fleet) marks() (visible, hidden []string) {
 	return visible, hidden
 }
 
-// deployMarked starts a deploy of the marked machines, of all when none is marked. Marks that the filter hides take part only
+// deployMarked asks about a deploy of the marked machines, of all when none is marked. Marks that the filter hides take part only
 // when the operator says so.
 func (f *fleet) deployMarked(c *console) tea.Cmd {
 	visible, hidden := f.marks()
@@ -99,7 +99,7 @@ func (f *fleet) deployMarked(c *console) tea.Cmd {
 		c.say("No machine is marked: mark with space, or clear the filter with esc to deploy to all")
 		return nil
 	}
-	return c.startDeploy(engine.Selection{Machines: visible})
+	return c.openSheet(engine.Selection{Machines: visible})
 }
 
 func hiddenDialog(visible, hidden []string) *dialog {
@@ -107,11 +107,11 @@ func hiddenDialog(visible, hidden []string) *dialog {
 	buttons := []button{{key: "c", label: "Cancel"}}
 	if len(visible) > 0 {
 		buttons = append(buttons, button{key: "v", label: "Deploy to the " + text.Count(len(visible)) + " visible", act: func(c *console) tea.Cmd {
-			return c.startDeploy(engine.Selection{Machines: visible})
+			return c.openSheet(engine.Selection{Machines: visible})
 		}})
 	}
 	buttons = append(buttons, button{key: "i", label: "Include the hidden (" + text.Count(len(all)) + ")", act: func(c *console) tea.Cmd {
-		return c.startDeploy(engine.Selection{Machines: all})
+		return c.openSheet(engine.Selection{Machines: all})
 	}})
 	return &dialog{
 		title: "The filter hides marked machines", tone: cells.Warn, buttons: buttons,

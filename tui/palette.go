@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	"flydeploy/tui/cells"
@@ -44,9 +45,10 @@ func (p *picker) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// found are the commands of the screen below that hold every word typed; those that begin with it come first.
+// found are the commands of the screen below that hold every word typed, those that begin with it first; then those that hold its
+// letters in their order: dply finds deploy.
 func (p *picker) found(c *console) []command {
-	var first, rest []command
+	var first, rest, loose []command
 	typed := strings.ToLower(strings.TrimSpace(p.input.value()))
 	for _, cmd := range c.commands() {
 		switch {
@@ -54,9 +56,23 @@ func (p *picker) found(c *console) []command {
 			first = append(first, cmd)
 		case filtered(typed, cmd.words):
 			rest = append(rest, cmd)
+		case inOrder(typed, cmd.words):
+			loose = append(loose, cmd)
 		}
 	}
-	return append(first, rest...)
+	return slices.Concat(first, rest, loose)
+}
+
+// inOrder reports whether the letters occur in the words in their order.
+func inOrder(letters, words string) bool {
+	for _, r := range strings.ReplaceAll(letters, " ", "") {
+		_, after, found := strings.Cut(words, string(r))
+		if !found {
+			return false
+		}
+		words = after
+	}
+	return true
 }
 
 // commands are what the screen on top offers, then what is offered everywhere.
@@ -106,6 +122,9 @@ func (p *picker) view(c *console) []cells.Line {
 	for i := from; i < min(from+paletteRows, len(found)); i++ {
 		row := append(cells.Line{cells.New(cells.Normal, found[i].words)}.Fit(w-14), cells.New(cells.Muted, found[i].shows))
 		lines = append(lines, cells.ListRow(row, i == p.at, w))
+	}
+	if place := cells.Place(from, paletteRows, len(found)); place != "" {
+		lines[1] = cells.Spread(nil, cells.Line{cells.New(cells.Muted, place)}, w)
 	}
 	if len(found) == 0 {
 		lines = append(lines, cells.Line{{Text: "  no such command", Tone: cells.Muted}})

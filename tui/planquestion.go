@@ -7,6 +7,8 @@ import (
 	"flydeploy/text"
 	"flydeploy/tui/cells"
 	"flydeploy/tui/view"
+
+	tea "charm.land/bubbletea/v2"
 )
 
 // planQuestion is the bar that asks whether to carry out the plan. The focus is on Cancel.
@@ -43,6 +45,9 @@ func (d *deployScreen) toRead() string {
 	case len(open) > 0:
 		return "to accept by name: " + strings.Join(open, ", ")
 	}
+	if unread := d.page.Len() - d.read; unread > 0 {
+		return "↓ " + text.Counted(unread, "line") + " not seen yet"
+	}
 	warnings := 0
 	for _, f := range d.progress.Plan.Findings {
 		if f.Severity == engine.SeverityWarn {
@@ -53,4 +58,18 @@ func (d *deployScreen) toRead() string {
 		return ""
 	}
 	return "! " + text.Counted(warnings, "warning") + " above"
+}
+
+// unreadDialog asks whether to deploy although the plan's end has not been on the screen.
+func (d *deployScreen) unreadDialog(unread int, a engine.Answer) *dialog {
+	return &dialog{
+		title: "The plan goes on", tone: cells.Warn,
+		buttons: []button{
+			{key: "e", label: "Go to its end", act: func(*console) tea.Cmd { d.page.Scroll = d.page.Len(); return nil }},
+			{key: "y", label: "Deploy as planned", act: func(c *console) tea.Cmd { d.answer(c, a); return nil }},
+		},
+		body: func(_ *console, w int) []cells.Line {
+			return cells.Paragraph(cells.Normal, text.Counted(unread, "line")+" of "+text.Count(d.page.Len())+" have not been on the screen.", w)
+		},
+	}
 }

@@ -16,6 +16,8 @@ func (c *console) onKey(k tea.KeyPressMsg) tea.Cmd {
 		return c.dialog.press(c, k)
 	case c.picker != nil:
 		return c.picker.press(c, k)
+	case c.sheet != nil:
+		return c.sheet.press(c, k)
 	case c.typing() != nil: // it takes all letters
 	case key.Matches(k, c.keys.help):
 		c.dialog = c.helpDialog()
@@ -56,6 +58,9 @@ func (c *console) onPaste(content string) {
 	case c.picker != nil:
 		c.picker.input.paste(content)
 		c.picker.at = 0
+	case c.sheet != nil:
+		c.sheet.row = rowMessage
+		c.sheet.message.paste(content)
 	case filter != nil:
 		filter.paste(content)
 		c.rebuild()

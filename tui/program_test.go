@@ -203,7 +203,7 @@ func playing(n int, script func(int) ([]engine.Event, []engine.Event, engine.Res
 		App: "counter", Org: "demo",
 		Backend: &tuitest.Backend{
 			OnOverview: func(context.Context) (engine.Overview, error) { return tuitest.OverviewOf(n), nil },
-			OnDeploy:   func(engine.Selection) (plain.Deployment, error) { return tuitest.Play(script(n)), nil },
+			OnDeploy:   func(engine.Request) (plain.Deployment, error) { return tuitest.Play(script(n)), nil },
 		},
 	}
 }
@@ -216,6 +216,8 @@ func TestProgramFromFleetToSummary(t *testing.T) {
 	r.press("a")
 	r.waitFor("6 marked")
 	r.press("d")
+	r.waitFor("Enter begins")
+	r.press("\r")
 	r.waitFor("Suspend 12,018 processes on 6 machines?")
 	r.press("D")
 	r.waitFor("succeeded, 6 of 6 machines run it")
@@ -264,7 +266,7 @@ func TestRule14ContextEndRestoresTheTerminal(t *testing.T) {
 	before, after, end := tuitest.Upgraded(6)
 	p := tuitest.Play(before, after, end)
 	o := playing(6, tuitest.Upgraded)
-	backendOf(o).OnDeploy = func(engine.Selection) (plain.Deployment, error) { return p, nil }
+	backendOf(o).OnDeploy = func(engine.Request) (plain.Deployment, error) { return p, nil }
 	o.StartDeploy = true
 	r := runOn(ctx, newTerminal(t, size{80, 24}), o)
 	r.waitFor("[ D Deploy ]")
@@ -288,7 +290,7 @@ func TestRule14CrashRestoresTheTerminal(t *testing.T) {
 		"Update": func() Options {
 			before, after, end := tuitest.Upgraded(6)
 			o := playing(6, tuitest.Upgraded)
-			backendOf(o).OnDeploy = func(engine.Selection) (plain.Deployment, error) {
+			backendOf(o).OnDeploy = func(engine.Request) (plain.Deployment, error) {
 				return brokenAnswer{tuitest.Play(before, after, end)}, nil
 			}
 			o.StartDeploy = true
@@ -299,6 +301,7 @@ func TestRule14CrashRestoresTheTerminal(t *testing.T) {
 			r := runOn(t.Context(), newTerminal(t, size{80, 24}), o())
 			if where == "Update" {
 				r.waitFor("[ D Deploy ]")
+				r.press("G")
 				r.press("D")
 			}
 			r.over()

@@ -107,7 +107,7 @@ func TestRule1UpdateNeverWaits(t *testing.T) {
 		App: "counter", Dir: t.TempDir(), Header: func() string { <-forever; return "" },
 		Backend: &tuitest.Backend{
 			OnOverview: func(context.Context) (engine.Overview, error) { <-forever; return engine.Overview{}, nil },
-			OnDeploy:   func(engine.Selection) (plain.Deployment, error) { <-forever; return nil, nil },
+			OnDeploy:   func(engine.Request) (plain.Deployment, error) { <-forever; return nil, nil },
 			OnHistory:  func(context.Context) ([]engine.Past, error) { <-forever; return nil, nil },
 			OnEvents:   func(context.Context, string) ([]engine.Event, *engine.Result, error) { <-forever; return nil, nil, nil },
 			OnWatch:    func(string) engine.Source { return neverSource{forever} },

@@ -28,8 +28,10 @@ type Backend interface {
 	// Inspect is an overview that also asks every VM for the code that it has loaded. That costs the VMs something, so it
 	// is made when the operator wants it.
 	Inspect(context.Context) (engine.Overview, error)
-	// Deploy starts a deploy of the selected machines; empty selects all.
-	Deploy(engine.Selection) (plain.Deployment, error)
+	// Sheet tells what a deploy would be as the command line says. It looks at this computer only.
+	Sheet(context.Context) (engine.Sheet, error)
+	// Deploy starts a deploy.
+	Deploy(engine.Request) (plain.Deployment, error)
 	// History reads the record of past deploys, the newest first.
 	History(context.Context) ([]engine.Past, error)
 	// Events gives the recorded stream of a deploy with its result, nil where it has none.

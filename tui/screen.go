@@ -55,6 +55,8 @@ func (c *console) screen() []cells.Line {
 		lines = cells.Over(lines, c.dialog.view(c), c.w)
 	case c.picker != nil:
 		lines = cells.Over(lines, c.picker.view(c), c.w)
+	case c.sheet != nil:
+		lines = cells.Over(lines, c.sheet.view(c), c.w)
 	}
 	return lines
 }
@@ -111,6 +113,8 @@ func (c *console) bottom(all ...hint) cells.Line {
 		all = []hint{{"tab", "choose"}, {"enter", "press"}, {"esc", "close"}}
 	case c.picker != nil:
 		all = []hint{{"↑↓", "choose"}, {"enter", "run"}, {"esc", "close"}}
+	case c.sheet != nil:
+		all = c.sheet.hints()
 	}
 	version := cells.Line{cells.New(cells.Muted, c.opts.Version+" ")}
 	return cells.Spread(hints(c.w, all...), version, c.w)

@@ -1,5 +1,7 @@
 package cells
 
+import "fmt"
+
 // Page is text that scrolls.
 type Page struct {
 	lines  []Line
@@ -18,6 +20,27 @@ func (p *Page) Show(key any, layOut func() []Line) {
 
 // Clamp keeps the last line at or above the bottom of h rows.
 func (p *Page) Clamp(h int) { p.Scroll = max(min(p.Scroll, len(p.lines)-h), 0) }
+
+// Len is the number of lines.
+func (p *Page) Len() int { return len(p.lines) }
+
+// Place says which lines h rows show, "" where all fit.
+func (p *Page) Place(h int) string { return Place(p.Scroll, h, len(p.lines)) }
+
+// Place says which of all lines h rows show from one on, "" where all fit: "1–11 of 45 ↓".
+func Place(from, h, all int) string {
+	if all <= h || h <= 0 {
+		return ""
+	}
+	to, arrows := min(from+h, all), ""
+	if from > 0 {
+		arrows += "↑"
+	}
+	if to < all {
+		arrows += "↓"
+	}
+	return fmt.Sprintf("%d–%d of %d %s", from+1, to, all, arrows)
+}
 
 // View gives the visible rows, one cell in from the left.
 func (p *Page) View(w, h int) []Line {

@@ -37,8 +37,8 @@ type Options struct {
 type Backend interface {
 	// Overview reads the fleet.
 	Overview(context.Context) (engine.Overview, error)
-	// Deploy starts a deploy of the selected machines; empty selects all.
-	Deploy(engine.Selection) (Deployment, error)
+	// Deploy starts a deploy.
+	Deploy(engine.Request) (Deployment, error)
 	// History reads the record of past deploys, the newest first.
 	History(context.Context) ([]engine.Past, error)
 	// Events gives the recorded stream of a deploy with its result, nil where it has none.

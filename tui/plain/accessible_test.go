@@ -105,8 +105,8 @@ func TestRule17AccessibleIsPlainLinesAndNumberedChoices(t *testing.T) {
 		seen.Metadata.HotUpgrade.DeployedAt = time.Now().Add(-90 * time.Minute)
 		return seen, nil
 	}
-	o.Backend.(*tuitest.Backend).OnDeploy = func(sel engine.Selection) (plain.Deployment, error) {
-		deployed = append(deployed, sel)
+	o.Backend.(*tuitest.Backend).OnDeploy = func(r engine.Request) (plain.Deployment, error) {
+		deployed = append(deployed, r.Select)
 		p := tuitest.Play(tuitest.Upgraded(6))
 		p.Batch = 1
 		return p, nil
@@ -140,7 +140,7 @@ func TestRule17AccessibleBlockersAndLock(t *testing.T) {
 	asking := func(events []engine.Event) (plain.Options, *tuitest.Player) {
 		p := tuitest.Play(events, nil, engine.Result{Outcome: engine.OutcomeCancelled})
 		return plain.Options{
-			App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return p, nil }},
+			App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Request) (plain.Deployment, error) { return p, nil }},
 		}, p
 	}
 	o, p := asking(tuitest.Blocked(6, engine.SeverityBlock))
@@ -183,7 +183,7 @@ func TestAccessibleBlockersAcceptedOnTheCommandLineAreNotTypedAgain(t *testing.T
 	p := tuitest.Play(tuitest.Blocked(6, engine.SeverityBlock), nil, engine.Result{Outcome: engine.OutcomeCancelled})
 	w := talkTo(t.Context(), t, plain.Options{
 		App: "counter", Accept: []string{"rollback_slow"}, StartDeploy: true,
-		Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return p, nil }},
+		Backend: &tuitest.Backend{OnDeploy: func(engine.Request) (plain.Deployment, error) { return p, nil }},
 	})
 	w.hears(1, "Choice (1 to 3):")
 	w.says("2")
@@ -198,7 +198,7 @@ func TestAccessibleBlockersAcceptedOnTheCommandLineAreNotTypedAgain(t *testing.T
 func TestRule17AccessibleEndOfInputDeclines(t *testing.T) {
 	before, after, end := tuitest.Upgraded(1)
 	p := tuitest.Play(before, after, end)
-	w := talkTo(t.Context(), t, plain.Options{App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return p, nil }}})
+	w := talkTo(t.Context(), t, plain.Options{App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Request) (plain.Deployment, error) { return p, nil }}})
 	w.hears(1, "Choice (1 to 3):")
 	_ = w.typed.Close()
 	w.over()
@@ -224,7 +224,7 @@ func TestRule17AccessibleWithoutInputDeclines(t *testing.T) {
 	p := tuitest.Play(before, after, end)
 	var out bytes.Buffer
 	read := make(chan struct{})
-	o := plain.Options{App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return late{p, read}, nil }}}
+	o := plain.Options{App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Request) (plain.Deployment, error) { return late{p, read}, nil }}}
 	o.Input, o.Output = io.MultiReader(strings.NewReader("2\n2\n"), endOfInput{read}), &out // typed before anything was asked
 	if _, err := plain.Accessible(t.Context(), o); err != nil {
 		t.Fatal(err)
@@ -238,7 +238,7 @@ func TestRule17AccessibleStopsWhenItsContextEnds(t *testing.T) {
 	before, after, end := tuitest.Upgraded(1)
 	p := tuitest.Play(before, after, end)
 	ctx, cancel := context.WithCancel(t.Context())
-	w := talkTo(ctx, t, plain.Options{App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return p, nil }}})
+	w := talkTo(ctx, t, plain.Options{App: "counter", StartDeploy: true, Backend: &tuitest.Backend{OnDeploy: func(engine.Request) (plain.Deployment, error) { return p, nil }}})
 	w.hears(1, "Choice (1 to 3):")
 	cancel()
 	w.over()
@@ -263,7 +263,7 @@ func TestRule15AccessibleReadOnly(t *testing.T) {
 func TestTheWayOnIsANumber(t *testing.T) {
 	o := talkative()
 	var played *tuitest.Player
-	o.Backend.(*tuitest.Backend).OnDeploy = func(engine.Selection) (plain.Deployment, error) {
+	o.Backend.(*tuitest.Backend).OnDeploy = func(engine.Request) (plain.Deployment, error) {
 		s := tuitest.NewScript(2)
 		s.Start()
 		s.Stage()
@@ -304,7 +304,7 @@ func TestAccessibleColdWay(t *testing.T) {
 	p := tuitest.Play(events, nil, engine.Result{Outcome: engine.OutcomeSucceeded, Cold: true})
 	o := talkative()
 	o.StartDeploy = true
-	o.Backend.(*tuitest.Backend).OnDeploy = func(engine.Selection) (plain.Deployment, error) { return p, nil }
+	o.Backend.(*tuitest.Backend).OnDeploy = func(engine.Request) (plain.Deployment, error) { return p, nil }
 	w := talkTo(t.Context(), t, o)
 	w.hears(1, "Choice (1 to 4):")
 	w.says("5")

@@ -84,7 +84,7 @@ func conversation(t *testing.T, named bool) string {
 			return tuitest.PoisonedPast(named), nil
 		},
 		OnEvents: func(context.Context, string) ([]engine.Event, *engine.Result, error) { return before, nil, nil },
-		OnDeploy: func(engine.Selection) (plain.Deployment, error) {
+		OnDeploy: func(engine.Request) (plain.Deployment, error) {
 			return tuitest.Confirmed(slices.Concat(tuitest.PoisonedLock(), before), after, end), nil
 		},
 	}

@@ -145,7 +145,7 @@ func TestABrokenPipeStopsTheDeployAndWaitsForItsEnd(t *testing.T) {
 		"accessible": func(d plain.Deployment) error {
 			in, typed := io.Pipe() // whose end never comes
 			defer typed.Close()
-			app := &tuitest.Backend{OnDeploy: func(engine.Selection) (plain.Deployment, error) { return d, nil }}
+			app := &tuitest.Backend{OnDeploy: func(engine.Request) (plain.Deployment, error) { return d, nil }}
 			_, err := plain.Accessible(t.Context(), plain.Options{App: "counter", StartDeploy: true, Backend: app, Input: in, Output: &brokenPipe{3}})
 			return err
 		},

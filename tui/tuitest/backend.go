@@ -58,7 +58,8 @@ func InspectedOverview() engine.Overview {
 type Backend struct {
 	OnOverview func(context.Context) (engine.Overview, error)
 	OnInspect  func(context.Context) (engine.Overview, error)
-	OnDeploy   func(engine.Selection) (plain.Deployment, error)
+	OnSheet    func(context.Context) (engine.Sheet, error)
+	OnDeploy   func(engine.Request) (plain.Deployment, error)
 	OnHistory  func(context.Context) ([]engine.Past, error)
 	OnEvents   func(context.Context, string) ([]engine.Event, *engine.Result, error)
 	OnWatch    func(string) engine.Source
@@ -81,10 +82,21 @@ func (b *Backend) Inspect(ctx context.Context) (engine.Overview, error) {
 	return InspectedOverview(), nil
 }
 
+// Sheet implements tui.Backend.
+func (b *Backend) Sheet(ctx context.Context) (engine.Sheet, error) {
+	if b.OnSheet != nil {
+		return b.OnSheet(ctx)
+	}
+	return engine.Sheet{
+		Source: "a build of counter/fly.toml", Revision: "4f2c91a7d2e55b0c1f9a", Subject: "The new counter, 新しい", Dirty: true,
+		Choices: engine.Choices{Kind: engine.StrategyAll, Bake: 10 * time.Second},
+	}, nil
+}
+
 // Deploy implements tui.Backend.
-func (b *Backend) Deploy(sel engine.Selection) (plain.Deployment, error) {
+func (b *Backend) Deploy(r engine.Request) (plain.Deployment, error) {
 	if b.OnDeploy != nil {
-		return b.OnDeploy(sel)
+		return b.OnDeploy(r)
 	}
 	return Play(nil, nil, engine.Result{}), nil
 }

@@ -85,13 +85,17 @@ func (f *Fleet) Lock(now time.Time) cells.Line {
 
 // Selected gives the ids of the machines that a selection names, nil where it names none.
 func (f *Fleet) Selected(s engine.Selection) []string {
-	if len(s.Machines)+len(s.Regions)+len(s.ProcessGroups) == 0 {
+	if s.Empty() {
 		return nil
 	}
-	named := func(list []string, name string) bool { return len(list) == 0 || slices.Contains(list, name) }
+	return f.Taking(s)
+}
+
+// Taking gives the ids of the machines that take part in a deploy of a selection, in display order.
+func (f *Fleet) Taking(s engine.Selection) []string {
 	var ids []string
 	for _, m := range f.Overview.Machines {
-		if TakesPart(m) && named(s.Machines, m.ID) && named(s.Regions, m.Region) && named(s.ProcessGroups, m.ProcessGroup) {
+		if TakesPart(m) && s.Selects(m) {
 			ids = append(ids, m.ID)
 		}
 	}

@@ -1,0 +1,27 @@
+package engine
+
+import "time"
+
+// Request is a deploy that somebody asks a console for. What it leaves empty is as the command line says.
+type Request struct {
+	Select Selection
+	Resume bool     // finishes the last deploy
+	To     string   // the ID of an earlier deploy whose code is deployed again
+	Chosen *Choices // what was chosen before it begins
+}
+
+// Choices are what can be chosen before a deploy begins.
+type Choices struct {
+	Kind    StrategyKind
+	Bake    time.Duration // as Strategy has it
+	Message string
+}
+
+// Sheet is what a deploy would be, to be looked at before it begins.
+type Sheet struct {
+	Source   string // where the code comes from, in words
+	Revision string // the commit that is checked out, "" outside of a repository
+	Subject  string // the first line of its message
+	Dirty    bool   // files differ from it
+	Choices         // as the command line says
+}
