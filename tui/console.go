@@ -31,6 +31,8 @@ type console struct {
 
 	fleet   *fleet
 	polling bool
+	look    int           // counts the looks at the fleet that were asked for
+	lookAt  time.Time     // when the next one begins
 	past    *history      // the record of deploys; nil while it is not open
 	deploy  *deployScreen // ours; nil for none
 	watched *deployScreen // somebody else's, or one from the record; nil for none
@@ -55,6 +57,7 @@ type console struct {
 type overviewMsg struct {
 	overview engine.Overview
 	err      error
+	look     int // which it was; 0 where nobody counts
 }
 
 // tickMsg paces repainting.
@@ -202,7 +205,7 @@ func (c *console) onTick(t tickMsg) tea.Cmd {
 		c.stale = true
 		return c.tick(busyTick)
 	}
-	c.stale = c.stale || c.deploy == nil && c.fleet.ages()
+	c.stale = c.stale || c.deploy == nil && c.fleet.ages(c.now)
 	return c.tick(idleTick)
 }
 
@@ -217,13 +220,25 @@ func (c *console) poll(wait time.Duration) tea.Cmd {
 		return nil
 	}
 	c.polling = true
+	c.look++
+	c.lookAt = c.now.Add(wait)
+	look := c.look
 	return c.work.after(wait, func(ctx context.Context) tea.Msg {
 		o, err := c.opts.Backend.Overview(ctx)
-		return overviewMsg{o, err}
+		return overviewMsg{o, err, look}
 	})
 }
 
+// lookNow looks at the fleet without waiting for the next look's time.
+func (c *console) lookNow() tea.Cmd {
+	c.polling = false
+	return c.poll(0)
+}
+
 func (c *console) onOverview(m overviewMsg) tea.Cmd {
+	if m.look != 0 && m.look != c.look { // another was asked for since
+		return nil
+	}
 	c.polling = false
 	c.fleet.look(m, c.now)
 	if c.top() != screen(c.fleet) {

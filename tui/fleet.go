@@ -19,11 +19,13 @@ type fleet struct {
 	view.Fleet
 	asking   bool // the VMs, for their code
 	seen     bool
+	dim      bool // what is shown is older than it should be
 	lookedAt time.Time
 	err      error // of the last look; what was seen before stays on the screen
 
 	rows      []fleetRow
 	columns   []cells.Column
+	name      int // cells of the longest name
 	list      cells.List
 	filter    filter
 	sorting   sorting
@@ -169,6 +171,10 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		return c.inspect()
 	case key.Matches(k, c.keys.watch):
 		c.dialog = f.lockDialog()
+	case key.Matches(k, c.keys.problem):
+		f.problemDialog(c)
+	case key.Matches(k, c.keys.look):
+		return c.lookNow()
 	case key.Matches(k, c.keys.mark):
 		f.toggle(c)
 	case key.Matches(k, c.keys.markRange):
@@ -211,4 +217,4 @@ func (f *fleet) back() {
 }
 
 // ages reports whether the screen shows times that keep changing.
-func (f *fleet) ages() bool { return f.Overview.Lock != nil || f.err != nil }
+func (f *fleet) ages(now time.Time) bool { return f.Overview.Lock != nil || f.isStale(now) }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"time"
 
 	"charm.land/bubbles/v2/key"
@@ -14,6 +15,7 @@ import (
 // view renders the home screen.
 func (f *fleet) view(c *console) []cells.Line {
 	w, rows := c.w, f.rowsOf(c)
+	f.dim = f.isStale(c.now)
 	lines := []cells.Line{
 		c.title(f.upgrade(c.now), f.status(c)),
 		cells.Spread(append(cells.Line{cells.Blank(1)}, f.headline()...), cells.Line{cells.New(cells.Muted, c.header+" ")}, w),
@@ -128,11 +130,15 @@ func (f *fleet) hints(k keyMap) []hint {
 	} else if f.filter.words != "" {
 		k.deploy.SetEnabled(false) // a filter is no selection
 	}
-	return []hint{
+	all := []hint{
 		short(k.deploy, what), short(k.mark, "mark"), short(k.filter, "filter"), short(k.help, "help"), short(k.quit, "quit"),
 		short(k.history, "record"), short(k.details, "details"), short(k.markAll, "all"), short(k.watch, "lock"), short(k.inspect, "inspect"),
 		short(k.palette, "commands"), short(k.markRange, "range"), short(k.copy, "copy"),
 	}
+	if f.problem() != nil {
+		all = slices.Insert(all, 1, short(k.problem, "the error"), short(k.look, "look again"))
+	}
+	return all
 }
 
 func (f *fleet) bindings(c *console) []key.Binding {
@@ -141,7 +147,7 @@ func (f *fleet) bindings(c *console) []key.Binding {
 		return []key.Binding{k.copy, k.back}
 	}
 	return []key.Binding{
-		k.deploy, k.mark, k.markRange, k.markAll, k.filter, k.details, k.inspect, k.history, k.watch, k.copy, k.back, k.quit,
+		k.deploy, k.mark, k.markRange, k.markAll, k.filter, k.details, k.inspect, k.history, k.watch, k.problem, k.look, k.copy, k.back, k.quit,
 	}
 }
 

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"strings"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/text"
@@ -25,8 +26,20 @@ func (f *fleet) cells(m engine.Machine) []cells.Span {
 	}
 }
 
-// fleetName is the most that a name gets, in cells; the details show a longer one in full.
-const fleetName = 16
+// fleetName is what a name gets at least, in cells, and fleetDrift what it leaves the last column when there is room for more.
+const (
+	fleetName  = 16
+	fleetDrift = 26
+)
+
+// widened gives names what the last column does not need.
+func widened(cols []cells.Column, name int) []cells.Column {
+	n, last := &cols[3], &cols[len(cols)-1]
+	if more := min(name-n.Width, last.Width-fleetDrift); n.Width > 0 && more > 0 {
+		n.Width, last.Width = n.Width+more, last.Width-more
+	}
+	return cols
+}
 
 // fleetColumns measures the columns over all machines, so that scrolling does not shift them. Regions have headings
 // where the table is ordered by them, else a column.
@@ -44,6 +57,7 @@ func fleetColumns(f *fleet) []cells.Column {
 			}
 		}
 	}
+	f.name = cols[3].Width
 	cols[3].Width = min(cols[3].Width, fleetName)
 	if f.sorting.key == "" {
 		cols[4] = cells.Column{Gone: true}
@@ -66,7 +80,7 @@ func (f *fleet) table(w, h int) []cells.Line {
 	case len(f.rows) == 0:
 		return cells.Fill([]cells.Line{nil, {cells.New(cells.Muted, "  "+f.emptyText())}}, w, h)
 	}
-	cols := cells.FitColumns(f.columns, w-2)
+	cols := widened(cells.FitColumns(f.columns, w-2), f.name)
 	lines := []cells.Line{append(cells.Line{cells.Blank(2)}, cells.Head(cols)...)}
 	from, to := f.list.Window(len(f.rows), h-1)
 	if heading := f.headingOf(from); heading < from && f.sorting.key == "" { // scrolled away, it stays on top
@@ -99,7 +113,13 @@ func (f *fleet) rowLine(i int, cols []cells.Column, w int) cells.Line {
 	if r.m.ID == "" {
 		return cells.Line{cells.New(cells.Strong, "  "+r.region), cells.New(cells.Muted, "  "+text.Counted(r.count, "machine"))}.Fit(w)
 	}
-	return cells.ListRow(cells.Row(cols, f.cells(r.m)), i == f.list.At, w)
+	row := cells.Row(cols, f.cells(r.m))
+	if f.dim { // nobody knows whether it is still so
+		for i := range row {
+			row[i].Tone = cells.Muted
+		}
+	}
+	return cells.ListRow(row, i == f.list.At, w)
 }
 
 // headline counts machines, marks and what the filter hides.
@@ -121,13 +141,46 @@ func (f *fleet) headline() cells.Line {
 	return l
 }
 
-// status tells the lock, or what is wrong with what is shown.
+// status tells the lock, or what is wrong with what is shown, and how old that is.
 func (f *fleet) status(c *console) cells.Line {
+	old := c.now.Sub(f.lookedAt)
 	switch {
-	case f.err != nil && f.seen:
-		return cells.Line{cells.New(cells.Warn, "! as of "+view.When(f.lookedAt, c.now)+": "+f.err.Error())}
-	case f.seen:
-		return f.Lock(c.now)
+	case !f.seen:
+		return nil
+	case f.err != nil:
+		again := ""
+		if in := c.lookAt.Sub(c.now); in > 0 {
+			again = ", again in " + text.Seconds(in)
+		}
+		return cells.Line{cells.New(cells.Warn, "! "+text.Seconds(old)+" old"+again+": "+f.err.Error())}
+	case old > staleAfter:
+		return cells.Line{cells.New(cells.Warn, "! "+text.Seconds(old)+" old, no answer yet")}
 	}
-	return nil
+	return f.Lock(c.now)
+}
+
+// staleAfter is how old what is shown may become without a word: it is asked for every two seconds.
+const staleAfter = 10 * time.Second
+
+// isStale reports whether what is shown is older than it should be.
+func (f *fleet) isStale(now time.Time) bool {
+	return f.seen && (f.err != nil || now.Sub(f.lookedAt) > staleAfter)
+}
+
+// problem is what is wrong with what is shown, in full, nil for nothing.
+func (f *fleet) problem() *engine.Problem {
+	if f.err != nil {
+		return engine.AsProblem(f.err)
+	}
+	return f.Overview.Storage
+}
+
+// problemDialog opens it.
+func (f *fleet) problemDialog(c *console) {
+	switch p := f.problem(); {
+	case p == nil:
+		c.say("There is no error to show")
+	default:
+		c.dialog = problemDialog("What is wrong with what is shown", p)
+	}
 }

@@ -17,6 +17,7 @@ type keyMap struct {
 	details, plan, modules, log, sortBoard, confirm     key.Binding
 	next, cold                                          key.Binding
 	override, watch, history, inspect, copy             key.Binding
+	problem, look                                       key.Binding
 	promote, hold                                       key.Binding
 	follow, save                                        key.Binding
 	pause, faster, slower, stepEvent, forward, rewind   key.Binding
@@ -44,6 +45,7 @@ func newKeyMap(readOnly, app bool) keyMap {
 		cold:     bind("C", "deploy cold instead", "C"),
 		override: bind("o", "override lock", "o"), watch: bind("v", "lock, watch live", "v"), history: bind("r", "record of deploys", "r"),
 		inspect: bind("i", "inspect the VMs' code", "i"),
+		problem: bind("!", "the error in full", "!"), look: bind("ctrl-r", "look again now", "ctrl+r"),
 		promote: bind("N", "end the watch, go on", "N"), hold: bind("H", "hold the watch", "H"),
 		copy:   bind("y", "copy", "y"),
 		follow: bind("f", "follow, pause", "f"), save: bind("s", "save", "s"),
@@ -56,7 +58,7 @@ func newKeyMap(readOnly, app bool) keyMap {
 		b.SetEnabled(!readOnly)
 	}
 	k.deploy.SetEnabled(!readOnly && app)
-	for _, b := range []*key.Binding{&k.history, &k.watch, &k.inspect} {
+	for _, b := range []*key.Binding{&k.history, &k.watch, &k.inspect, &k.problem, &k.look} {
 		b.SetEnabled(app)
 	}
 	return k
@@ -73,7 +75,7 @@ func (k keyMap) groups() []keyGroup {
 		{"Everywhere", []key.Binding{
 			k.up, k.down, k.in, k.out, k.pageUp, k.pageDown, k.top, k.bottom, k.copy, k.palette, k.help, k.back, k.quit, k.interrupt,
 		}},
-		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.inspect, k.watch, k.history}},
+		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.inspect, k.watch, k.history, k.problem, k.look}},
 		{"Plan", []key.Binding{k.confirm, k.next, k.cold}},
 		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.log, k.sortBoard, k.promote, k.hold, k.override, k.watch}},
 		{"Log", []key.Binding{k.follow, k.filter, k.save}},

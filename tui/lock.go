@@ -1,9 +1,12 @@
 package tui
 
 import (
+	"time"
+
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/text"
 	"flydeploy/tui/cells"
 	"flydeploy/tui/view"
 )
@@ -30,7 +33,19 @@ func (d *deployScreen) lockBody(c *console, w int) []cells.Line {
 	return append(lines, cells.Paragraph(cells.Muted, "Waiting changes nothing: the deploy starts once the lock is free.", w)...)
 }
 
-// lockFacts tell who holds a lock, since when, and how long until it expires. A deploy that is alive renews its lock.
+// aliveWithin is how old the last renewal of a lock may be: a console renews it every ten seconds.
+const aliveWithin = 25 * time.Second
+
+// lifeSign tells whether a lock's owner is alive, by when it was renewed.
+func lifeSign(held engine.LockInfo, now time.Time) cells.Span {
+	silent := max(held.Lifetime()-held.ExpiresAt.Sub(now), 0)
+	if silent <= aliveWithin {
+		return cells.New(cells.OK, "alive, renewed "+text.Seconds(silent)+" ago")
+	}
+	return cells.New(cells.Warn, "no sign of life for "+text.Seconds(silent)+": its console may be dead")
+}
+
+// lockFacts tell who holds a lock, since when, whether its owner is alive, and how long until it expires.
 func lockFacts(held engine.LockInfo, c *console, w int) []cells.Line {
 	until := view.When(held.ExpiresAt, c.now)
 	if held.ExpiresAt.Before(c.now) {
@@ -38,6 +53,7 @@ func lockFacts(held engine.LockInfo, c *console, w int) []cells.Line {
 	}
 	return []cells.Line{
 		cells.Fact("held by", held.LockedBy, w), cells.Fact("since", view.When(held.LockedAt, c.now), w), cells.Fact("until", until, w),
+		append(cells.Line{{Text: "owner", Tone: cells.Muted}}.Fit(cells.FactTitle), lifeSign(held, c.now)).Fit(w),
 		cells.Fact("deploy", held.DeploymentID, w),
 	}
 }
@@ -79,6 +95,9 @@ func (f *fleet) lockDialog() *dialog {
 	}})
 	about.title, about.tone = "The deploy lock is held", cells.Warn
 	about.body = func(c *console, w int) []cells.Line {
+		if now := f.Overview.Lock; now != nil {
+			held = now
+		}
 		lines := append(lockFacts(*held, c, w), nil)
 		return append(lines, cells.Paragraph(cells.Muted, "A deploy of yours would wait for it, or override it after asking you.", w)...)
 	}

@@ -1,0 +1,84 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/tuitest"
+)
+
+func TestWhatIsShownTellsItsAge(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.sees(6)
+	b.shows("no deploy under way")
+	b.pass(staleAfter)
+	b.shows("no deploy under way")
+	b.pass(time.Second)
+	b.shows("! 11s old, no answer yet")
+	for _, l := range b.fleet.table(100, 10)[2:3] {
+		for _, s := range l {
+			if s.Tone != cells.Muted && s.Tone != cells.Active && s.Text != "" && s.Text != "▸ " {
+				t.Errorf("%q is not dimmed", s.Text)
+			}
+		}
+	}
+	b.sees(6)
+	b.shows("no deploy under way")
+}
+
+func TestAnErrorIsShownInFullAndAskedAgainByAKey(t *testing.T) {
+	looks := 0
+	o := offering(Options{App: "counter"})
+	backendOf(o).OnOverview = func(context.Context) (engine.Overview, error) {
+		looks++
+		return tuitest.OverviewOf(6), nil
+	}
+	b := newBench(t, size{80, 24}, o)
+	b.sees(6)
+	b.keys("!")
+	b.shows("There is no error to show")
+	b.pass(noticeStays + time.Second)
+	_, cmd := b.Update(overviewMsg{err: engine.NewProblem("api", "list machines of counter: 502 bad gateway", errors.New("request 01M"), "Wait until the API answers.")})
+	if cmd == nil {
+		t.Fatal("nothing is asked again")
+	}
+	b.pass(2 * time.Second)
+	b.shows("! 8s old, again in 8s", "! the error", "ctrl-r look again")
+	b.keys("!")
+	b.shows("What is wrong with what is shown", "502 bad gateway", "Wait until the API answers.")
+	b.keys("enter")
+	_, cmd = b.Update(tea.KeyPressMsg{Code: 'r', Mod: tea.ModCtrl})
+	if cmd == nil {
+		t.Fatal("the key asks nothing")
+	}
+	seen, is := cmd().(overviewMsg)
+	if !is || looks != 1 {
+		t.Fatalf("%d looks", looks)
+	}
+	late := overviewMsg{err: errors.New("the one before"), look: seen.look - 1}
+	b.send(seen, late)
+	b.shows("no deploy under way")
+}
+
+func TestALockTellsWhetherItsOwnerLives(t *testing.T) {
+	now := tuitest.Start
+	for _, test := range []struct {
+		left time.Duration
+		tone cells.Tone
+		text string
+	}{
+		{116 * time.Second, cells.OK, "alive, renewed 4s ago"},
+		{30 * time.Second, cells.Warn, "no sign of life for 1m 30s: its console may be dead"},
+	} {
+		got := lifeSign(engine.LockInfo{LifetimeMS: 120_000, ExpiresAt: now.Add(test.left)}, now)
+		if got.Tone != test.tone || got.Text != test.text {
+			t.Errorf("%q in tone %v, want %q", got.Text, got.Tone, test.text)
+		}
+	}
+}
