@@ -121,7 +121,7 @@ var Remedies = map[string]string{
 	"download_failed":       "Check that the machines reach the bucket: `flydeploy doctor` shows where it is.",
 	"bad_tarball":           "Deploy again from a fresh build.",
 	"bad_beam":              "Deploy again from a fresh build.",
-	"code_server_busy":      "Nothing was suspended. Something occupies the VM's code server (a purge, a slow disk). Wait until `:code.get_path()` answers in a remote console, then deploy again.",
+	"code_server_busy":      "No new code was loaded. Something occupies the VM's code server (a purge, a slow disk). Wait until `:code.get_path()` answers in a remote console, then deploy again.",
 	"superseded":            "This deploy has lost the lock to a newer one: `flydeploy status` shows what the machines run, `flydeploy history` who deployed it. Deploy again if yours is still wanted.",
 	"stale":                 "The VM's code changed after the plan. Deploy again for a new plan.",
 	"aborted":               "Nothing was suspended on the machine. Upgrade it with `flydeploy hot --resume`.",

@@ -29,6 +29,13 @@ defmodule FlyDeployAgent.Commit do
   @outstanding 512
   # At most this many of those that did not answer are told with their stacks.
   @told 100
+  # The code server was asked right before the first suspend. After this it is asked once more, and waited for so long at most.
+  @just_asked_us 20_000
+  @loader_ms 500
+  @loader_busy %{
+    reason: "code_server_busy",
+    exception: "the code server did not answer when all had been suspended"
+  }
 
   @doc """
   Runs the window. `pause` is called between two attempts to suspend, while everything runs.
@@ -52,7 +59,16 @@ defmodule FlyDeployAgent.Commit do
 
   # -- load what the migrations need
 
+  # While the last were suspended the code server may have become busy: everything would wait for it.
   defp swap(window) do
+    if Cell.spent_us(window.cell) < @just_asked_us or Loader.answers?(loader_ms(window)),
+      do: swap_needed(window),
+      else: not_swapped(window, [@loader_busy])
+  end
+
+  defp loader_ms(window), do: window |> Window.left_ms() |> div(2) |> min(@loader_ms) |> max(1)
+
+  defp swap_needed(window) do
     Cell.enter(window.cell, :swapping)
 
     case load(window) do

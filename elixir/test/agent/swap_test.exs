@@ -45,7 +45,7 @@ defmodule FlyDeployAgent.SwapTest do
     facts = for {module, _old, new} <- modules, {:ok, facts} = Beam.facts(new), into: %{}, do: {module, facts}
 
     %Armed{
-      staged: %Staged{diff: %{changes: changes}, facts: facts},
+      staged: %Staged{diff: %{changes: changes, files: []}, facts: facts},
       forward: forward,
       back: back,
       stand_ins: CallbackMode.prepare(changes),
