@@ -28,7 +28,7 @@ sweep = fn started, guardian, dir ->
       if Process.whereis(:flydeploy_agent) == nil do
         for {module, _} <- :code.all_loaded(),
             module |> Atom.to_string() |> String.starts_with?("Elixir.FlyDeployAgent_") do
-          :code.soft_purge(module)
+          if :erlang.check_old_code(module), do: :code.soft_purge(module)
           :code.delete(module)
           :code.soft_purge(module)
         end
@@ -190,7 +190,7 @@ load = fn form ->
     do: refused.("sha256_differs", "the sha256 of the compiled agent is not the expected one")
 
   {:flydeploy_agent, 1, _agent, compiled} = :erlang.binary_to_term(file)
-  for {module, _beam} <- compiled, do: :code.soft_purge(module)
+  for {module, _beam} <- compiled, :erlang.check_old_code(module), do: :code.soft_purge(module)
 
   with {:error, [{module, reason} | _]} <- :code.atomic_load(for {m, beam} <- compiled, do: {m, [], beam}),
        do: refused.("not_loadable", "#{inspect(module)} of the agent cannot be loaded: #{reason}")

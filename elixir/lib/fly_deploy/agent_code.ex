@@ -123,7 +123,7 @@ defmodule FlyDeploy.AgentCode do
   defp remove do
     if Process.whereis(@name) == nil do
       for {module, _} <- :code.all_loaded(), String.starts_with?(Atom.to_string(module), @prefix) do
-        :code.soft_purge(module)
+        if :erlang.check_old_code(module), do: :code.soft_purge(module)
         :code.delete(module)
         :code.soft_purge(module)
       end
