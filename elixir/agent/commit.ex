@@ -29,9 +29,8 @@ defmodule FlyDeployAgent.Commit do
   @outstanding 512
   # At most this many of those that did not answer are told with their stacks.
   @told 100
-  # The code server was asked right before the first suspend. After this it is asked once more, and waited for so long at most.
+  # The code server was asked right before the first suspend. After this it is asked once more.
   @just_asked_us 20_000
-  @loader_ms 500
   @loader_busy %{
     reason: "code_server_busy",
     exception: "the code server did not answer when all had been suspended"
@@ -61,12 +60,10 @@ defmodule FlyDeployAgent.Commit do
 
   # While the last were suspended the code server may have become busy: everything would wait for it.
   defp swap(window) do
-    if Cell.spent_us(window.cell) < @just_asked_us or Loader.answers?(loader_ms(window)),
+    if Cell.spent_us(window.cell) < @just_asked_us or Loader.answers?(window.loader_ms),
       do: swap_needed(window),
       else: not_swapped(window, [@loader_busy])
   end
-
-  defp loader_ms(window), do: window |> Window.left_ms() |> div(2) |> min(@loader_ms) |> max(1)
 
   defp swap_needed(window) do
     Cell.enter(window.cell, :swapping)

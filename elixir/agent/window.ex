@@ -19,6 +19,7 @@ defmodule FlyDeployAgent.Window do
     * `migration_ms` – that long without any answer, and the migrations that have not answered hang, if all of them wait
     * `max_suspend_ms` – how long processes may be suspended, all attempts together; `rollback_us` – what going back takes of it
       while only `needed` is loaded; `purge_us` – what each module of `deferred` adds to that when it is loaded
+    * `loader_ms` – how long the code server may take to answer when all have been suspended
     * `skip_busy` – whether the others are upgraded where some would not suspend, see `FlyDeployAgent.Skipping`
   """
 
@@ -50,7 +51,7 @@ defmodule FlyDeployAgent.Window do
     :rollback_us,
     :skip_busy
   ]
-  defstruct @enforce_keys ++ [purge_us: 0, born: [], newborn: [], skipped: [], held: []]
+  defstruct @enforce_keys ++ [purge_us: 0, loader_ms: 500, born: [], newborn: [], skipped: [], held: []]
 
   @type t :: %__MODULE__{
           cell: Cell.t(),
@@ -81,6 +82,7 @@ defmodule FlyDeployAgent.Window do
           max_suspend_ms: pos_integer,
           rollback_us: non_neg_integer,
           purge_us: non_neg_integer,
+          loader_ms: pos_integer,
           skip_busy: boolean
         }
 

@@ -37,14 +37,19 @@ defmodule FlyDeployAgent.CodeServerTest do
   defp until_spent(cell), do: if(Cell.spent_us(cell) < 50_000, do: until_spent(cell), else: :ok)
 
   test "one that became busy while processes were suspended loads nothing, and is not waited for" do
-    # In a release all code is loaded.
-    for app <- [:fly_deploy, :elixir, :stdlib, :kernel],
-        module <- Application.spec(app, :modules),
-        do: Code.ensure_loaded(module)
-
+    Windows.load_all()
     {:ok, pid} = GenServer.start(Server, 1)
     {targets, []} = Processes.scan([pid], @changed, [])
-    window = Windows.new(targets: targets, changed: @changed, suspend_ms: 60_000, max_suspend_ms: 600_000)
+
+    window =
+      Windows.new(
+        targets: targets,
+        changed: @changed,
+        suspend_ms: 60_000,
+        max_suspend_ms: 600_000,
+        loader_ms: 500
+      )
+
     holder = holder()
 
     GenServer.cast(pid, fn _state ->

@@ -5,6 +5,8 @@ defmodule FlyDeployAgent.CommitTest do
 
   alias FlyDeployAgent.{Births, Cell, Commit, Guardian, Processes, Snapshot, Stack, Windows}
 
+  setup_all do: Windows.load_all()
+
   # Swapping code is tested on real nodes; here nothing is swapped, and code_change does what its process' state says.
   defmodule Server do
     use GenServer

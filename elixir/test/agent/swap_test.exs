@@ -6,6 +6,8 @@ defmodule FlyDeployAgent.SwapTest do
   alias FlyDeployAgent.{Armed, Arming, Beam, CallbackMode, Cell, Findings, Loader, Order, Staged}
   alias FlyDeployAgent.{Window, Windows}
 
+  setup_all do: Windows.load_all()
+
   # Windows that swap code: the module's name, and what its two versions do.
   defp compile(module, version, body) do
     code = """
@@ -54,7 +56,7 @@ defmodule FlyDeployAgent.SwapTest do
   end
 
   defp window(armed, order \\ []),
-    do: Arming.window(armed, order(order), Cell.new(), Windows.guardian())
+    do: %{Arming.window(armed, order(order), Cell.new(), Windows.guardian()) | loader_ms: 60_000}
 
   defp order(options) do
     form = [id: "abcdef0123456789", url: "", sha256: "", size: 0, otp_app: "swap", max_suspend_ms: 60_000]

@@ -30,9 +30,20 @@ defmodule FlyDeployAgent.Windows do
       migration_ms: 5_000,
       max_suspend_ms: 20_000,
       rollback_us: 0,
+      loader_ms: 60_000,
       skip_busy: false
     }
     |> struct!(fields)
+  end
+
+  @doc "Loads all code, as in a release: the code server may be busy with what other tests compile."
+  @spec load_all() :: :ok
+  def load_all do
+    for app <- [:fly_deploy, :elixir, :stdlib, :kernel], module <- Application.spec(app, :modules) do
+      Code.ensure_loaded(module)
+    end
+
+    :ok
   end
 
   @doc "A guardian of this process that does not take over."
