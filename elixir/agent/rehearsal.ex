@@ -33,7 +33,7 @@ defmodule FlyDeployAgent.Rehearsal do
   @most 160 * 1_048_576
   # All of it; when no more trials are begun; one answer (a trial ends after ten seconds by itself); and each step until the trials can
   # begin, which together take half a second where nothing else runs.
-  @limits %{total_ms: 25_000, all_ms: 12_000, answer_ms: 12_000, setup_ms: 10_000}
+  @limits %{total_ms: 25_000, all_ms: 12_000, answer_ms: 12_000, setup_ms: 10_000, memory: "/"}
   @kinds 30
   # How many trials of a kind may go on without an end before no more are made, and how many VMs may be lost.
   @endless 2
@@ -49,7 +49,7 @@ defmodule FlyDeployAgent.Rehearsal do
 
   @doc """
   Rehearses what was staged, in the folder `dir`, and gives the findings. `code` gives the agent's own modules, `{:ok, [{module, beam}]}` or
-  `{:error, text}`; `limits` are those that differ, in milliseconds.
+  `{:error, text}`; `limits` are those that differ, in milliseconds; `memory` the folder below which the system tells how much memory is free.
   """
   @spec findings(FlyDeployAgent.Staged.t(), FlyDeployAgent.Order.t(), Path.t(), code, map) :: [map]
   def findings(staged, order, dir, code, limits \\ %{}) do
@@ -103,7 +103,7 @@ defmodule FlyDeployAgent.Rehearsal do
         []
 
       kinds ->
-        free = FreeMemory.bytes()
+        free = FreeMemory.bytes(limits.memory)
 
         with :ok <- room(free),
              {:ok, code} <- code.(),

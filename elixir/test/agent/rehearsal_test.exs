@@ -105,6 +105,36 @@ defmodule FlyDeployAgent.RehearsalTest do
   @patient %{total_ms: 600_000, all_ms: 300_000, answer_ms: 120_000, setup_ms: 120_000}
   defp rehearse(staged, dir), do: Rehearsal.findings(staged, %{otp_app: :fly_deploy}, dir, &code/0, @patient)
 
+  # -- memory
+
+  test "where 60 MB are free, no VM is started, and nothing is read or written for one", %{dir: dir} do
+    staged =
+      staged(
+        dir,
+        server("T.Full", 1, ""),
+        server("T.Full", 2, "def code_change(1, n, _), do: {:ok, n + 1}"),
+        fn -> [elem(GenServer.start(T.Full, 1), 1)] end
+      )
+
+    root = Path.join(dir, "full")
+    File.mkdir_p!(Path.join(root, "proc"))
+    code = fn -> flunk("the agent's code was asked for") end
+    ports = Port.list()
+
+    for {kilobytes, told} <- [{60 * 1024, "60 MB of memory are free, and 61 MB are needed"}, {0, "0 MB"}] do
+      File.write!(Path.join(root, "proc/meminfo"), "MemAvailable: #{kilobytes} kB\n")
+      limits = Map.put(@patient, :memory, root)
+
+      assert [%{name: "not_rehearsed", severity: :info, detail: detail}] =
+               Rehearsal.findings(staged, %{otp_app: :fly_deploy}, Path.join(dir, "none"), code, limits)
+
+      assert detail =~ told
+    end
+
+    refute File.exists?(Path.join(dir, "none"))
+    assert Port.list() -- ports == []
+  end
+
   # -- migrations
 
   defp server(module, vsn, code_change),
