@@ -24,6 +24,10 @@ defmodule FlyDeployAgent.Bifs do
       {{:map, values, true}, {:const, key}} when is_atom(key) ->
         put(regs, to, {:const, is_map_key(values, key)})
 
+      # Its own keys are others than those that it is asked for.
+      {{:map, %{__struct__: {_, MapSet}}, _} = set, :any} ->
+        fails(fail, miss(set, {:value, Map}))
+
       {{:map, %{}, _}, _} ->
         put(regs, to, :any)
 

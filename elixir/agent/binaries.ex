@@ -37,7 +37,12 @@ defmodule FlyDeployAgent.Binaries do
   def step({:bs_match, no, context, {:list, commands}}, regs),
     do: commands(commands, value(context, regs), no, context, regs)
 
-  def step({:bs_create_bin, _, _, _, _, to, _}, regs), do: put(regs, to, {:is, :binary})
+  def step({:bs_create_bin, _, _, _, _, to, {:list, parts}}, regs) do
+    case Enum.find_value(joined(parts), &no_binary(value(&1, regs))) do
+      nil -> put(regs, to, {:is, :binary})
+      miss -> {:error, miss}
+    end
+  end
 
   def step({name, no, context, _live, _size, _unit, _flags, to}, regs)
       when name in [:bs_get_binary2, :bs_get_float2, :bs_get_integer2],
@@ -53,6 +58,16 @@ defmodule FlyDeployAgent.Binaries do
   def step({:bs_test_unit, no, _context, _unit}, _regs), do: {:either, no}
 
   def step(_op, _regs), do: nil
+
+  # What is put together as binaries, of six operands each.
+  defp joined([{:atom, type}, _, _, _, from, _ | rest]) when type in [:append, :private_append, :binary],
+    do: [from | joined(rest)]
+
+  defp joined([_, _, _, _, _, _ | rest]), do: joined(rest)
+  defp joined(_operands), do: []
+
+  defp no_binary(value),
+    do: if(Value.type(value) not in [nil, :binary], do: miss(value, {:type, :binary}))
 
   # A match that goes on, of what is known to be one.
   defp opened({:rest, _, _} = rest, _no, to, regs), do: put(regs, to, rest)

@@ -93,10 +93,11 @@ defmodule FlyDeployAgent.Children do
     {start(m, f, args, further), if(is_atom(id), do: id), pid, elem(child, tuple_size(child) - 2)}
   end
 
-  # The arguments of temporary children are not kept: nobody starts them again.
+  # The arguments of temporary children are not kept: nobody starts them again. Their number is -1, which no function has.
   defp start(m, f, args, further) when is_list(args) and is_list(further),
     do: {{m, f, length(args) + length(further)}, args ++ further}
 
+  defp start(m, f, :undefined, _further), do: {{m, f, -1}, []}
   defp start(_m, _f, _args, _further), do: nil
 
   defp some(map), do: map |> :maps.iterator() |> :maps.next() |> some(@children)

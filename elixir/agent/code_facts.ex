@@ -65,6 +65,42 @@ defmodule FlyDeployAgent.CodeFacts do
     Instructions.literals(chunk)
   end
 
+  @doc "All texts that a .beam has as atoms and within literals, in one; none of what is no .beam."
+  @spec texts(binary) :: binary
+  def texts(beam) do
+    case named(beam) do
+      [] -> ""
+      atoms -> IO.iodata_to_binary([Enum.map(atoms, &[Atom.to_string(&1), 0]) | literals(beam)])
+    end
+  end
+
+  @doc "All atoms that a .beam has, also those that only its literals have; none of what is no .beam."
+  @spec atoms(binary) :: [atom]
+  def atoms(beam) do
+    case named(beam) do
+      [] -> []
+      atoms -> Enum.uniq(within(for(literal <- literals(beam), do: :erlang.binary_to_term(literal)), atoms))
+    end
+  end
+
+  # Those of its code, among which its own name is.
+  defp named(beam) do
+    case :beam_lib.chunks(beam, [:atoms]) do
+      {:ok, {_module, [atoms: atoms]}} -> for {_, atom} <- atoms, do: atom
+      {:error, :beam_lib, _} -> []
+    end
+  end
+
+  defp within([], found), do: found
+  defp within([atom | rest], found) when is_atom(atom), do: within(rest, [atom | found])
+  defp within([[head | tail] | rest], found), do: within([head, tail | rest], found)
+  defp within([%{} = map | rest], found), do: within([Map.to_list(map) | rest], found)
+
+  defp within([tuple | rest], found) when is_tuple(tuple),
+    do: within(Tuple.to_list(tuple) ++ rest, found)
+
+  defp within([_term | rest], found), do: within(rest, found)
+
   @doc "What every function does, see `FlyDeployAgent.Instructions`, but for those that the compiler adds to tell of the module."
   @spec functions(binary) :: {:ok, code} | :error
   def functions(beam) do

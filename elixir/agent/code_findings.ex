@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.CodeFindings do
   modules, and each application's module.
   """
 
-  alias FlyDeployAgent.{Children, CodeFacts, Messages, Once, Pair, Senders, TreeFindings}
+  alias FlyDeployAgent.{Children, CodeFacts, Messages, Once, Pair, Paths, Senders, TreeFindings}
 
   @type live :: %{
           processes: %{module => pos_integer},
@@ -20,6 +20,7 @@ defmodule FlyDeployAgent.CodeFindings do
 
   # Callbacks whose messages may have been sent, or be scheduled, before the upgrade.
   @taking [{{:handle_info, 2}, 0}, {{:handle_cast, 2}, 0}, {{:handle_call, 3}, 0}]
+  @events [{{:handle_event, 2}, 0}, {{:handle_call, 2}, 0}, {{:handle_info, 2}, 0}]
   @page [{{:handle_event, 3}, 0}, {{:handle_in, 3}, 0}, {{:handle_async, 3}, 0}]
 
   @doc "All findings about `pairs`, `%{name, severity, subject, detail}`, some with `processes`: module by module, so that the code of few is in memory."
@@ -40,7 +41,8 @@ defmodule FlyDeployAgent.CodeFindings do
 
   defp of_processes(pair, count) do
     found =
-      behaviour_changed(pair, count) ++ callback_mode_changed(pair, count) ++ messages_changed(pair, count)
+      behaviour_changed(pair, count) ++
+        callback_mode_changed(pair, count) ++ messages_changed(pair, count) ++ timeouts_changed(pair, count)
 
     Enum.map(found, &Map.put(&1, :processes, count))
   end
@@ -117,13 +119,7 @@ defmodule FlyDeployAgent.CodeFindings do
   defp messages_changed(%{module: module} = pair, count) do
     for {{f, a} = callback, argument} <- taking(pair),
         Pair.both?(pair, callback),
-        refused =
-          Messages.refused(
-            Pair.code(pair, :old)[callback],
-            Pair.code(pair, :new)[callback],
-            {:x, argument},
-            kinds(argument)
-          ),
+        refused = refused(pair, callback, argument),
         # Who sends such calls is not seen.
         refused = if(f in [:handle_call, :handle_cast], do: refused -- [:"any other"], else: refused),
         refused = if(f == :handle_call, do: Senders.sent(pair, refused), else: refused),
@@ -137,6 +133,49 @@ defmodule FlyDeployAgent.CodeFindings do
           "kind that is already queued or scheduled would crash its process (#{count} #{if count == 1, do: "is", else: "are"} running)"
       )
     end
+  end
+
+  defp refused(pair, callback, argument) do
+    [old, new] = for version <- [:old, :new], do: Pair.code(pair, version)[callback]
+
+    if old != new and gives_up?(pair, callback),
+      do: Messages.named(old, {:x, argument}),
+      else: Messages.refused(old, new, {:x, argument}, kinds(argument))
+  end
+
+  # The one that `use GenServer` brings raises, whatever comes.
+  defp gives_up?(%{module: module} = pair, {f, a}) do
+    [old, new] =
+      for version <- [:old, :new] do
+        root = {module, f, a}
+        program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [root])
+        Paths.follow(program, root, List.duplicate(:any, a))
+      end
+
+    new.whole and Enum.all?(new.returns, &bad?/1) and not Enum.all?(old.returns, &bad?/1)
+  end
+
+  # What it would give if it did not raise.
+  defp bad?({:made, [{:const, :stop}, {:made, [{:const, bad} | _]} | _]}), do: bad in [:bad_call, :bad_cast]
+  defp bad?(_returned), do: false
+
+  # Those that run come at their time.
+  defp timeouts_changed(%{module: module, old: %{behaviours: behaviours}} = pair, count) do
+    function = {:handle_event, 4}
+
+    names =
+      if :gen_statem in behaviours and Pair.both?(pair, function),
+        do: Messages.timeouts_refused(Pair.code(pair, :old)[function], Pair.code(pair, :new)[function]),
+        else: []
+
+    for name <- names,
+        do:
+          finding(
+            "messages_changed",
+            :warn,
+            module,
+            "handle_event/4 no longer has a clause for the timeout #{inspect(name)}: one that runs now would crash its process (#{running(count)})"
+          )
   end
 
   # A state machine's events come with their type.
@@ -154,6 +193,9 @@ defmodule FlyDeployAgent.CodeFindings do
           {{:handle_event, 4}, 1}
           | for({f, 3} <- old.exports, f not in [:terminate, :code_change], do: {{f, 3}, 1})
         ]
+
+      :gen_event in behaviours ->
+        @events
 
       Enum.any?(behaviours, &(&1 in [Phoenix.LiveView, Phoenix.Channel])) ->
         @page ++ @taking

@@ -33,6 +33,9 @@ defmodule FlyDeployAgent.Contexts do
       do: %{arguments: [:any, :message, :data], of: :data, from: 1}
   end
 
+  defp callback(:gen_event, f, 2, _pair) when f in [:handle_event, :handle_call, :handle_info],
+    do: %{arguments: [:message, :state], of: :state, from: 0}
+
   defp callback(kind, :render, 1, _pair) when kind == :view,
     do: %{arguments: [:assigns], of: :assigns, from: nil}
 
@@ -86,13 +89,17 @@ defmodule FlyDeployAgent.Contexts do
         {:message, _} -> message
         {:assigns, {:map, %{assigns: assigns}, _}} -> rendered(assigns)
         {:data, {:tuple, [_, data]}} -> data
-        # Others follow.
-        {:state, {:tuple, [{_, _}, _]}} when arguments == [:any, :message, :state, :data] -> :any
+        {:state, {:tuple, [name, _]}} when arguments == [:any, :message, :state, :data] -> state(name)
         {:state, state} -> state
         _ -> :any
       end
     end
   end
+
+  # After a name others follow; what else it is, it stays.
+  defp state({:tuple, _} = state), do: state
+  defp state({:map, _, _} = state), do: state
+  defp state(_name), do: :any
 
   # What LiveView adds for a template.
   defp rendered({:map, values, complete}),

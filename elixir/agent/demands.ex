@@ -4,9 +4,16 @@ defmodule FlyDeployAgent.Demands do
   tuples, types. Both versions are followed (`FlyDeployAgent.Paths`) with the shapes of states, message by message; nothing is run.
   """
 
-  alias FlyDeployAgent.{CodeFacts, Contexts, Findings, Pair, Paths, Value}
+  alias FlyDeployAgent.{CodeFacts, Contexts, Findings, Pair, Paths, Reads, Value}
 
-  @type shapes :: %{module => %{kind: atom, shapes: [{Value.t(), pos_integer}], count: pos_integer}}
+  @type shapes :: %{
+          module => %{
+            optional(:kept) => %{atom => Value.t()},
+            kind: atom,
+            shapes: [{Value.t(), pos_integer}],
+            count: pos_integer
+          }
+        }
   @type codes :: (:old | :new, module -> CodeFacts.code() | nil)
 
   # Shapes of states that are followed, of a module; others say no more.
@@ -38,12 +45,10 @@ defmodule FlyDeployAgent.Demands do
 
     {late, told} =
       shapes
-      |> Enum.map(fn {module, %{kind: kind, shapes: all, count: count}} ->
+      |> Enum.map(fn {module, %{shapes: all, count: count} = looked_at} ->
         pair = Map.get(by_module, module, :same)
-
-        unless_late(fn ->
-          of_module(pair, module, kind, few(all, count), {timed, by_module}, wanted, until)
-        end)
+        live = %{kind: looked_at.kind, shapes: few(all, count), kept: Map.get(looked_at, :kept, %{})}
+        unless_late(fn -> of_module(pair, module, live, {timed, by_module}, wanted, until) end)
       end)
       |> Enum.split_with(&(&1 == :late))
 
@@ -96,19 +101,21 @@ defmodule FlyDeployAgent.Demands do
     |> Enum.take(@shapes)
   end
 
-  defp of_module(pair, module, kind, shapes, {codes, by_module}, wanted, until) do
+  defp of_module(pair, module, %{kind: kind, shapes: shapes} = live, {codes, by_module}, wanted, until) do
     contexts = Contexts.all(kind, pair, codes.(:new, module) || %{})
-    roots = for %{function: {f, a}} <- contexts, do: {module, f, a}
+    roots = for(%{function: {f, a}} <- contexts, do: {module, f, a}) ++ named(shapes, module, by_module)
     migrating = if pair != :same, do: migrating(pair, kind)
     wanted = if migrating, do: %{}, else: wanted
 
     programs =
       for version <- [:old, :new],
-          into: %{exports: &exports?(by_module, &1, &2)},
+          into: %{exports: &exports?(by_module, &1, &2), read: &Reads.held(&1, &2, live.kept)},
           do: {version, Paths.program(&codes.(version, &1), roots ++ List.wrap(migrating))}
 
     told =
       for {shape, count} <- shapes,
+          # A module of functions that are gone may be called.
+          pair != :same or programs.old != programs.new or named(shapes, module, by_module) != [],
           state = migrated(migrating, kind, shape, programs.new),
           state != :unknown,
           context <- contexts,
@@ -134,6 +141,18 @@ defmodule FlyDeployAgent.Demands do
     |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))
     |> findings(module)
     |> Enum.concat(if(Enum.all?(told, &elem(&1, 2).whole), do: [], else: [{:partly, module}]))
+  end
+
+  # The functions of changed modules that states name: somebody else's server calls them.
+  defp named(shapes, module, by_module) do
+    for {shape, _} <- shapes,
+        name <- Value.atoms(shape),
+        name != module,
+        %{old: %{exports: exports}} <- [by_module[name]],
+        {f, a} <- exports,
+        f not in [:module_info, :__info__, :__struct__],
+        uniq: true,
+        do: {name, f, a}
   end
 
   # -- comparing
@@ -170,7 +189,7 @@ defmodule FlyDeployAgent.Demands do
   end
 
   defp follow(version, mfa, context, message, state, programs) do
-    lives = %{agent: state, exports: &programs.exports.(version, &1)}
+    lives = %{agent: state, exports: &programs.exports.(version, &1), read: programs.read}
     Paths.follow(programs[version], mfa, Contexts.arguments(context, message, state), lives)
   end
 
@@ -288,6 +307,7 @@ defmodule FlyDeployAgent.Demands do
   @doc "What is demanded, as people say it."
   @spec wants(Paths.demand()) :: binary
   def wants({:arity, n, m}), do: "a tuple of #{n} elements, and not of #{m}"
+  def wants({:callable, n, m}), do: "a function of #{n} arguments, and not of #{m}"
   def wants({:type, type}), do: "a #{type}"
   def wants({:function, {m, f, a}}), do: "a module with #{f}/#{a}, which #{inspect(m)} has not"
   def wants({:counters, n, size}), do: "#{n} counters, of which it has #{size}"

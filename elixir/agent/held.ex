@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Held do
   What processes, tables and terms hold, and the new code cannot take: see `FlyDeployAgent.Shapes` and `FlyDeployAgent.Demands`.
   """
 
-  alias FlyDeployAgent.{Beam, CodeFacts, Demands, Findings, Pair, Shapes}
+  alias FlyDeployAgent.{Beam, CodeFacts, Demands, Findings, Pair, Shapes, Value}
 
   # Processes of a module whose states' shapes are looked at.
   @shaped 40
@@ -28,14 +28,16 @@ defmodule FlyDeployAgent.Held do
 
     servers = Shapes.servers(targets, own)
     # A state is also read by what changes beside the module of its process.
-    users = users(servers, by_module, MapSet.size(gone) > 0)
+    users = users(servers, by_module)
 
     sought = %{
       structs: Pair.fields_added(pairs),
       gone: gone,
       purged: purged(pairs),
       impls: impls(removed),
-      shapes: Map.merge(shapes(targets, by_module), users)
+      shapes: Map.merge(shapes(targets, by_module), users),
+      handlers:
+        for(%{module: module, old: %{}} <- pairs, Enum.any?(targets, &(&1.kind == :gen_event)), do: module)
     }
 
     if Enum.all?(Map.values(sought), &Enum.empty?/1) do
@@ -43,7 +45,7 @@ defmodule FlyDeployAgent.Held do
     else
       {held, unasked} = Shapes.holders(sought, targets, servers)
       kinds = Map.new(targets, &{&1.pid, &1.kind})
-      {shapes, held} = Enum.split_with(held, &match?({:shape, _, _}, &1.found))
+      {shapes, held} = Enum.split_with(held, &(elem(&1.found, 0) in [:shape, :dictionary]))
       counts = Enum.frequencies(for(%{module: m} <- targets, do: m) ++ for({_, m} <- servers, do: m))
 
       held
@@ -77,12 +79,11 @@ defmodule FlyDeployAgent.Held do
     |> Map.new()
   end
 
-  # Servers of modules that stay as they are, and call what changes; where functions are gone, also those that call modules that
-  # they hold.
-  defp users(servers, by_module, gone?) do
+  # Servers of modules that stay as they are, and call what changes, or modules that they hold.
+  defp users(servers, by_module) do
     for {module, pids} <- Enum.group_by(servers, &elem(&1, 1), &elem(&1, 0)),
         is_atom(module) and not is_map_key(by_module, module),
-        calls?(module, by_module) or (gone? and applies?(module)),
+        calls?(module, by_module) or applies?(module),
         pid <- Enum.take(pids, @shaped),
         into: %{},
         do: {pid, kind(Beam.behaviours(module), :gen_server)}
@@ -117,11 +118,23 @@ defmodule FlyDeployAgent.Held do
   end
 
   defp by_holder(shapes, counts) do
-    for {module, all} <- Enum.group_by(shapes, & &1.holder, & &1.found), into: %{} do
-      [{:shape, kind, _} | _] = all
-      frequencies = all |> Enum.frequencies_by(&elem(&1, 2)) |> Map.to_list()
-      {module, %{kind: kind, shapes: frequencies, count: Map.get(counts, module, length(all))}}
+    for {module, all} <- Enum.group_by(shapes, & &1.holder, & &1.found),
+        {[{:shape, kind, _} | _] = states, kept} <- [Enum.split_with(all, &match?({:shape, _, _}, &1))],
+        into: %{} do
+      frequencies = states |> Enum.frequencies_by(&elem(&1, 2)) |> Map.to_list()
+      count = Map.get(counts, module, length(states))
+      {module, %{kind: kind, shapes: frequencies, count: count, kept: alike(for({_, map} <- kept, do: map))}}
     end
+  end
+
+  # What all of them that have it keep in the same shape.
+  defp alike(dictionaries) do
+    pairs = for {:map, values, _} <- dictionaries, pair <- values, do: pair
+
+    for {key, [value | others]} <- Enum.group_by(pairs, &elem(&1, 0), &elem(&1, 1)),
+        Enum.all?(others, &(Value.general(&1) == Value.general(value))),
+        into: %{},
+        do: {key, value}
   end
 
   # The start functions of supervisors' children have a finding of their own.

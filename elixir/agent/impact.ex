@@ -9,15 +9,17 @@ defmodule FlyDeployAgent.Impact do
     CodeFacts,
     CodeFindings,
     Findings,
+    Handlers,
     Held,
     Later,
     Loops,
     Pair,
+    Protocols,
     Readers,
     Release
   }
 
-  alias FlyDeployAgent.{Surroundings, Tables, Undefined}
+  alias FlyDeployAgent.{Surroundings, Tables, Undefined, UnderWay}
 
   @time_ms 20_000
   # 256 MB on 64 bits. What is read of the modules is a few kilobytes for each.
@@ -100,12 +102,18 @@ defmodule FlyDeployAgent.Impact do
       fn -> Readers.findings(pairs, codes(pairs)) end,
       fn -> Surroundings.findings(pairs) end,
       fn -> Later.findings(pairs, gone) end,
+      fn -> UnderWay.findings(pairs, kinds(staged.targets)) end,
+      fn -> Handlers.findings(pairs, codes(pairs)) end,
+      fn -> Protocols.findings(pairs) end,
       fn -> Loops.findings(pairs, staged.holders) end,
       fn -> Undefined.findings(pairs, gone, removed) end,
+      fn -> Undefined.names(pairs, gone) end,
       fn -> Held.findings(pairs, gone, removed, staged.targets, order.own, codes(pairs)) end
     ]
     |> Enum.each(&tell.(Findings.safely(&1)))
   end
+
+  defp kinds(targets), do: for(%{module: module, kind: kind} <- targets, into: %{}, do: {module, kind})
 
   # -- both versions of a module
 

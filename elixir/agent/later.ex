@@ -1,6 +1,7 @@
 defmodule FlyDeployAgent.Later do
   @moduledoc """
-  What the running code has timers do later, and nobody can look at: messages with structs of an old shape, calls of functions that are gone.
+  What the running code has others do later, and nobody can look at: timers' messages with structs of an old shape, and calls of functions
+  that are gone, by timers and by the running code on other machines.
   """
 
   alias FlyDeployAgent.{CodeFacts, Pair, Paths, Value}
@@ -18,6 +19,26 @@ defmodule FlyDeployAgent.Later do
     {:timer, :send_interval, 3} => 2
   }
   @calls [{:timer, :apply_after, 4}, {:timer, :apply_interval, 4}, {:timer, :apply_repeatedly, 4}]
+  # On other nodes, which they name first.
+  @remote [
+    {:erpc, :call, 4},
+    {:erpc, :call, 5},
+    {:erpc, :cast, 4},
+    {:erpc, :multicall, 4},
+    {:erpc, :multicall, 5},
+    {:erpc, :multicast, 4},
+    {:rpc, :call, 4},
+    {:rpc, :call, 5},
+    {:rpc, :block_call, 4},
+    {:rpc, :cast, 4},
+    {:rpc, :async_call, 4},
+    {:rpc, :multicall, 4},
+    {:rpc, :multicall, 5},
+    {Node, :spawn, 4},
+    {Node, :spawn_link, 4},
+    {:erlang, :spawn, 4},
+    {:erlang, :spawn_link, 4}
+  ]
 
   @doc "The findings about timers that the running code of `pairs` starts."
   @spec findings([Pair.t()], gone :: MapSet.t(mfa)) :: [map]
@@ -52,16 +73,23 @@ defmodule FlyDeployAgent.Later do
     end
   end
 
-  defp timer?(mfa), do: is_map_key(@messages, mfa) or mfa in @calls
+  defp timer?(mfa), do: is_map_key(@messages, mfa) or mfa in @calls or mfa in @remote
 
-  defp told({mfa, [_time, {:const, m}, {:const, f}, arguments]}, pair, _structs, gone) when mfa in @calls do
-    with {given, true} <- arguments |> Value.parts() |> Value.elements(),
+  defp told({mfa, [_who, {:const, m}, {:const, f}, arguments | _]}, pair, _structs, gone)
+       when mfa in @calls or mfa in @remote do
+    with true <- mfa in @calls or Node.alive?(),
+         {given, true} <- arguments |> Value.parts() |> Value.elements(),
          true <- {m, f, length(given)} in gone do
+      who =
+        if mfa in @calls,
+          do: "#{inspect(pair.module)} has timers call it",
+          else: "#{inspect(pair.module)} of machines that still run the old code calls it here"
+
       [
         finding(
           "mfa_gone",
           Exception.format_mfa(m, f, length(given)),
-          "is not exported any more, and #{inspect(pair.module)} has timers call it"
+          "is not exported any more, and #{who}"
         )
       ]
     else

@@ -40,6 +40,19 @@ defmodule FlyDeployAgent.Messages do
 
   defp refused?(old, new, regs), do: takes?(old, regs) and not takes?(new, regs)
 
+  @doc "The names of the timeouts of a state machine that `old` knows by an event's type, in the first argument, and `new` refuses."
+  @spec timeouts_refused(code, code) :: [atom]
+  def timeouts_refused(old, new) do
+    elements = for {:get_tuple_element, {:x, 0}, {:u, 1}, to} <- old, uniq: true, do: to
+
+    for to <- elements,
+        op <- old,
+        name <- compared(op, to),
+        refused?(old, new, %{{:x, 0} => {:made, [{:tag, :timeout}, {:tag, name}]}}),
+        uniq: true,
+        do: name
+  end
+
   @doc "A message as people write it."
   @spec told(message) :: binary
   def told(:"any other"), do: "any other message"

@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Paths do
   Told are `returns`, what it may give back; `misses`, what is demanded in vain, see below; `unmet`, demands in vain that led on to another
   clause; `calls`, `{mfa, arguments}` of what it calls
   elsewhere; and `whole`, false where there were too many ways. A miss is `%{demand, passing, in}`: `{:key, key, struct or nil}`,
-  `{:arity, n, m}`, `{:type, type}`, `{:value, term}`, `{:counters, n, size}`, `{:function, mfa}`; `passing` where what was found may be something else at another time; `in` the function.
+  `{:arity, n, m}`, `{:type, type}`, `{:value, term}`, `{:counters, n, size}`, `{:function, mfa}`, `{:callable, n, m}`; `passing` where what was found may be something else at another time; `in` the function.
   """
 
   alias FlyDeployAgent.{CodeFacts, Given, Known, Registers, Steps, Value}
@@ -20,6 +20,7 @@ defmodule FlyDeployAgent.Paths do
           | {:value, term}
           | {:counters, pos_integer, non_neg_integer}
           | {:function, mfa}
+          | {:callable, arity, arity}
   @type miss :: %{demand: demand, passing: boolean, in: mfa}
   @type told :: %{
           returns: [Value.t()],
@@ -230,6 +231,7 @@ defmodule FlyDeployAgent.Paths do
   defp flow({:call_fun, arity, kind, fun}, way, rest, ways, all) do
     case Registers.value(fun, way.regs) do
       {:fun, mfa, free} -> call(mfa, arguments(arity, way.regs) ++ free, kind, way, rest, ways, all)
+      {:callable, n} when n != arity -> ways(ways, failed(way, {{:callable, arity, n}, false}, all))
       _ -> ways(go_on(way, rest, kind, :any) ++ ways, all)
     end
   end

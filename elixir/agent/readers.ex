@@ -95,13 +95,14 @@ defmodule FlyDeployAgent.Readers do
   defp told({:table, name}), do: "the rows of the table #{inspect(name)}"
   defp told({:registry, name}), do: "the values in the registry #{inspect(name)}"
   defp told({:term, key}) when is_atom(key), do: "the persistent term #{inspect(key)}"
+  defp told({_, [{:const, module} | _]}), do: "persistent terms with #{inspect(module)} in their keys"
   defp told({:term, _key}), do: "a persistent term"
 
   # There may be other rows than those that were looked at.
   defp finding(module, source, name, demand) do
     %{
       name: "stale_shape",
-      severity: if(elem(source, 0) == :term, do: :block, else: :warn),
+      severity: if(elem(source, 0) in [:term, :terms], do: :block, else: :warn),
       subject: "#{inspect(module)} and #{name}",
       detail:
         "what is there is not what the new code takes, and the running code did: #{Demands.wants(demand)}"

@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.Reads do
 
   alias FlyDeployAgent.{Shapes, Value}
 
-  @type source :: {:table, atom} | {:registry, atom} | {:term, term}
+  @type source :: {:table, atom} | {:registry, atom} | {:term, term} | {:terms, [Value.t()]}
 
   # Of a table or a registry: shapes that differ, and entries of a registry that is looked at.
   @shapes 4
@@ -26,6 +26,11 @@ defmodule FlyDeployAgent.Reads do
     do: {:registry, name}
 
   def source({:persistent_term, :get, _}, [{:const, key} | _]), do: {:term, key}
+
+  # One of those whose keys begin so.
+  def source({:persistent_term, :get, _}, [{:made, [{:const, first} | _] = key} | _]) when is_atom(first),
+    do: {:terms, key}
+
   def source(_mfa, _arguments), do: nil
 
   @doc "Whether a function reads something."
@@ -55,8 +60,62 @@ defmodule FlyDeployAgent.Reads do
     end
   end
 
+  def live({:terms, key}) do
+    for {found, term} <- :persistent_term.get(), like?(found, key) do
+      term
+    end
+    |> shapes()
+  end
+
+  defp like?(found, key) when is_tuple(found) and tuple_size(found) == length(key),
+    do: found |> Tuple.to_list() |> Enum.zip(key) |> Enum.all?(fn {term, part} -> part_like?(term, part) end)
+
+  defp like?(_found, _key), do: false
+
+  defp part_like?(term, {:const, part}), do: term === part
+  defp part_like?(_term, _part), do: true
+
   defp shapes(terms),
     do: terms |> Enum.map(&Value.of/1) |> Enum.uniq_by(&Value.general/1) |> Enum.take(@shapes)
+
+  @doc """
+  What a call finds in a table whose name or number is held, or in a process' dictionary, see `FlyDeployAgent.Paths.follow/4`; nil where it
+  reads something else, or rows that differ.
+  """
+  @spec held(mfa, [Value.t()], %{atom => Value.t()}) :: {:gives, Value.t()} | {:misses, term} | nil
+  def held({module, :get, _}, [{:const, key} | _], kept)
+      when module in [:erlang, Process] and is_map_key(kept, key),
+      do: {:gives, kept[key]}
+
+  def held({:ets, f, _} = mfa, [{kind, table} | rest] = arguments, _kept)
+      when f in @rows and kind in [:atom, :table] do
+    meant = for row <- rows(table), meant_by?(table, row, rest), do: row
+
+    case Enum.uniq_by(meant, &Value.general/1) do
+      [row] -> finds(mfa, arguments, row)
+      _ -> nil
+    end
+  end
+
+  def held(_mfa, _arguments, _kept), do: nil
+
+  # They are asked for many times.
+  defp rows(table) do
+    case Process.get({__MODULE__, table}) do
+      nil ->
+        rows = if live?(table), do: table |> Shapes.rows() |> Enum.map(&Value.of/1), else: []
+        Process.put({__MODULE__, table}, rows)
+        rows
+
+      rows ->
+        rows
+    end
+  end
+
+  defp live?(table), do: is_reference(table) or :ets.whereis(table) != :undefined
+
+  defp meant_by?(table, {:tuple, values}, [key | _]), do: alike?(Enum.at(values, keypos(table) - 1), key)
+  defp meant_by?(_table, _row, []), do: true
 
   @doc "What a call finds there of this shape, see `FlyDeployAgent.Paths.follow/4`; nil for what reads something else."
   @spec found(source, Value.t(), mfa, [Value.t()]) :: {:gives, Value.t()} | {:misses, term} | nil
@@ -65,7 +124,7 @@ defmodule FlyDeployAgent.Reads do
   end
 
   # Another key stands beside other things.
-  defp meant?({:term, _}, _shape, _arguments), do: true
+  defp meant?({kind, _}, _shape, _arguments) when kind in [:term, :terms], do: true
 
   defp meant?({:table, name}, {:tuple, values}, [_, key | _]),
     do: alike?(Enum.at(values, keypos(name) - 1), key)

@@ -79,20 +79,23 @@ defmodule FlyDeployAgent.Rounds do
 
   @doc """
   Has every process of `asked`, `{pid, fun}`, apply its fun to its own state, which is neither copied nor changed. Gives what they
-  told within `timeout_ms`, `[{pid, told}]`. Hibernated ones wake up for a moment.
+  told within `timeout_ms`, `[{pid, told}]`, and is done when all have. A gen_event applies it to each of its handlers, as
+  `{module, id, state}`; what it makes `:nothing` of is not told; then `count` is `:any`, and the time is waited for. Hibernated ones wake up for a moment.
   """
-  @spec inside([{pid, (term -> term)}], timeout_ms :: non_neg_integer) :: [{pid, term}]
-  def inside([], _timeout_ms), do: []
+  @spec inside([{pid, (term -> term)}], timeout_ms :: non_neg_integer, count :: :all | :any) ::
+          [{pid, term}]
+  def inside(asked, timeout_ms, count \\ :all)
+  def inside([], _timeout_ms, _count), do: []
 
-  def inside(asked, timeout_ms) do
+  def inside(asked, timeout_ms, count) do
     {round, nobody} = {make_ref(), spawn(fn -> :ok end)}
     for {pid, fun} <- asked, do: tell([pid], nobody, {:replace_state, telling(self(), round, fun)})
-    told(round, length(asked), deadline(timeout_ms))
+    told(round, if(count == :all, do: length(asked), else: -1), deadline(timeout_ms))
   end
 
   defp telling(asker, round, fun) do
     fn state ->
-      send(asker, {round, self(), fun.(state)})
+      with told when told != :nothing <- fun.(state), do: send(asker, {round, self(), told})
       state
     end
   end

@@ -21,14 +21,29 @@ defmodule FlyDeployAgent.Senders do
   defp name(tag), do: tag
 
   defp named(name, module) do
-    for {other, [_ | _] = file} <- :code.all_loaded(),
-        other != module,
-        # OTP knows nothing of an application's messages.
-        Release.origin_of(List.to_string(file)) != :otp,
-        {:ok, {_, [atoms: atoms]}} <- [:beam_lib.chunks(file, [:atoms])],
-        List.keymember?(atoms, name, 1),
-        do: file
+    hash = :erlang.phash2(name)
+    for {other, file, hashes} <- index(), other != module, among?(hashes, hash), do: file
   end
+
+  # Which atoms each module names, by a number of four bytes: one plan asks for many, and thousands of files would be read for each.
+  defp index do
+    with nil <- Process.get(__MODULE__) do
+      index =
+        for {module, [_ | _] = file} <- :code.all_loaded(),
+            # OTP knows nothing of an application's messages.
+            Release.origin_of(List.to_string(file)) != :otp,
+            {:ok, beam} <- [File.read(file)],
+            do:
+              {module, file, for(atom <- CodeFacts.atoms(beam), into: <<>>, do: <<:erlang.phash2(atom)::32>>)}
+
+      Process.put(__MODULE__, index)
+      index
+    end
+  end
+
+  defp among?(<<hash::32, _::binary>>, hash), do: true
+  defp among?(<<_::32, rest::binary>>, hash), do: among?(rest, hash)
+  defp among?(<<>>, _hash), do: false
 
   defp elsewhere?(message, files) do
     length(files) > @read or

@@ -9,8 +9,9 @@ defmodule FlyDeployAgent.Shapes do
 
   # What is looked for: structs with the fields that they are to have, functions that are gone, and modules of which one version is
   # purged, with the md5 of the one that stays; structs that a protocol is no longer implemented for; and the shapes of some processes'
-  # states.
+  # states, and of those of `handlers`.
   @type sought :: %{
+          optional(:handlers) => [module],
           structs: %{module => [atom]},
           gone: MapSet.t(mfa),
           purged: %{module => binary},
@@ -23,6 +24,7 @@ defmodule FlyDeployAgent.Shapes do
           | {:purged, module}
           | {:impl, protocol :: module, module}
           | {:shape, kind :: atom, Value.t()}
+          | {:dictionary, Value.t()}
   @type holder :: module | {:supervisor, pid} | {:table, term} | {:term, binary}
 
   # Terms of a state that are looked at: a fraction of a millisecond.
@@ -31,6 +33,11 @@ defmodule FlyDeployAgent.Shapes do
   @asked 20_000
   @batch 10
   @answer_ms 50
+  # All managers of events together.
+  @handlers_ms 250
+  # Entries of a process' dictionary that are looked at, and whose they are not.
+  @entries 20
+  @others [:rand_seed, :elixir_checker_info]
   # Many that are busy would take long: then no more are asked.
   @all_ms 8_000
   # Rows of a table, and tables whose rows are small enough to be copied, in bytes.
@@ -120,8 +127,21 @@ defmodule FlyDeployAgent.Shapes do
     modules = for %{pid: pid, kind: kind, module: module} <- targets, kind != :gen_event, do: {pid, module}
     {asked, unasked} = Enum.split(modules ++ servers, @asked)
     {found, late} = ask(Enum.chunk_every(asked, @batch), sought, now() + @all_ms, [])
-    {found ++ tables(sought) ++ terms(sought), late + length(unasked)}
+    {found ++ handlers(targets, sought) ++ tables(sought) ++ terms(sought), late + length(unasked)}
   end
+
+  # The states of changed handlers of events, which others may stand beside: how many there are nobody knows.
+  defp handlers(targets, sought) do
+    modules = Map.get(sought, :handlers, [])
+    asked = for %{kind: :gen_event, pid: pid} <- targets, do: {pid, &handler(&1, modules, sought)}
+
+    for {pid, {module, all}} <- Rounds.inside(asked, @handlers_ms, :any),
+        found <- all,
+        do: %{holder: module, found: found, pid: pid}
+  end
+
+  defp handler({module, _id, state}, modules, sought),
+    do: if(module in modules, do: {module, inside(state, :gen_event, sought)}, else: :nothing)
 
   @doc "The other servers that wait for a message, with the modules that they run; OTP's own are left out."
   @spec servers(targets :: [map], own :: [pid]) :: [{pid, holder}]
@@ -150,10 +170,24 @@ defmodule FlyDeployAgent.Shapes do
     end
   end
 
-  defp inside(state, kind, sought), do: shape(kind, state) ++ within(state, sought)
+  defp inside(state, nil, sought), do: within(state, sought)
+  defp inside(state, kind, sought), do: shape(kind, state) ++ dictionary() ++ within(state, sought)
+
+  # What the process that runs this keeps beside its state.
+  defp dictionary do
+    own =
+      for {key, value} <- Process.get(), is_atom(key), key not in @others, not system?(key), do: {key, value}
+
+    if own == [],
+      do: [],
+      else: [
+        {:dictionary, {:map, own |> Enum.take(@entries) |> Map.new(fn {k, v} -> {k, Value.of(v)} end), false}}
+      ]
+  end
+
+  defp system?(key), do: match?("$" <> _, Atom.to_string(key))
 
   # Pages and channels keep what is theirs in a socket.
-  defp shape(nil, _state), do: []
   defp shape(:view, %{socket: socket}), do: [{:shape, :view, socket(socket)}]
   defp shape(:view, _not_mounted), do: []
   defp shape(:channel, socket), do: [{:shape, :channel, socket(socket)}]

@@ -68,6 +68,13 @@ defmodule FlyDeployAgent.Steps do
   def step({name, no, from}, regs) when is_map_key(@types, name),
     do: typed(value(from, regs), @types[name], no)
 
+  def step({:is_function2, no, from, {:integer, n}}, regs) do
+    case value(from, regs) do
+      {:callable, arity} -> decide(n == arity, no, :any, nil)
+      value -> typed(value, [:function], no)
+    end
+  end
+
   def step({:is_function2, no, from, _arity}, regs), do: typed(value(from, regs), [:function], no)
   def step({:is_boolean, no, from}, regs), do: boolean(value(from, regs), no)
 
@@ -234,7 +241,7 @@ defmodule FlyDeployAgent.Steps do
   def step({:build_stacktrace}, regs), do: put(regs, {:x, 0}, :any)
   def step({:loop_rec, _label, to}, regs), do: put(regs, to, :any)
   def step({:remove_message}, regs), do: {:next, regs}
-  def step({:send}, regs), do: {:next, regs}
+  def step({:send}, _regs), do: {:call, {:erlang, :!, 2}, 2, :stay}
 
   def step(op, regs), do: Binaries.step(op, regs) || :stop
 

@@ -34,6 +34,8 @@ defmodule FlyDeployAgent.Takes do
           size: 1
         ] ++
           [to_list: 1, map: 2, filter: 2, foreach: 2, reverse: 1, sum: 1, last: 1, nth: 2, keyfind: 3]
+  @asking [:call, :cast, :stop, :get, :update, :get_and_update]
+  @keyed [:get, :has_key?, :fetch, :fetch!, :put, :put_new, :delete, :pop, :update, :update!]
   @times [DateTime, NaiveDateTime, Date, Time]
   @bifs [
           length: [:list],
@@ -45,13 +47,18 @@ defmodule FlyDeployAgent.Takes do
         ] ++
           [
             atom_to_binary: [:atom],
+            iolist_size: [:list, :binary],
+            iolist_to_binary: [:list, :binary],
             integer_to_binary: [:integer],
             tuple_to_list: [:tuple],
             list_to_tuple: [:list]
           ]
 
+  @references [:cancel_timer, :read_timer, :demonitor]
+
   @doc "What of the arguments a function does not take, as `FlyDeployAgent.Registers.miss/2` gives it; nil where nothing is known."
   @spec miss(mfa, [Value.t()]) :: {term, boolean} | nil
+  def miss({:erlang, f, _}, [one | _]) when f in @references, do: given(one, [:reference])
   def miss({:erlang, f, _}, [value | _]), do: if(types = @bifs[f], do: unlike(value, types))
 
   # Counting goes from one on.
@@ -67,8 +74,24 @@ defmodule FlyDeployAgent.Takes do
       when module in @times and f in [:diff, :compare, :before?, :after?],
       do: unlike(one, [:map]) || unlike(other, [:map])
 
+  def miss({Process, f, _}, [one | _]) when f in @references, do: given(one, [:reference])
+
+  def miss({Process, f, _}, [one | _]) when f in [:alive?, :exit, :link, :unlink],
+    do: given(one, [:pid, :port])
+
+  def miss({:timer, :cancel, 1}, [one]), do: given(one, [:tuple])
+  def miss({GenServer, :reply, 2}, [one, _]), do: given(one, [:tuple])
+
+  def miss({module, f, _}, [one | _]) when module in [GenServer, :gen_statem, Agent] and f in @asking,
+    do: given(one, [:pid, :atom, :tuple])
+
   def miss({:queue, f, _}, [value]) when f != :from_list, do: unlike(value, [:tuple])
   def miss({:queue, f, _}, [_item, value]) when f in [:in, :in_r], do: unlike(value, [:tuple])
+  # Its own keys are others than those that it is asked for.
+  def miss({Map, f, _}, [{:map, values, _} = map, key | _]) when f in @keyed and key == :any do
+    if Registers.struct_of(values) == MapSet, do: Registers.miss(map, {:value, Map})
+  end
+
   def miss({MapSet, f, _}, [{:map, _, _} = map | _]) when f != :new, do: no_set(map)
 
   def miss({module, f, a}, arguments) when is_map_key(@modules, module) do
@@ -79,6 +102,10 @@ defmodule FlyDeployAgent.Takes do
   end
 
   def miss(_mfa, _arguments), do: nil
+
+  # nil is what nobody has set yet.
+  defp given({:atom, nil}, _types), do: nil
+  defp given(value, types), do: unlike(value, types)
 
   defp unlike(value, types) do
     type = Value.type(value)

@@ -44,6 +44,7 @@ defmodule FlyDeployAgent.TreeFindings do
     by_module = Map.new(pairs, &{&1.module, &1})
 
     for %{start: {module, function, arity}} = child <- live.children,
+        arity >= 0,
         %{old: %{}, new: new} <- [by_module[module]],
         {function, arity} not in new.exports,
         uniq: true do

@@ -3,10 +3,13 @@ defmodule FlyDeployAgent.Undefined do
   Functions that are not exported any more, and who calls them still.
   """
 
-  alias FlyDeployAgent.{Pair, Release}
+  alias FlyDeployAgent.{CodeFacts, Mfas, Pair, Release}
 
   # Callbacks, and what only compilers call.
   @never_called [:code_change, :__info__, :module_info, :behaviour_info, :__struct__, :child_spec]
+
+  # Changed modules, and others, whose code is read for names.
+  @read 300
 
   @doc "The functions that changed modules export no more."
   @spec gone([Pair.t()]) :: MapSet.t(mfa)
@@ -26,6 +29,50 @@ defmodule FlyDeployAgent.Undefined do
     if MapSet.size(gone) + MapSet.size(removed) == 0,
       do: [],
       else: pairs |> callers(removed) |> Enum.flat_map(&undefined_calls(&1, gone, removed))
+  end
+
+  @doc "The findings about `gone` that other code names, to be called by whoever gets the name."
+  @spec names([Pair.t()], MapSet.t(mfa)) :: [map]
+  def names(pairs, gone) do
+    if MapSet.size(gone) == 0,
+      do: [],
+      else: pairs |> naming(gone) |> Enum.flat_map(fn {namer, code} -> named(namer, code, gone) end)
+  end
+
+  # Of very many that change, the code of all would take long to read.
+  defp naming(pairs, gone) do
+    few = if length(pairs) <= @read, do: pairs, else: []
+    changed = MapSet.new(pairs, & &1.module)
+
+    [modules, functions] =
+      for n <- [0, 1], do: gone |> Enum.map(&"#{elem(&1, n)}") |> Enum.uniq() |> :binary.compile_pattern()
+
+    unchanged =
+      for {module, [_ | _] = file} <- :code.all_loaded(),
+          module not in changed,
+          Release.library?(List.to_string(file)),
+          {:ok, beam} <- [File.read(file)],
+          texts = CodeFacts.texts(beam),
+          :binary.match(texts, modules) != :nomatch and :binary.match(texts, functions) != :nomatch,
+          do: {module, beam}
+
+    unchanged =
+      for {module, beam} <- Enum.take(unchanged, @read),
+          {:ok, code} <- [CodeFacts.functions(beam)],
+          do: {module, code}
+
+    unchanged ++ for %{module: module} = pair <- few, do: {module, Pair.code(pair, :new)}
+  end
+
+  defp named(namer, code, gone) do
+    for mfa <- Mfas.of(code), mfa in gone, uniq: true do
+      %{
+        name: "mfa_gone",
+        severity: :warn,
+        subject: Exception.format_mfa(elem(mfa, 0), elem(mfa, 1), elem(mfa, 2)),
+        detail: "is not exported any more, and #{inspect(namer)} names it, to be called"
+      }
+    end
   end
 
   # Changed modules by their new code, all others by the code that stays.

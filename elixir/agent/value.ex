@@ -10,8 +10,8 @@ defmodule FlyDeployAgent.Value do
       a list that the code makes, or a message is
     * `{:map, values, complete}` – by key; other keys it has not, where it is complete; `:made` where the code
       has made it, and it is. Under `{:other}` stands one of those whose keys are no atoms, as a tuple of both
-    * `{:atomics, n}` – an array of `n` counters
-    * `{:fun, mfa, free}` – a function of the module, with what it has closed over
+    * `{:atomics, n}` – an array of `n` counters; `{:table, id}` – a table without a name
+    * `{:fun, mfa, free}` – a function of the module, with what it has closed over; `{:callable, n}` – one that lives, of n arguments
     * `{:text, text}` – a message that is this text; `{:rest, text, bits}` – such a one, of which that many bits were matched
   """
 
@@ -69,15 +69,21 @@ defmodule FlyDeployAgent.Value do
   defp kind(term) when is_float(term), do: {:is, :float}
   defp kind(term) when is_binary(term), do: {:is, :binary}
   defp kind(term) when is_pid(term), do: {:is, :pid}
-  defp kind(term) when is_reference(term), do: counters(term)
+  defp kind(term) when is_reference(term), do: counters(term) || table(term) || {:is, :reference}
   defp kind(term) when is_port(term), do: {:is, :port}
-  defp kind(term) when is_function(term), do: {:is, :function}
+  defp kind(term) when is_function(term), do: {:callable, term |> Function.info(:arity) |> elem(1)}
   defp kind(_term), do: :any
 
   defp counters(reference) do
     {:atomics, :atomics.info(reference).size}
   rescue
-    ArgumentError -> {:is, :reference}
+    ArgumentError -> nil
+  end
+
+  defp table(reference) do
+    if :ets.info(reference, :type) != :undefined, do: {:table, reference}
+  rescue
+    ArgumentError -> nil
   end
 
   # Only atoms are keys that code names; a map of others may have any, of which one stands for all.
@@ -104,6 +110,7 @@ defmodule FlyDeployAgent.Value do
   @doc "The same without atoms, which are other ones at other times."
   @spec general(t) :: t
   def general({:atom, _}), do: :any
+  def general({:table, _}), do: {:is, :reference}
   def general({:tuple, values}), do: {:tuple, Enum.map(values, &general/1)}
   def general({:cons, head, tail}), do: {:cons, general(head), general(tail)}
 
@@ -114,14 +121,14 @@ defmodule FlyDeployAgent.Value do
 
   @doc "Whether it lives: what the code and a message bring does not."
   @spec lives?(t) :: boolean
-  def lives?({kind, _}), do: kind in [:atom, :name, :is, :tuple, :atomics]
+  def lives?({kind, _}), do: kind in [:atom, :name, :is, :tuple, :atomics, :table, :callable]
   def lives?({:map, _, complete}), do: complete != :made
   def lives?({kind, _, _}), do: kind == :cons
   def lives?(value), do: value == :empty
 
   @doc "Whether it may well be something else at another time, as nil, an empty list and a state's name."
   @spec passing?(t) :: boolean
-  def passing?({kind, _}), do: kind in [:atom, :is]
+  def passing?({kind, _}), do: kind in [:atom, :is, :callable]
   def passing?({:cons, _, _}), do: true
   def passing?(value), do: value == :empty
 
@@ -131,12 +138,13 @@ defmodule FlyDeployAgent.Value do
   def type(:empty), do: :list
   def type({kind, _}) when kind in [:atom, :name, :tag], do: :atom
   def type({:is, type}), do: type
-  def type({:atomics, _}), do: :reference
+  def type({kind, _}) when kind in [:atomics, :table], do: :reference
   def type({:const, term}), do: constant(term)
   def type({kind, _}) when kind in [:tuple, :made], do: :tuple
   def type({kind, _, _}) when kind in [:cons, :list], do: :list
   def type({:map, _, _}), do: :map
   def type({:fun, _, _}), do: :function
+  def type({:callable, _}), do: :function
   def type({:text, _}), do: :binary
   def type(_), do: nil
 
@@ -217,6 +225,14 @@ defmodule FlyDeployAgent.Value do
     do: {:map, Map.new(values, fn {key, value} -> {key, parts(value)} end), complete != false}
 
   def parts(value), do: value
+
+  @doc "The atoms that live in a value."
+  @spec atoms(t) :: [atom]
+  def atoms({kind, atom}) when kind in [:atom, :name], do: [atom]
+  def atoms({:tuple, values}), do: Enum.flat_map(values, &atoms/1)
+  def atoms({:cons, head, tail}), do: atoms(head) ++ atoms(tail)
+  def atoms({:map, values, _}), do: values |> Map.values() |> Enum.flat_map(&atoms/1)
+  def atoms(_value), do: []
 
   @doc "What a map has under a key that is no atom, `{:tuple, [key, value]}`, nil where it has none."
   @spec other(t) :: t | nil

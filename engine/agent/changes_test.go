@@ -32,6 +32,7 @@ func TestChangesAreTold(t *testing.T) {
 		"native_changed refuse changes/priv/nif.so: holds native code, which differs",
 		"not_migrated warn Changes.Callbacks: has a code_change/3, and no process is known that would be migrated by it",
 		"stale_shape block Changes.Cart's state without :coupon: is held by 2 processes of Changes.Cart; the new code takes it (in handle_call/3), and no code_change brings it",
+		"stale_shape block Changes.Wrapper's state without :total: is held by 1 process of Changes.Wrapper; the new code takes it (in Changes.Callbacks.get/1), and no code_change brings it",
 		"stale_struct block %Changes.State{} without :milestone: is held by 20 processes of Changes.Counter, 1 process of Changes.Setup, and no code_change migrates it",
 		"supervisor_changed warn Changes.Sup: init/1 sets strategy: :one_for_all, which is not applied to what it started",
 		"undefined_function block Changes.Price.old/1: is not exported any more, and Changes.Shop still calls it",

@@ -91,10 +91,38 @@ defmodule FlyDeployAgent.CodeFindingsTest do
   end
   """
 
+  @timed """
+  defmodule T.Timed do
+    @behaviour :gen_statem
+    def callback_mode, do: :handle_event_function
+    def init(host), do: {:ok, :down, host}
+    def handle_event(:info, :fail, _, host), do: {:keep_state, host, [{{:timeout, :retry}, 60_000, nil}]}
+    def handle_event({:timeout, :backoff}, _, _, host), do: {:keep_state, host}
+    def handle_event({:timeout, :retry}, _, _, host), do: {:keep_state, host}
+  end
+  """
+
+  @caster """
+  defmodule T.Caster do
+    use GenServer
+    def init(n), do: {:ok, n}
+    def handle_cast({:run, n}, state), do: {:noreply, state + n}
+  end
+  """
+
   # What runs, of the modules above.
   defp live,
     do: %{
-      processes: %{T.Clock => 1, T.Page => 1, T.Conn => 1, T.Server => 200, T.Door => 3, T.Worker => 1},
+      processes: %{
+        T.Clock => 1,
+        T.Page => 1,
+        T.Conn => 1,
+        T.Timed => 1,
+        T.Caster => 1,
+        T.Server => 200,
+        T.Door => 3,
+        T.Worker => 1
+      },
       children: [
         %{supervisor: self(), start: {T.Server, :start_link, 1}, id: nil, arguments: [{:atom, :one}]},
         %{supervisor: self(), start: {Registry, :start_link, 1}, id: T.Registry, arguments: []},
@@ -252,6 +280,17 @@ defmodule FlyDeployAgent.CodeFindingsTest do
      ], []},
     {"the application says something when it starts", @app,
      [{"    children =", "    require Logger\n    Logger.info(\"starting\")\n    children ="}], []},
+    {"a state machine no longer knows a timeout that it starts", @timed,
+     [{"  def handle_event({:timeout, :retry}, _, _, host), do: {:keep_state, host}\n", ""}],
+     [{"messages_changed", :warn, "timeout :retry"}]},
+    {"a timeout does something else", @timed,
+     [{":retry}, _, _, host), do: {:keep_state, host}", ":retry}, _, _, host), do: {:keep_state, [host]}"}],
+     []},
+    {"a cast is a call now, and the casts that are under way find none", @caster,
+     [
+       {"handle_cast({:run, n}, state), do: {:noreply, state + n}",
+        "handle_call({:run, n}, _from, state), do: {:reply, :ok, state + n}"}
+     ], [{"messages_changed", :warn, "handle_cast/2 no longer has a clause for {:run, _}"}]},
     {"the application attaches to telemetry when it starts", @app,
      [{"    children =", "    :telemetry.attach(:x, [:x], &T.Worker.init/1, nil)\n    children ="}],
      [{"init_changed", :warn, ":telemetry.attach/4"}]},
@@ -268,7 +307,14 @@ defmodule FlyDeployAgent.CodeFindingsTest do
   # No module is loaded on demand, as in a release.
   setup_all do
     {:module, _} = Code.ensure_loaded(Task.Supervisor)
-    %{versions: Map.new([@server, @door, @clock, @page, @conn, @app, @supervisor], &{&1, Versions.beams(&1)})}
+
+    %{
+      versions:
+        Map.new(
+          [@server, @door, @clock, @page, @conn, @timed, @caster, @app, @supervisor],
+          &{&1, Versions.beams(&1)}
+        )
+    }
   end
 
   for {{what, _, _, findings}, n} <- Enum.with_index(@changes) do

@@ -91,6 +91,37 @@ defmodule FlyDeployAgent.DemandsTest do
     {"a counter", [{"{:reply, state.items, state}", "{:reply, :atomics.get(state.hits, 3), state}"}], [""]},
     {"a counter that is there",
      [{"{:reply, state.items, state}", "{:reply, :atomics.get(state.hits, 2), state}"}], []},
+    {"a function of another number of arguments",
+     [{"{:reply, state.items, state}", "{:reply, state.on.(state.items, 1), state}"}], [""]},
+    {"a function that is kept", [{"{:reply, state.items, state}", "{:reply, state.on.(state.items), state}"}],
+     []},
+    {"a set that is asked as a map",
+     [
+       {"(:items, _from, state), do: {:reply, state.items, state}",
+        "(:items, from, state), do: {:reply, Map.has_key?(state.seen, from), state}"}
+     ], [""]},
+    {"a set",
+     [
+       {"(:items, _from, state), do: {:reply, state.items, state}",
+        "(:items, from, state), do: {:reply, from in state.seen, state}"}
+     ], []},
+    {"pieces that are one text", [{"{:reply, state.items, state}", "{:reply, state.pieces <> \"x\", state}"}],
+     [""]},
+    {"pieces",
+     [{"{:reply, state.items, state}", "{:reply, IO.iodata_to_binary([state.pieces, \"x\"]), state}"}], []},
+    {"a timer of another kind",
+     [{"{:reply, state.items, state}", "{:reply, Process.cancel_timer(state.timer), state}"}], [""]},
+    {"a timer", [{"{:reply, state.items, state}", "{:reply, :timer.cancel(state.timer), state}"}], []},
+    {"rows of a table that it holds",
+     [
+       {"{:reply, state.items, state}",
+        "{:reply, (fn [{_, n, _}] -> n end).(:ets.lookup(state.rows, :a)), state}"}
+     ], [""]},
+    {"rows as they are",
+     [
+       {"{:reply, state.items, state}",
+        "{:reply, (fn [{_, n}] -> n end).(:ets.lookup(state.rows, :a)), state}"}
+     ], []},
     {"a function that is passed on",
      [{"{:reply, state.items, state}", "{:reply, Enum.map(state.items, &MapSet.size/1), state}"}], [""]},
     {"a message that comes to the clause for all",
@@ -150,8 +181,19 @@ defmodule FlyDeployAgent.DemandsTest do
       items: [%{n: 1}],
       refs: %{self() => make_ref()},
       opts: [at: 1],
-      hits: :atomics.new(2, [])
+      hits: :atomics.new(2, []),
+      on: &Enum.count/1,
+      seen: MapSet.new([1]),
+      pieces: ["a"],
+      timer: {:interval, make_ref()},
+      rows: rows()
     }
+  end
+
+  defp rows do
+    table = :ets.new(:rows, [:public])
+    :ets.insert(table, {:a, 1})
+    table
   end
 
   test "what states lack", do: check(@server, @server_changes, T.Server, :gen_server, state(), "state")
@@ -181,6 +223,98 @@ defmodule FlyDeployAgent.DemandsTest do
       socket,
       "assigns"
     )
+  end
+
+  @handler """
+  defmodule T.Handler do
+    @behaviour :gen_event
+    def init(_), do: {:ok, %{n: 0}}
+    def handle_event(:hit, state), do: {:ok, %{state | n: state.n + 1}}
+    def handle_call(:n, state), do: {:ok, state.n, state}
+  end
+  """
+
+  test "what handlers of events lack",
+    do:
+      check(
+        @handler,
+        [
+          {"a key", [{"state.n + 1", "state.n + state.by"}], [":by"]},
+          {"no key", [{"state.n + 1", "state.n + 2"}], []}
+        ],
+        T.Handler,
+        :gen_event,
+        %{n: 0},
+        "state"
+      )
+
+  @machine """
+  defmodule T.Machine do
+    @behaviour :gen_statem
+    def callback_mode, do: :handle_event_function
+    def init(_), do: {:ok, {:charging, 1}, %{}}
+    def handle_event({:call, from}, :poll, {:charging, n}, _), do: {:keep_state_and_data, {:reply, from, n}}
+    def handle_event({:call, from}, :poll, :idle, _), do: {:keep_state_and_data, {:reply, from, nil}}
+  end
+  """
+
+  test "states of machines that are tuples",
+    do:
+      check(
+        @machine,
+        [
+          {"another element", [{"{:charging, n}, _)", "{:charging, n, _pid}, _)"}], [""]},
+          {"the same", [{"from, nil}", "from, 0}"}], []}
+        ],
+        T.Machine,
+        :gen_statem,
+        {{:charging, 1}, %{}},
+        "data"
+      )
+
+  @stage """
+  defmodule T.Stage do
+    use GenServer
+    def init(m), do: {:ok, {:state, m, m.start()}}
+    def handle_call({:demand, n}, _from, {:state, m, inner}), do: {:reply, m.demand(n, inner), {:state, m, inner}}
+  end
+
+  defmodule T.Producer do
+    def start, do: %{n: 0}
+    def demand(n, state), do: n + state.n
+  end
+  """
+
+  # Which it calls by its name.
+  test "a state that a server keeps beside a module that changes",
+    do:
+      check(
+        @stage,
+        [
+          {"a key", [{"n + state.n", "n * state.step"}], [":step"]},
+          {"no key", [{"n + state.n", "n * state.n"}], []}
+        ],
+        T.Stage,
+        :gen_server,
+        {:state, T.Producer, %{n: 0}},
+        "state"
+      )
+
+  test "what a process keeps in its dictionary" do
+    source =
+      "defmodule T.Kept do\n  use GenServer\n  def init(_), do: {:ok, Process.put(:limit, {1, 5})}\n" <>
+        "  def handle_call(:limit, _from, s), do: {:reply, limit(Process.get(:limit)), s}\n  defp limit({_, n}), do: n\nend\n"
+
+    find = fn new ->
+      pairs = Versions.pairs(Versions.beams(source), Versions.beams(new))
+      codes = fn version, module -> if module == T.Kept, do: Pair.code(hd(pairs), version) end
+      shapes = [{Value.of(nil), 1}]
+      kept = %{limit: Value.of({1, 5})}
+      Demands.all(pairs, %{T.Kept => %{kind: :gen_server, shapes: shapes, count: 1, kept: kept}}, codes, %{})
+    end
+
+    assert [%{name: "stale_shape"}] = find.(String.replace(source, "limit({_, n})", "limit({_, n, _})"))
+    assert find.(String.replace(source, "limit({_, n}), do: n", "limit({_, n}), do: n + 1")) == []
   end
 
   test "what has too many ways is told, and is no alarm" do

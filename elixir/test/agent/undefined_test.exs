@@ -1,0 +1,64 @@
+Code.require_file("versions.exs", __DIR__)
+
+defmodule FlyDeployAgent.UndefinedTest do
+  use ExUnit.Case
+
+  alias FlyDeployAgent.{Mfas, Protocols, Undefined, Versions}
+
+  test "functions that code names, to be called by others" do
+    code = fn body ->
+      [{_, beam}] = Enum.to_list(Versions.beams("defmodule T.Names do\n  #{body}\nend"))
+      {:ok, code} = FlyDeployAgent.CodeFacts.functions(beam)
+      Mfas.of(code)
+    end
+
+    assert code.("def jobs, do: [{:daily, {T.Job, :run, [1]}}]") == [{T.Job, :run, 1}]
+    assert code.("def jobs, do: %{daily: {T.Job, :run, []}}") == [{T.Job, :run, 0}]
+    assert code.("def job(x), do: {x, &T.Job.run/2}") == [{T.Job, :run, 2}]
+    # How many arguments there are is not known.
+    assert code.("def job(x), do: {T.Job, :run, [x]}") == []
+    assert code.("def job, do: {:a, :b, \"c\"}") == []
+  end
+
+  test "a name that a changed module has of what is gone" do
+    source =
+      "defmodule T.Job do\n  def run(n), do: n\nend\ndefmodule T.Cron do\n  def jobs, do: [{T.Job, :run, [1]}]\n  def n, do: 1\nend\n"
+
+    find = fn new ->
+      pairs = Versions.pairs(Versions.beams(source), Versions.beams(new))
+      Undefined.names(pairs, Undefined.gone(pairs))
+    end
+
+    renamed =
+      String.replace(source, "def run(n)", "def perform(n)") |> String.replace("def n, do: 1", "def n, do: 2")
+
+    assert [%{name: "mfa_gone", severity: :warn, subject: "T.Job.run/1", detail: detail}] = find.(renamed)
+    assert detail =~ "T.Cron names it"
+    assert find.(String.replace(renamed, ":run, [1]", ":perform, [1]")) == []
+  end
+
+  test "a protocol that falls back to nothing any more, and is called" do
+    # As consolidation leaves it.
+    source = """
+    defmodule T.Fmt do
+      def __protocol__(:consolidated?), do: true
+      def impl_for(x) when is_integer(x), do: T.Fmt.Integer
+      def impl_for(_), do: T.Fmt.Any
+      def fmt(x), do: impl_for(x).fmt(x)
+    end
+    defmodule T.User do
+      def text(x), do: T.Fmt.fmt(x)
+      def n, do: 1
+    end
+    """
+
+    find = fn new -> Protocols.findings(Versions.pairs(Versions.beams(source), Versions.beams(new))) end
+
+    gone =
+      source |> String.replace("do: T.Fmt.Any", "do: nil") |> String.replace("def n, do: 1", "def n, do: 2")
+
+    assert [%{name: "impl_gone", severity: :warn, subject: "T.Fmt for Any"}] = find.(gone)
+    assert find.(String.replace(source, "def n, do: 1", "def n, do: 2")) == []
+    assert find.(String.replace(gone, "T.Fmt.fmt(x)", "inspect(x)")) == []
+  end
+end
