@@ -50,7 +50,7 @@ func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options
 		return d.sheet(ctx, !meant.Load())
 	}, deploy: func(r engine.Request) (plain.Deployment, error) {
 		s := d.asked(r)
-		if !r.Resume && r.To == "" && meant.CompareAndSwap(false, true) {
+		if !r.Resume && r.To == "" && r.EndTrial == "" && meant.CompareAndSwap(false, true) {
 			s.Resume, s.To = d.engine.Resume, d.engine.To
 		}
 		deploy, err := c.start(context.WithoutCancel(ctx), identify(ctx, d.dir()).sign(s))
@@ -120,7 +120,7 @@ func (c *connection) recall(r engine.Result) string {
 		return ""
 	}
 	recall := ""
-	if r.Outcome == engine.OutcomePartial {
+	if r.Outcome == engine.OutcomePartial && r.TrialEnd != engine.TrialTakenBack {
 		recall = "  finish it: flydeploy hot --resume\n"
 	}
 	return recall + fmt.Sprintf("  show it again: flydeploy replay %s\n", text.Line(r.Upgrade.ID))

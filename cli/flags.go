@@ -107,6 +107,8 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 		"all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency if that is given")
 	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "how long machines are watched after their commit, before the next wave starts; 0: not at all\n(default: 10s, canary 30s)")
 	fs.Lookup(optionBake).DefValue = "" // its default depends on the strategy: the text has it
+	fs.Var(inSeconds(&e.Strategy.Trial), optionTrial, "run it, and record it only if 'flydeploy confirm' says so within this time (10m): until then restarts and new machines\nrun what ran before; after it the VMs stop, one after the other, and their machines start again without it")
+	fs.Lookup(optionTrial).DefValue = ""
 	fs.StringVar((*string)(&e.OnSick), "on-sick", string(engine.OnSickStop),
 		"what to do if it is not well after the commit: stop, back (to the code that ran before), or continue")
 	fs.Var(rehearsal{&e.Rehearse}, "rehearse", "try migrations on copies of states in a second VM: on one machine of each process group (one), all or none")
@@ -151,6 +153,7 @@ const (
 	optionConcurrency      = "max-concurrency"
 	optionBake             = "bake"
 	optionStrategy         = "strategy"
+	optionTrial            = "trial"
 )
 
 // defaultDeploy are the settings of a deploy without any options.

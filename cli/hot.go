@@ -19,6 +19,7 @@ func hotCommand(signals *interrupts) *cobra.Command {
 		Long: `Builds the new image, packs its release, and upgrades the machines while they run.
 In a terminal the console shows the plan and asks before anything is suspended.
 Without a terminal, --yes confirms the plan in advance.
+With --trial 10m it runs, is watched, and is recorded only once ` + "`flydeploy confirm`" + ` says so; README.md says what becomes of it otherwise.
 With --or-cold a plan that cannot go hot ends as a cold deploy of the same image.
 Commands of [hooks] in flydeploy.toml run at its moments: before_build, planned, before_commit, after_commit, unhealthy, ended;
 a before_* that fails stops it before anything is suspended. [notify] posts the outcome. README.md describes both.

@@ -114,7 +114,7 @@ mark machines, and deploy with a plan and a confirmation before anything is susp
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	d.register(root)
 	root.AddCommand(hotCommand(signals), planCommand(signals), statusCommand(), doctorCommand(), demoCommand(signals), agentCommand(),
-		historyCommand(), replayCommand(), watchCommand(), lockCommand(), withdrawCommand(), keygenCommand())
+		historyCommand(), replayCommand(), watchCommand(), lockCommand(), withdrawCommand(), confirmCommand(signals), keygenCommand())
 	explainUsage(root)
 	completeValues(root)
 	return root

@@ -18,6 +18,7 @@ import (
 	"flydeploy/engine/deploy"
 	"flydeploy/engine/sign"
 	"flydeploy/fly"
+	"flydeploy/text"
 )
 
 // Settings are what the command line, flydeploy.toml, fly.toml and the environment make together, in this order of
@@ -224,7 +225,7 @@ func (d *deploySettings) complete(p project, changed func(option string) bool) {
 		e.MaxConcurrency = *p.MaxConcurrency
 	}
 	set(optionBake, p.Bake, &e.Strategy.Bake, time.Second)
-	e.StrategyGiven = engine.StrategyGiven{Kind: changed(optionStrategy), WaveSize: changed(optionConcurrency), Bake: changed(optionBake)}
+	e.StrategyGiven = engine.StrategyGiven{Kind: changed(optionStrategy), WaveSize: changed(optionConcurrency), Bake: changed(optionBake), Trial: changed(optionTrial)}
 	d.chooseWaves(changed(optionBake) || p.Bake != nil, changed(optionConcurrency) || p.MaxConcurrency != nil)
 }
 
@@ -277,6 +278,10 @@ func (d *deploySettings) check() error {
 		return usage("--on-sick is stop, back or continue, not %q", e.OnSick)
 	case e.Strategy.Bake < 0 || e.Strategy.Bake > deploy.MaxBake:
 		return usage("--bake is at most %s: agents do not watch for longer", deploy.MaxBake)
+	case e.Strategy.Trial != 0 && (e.Strategy.Trial < deploy.MinTrial || e.Strategy.Trial > deploy.MaxTrial):
+		return usage("--trial is between %s and %s", text.Time(deploy.MinTrial), text.Time(deploy.MaxTrial))
+	case e.Strategy.Trial > 0 && e.OrCold:
+		return usage("--or-cold restarts all machines with the new image, which cannot be on trial: leave out one of the two")
 	case min(e.SuspendTimeout, e.MigrationTimeout, e.MaxSuspend, e.Timeout) < time.Millisecond:
 		return usage("--timeout, --suspend-timeout, --migration-timeout and --max-suspend must be more than 0")
 	case e.MaxSuspend >= e.Timeout:
@@ -313,6 +318,9 @@ func (d *deploySettings) asked(r engine.Request) engine.Settings {
 	s.Select, s.Ask, s.Force, s.Resume, s.To = r.Select, true, false, r.Resume, r.To
 	if r.Resume || r.To != "" {
 		s.Image = ""
+	}
+	if r.EndTrial != engine.TrialGoesOn {
+		s.EndTrial, s.Strategy.Trial = r.EndTrial, 0
 	}
 	if chosen := r.Chosen; chosen != nil {
 		if s.Strategy.Kind != chosen.Kind {

@@ -26,6 +26,7 @@ the record:
 
   applied    the VM runs the recorded upgrade
   stale      the VM runs other code: it lags behind the record, and what it says of that follows below the table
+  trial      the VM runs an upgrade on trial: it boots what HOT VERSION says, or its image
   image      no upgrade is recorded for the machine: it runs its image
   next boot  the machine is stopped, and loads the upgrade when it starts
   asleep     the machine is suspended: if it has missed the upgrade, it loads it when it wakes
@@ -122,6 +123,9 @@ func printFleetStatus(out io.Writer, o engine.Overview) {
 	default:
 		fmt.Fprintf(out, "base image: %s\nhot upgrade: on %s only\n", text.Line(o.Metadata.ImageRef), text.Counted(len(o.Metadata.MachineUpgrades), "machine"))
 	}
+	if o.Trial != nil {
+		fmt.Fprintf(out, "trial: %s\n", o.Trial.Describe(o.At))
+	}
 	if lagging := o.Lagging(); len(lagging) > 0 {
 		fmt.Fprintf(out, "lagging behind: %s of %s (%s)\n", text.Count(len(lagging)), text.Counted(len(o.Machines), "machine"), some(lagging))
 	}
@@ -148,6 +152,8 @@ func codeCells(o engine.Overview, m engine.Machine) (code, hook, drift string) {
 		return "unknown", "-", "-"
 	case o.Storage != nil:
 		code = "unknown"
+	case c.OnTrial != "":
+		code = "trial"
 	case c.Stale:
 		code = "stale"
 	case c.Applied:

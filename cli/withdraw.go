@@ -53,7 +53,7 @@ func withdraw(cmd *cobra.Command, app appSettings, s engine.Settings, t *target.
 	case err != nil:
 		return err
 	}
-	question := withdrawQuestion(app.name, md) + unsigned(app.keys.CheckRecord(sign.App{Fly: app.name, OTP: t.OTPApp}, md))
+	question := withdrawQuestion(app.name, md) + onTrial(md) + unsigned(app.keys.CheckRecord(sign.App{Fly: app.name, OTP: t.OTPApp}, md))
 	if err := confirmName(cmd, app.name, yes, question); err != nil {
 		return err
 	}
@@ -80,6 +80,15 @@ func unvouched(keys *sign.Ring) string {
 func withdrawQuestion(app string, md engine.Metadata) string {
 	return fmt.Sprintf("This takes %s out of the record of %s. Running machines keep their code until they restart;\n"+
 		"from then on they run the code of their image.", upgrades(md), text.Line(app))
+}
+
+// onTrial tells that what is on trial stays; "" for nothing.
+func onTrial(md engine.Metadata) string {
+	t := md.Trial()
+	if t == nil || t.Over(time.Now()) {
+		return ""
+	}
+	return "\n" + t.Describe(time.Now()) + ": that goes on."
 }
 
 // unsigned tells what of current.json nobody has signed who is trusted here; "" if that is nothing.

@@ -4,10 +4,10 @@ package elixir
 
 import "embed"
 
-// Files holds agent/*.ex (the agent's modules), orchestrator/*.ex, bootstrap.exs, hook.exs, probe.exs and loaded.exs; with mix.exs and lib it
+// Files holds agent/*.ex (the agent's modules), orchestrator/*.ex, bootstrap.exs, hook.exs, probe.exs, loaded.exs and trial.exs; with mix.exs and lib it
 // is also the package's source.
 //
-//go:embed agent/*.ex orchestrator/*.ex bootstrap.exs hook.exs probe.exs loaded.exs mix.exs lib
+//go:embed agent/*.ex orchestrator/*.ex bootstrap.exs hook.exs probe.exs loaded.exs trial.exs mix.exs lib
 var Files embed.FS
 
 // Orchestrator lists what the temporary machine compiles after the agent, in this order.
@@ -19,7 +19,7 @@ var OrchestratorCalls = []string{"agent/json.ex", "agent/connection.ex", "agent/
 // Agent lists the agent's files in the order in which they compile without warnings: a module after those it calls.
 var Agent = []string{
 	"agent/json.ex", "agent/beam.ex", "agent/release.ex", "agent/inventory.ex", "agent/connection.ex", "agent/http.ex", "agent/gzip.ex", "agent/tar.ex", "agent/archive.ex", "agent/failure.ex",
-	"agent/cell.ex", "agent/crash.ex", "agent/supervisors.ex", "agent/watch.ex", "agent/vitals.ex", "agent/queues.ex", "agent/rounds.ex", "agent/order.ex", "agent/files.ex", "agent/wrappers.ex", "agent/backtrace.ex",
+	"agent/cell.ex", "agent/crash.ex", "agent/supervisors.ex", "agent/watch.ex", "agent/vitals.ex", "agent/queues.ex", "agent/rounds.ex", "agent/order.ex", "agent/on_trial.ex", "agent/files.ex", "agent/wrappers.ex", "agent/backtrace.ex",
 	"agent/renamed.ex", "agent/births.ex", "agent/origin.ex", "agent/stack.ex", "agent/old_code.ex", "agent/target.ex", "agent/processes.ex", "agent/findings.ex", "agent/loader.ex", "agent/waiting.ex",
 	"agent/static.ex", "agent/live_view_page.ex", "agent/live_view.ex", "agent/window.ex", "agent/result.ex", "agent/callback_mode.ex", "agent/snapshot.ex",
 	"agent/skipping.ex", "agent/suspension.ex", "agent/rollback.ex", "agent/migration_failures.ex", "agent/commit.ex", "agent/guardian.ex", "agent/diff.ex",

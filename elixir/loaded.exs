@@ -77,10 +77,18 @@ facts = [
   {"image_code", image_code}
 ]
 
+# See FlyDeployAgent.OnTrial.
+on_trial =
+  with %{id: id, until_ms: until} <- Application.get_env(:flydeploy, :trial),
+       do: [{"trial", "#{id} #{max(until - System.os_time(:millisecond), 0)}"}]
+
 drift = for module <- Enum.take(drifted, 5), do: {"drift", inspect(module)}
 
 IO.puts([
   "FLYDEPLOY1 code\n",
-  for({key, value} <- facts ++ calls ++ caught_up ++ keys ++ drift, do: "#{key}=#{value}\n"),
+  for(
+    {key, value} <- facts ++ calls ++ caught_up ++ keys ++ (on_trial || []) ++ drift,
+    do: "#{key}=#{value}\n"
+  ),
   "FLYDEPLOY1 end"
 ])

@@ -9,6 +9,7 @@ type Overview struct {
 	OTPApp   string    `json:"otp_app,omitempty"` // "" if unknown
 	Machines []Machine `json:"machines"`
 	Metadata *Metadata `json:"metadata"`                  // nil: no hot upgrade yet, or unknown, as Storage says
+	Trial    *Trial    `json:"trial,omitempty"`           // what is on trial, and is not what machines boot
 	Lock     *LockInfo `json:"lock"`                      // nil: nobody deploys, or unknown, as Storage says
 	Storage  *Problem  `json:"storage_problem,omitempty"` // why the bucket could not be read
 	// Stale lists the IDs of machines whose image is not the one that the recorded upgrade is for: after a cold deploy they
@@ -68,6 +69,8 @@ type MachineCode struct {
 	Applied bool `json:"applied"`
 	// Stale: the record names an upgrade, but the VM has loaded other code. Behind says why.
 	Stale bool `json:"stale,omitempty"`
+	// OnTrial is the ID of the deploy whose upgrade the VM runs on trial, so that the record does not name it; "" for none.
+	OnTrial string `json:"on_trial,omitempty"`
 	// CatchUp is how the VM keeps up with the record by itself; nil if it does not.
 	CatchUp *CatchUp `json:"catch_up,omitempty"`
 	// Drift counts loaded modules whose file on disk holds other code; Drifted names the first of them.

@@ -23,11 +23,14 @@ type Past struct {
 	Running        bool      `json:"running,omitempty"`
 	// BootsImage lists machines that boot their image's code, since boots with this upgrade have not lasted.
 	BootsImage []string `json:"boots_image,omitempty"`
-	Verdict    Verdict  `json:"verdict,omitzero"`  // of its plan
-	Health     Health   `json:"health,omitempty"`  // of what runs the upgrade, once it has ended
-	Why        string   `json:"why,omitempty"`     // what ended one that did not succeed
-	Stopped    bool     `json:"stopped,omitempty"` // by its operator, and by nothing else
-	Cold       bool     `json:"cold,omitempty"`    // as Result's
+	Verdict    Verdict  `json:"verdict,omitzero"`    // of its plan
+	Health     Health   `json:"health,omitempty"`    // of what runs the upgrade, once it has ended
+	Why        string   `json:"why,omitempty"`       // what ended one that did not succeed
+	Stopped    bool     `json:"stopped,omitempty"`   // by its operator, and by nothing else
+	Cold       bool     `json:"cold,omitempty"`      // as Result's
+	Trial      *Trial   `json:"trial,omitempty"`     // it is on trial now, or was until its time was over
+	TrialEnd   TrialEnd `json:"trial_end,omitempty"` // as Result's
+	Tried      string   `json:"tried,omitempty"`     // with TrialEnd: the ID of the deploy that was on trial
 }
 
 // Source hands out events as they come, like a deploy. Next gives io.EOF after the last one.

@@ -4,10 +4,11 @@ import "time"
 
 // Request is a deploy that somebody asks a console for. What it leaves empty is as the command line says.
 type Request struct {
-	Select Selection
-	Resume bool     // finishes the last deploy
-	To     string   // the ID of an earlier deploy whose code is deployed again
-	Chosen *Choices // what was chosen before it begins
+	Select   Selection
+	Resume   bool     // finishes the last deploy
+	To       string   // the ID of an earlier deploy whose code is deployed again
+	EndTrial TrialEnd // nothing is deployed: what is on trial is confirmed, or taken back
+	Chosen   *Choices // what was chosen before it begins
 }
 
 // Choices are what can be chosen before a deploy begins.

@@ -52,10 +52,13 @@ type Result struct {
 	Problem    *Problem        `json:"problem,omitempty"` // what ended a deploy that did not succeed
 	// LockLeft: the deploy lock was not released; it stays until it expires.
 	LockLeft bool   `json:"lock_left,omitempty"`
-	Left     []Left `json:"left,omitempty"` // what stayed behind
-	DryRun   bool   `json:"dry_run,omitempty"`
-	Cold     bool   `json:"cold,omitempty"` // the image went out as a cold deploy: its plan could not go hot
-	Plan     *Plan  `json:"plan,omitempty"` // of a dry run
+	Left     []Left `json:"left,omitempty"`  // what stayed behind
+	Trial    *Trial `json:"trial,omitempty"` // what is on trial now, nil for nothing
+	// TrialEnd says that nothing was deployed: a trial was confirmed, or taken back.
+	TrialEnd TrialEnd `json:"trial_end,omitempty"`
+	DryRun   bool     `json:"dry_run,omitempty"`
+	Cold     bool     `json:"cold,omitempty"` // the image went out as a cold deploy: its plan could not go hot
+	Plan     *Plan    `json:"plan,omitempty"` // of a dry run
 }
 
 // Left is something of a deploy that stayed behind, and ends by itself.

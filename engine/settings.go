@@ -20,6 +20,7 @@ type Settings struct {
 	MaxFailed        int           // how many machines may fail before nothing more starts
 	Strategy         Strategy      // the order in which machines commit
 	StrategyGiven    StrategyGiven // what of it a resumed deploy does not take from the one that it resumes
+	EndTrial         TrialEnd      // nothing is deployed: what is on trial is confirmed, or taken back
 	OnSick           OnSick        // what becomes of an upgrade that is not well; "" is OnSickStop
 	Timeout          time.Duration // for each of staging, arming and committing one machine
 	SuspendTimeout   time.Duration // for one process to suspend

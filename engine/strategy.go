@@ -15,17 +15,23 @@ type Strategy struct {
 	WaveSize int `json:"wave_size,omitempty"`
 	// Bake is how long a wave is watched after its commit; what was not well by then ends the deploy. 0: not at all.
 	Bake time.Duration `json:"bake_ns,omitempty"`
+	// Trial is how long each machine is on trial after its commit; 0: the upgrade is what machines boot as soon as they run it.
+	Trial time.Duration `json:"trial_ns,omitempty"`
 }
 
 // StrategyGiven says which parts of a Strategy somebody has asked for; the others are defaults.
-type StrategyGiven struct{ Kind, WaveSize, Bake bool }
+type StrategyGiven struct{ Kind, WaveSize, Bake, Trial bool }
 
 // Resuming gives the strategy of a deploy that resumes one with the strategy earlier: that one, apart from what was asked for anew. Another
 // kind has its own bake time and size of waves.
 func (s Strategy) Resuming(earlier Strategy, given StrategyGiven) Strategy {
+	if !given.Trial {
+		s.Trial = earlier.Trial
+	}
 	if given.Kind {
 		return s
 	}
+	earlier.Trial = s.Trial
 	if given.WaveSize {
 		earlier.WaveSize = s.WaveSize
 	}
@@ -84,7 +90,7 @@ func (s Strategy) Waves(n int) []int {
 func (s Strategy) Describe(n int) string {
 	sizes := s.Waves(n)
 	if len(sizes) < 2 {
-		return "all at once" + s.watched("")
+		return "all at once" + s.watched("") + s.tried()
 	}
 	words := fmt.Sprintf("%d waves of up to %s", len(sizes), text.Counted(slices.Max(sizes), "machine"))
 	if s.Kind == StrategyCanary {
@@ -93,7 +99,14 @@ func (s Strategy) Describe(n int) string {
 			words += fmt.Sprintf(" in %d waves", len(sizes)-1)
 		}
 	}
-	return words + s.watched("each ")
+	return words + s.watched("each ") + s.tried()
+}
+
+func (s Strategy) tried() string {
+	if s.Trial <= 0 {
+		return ""
+	}
+	return ", on trial for " + text.Time(s.Trial)
 }
 
 func (s Strategy) watched(each string) string {

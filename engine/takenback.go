@@ -51,11 +51,7 @@ func (md *Metadata) AddTakenBack(t TakenBack) {
 	if err != nil {
 		return
 	}
-	extra := map[string]json.RawMessage{takenBackField: body}
-	for name, value := range md.Extra {
-		if name != takenBackField {
-			extra[name] = value
-		}
-	}
+	extra := withoutField(md.Extra, takenBackField)
+	extra[takenBackField] = body
 	md.Extra = extra
 }

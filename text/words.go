@@ -74,3 +74,15 @@ func Seconds(d time.Duration) string {
 	}
 	return fmt.Sprintf("%dh %02dm", s/3600, s%3600/60)
 }
+
+// Time words a time that somebody has given, without parts that are zero: "10m", "1h30m", "90ms".
+func Time(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

@@ -50,3 +50,13 @@ func TestRedact(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestTime(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		10 * time.Minute: "10m", time.Hour: "1h", 90 * time.Minute: "1h30m", 10 * time.Second: "10s", 0: "0s", 90 * time.Second: "1m30s", time.Hour + time.Second: "1h0m1s",
+	} {
+		if got := Time(d); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

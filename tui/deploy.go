@@ -182,6 +182,9 @@ func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		d.move(c, by)
 		return nil
 	}
+	if cmd, ok := c.pressTrial(k, d.leftTrial(c)); ok {
+		return cmd
+	}
 	switch {
 	case key.Matches(k, c.keys.log):
 		d.pane = paneLog

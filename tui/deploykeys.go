@@ -32,9 +32,10 @@ func (d *deployScreen) hints(c *console) []hint {
 	case d.guest != nil:
 		return d.guest.hints(k)
 	case d.result != nil:
+		k = k.trialKeys(d.leftTrial(c))
 		return []hint{
-			{"esc", "fleet"}, short(k.deploy, "deploy again"), short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), short(k.quit, "quit"),
-			{"↑↓", "select"}, short(k.plan, "plan"), short(k.copy, "copy"),
+			short(k.keep, "confirm it"), short(k.takeBack, "take it back"), {"esc", "fleet"}, short(k.deploy, "deploy again"), short(k.details, "details"),
+			short(k.log, "log"), short(k.help, "help"), short(k.quit, "quit"), {"↑↓", "select"}, short(k.plan, "plan"), short(k.copy, "copy"),
 		}
 	case d.watching():
 		return []hint{
@@ -65,6 +66,8 @@ func (d *deployScreen) bindings(c *console) []key.Binding {
 		return append(own, k.promote, k.hold)
 	case d.waiting:
 		return append(own, k.override, k.watch)
+	case d.leftTrial(c):
+		return append(own, k.keep, k.takeBack, k.quit)
 	}
 	if d.result != nil && d.guest == nil {
 		own = append(own, k.deploy)

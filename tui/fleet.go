@@ -153,6 +153,9 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		f.move(by)
 		return nil
 	}
+	if cmd, ok := c.pressTrial(k, f.hasTrial(c) && !f.about); ok {
+		return cmd
+	}
 	switch {
 	case key.Matches(k, c.keys.details, c.keys.in):
 		_, there := f.current()

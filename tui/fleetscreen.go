@@ -30,7 +30,7 @@ func (f *fleet) view(c *console) []cells.Line {
 		side := sideWidth(w) - 6
 		lines = append(lines, cells.Beside(f.table(w-side-3, rows), cells.Fill(f.machineLines(m, c.now, side), side, rows))...)
 	}
-	return cells.Fill(append(lines, cells.Rule("", w), c.bottom(f.hints(c.keys)...)), w, c.h)
+	return cells.Fill(append(lines, cells.Rule("", w), c.bottom(f.hints(c.keys.trialKeys(f.hasTrial(c)))...)), w, c.h)
 }
 
 // upgrade is the fleet's, nil before the first look.
@@ -131,7 +131,7 @@ func (f *fleet) hints(k keyMap) []hint {
 		k.deploy.SetEnabled(false) // a filter is no selection
 	}
 	all := []hint{
-		short(k.deploy, what), short(k.mark, "mark"), short(k.filter, "filter"), short(k.help, "help"), short(k.quit, "quit"),
+		short(k.keep, "confirm the trial"), short(k.takeBack, "take it back"), short(k.deploy, what), short(k.mark, "mark"), short(k.filter, "filter"), short(k.help, "help"), short(k.quit, "quit"),
 		short(k.history, "record"), short(k.details, "details"), short(k.markAll, "all"), short(k.watch, "lock"), short(k.inspect, "inspect"),
 		short(k.palette, "commands"), short(k.markRange, "range"), short(k.copy, "copy"),
 	}
@@ -146,8 +146,9 @@ func (f *fleet) bindings(c *console) []key.Binding {
 	if f.about {
 		return []key.Binding{k.copy, k.back}
 	}
+	k = k.trialKeys(f.hasTrial(c))
 	return []key.Binding{
-		k.deploy, k.mark, k.markRange, k.markAll, k.filter, k.details, k.inspect, k.history, k.watch, k.problem, k.look, k.copy, k.back, k.quit,
+		k.keep, k.takeBack, k.deploy, k.mark, k.markRange, k.markAll, k.filter, k.details, k.inspect, k.history, k.watch, k.problem, k.look, k.copy, k.back, k.quit,
 	}
 }
 

@@ -18,7 +18,7 @@ type keyMap struct {
 	next, cold                                          key.Binding
 	override, watch, history, inspect, copy             key.Binding
 	problem, look                                       key.Binding
-	promote, hold                                       key.Binding
+	promote, hold, keep, takeBack                       key.Binding
 	follow, save                                        key.Binding
 	pause, faster, slower, stepEvent, forward, rewind   key.Binding
 	palette, back, help, quit, interrupt                key.Binding
@@ -47,6 +47,7 @@ func newKeyMap(readOnly, app bool) keyMap {
 		inspect: bind("i", "inspect the VMs' code", "i"),
 		problem: bind("!", "the error in full", "!"), look: bind("ctrl-r", "look again now", "ctrl+r"),
 		promote: bind("N", "end the watch, go on", "N"), hold: bind("H", "hold the watch", "H"),
+		keep: bind("K", "confirm the trial", "K"), takeBack: bind("B", "take the trial back", "B"),
 		copy:   bind("y", "copy", "y"),
 		follow: bind("f", "follow, pause", "f"), save: bind("s", "save", "s"),
 		pause: bind("space", "pause, go on", "space"), faster: bind("+", "faster", "+", "="), slower: bind("-", "slower", "-"),
@@ -54,7 +55,7 @@ func newKeyMap(readOnly, app bool) keyMap {
 		palette: bind(":", "commands", ":"), back: bind("esc", "back", "esc"), help: bind("?", "help", "?"), quit: bind("q", "quit", "q"),
 		interrupt: bind("ctrl-c", "leave, stop", "ctrl+c"),
 	}
-	for _, b := range []*key.Binding{&k.mark, &k.markRange, &k.markAll, &k.deploy, &k.confirm, &k.next, &k.cold, &k.override, &k.promote, &k.hold} {
+	for _, b := range []*key.Binding{&k.mark, &k.markRange, &k.markAll, &k.deploy, &k.confirm, &k.next, &k.cold, &k.override, &k.promote, &k.hold, &k.keep, &k.takeBack} {
 		b.SetEnabled(!readOnly)
 	}
 	k.deploy.SetEnabled(!readOnly && app)
@@ -77,7 +78,7 @@ func (k keyMap) groups() []keyGroup {
 		}},
 		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.inspect, k.watch, k.history, k.problem, k.look}},
 		{"Plan", []key.Binding{k.confirm, k.next, k.cold}},
-		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.log, k.sortBoard, k.promote, k.hold, k.override, k.watch}},
+		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.log, k.sortBoard, k.promote, k.hold, k.keep, k.takeBack, k.override, k.watch}},
 		{"Log", []key.Binding{k.follow, k.filter, k.save}},
 		{"Replay", []key.Binding{k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind}},
 	}

@@ -20,6 +20,7 @@ defmodule FlyDeployAgent do
     Json,
     Loader,
     MigrationFailures,
+    OnTrial,
     Order,
     Package,
     Report,
@@ -125,6 +126,7 @@ defmodule FlyDeployAgent do
   # Whatever comes meanwhile, the folder is looked at once in a tick.
   defp tick(s) do
     s = s |> obey() |> expire() |> look() |> heartbeat()
+    OnTrial.look()
     Process.send_after(self(), :tick, @tick_ms)
     loop(s)
   end
@@ -340,6 +342,7 @@ defmodule FlyDeployAgent do
   defp after_window(s, window, result) do
     Watch.belong(s.watch, owners(result.targets ++ result.skipped))
     Watch.except(s.watch, result.killed)
+    if result.outcome == :committed, do: OnTrial.committed(s.order)
     {result, error} = Aftermath.settle(s.armed, s.order.id, window, result)
     s = enter(%{s | result: result, error: s.error || error}, result.outcome, s.order.terminal_ms)
     Package.tell(s.order, window, result)

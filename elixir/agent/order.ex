@@ -2,7 +2,8 @@ defmodule FlyDeployAgent.Order do
   @moduledoc """
   What the console asks for, as it comes: base64 of a URL-encoded form, compressed by zlib. Times are milliseconds, sizes bytes.
 
-  `own` are the pids of the agent and its guardian; `fence`, see `FlyDeployAgent.Fence`; `signed_by`, see `FlyDeployAgent.Package`.
+  `own` are the pids of the agent and its guardian; `fence`, see `FlyDeployAgent.Fence`; `signed_by`, see `FlyDeployAgent.Package`;
+  `trial_ms`, how long the upgrade is on trial, nil if it is not, see `FlyDeployAgent.OnTrial`.
   """
 
   @minute 60_000
@@ -27,7 +28,15 @@ defmodule FlyDeployAgent.Order do
     :terminal_ms
   ]
   defstruct @enforce_keys ++
-              [fence: nil, own: [], rehearse: false, agent_url: nil, agent_sha256: nil, signed_by: nil]
+              [
+                fence: nil,
+                own: [],
+                rehearse: false,
+                agent_url: nil,
+                agent_sha256: nil,
+                signed_by: nil,
+                trial_ms: nil
+              ]
 
   @type t :: %__MODULE__{
           id: binary,
@@ -52,7 +61,8 @@ defmodule FlyDeployAgent.Order do
           rehearse: boolean,
           agent_url: binary | nil,
           agent_sha256: binary | nil,
-          signed_by: binary | nil
+          signed_by: binary | nil,
+          trial_ms: pos_integer | nil
         }
 
   @doc "Decodes an order; raises for a form that no console sends."
@@ -84,7 +94,8 @@ defmodule FlyDeployAgent.Order do
       rehearse: Map.get(form, "rehearse") == "true",
       agent_url: Map.get(form, "agent_url"),
       agent_sha256: Map.get(form, "agent_sha256"),
-      signed_by: Map.get(form, "signed_by")
+      signed_by: Map.get(form, "signed_by"),
+      trial_ms: number(form, "trial_ms", nil)
     }
   end
 

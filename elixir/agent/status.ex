@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Status do
   renamed, so that a reader finds them whole.
   """
 
-  alias FlyDeployAgent.{Cell, Json, Queues, Release, Report, Watch}
+  alias FlyDeployAgent.{Cell, Json, OnTrial, Queues, Release, Report, Watch}
 
   @max_bytes 8_000
   @failures 20
@@ -101,6 +101,7 @@ defmodule FlyDeployAgent.Status do
     )
     |> Map.merge(if s.error, do: %{error: %{s.error | what: clip(s.error.what, limit)}}, else: %{})
     |> Map.merge(if s.report, do: %{report: clip(s.report, limit)}, else: %{})
+    |> Map.merge(with(%{} = trial <- OnTrial.told(), do: %{trial: trial}) || %{})
   end
 
   # In bytes, as the bound is: half a character at the end becomes `?` in JSON.

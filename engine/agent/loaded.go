@@ -19,6 +19,7 @@ type Code struct {
 	HotRef, Version string
 	// ImageCode is the fingerprint that the image's own code had when the VM booted: "" without the package, or if it is not known.
 	ImageCode string
+	Trial     Trial // zero: it is on none
 }
 
 // Loaded asks a running VM which code it has loaded, by one rpc. ErrGone: another boot of the VM runs by now.
@@ -47,6 +48,7 @@ func parseCode(lines []string) Code {
 			c.Drifted = append(c.Drifted, value)
 		}
 		c.Hook.read(key, value)
+		c.Trial.read(key, value)
 	}
 	return c
 }

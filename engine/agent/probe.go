@@ -49,11 +49,16 @@ func Probe(ctx context.Context, exec Exec, vm VM) (Facts, error) {
 // ask evaluates scripts of elixir/ in the VM, one after the other in one rpc, and gives the lines that they print between
 // "FLYDEPLOY1 word" and the end.
 func ask(ctx context.Context, exec Exec, vm VM, doing, word string, scripts ...string) ([]string, error) {
+	return askBound(ctx, exec, vm, "", doing, word, scripts...)
+}
+
+// askBound is ask with bindings for the scripts.
+func askBound(ctx context.Context, exec Exec, vm VM, bindings, doing, word string, scripts ...string) ([]string, error) {
 	text, err := program(scripts...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	out, err := run(ctx, exec, probeTimeout, doing, shell(scriptRPC, vm.enter("", text)...))
+	out, err := run(ctx, exec, probeTimeout, doing, shell(scriptRPC, vm.enter(bindings, text)...))
 	if err != nil {
 		return nil, err
 	}

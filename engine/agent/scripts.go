@@ -21,6 +21,7 @@ const (
 	ScriptOrder         Script = "order"          // enters; then bindings, program; stdin is the order
 	ScriptFacts         Script = "facts"          // enters; then "", program
 	ScriptCode          Script = "code"           // as ScriptFacts
+	ScriptTrial         Script = "trial"          // enters; then bindings, program
 	ScriptCall          Script = "call"           // ARGS: DIR, command or "-", seq, patience (seconds)
 	ScriptPart          Script = "part"           // ARGS: DIR, number, base64
 	ScriptJob           Script = "job"            // ARGS: DIR, job, root, OTP application; stdin is an upload's form
@@ -54,7 +55,7 @@ var scriptNames = sync.OnceValue(func() map[string]Script {
 // programs tells what is evaluated in a VM.
 var programs = sync.OnceValue(func() map[string]Script {
 	all := map[string]Script{}
-	for script, names := range map[Script][]string{ScriptFacts: factsScripts, ScriptCode: codeScripts} {
+	for script, names := range map[Script][]string{ScriptFacts: factsScripts, ScriptCode: codeScripts, ScriptTrial: trialScripts} {
 		if text, err := program(names...); err == nil { // they are embedded
 			all[text] = script
 		}
@@ -66,6 +67,7 @@ var programs = sync.OnceValue(func() map[string]Script {
 var (
 	factsScripts = []string{systemScript, "hook.exs", "probe.exs"}
 	codeScripts  = []string{systemScript, "hook.exs", "loaded.exs"}
+	trialScripts = []string{"trial.exs"}
 )
 
 // systemScript has the only list of OTP's and Elixir's applications.

@@ -50,6 +50,8 @@ type Order struct {
 	SuspendTimeout, MigrationTimeout, MaxSuspend, StagedFor, ArmedFor, TerminalFor time.Duration
 	// SkipBusy: processes that do not suspend in time are left out, and the others upgraded.
 	SkipBusy bool
+	// Trial is how long the upgrade is on trial after its commit; 0: it is not.
+	Trial time.Duration
 	// Rehearse: migrations are tried on copies of states, in a scratch VM beside the application's.
 	Rehearse bool
 
@@ -98,6 +100,7 @@ func (o Order) encode() string {
 	ms("staged_ms", o.StagedFor)
 	ms("armed_ms", o.ArmedFor)
 	ms("terminal_ms", o.TerminalFor)
+	ms("trial_ms", o.Trial)
 	return encode(form.Encode())
 }
 
@@ -323,6 +326,9 @@ func (s *Session) Finish(ctx context.Context) error {
 // call is one exec: an optional command, a bounded wait, the status. Commands are atomic and may be sent again.
 func (s *Session) call(ctx context.Context, command string, seen int64, quietly time.Duration) (Status, error) {
 	doing := "asking the agent"
+	if s.dir == "" { // see Past
+		return Status{}, fmt.Errorf("%s: it is %w", doing, ErrGone)
+	}
 	if command != "-" {
 		doing = "telling the agent to " + command
 	}

@@ -93,8 +93,16 @@ type Status struct {
 	Vitals       *Vitals `json:"vitals"`        // nil before the first look
 	VitalsBefore *Vitals `json:"vitals_before"` // the last ones before a commit
 
+	Trial *TrialTold `json:"trial"` // nil: the VM is on none
+
 	// Error says why the state is failed or stale, where no window was reached; or what is wrong after a commit.
 	Error *Error `json:"error"`
+}
+
+// TrialTold is a trial as an agent tells it.
+type TrialTold struct {
+	ID     string `json:"id"` // the deploy's
+	LeftMS int64  `json:"left_ms"`
 }
 
 // ReportStored: all failures lie where the order's ReportURL points to, as gzipped JSON.
@@ -258,7 +266,10 @@ func (s *Status) ExpiresIn() time.Duration { return time.Duration(s.ExpiresInMS)
 // maxStatus bounds what is read of a status, in bytes; agents keep below 8 KB.
 const maxStatus = 16 << 10
 
-const maxList = 1000
+const (
+	maxList = 1000
+	maxID   = 80
+)
 
 var errBadStatus = errors.New("the agent's status is not valid")
 
@@ -282,6 +293,8 @@ func parseStatus(text, id, boot string) (Status, error) {
 		return Status{}, fmt.Errorf("%w: a negative number", errBadStatus)
 	case s.Watch != nil && (s.Watch.BeforeMS < 0 || s.Watch.AfterMS < 0 || max(len(s.Watch.Crashes), len(s.Watch.Queues)) > maxList):
 		return Status{}, fmt.Errorf("%w: what it has watched", errBadStatus)
+	case s.Trial != nil && (s.Trial.LeftMS < 0 || len(s.Trial.ID) > maxID):
+		return Status{}, fmt.Errorf("%w: its trial", errBadStatus)
 	case max(len(s.Phases), len(s.Modules), len(s.Processes), len(s.Findings), len(s.Failures), len(s.Killed)) > maxList:
 		return Status{}, fmt.Errorf("%w: a list is too long", errBadStatus)
 	}

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,7 +129,7 @@ func newAttemptOf(r *rollout) *rollout {
 func (c *committing) commitBack(ctx context.Context, back *staged, accepted []string, why string) error {
 	book := newLedger(back.job, c.surveyed, c.upgrade, c.held)
 	book.back = &engine.TakenBack{
-		ID: c.upgrade.ID, Version: c.upgrade.Version, SHA256: c.upgrade.SHA256, At: c.surveyed.target.Storage.Clock().UTC().Truncate(time.Second), Why: why,
+		ID: cmp.Or(c.surveyed.tried, c.upgrade.ID), Version: c.upgrade.Version, SHA256: c.upgrade.SHA256, At: c.surveyed.target.Storage.Clock().UTC().Truncate(time.Second), Why: why,
 	}
 	work := &committing{staged: back, book: book, accepted: accepted}
 	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning,

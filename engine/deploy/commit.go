@@ -31,6 +31,9 @@ func (st *staged) commit(ctx context.Context, book *ledger, accepted []string) e
 		st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusSkipped, Text: nothingToCommit(st.machines)})
 		return nil
 	}
+	if err := st.checkTrial(len(todo)); err != nil {
+		return err
+	}
 	c := &committing{staged: st, book: book, accepted: accepted}
 	st.left.canResume(true)
 	return st.phase(engine.PhaseCommit, st.settings.Strategy.Describe(len(todo)), &st.upgrade, func() (string, error) {

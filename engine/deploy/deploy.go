@@ -51,7 +51,8 @@ type soFar struct {
 	packed  packed
 	staged  *staged // nil until machines are staged
 	plan    *engine.Plan
-	cold    bool // the image goes out as a cold deploy
+	cold    bool          // the image goes out as a cold deploy
+	trial   *engine.Trial // that this deploy has begun, nil for none
 }
 
 // machines gives the machines that take part, none until they are staged.
@@ -117,6 +118,9 @@ func (j *job) steps(ctx context.Context, all *soFar) error {
 	j.machines.Store(int64(len(surveyed.in)))
 	all.earlier, all.upgrade.BaseImage = surveyed.earlier, engine.BaseImage(surveyed.in)
 	all.journal = j.startRecord(ctx, surveyed, all.locked, all.upgrade)
+	if j.settings.EndTrial != engine.TrialGoesOn {
+		return j.endTrial(ctx, all, surveyed)
+	}
 	all.packed, err = j.pack(ctx, surveyed, all.upgrade)
 	all.upgrade = all.packed.upgrade
 	if err != nil {
@@ -139,6 +143,8 @@ func (j *job) steps(ctx context.Context, all *soFar) error {
 	book := newLedger(j, surveyed, all.upgrade, all.locked.held)
 	err = all.staged.commit(ctx, book, accepted)
 	err = j.verifyAndRecord(ctx, all.staged, book, err)
+	all.trial = book.ofTrial(all.staged.machines)
+	all.staged.saysTrial(all.trial)
 	j.tellCommitted(ctx, all.staged)
 	return err
 }

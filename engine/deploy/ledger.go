@@ -40,6 +40,7 @@ type entry struct {
 	runs    engine.HotUpgrade
 	// imageCode is the fingerprint of the image's own code, "" if the VM does not know it.
 	imageCode string
+	trial     engine.MachineTrial // zero: it is on none
 	written   bool
 }
 
@@ -64,7 +65,7 @@ func (l *ledger) unlock() { l.writing <- struct{}{} }
 // add records a machine that has just been verified. Machines that are added while another one is being written are recorded
 // together by the next write. What cannot be written now is written at the end.
 func (l *ledger) add(ctx context.Context, r *rollout) {
-	e := &entry{machine: r.machine, imageCode: r.code.ImageCode}
+	e := &entry{machine: r.machine, imageCode: r.code.ImageCode, trial: l.trialOf(r)}
 	e.runs = l.sign(l.hotUpgrade(r), e.imageCode, r.machine.ID)
 	l.mu.Lock()
 	l.entries = append(l.entries, e)
@@ -175,7 +176,10 @@ func (l *ledger) apply(md *engine.Metadata, end *finalWrite) (entered []*entry) 
 			return nil
 		}
 		md.HotUpgrade, md.MachineUpgrades = nil, nil
+		md.ForgetTrial()
 	}
+	md.EndTrials(l.surveyed.target.Storage.Clock())
+	md.EndTrial(l.surveyed.over...)
 	md.SetImage(l.upgrade.BaseImage)
 	if md.MachineUpgrades == nil {
 		md.MachineUpgrades = map[string]engine.HotUpgrade{}
@@ -186,6 +190,11 @@ func (l *ledger) apply(md *engine.Metadata, end *finalWrite) (entered []*entry) 
 		}
 		entered = append(entered, e)
 		md.SetImageCode(e.imageCode)
+		if t, on := l.onTrial(e); on {
+			md.AddTrial(t)
+			continue
+		}
+		md.EndTrial(e.machine.ID)
 		if l.back != nil {
 			l.restore(md, e)
 			continue

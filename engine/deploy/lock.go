@@ -55,11 +55,20 @@ func (j *job) startRecord(ctx context.Context, s *surveyed, l locked, u engine.U
 		return nil
 	}
 	journal := record.StartJournal(ctx, s.target.Storage.Records, j.rec, record.Record{
-		Past: engine.Past{ID: u.ID, At: s.target.Storage.Clock().UTC().Truncate(time.Millisecond)}, Select: s.selected, Strategy: &s.strategy, Overrode: l.overridden(),
+		Past: j.pastOf(s, u), Select: s.selected, Strategy: &s.strategy, Overrode: l.overridden(),
 		Resumes: s.chain, Before: s.first,
 	})
 	j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: engine.StatusDone, Text: l.text(), Upgrade: &u})
 	return journal
+}
+
+// pastOf gives what is known of a deploy when it begins.
+func (j *job) pastOf(s *surveyed, u engine.Upgrade) engine.Past {
+	past := engine.Past{ID: u.ID, At: s.target.Storage.Clock().UTC().Truncate(time.Millisecond), TrialEnd: j.settings.EndTrial}
+	if t := s.recorded.Trial(); t != nil && past.TrialEnd != engine.TrialGoesOn {
+		past.Tried = t.ID
+	}
+	return past
 }
 
 // waiting is the wait for the lock, and what we know of somebody else's.

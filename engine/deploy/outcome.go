@@ -13,7 +13,7 @@ import (
 func (j *job) result(all *soFar, err error) engine.Result {
 	r := engine.Result{
 		V: engine.EventVersion, Type: "result", Upgrade: all.upgrade, DryRun: j.settings.DryRun, Cold: all.cold, Machines: resultsOf(all.machines()),
-		DurationMS: time.Since(j.started).Milliseconds(), Problem: engine.AsProblem(err),
+		DurationMS: time.Since(j.started).Milliseconds(), Problem: engine.AsProblem(err), Trial: all.trial, TrialEnd: j.settings.EndTrial,
 	}
 	if j.settings.DryRun {
 		r.Plan = all.plan
@@ -22,6 +22,9 @@ func (j *job) result(all *soFar, err error) engine.Result {
 		r.Health = r.Health.Worst(cmp.Or(m.health, engine.HealthNotWatched))
 	}
 	r.Outcome = outcome(err, j.settings.DryRun, all.machines())
+	if j.settings.EndTrial == engine.TrialTakenBack {
+		r.Outcome = outcomeOfBack(err, r.Outcome, all.machines())
+	}
 	if r.Outcome == engine.OutcomePartial && r.Problem == nil {
 		r.Problem = partial(all.machines())
 	}
@@ -50,6 +53,18 @@ func outcome(err error, dryRun bool, machines []*rollout) engine.Outcome {
 	default:
 		return engine.OutcomeFailed
 	}
+}
+
+// outcomeOfBack is outcome for machines whose trial is taken back.
+func outcomeOfBack(err error, otherwise engine.Outcome, machines []*rollout) engine.Outcome {
+	back := count(machines, (*rollout).isTakenBack)
+	switch {
+	case back == 0:
+		return otherwise
+	case back == len(machines) && err == nil:
+		return engine.OutcomeSucceeded
+	}
+	return engine.OutcomePartial
 }
 
 // partial gives the problem of the first machine that does not run the upgrade, or not on every open page. It is for deploys that no

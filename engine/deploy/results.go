@@ -115,6 +115,9 @@ func (j *job) prune(ctx context.Context, records engine.Records, current string)
 	for _, u := range md.MachineUpgrades {
 		running[u.ID] = true
 	}
+	if t := md.Trial(); t != nil {
+		running[t.ID] = true
+	}
 	for _, id := range ids[keep:] {
 		if running[id] {
 			continue

@@ -82,7 +82,7 @@ func (j *job) settle(ctx context.Context, all *soFar, err error) engine.Result {
 
 // tidy ends the agents, and shows that it does.
 func (j *job) tidy(ctx context.Context, all *soFar) {
-	n := count(all.machines(), (*rollout).mayHaveAgent)
+	n := count(all.machines(), func(r *rollout) bool { return r.mayHaveAgent() && !r.keepsAgent() })
 	if n == 0 {
 		return
 	}
@@ -104,7 +104,7 @@ func (j *job) settleAgents(ctx context.Context, machines []*rollout) {
 	for _, r := range filter(machines, func(r *rollout) bool { return r.mayHaveAgent() && r.endUnknown() }) {
 		j.leaveAgent(r)
 	}
-	open := filter(machines, func(r *rollout) bool { return r.mayHaveAgent() && !r.endUnknown() })
+	open := filter(machines, func(r *rollout) bool { return r.mayHaveAgent() && !r.endUnknown() && !r.keepsAgent() })
 	_ = j.eachButLast(ctx, open, few(len(machines)), func(ctx context.Context, r *rollout) error {
 		if r.session == nil {
 			if err := j.reconnect(ctx, r); err != nil {

@@ -84,7 +84,13 @@ func (st *staged) facts() plan.Facts {
 		if u, ok := f.Recorded.UpgradeOf(m.Machine); ok && u.Version == m.Runs.Version {
 			m.Runs.GitRevision = u.GitRevision
 		}
+		if found, keeps := st.keepsDisk(m.Machine); keeps {
+			m.Findings = append(m.Findings, found)
+		}
 		f.Machines = append(f.Machines, m)
+	}
+	if found, tries := st.trialFinding(); tries {
+		f.Own = append(f.Own, found)
 	}
 	if e := st.surveyed.earlier; e != nil {
 		f.Earlier = &plan.Earlier{ID: e.ID, BaseImage: e.Upgrade.BaseImage, At: e.At}
@@ -251,7 +257,7 @@ func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error)
 		ID: agent.NewID(st.upgrade.ID), TarballURL: tarballURL, ReportURL: reportURL, SHA256: st.upgrade.SHA256, Size: st.upgrade.Size,
 		SuspendTimeout: st.settings.SuspendTimeout, MigrationTimeout: st.settings.MigrationTimeout, MaxSuspend: st.settings.MaxSuspend, SkipBusy: st.settings.SkipBusy,
 		OTPApp: st.surveyed.target.OTPApp, Owner: st.settings.Owner, Fence: fence,
-		TerminalFor: st.terminalFor(), Agent: st.upgrade.Agent, AgentURL: agentURL, Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
+		TerminalFor: st.stays(r), Trial: st.trialFor(r), Agent: st.upgrade.Agent, AgentURL: agentURL, Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
 		Rehearse: st.rehearses(r), SignedBy: st.ports.Keys.SignsWith(),
 	}, nil
 }
@@ -262,6 +268,14 @@ func (j *job) terminalFor() time.Duration {
 		return mayHold + 5*time.Minute
 	}
 	return 0
+}
+
+// stays is terminalFor on a machine, whose agent outlives its trial.
+func (st *staged) stays(r *rollout) time.Duration {
+	if !st.tries() {
+		return st.terminalFor()
+	}
+	return max(st.terminalFor(), terminalStays, st.trialFor(r)+trialAgentStays)
 }
 
 // rehearses tells whether the machine tries the migrations: the first of its process group does, whose processes are like the others'.

@@ -24,6 +24,8 @@ type surveyed struct {
 	image    string           // the image to pack; if "", one is built
 	selected engine.Selection // of the machines; a resumed deploy's own unless another one is given
 	strategy engine.Strategy  // a resumed deploy's own, apart from what is given
+	tried    string           // the ID of the deploy whose trial ends, "" for a deploy of something else
+	over     []string         // the IDs of machines that are not on that trial any more
 }
 
 // lookAgain gives the fleet as it is behind the lock; if time has passed, the release and its storage as well.
@@ -89,7 +91,11 @@ func (j *job) look(ctx context.Context, found *target.Target, waited bool) (*sur
 		s.chain = lastOf(append(slices.Clone(s.earlier.Resumes), s.earlier.ID), chainKept)
 		s.first, err = record.ReadBefore(ctx, found.Storage.Records, s.earlier.ID)
 	}
-	return s, err
+	if err != nil {
+		return s, err
+	}
+	s.stopsTrying(j)
+	return s, s.checkNotTried(j)
 }
 
 // chainKept is how many deploys in a row that resume each other are known to the next: the agents of older ones have ended.
@@ -99,7 +105,7 @@ func lastOf(ids []string, n int) []string { return ids[max(len(ids)-n, 0):] }
 
 // isPossible reports whether a deploy may have a strategy that was read from the bucket.
 func isPossible(s engine.Strategy) bool {
-	return slices.Contains(engine.Strategies, s.Kind) && s.WaveSize >= 0 && s.Bake >= 0 && s.Bake <= MaxBake
+	return slices.Contains(engine.Strategies, s.Kind) && s.WaveSize >= 0 && s.Bake >= 0 && s.Bake <= MaxBake && s.Trial >= 0 && s.Trial <= MaxTrial
 }
 
 // reusesTarball reports whether an earlier deploy's tarball is used, without a build. It takes a temporary machine only to compile

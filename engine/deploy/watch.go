@@ -87,10 +87,18 @@ func (w *watch) run(ctx context.Context) error {
 // operator watches.
 const mayHold = 55 * time.Minute
 
+// mayHold is for how long this watch lasts at most: what is on trial is watched for half of that time, so that somebody can still confirm it.
+func (w *watch) mayHold() time.Duration {
+	if trial := w.settings.Strategy.Trial; trial > 0 {
+		return max(w.settings.Strategy.Bake, min(mayHold, trial/2))
+	}
+	return mayHold
+}
+
 // obey takes the operator's answers while the wave is watched.
 func (w *watch) obey(bake *time.Timer, endBake func()) {
 	for {
-		answer, err := w.job.ask(w.baking, engine.QuestionWatch, mayHold-time.Since(w.begun))
+		answer, err := w.job.ask(w.baking, engine.QuestionWatch, w.mayHold()-time.Since(w.begun))
 		switch {
 		case err != nil:
 			endBake()

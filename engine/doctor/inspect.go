@@ -56,7 +56,8 @@ func inspect(ctx context.Context, o *engine.Overview, fleet engine.Fleet, m engi
 	}
 	c.Hook, c.HookProblem = hookOf(code.Hook, o.OTPApp)
 	c.CatchUp = code.Hook.CatchUp
-	if u, ok := o.HotUpgradeOf(m); ok {
+	c.OnTrial = code.Trial.ID
+	if u, ok := o.HotUpgradeOf(m); ok && c.OnTrial == "" {
 		c.Applied = runs(code, u)
 		c.Stale = !c.Applied
 	}

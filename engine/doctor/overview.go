@@ -21,7 +21,7 @@ func Look(ctx context.Context, app string, fleet engine.Fleet, locks engine.Lock
 		return o, nil
 	}
 	if md, _, err := records.Metadata(ctx); err == nil {
-		o.Metadata = &md
+		o.Metadata, o.Trial = &md, md.Trial()
 		o.Stale = o.StaleMachines()
 	} else if !errors.Is(err, engine.ErrNotFound) {
 		o.Storage = engine.AsProblem(err)

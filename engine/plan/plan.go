@@ -24,6 +24,8 @@ type Facts struct {
 	RunsReleaseCommand bool
 	// MaxFailed is how many machines may fail: so many that could not be staged do not block the others.
 	MaxFailed int
+	// Own are findings about the deploy itself, whatever it meets.
+	Own []engine.Finding
 	// CanGoCold: the image could go to all machines by a cold deploy.
 	CanGoCold bool
 }
@@ -143,6 +145,9 @@ func findings(f Facts) []engine.Finding {
 		}
 	}
 	for _, found := range earlier(f) {
+		all.add(found, "")
+	}
+	for _, found := range f.Own {
 		all.add(found, "")
 	}
 	if found, is := f.releaseCommand(); is {

@@ -97,6 +97,9 @@ func History(ctx context.Context, records engine.Records, limit int) ([]engine.P
 	if err := addBootLoops(ctx, records, found); err != nil {
 		return nil, err
 	}
+	if err := addTrial(ctx, records, found); err != nil {
+		return nil, err
+	}
 	past := make([]engine.Past, 0, len(found))
 	for _, p := range slices.DeleteFunc(found, func(p *engine.Past) bool { return p == nil }) {
 		past = append(past, *p)

@@ -110,7 +110,7 @@ func (j *Journal) writeEvents(ctx context.Context) error {
 
 func (j *Journal) writeRecord(ctx context.Context, past engine.Past, upgrade engine.Upgrade) error {
 	r := j.head
-	past.ID, past.At = j.head.ID, j.head.At
+	past.ID, past.At, past.TrialEnd, past.Tried = j.head.ID, j.head.At, j.head.TrialEnd, j.head.Tried
 	r.Past, r.Upgrade = past, upgrade
 	if reflect.DeepEqual(r, j.record) && time.Since(j.recordAt) < touchEvery {
 		return nil

@@ -29,6 +29,10 @@ func Last(ctx context.Context, records engine.Records) (Record, error) {
 			return r, err
 		case r.Outcome == engine.OutcomeWithdrawn:
 			return r, nothingToResume(fmt.Sprintf("the upgrades were withdrawn after the last deploy (%s)", id))
+		case r.TrialEnd == engine.TrialTakenBack:
+			return r, nothingToResume(fmt.Sprintf("the last deploy (%s) has taken back what was on trial", id))
+		case r.TrialEnd == engine.TrialConfirmed: // what it has confirmed is resumed
+			continue
 		}
 		return r, nil
 	}

@@ -28,14 +28,18 @@ func message(app App, s engine.Signature, u engine.HotUpgrade) []byte {
 
 // deployMessage gives those of a deploy's record: a deploy that resumes it goes by all of this.
 func deployMessage(app App, s engine.Signature, u engine.HotUpgrade, o Ordered) []byte {
-	return encode(forDeploy, append(upgradeFields(app, s, u),
+	fields := append(upgradeFields(app, s, u),
 		field{"machines", list(o.Select.Machines)},
 		field{"regions", list(o.Select.Regions)},
 		field{"process_groups", list(o.Select.ProcessGroups)},
 		field{"strategy", string(o.Strategy.Kind)},
 		field{"wave_size", number(int64(o.Strategy.WaveSize))},
 		field{"bake_ns", number(int64(o.Strategy.Bake))},
-	))
+	)
+	if o.Strategy.Trial != 0 {
+		fields = append(fields, field{"trial_ns", number(int64(o.Strategy.Trial))})
+	}
+	return encode(forDeploy, fields)
 }
 
 // ownCodeMessage gives those of a record that names no upgrade. It is of no image: what was signed before it is over for all of them.

@@ -37,6 +37,11 @@ func Summary(r engine.Result) string {
 	for _, f := range view.Failures(r.Machines) {
 		s.failure(f)
 	}
+	if r.Trial != nil {
+		for _, line := range view.TrialLines(r.Trial, time.Now()) {
+			s.line("  %s", line)
+		}
+	}
 	for _, left := range r.Left {
 		s.line("  %s", view.LeftBehind(left, time.Now()))
 	}
@@ -53,6 +58,9 @@ func Summary(r engine.Result) string {
 
 // Health is what watching has shown, in a word; "" where that is not recorded.
 func Health(h engine.Health) string { return view.HealthWord(h) }
+
+// PastWord is how a recorded deploy ended, or that it runs.
+func PastWord(p engine.Past) string { return text.Line(view.PastWord(p)) }
 
 // Headline is the outcome in one line.
 func Headline(r engine.Result) string { return text.Line(view.Headline(r)) }

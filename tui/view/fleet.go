@@ -51,6 +51,8 @@ func (f *Fleet) unread() bool { return f.Overview.Metadata == nil && f.Overview.
 func (f *Fleet) Upgrade(now time.Time) cells.Line {
 	md := f.Overview.Metadata
 	switch {
+	case f.Overview.Trial != nil && !f.Overview.Trial.Over(now):
+		return trialLine(f.Overview.Trial)
 	case f.unread():
 		return cells.Line{{Text: "upgrade unknown", Tone: cells.Warn}}
 	case md == nil:
@@ -109,6 +111,8 @@ func (f *Fleet) Runs(m engine.Machine) cells.Span {
 	}
 	u, hot := f.Overview.HotUpgradeOf(m)
 	switch {
+	case f.onTrial(m):
+		return cells.New(cells.Warn, f.Overview.Trial.Version+" on trial")
 	case f.unread():
 		return cells.Span{Text: "? unknown", Tone: cells.Warn}
 	case hot && m.State == engine.StateSuspended:

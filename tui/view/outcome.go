@@ -43,7 +43,7 @@ func Headline(r engine.Result) string {
 	case len(r.Machines) == 0:
 		return what + ": " + outcome + " after " + took
 	}
-	return fmt.Sprintf("%s: %s, %s%s, after %s", what, outcome, Production(r.Machines), healthOf(r), took)
+	return fmt.Sprintf("%s: %s, %s%s%s, after %s", what, outcome, Production(r.Machines), healthOf(r), trialOf(r), took)
 }
 
 // healthOf says whether what runs the upgrade is well, or that it went out cold; "" where the outcome says so, or nothing was upgraded.
@@ -75,6 +75,9 @@ func OutcomeWord(r engine.Result) string {
 		case !m.Outcome.AsBefore() || m.Outcome == engine.OutcomeMachineFailed:
 			others++
 		}
+	}
+	if r.TrialEnd != engine.TrialGoesOn {
+		return trialEndWord(r.TrialEnd, r.Outcome)
 	}
 	if r.Outcome == engine.OutcomeFailed && rolledBack > 0 && others == 0 {
 		return wordRolledBack

@@ -15,7 +15,16 @@ func PastWord(p engine.Past) string {
 	if p.Running {
 		return "running"
 	}
-	return string(p.Outcome) + coldWord(p)
+	return pastEnd(p)
+}
+
+// pastEnd is how it ended, with what has become of it.
+func pastEnd(p engine.Past) string {
+	end := string(p.Outcome)
+	if p.TrialEnd != engine.TrialGoesOn {
+		end = trialEndWord(p.TrialEnd, p.Outcome)
+	}
+	return trialWord(p, end) + coldWord(p)
 }
 
 func coldWord(p engine.Past) string {
@@ -35,7 +44,7 @@ func PastOutcome(p engine.Past) cells.Span {
 		outcome = engine.OutcomeCancelled
 	}
 	glyph, t := OutcomeLook(outcome)
-	return cells.New(t, glyph+" "+string(p.Outcome)+coldWord(p))
+	return cells.New(t, glyph+" "+pastEnd(p))
 }
 
 // HealthWord is what watching has shown, "" where that is not recorded.
@@ -66,7 +75,10 @@ func Past(p engine.Past, now time.Time, w int) []cells.Line {
 	lines := []cells.Line{
 		cells.Line{cells.New(cells.Strong, p.ID)}.Fit(w), nil, append(cells.Line{{Text: "outcome", Tone: cells.Muted}}.Fit(cells.FactTitle), PastOutcome(p)).Fit(w),
 	}
-	var since, suspended, took, machines string
+	var since, suspended, took, machines, trial string
+	if p.Trial != nil {
+		trial = p.Trial.Describe(now)
+	}
 	if !p.At.IsZero() {
 		since = Date(p.At) + ", " + Ago(now.Sub(p.At))
 	}
@@ -80,7 +92,7 @@ func Past(p engine.Past, now time.Time, w int) []cells.Line {
 		machines = fmt.Sprintf("%s of %s upgraded", text.Count(p.Upgraded), text.Count(p.Machines))
 	}
 	for _, f := range []struct{ title, value string }{
-		{"when", since}, {"version", p.Version}, {"machines", machines}, {"health", HealthWord(p.Health)}, {"why", p.Why}, {"plan", p.Verdict.Text}, {"suspended", suspended}, {"took", took}, {"by", p.Owner},
+		{"when", since}, {"version", p.Version}, {"machines", machines}, {"trial", trial}, {"tried", p.Tried}, {"health", HealthWord(p.Health)}, {"why", p.Why}, {"plan", p.Verdict.Text}, {"suspended", suspended}, {"took", took}, {"by", p.Owner},
 		{"host", p.Host}, {"message", p.Message}, {"boot loop", strings.Join(p.BootsImage, ", ")}, {"revision", p.GitRevision}, {"CI", p.CILink},
 	} {
 		if f.value != "" {

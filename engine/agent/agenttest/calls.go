@@ -20,6 +20,7 @@ const (
 	Inject        = Kind(agent.ScriptOrder) // Call.Arg is the order's id
 	Facts         = Kind(agent.ScriptFacts)
 	LoadedCode    = Kind(agent.ScriptCode)
+	AskTrial      = Kind(agent.ScriptTrial) // Call.Arg is the deploy's id that is confirmed, "" to look
 	Wait          = Kind("wait")
 	Arm           = Kind("arm")
 	Commit        = Kind("commit")
@@ -73,7 +74,7 @@ const (
 // IsExec reports whether the call runs a command on a machine.
 func (k Kind) IsExec() bool {
 	return slices.Contains([]Kind{
-		Discover, StorageEnv, StorageConfig, ImageStorage, Inject, Facts, LoadedCode, Wait, Arm, Commit, Abort, Finish,
+		Discover, StorageEnv, StorageConfig, ImageStorage, Inject, Facts, LoadedCode, AskTrial, Wait, Arm, Commit, Abort, Finish,
 		SendPart, StartJob, PollJob, RunCommand, FollowCommand, OtherExec,
 	}, k)
 }
@@ -91,7 +92,7 @@ func (t Timing) of(k Kind) time.Duration {
 
 // EntersVM reports whether the call needs a VM that answers rpc.
 func (k Kind) EntersVM() bool {
-	return slices.Contains([]Kind{StorageConfig, Inject, Facts, LoadedCode}, k)
+	return slices.Contains([]Kind{StorageConfig, Inject, Facts, LoadedCode, AskTrial}, k)
 }
 
 // IsLock reports whether the call reads or writes the deploy lock.

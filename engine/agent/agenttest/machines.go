@@ -39,6 +39,7 @@ type vm struct {
 	drifted    []string
 	agent      *process
 	fence      string // of the newest deploy whose agent it has met
+	trial      *trial // nil: it is on none
 }
 
 func (v *vm) boot() string { return v.pid + "-" + v.start }

@@ -17,6 +17,7 @@ type order struct {
 	agent                                    engine.CompiledAgent // URL is presigned
 	otpApp, version, sourceImage             string
 	staged, armed, terminal                  time.Duration
+	trial                                    time.Duration
 	skipBusy, rehearse                       bool
 }
 
@@ -59,7 +60,7 @@ func readOrder(stdin string) (order, error) {
 			URL: form.Get("agent_url"), SHA256: form.Get("agent_sha256"), Size: agentSize, OTP: form.Get("agent_otp"), Elixir: form.Get("agent_elixir"),
 		},
 		otpApp: form.Get("otp_app"), version: form.Get("version"), sourceImage: form.Get("source_image"),
-		staged: ms("staged_ms", 20*time.Minute), armed: ms("armed_ms", time.Minute), terminal: ms("terminal_ms", 10*time.Minute),
+		staged: ms("staged_ms", 20*time.Minute), armed: ms("armed_ms", time.Minute), terminal: ms("terminal_ms", 10*time.Minute), trial: ms("trial_ms", 0),
 		skipBusy: form.Get("skip_busy") == "true", rehearse: form.Get("rehearse") == "true",
 	}, nil
 }

@@ -123,6 +123,7 @@ func (a *process) publishAt(at time.Time) {
 	a.published = at
 	a.next.Seq, a.next.State, a.next.ExpiresInMS, a.next.Crashed = a.seq, a.state, max(a.deadline.Sub(at), 0).Milliseconds(), a.crashed
 	a.tellWatch(at)
+	a.next.Trial = a.vm.trial.told()
 	a.status = a.next
 	a.status.Phases = slices.Clone(a.next.Phases)
 	a.machine.news()

@@ -54,6 +54,8 @@ func (r request) describe(c *Call) {
 		c.Seen, _ = strconv.ParseInt(r.args[2], 10, 64)
 	case agent.ScriptPart, agent.ScriptJob, agent.ScriptPoll:
 		c.Arg = r.args[1]
+	case agent.ScriptTrial:
+		c.Arg = confirmedBy(r.args[5])
 	case agent.ScriptRun:
 		c.Arg = r.args[2]
 	}
@@ -116,6 +118,8 @@ func (w *World) enter(ctx context.Context, m *machine, r request) (Output, error
 		return m.facts(), nil
 	case agent.ScriptCode:
 		return m.code(), nil
+	case agent.ScriptTrial:
+		return m.tellTrial(r.args[5]), nil
 	default:
 		return w.bootstrap(ctx, m, r)
 	}
@@ -152,6 +156,7 @@ func (m *machine) code() Output {
 		lines = append(lines, "hot_ref=", "version=")
 	}
 	lines = append(lines, "image_code="+ReleaseOf(m.Image).Fingerprint())
+	lines = append(lines, v.trial.lines()...)
 	for _, module := range v.drifted[:min(len(v.drifted), 5)] {
 		lines = append(lines, "drift="+module)
 	}

@@ -163,6 +163,7 @@ func (a *process) conclude(begun time.Time) {
 	if b.Outcome == agent.Committed {
 		a.vm.code = Release{Image: a.machine.Image, Version: a.order.version, SHA256: a.order.sha256, Size: a.order.size}
 		a.vm.hotRef = a.order.sourceImage
+		a.world.tryOut(a.machine, a.order)
 	}
 	a.tellWindow(b, begun)
 	if b.Busy && b.Outcome == agent.Committed {

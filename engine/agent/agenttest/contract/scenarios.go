@@ -432,7 +432,12 @@ func secondUpgradeDoesNothing(t testing.TB, m Machine) {
 
 func commits(t testing.TB, m Machine) {
 	before := code(t, m)
-	s, staged := stage(t, m, m.Order(2))
+	o := m.Order(2)
+	o.Trial = time.Hour
+	s, staged := stage(t, m, o)
+	if staged.Trial != nil {
+		t.Errorf("on trial before its commit: %+v", staged.Trial)
+	}
 	m.Crash() // it is no part of what is told of the commit, but of what was before
 	var armed agent.Status
 	for range 2 {
@@ -450,7 +455,45 @@ func commits(t testing.TB, m Machine) {
 		t.Errorf("loaded code: %+v, before %+v", after, before)
 	}
 	crashes(t, m, s, done)
-	finish(t, s)
+	isOnTrial(t, m, s, done)
+}
+
+// isOnTrial looks at an upgrade that was committed on trial, and confirms it. That the agent ends changes nothing.
+func isOnTrial(t testing.TB, m Machine, s *agent.Session, done agent.Status) {
+	t.Helper()
+	runs := func(id string, left time.Duration, from string) {
+		t.Helper()
+		if id != s.ID() || left > time.Hour || left < 50*time.Minute {
+			t.Errorf("%s: on trial %q for %v", from, id, left)
+		}
+	}
+	if done.Trial == nil {
+		t.Fatal("the agent does not tell of the trial")
+	}
+	runs(done.Trial.ID, time.Duration(done.Trial.LeftMS)*time.Millisecond, "the agent")
+	vm := find(t, m)
+	found, there, err := agent.LookAtTrial(t.Context(), m.Exec, vm)
+	if err != nil || there == nil || there.ID() != s.ID() {
+		t.Fatalf("its agent is %v: %v", there, err)
+	}
+	runs(found.ID, found.Left, "the VM")
+	finish(t, there)
+	if err := agent.ConfirmTrial(t.Context(), m.Exec, vm, agent.NewID("01OTHER")); err != nil {
+		t.Fatal(err)
+	}
+	c := code(t, m)
+	runs(c.Trial.ID, c.Trial.Left, "beside its code")
+	for range 2 {
+		if err := agent.ConfirmTrial(t.Context(), m.Exec, vm, s.ID()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, there, err := agent.LookAtTrial(t.Context(), m.Exec, vm); err != nil || found.ID != "" || there != nil {
+		t.Errorf("once it is confirmed: %+v, %v, %v", found, there, err)
+	}
+	if after := code(t, m); after.Fingerprint != c.Fingerprint {
+		t.Error("the code has changed")
+	}
 }
 
 // crashes tells of a crash after the commit beside the same one before it: see commits.
