@@ -10,6 +10,8 @@ defmodule FlyDeployAgent.OnTrial do
   @app :flydeploy
   @key :trial
   @status 1
+  # So that the log has said why.
+  @told_ms 500
   # An application that does not stop is ended so long after.
   @patience_ms 60_000
   @why ~c"flydeploy: nobody has confirmed the upgrade that was on trial. This machine restarts without it."
@@ -34,7 +36,7 @@ defmodule FlyDeployAgent.OnTrial do
     timers =
       for {ms, {module, function, arguments}} <- [
             {order.trial_ms, {:logger, :warning, [@why]}},
-            {order.trial_ms, stop},
+            {order.trial_ms + @told_ms, stop},
             {order.trial_ms + @patience_ms, {:erlang, :halt, [@status]}}
           ],
           {:ok, timer} <- [:timer.apply_after(ms, module, function, arguments)],

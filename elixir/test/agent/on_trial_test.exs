@@ -30,14 +30,10 @@ defmodule FlyDeployAgent.OnTrialTest do
 
   defp stop, do: {Kernel, :send, [self(), :stopped]}
 
-  test "the VM stops when the time is over, and says why" do
-    log =
-      capture_log(fn ->
-        OnTrial.committed(order(%{"trial_ms" => "20"}), stop())
-        assert_receive :stopped, @patience
-      end)
-
-    assert log =~ "nobody has confirmed the upgrade"
+  @tag :capture_log
+  test "the VM stops when the time is over" do
+    OnTrial.committed(order(%{"trial_ms" => "20"}), stop())
+    assert_receive :stopped, @patience
   end
 
   test "without a trial nothing stops, and nothing is told" do
@@ -71,7 +67,7 @@ defmodule FlyDeployAgent.OnTrialTest do
     assert %{id: "01NEXT"} = OnTrial.told()
     OnTrial.committed(order(%{}), stop())
     assert OnTrial.told() == nil
-    refute_receive :stopped, 1_200
+    refute_receive :stopped, 2_000
   end
 
   # Again where it took longer than the trial lasts.
