@@ -15,6 +15,8 @@ var Remedies = map[string]string{
 	"app_file_changed":    coldDeploy + " A hot upgrade does not start or stop applications.",
 	"drift":               "Have the new release contain what was loaded by hand, and accept it. Or restart the machine first, so that memory and disk agree again: `fly machine restart`.",
 	"no_file":             "Restart the machine, so that memory and disk agree again: `fly machine restart`.",
+	"fresh_states":        "Where a state must not be lost, give the upgrade's code_change a clause for {:down, vsn}, which takes it back.",
+	"goes_down":           "",
 	"lingering":           "Wait until these processes end, or restart them. If you accept it, they keep running their old code, and the commit may refuse.",
 	"module_removed":      "",
 	"module_in_use":       "Wait until these processes end, or stop them. If you accept it, they keep running code that will be missing after the next restart.",

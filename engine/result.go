@@ -93,7 +93,9 @@ type MachineResult struct {
 	Error       string         `json:"error,omitempty"`
 	Health      Health         `json:"health,omitempty"`
 	Crashes     []Crash        `json:"crashes,omitempty"` // that came with the upgrade, the most frequent kinds
-	Failures    []Failure      `json:"failures,omitempty"`
+	// Back is which way its processes went back, where the upgrade was taken back; else nil.
+	Back     *WayOfProcesses `json:"back,omitempty"`
+	Failures []Failure       `json:"failures,omitempty"`
 	// FailuresTotal counts all failures; Failures holds the first one for each (module, reason). FullReport is the key in the
 	// bucket of a gzipped JSON file with all of them; "" if there is none.
 	FailuresTotal int    `json:"failures_total,omitempty"`

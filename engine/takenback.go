@@ -2,8 +2,11 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
+
+	"flydeploy/text"
 )
 
 // OnSick says what becomes of an upgrade that is not well, where nobody is asked.
@@ -54,4 +57,38 @@ func (md *Metadata) AddTakenBack(t TakenBack) {
 	extra := withoutField(md.Extra, takenBackField)
 	extra[takenBackField] = body
 	md.Extra = extra
+}
+
+// WayOfProcesses is which way the processes of changed modules went back. Kept are those that kept their states, Migrated those of them
+// whose code_change took them back, Fresh those that were ended, to be started again by their supervisors.
+type WayOfProcesses struct {
+	Kept     int `json:"kept"`
+	Migrated int `json:"migrated,omitempty"`
+	Fresh    int `json:"fresh,omitempty"`
+}
+
+// Plus adds other, which may be nil.
+func (w WayOfProcesses) Plus(other *WayOfProcesses) WayOfProcesses {
+	if other == nil {
+		return w
+	}
+	return WayOfProcesses{w.Kept + other.Kept, w.Migrated + other.Migrated, w.Fresh + other.Fresh}
+}
+
+// String says it in words: "12 processes kept their states, 3 of them by code_change; 2 started afresh".
+func (w WayOfProcesses) String() string {
+	says := text.Counted(w.Kept, "process") + " kept their states"
+	if w.Kept == 1 {
+		says = "1 process kept its state"
+	}
+	if w.Migrated > 0 {
+		says += fmt.Sprintf(", %d of them by code_change", w.Migrated)
+	}
+	if w.Kept == 1 && w.Migrated == 1 {
+		says = "1 process kept its state, by code_change"
+	}
+	if w.Fresh == 0 {
+		return says
+	}
+	return says + "; " + text.Counted(w.Fresh, "process") + " started afresh"
 }

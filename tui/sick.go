@@ -32,7 +32,7 @@ func (d *deployScreen) waysDialog() *dialog {
 			return nil
 		}
 	}
-	dialog := &dialog{title: view.WaysTitle(d.question), tone: cells.Fail, body: d.waysBody}
+	dialog := &dialog{title: view.WaysTitle(d.progress), tone: cells.Fail, body: d.waysBody}
 	for _, w := range d.progress.Ways {
 		words := view.Way(w)
 		dialog.buttons = append(dialog.buttons, button{key: words.Key, label: words.Label, act: choose(w)})

@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Aftermath do
   committed is checked once more.
   """
 
-  alias FlyDeployAgent.{Armed, Beam, Files, Result, Snapshot, Static, Window}
+  alias FlyDeployAgent.{Armed, Beam, Files, Fresh, Result, Snapshot, Static, Window}
 
   @doc """
   Settles the window of an armed upgrade that ended with `result`. Gives the completed result, and what is wrong with what lies in
@@ -20,6 +20,7 @@ defmodule FlyDeployAgent.Aftermath do
     # After a commit the endpoint's own code may be another than the one that was told before.
     {_warmed, cold} = Static.warm(files)
     Snapshot.forget(result.targets ++ result.skipped, window.dead)
+    Fresh.settle(window.restarting, window.dead)
     result = %Result{result | unplaced: unplaced, deferred: length(window.deferred)}
     wrong = if committed, do: wrong(window), else: []
     {result, error(%{committed: committed, wrong: wrong, unplaced: unplaced, cold: cold})}

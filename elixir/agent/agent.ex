@@ -283,11 +283,11 @@ defmodule FlyDeployAgent do
 
   # Nothing is suspended while the old slots are freed: until the window an abort is obeyed.
   defp commit(s) do
-    changes = s.staged.diff.changes
+    {changes, order} = {s.staged.diff.changes, s.order}
     s = s |> last_look() |> enter(:committing, @freeing_ms)
 
     if Arming.old_code?(changes),
-      do: work(s, fn _tell -> Arming.free_slots(changes) end),
+      do: work(s, fn _tell -> Arming.free_slots(changes, order) end),
       else: open_window(s)
   end
 
@@ -341,7 +341,7 @@ defmodule FlyDeployAgent do
 
   defp after_window(s, window, result) do
     Watch.belong(s.watch, owners(result.targets ++ result.skipped))
-    Watch.except(s.watch, result.killed)
+    Watch.except(s.watch, result.killed ++ result.fresh)
     if result.outcome == :committed, do: OnTrial.committed(s.order)
     {result, error} = Aftermath.settle(s.armed, s.order.id, window, result)
     s = enter(%{s | result: result, error: s.error || error}, result.outcome, s.order.terminal_ms)

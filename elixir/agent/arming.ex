@@ -13,6 +13,7 @@ defmodule FlyDeployAgent.Arming do
     CallbackMode,
     Files,
     Findings,
+    Fresh,
     LiveView,
     Loader,
     OldCode,
@@ -33,7 +34,7 @@ defmodule FlyDeployAgent.Arming do
 
     with :ok <- unchanged(changes),
          {:ok, old} <- old_beams(changes),
-         :ok <- nobody_lingers(changes),
+         :ok <- if(order.back, do: :ok, else: nobody_lingers(changes)),
          {:ok, forward} <- prepare(for c <- changes, do: {c.module, c.target, File.read!(c.source)}),
          {:ok, back} <- prepare(old),
          :ok <- stage(staged.diff.files, order.id) do
@@ -88,8 +89,15 @@ defmodule FlyDeployAgent.Arming do
   def old_code?(changes), do: Enum.any?(changes, &:erlang.check_old_code(&1.module))
 
   @doc "Frees the old slots. From then on functions that were made by the version before the one that runs stop working."
-  @spec free_slots([map]) :: {:ok, :freed} | {:error, binary, binary}
-  def free_slots(changes) do
+  @spec free_slots([map], FlyDeployAgent.Order.t()) :: {:ok, :freed} | {:error, binary, binary}
+  # Who lingers is ended in the window, and what only they hold is freed there.
+  def free_slots(changes, %{back: true}) do
+    purge(for %{module: module} <- changes, :erlang.check_old_code(module), do: module)
+    Loader.await_collected()
+    {:ok, :freed}
+  end
+
+  def free_slots(changes, _order) do
     with :ok <- nobody_lingers(changes),
          [] <- purge(for %{module: module} <- changes, :erlang.check_old_code(module), do: module) do
       Loader.await_collected()
@@ -146,6 +154,8 @@ defmodule FlyDeployAgent.Arming do
     staged = Staging.look(armed.staged, order)
     changes = staged.diff.changes
     visible = LiveView.visible?(Map.values(staged.facts), staged.diff.files) and LiveView.supported?()
+    restarting = Fresh.supervisors(staged.ended)
+    ended = for %{pid: pid} <- staged.ended, do: pid
     {needed, deferred} = changes |> Enum.map(& &1.module) |> Enum.split_with(&(&1 in staged.closure))
 
     %Window{
@@ -154,9 +164,13 @@ defmodule FlyDeployAgent.Arming do
       guardian: guardian,
       known: staged.known,
       targets: staged.targets,
-      supervisors: Processes.supervisors(for %{pid: pid} <- staged.targets, do: pid),
+      supervisors: Enum.uniq(Processes.supervisors(for %{pid: pid} <- staged.targets, do: pid) ++ restarting),
+      restarting: restarting,
+      fresh: staged.ended,
+      back?: order.back,
       visible: visible,
-      views: if(visible, do: LiveView.views(staged.known.pids) -- Window.pids(staged.targets), else: []),
+      views:
+        if(visible, do: LiveView.views(staged.known.pids) -- (Window.pids(staged.targets) ++ ended), else: []),
       changed: staged.changed,
       own: order.own,
       needed: needed,

@@ -39,12 +39,12 @@ defmodule FlyDeployAgent.CodeFindings do
     end
   end
 
-  defp of_processes(pair, count) do
+  defp of_processes(%{module: module} = pair, count) do
     found =
       behaviour_changed(pair, count) ++
         callback_mode_changed(pair, count) ++ messages_changed(pair, count) ++ timeouts_changed(pair, count)
 
-    Enum.map(found, &Map.put(&1, :processes, count))
+    Enum.map(found, &Map.merge(&1, %{processes: count, modules: [module]}))
   end
 
   defp behaviour_changed(%{module: module} = pair, count) do

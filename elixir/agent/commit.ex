@@ -10,6 +10,7 @@ defmodule FlyDeployAgent.Commit do
     Beam,
     Births,
     Cell,
+    Fresh,
     LiveView,
     Loader,
     MigrationFailures,
@@ -27,6 +28,8 @@ defmodule FlyDeployAgent.Commit do
   # How many code_change calls are sent at first, the others as these succeed: bounds what failing ones, whose answers may hold a state,
   # can copy.
   @outstanding 512
+  # Who lingers in code that must be freed has been ended, or came into it a moment ago.
+  @at_once {1, &__MODULE__.hopeless?/1}
   # At most this many of those that did not answer are told with their stacks.
   @told 100
   # The code server was asked right before the first suspend. After this it is asked once more.
@@ -152,14 +155,35 @@ defmodule FlyDeployAgent.Commit do
 
   # -- load everything else
 
+  defp finish(%{back?: true} = window, migrated) do
+    Cell.enter(window.cell, :finishing)
+    # They were born in the code that takes states back, which is about to go.
+    migrated = %{migrated | ok: migrated.ok + migrate_born(window)}
+    ended = Fresh.finish(window.fresh, window.restarting, window.dead)
+    killed = window.deferred |> Enum.filter(&:erlang.check_old_code/1) |> Loader.purge(@at_once)
+    window |> load_deferred(migrated) |> with_ended(ended ++ killed)
+  end
+
   defp finish(window, migrated) do
     Cell.enter(window.cell, :finishing)
+    load_deferred(window, migrated)
+  end
 
+  defp load_deferred(window, migrated) do
     case Loader.finish(window.deferred, window.forward) do
       :ok -> render(window, migrated)
       {:error, reasons} -> Rollback.run(window, %{failures: Enum.map(reasons, &Rollback.refused/1)})
     end
   end
+
+  defp with_ended(%Result{outcome: :committed} = result, pids), do: %{result | fresh: Enum.uniq(pids)}
+  defp with_ended(%Result{} = result, []), do: result
+
+  defp with_ended(%Result{} = result, pids),
+    do: %{result | outcome: :rolled_back_with_losses, killed: Enum.uniq(result.killed ++ pids)}
+
+  @doc false
+  def hopeless?(_pid), do: true
 
   # -- open pages
 

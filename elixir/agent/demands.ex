@@ -116,7 +116,7 @@ defmodule FlyDeployAgent.Demands do
       for {shape, count} <- shapes,
           # A module of functions that are gone may be called.
           pair != :same or programs.old != programs.new or named(shapes, module, by_module) != [],
-          state = migrated(migrating, kind, shape, programs.new),
+          state = migrated(migrating, asked(pair), shape, programs),
           state != :unknown,
           context <- contexts,
           {message, named} <- Contexts.messages(context, module, codes),
@@ -251,19 +251,23 @@ defmodule FlyDeployAgent.Demands do
     if kind != :agent and Pair.migrates?(pair, arity), do: {pair.module, :code_change, arity}
   end
 
-  # What a code_change makes of a state, where its shape can be told.
-  defp migrated(nil, _kind, state, _program), do: state
+  # Which code is asked, and what it is told of the other version.
+  defp asked(%{down: true, new: %{vsn: vsn}}), do: {:old, {:tuple, [{:const, :down}, {:const, vsn}]}}
+  defp asked(_pair), do: {:new, :any}
 
-  defp migrated({_, _, arity} = mfa, _kind, state, program) do
+  # What a code_change makes of a state, where its shape can be told.
+  defp migrated(nil, _asked, state, _programs), do: state
+
+  defp migrated({_, _, arity} = mfa, {version, vsn}, state, programs) do
     given =
       case {arity, state} do
-        {4, {:tuple, [name, data]}} -> [:any, name, data, :any]
+        {4, {:tuple, [name, data]}} -> [vsn, name, data, :any]
         {4, _} -> nil
-        {3, state} -> [:any, state, :any]
+        {3, state} -> [vsn, state, :any]
       end
 
     with true <- given != nil,
-         %{returns: [answer], whole: true} <- Paths.follow(program, mfa, given) do
+         %{returns: [answer], whole: true} <- Paths.follow(programs[version], mfa, given) do
       case answer do
         {:made, [{:const, :ok}, state]} when state != :any -> Value.live(state)
         {:made, [{:const, :ok}, name, data]} when data != :any -> {:tuple, [name, Value.live(data)]}
@@ -290,7 +294,7 @@ defmodule FlyDeployAgent.Demands do
     told = Enum.flat_map(found, &elem(&1, 1))
 
     finding(
-      told,
+      {told, module},
       "#{inspect(module)}'s #{of} without #{keys |> Enum.take(5) |> Enum.join(", ")}",
       "#{held(told, module)}; the new code takes it#{places(told, module)}, and no code_change brings it"
     )
@@ -298,7 +302,7 @@ defmodule FlyDeployAgent.Demands do
 
   defp unlike({{demand, of}, told}, module) do
     finding(
-      told,
+      {told, module},
       "#{inspect(module)}'s #{of}",
       "#{held(told, module)}, and is not what the new code takes#{places(told, module)}: #{wants(demand)}"
     )
@@ -336,8 +340,16 @@ defmodule FlyDeployAgent.Demands do
     if m == module, do: " (in #{name})", else: " (in #{inspect(m)}.#{name})"
   end
 
-  defp finding(told, subject, detail) do
+  defp finding({told, module}, subject, detail) do
     severity = if Enum.any?(told, &elem(&1, 0)), do: :block, else: :warn
-    %{name: "stale_shape", severity: severity, subject: subject, detail: detail, processes: count(told)}
+
+    %{
+      name: "stale_shape",
+      severity: severity,
+      subject: subject,
+      detail: detail,
+      processes: count(told),
+      modules: [module]
+    }
   end
 end

@@ -5,22 +5,25 @@ defmodule FlyDeployAgent.Diff do
 
   A change is `%{module, app, consolidated, change: :changed | :added, md5, old_md5, source, target, old_file}`: `source` the
   new file, `target` where it will lie, `old_file` the file that a rollback loads from (nil for added modules), which holds code
-  with `file_md5` (nil where there is none): not that which runs, if somebody has loaded another one by hand.
+  with `file_md5` (nil where there is none): not that which runs, if somebody has loaded another one by hand. Where an upgrade is taken back,
+  `asked` is the file whose code_change is called, and `down` whether it does something with a state (`FlyDeployAgent.Back`).
   """
 
   alias FlyDeployAgent.{Beam, Findings, Release}
 
   @type change :: %{
-          module: module,
-          app: atom,
-          consolidated: boolean,
-          change: :changed | :added,
-          md5: binary,
-          old_md5: binary | nil,
-          source: Path.t(),
-          target: Path.t(),
-          old_file: Path.t() | nil,
-          file_md5: binary | nil
+          optional(:asked) => Path.t(),
+          optional(:down) => boolean,
+          required(:module) => module,
+          required(:app) => atom,
+          required(:consolidated) => boolean,
+          required(:change) => :changed | :added,
+          required(:md5) => binary,
+          required(:old_md5) => binary | nil,
+          required(:source) => Path.t(),
+          required(:target) => Path.t(),
+          required(:old_file) => Path.t() | nil,
+          required(:file_md5) => binary | nil
         }
   @type t :: %{
           changes: [change],
@@ -28,6 +31,10 @@ defmodule FlyDeployAgent.Diff do
           files: [{source :: Path.t(), target :: Path.t()}],
           findings: [Findings.finding()]
         }
+
+  @doc "The file whose code_change a commit calls."
+  @spec asked(change) :: Path.t()
+  def asked(change), do: Map.get(change, :asked, change.source)
 
   @doc """
   Gives `{changes, removed, files, findings}`: modules to load, `{module, app}` that the new release no longer has,

@@ -2,7 +2,8 @@ defmodule FlyDeployAgent.Findings do
   @moduledoc """
   What an operator should know before the commit: `%{name, severity, subject, detail}`, and where it is about running processes their
   number, `processes`. Names are stable; the console knows
-  the remedy of each. A `block` must be accepted by name, a `refuse` cannot be.
+  the remedy of each. A `block` must be accepted by name, a `refuse` cannot be. `modules` and `pids` tell whose states it is about, where that
+  is known: the console does not learn them.
   """
 
   alias FlyDeployAgent.{Beam, Diff, OldCode, Origin, Processes, Staged}
@@ -12,7 +13,9 @@ defmodule FlyDeployAgent.Findings do
           required(:severity) => :refuse | :block | :warn | :info,
           required(:subject) => binary,
           required(:detail) => binary,
-          optional(:processes) => pos_integer
+          optional(:processes) => pos_integer,
+          optional(:modules) => [module],
+          optional(:pids) => [pid]
         }
 
   # A rollback that suspends longer than this must be accepted by name.
@@ -121,8 +124,13 @@ defmodule FlyDeployAgent.Findings do
             who(pid),
             "runs #{some(modules, &inspect/1)}, and keeps the old version until its next fully qualified call (`Module.function`)"
           )
+          |> Map.put(:pids, [pid])
       ),
-      about(kind.(:special), "special_process", :warn, "is a process of its own kind: it is not upgraded"),
+      for(
+        found <-
+          about(kind.(:special), "special_process", :warn, "is a process of its own kind: it is not upgraded"),
+        do: Map.put(found, :pids, for(%{kind: :special, pid: pid} <- staged.others, do: pid))
+      ),
       about(kind.(:suspended), "already_suspended", :block, "a process of it is suspended by somebody else")
     ])
   end
@@ -271,6 +279,19 @@ defmodule FlyDeployAgent.Findings do
 
   defp about(modules, name, severity, detail),
     do: [finding(name, severity, some(modules, &inspect/1), detail)]
+
+  @doc "A finding that sums `others` up is about the states of all that these are about, where all of them tell."
+  @spec whose(finding, [finding]) :: finding
+  def whose(finding, others) do
+    if Enum.all?(others, &is_map_key(&1, :modules)),
+      do: Map.put(finding, :modules, others |> Enum.flat_map(& &1.modules) |> Enum.uniq()),
+      else: finding
+  end
+
+  @doc "A number of processes, as people say it."
+  @spec number(pos_integer) :: binary
+  def number(1), do: "1 process"
+  def number(count), do: "#{count} processes"
 
   @doc "The first few of `items`, told by `fun`, and how many more there are."
   @spec some([item], (item -> binary)) :: binary when item: var

@@ -51,7 +51,7 @@ defmodule FlyDeployAgent.Held do
       held
       |> Enum.reject(&known?(&1, by_module[&1.holder], kinds[&1.pid]))
       |> Enum.group_by(& &1.found, & &1.holder)
-      |> Enum.map(fn {found, holders} -> found |> held(holders) |> Map.put(:processes, processes(holders)) end)
+      |> Enum.map(fn {found, holders} -> found |> held(holders) |> Map.merge(whose(holders)) end)
       |> Enum.concat(Demands.all(pairs, by_holder(shapes, counts), codes, sought.structs))
       |> Enum.concat(unasked(unasked))
     end
@@ -194,8 +194,12 @@ defmodule FlyDeployAgent.Held do
     }
   end
 
-  # Processes are held by their callback modules' names.
-  defp processes(holders), do: Enum.count(holders, &is_atom/1)
+  # Processes are held by their callback modules' names. What a table or a supervisor holds stays where these end.
+  defp whose(holders) do
+    {modules, others} = Enum.split_with(holders, &is_atom/1)
+    whose = %{processes: length(modules)}
+    if others == [], do: Map.put(whose, :modules, Enum.uniq(modules)), else: whose
+  end
 
   defp unasked(0), do: []
 

@@ -206,5 +206,6 @@ defmodule FlyDeployAgent.Impact do
       subject: "#{length(rest)} more",
       detail: "are like these: #{subjects |> Enum.take(@named) |> Enum.join(", ")}#{more}"
     }
+    |> Findings.whose(rest)
   end
 end

@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Kinds do
   kind have the same `code_change` called, with the same old version.
   """
 
-  alias FlyDeployAgent.{CodeFacts, LiveView, Origin}
+  alias FlyDeployAgent.{CodeFacts, Diff, LiveView, Origin}
 
   @typedoc """
   `module` is the callback module; `kind`, `server`, `unit` and `page` as of a `FlyDeployAgent.Trial`; `pids` are its processes.
@@ -70,8 +70,8 @@ defmodule FlyDeployAgent.Kinds do
   defp does_something?(%{module: module, kind: kind}, staged) do
     arity = if kind == :gen_statem, do: 4, else: 3
 
-    with %{source: source} <- Enum.find(staged.diff.changes, &(&1.module == module)),
-         {:ok, beam} <- File.read(source),
+    with %{} = change <- Enum.find(staged.diff.changes, &(&1.module == module)),
+         {:ok, beam} <- change |> Diff.asked() |> File.read(),
          {:ok, code} <- CodeFacts.functions(beam) do
       not CodeFacts.keeps_state?(code[{:code_change, arity}])
     else

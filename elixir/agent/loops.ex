@@ -68,6 +68,7 @@ defmodule FlyDeployAgent.Loops do
       severity: :warn,
       subject: inspect(module),
       processes: length(pids),
+      pids: pids,
       detail:
         "#{function} is run by #{Findings.some(pids, &Findings.who/1)}: such a loop takes no part in upgrades, and #{what}"
     }

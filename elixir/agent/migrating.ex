@@ -4,12 +4,12 @@ defmodule FlyDeployAgent.Migrating do
   brings is asked as well, and gives the state back as it came.
   """
 
-  alias FlyDeployAgent.CodeFacts
+  alias FlyDeployAgent.{CodeFacts, Diff}
 
   @doc "Counts those of `targets` for which the changes bring a migration."
   @spec count([FlyDeployAgent.Target.t()], [FlyDeployAgent.Diff.change()]) :: non_neg_integer
   def count(targets, changes) do
-    sources = Map.new(changes, &{&1.module, &1.source})
+    sources = Map.new(changes, &{&1.module, Diff.asked(&1)})
     asked = for %{units: units} <- targets, {module, _vsn} <- units, uniq: true, do: module
     migrating = for module <- asked, migrates?(sources[module]), into: MapSet.new(), do: module
     Enum.count(targets, fn %{units: units} -> Enum.any?(units, fn {module, _} -> module in migrating end) end)

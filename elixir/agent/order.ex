@@ -2,7 +2,8 @@ defmodule FlyDeployAgent.Order do
   @moduledoc """
   What the console asks for, as it comes: base64 of a URL-encoded form, compressed by zlib. Times are milliseconds, sizes bytes.
 
-  `own` are the pids of the agent and its guardian; `fence`, see `FlyDeployAgent.Fence`; `signed_by`, see `FlyDeployAgent.Package`;
+  `own` are the pids of the agent and its guardian; `back` – an upgrade is taken back, see `FlyDeployAgent.Back`, and `fresh` are modules whose
+  processes start afresh then; `fence`, see `FlyDeployAgent.Fence`; `signed_by`, see `FlyDeployAgent.Package`;
   `trial_ms`, how long the upgrade is on trial, nil if it is not, see `FlyDeployAgent.OnTrial`.
   """
 
@@ -32,10 +33,12 @@ defmodule FlyDeployAgent.Order do
                 fence: nil,
                 own: [],
                 rehearse: false,
+                back: false,
+                fresh: [],
                 agent_url: nil,
                 agent_sha256: nil,
                 signed_by: nil,
-                trial_ms: nil
+              trial_ms: nil
               ]
 
   @type t :: %__MODULE__{
@@ -59,6 +62,8 @@ defmodule FlyDeployAgent.Order do
           fence: binary | nil,
           own: [pid],
           rehearse: boolean,
+          back: boolean,
+          fresh: [module],
           agent_url: binary | nil,
           agent_sha256: binary | nil,
           signed_by: binary | nil,
@@ -92,11 +97,23 @@ defmodule FlyDeployAgent.Order do
       armed_ms: number(form, "armed_ms", @minute),
       terminal_ms: number(form, "terminal_ms", 10 * @minute),
       rehearse: Map.get(form, "rehearse") == "true",
+      back: Map.get(form, "back") == "true",
+      fresh: form |> Map.get("fresh", "") |> String.split() |> Enum.flat_map(&module/1),
       agent_url: Map.get(form, "agent_url"),
       agent_sha256: Map.get(form, "agent_sha256"),
       signed_by: Map.get(form, "signed_by"),
       trial_ms: number(form, "trial_ms", nil)
     }
+  end
+
+  # As inspect/1 shows it; what is no module that runs starts nothing afresh.
+  defp module(":" <> name), do: existing(name)
+  defp module(name), do: existing("Elixir." <> name)
+
+  defp existing(name) do
+    [String.to_existing_atom(name)]
+  rescue
+    ArgumentError -> []
   end
 
   defp number(form, key, default) do

@@ -1,7 +1,8 @@
 defmodule FlyDeployAgent.Pair do
   @moduledoc """
   Both versions of a module that changes: `old` and `new` are its facts (`FlyDeployAgent.CodeFacts.read/1`, old nil for an added one),
-  `old_code` and `new_code` read its code.
+  `old_code` and `new_code` read its code. Where an upgrade is taken back, `new` is the older one, and `down` tells whether the running one's
+  `code_change` does something with a state.
   """
 
   alias FlyDeployAgent.CodeFacts
@@ -18,14 +19,15 @@ defmodule FlyDeployAgent.Pair do
   }
 
   @enforce_keys [:module, :old, :new, :old_code, :new_code]
-  defstruct @enforce_keys
+  defstruct @enforce_keys ++ [down: nil]
 
   @type t :: %__MODULE__{
           module: module,
           old: CodeFacts.t() | nil,
           new: CodeFacts.t(),
           old_code: (() -> CodeFacts.code()),
-          new_code: (() -> CodeFacts.code())
+          new_code: (() -> CodeFacts.code()),
+          down: boolean | nil
         }
 
   @doc """
@@ -33,7 +35,7 @@ defmodule FlyDeployAgent.Pair do
   for.
   """
   @spec of(map, (Path.t() -> CodeFacts.code())) :: t | nil
-  def of(%{source: source, old_file: old_file}, code) do
+  def of(%{source: source, old_file: old_file} = change, code) do
     with {:ok, new} <- facts(source) do
       old = if old_file, do: facts(old_file), else: :error
 
@@ -42,7 +44,8 @@ defmodule FlyDeployAgent.Pair do
         old: if(old == :error, do: nil, else: elem(old, 1)),
         new: new,
         old_code: fn -> code.(old_file) end,
-        new_code: fn -> code.(source) end
+        new_code: fn -> code.(source) end,
+        down: change[:down]
       }
     else
       :error -> nil
@@ -91,8 +94,10 @@ defmodule FlyDeployAgent.Pair do
         do: {behaviour, missing}
   end
 
-  @doc "Whether the new version has a `code_change` of this arity that is asked for and does something."
+  @doc "Whether the new version has a `code_change` of this arity that is asked for and does something; where an upgrade is taken back, the running one."
   @spec migrates?(t, 3 | 4) :: boolean
+  def migrates?(%{down: down}, _arity) when is_boolean(down), do: down
+
   def migrates?(%{old: old, new: new} = pair, arity) do
     {:code_change, arity} in new.exports and not same_version?(old, new) and
       (arity == 4 or not CodeFacts.keeps_state?(code(pair, :new)[{:code_change, arity}]))

@@ -11,6 +11,7 @@ defmodule FlyDeployAgent.Rehearsal do
     Beam,
     Belongings,
     CodeFacts,
+    Diff,
     Failure,
     FreeMemory,
     Kinds,
@@ -98,7 +99,7 @@ defmodule FlyDeployAgent.Rehearsal do
   end
 
   defp rehearse(staged, order, dir, code, {limits, asker}) do
-    case Kinds.all(staged) do
+    case kinds(staged, order) do
       [] ->
         []
 
@@ -118,6 +119,12 @@ defmodule FlyDeployAgent.Rehearsal do
         end
     end
   end
+
+  # The code that takes states back is there alone, and cannot render what the older one would.
+  defp kinds(staged, %{back: true}),
+    do: for(%{unit: {_, _}} = kind <- Kinds.all(staged), do: %{kind | page: false})
+
+  defp kinds(staged, _order), do: Kinds.all(staged)
 
   defp room(nil), do: {:error, "how much memory is free cannot be read"}
   defp room(free) when free >= @needed + @sample, do: :ok
@@ -152,7 +159,7 @@ defmodule FlyDeployAgent.Rehearsal do
     %{
       changes: changes,
       pairs: pairs,
-      new: Map.new(changes, &{&1.module, &1.source}),
+      new: Map.new(changes, &{&1.module, Diff.asked(&1)}),
       drifted:
         MapSet.new(for %{change: :changed} = change <- changes, running(change) == nil, do: change.module),
       apps: apps,
@@ -204,7 +211,11 @@ defmodule FlyDeployAgent.Rehearsal do
 
   defp both(%{module: module, target: target, source: source} = change) do
     old = if change.change == :changed, do: running(change)
-    {module, String.to_charlist(target), old, File.read!(source)}
+
+    case Diff.asked(change) do
+      ^source -> {module, String.to_charlist(target), old, File.read!(source)}
+      _taken_back -> {module, String.to_charlist(target), nil, old || File.read!(source)}
+    end
   end
 
   # -- the trials

@@ -1,7 +1,7 @@
 defmodule FlyDeployAgent.RehearsalFindings do
   @moduledoc "What the plan tells of a rehearsal, see `FlyDeployAgent.Rehearsal`: numbers, names and shapes."
 
-  alias FlyDeployAgent.{Branches, Pair}
+  alias FlyDeployAgent.{Branches, Findings, Pair}
 
   # Different failures of a kind that are told.
   @told 2
@@ -27,7 +27,7 @@ defmodule FlyDeployAgent.RehearsalFindings do
     subjects = rest |> Enum.map(& &1.subject) |> Enum.uniq()
     more = if length(subjects) > @named, do: " and #{length(subjects) - @named} others", else: ""
     names = "are like these: #{subjects |> Enum.take(@named) |> Enum.join(", ")}#{more}"
-    shown ++ [finding(first.name, first.severity, "#{length(rest)} more", names)]
+    shown ++ [first.name |> finding(first.severity, "#{length(rest)} more", names) |> Findings.whose(rest)]
   end
 
   defp of_kind(%{told: [], why: why} = outcome),
@@ -173,7 +173,8 @@ defmodule FlyDeployAgent.RehearsalFindings do
   defp processes(%{kind: %{pids: pids}}), do: "#{length(pids)} processes"
 
   # How many processes it is about counts where it blocks or warns.
-  defp of(finding, %{kind: %{pids: pids}}), do: Map.put(finding, :processes, length(pids))
+  defp of(finding, %{kind: %{module: module, pids: pids}}),
+    do: Map.merge(finding, %{processes: length(pids), modules: [module]})
 
   defp finding(name, severity, subject, detail),
     do: %{

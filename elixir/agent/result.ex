@@ -4,6 +4,7 @@ defmodule FlyDeployAgent.Result do
 
     * `failures` – what is told of each process that could not be suspended or migrated, see `FlyDeployAgent.Failure`
     * `migrated` – answers of code_change; `died` – processes that ended by themselves meanwhile; `killed` – those that the agent ended
+    * `fresh` – those that were ended so that they start afresh, see `FlyDeployAgent.Fresh`
     * `targets` – all that were suspended; `skipped` – those that would not suspend and were left out
     * `unplaced` – files that still hold the old code; `views` – how many LiveViews show the new code; `deferred` – modules that were
       loaded after the migrations
@@ -16,6 +17,7 @@ defmodule FlyDeployAgent.Result do
                 migrated: 0,
                 died: [],
                 killed: [],
+                fresh: [],
                 skipped: [],
                 unplaced: [],
                 views: 0,
@@ -30,6 +32,7 @@ defmodule FlyDeployAgent.Result do
           migrated: non_neg_integer,
           died: [pid],
           killed: [pid],
+          fresh: [pid],
           skipped: [FlyDeployAgent.Target.t()],
           unplaced: [Path.t()],
           views: non_neg_integer,

@@ -6,6 +6,7 @@ defmodule FlyDeployAgent.Staged do
     * `changed` – facts of the modules that run already, with `vsn`, their old version
     * `known` – the processes that were looked at, `targets` and `others` – what they are, see `FlyDeployAgent.Processes.scan/3`
     * `holders` – processes outside of the targets with changed code on their stack
+    * `fresh` – modules whose processes cannot go back with their states, and why; `ended` – these, see `FlyDeployAgent.Fresh`
     * `closure` – changed modules that the migrations may call
     * `purge_us` – what it costs to free one old slot; `rollback_us` – how long a rollback would suspend, estimated
     * `migrating` – how many of the targets have a migration that does something, see `FlyDeployAgent.Migrating`
@@ -21,6 +22,8 @@ defmodule FlyDeployAgent.Staged do
                 targets: [],
                 others: [],
                 holders: [],
+                fresh: %{},
+                ended: [],
                 closure: MapSet.new(),
                 purge_us: 0,
                 rollback_us: 0,
@@ -39,6 +42,8 @@ defmodule FlyDeployAgent.Staged do
           targets: [map],
           others: [map],
           holders: [{pid, [module]}],
+          fresh: %{module => binary},
+          ended: [FlyDeployAgent.Fresh.process()],
           closure: MapSet.t(module),
           purge_us: non_neg_integer,
           rollback_us: non_neg_integer,

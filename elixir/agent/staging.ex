@@ -9,12 +9,14 @@ defmodule FlyDeployAgent.Staging do
 
   alias FlyDeployAgent.{
     Archive,
+    Back,
     Beam,
     Births,
     CodeFacts,
     Diff,
     Files,
     Findings,
+    Fresh,
     FunctionChanges,
     Http,
     Impact,
@@ -133,8 +135,11 @@ defmodule FlyDeployAgent.Staging do
     diff = Diff.run(dir, order.otp_app)
 
     case facts(diff.changes) do
-      {:ok, facts, loadable} -> {:ok, order |> survey(dir, diff, facts, loadable) |> rehearse(order, dir)}
-      {:error, module} -> {:error, "bad_beam", "#{inspect(module)} in the tarball is no .beam file"}
+      {:ok, facts, loadable} ->
+        {:ok, order |> survey(dir, diff, facts, loadable) |> rehearse(order, dir) |> settle(order)}
+
+      {:error, module} ->
+        {:error, "bad_beam", "#{inspect(module)} in the tarball is no .beam file"}
     end
   end
 
@@ -161,6 +166,8 @@ defmodule FlyDeployAgent.Staging do
 
   defp survey(order, dir, diff, facts, unloadable) do
     staged = look(%Staged{diff: diff, facts: facts}, order)
+    staged = if order.back, do: staged |> Back.decide(order.fresh) |> look(order), else: staged
+    diff = staged.diff
     purge_us = Loader.purge_us()
     staged = %Staged{staged | purge_us: purge_us, rollback_us: rollback_us(staged, purge_us)}
 
@@ -175,7 +182,7 @@ defmodule FlyDeployAgent.Staging do
         Findings.modules(diff, facts, unloadable) ++
         Findings.processes(staged, would_kill) ++
         Impact.findings(staged, order) ++
-        Findings.window(staged.targets, order.skip_busy) ++
+        Findings.window(if(order.back, do: [], else: staged.targets), order.skip_busy) ++
         pages(facts, diff.files, staged.known.pids) ++
         ReleaseFindings.all(dir, diff.changes, diff.files) ++
         Findings.release(Files.unwritable(diff.files, order.id)) ++
@@ -205,6 +212,9 @@ defmodule FlyDeployAgent.Staging do
     if LiveView.visible?(Map.values(facts), files), do: Findings.pages(LiveView.pages(pids)), else: []
   end
 
+  defp settle(staged, %{back: true} = order), do: Back.settle(staged, &look(&1, order))
+  defp settle(staged, _order), do: staged
+
   # Another manifest alone is nothing to apply; nor is it up to date if what it tells of cannot be applied.
   defp up_to_date?(diff, findings) do
     diff.changes == [] and Enum.all?(diff.files, fn {_, to} -> Manifest.manifest?(to) end) and
@@ -213,11 +223,12 @@ defmodule FlyDeployAgent.Staging do
 
   @doc """
   Looks at the live processes. Adds targets, others, holders (sampled twice, so that a passing request does not count), the
-  pids that were looked at, and the closure: changed modules that the migration may call.
+  pids that were looked at, and the closure: changed modules that the migration may call. Where an upgrade is taken back, these are none: the
+  code that runs is asked; and those are added that start afresh.
   """
   @spec look(Staged.t(), FlyDeployAgent.Order.t()) :: Staged.t()
   def look(%Staged{diff: diff, facts: facts} = staged, order) do
-    changed = changed(diff, facts)
+    changed = if order.back, do: Back.changed(staged), else: changed(diff, facts)
     %{pids: pids} = known = Births.list()
     {targets, others} = Processes.scan(pids, changed, order.own)
     except = MapSet.new(order.own ++ Enum.map(targets, & &1.pid))
@@ -225,15 +236,17 @@ defmodule FlyDeployAgent.Staging do
     Process.sleep(if first == [], do: 0, else: 20)
     holders = first |> Enum.map(&elem(&1, 0)) |> OldCode.holders(changed, except)
 
-    %Staged{
+    staged = %Staged{
       staged
       | changed: changed,
         known: known,
         targets: targets,
         others: others,
         holders: holders,
-        closure: closure(changed, facts)
+        closure: if(order.back, do: MapSet.new(), else: closure(changed, facts))
     }
+
+    if order.back, do: %Staged{staged | ended: Fresh.all(staged, order.own)}, else: staged
   end
 
   # Only modules that run already can have processes. After the swap nothing tells their old version any more. Where both have the

@@ -159,7 +159,10 @@ defmodule FlyDeployAgent.Status do
   end
 
   defp finding(finding, limit),
-    do: %{finding | subject: clip(finding.subject, limit), detail: clip(finding.detail, limit)}
+    do:
+      finding
+      |> Map.drop([:modules, :pids])
+      |> Map.merge(%{subject: clip(finding.subject, limit), detail: clip(finding.detail, limit)})
 
   defp rank(%{severity: severity}), do: Enum.find_index([:refuse, :block, :warn, :info], &(&1 == severity))
 
@@ -179,6 +182,7 @@ defmodule FlyDeployAgent.Status do
       views: result.views,
       killed: result.killed |> Enum.take(@failures) |> Enum.map(&inspect/1),
       killed_total: length(result.killed),
+      fresh: length(result.fresh),
       unplaced: result.unplaced |> Enum.take(3) |> Enum.map(&clip(&1, limit)),
       failures: failures |> Enum.take(min(@failures, max(limit, 1))) |> Enum.map(&failure(&1, limit)),
       failures_total: length(result.failures)

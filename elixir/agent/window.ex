@@ -10,6 +10,8 @@ defmodule FlyDeployAgent.Window do
     * `skipped` – targets that would not suspend and are left out: they are migrated when they come to it, after all others
     * `visible` – whether pages must show something new; `views` – LiveViews that are no targets, `held` – those of them that are
       suspended, so that they render in the window
+    * `back?` – an upgrade is taken back: the code that runs migrates; `fresh` – processes that are ended then, and `restarting`, the
+      supervisors that start them again, see `FlyDeployAgent.Fresh`
     * `changed` – facts of the changed modules, `own` – pids of the agent
     * `needed` – modules that the migrations need, which are loaded before them; `deferred` – all others, which are loaded after
       they have succeeded; `added` – which of both are new
@@ -51,7 +53,18 @@ defmodule FlyDeployAgent.Window do
     :rollback_us,
     :skip_busy
   ]
-  defstruct @enforce_keys ++ [purge_us: 0, loader_ms: 500, born: [], newborn: [], skipped: [], held: []]
+  defstruct @enforce_keys ++
+              [
+                purge_us: 0,
+                loader_ms: 500,
+                born: [],
+                newborn: [],
+                skipped: [],
+                held: [],
+                back?: false,
+                fresh: [],
+                restarting: []
+              ]
 
   @type t :: %__MODULE__{
           cell: Cell.t(),
@@ -63,6 +76,9 @@ defmodule FlyDeployAgent.Window do
           visible: boolean,
           views: [pid],
           held: [pid],
+          back?: boolean,
+          fresh: [FlyDeployAgent.Fresh.process()],
+          restarting: [pid],
           born: [FlyDeployAgent.Target.t()],
           newborn: [pid],
           skipped: [FlyDeployAgent.Target.t()],

@@ -54,6 +54,10 @@ type Order struct {
 	Trial time.Duration
 	// Rehearse: migrations are tried on copies of states, in a scratch VM beside the application's.
 	Rehearse bool
+	// Back: an upgrade is taken back. The code that runs is asked to take states back, and processes that it cannot take back start afresh,
+	// those of the modules Fresh among them.
+	Back  bool
+	Fresh []string
 
 	// Starting, unless nil, is told before the request is sent that starts the agent: from then on there may be one.
 	Starting func()
@@ -96,6 +100,10 @@ func (o Order) encode() string {
 	}
 	if o.Rehearse {
 		set("rehearse", "true")
+	}
+	if o.Back {
+		set("back", "true")
+		set("fresh", strings.Join(o.Fresh, " "))
 	}
 	ms("staged_ms", o.StagedFor)
 	ms("armed_ms", o.ArmedFor)

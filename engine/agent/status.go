@@ -82,6 +82,7 @@ type Status struct {
 	Views         int       `json:"views"`        // LiveViews whose pages show the new code
 	Killed        []string  `json:"killed"`       // pids that a rollback could not keep, the first of KilledTotal
 	KilledTotal   int       `json:"killed_total"`
+	Fresh         int       `json:"fresh"`    // processes that were ended to start afresh, where an upgrade was taken back
 	Unplaced      []string  `json:"unplaced"` // files that still hold the old code after a commit
 	Failures      []Failure `json:"failures"`
 	FailuresTotal int       `json:"failures_total"`

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"flydeploy/engine"
@@ -14,8 +13,9 @@ import (
 )
 
 // takeBack deploys to the machines that have taken the upgrade what each of them ran before, as a hot deploy of its own under the same
-// lock: an earlier upgrade from its tarball, or the image's code. A machine whose processes the older code cannot take over rolls
-// back, and keeps the upgrade. why is what current.json says about it.
+// lock: an earlier upgrade from its tarball, or the image's code. Processes keep their states where the code that runs takes these back
+// (code_change with {:down, vsn}, or one that gives them back as they are); the others start afresh, see afresh.go. why is what
+// current.json says about it.
 func (c *committing) takeBack(ctx context.Context, why string) error {
 	c.left.canResume(false)
 	took := map[string][]*rollout{} // by the ID of the upgrade before, "" for the image's code
@@ -57,10 +57,10 @@ func (c *committing) takeBackTo(ctx context.Context, to *engine.HotUpgrade, mach
 // stageBack packs and stages the code of before. It gives the machines as far as they got, and the blockers that are accepted.
 func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machines []*rollout) (*staged, []string, error) {
 	j := *c.job
-	j.settings.Strategy, j.settings.Yes, j.settings.Ask = engine.Strategy{Kind: engine.StrategyAll}, true, false
+	j.settings.Strategy, j.settings.Yes, j.settings.Ask, j.settings.SkipBusy = engine.Strategy{Kind: engine.StrategyAll}, true, false, false
 	s := *c.surveyed
 	s.in, s.out, s.earlier, s.resumes, s.image = nil, nil, nil, false, c.upgrade.BaseImage
-	st := &staged{job: &j, surveyed: &s, held: c.held}
+	st := &staged{job: &j, surveyed: &s, held: c.held, back: true}
 	for _, r := range machines {
 		s.in = append(s.in, r.machine)
 		st.machines = append(st.machines, newAttemptOf(r))
@@ -88,24 +88,6 @@ func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machi
 	}
 	accepted, err := c.acceptBack(ctx, p)
 	return st, accepted, err
-}
-
-// acceptBack gives the names of the blockers that are accepted for the way back. An operator is told the others, with the processes
-// that they are about, and may accept them.
-func (c *committing) acceptBack(ctx context.Context, p *engine.Plan) ([]string, error) {
-	blocked := blockers(p.Findings, c.accepted)
-	if blocked == nil || !c.settings.Ask || slices.ContainsFunc(p.Findings, func(f engine.Finding) bool { return f.Severity == engine.SeverityRefuse }) {
-		return c.accepted, blocked
-	}
-	way, err := c.choose(ctx, engine.QuestionBack, "taking it back is blocked", blocked, []engine.Way{engine.WayStop, engine.WayBack})
-	if err != nil || way != engine.WayBack {
-		return c.accepted, errors.Join(blocked, err)
-	}
-	accepted := slices.Clone(c.accepted)
-	for _, f := range p.Blockers() {
-		accepted = append(accepted, f.Name)
-	}
-	return accepted, nil
 }
 
 // checkRecorded fails if nobody who is trusted has recorded the upgrade to which machines are to be taken back.
@@ -136,6 +118,10 @@ func (c *committing) commitBack(ctx context.Context, back *staged, accepted []st
 		Text: fmt.Sprintf("taking %s back to %s", text.Counted(len(back.machines), "machine"), back.upgrade.Version)})
 	err := work.wave(ctx, wave{number: 1, of: 1, machines: filter(back.machines, (*rollout).isStaged)})
 	back.resolve(ctx, back.machines)
+	if again := filter(back.machines, (*rollout).mayStartAfresh); len(again) > 0 && context.Cause(ctx) == nil {
+		err = c.afresh(ctx, work, again)
+		back.resolve(ctx, again)
+	}
 	err = errors.Join(err, back.each(ctx, filter(back.machines, (*rollout).isUnverified), func(ctx context.Context, r *rollout) error {
 		return back.verifyMachine(ctx, r, book)
 	}))
@@ -148,7 +134,8 @@ func (c *committing) commitBack(ctx context.Context, back *staged, accepted []st
 func (r *rollout) endBack(back *rollout, version string, err error) {
 	r.attempt = back.attempt
 	if back.isUpgraded() {
-		r.move(engine.MachineTakenBack, engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusSkipped, Text: "taken back: it runs " + version + " again"})
+		r.back = takenBackOf(back.status)
+		r.move(engine.MachineTakenBack, engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusSkipped, Text: "taken back: it runs " + version + " again; " + r.back.String()})
 		return
 	}
 	why := back.problem

@@ -48,7 +48,7 @@ func TestBackToTheImage(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
 		p, r := s.sick(onSick(engine.OnSickBack, engine.StrategyAll), "m00", "m01")
 		wants(t, p, r, engine.OutcomeUnhealthy, "m00 taken_back, m01 taken_back")
-		if r.Problem.Name != "taken_back" || !strings.HasPrefix(r.Problem.What, "2.0.0 was not well, and was taken back from 2 machines: 10 crashes of Counter.Tally in ") {
+		if r.Problem.Name != "taken_back" || !strings.HasPrefix(r.Problem.What, "2.0.0 was not well, and was taken back from 2 machines (606 processes kept their states, 604 of them by code_change): 10 crashes of Counter.Tally in ") {
 			t.Errorf("problem: %v", r.Problem)
 		}
 		if u := p.Upgrade.Version; u != "2.0.0" || r.Upgrade.Version != "2.0.0" {
@@ -99,7 +99,7 @@ func TestBackThatFails(t *testing.T) {
 		}))
 		p, r := s.sick(onSick(engine.OnSickBack, engine.StrategyAll), "m00", "m01")
 		wants(t, p, r, engine.OutcomeUnhealthy, "m00 taken_back, m01 unhealthy")
-		if !strings.Contains(r.Problem.What, "was taken back from 1 machine; 1 machine runs it still") || !strings.Contains(r.Problem.Remedy, "cold") {
+		if !strings.Contains(r.Problem.What, "was taken back from 1 machine (303 processes kept their states, 302 of them by code_change); 1 machine runs it still") || !strings.Contains(r.Problem.Remedy, "cold") {
 			t.Errorf("problem: %v", r.Problem)
 		}
 		if m := r.Machines[1]; !strings.Contains(m.Error, "it could not be taken back") || p.Machine("m01").State != engine.MachineUnhealthy {
@@ -193,7 +193,7 @@ func (s *stage) isTrueOfBack(p *engine.Progress, r engine.Result) {
 
 // What blocks the way back is told to the operator, who may take it all the same; where nobody is asked, it is accepted by name.
 func TestABlockedWayBack(t *testing.T) {
-	lingering := []agent.Finding{{Name: "lingering", Severity: "block", Subject: "Counter.Heartbeat", Detail: "is still run, in a version from before", Processes: 1}}
+	blocks := []agent.Finding{{Name: "config_changed", Severity: "block", Subject: "runtime.exs", Detail: "differs in :counter, :step"}}
 	for name, test := range map[string]struct {
 		answer   engine.Way
 		accept   []string
@@ -201,7 +201,7 @@ func TestABlockedWayBack(t *testing.T) {
 	}{
 		"left":               {engine.WayStop, nil, "m00 unhealthy, m01 aborted"},
 		"taken all the same": {engine.WayBack, nil, "m00 taken_back, m01 aborted"},
-		"accepted by name":   {"", []string{"lingering"}, "m00 taken_back, m01 aborted"},
+		"accepted by name":   {"", []string{"config_changed"}, "m00 taken_back, m01 aborted"},
 		"nobody is asked":    {"", nil, "m00 unhealthy, m01 aborted"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -215,13 +215,13 @@ func TestABlockedWayBack(t *testing.T) {
 					r.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
 				}
 				r.until("a machine was watched", func(e engine.Event) bool { return e.Phase == engine.PhaseWatch })
-				s.Behave("m00", func(b *agenttest.Behaviour) { b.Findings = lingering })
+				s.Behave("m00", func(b *agenttest.Behaviour) { b.Findings = blocks })
 				s.Crash("m00", 4)
 				if asks {
 					r.asks(engine.QuestionSick)
 					r.Answer(engine.Answer{To: engine.QuestionSick, Way: engine.WayBack})
 					r.asks(engine.QuestionBack)
-					if p := r.p.Fleet[engine.PhaseCommit].Problem; p == nil || !strings.Contains(p.What, "lingering on machine m00 (Counter.Heartbeat: is still run") {
+					if p := r.p.Fleet[engine.PhaseCommit].Problem; p == nil || !strings.Contains(p.What, "config_changed on machine m00 (runtime.exs: differs in") {
 						t.Errorf("the question shows %v", p)
 					}
 					r.Answer(engine.Answer{To: engine.QuestionBack, Way: test.answer})
@@ -235,4 +235,73 @@ func TestABlockedWayBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who cannot go back with its state ends, and starts afresh: that is told before it happens, and an operator is asked.
+func TestBackEndsProcesses(t *testing.T) {
+	lingering := []agent.Finding{{Name: "lingering", Severity: "block", Subject: "Counter.Heartbeat", Detail: "is still run, in a version from before", Processes: 2}}
+	for name, test := range map[string]struct {
+		answer   engine.Way
+		machines string
+	}{
+		"by flag":  {"", "m00 taken_back, m01 aborted"},
+		"asked":    {engine.WayBack, "m00 taken_back, m01 aborted"},
+		"declined": {engine.WayStop, "m00 unhealthy, m01 aborted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				settings := onSick(engine.OnSickBack, engine.StrategyCanary)
+				settings.Yes, settings.Ask = test.answer == "", test.answer != ""
+				r := s.start(settings)
+				if settings.Ask {
+					r.asks(engine.QuestionPlan)
+					r.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+				}
+				r.until("a machine was watched", func(e engine.Event) bool { return e.Phase == engine.PhaseWatch })
+				s.Behave("m00", func(b *agenttest.Behaviour) { b.Findings = lingering })
+				s.Crash("m00", 4)
+				if settings.Ask {
+					r.asks(engine.QuestionSick)
+					r.Answer(engine.Answer{To: engine.QuestionSick, Way: engine.WayBack})
+					r.asks(engine.QuestionBack)
+					if p := r.p.Fleet[engine.PhaseCommit].Problem; p == nil || p.Name != "fresh_states" || !strings.Contains(p.What, "Counter.Heartbeat: 1 process starts again with a fresh state") {
+						t.Errorf("the question shows %v", p)
+					}
+					r.Answer(engine.Answer{To: engine.QuestionBack, Way: test.answer})
+				}
+				p, result := r.end()
+				wants(t, p, result, engine.OutcomeUnhealthy, test.machines)
+				if told := strings.Index(logOf(p), "taking it back ends processes: Counter.Heartbeat: 1 process starts again"); told < 0 {
+					t.Errorf("nobody was told who ends:\n%s", logOf(p))
+				}
+				s.nothingLeft()
+				if test.answer == engine.WayStop {
+					return
+				}
+				if want := (engine.WayOfProcesses{Kept: 303, Migrated: 302, Fresh: 2}); *result.Machines[0].Back != want {
+					t.Errorf("the processes went back as %+v, want %+v", *result.Machines[0].Back, want)
+				}
+				if !strings.Contains(result.Problem.What, "from 1 machine (303 processes kept their states, 302 of them by code_change; 2 processes started afresh)") {
+					t.Errorf("the outcome: %s", result.Problem.What)
+				}
+			})
+		})
+	}
+}
+
+// A machine that rolls back, since a process did not take its state along, is tried again: those of its module start afresh.
+func TestBackStartsAfreshWhatFailed(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.Behave("m01", func(b *agenttest.Behaviour) { b.FailsBack = true })
+		p, r := s.sick(onSick(engine.OnSickBack, engine.StrategyAll), "m00", "m01")
+		wants(t, p, r, engine.OutcomeUnhealthy, "m00 taken_back, m01 taken_back")
+		if got := []int{r.Machines[0].Back.Fresh, r.Machines[1].Back.Fresh}; got[0] != 0 || got[1] != 1 {
+			t.Errorf("%d processes started afresh", got)
+		}
+		if log := logOf(p); !strings.Contains(log, "going back with its state has failed (on machine m01)") {
+			t.Errorf("nobody was told who ends:\n%s", log)
+		}
+		s.nothingLeft()
+		s.runs("1.0.0", "m00", "m01")
+	})
 }

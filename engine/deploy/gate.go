@@ -77,7 +77,7 @@ func (st *staged) unhealthyError() error {
 
 // takenBackError says what was taken back, and what was not.
 func (st *staged) takenBackError(back int) error {
-	what := fmt.Sprintf("%s was not well, and was taken back from %s", st.upgrade.Version, text.Counted(back, "machine"))
+	what := fmt.Sprintf("%s was not well, and was taken back from %s (%s)", st.upgrade.Version, text.Counted(back, "machine"), st.wayBack())
 	remedy := engine.Remedies["taken_back"]
 	if left := count(st.machines, (*rollout).reportsUpgrade); left > 0 {
 		what += fmt.Sprintf("; %s it still", runs(left))

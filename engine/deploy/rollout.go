@@ -39,6 +39,9 @@ type rollout struct {
 	adopted bool            // its agent is that of the deploy that is resumed, and has committed
 	health  engine.Health   // as far as it was watched
 	sick    *engine.Problem // why it is not well, nil if it is, or nobody knows
+
+	fresh []string               // modules whose processes start afresh when an upgrade is taken back
+	back  *engine.WayOfProcesses // once it is taken back
 }
 
 func newRollout(rec *record.Recorder, m engine.Machine) *rollout {
@@ -70,7 +73,7 @@ func (r *rollout) move(next engine.MachineState, e engine.Event) {
 
 // newAttempt starts over on the machine.
 func (r *rollout) newAttempt() {
-	*r = rollout{rec: r.rec, machine: r.machine, attempt: r.attempt + 1, state: engine.MachineWaiting, shown: map[engine.Phase]agent.Phase{}}
+	*r = rollout{rec: r.rec, machine: r.machine, attempt: r.attempt + 1, state: engine.MachineWaiting, shown: map[engine.Phase]agent.Phase{}, fresh: r.fresh}
 }
 
 // reportsUpgrade: the agent or the VM says that the machine runs the upgrade.
@@ -130,7 +133,7 @@ func (r *rollout) result() engine.MachineResult {
 		ID: r.machine.ID, Region: r.machine.Region, Outcome: r.outcome(), Runs: r.runs(),
 		Modules: report.ModulesChanged + report.ModulesAdded, Processes: report.Migrated,
 		Skipped: report.Skipped, SuspendedUS: report.SuspendedUS, SuspendedAtUS: report.SuspendedAtUS, ResumedAtUS: report.ResumedAtUS,
-		Failures: report.Failures, FailuresTotal: report.FailuresTotal, Health: r.health, Crashes: report.Crashes,
+		Failures: report.Failures, FailuresTotal: report.FailuresTotal, Health: r.health, Crashes: report.Crashes, Back: r.back,
 	}
 	if r.status.Report == agent.ReportStored {
 		m.FullReport = r.report

@@ -40,6 +40,7 @@ type staged struct {
 	held     *lock.Held // nil in a dry run
 	machines []*rollout
 	leftOut  []engine.Machine
+	back     bool // an upgrade is taken back
 }
 
 // newStaged gives the machines in scope, which stage then stages, with the strategy of the deploy that is resumed.
@@ -258,7 +259,7 @@ func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error)
 		SuspendTimeout: st.settings.SuspendTimeout, MigrationTimeout: st.settings.MigrationTimeout, MaxSuspend: st.settings.MaxSuspend, SkipBusy: st.settings.SkipBusy,
 		OTPApp: st.surveyed.target.OTPApp, Owner: st.settings.Owner, Fence: fence,
 		TerminalFor: st.stays(r), Trial: st.trialFor(r), Agent: st.upgrade.Agent, AgentURL: agentURL, Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
-		Rehearse: st.rehearses(r), SignedBy: st.ports.Keys.SignsWith(),
+		Rehearse: st.rehearses(r), Back: st.back, Fresh: r.fresh, SignedBy: st.ports.Keys.SignsWith(),
 	}, nil
 }
 
@@ -279,9 +280,14 @@ func (st *staged) stays(r *rollout) time.Duration {
 }
 
 // rehearses tells whether the machine tries the migrations: the first of its process group does, whose processes are like the others'.
-// Once the plan is made, nobody asks for it any more.
+// Once the plan is made, nobody asks for it any more. Where an upgrade is taken back, every machine does.
 func (st *staged) rehearses(r *rollout) bool {
-	if r.attempt > 1 || st.settings.Rehearse == engine.RehearseNone {
+	switch {
+	case st.settings.Rehearse == engine.RehearseNone:
+		return false
+	case st.back: // each decides by it which of its processes start afresh
+		return true
+	case r.attempt > 1:
 		return false
 	}
 	first := slices.IndexFunc(st.machines, func(o *rollout) bool { return o.machine.ProcessGroup == r.machine.ProcessGroup })

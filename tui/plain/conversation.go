@@ -134,7 +134,7 @@ func (c *conversation) question() {
 
 // offerWays tells what is wrong, and the ways on.
 func (c *conversation) offerWays() {
-	c.print("\n%s.\n", view.WaysTitle(c.asked))
+	c.print("\n%s.\n", view.WaysTitle(c.p))
 	if p := c.p.Fleet[engine.PhaseCommit].Problem; p != nil {
 		c.print("%s.\n", p.What)
 	}

@@ -21,21 +21,33 @@ var wayWords = map[engine.Way]WayWords{
 func Way(w engine.Way) WayWords { return wayWords[w] }
 
 // WaysTitle is what the question is about.
-func WaysTitle(q engine.Question) string {
-	switch q {
+func WaysTitle(p *engine.Progress) string {
+	switch p.Asks() {
 	case engine.QuestionFailed:
 		return "Machines have failed"
 	case engine.QuestionBack:
+		if endsProcesses(p) {
+			return "Taking it back ends processes"
+		}
 		return "Taking it back is blocked"
 	}
 	return "It is not well"
 }
 
+// endsProcesses: nothing blocks the way back, but states are lost.
+func endsProcesses(p *engine.Progress) bool {
+	problem := p.Fleet[engine.PhaseCommit].Problem
+	return problem != nil && problem.Name == "fresh_states"
+}
+
 // AboutWays says what the ways that are offered would do, where their words do not.
 func AboutWays(p *engine.Progress) string {
 	if p.Asks() == engine.QuestionBack {
-		return "Nothing was suspended for it. Taken back all the same, processes that crash in the older code are started anew by their " +
-			"supervisors, with fresh states; a process that still runs an earlier version must be ended first, or the machine refuses."
+		about := "Nothing was suspended for it. All other processes keep their states. What ends is started again in the older code, with a fresh state."
+		if endsProcesses(p) {
+			return about
+		}
+		return about + " Where it fails all the same, the machine keeps the upgrade."
 	}
 	var says []string
 	for _, w := range p.Ways {
@@ -55,5 +67,5 @@ func aboutBack(p *engine.Progress) string {
 	if p.Plan != nil && p.Plan.From() != "" {
 		before += ": " + text.Line(p.Plan.From())
 	}
-	return "Taking it back deploys, hot, " + before + ". Where the older code cannot take the processes over, the machine keeps the upgrade, and is named."
+	return "Taking it back deploys, hot, " + before + ". What cannot go back with its state starts afresh: you are asked before anything ends."
 }

@@ -59,6 +59,7 @@ defmodule FlyDeployAgent.StatusTest do
       killed: [],
       targets: [],
       deferred: 0,
+      fresh: [],
       views: 0,
       unplaced: [],
       failures:

@@ -31,10 +31,12 @@ type Behaviour struct {
 	// Busy: a process does not suspend in time. The window fails, or leaves it out where the order says so.
 	Busy     bool
 	Failures []agent.Failure // one is made up where there is none, and the outcome is not committed
-	Killed   []string
-	Died     int
-	Views    int
-	Queues   []agent.Queue // mailboxes that grow after the commit
+	// FailsBack: an upgrade cannot be taken back with all states.
+	FailsBack bool
+	Killed    []string
+	Died      int
+	Views     int
+	Queues    []agent.Queue // mailboxes that grow after the commit
 	// Supervisors come near their restart limits after the commit.
 	Supervisors []agent.Supervisor
 	Vitals      *agent.Vitals // at all times; nil for an agent that tells none

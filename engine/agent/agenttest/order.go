@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"flydeploy/engine"
@@ -18,7 +19,8 @@ type order struct {
 	otpApp, version, sourceImage             string
 	staged, armed, terminal                  time.Duration
 	trial                                    time.Duration
-	skipBusy, rehearse                       bool
+	skipBusy, rehearse, back                 bool
+	fresh                                    []string // modules
 }
 
 var validID = regexp.MustCompile(`\A[A-Za-z0-9-]{16,80}\z`)
@@ -62,5 +64,6 @@ func readOrder(stdin string) (order, error) {
 		otpApp: form.Get("otp_app"), version: form.Get("version"), sourceImage: form.Get("source_image"),
 		staged: ms("staged_ms", 20*time.Minute), armed: ms("armed_ms", time.Minute), terminal: ms("terminal_ms", 10*time.Minute), trial: ms("trial_ms", 0),
 		skipBusy: form.Get("skip_busy") == "true", rehearse: form.Get("rehearse") == "true",
+		back: form.Get("back") == "true", fresh: strings.Fields(form.Get("fresh")),
 	}, nil
 }

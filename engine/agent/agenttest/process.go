@@ -24,6 +24,7 @@ type process struct {
 	world   *World
 	machine *machine
 	vm      *vm
+	fresh   int // processes that end when an upgrade is taken back
 	order   order
 	gone    bool
 

@@ -110,6 +110,9 @@ func (a *process) detect() *agent.Error {
 		s.Findings = append(s.Findings, b.Rehearsed...)
 		s.FindingsTotal = len(s.Findings)
 	}
+	if a.order.back {
+		s.Findings = a.startingAfresh(s.Findings)
+	}
 	nothingHot := slices.ContainsFunc(b.Findings, func(f agent.Finding) bool { return f.Name == engine.NothingHot })
 	if s.UpToDate = a.vm.code.SHA256 == a.order.sha256 && !nothingHot; s.UpToDate {
 		return nil
@@ -118,6 +121,24 @@ func (a *process) detect() *agent.Error {
 	s.Modules, s.ModulesTotal = slices.Clone(b.Modules), len(b.Modules)
 	s.Processes, s.ProcessesTotal = slices.Clone(b.Processes), len(b.Processes)
 	return nil
+}
+
+// startingAfresh: where an upgrade is taken back, who lingers blocks nothing, but ends, as do the processes of the modules that the order names.
+func (a *process) startingAfresh(findings []agent.Finding) []agent.Finding {
+	all := slices.Clone(findings)
+	a.fresh = 0
+	for i, f := range all {
+		if f.Name == "lingering" {
+			all[i].Name, all[i].Severity, all[i].Detail = "fresh_states", "warn", "1 process starts again with a fresh state, by Counter.Supervisor: it still runs an older version of its code"
+			a.fresh += max(f.Processes, 1)
+		}
+	}
+	for _, module := range a.order.fresh {
+		a.fresh++
+		all = append(all, agent.Finding{Name: "fresh_states", Severity: "warn", Subject: module, Processes: 1,
+			Detail: "1 process starts again with a fresh state, by Counter.Supervisor: going back with its state has failed"})
+	}
+	return all
 }
 
 func (a *process) arm() {
@@ -160,7 +181,11 @@ func (a *process) conclude(begun time.Time) {
 	if b.Busy && !a.order.skipBusy {
 		b.Outcome = agent.Failed
 	}
+	if b.FailsBack && a.order.back && len(a.order.fresh) == 0 {
+		b.Outcome = agent.RolledBack
+	}
 	if b.Outcome == agent.Committed {
+		a.next.Fresh = a.fresh
 		a.vm.code = Release{Image: a.machine.Image, Version: a.order.version, SHA256: a.order.sha256, Size: a.order.size}
 		a.vm.hotRef = a.order.sourceImage
 		a.world.tryOut(a.machine, a.order)
