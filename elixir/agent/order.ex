@@ -38,7 +38,7 @@ defmodule FlyDeployAgent.Order do
                 agent_url: nil,
                 agent_sha256: nil,
                 signed_by: nil,
-              trial_ms: nil
+                trial_ms: nil
               ]
 
   @type t :: %__MODULE__{
