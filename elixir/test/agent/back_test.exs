@@ -3,7 +3,19 @@ Code.require_file("windows.exs", __DIR__)
 defmodule FlyDeployAgent.BackTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.{Arming, Back, Beam, Cell, CodeFacts, Fresh, Order, Staged, Staging, Windows}
+  alias FlyDeployAgent.{
+    Arming,
+    Back,
+    Beam,
+    Cell,
+    CodeFacts,
+    Fresh,
+    Order,
+    Rehearsal,
+    Staged,
+    Staging,
+    Windows
+  }
 
   @moduletag :capture_log
   @moduletag :tmp_dir
@@ -92,7 +104,7 @@ defmodule FlyDeployAgent.BackTest do
     result
   end
 
-  defp names(staged), do: for(f <- staged.findings, do: {f.name, f.severity, f.processes})
+  defp names(staged), do: for(f <- staged.findings, do: {f.name, f.severity, f[:processes]})
 
   test "the code that runs takes states back that has a clause for it", %{tmp_dir: dir} do
     module = __MODULE__.Down
@@ -235,6 +247,43 @@ defmodule FlyDeployAgent.BackTest do
     staged = plan(staged, order(fresh: inspect(fails)))
     assert %{outcome: :committed, fresh: ended} = take_back(staged)
     assert Enum.sort(ended) == Enum.sort([one, other])
+  end
+
+  # What runs in the scratch VM, as the agent downloads it.
+  defp code do
+    {:ok, modules} = :application.get_key(:fly_deploy, :modules)
+    {:ok, for(m <- modules, {^m, beam, _} <- [:code.get_object_code(m)], do: {m, beam})}
+  end
+
+  test "the way back is rehearsed, by the code that runs", %{tmp_dir: dir} do
+    [fails, works] = [__MODULE__.RehearsedFails, __MODULE__.RehearsedWorks]
+
+    staged =
+      staged(
+        dir,
+        for m <- [fails, works] do
+          down = ~s|def code_change({:down, "1"}, {2, s}, _), do: {:ok, {1, Map.fetch!(s, :a)}}|
+          {server(m, 2, down), server(m, 1, ~s|def code_change(_, _, _), do: raise("is not asked")|)}
+        end
+      )
+
+    for {m, state} <- [{fails, %{}}, {fails, %{a: 1}}, {works, %{a: 1}}],
+        do: {:ok, _} = GenServer.start(m, state)
+
+    look = &Staging.look(&1, order())
+    staged = staged |> look.() |> Back.decide([]) |> look.()
+    limits = %{total_ms: 600_000, all_ms: 300_000, answer_ms: 120_000, setup_ms: 120_000}
+    found = Rehearsal.findings(staged, order(), dir, &code/0, limits)
+
+    assert [{"migration_fails", :block, [fails]}] ==
+             for(%{severity: :block} = f <- found, do: {f.name, f.severity, f.modules})
+
+    assert Enum.any?(found, &(&1.name == "rehearsed" and &1.subject == inspect(works)))
+    staged = Back.settle(%Staged{staged | findings: found}, look)
+    assert Map.keys(staged.fresh) == [fails]
+    assert [{"fresh_states", :warn, 2}, {"goes_down", :info, 1}] = staged |> names() |> Enum.take(2)
+    assert hd(staged.findings).detail =~ "its code_change fails on 1 of 2 copies of states"
+    refute Enum.any?(staged.findings, &(&1.severity == :block))
   end
 
   test "what blocks for the states of a module has its processes start afresh; what others hold still blocks",
