@@ -160,6 +160,9 @@ func (c *committing) arm(ctx context.Context, r *rollout) error {
 		err = arm()
 	}
 	if errors.Is(err, agent.ErrGone) || r.isExpired() {
+		if err := c.takeFacts(ctx, r, err); err != nil {
+			return err
+		}
 		if err := c.restage(ctx, r); err != nil {
 			return err
 		}
@@ -216,7 +219,7 @@ func (j *job) notCommitted(ctx context.Context, r *rollout, err error) error {
 	case r.state.Final():
 		return r.explainEnd(err)
 	case errors.Is(err, agent.ErrGone) && j.restarted(ctx, r):
-		return r.fail(engine.MachineRestarted, r.phase(engine.PhaseSuspension), restartedProblem(r, "before the end of its commit was seen"))
+		return j.goneVM(ctx, r, r.phase(engine.PhaseSuspension), "before the end of its commit was seen")
 	}
 	return r.noAnswer(engine.MachineUnknown, r.phase(engine.PhaseSuspension), err)
 }
@@ -238,7 +241,7 @@ func (j *job) resolve(ctx context.Context, machines []*rollout) {
 	found := engine.ByID(now)
 	_ = j.each(ctx, open, func(ctx context.Context, r *rollout) error {
 		if now != nil {
-			if err := r.sameMachine(found[r.machine.ID]); err != nil { // the VM that was told to commit is gone
+			if err := r.sameMachine(found[r.machine.ID], "before the end of its commit was seen"); err != nil { // the VM that was told to commit is gone
 				return err
 			}
 		}

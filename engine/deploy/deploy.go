@@ -38,6 +38,7 @@ type job struct {
 	started  time.Time
 	left     *leftovers
 	machines *atomic.Int64 // that take part, 0 until they are known
+	glanced  *glance
 }
 
 // soFar holds the results of the steps so far, for settle, which needs them wherever the deploy has ended. Only job.steps writes
@@ -73,7 +74,7 @@ func Start(ctx context.Context, s engine.Settings, p Ports) *Deployment {
 	d := &Deployment{
 		feed: feed, rec: rec, answers: answers, done: make(chan struct{}), stop: func() { cancel(errStopped) }, hurry: hurryUp,
 	}
-	j := &job{settings: s, ports: p, rec: rec, answers: answers, hurry: hurry, started: time.Now(), left: &leftovers{}, machines: &atomic.Int64{}}
+	j := &job{settings: s, ports: p, rec: rec, answers: answers, hurry: hurry, started: time.Now(), left: &leftovers{}, machines: &atomic.Int64{}, glanced: &glance{}}
 	go func() {
 		defer close(d.done)
 		defer rec.Close()

@@ -27,7 +27,7 @@ func (j *job) verifyMachine(ctx context.Context, r *rollout, book *ledger) error
 	})
 	switch {
 	case errors.Is(err, agent.ErrGone):
-		return r.fail(engine.MachineRestarted, engine.PhaseCheck, restartedProblem(r, "after the commit"))
+		return j.goneVM(ctx, r, engine.PhaseCheck, "after the commit")
 	case err != nil:
 		return r.noAnswer(r.state, engine.PhaseCheck, err)
 	}
@@ -66,7 +66,7 @@ func (j *job) verify(ctx context.Context, st *staged, book *ledger) ([]engine.Ma
 		}
 		found := engine.ByID(now)
 		for _, r := range filter(st.machines, func(r *rollout) bool { return now != nil && r.reportsUpgrade() }) {
-			if err := r.sameMachine(found[r.machine.ID]); err != nil {
+			if err := r.sameMachine(found[r.machine.ID], "after the commit"); err != nil {
 				wrong = append(wrong, err)
 			}
 		}
@@ -112,8 +112,9 @@ func (r *rollout) isSameInstance(now engine.Machine) bool {
 	return now.ID != "" && now.InstanceID == r.machine.InstanceID && now.State == engine.StateStarted
 }
 
-// sameMachine checks that the machine that has committed is still the same instance, and started.
-func (r *rollout) sameMachine(now engine.Machine) error {
+// sameMachine checks that the machine that has committed is still the same instance, and started. when is added to what has become of it
+// otherwise.
+func (r *rollout) sameMachine(now engine.Machine, when string) error {
 	if r.isSameInstance(now) {
 		return nil
 	}
@@ -125,7 +126,7 @@ func (r *rollout) sameMachine(now engine.Machine) error {
 		next = engine.MachineReplaced
 	}
 	return r.fail(next, engine.PhaseCheck, engine.NewProblem("machine_changed",
-		fmt.Sprintf("machine %s was %s after the commit", r.machine.ID, next), nil, lookAgain))
+		fmt.Sprintf("machine %s was %s %s", r.machine.ID, next, when), nil, lookAgain))
 }
 
 // reportNewcomers reports machines that started during the deploy: they booted what the record said at that moment.
