@@ -3,7 +3,11 @@ package s3_test
 import (
 	"io"
 	"net/http"
+	"os"
+	"strings"
 	"testing"
+
+	"github.com/oklog/ulid/v2"
 
 	"flydeploy/engine/agent/agenttest/contract"
 	"flydeploy/s3"
@@ -41,5 +45,26 @@ func TestTheBucketKeepsTheContract(t *testing.T) {
 			t.Parallel()
 			s.Run(t, realBucket{t, startServer(t)})
 		})
+	}
+}
+
+// peerVariable names another server, as ENDPOINT BUCKET KEY SECRET, to be held against the contract by hand.
+const peerVariable = "FLYDEPLOY_S3_PEER"
+
+// Servers that share no code with the local Fly's keep it as well.
+func TestOtherServersKeepTheContract(t *testing.T) {
+	t.Parallel()
+	peers := map[string]s3.Config{"versitygw": startVersity(t)}
+	if peer := strings.Fields(os.Getenv(peerVariable)); len(peer) == 4 {
+		peers[peer[0]] = s3.Config{Endpoint: peer[0], Region: "us-east-1", Bucket: peer[1], AccessKeyID: peer[2], SecretAccessKey: peer[3]}
+	}
+	for name, c := range peers {
+		for _, s := range contract.StorageScenarios() {
+			t.Run(name+"/"+s.Name, func(t *testing.T) {
+				own := c
+				own.App = "app_" + strings.ToLower(ulid.Make().String())
+				s.Run(t, realBucket{t, own})
+			})
+		}
 	}
 }
