@@ -21,9 +21,10 @@ type Machine struct {
 	// ChecksFailing names the checks that do not pass.
 	ChecksFailing []string  `json:"checks_failing,omitempty"`
 	UpdatedAt     time.Time `json:"updated_at,omitzero"`
-	Cordoned      bool      `json:"cordoned,omitempty"`   // the proxy sends it no requests
-	KeepsDisk     bool      `json:"keeps_disk,omitempty"` // a restart does not lead back to the image's files: persist_rootfs
-	Lease         Lease     `json:"lease,omitzero"`       // zero if nobody holds one
+	Cordoned      bool      `json:"cordoned,omitempty"`    // the proxy sends it no requests
+	KeepsDisk     bool      `json:"keeps_disk,omitempty"`  // a restart does not lead back to the image's files: persist_rootfs
+	StandbyFor    string    `json:"standby_for,omitempty"` // the machines whose place it takes when their hosts fail: "m1, m2"
+	Lease         Lease     `json:"lease,omitzero"`        // zero if nobody holds one
 	// Temporary is the upgrade ID of the deploy that created this temporary machine; "" for the app's own machines.
 	Temporary string `json:"temporary,omitempty"`
 	// LeftOut says why a deploy does not touch this machine ("flyctl's release command"); "" if it may.
@@ -84,6 +85,8 @@ func WhyLeftOut(m Machine) string {
 		return "its host is unreachable"
 	case m.State == StateStarted:
 		return ""
+	case m.State == StateStopped && m.StandbyFor != "":
+		return "stopped, as the standby for " + m.StandbyFor + ": it takes the upgrade at its next boot"
 	case m.State == StateStopped:
 		return "stopped: it takes the upgrade at its next boot"
 	case m.State == StateSuspended:

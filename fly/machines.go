@@ -109,6 +109,9 @@ func describe(m *flyapi.Machine) engine.Machine {
 		ChecksPassed: checks.Passing, ChecksTotal: checks.Total, UpdatedAt: updated,
 		Temporary: m.GetMetadataByKey(metadataUpgrade), KeepsDisk: keepsDisk(m.GetConfig()),
 	}
+	if config := m.GetConfig(); config != nil {
+		out.StandbyFor = strings.Join(config.Standbys, ", ")
+	}
 	for _, c := range m.Checks {
 		if c.Status != flyapi.Passing {
 			out.ChecksFailing = append(out.ChecksFailing, c.Name)

@@ -172,3 +172,16 @@ func TestDisksThatStayAreListed(t *testing.T) {
 		}
 	}
 }
+
+// A standby is stopped until the host of another machine fails.
+func TestStandbysAreTold(t *testing.T) {
+	t.Parallel()
+	c := serve(t, map[string]http.HandlerFunc{"GET ": reply(200, `[{"id":"a","state":"started","config":{}},{"id":"b","state":"stopped","config":{"standbys":["a","c"]}}]`)})
+	got, err := c.Machines(t.Context())
+	if err != nil || len(got) != 2 || got[0].StandbyFor != "" || got[1].StandbyFor != "a, c" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if why := engine.WhyLeftOut(got[1]); !strings.HasPrefix(why, "stopped, as the standby for a, c:") {
+		t.Errorf("it is left out since %q", why)
+	}
+}

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"context"
 	"encoding/json"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
@@ -142,6 +143,29 @@ func TestTamperedRecordsAreNotDeployedAgain(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// The bytes that lie in the bucket are others, under the size and the sha256 of before: the machines, which have the signed sha256 from the
+// record, take neither.
+func TestTamperedFilesAreNotTaken(t *testing.T) {
+	for _, name := range []string{"tarball", "agent"} {
+		t.Run(name, func(t *testing.T) {
+			signedOn(t, 1, func(t *testing.T, s *stage) {
+				_, first := s.deploy(playedSettings())
+				url := map[string]string{"tarball": first.Upgrade.TarballURL, "agent": first.Upgrade.Agent.URL}[name]
+				s.PutObject("releases/"+path.Base(url), []byte("somebody else's"))
+				s.Load("m00", agenttest.ReleaseOf(agenttest.Image1))
+				again := playedSettings()
+				again.To = first.Upgrade.ID
+				p, r := s.deploy(again)
+				compiled := name == "agent" && r.Outcome == engine.OutcomeSucceeded && r.Upgrade.Agent.URL != first.Upgrade.Agent.URL
+				if !compiled && (r.Outcome != engine.OutcomeFailed || s.State("m00").Code.Version != "1.0.0") {
+					t.Errorf("it ended %s, and the machine runs %s: %v\n%s", r.Outcome, s.State("m00").Code.Version, r.Problem, logOf(p))
+				}
+				s.nothingLeft()
+			})
+		})
 	}
 }
 
