@@ -61,6 +61,9 @@ defmodule FlyDeployAgent.Takes do
   def miss({:erlang, f, _}, [one | _]) when f in @references, do: given(one, [:reference])
   def miss({:erlang, f, _}, [value | _]), do: if(types = @bifs[f], do: unlike(value, types))
 
+  # What `in` becomes, from Elixir 1.20 on: it looks into what stands second.
+  def miss({Enum, :__in__, 2}, [_one, all]), do: unlike(all, @enumerable)
+
   # Counting goes from one on.
   def miss({:atomics, _, _}, [{:atomics, size} = array, {:const, n} | _]) when is_integer(n) and n > size,
     do: Registers.miss(array, {:counters, n, size})
