@@ -193,9 +193,11 @@ func (c *committing) commitMachine(ctx context.Context, r *rollout, ended func()
 	// From here on the VM goes on by itself, whether we follow or not.
 	follow, cancel := c.detached(ctx, c.settings.Timeout+c.settleTime())
 	defer cancel()
+	follow, giveUp := context.WithCancelCause(follow)
+	defer giveUp(nil)
 	defer context.AfterFunc(ctx, func() {
-		if isSilent(context.Cause(ctx)) {
-			cancel()
+		if cause := context.Cause(ctx); isSilent(cause) {
+			giveUp(cause)
 		}
 	})()
 	err := c.within(follow, func(follow context.Context) error {
@@ -207,8 +209,6 @@ func (c *committing) commitMachine(ctx context.Context, r *rollout, ended func()
 		return c.verifyMachine(follow, r, c.book)
 	case r.isExpired():
 		return errExpired
-	case isSilent(context.Cause(ctx)):
-		return r.noAnswer(engine.MachineUnknown, r.phase(engine.PhaseSuspension), context.Cause(ctx))
 	}
 	return c.notCommitted(follow, r, err)
 }
@@ -239,7 +239,7 @@ func (j *job) resolve(ctx context.Context, machines []*rollout) {
 	}
 	now, _ := j.ports.Fleet.Machines(ctx) // nil: nothing is known of the machines
 	found := engine.ByID(now)
-	_ = j.each(ctx, open, func(ctx context.Context, r *rollout) error {
+	_ = j.eachButLast(ctx, open, j.few(len(machines)), func(ctx context.Context, r *rollout) error {
 		if now != nil {
 			if err := r.sameMachine(found[r.machine.ID], "before the end of its commit was seen"); err != nil { // the VM that was told to commit is gone
 				return err

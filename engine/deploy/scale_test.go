@@ -62,6 +62,9 @@ func scaled(t testing.TB, machines int, prepare func(*cloud, *engine.Settings)) 
 		}
 		for _, e := range batch {
 			p.Apply(e)
+			if os.Getenv("FLYDEPLOY_SCALE_LOG") != "" && (e.Machine == "" || e.Problem != nil || e.Log != "") {
+				fmt.Printf("%6.1f %s %s %s %s%s %v\n", e.At.Sub(packed).Seconds(), e.Machine, e.Phase, e.Status, e.Text, e.Log, e.Problem)
+			}
 			if e.Phase == engine.PhaseUpload && e.Status == engine.StatusDone {
 				packed = e.At
 			}
@@ -143,6 +146,7 @@ func TestScale(t *testing.T) {
 				f := scaled(t, machines, func(c *cloud, s *engine.Settings) {
 					if troubled {
 						c.trouble(machines)
+						s.MaxFailed = max(machines/50, 2)
 					}
 				})
 				fmt.Println(f.row(machines))
@@ -151,5 +155,37 @@ func TestScale(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A fleet that is larger than what may be disturbed at once takes little longer than one machine, stays within Fly's limits, and no agent
+// waits armed for others. What one silent, one dying and three slow machines meet is theirs alone.
+func TestALargeFleetBeforeFlysLimits(t *testing.T) {
+	const machines = 300
+	for _, troubled := range []bool{false, true} {
+		t.Run(fmt.Sprintf("troubled %t", troubled), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := scaled(t, machines, func(c *cloud, s *engine.Settings) {
+					if troubled {
+						c.trouble(machines)
+						s.MaxFailed = 5
+					}
+				})
+				committed := strings.Count(fmt.Sprint(f.result.Machines), " "+string(engine.OutcomeCommitted)+" ")
+				if troubled && (f.result.Outcome != engine.OutcomePartial && f.result.Outcome != engine.OutcomeSucceeded || committed < machines-4) {
+					t.Errorf("it ended %s, %s: %v", f.result.Outcome, outcomeCounts(f.result), f.result.Problem)
+				}
+				if !troubled && (f.result.Outcome != engine.OutcomeSucceeded || f.ended > time.Minute) {
+					t.Errorf("it ended %s after %s: %v", f.result.Outcome, f.ended, f.result.Problem)
+				}
+				if f.traffic.refused*100 > f.traffic.requests {
+					t.Errorf("%d of %d requests were refused", f.traffic.refused, f.traffic.requests)
+				}
+				if most := 13 * machines; !troubled && f.traffic.execs > most {
+					t.Errorf("it took %d execs for %d machines", f.traffic.execs, machines)
+				}
+			})
+		})
 	}
 }

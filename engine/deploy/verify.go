@@ -70,7 +70,7 @@ func (j *job) verify(ctx context.Context, st *staged, book *ledger) ([]engine.Ma
 				wrong = append(wrong, err)
 			}
 		}
-		wrong = append(wrong, j.each(ctx, filter(st.machines, (*rollout).isUnverified), func(ctx context.Context, r *rollout) error {
+		wrong = append(wrong, j.eachButLast(ctx, filter(st.machines, (*rollout).isUnverified), j.few(len(st.machines)), func(ctx context.Context, r *rollout) error {
 			return j.verifyMachine(ctx, r, book)
 		}))
 		j.reportNewcomers(st, now)

@@ -14,6 +14,9 @@ import (
 	"flydeploy/text"
 )
 
+// askEach is how much longer the pause between two questions to an agent is for each machine of its wave.
+const askEach = 8 * time.Millisecond
+
 // countOn is how long crashes are still counted once a machine is not well.
 const countOn = time.Second
 
@@ -23,6 +26,7 @@ type watch struct {
 	*committing
 	wave     wave
 	machines []*rollout
+	mayFail  int // how many of them may end without ending the watch
 	begun    time.Time
 
 	baking context.Context // ends with the bake time
@@ -32,7 +36,7 @@ type watch struct {
 	mu       sync.Mutex
 	ended    time.Time                    // when the end of the bake time was seen
 	sick     map[*rollout]*engine.Problem // why a machine is not well
-	gone     map[*rollout]bool            // whose VM has ended
+	gone     map[*rollout]*engine.Problem // whose VM has ended
 	failing  map[*rollout]*engine.Problem // why it is not, unless that passes
 	listed   map[string]engine.Machine    // as Fly said last
 	unlisted error                        // why it is not known what Fly says of the machines
@@ -43,7 +47,7 @@ func newWatch(c *committing, w wave, machines []*rollout) *watch {
 	if machines[0].adopted { // its agent has begun before
 		begun = begun.Add(-watchedFor(machines[0].status))
 	}
-	return &watch{committing: c, wave: w, machines: machines, begun: begun, sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]bool{}}
+	return &watch{committing: c, wave: w, machines: machines, begun: begun, sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]*engine.Problem{}, mayFail: c.job.mayFail(c.machines)}
 }
 
 // run watches until the end of the bake time, or until a moment after something is not well.
@@ -63,9 +67,7 @@ func (w *watch) run(ctx context.Context) error {
 	}
 	asked := make(chan error, 1)
 	go func() {
-		asked <- run.Each(watching, w.machines, len(w.machines), (*rollout).where, func(ctx context.Context, r *rollout) error {
-			return w.ask(ctx, r)
-		})
+		asked <- w.eachButLast(watching, w.machines, w.mayFail, w.ask)
 	}()
 	crashed := run.Guarded(func() error { w.unlisted = w.list(watching); return nil })
 	unasked := <-asked
@@ -132,6 +134,18 @@ func (w *watch) judge(r *rollout, p *engine.Problem) {
 	w.stop()
 }
 
+// lose says that a machine's VM has ended. So many of them as may fail do not end the watch.
+func (w *watch) lose(r *rollout) {
+	p := notWell("its VM ended while it was watched")
+	w.mu.Lock()
+	w.gone[r] = p
+	tolerated := len(w.gone) <= w.mayFail
+	w.mu.Unlock()
+	if !tolerated {
+		w.judge(r, p)
+	}
+}
+
 func notWell(what string) *engine.Problem { return engine.NewProblem("unhealthy", what, nil, "") }
 
 // ask asks a machine's agent until the end of the bake time, and then once more. A machine that does not answer then is asked again
@@ -147,10 +161,7 @@ func (w *watch) ask(ctx context.Context, r *rollout) error {
 		case errors.Is(err, agent.ErrGone) && r.adopted && !w.restarted(ctx, r): // held for longer than it stays
 			return engine.NewProblem("health_unknown", "its agent has ended", err, "Nothing more was started. "+lookAgain)
 		case errors.Is(err, agent.ErrGone): // an agent that has ended stays longer than MaxBake
-			w.judge(r, notWell("its VM ended while it was watched"))
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.gone[r] = true
+			w.lose(r)
 			return nil
 		case err == nil:
 			w.take(r, status)
@@ -158,6 +169,7 @@ func (w *watch) ask(ctx context.Context, r *rollout) error {
 				r.health = engine.HealthHealthy
 				return nil
 			}
+			_ = run.Wait(w.baking, time.Duration(len(w.machines))*askEach)
 		case w.over() > w.settings.Timeout:
 			return engine.NewProblem("health_unknown", "it is not known whether it is well", err, "Nothing more was started. "+lookAgain)
 		case last:
@@ -267,10 +279,14 @@ func (w *watch) conclude() {
 	took := text.Seconds(time.Since(w.begun))
 	for _, r := range w.machines {
 		e := engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusDone, Text: "well for " + took, StartedAt: w.begun, DurationUS: time.Since(w.begun).Microseconds(), Vitals: w.vitals(r)}
-		switch {
+		switch gone := w.gone[r]; {
+		case gone != nil && !r.isSick(): // and the others go on
+			r.health = engine.HealthUnhealthy
+			_ = r.fail(engine.MachineRestarted, engine.PhaseWatch, gone)
+			continue
 		case r.isSick():
 			r.health = engine.HealthUnhealthy
-			if w.gone[r] {
+			if gone != nil {
 				_ = r.fail(engine.MachineRestarted, engine.PhaseWatch, r.sick)
 				continue
 			}

@@ -36,7 +36,8 @@ func (j *job) eachButLast(ctx context.Context, all []*rollout, few int, work fun
 		mu.Lock()
 		defer mu.Unlock()
 		if open--; open > 0 && open <= few && last == nil {
-			last = time.AfterFunc(lastOnesGet, func() { cancel(silentProblem(len(all) - few)) })
+			others := len(all) - open
+			last = time.AfterFunc(lastOnesGet, func() { cancel(silentProblem(others)) })
 		}
 	}
 	defer func() {
@@ -66,5 +67,5 @@ func (r *rollout) hasFailed() bool {
 	return r.endUnknown() || r.isUnverified() && r.problem != nil || r.state.Final() && !r.state.Upgraded() && r.state != engine.MachineLeftOut
 }
 
-// few is how many machines of a fleet are so few that at a deploy's end the others do not wait for them.
-func few(machines int) int { return machines / 50 }
+// few is how many machines of a fleet are so few that after the commit the others do not wait for them.
+func (j *job) few(machines int) int { return max(j.settings.MaxFailed, machines/50) }
