@@ -66,28 +66,44 @@ defmodule FlyDeploy.Json do
     end
   end
 
-  defp string("\"" <> rest, done), do: {done |> Enum.reverse() |> IO.iodata_to_binary(), rest}
-  defp string("\\u" <> rest, done), do: unicode(rest, done)
+  # Runs of plain characters are taken as a whole: one of megabytes leaves no garbage for each of its characters. They are copied, so that
+  # what is kept of a document does not keep all of it.
+  defp string(text, done) do
+    size = plain(text, 0)
+    <<run::binary-size(size), rest::binary>> = text
+    done = if size == 0, do: done, else: [:binary.copy(run) | done]
 
-  @escapes [
-    {"\"", "\""},
-    {"\\", "\\"},
-    {"/", "/"},
-    {"b", "\b"},
-    {"f", "\f"},
-    {"n", "\n"},
-    {"r", "\r"},
-    {"t", "\t"}
-  ]
-
-  for {letter, char} <- @escapes do
-    defp string("\\" <> unquote(letter) <> rest, done), do: string(rest, [unquote(char) | done])
+    case rest do
+      "\"" <> rest -> {done |> Enum.reverse() |> IO.iodata_to_binary(), rest}
+      "\\u" <> rest -> unicode(rest, done)
+      <<?\\, letter, rest::binary>> -> string(rest, [escape(letter, rest) | done])
+      rest -> fail(rest)
+    end
   end
 
-  defp string(<<char::utf8, rest::binary>>, done) when char >= 0x20 and char != ?\\,
-    do: string(rest, [<<char::utf8>> | done])
+  # How many bytes of plain characters a text begins with.
+  defp plain(<<char, rest::binary>>, size) when char in 0x20..0x7F and char != ?" and char != ?\\,
+    do: plain(rest, size + 1)
 
-  defp string(text, _done), do: fail(text)
+  defp plain(<<char::utf8, rest::binary>>, size) when char in 0x80..0x7FF, do: plain(rest, size + 2)
+  defp plain(<<char::utf8, rest::binary>>, size) when char in 0x800..0xFFFF, do: plain(rest, size + 3)
+  defp plain(<<char::utf8, rest::binary>>, size) when char > 0xFFFF, do: plain(rest, size + 4)
+  defp plain(_text, size), do: size
+
+  for {letter, char} <- [
+        {?", "\""},
+        {?\\, "\\"},
+        {?/, "/"},
+        {?b, "\b"},
+        {?f, "\f"},
+        {?n, "\n"},
+        {?r, "\r"},
+        {?t, "\t"}
+      ] do
+    defp escape(unquote(letter), _rest), do: unquote(char)
+  end
+
+  defp escape(_letter, rest), do: fail(rest)
 
   defp unicode(text, done) do
     case hex(text) do

@@ -89,4 +89,34 @@ defmodule FlyDeploy.JsonTest do
     assert {:ok, _} = Json.decode(text)
     for n <- 0..(byte_size(text) - 1), do: assert({:error, _} = Json.decode(binary_part(text, 0, n)))
   end
+
+  # A record names an upgrade for each machine: 100 bytes or a megabyte, each byte costs the same.
+  test "takes as much for each byte of a large text as for each of a small one" do
+    costs = for machines <- [30, 300, 3_000], do: reductions_a_byte(record_of(machines))
+    assert Enum.max(costs) < 2 * Enum.min(costs), inspect(costs)
+  end
+
+  defp record_of(machines) do
+    upgrade = %{
+      "version" => "2.0.0",
+      "sha256" => String.duplicate("a", 64),
+      "size" => 123_456,
+      "tarball_url" => "https://fly.storage.tigris.dev/bucket/releases/counter-2.0.0.tar.gz",
+      "message" => "a \"quoted\" text, é"
+    }
+
+    FlyDeployAgent.Json.encode(%{"machine_upgrades" => Map.new(1..machines, &{"m#{&1}", upgrade})})
+  end
+
+  defp reductions_a_byte(text) do
+    task =
+      Task.async(fn ->
+        {:reductions, before} = Process.info(self(), :reductions)
+        {:ok, _} = Json.decode(text)
+        {:reductions, since} = Process.info(self(), :reductions)
+        since - before
+      end)
+
+    Task.await(task, :infinity) / byte_size(text)
+  end
 end
