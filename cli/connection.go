@@ -96,10 +96,15 @@ func (c *connection) overview(ctx context.Context) (engine.Overview, error) {
 func (c *connection) inspected(ctx context.Context) (engine.Overview, error) {
 	o, err := c.overview(ctx)
 	if err == nil {
-		o.Release = c.app.release
-		doctor.Inspect(ctx, &o, c.fleet)
+		c.inspect(ctx, &o, nil)
 	}
 	return o, err
+}
+
+// inspect has o say what each machine's VM has loaded, and calls told, which may be nil, with each machine that is done.
+func (c *connection) inspect(ctx context.Context, o *engine.Overview, told func(engine.Machine)) {
+	o.Release = c.app.release
+	doctor.Inspect(ctx, o, c.fleet, told)
 }
 
 func (c *connection) storage(ctx context.Context) (*target.Target, error) {

@@ -53,13 +53,15 @@ This takes one rpc to each VM; --quick leaves it out.`,
 				return err
 			}
 			c.tell = tellOn(cmd)
-			look := c.inspected
-			if quick {
-				look = c.overview
-			}
-			o, err := look(cmd.Context())
+			o, err := c.overview(cmd.Context())
 			if err != nil {
 				return err
+			}
+			if !quick && !r.json() && len(o.Machines) > rowsAtOnce {
+				return streamStatus(cmd.OutOrStdout(), &o, func(told func(engine.Machine)) { c.inspect(cmd.Context(), &o, told) })
+			}
+			if !quick {
+				c.inspect(cmd.Context(), &o, nil)
 			}
 			if r.json() {
 				return plain.Encode(cmd.OutOrStdout(), o)
@@ -77,18 +79,23 @@ func printStatus(out io.Writer, o engine.Overview) error {
 	fmt.Fprintln(out)
 	rows := make([][]string, len(o.Machines))
 	for i, m := range o.Machines {
-		code, hook, drift := codeCells(o, m)
-		rows[i] = []string{
-			m.ID, m.Name, m.Region, m.State, m.ProcessGroup, fmt.Sprintf("%d/%d", m.ChecksPassed, m.ChecksTotal), engine.Tag(m.Image),
-			hotVersion(o, m), code, hook, drift,
-		}
+		rows[i] = statusRow(o, m)
 	}
-	err := writeTable(out, rows, "MACHINE", "NAME", "REGION", "STATE", "GROUP", "CHECKS", "IMAGE", "HOT VERSION", "CODE", "HOOK", "DRIFT")
-	if err != nil {
+	if err := writeTable(out, rows, statusTitles...); err != nil {
 		return err
 	}
 	printRemarks(out, o)
 	return nil
+}
+
+var statusTitles = []string{"MACHINE", "NAME", "REGION", "STATE", "GROUP", "CHECKS", "IMAGE", "HOT VERSION", "CODE", "HOOK", "DRIFT"}
+
+func statusRow(o engine.Overview, m engine.Machine) []string {
+	code, hook, drift := codeCells(o, m)
+	return []string{
+		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, fmt.Sprintf("%d/%d", m.ChecksPassed, m.ChecksTotal), engine.Tag(m.Image),
+		hotVersion(o, m), code, hook, drift,
+	}
 }
 
 // hotVersion is the upgrade that is recorded for a machine.

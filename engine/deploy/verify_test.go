@@ -90,6 +90,6 @@ func (w *world) inspectedOn(fleet engine.Fleet) engine.Overview {
 		w.t.Fatalf("look: %v, %v", err, o.Storage)
 	}
 	o.OTPApp = "counter"
-	doctor.Inspect(w.t.Context(), &o, fleet)
+	doctor.Inspect(w.t.Context(), &o, fleet, nil)
 	return o
 }

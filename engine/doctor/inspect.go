@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
@@ -11,34 +12,50 @@ import (
 	"flydeploy/engine/target"
 )
 
-// inspectAtOnce is how many VMs are asked at the same time.
-const inspectAtOnce = 20
+const (
+	// inspectAtOnce is how many VMs are asked at the same time: each is asked twice, and what waits for an answer costs nothing.
+	inspectAtOnce = 400
+	// manyMachines is a fleet of which no machine is waited for longer than manyWithin.
+	manyMachines = 50
+	manyWithin   = 12 * time.Second
+)
 
 // Inspect asks the VM of every started machine which code it has loaded, and puts the answers into o.Code. It costs each VM a third
-// of a second of CPU time, so it is for `flydeploy status` and not for a screen that refreshes itself.
-func Inspect(ctx context.Context, o *engine.Overview, fleet engine.Fleet) {
+// of a second of CPU time, so it is for `flydeploy status` and not for a screen that refreshes itself. told, which may be nil, is called
+// with each machine whose answer is in o.Code or that is not asked, for one after the other.
+func Inspect(ctx context.Context, o *engine.Overview, fleet engine.Fleet, told func(engine.Machine)) {
+	if told == nil {
+		told = func(engine.Machine) {}
+	}
 	o.Code = map[string]engine.MachineCode{}
 	var running []engine.Machine
 	for _, m := range o.Machines {
 		if engine.WhyLeftOut(m) == "" && m.Temporary == "" {
 			running = append(running, m)
+		} else {
+			told(m)
 		}
+	}
+	within := target.ConnectWithin
+	if len(running) > manyMachines {
+		within = manyWithin
 	}
 	var mu sync.Mutex
 	_ = run.Each(ctx, running, inspectAtOnce, engine.Machine.Where, func(ctx context.Context, m engine.Machine) error {
 		var code engine.MachineCode
-		if err := run.Guarded(func() error { code = inspect(ctx, o, fleet, m); return nil }); err != nil {
+		if err := run.Guarded(func() error { code = inspect(ctx, o, fleet, m, within); return nil }); err != nil {
 			code.Problem = engine.AsProblem(err)
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		o.Code[m.ID] = code
+		told(m)
 		return nil
 	})
 }
 
-func inspect(ctx context.Context, o *engine.Overview, fleet engine.Fleet, m engine.Machine) engine.MachineCode {
-	ctx, cancel := context.WithTimeout(ctx, target.ConnectWithin)
+func inspect(ctx context.Context, o *engine.Overview, fleet engine.Fleet, m engine.Machine, within time.Duration) engine.MachineCode {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	exec := target.ExecOn(fleet, m.ID)
 	code, err := run.RetryUnknown(ctx, nil, func() (agent.Code, error) {
