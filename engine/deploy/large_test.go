@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -35,6 +36,23 @@ func TestALargeFleet(t *testing.T) {
 		events, result, err := record.ReadEvents(t.Context(), s.Storage, r.Upgrade.ID)
 		if err != nil || result == nil || result.Outcome != engine.OutcomeSucceeded {
 			t.Fatalf("its record: %d events, result %v: %v", len(events), result, err)
+		}
+		files, err := s.Storage.Results(t.Context(), r.Upgrade.ID, "machines-")
+		ends := map[string]string{}
+		for _, name := range files {
+			var part []struct {
+				ID     string `json:"machine_id"`
+				Status string `json:"status"`
+			}
+			if err := json.Unmarshal(s.Object(agenttest.ResultKey(r.Upgrade.ID, name)), &part); err != nil {
+				t.Error(err)
+			}
+			for _, m := range part {
+				ends[m.ID] = m.Status
+			}
+		}
+		if err != nil || len(files) != 2 || len(ends) != machines || ends["m399"] != "completed" {
+			t.Errorf("%d machines' ends are in %v: %v", len(ends), files, err)
 		}
 		replayed := engine.NewProgress()
 		for _, e := range events {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"flydeploy/engine"
@@ -63,6 +66,38 @@ func (j *job) machineRecord(u engine.Upgrade, r *rollout) ([]byte, error) {
 	return append(body, '\n'), err
 }
 
+// resultFiles gives the files of machines' ends by name: <machine ID>.json, as fly_deploy has them; of more than fileEach machines
+// machines-1.json, …, each an array of the ends of resultsInFile machines.
+func (j *job) resultFiles(u engine.Upgrade, machines []*rollout) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	if len(machines) <= fileEach {
+		for _, r := range machines {
+			body, err := j.machineRecord(u, r)
+			if err != nil {
+				return nil, err
+			}
+			files[r.machine.ID+".json"] = body
+		}
+		return files, nil
+	}
+	for part := range slices.Chunk(machines, resultsInFile) {
+		var all []json.RawMessage
+		for _, r := range part {
+			body, err := j.machineRecord(u, r)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, body)
+		}
+		body, err := json.Marshal(all)
+		if err != nil {
+			return nil, err
+		}
+		files[fmt.Sprintf("machines-%d.json", len(files)+1)] = body
+	}
+	return files, nil
+}
+
 // writeResults stores each machine's end below releases/<app>-results/<upgrade ID>/, and removes the oldest records.
 func (j *job) writeResults(ctx context.Context, all *soFar) {
 	if all.journal == nil || all.staged == nil {
@@ -70,12 +105,12 @@ func (j *job) writeResults(ctx context.Context, all *soFar) {
 	}
 	_ = j.phase(engine.PhaseResults, "", nil, func() (string, error) {
 		records := all.storage.Records
-		err := run.Each(ctx, all.machines(), resultsAtOnce, (*rollout).where, func(ctx context.Context, r *rollout) error {
-			body, err := j.machineRecord(all.upgrade, r)
-			if err == nil {
-				err = records.WriteResult(ctx, all.upgrade.ID, r.machine.ID+".json", body)
-			}
-			if err != nil {
+		files, err := j.resultFiles(all.upgrade, all.machines())
+		if err != nil {
+			return "", err
+		}
+		err = run.Each(ctx, slices.Sorted(maps.Keys(files)), resultsAtOnce, strings.Clone, func(ctx context.Context, name string) error {
+			if err := records.WriteResult(ctx, all.upgrade.ID, name, files[name]); err != nil {
 				return fmt.Errorf("write the result: %w", err)
 			}
 			return nil
@@ -89,7 +124,9 @@ func (j *job) writeResults(ctx context.Context, all *soFar) {
 
 const (
 	// resultsAtOnce is how many results are written at the same time.
-	resultsAtOnce = 32
+	resultsAtOnce = 8
+	// fileEach is up to how many machines have a file each, and resultsInFile how many of a larger fleet share one.
+	fileEach, resultsInFile = 100, 250
 	// defaultKeep is how many deploys the record keeps without Settings.Keep.
 	defaultKeep = 50
 )
