@@ -104,7 +104,7 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 	fs.IntVar(&e.MaxConcurrency, optionConcurrency, e.MaxConcurrency, "how many machines are armed or suspended at once (of more than 100, a fifth,\nunless this is given)")
 	fs.IntVar(&e.MaxFailed, "max-failed", 0, "how many machines may fail before nothing more starts")
 	fs.StringVar((*string)(&e.Strategy.Kind), optionStrategy, string(e.Strategy.Kind),
-		"all at once, rolling (waves), or canary (one machine, then the others);\nthe size of a wave is --max-concurrency if that is given")
+		"all at once, rolling (waves), canary (one machine, then the others), or how many machines\nhave the upgrade after each wave: 1,10%,50%,100%;\nthe size of a wave is --max-concurrency if that is given")
 	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "how long machines are watched after their commit, before the next wave starts; 0: not at all\n(default: 10s, canary 30s)")
 	fs.Lookup(optionBake).DefValue = "" // its default depends on the strategy: the text has it
 	fs.Var(inSeconds(&e.Strategy.Trial), optionTrial, "run it, and record it only if 'flydeploy confirm' says so within this time (10m): until then restarts and new machines\nrun what ran before; after it the VMs stop, one after the other, and their machines start again without it")

@@ -272,8 +272,8 @@ func (d *deploySettings) check() error {
 		return usage("--max-failed must not be negative")
 	case e.MaxConcurrency < 1:
 		return usage("--max-concurrency must be at least 1")
-	case !slices.Contains(engine.Strategies, e.Strategy.Kind):
-		return usage("--strategy is all, rolling or canary, not %q", e.Strategy.Kind)
+	case !e.Strategy.Kind.Valid():
+		return usage("--strategy is all, rolling, canary, or a list such as 1,10%%,50%%,100%%, not %q", e.Strategy.Kind)
 	case !slices.Contains(engine.OnSickWays, e.OnSick):
 		return usage("--on-sick is stop, back or continue, not %q", e.OnSick)
 	case e.Strategy.Bake < 0 || e.Strategy.Bake > deploy.MaxBake:

@@ -2,7 +2,10 @@ package engine
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"flydeploy/text"
@@ -41,8 +44,33 @@ func (s Strategy) Resuming(earlier Strategy, given StrategyGiven) Strategy {
 	return earlier
 }
 
-// StrategyKind names a strategy, as --strategy does.
+// StrategyKind names a strategy, as --strategy does; or it lists how many machines have the upgrade after each wave, as numbers or shares
+// that grow: "1,10%,50%,100%". What is left after the last one is another wave.
 type StrategyKind string
+
+var listedSteps = regexp.MustCompile(`^[1-9][0-9]{0,5}%?(,[1-9][0-9]{0,5}%?){0,19}$`)
+
+// Valid reports whether there is such a strategy.
+func (k StrategyKind) Valid() bool {
+	return slices.Contains(Strategies, k) || listedSteps.MatchString(string(k))
+}
+
+// steps gives how many of n machines have the upgrade after each wave, nil for a strategy that lists none.
+func (k StrategyKind) steps(n int) []int {
+	if !listedSteps.MatchString(string(k)) {
+		return nil
+	}
+	var after []int
+	for step := range strings.SplitSeq(string(k), ",") {
+		share, isShare := strings.CutSuffix(step, "%")
+		at, _ := strconv.Atoi(share)
+		if isShare {
+			at = (n*at + 99) / 100
+		}
+		after = append(after, at)
+	}
+	return after
+}
 
 // The strategies.
 const (
@@ -69,6 +97,10 @@ func (s Strategy) Waves(n int) []int {
 		if size = min(size, n); size > 0 {
 			sizes, n = append(sizes, size), n-size
 		}
+	}
+	all := n
+	for _, after := range s.Kind.steps(all) {
+		take(after - (all - n))
 	}
 	size := s.WaveSize
 	switch {

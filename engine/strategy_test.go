@@ -23,12 +23,26 @@ func TestWaves(t *testing.T) {
 		{Strategy{Kind: StrategyCanary, WaveSize: 2}, 6, []int{1, 2, 2, 1}, "canary, then 5 machines in 3 waves"},
 		{Strategy{Kind: StrategyCanary}, 1, []int{1}, "all at once"},
 		{Strategy{}, 0, nil, "all at once"},
+		{Strategy{Kind: "1,10%,50%,100%"}, 1000, []int{1, 99, 400, 500}, "4 waves of up to 500 machines"},
+		{Strategy{Kind: "1,10%,50%,100%"}, 6, []int{1, 2, 3}, "3 waves of up to 3 machines"},
+		{Strategy{Kind: "2,5"}, 6, []int{2, 3, 1}, "3 waves of up to 3 machines"},
+		{Strategy{Kind: "50%,10%,200%"}, 6, []int{3, 3}, "2 waves of up to 3 machines"},
 	} {
 		if sizes := c.strategy.Waves(c.machines); !slices.Equal(sizes, c.sizes) {
 			t.Errorf("%+v of %d machines: %v, want %v", c.strategy, c.machines, sizes, c.sizes)
 		}
 		if text := c.strategy.Describe(c.machines); text != c.described {
 			t.Errorf("%+v of %d machines: %q, want %q", c.strategy, c.machines, text, c.described)
+		}
+	}
+}
+
+func TestStrategiesThatThereAre(t *testing.T) {
+	for kind, valid := range map[StrategyKind]bool{
+		"all": true, "canary": true, "1": true, "1,10%,100%": true, "": false, "0,1": false, "1,,2": false, "1,x": false, "-1": false, "1;2": false, "1,": false, "%": false,
+	} {
+		if kind.Valid() != valid {
+			t.Errorf("%q: valid is %t", kind, !valid)
 		}
 	}
 }
