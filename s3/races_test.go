@@ -134,7 +134,7 @@ func (r *racer) ask(line string) (string, error) {
 // the answer to its PUT, and those know the lock for theirs all the same.
 func TestManyProcessesOneOwner(t *testing.T) {
 	t.Parallel()
-	processes, rounds := 12, 5
+	processes, rounds := 6, 3
 	if os.Getenv("FLYDEPLOY_SOAK") != "" {
 		processes, rounds = 100, 200
 	}
