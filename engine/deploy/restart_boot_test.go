@@ -44,6 +44,22 @@ func (u *upgraded) meetsFaultsOfItsDisk() {
 		}
 		u.order(http.MethodDelete, id, "?force=true")
 	}
+	u.placesNothingItMayNot(ebin)
+}
+
+// placesNothingItMayNot: what the hook says of a read-only disk, and of a folder that is not the VM's, without a boot of its own.
+func (u *upgraded) placesNothingItMayNot(ebin string) {
+	u.t.Helper()
+	const script = `mount --bind /app /app && mount -o remount,bind,ro /app && mkdir -p /tmp/roots && echo new >/tmp/new && chown 65534 /tmp/new &&
+RELEASE_TMP=/tmp/eval exec setpriv --reuid=65534 --regid=65534 --clear-groups /app/bin/counter eval '
+for to <- ["EBIN/x", "/tmp/roots/x"],
+    {:error, why} <- [FlyDeploy.Placement.place([{"/tmp/new", to}], "01A", fn -> :ok end)],
+    do: IO.puts(why)'`
+	out, err := u.fleet.Exec(u.t.Context(), u.id, []string{"unshare", "--mount", "/bin/sh", "-c", strings.ReplaceAll(script, "EBIN", ebin)}, "", 50*time.Second)
+	want := ebin + "/x cannot be replaced: read-only file system\n/tmp/roots/x cannot be replaced: permission denied\n"
+	if err != nil || out.Stdout != want {
+		u.t.Errorf("it says %+v, %v; want %q", out, err, want)
+	}
 }
 
 // bootOn starts a machine whose disk root prepares before the release boots, and gives the time of that boot.
