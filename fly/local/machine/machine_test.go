@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -26,7 +27,8 @@ func (idleImage) Unpack() (string, error)  { return "", nil }
 
 // host boots machines that run nothing.
 type host struct {
-	booted []time.Time     // a machine's goroutine writes it
+	mu     sync.Mutex      // held by the machines' goroutines, which write what follows
+	booted []time.Time     // tests read it once these are idle
 	fails  bool            // entrypoints end at once, with code 1
 	deaf   bool            // entrypoints ignore signals
 	last   *vm             // the newest boot
@@ -35,6 +37,8 @@ type host struct {
 
 func (h *host) Kind() isolation.Kind { return isolation.Processes }
 func (h *host) Boot(_ context.Context, order isolation.Order) (isolation.VM, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.booted = append(h.booted, time.Now())
 	h.last, h.order = &vm{deaf: h.deaf, exited: make(chan isolation.Exit, 1)}, order
 	if h.fails {
