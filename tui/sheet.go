@@ -25,7 +25,8 @@ type sheet struct {
 
 	row     sheetRow
 	source  int
-	kind    int // of engine.Strategies
+	kinds   []engine.StrategyKind
+	kind    int // of kinds
 	bake    time.Duration
 	touched bool // the bake time was chosen, and stays where the strategy changes
 	message *input
@@ -60,7 +61,7 @@ type sheetMsg struct {
 
 // openSheet asks what a deploy of some machines would be. sources are where its code may come from, beside what the command line says.
 func (c *console) openSheet(sel engine.Selection, sources ...source) tea.Cmd {
-	s := &sheet{sel: sel, machines: sel.Machines, sources: append(sources, source{}), message: newInput(""), row: rowKind}
+	s := &sheet{kinds: engine.Strategies, sel: sel, machines: sel.Machines, sources: append(sources, source{}), message: newInput(""), row: rowKind}
 	if c.fleet.seen {
 		s.machines, s.from = c.fleet.Taking(sel), c.fleet.Upgrade(c.now)
 	}
@@ -77,7 +78,10 @@ func (c *console) openSheet(sel engine.Selection, sources ...source) tea.Cmd {
 func (c *console) onSheet(m sheetMsg) {
 	s := m.of
 	s.read, s.facts, s.err = true, m.facts, m.err
-	s.kind, s.bake = max(slices.Index(engine.Strategies, m.facts.Kind), 0), m.facts.Bake
+	if m.err == nil && !slices.Contains(s.kinds, m.facts.Kind) { // waves of sizes of their own
+		s.kinds = append([]engine.StrategyKind{m.facts.Kind}, s.kinds...)
+	}
+	s.kind, s.bake = max(slices.Index(s.kinds, m.facts.Kind), 0), m.facts.Bake
 	if s.message.value() == "" {
 		s.message = newInput(m.facts.Message)
 	}
@@ -119,9 +123,9 @@ func (s *sheet) change(by int) {
 	case rowSource:
 		s.source = turned(s.source, len(s.sources))
 	case rowKind:
-		s.kind = turned(s.kind, len(engine.Strategies))
+		s.kind = turned(s.kind, len(s.kinds))
 		if !s.touched && s.facts.Bake == engine.DefaultBake(s.facts.Kind) {
-			s.bake = engine.DefaultBake(engine.Strategies[s.kind])
+			s.bake = engine.DefaultBake(s.kinds[s.kind])
 		}
 	case rowBake:
 		all := bakes
@@ -135,7 +139,7 @@ func (s *sheet) change(by int) {
 // asked is the deploy that enter begins.
 func (s *sheet) asked() engine.Request {
 	r := s.sources[s.source].request
-	r.Chosen = &engine.Choices{Kind: engine.Strategies[s.kind], Bake: s.bake, Message: text.Line(s.message.value())}
+	r.Chosen = &engine.Choices{Kind: s.kinds[s.kind], Bake: s.bake, Message: text.Line(s.message.value())}
 	if !r.Resume { // that one has its own
 		r.Select = s.sel
 	}
@@ -143,7 +147,7 @@ func (s *sheet) asked() engine.Request {
 }
 
 func (s *sheet) strategy() engine.Strategy {
-	return engine.Strategy{Kind: engine.Strategies[s.kind], Bake: s.bake}
+	return engine.Strategy{Kind: s.kinds[s.kind], Bake: s.bake}
 }
 
 func (s *sheet) hints() []hint {
@@ -222,7 +226,7 @@ func (s *sheet) choices(w int) []cells.Line {
 	}
 	lines := []cells.Line{
 		s.choice(rowSource, "what", from, len(s.sources) > 1, w),
-		s.choice(rowKind, "strategy", string(engine.Strategies[s.kind])+": "+s.strategy().Describe(len(s.machines)), true, w),
+		s.choice(rowKind, "strategy", string(s.kinds[s.kind])+": "+s.strategy().Describe(len(s.machines)), true, w),
 		s.choice(rowBake, "watch", watch+" after the commit", true, w),
 	}
 	message := cells.Line{cells.New(cells.Normal, s.message.value())}

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -63,6 +64,20 @@ func TestTheSheetChooses(t *testing.T) {
 	want := engine.Choices{Kind: engine.StrategyCanary, Bake: time.Minute, Message: "the ne/ cart"}
 	if len(asked) != 1 || *asked[0].Chosen != want || len(asked[0].Select.Machines) != 1 || asked[0].Resume || asked[0].To != "" {
 		t.Fatalf("asked for %+v (%+v), want %+v on the marked machine", asked, asked[0].Chosen, want)
+	}
+}
+
+func TestTheSheetKeepsTheCommandLinesWaves(t *testing.T) {
+	var asked []engine.Request
+	o := requestRecorder(&asked)
+	backendOf(o).OnSheet = func(context.Context) (engine.Sheet, error) {
+		return engine.Sheet{Choices: engine.Choices{Kind: "1,50%,100%", Bake: 20 * time.Second}}, nil
+	}
+	b := newBench(t, size{80, 24}, o)
+	b.sees(6)
+	b.begins("d")
+	if len(asked) != 1 || asked[0].Chosen.Kind != "1,50%,100%" || asked[0].Chosen.Bake != 20*time.Second {
+		t.Fatalf("asked for %+v", asked)
 	}
 }
 
