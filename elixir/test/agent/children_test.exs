@@ -40,6 +40,8 @@ defmodule FlyDeployAgent.ChildrenTest do
                {{DynamicSupervisor, :start_link, 1}, __MODULE__.Dynamic},
                {{Supervisor, :start_link, 2}, :inner},
                {{Job, :start_link, 2}, nil},
+               # The temporary one, whose arguments nobody keeps.
+               {{Job, :start_link, -1}, nil},
                {{Agent, :start_link, 1}, Agent}
              ])
   end
