@@ -3,16 +3,23 @@ defmodule FlyDeployAgent.Versions do
 
   alias FlyDeployAgent.{CodeFacts, Pair}
 
-  @doc "The `.beam`s of a source, by module."
+  @doc "The `.beam`s of a source, by module. Each source is compiled once."
   @spec beams(binary) :: %{module => binary}
   def beams(source) do
+    key = {__MODULE__, source}
+    beams = :persistent_term.get(key, nil) || compile(source)
+    :persistent_term.put(key, beams)
+    for {module, _} <- beams, do: :code.purge(module) && :code.delete(module) && :code.purge(module)
+    beams
+  end
+
+  defp compile(source) do
     {beams, _warnings} =
       ExUnit.CaptureIO.with_io(:stderr, fn ->
         Code.compiler_options(ignore_module_conflict: true)
         Code.compile_string(source)
       end)
 
-    for {module, _} <- beams, do: :code.purge(module) && :code.delete(module) && :code.purge(module)
     Map.new(beams)
   end
 

@@ -25,6 +25,8 @@ defmodule FlyDeploy.InstallTest do
     refute app |> Path.join("deps/fly_deploy/console.txt") |> File.exists?()
   end
 
+  # So does the sample application, whose tests boot it.
+  @tag :soak
   test "by path", %{tmp_dir: dir} do
     for source <- @sources, do: copy(source, Path.join(dir, "flydeploy/elixir"))
     dir |> app(path: "../flydeploy/elixir") |> starts()
