@@ -35,10 +35,9 @@ func TestProbeTellsTheFactsOfARunningVM(t *testing.T) {
 	}
 }
 
-// What the VM says once something about it is wrong.
-func TestProbeSeesWhatIsMissing(t *testing.T) {
-	t.Parallel()
-	n := startNode(t, 1)
+// probeWhatIsMissing takes away, and adds, what the facts tell of: the node is of no use afterwards.
+func (n *node) probeWhatIsMissing(t *testing.T) {
+	t.Helper()
 	n.eval(`:code.delete(:ssl); :code.purge(:ssl); :code.del_path(:ssl); :code.del_path(:public_key)
 		:code.delete(:public_key); :code.purge(:public_key)
 		Code.eval_string("defmodule FlyDeploy do\n def startup_reapply_current(_), do: :ok\nend")

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"compress/zlib"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,8 +76,60 @@ func TestEveryAgentModuleIsSentOnce(t *testing.T) {
 	}
 }
 
+// What is sent must be the audited source, line for line: without documentation and types both are read as the same. That it compiles to
+// the same code as well is TestTheCompiledAgentIsTheSource, a soak.
+func TestWhatIsSentIsTheSource(t *testing.T) {
+	t.Parallel()
+	b, err := agentBundle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	sent := strings.Split(decode(t, strings.Join(b.parts, "")), fileMark)[1:]
+	for i, name := range slices.Concat(elixir.Agent, elixir.Orchestrator) {
+		sources, _, err := readSources([]string{name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		title, body, _ := strings.Cut(sent[i], "\n")
+		if title != name {
+			t.Fatalf("%s is sent as %s", name, title)
+		}
+		for kind, text := range map[string]string{"source": namespace.ReplaceAllString(sources[0], b.agent), "sent": body} {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%03d.%s", i, kind)), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	const program = `
+		unread? = &match?({:@, _, [{name, _, _}]} when name in [:moduledoc, :doc, :spec, :type, :typep], &1)
+		read = fn file ->
+		  file |> File.read!() |> Code.string_to_quoted!() |> Macro.postwalk(fn
+		    {:__block__, meta, all} ->
+		      case Enum.reject(all, unread?) do
+		        [one] -> one
+		        some -> {:__block__, meta, some}
+		      end
+		    {:sigil_w, _, [{:<<>>, _, [words]}, kind]} -> {:sigil_w, String.split(words), kind}
+		    {name, meta, args} when is_list(meta) -> {name, Keyword.delete(meta, :indentation), args}
+		    other -> other
+		  end)
+		end
+		sources = Path.wildcard("*.source")
+		IO.inspect({length(sources), for(file <- sources, read.(file) != read.(Path.rootname(file) <> ".sent"), do: file)})`
+	cmd := exec.Command("elixir", "-e", program)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if want := fmt.Sprintf("{%d, []}\n", len(sent)); err != nil || string(out) != want {
+		t.Errorf("files that differ: %v\n%s, want %s", err, out, want)
+	}
+}
+
 // What machines load must be the audited source: the same code as its compilation, in the listed order, without a warning.
 func TestTheCompiledAgentIsTheSource(t *testing.T) {
+	if !soak() {
+		t.Skip("a soak: TestWhatIsSentIsTheSource is its short cut")
+	}
 	t.Parallel()
 	b, err := agentBundle()
 	if err != nil {

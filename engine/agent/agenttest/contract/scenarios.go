@@ -111,14 +111,15 @@ func stages(t testing.TB, m Machine) {
 	if facts, err := agent.Probe(t.Context(), m.Exec, find(t, m)); err != nil || !facts.Agent {
 		t.Errorf("facts do not know of the agent: %+v %v", facts, err)
 	}
+	movesWithoutNews(t, s, staged)
 	finish(t, s)
 	if code(t, m).Fingerprint != before.Fingerprint {
 		t.Error("staging has changed the code")
 	}
 }
 
-func movesWithoutNews(t testing.TB, m Machine) {
-	s, staged := stage(t, m, m.Order(2))
+func movesWithoutNews(t testing.TB, s *agent.Session, staged agent.Status) {
+	t.Helper()
 	for range 2 {
 		status, err := s.Wait(t.Context(), staged.Seq)
 		if err != nil || status.Seq <= staged.Seq || status.State != agent.Staged || status.ExpiresInMS >= staged.ExpiresInMS {
@@ -126,31 +127,11 @@ func movesWithoutNews(t testing.TB, m Machine) {
 		}
 		staged = status
 	}
-	finish(t, s)
 }
 
 func oneAtATime(t testing.TB, m Machine) {
-	o := m.Order(2)
-	s, staged := stage(t, m, o)
-	_, err := agent.Inject(t.Context(), m.Exec, find(t, m), m.Order(2))
-	var busy *agent.BusyError
-	if !errors.As(err, &busy) {
-		t.Fatalf("a second upgrade: %v", err)
-	}
-	if busy.ID != o.ID || busy.Owner != o.Owner || busy.State != agent.Staged || busy.ExpiresIn < 18*time.Minute {
-		t.Errorf("%+v", busy)
-	}
-	// The same order again is the same session: an answer that was lost can be asked for again.
-	again := inject(t, m, o)
-	if status := await(t, again, agent.Staged, 0); status.Seq < staged.Seq || status.State != agent.Staged {
-		t.Errorf("the same order again: %s, seq %d after %d", status.State, status.Seq, staged.Seq)
-	}
-	finish(t, s)
-}
-
-func takesOver(t testing.TB, m Machine) {
-	left, _ := stage(t, m, m.Order(2))
-	mine := m.Order(2)
+	o, mine := m.Order(2), m.Order(2)
+	left, staged := stage(t, m, o)
 	requests := 0
 	counted := func(ctx context.Context, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
 		requests++
@@ -163,6 +144,14 @@ func takesOver(t testing.TB, m Machine) {
 	}
 	if requests != 1 {
 		t.Errorf("%d requests to learn that an agent is at work", requests)
+	}
+	if busy.ID != o.ID || busy.Owner != o.Owner || busy.State != agent.Staged || busy.ExpiresIn < 18*time.Minute {
+		t.Errorf("%+v", busy)
+	}
+	// The same order again is the same session: an answer that was lost can be asked for again.
+	again := inject(t, m, o)
+	if status := await(t, again, agent.Staged, 0); status.Seq < staged.Seq || status.State != agent.Staged {
+		t.Errorf("the same order again: %s, seq %d after %d", status.State, status.Seq, staged.Seq)
 	}
 	if state, err := busy.TakeOver(t.Context(), m.Exec, find(t, m)); err != nil || state != agent.Aborted {
 		t.Fatalf("taking over: %s %v", state, err)
@@ -200,8 +189,7 @@ func keepsOlderOut(t testing.TB, m Machine) {
 	finish(t, s)
 	refused(fenced(older))
 	for _, fence := range []string{newer, newest, ""} {
-		s, _ := stage(t, m, fenced(fence))
-		finish(t, s)
+		finish(t, inject(t, m, fenced(fence))) // it is not waited for
 	}
 }
 
@@ -276,6 +264,8 @@ func refusesTarball(t testing.TB, m Machine) {
 		failed := expect(t, await(t, s, agent.Failed, 0), agent.Failed)
 		if failed.Error == nil || failed.Error.Name != name || phases(failed) != "reload:failed" {
 			t.Errorf("%s: %+v, phases %s", name, failed.Error, phases(failed))
+		} else if _, query, _ := strings.Cut(o.TarballURL, "?"); query != "" && strings.Contains(failed.Error.What, query) {
+			t.Errorf("%s shows the URL's query: %s", name, failed.Error.What)
 		}
 		if status, err := s.Arm(t.Context(), failed.Seq); err != nil || status.State != agent.Failed {
 			t.Errorf("armed all the same: %s %v", status.State, err)
