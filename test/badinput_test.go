@@ -45,7 +45,7 @@ var everyMistake = os.Getenv("FLYDEPLOY_FAULTS") != ""
 
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	o := newOperated(t)
+	o := newOperated(t, 1)
 	pushed := []string{"hot", "--yes", "--skip-build", "--image", o.image}
 	all := func(effect local.Effect, service local.Service) func(*testing.T) func() {
 		return func(*testing.T) func() { return o.fly.Faults().Inject(local.Target{Service: service}, 0, effect) }
@@ -73,13 +73,13 @@ func TestBadInput(t *testing.T) {
 		},
 		{name: "image without a release", args: []string{"hot", "--yes", "--skip-build", "--image", o.pushShell(t)}, code: 1, says: []string{"no release at /app", "WORKDIR"}},
 		{name: "application that the image lacks", args: with("--otp-app", "other"), code: 1, says: []string{"no application other", "--otp-app"}},
-		{name: "machine that does not exist", args: with("--machine", "0123456789"), code: 1, says: []string{"machine 0123456789 does not exist", o.ids[0], o.ids[1]}},
+		{name: "machine that does not exist", args: with("--machine", "0123456789"), code: 1, says: []string{"machine 0123456789 does not exist", o.ids[0]}},
 		{name: "no machine selected", args: with("--region", "nrt"), code: 1, says: []string{"no machine to upgrade", o.ids[0] + " ("}},
-		{name: "full disk", args: pushed, code: 3, says: []string{o.ids[0], "no space left", "df -h"}, prepare: o.fillDisk, long: true, stages: true},
-		{name: "no crypto", args: pushed, code: 3, says: []string{o.ids[0], "crypto", "extra_applications"}, prepare: o.forgetCrypto, stages: true},
+		{name: "full disk", args: pushed, code: 3, says: []string{o.ids[0], "no space left", "df -h"}, prepare: o.oneOfTwo(o.fillDisk), long: true, stages: true},
+		{name: "no crypto", args: pushed, code: 3, says: []string{o.ids[0], "crypto", "extra_applications"}, prepare: o.oneOfTwo(o.forgetCrypto), stages: true},
 		// A deploy that holds the lock would end the other's agent; a plan holds none.
 		{name: "another agent busy", args: []string{"--dry-run"}, again: true, code: 1, says: []string{"another upgrade", "ann@laptop", "staged", "expires by itself"}, prepare: o.stageAsSomebodyElse, stages: true},
-		{name: "read-only files", args: pushed, code: 3, says: []string{o.ids[0], "not_writable", "COPY --chown"}, prepare: o.forbidWriting, long: true, stages: true},
+		{name: "read-only files", args: pushed, code: 3, says: []string{o.ids[0], "not_writable", "COPY --chown"}, prepare: o.oneOfTwo(o.forbidWriting), long: true, stages: true},
 		{name: "distribution off", args: []string{"--process-group", "mute"}, again: true, code: 1, says: []string{"without distribution", "RELEASE_DISTRIBUTION=name"}, prepare: o.launchMute},
 		{name: "two releases", args: []string{"--process-group", "twins"}, again: true, code: 1, says: []string{"2 releases run on the machine: counter in /app", "twin in /app", "--release"}, prepare: o.launchTwins},
 	} {
@@ -182,7 +182,7 @@ func (o *operated) seeBuild(t *testing.T) {
 	out, errs, code := run(t, o.dir, append(append([]string{}, o.env...), "FLYCTL="+flyctl), "plan", "--build-arg", "SHA=1", "--no-cache", "--depot=false")
 	o.expectNoSecret(t, out+errs)
 	want := "==> Building with: deploy --build-only --push --remote-only --app counter --config fly.toml --build-arg SHA=1 --no-cache --depot=false"
-	for _, says := range []string{want, "image: " + o.image, "image size: 52 MB", "processes on 2 machines"} {
+	for _, says := range []string{want, "image: " + o.image, "image size: 52 MB", "processes on 1 machine"} {
 		if !strings.Contains(out, says) {
 			t.Errorf("it does not say %q", says)
 		}
@@ -288,6 +288,18 @@ func (o *operated) inNamespaces(t *testing.T) {
 	t.Helper()
 	if o.fly.Isolation() != local.Namespaces {
 		t.Skip("machines that are plain processes share disk and user with the test")
+	}
+}
+
+// oneOfTwo prepares the machine, beside which a sound one runs meanwhile.
+func (o *operated) oneOfTwo(prepare func(*testing.T) (undo func())) func(*testing.T) func() {
+	return func(t *testing.T) func() {
+		undo := prepare(t)
+		sound := o.launch(t, local.MachineSpec{Image: o.base})
+		return func() {
+			undo()
+			o.order(t, http.MethodDelete, sound, "?force=true", "")
+		}
 	}
 }
 
@@ -456,20 +468,23 @@ func (o *operated) seeStopped(t *testing.T) {
 // kill stops a machine at once, and waits until it has.
 func (o *operated) kill(t *testing.T, id string) {
 	t.Helper()
-	for _, r := range []struct{ method, path, body string }{
-		{http.MethodPost, "/stop", `{"signal":"SIGKILL"}`}, {http.MethodGet, "/wait?timeout=60&state=stopped", ""},
-	} {
-		request, err := http.NewRequestWithContext(t.Context(), r.method, o.fly.APIURL()+"/v1/apps/counter/machines/"+id+r.path, strings.NewReader(r.body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+o.fly.Token())
-		answer, err := http.DefaultClient.Do(request)
-		if err == nil {
-			err = answer.Body.Close()
-		}
-		if err != nil || answer.StatusCode != http.StatusOK {
-			t.Fatalf("stop machine %s: %v, %v", id, answer, err)
-		}
+	o.order(t, http.MethodPost, id, "/stop", `{"signal":"SIGKILL"}`)
+	o.order(t, http.MethodGet, id, "/wait?timeout=60&state=stopped", "")
+}
+
+// order asks the Machines API for something of a machine.
+func (o *operated) order(t *testing.T, method, id, path, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, o.fly.APIURL()+"/v1/apps/counter/machines/"+id+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+o.fly.Token())
+	answer, err := http.DefaultClient.Do(request)
+	if err == nil {
+		err = answer.Body.Close()
+	}
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s of machine %s: %v, %v", method, path, id, answer, err)
 	}
 }

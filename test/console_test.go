@@ -162,7 +162,7 @@ type interrupted struct {
 
 // newInterrupted puts a `fly` into PATH that says what flyctl says.
 func newInterrupted(t *testing.T) *interrupted {
-	o := newOperated(t)
+	o := newOperated(t, 1)
 	tools := t.TempDir()
 	i := &interrupted{operated: o, slow: filepath.Join(tools, "slow")}
 	script := fmt.Sprintf("#!/bin/sh\necho '#1 [internal] load build definition' >&2\nwhile test -e %s; do sleep 0.1; done\necho 'image: %s' >&2\n", i.slow, o.image)

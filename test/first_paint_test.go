@@ -13,7 +13,7 @@ import (
 
 // BenchmarkFirstPaint measures the console from its start to the first text on the terminal.
 func BenchmarkFirstPaint(b *testing.B) {
-	o := newOperated(b)
+	o := newOperated(b, 2)
 	name := binary(b)
 	var times []time.Duration
 	for b.Loop() {

@@ -15,7 +15,7 @@ import (
 	"flydeploy/fly/local"
 )
 
-// operated is a local Fly in the test's process, with two machines on version 1, and the folder of an operator.
+// operated is a local Fly in the test's process, with machines on version 1, and the folder of an operator.
 type operated struct {
 	fly   *local.Fly
 	ids   []string
@@ -25,7 +25,7 @@ type operated struct {
 	image string // version 2, pushed
 }
 
-func newOperated(t testing.TB) *operated {
+func newOperated(t testing.TB, machines int) *operated {
 	t.Helper()
 	f, err := local.Start(t.Context(), local.Options{App: "counter", StateDir: t.TempDir(), DiskMB: 256})
 	if err != nil {
@@ -47,7 +47,7 @@ func newOperated(t testing.TB) *operated {
 		images[v] = image.Ref
 	}
 	o.base, o.image = images[1], images[2]
-	for range 2 {
+	for range machines {
 		o.ids = append(o.ids, o.launch(t, local.MachineSpec{Image: images[1]}))
 	}
 	if err := os.WriteFile(filepath.Join(o.dir, "fly.toml"), []byte("app = \"counter\"\n"), 0o600); err != nil {
@@ -82,7 +82,7 @@ func (o *operated) launch(t testing.TB, spec local.MachineSpec) string {
 // shown. All of it on one fleet.
 func TestHotOnAFleet(t *testing.T) {
 	t.Parallel()
-	o := newOperated(t)
+	o := newOperated(t, 2)
 	env := append(o.env, "GITHUB_ACTOR=ann", "GITHUB_RUN_ID=7", "GITHUB_SERVER_URL=https://ci.example.com", "GITHUB_REPOSITORY=acme/counter")
 	said := ""
 	do := func(want int, args ...string) string {
@@ -167,7 +167,7 @@ func (o *operated) readWithS3cmd(t *testing.T) {
 
 // BenchmarkPeakMemory measures flydeploy itself during a deploy: the machines and the local Fly are other processes.
 func BenchmarkPeakMemory(b *testing.B) {
-	o := newOperated(b)
+	o := newOperated(b, 2)
 	for b.Loop() {
 		cmd := exec.Command(binary(b), "hot", "--yes", "--output", "json", "--skip-build", "--image", o.image)
 		cmd.Dir, cmd.Env = o.dir, append(os.Environ(), o.env...)

@@ -55,7 +55,8 @@ func (o *operated) toldToEnd(t *testing.T, deployed string) {
 			t.Fatalf("a reader keeps the process alive\n%s", p.errors)
 		}
 		if code, errs := p.wait(); code != 1 || !strings.Contains(errs, "ended as: succeeded") || strings.Contains(errs, "stopping") {
-			t.Errorf("exit %d\n%s", code, errs)
+			record, _, _ := run(t, o.dir, o.env, "replay", "--speed", "0", o.history(t)[0].ID)
+			t.Errorf("exit %d\n%s\n%s", code, errs, record)
 		}
 		free(t)
 	})
