@@ -74,7 +74,7 @@ func Start(ctx context.Context, s engine.Settings, p Ports) *Deployment {
 	d := &Deployment{
 		feed: feed, rec: rec, answers: answers, done: make(chan struct{}), stop: func() { cancel(errStopped) }, hurry: hurryUp,
 	}
-	j := &job{settings: s, ports: p, rec: rec, answers: answers, hurry: hurry, started: time.Now(), left: &leftovers{}, machines: &atomic.Int64{}, glanced: &glance{}}
+	j := &job{settings: s, ports: p, rec: rec, answers: answers, hurry: hurry, started: time.Now(), left: &leftovers{}, machines: &atomic.Int64{}, glanced: newGlance()}
 	go func() {
 		defer close(d.done)
 		defer rec.Close()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"flydeploy/engine"
@@ -16,16 +15,22 @@ const glanceLasts = 2 * time.Second
 
 // glance is the latest list of the machines that somebody has asked for who wants to know what has become of one.
 type glance struct {
-	mu  sync.Mutex
-	at  time.Time
-	now map[string]engine.Machine
+	turn chan struct{} // holds one while somebody asks
+	at   time.Time
+	now  map[string]engine.Machine
 }
+
+func newGlance() *glance { return &glance{turn: make(chan struct{}, 1)} }
 
 // glance lists the machines, or gives a list that was made just now.
 func (j *job) glance(ctx context.Context) (map[string]engine.Machine, error) {
 	g := j.glanced
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	select {
+	case g.turn <- struct{}{}:
+		defer func() { <-g.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	if g.now != nil && time.Since(g.at) < glanceLasts {
 		return g.now, nil
 	}
