@@ -315,7 +315,10 @@ func (d *deploySettings) asks() bool { return !d.engine.Yes && !d.engine.DryRun 
 // asked are the settings of a deploy whose questions somebody answers on the screen; --force answers none of them there.
 func (d *deploySettings) asked(r engine.Request) engine.Settings {
 	s := d.engine
-	s.Select, s.Ask, s.Force, s.Resume, s.To = r.Select, true, false, r.Resume, r.To
+	s.Select, s.Ask, s.Force, s.Resume, s.To, s.Meant = r.Select, true, false, r.Resume, r.To, r.Meant
+	if r.Resume {
+		s.Select = engine.Selection{} // that one has its own
+	}
 	if r.Resume || r.To != "" {
 		s.Image = ""
 	}
@@ -323,11 +326,11 @@ func (d *deploySettings) asked(r engine.Request) engine.Settings {
 		s.EndTrial, s.Strategy.Trial = r.EndTrial, 0
 	}
 	if chosen := r.Chosen; chosen != nil {
-		if s.Strategy.Kind != chosen.Kind {
+		if chosen.Kind != "" {
 			s.Strategy.Kind, s.StrategyGiven.Kind = chosen.Kind, true
 		}
-		if s.Strategy.Bake != chosen.Bake {
-			s.Strategy.Bake, s.StrategyGiven.Bake = chosen.Bake, true
+		if chosen.Bake != nil {
+			s.Strategy.Bake, s.StrategyGiven.Bake = *chosen.Bake, true
 		}
 		s.Message = chosen.Message
 	}

@@ -15,8 +15,7 @@ func (d deploySettings) sheet(ctx context.Context, earlier bool) (engine.Sheet, 
 	ctx, cancel := context.WithTimeout(ctx, identityWithin)
 	defer cancel()
 	s := engine.Sheet{
-		Source:  d.source(),
-		Choices: engine.Choices{Kind: d.engine.Strategy.Kind, Bake: d.engine.Strategy.Bake, Message: d.engine.Message},
+		Source: d.source(), Resumes: d.engine.Resume, Strategy: d.engine.Strategy, Message: d.engine.Message,
 	}
 	if d.builds() {
 		s.Revision, s.Dirty = strings.CutSuffix(gitRevision(ctx, d.dir()), "-dirty")

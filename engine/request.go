@@ -8,13 +8,15 @@ type Request struct {
 	Resume   bool     // finishes the last deploy
 	To       string   // the ID of an earlier deploy whose code is deployed again
 	EndTrial TrialEnd // nothing is deployed: what is on trial is confirmed, or taken back
-	Chosen   *Choices // what was chosen before it begins
+	// Meant is the deploy that is finished, or whose trial ends, as somebody has seen it: where it is another by now, nothing happens.
+	Meant  string
+	Chosen *Choices // what was chosen before it begins
 }
 
 // Choices are what can be chosen before a deploy begins.
 type Choices struct {
-	Kind    StrategyKind
-	Bake    time.Duration // as Strategy has it
+	Kind    StrategyKind   // "": as it would be without a choice
+	Bake    *time.Duration // as Strategy has it; nil likewise
 	Message string
 }
 
@@ -24,5 +26,7 @@ type Sheet struct {
 	Revision string // the commit that is checked out, "" outside of a repository
 	Subject  string // the first line of its message
 	Dirty    bool   // files differ from it
-	Choices         // as the command line says
+	Resumes  bool   // it finishes an earlier deploy, on that one's machines
+	Strategy Strategy
+	Message  string
 }

@@ -40,6 +40,7 @@ type Settings struct {
 	Image            string        // a pushed image to use instead of a build
 	To               string        // ID of an earlier deploy whose tarball is deployed again instead of a build
 	Resume           bool          // deploys the last deploy's tarball again, to finish it
+	Meant            string        // the deploy that Resume and EndTrial are about, "" for whichever it is
 	Temporary        Temporary     // the machine that packs the release
 	// ReleaseCommand is fly.toml's release_command, "" for none. RunReleaseCommand runs it in a temporary machine with the new image once
 	// the plan is confirmed, before anything is suspended.

@@ -282,9 +282,9 @@ func (d *deployScreen) confirm(c *console) tea.Cmd {
 func (d *deployScreen) again(c *console) tea.Cmd {
 	var sources []source
 	switch r := d.result; {
-	case r.DryRun || r.Upgrade.ID == "" || r.Outcome == engine.OutcomeSucceeded || r.Outcome == engine.OutcomeBlocked:
+	case r.DryRun || r.Upgrade.ID == "" || r.TrialEnd != "" || r.Outcome == engine.OutcomeSucceeded || r.Outcome == engine.OutcomeBlocked:
 	default:
-		sources = []source{{words: "finish this deploy, with what it has built", request: engine.Request{Resume: true}}}
+		sources = []source{{words: "finish this deploy, with what it has built", request: engine.Request{Resume: true, Meant: r.Upgrade.ID}}}
 	}
 	return c.openSheet(d.sel, sources...)
 }

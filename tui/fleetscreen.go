@@ -148,7 +148,7 @@ func (f *fleet) bindings(c *console) []key.Binding {
 	}
 	k = k.trialKeys(f.hasTrial(c))
 	return []key.Binding{
-		k.keep, k.takeBack, k.deploy, k.mark, k.markRange, k.markAll, k.filter, k.details, k.inspect, k.history, k.watch, k.problem, k.look, k.copy, k.back, k.quit,
+		k.deploy, k.mark, k.markRange, k.markAll, k.filter, k.details, k.inspect, k.history, k.watch, k.problem, k.look, k.keep, k.takeBack, k.copy, k.back, k.quit,
 	}
 }
 

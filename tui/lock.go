@@ -29,16 +29,16 @@ func (d *deployScreen) lockDialog(c *console) *dialog {
 }
 
 func (d *deployScreen) lockBody(c *console, w int) []cells.Line {
-	lines := append(lockFacts(d.progress.Held.LockInfo, c, w), nil)
+	lines := append(lockFacts(d.progress.Held.LockInfo, c.now, c, w), nil)
 	return append(lines, cells.Paragraph(cells.Muted, "Waiting changes nothing: the deploy starts once the lock is free.", w)...)
 }
 
 // aliveWithin is how old the last renewal of a lock may be: a console renews it every ten seconds.
 const aliveWithin = 25 * time.Second
 
-// lifeSign tells whether a lock's owner is alive, by when it was renewed.
-func lifeSign(held engine.LockInfo, now time.Time) cells.Span {
-	silent := max(held.Lifetime()-held.ExpiresAt.Sub(now), 0)
+// lifeSign tells whether a lock's owner is alive, by when it was renewed as far as was known at a time.
+func lifeSign(held engine.LockInfo, known time.Time) cells.Span {
+	silent := max(held.Lifetime()-held.ExpiresAt.Sub(known), 0)
 	if silent <= aliveWithin {
 		return cells.New(cells.OK, "alive, renewed "+text.Seconds(silent)+" ago")
 	}
@@ -46,14 +46,14 @@ func lifeSign(held engine.LockInfo, now time.Time) cells.Span {
 }
 
 // lockFacts tell who holds a lock, since when, whether its owner is alive, and how long until it expires.
-func lockFacts(held engine.LockInfo, c *console, w int) []cells.Line {
+func lockFacts(held engine.LockInfo, known time.Time, c *console, w int) []cells.Line {
 	until := view.When(held.ExpiresAt, c.now)
 	if held.ExpiresAt.Before(c.now) {
 		until += ", expired"
 	}
 	return []cells.Line{
 		cells.Fact("held by", held.LockedBy, w), cells.Fact("since", view.When(held.LockedAt, c.now), w), cells.Fact("until", until, w),
-		append(cells.Line{{Text: "owner", Tone: cells.Muted}}.Fit(cells.FactTitle), lifeSign(held, c.now)).Fit(w),
+		append(cells.Line{{Text: "owner", Tone: cells.Muted}}.Fit(cells.FactTitle), lifeSign(held, known)).Fit(w),
 		cells.Fact("deploy", held.DeploymentID, w),
 	}
 }
@@ -73,7 +73,7 @@ func (d *deployScreen) overrideDialog(c *console) *dialog {
 			}},
 		},
 		body: func(c *console, w int) []cells.Line {
-			lines := append(lockFacts(held.LockInfo, c, w), nil)
+			lines := append(lockFacts(held.LockInfo, c.now, c, w), nil)
 			lines = append(lines, cells.Paragraph(cells.Warn, "If that deploy still runs, machines can end on different versions. Override only a deploy that you know is dead.", w)...)
 			return append(lines, d.targets(w)...)
 		},
@@ -86,6 +86,9 @@ func (f *fleet) lockDialog() *dialog {
 	about := &dialog{title: "The deploy lock", tone: cells.Active, buttons: []button{{key: "c", label: "Close"}}}
 	if held == nil {
 		about.body = func(_ *console, w int) []cells.Line {
+			if !f.seen || f.Overview.Storage != nil {
+				return cells.Paragraph(cells.Warn, "Who deploys is not known: the bucket could not be read.", w)
+			}
 			return cells.Paragraph(cells.Normal, "Nobody is deploying: the lock is free.", w)
 		}
 		return about
@@ -93,12 +96,19 @@ func (f *fleet) lockDialog() *dialog {
 	about.buttons = append(about.buttons, button{key: "v", label: "Watch it live", act: func(c *console) tea.Cmd {
 		return c.watch(held.DeploymentID)
 	}})
-	about.title, about.tone = "The deploy lock is held", cells.Warn
+	about.title, about.tone = "The deploy lock", cells.Warn
 	about.body = func(c *console, w int) []cells.Line {
-		if now := f.Overview.Lock; now != nil {
+		now := f.Overview.Lock
+		if now == nil && f.Overview.Storage == nil {
+			return cells.Paragraph(cells.Normal, "The lock of "+held.LockedBy+" has been released since.", w)
+		}
+		if now != nil {
 			held = now
 		}
-		lines := append(lockFacts(*held, c, w), nil)
+		lines := append(lockFacts(*held, f.lookedAt, c, w), nil)
+		if f.isStale(c.now) || now == nil {
+			lines = append(lines, cells.Paragraph(cells.Warn, "As of "+view.When(f.lookedAt, c.now)+".", w)...)
+		}
 		return append(lines, cells.Paragraph(cells.Muted, "A deploy of yours would wait for it, or override it after asking you.", w)...)
 	}
 	return about

@@ -28,7 +28,8 @@ type sheet struct {
 	kinds   []engine.StrategyKind
 	kind    int // of kinds
 	bake    time.Duration
-	touched bool // the bake time was chosen, and stays where the strategy changes
+	turned  bool // the strategy was chosen
+	touched bool // the bake time was, and stays where the strategy changes
 	message *input
 }
 
@@ -78,10 +79,10 @@ func (c *console) openSheet(sel engine.Selection, sources ...source) tea.Cmd {
 func (c *console) onSheet(m sheetMsg) {
 	s := m.of
 	s.read, s.facts, s.err = true, m.facts, m.err
-	if m.err == nil && !slices.Contains(s.kinds, m.facts.Kind) { // waves of sizes of their own
-		s.kinds = append([]engine.StrategyKind{m.facts.Kind}, s.kinds...)
+	if m.err == nil && !slices.Contains(s.kinds, m.facts.Strategy.Kind) { // waves of sizes of their own
+		s.kinds = append([]engine.StrategyKind{m.facts.Strategy.Kind}, s.kinds...)
 	}
-	s.kind, s.bake = max(slices.Index(s.kinds, m.facts.Kind), 0), m.facts.Bake
+	s.kind, s.bake = max(slices.Index(s.kinds, m.facts.Strategy.Kind), 0), m.facts.Strategy.Bake
 	if s.message.value() == "" {
 		s.message = newInput(m.facts.Message)
 	}
@@ -123,14 +124,14 @@ func (s *sheet) change(by int) {
 	case rowSource:
 		s.source = turned(s.source, len(s.sources))
 	case rowKind:
-		s.kind = turned(s.kind, len(s.kinds))
-		if !s.touched && s.facts.Bake == engine.DefaultBake(s.facts.Kind) {
+		s.kind, s.turned = turned(s.kind, len(s.kinds)), true
+		if !s.touched && s.facts.Strategy.Bake == engine.DefaultBake(s.facts.Strategy.Kind) {
 			s.bake = engine.DefaultBake(s.kinds[s.kind])
 		}
 	case rowBake:
 		all := bakes
-		if !slices.Contains(all, s.facts.Bake) {
-			all = slices.Sorted(slices.Values(append(slices.Clone(all), s.facts.Bake)))
+		if !slices.Contains(all, s.facts.Strategy.Bake) {
+			all = slices.Sorted(slices.Values(append(slices.Clone(all), s.facts.Strategy.Bake)))
 		}
 		s.bake, s.touched = all[turned(slices.Index(all, s.bake), len(all))], true
 	}
@@ -139,15 +140,26 @@ func (s *sheet) change(by int) {
 // asked is the deploy that enter begins.
 func (s *sheet) asked() engine.Request {
 	r := s.sources[s.source].request
-	r.Chosen = &engine.Choices{Kind: s.kinds[s.kind], Bake: s.bake, Message: text.Line(s.message.value())}
-	if !r.Resume { // that one has its own
-		r.Select = s.sel
+	r.Select, r.Chosen = s.sel, &engine.Choices{Message: text.Line(s.message.value())}
+	if s.turned {
+		r.Chosen.Kind = s.kinds[s.kind]
+	}
+	if s.bake != s.facts.Strategy.Bake || s.touched {
+		r.Chosen.Bake = &s.bake
 	}
 	return r
 }
 
+// resumes reports whether the deploy finishes an earlier one, whose machines and strategy it has.
+func (s *sheet) resumes() bool {
+	from := s.sources[s.source]
+	return from.request.Resume || from.words == "" && s.facts.Resumes
+}
+
 func (s *sheet) strategy() engine.Strategy {
-	return engine.Strategy{Kind: s.kinds[s.kind], Bake: s.bake}
+	strategy := s.facts.Strategy
+	strategy.Kind, strategy.Bake = s.kinds[s.kind], s.bake
+	return strategy
 }
 
 func (s *sheet) hints() []hint {
@@ -190,6 +202,8 @@ func (s *sheet) about(c *console, w int) []cells.Line {
 	}
 	where := view.Named(s.machines, 2*w-2*cells.FactTitle)
 	switch {
+	case s.resumes():
+		where = "those of that deploy"
 	case len(s.machines) == 0 && s.sel.Empty():
 		where = "all"
 	case len(s.machines) == 0:
@@ -220,14 +234,21 @@ func (s *sheet) choices(w int) []cells.Line {
 	if from == "" {
 		from = s.facts.Source
 	}
-	watch := "not at all"
+	kind, watch := string(s.kinds[s.kind])+": "+s.strategy().Describe(len(s.machines)), "not at all"
 	if s.bake > 0 {
 		watch = "for " + s.bake.String()
 	}
+	watch += " after the commit"
+	if s.resumes() && !s.turned {
+		kind = "as that deploy"
+		if !s.touched {
+			watch = kind
+		}
+	}
 	lines := []cells.Line{
 		s.choice(rowSource, "what", from, len(s.sources) > 1, w),
-		s.choice(rowKind, "strategy", string(s.kinds[s.kind])+": "+s.strategy().Describe(len(s.machines)), true, w),
-		s.choice(rowBake, "watch", watch+" after the commit", true, w),
+		s.choice(rowKind, "strategy", kind, true, w),
+		s.choice(rowBake, "watch", watch, true, w),
 	}
 	message := cells.Line{cells.New(cells.Normal, s.message.value())}
 	if s.row == rowMessage {

@@ -42,7 +42,7 @@ func TestNothingBeginsBeforeTheSheetIsConfirmed(t *testing.T) {
 		t.Fatalf("asked for %+v", asked)
 	}
 	b.begins("d")
-	if len(asked) != 1 || asked[0].Chosen == nil || *asked[0].Chosen != (engine.Choices{Kind: engine.StrategyAll, Bake: 10 * time.Second}) {
+	if len(asked) != 1 || asked[0].Chosen == nil || *asked[0].Chosen != (engine.Choices{}) {
 		t.Fatalf("asked for %+v, want what the command line says", asked)
 	}
 }
@@ -61,9 +61,9 @@ func TestTheSheetChooses(t *testing.T) {
 	b.keys("left", "left", "left", "left", "left", "backspace")
 	b.types("/")
 	b.do("enter")
-	want := engine.Choices{Kind: engine.StrategyCanary, Bake: time.Minute, Message: "the ne/ cart"}
-	if len(asked) != 1 || *asked[0].Chosen != want || len(asked[0].Select.Machines) != 1 || asked[0].Resume || asked[0].To != "" {
-		t.Fatalf("asked for %+v (%+v), want %+v on the marked machine", asked, asked[0].Chosen, want)
+	chosen := asked[0].Chosen
+	if len(asked) != 1 || chosen.Kind != engine.StrategyCanary || chosen.Bake == nil || *chosen.Bake != time.Minute || chosen.Message != "the ne/ cart" || len(asked[0].Select.Machines) != 1 || asked[0].Resume || asked[0].To != "" {
+		t.Fatalf("asked for %+v (%+v)", asked, chosen)
 	}
 }
 
@@ -71,12 +71,14 @@ func TestTheSheetKeepsTheCommandLinesWaves(t *testing.T) {
 	var asked []engine.Request
 	o := requestRecorder(&asked)
 	backendOf(o).OnSheet = func(context.Context) (engine.Sheet, error) {
-		return engine.Sheet{Choices: engine.Choices{Kind: "1,50%,100%", Bake: 20 * time.Second}}, nil
+		return engine.Sheet{Strategy: engine.Strategy{Kind: "1,50%,100%", Bake: 20 * time.Second}}, nil
 	}
 	b := newBench(t, size{80, 24}, o)
 	b.sees(6)
-	b.begins("d")
-	if len(asked) != 1 || asked[0].Chosen.Kind != "1,50%,100%" || asked[0].Chosen.Bake != 20*time.Second {
+	b.send(b.do("d"))
+	b.shows("1,50%,100%: ", "for 20s after")
+	b.do("enter")
+	if len(asked) != 1 || *asked[0].Chosen != (engine.Choices{}) {
 		t.Fatalf("asked for %+v", asked)
 	}
 }
@@ -99,9 +101,9 @@ func TestAnUnfinishedDeployIsFinishedByAKey(t *testing.T) {
 	end := tuitest.NewScript(6).Result(engine.OutcomePartial)
 	b.hears(nil, &end)
 	b.send(b.do("d"))
-	b.shows("‹ finish this deploy, with what it has built ›")
+	b.shows("‹ finish this deploy, with what it has built ›", "those of that deploy", "strategy   as that deploy")
 	b.do("enter")
-	if len(asked) != 2 || !asked[1].Resume || !asked[1].Select.Empty() {
+	if len(asked) != 2 || !asked[1].Resume || asked[1].Meant != end.Upgrade.ID {
 		t.Fatalf("asked for %+v, want the last one to be finished", asked)
 	}
 	b.hears(nil, &end)
@@ -109,7 +111,7 @@ func TestAnUnfinishedDeployIsFinishedByAKey(t *testing.T) {
 	b.keys("right")
 	b.shows("‹ a build of counter/fly.toml ›")
 	b.do("enter")
-	if len(asked) != 3 || asked[2].Resume {
+	if len(asked) != 3 || asked[2].Resume || len(asked[2].Select.Machines) != 1 {
 		t.Fatalf("asked for %+v, want a new one", asked)
 	}
 }

@@ -82,3 +82,20 @@ func TestALockTellsWhetherItsOwnerLives(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLockDialogClaimsNothingThatIsNotKnown(t *testing.T) {
+	held := tuitest.OverviewOf(6)
+	b := newBench(t, size{80, 24}, Options{})
+	b.keys("v")
+	b.shows("Who deploys is not known")
+	b.keys("esc")
+	held.Lock = &engine.LockInfo{LockedBy: "bob@ci-7", LifetimeMS: 120_000, LockedAt: b.now, ExpiresAt: b.now.Add(118 * time.Second)}
+	b.send(overviewMsg{overview: held})
+	b.keys("v")
+	b.shows("alive, renewed 2s ago")
+	b.send(overviewMsg{err: errors.New("connection refused")})
+	b.pass(time.Minute)
+	b.shows("alive, renewed 2s ago", "As of ")
+	b.sees(6)
+	b.shows("The lock of bob@ci-7 has been released since.")
+}

@@ -1,10 +1,15 @@
 package tui
 
 import (
+	"maps"
+	"slices"
+
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // trialKeys disables the keys that end a trial unless there is one, and somebody to end it.
@@ -19,9 +24,11 @@ func (c *console) pressTrial(k tea.KeyPressMsg, there bool) (tea.Cmd, bool) {
 	keys := c.keys.trialKeys(there)
 	switch {
 	case key.Matches(k, keys.keep):
-		return c.startRequest(engine.Request{EndTrial: engine.TrialConfirmed}), true
+		c.dialog = trialDialog(c.shownTrial(), engine.TrialConfirmed)
+		return nil, true
 	case key.Matches(k, keys.takeBack):
-		return c.startRequest(engine.Request{EndTrial: engine.TrialTakenBack}), true
+		c.dialog = trialDialog(c.shownTrial(), engine.TrialTakenBack)
+		return nil, true
 	}
 	return nil, false
 }
@@ -34,4 +41,33 @@ func (d *deployScreen) leftTrial(c *console) bool {
 // hasTrial reports whether something is on trial on the fleet.
 func (f *fleet) hasTrial(c *console) bool {
 	return f.seen && f.Overview.Trial != nil && !f.Overview.Trial.Over(c.now) && c.opts.Backend != nil
+}
+
+// shownTrial is the trial that the screen shows.
+func (c *console) shownTrial() *engine.Trial {
+	if c.deploy != nil {
+		return c.deploy.result.Trial
+	}
+	return c.fleet.Overview.Trial
+}
+
+// trialDialog asks before a trial ends. It ends this one, or none.
+func trialDialog(t *engine.Trial, how engine.TrialEnd) *dialog {
+	title, label := "Confirm "+t.Version, "Confirm it"
+	what := "It is recorded, so that machines that restart run it, too."
+	if how == engine.TrialTakenBack {
+		title, label = "Take "+t.Version+" back", "Take it back"
+		what = "The machines get the code that they ran before: their processes are suspended for it."
+	}
+	return &dialog{
+		title: title, tone: cells.Warn,
+		buttons: []button{{key: "c", label: "Cancel"}, {key: "y", label: label, act: func(c *console) tea.Cmd {
+			return c.startRequest(engine.Request{EndTrial: how, Meant: t.ID})
+		}}},
+		body: func(c *console, w int) []cells.Line {
+			lines := append(cells.Paragraph(cells.Normal, t.Describe(c.now), w), nil)
+			lines = append(lines, cells.Paragraph(cells.Normal, view.Named(slices.Sorted(maps.Keys(t.Machines)), 2*w), w)...)
+			return append(append(lines, nil), cells.Paragraph(cells.Muted, what, w)...)
+		},
+	}
 }

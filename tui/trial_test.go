@@ -20,9 +20,9 @@ func TestATrialIsEndedByKeys(t *testing.T) {
 	for key, how := range map[string]engine.TrialEnd{"K": engine.TrialConfirmed, "B": engine.TrialTakenBack} {
 		for _, where := range []string{"deploy", "fleet"} {
 			for _, s := range sizes {
-				var asked []engine.TrialEnd
+				var asked []engine.Request
 				b := newBench(t, s, Options{Backend: &tuitest.Backend{OnDeploy: func(r engine.Request) (plain.Deployment, error) {
-					asked = append(asked, r.EndTrial)
+					asked = append(asked, r)
 					return tuitest.Play(nil, nil, engine.Result{}), nil
 				}}})
 				b.onTrial(where)
@@ -30,10 +30,14 @@ func TestATrialIsEndedByKeys(t *testing.T) {
 				if s.w >= 80 && s.h >= 20 {
 					b.shows("until "+trialAt(b.now).Until().Local().Format("15:04"), "K confirm", "B take it back")
 				}
-				if cmd := b.onKey(keyNamed(key)); cmd != nil {
-					b.send(cmd())
+				b.do(key)
+				b.do("enter") // the focus is on Cancel
+				if len(asked) != 0 || b.dialog != nil {
+					t.Fatalf("enter alone must cancel: %v", asked)
 				}
-				if len(asked) != 1 || asked[0] != how {
+				b.do(key)
+				b.do("y")
+				if len(asked) != 1 || asked[0].EndTrial != how || asked[0].Meant != "01K" {
 					t.Errorf("%s on the %s at %s: %v, want %s", key, where, s, asked, how)
 				}
 			}

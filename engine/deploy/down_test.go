@@ -57,8 +57,14 @@ func TestAVMThatIsDownAndAccepted(t *testing.T) {
 		}
 
 		s.Restart("m01", agenttest.Boot{})
+		other := playedSettings()
+		other.Resume, other.Meant = true, "01K"
+		if _, refused := s.deploy(other); refused.Problem == nil || refused.Problem.Name != "another_deploy" {
+			t.Errorf("another deploy than the one that was meant is resumed: %v", refused.Problem)
+		}
+
 		again := playedSettings()
-		again.Resume = true
+		again.Resume, again.Meant = true, r.Upgrade.ID
 		p, r = s.deploy(again)
 		wants(t, p, r, engine.OutcomeSucceeded, "m00 up_to_date, m02 up_to_date, m01 committed")
 		if fleet, single := s.recorded(); fleet != "2.0.0" || len(single) > 0 {

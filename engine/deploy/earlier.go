@@ -8,6 +8,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/record"
 	"flydeploy/engine/sign"
+	"flydeploy/text"
 )
 
 // findEarlier looks up the deploy that is to be resumed or deployed again; nil if neither was asked for. Its code is run on the
@@ -24,7 +25,9 @@ func (j *job) findEarlier(ctx context.Context, otpApp string, records engine.Rec
 			err = engine.NewProblem("no_tarball", "deploy "+j.settings.To+" ended before its tarball was uploaded", nil, "Choose another deploy: `flydeploy history` lists them.")
 		}
 	case j.settings.Resume:
-		r, err = record.Last(ctx, records)
+		if r, err = record.Last(ctx, records); err == nil {
+			err = j.checkMeant(r.ID)
+		}
 	default:
 		return nil, nil
 	}
@@ -35,6 +38,15 @@ func (j *job) findEarlier(ctx context.Context, otpApp string, records engine.Rec
 		return nil, err
 	}
 	return &r, nil
+}
+
+// checkMeant refuses to go on with another deploy than the one that somebody has seen.
+func (j *job) checkMeant(id string) error {
+	if j.settings.Meant == "" || j.settings.Meant == id {
+		return nil
+	}
+	return engine.NewProblem("another_deploy", "deploy "+text.Line(id)+" is the last by now, not "+j.settings.Meant, nil,
+		"Nothing was changed. `flydeploy status` and `flydeploy history` show what happened since.")
 }
 
 func orderedBy(r record.Record) sign.Ordered {

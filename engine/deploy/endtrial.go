@@ -20,6 +20,9 @@ import (
 func (j *job) endTrial(ctx context.Context, all *soFar, s *surveyed) error {
 	trial := s.recorded.Trial()
 	tried, err := j.readTried(ctx, s, trial)
+	if err == nil {
+		err = j.checkMeant(trial.ID)
+	}
 	if err != nil {
 		j.rec.Emit(engine.Event{Phase: engine.PhaseLock, Status: failedBy(err), Problem: engine.AsProblem(err)})
 		return preferCause(ctx, err)

@@ -89,7 +89,7 @@ func (b *Backend) Sheet(ctx context.Context) (engine.Sheet, error) {
 	}
 	return engine.Sheet{
 		Source: "a build of counter/fly.toml", Revision: "4f2c91a7d2e55b0c1f9a", Subject: "The new counter, 新しい", Dirty: true,
-		Choices: engine.Choices{Kind: engine.StrategyAll, Bake: 10 * time.Second},
+		Strategy: engine.Strategy{Kind: engine.StrategyAll, Bake: 10 * time.Second},
 	}, nil
 }
 
