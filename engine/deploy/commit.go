@@ -19,7 +19,7 @@ type committing struct {
 	book     *ledger
 	accepted []string     // names of accepted blockers
 	leases   *leases      // of the wave
-	failed   atomic.Int64 // machines of waves that are too large to be armed together
+	failed   atomic.Int64 // machines of the wave, if it is too large to be armed together
 	passed   error        // what has failed in waves after which an operator went on
 }
 

@@ -112,6 +112,7 @@ func (c *committing) together(ctx context.Context, w wave) error {
 // more starts.
 func (c *committing) inTurn(ctx context.Context, w wave) error {
 	turns := make(chan struct{}, c.atOnce(len(w.machines)))
+	c.failed.Store(0) // mayFail counts those of earlier waves
 	may := c.mayFail(c.machines)
 	var notStarted atomic.Int64
 	err := c.eachButLast(ctx, w.machines, may, func(ctx context.Context, r *rollout) error {
@@ -137,7 +138,7 @@ func (c *committing) inTurn(ctx context.Context, w wave) error {
 		return err
 	})
 	n := int(notStarted.Load())
-	if n == 0 || context.Cause(ctx) != nil {
+	if n == 0 || err == nil || context.Cause(ctx) != nil {
 		return err
 	}
 	p := *engine.AsProblem(err)

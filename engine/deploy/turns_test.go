@@ -93,6 +93,19 @@ func TestSoManyMayFail(t *testing.T) {
 	}
 }
 
+// What has failed in one large wave, and may, is counted once: the next wave starts all the same.
+func TestALargeWaveAfterOneInWhichAMachineHasFailed(t *testing.T) {
+	played(t, 60, func(t *testing.T, s *stage) {
+		s.Behave("m02", func(b *agenttest.Behaviour) { b.Outcome = agent.RolledBack })
+		settings := playedSettings()
+		settings.MaxFailed, settings.Strategy = 1, engine.Strategy{Kind: "30,100%"}
+		p, r := s.deploy(settings)
+		if upgraded := strings.Count(outcomes(r), "committed"); r.Outcome != engine.OutcomePartial || upgraded != 59 {
+			t.Errorf("it ended %s, %d upgraded: %v\n%s", r.Outcome, upgraded, r.Problem, logOf(p))
+		}
+	})
+}
+
 // An agent that has expired is armed again, and one that expires again says what happened.
 func TestWhatExpiresSaysSo(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
