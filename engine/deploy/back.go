@@ -159,5 +159,9 @@ func (r *rollout) endBack(back *rollout, version string, err error) {
 		r.move(engine.MachineUnknown, engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusUnknown, Problem: r.sick})
 		return
 	}
+	if r.isUnverified() { // verify asks its VM once more
+		r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusFailed, Problem: r.sick})
+		return
+	}
 	r.move(engine.MachineUnhealthy, engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusFailed, Problem: r.sick})
 }

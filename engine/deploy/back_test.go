@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,20 @@ func TestBackToTheUpgradeBefore(t *testing.T) {
 			t.Errorf("recorded: fleet %q, machines %v", fleet, single)
 		}
 		s.nothingLeft()
+	})
+}
+
+// A machine that has committed, and whose VM could not be asked, is taken back like any other.
+func TestBackOfAMachineThatIsNotVerified(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.On(agenttest.Match{Kind: agenttest.LoadedCode, Machine: "m00", Times: 1}, agenttest.Fail(errors.New("418 I'm a teapot")))
+		p, r := s.sick(onSick(engine.OnSickBack, engine.StrategyAll), "m01")
+		wants(t, p, r, engine.OutcomeUnhealthy, "m00 taken_back, m01 taken_back")
+		s.nothingLeft()
+		if fleet, single := s.recorded(); fleet != "" || len(single) > 0 {
+			t.Errorf("recorded: fleet %q, machines %v", fleet, single)
+		}
+		s.runs("1.0.0", "m00", "m01")
 	})
 }
 
