@@ -1,8 +1,10 @@
 package deploy_test
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,6 +104,39 @@ func TestBackOfAMachineThatIsNotVerified(t *testing.T) {
 		if fleet, single := s.recorded(); fleet != "" || len(single) > 0 {
 			t.Errorf("recorded: fleet %q, machines %v", fleet, single)
 		}
+		s.runs("1.0.0", "m00", "m01")
+	})
+}
+
+// A machine whose end was not seen is asked once more before others are taken back, and goes back with them.
+func TestBackOfAMachineWhoseEndIsUnknown(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		var silent atomic.Bool
+		for _, kind := range []agenttest.Kind{agenttest.Commit, agenttest.Wait, agenttest.Abort} {
+			s.On(agenttest.Match{Kind: kind, Machine: "m00"}, func(ctx context.Context, c agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
+				if kind == agenttest.Commit && len(s.Calls(agenttest.Match{Kind: kind, Machine: "m00"})) == 1 {
+					silent.Store(true)
+					return agenttest.LoseAnswer(ctx, c, carryOut)
+				}
+				if silent.Load() {
+					return agenttest.LoseRequest(ctx, c, carryOut)
+				}
+				return carryOut()
+			})
+		}
+		r := s.start(onSick(engine.OnSickBack, engine.StrategyAll))
+		r.until("the other machine was watched", func(e engine.Event) bool { return e.Phase == engine.PhaseWatch && e.Machine == "m01" })
+		if state := r.p.Machine("m00").State; state != engine.MachineUnknown {
+			t.Errorf("m00 is %s", state)
+		}
+		silent.Store(false)
+		s.Crash("m01", 5)
+		p, result := r.end()
+		wants(t, p, result, engine.OutcomeUnhealthy, "m00 taken_back, m01 taken_back")
+		if fleet, single := s.recorded(); fleet != "" || len(single) > 0 {
+			t.Errorf("recorded: fleet %q, machines %v", fleet, single)
+		}
+		s.nothingLeft()
 		s.runs("1.0.0", "m00", "m01")
 	})
 }
