@@ -71,7 +71,8 @@ defmodule FlyDeployAgent.Package do
           modules: map_size(window.md5),
           processes: length(result.targets),
           failed: length(result.failures),
-          suspended_us: Cell.longest_us(window.cell)
+          suspended_us: Cell.longest_us(window.cell),
+          trial: order.trial_ms != nil
         }
       ])
     end

@@ -291,11 +291,38 @@ defmodule FlyDeploy.SignatureTest do
       record(objects, signed(key, 1_469_918_176_384))
       assert refused(asked) == "it is older than what this machine has run"
 
+      # A trial that expires has left nothing: what is recorded is older, and is what the machine is to run.
+      File.write!(Path.join(dir, "fly_deploy-my_app.newest"), "2000")
+      restart.()
+      tell_of("01ARYZ6S410000000000000000-0123", 60_000)
+      assert Version.running().id == "01ARYZ6S410000000000000000"
+      restart.()
+      Version.start(:my_app)
+      record(objects, signed(key, 2_000))
+      assert refused(asked) == nil
+      Agent.update(asked, fn _ -> [] end)
+      tell_of("01ARYZ6S410000000000000000-0123", nil)
+      assert refused(asked) == "it is older than what this machine has run"
+
       # A folder that is not there, or a file that somebody has spoilt, has not forgotten anything.
       File.write!(Path.join(dir, "fly_deploy-my_app.newest"), "x")
       assert refused(asked) =~ "is damaged"
       Application.put_env(:fly_deploy, :state_dir, Path.join(dir, "volume"))
       assert refused(asked) =~ "is no folder"
+    end
+
+    # As the agent tells of an upgrade, on trial or not.
+    defp tell_of(id, trial_ms) do
+      order = %{
+        id: id,
+        otp_app: :my_app,
+        version: "1.2.3",
+        source_image: "registry.fly.io/my-app:other",
+        trial_ms: trial_ms
+      }
+
+      result = %{outcome: :committed, targets: [], failures: []}
+      FlyDeployAgent.Package.tell(order, %{md5: %{}, cell: FlyDeployAgent.Cell.new()}, result)
     end
 
     # What `flydeploy withdraw` writes, signed then. nil: nobody has signed it.
