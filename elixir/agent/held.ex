@@ -7,6 +7,7 @@ defmodule FlyDeployAgent.Held do
 
   # Processes of a module whose states' shapes are looked at.
   @shaped 40
+  @pages [Phoenix.LiveView, Phoenix.LiveComponent, Phoenix.Channel]
   # Holders that a finding names.
   @told 3
 
@@ -28,7 +29,7 @@ defmodule FlyDeployAgent.Held do
 
     servers = Shapes.servers(targets, own)
     # A state is also read by what changes beside the module of its process.
-    users = users(servers, by_module)
+    users = users(servers, by_module, MapSet.size(gone) > 0 or Enum.any?(pairs, &named?/1))
 
     sought = %{
       structs: Pair.fields_added(pairs),
@@ -79,11 +80,16 @@ defmodule FlyDeployAgent.Held do
     |> Map.new()
   end
 
-  # Servers of modules that stay as they are, and call what changes, or modules that they hold.
-  defp users(servers, by_module) do
+  # A module that other servers may hold by its name, to call it: not one that is new, nor a page or a channel.
+  defp named?(%{old: nil}), do: false
+  defp named?(%{old: %{behaviours: behaviours}}), do: not Enum.any?(behaviours, &(&1 in @pages))
+
+  # Servers of modules that stay as they are, and call what changes; where modules that they hold by name may matter, also those that
+  # call such.
+  defp users(servers, by_module, named?) do
     for {module, pids} <- Enum.group_by(servers, &elem(&1, 1), &elem(&1, 0)),
         is_atom(module) and not is_map_key(by_module, module),
-        calls?(module, by_module) or applies?(module),
+        calls?(module, by_module) or (named? and applies?(module)),
         pid <- Enum.take(pids, @shaped),
         into: %{},
         do: {pid, kind(Beam.behaviours(module), :gen_server)}

@@ -125,10 +125,21 @@ defmodule FlyDeployAgent.Shapes do
           {[%{holder: holder, found: found, pid: pid | nil}], unasked :: non_neg_integer}
   def holders(sought, targets, servers) do
     modules = for %{pid: pid, kind: kind, module: module} <- targets, kind != :gen_event, do: {pid, module}
-    {asked, unasked} = Enum.split(modules ++ servers, @asked)
+    anywhere? = anywhere?(sought)
+
+    {asked, unasked} =
+      (modules ++ servers)
+      |> Enum.filter(fn {pid, _} -> anywhere? or is_map_key(sought.shapes, pid) end)
+      |> Enum.split(@asked)
+
     {found, late} = ask(Enum.chunk_every(asked, @batch), sought, now() + @all_ms, [])
-    {found ++ handlers(targets, sought) ++ tables(sought) ++ terms(sought), late + length(unasked)}
+    others = if anywhere?, do: tables(sought) ++ terms(sought), else: []
+    {found ++ handlers(targets, sought) ++ others, late + length(unasked)}
   end
+
+  # Whether something is sought that whoever there is may hold: otherwise only those are asked whose shapes are.
+  defp anywhere?(sought),
+    do: Enum.any?([:structs, :gone, :purged, :impls], &(not Enum.empty?(Map.fetch!(sought, &1))))
 
   # The states of changed handlers of events, which others may stand beside: how many there are nobody knows.
   defp handlers(targets, sought) do

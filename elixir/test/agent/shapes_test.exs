@@ -125,4 +125,18 @@ defmodule FlyDeployAgent.ShapesTest do
     {held, 0} = Shapes.holders(@wanted, [target], Shapes.servers([target], []))
     assert [%{holder: Mine}] = for(%{pid: ^server} = h <- held, do: h)
   end
+
+  test "where nothing is sought but the shapes of some, no other process is asked" do
+    {:ok, server} = GenServer.start_link(Counter, %State{})
+    {:ok, other} = GenServer.start_link(Counter, %State{})
+    :erlang.trace(other, true, [:receive])
+    asked = fn sought -> Shapes.holders(sought, [], [{server, Counter}, {other, Counter}]) end
+    shapes = %{@wanted | structs: %{}, shapes: %{server => :gen_server}}
+
+    assert {[%{pid: ^server, found: {:shape, :gen_server, _}}], 0} = asked.(shapes)
+    refute_received {:trace, ^other, :receive, _}
+    # A struct may be held by everybody.
+    asked.(%{@wanted | shapes: %{server => :gen_server}})
+    assert_receive {:trace, ^other, :receive, {:system, _, _}}
+  end
 end
