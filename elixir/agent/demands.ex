@@ -45,10 +45,17 @@ defmodule FlyDeployAgent.Demands do
 
     {late, told} =
       shapes
+      # What others' code demands is looked at if there is time.
+      |> Enum.sort_by(fn {module, _} -> not is_map_key(by_module, module) end)
       |> Enum.map(fn {module, %{shapes: all, count: count} = looked_at} ->
         pair = Map.get(by_module, module, :same)
         live = %{kind: looked_at.kind, shapes: few(all, count), kept: Map.get(looked_at, :kept, %{})}
-        unless_late(fn -> of_module(pair, module, live, {timed, by_module}, wanted, until) end)
+
+        unless_late(fn ->
+          if pair != :same or concerned?(module, live.shapes, timed, by_module),
+            do: of_module(pair, module, live, {timed, by_module}, wanted, until),
+            else: []
+        end)
       end)
       |> Enum.split_with(&(&1 == :late))
 
@@ -99,6 +106,14 @@ defmodule FlyDeployAgent.Demands do
     |> Enum.map(fn {shape, counts} -> {shape, Enum.sum(counts)} end)
     |> Enum.sort_by(&(-elem(&1, 1)))
     |> Enum.take(@shapes)
+  end
+
+  # One that stays as it is: whether it holds the name of what changes, or calls it.
+  defp concerned?(module, shapes, codes, by_module) do
+    named(shapes, module, by_module) != [] or
+      Enum.any?(codes.(:new, module) || %{}, fn {_, body} ->
+        Enum.any?(CodeFacts.calls(body), fn {m, _, _} -> is_map_key(by_module, m) end)
+      end)
   end
 
   defp of_module(pair, module, %{kind: kind, shapes: shapes} = live, {codes, by_module}, wanted, until) do

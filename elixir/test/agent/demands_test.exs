@@ -175,6 +175,44 @@ defmodule FlyDeployAgent.DemandsTest do
     assert detail =~ "no time to follow the code of 1 module"
   end
 
+  @library """
+  defmodule T.Library do
+    use GenServer
+    def init(_), do: {:ok, %{n: 1}}
+    def handle_call(:n, _from, state), do: {:reply, T.LibraryHelper.n(state), state}
+  end
+
+  defmodule T.LibraryHelper do
+    def n(state), do: state.n
+  end
+  """
+
+  test "changed modules are followed first, and of the others those that have to do with them" do
+    old = @server |> Versions.beams() |> Map.merge(Versions.beams(@library))
+
+    pairs =
+      Versions.pairs(
+        old,
+        @server |> String.replace("state.items, state", "state.all, state") |> Versions.beams()
+      )
+
+    codes = fn version, module ->
+      send(self(), {:asked, module})
+      pair = Enum.find(pairs, &(&1.module == module))
+      if pair, do: Pair.code(pair, version), else: old[module] && code(old[module])
+    end
+
+    live = fn state -> %{kind: :gen_server, shapes: [{Value.of(state), 1}], count: 1} end
+    shapes = %{Agent => live.(nil), T.Library => live.(%{n: 1}), T.Server => live.(state())}
+
+    assert [%{name: "stale_shape"}] = Demands.all(pairs, shapes, codes, %{})
+    {:messages, messages} = Process.info(self(), :messages)
+    asked = for({:asked, module} <- messages, do: module) |> Enum.uniq()
+    assert hd(asked) == T.Server
+    assert Agent in asked and T.Library in asked
+    refute T.LibraryHelper in asked
+  end
+
   defp state do
     %{
       name: "me",
