@@ -19,7 +19,7 @@ import (
 func (c *committing) takeBack(ctx context.Context, why string) error {
 	c.left.canResume(false)
 	c.withSettleTimeout(ctx, func(ctx context.Context) { c.resolve(ctx, c.machines) }) // whoever may have taken it
-	took := map[string][]*rollout{} // by the ID of the upgrade before, "" for the image's code
+	took := map[string][]*rollout{}                                                    // by the ID of the upgrade before, "" for the image's code
 	before := map[string]*engine.HotUpgrade{}
 	for _, r := range filter(c.machines, (*rollout).hasTaken) {
 		id := ""

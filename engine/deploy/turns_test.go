@@ -93,6 +93,19 @@ func TestSoManyMayFail(t *testing.T) {
 	}
 }
 
+// In a small fleet a slow machine is waited for, whatever may fail.
+func TestASlowMachineOfASmallFleet(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.Behave("m01", func(b *agenttest.Behaviour) {
+			b.Stages, b.Arms, b.Commits = 30*time.Second, 15*time.Second, 15*time.Second
+		})
+		settings := playedSettings()
+		settings.MaxFailed = 1
+		p, r := s.deploy(settings)
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+	})
+}
+
 // What has failed in one large wave, and may, is counted once: the next wave starts all the same.
 func TestALargeWaveAfterOneInWhichAMachineHasFailed(t *testing.T) {
 	played(t, 60, func(t *testing.T, s *stage) {

@@ -15,6 +15,8 @@ const (
 	// askedAtOnce is how many machines are asked at the same time: what waits for an answer disturbs nobody, and the client paces its
 	// requests. More of them would only wait for their turn there, while the time of their step runs.
 	askedAtOnce = 400
+	// largeFleet is how many machines a fleet has of which the last few do not keep the others waiting.
+	largeFleet = 50
 	// lastOnesGet is how much longer than all others the last few of a large fleet may take.
 	lastOnesGet = 10 * time.Second
 )
@@ -24,11 +26,14 @@ func (j *job) each(ctx context.Context, all []*rollout, work func(context.Contex
 	return j.eachButLast(ctx, all, 0, work)
 }
 
-// eachButLast is each, except that the last few machines do not keep all others waiting: once no more than few have not ended, they get
+// eachButLast is each, except that the last few machines of a large fleet do not keep all others waiting: once no more than few have not ended, they get
 // lastOnesGet, and their context ends with the problem "silent".
 func (j *job) eachButLast(ctx context.Context, all []*rollout, few int, work func(context.Context, *rollout) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if j.machines.Load() < largeFleet {
+		few = 0
+	}
 	var mu sync.Mutex
 	open := len(all)
 	var last *time.Timer
