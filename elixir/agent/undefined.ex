@@ -39,7 +39,7 @@ defmodule FlyDeployAgent.Undefined do
       else: pairs |> naming(gone) |> Enum.flat_map(fn {namer, code} -> named(namer, code, gone) end)
   end
 
-  # Of very many that change, the code of all would take long to read.
+  # Of very many that change, the code of all would take long to read. One after the other, as each takes memory.
   defp naming(pairs, gone) do
     few = if length(pairs) <= @read, do: pairs, else: []
     changed = MapSet.new(pairs, & &1.module)
@@ -51,17 +51,20 @@ defmodule FlyDeployAgent.Undefined do
       for {module, [_ | _] = file} <- :code.all_loaded(),
           module not in changed,
           Release.library?(List.to_string(file)),
-          {:ok, beam} <- [File.read(file)],
+          do: {module, file}
+
+    unchanged
+    |> Stream.flat_map(fn {module, file} ->
+      for {:ok, beam} <- [File.read(file)],
           texts = CodeFacts.texts(beam),
           :binary.match(texts, modules) != :nomatch and :binary.match(texts, functions) != :nomatch,
           do: {module, beam}
-
-    unchanged =
-      for {module, beam} <- Enum.take(unchanged, @read),
-          {:ok, code} <- [CodeFacts.functions(beam)],
-          do: {module, code}
-
-    unchanged ++ for %{module: module} = pair <- few, do: {module, Pair.code(pair, :new)}
+    end)
+    |> Stream.take(@read)
+    |> Stream.flat_map(fn {module, beam} ->
+      for {:ok, code} <- [CodeFacts.functions(beam)], do: {module, code}
+    end)
+    |> Stream.concat(Stream.map(few, &{&1.module, Pair.code(&1, :new)}))
   end
 
   defp named(namer, code, gone) do

@@ -3,12 +3,12 @@ Code.require_file("versions.exs", __DIR__)
 defmodule FlyDeployAgent.UndefinedTest do
   use ExUnit.Case
 
-  alias FlyDeployAgent.{Mfas, Protocols, Undefined, Versions}
+  alias FlyDeployAgent.{CodeFacts, Demands, Held, Impact, Mfas, Protocols, Undefined, Versions}
 
   test "functions that code names, to be called by others" do
     code = fn body ->
       [{_, beam}] = Enum.to_list(Versions.beams("defmodule T.Names do\n  #{body}\nend"))
-      {:ok, code} = FlyDeployAgent.CodeFacts.functions(beam)
+      {:ok, code} = CodeFacts.functions(beam)
       Mfas.of(code)
     end
 
@@ -35,6 +35,31 @@ defmodule FlyDeployAgent.UndefinedTest do
     assert [%{name: "mfa_gone", severity: :warn, subject: "T.Job.run/1", detail: detail}] = find.(renamed)
     assert detail =~ "T.Cron names it"
     assert find.(String.replace(renamed, ":run, [1]", ":perform, [1]")) == []
+  end
+
+  # What all of them take together would be much.
+  test "modules are read one after the other, and not kept" do
+    test = self()
+    for module <- [CodeFacts, Demands, Held, Impact], do: Code.ensure_loaded!(module)
+    traced = [{File, :read, 1}, {CodeFacts, :functions, 1}]
+    for mfa <- traced, do: :erlang.trace_pattern(mfa, true, [])
+
+    Task.await(
+      Task.async(fn ->
+        :erlang.trace(self(), true, [:call, {:tracer, test}])
+        Undefined.names([], MapSet.new([{CodeFacts, :functions, 1}, {CodeFacts, :atoms, 1}]))
+      end),
+      :infinity
+    )
+
+    delivered = :erlang.trace_delivered(:all)
+    receive do: ({:trace_delivered, :all, ^delivered} -> :ok)
+    for mfa <- traced, do: :erlang.trace_pattern(mfa, false, [])
+    {:messages, messages} = Process.info(self(), :messages)
+    calls = for {:trace, _, :call, {_, function, _}} <- messages, do: function
+    assert Enum.count(calls, &(&1 == :functions)) > 1
+    # Others are read when the first has been looked at.
+    assert :read in Enum.drop_while(calls, &(&1 == :read))
   end
 
   test "a protocol that falls back to nothing any more, and is called" do
