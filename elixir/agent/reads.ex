@@ -115,7 +115,8 @@ defmodule FlyDeployAgent.Reads do
   defp live?(table), do: is_reference(table) or :ets.whereis(table) != :undefined
 
   defp meant_by?(table, {:tuple, values}, [key | _]), do: alike?(Enum.at(values, keypos(table) - 1), key)
-  defp meant_by?(_table, _row, []), do: true
+  # Tables are read by keys, and a row that is too large to be looked at may have any; or as a whole.
+  defp meant_by?(_table, _row, _key), do: true
 
   @doc "What a call finds there of this shape, see `FlyDeployAgent.Paths.follow/4`; nil for what reads something else."
   @spec found(source, Value.t(), mfa, [Value.t()]) :: {:gives, Value.t()} | {:misses, term} | nil
