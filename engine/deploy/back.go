@@ -18,8 +18,9 @@ import (
 // current.json says about it.
 func (c *committing) takeBack(ctx context.Context, why string) error {
 	c.left.canResume(false)
-	c.withSettleTimeout(ctx, func(ctx context.Context) { c.resolve(ctx, c.machines) }) // whoever may have taken it
-	took := map[string][]*rollout{}                                                    // by the ID of the upgrade before, "" for the image's code
+	// Whoever may have taken it, says so first.
+	c.withSettleTimeout(ctx, func(ctx context.Context) { c.resolve(ctx, c.machines) })
+	took := map[string][]*rollout{} // by the ID of the upgrade before, "" for the image's code
 	before := map[string]*engine.HotUpgrade{}
 	for _, r := range filter(c.machines, (*rollout).hasTaken) {
 		id := ""
@@ -65,7 +66,6 @@ func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machi
 	for _, r := range machines {
 		s.in = append(s.in, r.machine)
 		st.machines = append(st.machines, newAttemptOf(r))
-		_ = r.session.Finish(ctx) // its place is needed
 	}
 	if to != nil {
 		if err := c.checkRecorded(*to, machines); err != nil {
@@ -83,6 +83,9 @@ func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machi
 	if err != nil {
 		return st, nil, err
 	}
+	c.withSettleTimeout(ctx, func(ctx context.Context) {
+		_ = c.each(ctx, machines, func(ctx context.Context, r *rollout) error { return r.session.Finish(ctx) }) // their place is needed
+	})
 	p, err := st.stage(ctx)
 	if err != nil {
 		return st, nil, err

@@ -141,6 +141,21 @@ func TestBackOfAMachineWhoseEndIsUnknown(t *testing.T) {
 	})
 }
 
+// What ran before is not kept waiting by agents that are slow to end: they end at the same time.
+func TestBackEndsTheAgentsAtOnce(t *testing.T) {
+	played(t, 10, func(t *testing.T, s *stage) {
+		s.On(agenttest.Match{Kind: agenttest.Finish}, agenttest.Delay(2*time.Second))
+		p, r := s.sick(onSick(engine.OnSickBack, engine.StrategyAll), "m00")
+		if r.Outcome != engine.OutcomeUnhealthy || strings.Count(outcomes(r), "taken_back") != 10 {
+			t.Errorf("%s, %s: %v\n%s", r.Outcome, outcomes(r), r.Problem, logOf(p))
+		}
+		calls := s.Calls(agenttest.Match{Kind: agenttest.Finish})
+		if took := calls[9].At.Sub(calls[0].At); took > time.Second {
+			t.Errorf("the last agent was ended %s after the first", took)
+		}
+	})
+}
+
 // A machine whose processes the older code cannot take over keeps the upgrade, and says so.
 func TestBackThatFails(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
