@@ -60,6 +60,7 @@ func (c *committing) takeBackTo(ctx context.Context, to *engine.HotUpgrade, mach
 func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machines []*rollout) (*staged, []string, error) {
 	j := *c.job
 	j.settings.Strategy, j.settings.Yes, j.settings.Ask, j.settings.SkipBusy = engine.Strategy{Kind: engine.StrategyAll}, true, false, false
+	j.settings.MaxFailed = len(machines) // one that cannot go back keeps no other from it
 	s := *c.surveyed
 	s.in, s.out, s.earlier, s.resumes, s.image = nil, nil, nil, false, c.upgrade.BaseImage
 	st := &staged{job: &j, surveyed: &s, held: c.held, back: true}

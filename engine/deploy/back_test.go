@@ -156,6 +156,31 @@ func TestBackEndsTheAgentsAtOnce(t *testing.T) {
 	})
 }
 
+// One that cannot be staged or armed keeps no other from going back, and is named.
+func TestBackWithoutOneMachine(t *testing.T) {
+	full := &agent.Error{Name: "disk_full", What: "the disk is full"}
+	for name, breaks := range map[string]func(*agenttest.Behaviour){
+		"it cannot be staged": func(b *agenttest.Behaviour) { b.StageError = full },
+		"it cannot be armed":  func(b *agenttest.Behaviour) { b.ArmError = full },
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 3, func(t *testing.T, s *stage) {
+				r := s.start(onSick(engine.OnSickBack, engine.StrategyAll))
+				r.watched()
+				s.Behave("m01", breaks)
+				s.Crash("m00", 5)
+				p, result := r.end()
+				if got := machineOf(result, "m01"); strings.Count(outcomes(result), "taken_back") != 2 || got.Outcome == engine.OutcomeTakenBack || !strings.Contains(result.Problem.What, "1 machine runs it still (on machine m01)") {
+					t.Errorf("%s, %s: %v\n%s", result.Outcome, outcomes(result), result.Problem, logOf(p))
+				}
+				s.nothingLeft()
+				s.runs("1.0.0", "m00", "m02")
+				s.runs("2.0.0", "m01")
+			})
+		})
+	}
+}
+
 // A machine whose processes the older code cannot take over keeps the upgrade, and says so.
 func TestBackThatFails(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {

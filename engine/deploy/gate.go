@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"flydeploy/engine"
@@ -79,8 +80,12 @@ func (st *staged) unhealthyError() error {
 func (st *staged) takenBackError(back int) error {
 	what := fmt.Sprintf("%s was not well, and was taken back from %s (%s)", st.upgrade.Version, text.Counted(back, "machine"), st.wayBack())
 	remedy := engine.Remedies["taken_back"]
-	if left := count(st.machines, (*rollout).reportsUpgrade); left > 0 {
-		what += fmt.Sprintf("; %s it still", runs(left))
+	if left := filter(st.machines, (*rollout).reportsUpgrade); len(left) > 0 {
+		var ids []string
+		for _, r := range left {
+			ids = append(ids, r.machine.ID)
+		}
+		what += fmt.Sprintf("; %s it still (%s)", runs(len(left)), strings.TrimPrefix(onMachines(ids), " "))
 		remedy = engine.Remedies["back_failed"]
 	}
 	return engine.NewProblem("taken_back", what+": "+st.whyUnhealthy(), nil, remedy).WithCause(errUnhealthy)

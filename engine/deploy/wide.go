@@ -31,7 +31,7 @@ func (j *job) each(ctx context.Context, all []*rollout, work func(context.Contex
 func (j *job) eachButLast(ctx context.Context, all []*rollout, few int, work func(context.Context, *rollout) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if j.machines.Load() < largeFleet {
+	if few = min(few, len(all)/10); j.machines.Load() < largeFleet {
 		few = 0
 	}
 	var mu sync.Mutex
