@@ -49,14 +49,15 @@ func (st *staged) checkTrial(machines int) error {
 	return nil
 }
 
-// checkNotTried fails while another upgrade is on trial on machines of this deploy: what would become of it, nobody has said.
+// checkNotTried fails while another upgrade is on trial on machines of this deploy: what would become of it, nobody has said. While one is
+// on trial anywhere, no other trial begins: current.json tells of one.
 func (s *surveyed) checkNotTried(j *job) error {
 	now := s.target.Storage.Clock()
 	t := s.recorded.Trial()
 	if t == nil || t.Over(now) || j.settings.DryRun || j.settings.EndTrial != "" || s.resumes && s.earlier.Upgrade.SHA256 == t.SHA256 {
 		return nil
 	}
-	if !slices.ContainsFunc(s.in, func(m engine.Machine) bool { _, on := t.Machines[m.ID]; return on }) {
+	if s.strategy.Trial == 0 && !slices.ContainsFunc(s.in, func(m engine.Machine) bool { _, on := t.Machines[m.ID]; return on }) {
 		return nil
 	}
 	return engine.NewProblem("on_trial", t.Describe(now), nil, "Confirm it (`flydeploy confirm`), or take it back (`flydeploy confirm --back`), then deploy again.").

@@ -228,6 +228,30 @@ func TestNothingElseIsDeployedMeanwhile(t *testing.T) {
 	})
 }
 
+// Nor does a second trial begin on other machines: the first would be forgotten.
+func TestNoSecondTrialBeginsMeanwhile(t *testing.T) {
+	played(t, 3, func(t *testing.T, s *stage) {
+		first := onTrial()
+		first.Select = engine.Selection{Machines: []string{"m00"}}
+		if _, r := s.deploy(first); r.Outcome != engine.OutcomeSucceeded || r.Trial == nil {
+			t.Fatalf("%s: %v", r.Outcome, r.Problem)
+		}
+		s.SetBuild(agenttest.Image3)
+		second := onTrial()
+		second.Select = engine.Selection{Machines: []string{"m01"}}
+		if _, r := s.deploy(second); r.Outcome != engine.OutcomeBlocked || r.Problem.Name != "on_trial" {
+			t.Errorf("%s: %v", r.Outcome, r.Problem)
+		}
+		if trial := s.trial(); trial == nil || trial.Version != "2.0.0" {
+			t.Errorf("on trial: %+v", trial)
+		}
+		second.Strategy.Trial = 0
+		if _, r := s.deploy(second); r.Outcome != engine.OutcomeSucceeded || s.trial() == nil {
+			t.Errorf("for good: %s: %v; on trial %+v", r.Outcome, r.Problem, s.trial())
+		}
+	})
+}
+
 func TestWhatIsNotWellIsNotConfirmed(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
 		s.tried()
