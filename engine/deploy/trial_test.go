@@ -351,10 +351,11 @@ func TestATrialThatIsTooShortForItsWaves(t *testing.T) {
 	played(t, 3, func(t *testing.T, s *stage) {
 		settings := baking(time.Minute)
 		settings.Strategy.Kind, settings.Strategy.WaveSize, settings.Strategy.Trial = engine.StrategyRolling, 1, 2*time.Minute
-		_, r := s.deploy(settings)
+		_, r := s.deploy(migrating(settings))
 		if r.Outcome != engine.OutcomeFailed || r.Problem.Name != "trial_too_short" {
 			t.Errorf("%s: %v", r.Outcome, r.Problem)
 		}
+		s.ranBefore(0)
 		s.allRun("1.0.0 1.0.0 1.0.0")
 		s.nothingLeft()
 	})
