@@ -39,7 +39,7 @@ func (j *job) endTrial(ctx context.Context, all *soFar, s *surveyed) error {
 		}
 	}
 	end := &trialEnding{staged: all.staged, trial: trial}
-	looked := end.look(ctx)
+	looked := errors.Join(end.look(ctx), end.unreached())
 	s.tried, s.over = trial.ID, end.over()
 	switch {
 	case context.Cause(ctx) != nil:
@@ -144,16 +144,42 @@ func (e *trialEnding) lookAt(ctx context.Context, r *rollout) error {
 // over gives the machines that are not on trial any more: they have restarted, stopped, or were destroyed.
 func (e *trialEnding) over() []string {
 	var ids []string
-	looked := map[string]*rollout{}
+	looked, out := map[string]*rollout{}, engine.ByID(e.leftOut)
 	for _, r := range e.machines {
 		looked[r.machine.ID] = r
 	}
 	for id := range e.trial.Machines {
-		if r := looked[id]; r == nil || r.problem != nil && r.problem.Name == "trial_over" {
+		r, isIn := looked[id]
+		m, isOut := out[id]
+		switch {
+		case isIn && (r.problem == nil || r.problem.Name != "trial_over"):
+		case !isIn && isOut && (m.LeftOut == engine.LeftOutNotSelected || isAsleep(m)):
+		default:
 			ids = append(ids, id)
 		}
 	}
 	return ids
+}
+
+// isAsleep: the machine's VM cannot be asked, and may run what it ran.
+func isAsleep(m engine.Machine) bool {
+	return m.State == engine.StateSuspended || m.HostStatus == "unreachable"
+}
+
+// unreached names the selected machines that are still on trial and cannot be told how it ends; nil for none.
+func (e *trialEnding) unreached() error {
+	var errs []error
+	for _, m := range e.leftOut {
+		if _, on := e.trial.Machines[m.ID]; !on || m.LeftOut == engine.LeftOutNotSelected || !isAsleep(m) {
+			continue
+		}
+		what, remedy := "is suspended", "Start it (`fly machine start "+m.ID+"`), then end the trial again."
+		if m.State != engine.StateSuspended {
+			what, remedy = "cannot be reached", "End the trial again once its host is back."
+		}
+		errs = append(errs, engine.NewProblem("trial_not_ended", m.Where()+" "+what+", and is still on trial", nil, remedy))
+	}
+	return errors.Join(errs...)
 }
 
 // nothingLeft says why there is nothing to confirm or to take back. What is over is taken out of current.json.

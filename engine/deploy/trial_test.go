@@ -161,6 +161,30 @@ func TestATrialIsConfirmedWhereItRuns(t *testing.T) {
 	})
 }
 
+// A machine that is suspended cannot be told: it stays on trial, and is named.
+func TestATrialOfASuspendedMachine(t *testing.T) {
+	for _, how := range []engine.TrialEnd{engine.TrialConfirmed, engine.TrialTakenBack} {
+		t.Run(string(how), func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				s.tried()
+				s.Suspend("m01")
+				p, r := s.deploy(ending(how))
+				if r.Outcome == engine.OutcomeSucceeded || !strings.Contains(r.Problem.What, "m01 is suspended") {
+					t.Errorf("%s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+				}
+				if trial := s.trial(); trial == nil || len(trial.Machines) != 1 {
+					t.Fatalf("on trial: %+v", trial)
+				}
+				s.Resume("m01")
+				if p, r = s.deploy(ending(how)); r.Outcome != engine.OutcomeSucceeded || s.trial() != nil {
+					t.Errorf("%s: %v; on trial %+v\n%s", r.Outcome, r.Problem, s.trial(), logOf(p))
+				}
+				s.allRun(map[engine.TrialEnd]string{engine.TrialConfirmed: "2.0.0 2.0.0", engine.TrialTakenBack: "1.0.0 1.0.0"}[how])
+			})
+		})
+	}
+}
+
 // What was recorded before is what machines boot meanwhile, and what they get back.
 func TestATrialIsTakenBackToWhatRanBefore(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
