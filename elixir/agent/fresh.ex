@@ -7,15 +7,19 @@ defmodule FlyDeployAgent.Fresh do
   it has children. Afterwards it has its own limit again, and has forgotten the restarts.
   """
 
-  alias FlyDeployAgent.{Beam, Findings, OldCode, Processes, Rounds, Stack}
+  alias FlyDeployAgent.{Beam, Findings, OldCode, Processes, Rounds, Siblings, Stack}
 
-  @typedoc "`why` is nil where its module tells it; `again` is whether its supervisor starts it again, nil for one that has none."
+  @typedoc """
+  `why` is nil where its module tells it; `again` is whether its supervisor starts it again, nil for one that has none; `end` is how
+  it ends: by itself, along with one that does, or left to their supervisor, see `FlyDeployAgent.Siblings`.
+  """
   @type process :: %{
           pid: pid,
           module: module,
           supervisor: pid | nil,
           again: boolean | nil,
-          why: binary | nil
+          why: binary | nil,
+          end: :first | :along | :left
         }
 
   @lingers "it still runs an older version of its code"
@@ -32,7 +36,7 @@ defmodule FlyDeployAgent.Fresh do
   @doc """
   The processes of modules that start afresh, `fresh`, among those that `staged` has seen; those that still run an older version of one of
   `changed`, which would have to end for the commit; and those that take no part in upgrades, and would go on in the code that is taken
-  back, if a supervisor keeps them alive.
+  back, if a supervisor keeps them alive. And those that end along with them.
   """
   @spec all(FlyDeployAgent.Staged.t(), own :: [pid]) :: [process]
   def all(%{diff: diff, fresh: fresh, known: known} = staged, own) do
@@ -46,6 +50,7 @@ defmodule FlyDeployAgent.Fresh do
     |> Enum.reject(fn {pid, _, _} -> pid in own end)
     |> with_supervisors()
     |> Enum.filter(&(&1.why != @loops or &1.again))
+    |> then(&(&1 ++ Siblings.all(&1, staged.targets, known.pids, own)))
   end
 
   # Where a process waits in a module of these, outside of OTP's loops: all others only pass through.
@@ -89,20 +94,22 @@ defmodule FlyDeployAgent.Fresh do
         module: module,
         supervisor: supervisor,
         again: supervisor && Map.get(told, pid, true),
-        why: why
+        why: why,
+        end: :first
       }
     end
   end
 
-  # Runs in the supervisor: its own state, by the shape that OTP and Elixir give it.
-  defp again?(%{__struct__: DynamicSupervisor, children: children}, pid) do
+  @doc "In a supervisor, with its own state, by the shape that OTP and Elixir give it: whether it starts this child again."
+  @spec again?(term, pid) :: boolean
+  def again?(%{__struct__: DynamicSupervisor, children: children}, pid) do
     case children do
       %{^pid => {_start, restart, _shutdown, _type, _modules}} -> restart != :temporary
       _ -> false
     end
   end
 
-  defp again?(state, pid) when is_tuple(state) and elem(state, 0) == :state do
+  def again?(state, pid) when is_tuple(state) and elem(state, 0) == :state do
     case {elem(state, 3), elem(state, 4)} do
       {{_ids, children}, {kind, _}} when kind in [:maps, :mapsets] ->
         Enum.any?(Map.values(children), &(elem(&1, 4) != :temporary))
@@ -115,7 +122,7 @@ defmodule FlyDeployAgent.Fresh do
     end
   end
 
-  defp again?(_state, _pid), do: false
+  def again?(_state, _pid), do: false
 
   # -- the plan
 
@@ -159,6 +166,8 @@ defmodule FlyDeployAgent.Fresh do
   @doc "Those that start them again, and those that start what is linked to them: all that may have to restart something."
   @spec supervisors([process]) :: [pid]
   def supervisors(processes) do
+    processes = Enum.reject(processes, &(&1.end == :left))
+
     linked =
       for %{pid: pid} <- processes,
           {:links, links} <- [Process.info(pid, :links)],
@@ -170,16 +179,17 @@ defmodule FlyDeployAgent.Fresh do
     |> Enum.uniq()
   end
 
-  @doc "Ends them, and waits until they have. Their supervisors are told before what they have to allow. Gives their pids."
+  @doc "Ends them, but for those that are left to their supervisors, and waits until they have. Their supervisors are told before what they have to allow. Gives their pids."
   @spec finish([process], supervisors :: [pid], dead :: pid) :: [pid]
   def finish([], _supervisors, _dead), do: []
 
   def finish(processes, supervisors, dead) do
     Rounds.tell(supervisors, dead, {:replace_state, &__MODULE__.allow/1})
-    monitors = for %{pid: pid} <- processes, do: {pid, Process.monitor(pid)}
+    {left, ended} = Enum.split_with(processes, &(&1.end == :left))
+    monitors = for %{pid: pid} <- ended, do: {pid, Process.monitor(pid)}
     for {pid, _} <- monitors, do: Process.exit(pid, :kill)
     until = System.monotonic_time(:millisecond) + @end_ms
-    for {pid, monitor} <- monitors, ended?(monitor, until), do: pid
+    for({pid, monitor} <- monitors, ended?(monitor, until), do: pid) ++ for(%{pid: pid} <- left, do: pid)
   end
 
   defp ended?(monitor, until) do

@@ -246,7 +246,13 @@ defmodule FlyDeployAgent.Staging do
         closure: if(order.back, do: MapSet.new(), else: closure(changed, facts))
     }
 
-    if order.back, do: %Staged{staged | ended: Fresh.all(staged, order.own)}, else: staged
+    if order.back, do: with_ended(staged, Fresh.all(staged, order.own)), else: staged
+  end
+
+  # A lingering one may be a target, too, and is ended when all have migrated; those that only end along with others need not.
+  defp with_ended(staged, ended) do
+    alone = MapSet.new(for %{pid: pid, end: :along} <- ended, do: pid)
+    %Staged{staged | ended: ended, targets: Enum.reject(staged.targets, &(&1.pid in alone))}
   end
 
   # Only modules that run already can have processes. After the swap nothing tells their old version any more. Where both have the

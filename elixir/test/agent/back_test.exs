@@ -171,6 +171,50 @@ defmodule FlyDeployAgent.BackTest do
     for s <- [one, rest], do: assert({0, []} = {elem(:sys.get_state(s), 5), elem(:sys.get_state(s), 7)})
   end
 
+  test "who ends along with a process that starts afresh is told beforehand, and not migrated", %{
+    tmp_dir: dir
+  } do
+    [fresh, kept] = [__MODULE__.First, __MODULE__.Along]
+    running = server(fresh, 2, ~s|def code_change("1", {1, s}, _), do: {:ok, {2, s}}|)
+    staged = staged(dir, [{running, server(fresh, 1, "")}, {server(kept, 2, ""), server(kept, 1, "")}])
+
+    below = %{
+      id: :below,
+      type: :supervisor,
+      start: {Supervisor, :start_link, [[{kept, 2}], [strategy: :one_for_one]]}
+    }
+
+    agent = fn id -> Supervisor.child_spec({Agent, fn -> id end}, id: id) end
+    children = [agent.(:before), {fresh, 1}, agent.(:after), {kept, 1}, below]
+    start = fn strategy -> Supervisor.start_link(children, strategy: strategy, max_restarts: 0) |> elem(1) end
+    [rest, all, _one] = for strategy <- [:rest_for_one, :one_for_all, :one_for_one], do: start.(strategy)
+
+    child = fn supervisor, id ->
+      for({^id, pid, _, _} <- Supervisor.which_children(supervisor), do: pid) |> hd()
+    end
+
+    [rest_before, all_before] = for s <- [rest, all], do: child.(s, :before)
+
+    assert %{targets: [_, _], ended: ended} = staged = plan(staged)
+    refute Enum.any?(ended, &(&1.pid == rest_before))
+    assert Enum.any?(ended, &(&1.pid == all_before))
+
+    told = for f <- staged.findings, do: {f.subject, f.processes}
+    assert Enum.sort(told) == Enum.sort([{inspect(fresh), 3}, {inspect(kept), 4}, {inspect(__MODULE__), 3}])
+    along = Enum.find(staged.findings, &(&1.subject == inspect(kept)))
+    assert along.detail =~ "4 processes start again with fresh states, by #PID"
+    assert along.detail =~ "its supervisor does not let it go on without #{inspect(fresh)}"
+
+    assert %{outcome: :committed, targets: [_, _], fresh: fresh_pids} = take_back(staged)
+    assert length(fresh_pids) == 10
+    assert child.(rest, :before) == rest_before
+    assert child.(all, :before) != all_before
+
+    for s <- [rest, all],
+        pid <- [child.(s, kept), child.(child.(s, :below), kept)],
+        do: assert({1, {1, _}} = GenServer.call(pid, :get))
+  end
+
   test "a process that lingers in older code ends, and starts again in the older one", %{tmp_dir: dir} do
     module = __MODULE__.Loop
 
