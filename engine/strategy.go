@@ -52,7 +52,25 @@ var listedSteps = regexp.MustCompile(`^[1-9][0-9]{0,5}%?(,[1-9][0-9]{0,5}%?){0,1
 
 // Valid reports whether there is such a strategy.
 func (k StrategyKind) Valid() bool {
-	return slices.Contains(Strategies, k) || listedSteps.MatchString(string(k))
+	return slices.Contains(Strategies, k) || listedSteps.MatchString(string(k)) && k.grows()
+}
+
+// grows reports whether the listed numbers grow, and the listed shares, up to 100%: how a number compares with a share depends on the fleet.
+func (k StrategyKind) grows() bool {
+	number, share := 0, 0
+	for step := range strings.SplitSeq(string(k), ",") {
+		digits, isShare := strings.CutSuffix(step, "%")
+		last := &number
+		if isShare {
+			last = &share
+		}
+		at, _ := strconv.Atoi(digits)
+		if at <= *last || isShare && at > 100 {
+			return false
+		}
+		*last = at
+	}
+	return true
 }
 
 // steps gives how many of n machines have the upgrade after each wave, nil for a strategy that lists none.

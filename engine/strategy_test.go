@@ -26,7 +26,7 @@ func TestWaves(t *testing.T) {
 		{Strategy{Kind: "1,10%,50%,100%"}, 1000, []int{1, 99, 400, 500}, "4 waves of up to 500 machines"},
 		{Strategy{Kind: "1,10%,50%,100%"}, 6, []int{1, 2, 3}, "3 waves of up to 3 machines"},
 		{Strategy{Kind: "2,5"}, 6, []int{2, 3, 1}, "3 waves of up to 3 machines"},
-		{Strategy{Kind: "50%,10%,200%"}, 6, []int{3, 3}, "2 waves of up to 3 machines"},
+		{Strategy{Kind: "50%,4,100%"}, 6, []int{3, 1, 2}, "3 waves of up to 3 machines"},
 	} {
 		if sizes := c.strategy.Waves(c.machines); !slices.Equal(sizes, c.sizes) {
 			t.Errorf("%+v of %d machines: %v, want %v", c.strategy, c.machines, sizes, c.sizes)
@@ -40,6 +40,7 @@ func TestWaves(t *testing.T) {
 func TestStrategiesThatThereAre(t *testing.T) {
 	for kind, valid := range map[StrategyKind]bool{
 		"all": true, "canary": true, "1": true, "1,10%,100%": true, "": false, "0,1": false, "1,,2": false, "1,x": false, "-1": false, "1;2": false, "1,": false, "%": false,
+		"5,10%,7,50%": true, "50%,10%": false, "10%,10%": false, "200%": false, "101%": false, "5,3": false, "5,10%,5": false,
 	} {
 		if kind.Valid() != valid {
 			t.Errorf("%q: valid is %t", kind, !valid)

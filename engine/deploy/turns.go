@@ -14,9 +14,14 @@ import (
 // armedWaits is how long a machine that is armed waits for the others of its wave: its agent expires after a minute.
 const armedWaits = 20 * time.Second
 
-// atOnce is how many of a fleet's machines may be armed or in their window at the same time: --max-concurrency, and of a large fleet a
-// fifth, unless somebody has asked for less, which is then the size of a wave, too.
-func (c *committing) atOnce(machines int) int { return max(c.settings.MaxConcurrency, machines/5) }
+// atOnce is how many of a wave's machines may be armed or in their window at the same time: --max-concurrency, and of a large wave a
+// fifth, unless somebody has asked for so many, which is then the size of a wave, too.
+func (c *committing) atOnce(machines int) int {
+	if c.settings.Strategy.WaveSize > 0 {
+		return c.settings.MaxConcurrency
+	}
+	return max(c.settings.MaxConcurrency, machines/5)
+}
 
 // gathering is a wave whose machines commit once all of them are armed, or the first has waited for armedWaits.
 type gathering struct {

@@ -93,6 +93,32 @@ func TestSoManyMayFail(t *testing.T) {
 	}
 }
 
+// Whoever asks for so many at once gets no more, in large waves of a list either.
+func TestNoMoreAtOnceThanAskedFor(t *testing.T) {
+	played(t, 60, func(t *testing.T, s *stage) {
+		s.Behave("", func(b *agenttest.Behaviour) { b.Arms, b.Commits = 5*time.Second, time.Second })
+		settings := playedSettings()
+		settings.MaxConcurrency, settings.Strategy = 2, engine.Strategy{Kind: "50%,100%", WaveSize: 2}
+		p, r := s.deploy(settings)
+		if r.Outcome != engine.OutcomeSucceeded {
+			t.Fatalf("%s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+		}
+		under, most := map[string]bool{}, 0
+		for _, e := range s.recordedEvents(r.Upgrade.ID) {
+			switch e.State {
+			case engine.MachineArming, engine.MachineArmed, engine.MachineCommitting:
+				under[e.Machine] = true
+			case engine.MachineCommitted, engine.MachineVerified, engine.MachineRecorded:
+				delete(under, e.Machine)
+			}
+			most = max(most, len(under))
+		}
+		if most != 2 {
+			t.Errorf("%d machines were armed or in their window at once", most)
+		}
+	})
+}
+
 // In a small fleet a slow machine is waited for, whatever may fail.
 func TestASlowMachineOfASmallFleet(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
