@@ -273,7 +273,7 @@ func (d *deploySettings) check() error {
 	case e.MaxConcurrency < 1:
 		return usage("--max-concurrency must be at least 1")
 	case !e.Strategy.Kind.Valid():
-		return usage("--strategy is all, rolling, canary, or a list such as 1,10%%,50%%,100%%, not %q", e.Strategy.Kind)
+		return usage("--strategy is all, rolling, canary, or a list that grows, such as 1,10%%,50%%,100%%, not %q", e.Strategy.Kind)
 	case !slices.Contains(engine.OnSickWays, e.OnSick):
 		return usage("--on-sick is stop, back or continue, not %q", e.OnSick)
 	case e.Strategy.Bake < 0 || e.Strategy.Bake > deploy.MaxBake:
