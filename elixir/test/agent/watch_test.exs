@@ -90,10 +90,11 @@ defmodule FlyDeployAgent.WatchTest do
     assert_receive {:DOWN, ^ref, _, _, _}, 5_000
     spawn(fn -> Map.fetch!(empty(), :bare) end)
     # The emulator tells of it through a process of its own.
-    eventually(fn -> Watch.count(table) == 3 end)
-
-    assert told(table).crashes |> Enum.map(& &1.exception) |> Enum.sort() ==
-             ["KeyError :bare", "KeyError :step", "KeyError :task"]
+    # Other tests' processes may crash meanwhile.
+    eventually(fn ->
+      ["KeyError :bare", "KeyError :step", "KeyError :task"] -- Enum.map(told(table).crashes, & &1.exception) ==
+        []
+    end)
   end
 
   test "the emulator's words are understood with a node's name as well", %{table: table} do
