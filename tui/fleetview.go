@@ -153,7 +153,7 @@ func (f *fleet) status(c *console) cells.Line {
 			again = ", again in " + text.Seconds(in)
 		}
 		return cells.Line{cells.New(cells.Warn, "! "+text.Seconds(old)+" old"+again+": "+f.err.Error())}
-	case old > staleAfter:
+	case f.isStale(c.now):
 		return cells.Line{cells.New(cells.Warn, "! "+text.Seconds(old)+" old, no answer yet")}
 	}
 	return f.Lock(c.now)
@@ -177,10 +177,10 @@ func (f *fleet) problem() *engine.Problem {
 
 // problemDialog opens it.
 func (f *fleet) problemDialog(c *console) {
-	switch p := f.problem(); {
-	case p == nil:
+	p := f.problem()
+	if p == nil {
 		c.say("There is no error to show")
-	default:
-		c.dialog = problemDialog("What is wrong with what is shown", p)
+		return
 	}
+	c.dialog = problemDialog("What is wrong with what is shown", p)
 }
