@@ -18,10 +18,8 @@ func (j *job) findEarlier(ctx context.Context, otpApp string, records engine.Rec
 	var err error
 	switch {
 	case j.settings.To != "":
-		r, err = record.Read(ctx, records, j.settings.To)
-		if errors.Is(err, engine.ErrNotFound) {
-			err = record.NoRecordProblem(j.settings.To, err)
-		} else if err == nil && r.Upgrade.TarballURL == "" {
+		r, err = readRecord(ctx, records, j.settings.To)
+		if err == nil && r.Upgrade.TarballURL == "" {
 			err = engine.NewProblem("no_tarball", "deploy "+j.settings.To+" ended before its tarball was uploaded", nil, "Choose another deploy: `flydeploy history` lists them.")
 		}
 	case j.settings.Resume:
@@ -32,7 +30,7 @@ func (j *job) findEarlier(ctx context.Context, otpApp string, records engine.Rec
 		return nil, nil
 	}
 	if err == nil {
-		err = j.ports.Keys.CheckDeploy(sign.App{Fly: j.settings.App, OTP: otpApp}, r.ID, r.Upgrade, orderedBy(r))
+		err = j.checkSigned(otpApp, r)
 	}
 	if err != nil {
 		return nil, err
@@ -47,6 +45,20 @@ func (j *job) checkMeant(id string) error {
 	}
 	return engine.NewProblem("another_deploy", "deploy "+text.Line(id)+" is the last by now, not "+j.settings.Meant, nil,
 		"Nothing was changed. `flydeploy status` and `flydeploy history` show what happened since.")
+}
+
+// readRecord reads the record of a deploy by its ID, which somebody may have typed.
+func readRecord(ctx context.Context, records engine.Records, id string) (record.Record, error) {
+	r, err := record.Read(ctx, records, id)
+	if errors.Is(err, engine.ErrNotFound) {
+		err = record.NoRecordProblem(id, err)
+	}
+	return r, err
+}
+
+// checkSigned refuses a record that nobody has signed who is trusted, where anything is.
+func (j *job) checkSigned(otpApp string, r record.Record) error {
+	return j.ports.Keys.CheckDeploy(sign.App{Fly: j.settings.App, OTP: otpApp}, r.ID, r.Upgrade, orderedBy(r))
 }
 
 func orderedBy(r record.Record) sign.Ordered {

@@ -11,7 +11,6 @@ import (
 	"flydeploy/engine/agent"
 	"flydeploy/engine/record"
 	"flydeploy/engine/run"
-	"flydeploy/engine/sign"
 	"flydeploy/engine/target"
 	"flydeploy/text"
 )
@@ -81,12 +80,9 @@ func (j *job) readTried(ctx context.Context, s *surveyed, trial *engine.Trial) (
 }
 
 func (j *job) readOneTried(ctx context.Context, s *surveyed, trial *engine.Trial, id string) (record.Record, error) {
-	r, err := record.Read(ctx, s.target.Storage.Records, id)
-	if errors.Is(err, engine.ErrNotFound) {
-		return r, record.NoRecordProblem(id, err)
-	}
+	r, err := readRecord(ctx, s.target.Storage.Records, id)
 	if err == nil {
-		err = j.ports.Keys.CheckDeploy(sign.App{Fly: j.settings.App, OTP: s.target.OTPApp}, r.ID, r.Upgrade, orderedBy(r))
+		err = j.checkSigned(s.target.OTPApp, r)
 	}
 	if err == nil && r.Upgrade.SHA256 != trial.SHA256 {
 		err = engine.NewProblem("trial_differs", "current.json says that "+text.Line(trial.Version)+" is on trial with another sha256 than deploy "+text.Line(id)+" has recorded", nil,
