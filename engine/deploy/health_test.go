@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +154,39 @@ func TestAVMThatDiesWhileItIsWatched(t *testing.T) {
 			t.Errorf("problem: %v", result.Problem)
 		}
 	})
+}
+
+// A machine that ends while it is watched is one that has failed, however that is seen: so many as may fail let the others go on.
+func TestVMsThatEndWhileTheyAreWatchedCountAsFailed(t *testing.T) {
+	ends := map[string]func(s *stage){
+		"restarted": func(s *stage) {
+			s.Restart("m00", agenttest.Boot{Found: time.Second, Answers: 3 * time.Second})
+			s.Change("m00", func(m *engine.Machine) { m.ChecksPassed = 0 })
+		},
+		"stopped": func(s *stage) { s.Stop("m00") }, "replaced": func(s *stage) { s.Replace("m00", agenttest.Image1) }, "gone": func(s *stage) { s.Remove("m00") },
+	}
+	for state, end := range ends {
+		for may, want := range []struct {
+			outcome engine.Outcome
+			others  string
+		}{{engine.OutcomeUnhealthy, "m02 committed, m01 aborted, m03 aborted"}, {engine.OutcomePartial, "m02 committed, m01 committed, m03 committed"}} {
+			t.Run(fmt.Sprintf("%s, %d may fail", state, may), func(t *testing.T) {
+				played(t, 4, func(t *testing.T, s *stage) {
+					s.Change("m00", func(m *engine.Machine) { m.ChecksPassed, m.ChecksTotal = 2, 2 })
+					settings := baking(10 * time.Second)
+					settings.MaxFailed, settings.Strategy.Kind, settings.Strategy.WaveSize = may, engine.StrategyRolling, 2
+					r := s.start(settings)
+					r.until("m00 was watched", func(e engine.Event) bool { return e.Machine == "m00" && e.Phase == engine.PhaseWatch })
+					end(s)
+					p, result := r.end()
+					wants(t, p, result, want.outcome, "m00 "+state+", "+want.others)
+					if result.Problem == nil || !strings.Contains(result.Problem.What, "m00") {
+						t.Errorf("problem: %v", result.Problem)
+					}
+				})
+			})
+		}
+	}
 }
 
 // A check that fails for a while passes; one that fails at the end does not.

@@ -118,15 +118,20 @@ func (r *rollout) sameMachine(now engine.Machine, when string) error {
 	if r.isSameInstance(now) {
 		return nil
 	}
-	next := engine.MachineStopped
-	switch {
-	case now.ID == "":
-		next = engine.MachineGone
-	case now.InstanceID != r.machine.InstanceID:
-		next = engine.MachineReplaced
-	}
+	next := r.becomes(now)
 	return r.fail(next, engine.PhaseCheck, engine.NewProblem("machine_changed",
 		fmt.Sprintf("machine %s was %s %s", r.machine.ID, next, when), nil, lookAgain))
+}
+
+// becomes gives the state of a machine that is not the started instance any more that was staged.
+func (r *rollout) becomes(now engine.Machine) engine.MachineState {
+	switch {
+	case now.ID == "":
+		return engine.MachineGone
+	case now.InstanceID != r.machine.InstanceID:
+		return engine.MachineReplaced
+	}
+	return engine.MachineStopped
 }
 
 // reportNewcomers reports machines that started during the deploy: they booted what the record said at that moment.

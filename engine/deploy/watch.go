@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,18 +135,6 @@ func (w *watch) judge(r *rollout, p *engine.Problem) {
 	w.stop()
 }
 
-// lose says that a machine's VM has ended. So many of them as may fail do not end the watch.
-func (w *watch) lose(r *rollout) {
-	p := notWell("its VM ended while it was watched")
-	w.mu.Lock()
-	w.gone[r] = p
-	tolerated := len(w.gone) <= w.mayFail
-	w.mu.Unlock()
-	if !tolerated {
-		w.judge(r, p)
-	}
-}
-
 func notWell(what string) *engine.Problem { return engine.NewProblem("unhealthy", what, nil, "") }
 
 // ask asks a machine's agent until the end of the bake time, and then once more. A machine that does not answer then is asked again
@@ -156,12 +145,12 @@ func (w *watch) ask(ctx context.Context, r *rollout) error {
 		last := w.over() > 0
 		status, err := w.next(ctx, r, last)
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, err != nil && w.isLost(r):
 			return nil
 		case errors.Is(err, agent.ErrGone) && r.adopted && !w.restarted(ctx, r): // held for longer than it stays
 			return engine.NewProblem("health_unknown", "its agent has ended", err, "Nothing more was started. "+lookAgain)
 		case errors.Is(err, agent.ErrGone): // an agent that has ended stays longer than MaxBake
-			w.lose(r)
+			w.lose(r, "its VM ended while it was watched")
 			return nil
 		case err == nil:
 			w.take(r, status)
@@ -214,31 +203,6 @@ func (w *watch) take(r *rollout, status agent.Status) {
 	w.judge(r, notWell(why))
 }
 
-// list lists the fleet until the end of the bake time, and then once more: a machine that has changed is not well at once, one whose
-// checks fail if they still do at the end. A fleet that cannot be listed is listed again for as long as one machine may take.
-func (w *watch) list(ctx context.Context) error {
-	for ctx.Err() == nil {
-		over := w.over()
-		w.tell(over)
-		now, err := w.ports.Fleet.Machines(ctx)
-		switch {
-		case err == nil:
-			w.look(engine.ByID(now))
-			if over > 0 {
-				return nil
-			}
-		case over > w.settings.Timeout:
-			return fmt.Errorf("list machines after a wave: %w", err)
-		}
-		if over > 0 {
-			_ = run.Wait(ctx, lookAgainAfter)
-		} else {
-			_ = run.Wait(w.baking, lookAgainAfter)
-		}
-	}
-	return nil
-}
-
 // tell emits how long the wave is still watched, and whether an operator may say something else.
 func (w *watch) tell(over time.Duration) {
 	left := max(w.settings.Strategy.Bake-time.Since(w.begun), 0).Round(time.Second)
@@ -253,43 +217,18 @@ func (w *watch) tell(over time.Duration) {
 	w.showAsking(w.wave, say, asks)
 }
 
-// look looks at the machines as Fly lists them.
-func (w *watch) look(now map[string]engine.Machine) {
-	w.mu.Lock()
-	w.listed = now
-	w.mu.Unlock()
-	w.failing = map[*rollout]*engine.Problem{}
-	for _, r := range w.machines {
-		m := now[r.machine.ID]
-		switch {
-		case m.State != engine.StateStarted:
-			w.judge(r, notWell("it is "+currentState(m)))
-		case m.InstanceID != r.machine.InstanceID:
-			w.judge(r, notWell("another instance has replaced it"))
-		case failingSince(r.machine, m) != "":
-			w.failing[r] = notWell(fmt.Sprintf("its health check %s fails, and passed before the upgrade", failingSince(r.machine, m)))
-		case m.ChecksPassed < r.machine.ChecksPassed:
-			w.failing[r] = notWell(fmt.Sprintf("%d of %s pass; before the upgrade, %d did", m.ChecksPassed, text.Counted(m.ChecksTotal, "check"), r.machine.ChecksPassed))
-		}
-	}
-}
-
 // conclude says of each machine what the watch has shown.
 func (w *watch) conclude() {
 	took := text.Seconds(time.Since(w.begun))
 	for _, r := range w.machines {
 		e := engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusDone, Text: "well for " + took, StartedAt: w.begun, DurationUS: time.Since(w.begun).Microseconds(), Vitals: w.vitals(r)}
 		switch gone := w.gone[r]; {
-		case gone != nil && !r.isSick(): // and the others go on
+		case gone != nil: // where it may, the others go on
 			r.health = engine.HealthUnhealthy
-			_ = r.fail(engine.MachineRestarted, engine.PhaseWatch, gone)
+			_ = r.fail(w.endOf(r), engine.PhaseWatch, cmp.Or(r.sick, gone))
 			continue
 		case r.isSick():
 			r.health = engine.HealthUnhealthy
-			if gone != nil {
-				_ = r.fail(engine.MachineRestarted, engine.PhaseWatch, r.sick)
-				continue
-			}
 			r.becomeUnhealthy()
 			if r.state == engine.MachineUnhealthy {
 				continue
