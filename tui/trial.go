@@ -53,21 +53,16 @@ func (c *console) shownTrial() *engine.Trial {
 
 // trialDialog asks before a trial ends. It ends this one, or none.
 func trialDialog(t *engine.Trial, how engine.TrialEnd) *dialog {
-	title, label := "Confirm "+t.Version, "Confirm it"
-	what := "It is recorded, so that machines that restart run it, too."
-	if how == engine.TrialTakenBack {
-		title, label = "Take "+t.Version+" back", "Take it back"
-		what = "The machines get the code that they ran before: their processes are suspended for it."
-	}
+	words := view.TrialEnding(t, how)
 	return &dialog{
-		title: title, tone: cells.Warn,
-		buttons: []button{{key: "c", label: "Cancel"}, {key: "y", label: label, act: func(c *console) tea.Cmd {
+		title: words.Title, tone: cells.Warn,
+		buttons: []button{{key: "c", label: "Cancel"}, {key: "y", label: words.Label, act: func(c *console) tea.Cmd {
 			return c.startRequest(engine.Request{EndTrial: how, Meant: t.ID})
 		}}},
 		body: func(c *console, w int) []cells.Line {
 			lines := append(cells.Paragraph(cells.Normal, t.Describe(c.now), w), nil)
 			lines = append(lines, cells.Paragraph(cells.Normal, view.Named(slices.Sorted(maps.Keys(t.Machines)), 2*w), w)...)
-			return append(append(lines, nil), cells.Paragraph(cells.Muted, what, w)...)
+			return append(append(lines, nil), cells.Paragraph(cells.Muted, words.About, w)...)
 		},
 	}
 }

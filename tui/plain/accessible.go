@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,7 +54,7 @@ func Accessible(ctx context.Context, o Options) (*engine.Result, error) {
 	defer stop()
 	a := &accessible{o: o, out: &output{to: o.Output}, answers: answers}
 	if o.StartDeploy && !o.ReadOnly {
-		a.deploy(ctx, o.Preselect)
+		a.deploy(ctx, engine.Request{Select: o.Preselect})
 	} else {
 		a.home(ctx)
 	}
@@ -136,6 +137,7 @@ func (a *accessible) home(ctx context.Context) {
 		choices := []choice{{"Look again", func(context.Context) bool { return true }}}
 		if err == nil && !a.o.ReadOnly {
 			choices = append(choices, a.deployChoices(&f)...)
+			choices = append(choices, a.trialChoices(overview.Trial)...)
 		}
 		again = a.choose(ctx, append(choices, choice{"Record of deploys", a.history}, choice{"Quit", func(context.Context) bool { return false }}))
 	}
@@ -173,7 +175,7 @@ func noteText(note cells.Span) string {
 
 func (a *accessible) deployChoices(f *view.Fleet) []choice {
 	deploy := func(sel engine.Selection) func(context.Context) bool {
-		return func(ctx context.Context) bool { a.deploy(ctx, sel); return ctx.Err() == nil }
+		return func(ctx context.Context) bool { a.deploy(ctx, engine.Request{Select: sel}); return ctx.Err() == nil }
 	}
 	var choices []choice
 	if marked := f.Selected(a.o.Preselect); len(marked) > 0 {
@@ -183,10 +185,32 @@ func (a *accessible) deployChoices(f *view.Fleet) []choice {
 		choice{"Deploy to all machines", deploy(engine.Selection{})},
 		choice{"Choose machines, then deploy to them", func(ctx context.Context) bool {
 			if ids := a.chooseMachines(ctx, f); len(ids) > 0 {
-				a.deploy(ctx, engine.Selection{Machines: ids})
+				a.deploy(ctx, engine.Request{Select: engine.Selection{Machines: ids}})
 			}
 			return ctx.Err() == nil
 		}})
+}
+
+// trialChoices offer to end what is on trial.
+func (a *accessible) trialChoices(t *engine.Trial) []choice {
+	if t == nil || t.Over(time.Now()) {
+		return nil
+	}
+	var choices []choice
+	for _, how := range []engine.TrialEnd{engine.TrialConfirmed, engine.TrialTakenBack} {
+		words := view.TrialEnding(t, how)
+		choices = append(choices, choice{words.Title + ", which is on trial", func(ctx context.Context) bool {
+			a.print("\n%s.\n%s.\n%s\n", t.Describe(time.Now()), view.Named(slices.Sorted(maps.Keys(t.Machines)), 1000), words.About)
+			return a.choose(ctx, []choice{
+				{"Cancel", func(context.Context) bool { return true }},
+				{words.Label, func(ctx context.Context) bool {
+					a.deploy(ctx, engine.Request{EndTrial: how, Meant: t.ID})
+					return ctx.Err() == nil
+				}},
+			})
+		}})
+	}
+	return choices
 }
 
 // chooseMachines gives the ids of the machines whose numbers were typed, nil for none.

@@ -322,3 +322,50 @@ func TestAccessibleColdWay(t *testing.T) {
 		t.Errorf("answers %+v", got)
 	}
 }
+
+// What is on trial is confirmed, or taken back, by number, once somebody says so again.
+func TestAccessibleTrial(t *testing.T) {
+	until := engine.MachineTrial{ID: "01K", Until: time.Now().Add(10 * time.Minute)}
+	seen := tuitest.OverviewOf(2)
+	seen.Trial = &engine.Trial{ID: "01K", Version: "0.3.0", SHA256: "abc", Machines: map[string]engine.MachineTrial{"148e00016c0000": until}}
+	for number, how := range map[string]engine.TrialEnd{"4": engine.TrialConfirmed, "5": engine.TrialTakenBack} {
+		t.Run(string(how), func(t *testing.T) {
+			var asked []engine.Request
+			o := talkative()
+			b := o.Backend.(*tuitest.Backend)
+			b.OnOverview = func(context.Context) (engine.Overview, error) { return seen, nil }
+			b.OnDeploy = func(r engine.Request) (plain.Deployment, error) {
+				asked = append(asked, r)
+				return tuitest.Confirmed(nil, nil, engine.Result{Outcome: engine.OutcomeSucceeded, TrialEnd: how}), nil
+			}
+			w := talkTo(t.Context(), t, o)
+			w.hears(1, "4. Confirm 0.3.0, which is on trial\n5. Take 0.3.0 back, which is on trial\n")
+			w.says(number)
+			w.hears(1, "0.3.0 is on trial on 1 machine until "+until.Until.Local().Format("15:04")+", not confirmed.\n1 machine: 148e00016c0000.\n")
+			w.hears(1, "Choice (1 to 2):")
+			w.says("1")
+			w.hears(2, "Choice (1 to 7):")
+			if len(asked) > 0 {
+				t.Fatalf("it was ended without a word: %v", asked)
+			}
+			w.says(number)
+			w.hears(2, "Choice (1 to 2):")
+			w.says("2")
+			w.hears(3, "Choice (1 to 7):")
+			w.says("7")
+			w.over()
+			if len(asked) != 1 || asked[0].EndTrial != how || asked[0].Meant != "01K" {
+				t.Errorf("asked for %+v", asked)
+			}
+		})
+	}
+	o := talkative()
+	o.ReadOnly, o.Backend.(*tuitest.Backend).OnOverview = true, func(context.Context) (engine.Overview, error) { return seen, nil }
+	w := talkTo(t.Context(), t, o)
+	w.hears(1, "Choice (1 to 3):")
+	w.says("3")
+	w.over()
+	if strings.Contains(w.text(), "which is on trial") {
+		t.Errorf("it is offered to who may change nothing:\n%s", w.text())
+	}
+}

@@ -35,8 +35,8 @@ type conversation struct {
 }
 
 // deploy starts a deploy and follows it to its end.
-func (a *accessible) deploy(ctx context.Context, sel engine.Selection) {
-	d, err := a.o.Backend.Deploy(engine.Request{Select: sel})
+func (a *accessible) deploy(ctx context.Context, asked engine.Request) {
+	d, err := a.o.Backend.Deploy(asked)
 	if err != nil {
 		a.print("The deploy did not start.\n")
 		a.printLines(view.Problem(engine.AsProblem(err), accessibleWidth))

@@ -42,6 +42,18 @@ func trialOf(r engine.Result) string {
 	return ", on trial until " + clock(r.Trial.Until()) + ", not confirmed"
 }
 
+// TrialEndWords are how an end of a trial is offered: a title, the words of who does it, and what it does.
+type TrialEndWords struct{ Title, Label, About string }
+
+// TrialEnding gives the words of an end of a trial.
+func TrialEnding(t *engine.Trial, how engine.TrialEnd) TrialEndWords {
+	version := text.Line(t.Version)
+	if how == engine.TrialTakenBack {
+		return TrialEndWords{"Take " + version + " back", "Take it back", "The machines get the code that they ran before: their processes are suspended for it."}
+	}
+	return TrialEndWords{"Confirm " + version, "Confirm it", "It is recorded, so that machines that restart run it, too."}
+}
+
 func clock(t time.Time) string { return t.Local().Format("15:04") }
 
 // TrialLines say what is on trial, and what ends that.
