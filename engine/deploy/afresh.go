@@ -27,6 +27,7 @@ func (c *committing) acceptBack(ctx context.Context, p *engine.Plan) ([]string, 
 	if fresh != nil {
 		c.rec.Log(engine.PhaseCommit, "taking it back ends processes: "+fresh.What)
 	}
+	c.logBack(p.Findings)
 	blocked := blockers(p.Findings, c.accepted)
 	switch {
 	case blocked == nil && (fresh == nil || !c.settings.Ask):
@@ -52,6 +53,18 @@ func (c *committing) acceptBack(ctx context.Context, p *engine.Plan) ([]string, 
 		accepted = append(accepted, f.Name)
 	}
 	return accepted, nil
+}
+
+// goesDown is the finding about processes whose states a code_change with {:down, vsn} takes back.
+const goesDown = "goes_down"
+
+// logBack logs what else the plan of the way back has found, before anything is suspended for it.
+func (c *committing) logBack(findings []engine.Finding) {
+	for _, f := range findings {
+		if f.Name == goesDown || f.Name != freshStates && f.Severity != engine.SeverityInfo {
+			c.rec.Log(engine.PhaseCommit, fmt.Sprintf("the plan of the way back: %s %s%s: %s", f.Severity, f.Name, onMachines(f.Machines), f.What))
+		}
+	}
 }
 
 // endsProcesses tells which processes end for the way back; nil for none.

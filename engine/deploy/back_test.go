@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -330,6 +331,11 @@ func TestABlockedWayBack(t *testing.T) {
 // Who cannot go back with its state ends, and starts afresh: that is told before it happens, and an operator is asked.
 func TestBackEndsProcesses(t *testing.T) {
 	lingering := []agent.Finding{{Name: "lingering", Severity: "block", Subject: "Counter.Heartbeat", Detail: "is still run, in a version from before", Processes: 2}}
+	others := []agent.Finding{
+		{Name: "goes_down", Severity: "info", Subject: "Counter.Tally", Detail: "its code_change has a clause for {:down, 1}, which takes 302 processes back", Processes: 302},
+		{Name: "missing_setting", Severity: "warn", Subject: ":counter", Detail: "the code fetches :step, which is not there"},
+		{Name: "rehearsed", Severity: "info", Subject: "Counter.Tally", Detail: "1 of 302"},
+	}
 	for name, test := range map[string]struct {
 		answer   engine.Way
 		machines string
@@ -348,7 +354,7 @@ func TestBackEndsProcesses(t *testing.T) {
 					r.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
 				}
 				r.until("a machine was watched", func(e engine.Event) bool { return e.Phase == engine.PhaseWatch })
-				s.Behave("m00", func(b *agenttest.Behaviour) { b.Findings = lingering })
+				s.Behave("m00", func(b *agenttest.Behaviour) { b.Findings = append(slices.Clone(lingering), others...) })
 				s.Crash("m00", 4)
 				if settings.Ask {
 					r.asks(engine.QuestionSick)
@@ -363,6 +369,11 @@ func TestBackEndsProcesses(t *testing.T) {
 				wants(t, p, result, engine.OutcomeUnhealthy, test.machines)
 				if told := strings.Index(logOf(p), "taking it back ends processes: Counter.Heartbeat: 1 process starts again"); told < 0 {
 					t.Errorf("nobody was told who ends:\n%s", logOf(p))
+				}
+				for _, want := range []string{"info goes_down on machine m00: Counter.Tally: its code_change has a clause for {:down, 1}", "warn missing_setting on machine m00: :counter"} {
+					if told, done := strings.Index(logOf(p), "the plan of the way back: "+want), strings.Index(logOf(p), "taking 1 machine back to"); told < 0 || done >= 0 && done < told {
+						t.Errorf("nobody was told of %s in time:\n%s", want, logOf(p))
+					}
 				}
 				s.nothingLeft()
 				if test.answer == engine.WayStop {
