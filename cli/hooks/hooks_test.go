@@ -73,25 +73,34 @@ func TestACommandThatFails(t *testing.T) {
 	}
 }
 
-func TestACommandHasALimit(t *testing.T) {
-	_, err := runHook(t, "echo waiting; exec sleep 1000", Hooks{Timeouts: map[engine.Moment]time.Duration{engine.MomentBeforeCommit: time.Second}})
-	p := engine.AsProblem(err)
-	if p == nil || !strings.HasPrefix(p.What, "the hook before_commit: did not finish within 1s") {
-		t.Errorf("%v", err)
-	}
-}
-
-// The record of a deploy says that it runs until the command of its end is done.
-func TestTheCommandOfTheEndHasAShorterLimit(t *testing.T) {
-	own := Hooks{Timeouts: map[engine.Moment]time.Duration{engine.MomentEnded: 5 * time.Minute}}
-	for _, test := range []struct {
-		h    Hooks
-		of   engine.Moment
-		want time.Duration
-	}{{Hooks{}, engine.MomentEnded, 30 * time.Second}, {Hooks{}, engine.MomentAfterCommit, time.Minute}, {own, engine.MomentEnded, 5 * time.Minute}} {
-		if got := test.h.timeout(test.of); got != test.want {
-			t.Errorf("%s has %s, want %s", test.of, got, test.want)
+// Each moment's command has a limit, its own or the usual one. The record of a deploy says that it runs until the command of its end is
+// done: that has a shorter one.
+func TestEveryCommandHasALimit(t *testing.T) {
+	for _, moment := range engine.Moments {
+		usual := time.Minute
+		if moment == engine.MomentEnded {
+			usual = 30 * time.Second
 		}
+		if got := (Hooks{}).timeout(moment); got != usual {
+			t.Errorf("%s has %s, want %s", moment, got, usual)
+		}
+		t.Run(string(moment), func(t *testing.T) {
+			t.Parallel()
+			h := Hooks{
+				Commands: map[engine.Moment]string{moment: `read -r line; echo "$FLYDEPLOY_HOOK read $line"; exec sleep 1000`},
+				Timeouts: map[engine.Moment]time.Duration{moment: time.Second},
+			}
+			e := event()
+			e.Hook = moment
+			var lines []string
+			err := h.Run(t.Context(), e, func(line string) { lines = append(lines, line) })
+			if p := engine.AsProblem(err); p == nil || p.Name != "hook_failed" || !strings.HasPrefix(p.What, "the hook "+string(moment)+": did not finish within 1s") {
+				t.Errorf("%v", err)
+			}
+			if want := string(moment) + ` read {"v":1,"type":"hook","hook":"` + string(moment) + `",`; !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, want) }) {
+				t.Errorf("%q", lines)
+			}
+		})
 	}
 }
 
@@ -135,7 +144,7 @@ func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f
 func posting(t *testing.T, answer transport) Hooks {
 	t.Helper()
 	n, err := Notify{
-		URL: "https://hooks.example.com/T0/secret-path?token=secret-query", Headers: map[string]string{"Authorization": "env:TOKEN", "X-Plain": "yes"},
+		URL: "https://secret-user:secret-password@hooks.example.com/T0/secret-path?token=secret-query", Headers: map[string]string{"Authorization": "env:TOKEN", "X-Plain": "yes"},
 		Text: func(r engine.Result) string { return "counter " + r.Upgrade.Version },
 	}.Resolve(func(string) string { return "Bearer secret-token" })
 	if err != nil {
@@ -223,13 +232,17 @@ func TestWhatNotifyNames(t *testing.T) {
 		"plain http":                {Notify{URL: "http://example.com/x"}, "url must begin with https://"},
 		"an unset URL":              {Notify{URL: "env:NONE"}, "the environment has no NONE"},
 		"an unset header":           {Notify{URL: "https://example.com", Headers: map[string]string{"A": "env:NONE"}}, "A: the environment has no NONE"},
-		"a header of several lines": {Notify{URL: "https://example.com", Headers: map[string]string{"A": "b\r\nC: d"}}, `"A" is no header`},
+		"no URL at all":             {Notify{URL: "https://exa mple.com/secret"}, "url must begin with https://"},
+		"a secret over plain http":  {Notify{URL: "env:PLAIN"}, "url must begin with https://"},
+		"an odd byte in a header":   {Notify{URL: "https://example.com", Headers: map[string]string{"A": "secret\x01"}}, `"A" is no header`},
+		"a space in its name":       {Notify{URL: "https://example.com", Headers: map[string]string{"A B": "secret"}}, `"A B" is no header`},
+		"a header of several lines": {Notify{URL: "https://example.com", Headers: map[string]string{"A": "secret\r\nC: d"}}, `"A" is no header`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := test.n.Resolve(func(name string) string {
-				return map[string]string{"HOOK": "https://example.com/secret"}[name]
+				return map[string]string{"HOOK": "https://example.com/secret", "PLAIN": "http://example.com/secret"}[name]
 			})
-			if test.says == "" && err != nil || test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)) {
+			if test.says == "" && err != nil || test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "secret")) {
 				t.Errorf("%v", err)
 			}
 		})

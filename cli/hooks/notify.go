@@ -58,11 +58,18 @@ func (n Notify) Resolve(getenv func(string) string) (*Notify, error) {
 		if resolved.Headers[name], unset = take(from); unset != "" {
 			return wrong("headers: %s: the environment has no %s", name, unset)
 		}
-		if strings.ContainsAny(name+resolved.Headers[name], "\r\n\x00") || name == "" {
+		if !isHeader(name, resolved.Headers[name]) {
 			return wrong("headers: %q is no header", name)
 		}
 	}
 	return &resolved, nil
+}
+
+// isHeader: net/http sends no other, and says so only then.
+func isHeader(name, value string) bool {
+	const token = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	isOdd := func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+	return name != "" && strings.Trim(name, token) == "" && !strings.ContainsFunc(value, isOdd)
 }
 
 func isLoopback(host string) bool {

@@ -152,6 +152,49 @@ func TestAHookThatFailsElsewhereEndsNothing(t *testing.T) {
 	}
 }
 
+// Nor does one that is told that it is not well.
+func TestAHookThatFailsWhereItIsNotWell(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		s.hooks = &hooks{run: failsAt(engine.MomentUnhealthy)}
+		p, r := s.sick(onSick(engine.OnSickBack, engine.StrategyAll), "m00")
+		wants(t, p, r, engine.OutcomeUnhealthy, "m00 taken_back")
+		if log := logOf(p); !strings.Contains(log, "unhealthy: the hook unhealthy failed (exit status 3); the deploy goes on") {
+			t.Errorf("the log does not say so:\n%s", log)
+		}
+	})
+}
+
+// Whatever a receiver does, posting the outcome takes a quarter of a minute at most, beside the command of the end, and changes nothing.
+func TestAPostThatHangs(t *testing.T) {
+	for name, test := range map[string]struct{ command, most time.Duration }{
+		"alone": {0, 15 * time.Second}, "beside a command": {29 * time.Second, 29 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 1, func(t *testing.T, s *stage) {
+				var begun time.Time
+				s.hooks = &hooks{
+					run: func(_ context.Context, m engine.Moment) error {
+						if m == engine.MomentEnded {
+							begun = time.Now()
+							time.Sleep(test.command)
+						}
+						return nil
+					},
+					post: func(ctx context.Context) error { <-ctx.Done(); return errors.New("example.com did not answer in time") },
+				}
+				p, r := s.deploy(playedSettings())
+				wants(t, p, r, engine.OutcomeSucceeded, "m00 committed")
+				if took := time.Since(begun); took > test.most+5*time.Second {
+					t.Errorf("it ended %s after its outcome", took)
+				}
+				if !strings.Contains(logOf(p), "example.com did not answer in time") {
+					t.Errorf("the log does not say so:\n%s", logOf(p))
+				}
+			})
+		})
+	}
+}
+
 // Whoever watches reads how the deploy has ended while the command of its end runs.
 func TestTheOutcomeIsShownBeforeTheCommandOfTheEnd(t *testing.T) {
 	played(t, 1, func(t *testing.T, s *stage) {
