@@ -33,7 +33,7 @@ type Event struct {
 	Facts   *Machine       `json:"facts,omitempty"`  // with the first event of a machine
 	Report  *MachineReport `json:"report,omitempty"` // what the agent has counted so far
 	Vitals  *Vitals        `json:"vitals,omitempty"` // of a machine that is watched, or about to commit
-	Plan    *Plan          `json:"plan,omitempty"`   // with phase plan
+	Plan    *Plan          `json:"plan,omitempty"`   // with phase plan; in a stream that of a large fleet is in parts, see InParts
 	Asks    Question       `json:"asks,omitempty"`   // with phase commit, while the deploy waits for an answer, or takes one
 	Ways    []Way          `json:"ways,omitempty"`   // with Asks: the answers that it takes; the first one stands if nobody answers
 	Held    *LockHeld      `json:"held,omitempty"`   // with phase lock, while somebody else holds it
@@ -99,6 +99,23 @@ type Failure struct {
 	StateBefore string   `json:"state_before,omitempty"`
 	StateAfter  string   `json:"state_after,omitempty"`
 	Count       int      `json:"count"` // of the processes with this module and reason
+}
+
+// InParts gives the events as which a stream has e: one for each part of its plan, whose lists take about most bytes. All but the last
+// are pending. They have no numbers of their own yet.
+func (e Event) InParts(most int) []Event {
+	if e.Plan == nil {
+		return []Event{e}
+	}
+	var all []Event
+	for _, part := range e.Plan.Divided(most) {
+		next := e
+		if next.Plan = part; part.Part < part.Parts {
+			next.Status, next.StartedAt, next.DurationUS, next.Problem = StatusPending, time.Time{}, 0, nil
+		}
+		all = append(all, next)
+	}
+	return all
 }
 
 // MergedWith gives e with the facts, plan, report, vitals and upgrade of an earlier event of the same phase where e has none, so that

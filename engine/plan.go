@@ -32,6 +32,9 @@ type Plan struct {
 	MayGoCold bool `json:"may_go_cold,omitempty"`
 	// LeftOut lists the machines that the deploy does not touch, with their reasons.
 	LeftOut []Machine `json:"left_out,omitempty"`
+	// Part and Parts: in a stream the plan of a large fleet comes in parts, from 1, each with some of the lists' items. 0: it is whole.
+	Part  int `json:"part,omitempty"`
+	Parts int `json:"parts,omitempty"`
 }
 
 // MachinePlan is what staging found on one machine.

@@ -21,6 +21,7 @@ type Progress struct {
 	LastAt     time.Time
 
 	index map[string]*MachineProgress
+	parts *Plan // the first parts of a plan that is not whole yet
 }
 
 // MachineProgress is one machine's part of a deploy. Phases are those of the current attempt.
@@ -148,13 +149,25 @@ func (m *MachineProgress) after(e Event) MachineState {
 
 func (p *Progress) takeFleet(e Event) {
 	if e.Plan != nil {
-		p.Plan = e.Plan
+		p.takePlan(e.Plan)
 	}
 	if e.Phase == PhaseCommit {
 		p.CommitAsks, p.Ways = e.Asks, e.Ways
 	}
 	if e.Phase == PhaseLock {
 		p.Held = e.Held
+	}
+}
+
+// takePlan takes a plan, or a part of one, which counts once it is whole.
+func (p *Progress) takePlan(plan *Plan) {
+	if plan.Parts == 0 {
+		p.Plan = plan
+		return
+	}
+	if p.parts = p.parts.joined(plan); p.parts.isWhole() {
+		p.Plan, p.parts = p.parts, nil
+		p.Plan.Part, p.Plan.Parts = 0, 0
 	}
 }
 

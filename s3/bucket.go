@@ -47,7 +47,7 @@ const (
 	maxAttempts      = 4
 	maxBackoff       = time.Second
 	maxDocument      = 4 << 20  // bytes; current.json and the lock are refused if they are larger
-	maxResult        = 64 << 20 // bytes; one file of a deploy's record: the plan for 1,000 machines is about 5 MB
+	maxResult        = 64 << 20 // bytes; one file of a deploy's record: in older ones the plan for 1,000 machines is one line of about 5 MB
 )
 
 // Config says where the bucket is and how to open it: with AccessKeyID and SecretAccessKey, or with Profile.

@@ -2,8 +2,12 @@ package deploy_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"reflect"
 	"testing"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
@@ -60,6 +64,31 @@ func TestALargeFleet(t *testing.T) {
 		}
 		if replayed.Plan == nil || len(replayed.Plan.Machines) != machines || len(replayed.Plan.Machines[0].Processes) != 60 {
 			t.Error("the plan in the record is not whole")
+		}
+		pieces, err := s.Storage.Results(t.Context(), r.Upgrade.ID, "events")
+		for _, name := range pieces {
+			if size := len(s.Object(agenttest.ResultKey(r.Upgrade.ID, name))); size > 600<<10 {
+				t.Errorf("%s has %d bytes", name, size)
+			}
+		}
+		if err != nil || len(pieces) < 10 {
+			t.Errorf("its events are in %v: %v", pieces, err)
+		}
+		watched, source := engine.NewProgress(), record.Watch(s.Storage, r.Upgrade.ID, time.Second)
+		for {
+			batch, err := source.Next(t.Context())
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range batch {
+				watched.Apply(e)
+			}
+		}
+		if !reflect.DeepEqual(watched.Plan, replayed.Plan) {
+			t.Error("who watches has another plan than who replays")
 		}
 	})
 }

@@ -17,6 +17,8 @@ const (
 	pieceSize = 256 << 10
 	// maxRecordedOutput is how many bytes of output lines a record holds at most. States are always recorded.
 	maxRecordedOutput = 8 << 20
+	// planLine is how many bytes of a plan's lists one event of a stream holds, about.
+	planLine = 128 << 10
 )
 
 // Recorder numbers the events of one deploy, keeps the whole stream, and hands each event on to the feed.
@@ -30,6 +32,7 @@ type Recorder struct {
 	last     map[eventKey]engine.Event
 	began    map[eventKey]time.Time // by our clock, whereas StartedAt may be by a machine's
 	progress *engine.Progress
+	planned  *engine.Plan // the last one that is in the stream in parts
 	closed   bool
 	news     chan struct{} // closed with the next event, for readers of Stream
 }
@@ -47,21 +50,37 @@ func (r *Recorder) Emit(e engine.Event) {
 	if r.closed {
 		return
 	}
-	r.seq++
-	e.V, e.Seq, e.Attempt = engine.EventVersion, r.seq, max(e.Attempt, 1)
+	e.V, e.Attempt = engine.EventVersion, max(e.Attempt, 1)
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}
 	if e.Log == "" {
 		r.time(&e)
 	}
+	for _, part := range r.inParts(e) {
+		r.seq++
+		part.Seq = r.seq
+		r.keep(part)
+	}
+	e.Seq = r.seq
 	r.progress.Apply(e)
-	r.keep(e)
 	r.wakeReaders()
 	r.feed.Publish(e)
 }
 
-// keep appends the event to the stream.
+// inParts gives the events as which the stream has e. A plan that comes in parts is there once, with the first event that carries it.
+func (r *Recorder) inParts(e engine.Event) []engine.Event {
+	if e.Plan != nil && e.Plan == r.planned {
+		e.Plan = nil
+	}
+	parts := e.InParts(planLine)
+	if len(parts) > 1 {
+		r.planned = e.Plan
+	}
+	return parts
+}
+
+// keep appends an event to the stream.
 func (r *Recorder) keep(e engine.Event) {
 	if e.Log != "" && r.output > maxRecordedOutput {
 		return

@@ -1,6 +1,8 @@
 package record
 
 import (
+	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -23,5 +25,54 @@ func TestDurationsAreOfOneClock(t *testing.T) {
 		if took := time.Duration(events[1].DurationUS) * time.Microsecond; took < 0 || took > time.Minute {
 			t.Errorf("with a clock that is off by %s the phase took %s", off, took)
 		}
+	}
+}
+
+// The plan of a large fleet is in the stream once, in events that no piece is too small for, and the reader beside the deploy has it whole.
+func TestALargePlanIsRecordedInParts(t *testing.T) {
+	t.Parallel()
+	feed := NewFeed()
+	rec := NewRecorder(feed)
+	plan := &engine.Plan{Modules: []engine.ModuleChange{}, Findings: []engine.Finding{}}
+	for i := range 3_000 {
+		plan.Machines = append(plan.Machines, engine.MachinePlan{Machine: engine.Machine{ID: fmt.Sprint(i), Region: "ams", Image: "registry.fly.io/counter:deployment-01K93QZZZZ7M4W2T8XCVDFGH1J"}})
+	}
+	for _, s := range []engine.Status{engine.StatusRunning, engine.StatusDone} {
+		rec.Emit(engine.Event{Phase: engine.PhasePlan, Status: s, Plan: plan})
+	}
+	rec.Close()
+	if beside, err := feed.Next(t.Context()); err != nil || len(beside) != 1 || beside[0].Plan != plan {
+		t.Errorf("beside the deploy: %d events: %v", len(beside), err)
+	}
+	for n := range rec.pieces {
+		if len(rec.pieces[n]) > pieceSize+2*planLine {
+			t.Errorf("piece %d has %d bytes", n+1, len(rec.pieces[n]))
+		}
+	}
+	if len(rec.pieces) < 3 {
+		t.Errorf("it is in %d pieces", len(rec.pieces))
+	}
+	p, source := engine.NewProgress(), rec.Stream()
+	seq, with := int64(0), 0
+	for {
+		batch, err := source.Next(t.Context())
+		if err != nil {
+			break
+		}
+		for _, e := range batch {
+			if seq++; e.Seq != seq {
+				t.Fatalf("event %d has number %d", seq, e.Seq)
+			}
+			if e.Plan != nil {
+				with += len(e.Plan.Machines)
+			}
+			p.Apply(e)
+		}
+	}
+	if p.Plan == nil || !reflect.DeepEqual(p.Plan, plan) || with != 3_000 {
+		t.Errorf("the stream has %d machines' plans, want each once and all of them", with)
+	}
+	if p.Fleet[engine.PhasePlan].Status != engine.StatusDone {
+		t.Errorf("the phase is %s", p.Fleet[engine.PhasePlan].Status)
 	}
 }

@@ -127,15 +127,15 @@ func (o *printer) number(id string) int {
 	return 1 + slices.IndexFunc(o.p.Machines, func(m *engine.MachineProgress) bool { return m.ID == id })
 }
 
-// plan is the plan in lines, with the first event that carries it: events may have been merged, so that the question was
-// never seen.
+// plan is the plan in lines, with the first event that carries it, or the last of its parts: events may have been merged, so that the
+// question was never seen.
 func (o *printer) plan(e engine.Event) string {
-	if e.Plan == nil || o.planned || o.asks && e.Status == engine.StatusRunning {
+	if e.Phase != engine.PhasePlan || o.p.Plan == nil || o.planned || o.asks && e.Status == engine.StatusRunning {
 		return ""
 	}
 	o.planned = true
 	var b strings.Builder
-	for _, line := range planTexts(e.Plan) {
+	for _, line := range planTexts(o.p.Plan) {
 		b.WriteString(o.headOf(e) + " | " + line + "\n")
 	}
 	return b.String()

@@ -97,6 +97,25 @@ func TestPlainTellsThePlanOfMergedEvents(t *testing.T) {
 	}
 }
 
+// The plan of a large fleet comes in parts, in batches of their own: it is told once, with all machines.
+func TestPlainTellsAPlanInParts(t *testing.T) {
+	before, after, end := tuitest.Upgraded(300)
+	var events []engine.Event
+	parts := 0
+	for _, e := range append(before, after...) {
+		in := e.InParts(10_000)
+		parts = max(parts, len(in))
+		events = append(events, in...)
+	}
+	for i := range events {
+		events[i].Seq = int64(i + 1)
+	}
+	out := plainOf(t, tuitest.Confirmed(events, nil, end)) // one event at a time
+	if parts < 5 || strings.Count(out, " | suspends 600,000 processes of Counter.Server (gen_server) on 300 machines\n") != 1 {
+		t.Errorf("%d parts, told:\n%.4000s", parts, out)
+	}
+}
+
 func TestPlainGoesOnAfterAConsole(t *testing.T) {
 	before, after, end := tuitest.Upgraded(3)
 	p := engine.NewProgress()
