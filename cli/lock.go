@@ -17,11 +17,11 @@ import (
 func lockCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lock",
-		Short: "Show or release the deploy lock",
+		Short: "Show or release the deploy lock, or take it so that nobody deploys",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(lockShowCommand(), lockReleaseCommand())
+	cmd.AddCommand(lockShowCommand(), lockAcquireCommand(), lockReleaseCommand())
 	return cmd
 }
 
@@ -60,8 +60,11 @@ type lockShown struct {
 }
 
 func lockText(held bool, l engine.LockInfo) string {
-	if !held {
+	switch {
+	case !held:
 		return "the deploy lock is free"
+	case l.Frozen():
+		return text.Line(l.DescribeFreeze())
 	}
 	shown := "held by  " + text.Line(l.LockedBy)
 	if l.Host != "" {
@@ -75,7 +78,17 @@ func lockText(held bool, l engine.LockInfo) string {
 }
 
 func releaseQuestion(l engine.LockInfo) string {
+	if l.Frozen() {
+		return lockText(true, l) + "\nReleased, everybody may deploy again."
+	}
 	return lockText(true, l) + "\nIf that deploy is still alive, it notices within ten seconds, starts nothing more and says why."
+}
+
+func releasedText(l engine.LockInfo) string {
+	if l.Frozen() {
+		return "ended the freeze of " + text.Line(l.Holder()) + ": " + text.Line(l.Freeze)
+	}
+	return fmt.Sprintf("released the lock of %s (deploy %s)", text.Line(l.LockedBy), text.Line(l.DeploymentID))
 }
 
 func lockReleaseCommand() *cobra.Command {
@@ -83,8 +96,8 @@ func lockReleaseCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "release",
-		Short: "Release a lock that a dead deploy left behind",
-		Long: `Releases the deploy lock that somebody else holds, once you have typed the app's name, or with --yes. A deploy that is still
+		Short: "Release a lock that a dead deploy left behind, or end a freeze",
+		Long: `Releases the deploy lock that somebody holds, once you have typed the app's name, or with --yes. A deploy that is still
 alive notices within ten seconds, starts nothing more and says why. A lock also expires by itself: see ` + "`flydeploy lock show`.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -104,7 +117,7 @@ alive notices within ten seconds, starts nothing more and says why. A lock also 
 				if err := lock.Break(cmd.Context(), t.Storage.Locks, current, id.owner); err != nil {
 					return lockedError(err)
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "released the lock of %s (deploy %s)\n", text.Line(current.LockedBy), text.Line(current.DeploymentID))
+				fmt.Fprintln(cmd.OutOrStdout(), releasedText(current))
 				return nil
 			})
 		},

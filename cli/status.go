@@ -136,7 +136,9 @@ func printFleetStatus(out io.Writer, o engine.Overview) {
 	if lagging := o.Lagging(); len(lagging) > 0 {
 		fmt.Fprintf(out, "lagging behind: %s of %s (%s)\n", text.Count(len(lagging)), text.Counted(len(o.Machines), "machine"), some(lagging))
 	}
-	if o.Lock != nil {
+	if o.Lock != nil && o.Lock.Frozen() {
+		fmt.Fprintf(out, "deploy lock: %s\n", text.Line(o.Lock.DescribeFreeze()))
+	} else if o.Lock != nil {
 		fmt.Fprintf(out, "deploy lock: held by %s since %s, expires in %s unless it is renewed\n", text.Line(o.Lock.LockedBy),
 			o.Lock.LockedAt.Format(time.RFC3339), o.Lock.ExpiresIn().Round(time.Second))
 	} else if o.Storage == nil {

@@ -73,6 +73,9 @@ func watched(cmd *cobra.Command, t *target.Target, args []string) (string, error
 	if errors.Is(err, engine.ErrNotFound) {
 		return "", engine.NewProblem("nobody_deploys", "nobody is deploying", nil, "`flydeploy history` lists past deploys, `flydeploy watch ID` follows one by its ID.")
 	}
+	if err == nil && lock.Frozen() {
+		return "", engine.NewProblem("nobody_deploys", "nobody is deploying: "+text.Line(lock.DescribeFreeze()), nil, "`flydeploy history` lists past deploys, `flydeploy watch ID` follows one by its ID.")
+	}
 	if err == nil && lock.DeploymentID == "" {
 		return "", engine.NewProblem("no_record", "the deploy lock is held by "+text.Line(lock.LockedBy)+", and names no deploy to follow", nil,
 			"`flydeploy lock show` tells who holds it.")

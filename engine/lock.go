@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"flydeploy/text"
 )
 
 // LockInfo is the body of releases/<app>-deploy.lock.
@@ -17,6 +19,8 @@ type LockInfo struct {
 	// LifetimeMS is how long the lock lives after it was last written, in milliseconds; 0 where its writer did not say.
 	LifetimeMS int64 `json:"own_time_ms,omitempty"`
 	Released   bool  `json:"released,omitempty"`
+	// Freeze is why nobody may deploy as long as this lock lives, which is never renewed; "" for the lock of a deploy.
+	Freeze string `json:"freeze,omitempty"`
 	// ETag is the object's version. With it an override names exactly the lock that was shown.
 	ETag string `json:"-"`
 	// Age is the time since it was last written: by the bucket's clock, or since we first saw it, whichever is longer.
@@ -56,6 +60,20 @@ func (l *LockInfo) Holder() string {
 	return l.LockedBy
 }
 
+// Ends is when the lock ends unless its owner renews it, by this computer's clock.
+func (l *LockInfo) Ends() time.Time { return time.Now().Add(l.ExpiresIn()) }
+
+// Frozen reports whether the lock is a freeze: no deploy holds it.
+func (l *LockInfo) Frozen() bool { return l.Freeze != "" }
+
+// endFormat tells the end of a freeze, which may be days away.
+const endFormat = "Mon 2 Jan 15:04 MST"
+
+// DescribeFreeze says who has frozen deploys, until when and why, for a line of text.
+func (l *LockInfo) DescribeFreeze() string {
+	return fmt.Sprintf("deploys are frozen by %s until %s (in %s): %s", l.Holder(), l.Ends().Local().Format(endFormat), text.Seconds(l.ExpiresIn()), l.Freeze)
+}
+
 // LockHeld is somebody else's lock, as an event shows it.
 type LockHeld struct {
 	LockInfo
@@ -68,6 +86,9 @@ type LockHeldError struct{ Held LockInfo }
 
 // Error implements error.
 func (e *LockHeldError) Error() string {
+	if e.Held.Frozen() {
+		return e.Held.DescribeFreeze()
+	}
 	if e.Held.DeploymentID == "" {
 		return "the deploy lock is held by " + e.Held.LockedBy
 	}
@@ -88,6 +109,8 @@ type Locks interface {
 	// Acquire takes the lock for ttl; *LockHeldError if somebody else holds it. override is the ETag of a lock that may be
 	// replaced, or "".
 	Acquire(ctx context.Context, owner, deploymentID string, ttl time.Duration, override string) (Lock, error)
+	// Freeze takes the lock under an id of its own for a time in which nobody is to deploy, and why; *LockHeldError if somebody holds it.
+	Freeze(ctx context.Context, owner, id, why string, d time.Duration) error
 	// Current gives the lock that is held now; ErrNotFound if there is none.
 	Current(ctx context.Context) (LockInfo, error)
 	// Break frees somebody else's lock, but only its version etag; by, who breaks it, goes into the object. *LockHeldError if

@@ -48,7 +48,7 @@ func (l *lockBody) clean() {
 	}
 	texts := []*string{&l.ReleasedBy}
 	for _, info := range infos {
-		texts = append(texts, &info.LockedBy, &info.Host, &info.DeploymentID)
+		texts = append(texts, &info.LockedBy, &info.Host, &info.DeploymentID, &info.Freeze)
 	}
 	for _, t := range texts {
 		*t = text.Shorten(text.Line(*t), maxLockText)
@@ -113,10 +113,25 @@ var errLockChanged = errors.New("somebody else wrote the deploy lock at the same
 func (b *Bucket) Acquire(ctx context.Context, owner, deploymentID string, ttl time.Duration, override string) (
 	engine.Lock, error,
 ) {
+	return b.acquire(ctx, func() lockBody { return b.newLock(owner, deploymentID, ttl) }, override)
+}
+
+// Freeze implements engine.Locks. To those who know no freezes it is a lock with a long lifetime.
+func (b *Bucket) Freeze(ctx context.Context, owner, id, why string, d time.Duration) error {
+	_, err := b.acquire(ctx, func() lockBody {
+		body := b.newLock(owner, id, d)
+		body.Freeze = why
+		return body
+	}, "")
+	return err
+}
+
+// acquire takes the lock with what body makes for each attempt.
+func (b *Bucket) acquire(ctx context.Context, body func() lockBody, override string) (engine.Lock, error) {
 	// Random pauses keep consoles that collided once from colliding again and again.
 	pauses := &backoff.ExponentialBackOff{InitialInterval: lockPause, RandomizationFactor: 0.5, Multiplier: 1, MaxInterval: lockPause}
 	l, err := backoff.Retry(ctx, func() (engine.Lock, error) {
-		l, err := b.tryAcquire(ctx, b.newLock(owner, deploymentID, ttl), override)
+		l, err := b.tryAcquire(ctx, body(), override)
 		if errors.Is(err, errLockChanged) {
 			return nil, err
 		}

@@ -209,7 +209,7 @@ func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		d.hold(c)
 	case key.Matches(k, c.keys.override) && d.waiting:
 		d.open(c, d.overrideDialog(c))
-	case key.Matches(k, c.keys.watch) && d.waiting:
+	case key.Matches(k, c.keys.watch) && d.waiting && !d.progress.Held.Frozen():
 		return c.watch(d.progress.Held.DeploymentID)
 	case d.result == nil && key.Matches(k, c.keys.back, c.keys.quit):
 		d.askToLeave(c)

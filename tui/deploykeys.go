@@ -9,6 +9,7 @@ func (d *deployScreen) offered(k keyMap) keyMap {
 	k.details.SetEnabled(d.board.current() != nil)
 	k.plan.SetEnabled(d.progress.Plan != nil)
 	k.cold.SetEnabled(k.cold.Enabled() && d.progress.Plan != nil && d.progress.Plan.MayGoCold)
+	k.watch.SetEnabled(k.watch.Enabled() && !(d.waiting && d.progress.Held != nil && d.progress.Held.Frozen()))
 	k.modules.SetEnabled(d.progress.Plan != nil && len(d.progress.Plan.Modules) > 0)
 	return k
 }

@@ -204,6 +204,10 @@ func (d *deployScreen) nowRows(c *console, w int) []cells.Line {
 // now shows the fleet phase that runs, how far it is, and what it says.
 func (d *deployScreen) now(c *console) cells.Line {
 	at, s := d.running()
+	if d.waiting && d.progress.Held != nil && d.progress.Held.Frozen() {
+		held := d.progress.Held
+		return cells.Line{cells.New(cells.Warn, "Waiting for the end of "+held.LockedBy+"'s freeze, "+view.Until(held.ExpiresAt, c.now)+": "+held.Freeze+"  ")}
+	}
 	if d.waiting && d.progress.Held != nil {
 		return cells.Line{cells.New(cells.Warn, "Waiting for the lock of "+d.progress.Held.LockedBy+", until "+view.When(d.progress.Held.ExpiresAt, c.now)+"  ")}
 	}

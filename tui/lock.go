@@ -19,18 +19,32 @@ func (d *deployScreen) lockDialog(c *console) *dialog {
 		return c.watch(d.progress.Held.DeploymentID)
 	}
 	leave := func(c *console) tea.Cmd { d.answer(c, engine.Answer{}); return nil }
-	buttons := []button{
-		{key: "w", label: "Wait", act: wait}, {key: "v", label: "Watch it live", act: watch}, {key: "l", label: "Leave", act: leave},
+	buttons := []button{{key: "w", label: "Wait", act: wait}}
+	if !d.progress.Held.Frozen() {
+		buttons = append(buttons, button{key: "v", label: "Watch it live", act: watch})
 	}
+	buttons = append(buttons, button{key: "l", label: "Leave", act: leave})
 	if !c.opts.ReadOnly {
 		buttons = append(buttons, button{key: "o", label: "Override", act: func(c *console) tea.Cmd { d.open(c, d.overrideDialog(c)); return nil }})
 	}
-	return &dialog{title: "The deploy lock is held", tone: cells.Warn, buttons: buttons, lost: wait, body: d.lockBody}
+	return &dialog{title: lockTitle(d.progress.Held.LockInfo), tone: cells.Warn, buttons: buttons, lost: wait, body: d.lockBody}
+}
+
+// lockTitle heads what is told of a lock that is held.
+func lockTitle(held engine.LockInfo) string {
+	if held.Frozen() {
+		return "Deploys are frozen"
+	}
+	return "The deploy lock is held"
 }
 
 func (d *deployScreen) lockBody(c *console, w int) []cells.Line {
 	lines := append(lockFacts(d.progress.Held.LockInfo, c.now, c, w), nil)
-	return append(lines, cells.Paragraph(cells.Muted, "Waiting changes nothing: the deploy starts once the lock is free.", w)...)
+	waiting := "Waiting changes nothing: the deploy starts once the lock is free."
+	if d.progress.Held.Frozen() {
+		waiting = "Waiting changes nothing: the deploy starts once the freeze is over. `flydeploy lock release` ends it for everybody."
+	}
+	return append(lines, cells.Paragraph(cells.Muted, waiting, w)...)
 }
 
 // aliveWithin is how old the last renewal of a lock may be: a console renews it every ten seconds.
@@ -45,8 +59,12 @@ func lifeSign(held engine.LockInfo, known time.Time) cells.Span {
 	return cells.New(cells.Warn, "no sign of life for "+text.Seconds(silent)+": its console may be dead")
 }
 
-// lockFacts tell who holds a lock, since when, whether its owner is alive, and how long until it expires.
+// lockFacts tell who holds a lock, since when, whether its owner is alive, and how long until it expires; of a freeze, why and until when.
 func lockFacts(held engine.LockInfo, known time.Time, c *console, w int) []cells.Line {
+	if held.Frozen() {
+		lines := append([]cells.Line{cells.Fact("frozen by", held.Holder(), w)}, cells.FactLines("because", held.Freeze, w)...)
+		return append(lines, cells.Fact("since", view.Ago(c.now.Sub(held.LockedAt)), w), cells.Fact("until", view.Until(held.ExpiresAt, c.now), w))
+	}
 	until := view.When(held.ExpiresAt, c.now)
 	if held.ExpiresAt.Before(c.now) {
 		until += ", expired"
@@ -63,7 +81,7 @@ func (d *deployScreen) overrideDialog(c *console) *dialog {
 	held := d.progress.Held
 	again := func(c *console) tea.Cmd { d.waiting, d.answered = true, c.now; return nil }
 	return &dialog{
-		title: "Override the lock", tone: cells.Fail, typed: c.opts.App, lost: again,
+		title: overrideTitle(held.LockInfo), tone: cells.Fail, typed: c.opts.App, lost: again,
 		buttons: []button{
 			{label: "Cancel", act: again},
 			{label: "Override", guarded: true, act: func(c *console) tea.Cmd {
@@ -74,10 +92,21 @@ func (d *deployScreen) overrideDialog(c *console) *dialog {
 		},
 		body: func(c *console, w int) []cells.Line {
 			lines := append(lockFacts(held.LockInfo, c.now, c, w), nil)
-			lines = append(lines, cells.Paragraph(cells.Warn, "If that deploy still runs, machines can end on different versions. Override only a deploy that you know is dead.", w)...)
+			warning := "If that deploy still runs, machines can end on different versions. Override only a deploy that you know is dead."
+			if held.Frozen() {
+				warning = "Somebody wants no deploys for now. Overriding ends the freeze for everybody, also after this deploy."
+			}
+			lines = append(lines, cells.Paragraph(cells.Warn, warning, w)...)
 			return append(lines, d.targets(w)...)
 		},
 	}
+}
+
+func overrideTitle(held engine.LockInfo) string {
+	if held.Frozen() {
+		return "Override the freeze"
+	}
+	return "Override the lock"
 }
 
 // lockDialog of the fleet shows who is deploying, and opens that deploy. It changes nothing.
@@ -93,10 +122,14 @@ func (f *fleet) lockDialog() *dialog {
 		}
 		return about
 	}
-	about.buttons = append(about.buttons, button{key: "v", label: "Watch it live", act: func(c *console) tea.Cmd {
-		return c.watch(held.DeploymentID)
-	}})
-	about.title, about.tone = "The deploy lock", cells.Warn
+	if !held.Frozen() {
+		about.buttons = append(about.buttons, button{key: "v", label: "Watch it live", act: func(c *console) tea.Cmd {
+			return c.watch(held.DeploymentID)
+		}})
+	}
+	if about.tone = cells.Warn; held.Frozen() {
+		about.title = lockTitle(*held)
+	}
 	about.body = func(c *console, w int) []cells.Line {
 		now := f.Overview.Lock
 		if now == nil && f.Overview.Storage == nil {
@@ -109,7 +142,11 @@ func (f *fleet) lockDialog() *dialog {
 		if f.isStale(c.now) || now == nil {
 			lines = append(lines, cells.Paragraph(cells.Warn, "As of "+view.When(f.lookedAt, c.now)+".", w)...)
 		}
-		return append(lines, cells.Paragraph(cells.Muted, "A deploy of yours would wait for it, or override it after asking you.", w)...)
+		would := "A deploy of yours would wait for it, or override it after asking you."
+		if held.Frozen() {
+			would = "Nobody deploys until then. `flydeploy lock release` ends the freeze, and asks first; a deploy would wait, or override it after asking you."
+		}
+		return append(lines, cells.Paragraph(cells.Muted, would, w)...)
 	}
 	return about
 }

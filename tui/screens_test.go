@@ -70,6 +70,48 @@ func TestFleetLockDialog(t *testing.T) {
 	})
 }
 
+func TestFrozenFleetScreen(t *testing.T) {
+	everySize(t, Options{}, func(b *bench) {
+		o := tuitest.OverviewOf(6)
+		o.Lock = &tuitest.Freeze
+		b.send(overviewMsg{overview: o})
+		b.golden()
+	})
+}
+
+func TestFreezeDialogs(t *testing.T) {
+	everySize(t, Options{}, func(b *bench) {
+		b.deploys(tuitest.Frozen(), nil)
+		b.golden()
+	})
+}
+
+// Nothing can be watched of a freeze, and only the typed name of the app overrides it.
+func TestAFreezeIsWaitedForOrOverridden(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	o := tuitest.OverviewOf(6)
+	o.Lock = &tuitest.Freeze
+	b.send(overviewMsg{overview: o})
+	b.shows("! frozen by ann@laptop until 14:00 (in 1h 59m): Black Friday")
+	b.keys("v")
+	b.shows("Deploys are frozen", "because    Black Friday", "flydeploy lock release")
+	b.hides("Watch it live", "owner")
+	b.keys("esc")
+	b.deploys(tuitest.Frozen(), nil)
+	b.shows("Deploys are frozen", "until      14:00 (in 1h 59m)")
+	b.hides("Watch it live")
+	b.keys("w")
+	b.shows("Waiting for the end of ann@laptop's freeze, 14:00")
+	b.hides("watch live")
+	b.keys("v")
+	if b.watched != nil {
+		t.Error("a freeze is watched")
+	}
+	b.keys("o")
+	b.shows("Override the freeze", "Overriding ends the freeze for", "Type counter:")
+	b.hides("you know is dead")
+}
+
 func TestPaletteScreen(t *testing.T) {
 	everySize(t, Options{}, func(b *bench) {
 		b.sees(6)

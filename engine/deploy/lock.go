@@ -167,7 +167,9 @@ func (w *waiting) overridden() *engine.LockInfo {
 
 func (w *waiting) text() string {
 	owner := w.job.settings.Owner
-	if o := w.overridden(); o != nil {
+	if o := w.overridden(); o != nil && o.Frozen() {
+		return fmt.Sprintf("override: %s ended the freeze of %s (%s)", owner, o.Holder(), o.Freeze)
+	} else if o != nil {
 		return fmt.Sprintf("override: %s took it from %s (deploy %s, since %s)", owner, o.Holder(), o.DeploymentID, o.LockedAt.Format(time.RFC3339))
 	}
 	return "held by " + owner

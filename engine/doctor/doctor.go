@@ -229,6 +229,10 @@ func (d *doctor) lock(ctx context.Context, t engine.Trials) {
 		d.report(FailedCheck("lock", err))
 	case last.ExpiresIn() == 0:
 		d.ok("lock", "the deploy lock is free; the last one, of %s, expired without being released and was written %s ago", last.LockedBy, last.Age.Round(time.Second))
+	case last.Frozen():
+		d.report(Check{
+			Name: "lock", Status: CheckWarn, Text: last.DescribeFreeze(), Remedy: "Wait until then, or end it: `flydeploy lock release`.",
+		})
 	default:
 		d.report(Check{
 			Name: "lock", Status: CheckWarn, Text: (&engine.LockHeldError{Held: last}).Error(),

@@ -216,6 +216,10 @@ func releaseProblem(err error, expiry time.Duration) error {
 // AcquireProblem explains the error of engine.Locks.Acquire.
 func AcquireProblem(err error) *engine.Problem {
 	var held *engine.LockHeldError
+	if errors.As(err, &held) && held.Held.Frozen() {
+		return engine.NewProblem("frozen", err.Error(), nil,
+			"Wait until then (--lock-wait), or ask whoever froze them to end it: `flydeploy lock release`. `flydeploy hot --force` deploys all the same, and ends the freeze for everybody.").WithCause(held)
+	}
 	if errors.As(err, &held) {
 		return engine.NewProblem("locked", err.Error(), nil,
 			"Wait until that deploy ends or its lock expires: --lock-wait 10m does that for you, and `flydeploy watch` shows the deploy. Only if you know that its console is dead, run again with --force: two deploys at once can leave machines on different versions.").WithCause(held)

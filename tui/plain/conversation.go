@@ -111,7 +111,11 @@ func (c *conversation) question() {
 	switch asks {
 	case engine.QuestionLock:
 		held := c.p.Held
-		c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\n", held.LockedBy, view.When(held.ExpiresAt, time.Now()), held.DeploymentID)
+		if held.Frozen() {
+			c.print("\nDeploys are frozen by %s until %s: %s.\n", held.LockedBy, view.Until(held.ExpiresAt, time.Now()), strings.TrimSuffix(held.Freeze, "."))
+		} else {
+			c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\n", held.LockedBy, view.When(held.ExpiresAt, time.Now()), held.DeploymentID)
+		}
 		c.print("1. Wait until it is free\n2. Leave\n3. Override it\nChoice (1 to 3): ")
 	case engine.QuestionPlan:
 		c.lines.planned = true

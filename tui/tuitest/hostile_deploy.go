@@ -25,7 +25,7 @@ func PoisonedDeploy(named bool) (before, after []engine.Event, end engine.Result
 func PoisonedLock() []engine.Event {
 	events := Locked()
 	for i := range events {
-		Poison(&events[i], false, "Machine", "Log", "State")
+		Poison(&events[i], false, "Machine", "Log", "State", "Freeze") // a deploy's lock, no freeze
 	}
 	return slices.Clone(events)
 }

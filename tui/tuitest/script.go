@@ -371,6 +371,19 @@ func Locked() []engine.Event {
 	return s.Events
 }
 
+// Freeze is ann's, two hours from Start on.
+var Freeze = engine.LockInfo{
+	LockedBy: "ann@laptop", LockedAt: Start.Add(-10 * time.Minute), ExpiresAt: Start.Add(2 * time.Hour), LifetimeMS: 130 * 60_000,
+	DeploymentID: "01K93P0000Z7M4W2T8XCVDFGH2", Freeze: "Black Friday: the shop stays as it is",
+}
+
+// Frozen is a deploy that somebody's freeze keeps waiting.
+func Frozen() []engine.Event {
+	events := Locked()
+	events[len(events)-1].Held.LockInfo = Freeze
+	return events
+}
+
 // Blocked is a deploy whose plan has findings of a severity that must be accepted by name, or cannot.
 func Blocked(n int, severity engine.Severity) []engine.Event {
 	s := NewScript(n)

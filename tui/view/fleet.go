@@ -81,6 +81,8 @@ func (f *Fleet) Lock(now time.Time) cells.Line {
 		return cells.Line{{Text: "no deploy under way", Tone: cells.Muted}}
 	case lock.ExpiresAt.Before(now):
 		return cells.Line{cells.New(cells.Muted, "lock of "+lock.LockedBy+" expired")}
+	case lock.Frozen():
+		return cells.Line{cells.New(cells.Warn, "! frozen by "+lock.LockedBy+" until "+Until(lock.ExpiresAt, now)+": "+lock.Freeze)}
 	}
 	return cells.Line{cells.New(cells.Warn, "! locked by "+lock.LockedBy+" since "+When(lock.LockedAt, now))}
 }

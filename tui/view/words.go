@@ -43,6 +43,18 @@ func When(t, now time.Time) string {
 	return at + " (" + text.Seconds(now.Sub(t)) + " ago)"
 }
 
+// Until tells an end that may be days away: 18:00 (in 2h 05m), Wed 2 Dec 18:00 (in 51h 05m).
+func Until(t, now time.Time) string {
+	at, form := t.Local(), "15:04"
+	if t.Sub(now) >= 12*time.Hour {
+		form = "Mon 2 Jan 15:04"
+	}
+	if !t.After(now) {
+		return at.Format(form) + ", over"
+	}
+	return at.Format(form) + " (in " + text.Seconds(t.Sub(now)) + ")"
+}
+
 // Ago tells roughly how long ago something was: 40s ago, 5m ago, 3h ago, 12d ago.
 func Ago(d time.Duration) string {
 	switch d = max(d, 0); {

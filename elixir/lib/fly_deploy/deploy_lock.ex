@@ -12,7 +12,7 @@ defmodule FlyDeploy.DeployLock do
 
   @doc """
   Whether a deploy is under way: its lock was neither released, nor left alone for its own lifetime by the storage's clock.
-  What cannot be read counts as held.
+  What cannot be read counts as held. While somebody has frozen deploys, none is under way.
 
       iex> lock = &%{body: &1, etag: nil, age_s: 20}
       iex> FlyDeploy.DeployLock.held?(lock.(~s({"locked_by": "ann", "own_time_ms": 120000})))
@@ -21,11 +21,14 @@ defmodule FlyDeploy.DeployLock do
       false
       iex> FlyDeploy.DeployLock.held?(lock.(~s({"locked_by": "ann", "released": true})))
       false
+      iex> FlyDeploy.DeployLock.held?(lock.(~s({"locked_by": "ann", "own_time_ms": 7200000, "freeze": "Black Friday"})))
+      false
   """
   @spec held?(Storage.document()) :: boolean
   def held?(%{body: body, age_s: age_s}) do
     case Json.decode(body) do
       {:ok, %{"released" => true}} -> false
+      {:ok, %{"freeze" => why}} when is_binary(why) and why != "" -> false
       {:ok, %{} = lock} -> age_s == nil or age_s * 1_000 - @step_ms <= lifetime_ms(lock)
       _ -> true
     end

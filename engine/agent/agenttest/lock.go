@@ -76,6 +76,16 @@ var _ engine.Locks = (*Storage)(nil)
 
 // Acquire implements engine.Locks.
 func (s *Storage) Acquire(ctx context.Context, owner, id string, ttl time.Duration, override string) (engine.Lock, error) {
+	return s.acquire(ctx, owner, id, "", ttl, override)
+}
+
+// Freeze implements engine.Locks.
+func (s *Storage) Freeze(ctx context.Context, owner, id, why string, d time.Duration) error {
+	_, err := s.acquire(ctx, owner, id, why, d, "")
+	return err
+}
+
+func (s *Storage) acquire(ctx context.Context, owner, id, freeze string, ttl time.Duration, override string) (engine.Lock, error) {
 	return ask(ctx, s.world, s.about(AcquireLock, id), func() (engine.Lock, error) {
 		s.world.mu.Lock()
 		defer s.world.mu.Unlock()
@@ -94,7 +104,7 @@ func (s *Storage) Acquire(ctx context.Context, owner, id string, ttl time.Durati
 		}
 		now := s.world.bucket.now().Truncate(time.Microsecond)
 		body := lockBody{LockInfo: engine.LockInfo{
-			LockedBy: owner, Host: s.console, LockedAt: now, ExpiresAt: now.Add(ttl), DeploymentID: id, LifetimeMS: ttl.Milliseconds(),
+			LockedBy: owner, Host: s.console, LockedAt: now, ExpiresAt: now.Add(ttl), DeploymentID: id, LifetimeMS: ttl.Milliseconds(), Freeze: freeze,
 		}}
 		if held {
 			body.Overrode = &seen.LockInfo

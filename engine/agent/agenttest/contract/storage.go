@@ -40,6 +40,7 @@ func StorageScenarios() []StorageScenario {
 		{"a lock expires when nobody renews it", lockExpires},
 		{"an override takes the lock that was shown", overrides},
 		{"a lock is broken by its version", breaks},
+		{"a freeze keeps everybody from the lock", freezes},
 		{"current.json is written conditionally", metadata},
 		{"results lie below their upgrade", results},
 		{"a tarball is never replaced", tarballs},
@@ -166,6 +167,32 @@ func breaks(t testing.TB, b Bucket) {
 	if err := l.Renew(t.Context()); !errors.Is(err, engine.ErrLockLost) || !strings.Contains(err.Error(), "released by bob") {
 		t.Errorf("renewing a broken lock: %v", err)
 	}
+	must(t, acquire(t, bob, "bob", "01B").Release(t.Context()))
+}
+
+func freezes(t testing.TB, b Bucket) {
+	ann, bob := b.Open(), b.Open()
+	must(t, ann.Freeze(t.Context(), "ann", "01F", "Black Friday", 2*time.Hour))
+	must(t, ann.Freeze(t.Context(), "ann", "01F", "Black Friday", 2*time.Hour)) // the answer was lost
+	for _, s := range []Storage{ann, bob} {
+		_, err := s.Acquire(t.Context(), "bob", "01B", ttl, "")
+		if h := held(t, err, "ann", "01F"); h.Freeze != "Black Friday" || h.Lifetime() != 2*time.Hour || h.ExpiresIn() < time.Hour {
+			t.Errorf("%+v", h)
+		}
+		held(t, s.Freeze(t.Context(), "bob", "01G", "mine", time.Hour), "ann", "01F")
+	}
+	now, err := bob.Current(t.Context())
+	must(t, err)
+	l, err := bob.Acquire(t.Context(), "bob", "01B", ttl, now.ETag)
+	must(t, err)
+	if now, err := ann.Current(t.Context()); err != nil || now.Freeze != "" || now.DeploymentID != "01B" {
+		t.Errorf("an override ends the freeze: %+v %v", now, err)
+	}
+	must(t, l.Release(t.Context()))
+	must(t, ann.Freeze(t.Context(), "ann", "01H", "again", time.Hour))
+	now, err = bob.Current(t.Context())
+	must(t, err)
+	must(t, bob.Break(t.Context(), now.ETag, "bob"))
 	must(t, acquire(t, bob, "bob", "01B").Release(t.Context()))
 }
 

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"flydeploy/engine/target"
+	"flydeploy/text"
+	"flydeploy/tui/plain"
+)
+
+const (
+	freezesFor    = time.Hour           // unless the command line says how long
+	longestFreeze = 30 * 24 * time.Hour // a freeze that everybody has forgotten ends, too
+	maxFreezeText = 200                 // runes of a freeze's reason, as many as a lock shows
+)
+
+// freeze is what `lock acquire` asks for.
+type freeze struct {
+	why   string
+	d     time.Duration
+	until string
+}
+
+func lockAcquireCommand() *cobra.Command {
+	var r recordSettings
+	f := freeze{d: freezesFor}
+	cmd := &cobra.Command{
+		Use:   "acquire",
+		Short: "Freeze deploys: take the lock until an end, with a reason",
+		Long: `Keeps everybody from deploying with flydeploy, you included, and tells them why: hot and cold deploys, trials' ends and
+withdrawals are refused (exit code 4), or wait with --lock-wait. It ends by itself; ` + "`flydeploy lock release`" + ` ends it earlier, and
+` + "`flydeploy hot --force`" + ` deploys all the same, which ends it for everybody. Machines go on catching up with what is recorded.
+It keeps nobody from ` + "`fly deploy`" + `.`,
+		Example: `  flydeploy lock acquire -m "Black Friday" --until "2026-11-28 08:00"
+  flydeploy lock acquire -m "we look for a leak" --for 2h`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("for") && f.until != "" {
+				return usage("give either --for or --until")
+			}
+			if err := f.check(time.Now()); err != nil {
+				return err
+			}
+			return withRecord(cmd, r.appSettings, func(c *connection, t *target.Target) error { return f.take(cmd, c, t, r.json()) })
+		},
+	}
+	r.register(cmd)
+	cmd.Flags().StringVarP(&f.why, "message", "m", "", "why nobody may deploy (needed)")
+	cmd.Flags().Var(inSeconds(&f.d), "for", "how long, such as 2h")
+	cmd.Flags().StringVar(&f.until, "until", "", "until when, by this computer's clock: 18:00, \"2026-11-28 08:00\", or with a zone: 2026-11-28T08:00:00Z")
+	return cmd
+}
+
+// check refuses what makes no freeze, and works out how long it lasts.
+func (f *freeze) check(now time.Time) error {
+	f.why = strings.TrimSpace(text.Line(f.why))
+	switch n := utf8.RuneCountInString(f.why); {
+	case n == 0:
+		return usage("say why nobody may deploy: -m \"…\"")
+	case n > maxFreezeText:
+		return usage("the message has %d characters, and %d fit", n, maxFreezeText)
+	}
+	if f.until != "" {
+		end, err := parseEnd(f.until, now)
+		if err != nil {
+			return err
+		}
+		f.d = end.Sub(now)
+	}
+	switch {
+	case f.d < time.Second:
+		return usage("the freeze must end in the future")
+	case f.d > longestFreeze:
+		return usage("a freeze ends within %d days", int(longestFreeze.Hours()/24))
+	}
+	return nil
+}
+
+// parseEnd reads a time; a time of day is the next one.
+func parseEnd(s string, now time.Time) (time.Time, error) {
+	if at, err := time.Parse(time.RFC3339, s); err == nil {
+		return at, nil
+	}
+	for _, form := range []string{"2006-01-02 15:04", "2006-01-02T15:04"} {
+		if at, err := time.ParseInLocation(form, s, now.Location()); err == nil {
+			return at, nil
+		}
+	}
+	at, err := time.ParseInLocation("15:04", s, now.Location())
+	if err != nil {
+		return at, usage("--until is a time such as 18:00, \"2026-11-28 08:00\" or 2026-11-28T08:00:00Z, not %q", s)
+	}
+	end := time.Date(now.Year(), now.Month(), now.Day(), at.Hour(), at.Minute(), 0, 0, now.Location())
+	if !end.After(now) {
+		end = time.Date(now.Year(), now.Month(), now.Day()+1, at.Hour(), at.Minute(), 0, 0, now.Location())
+	}
+	return end, nil
+}
+
+func (f *freeze) take(cmd *cobra.Command, c *connection, t *target.Target, asJSON bool) error {
+	ctx, locks := cmd.Context(), t.Storage.Locks
+	owner := identify(ctx, c.app.dir()).owner
+	if err := locks.Freeze(ctx, owner, t.Storage.NewID(ctx), f.why, f.d); err != nil {
+		return lockedError(err)
+	}
+	held, err := locks.Current(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return plain.Encode(cmd.OutOrStdout(), lockShown{Held: true, LockInfo: held.ByLocalClock(), ExpiresInMS: held.ExpiresIn().Milliseconds()})
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), lockText(true, held)+"\n`flydeploy lock release` ends the freeze.")
+	return err
+}

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+)
+
+func TestTheEndOfAFreeze(t *testing.T) {
+	now := time.Date(2026, 11, 27, 17, 30, 0, 0, time.FixedZone("EST", -5*3600))
+	for until, want := range map[string]time.Duration{
+		"":                     time.Hour,
+		"18:00":                30 * time.Minute,
+		"17:30":                24 * time.Hour,
+		"2026-11-28 08:00":     14*time.Hour + 30*time.Minute,
+		"2026-11-28T08:00":     14*time.Hour + 30*time.Minute,
+		"2026-11-28T08:00:00Z": 9*time.Hour + 30*time.Minute,
+	} {
+		f := freeze{why: " Black\nFriday ", d: freezesFor, until: until}
+		if err := f.check(now); err != nil || f.d != want || f.why != "Black Friday" {
+			t.Errorf("until %q: %+v, %v", until, f, err)
+		}
+	}
+	for _, f := range []freeze{
+		{d: time.Hour}, {why: " \t", d: time.Hour}, {why: strings.Repeat("a", 201), d: time.Hour}, {why: "a"}, {why: "a", d: -time.Minute}, {why: "a", d: 31 * 24 * time.Hour},
+		{why: "a", until: "tomorrow"}, {why: "a", until: "25:00"}, {why: "a", until: "2026-11-27 17:00"},
+	} {
+		if err := f.check(now); !errors.As(err, new(usageError)) {
+			t.Errorf("%+v is taken: %v", f, err)
+		}
+	}
+}
+
+func TestAFreezeIsTold(t *testing.T) {
+	l := engine.LockInfo{LockedBy: "ann", Host: "laptop", DeploymentID: "01F", Freeze: "Black Friday", LifetimeMS: 7_200_000, Age: time.Minute}
+	told := lockText(true, l)
+	if !strings.HasPrefix(told, "deploys are frozen by ann on laptop until ") || !strings.HasSuffix(told, "(in 1h 59m): Black Friday") {
+		t.Error(told)
+	}
+	for _, text := range []string{releaseQuestion(l), releasedText(l)} {
+		if !strings.Contains(text, "Black Friday") || strings.Contains(text, "01F") || strings.Contains(text, "ten seconds") {
+			t.Error(text)
+		}
+	}
+	var status strings.Builder
+	if err := printStatus(&status, engine.Overview{App: "shop", Lock: &l}); err != nil || !strings.Contains(status.String(), "deploy lock: deploys are frozen by ann on laptop") {
+		t.Errorf("%v\n%s", err, status.String())
+	}
+}
