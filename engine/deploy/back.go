@@ -153,7 +153,8 @@ func (r *rollout) endBack(back *rollout, version string, err error) {
 	}
 	r.attempt++
 	if !r.isSick() && !back.endUnknown() && !back.isUnverified() { // it is well, and others had failed
-		r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusFailed, Problem: engine.NewProblem("back_failed", what, nil, engine.Remedies["back_failed"])})
+		r.stays = engine.NewProblem("back_failed", what, nil, engine.Remedies["back_failed"])
+		r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusFailed, Problem: r.stays})
 		return
 	}
 	if r.isSick() {

@@ -267,6 +267,23 @@ func (e *trialEnding) back(ctx context.Context) error {
 	c := &committing{staged: e.staged, accepted: e.settings.Accept}
 	return c.phase(engine.PhaseCommit, "", nil, func() (string, error) {
 		err := c.takeBack(ctx, "its trial was taken back")
+		if err == nil {
+			err = e.notTakenBack()
+		}
 		return "taken back from " + text.Counted(count(e.machines, (*rollout).isTakenBack), "machine"), err
 	})
+}
+
+// notTakenBack says of the machines that are still on trial why, nil for none.
+func (e *trialEnding) notTakenBack() error {
+	left := filter(e.machines, func(r *rollout) bool { return r.stays != nil })
+	if len(left) == 0 {
+		return nil
+	}
+	p := *left[0].stays
+	if more := len(left) - 1; more > 0 {
+		p.What += fmt.Sprintf(" (and %d more)", more)
+	}
+	p.What += ": its VM stops when its trial is over, and its machine starts without it"
+	return p.WithPrefix(left[0].where())
 }

@@ -28,6 +28,7 @@ const consoleEnv = "FLYDEPLOY_TEST_CONSOLE"
 type orders struct {
 	API, Token, Image string
 	LockTimeout       time.Duration
+	Trial             time.Duration // 0: it is not one on trial, and goes by waves of one machine
 }
 
 // console runs a deploy and prints its events, until it ends or is killed.
@@ -43,6 +44,9 @@ func console() int {
 	s := settings()
 	s.Owner, s.Image, s.LockTimeout = "ann@laptop", o.Image, o.LockTimeout
 	s.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 1, Bake: killedBake}
+	if o.Trial > 0 {
+		s.Strategy = engine.Strategy{Kind: engine.StrategyAll, Bake: killedBake, Trial: o.Trial}
+	}
 	d := deploy.Start(context.Background(), s, deploy.Ports{Fleet: client, Storage: openStorage, Agents: kept.Agents()})
 	out := json.NewEncoder(os.Stdout)
 	for {

@@ -42,6 +42,7 @@ type rollout struct {
 
 	fresh []string               // modules whose processes start afresh when an upgrade is taken back
 	back  *engine.WayOfProcesses // once it is taken back
+	stays *engine.Problem        // why it could not be taken back, though it is well
 }
 
 func newRollout(rec *record.Recorder, m engine.Machine) *rollout {
@@ -141,6 +142,8 @@ func (r *rollout) result() engine.MachineResult {
 	switch {
 	case r.isSick() && (m.Outcome == engine.OutcomeMachineUnhealthy || m.Outcome == engine.OutcomeTakenBack):
 		m.Error = r.sick.What
+	case r.stays != nil:
+		m.Error = r.stays.What
 	case r.problem != nil && !m.Outcome.Upgraded():
 		m.Error = r.problem.What
 	}
