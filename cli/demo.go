@@ -22,6 +22,7 @@ type demoFlags struct {
 	deploy  deploySettings
 	world   demo.Options
 	upgrade int // version of the sample app
+	serve   bool
 }
 
 func demoCommand(signals *interrupts) *cobra.Command {
@@ -37,6 +38,7 @@ with three blockers, and what they say comes true if you accept them.`,
 		Example: `  flydeploy demo
   flydeploy demo --upgrade 3
   flydeploy demo --upgrade 4
+  flydeploy demo --serve
   flydeploy demo --yes --output json --machines 4`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, f, signals) },
@@ -52,6 +54,7 @@ with three blockers, and what they say comes true if you accept them.`,
 	cmd.Flags().IntVar(&f.world.Machines, "machines", 6, "number of machines")
 	cmd.Flags().IntVar(&f.world.Counters, "counters", 2000, "processes on each machine")
 	cmd.Flags().IntVar(&f.upgrade, "upgrade", 2, "version of the sample app to deploy: 2, 3, whose migration fails, or 4, which the plan blocks")
+	cmd.Flags().BoolVar(&f.serve, "serve", false, "say how other terminals join the same fleet with consoles of their own, and go on until q")
 	cmd.Flags().StringVar((*string)(&f.world.Isolation), "isolation", string(demo.Isolations[0]), "how machines run: auto, namespaces or processes")
 	return cmd
 }
@@ -68,6 +71,8 @@ func (f demoFlags) check() error {
 		return usage("version 3 fails to migrate every %dth process: with --upgrade 3, --counters must be at least %d", counterThatFails, counterThatFails)
 	case !slices.Contains(demo.Isolations, f.world.Isolation):
 		return usage("--isolation is auto, namespaces or processes, not %q", f.world.Isolation)
+	case f.serve && f.deploy.engine.Yes:
+		return usage("--serve opens a console, and --yes deploys at once: leave out one of them")
 	case f.deploy.readOnly && f.deploy.engine.Yes:
 		return usage("--read-only does not let the demo deploy, and --yes confirms a deploy: leave out one of them")
 	}
@@ -83,6 +88,9 @@ func runDemo(cmd *cobra.Command, f demoFlags, signals *interrupts) (err error) {
 		return err
 	}
 	if out != outputConsole && !f.deploy.engine.Yes {
+		if f.serve {
+			return usage("--serve needs a terminal")
+		}
 		return usage("without a console nobody can confirm the plan: give --yes")
 	}
 	f.deploy.name = demo.App
@@ -100,6 +108,9 @@ func runDemo(cmd *cobra.Command, f demoFlags, signals *interrupts) (err error) {
 	c, err := f.connect(d, signals)
 	if err != nil {
 		return err
+	}
+	if f.serve {
+		return f.runServed(cmd, d, c)
 	}
 	return f.run(cmd, d, c, out)
 }
