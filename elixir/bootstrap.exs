@@ -6,35 +6,57 @@
 # nothing, and starts it. The answer is one line with a marker.
 #
 # What is evaluated here belongs to no module, so the sweeper can remove them all. It does so under the same lock under
-# which an agent starts: either it sees the agent, or the agent does not find its modules.
+# which an agent starts: either it sees the agent, or the agent does not find the module.
 
 one_at_a_time = fn fun -> :global.trans({:flydeploy_agent, self()}, fun, [node()]) end
 
-sweep = fn started, guardian, dir ->
-  spawn(fn ->
-    Process.group_leader(self(), Process.whereis(:init))
-
-    for pid <- [started, guardian] do
-      ref = Process.monitor(pid)
-
-      receive do
-        {:DOWN, ^ref, _, _, _} -> :ok
-      end
-    end
-
-    if dir, do: File.rm_rf(dir)
-
-    one_at_a_time.(fn ->
-      if Process.whereis(:flydeploy_agent) == nil do
-        for {module, _} <- :code.all_loaded(),
-            module |> Atom.to_string() |> String.starts_with?("Elixir.FlyDeployAgent_") do
+# To free a module's code the VM asks every process, so its modules go one at a time, below a thirtieth of a core: all of them at
+# once would take a VM with 10,000 processes four seconds. A next agent uses what is left, and its own sweeper goes on from there.
+remove = fn module ->
+  one_at_a_time.(fn ->
+    if Process.whereis(:flydeploy_agent) == nil and Process.whereis(:flydeploy_sweeper) == self() do
+      {us, _} =
+        :timer.tc(fn ->
           if :erlang.check_old_code(module), do: :code.soft_purge(module)
           :code.delete(module)
           :code.soft_purge(module)
+        end)
+
+      max(100, div(us * 30, 1_000))
+    end
+  end)
+end
+
+sweep = fn started, guardian, dir ->
+  sweeper =
+    spawn(fn ->
+      Process.group_leader(self(), Process.whereis(:init))
+
+      for pid <- [started, guardian] do
+        ref = Process.monitor(pid)
+
+        receive do
+          {:DOWN, ^ref, _, _, _} -> :ok
         end
       end
+
+      if dir, do: File.rm_rf(dir)
+
+      Enum.all?(:code.all_loaded(), fn {module, _} ->
+        pause = not String.starts_with?(Atom.to_string(module), "Elixir.FlyDeployAgent_") or remove.(module)
+        if is_integer(pause), do: Process.sleep(pause)
+        pause
+      end)
     end)
-  end)
+
+  # The one before ends at its next module, or has ended.
+  try do
+    Process.unregister(:flydeploy_sweeper)
+  rescue
+    ArgumentError -> nil
+  end
+
+  Process.register(sweeper, :flydeploy_sweeper)
 end
 
 # The agent may be of another version of flydeploy: any version's modules can encode what it says. They stay while the
@@ -190,9 +212,10 @@ load = fn form ->
     do: refused.("sha256_differs", "the sha256 of the compiled agent is not the expected one")
 
   {:flydeploy_agent, 1, _agent, compiled} = :erlang.binary_to_term(file)
-  for {module, _beam} <- compiled, :erlang.check_old_code(module), do: :code.soft_purge(module)
+  missing = for {module, beam} <- compiled, not :erlang.module_loaded(module), do: {module, [], beam}
+  for {module, _, _} <- missing, :erlang.check_old_code(module), do: :code.soft_purge(module)
 
-  with {:error, [{module, reason} | _]} <- :code.atomic_load(for {m, beam} <- compiled, do: {m, [], beam}),
+  with {:error, [{module, reason} | _]} <- :code.atomic_load(missing),
        do: refused.("not_loadable", "#{inspect(module)} of the agent cannot be loaded: #{reason}")
 end
 

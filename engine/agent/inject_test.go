@@ -102,6 +102,7 @@ func counted(t *testing.T, o *Order, mayGoOn <-chan struct{}) *atomic.Int32 {
 func TestABusyVMDownloadsNothing(t *testing.T) {
 	t.Parallel()
 	n := borrowNode(t)
+	n.unload()
 	other := n.anotherVersion()
 	left := orderOf(t, tarballOf(t, 2).bytes).by(t, other)
 	if _, err := inject(t.Context(), n.exec, n.vm, left, other); err != nil {
@@ -129,6 +130,7 @@ func TestABusyVMDownloadsNothing(t *testing.T) {
 		t.Fatalf("taking over: %s %v", state, err)
 	}
 	n.awaitGone()
+	n.unload()
 	requests = 0
 	var s *Session
 	for range 2 {
@@ -146,6 +148,7 @@ func TestABusyVMDownloadsNothing(t *testing.T) {
 func TestAnInjectionThatIsCutOffGoesOn(t *testing.T) {
 	t.Parallel()
 	n := borrowNode(t)
+	n.unload()
 	mayGoOn := make(chan struct{})
 	o := orderOf(t, tarballOf(t, 2).bytes)
 	downloads := counted(t, &o, mayGoOn)
@@ -215,6 +218,7 @@ func serveTLS(t *testing.T, name string, body []byte) (url, authority string) {
 func TestFaultyAgentsAreNotLoaded(t *testing.T) {
 	t.Parallel()
 	n := borrowNode(t)
+	n.unload()
 	b, err := agentBundle()
 	if err != nil {
 		t.Fatal(err)

@@ -271,13 +271,18 @@ func (n *node) facts() map[string]string {
 	return facts
 }
 
-// awaitGone waits until nothing of the agent is left in the VM. Its sweeper ends after it.
+// awaitGone waits until the agent has ended, and its folder is gone.
 func (n *node) awaitGone() {
 	n.t.Helper()
-	// A VM that has nothing but work to do takes its time to free a hundred modules.
 	if left := n.evalWithin(6*time.Minute, "IO.inspect(Ledger.Control.await_gone(300_000))"); left != "[]" {
 		n.t.Fatalf("the agent is still there: %s", left)
 	}
+}
+
+// unload frees a VM of the agents that were in it, which otherwise takes a while.
+func (n *node) unload() {
+	n.t.Helper()
+	n.eval("Ledger.Control.unload()")
 }
 
 // tarballs has the tarballs by the release's root, each made once, by the code that runs on the temporary machine.

@@ -6,6 +6,8 @@ defmodule FlyDeploy.AgentCode do
   alias FlyDeploy.{Json, Metadata, Settings, Storage}
 
   @name :flydeploy_agent
+  # The process that removes the last agent's modules.
+  @sweeper :flydeploy_sweeper
   # The modules' names carry a hash of their source: those of two versions never meet.
   @prefix "Elixir.FlyDeployAgent_"
   # It has about 90 KB.
@@ -103,30 +105,53 @@ defmodule FlyDeploy.AgentCode do
 
   # The agent has this called when it starts: its folder and its modules are removed once both of its processes have ended.
   defp sweep(agent, guardian, dir) do
-    spawn(fn ->
-      Process.group_leader(self(), Process.whereis(:init))
+    sweeper = spawn(fn -> await_and_remove(agent, guardian, dir) end)
 
-      for pid <- [agent, guardian] do
-        ref = Process.monitor(pid)
+    # The one before ends at its next module, or has ended.
+    try do
+      Process.unregister(@sweeper)
+    rescue
+      ArgumentError -> nil
+    end
 
-        receive do
-          {:DOWN, ^ref, _, _, _} -> :ok
-        end
+    Process.register(sweeper, @sweeper)
+  end
+
+  defp await_and_remove(agent, guardian, dir) do
+    Process.group_leader(self(), Process.whereis(:init))
+
+    for pid <- [agent, guardian] do
+      ref = Process.monitor(pid)
+
+      receive do
+        {:DOWN, ^ref, _, _, _} -> :ok
       end
+    end
 
-      if dir, do: File.rm_rf(dir)
-      :global.trans({@name, self()}, &remove/0, [node()])
+    if dir, do: File.rm_rf(dir)
+
+    modules =
+      for {module, _} <- :code.all_loaded(), String.starts_with?(Atom.to_string(module), @prefix), do: module
+
+    Enum.all?(modules, fn module ->
+      pause = :global.trans({@name, self()}, fn -> remove(module) end, [node()])
+      if pause, do: Process.sleep(pause)
+      pause
     end)
   end
 
-  # Either this sees the next agent, or that one does not find these modules.
-  defp remove do
-    if Process.whereis(@name) == nil do
-      for {module, _} <- :code.all_loaded(), String.starts_with?(Atom.to_string(module), @prefix) do
-        if :erlang.check_old_code(module), do: :code.soft_purge(module)
-        :code.delete(module)
-        :code.soft_purge(module)
-      end
+  # To free a module's code the VM asks every process: one module at a time, below a thirtieth of a core. Gives the pause after it, in
+  # milliseconds; nil where a next agent has begun, which uses what is left.
+  defp remove(module) do
+    if Process.whereis(@name) == nil and Process.whereis(@sweeper) == self() do
+      {us, _} =
+        :timer.tc(fn ->
+          if :erlang.check_old_code(module), do: :code.soft_purge(module)
+          :code.delete(module)
+          :code.soft_purge(module)
+        end)
+
+      max(100, div(us * 30, 1_000))
     end
   end
 end
