@@ -68,6 +68,7 @@ var Remedies = map[string]string{
 	"init_changed":            "Do it in code_change as well, for the processes that run already, if they need it.",
 	"not_signed":              "Sign it with a key that the machines know: --signing-key, or FLYDEPLOY_SIGNING_KEY. Or give them this console's public key (`config :fly_deploy, public_key:`), and deploy cold once.",
 	"wrong_signature":         "If nobody has changed the keys since, somebody else has written into the bucket: change its keys, and look at what lies there. Deploy from your own source: `flydeploy hot`. A key of before is trusted if flydeploy.toml names it in public_keys.",
+	"older_record":            "A newer one should be there: somebody else may have written an old one back, or removed the newer. `flydeploy history` shows what was deployed; `flydeploy hot` deploys from your own source, and `flydeploy hot --to ID` what you name.",
 	"not_writable":            "Give the VM's user write access to the release's files (`COPY --chown` in the Dockerfile), and deploy cold once.",
 	"poller_runs":             "It is the library fly_deploy's. In mix.exs, put flydeploy's package of the same name in its place, leave `{FlyDeploy, otp_app: …}` among the children as it is, and deploy cold once: `fly deploy`. From then on upgrades are hot.",
 	"no_startup_hook":         "Add flydeploy's package fly_deploy, and call FlyDeploy.startup_reapply_current/1 in Application.start/2; until then a restarted machine runs its image's code.",

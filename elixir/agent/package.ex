@@ -4,7 +4,13 @@ defmodule FlyDeployAgent.Package do
   processes, and asked whether it would load the upgrade again.
   """
 
-  alias FlyDeployAgent.Cell
+  alias FlyDeployAgent.{Cell, OnTrial}
+
+  @typedoc """
+  What the package knows of what runs: the ID of the deploy that has brought it, "" if it is not known; whether it is the image's own
+  code; and when the newest was signed of what this machine has run (`FlyDeploy.Newest`), in milliseconds since the Unix epoch.
+  """
+  @type ran :: %{upgrade: binary, own: boolean, newest_ms: non_neg_integer}
 
   @doc "Before anything is suspended. The tarball's URL goes without its signature."
   @spec started(FlyDeployAgent.Order.t()) :: any
@@ -55,6 +61,26 @@ defmodule FlyDeployAgent.Package do
       subject: "FlyDeploy.startup_reapply_current/1",
       detail: detail <> ": a restart would lead back to the image's code"
     }
+  end
+
+  @doc """
+  What runs before a window; on trial, what ran before that counts as the newest. nil without the package, and where it cannot tell.
+  A console compares with it what the bucket says has run: an old record is signed as well as a new one.
+  """
+  @spec ran(atom) :: ran | nil
+  def ran(otp_app) do
+    if Code.ensure_loaded?(FlyDeploy.Newest) and function_exported?(FlyDeploy.Newest, :without_trial, 1) do
+      known = if OnTrial.told(), do: :without_trial, else: :known
+
+      with {:ok, newest_ms} <- apply(FlyDeploy.Newest, known, [otp_app]),
+           %{id: id, version: version} <- apply(FlyDeploy.Version, :running, []) do
+        %{upgrade: id || "", own: version == nil, newest_ms: newest_ms}
+      else
+        _ -> nil
+      end
+    end
+  catch
+    _, _ -> nil
   end
 
   @doc "After the window. Whatever the package does, the agent goes on."

@@ -10,7 +10,7 @@ defmodule FlyDeployAgent.Staged do
     * `closure` – changed modules that the migrations may call
     * `purge_us` – what it costs to free one old slot; `rollback_us` – how long a rollback would suspend, estimated
     * `migrating` – how many of the targets have a migration that does something, see `FlyDeployAgent.Migrating`
-    * `version` – of the application that runs, nil if unknown; `functions` – see `FlyDeployAgent.FunctionChanges`
+    * `version` – of the application that runs, nil if unknown; `ran` – see `FlyDeployAgent.Package.ran/1`; `functions` – see `FlyDeployAgent.FunctionChanges`
     * `findings` – see `FlyDeployAgent.Findings`; `up_to_date` – a commit would change nothing
   """
 
@@ -29,6 +29,7 @@ defmodule FlyDeployAgent.Staged do
                 rollback_us: 0,
                 migrating: 0,
                 version: nil,
+                ran: nil,
                 functions: %{},
                 findings: [],
                 up_to_date: false
@@ -49,6 +50,7 @@ defmodule FlyDeployAgent.Staged do
           rollback_us: non_neg_integer,
           migrating: non_neg_integer,
           version: binary | nil,
+          ran: FlyDeployAgent.Package.ran() | nil,
           functions: %{module => FlyDeployAgent.FunctionChanges.t()},
           findings: [map],
           up_to_date: boolean

@@ -195,6 +195,7 @@ defmodule FlyDeployAgent.Staging do
         up_to_date: up_to_date?(diff, findings),
         migrating: Migrating.count(staged.targets, diff.changes),
         version: Diff.version(order.otp_app),
+        ran: Package.ran(order.otp_app),
         functions: FunctionChanges.all(diff.changes)
     }
   end

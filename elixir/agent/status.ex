@@ -126,6 +126,7 @@ defmodule FlyDeployAgent.Status do
     %{
       up_to_date: staged.up_to_date,
       running_version: staged.version,
+      ran: staged.ran,
       rollback_us: staged.rollback_us,
       counts: %{
         modules_changed: Enum.count(changes, &(&1.change == :changed)),

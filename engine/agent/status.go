@@ -60,6 +60,7 @@ type Status struct {
 	// From staged on.
 	UpToDate       bool      `json:"up_to_date"`      // a commit would change nothing
 	Running        string    `json:"running_version"` // of the application, "" if unknown
+	Ran            *Ran      `json:"ran"`             // nil: the VM cannot tell
 	RollbackUS     int64     `json:"rollback_us"`     // how long a rollback would suspend, estimated
 	Counts         Counts    `json:"counts"`
 	Modules        []Module  `json:"modules"` // the first of ModulesTotal
@@ -98,6 +99,16 @@ type Status struct {
 
 	// Error says why the state is failed or stale, where no window was reached; or what is wrong after a commit.
 	Error *Error `json:"error"`
+}
+
+// Ran is what a VM's package knows of what ran before a window. What the bucket says of that may be an old record, signed as well as a
+// new one.
+type Ran struct {
+	Upgrade string `json:"upgrade"` // ID of the deploy that has brought it, "" if it is not known
+	Own     bool   `json:"own"`     // it is the image's own code
+	// NewestMS is when the newest was signed of what the machine has run, in milliseconds since the Unix epoch; 0 if nothing is known. On
+	// trial it is of what ran before that.
+	NewestMS int64 `json:"newest_ms"`
 }
 
 // TrialTold is a trial as an agent tells it.
@@ -294,6 +305,8 @@ func parseStatus(text, id, boot string) (Status, error) {
 		return Status{}, fmt.Errorf("%w: a negative number", errBadStatus)
 	case s.Watch != nil && (s.Watch.BeforeMS < 0 || s.Watch.AfterMS < 0 || max(len(s.Watch.Crashes), len(s.Watch.Queues)) > maxList):
 		return Status{}, fmt.Errorf("%w: what it has watched", errBadStatus)
+	case s.Ran != nil && (s.Ran.NewestMS < 0 || len(s.Ran.Upgrade) > maxID):
+		return Status{}, fmt.Errorf("%w: what ran before", errBadStatus)
 	case s.Trial != nil && (s.Trial.LeftMS < 0 || len(s.Trial.ID) > maxID):
 		return Status{}, fmt.Errorf("%w: its trial", errBadStatus)
 	case max(len(s.Phases), len(s.Modules), len(s.Processes), len(s.Findings), len(s.Failures), len(s.Killed)) > maxList:
@@ -337,6 +350,9 @@ func (s *Status) clean() {
 		for j := range f.Stack {
 			short(&f.Stack[j])
 		}
+	}
+	if s.Ran != nil {
+		short(&s.Ran.Upgrade)
 	}
 	s.Watch.clean(short)
 	for _, v := range []*Vitals{s.Vitals, s.VitalsBefore} {

@@ -12,12 +12,16 @@ import (
 type Trial struct {
 	ID   string // the deploy's, "" for none
 	Left time.Duration
+	Ran  *Ran // before it; nil if the VM cannot tell
 }
 
 func (t *Trial) read(key, value string) {
 	if id, left, ok := strings.Cut(value, " "); key == "trial" && ok && len(id) <= maxID {
 		ms, _ := strconv.ParseInt(left, 10, 64)
-		*t = Trial{ID: id, Left: time.Duration(max(ms, 0)) * time.Millisecond}
+		t.ID, t.Left = id, time.Duration(max(ms, 0))*time.Millisecond
+	}
+	if ms, err := strconv.ParseInt(value, 10, 64); key == "newest_ms" && err == nil && ms >= 0 {
+		t.Ran = &Ran{NewestMS: ms}
 	}
 }
 

@@ -74,12 +74,17 @@ func (c *committing) split(adopted, todo []*rollout) []wave {
 	return waves
 }
 
+// foundBefore gives current.json as this deploy, or the first of those that it resumes, has found it.
+func (s *surveyed) foundBefore() engine.Metadata {
+	if s.resumes && s.first != nil {
+		return *s.first
+	}
+	return s.recorded
+}
+
 // before gives the upgrade that a machine ran before this deploy and those that it resumes, nil for the image's code.
 func (s *surveyed) before(m engine.Machine) *engine.HotUpgrade {
-	recorded := s.recorded
-	if s.resumes && s.first != nil {
-		recorded = *s.first
-	}
+	recorded := s.foundBefore()
 	if own, ok := recorded.MachineUpgrades[m.ID]; ok && slices.Contains(s.chain, own.ID) {
 		recorded.MachineUpgrades = nil
 	}

@@ -22,15 +22,20 @@ func (c *committing) takeBack(ctx context.Context, why string) error {
 	c.withSettleTimeout(ctx, func(ctx context.Context) { c.resolve(ctx, c.machines) })
 	took := map[string][]*rollout{} // by the ID of the upgrade before, "" for the image's code
 	before := map[string]*engine.HotUpgrade{}
+	var errs []error
 	for _, r := range filter(c.machines, (*rollout).hasTaken) {
-		id := ""
-		if u := c.surveyed.before(r.machine); u != nil {
+		id, u := "", c.surveyed.before(r.machine)
+		if err := c.checkBefore(r, u); err != nil {
+			r.endBack(newAttemptOf(r), "", err)
+			errs = append(errs, err)
+			continue
+		}
+		if u != nil {
 			id, before[u.ID] = u.ID, u
 		}
 		took[id] = append(took[id], r)
 	}
 	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "taking it back: what ran before is packed and staged"})
-	var errs []error
 	for id, machines := range took {
 		errs = append(errs, c.takeBackTo(ctx, before[id], machines, why))
 	}
@@ -69,9 +74,6 @@ func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machi
 		st.machines = append(st.machines, newAttemptOf(r))
 	}
 	if to != nil {
-		if err := c.checkRecorded(*to, machines); err != nil {
-			return st, nil, err
-		}
 		s.earlier = &record.Record{Past: engine.Past{ID: to.ID, At: to.DeployedAt}, Upgrade: engine.Upgrade{
 			ID: to.ID, Version: to.Version, SourceImage: to.SourceImageRef, TarballURL: to.TarballURL, SHA256: to.SHA256, Size: to.Size, Agent: to.Agent,
 		}}
@@ -93,16 +95,6 @@ func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machi
 	}
 	accepted, err := c.acceptBack(ctx, p)
 	return st, accepted, err
-}
-
-// checkRecorded fails if nobody who is trusted has recorded the upgrade to which machines are to be taken back.
-func (c *committing) checkRecorded(to engine.HotUpgrade, machines []*rollout) (err error) {
-	for _, r := range machines {
-		if err = c.ports.Keys.CheckUpgrade(appOf(c.upgrade), to, c.upgrade.BaseImage, r.machine.ID); err == nil {
-			return nil
-		}
-	}
-	return err
 }
 
 // newAttemptOf starts over on a machine, beside its rollout.

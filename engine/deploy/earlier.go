@@ -62,7 +62,7 @@ func (j *job) checkSigned(otpApp string, r record.Record) error {
 }
 
 func orderedBy(r record.Record) sign.Ordered {
-	o := sign.Ordered{Select: r.Select}
+	o := sign.Ordered{Select: r.Select, Resumes: r.Resumes}
 	if r.Strategy != nil {
 		o.Strategy = *r.Strategy
 	}

@@ -129,8 +129,11 @@ func (e *trialEnding) lookAt(ctx context.Context, r *rollout) error {
 	}
 	if r.session != nil {
 		if status, err := r.session.Wait(ctx, 0); err == nil && status.State == agent.Committed {
-			r.status = agent.Status{State: agent.Committed, Watch: status.Watch, Running: status.Running}
+			r.status = agent.Status{State: agent.Committed, Watch: status.Watch, Running: status.Running, Ran: status.Ran}
 		}
+	}
+	if r.status.Ran == nil {
+		r.status.Ran = r.code.Trial.Ran
 	}
 	left := text.Seconds(r.code.Trial.Left)
 	r.move(engine.MachineUpToDate, engine.Event{Phase: engine.PhaseCheck, Status: engine.StatusRunning, Text: "on trial, " + left + " left"})

@@ -122,6 +122,11 @@ func (l *ledger) hasWritten(id string) bool {
 	return slices.ContainsFunc(l.all(), func(e *entry) bool { return e.machine.ID == id && e.written })
 }
 
+// hasEntry reports whether the machine was verified.
+func (l *ledger) hasEntry(id string) bool {
+	return slices.ContainsFunc(l.all(), func(e *entry) bool { return e.machine.ID == id })
+}
+
 func (l *ledger) all() []*entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -259,9 +264,11 @@ func dropGone(md *engine.Metadata, fleet []engine.Machine) {
 	}
 }
 
-// promote makes the upgrade the whole fleet's, hot_upgrade, if every machine that counts has it.
+// promote makes the upgrade the whole fleet's, hot_upgrade, if every machine that counts has it. Signed anew it is not older than what any of
+// them has run: one that this deploy has not verified keeps what is named for it, which somebody else may have put there.
 func (l *ledger) promote(md *engine.Metadata, end *finalWrite) {
 	mine, some, imageCode := engine.HotUpgrade{}, false, ""
+	keep := map[string]engine.HotUpgrade{}
 	for _, m := range end.fleet {
 		if !end.counts(m) {
 			continue
@@ -270,6 +277,10 @@ func (l *ledger) promote(md *engine.Metadata, end *finalWrite) {
 		if !ok || u.SHA256 != l.upgrade.SHA256 || !l.isSigned(u, m.ID) {
 			return
 		}
+		if l.ports.Keys.SignsWith() != "" && !l.hasEntry(m.ID) {
+			keep[m.ID] = u
+			continue
+		}
 		mine, some = u, true
 		if u.Signature != nil { // as a VM has told it: image_code of current.json is whoever's
 			imageCode = cmp.Or(imageCode, u.Signature.ImageCode)
@@ -277,6 +288,6 @@ func (l *ledger) promote(md *engine.Metadata, end *finalWrite) {
 	}
 	if some {
 		mine = l.sign(mine, imageCode, "")
-		md.HotUpgrade, md.MachineUpgrades = &mine, nil
+		md.HotUpgrade, md.MachineUpgrades = &mine, keep
 	}
 }

@@ -165,7 +165,7 @@ func (j *job) reuse(ctx context.Context, s *surveyed, p *packed) error {
 
 // sign signs what was packed, and for which machines, for the deploy's record: from there it can be deployed again, or resumed.
 func (j *job) sign(p *packed, s *surveyed) {
-	p.upgrade = j.ports.Keys.Deploy(p.upgrade, sign.Ordered{Select: s.selected, Strategy: s.strategy}, s.target.Storage.Clock())
+	p.upgrade = j.ports.Keys.Deploy(p.upgrade, sign.Ordered{Select: s.selected, Strategy: s.strategy, Resumes: s.chain}, s.target.Storage.Clock())
 }
 
 // keyOf gives the key of what a record names by its URL.

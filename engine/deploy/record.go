@@ -49,7 +49,13 @@ func isRefused(err error) bool {
 }
 
 func metadataText(md engine.Metadata, sha256 string) string {
-	if md.HotUpgrade != nil && md.HotUpgrade.SHA256 == sha256 && len(md.MachineUpgrades) == 0 {
+	others := 0
+	for _, u := range md.MachineUpgrades {
+		if u.SHA256 != sha256 {
+			others++
+		}
+	}
+	if md.HotUpgrade != nil && md.HotUpgrade.SHA256 == sha256 && others == 0 {
 		return "the whole fleet runs " + md.HotUpgrade.Version
 	}
 	return text.Counted(len(md.MachineUpgrades), "machine") + " recorded apart from the fleet" // with this upgrade or another one

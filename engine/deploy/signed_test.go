@@ -84,8 +84,12 @@ func TestTheFleetsEntryIsSignedAgain(t *testing.T) {
 		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed")
 		md := s.Current()
 		s.isSigned(md.HotUpgrade, "")
-		if md.HotUpgrade.Signature.SignedAtMS <= before.Signature.SignedAtMS || len(md.MachineUpgrades) > 0 {
+		if md.HotUpgrade.Signature.SignedAtMS <= before.Signature.SignedAtMS {
 			t.Errorf("recorded: %+v", md)
+		}
+		// Whom this deploy has not asked, it vouches for no more than before.
+		if u := md.MachineUpgrades["m01"]; len(md.MachineUpgrades) != 1 || u.Signature.SignedAtMS != before.Signature.SignedAtMS {
+			t.Errorf("recorded for machines: %+v", md.MachineUpgrades)
 		}
 	})
 }

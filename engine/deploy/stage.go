@@ -110,6 +110,9 @@ func (st *staged) stageMachine(ctx context.Context, r *rollout) error {
 		r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusDone})
 		err = st.within(ctx, func(ctx context.Context) error { return st.follow(ctx, r, r.status, agent.Staged) })
 	}
+	if err == nil {
+		err = st.checkResumed(r)
+	}
 	switch {
 	case err == nil:
 		return nil

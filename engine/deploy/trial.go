@@ -73,7 +73,7 @@ func (s *surveyed) stopsTrying(j *job) {
 	app := sign.App{Fly: j.settings.App, OTP: s.target.OTPApp}
 	for _, m := range s.target.Machines {
 		u, named := s.recorded.UpgradeOf(m)
-		if named && u.SHA256 == s.earlier.Upgrade.SHA256 && j.ports.Keys.CheckUpgrade(app, u, engine.BaseImage(s.in), m.ID) == nil {
+		if named && slices.Contains(s.chain, u.ID) && u.SHA256 == s.earlier.Upgrade.SHA256 && j.ports.Keys.CheckUpgrade(app, u, engine.BaseImage(s.in), m.ID) == nil {
 			s.strategy.Trial = 0
 		}
 	}

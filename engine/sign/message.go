@@ -39,6 +39,9 @@ func deployMessage(app App, s engine.Signature, u engine.HotUpgrade, o Ordered) 
 	if o.Strategy.Trial != 0 {
 		fields = append(fields, field{"trial_ns", number(int64(o.Strategy.Trial))})
 	}
+	if len(o.Resumes) > 0 {
+		fields = append(fields, field{"resumes", list(o.Resumes)})
+	}
 	return encode(forDeploy, fields)
 }
 

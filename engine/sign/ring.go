@@ -44,6 +44,7 @@ type Over struct{ Image, ImageCode, Machine string }
 type Ordered struct {
 	Select   engine.Selection
 	Strategy engine.Strategy
+	Resumes  []string // IDs of the deploys with which it goes on
 }
 
 // Upgrade gives the entry of current.json signed, or as it is if nothing is signed.

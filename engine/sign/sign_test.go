@@ -126,7 +126,7 @@ func TestADeploysRecordIsNoUpgrade(t *testing.T) {
 	r := ringOf(t, 1)
 	u := engine.Upgrade{ID: complete.ID, App: app.Fly, OTPApp: app.OTP, Version: complete.Version, SourceImage: complete.SourceImageRef, BaseImage: image,
 		SHA256: complete.SHA256, Size: complete.Size, TarballURL: complete.TarballURL, Agent: complete.Agent}
-	ordered := Ordered{engine.Selection{Machines: []string{"m1", "m2"}, Regions: []string{"ams"}}, engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 2, Bake: time.Minute}}
+	ordered := Ordered{engine.Selection{Machines: []string{"m1", "m2"}, Regions: []string{"ams"}}, engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 2, Bake: time.Minute}, []string{"01A"}}
 	signed := r.Deploy(u, ordered, at)
 	if err := r.CheckDeploy(app, u.ID, signed, ordered); err != nil {
 		t.Errorf("what was signed: %v", err)
@@ -138,6 +138,7 @@ func TestADeploysRecordIsNoUpgrade(t *testing.T) {
 		"other regions": func(o *Ordered) { o.Select.Regions = nil }, "groups": func(o *Ordered) { o.Select.ProcessGroups = []string{"app"} },
 		"moved": func(o *Ordered) { o.Select.Regions, o.Select.ProcessGroups = nil, o.Select.Regions },
 		"all":   func(o *Ordered) { o.Strategy.Kind = engine.StrategyAll }, "waves": func(o *Ordered) { o.Strategy.WaveSize = 0 }, "bake": func(o *Ordered) { o.Strategy.Bake = 0 },
+		"resumes another": func(o *Ordered) { o.Resumes = append(o.Resumes, "01B") }, "resumes none": func(o *Ordered) { o.Resumes = nil },
 	} {
 		o := ordered
 		alter(&o)

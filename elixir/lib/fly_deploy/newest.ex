@@ -15,8 +15,13 @@ defmodule FlyDeploy.Newest do
   @doc "Milliseconds since the Unix epoch; 0 if nothing is known."
   @spec known(atom) :: {:ok, non_neg_integer} | {:error, String.t()}
   def known(otp_app) do
-    with {:ok, kept} <- read(path(otp_app)),
-         do: {:ok, Enum.max([kept, Application.get_env(@app, @key, 0), ran()])}
+    with {:ok, at_ms} <- without_trial(otp_app), do: {:ok, max(at_ms, ran())}
+  end
+
+  @doc "The same without what is on trial, of which nothing is noted: what ran before that is not older than this."
+  @spec without_trial(atom) :: {:ok, non_neg_integer} | {:error, String.t()}
+  def without_trial(otp_app) do
+    with {:ok, kept} <- read(path(otp_app)), do: {:ok, max(kept, Application.get_env(@app, @key, 0))}
   end
 
   @doc "Remembers that something was signed then which may be loaded. What cannot be kept is only remembered by this VM."

@@ -37,6 +37,7 @@ defmodule FlyDeployAgent.StatusTest do
       diff: %{changes: Enum.map(1..modules, change), removed: [], files: []},
       migrating: 0,
       version: "1.0.0",
+      ran: nil,
       functions: Map.new(1..modules, &{change.(&1).module, %{added: names, changed: ["a/1"], removed: []}}),
       targets:
         for(n <- 1..modules, do: %{pid: self(), module: change.(n).module, kind: :gen_server, units: []}),

@@ -311,6 +311,31 @@ defmodule FlyDeploy.SignatureTest do
       assert refused(asked) =~ "is no folder"
     end
 
+    @tag :tmp_dir
+    test "tells a console what has run, and on trial what ran before that", %{
+      objects: objects,
+      asked: asked,
+      key: key,
+      tmp_dir: dir
+    } do
+      assert Package.ran(:my_app) == %{upgrade: "", own: true, newest_ms: 0}
+      record(objects, signed(key, 2_000))
+      assert refused(asked) == nil
+      assert %{own: true, newest_ms: 2_000} = Package.ran(:my_app)
+
+      id = "01ARYZ6S410000000000000000"
+      on_exit(fn -> Application.delete_env(:flydeploy, :trial) end)
+      Application.put_env(:flydeploy, :trial, %{id: id, until_ms: System.os_time(:millisecond) + 60_000})
+      tell_of(id <> "-0123", 60_000)
+      assert Package.ran(:my_app) == %{upgrade: id, own: false, newest_ms: 2_000}
+      Application.delete_env(:flydeploy, :trial)
+      assert %{newest_ms: 1_469_918_176_385} = Package.ran(:my_app)
+
+      # Nobody can tell.
+      Application.put_env(:fly_deploy, :state_dir, Path.join(dir, "volume"))
+      assert Package.ran(:my_app) == nil
+    end
+
     # As the agent tells of an upgrade, on trial or not.
     defp tell_of(id, trial_ms) do
       order = %{

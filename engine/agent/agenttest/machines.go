@@ -35,6 +35,8 @@ type vm struct {
 	answers    time.Time // from when on it answers rpc
 	code       Release   // that is loaded
 	hotRef     string    // of an upgrade that was committed or reapplied
+	upgrade    string    // the ID of its deploy
+	newest     int64     // when the newest was signed that has run, see FlyDeploy.Newest
 	call       agent.HookCall
 	drifted    []string
 	agent      *process
@@ -151,7 +153,10 @@ func (w *World) reapply(m *machine, v *vm) {
 		return
 	}
 	v.code = Release{Image: m.Image, Version: upgrade.Version, SHA256: upgrade.SHA256, Size: upgrade.Size}
-	v.hotRef = upgrade.SourceImageRef
+	v.hotRef, v.upgrade = upgrade.SourceImageRef, upgrade.ID
+	if s := upgrade.Signature; s != nil {
+		v.newest = s.SignedAtMS
+	}
 	v.call.Outcome, v.call.Text = "reapplied", "hot upgrade "+upgrade.Version
 }
 

@@ -62,5 +62,8 @@ func (m *machine) tellTrial(bindings string) Output {
 	if a := m.vm.living(); a != nil && a.state != agent.Committing {
 		lines = append(lines, "agent_id="+a.order.id, "agent_dir="+dirOf(a.order.id))
 	}
+	if r := m.ran(); r != nil {
+		lines = append(lines, fmt.Sprintf("newest_ms=%d", m.vm.newest))
+	}
 	return say(append(lines, marker+"end")...)
 }

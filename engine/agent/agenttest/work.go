@@ -105,6 +105,7 @@ func (a *process) detect() *agent.Error {
 	a.stagedAs = a.vm.code
 	s := &a.next
 	s.Running = a.vm.code.Version
+	s.Ran = a.machine.ran()
 	s.Findings, s.FindingsTotal = slices.Clone(b.Findings), len(b.Findings)
 	if a.order.rehearse {
 		s.Findings = append(s.Findings, b.Rehearsed...)
@@ -187,8 +188,11 @@ func (a *process) conclude(begun time.Time) {
 	if b.Outcome == agent.Committed {
 		a.next.Fresh = a.fresh
 		a.vm.code = Release{Image: a.machine.Image, Version: a.order.version, SHA256: a.order.sha256, Size: a.order.size}
-		a.vm.hotRef = a.order.sourceImage
+		a.vm.hotRef, a.vm.upgrade = a.order.sourceImage, a.order.fence
 		a.world.tryOut(a.machine, a.order)
+		if a.vm.trial == nil {
+			a.vm.newest = max(a.vm.newest, sentMS(a.order.fence))
+		}
 	}
 	a.tellWindow(b, begun)
 	if b.Busy && b.Outcome == agent.Committed {
