@@ -43,7 +43,7 @@ func told(r *engine.Result, err error) error {
 func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options) (*engine.Result, error) {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = d.name, d.readOnly && !d.engine.DryRun, d.ascii, d.theme, version
-	o.NoBell = d.noBell
+	o.NoBell, o.Logs = d.noBell, c.fleet
 	o.Preselect, o.Accept, o.Recall = d.engine.Select, d.engine.Accept, c.recall
 	var meant atomic.Bool // what the command line says of an earlier deploy means one deploy
 	o.Backend = &backend{connection: c, sheet: func(ctx context.Context) (engine.Sheet, error) {
@@ -109,7 +109,7 @@ func showRecord(ctx context.Context, s spectatorSettings, events []engine.Event,
 
 // showOther follows a deploy that somebody else runs in the console.
 func (c *connection) showOther(ctx context.Context, s screenSettings, id string) error {
-	o := tui.Options{App: c.app.name, Version: version, WatchID: id, ASCII: s.ascii, Theme: s.theme, Backend: &backend{connection: c}}
+	o := tui.Options{App: c.app.name, Version: version, WatchID: id, ASCII: s.ascii, Theme: s.theme, Backend: &backend{connection: c}, Logs: c.fleet}
 	_, err := tui.Run(ctx, o)
 	return err
 }

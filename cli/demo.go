@@ -117,7 +117,7 @@ func runDemo(cmd *cobra.Command, f demoFlags, signals *interrupts) (err error) {
 
 // connect reaches the local Fly as any other: by base URL and token.
 func (f demoFlags) connect(d *demo.Demo, signals *interrupts) (*connection, error) {
-	fleet, err := fly.New(fly.Options{App: demo.App, Token: d.Token(), BaseURL: d.APIURL(), UserAgent: "flydeploy/" + version})
+	fleet, err := fly.New(fly.Options{App: demo.App, Token: d.Token(), BaseURL: d.APIURL(), PlatformURL: d.APIURL(), UserAgent: "flydeploy/" + version})
 	if err != nil {
 		return nil, err
 	}

@@ -24,11 +24,13 @@ import (
 
 // Options name the app and the credentials.
 type Options struct {
-	App       string
-	Token     string // see Token
-	BaseURL   string // of the Machines API; "" stands for FLY_FLAPS_BASE_URL, or else https://api.machines.dev
-	UserAgent string
-	Container string // that runs the release, on machines with several; "" if there is one at most
+	App     string
+	Token   string // see Token
+	BaseURL string // of the Machines API; "" stands for FLY_FLAPS_BASE_URL, or else https://api.machines.dev
+	// PlatformURL is that of the API that has the logs; "" stands for FLY_API_BASE_URL, or else https://api.fly.io.
+	PlatformURL string
+	UserAgent   string
+	Container   string // that runs the release, on machines with several; "" if there is one at most
 	// Transport carries the requests; nil stands for a copy of http.DefaultTransport.
 	Transport http.RoundTripper
 }
@@ -41,6 +43,7 @@ type Client struct {
 	app       string
 	userAgent string
 	base      string // the URL of the app's machines, without a slash at the end
+	platform  string // likewise of the app in the API that has the logs
 	http      *http.Client
 	limits    *limits
 	made      made
@@ -67,7 +70,11 @@ func New(o Options) (*Client, error) {
 	if o.Token == "" {
 		return nil, errNoToken()
 	}
-	base, err := parseBaseURL(cmp.Or(o.BaseURL, os.Getenv("FLY_FLAPS_BASE_URL"), defaultBaseURL))
+	base, err := parseBaseURL(cmp.Or(o.BaseURL, os.Getenv("FLY_FLAPS_BASE_URL"), defaultBaseURL), "FLY_FLAPS_BASE_URL")
+	if err != nil {
+		return nil, err
+	}
+	platform, err := parseBaseURL(cmp.Or(o.PlatformURL, os.Getenv("FLY_API_BASE_URL"), defaultPlatformURL), "FLY_API_BASE_URL")
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +83,8 @@ func New(o Options) (*Client, error) {
 		return nil, err // never, without options
 	}
 	return &Client{
-		app: o.App, userAgent: o.UserAgent, base: base + "/v1/apps/" + o.App + "/machines", limits: newLimits(), containers: containers{wanted: o.Container},
+		app: o.App, userAgent: o.UserAgent, base: base + "/v1/apps/" + o.App + "/machines",
+		platform: platform + "/api/v1/apps/" + o.App, limits: newLimits(), containers: containers{wanted: o.Container},
 		// With the cookie fly_flaps_affinity the next request meets the host that knows what the last one has made. Source: fly-go
 		// e89c5c2.
 		http: &http.Client{Transport: cmp.Or(o.Transport, defaultTransport()), Jar: cookies, CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -92,12 +100,12 @@ func defaultTransport() http.RoundTripper {
 	return transport
 }
 
-func parseBaseURL(address string) (string, error) {
+func parseBaseURL(address, variable string) (string, error) {
 	base, err := url.Parse(address)
 	// The address is not quoted, since it may contain a password.
 	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.RawQuery != "" {
-		return "", engine.NewProblem("api_address", "the base URL of the Machines API is not a URL like "+defaultBaseURL, nil,
-			"Correct or unset FLY_FLAPS_BASE_URL.")
+		return "", engine.NewProblem("api_address", "the base URL of Fly's API is not a URL like "+defaultBaseURL, nil,
+			"Correct or unset "+variable+".")
 	}
 	return strings.TrimSuffix(base.String(), "/"), nil
 }

@@ -40,7 +40,7 @@ func onLocalFly(t *testing.T, test func(t *testing.T, f *local.Fly, c *fly.Clien
 
 func localClient(t *testing.T, f *local.Fly, token string) *fly.Client {
 	t.Helper()
-	c, err := fly.New(fly.Options{App: "counter", Token: token, BaseURL: f.APIURL(), UserAgent: "flydeploy/test"})
+	c, err := fly.New(fly.Options{App: "counter", Token: token, BaseURL: f.APIURL(), PlatformURL: f.APIURL(), UserAgent: "flydeploy/test"})
 	if err != nil {
 		t.Fatal(err)
 	}

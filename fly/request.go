@@ -24,6 +24,7 @@ type request struct {
 	method              string
 	machine             string // "" if the request concerns the app
 	path                string // below .../machines, with the query
+	platform            bool   // path is below the app in the API that has the logs
 	body                any
 	nonce               string        // of the machine's lease, "" without one
 	timeout, maxElapsed time.Duration // of one attempt; of all attempts, including the pauses between them
@@ -134,14 +135,18 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 		}
 		body = bytes.NewReader(raw)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, body)
+	base, authorization := c.base, c.tokens.FlapsHeader()
+	if r.platform {
+		base, authorization = c.platform, c.tokens.BubblegumHeader()
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, base+r.path, body)
 	if err != nil {
 		return nil, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	req.Header.Set("Authorization", c.tokens.FlapsHeader())
+	req.Header.Set("Authorization", authorization)
 	req.Header.Set("User-Agent", c.userAgent)
 	if r.nonce != "" {
 		req.Header.Set(nonceHeader, r.nonce)

@@ -38,6 +38,8 @@ type console struct {
 	watched *deployScreen // somebody else's, or one from the record; nil for none
 	dialog  *dialog       // over the screen; nil for none
 	picker  *picker       // likewise
+	outputs outputs       // what machines print
+	output  *outputScreen // shows that, over all other screens; nil for none
 	sheet   *sheet        // likewise: a deploy that has not begun
 
 	notice    string
@@ -71,6 +73,7 @@ func newConsole(o Options, work *background) *console {
 		opts: o, work: work, keys: newKeyMap(o.ReadOnly, o.Backend != nil), theme: cells.NewTheme(o.Theme != "light", o.ASCII), now: time.Now(),
 		fleet: newFleet(o.Preselect), stale: true, calls: calling{pressed: time.Now()},
 	}
+	c.keys.logs.SetEnabled(o.Logs != nil)
 	return c
 }
 
@@ -123,24 +126,6 @@ func (c *console) dispatch(msg tea.Msg) (cmd tea.Cmd) {
 	switch msg := msg.(type) {
 	case tickMsg:
 		cmd = c.onTick(msg)
-	case newsMsg:
-		cmd = c.onNews(msg)
-	case overviewMsg:
-		cmd = c.onOverview(msg)
-	case sheetMsg:
-		c.onSheet(msg)
-	case inspectedMsg:
-		c.onInspected(msg)
-	case startedMsg:
-		cmd = c.onStarted(msg)
-	case historyMsg:
-		c.onHistory(msg)
-	case recordMsg:
-		c.onRecord(msg)
-	case copiedMsg:
-		c.onCopied(msg)
-	case savedMsg:
-		c.onSaved(msg)
 	case crashMsg:
 		c.crash = msg.CrashError
 	case tea.KeyPressMsg:
@@ -155,6 +140,35 @@ func (c *console) dispatch(msg tea.Msg) (cmd tea.Cmd) {
 		c.w, c.h, c.stale = msg.Width, msg.Height, true
 	case tea.BackgroundColorMsg:
 		c.theme, c.stale = cells.NewTheme(msg.IsDark(), c.opts.ASCII), true
+	default:
+		cmd = c.onAnswer(msg)
+	}
+	return cmd
+}
+
+// onAnswer takes in what a command has brought.
+func (c *console) onAnswer(msg tea.Msg) (cmd tea.Cmd) {
+	switch msg := msg.(type) {
+	case newsMsg:
+		cmd = c.onNews(msg)
+	case overviewMsg:
+		cmd = c.onOverview(msg)
+	case outputMsg:
+		cmd = c.onOutput(msg)
+	case sheetMsg:
+		c.onSheet(msg)
+	case inspectedMsg:
+		c.onInspected(msg)
+	case startedMsg:
+		cmd = c.onStarted(msg)
+	case historyMsg:
+		c.onHistory(msg)
+	case recordMsg:
+		c.onRecord(msg)
+	case copiedMsg:
+		c.onCopied(msg)
+	case savedMsg:
+		c.onSaved(msg)
 	}
 	return cmd
 }
@@ -201,12 +215,13 @@ func (c *console) onTick(t tickMsg) tea.Cmd {
 			busy = busy || moved
 		}
 	}
+	read := c.readOutput(0)
 	if busy {
 		c.stale = true
-		return c.tick(busyTick)
+		return tea.Batch(read, c.tick(busyTick))
 	}
 	c.stale = c.stale || c.deploy == nil && c.fleet.ages(c.now)
-	return c.tick(idleTick)
+	return tea.Batch(read, c.tick(idleTick))
 }
 
 // say shows a message at the bottom for a while.
@@ -328,7 +343,7 @@ func (c *console) finish() {
 		return
 	}
 	d.summed = true
-	c.dialog, c.picker, c.watched = nil, nil, nil
+	c.dialog, c.picker, c.watched, c.output = nil, nil, nil, nil
 	c.lastResult = d.result
 	d.board.end(*d.result)
 	if d.result.DryRun && d.pane == paneBoard { // it was run for its plan

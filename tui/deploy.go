@@ -126,7 +126,10 @@ func (d *deployScreen) ask(c *console) {
 	}
 	if asks != d.question {
 		d.questionGone(c)
-		c.picker = nil                                                          // its entries have changed
+		c.picker = nil // its entries have changed
+		if asks == engine.QuestionPlan || asks == engine.QuestionLock {
+			c.output = nil // somebody has to look at this
+		}
 		if asks != engine.QuestionWatch && d.question != engine.QuestionWatch { // that one leaves the screen as it is
 			d.page.Scroll, d.pane = 0, paneBoard
 		}
@@ -190,6 +193,8 @@ func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		d.pane = paneLog
 	case key.Matches(k, c.keys.copy):
 		return c.copy(d.copied(c))
+	case key.Matches(k, c.keys.logs) && d.hasLogs():
+		return c.openOutput(d.underCursor(), d)
 	case key.Matches(k, c.keys.modules):
 		d.showModules()
 	case d.planning(c.now):

@@ -10,6 +10,7 @@ func (d *deployScreen) offered(k keyMap) keyMap {
 	k.plan.SetEnabled(d.progress.Plan != nil)
 	k.cold.SetEnabled(k.cold.Enabled() && d.progress.Plan != nil && d.progress.Plan.MayGoCold)
 	k.watch.SetEnabled(k.watch.Enabled() && !(d.waiting && d.progress.Held != nil && d.progress.Held.Frozen()))
+	k.logs.SetEnabled(k.logs.Enabled() && d.hasLogs())
 	k.modules.SetEnabled(d.progress.Plan != nil && len(d.progress.Plan.Modules) > 0)
 	return k
 }
@@ -29,38 +30,38 @@ func (d *deployScreen) hints(c *console) []hint {
 	case d.pane == panePlan:
 		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.modules, "what changes"), short(k.copy, "copy"), short(k.log, "log"), short(k.help, "help")}
 	case d.pane != paneBoard:
-		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.copy, "copy"), short(k.log, "log"), short(k.help, "help")}
+		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.copy, "copy"), short(k.log, "log"), short(k.logs, "logs"), short(k.help, "help")}
 	case d.guest != nil:
 		return d.guest.hints(k)
 	case d.result != nil:
 		k = k.trialKeys(d.leftTrial(c))
 		return []hint{
 			short(k.keep, "confirm it"), short(k.takeBack, "take it back"), {"esc", "fleet"}, short(k.deploy, "deploy again"), short(k.details, "details"),
-			short(k.log, "log"), short(k.help, "help"), short(k.quit, "quit"), {"↑↓", "select"}, short(k.plan, "plan"), short(k.copy, "copy"),
+			short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), short(k.quit, "quit"), {"↑↓", "select"}, short(k.plan, "plan"), short(k.copy, "copy"),
 		}
 	case d.watching():
 		return []hint{
-			short(k.promote, "go on now"), short(k.hold, "hold"), {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), {"esc", "leave"},
+			short(k.promote, "go on now"), short(k.hold, "hold"), {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"},
 		}
 	case d.waiting:
 		return []hint{short(k.override, "override the lock"), short(k.watch, "watch live"), short(k.help, "help"), {"esc", "leave"}}
 	}
 	return []hint{
-		{"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), {"esc", "leave"}, short(k.plan, "plan"),
+		{"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.plan, "plan"),
 		short(k.copy, "copy"),
 	}
 }
 
 func (d *deployScreen) bindings(c *console) []key.Binding {
 	k := d.offered(c.keys)
-	own := []key.Binding{k.details, k.plan, k.modules, k.log, k.copy, k.back}
+	own := []key.Binding{k.details, k.plan, k.modules, k.log, k.logs, k.copy, k.back}
 	switch {
 	case d.pane == paneLog:
 		return []key.Binding{k.follow, k.filter, k.save, k.copy, k.back}
 	case d.pane == paneModules:
 		return []key.Binding{k.details, k.copy, k.back}
 	case d.planning(c.now): // enter presses a button here: it opens no details
-		return []key.Binding{k.modules, k.log, k.copy, k.back, k.confirm, k.cold}
+		return []key.Binding{k.modules, k.log, k.logs, k.copy, k.back, k.confirm, k.cold}
 	case d.guest != nil && d.guest.replay != nil:
 		return append(own, k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind)
 	case d.watching():

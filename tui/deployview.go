@@ -261,6 +261,11 @@ func (d *deployScreen) body(c *console, w, h int) []cells.Line {
 	if left < 2 {
 		return cells.Fill(lines, w, h)
 	}
+	if c.readsBeside(d) {
+		half := (w - 3) / 2
+		lines = append(lines, cells.Beside([]cells.Line{cells.Rule("log", half)}, []cells.Line{cells.Rule("logs of the machines since the commit", w-3-half)})...)
+		return append(lines, cells.Beside(d.logRows(half, left-1), d.outputRows(c, w-3-half, left-1))...)
+	}
 	lines = append(lines, cells.Rule("log", w))
 	return append(lines, d.logRows(w, left-1)...)
 }

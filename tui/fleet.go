@@ -164,6 +164,9 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		f.about = false
 	case key.Matches(k, c.keys.copy):
 		return c.copy(f.copied())
+	case key.Matches(k, c.keys.logs):
+		m, _ := f.current()
+		return c.openOutput(m.ID, nil)
 	case f.about:
 	case orderingOf(fleetSorts, k.String()) != nil:
 		f.sorting.press(k.String(), byRegion)

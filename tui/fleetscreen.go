@@ -121,7 +121,7 @@ func (f *fleet) hints(k keyMap) []hint {
 	case f.filter.typed != nil:
 		return []hint{{"enter", "keep"}, {"esc", "clear"}}
 	case f.about:
-		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.copy, "copy the id"), short(k.help, "help")}
+		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.logs, "logs"), short(k.copy, "copy the id"), short(k.help, "help")}
 	}
 	visible, hidden := f.marks()
 	what := "deploy all"
@@ -132,7 +132,7 @@ func (f *fleet) hints(k keyMap) []hint {
 	}
 	all := []hint{
 		short(k.keep, "confirm the trial"), short(k.takeBack, "take it back"), short(k.deploy, what), short(k.mark, "mark"), short(k.filter, "filter"), short(k.help, "help"), short(k.quit, "quit"),
-		short(k.history, "record"), short(k.details, "details"), short(k.markAll, "all"), short(k.watch, "lock"), short(k.inspect, "inspect"),
+		short(k.history, "record"), short(k.details, "details"), short(k.logs, "logs"), short(k.markAll, "all"), short(k.watch, "lock"), short(k.inspect, "inspect"),
 		short(k.palette, "commands"), short(k.markRange, "range"), short(k.copy, "copy"),
 	}
 	if f.problem() != nil {
@@ -144,11 +144,11 @@ func (f *fleet) hints(k keyMap) []hint {
 func (f *fleet) bindings(c *console) []key.Binding {
 	k := c.keys
 	if f.about {
-		return []key.Binding{k.copy, k.back}
+		return []key.Binding{k.logs, k.copy, k.back}
 	}
 	k = k.trialKeys(f.hasTrial(c))
 	return []key.Binding{
-		k.deploy, k.mark, k.markRange, k.markAll, k.filter, k.details, k.inspect, k.history, k.watch, k.problem, k.look, k.keep, k.takeBack, k.copy, k.back, k.quit,
+		k.deploy, k.mark, k.markRange, k.markAll, k.filter, k.details, k.logs, k.inspect, k.history, k.watch, k.problem, k.look, k.keep, k.takeBack, k.copy, k.back, k.quit,
 	}
 }
 

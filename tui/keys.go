@@ -20,6 +20,7 @@ type keyMap struct {
 	problem, look                                       key.Binding
 	promote, hold, keep, takeBack                       key.Binding
 	follow, save                                        key.Binding
+	logs, ofAll, onlyErrors, sinceCommit                key.Binding
 	pause, faster, slower, stepEvent, forward, rewind   key.Binding
 	palette, back, help, quit, interrupt                key.Binding
 }
@@ -34,14 +35,14 @@ func newKeyMap(readOnly, app bool) keyMap {
 		up: bind("↑ k", "up", "up", "k"), down: bind("↓ j", "down", "down", "j"),
 		pageUp: bind("pgup", "page up", "pgup", "ctrl+b"), pageDown: bind("pgdn", "page down", "pgdown", "ctrl+f"),
 		top: bind("g", "first", "home", "g"), bottom: bind("G", "last", "end", "G"),
-		in: bind("→ l", "open", "right", "l"), out: bind("← h", "back", "left", "h"),
+		in: bind("→", "open", "right"), out: bind("← h", "back", "left", "h"),
 		mark: bind("space", "mark", "space"), markRange: bind("ctrl-space", "mark a range", "ctrl+space", "ctrl+@"),
 		markAll: bind("a", "mark all/none", "a"), filter: bind("/", "filter, ! inverts", "/"),
 		sortFleet: bind(sortKeys(fleetSorts), "sort, again to reverse", strings.Fields(sortKeys(fleetSorts))...), deploy: bind("d", "deploy", "d"),
 		details: bind("enter", "details", "enter"), plan: bind("p", "plan", "p"), log: bind("L", "event log", "L"),
 		modules:   bind("m", "what changes", "m"),
 		sortBoard: bind(sortKeys(boardSorts), "sort, again to reverse", strings.Fields(sortKeys(boardSorts))...),
-		confirm:   bind("D", "deploy as planned", "D"), next: bind("tab", "other button", "tab", "shift+tab", "left", "right", "h", "l"),
+		confirm:   bind("D", "deploy as planned", "D"), next: bind("tab", "other button", "tab", "shift+tab", "left", "right"),
 		cold:     bind("C", "deploy cold instead", "C"),
 		override: bind("o", "override lock", "o"), watch: bind("v", "lock, watch live", "v"), history: bind("r", "record of deploys", "r"),
 		inspect: bind("i", "inspect the VMs' code", "i"),
@@ -50,6 +51,8 @@ func newKeyMap(readOnly, app bool) keyMap {
 		keep: bind("K", "confirm the trial", "K"), takeBack: bind("B", "take the trial back", "B"),
 		copy:   bind("y", "copy", "y"),
 		follow: bind("f", "follow, pause", "f"), save: bind("s", "save", "s"),
+		logs: bind("l", "the machine's logs", "l"), ofAll: bind("a", "of all machines, of one", "a"),
+		onlyErrors: bind("e", "only errors", "e"), sinceCommit: bind("c", "only since the commit", "c"),
 		pause: bind("space", "pause, go on", "space"), faster: bind("+", "faster", "+", "="), slower: bind("-", "slower", "-"),
 		stepEvent: bind(".", "next event", "."), forward: bind("→ l", "10 s forward", "right", "l"), rewind: bind("← h", "10 s back", "left", "h"),
 		palette: bind(":", "commands", ":"), back: bind("esc", "back", "esc"), help: bind("?", "help", "?"), quit: bind("q", "quit", "q"),
@@ -59,6 +62,7 @@ func newKeyMap(readOnly, app bool) keyMap {
 		b.SetEnabled(!readOnly)
 	}
 	k.deploy.SetEnabled(!readOnly && app)
+	k.logs.SetEnabled(false) // unless the console has logs
 	for _, b := range []*key.Binding{&k.history, &k.watch, &k.inspect, &k.problem, &k.look} {
 		b.SetEnabled(app)
 	}
@@ -76,13 +80,22 @@ func (k keyMap) groups() []keyGroup {
 		{"Everywhere", []key.Binding{
 			k.up, k.down, k.in, k.out, k.pageUp, k.pageDown, k.top, k.bottom, k.copy, k.palette, k.help, k.back, k.quit, k.interrupt,
 		}},
-		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.inspect, k.watch, k.history, k.problem, k.look}},
+		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.inspect, k.logs, k.watch, k.history, k.problem, k.look}},
 		{"Plan", []key.Binding{k.confirm, k.next, k.cold}},
-		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.log, k.sortBoard, k.promote, k.hold, k.keep, k.takeBack, k.override, k.watch}},
+		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.log, k.logs, k.sortBoard, k.promote, k.hold, k.keep, k.takeBack, k.override, k.watch}},
 		{"Log", []key.Binding{k.follow, k.filter, k.save}},
+		{"Logs of machines", k.ofLogs()},
 		{"Replay", []key.Binding{k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind}},
 	}
 	return slices.DeleteFunc(all, func(g keyGroup) bool { return !slices.ContainsFunc(g.keys, key.Binding.Enabled) })
+}
+
+// ofLogs are the keys of the machines' logs, none where there are no logs.
+func (k keyMap) ofLogs() []key.Binding {
+	if !k.logs.Enabled() {
+		return nil
+	}
+	return []key.Binding{k.follow, k.filter, k.ofAll, k.onlyErrors, k.sinceCommit, k.save}
 }
 
 // pressOf is the key press that a binding's first key makes.

@@ -37,6 +37,8 @@ func (c *console) typing() *filter {
 		f = &s.filter
 	case *history:
 		f = &s.filter
+	case *outputScreen:
+		f = &s.filter
 	case *deployScreen:
 		if s.pane == paneLog {
 			f = &s.log.filter

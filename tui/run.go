@@ -60,6 +60,8 @@ type Options struct {
 	Accept []string
 	// Recall gives the command that shows a deploy again, for its summary; nil or "" for none.
 	Recall func(engine.Result) string
+	// Logs reads what the app's machines print; nil: the console shows none.
+	Logs engine.Logs
 	// Header, when set, is asked at every tick for a short line to show, e.g. the demo's traffic. It runs outside of
 	// Update, one call at a time.
 	Header func() string

@@ -26,8 +26,16 @@ type screen interface {
 	bindings(c *console) []key.Binding // what can be pressed now, for the palette
 }
 
-// top is the screen that is shown: a watched deploy over ours, ours over the record, all over the fleet.
+// top is the screen that is shown: the machines' logs over all others, a watched deploy over ours, ours over the record, all over the fleet.
 func (c *console) top() screen {
+	if c.output != nil {
+		return c.output
+	}
+	return c.below()
+}
+
+// below is the screen under the machines' logs.
+func (c *console) below() screen {
 	switch {
 	case c.watched != nil:
 		return c.watched

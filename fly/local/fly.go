@@ -136,7 +136,7 @@ func (f *Fly) listen(ctx context.Context) (*server, error) {
 	return s, err
 }
 
-// APIURL is the base URL of the Machines API, for FLY_FLAPS_BASE_URL.
+// APIURL is the base URL of the Machines API, for FLY_FLAPS_BASE_URL, and of the API with the logs, for FLY_API_BASE_URL.
 func (f *Fly) APIURL() string { return f.apiURL }
 
 // Token may do everything to the app, like a deploy token.

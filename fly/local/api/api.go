@@ -42,6 +42,7 @@ const (
 	ActionWriteMetadata Action = "write_metadata"
 	ActionProcesses     Action = "ps"
 	ActionSignal        Action = "signal"
+	ActionLogs          Action = "logs"
 )
 
 // Config is what an API needs.
@@ -85,6 +86,7 @@ func New(config Config) *API {
 	a.route("GET "+app+"/machines", ActionList, powerExec, a.list)
 	a.route("POST "+app+"/machines", ActionCreate, powerDeploy, a.create)
 	a.route("GET "+app+"/secrets", ActionSecrets, powerDeploy, a.secrets)
+	a.route("GET /api/v1/apps/{app}/logs", ActionLogs, powerExec, a.logs)
 	a.route("GET "+app+"/volumes", ActionVolumes, powerDeploy, a.volumes)
 	a.machineRoute("GET "+one+"/events", ActionEvents, powerExec, a.events)
 	a.machineRoute("GET "+one, ActionGet, powerExec, a.get)

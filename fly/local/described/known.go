@@ -16,6 +16,7 @@ var known = []struct {
 	{regexp.MustCompile(`/start: a body is not described in the answer`), "fly-go, machine_types.go: MachineStartResponse"},
 	{regexp.MustCompile(`/stop: request\.id is not described`), "fly-go, machine_types.go: StopMachineInput"},
 	{regexp.MustCompile(`/signal: request\.signal is none of`), "fly-go, flaps_machines.go: Kill sends a number"},
+	{regexp.MustCompile(`^GET /api/v1/apps/[^/]*/logs is not described`), "fly-go, resource_logs.go: it is another API's"},
 	{regexp.MustCompile(`/restart: the parameter force_stop is not described`), "fly-go, flaps_machines.go: Restart"},
 }
 

@@ -43,6 +43,7 @@ type Fleet struct {
 	order []*Machine
 	ended bool
 	full  map[string]error // why regions take no machine
+	logs  logs
 
 	// background is the context of the machines' goroutines, which outlive the requests that make machines. It ends with
 	// Close.
@@ -53,8 +54,9 @@ type Fleet struct {
 
 // NewFleet makes a fleet without machines. It must be closed.
 func NewFleet(config Config) *Fleet {
-	f := &Fleet{config: config, byID: map[string]*Machine{}, full: map[string]error{}}
+	f := &Fleet{config: config, byID: map[string]*Machine{}, full: map[string]error{}, logs: logs{read: map[string]*logFile{}}}
 	f.background, f.end = context.WithCancel(context.Background())
+	f.running.Go(func() { f.follow(f.background) })
 	return f
 }
 
