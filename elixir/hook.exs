@@ -50,3 +50,10 @@ keys =
     dir when is_binary(dir) -> keys ++ [{"state_dir", String.replace(dir, "\n", " ")}]
     _ -> keys
   end
+
+# What the hook that this VM has booted with can read in current.json: an older one notes nothing down.
+keys =
+  case Application.get_env(:fly_deploy, :reads) do
+    :names -> keys ++ [{"reads", "names"}]
+    _ -> keys
+  end

@@ -26,6 +26,8 @@ type HotUpgrade struct {
 	Agent CompiledAgent `json:"agent,omitzero"`
 	// Signature is nil where nobody signs.
 	Signature *Signature `json:"signature,omitempty"`
+	// ByName: the startup hook of the machine that it is for can read it by its name, see EncodeMetadata.
+	ByName bool `json:"-"`
 }
 
 // CompiledAgent says where the agent lies that a machine with the new image has compiled: beside the tarball, under a name that its

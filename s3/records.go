@@ -3,10 +3,7 @@ package s3
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 
 	"flydeploy/engine"
 )
@@ -19,7 +16,7 @@ func (b *Bucket) Metadata(ctx context.Context) (engine.Metadata, string, error) 
 	if err != nil {
 		return engine.Metadata{}, "", err
 	}
-	m, err := decodeMetadata(found.body)
+	m, err := engine.DecodeMetadata(found.body)
 	if err != nil {
 		return engine.Metadata{}, "", engine.NewProblem("metadata_unreadable",
 			b.uri(b.currentKey())+" does not have the form that fly_deploy writes", err,
@@ -32,7 +29,7 @@ func (b *Bucket) Metadata(ctx context.Context) (engine.Metadata, string, error) 
 // read back is the one that was sent.
 func (b *Bucket) WriteMetadata(ctx context.Context, m engine.Metadata, etag string) error {
 	const op = "write the deployment metadata"
-	body, err := encodeMetadata(m)
+	body, err := engine.EncodeMetadata(m)
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
@@ -44,58 +41,4 @@ func (b *Bucket) WriteMetadata(ctx context.Context, m engine.Metadata, etag stri
 		return nil
 	}
 	return err
-}
-
-// The fields of current.json that flydeploy knows. All others are kept.
-const (
-	fieldImageRef        = "image_ref"
-	fieldImage           = "image"
-	fieldImageCode       = "image_code"
-	fieldHotUpgrade      = "hot_upgrade"
-	fieldMachineUpgrades = "machine_upgrades"
-	fieldOwnCode         = "own_code"
-)
-
-func decodeMetadata(body []byte) (engine.Metadata, error) {
-	var m engine.Metadata
-	if err := json.Unmarshal(body, &m.Extra); err != nil {
-		return m, err
-	}
-	if m.Extra == nil {
-		return m, errors.New("the document is null")
-	}
-	for field, into := range map[string]any{
-		fieldImageRef: &m.ImageRef, fieldImage: &m.Image, fieldImageCode: &m.ImageCode, fieldHotUpgrade: &m.HotUpgrade, fieldMachineUpgrades: &m.MachineUpgrades,
-		fieldOwnCode: &m.OwnCode,
-	} {
-		if raw, ok := m.Extra[field]; ok {
-			if err := json.Unmarshal(raw, into); err != nil {
-				return m, fmt.Errorf("%s: %w", field, err)
-			}
-			delete(m.Extra, field)
-		}
-	}
-	return m, nil
-}
-
-func encodeMetadata(m engine.Metadata) ([]byte, error) {
-	document := make(map[string]any, len(m.Extra)+4)
-	for field, raw := range maps.All(m.Extra) {
-		document[field] = raw
-	}
-	document[fieldImageRef] = m.ImageRef
-	if m.Image != "" {
-		document[fieldImage] = m.Image
-	}
-	if m.ImageCode != nil {
-		document[fieldImageCode] = m.ImageCode
-	}
-	document[fieldHotUpgrade] = m.HotUpgrade
-	if len(m.MachineUpgrades) > 0 {
-		document[fieldMachineUpgrades] = m.MachineUpgrades
-	}
-	if m.OwnCode != nil {
-		document[fieldOwnCode] = m.OwnCode
-	}
-	return json.MarshalIndent(document, "", "  ")
 }

@@ -15,7 +15,7 @@ defmodule FlyDeployTest do
 
   setup do
     on_exit(fn ->
-      for key <- [:running, :hook, :upgrade_started], do: Application.delete_env(:fly_deploy, key)
+      for key <- [:running, :hook, :reads, :upgrade_started], do: Application.delete_env(:fly_deploy, key)
     end)
   end
 
@@ -54,6 +54,19 @@ defmodule FlyDeployTest do
                fly_deploy: {:none, "this is no release"},
                other: {:failed, "its bucket answered 403"}
              }
+    end
+
+    # By the image's own hook the machine boots again, whatever an upgrade brings.
+    test "notes down what it can read in current.json, unless it came with an upgrade" do
+      Application.delete_env(:fly_deploy, :reads)
+      ended(:committed)
+      FlyDeploy.startup_reapply_current(:fly_deploy)
+      assert Application.get_env(:fly_deploy, :reads) == nil
+      Application.delete_env(:fly_deploy, :running)
+      FlyDeploy.startup_reapply_current(:fly_deploy)
+      assert Application.get_env(:fly_deploy, :reads) == :names
+      told = __DIR__ |> Path.join("../hook.exs") |> File.read!() |> Code.eval_string() |> elem(1)
+      assert {"reads", "names"} in told[:keys]
     end
 
     test "keeps no application from starting, whatever it is configured with" do

@@ -29,6 +29,8 @@ type Hook struct {
 	WrongKeys  string
 	// StateDir is the folder that keeps over restarts how old the newest signed upgrade is that the machine has run; "" for none.
 	StateDir string
+	// ReadsNames: what the machine boots can read an upgrade by its name in current.json (engine.EncodeMetadata).
+	ReadsNames bool
 }
 
 // HookCall is one call of the startup hook, by the name of the OTP application that it was given.
@@ -47,6 +49,8 @@ func (h *Hook) read(key, value string) {
 		app, rest, _ := strings.Cut(value, " ")
 		outcome, text, _ := strings.Cut(rest, " ")
 		h.Calls = append(h.Calls, HookCall{App: app, Outcome: outcome, Text: text})
+	case "reads":
+		h.ReadsNames = value == "names"
 	case "public_key":
 		h.PublicKeys = append(h.PublicKeys, value)
 	case "state_dir":

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent"
 	"flydeploy/engine/lock"
 	"flydeploy/engine/run"
 	"flydeploy/engine/sign"
@@ -24,6 +25,8 @@ type ledger struct {
 	back    *engine.TakenBack
 	upgrade engine.Upgrade
 	held    *lock.Held
+
+	deployedAt func() time.Time // when its first machine was verified: entries that are alike are written once
 
 	writing chan struct{} // holds a token while current.json is not being written
 	changed time.Time     // when current.json was last written; guarded by the token
@@ -46,6 +49,7 @@ type entry struct {
 
 func newLedger(j *job, s *surveyed, u engine.Upgrade, held *lock.Held) *ledger {
 	l := &ledger{job: j, surveyed: s, upgrade: u, held: held, writing: make(chan struct{}, 1)}
+	l.deployedAt = sync.OnceValue(func() time.Time { return s.target.Storage.Clock().UTC().Truncate(time.Second) })
 	l.unlock()
 	return l
 }
@@ -88,9 +92,15 @@ func (l *ledger) add(ctx context.Context, r *rollout) {
 func (l *ledger) hotUpgrade(r *rollout) engine.HotUpgrade {
 	return engine.HotUpgrade{
 		Version: l.upgrade.Version, SourceImageRef: l.upgrade.SourceImage, TarballURL: l.upgrade.TarballURL,
-		DeployedAt: l.surveyed.target.Storage.Clock().UTC().Truncate(time.Second), SHA256: l.upgrade.SHA256, Size: l.upgrade.Size, ID: l.upgrade.ID,
+		DeployedAt: l.deployedAt(), SHA256: l.upgrade.SHA256, Size: l.upgrade.Size, ID: l.upgrade.ID,
 		Fingerprint: r.code.Fingerprint, ReleaseCommand: l.upgrade.ReleaseCommand, GitRevision: l.upgrade.GitRevision, Agent: l.upgrade.Agent,
+		ByName: r.readsNames(),
 	}
+}
+
+// readsNames reports whether whatever reads the machine's entry in current.json can read it by name: without a startup hook nothing does.
+func (r *rollout) readsNames() bool {
+	return r.code.Hook.ReadsNames || r.code.Hook.State == agent.HookAbsent
 }
 
 // sign signs an entry of current.json, for one machine or for all ("").
@@ -239,6 +249,9 @@ func (l *ledger) restore(md *engine.Metadata, e *entry) {
 	md.AddTakenBack(*l.back)
 	delete(md.MachineUpgrades, m.ID)
 	u := l.surveyed.before(m)
+	if u != nil {
+		u.ByName = e.runs.ByName
+	}
 	if u != nil && (md.HotUpgrade == nil || md.HotUpgrade.ID != u.ID) {
 		md.MachineUpgrades[m.ID] = *u
 	}

@@ -56,8 +56,8 @@ func ReadBefore(ctx context.Context, records engine.Records, id string) (*engine
 	if err != nil {
 		return nil, fmt.Errorf("read what ran before deploy %s: %w", id, err)
 	}
-	var md engine.Metadata
-	if json.Unmarshal(text.JSON(doc.Body), &md) != nil {
+	md, err := engine.DecodeMetadata(text.JSON(doc.Body))
+	if err != nil {
 		return nil, nil
 	}
 	return &md, nil

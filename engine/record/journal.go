@@ -81,7 +81,7 @@ func (j *Journal) writeBefore(ctx context.Context) error {
 	if j.kept || j.head.Before == nil || !j.head.Before.NamesUpgrades() {
 		return nil
 	}
-	body, err := json.Marshal(j.head.Before)
+	body, err := engine.EncodeMetadata(*j.head.Before)
 	if err != nil {
 		return err
 	}

@@ -195,6 +195,43 @@ func TestThatNoUpgradeIsNamedIsSigned(t *testing.T) {
 	}
 }
 
+// namedFile holds a current.json that names an upgrade once for several machines, each with a signature of its own.
+const namedFile = "../../elixir/test/fly_deploy/named.json"
+
+func TestAnUpgradeThatIsNamedOnceIsSignedForEachMachine(t *testing.T) {
+	r := ringOf(t, 1)
+	md := engine.Metadata{ImageRef: "registry.fly.io/my-app:deployment-01A", MachineUpgrades: map[string]engine.HotUpgrade{}}
+	for i, id := range []string{"m1", "m2", "m3", "m4"} {
+		u := complete
+		u.ByName = id != "m4"
+		md.MachineUpgrades[id] = r.Upgrade(app, u, Over{Image: image, Machine: id}, at.Add(time.Duration(i)*time.Second))
+	}
+	body, err := engine.EncodeMetadata(md)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What was signed for m1 is put into the entry of m3.
+	var altered map[string]any
+	if err := json.Unmarshal(body, &altered); err != nil {
+		t.Fatal(err)
+	}
+	entries := altered["machine_upgrades"].(map[string]any)
+	entries["m3"] = entries["m1"]
+	isRecorded(t, namedFile, altered)
+	if body, err = json.Marshal(altered); err != nil {
+		t.Fatal(err)
+	}
+	read, err := engine.DecodeMetadata(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := r.CheckRecord(app, read)
+	refused(t, "another machine's", wrong["m3"], "is not what was signed")
+	if len(wrong) != 1 || len(read.MachineUpgrades) != 4 {
+		t.Errorf("of %d entries these are wrong: %v", len(read.MachineUpgrades), wrong)
+	}
+}
+
 // isRecorded compares what is signed with the recorded file, which the Elixir side checks.
 func isRecorded(t *testing.T, file string, signed any) {
 	t.Helper()

@@ -4,6 +4,8 @@ defmodule FlyDeploy.Hook do
   # Remembers that the startup hook was called, and how that ended. That a release has the package says nothing of it:
   # flydeploy asks the VM for this (`status`, `doctor`), by this module's name.
 
+  alias FlyDeploy.Version
+
   @type outcome :: :running | :reapplied | :none | :failed | :gave_up
 
   @app :fly_deploy
@@ -13,6 +15,15 @@ defmodule FlyDeploy.Hook do
   @spec note(atom, outcome, String.t()) :: :ok
   def note(otp_app, outcome, text \\ ""),
     do: Application.put_env(@app, @key, Map.put(calls(), otp_app, {outcome, text}))
+
+  @doc """
+  Notes down what the hook can read in current.json, which the console asks for (hook.exs). It is about the image's own hook, by which
+  the machine boots again: once an upgrade runs, this may be another one.
+  """
+  @spec note_reads() :: :ok
+  def note_reads do
+    if Version.running()[:version] == nil, do: Application.put_env(@app, :reads, :names), else: :ok
+  end
 
   @gave_up :gave_up
 

@@ -1,7 +1,7 @@
 defmodule FlyDeploy.Metadata do
   @moduledoc false
 
-  # releases/<app>-current.json, as flydeploy writes it. Unknown fields are ignored.
+  # releases/<app>-current.json, as flydeploy writes it (engine.EncodeMetadata). Unknown fields are ignored.
 
   alias FlyDeploy.Json
 
@@ -79,10 +79,34 @@ defmodule FlyDeploy.Metadata do
 
   defp same_code?(_document, _image_code), do: true
 
-  defp chosen(%{"machine_upgrades" => %{} = upgrades} = document, machine_id),
-    do: upgrades[machine_id] || document["hot_upgrade"]
+  defp chosen(%{"machine_upgrades" => %{} = upgrades} = document, machine_id) do
+    case upgrades[machine_id] do
+      nil -> document["hot_upgrade"]
+      name when is_binary(name) -> document |> by_name(name) |> Map.delete("signature")
+      [name, at, value] -> document |> by_name(name) |> signed(machine_id, at, value)
+      own -> own
+    end
+  end
 
   defp chosen(document, _machine_id), do: document["hot_upgrade"]
+
+  # An upgrade that several machines run is written once (engine.EncodeMetadata). One that is not there has nothing that is needed.
+  defp by_name(%{"upgrades" => %{} = upgrades}, name) do
+    case upgrades[name] do
+      %{} = upgrade -> upgrade
+      _ -> %{}
+    end
+  end
+
+  defp by_name(_document, _name), do: %{}
+
+  # What the machines' signatures have in common stands with the upgrade.
+  defp signed(%{"signature" => %{} = common} = upgrade, machine_id, at, value) do
+    own = Map.merge(common, %{"machine" => machine_id, "signed_at_ms" => at, "value" => value})
+    %{upgrade | "signature" => own}
+  end
+
+  defp signed(upgrade, _machine_id, _at, _value), do: upgrade
 
   defp read(nil), do: :none
 

@@ -14,6 +14,7 @@ defmodule FlyDeploy.Reapply do
   def run(app, timeout) do
     from = System.monotonic_time(:millisecond)
     Hook.note(app, :running)
+    Hook.note_reads()
 
     case safely(fn -> reapply(app, timeout) end) do
       {:ok, what} ->

@@ -38,6 +38,50 @@ defmodule FlyDeploy.MetadataTest do
     assert :none = chosen(%{anothers | "hot_upgrade" => nil})
   end
 
+  test "an upgrade of several machines, by its name" do
+    document = %{"image_ref" => @image, "hot_upgrade" => upgrade("1.2.4")}
+
+    named =
+      Map.put(document, "upgrades", %{"01A" => upgrade("1.2.5"), "01A-2" => upgrade("1.2.6"), "bad" => 1})
+
+    own = &chosen(Map.put(named, "machine_upgrades", %{"3d8d9930f32389" => &1, "other" => "01A-2"}))
+
+    assert {:ok, %{version: "1.2.5", signature: nil}} = own.("01A")
+    assert {:ok, %{version: "1.2.6"}} = own.("01A-2")
+    assert {:ok, %{version: "1.2.7"}} = own.(upgrade("1.2.7"))
+    # Names of nothing, and what has another form, lead to the image's own code, not to another upgrade.
+    for entry <- ["01B", "bad", ["01B", 1, "x"], ["01A"], [], 7, ""], do: assert({:error, _} = own.(entry))
+    assert {:error, _} = chosen(Map.put(document, "machine_upgrades", %{"3d8d9930f32389" => "01A"}))
+  end
+
+  # flydeploy's console has written it: engine/sign.
+  test "signed by name, of each machine's own" do
+    text = __DIR__ |> Path.join("named.json") |> File.read!()
+
+    [%{"public_key" => key} | _] =
+      __DIR__ |> Path.join("signatures.json") |> File.read!() |> FlyDeploy.Json.decode() |> elem(1)
+
+    {:ok, keys} = FlyDeploy.Signature.keys(public_key: key)
+    image = Metadata.image_ref(text)
+    here = %{fly_app: "my-app", otp_app: "my_app", image: image, image_code: "", machine: ""}
+
+    for machine <- ["m1", "m2"] do
+      assert {:ok, %{version: "1.2.4", signature: %{machine: ^machine}} = upgrade} =
+               Metadata.upgrade(text, image, "", machine)
+
+      assert FlyDeploy.Signature.verify(upgrade, keys, %{here | machine: machine}) == :ok
+    end
+
+    # m3's entry has what was signed for m1, m4's hook reads no names.
+    {:ok, moved} = Metadata.upgrade(text, image, "", "m3")
+
+    assert {:error, "its signature is not" <> _} =
+             FlyDeploy.Signature.verify(moved, keys, %{here | machine: "m3"})
+
+    assert {:ok, %{version: "1.2.4"}} = Metadata.upgrade(text, image, "", "m4")
+    assert :none = Metadata.upgrade(text, image, "", "m5")
+  end
+
   test "after a cold deploy the image is another one, and nothing is applied" do
     document = %{"image_ref" => @image, "hot_upgrade" => upgrade("1.2.4")}
     assert :other_image = chosen(document, "registry.fly.io/my-app:deployment-01K94R")

@@ -2,6 +2,7 @@ package agenttest
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ type machine struct {
 	boots     int // VMs so far
 	behaviour *Behaviour
 	hook      agent.HookState
+	old       bool            // its hook reads no names in current.json
 	dirs      map[string]bool // folders that are not an agent's
 	// changed is closed, and made anew, whenever what a waiting exec looks at has changed.
 	changed chan struct{}
@@ -145,6 +147,10 @@ func (w *World) reapply(m *machine, v *vm) {
 	if own, ok := md.MachineUpgrades[m.ID]; ok {
 		upgrade = &own
 	}
+	if m.old && m.isByName(w) {
+		v.call.Outcome, v.call.Text = "failed", "current.json records an upgrade without version, tarball_url, sha256 or size"
+		return
+	}
 	if upgrade == nil {
 		return
 	}
@@ -234,6 +240,18 @@ func (w *World) Change(id string, change func(*engine.Machine)) {
 // SetHook says what the machine's release has of the startup hook; it counts from the next boot on.
 func (w *World) SetHook(id string, state agent.HookState) {
 	w.change(id, func(m *machine) { m.hook = state })
+}
+
+// SetOldHook gives the machine's release a startup hook that reads no upgrade by its name in current.json.
+func (w *World) SetOldHook(id string) { w.change(id, func(m *machine) { m.old = true }) }
+
+// isByName reports whether current.json has no more than a name for the machine.
+func (m *machine) isByName(w *World) bool {
+	var document struct {
+		Entries map[string]json.RawMessage `json:"machine_upgrades"`
+	}
+	o, err := w.bucket.read(currentKey(App))
+	return err == nil && json.Unmarshal(o.body, &document) == nil && len(document.Entries[m.ID]) > 0 && document.Entries[m.ID][0] != '{'
 }
 
 // MakeDir makes a folder on the machine's disk, e.g. one that an agent wants to make.

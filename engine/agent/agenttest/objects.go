@@ -77,7 +77,7 @@ func (w *World) Current() *engine.Metadata {
 
 // SetCurrent writes current.json.
 func (w *World) SetCurrent(md engine.Metadata) {
-	body, err := encodeMetadata(md)
+	body, err := engine.EncodeMetadata(md)
 	if err != nil {
 		panic(err)
 	}

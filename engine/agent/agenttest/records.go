@@ -3,7 +3,6 @@ package agenttest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,7 +28,7 @@ func (b *bucket) metadata(app string) (engine.Metadata, string, error) {
 	if err != nil {
 		return engine.Metadata{}, "", err
 	}
-	md, err := decodeMetadata(o.body)
+	md, err := engine.DecodeMetadata(o.body)
 	return md, o.etag, err
 }
 
@@ -53,7 +52,7 @@ func (s *Storage) Metadata(ctx context.Context) (engine.Metadata, string, error)
 
 // WriteMetadata implements engine.Records.
 func (s *Storage) WriteMetadata(ctx context.Context, md engine.Metadata, etag string) error {
-	body, err := encodeMetadata(md)
+	body, err := engine.EncodeMetadata(md)
 	if err != nil {
 		return err
 	}
@@ -141,57 +140,4 @@ func (s *Storage) DeleteUpgrade(ctx context.Context, upgrade string) error {
 		}
 		return nil
 	})
-}
-
-// The fields of current.json that we know; the others are kept.
-const (
-	fieldImageRef        = "image_ref"
-	fieldImage           = "image"
-	fieldImageCode       = "image_code"
-	fieldHotUpgrade      = "hot_upgrade"
-	fieldMachineUpgrades = "machine_upgrades"
-	fieldOwnCode         = "own_code"
-)
-
-func decodeMetadata(body []byte) (engine.Metadata, error) {
-	var md engine.Metadata
-	if err := json.Unmarshal(body, &md.Extra); err != nil {
-		return md, err
-	}
-	if md.Extra == nil {
-		return md, errors.New("it is null")
-	}
-	for field, into := range map[string]any{
-		fieldImageRef: &md.ImageRef, fieldImage: &md.Image, fieldImageCode: &md.ImageCode, fieldHotUpgrade: &md.HotUpgrade, fieldMachineUpgrades: &md.MachineUpgrades,
-		fieldOwnCode: &md.OwnCode,
-	} {
-		if raw, ok := md.Extra[field]; ok {
-			if err := json.Unmarshal(raw, into); err != nil {
-				return md, fmt.Errorf("%s: %w", field, err)
-			}
-			delete(md.Extra, field)
-		}
-	}
-	return md, nil
-}
-
-func encodeMetadata(md engine.Metadata) ([]byte, error) {
-	document := map[string]any{}
-	for field, raw := range md.Extra {
-		document[field] = raw
-	}
-	document[fieldImageRef], document[fieldHotUpgrade] = md.ImageRef, md.HotUpgrade
-	if md.Image != "" {
-		document[fieldImage] = md.Image
-	}
-	if md.ImageCode != nil {
-		document[fieldImageCode] = md.ImageCode
-	}
-	if len(md.MachineUpgrades) > 0 {
-		document[fieldMachineUpgrades] = md.MachineUpgrades
-	}
-	if md.OwnCode != nil {
-		document[fieldOwnCode] = md.OwnCode
-	}
-	return json.MarshalIndent(document, "", "  ")
 }

@@ -127,6 +127,9 @@ func (w *World) enter(ctx context.Context, m *machine, r request) (Output, error
 
 func (m *machine) hookLines() []string {
 	lines := []string{"hook=" + string(m.hook)}
+	if m.hook == agent.HookCalled && !m.old {
+		lines = append(lines, "reads=names")
+	}
 	if c := m.vm.call; m.hook == agent.HookCalled {
 		lines = append(lines, fmt.Sprintf("call=%s %s %s", c.App, c.Outcome, c.Text))
 	}
