@@ -81,7 +81,7 @@ var Remedies = map[string]string{
 
 	"boot_loop": "Deploy an upgrade that boots. If the cause lay elsewhere, deploy the same one again: its boots are counted anew. `flydeploy withdraw` clears it for all machines.",
 
-	"unhealthy": "Nothing more was started. These machines run the new code: look at them with `fly logs`. `flydeploy hot` upgrades the others; deploying the earlier version takes them back.",
+	"unhealthy": "Nothing more was started. These machines run the new code: look at them with `fly logs`. `flydeploy hot --resume` upgrades the others; deploying the earlier version takes them back.",
 
 	"trial":            "Look at it meanwhile, then `flydeploy confirm` records it, and `flydeploy confirm --back` takes it back as a hot upgrade. When its time is over, what is in memory is lost with each VM; the restart policy must not be \"no\".",
 	"trial_keeps_disk": "Deploy without --trial, or leave the machine out.",

@@ -206,7 +206,7 @@ func TestASickCanaryIsWhereItGoesOn(t *testing.T) {
 	played(t, 3, func(t *testing.T, s *stage) {
 		p, r := s.sick(onSick(engine.OnSickContinue, engine.StrategyCanary), "m00")
 		wants(t, p, r, engine.OutcomeUnhealthy, "m00 unhealthy, m02 committed, m01 committed")
-		if !strings.Contains(r.Problem.What, "2.0.0 runs on 3 of 3 machines, and is not well") {
+		if !strings.Contains(r.Problem.What, "2.0.0 runs on 3 of 3 machines, and is not well") || strings.Contains(r.Problem.Remedy, "Nothing more was started") {
 			t.Errorf("problem: %v", r.Problem)
 		}
 		if fleet, _ := s.recorded(); fleet != "2.0.0" {

@@ -52,8 +52,14 @@ func (c *committing) gate(ctx context.Context, w wave) error {
 	g := newWatch(c, w, machines)
 	err := g.run(ctx)
 	g.conclude()
+	if err == nil && !anyOf(w.machines, (*rollout).isSick) { // of earlier waves somebody has said what becomes of them
+		return nil
+	}
 	return cmp.Or[error](c.unhealthyError(), err)
 }
+
+// unhealthyEverywhere is the remedy where no machine is left that could be kept from it.
+const unhealthyEverywhere = "All of these machines run the new code: look at them with `fly logs`. Deploying the earlier version takes them back."
 
 // unhealthyError says that machines are not well, in the words of the outcome: "2.1.0 runs on 2 of 6 machines, and is not well: …"; nil if
 // all are, as far as is known.
@@ -68,8 +74,12 @@ func (st *staged) unhealthyError() error {
 	if n == 0 { // their VMs have ended since
 		verb, n = "was taken", count(st.machines, (*rollout).isSick)
 	}
+	remedy := engine.Remedies["unhealthy"]
+	if n == len(st.machines) {
+		remedy = unhealthyEverywhere
+	}
 	p := engine.NewProblem("unhealthy", fmt.Sprintf("%s %s on %d of %s, and is not well: %s", st.upgrade.Version, verb, n,
-		text.Counted(len(st.machines), "machine"), st.whyUnhealthy()), nil, engine.Remedies["unhealthy"])
+		text.Counted(len(st.machines), "machine"), st.whyUnhealthy()), nil, remedy)
 	if i := slices.IndexFunc(st.machines, func(r *rollout) bool { return r.isSick() && r.sick.Remedy != "" }); i >= 0 {
 		p.Remedy = st.machines[i].sick.Remedy // it could not be taken back
 	}

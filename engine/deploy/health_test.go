@@ -281,7 +281,7 @@ func TestAWatchIsPromotedOrHeld(t *testing.T) {
 		played(t, 2, func(t *testing.T, s *stage) {
 			r := s.asked(10 * time.Second)
 			r.Answer(engine.Answer{To: engine.QuestionWatch, Way: engine.WayHold})
-			r.until("it was held", func(e engine.Event) bool { return strings.Contains(e.Text, "until somebody goes on") })
+			r.until("it was held", func(e engine.Event) bool { return strings.Contains(e.Text, "held, watched for ") })
 			time.Sleep(15 * time.Minute)
 			if got := s.State("m01").Code.Version; got != "1.0.0" {
 				t.Errorf("the other machine runs %s while the canary is held", got)
@@ -301,7 +301,7 @@ func TestAHeldWatchEndsBeforeItsAgents(t *testing.T) {
 		r := s.asked(10 * time.Second)
 		for range 2 {
 			r.Answer(engine.Answer{To: engine.QuestionWatch, Way: engine.WayHold})
-			r.until("it was held", func(e engine.Event) bool { return strings.Contains(e.Text, "until somebody goes on") })
+			r.until("it was held", func(e engine.Event) bool { return strings.Contains(e.Text, "held, watched for ") })
 			time.Sleep(40 * time.Minute)
 		}
 		p, result := r.end()
@@ -331,6 +331,32 @@ func TestTheWayOnIsAsked(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever goes on is asked again about what is not well since, and not about what was before.
+func TestGoingOnIsAskedOnce(t *testing.T) {
+	played(t, 3, func(t *testing.T, s *stage) {
+		settings := asking()
+		settings.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 1, Bake: 10 * time.Second}
+		r := s.start(settings)
+		r.asks(engine.QuestionPlan)
+		r.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+		for i, id := range []string{"m00", "m02", "m01"} {
+			r.until(id+" was watched", func(e engine.Event) bool { return e.Machine == id && e.Phase == engine.PhaseWatch })
+			if i == 1 {
+				continue // it is well
+			}
+			s.Crash(id, 4)
+			r.until("it was asked about "+id, func(engine.Event) bool { return r.p.Asks() == engine.QuestionSick })
+			if i == 0 {
+				r.Answer(engine.Answer{To: engine.QuestionSick, Way: engine.WayContinue})
+				continue
+			}
+			r.Answer(engine.Answer{To: engine.QuestionSick, Way: engine.WayBack})
+		}
+		p, result := r.end()
+		wants(t, p, result, engine.OutcomeUnhealthy, "m00 taken_back, m02 taken_back, m01 taken_back")
+	})
 }
 
 // A check that passed before and fails now is told by its name, also where another one has recovered meanwhile.

@@ -208,7 +208,7 @@ func (w *watch) tell(over time.Duration) {
 	left := max(w.settings.Strategy.Bake-time.Since(w.begun), 0).Round(time.Second)
 	say := fmt.Sprintf("watched, %s left", left)
 	if w.held.Load() {
-		say = fmt.Sprintf("watched for %s, until somebody goes on", text.Seconds(time.Since(w.begun)))
+		say = fmt.Sprintf("held, watched for %s", text.Seconds(time.Since(w.begun)))
 	}
 	asks := engine.QuestionNone
 	if w.settings.Ask && over == 0 {
