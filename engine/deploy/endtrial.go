@@ -213,8 +213,8 @@ const acceptedUnhealthy = "unhealthy"
 // checkHealth fails if the agents have seen that it is not well.
 func (e *trialEnding) checkHealth() error {
 	for _, r := range e.machines {
-		if crashes, during := r.status.Watch.New(); len(crashes) > 0 {
-			r.sick, r.health = notWell(engine.SumCrashes(crashes)[0].During(during)), engine.HealthUnhealthy
+		if why := whyNotWell(r.status); why != "" {
+			r.sick, r.health = notWell(why), engine.HealthUnhealthy
 		} else if r.isOnTrial() && r.status.Watch != nil {
 			r.health = engine.HealthHealthy
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent"
 	"flydeploy/engine/agent/agenttest"
 	"flydeploy/engine/record"
 )
@@ -277,23 +278,40 @@ func TestNoSecondTrialBeginsMeanwhile(t *testing.T) {
 }
 
 func TestWhatIsNotWellIsNotConfirmed(t *testing.T) {
-	played(t, 2, func(t *testing.T, s *stage) {
-		s.tried()
-		s.Crash("m01", 20)
-		time.Sleep(time.Second)
-		_, r := s.deploy(ending(engine.TrialConfirmed))
-		if r.Outcome != engine.OutcomeBlocked || r.Problem.Name != "unhealthy" || !strings.Contains(r.Problem.What, "20 crashes of Counter.Tally") || s.trial() == nil || s.Current().NamesUpgrades() {
-			t.Errorf("%s: %v", r.Outcome, r.Problem)
-		}
-		accepted := ending(engine.TrialConfirmed)
-		accepted.Accept = []string{"unhealthy"}
-		if _, r = s.deploy(accepted); r.Outcome != engine.OutcomeSucceeded {
-			t.Errorf("%s: %v", r.Outcome, r.Problem)
-		}
-		if fleet, _ := s.recorded(); fleet != "2.0.0" {
-			t.Errorf("recorded: %q", fleet)
-		}
-	})
+	for name, test := range map[string]struct {
+		make func(s *stage)
+		says string
+	}{
+		"crashes": {func(s *stage) { s.Crash("m01", 20) }, "20 crashes of Counter.Tally"},
+		"a supervisor near its limit": {func(s *stage) {
+			s.Behave("m01", func(b *agenttest.Behaviour) {
+				b.Supervisors = []agent.Supervisor{{Supervisor: "Counter.Supervisor", Child: "Counter.Tally", Restarts: 2, Limit: 3, Seconds: 5}}
+			})
+		}, "machine m01: the supervisor Counter.Supervisor is near its restart limit"},
+		"a mailbox that grows": {func(s *stage) {
+			s.Behave("m01", func(b *agenttest.Behaviour) { b.Queues = []agent.Queue{{Module: "Counter.Tally", Length: 12_006}} })
+		}, "machine m01: the mailbox of Counter.Tally grows"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				s.tried()
+				test.make(s)
+				time.Sleep(time.Second)
+				_, r := s.deploy(ending(engine.TrialConfirmed))
+				if r.Outcome != engine.OutcomeBlocked || r.Problem.Name != "unhealthy" || !strings.Contains(r.Problem.What, test.says) || s.trial() == nil || s.Current().NamesUpgrades() {
+					t.Errorf("%s: %v", r.Outcome, r.Problem)
+				}
+				accepted := ending(engine.TrialConfirmed)
+				accepted.Accept = []string{"unhealthy"}
+				if _, r = s.deploy(accepted); r.Outcome != engine.OutcomeSucceeded {
+					t.Errorf("%s: %v", r.Outcome, r.Problem)
+				}
+				if fleet, _ := s.recorded(); fleet != "2.0.0" {
+					t.Errorf("recorded: %q", fleet)
+				}
+			})
+		})
+	}
 }
 
 // A console that dies while it watches leaves VMs that end the trial; another one goes on, and the trial with it.

@@ -183,24 +183,30 @@ func (w *watch) take(r *rollout, status agent.Status) {
 	if w.isDue(r) {
 		r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusRunning, StartedAt: w.begun, Vitals: w.vitals(r)})
 	}
-	crashes, during := status.Watch.New()
-	near := status.Watch.NearLimit()
-	why := ""
-	switch {
-	case len(crashes) > 0:
-		why = engine.SumCrashes(crashes)[0].During(during)
-	case len(near) > 0:
-		s := near[0]
-		why = fmt.Sprintf("the supervisor %s is near its restart limit: %d of %s in %d s, of %s", s.Supervisor, s.Restarts, text.Counted(s.Limit, "restart"), s.Seconds, s.Child)
-	case status.Watch != nil && len(status.Watch.Queues) > 0:
-		q := status.Watch.Queues[0]
-		why = fmt.Sprintf("the mailbox of %s grows: %s wait", q.Module, text.Counted(q.Length, "message"))
-	default:
+	why := whyNotWell(status)
+	if why == "" {
 		return
 	}
 	report := reportOf(status)
 	r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusRunning, StartedAt: w.begun, Text: why, Report: &report, Vitals: w.vitals(r)})
 	w.judge(r, notWell(why))
+}
+
+// whyNotWell words what an agent has seen that came with the upgrade, "" for nothing.
+func whyNotWell(status agent.Status) string {
+	crashes, during := status.Watch.New()
+	near := status.Watch.NearLimit()
+	switch {
+	case len(crashes) > 0:
+		return engine.SumCrashes(crashes)[0].During(during)
+	case len(near) > 0:
+		s := near[0]
+		return fmt.Sprintf("the supervisor %s is near its restart limit: %d of %s in %d s, of %s", s.Supervisor, s.Restarts, text.Counted(s.Limit, "restart"), s.Seconds, s.Child)
+	case status.Watch != nil && len(status.Watch.Queues) > 0:
+		q := status.Watch.Queues[0]
+		return fmt.Sprintf("the mailbox of %s grows: %s wait", q.Module, text.Counted(q.Length, "message"))
+	}
+	return ""
 }
 
 // tell emits how long the wave is still watched, and whether an operator may say something else.
