@@ -240,6 +240,28 @@ func TestHooksOfWhatDoesNotHappen(t *testing.T) {
 	})
 }
 
+// A trial's end has nothing to plan: its outcome is told, and posted.
+func TestHooksOfATrial(t *testing.T) {
+	for _, how := range []engine.TrialEnd{engine.TrialConfirmed, engine.TrialTakenBack} {
+		t.Run(string(how), func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				h := &hooks{}
+				s.hooks = h
+				s.tried()
+				if got := h.moments(); got != "before_build planned before_commit after_commit ended" || len(h.posted) != 1 || h.posted[0].Trial == nil {
+					t.Errorf("told: %s; posted: %+v", got, h.posted)
+				}
+				h = &hooks{}
+				s.hooks = h
+				_, r := s.deploy(ending(how))
+				if got := h.moments(); r.Outcome != engine.OutcomeSucceeded || got != "ended" || len(h.posted) != 1 || h.posted[0].TrialEnd != how || h.of(t, engine.MomentEnded).Result.TrialEnd != how {
+					t.Errorf("%s; told: %s; posted: %+v", r.Outcome, got, h.posted)
+				}
+			})
+		})
+	}
+}
+
 // Whoever is called because it is not well holds nothing up: the upgrade is taken back meanwhile.
 func TestAHookIsToldThatItIsNotWell(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
