@@ -84,7 +84,7 @@ func requestOf(service local.Service, r *http.Request) string {
 	}
 	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/") // v1 apps APP machines ID exec
 	switch {
-	case len(path) == 4 && r.Method == http.MethodGet && r.URL.RawQuery == "":
+	case len(path) == 4 && r.Method == http.MethodGet && (r.URL.RawQuery == "" || r.URL.RawQuery == "include_leases=true"):
 		return "list"
 	case len(path) == 4 && r.Method == http.MethodPost:
 		if bytes.Contains(peek(r), []byte(`"skip_launch":true`)) {

@@ -318,6 +318,11 @@ func TestTheWayOnIsAsked(t *testing.T) {
 			played(t, 2, func(t *testing.T, s *stage) {
 				r := s.asked(10 * time.Second)
 				s.Crash("m00", 4)
+				crashed := time.Now()
+				r.until("it was told", func(e engine.Event) bool { return strings.Contains(e.Text, "4 crashes of Counter.Tally") })
+				if took := time.Since(crashed); took > 3*time.Second {
+					t.Errorf("it was told %s after the first crash", took)
+				}
 				r.asks(engine.QuestionSick)
 				if p := r.p.Fleet[engine.PhaseCommit].Problem; p == nil || !strings.Contains(p.What, "2.0.0 runs on 1 of 2 machines, and is not well: 4 crashes") {
 					t.Errorf("the question shows %v", p)
