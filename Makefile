@@ -91,7 +91,7 @@ race: setup ## run all Go tests with the race detector
 
 # The package is compiled for the first version, and the others have it from there.
 .PHONY: test-elixir
-test-elixir: ## run the Elixir tests: what runs in the VM, and the sample application's four versions
+test-elixir: $(VERSITYGW) ## run the Elixir tests: what runs in the VM, and the sample application's four versions
 	@echo "== mix test: elixir"
 	@cd elixir && mix test --warnings-as-errors
 	@for version in $(COUNTER_VERSIONS); do \

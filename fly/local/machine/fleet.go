@@ -78,7 +78,7 @@ func (f *Fleet) Create(ctx context.Context, input fly.LaunchMachineInput) (*Mach
 	if input.Region, err = f.place(input.Region); err != nil {
 		return nil, err
 	}
-	if err := checkGuest(input.Config.Guest); err != nil {
+	if err := checkConfig(input.Config); err != nil {
 		return nil, err
 	}
 	image, err := f.config.Pull(ctx, input.Config.Image)

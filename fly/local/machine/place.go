@@ -95,6 +95,14 @@ var memoryPerCPU = map[string][2]int{
 	"performance": {fly.MIN_MEMORY_MB_PER_CPU, fly.MAX_MEMORY_MB_PER_CPU},
 }
 
+// checkConfig refuses what Fly refuses.
+func checkConfig(c *fly.MachineConfig) error {
+	if err := checkGuest(c.Guest); err != nil {
+		return err
+	}
+	return checkStop(c.StopConfig)
+}
+
 // checkGuest refuses sizes that Fly has no machines of.
 func checkGuest(g *fly.MachineGuest) error {
 	if g == nil {

@@ -4,13 +4,25 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	fly "github.com/superfly/fly-go"
 )
 
 // Fly's defaults for machines that configure none.
 const (
 	defaultStopSignal  = "SIGINT"
 	defaultStopTimeout = 5 * time.Second
+	// maxStopTimeout is the most that a machine may configure. Source: tldraw/tldraw, pull request 8656.
+	maxStopTimeout = 5 * time.Minute
 )
+
+// checkStop refuses what Fly refuses of a machine's configuration.
+func checkStop(c *fly.StopConfig) error {
+	if c != nil && c.Timeout != nil && c.Timeout.Duration > maxStopTimeout {
+		return fmt.Errorf("%w: invalid stop_config.timeout, cannot exceed 5 minutes", ErrInvalid)
+	}
+	return nil
+}
 
 var stopSignals = map[string]syscall.Signal{
 	"SIGHUP": syscall.SIGHUP, "SIGINT": syscall.SIGINT, "SIGQUIT": syscall.SIGQUIT, "SIGKILL": syscall.SIGKILL,

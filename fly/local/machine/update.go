@@ -15,7 +15,7 @@ func (f *Fleet) Update(ctx context.Context, m *Machine, input fly.LaunchMachineI
 	if input.Config == nil || input.Config.Image == "" {
 		return fmt.Errorf("%w: config.image is required", ErrInvalid)
 	}
-	if err := checkGuest(input.Config.Guest); err != nil {
+	if err := checkConfig(input.Config); err != nil {
 		return err
 	}
 	image, err := f.config.Pull(ctx, input.Config.Image)
