@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"slices"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -52,26 +51,11 @@ type vm struct {
 	deaf   bool
 	frozen bool
 	exited chan isolation.Exit
-	mu     sync.Mutex
-	ran    []time.Time // when commands began
 }
 
-// Exec runs a command, `sleep` only, until ctx ends or its seconds are over.
-func (v *vm) Exec(ctx context.Context, command []string, _ string) (isolation.Result, error) {
-	v.mu.Lock()
-	v.ran = append(v.ran, time.Now())
-	v.mu.Unlock()
-	over := make(<-chan time.Time)
-	if len(command) == 2 {
-		seconds, _ := strconv.Atoi(command[1])
-		over = time.After(time.Duration(seconds) * time.Second)
-	}
-	select {
-	case <-over:
-		return isolation.Result{}, nil
-	case <-ctx.Done():
-		return isolation.Result{}, ctx.Err()
-	}
+func (v *vm) Exec(ctx context.Context, _ []string, _ string) (isolation.Result, error) {
+	<-ctx.Done()
+	return isolation.Result{}, ctx.Err()
 }
 
 func (v *vm) Signal(syscall.Signal) error {
@@ -194,34 +178,6 @@ func TestRefusals(t *testing.T) {
 			}
 		}
 	})
-}
-
-// Where that is asked for, a second command begins once the first has ended.
-func TestCommandsRunInTurn(t *testing.T) {
-	for inTurn, second := range map[bool]time.Duration{true: 10 * time.Second, false: 0} {
-		h := &host{}
-		inVirtualTime(t, h, func(t *testing.T, f *Fleet) {
-			f.config.ExecsInTurn = inTurn
-			m, begun := create(t, f, fly.MachineConfig{}), time.Now()
-			var all sync.WaitGroup
-			for range 2 {
-				all.Go(func() {
-					if _, err := m.Exec(t.Context(), []string{"sleep", "10"}, ""); err != nil {
-						t.Error(err)
-					}
-				})
-				synctest.Wait()
-			}
-			all.Wait()
-			var at []time.Duration
-			for _, ran := range h.last.ran {
-				at = append(at, ran.Sub(begun))
-			}
-			if !slices.Equal(at, []time.Duration{0, second}) {
-				t.Errorf("in turn %t: they began after %v", inTurn, at)
-			}
-		})
-	}
 }
 
 // The end of the fleet ends what waits for a machine, and there are no new machines after it.
