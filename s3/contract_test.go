@@ -48,23 +48,32 @@ func TestTheBucketKeepsTheContract(t *testing.T) {
 	}
 }
 
-// peerVariable names another server, as ENDPOINT BUCKET KEY SECRET, to be held against the contract by hand.
+// peerVariable names another server, as ENDPOINT BUCKET KEY SECRET, to be held by hand against the contract, and to be raced for.
 const peerVariable = "FLYDEPLOY_S3_PEER"
 
-// Servers that share no code with the local Fly's keep it as well.
+// others are servers that share no code with the local Fly's.
+func others() map[string]func(*testing.T) s3.Config {
+	all := map[string]func(*testing.T) s3.Config{"versitygw": startVersity}
+	if peer := strings.Fields(os.Getenv(peerVariable)); len(peer) == 4 {
+		all[peer[0]] = func(*testing.T) s3.Config {
+			return ofAppOfItsOwn(s3.Config{Endpoint: peer[0], Region: "us-east-1", Bucket: peer[1], AccessKeyID: peer[2], SecretAccessKey: peer[3]})
+		}
+	}
+	return all
+}
+
+// ofAppOfItsOwn gives the bucket for an app that nobody else has: it may hold what was there before.
+func ofAppOfItsOwn(c s3.Config) s3.Config {
+	c.App = "app_" + strings.ToLower(ulid.Make().String())
+	return c
+}
+
 func TestOtherServersKeepTheContract(t *testing.T) {
 	t.Parallel()
-	peers := map[string]s3.Config{"versitygw": startVersity(t)}
-	if peer := strings.Fields(os.Getenv(peerVariable)); len(peer) == 4 {
-		peers[peer[0]] = s3.Config{Endpoint: peer[0], Region: "us-east-1", Bucket: peer[1], AccessKeyID: peer[2], SecretAccessKey: peer[3]}
-	}
-	for name, c := range peers {
+	for name, start := range others() {
+		c := start(t)
 		for _, s := range contract.StorageScenarios() {
-			t.Run(name+"/"+s.Name, func(t *testing.T) {
-				own := c
-				own.App = "app_" + strings.ToLower(ulid.Make().String())
-				s.Run(t, realBucket{t, own})
-			})
+			t.Run(name+"/"+s.Name, func(t *testing.T) { s.Run(t, realBucket{t, ofAppOfItsOwn(c)}) })
 		}
 	}
 }

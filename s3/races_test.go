@@ -138,7 +138,9 @@ func TestManyProcessesOneOwner(t *testing.T) {
 	if os.Getenv("FLYDEPLOY_SOAK") != "" {
 		processes, rounds = 100, 200
 	}
-	for name, start := range map[string]func(*testing.T) s3.Config{"gofakes3": startServer, "versitygw": startVersity} {
+	servers := others()
+	servers["gofakes3"] = startServer
+	for name, start := range servers {
 		t.Run(name, func(t *testing.T) {
 			c := start(t)
 			racers := make([]*racer, processes)
