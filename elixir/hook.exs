@@ -57,3 +57,14 @@ keys =
     :names -> keys ++ [{"reads", "names"}]
     _ -> keys
   end
+
+# As trial.exs tells it.
+keys =
+  with true <- Code.ensure_loaded?(FlyDeploy.Newest),
+       true <- function_exported?(FlyDeploy.Newest, :without_trial, 1),
+       %{otp_app: otp_app} <- apply(FlyDeploy.Version, :running, []),
+       {:ok, at_ms} <- apply(FlyDeploy.Newest, :without_trial, [otp_app]) do
+    keys ++ [{"newest_ms", at_ms}]
+  else
+    _ -> keys
+  end

@@ -1,5 +1,7 @@
 package engine
 
+import "time"
+
 // Signature says who vouches for an upgrade in the bucket, to which anybody with its keys can write: package sign makes and checks it,
 // and elixir/lib checks it in the VM.
 type Signature struct {
@@ -13,3 +15,6 @@ type Signature struct {
 	SignedAtMS int64  `json:"signed_at_ms"`
 	Value      []byte `json:"value"`
 }
+
+// SignedAt words the time of a signature, in milliseconds since the Unix epoch.
+func SignedAt(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"strconv"
 	"strings"
 
 	"flydeploy/engine"
@@ -31,6 +32,8 @@ type Hook struct {
 	StateDir string
 	// ReadsNames: what the machine boots can read an upgrade by its name in current.json (engine.EncodeMetadata).
 	ReadsNames bool
+	// NewestMS is when the newest was signed of what the machine has run, see Ran; 0 if nothing is known.
+	NewestMS int64
 }
 
 // HookCall is one call of the startup hook, by the name of the OTP application that it was given.
@@ -55,6 +58,8 @@ func (h *Hook) read(key, value string) {
 		h.PublicKeys = append(h.PublicKeys, value)
 	case "state_dir":
 		h.StateDir = value
+	case "newest_ms":
+		h.NewestMS, _ = strconv.ParseInt(value, 10, 64)
 	case "public_key_wrong":
 		h.WrongKeys = value
 	case "catch_up":

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"fmt"
-	"time"
 
 	"flydeploy/engine"
 	"flydeploy/text"
@@ -27,7 +26,7 @@ func (c *committing) checkBefore(r *rollout, u *engine.HotUpgrade) error {
 	switch was := r.status.Running; {
 	case ran != nil && u.Signature.SignedAtMS < ran.NewestMS:
 		return olderRecord(fmt.Sprintf("the upgrade to %s in current.json was signed at %s, and machine %s has run what was signed at %s",
-			text.Line(u.Version), at(u.Signature.SignedAtMS), r.machine.ID, at(ran.NewestMS)))
+			text.Line(u.Version), engine.SignedAt(u.Signature.SignedAtMS), r.machine.ID, engine.SignedAt(ran.NewestMS)))
 	case ran == nil && was != "" && was != u.Version: // without the package only the version is known
 		return olderRecord(fmt.Sprintf("current.json names %s for machine %s, which ran %s", text.Line(u.Version), r.machine.ID, was))
 	}
@@ -46,7 +45,7 @@ func (c *committing) checkOwnCode(r *rollout) error {
 	}
 	if signed := found.OwnCode.SignedAtMS; signed < ran.NewestMS {
 		return olderRecord(fmt.Sprintf("that current.json names no upgrade was signed at %s, and machine %s has run what was signed at %s",
-			at(signed), r.machine.ID, at(ran.NewestMS)))
+			engine.SignedAt(signed), r.machine.ID, engine.SignedAt(ran.NewestMS)))
 	}
 	return nil
 }
@@ -64,6 +63,3 @@ func (st *staged) checkResumed(r *rollout) error {
 func olderRecord(what string) error {
 	return engine.NewProblem("older_record", what, nil, engine.Remedies["older_record"])
 }
-
-// at words a time in milliseconds since the Unix epoch.
-func at(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }

@@ -66,12 +66,13 @@ type Fleet interface {
 type doctor struct {
 	Patient
 	report func(Check)
+	newest map[string]int64 // of the machines that were examined, see agent.Hook
 }
 
 // Examine checks everything outside of this computer that a deploy depends on. It writes nothing except a throw-away object in the
 // bucket.
 func Examine(ctx context.Context, p Patient, report func(Check)) {
-	d := &doctor{p, report}
+	d := &doctor{Patient: p, report: report, newest: map[string]int64{}}
 	machines, err := within(ctx, p.Fleet.Machines)
 	if err != nil {
 		d.report(FailedCheck("app", err))

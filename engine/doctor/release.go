@@ -142,6 +142,7 @@ func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
 	d.hook(m, f.Hook, cmp.Or(d.OTPApp, vm.OTPApp))
 	d.catchUp(m, f.Hook.CatchUp)
 	d.signing(m, f.Hook)
+	d.newest[m.ID] = f.Hook.NewestMS
 	d.clock("vm_clock", m.ID, "the machine's clock", f.Skew)
 }
 

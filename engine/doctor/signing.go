@@ -60,9 +60,28 @@ func (d *doctor) recorded(otpApp string, md engine.Metadata) {
 		c.Status, c.Machine = CheckWarn, id
 		d.report(c)
 	}
-	if len(wrong) == 0 {
+	older := d.olderThanWhatRan(md)
+	if len(wrong)+older == 0 {
 		d.ok("record", "signed with a key that is trusted here")
 	}
+}
+
+// olderThanWhatRan reports machines for which the record names what is older than what they have run, and gives their number.
+func (d *doctor) olderThanWhatRan(md engine.Metadata) (n int) {
+	for _, id := range slices.Sorted(maps.Keys(d.newest)) {
+		u, own := md.MachineUpgrades[id]
+		if !own && md.HotUpgrade != nil {
+			u = *md.HotUpgrade
+		}
+		if s := u.Signature; s != nil && s.SignedAtMS < d.newest[id] {
+			n++
+			d.report(Check{
+				Name: "record", Status: CheckWarn, Machine: id, Remedy: engine.Remedies["older_record"],
+				Text: "what current.json names for the machine was signed at " + engine.SignedAt(s.SignedAtMS) + ", and it has run what was signed at " + engine.SignedAt(d.newest[id]),
+			})
+		}
+	}
+	return n
 }
 
 // recordedNone is about a current.json that names no upgrade: who withdraws one with a key signs that.

@@ -63,6 +63,13 @@ func TestDoctorChecksTheRecordsSignatures(t *testing.T) {
 	if len(checks) != 1 || checks[0].Status != CheckOK || checks[0].Name != "record" {
 		t.Errorf("got %+v", checks)
 	}
+	checks, d.newest = nil, map[string]int64{"m1": signed.Signature.SignedAtMS, "m2": signed.Signature.SignedAtMS + 1}
+	d.recorded("my_app", md)
+	if c := checks[0]; len(checks) != 1 || c.Status != CheckWarn || c.Machine != "m2" || c.Remedy == "" || !strings.Contains(c.Text, "has run what was signed at") {
+		t.Errorf("an old record: %+v", checks)
+	}
+	checks = append(checks[:0], Check{})
+	d.newest = nil
 	md.MachineUpgrades = map[string]engine.HotUpgrade{"m1": {Version: "3"}}
 	d.recorded("my_app", md)
 	if c := checks[len(checks)-1]; len(checks) != 2 || c.Status != CheckWarn || c.Machine != "m1" || !strings.Contains(c.Text, "is not signed") || c.Remedy == "" {
