@@ -13,6 +13,9 @@ import (
 const (
 	lostWork  = `{"error":"deadline_exceeded"}`
 	noRoom    = `{"error":"aborted: could not reserve resource for machine: insufficient memory available to fulfill request"}`
+	noHost    = `{"error":"insufficient resources to create new machine with existing volume"}`
+	noneLeft  = `{"error":"no capacity","status":"insufficient_capacity"}`
+	oneOnly   = `{"error":"To create more than 1 machine per app please add a payment method."}`
 	overQuota = `{"error":"organization \"Acme\" is using 1970176 MB of memory in ams which is over the allowed quota. please consider other regions"}`
 )
 
@@ -118,8 +121,11 @@ func always(e local.Effect) func(*faultWorld) local.Effect {
 // fullRegions: Fly has no room for the temporary machine in the app's region, or in none.
 func fullRegions() []*cell {
 	at := momentsOf(apiMoments, "create")
-	return append(failing("no region has room", at, always(local.Refuse(http.StatusConflict, noRoom)), "no region has room", "ams: 409", "any: 409"),
+	none := failing("no region has room", at, always(local.Refuse(http.StatusConflict, noRoom)), "no region has room", "ams: 409", "any: 409")
+	return append(append(none, failing("no region changes it", at, always(local.Refuse(http.StatusUnprocessableEntity, oneOnly)), "422 To create more than 1 machine")...),
 		met("the region is full", at, true, local.Refuse(http.StatusConflict, noRoom)),
+		met("no host of the region fits", at, true, local.Refuse(http.StatusPreconditionFailed, noHost)),
+		met("the region has no capacity left", at, true, local.Refuse(http.StatusBadRequest, noneLeft)),
 		met("the region's quota is used up", at, true, local.Refuse(http.StatusForbidden, overQuota)),
 	)
 }

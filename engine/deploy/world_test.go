@@ -48,7 +48,7 @@ func newWorldOn(t testing.TB, o local.Options, machines int) *world {
 // newWorldWith has machines with variables of their own.
 func newWorldWith(t testing.TB, o local.Options, env map[string]string, machines int) *world {
 	t.Helper()
-	o.App, o.StateDir = "counter", t.TempDir()
+	o.App, o.StateDir, o.ExecsInTurn = "counter", t.TempDir(), true
 	l, err := local.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
