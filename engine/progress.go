@@ -34,7 +34,9 @@ type MachineProgress struct {
 	Report  MachineReport
 	Vitals  *Vitals // the last ones; nil if there were none
 	Busy    []int   // how busy its schedulers were at the last looks, percent, oldest first
-	Problem *Problem
+	// BusySince is how many of these looks came after the commit.
+	BusySince int
+	Problem   *Problem
 }
 
 // PhaseState is the last event of one phase.
@@ -111,7 +113,7 @@ func (p *Progress) machine(e Event) *MachineProgress {
 	}
 	if e.Attempt > m.Attempt {
 		m.Attempt, m.State, m.Phases, m.Report, m.Problem = e.Attempt, MachineWaiting, map[Phase]PhaseState{}, MachineReport{}, nil
-		m.Vitals, m.Busy = nil, nil
+		m.Vitals, m.Busy, m.BusySince = nil, nil, 0
 	}
 	return m
 }

@@ -29,6 +29,9 @@ func (m *MachineProgress) takeVitals(v *Vitals) {
 	if v.Schedulers == nil {
 		return
 	}
+	if v.Before != nil {
+		m.BusySince = min(m.BusySince+1, maxBusy)
+	}
 	if len(m.Busy) == maxBusy {
 		m.Busy = append(m.Busy[:0], m.Busy[1:]...)
 	}

@@ -29,6 +29,7 @@ type board struct {
 	unsorted  bool
 	ended     bool // nothing more comes
 	watched   bool // machines that have taken the upgrade tell how they do
+	pulse     pulse
 	sorting   sorting
 	list      cells.List
 	held      bool      // the cursor stays on its machine also in the first row: its details are being read
@@ -38,10 +39,11 @@ type board struct {
 }
 
 type boardRow struct {
-	m     *engine.MachineProgress
-	s     view.Standing
-	ended time.Time // when it became done, on the console's clock
-	index int       // order in which the deploy named the machines
+	m      *engine.MachineProgress
+	s      view.Standing
+	ended  time.Time      // when it became done, on the console's clock
+	index  int            // order in which the deploy named the machines
+	vitals *engine.Vitals // the last that the pulse has
 }
 
 func newBoard() *board {
@@ -59,6 +61,10 @@ func (b *board) follow(m *engine.MachineProgress, now time.Time) {
 		b.unsorted = true
 	} else {
 		b.tally(r.s, -1)
+	}
+	if m.Vitals != r.vitals {
+		r.vitals = m.Vitals
+		b.pulse.take(m.Vitals, now)
 	}
 	b.watched = b.watched || m.Vitals != nil && m.Phases[engine.PhaseWatch].Status != ""
 	was := r.s
@@ -197,4 +203,13 @@ func (b *board) current() *boardRow {
 		return nil
 	}
 	return b.rows[b.list.At]
+}
+
+// machines gives the machines in display order.
+func (b *board) machines() []*engine.MachineProgress {
+	all := make([]*engine.MachineProgress, len(b.rows))
+	for i, r := range b.rows {
+		all[i] = r.m
+	}
+	return all
 }

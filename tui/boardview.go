@@ -11,21 +11,27 @@ import (
 
 const barWidth = 30
 
-// bar shows how many machines are finished, and the totals beside it.
+// bar shows how many machines are finished, beneath them how many are staged, and the totals beside it. It never goes back.
 func (d *deployScreen) bar(w int) cells.Line {
-	through := d.through()
-	if !d.committing() {
-		through += d.board.counts[view.RankReady]
-	}
 	size := min(barWidth, w/6)
 	all := max(d.board.taking(), 1)
-	full := size * through / all
+	full := size * d.through() / all
 	lost := (size*d.board.counts[view.RankFailed] + all - 1) / all
+	staged := max(min(size*d.staged()/all, size-lost)-full, 0)
 	l := cells.Line{
-		cells.Blank(1), {Text: strings.Repeat("█", full), Tone: cells.OK}, {Text: strings.Repeat("▒", lost), Tone: cells.Fail},
-		{Text: strings.Repeat("░", max(size-full-lost, 0)), Tone: cells.Border}, cells.Blank(2),
+		cells.Blank(1), {Text: strings.Repeat("█", full), Tone: cells.OK}, {Text: strings.Repeat("▓", staged), Tone: cells.Active},
+		{Text: strings.Repeat("▒", lost), Tone: cells.Fail}, {Text: strings.Repeat("░", max(size-full-staged-lost, 0)), Tone: cells.Border}, cells.Blank(2),
 	}
 	return append(l, d.totals()...).Fit(w)
+}
+
+// staged counts the machines that have been staged, whatever has come after that.
+func (d *deployScreen) staged() int {
+	n := d.through() + d.board.counts[view.RankReady]
+	if d.committing() {
+		n += d.board.counts[view.RankActive]
+	}
+	return n
 }
 
 // totals counts machines by where they stand, then what the agents reported.

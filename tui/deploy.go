@@ -25,6 +25,7 @@ const (
 	paneDetails             // of the machine under the cursor
 	panePlan
 	paneModules
+	paneTimeline
 	paneLog
 )
 
@@ -197,6 +198,8 @@ func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		return c.openOutput(d.underCursor(), d)
 	case key.Matches(k, c.keys.modules):
 		d.showModules()
+	case key.Matches(k, c.keys.timeline) && !d.planning(c.now):
+		d.turn(paneTimeline, len(d.board.rows) > 0)
 	case d.planning(c.now):
 		return d.pressPlan(c, k)
 	case key.Matches(k, c.keys.details), d.guest == nil && d.pane == paneBoard && key.Matches(k, c.keys.in):

@@ -7,6 +7,7 @@ import (
 // offered gives the keys without those that would have nothing to open yet.
 func (d *deployScreen) offered(k keyMap) keyMap {
 	k.details.SetEnabled(d.board.current() != nil)
+	k.timeline.SetEnabled(len(d.board.rows) > 0)
 	k.plan.SetEnabled(d.progress.Plan != nil)
 	k.cold.SetEnabled(k.cold.Enabled() && d.progress.Plan != nil && d.progress.Plan.MayGoCold)
 	k.watch.SetEnabled(k.watch.Enabled() && !(d.waiting && d.progress.Held != nil && d.progress.Held.Frozen()))
@@ -37,24 +38,24 @@ func (d *deployScreen) hints(c *console) []hint {
 		k = k.trialKeys(d.leftTrial(c))
 		return []hint{
 			short(k.keep, "confirm it"), short(k.takeBack, "take it back"), {"esc", "fleet"}, short(k.deploy, "deploy again"), short(k.details, "details"),
-			short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), short(k.quit, "quit"), {"↑↓", "select"}, short(k.plan, "plan"), short(k.copy, "copy"),
+			short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), short(k.quit, "quit"), {"↑↓", "select"}, short(k.timeline, "timeline"), short(k.plan, "plan"), short(k.copy, "copy"),
 		}
 	case d.watching():
 		return []hint{
-			short(k.promote, "go on now"), short(k.hold, "hold"), {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"},
+			short(k.promote, "go on now"), short(k.hold, "hold"), {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.timeline, "timeline"),
 		}
 	case d.waiting:
 		return []hint{short(k.override, "override the lock"), short(k.watch, "watch live"), short(k.help, "help"), {"esc", "leave"}}
 	}
 	return []hint{
-		{"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.plan, "plan"),
+		{"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.timeline, "timeline"), short(k.plan, "plan"),
 		short(k.copy, "copy"),
 	}
 }
 
 func (d *deployScreen) bindings(c *console) []key.Binding {
 	k := d.offered(c.keys)
-	own := []key.Binding{k.details, k.plan, k.modules, k.log, k.logs, k.copy, k.back}
+	own := []key.Binding{k.details, k.plan, k.modules, k.timeline, k.log, k.logs, k.copy, k.back}
 	switch {
 	case d.pane == paneLog:
 		return []key.Binding{k.follow, k.filter, k.save, k.copy, k.back}

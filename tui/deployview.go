@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"charm.land/bubbles/v2/spinner"
 
@@ -48,6 +49,8 @@ func (d *deployScreen) pageTitle() string {
 		return view.Headline(*d.result)
 	case d.pane == panePlan:
 		return "the plan"
+	case d.pane == paneTimeline:
+		return "timeline of " + text.Counted(len(d.board.rows), "machine")
 	}
 	return "machine " + d.board.current().m.ID
 }
@@ -75,6 +78,8 @@ func (d *deployScreen) settle(c *console) {
 		d.page.Show(planKey{plan: d.progress.Plan, w: c.w, accepted: len(d.accepted)}, func() []cells.Line {
 			return view.Plan(d.progress.Plan, d.accepted, c.w-2)
 		})
+	case d.pane == paneTimeline && len(d.board.rows) > 0:
+		d.page.Show(d.timelineKey(c), func() []cells.Line { return view.Timeline(d.progress, d.board.machines(), d.timelineNow(c), c.w-2) })
 	case d.pane == paneDetails && d.board.current() != nil:
 		d.page.Show(nil, func() []cells.Line { return d.details(c, c.w-2) })
 	default:
@@ -182,6 +187,9 @@ func (d *deployScreen) summaryRows(c *console, w int) []cells.Line {
 	if len(d.board.rows) > 0 {
 		lines = append(lines, d.bar(w))
 	}
+	if d.board.showsVitals() {
+		lines = append(lines, view.FleetVitals(d.progress.Machines, d.board.pulse.busy, d.board.pulse.since).Fit(w))
+	}
 	return lines
 }
 
@@ -286,4 +294,27 @@ func (d *deployScreen) boardRows(c *console) int {
 		need = max(need, 14) // for the details beside it
 	}
 	return max(min(need, room-1-log), 2)
+}
+
+// timelineKey tells whether the timeline still looks the same.
+type timelineKey struct {
+	seq   int64
+	w     int
+	at    time.Time
+	first string // the order of the machines, as far as it matters to whoever looks
+}
+
+func (d *deployScreen) timelineKey(c *console) timelineKey {
+	return timelineKey{d.progress.LastSeq, c.w, d.timelineNow(c).Truncate(time.Second), d.board.rows[0].m.ID}
+}
+
+// timelineNow is the time up to which phases run that have not ended: a record's own in a replay, and the last event of what has ended.
+func (d *deployScreen) timelineNow(c *console) time.Time {
+	switch {
+	case d.result != nil:
+		return d.progress.LastAt
+	case d.guest != nil:
+		return d.guest.clock(c.now)
+	}
+	return c.now
 }

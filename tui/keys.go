@@ -20,6 +20,7 @@ type keyMap struct {
 	problem, look                                       key.Binding
 	promote, hold, keep, takeBack                       key.Binding
 	follow, save                                        key.Binding
+	timeline                                            key.Binding
 	logs, ofAll, onlyErrors, sinceCommit                key.Binding
 	pause, faster, slower, stepEvent, forward, rewind   key.Binding
 	palette, back, help, quit, interrupt                key.Binding
@@ -51,7 +52,8 @@ func newKeyMap(readOnly, app bool) keyMap {
 		keep: bind("K", "confirm the trial", "K"), takeBack: bind("B", "take the trial back", "B"),
 		copy:   bind("y", "copy", "y"),
 		follow: bind("f", "follow, pause", "f"), save: bind("s", "save", "s"),
-		logs: bind("l", "the machine's logs", "l"), ofAll: bind("a", "of all machines, of one", "a"),
+		timeline: bind("t", "timeline of the machines", "t"),
+		logs:     bind("l", "the machine's logs", "l"), ofAll: bind("a", "of all machines, of one", "a"),
 		onlyErrors: bind("e", "only errors", "e"), sinceCommit: bind("c", "only since the commit", "c"),
 		pause: bind("space", "pause, go on", "space"), faster: bind("+", "faster", "+", "="), slower: bind("-", "slower", "-"),
 		stepEvent: bind(".", "next event", "."), forward: bind("→ l", "10 s forward", "right", "l"), rewind: bind("← h", "10 s back", "left", "h"),
@@ -82,7 +84,7 @@ func (k keyMap) groups() []keyGroup {
 		}},
 		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.inspect, k.logs, k.watch, k.history, k.problem, k.look}},
 		{"Plan", []key.Binding{k.confirm, k.next, k.cold}},
-		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.log, k.logs, k.sortBoard, k.promote, k.hold, k.keep, k.takeBack, k.override, k.watch}},
+		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.timeline, k.log, k.logs, k.sortBoard, k.promote, k.hold, k.keep, k.takeBack, k.override, k.watch}},
 		{"Log", []key.Binding{k.follow, k.filter, k.save}},
 		{"Logs of machines", k.ofLogs()},
 		{"Replay", []key.Binding{k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind}},

@@ -19,9 +19,11 @@ func (d *deployScreen) outcomeRows(c *console, w int) []cells.Line {
 	if spread := view.DistributionOf(r.Machines); len(spread.US) > 0 {
 		l := cells.Line{{Text: "   suspended ", Tone: cells.Muted}}
 		if len(spread.US) >= view.MinForClasses {
-			l = append(l, cells.Span{Text: spread.Sparkline(16), Tone: cells.Active}, cells.Blank(1))
+			l = append(l, spread.Scale(16)...)
+		} else {
+			l = append(l, cells.New(cells.Normal, spread.Text()))
 		}
-		lines = append(lines, append(l, cells.New(cells.Normal, spread.Text())).Fit(w))
+		lines = append(lines, l.Fit(w))
 	}
 	for _, left := range r.Left {
 		lines = append(lines, cells.Line{cells.Blank(3), cells.New(cells.Warn, "! "+view.LeftBehind(left, d.progress.LastAt))}.Fit(w))

@@ -246,7 +246,7 @@ func TestVitalsOfAMachine(t *testing.T) {
 	b.shows("BUSY", "CRASHES")
 	b.hides("SUSPENDED")
 	b.keys("down", "enter")
-	b.shows("memory     1.2 GB", "busy       ▄▅▆▇▇█▁▂ 19 %", "alive      3,205 processes", "mailbox    12 of Counter.Gate", "crashes    3 → 214 a minute",
+	b.shows("memory     1.2 GB", "busy       ▆▇▇█▁▂ 19 %", "alive      3,205 processes", "mailbox    12 of Counter.Gate", "crashes    3 → 214 a minute",
 		"restarts   1 → 9 a minute", "checks     1 of 2 pass")
 	b.keys("esc")
 	b.hears(ended, &end)
@@ -404,5 +404,59 @@ func TestColours(t *testing.T) {
 			b.sees(6)
 			golden.RequireEqual(t, b.View().Content)
 		})
+	}
+}
+
+func TestTimelineScreen(t *testing.T) {
+	before, watching, _, _ := tuitest.Watched(6)
+	everySize(t, Options{}, func(b *bench) {
+		b.deploys(before, nil)
+		b.pass(time.Minute) // of thinking
+		b.hears(watching, nil)
+		b.keys("t")
+		b.golden()
+	})
+}
+
+// What has failed is marked, also once the deploy has ended.
+func TestTimelineOfAFailure(t *testing.T) {
+	before, after, end := tuitest.RolledBack(6)
+	everySize(t, Options{}, func(b *bench) {
+		b.deploys(before, nil)
+		b.hears(after, &end)
+		b.keys("t")
+		b.golden()
+	})
+}
+
+// The bar of machines only grows.
+func TestTheBarNeverGoesBack(t *testing.T) {
+	before, after, end := tuitest.Upgraded(20)
+	b := newBench(t, size{120, 40}, Options{})
+	b.deploys(nil, nil)
+	full, all := 0, 0
+	step := func(e []engine.Event, end *engine.Result) {
+		b.hears(e, end)
+		if len(b.deploy.board.rows) == 0 {
+			return
+		}
+		var done, drawn int
+		for _, s := range b.deploy.bar(120)[1:3] {
+			drawn += len([]rune(s.Text))
+			if strings.Contains(s.Text, "█") {
+				done = len([]rune(s.Text))
+			}
+		}
+		if done < full || drawn < all {
+			t.Fatalf("the bar went back from %d of %d to %d of %d cells after %+v", full, all, done, drawn, e)
+		}
+		full, all = done, drawn
+	}
+	for _, e := range append(before, after...) {
+		step([]engine.Event{e}, nil)
+	}
+	step(nil, &end)
+	if full == 0 || full != all {
+		t.Errorf("at its end the bar has %d of %d cells", full, all)
 	}
 }

@@ -40,6 +40,20 @@ func DistributionOf(machines []engine.MachineResult) Distribution {
 	return d
 }
 
+// Scale draws the classes as a scale with its ends, then the median and, as Text, the slowest twentieth.
+func (d Distribution) Scale(most int) cells.Line {
+	n := len(d.US)
+	median := (d.US[(n-1)/2] + d.US[n/2]) / 2
+	rest := " · median " + Micros(median)
+	if n >= 20 {
+		rest += ", p95 " + Micros(d.US[(n*95+99)/100-1])
+	}
+	return cells.Line{
+		cells.New(cells.Normal, Micros(d.US[0])+" "), {Text: "├", Tone: cells.Border}, {Text: d.Sparkline(most), Tone: cells.Active}, {Text: "┤", Tone: cells.Border},
+		cells.New(cells.Normal, " "+Micros(d.US[n-1])), cells.New(cells.Muted, rest),
+	}
+}
+
 // Text is the range, the median, and where there are enough machines for it to mean something, the slowest twentieth.
 func (d Distribution) Text() string {
 	if len(d.US) == 0 {

@@ -13,7 +13,7 @@ import (
 // are for wide boards.
 func VitalsColumns(wide bool) []cells.Column {
 	columns := []cells.Column{
-		{Title: "MEMORY", Width: 13, Right: true, Drop: 9}, {Title: "BUSY", Width: busyCells + 5}, {Title: "CRASHES", Width: 7, Right: true},
+		{Title: "MEMORY", Width: 14, Right: true, Drop: 9}, {Title: "BUSY", Width: busyCells + 7}, {Title: "CRASHES", Width: 7, Right: true},
 		{Title: "CHECKS", Right: true, Drop: 7},
 	}
 	if wide {
@@ -124,16 +124,84 @@ func worse(was, now int) cells.Tone {
 }
 
 // busyCells is how many of the last looks a machine's line of levels shows.
-const busyCells = 8
+const busyCells = 6
 
-// Busy draws how busy a machine's schedulers were at the last looks, a level each, and says how busy they are now.
+// Busy draws how busy a machine's schedulers were at the last looks, a level each, the commit between them, and says how busy they are now.
 func Busy(m *engine.MachineProgress) string {
 	if m.Vitals == nil || m.Vitals.Schedulers == nil {
 		return ""
 	}
+	return fmt.Sprintf("%s %d %%", Levels(m.Busy, m.BusySince, busyCells), *m.Vitals.Schedulers)
+}
+
+// Levels draws the last percentages, at most that many, a level each. since says how many of them came after the commit, which is a line.
+func Levels(percent []int, since, most int) string {
+	shown := percent[max(len(percent)-most, 0):]
 	var b strings.Builder
-	for _, percent := range m.Busy[max(len(m.Busy)-busyCells, 0):] {
-		b.WriteRune(levels[min(max(percent, 0), 99)*len(levels)/100])
+	for i, p := range shown {
+		if i > 0 && i == len(shown)-since {
+			b.WriteRune('│')
+		}
+		b.WriteRune(levels[min(max(p, 0), 99)*len(levels)/100])
 	}
-	return fmt.Sprintf("%s %d %%", b.String(), *m.Vitals.Schedulers)
+	return b.String()
+}
+
+// FleetVitals is how the machines of a deploy do together, before the commit and now, in one line. busy has how busy all of them were,
+// since how many of that after the commit.
+func FleetVitals(machines []*engine.MachineProgress, busy []int, since int) cells.Line {
+	var was, now engine.Vitals
+	told, worst := 0, 0
+	for _, m := range machines {
+		v := m.Vitals
+		if v == nil {
+			continue
+		}
+		told++
+		add(&now, v)
+		add(&was, before(v))
+		if v.Schedulers != nil {
+			worst = max(worst, *v.Schedulers)
+		}
+	}
+	if told == 0 {
+		return nil
+	}
+	now.Before = &was
+	l := cells.Line{{Text: " vitals ", Tone: cells.Muted}, cells.New(cells.Normal, memory(&now))}
+	part := func(tone cells.Tone, words string) {
+		l = append(l, cells.Span{Text: " · ", Tone: cells.Muted}, cells.New(tone, words))
+	}
+	if len(busy) > 0 {
+		part(cells.Normal, fmt.Sprintf("busy %s %d %%", Levels(busy, since, fleetBusy), busy[len(busy)-1]))
+		if told > 1 {
+			l = append(l, cells.New(cells.Muted, fmt.Sprintf(", worst %d %%", worst)))
+		}
+	}
+	part(worse(was.Crashes, now.Crashes), aMinute("crash", was.Crashes, now.Crashes))
+	part(worse(was.Restarts, now.Restarts), aMinute("restart", was.Restarts, now.Restarts))
+	if now.ChecksTotal > 0 {
+		tone := cells.OK
+		if now.ChecksPassed < now.ChecksTotal {
+			tone = cells.Warn
+		}
+		part(tone, fmt.Sprintf("%d of %s pass", now.ChecksPassed, text.Counted(now.ChecksTotal, "check")))
+	}
+	return l
+}
+
+// fleetBusy is how many looks the fleet's line shows.
+const fleetBusy = 16
+
+func aMinute(noun string, was, now int) string {
+	return since(was, now) + " " + text.Noun(now, noun) + "/min"
+}
+
+// add sums vitals up.
+func add(to, v *engine.Vitals) {
+	to.Memory += v.Memory
+	to.Crashes += v.Crashes
+	to.Restarts += v.Restarts
+	to.ChecksPassed += v.ChecksPassed
+	to.ChecksTotal += v.ChecksTotal
 }
