@@ -58,6 +58,9 @@ func connectDeploy(d deploySettings, signals *interrupts) (*connection, error) {
 	builder := d.builder
 	builder.Token, _, _ = fly.Token() // connect has found one
 	c.readOnly, c.build, c.cold, c.hooks, c.signals = d.readOnly, builder.Build, builder.Cold, d.hooks, signals
+	if d.foreign {
+		c.cold, c.build = nil, func(context.Context, func(string)) (string, error) { return "", errForeign(d.name) }
+	}
 	return c, nil
 }
 

@@ -1,32 +1,84 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/fly"
 	"flydeploy/text"
 	"flydeploy/tui"
 	"flydeploy/tui/plain"
 )
 
-// openConsole opens the console on the fleet.
+// openConsole opens the console on the fleet; on another app after that, where the operator wants one. Where no app is named the
+// console asks which one is meant, and where there is no token it tells what is missing.
 func openConsole(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
 	if out, err := d.chooseOutput(true); err != nil || out != outputConsole {
 		return usage("the console needs a terminal: use `flydeploy status`, `flydeploy hot --yes`, or --accessible")
 	}
-	if err := d.load(cmd); err != nil {
-		return err
+	given := d
+	err := d.load(cmd)
+	here := d.fromFile()
+	for {
+		var next *tui.Next
+		switch asks := !d.accessible; {
+		case err != nil && asks && isUnnamed(err, given):
+			next, err = d.ask(cmd, signals, here, "")
+		case err != nil:
+			return err
+		default:
+			next, err = d.openApp(cmd, signals, here)
+		}
+		if next == nil || err != nil {
+			return err
+		}
+		d = given.forApp(next.App, here)
+		err = d.load(cmd)
 	}
+}
+
+// openApp opens the console on one app, and gives what the operator wants instead of it, nil for nothing.
+func (d deploySettings) openApp(cmd *cobra.Command, signals *interrupts, here string) (*tui.Next, error) {
 	c, err := connectDeploy(d, signals)
 	if err != nil {
-		return err
+		if engine.AsProblem(err).Name != "no_token" || d.accessible {
+			return nil, err
+		}
+		return d.ask(cmd, signals, here, d.name)
 	}
-	return told(c.console(cmd, d, tui.Options{}))
+	openedApps().add(d.name, time.Now())
+	o := tui.Options{Apps: listApps(here), Setup: func(ctx context.Context) []engine.SetupStep { return setup(ctx, d.name, c) }}
+	result, next, err := c.console(cmd, d, o)
+	if next != nil && err == nil {
+		return next, nil
+	}
+	return nil, told(result, err)
+}
+
+// ask opens a console that asks for the app, or where one is named tells what is missing.
+func (d deploySettings) ask(cmd *cobra.Command, signals *interrupts, here, app string) (*tui.Next, error) {
+	o := tui.Options{App: app}
+	o.Version, o.ASCII, o.Theme, o.NoBell, o.ReadOnly = version, d.ascii, d.theme, d.noBell, d.readOnly
+	o.Setup = func(ctx context.Context) []engine.SetupStep { return setup(ctx, cmp.Or(d.name, "my-app"), nil) }
+	if _, _, err := fly.Token(); err == nil {
+		o.Apps = listApps(here)
+	}
+	end, err := signals.whileRead(func() (tui.Ended, error) { return tui.Run(cmd.Context(), o) })
+	return end.Next, err
+}
+
+// isUnnamed reports whether nothing names the app.
+func isUnnamed(err error, given deploySettings) bool {
+	return given.name == "" && os.Getenv("FLY_APP") == "" && errors.Is(err, fs.ErrNotExist)
 }
 
 // told gives the error to exit with after a console: the last deploy's outcome, if there was one.
@@ -39,11 +91,13 @@ func told(r *engine.Result, err error) error {
 
 // console runs the Bubble Tea program. Afterwards the summaries stay in the scrollback, and a deploy that still runs is
 // followed in plain lines: to its end where the operator detached, to a stop where the console was ended from outside.
-// It gives the end of the last deploy, nil for none.
-func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options) (*engine.Result, error) {
+// It gives the end of the last deploy, and the console that is wanted instead; nil for none.
+func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options) (*engine.Result, *tui.Next, error) {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = d.name, d.readOnly && !d.engine.DryRun, d.ascii, d.theme, version
-	o.NoBell, o.Logs = d.noBell, c.fleet
+	if o.NoBell = d.noBell; c.fleet != nil {
+		o.Logs = c.fleet
+	}
 	o.Preselect, o.Accept, o.Recall = d.engine.Select, d.engine.Accept, c.recall
 	var meant atomic.Bool // what the command line says of an earlier deploy means one deploy
 	o.Backend = &backend{connection: c, sheet: func(ctx context.Context) (engine.Sheet, error) {
@@ -76,7 +130,7 @@ func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options
 		fmt.Fprintln(out, plain.Summary(r)+c.recall(r))
 		result, err = &r, errors.Join(err, plainErr)
 	}
-	return result, err
+	return result, end.Next, err
 }
 
 // show runs the console, as a screen or in plain lines.

@@ -23,7 +23,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(crashingConsole) != "" {
 		c, cmd := &connection{signals: newInterrupts()}, &cobra.Command{} // no fleet to look at
 		cmd.SetContext(context.Background())
-		os.Exit(exitCode(os.Stderr, "flydeploy", told(c.console(cmd, defaultDeploy(), tui.Options{}))))
+		result, _, err := c.console(cmd, defaultDeploy(), tui.Options{})
+		os.Exit(exitCode(os.Stderr, "flydeploy", told(result, err)))
 	}
 	os.Exit(m.Run())
 }

@@ -130,7 +130,7 @@ func (f demoFlags) run(cmd *cobra.Command, d *demo.Demo, c *connection, out outp
 	var last *engine.Result
 	var err error
 	if out == outputConsole {
-		last, err = c.console(cmd, f.deploy, tui.Options{Org: "demo", Header: d.Header})
+		last, _, err = c.console(cmd, f.deploy, tui.Options{Org: "demo", Header: d.Header})
 		if err != nil || last == nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func (f demoFlags) runServed(cmd *cobra.Command, d *demo.Demo, c *connection) er
 		if again, err := asksForConsole(ctx, cmd.InOrStdin(), out); err != nil || !again {
 			return err
 		}
-		if _, err := c.console(cmd, f.deploy, tui.Options{Org: "demo", Header: d.Header}); err != nil {
+		if _, _, err := c.console(cmd, f.deploy, tui.Options{Org: "demo", Header: d.Header}); err != nil {
 			return err
 		}
 	}

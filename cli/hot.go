@@ -69,7 +69,8 @@ func runHot(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
 		return err
 	}
 	if out == outputConsole {
-		return told(c.console(cmd, d, tui.Options{StartDeploy: true}))
+		result, _, err := c.console(cmd, d, tui.Options{StartDeploy: true})
+		return told(result, err)
 	}
 	deploy, err := c.start(cmd.Context(), identify(cmd.Context(), d.dir()).sign(d.engine))
 	if err != nil {

@@ -43,6 +43,7 @@ type appSettings struct {
 	prebuilt     string            // the image that fly.toml names in place of a build, "" for none
 	// releaseCommand is fly.toml's, "" for none.
 	releaseCommand string
+	foreign        bool       // the working folder is another app's, or none's: its files do not count, and nothing is built
 	signingKey     string     // the key's file, "" for none
 	keys           *sign.Ring // nil without any key
 }
@@ -70,6 +71,9 @@ type deploySettings struct {
 func (a *appSettings) load(cmd *cobra.Command) (project, error) {
 	if err := a.check(); err != nil {
 		return project{}, err
+	}
+	if a.foreign {
+		return project{}, a.complete(project{}, fly.Config{}, func(string) string { return "" })
 	}
 	if !cmd.Flags().Changed("config") {
 		a.config = fly.FindConfig(".")
@@ -335,4 +339,31 @@ func (d *deploySettings) asked(r engine.Request) engine.Settings {
 		s.Message = chosen.Message
 	}
 	return s
+}
+
+// fromFile is the app that fly.toml in the working folder names, "" for none.
+func (d *deploySettings) fromFile() string {
+	config, err := fly.LoadConfig(fly.FindConfig("."))
+	if err != nil {
+		return ""
+	}
+	return config.App
+}
+
+// forApp are the settings of a console on an app that was chosen in another one. Of an app whose fly.toml does not lie in the working
+// folder they have nothing but how the console looks: its files, hooks and options are another app's.
+func (d deploySettings) forApp(app, here string) deploySettings {
+	if app == here || app == d.name {
+		d.name = app
+		return d
+	}
+	other := defaultDeploy()
+	other.screenSettings, other.readOnly, other.name, other.foreign = d.screenSettings, d.readOnly, app, true
+	return other
+}
+
+// errForeign is why nothing is built for an app whose folder is another one.
+func errForeign(app string) error {
+	return engine.NewProblem("foreign_folder", "this folder is not that of "+app+": it would be built from another app's code", nil,
+		"Start flydeploy in the folder of its fly.toml. What was deployed before can be deployed again from the record (r, then d).")
 }

@@ -40,6 +40,8 @@ func (d *deploySettings) source() string {
 		return "the image " + d.engine.Image
 	case d.builder.Prebuilt != "":
 		return "the image " + d.builder.Prebuilt
+	case d.foreign:
+		return "nothing: this folder is not the app's"
 	case d.config == "":
 		return "a build of this folder"
 	}

@@ -27,7 +27,7 @@ type Options struct {
 	App     string
 	Token   string // see Token
 	BaseURL string // of the Machines API; "" stands for FLY_FLAPS_BASE_URL, or else https://api.machines.dev
-	// PlatformURL is that of the API that has the logs; "" stands for FLY_API_BASE_URL, or else https://api.fly.io.
+	// PlatformURL is that of the API that has the logs and the apps; "" stands for FLY_API_BASE_URL, or else https://api.fly.io.
 	PlatformURL string
 	UserAgent   string
 	Container   string // that runs the release, on machines with several; "" if there is one at most
@@ -43,7 +43,7 @@ type Client struct {
 	app       string
 	userAgent string
 	base      string // the URL of the app's machines, without a slash at the end
-	platform  string // likewise of the app in the API that has the logs
+	platform  string // the URL of the API that has the logs and the apps
 	http      *http.Client
 	limits    *limits
 	made      made
@@ -84,7 +84,7 @@ func New(o Options) (*Client, error) {
 	}
 	return &Client{
 		app: o.App, userAgent: o.UserAgent, base: base + "/v1/apps/" + o.App + "/machines",
-		platform: platform + "/api/v1/apps/" + o.App, limits: newLimits(), containers: containers{wanted: o.Container},
+		platform: platform, limits: newLimits(), containers: containers{wanted: o.Container},
 		// With the cookie fly_flaps_affinity the next request meets the host that knows what the last one has made. Source: fly-go
 		// e89c5c2.
 		http: &http.Client{Transport: cmp.Or(o.Transport, defaultTransport()), Jar: cookies, CheckRedirect: func(*http.Request, []*http.Request) error {

@@ -36,7 +36,7 @@ func (c *Client) Lines(ctx context.Context, machine, from string) ([]engine.Mach
 		}
 	}
 	err := c.do(ctx, request{
-		op: "read the logs of " + c.app, action: "logs", method: http.MethodGet, path: "/logs?" + query.Encode(), platform: true,
+		op: "read the logs of " + c.app, action: "logs", method: http.MethodGet, path: "/logs?" + query.Encode(), api: platformAPI,
 		timeout: logsTimeout, maxElapsed: logsMaxElapsed, repeatable: true,
 	}, &answer)
 	if err != nil {

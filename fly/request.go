@@ -24,13 +24,22 @@ type request struct {
 	method              string
 	machine             string // "" if the request concerns the app
 	path                string // below .../machines, with the query
-	platform            bool   // path is below the app in the API that has the logs
+	api                 apiOf  // whose request it is; path is below the app in the API that has the logs
 	body                any
 	nonce               string        // of the machine's lease, "" without one
 	timeout, maxElapsed time.Duration // of one attempt; of all attempts, including the pauses between them
 	// repeatable: the request may be carried out twice, so it is also repeated when its outcome is unknown.
 	repeatable bool
 }
+
+// apiOf is one of Fly's APIs.
+type apiOf int
+
+const (
+	machinesAPI apiOf = iota
+	platformAPI       // has the logs
+	graphQL
+)
 
 const (
 	firstPause = 300 * time.Millisecond
@@ -136,8 +145,11 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 		body = bytes.NewReader(raw)
 	}
 	base, authorization := c.base, c.tokens.FlapsHeader()
-	if r.platform {
-		base, authorization = c.platform, c.tokens.BubblegumHeader()
+	switch r.api {
+	case platformAPI:
+		base, authorization = c.platform+"/api/v1/apps/"+c.app, c.tokens.BubblegumHeader()
+	case graphQL:
+		base, authorization = c.platform+"/graphql", c.tokens.GraphQLHeader()
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, base+r.path, body)
 	if err != nil {

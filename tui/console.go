@@ -40,6 +40,9 @@ type console struct {
 	picker  *picker       // likewise
 	outputs outputs       // what machines print
 	output  *outputScreen // shows that, over all other screens; nil for none
+	apps    *appsScreen   // likewise: which app is meant
+	setup   *setupScreen  // likewise: what is missing
+	next    *Next         // the console that follows this one; nil for none
 	sheet   *sheet        // likewise: a deploy that has not begun
 
 	notice    string
@@ -98,6 +101,10 @@ func (c *console) Init() tea.Cmd {
 		c.watched.guest.show(c.watched, c.watched.guest.replay.setSpeed(o.Speed))
 	case o.WatchID != "":
 		cmds = append(cmds, c.watch(o.WatchID))
+	case o.Backend == nil && o.App == "" && o.Apps != nil:
+		cmds = append(cmds, c.openApps())
+	case o.Backend == nil:
+		cmds = append(cmds, c.openSetup())
 	case o.StartDeploy && !o.ReadOnly:
 		cmds = append(cmds, c.startDeploy(o.Preselect))
 	default:
@@ -155,6 +162,10 @@ func (c *console) onAnswer(msg tea.Msg) (cmd tea.Cmd) {
 		cmd = c.onOverview(msg)
 	case outputMsg:
 		cmd = c.onOutput(msg)
+	case appsMsg:
+		c.onApps(msg)
+	case setupMsg:
+		c.onSetup(msg)
 	case sheetMsg:
 		c.onSheet(msg)
 	case inspectedMsg:

@@ -183,4 +183,7 @@ func (f *fleet) problemDialog(c *console) {
 		return
 	}
 	c.dialog = problemDialog("What is wrong with what is shown", p)
+	if c.opts.Setup != nil {
+		c.dialog.buttons = append(c.dialog.buttons, button{key: "s", label: "What is needed", act: (*console).openSetup})
+	}
 }

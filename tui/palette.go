@@ -93,6 +93,12 @@ func (c *console) commands() []command {
 			all = append(all, sortCommands(boardSorts)...)
 		}
 	}
+	if c.top() == screen(c.fleet) && c.opts.Apps != nil {
+		all = append(all, command{"app: open another one", "", (*console).openApps})
+	}
+	if c.top() == screen(c.fleet) && c.opts.Setup != nil {
+		all = append(all, command{"set up: what is missing", "", (*console).openSetup})
+	}
 	theme := func(dark bool) func(*console) tea.Cmd {
 		return func(c *console) tea.Cmd { c.theme = cells.NewTheme(dark, c.opts.ASCII); return nil }
 	}

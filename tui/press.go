@@ -39,6 +39,8 @@ func (c *console) typing() *filter {
 		f = &s.filter
 	case *outputScreen:
 		f = &s.filter
+	case *appsScreen:
+		f = &s.filter
 	case *deployScreen:
 		if s.pane == paneLog {
 			f = &s.log.filter
@@ -76,6 +78,8 @@ func (c *console) rebuild() {
 	case *fleet:
 		s.build()
 	case *history:
+		s.build()
+	case *appsScreen:
 		s.build()
 	}
 }

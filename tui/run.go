@@ -62,6 +62,10 @@ type Options struct {
 	Recall func(engine.Result) string
 	// Logs reads what the app's machines print; nil: the console shows none.
 	Logs engine.Logs
+	// Apps lists the apps that the token may see, and Setup tells what an app needs; nil: the console shows neither. Without a Backend
+	// the console asks which app is meant, or where App names one, it tells what is missing.
+	Apps  func(context.Context) ([]engine.FlyApp, error)
+	Setup func(context.Context) []engine.SetupStep
 	// Header, when set, is asked at every tick for a short line to show, e.g. the demo's traffic. It runs outside of
 	// Update, one call at a time.
 	Header func() string
@@ -107,8 +111,12 @@ type Ended struct {
 	// Follow it with plain.Lines and Progress; stop it first unless Detached.
 	Running  plain.Deployment
 	Progress *engine.Progress // what was shown of Running
+	Next     *Next            // the console that the operator wants instead of this one; nil for none
 	Detached bool             // it continues: the operator wanted that, or the console crashed after the plan was confirmed
 }
+
+// Next is a console on another app, or on the same one with what was missing.
+type Next struct{ App string }
 
 // Run shows the console until the operator leaves it, or until ctx ends, which is an error. The terminal is restored
 // whatever happens, also after a bug in the console: see CrashError. The caller handles signals, by ending ctx.
@@ -159,6 +167,7 @@ func (c *console) ended() Ended {
 			e.Running, e.Progress = running, c.deploy.progress
 		}
 	}
+	e.Next = c.next
 	e.Summary, e.Result = strings.Join(c.summaries, "\n"), c.lastResult
 	return e
 }

@@ -28,8 +28,13 @@ type screen interface {
 
 // top is the screen that is shown: the machines' logs over all others, a watched deploy over ours, ours over the record, all over the fleet.
 func (c *console) top() screen {
-	if c.output != nil {
+	switch {
+	case c.output != nil:
 		return c.output
+	case c.apps != nil:
+		return c.apps
+	case c.setup != nil:
+		return c.setup
 	}
 	return c.below()
 }
@@ -73,6 +78,9 @@ func (c *console) screen() []cells.Line {
 // Where they do not all fit, the organisation is dropped first, then the status, unless it needs attention.
 func (c *console) title(about, status cells.Line) cells.Line {
 	head := cells.Line{{Text: " flydeploy ", Tone: cells.Heading}, cells.New(cells.Strong, c.opts.App)}
+	if c.opts.App == "" { // not known yet
+		head = cells.Line{{Text: " flydeploy", Tone: cells.Heading}}
+	}
 	if c.opts.ReadOnly {
 		head = append(head, cells.Span{Text: " · read-only", Tone: cells.Warn})
 	}

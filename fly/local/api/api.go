@@ -109,6 +109,7 @@ func New(config Config) *API {
 	a.machineRoute("GET "+one+"/metadata/{key}", ActionMetadata, powerExec, a.metadataValue)
 	a.machineRoute("POST "+one+"/metadata/{key}", ActionWriteMetadata, powerDeploy, a.setMetadata)
 	a.machineRoute("DELETE "+one+"/metadata/{key}", ActionWriteMetadata, powerDeploy, a.deleteMetadata)
+	a.routes.HandleFunc("POST /graphql", a.graphql)
 	a.routes.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, refuse(http.StatusNotFound, "not found"))
 	})

@@ -1,0 +1,154 @@
+package tui
+
+import (
+	"context"
+	"strings"
+
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
+)
+
+// setupScreen tells what an app needs before it can be upgraded, what of that is there, and the commands that bring the rest.
+type setupScreen struct {
+	steps []engine.SetupStep
+	seen  bool
+	asks  bool
+	at    int // the step under the cursor
+	page  cells.Page
+}
+
+// setupMsg brings the steps.
+type setupMsg struct {
+	of    *setupScreen
+	steps []engine.SetupStep
+}
+
+func (c *console) openSetup() tea.Cmd {
+	if c.opts.Setup == nil {
+		return nil
+	}
+	c.setup = &setupScreen{}
+	return c.readSetup()
+}
+
+func (c *console) readSetup() tea.Cmd {
+	of := c.setup
+	of.asks = true
+	return c.work.cmd(func(ctx context.Context) tea.Msg { return setupMsg{of, c.opts.Setup(ctx)} })
+}
+
+func (c *console) onSetup(m setupMsg) {
+	if c.setup != m.of {
+		return
+	}
+	s := c.setup
+	s.asks, s.seen, s.steps, c.stale = false, true, m.steps, true
+	for s.at = 0; s.at < len(s.steps)-1 && s.steps[s.at].Status == engine.StatusDone; s.at++ {
+	}
+}
+
+func (s *setupScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
+	if by, ok := c.step(k); ok {
+		s.at = min(max(s.at+by, 0), max(len(s.steps)-1, 0))
+		return nil
+	}
+	switch {
+	case key.Matches(k, c.keys.copy) && s.at < len(s.steps):
+		return c.copy("the commands", strings.Join(s.steps[s.at].Commands, "\n"))
+	case k.String() == "ctrl+r" && !s.asks:
+		return c.readSetup()
+	case key.Matches(k, c.keys.details) && s.mayGoOn(c):
+		c.next = &Next{App: c.opts.App}
+		return tea.Quit
+	case key.Matches(k, c.keys.back, c.keys.out) && c.opts.Backend != nil:
+		c.setup = nil
+		return c.poll(0)
+	case key.Matches(k, c.keys.quit):
+		return tea.Quit
+	}
+	return nil
+}
+
+// mayGoOn reports whether what kept the console from opening is right by now: the first step, which is the token.
+func (s *setupScreen) mayGoOn(c *console) bool {
+	return c.opts.Backend == nil && len(s.steps) > 0 && s.steps[0].Status == engine.StatusDone
+}
+
+func (s *setupScreen) rows(c *console) int { return max(c.h-4, 1) }
+
+func (s *setupScreen) settle(c *console) {
+	top, bottom := 0, 0
+	s.page.Show(nil, func() []cells.Line {
+		lines, from, to := s.lines(c, c.w-2)
+		top, bottom = from, to
+		return lines
+	})
+	s.page.Scroll = min(max(s.page.Scroll, bottom-s.rows(c)), top)
+	s.page.Clamp(s.rows(c))
+}
+
+// lines are the steps, and where the one under the cursor begins and ends.
+func (s *setupScreen) lines(c *console, w int) (lines []cells.Line, top, bottom int) {
+	if !s.seen {
+		return []cells.Line{nil, {{Text: " Looking at what is there…", Tone: cells.Muted}}}, 0, 0
+	}
+	for i, step := range s.steps {
+		if i == s.at {
+			top = len(lines)
+		}
+		glyph, tone := view.StatusLook(step.Status, c.spin())
+		mark := cells.Span{Text: "  "}
+		if i == s.at {
+			mark = cells.Span{Text: "▸ ", Tone: cells.Active}
+		}
+		lines = append(lines, cells.Line{mark, {Text: glyph + " ", Tone: tone}, cells.New(cells.Strong, step.Title)}.Fit(w))
+		for _, l := range cells.Paragraph(cells.Normal, text.Block(step.Text), w-4) {
+			lines = append(lines, append(cells.Line{cells.Blank(4)}, l...))
+		}
+		for _, command := range step.Commands {
+			for _, row := range cells.Wrap(command, w-6) {
+				lines = append(lines, cells.Line{cells.Blank(6), {Text: row, Tone: cells.Active}})
+			}
+		}
+		if i == s.at {
+			bottom = len(lines)
+		}
+		lines = append(lines, nil)
+	}
+	return lines, top, bottom
+}
+
+func (s *setupScreen) view(c *console) []cells.Line {
+	status := cells.Line{}
+	if s.asks {
+		status = cells.Line{{Text: "looking", Tone: cells.Active}}
+	}
+	lines := []cells.Line{
+		c.title(cells.Line{{Text: "what is needed", Tone: cells.Normal}}, status), cells.Rule(placed("before the first hot upgrade", s.page.Place(s.rows(c))), c.w),
+	}
+	return cells.Fill(append(append(lines, s.page.View(c.w, s.rows(c))...), cells.Rule("", c.w), c.bottom(s.hints(c)...)), c.w, c.h)
+}
+
+func (s *setupScreen) hints(c *console) []hint {
+	var on, back hint
+	if s.mayGoOn(c) {
+		on = hint{"enter", "go on"}
+	}
+	if c.opts.Backend != nil {
+		back = hint{"esc", "back"}
+	}
+	return []hint{on, short(c.keys.copy, "copy the commands"), {"ctrl-r", "look again"}, {"↑↓", "choose"}, back, short(c.keys.help, "help"), short(c.keys.quit, "quit")}
+}
+
+func (s *setupScreen) bindings(c *console) []key.Binding {
+	return []key.Binding{c.keys.copy, c.keys.back, c.keys.quit}
+}
+
+func (s *setupScreen) tiny(*console) cells.Line {
+	return cells.Line{{Text: "Something is missing: enlarge the terminal to see what", Tone: cells.Warn}}
+}
