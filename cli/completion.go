@@ -13,6 +13,7 @@ var optionValues = map[string][]string{
 	"rehearse": {"one", "all", "none"},
 	"storage":  {storageOfMachine, storageOfEnv},
 	"strategy": words(engine.Strategies),
+	"waves-by": {string(engine.WavesByRegion), string(engine.WavesByGroup)},
 	"theme":    themes,
 }
 

@@ -107,6 +107,9 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 		"all at once, rolling (waves), canary (one machine, then the others), or how many machines\nhave the upgrade after each wave: 1,10%,50%,100%;\nthe size of a wave is --max-concurrency if that is given")
 	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "how long machines are watched after their commit, before the next wave starts; 0: not at all\n(default: 10s, canary 30s)")
 	fs.Lookup(optionBake).DefValue = "" // its default depends on the strategy: the text has it
+	fs.StringVar((*string)(&e.Strategy.By), optionWavesBy, "", "waves of one region or one process group each: region or group")
+	fs.Var(pause{&e.Strategy.Pause}, optionPause, "wait for a key before each further wave; with a time (--pause=5m), as in CI, at most so long")
+	fs.Lookup(optionPause).NoOptDefVal = pauseForKey
 	fs.Var(inSeconds(&e.Strategy.Trial), optionTrial, "run it, and record it only if 'flydeploy confirm' says so within this time (10m): until then restarts and new machines\nrun what ran before; after it the VMs stop, one after the other, and their machines start again without it")
 	fs.Lookup(optionTrial).DefValue = ""
 	fs.StringVar((*string)(&e.OnSick), "on-sick", string(engine.OnSickStop),
@@ -154,6 +157,8 @@ const (
 	optionBake             = "bake"
 	optionStrategy         = "strategy"
 	optionTrial            = "trial"
+	optionWavesBy          = "waves-by"
+	optionPause            = "pause"
 )
 
 // defaultDeploy are the settings of a deploy without any options.
@@ -193,6 +198,33 @@ func (r rehearsal) String() string {
 
 // Type implements pflag.Value.
 func (r rehearsal) Type() string { return "machines" }
+
+// pause is the value of --pause.
+type pause struct{ to *time.Duration }
+
+const pauseForKey = "key"
+
+// Set implements pflag.Value.
+func (p pause) Set(text string) error {
+	if text == pauseForKey {
+		*p.to = engine.PauseForKey
+		return nil
+	}
+	return inSeconds(p.to).Set(text)
+}
+
+func (p pause) String() string {
+	switch {
+	case p.to == nil || *p.to == 0:
+		return ""
+	case *p.to == engine.PauseForKey:
+		return pauseForKey
+	}
+	return p.to.String()
+}
+
+// Type implements pflag.Value.
+func (p pause) Type() string { return "time" }
 
 // duration is an option's value: "90s", "250ms", or a number in the unit that fly_deploy gives the option.
 type duration struct {

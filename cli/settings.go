@@ -229,7 +229,7 @@ func (d *deploySettings) complete(p project, changed func(option string) bool) {
 		e.MaxConcurrency = *p.MaxConcurrency
 	}
 	set(optionBake, p.Bake, &e.Strategy.Bake, time.Second)
-	e.StrategyGiven = engine.StrategyGiven{Kind: changed(optionStrategy), WaveSize: changed(optionConcurrency), Bake: changed(optionBake), Trial: changed(optionTrial)}
+	e.StrategyGiven = engine.StrategyGiven{Kind: changed(optionStrategy), WaveSize: changed(optionConcurrency), By: changed(optionWavesBy), Bake: changed(optionBake), Pause: changed(optionPause), Trial: changed(optionTrial)}
 	d.chooseWaves(changed(optionBake) || p.Bake != nil, changed(optionConcurrency) || p.MaxConcurrency != nil)
 }
 
@@ -278,6 +278,10 @@ func (d *deploySettings) check() error {
 		return usage("--max-concurrency must be at least 1")
 	case !e.Strategy.Kind.Valid():
 		return usage("--strategy is all, rolling, canary, or a list that grows, such as 1,10%%,50%%,100%%, not %q", e.Strategy.Kind)
+	case !e.Strategy.By.Valid():
+		return usage("--waves-by is region or group, not %q", string(e.Strategy.By))
+	case !deploy.ValidPause(e.Strategy.Pause):
+		return usage("--pause is at most %s, or without a time: until somebody presses a key", text.Time(deploy.MaxPause))
 	case !slices.Contains(engine.OnSickWays, e.OnSick):
 		return usage("--on-sick is stop, back or continue, not %q", e.OnSick)
 	case e.Strategy.Bake < 0 || e.Strategy.Bake > deploy.MaxBake:

@@ -21,7 +21,7 @@ const (
 	QuestionNone Question = ""
 	QuestionPlan Question = "plan"
 	QuestionLock Question = "lock"
-	// QuestionWatch stands while a wave is watched; without an answer the watch ends by itself.
+	// QuestionWatch stands while a wave is watched; without an answer the watch ends by itself, unless Ways says that it waits for one.
 	QuestionWatch  Question = "watch"
 	QuestionSick   Question = "sick"   // it is not well
 	QuestionFailed Question = "failed" // machines of a wave have failed

@@ -18,12 +18,16 @@ type Strategy struct {
 	WaveSize int `json:"wave_size,omitempty"`
 	// Bake is how long a wave is watched after its commit; what was not well by then ends the deploy. 0: not at all.
 	Bake time.Duration `json:"bake_ns,omitempty"`
+	// By keeps each wave within one region or process group; "": it may hold machines of several.
+	By WavesBy `json:"by,omitempty"`
+	// Pause is how much longer a wave is watched before the next one starts, PauseForKey for until somebody goes on. The last wave has none.
+	Pause time.Duration `json:"pause_ns,omitempty"`
 	// Trial is how long each machine is on trial after its commit; 0: the upgrade is what machines boot as soon as they run it.
 	Trial time.Duration `json:"trial_ns,omitempty"`
 }
 
 // StrategyGiven says which parts of a Strategy somebody has asked for; the others are defaults.
-type StrategyGiven struct{ Kind, WaveSize, Bake, Trial bool }
+type StrategyGiven struct{ Kind, WaveSize, By, Bake, Pause, Trial bool }
 
 // Resuming gives the strategy of a deploy that resumes one with the strategy earlier: that one, apart from what was asked for anew. Another
 // kind has its own bake time and size of waves.
@@ -35,6 +39,12 @@ func (s Strategy) Resuming(earlier Strategy, given StrategyGiven) Strategy {
 		return s
 	}
 	earlier.Trial = s.Trial
+	if given.By {
+		earlier.By = s.By
+	}
+	if given.Pause {
+		earlier.Pause = s.Pause
+	}
 	if given.WaveSize {
 		earlier.WaveSize = s.WaveSize
 	}
@@ -108,15 +118,25 @@ func DefaultBake(kind StrategyKind) time.Duration {
 // Strategies lists all kinds.
 var Strategies = []StrategyKind{StrategyAll, StrategyRolling, StrategyCanary}
 
-// Waves gives the sizes of the waves into which n machines are split, in order.
-func (s Strategy) Waves(n int) []int {
+// Waves gives the sizes of the waves into which machines are split, in order. groups are the sizes of the regions or process groups whose
+// machines follow each other: no wave crosses from one to the next.
+func (s Strategy) Waves(groups ...int) []int {
+	groups = slices.Clone(groups)
 	var sizes []int
+	n, at := sum(groups), 0
+	all := n
 	take := func(size int) {
-		if size = min(size, n); size > 0 {
-			sizes, n = append(sizes, size), n-size
+		for size = min(size, n); size > 0; {
+			taken := min(size, groups[at])
+			if taken > 0 {
+				sizes = append(sizes, taken)
+			}
+			size, n, groups[at] = size-taken, n-taken, groups[at]-taken
+			if groups[at] == 0 {
+				at++
+			}
 		}
 	}
-	all := n
 	for _, after := range s.Kind.steps(all) {
 		take(after - (all - n))
 	}
@@ -131,14 +151,26 @@ func (s Strategy) Waves(n int) []int {
 		size = n
 	}
 	for n > 0 {
-		take(size)
+		if groups[at] == 0 {
+			at++
+			continue
+		}
+		take(min(size, groups[at]))
 	}
 	return sizes
 }
 
-// Describe words the strategy for n machines, as the plan shows it: "3 waves of up to 2 machines".
-func (s Strategy) Describe(n int) string {
-	sizes := s.Waves(n)
+func sum(groups []int) int {
+	n := 0
+	for _, size := range groups {
+		n += size
+	}
+	return n
+}
+
+// Describe words the strategy for so many machines, as the plan shows it: "3 waves of up to 2 machines". groups are as for Waves.
+func (s Strategy) Describe(groups ...int) string {
+	sizes, n := s.Waves(groups...), sum(groups)
 	if len(sizes) < 2 {
 		return "all at once" + s.watched("") + s.tried()
 	}
@@ -149,7 +181,7 @@ func (s Strategy) Describe(n int) string {
 			words += fmt.Sprintf(" in %d waves", len(sizes)-1)
 		}
 	}
-	return words + s.watched("each ") + s.tried()
+	return words + s.kept() + s.watched("each ") + s.paused() + s.tried()
 }
 
 func (s Strategy) tried() string {

@@ -37,6 +37,41 @@ func TestWaves(t *testing.T) {
 	}
 }
 
+// Waves do not cross from one region to the next.
+func TestWavesOfGroups(t *testing.T) {
+	for _, c := range []struct {
+		strategy  Strategy
+		groups    []int
+		sizes     []int
+		described string
+	}{
+		{Strategy{Kind: StrategyAll, By: WavesByRegion, Bake: 10 * time.Second}, []int{3, 2, 1}, []int{3, 2, 1}, "3 waves of up to 3 machines of one region each, each watched for 10s"},
+		{Strategy{Kind: StrategyRolling, WaveSize: 4, By: WavesByGroup}, []int{6, 6}, []int{4, 2, 4, 2}, "4 waves of up to 4 machines of one process group each"},
+		{Strategy{Kind: StrategyCanary, By: WavesByRegion}, []int{3, 2}, []int{1, 2, 2}, "canary, then 4 machines in 2 waves of one region each"},
+		{Strategy{Kind: StrategyCanary, By: WavesByRegion}, []int{1, 2}, []int{1, 2}, "canary, then 2 machines of one region each"},
+		{Strategy{Kind: "1,50%,100%", By: WavesByRegion, Pause: PauseForKey}, []int{4, 6}, []int{1, 3, 1, 5}, "4 waves of up to 5 machines of one region each, and then until somebody goes on"},
+		{Strategy{Kind: StrategyRolling, Bake: time.Second, Pause: time.Minute}, []int{6}, []int{2, 2, 2}, "3 waves of up to 2 machines, each watched for 1s, and 1m0s before the next one"},
+	} {
+		if sizes := c.strategy.Waves(c.groups...); !slices.Equal(sizes, c.sizes) {
+			t.Errorf("%+v of %v machines: %v, want %v", c.strategy, c.groups, sizes, c.sizes)
+		}
+		if text := c.strategy.Describe(c.groups...); text != c.described {
+			t.Errorf("%+v of %v machines: %q, want %q", c.strategy, c.groups, text, c.described)
+		}
+	}
+}
+
+func TestAResumedDeploysWaves(t *testing.T) {
+	earlier := Strategy{Kind: StrategyRolling, By: WavesByRegion, Pause: time.Minute}
+	if s := (Strategy{Kind: StrategyAll}).Resuming(earlier, StrategyGiven{}); s != earlier {
+		t.Errorf("resumed as %+v", s)
+	}
+	given := Strategy{Kind: StrategyAll, By: WavesByGroup, Pause: PauseForKey}
+	if s := given.Resuming(earlier, StrategyGiven{By: true, Pause: true}); s.Kind != StrategyRolling || s.By != WavesByGroup || s.Pause != PauseForKey {
+		t.Errorf("resumed as %+v", s)
+	}
+}
+
 func TestStrategiesThatThereAre(t *testing.T) {
 	for kind, valid := range map[StrategyKind]bool{
 		"all": true, "canary": true, "1": true, "1,10%,100%": true, "": false, "0,1": false, "1,,2": false, "1,x": false, "-1": false, "1;2": false, "1,": false, "%": false,

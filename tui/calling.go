@@ -107,6 +107,10 @@ func (d *deployScreen) needs() string {
 		return "the plan waits"
 	case engine.QuestionLock:
 		return "the deploy lock is taken"
+	case engine.QuestionWatch:
+		if len(d.progress.Ways) > 0 {
+			return "the next wave waits"
+		}
 	case engine.QuestionSick:
 		return "not well"
 	case engine.QuestionFailed:

@@ -24,6 +24,7 @@ const (
 	paneBoard   pane = iota // steps, machines, the log's last lines
 	paneDetails             // of the machine under the cursor
 	panePlan
+	paneMap // a cell for each machine
 	paneModules
 	paneTimeline
 	paneLog
@@ -206,6 +207,8 @@ func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		d.turn(paneDetails, d.board.current() != nil)
 	case key.Matches(k, c.keys.plan):
 		d.turn(panePlan, d.progress.Plan != nil)
+	case key.Matches(k, c.keys.fleetMap):
+		d.turn(paneMap, len(d.board.rows) > 0)
 	case d.pane != paneBoard && (key.Matches(k, c.keys.back) || d.guest == nil && key.Matches(k, c.keys.out)):
 		d.turn(paneBoard, true)
 	case d.pane == paneBoard && d.board.sortBy(k.String(), c.now):

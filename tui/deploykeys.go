@@ -12,6 +12,7 @@ func (d *deployScreen) offered(k keyMap) keyMap {
 	k.cold.SetEnabled(k.cold.Enabled() && d.progress.Plan != nil && d.progress.Plan.MayGoCold)
 	k.watch.SetEnabled(k.watch.Enabled() && !(d.waiting && d.progress.Held != nil && d.progress.Held.Frozen()))
 	k.logs.SetEnabled(k.logs.Enabled() && d.hasLogs())
+	k.fleetMap.SetEnabled(len(d.board.rows) > 0)
 	k.modules.SetEnabled(d.progress.Plan != nil && len(d.progress.Plan.Modules) > 0)
 	return k
 }
@@ -30,6 +31,8 @@ func (d *deployScreen) hints(c *console) []hint {
 		}
 	case d.pane == panePlan:
 		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.modules, "what changes"), short(k.copy, "copy"), short(k.log, "log"), short(k.help, "help")}
+	case d.pane == paneMap:
+		return append([]hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.log, "log")}, d.watchHints(k)...)
 	case d.pane != paneBoard:
 		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.copy, "copy"), short(k.log, "log"), short(k.logs, "logs"), short(k.help, "help")}
 	case d.guest != nil:
@@ -42,20 +45,36 @@ func (d *deployScreen) hints(c *console) []hint {
 		}
 	case d.watching():
 		return []hint{
-			short(k.promote, "go on now"), short(k.hold, "hold"), {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.timeline, "timeline"),
+			short(k.promote, "go on now"), short(k.hold, "hold"), d.mapHint(k), {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.timeline, "timeline"),
 		}
 	case d.waiting:
 		return []hint{short(k.override, "override the lock"), short(k.watch, "watch live"), short(k.help, "help"), {"esc", "leave"}}
 	}
 	return []hint{
-		{"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.timeline, "timeline"), short(k.plan, "plan"),
+		{"↑↓", "select"}, short(k.details, "details"), d.mapHint(k), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.timeline, "timeline"), short(k.plan, "plan"),
 		short(k.copy, "copy"),
 	}
 }
 
+// mapHint is there for a fleet of which the board shows a small part.
+func (d *deployScreen) mapHint(k keyMap) hint {
+	if len(d.board.rows) < 50 {
+		return hint{}
+	}
+	return short(k.fleetMap, "map")
+}
+
+// watchHints are the keys of a wave that is watched.
+func (d *deployScreen) watchHints(k keyMap) []hint {
+	if !d.watching() {
+		return []hint{short(k.help, "help")}
+	}
+	return []hint{short(k.promote, "go on now"), short(k.hold, "hold"), short(k.help, "help")}
+}
+
 func (d *deployScreen) bindings(c *console) []key.Binding {
 	k := d.offered(c.keys)
-	own := []key.Binding{k.details, k.plan, k.modules, k.timeline, k.log, k.logs, k.copy, k.back}
+	own := []key.Binding{k.details, k.plan, k.modules, k.fleetMap, k.timeline, k.log, k.logs, k.copy, k.back}
 	switch {
 	case d.pane == paneLog:
 		return []key.Binding{k.follow, k.filter, k.save, k.copy, k.back}

@@ -51,6 +51,8 @@ func (d *deployScreen) pageTitle() string {
 		return "the plan"
 	case d.pane == paneTimeline:
 		return "timeline of " + text.Counted(len(d.board.rows), "machine")
+	case d.pane == paneMap:
+		return "the fleet, a cell for each machine"
 	}
 	return "machine " + d.board.current().m.ID
 }
@@ -80,6 +82,8 @@ func (d *deployScreen) settle(c *console) {
 		})
 	case d.pane == paneTimeline && len(d.board.rows) > 0:
 		d.page.Show(d.timelineKey(c), func() []cells.Line { return view.Timeline(d.progress, d.board.machines(), d.timelineNow(c), c.w-2) })
+	case d.pane == paneMap && len(d.board.rows) > 0:
+		d.page.Show(nil, func() []cells.Line { return d.mapLines(c.w - 2) })
 	case d.pane == paneDetails && d.board.current() != nil:
 		d.page.Show(nil, func() []cells.Line { return d.details(c, c.w-2) })
 	default:

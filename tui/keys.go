@@ -15,6 +15,7 @@ type keyMap struct {
 	up, down, pageUp, pageDown, top, bottom, in, out    key.Binding
 	mark, markRange, markAll, filter, sortFleet, deploy key.Binding
 	details, plan, modules, log, sortBoard, confirm     key.Binding
+	fleetMap                                            key.Binding
 	next, cold                                          key.Binding
 	override, watch, history, inspect, copy             key.Binding
 	problem, look                                       key.Binding
@@ -42,6 +43,7 @@ func newKeyMap(readOnly, app bool) keyMap {
 		sortFleet: bind(sortKeys(fleetSorts), "sort, again to reverse", strings.Fields(sortKeys(fleetSorts))...), deploy: bind("d", "deploy", "d"),
 		details: bind("enter", "details", "enter"), plan: bind("p", "plan", "p"), log: bind("L", "event log", "L"),
 		modules:   bind("m", "what changes", "m"),
+		fleetMap:  bind("F", "the fleet as a map", "F"),
 		sortBoard: bind(sortKeys(boardSorts), "sort, again to reverse", strings.Fields(sortKeys(boardSorts))...),
 		confirm:   bind("D", "deploy as planned", "D"), next: bind("tab", "other button", "tab", "shift+tab", "left", "right"),
 		cold:     bind("C", "deploy cold instead", "C"),
@@ -52,7 +54,7 @@ func newKeyMap(readOnly, app bool) keyMap {
 		keep: bind("K", "confirm the trial", "K"), takeBack: bind("B", "take the trial back", "B"),
 		copy:   bind("y", "copy", "y"),
 		follow: bind("f", "follow, pause", "f"), save: bind("s", "save", "s"),
-		timeline: bind("t", "timeline of the machines", "t"),
+		timeline: bind("t", "timeline of machines", "t"),
 		logs:     bind("l", "the machine's logs", "l"), ofAll: bind("a", "of all machines, of one", "a"),
 		onlyErrors: bind("e", "only errors", "e"), sinceCommit: bind("c", "only since the commit", "c"),
 		pause: bind("space", "pause, go on", "space"), faster: bind("+", "faster", "+", "="), slower: bind("-", "slower", "-"),
@@ -84,7 +86,7 @@ func (k keyMap) groups() []keyGroup {
 		}},
 		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.inspect, k.logs, k.watch, k.history, k.problem, k.look}},
 		{"Plan", []key.Binding{k.confirm, k.next, k.cold}},
-		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.timeline, k.log, k.logs, k.sortBoard, k.promote, k.hold, k.keep, k.takeBack, k.override, k.watch}},
+		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.fleetMap, k.timeline, k.log, k.logs, k.sortBoard, k.promote, k.hold, k.keep, k.takeBack, k.override, k.watch}},
 		{"Log", []key.Binding{k.follow, k.filter, k.save}},
 		{"Logs of machines", k.ofLogs()},
 		{"Replay", []key.Binding{k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind}},

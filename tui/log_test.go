@@ -136,10 +136,10 @@ func TestPaletteOffersWhatItsKeysDoHere(t *testing.T) {
 	offers("follow, pause", "filter, ! inverts", "save", "copy", "back")
 	b.keys("esc", "D")
 	b.hears(after[:1], nil)
-	offers("details", "plan", "what changes", "timeline of the machines", "event log", "copy", "back", "quit", "sort by status", "sort by machine", "sort by region",
+	offers("details", "plan", "what changes", "the fleet as a map", "timeline of machines", "event log", "copy", "back", "quit", "sort by status", "sort by machine", "sort by region",
 		"sort by time suspended", "sort by processes")
 	b.keys("enter")
-	offers("details", "plan", "what changes", "timeline of the machines", "event log", "copy", "back", "quit")
+	offers("details", "plan", "what changes", "the fleet as a map", "timeline of machines", "event log", "copy", "back", "quit")
 }
 
 func TestRule4EveryBindingIsReachedByItsKeyAndByThePalette(t *testing.T) {

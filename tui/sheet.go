@@ -17,6 +17,7 @@ import (
 type sheet struct {
 	sel      engine.Selection
 	machines []string // which take part, as far as they are known
+	groups   []int    // how many of them each wave can hold, see engine.Grouped
 	sources  []source
 	from     cells.Line // what runs
 	read     bool       // facts have come
@@ -66,6 +67,7 @@ func (c *console) openSheet(sel engine.Selection, sources ...source) tea.Cmd {
 	if c.fleet.seen {
 		s.machines, s.from = c.fleet.Taking(sel), c.fleet.Upgrade(c.now)
 	}
+	s.groups = []int{len(s.machines)}
 	if len(sources) > 0 {
 		s.row = rowSource
 	}
@@ -83,6 +85,7 @@ func (c *console) onSheet(m sheetMsg) {
 		s.kinds = append([]engine.StrategyKind{m.facts.Strategy.Kind}, s.kinds...)
 	}
 	s.kind, s.bake = max(slices.Index(s.kinds, m.facts.Strategy.Kind), 0), m.facts.Strategy.Bake
+	s.groups = c.groupsOf(s.machines, m.facts.Strategy.By)
 	if s.message.value() == "" {
 		s.message = newInput(m.facts.Message)
 	}
@@ -234,7 +237,7 @@ func (s *sheet) choices(w int) []cells.Line {
 	if from == "" {
 		from = s.facts.Source
 	}
-	kind, watch := string(s.kinds[s.kind])+": "+s.strategy().Describe(len(s.machines)), "not at all"
+	kind, watch := string(s.kinds[s.kind])+": "+s.strategy().Describe(s.groups...), "not at all"
 	if s.bake > 0 {
 		watch = "for " + s.bake.String()
 	}

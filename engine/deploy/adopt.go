@@ -64,7 +64,8 @@ func (c *committing) split(adopted, todo []*rollout) []wave {
 			strategy.Kind = engine.StrategyAll
 		}
 	}
-	for _, size := range strategy.Waves(len(todo)) {
+	todo, groups := engine.Grouped(strategy.By, todo, (*rollout).facing)
+	for _, size := range strategy.Waves(groups...) {
 		waves = append(waves, wave{machines: todo[:size]})
 		todo = todo[size:]
 	}

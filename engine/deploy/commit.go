@@ -31,15 +31,21 @@ func (st *staged) commit(ctx context.Context, book *ledger, accepted []string) e
 		st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusSkipped, Text: nothingToCommit(st.machines)})
 		return nil
 	}
-	if err := st.checkTrial(len(todo)); err != nil {
+	if err := st.checkTrial(todo); err != nil {
 		return err
 	}
 	c := &committing{staged: st, book: book, accepted: accepted}
 	st.left.canResume(true)
-	return st.phase(engine.PhaseCommit, st.settings.Strategy.Describe(len(todo)), &st.upgrade, func() (string, error) {
+	return st.phase(engine.PhaseCommit, st.settings.Strategy.Describe(st.groups(todo)...), &st.upgrade, func() (string, error) {
 		err := c.waves(ctx, c.split(adopted, todo))
 		return fmt.Sprintf("%d of %s upgraded", count(c.machines, (*rollout).reportsUpgrade), text.Counted(len(c.machines), "machine")), err
 	})
+}
+
+// groups gives the sizes of the groups of which waves hold one each.
+func (st *staged) groups(todo []*rollout) []int {
+	_, sizes := engine.Grouped(st.settings.Strategy.By, todo, (*rollout).facing)
+	return sizes
 }
 
 // beforeWaves does what comes between the confirmation and the first wave: it looks for machines that have changed, has the operator's

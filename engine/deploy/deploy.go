@@ -131,7 +131,7 @@ func (j *job) steps(ctx context.Context, all *soFar) error {
 	if all.plan, err = all.staged.stage(ctx); err != nil {
 		return preferCause(ctx, err)
 	}
-	if err := all.staged.checkTrial(count(all.staged.machines, (*rollout).isStaged)); err != nil {
+	if err := all.staged.checkTrial(filter(all.staged.machines, (*rollout).isStaged)); err != nil {
 		return preferCause(ctx, err)
 	}
 	accepted, err := j.confirm(ctx, all.plan, all.upgrade)

@@ -22,13 +22,13 @@ type wave struct {
 // showWave emits how far the commit has come, with a text about the wave.
 func (c *committing) showWave(w wave, text string) { c.showAsking(w, text, engine.QuestionNone) }
 
-func (c *committing) showAsking(w wave, text string, asks engine.Question) {
+func (c *committing) showAsking(w wave, text string, asks engine.Question, ways ...engine.Way) {
 	if w.of > 1 {
 		text = fmt.Sprintf("wave %d of %d: %s", w.number, w.of, text)
 	}
 	c.rec.Emit(engine.Event{
 		Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: text,
-		Done: int64(count(c.machines, (*rollout).isUpgraded)), Total: int64(len(c.machines)), Unit: "machines", Asks: asks,
+		Done: int64(count(c.machines, (*rollout).isUpgraded)), Total: int64(len(c.machines)), Unit: "machines", Asks: asks, Ways: ways,
 	})
 }
 
@@ -46,7 +46,7 @@ var errUnhealthy = errors.New("the upgrade is not well")
 // known. If the watch is cut short, the error is the cause.
 func (c *committing) gate(ctx context.Context, w wave) error {
 	machines := filter(w.machines, func(r *rollout) bool { return r.reportsUpgrade() && r.session != nil })
-	if c.settings.Strategy.Bake <= 0 || len(machines) == 0 {
+	if c.bakeOf(w) <= 0 && !c.waitsForKey(w) || len(machines) == 0 {
 		return nil
 	}
 	g := newWatch(c, w, machines)

@@ -51,6 +51,9 @@ func newRollout(rec *record.Recorder, m engine.Machine) *rollout {
 	return r
 }
 
+// facing gives the machine as Fly shows it.
+func (r *rollout) facing() engine.Machine { return r.machine }
+
 // where names the machine in errors.
 func (r *rollout) where() string { return r.machine.Where() }
 

@@ -268,8 +268,12 @@ func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error)
 
 // terminalFor is how long an agent stays that has committed: an operator may hold the watch. 0 is the agent's own, ten minutes.
 func (j *job) terminalFor() time.Duration {
-	if j.settings.Ask {
+	s := j.settings.Strategy
+	switch {
+	case j.settings.Ask:
 		return mayHold + 5*time.Minute
+	case s.Pause > 0:
+		return max(s.Bake+s.Pause+5*time.Minute, terminalStays)
 	}
 	return 0
 }

@@ -105,7 +105,7 @@ func lastOf(ids []string, n int) []string { return ids[max(len(ids)-n, 0):] }
 
 // isPossible reports whether a deploy may have a strategy that was read from the bucket.
 func isPossible(s engine.Strategy) bool {
-	return s.Kind.Valid() && s.WaveSize >= 0 && s.Bake >= 0 && s.Bake <= MaxBake && s.Trial >= 0 && s.Trial <= MaxTrial
+	return s.Kind.Valid() && s.WaveSize >= 0 && s.Bake >= 0 && s.Bake <= MaxBake && s.By.Valid() && ValidPause(s.Pause) && s.Trial >= 0 && s.Trial <= MaxTrial
 }
 
 // reusesTarball reports whether an earlier deploy's tarball is used, without a build. It takes a temporary machine only to compile

@@ -40,9 +40,10 @@ func takenBackEvery(machines int) time.Duration {
 }
 
 // checkTrial fails if the first wave's trial would end while others are watched.
-func (st *staged) checkTrial(machines int) error {
+func (st *staged) checkTrial(todo []*rollout) error {
 	s := st.settings.Strategy
-	if needs := time.Duration(len(s.Waves(machines)))*s.Bake + MinTrial; st.tries() && s.Trial < needs {
+	waves := time.Duration(len(s.Waves(st.groups(todo)...)))
+	if needs := waves*s.Bake + max(waves-1, 0)*max(s.Pause, 0) + MinTrial; st.tries() && s.Trial < needs {
 		return engine.NewProblem("trial_too_short", fmt.Sprintf("a trial of %s is too short: all waves are watched for %s", text.Time(s.Trial), text.Time(needs-MinTrial)), nil,
 			fmt.Sprintf("Nothing was suspended. Give it more time (--trial %s), or watch for less (--bake).", text.Time(needs)))
 	}

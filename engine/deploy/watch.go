@@ -32,6 +32,8 @@ type watch struct {
 
 	baking context.Context // ends with the bake time
 	held   atomic.Bool     // it has no end until somebody says so
+	paused atomic.Bool     // the strategy has it wait for that
+	alone  error           // nobody has said so
 
 	stop     func() // ends the watch a moment later: something is not well
 	mu       sync.Mutex
@@ -61,7 +63,7 @@ func (w *watch) run(ctx context.Context) error {
 	var endBake context.CancelFunc
 	w.baking, endBake = context.WithCancel(watching)
 	defer endBake()
-	bake := time.AfterFunc(w.settings.Strategy.Bake-time.Since(w.begun), endBake)
+	bake := time.AfterFunc(w.bakeOf(w.wave)-time.Since(w.begun), func() { w.end(endBake) })
 	defer bake.Stop()
 	if w.settings.Ask {
 		obeying.Go(func() { w.obey(bake, endBake) })
@@ -83,7 +85,7 @@ func (w *watch) run(ctx context.Context) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	return errors.Join(crashed, w.unlisted, unasked)
+	return errors.Join(crashed, w.unlisted, unasked, w.alone)
 }
 
 // mayHold is how long a watch lasts at most, however often it is held: the agents of upgraded machines stay for an hour where an
@@ -93,7 +95,7 @@ const mayHold = 55 * time.Minute
 // mayHold is for how long this watch lasts at most: what is on trial is watched for half of that time, so that somebody can still confirm it.
 func (w *watch) mayHold() time.Duration {
 	if trial := w.settings.Strategy.Trial; trial > 0 {
-		return max(w.settings.Strategy.Bake, min(mayHold, trial/2))
+		return max(w.bakeOf(w.wave), min(mayHold, trial/2))
 	}
 	return mayHold
 }
@@ -104,6 +106,9 @@ func (w *watch) obey(bake *time.Timer, endBake func()) {
 		answer, err := w.job.ask(w.baking, engine.QuestionWatch, w.mayHold()-time.Since(w.begun))
 		switch {
 		case err != nil:
+			if w.paused.Load() && errors.Is(err, errNoAnswer) {
+				w.alone = pauseProblem(w.wave)
+			}
 			endBake()
 			return
 		case answer.Way == engine.WayPromote:
@@ -211,7 +216,7 @@ func whyNotWell(status agent.Status) string {
 
 // tell emits how long the wave is still watched, and whether an operator may say something else.
 func (w *watch) tell(over time.Duration) {
-	left := max(w.settings.Strategy.Bake-time.Since(w.begun), 0).Round(time.Second)
+	left := max(w.bakeOf(w.wave)-time.Since(w.begun), 0).Round(time.Second)
 	say := fmt.Sprintf("watched, %s left", left)
 	if w.held.Load() {
 		say = fmt.Sprintf("held, watched for %s", text.Seconds(time.Since(w.begun)))
@@ -220,7 +225,11 @@ func (w *watch) tell(over time.Duration) {
 	if w.settings.Ask && over == 0 {
 		asks = engine.QuestionWatch
 	}
-	w.showAsking(w.wave, say, asks)
+	var ways []engine.Way
+	if asks != engine.QuestionNone && w.paused.Load() {
+		ways = []engine.Way{engine.WayPromote}
+	}
+	w.showAsking(w.wave, say, asks, ways...)
 }
 
 // conclude says of each machine what the watch has shown.

@@ -48,7 +48,7 @@ type Earlier struct {
 // Make makes the plan. It does not change the facts, and the same facts give the same plan.
 func Make(f Facts) *engine.Plan {
 	p := &engine.Plan{
-		Upgrade: f.Upgrade, Strategy: f.Strategy.Describe(toCommit(f.Machines)), LeftOut: f.LeftOut,
+		Upgrade: f.Upgrade, Strategy: f.Strategy.Describe(toCommit(f)...), LeftOut: f.LeftOut,
 		Modules: modules(f.Machines), Findings: findings(f),
 	}
 	for _, m := range f.Machines {
@@ -59,15 +59,11 @@ func Make(f Facts) *engine.Plan {
 	return p
 }
 
-// toCommit counts the machines that a commit would change.
-func toCommit(machines []Machine) int {
-	n := 0
-	for _, m := range machines {
-		if m.State == engine.MachineStaged {
-			n++
-		}
-	}
-	return n
+// toCommit counts the machines that a commit would change, by the groups of which waves hold one each.
+func toCommit(f Facts) []int {
+	staged := slices.DeleteFunc(slices.Clone(f.Machines), func(m Machine) bool { return m.State != engine.MachineStaged })
+	_, sizes := engine.Grouped(f.Strategy.By, staged, func(m Machine) engine.Machine { return m.Machine })
+	return sizes
 }
 
 // modules gives the changes of all machines, each once, sorted. Of a module's functions those are taken of the machine that names most.

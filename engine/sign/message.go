@@ -36,6 +36,12 @@ func deployMessage(app App, s engine.Signature, u engine.HotUpgrade, o Ordered) 
 		field{"wave_size", number(int64(o.Strategy.WaveSize))},
 		field{"bake_ns", number(int64(o.Strategy.Bake))},
 	)
+	if o.Strategy.By != "" {
+		fields = append(fields, field{"by", string(o.Strategy.By)})
+	}
+	if o.Strategy.Pause != 0 {
+		fields = append(fields, field{"pause_ns", number(int64(o.Strategy.Pause))})
+	}
 	if o.Strategy.Trial != 0 {
 		fields = append(fields, field{"trial_ns", number(int64(o.Strategy.Trial))})
 	}

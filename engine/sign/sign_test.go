@@ -139,6 +139,7 @@ func TestADeploysRecordIsNoUpgrade(t *testing.T) {
 		"moved": func(o *Ordered) { o.Select.Regions, o.Select.ProcessGroups = nil, o.Select.Regions },
 		"all":   func(o *Ordered) { o.Strategy.Kind = engine.StrategyAll }, "waves": func(o *Ordered) { o.Strategy.WaveSize = 0 }, "bake": func(o *Ordered) { o.Strategy.Bake = 0 },
 		"resumes another": func(o *Ordered) { o.Resumes = append(o.Resumes, "01B") }, "resumes none": func(o *Ordered) { o.Resumes = nil },
+		"by": func(o *Ordered) { o.Strategy.By = engine.WavesByGroup }, "pause": func(o *Ordered) { o.Strategy.Pause = time.Minute },
 	} {
 		o := ordered
 		alter(&o)

@@ -1,0 +1,45 @@
+package deploy
+
+import (
+	"fmt"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/text"
+)
+
+// MaxPause is the longest pause that ends by itself.
+const MaxPause = 45 * time.Minute
+
+// ValidPause reports whether a strategy may have such a pause.
+func ValidPause(p time.Duration) bool { return p == engine.PauseForKey || p >= 0 && p <= MaxPause }
+
+// bakeOf is for how long a wave is watched: also while the strategy pauses before the next one.
+func (c *committing) bakeOf(w wave) time.Duration {
+	s := c.settings.Strategy
+	if w.number < w.of {
+		return s.Bake + max(s.Pause, 0)
+	}
+	return s.Bake
+}
+
+// waitsForKey reports whether the next wave waits until somebody goes on.
+func (c *committing) waitsForKey(w wave) bool {
+	return c.settings.Ask && c.settings.Strategy.Pause == engine.PauseForKey && w.number < w.of
+}
+
+// end ends the watch after the bake time, or else goes on with it until somebody says so.
+func (w *watch) end(endBake func()) {
+	if !w.waitsForKey(w.wave) {
+		endBake()
+		return
+	}
+	w.held.Store(true)
+	w.paused.Store(true)
+}
+
+// pauseProblem says that nobody has gone on.
+func pauseProblem(w wave) error {
+	return engine.NewProblem("pause_unanswered", fmt.Sprintf("nobody has gone on after wave %d of %d within %s", w.number, w.of, text.Time(mayHold)), nil,
+		"Nothing more was started. Finish it with `flydeploy hot --resume`, or take it back: `flydeploy hot --to` an earlier deploy.")
+}

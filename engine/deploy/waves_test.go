@@ -1,0 +1,123 @@
+package deploy_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent/agenttest"
+)
+
+// commitsBy gives the regions, or process groups, of machines in the order in which they were told to commit, each once in a row.
+func (s *stage) commitsBy(of func(engine.Machine) string) []string {
+	var all []string
+	for _, c := range s.Calls(agenttest.Match{Kind: agenttest.Commit}) {
+		all = append(all, of(s.State(c.Machine).Machine))
+	}
+	return slices.Compact(all)
+}
+
+func TestWavesOfOneRegionEach(t *testing.T) {
+	for by, want := range map[engine.WavesBy]string{engine.WavesByRegion: "ams fra", engine.WavesByGroup: "web worker"} {
+		t.Run(string(by), func(t *testing.T) {
+			played(t, 6, func(t *testing.T, s *stage) {
+				for i := range 6 { // regions and groups are not the same machines
+					s.Change(fmt.Sprintf("m%02d", i), func(m *engine.Machine) { m.ProcessGroup = []string{"worker", "worker", "web"}[i%3] })
+				}
+				settings := playedSettings()
+				settings.Strategy.By = by
+				p, r := s.deploy(settings)
+				if r.Outcome != engine.OutcomeSucceeded {
+					t.Fatalf("%s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+				}
+				of := func(m engine.Machine) string {
+					if by == engine.WavesByGroup {
+						return m.ProcessGroup
+					}
+					return m.Region
+				}
+				if got := strings.Join(s.commitsBy(of), " "); got != want {
+					t.Errorf("they committed by %s: %s", by, got)
+				}
+				if !strings.Contains(p.Plan.Strategy, "2 waves of up to") {
+					t.Errorf("the plan says %q", p.Plan.Strategy)
+				}
+			})
+		})
+	}
+}
+
+// A pause without a time waits for a key, and the wave is watched all along; the last wave has none.
+func TestAPauseWaitsForAKey(t *testing.T) {
+	played(t, 4, func(t *testing.T, s *stage) {
+		settings := asking()
+		settings.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 2, Bake: 10 * time.Second, Pause: engine.PauseForKey}
+		d := s.start(settings)
+		d.asks(engine.QuestionPlan)
+		d.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+		d.until("the pause", func(engine.Event) bool { return len(d.p.Ways) > 0 })
+		at := time.Now()
+		d.until("ten minutes are over", func(engine.Event) bool { return time.Since(at) > 10*time.Minute })
+		if n := len(s.Calls(agenttest.Match{Kind: agenttest.Commit})); n != 2 {
+			t.Errorf("%d machines have committed in the pause", n)
+		}
+		d.Answer(engine.Answer{To: engine.QuestionWatch, Way: engine.WayPromote})
+		p, r := d.end()
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed, m02 committed, m01 committed, m03 committed")
+		s.nothingLeft()
+	})
+}
+
+func TestNobodyGoesOn(t *testing.T) {
+	played(t, 4, func(t *testing.T, s *stage) {
+		settings := asking()
+		settings.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 2, Pause: engine.PauseForKey}
+		d := s.start(settings)
+		d.asks(engine.QuestionPlan)
+		d.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+		_, r := d.end()
+		if r.Outcome != engine.OutcomePartial || r.Problem.Name != "pause_unanswered" || strings.Count(outcomes(r), "committed") != 2 {
+			t.Errorf("it ended %s, %s: %v", r.Outcome, outcomes(r), r.Problem)
+		}
+	})
+}
+
+// In CI a pause has a time, and what is not well in it ends the deploy.
+func TestAPauseWithATime(t *testing.T) {
+	for _, crashes := range []bool{false, true} {
+		t.Run(fmt.Sprintf("crashes %t", crashes), func(t *testing.T) {
+			played(t, 4, func(t *testing.T, s *stage) {
+				settings := playedSettings()
+				settings.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 2, Bake: 10 * time.Second, Pause: 15 * time.Minute}
+				d := s.start(settings)
+				d.until("the watch", func(e engine.Event) bool { return e.Phase == engine.PhaseWatch })
+				at := time.Now()
+				if crashes {
+					d.until("five minutes are over", func(engine.Event) bool { return time.Since(at) > 5*time.Minute })
+					s.Crash("m00", 3)
+				}
+				p, r := d.end()
+				if took := time.Since(at); !crashes && (r.Outcome != engine.OutcomeSucceeded || took < 15*time.Minute || took > 17*time.Minute) {
+					t.Errorf("it ended %s after %s: %v\n%s", r.Outcome, took, r.Problem, logOf(p))
+				}
+				if n := len(s.Calls(agenttest.Match{Kind: agenttest.Commit})); crashes && (r.Outcome != engine.OutcomeUnhealthy || n != 2) {
+					t.Errorf("it ended %s with %d commits: %v", r.Outcome, n, r.Problem)
+				}
+			})
+		})
+	}
+}
+
+func TestAPauseForNobody(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		settings := playedSettings()
+		settings.Strategy.Pause = engine.PauseForKey
+		_, r := s.deploy(settings)
+		if r.Problem == nil || r.Problem.Name != "pause_for_nobody" || len(s.Calls(agenttest.Match{Kind: agenttest.AcquireLock})) > 0 {
+			t.Errorf("%s: %v", r.Outcome, r.Problem)
+		}
+	})
+}
