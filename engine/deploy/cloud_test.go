@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent"
 	"flydeploy/engine/agent/agenttest"
 	"flydeploy/fly"
 )
@@ -42,6 +43,15 @@ type cloud struct {
 	execs   map[string]int // by machine
 	fates   map[string]fate
 	counted traffic
+	median  time.Duration // of an exec
+	spans   []span        // of the execs, as they began
+}
+
+// span is one exec.
+type span struct {
+	machine, what string
+	from          time.Time
+	travels, took time.Duration // of which it travels
 }
 
 // fate is what is wrong with a machine.
@@ -62,7 +72,7 @@ type traffic struct {
 func newCloud(w *agenttest.World) *cloud {
 	return &cloud{
 		world: w, fleet: w.Fleet, random: rand.New(rand.NewPCG(1, 2)), buckets: map[string]*rate.Limiter{}, all: rate.NewLimiter(perClient, clientBurst),
-		execs: map[string]int{}, fates: map[string]fate{}, counted: traffic{byAction: map[string]int{}},
+		execs: map[string]int{}, fates: map[string]fate{}, counted: traffic{byAction: map[string]int{}}, median: 400 * time.Millisecond,
 	}
 }
 
@@ -91,7 +101,7 @@ func (c *cloud) trouble(machines int) {
 
 // latency draws how long an exec takes: half of them 400 ms or less, one in a hundred more than a second.
 func (c *cloud) latency(slow bool) time.Duration {
-	d := time.Duration(400 * math.Exp(0.4*c.random.NormFloat64()) * float64(time.Millisecond))
+	d := time.Duration(math.Exp(0.4*c.random.NormFloat64()) * float64(c.median))
 	if slow {
 		d *= 8
 	}
@@ -123,6 +133,7 @@ func (c *cloud) RoundTrip(req *http.Request) (*http.Response, error) {
 	case f.dies > 0:
 		c.world.Restart(id, agenttest.Boot{Found: 2 * time.Second, Answers: 4 * time.Second})
 	}
+	began := time.Now()
 	if err := sleep(ctx, takes/2); err != nil {
 		return nil, err
 	}
@@ -130,7 +141,26 @@ func (c *cloud) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := sleep(ctx, takes-takes/2); err != nil {
 		return nil, err
 	}
+	c.span(action, id, body, began, takes)
 	return c.reply(req, status, answer, len(body))
+}
+
+// span notes an exec down that has ended.
+func (c *cloud) span(action, id string, body []byte, began time.Time, travels time.Duration) {
+	var in struct {
+		Command []string `json:"command"`
+	}
+	if action != "exec" || json.Unmarshal(body, &in) != nil {
+		return
+	}
+	script, args, _ := agent.ScriptOf(in.Command)
+	what := string(script)
+	if script == agent.ScriptCall {
+		what = args[1]
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spans = append(c.spans, span{id, what, began, travels, time.Since(began)})
 }
 
 // admit counts a request, and says how long it takes and what befalls it now.

@@ -122,12 +122,15 @@ func (j *job) steps(ctx context.Context, all *soFar) error {
 	if j.settings.EndTrial != engine.TrialGoesOn {
 		return j.endTrial(ctx, all, surveyed)
 	}
+	looked := j.lookAhead(ctx, surveyed)
 	all.packed, err = j.pack(ctx, surveyed, all.upgrade)
+	looked.end()
 	all.upgrade = all.packed.upgrade
 	if err != nil {
 		return preferCause(ctx, err)
 	}
 	all.staged = j.newStaged(surveyed, all.packed, all.locked.held)
+	all.staged.looked = looked
 	if all.plan, err = all.staged.stage(ctx); err != nil {
 		return preferCause(ctx, err)
 	}

@@ -32,7 +32,7 @@ func TestUpdatedInPlaceAtEachStep(t *testing.T) {
 		{"lock", once(agenttest.AcquireLock), true, engine.OutcomeBlocked, engine.OutcomeAborted, planned},
 		{"survey", once(agenttest.ReadMetadata), true, engine.OutcomeBlocked, engine.OutcomeAborted, planned},
 		{"pack", once(agenttest.CreateTemporary), true, engine.OutcomeBlocked, engine.OutcomeAborted, planned},
-		{"inject", m01(agenttest.Inject), false, engine.OutcomeBlocked, engine.OutcomeAborted, staged},
+		{"inject", m01(agenttest.Inject), false, engine.OutcomeBlocked, engine.OutcomeAborted, planned}, // it is found again
 		{"staging", m01(agenttest.Inject), true, engine.OutcomeBlocked, engine.OutcomeAborted, staged},
 		{"plan", m01(agenttest.TakeLease), false, engine.OutcomeFailed, engine.OutcomeAborted, armed},
 		{"arm", m01(agenttest.Arm), false, engine.OutcomeFailed, engine.OutcomeAborted, armed},

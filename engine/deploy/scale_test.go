@@ -22,7 +22,9 @@ import (
 // figures are what a deploy of a fleet has taken.
 type figures struct {
 	result           engine.Result
-	resumed, ended   time.Duration // since the image was there: the last machine's resume, and the end
+	packed           time.Time     // when the upgrade was in the bucket
+	resumed, ended   time.Duration // since then: the last machine's resume, and the end
+	spans            []span
 	traffic          traffic
 	written, objects int
 	writtenBytes     int64
@@ -79,7 +81,7 @@ func scaled(t testing.TB, machines int, prepare func(*cloud, *engine.Settings)) 
 	for _, m := range f.result.Machines {
 		f.resumed = max(f.resumed, time.UnixMicro(m.ResumedAtUS).Sub(packed))
 	}
-	f.traffic = c.counted
+	f.traffic, f.packed, f.spans = c.counted, packed, c.spans
 	f.written = len(w.Calls(agenttest.Match{Kinds: func(k agenttest.Kind) bool { return k == agenttest.WriteResult || k == agenttest.WriteMetadata }}))
 	for _, key := range w.Objects("releases/") {
 		f.objects++
@@ -141,6 +143,12 @@ func TestScale(t *testing.T) {
 			}
 			if troubled && machines < 100 {
 				continue
+			}
+			if machines == 6 {
+				synctest.Test(t, func(t *testing.T) {
+					f := scaled(t, machines, func(c *cloud, s *engine.Settings) { c.median = 300 * time.Millisecond })
+					fmt.Printf("six machines, half of the execs within 300 ms: resumed after %.1f s\n%s\n", f.resumed.Seconds(), f.waterfall())
+				})
 			}
 			synctest.Test(t, func(t *testing.T) {
 				f := scaled(t, machines, func(c *cloud, s *engine.Settings) {

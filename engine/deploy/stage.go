@@ -41,6 +41,7 @@ type staged struct {
 	machines []*rollout
 	leftOut  []engine.Machine
 	back     bool // an upgrade is taken back
+	looked   *ahead
 }
 
 // newStaged gives the machines in scope, which stage then stages, with the strategy of the deploy that is resumed.
@@ -206,7 +207,10 @@ func (st *staged) inject(ctx context.Context, r *rollout) error {
 	const slow = "The machine is slow, or its CPU is throttled. Look at its load and CPU quota (`fly machine status`), and deploy again when it is quieter, or give it a larger CPU."
 	exec, lost := target.ExecOn(st.ports.Fleet, r.machine.ID), st.lostAnswer(engine.PhaseInject, r.machine.ID)
 	return run.Within(ctx, injectWithin, slow, func(ctx context.Context) error {
-		vm, err := run.RetryUnknown(ctx, lost, func() (agent.VM, error) { return agent.Discover(ctx, exec, st.settings.Release) })
+		discover := func() (agent.VM, error) {
+			return run.RetryUnknown(ctx, lost, func() (agent.VM, error) { return agent.Discover(ctx, exec, st.settings.Release) })
+		}
+		vm, early, err := st.looked.orElse(r.machine.ID, discover)
 		if err != nil {
 			return err
 		}
@@ -218,6 +222,14 @@ func (st *staged) inject(ctx context.Context, r *rollout) error {
 		order.Starting = func() { r.order = &order } // before, there is no agent to be settled
 		for {
 			r.session, err = run.RetryUnknown(ctx, lost, func() (*agent.Session, error) { return agent.Inject(ctx, exec, vm, order) })
+			if early && errors.Is(err, agent.ErrGone) { // the VM has restarted since
+				r.order = nil
+				if vm, early, err = st.looked.orElse(r.machine.ID, discover); err != nil {
+					return err
+				}
+				r.vm = vm
+				continue
+			}
 			var busy *agent.BusyError
 			if !errors.As(err, &busy) || st.held == nil {
 				return err
