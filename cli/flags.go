@@ -118,6 +118,7 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 	fs.Lookup("rehearse").NoOptDefVal = "all"
 	fs.BoolVar(&d.noHooks, "no-hooks", false, "run no command of [hooks] in flydeploy.toml, and post nothing ([notify])")
 	fs.BoolVar(&e.RunReleaseCommand, "release-command", false, "run fly.toml's release_command in a temporary machine with the new image, before anything is suspended")
+	fs.BoolVar(&e.ApplyConfig, "apply-config", false, "apply the new release's sys.config and runtime.exs to the applications that run, and tell them (config_change/3)")
 	fs.StringArrayVar(&e.Accept, "accept", nil, "blocker of the plan to accept, by its name (repeatable)")
 }
 

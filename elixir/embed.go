@@ -14,11 +14,12 @@ var Files embed.FS
 var Orchestrator = []string{"orchestrator/compiled.ex", "orchestrator/tarball.ex", "orchestrator/job.ex"}
 
 // OrchestratorCalls lists those of the agent's files that the orchestrator calls, in compile order.
-var OrchestratorCalls = []string{"agent/json.ex", "agent/connection.ex", "agent/http.ex", "agent/manifest.ex", "agent/release.ex"}
+var OrchestratorCalls = []string{"agent/json.ex", "agent/connection.ex", "agent/http.ex", "agent/manifest.ex", "agent/release.ex", "agent/config_file.ex"}
 
 // Agent lists the agent's files in the order in which they compile without warnings: a module after those it calls.
 var Agent = []string{
 	"agent/json.ex", "agent/beam.ex", "agent/release.ex", "agent/inventory.ex", "agent/connection.ex", "agent/http.ex", "agent/gzip.ex", "agent/tar.ex", "agent/archive.ex", "agent/failure.ex",
+	"agent/free_memory.ex", "agent/scratch_port.ex", "agent/scratch_vm.ex", "agent/config_file.ex", "agent/config_scratch.ex", "agent/app_config.ex",
 	"agent/cell.ex", "agent/crash.ex", "agent/supervisors.ex", "agent/watch.ex", "agent/vitals.ex", "agent/queues.ex", "agent/rounds.ex", "agent/order.ex", "agent/on_trial.ex", "agent/files.ex", "agent/wrappers.ex", "agent/backtrace.ex",
 	"agent/renamed.ex", "agent/births.ex", "agent/origin.ex", "agent/stack.ex", "agent/old_code.ex", "agent/target.ex", "agent/processes.ex", "agent/findings.ex", "agent/loader.ex", "agent/waiting.ex",
 	"agent/static.ex", "agent/live_view_page.ex", "agent/live_view.ex", "agent/siblings.ex", "agent/fresh.ex", "agent/window.ex", "agent/result.ex", "agent/callback_mode.ex", "agent/snapshot.ex",
@@ -28,7 +29,7 @@ var Agent = []string{
 	"agent/paths.ex", "agent/contexts.ex", "agent/reads.ex", "agent/demands.ex", "agent/once.ex", "agent/specs.ex", "agent/restarts.ex", "agent/tables.ex", "agent/readers.ex",
 	"agent/surroundings.ex", "agent/later.ex", "agent/senders.ex", "agent/loops.ex", "agent/tree_findings.ex", "agent/code_findings.ex", "agent/mfas.ex", "agent/undefined.ex", "agent/held.ex", "agent/under_way.ex", "agent/handlers.ex", "agent/protocols.ex",
 	"agent/impact.ex", "agent/recompiled.ex", "agent/function_changes.ex", "agent/migrating.ex", "agent/staged.ex", "agent/back.ex",
-	"agent/free_memory.ex", "agent/needs.ex", "agent/trial.ex", "agent/scratch.ex", "agent/scratch_vm.ex", "agent/samples.ex", "agent/belongings.ex",
+	"agent/needs.ex", "agent/trial.ex", "agent/scratch.ex", "agent/samples.ex", "agent/belongings.ex",
 	"agent/outside.ex", "agent/kinds.ex", "agent/branches.ex", "agent/rehearsal_findings.ex", "agent/own_code.ex", "agent/rehearsal.ex",
 	"agent/manifest.ex", "agent/release_findings.ex",
 	"agent/package.ex", "agent/staging.ex", "agent/armed.ex", "agent/arming.ex", "agent/report.ex", "agent/status.ex",

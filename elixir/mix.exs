@@ -17,7 +17,11 @@ defmodule FlyDeploy.MixProject do
   end
 
   # The package shares these with the agent, whose source the console puts into running VMs under other names.
-  @shared Enum.map(~w(archive beam connection diff gzip http inventory release tar), &"agent/#{&1}.ex")
+  @shared Enum.map(
+            ~w(app_config archive beam config_file config_scratch connection diff failure free_memory gzip http inventory
+               release scratch_port scratch_vm tar),
+            &"agent/#{&1}.ex"
+          )
 
   # The whole agent and the orchestrator are compiled here only to be tested.
   defp elixirc_paths(:test), do: ["lib", "agent", "orchestrator"]

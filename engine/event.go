@@ -58,9 +58,11 @@ type Upgrade struct {
 	GitRevision string        `json:"git_revision,omitempty"`
 	CILink      string        `json:"ci_link,omitempty"` // to the CI job that deploys
 	// ReleaseCommand is that of the fly.toml which it was deployed with, whether it was run or not; "" for none, or in older records.
-	ReleaseCommand string     `json:"release_command,omitempty"`
-	DryRun         bool       `json:"dry_run,omitempty"`
-	Signature      *Signature `json:"signature,omitempty"` // of what was packed; nil where nobody signs
+	ReleaseCommand string `json:"release_command,omitempty"`
+	// ApplyConfig: the tarball holds the release's configuration as it was built, and machines apply it.
+	ApplyConfig bool       `json:"apply_config,omitempty"`
+	DryRun      bool       `json:"dry_run,omitempty"`
+	Signature   *Signature `json:"signature,omitempty"` // of what was packed; nil where nobody signs
 }
 
 // MachineReport holds what an agent has counted on its machine.

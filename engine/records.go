@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -22,6 +23,8 @@ type HotUpgrade struct {
 	GitRevision string `json:"git_revision,omitempty"`
 	// ReleaseCommand is that of the fly.toml which it was deployed with; "" for none, or in older records.
 	ReleaseCommand string `json:"release_command,omitempty"`
+	// ApplyConfig: its configuration is applied as well, also at a restart.
+	ApplyConfig bool `json:"apply_config,omitempty"`
 	// Agent is what the upgrade was committed with; zero in records of an older flydeploy.
 	Agent CompiledAgent `json:"agent,omitzero"`
 	// Signature is nil where nobody signs.
@@ -160,6 +163,11 @@ type Tarballs interface {
 	Delete(ctx context.Context, key string) error
 	// URL gives the bare path-style URL that current.json records.
 	URL(key string) string
+}
+
+// AppliesConfig reports whether the record names an upgrade for any of these machines whose configuration is applied.
+func (md *Metadata) AppliesConfig(machines []Machine) bool {
+	return slices.ContainsFunc(machines, func(m Machine) bool { u, ok := md.UpgradeOf(m); return ok && u.ApplyConfig })
 }
 
 // UpgradeOf gives the upgrade that is recorded for a machine; false if there is none for its image.

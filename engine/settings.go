@@ -46,6 +46,8 @@ type Settings struct {
 	// the plan is confirmed, before anything is suspended.
 	ReleaseCommand    string
 	RunReleaseCommand bool
+	// ApplyConfig: the new release's configuration is applied to the running applications.
+	ApplyConfig bool
 }
 
 // Rehearse says on which machines the agent rehearses.

@@ -38,8 +38,8 @@ var ofTheBoot = map[string]bool{
 }
 
 // uncured are blockers that no cold deploy cures either, beside the passing ones: it would bring the code to machines as well that it was
-// not made for, or lose what is recorded for others.
-var uncured = map[string]bool{"clears_record": true, "other_base": true}
+// not made for, lose what is recorded for others, or not boot.
+var uncured = map[string]bool{"clears_record": true, "config_fails": true, "other_base": true}
 
 // NotCured gives the plan's blockers that keep it from going out cold as well, without those of the accepted names.
 func (p *Plan) NotCured(accepted []string) []Finding {

@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Aftermath do
   committed is checked once more.
   """
 
-  alias FlyDeployAgent.{Armed, Beam, Files, Fresh, Result, Snapshot, Static, Window}
+  alias FlyDeployAgent.{AppConfig, Armed, Beam, Files, Fresh, Result, Snapshot, Static, Window}
 
   @doc """
   Settles the window of an armed upgrade that ended with `result`. Gives the completed result, and what is wrong with what lies in
@@ -23,7 +23,8 @@ defmodule FlyDeployAgent.Aftermath do
     Fresh.settle(window.restarting, window.dead)
     result = %Result{result | unplaced: unplaced, deferred: length(window.deferred)}
     wrong = if committed, do: wrong(window), else: []
-    {result, error(%{committed: committed, wrong: wrong, unplaced: unplaced, cold: cold})}
+    deaf = if committed, do: AppConfig.tell(armed.staged.config), else: []
+    {result, error(%{committed: committed, wrong: wrong, unplaced: unplaced, cold: cold, deaf: deaf})}
   end
 
   # All must be new; a difference here is a fault of the agent's, and is told.
@@ -44,6 +45,13 @@ defmodule FlyDeployAgent.Aftermath do
 
     %{name: "not_warmed", what: what}
   end
+
+  defp error(%{deaf: [module | _]}),
+    do: %{
+      name: "config_not_taken",
+      what:
+        "#{inspect(module)}.config_change/3 failed, or did not return; the new settings are in the application environment"
+    }
 
   defp error(_all_is_well), do: nil
 end

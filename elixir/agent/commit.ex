@@ -7,6 +7,7 @@ defmodule FlyDeployAgent.Commit do
   """
 
   alias FlyDeployAgent.{
+    AppConfig,
     Beam,
     Births,
     Cell,
@@ -54,6 +55,7 @@ defmodule FlyDeployAgent.Commit do
   end
 
   defp not_swapped(window, failures) do
+    if Cell.at(window.cell, :swapping) > 0, do: AppConfig.take_back(window.config)
     window |> Suspension.resume() |> Suspension.await_resumed()
     # Nobody is left out of an upgrade that there is not.
     %Result{outcome: :failed, targets: window.skipped ++ window.targets, failures: failures}
@@ -71,6 +73,14 @@ defmodule FlyDeployAgent.Commit do
   defp swap_needed(window) do
     Cell.enter(window.cell, :swapping)
 
+    # New code finds new settings, in its migrations as well.
+    case AppConfig.apply_all(window.config) do
+      :ok -> load_needed(window)
+      {:error, text} -> not_swapped(window, [%{reason: "config_not_applied", exception: text}])
+    end
+  end
+
+  defp load_needed(window) do
     case load(window) do
       {:ok, migrations} -> migrate(window, migrations)
       {:error, reasons} -> not_swapped(window, Enum.map(reasons, &Rollback.refused/1))

@@ -100,7 +100,7 @@ defmodule FlyDeployAgent.Impact do
       fn -> CodeFindings.all(pairs, live) end,
       fn -> Tables.findings(pairs) end,
       fn -> Readers.findings(pairs, codes(pairs)) end,
-      fn -> Surroundings.findings(pairs) end,
+      fn -> Surroundings.findings(pairs, staged.config) end,
       fn -> Later.findings(pairs, gone) end,
       fn -> UnderWay.findings(pairs, kinds(staged.targets)) end,
       fn -> Handlers.findings(pairs, codes(pairs)) end,

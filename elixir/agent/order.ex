@@ -4,6 +4,7 @@ defmodule FlyDeployAgent.Order do
 
   `own` are the pids of the agent and its guardian; `back` – an upgrade is taken back, see `FlyDeployAgent.Back`, and `fresh` are modules whose
   processes start afresh then; `fence`, see `FlyDeployAgent.Fence`; `signed_by`, see `FlyDeployAgent.Package`;
+  `apply_config` – the release's configuration is applied, see `FlyDeployAgent.AppConfig`;
   `trial_ms`, how long the upgrade is on trial, nil if it is not, see `FlyDeployAgent.OnTrial`.
   """
 
@@ -35,6 +36,7 @@ defmodule FlyDeployAgent.Order do
                 rehearse: false,
                 back: false,
                 fresh: [],
+                apply_config: false,
                 agent_url: nil,
                 agent_sha256: nil,
                 signed_by: nil,
@@ -64,6 +66,7 @@ defmodule FlyDeployAgent.Order do
           rehearse: boolean,
           back: boolean,
           fresh: [module],
+          apply_config: boolean,
           agent_url: binary | nil,
           agent_sha256: binary | nil,
           signed_by: binary | nil,
@@ -99,6 +102,7 @@ defmodule FlyDeployAgent.Order do
       rehearse: Map.get(form, "rehearse") == "true",
       back: Map.get(form, "back") == "true",
       fresh: form |> Map.get("fresh", "") |> String.split() |> Enum.flat_map(&module/1),
+      apply_config: Map.get(form, "apply_config") == "true",
       agent_url: Map.get(form, "agent_url"),
       agent_sha256: Map.get(form, "agent_sha256"),
       signed_by: Map.get(form, "signed_by"),

@@ -83,6 +83,24 @@ defmodule FlyDeployAgent.Package do
     _, _ -> nil
   end
 
+  @doc "Configuration that is applied must be applied again at a restart, which an older package does not."
+  @spec config_findings(apply_config :: boolean) :: [map]
+  def config_findings(false), do: []
+
+  def config_findings(true) do
+    if not Code.ensure_loaded?(FlyDeploy) or Code.ensure_loaded?(FlyDeploy.AppliedConfig),
+      do: [],
+      else: [
+        %{
+          name: "config_lost",
+          severity: :block,
+          subject: "FlyDeploy.startup_reapply_current/1",
+          detail:
+            "is of a package that does not know of applied configuration: a restart would run the new code with the image's"
+        }
+      ]
+  end
+
   @doc "After the window. Whatever the package does, the agent goes on."
   @spec tell(FlyDeployAgent.Order.t(), FlyDeployAgent.Window.t(), FlyDeployAgent.Result.t()) :: any
   def tell(order, window, result) do

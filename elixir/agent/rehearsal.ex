@@ -8,6 +8,7 @@ defmodule FlyDeployAgent.Rehearsal do
   """
 
   alias FlyDeployAgent.{
+    AppConfig,
     Beam,
     Belongings,
     CodeFacts,
@@ -21,13 +22,14 @@ defmodule FlyDeployAgent.Rehearsal do
     RehearsalFindings,
     Samples,
     Scratch,
+    ScratchPort,
     ScratchVm,
     Shapes,
     Trial
   }
 
   # What runs in the scratch VM.
-  @modules [Scratch, Trial, Shapes, Failure, FlyDeployAgent.Needs, LiveView.Page]
+  @modules [Scratch, ScratchPort, Trial, Shapes, Failure, FlyDeployAgent.Needs, LiveView.Page]
   # Bytes: what must be free for the VM beside its samples, and the most that it may take.
   @needed 60 * 1_048_576
   @sample 1_310_720
@@ -165,6 +167,7 @@ defmodule FlyDeployAgent.Rehearsal do
       apps: apps,
       modules: Enum.uniq(listed ++ Enum.map(changes, & &1.module)),
       sought: %{structs: Pair.fields_added(pairs), gone: MapSet.new(), purged: %{}, impls: %{}, shapes: %{}},
+      config: staged.config,
       vm: vm,
       limits: limits,
       until: now() + limits.all_ms
@@ -181,13 +184,11 @@ defmodule FlyDeployAgent.Rehearsal do
   end
 
   defp start(world) do
+    belongings = Belongings.of(world.apps, MapSet.new(world.modules))
+    belongings = %{belongings | env: AppConfig.env(world.config, belongings.env)}
+
     with {:ok, vm} <- ScratchVm.start(world.vm),
-         {:ok, :ok} <-
-           ScratchVm.ask(
-             vm,
-             {:belongings, Belongings.of(world.apps, MapSet.new(world.modules))},
-             world.limits.setup_ms
-           ),
+         {:ok, :ok} <- ScratchVm.ask(vm, {:belongings, belongings}, world.limits.setup_ms),
          :ok <- load(vm, world),
          {:ok, _} <- ScratchVm.ask(vm, {:load, world.modules}, world.limits.setup_ms) do
       {:ok, %{alive: vm, lost: 0}}

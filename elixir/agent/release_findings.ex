@@ -4,25 +4,25 @@ defmodule FlyDeployAgent.ReleaseFindings do
   migrations of the database. Names are told, never values.
   """
 
-  alias FlyDeployAgent.{Manifest, Release}
+  alias FlyDeployAgent.{AppConfig, Manifest, Release}
 
   @shown 5
   @boot ["vm.args", "env.sh"]
 
   @doc """
   The findings about the release that was extracted to `dir`, whose files `{source, target}` would be put into place, and which
-  has `changes` of modules.
+  has `changes` of modules. Where its configuration is applied, `config`, that tells what of it is not.
   """
-  @spec all(Path.t(), [map], [{Path.t(), Path.t()}]) :: [map]
-  def all(dir, changes, files) do
+  @spec all(Path.t(), [map], [{Path.t(), Path.t()}], AppConfig.found()) :: [map]
+  def all(dir, changes, files, config \\ nil) do
     case manifests(dir) do
       nil ->
-        []
+        AppConfig.findings(config)
 
       {new, before} ->
-        found = native(new) ++ settings(new, before) ++ migrations(files)
+        found = native(new) ++ settings(new, before, config) ++ migrations(files)
         cold = Enum.filter(found, &(&1.severity in [:block, :refuse]))
-        found ++ nothing_hot(cold, changes, files)
+        found ++ if(AppConfig.changes?(config), do: [], else: nothing_hot(cold, changes, files))
     end
   end
 
@@ -68,17 +68,21 @@ defmodule FlyDeployAgent.ReleaseFindings do
   end
 
   # What an earlier hot upgrade brought with it, and was accepted then, is no news.
-  defp settings(new, before) do
+  defp settings(new, before, config) do
     running = Manifest.settings(Path.join([Release.root(), "releases", System.get_env("RELEASE_VSN", "")]))
     changed = for key <- keys(new.settings, running), new.settings[key] != running[key], do: key
 
     {known, news} =
       Enum.split_with(changed, &(before.settings != %{} and before.settings[&1] == new.settings[&1]))
 
-    for {keys, severity} <- [{news, :block}, {known, :info}],
-        {boot?, name} <- [{false, "config_changed"}, {true, "boot_changed"}],
-        found <- of_files(for({file, _} = key <- keys, file in @boot == boot?, do: key), name, severity),
-        do: found
+    found =
+      for {keys, severity} <- [{news, :block}, {known, :info}],
+          {boot?, name} <- [{false, "config_changed"}, {true, "boot_changed"}],
+          boot? or config == nil,
+          found <- of_files(for({file, _} = key <- keys, file in @boot == boot?, do: key), name, severity),
+          do: found
+
+    AppConfig.findings(config) ++ found
   end
 
   defp keys(one, other), do: one |> Map.merge(other) |> Map.keys() |> Enum.sort()

@@ -7,7 +7,18 @@ defmodule FlyDeployAgent.Rollback do
   messages) cannot be undone.
   """
 
-  alias FlyDeployAgent.{Beam, CallbackMode, Cell, Loader, Result, Rounds, Snapshot, Suspension, Window}
+  alias FlyDeployAgent.{
+    AppConfig,
+    Beam,
+    CallbackMode,
+    Cell,
+    Loader,
+    Result,
+    Rounds,
+    Snapshot,
+    Suspension,
+    Window
+  }
 
   # At most this many failed processes are asked for their state's shape.
   @asked 100
@@ -29,6 +40,7 @@ defmodule FlyDeployAgent.Rollback do
     answering = Window.without(window.targets, hung ++ late)
     killed = CallbackMode.restore(%{window | targets: answering}, Window.patience(window, hung))
     {more, refused} = load_back(window, hung, @attempts)
+    AppConfig.take_back(window.config)
     newborn = end_newborn(window)
     tag = make_ref()
 

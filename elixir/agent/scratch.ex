@@ -1,16 +1,14 @@
 defmodule FlyDeployAgent.Scratch do
   @moduledoc """
-  Runs in a scratch VM, see `FlyDeployAgent.ScratchVm`: does what it is asked, one after the other, and answers with the same id.
+  Runs in a scratch VM, see `FlyDeployAgent.ScratchVm`: rehearses there. It is asked:
 
       {:belongings, %{env:, terms:, tables:}}   what the application has of these
       {:two, [{module, file, old | nil, new}]}    loads the running code of modules, then the new one
       {:load, [module]}                           loads the application's other modules, and remembers which are its own
       {:try, trial, state}                        see `FlyDeployAgent.Trial`
-
-  Two processes: one owns the port, and ends the VM with it whatever the other one does.
   """
 
-  alias FlyDeployAgent.{Failure, Trial}
+  alias FlyDeployAgent.{Failure, ScratchPort, Trial}
 
   # 32 MB on 64 bits; binaries are bounded by what the VM may take.
   @heap_words 4 * 1024 * 1024
@@ -21,42 +19,9 @@ defmodule FlyDeployAgent.Scratch do
   @look_ms 100
   @table_ms 500
 
-  @doc "Owns the port until it is closed; then, and after `life_ms` in any case, the VM halts."
+  @doc "Owns the port, see `FlyDeployAgent.ScratchPort.serve/3`."
   @spec main(port, %{life_ms: pos_integer}) :: no_return
-  def main(port, %{life_ms: life_ms}) do
-    Process.flag(:priority, :max)
-    worker = spawn_link(fn -> work(port) end)
-    Process.send_after(self(), :over, life_ms)
-    answer(port, :start, :ready)
-    watch(port, worker)
-  end
-
-  defp watch(port, worker) do
-    receive do
-      {^port, {:data, packet}} -> send(worker, {:packet, packet})
-      {^port, :eof} -> :erlang.halt(0, flush: false)
-      {:EXIT, ^port, _} -> :erlang.halt(0, flush: false)
-      :over -> :erlang.halt(0, flush: false)
-      _other -> :ok
-    end
-
-    watch(port, worker)
-  end
-
-  defp work(port) do
-    receive do
-      {:packet, packet} ->
-        {id, request} = :erlang.binary_to_term(packet)
-        answer(port, id, perform(request))
-
-      _other ->
-        :ok
-    end
-
-    work(port)
-  end
-
-  defp answer(port, id, told), do: :erlang.port_command(port, :erlang.term_to_binary({id, told}))
+  def main(port, %{life_ms: life_ms}), do: ScratchPort.serve(port, life_ms, &perform/1)
 
   defp perform({:belongings, %{env: env, terms: terms, tables: tables}}) do
     for {app, values} <- env, {key, value} <- values, do: :application.set_env(app, key, value)

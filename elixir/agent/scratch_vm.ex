@@ -21,10 +21,10 @@ defmodule FlyDeployAgent.ScratchVm do
 
   # A namespace without network needs no rights where the kernel has user namespaces, or root's.
   @shell """
-  ulimit -c 0; ulimit -t "$1"; ulimit -v "$2"; shift 2
+  ulimit -c 0; ulimit -t "$1"; ulimit -v "$2"; network=$3; shift 3
   { echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null
   if command -v nice >/dev/null; then set -- nice -n 19 "$@"; fi
-  if unshare -U -n true 2>/dev/null; then set -- unshare -U -n "$@"; fi
+  if [ "$network" != true ] && unshare -U -n true 2>/dev/null; then set -- unshare -U -n "$@"; fi
   exec "$@" </dev/null >/dev/null 2>&1
   """
 
@@ -48,21 +48,22 @@ defmodule FlyDeployAgent.ScratchVm do
   @doc """
   Starts one, owned by the calling process, which must trap exits. `code` are its side's modules, `{module, beam}`, of which `main` begins;
   `dir` is a folder to make; `most` is the memory that it may take, in bytes; `boot_ms` how long it may take to answer for the first time; after
-  `life_ms` it ends in any case. It ends, and its folder goes, with any of `with`, too.
+  `life_ms` it ends in any case. It ends, and its folder goes, with any of `with`, too. With `network` it has the machine's.
   """
   @spec start(%{
-          code: [{module, binary}],
-          main: module,
-          dir: Path.t(),
-          most: pos_integer,
-          boot_ms: pos_integer,
-          life_ms: pos_integer,
-          with: [pid]
+          required(:code) => [{module, binary}],
+          required(:main) => module,
+          required(:dir) => Path.t(),
+          required(:most) => pos_integer,
+          required(:boot_ms) => pos_integer,
+          required(:life_ms) => pos_integer,
+          required(:with) => [pid],
+          optional(:network) => boolean
         }) ::
           {:ok, t} | {:error, binary}
   def start(%{code: code, main: main, dir: dir, most: most} = options) do
     File.mkdir!(dir)
-    port = open(dir)
+    port = open(dir, Map.get(options, :network, false))
     os_pid = with {:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid
     vm = %__MODULE__{port: port, os_pid: os_pid, started: os_pid && started(os_pid), dir: dir, most: most}
     owner = self()
@@ -79,13 +80,13 @@ defmodule FlyDeployAgent.ScratchVm do
     end
   end
 
-  defp open(dir) do
+  defp open(dir, network) do
     root = List.to_string(:code.root_dir())
     bin = Path.join([root, "erts-#{:erlang.system_info(:version)}", "bin"])
 
     args = [Path.join(bin, "erlexec") | boot(root)] ++ @flags ++ ["-eval", @begin]
 
-    limits = [Integer.to_string(@cpu_s), Integer.to_string(@addresses_kb)]
+    limits = [Integer.to_string(@cpu_s), Integer.to_string(@addresses_kb), Atom.to_string(network)]
     none = for {name, _} <- System.get_env(), do: {String.to_charlist(name), false}
 
     own = [

@@ -8,6 +8,7 @@ defmodule FlyDeployAgent.Staged do
     * `holders` – processes outside of the targets with changed code on their stack
     * `fresh` – modules whose processes cannot go back with their states, and why; `ended` – these, see `FlyDeployAgent.Fresh`
     * `closure` – changed modules that the migrations may call
+    * `config` – what of the configuration is applied, nil if none is asked for, see `FlyDeployAgent.AppConfig`
     * `purge_us` – what it costs to free one old slot; `rollback_us` – how long a rollback would suspend, estimated
     * `migrating` – how many of the targets have a migration that does something, see `FlyDeployAgent.Migrating`
     * `version` – of the application that runs, nil if unknown; `ran` – see `FlyDeployAgent.Package.ran/1`; `functions` – see `FlyDeployAgent.FunctionChanges`
@@ -25,6 +26,7 @@ defmodule FlyDeployAgent.Staged do
                 fresh: %{},
                 ended: [],
                 closure: MapSet.new(),
+                config: nil,
                 purge_us: 0,
                 rollback_us: 0,
                 migrating: 0,
@@ -46,6 +48,7 @@ defmodule FlyDeployAgent.Staged do
           fresh: %{module => binary},
           ended: [FlyDeployAgent.Fresh.process()],
           closure: MapSet.t(module),
+          config: FlyDeployAgent.AppConfig.found() | nil,
           purge_us: non_neg_integer,
           rollback_us: non_neg_integer,
           migrating: non_neg_integer,

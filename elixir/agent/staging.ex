@@ -8,6 +8,7 @@ defmodule FlyDeployAgent.Staging do
   """
 
   alias FlyDeployAgent.{
+    AppConfig,
     Archive,
     Back,
     Beam,
@@ -165,7 +166,7 @@ defmodule FlyDeployAgent.Staging do
   end
 
   defp survey(order, dir, diff, facts, unloadable) do
-    staged = look(%Staged{diff: diff, facts: facts}, order)
+    staged = look(%Staged{diff: diff, facts: facts, config: config(order, dir, diff)}, order)
     staged = if order.back, do: staged |> Back.decide(order.fresh) |> look(order), else: staged
     diff = staged.diff
     purge_us = Loader.purge_us()
@@ -184,21 +185,27 @@ defmodule FlyDeployAgent.Staging do
         Impact.findings(staged, order) ++
         Findings.window(if(order.back, do: [], else: staged.targets), order.skip_busy) ++
         pages(facts, diff.files, staged.known.pids) ++
-        ReleaseFindings.all(dir, diff.changes, diff.files) ++
+        ReleaseFindings.all(dir, diff.changes, diff.files, staged.config) ++
         Findings.release(Files.unwritable(diff.files, order.id)) ++
         Package.findings(order.signed_by) ++
+        Package.config_findings(order.apply_config) ++
         Findings.rollback_cost(staged.rollback_us)
 
     %Staged{
       staged
       | findings: findings,
-        up_to_date: up_to_date?(diff, findings),
+        up_to_date: up_to_date?(diff, findings) and not AppConfig.changes?(staged.config),
         migrating: Migrating.count(staged.targets, diff.changes),
         version: Diff.version(order.otp_app),
         ran: Package.ran(order.otp_app),
         functions: FunctionChanges.all(diff.changes)
     }
   end
+
+  defp config(%{apply_config: false}, _dir, _diff), do: nil
+
+  defp config(order, dir, diff),
+    do: AppConfig.find(dir, Enum.map(diff.changes, & &1.module), fn -> OwnCode.get(order) end)
 
   # What the code tells already is not told twice.
   defp rehearse(staged, %{rehearse: false}, _dir), do: staged

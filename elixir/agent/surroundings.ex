@@ -3,13 +3,13 @@ defmodule FlyDeployAgent.Surroundings do
   What the new code takes for granted around it, and is not there: settings without a default, terms.
   """
 
-  alias FlyDeployAgent.{CodeFacts, Pair, Paths}
+  alias FlyDeployAgent.{AppConfig, CodeFacts, Pair, Paths}
 
   @fetches [{Application, :fetch_env!, 2}, {:persistent_term, :get, 1}]
 
-  @doc "The findings about what changed modules fetch, and the running versions of them do not."
-  @spec findings([Pair.t()]) :: [map]
-  def findings(pairs) do
+  @doc "The findings about what changed modules fetch, and the running versions of them do not. `config` is what the upgrade applies."
+  @spec findings([Pair.t()], AppConfig.found()) :: [map]
+  def findings(pairs, config \\ nil) do
     fetched =
       for pair <- pairs,
           Enum.any?(@fetches, &(&1 in pair.new.imports)),
@@ -19,7 +19,7 @@ defmodule FlyDeployAgent.Surroundings do
 
     for {%{module: module}, keys} <- fetched,
         key <- keys,
-        missing?(key, put[module]),
+        missing?(key, put[module], config),
         do: %{
           name: "missing_setting",
           severity: :warn,
@@ -54,10 +54,10 @@ defmodule FlyDeployAgent.Surroundings do
   # It puts terms itself.
   defp puts?(%{new: %{imports: imports}}), do: {:persistent_term, :put, 2} in imports
 
-  defp missing?({{Application, _, _}, [app, key]}, _puts),
-    do: is_atom(app) and is_atom(key) and Application.fetch_env(app, key) == :error
+  defp missing?({{Application, _, _}, [app, key]}, _puts, config),
+    do: is_atom(app) and is_atom(key) and AppConfig.fetch_env(config, app, key) == :error
 
-  defp missing?({{:persistent_term, _, _}, [key]}, puts),
+  defp missing?({{:persistent_term, _, _}, [key]}, puts, _config),
     do: not puts and :persistent_term.get(key, __MODULE__) == __MODULE__
 
   defp told({{Application, _, _}, [app, key]}), do: "the setting #{inspect(key)} of #{inspect(app)}"

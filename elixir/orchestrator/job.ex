@@ -33,7 +33,10 @@ defmodule FlyDeployOrchestrator.Job do
     root = System.fetch_env!("FLYDEPLOY_ROOT")
     app = String.to_atom(System.fetch_env!("FLYDEPLOY_OTP_APP"))
 
-    case Tarball.make(root, app, Path.join(dir, "upgrade.tar.gz"), &progress(dir, "tarball", &1, &2)) do
+    config? = System.get_env("FLYDEPLOY_CONFIG") == "true"
+    progress = &progress(dir, "tarball", &1, &2)
+
+    case Tarball.make(root, app, Path.join(dir, "upgrade.tar.gz"), config?, progress) do
       {:ok, about} -> about
       {:error, text} -> %{error: text}
     end

@@ -5,15 +5,15 @@ defmodule FlyDeployOrchestrator.Tarball do
   nothing: the code of OTP and Elixir, and native files, which are only named in its manifest.
   """
 
-  alias FlyDeployAgent.{Manifest, Release}
+  alias FlyDeployAgent.{ConfigFile, Manifest, Release}
 
   @doc """
-  Writes the gzipped tar of the release at `root` to `path`, telling `progress` the entries done and their total. Gives what the
+  Writes the gzipped tar of the release at `root` to `path`, with its configuration if that is to be applied (`config?`), telling `progress` the entries done and their total. Gives what the
   console wants to know of it, or `{:error, text}`.
   """
-  @spec make(Path.t(), atom, Path.t(), (non_neg_integer, non_neg_integer -> any)) ::
+  @spec make(Path.t(), atom, Path.t(), boolean, (non_neg_integer, non_neg_integer -> any)) ::
           {:ok, map} | {:error, binary}
-  def make(root, otp_app, path, progress) do
+  def make(root, otp_app, path, config?, progress) do
     [erts, vsn] = [root, "releases", "start_erl.data"] |> Path.join() |> File.read!() |> String.split()
 
     case application_vsn(root, otp_app) do
@@ -22,7 +22,7 @@ defmodule FlyDeployOrchestrator.Tarball do
 
       app_vsn ->
         manifest = {Manifest.path("#{otp_app}-#{app_vsn}"), {:text, Manifest.text(root, vsn)}}
-        entries = Enum.sort([manifest | entries(root, vsn)])
+        entries = Enum.sort([manifest | config(root, vsn, config?) ++ entries(root, vsn)])
         write(path, entries, progress)
 
         {:ok,
@@ -37,6 +37,11 @@ defmodule FlyDeployOrchestrator.Tarball do
          })}
     end
   end
+
+  defp config(_root, _vsn, false), do: []
+
+  defp config(root, vsn, true),
+    do: [{ConfigFile.path(vsn), {:text, root |> ConfigFile.read(vsn) |> ConfigFile.encode()}}]
 
   defp application_vsn(root, app) do
     with [file | _] <- Path.wildcard(Path.join(root, "lib/#{app}-*/ebin/#{app}.app")),

@@ -318,7 +318,7 @@ func tarballIn(t testing.TB, app, root string) madeTarball {
 
 func makeTarball(t testing.TB, app, root string) madeTarball {
 	t.Helper()
-	tarball, err := MakeTarball(t.Context(), newMachine(t).exec, newJobID(t), root, app, nil)
+	tarball, err := MakeTarball(t.Context(), newMachine(t).exec, newJobID(t), root, app, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,8 @@ type Order struct {
 	Trial time.Duration
 	// Rehearse: migrations are tried on copies of states, in a scratch VM beside the application's.
 	Rehearse bool
+	// ApplyConfig: the release's configuration is applied. Where the tarball has none, that is the image's.
+	ApplyConfig bool
 	// Back: an upgrade is taken back. The code that runs is asked to take states back, and processes that it cannot take back start afresh,
 	// those of the modules Fresh among them.
 	Back  bool
@@ -100,6 +102,9 @@ func (o Order) encode() string {
 	}
 	if o.Rehearse {
 		set("rehearse", "true")
+	}
+	if o.ApplyConfig {
+		set("apply_config", "true")
 	}
 	if o.Back {
 		set("back", "true")

@@ -36,7 +36,7 @@ echo "FLYDEPLOY1 written"
 `
 
 // scriptJob starts a job detached, once, after all parts of the source were written. $1 DIR, $2 job, $3 the release's root, $4 OTP
-// application. An upload reads its form, a line.
+// application, $5 whether the tarball is to hold the configuration. An upload reads its form, a line.
 // The release's own Elixir runs it, without the application's configuration.
 const scriptJob = `
 dir=$1 job=$2 root=$3
@@ -46,7 +46,7 @@ if [ ! -f "$root/releases/start_erl.data" ]; then echo "FLYDEPLOY1 no_release"; 
 mkdir "$dir/$job.started" 2>/dev/null || { echo "FLYDEPLOY1 started"; exit 0; }
 rel="$root/releases/$(cut -d' ' -f2 "$root/releases/start_erl.data")"
 form=; case "$job" in upload*) read -r form ;; esac
-export FLYDEPLOY_DIR="$dir" FLYDEPLOY_JOB="$job" FLYDEPLOY_ROOT="$root" FLYDEPLOY_OTP_APP="$4" FLYDEPLOY_UPLOAD="$form"
+export FLYDEPLOY_DIR="$dir" FLYDEPLOY_JOB="$job" FLYDEPLOY_ROOT="$root" FLYDEPLOY_OTP_APP="$4" FLYDEPLOY_CONFIG="$5" FLYDEPLOY_UPLOAD="$form"
 export ERL_CRASH_DUMP=/dev/null
 new=; command -v setsid >/dev/null && new=setsid
 nohup $new "$rel/elixir" --boot "$rel/start_clean" --boot-var RELEASE_LIB "$root/lib" --erl "+S 1:1" -e '
@@ -92,9 +92,9 @@ while :; do
 done
 `
 
-// MakeTarball makes the upgrade's tarball of the release at root (RELEASE_ROOT) on the temporary machine, which runs no VM. Lasts
+// MakeTarball makes the upgrade's tarball of the release at root (RELEASE_ROOT), with its configuration if config, on the temporary machine, which runs no VM. Lasts
 // seconds to minutes: the work is detached, progress tells entries. Idempotent by id, the upgrade's.
-func MakeTarball(ctx context.Context, exec Exec, id, root, otpApp string, progress func(done, total int64)) (Tarball, error) {
+func MakeTarball(ctx context.Context, exec Exec, id, root, otpApp string, config bool, progress func(done, total int64)) (Tarball, error) {
 	if !validApp.MatchString(otpApp) {
 		return Tarball{}, fmt.Errorf("making the tarball: the OTP application %q has no valid name", printable(otpApp, 80))
 	}
@@ -102,7 +102,7 @@ func MakeTarball(ctx context.Context, exec Exec, id, root, otpApp string, progre
 	if err != nil {
 		return Tarball{}, err
 	}
-	job := job{exec: exec, name: "tarball", dir: jobDir(id), root: root, app: otpApp, doing: "making the tarball", source: b}
+	job := job{exec: exec, name: "tarball", dir: jobDir(id), root: root, app: otpApp, config: config, doing: "making the tarball", source: b}
 	var t struct {
 		Tarball
 		Error string `json:"error"`
@@ -220,6 +220,7 @@ func agentDir(id string) string { return jobDir(id) + "-agent" }
 type job struct {
 	exec                       Exec
 	name, dir, root, app, form string
+	config                     bool
 	secret                     string
 	doing                      string
 	source                     bundle // that is to be compiled; without one an earlier job has done so
@@ -243,7 +244,7 @@ func (j job) run(ctx context.Context, progress func(done, total int64)) (string,
 			return "", err
 		}
 	}
-	if err := j.start(ctx, "started", request{shell(scriptJob, j.dir, j.name, j.root, j.app), j.form}); err != nil {
+	if err := j.start(ctx, "started", request{shell(scriptJob, j.dir, j.name, j.root, j.app, strconv.FormatBool(j.config)), j.form}); err != nil {
 		return "", err
 	}
 	return j.poll(ctx, progress)

@@ -85,10 +85,10 @@ func TestTarballOfNoRelease(t *testing.T) {
 	t.Parallel()
 	machine := newMachine(t)
 	id := newJobID(t)
-	if _, err := MakeTarball(t.Context(), machine.exec, id, t.TempDir(), "ledger", nil); err == nil || !strings.Contains(err.Error(), "no release") {
+	if _, err := MakeTarball(t.Context(), machine.exec, id, t.TempDir(), "ledger", false, nil); err == nil || !strings.Contains(err.Error(), "no release") {
 		t.Errorf("no release: %v", err)
 	}
-	if _, err := MakeTarball(t.Context(), machine.exec, id, releases[2], "other", nil); err == nil || !strings.Contains(err.Error(), "no application other") {
+	if _, err := MakeTarball(t.Context(), machine.exec, id, releases[2], "other", false, nil); err == nil || !strings.Contains(err.Error(), "no application other") {
 		t.Errorf("another application: %v", err)
 	}
 }
@@ -107,7 +107,7 @@ func TestTarballWhoseProcessDies(t *testing.T) {
 		}
 	}
 	id := newJobID(t)
-	_, err := MakeTarball(t.Context(), newMachine(t).exec, id, root, "ledger", nil)
+	_, err := MakeTarball(t.Context(), newMachine(t).exec, id, root, "ledger", false, nil)
 	if err == nil || !strings.Contains(err.Error(), "process ended") || !strings.Contains(err.Error(), "out of memory") {
 		t.Errorf("a process that dies: %v", err)
 	}
@@ -117,7 +117,7 @@ func TestUpload(t *testing.T) {
 	t.Parallel()
 	machine := newMachine(t)
 	id := newJobID(t)
-	made, err := MakeTarball(t.Context(), machine.exec, id, releases[1], "ledger", nil)
+	made, err := MakeTarball(t.Context(), machine.exec, id, releases[1], "ledger", false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,6 +65,7 @@ func (c *committing) takeBackTo(ctx context.Context, to *engine.HotUpgrade, mach
 func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machines []*rollout) (*staged, []string, error) {
 	j := *c.job
 	j.settings.Strategy, j.settings.Yes, j.settings.Ask, j.settings.SkipBusy = engine.Strategy{Kind: engine.StrategyAll}, true, false, false
+	j.settings.ApplyConfig = false       // the upgrade says whether there is one to take back
 	j.settings.MaxFailed = len(machines) // one that cannot go back keeps no other from it
 	s := *c.surveyed
 	s.in, s.out, s.earlier, s.resumes, s.image = nil, nil, nil, false, c.upgrade.BaseImage
@@ -75,7 +76,7 @@ func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machi
 	}
 	if to != nil {
 		s.earlier = &record.Record{Past: engine.Past{ID: to.ID, At: to.DeployedAt}, Upgrade: engine.Upgrade{
-			ID: to.ID, Version: to.Version, SourceImage: to.SourceImageRef, TarballURL: to.TarballURL, SHA256: to.SHA256, Size: to.Size, Agent: to.Agent,
+			ID: to.ID, Version: to.Version, SourceImage: to.SourceImageRef, TarballURL: to.TarballURL, SHA256: to.SHA256, Size: to.Size, Agent: to.Agent, ApplyConfig: to.ApplyConfig,
 		}}
 	}
 	u := c.upgrade

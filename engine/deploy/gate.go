@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent"
 	"flydeploy/text"
 )
 
@@ -47,6 +48,9 @@ var errUnhealthy = errors.New("the upgrade is not well")
 func (c *committing) gate(ctx context.Context, w wave) error {
 	machines := filter(w.machines, func(r *rollout) bool { return r.reportsUpgrade() && r.session != nil })
 	if c.bakeOf(w) <= 0 && !c.waitsForKey(w) || len(machines) == 0 {
+		if anyOf(w.machines, (*rollout).isSick) {
+			return c.unhealthyError()
+		}
 		return nil
 	}
 	g := newWatch(c, w, machines)
@@ -164,6 +168,14 @@ func (c *committing) choose(ctx context.Context, about engine.Question, text str
 		return "", nil
 	}
 	return answer.Way, err
+}
+
+// undone says what an agent could not do after its commit that the upgrade needs, "" for nothing: the new code runs without it.
+func undone(s agent.Status) string {
+	if s.State == agent.Committed && s.Error != nil && s.Error.Name == "config_not_taken" {
+		return s.Error.What
+	}
+	return ""
 }
 
 func (r *rollout) isSick() bool { return r.sick != nil }

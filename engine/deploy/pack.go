@@ -141,6 +141,10 @@ func (j *job) destroy(ctx context.Context, id string, until time.Time) {
 func (j *job) reuse(ctx context.Context, s *surveyed, p *packed) error {
 	u, e := &p.upgrade, s.earlier.Upgrade
 	u.Version, u.SourceImage, u.SHA256, u.Size, u.TarballURL = e.Version, e.SourceImage, e.SHA256, e.Size, e.TarballURL
+	if err := j.checkHasConfig(e); err != nil {
+		return err
+	}
+	u.ApplyConfig = u.ApplyConfig || e.ApplyConfig
 	u.GitRevision = e.GitRevision // of that code, not of what is checked out now
 	j.rec.Emit(engine.Event{Phase: engine.PhaseBuild, Status: engine.StatusSkipped, Text: "deploying " + s.earlier.ID + " again", Upgrade: copyOf(u)})
 	p.key = keyOf(u.TarballURL)
@@ -193,7 +197,7 @@ type packing struct {
 func (p *packing) makeTarball(ctx context.Context) error {
 	return p.phase(engine.PhaseTarball, "packing the new release", &p.upgrade, func() (string, error) {
 		made, err := inTemporary(ctx, p, engine.PhaseTarball, func(ctx context.Context) (agent.Tarball, error) {
-			return agent.MakeTarball(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, p.target.OTPApp, p.count(engine.PhaseTarball, "files"))
+			return agent.MakeTarball(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, p.target.OTPApp, p.upgrade.ApplyConfig, p.count(engine.PhaseTarball, "files"))
 		})
 		if err != nil {
 			return "", fmt.Errorf("pack the release of %s: %w", p.upgrade.SourceImage, err)

@@ -35,6 +35,9 @@ func (j *job) verifyMachine(ctx context.Context, r *rollout, book *ledger) error
 		return r.fail(r.state, engine.PhaseCheck, wrong)
 	}
 	r.problem = nil
+	if why := undone(r.status); why != "" && !r.isSick() {
+		r.sick = notWell(why)
+	}
 	r.move(engine.MachineVerified, engine.Event{Phase: engine.PhaseCheck, Status: engine.StatusDone,
 		Text: fmt.Sprintf("%d modules loaded, code %.8s", r.code.Modules, r.code.Fingerprint)})
 	book.add(ctx, r)

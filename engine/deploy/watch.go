@@ -188,7 +188,7 @@ func (w *watch) take(r *rollout, status agent.Status) {
 	if w.isDue(r) {
 		r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusRunning, StartedAt: w.begun, Vitals: w.vitals(r)})
 	}
-	why := whyNotWell(status)
+	why := cmp.Or(undone(status), whyNotWell(status))
 	if why == "" {
 		return
 	}

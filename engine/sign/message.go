@@ -76,7 +76,7 @@ func list(names []string) string {
 }
 
 func upgradeFields(app App, s engine.Signature, u engine.HotUpgrade) []field {
-	return []field{
+	fields := []field{
 		{"fly_app", app.Fly},
 		{"otp_app", app.OTP},
 		{"image", s.Image},
@@ -98,6 +98,10 @@ func upgradeFields(app App, s engine.Signature, u engine.HotUpgrade) []field {
 		{"agent_otp", u.Agent.OTP},
 		{"agent_elixir", u.Agent.Elixir},
 	}
+	if u.ApplyConfig { // what was signed before there was such a field stays valid
+		fields = append(fields, field{"apply_config", "true"})
+	}
+	return fields
 }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }

@@ -69,6 +69,9 @@ func vectors(t *testing.T) []vector {
 	bare := complete // what another flydeploy has recorded
 	bare.Agent, bare.Fingerprint, bare.GitRevision, bare.ReleaseCommand, bare.Version = engine.CompiledAgent{}, "", "", "", "1.0.0-größer 5"
 	add(bare, Over{Image: image})
+	applied := complete
+	applied.ApplyConfig = true
+	add(applied, Over{Image: image})
 	return all
 }
 
@@ -99,6 +102,7 @@ func TestAnAlteredUpgradeIsRefused(t *testing.T) {
 		"source": func(u *engine.HotUpgrade) { u.SourceImageRef += "x" }, "time": func(u *engine.HotUpgrade) { u.DeployedAt = at },
 		"fingerprint": func(u *engine.HotUpgrade) { u.Fingerprint = "" }, "revision": func(u *engine.HotUpgrade) { u.GitRevision = "" },
 		"agent": func(u *engine.HotUpgrade) { u.Agent.SHA256 = strings.Repeat("0b", 32) }, "agent's size": func(u *engine.HotUpgrade) { u.Agent.Size++ },
+		"configuration":  func(u *engine.HotUpgrade) { u.ApplyConfig = true },
 		"agent's source": func(u *engine.HotUpgrade) { u.Agent.Source = "x" }, "OTP": func(u *engine.HotUpgrade) { u.Agent.OTP = "28" },
 		"Elixir": func(u *engine.HotUpgrade) { u.Agent.Elixir = "1.18.34" }, "signed image": func(u *engine.HotUpgrade) { u.Signature.Image += "0" },
 		"signed code": func(u *engine.HotUpgrade) { u.Signature.ImageCode = "x" }, "signed machine": func(u *engine.HotUpgrade) { u.Signature.Machine = "" },

@@ -16,6 +16,7 @@ defmodule FlyDeploy.Metadata do
           fingerprint: String.t() | nil,
           git_revision: String.t() | nil,
           release_command: String.t() | nil,
+          apply_config: boolean,
           agent: agent | nil,
           signature: FlyDeploy.Signature.t() | nil
         }
@@ -124,6 +125,7 @@ defmodule FlyDeploy.Metadata do
        fingerprint: text(upgrade["fingerprint"]),
        git_revision: text(upgrade["git_revision"]),
        release_command: text(upgrade["release_command"]),
+       apply_config: upgrade["apply_config"] == true,
        agent: agent(upgrade["agent"]),
        signature: signature(upgrade["signature"])
      }}

@@ -4,7 +4,7 @@ defmodule FlyDeploy.Preparation do
   # Finds out what this machine is to run, and gets it ready: downloaded, checked, compared with what is loaded, and
   # prepared for loading.
 
-  alias FlyDeploy.{BootCount, Hook, Metadata, Settings, Signature, Storage, Survival, Version}
+  alias FlyDeploy.{AppliedConfig, BootCount, Hook, Metadata, Settings, Signature, Storage, Survival, Version}
   alias FlyDeployAgent.{Archive, Diff, Inventory, Release}
 
   require Logger
@@ -13,7 +13,8 @@ defmodule FlyDeploy.Preparation do
           upgrade: Metadata.upgrade(),
           files: [FlyDeploy.Placement.file()],
           modules: [module],
-          code: term
+          code: term,
+          config: FlyDeployAgent.AppConfig.found()
         }
 
   @doc """
@@ -67,8 +68,11 @@ defmodule FlyDeploy.Preparation do
            Archive.extract(tarball, dir, &Release.takes_part?/1, &(not Inventory.has?(&1, &2))),
          _ = tell.("comparing it with what is loaded"),
          {:ok, diff} <- compare(dir, app),
-         {:ok, code} <- prepare(diff.changes) do
-      {:ok, %{upgrade: upgrade, files: diff.files, modules: Enum.map(diff.changes, & &1.module), code: code}}
+         {:ok, code} <- prepare(diff.changes),
+         modules = Enum.map(diff.changes, & &1.module),
+         _ = tell.("evaluating its configuration"),
+         {:ok, config} <- AppliedConfig.find(upgrade, dir, modules) do
+      {:ok, %{upgrade: upgrade, files: diff.files, modules: modules, code: code, config: config}}
     end
   end
 

@@ -4,7 +4,7 @@ defmodule FlyDeploy.Reapply do
   # In two parts. `Preparation` does all that may take long or go wrong, in a process of its own that is killed when its
   # time is up: it changes nothing but its own folder. What it leaves to do is short, and is done or undone as a whole.
 
-  alias FlyDeploy.{Hook, Placement, Preparation, Version}
+  alias FlyDeploy.{AppliedConfig, Hook, Placement, Preparation, Version}
 
   require Logger
 
@@ -51,7 +51,9 @@ defmodule FlyDeploy.Reapply do
            :ok <- apply_all(prepared) do
         %{hot_ref: hot_ref, version: version, id: id} = prepared.upgrade
         Version.upgraded(hot_ref, version, id)
-        {:ok, "hot upgrade #{version} (#{length(prepared.modules)} modules)"}
+        AppliedConfig.tell(prepared.config)
+        told = AppliedConfig.told(prepared.config)
+        {:ok, "hot upgrade #{version} (#{length(prepared.modules)} modules#{told})"}
       end
     after
       # The application need not wait for that.
@@ -63,9 +65,13 @@ defmodule FlyDeploy.Reapply do
   defp apply_all(prepared) do
     Placement.place(prepared.files, String.slice(prepared.upgrade.sha256, 0, 12), fn ->
       with :ok <- free(prepared.modules),
-           {:error, [{module, reason} | _]} <- :code.finish_loading(prepared.code),
-           do: {:error, "#{inspect(module)} cannot be loaded: #{reason}"}
+           do: AppliedConfig.around(prepared.config, fn -> load(prepared.code) end)
     end)
+  end
+
+  defp load(code) do
+    with {:error, [{module, reason} | _]} <- :code.finish_loading(code),
+         do: {:error, "#{inspect(module)} cannot be loaded: #{reason}"}
   end
 
   # There is old code only where this is not the first upgrade since the VM started.

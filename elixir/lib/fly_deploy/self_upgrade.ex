@@ -4,7 +4,7 @@ defmodule FlyDeploy.SelfUpgrade do
   # Upgrades this VM as a console would: with the same agent, which the console has left compiled in the bucket, the same
   # orders in the same order, and the same window. Nobody is asked: what a plan would ask about is not done.
 
-  alias FlyDeploy.{AgentCode, Json, Metadata, Settings, Storage}
+  alias FlyDeploy.{AgentCode, AppliedConfig, Json, Metadata, Settings, Storage}
 
   @doc """
   `{:ok, text}`: the upgrade is applied. `{:busy, text}`: another deploy is at work in this VM. `{:unfetched, text}`: something
@@ -34,7 +34,9 @@ defmodule FlyDeploy.SelfUpgrade do
 
     with {:ok, tarball} <- Storage.key(upgrade.tarball_url, settings.bucket),
          {:ok, code} <- AgentCode.fetch(settings, upgrade.agent),
-         order = order(id, app, settings, upgrade, Storage.presign(settings, tarball, @url_valid_s)),
+         {:ok, agent} <- Storage.key(upgrade.agent.url, settings.bucket),
+         urls = for(key <- [tarball, agent], do: Storage.presign(settings, key, @url_valid_s)),
+         order = order(id, app, settings, upgrade, urls),
          {:ok, dir} <- AgentCode.start(code, order) do
       follow(%{dir: dir, upgrade: upgrade, until: now() + @within_ms, sent: nil, why: nil})
     else
@@ -49,7 +51,7 @@ defmodule FlyDeploy.SelfUpgrade do
   end
 
   # As engine/agent encodes it.
-  defp order(id, app, settings, upgrade, url) do
+  defp order(id, app, settings, upgrade, [url, agent_url]) do
     %{
       id: id,
       url: url,
@@ -60,6 +62,9 @@ defmodule FlyDeploy.SelfUpgrade do
       owner: "machine #{System.get_env("FLY_MACHINE_ID", "")}, which catches up",
       version: upgrade.version,
       source_image: upgrade.hot_ref || "",
+      agent_url: agent_url,
+      agent_sha256: upgrade.agent.sha256,
+      apply_config: AppliedConfig.due?(upgrade),
       signed_by: if(upgrade.signature, do: upgrade.signature.key, else: ""),
       staged_ms: @staged_ms
     }

@@ -204,7 +204,9 @@ defmodule FlyDeploy.Signature do
       {"agent_elixir", agent.elixir}
     ]
 
-    encode("flydeploy upgrade 1\n", fields)
+    # What was signed before there was such a field stays valid.
+    applied = if upgrade.apply_config, do: [{"apply_config", "true"}], else: []
+    encode("flydeploy upgrade 1\n", fields ++ applied)
   end
 
   @doc "Those of a record that names no upgrade."

@@ -7,6 +7,7 @@ defmodule FlyDeployAgent.ScratchVmTest do
 
   @modules [
     Scratch,
+    FlyDeployAgent.ScratchPort,
     FlyDeployAgent.Trial,
     FlyDeployAgent.Shapes,
     FlyDeployAgent.Failure,

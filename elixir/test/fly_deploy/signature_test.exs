@@ -58,9 +58,10 @@ defmodule FlyDeploy.SignatureTest do
             {"fingerprint", "00"},
             {"git_revision", "00"},
             {"release_command", ""},
+            {"apply_config", true},
             {"agent", nil}
           ],
-          do: assert({:error, "its signature is not" <> _} = verify.(%{upgrade | field => value}, %{}))
+          do: assert({:error, "its signature is not" <> _} = verify.(Map.put(upgrade, field, value), %{}))
 
       for {field, value} <- [
             {"sha256", String.duplicate("0b", 32)},

@@ -39,6 +39,7 @@ type vm struct {
 	hotRef     string    // of an upgrade that was committed or reapplied
 	upgrade    string    // the ID of its deploy
 	newest     int64     // when the newest was signed that has run, see FlyDeploy.Newest
+	config     string    // sha256 of the tarball whose configuration is applied, "" for the image's
 	call       agent.HookCall
 	drifted    []string
 	agent      *process
@@ -58,6 +59,7 @@ type State struct {
 	engine.Machine
 	Boot    string  // "" where no VM runs
 	Code    Release // that the VM has loaded
+	Config  string  // sha256 of the tarball whose configuration it has applied, "" for the image's
 	Agent   string  // id of the order of the agent in the VM, "" for none
 	Status  agent.Status
 	Ordered []string // commands that the agent has got
@@ -73,7 +75,7 @@ func (w *World) State(id string) State {
 	}
 	s := State{Machine: m.Machine}
 	if m.vm != nil {
-		s.Boot, s.Code = m.vm.boot(), m.vm.code
+		s.Boot, s.Code, s.Config = m.vm.boot(), m.vm.code, m.vm.config
 		if a := m.vm.living(); a != nil {
 			s.Agent, s.Status, s.Ordered = a.order.id, a.status, slices.Clone(a.ordered)
 		}
@@ -162,6 +164,9 @@ func (w *World) reapply(m *machine, v *vm) {
 	v.hotRef, v.upgrade = upgrade.SourceImageRef, upgrade.ID
 	if s := upgrade.Signature; s != nil {
 		v.newest = s.SignedAtMS
+	}
+	if upgrade.ApplyConfig {
+		v.config = w.configIn(upgrade.SHA256)
 	}
 	v.call.Outcome, v.call.Text = "reapplied", "hot upgrade "+upgrade.Version
 }

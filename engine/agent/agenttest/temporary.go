@@ -159,6 +159,10 @@ func (w *World) startJob(m *machine, r request) Output {
 	switch name {
 	case "tarball":
 		j.takes, j.total = w.timing.Pack, 300
+		if r.args[4] == "true" {
+			release = release.WithConfig()
+			w.configs[release.SHA256] = true
+		}
 		j.finish = func() string { return w.pack(r, release) }
 	case "agent":
 		j.takes = w.timing.Pack

@@ -66,6 +66,21 @@ func ReleaseOf(image string) Release {
 	return Release{Image: image, Version: version, SHA256: hex.EncodeToString(sum[:]), Size: 100_000}
 }
 
+// WithConfig gives the release as it is packed with its configuration.
+func (r Release) WithConfig() Release {
+	sum := sha256.Sum256([]byte(r.SHA256 + " with its configuration"))
+	r.SHA256 = hex.EncodeToString(sum[:])
+	return r
+}
+
+// configIn gives the sha256 of a tarball if that holds its configuration, else "".
+func (w *World) configIn(sha256 string) string {
+	if w.configs[sha256] {
+		return sha256
+	}
+	return ""
+}
+
 // Timing says how long things take that every deploy waits for.
 type Timing struct {
 	// Latency is how long a call of the Machines API travels, there and back; Storage is the bucket's.
@@ -103,12 +118,13 @@ type World struct {
 	behaviour Behaviour
 	settings  map[string]string
 	bucket    bucket
+	configs   map[string]bool // sha256s of tarballs that hold their configuration
 }
 
 // NewWorld makes a world with machines m00, m01, … that run Image1, half of them in ams, half in fra.
 func NewWorld(machines int) *World {
 	w := &World{
-		byID: map[string]*machine{}, built: Image2, behaviour: usualBehaviour(),
+		byID: map[string]*machine{}, configs: map[string]bool{}, built: Image2, behaviour: usualBehaviour(),
 		bucket: bucket{objects: map[string]*object{}},
 		settings: map[string]string{
 			"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL_S3": endpoint, "AWS_REGION": "auto", "BUCKET_NAME": bucketName,

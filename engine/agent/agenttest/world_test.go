@@ -294,7 +294,7 @@ func TestTemporaryMachinesMayFail(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = agent.MakeTarball(t.Context(), execOn(w, m.ID), "01A", "/app", agenttest.App, nil)
+			_, err = agent.MakeTarball(t.Context(), execOn(w, m.ID), "01A", "/app", agenttest.App, false, nil)
 			if engine.AsProblem(err).Name != name {
 				t.Errorf("got %v", err)
 			}
