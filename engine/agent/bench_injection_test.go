@@ -23,11 +23,16 @@ func BenchmarkInjectionToArmed(b *testing.B) {
 			}
 			started := n.cpu()
 			staged := n.await(s, Staged)
-			if armed := n.arm(s, staged); armed.State != Armed {
+			compared := n.cpu()
+			armed := n.arm(s, staged)
+			if armed.State != Armed {
 				b.Fatalf("%s: %v", armed.State, armed.Error)
 			}
-			fmt.Printf("\n%s upgrade, from injection to armed: %v of CPU (%v to start), resident memory %+.1f MB (most ever %.1f MB), the VM's own %+.1f MB\n",
-				which, n.cpu()-cpu, started-cpu, n.status("VmRSS")-resident, n.status("VmHWM"), n.memory()-memory)
+			fmt.Printf("\n%s upgrade, from injection to armed: %v of CPU (%v to start, %v to staged), resident memory %+.1f MB (most ever %.1f MB), the VM's own %+.1f MB\n",
+				which, n.cpu()-cpu, started-cpu, compared-started, n.status("VmRSS")-resident, n.status("VmHWM"), n.memory()-memory)
+			if testing.Verbose() {
+				fmt.Println(armed.Phases)
+			}
 			if err := s.Finish(b.Context()); err != nil {
 				b.Fatal(err)
 			}

@@ -102,6 +102,7 @@ func TestCallersSeeNoFailure(t *testing.T) {
 		if done := n.await(s, Committed); done.State != Committed {
 			t.Fatalf("upgrade %d: %s %v", i+1, done.State, done.Failures)
 		}
+		t.Logf("upgrade %d under %d callers", i+1, callers)
 		if i == upgrades-1 {
 			n.hangUp(callers)
 		}

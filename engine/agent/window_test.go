@@ -248,17 +248,20 @@ func runs() int {
 }
 
 func rollbackUnderTraffic(n traffic) {
-	n.eval(`Traffic.Tour.start(Traffic.Server, :server, 20)`)
-	before := n.show(`Traffic.Tour.pids(:server, 20)`)
+	n.eval(`Traffic.Tour.start(Traffic.Server, :server, 20); Traffic.Tour.start(Traffic.Between, :between, 10)`)
+	const all = `{Traffic.Tour.pids(:server, 20), Traffic.Tour.pids(:between, 10)}`
+	before := n.show(all)
 	for range runs() {
-		s, done, ended := n.amid(`Traffic.Tour.callers(50, fn _ -> Traffic.Client.ask(:"server_#{:rand.uniform(20)}") end)`, "raises")
+		s, done, ended := n.amid(`Traffic.Tour.callers(50, fn
+			n when n <= 10 -> GenServer.call(:"between_#{n}", :ask, :infinity)
+			_ -> Traffic.Client.ask(:"server_#{:rand.uniform(20)}") end)`, "raises")
 		if done.State != RolledBack || len(done.Killed) > 0 || done.Crashed > 0 || ended != "0" {
 			n.t.Fatalf("%s, killed %v, crashed %d, callers ended: %s", done.State, done.Killed, done.Crashed, ended)
 		}
 		n.end(s)
 	}
 	n.t.Logf("%d rollbacks under 50 callers ended no caller and no server", runs())
-	n.is(`Traffic.Tour.pids(:server, 20)`, before)
+	n.is(all, before)
 	n.is(`Traffic.Tour.versions(:server, 20)`, "[1]")
 }
 
@@ -417,6 +420,14 @@ func functionsOfOldCode(n traffic) {
 	}
 	n.is(works, "[{1, 0}, {1, 0}]")
 	s, staged := n.order(n.orderOf("functions 3"))
+	if !strings.Contains(strings.Join(names(staged.Findings), " "), "lost_functions:") {
+		n.t.Errorf("findings: %v", names(staged.Findings))
+	}
+	// An abort is one: nothing was purged.
+	n.abort(s, n.arm(s, staged))
+	n.awaitGone()
+	n.is(works, "[{1, 0}, {1, 0}]")
+	s, staged = n.order(n.orderOf("functions 3"))
 	if armed := n.arm(s, staged); armed.State != Armed {
 		n.t.Fatalf("%s %v", armed.State, armed.Error)
 	}

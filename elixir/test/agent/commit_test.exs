@@ -241,6 +241,30 @@ defmodule FlyDeployAgent.CommitTest do
     assert snapshots(pids) == []
   end
 
+  # No message reaches a process in a dirty NIF, and nobody can end it.
+  @tag :soak
+  test "a process inside a dirty NIF is named, and not suspended when it comes back" do
+    [busy, idle] = pids = servers([{:ok, 1}, {:ok, 2}])
+    test = self()
+
+    spawn_link(fn ->
+      in_nif = fn s -> send(test, :busy) && :erts_debug.dirty_cpu(:wait, 10_000) && s end
+      :sys.replace_state(busy, in_nif, :infinity)
+    end)
+
+    assert_receive :busy
+    {targets, []} = Processes.scan([idle], @changed, [])
+    busy_target = %{hd(targets) | pid: busy}
+
+    assert {%{outcome: :failed, failures: [%{reason: "busy", pid: ^busy}]}, _} =
+             run([], %{targets: [busy_target | targets]})
+
+    assert states([idle]) == [{:ok, 2}]
+    assert GenServer.call(busy, :get, :infinity) == {:ok, 1}
+    refute suspended?(busy)
+    assert snapshots(pids) == []
+  end
+
   test "a migration that hangs is ended once the old code is back, and named by what it was called" do
     test = self()
     [hangs, other] = servers([{:wait, test}, {:ok, 1}])

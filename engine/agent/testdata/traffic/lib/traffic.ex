@@ -60,6 +60,16 @@ defmodule Traffic.Client do
   end
 end
 
+# A server of a module that no upgrade changes, which asks another one through one that changes.
+defmodule Traffic.Between do
+  use GenServer
+  def start_link(name), do: GenServer.start_link(__MODULE__, name, name: name)
+  def init(name), do: {:ok, name}
+
+  def handle_call(:ask, _from, s),
+    do: {:reply, Traffic.Client.ask(:"server_#{:rand.uniform(20)}"), s}
+end
+
 # The answer does not: nobody who waits runs this module.
 defmodule Traffic.Tail do
   @vsn "1"
