@@ -4,10 +4,10 @@ defmodule FlyDeployAgent.Handlers do
   keeps them, jobs with their arguments. Both versions are followed with it, see `FlyDeployAgent.Paths`.
   """
 
-  alias FlyDeployAgent.{Demands, Pair, Paths, Shapes, Value}
+  alias FlyDeployAgent.{DemandFindings, Pair, Paths, Shapes, Value}
 
   @doc "The findings about functions that do not take any more what they will be called with."
-  @spec findings([Pair.t()], Demands.codes()) :: [map]
+  @spec findings([Pair.t()], FlyDeployAgent.Demands.codes()) :: [map]
   def findings(pairs, codes) do
     by_module = for %{old: %{}} = pair <- pairs, into: %{}, do: {pair.module, pair}
 
@@ -21,7 +21,7 @@ defmodule FlyDeployAgent.Handlers do
         severity: severity,
         subject: "what #{Exception.format_mfa(m, f, length(given))} is called with",
         detail:
-          "is kept in the table #{inspect(name)}, and is not what the new code takes: #{Demands.wants(demand)}"
+          "is kept in the table #{inspect(name)}, and is not what the new code takes: #{DemandFindings.wants(demand)}"
       }
     end
   end

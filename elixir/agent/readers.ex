@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Readers do
   followed with what is there, see `FlyDeployAgent.Reads`.
   """
 
-  alias FlyDeployAgent.{CodeFacts, Demands, Pair, Paths, Reads}
+  alias FlyDeployAgent.{CodeFacts, DemandFindings, Pair, Paths, Reads}
 
   @writes [
     {:ets, :insert, 2},
@@ -14,7 +14,7 @@ defmodule FlyDeployAgent.Readers do
   ]
 
   @doc "The findings about what changed modules read."
-  @spec findings([Pair.t()], Demands.codes()) :: [map]
+  @spec findings([Pair.t()], FlyDeployAgent.Demands.codes()) :: [map]
   def findings(pairs, codes) do
     reading = for %{old: %{}} = pair <- pairs, reads?(pair.new) and reads?(pair.old), do: pair
     rewritten = if reading == [], do: [], else: Enum.flat_map(pairs, &rewritten/1)
@@ -105,7 +105,7 @@ defmodule FlyDeployAgent.Readers do
       severity: if(elem(source, 0) in [:term, :terms], do: :block, else: :warn),
       subject: "#{inspect(module)} and #{name}",
       detail:
-        "what is there is not what the new code takes, and the running code did: #{Demands.wants(demand)}"
+        "what is there is not what the new code takes, and the running code did: #{DemandFindings.wants(demand)}"
     }
   end
 end

@@ -5,7 +5,7 @@ defmodule FlyDeployAgent.UnderWay do
   `FlyDeployAgent.Paths`. Whether a message of a name is taken at all is told by `FlyDeployAgent.Messages`.
   """
 
-  alias FlyDeployAgent.{CodeFacts, Contexts, Demands, Messages, Pair, Paths, Value}
+  alias FlyDeployAgent.{CodeFacts, Contexts, DemandFindings, Messages, Pair, Paths, Value}
 
   # Which argument is the message; and how the receiver gets it.
   @sent %{
@@ -213,7 +213,7 @@ defmodule FlyDeployAgent.UnderWay do
       severity: :warn,
       subject: inspect(module),
       detail:
-        "#{f}/#{a} does not take #{what}, and it may be under way, scheduled, or come from another machine: it wants #{Demands.wants(demand)}"
+        "#{f}/#{a} does not take #{what}, and it may be under way, scheduled, or come from another machine: it wants #{DemandFindings.wants(demand)}"
     }
   end
 end
