@@ -95,7 +95,7 @@ defmodule FlyDeployAgent.Back do
           into: %{},
           do: {m, text(found)}
 
-    staged = look.(%Staged{staged | fresh: Map.merge(fresh, staged.fresh)})
+    %Staged{} = staged = look.(%Staged{staged | fresh: Map.merge(fresh, staged.fresh)})
     left = Enum.reject(findings, &cured?(&1, staged))
 
     %Staged{

@@ -166,8 +166,8 @@ defmodule FlyDeployAgent.Staging do
   end
 
   defp survey(order, dir, diff, facts, unloadable) do
-    staged = look(%Staged{diff: diff, facts: facts, config: config(order, dir, diff)}, order)
-    staged = if order.back, do: staged |> Back.decide(order.fresh) |> look(order), else: staged
+    %Staged{} = staged = look(%Staged{diff: diff, facts: facts, config: config(order, dir, diff)}, order)
+    %Staged{} = staged = if order.back, do: staged |> Back.decide(order.fresh) |> look(order), else: staged
     diff = staged.diff
     purge_us = Loader.purge_us()
     staged = %Staged{staged | purge_us: purge_us, rollback_us: rollback_us(staged, purge_us)}
@@ -258,7 +258,7 @@ defmodule FlyDeployAgent.Staging do
   end
 
   # A lingering one may be a target, too, and is ended when all have migrated; those that only end along with others need not.
-  defp with_ended(staged, ended) do
+  defp with_ended(%Staged{} = staged, ended) do
     alone = MapSet.new(for %{pid: pid, end: :along} <- ended, do: pid)
     %Staged{staged | ended: ended, targets: Enum.reject(staged.targets, &(&1.pid in alone))}
   end

@@ -70,8 +70,8 @@ defmodule FlyDeploy.Json do
   # what is kept of a document does not keep all of it.
   defp string(text, done) do
     size = plain(text, 0)
-    <<run::binary-size(size), rest::binary>> = text
-    done = if size == 0, do: done, else: [:binary.copy(run) | done]
+    rest = binary_part(text, size, byte_size(text) - size)
+    done = if size == 0, do: done, else: [text |> binary_part(0, size) |> :binary.copy() | done]
 
     case rest do
       "\"" <> rest -> {done |> Enum.reverse() |> IO.iodata_to_binary(), rest}
