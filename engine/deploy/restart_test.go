@@ -425,34 +425,6 @@ func (w *world) awaitState(id, state string) {
 	}
 }
 
-// How much longer a boot takes that has an upgrade to apply: medians of boots in turn, so that both meet the same load.
-func BenchmarkRestart(b *testing.B) {
-	const pairs = 11
-	w := newWorld(b, 2)
-	s := settings()
-	s.Select.Machines = w.ids[:1]
-	if _, r := w.deploy(s, 2); r.Outcome != engine.OutcomeSucceeded {
-		b.Fatalf("outcome %s: %v", r.Outcome, r.Problem)
-	}
-	var reapply, plain []time.Duration
-	for b.Loop() {
-		for range pairs {
-			w.forgetBoots(w.ids[0])
-			reapply = append(reapply, w.restart(w.ids[0]))
-			plain = append(plain, w.restart(w.ids[1]))
-		}
-	}
-	b.ReportMetric(float64(median(reapply).Milliseconds()), "reapply-ms")
-	b.ReportMetric(float64(median(plain).Milliseconds()), "plain-ms")
-	b.ReportMetric(float64(median(reapply))/float64(median(plain)), "ratio")
-	b.ReportMetric(0, "ns/op") // most of which waits for the rate limit
-}
-
-func median(of []time.Duration) time.Duration {
-	slices.Sort(of)
-	return of[len(of)/2]
-}
-
 // expectEvents expects that a subscriber of the package was told of one upgrade to 2.0.0.
 func expectEvents(t *testing.T, told []counter.Upgrade) {
 	t.Helper()
