@@ -125,7 +125,8 @@ func (t *terminal) state() (alternate, cursor bool) {
 	return t.alternate, t.cursorVisible
 }
 
-const patience = 20 * time.Second
+// patience bounds each wait; a slow computer uses more of it.
+const patience = 2 * time.Minute
 
 // until waits for a condition on the screen.
 func (t *terminal) until(what string, holds func() bool) {
