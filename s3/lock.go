@@ -62,6 +62,12 @@ type versionAge struct {
 	since time.Time
 }
 
+func (v *versionAge) current() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.etag
+}
+
 func (v *versionAge) of(etag string) time.Duration {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -130,14 +136,18 @@ func (b *Bucket) Freeze(ctx context.Context, owner, id, why string, d time.Durat
 func (b *Bucket) acquire(ctx context.Context, body func() lockBody, override string) (engine.Lock, error) {
 	// Random pauses keep consoles that collided once from colliding again and again.
 	pauses := &backoff.ExponentialBackOff{InitialInterval: lockPause, RandomizationFactor: 0.5, Multiplier: 1, MaxInterval: lockPause}
+	versions := map[string]bool{}
 	l, err := backoff.Retry(ctx, func() (engine.Lock, error) {
 		l, err := b.tryAcquire(ctx, body(), override)
 		if errors.Is(err, errLockChanged) {
+			versions[b.lockVersion.current()] = true
 			return nil, err
 		}
 		return l, backoff.Permanent(err)
 	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(lockAttempts))
 	switch {
+	case errors.Is(err, errLockChanged) && len(versions) == 1: // nobody has changed it
+		return nil, b.errRefuses()
 	case errors.Is(err, errLockChanged):
 		return nil, engine.NewProblem("lock_busy", opAcquire+": other deploys keep taking and releasing it", nil,
 			"Find out who else is deploying, and run again.")
@@ -185,8 +195,8 @@ func (b *Bucket) newLock(owner, deploymentID string, ttl time.Duration) lockBody
 	}}
 }
 
-// requireConditions returns l if the storage refuses writes whose condition does not hold, which is tested once for each
-// Bucket. Otherwise anybody could overwrite the lock, and it is released.
+// requireConditions returns l if the storage refuses writes whose condition does not hold, and takes those whose does, which is tested once
+// for each Bucket. Otherwise anybody could overwrite the lock, or nobody renew it, and it is released.
 func (b *Bucket) requireConditions(ctx context.Context, l *lock) (engine.Lock, error) {
 	if b.conditional.Load() {
 		return l, nil
@@ -206,8 +216,42 @@ func (b *Bucket) requireConditions(ctx context.Context, l *lock) (engine.Lock, e
 		defer cancel()
 		return nil, errors.Join(err, l.Release(detached))
 	}
+	if err := b.writeAgain(ctx, l); err != nil {
+		return nil, err
+	}
 	b.conditional.Store(true)
 	return l, nil
+}
+
+// writeAgain writes a lock of ours as it is.
+func (b *Bucket) writeAgain(ctx context.Context, l *lock) error {
+	etag, err := b.writeLock(ctx, "test conditional writes", l.body, l.body.ETag)
+	if err == nil {
+		l.body.ETag = etag
+	}
+	if !errors.Is(err, engine.ErrConflict) {
+		return err
+	}
+	switch seen, err := b.readLock(ctx); {
+	case err != nil:
+		return err
+	case seen.DeploymentID != l.body.DeploymentID:
+		return &engine.LockHeldError{Held: seen.LockInfo}
+	case seen.ETag != l.body.ETag: // a write of our own, whose answer was lost
+		l.body.ETag = seen.ETag
+		return nil
+	}
+	return errors.Join(b.errRefuses(), b.dropLock(ctx, l))
+}
+
+// dropLock removes a lock of ours from a storage that would never let anybody replace it.
+func (b *Bucket) dropLock(ctx context.Context, l *lock) error {
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if seen, err := b.readLock(detached); err != nil || seen.DeploymentID != l.body.DeploymentID {
+		return err
+	}
+	return b.Delete(detached, b.lockKey())
 }
 
 // Break implements engine.Locks.

@@ -58,7 +58,9 @@ func (b *Bucket) TryConditions(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if _, err := write(condition{ifMatch: etag}); err != nil {
+	if _, err := write(condition{ifMatch: etag}); errors.Is(err, engine.ErrConflict) {
+		return b.errRefuses()
+	} else if err != nil {
 		return fmt.Errorf("replace the current version of an object: %w", err)
 	}
 	return nil
@@ -69,6 +71,14 @@ func (b *Bucket) errIgnores(header string) error {
 	return engine.NewProblem("conditions_ignored",
 		fmt.Sprintf("%s ignores %s: two deploys could hold the lock at once", b.endpoint.Host, header), nil,
 		"Use a storage that honours conditional writes, for example Tigris (`fly storage create`), Amazon S3 or MinIO. If there is a proxy in front of it, check that it passes the header on.")
+}
+
+// errRefuses is the error for a storage that takes a header with the current version for another one. Ceph's gateway 16.2 does: it compares
+// the quotes as well.
+func (b *Bucket) errRefuses() error {
+	return engine.NewProblem("conditions_refused",
+		b.endpoint.Host+" refuses If-Match with the very version that it has told: no lock could be renewed, and nothing be recorded", nil,
+		"Use a storage that honours conditional writes, for example Tigris (`fly storage create`), Amazon S3 or MinIO; of Ceph's gateway a newer version.")
 }
 
 // Skew implements engine.Trials. Every answer tells the storage's time, even a refusal.
