@@ -47,7 +47,7 @@ func TestAnotherAppsConsoleHasNothingOfThisFolder(t *testing.T) {
 		t.Errorf("%+v", same)
 	}
 	other := d.forApp("admin", "shop")
-	if _, err := other.appSettings.load(rootCommand(newInterrupts())); err != nil {
+	if err := other.load(rootCommand(newInterrupts())); err != nil {
 		t.Fatal(err)
 	}
 	if other.name != "admin" || !other.foreign || other.bucket != "" || other.otpApp != "" || len(other.temporary.Env) > 0 || other.engine.Image != "" || other.theme != "light" || !other.readOnly {

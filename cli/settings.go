@@ -362,6 +362,7 @@ func (d deploySettings) forApp(app, here string) deploySettings {
 		return d
 	}
 	other := defaultDeploy()
+	other.register(&cobra.Command{}) // which sets what options are without a word
 	other.screenSettings, other.readOnly, other.name, other.foreign = d.screenSettings, d.readOnly, app, true
 	return other
 }

@@ -110,7 +110,11 @@ func (s *setupScreen) lines(c *console, w int) (lines []cells.Line, top, bottom 
 		for _, l := range cells.Paragraph(cells.Normal, text.Block(step.Text), w-4) {
 			lines = append(lines, append(cells.Line{cells.Blank(4)}, l...))
 		}
-		for _, command := range step.Commands {
+		commands := step.Commands
+		if step.Status == engine.StatusDone {
+			commands = nil // they are no news
+		}
+		for _, command := range commands {
 			for _, row := range cells.Wrap(command, w-6) {
 				lines = append(lines, cells.Line{cells.Blank(6), {Text: row, Tone: cells.Active}})
 			}
