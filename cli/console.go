@@ -67,7 +67,7 @@ func (d deploySettings) openApp(cmd *cobra.Command, signals *interrupts, here st
 // ask opens a console that asks for the app, or where one is named tells what is missing.
 func (d deploySettings) ask(cmd *cobra.Command, signals *interrupts, here, app string) (*tui.Next, error) {
 	o := tui.Options{App: app}
-	o.Version, o.ASCII, o.Theme, o.NoBell, o.ReadOnly = version, d.ascii, d.theme, d.noBell, d.readOnly
+	o.Version, o.ASCII, o.Theme, o.NoBell, o.NoMouse, o.ReadOnly = version, d.ascii, d.theme, d.noBell, d.noMouse, d.readOnly
 	o.Setup = func(ctx context.Context) []engine.SetupStep { return setup(ctx, cmp.Or(d.name, "my-app"), nil) }
 	if _, _, err := fly.Token(); err == nil {
 		o.Apps = listApps(here)
@@ -89,14 +89,20 @@ func told(r *engine.Result, err error) error {
 	return outcomeOf(*r)
 }
 
+// dashboard is where Fly shows apps and machines in a browser.
+const dashboard = "https://fly.io"
+
 // console runs the Bubble Tea program. Afterwards the summaries stay in the scrollback, and a deploy that still runs is
 // followed in plain lines: to its end where the operator detached, to a stop where the console was ended from outside.
 // It gives the end of the last deploy, and the console that is wanted instead; nil for none.
 func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options) (*engine.Result, *tui.Next, error) {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = d.name, d.readOnly && !d.engine.DryRun, d.ascii, d.theme, version
-	if o.NoBell = d.noBell; c.fleet != nil {
+	if o.NoBell, o.NoMouse = d.noBell, d.noMouse; c.fleet != nil {
 		o.Logs = c.fleet
+	}
+	if !c.passing { // the demo's machines have no page
+		o.WebURL = dashboard
 	}
 	o.Preselect, o.Accept, o.Recall = d.engine.Select, d.engine.Accept, c.recall
 	var meant atomic.Bool // what the command line says of an earlier deploy means one deploy
@@ -153,7 +159,7 @@ func showRecord(ctx context.Context, s spectatorSettings, events []engine.Event,
 			app = e.Upgrade.App
 		}
 	}
-	o := tui.Options{App: app, Version: version, Record: events, Ended: &ended, Speed: speed, ASCII: s.ascii, Theme: s.theme}
+	o := tui.Options{App: app, Version: version, Record: events, Ended: &ended, Speed: speed, ASCII: s.ascii, Theme: s.theme, NoMouse: s.noMouse}
 	if events == nil {
 		o.Record = []engine.Event{}
 	}
@@ -163,7 +169,7 @@ func showRecord(ctx context.Context, s spectatorSettings, events []engine.Event,
 
 // showOther follows a deploy that somebody else runs in the console.
 func (c *connection) showOther(ctx context.Context, s screenSettings, id string) error {
-	o := tui.Options{App: c.app.name, Version: version, WatchID: id, ASCII: s.ascii, Theme: s.theme, Backend: &backend{connection: c}, Logs: c.fleet}
+	o := tui.Options{App: c.app.name, Version: version, WatchID: id, ASCII: s.ascii, Theme: s.theme, NoMouse: s.noMouse, WebURL: dashboard, Backend: &backend{connection: c}, Logs: c.fleet}
 	_, err := tui.Run(ctx, o)
 	return err
 }

@@ -41,6 +41,7 @@ func (s *screenSettings) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.BoolVar(&s.ascii, "ascii", false, "only ASCII characters on the screen")
 	fs.StringVar(&s.theme, "theme", themes[0], strings.Join(themes, ", "))
+	fs.BoolVar(&s.noMouse, "no-mouse", false, "leave the mouse to the terminal: no wheel, no clicks in the console")
 	fs.BoolVar(&s.noBell, "no-bell", false, "no bell and no notification when a deploy needs you, or ends, while you look elsewhere")
 	fs.BoolVar(&s.accessible, "accessible", false, "plain lines and numbered choices, for screen readers")
 }

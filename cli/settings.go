@@ -52,7 +52,7 @@ type appSettings struct {
 type screenSettings struct {
 	output, theme     string
 	ascii, accessible bool
-	noBell            bool
+	noBell, noMouse   bool
 }
 
 // deploySettings are the engine's settings of one deploy, and what is not the engine's.

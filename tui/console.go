@@ -44,6 +44,7 @@ type console struct {
 	setup   *setupScreen  // likewise: what is missing
 	next    *Next         // the console that follows this one; nil for none
 	sheet   *sheet        // likewise: a deploy that has not begun
+	help    *helpBox      // likewise
 
 	notice    string
 	noticeEnd time.Time
@@ -139,6 +140,12 @@ func (c *console) dispatch(msg tea.Msg) (cmd tea.Cmd) {
 		c.calls.pressed = c.now
 		cmd = c.onKey(msg)
 		c.stale = true
+	case tea.MouseClickMsg:
+		c.calls.pressed, c.stale = c.now, true
+		cmd = c.onClick(msg)
+	case tea.MouseWheelMsg:
+		c.stale = true
+		cmd = c.onWheel(msg)
 	case tea.FocusMsg, tea.BlurMsg:
 		c.calls.turn(msg)
 	case tea.PasteMsg:
@@ -194,6 +201,9 @@ func (c *console) View() (frame tea.View) {
 	if c.stale {
 		c.frame = tea.NewView(c.theme.Paint(c.screen()))
 		c.frame.AltScreen, c.frame.ReportFocus = true, true
+		if !c.opts.NoMouse {
+			c.frame.MouseMode = tea.MouseModeCellMotion
+		}
 		c.frame.WindowTitle, c.frame.ProgressBar = c.windowTitle(), c.taskbar()
 		c.stale = false
 	}

@@ -17,7 +17,7 @@ func (d *deployScreen) details(c *console, w int) []cells.Line {
 		return nil
 	}
 	m := r.m
-	head := cells.Line{cells.New(cells.Strong, m.ID), cells.New(cells.Muted, "  "+m.Facts.Region+"  "+m.Facts.ProcessGroup+"  "+m.Facts.Name)}
+	head := cells.Line{cells.New(cells.Strong, m.ID).To(c.machineURL(m.ID)), cells.New(cells.Muted, "  "+m.Facts.Region+"  "+m.Facts.ProcessGroup+"  "+m.Facts.Name)}
 	lines := []cells.Line{head.Fit(w)}
 	if m.Problem != nil {
 		lines = append(append(lines, nil), view.Problem(m.Problem, w)...)

@@ -28,7 +28,7 @@ func (f *fleet) view(c *console) []cells.Line {
 		lines = append(lines, f.table(w, rows)...)
 	default:
 		side := sideWidth(w) - 6
-		lines = append(lines, cells.Beside(f.table(w-side-3, rows), cells.Fill(f.machineLines(m, c.now, side), side, rows))...)
+		lines = append(lines, cells.Beside(f.table(w-side-3, rows), cells.Fill(f.machineLines(c, m, side), side, rows))...)
 	}
 	return cells.Fill(append(lines, cells.Rule("", w), c.bottom(f.hints(c.keys.trialKeys(f.hasTrial(c)))...)), w, c.h)
 }
@@ -62,7 +62,7 @@ func (f *fleet) rowsOf(c *console) int { return c.h - 5 }
 func (f *fleet) settle(c *console) {
 	m, there := f.current()
 	if f.about = f.about && there; f.about {
-		f.page.Show(nil, func() []cells.Line { return f.machineLines(m, c.now, c.w-2) })
+		f.page.Show(nil, func() []cells.Line { return f.machineLines(c, m, c.w-2) })
 		f.page.Clamp(f.rowsOf(c))
 		return
 	}
@@ -78,9 +78,10 @@ func (f *fleet) tiny(c *console) cells.Line {
 }
 
 // machineLines tell everything about a machine.
-func (f *fleet) machineLines(m engine.Machine, now time.Time, w int) []cells.Line {
+func (f *fleet) machineLines(c *console, m engine.Machine, w int) []cells.Line {
+	now := c.now
 	state, drift := view.FlyState(m.State), f.Drift(m)
-	lines := []cells.Line{cells.Line{cells.New(cells.Strong, m.ID), cells.New(cells.Muted, "  "+m.Name)}.Fit(w), nil}
+	lines := []cells.Line{cells.Line{cells.New(cells.Strong, m.ID).To(c.machineURL(m.ID)), cells.New(cells.Muted, "  "+m.Name)}.Fit(w), nil}
 	tell := func(title string, values ...cells.Span) {
 		lines = append(lines, append(cells.Line{{Text: title, Tone: cells.Muted}}.Fit(cells.FactTitle), values...).Fit(w))
 	}

@@ -1,13 +1,17 @@
 package tui
 
-import "flydeploy/tui/cells"
+import (
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
 
-// helpDialog lists the keys of the key map.
-func (c *console) helpDialog() *dialog {
-	return &dialog{
-		title: "Keys", tone: cells.Active, buttons: []button{{key: "q", label: "Close"}},
-		body: func(c *console, w int) []cells.Line { return c.helpLines(w) },
-	}
+	"flydeploy/tui/cells"
+)
+
+// helpBox shows keys over the screen below: first those of this screen; what is typed searches all of them.
+type helpBox struct {
+	input *input
+	all   bool // also the keys of other screens
+	page  cells.Page
 }
 
 const (
@@ -15,17 +19,132 @@ const (
 	helpKey    = 13 // of its keys
 )
 
+func (c *console) openHelp() { c.help = &helpBox{input: newInput("")} }
+
+func (h *helpBox) press(c *console, k tea.KeyPressMsg) {
+	switch name := k.String(); {
+	case name == "esc" && h.input.value() != "":
+		h.input = newInput("")
+	case name == "esc", name == "enter", name == "?":
+		c.help = nil
+	case name == "tab":
+		h.all = !h.all
+	case name == "up":
+		h.page.Scroll--
+	case name == "down":
+		h.page.Scroll++
+	case name == "pgup":
+		h.page.Scroll -= max(h.rows(c), 1)
+	case name == "pgdown":
+		h.page.Scroll += max(h.rows(c), 1)
+	default:
+		h.input.press(k)
+		h.page.Scroll = 0
+	}
+	h.page.Scroll = max(h.page.Scroll, 0)
+}
+
+func (h *helpBox) width(c *console) int { return min(c.w-4, dialogWidth) - 4 }
+
+// rows is how many rows the keys have.
+func (h *helpBox) rows(c *console) int { return max(c.h-6, 1) }
+
+func (h *helpBox) settle(c *console) {
+	h.page.Show(nil, func() []cells.Line { return h.lines(c, h.width(c)) })
+	h.page.Clamp(h.rows(c))
+}
+
+// lines are the keys: this screen's and those of everywhere, or all of them, or those that are searched.
+func (h *helpBox) lines(c *console, w int) []cells.Line {
+	typed := h.input.value()
+	var here, others []keyGroup
+	for _, g := range c.keys.groups() {
+		if typed != "" {
+			if g = g.searched(typed); len(g.keys) == 0 {
+				continue
+			}
+		}
+		if c.isHere(g.title) {
+			here = append(here, g)
+		} else {
+			others = append(others, g)
+		}
+	}
+	if h.all || typed != "" {
+		here = append(here, others...)
+	}
+	if len(here) == 0 {
+		return []cells.Line{{cells.New(cells.Muted, "No key does "+typed+".")}}
+	}
+	return helpLines(here, w)
+}
+
+// searched gives the keys that are called so, or do that.
+func (g keyGroup) searched(typed string) keyGroup {
+	found := keyGroup{title: g.title}
+	for _, b := range g.keys {
+		if b.Enabled() && (b.Help().Key == typed || filtered(typed, b.Help().Desc+" "+g.title)) {
+			found.keys = append(found.keys, b)
+		}
+	}
+	return found
+}
+
+// isHere reports whether a group's keys do something on the screen that is shown.
+func (c *console) isHere(group string) bool {
+	if group == groupEverywhere {
+		return true
+	}
+	switch s := c.top().(type) {
+	case *fleet:
+		return group == groupFleet
+	case *outputScreen:
+		return group == groupOutput
+	case *deployScreen:
+		switch {
+		case s.pane == paneLog:
+			return group == groupLog
+		case s.planning(c.now):
+			return group == groupPlan
+		case group == groupReplay:
+			return s.guest != nil && s.guest.replay != nil
+		}
+		return group == groupDeploy
+	}
+	return false
+}
+
+func (h *helpBox) view(c *console) []cells.Line {
+	w, rows := h.width(c), h.rows(c)
+	what := "tab: keys of all screens"
+	if h.all {
+		what = "tab: keys of this screen"
+	}
+	if place := h.page.Place(rows); place != "" {
+		what += " · " + place
+	}
+	head := cells.Spread(append(cells.Line{{Text: "/ ", Tone: cells.Active}}, h.input.line(cells.Strong)...), cells.Line{cells.New(cells.Muted, what)}, w)
+	body := h.page.View(w+1, min(rows, max(h.page.Len(), 1)))
+	for i := range body { // the page leaves a cell at its left
+		body[i] = body[i][1:]
+	}
+	return cells.Frame("Keys", cells.Active, append([]cells.Line{head, nil}, body...), w+4)
+}
+
 // helpLines puts the groups into two columns, or into one where two are too narrow.
-func (c *console) helpLines(w int) []cells.Line {
+func helpLines(groups []keyGroup, w int) []cells.Line {
 	if w < 2*helpColumn {
 		var out []cells.Line
-		for _, g := range c.keys.groups() {
-			out = append(append(out, groupLines(g, w)...), nil)
+		for i, g := range groups {
+			if i > 0 {
+				out = append(out, nil)
+			}
+			out = append(out, groupLines(g, w)...)
 		}
 		return out
 	}
 	var columns [2][]cells.Line
-	for i, g := range c.keys.groups() {
+	for i, g := range groups {
 		side := min(i, 1)
 		if i > 1 && len(columns[0]) < len(columns[1]) {
 			side = 0
@@ -59,4 +178,13 @@ func groupLines(g keyGroup, w int) []cells.Line {
 		}
 	}
 	return out
+}
+
+// sorts are the shift-letters of a table, each with what it sorts by.
+func sorts[T any](all []ordering[T]) []key.Binding {
+	bindings := make([]key.Binding, len(all))
+	for i, o := range all {
+		bindings[i] = bind(o.key, "sort by "+o.name, o.key)
+	}
+	return bindings
 }

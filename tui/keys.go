@@ -12,19 +12,18 @@ import (
 
 // keyMap is every key of the console; hints, help and palette are made of it.
 type keyMap struct {
-	up, down, pageUp, pageDown, top, bottom, in, out    key.Binding
-	mark, markRange, markAll, filter, sortFleet, deploy key.Binding
-	details, plan, modules, log, sortBoard, confirm     key.Binding
-	fleetMap                                            key.Binding
-	next, cold                                          key.Binding
-	override, watch, history, inspect, copy             key.Binding
-	problem, look                                       key.Binding
-	promote, hold, keep, takeBack                       key.Binding
-	follow, save                                        key.Binding
-	timeline                                            key.Binding
-	logs, ofAll, onlyErrors, sinceCommit                key.Binding
-	pause, faster, slower, stepEvent, forward, rewind   key.Binding
-	palette, back, help, quit, interrupt                key.Binding
+	up, down, pageUp, pageDown, top, bottom, in, out  key.Binding
+	mark, markRange, markAll, filter, deploy          key.Binding
+	details, plan, modules, log, confirm              key.Binding
+	next, cold                                        key.Binding
+	override, watch, history, inspect, copy           key.Binding
+	problem, look                                     key.Binding
+	promote, hold, keep, takeBack                     key.Binding
+	follow, save                                      key.Binding
+	timeline, fleetMap                                key.Binding
+	logs, ofAll, onlyErrors, sinceCommit              key.Binding
+	pause, faster, slower, stepEvent, forward, rewind key.Binding
+	palette, back, help, quit, interrupt              key.Binding
 }
 
 func bind(shows, does string, keys ...string) key.Binding {
@@ -40,12 +39,10 @@ func newKeyMap(readOnly, app bool) keyMap {
 		in: bind("→", "open", "right"), out: bind("← h", "back", "left", "h"),
 		mark: bind("space", "mark", "space"), markRange: bind("ctrl-space", "mark a range", "ctrl+space", "ctrl+@"),
 		markAll: bind("a", "mark all/none", "a"), filter: bind("/", "filter, ! inverts", "/"),
-		sortFleet: bind(sortKeys(fleetSorts), "sort, again to reverse", strings.Fields(sortKeys(fleetSorts))...), deploy: bind("d", "deploy", "d"),
+		deploy:  bind("d", "deploy", "d"),
 		details: bind("enter", "details", "enter"), plan: bind("p", "plan", "p"), log: bind("L", "event log", "L"),
-		modules:   bind("m", "what changes", "m"),
-		fleetMap:  bind("F", "the fleet as a map", "F"),
-		sortBoard: bind(sortKeys(boardSorts), "sort, again to reverse", strings.Fields(sortKeys(boardSorts))...),
-		confirm:   bind("D", "deploy as planned", "D"), next: bind("tab", "other button", "tab", "shift+tab", "left", "right"),
+		modules: bind("m", "what changes", "m"), fleetMap: bind("F", "the fleet as a map", "F"),
+		confirm: bind("D", "deploy as planned", "D"), next: bind("tab", "other button", "tab", "shift+tab", "left", "right"),
 		cold:     bind("C", "deploy cold instead", "C"),
 		override: bind("o", "override lock", "o"), watch: bind("v", "lock, watch live", "v"), history: bind("r", "record of deploys", "r"),
 		inspect: bind("i", "inspect the VMs' code", "i"),
@@ -81,18 +78,33 @@ type keyGroup struct {
 
 func (k keyMap) groups() []keyGroup {
 	all := []keyGroup{
-		{"Everywhere", []key.Binding{
+		{groupFleet, append([]key.Binding{
+			k.mark, k.markRange, k.markAll, k.filter, k.details, k.deploy, k.inspect, k.logs, k.watch, k.history, k.problem, k.look, k.keep, k.takeBack,
+		}, sorts(fleetSorts)...)},
+		{groupPlan, []key.Binding{k.confirm, k.next, k.cold, k.modules}},
+		{groupDeploy, append([]key.Binding{
+			k.details, k.plan, k.modules, k.fleetMap, k.timeline, k.log, k.logs, k.promote, k.hold, k.keep, k.takeBack, k.override, k.watch,
+		}, sorts(boardSorts)...)},
+		{groupLog, []key.Binding{k.follow, k.filter, k.save}},
+		{groupOutput, k.ofLogs()},
+		{groupReplay, []key.Binding{k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind}},
+		{groupEverywhere, []key.Binding{
 			k.up, k.down, k.in, k.out, k.pageUp, k.pageDown, k.top, k.bottom, k.copy, k.palette, k.help, k.back, k.quit, k.interrupt,
 		}},
-		{"Fleet", []key.Binding{k.mark, k.markRange, k.markAll, k.filter, k.sortFleet, k.details, k.deploy, k.inspect, k.logs, k.watch, k.history, k.problem, k.look}},
-		{"Plan", []key.Binding{k.confirm, k.next, k.cold}},
-		{"Deploy", []key.Binding{k.details, k.plan, k.modules, k.fleetMap, k.timeline, k.log, k.logs, k.sortBoard, k.promote, k.hold, k.keep, k.takeBack, k.override, k.watch}},
-		{"Log", []key.Binding{k.follow, k.filter, k.save}},
-		{"Logs of machines", k.ofLogs()},
-		{"Replay", []key.Binding{k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind}},
 	}
 	return slices.DeleteFunc(all, func(g keyGroup) bool { return !slices.ContainsFunc(g.keys, key.Binding.Enabled) })
 }
+
+// The titles of the help's parts.
+const (
+	groupFleet      = "Fleet"
+	groupPlan       = "Plan"
+	groupDeploy     = "Deploy"
+	groupLog        = "Log"
+	groupOutput     = "Logs of machines"
+	groupReplay     = "Replay"
+	groupEverywhere = "Everywhere"
+)
 
 // ofLogs are the keys of the machines' logs, none where there are no logs.
 func (k keyMap) ofLogs() []key.Binding {

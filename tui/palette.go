@@ -103,7 +103,7 @@ func (c *console) commands() []command {
 		return func(c *console) tea.Cmd { c.theme = cells.NewTheme(dark, c.opts.ASCII); return nil }
 	}
 	return append(all,
-		command{"help", c.keys.help.Help().Key, func(c *console) tea.Cmd { c.dialog = c.helpDialog(); return nil }},
+		command{"help", c.keys.help.Help().Key, func(c *console) tea.Cmd { c.openHelp(); return nil }},
 		command{"theme dark", "", theme(true)}, command{"theme light", "", theme(false)},
 	)
 }

@@ -14,13 +14,16 @@ func (c *console) onKey(k tea.KeyPressMsg) tea.Cmd {
 		return c.tinyKey(k)
 	case c.dialog != nil:
 		return c.dialog.press(c, k)
+	case c.help != nil:
+		c.help.press(c, k)
+		return nil
 	case c.picker != nil:
 		return c.picker.press(c, k)
 	case c.sheet != nil:
 		return c.sheet.press(c, k)
 	case c.typing() != nil: // it takes all letters
 	case key.Matches(k, c.keys.help):
-		c.dialog = c.helpDialog()
+		c.openHelp()
 		return nil
 	case key.Matches(k, c.keys.palette):
 		c.picker = &picker{input: newInput("")}
@@ -59,6 +62,8 @@ func (c *console) onPaste(content string) {
 	case c.dialog != nil && c.dialog.typed != "":
 		c.dialog.asked().paste(content)
 	case c.dialog != nil:
+	case c.help != nil:
+		c.help.input.paste(content)
 	case c.picker != nil:
 		c.picker.input.paste(content)
 		c.picker.at = 0

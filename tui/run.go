@@ -73,6 +73,8 @@ type Options struct {
 	ReadOnly bool     // no key changes anything
 	ASCII    bool     // no glyphs beyond ASCII
 	NoBell   bool     // neither bell nor notification when the operator is away
+	NoMouse  bool     // the terminal keeps the mouse
+	WebURL   string   // of Fly's dashboard, to which apps and machines are linked; "" for no links
 	Theme    string   // dark or light; anything else asks the terminal
 	Dir      string   // where copied texts and saved logs go; "" is flydeploy's folder in the user's cache
 	Environ  []string // decides on colours; nil: os.Environ()

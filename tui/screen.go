@@ -66,6 +66,8 @@ func (c *console) screen() []cells.Line {
 	switch {
 	case c.dialog != nil:
 		lines = cells.Over(lines, c.dialog.view(c), c.w)
+	case c.help != nil:
+		lines = cells.Over(lines, c.help.view(c), c.w)
 	case c.picker != nil:
 		lines = cells.Over(lines, c.picker.view(c), c.w)
 	case c.sheet != nil:
@@ -77,7 +79,7 @@ func (c *console) screen() []cells.Line {
 // title is the first row of every screen: program, app, organisation, something about them, and a status at the right.
 // Where they do not all fit, the organisation is dropped first, then the status, unless it needs attention.
 func (c *console) title(about, status cells.Line) cells.Line {
-	head := cells.Line{{Text: " flydeploy ", Tone: cells.Heading}, cells.New(cells.Strong, c.opts.App)}
+	head := cells.Line{{Text: " flydeploy ", Tone: cells.Heading}, cells.New(cells.Strong, c.opts.App).To(c.appURL())}
 	if c.opts.App == "" { // not known yet
 		head = cells.Line{{Text: " flydeploy", Tone: cells.Heading}}
 	}
@@ -127,6 +129,8 @@ func (c *console) bottom(all ...hint) cells.Line {
 		return cells.Line{cells.New(cells.Warn, " "+c.notice)}.Fit(c.w)
 	case c.dialog != nil:
 		all = []hint{{"tab", "choose"}, {"enter", "press"}, {"esc", "close"}}
+	case c.help != nil:
+		all = []hint{{"a-z", "search"}, {"tab", "other screens"}, {"↑↓", "scroll"}, {"esc", "close"}}
 	case c.picker != nil:
 		all = []hint{{"↑↓", "choose"}, {"enter", "run"}, {"esc", "close"}}
 	case c.sheet != nil:
@@ -144,6 +148,9 @@ func (c *console) settle() {
 	c.top().settle(c)
 	if c.dialog != nil {
 		c.dialog.settle(c)
+	}
+	if c.help != nil {
+		c.help.settle(c)
 	}
 }
 

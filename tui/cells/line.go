@@ -6,6 +6,7 @@
 package cells
 
 import (
+	"net/url"
 	"strings"
 
 	"flydeploy/text"
@@ -46,6 +47,7 @@ type Span struct {
 	Text string
 	Tone Tone
 	Band bool
+	Link string // where a click on it leads, an URL; "" for nowhere
 }
 
 // Line is one row of cells.
@@ -53,6 +55,14 @@ type Line []Span
 
 // New makes a span of outside text: cleaned, so that it cannot move the cursor or break the grid.
 func New(t Tone, s string) Span { return Span{Text: text.Line(s), Tone: t} }
+
+// To makes a span lead to an address, if that is one of the web.
+func (s Span) To(address string) Span {
+	if u, err := url.Parse(address); err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
+		s.Link = u.String() // without characters that end the sequence
+	}
+	return s
+}
 
 // Blank is w empty cells.
 func Blank(w int) Span { return Span{Text: strings.Repeat(" ", max(w, 0))} }
@@ -97,7 +107,9 @@ func (l Line) onBand() Line {
 	return out
 }
 
-// text is the line without tones.
+// Text is the line without tones.
+func (l Line) Text() string { return l.text() }
+
 func (l Line) text() string {
 	var b strings.Builder
 	for _, s := range l {

@@ -86,7 +86,7 @@ func (t Theme) Paint(lines []Line) string {
 		}
 		for j := 0; j < len(l); {
 			run := l[j]
-			for j++; j < len(l) && l[j].Tone == run.Tone && l[j].Band == run.Band; j++ {
+			for j++; j < len(l) && l[j].Tone == run.Tone && l[j].Band == run.Band && l[j].Link == run.Link; j++ {
 				run.Text += l[j].Text
 			}
 			t.paintSpan(&b, run)
@@ -102,6 +102,10 @@ func (t Theme) paintSpan(b *strings.Builder, s Span) {
 	}
 	if t.ascii != nil {
 		text = t.ascii.Replace(text)
+	}
+	if s.Link != "" { // OSC 8
+		b.WriteString("\x1b]8;;" + s.Link + "\x1b\\")
+		defer b.WriteString("\x1b]8;;\x1b\\")
 	}
 	switch {
 	case s.Band:

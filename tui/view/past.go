@@ -96,8 +96,23 @@ func Past(p engine.Past, now time.Time, w int) []cells.Line {
 		{"host", p.Host}, {"message", p.Message}, {"boot loop", strings.Join(p.BootsImage, ", ")}, {"revision", p.GitRevision}, {"CI", p.CILink},
 	} {
 		if f.value != "" {
-			lines = append(lines, cells.FactLines(f.title, f.value, w)...)
+			fact := cells.FactLines(f.title, f.value, w)
+			if f.value == p.CILink {
+				linked(fact, p.CILink)
+			}
+			lines = append(lines, fact...)
 		}
 	}
 	return lines
+}
+
+// linked has the parts of an address lead to it.
+func linked(lines []cells.Line, address string) {
+	for _, l := range lines {
+		for i := range l {
+			if part := strings.TrimSpace(l[i].Text); part != "" && strings.Contains(address, part) {
+				l[i] = l[i].To(address)
+			}
+		}
+	}
 }

@@ -1,0 +1,134 @@
+package tui
+
+import (
+	"slices"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"flydeploy/engine"
+	"flydeploy/text"
+	"flydeploy/tui/cells"
+)
+
+const wheelRows = 3 // that one step of the wheel scrolls
+
+// onWheel scrolls what the arrows scroll.
+func (c *console) onWheel(m tea.MouseWheelMsg) tea.Cmd {
+	k := tea.KeyPressMsg{Code: tea.KeyDown}
+	switch m.Button {
+	case tea.MouseWheelUp:
+		k.Code = tea.KeyUp
+	case tea.MouseWheelDown:
+	default:
+		return nil
+	}
+	rows := wheelRows
+	if c.dialog != nil || c.picker != nil || c.sheet != nil { // there a key is a larger step, or a choice
+		rows = 1
+	}
+	var cmds []tea.Cmd
+	for range rows {
+		cmds = append(cmds, c.onKey(k))
+	}
+	return tea.Batch(cmds...)
+}
+
+// onClick does what the text under the pointer says: it presses a key that is named at the bottom or a button, or moves the cursor to a
+// row; the row that has the cursor is opened. It can do nothing that a key cannot.
+func (c *console) onClick(m tea.MouseClickMsg) tea.Cmd {
+	if m.Button != tea.MouseLeft || c.isTiny() {
+		return nil
+	}
+	lines := c.screen()
+	if m.Y < 0 || m.Y >= len(lines) {
+		return nil
+	}
+	line := lines[m.Y]
+	switch {
+	case m.Y == len(lines)-1:
+		if k, is := hintAt(line, m.X); is {
+			return c.onKey(k)
+		}
+	case c.dialog != nil:
+		return c.clickButton(line, m.X)
+	case c.help == nil && c.picker == nil && c.sheet == nil:
+		return c.clickRow(line)
+	}
+	return nil
+}
+
+// hintAt gives the key that the hint at a cell names; false where there is none, or several keys.
+func hintAt(l cells.Line, x int) (tea.KeyPressMsg, bool) {
+	at := 0
+	for i := 0; i < len(l); i++ {
+		w := cells.Width(l[i].Text)
+		if l[i].Tone == cells.Active && i+1 < len(l) && l[i+1].Tone == cells.Muted {
+			if w += cells.Width(l[i+1].Text); x >= at && x < at+w {
+				return keyCalled(strings.TrimSpace(l[i].Text))
+			}
+			i++
+		}
+		at += w
+	}
+	return tea.KeyPressMsg{}, false
+}
+
+// keyCalled is the press of a key that a hint names.
+func keyCalled(name string) (tea.KeyPressMsg, bool) {
+	if rest, is := strings.CutPrefix(name, "ctrl-"); is {
+		name = "ctrl+" + rest
+	}
+	named := slices.Contains([]string{"enter", "esc", "tab", "space"}, name) || strings.HasPrefix(name, "ctrl+")
+	if !named && len([]rune(name)) != 1 || strings.ContainsAny(name, "↑↓←→") {
+		return tea.KeyPressMsg{}, false
+	}
+	return pressOf(bind("", "", name)), true
+}
+
+// clickButton pushes the button of the dialog at a cell.
+func (c *console) clickButton(l cells.Line, x int) tea.Cmd {
+	row := l.Text()
+	for i, b := range c.dialog.buttons {
+		label := "[ " + text.Line(strings.TrimSpace(b.key+" "+b.label)) + " ]"
+		if before, _, there := strings.Cut(row, label); there {
+			if from := cells.Width(before); x >= from && x < from+cells.Width(label) {
+				c.dialog.focus = i
+				return c.dialog.push(c, b)
+			}
+		}
+	}
+	return nil
+}
+
+// clickRow moves the cursor to what a row names, or opens it where the cursor is there already.
+func (c *console) clickRow(l cells.Line) tea.Cmd {
+	row := l.Text()
+	if _, beside, there := strings.Cut(row, " │ "); there { // the details at the right are no row
+		row = strings.TrimSuffix(row, " │ "+beside)
+	}
+	var list *cells.List
+	at := -1
+	switch s := c.top().(type) {
+	case *fleet:
+		if !s.about {
+			list, at = &s.list, slices.IndexFunc(s.rows, func(r fleetRow) bool { return r.m.ID != "" && strings.Contains(row, text.Line(r.m.ID)) })
+		}
+	case *appsScreen:
+		list, at = &s.list, slices.IndexFunc(s.rows, func(a engine.FlyApp) bool {
+			return strings.HasPrefix(strings.TrimLeft(row, " ▸"), text.Line(a.Name)+" ")
+		})
+	case *deployScreen:
+		if s.pane == paneBoard && !s.planning(c.now) {
+			list, at = &s.board.list, slices.IndexFunc(s.board.rows, func(r *boardRow) bool { return strings.Contains(row, text.Line(r.m.ID)) })
+		}
+	}
+	switch {
+	case at < 0:
+		return nil
+	case list.At == at:
+		return c.onKey(pressOf(c.keys.details))
+	}
+	list.At = at
+	return nil
+}
