@@ -66,6 +66,18 @@ defmodule FlyDeployAgent.Births do
     {born, %{known | set: Enum.into(born, set), newest: newest, unseen: unseen}}
   end
 
+  @doc "What is known without `pids`, which are found once more."
+  @spec forget(known, [pid]) :: known
+  def forget(known, []), do: known
+
+  def forget(%{set: set} = known, pids) do
+    known = %{known | set: MapSet.difference(set, MapSet.new(pids))}
+
+    if known.newest,
+      do: %{known | unseen: Enum.sort(for(pid <- pids, do: {number(pid, known.bits), pid}) ++ known.unseen)},
+      else: %{known | pids: known.pids -- pids}
+  end
+
   defp numbered(numbers, bits), do: for(n <- numbers, do: {n, pid(n, bits)})
 
   # The lists are compared as they lie; a set alone takes milliseconds for 10,000.
@@ -96,8 +108,10 @@ defmodule FlyDeployAgent.Births do
   end
 
   # The number of a process that is born now, and ends at once.
-  defp newest(bits) do
-    ~c"<0." ++ digits = fn -> :ok end |> spawn() |> :erlang.pid_to_list()
+  defp newest(bits), do: fn -> :ok end |> spawn() |> number(bits)
+
+  defp number(pid, bits) do
+    ~c"<0." ++ digits = :erlang.pid_to_list(pid)
     {low, "." <> high} = digits |> List.to_string() |> Integer.parse()
     {high, ">"} = Integer.parse(high)
     Bitwise.bsl(high, bits) + low

@@ -20,6 +20,13 @@ defmodule FlyDeployAgent.Origin do
     end
   end
 
+  @doc "Whether it was spawned by `proc_lib` and has not come to record its start."
+  @spec unrecorded?(pid) :: boolean
+  def unrecorded?(pid) do
+    match?({:initial_call, {:proc_lib, _, _}}, Process.info(pid, :initial_call)) and
+      dictionary(pid, :"$initial_call") == nil
+  end
+
   defp later(fun) do
     Process.sleep(1)
     fun.()

@@ -12,6 +12,7 @@ defmodule FlyDeployAgent.Suspension do
     Failure,
     Findings,
     LiveView,
+    Origin,
     Processes,
     Rounds,
     Skipping,
@@ -232,6 +233,7 @@ defmodule FlyDeployAgent.Suspension do
 
   defp newborn(window, word) do
     {born, known} = Births.born(window.known)
+    unrecorded = Enum.filter(born, &Origin.unrecorded?/1)
 
     case changed(born, window) do
       [] ->
@@ -242,9 +244,17 @@ defmodule FlyDeployAgent.Suspension do
         send(window.guardian, {word, targets})
         Enum.each(targets, &Process.monitor(&1.pid))
         targets = Snapshot.with_requests(targets, window.dead)
+        # Whoever had not run yet may still come into the old code: it is looked at again.
+        late = unrecorded -- Window.pids(targets)
+        known = Births.forget(known, late)
 
         {targets,
-         %{window | known: known, newborn: born ++ window.newborn, targets: targets ++ window.targets}}
+         %{
+           window
+           | known: known,
+             newborn: (born -- late) ++ window.newborn,
+             targets: targets ++ window.targets
+         }}
     end
   end
 

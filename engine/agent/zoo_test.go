@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -100,7 +101,9 @@ func checkZooPlan(t *testing.T, staged Status) {
 		t.Errorf("processes: %v", staged.Processes)
 	}
 	want := "calls_in_new_code:info keeps_old_code:info module_in_use:block module_removed:info no_startup_hook:warn open_pages:info special_process:warn supervisor_changed:warn"
-	if got := strings.Join(names(staged.Findings), " "); got != want {
+	// What a rollback would take is measured: long on a busy computer.
+	got := slices.DeleteFunc(names(staged.Findings), func(name string) bool { return strings.HasPrefix(name, "slow_rollback:") })
+	if strings.Join(got, " ") != want {
 		t.Errorf("findings: %s", got)
 	}
 	for _, f := range staged.Findings {

@@ -3,7 +3,18 @@ Code.require_file("windows.exs", __DIR__)
 defmodule FlyDeployAgent.CommitTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.{Births, Cell, Commit, Guardian, Processes, Snapshot, Stack, Windows}
+  alias FlyDeployAgent.{
+    Births,
+    Cell,
+    Commit,
+    Guardian,
+    Origin,
+    Processes,
+    Snapshot,
+    Stack,
+    Suspension,
+    Windows
+  }
 
   setup_all do: Windows.load_all()
 
@@ -135,6 +146,26 @@ defmodule FlyDeployAgent.CommitTest do
     assert states([first, second]) == [{:ok, 2}, {:ok, 3}]
     # It heard of it before anything was swapped.
     assert_received {:heard, [^second, ^first]}
+  end
+
+  test "whoever had not run yet when it was looked at is looked at again" do
+    window = window([], %{known: Births.list()})
+    late = not_run({:ok, 5})
+    [born] = servers([{:ok, 1}])
+    window = Suspension.include_born_in_the_swap(window)
+    assert born in Enum.map(window.born, & &1.pid)
+    refute late in Enum.map(window.born, & &1.pid)
+
+    :erlang.resume_process(late)
+    assert states([late]) == [{:ok, 5}]
+    assert late in Enum.map(Suspension.include_born_in_the_swap(window).born, & &1.pid)
+  end
+
+  # Suspended by the VM before it gets to run.
+  defp not_run(state) do
+    pid = :proc_lib.spawn(:gen, :init_it, [:gen_server, self(), self(), Server, state, []])
+    :erlang.suspend_process(pid)
+    if Origin.unrecorded?(pid), do: pid, else: not_run(state)
   end
 
   test "one that is born during the swap is told the version in which it was born" do
