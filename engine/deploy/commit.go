@@ -245,7 +245,7 @@ func (j *job) resolve(ctx context.Context, machines []*rollout) {
 	}
 	now, _ := j.ports.Fleet.Machines(ctx) // nil: nothing is known of the machines
 	found := engine.ByID(now)
-	_ = j.eachButLast(ctx, open, j.few(len(machines)), func(ctx context.Context, r *rollout) error {
+	_ = j.eachButLast(ctx, open, j.few(len(machines)), lastOnesGet, func(ctx context.Context, r *rollout) error {
 		if now != nil {
 			if err := r.sameMachine(found[r.machine.ID], "before the end of its commit was seen"); err != nil { // the VM that was told to commit is gone
 				return err

@@ -36,6 +36,7 @@ type rollout struct {
 
 	toldVitals time.Time // when they were told last
 
+	silent  bool            // it kept a step from ending when all others had
 	adopted bool            // its agent is that of the deploy that is resumed, and has committed
 	health  engine.Health   // as far as it was watched
 	sick    *engine.Problem // why it is not well, nil if it is, or nobody knows

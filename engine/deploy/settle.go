@@ -105,7 +105,7 @@ func (j *job) settleAgents(ctx context.Context, machines []*rollout) {
 		j.leaveAgent(r)
 	}
 	open := filter(machines, func(r *rollout) bool { return r.mayHaveAgent() && !r.endUnknown() && !r.keepsAgent() })
-	_ = j.eachButLast(ctx, open, j.few(len(machines)), func(ctx context.Context, r *rollout) error {
+	_ = j.eachButLast(ctx, open, j.few(len(machines)), afterwardsGet, func(ctx context.Context, r *rollout) error {
 		if r.session == nil {
 			if err := j.reconnect(ctx, r); err != nil {
 				if !isNone(err) {

@@ -59,7 +59,7 @@ func (j *job) newStaged(s *surveyed, p packed, held *lock.Held) *staged {
 // and compare. Then it makes the plan.
 func (st *staged) stage(ctx context.Context) (made *engine.Plan, err error) {
 	phase := st.phase(engine.PhaseStage, text.Counted(len(st.machines), "machine"), &st.upgrade, func() (string, error) {
-		err := st.eachButLast(ctx, st.machines, st.settings.MaxFailed, st.stageMachine)
+		err := st.eachButLast(ctx, st.machines, st.settings.MaxFailed, lastOnesGet, st.stageMachine)
 		err = errors.Join(err, st.awaitBooting(ctx))
 		if len(st.machines) == 0 {
 			return "", target.NoMachineProblem("none of the selected machines runs an Elixir release", st.surveyed.target.Machines)

@@ -100,7 +100,7 @@ func (g *gathering) isHeldBack() bool {
 // together arms every machine of a wave before the first one commits. If one cannot be armed, none commits.
 func (c *committing) together(ctx context.Context, w wave) error {
 	g := newGathering(len(w.machines), c.mayFail(c.machines))
-	err := c.eachButLast(ctx, w.machines, g.mayFail, func(ctx context.Context, r *rollout) error {
+	err := c.eachButLast(ctx, w.machines, g.mayFail, lastOnesGet, func(ctx context.Context, r *rollout) error {
 		mayCommit, err := g.await(ctx, c.arm(ctx, r))
 		if !mayCommit {
 			return err
@@ -120,7 +120,7 @@ func (c *committing) inTurn(ctx context.Context, w wave) error {
 	c.failed.Store(0) // mayFail counts those of earlier waves
 	may := c.mayFail(c.machines)
 	var notStarted atomic.Int64
-	err := c.eachButLast(ctx, w.machines, may, func(ctx context.Context, r *rollout) error {
+	err := c.eachButLast(ctx, w.machines, may, lastOnesGet, func(ctx context.Context, r *rollout) error {
 		select {
 		case turns <- struct{}{}:
 		case <-ctx.Done():

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -164,6 +165,35 @@ func TestWhatExpiresSaysSo(t *testing.T) {
 		}
 		if !strings.Contains(r.Problem.What, "its commit did not arrive within a minute after it was armed") {
 			t.Errorf("problem: %v", r.Problem)
+		}
+	})
+}
+
+// A machine of a large fleet that falls silent keeps the others waiting once, and not again in each of the steps that follow: it has
+// committed, so that it counts as unverified.
+func TestASilentMachineIsWaitedForOnce(t *testing.T) {
+	played(t, 60, func(t *testing.T, s *stage) {
+		var silent atomic.Bool
+		s.Hook(func(ctx context.Context, c agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
+			if c.Machine == "m07" && c.Kind == agenttest.LoadedCode {
+				silent.Store(true)
+			}
+			if c.Machine == "m07" && c.Kind.IsExec() && silent.Load() {
+				return agenttest.Hang(ctx, c, carryOut)
+			}
+			return carryOut()
+		})
+		settings := playedSettings()
+		settings.MaxFailed, settings.Strategy.Bake = 2, 10*time.Second
+		d := s.start(settings)
+		d.until("the commit", func(e engine.Event) bool { return e.Phase == engine.PhaseCommit })
+		began := time.Now()
+		p, r := d.end()
+		if took := time.Since(began); took > 50*time.Second {
+			t.Errorf("it took %s from the commit on\n%s", took, logOf(p))
+		}
+		if n := strings.Count(outcomes(r), "committed"); r.Outcome != engine.OutcomePartial || n != 59 || !strings.Contains(outcomes(r), "m07 unverified") {
+			t.Errorf("it ended %s: %s: %v", r.Outcome, outcomes(r), r.Problem)
 		}
 	})
 }

@@ -73,7 +73,7 @@ func (j *job) verify(ctx context.Context, st *staged, book *ledger) ([]engine.Ma
 				wrong = append(wrong, err)
 			}
 		}
-		wrong = append(wrong, j.eachButLast(ctx, filter(st.machines, (*rollout).isUnverified), j.few(len(st.machines)), func(ctx context.Context, r *rollout) error {
+		wrong = append(wrong, j.eachButLast(ctx, filter(st.machines, (*rollout).isUnverified), j.few(len(st.machines)), lastOnesGet, func(ctx context.Context, r *rollout) error {
 			return j.verifyMachine(ctx, r, book)
 		}))
 		j.reportNewcomers(st, now)

@@ -70,7 +70,7 @@ func (w *watch) run(ctx context.Context) error {
 	}
 	asked := make(chan error, 1)
 	go func() {
-		asked <- w.eachButLast(watching, w.machines, w.mayFail, w.ask)
+		asked <- w.eachButLast(watching, w.machines, w.mayFail, afterwardsGet, w.ask)
 	}()
 	crashed := run.Guarded(func() error { w.unlisted = w.list(watching); return nil })
 	unasked := <-asked

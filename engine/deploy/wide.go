@@ -18,46 +18,96 @@ const (
 	// largeFleet is how many machines a fleet has of which the last few do not keep the others waiting.
 	largeFleet = 50
 	// lastOnesGet is how much longer than all others the last few of a large fleet may take.
-	lastOnesGet = 10 * time.Second
+	lastOnesGet = 8 * time.Second
+	// afterwardsGet is that where machines run the upgrade already, or are done with: no answer changes that.
+	afterwardsGet = 3 * time.Second
+	// silentOnesGet is how much longer than all others those may take that have been silent in an earlier step.
+	silentOnesGet = 2 * time.Second
 )
 
 // each works on machines, as many at once as the Machines API allows.
 func (j *job) each(ctx context.Context, all []*rollout, work func(context.Context, *rollout) error) error {
-	return j.eachButLast(ctx, all, 0, work)
+	return j.eachButLast(ctx, all, 0, lastOnesGet, work)
 }
 
 // eachButLast is each, except that the last few machines of a large fleet do not keep all others waiting: once no more than few have not ended, they get
-// lastOnesGet, and their context ends with the problem "silent".
-func (j *job) eachButLast(ctx context.Context, all []*rollout, few int, work func(context.Context, *rollout) error) error {
+// so much longer, and their context ends with the problem "silent". Those that this has happened to before only get silentOnesGet once all
+// others have ended.
+func (j *job) eachButLast(ctx context.Context, all []*rollout, few int, get time.Duration, work func(context.Context, *rollout) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if few = min(few, len(all)/10); j.machines.Load() < largeFleet {
 		few = 0
 	}
-	var mu sync.Mutex
-	open := len(all)
-	var last *time.Timer
-	ended := func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if open--; open > 0 && open <= few && last == nil {
-			others := len(all) - open
-			last = time.AfterFunc(lastOnesGet, func() { cancel(silentProblem(others)) })
-		}
-	}
-	defer func() {
-		if last != nil {
-			last.Stop()
-		}
-	}()
+	l := &lastOnes{few: few, get: get, open: count(all, (*rollout).answers), of: len(all), cancel: cancel}
+	defer l.stop()
+	l.look()
 	return run.Each(ctx, all, askedAtOnce, (*rollout).where, func(ctx context.Context, r *rollout) error {
-		defer ended()
-		return work(ctx, r)
+		answered := r.answers()
+		err := work(ctx, r)
+		r.silent = isSilent(context.Cause(ctx)) || r.silent && err != nil
+		l.ended(answered)
+		return err
 	})
 }
 
-func silentProblem(others int) error {
-	return engine.NewProblem("silent", fmt.Sprintf("it had not ended %s after %s had", lastOnesGet, text.Counted(others, "other machine")), nil, engine.Remedies["silent"])
+// answers: it has not been silent in an earlier step.
+func (r *rollout) answers() bool { return !r.silent }
+
+// lastOnes ends a step that a few machines keep from ending.
+type lastOnes struct {
+	few, of int
+	get     time.Duration
+	cancel  context.CancelCauseFunc
+
+	mu    sync.Mutex
+	open  int // machines that have not ended, without those that were silent before
+	ends  *time.Timer
+	after time.Duration // since the others had ended
+}
+
+func (l *lastOnes) ended(answered bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if answered {
+		l.open--
+	}
+	l.look()
+}
+
+// look starts the clock for the last ones.
+func (l *lastOnes) look() {
+	switch {
+	case l.open == 0 && l.after != silentOnesGet:
+		l.start(silentOnesGet)
+	case l.open > 0 && l.open <= l.few && l.ends == nil:
+		l.start(l.get)
+	}
+}
+
+func (l *lastOnes) start(after time.Duration) {
+	if l.ends != nil {
+		l.ends.Stop()
+	}
+	others := l.of - l.open
+	l.after = after
+	l.ends = time.AfterFunc(after, func() { l.cancel(silentProblem(after, others)) })
+}
+
+func (l *lastOnes) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ends != nil {
+		l.ends.Stop()
+	}
+}
+
+func silentProblem(after time.Duration, others int) error {
+	what := fmt.Sprintf("it had not ended %s after %s had", after, text.Counted(others, "other machine"))
+	if after == silentOnesGet {
+		what = fmt.Sprintf("it did not answer before either, and had not ended %s after all others had", after)
+	}
+	return engine.NewProblem("silent", what, nil, engine.Remedies["silent"])
 }
 
 func isSilent(err error) bool { return err != nil && engine.AsProblem(err).Name == "silent" }

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type follower struct {
 	every   time.Duration
 
 	piece   int
+	read    int   // bytes of the piece that need not be looked at again: it only grows
 	seq     int64 // of the last event that was handed on
 	ended   bool
 	missing time.Time // since when there is nothing to read; zero if there is
@@ -59,7 +61,7 @@ func (f *follower) look(ctx context.Context) ([]engine.Event, error) {
 		if doc.Age <= silentAfter { // otherwise alive must read the record as well
 			f.missing = time.Time{}
 		}
-		p, err := parsePiece(doc.Body)
+		p, err := parsePiece(f.unread(doc.Body))
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +72,7 @@ func (f *follower) look(ctx context.Context) ([]engine.Event, error) {
 		}
 		switch {
 		case p.continued:
-			f.piece++
+			f.piece, f.read = f.piece+1, 0
 		case p.result != nil:
 			f.ended = true
 			return fresh, nil
@@ -80,6 +82,13 @@ func (f *follower) look(ctx context.Context) ([]engine.Event, error) {
 			return fresh, nil
 		}
 	}
+}
+
+// unread gives the lines of a piece that were not read yet. The last one may be cut off: it is read again.
+func (f *follower) unread(body []byte) []byte {
+	fresh := body[min(f.read, len(body)):]
+	f.read += bytes.LastIndexByte(fresh, '\n') + 1
+	return fresh
 }
 
 // alive gives nil if the console of a deploy without events is alive, since it still writes the record. quiet is how long there was
