@@ -147,3 +147,38 @@ func elsewhere() []*cell {
 		}},
 	}
 }
+
+// whileWatched are faults that meet a machine while it is watched after its commit: the fourth list is the watch's.
+func whileWatched() []*cell {
+	watched := func(fault string, outcome engine.Outcome, do func(w *faultWorld) (undo func()), says ...string) *cell {
+		c := around(fault, momentOf("list", 4), outcome, do, says...)
+		prepare := c.prepare
+		c.prepare = func(w *faultWorld, s *engine.Settings) func() {
+			off := prepare(w, s)
+			s.Timeout, s.Strategy = 5*time.Minute, engine.Strategy{Kind: engine.StrategyAll, Bake: 20 * time.Second}
+			return off
+		}
+		return c
+	}
+	none := func() {}
+	return []*cell{
+		watched("VM dies while it is watched", engine.OutcomeUnhealthy, func(w *faultWorld) func() {
+			w.must(w.local.Crash(w.id))
+			return none
+		}, "is not well"),
+		watched("VM restarts while it is watched", engine.OutcomeUnhealthy, func(w *faultWorld) func() {
+			w.must(w.local.Restart(w.id))
+			return none
+		}, "is not well"),
+		watched("exec gone for a minute while it is watched", engine.OutcomeSucceeded, func(w *faultWorld) func() {
+			lift := w.local.Faults().Inject(local.Target{Service: local.API, Action: local.ActionExec}, 0, local.Cut())
+			time.AfterFunc(time.Minute, lift)
+			return lift
+		}),
+		watched("host lost while it is watched", engine.OutcomeSucceeded, func(w *faultWorld) func() {
+			restore, err := w.local.LoseHost(w.id)
+			w.must(err)
+			return restore
+		}),
+	}
+}
