@@ -52,14 +52,6 @@ func orderingOf[T any](all []ordering[T], key string) *ordering[T] {
 	return nil
 }
 
-func sortKeys[T any](all []ordering[T]) string {
-	keys := make([]string, len(all))
-	for i, o := range all {
-		keys[i] = o.key
-	}
-	return strings.Join(keys, " ")
-}
-
 const (
 	byRegion = "R" // the fleet's own order, with a heading for each region
 	byStatus = "S" // the board's own order: failures first
