@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -308,8 +309,26 @@ func rollbackOwnClients(n traffic) {
 	n.is(`Traffic.Tour.versions(:own, 20)`, "[1]")
 }
 
+// The window ends within 1.2 s; on a computer that has other things to do, in one of a few tries.
 func stuckMigration(n traffic) {
 	n.eval(`Traffic.Tour.start(Traffic.Other, :other, 2); Traffic.Tour.start(Traffic.Server, :server, 1)`)
+	tries, limit := 1, int64(4_000_000)
+	if soak() {
+		tries, limit = 10, 1_200_000
+	}
+	var took []int64
+	for range tries {
+		took = append(took, n.endStuckMigration())
+		if slices.Min(took) <= limit {
+			return
+		}
+	}
+	n.t.Errorf("suspended for %v µs", took)
+}
+
+// endStuckMigration gives for how long processes were suspended, in microseconds.
+func (n traffic) endStuckMigration() int64 {
+	n.t.Helper()
 	before := n.show(`{Process.whereis(:other_1), Process.whereis(:other_2), Process.whereis(:server_1)}`)
 	done := n.run("hangs", func(o *Order) { o.MigrationTimeout = time.Second })
 	if done.State != RolledBackWithLosses || done.KilledTotal != 1 || done.FailuresTotal != 1 || done.Crashed != 0 {
@@ -318,8 +337,7 @@ func stuckMigration(n traffic) {
 	if f := done.Failures[0]; f.Name != ":other_1" || f.Reason != "timeout" || f.PID != done.Killed[0] || len(f.Stack) == 0 {
 		n.t.Errorf("failure: %+v", f)
 	}
-	// 1.2 s where nobody else is on the computer.
-	if done.SuspendedUS < 1_000_000 || done.SuspendedUS > map[bool]int64{false: 4_000_000, true: 1_200_000}[soak()] {
+	if done.SuspendedUS < 1_000_000 {
 		n.t.Errorf("suspended for %d µs", done.SuspendedUS)
 	}
 	n.is(`{Traffic.Tour.versions(:other, 2), Traffic.Tour.versions(:server, 1)}`, "{[1], [1]}")
@@ -327,6 +345,7 @@ func stuckMigration(n traffic) {
 	if first, _, _ := strings.Cut(before, ","); strings.HasPrefix(after, first) || after[len(first):] != before[len(first):] {
 		n.t.Errorf("processes before: %s, after: %s", before, after)
 	}
+	return done.SuspendedUS
 }
 
 func migrationCallsSuspended(n traffic) {

@@ -221,19 +221,18 @@ defmodule FlyDeployAgent.CommitTest do
 
     pids = servers([{:wait, test}])
 
-    window =
-      spawn_link(fn ->
-        send(
-          test,
-          {:ended,
-           run(pids, %{
-             supervisors: [sup, busy],
-             suspend_ms: 5_000,
-             migration_ms: 30_000,
-             max_suspend_ms: 60_000
-           })}
-        )
-      end)
+    spawn_link(fn ->
+      send(
+        test,
+        {:ended,
+         run(pids, %{
+           supervisors: [sup, busy],
+           suspend_ms: 5_000,
+           migration_ms: 30_000,
+           max_suspend_ms: 60_000
+         })}
+      )
+    end)
 
     assert_receive {:migrating, server}, 5_000
     spawn_link(fn -> send(test, {:born, DynamicSupervisor.start_child(sup, child.(fn -> :ok end))}) end)
@@ -243,7 +242,6 @@ defmodule FlyDeployAgent.CommitTest do
     send(server, :go)
     assert_receive {:ended, {%{outcome: :committed}, _}}, 5_000
     assert_receive {:born, {:ok, _}}, 5_000
-    refute Process.alive?(window)
     send(busy, :go)
     assert DynamicSupervisor.count_children(busy).active == 0
   end
@@ -422,13 +420,12 @@ defmodule FlyDeployAgent.CommitTest do
     [busy, idle] = pids = servers([{:ok, 1}, {:ok, 2}])
     test = self()
     occupy(busy, test)
-    window = spawn_link(fn -> send(test, {:ended, run(pids, %{suspend_ms: 10, patient_ms: 60_000})}) end)
+    spawn_link(fn -> send(test, {:ended, run(pids, %{suspend_ms: 10, patient_ms: 60_000})}) end)
     # It has been given up once, and is waited for again.
     wait_until(fn -> queued(busy) >= 4 end)
     refute suspended?(idle)
     send(busy, :go)
     assert_receive {:ended, {%{outcome: :committed, migrated: 2}, %{cell: cell}}}, 5_000
-    refute Process.alive?(window)
     assert states(pids) == [{:ok, 2}, {:ok, 3}]
     assert Cell.longest_us(cell) < 5_000_000
   end
