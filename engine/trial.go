@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"flydeploy/text"
@@ -89,13 +88,28 @@ func (md *Metadata) AddTrial(t Trial) {
 	md.setTrial(&t)
 }
 
+// AddTrials adds the machines of several parts of one trial.
+func (md *Metadata) AddTrials(parts []Trial) {
+	if len(parts) == 0 {
+		return
+	}
+	whole := parts[0]
+	whole.Machines = map[string]MachineTrial{}
+	for _, part := range parts {
+		maps.Copy(whole.Machines, part.Machines)
+	}
+	md.AddTrial(whole)
+}
+
 // EndTrial takes machines out of what is on trial.
 func (md *Metadata) EndTrial(ids ...string) {
 	t := md.Trial()
 	if t == nil {
 		return
 	}
-	maps.DeleteFunc(t.Machines, func(id string, _ MachineTrial) bool { return slices.Contains(ids, id) })
+	for _, id := range ids {
+		delete(t.Machines, id)
+	}
 	md.setTrial(t)
 }
 

@@ -82,3 +82,25 @@ func TestATrialIsResumed(t *testing.T) {
 		t.Error(words)
 	}
 }
+
+// The machines of one trial are added and taken out at once: a large fleet's record is written again and again.
+func TestAddTrials(t *testing.T) {
+	var md Metadata
+	var parts []Trial
+	for _, id := range []string{"m1", "m2", "m3"} {
+		parts = append(parts, Trial{ID: "01A", SHA256: "ab", Machines: map[string]MachineTrial{id: {ID: "01A", Until: time.Now()}}})
+	}
+	md.AddTrials(parts[:1])
+	md.AddTrials(parts[1:])
+	if got := md.Trial(); got == nil || len(got.Machines) != 3 {
+		t.Errorf("on trial: %+v", got)
+	}
+	md.AddTrials(nil)
+	md.EndTrial("m1", "m3", "nobody")
+	if got := md.Trial(); got == nil || len(got.Machines) != 1 || got.Machines["m2"].ID != "01A" {
+		t.Errorf("on trial: %+v", got)
+	}
+	if md.EndTrial("m2"); md.Trial() != nil {
+		t.Error("it is still on trial")
+	}
+}

@@ -235,7 +235,8 @@ func (e *trialEnding) confirm(ctx context.Context, book *ledger) error {
 	}
 	err := e.each(ctx, filter(e.machines, (*rollout).isOnTrial), func(ctx context.Context, r *rollout) error { return e.verifyMachine(ctx, r, book) })
 	err = e.verifyAndRecord(ctx, e.staged, book, err)
-	told := e.each(ctx, filter(e.machines, func(r *rollout) bool { return book.hasWritten(r.machine.ID) }), e.tellConfirmed)
+	written := book.written()
+	told := e.each(ctx, filter(e.machines, func(r *rollout) bool { return written[r.machine.ID] }), e.tellConfirmed)
 	return errors.Join(err, told)
 }
 

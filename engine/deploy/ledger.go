@@ -127,9 +127,13 @@ func (l *ledger) keepOnly(machines []*rollout) {
 	l.entries = slices.DeleteFunc(l.entries, func(e *entry) bool { return !keep[e.machine.ID] })
 }
 
-// hasWritten reports whether the machine's upgrade was written.
-func (l *ledger) hasWritten(id string) bool {
-	return slices.ContainsFunc(l.all(), func(e *entry) bool { return e.machine.ID == id && e.written })
+// written gives the IDs of the machines whose upgrades were written.
+func (l *ledger) written() map[string]bool {
+	written := map[string]bool{}
+	for _, e := range l.all() {
+		written[e.machine.ID] = written[e.machine.ID] || e.written
+	}
+	return written
 }
 
 // hasEntry reports whether the machine was verified.
@@ -199,6 +203,8 @@ func (l *ledger) apply(md *engine.Metadata, end *finalWrite) (entered []*entry) 
 	if md.MachineUpgrades == nil {
 		md.MachineUpgrades = map[string]engine.HotUpgrade{}
 	}
+	var tried []engine.Trial
+	var ended []string
 	for _, e := range l.all() {
 		if l.lockLost() && !l.unchangedByOthers(*md, e.machine) {
 			continue
@@ -206,10 +212,10 @@ func (l *ledger) apply(md *engine.Metadata, end *finalWrite) (entered []*entry) 
 		entered = append(entered, e)
 		md.SetImageCode(e.imageCode)
 		if t, on := l.onTrial(e); on {
-			md.AddTrial(t)
+			tried = append(tried, t)
 			continue
 		}
-		md.EndTrial(e.machine.ID)
+		ended = append(ended, e.machine.ID)
 		if l.back != nil {
 			l.restore(md, e)
 			continue
@@ -220,6 +226,8 @@ func (l *ledger) apply(md *engine.Metadata, end *finalWrite) (entered []*entry) 
 			delete(md.MachineUpgrades, e.machine.ID)
 		}
 	}
+	md.EndTrial(ended...)
+	md.AddTrials(tried)
 	if end != nil && end.fleet != nil && !l.lockLost() {
 		dropGone(md, end.fleet)
 		l.promote(md, end)

@@ -78,11 +78,11 @@ func (j *job) follow(ctx context.Context, r *rollout, status agent.Status, wante
 
 // stillThere looks whether a machine still runs the VM whose agent stands still: agent.ErrGone if it does not.
 func (j *job) stillThere(ctx context.Context, r *rollout) error {
-	now, err := j.ports.Fleet.Machines(ctx)
+	now, err := j.glance(ctx) // many may stand still at once
 	if err != nil {
 		return fmt.Errorf("look at a machine whose agent stands still: %w", err)
 	}
-	if !r.isSameInstance(engine.ByID(now)[r.machine.ID]) {
+	if !r.isSameInstance(now[r.machine.ID]) {
 		return fmt.Errorf("the machine stopped or was replaced: its agent is %w", agent.ErrGone)
 	}
 	if j.restarted(ctx, r) {

@@ -30,8 +30,9 @@ func (j *job) record(ctx context.Context, st *staged, book *ledger, after []engi
 		for err != nil && !isRefused(err) && run.Wait(ctx, lookAgainAfter) == nil { // nothing else says what restarted machines boot
 			md, err = book.write(ctx, end)
 		}
+		written := book.written()
 		for _, r := range st.machines {
-			if r.state == engine.MachineVerified && book.hasWritten(r.machine.ID) {
+			if r.state == engine.MachineVerified && written[r.machine.ID] {
 				r.move(engine.MachineRecorded, engine.Event{Phase: engine.PhaseCheck, Status: engine.StatusDone})
 			}
 		}

@@ -1,10 +1,10 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"flydeploy/engine"
@@ -42,15 +42,18 @@ type staged struct {
 	leftOut  []engine.Machine
 	back     bool // an upgrade is taken back
 	looked   *ahead
+	firstOf  map[string]*rollout // of each process group
 }
 
 // newStaged gives the machines in scope, which stage then stages, with the strategy of the deploy that is resumed.
 func (j *job) newStaged(s *surveyed, p packed, held *lock.Held) *staged {
 	own := *j
 	own.settings.Strategy = s.strategy
-	st := &staged{job: &own, surveyed: s, upgrade: p.upgrade, packed: p, held: held, leftOut: s.out}
+	st := &staged{job: &own, surveyed: s, upgrade: p.upgrade, packed: p, held: held, leftOut: s.out, firstOf: map[string]*rollout{}}
 	for _, m := range s.in {
-		st.machines = append(st.machines, newRollout(j.rec, m))
+		r := newRollout(j.rec, m)
+		st.machines = append(st.machines, r)
+		st.firstOf[m.ProcessGroup] = cmp.Or(st.firstOf[m.ProcessGroup], r)
 	}
 	return st
 }
@@ -312,8 +315,7 @@ func (st *staged) rehearses(r *rollout) bool {
 	case r.attempt > 1:
 		return false
 	}
-	first := slices.IndexFunc(st.machines, func(o *rollout) bool { return o.machine.ProcessGroup == r.machine.ProcessGroup })
-	return st.settings.Rehearse == engine.RehearseAll || st.machines[first] == r
+	return st.settings.Rehearse == engine.RehearseAll || st.firstOf[r.machine.ProcessGroup] == r
 }
 
 func (st *staged) presign(ctx context.Context, key string) (string, error) {

@@ -58,6 +58,7 @@ func bySeq(a, b engine.Event) int { return cmp.Compare(a.Seq, b.Seq) }
 type printer struct {
 	out     *output
 	p       *engine.Progress
+	numbers map[string]int
 	planned bool // the plan was shown
 	asks    bool // the question about the plan shows it
 }
@@ -123,8 +124,15 @@ func (o *printer) headOf(e engine.Event) string {
 	return sprintf("[%d/%d] %s %s", o.number(e.Machine), len(o.p.Machines), e.Machine, e.Phase.Title())
 }
 
+// number gives a machine's place among the others, from 1: in the order in which they first had an event.
 func (o *printer) number(id string) int {
-	return 1 + slices.IndexFunc(o.p.Machines, func(m *engine.MachineProgress) bool { return m.ID == id })
+	if o.numbers == nil {
+		o.numbers = map[string]int{}
+	}
+	for i := len(o.numbers); i < len(o.p.Machines); i++ {
+		o.numbers[o.p.Machines[i].ID] = i + 1
+	}
+	return o.numbers[id]
 }
 
 // plan is the plan in lines, with the first event that carries it, or the last of its parts: events may have been merged, so that the
