@@ -120,7 +120,7 @@ faults: setup ## run the whole table of faults on real nodes, or some (CELLS="di
 .PHONY: soak
 soak: setup ## the long versions: forty kills of the agent; 100 processes and 200 rounds for one lock on two S3 servers, consoles killed at eleven points, boots that meet every fault, 200 walks through the screens
 	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run 'TestManyProcessesOneOwner|TestOneOfManyGetsTheLock' ./s3
-	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run 'TestAKilledConsole|TestTheApplicationBoots|TestAMachineThatRestartsAfterItsCommit|TestConfigurationIsAppliedToNodes|TestManyWatch' ./engine/deploy
+	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run 'TestAKilledConsole|TestTheApplicationBoots|TestAMachineThatRestartsAfterItsCommit|TestConfigurationIsAppliedToNodes|TestChildrenAreAppliedToNodes|TestManyWatch' ./engine/deploy
 	@FLYDEPLOY_SOAK=1 go test -count=1 -run TestRule12EveryScreen ./tui
 	@$(MAKE) --no-print-directory soak-agent
 

@@ -120,6 +120,8 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 	fs.BoolVar(&d.noHooks, "no-hooks", false, "run no command of [hooks] in flydeploy.toml, and post nothing ([notify])")
 	fs.BoolVar(&e.RunReleaseCommand, "release-command", false, "run fly.toml's release_command in a temporary machine with the new image, before anything is suspended")
 	fs.BoolVar(&e.ApplyConfig, "apply-config", false, "apply the new release's sys.config and runtime.exs to the applications that run, and tell them (config_change/3)")
+	fs.Var(children{&e.ApplyChildren}, "apply-children", "after the commit start children that supervisors have in the new code, and end those that they no longer have (keep);\nrestart: also start again those that are started otherwise")
+	fs.Lookup("apply-children").NoOptDefVal = string(engine.ApplyChildrenKeep)
 	fs.StringArrayVar(&e.Accept, "accept", nil, "blocker of the plan to accept, by its name (repeatable)")
 }
 
@@ -227,6 +229,32 @@ func (p pause) String() string {
 
 // Type implements pflag.Value.
 func (p pause) Type() string { return "time" }
+
+// children is an option's value: keep, restart or none.
+type children struct{ to *engine.ApplyChildren }
+
+// Set implements pflag.Value.
+func (c children) Set(text string) error {
+	switch how := engine.ApplyChildren(text); how {
+	case engine.ApplyChildrenKeep, engine.ApplyChildrenRestart:
+		*c.to = how
+	case "none":
+		*c.to = engine.ApplyNoChildren
+	default:
+		return fmt.Errorf("%q is not keep, restart or none", text)
+	}
+	return nil
+}
+
+func (c children) String() string {
+	if c.to == nil || *c.to == engine.ApplyNoChildren {
+		return "none"
+	}
+	return string(*c.to)
+}
+
+// Type implements pflag.Value.
+func (c children) Type() string { return "how" }
 
 // duration is an option's value: "90s", "250ms", or a number in the unit that fly_deploy gives the option.
 type duration struct {

@@ -60,9 +60,11 @@ type Upgrade struct {
 	// ReleaseCommand is that of the fly.toml which it was deployed with, whether it was run or not; "" for none, or in older records.
 	ReleaseCommand string `json:"release_command,omitempty"`
 	// ApplyConfig: the tarball holds the release's configuration as it was built, and machines apply it.
-	ApplyConfig bool       `json:"apply_config,omitempty"`
-	DryRun      bool       `json:"dry_run,omitempty"`
-	Signature   *Signature `json:"signature,omitempty"` // of what was packed; nil where nobody signs
+	ApplyConfig bool `json:"apply_config,omitempty"`
+	// ApplyChildren: machines start and end children of supervisors.
+	ApplyChildren ApplyChildren `json:"apply_children,omitempty"`
+	DryRun        bool          `json:"dry_run,omitempty"`
+	Signature     *Signature    `json:"signature,omitempty"` // of what was packed; nil where nobody signs
 }
 
 // MachineReport holds what an agent has counted on its machine.

@@ -25,6 +25,8 @@ type HotUpgrade struct {
 	ReleaseCommand string `json:"release_command,omitempty"`
 	// ApplyConfig: its configuration is applied as well, also at a restart.
 	ApplyConfig bool `json:"apply_config,omitempty"`
+	// ApplyChildren: its children are started and ended as well, also at a restart.
+	ApplyChildren ApplyChildren `json:"apply_children,omitempty"`
 	// Agent is what the upgrade was committed with; zero in records of an older flydeploy.
 	Agent CompiledAgent `json:"agent,omitzero"`
 	// Signature is nil where nobody signs.
@@ -168,6 +170,14 @@ type Tarballs interface {
 // AppliesConfig reports whether the record names an upgrade for any of these machines whose configuration is applied.
 func (md *Metadata) AppliesConfig(machines []Machine) bool {
 	return slices.ContainsFunc(machines, func(m Machine) bool { u, ok := md.UpgradeOf(m); return ok && u.ApplyConfig })
+}
+
+// AppliesChildren reports the same of the children of supervisors.
+func (md *Metadata) AppliesChildren(machines []Machine) bool {
+	return slices.ContainsFunc(machines, func(m Machine) bool {
+		u, ok := md.UpgradeOf(m)
+		return ok && u.ApplyChildren != ApplyNoChildren
+	})
 }
 
 // UpgradeOf gives the upgrade that is recorded for a machine; false if there is none for its image.

@@ -48,7 +48,19 @@ type Settings struct {
 	RunReleaseCommand bool
 	// ApplyConfig: the new release's configuration is applied to the running applications.
 	ApplyConfig bool
+	// ApplyChildren: supervisors get their new children.
+	ApplyChildren ApplyChildren
 }
+
+// ApplyChildren says what becomes of supervisors' children once the new code runs.
+type ApplyChildren string
+
+// What is told by these words in records and orders.
+const (
+	ApplyNoChildren      ApplyChildren = ""        // they stay as they are
+	ApplyChildrenKeep    ApplyChildren = "keep"    // new ones are started, and old ones ended
+	ApplyChildrenRestart ApplyChildren = "restart" // those that are started otherwise are restarted, too
+)
 
 // Rehearse says on which machines the agent rehearses.
 type Rehearse string

@@ -4,15 +4,15 @@ defmodule FlyDeployAgent.Aftermath do
   committed is checked once more.
   """
 
-  alias FlyDeployAgent.{AppConfig, Armed, Beam, Files, Fresh, Result, Snapshot, Static, Window}
+  alias FlyDeployAgent.{AppChildren, AppConfig, Armed, Beam, Files, Fresh, Result, Snapshot, Static, Window}
 
   @doc """
   Settles the window of an armed upgrade that ended with `result`. Gives the completed result, and what is wrong with what lies in
   files and memory now, or nil.
   """
-  @spec settle(Armed.t(), binary, Window.t(), Result.t()) ::
+  @spec settle(Armed.t(), FlyDeployAgent.Order.t(), Window.t(), Result.t(), ([pid] -> any)) ::
           {Result.t(), %{name: binary, what: binary} | nil}
-  def settle(armed, id, window, %Result{} = result) do
+  def settle(armed, %{id: id} = order, window, %Result{} = result, ending) do
     files = armed.staged.diff.files
     committed = result.outcome == :committed
     unplaced = if committed, do: Files.place(files, id), else: Files.take_back(files, armed.absent, id)
@@ -24,7 +24,23 @@ defmodule FlyDeployAgent.Aftermath do
     result = %Result{result | unplaced: unplaced, deferred: length(window.deferred)}
     wrong = if committed, do: wrong(window), else: []
     deaf = if committed, do: AppConfig.tell(armed.staged.config), else: []
-    {result, error(%{committed: committed, wrong: wrong, unplaced: unplaced, cold: cold, deaf: deaf})}
+    children = if committed, do: children(armed, order, ending)
+    result = %Result{result | children: children}
+
+    {result,
+     error(%{
+       committed: committed,
+       wrong: wrong,
+       unplaced: unplaced,
+       cold: cold,
+       deaf: deaf,
+       children: children
+     })}
+  end
+
+  defp children(armed, order, ending) do
+    trees = AppChildren.trees(armed.staged.findings, order.apply_children)
+    if trees != [], do: AppChildren.apply_all(trees, order.apply_children, ending)
   end
 
   # All must be new; a difference here is a fault of the agent's, and is told.
@@ -45,6 +61,9 @@ defmodule FlyDeployAgent.Aftermath do
 
     %{name: "not_warmed", what: what}
   end
+
+  defp error(%{children: %{failed: [_ | _] = failed}}),
+    do: %{name: "child_not_started", what: Enum.join(failed, "; ")}
 
   defp error(%{deaf: [module | _]}),
     do: %{

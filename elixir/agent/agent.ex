@@ -343,7 +343,7 @@ defmodule FlyDeployAgent do
     Watch.belong(s.watch, owners(result.targets ++ result.skipped))
     Watch.except(s.watch, result.killed ++ result.fresh)
     if result.outcome == :committed, do: OnTrial.committed(s.order)
-    {result, error} = Aftermath.settle(s.armed, s.order.id, window, result)
+    {result, error} = Aftermath.settle(s.armed, s.order, window, result, &Watch.except(s.watch, &1))
     s = enter(%{s | result: result, error: s.error || error}, result.outcome, s.order.terminal_ms)
     Package.tell(s.order, window, result)
     if Report.due?(s.order, result), do: work(s, fn _tell -> {:report, Report.upload(s)} end), else: s

@@ -90,7 +90,8 @@ defmodule FlyDeployAgent.Impact do
         Enum.frequencies(for %{module: m} <- staged.targets ++ staged.others, m not in supervisors, do: m),
       children: if(pairs == [], do: [], else: Children.running()),
       supervisors: supervisors,
-      applications: applications()
+      applications: applications(),
+      apply_children: order.apply_children
     }
 
     {gone, removed} = {Undefined.gone(pairs), staged.diff.removed}
@@ -207,5 +208,6 @@ defmodule FlyDeployAgent.Impact do
       detail: "are like these: #{subjects |> Enum.take(@named) |> Enum.join(", ")}#{more}"
     }
     |> Findings.whose(rest)
+    |> Map.put(:trees, Enum.flat_map(rest, &Map.get(&1, :trees, [])))
   end
 end

@@ -5,6 +5,7 @@ defmodule FlyDeployAgent.Order do
   `own` are the pids of the agent and its guardian; `back` – an upgrade is taken back, see `FlyDeployAgent.Back`, and `fresh` are modules whose
   processes start afresh then; `fence`, see `FlyDeployAgent.Fence`; `signed_by`, see `FlyDeployAgent.Package`;
   `apply_config` – the release's configuration is applied, see `FlyDeployAgent.AppConfig`;
+  `apply_children` – so are the children of supervisors, see `FlyDeployAgent.AppChildren`;
   `trial_ms`, how long the upgrade is on trial, nil if it is not, see `FlyDeployAgent.OnTrial`.
   """
 
@@ -37,6 +38,7 @@ defmodule FlyDeployAgent.Order do
                 back: false,
                 fresh: [],
                 apply_config: false,
+                apply_children: nil,
                 agent_url: nil,
                 agent_sha256: nil,
                 signed_by: nil,
@@ -67,6 +69,7 @@ defmodule FlyDeployAgent.Order do
           back: boolean,
           fresh: [module],
           apply_config: boolean,
+          apply_children: FlyDeployAgent.AppChildren.how(),
           agent_url: binary | nil,
           agent_sha256: binary | nil,
           signed_by: binary | nil,
@@ -103,12 +106,17 @@ defmodule FlyDeployAgent.Order do
       back: Map.get(form, "back") == "true",
       fresh: form |> Map.get("fresh", "") |> String.split() |> Enum.flat_map(&module/1),
       apply_config: Map.get(form, "apply_config") == "true",
+      apply_children: apply_children(Map.get(form, "apply_children")),
       agent_url: Map.get(form, "agent_url"),
       agent_sha256: Map.get(form, "agent_sha256"),
       signed_by: Map.get(form, "signed_by"),
       trial_ms: number(form, "trial_ms", nil)
     }
   end
+
+  defp apply_children("keep"), do: :keep
+  defp apply_children("restart"), do: :restart
+  defp apply_children(_none), do: nil
 
   # As inspect/1 shows it; what is no module that runs starts nothing afresh.
   defp module(":" <> name), do: existing(name)

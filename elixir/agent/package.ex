@@ -83,22 +83,22 @@ defmodule FlyDeployAgent.Package do
     _, _ -> nil
   end
 
-  @doc "Configuration that is applied must be applied again at a restart, which an older package does not."
-  @spec config_findings(apply_config :: boolean) :: [map]
-  def config_findings(false), do: []
-
-  def config_findings(true) do
-    if not Code.ensure_loaded?(FlyDeploy) or Code.ensure_loaded?(FlyDeploy.AppliedConfig),
-      do: [],
-      else: [
-        %{
-          name: "config_lost",
-          severity: :block,
-          subject: "FlyDeploy.startup_reapply_current/1",
-          detail:
-            "is of a package that does not know of applied configuration: a restart would run the new code with the image's"
-        }
-      ]
+  @doc "What is applied, configuration or children, must be applied again at a restart, which an older package does not."
+  @spec applied_findings(FlyDeployAgent.Order.t()) :: [map]
+  def applied_findings(%{apply_config: config?, apply_children: children}) do
+    # Both came with the same package.
+    if (not config? and children == nil) or not Code.ensure_loaded?(FlyDeploy) or
+         Code.ensure_loaded?(FlyDeploy.AppliedChildren),
+       do: [],
+       else: [
+         %{
+           name: "applied_lost",
+           severity: :block,
+           subject: "FlyDeploy.startup_reapply_current/1",
+           detail:
+             "is of a package that does not know of applied configuration and children: a restart would run the new code with the image's"
+         }
+       ]
   end
 
   @doc "After the window. Whatever the package does, the agent goes on."

@@ -6,6 +6,7 @@ defmodule FlyDeployAgent.Result do
     * `migrated` – answers of code_change; `died` – processes that ended by themselves meanwhile; `killed` – those that the agent ended
     * `fresh` – those that were ended so that they start afresh, see `FlyDeployAgent.Fresh`
     * `targets` – all that were suspended; `skipped` – those that would not suspend and were left out
+    * `children` – what became of children that were started and ended, see `FlyDeployAgent.AppChildren`, nil if none were to be
     * `unplaced` – files that still hold the old code; `views` – how many LiveViews show the new code; `deferred` – modules that were
       loaded after the migrations
   """
@@ -19,6 +20,7 @@ defmodule FlyDeployAgent.Result do
                 killed: [],
                 fresh: [],
                 skipped: [],
+                children: nil,
                 unplaced: [],
                 views: 0,
                 deferred: 0
@@ -34,6 +36,7 @@ defmodule FlyDeployAgent.Result do
           killed: [pid],
           fresh: [pid],
           skipped: [FlyDeployAgent.Target.t()],
+          children: FlyDeployAgent.AppChildren.told() | nil,
           unplaced: [Path.t()],
           views: non_neg_integer,
           deferred: non_neg_integer

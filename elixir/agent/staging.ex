@@ -8,6 +8,7 @@ defmodule FlyDeployAgent.Staging do
   """
 
   alias FlyDeployAgent.{
+    AppChildren,
     AppConfig,
     Archive,
     Back,
@@ -188,8 +189,10 @@ defmodule FlyDeployAgent.Staging do
         ReleaseFindings.all(dir, diff.changes, diff.files, staged.config) ++
         Findings.release(Files.unwritable(diff.files, order.id)) ++
         Package.findings(order.signed_by) ++
-        Package.config_findings(order.apply_config) ++
+        Package.applied_findings(order) ++
         Findings.rollback_cost(staged.rollback_us)
+
+    findings = AppChildren.without_removed(findings, order.apply_children)
 
     %Staged{
       staged

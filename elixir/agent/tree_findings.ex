@@ -1,9 +1,9 @@
 defmodule FlyDeployAgent.TreeFindings do
   @moduledoc """
-  What the change of modules does to supervisors and their children, which a hot upgrade neither starts nor stops.
+  What the change of modules does to supervisors and their children, which a hot upgrade neither starts nor stops unless it is told to.
   """
 
-  alias FlyDeployAgent.{Children, CodeFacts, Pair, Paths, Restarts, Specs}
+  alias FlyDeployAgent.{AppChildren, Children, CodeFacts, Pair, Paths, Restarts, Specs}
 
   @doc "The findings about supervisors and children."
   @spec all([Pair.t()], FlyDeployAgent.CodeFindings.live()) :: [map]
@@ -101,9 +101,11 @@ defmodule FlyDeployAgent.TreeFindings do
           m in added,
           do: m
 
-    for {pair, root, {added, removed, _}} <- trees,
-        found <- told(pair, root, {added -- moved, removed -- moved}, by_module, live),
-        do: found
+    for {%{module: module} = pair, {function, arity} = root, {added, removed, _}} <- trees,
+        {added, removed} = {added -- moved, removed -- moved},
+        applied = Map.put(live, :apply_children, AppChildren.how({module, function, arity}, pair.new, live)),
+        found <- told(pair, root, {added, removed}, by_module, applied),
+        do: Map.put(found, :trees, [%{root: {module, function, arity}, added: added, removed: removed}])
   end
 
   # A root that stays as it is, and calls what changes: its children may be listed there.
@@ -134,21 +136,26 @@ defmodule FlyDeployAgent.TreeFindings do
 
   defp told(pair, root, {[], []}, pairs, live), do: supervised(pair, root, pairs, live)
 
-  defp told(%{module: module}, {function, arity}, {added, removed}, _pairs, _live) do
+  defp told(%{module: module}, {function, arity}, {added, removed}, _pairs, live) do
     [
-      finding(
-        "children_changed",
-        :block,
+      of_children(
+        live,
         module,
         "#{function}/#{arity} " <>
           Enum.join(
             for(m <- added, do: "starts #{inspect(m)}, which is not running") ++
               for(m <- removed, do: "no longer starts #{inspect(m)}, which is running"),
             "; "
-          ) <> ": a hot upgrade starts and stops no children"
+          )
       )
     ]
   end
+
+  defp of_children(%{apply_children: how}, module, what) when how != nil,
+    do: finding("children_applied", :info, module, what <> ": after the commit")
+
+  defp of_children(_live, module, what),
+    do: finding("children_changed", :block, module, what <> ": a hot upgrade starts and stops no children")
 
   # The same children, with other arguments, or under other rules.
   defp supervised(%{module: module} = pair, {function, arity} = root, pairs, live) do
@@ -158,12 +165,7 @@ defmodule FlyDeployAgent.TreeFindings do
       :unknown ->
         if module in live.supervisors and Pair.differs?(pair, [root]),
           do: [
-            finding(
-              "supervisor_changed",
-              :warn,
-              module,
-              "#{where} differs, and is not applied to what it started"
-            )
+            of_rules(live, root, module, "#{where} differs")
           ],
           else: []
 
@@ -172,37 +174,52 @@ defmodule FlyDeployAgent.TreeFindings do
           for(
             {m, name} <- names,
             do:
-              finding(
-                "children_changed",
-                :block,
+              of_children(
+                live,
                 module,
-                "#{where} starts #{inspect(m)} as #{inspect(name)}, which is not running: a hot upgrade starts and stops no children"
+                "#{where} starts #{inspect(m)} as #{inspect(name)}, which is not running"
               )
           ),
           for(
             m <- arguments,
             runs?(m, live),
             do:
-              finding(
-                "child_spec_changed",
-                :warn,
+              of_arguments(
+                live,
                 module,
-                "#{where} starts #{inspect(m)} with other arguments than it runs with, and its supervisor keeps those"
+                "#{where} starts #{inspect(m)} with other arguments than it runs with"
               )
           ),
           for(
             rule <- rules,
-            do:
-              finding(
-                "supervisor_changed",
-                :warn,
-                module,
-                "#{where} sets #{rule}, which is not applied to what it started"
-              )
+            do: of_rules(live, root, module, "#{where} sets #{rule}")
           )
         ])
     end
   end
+
+  defp of_arguments(%{apply_children: :restart}, module, what),
+    do: finding("children_applied", :info, module, what <> ": it is started again with them after the commit")
+
+  defp of_arguments(%{apply_children: :keep}, module, what),
+    do:
+      finding(
+        "child_spec_changed",
+        :warn,
+        module,
+        what <>
+          ": its supervisor starts it with them the next time; --apply-children=restart starts it again now"
+      )
+
+  defp of_arguments(_live, module, what),
+    do: finding("child_spec_changed", :warn, module, what <> ", and its supervisor keeps those")
+
+  # Those of an application's own tree stand in start/2.
+  defp of_rules(%{apply_children: how}, {:init, 1}, module, what) when how != nil,
+    do: finding("children_applied", :info, module, what <> ": from the commit on")
+
+  defp of_rules(_live, _root, module, what),
+    do: finding("supervisor_changed", :warn, module, what <> ", which is not applied to what it started")
 
   # The code that a root leads to, through all modules that change.
   defp reached(version, module, root, pairs), do: reached_from([{module, root}], version, pairs, %{})

@@ -30,7 +30,10 @@ defmodule FlyDeploy do
   of dependencies among them, go on with the state that they have, without `code_change`.
 
   `start/2` itself runs to its end in the image's code, and so does what it calls in its own module without the module's
-  name. A restarted machine therefore has the supervision tree of its image, as one has that was upgraded while it ran.
+  name. A restarted machine therefore has the supervision tree of its image, as one has that was upgraded while it ran. Where
+  children were applied (`flydeploy hot --apply-children`), the tree is brought to what `children/0` or `children/1` of the
+  application's module gives, as soon as the application has started; if `start/2` calls that function with its module's name,
+  it starts the new children at once.
 
   ### Or as a child
 

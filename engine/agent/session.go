@@ -56,6 +56,8 @@ type Order struct {
 	Rehearse bool
 	// ApplyConfig: the release's configuration is applied. Where the tarball has none, that is the image's.
 	ApplyConfig bool
+	// ApplyChildren: supervisors get their new children.
+	ApplyChildren engine.ApplyChildren
 	// Back: an upgrade is taken back. The code that runs is asked to take states back, and processes that it cannot take back start afresh,
 	// those of the modules Fresh among them.
 	Back  bool
@@ -106,6 +108,7 @@ func (o Order) encode() string {
 	if o.ApplyConfig {
 		set("apply_config", "true")
 	}
+	set("apply_children", string(o.ApplyChildren))
 	if o.Back {
 		set("back", "true")
 		set("fresh", strings.Join(o.Fresh, " "))

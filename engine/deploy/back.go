@@ -76,7 +76,7 @@ func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machi
 	}
 	if to != nil {
 		s.earlier = &record.Record{Past: engine.Past{ID: to.ID, At: to.DeployedAt}, Upgrade: engine.Upgrade{
-			ID: to.ID, Version: to.Version, SourceImage: to.SourceImageRef, TarballURL: to.TarballURL, SHA256: to.SHA256, Size: to.Size, Agent: to.Agent, ApplyConfig: to.ApplyConfig,
+			ID: to.ID, Version: to.Version, SourceImage: to.SourceImageRef, TarballURL: to.TarballURL, SHA256: to.SHA256, Size: to.Size, Agent: to.Agent, ApplyConfig: to.ApplyConfig, ApplyChildren: to.ApplyChildren,
 		}}
 	}
 	u := c.upgrade

@@ -122,7 +122,7 @@ func (j *job) steps(ctx context.Context, all *soFar) error {
 	if j.settings.EndTrial != engine.TrialGoesOn {
 		return j.endTrial(ctx, all, surveyed)
 	}
-	all.upgrade.ApplyConfig = j.appliesConfig(surveyed)
+	all.upgrade.ApplyConfig, all.upgrade.ApplyChildren = j.appliesConfig(surveyed), j.appliesChildren(surveyed)
 	looked := j.lookAhead(ctx, surveyed)
 	all.packed, err = j.pack(ctx, surveyed, all.upgrade)
 	looked.end()

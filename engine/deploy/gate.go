@@ -172,7 +172,7 @@ func (c *committing) choose(ctx context.Context, about engine.Question, text str
 
 // undone says what an agent could not do after its commit that the upgrade needs, "" for nothing: the new code runs without it.
 func undone(s agent.Status) string {
-	if s.State == agent.Committed && s.Error != nil && s.Error.Name == "config_not_taken" {
+	if s.State == agent.Committed && s.Error != nil && (s.Error.Name == "config_not_taken" || s.Error.Name == "child_not_started") {
 		return s.Error.What
 	}
 	return ""

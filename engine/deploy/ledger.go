@@ -93,7 +93,7 @@ func (l *ledger) hotUpgrade(r *rollout) engine.HotUpgrade {
 	return engine.HotUpgrade{
 		Version: l.upgrade.Version, SourceImageRef: l.upgrade.SourceImage, TarballURL: l.upgrade.TarballURL,
 		DeployedAt: l.deployedAt(), SHA256: l.upgrade.SHA256, Size: l.upgrade.Size, ID: l.upgrade.ID,
-		Fingerprint: r.code.Fingerprint, ReleaseCommand: l.upgrade.ReleaseCommand, ApplyConfig: l.upgrade.ApplyConfig, GitRevision: l.upgrade.GitRevision, Agent: l.upgrade.Agent,
+		Fingerprint: r.code.Fingerprint, ReleaseCommand: l.upgrade.ReleaseCommand, ApplyConfig: l.upgrade.ApplyConfig, ApplyChildren: l.upgrade.ApplyChildren, GitRevision: l.upgrade.GitRevision, Agent: l.upgrade.Agent,
 		ByName: r.readsNames(),
 	}
 }

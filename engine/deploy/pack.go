@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -145,6 +146,7 @@ func (j *job) reuse(ctx context.Context, s *surveyed, p *packed) error {
 		return err
 	}
 	u.ApplyConfig = u.ApplyConfig || e.ApplyConfig
+	u.ApplyChildren = cmp.Or(u.ApplyChildren, e.ApplyChildren)
 	u.GitRevision = e.GitRevision // of that code, not of what is checked out now
 	j.rec.Emit(engine.Event{Phase: engine.PhaseBuild, Status: engine.StatusSkipped, Text: "deploying " + s.earlier.ID + " again", Upgrade: copyOf(u)})
 	p.key = keyOf(u.TarballURL)

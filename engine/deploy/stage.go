@@ -100,6 +100,9 @@ func (st *staged) facts() plan.Facts {
 	if found, stays := st.configStays(); stays {
 		f.Own = append(f.Own, found)
 	}
+	if found, stays := st.childrenStay(); stays {
+		f.Own = append(f.Own, found)
+	}
 	if e := st.surveyed.earlier; e != nil {
 		f.Earlier = &plan.Earlier{ID: e.ID, BaseImage: e.Upgrade.BaseImage, At: e.At}
 	}
@@ -280,7 +283,7 @@ func (st *staged) orderFor(ctx context.Context, r *rollout) (agent.Order, error)
 		SuspendTimeout: st.settings.SuspendTimeout, MigrationTimeout: st.settings.MigrationTimeout, MaxSuspend: st.settings.MaxSuspend, SkipBusy: st.settings.SkipBusy,
 		OTPApp: st.surveyed.target.OTPApp, Owner: st.settings.Owner, Fence: fence,
 		TerminalFor: st.stays(r), Trial: st.trialFor(r), Agent: st.upgrade.Agent, AgentURL: agentURL, Version: st.upgrade.Version, SourceImage: st.upgrade.SourceImage,
-		Rehearse: st.rehearses(r), Back: st.back, Fresh: r.fresh, SignedBy: st.ports.Keys.SignsWith(), ApplyConfig: st.upgrade.ApplyConfig,
+		Rehearse: st.rehearses(r), Back: st.back, Fresh: r.fresh, SignedBy: st.ports.Keys.SignsWith(), ApplyConfig: st.upgrade.ApplyConfig, ApplyChildren: st.upgrade.ApplyChildren,
 	}, nil
 }
 

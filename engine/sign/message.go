@@ -101,6 +101,9 @@ func upgradeFields(app App, s engine.Signature, u engine.HotUpgrade) []field {
 	if u.ApplyConfig { // what was signed before there was such a field stays valid
 		fields = append(fields, field{"apply_config", "true"})
 	}
+	if u.ApplyChildren != engine.ApplyNoChildren {
+		fields = append(fields, field{"apply_children", string(u.ApplyChildren)})
+	}
 	return fields
 }
 

@@ -168,6 +168,6 @@ func appOf(u engine.Upgrade) App { return App{Fly: u.App, OTP: u.OTPApp} }
 func entryOf(u engine.Upgrade) engine.HotUpgrade {
 	return engine.HotUpgrade{
 		Version: u.Version, SourceImageRef: u.SourceImage, TarballURL: u.TarballURL, SHA256: u.SHA256, Size: u.Size, ID: u.ID,
-		GitRevision: u.GitRevision, ReleaseCommand: u.ReleaseCommand, ApplyConfig: u.ApplyConfig, Agent: u.Agent,
+		GitRevision: u.GitRevision, ReleaseCommand: u.ReleaseCommand, ApplyConfig: u.ApplyConfig, ApplyChildren: u.ApplyChildren, Agent: u.Agent,
 	}
 }

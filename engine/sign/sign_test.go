@@ -72,6 +72,8 @@ func vectors(t *testing.T) []vector {
 	applied := complete
 	applied.ApplyConfig = true
 	add(applied, Over{Image: image})
+	applied.ApplyChildren = engine.ApplyChildrenRestart
+	add(applied, Over{Image: image})
 	return all
 }
 
@@ -102,6 +104,7 @@ func TestAnAlteredUpgradeIsRefused(t *testing.T) {
 		"source": func(u *engine.HotUpgrade) { u.SourceImageRef += "x" }, "time": func(u *engine.HotUpgrade) { u.DeployedAt = at },
 		"fingerprint": func(u *engine.HotUpgrade) { u.Fingerprint = "" }, "revision": func(u *engine.HotUpgrade) { u.GitRevision = "" },
 		"agent": func(u *engine.HotUpgrade) { u.Agent.SHA256 = strings.Repeat("0b", 32) }, "agent's size": func(u *engine.HotUpgrade) { u.Agent.Size++ },
+		"children":       func(u *engine.HotUpgrade) { u.ApplyChildren = engine.ApplyChildrenKeep },
 		"configuration":  func(u *engine.HotUpgrade) { u.ApplyConfig = true },
 		"agent's source": func(u *engine.HotUpgrade) { u.Agent.Source = "x" }, "OTP": func(u *engine.HotUpgrade) { u.Agent.OTP = "28" },
 		"Elixir": func(u *engine.HotUpgrade) { u.Agent.Elixir = "1.18.34" }, "signed image": func(u *engine.HotUpgrade) { u.Signature.Image += "0" },

@@ -17,6 +17,7 @@ defmodule FlyDeploy.Metadata do
           git_revision: String.t() | nil,
           release_command: String.t() | nil,
           apply_config: boolean,
+          apply_children: String.t() | nil,
           agent: agent | nil,
           signature: FlyDeploy.Signature.t() | nil
         }
@@ -126,6 +127,7 @@ defmodule FlyDeploy.Metadata do
        git_revision: text(upgrade["git_revision"]),
        release_command: text(upgrade["release_command"]),
        apply_config: upgrade["apply_config"] == true,
+       apply_children: text(upgrade["apply_children"]),
        agent: agent(upgrade["agent"]),
        signature: signature(upgrade["signature"])
      }}

@@ -4,7 +4,7 @@ defmodule FlyDeploy.Reapply do
   # In two parts. `Preparation` does all that may take long or go wrong, in a process of its own that is killed when its
   # time is up: it changes nothing but its own folder. What it leaves to do is short, and is done or undone as a whole.
 
-  alias FlyDeploy.{AppliedConfig, Hook, Placement, Preparation, Version}
+  alias FlyDeploy.{AppliedChildren, AppliedConfig, Hook, Placement, Preparation, Version}
 
   require Logger
 
@@ -52,6 +52,7 @@ defmodule FlyDeploy.Reapply do
         %{hot_ref: hot_ref, version: version, id: id} = prepared.upgrade
         Version.upgraded(hot_ref, version, id)
         AppliedConfig.tell(prepared.config)
+        AppliedChildren.later(prepared.upgrade, app)
         told = AppliedConfig.told(prepared.config)
         {:ok, "hot upgrade #{version} (#{length(prepared.modules)} modules#{told})"}
       end

@@ -65,6 +65,7 @@ defmodule FlyDeploy.SelfUpgrade do
       agent_url: agent_url,
       agent_sha256: upgrade.agent.sha256,
       apply_config: AppliedConfig.due?(upgrade),
+      apply_children: upgrade.apply_children || "",
       signed_by: if(upgrade.signature, do: upgrade.signature.key, else: ""),
       staged_ms: @staged_ms
     }

@@ -206,7 +206,8 @@ defmodule FlyDeploy.Signature do
 
     # What was signed before there was such a field stays valid.
     applied = if upgrade.apply_config, do: [{"apply_config", "true"}], else: []
-    encode("flydeploy upgrade 1\n", fields ++ applied)
+    children = for text <- List.wrap(upgrade.apply_children), do: {"apply_children", text}
+    encode("flydeploy upgrade 1\n", fields ++ applied ++ children)
   end
 
   @doc "Those of a record that names no upgrade."

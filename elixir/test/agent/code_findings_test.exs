@@ -341,6 +341,62 @@ defmodule FlyDeployAgent.CodeFindingsTest do
     end)
   end
 
+  # `--apply-children`: of an application's tree only where its module tells the children.
+  test "children that are applied are no blockers", context do
+    telling =
+      String.replace(@app, "    def start(_type, _args) do\n      children = [", "  def children do\n      [",
+        global: false
+      )
+
+    telling =
+      if telling == @app,
+        do:
+          String.replace(@app, "  def start(_type, _args) do\n    children = [", "  def children do\n    ["),
+        else: telling
+
+    telling =
+      String.replace(
+        telling,
+        "    Supervisor.start_link(children, strategy: :one_for_one)\n  end",
+        "  end\n\n  def start(_, _), do: Supervisor.start_link(__MODULE__.children(), strategy: :one_for_one)"
+      )
+
+    more = {"{T.Worker,", "{Task.Supervisor, name: T.More},\n{T.Worker,"}
+
+    for {source, edits, how, {name, severity, evidence}} <- [
+          {telling, [more], :keep,
+           {"children_applied", :info,
+            "start/2 starts Task.Supervisor, which is not running: after the commit"}},
+          {telling, [more], nil, {"children_changed", :block, "a hot upgrade starts and stops no children"}},
+          {@app, [more], :keep, {"children_changed", :block, "a hot upgrade starts and stops no children"}},
+          {telling, [{"strategy: :one_for_one", "strategy: :one_for_one, max_restarts: 9"}], :keep,
+           {"supervisor_changed", :warn, "which is not applied"}},
+          {telling, [{"keys: :unique", "keys: :duplicate"}], :keep,
+           {"child_spec_changed", :warn, "--apply-children=restart starts it again now"}},
+          {telling, [{"keys: :unique", "keys: :duplicate"}], :restart,
+           {"children_applied", :info, "it is started again with them after the commit"}},
+          {@supervisor,
+           [
+             {"{Task.Supervisor, name: T.Tasks}",
+              "{Task.Supervisor, name: T.Tasks}, {Task.Supervisor, name: T.More}"}
+           ], :keep, {"children_applied", :info, "init/1 starts Task.Supervisor"}},
+          {@supervisor, [{":one_for_one", ":one_for_all"}], :keep,
+           {"children_applied", :info, "init/1 sets strategy: :one_for_all: from the commit on"}}
+        ] do
+      pairs =
+        Versions.pairs(
+          context.versions[source] || Versions.beams(source),
+          source |> edited(edits) |> Versions.beams()
+        )
+
+      assert [found] = CodeFindings.all(pairs, Map.put(live(), :apply_children, how))
+      assert {found.name, found.severity} == {name, severity}
+      assert found.detail =~ evidence
+      assert [%{root: {module, _, _}}] = found.trees
+      assert module in [T.App, T.Sup]
+    end
+  end
+
   test "the same version, written by hand, says that the state is the same" do
     source = String.replace(@server, "use GenServer", "use GenServer\n  @vsn 1")
 

@@ -59,6 +59,7 @@ defmodule FlyDeploy.SignatureTest do
             {"git_revision", "00"},
             {"release_command", ""},
             {"apply_config", true},
+            {"apply_children", "keep"},
             {"agent", nil}
           ],
           do: assert({:error, "its signature is not" <> _} = verify.(Map.put(upgrade, field, value), %{}))

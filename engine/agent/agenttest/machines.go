@@ -33,13 +33,14 @@ type machine struct {
 // vm is one boot of the release.
 type vm struct {
 	pid, start string
-	found      time.Time // from when on it is among the processes
-	answers    time.Time // from when on it answers rpc
-	code       Release   // that is loaded
-	hotRef     string    // of an upgrade that was committed or reapplied
-	upgrade    string    // the ID of its deploy
-	newest     int64     // when the newest was signed that has run, see FlyDeploy.Newest
-	config     string    // sha256 of the tarball whose configuration is applied, "" for the image's
+	found      time.Time            // from when on it is among the processes
+	answers    time.Time            // from when on it answers rpc
+	code       Release              // that is loaded
+	hotRef     string               // of an upgrade that was committed or reapplied
+	upgrade    string               // the ID of its deploy
+	newest     int64                // when the newest was signed that has run, see FlyDeploy.Newest
+	children   engine.ApplyChildren // how its code's children were applied
+	config     string               // sha256 of the tarball whose configuration is applied, "" for the image's
 	call       agent.HookCall
 	drifted    []string
 	agent      *process
@@ -57,12 +58,13 @@ func (m *machine) news() {
 // State is what runs on a machine.
 type State struct {
 	engine.Machine
-	Boot    string  // "" where no VM runs
-	Code    Release // that the VM has loaded
-	Config  string  // sha256 of the tarball whose configuration it has applied, "" for the image's
-	Agent   string  // id of the order of the agent in the VM, "" for none
-	Status  agent.Status
-	Ordered []string // commands that the agent has got
+	Boot     string               // "" where no VM runs
+	Code     Release              // that the VM has loaded
+	Children engine.ApplyChildren // how its code's children were applied
+	Config   string               // sha256 of the tarball whose configuration it has applied, "" for the image's
+	Agent    string               // id of the order of the agent in the VM, "" for none
+	Status   agent.Status
+	Ordered  []string // commands that the agent has got
 }
 
 // State gives the state of a machine; the zero value where it is none.
@@ -75,7 +77,7 @@ func (w *World) State(id string) State {
 	}
 	s := State{Machine: m.Machine}
 	if m.vm != nil {
-		s.Boot, s.Code, s.Config = m.vm.boot(), m.vm.code, m.vm.config
+		s.Boot, s.Code, s.Config, s.Children = m.vm.boot(), m.vm.code, m.vm.config, m.vm.children
 		if a := m.vm.living(); a != nil {
 			s.Agent, s.Status, s.Ordered = a.order.id, a.status, slices.Clone(a.ordered)
 		}
@@ -168,6 +170,7 @@ func (w *World) reapply(m *machine, v *vm) {
 	if upgrade.ApplyConfig {
 		v.config = w.configIn(upgrade.SHA256)
 	}
+	v.children = upgrade.ApplyChildren
 	v.call.Outcome, v.call.Text = "reapplied", "hot upgrade "+upgrade.Version
 }
 

@@ -20,6 +20,7 @@ type order struct {
 	staged, armed, terminal                  time.Duration
 	trial                                    time.Duration
 	skipBusy, rehearse, back, applyConfig    bool
+	applyChildren                            engine.ApplyChildren
 	fresh                                    []string // modules
 }
 
@@ -63,7 +64,7 @@ func readOrder(stdin string) (order, error) {
 		},
 		otpApp: form.Get("otp_app"), version: form.Get("version"), sourceImage: form.Get("source_image"),
 		staged: ms("staged_ms", 20*time.Minute), armed: ms("armed_ms", time.Minute), terminal: ms("terminal_ms", 10*time.Minute), trial: ms("trial_ms", 0),
-		skipBusy: form.Get("skip_busy") == "true", rehearse: form.Get("rehearse") == "true", applyConfig: form.Get("apply_config") == "true",
+		skipBusy: form.Get("skip_busy") == "true", rehearse: form.Get("rehearse") == "true", applyConfig: form.Get("apply_config") == "true", applyChildren: engine.ApplyChildren(form.Get("apply_children")),
 		back: form.Get("back") == "true", fresh: strings.Fields(form.Get("fresh")),
 	}, nil
 }

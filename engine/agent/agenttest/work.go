@@ -189,6 +189,7 @@ func (a *process) conclude(begun time.Time) {
 		a.next.Fresh = a.fresh
 		a.vm.code = Release{Image: a.machine.Image, Version: a.order.version, SHA256: a.order.sha256, Size: a.order.size}
 		a.vm.hotRef, a.vm.upgrade = a.order.sourceImage, a.order.fence
+		a.vm.children = a.order.applyChildren
 		if a.order.applyConfig {
 			a.vm.config = a.world.configIn(a.order.sha256)
 		}

@@ -1,0 +1,101 @@
+package deploy_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/examples/counter"
+	"flydeploy/fly/local"
+)
+
+// grown builds the sample app with a child of its own module, which starts with an argument; its application tells its children.
+func grown(t *testing.T, dir string, version int, folder, module, argument string) string {
+	t.Helper()
+	at := filepath.Join(dir, "versions", folder)
+	application := filepath.Join(at, "application.ex")
+	source, err := os.ReadFile(application)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(source), "defp children do\n    [\n", "def children do\n    [\n      {"+module+", "+argument+"},\n", 1)
+	if i := strings.Index(text, "{"+module); i >= 0 && !strings.Contains(text, "{"+module+", "+argument+"}") {
+		end := i + strings.Index(text[i:], "}")
+		text = text[:i] + "{" + module + ", " + argument + text[end:]
+	}
+	const server = "defmodule NAME do\n  use GenServer\n  def start_link(how), do: GenServer.start_link(__MODULE__, how, name: __MODULE__)\n" +
+		"  def init(:bad), do: {:stop, :no_luck}\n  def init(how), do: {:ok, how}\nend\n"
+	for file, text := range map[string]string{application: text, filepath.Join(at, "extra.ex"): strings.ReplaceAll(server, "NAME", module)} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var output bytes.Buffer
+	root, err := counter.Build(t.Context(), dir, version, &output)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output.Bytes())
+	}
+	return root
+}
+
+// Children on real nodes: one that does not start is unhealthy and is taken back with the others; those of an upgrade that stays are there after a
+// restart, too, though the image's start/2 starts others.
+func TestChildrenAreAppliedToNodes(t *testing.T) {
+	if !full {
+		t.Skip("takes minutes: make soak")
+	}
+	app := t.TempDir()
+	if err := counter.WriteTo(app); err != nil {
+		t.Fatal(err)
+	}
+	first := grown(t, app, 1, "v1", "Counter.Before", ":good")
+	w := newWorldWith(t, local.Options{}, nil, 0)
+	push := func(root string) string {
+		image, err := w.local.Push(t.Context(), root, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return image.Ref
+	}
+	w.launch(push(first), "ams")
+	running := func(when, want string) {
+		t.Helper()
+		const ids = "for({id, pid, _, _} <- Enum.sort(Supervisor.which_children(Counter.Supervisor)), id in [Counter.Before, Counter.After], do: {id, is_pid(pid)})"
+		got := w.asks(w.ids[0], ids)
+		for wait := time.Now(); got != want && time.Since(wait) < time.Minute; got = w.asks(w.ids[0], ids) { // the hook applies them once the application runs
+			time.Sleep(time.Second)
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", when, got, want)
+		}
+	}
+	const before, after = "[{Counter.Before, true}]", "[{Counter.After, true}]"
+	running("at first", before)
+	s := settings()
+	s.ApplyChildren, s.OnSick, s.Strategy.Bake = engine.ApplyChildrenKeep, engine.OnSickBack, 10*time.Second
+
+	t.Log("a child that does not start")
+	s.Image = push(grown(t, app, 2, "v2", "Counter.After", ":bad"))
+	p, r := w.deploy(s, 1)
+	if r.Outcome != engine.OutcomeUnhealthy || r.Problem == nil || r.Problem.Name != "taken_back" || !strings.Contains(r.Problem.What, "Counter.After did not start: :no_luck") {
+		t.Fatalf("%s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+	}
+	const says = ": Counter.Application: start/2 starts Counter.After, which is not running; no longer starts Counter.Before, which is running: after the commit"
+	if plan := p.Plan.String(); !strings.Contains(plan, says) || strings.Contains(plan, "children_changed") || strings.Contains(plan, "module_in_use") {
+		t.Errorf("the plan lacks %q:\n%s", says, plan)
+	}
+	running("taken back", before)
+
+	t.Log("one that does")
+	s.Image = push(grown(t, app, 2, "v2", "Counter.After", ":good"))
+	if p, r := w.deploy(s, 1); r.Outcome != engine.OutcomeSucceeded {
+		t.Fatalf("%s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+	}
+	running("applied", after)
+	w.restarts()
+	running("restarted", after)
+}

@@ -1,0 +1,98 @@
+package deploy_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/engine/agent"
+	"flydeploy/engine/agent/agenttest"
+)
+
+// hasChildren checks how machines have applied children, and do after a restart.
+func (s *stage) hasChildren(how engine.ApplyChildren, ids ...string) {
+	s.t.Helper()
+	for _, id := range ids {
+		if got := s.State(id).Children; got != how {
+			s.t.Errorf("machine %s has applied children by %q, want %q", id, got, how)
+		}
+		s.Restart(id, agenttest.Boot{})
+		if got := s.State(id).Children; got != how {
+			s.t.Errorf("machine %s applies children by %q at its boot, want %q", id, got, how)
+		}
+	}
+}
+
+// What was applied is recorded, for restarts, and the next deploy applies its own without being told to.
+func TestChildrenAreAppliedAndRecorded(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		settings := playedSettings()
+		settings.ApplyChildren = engine.ApplyChildrenRestart
+		if _, r := s.deploy(settings); r.Outcome != engine.OutcomeSucceeded {
+			t.Fatal(r.Problem)
+		}
+		if u := s.Current().HotUpgrade; u == nil || u.ApplyChildren != engine.ApplyChildrenRestart {
+			t.Errorf("the record is %+v", u)
+		}
+		s.hasChildren(engine.ApplyChildrenRestart, "m00", "m01")
+		s.SetBuild("registry.fly.io/counter:v3")
+		p, r := s.deploy(playedSettings())
+		if r.Outcome != engine.OutcomeSucceeded {
+			t.Fatal(r.Problem)
+		}
+		if !strings.Contains(p.Plan.String(), "info children_applied: an earlier upgrade has started and ended children, so this one does too") {
+			t.Errorf("the plan is\n%s", p.Plan)
+		}
+		s.hasChildren(engine.ApplyChildrenKeep, "m00", "m01")
+		s.nothingLeft()
+	})
+}
+
+// A child that does not start makes a machine unhealthy, with its reason, and the upgrade can be taken back with its children.
+func TestAChildThatDoesNotStartIsUnhealthy(t *testing.T) {
+	for name, how := range map[string]engine.OnSick{"stopped": engine.OnSickStop, "taken back": engine.OnSickBack} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				s.Behave("m00", func(b *agenttest.Behaviour) {
+					b.Error = &agent.Error{Name: "child_not_started", What: "Counter.Cache did not start: :eaddrinuse"}
+				})
+				settings := baking(10 * time.Second)
+				settings.Strategy.Kind, settings.OnSick, settings.ApplyChildren = engine.StrategyCanary, how, engine.ApplyChildrenKeep
+				_, r := s.deploy(settings)
+				if r.Outcome != engine.OutcomeUnhealthy || !strings.Contains(r.Problem.What, "Counter.Cache did not start: :eaddrinuse") {
+					t.Errorf("%s: %v", r.Outcome, r.Problem)
+				}
+				want := map[engine.OnSick]string{engine.OnSickStop: "2.0.0", engine.OnSickBack: "1.0.0"}[how]
+				if got := s.State("m00"); got.Code.Version != want || got.Children != engine.ApplyChildrenKeep {
+					t.Errorf("m00 runs %s, and has applied children by %q", got.Code.Version, got.Children)
+				}
+				if got := s.State("m01").Children; got != engine.ApplyNoChildren {
+					t.Errorf("m01 has applied children by %q", got)
+				}
+			})
+		})
+	}
+}
+
+// A deploy that is resumed does what it was asked for.
+func TestChildrenOfADeployThatIsResumed(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		s.Behave("m01", func(b *agenttest.Behaviour) { b.Outcome = agent.RolledBack })
+		settings := playedSettings()
+		settings.ApplyChildren = engine.ApplyChildrenKeep
+		if _, r := s.deploy(settings); r.Outcome != engine.OutcomePartial {
+			t.Fatalf("%s: %v", r.Outcome, r.Problem)
+		}
+		if got := s.State("m01").Children; got != engine.ApplyNoChildren {
+			t.Errorf("m01 has rolled back, and applied children by %q", got)
+		}
+		s.Behave("m01", func(b *agenttest.Behaviour) { b.Outcome = agent.Committed })
+		resumed := playedSettings()
+		resumed.Resume = true
+		if _, r := s.deploy(resumed); r.Outcome != engine.OutcomeSucceeded {
+			t.Fatalf("resumed: %s: %v", r.Outcome, r.Problem)
+		}
+		s.hasChildren(engine.ApplyChildrenKeep, "m00", "m01")
+	})
+}
