@@ -175,7 +175,8 @@ func TestConfigurationIsAppliedToNodes(t *testing.T) {
 	if got := w.asks(w.ids[0], "FlyDeploy.Hook.calls()[:counter]"); !strings.Contains(got, "reapplied") || !strings.Contains(got, "4 settings") {
 		t.Errorf("the hook says %s", got)
 	}
-	if p, r := run("", func(s *engine.Settings) { s.Resume = true }); r.Outcome != engine.OutcomeSucceeded || !strings.Contains(p.Plan.Verdict.Text, "nothing to do") {
+	again := func(s *engine.Settings) { s.Resume, s.Accept = true, append(s.Accept, "taken_back") }
+	if p, r := run("", again); r.Outcome != engine.OutcomeSucceeded || !strings.Contains(p.Plan.Verdict.Text, "nothing to do") {
 		t.Errorf("again: %s, %s: %v", r.Outcome, p.Plan.Verdict.Text, r.Problem)
 	}
 }
