@@ -154,7 +154,7 @@ defmodule FlyDeployAgent.AppChildrenTest do
 
     :ok =
       :application.load(
-        {:application, :t_tree, vsn: '1', modules: [App], applications: [:kernel, :stdlib], mod: {App, []}}
+        {:application, :t_tree, vsn: ~c"1", modules: [App], applications: [:kernel, :stdlib], mod: {App, []}}
       )
 
     :ok = Application.start(:t_tree)
