@@ -35,6 +35,8 @@ var Remedies = map[string]string{
 	"stale_struct":          "Give the modules that hold it a code_change that sets the new fields, with a new @vsn; tables and terms can be rewritten in it. Or deploy cold: `fly deploy`.",
 	"stale_shape":           "Give the module a code_change that makes the new state of the old one, with a new @vsn. Or deploy cold: `fly deploy`.",
 	"table_changed":         "Make the table anew, or write its rows anew, in a code_change. Or deploy cold: `fly deploy`.",
+	"missing_process":       "Have the application start it first, or deploy cold: `fly deploy`. Accept it if it is asked only where it runs.",
+	"message_refused":       "Let the server take the message, in this upgrade or in one before it.",
 	"missing_setting":       "Set it in a remote console before you commit (`Application.put_env/3`, `:persistent_term.put/2`), or deploy cold: `fly deploy`.",
 	"hidden_process":        "End these processes after the upgrade, so that they are started again in the new code. Or deploy cold: `fly deploy`.",
 	"impl_gone":             "Keep the implementation until the next cold deploy. Or deploy cold: `fly deploy`.",

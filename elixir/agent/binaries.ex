@@ -39,7 +39,7 @@ defmodule FlyDeployAgent.Binaries do
 
   def step({:bs_create_bin, _, _, _, _, to, {:list, parts}}, regs) do
     case Enum.find_value(joined(parts), &no_binary(value(&1, regs))) do
-      nil -> put(regs, to, {:is, :binary})
+      nil -> put(regs, to, begins(parts))
       miss -> {:error, miss}
     end
   end
@@ -59,10 +59,14 @@ defmodule FlyDeployAgent.Binaries do
 
   def step(_op, _regs), do: nil
 
-  # What is put together as binaries, of six operands each.
+  defp begins([{:text, text} | _]) when is_binary(text), do: {:begins, text}
+  defp begins(_parts), do: {:is, :binary}
+
+  # What is put together as binaries, of six operands each; texts have four.
   defp joined([{:atom, type}, _, _, _, from, _ | rest]) when type in [:append, :private_append, :binary],
     do: [from | joined(rest)]
 
+  defp joined([{:text, _}, _, _, _ | rest]), do: joined(rest)
   defp joined([_, _, _, _, _, _ | rest]), do: joined(rest)
   defp joined(_operands), do: []
 
@@ -75,6 +79,7 @@ defmodule FlyDeployAgent.Binaries do
   defp opened({:const, text}, _no, to, regs) when is_binary(text), do: put(regs, to, {:rest, text, 0})
   defp opened(_value, {:atom, _}, to, regs), do: put(regs, to, :any)
   defp opened({:is, :binary}, no, to, regs), do: forget(regs, to, no)
+  defp opened({:begins, _}, no, to, regs), do: forget(regs, to, no)
 
   defp opened(value, no, to, regs),
     do: if(Value.type(value), do: {:goto, no, miss(value, {:type, :binary})}, else: forget(regs, to, no))

@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Children do
   downwards; each tells what it would call to start its children again, not what it would pass.
   """
 
-  alias FlyDeployAgent.{Release, Rounds, Value}
+  alias FlyDeployAgent.{Origin, Release, Rounds, Value}
 
   # How long supervisors may take to tell.
   @answer_ms 250
@@ -12,6 +12,8 @@ defmodule FlyDeployAgent.Children do
   @batch 20
   @supervisors 2_000
   @children 2_000
+  # Links of a child that are looked at.
+  @links 20
 
   # One function by which a supervisor starts children, what is known of the arguments of one of them, and whether it runs: it does not
   # where it gave :ignore.
@@ -31,14 +33,14 @@ defmodule FlyDeployAgent.Children do
     under(tops)
   end
 
-  @doc "The children of these supervisors, and of those below them."
+  @doc "The children of these supervisors, and of those below them; also of those that a child has started itself."
   @spec under([pid]) :: [child]
-  def under(supervisors), do: under(supervisors, @supervisors)
+  def under(supervisors), do: under(supervisors, MapSet.new(supervisors), @supervisors)
 
-  defp under([], _left), do: []
-  defp under(_supervisors, left) when left <= 0, do: []
+  defp under([], _seen, _left), do: []
+  defp under(_supervisors, _seen, left) when left <= 0, do: []
 
-  defp under(supervisors, left) do
+  defp under(supervisors, seen, left) do
     supervisors = Enum.take(supervisors, left)
 
     told =
@@ -51,7 +53,22 @@ defmodule FlyDeployAgent.Children do
           {{start, id}, arguments, runs} <- starts,
           do: %{supervisor: pid, start: start, id: id, arguments: arguments, runs: runs}
 
-    here ++ under(for({_, %{below: below}} <- told, pid <- below, do: pid), left - length(supervisors))
+    below = for {_, %{below: below}} <- told, pid <- below, do: pid
+    started = for {_, %{workers: workers}} <- told, pid <- workers, under <- started(pid, seen), do: under
+    below = Enum.uniq(below ++ started)
+    here ++ under(below, MapSet.union(seen, MapSet.new(below)), left - length(supervisors))
+  end
+
+  # A supervisor is linked to whoever has started it.
+  defp started(worker, seen) do
+    with {:links, [_, _ | _] = links} <- Process.info(worker, :links) do
+      for pid <- Enum.take(links, @links),
+          is_pid(pid) and not MapSet.member?(seen, pid),
+          match?({:supervisor, _, _}, Origin.initial_call(pid)),
+          do: pid
+    else
+      _ -> []
+    end
   end
 
   # Runs in the supervisor: its own state, by the shape that OTP and Elixir give it.
@@ -63,7 +80,10 @@ defmodule FlyDeployAgent.Children do
             Enum.uniq_by(all, fn {start, id, _, _} -> {start && elem(start, 0), id} end),
           do: {{start, id}, Enum.map(args, &Value.of/1), pid != :undefined}
 
-    %{starts: starts, below: for({_, _, pid, :supervisor} <- all, is_pid(pid), do: pid)}
+    [below, workers] =
+      for type <- [:supervisor, :worker], do: for({_, _, pid, ^type} <- all, is_pid(pid), do: pid)
+
+    %{starts: starts, below: below, workers: workers}
   end
 
   # supervisor's record. Those of simple_one_for_one share a specification, and have further arguments each.

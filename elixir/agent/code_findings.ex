@@ -6,13 +6,25 @@ defmodule FlyDeployAgent.CodeFindings do
   modules, and each application's module.
   """
 
-  alias FlyDeployAgent.{Children, CodeFacts, Messages, Once, Pair, Paths, Senders, TreeFindings}
+  alias FlyDeployAgent.{
+    Children,
+    CodeFacts,
+    Messages,
+    Once,
+    Pair,
+    Paths,
+    Senders,
+    Starts,
+    Timers,
+    TreeFindings
+  }
 
   @type live :: %{
-          processes: %{module => pos_integer},
-          children: [Children.child()],
-          supervisors: [module],
-          applications: [module]
+          :processes => %{module => pos_integer},
+          :children => [Children.child()],
+          :supervisors => [module],
+          :applications => [module],
+          optional(:codes) => FlyDeployAgent.Demands.codes()
         }
 
   # Where a process begins: a server's, a view's and a channel's.
@@ -33,9 +45,11 @@ defmodule FlyDeployAgent.CodeFindings do
   defp of_module(%{module: module} = pair, live) do
     starts = if module in live.applications, do: [start: 2], else: @start
 
-    case live.processes[module] do
-      nil -> not_migrated(pair) ++ if(module in live.applications, do: init_changed(pair, starts), else: [])
-      count -> of_processes(pair, count) ++ init_changed(pair, starts)
+    cond do
+      count = live.processes[module] -> of_processes(pair, count) ++ init_changed(pair, starts, live)
+      module in live.supervisors -> named(pair)
+      module in live.applications -> not_migrated(pair) ++ init_changed(pair, starts, live)
+      true -> not_migrated(pair)
     end
   end
 
@@ -123,7 +137,8 @@ defmodule FlyDeployAgent.CodeFindings do
         # Who sends such calls is not seen.
         refused = if(f in [:handle_call, :handle_cast], do: refused -- [:"any other"], else: refused),
         refused = if(f == :handle_call, do: Senders.sent(pair, refused), else: refused),
-        refused = if(f == :handle_info and not Once.waiting?(pair), do: refused -- [:timeout], else: refused),
+        refused =
+          if(f == :handle_info and not Starts.waiting?(pair), do: refused -- [:timeout], else: refused),
         refused != [] do
       finding(
         "messages_changed",
@@ -205,29 +220,49 @@ defmodule FlyDeployAgent.CodeFindings do
     end
   end
 
-  # What a process has done when it started, it does not do again.
-  defp init_changed(%{module: module} = pair, starts) do
-    calls = pair |> Once.new(starts) |> Enum.map(&Once.told/1)
-    names = for name <- Once.names(pair), do: "registers as #{Once.text(name) || "another name"}"
-    options = for option <- Once.options(pair), do: "is started with #{inspect(option)}"
-    waits = if GenServer in pair.new.behaviours and Once.timeout?(pair), do: ["gets a timeout"], else: []
+  # What supervisors start is told of by itself.
+  defp named(pair), do: done(pair, names(pair))
 
-    done =
-      names ++
+  defp names(pair), do: for(name <- Once.names(pair), do: "registers as #{Once.text(name) || "another name"}")
+
+  # What a process has done when it started, it does not do again.
+  defp init_changed(pair, starts, live) do
+    codes = Map.get(live, :codes, fn _version, _module -> nil end)
+    new = Once.new(pair, starts)
+
+    new =
+      if Enum.any?(new, &Once.timer?/1) and Timers.carried_on?(pair),
+        do: Enum.reject(new, &Once.timer?/1),
+        else: new
+
+    calls = (new ++ Once.through(pair, starts, codes)) |> Enum.map(&Once.told/1)
+    options = for option <- Once.options(pair), do: "is started with #{inspect(option)}"
+    waits = if GenServer in pair.new.behaviours, do: waits(pair), else: []
+
+    done(
+      pair,
+      names(pair) ++
         options ++
         waits ++ if(calls == [], do: [], else: ["calls #{calls |> Enum.take(3) |> Enum.join(", ")}"])
-
-    if done == [],
-      do: [],
-      else: [
-        finding(
-          "init_changed",
-          :warn,
-          module,
-          "now #{Enum.join(done, " and ")} when it starts; running processes have not done that"
-        )
-      ]
+    )
   end
+
+  defp waits(pair) do
+    if(Starts.timeout?(pair), do: ["gets a timeout"], else: []) ++
+      if Starts.continues?(pair), do: ["goes on in handle_continue/2"], else: []
+  end
+
+  defp done(_pair, []), do: []
+
+  defp done(%{module: module}, done),
+    do: [
+      finding(
+        "init_changed",
+        :warn,
+        module,
+        "now #{Enum.join(done, " and ")} when it starts; running processes have not done that"
+      )
+    ]
 
   # A server may keep its callback module where nobody can see it, and the module declare nothing.
   defp not_migrated(%{module: module, old: %{behaviours: []}, new: %{behaviours: []}} = pair) do

@@ -176,6 +176,7 @@ defmodule FlyDeployAgent.Demands do
     mfa = {module, f, a}
     follow = fn version, state -> follow(version, mfa, context, message, state, programs) end
     new = follow.(:new, now)
+    skipped = if new.misses == [] and skips?(new), do: skipped(new, follow.(:old, before), mfa), else: []
 
     cond do
       new.misses != [] ->
@@ -190,6 +191,9 @@ defmodule FlyDeployAgent.Demands do
           whole: new.whole and old.whole
         }
 
+      skipped != [] ->
+        %{misses: skipped, known: false, calls: new.calls, whole: new.whole}
+
       named and new.unmet != [] and Contexts.other(message) != message ->
         %{
           misses: passed_on(new, mfa, context, message, {before, now}, programs),
@@ -201,6 +205,15 @@ defmodule FlyDeployAgent.Demands do
       true ->
         %{misses: [], known: false, calls: new.calls, whole: new.whole}
     end
+  end
+
+  defp skips?(%{loops: loops}), do: Enum.any?(loops, &match?({_, {:skipped, _}}, &1))
+
+  # Elements that the running code goes through, and the new code passes over.
+  defp skipped(new, old, mfa) do
+    for {element, {:skipped, demand}} <- new.loops,
+        {element, :taken} in old.loops and {element, :taken} not in new.loops,
+        do: %{demand: demand, passing: false, in: mfa}
   end
 
   defp follow(version, mfa, context, message, state, programs) do

@@ -4,9 +4,10 @@ defmodule FlyDeployAgent.Given do
   of a list or a map, the rows of a table.
   """
 
-  alias FlyDeployAgent.{Gives, Value}
+  alias FlyDeployAgent.{Gives, Known, Value}
 
   @asking [:get, :update, :get_and_update, :cast]
+  @updating [:update, :update!, :get_and_update, :get_and_update!]
   @modules [Enum, Stream, Map, MapSet, :lists, :maps, :queue]
 
   @doc "The functions among the arguments of a call, with the first of the arguments that they will get."
@@ -35,6 +36,13 @@ defmodule FlyDeployAgent.Given do
          else: (_ -> [])
   end
 
+  # What stands under a key.
+  def calls({module, f, _}, [map, key | rest], _lives) when module in [Map, Keyword] and f in @updating,
+    do: under(Known.call({module, :get, 3}, [map, key, :none]), rest)
+
+  def calls({:maps, :update_with, _}, [key, fun | rest], _lives),
+    do: under(Known.call({:maps, :get, 3}, [key, List.last(rest), :none]), [fun])
+
   def calls({module, _, _}, arguments, _lives) when module in @modules do
     case {module, Gives.of_what(module, arguments)} do
       {_, nil} -> []
@@ -44,6 +52,10 @@ defmodule FlyDeployAgent.Given do
   end
 
   def calls(_mfa, _arguments, _lives), do: []
+
+  defp under({:gives, value}, funs) when value not in [:none, :any], do: all(funs, [value])
+  defp under({:either, [value, _]}, funs), do: all(funs, [value])
+  defp under(_unknown, _funs), do: []
 
   defp all(arguments, given), do: for({:fun, _, _} = fun <- arguments, do: {fun, given})
 end

@@ -66,6 +66,8 @@ defmodule FlyDeployAgent.Gives do
 
   @doc "One of the elements of what a module's functions work on: Elixir has it first, Erlang last."
   @spec of_what(module, [Value.t()]) :: Value.t() | nil
+  def of_what(_module, []), do: nil
+
   def of_what(module, arguments) when module in [:lists, :maps, :queue],
     do: arguments |> List.last() |> element()
 

@@ -1,7 +1,8 @@
 defmodule FlyDeployAgent.Handlers do
   @moduledoc """
   Functions of changed modules that tables hold, to be called with what stands beside them: handlers with their settings, as telemetry
-  keeps them, jobs with their arguments. Both versions are followed with it, see `FlyDeployAgent.Paths`.
+  keeps them, jobs with their arguments; and what logger calls, handlers, filters and formatters. Both versions are followed with it, see
+  `FlyDeployAgent.Paths`.
   """
 
   alias FlyDeployAgent.{DemandFindings, Pair, Paths, Shapes, Value}
@@ -11,7 +12,7 @@ defmodule FlyDeployAgent.Handlers do
   def findings(pairs, codes) do
     by_module = for %{old: %{}} = pair <- pairs, into: %{}, do: {pair.module, pair}
 
-    for {name, severity, {m, f, given}} <- if(by_module == %{}, do: [], else: held()),
+    for {holder, severity, {m, f, given}} <- if(by_module == %{}, do: [], else: held() ++ logging()),
         pair = by_module[m],
         Pair.both?(pair, {f, length(given)}),
         demand = refused({m, f, length(given)}, given, codes),
@@ -20,8 +21,7 @@ defmodule FlyDeployAgent.Handlers do
         name: "stale_shape",
         severity: severity,
         subject: "what #{Exception.format_mfa(m, f, length(given))} is called with",
-        detail:
-          "is kept in the table #{inspect(name)}, and is not what the new code takes: #{DemandFindings.wants(demand)}"
+        detail: "is kept #{holder}, and is not what the new code takes: #{DemandFindings.wants(demand)}"
       }
     end
   end
@@ -33,8 +33,30 @@ defmodule FlyDeployAgent.Handlers do
         element <- elements,
         {severity, call} <- call(element, List.last(elements)),
         uniq: true,
-        do: {:ets.info(table, :name), severity, call}
+        do: {"in the table #{inspect(:ets.info(table, :name))}", severity, call}
   end
+
+  # An event is what comes.
+  defp logging do
+    for %{id: id, module: module} = handler <- :logger.get_handler_config(),
+        call <- [{module, :log, [:any, Value.of(handler)]} | formatter(handler) ++ filters(handler)],
+        do: {"by logger, for #{inspect(id)}", :block, call}
+  end
+
+  defp formatter(%{formatter: {module, settings}}) when is_atom(module),
+    do: [{module, :format, [:any, Value.of(settings)]}]
+
+  defp formatter(_handler), do: []
+
+  defp filters(%{filters: filters}) do
+    for {_id, {fun, extra}} <- filters,
+        is_function(fun, 2),
+        info = Function.info(fun),
+        info[:type] == :external,
+        do: {info[:module], info[:name], [:any, Value.of(extra)]}
+  end
+
+  defp filters(_handler), do: []
 
   # What stands last beside a function will be its last argument, of which the others come with the event.
   defp call(fun, last) when is_function(fun) and not is_function(last) do

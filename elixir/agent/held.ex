@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Held do
   What processes, tables and terms hold, and the new code cannot take: see `FlyDeployAgent.Shapes` and `FlyDeployAgent.Demands`.
   """
 
-  alias FlyDeployAgent.{Beam, CodeFacts, Demands, Findings, Pair, Shapes, Value}
+  alias FlyDeployAgent.{Beam, CodeFacts, Demands, Findings, Pair, Shapes, Starts, Value}
 
   # Processes of a module whose states' shapes are looked at.
   @shaped 40
@@ -34,9 +34,11 @@ defmodule FlyDeployAgent.Held do
     sought = %{
       structs: Pair.fields_added(pairs),
       gone: gone,
+      names: names(gone, by_module),
       purged: purged(pairs),
       impls: impls(removed),
       shapes: Map.merge(shapes(targets, by_module), users),
+      settings: settings(targets, by_module),
       handlers:
         for(%{module: module, old: %{}} <- pairs, Enum.any?(targets, &(&1.kind == :gen_event)), do: module)
     }
@@ -56,6 +58,15 @@ defmodule FlyDeployAgent.Held do
       |> Enum.concat(Demands.all(pairs, by_holder(shapes, counts), codes, sought.structs))
       |> Enum.concat(unasked(unasked))
     end
+  end
+
+  # Those of whose name no function is left.
+  defp names(gone, by_module) do
+    for {m, f, a} <- gone,
+        %{new: %{exports: exports}} <- [by_module[m]],
+        not Enum.any?(exports, &match?({^f, _}, &1)),
+        into: %{},
+        do: {{m, f}, a}
   end
 
   # The structs that implementations of protocols were for that are removed, where nothing else takes their place.
@@ -78,6 +89,27 @@ defmodule FlyDeployAgent.Held do
       for t <- Enum.take(all, @shaped), t.kind != :gen_event, do: {t.pid, kind(behaviours, t.kind)}
     end)
     |> Map.new()
+  end
+
+  # Of those that are looked at.
+  defp settings(targets, by_module) do
+    running = Map.new(targets, &{&1.module, true})
+
+    kept =
+      for {module, %{old: %{}} = pair} <- by_module,
+          is_map_key(running, module),
+          not Pair.migrates?(pair, 3) and not Pair.migrates?(pair, 4),
+          settings = Starts.settings(pair),
+          settings != [],
+          into: %{},
+          do: {module, settings}
+
+    modules = for %{module: m, pid: pid} <- targets, is_map_key(kept, m), into: %{}, do: {pid, m}
+
+    for {pid, _} <- shapes(targets, by_module),
+        module = modules[pid],
+        into: %{},
+        do: {pid, kept[module]}
   end
 
   # A module that other servers may hold by its name, to call it: not one that is new, nor a page or a channel.
@@ -186,6 +218,16 @@ defmodule FlyDeployAgent.Held do
       severity: :block,
       subject: "#{inspect(protocol)} for #{inspect(struct)}",
       detail: "is not implemented any more, and such values are held by #{counted(holders)}"
+    }
+  end
+
+  defp held({:set, keys}, [module | _] = holders) do
+    %{
+      name: "init_changed",
+      severity: :warn,
+      subject: inspect(module),
+      detail:
+        "now sets #{Enum.map_join(keys, ", ", &inspect/1)} otherwise when it starts; #{counted(holders)} keep what was set before"
     }
   end
 

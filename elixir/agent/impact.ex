@@ -5,21 +5,24 @@ defmodule FlyDeployAgent.Impact do
   """
 
   alias FlyDeployAgent.{
+    Asked,
     Children,
     CodeFacts,
     CodeFindings,
     Findings,
     Handlers,
     Held,
+    Keys,
     Later,
     Loops,
     Pair,
+    Patterns,
     Protocols,
     Readers,
     Release
   }
 
-  alias FlyDeployAgent.{Surroundings, Tables, Undefined, UnderWay}
+  alias FlyDeployAgent.{Surroundings, Tables, Timers, Undefined, UnderWay}
 
   @time_ms 20_000
   # 256 MB on 64 bits. What is read of the modules is a few kilobytes for each.
@@ -91,7 +94,8 @@ defmodule FlyDeployAgent.Impact do
       children: if(pairs == [], do: [], else: Children.running()),
       supervisors: supervisors,
       applications: applications(),
-      apply_children: order.apply_children
+      apply_children: order.apply_children,
+      codes: codes(pairs)
     }
 
     {gone, removed} = {Undefined.gone(pairs), staged.diff.removed}
@@ -100,11 +104,15 @@ defmodule FlyDeployAgent.Impact do
     [
       fn -> CodeFindings.all(pairs, live) end,
       fn -> Tables.findings(pairs) end,
+      fn -> Keys.findings(pairs) end,
+      fn -> Patterns.findings(pairs) end,
       fn -> Readers.findings(pairs, codes(pairs)) end,
       fn -> Surroundings.findings(pairs, staged.config) end,
       fn -> Later.findings(pairs, gone) end,
       fn -> UnderWay.findings(pairs, kinds(staged.targets)) end,
+      fn -> Timers.findings(pairs, kinds(staged.targets)) end,
       fn -> Handlers.findings(pairs, codes(pairs)) end,
+      fn -> Asked.findings(pairs, codes(pairs)) end,
       fn -> Protocols.findings(pairs) end,
       fn -> Loops.findings(pairs, staged.holders) end,
       fn -> Undefined.findings(pairs, gone, removed) end,

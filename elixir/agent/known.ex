@@ -63,8 +63,16 @@ defmodule FlyDeployAgent.Known do
       {:gives,
        {:map, Map.merge(values, Map.new(opts, fn {key, value} -> {key, {:const, value}} end)), complete}}
 
+  def call({Supervisor, :child_spec, 2}, [child, opts]), do: spec(Value.parts(child), Value.parts(opts))
+
+  # A name that is put together.
+  def call({String, :to_atom, 1}, _arguments), do: {:gives, {:composed, :atom}}
+  def call({:erlang, :binary_to_atom, _}, _arguments), do: {:gives, {:composed, :atom}}
+  def call({Module, :concat, _}, _arguments), do: {:gives, {:composed, :atom}}
+
   def call({Keyword, :get, 2}, [list, key]), do: option(list, key, {:const, nil})
   def call({Keyword, :get, 3}, [list, key, default]), do: option(list, key, default)
+  def call({Application, :get_env, 3}, [_app, _key, default]), do: {:gives, by_default(default)}
   def call({Keyword, :fetch!, 2}, [list, key]), do: option(list, key, :none)
 
   def call(mfa, arguments) do
@@ -74,6 +82,23 @@ defmodule FlyDeployAgent.Known do
     end
   end
 
+  # What a module's child_spec/1 makes of an argument, if it is the one that `use GenServer` brings, under other rules.
+  defp spec({:tuple, [{:const, module}, argument]}, opts) when is_atom(module),
+    do: started(module, {:cons, argument, {:const, []}}, opts)
+
+  defp spec({:const, module}, opts) when is_atom(module),
+    do: started(module, {:cons, {:const, []}, {:const, []}}, opts)
+
+  defp spec(_child, _opts), do: {:gives, :any}
+
+  defp started(module, arguments, opts) do
+    {rules, _all} = Value.elements(opts)
+    own = for {:tuple, [{:const, key}, value]} <- rules, into: %{}, do: {key, value}
+
+    {:gives,
+     {:map, Map.merge(%{start: {:tuple, [{:const, module}, {:const, :start_link}, arguments]}}, own), false}}
+  end
+
   # In a list of options of which all are known.
   defp option(list, {:const, key}, default) do
     {options, all} = list |> Value.parts() |> Value.elements()
@@ -81,7 +106,7 @@ defmodule FlyDeployAgent.Known do
 
     cond do
       value = List.keyfind(known, key, 0) -> {:gives, elem(value, 1)}
-      not all or length(known) < length(options) -> {:gives, :any}
+      not all or length(known) < length(options) -> {:gives, by_default(default)}
       default != :none -> {:gives, default}
       miss = Registers.miss(list, {:key, key, nil}) -> {:misses, {elem(miss, 0), false}}
       true -> :ends
@@ -89,6 +114,9 @@ defmodule FlyDeployAgent.Known do
   end
 
   defp option(_list, _key, _default), do: {:gives, :any}
+
+  defp by_default({:const, term}) when term != nil, do: {:default, term}
+  defp by_default(_default), do: :any
 
   defp put({:map, values, complete}, {:const, key}, value),
     do: {:gives, {:map, Map.put(values, key, value), complete}}

@@ -94,6 +94,10 @@ defmodule FlyDeployAgent.Messages do
 
   defp arities(_op, _register), do: []
 
+  @doc "Whether a callback has a clause for a message in an argument, whatever the other ones are; true where its code does not show it."
+  @spec taken?(code, {:x, non_neg_integer}, Value.t()) :: boolean
+  def taken?(code, register, message), do: takes?(code, %{register => message})
+
   # -- trying a message
 
   defp takes?(code, regs) do

@@ -15,6 +15,7 @@ defmodule FlyDeployAgent.Once do
     {:telemetry, :attach_many} => [0, 1],
     {:logger, :add_handler} => [0],
     {Registry, :register} => [0, 1],
+    {Registry, :put_meta} => [0, 1],
     {Process, :register} => [1],
     {Process, :monitor} => [0],
     {Process, :flag} => [0, 1],
@@ -53,12 +54,26 @@ defmodule FlyDeployAgent.Once do
   @anywhere [:start_link, :start_child, :attach, :attach_many]
   @servers [
     {GenServer, :start_link, 3},
+    {GenServer, :start, 3},
     {:gen_server, :start_link, 4},
     {:gen_statem, :start_link, 4},
-    {Agent, :start_link, 2}
+    {Agent, :start_link, 2},
+    {Supervisor, :start_link, 3},
+    {:supervisor, :start_link, 3},
+    {DynamicSupervisor, :start_link, 3}
   ]
+  @starting [:start_link, :start]
 
   @options [:spawn_opt, :hibernate_after]
+  # What a process that has started with it goes on to have, in code of others.
+  @lasting [
+    {Registry, :register},
+    {Process, :register},
+    {Process, :flag},
+    {:erlang, :process_flag},
+    {:net_kernel, :monitor_nodes},
+    {:timer, :send_interval}
+  ]
   # A timer that is started again and again.
   @timers [{Process, :send_after}, {:erlang, :send_after}, {:erlang, :start_timer}]
 
@@ -77,6 +92,47 @@ defmodule FlyDeployAgent.Once do
         do: call
   end
 
+  @doc """
+  The functions of the same application that the new version calls when it starts, and the running one does not, that do something for
+  good, which that has not done itself.
+  """
+  @spec through(Pair.t(), [{atom, arity}], FlyDeployAgent.Demands.codes()) :: [{mfa, []}]
+  def through(%{module: module} = pair, starts, codes) do
+    [old, new] = for version <- [:old, :new], do: plainly(pair, version, starts)
+    folder = folder(module)
+
+    migrating = plainly(pair, :new, code_change: 3, code_change: 4)
+
+    for {m, f, a} = mfa <- (new -- old) -- migrating,
+        m != module and folder != nil and folder(m) == folder,
+        code = codes.(:new, m),
+        lasting =
+          for(
+            {_, body} <- CodeFacts.reached(code, m, [{f, a}]),
+            call <- CodeFacts.calls(body),
+            lasting?(call),
+            do: call
+          ),
+        lasting != [],
+        # What moved from here to there.
+        lasting -- old -- new != [],
+        do: {mfa, []}
+  end
+
+  defp folder(module) do
+    case :code.which(module) do
+      [_ | _] = file -> Path.dirname(file)
+      _ -> nil
+    end
+  end
+
+  defp lasting?({module, f, _}),
+    do: {module, f} in @lasting or module == :pg or f in [:subscribe, :attach, :attach_many]
+
+  @doc "Whether a call starts a timer."
+  @spec timer?({mfa, [Value.t()]}) :: boolean
+  def timer?({{m, f, _}, _}), do: {m, f} in [{:timer, :send_interval} | @timers]
+
   # Those that the running code starts whenever.
   defp timers(%{old: %{imports: imports}} = pair) do
     if Enum.any?(imports, fn {m, f, _} -> {m, f} in @timers end),
@@ -89,61 +145,10 @@ defmodule FlyDeployAgent.Once do
       else: []
   end
 
-  @doc "Whether the new version has its processes get a timeout when they start, and the running one does not."
-  @spec timeout?(Pair.t()) :: boolean
-  def timeout?(pair) do
-    [old, new] = for version <- [:old, :new], do: init(pair, version)
-    old != [] and new != [] and not Enum.any?(old, &timeout/1) and Enum.any?(new, &timeout/1)
-  end
-
-  # Milliseconds after which a timeout that a process got when it started has passed.
-  @passed 1_000
-
-  @doc "Whether running processes may wait for a timeout, or have a message of its name under way."
-  @spec waiting?(Pair.t()) :: boolean
-  def waiting?(pair) do
-    code = Pair.code(pair, :old)
-    callbacks = Map.delete(code, {:init, 1})
-
-    Enum.any?(callbacks, fn {_, body} -> Enum.any?(body, &waits?/1) end) or
-      init(pair, :old) |> started?() or
-      Enum.any?(code, fn {_, body} -> Enum.any?(body, &match?({:move, {:atom, :timeout}, _}, &1)) end)
-  end
-
-  defp waits?({:put_tuple2, _, {:list, [{:atom, :noreply}, _, last]}}),
-    do: elem(last, 0) not in [:atom, :literal]
-
-  defp waits?({:put_tuple2, _, {:list, [{:atom, :reply}, _, _, last]}}),
-    do: elem(last, 0) not in [:atom, :literal]
-
-  defp waits?(_operation), do: false
-
-  defp started?([]), do: true
-  defp started?(returned), do: not Enum.all?(returned, &passed?/1)
-
-  defp passed?({:made, [{:const, :ok}, _state, {:const, n}]}) when is_integer(n), do: n <= @passed
-  defp passed?(returned), do: not timeout(returned)
-
-  defp init(%{module: module} = pair, version) do
-    root = {module, :init, 1}
-    program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [root])
-    %{returns: returns, whole: whole} = Paths.follow(program, root, [:any])
-    if whole, do: returns, else: []
-  end
-
-  defp timeout({:made, [{:const, :ok}, _state, {:const, n}]}), do: is_integer(n)
-  defp timeout({:made, [{:const, :ok}, _state, value]}), do: Value.type(value) in [nil, :integer]
-  defp timeout(_returned), do: false
-
   @doc "The names under which the new version registers its processes, and the running one does not."
   @spec names(Pair.t()) :: [Value.t()]
   def names(pair) do
-    starts =
-      for version <- [:old, :new],
-          {:start_link, a} <- Map.keys(Pair.code(pair, version)),
-          uniq: true,
-          do: {:start_link, a}
-
+    starts = starts(pair)
     [old, new] = for version <- [:old, :new], do: followed(pair, version, starts)
 
     if old == :too_many or new == :too_many,
@@ -160,12 +165,7 @@ defmodule FlyDeployAgent.Once do
   @doc "The options that the new version starts its processes with, and the running one does not."
   @spec options(Pair.t()) :: [atom]
   def options(pair) do
-    starts =
-      for version <- [:old, :new],
-          {:start_link, a} <- Map.keys(Pair.code(pair, version)),
-          uniq: true,
-          do: {:start_link, a}
-
+    starts = starts(pair)
     [old, new] = for version <- [:old, :new], do: options(followed(pair, version, starts), @options)
 
     for {name, value} <- new,
@@ -174,6 +174,14 @@ defmodule FlyDeployAgent.Once do
         not Enum.any?(old, &same?(&1, {name, value})),
         uniq: true,
         do: name
+  end
+
+  defp starts(pair) do
+    for version <- [:old, :new],
+        {f, a} <- Map.keys(Pair.code(pair, version)),
+        f in @starting,
+        uniq: true,
+        do: {f, a}
   end
 
   defp options(:too_many, _names), do: []
@@ -195,7 +203,7 @@ defmodule FlyDeployAgent.Once do
   defp registered(calls),
     do: for({mfa, arguments} <- calls, mfa in @servers, name = name(mfa, arguments), do: name)
 
-  defp name({module, _, _}, [first | _]) when module in [:gen_server, :gen_statem] do
+  defp name({module, _, _}, [first | _]) when module in [:gen_server, :gen_statem, :supervisor] do
     case Value.parts(first) do
       {:tuple, [{:const, :local}, name]} -> name
       {:tuple, _} = name -> name

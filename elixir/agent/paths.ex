@@ -6,8 +6,8 @@ defmodule FlyDeployAgent.Paths do
   missing.
 
   Told are `returns`, what it may give back; `misses`, what is demanded in vain, see below; `unmet`, demands in vain that led on to another
-  clause; `calls`, `{mfa, arguments}` of what it calls
-  elsewhere; and `whole`, false where there were too many ways. A miss is `%{demand, passing, in}`: `{:key, key, struct or nil}`,
+  clause; `refused`, those and what may be otherwise at another time; `calls`, `{mfa, arguments}` of what it calls
+  elsewhere; `loops`, `{element, :taken or {:skipped, demand}}` of elements that comprehensions go through; and `whole`, false where there were too many ways. A miss is `%{demand, passing, in}`: `{:key, key, struct or nil}`,
   `{:arity, n, m}`, `{:type, type}`, `{:value, term}`, `{:counters, n, size}`, `{:function, mfa}`, `{:callable, n, m}`; `passing` where what was found may be something else at another time; `in` the function.
   """
 
@@ -26,7 +26,9 @@ defmodule FlyDeployAgent.Paths do
           returns: [Value.t()],
           misses: [miss],
           unmet: [demand],
+          refused: [demand],
           calls: [{mfa, [Value.t()]}],
+          loops: [{Value.t(), :taken | {:skipped, demand}}],
           whole: boolean
         }
   @type program :: %{mfa => {[tuple], %{non_neg_integer => [tuple]}}}
@@ -41,6 +43,8 @@ defmodule FlyDeployAgent.Paths do
   @steps 3_000
   @frames 12
   @functions 400
+  # What a comprehension has put together before an element.
+  @so_far {:so_far}
 
   @doc "The functions that `roots` lead to, in the modules of which `codes` gives the code, ready to be followed."
   @spec program(codes, [mfa]) :: program
@@ -78,7 +82,9 @@ defmodule FlyDeployAgent.Paths do
       returns: MapSet.new(),
       misses: MapSet.new(),
       unmet: MapSet.new(),
-      calls: MapSet.new()
+      refused: MapSet.new(),
+      calls: MapSet.new(),
+      loops: %{}
     }
 
     all = program |> entry(function, arguments) |> List.wrap() |> ways(all)
@@ -87,7 +93,9 @@ defmodule FlyDeployAgent.Paths do
       returns: MapSet.to_list(all.returns),
       misses: all.misses |> MapSet.to_list() |> Enum.sort(),
       unmet: all.unmet |> MapSet.to_list() |> Enum.sort(),
+      refused: MapSet.to_list(all.refused),
       calls: MapSet.to_list(all.calls),
+      loops: all.loops |> Map.values() |> Enum.reject(&is_nil/1) |> Enum.uniq(),
       whole: all.left > 0
     }
   end
@@ -141,6 +149,7 @@ defmodule FlyDeployAgent.Paths do
   defp decided(label, nil, way, ways, all), do: go(label, way, ways, all)
 
   defp decided(label, {demand, passing} = miss, way, ways, all) do
+    all = %{all | refused: MapSet.put(all.refused, demand)}
     all = if passing, do: all, else: %{all | unmet: MapSet.put(all.unmet, demand)}
     go(label, %{way | miss: worse(way.miss, miss)}, ways, all)
   end
@@ -285,11 +294,40 @@ defmodule FlyDeployAgent.Paths do
 
   # Functions that are given to others to be called.
   defp given_to(mfa, arguments, way, all) do
+    all = looped(mfa, arguments, all)
+
     Enum.reduce(Given.calls(mfa, arguments, all), {[], all}, fn {fun, given}, {ways, all} ->
       {entered, all} = called(fun, given, way, all)
       {entered ++ ways, all}
     end)
   end
+
+  # A comprehension gives back what it has, where an element is none of those that it is for.
+  defp looped({Enum, :reduce, 3} = mfa, [_, _, {:fun, {_, _, a} = function, free} = fun] = arguments, all)
+       when length(free) == a - 2 do
+    with [{^fun, [element]}] <- Given.calls(mfa, arguments, all),
+         true <- Value.lives?(element) and is_map_key(all.program, function),
+         false <- is_map_key(all.loops, {function, element}) do
+      # It may go through others within.
+      all = %{all | loops: Map.put(all.loops, {function, element}, nil)}
+      lives = %{agent: all.agent, read: all.read, exports: all.exports}
+      told = follow(all.program, function, [element, @so_far | free], lives)
+      %{all | loops: Map.put(all.loops, {function, element}, {element, taken(told)})}
+    else
+      _ -> all
+    end
+  end
+
+  defp looped(_mfa, _arguments, all), do: all
+
+  defp taken(%{returns: [@so_far], calls: [], whole: true, refused: refused}) do
+    case Enum.filter(refused, &(elem(&1, 0) in [:arity, :type])) do
+      [demand | _] -> {:skipped, demand}
+      [] -> :taken
+    end
+  end
+
+  defp taken(_told), do: :taken
 
   # As a way of its own, whenever it is called.
   defp called({:fun, {_, _, a} = mfa, free}, known, way, all) do

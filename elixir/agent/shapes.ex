@@ -9,9 +9,12 @@ defmodule FlyDeployAgent.Shapes do
 
   # What is looked for: structs with the fields that they are to have, functions that are gone, and modules of which one version is
   # purged, with the md5 of the one that stays; structs that a protocol is no longer implemented for; and the shapes of some processes'
-  # states, and of those of `handlers`.
+  # states, and of those of `handlers`. `names` are those of the gone of which no function of that name is left,
+  # `settings` what some processes may still have under keys of their states.
   @type sought :: %{
           optional(:handlers) => [module],
+          optional(:names) => %{{module, atom} => arity},
+          optional(:settings) => %{pid => [{atom, term}]},
           structs: %{module => [atom]},
           gone: MapSet.t(mfa),
           purged: %{module => binary},
@@ -24,6 +27,7 @@ defmodule FlyDeployAgent.Shapes do
           | {:purged, module}
           | {:impl, protocol :: module, module}
           | {:shape, kind :: atom, Value.t()}
+          | {:set, [atom]}
           | {:dictionary, Value.t()}
   @type holder :: module | {:supervisor, pid} | {:table, term} | {:term, binary}
 
@@ -69,6 +73,10 @@ defmodule FlyDeployAgent.Shapes do
   defp look({m, f, args}, sought, found) when is_atom(m) and is_atom(f) and is_list(args),
     do: gone({m, f, arity(args, 0)}, sought, found)
 
+  # A module beside the name of its function, however many arguments it will get.
+  defp look(tuple, %{names: names}, found) when tuple_size(tuple) in 2..8 and names != %{},
+    do: tuple |> Tuple.to_list() |> named(names, found)
+
   defp look(fun, sought, found) when is_function(fun) do
     {:module, m} = :erlang.fun_info(fun, :module)
 
@@ -89,6 +97,12 @@ defmodule FlyDeployAgent.Shapes do
   end
 
   defp look(_term, _sought, found), do: found
+
+  defp named([m, f | rest], names, found) when is_map_key(names, {m, f}),
+    do: named(rest, names, [{:gone, {m, f, names[{m, f}]}} | found])
+
+  defp named([_ | rest], names, found), do: named(rest, names, found)
+  defp named([], _names, found), do: found
 
   defp gone(mfa, sought, found), do: if(mfa in sought.gone, do: [{:gone, mfa} | found], else: found)
 
@@ -111,6 +125,10 @@ defmodule FlyDeployAgent.Shapes do
   end
 
   defp parts(_term, _left, rest), do: rest
+
+  # The elements of a MapSet are keys.
+  defp values({key, value, iterator}, left, rest) when left > 0 and (is_map(key) or is_tuple(key)),
+    do: [key, value | values(:maps.next(iterator), left - 2, rest)]
 
   defp values({_key, value, iterator}, left, rest) when left > 0,
     do: [value | values(:maps.next(iterator), left - 1, rest)]
@@ -171,7 +189,7 @@ defmodule FlyDeployAgent.Shapes do
 
       told =
         Rounds.inside(
-          for({pid, _} <- batch, do: {pid, &inside(&1, sought.shapes[pid], sought)}),
+          for({pid, _} <- batch, do: {pid, looking(pid, sought)}),
           @answer_ms
         )
 
@@ -180,6 +198,28 @@ defmodule FlyDeployAgent.Shapes do
       ask(rest, sought, deadline, here ++ held)
     end
   end
+
+  defp looking(pid, %{settings: %{} = settings} = sought) when is_map_key(settings, pid) do
+    {kind, kept} = {sought.shapes[pid], settings[pid]}
+    sought = Map.delete(sought, :settings)
+    fn state -> set(kind, state, kept) ++ inside(state, kind, sought) end
+  end
+
+  defp looking(pid, sought) do
+    {kind, sought} = {sought.shapes[pid], Map.delete(sought, :settings)}
+    &inside(&1, kind, sought)
+  end
+
+  defp set(:gen_statem, {_name, data}, kept), do: set(:gen_server, data, kept)
+
+  defp set(_kind, %{} = state, kept) do
+    case for({key, value} <- kept, Map.get(state, key) === value, do: key) do
+      [] -> []
+      keys -> [{:set, keys}]
+    end
+  end
+
+  defp set(_kind, _state, _kept), do: []
 
   defp inside(state, nil, sought), do: within(state, sought)
   defp inside(state, kind, sought), do: shape(kind, state) ++ dictionary() ++ within(state, sought)

@@ -49,26 +49,54 @@ defmodule FlyDeployAgent.Specs do
 
   @doc """
   What the function that starts children does otherwise: `names`, `{module, name}` of children under names that none had, `arguments`,
-  modules of children with other arguments, and `rules`, options of supervisors. Or `:unknown`.
+  modules of children with other arguments, `specs`, `{module, key}` of what their specifications say otherwise, and `rules`, options of
+  supervisors; `listed` tells whether all children are known. Or `:unknown`.
   """
   @spec compared(%{module => Pair.t()}, mfa) ::
-          %{names: [{module, atom}], arguments: [module], rules: [binary]} | :unknown
+          %{
+            names: [{module, atom}],
+            arguments: [module],
+            specs: [{module, atom}],
+            rules: [binary],
+            listed: boolean
+          }
+          | :unknown
   def compared(pairs, root) do
     case for version <- [:old, :new], do: told(pairs, version, root) do
       [%{} = old, %{} = new] ->
-        changed = for {m, all} <- new.children, m != :any, changed?(all, Map.get(old.children, m)), do: m
-        names = for m <- changed, name <- names(new.children[m]) -- names(old.children[m]), do: {m, name}
+        [before, now] = for %{children: children} <- [old, new], do: arguments(children)
+        changed = for {m, all} <- now, m != :any, changed?(all, Map.get(before, m)), do: m
+        names = for m <- changed, name <- names(now[m]) -- names(before[m]), do: {m, name}
 
         %{
           names: names,
           arguments: changed -- Enum.map(names, &elem(&1, 0)),
-          rules: rules(new.rules -- old.rules, old.rules)
+          specs: for({m, all} <- new.children, key <- specs(all, Map.get(old.children, m)), do: {m, key}),
+          rules: rules(new.rules -- old.rules, old.rules),
+          listed: new.listed and old.listed
         }
 
       _ ->
         :unknown
     end
   end
+
+  defp arguments(children),
+    do: Map.new(children, fn {m, all} -> {m, for({arguments, _} <- all, do: arguments)} end)
+
+  # What a specification says otherwise, of as many children.
+  defp specs(all, before) when is_list(before) and length(all) == length(before) do
+    for {{_, now}, {_, then}} <- Enum.zip(all, before),
+        key <- Enum.uniq(Map.keys(now) ++ Map.keys(then)),
+        not Value.like?(spec(now, key), spec(then, key)),
+        uniq: true,
+        do: key
+  end
+
+  defp specs(_all, _before), do: []
+
+  # Where it says nothing, it says what it said.
+  defp spec(spec, key), do: Map.get(spec, key, {:const, Map.get(@defaults, key)})
 
   # nil where there was no such child, of which more is told elsewhere.
   defp changed?(_all, nil), do: false
@@ -111,7 +139,7 @@ defmodule FlyDeployAgent.Specs do
     told =
       for {mfa, [children, options]} <- calls,
           mfa in @starts,
-          children |> Value.type() |> listed?(),
+          Value.type(children) in [nil, :list],
           do: {Value.parts(children), Value.parts(options)}
 
     told = told ++ for {mfa, [options]} <- calls, mfa in @alone, do: {{:const, []}, Value.parts(options)}
@@ -121,6 +149,7 @@ defmodule FlyDeployAgent.Specs do
         children:
           for({children, _} <- told, child <- children |> Value.elements() |> elem(0), do: child(child))
           |> Enum.group_by(&elem(&1, 0), &elem(&1, 1)),
+        listed: Enum.all?(told, fn {children, _} -> listed?(children) end),
         rules:
           for(
             {_, options} <- told,
@@ -130,20 +159,28 @@ defmodule FlyDeployAgent.Specs do
       }
   end
 
-  defp listed?(type), do: type in [nil, :list]
+  defp listed?(children) do
+    {children, all} = Value.elements(children)
+    all and Enum.all?(children, &(elem(child(&1), 0) != :any))
+  end
 
-  defp child({:const, module}) when is_atom(module), do: {module, {:const, []}}
-  defp child({:tuple, [{:const, module}, argument]}), do: {module, ordered(argument)}
+  # A child's module, its arguments, and what else is said of it.
+  defp child({:const, module}) when is_atom(module), do: {module, {{:const, []}, %{id: :any}}}
+
+  defp child({:tuple, [{:const, module}, argument]}),
+    do: {module, {ordered(argument), %{id: :any}}}
 
   # What child_spec/1 makes of one argument.
-  defp child({:map, %{start: {:tuple, [{:const, module}, _, arguments]}}, _}) do
+  defp child({:map, %{start: {:tuple, [{:const, module}, _, arguments]}} = values, _}) do
+    spec = values |> Map.take([:id, :restart, :type]) |> Map.put_new(:id, :any)
+
     case Value.elements(arguments) do
-      {[argument], true} -> {module, ordered(argument)}
-      _ -> {module, ordered(arguments)}
+      {[argument], true} -> {module, {ordered(argument), spec}}
+      _ -> {module, {ordered(arguments), spec}}
     end
   end
 
-  defp child(_other), do: {:any, :any}
+  defp child(_other), do: {:any, {:any, %{}}}
 
   # Options may stand in any order.
   defp ordered(list) do

@@ -97,7 +97,11 @@ defmodule FlyDeployAgent.Takes do
 
   def miss({MapSet, f, _}, [{:map, _, _} = map | _]) when f != :new, do: no_set(map)
 
-  def miss({module, f, a}, arguments) when is_map_key(@modules, module) do
+  # A struct is no list of pairs, but for those that say what they are made of.
+  def miss({Enum, _, _}, [{:map, %{__struct__: {_, module}}, _} = struct | _]) when is_atom(module),
+    do: if(Enumerable.impl_for(%{__struct__: module}) == nil, do: Registers.miss(struct, {:type, :list}))
+
+  def miss({module, f, a}, [_ | _] = arguments) when is_map_key(@modules, module) do
     case @modules[module] do
       {:first, types} -> if {f, a} not in @others, do: unlike(hd(arguments), types)
       {:last, types} -> if {f, a} in @last, do: unlike(List.last(arguments), types)

@@ -129,10 +129,23 @@ defmodule FlyDeployAgent.TreeFindings do
 
     # One of the release's own may have been started by hand.
     started = for {m, _} <- now, before[m] == nil, is_map_key(pairs, m), runs?(m, live), do: m
-    added = for {m, n} <- now, n > Map.get(before, m, 0), m not in started, do: m
+    added = for {m, n} <- now, n > Map.get(before, m, 0), m not in started, not ignores?(pairs[m]), do: m
     removed = for {m, n} <- before, n > Map.get(now, m, 0), runs?(m, live), do: m
     {added, removed, for({{m, _}, _} <- new, m != module, uniq: true, do: m)}
   end
+
+  # Its start does something, and leaves no process.
+  defp ignores?(%{module: module, new: %{exports: exports}} = pair) do
+    init = {module, :init, 1}
+
+    with true <- {:init, 1} in exports,
+         program = Paths.program(fn m -> if m == module, do: Pair.code(pair, :new) end, [init]),
+         %{returns: [{:const, :ignore}], whole: true} <- Paths.follow(program, init, [:any]),
+         do: true,
+         else: (_ -> false)
+  end
+
+  defp ignores?(nil), do: false
 
   defp told(pair, root, {[], []}, pairs, live), do: supervised(pair, root, pairs, live)
 
@@ -169,8 +182,20 @@ defmodule FlyDeployAgent.TreeFindings do
           ],
           else: []
 
-      %{names: names, arguments: arguments, rules: rules} ->
+      %{names: names, arguments: arguments, rules: rules} = told ->
         Enum.concat([
+          for(
+            {m, keys} <- Enum.group_by(told.specs, &elem(&1, 0), &elem(&1, 1)),
+            module in live.supervisors or runs?(m, live),
+            do:
+              finding(
+                "child_spec_changed",
+                :warn,
+                module,
+                "#{where} starts #{inspect(m)} with another #{Enum.map_join(keys, ", ", &inspect/1)} than it runs with, and its supervisor keeps that"
+              )
+          ),
+          numbers(pair, root, told),
           for(
             {m, name} <- names,
             do:
@@ -221,6 +246,33 @@ defmodule FlyDeployAgent.TreeFindings do
   defp of_rules(_live, _root, module, what),
     do: finding("supervisor_changed", :warn, module, what <> ", which is not applied to what it started")
 
+  # Of children that are made in a loop, how many there are is a number of its code.
+  defp numbers(%{module: module} = pair, {function, arity} = root, %{listed: false, rules: []}) do
+    [old, new] =
+      for version <- [:old, :new], do: pair |> Pair.code(version) |> CodeFacts.reached(module, [root])
+
+    if old != new and numberless(old) == numberless(new),
+      do: [
+        finding(
+          "supervisor_changed",
+          :warn,
+          module,
+          "#{function}/#{arity} has other numbers, as that of the children that it starts: they are not applied to what it started"
+        )
+      ],
+      else: []
+  end
+
+  defp numbers(_pair, _root, _told), do: []
+
+  defp numberless(code), do: Map.new(code, fn {function, body} -> {function, without(body)} end)
+
+  defp without(n) when is_number(n), do: 0
+  defp without([head | tail]), do: [without(head) | without(tail)]
+  defp without(tuple) when is_tuple(tuple), do: tuple |> Tuple.to_list() |> without() |> List.to_tuple()
+  defp without(%{} = map), do: map |> Map.to_list() |> without()
+  defp without(term), do: term
+
   # The code that a root leads to, through all modules that change.
   defp reached(version, module, root, pairs), do: reached_from([{module, root}], version, pairs, %{})
 
@@ -249,7 +301,9 @@ defmodule FlyDeployAgent.TreeFindings do
 
   defp runs?(module, live) do
     is_map_key(live.processes, module) or
-      Enum.any?(live.children, fn %{start: {started, _, _}, id: id} -> module in [started, id] end)
+      Enum.any?(live.children, fn %{start: {started, _, _}, id: id} = child ->
+        Map.get(child, :runs, true) and module in [started, id]
+      end)
   end
 
   defp name(pid) do

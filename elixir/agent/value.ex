@@ -12,6 +12,9 @@ defmodule FlyDeployAgent.Value do
       has made it, and it is. Under `{:other}` stands one of those whose keys are no atoms, as a tuple of both
     * `{:atomics, n}` – an array of `n` counters; `{:table, id}` – a table without a name
     * `{:fun, mfa, free}` – a function of the module, with what it has closed over; `{:callable, n}` – one that lives, of n arguments
+    * `{:default, term}` – not known, and that term if nothing else was said
+    * `{:composed, type}` – what the code puts together of parts
+    * `{:begins, text}` – a text that the code puts together, and how it begins
     * `{:text, text}` – a message that is this text; `{:rest, text, bits}` – such a one, of which that many bits were matched
   """
 
@@ -137,7 +140,7 @@ defmodule FlyDeployAgent.Value do
   def type(:any), do: nil
   def type(:empty), do: :list
   def type({kind, _}) when kind in [:atom, :name, :tag], do: :atom
-  def type({:is, type}), do: type
+  def type({kind, type}) when kind in [:is, :composed], do: type
   def type({kind, _}) when kind in [:atomics, :table], do: :reference
   def type({:const, term}), do: constant(term)
   def type({kind, _}) when kind in [:tuple, :made], do: :tuple
@@ -145,7 +148,7 @@ defmodule FlyDeployAgent.Value do
   def type({:map, _, _}), do: :map
   def type({:fun, _, _}), do: :function
   def type({:callable, _}), do: :function
-  def type({:text, _}), do: :binary
+  def type({kind, _}) when kind in [:text, :begins], do: :binary
   def type(_), do: nil
 
   defp constant(term) when is_atom(term), do: :atom
@@ -236,13 +239,29 @@ defmodule FlyDeployAgent.Value do
 
   @doc "What a map has under a key that is no atom, `{:tuple, [key, value]}`, nil where it has none."
   @spec other(t) :: t | nil
-  def other({:map, values, _}), do: Map.get(values, @other)
+  def other({:map, %{@other => other}, _}), do: other
+
+  # Of one whose keys are atoms, and whose values are all alike, any of them.
+  def other({:map, values, true}) when map_size(values) > 0 and not is_map_key(values, :__struct__) do
+    case values |> Map.values() |> Enum.map(&general/1) |> Enum.uniq() do
+      [value] when value != :any -> {:tuple, [:any, value]}
+      _ -> nil
+    end
+  end
+
   def other(_value), do: nil
 
   @doc "Whether two values, taken apart, may be the same: what is not known is like everything."
   @spec like?(t, t) :: boolean
   def like?(:any, _other), do: true
   def like?(_one, :any), do: true
+  def like?({:default, _}, _other), do: true
+  def like?(_one, {:default, _}), do: true
+  def like?({:begins, a}, {:begins, b}), do: String.starts_with?(a, b) or String.starts_with?(b, a)
+  def like?({:begins, a}, {:const, b}) when is_binary(b), do: String.starts_with?(b, a)
+  def like?({:const, a}, {:begins, b}) when is_binary(a), do: String.starts_with?(a, b)
+  def like?({:begins, _}, other), do: type(other) == :binary
+  def like?(one, {:begins, _}), do: type(one) == :binary
   def like?({:tuple, a}, {:tuple, b}), do: length(a) == length(b) and all_like?(a, b)
   def like?({:cons, a, rest}, {:cons, b, other}), do: like?(a, b) and like?(rest, other)
 

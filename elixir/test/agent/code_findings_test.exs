@@ -110,6 +110,46 @@ defmodule FlyDeployAgent.CodeFindingsTest do
   end
   """
 
+  @named """
+  defmodule T.Named do
+    use Supervisor
+    def start_link(arg), do: Supervisor.start_link(__MODULE__, arg, name: T.Named)
+    def init(_arg), do: Supervisor.init([Supervisor.child_spec({Task.Supervisor, []}, id: :tasks)], strategy: :one_for_one)
+  end
+  """
+
+  @pool """
+  defmodule T.Pool do
+    use Supervisor
+    def start_link(arg), do: Supervisor.start_link(__MODULE__, arg)
+    def init(_arg), do: Supervisor.init(for(n <- 1..2, do: {Task.Supervisor, name: {T.Tasks, n}}), strategy: :one_for_one)
+  end
+  """
+
+  @loader """
+  defmodule T.Loader do
+    use GenServer
+    def init(name), do: {:ok, %{name: name, home: System.get_env("HOME")}}
+    def handle_call(:home, _from, state), do: {:reply, state.home, state}
+  end
+  """
+
+  @ticking """
+  defmodule T.Ticking do
+    use GenServer
+    def init(n) do
+      {:ok, _} = Registry.register(T.Topics, "rooms:\#{n}", nil)
+      Process.send_after(self(), :tick, 1_000)
+      {:ok, n}
+    end
+    def handle_info(:tick, n) do
+      Process.send_after(self(), :tick, 1_000)
+      {:noreply, n + 1}
+    end
+    def handle_info(_other, n), do: {:noreply, n}
+  end
+  """
+
   # What runs, of the modules above.
   defp live,
     do: %{
@@ -119,6 +159,8 @@ defmodule FlyDeployAgent.CodeFindingsTest do
         T.Conn => 1,
         T.Timed => 1,
         T.Caster => 1,
+        T.Loader => 1,
+        T.Ticking => 1,
         T.Server => 200,
         T.Door => 3,
         T.Worker => 1
@@ -129,7 +171,7 @@ defmodule FlyDeployAgent.CodeFindingsTest do
         %{supervisor: self(), start: {Task.Supervisor, :start_link, 1}, id: T.Tasks, arguments: []},
         %{supervisor: self(), start: {T.Worker, :start_link, 1}, id: T.Worker, arguments: []}
       ],
-      supervisors: [T.Sup],
+      supervisors: [T.Sup, T.Named, T.Pool],
       applications: [T.App]
     }
 
@@ -227,6 +269,43 @@ defmodule FlyDeployAgent.CodeFindingsTest do
      [{"init_changed", :warn, "registers as T.Clerk"}]},
     {"messages of its own, where `use GenServer` took and logged all", @server,
      [{"  def greet", "  def handle_info(:tick, state), do: {:noreply, state}\n  def greet"}], []},
+    {"a supervisor's name is put together", @named, [{"name: T.Named", "name: :\"named_\#{arg}\""}],
+     [{"init_changed", :warn, "registers as another name"}]},
+    {"a supervisor's name may be given", @named,
+     [{"name: T.Named", "name: Keyword.get(arg, :name, T.Named)"}], []},
+    {"a child has another id", @named, [{"id: :tasks", "id: :jobs"}],
+     [{"child_spec_changed", :warn, "starts Task.Supervisor with another :id"}]},
+    {"a child's specification in other words", @named,
+     [
+       {"Supervisor.child_spec({Task.Supervisor, []}, id: :tasks)",
+        "%{id: :tasks, start: {Task.Supervisor, :start_link, [[]]}, restart: :permanent}"}
+     ], []},
+    {"another number of children", @pool, [{"1..2", "1..4"}],
+     [{"supervisor_changed", :warn, "init/1 has other numbers"}]},
+    {"as many children, in other words", @pool,
+     [
+       {"for(n <- 1..2, do: {Task.Supervisor, name: {T.Tasks, n}})",
+        "Enum.map(1..2, fn n -> {Task.Supervisor, name: {T.Tasks, n}} end)"}
+     ], []},
+    {"its start goes on with something new", @server,
+     [
+       {"{:ok, %{name: name}}", "{:ok, %{name: name}, {:continue, :load}}"},
+       {"  def greet",
+        "  def handle_continue(:load, s), do: {:noreply, Map.put(s, :home, System.get_env(\"HOME\"))}\n  def greet"}
+     ], [{"init_changed", :warn, "goes on in handle_continue/2"}]},
+    {"its start goes on with what it did itself", @loader,
+     [
+       {"{:ok, %{name: name, home: System.get_env(\"HOME\")}}",
+        "{:ok, %{name: name, home: nil}, {:continue, :load}}"},
+       {"  def handle_call",
+        "  def handle_continue(:load, s), do: {:noreply, %{s | home: System.get_env(\"HOME\")}}\n  def handle_call"}
+     ], []},
+    {"a child that starts nothing takes another's place", @app,
+     [
+       {"defmodule T.App",
+        "defmodule T.Once do\n  use GenServer\n  def start_link(x), do: GenServer.start_link(__MODULE__, x)\n  def init(_), do: :ignore\nend\n\ndefmodule T.App"},
+       {"{T.Worker,", "T.Once,\n{T.Worker,"}
+     ], []},
     {"a timer begins when it starts", @clock,
      [{"def init(_), do: {", "def init(_), do: Process.send_after(self(), :tick, 10) && {"}],
      [{"init_changed", :warn, "send_after/3 (:tick)"}]},
@@ -252,6 +331,12 @@ defmodule FlyDeployAgent.CodeFindingsTest do
        {"Supervisor.init(children(), strategy: :one_for_one)",
         "(fn -> all = children(); Supervisor.init(all, [strategy: :one_for_one]) end).()"}
      ], []},
+    {"a timer that begins with it has another name, and both are taken", @ticking,
+     [{":tick, ", ":tock, "}, {"handle_info(:tock, n)", "handle_info(m, n) when m in [:tick, :tock]"}], []},
+    {"it subscribes to a topic with another beginning", @ticking, [{"\"rooms:", "\"room:v2:"}],
+     [{"init_changed", :warn, "Registry.register/3"}]},
+    {"it subscribes to the same topic, put together otherwise", @ticking,
+     [{"\"rooms:\#{n}\"", "\"rooms:\" <> Integer.to_string(n)"}], []},
     {"a child is added", @app, [{"{T.Worker,", "{Task.Supervisor, name: T.More},\n{T.Worker,"}],
      [{"children_changed", :block, "Task.Supervisor"}]},
     {"a child with a module of its own is added", @app,
@@ -311,7 +396,21 @@ defmodule FlyDeployAgent.CodeFindingsTest do
     %{
       versions:
         Map.new(
-          [@server, @door, @clock, @page, @conn, @timed, @caster, @app, @supervisor],
+          [
+            @server,
+            @door,
+            @clock,
+            @page,
+            @conn,
+            @timed,
+            @caster,
+            @app,
+            @supervisor,
+            @named,
+            @pool,
+            @loader,
+            @ticking
+          ],
           &{&1, Versions.beams(&1)}
         )
     }

@@ -50,6 +50,10 @@ defmodule FlyDeployAgent.DemandsTest do
      [{"{:reply, state.items, state}", "{:reply, Enum.map(state.items, & &1.price), state}"}], [":price"]},
     {"a key with a default", [{"{:reply, state.items, state}", "{:reply, Map.get(state, :all, []), state}"}],
      []},
+    {"a key of a map within",
+     [{"{:reply, state.items, state}", "{:reply, 1, update_in(state.limits.most, &(&1 + 1))}"}], [":most"]},
+    {"a key of a map within that is there",
+     [{"{:reply, state.items, state}", "{:reply, 1, update_in(state.limits.min, &(&1 + 1))}"}], []},
     {"a key in a rescue",
      [{"{:reply, state.items, state}", "{:reply, (try do state.all rescue KeyError -> [] end), state}"}], []},
     {"a key that is put before",
@@ -220,6 +224,7 @@ defmodule FlyDeployAgent.DemandsTest do
       refs: %{self() => make_ref()},
       opts: [at: 1],
       hits: :atomics.new(2, []),
+      limits: %{min: 1},
       on: &Enum.count/1,
       seen: MapSet.new([1]),
       pieces: ["a"],
@@ -308,6 +313,68 @@ defmodule FlyDeployAgent.DemandsTest do
         :gen_statem,
         {{:charging, 1}, %{}},
         "data"
+      )
+
+  @waiters """
+  defmodule T.Waiters do
+    use GenServer
+    def init(_), do: {:ok, %{waiting: []}}
+    def handle_call(:wait, from, s), do: {:noreply, %{s | waiting: [from | s.waiting]}}
+    def handle_cast(:open, s) do
+      for {pid, tag} <- s.waiting, do: send(pid, {tag, :open})
+      {:noreply, %{s | waiting: []}}
+    end
+  end
+  """
+
+  test "elements that a comprehension passes over",
+    do:
+      check(
+        @waiters,
+        [
+          {"another shape", [{"{pid, tag} <-", "{{pid, tag}, _at} <-"}], [""]},
+          {"more elements", [{"{pid, tag} <-", "{pid, tag, _at} <-"}], [""]},
+          {"the same", [{"{tag, :open}", "{tag, :opened}"}], []},
+          {"both shapes",
+           [
+             {"for {pid, tag} <- s.waiting, do: send(pid, {tag, :open})",
+              "for {{pid, tag}, _at} <- s.waiting, do: send(pid, {tag, :open})\nfor {pid, tag} <- s.waiting, do: send(pid, {tag, :open})"}
+           ], []},
+          {"others are picked out beside them",
+           [
+             {"    for {pid, tag} <- s.waiting,",
+              "    for {pid, _, :vip} <- s.waiting, do: send(pid, :soon)\n    for {pid, tag} <- s.waiting,"}
+           ], []}
+        ],
+        T.Waiters,
+        :gen_server,
+        %{waiting: [{self(), make_ref()}]},
+        "state"
+      )
+
+  @tags """
+  defmodule T.Tags do
+    def add(p, k, v), do: Agent.update(p, fn m -> Map.update(m, k, [v], &[v | &1]) end)
+    def count(p, k), do: Agent.get(p, fn m -> length(Map.get(m, k, [])) end)
+  end
+  """
+
+  test "what an agent keeps under keys that come",
+    do:
+      check(
+        @tags,
+        [
+          {"sets where lists were",
+           [
+             {"[v], &[v | &1]", "MapSet.new([v]), &MapSet.put(&1, v)"},
+             {"length(Map.get(m, k, []))", "MapSet.size(Map.get(m, k, MapSet.new()))"}
+           ], [""]},
+          {"lists as well", [{"&[v | &1]", "&(&1 ++ [v])"}], []}
+        ],
+        T.Tags,
+        :agent,
+        %{red: [1, 2]},
+        "state"
       )
 
   @stage """

@@ -40,4 +40,50 @@ defmodule FlyDeployAgent.HandlersTest do
                 for({f, severity} <- functions, do: {"stale_shape", "what #{f} is called with", severity})}
     end
   end
+
+  @logging """
+  defmodule T.LogHandler do
+    def log(_event, %{config: %{to: to}}), do: to
+    def format(event, %{colors: _}), do: event
+    def filter(event, %{level: _}), do: event
+  end
+  """
+
+  @logging_changes [
+    {"nothing that matters", [{"do: to\n", "do: {to}\n"}], []},
+    {"a handler wants another setting", [{"%{to: to}}), do: to", "%{to: to, as: a}}), do: {to, a}"}],
+     ["T.LogHandler.log/2"]},
+    {"a formatter wants another setting", [{"%{colors: _}", "%{colors: _, width: _}"}],
+     ["T.LogHandler.format/2"]},
+    {"a filter wants another setting", [{"%{level: _}", "%{levels: _}"}], ["T.LogHandler.filter/2"]}
+  ]
+
+  test "handlers, formatters and filters of logger, with their settings" do
+    old = Versions.beams(@logging)
+    :code.load_binary(T.LogHandler, ~c"nofile", old[T.LogHandler])
+
+    :ok =
+      :logger.add_handler(:handlers_test, T.LogHandler, %{
+        level: :none,
+        config: %{to: self()},
+        formatter: {T.LogHandler, %{colors: true}},
+        filters: [own: {Function.capture(T.LogHandler, :filter, 2), %{level: :debug}}]
+      })
+
+    for {what, edits, functions} <- @logging_changes do
+      new = Enum.reduce(edits, @logging, fn {from, to}, text -> String.replace(text, from, to) end)
+      pairs = Versions.pairs(old, Versions.beams(new))
+      codes = fn version, module -> if module == T.LogHandler, do: Pair.code(hd(pairs), version) end
+      found = Handlers.findings(pairs, codes)
+
+      assert {what, for(f <- found, do: f.subject)} ==
+               {what, for(f <- functions, do: "what #{f} is called with")}
+
+      for f <- found, do: assert(f.detail =~ "is kept by logger, for :handlers_test")
+    end
+  after
+    :logger.remove_handler(:handlers_test)
+    :code.purge(T.LogHandler)
+    :code.delete(T.LogHandler)
+  end
 end

@@ -18,7 +18,7 @@ defmodule FlyDeployAgent.ImpactTest do
           tell.([@found])
           Process.sleep(:infinity)
         end,
-        500
+        3_000
       )
 
     assert ["not_compared", "stale_struct"] = findings |> names() |> Enum.sort()

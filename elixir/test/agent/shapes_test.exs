@@ -32,6 +32,8 @@ defmodule FlyDeployAgent.ShapesTest do
           %{a: %{b: [{:x, old}]}},
           [1 | old],
           {[%{old: old}], %State{}},
+          MapSet.new([old]),
+          %{{1, old} => true},
           fn -> old end
         ] do
       assert Shapes.within(term, @wanted) == @without
@@ -63,6 +65,27 @@ defmodule FlyDeployAgent.ShapesTest do
 
     for term <- [Function.capture(Gone, :f, 1), {Gone, :f, [1]}, {Gone, :f, [1 | 2]}, {Gone, :f, 2}],
         do: assert(Shapes.within(term, sought) == [])
+  end
+
+  test "names of functions that are gone, beside their modules" do
+    sought = Map.merge(@wanted, %{structs: %{}, names: %{{Gone, :f} => 2}})
+
+    for term <- [{Gone, :f}, %{on: {:id, Gone, :f, nil}}, [{:log, {Gone, :f}}]],
+        do: assert(Shapes.within(term, sought) == [{:gone, {Gone, :f, 2}}])
+
+    for term <- [{Gone, :g}, {:f, Gone}, [Gone, :f], {:f}], do: assert(Shapes.within(term, sought) == [])
+  end
+
+  test "what a start has set is compared in the process" do
+    {:ok, kept} = GenServer.start_link(Counter, %{max: 5, name: "a"})
+    {:ok, other} = GenServer.start_link(Counter, %{max: 7, name: "a"})
+    settings = Map.new([kept, other], &{&1, [max: 5, name: "b"]})
+    sought = Map.merge(@wanted, %{structs: %{}, gone: MapSet.new(), settings: settings})
+    shapes = Map.new([kept, other], &{&1, :gen_server})
+
+    {held, 0} = Shapes.holders(%{sought | shapes: shapes}, [], [{kept, Counter}, {other, Counter}])
+
+    assert for(%{found: {:set, keys}, pid: pid} <- held, do: {pid, keys}) == [{kept, [:max]}]
   end
 
   test "functions of a version that is not the one that runs" do

@@ -1,0 +1,101 @@
+defmodule FlyDeployAgent.Asked do
+  @moduledoc """
+  What the new code asks of servers by their registered names, and the running code does not: a server that is not there, or one whose
+  code has no clause for such a message.
+  """
+
+  alias FlyDeployAgent.{CodeFacts, Demands, Messages, Origin, Pair, Paths, Value}
+
+  # And which callback takes the message.
+  @asks %{
+    {GenServer, :call, 2} => {:handle_call, 3},
+    {GenServer, :call, 3} => {:handle_call, 3},
+    {:gen_server, :call, 2} => {:handle_call, 3},
+    {:gen_server, :call, 3} => {:handle_call, 3},
+    {GenServer, :cast, 2} => {:handle_cast, 2},
+    {:gen_server, :cast, 2} => {:handle_cast, 2}
+  }
+  # Who looks first whether there is such a process.
+  @looks [{Process, :whereis, 1}, {GenServer, :whereis, 1}, {:erlang, :whereis, 1}]
+
+  @doc "The findings about what changed modules ask."
+  @spec findings([Pair.t()], Demands.codes()) :: [map]
+  def findings(pairs, codes) do
+    for %{old: %{}} = pair <- pairs,
+        asks?(pair.new),
+        {callback, name, message} <- asked(pair, :new) -- asked(pair, :old),
+        found <- told(pair, callback, name, message, codes),
+        uniq: true,
+        do: found
+  end
+
+  defp asks?(%{imports: imports}), do: Enum.any?(imports, &is_map_key(@asks, &1))
+
+  # Of names and messages that the code shows.
+  defp asked(%{module: module} = pair, version) do
+    code = Pair.code(pair, version)
+
+    roots =
+      for {{f, a}, body} <- code,
+          Enum.any?(CodeFacts.calls(body), &is_map_key(@asks, &1)),
+          do: {module, f, a}
+
+    program = Paths.program(fn m -> if m == module, do: code end, roots)
+
+    for {_, _, a} = root <- roots,
+        {mfa, [{:const, name}, message | _]} <- Paths.follow(program, root, List.duplicate(:any, a)).calls,
+        callback = @asks[mfa],
+        is_atom(name),
+        sent = sent(message),
+        uniq: true,
+        do: {callback, name, sent}
+  end
+
+  defp sent({:const, tag}) when is_atom(tag), do: tag
+
+  defp sent(message) do
+    case Value.parts(message) do
+      {:tuple, [{:const, tag} | rest]} when is_atom(tag) -> {tag, length(rest) + 1}
+      _ -> nil
+    end
+  end
+
+  defp told(%{module: module} = pair, {f, _} = callback, name, message, codes) do
+    case Process.whereis(name) do
+      nil ->
+        # Its own process is started by others, of whom more is told elsewhere.
+        if name == module or Enum.any?(@looks, &(&1 in pair.new.imports)),
+          do: [],
+          else: [
+            finding(
+              "missing_process",
+              module,
+              "asks #{inspect(name)}, and no process has that name: this will exit"
+            )
+          ]
+
+      pid ->
+        if refuses?(pid, callback, message, codes),
+          do: [
+            finding(
+              "message_refused",
+              module,
+              "sends #{Messages.told(message)} to #{inspect(name)}, whose #{f} has no clause for it: that would crash it"
+            )
+          ],
+          else: []
+    end
+  end
+
+  defp refuses?(pid, callback, message, codes) do
+    with {module, _, _} <- Origin.initial_call(pid),
+         %{^callback => code} <- codes.(:new, module) do
+      not Messages.taken?(code, {:x, 0}, Messages.value(message))
+    else
+      _ -> false
+    end
+  end
+
+  defp finding(name, module, detail),
+    do: %{name: name, severity: :warn, subject: inspect(module), detail: detail}
+end

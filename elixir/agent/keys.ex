@@ -1,0 +1,72 @@
+defmodule FlyDeployAgent.Keys do
+  @moduledoc """
+  Rows of named tables that the new code reads by keys that no table has: rows that are there keep the keys that they were put under.
+  """
+
+  alias FlyDeployAgent.{CodeFacts, Pair, Paths}
+
+  # Those that raise where there is none, and others.
+  @raising [{:ets, :lookup_element, 3}, {:ets, :update_counter, 3}]
+  @reading [{:ets, :lookup, 2}, {:ets, :member, 2}, {:ets, :take, 2} | @raising]
+
+  @doc "The findings about keys that changed modules read, and the running versions of them do not."
+  @spec findings([Pair.t()]) :: [map]
+  def findings(pairs) do
+    read =
+      for %{old: %{}} = pair <- pairs,
+          Enum.any?(@reading, &(&1 in pair.new.imports)),
+          do: {pair, keys(pair, :old), keys(pair, :new)}
+
+    before = for {_, old, _} <- read, {_, name, key} <- old, into: MapSet.new(), do: {name, key}
+
+    for {%{module: module}, old, new} <- read,
+        {mfa, name, key} <- new,
+        not MapSet.member?(before, {name, key}),
+        missing?(name, key),
+        mfa in @raising or Enum.any?(old, &replaced?(&1, name, new)),
+        uniq: true,
+        do: %{
+          name: "table_changed",
+          severity: :warn,
+          subject: inspect(module),
+          detail: "reads #{told(key)} in the table #{inspect(name)}, where nothing has that key"
+        }
+  end
+
+  # A row that was read under another key, and no longer is.
+  defp replaced?({_, name, key}, name, new),
+    do: not Enum.any?(new, fn {_, n, k} -> {n, k} == {name, key} end) and not missing?(name, key)
+
+  defp replaced?(_other, _name, _new), do: false
+
+  defp missing?(name, key) do
+    :ets.info(name, :protection) in [:public, :protected] and :ets.info(name, :size) > 0 and
+      not :ets.member(name, key)
+  rescue
+    # It has gone meanwhile.
+    ArgumentError -> false
+  end
+
+  # What is raised in a function that catches it does no harm.
+  defp keys(%{module: module} = pair, version) do
+    code = Pair.code(pair, version)
+
+    roots =
+      for {{f, a}, body} <- code,
+          Enum.any?(CodeFacts.calls(body), &(&1 in @reading)),
+          not Enum.any?(body, &(elem(&1, 0) in [:try, :catch])),
+          do: {module, f, a}
+
+    program = Paths.program(fn m -> if m == module, do: code end, roots)
+
+    for {_, _, a} = root <- roots,
+        {mfa, [{:const, name}, {:const, key} | _]} <-
+          Paths.follow(program, root, List.duplicate(:any, a)).calls,
+        mfa in @reading and is_atom(name),
+        uniq: true,
+        do: {mfa, name, key}
+  end
+
+  defp told(key) when is_atom(key), do: inspect(key)
+  defp told(_key), do: "a row"
+end

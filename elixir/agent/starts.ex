@@ -1,0 +1,140 @@
+defmodule FlyDeployAgent.Starts do
+  @moduledoc """
+  What `init/1` gives: a state, and what is to follow it. Running processes have what the running code gave them.
+  """
+
+  alias FlyDeployAgent.{CodeFacts, Pair, Paths, Value}
+
+  # Milliseconds after which a timeout that a process got when it started has passed.
+  @passed 1_000
+  # With these a server goes on with its start in a message to itself.
+  @sends [{:erlang, :send, 2}, {:erlang, :!, 2}, {GenServer, :cast, 2}]
+  # Bytes of a text that may be a setting.
+  @text 64
+
+  @doc "Whether the new version has its processes get a timeout when they start, and the running one does not."
+  @spec timeout?(Pair.t()) :: boolean
+  def timeout?(pair) do
+    [old, new] = for version <- [:old, :new], do: given(pair, version)
+    old != [] and new != [] and not Enum.any?(old, &timeout/1) and Enum.any?(new, &timeout/1)
+  end
+
+  @doc "Whether running processes may wait for a timeout, or have a message of its name under way."
+  @spec waiting?(Pair.t()) :: boolean
+  def waiting?(pair) do
+    code = Pair.code(pair, :old)
+    callbacks = Map.delete(code, {:init, 1})
+
+    Enum.any?(callbacks, fn {_, body} -> Enum.any?(body, &waits?/1) end) or
+      pair |> given(:old) |> started?() or
+      Enum.any?(code, fn {_, body} -> Enum.any?(body, &match?({:move, {:atom, :timeout}, _}, &1)) end)
+  end
+
+  defp waits?({:put_tuple2, _, {:list, [{:atom, :noreply}, _, last]}}),
+    do: elem(last, 0) not in [:atom, :literal]
+
+  defp waits?({:put_tuple2, _, {:list, [{:atom, :reply}, _, _, last]}}),
+    do: elem(last, 0) not in [:atom, :literal]
+
+  defp waits?(_operation), do: false
+
+  defp started?([]), do: true
+  defp started?(given), do: not Enum.all?(given, &passed?/1)
+
+  defp passed?({:made, [{:const, :ok}, _state, {:const, n}]}) when is_integer(n), do: n <= @passed
+  defp passed?(given), do: not timeout(given)
+
+  defp timeout({:made, [{:const, :ok}, _state, {:const, n}]}), do: is_integer(n)
+  defp timeout({:made, [{:const, :ok}, _state, value]}), do: Value.type(value) in [nil, :integer]
+  defp timeout(_given), do: false
+
+  @doc """
+  Whether a start of the new version goes on in `handle_continue/2` with what no start of the running one has done: where that does the same
+  in `init/1`, or in a message to itself, it has only moved.
+  """
+  @spec continues?(Pair.t()) :: boolean
+  def continues?(%{module: module} = pair) do
+    [old, new] = for version <- [:old, :new], do: pair |> given(version) |> Enum.map(&Value.parts/1)
+
+    with [_ | _] <- old,
+         false <- Enum.any?(old, &goes_on?/1),
+         [_ | _] = states <- for(given <- new, state = continued(given), do: state),
+         false <- Enum.any?(followed(pair, :old).calls, fn {mfa, _} -> mfa in @sends end) do
+      before = for {:tuple, [_, state | _]} <- old, do: {:state, state}
+
+      [does, did] =
+        for {version, f} <- [new: {:handle_continue, 2}, old: {:init, 1}], do: calls(pair, version, f, module)
+
+      does -- did != [] or Enum.all?(states, &(known?(&1) and &1 in before))
+    else
+      _ -> false
+    end
+  end
+
+  # Already, or nobody knows.
+  defp goes_on?({:tuple, [{:const, :ok}, _state]}), do: false
+  defp goes_on?(_given), do: true
+
+  defp continued({:tuple, [{:const, :ok}, state, {:tuple, [{:const, :continue}, _]}]}), do: {:state, state}
+  defp continued(_given), do: nil
+
+  # A state of which something is not known may have been made by what has moved.
+  defp known?({:state, state}), do: known?(state)
+  defp known?({:map, values, _}), do: values |> Map.values() |> Enum.all?(&known?/1)
+  defp known?({:tuple, values}), do: Enum.all?(values, &known?/1)
+  defp known?(value), do: value != :any
+
+  defp calls(pair, version, function, module) do
+    for {_, body} <- pair |> Pair.code(version) |> CodeFacts.reached(module, [function]),
+        {m, _, _} = mfa <- CodeFacts.calls(body),
+        m not in [module, :erlang],
+        uniq: true,
+        do: mfa
+  end
+
+  @doc """
+  What the running version sets in a state when it starts, and the new one sets otherwise, as `{key, value of the running one}`: numbers, names and texts
+  that no start leaves empty.
+  """
+  @spec settings(Pair.t()) :: [{atom, term}]
+  def settings(pair) do
+    with [old] <- given(pair, :old),
+         [new] <- given(pair, :new),
+         {:map, before, _} <- state(Value.parts(old)),
+         {:map, now, _} <- state(Value.parts(new)) do
+      for {key, {_, value}} = setting <- before,
+          setting?(setting),
+          setting?({key, now[key]}),
+          elem(now[key], 1) !== value,
+          do: {key, value}
+    else
+      _ -> []
+    end
+  end
+
+  # A gen_statem has its data last.
+  defp state({:tuple, [{:const, :ok}, {:map, _, _} = state | _]}), do: state
+  defp state({:tuple, [{:const, :ok}, {:const, name}, data | _]}) when is_atom(name), do: data
+  defp state(_given), do: :any
+
+  defp setting?({key, {kind, value}}) when is_atom(key) and kind in [:const, :default],
+    do: key != :__struct__ and set?(value)
+
+  defp setting?(_other), do: false
+
+  defp set?(n) when is_number(n), do: n > 1
+  defp set?(atom) when is_atom(atom), do: atom not in [nil, true, false]
+  defp set?(text) when is_binary(text), do: text != "" and byte_size(text) <= @text
+  defp set?(_term), do: false
+
+  defp given(pair, version) do
+    %{returns: returns, whole: whole} = followed(pair, version)
+    if whole, do: returns, else: []
+  end
+
+  defp followed(%{module: module} = pair, version) do
+    root = {module, :init, 1}
+    program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [root])
+    Paths.follow(program, root, [:any])
+  end
+end

@@ -1,0 +1,56 @@
+Code.require_file("versions.exs", __DIR__)
+
+defmodule FlyDeployAgent.KeysTest do
+  use ExUnit.Case
+
+  alias FlyDeployAgent.{Keys, Versions}
+
+  @source """
+  defmodule T.Settings do
+    def mode, do: :ets.lookup_element(:keys_test, :mode, 2)
+    def limit do
+      case :ets.lookup(:keys_test, :limit) do
+        [{_, n}] -> n
+        [] -> 5
+      end
+    end
+  end
+  """
+
+  # {what, edits, keys}
+  @changes [
+    {"nothing that matters", [{"[] -> 5", "[] -> 6"}], []},
+    {"a key that is not there, which raises", [{":mode, 2", ":run_mode, 2"}], [":run_mode"]},
+    {"a key that took the place of one that is there",
+     [{"lookup(:keys_test, :limit)", "lookup(:keys_test, :max)"}], [":max"]},
+    {"a further key",
+     [{"  def limit do", "  def more, do: :ets.lookup(:keys_test, :more) != []\n  def limit do"}], []},
+    {"a key whose absence is caught",
+     [
+       {":ets.lookup_element(:keys_test, :mode, 2)",
+        "(try do :ets.lookup_element(:keys_test, :run_mode, 2) rescue _ -> nil end)"}
+     ], []},
+    {"a key that is there", [{":mode, 2", ":limit, 2"}], []},
+    {"a table that is not there", [{"lookup(:keys_test, :limit)", "lookup(:keys_test_2, :max)"}], []}
+  ]
+
+  test "keys that no row has" do
+    :ets.new(:keys_test, [:named_table, :public])
+    :ets.insert(:keys_test, mode: :fast, limit: 3)
+
+    for {what, edits, keys} <- @changes do
+      new =
+        Enum.reduce(edits, @source, fn {from, to}, text ->
+          assert text =~ from
+          String.replace(text, from, to)
+        end)
+
+      found = Keys.findings(Versions.pairs(Versions.beams(@source), Versions.beams(new)))
+
+      assert {what, for(f <- found, do: {f.name, f.severity})} ==
+               {what, for(_ <- keys, do: {"table_changed", :warn})}
+
+      for {f, key} <- Enum.zip(found, keys), do: assert(f.detail =~ "reads #{key} in the table :keys_test")
+    end
+  end
+end
