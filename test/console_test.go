@@ -335,11 +335,8 @@ func (i *interrupted) deployUnread(t *testing.T, more ...string) {
 	if _, err := terminal.WriteString("GD"); err != nil {
 		t.Fatal(err)
 	}
-	started := time.Now()
-	for o := i.looks(t); o.Lock != nil || o.Metadata == nil || o.Metadata.HotUpgrade == nil; o = i.looks(t) {
-		if time.Since(started) > patience {
-			t.Fatalf("the deploy does not end while nobody reads its terminal: %+v", o)
-		}
+	if out, errs, code := run(t, i.dir, i.env, "watch"); code != 0 {
+		t.Fatalf("the deploy does not end while nobody reads its terminal: exit %d\n%s%s", code, out, errs)
 	}
 	seen = readUntil(t, terminal, seen, "succeeded")
 	if _, err := terminal.WriteString("q"); err != nil {

@@ -67,6 +67,7 @@ func (o *operated) launch(t testing.TB, spec local.MachineSpec) string {
 		spec.Env = map[string]string{}
 	}
 	spec.Env["COUNTERS"] = "600"
+	spec.Env["RELEASE_MODE"] = "interactive" // boots for half of the CPU
 	id, err := o.fly.Launch(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ func TestTheApplicationBootsWhateverHappens(t *testing.T) {
 
 func newUpgraded(t *testing.T) *upgraded {
 	t.Helper()
-	w := newWorld(t, 1)
+	w := newWorldWith(t, local.Options{}, embedded, 1)
 	if _, r := w.deploy(settings(), 2); r.Outcome != engine.OutcomeSucceeded {
 		t.Fatalf("outcome %s: %v", r.Outcome, r.Problem)
 	}

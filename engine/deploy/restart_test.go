@@ -91,7 +91,7 @@ func (w *world) expectVersion(id, version string) counter.Snapshot {
 // pids, restart into the upgrade, deploy cold and be rid of it.
 func TestAnUpgradeSurvivesRestartsUntilAColdDeploy(t *testing.T) {
 	t.Parallel() // mostly waits for rate limits
-	w := newWorld(t, 2)
+	w := newWorldWith(t, local.Options{}, embedded, 2)
 	image := w.imageOf(w.ids[0])
 	before := map[string]counter.Snapshot{}
 	for _, id := range w.ids {

@@ -35,6 +35,10 @@ type world struct {
 
 const counters = 600 // processes on each machine; version 3 fails for every 500th
 
+// embedded has every module loaded at the start, as a release does unless it is told otherwise: more than half of what a boot of the
+// sample costs. The tests of what happens at a boot have it so, and those of package agent.
+var embedded = map[string]string{"RELEASE_MODE": "embedded"}
+
 func newWorld(t testing.TB, machines int) *world {
 	t.Helper()
 	return newWorldOn(t, local.Options{}, machines)
@@ -62,7 +66,7 @@ func newWorldWith(t testing.TB, o local.Options, env map[string]string, machines
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, local: l, fleet: client, env: map[string]string{"COUNTERS": fmt.Sprint(counters)}}
+	w := &world{t: t, local: l, fleet: client, env: map[string]string{"COUNTERS": fmt.Sprint(counters), "RELEASE_MODE": "interactive"}}
 	maps.Copy(w.env, env)
 	image := w.push(1)
 	for i := range machines {
