@@ -53,6 +53,11 @@ func TestAnotherAppsConsoleHasNothingOfThisFolder(t *testing.T) {
 	if other.name != "admin" || !other.foreign || other.bucket != "" || other.otpApp != "" || len(other.temporary.Env) > 0 || other.engine.Image != "" || other.theme != "light" || !other.readOnly {
 		t.Errorf("%+v", other)
 	}
+	// What the command line says of another app is not meant for this folder's: `flydeploy -a admin --image …`, then `:app shop`.
+	d.name = "admin"
+	if here := d.forApp("shop", "shop"); here.foreign || here.engine.Image != "" || here.skipBuild || here.changed(rootCommand(newInterrupts()))("image") {
+		t.Errorf("%+v", here)
+	}
 	t.Setenv("FLY_ACCESS_TOKEN", "fo1_x")
 	c, err := connectDeploy(other, newInterrupts())
 	if err != nil {

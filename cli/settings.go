@@ -44,6 +44,7 @@ type appSettings struct {
 	// releaseCommand is fly.toml's, "" for none.
 	releaseCommand string
 	foreign        bool       // the working folder is another app's, or none's: its files do not count, and nothing is built
+	elsewhere      bool       // what the command line says was meant for another app
 	signingKey     string     // the key's file, "" for none
 	keys           *sign.Ring // nil without any key
 }
@@ -73,16 +74,21 @@ func (a *appSettings) load(cmd *cobra.Command) (project, error) {
 		return project{}, err
 	}
 	if a.foreign {
+		var err error
+		if a.keys, err = loadKeys("", nil, os.Getenv); err != nil {
+			return project{}, err
+		}
 		return project{}, a.complete(project{}, fly.Config{}, func(string) string { return "" })
 	}
-	if !cmd.Flags().Changed("config") {
+	changed := a.changed(cmd)
+	if !changed("config") {
 		a.config = fly.FindConfig(".")
 	}
 	dir := filepath.Dir(a.config)
 	config, err := fly.LoadConfig(a.config)
 	switch {
 	case err == nil:
-	case errors.Is(err, fs.ErrNotExist) && a.name != "" && !cmd.Flags().Changed("config"):
+	case errors.Is(err, fs.ErrNotExist) && a.name != "" && !changed("config"):
 		a.config = ""
 	default:
 		return project{}, err
@@ -95,6 +101,14 @@ func (a *appSettings) load(cmd *cobra.Command) (project, error) {
 		return p, err
 	}
 	return p, a.complete(p, config, os.Getenv)
+}
+
+// changed tells which options the command line gives for this app.
+func (a *appSettings) changed(cmd *cobra.Command) func(option string) bool {
+	if a.elsewhere {
+		return func(string) bool { return false }
+	}
+	return cmd.Flags().Changed
 }
 
 // complete takes from the files and the environment what the command line leaves open.
@@ -196,7 +210,7 @@ func (d *deploySettings) load(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	d.complete(p, cmd.Flags().Changed)
+	d.complete(p, d.changed(cmd))
 	if !d.noHooks {
 		d.hooks = hooksOf(p, d.dir(), !d.engine.DryRun && !d.readOnly)
 	}
@@ -354,16 +368,16 @@ func (d *deploySettings) fromFile() string {
 	return config.App
 }
 
-// forApp are the settings of a console on an app that was chosen in another one. Of an app whose fly.toml does not lie in the working
-// folder they have nothing but how the console looks: its files, hooks and options are another app's.
+// forApp are the settings of a console on an app that was chosen in another one. Where the command line meant another app, they have
+// nothing of it but how the console looks, and where fly.toml of the working folder is another app's, nothing of that folder either.
 func (d deploySettings) forApp(app, here string) deploySettings {
-	if app == here || app == d.name {
+	if app == d.name || d.name == "" && app == here {
 		d.name = app
 		return d
 	}
 	other := defaultDeploy()
 	other.register(&cobra.Command{}) // which sets what options are without a word
-	other.screenSettings, other.readOnly, other.name, other.foreign = d.screenSettings, d.readOnly, app, true
+	other.screenSettings, other.readOnly, other.name, other.elsewhere, other.foreign = d.screenSettings, d.readOnly, app, true, app != here
 	return other
 }
 

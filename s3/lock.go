@@ -212,9 +212,7 @@ func (b *Bucket) requireConditions(ctx context.Context, l *lock) (engine.Lock, e
 		if err == nil {
 			err = b.errIgnores(header)
 		}
-		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-		defer cancel()
-		return nil, errors.Join(err, l.Release(detached))
+		return nil, l.releaseAfter(ctx, err)
 	}
 	if err := b.writeAgain(ctx, l); err != nil {
 		return nil, err
@@ -223,18 +221,26 @@ func (b *Bucket) requireConditions(ctx context.Context, l *lock) (engine.Lock, e
 	return l, nil
 }
 
-// writeAgain writes a lock of ours as it is.
+// releaseAfter gives back a lock that cannot be used, and joins to the reason what went wrong with that.
+func (l *lock) releaseAfter(ctx context.Context, reason error) error {
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	return errors.Join(reason, l.Release(detached))
+}
+
+// writeAgain writes a lock of ours as it is; where it cannot, the lock is not kept.
 func (b *Bucket) writeAgain(ctx context.Context, l *lock) error {
 	etag, err := b.writeLock(ctx, "test conditional writes", l.body, l.body.ETag)
 	if err == nil {
 		l.body.ETag = etag
+		return nil
 	}
 	if !errors.Is(err, engine.ErrConflict) {
-		return err
+		return l.releaseAfter(ctx, err)
 	}
 	switch seen, err := b.readLock(ctx); {
 	case err != nil:
-		return err
+		return l.releaseAfter(ctx, err)
 	case seen.DeploymentID != l.body.DeploymentID:
 		return &engine.LockHeldError{Held: seen.LockInfo}
 	case seen.ETag != l.body.ETag: // a write of our own, whose answer was lost

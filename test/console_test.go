@@ -339,6 +339,7 @@ func (i *interrupted) deployUnread(t *testing.T, more ...string) {
 		t.Fatalf("the deploy does not end while nobody reads its terminal: exit %d\n%s%s", code, out, errs)
 	}
 	seen = readUntil(t, terminal, seen, "succeeded")
+	seen = readUntil(t, terminal, seen, "deploy again") // before that q asks
 	if _, err := terminal.WriteString("q"); err != nil {
 		t.Fatal(err)
 	}

@@ -140,7 +140,7 @@ func (d *deployScreen) ask(c *console) {
 	}
 	unanswered := !d.waiting && c.now.Sub(d.answered) > answerWithin
 	switch {
-	case !unanswered || c.dialog != nil:
+	case !unanswered || c.dialog != nil || c.help != nil || c.typing() != nil: // letters that are being typed must not answer it
 	case asks == engine.QuestionLock:
 		d.open(c, d.lockDialog(c))
 	case len(d.progress.Ways) > 0 && (asks == engine.QuestionSick || asks == engine.QuestionFailed || asks == engine.QuestionBack):

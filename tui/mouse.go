@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
@@ -35,7 +36,7 @@ func (c *console) onWheel(m tea.MouseWheelMsg) tea.Cmd {
 }
 
 // onClick does what the text under the pointer says: it presses a key that is named at the bottom or a button, or moves the cursor to a
-// row; the row that has the cursor is opened. It can do nothing that a key cannot.
+// row; the row that has the cursor is opened. It can do nothing that a key cannot, and what goes on with a deploy only a key can do.
 func (c *console) onClick(m tea.MouseClickMsg) tea.Cmd {
 	if m.Button != tea.MouseLeft || c.isTiny() {
 		return nil
@@ -47,7 +48,7 @@ func (c *console) onClick(m tea.MouseClickMsg) tea.Cmd {
 	line := lines[m.Y]
 	switch {
 	case m.Y == len(lines)-1:
-		if k, is := hintAt(line, m.X); is {
+		if k, is := hintAt(line, m.X); is && !c.goesOn(k) {
 			return c.onKey(k)
 		}
 	case c.dialog != nil:
@@ -56,6 +57,19 @@ func (c *console) onClick(m tea.MouseClickMsg) tea.Cmd {
 		return c.clickRow(line)
 	}
 	return nil
+}
+
+// goesOn reports whether a key begins a deploy, or goes on with one. Such hints stand where others have stood a moment before: a double
+// click, or one that was meant for the window, must not press them.
+func (c *console) goesOn(k tea.KeyPressMsg) bool {
+	switch {
+	case c.help != nil || c.picker != nil:
+		return false
+	case c.dialog != nil || c.sheet != nil:
+		return key.Matches(k, bind("", "", "enter"))
+	}
+	_, deploys := c.top().(*deployScreen)
+	return deploys && key.Matches(k, c.keys.confirm, c.keys.cold, c.keys.promote, c.keys.keep, c.keys.takeBack, c.keys.override)
 }
 
 // hintAt gives the key that the hint at a cell names; false where there is none, or several keys.

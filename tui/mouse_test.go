@@ -82,14 +82,35 @@ func TestTheWheelScrolls(t *testing.T) {
 func TestTheMouseConfirmsNothingByItself(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(tuitest.Blocked(6, engine.SeverityBlock), nil)
-	b.clicks("D deploy as planned")
+	b.clicks("D deploy as planned") // only the key does that
+	if b.dialog != nil {
+		t.Error("a click asks whether to deploy")
+	}
+	b.keys("D")
 	b.shows("Accept a blocker")
+	b.clicks("enter press")
+	if b.dialog == nil {
+		t.Error("a click at the bottom presses a button")
+	}
 	b.clicks("[ Accept ]")
 	b.shows("Type exactly")
 	b.clicks("[ Cancel ]")
 	if len(p.Given()) > 0 {
 		t.Errorf("it answered %+v", p.Given())
 	}
+}
+
+// A double click on what opens the sheet does not begin the deploy, whose key has come to the same place.
+func TestADoubleClickBeginsNoDeploy(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.sees(6)
+	b.clicks("d deploy")
+	b.shows("enter begin")
+	b.clicks("enter begin")
+	if b.sheet == nil {
+		t.Error("a click begins a deploy")
+	}
+	b.shows("enter begin")
 }
 
 func TestTheMouseOnADeploy(t *testing.T) {

@@ -49,6 +49,17 @@ defmodule FlyDeployAgent.Aftermath do
   defp error(%{wrong: [module | _]}),
     do: %{name: "md5_differs", what: "#{inspect(module)} is not the code that was swapped in"}
 
+  # These are judged: a machine is not well with them.
+  defp error(%{children: %{failed: [_ | _] = failed}}),
+    do: %{name: "child_not_started", what: Enum.join(failed, "; ")}
+
+  defp error(%{deaf: [module | _]}),
+    do: %{
+      name: "config_not_taken",
+      what:
+        "#{inspect(module)}.config_change/3 failed, or did not return; the new settings are in the application environment"
+    }
+
   defp error(%{committed: true, unplaced: [file | _]}),
     do: %{name: "not_placed", what: "#{file} could not be replaced; the code runs, the file is old"}
 
@@ -61,16 +72,6 @@ defmodule FlyDeployAgent.Aftermath do
 
     %{name: "not_warmed", what: what}
   end
-
-  defp error(%{children: %{failed: [_ | _] = failed}}),
-    do: %{name: "child_not_started", what: Enum.join(failed, "; ")}
-
-  defp error(%{deaf: [module | _]}),
-    do: %{
-      name: "config_not_taken",
-      what:
-        "#{inspect(module)}.config_change/3 failed, or did not return; the new settings are in the application environment"
-    }
 
   defp error(_all_is_well), do: nil
 end

@@ -11,7 +11,7 @@ defmodule FlyDeployAgent.AppChildren do
   somebody has started by `start_child` stays.
   """
 
-  alias FlyDeployAgent.{Failure, Origin}
+  alias FlyDeployAgent.{Failure, Origin, Release}
 
   # For a supervisor to take specifications, and for all that is started and ended: meanwhile the agent says nothing, and must not be
   # taken for lost.
@@ -20,7 +20,7 @@ defmodule FlyDeployAgent.AppChildren do
   @told 5
 
   @typedoc "What starts children: the function of a module, and the modules that its old code names, and its new one does not, and the reverse."
-  @type tree :: %{root: mfa, added: [module], removed: [module]}
+  @type tree :: %{root: mfa, added: [module], removed: [module] | :gone}
   @typedoc "`:keep` or `:restart` those that are started otherwise now; nil where nothing is applied."
   @type how :: :keep | :restart | nil
   @type told :: %{
@@ -32,20 +32,21 @@ defmodule FlyDeployAgent.AppChildren do
 
   # -- the plan
 
-  @doc "How the children of a tree's root are applied, whose new code `facts` are about; nil: not at all."
-  @spec how(mfa, map, map) :: how
-  def how(root, facts, live) do
+  @doc "How the children of a tree's root, in a module that changes, are applied; nil: not at all."
+  @spec how(mfa, FlyDeployAgent.Pair.t(), map) :: how
+  def how(root, pair, live) do
     case Map.get(live, :apply_children) do
       nil -> nil
-      how -> if appliable?(root, facts), do: how
+      how -> if appliable?(root, pair), do: how
     end
   end
 
-  defp appliable?({_module, :init, 1}, facts),
+  defp appliable?({_module, :init, 1}, %{new: facts}),
     do: Enum.any?([Supervisor, :supervisor], &(&1 in facts.behaviours))
 
-  defp appliable?({_module, :start, 2}, facts),
-    do: Enum.any?([children: 0, children: 1], &(&1 in facts.exports))
+  # Both tell them: otherwise what starts could not be taken back.
+  defp appliable?({_module, :start, 2}, %{old: old, new: new}),
+    do: Enum.all?([old, new], fn facts -> Enum.any?([children: 0, children: 1], &(&1 in facts.exports)) end)
 
   @doc "The trees that a plan's findings say are applied."
   @spec trees([map], how) :: [tree]
@@ -64,11 +65,11 @@ defmodule FlyDeployAgent.AppChildren do
     end)
   end
 
-  @doc "The tree of an application that its module tells by itself, which is not known otherwise."
+  @doc "The tree of an application that its module tells by itself: of what is no longer in it, that ends of which there is no code."
   @spec of_application(atom) :: [tree]
   def of_application(app) do
     case :application.get_key(app, :mod) do
-      {:ok, {module, _}} -> [%{root: {module, :start, 2}, added: [], removed: []}]
+      {:ok, {module, _}} -> [%{root: {module, :start, 2}, added: [], removed: :gone}]
       _ -> []
     end
   end
@@ -162,7 +163,10 @@ defmodule FlyDeployAgent.AppChildren do
     kind, reason -> [{:failed, explain(kind, reason, __STACKTRACE__)}]
   end
 
-  defp explain(:error, reason, stack), do: Failure.explain({:error, {:EXIT, {reason, stack}}}).exception
+  # What the application's own code raises is told; a library's text may hold what it was called with.
+  defp explain(:error, reason, stack),
+    do: Failure.explain({:error, {:EXIT, {reason, stack}}}, &own?/1).exception
+
   defp explain(kind, reason, _stack), do: "#{kind} with #{Failure.shape(reason)}"
 
   defp work(pid, children, tree, {how, ending}) do
@@ -292,8 +296,14 @@ defmodule FlyDeployAgent.AppChildren do
   defp added?(id, _child, before, _tree) when is_list(before), do: id not in before
   defp added?(id, child, nil, tree), do: elem(child, 4) != :temporary or of?(id, child, tree.added)
 
-  defp removed?(id, _child, before, _tree) when is_list(before), do: id in before
+  # An application may start others beside those that it tells: what its code still has is never ended by their list alone.
+  defp removed?(id, child, before, tree) when is_list(before),
+    do: id in before and ends?(id, child, tree.removed)
+
   defp removed?(id, child, nil, tree), do: of?(id, child, tree.removed)
+
+  defp ends?(_id, child, :gone), do: not Code.ensure_loaded?(elem(elem(child, 3), 0))
+  defp ends?(id, child, modules), do: of?(id, child, modules)
 
   defp of?(id, child, modules), do: id in modules or elem(elem(child, 3), 0) in modules
 
@@ -342,6 +352,17 @@ defmodule FlyDeployAgent.AppChildren do
   defp why(reason) when is_atom(reason), do: inspect(reason)
   defp why({reason, _}) when is_atom(reason), do: inspect(reason)
   defp why(reason), do: Failure.shape(reason)
+
+  defp own?(module) do
+    case :application.get_application(module) do
+      {:ok, app} ->
+        Release.origin(app) == :library and
+          :application.get_key(app, :description) == {:ok, Atom.to_charlist(app)}
+
+      :undefined ->
+        String.starts_with?(Atom.to_string(module), "Elixir.")
+    end
+  end
 
   defp now, do: System.monotonic_time(:millisecond)
 end

@@ -103,7 +103,7 @@ defmodule FlyDeployAgent.TreeFindings do
 
     for {%{module: module} = pair, {function, arity} = root, {added, removed, _}} <- trees,
         {added, removed} = {added -- moved, removed -- moved},
-        applied = Map.put(live, :apply_children, AppChildren.how({module, function, arity}, pair.new, live)),
+        applied = Map.put(live, :apply_children, AppChildren.how({module, function, arity}, pair, live)),
         found <- told(pair, root, {added, removed}, by_module, applied),
         do: Map.put(found, :trees, [%{root: {module, function, arity}, added: added, removed: removed}])
   end

@@ -88,7 +88,8 @@ func nothingToCommit(machines []*rollout) string {
 func (c *committing) waves(ctx context.Context, waves []wave) error {
 	for _, w := range waves {
 		sick, failed := c.carryOut(ctx, w)
-		if n := count(c.machines, (*rollout).hasFailed); failed != nil && n > 0 && n <= c.settings.MaxFailed {
+		n, taken := count(c.machines, (*rollout).hasFailed), anyOf(w.machines, (*rollout).reportsUpgrade) // a wave that none has taken shows nothing
+		if failed != nil && n > 0 && n <= c.settings.MaxFailed && taken {
 			c.passed, failed = errors.Join(c.passed, failed), nil
 		}
 		if sick == nil { // whoever goes on with what is not well is still asked about a machine that has failed

@@ -27,9 +27,8 @@ func (j *job) findTarget(ctx context.Context) (*target.Target, error) {
 		return nil, engine.NewProblem("no_signing_key", "public_keys demands signed upgrades, and this console has no key to sign with", nil,
 			"Give it a key: --signing-key, or FLYDEPLOY_SIGNING_KEY. Or take public_keys out of flydeploy.toml.")
 	}
-	if s.Strategy.Pause == engine.PauseForKey && !s.Ask && !s.DryRun {
-		return nil, engine.NewProblem("pause_for_nobody", "the strategy waits for a key after each wave, and there is no terminal to press one in", nil,
-			"Give the pauses a time: --pause=5m.")
+	if err := j.checkPause(s.Strategy); err != nil {
+		return nil, err
 	}
 	found, err := target.Connect(ctx, engine.App{OTPApp: s.OTPApp, Release: s.Release}, j.ports.Fleet, j.ports.Storage)
 	if err != nil {

@@ -38,6 +38,15 @@ func (w *watch) end(endBake func()) {
 	w.paused.Store(true)
 }
 
+// checkPause refuses pauses that wait for a key where nobody can press one.
+func (j *job) checkPause(s engine.Strategy) error {
+	if s.Pause != engine.PauseForKey || j.settings.Ask || j.settings.DryRun {
+		return nil
+	}
+	return engine.NewProblem("pause_for_nobody", "the strategy waits for a key after each wave, and there is no terminal to press one in", nil,
+		"Give the pauses a time: --pause=5m.")
+}
+
 // pauseProblem says that nobody has gone on.
 func pauseProblem(w wave) error {
 	return engine.NewProblem("pause_unanswered", fmt.Sprintf("nobody has gone on after wave %d of %d within %s", w.number, w.of, text.Time(mayHold)), nil,

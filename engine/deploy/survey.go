@@ -72,6 +72,9 @@ func (j *job) look(ctx context.Context, found *target.Target, waited bool) (*sur
 		if e := s.earlier.Strategy; e != nil && isPossible(*e) {
 			s.strategy = s.strategy.Resuming(*e, j.settings.StrategyGiven)
 		}
+		if err := j.checkPause(s.strategy); err != nil {
+			return nil, err
+		}
 		if s.image == "" {
 			s.image = s.earlier.Upgrade.SourceImage // in case it has no tarball
 		}

@@ -66,6 +66,10 @@ func (w *watch) run(ctx context.Context) error {
 	bake := time.AfterFunc(w.bakeOf(w.wave)-time.Since(w.begun), func() { w.end(endBake) })
 	defer bake.Stop()
 	if w.settings.Ask {
+		select {
+		case <-w.job.answers: // a key that was pressed twice was meant for the wave before
+		default:
+		}
 		obeying.Go(func() { w.obey(bake, endBake) })
 	}
 	asked := make(chan error, 1)
@@ -106,7 +110,7 @@ func (w *watch) obey(bake *time.Timer, endBake func()) {
 		answer, err := w.job.ask(w.baking, engine.QuestionWatch, w.mayHold()-time.Since(w.begun))
 		switch {
 		case err != nil:
-			if w.paused.Load() && errors.Is(err, errNoAnswer) {
+			if (w.paused.Load() || w.waitsForKey(w.wave)) && errors.Is(err, errNoAnswer) { // also where somebody has held it before its pause
 				w.alone = pauseProblem(w.wave)
 			}
 			endBake()
@@ -115,6 +119,10 @@ func (w *watch) obey(bake *time.Timer, endBake func()) {
 			endBake()
 		case answer.Way == engine.WayHold && bake.Stop():
 			w.held.Store(true)
+		case answer.Way == "" && w.waitsForKey(w.wave): // nobody is there who could press one
+			w.alone = pauseProblem(w.wave)
+			endBake()
+			return
 		}
 	}
 }

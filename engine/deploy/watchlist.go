@@ -56,7 +56,7 @@ func (w *watch) look(now map[string]engine.Machine) {
 	}
 }
 
-// lose says that a machine's VM has ended, and how, once. So many of them as may fail do not end the watch.
+// lose says that a machine's VM has ended, and how, once. So many of them as may fail do not end the watch, unless that is the whole wave.
 func (w *watch) lose(r *rollout, how string) {
 	p := notWell(how)
 	w.mu.Lock()
@@ -65,7 +65,7 @@ func (w *watch) lose(r *rollout, how string) {
 		return
 	}
 	w.gone[r] = p
-	tolerated := len(w.gone) <= w.mayFail
+	tolerated := len(w.gone) <= w.mayFail && len(w.gone) < len(w.machines)
 	w.mu.Unlock()
 	if !tolerated {
 		w.judge(r, p)

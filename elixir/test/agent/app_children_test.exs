@@ -175,6 +175,8 @@ defmodule FlyDeployAgent.AppChildrenTest do
     await(fn -> length(ids(pid)) == 3 end)
     [tree] = AppChildren.of_application(:t_tree)
     assert tree.root == {App, :start, 2}
+
+    tree = %{tree | removed: [Worker]}
     :persistent_term.put({App, :children}, [once, {Worker, {:t_three, 3}}, {Worker, {:t_one, 1}}])
     assert AppChildren.apply_all([tree], :keep) == %{started: 1, ended: 1, restarted: 0, failed: []}
     assert Enum.sort(ids(pid)) == [by_hand: true, t_one: true, t_three: true]
@@ -182,6 +184,13 @@ defmodule FlyDeployAgent.AppChildrenTest do
     # And back.
     :persistent_term.put({App, :children}, [{Worker, {:t_one, 1}}, once, {Worker, {:t_two, 2}}])
     assert AppChildren.apply_all([tree], :keep) == %{started: 1, ended: 1, restarted: 0, failed: []}
+    assert Enum.sort(ids(pid)) == [by_hand: true, t_one: true, t_two: true]
+
+    # A start/2 that starts more than its module tells: nothing ends that the plan has not named, nor whose code is there.
+    :persistent_term.put({App, :children}, [{Worker, {:t_one, 1}}])
+    nothing = %{started: 0, ended: 0, restarted: 0, failed: []}
+    assert AppChildren.apply_all([%{tree | removed: [Other]}], :keep) == nothing
+    assert AppChildren.apply_all(AppChildren.of_application(:t_tree), :keep) == nothing
     assert Enum.sort(ids(pid)) == [by_hand: true, t_one: true, t_two: true]
     assert AppChildren.of_application(:t_absent) == []
   end
