@@ -109,7 +109,7 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 	fs.Var(inSeconds(&e.Strategy.Bake), optionBake, "how long machines are watched after their commit, before the next wave starts; 0: not at all\n(default: 10s, canary 30s)")
 	fs.Lookup(optionBake).DefValue = "" // its default depends on the strategy: the text has it
 	fs.StringVar((*string)(&e.Strategy.By), optionWavesBy, "", "waves of one region or one process group each: region or group")
-	fs.Var(pause{&e.Strategy.Pause}, optionPause, "wait for a key before each further wave; with a time (--pause=5m), as in CI, at most so long")
+	fs.Var(pause{&e.Strategy.Pause}, optionPause, "wait for a key before each further wave; with a time (--pause=5m), as in CI, for at most that long")
 	fs.Lookup(optionPause).NoOptDefVal = pauseForKey
 	fs.Var(inSeconds(&e.Strategy.Trial), optionTrial, "run it, and record it only if 'flydeploy confirm' says so within this time (10m): until then restarts and new machines\nrun what ran before; after it the VMs stop, one after the other, and their machines start again without it")
 	fs.Lookup(optionTrial).DefValue = ""

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"flydeploy/engine"
 	"flydeploy/engine/target"
 	"flydeploy/text"
 	"flydeploy/tui/plain"
@@ -37,7 +39,7 @@ withdrawals are refused (exit code 4), or wait with --lock-wait. It ends by itse
 ` + "`flydeploy hot --force`" + ` deploys all the same, which ends it for everybody. Machines go on catching up with what is recorded.
 It keeps nobody from ` + "`fly deploy`" + `.`,
 		Example: `  flydeploy lock acquire -m "Black Friday" --until "2026-11-28 08:00"
-  flydeploy lock acquire -m "we look for a leak" --for 2h`,
+  flydeploy lock acquire -m "hunting a memory leak" --for 2h`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("for") && f.until != "" {
@@ -50,7 +52,7 @@ It keeps nobody from ` + "`fly deploy`" + `.`,
 		},
 	}
 	r.register(cmd)
-	cmd.Flags().StringVarP(&f.why, "message", "m", "", "why nobody may deploy (needed)")
+	cmd.Flags().StringVarP(&f.why, "message", "m", "", "why nobody may deploy (required)")
 	cmd.Flags().Var(inSeconds(&f.d), "for", "how long, such as 2h")
 	cmd.Flags().StringVar(&f.until, "until", "", "until when, by this computer's clock: 18:00, \"2026-11-28 08:00\", or with a zone: 2026-11-28T08:00:00Z")
 	return cmd
@@ -102,9 +104,25 @@ func parseEnd(s string, now time.Time) (time.Time, error) {
 	return end, nil
 }
 
+// duringTrial refuses a freeze in which a trial could be neither confirmed nor taken back: at its end its machines would restart.
+func duringTrial(trial *engine.Trial, now time.Time) error {
+	if trial == nil || trial.Over(now) {
+		return nil
+	}
+	return engine.NewProblem("on_trial", trial.Describe(now)+": in a freeze nobody could confirm it, and at its end its machines would restart", nil,
+		"First run `flydeploy confirm`, or `flydeploy confirm --back`.")
+}
+
 func (f *freeze) take(cmd *cobra.Command, c *connection, t *target.Target, asJSON bool) error {
 	ctx, locks := cmd.Context(), t.Storage.Locks
 	owner := identify(ctx, c.app.dir()).owner
+	md, _, err := t.Storage.Records.Metadata(ctx)
+	if err != nil && !errors.Is(err, engine.ErrNotFound) {
+		return err
+	}
+	if err := duringTrial(md.Trial(), t.Storage.Clock()); err != nil {
+		return err
+	}
 	if err := locks.Freeze(ctx, owner, t.Storage.NewID(ctx), f.why, f.d); err != nil {
 		return lockedError(err)
 	}

@@ -50,3 +50,17 @@ func TestAFreezeIsTold(t *testing.T) {
 		t.Errorf("%v\n%s", err, status.String())
 	}
 }
+
+// A trial must be able to end: nobody could confirm it in a freeze.
+func TestNoFreezeDuringATrial(t *testing.T) {
+	now := time.Date(2026, 11, 28, 14, 0, 0, 0, time.UTC)
+	trial := &engine.Trial{Version: "2.1.0", Machines: map[string]engine.MachineTrial{"148e": {ID: "01A", Until: now.Add(10 * time.Minute)}}}
+	if err := duringTrial(trial, now); engine.AsProblem(err).Name != "on_trial" || !strings.Contains(err.Error(), "2.1.0 is on trial on 1 machine until") {
+		t.Errorf("%v", err)
+	}
+	for _, over := range []*engine.Trial{nil, trial} {
+		if err := duringTrial(over, now.Add(time.Hour)); err != nil {
+			t.Error(err)
+		}
+	}
+}

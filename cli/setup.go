@@ -38,7 +38,7 @@ func setup(ctx context.Context, app string, c *connection) []engine.SetupStep {
 
 func tokenStep() engine.SetupStep {
 	s := engine.SetupStep{
-		Title: "A token for Fly", Commands: []string{"fly auth login", "export FLY_API_TOKEN=$(fly tokens create deploy)   # or this, in the shell of flydeploy"},
+		Title: "A token for Fly", Commands: []string{"fly auth login", "export FLY_API_TOKEN=$(fly tokens create deploy -a APP)   # or this, in the shell of flydeploy"},
 	}
 	_, from, err := fly.Token()
 	if s.Status, s.Text = engine.StatusDone, "It comes from "+from+"."; err != nil {
@@ -75,7 +75,7 @@ func hookStep(ctx context.Context, c *connection, s engine.SetupStep) engine.Set
 	case silent != nil:
 		s.Text = silent.Error()
 	default:
-		s.Text = "No machine runs that could be asked."
+		s.Text = "No running machine could be asked."
 	}
 	return s
 }

@@ -52,7 +52,7 @@ var transitions = map[MachineState][]MachineState{
 	MachineWaiting:    append([]MachineState{MachineStaging, MachineCold}, beforeCommit...),
 	MachineStaging:    append([]MachineState{MachineStaged, MachineUpToDate, MachineLeftOut, MachineDown}, beforeCommit...),
 	MachineStaged:     append([]MachineState{MachineArming}, beforeCommit...),
-	MachineUpToDate:   append([]MachineState{MachineVerified, MachineTakenBack, MachineUnknown}, afterCommit...),
+	MachineUpToDate:   append([]MachineState{MachineVerified, MachineTakenBack, MachineUnknown, MachineFailed}, afterCommit...),
 	MachineArming:     append([]MachineState{MachineArmed}, beforeCommit...),
 	MachineArmed:      append([]MachineState{MachineCommitting}, beforeCommit...),
 	MachineCommitting: append([]MachineState{MachineCommitted, MachineUnknown, MachineRolledBack, MachineRolledBackWithLosses, MachineRestarted, MachineReplaced, MachineStopped}, beforeCommit...),

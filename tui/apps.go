@@ -135,7 +135,8 @@ func (s *appsScreen) settle(c *console) { s.list.Reveal(len(s.rows), s.rowsOf(c)
 
 func (s *appsScreen) view(c *console) []cells.Line {
 	w, h := c.w, s.rowsOf(c)
-	status := cells.Line{cells.New(cells.Muted, cells.Place(0, h, len(s.rows)))}
+	from, _ := s.list.Window(len(s.rows), h-1)
+	status := cells.Line{cells.New(cells.Muted, cells.Place(from, h-1, len(s.rows)))}
 	if by := s.filter.line(cells.Active); by != nil {
 		status = by
 	}

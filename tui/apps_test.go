@@ -26,7 +26,7 @@ func someSteps() []engine.SetupStep {
 		{Title: "A token for Fly", Status: engine.StatusDone, Text: "It comes from FLY_API_TOKEN.", Commands: []string{"fly auth login"}},
 		{Title: "A bucket for the code that machines load", Status: engine.StatusFailed, Text: "the machines have no BUCKET_NAME\nCreate one.",
 			Commands: []string{"fly storage create -a counter -n counter-releases"}},
-		{Title: "The startup hook, which loads the upgrade again after a restart", Status: engine.StatusUnknown, Text: "No machine runs that could be asked.",
+		{Title: "The startup hook, which loads the upgrade again after a restart", Status: engine.StatusUnknown, Text: "No running machine could be asked.",
 			Commands: []string{"FlyDeploy.startup_reapply_current(:counter)   # first in Application.start/2", "fly deploy"}},
 	}
 }

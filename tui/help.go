@@ -74,7 +74,7 @@ func (h *helpBox) lines(c *console, w int) []cells.Line {
 		here = append(here, others...)
 	}
 	if len(here) == 0 {
-		return []cells.Line{{cells.New(cells.Muted, "No key does "+typed+".")}}
+		return []cells.Line{{cells.New(cells.Muted, "No key matches "+typed+".")}}
 	}
 	return helpLines(here, w)
 }

@@ -94,7 +94,7 @@ func (d *deployScreen) overrideDialog(c *console) *dialog {
 			lines := append(lockFacts(held.LockInfo, c.now, c, w), nil)
 			warning := "If that deploy still runs, machines can end on different versions. Override only a deploy that you know is dead."
 			if held.Frozen() {
-				warning = "Somebody wants no deploys for now. Overriding ends the freeze for everybody, also after this deploy."
+				warning = "Deploys are frozen on purpose. Overriding ends the freeze for everybody, also after this deploy."
 			}
 			lines = append(lines, cells.Paragraph(cells.Warn, warning, w)...)
 			return append(lines, d.targets(w)...)

@@ -178,7 +178,7 @@ func TestHelpOfThisScreenAndSearched(t *testing.T) {
 	b.shows("Replay", "+")
 	b.keys("esc")
 	b.types("nothing of that name")
-	b.shows("No key does nothing of that name.")
+	b.shows("No key matches nothing of that name.")
 	b.keys("esc", "esc")
 	if b.help != nil {
 		t.Error("the help is open")

@@ -61,7 +61,7 @@ func (c *console) showsOutput() bool {
 		return true
 	}
 	d, is := c.top().(*deployScreen)
-	return is && c.readsBeside(d)
+	return is && d.pane == paneBoard && !d.planning(c.now) && c.readsBeside(d)
 }
 
 // readsBeside reports whether the lines of the machines stand beside the log of a deploy.

@@ -290,7 +290,10 @@ func (s *outputScreen) save(c *console) tea.Cmd {
 func (d *deployScreen) outputRows(c *console, w, h int) []cells.Line {
 	o, since := &c.outputs, d.committedAt()
 	var lines []cells.Line
-	for i := len(o.lines) - 1; i >= 0 && len(lines) < h && !o.lines[i].At.Before(since); i-- {
+	for i := len(o.lines) - 1; i >= 0 && len(lines) < h; i-- {
+		if o.lines[i].At.Before(since) { // a late one may stand among those of the deploy
+			continue
+		}
 		lines = append([]cells.Line{view.MachineLine(o.lines[i].MachineLine, o.lines[i].level, 0)}, lines...)
 	}
 	if len(lines) == 0 && o.err != nil {

@@ -184,7 +184,7 @@ func (s *sheet) view(c *console) []cells.Line {
 	}
 	lines = append(append(lines, nil), cells.Paragraph(cells.Muted, last, w)...)
 	if most := c.h - 4; len(lines) > most { // a low screen shows what can be chosen
-		lines = append(s.choices(w), cells.Line{cells.New(cells.Muted, "Enter begins; a higher terminal shows what.")}.Fit(w))
+		lines = append(s.choices(w), cells.Line{cells.New(cells.Muted, "Enter begins; a taller terminal shows what.")}.Fit(w))
 	}
 	return cells.Frame("Deploy "+c.opts.App, cells.Active, lines, w+4)
 }

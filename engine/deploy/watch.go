@@ -47,8 +47,12 @@ type watch struct {
 
 func newWatch(c *committing, w wave, machines []*rollout) *watch {
 	begun := time.Now()
-	if machines[0].adopted { // its agent has begun before
-		begun = begun.Add(-watchedFor(machines[0].status))
+	if machines[0].adopted { // their agents have begun before: the last of them counts, whatever wave it was in
+		last := watchedFor(machines[0].status)
+		for _, r := range machines {
+			last = min(last, watchedFor(r.status))
+		}
+		begun = begun.Add(-last)
 	}
 	return &watch{committing: c, wave: w, machines: machines, begun: begun, sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]*engine.Problem{}, mayFail: c.job.mayFail(c.machines)}
 }

@@ -97,6 +97,8 @@ defmodule FlyDeploy.AgentCode do
 
   defp load(modules) do
     missing = Enum.reject(modules, fn {module, _} -> :erlang.module_loaded(module) end)
+    # What a sweeper has deleted, and could not purge: code cannot be loaded beside it.
+    for {module, _} <- missing, :erlang.check_old_code(module), do: :code.soft_purge(module)
 
     with {:error, [{module, reason} | _]} <-
            :code.atomic_load(for {module, beam} <- missing, do: {module, [], beam}),
