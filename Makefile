@@ -78,12 +78,13 @@ test-nodes:
 	@echo "== go test: with nodes"
 	@go test -vet=off -count=1 -p 2 -parallel 2 -timeout 25m $(NODES)
 
+# Four at once: some wait for most of their time.
 .PHONY: test-race
 test-race:
 	@echo "== go test -race"
-	@go test -vet=off -race -count=1 -p 2 -timeout 25m $(RACED)
+	@go test -vet=off -race -count=1 -p 4 -timeout 25m $(RACED)
 	@echo "== go test"
-	@go test -vet=off -count=1 -p 2 -timeout 25m $(PLAIN)
+	@go test -vet=off -count=1 -p 4 -timeout 25m $(PLAIN)
 
 .PHONY: race
 race: setup ## run all Go tests with the race detector

@@ -60,15 +60,19 @@ defmodule FlyDeployAgent.AppConfig do
     running = if before == :undefined, do: image, else: before
 
     if running == (new || image),
-      do: {:ok, %__MODULE__{keys: [], values: unchanged(before)}},
+      do: {:ok, %__MODULE__{keys: [], values: unchanged(before, image)}},
       else:
         fn asker -> evaluate(running, new || image, %{dir: dir, changed: changed}, code, asker) end
         |> bounded()
-        |> found(new)
+        |> found(own(new, image))
   end
 
-  defp unchanged(:undefined), do: fn -> %{} end
-  defp unchanged(file), do: fn -> %{{@own, @key} => {:ok, ConfigFile.encode(file)}} end
+  defp unchanged(:undefined, _image), do: fn -> %{} end
+  defp unchanged(file, image), do: fn -> %{{@own, @key} => own(file, image)} end
+
+  # What is noted down of a configuration: nothing of the image's, which a restart brings back by itself.
+  defp own(file, image) when file in [nil, image], do: :unset
+  defp own(file, _image), do: {:ok, ConfigFile.encode(file)}
 
   # In a process of its own, that owns the VM; whoever asks may be killed, and takes both along.
   defp bounded(fun) do
@@ -211,14 +215,13 @@ defmodule FlyDeployAgent.AppConfig do
      "the new code was compiled with other values of #{Enum.map_join(keys, ", ", &setting/1)}: the release would not boot with it"}
   end
 
-  defp found({:ok, {old, new, again}}, file) do
+  defp found({:ok, {old, new, again}}, own) do
     names = Enum.uniq(Map.keys(old.config) ++ Map.keys(new.config))
     differing = for name <- names, fetch(old, name) != fetch(new, name), do: name
     {cold, hot} = Enum.split_with(differing, &cold?/1)
     {unsteady, hot} = Enum.split_with(hot, &(fetch(new, &1) != fetch(again, &1) and current(&1) != :unset))
     values = for name <- hot, fetch(new, name) != current(name), into: %{}, do: {name, fetch(new, name)}
     keys = for {{app, key} = name, value} <- values, do: {app, key, kind(current(name), value)}
-    own = if file, do: {:ok, ConfigFile.encode(file)}, else: :unset
     all = Map.put(values, {@own, @key}, own)
 
     {:ok,
@@ -402,17 +405,28 @@ defmodule FlyDeployAgent.AppConfig do
   @spec put(put) :: :ok | {:error, binary}
   def put(values) do
     {gone, there} = Enum.split_with(values.(), fn {_, value} -> value == :unset end)
-    options = [persistent: true, timeout: @put_ms]
+    options = [persistent: true]
 
     by_app =
       Enum.group_by(there, fn {{app, _}, _} -> app end, fn {{_, key}, {:ok, value}} -> {key, value} end)
 
-    :ok = :application.set_env(Enum.to_list(by_app), options)
-    for {{app, key}, :unset} <- gone, do: :application.unset_env(app, key, options)
-    :ok
+    requests = [
+      (&:application.set_env(Enum.to_list(by_app), [{:timeout, &1} | options]))
+      | for({{app, key}, :unset} <- gone, do: &:application.unset_env(app, key, [{:timeout, &1} | options]))
+    ]
+
+    case Enum.reduce(requests, @put_ms, &ask/2) do
+      0 -> {:error, "OTP's application controller did not answer within #{@put_ms} ms"}
+      _answered -> :ok
+    end
+  end
+
+  # What was asked is done later all the same, before what is asked after it: all of it is asked, though nobody waits any more.
+  defp ask(request, timeout) do
+    :ok = request.(timeout)
+    timeout
   catch
-    # What was asked is done later all the same, before what is asked after it.
-    :exit, _ -> {:error, "OTP's application controller did not answer within #{@put_ms} ms"}
+    :exit, _ -> 0
   end
 
   @doc """

@@ -26,8 +26,7 @@ defmodule FlyDeploy.AppliedConfig do
   def around(found, load) do
     both = AppConfig.both(found)
 
-    with :ok <- AppConfig.apply_all(both),
-         {:error, text} <- load.() do
+    with {:error, text} <- with(:ok <- AppConfig.apply_all(both), do: load.()) do
       AppConfig.take_back(both)
       {:error, text}
     end
