@@ -165,7 +165,7 @@ defmodule FlyDeployAgent.AppChildren do
 
   # What the application's own code raises is told; a library's text may hold what it was called with.
   defp explain(:error, reason, stack),
-    do: Failure.explain({:error, {:EXIT, {reason, stack}}}, &own?/1).exception
+    do: Failure.explain({:error, {:EXIT, {reason, stack}}}, &Release.own?/1).exception
 
   defp explain(kind, reason, _stack), do: "#{kind} with #{Failure.shape(reason)}"
 
@@ -352,17 +352,6 @@ defmodule FlyDeployAgent.AppChildren do
   defp why(reason) when is_atom(reason), do: inspect(reason)
   defp why({reason, _}) when is_atom(reason), do: inspect(reason)
   defp why(reason), do: Failure.shape(reason)
-
-  defp own?(module) do
-    case :application.get_application(module) do
-      {:ok, app} ->
-        Release.origin(app) == :library and
-          :application.get_key(app, :description) == {:ok, Atom.to_charlist(app)}
-
-      :undefined ->
-        String.starts_with?(Atom.to_string(module), "Elixir.")
-    end
-  end
 
   defp now, do: System.monotonic_time(:millisecond)
 end

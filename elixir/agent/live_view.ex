@@ -179,21 +179,15 @@ defmodule FlyDeployAgent.LiveView do
     answer |> Failure.explain(&own?(&1, view)) |> Map.merge(%{reason: "not_rendered", module: view})
   end
 
-  # A library that renders an assign may have put its value into the text of an exception. Modules that an upgrade has added are in no
-  # application's list, nor are those of the runtime system.
-  defp own?(module, view) do
-    case :application.get_application(module) do
-      {:ok, app} ->
-        Release.origin(app) == :library and
-          (:application.get_application(view) == {:ok, app} or unpublished?(app))
+  # A library that renders an assign may have put its value into the text of an exception; that of the view itself is shown, too, where it
+  # is a package's.
+  defp own?(module, view),
+    do: Release.own?(module) or same_library?(:application.get_application(module), view)
 
-      :undefined ->
-        String.starts_with?(Atom.to_string(module), "Elixir.")
-    end
-  end
+  defp same_library?({:ok, app} = its, view),
+    do: Release.origin(app) == :library and :application.get_application(view) == its
 
-  # As the others of an umbrella: a package must have a description, where mix takes the name without one.
-  defp unpublished?(app), do: :application.get_key(app, :description) == {:ok, Atom.to_charlist(app)}
+  defp same_library?(:undefined, _view), do: false
 
   # The stack down to where we have called.
   defp theirs(stack), do: Enum.take_while(stack, &(elem(&1, 0) != Page))

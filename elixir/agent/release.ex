@@ -42,6 +42,21 @@ defmodule FlyDeployAgent.Release do
   def origin(_app), do: :library
 
   @doc """
+  Whether a module is the application's own, as far as the VM tells: in no application's list, as one that an upgrade has added, or in
+  that of one which is no package, such as one of an umbrella: a package must have a description, where mix takes the name without one.
+  """
+  @spec own?(module) :: boolean
+  def own?(module) do
+    case :application.get_application(module) do
+      {:ok, app} ->
+        origin(app) == :library and :application.get_key(app, :description) == {:ok, Atom.to_charlist(app)}
+
+      :undefined ->
+        String.starts_with?(Atom.to_string(module), "Elixir.")
+    end
+  end
+
+  @doc """
   Whether a file of a release takes part in an upgrade. Those of OTP and Elixir do not: only their versions are compared, for which their
   `.app` files stand.
   """

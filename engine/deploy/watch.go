@@ -114,7 +114,7 @@ func (w *watch) obey(bake *time.Timer, endBake func()) {
 		answer, err := w.job.ask(w.baking, engine.QuestionWatch, w.mayHold()-time.Since(w.begun))
 		switch {
 		case err != nil:
-			if (w.paused.Load() || w.waitsForKey(w.wave)) && errors.Is(err, errNoAnswer) { // also where somebody has held it before its pause
+			if w.waitsForKey(w.wave) && errors.Is(err, errNoAnswer) { // also where somebody has held it before its pause
 				w.alone = pauseProblem(w.wave)
 			}
 			endBake()
