@@ -248,6 +248,10 @@ func (j *job) resolve(ctx context.Context, machines []*rollout) {
 	found := engine.ByID(now)
 	_ = j.eachButLast(ctx, open, j.few(len(machines)), lastOnesGet, func(ctx context.Context, r *rollout) error {
 		if now != nil {
+			if r.isSuspended(found[r.machine.ID]) {
+				return r.noAnswer(engine.MachineUnknown, r.phase(engine.PhaseSuspension), engine.NewProblem("suspended",
+					"it was suspended before the end of its commit was seen: that goes on when it wakes", nil, lookAgain))
+			}
 			if err := r.sameMachine(found[r.machine.ID], "before the end of its commit was seen"); err != nil { // the VM that was told to commit is gone
 				return err
 			}

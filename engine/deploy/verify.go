@@ -64,21 +64,25 @@ func (j *job) verify(ctx context.Context, st *staged, book *ledger) ([]engine.Ma
 	err := j.phase(engine.PhaseVerify, "", nil, func() (string, error) {
 		var wrong []error
 		var err error
+		asleep := 0
 		if now, err = j.listUntil(ctx); err != nil {
 			wrong = append(wrong, fmt.Errorf("list machines after the commit: %w", err))
 		}
 		found := engine.ByID(now)
 		for _, r := range filter(st.machines, func(r *rollout) bool { return now != nil && r.reportsUpgrade() }) {
-			if err := r.sameMachine(found[r.machine.ID], "after the commit"); err != nil {
+			if r.isSuspended(found[r.machine.ID]) {
+				wrong = append(wrong, r.sleepsSince())
+				asleep++
+			} else if err := r.sameMachine(found[r.machine.ID], "after the commit"); err != nil {
 				wrong = append(wrong, err)
 			}
 		}
-		wrong = append(wrong, j.eachButLast(ctx, filter(st.machines, (*rollout).isUnverified), j.few(len(st.machines)), lastOnesGet, func(ctx context.Context, r *rollout) error {
+		wrong = append(wrong, j.eachButLast(ctx, filter(st.machines, func(r *rollout) bool { return r.isUnverified() && !r.isSuspended(found[r.machine.ID]) }), j.few(len(st.machines)), lastOnesGet, func(ctx context.Context, r *rollout) error {
 			return j.verifyMachine(ctx, r, book)
 		}))
 		j.reportNewcomers(st, now)
 		j.logDifferentCode(st.machines)
-		return runs(count(st.machines, (*rollout).isUpgraded)) + " " + st.upgrade.Version, errors.Join(wrong...)
+		return runs(count(st.machines, (*rollout).isUpgraded)) + " " + st.upgrade.Version + sleeping(asleep), errors.Join(wrong...)
 	})
 	return now, err
 }

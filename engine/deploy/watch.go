@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,8 @@ type watch struct {
 	paused atomic.Bool     // the strategy has it wait for that
 	alone  error           // nobody has said so
 
+	promoted atomic.Bool // somebody has said so, or did not want to wait for the end
+
 	stop     func() // ends the watch a moment later: something is not well
 	mu       sync.Mutex
 	ended    time.Time                    // when the end of the bake time was seen
@@ -42,7 +45,8 @@ type watch struct {
 	gone     map[*rollout]*engine.Problem // whose VM has ended
 	failing  map[*rollout]*engine.Problem // why it is not, unless that passes
 	listed   map[string]engine.Machine    // as Fly said last
-	unlisted error                        // why it is not known what Fly says of the machines
+	sleeps   *sleeps
+	unlisted error // why it is not known what Fly says of the machines
 }
 
 func newWatch(c *committing, w wave, machines []*rollout) *watch {
@@ -54,7 +58,7 @@ func newWatch(c *committing, w wave, machines []*rollout) *watch {
 		}
 		begun = begun.Add(-last)
 	}
-	return &watch{committing: c, wave: w, machines: machines, begun: begun, sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]*engine.Problem{}, mayFail: c.job.mayFail(c.machines)}
+	return &watch{committing: c, wave: w, machines: machines, begun: begun, sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]*engine.Problem{}, sleeps: newSleeps(begun), mayFail: c.job.mayFail(c.machines)}
 }
 
 // run watches until the end of the bake time, or until a moment after something is not well.
@@ -93,7 +97,7 @@ func (w *watch) run(ctx context.Context) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	return errors.Join(crashed, w.unlisted, unasked, w.alone)
+	return errors.Join(crashed, w.unlisted, unasked, w.unwatched(), w.alone)
 }
 
 // mayHold is how long a watch lasts at most, however often it is held: the agents of upgraded machines stay for an hour where an
@@ -120,6 +124,7 @@ func (w *watch) obey(bake *time.Timer, endBake func()) {
 			endBake()
 			return
 		case answer.Way == engine.WayPromote:
+			w.promoted.Store(true)
 			endBake()
 		case answer.Way == engine.WayHold && bake.Stop():
 			w.held.Store(true)
@@ -160,10 +165,19 @@ func (w *watch) ask(ctx context.Context, r *rollout) error {
 	r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusRunning, StartedAt: w.begun})
 	for {
 		last := w.over() > 0
+		if w.sleeps.now(r) { // nothing in it answers
+			if last {
+				r.health = w.shown(r)
+				return nil
+			}
+			_ = run.Wait(w.baking, lookAgainAfter)
+			continue
+		}
 		status, err := w.next(ctx, r, last)
 		switch {
 		case ctx.Err() != nil, err != nil && w.isLost(r):
 			return nil
+		case err != nil && w.hasFallenAsleep(ctx, r):
 		case errors.Is(err, agent.ErrGone) && r.adopted && !w.restarted(ctx, r): // held for longer than it stays
 			return engine.NewProblem("health_unknown", "its agent has ended", err, "Nothing more was started. "+lookAgain)
 		case errors.Is(err, agent.ErrGone): // an agent that has ended stays longer than MaxBake
@@ -172,7 +186,7 @@ func (w *watch) ask(ctx context.Context, r *rollout) error {
 		case err == nil:
 			w.take(r, status)
 			if last {
-				r.health = engine.HealthHealthy
+				r.health = w.shown(r)
 				return nil
 			}
 			_ = run.Wait(w.baking, time.Duration(len(w.machines))*askEach)
@@ -263,7 +277,10 @@ func (w *watch) conclude() {
 			e.Status, e.Text, e.Problem = engine.StatusFailed, "", r.sick
 		case r.health != engine.HealthHealthy, w.unlisted != nil:
 			r.health = engine.HealthUnknown
-			e.Status, e.Text = engine.StatusUnknown, "watched for "+took+" only"
+			e.Status, e.Text = engine.StatusUnknown, "watched for "+text.Seconds(w.sleeps.awake(r))+" only"
+		}
+		if w.sleeps.now(r) {
+			e.Text = strings.TrimPrefix(e.Text+", "+wakesUpgraded, ", ")
 		}
 		r.emit(e)
 	}

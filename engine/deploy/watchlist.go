@@ -44,6 +44,7 @@ func (w *watch) look(now map[string]engine.Machine) {
 		m := now[r.machine.ID]
 		switch {
 		case w.isLost(r): // what runs there now was not upgraded
+		case w.sleeps.note(r, r.isSuspended(m)): // it goes on with the upgrade when it wakes
 		case m.State != engine.StateStarted:
 			w.lose(r, "it is "+currentState(m))
 		case m.InstanceID != r.machine.InstanceID:
