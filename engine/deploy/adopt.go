@@ -11,13 +11,14 @@ import (
 	"flydeploy/text"
 )
 
-// adoptsUntil is how much longer than the watch an agent must live to be adopted.
+// adoptsUntil is how much longer than the bake time an agent must live to be adopted. It may end in a pause after that, see
+// watch.watchedEnough.
 const adoptsUntil = 30 * time.Second
 
 // adopt takes over the watch of a machine whose console died while it watched: the deploy that is resumed has committed there, and its
 // agent has counted crashes all along. It reports whether it has; if not, that agent is to be ended.
 func (st *staged) adopt(ctx context.Context, r *rollout, exec agent.Exec, vm agent.VM, busy *agent.BusyError) bool {
-	if busy.State != agent.Committed || !st.surveyed.brings(busy.ID) || st.settings.Strategy.Bake <= 0 {
+	if busy.State != agent.Committed || !st.surveyed.brings(busy.ID) || st.settings.Strategy.Bake <= 0 && st.settings.Strategy.Pause == 0 {
 		return false
 	}
 	session, err := busy.Session(exec, vm)

@@ -250,3 +250,50 @@ func TestAResumedDeployIsTakenBackToWhatTheMachineRan(t *testing.T) {
 		})
 	}
 }
+
+// The agents of a resumed deploy may end in its pause: they were there for the bake time, and the machines were well.
+func TestAnAdoptedAgentEndsInThePause(t *testing.T) {
+	for name, pause := range map[string]time.Duration{"20 minutes": 20 * time.Minute, "for a key": engine.PauseForKey} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				settings := onSick(engine.OnSickStop, engine.StrategyCanary)
+				settings.Strategy.Bake = time.Minute
+				s.killedWhileItBakes(settings)
+				again := resuming(settings)
+				again.Yes, again.Ask = false, true
+				again.Strategy.Pause, again.StrategyGiven.Pause = pause, true
+				d := s.startOn(s.NewConsole("desk"), again)
+				d.asks(engine.QuestionPlan)
+				d.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+				d.asks(engine.QuestionWatch)
+				time.Sleep(15 * time.Minute) // its agent was to stay for ten
+				if n := len(s.Calls(agenttest.Match{Kind: agenttest.Commit})); n != 1 {
+					t.Errorf("%d machines have committed in the pause", n)
+				}
+				if pause == engine.PauseForKey {
+					d.Answer(engine.Answer{To: engine.QuestionWatch, Way: engine.WayPromote})
+				}
+				p, r := d.end()
+				wants(t, p, r, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+				if r.Health != engine.HealthHealthy {
+					t.Errorf("health %s: %v", r.Health, r.Problem)
+				}
+			})
+		})
+	}
+}
+
+// A pause is kept on a resume also where nothing else is watched for.
+func TestAPauseWithoutABakeTimeIsKeptOnAResume(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		settings := onSick(engine.OnSickStop, engine.StrategyCanary)
+		settings.Strategy.Bake, settings.Strategy.Pause = 0, 15*time.Minute
+		s.killedWhileItBakes(settings)
+		p, r := s.startOn(s.NewConsole("desk"), resuming(settings)).end()
+		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+		commits := s.Calls(agenttest.Match{Kind: agenttest.Commit})
+		if apart := commits[len(commits)-1].At.Sub(commits[0].At); apart < 15*time.Minute {
+			t.Errorf("the second wave has begun after %s", apart)
+		}
+	})
+}

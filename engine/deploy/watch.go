@@ -178,7 +178,11 @@ func (w *watch) ask(ctx context.Context, r *rollout) error {
 		case ctx.Err() != nil, err != nil && w.isLost(r):
 			return nil
 		case err != nil && w.hasFallenAsleep(ctx, r):
-		case errors.Is(err, agent.ErrGone) && r.adopted && !w.restarted(ctx, r): // held for longer than it stays
+		case errors.Is(err, agent.ErrGone) && w.mayOutlast(r) && !w.restarted(ctx, r):
+			if w.watchedEnough(r) {
+				r.health = engine.HealthHealthy // as long as it was there
+				return nil
+			}
 			return engine.NewProblem("health_unknown", "its agent has ended", err, "Nothing more was started. "+lookAgain)
 		case errors.Is(err, agent.ErrGone): // an agent that has ended stays longer than MaxBake
 			w.lose(r, "its VM ended while it was watched")
@@ -198,6 +202,15 @@ func (w *watch) ask(ctx context.Context, r *rollout) error {
 			_ = run.Wait(w.baking, lookAgainAfter)
 		}
 	}
+}
+
+// mayOutlast reports whether the watch may last for longer than a machine's agent stays: it is an older one, or its VM's clock went on while
+// it slept.
+func (w *watch) mayOutlast(r *rollout) bool { return r.adopted || w.sleeps.has(r) }
+
+// watchedEnough reports whether a machine's agent has counted crashes for the bake time, whatever the watch waits for beyond it.
+func (w *watch) watchedEnough(r *rollout) bool {
+	return min(watchedFor(r.status), w.sleeps.awake(r)) >= w.settings.Strategy.Bake
 }
 
 // next waits for the agent's next status, until the end of the bake time; the last time it asks for the status as it is.
