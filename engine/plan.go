@@ -28,6 +28,8 @@ type Plan struct {
 	Modules  []ModuleChange `json:"modules"`
 	Findings []Finding      `json:"findings"` // one for all machines that have the same one
 	Strategy string         `json:"strategy"`
+	// Waits: each wave but the last waits until somebody goes on (PauseForKey).
+	Waits bool `json:"waits,omitempty"`
 	// MayGoCold: the verdict is cold, and whoever confirms the plan may have the image deployed cold instead (WayCold).
 	MayGoCold bool `json:"may_go_cold,omitempty"`
 	// LeftOut lists the machines that the deploy does not touch, with their reasons.

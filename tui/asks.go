@@ -26,15 +26,29 @@ func (d *deployScreen) askToLeave(c *console) {
 	c.dialog = &dialog{title: "The deploy is still running", tone: cells.Warn, buttons: buttons, lost: stay, body: d.leaveBody}
 }
 
-func (d *deployScreen) leaveBody(_ *console, w int) []cells.Line {
+func (d *deployScreen) leaveBody(c *console, w int) []cells.Line {
+	lines := d.targets(w)
 	text := "Stopping starts nothing new. Machines finish what they are doing; then agents, the temporary machine and the lock are cleaned up."
 	if d.committing() {
 		text += "\nDetached, the deploy continues, and its progress is printed here in plain lines."
+		if d.progress.Plan != nil && d.progress.Plan.Waits {
+			lines = append(lines, nil)
+			lines = append(lines, cells.Paragraph(cells.Warn, "After each wave but the last it waits for a key ("+d.waitsFor(c)+"), which nobody can press once you have detached: "+
+				"after at most 55 minutes it ends there, and what it has upgraded stays so. To go on later: flydeploy hot --resume", w)...)
+		}
 	} else {
 		text += "\nNothing has been suspended yet. You can leave it running once the plan is confirmed."
 	}
-	lines := d.targets(w)
 	return append(append(lines, nil), cells.Paragraph(cells.Muted, text+"\nPress ctrl-c again to stop it and leave.", w)...)
+}
+
+// waitsFor is the key that a wave's pause waits for, and whether it does so now.
+func (d *deployScreen) waitsFor(c *console) string {
+	key := c.keys.promote.Help().Key
+	if d.watching() && len(d.progress.Ways) > 0 {
+		key += ", as it does now"
+	}
+	return key
 }
 
 // targets names the deploy's machines after their number.

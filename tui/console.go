@@ -332,7 +332,7 @@ func (c *console) onNews(m newsMsg) tea.Cmd {
 	if !m.over {
 		return m.of.read(c.work, readEvery)
 	}
-	c.stale = true
+	c.stale, c.deploy.ended = true, c.now
 	if c.deploy.result == nil {
 		return nil
 	}
@@ -350,7 +350,7 @@ func (c *console) onWatched(m newsMsg) tea.Cmd {
 	if !m.over {
 		return m.of.read(c.work, readEvery)
 	}
-	d.guest.over, d.guest.err, c.stale = true, m.err, true
+	d.guest.over, d.guest.err, d.ended, c.stale = true, m.err, c.now, true
 	if d.result != nil {
 		d.board.end(*d.result)
 	}

@@ -40,6 +40,7 @@ type deployScreen struct {
 	result   *engine.Result // nil while it runs
 	summed   bool           // its summary is kept
 	began    time.Time
+	ended    time.Time // on the console's clock, zero before
 
 	question engine.Question // the last that was asked
 	answered time.Time       // when it was answered, zero before

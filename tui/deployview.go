@@ -275,11 +275,19 @@ func (d *deployScreen) body(c *console, w, h int) []cells.Line {
 	}
 	if c.readsBeside(d) {
 		half := (w - 3) / 2
-		lines = append(lines, cells.Beside([]cells.Line{cells.Rule("log", half)}, []cells.Line{cells.Rule("logs of the machines since the commit", w-3-half)})...)
+		lines = append(lines, cells.Beside([]cells.Line{cells.Rule("log", half)}, []cells.Line{cells.Rule(d.outputTitle(c), w-3-half)})...)
 		return append(lines, cells.Beside(d.logRows(half, left-1), d.outputRows(c, w-3-half, left-1))...)
 	}
 	lines = append(lines, cells.Rule("log", w))
 	return append(lines, d.logRows(w, left-1)...)
+}
+
+// outputTitle says which of the machines' lines stand beside the log.
+func (d *deployScreen) outputTitle(c *console) string {
+	if d.endedLongAgo(c.now) {
+		return "logs until " + text.Time(readAfterEnd) + " after the end · " + c.keys.logs.Help().Key + " reads on"
+	}
+	return "logs of the machines since the commit"
 }
 
 // boardRows counts the rows for the machines and their heading: as many as they need, as long as the log keeps three lines,

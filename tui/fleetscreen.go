@@ -124,12 +124,15 @@ func (f *fleet) hints(k keyMap) []hint {
 	case f.about:
 		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.logs, "logs"), short(k.copy, "copy the id"), short(k.help, "help")}
 	}
+	if !f.seen && f.problem() == nil {
+		return []hint{short(k.help, "help"), short(k.quit, "quit"), short(k.history, "record"), short(k.palette, "commands")}
+	}
 	visible, hidden := f.marks()
 	what := "deploy all"
 	if n := len(visible) + len(hidden); n > 0 {
 		what = "deploy " + text.Count(n) + " marked"
-	} else if f.filter.words != "" {
-		k.deploy.SetEnabled(false) // a filter is no selection
+	} else if f.filter.words != "" || !f.anyTakesPart() { // a filter is no selection
+		k.deploy.SetEnabled(false)
 	}
 	all := []hint{
 		short(k.keep, "confirm the trial"), short(k.takeBack, "take it back"), short(k.deploy, what), short(k.mark, "mark"), short(k.filter, "filter"), short(k.help, "help"), short(k.quit, "quit"),

@@ -142,3 +142,12 @@ func (h *history) copied() (what, content string) {
 func (h *history) settle(c *console) { h.list.Reveal(len(h.rows), h.rowsOf(c)) }
 
 func (h *history) rowsOf(c *console) int { return max(c.h-5, 0) }
+
+// rowAt is the deploy in a row of the screen, -1 for none.
+func (h *history) rowAt(c *console, y int) int {
+	from, to := h.list.Window(len(h.rows), c.h-5)
+	if i := from + y - historyTop; y >= historyTop && i < to {
+		return i
+	}
+	return -1
+}

@@ -9,6 +9,9 @@ import (
 	"flydeploy/tui/view"
 )
 
+// historyTop is how many rows stand above the first deploy: title, rule, head.
+const historyTop = 3
+
 func (h *history) view(c *console) []cells.Line {
 	w, rows := c.w, c.h-4
 	lines := []cells.Line{c.title(cells.Line{{Text: "record of deploys"}}, h.status()), cells.RuleLine(h.filter.line(cells.Muted), w)}

@@ -92,6 +92,9 @@ func (f *fleet) deployMarked(c *console) tea.Cmd {
 	case !f.seen:
 		c.say("The machines are not known yet")
 		return nil
+	case !f.anyTakesPart():
+		c.say("No machine takes part in deploys")
+		return nil
 	case len(hidden) > 0:
 		c.dialog = hiddenDialog(visible, hidden)
 		return nil
@@ -101,6 +104,9 @@ func (f *fleet) deployMarked(c *console) tea.Cmd {
 	}
 	return c.openSheet(engine.Selection{Machines: visible})
 }
+
+// anyTakesPart reports whether there is something to deploy to, as far as is known.
+func (f *fleet) anyTakesPart() bool { return slices.ContainsFunc(f.Overview.Machines, view.TakesPart) }
 
 func hiddenDialog(visible, hidden []string) *dialog {
 	all := append(slices.Clone(visible), hidden...)

@@ -53,8 +53,11 @@ func (c *console) onClick(m tea.MouseClickMsg) tea.Cmd {
 		}
 	case c.dialog != nil:
 		return c.clickButton(line, m.X)
-	case c.help == nil && c.picker == nil && c.sheet == nil:
-		return c.clickRow(line)
+	case c.help != nil:
+	case c.picker != nil:
+		return c.picker.click(c, m.X, m.Y)
+	case c.sheet == nil:
+		return c.clickRow(line, m.Y)
 	}
 	return nil
 }
@@ -68,6 +71,11 @@ func (c *console) goesOn(k tea.KeyPressMsg) bool {
 	case c.dialog != nil || c.sheet != nil:
 		return key.Matches(k, bind("", "", "enter"))
 	}
+	return c.goesOnBelow(k)
+}
+
+// goesOnBelow is goesOn of the screen under a dialog.
+func (c *console) goesOnBelow(k tea.KeyPressMsg) bool {
 	_, deploys := c.top().(*deployScreen)
 	return deploys && key.Matches(k, c.keys.confirm, c.keys.cold, c.keys.promote, c.keys.keep, c.keys.takeBack, c.keys.override)
 }
@@ -116,7 +124,7 @@ func (c *console) clickButton(l cells.Line, x int) tea.Cmd {
 }
 
 // clickRow moves the cursor to what a row names, or opens it where the cursor is there already.
-func (c *console) clickRow(l cells.Line) tea.Cmd {
+func (c *console) clickRow(l cells.Line, y int) tea.Cmd {
 	row := l.Text()
 	if _, beside, there := strings.Cut(row, " │ "); there { // the details at the right are no row
 		row = strings.TrimSuffix(row, " │ "+beside)
@@ -128,6 +136,8 @@ func (c *console) clickRow(l cells.Line) tea.Cmd {
 		if !s.about {
 			list, at = &s.list, slices.IndexFunc(s.rows, func(r fleetRow) bool { return r.m.ID != "" && strings.Contains(row, text.Line(r.m.ID)) })
 		}
+	case *history:
+		list, at = &s.list, s.rowAt(c, y)
 	case *appsScreen:
 		list, at = &s.list, slices.IndexFunc(s.rows, func(a engine.FlyApp) bool {
 			return strings.HasPrefix(strings.TrimLeft(row, " ▸"), text.Line(a.Name)+" ")

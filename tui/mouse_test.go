@@ -190,3 +190,58 @@ func TestHelpOfThisScreenAndSearched(t *testing.T) {
 	b.shows("Plan", "deploy as planned")
 	b.hides("mark a range")
 }
+
+func TestTheMouseOnTheRecord(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.records()
+	b.clicks("0.2.0-rc.1")
+	if p, _ := b.past.current(); p.Version != "0.2.0-rc.1" || b.watched != nil {
+		t.Fatalf("the cursor is on %s", p.Version)
+	}
+	b.clicks("WHEN")
+	b.clicks("0.2.0-rc.1") // of the row that has the cursor: the first on the screen
+	if b.watched == nil || b.watched.guest.id != "01K93QAB5Z7M4W2T8XCVDFGH1H" {
+		t.Error("the deploy under the pointer is not replayed")
+	}
+}
+
+func TestTheMouseInThePalette(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.sees(6)
+	b.keys(":")
+	b.types("lock")
+	b.clicks("lock, watch live")
+	b.shows("The deploy lock")
+	b.keys("c", ":")
+	b.types("theme")
+	b.clicks("theme light")
+	if b.picker == nil || b.picker.at != 1 {
+		t.Fatal("the first click does not move the cursor")
+	}
+	b.send(tea.MouseClickMsg{X: 1, Y: 20, Button: tea.MouseLeft}, tea.MouseClickMsg{X: 60, Y: 1, Button: tea.MouseLeft})
+	if b.picker == nil {
+		t.Fatal("a click beside the palette closes it")
+	}
+	b.clicks("theme light")
+	if b.picker != nil {
+		t.Error("the palette is open")
+	}
+}
+
+// Not even the palette lets a click confirm a plan.
+func TestAClickInThePaletteConfirmsNothing(t *testing.T) {
+	before, _, _ := tuitest.Upgraded(6)
+	b := newBench(t, size{120, 40}, Options{})
+	p := b.deploys(before, nil)
+	b.keys("G", ":")
+	b.types("deploy as planned")
+	b.clicks("deploy as planned  ")
+	b.clicks("deploy as planned  ")
+	if b.picker == nil || len(p.Given()) > 0 {
+		t.Errorf("it answered %+v", p.Given())
+	}
+	b.keys("enter")
+	if len(p.Given()) != 1 {
+		t.Errorf("it answered %+v", p.Given())
+	}
+}

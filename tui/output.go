@@ -15,6 +15,7 @@ const (
 	readOutputSoon  = 100 * time.Millisecond  // where an answer was full
 	readOutputAgain = 10 * time.Second        // after an error
 	fullOutput      = 100                     // lines of an answer after which more wait
+	readAfterEnd    = time.Minute             // beside a deploy that has ended; l goes on reading
 	maxOutput       = 10_000                  // lines that are kept
 )
 
@@ -61,7 +62,7 @@ func (c *console) showsOutput() bool {
 		return true
 	}
 	d, is := c.top().(*deployScreen)
-	return is && d.pane == paneBoard && !d.planning(c.now) && c.readsBeside(d)
+	return is && d.pane == paneBoard && !d.planning(c.now) && c.readsBeside(d) && !d.endedLongAgo(c.now)
 }
 
 // readsBeside reports whether the lines of the machines stand beside the log of a deploy.
@@ -103,6 +104,11 @@ func (o *outputs) take(lines []engine.MachineLine) {
 
 // hasLogs reports whether the machines of a deploy can be asked for what they print: not those of a record.
 func (d *deployScreen) hasLogs() bool { return d.guest == nil || d.guest.live }
+
+// endedLongAgo reports whether what its machines print has no longer anything to do with a deploy.
+func (d *deployScreen) endedLongAgo(now time.Time) bool {
+	return !d.ended.IsZero() && now.Sub(d.ended) > readAfterEnd
+}
 
 // committedAt is when the deploy's commit began, zero before.
 func (d *deployScreen) committedAt() time.Time { return d.progress.Fleet[engine.PhaseCommit].StartedAt }

@@ -111,6 +111,34 @@ func TestLogsSinceTheCommit(t *testing.T) {
 	b.hides("too early")
 }
 
+// Beside a deploy that has ended the logs are read for a while only; l reads them on.
+func TestLogsAfterTheEndOfADeploy(t *testing.T) {
+	before, after, end := tuitest.Upgraded(6)
+	b := newBench(t, size{120, 40}, withLogs)
+	for i := range after {
+		if after[i].Phase == engine.PhaseCommit { // as the recorder does
+			after[i].StartedAt = after[0].At
+		}
+	}
+	b.deploys(before, nil)
+	b.hears(after, &end)
+	b.shows("logs of the machines since the commit")
+	b.pass(readAfterEnd / 2)
+	if !b.showsOutput() {
+		t.Fatal("nobody reads the logs right after the end")
+	}
+	b.outputs.reading = false
+	b.pass(readAfterEnd)
+	if b.showsOutput() || b.readOutput(0) != nil {
+		t.Error("the logs are read without end")
+	}
+	b.shows("logs until 1m after the end · l reads on")
+	b.keys("l")
+	if !b.showsOutput() {
+		t.Error("nobody reads the logs that were opened")
+	}
+}
+
 // A plan that waits is not hidden by logs.
 func TestThePlanComesBeforeLogs(t *testing.T) {
 	before, _, _ := tuitest.Upgraded(6)

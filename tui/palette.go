@@ -45,6 +45,28 @@ func (p *picker) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
+// click puts the cursor on a row, or runs the command that has it already. What goes on with a deploy only a key can do.
+func (p *picker) click(c *console, x, y int) tea.Cmd {
+	box := p.view(c)
+	left, top := cells.Middle(box, c.w, c.h)
+	found := p.found(c)
+	row := y - top - 3 // the frame, what is typed, and the place
+	i := p.from(len(found)) + row
+	if x < left || x >= left+box[0].Width() || row < 0 || row >= paletteRows || i >= len(found) {
+		return nil
+	}
+	k, named := keyCalled(found[i].shows)
+	if p.at != i || named && c.goesOnBelow(k) {
+		p.at = i
+		return nil
+	}
+	c.picker = nil
+	return found[i].do(c)
+}
+
+// from is the first command that is shown.
+func (p *picker) from(found int) int { return max(min(p.at-paletteRows/2, found-paletteRows), 0) }
+
 // found are the commands of the screen below that hold every word typed, those that begin with it first; then those that hold its
 // letters in their order: dply finds deploy.
 func (p *picker) found(c *console) []command {
@@ -124,7 +146,7 @@ func (p *picker) view(c *console) []cells.Line {
 	w := min(c.w-4, 60) - 4
 	lines := []cells.Line{append(cells.Line{{Text: ": ", Tone: cells.Active}}, p.input.line(cells.Strong)...), nil}
 	found := p.found(c)
-	from := max(min(p.at-paletteRows/2, len(found)-paletteRows), 0)
+	from := p.from(len(found))
 	for i := from; i < min(from+paletteRows, len(found)); i++ {
 		row := append(cells.Line{cells.New(cells.Normal, found[i].words)}.Fit(w-14), cells.New(cells.Muted, found[i].shows))
 		lines = append(lines, cells.ListRow(row, i == p.at, w))

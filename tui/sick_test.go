@@ -36,6 +36,33 @@ func TestAWatchIsHeldAndEndedByKeys(t *testing.T) {
 	}
 }
 
+// Whoever detaches from a deploy that waits for a key is told so before.
+func TestLeavingADeployThatWaitsForAKey(t *testing.T) {
+	s := watched()
+	for i := range s.Events {
+		if p := s.Events[i].Plan; p != nil {
+			p.Waits = true
+		}
+	}
+	for _, size := range sizes {
+		b := newBench(t, size, Options{})
+		b.deploys(s.Events, nil)
+		b.keys("esc")
+		b.fits()
+		if size.h > 16 {
+			b.shows("it waits for a key (N)", "55 minutes")
+		}
+		b.keys("esc")
+		paused := s.Events[len(s.Events)-1]
+		paused.Seq, paused.Text, paused.Ways = paused.Seq+1, "wave 1 of 2: held, watched for 12s", []engine.Way{engine.WayPromote}
+		b.hears([]engine.Event{paused}, nil)
+		b.keys("esc")
+		if size.h > 16 {
+			b.shows("it waits for a key (N, as it does now)")
+		}
+	}
+}
+
 func TestWhatIsNotWellIsAsked(t *testing.T) {
 	sick := func() *tuitest.Script {
 		s := watched()

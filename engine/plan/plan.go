@@ -47,9 +47,10 @@ type Earlier struct {
 
 // Make makes the plan. It does not change the facts, and the same facts give the same plan.
 func Make(f Facts) *engine.Plan {
+	groups := toCommit(f)
 	p := &engine.Plan{
-		Upgrade: f.Upgrade, Strategy: f.Strategy.Describe(toCommit(f)...), LeftOut: f.LeftOut,
-		Modules: modules(f.Machines), Findings: findings(f),
+		Upgrade: f.Upgrade, Strategy: f.Strategy.Describe(groups...), LeftOut: f.LeftOut,
+		Waits: f.Strategy.Pause == engine.PauseForKey && len(f.Strategy.Waves(groups...)) > 1, Modules: modules(f.Machines), Findings: findings(f),
 	}
 	for _, m := range f.Machines {
 		p.Machines = append(p.Machines, m.MachinePlan)

@@ -163,3 +163,18 @@ func TestMakeIsPure(t *testing.T) {
 		t.Errorf("a fact was changed: %+v", found)
 	}
 }
+
+// A strategy that waits for somebody after each wave but the last waits only where there are several.
+func TestAPlanThatWaits(t *testing.T) {
+	one, two := staged(machine("m1", "ams", base), 1), staged(machine("m2", "fra", base), 1)
+	for _, c := range []struct {
+		machines []plan.Machine
+		pause    time.Duration
+		waits    bool
+	}{{[]plan.Machine{one, two}, engine.PauseForKey, true}, {[]plan.Machine{one}, engine.PauseForKey, false}, {[]plan.Machine{one, two}, time.Minute, false}} {
+		p := plan.Make(plan.Facts{Upgrade: upgrade(), Strategy: engine.Strategy{Kind: engine.StrategyCanary, Pause: c.pause}, Machines: c.machines})
+		if p.Waits != c.waits {
+			t.Errorf("%d machines, pause %s: waits %t", len(c.machines), c.pause, p.Waits)
+		}
+	}
+}

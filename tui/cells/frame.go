@@ -27,13 +27,21 @@ func Frame(title string, t Tone, lines []Line, w int) []Line {
 	return append(out, Line{{Text: "╰" + strings.Repeat("─", max(w-2, 0)) + "╯", Tone: t}})
 }
 
+// Middle is where Over lays a box on a screen of w×h cells.
+func Middle(box []Line, w, h int) (x, y int) {
+	if len(box) == 0 {
+		return 0, 0
+	}
+	return max((w-box[0].Width())/2, 0), max((h-len(box))/2, 0)
+}
+
 // Over lays a box in the middle of a screen of w cells; what stays visible below is muted.
 func Over(screen, box []Line, w int) []Line {
 	if len(box) == 0 {
 		return screen
 	}
 	boxWidth := box[0].Width()
-	x, y := max((w-boxWidth)/2, 0), max((len(screen)-len(box))/2, 0)
+	x, y := Middle(box, w, len(screen))
 	out := make([]Line, len(screen))
 	for i, l := range screen {
 		below := l.text()

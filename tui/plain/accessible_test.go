@@ -291,6 +291,52 @@ func TestTheWayOnIsANumber(t *testing.T) {
 	w.over()
 }
 
+// A wave that waits for a key says so in words, and a held watch how it goes on.
+func TestAccessiblePauses(t *testing.T) {
+	o := talkative()
+	var played *tuitest.Player
+	pauses := false
+	o.Backend.(*tuitest.Backend).OnDeploy = func(engine.Request) (plain.Deployment, error) {
+		s := tuitest.NewScript(2)
+		s.Start()
+		s.Stage()
+		p := s.Plan()
+		p.Waits = true
+		s.Confirmed(p)
+		watch := engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Asks: engine.QuestionWatch}
+		if pauses {
+			watch.Ways = []engine.Way{engine.WayPromote}
+		}
+		s.Emit(watch)
+		played, pauses = tuitest.Play(s.Events, nil, engine.Result{Outcome: engine.OutcomeCancelled}), true
+		return played, nil
+	}
+	w := talkTo(t.Context(), t, o)
+	w.hears(1, "Choice (1 to 5):")
+	w.says("2")
+	w.hears(1, "After that, the next wave waits until you go on.")
+	w.hears(1, "Choice (1 or 2), or wait:")
+	w.says("2")
+	w.hears(1, "Held: it is watched until you go on. 1 goes on:")
+	w.hears(2, "Choice (1 to 5):")
+	if got := played.Given(); len(got) != 1 || got[0].Way != engine.WayHold {
+		t.Errorf("answers %+v", got)
+	}
+	w.says("2")
+	w.hears(1, "The next wave waits until you go on: after at most 55 minutes the deploy ends here.")
+	w.hears(1, "Choice (1):")
+	w.says("2")
+	w.hears(1, "Please type 1 to go on:")
+	w.says("1")
+	w.hears(1, "Going on as soon as")
+	w.hears(3, "Choice (1 to 5):")
+	if got := played.Given(); len(got) != 1 || got[0].Way != engine.WayPromote {
+		t.Errorf("answers %+v", got)
+	}
+	w.says("5")
+	w.over()
+}
+
 func TestAccessibleColdWay(t *testing.T) {
 	events := tuitest.Blocked(6, engine.SeverityBlock)
 	for i, e := range events {

@@ -27,6 +27,7 @@ type conversation struct {
 	p       *engine.Progress
 	lines   *printer
 	asked   engine.Question // the last that was put to the reader
+	pausing bool            // and a wave waits there until somebody goes on
 	accepts []string        // blockers, accepted so far
 	cold    bool            // what is typed now confirms a cold deploy
 	typing  string          // what must be typed now: a blocker's name, or the app's; "" for a number
@@ -104,10 +105,11 @@ func (c *conversation) follow(ctx context.Context, batches <-chan []engine.Event
 // question tells what the deploy asks, once.
 func (c *conversation) question() {
 	asks := c.p.Asks()
-	if asks == c.asked {
+	pausing := asks == engine.QuestionWatch && len(c.p.Ways) > 0
+	if asks == c.asked && pausing == c.pausing {
 		return
 	}
-	c.asked, c.retry, c.typing = asks, time.Time{}, ""
+	c.asked, c.pausing, c.retry, c.typing = asks, pausing, time.Time{}, ""
 	switch asks {
 	case engine.QuestionLock:
 		held := c.p.Held
@@ -127,12 +129,41 @@ func (c *conversation) question() {
 		c.printLines(view.Plan(c.p.Plan, accepted, accessibleWidth))
 		c.planChoices()
 	case engine.QuestionWatch:
-		c.print("\nWatching whether it is well.\n1. Go on now\n2. Hold the watch\nChoice (1 or 2), or wait: ")
+		c.askWatch()
 	case engine.QuestionSick, engine.QuestionFailed, engine.QuestionBack:
 		c.offerWays()
 	}
 	if c.ended {
 		c.answer("")
+	}
+}
+
+// askWatch tells that a wave is watched, or that the next one waits for somebody.
+func (c *conversation) askWatch() {
+	if c.pausing {
+		c.print("\nThis wave is well so far, and is watched on. The next wave waits until you go on: after at most 55 minutes the deploy ends here.\n1. Go on with the next wave\nChoice (1): ")
+		return
+	}
+	c.print("\nWatching whether it is well.\n")
+	if c.p.Plan != nil && c.p.Plan.Waits {
+		c.print("After that, the next wave waits until you go on.\n")
+	}
+	c.print("1. Go on now\n2. Hold the watch\nChoice (1 or 2), or wait: ")
+}
+
+// answerWatch ends the watch, or holds it.
+func (c *conversation) answerWatch(typed string) {
+	switch typed = strings.TrimSpace(typed); {
+	case typed == "1":
+		c.d.Answer(engine.Answer{To: c.asked, Way: engine.WayPromote})
+		c.print("Going on as soon as every machine has answered once more.\n")
+	case typed == "2" && !c.pausing:
+		c.d.Answer(engine.Answer{To: c.asked, Way: engine.WayHold})
+		c.print("Held: it is watched until you go on. 1 goes on: ")
+	case c.pausing:
+		c.print("Please type 1 to go on: ")
+	default:
+		c.print("Please type 1 or 2: ")
 	}
 }
 
@@ -172,7 +203,7 @@ func (c *conversation) answer(typed string) {
 	case c.asked == engine.QuestionPlan:
 		c.answerPlan(typed)
 	case c.asked == engine.QuestionWatch:
-		c.answerWay(typed, engine.WayPromote, engine.WayHold)
+		c.answerWatch(typed)
 	case c.asked == engine.QuestionSick, c.asked == engine.QuestionFailed, c.asked == engine.QuestionBack:
 		c.answerWay(typed, c.p.Ways...)
 	default:
