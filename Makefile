@@ -64,14 +64,14 @@ lint: ## check formatting, go vet, staticcheck
 # What works with real nodes, the longest first. What builds the binary runs with them, since they have built it.
 NODES := ./test ./engine/deploy ./engine/agent ./fly/local ./examples/counter ./cli/dist
 
-# The race detector doubles what compiling and running takes. Of the packages without nodes, those that start goroutines run under
-# it here, as their source is now; make race runs all of them so.
+# The race detector doubles what compiling and running takes. Of the packages without nodes, the engine's rooms that start goroutines, as
+# their source is now, run under it here; make race runs all packages so.
 STARTS := ^[[:space:]]*go [a-z]|\.Go\(
-RACED = $(filter-out $(NODES),$(shell grep -rlE --include='*.go' --exclude='*_test.go' '$(STARTS)' cli engine fly s3 tui text | sed 's,^,./,; s,/[^/]*$$,,' | sort -u))
+RACED = $(filter-out $(NODES),$(shell grep -rlE --include='*.go' --exclude='*_test.go' '$(STARTS)' engine | sed 's,^,./,; s,/[^/]*$$,,' | sort -u))
 PLAIN = $(filter-out $(NODES) $(RACED),$(shell go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | sed 's,^flydeploy/,./,'))
 
 .PHONY: test-go
-test-go: test-nodes test-race ## run the Go tests, with the race detector those of packages that start goroutines
+test-go: test-nodes test-race ## run the Go tests, with the race detector those of the engine that start goroutines
 
 .PHONY: test-nodes
 test-nodes:

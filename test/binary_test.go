@@ -133,25 +133,11 @@ var seedPhases = []string{
 	"code_load", "migration", "resume",
 }
 
-// A newcomer runs the demo: the machine is upgraded under traffic, and nobody notices. TestDemoTour has two of them.
-func TestDemoSucceeds(t *testing.T) {
-	t.Parallel()
-	out, errs, code := run(t, t.TempDir(), afterADemo(t, 1, 2), "demo", "--yes", "--output", "json", "--machines", "1", "--counters", "600", "--bake", "2")
-	if code != 0 {
-		t.Fatalf("exit %d\n%s\n%s", code, errs, out)
-	}
-	all := parseLines(t, out)
-	r := all[len(all)-1]
-	if r.Outcome != "succeeded" || len(r.Machines) != 1 || r.Traffic == nil || r.Traffic.Requests == 0 || r.Traffic.Failed != 0 || !r.Traffic.Covered {
-		t.Errorf("result %+v, traffic %+v", r, r.Traffic)
-	}
-	for _, m := range r.Machines {
-		if !m.PidsUnchanged || !m.CountsUnchanged || !m.StatesFit || m.StatesMigrated != m.Counters || m.Counters != 600 {
-			t.Errorf("machine %+v", m)
-		}
-	}
+// expectSeedPhases: the phases that fly_deploy has are each shown as done.
+func expectSeedPhases(t *testing.T, out string) {
+	t.Helper()
 	done := map[string]bool{}
-	for _, l := range all {
+	for _, l := range parseLines(t, out) {
 		done[l.Phase] = done[l.Phase] || l.Status == "done"
 	}
 	for _, p := range seedPhases {
@@ -237,7 +223,7 @@ func TestDemoRollsBack(t *testing.T) {
 	}
 	all := parseLines(t, out)
 	r := all[len(all)-1]
-	if r.Outcome != "failed" || r.Traffic == nil || r.Traffic.Failed != 0 {
+	if r.Outcome != "failed" || r.Traffic == nil || r.Traffic.Requests == 0 || r.Traffic.Failed != 0 || !r.Traffic.Covered {
 		t.Errorf("result %+v, traffic %+v", r, r.Traffic)
 	}
 	for _, m := range r.Machines {

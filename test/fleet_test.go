@@ -79,11 +79,11 @@ func (o *operated) launch(t testing.TB, spec local.MachineSpec) string {
 	return id
 }
 
-// An operator plans, deploys and looks; an S3 client that is not ours reads what lies in the bucket; consoles are told to end; no secret is
+// An operator deploys and looks; an S3 client that is not ours reads what lies in the bucket; consoles are told to end; no secret is
 // shown. All of it on one fleet.
 func TestHotOnAFleet(t *testing.T) {
 	t.Parallel()
-	o := newOperated(t, 2)
+	o := newOperated(t, 1)
 	env := append(o.env, "GITHUB_ACTOR=ann", "GITHUB_RUN_ID=7", "GITHUB_SERVER_URL=https://ci.example.com", "GITHUB_REPOSITORY=acme/counter")
 	said := ""
 	do := func(want int, args ...string) string {
@@ -96,12 +96,6 @@ func TestHotOnAFleet(t *testing.T) {
 		return out + errs
 	}
 
-	if out := do(0, "plan", "--output", "plain", "--skip-build", "--image", o.image); !strings.Contains(out, "1,206 processes") && !strings.Contains(out, "1206 processes") {
-		t.Errorf("the plan does not count the processes:\n%s", out)
-	}
-	if out := do(0, "status"); !strings.Contains(out, "hot upgrade: none") {
-		t.Errorf("a plan changed the status:\n%s", out)
-	}
 	deployed := o.seeRecord(t, do)
 	out, errs, code := run(t, o.dir, append(o.env, "FLY_API_TOKEN=wrong"), "status")
 	if said += out + errs; code != 1 || !strings.Contains(errs, "token validation error") || !strings.Contains(errs, "fly auth login") {

@@ -29,7 +29,7 @@ func (u *upgraded) meetsFaultsOfItsDisk() {
 	}{
 		{"read-only", "mount --bind /app /app && mount -o remount,bind,ro /app", "cannot be replaced: read-only file system", true},
 		{"not the VM's", "chmod -R a-w /app/lib", "cannot be replaced: permission denied", true},
-		{"full before the download", "mount -t tmpfs -o size=64k,mode=1777 tmpfs /tmp", "the tarball cannot be written: no space left on device", false},
+		{"full before the download", "mount -t tmpfs -o size=64k,mode=1777 tmpfs /tmp", "the tarball cannot be written: no space left on device", true},
 		{"full before the new files", "cp -a " + ebin + " /run/ebin && mount -t tmpfs -o mode=777,size=$(du -sk /run/ebin | cut -f1)k tmpfs " + ebin +
 			" && cp -a /run/ebin/*.* " + ebin, "cannot be replaced: no space left on device", false},
 	} {

@@ -35,7 +35,9 @@ func (w *world) expectUpgraded(p *engine.Progress, r engine.Result) {
 	w.expectMetadata(r)
 	w.expectNothingLeft()
 
-	_, again := w.deploy(settings(), 2)
+	same := settings()
+	same.To = r.Upgrade.ID
+	_, again := w.deploy(same, 2)
 	if again.Outcome != engine.OutcomeSucceeded {
 		w.t.Fatalf("the second time: %s, %v", again.Outcome, again.Problem)
 	}
