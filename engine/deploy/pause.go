@@ -1,11 +1,9 @@
 package deploy
 
 import (
-	"fmt"
 	"time"
 
 	"flydeploy/engine"
-	"flydeploy/text"
 )
 
 // MaxPause is the longest pause that ends by itself.
@@ -47,8 +45,14 @@ func (j *job) checkPause(s engine.Strategy) error {
 		"Give the pauses a time: --pause=5m.")
 }
 
-// pauseProblem says that nobody has gone on.
-func pauseProblem(w wave) error {
-	return engine.NewProblem("pause_unanswered", fmt.Sprintf("nobody has gone on after wave %d of %d within %s", w.number, w.of, text.Time(mayHold)), nil,
-		"Nothing more was started. Finish it with `flydeploy hot --resume`, or take it back: `flydeploy hot --to` an earlier deploy.")
+// pauseProblem says that nobody has gone on, and why not; trial: since the pause had to end before the trial does.
+func (w *watch) pauseProblem(what string, trial bool) error {
+	remedy := "Nothing more was started. Finish it with `flydeploy hot --resume`, or take it back: `flydeploy hot --to` an earlier deploy."
+	if trial {
+		what += ", and the trial of the first machines ends soon"
+	}
+	if w.tries() {
+		remedy = "Nothing more was started. `flydeploy confirm` records what is on trial, `flydeploy confirm --back` takes it back, and `flydeploy hot --resume` finishes the deploy."
+	}
+	return engine.NewProblem("pause_unanswered", what, nil, remedy)
 }

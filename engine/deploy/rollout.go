@@ -34,6 +34,8 @@ type rollout struct {
 	shown   map[engine.Phase]agent.Phase // what was emitted last, by phase
 	code    agent.Code                   // that the VM had loaded when it was verified
 
+	trialEnds time.Time // of its VM, zero if it is on none
+
 	toldVitals time.Time // when they were told last
 
 	silent  bool            // it kept a step from ending when all others had

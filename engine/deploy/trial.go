@@ -39,11 +39,29 @@ func takenBackEvery(machines int) time.Duration {
 	return min(takenBackApart, takenBackWithin/time.Duration(max(machines, 1)))
 }
 
+// keyPause is what a pause that waits for a key has at least, where something is on trial.
+const keyPause = time.Minute
+
+// firstTrialEnds is when the first machine that was verified to be on trial is not any more; zero for none.
+func (st *staged) firstTrialEnds() time.Time {
+	var first time.Time
+	for _, r := range st.machines {
+		if !r.trialEnds.IsZero() && (first.IsZero() || r.trialEnds.Before(first)) {
+			first = r.trialEnds
+		}
+	}
+	return first
+}
+
 // checkTrial fails if the first wave's trial would end while others are watched.
 func (st *staged) checkTrial(todo []*rollout) error {
 	s := st.settings.Strategy
 	waves := time.Duration(len(s.Waves(st.groups(todo)...)))
-	if needs := waves*s.Bake + max(waves-1, 0)*max(s.Pause, 0) + MinTrial; st.tries() && s.Trial < needs {
+	pause := s.Pause
+	if pause == engine.PauseForKey {
+		pause = keyPause
+	}
+	if needs := waves*s.Bake + max(waves-1, 0)*pause + MinTrial; st.tries() && s.Trial < needs {
 		return engine.NewProblem("trial_too_short", fmt.Sprintf("a trial of %s is too short: all waves are watched for %s", text.Time(s.Trial), text.Time(needs-MinTrial)), nil,
 			fmt.Sprintf("Nothing was suspended. Give it more time (--trial %s), or watch for less (--bake).", text.Time(needs)))
 	}
@@ -92,6 +110,13 @@ func (l *ledger) onTrial(e *entry) (engine.Trial, bool) {
 		ID: l.upgrade.ID, Version: l.upgrade.Version, SHA256: l.upgrade.SHA256, Owner: l.upgrade.Owner,
 		Machines: map[string]engine.MachineTrial{e.machine.ID: e.trial},
 	}, true
+}
+
+// noteTrial notes when the trial ends that the VM has just told.
+func (r *rollout) noteTrial() {
+	if r.trialEnds = (time.Time{}); r.code.Trial.ID != "" {
+		r.trialEnds = time.Now().Add(r.code.Trial.Left)
+	}
 }
 
 // trialOf is the trial in a machine's VM, by the bucket's clock.

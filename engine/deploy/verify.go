@@ -22,6 +22,7 @@ func (j *job) verifyMachine(ctx context.Context, r *rollout, book *ledger) error
 		code, err := run.RetryUnknown(ctx, j.lostAnswer(engine.PhaseCheck, r.machine.ID), func() (agent.Code, error) { return r.session.Loaded(ctx) })
 		if err == nil {
 			r.code = code
+			r.noteTrial()
 		}
 		return err
 	})

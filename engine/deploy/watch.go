@@ -31,6 +31,8 @@ type watch struct {
 	mayFail  int // how many of them may end without ending the watch
 	begun    time.Time
 
+	trialEnds time.Time // of the deploy's first machines, zero if they are on none
+
 	baking context.Context // ends with the bake time
 	held   atomic.Bool     // it has no end until somebody says so
 	paused atomic.Bool     // the strategy has it wait for that
@@ -58,7 +60,7 @@ func newWatch(c *committing, w wave, machines []*rollout) *watch {
 		}
 		begun = begun.Add(-last)
 	}
-	return &watch{committing: c, wave: w, machines: machines, begun: begun, sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]*engine.Problem{}, sleeps: newSleeps(begun), mayFail: c.job.mayFail(c.machines)}
+	return &watch{committing: c, wave: w, machines: machines, begun: begun, trialEnds: c.firstTrialEnds(), sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]*engine.Problem{}, sleeps: newSleeps(begun), mayFail: c.job.mayFail(c.machines)}
 }
 
 // run watches until the end of the bake time, or until a moment after something is not well.
@@ -104,22 +106,28 @@ func (w *watch) run(ctx context.Context) error {
 // operator watches.
 const mayHold = 55 * time.Minute
 
-// mayHold is for how long this watch lasts at most: what is on trial is watched for half of that time, so that somebody can still confirm it.
-func (w *watch) mayHold() time.Duration {
-	if trial := w.settings.Strategy.Trial; trial > 0 {
-		return max(w.bakeOf(w.wave), min(mayHold, trial/2))
+// mayHold is for how long this watch lasts at most: what is on trial is watched for half of that time, so that somebody can still confirm it,
+// and every watch of a deploy ends before the trial of its first machines does, with time for the waves that follow.
+func (w *watch) mayHold() (most time.Duration, trial bool) {
+	most = mayHold
+	if tried := w.settings.Strategy.Trial; tried > 0 && tried/2 < most {
+		most, trial = tried/2, true
 	}
-	return mayHold
+	if left := w.trialEnds.Sub(w.begun) - MinTrial - time.Duration(w.wave.of-w.wave.number)*w.settings.Strategy.Bake; !w.trialEnds.IsZero() && left < most {
+		most, trial = left, true
+	}
+	return max(most, w.bakeOf(w.wave)), trial
 }
 
 // obey takes the operator's answers while the wave is watched.
 func (w *watch) obey(bake *time.Timer, endBake func()) {
+	most, trial := w.mayHold()
 	for {
-		answer, err := w.job.ask(w.baking, engine.QuestionWatch, w.mayHold()-time.Since(w.begun))
+		answer, err := w.job.ask(w.baking, engine.QuestionWatch, most-time.Since(w.begun))
 		switch {
 		case err != nil:
 			if w.waitsForKey(w.wave) && errors.Is(err, errNoAnswer) { // also where somebody has held it before its pause
-				w.alone = pauseProblem(w.wave)
+				w.alone = w.pauseProblem(fmt.Sprintf("nobody has gone on after wave %d of %d within %s", w.wave.number, w.wave.of, text.Time(most.Round(time.Second))), trial)
 			}
 			endBake()
 			return
@@ -129,7 +137,7 @@ func (w *watch) obey(bake *time.Timer, endBake func()) {
 		case answer.Way == engine.WayHold && bake.Stop():
 			w.held.Store(true)
 		case answer.Way == "" && w.waitsForKey(w.wave): // nobody is there who could press one
-			w.alone = pauseProblem(w.wave)
+			w.alone = w.pauseProblem(fmt.Sprintf("the input has ended, so that nobody can go on after wave %d of %d", w.wave.number, w.wave.of), false)
 			endBake()
 			return
 		}
@@ -259,6 +267,9 @@ func (w *watch) tell(over time.Duration) {
 	say := fmt.Sprintf("watched, %s left", left)
 	if w.held.Load() {
 		say = fmt.Sprintf("held, watched for %s", text.Seconds(time.Since(w.begun)))
+		if most, trial := w.mayHold(); trial {
+			say += ", and for " + text.Seconds(max(most-time.Since(w.begun), 0)) + " more at most: it is on trial"
+		}
 	}
 	asks := engine.QuestionNone
 	if w.settings.Ask && over == 0 {

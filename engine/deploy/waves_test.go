@@ -82,6 +82,70 @@ func TestNobodyGoesOn(t *testing.T) {
 		if r.Outcome != engine.OutcomePartial || r.Problem.Name != "pause_unanswered" || strings.Count(outcomes(r), "committed") != 2 {
 			t.Errorf("it ended %s, %s: %v", r.Outcome, outcomes(r), r.Problem)
 		}
+		if !strings.Contains(r.Problem.What, "nobody has gone on after wave 1 of 2 within 55m") {
+			t.Errorf("problem: %v", r.Problem)
+		}
+	})
+}
+
+// Whoever could press the key is gone: the pause says so, and has not lasted.
+func TestTheInputEndsInAPause(t *testing.T) {
+	played(t, 4, func(t *testing.T, s *stage) {
+		settings := asking()
+		settings.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 2, Bake: 10 * time.Second, Pause: engine.PauseForKey}
+		d := s.start(settings)
+		d.asks(engine.QuestionPlan)
+		d.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+		d.until("the pause", func(engine.Event) bool { return len(d.p.Ways) > 0 })
+		at := time.Now()
+		d.Answer(engine.Answer{To: engine.QuestionWatch})
+		_, r := d.end()
+		if r.Problem == nil || r.Problem.Name != "pause_unanswered" || !strings.Contains(r.Problem.What, "the input has ended") || strings.Contains(r.Problem.What, "55m") || time.Since(at) > time.Minute {
+			t.Errorf("after %s: %v", time.Since(at), r.Problem)
+		}
+	})
+}
+
+// Pauses that wait for a key end before the trial of the machines that were first does, so that it can still be confirmed.
+func TestPausesEndBeforeTheTrialDoes(t *testing.T) {
+	played(t, 4, func(t *testing.T, s *stage) {
+		settings := asking()
+		settings.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 1, Bake: 10 * time.Second, Pause: engine.PauseForKey, Trial: 10 * time.Minute}
+		d := s.start(settings)
+		d.asks(engine.QuestionPlan)
+		d.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+		for range 2 {
+			d.until("the pause", func(e engine.Event) bool {
+				return len(d.p.Ways) > 0 && strings.Contains(e.Text, "more at most: it is on trial")
+			})
+			time.Sleep(4 * time.Minute)
+			d.Answer(engine.Answer{To: engine.QuestionWatch, Way: engine.WayPromote})
+			d.until("the next wave", func(engine.Event) bool { return len(d.p.Ways) == 0 })
+		}
+		p, r := d.end() // nobody goes on
+		wants(t, p, r, engine.OutcomePartial, "m00 committed, m02 committed, m01 committed, m03 aborted")
+		if r.Problem == nil || r.Problem.Name != "pause_unanswered" || !strings.Contains(r.Problem.What, "trial of the first machines ends soon") || !strings.Contains(r.Problem.Remedy, "flydeploy confirm") {
+			t.Errorf("problem: %v", r.Problem)
+		}
+		if r.Trial == nil || len(r.Trial.Machines) != 3 || time.Until(r.Trial.Until()) < 30*time.Second {
+			t.Errorf("on trial: %+v", r.Trial)
+		}
+		s.allRun("2.0.0 2.0.0 2.0.0 1.0.0")
+		if _, r := s.deploy(ending(engine.TrialConfirmed)); r.Outcome != engine.OutcomeSucceeded {
+			t.Errorf("confirmed: %s, %v", r.Outcome, r.Problem)
+		}
+	})
+}
+
+// A trial in which no pause would be long enough to press a key is refused beforehand.
+func TestATrialIsTooShortForItsPauses(t *testing.T) {
+	played(t, 4, func(t *testing.T, s *stage) {
+		settings := asking()
+		settings.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 1, Bake: 10 * time.Second, Pause: engine.PauseForKey, Trial: 4 * time.Minute}
+		_, r := s.deploy(settings)
+		if r.Problem == nil || r.Problem.Name != "trial_too_short" || !strings.Contains(r.Problem.What, "3m40s") {
+			t.Errorf("%s: %v", r.Outcome, r.Problem)
+		}
 	})
 }
 
