@@ -76,9 +76,12 @@ func (c *committing) split(adopted, todo []*rollout) []wave {
 	return waves
 }
 
-// foundBefore gives current.json as this deploy, or the first of those that it resumes, has found it.
-func (s *surveyed) foundBefore() engine.Metadata {
-	if s.resumes && s.first != nil {
+// foundBefore gives the current.json that says what a machine ran before this deploy and those that it resumes. That is the one that this deploy
+// has found, also where one of those has taken the machine back, and signed anew what it names; but the one that the first has found where the
+// upgrade of one of them is named for the machine.
+func (s *surveyed) foundBefore(m engine.Machine) engine.Metadata {
+	u, named := s.recorded.UpgradeOf(m)
+	if s.resumes && s.first != nil && (s.recorded.ImageRef == "" || named && slices.Contains(s.chain, u.ID)) {
 		return *s.first
 	}
 	return s.recorded
@@ -86,7 +89,7 @@ func (s *surveyed) foundBefore() engine.Metadata {
 
 // before gives the upgrade that a machine ran before this deploy and those that it resumes, nil for the image's code.
 func (s *surveyed) before(m engine.Machine) *engine.HotUpgrade {
-	recorded := s.foundBefore()
+	recorded := s.foundBefore(m)
 	if own, ok := recorded.MachineUpgrades[m.ID]; ok && slices.Contains(s.chain, own.ID) {
 		recorded.MachineUpgrades = nil
 	}

@@ -36,7 +36,7 @@ func (c *committing) checkBefore(r *rollout, u *engine.HotUpgrade) error {
 // checkOwnCode fails if a machine that ran an upgrade is to get its image's own code, and current.json names none for it by somebody else's
 // doing.
 func (c *committing) checkOwnCode(r *rollout) error {
-	ran, found := r.status.Ran, c.surveyed.foundBefore()
+	ran, found := r.status.Ran, c.surveyed.foundBefore(r.machine)
 	if ran == nil || ran.Own || ran.NewestMS == 0 {
 		return nil
 	}

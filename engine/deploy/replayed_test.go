@@ -262,3 +262,32 @@ func TestAReplayedRecordEndsNoTrial(t *testing.T) {
 		}
 	})
 }
+
+// A deploy that was taken back is resumed, and is not well again: what current.json names since is newer than what the first one has found,
+// and the machine goes back to it once more.
+func TestAResumedDeployIsTakenBackTwice(t *testing.T) {
+	for name, test := range map[string]struct {
+		before int
+		image  string
+		runs   string
+	}{"to an upgrade": {1, agenttest.Image3, "2.0.0"}, "to the image's code": {0, agenttest.Image2, "1.0.0"}} {
+		t.Run(name, func(t *testing.T) {
+			signedOn(t, 1, func(t *testing.T, s *stage) {
+				s.deploys(test.before)
+				s.SetBuild(test.image)
+				settings := onSick(engine.OnSickBack, engine.StrategyAll)
+				if p, r := s.sick(settings, "m00"); outcomes(r) != "m00 taken_back" {
+					t.Fatalf("%s: %v\n%s", outcomes(r), r.Problem, logOf(p))
+				}
+				settings.Resume, settings.Accept = true, []string{"taken_back"}
+				for range 2 {
+					time.Sleep(time.Minute)
+					p, r := s.sick(settings, "m00")
+					wants(t, p, r, engine.OutcomeUnhealthy, "m00 taken_back")
+				}
+				s.runs(test.runs, "m00")
+				s.nothingLeft()
+			})
+		})
+	}
+}
