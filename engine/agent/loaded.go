@@ -22,6 +22,11 @@ type Code struct {
 	Trial     Trial // zero: it is on none
 }
 
+// IsImages reports whether the VM is known to run its image's own code. Without the package it is not.
+func (c Code) IsImages() bool {
+	return c.Hook.State == HookCalled && c.HotRef == "" && c.Version == "" || c.ImageCode != "" && c.ImageCode == c.Fingerprint
+}
+
 // Loaded asks a running VM which code it has loaded, by one rpc. ErrGone: another boot of the VM runs by now.
 func Loaded(ctx context.Context, exec Exec, vm VM) (Code, error) {
 	const doing = "asking the VM for its loaded code"

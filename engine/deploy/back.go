@@ -108,6 +108,7 @@ func newAttemptOf(r *rollout) *rollout {
 // commitBack commits what was staged, and has current.json name what it named before.
 func (c *committing) commitBack(ctx context.Context, back *staged, accepted []string, why string) error {
 	book := newLedger(back.job, c.surveyed, c.upgrade, c.held)
+	book.knowOwnCode(c.staged)
 	book.back = &engine.TakenBack{
 		ID: cmp.Or(c.surveyed.tried, c.upgrade.ID), Version: c.upgrade.Version, SHA256: c.upgrade.SHA256, At: c.surveyed.target.Storage.Clock().UTC().Truncate(time.Second), Why: why,
 	}

@@ -149,6 +149,7 @@ func (j *job) steps(ctx context.Context, all *soFar) error {
 		return preferCause(ctx, err)
 	}
 	book := newLedger(j, surveyed, all.upgrade, all.locked.held)
+	book.knowOwnCode(all.staged)
 	err = all.staged.commit(ctx, book, accepted)
 	err = j.verifyAndRecord(ctx, all.staged, book, err)
 	all.trial = book.ofTrial(all.staged.machines)

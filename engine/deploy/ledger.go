@@ -32,6 +32,7 @@ type ledger struct {
 	changed time.Time     // when current.json was last written; guarded by the token
 	mu      sync.Mutex
 	entries []*entry
+	vouched vouched
 }
 
 // gatherFor is the least time between two writes during the commit: machines that are verified meanwhile are written together.
@@ -168,7 +169,7 @@ func (l *ledger) write(ctx context.Context, end *finalWrite) (engine.Metadata, e
 		}
 		entered := l.apply(&md, end)
 		if !l.lockLost() {
-			l.ports.Keys.OwnCode(appOf(l.upgrade), &md, l.surveyed.target.Storage.Clock())
+			l.signOwnCode(ctx, &md)
 		}
 		if err = records.WriteMetadata(ctx, md, etag); err == nil {
 			l.changed = time.Now()

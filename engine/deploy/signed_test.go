@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent/agenttest"
@@ -298,8 +299,8 @@ func TestThatMachinesRunTheirImageIsSigned(t *testing.T) {
 		only.Select.Machines = []string{"m00"}
 		_, first := s.deploy(only)
 		some := *s.Current()
-		if err := s.keys.CheckOwnCode(playedApp, some); err != nil || some.OwnCode.SignedAtMS < some.MachineUpgrades["m00"].Signature.SignedAtMS {
-			t.Errorf("m01 has no entry: %v, %+v", err, some.OwnCode)
+		if err := s.keys.CheckOwnCode(playedApp, some); err != nil || some.OwnCode.SignedAtMS != 0 {
+			t.Errorf("m01 has no entry, and was not asked: %v, %+v", err, some.OwnCode)
 		}
 		all := playedSettings()
 		all.To = first.Upgrade.ID
@@ -312,6 +313,47 @@ func TestThatMachinesRunTheirImageIsSigned(t *testing.T) {
 			t.Errorf("withdrawn: %+v", md)
 		}
 	})
+}
+
+// Somebody takes a machine's upgrade out of current.json: a deploy to another one does not vouch anew for it that the machine runs its image's
+// code. Where it takes one back to that, it asks.
+func TestNobodyVouchesForAMachineThatWasNotLookedAt(t *testing.T) {
+	for name, test := range map[string]struct{ removed, back, anew bool }{
+		"removed": {true, false, false}, "removed, and another is taken back": {true, true, false}, "none was there, and another is taken back": {false, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			signedOn(t, 2, func(t *testing.T, s *stage) {
+				if test.removed {
+					only := playedSettings()
+					only.Select.Machines = []string{"m01"}
+					if _, r := s.deploy(only); r.Outcome != engine.OutcomeSucceeded {
+						t.Fatal(r.Problem)
+					}
+					md := *s.Current()
+					md.MachineUpgrades = nil
+					s.SetCurrent(md)
+				}
+				s.SetBuild(agenttest.Image3)
+				begun := s.Storage.Now().UnixMilli()
+				settings := baking(10 * time.Second)
+				settings.OnSick, settings.Select.Machines = engine.OnSickBack, []string{"m00"}
+				if test.back {
+					if p, r := s.sick(settings, "m00"); outcomes(r) != "m00 taken_back" {
+						t.Fatalf("%s: %v\n%s", outcomes(r), r.Problem, logOf(p))
+					}
+				} else if _, r := s.deploy(settings); r.Outcome != engine.OutcomeSucceeded {
+					t.Fatal(r.Problem)
+				}
+				md := s.Current()
+				if err := s.keys.CheckOwnCode(playedApp, *md); err != nil {
+					t.Fatal(err)
+				}
+				if anew := md.OwnCode.SignedAtMS >= begun; anew != test.anew {
+					t.Errorf("signed anew: %t", anew)
+				}
+			})
+		})
+	}
 }
 
 // withdraw takes out of current.json what it names.
