@@ -86,6 +86,7 @@ var Remedies = map[string]string{
 
 	"startup_hook_uncalled": "Call FlyDeploy.startup_reapply_current/1 at the beginning of Application.start/2, with the name of the OTP application that flydeploy upgrades, and deploy cold once.",
 	"startup_hook_unknown":  "Replace the package fly_deploy with flydeploy's at the next cold deploy. Until then, check that Application.start/2 calls FlyDeploy.startup_reapply_current/1.",
+	"older_package":         "Replace the package fly_deploy with this flydeploy's at the next cold deploy. A machine that wakes during a freeze runs its old code until that ends.",
 	"startup_hook_failed":   "Fix the cause, then restart the machine, or upgrade it while it runs: `flydeploy hot --resume`.",
 
 	"boot_loop": "Deploy an upgrade that boots. If the cause lay elsewhere, deploy the same one again: its boots are counted anew. `flydeploy withdraw` clears it for all machines.",

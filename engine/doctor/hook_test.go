@@ -19,3 +19,23 @@ func TestABootLoopFailsTheDoctorsCheck(t *testing.T) {
 		}
 	}
 }
+
+func TestDoctorWarnsOfPackagesThatDoNotCatchUpInAFreeze(t *testing.T) {
+	after := &engine.CatchUp{Mode: engine.CatchUpAfterSuspension, Outcome: "watching"}
+	for name, test := range map[string]struct {
+		hook   agent.Hook
+		status CheckStatus
+	}{
+		"an older package":     {agent.Hook{State: agent.HookCalled, CatchUp: after}, CheckWarn},
+		"this package":         {agent.Hook{State: agent.HookCalled, CatchUp: after, ReadsNames: true}, CheckOK},
+		"does not catch up":    {agent.Hook{State: agent.HookCalled}, CheckOK},
+		"the hook is uncalled": {agent.Hook{State: agent.HookUncalled, CatchUp: after}, CheckOK},
+	} {
+		var got Check
+		d := &doctor{report: func(c Check) { got = c }}
+		d.catchUp(engine.Machine{ID: "m1"}, test.hook)
+		if got.Name != "catch_up" || got.Machine != "m1" || got.Status != test.status || (got.Status == CheckWarn) != (got.Remedy != "" && strings.Contains(got.Text, "freeze")) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

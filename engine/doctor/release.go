@@ -140,7 +140,7 @@ func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
 		}
 	}
 	d.hook(m, f.Hook, cmp.Or(d.OTPApp, vm.OTPApp))
-	d.catchUp(m, f.Hook.CatchUp)
+	d.catchUp(m, f.Hook)
 	d.signing(m, f.Hook)
 	d.newest[m.ID] = f.Hook.NewestMS
 	d.clock("vm_clock", m.ID, "the machine's clock", f.Skew)
@@ -159,11 +159,15 @@ func (d *doctor) hook(m engine.Machine, reported agent.Hook, otpApp string) {
 	d.on(m, Check{Name: "startup_hook", Status: CheckOK, Text: "called when the VM started"})
 }
 
-// catchUp only tells: without it a machine that has missed an upgrade is brought back by a restart, or by the next deploy.
-func (d *doctor) catchUp(m engine.Machine, c *engine.CatchUp) {
-	switch {
+// catchUp only tells: without it a machine that has missed an upgrade is brought back by a restart, or by the next deploy. It warns of a package
+// that takes a freeze for a deploy under way: one that cannot read names in current.json is from before there were any.
+func (d *doctor) catchUp(m engine.Machine, h agent.Hook) {
+	switch c := h.CatchUp; {
 	case c == nil:
 		d.on(m, Check{Name: "catch_up", Status: CheckOK, Text: "no: after a suspension the machine runs the code with which it fell asleep"})
+	case h.State == agent.HookCalled && !h.ReadsNames:
+		d.on(m, Check{Name: "catch_up", Status: CheckWarn, Remedy: engine.Remedies["older_package"],
+			Text: "after a suspension, but not during a freeze (`flydeploy lock acquire`): its image has an older package, which waits for the end of the lock"})
 	case c.Mode == engine.CatchUpAlways:
 		d.on(m, Check{Name: "catch_up", Status: CheckOK, Text: "after a suspension, and about every ten minutes"})
 	default:
