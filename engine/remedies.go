@@ -145,6 +145,7 @@ var Remedies = map[string]string{
 	"agent_error":           "This is a bug in flydeploy; please report it. The machine was left as it was.",
 	"not_warmed":            "The new code runs. Call the endpoint's config_change([], []) in a remote console, or restart the machine.",
 	"not_taken_back":        "The old code runs, but a file of priv on disk is the new one. Check the disk; a restart of the machine has the old file again.",
+	"config_not_back":       "The old code runs, perhaps with the new settings until OTP's application controller is not busy any more. Look at `Application.get_env/2` in a remote console, or restart the machine.",
 	"config_not_taken":      "The new code runs, and `Application.get_env/2` gives the new settings. Look at the log, and tell its processes in a remote console, or restart the machine.",
 	"not_placed":            "The new code runs, but a file on disk is old, and a restart of the VM alone would load it. Check the disk, then deploy again.",
 

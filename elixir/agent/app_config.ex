@@ -391,6 +391,14 @@ defmodule FlyDeployAgent.AppConfig do
   def take_back(nil), do: :ok
   def take_back(%{back: back}), do: put(back)
 
+  @doc """
+  What is told where `take_back/1` was not answered: then everything runs, and perhaps finds the new settings, until OTP's application
+  controller has done what it was asked.
+  """
+  @spec not_back(:ok | {:error, binary}) :: [map]
+  def not_back(:ok), do: []
+  def not_back({:error, text}), do: [%{reason: "config_not_back", exception: text}]
+
   @doc "What these settings are now: what `put/1` takes back."
   @spec now(t) :: put
   def now(%__MODULE__{values: values}) do

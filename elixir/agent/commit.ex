@@ -55,10 +55,14 @@ defmodule FlyDeployAgent.Commit do
   end
 
   defp not_swapped(window, failures) do
-    if Cell.at(window.cell, :swapping) > 0, do: AppConfig.take_back(window.config)
+    config = if Cell.at(window.cell, :swapping) > 0, do: AppConfig.take_back(window.config), else: :ok
     window |> Suspension.resume() |> Suspension.await_resumed()
     # Nobody is left out of an upgrade that there is not.
-    %Result{outcome: :failed, targets: window.skipped ++ window.targets, failures: failures}
+    %Result{
+      outcome: :failed,
+      targets: window.skipped ++ window.targets,
+      failures: failures ++ AppConfig.not_back(config)
+    }
   end
 
   # -- load what the migrations need

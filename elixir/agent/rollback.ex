@@ -40,7 +40,7 @@ defmodule FlyDeployAgent.Rollback do
     answering = Window.without(window.targets, hung ++ late)
     killed = CallbackMode.restore(%{window | targets: answering}, Window.patience(window, hung))
     {more, refused} = load_back(window, hung, @attempts)
-    AppConfig.take_back(window.config)
+    config = window.config |> AppConfig.take_back() |> AppConfig.not_back()
     newborn = end_newborn(window)
     tag = make_ref()
 
@@ -51,7 +51,7 @@ defmodule FlyDeployAgent.Rollback do
     failures = failed.failures ++ failed.explain.()
     killed = killed ++ more ++ newborn ++ hung ++ end_stuck(window, round) ++ drop_added(window)
     {shapes, lost} = Snapshot.told(tag)
-    failures = refused ++ Enum.map(failures, &Map.put(&1, :state_before, shapes[&1[:pid]]))
+    failures = refused ++ config ++ Enum.map(failures, &Map.put(&1, :state_before, shapes[&1[:pid]]))
     losses = Enum.uniq(killed ++ (lost -- died))
 
     %Result{

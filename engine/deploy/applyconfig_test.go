@@ -162,3 +162,28 @@ func TestAnApplicationThatDoesNotTakeItsConfigurationIsUnhealthy(t *testing.T) {
 		})
 	}
 }
+
+// Where a window is rolled back whose configuration OTP does not take back in time, the outcome says so, beside what has led to it.
+func TestAConfigurationThatIsNotTakenBackIsTold(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		s.Behave("m00", func(b *agenttest.Behaviour) {
+			b.Outcome = agent.RolledBack
+			b.Failures = []agent.Failure{
+				{Reason: "config_not_back", Exception: "OTP's application controller did not answer"},
+				{Module: "Counter.Tally", PID: "<0.1.0>", Reason: "raised", Exception: "** (KeyError) :step"},
+			}
+		})
+		settings := baking(0)
+		settings.ApplyConfig = true
+		_, r := s.deploy(settings)
+		m := r.Machines[0]
+		for _, says := range []string{"Counter.Tally raised: ** (KeyError) :step", "configuration was not seen to be taken back: OTP's application controller did not answer"} {
+			if m.Outcome != engine.OutcomeRolledBack || !strings.Contains(m.Error, says) {
+				t.Errorf("it is %s: %s", m.Outcome, m.Error)
+			}
+		}
+		if strings.Contains(r.Problem.Remedy, "as before") || !strings.Contains(r.Problem.Remedy, "perhaps with the new settings") {
+			t.Errorf("remedy: %s", r.Problem.Remedy)
+		}
+	})
+}

@@ -262,10 +262,14 @@ func endProblem(s agent.Status) *engine.Problem {
 		return engine.NewProblem(s.Error.Name, s.Error.What, nil, engine.Remedies[s.Error.Name])
 	case len(s.Failures) > 0:
 		f := s.Failures[0]
+		if i := slices.IndexFunc(s.Failures, func(f agent.Failure) bool { return f.Reason != configNotBack }); i >= 0 {
+			f = s.Failures[i] // what has led to it
+		}
 		more := ""
 		if s.FailuresTotal > 1 {
 			more = fmt.Sprintf(" (and %d more)", s.FailuresTotal-1)
 		}
+		more += settings(s)
 		return engine.NewProblem("migration_failed", fmt.Sprintf("%s%s: %s of %s %s: %s%s", ended, losses(s), cmp.Or(f.Name, f.PID), f.Module,
 			strings.ReplaceAll(f.Reason, "_", " "), f.Exception, more), nil, strings.TrimSpace(before(s)+" "+engine.Remedies[f.Reason]))
 	case s.State == agent.Expired:
@@ -279,9 +283,23 @@ func endProblem(s agent.Status) *engine.Problem {
 	}
 }
 
+// configNotBack is the reason of the failure that applied settings were not seen to be taken back.
+const configNotBack = "config_not_back"
+
+// settings says so, "" where there is nothing to say.
+func settings(s agent.Status) string {
+	i := slices.IndexFunc(s.Failures, func(f agent.Failure) bool { return f.Reason == configNotBack })
+	if i < 0 {
+		return ""
+	}
+	return "; the applied configuration was not seen to be taken back: " + s.Failures[i].Exception
+}
+
 // before says what is as it was before the window.
 func before(s agent.Status) string {
 	switch {
+	case settings(s) != "":
+		return engine.Remedies[configNotBack]
 	case s.State == agent.RolledBackWithLosses || s.Crashed > 0:
 		return "All other processes are as before."
 	case s.State == agent.RolledBack || s.State == agent.Failed:

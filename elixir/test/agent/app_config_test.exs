@@ -186,6 +186,32 @@ defmodule FlyDeployAgent.AppConfigTest do
     assert Enum.sort(Application.get_all_env(:t_conf)) == before
   end
 
+  test "what is not seen to be taken back is told", %{root: root, new: new} do
+    release(root, "1", "{t_conf, [{color, red}]}, ", "")
+    extracted(new, "{t_conf, [{color, blue}]}, ", "")
+    boot(color: :red)
+    found = find(new)
+    controller = Process.whereis(:application_controller)
+
+    for at <- [:swapping, :migrating] do
+      window = Windows.new(config: AppConfig.both(found))
+      FlyDeployAgent.Cell.enter(window.cell, :suspending)
+      FlyDeployAgent.Cell.enter(window.cell, :swapping)
+      :ok = AppConfig.apply_all(window.config)
+      FlyDeployAgent.Cell.enter(window.cell, at)
+      true = :erlang.suspend_process(controller)
+      result = Commit.settle(window)
+      true = :erlang.resume_process(controller)
+
+      assert %{exception: "OTP's application controller" <> _} =
+               Enum.find(result.failures, &(&1.reason == "config_not_back"))
+
+      # It does what it was asked when it can.
+      assert :application.set_env(:t_conf, :other, at) == :ok
+      assert Application.get_env(:t_conf, :color) == :red
+    end
+  end
+
   test "what only a boot applies, and what is another each time", %{root: root, new: new} do
     release(root, "1", "{kernel, [{net_ticktime, 60}]}, {logger, [{level, info}]}, ", """
     config :t_conf, color: :red, seed: System.unique_integer()
