@@ -56,7 +56,13 @@ defmodule FlyDeployAgent.CommitTest do
     Handler => %{code_change: [3], behaviours: [], vsn: "7"}
   }
 
-  defp servers(states), do: for(state <- states, do: GenServer.start(Server, state) |> elem(1))
+  defp servers(states) do
+    pids = for state <- states, do: GenServer.start(Server, state) |> elem(1)
+    # Every purge of a module, in whichever test, would ask them.
+    on_exit(fn -> for pid <- pids, do: Process.exit(pid, :kill) end)
+    pids
+  end
+
   defp states(pids), do: Enum.map(pids, &GenServer.call(&1, :get))
 
   defp run(pids, extra \\ %{}) do

@@ -443,7 +443,7 @@ defmodule FlyDeployAgent.LiveViewTest do
     Process.unlink(let_go)
     Process.exit(let_go, :kill)
     refute List.last(others) in held
-    for pid <- others, do: send(pid, :go)
+    for pid <- [first | others], do: Process.exit(pid, :kill)
   end
 
   # Each when the one before has suspended, and whoever asked them has heard of it.

@@ -119,6 +119,9 @@ defmodule FlyDeployAgent.SupervisorsTest do
     Supervisors.ask(table)
     assert Supervisors.told(table, @changed) == []
     assert [{_, nil}] = :ets.lookup(table, {:limit, supervisor})
+    # At once, with all of its children: every purge of a module, in whichever test, would ask them.
+    Process.unlink(supervisor)
+    Process.exit(supervisor, :kill)
   end
 
   test "what others log, damaged events and a table that is gone do no harm", %{table: table} do
