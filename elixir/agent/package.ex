@@ -86,19 +86,25 @@ defmodule FlyDeployAgent.Package do
   @doc "What is applied, configuration or children, must be applied again at a restart, which an older package does not."
   @spec applied_findings(FlyDeployAgent.Order.t()) :: [map]
   def applied_findings(%{apply_config: config?, apply_children: children}) do
-    # Both came with the same package.
-    if (not config? and children == nil) or not Code.ensure_loaded?(FlyDeploy) or
-         Code.ensure_loaded?(FlyDeploy.AppliedChildren),
-       do: [],
-       else: [
-         %{
-           name: "applied_lost",
-           severity: :block,
-           subject: "FlyDeploy.startup_reapply_current/1",
-           detail:
-             "is of a package that does not know of applied configuration and children: a restart would run the new code with the image's"
-         }
-       ]
+    if (not config? and children == nil) or not Code.ensure_loaded?(FlyDeploy) or applies?(),
+      do: [],
+      else: [
+        %{
+          name: "applied_lost",
+          severity: :block,
+          subject: "FlyDeploy.startup_reapply_current/1",
+          detail:
+            "is of a package that does not know of applied configuration and children: a restart would run the new code with the image's"
+        }
+      ]
+  end
+
+  # The image's own hook, by which the machine boots again, has noted it down (`FlyDeploy.Hook.note_reads/0`). One that does not, but runs no
+  # upgrade, is of the image as it is loaded: configuration and children came with the same package.
+  defp applies? do
+    Application.get_env(:fly_deploy, :applies, false) or
+      (Application.get_env(:fly_deploy, :running)[:version] == nil and
+         Code.ensure_loaded?(FlyDeploy.AppliedChildren))
   end
 
   @doc "After the window. Whatever the package does, the agent goes on."

@@ -17,12 +17,18 @@ defmodule FlyDeploy.Hook do
     do: Application.put_env(@app, @key, Map.put(calls(), otp_app, {outcome, text}))
 
   @doc """
-  Notes down what the hook can read in current.json, which the console asks for (hook.exs). It is about the image's own hook, by which
+  Notes down what the hook can read in current.json, which the console asks for (hook.exs), and that it applies configuration and
+  children again, which the agent asks for. It is about the image's own hook, by which
   the machine boots again: once an upgrade runs, this may be another one.
   """
   @spec note_reads() :: :ok
   def note_reads do
-    if Version.running()[:version] == nil, do: Application.put_env(@app, :reads, :names), else: :ok
+    if Version.running()[:version] == nil do
+      Application.put_env(@app, :reads, :names)
+      Application.put_env(@app, :applies, true)
+    end
+
+    :ok
   end
 
   @gave_up :gave_up
