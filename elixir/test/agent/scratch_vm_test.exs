@@ -73,7 +73,13 @@ defmodule FlyDeployAgent.ScratchVmTest do
 
   test "one that hangs is ended" do
     {:ok, vm} = start("hangs")
-    System.cmd("/bin/sh", ["-c", "kill -STOP #{vm.os_pid}"])
+    # It has stopped once each of its threads has.
+    System.cmd("/bin/sh", [
+      "-c",
+      "kill -STOP $0; while ps -o state= -p $0 | grep -q '[^T]'; do sleep 0.01; done",
+      "#{vm.os_pid}"
+    ])
+
     assert {:gone, "it did not answer"} = ScratchVm.ask(vm, {:load, []}, 100)
     assert gone?(vm.os_pid)
     refute File.exists?(vm.dir)
