@@ -128,8 +128,9 @@ func parseLines(t *testing.T, out string) []line {
 	return all
 }
 
+// seedPhases are those of a deploy whose image was built before.
 var seedPhases = []string{
-	"build", "orchestrator", "tarball", "upload", "metadata", "reload", "extract", "detection", "suspension",
+	"orchestrator", "tarball", "upload", "metadata", "reload", "extract", "detection", "suspension",
 	"code_load", "migration", "resume",
 }
 

@@ -39,7 +39,7 @@ var cannot = map[string][]proof{
 		{"engine/agent/changes_test.go", "func TestChangesAreTold("},
 	},
 	"upgrade a running `Task`, which ends in the code in which it began": {
-		{"test/binary_test.go", "func TestDemoSucceeds("}, // the task is the one that it was
+		{"engine/deploy/restart_test.go", "func TestAnUpgradeSurvivesRestartsUntilAColdDeploy("}, // the task runs version 1 after it
 		{"engine/agent/upgrade_test.go", "func (n *node) upgradeAgain("},
 	},
 	"go through intermediate versions: each upgrade leads straight from what runs to the new version": {

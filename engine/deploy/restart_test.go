@@ -112,6 +112,9 @@ func TestAnUpgradeSurvivesRestartsUntilAColdDeploy(t *testing.T) {
 		if c := counter.Compare(before[id], after, counter.Done{}); !c.PidsUnchanged || !c.CountsUnchanged || c.StatesMigrated != counters {
 			t.Errorf("machine %s: %+v", id, c)
 		}
+		if task, err := w.client(id).Task(t.Context()); err != nil || task.Version != 1 {
+			t.Errorf("machine %s: the task runs version %d, %v", id, task.Version, err)
+		}
 		v := after.Versions
 		expectEvents(t, v.Upgrades)
 		w.expectUpgrade(id, v.FlyDeploy, image, r.Upgrade.SourceImage, "2.0.0")
