@@ -61,8 +61,8 @@ lint: ## check formatting, go vet, staticcheck
 	@GOGC=400 GOMEMLIMIT=2GiB go tool staticcheck ./... # a quarter less CPU
 
 # Lint has go vet look at the tests, once.
-# What works with real nodes, the longest first. What builds the binary runs with them, since they have built it.
-NODES := ./test ./engine/deploy ./engine/agent ./fly/local ./examples/counter ./cli/dist
+# What works with real nodes, or waits for most of its time, the longest first. What builds the binary runs with them, since they have built it.
+NODES := ./test ./engine/deploy ./engine/agent ./fly/local ./fly ./s3 ./examples/counter ./cli/dist
 
 # The race detector doubles what compiling and running takes. Of the packages without nodes, the engine's rooms that start goroutines, as
 # their source is now, run under it here; make race runs all packages so.
@@ -78,7 +78,6 @@ test-nodes:
 	@echo "== go test: with nodes"
 	@go test -vet=off -count=1 -p 3 -parallel 2 -timeout 25m $(NODES) # they wait for half of their time
 
-# Four at once: some wait for most of their time.
 .PHONY: test-race
 test-race:
 	@echo "== go test -race"
