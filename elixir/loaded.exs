@@ -74,7 +74,10 @@ facts = [
   {"hook", hook},
   {"hot_ref", version[:hot_ref]},
   {"version", version[:version]},
-  {"image_code", image_code}
+  {"image_code", image_code},
+  {"memory", :erlang.memory(:total)},
+  {"processes", :erlang.system_info(:process_count)},
+  {"run_queue", :erlang.statistics(:total_run_queue_lengths)}
 ]
 
 # See FlyDeployAgent.OnTrial.

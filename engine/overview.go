@@ -81,7 +81,15 @@ type MachineCode struct {
 	HookProblem *Problem `json:"hook_problem,omitempty"`
 	Fingerprint string   `json:"fingerprint,omitempty"`
 	Version     string   `json:"version,omitempty"` // of the upgrade, according to the package in the VM
+	Load        *Load    `json:"load,omitempty"`    // how the VM did when it was asked; nil if it did not say
 	Problem     *Problem `json:"problem,omitempty"` // why the VM could not be asked
+}
+
+// Load is what a VM tells of itself besides its code.
+type Load struct {
+	Memory    int64 `json:"memory"` // bytes
+	Processes int   `json:"processes"`
+	RunQueue  int   `json:"run_queue"` // processes that wait for a scheduler
 }
 
 // Hook says whether a machine loads its upgrade again when it restarts: it does if the application's start calls

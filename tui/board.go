@@ -44,6 +44,7 @@ type boardRow struct {
 	ended  time.Time      // when it became done, on the console's clock
 	index  int            // order in which the deploy named the machines
 	vitals *engine.Vitals // the last that the pulse has
+	told   time.Time      // when they came, on the console's clock
 }
 
 func newBoard() *board {
@@ -63,7 +64,7 @@ func (b *board) follow(m *engine.MachineProgress, now time.Time) {
 		b.tally(r.s, -1)
 	}
 	if m.Vitals != r.vitals {
-		r.vitals = m.Vitals
+		r.vitals, r.told = m.Vitals, now
 		b.pulse.take(m.Vitals, now)
 	}
 	b.watched = b.watched || m.Vitals != nil && m.Phases[engine.PhaseWatch].Status != ""

@@ -379,6 +379,7 @@ func (c *console) backToFleet() tea.Cmd {
 	if r := c.deploy.result; r != nil && r.Outcome == engine.OutcomeSucceeded && !r.DryRun {
 		c.fleet.unmark()
 	}
+	c.fleet.learn(c.deploy)
 	c.deploy, c.dialog, c.picker, c.sheet = nil, nil, nil, nil
 	return c.poll(0)
 }

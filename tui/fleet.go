@@ -23,17 +23,20 @@ type fleet struct {
 	lookedAt time.Time
 	err      error // of the last look; what was seen before stays on the screen
 
-	rows      []fleetRow
-	columns   []cells.Column
-	name      int // cells of the longest name
-	list      cells.List
-	filter    filter
-	sorting   sorting
-	about     bool // the details of the machine under the cursor fill the screen
-	page      cells.Page
-	marked    map[string]bool
-	anchor    string // the machine marked last, where a range starts
-	preselect engine.Selection
+	rows       []fleetRow
+	columns    []cells.Column
+	name       int // cells of the longest name
+	list       cells.List
+	filter     filter
+	sorting    sorting
+	about      bool // the details of the machine under the cursor fill the screen
+	page       cells.Page
+	marked     map[string]bool
+	vitals     map[string]view.LastVitals // by machine
+	now        time.Time                  // of the screen
+	withVitals bool                       // some machine's vitals are known, so that they have columns
+	anchor     string                     // the machine marked last, where a range starts
+	preselect  engine.Selection
 }
 
 // fleetRow is a machine, or with region set the heading of a region.

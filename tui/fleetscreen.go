@@ -15,7 +15,7 @@ import (
 // view renders the home screen.
 func (f *fleet) view(c *console) []cells.Line {
 	w, rows := c.w, f.rowsOf(c)
-	f.dim = f.isStale(c.now)
+	f.dim, f.now = f.isStale(c.now), c.now
 	lines := []cells.Line{
 		c.title(f.upgrade(c.now), f.status(c)),
 		cells.Spread(append(cells.Line{cells.Blank(1)}, f.headline()...), cells.Line{cells.New(cells.Muted, c.header+" ")}, w),
@@ -108,6 +108,11 @@ func (f *fleet) machineLines(c *console, m engine.Machine, w int) []cells.Line {
 	lines = append(lines, cells.FactLines("image", engine.Tag(m.Image), w)...)
 	if m.InstanceID != "" {
 		lines = append(lines, cells.FactLines("instance", m.InstanceID, w)...)
+	}
+	if v, known := f.vitalsOf(m); known {
+		lines = append(append(lines, nil), view.LastVitalsFacts(v, now, w)...)
+	} else if view.TakesPart(m) && m.State == engine.StateStarted {
+		tell("vitals", cells.New(cells.Muted, "? unknown: "+c.keys.inspect.Help().Key+" asks"))
 	}
 	lines = append(lines, f.codeLines(m, now, w)...)
 	if f.Image != "" && !engine.SameImage(f.Image, m.FullImage()) && view.TakesPart(m) {

@@ -11,7 +11,7 @@ import (
 )
 
 // cells of one machine, in the order of fleetColumns.
-func (f *fleet) cells(m engine.Machine) []cells.Span {
+func (f *fleet) cells(m engine.Machine, now time.Time) []cells.Span {
 	name, image := cells.New(cells.Normal, m.Name), cells.New(cells.Muted, strings.TrimPrefix(engine.Tag(m.Image), "deployment-"))
 	if !view.TakesPart(m) {
 		name.Tone = cells.Muted
@@ -20,10 +20,14 @@ func (f *fleet) cells(m engine.Machine) []cells.Span {
 	if f.marked[m.ID] {
 		mark = cells.Span{Text: "◆", Tone: cells.Active}
 	}
-	return []cells.Span{
+	row := []cells.Span{
 		mark, view.FlyState(m.State), cells.New(name.Tone, m.ID), name, cells.New(cells.Muted, m.Region), cells.New(cells.Muted, m.ProcessGroup), view.Checks(m),
-		f.Runs(m), image, view.Host(m), f.Note(m),
+		f.Runs(m), image, view.Host(m),
 	}
+	if f.withVitals {
+		row = append(row, f.vitalsCells(m, now)...)
+	}
+	return append(row, f.Note(m))
 }
 
 // fleetName is what a name gets at least, in cells, and fleetDrift what it leaves the last column when there is room for more.
@@ -46,13 +50,18 @@ func widened(cols []cells.Column, name int) []cells.Column {
 func fleetColumns(f *fleet) []cells.Column {
 	arrow := func(title, key string) string { return title + f.sorting.arrow(key) }
 	cols := []cells.Column{
-		{Title: " "}, {Title: arrow("STATE", "S")}, {Title: arrow("MACHINE", "M")}, {Title: arrow("NAME", "N"), Drop: 4},
-		{Title: "RGN", Drop: 6}, {Title: "GROUP", Drop: 3}, {Title: arrow("CHECKS", "C"), Drop: 5}, {Title: "RUNS"},
-		{Title: arrow("IMAGE", "I"), Drop: 1}, {Title: "HOST", Drop: 2}, {Title: "DRIFT", Width: 10, Grows: true},
+		{Title: " "}, {Title: arrow("STATE", "S")}, {Title: arrow("MACHINE", "M")}, {Title: arrow("NAME", "N"), Drop: 7},
+		{Title: "RGN", Drop: 11}, {Title: "GROUP", Drop: 5}, {Title: arrow("CHECKS", "C"), Drop: 10}, {Title: "RUNS"},
+		{Title: arrow("IMAGE", "I"), Drop: 1}, {Title: "HOST", Drop: 3},
 	}
+	known, told := f.knownVitals()
+	if f.withVitals = known; known {
+		cols = append(cols, view.LastVitalsColumns(told)...)
+	}
+	cols = append(cols, cells.Column{Title: "DRIFT", Width: 10, Grows: true})
 	for _, m := range f.Overview.Machines {
-		for i, cell := range f.cells(m) {
-			if !cols[i].Grows {
+		for i, cell := range f.cells(m, f.lookedAt) {
+			if !cols[i].Grows && !cols[i].Gone {
 				cols[i].Width = min(max(cols[i].Width, cells.Width(cell.Text)), 26)
 			}
 		}
@@ -113,7 +122,7 @@ func (f *fleet) rowLine(i int, cols []cells.Column, w int) cells.Line {
 	if r.m.ID == "" {
 		return cells.Line{cells.New(cells.Strong, "  "+r.region), cells.New(cells.Muted, "  "+text.Counted(r.count, "machine"))}.Fit(w)
 	}
-	row := cells.Row(cols, f.cells(r.m))
+	row := cells.Row(cols, f.cells(r.m, f.now))
 	if f.dim { // nobody knows whether it is still so
 		for i := range row {
 			row[i].Tone = cells.Muted

@@ -89,6 +89,7 @@ func (c *console) watch(id string) tea.Cmd {
 
 // leaveGuest goes back to the screen below. A console that was started for this deploy alone quits.
 func (c *console) leaveGuest() tea.Cmd {
+	c.fleet.learn(c.watched)
 	c.watched = nil
 	if c.opts.Record != nil || c.opts.WatchID != "" {
 		return tea.Quit

@@ -45,6 +45,9 @@ func (c *console) onInspected(m inspectedMsg) {
 		if !asked {
 			continue
 		}
+		if v, told := view.VitalsOfCode(code, machine.InstanceID, c.now); told {
+			f.tell(machine.ID, v)
+		}
 		f.Code[machine.ID] = view.Inspected{Instance: machine.InstanceID, At: c.now, MachineCode: code}
 		if code.Stale || code.Drift > 0 || code.Problem != nil {
 			differ++

@@ -20,6 +20,9 @@ type Code struct {
 	// ImageCode is the fingerprint that the image's own code had when the VM booted: "" without the package, or if it is not known.
 	ImageCode string
 	Trial     Trial // zero: it is on none
+	// How the VM did when it was asked: bytes, and processes. Memory is 0 where it did not say.
+	Memory              int64
+	Processes, RunQueue int
 }
 
 // IsImages reports whether the VM is known to run its image's own code. Without the package it is not.
@@ -40,7 +43,7 @@ func Loaded(ctx context.Context, exec Exec, vm VM) (Code, error) {
 func parseCode(lines []string) Code {
 	var c Code
 	texts := map[string]*string{"fingerprint": &c.Fingerprint, "hot_ref": &c.HotRef, "version": &c.Version, "image_code": &c.ImageCode}
-	numbers := map[string]*int{"modules": &c.Modules, "drifted": &c.DriftedTotal}
+	numbers := map[string]*int{"modules": &c.Modules, "drifted": &c.DriftedTotal, "processes": &c.Processes, "run_queue": &c.RunQueue}
 	for _, line := range lines {
 		key, value, _ := strings.Cut(printable(line, 1000), "=")
 		if text, ok := texts[key]; ok {
@@ -48,6 +51,9 @@ func parseCode(lines []string) Code {
 		}
 		if number, ok := numbers[key]; ok {
 			*number, _ = strconv.Atoi(value)
+		}
+		if key == "memory" {
+			c.Memory, _ = strconv.ParseInt(value, 10, 64)
 		}
 		if key == "drift" {
 			c.Drifted = append(c.Drifted, value)

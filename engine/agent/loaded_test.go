@@ -15,7 +15,7 @@ func TestLoadedTellsTheCodeOfARunningVM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(first.Fingerprint) != 32 || first.Modules < 5 || first.DriftedTotal != 0 || first.Hook.State != HookAbsent || first.Version != "" {
+	if len(first.Fingerprint) != 32 || first.Modules < 5 || first.DriftedTotal != 0 || first.Hook.State != HookAbsent || first.Version != "" || first.Memory < 1<<20 || first.Processes < 10 {
 		t.Errorf("as it started: %+v", first)
 	}
 	s, staged := n.stage(2)

@@ -73,6 +73,9 @@ func inspect(ctx context.Context, o *engine.Overview, fleet engine.Fleet, m engi
 	}
 	c.Hook, c.HookProblem = hookOf(code.Hook, o.OTPApp)
 	c.CatchUp = code.Hook.CatchUp
+	if code.Memory > 0 {
+		c.Load = &engine.Load{Memory: code.Memory, Processes: code.Processes, RunQueue: code.RunQueue}
+	}
 	c.OnTrial = code.Trial.ID
 	if u, ok := o.HotUpgradeOf(m); ok && c.OnTrial == "" {
 		c.Applied = runs(code, u)

@@ -45,9 +45,9 @@ func PastDeploys() []engine.Past {
 func InspectedOverview() engine.Overview {
 	o := OverviewOf(6)
 	o.Code = map[string]engine.MachineCode{
-		o.Machines[0].ID: {Applied: true, Hook: engine.HookCalled, Fingerprint: "5f2980b8"},
+		o.Machines[0].ID: {Applied: true, Hook: engine.HookCalled, Fingerprint: "5f2980b8", Load: &engine.Load{Memory: 182_400_000, Processes: 3204, RunQueue: 1}},
 		o.Machines[1].ID: {Stale: true, Hook: engine.HookCalled},
-		o.Machines[2].ID: {Applied: true, Hook: engine.HookCalled, Drift: 12, Drifted: []string{"Counter.Gate", "Counter.Server"}},
+		o.Machines[2].ID: {Applied: true, Hook: engine.HookCalled, Drift: 12, Drifted: []string{"Counter.Gate", "Counter.Server"}, Load: &engine.Load{Memory: 1_240_000_000, Processes: 3310}},
 		o.Machines[4].ID: {Problem: &engine.Problem{What: "machine 148e00056c7bbc: no answer", Remedy: "Look at its logs: fly logs"}},
 		o.Machines[5].ID: {Applied: true, Hook: engine.HookMissing},
 	}

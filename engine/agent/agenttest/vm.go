@@ -151,7 +151,7 @@ func (r Release) Fingerprint() string {
 
 func (m *machine) code() Output {
 	v := m.vm
-	lines := []string{marker + "code", "fingerprint=" + v.code.Fingerprint(), "modules=6", fmt.Sprintf("drifted=%d", len(v.drifted))}
+	lines := []string{marker + "code", "fingerprint=" + v.code.Fingerprint(), "modules=6", "memory=182400000", "processes=3204", "run_queue=1", fmt.Sprintf("drifted=%d", len(v.drifted))}
 	lines = append(lines, m.hookLines()...)
 	if v.hotRef != "" {
 		lines = append(lines, "hot_ref="+v.hotRef, "version="+v.code.Version)
