@@ -47,7 +47,7 @@ test: setup ## check and test everything, and that nothing is left behind
 # Beside the tests with nodes, which take longest and often wait: one after the other, by a make that knows nothing of this one.
 .PHONY: test-rest
 test-rest:
-	@MAKEFLAGS= nice make --no-print-directory $(WHOLE) lint test-elixir test-race
+	@MAKEFLAGS= make --no-print-directory $(WHOLE) lint test-elixir test-race
 
 .PHONY: lint
 lint: ## check formatting, go vet, staticcheck
