@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,12 +76,7 @@ func (l *ledger) signOwnCode(ctx context.Context, md *engine.Metadata) {
 
 // restoresOwnCode reports whether machines were taken back to their image's own code.
 func (l *ledger) restoresOwnCode() bool {
-	for _, e := range l.all() {
-		if l.back != nil && l.surveyed.before(e.machine) == nil {
-			return true
-		}
-	}
-	return false
+	return l.back != nil && slices.ContainsFunc(l.all(), func(e *entry) bool { return l.surveyed.before(e.machine) == nil })
 }
 
 // unknownOf gives the machines for which md names no upgrade, and of which it is not known that they need none.

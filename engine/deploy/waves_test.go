@@ -50,15 +50,21 @@ func TestWavesOfOneRegionEach(t *testing.T) {
 	}
 }
 
+// pausesForKey starts a deploy by waves of two machines, up to the pause after the first one, which waits for a key.
+func (s *stage) pausesForKey() *run {
+	settings := asking()
+	settings.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 2, Bake: 10 * time.Second, Pause: engine.PauseForKey}
+	d := s.start(settings)
+	d.asks(engine.QuestionPlan)
+	d.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+	d.until("the pause", func(engine.Event) bool { return len(d.p.Ways) > 0 })
+	return d
+}
+
 // A pause without a time waits for a key, and the wave is watched all along; the last wave has none.
 func TestAPauseWaitsForAKey(t *testing.T) {
 	played(t, 4, func(t *testing.T, s *stage) {
-		settings := asking()
-		settings.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 2, Bake: 10 * time.Second, Pause: engine.PauseForKey}
-		d := s.start(settings)
-		d.asks(engine.QuestionPlan)
-		d.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
-		d.until("the pause", func(engine.Event) bool { return len(d.p.Ways) > 0 })
+		d := s.pausesForKey()
 		at := time.Now()
 		d.until("ten minutes are over", func(engine.Event) bool { return time.Since(at) > 10*time.Minute })
 		if n := len(s.Calls(agenttest.Match{Kind: agenttest.Commit})); n != 2 {
@@ -91,12 +97,7 @@ func TestNobodyGoesOn(t *testing.T) {
 // Whoever could press the key is gone: the pause says so, and has not lasted.
 func TestTheInputEndsInAPause(t *testing.T) {
 	played(t, 4, func(t *testing.T, s *stage) {
-		settings := asking()
-		settings.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 2, Bake: 10 * time.Second, Pause: engine.PauseForKey}
-		d := s.start(settings)
-		d.asks(engine.QuestionPlan)
-		d.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
-		d.until("the pause", func(engine.Event) bool { return len(d.p.Ways) > 0 })
+		d := s.pausesForKey()
 		at := time.Now()
 		d.Answer(engine.Answer{To: engine.QuestionWatch})
 		_, r := d.end()
