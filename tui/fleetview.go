@@ -10,8 +10,8 @@ import (
 	"flydeploy/tui/view"
 )
 
-// cells of one machine, in the order of fleetColumns.
-func (f *fleet) cells(m engine.Machine, now time.Time) []cells.Span {
+// cells adds those of one machine to a row, in the order of fleetColumns.
+func (f *fleet) cells(row []cells.Span, m engine.Machine, now time.Time) []cells.Span {
 	name, image := cells.New(cells.Normal, m.Name), cells.New(cells.Muted, strings.TrimPrefix(engine.Tag(m.Image), "deployment-"))
 	if !view.TakesPart(m) {
 		name.Tone = cells.Muted
@@ -20,10 +20,9 @@ func (f *fleet) cells(m engine.Machine, now time.Time) []cells.Span {
 	if f.marked[m.ID] {
 		mark = cells.Span{Text: "◆", Tone: cells.Active}
 	}
-	row := []cells.Span{
+	row = append(row,
 		mark, view.FlyState(m.State), cells.New(name.Tone, m.ID), name, cells.New(cells.Muted, m.Region), cells.New(cells.Muted, m.ProcessGroup), view.Checks(m),
-		f.Runs(m), image, view.Host(m),
-	}
+		f.Runs(m), image, view.Host(m))
 	if f.withVitals {
 		row = append(row, f.vitalsCells(m, now)...)
 	}
@@ -59,8 +58,9 @@ func fleetColumns(f *fleet) []cells.Column {
 		cols = append(cols, view.LastVitalsColumns(told)...)
 	}
 	cols = append(cols, cells.Column{Title: "DRIFT", Width: 10, Grows: true})
+	row := make([]cells.Span, 0, len(cols))
 	for _, m := range f.Overview.Machines {
-		for i, cell := range f.cells(m, f.lookedAt) {
+		for i, cell := range f.cells(row, m, f.lookedAt) {
 			if !cols[i].Grows && !cols[i].Gone {
 				cols[i].Width = min(max(cols[i].Width, cells.Width(cell.Text)), 26)
 			}
@@ -122,7 +122,7 @@ func (f *fleet) rowLine(i int, cols []cells.Column, w int) cells.Line {
 	if r.m.ID == "" {
 		return cells.Line{cells.New(cells.Strong, "  "+r.region), cells.New(cells.Muted, "  "+text.Counted(r.count, "machine"))}.Fit(w)
 	}
-	row := cells.Row(cols, f.cells(r.m, f.now))
+	row := cells.Row(cols, f.cells(make([]cells.Span, 0, len(cols)), r.m, f.now))
 	if f.dim { // nobody knows whether it is still so
 		for i := range row {
 			row[i].Tone = cells.Muted
