@@ -37,7 +37,7 @@ func lockAcquireCommand() *cobra.Command {
 		Long: `Keeps everybody from deploying with flydeploy, you included, and tells them why: hot and cold deploys, trials' ends and
 withdrawals are refused (exit code 4), or wait with --lock-wait. It ends by itself; ` + "`flydeploy lock release`" + ` ends it earlier, and
 ` + "`flydeploy hot --force`" + ` deploys all the same, which ends it for everybody. Machines go on catching up with what is recorded.
-It keeps nobody from ` + "`fly deploy`" + `.`,
+It does not stop ` + "`fly deploy`" + `.`,
 		Example: `  flydeploy lock acquire -m "Black Friday" --until "2026-11-28 08:00"
   flydeploy lock acquire -m "hunting a memory leak" --for 2h`,
 		Args: cobra.NoArgs,

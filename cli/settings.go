@@ -383,6 +383,6 @@ func (d deploySettings) forApp(app, here string) deploySettings {
 
 // errForeign is why nothing is built for an app whose folder is another one.
 func errForeign(app string) error {
-	return engine.NewProblem("foreign_folder", "this folder is not that of "+app+": it would be built from another app's code", nil,
+	return engine.NewProblem("foreign_folder", "this is not the folder of "+app+": it would be built from another app's code", nil,
 		"Start flydeploy in the folder of its fly.toml. What was deployed before can be deployed again from the record (r, then d).")
 }

@@ -25,7 +25,7 @@ func statusCommand() *cobra.Command {
 the record:
 
   applied    the VM runs the recorded upgrade
-  stale      the VM runs other code: it lags behind the record, and what it says of that follows below the table
+  stale      the VM runs other code: it lags behind the record, and what it says about that follows below the table
   trial      the VM runs an upgrade on trial: it boots what HOT VERSION says, or its image
   image      no upgrade is recorded for the machine: it runs its image
   next boot  the machine is stopped, and loads the upgrade when it starts

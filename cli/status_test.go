@@ -95,7 +95,7 @@ func TestStatusTellsWhoLagsAndWhatBecomesOfThem(t *testing.T) {
 		"a2 runs other code than recorded: it cannot catch up by itself: hot upgrade 1.2.4 was rolled back.",
 		"a3 runs other code than recorded: it is going to catch up by itself, and looks again within ten minutes: a deploy is under way.",
 		"a4 runs other code than recorded: it checks for missed upgrades only after a suspension",
-		"a5 runs other code than recorded: it has given up catching up by itself: the bucket answered 503.",
+		"a5 runs other code than recorded: it no longer tries to catch up by itself: the bucket answered 503.",
 		"a6 runs other code than recorded: it checks for missed upgrades about every ten minutes, and after a suspension; its last look said: this machine runs a later",
 	} {
 		if !strings.Contains(words, says) {

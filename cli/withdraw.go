@@ -74,7 +74,7 @@ func unvouched(keys *sign.Ring) string {
 	if !keys.Demands() || keys.SignsWith() != "" {
 		return ""
 	}
-	return "It is not signed: machines run their image, warn of it, and load the upgrade again if somebody writes it back. With --signing-key they keep in mind that it is over.\n"
+	return "It is not signed: machines run their image, warn of it, and load the upgrade again if somebody writes it back. With --signing-key they remember that it is over.\n"
 }
 
 func withdrawQuestion(app string, md engine.Metadata) string {

@@ -23,7 +23,7 @@ func (c MachineCode) Behind() string {
 	case c.CatchUp.Outcome == "failed":
 		return "it cannot catch up by itself: " + c.CatchUp.Text
 	case c.CatchUp.Outcome == "gave_up":
-		return "it has given up catching up by itself: " + c.CatchUp.Text
+		return "it no longer tries to catch up by itself: " + c.CatchUp.Text
 	case c.CatchUp.Outcome == "waiting":
 		return "it is going to catch up by itself, and looks again within ten minutes: " + c.CatchUp.Text
 	}

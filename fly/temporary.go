@@ -44,7 +44,7 @@ func (c *Client) waitStarted(ctx context.Context, id string) (*flyapi.Machine, e
 		m, err := c.get(ctx, id)
 		switch {
 		case isNotFound(err):
-			return nil, engine.NewProblem("temporary_failed", what, fmt.Errorf("it is gone before it has started: %w", err),
+			return nil, engine.NewProblem("temporary_failed", what, fmt.Errorf("it was gone before it had started: %w", err),
 				"Check that the image fits on a machine's disk (8 GB unpacked), and look at `fly logs -i "+id+"`.")
 		case err != nil:
 			return nil, err

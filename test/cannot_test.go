@@ -28,7 +28,7 @@ var cannot = map[string][]proof{
 		{"engine/agent/faults_test.go", "func TestNativeAndStickyModulesAreRefused("},
 		{"elixir/test/agent/release_findings_test.exs", `test "native files that differ, and new migrations"`},
 	},
-	"apply `config/*.exs` by itself: `--apply-config` does, but for what only a boot reads": {
+	"apply `config/*.exs` by itself: `--apply-config` does, except for what only a boot reads": {
 		{"elixir/test/agent/release_findings_test.exs", `test "settings are told by their names"`},
 		{"elixir/test/agent/app_config_test.exs", `test "without being asked, a VM that has an applied one tells that it would be lost"`},
 		{"test/cannot_test.go", "func TestApplicationsAreToldOfTheirConfigurationInOnePlace("},

@@ -34,7 +34,7 @@ func (d *deployScreen) leaveBody(c *console, w int) []cells.Line {
 		if d.progress.Plan != nil && d.progress.Plan.Waits {
 			lines = append(lines, nil)
 			lines = append(lines, cells.Paragraph(cells.Warn, "After each wave but the last it waits for a key ("+d.waitsFor(c)+"), which nobody can press once you have detached: "+
-				"after at most 55 minutes it ends there, and what it has upgraded stays so. To go on later: flydeploy hot --resume", w)...)
+				"after at most 55 minutes it ends there, and what it has upgraded stays upgraded. To go on later: flydeploy hot --resume", w)...)
 		}
 	} else {
 		text += "\nNothing has been suspended yet. You can leave it running once the plan is confirmed."

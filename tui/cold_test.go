@@ -32,7 +32,7 @@ func TestAPlanGoesOutCold(t *testing.T) {
 			t.Fatalf("%s: nothing is asked", s)
 		}
 		b.fits()
-		b.shows("This does not cure, and accepts, taken_back")
+		b.shows("A cold deploy does not cure taken_back")
 		b.types("count")
 		b.keys("tab", "enter")
 		if b.dialog == nil || len(p.Given()) > 0 {

@@ -24,7 +24,7 @@ func (d *deployScreen) coldDialog(c *console) *dialog {
 			lines := cells.Paragraph(cells.Warn, "All machines of the app get the image of this plan by `fly deploy --image`, in the way that fly.toml says, and restart: "+
 				"their processes start anew. What it prints stands in the log.", w)
 			for _, f := range open {
-				lines = append(lines, cells.Paragraph(cells.Fail, "This does not cure, and accepts, "+f.Name+": "+f.What, w)...)
+				lines = append(lines, cells.Paragraph(cells.Fail, "A cold deploy does not cure "+f.Name+", which you accept along with it: "+f.What, w)...)
 			}
 			return lines
 		},

@@ -191,7 +191,7 @@ func (f *fleet) problemDialog(c *console) {
 		c.say("There is no error to show")
 		return
 	}
-	c.dialog = problemDialog("What is wrong with what is shown", p)
+	c.dialog = problemDialog("The error in full", p)
 	if c.opts.Setup != nil {
 		c.dialog.buttons = append(c.dialog.buttons, button{key: "s", label: "What is needed", act: (*console).openSetup})
 	}

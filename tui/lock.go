@@ -116,7 +116,7 @@ func (f *fleet) lockDialog() *dialog {
 	if held == nil {
 		about.body = func(_ *console, w int) []cells.Line {
 			if !f.seen || f.Overview.Storage != nil {
-				return cells.Paragraph(cells.Warn, "Who deploys is not known: the bucket could not be read.", w)
+				return cells.Paragraph(cells.Warn, "It is not known who is deploying: the bucket could not be read.", w)
 			}
 			return cells.Paragraph(cells.Normal, "Nobody is deploying: the lock is free.", w)
 		}

@@ -51,7 +51,7 @@ func TestAnErrorIsShownInFullAndAskedAgainByAKey(t *testing.T) {
 	b.pass(2 * time.Second)
 	b.shows("! 8s old, again in 8s", "! the error", "ctrl-r look again")
 	b.keys("!")
-	b.shows("What is wrong with what is shown", "502 bad gateway", "Wait until the API answers.")
+	b.shows("The error in full", "502 bad gateway", "Wait until the API answers.")
 	b.keys("enter")
 	_, cmd = b.Update(tea.KeyPressMsg{Code: 'r', Mod: tea.ModCtrl})
 	if cmd == nil {
@@ -87,7 +87,7 @@ func TestTheLockDialogClaimsNothingThatIsNotKnown(t *testing.T) {
 	held := tuitest.OverviewOf(6)
 	b := newBench(t, size{80, 24}, Options{})
 	b.keys("v")
-	b.shows("Who deploys is not known")
+	b.shows("It is not known who is deploying")
 	b.keys("esc")
 	held.Lock = &engine.LockInfo{LockedBy: "bob@ci-7", LifetimeMS: 120_000, LockedAt: b.now, ExpiresAt: b.now.Add(118 * time.Second)}
 	b.send(overviewMsg{overview: held})

@@ -99,5 +99,5 @@ func failed(m engine.Moment, err error, last string) *engine.Problem {
 		what += ": " + last
 	}
 	return engine.NewProblem("hook_failed", what, nil, fmt.Sprintf(
-		"Fix what the command of %s in flydeploy.toml says, or give it longer ([hooks.timeouts]). --no-hooks deploys without any.", m))
+		"Fix what the command of %s in flydeploy.toml says, or give it more time ([hooks.timeouts]). --no-hooks deploys without any.", m))
 }

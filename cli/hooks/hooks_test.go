@@ -234,9 +234,9 @@ func TestWhatNotifyNames(t *testing.T) {
 		"an unset header":           {Notify{URL: "https://example.com", Headers: map[string]string{"A": "env:NONE"}}, "A: the environment has no NONE"},
 		"no URL at all":             {Notify{URL: "https://exa mple.com/secret"}, "url must begin with https://"},
 		"a secret over plain http":  {Notify{URL: "env:PLAIN"}, "url must begin with https://"},
-		"an odd byte in a header":   {Notify{URL: "https://example.com", Headers: map[string]string{"A": "secret\x01"}}, `"A" is no header`},
-		"a space in its name":       {Notify{URL: "https://example.com", Headers: map[string]string{"A B": "secret"}}, `"A B" is no header`},
-		"a header of several lines": {Notify{URL: "https://example.com", Headers: map[string]string{"A": "secret\r\nC: d"}}, `"A" is no header`},
+		"an odd byte in a header":   {Notify{URL: "https://example.com", Headers: map[string]string{"A": "secret\x01"}}, `"A" is not a header`},
+		"a space in its name":       {Notify{URL: "https://example.com", Headers: map[string]string{"A B": "secret"}}, `"A B" is not a header`},
+		"a header of several lines": {Notify{URL: "https://example.com", Headers: map[string]string{"A": "secret\r\nC: d"}}, `"A" is not a header`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := test.n.Resolve(func(name string) string {

@@ -59,7 +59,7 @@ func (n Notify) Resolve(getenv func(string) string) (*Notify, error) {
 			return wrong("headers: %s: the environment has no %s", name, unset)
 		}
 		if !isHeader(name, resolved.Headers[name]) {
-			return wrong("headers: %q is no header", name)
+			return wrong("headers: %q is not a header", name)
 		}
 	}
 	return &resolved, nil
@@ -112,7 +112,7 @@ func (n *Notify) once(ctx context.Context, client *http.Client, id string, body 
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.URL, bytes.NewReader(body))
 	if err != nil {
-		return errors.New("the outcome could not be posted: its URL is none") // the error quotes it
+		return errors.New("the outcome could not be posted: its URL is not valid") // the error quotes it
 	}
 	fail := func(why string) error {
 		return fmt.Errorf("the outcome could not be posted to %s: %s", req.URL.Host, why)

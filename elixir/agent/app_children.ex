@@ -197,7 +197,7 @@ defmodule FlyDeployAgent.AppChildren do
     receive do
       {^ref, told} -> told
     after
-      0 -> {:error, "#{inspect(elem(tree.root, 0))} is no supervisor of children with names of their own"}
+      0 -> {:error, "#{inspect(elem(tree.root, 0))} is not a supervisor whose children have names"}
     end
   catch
     :exit, _ ->
@@ -237,7 +237,7 @@ defmodule FlyDeployAgent.AppChildren do
         {:error, "the tree of #{inspect(module)} was not made by Supervisor.start_link/2"}
 
       _ ->
-        {:error, "#{inspect(module)} is no supervisor of children with names of their own"}
+        {:error, "#{inspect(module)} is not a supervisor whose children have names"}
     end
   end
 

@@ -68,7 +68,7 @@ defmodule FlyDeployAgent.Arming do
         with {:ok, beam} <- File.read(file), ^md5 <- Beam.md5(beam) do
           {:cont, {:ok, [{module, file, beam} | beams]}}
         else
-          _ -> {:halt, {:error, "drift", "#{file} does not hold the code of #{inspect(module)} any more"}}
+          _ -> {:halt, {:error, "drift", "#{file} no longer holds the code of #{inspect(module)}"}}
         end
     end)
   end

@@ -41,7 +41,7 @@ defmodule FlyDeployAgent.DemandFindings do
   def wants({:arity, n, m}), do: "a tuple of #{n} elements, and not of #{m}"
   def wants({:callable, n, m}), do: "a function of #{n} arguments, and not of #{m}"
   def wants({:type, type}), do: "a #{type}"
-  def wants({:function, {m, f, a}}), do: "a module with #{f}/#{a}, which #{inspect(m)} has not"
+  def wants({:function, {m, f, a}}), do: "a module with #{f}/#{a}, which #{inspect(m)} does not have"
   def wants({:counters, n, size}), do: "#{n} counters, of which it has #{size}"
   def wants({:key, key, nil}), do: "the key #{inspect(key)}, which it lacks"
   def wants({:key, key, struct}), do: "#{inspect(key)}, which %#{inspect(struct)}{} lacks"

@@ -75,7 +75,7 @@ defmodule FlyDeployAgent.Findings do
             "lingering",
             :block,
             inspect(m),
-            "is still run, in a version from before, by #{some(pids, &who/1)}",
+            "is still run, in an earlier version, by #{some(pids, &who/1)}",
             pids
           )
       ),
@@ -131,7 +131,12 @@ defmodule FlyDeployAgent.Findings do
           about(kind.(:special), "special_process", :warn, "is a process of its own kind: it is not upgraded"),
         do: Map.put(found, :pids, for(%{kind: :special, pid: pid} <- staged.others, do: pid))
       ),
-      about(kind.(:suspended), "already_suspended", :block, "a process of it is suspended by somebody else")
+      about(
+        kind.(:suspended),
+        "already_suspended",
+        :block,
+        "one of its processes is suspended by somebody else"
+      )
     ])
   end
 

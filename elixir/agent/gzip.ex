@@ -122,7 +122,7 @@ defmodule FlyDeployAgent.Gzip do
   defp inflate(stream, data) do
     stream |> :zlib.inflate(data) |> IO.iodata_to_binary()
   catch
-    :error, _ -> refuse("cannot be inflated: it is no gzip, or damaged")
+    :error, _ -> refuse("cannot be inflated: it is not gzip, or is damaged")
   end
 
   @doc "Ends whatever reads the file, with what is wrong with it."

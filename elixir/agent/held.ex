@@ -208,7 +208,7 @@ defmodule FlyDeployAgent.Held do
       name: "mfa_gone",
       severity: :block,
       subject: Exception.format_mfa(m, f, a),
-      detail: "is not exported any more, and is held, to be called, by #{counted(holders)}"
+      detail: "is no longer exported, and is held, to be called, by #{counted(holders)}"
     }
   end
 
@@ -217,7 +217,7 @@ defmodule FlyDeployAgent.Held do
       name: "impl_gone",
       severity: :block,
       subject: "#{inspect(protocol)} for #{inspect(struct)}",
-      detail: "is not implemented any more, and such values are held by #{counted(holders)}"
+      detail: "is no longer implemented, and such values are held by #{counted(holders)}"
     }
   end
 

@@ -89,7 +89,7 @@ defmodule FlyDeployAgent.Later do
         finding(
           "mfa_gone",
           Exception.format_mfa(m, f, length(given)),
-          "is not exported any more, and #{who}"
+          "is no longer exported, and #{who}"
         )
       ]
     else

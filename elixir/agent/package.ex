@@ -94,7 +94,7 @@ defmodule FlyDeployAgent.Package do
           severity: :block,
           subject: "FlyDeploy.startup_reapply_current/1",
           detail:
-            "is of a package that does not know of applied configuration and children: a restart would run the new code with the image's"
+            "belongs to a package that cannot apply configuration or children again: a restart would run the new code with the image's"
         }
       ]
   end

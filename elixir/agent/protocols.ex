@@ -16,8 +16,7 @@ defmodule FlyDeployAgent.Protocols do
         name: "impl_gone",
         severity: :warn,
         subject: "#{inspect(module)} for Any",
-        detail:
-          "is not implemented any more, and values of types without an implementation of their own raise"
+        detail: "is no longer implemented, and values of types without an implementation of their own raise"
       }
     end
   end

@@ -124,7 +124,7 @@ defmodule FlyDeployAgent.ReleaseFindings do
            "nothing_hot",
            :refuse,
            "the release",
-           "nothing of it can be applied to a running VM: deploy cold"
+           "none of it can be applied to a running VM: deploy cold"
          )
        ],
        else: []

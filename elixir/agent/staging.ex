@@ -141,7 +141,7 @@ defmodule FlyDeployAgent.Staging do
         {:ok, order |> survey(dir, diff, facts, loadable) |> rehearse(order, dir) |> settle(order)}
 
       {:error, module} ->
-        {:error, "bad_beam", "#{inspect(module)} in the tarball is no .beam file"}
+        {:error, "bad_beam", "#{inspect(module)} in the tarball is not a .beam file"}
     end
   end
 

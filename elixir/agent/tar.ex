@@ -54,7 +54,7 @@ defmodule FlyDeployAgent.Tar do
        ) do
     # The sum is over the block with blanks in the sum's own place.
     if sum |> text() |> number(8) != sum(block) - sum(sum) + 8 * ?\s,
-      do: refuse("cannot be read: it is no tar")
+      do: refuse("cannot be read: it is not a tar file")
 
     prefix = if magic == "ustar\0", do: text(prefix), else: ""
     name = if prefix == "", do: text(name), else: prefix <> "/" <> text(name)
@@ -70,7 +70,7 @@ defmodule FlyDeployAgent.Tar do
   defp number(text, base) do
     case text |> String.trim() |> Integer.parse(base) do
       {number, ""} when number >= 0 -> number
-      _ -> refuse("cannot be read: a number in it is none")
+      _ -> refuse("cannot be read: it contains an invalid number")
     end
   end
 

@@ -52,7 +52,7 @@ defmodule FlyDeployAgent.TreeFindings do
         "child_start_gone",
         :block,
         module,
-        "#{name(child.supervisor)} starts it by #{function}/#{arity}, which is not exported any more: its next crash would end " <>
+        "#{name(child.supervisor)} starts it by #{function}/#{arity}, which is no longer exported: its next crash would end " <>
           "that supervisor"
       )
     end

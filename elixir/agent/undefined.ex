@@ -73,7 +73,7 @@ defmodule FlyDeployAgent.Undefined do
         name: "mfa_gone",
         severity: :warn,
         subject: Exception.format_mfa(elem(mfa, 0), elem(mfa, 1), elem(mfa, 2)),
-        detail: "is not exported any more, and #{inspect(namer)} names it, to be called"
+        detail: "is no longer exported, and #{inspect(namer)} names it, to be called"
       }
     end
   end
@@ -103,7 +103,7 @@ defmodule FlyDeployAgent.Undefined do
     for {m, f, a} = mfa <- imports, mfa in gone or m in removed do
       {severity, what} =
         if mfa in gone,
-          do: {:block, "is not exported any more"},
+          do: {:block, "is no longer exported"},
           else: {:warn, "goes with its module at the next restart"}
 
       %{

@@ -51,7 +51,7 @@ defmodule FlyDeployTest do
       Hook.note(:other, :failed, "its bucket answered 403")
 
       assert Hook.calls() == %{
-               fly_deploy: {:none, "this is no release"},
+               fly_deploy: {:none, "this is not a release"},
                other: {:failed, "its bucket answered 403"}
              }
     end
@@ -104,7 +104,7 @@ defmodule FlyDeployTest do
           strategy: :one_for_one
         )
 
-      assert_receive {:started, %{fly_deploy: {:none, "this is no release"}}}
+      assert_receive {:started, %{fly_deploy: {:none, "this is not a release"}}}
       assert %{base_image_ref: _, hot_ref: nil, version: nil} = FlyDeploy.current_vsn()
       assert {FlyDeploy, :undefined, :worker, [FlyDeploy]} in Supervisor.which_children(supervisor)
     end

@@ -25,7 +25,7 @@ func TestChangesAreTold(t *testing.T) {
 		"boot_changed block vm.args: differs in +hms, and is not applied before the next cold deploy",
 		"behaviour_changed block Changes.Beh: is no longer a GenServer, but 1 running process would still call its handle_call/3, handle_cast/2",
 		"callback_mode_changed block Changes.Door: its callback mode becomes :handle_event_function, and 1 process without code_change/4 would stay with :state_functions",
-		"child_start_gone block Changes.Child: Changes.Top starts it by start_link/1, which is not exported any more: its next crash would end that supervisor",
+		"child_start_gone block Changes.Child: Changes.Top starts it by start_link/1, which is no longer exported: its next crash would end that supervisor",
 		"children_changed block Changes.Application: start/2 starts Task.Supervisor, which is not running: a hot upgrade starts and stops no children",
 		"config_changed block sys.config: differs in :changes, :color, and is not applied before the next cold deploy",
 		"migrations_added block 1_carts.exs: is added: a hot upgrade runs no migration, and no release_command",
@@ -35,7 +35,7 @@ func TestChangesAreTold(t *testing.T) {
 		"stale_shape block Changes.Wrapper's state without :total: is held by 1 process of Changes.Wrapper; the new code takes it (in Changes.Callbacks.get/1), and no code_change brings it",
 		"stale_struct block %Changes.State{} without :milestone: is held by 20 processes of Changes.Counter, 1 process of Changes.Setup, and no code_change migrates it",
 		"supervisor_changed warn Changes.Sup: init/1 sets strategy: :one_for_all, which is not applied to what it started",
-		"undefined_function block Changes.Price.old/1: is not exported any more, and Changes.Shop still calls it",
+		"undefined_function block Changes.Price.old/1: is no longer exported, and Changes.Shop still calls it",
 	}
 	slices.Sort(want)
 	if !slices.Equal(dangerous, want) {

@@ -88,7 +88,7 @@ func (c *Command) Run(ctx context.Context, line func(string)) (int, error) {
 			return code, err
 		case "died":
 			c.flush(line)
-			return 0, &Refusal{"command_died", "the command was ended from outside, maybe for want of memory"}
+			return 0, &Refusal{"command_died", "the command was killed, perhaps because memory ran out"}
 		}
 		if err := ctx.Err(); err != nil {
 			return 0, fmt.Errorf("following the command: %w", err)

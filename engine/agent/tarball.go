@@ -282,7 +282,7 @@ func (j job) poll(ctx context.Context, progress func(done, total int64)) (string
 		case "result":
 			return rest, nil
 		case "died":
-			return "", &Refusal{"job_died", fmt.Sprintf("%s: its process ended, maybe for want of memory: %s", j.doing, printable(rest, 300))}
+			return "", &Refusal{"job_died", fmt.Sprintf("%s: its process ended, perhaps because memory ran out: %s", j.doing, printable(rest, 300))}
 		}
 		seen = rest
 		done, total, _ := strings.Cut(rest, " ")

@@ -32,7 +32,7 @@ func (st *staged) adopt(ctx context.Context, r *rollout, exec agent.Exec, vm age
 	r.session, r.status, r.adopted, r.report = session, status, true, ""
 	report := reportOf(status)
 	r.move(engine.MachineUpToDate, engine.Event{Phase: engine.PhaseDetection, Status: engine.StatusDone, Report: &report,
-		Text: "runs the upgrade since " + text.Seconds(watchedFor(status)) + ", and its agent has watched it since"})
+		Text: "has run the upgrade for " + text.Seconds(watchedFor(status)) + ", and its agent has watched it all that time"})
 	return true
 }
 

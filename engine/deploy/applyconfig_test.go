@@ -177,7 +177,7 @@ func TestAConfigurationThatIsNotTakenBackIsTold(t *testing.T) {
 		settings.ApplyConfig = true
 		_, r := s.deploy(settings)
 		m := r.Machines[0]
-		for _, says := range []string{"Counter.Tally raised: ** (KeyError) :step", "configuration was not seen to be taken back: OTP's application controller did not answer"} {
+		for _, says := range []string{"Counter.Tally raised: ** (KeyError) :step", "whether the applied configuration was taken back: OTP's application controller did not answer"} {
 			if m.Outcome != engine.OutcomeRolledBack || !strings.Contains(m.Error, says) {
 				t.Errorf("it is %s: %s", m.Outcome, m.Error)
 			}

@@ -106,7 +106,7 @@ func (r *rollout) takeImage(fleet []engine.Machine, image string, ended bool) er
 	if i >= 0 {
 		return cold("replaced by machine " + fleet[i].ID)
 	}
-	return r.fail(engine.MachineGone, engine.PhaseCheck, engine.NewProblem("cold_incomplete", "machine "+r.machine.ID+" was destroyed, and none of its process group has the image", nil,
+	return r.fail(engine.MachineGone, engine.PhaseCheck, engine.NewProblem("cold_incomplete", "machine "+r.machine.ID+" was destroyed, and no machine of its process group has the image", nil,
 		engine.Remedies["cold_incomplete"]))
 }
 

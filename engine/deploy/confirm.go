@@ -156,9 +156,9 @@ func (st *staged) stageChanged(ctx context.Context, p *engine.Plan, accepted []s
 		switch {
 		case r.state == engine.MachineDown || r.problem != nil: // as the plan said
 		case (!there || engine.WhyLeftOut(m) != "") && st.mayFail(st.machines) > 0:
-			_ = r.fail(engine.MachineGone, engine.PhaseArm, engine.NewProblem("machine_changed", "it is not started any more", nil, lookAgain))
+			_ = r.fail(engine.MachineGone, engine.PhaseArm, engine.NewProblem("machine_changed", "it is no longer started", nil, lookAgain))
 		case !there || engine.WhyLeftOut(m) != "":
-			return p, engine.NewProblem("machine_changed", fmt.Sprintf("machine %s is not started any more", r.machine.ID), nil,
+			return p, engine.NewProblem("machine_changed", fmt.Sprintf("machine %s is no longer started", r.machine.ID), nil,
 				"Nothing was suspended. Look at `fly machine list`, then deploy again.")
 		case m.InstanceID != r.machine.InstanceID || gone[r]:
 			r.machine = m

@@ -86,7 +86,7 @@ func (j *job) readOneTried(ctx context.Context, s *surveyed, trial *engine.Trial
 	}
 	if err == nil && r.Upgrade.SHA256 != trial.SHA256 {
 		err = engine.NewProblem("trial_differs", "current.json says that "+text.Line(trial.Version)+" is on trial with another sha256 than deploy "+text.Line(id)+" has recorded", nil,
-			"Somebody else may have written it. To be rid of it, restart the machines: `fly machine restart ID`.")
+			"Somebody else may have written it. To get rid of it, restart the machines: `fly machine restart ID`.")
 	}
 	return r, err
 }
@@ -125,7 +125,7 @@ func (e *trialEnding) lookAt(ctx context.Context, r *rollout) error {
 	}
 	if want := e.trial.Machines[r.machine.ID].ID; r.code.Trial.ID != want {
 		r.code.Trial = agent.Trial{}
-		return engine.NewProblem("trial_over", "it does not run "+text.Line(e.trial.Version)+" on trial any more: it has restarted, or was upgraded since", nil, lookAgain)
+		return engine.NewProblem("trial_over", "it does not run "+text.Line(e.trial.Version)+" on trial now: it has restarted or been upgraded since", nil, lookAgain)
 	}
 	if r.session != nil {
 		if status, err := r.session.Wait(ctx, 0); err == nil && status.State == agent.Committed {

@@ -273,9 +273,9 @@ func endProblem(s agent.Status) *engine.Problem {
 		return engine.NewProblem("migration_failed", fmt.Sprintf("%s%s: %s of %s %s: %s%s", ended, losses(s), cmp.Or(f.Name, f.PID), f.Module,
 			strings.ReplaceAll(f.Reason, "_", " "), f.Exception, more), nil, strings.TrimSpace(before(s)+" "+engine.Remedies[f.Reason]))
 	case s.State == agent.Expired:
-		what := "what was staged was not armed within 20 minutes, so it took itself back"
+		what := "what was staged was not armed within 20 minutes, so it was discarded"
 		if slices.ContainsFunc(s.Phases, func(p agent.Phase) bool { return p.Name == string(engine.PhaseArm) && p.Status == "done" }) {
-			what = "its commit did not arrive within a minute after it was armed, so it took itself back"
+			what = "its commit did not arrive within a minute after it was armed, so it was discarded"
 		}
 		return engine.NewProblem("expired", what, nil, engine.Remedies["expired"])
 	default:
@@ -292,7 +292,7 @@ func settings(s agent.Status) string {
 	if i < 0 {
 		return ""
 	}
-	return "; the applied configuration was not seen to be taken back: " + s.Failures[i].Exception
+	return "; it is not known whether the applied configuration was taken back: " + s.Failures[i].Exception
 }
 
 // before says what is as it was before the window.

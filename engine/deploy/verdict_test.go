@@ -14,7 +14,7 @@ func coldOnly(b *agenttest.Behaviour) {
 	b.Counts, b.Modules, b.Processes = agent.Counts{}, nil, nil
 	b.Findings = []agent.Finding{
 		{Name: "config_changed", Severity: "block", Subject: "runtime.exs", Detail: "differs in :shop, :color, and is not applied before the next cold deploy"},
-		{Name: engine.NothingHot, Severity: "refuse", Subject: "the release", Detail: "nothing of it can be applied to a running VM: deploy cold"},
+		{Name: engine.NothingHot, Severity: "refuse", Subject: "the release", Detail: "none of it can be applied to a running VM: deploy cold"},
 	}
 }
 

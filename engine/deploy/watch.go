@@ -127,7 +127,7 @@ func (w *watch) obey(bake *time.Timer, endBake func()) {
 		switch {
 		case err != nil:
 			if w.waitsForKey(w.wave) && errors.Is(err, errNoAnswer) { // also where somebody has held it before its pause
-				w.alone = w.pauseProblem(fmt.Sprintf("nobody has gone on after wave %d of %d within %s", w.wave.number, w.wave.of, text.Time(most.Round(time.Second))), trial)
+				w.alone = w.pauseProblem(fmt.Sprintf("nobody continued after wave %d of %d within %s", w.wave.number, w.wave.of, text.Time(most.Round(time.Second))), trial)
 			}
 			endBake()
 			return
@@ -137,7 +137,7 @@ func (w *watch) obey(bake *time.Timer, endBake func()) {
 		case answer.Way == engine.WayHold && bake.Stop():
 			w.held.Store(true)
 		case answer.Way == "" && w.waitsForKey(w.wave): // nobody is there who could press one
-			w.alone = w.pauseProblem(fmt.Sprintf("the input has ended, so that nobody can go on after wave %d of %d", w.wave.number, w.wave.of), false)
+			w.alone = w.pauseProblem(fmt.Sprintf("the input has ended, so nobody can continue after wave %d of %d", w.wave.number, w.wave.of), false)
 			endBake()
 			return
 		}

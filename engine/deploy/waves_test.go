@@ -88,7 +88,7 @@ func TestNobodyGoesOn(t *testing.T) {
 		if r.Outcome != engine.OutcomePartial || r.Problem.Name != "pause_unanswered" || strings.Count(outcomes(r), "committed") != 2 {
 			t.Errorf("it ended %s, %s: %v", r.Outcome, outcomes(r), r.Problem)
 		}
-		if !strings.Contains(r.Problem.What, "nobody has gone on after wave 1 of 2 within 55m") {
+		if !strings.Contains(r.Problem.What, "nobody continued after wave 1 of 2 within 55m") {
 			t.Errorf("problem: %v", r.Problem)
 		}
 	})

@@ -88,9 +88,9 @@ func TestPlans(t *testing.T) {
 			Strategy: engine.Strategy{Kind: engine.StrategyCanary, Bake: 30e9}, LeftOut: []engine.Machine{stopped},
 		},
 		"the same finding on two machines": {Machines: []plan.Machine{
-			staged(web[0], 1, lingering("Shop.Import: is still run, in a version from before, by #PID<0.81.0>, #PID<0.82.0>, #PID<0.83.0> and 2 more")),
-			staged(web[1], 1, lingering("Shop.Import: is still run, in a version from before, by #PID<0.91.0>, #PID<0.92.0>, #PID<0.93.0> and 7 more")),
-			staged(web[2], 1, lingering("Shop.Import: is still run, in a version from before, by #PID<0.70.0>")),
+			staged(web[0], 1, lingering("Shop.Import: is still run, in an earlier version, by #PID<0.81.0>, #PID<0.82.0>, #PID<0.83.0> and 2 more")),
+			staged(web[1], 1, lingering("Shop.Import: is still run, in an earlier version, by #PID<0.91.0>, #PID<0.92.0>, #PID<0.93.0> and 7 more")),
+			staged(web[2], 1, lingering("Shop.Import: is still run, in an earlier version, by #PID<0.70.0>")),
 		}},
 		"the same finding about other numbers of processes": {Machines: []plan.Machine{
 			staged(web[0], 1, lost(1)), staged(web[1], 303, lost(303)), staged(web[2], 12, lost(12)),
@@ -116,7 +116,7 @@ func TestPlans(t *testing.T) {
 			State: engine.MachineStaged, MachinePlan: engine.MachinePlan{Machine: web[0]},
 			Findings: []engine.Finding{
 				found("config_changed", engine.SeverityBlock, "runtime.exs: differs in :shop, :color, and is not applied before the next cold deploy"),
-				found("nothing_hot", engine.SeverityRefuse, "the release: nothing of it can be applied to a running VM: deploy cold"),
+				found("nothing_hot", engine.SeverityRefuse, "the release: none of it can be applied to a running VM: deploy cold"),
 			},
 		}}},
 		"states would be lost": {Machines: []plan.Machine{staged(web[0], 303,

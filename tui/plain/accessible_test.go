@@ -356,7 +356,7 @@ func TestAccessibleColdWay(t *testing.T) {
 	w.says("5")
 	w.hears(1, "Please type a number from 1 to 4:")
 	w.says("4")
-	w.hears(1, "This does not cure, and accepts, taken_back: 2.0.0 crashed")
+	w.hears(1, "A cold deploy does not cure taken_back, which you accept along with it: 2.0.0 crashed")
 	w.hears(1, "Type counter to restart all machines")
 	w.says("shop")
 	w.hears(2, "Choice (1 to 4):")

@@ -234,7 +234,7 @@ func (c *conversation) answerPlan(typed string) {
 	case typed == "4" && cold:
 		c.cold, c.typing = true, c.o.App
 		for _, f := range c.p.Plan.NotCured(nil) {
-			c.print("This does not cure, and accepts, %s: %s\n", f.Name, f.What)
+			c.print("A cold deploy does not cure %s, which you accept along with it: %s\n", f.Name, f.What)
 		}
 		c.print("Type %s to restart all machines with the new image, anything else to go back: ", c.o.App)
 	case cold:

@@ -23,7 +23,7 @@ defmodule FlyDeploy.AgentCode do
          {:ok, bytes} <- Storage.fetch(settings, key, "the agent", agent.size, agent.sha256) do
       decode(bytes)
     else
-      {:key, {:error, _}} -> {:refused, "the agent's url is no object of the bucket #{settings.bucket}"}
+      {:key, {:error, _}} -> {:refused, "the agent's url is not an object in the bucket #{settings.bucket}"}
       {:error, text} -> {:unfetched, text}
       {:refused, text} -> {:refused, text}
     end
@@ -59,7 +59,7 @@ defmodule FlyDeploy.AgentCode do
       _ -> {:refused, "the agent in the bucket has another form than this version of fly_deploy reads"}
     end
   rescue
-    ArgumentError -> {:refused, "the agent in the bucket is no Erlang term"}
+    ArgumentError -> {:refused, "the agent in the bucket is not an Erlang term"}
   end
 
   defp ours?({module, beam}),

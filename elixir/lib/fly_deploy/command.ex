@@ -99,7 +99,7 @@ defmodule FlyDeploy.Command do
 
   defp find(path) do
     case System.find_executable(path) do
-      nil -> {:error, "FLYDEPLOY names #{path}, which is no program. " <> how_to_get_it()}
+      nil -> {:error, "FLYDEPLOY names #{path}, which is not a program. " <> how_to_get_it()}
       program -> {:ok, program}
     end
   end

@@ -92,7 +92,7 @@ defmodule FlyDeploy.Newest do
 
   # A volume that is not there has forgotten nothing.
   defp there(dir) do
-    if File.dir?(dir), do: {:ok, 0}, else: {:error, "state_dir (#{dir}) is no folder"}
+    if File.dir?(dir), do: {:ok, 0}, else: {:error, "state_dir (#{dir}) is not a folder"}
   end
 
   defp write(path, at_ms) do

@@ -94,7 +94,7 @@ defmodule FlyDeploy.Preparation do
 
   defp on_fly do
     cond do
-      Release.root() == nil -> {:none, "this is no release"}
+      Release.root() == nil -> {:none, "this is not a release"}
       System.get_env("FLY_IMAGE_REF", "") == "" -> {:none, "FLY_IMAGE_REF is not set"}
       true -> {:ok, System.fetch_env!("FLY_IMAGE_REF")}
     end

@@ -37,7 +37,7 @@ defmodule FlyDeploy.Reapply do
 
         Logger.error(
           "FlyDeploy could not reapply the hot upgrade: #{text}. This machine runs its image's own code; " <>
-            "once that is mended, restart it or deploy again."
+            "once that is fixed, restart it or deploy again."
         )
     end
   end

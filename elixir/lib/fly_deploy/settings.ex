@@ -92,7 +92,7 @@ defmodule FlyDeploy.Settings do
         {:ok, String.trim_trailing(text, "/")}
 
       _ ->
-        {:error, "AWS_ENDPOINT_URL_S3 is no address like #{@endpoint}"}
+        {:error, "AWS_ENDPOINT_URL_S3 is not a URL like #{@endpoint}"}
     end
   end
 

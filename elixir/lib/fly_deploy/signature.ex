@@ -157,7 +157,7 @@ defmodule FlyDeploy.Signature do
 
   # Without a document there was no deploy, unless this machine knows better.
   defp own_code(nil, 0), do: :never
-  defp own_code(nil, _newest), do: {:error, "there is none any more"}
+  defp own_code(nil, _newest), do: {:error, "the record is gone"}
 
   defp own_code(document, _newest) do
     case Metadata.own_code(document) do

@@ -149,7 +149,7 @@ defmodule FlyDeploy.Storage do
       iex> FlyDeploy.Storage.key("https://fly.storage.tigris.dev/mine/releases/my_app-1.2%2B3.tar.gz", "mine")
       {:ok, "releases/my_app-1.2+3.tar.gz"}
       iex> FlyDeploy.Storage.key("https://fly.storage.tigris.dev/yours/releases/my_app-1.2.3.tar.gz", "mine")
-      {:error, "tarball_url is no object of the bucket mine"}
+      {:error, "tarball_url is not an object in the bucket mine"}
   """
   @spec key(String.t(), String.t()) :: {:ok, String.t()} | {:error, String.t()}
   def key(url, bucket) do
@@ -157,7 +157,7 @@ defmodule FlyDeploy.Storage do
          [_, "releases/" <> _ = key] <- path |> URI.decode() |> String.split("/#{bucket}/", parts: 2) do
       {:ok, key}
     else
-      _ -> {:error, "tarball_url is no object of the bucket #{bucket}"}
+      _ -> {:error, "tarball_url is not an object in the bucket #{bucket}"}
     end
   end
 

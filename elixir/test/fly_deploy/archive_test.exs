@@ -115,7 +115,7 @@ defmodule FlyDeploy.ArchiveTest do
     <<before::binary-size(1536), name, rest::binary>> = plain
     File.write!(tarball, :zlib.gzip([before, name + 1, rest]))
 
-    assert {:error, "the tarball cannot be read: it is no tar"} =
+    assert {:error, "the tarball cannot be read: it is not a tar file"} =
              Archive.extract(tarball, dir, fn _ -> true end)
 
     assert written(dir) == []

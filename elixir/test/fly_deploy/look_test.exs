@@ -279,7 +279,7 @@ defmodule FlyDeploy.LookTest do
           {{:flydeploy_agent, 2, FlyDeployAgent_test, []}, "another form"},
           {{:flydeploy_agent, 1, FlyDeployAgent_test, [{String, "beam"}]}, "another form"},
           {:erlang.term_to_binary("x") <> "y", "another form"},
-          {<<131, 250>>, "no Erlang term"}
+          {<<131, 250>>, "not an Erlang term"}
         ] do
       put(objects, @agent, if(is_tuple(term), do: :erlang.term_to_binary(term), else: term))
       record(objects)

@@ -155,7 +155,7 @@ defmodule FlyDeploy.MixTasksTest do
 
     test "that is missing is named, with how to get it", %{dir: dir} do
       error = assert_raise Mix.Error, fn -> Hot.run([]) end
-      assert error.message =~ "FLYDEPLOY names #{dir}/flydeploy, which is no program"
+      assert error.message =~ "FLYDEPLOY names #{dir}/flydeploy, which is not a program"
       assert error.message =~ "make install"
 
       System.delete_env("FLYDEPLOY")

@@ -71,7 +71,7 @@ defmodule FlyDeploy.SettingsTest do
           "https://me:secret@a.example",
           "https://a.example?secret"
         ] do
-      assert {:error, "AWS_ENDPOINT_URL_S3 is no address like " <> _ = text} =
+      assert {:error, "AWS_ENDPOINT_URL_S3 is not a URL like " <> _ = text} =
                load(%{"AWS_ENDPOINT_URL_S3" => endpoint})
 
       refute text =~ "secret"

@@ -310,7 +310,7 @@ defmodule FlyDeploy.SignatureTest do
       File.write!(Path.join(dir, "fly_deploy-my_app.newest"), "x")
       assert refused(asked) =~ "is damaged"
       Application.put_env(:fly_deploy, :state_dir, Path.join(dir, "volume"))
-      assert refused(asked) =~ "is no folder"
+      assert refused(asked) =~ "is not a folder"
     end
 
     @tag :tmp_dir
@@ -442,7 +442,7 @@ defmodule FlyDeploy.SignatureTest do
       withdrawn(objects, key, 1_999)
       assert hook() =~ "it is older than what this machine has run"
       Agent.update(objects, &Map.delete(&1, @current))
-      assert hook() =~ "there is none any more"
+      assert hook() =~ "the record is gone"
       Application.delete_env(:fly_deploy, :public_key)
       assert hook() == ""
     end
