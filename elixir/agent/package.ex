@@ -8,9 +8,10 @@ defmodule FlyDeployAgent.Package do
 
   @typedoc """
   What the package knows of what runs: the ID of the deploy that has brought it, "" if it is not known; whether it is the image's own
-  code; and when the newest was signed of what this machine has run (`FlyDeploy.Newest`), in milliseconds since the Unix epoch.
+  code; when the newest was signed of what this machine has run (`FlyDeploy.Newest`), in milliseconds since the Unix epoch; and the
+  fingerprint of the code (`FlyDeploy.Lag`), "" where there are no keys, by which alone it is of use, or if it is not known.
   """
-  @type ran :: %{upgrade: binary, own: boolean, newest_ms: non_neg_integer}
+  @type ran :: %{upgrade: binary, own: boolean, newest_ms: non_neg_integer, code: binary}
 
   @doc "Before anything is suspended. The tarball's URL goes without its signature."
   @spec started(FlyDeployAgent.Order.t()) :: any
@@ -74,13 +75,31 @@ defmodule FlyDeployAgent.Package do
 
       with {:ok, newest_ms} <- apply(FlyDeploy.Newest, known, [otp_app]),
            %{id: id, version: version} <- apply(FlyDeploy.Version, :running, []) do
-        %{upgrade: id || "", own: version == nil, newest_ms: newest_ms}
+        code = code()
+        %{upgrade: id || "", own: version == nil or images?(code), newest_ms: newest_ms, code: code}
       else
         _ -> nil
       end
     end
   catch
     _, _ -> nil
+  end
+
+  defp code do
+    if Application.get_env(:fly_deploy, :public_key) == nil,
+      do: "",
+      else: apply(FlyDeploy.Lag, :fingerprint, [])
+  catch
+    _, _ -> ""
+  end
+
+  # An upgrade may have been taken back to it.
+  defp images?(""), do: false
+
+  defp images?(code) do
+    apply(FlyDeploy.Version, :image_code, []) == code
+  catch
+    _, _ -> false
   end
 
   @doc "What is applied, configuration or children, must be applied again at a restart, which an older package does not."

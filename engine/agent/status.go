@@ -109,6 +109,8 @@ type Ran struct {
 	// NewestMS is when the newest was signed of what the machine has run, in milliseconds since the Unix epoch; 0 if nothing is known. On
 	// trial it is of what ran before that.
 	NewestMS int64 `json:"newest_ms"`
+	// Code is the fingerprint of the code (Code.Fingerprint), "" without keys, or if it is not known.
+	Code string `json:"code"`
 }
 
 // TrialTold is a trial as an agent tells it.
@@ -352,7 +354,7 @@ func (s *Status) clean() {
 		}
 	}
 	if s.Ran != nil {
-		short(&s.Ran.Upgrade)
+		short(&s.Ran.Upgrade, &s.Ran.Code)
 	}
 	s.Watch.clean(short)
 	for _, v := range []*Vitals{s.Vitals, s.VitalsBefore} {

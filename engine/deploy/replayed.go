@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent"
 	"flydeploy/text"
 )
 
@@ -24,13 +25,19 @@ func (c *committing) checkBefore(r *rollout, u *engine.HotUpgrade) error {
 		return err
 	}
 	switch was := r.status.Running; {
-	case ran != nil && u.Signature.SignedAtMS < ran.NewestMS:
+	case ran != nil && u.Signature.SignedAtMS < ran.NewestMS && !ranCode(ran, u):
 		return olderRecord(fmt.Sprintf("the upgrade to %s in current.json was signed at %s, and machine %s has run what was signed at %s",
 			text.Line(u.Version), engine.SignedAt(u.Signature.SignedAtMS), r.machine.ID, engine.SignedAt(ran.NewestMS)))
-	case ran == nil && was != "" && was != u.Version: // without the package only the version is known
+	case was != "" && was != u.Version: // all that is known without the package
 		return olderRecord(fmt.Sprintf("current.json names %s for machine %s, which ran %s", text.Line(u.Version), r.machine.ID, was))
 	}
 	return nil
+}
+
+// ranCode reports whether the VM tells that the upgrade's code is what it ran, whatever it had run before that: an earlier deploy has taken it
+// back to it, and could not record it.
+func ranCode(ran *agent.Ran, u *engine.HotUpgrade) bool {
+	return ran.Code != "" && ran.Code == u.Fingerprint
 }
 
 // checkOwnCode fails if a machine that ran an upgrade is to get its image's own code, and current.json names none for it by somebody else's

@@ -320,7 +320,8 @@ defmodule FlyDeploy.SignatureTest do
       key: key,
       tmp_dir: dir
     } do
-      assert Package.ran(:my_app) == %{upgrade: "", own: true, newest_ms: 0}
+      code = FlyDeploy.Lag.fingerprint()
+      assert Package.ran(:my_app) == %{upgrade: "", own: true, newest_ms: 0, code: code}
       record(objects, signed(key, 2_000))
       assert refused(asked) == nil
       assert %{own: true, newest_ms: 2_000} = Package.ran(:my_app)
@@ -329,9 +330,19 @@ defmodule FlyDeploy.SignatureTest do
       on_exit(fn -> Application.delete_env(:flydeploy, :trial) end)
       Application.put_env(:flydeploy, :trial, %{id: id, until_ms: System.os_time(:millisecond) + 60_000})
       tell_of(id <> "-0123", 60_000)
-      assert Package.ran(:my_app) == %{upgrade: id, own: false, newest_ms: 2_000}
+      assert Package.ran(:my_app) == %{upgrade: id, own: false, newest_ms: 2_000, code: code}
       Application.delete_env(:flydeploy, :trial)
       assert %{newest_ms: 1_469_918_176_385} = Package.ran(:my_app)
+
+      # An upgrade that was taken back to the image's own code is of that code again.
+      Application.put_env(:fly_deploy, :image_code, code)
+      assert %{own: true, upgrade: ^id} = Package.ran(:my_app)
+      Application.put_env(:fly_deploy, :image_code, "")
+      assert %{own: false} = Package.ran(:my_app)
+
+      # Without keys nobody asks for the code.
+      Application.delete_env(:fly_deploy, :public_key)
+      assert %{own: false, code: ""} = Package.ran(:my_app)
 
       # Nobody can tell.
       Application.put_env(:fly_deploy, :state_dir, Path.join(dir, "volume"))

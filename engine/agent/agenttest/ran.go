@@ -11,7 +11,8 @@ func (m *machine) ran() *agent.Ran {
 	if m.hook != agent.HookCalled {
 		return nil
 	}
-	r := &agent.Ran{Upgrade: m.vm.upgrade, Own: m.vm.hotRef == "", NewestMS: m.vm.newest}
+	code := m.vm.code.Fingerprint()
+	r := &agent.Ran{Upgrade: m.vm.upgrade, Own: m.vm.hotRef == "" || code == ReleaseOf(m.Image).Fingerprint(), NewestMS: m.vm.newest, Code: code}
 	if m.vm.trial == nil {
 		r.NewestMS = max(r.NewestMS, sentMS(m.vm.upgrade))
 	}

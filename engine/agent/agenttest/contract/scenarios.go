@@ -96,8 +96,8 @@ func stages(t testing.TB, m Machine) {
 	if f := staged.Modules[0].Functions; staged.Running == "" || f == nil || f.Total() == 0 {
 		t.Errorf("it runs %q, and of %+v the functions are %+v", staged.Running, staged.Modules[0], f)
 	}
-	if r := staged.Ran; r != nil && *r != (agent.Ran{Own: true}) { // nil: without the package
-		t.Errorf("it ran %+v", r)
+	if r := staged.Ran; r != nil && *r != (agent.Ran{Own: true, Code: r.Code}) || r != nil && r.Code != "" && r.Code != before.Fingerprint { // nil: without the package
+		t.Errorf("it ran %+v, code %s", r, before.Fingerprint)
 	}
 	if left := staged.ExpiresIn(); left > 20*time.Minute || left < 18*time.Minute {
 		t.Errorf("staged for %v", left)
