@@ -96,6 +96,7 @@ var Remedies = map[string]string{
 	"trial":            "Look at it meanwhile, then `flydeploy confirm` records it, and `flydeploy confirm --back` takes it back as a hot upgrade. When its time is over, what is in memory is lost with each VM; the restart policy must not be \"no\".",
 	"trial_keeps_disk": "Deploy without --trial, or leave the machine out.",
 	"taken_back":       "Fix what crashed, then deploy again. Accept it only if the cause lay elsewhere.",
+	"back_ended":       "See with `flydeploy status` what these machines boot and run; `fly machine restart` has them boot it.",
 	"back_failed":      "These machines run the new code. Take them back cold: `fly deploy` of the earlier version, or `flydeploy withdraw`, then `fly machine restart`.",
 
 	"vm_down": "Look at the machine (`fly logs`, `fly machine status`), and deploy again once its VM runs. Or accept it to upgrade the others now, and this machine later: `flydeploy hot --resume`.",

@@ -13,15 +13,22 @@ import (
 // killedWhileItBakes runs a canary deploy whose console dies while it watches the canary, m00.
 func (s *stage) killedWhileItBakes(settings engine.Settings) {
 	s.t.Helper()
+	s.killedWhileItWatches(settings, "m00")
+}
+
+func (s *stage) killedWhileItWatches(settings engine.Settings, id string) {
+	s.t.Helper()
 	laptop := s.NewConsole("laptop")
 	killed := s.startOn(laptop, settings)
-	killed.until("a machine was watched", func(e engine.Event) bool { return e.Phase == engine.PhaseWatch && e.Status == engine.StatusRunning })
+	killed.until("a machine was watched", func(e engine.Event) bool {
+		return e.Phase == engine.PhaseWatch && e.Status == engine.StatusRunning && e.Machine == id
+	})
 	time.Sleep(3 * time.Second) // its record is written
 	s.On(agenttest.Match{Console: "laptop"}, agenttest.LoseRequest)
 	killed.Hurry()
 	killed.end()
-	if a := s.State("m00").Agent; a == "" {
-		s.t.Fatal("the canary's agent is gone")
+	if a := s.State(id).Agent; a == "" {
+		s.t.Fatal("the agent of " + id + " is gone")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"flydeploy/engine"
@@ -20,10 +21,18 @@ func (c *committing) takeBack(ctx context.Context, why string) error {
 	c.left.canResume(false)
 	// Whoever may have taken it, says so first.
 	c.withSettleTimeout(ctx, func(ctx context.Context) { c.resolve(ctx, c.machines) })
+	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "taking it back: what ran before is packed and staged"})
+	err := errors.Join(c.takeBackAll(ctx, filter(c.machines, c.hasTaken), why), c.takeBackBooted(ctx, why))
+	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "taken back from " + text.Counted(count(c.machines, (*rollout).isTakenBack), "machine"), Upgrade: copyOf(&c.upgrade)})
+	return err
+}
+
+// takeBackAll takes each machine back to what it ran before.
+func (c *committing) takeBackAll(ctx context.Context, machines []*rollout, why string) error {
 	took := map[string][]*rollout{} // by the ID of the upgrade before, "" for the image's code
 	before := map[string]*engine.HotUpgrade{}
 	var errs []error
-	for _, r := range filter(c.machines, (*rollout).hasTaken) {
+	for _, r := range machines {
 		id, u := "", c.surveyed.before(r.machine)
 		if err := c.checkBefore(r, u); err != nil {
 			r.endBack(newAttemptOf(r), "", err)
@@ -35,17 +44,34 @@ func (c *committing) takeBack(ctx context.Context, why string) error {
 		}
 		took[id] = append(took[id], r)
 	}
-	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "taking it back: what ran before is packed and staged"})
 	for id, machines := range took {
 		errs = append(errs, c.takeBackTo(ctx, before[id], machines, why))
 	}
-	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: "taken back from " + text.Counted(count(c.machines, (*rollout).isTakenBack), "machine"), Upgrade: copyOf(&c.upgrade)})
 	return errors.Join(errs...)
 }
 
-// hasTaken: the machine runs the upgrade since this deploy.
+// hasTaken: the machine runs the upgrade since this deploy, or one that it resumes.
+func (st *staged) hasTaken(r *rollout) bool {
+	return r.hasTaken() || r.reportsUpgrade() && r.session != nil && st.tookEarlier(r)
+}
+
+// hasTaken: the machine runs the upgrade since its agent has committed it in this deploy, or, where it was adopted, in one that this resumes.
 func (r *rollout) hasTaken() bool {
 	return r.reportsUpgrade() && !r.status.UpToDate && r.session != nil
+}
+
+// tookEarlier: the machine was found up to date, since a deploy that this one resumes, or an earlier attempt of this one, has committed there,
+// and its agent is gone, or its VM has restarted since. Its VM tells whose code it runs, unless its release lacks the package: then it is what
+// the deploy that is resumed was to bring, unless the same was recorded before.
+func (st *staged) tookEarlier(r *rollout) bool {
+	if !r.status.UpToDate {
+		return false
+	}
+	if ran := r.status.Ran; ran != nil && (ran.Own || ran.Upgrade != "") {
+		return !ran.Own && (ran.Upgrade == st.upgrade.ID || slices.Contains(st.surveyed.chain, ran.Upgrade))
+	}
+	u := st.surveyed.before(r.machine)
+	return st.surveyed.resumes && (u == nil || u.SHA256 != st.upgrade.SHA256)
 }
 
 // takeBackTo takes machines back to an earlier upgrade, nil for the image's code.
@@ -58,6 +84,7 @@ func (c *committing) takeBackTo(ctx context.Context, to *engine.HotUpgrade, mach
 	for i, r := range machines {
 		r.endBack(back.machines[i], back.upgrade.Version, err)
 	}
+	c.forget(filter(machines, (*rollout).isTakenBack))
 	return err
 }
 
@@ -102,16 +129,13 @@ func (c *committing) stageBack(ctx context.Context, to *engine.HotUpgrade, machi
 func newAttemptOf(r *rollout) *rollout {
 	next := *r
 	next.newAttempt()
+	next.boots = r.hasEnded()
 	return &next
 }
 
 // commitBack commits what was staged, and has current.json name what it named before.
 func (c *committing) commitBack(ctx context.Context, back *staged, accepted []string, why string) error {
-	book := newLedger(back.job, c.surveyed, c.upgrade, c.held)
-	book.knowOwnCode(c.staged)
-	book.back = &engine.TakenBack{
-		ID: cmp.Or(c.surveyed.tried, c.upgrade.ID), Version: c.upgrade.Version, SHA256: c.upgrade.SHA256, At: c.surveyed.target.Storage.Clock().UTC().Truncate(time.Second), Why: why,
-	}
+	book := c.bookOfBack(back.job, why)
 	work := &committing{staged: back, book: book, accepted: accepted}
 	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning,
 		Text: fmt.Sprintf("taking %s back to %s", text.Counted(len(back.machines), "machine"), back.upgrade.Version)})
@@ -129,11 +153,25 @@ func (c *committing) commitBack(ctx context.Context, back *staged, accepted []st
 	return errors.Join(err, unwritten)
 }
 
+// bookOfBack gives a ledger that has current.json name for machines what it named before.
+func (c *committing) bookOfBack(j *job, why string) *ledger {
+	book := newLedger(j, c.surveyed, c.upgrade, c.held)
+	book.knowOwnCode(c.staged)
+	book.back = &engine.TakenBack{
+		ID: cmp.Or(c.surveyed.tried, c.upgrade.ID), Version: c.upgrade.Version, SHA256: c.upgrade.SHA256, At: c.surveyed.target.Storage.Clock().UTC().Truncate(time.Second), Why: why,
+	}
+	return book
+}
+
 // endBack says how a machine stands after it was to be taken back.
 func (r *rollout) endBack(back *rollout, version string, err error) {
 	r.attempt = back.attempt
+	unknown := back.endUnknown() || back.isUnverified()
+	if r.hasEnded() && (back.isUpgraded() || unknown) { // another VM of it was looked at
+		r.state = back.state
+	}
 	if back.isUpgraded() {
-		r.back = takenBackOf(back.status)
+		r.back, r.backTo = takenBackOf(back.status), version
 		r.move(engine.MachineTakenBack, engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusSkipped, Text: "taken back: it runs " + version + " again; " + r.back.String()})
 		return
 	}
@@ -146,7 +184,12 @@ func (r *rollout) endBack(back *rollout, version string, err error) {
 		what += ": " + why.What
 	}
 	r.attempt++
-	if !r.isSick() && !back.endUnknown() && !back.isUnverified() { // it is well, and others had failed
+	if r.hasEnded() {
+		r.stays = engine.NewProblem("back_failed", what, nil, engine.Remedies["back_ended"])
+		r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusFailed, Problem: r.stays})
+		return
+	}
+	if !r.isSick() && !unknown { // it is well, and others had failed
 		r.stays = engine.NewProblem("back_failed", what, nil, engine.Remedies["back_failed"])
 		r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusFailed, Problem: r.stays})
 		return
@@ -155,7 +198,7 @@ func (r *rollout) endBack(back *rollout, version string, err error) {
 		what = r.sick.What + "; " + what
 	}
 	r.sick = engine.NewProblem("unhealthy", what, nil, engine.Remedies["back_failed"])
-	if back.endUnknown() || back.isUnverified() {
+	if unknown {
 		r.move(engine.MachineUnknown, engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusUnknown, Problem: r.sick})
 		return
 	}

@@ -43,7 +43,7 @@ func (c *committing) waysOfFailed(w wave) []engine.Way {
 	if anyOf(w.machines, (*rollout).mayTryAgain) {
 		ways = append(ways, engine.WayRetry)
 	}
-	if anyOf(c.machines, (*rollout).hasTaken) {
+	if anyOf(c.machines, c.hasTaken) {
 		ways = append(ways, engine.WayBack)
 	}
 	if w.number < w.of {

@@ -95,14 +95,22 @@ func (st *staged) takenBackError(back int) error {
 	what := fmt.Sprintf("%s was not well, and was taken back from %s (%s)", st.upgrade.Version, text.Counted(back, "machine"), st.wayBack())
 	remedy := engine.Remedies["taken_back"]
 	if left := filter(st.machines, (*rollout).reportsUpgrade); len(left) > 0 {
-		var ids []string
-		for _, r := range left {
-			ids = append(ids, r.machine.ID)
-		}
-		what += fmt.Sprintf("; %s it still (%s)", runs(len(left)), strings.TrimPrefix(onMachines(ids), " "))
+		what += fmt.Sprintf("; %s it still (%s)", runs(len(left)), strings.TrimPrefix(onMachines(idsOf(left)), " "))
 		remedy = engine.Remedies["back_failed"]
 	}
+	if ended := filter(st.machines, func(r *rollout) bool { return r.hasEnded() && r.stays != nil }); len(ended) > 0 {
+		what += fmt.Sprintf("; %s had ended, and could not be looked at (%s)", text.Counted(len(ended), "VM"), strings.TrimPrefix(onMachines(idsOf(ended)), " "))
+		remedy = ended[0].stays.Remedy
+	}
 	return engine.NewProblem("taken_back", what+": "+st.whyUnhealthy(), nil, remedy).WithCause(errUnhealthy)
+}
+
+func idsOf(machines []*rollout) []string {
+	ids := make([]string, 0, len(machines))
+	for _, r := range machines {
+		ids = append(ids, r.machine.ID)
+	}
+	return ids
 }
 
 func (r *rollout) isTakenBack() bool { return r.state == engine.MachineTakenBack }

@@ -252,23 +252,6 @@ func (l *ledger) writeRest(ctx context.Context) error {
 	return err
 }
 
-// restore has md name for a machine what it named before the deploy. Signed anew it is not older than what was taken back.
-func (l *ledger) restore(md *engine.Metadata, e *entry) {
-	m := e.machine
-	md.AddTakenBack(*l.back)
-	delete(md.MachineUpgrades, m.ID)
-	u := l.surveyed.before(m)
-	if u != nil {
-		u.ByName = e.runs.ByName
-	}
-	if u != nil && (md.HotUpgrade == nil || md.HotUpgrade.ID != u.ID) {
-		md.MachineUpgrades[m.ID] = *u
-	}
-	if u != nil && l.ports.Keys.SignsWith() != "" && l.isSigned(*u, m.ID) {
-		md.MachineUpgrades[m.ID] = l.sign(*u, e.imageCode, m.ID)
-	}
-}
-
 // unchangedByOthers reports whether the machine's upgrade in md is still the one that the deploy found, or its own.
 func (l *ledger) unchangedByOthers(md engine.Metadata, m engine.Machine) bool {
 	was, _ := l.surveyed.recorded.UpgradeOf(m)

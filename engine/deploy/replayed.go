@@ -18,6 +18,9 @@ func (c *committing) checkBefore(r *rollout, u *engine.HotUpgrade) error {
 	switch {
 	case !keys.Demands():
 		return nil
+	case c.tookEarlier(r): // what it told before that nobody remembers
+		return engine.NewProblem("older_record", "its agent had gone when the deploy was resumed, so that its VM does not tell any more what it ran before, and what is recorded may be an older record",
+			nil, "`flydeploy history` shows what ran before; `flydeploy hot --to ID` deploys what you name.")
 	case u == nil:
 		return c.checkOwnCode(r)
 	}

@@ -38,14 +38,16 @@ type rollout struct {
 
 	toldVitals time.Time // when they were told last
 
+	boots   bool            // its VM has ended, and is waited for in this attempt
 	silent  bool            // it kept a step from ending when all others had
 	adopted bool            // its agent is that of the deploy that is resumed, and has committed
 	health  engine.Health   // as far as it was watched
 	sick    *engine.Problem // why it is not well, nil if it is, or nobody knows
 
-	fresh []string               // modules whose processes start afresh when an upgrade is taken back
-	back  *engine.WayOfProcesses // once it is taken back
-	stays *engine.Problem        // why it could not be taken back, though it is well
+	fresh  []string               // modules whose processes start afresh when an upgrade is taken back
+	back   *engine.WayOfProcesses // once it is taken back
+	backTo string                 // the version that it runs again then
+	stays  *engine.Problem        // why it could not be taken back, though it is well
 }
 
 func newRollout(rec *record.Recorder, m engine.Machine) *rollout {
@@ -128,7 +130,9 @@ func (r *rollout) runs() string {
 	switch o := r.outcome(); {
 	case o.Upgraded() && r.order != nil:
 		return r.order.Version
-	case o.AsBefore() || o == engine.OutcomeTakenBack:
+	case o == engine.OutcomeTakenBack:
+		return r.backTo
+	case o.AsBefore():
 		return r.status.Running
 	}
 	return ""

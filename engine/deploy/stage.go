@@ -126,7 +126,7 @@ func (st *staged) stageMachine(ctx context.Context, r *rollout) error {
 	switch {
 	case err == nil:
 		return nil
-	case isBooting(err) && r.attempt == 1: // in a later attempt its VM has ended, and is not waited for
+	case isBooting(err) && (r.attempt == 1 || r.boots): // in a later attempt its VM has ended, and is not waited for
 		r.problem = engine.AsProblem(err)
 		return nil
 	case r.status.State.Terminal() && r.state.Final(): // its end was emitted with its status
@@ -163,7 +163,7 @@ func (st *staged) awaitBooting(ctx context.Context) error {
 	}
 	booting := func(r *rollout) bool { return r.state == engine.MachineStaging && r.problem != nil }
 	for _, r := range st.machines {
-		if !booting(r) {
+		if !booting(r) || st.back {
 			runsRelease[r.machine.ProcessGroup] = true
 		}
 	}
@@ -206,8 +206,11 @@ func (st *staged) stageBooting(ctx context.Context, r *rollout, deadline time.Ti
 }
 
 func (st *staged) markDown(r *rollout) error {
-	err := engine.NewProblem("vm_down", fmt.Sprintf("its VM did not start within %s (%s), so it would keep its old code", bootsWithin, r.problem.What), nil,
-		engine.Remedies["vm_down"])
+	what := fmt.Sprintf("its VM did not start within %s (%s)", bootsWithin, r.problem.What)
+	if !st.back {
+		what += ", so it would keep its old code"
+	}
+	err := engine.NewProblem("vm_down", what, nil, engine.Remedies["vm_down"])
 	return r.fail(engine.MachineDown, engine.PhaseInject, err)
 }
 
@@ -292,7 +295,7 @@ func (j *job) terminalFor() time.Duration {
 	s := j.settings.Strategy
 	switch {
 	case j.settings.Ask:
-		return mayHold + 5*time.Minute
+		return maxHold + 5*time.Minute
 	case s.Pause > 0:
 		return max(s.Bake+s.Pause+5*time.Minute, terminalStays)
 	}

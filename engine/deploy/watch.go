@@ -102,14 +102,14 @@ func (w *watch) run(ctx context.Context) error {
 	return errors.Join(crashed, w.unlisted, unasked, w.unwatched(), w.alone)
 }
 
-// mayHold is how long a watch lasts at most, however often it is held: the agents of upgraded machines stay for an hour where an
+// maxHold is how long a watch lasts at most, however often it is held: the agents of upgraded machines stay for an hour where an
 // operator watches.
-const mayHold = 55 * time.Minute
+const maxHold = 55 * time.Minute
 
 // mayHold is for how long this watch lasts at most: what is on trial is watched for half of that time, so that somebody can still confirm it,
 // and every watch of a deploy ends before the trial of its first machines does, with time for the waves that follow.
 func (w *watch) mayHold() (most time.Duration, trial bool) {
-	most = mayHold
+	most = maxHold
 	if tried := w.settings.Strategy.Trial; tried > 0 && tried/2 < most {
 		most, trial = tried/2, true
 	}
