@@ -40,57 +40,81 @@ Exit codes: 0 ready, perhaps with warnings; 1 something prevents a deploy; 2 wro
 }
 
 // examine makes all checks. Its error is wrong usage or a cancellation: everything else is a check that failed.
-func examine(cmd *cobra.Command, app appSettings, tell func(doctor.Check)) error {
+func examine(cmd *cobra.Command, app appSettings, tell func(engine.Check)) error {
 	_, err := app.load(cmd)
 	var wrong usageError
 	if errors.As(err, &wrong) {
 		return err
 	}
 	if err != nil {
-		tell(doctor.FailedCheck("config", err))
+		tell(engine.FailedCheck("config", err))
 		return nil
 	}
-	tell(configCheck(app))
-	tell(flyctlCheck(cmd.Context()))
-	token, from, err := fly.Token()
-	if err != nil {
-		tell(doctor.FailedCheck("token", err))
+	token, found := checkHere(cmd.Context(), app, tell)
+	if !found {
 		return nil
 	}
-	tell(doctor.Check{Name: "token", Status: doctor.CheckOK, Text: "from " + from})
 	fleet, err := newFleet(app, token)
 	if err != nil {
-		tell(doctor.FailedCheck("app", err))
+		tell(engine.FailedCheck("app", err))
 		return nil
 	}
-	doctor.Examine(cmd.Context(), doctor.Patient{App: app.target(), Fly: app.name, Fleet: fleet, Open: app.openStorage, Keys: app.keys}, tell)
-	return cmd.Context().Err()
+	return app.examine(cmd.Context(), fleet, false, tell)
 }
 
-func configCheck(app appSettings) doctor.Check {
+// checkHere checks what a deploy needs on this computer, and gives the token.
+func checkHere(ctx context.Context, app appSettings, tell func(engine.Check)) (token string, found bool) {
+	tell(configCheck(app))
+	tell(flyctlCheck(ctx))
+	token, from, err := fly.Token()
+	if err != nil {
+		tell(engine.FailedCheck("token", err))
+		return "", false
+	}
+	tell(engine.Check{Name: "token", Status: engine.CheckOK, Text: "from " + from})
+	return token, true
+}
+
+// examine checks everything else. Its error is a cancellation: everything else is a check that failed.
+func (a *appSettings) examine(ctx context.Context, fleet doctor.Fleet, readOnly bool, tell func(engine.Check)) error {
+	doctor.Examine(ctx, doctor.Patient{App: a.target(), Fly: a.name, Fleet: fleet, Open: a.openStorage, Keys: a.keys, ReadOnly: readOnly}, tell)
+	return ctx.Err()
+}
+
+// examine checks everything for the console that is open on the app. The demo's needs nothing of this computer.
+func (c *connection) examine(ctx context.Context, readOnly bool, tell func(engine.Check)) error {
+	if c.passing {
+		tell(configCheck(c.app))
+	} else if _, found := checkHere(ctx, c.app, tell); !found {
+		return ctx.Err()
+	}
+	return c.app.examine(ctx, c.fleet, readOnly, tell)
+}
+
+func configCheck(app appSettings) engine.Check {
 	text := "app " + app.name + ", from " + app.config
 	if app.config == "" {
 		text = "app " + app.name + ", without a fly.toml"
 	}
-	return doctor.Check{Name: "config", Status: doctor.CheckOK, Text: text}
+	return engine.Check{Name: "config", Status: engine.CheckOK, Text: text}
 }
 
 // flyctlCheck only warns: a deploy of an image that was pushed earlier needs no flyctl.
-func flyctlCheck(ctx context.Context) doctor.Check {
+func flyctlCheck(ctx context.Context) engine.Check {
 	path, version, err := fly.Flyctl(ctx)
 	if err != nil {
-		c := doctor.FailedCheck("flyctl", err)
-		c.Status = doctor.CheckWarn
+		c := engine.FailedCheck("flyctl", err)
+		c.Status = engine.CheckWarn
 		return c
 	}
-	return doctor.Check{Name: "flyctl", Status: doctor.CheckOK, Text: strings.TrimSpace(path + ", " + version)}
+	return engine.Check{Name: "flyctl", Status: engine.CheckOK, Text: strings.TrimSpace(path + ", " + version)}
 }
 
 // report writes checks as they come, and the totals at the end.
 type report struct {
 	out   io.Writer
 	json  bool
-	count map[doctor.CheckStatus]int
+	count map[engine.CheckStatus]int
 	err   error // of the first write that failed
 }
 
@@ -98,7 +122,7 @@ type report struct {
 type checkLine struct {
 	V    int    `json:"v"`
 	Type string `json:"type"`
-	doctor.Check
+	engine.Check
 }
 
 type reportEnd struct {
@@ -111,9 +135,9 @@ type reportEnd struct {
 	Skipped  int            `json:"skipped"`
 }
 
-func (r *report) add(c doctor.Check) {
+func (r *report) add(c engine.Check) {
 	if r.count == nil {
-		r.count = map[doctor.CheckStatus]int{}
+		r.count = map[engine.CheckStatus]int{}
 	}
 	r.count[c.Status]++
 	if r.json {
@@ -140,10 +164,10 @@ func (r *report) write(err error) {
 // end writes the totals. A failed check is a failed command.
 func (r *report) end() error {
 	outcome := engine.OutcomeSucceeded
-	if r.count[doctor.CheckFail] > 0 {
+	if r.count[engine.CheckFail] > 0 {
 		outcome = engine.OutcomeFailed
 	}
-	ok, warnings, failed, skipped := r.count[doctor.CheckOK], r.count[doctor.CheckWarn], r.count[doctor.CheckFail], r.count[doctor.CheckSkipped]
+	ok, warnings, failed, skipped := r.count[engine.CheckOK], r.count[engine.CheckWarn], r.count[engine.CheckFail], r.count[engine.CheckSkipped]
 	switch {
 	case r.json:
 		r.write(plain.Encode(r.out, reportEnd{engine.EventVersion, "result", outcome, ok, warnings, failed, skipped}))

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -113,9 +114,8 @@ alive notices within ten seconds, starts nothing more and says why. A lock also 
 				if err := confirmName(cmd, c.app.name, yes, releaseQuestion(current)); err != nil {
 					return err
 				}
-				id := identify(cmd.Context(), c.app.dir())
-				if err := lock.Break(cmd.Context(), t.Storage.Locks, current, id.owner); err != nil {
-					return lockedError(err)
+				if err := c.release(cmd.Context(), t, current); err != nil {
+					return err
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), releasedText(current))
 				return nil
@@ -125,6 +125,11 @@ alive notices within ten seconds, starts nothing more and says why. A lock also 
 	app.register(cmd)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "release it without asking")
 	return cmd
+}
+
+// release frees the lock that somebody was asked about.
+func (c *connection) release(ctx context.Context, t *target.Target, held engine.LockInfo) error {
+	return lockedError(lock.Break(ctx, t.Storage.Locks, held, identify(ctx, c.app.dir()).owner))
 }
 
 // lockedError gives the exit code of a lock that somebody else holds.

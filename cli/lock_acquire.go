@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -48,7 +49,13 @@ It does not stop ` + "`fly deploy`" + `.`,
 			if err := f.check(time.Now()); err != nil {
 				return err
 			}
-			return withRecord(cmd, r.appSettings, func(c *connection, t *target.Target) error { return f.take(cmd, c, t, r.json()) })
+			return withRecord(cmd, r.appSettings, func(c *connection, t *target.Target) error {
+				held, err := f.take(cmd.Context(), c, t)
+				if err != nil {
+					return err
+				}
+				return r.tell(cmd, held)
+			})
 		},
 	}
 	r.register(cmd)
@@ -95,7 +102,7 @@ func parseEnd(s string, now time.Time) (time.Time, error) {
 	}
 	at, err := time.ParseInLocation("15:04", s, now.Location())
 	if err != nil {
-		return at, usage("--until is a time such as 18:00, \"2026-11-28 08:00\" or 2026-11-28T08:00:00Z, not %q", s)
+		return at, usage("the end is a time such as 18:00, \"2026-11-28 08:00\" or 2026-11-28T08:00:00Z, not %q", s)
 	}
 	end := time.Date(now.Year(), now.Month(), now.Day(), at.Hour(), at.Minute(), 0, 0, now.Location())
 	if !end.After(now) {
@@ -113,26 +120,68 @@ func duringTrial(trial *engine.Trial, now time.Time) error {
 		"First run `flydeploy confirm`, or `flydeploy confirm --back`.")
 }
 
-func (f *freeze) take(cmd *cobra.Command, c *connection, t *target.Target, asJSON bool) error {
-	ctx, locks := cmd.Context(), t.Storage.Locks
-	owner := identify(ctx, c.app.dir()).owner
+// typedFreeze is one whose end is typed as either of the options: 2h, or 18:00.
+func typedFreeze(why, end string, now time.Time) (freeze, error) {
+	f := freeze{why: why, d: freezesFor}
+	if end = strings.TrimSpace(end); end != "" && inSeconds(&f.d).Set(end) != nil {
+		f.until = end
+	}
+	if strings.TrimSpace(why) == "" {
+		return f, engine.NewProblem("freeze", "say why nobody may deploy", nil, "")
+	}
+	if err := f.check(now); err != nil {
+		return f, engine.NewProblem("freeze", err.Error(), nil, "")
+	}
+	return f, nil
+}
+
+// question tells what a freeze does.
+func (f *freeze) question(app string, until time.Time) string {
+	return fmt.Sprintf("This keeps everybody from deploying %s with flydeploy, you included, until %s (for %s):\n%s\n\n"+
+		"Hot and cold deploys, trials' ends and withdrawals are refused, or wait. It ends by itself, and by `flydeploy lock release` earlier.\n"+
+		"Machines go on catching up with what is recorded. It keeps nobody from `fly deploy`.", text.Line(app), until.Local().Format(engine.EndFormat), text.Seconds(f.d), f.why)
+}
+
+// possible refuses a freeze during a trial, and while somebody holds the lock.
+func (f *freeze) possible(ctx context.Context, t *target.Target) error {
+	held, err := t.Storage.Locks.Current(ctx)
+	if err == nil {
+		return lockedError(&engine.LockHeldError{Held: held})
+	} else if !errors.Is(err, engine.ErrNotFound) {
+		return err
+	}
+	return noTrial(ctx, t)
+}
+
+// noTrial is an error while there is a trial.
+func noTrial(ctx context.Context, t *target.Target) error {
 	md, _, err := t.Storage.Records.Metadata(ctx)
 	if err != nil && !errors.Is(err, engine.ErrNotFound) {
 		return err
 	}
-	if err := duringTrial(md.Trial(), t.Storage.Clock()); err != nil {
-		return err
+	return duringTrial(md.Trial(), t.Storage.Clock())
+}
+
+// take freezes deploys, and gives the lock that does it.
+func (f *freeze) take(ctx context.Context, c *connection, t *target.Target) (engine.LockInfo, error) {
+	if err := noTrial(ctx, t); err != nil {
+		return engine.LockInfo{}, err
 	}
-	if err := locks.Freeze(ctx, owner, t.Storage.NewID(ctx), f.why, f.d); err != nil {
-		return lockedError(err)
+	if err := t.Storage.Locks.Freeze(ctx, identify(ctx, c.app.dir()).owner, t.Storage.NewID(ctx), f.why, f.d); err != nil {
+		return engine.LockInfo{}, lockedError(err)
 	}
-	held, err := locks.Current(ctx)
-	if err != nil {
-		return err
-	}
-	if asJSON {
+	return t.Storage.Locks.Current(ctx)
+}
+
+func frozenText(held engine.LockInfo) string {
+	return lockText(true, held) + "\n`flydeploy lock release` ends the freeze."
+}
+
+// tell writes which lock freezes deploys now.
+func (r *recordSettings) tell(cmd *cobra.Command, held engine.LockInfo) error {
+	if r.json() {
 		return plain.Encode(cmd.OutOrStdout(), lockShown{Held: true, LockInfo: held.ByLocalClock(), ExpiresInMS: held.ExpiresIn().Milliseconds()})
 	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), lockText(true, held)+"\n`flydeploy lock release` ends the freeze.")
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), frozenText(held))
 	return err
 }

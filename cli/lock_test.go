@@ -64,3 +64,22 @@ func TestNoFreezeDuringATrial(t *testing.T) {
 		}
 	}
 }
+
+// The console has one field for the end of a freeze, which takes what both options take; its question names end and reason.
+func TestAFreezeIsTyped(t *testing.T) {
+	now := time.Date(2026, 11, 27, 17, 30, 0, 0, time.UTC)
+	for end, want := range map[string]time.Duration{"": time.Hour, " 2h ": 2 * time.Hour, "90": 90 * time.Second, "18:00": 30 * time.Minute, "2026-11-28 08:00": 14*time.Hour + 30*time.Minute} {
+		f, err := typedFreeze("Black Friday", end, now)
+		if err != nil || f.d != want {
+			t.Errorf("%q: %v, %v", end, f.d, err)
+		}
+		if q := f.question("shop", now.Add(f.d)); !strings.Contains(q, "deploying shop with flydeploy, you included, until ") || !strings.Contains(q, "\nBlack Friday\n") {
+			t.Error(q)
+		}
+	}
+	for _, f := range [][2]string{{"", "2h"}, {"why", "tomorrow"}, {"why", "-2h"}, {"why", "60d"}, {"why", "800h"}} {
+		if _, err := typedFreeze(f[0], f[1], now); engine.AsProblem(err).Name != "freeze" {
+			t.Errorf("%q is taken: %v", f, err)
+		}
+	}
+}

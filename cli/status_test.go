@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"flydeploy/engine"
-	"flydeploy/engine/doctor"
 )
 
 // After a cold deploy the record is for the image before; what is wrong with hooks is told once for all machines that share it.
@@ -148,7 +147,7 @@ func TestNothingThatOthersWroteSteersTheTerminal(t *testing.T) {
 
 	held := &engine.LockHeldError{Held: engine.LockInfo{LockedBy: "ann" + evil, DeploymentID: "01A" + evil, LockedAt: time.Now()}}
 	out.Reset()
-	(&report{out: &out}).add(doctor.Check{Name: "lock", Status: doctor.CheckWarn, Machine: evil, Text: held.Error(), Remedy: evil})
+	(&report{out: &out}).add(engine.Check{Name: "lock", Status: engine.CheckWarn, Machine: evil, Text: held.Error(), Remedy: evil})
 	expect("doctor", out.String())
 
 	for _, err := range []error{usageError{held}, lockedError(held), errors.New(evil)} {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -33,7 +34,7 @@ If no machine is running, a temporary machine is asked where the bucket is, unle
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withRecord(cmd, r.appSettings, func(c *connection, t *target.Target) error {
 				s.App = c.app.name
-				return withdraw(cmd, c.app, s, t, yes, r.json())
+				return withdraw(cmd, c, s, t, yes, r.json())
 			})
 		},
 	}
@@ -44,29 +45,54 @@ If no machine is running, a temporary machine is asked where the bucket is, unle
 }
 
 // withdraw asks only where there is something to withdraw, and withdraws what it asked about.
-func withdraw(cmd *cobra.Command, app appSettings, s engine.Settings, t *target.Target, yes, asJSON bool) error {
-	storage := t.Storage
-	md, seen, err := storage.Records.Metadata(cmd.Context())
-	switch {
-	case errors.Is(err, engine.ErrNotFound), err == nil && !md.NamesUpgrades():
-		return record.NothingToWithdraw()
-	case err != nil:
-		return err
-	}
-	question := withdrawQuestion(app.name, md) + onTrial(md) + unsigned(app.keys.CheckRecord(sign.App{Fly: app.name, OTP: t.OTPApp}, md))
-	if err := confirmName(cmd, app.name, yes, question); err != nil {
-		return err
-	}
-	done, err := record.Withdraw(cmd.Context(), identify(cmd.Context(), app.dir()).sign(s), storage, app.keys, t.OTPApp, seen)
+func withdraw(cmd *cobra.Command, c *connection, s engine.Settings, t *target.Target, yes, asJSON bool) error {
+	w, err := c.askWithdrawal(cmd.Context(), t)
 	if err != nil {
-		return lockedError(err)
+		return err
+	}
+	if err := confirmName(cmd, c.app.name, yes, w.question); err != nil {
+		return err
+	}
+	done, err := w.make(cmd.Context(), s)
+	if err != nil {
+		return err
 	}
 	if asJSON {
 		return plain.Encode(cmd.OutOrStdout(), done)
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "withdrawn: %s. Running machines keep it until they restart: `fly machine restart ID`.\n%s",
-		upgrades(engine.Metadata{HotUpgrade: done.Fleet, MachineUpgrades: done.Machines}), unvouched(app.keys))
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), withdrawnText(done, c.app.keys))
 	return err
+}
+
+// withdrawal is one that somebody is asked about.
+type withdrawal struct {
+	c        *connection
+	t        *target.Target
+	seen     string // ETag of the current.json that the question is about
+	question string
+}
+
+// askWithdrawal tells what there is to withdraw; an error where that is nothing.
+func (c *connection) askWithdrawal(ctx context.Context, t *target.Target) (withdrawal, error) {
+	md, seen, err := t.Storage.Records.Metadata(ctx)
+	switch {
+	case errors.Is(err, engine.ErrNotFound), err == nil && !md.NamesUpgrades():
+		return withdrawal{}, record.NothingToWithdraw()
+	case err != nil:
+		return withdrawal{}, err
+	}
+	question := withdrawQuestion(c.app.name, md) + onTrial(md) + unsigned(c.app.keys.CheckRecord(sign.App{Fly: c.app.name, OTP: t.OTPApp}, md))
+	return withdrawal{c: c, t: t, seen: seen, question: question}, nil
+}
+
+func (w withdrawal) make(ctx context.Context, s engine.Settings) (record.Withdrawal, error) {
+	done, err := record.Withdraw(ctx, identify(ctx, w.c.app.dir()).sign(s), w.t.Storage, w.c.app.keys, w.t.OTPApp, w.seen)
+	return done, lockedError(err)
+}
+
+func withdrawnText(done record.Withdrawal, keys *sign.Ring) string {
+	return fmt.Sprintf("withdrawn: %s. Running machines keep it until they restart: `fly machine restart ID`.%s",
+		upgrades(engine.Metadata{HotUpgrade: done.Fleet, MachineUpgrades: done.Machines}), unvouched(keys))
 }
 
 // unvouched says what a withdrawal is without that was not signed.
@@ -74,12 +100,12 @@ func unvouched(keys *sign.Ring) string {
 	if !keys.Demands() || keys.SignsWith() != "" {
 		return ""
 	}
-	return "It is not signed: machines run their image, warn of it, and load the upgrade again if somebody writes it back. With --signing-key they remember that it is over.\n"
+	return "\nIt is not signed: machines run their image, warn of it, and load the upgrade again if somebody writes it back. With --signing-key they remember that it is over."
 }
 
 func withdrawQuestion(app string, md engine.Metadata) string {
-	return fmt.Sprintf("This takes %s out of the record of %s. Running machines keep their code until they restart;\n"+
-		"from then on they run the code of their image.", upgrades(md), text.Line(app))
+	return fmt.Sprintf("This takes %s out of the record of %s.\n"+
+		"Running machines keep their code until they restart; from then on they run the code of their image.", upgrades(md), text.Line(app))
 }
 
 // onTrial tells that what is on trial stays; "" for nothing.

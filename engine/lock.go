@@ -66,12 +66,12 @@ func (l *LockInfo) Ends() time.Time { return time.Now().Add(l.ExpiresIn()) }
 // Frozen reports whether the lock is a freeze: no deploy holds it.
 func (l *LockInfo) Frozen() bool { return l.Freeze != "" }
 
-// endFormat tells the end of a freeze, which may be days away.
-const endFormat = "Mon 2 Jan 15:04 MST"
+// EndFormat tells the end of a freeze, which may be days away.
+const EndFormat = "Mon 2 Jan 15:04 MST"
 
 // DescribeFreeze says who has frozen deploys, until when and why, for a line of text.
 func (l *LockInfo) DescribeFreeze() string {
-	return fmt.Sprintf("deploys are frozen by %s until %s (in %s): %s", l.Holder(), l.Ends().Local().Format(endFormat), text.Seconds(l.ExpiresIn()), l.Freeze)
+	return fmt.Sprintf("deploys are frozen by %s until %s (in %s): %s", l.Holder(), l.Ends().Local().Format(EndFormat), text.Seconds(l.ExpiresIn()), l.Freeze)
 }
 
 // LockHeld is somebody else's lock, as an event shows it.

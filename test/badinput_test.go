@@ -14,7 +14,6 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/deploy"
-	"flydeploy/engine/doctor"
 	"flydeploy/fly"
 	"flydeploy/fly/local"
 	"flydeploy/s3"
@@ -134,17 +133,17 @@ func (o *operated) seeDoctor(t *testing.T) {
 		out, errs, code := run(t, o.dir, append(append([]string{}, o.env...), v.env...), "doctor", "--output", "json")
 		o.expectNoSecret(t, out+errs)
 		got := verdict{env: v.env}
-		checks := map[string]doctor.CheckStatus{}
+		checks := map[string]engine.CheckStatus{}
 		for text := range strings.Lines(out) {
-			var c doctor.Check
+			var c engine.Check
 			if err := json.Unmarshal([]byte(text), &c); err != nil {
 				t.Fatalf("%q: %v", text, err)
 			}
 			checks[c.Name] = c.Status
 			switch c.Status {
-			case doctor.CheckFail:
+			case engine.CheckFail:
 				got.fails = append(got.fails, c.Name)
-			case doctor.CheckWarn:
+			case engine.CheckWarn:
 				got.warns = append(got.warns, c.Name)
 			default:
 				continue
@@ -163,7 +162,7 @@ func (o *operated) seeDoctor(t *testing.T) {
 			"config", "flyctl", "token", "app", "machines", "power", "release", "distribution", "vm", "crypto", "ssl", "certificates",
 			"files", "startup_hook", "catch_up", "poller", "agent", "vm_clock", "storage_settings", "bucket", "conditional_writes", "lock", "storage_clock",
 		} {
-			if checks[name] != doctor.CheckOK {
+			if checks[name] != engine.CheckOK {
 				t.Errorf("check %s is %q\n%s", name, checks[name], out)
 			}
 		}

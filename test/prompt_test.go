@@ -21,27 +21,54 @@ type asked struct {
 	cmd      *exec.Cmd
 	terminal *os.File
 	seen     string
-	bucket   *s3mem.Backend
+	bucket   bucket
+}
+
+// bucket is the app's, on a server of its own.
+type bucket struct{ *s3mem.Backend }
+
+// bucketOf gives a bucket that holds these objects, and the environment in which a command finds it.
+func bucketOf(t *testing.T, objects map[string]string) (bucket, []string) {
+	t.Helper()
+	b := bucket{s3mem.New()}
+	if err := b.CreateBucket(t.Context(), "bucket"); err != nil {
+		t.Fatal(err)
+	}
+	for key, body := range objects {
+		if _, err := b.PutObject(t.Context(), "bucket", key, nil, strings.NewReader(body), int64(len(body))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := httptest.NewServer(gofakes3.New(b).Server())
+	t.Cleanup(server.Close)
+	return b, []string{"FLY_API_TOKEN=x", "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b", "AWS_BUCKET=bucket", "AWS_REGION=auto", "AWS_ENDPOINT_URL_S3=" + server.URL}
+}
+
+// ofBucket are the options with which no machine is asked where it is.
+var ofBucket = []string{"--app", "my-app", "--otp-app", "counter", "--storage", "env"}
+
+func (b bucket) object(t *testing.T, key string) string {
+	t.Helper()
+	object, err := b.GetObject(t.Context(), "bucket", key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer object.Contents.Close()
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(object.Contents); err != nil {
+		t.Fatal(err)
+	}
+	return body.String()
 }
 
 // ask runs a command of which the app's bucket holds these objects.
 func ask(t *testing.T, objects map[string]string, args ...string) *asked {
 	t.Helper()
-	a := &asked{t: t, bucket: s3mem.New()}
-	if err := a.bucket.CreateBucket(t.Context(), "bucket"); err != nil {
-		t.Fatal(err)
-	}
-	for key, body := range objects {
-		if _, err := a.bucket.PutObject(t.Context(), "bucket", key, nil, strings.NewReader(body), int64(len(body))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	server := httptest.NewServer(gofakes3.New(a.bucket).Server())
-	t.Cleanup(server.Close)
-	a.cmd = exec.Command(binary(t), append(args, "--app", "my-app", "--otp-app", "counter", "--storage", "env")...)
+	b, env := bucketOf(t, objects)
+	a := &asked{t: t, bucket: b}
+	a.cmd = exec.Command(binary(t), append(args, ofBucket...)...)
 	a.cmd.Dir = t.TempDir()
-	a.cmd.Env = append(os.Environ(), "CI=", "TERM=dumb", "FLY_API_TOKEN=x", "HOME="+a.cmd.Dir, "AWS_ACCESS_KEY_ID=a",
-		"AWS_SECRET_ACCESS_KEY=b", "AWS_BUCKET=bucket", "AWS_REGION=auto", "AWS_ENDPOINT_URL_S3="+server.URL)
+	a.cmd.Env = append(append(os.Environ(), "CI=", "TERM=dumb", "HOME="+a.cmd.Dir), env...)
 	var err error
 	if a.terminal, err = pty.Start(a.cmd); err != nil {
 		t.Fatal(err)
@@ -85,16 +112,7 @@ func (a *asked) ends() (int, string) {
 
 func (a *asked) object(key string) string {
 	a.t.Helper()
-	object, err := a.bucket.GetObject(a.t.Context(), "bucket", key, nil)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	defer object.Contents.Close()
-	var body bytes.Buffer
-	if _, err := body.ReadFrom(object.Contents); err != nil {
-		a.t.Fatal(err)
-	}
-	return body.String()
+	return a.bucket.object(a.t, key)
 }
 
 const (

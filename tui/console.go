@@ -42,6 +42,7 @@ type console struct {
 	output  *outputScreen // shows that, over all other screens; nil for none
 	apps    *appsScreen   // likewise: which app is meant
 	setup   *setupScreen  // likewise: what is missing
+	doctor  *doctorScreen // likewise: checks
 	next    *Next         // the console that follows this one; nil for none
 	sheet   *sheet        // likewise: a deploy that has not begun
 	help    *helpBox      // likewise
@@ -173,6 +174,12 @@ func (c *console) onAnswer(msg tea.Msg) (cmd tea.Cmd) {
 		c.onApps(msg)
 	case setupMsg:
 		c.onSetup(msg)
+	case examinedMsg:
+		c.onExamined(msg)
+	case askedMsg:
+		c.onAsked(msg)
+	case madeMsg:
+		cmd = c.onMade(msg)
 	case sheetMsg:
 		c.onSheet(msg)
 	case inspectedMsg:
@@ -235,6 +242,10 @@ func (c *console) onTick(t tickMsg) tea.Cmd {
 			d.onTick(c)
 			busy = busy || moved
 		}
+	}
+	if c.doctor != nil && !c.doctor.over {
+		c.doctor.onTick()
+		busy = true
 	}
 	read := c.readOutput(0)
 	if busy {

@@ -22,8 +22,16 @@ type dialog struct {
 	typed string
 	input *input
 	wrong bool // a guarded button was pressed without the right text
+	// fields are filled in before the first button does something with them, which must be harmless; the arrows choose which takes letters.
+	fields []field
+	at     int
 	// lost is called instead of a button when esc closes the dialog; nil: only close.
 	lost func(c *console) tea.Cmd
+}
+
+type field struct {
+	title string
+	input *input
 }
 
 type button struct {
@@ -52,9 +60,15 @@ func (d *dialog) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		return d.push(c, d.buttons[d.focus])
 	case "up", "pgup":
 		d.scroll -= 3
+		d.at = max(d.at-1, 0)
 		return nil
 	case "down", "pgdown":
 		d.scroll += 3
+		d.at = min(d.at+1, max(len(d.fields)-1, 0))
+		return nil
+	}
+	if len(d.fields) > 0 {
+		d.fields[d.at].input.press(k)
 		return nil
 	}
 	if d.typed != "" {
@@ -107,6 +121,7 @@ func (d *dialog) layout(c *console) (w int, body, tail []cells.Line, rows int) {
 	if d.typed != "" {
 		tail = append(tail, nil, d.prompt(w))
 	}
+	tail = append(tail, d.fieldRows(w)...)
 	tail = append(append(tail, nil), d.buttonRows(w)...)
 	body = d.body(c, w)
 	return w, body, tail, max(c.h-4-len(tail), 1)
@@ -133,6 +148,27 @@ func (d *dialog) prompt(w int) cells.Line {
 		ask, t = "Type exactly "+d.typed+": ", cells.Warn
 	}
 	return append(cells.Line{cells.New(t, ask)}, d.asked().line(cells.Strong)...).Fit(w)
+}
+
+// fieldRows are a row for each field, below an empty one.
+func (d *dialog) fieldRows(w int) []cells.Line {
+	if len(d.fields) == 0 {
+		return nil
+	}
+	rows := []cells.Line{nil}
+	for i, f := range d.fields {
+		l, t := cells.Line{{Text: "  ", Tone: cells.Muted}}, cells.Muted
+		if i == d.at {
+			l, t = cells.Line{{Text: "▸ ", Tone: cells.Active}}, cells.Strong
+		}
+		l = append(l, cells.Line{{Text: f.title, Tone: t}}.Fit(cells.FactTitle)...)
+		value := cells.Line{cells.New(cells.Normal, f.input.value())}
+		if i == d.at {
+			value = f.input.line(cells.Strong)
+		}
+		rows = append(rows, append(l, value...).Fit(w))
+	}
+	return rows
 }
 
 // buttonRows puts the buttons on one row, or below each other where they do not fit.

@@ -179,7 +179,7 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(k, c.keys.inspect):
 		return c.inspect()
 	case key.Matches(k, c.keys.watch):
-		c.dialog = f.lockDialog()
+		c.dialog = f.lockDialog(c)
 	case key.Matches(k, c.keys.problem):
 		f.problemDialog(c)
 	case key.Matches(k, c.keys.look):

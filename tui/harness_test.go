@@ -13,6 +13,7 @@ import (
 	"github.com/charmbracelet/x/exp/golden"
 
 	"flydeploy/engine"
+	"flydeploy/tui/plain"
 	"flydeploy/tui/tuitest"
 )
 
@@ -53,6 +54,11 @@ func newBench(tb testing.TB, s size, o Options) *bench {
 func offering(o Options) Options {
 	if o.Backend == nil {
 		o.Backend = &tuitest.Backend{}
+	}
+	if o.Acts.Doctor == nil {
+		if o.Acts = tuitest.ActsOf(func(string) {}); o.ReadOnly {
+			o.Acts = plain.Acts{Doctor: o.Acts.Doctor}
+		}
 	}
 	return o
 }
@@ -113,7 +119,7 @@ func (b *bench) types(text string) {
 
 var specialKeys = map[string]tea.KeyPressMsg{
 	"enter": {Code: tea.KeyEnter}, "esc": {Code: tea.KeyEscape}, "tab": {Code: tea.KeyTab}, "shift+tab": {Code: tea.KeyTab, Mod: tea.ModShift},
-	"space": {Code: ' ', Text: " "}, "ctrl+space": {Code: ' ', Mod: tea.ModCtrl}, "ctrl+c": {Code: 'c', Mod: tea.ModCtrl},
+	"space": {Code: ' ', Text: " "}, "ctrl+space": {Code: ' ', Mod: tea.ModCtrl}, "ctrl+c": {Code: 'c', Mod: tea.ModCtrl}, "ctrl+r": {Code: 'r', Mod: tea.ModCtrl},
 	"up": {Code: tea.KeyUp}, "down": {Code: tea.KeyDown}, "pgup": {Code: tea.KeyPgUp}, "pgdown": {Code: tea.KeyPgDown},
 	"left": {Code: tea.KeyLeft}, "right": {Code: tea.KeyRight}, "backspace": {Code: tea.KeyBackspace},
 }

@@ -110,7 +110,7 @@ func overrideTitle(held engine.LockInfo) string {
 }
 
 // lockDialog of the fleet shows who is deploying, and opens that deploy. It changes nothing.
-func (f *fleet) lockDialog() *dialog {
+func (f *fleet) lockDialog(c *console) *dialog {
 	held := f.Overview.Lock
 	about := &dialog{title: "The deploy lock", tone: cells.Active, buttons: []button{{key: "c", label: "Close"}}}
 	if held == nil {
@@ -126,6 +126,9 @@ func (f *fleet) lockDialog() *dialog {
 		about.buttons = append(about.buttons, button{key: "v", label: "Watch it live", act: func(c *console) tea.Cmd {
 			return c.watch(held.DeploymentID)
 		}})
+	}
+	if c.opts.Acts.Release != nil {
+		about.buttons = append(about.buttons, button{key: "r", label: "Release it", act: (*console).openRelease})
 	}
 	if about.tone = cells.Warn; held.Frozen() {
 		about.title = lockTitle(*held)
@@ -144,7 +147,10 @@ func (f *fleet) lockDialog() *dialog {
 		}
 		would := "A deploy of yours would wait for it, or override it after asking you."
 		if held.Frozen() {
-			would = "Nobody deploys until then. `flydeploy lock release` ends the freeze, and asks first; a deploy would wait, or override it after asking you."
+			would = "Nobody deploys until then. Releasing ends the freeze, and asks first; a deploy would wait, or override it after asking you."
+			if c.opts.Acts.Release == nil {
+				would = "Nobody deploys until then. `flydeploy lock release` ends the freeze, and asks first; a deploy would wait, or override it after asking you."
+			}
 		}
 		return append(lines, cells.Paragraph(cells.Muted, would, w)...)
 	}

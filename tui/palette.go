@@ -108,7 +108,7 @@ func (c *console) commands() []command {
 	switch s := c.top().(type) {
 	case *fleet:
 		if !s.about {
-			all = append(all, sortCommands(fleetSorts)...)
+			all = append(append(all, sortCommands(fleetSorts)...), c.actCommands()...)
 		}
 	case *deployScreen:
 		if s.pane == paneBoard && !s.planning(c.now) {

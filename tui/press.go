@@ -61,6 +61,8 @@ func (c *console) onPaste(content string) {
 	case c.isTiny():
 	case c.dialog != nil && c.dialog.typed != "":
 		c.dialog.asked().paste(content)
+	case c.dialog != nil && len(c.dialog.fields) > 0:
+		c.dialog.fields[c.dialog.at].input.paste(content)
 	case c.dialog != nil:
 	case c.help != nil:
 		c.help.input.paste(content)

@@ -21,7 +21,7 @@ import (
 )
 
 // Backend is what the console asks and tells the app that it shows. Only Deploy, which is never called by a read-only
-// console, changes anything.
+// console, changes anything; see also Acts.
 type Backend interface {
 	// Overview reads the fleet for the home screen, every two seconds while that is shown.
 	Overview(context.Context) (engine.Overview, error)
@@ -66,6 +66,8 @@ type Options struct {
 	// the console asks which app is meant, or where App names one, it tells what is missing.
 	Apps  func(context.Context) ([]engine.FlyApp, error)
 	Setup func(context.Context) []engine.SetupStep
+	// Acts are what can be done besides a deploy.
+	Acts plain.Acts
 	// Header, when set, is asked at every tick for a short line to show, e.g. the demo's traffic. It runs outside of
 	// Update, one call at a time.
 	Header func() string

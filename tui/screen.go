@@ -35,6 +35,8 @@ func (c *console) top() screen {
 		return c.apps
 	case c.setup != nil:
 		return c.setup
+	case c.doctor != nil:
+		return c.doctor
 	}
 	return c.below()
 }
@@ -127,6 +129,8 @@ func (c *console) bottom(all ...hint) cells.Line {
 	switch {
 	case c.notice != "":
 		return cells.Line{cells.New(cells.Warn, " "+c.notice)}.Fit(c.w)
+	case c.dialog != nil && len(c.dialog.fields) > 1:
+		all = []hint{{"↑↓", "fields"}, {"tab", "choose"}, {"enter", "press"}, {"esc", "close"}}
 	case c.dialog != nil:
 		all = []hint{{"tab", "choose"}, {"enter", "press"}, {"esc", "close"}}
 	case c.help != nil:

@@ -94,7 +94,7 @@ func TestAFreezeIsWaitedForOrOverridden(t *testing.T) {
 	b.send(overviewMsg{overview: o})
 	b.shows("! frozen by ann@laptop until 14:00 (in 1h 59m): Black Friday")
 	b.keys("v")
-	b.shows("Deploys are frozen", "because    Black Friday", "flydeploy lock release")
+	b.shows("Deploys are frozen", "because    Black Friday", "Releasing ends the freeze", "[ r Release it ]")
 	b.hides("Watch it live", "owner")
 	b.keys("esc")
 	b.deploys(tuitest.Frozen(), nil)

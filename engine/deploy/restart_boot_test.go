@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"flydeploy/engine"
-	"flydeploy/engine/doctor"
 	"flydeploy/engine/record"
 	"flydeploy/fly/local"
 )
@@ -112,7 +111,7 @@ func (u *upgraded) expectBootsImage(says string) {
 	if code := u.status(u.id); !code.Stale || code.Hook != engine.HookGaveUp || !strings.Contains(code.HookProblem.What, says) || code.HookProblem.Remedy == "" {
 		u.t.Errorf("status says %+v, %v", code, code.HookProblem)
 	}
-	if c := u.examined(u.id)["startup_hook"]; c.Status != doctor.CheckFail || !strings.Contains(c.Text, says) {
+	if c := u.examined(u.id)["startup_hook"]; c.Status != engine.CheckFail || !strings.Contains(c.Text, says) {
 		u.t.Errorf("the doctor says %+v", c)
 	}
 	past, err := record.History(u.t.Context(), u.bucket(), 0)

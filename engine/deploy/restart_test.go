@@ -308,19 +308,19 @@ func (w *world) expectHookToBeMissed(id string) {
 		w.t.Errorf("status says of the other machine: %s, %v", code.Hook, code.HookProblem)
 	}
 	checks := w.examined(id)
-	if c := checks["startup_hook"]; c.Status != doctor.CheckWarn || !strings.Contains(c.Text, "not for counter") || c.Remedy == "" {
+	if c := checks["startup_hook"]; c.Status != engine.CheckWarn || !strings.Contains(c.Text, "not for counter") || c.Remedy == "" {
 		w.t.Errorf("the doctor says: %+v of %+v", c, checks)
 	}
 }
 
 // examined gives what the doctor says of a machine, by the checks' names.
-func (w *world) examined(id string) map[string]doctor.Check {
+func (w *world) examined(id string) map[string]engine.Check {
 	noStorage := func(context.Context, string, map[string]string) (engine.Storage, error) {
 		return engine.Storage{}, engine.ErrNotFound // its checks are not of interest here
 	}
 	patient := doctor.Patient{App: engine.App{OTPApp: "counter"}, Fly: "counter", Fleet: only{w.fleet, id}, Open: noStorage}
-	checks := map[string]doctor.Check{}
-	doctor.Examine(w.t.Context(), patient, func(c doctor.Check) { checks[c.Name] = c })
+	checks := map[string]engine.Check{}
+	doctor.Examine(w.t.Context(), patient, func(c engine.Check) { checks[c.Name] = c })
 	return checks
 }
 

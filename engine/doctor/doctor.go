@@ -16,32 +16,6 @@ import (
 	"flydeploy/text"
 )
 
-// CheckStatus is how one check of the doctor has ended.
-type CheckStatus string
-
-// The statuses of checks. A check is skipped if it needs another one to succeed first.
-const (
-	CheckOK      CheckStatus = "ok"
-	CheckWarn    CheckStatus = "warn"
-	CheckFail    CheckStatus = "fail"
-	CheckSkipped CheckStatus = "skipped"
-)
-
-// Check is the outcome of one check, a line of the doctor's report.
-type Check struct {
-	Name    string      `json:"name"`
-	Status  CheckStatus `json:"status"`
-	Machine string      `json:"machine,omitempty"`
-	Text    string      `json:"text"`
-	Remedy  string      `json:"remedy,omitempty"`
-}
-
-// FailedCheck gives the failed check for an error.
-func FailedCheck(name string, err error) Check {
-	p := engine.AsProblem(err)
-	return Check{Name: name, Status: CheckFail, Text: p.What, Remedy: p.Remedy}
-}
-
 // checkWithin bounds one check. An answer may have to wait for rate limits and for a busy CPU.
 const checkWithin = 45 * time.Second
 
@@ -52,6 +26,8 @@ type Patient struct {
 	Fleet Fleet
 	Open  engine.OpenStorage
 	Keys  *sign.Ring // nil without any
+
+	ReadOnly bool // nothing is written, not even a throw-away object
 }
 
 // Fleet is the part of the Machines API that the doctor needs; package fly implements it, and engine.Fleet says what the methods
@@ -65,17 +41,17 @@ type Fleet interface {
 // doctor reports each check as soon as it has ended.
 type doctor struct {
 	Patient
-	report func(Check)
+	report func(engine.Check)
 	newest map[string]int64 // of the machines that were examined, see agent.Hook
 }
 
 // Examine checks everything outside of this computer that a deploy depends on. It writes nothing except a throw-away object in the
-// bucket.
-func Examine(ctx context.Context, p Patient, report func(Check)) {
+// bucket, and not even that where the patient is read-only.
+func Examine(ctx context.Context, p Patient, report func(engine.Check)) {
 	d := &doctor{Patient: p, report: report, newest: map[string]int64{}}
 	machines, err := within(ctx, p.Fleet.Machines)
 	if err != nil {
-		d.report(FailedCheck("app", err))
+		d.report(engine.FailedCheck("app", err))
 		d.skip("the app cannot be looked at", "machines", "power", "release", "bucket", "conditional_writes", "lock", "storage_clock")
 		return
 	}
@@ -93,12 +69,12 @@ func within[T any](ctx context.Context, ask func(context.Context) (T, error)) (T
 }
 
 func (d *doctor) ok(name, format string, args ...any) {
-	d.report(Check{Name: name, Status: CheckOK, Text: fmt.Sprintf(format, args...)})
+	d.report(engine.Check{Name: name, Status: engine.CheckOK, Text: fmt.Sprintf(format, args...)})
 }
 
 func (d *doctor) skip(why string, names ...string) {
 	for _, name := range names {
-		d.report(Check{Name: name, Status: CheckSkipped, Text: "not checked: " + why})
+		d.report(engine.Check{Name: name, Status: engine.CheckSkipped, Text: "not checked: " + why})
 	}
 }
 
@@ -107,32 +83,32 @@ func (d *doctor) skip(why string, names ...string) {
 func (d *doctor) machines(all []engine.Machine) {
 	s, err := target.ScopeOf(all, engine.Selection{})
 	if err != nil {
-		d.report(FailedCheck("machines", err))
+		d.report(engine.FailedCheck("machines", err))
 	} else {
 		d.ok("machines", "%d take part in a deploy%s", len(s.In), leftOutText(s.Out))
 	}
 	if images := imagesOf(s.In); len(images) > 1 {
-		d.report(Check{
-			Name: "images", Status: CheckWarn, Text: "machines run different images: " + strings.Join(images, ", "),
+		d.report(engine.Check{
+			Name: "images", Status: engine.CheckWarn, Text: "machines run different images: " + strings.Join(images, ", "),
 			Remedy: "A hot upgrade needs machines of one image. Bring all machines to one with `fly deploy`, or select the machines of one image.",
 		})
 	}
 	for _, m := range all {
 		if m.Lease.Held() && m.Temporary == "" {
-			d.report(Check{
-				Name: "lease", Status: CheckWarn, Machine: m.ID,
+			d.report(engine.Check{
+				Name: "lease", Status: engine.CheckWarn, Machine: m.ID,
 				Text: "its lease is held by " + m.Lease.Holder() + ", who may be changing the machine", Remedy: engine.Remedies["leased"],
 			})
 		}
 		if m.KeepsDisk && m.Temporary == "" {
-			d.report(Check{
-				Name: "keeps_disk", Status: CheckWarn, Machine: m.ID, Remedy: engine.Remedies["keeps_disk"],
+			d.report(engine.Check{
+				Name: "keeps_disk", Status: engine.CheckWarn, Machine: m.ID, Remedy: engine.Remedies["keeps_disk"],
 				Text: "it keeps its disk over restarts (persist_rootfs), so a restart after `flydeploy withdraw` does not lead back to its image",
 			})
 		}
 		if m.Temporary != "" {
-			d.report(Check{
-				Name: "temporary_machine", Status: CheckWarn, Machine: m.ID,
+			d.report(engine.Check{
+				Name: "temporary_machine", Status: engine.CheckWarn, Machine: m.ID,
 				Text:   "there is a temporary machine of deploy " + m.Temporary,
 				Remedy: "If that deploy is over, the next one removes it. It also destroys itself.",
 			})
@@ -168,7 +144,7 @@ func imagesOf(machines []engine.Machine) []string {
 func (d *doctor) power(ctx context.Context) {
 	_, err := within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, d.Fleet.MayCreate(ctx) })
 	if err != nil {
-		d.report(FailedCheck("power", err))
+		d.report(engine.FailedCheck("power", err))
 		return
 	}
 	d.ok("power", "the token may create and destroy machines")
@@ -193,32 +169,41 @@ func (d *doctor) storage(ctx context.Context, found *examined) {
 		})
 	}
 	if err != nil {
-		d.report(FailedCheck(bucket, err))
+		d.report(engine.FailedCheck(bucket, err))
 		d.skip("the bucket cannot be read", conditions, lock, clock)
 		return
 	}
 	d.ok(bucket, "%s is readable", storage.Place)
 	if f, differs := storage.SettingsFinding(); differs {
-		d.report(Check{Name: bucket, Status: CheckWarn, Text: f.What, Remedy: f.Remedy})
+		d.report(engine.Check{Name: bucket, Status: engine.CheckWarn, Text: f.What, Remedy: f.Remedy})
 	}
 	d.recorded(found.otpApp, recorded)
 	d.trials(ctx, storage.Trials)
 }
 
 func (d *doctor) trials(ctx context.Context, t engine.Trials) {
-	_, err := within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, t.TryConditions(ctx) })
-	if err != nil {
-		d.report(FailedCheck("conditional_writes", err))
-	} else {
-		d.ok("conditional_writes", "the storage honours them, so only one deploy at a time can hold the lock")
-	}
+	d.conditions(ctx, t)
 	d.lock(ctx, t)
 	skew, err := within(ctx, t.Skew)
 	if err != nil {
-		d.report(FailedCheck("storage_clock", err))
+		d.report(engine.FailedCheck("storage_clock", err))
 		return
 	}
 	d.clock("storage_clock", "", "the storage's clock", skew)
+}
+
+// conditions writes a throw-away object to try them.
+func (d *doctor) conditions(ctx context.Context, t engine.Trials) {
+	const name = "conditional_writes"
+	if d.ReadOnly {
+		d.skip("that would write an object, and this is read-only", name)
+		return
+	}
+	if _, err := within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, t.TryConditions(ctx) }); err != nil {
+		d.report(engine.FailedCheck(name, err))
+		return
+	}
+	d.ok(name, "the storage honours them, so only one deploy at a time can hold the lock")
 }
 
 func (d *doctor) lock(ctx context.Context, t engine.Trials) {
@@ -227,16 +212,16 @@ func (d *doctor) lock(ctx context.Context, t engine.Trials) {
 	case errors.Is(err, engine.ErrNotFound):
 		d.ok("lock", "the deploy lock is free")
 	case err != nil:
-		d.report(FailedCheck("lock", err))
+		d.report(engine.FailedCheck("lock", err))
 	case last.ExpiresIn() == 0:
 		d.ok("lock", "the deploy lock is free; the last one, of %s, expired without being released and was written %s ago", last.LockedBy, last.Age.Round(time.Second))
 	case last.Frozen():
-		d.report(Check{
-			Name: "lock", Status: CheckWarn, Text: last.DescribeFreeze(), Remedy: "Wait until then, or end it: `flydeploy lock release`.",
+		d.report(engine.Check{
+			Name: "lock", Status: engine.CheckWarn, Text: last.DescribeFreeze(), Remedy: "Wait until then, or end it: `flydeploy lock release`.",
 		})
 	default:
-		d.report(Check{
-			Name: "lock", Status: CheckWarn, Text: (&engine.LockHeldError{Held: last}).Error(),
+		d.report(engine.Check{
+			Name: "lock", Status: engine.CheckWarn, Text: (&engine.LockHeldError{Held: last}).Error(),
 			Remedy: "Wait until that deploy ends. If its console is dead, the lock expires by itself; `flydeploy hot --force` overrides it.",
 		})
 	}
@@ -247,13 +232,13 @@ const refusedSkew = 15 * time.Minute
 
 // clock reports how far another clock is off ours. A small difference only makes times hard to compare.
 func (d *doctor) clock(name, machine, whose string, skew time.Duration) {
-	c := Check{Name: name, Machine: machine, Status: CheckOK, Text: whose + " agrees with this computer's"}
+	c := engine.Check{Name: name, Machine: machine, Status: engine.CheckOK, Text: whose + " agrees with this computer's"}
 	if skew != 0 {
-		c.Status, c.Text = CheckWarn, fmt.Sprintf("%s is %s off this computer's", whose, skew.Round(time.Second))
+		c.Status, c.Text = engine.CheckWarn, fmt.Sprintf("%s is %s off this computer's", whose, skew.Round(time.Second))
 		c.Remedy = "Set the clock that is wrong (compare with `date -u`). From 15 minutes on, storages refuse signed requests."
 	}
 	if skew.Abs() >= refusedSkew {
-		c.Status = CheckFail
+		c.Status = engine.CheckFail
 	}
 	d.report(c)
 }

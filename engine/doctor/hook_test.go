@@ -9,12 +9,12 @@ import (
 )
 
 func TestABootLoopFailsTheDoctorsCheck(t *testing.T) {
-	var checks []Check
-	d := &doctor{report: func(c Check) { checks = append(checks, c) }}
-	for outcome, want := range map[string]CheckStatus{"gave_up": CheckFail, "failed": CheckWarn, "reapplied": CheckOK} {
+	var checks []engine.Check
+	d := &doctor{report: func(c engine.Check) { checks = append(checks, c) }}
+	for outcome, want := range map[string]engine.CheckStatus{"gave_up": engine.CheckFail, "failed": engine.CheckWarn, "reapplied": engine.CheckOK} {
 		d.hook(engine.Machine{ID: "m1"}, agent.Hook{State: agent.HookCalled, Calls: []agent.HookCall{{App: "shop", Outcome: outcome, Text: "two boots"}}}, "shop")
 		c := checks[len(checks)-1]
-		if c.Status != want || want != CheckOK && (!strings.Contains(c.Text, "two boots") || c.Remedy == "") {
+		if c.Status != want || want != engine.CheckOK && (!strings.Contains(c.Text, "two boots") || c.Remedy == "") {
 			t.Errorf("%s: %+v", outcome, c)
 		}
 	}
@@ -24,17 +24,17 @@ func TestDoctorWarnsOfPackagesThatDoNotCatchUpInAFreeze(t *testing.T) {
 	after := &engine.CatchUp{Mode: engine.CatchUpAfterSuspension, Outcome: "watching"}
 	for name, test := range map[string]struct {
 		hook   agent.Hook
-		status CheckStatus
+		status engine.CheckStatus
 	}{
-		"an older package":     {agent.Hook{State: agent.HookCalled, CatchUp: after}, CheckWarn},
-		"this package":         {agent.Hook{State: agent.HookCalled, CatchUp: after, ReadsNames: true}, CheckOK},
-		"does not catch up":    {agent.Hook{State: agent.HookCalled}, CheckOK},
-		"the hook is uncalled": {agent.Hook{State: agent.HookUncalled, CatchUp: after}, CheckOK},
+		"an older package":     {agent.Hook{State: agent.HookCalled, CatchUp: after}, engine.CheckWarn},
+		"this package":         {agent.Hook{State: agent.HookCalled, CatchUp: after, ReadsNames: true}, engine.CheckOK},
+		"does not catch up":    {agent.Hook{State: agent.HookCalled}, engine.CheckOK},
+		"the hook is uncalled": {agent.Hook{State: agent.HookUncalled, CatchUp: after}, engine.CheckOK},
 	} {
-		var got Check
-		d := &doctor{report: func(c Check) { got = c }}
+		var got engine.Check
+		d := &doctor{report: func(c engine.Check) { got = c }}
 		d.catchUp(engine.Machine{ID: "m1"}, test.hook)
-		if got.Name != "catch_up" || got.Machine != "m1" || got.Status != test.status || (got.Status == CheckWarn) != (got.Remedy != "" && strings.Contains(got.Text, "freeze")) {
+		if got.Name != "catch_up" || got.Machine != "m1" || got.Status != test.status || (got.Status == engine.CheckWarn) != (got.Remedy != "" && strings.Contains(got.Text, "freeze")) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}

@@ -47,32 +47,32 @@ func (d *doctor) release(ctx context.Context, m engine.Machine) *examined {
 	exec := target.ExecOn(d.Fleet, m.ID)
 	vm, err := withinRetrying(ctx, func(ctx context.Context) (agent.VM, error) { return agent.Discover(ctx, exec, d.Release) })
 	if errors.Is(err, agent.ErrNoVM) {
-		d.on(m, Check{Name: "release", Status: CheckOK, Text: "process group " + cmp.Or(m.ProcessGroup, "app") + " runs no Elixir release and is left out"})
+		d.on(m, engine.Check{Name: "release", Status: engine.CheckOK, Text: "process group " + cmp.Or(m.ProcessGroup, "app") + " runs no Elixir release and is left out"})
 		return nil
 	}
 	if err != nil {
-		d.on(m, FailedCheck("release", err))
+		d.on(m, engine.FailedCheck("release", err))
 		return nil
 	}
-	d.on(m, Check{Name: "release", Status: CheckOK, Text: fmt.Sprintf("%s %s in %s, node %s", vm.Name, vm.Version, vm.Root, vm.Node)})
+	d.on(m, engine.Check{Name: "release", Status: engine.CheckOK, Text: fmt.Sprintf("%s %s in %s, node %s", vm.Name, vm.Version, vm.Root, vm.Node)})
 	if d.distribution(m, vm) {
 		d.facts(ctx, m, vm)
 	}
 	return d.settings(ctx, m, vm)
 }
 
-func (d *doctor) on(m engine.Machine, c Check) {
+func (d *doctor) on(m engine.Machine, c engine.Check) {
 	c.Machine = m.ID
 	d.report(c)
 }
 
 func (d *doctor) distribution(m engine.Machine, vm agent.VM) bool {
 	if vm.Distribution != "none" {
-		d.on(m, Check{Name: "distribution", Status: CheckOK, Text: "on (" + cmp.Or(vm.Distribution, "sname") + ")"})
+		d.on(m, engine.Check{Name: "distribution", Status: engine.CheckOK, Text: "on (" + cmp.Or(vm.Distribution, "sname") + ")"})
 		return true
 	}
-	d.on(m, Check{
-		Name: "distribution", Status: CheckFail, Text: "the release starts without distribution, so its VM cannot be reached",
+	d.on(m, engine.Check{
+		Name: "distribution", Status: engine.CheckFail, Text: "the release starts without distribution, so its VM cannot be reached",
 		Remedy: engine.Remedies["no_distribution"],
 	})
 	return false
@@ -83,7 +83,7 @@ func (d *doctor) settings(ctx context.Context, m engine.Machine, vm agent.VM) *e
 	exec := target.ExecOn(d.Fleet, m.ID)
 	found := &examined{otpApp: cmp.Or(d.OTPApp, vm.OTPApp)}
 	if found.otpApp == "" {
-		d.on(m, FailedCheck("otp_app", target.NoOTPAppProblem(vm.Name)))
+		d.on(m, engine.FailedCheck("otp_app", target.NoOTPAppProblem(vm.Name)))
 		return nil
 	}
 	var err error
@@ -91,17 +91,17 @@ func (d *doctor) settings(ctx context.Context, m engine.Machine, vm agent.VM) *e
 		return agent.Storage(ctx, exec, vm)
 	})
 	if err != nil {
-		d.on(m, FailedCheck("storage_settings", err))
+		d.on(m, engine.FailedCheck("storage_settings", err))
 		return nil
 	}
 	if found.storage["AWS_ACCESS_KEY_ID"] == "" || found.storage["AWS_SECRET_ACCESS_KEY"] == "" {
-		d.on(m, Check{
-			Name: "storage_settings", Status: CheckFail, Text: "the release has no keys for a bucket",
+		d.on(m, engine.Check{
+			Name: "storage_settings", Status: engine.CheckFail, Text: "the release has no keys for a bucket",
 			Remedy: "Run `fly storage create`, or `fly secrets set AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…`.",
 		})
 		return found // the console may have settings of its own
 	}
-	d.on(m, Check{Name: "storage_settings", Status: CheckOK, Text: "the release has keys for a bucket"})
+	d.on(m, engine.Check{Name: "storage_settings", Status: engine.CheckOK, Text: "the release has keys for a bucket"})
 	return found
 }
 
@@ -110,7 +110,7 @@ func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
 	exec := target.ExecOn(d.Fleet, m.ID)
 	f, err := withinRetrying(ctx, func(ctx context.Context) (agent.Facts, error) { return agent.Probe(ctx, exec, vm) })
 	if err != nil {
-		d.on(m, FailedCheck("vm", engine.NewProblem("vm_unreachable", "the running VM does not answer", err,
+		d.on(m, engine.FailedCheck("vm", engine.NewProblem("vm_unreachable", "the running VM does not answer", err,
 			"Check on the machine that `bin/"+vm.Name+" rpc` works: its cookie and node name must be those of the running VM.")))
 		return
 	}
@@ -118,25 +118,25 @@ func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
 	if f.User != "" {
 		user = ", as uid " + f.User
 	}
-	d.on(m, Check{Name: "vm", Status: CheckOK, Text: fmt.Sprintf("answers; OTP %s, Elixir %s%s", f.OTP, f.Elixir, user)})
+	d.on(m, engine.Check{Name: "vm", Status: engine.CheckOK, Text: fmt.Sprintf("answers; OTP %s, Elixir %s%s", f.OTP, f.Elixir, user)})
 	for _, c := range []struct {
 		name     string
 		good     bool
-		bad      CheckStatus
+		bad      engine.CheckStatus
 		yes, no  string
 		remedyOf string
 	}{
-		{"crypto", f.Crypto, CheckFail, "in the release", "is not in the release: no tarball can be checked", "no_crypto"},
-		{"ssl", f.SSL, CheckFail, "in the release", "is not in the release: nothing can be downloaded over https", "no_ssl"},
-		{"certificates", f.Certificates > 0, CheckWarn, fmt.Sprintf("%d authorities", f.Certificates), "none: neither the system's nor castore's", "no_certificates"},
-		{"files", len(f.Unwritable) == 0, CheckFail, "the VM's user can write the release's files", unwritableText(f.Unwritable), "not_writable"},
-		{"poller", !f.Poller, CheckFail, "none", "FlyDeploy.Poller runs and would apply upgrades on its own", "poller_runs"},
-		{"agent", !f.Agent, CheckWarn, "no upgrade is under way", "an upgrade is under way in the VM", "agent_busy"},
+		{"crypto", f.Crypto, engine.CheckFail, "in the release", "is not in the release: no tarball can be checked", "no_crypto"},
+		{"ssl", f.SSL, engine.CheckFail, "in the release", "is not in the release: nothing can be downloaded over https", "no_ssl"},
+		{"certificates", f.Certificates > 0, engine.CheckWarn, fmt.Sprintf("%d authorities", f.Certificates), "none: neither the system's nor castore's", "no_certificates"},
+		{"files", len(f.Unwritable) == 0, engine.CheckFail, "the VM's user can write the release's files", unwritableText(f.Unwritable), "not_writable"},
+		{"poller", !f.Poller, engine.CheckFail, "none", "FlyDeploy.Poller runs and would apply upgrades on its own", "poller_runs"},
+		{"agent", !f.Agent, engine.CheckWarn, "no upgrade is under way", "an upgrade is under way in the VM", "agent_busy"},
 	} {
 		if c.good {
-			d.on(m, Check{Name: c.name, Status: CheckOK, Text: c.yes})
+			d.on(m, engine.Check{Name: c.name, Status: engine.CheckOK, Text: c.yes})
 		} else {
-			d.on(m, Check{Name: c.name, Status: c.bad, Text: c.no, Remedy: engine.Remedies[c.remedyOf]})
+			d.on(m, engine.Check{Name: c.name, Status: c.bad, Text: c.no, Remedy: engine.Remedies[c.remedyOf]})
 		}
 	}
 	d.hook(m, f.Hook, cmp.Or(d.OTPApp, vm.OTPApp))
@@ -149,14 +149,14 @@ func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
 // hook mostly warns: without the hook an upgrade works until the machine restarts.
 func (d *doctor) hook(m engine.Machine, reported agent.Hook, otpApp string) {
 	if _, problem := hookOf(reported, otpApp); problem != nil {
-		status := CheckWarn
+		status := engine.CheckWarn
 		if problem.Name == "boot_loop" { // it runs other code than the fleet
-			status = CheckFail
+			status = engine.CheckFail
 		}
-		d.on(m, Check{Name: "startup_hook", Status: status, Text: problem.What, Remedy: problem.Remedy})
+		d.on(m, engine.Check{Name: "startup_hook", Status: status, Text: problem.What, Remedy: problem.Remedy})
 		return
 	}
-	d.on(m, Check{Name: "startup_hook", Status: CheckOK, Text: "called when the VM started"})
+	d.on(m, engine.Check{Name: "startup_hook", Status: engine.CheckOK, Text: "called when the VM started"})
 }
 
 // catchUp only tells: without it a machine that has missed an upgrade is brought back by a restart, or by the next deploy. It warns of a package
@@ -164,14 +164,14 @@ func (d *doctor) hook(m engine.Machine, reported agent.Hook, otpApp string) {
 func (d *doctor) catchUp(m engine.Machine, h agent.Hook) {
 	switch c := h.CatchUp; {
 	case c == nil:
-		d.on(m, Check{Name: "catch_up", Status: CheckOK, Text: "no: after a suspension the machine runs the code with which it fell asleep"})
+		d.on(m, engine.Check{Name: "catch_up", Status: engine.CheckOK, Text: "no: after a suspension the machine runs the code with which it fell asleep"})
 	case h.State == agent.HookCalled && !h.ReadsNames:
-		d.on(m, Check{Name: "catch_up", Status: CheckWarn, Remedy: engine.Remedies["older_package"],
+		d.on(m, engine.Check{Name: "catch_up", Status: engine.CheckWarn, Remedy: engine.Remedies["older_package"],
 			Text: "after a suspension, but not during a freeze (`flydeploy lock acquire`): its image has an older package, which waits for the end of the lock"})
 	case c.Mode == engine.CatchUpAlways:
-		d.on(m, Check{Name: "catch_up", Status: CheckOK, Text: "after a suspension, and about every ten minutes"})
+		d.on(m, engine.Check{Name: "catch_up", Status: engine.CheckOK, Text: "after a suspension, and about every ten minutes"})
 	default:
-		d.on(m, Check{Name: "catch_up", Status: CheckOK, Text: "after a suspension"})
+		d.on(m, engine.Check{Name: "catch_up", Status: engine.CheckOK, Text: "after a suspension"})
 	}
 }
 

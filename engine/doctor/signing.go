@@ -13,14 +13,14 @@ import (
 // signing compares the keys that a machine's package trusts with the one that this console signs with.
 func (d *doctor) signing(m engine.Machine, h agent.Hook) {
 	own, theirs := d.Keys.SignsWith(), strings.Join(h.PublicKeys, ", ")
-	c := Check{Name: "signing", Status: CheckWarn}
+	c := engine.Check{Name: "signing", Status: engine.CheckWarn}
 	switch {
 	case h.State == agent.HookAbsent:
 		return
 	case h.WrongKeys != "":
 		c.Text, c.Remedy = "after a restart it loads no upgrade: "+h.WrongKeys, engine.Remedies["not_signed"]
 	case theirs == "" && own == "":
-		c.Status = CheckOK
+		c.Status = engine.CheckOK
 		c.Text = "no: whoever can write to the bucket can put code onto the machine at its next start (see `flydeploy keygen --help`)"
 	case theirs == "":
 		c.Text = "this console signs with key " + own + ", and the machine loads what nobody has signed as well"
@@ -30,7 +30,7 @@ func (d *doctor) signing(m engine.Machine, h agent.Hook) {
 	case !slices.Contains(h.PublicKeys, own):
 		c.Text, c.Remedy = "it loads only what is signed with key "+theirs+", and this console signs with "+own, engine.Remedies["not_signed"]
 	default:
-		c.Status, c.Text = CheckOK, "it loads only what is signed with key "+theirs+keptIn(h.StateDir)
+		c.Status, c.Text = engine.CheckOK, "it loads only what is signed with key "+theirs+keptIn(h.StateDir)
 	}
 	d.on(m, c)
 }
@@ -56,8 +56,8 @@ func (d *doctor) recorded(otpApp string, md engine.Metadata) {
 	}
 	wrong := d.Keys.CheckRecord(app, md)
 	for _, id := range slices.Sorted(maps.Keys(wrong)) {
-		c := FailedCheck("record", wrong[id])
-		c.Status, c.Machine = CheckWarn, id
+		c := engine.FailedCheck("record", wrong[id])
+		c.Status, c.Machine = engine.CheckWarn, id
 		d.report(c)
 	}
 	older := d.olderThanWhatRan(md)
@@ -75,8 +75,8 @@ func (d *doctor) olderThanWhatRan(md engine.Metadata) (n int) {
 		}
 		if s := u.Signature; s != nil && s.SignedAtMS < d.newest[id] {
 			n++
-			d.report(Check{
-				Name: "record", Status: CheckWarn, Machine: id, Remedy: engine.Remedies["older_record"],
+			d.report(engine.Check{
+				Name: "record", Status: engine.CheckWarn, Machine: id, Remedy: engine.Remedies["older_record"],
 				Text: "what current.json names for the machine was signed at " + engine.SignedAt(s.SignedAtMS) + ", and it has run what was signed at " + engine.SignedAt(d.newest[id]),
 			})
 		}
@@ -90,8 +90,8 @@ func (d *doctor) recordedNone(wrong error) {
 		d.ok("record", "names no upgrade, which is signed with a key that is trusted here")
 		return
 	}
-	c := FailedCheck("record", wrong)
-	c.Status = CheckWarn
+	c := engine.FailedCheck("record", wrong)
+	c.Status = engine.CheckWarn
 	c.Remedy = "If an upgrade was withdrawn without a key, deploy again. Else somebody has removed one: `flydeploy history` shows what was deployed."
 	d.report(c)
 }
