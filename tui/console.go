@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -24,7 +25,9 @@ type console struct {
 	opts   Options
 	work   *background
 	keys   keyMap
-	theme  cells.Theme
+	skin   cells.Skin
+	dark   bool        // the background
+	theme  cells.Theme // of both
 	w, h   int
 	now    time.Time // of the last tick
 	header string
@@ -75,11 +78,17 @@ type tickMsg struct {
 
 func newConsole(o Options, work *background) *console {
 	c := &console{
-		opts: o, work: work, keys: newKeyMap(o.ReadOnly, o.Backend != nil), theme: cells.NewTheme(o.Theme != "light", o.ASCII), now: time.Now(),
+		opts: o, work: work, keys: newKeyMap(o.ReadOnly, o.Backend != nil), now: time.Now(),
 		fleet: newFleet(o.Preselect), stale: true, calls: calling{pressed: time.Now()},
 	}
 	c.keys.logs.SetEnabled(o.Logs != nil)
+	c.dress(cmp.Or(o.Skin, cells.Default), o.Theme != "light")
 	return c
+}
+
+// dress changes in which colours everything is painted.
+func (c *console) dress(skin cells.Skin, dark bool) {
+	c.skin, c.dark, c.theme, c.stale = skin, dark, cells.NewTheme(skin, dark, c.opts.ASCII), true
 }
 
 // at gives the console at another time, for a screen with a clock of its own.
@@ -154,7 +163,7 @@ func (c *console) dispatch(msg tea.Msg) (cmd tea.Cmd) {
 	case tea.WindowSizeMsg:
 		c.w, c.h, c.stale = msg.Width, msg.Height, true
 	case tea.BackgroundColorMsg:
-		c.theme, c.stale = cells.NewTheme(msg.IsDark(), c.opts.ASCII), true
+		c.dress(c.skin, msg.IsDark())
 	default:
 		cmd = c.onAnswer(msg)
 	}

@@ -109,7 +109,7 @@ func TestPaletteOffersWhatItsKeysDoHere(t *testing.T) {
 		for i, cmd := range all {
 			names[i] = cmd.words
 		}
-		want = append(want, "help", "theme dark", "theme light")
+		want = append(want, "help", "theme dark", "theme light", "skin default", "skin high-contrast", "skin colour-blind", "skin mono")
 		if !slices.Equal(names, want) {
 			t.Fatalf("the palette offers %q, want %q", names, want)
 		}

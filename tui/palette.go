@@ -121,13 +121,15 @@ func (c *console) commands() []command {
 	if c.top() == screen(c.fleet) && c.opts.Setup != nil {
 		all = append(all, command{"set up: what is missing", "", (*console).openSetup})
 	}
-	theme := func(dark bool) func(*console) tea.Cmd {
-		return func(c *console) tea.Cmd { c.theme = cells.NewTheme(dark, c.opts.ASCII); return nil }
-	}
-	return append(all,
+	all = append(all,
 		command{"help", c.keys.help.Help().Key, func(c *console) tea.Cmd { c.openHelp(); return nil }},
-		command{"theme dark", "", theme(true)}, command{"theme light", "", theme(false)},
+		command{"theme dark", "", func(c *console) tea.Cmd { c.dress(c.skin, true); return nil }},
+		command{"theme light", "", func(c *console) tea.Cmd { c.dress(c.skin, false); return nil }},
 	)
+	for _, skin := range cells.Skins {
+		all = append(all, command{"skin " + string(skin), "", func(c *console) tea.Cmd { c.dress(skin, c.dark); return nil }})
+	}
+	return all
 }
 
 func sortCommands[T any](all []ordering[T]) []command {

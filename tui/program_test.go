@@ -19,6 +19,7 @@ import (
 	"github.com/creack/pty"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 	"flydeploy/tui/plain"
 	"flydeploy/tui/tuitest"
 )
@@ -326,7 +327,7 @@ func TestRule11NoColour(t *testing.T) {
 	for name, env := range map[string][]string{"NO_COLOR": {"TERM=xterm-256color", "NO_COLOR=please"}, "CLICOLOR": {"TERM=xterm-256color", "CLICOLOR=0"}} {
 		t.Run(name, func(t *testing.T) {
 			o := playing(6, tuitest.Upgraded)
-			o.Environ = env
+			o.Environ, o.Skin = env, cells.HighContrast
 			r := runOn(t.Context(), newTerminal(t, size{80, 24}), o)
 			r.waitFor("148e00016c0000")
 			if r.anyCell(func(s uv.Style) bool { return s.Fg != nil || s.Bg != nil }) {

@@ -1,11 +1,17 @@
 package tui
 
 import (
+	"image/color"
+	"regexp"
+	"strings"
 	"testing"
 
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
+	"github.com/charmbracelet/x/exp/golden"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 	"flydeploy/tui/tuitest"
 	"flydeploy/tui/view"
 )
@@ -82,5 +88,56 @@ func TestRule9EveryStandingHasItsOwnGlyphOrWord(t *testing.T) {
 			t.Errorf("%s and %s look the same without colour", other, s)
 		}
 		glyphs[g] = s
+	}
+}
+
+// groundedText is text with a background of its own.
+var groundedText = regexp.MustCompile("(?s)\x1b\\[[0-9;]*48;2;[0-9;]*m[^\x1b]*\x1b\\[m")
+
+// TestSkins keeps the escape sequences of the fleet, of a failed deploy, and of a plan with blockers, in every skin.
+func TestSkins(t *testing.T) {
+	before, after, end := tuitest.RolledBack(6)
+	for _, skin := range cells.Skins {
+		for _, theme := range []string{"dark", "light"} {
+			for name, show := range map[string]func(*bench){
+				"fleet":   func(b *bench) { b.sees(6); b.keys("down", "space") },
+				"failure": func(b *bench) { b.deploys(before, nil); b.hears(after, &end) },
+				"plan":    func(b *bench) { b.deploys(tuitest.Blocked(6, engine.SeverityBlock), nil); b.keys("D") },
+			} {
+				t.Run(string(skin)+"-"+theme+"-"+name, func(t *testing.T) {
+					b := newBench(t, size{80, 24}, Options{Theme: theme, Skin: skin})
+					show(b)
+					b.fits()
+					painted := b.View().Content
+					if bare := groundedText.ReplaceAllString(painted, ""); skin == cells.HighContrast && strings.TrimSpace(bare) != "" {
+						t.Errorf("this stands on the terminal's own background: %q", bare)
+					}
+					golden.RequireEqual(t, painted)
+				})
+			}
+		}
+	}
+}
+
+// A skin is chosen while the console runs; what the terminal says of its background changes no skin.
+func TestASkinIsChosenByItsName(t *testing.T) {
+	b := newBench(t, size{80, 24}, Options{Theme: "auto"})
+	b.sees(6)
+	b.keys(":")
+	b.types("skin high")
+	b.shows("▸ skin high-contrast")
+	b.keys("enter")
+	if !strings.Contains(b.View().Content, "48;2;0;0;0") {
+		t.Errorf("nothing stands on black:\n%q", b.View().Content)
+	}
+	b.send(tea.BackgroundColorMsg{Color: color.White})
+	if !strings.Contains(b.View().Content, "48;2;255;255;255") {
+		t.Errorf("on a light terminal nothing stands on white:\n%q", b.View().Content)
+	}
+	b.keys(":")
+	b.types("theme dark")
+	b.keys("enter")
+	if !strings.Contains(b.View().Content, "48;2;0;0;0") {
+		t.Error("another theme changes the skin")
 	}
 }

@@ -1,7 +1,6 @@
 package cells
 
 import (
-	"image/color"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -25,56 +24,21 @@ const (
 	tones // how many there are
 )
 
-// colours holds colours that keep 4.5:1 on their background, also under the cursor's band, and that stay apart for
-// colour-blind eyes; a test checks it. The band is a grey that terminals with 256 colours have, too.
-type colours struct{ text, muted, ok, active, warn, fail, rule, band string }
-
-var (
-	darkColours = colours{
-		text: "#e6edf3", muted: "#9aa4b2", ok: "#34d399", active: "#8ab4ff", warn: "#f2c744", fail: "#ff7b72",
-		rule: "#4b5563", band: "#303030",
-	}
-	lightColours = colours{
-		text: "#1f2328", muted: "#5b6470", ok: "#007a55", active: "#1d4ed8", warn: "#7a5600", fail: "#7f1d1d",
-		rule: "#c3c9d1", band: "#eeeeee",
-	}
-)
-
 // Theme paints lines. It is immutable.
 type Theme struct {
 	styles [tones][2]lipgloss.Style // plain, and on the cursor's band
 	ascii  *strings.Replacer        // nil: glyphs as they are
+	// grounded: the skin has a background of its own, so that ordinary text is painted, too.
+	grounded bool
 }
 
-// NewTheme makes the theme for a dark or a light background; ascii draws with ASCII alone.
-func NewTheme(dark, ascii bool) Theme {
-	p := lightColours
-	if dark {
-		p = darkColours
-	}
-	var t Theme
-	for tone, s := range styles(p) {
-		band := s.Background(lipgloss.Color(p.band))
-		if s.GetForeground() == (lipgloss.NoColor{}) {
-			band = band.Foreground(lipgloss.Color(p.text))
-		}
-		t.styles[tone] = [2]lipgloss.Style{s, band}
-	}
+// NewTheme makes the theme of a skin for a dark or a light background; ascii draws with ASCII alone.
+func NewTheme(skin Skin, dark, ascii bool) Theme {
+	t := Theme{styles: skin.styles(dark), grounded: darkColours[skin].ground != ""}
 	if ascii {
 		t.ascii = asciiGlyphs
 	}
 	return t
-}
-
-// styles leave ordinary text in the terminal's own colour.
-func styles(p colours) [tones]lipgloss.Style {
-	plain := lipgloss.NewStyle().Inline(true)
-	in := func(hex string) lipgloss.Style { return plain.Foreground(color.Color(lipgloss.Color(hex))) }
-	return [tones]lipgloss.Style{
-		Normal: plain, Strong: plain.Bold(true), Muted: in(p.muted), OK: in(p.ok), Active: in(p.active),
-		Warn: in(p.warn), Fail: in(p.fail), Border: in(p.rule), Heading: in(p.active).Bold(true),
-		Focus: in(p.active).Bold(true).Reverse(true),
-	}
 }
 
 // Paint renders lines for the terminal.
@@ -110,7 +74,7 @@ func (t Theme) paintSpan(b *strings.Builder, s Span) {
 	switch {
 	case s.Band:
 		b.WriteString(t.styles[s.Tone][1].Render(text))
-	case s.Tone == Normal:
+	case s.Tone == Normal && !t.grounded:
 		b.WriteString(text)
 	default:
 		b.WriteString(t.styles[s.Tone][0].Render(text))
