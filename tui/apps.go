@@ -100,7 +100,7 @@ func (s *appsScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		return s.open(c)
 	case key.Matches(k, c.keys.filter):
 		s.filter.open()
-	case key.Matches(k, c.keys.look), k.String() == "ctrl+r":
+	case pressed(k, c.keys.look):
 		return c.readApps()
 	case s.filter.words != "" && key.Matches(k, c.keys.back):
 		s.filter.clear()
@@ -193,7 +193,7 @@ func (s *appsScreen) hints(c *console) []hint {
 	if c.opts.Backend != nil {
 		back = hint{"esc", "back"}
 	}
-	return []hint{{"enter", "open"}, short(c.keys.filter, "filter"), back, {"ctrl-r", "ask again"}, short(c.keys.help, "help"), short(c.keys.quit, "quit")}
+	return []hint{{"enter", "open"}, short(c.keys.filter, "filter"), back, {firstShown(c.keys.look), "ask again"}, short(c.keys.help, "help"), short(c.keys.quit, "quit")}
 }
 
 func (s *appsScreen) bindings(c *console) []key.Binding {

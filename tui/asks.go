@@ -44,7 +44,7 @@ func (d *deployScreen) leaveBody(c *console, w int) []cells.Line {
 
 // waitsFor is the key that a wave's pause waits for, and whether it does so now.
 func (d *deployScreen) waitsFor(c *console) string {
-	key := c.keys.promote.Help().Key
+	key := firstShown(c.keys.promote)
 	if d.watching() && len(d.progress.Ways) > 0 {
 		key += ", as it does now"
 	}

@@ -82,6 +82,7 @@ func newConsole(o Options, work *background) *console {
 		fleet: newFleet(o.Preselect), stale: true, calls: calling{pressed: time.Now()},
 	}
 	c.keys.logs.SetEnabled(o.Logs != nil)
+	c.keys.rebind(o.Keys)
 	c.dress(cmp.Or(o.Skin, cells.Default), o.Theme != "light")
 	return c
 }

@@ -33,7 +33,7 @@ func (d *deployScreen) view(c *console) []cells.Line {
 	case d.planning(c.now):
 		lines = append(lines, cells.Rule(placed("plan: nothing has been suspended yet", d.page.Place(d.pageRows(c))), w))
 		lines = append(lines, d.page.View(w, d.pageRows(c))...)
-		lines = append(lines, d.planQuestion(w)...)
+		lines = append(lines, d.planQuestion(c, w)...)
 	case d.pane != paneBoard:
 		lines = append(lines, cells.Rule(placed(d.pageTitle(), d.page.Place(d.pageRows(c))), w))
 		lines = append(lines, d.page.View(w, d.pageRows(c))...)
@@ -101,7 +101,7 @@ func (d *deployScreen) settle(c *console) {
 func (d *deployScreen) pageRows(c *console) int {
 	room := c.h - 3 - len(d.head(c, c.w)) // title, rule, bottom
 	if d.pane != paneModules && d.planning(c.now) {
-		room -= len(d.planQuestion(c.w))
+		room -= len(d.planQuestion(c, c.w))
 	}
 	return max(room, 0)
 }
@@ -285,7 +285,7 @@ func (d *deployScreen) body(c *console, w, h int) []cells.Line {
 // outputTitle says which of the machines' lines stand beside the log.
 func (d *deployScreen) outputTitle(c *console) string {
 	if d.endedLongAgo(c.now) {
-		return "logs until " + text.Time(readAfterEnd) + " after the end · " + c.keys.logs.Help().Key + " reads on"
+		return "logs until " + text.Time(readAfterEnd) + " after the end · " + firstShown(c.keys.logs) + " reads on"
 	}
 	return "logs of the machines since the commit"
 }

@@ -112,7 +112,7 @@ func (f *fleet) machineLines(c *console, m engine.Machine, w int) []cells.Line {
 	if v, known := f.vitalsOf(m); known {
 		lines = append(append(lines, nil), view.LastVitalsFacts(v, now, w)...)
 	} else if view.TakesPart(m) && m.State == engine.StateStarted {
-		tell("vitals", cells.New(cells.Muted, "? unknown: "+c.keys.inspect.Help().Key+" asks"))
+		tell("vitals", cells.New(cells.Muted, "? unknown: "+firstShown(c.keys.inspect)+" asks"))
 	}
 	lines = append(lines, f.codeLines(m, now, w)...)
 	if f.Image != "" && !engine.SameImage(f.Image, m.FullImage()) && view.TakesPart(m) {

@@ -215,7 +215,7 @@ func (g *guest) hints(k keyMap) []hint {
 		}
 	}
 	return []hint{
-		{"space", "pause"}, {"+ -", "speed"}, {"← →", "10 s"}, {"esc", "back"}, short(k.help, "help"), {".", "next event"}, short(k.log, "log"),
+		short(k.pause, "pause"), {firstShown(k.faster) + " " + firstShown(k.slower), "speed"}, {"← →", "10 s"}, {"esc", "back"}, short(k.help, "help"), short(k.stepEvent, "next event"), short(k.log, "log"),
 		short(k.details, "details"), short(k.plan, "plan"), short(k.copy, "copy"),
 	}
 }

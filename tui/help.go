@@ -10,13 +10,24 @@ import (
 // helpBox shows keys over the screen below: first those of this screen; what is typed searches all of them.
 type helpBox struct {
 	input *input
-	all   bool // also the keys of other screens
+	shows helpOf
 	page  cells.Page
 }
+
+// helpOf is which keys are shown.
+type helpOf int
+
+const (
+	ofThisScreen helpOf = iota
+	ofAllScreens
+	withNames // as the operator's settings have them
+	helpKinds
+)
 
 const (
 	helpColumn = 32 // width of a column, in cells
 	helpKey    = 13 // of its keys
+	helpName   = 14 // of their names
 )
 
 func (c *console) openHelp() { c.help = &helpBox{input: newInput("")} }
@@ -25,10 +36,10 @@ func (h *helpBox) press(c *console, k tea.KeyPressMsg) {
 	switch name := k.String(); {
 	case name == "esc" && h.input.value() != "":
 		h.input = newInput("")
-	case name == "esc", name == "enter", name == "?":
+	case name == "esc", name == "enter", name == "?", len(name) > 1 && key.Matches(k, c.keys.help):
 		c.help = nil
 	case name == "tab":
-		h.all = !h.all
+		h.shows = (h.shows + 1) % helpKinds
 	case name == "up":
 		h.page.Scroll--
 	case name == "down":
@@ -70,20 +81,20 @@ func (h *helpBox) lines(c *console, w int) []cells.Line {
 			others = append(others, g)
 		}
 	}
-	if h.all || typed != "" {
+	if h.shows != ofThisScreen || typed != "" {
 		here = append(here, others...)
 	}
 	if len(here) == 0 {
 		return []cells.Line{{cells.New(cells.Muted, "No key matches "+typed+".")}}
 	}
-	return helpLines(here, w)
+	return helpLines(here, w, h.shows == withNames)
 }
 
 // searched gives the keys that are called so, or do that.
 func (g keyGroup) searched(typed string) keyGroup {
 	found := keyGroup{title: g.title}
 	for _, b := range g.keys {
-		if b.Enabled() && (b.Help().Key == typed || filtered(typed, b.Help().Desc+" "+g.title)) {
+		if b.Enabled() && (b.Help().Key == typed || filtered(typed, b.Help().Desc+" "+g.title+" "+b.name)) {
 			found.keys = append(found.keys, b)
 		}
 	}
@@ -116,10 +127,7 @@ func (c *console) isHere(group string) bool {
 
 func (h *helpBox) view(c *console) []cells.Line {
 	w, rows := h.width(c), h.rows(c)
-	what := "tab: keys of all screens"
-	if h.all {
-		what = "tab: keys of this screen"
-	}
+	what := [helpKinds]string{"tab: keys of all screens", "tab: their names in console.toml", "tab: keys of this screen"}[h.shows]
 	if place := h.page.Place(rows); place != "" {
 		what += " · " + place
 	}
@@ -131,15 +139,15 @@ func (h *helpBox) view(c *console) []cells.Line {
 	return cells.Frame("Keys", cells.Active, append([]cells.Line{head, nil}, body...), w+4)
 }
 
-// helpLines puts the groups into two columns, or into one where two are too narrow.
-func helpLines(groups []keyGroup, w int) []cells.Line {
-	if w < 2*helpColumn {
+// helpLines puts the groups into two columns, or into one where two are too narrow, or the keys' names have to stand beside them.
+func helpLines(groups []keyGroup, w int, names bool) []cells.Line {
+	if w < 2*helpColumn || names {
 		var out []cells.Line
 		for i, g := range groups {
 			if i > 0 {
 				out = append(out, nil)
 			}
-			out = append(out, groupLines(g, w)...)
+			out = append(out, groupLines(g, w, names)...)
 		}
 		return out
 	}
@@ -152,7 +160,7 @@ func helpLines(groups []keyGroup, w int) []cells.Line {
 		if len(columns[side]) > 0 {
 			columns[side] = append(columns[side], nil)
 		}
-		columns[side] = append(columns[side], groupLines(g, w/2-1)...)
+		columns[side] = append(columns[side], groupLines(g, w/2-1, false)...)
 	}
 	var out []cells.Line
 	for i := range max(len(columns[0]), len(columns[1])) {
@@ -169,11 +177,14 @@ func helpLines(groups []keyGroup, w int) []cells.Line {
 	return out
 }
 
-func groupLines(g keyGroup, w int) []cells.Line {
+func groupLines(g keyGroup, w int, names bool) []cells.Line {
 	out := []cells.Line{cells.Line{{Text: g.title, Tone: cells.Strong}}.Fit(w)}
 	for _, b := range g.keys {
 		if b.Enabled() {
 			l := append(cells.Line{{Text: b.Help().Key, Tone: cells.Active}}.Fit(helpKey), cells.Span{Text: b.Help().Desc})
+			if names {
+				l = append(l.Fit(w-helpName), cells.Span{Text: b.name, Tone: cells.Strong})
+			}
 			out = append(out, l.Fit(w))
 		}
 	}

@@ -2,12 +2,10 @@ package tui
 
 import (
 	"slices"
-	"strings"
 
 	"flydeploy/tui/cells"
 
 	"charm.land/bubbles/v2/key"
-	tea "charm.land/bubbletea/v2"
 )
 
 // keyMap is every key of the console; hints, help and palette are made of it.
@@ -73,26 +71,73 @@ func newKeyMap(readOnly, app bool) keyMap {
 // keyGroup is a part of the help; one without keys is left out.
 type keyGroup struct {
 	title string
-	keys  []key.Binding
+	keys  []namedKey
 }
 
-func (k keyMap) groups() []keyGroup {
-	all := []keyGroup{
-		{groupFleet, append([]key.Binding{
-			k.mark, k.markRange, k.markAll, k.filter, k.details, k.deploy, k.inspect, k.logs, k.watch, k.history, k.problem, k.look, k.keep, k.takeBack,
-		}, sorts(fleetSorts)...)},
-		{groupPlan, []key.Binding{k.confirm, k.next, k.cold, k.modules}},
-		{groupDeploy, append([]key.Binding{
-			k.details, k.plan, k.modules, k.fleetMap, k.timeline, k.log, k.logs, k.promote, k.hold, k.keep, k.takeBack, k.override, k.watch,
-		}, sorts(boardSorts)...)},
-		{groupLog, []key.Binding{k.follow, k.filter, k.save}},
-		{groupOutput, k.ofLogs()},
-		{groupReplay, []key.Binding{k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind}},
-		{groupEverywhere, []key.Binding{
-			k.up, k.down, k.in, k.out, k.pageUp, k.pageDown, k.top, k.bottom, k.copy, k.palette, k.help, k.back, k.quit, k.interrupt,
+// namedKey is an action's key, and its name in the operator's settings, "" where it is always the same.
+type namedKey struct {
+	key.Binding
+	name string
+}
+
+// layout is which keys stand where in the help.
+func (k *keyMap) layout() []struct {
+	title string
+	keys  []*key.Binding
+} {
+	return []struct {
+		title string
+		keys  []*key.Binding
+	}{
+		{groupFleet, []*key.Binding{
+			&k.mark, &k.markRange, &k.markAll, &k.filter, &k.details, &k.deploy, &k.inspect, &k.logs, &k.watch, &k.history, &k.problem, &k.look, &k.keep, &k.takeBack,
+		}},
+		{groupPlan, []*key.Binding{&k.confirm, &k.next, &k.cold, &k.modules}},
+		{groupDeploy, []*key.Binding{
+			&k.details, &k.plan, &k.modules, &k.fleetMap, &k.timeline, &k.log, &k.logs, &k.promote, &k.hold, &k.keep, &k.takeBack, &k.override, &k.watch,
+		}},
+		{groupLog, []*key.Binding{&k.follow, &k.filter, &k.save}},
+		{groupOutput, []*key.Binding{&k.follow, &k.filter, &k.ofAll, &k.onlyErrors, &k.sinceCommit, &k.save}},
+		{groupReplay, []*key.Binding{&k.pause, &k.faster, &k.slower, &k.stepEvent, &k.forward, &k.rewind}},
+		{groupEverywhere, []*key.Binding{
+			&k.up, &k.down, &k.in, &k.out, &k.pageUp, &k.pageDown, &k.top, &k.bottom, &k.copy, &k.palette, &k.help, &k.back, &k.quit, &k.interrupt,
 		}},
 	}
-	return slices.DeleteFunc(all, func(g keyGroup) bool { return !slices.ContainsFunc(g.keys, key.Binding.Enabled) })
+}
+
+// groups are the keys of the help, with the letters that sort.
+func (k keyMap) groups() []keyGroup {
+	names := map[*key.Binding]string{}
+	for name, b := range k.named() {
+		names[b] = name
+	}
+	var all []keyGroup
+	for _, part := range k.layout() {
+		g := keyGroup{title: part.title}
+		for _, b := range part.keys {
+			g.keys = append(g.keys, namedKey{*b, names[b]})
+		}
+		switch g.title {
+		case groupFleet:
+			g.add(sorts(fleetSorts))
+		case groupDeploy:
+			g.add(sorts(boardSorts))
+		case groupOutput:
+			if !k.logs.Enabled() {
+				continue
+			}
+		}
+		if slices.ContainsFunc(g.keys, func(b namedKey) bool { return b.Enabled() }) {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
+func (g *keyGroup) add(all []key.Binding) {
+	for _, b := range all {
+		g.keys = append(g.keys, namedKey{Binding: b})
+	}
 }
 
 // The titles of the help's parts.
@@ -105,42 +150,6 @@ const (
 	groupReplay     = "Replay"
 	groupEverywhere = "Everywhere"
 )
-
-// ofLogs are the keys of the machines' logs, none where there are no logs.
-func (k keyMap) ofLogs() []key.Binding {
-	if !k.logs.Enabled() {
-		return nil
-	}
-	return []key.Binding{k.follow, k.filter, k.ofAll, k.onlyErrors, k.sinceCommit, k.save}
-}
-
-// pressOf is the key press that a binding's first key makes.
-func pressOf(b key.Binding) tea.KeyPressMsg {
-	name := b.Keys()[0]
-	mod := tea.KeyMod(0)
-	if rest, ok := strings.CutPrefix(name, "ctrl+"); ok {
-		name, mod = rest, tea.ModCtrl
-	}
-	switch name {
-	case "enter":
-		return tea.KeyPressMsg{Code: tea.KeyEnter}
-	case "esc":
-		return tea.KeyPressMsg{Code: tea.KeyEscape}
-	case "tab":
-		return tea.KeyPressMsg{Code: tea.KeyTab}
-	case "space":
-		return tea.KeyPressMsg{Code: tea.KeySpace, Mod: mod}
-	case "right":
-		return tea.KeyPressMsg{Code: tea.KeyRight}
-	case "left":
-		return tea.KeyPressMsg{Code: tea.KeyLeft}
-	}
-	k := tea.KeyPressMsg{Code: []rune(name)[0], Mod: mod}
-	if mod == 0 {
-		k.Text = name
-	}
-	return k
-}
 
 // hint is a key and what it does, in a word or two.
 type hint struct{ key, does string }
@@ -166,5 +175,5 @@ func short(b key.Binding, does string) hint {
 	if !b.Enabled() {
 		return hint{}
 	}
-	return hint{b.Help().Key, does}
+	return hint{firstShown(b), does}
 }

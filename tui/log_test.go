@@ -149,7 +149,7 @@ func TestRule4EveryBindingIsReachedByItsKeyAndByThePalette(t *testing.T) {
 			if strings.Contains(binding.Help().Key, " ") && len(binding.Keys()) > 2 {
 				continue // arrows and hjkl, which the palette has no entries for
 			}
-			if press := pressOf(binding); press.String() != binding.Keys()[0] && press.String() != "home" {
+			if press := pressOf(binding.Binding); press.String() != binding.Keys()[0] && press.String() != "home" {
 				t.Errorf("%s: the palette presses %q", binding.Help().Desc, press.String())
 			}
 		}

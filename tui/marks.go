@@ -99,7 +99,7 @@ func (f *fleet) deployMarked(c *console) tea.Cmd {
 		c.dialog = hiddenDialog(visible, hidden)
 		return nil
 	case len(visible) == 0 && f.filter.words != "":
-		c.say("No machine is marked: mark with space, or clear the filter with esc to deploy to all")
+		c.say("No machine is marked: mark with " + firstShown(c.keys.mark) + ", or clear the filter with esc to deploy to all")
 		return nil
 	}
 	return c.openSheet(engine.Selection{Machines: visible})

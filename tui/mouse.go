@@ -96,18 +96,6 @@ func hintAt(l cells.Line, x int) (tea.KeyPressMsg, bool) {
 	return tea.KeyPressMsg{}, false
 }
 
-// keyCalled is the press of a key that a hint names.
-func keyCalled(name string) (tea.KeyPressMsg, bool) {
-	if rest, is := strings.CutPrefix(name, "ctrl-"); is {
-		name = "ctrl+" + rest
-	}
-	named := slices.Contains([]string{"enter", "esc", "tab", "space"}, name) || strings.HasPrefix(name, "ctrl+")
-	if !named && len([]rune(name)) != 1 || strings.ContainsAny(name, "↑↓←→") {
-		return tea.KeyPressMsg{}, false
-	}
-	return pressOf(bind("", "", name)), true
-}
-
 // clickButton pushes the button of the dialog at a cell.
 func (c *console) clickButton(l cells.Line, x int) tea.Cmd {
 	row := l.Text()

@@ -170,7 +170,7 @@ func TestHelpOfThisScreenAndSearched(t *testing.T) {
 	b.shows("Fleet", "Everywhere", "sort by checks", "tab: keys of all screens")
 	b.hides("Replay", "deploy as planned")
 	b.keys("tab")
-	b.shows("Replay", "deploy as planned", "tab: keys of this screen")
+	b.shows("Replay", "deploy as planned", "tab: their names in console.toml")
 	b.types("speed")
 	b.hides("Fleet")
 	b.keys("esc")

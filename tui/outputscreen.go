@@ -226,9 +226,9 @@ func (s *outputScreen) empty(c *console, w int) []cells.Line {
 	case s.filter.words != "":
 		return []cells.Line{{cells.New(cells.Muted, "  No line matches "+s.filter.words+". esc clears the filter.")}}
 	case s.shows.onlyErrors:
-		return []cells.Line{{{Text: "  There is no error in the lines so far. e shows all.", Tone: cells.Muted}}}
+		return []cells.Line{{cells.New(cells.Muted, "  There is no error in the lines so far. "+firstShown(c.keys.onlyErrors)+" shows all.")}}
 	case !s.shows.since.IsZero():
-		return []cells.Line{{{Text: "  Nothing has been printed since the commit. c shows what came before.", Tone: cells.Muted}}}
+		return []cells.Line{{cells.New(cells.Muted, "  Nothing has been printed since the commit. "+firstShown(c.keys.sinceCommit)+" shows what came before.")}}
 	}
 	return []cells.Line{{{Text: "  Nothing has been printed lately.", Tone: cells.Muted}}}
 }

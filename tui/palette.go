@@ -102,7 +102,7 @@ func (c *console) commands() []command {
 	var all []command
 	for _, b := range c.top().bindings(c) {
 		if b.Enabled() {
-			all = append(all, command{b.Help().Desc, b.Help().Key, func(c *console) tea.Cmd { return c.top().press(c, pressOf(b)) }})
+			all = append(all, command{b.Help().Desc, firstShown(b), func(c *console) tea.Cmd { return c.top().press(c, pressOf(b)) }})
 		}
 	}
 	switch s := c.top().(type) {
@@ -122,7 +122,7 @@ func (c *console) commands() []command {
 		all = append(all, command{"set up: what is missing", "", (*console).openSetup})
 	}
 	all = append(all,
-		command{"help", c.keys.help.Help().Key, func(c *console) tea.Cmd { c.openHelp(); return nil }},
+		command{"help", firstShown(c.keys.help), func(c *console) tea.Cmd { c.openHelp(); return nil }},
 		command{"theme dark", "", func(c *console) tea.Cmd { c.dress(c.skin, true); return nil }},
 		command{"theme light", "", func(c *console) tea.Cmd { c.dress(c.skin, false); return nil }},
 	)

@@ -12,14 +12,14 @@ import (
 )
 
 // planQuestion is the bar that asks whether to carry out the plan. The focus is on Cancel.
-func (d *deployScreen) planQuestion(w int) []cells.Line {
+func (d *deployScreen) planQuestion(c *console, w int) []cells.Line {
 	p := d.progress.Plan
 	ids := make([]string, 0, len(p.Machines))
 	for _, m := range p.Machines {
 		ids = append(ids, m.Machine.ID)
 	}
 	question := " Suspend " + text.Counted(p.Processes(), "process") + " on " + text.Counted(len(ids), "machine") + "?"
-	buttons := cells.Line{cells.Button("Cancel", !d.onDeploy), cells.Blank(1), cells.Button("D Deploy", d.onDeploy)}
+	buttons := cells.Line{cells.Button("Cancel", !d.onDeploy), cells.Blank(1), cells.Button(firstShown(c.keys.confirm)+" Deploy", d.onDeploy)}
 	if open := d.toRead(); open != "" {
 		buttons = append(buttons, cells.New(cells.Warn, "  "+open))
 	}

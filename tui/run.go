@@ -80,6 +80,7 @@ type Options struct {
 	WebURL   string     // of Fly's dashboard, to which apps and machines are linked; "" for no links
 	Theme    string     // dark or light; anything else asks the terminal
 	Skin     cells.Skin // "" is the default
+	Keys     Keys       // that were chosen, and checked
 	Dir      string     // where copied texts and saved logs go; "" is flydeploy's folder in the user's cache
 	Environ  []string   // decides on colours; nil: os.Environ()
 

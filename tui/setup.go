@@ -60,7 +60,7 @@ func (s *setupScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	switch {
 	case key.Matches(k, c.keys.copy) && s.at < len(s.steps):
 		return c.copy("the commands", strings.Join(s.steps[s.at].Commands, "\n"))
-	case k.String() == "ctrl+r" && !s.asks:
+	case pressed(k, c.keys.look) && !s.asks:
 		return c.readSetup()
 	case key.Matches(k, c.keys.details) && s.mayGoOn(c):
 		c.next = &Next{App: c.opts.App}
@@ -146,7 +146,7 @@ func (s *setupScreen) hints(c *console) []hint {
 	if c.opts.Backend != nil {
 		back = hint{"esc", "back"}
 	}
-	return []hint{on, short(c.keys.copy, "copy the commands"), {"ctrl-r", "look again"}, {"↑↓", "choose"}, back, short(c.keys.help, "help"), short(c.keys.quit, "quit")}
+	return []hint{on, short(c.keys.copy, "copy the commands"), {firstShown(c.keys.look), "look again"}, {"↑↓", "choose"}, back, short(c.keys.help, "help"), short(c.keys.quit, "quit")}
 }
 
 func (s *setupScreen) bindings(c *console) []key.Binding {

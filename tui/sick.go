@@ -20,7 +20,7 @@ func (d *deployScreen) promote(c *console) {
 
 func (d *deployScreen) hold(c *console) {
 	d.answer(c, engine.Answer{Way: engine.WayHold})
-	c.say("Held: watched until you go on with " + c.keys.promote.Help().Key)
+	c.say("Held: watched until you go on with " + firstShown(c.keys.promote))
 }
 
 // waysDialog asks what becomes of an upgrade that is not well, or that some machines have failed to take.
