@@ -83,6 +83,7 @@ func newConsole(o Options, work *background) *console {
 	}
 	c.keys.logs.SetEnabled(o.Logs != nil)
 	c.keys.rebind(o.Keys)
+	c.fleet.wanted = o.Columns
 	c.dress(cmp.Or(o.Skin, cells.Default), o.Theme != "light")
 	return c
 }

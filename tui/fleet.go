@@ -24,8 +24,10 @@ type fleet struct {
 	err      error // of the last look; what was seen before stays on the screen
 
 	rows       []fleetRow
-	columns    []cells.Column
-	name       int // cells of the longest name
+	wanted     Columns        // by the operator
+	columns    []cells.Column // that are shown
+	shown      []int          // their places among a machine's cells
+	name       int            // cells of the longest name
 	list       cells.List
 	filter     filter
 	sorting    sorting
@@ -74,7 +76,7 @@ func (f *fleet) sort() {
 		}
 		return compare(a, b)
 	})
-	f.columns = fleetColumns(f)
+	f.measure()
 	f.build()
 }
 

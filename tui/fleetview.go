@@ -10,7 +10,7 @@ import (
 	"flydeploy/tui/view"
 )
 
-// cells adds those of one machine to a row, in the order of fleetColumns.
+// cells adds those of one machine to a row: its mark, then as columnNames has them.
 func (f *fleet) cells(row []cells.Span, m engine.Machine, now time.Time) []cells.Span {
 	name, image := cells.New(cells.Normal, m.Name), cells.New(cells.Muted, strings.TrimPrefix(engine.Tag(m.Image), "deployment-"))
 	if !view.TakesPart(m) {
@@ -25,58 +25,10 @@ func (f *fleet) cells(row []cells.Span, m engine.Machine, now time.Time) []cells
 		f.Runs(m), image, view.Host(m))
 	if f.withVitals {
 		row = append(row, f.vitalsCells(m, now)...)
+	} else {
+		row = append(row, make([]cells.Span, view.LastVitalsCount)...)
 	}
 	return append(row, f.Note(m))
-}
-
-// fleetName is what a name gets at least, in cells, and fleetDrift what it leaves the last column when there is room for more.
-const (
-	fleetName  = 16
-	fleetDrift = 26
-)
-
-// widened gives names what the last column does not need.
-func widened(cols []cells.Column, name int) []cells.Column {
-	n, last := &cols[3], &cols[len(cols)-1]
-	if more := min(name-n.Width, last.Width-fleetDrift); n.Width > 0 && more > 0 {
-		n.Width, last.Width = n.Width+more, last.Width-more
-	}
-	return cols
-}
-
-// fleetColumns measures the columns over all machines, so that scrolling does not shift them. Regions have headings
-// where the table is ordered by them, else a column.
-func fleetColumns(f *fleet) []cells.Column {
-	arrow := func(title, key string) string { return title + f.sorting.arrow(key) }
-	cols := []cells.Column{
-		{Title: " "}, {Title: arrow("STATE", "S")}, {Title: arrow("MACHINE", "M")}, {Title: arrow("NAME", "N"), Drop: 7},
-		{Title: "RGN", Drop: 11}, {Title: "GROUP", Drop: 5}, {Title: arrow("CHECKS", "C"), Drop: 10}, {Title: "RUNS"},
-		{Title: arrow("IMAGE", "I"), Drop: 1}, {Title: "HOST", Drop: 3},
-	}
-	known, told := f.knownVitals()
-	if f.withVitals = known; known {
-		cols = append(cols, view.LastVitalsColumns(told)...)
-	}
-	cols = append(cols, cells.Column{Title: "DRIFT", Width: 10, Grows: true})
-	row := make([]cells.Span, 0, len(cols))
-	for _, m := range f.Overview.Machines {
-		for i, cell := range f.cells(row, m, f.lookedAt) {
-			if !cols[i].Grows && !cols[i].Gone {
-				cols[i].Width = min(max(cols[i].Width, cells.Width(cell.Text)), 26)
-			}
-		}
-	}
-	f.name = cols[3].Width
-	cols[3].Width = min(cols[3].Width, fleetName)
-	if f.sorting.key == "" {
-		cols[4] = cells.Column{Gone: true}
-	}
-	for i := range cols {
-		if strings.ContainsAny(cols[i].Title, "↑↓") {
-			cols[i].Drop = 0 // what a table is sorted by stays visible
-		}
-	}
-	return cols
 }
 
 // table renders the machines for w×h cells.
@@ -89,7 +41,7 @@ func (f *fleet) table(w, h int) []cells.Line {
 	case len(f.rows) == 0:
 		return cells.Fill([]cells.Line{nil, {cells.New(cells.Muted, "  "+f.emptyText())}}, w, h)
 	}
-	cols := widened(cells.FitColumns(f.columns, w-2), f.name)
+	cols := f.fitted(w - 2)
 	lines := []cells.Line{append(cells.Line{cells.Blank(2)}, cells.Head(cols)...)}
 	from, to := f.list.Window(len(f.rows), h-1)
 	if heading := f.headingOf(from); heading < from && f.sorting.key == "" { // scrolled away, it stays on top
@@ -122,7 +74,7 @@ func (f *fleet) rowLine(i int, cols []cells.Column, w int) cells.Line {
 	if r.m.ID == "" {
 		return cells.Line{cells.New(cells.Strong, "  "+r.region), cells.New(cells.Muted, "  "+text.Counted(r.count, "machine"))}.Fit(w)
 	}
-	row := cells.Row(cols, f.cells(make([]cells.Span, 0, len(cols)), r.m, f.now))
+	row := cells.Row(cols, picked(f.cells(make([]cells.Span, 0, 16), r.m, f.now), f.shown))
 	if f.dim { // nobody knows whether it is still so
 		for i := range row {
 			row[i].Tone = cells.Muted

@@ -81,6 +81,7 @@ type Options struct {
 	Theme    string     // dark or light; anything else asks the terminal
 	Skin     cells.Skin // "" is the default
 	Keys     Keys       // that were chosen, and checked
+	Columns  Columns    // of the fleet, likewise
 	Dir      string     // where copied texts and saved logs go; "" is flydeploy's folder in the user's cache
 	Environ  []string   // decides on colours; nil: os.Environ()
 

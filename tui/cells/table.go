@@ -7,7 +7,6 @@ type Column struct {
 	Right bool // numbers
 	Drop  int  // order in which columns give way on a narrow screen, 1 first; 0 never
 	Grows bool // takes what is left
-	Gone  bool // is not shown at all
 }
 
 const columnGap = 2
@@ -15,19 +14,18 @@ const columnGap = 2
 // FitColumns gives the columns that fit into w cells, with their final widths; a dropped one has width 0.
 func FitColumns(columns []Column, w int) []Column {
 	cols := append([]Column(nil), columns...)
+	last := 0
 	for i := range cols {
-		if !cols[i].Gone {
-			cols[i].Width = max(cols[i].Width, Width(cols[i].Title))
-		}
+		cols[i].Width, last = max(cols[i].Width, Width(cols[i].Title)), max(last, cols[i].Drop)
 	}
-	for step := 1; totalWidth(cols) > w && step <= len(cols); step++ {
+	for step := 1; TotalWidth(cols) > w && step <= last; step++ {
 		for i := range cols {
 			if cols[i].Drop == step {
 				cols[i].Width = 0
 			}
 		}
 	}
-	spare := w - totalWidth(cols)
+	spare := w - TotalWidth(cols)
 	for i := range cols {
 		if cols[i].Grows && cols[i].Width > 0 {
 			cols[i].Width = max(cols[i].Width+spare, 1)
@@ -36,7 +34,8 @@ func FitColumns(columns []Column, w int) []Column {
 	return cols
 }
 
-func totalWidth(cols []Column) int {
+// TotalWidth is that of a row, in cells.
+func TotalWidth(cols []Column) int {
 	sum := -columnGap
 	for _, c := range cols {
 		if c.Width > 0 {

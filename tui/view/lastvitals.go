@@ -40,17 +40,15 @@ func VitalsOfDeploy(m *engine.MachineProgress, instance string, at time.Time) (L
 }
 
 // LastVitalsColumns are columns of the table of the fleet, in the order of LastVitalsCells; they give way in turn with its others.
-// What only deploys bring has columns once one has told it.
-func LastVitalsColumns(told bool) []cells.Column {
-	all := []cells.Column{
+func LastVitalsColumns() []cells.Column {
+	return []cells.Column{
 		{Title: "MEMORY", Right: true, Drop: 8}, {Title: "BUSY", Drop: 9}, {Title: "PROCESSES", Right: true, Drop: 2}, {Title: "CRASHES", Right: true, Drop: 6},
 		{Title: "TOLD", Width: 8, Right: true, Drop: 4},
 	}
-	if !told {
-		all[1], all[3] = cells.Column{Gone: true}, cells.Column{Gone: true}
-	}
-	return all
 }
+
+// LastVitalsCount is how many they are.
+const LastVitalsCount = 5
 
 // vitalsFresh is how old vitals may be and still be shown as those of now.
 const vitalsFresh = 15 * time.Second
