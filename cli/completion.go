@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/tui/cells"
 )
 
 // optionValues are the values that a shell offers for options which take one of a few.
@@ -15,6 +16,7 @@ var optionValues = map[string][]string{
 	"strategy": words(engine.Strategies),
 	"waves-by": {string(engine.WavesByRegion), string(engine.WavesByGroup)},
 	"theme":    themes,
+	"skin":     words(cells.Skins),
 }
 
 // outputs are the values of --output, of commands that show a deploy, and of those that read.

@@ -22,6 +22,7 @@ import (
 // openConsole opens the console on the fleet; on another app after that, where the operator wants one. Where no app is named the
 // console asks which one is meant, and where there is no token it tells what is missing.
 func openConsole(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
+	d.readFile(cmd)
 	if out, err := d.chooseOutput(true); err != nil || out != outputConsole {
 		return usage("the console needs a terminal: use `flydeploy status`, `flydeploy hot --yes`, or --accessible")
 	}
@@ -66,8 +67,7 @@ func (d deploySettings) openApp(cmd *cobra.Command, signals *interrupts, here st
 
 // ask opens a console that asks for the app, or where one is named tells what is missing.
 func (d deploySettings) ask(cmd *cobra.Command, signals *interrupts, here, app string) (*tui.Next, error) {
-	o := tui.Options{App: app}
-	o.Version, o.ASCII, o.Theme, o.NoBell, o.NoMouse, o.ReadOnly = version, d.ascii, d.theme, d.noBell, d.noMouse, d.readOnly
+	o := d.screen(tui.Options{App: app, ReadOnly: d.readOnly})
 	o.Setup = func(ctx context.Context) []engine.SetupStep { return setup(ctx, cmp.Or(d.name, "my-app"), nil) }
 	if _, _, err := fly.Token(); err == nil {
 		o.Apps = listApps(here)
@@ -97,8 +97,8 @@ const dashboard = "https://fly.io"
 // It gives the end of the last deploy, and the console that is wanted instead; nil for none.
 func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options) (*engine.Result, *tui.Next, error) {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
-	o.App, o.ReadOnly, o.ASCII, o.Theme, o.Version = d.name, d.readOnly && !d.engine.DryRun, d.ascii, d.theme, version
-	if o.NoBell, o.NoMouse = d.noBell, d.noMouse; c.fleet != nil {
+	o = d.screen(o)
+	if o.App, o.ReadOnly = d.name, d.readOnly && !d.engine.DryRun; c.fleet != nil {
 		o.Logs = c.fleet
 	}
 	if !c.passing { // the demo's machines have no page
@@ -159,7 +159,7 @@ func showRecord(ctx context.Context, s spectatorSettings, events []engine.Event,
 			app = e.Upgrade.App
 		}
 	}
-	o := tui.Options{App: app, Version: version, Record: events, Ended: &ended, Speed: speed, ASCII: s.ascii, Theme: s.theme, NoMouse: s.noMouse}
+	o := s.screen(tui.Options{App: app, Record: events, Ended: &ended, Speed: speed})
 	if events == nil {
 		o.Record = []engine.Event{}
 	}
@@ -169,7 +169,7 @@ func showRecord(ctx context.Context, s spectatorSettings, events []engine.Event,
 
 // showOther follows a deploy that somebody else runs in the console.
 func (c *connection) showOther(ctx context.Context, s screenSettings, id string) error {
-	o := tui.Options{App: c.app.name, Version: version, WatchID: id, ASCII: s.ascii, Theme: s.theme, NoMouse: s.noMouse, WebURL: dashboard, Backend: &backend{connection: c}, Logs: c.fleet}
+	o := s.screen(tui.Options{App: c.app.name, WatchID: id, WebURL: dashboard, Backend: &backend{connection: c}, Logs: c.fleet})
 	_, err := tui.Run(ctx, o)
 	return err
 }

@@ -83,6 +83,7 @@ func runDemo(cmd *cobra.Command, f demoFlags, signals *interrupts) (err error) {
 	if err := f.check(); err != nil {
 		return err
 	}
+	f.deploy.readFile(cmd)
 	out, err := f.deploy.chooseOutput(f.deploy.asks())
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/fly"
+	"flydeploy/tui/cells"
 )
 
 // The options of commands. They are written straight into the settings that they belong to; their names and meaning are
@@ -41,6 +42,7 @@ func (s *screenSettings) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.BoolVar(&s.ascii, "ascii", false, "only ASCII characters on the screen")
 	fs.StringVar(&s.theme, "theme", themes[0], strings.Join(themes, ", "))
+	fs.StringVar(&s.skin, "skin", string(cells.Default), "colours of the console: "+strings.Join(words(cells.Skins), ", "))
 	fs.BoolVar(&s.noMouse, "no-mouse", false, "leave the mouse to the terminal: no wheel, no clicks in the console")
 	fs.BoolVar(&s.noBell, "no-bell", false, "no bell and no notification when a deploy needs you, or ends, while you look elsewhere")
 	fs.BoolVar(&s.accessible, "accessible", false, "plain lines and numbered choices, for screen readers")
@@ -168,7 +170,7 @@ const (
 // defaultDeploy are the settings of a deploy without any options.
 func defaultDeploy() deploySettings {
 	return deploySettings{
-		appSettings: appSettings{storage: storageOfMachine}, screenSettings: screenSettings{theme: themes[0]},
+		appSettings: appSettings{storage: storageOfMachine}, screenSettings: screenSettings{theme: themes[0], skin: string(cells.Default)},
 		engine: engine.Settings{
 			LockTimeout: 5 * time.Minute, Keep: 50, Timeout: time.Minute, SuspendTimeout: 250 * time.Millisecond,
 			MigrationTimeout: time.Second, MaxSuspend: 2 * time.Second,

@@ -51,6 +51,7 @@ func runHot(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
 	if d.readOnly && !d.engine.DryRun {
 		return usage("--read-only does not let this deploy: leave it out to deploy, give --dry-run for the plan alone, or look around with `flydeploy --read-only`")
 	}
+	d.readFile(cmd)
 	out, err := d.chooseOutput(d.asks())
 	if err != nil {
 		return err

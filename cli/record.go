@@ -38,7 +38,8 @@ func (s *spectatorSettings) register(cmd *cobra.Command) {
 }
 
 // chooseOutput is that of a screen on which nothing is asked: what is accessible are plain lines.
-func (s *spectatorSettings) chooseOutput() (output, error) {
+func (s *spectatorSettings) chooseOutput(cmd *cobra.Command) (output, error) {
+	s.readFile(cmd)
 	if err := s.screenSettings.check(); err != nil {
 		return "", err
 	}

@@ -28,7 +28,7 @@ bucket, by the ID that ` + "`flydeploy history`" + ` lists. In a terminal the co
 			if speed < 0 {
 				return usage("--speed must not be negative")
 			}
-			out, err := s.chooseOutput()
+			out, err := s.chooseOutput(cmd)
 			if err != nil {
 				return err
 			}

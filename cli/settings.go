@@ -19,6 +19,8 @@ import (
 	"flydeploy/engine/sign"
 	"flydeploy/fly"
 	"flydeploy/text"
+	"flydeploy/tui"
+	"flydeploy/tui/cells"
 )
 
 // Settings are what the command line, flydeploy.toml, fly.toml and the environment make together, in this order of
@@ -54,6 +56,11 @@ type screenSettings struct {
 	output, theme     string
 	ascii, accessible bool
 	noBell, noMouse   bool
+	skin              string
+	bindings          tui.Keys
+	columns           tui.Columns
+	settings          []tui.Setting // what is in force, and where it is from
+	wrong             []string      // what console.toml says that cannot be
 }
 
 // deploySettings are the engine's settings of one deploy, and what is not the engine's.
@@ -197,6 +204,9 @@ func (a *appSettings) dir() string { return filepath.Dir(a.config) }
 func (s *screenSettings) check() error {
 	if !slices.Contains(themes, s.theme) {
 		return usage("--theme is auto, dark or light, not %q", s.theme)
+	}
+	if s.skin != "" && !cells.Skin(s.skin).Known() {
+		return usage("--skin is one of %s, not %q", strings.Join(words(cells.Skins), ", "), s.skin)
 	}
 	return nil
 }

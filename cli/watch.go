@@ -26,7 +26,7 @@ func watchCommand() *cobra.Command {
 seconds later. Leaving with ctrl-c does not affect the deploy. The exit code is the deploy's.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := s.chooseOutput()
+			out, err := s.chooseOutput(cmd)
 			if err != nil {
 				return err
 			}

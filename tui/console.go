@@ -103,6 +103,9 @@ func (c *console) at(now time.Time) *console {
 // Init implements tea.Model.
 func (c *console) Init() tea.Cmd {
 	cmds := []tea.Cmd{c.tick(idleTick)}
+	if len(c.opts.Wrong) > 0 {
+		c.dialog = wrongDialog(c.opts.Wrong)
+	}
 	if o := c.opts.Theme; o != "dark" && o != "light" {
 		cmds = append(cmds, tea.RequestBackgroundColor)
 	}

@@ -121,6 +121,9 @@ func (c *console) commands() []command {
 	if c.top() == screen(c.fleet) && c.opts.Setup != nil {
 		all = append(all, command{"set up: what is missing", "", (*console).openSetup})
 	}
+	if len(c.opts.Settings) > 0 {
+		all = append(all, command{"settings: what is in force", "", (*console).openSettings})
+	}
 	all = append(all,
 		command{"help", firstShown(c.keys.help), func(c *console) tea.Cmd { c.openHelp(); return nil }},
 		command{"theme dark", "", func(c *console) tea.Cmd { c.dress(c.skin, true); return nil }},

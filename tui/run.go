@@ -82,6 +82,8 @@ type Options struct {
 	Skin     cells.Skin // "" is the default
 	Keys     Keys       // that were chosen, and checked
 	Columns  Columns    // of the fleet, likewise
+	Settings []Setting  // what is in force, to be shown
+	Wrong    []string   // what somebody has set that cannot be
 	Dir      string     // where copied texts and saved logs go; "" is flydeploy's folder in the user's cache
 	Environ  []string   // decides on colours; nil: os.Environ()
 
