@@ -42,7 +42,7 @@ func connect(app appSettings) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	fleet, err := newFleet(app, token)
+	fleet, err := newFlyClient(app, token)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func connectDeploy(d deploySettings, signals *interrupts) (*connection, error) {
 	return c, nil
 }
 
-func newFleet(app appSettings, token string) (*fly.Client, error) {
+func newFlyClient(app appSettings, token string) (*fly.Client, error) {
 	return fly.New(fly.Options{App: app.name, Token: token, UserAgent: "flydeploy/" + version, Container: app.container})
 }
 

@@ -62,7 +62,7 @@ func (d deploySettings) openApp(cmd *cobra.Command, signals *interrupts, here st
 	if next != nil && err == nil {
 		return next, nil
 	}
-	return nil, told(result, err)
+	return nil, exitOf(result, err)
 }
 
 // ask opens a console that asks for the app, or where one is named tells what is missing.
@@ -81,8 +81,8 @@ func isUnnamed(err error, given deploySettings) bool {
 	return given.name == "" && os.Getenv("FLY_APP") == "" && errors.Is(err, fs.ErrNotExist)
 }
 
-// told gives the error to exit with after a console: the last deploy's outcome, if there was one.
-func told(r *engine.Result, err error) error {
+// exitOf gives the error to exit with after a console: the last deploy's outcome, if there was one.
+func exitOf(r *engine.Result, err error) error {
 	if err != nil || r == nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		c, cmd := &connection{signals: newInterrupts()}, &cobra.Command{} // no fleet to look at
 		cmd.SetContext(context.Background())
 		result, _, err := c.console(cmd, defaultDeploy(), tui.Options{})
-		os.Exit(exitCode(os.Stderr, "flydeploy", told(result, err)))
+		os.Exit(exitCode(os.Stderr, "flydeploy", exitOf(result, err)))
 	}
 	os.Exit(m.Run())
 }

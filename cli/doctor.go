@@ -54,7 +54,7 @@ func examine(cmd *cobra.Command, app appSettings, tell func(engine.Check)) error
 	if !found {
 		return nil
 	}
-	fleet, err := newFleet(app, token)
+	fleet, err := newFlyClient(app, token)
 	if err != nil {
 		tell(engine.FailedCheck("app", err))
 		return nil

@@ -71,7 +71,7 @@ func runHot(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
 	}
 	if out == outputConsole {
 		result, _, err := c.console(cmd, d, tui.Options{StartDeploy: true})
-		return told(result, err)
+		return exitOf(result, err)
 	}
 	deploy, err := c.start(cmd.Context(), identify(cmd.Context(), d.dir()).sign(d.engine))
 	if err != nil {

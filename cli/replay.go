@@ -80,23 +80,23 @@ func parsed(events []engine.Event, result *engine.Result, err error) ([]engine.E
 // show prints a spectator's events, and the result at the end.
 func show(cmd *cobra.Command, s *spectator, out output) error {
 	if out == outputJSON {
-		if err := left(plain.JSON(cmd.Context(), cmd.OutOrStdout(), s)); err != nil {
+		if err := spectatorsExit(plain.JSON(cmd.Context(), cmd.OutOrStdout(), s)); err != nil {
 			return err
 		}
 		return plain.Encode(cmd.OutOrStdout(), s.Result())
 	}
 	if out == outputMarkdown {
-		return left(plain.Markdown(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), s))
+		return spectatorsExit(plain.Markdown(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), s))
 	}
 	err := plain.Lines(cmd.Context(), cmd.OutOrStdout(), s, nil)
 	if err == nil {
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), plain.Summary(s.Result()))
 	}
-	return left(err)
+	return spectatorsExit(err)
 }
 
-// left gives the exit of a spectator who has left: the deploy goes on.
-func left(err error) error {
+// spectatorsExit gives the exit of a spectator who has left: the deploy goes on.
+func spectatorsExit(err error) error {
 	if errors.Is(err, errLeft) {
 		return ended{engine.OutcomeCancelled}
 	}

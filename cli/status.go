@@ -93,7 +93,7 @@ var statusTitles = []string{"MACHINE", "NAME", "REGION", "STATE", "GROUP", "CHEC
 func statusRow(o engine.Overview, m engine.Machine) []string {
 	code, hook, drift := codeCells(o, m)
 	return []string{
-		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, fmt.Sprintf("%d/%d", m.ChecksPassed, m.ChecksTotal), engine.Tag(m.Image),
+		m.ID, m.Name, m.Region, string(m.State), m.ProcessGroup, fmt.Sprintf("%d/%d", m.ChecksPassed, m.ChecksTotal), engine.Tag(m.Image),
 		hotVersion(o, m), code, hook, drift,
 	}
 }

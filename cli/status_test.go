@@ -64,7 +64,7 @@ func TestStatusTellsWhatOneShouldKnowOfMachines(t *testing.T) {
 // A machine that lags says what it is going to do about that, or why it cannot.
 func TestStatusTellsWhoLagsAndWhatBecomesOfThem(t *testing.T) {
 	const image = "registry.fly.io/shop:deployment-01A"
-	up := func(mode, outcome, text string) engine.MachineCode {
+	up := func(mode string, outcome engine.CatchUpOutcome, text string) engine.MachineCode {
 		return engine.MachineCode{Stale: true, Hook: engine.HookCalled, CatchUp: &engine.CatchUp{Mode: mode, Outcome: outcome, Text: text}}
 	}
 	o := engine.Overview{

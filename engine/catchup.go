@@ -4,10 +4,23 @@ package engine
 type CatchUp struct {
 	// Mode says when it looks at the record: CatchUpAfterSuspension or CatchUpAlways.
 	Mode string `json:"mode"`
-	// Outcome is how its last look ended: watching (none yet), settled, caught_up, waiting, failed or gave_up. Text says more.
-	Outcome string `json:"outcome"`
-	Text    string `json:"text,omitempty"`
+	// Outcome is how its last look ended. Text says more.
+	Outcome CatchUpOutcome `json:"outcome"`
+	Text    string         `json:"text,omitempty"`
 }
+
+// CatchUpOutcome is how a machine's last look at the record ended, as elixir/lib/fly_deploy/catch_up.ex names it.
+type CatchUpOutcome string
+
+// The ends of a look.
+const (
+	CatchUpWatching CatchUpOutcome = "watching" // there was none yet
+	CatchUpSettled  CatchUpOutcome = "settled"  // there is nothing to do
+	CatchUpDone     CatchUpOutcome = "caught_up"
+	CatchUpWaiting  CatchUpOutcome = "waiting"
+	CatchUpFailed   CatchUpOutcome = "failed"
+	CatchUpGaveUp   CatchUpOutcome = "gave_up"
+)
 
 // When a machine looks at the record by itself.
 const (
@@ -20,18 +33,18 @@ func (c MachineCode) Behind() string {
 	switch {
 	case c.CatchUp == nil:
 		return "it woke from a suspension, or its startup hook is missing or failed; it does not catch up by itself"
-	case c.CatchUp.Outcome == "failed":
+	case c.CatchUp.Outcome == CatchUpFailed:
 		return "it cannot catch up by itself: " + c.CatchUp.Text
-	case c.CatchUp.Outcome == "gave_up":
+	case c.CatchUp.Outcome == CatchUpGaveUp:
 		return "it no longer tries to catch up by itself: " + c.CatchUp.Text
-	case c.CatchUp.Outcome == "waiting":
+	case c.CatchUp.Outcome == CatchUpWaiting:
 		return "it is going to catch up by itself, and looks again within ten minutes: " + c.CatchUp.Text
 	}
 	looks := "it checks for missed upgrades only after a suspension, a few seconds after waking"
 	if c.CatchUp.Mode == CatchUpAlways {
 		looks = "it checks for missed upgrades about every ten minutes, and after a suspension"
 	}
-	if c.CatchUp.Outcome == "settled" { // before the upgrade was recorded, or for a reason that it names
+	if c.CatchUp.Outcome == CatchUpSettled { // before the upgrade was recorded, or for a reason that it names
 		looks += "; its last look said: " + c.CatchUp.Text
 	}
 	return looks

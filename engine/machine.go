@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// Machine is a Fly Machine as a deploy sees it. State is Fly's: created, started, stopped, suspended, failed, ….
+// Machine is a Fly Machine as a deploy sees it.
 type Machine struct {
-	ID           string `json:"id"`
-	Name         string `json:"name"`
-	Region       string `json:"region"`
-	State        string `json:"state"`
-	ProcessGroup string `json:"process_group,omitempty"`
-	Image        string `json:"image_ref,omitempty"` // repository:tag
-	Digest       string `json:"image_digest,omitempty"`
-	InstanceID   string `json:"instance_id,omitempty"` // changes with every update of the machine
-	HostStatus   string `json:"host_status,omitempty"` // ok, unknown, unreachable
-	ChecksPassed int    `json:"checks_passed"`
-	ChecksTotal  int    `json:"checks_total"`
+	ID           string     `json:"id"`
+	Name         string     `json:"name"`
+	Region       string     `json:"region"`
+	State        FlyState   `json:"state"`
+	ProcessGroup string     `json:"process_group,omitempty"`
+	Image        string     `json:"image_ref,omitempty"` // repository:tag
+	Digest       string     `json:"image_digest,omitempty"`
+	InstanceID   string     `json:"instance_id,omitempty"` // changes with every update of the machine
+	HostStatus   HostStatus `json:"host_status,omitempty"`
+	ChecksPassed int        `json:"checks_passed"`
+	ChecksTotal  int        `json:"checks_total"`
 	// ChecksFailing names the checks that do not pass.
 	ChecksFailing []string  `json:"checks_failing,omitempty"`
 	UpdatedAt     time.Time `json:"updated_at,omitzero"`
@@ -53,8 +53,8 @@ func (l Lease) Holder() string {
 // Caution says what an operator should know about a machine before changing it, "" if nothing: its host, its lease, a cordon.
 func (m Machine) Caution() string {
 	switch {
-	case m.HostStatus != "" && m.HostStatus != "ok":
-		return "host " + m.HostStatus
+	case m.HostStatus != "" && m.HostStatus != HostOK:
+		return "host " + string(m.HostStatus)
 	case m.Lease.Held():
 		return "leased by " + m.Lease.Holder()
 	case m.Cordoned:
@@ -69,11 +69,27 @@ func (m Machine) FullImage() string { return WithDigest(m.Image, m.Digest) }
 // Where names the machine in errors: "machine 148e00016c0000".
 func (m Machine) Where() string { return "machine " + m.ID }
 
-// The machine states that a deploy distinguishes, as the Machines API spells them.
+// FlyState is the state of a machine as the Machines API spells it. There are more of them than those that are named here.
+type FlyState string
+
+// The states of machines that are told apart.
 const (
-	StateStarted   = "started"
-	StateStopped   = "stopped"
-	StateSuspended = "suspended"
+	StateCreated   FlyState = "created"
+	StateStarted   FlyState = "started"
+	StateStopped   FlyState = "stopped"
+	StateSuspended FlyState = "suspended"
+	StateFailed    FlyState = "failed"
+	StateDestroyed FlyState = "destroyed"
+)
+
+// HostStatus is the state of a machine's host as the Machines API spells it, "" if that does not say.
+type HostStatus string
+
+// The states of hosts.
+const (
+	HostOK          HostStatus = "ok"
+	HostUnknown     HostStatus = "unknown"
+	HostUnreachable HostStatus = "unreachable"
 )
 
 // WhyLeftOut says why a machine cannot take part in a deploy now; "" if it can.
@@ -81,7 +97,7 @@ func WhyLeftOut(m Machine) string {
 	switch {
 	case m.LeftOut != "":
 		return m.LeftOut
-	case m.HostStatus == "unreachable":
+	case m.HostStatus == HostUnreachable:
 		return "its host is unreachable"
 	case m.State == StateStarted:
 		return ""
@@ -92,7 +108,7 @@ func WhyLeftOut(m Machine) string {
 	case m.State == StateSuspended:
 		return "suspended: it catches up when it wakes, if its release calls the startup hook"
 	default:
-		return "its state is " + m.State
+		return "its state is " + string(m.State)
 	}
 }
 

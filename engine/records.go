@@ -119,13 +119,23 @@ type Document struct {
 	Age  time.Duration // since it was written, by the bucket's clock
 }
 
-// Records reads and writes current.json and the results of deploys.
+// Records is what is recorded in the bucket: what machines run, and what deploys have done.
 type Records interface {
+	Current
+	Results
+}
+
+// Current reads and writes current.json.
+type Current interface {
 	// Metadata gives current.json and its ETag; ErrNotFound and the ETag "" if there is none.
 	Metadata(ctx context.Context) (Metadata, string, error)
 	// WriteMetadata replaces the version etag, or creates current.json if etag is ""; ErrConflict if somebody else wrote in
 	// between.
 	WriteMetadata(ctx context.Context, m Metadata, etag string) error
+}
+
+// Results reads and writes the results of deploys: files below releases/<app>-results/<upgrade id>/.
+type Results interface {
 	// WriteResult stores one file below releases/<app>-results/<upgrade id>/.
 	WriteResult(ctx context.Context, upgradeID, name string, body []byte) error
 	// PresignResult gives a URL to which a machine can PUT such a file, without any header, and the file's key.
@@ -148,13 +158,25 @@ type Object struct {
 	SHA256 string
 }
 
-// Tarballs hands out URLs for the tarballs and compiled agents that machines upload to the bucket and download from it.
+// Tarballs is about the tarballs and compiled agents in the bucket.
 type Tarballs interface {
+	Presigned
+	Files
+}
+
+// Presigned hands out the URLs by which machines upload them to the bucket and download them from it.
+type Presigned interface {
 	// PresignPut gives a URL for one upload of exactly size bytes, and the headers that the PUT must send. sha256 (hex) is
 	// stored with the object. An existing object is never replaced: the answer is 412.
 	PresignPut(ctx context.Context, key string, size int64, sha256 string, valid time.Duration) (url string, headers map[string]string, err error)
 	// PresignGet gives a URL for downloads.
 	PresignGet(ctx context.Context, key string, valid time.Duration) (string, error)
+	// URL gives the bare path-style URL that current.json records.
+	URL(key string) string
+}
+
+// Files reads and writes them from here.
+type Files interface {
 	// Put uploads a small file from here as PresignPut's URL would; ErrConflict if there is one already.
 	Put(ctx context.Context, key string, file []byte, sha256 string) error
 	// Get downloads a file of at most limit bytes; ErrNotFound if there is none.
@@ -163,8 +185,6 @@ type Tarballs interface {
 	Stat(ctx context.Context, key string) (Object, error)
 	// Delete removes a tarball.
 	Delete(ctx context.Context, key string) error
-	// URL gives the bare path-style URL that current.json records.
-	URL(key string) string
 }
 
 // AppliesConfig reports whether the record names an upgrade for any of these machines whose configuration is applied.

@@ -27,7 +27,7 @@ func (c *Client) Machines(ctx context.Context) ([]engine.Machine, error) {
 	}
 	machines := make([]engine.Machine, len(list))
 	for i, m := range list {
-		machines[i] = describe(&m.Machine)
+		machines[i] = machineOf(&m.Machine)
 		machines[i].Cordoned = m.Cordoned
 		if lease := m.Lease; lease != nil && lease.ExpiresAt > 0 {
 			machines[i].Lease = engine.Lease{Owner: text.Line(lease.Owner), Description: text.Line(lease.Description), Until: time.Unix(lease.ExpiresAt, 0).UTC()}
@@ -98,14 +98,14 @@ func isDestroyed(state string) bool {
 	return false
 }
 
-// describe converts a machine. If its host does not answer, the API gives incomplete_config instead of config.
-func describe(m *flyapi.Machine) engine.Machine {
+// machineOf converts a machine. If its host does not answer, the API gives incomplete_config instead of config.
+func machineOf(m *flyapi.Machine) engine.Machine {
 	m.RemoveCompatChecks()
 	checks := m.AllHealthChecks()
 	updated, _ := time.Parse(time.RFC3339, m.UpdatedAt) // zero if it is missing
 	out := engine.Machine{
-		ID: m.ID, Name: m.Name, Region: m.Region, State: m.State, ProcessGroup: m.ProcessGroup(),
-		Image: imageOf(m), Digest: m.ImageRef.Digest, InstanceID: m.InstanceID, HostStatus: string(m.HostStatus),
+		ID: m.ID, Name: m.Name, Region: m.Region, State: engine.FlyState(m.State), ProcessGroup: m.ProcessGroup(),
+		Image: imageOf(m), Digest: m.ImageRef.Digest, InstanceID: m.InstanceID, HostStatus: engine.HostStatus(m.HostStatus),
 		ChecksPassed: checks.Passing, ChecksTotal: checks.Total, UpdatedAt: updated,
 		Temporary: m.GetMetadataByKey(metadataUpgrade), KeepsDisk: keepsDisk(m.GetConfig()),
 	}

@@ -30,7 +30,7 @@ func (c *Client) CreateTemporary(ctx context.Context, spec engine.TemporaryMachi
 	if err == nil {
 		var started *flyapi.Machine
 		if started, err = c.waitStarted(ctx, launched.ID); err == nil {
-			return describe(started), nil
+			return machineOf(started), nil
 		}
 	}
 	return engine.Machine{}, errors.Join(err, c.removeLaunched(ctx, spec, launched))

@@ -51,7 +51,7 @@ func (f *failure) Error() string {
 // Unwrap gives the cause to errors.Is and errors.As. Its own text may contain secrets and is not shown.
 func (f *failure) Unwrap() error { return f.err }
 
-func describe(err error) *failure {
+func failureOf(err error) *failure {
 	f := &failure{err: err}
 	var response *smithyhttp.ResponseError
 	if errors.As(err, &response) {
@@ -88,7 +88,7 @@ func (b *Bucket) explain(ctx context.Context, op, key string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", what, ctx.Err())
 	}
-	f := describe(err)
+	f := failureOf(err)
 	switch {
 	case f.code == "NoSuchBucket":
 		return engine.NewProblem("bucket_missing", what, f, remedyBucket)

@@ -144,7 +144,7 @@ func (f *fleet) current() (engine.Machine, bool) {
 // matches applies the filter to what the row shows.
 func (f *fleet) matches(m engine.Machine) bool {
 	return f.filter.words == "" || f.filter.lets(strings.Join([]string{
-		m.ID, m.Name, m.Region, m.State, m.ProcessGroup, engine.Tag(m.Image), f.Runs(m).Text, f.Drift(m).Text, m.Caution(),
+		m.ID, m.Name, m.Region, string(m.State), m.ProcessGroup, engine.Tag(m.Image), f.Runs(m).Text, f.Drift(m).Text, m.Caution(),
 	}, " "))
 }
 

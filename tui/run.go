@@ -22,21 +22,14 @@ import (
 )
 
 // Backend is what the console asks and tells the app that it shows. Only Deploy, which is never called by a read-only
-// console, changes anything; see also Acts.
+// console, changes anything; see also Acts. The console reads the overview every two seconds while the home screen is shown.
 type Backend interface {
-	// Overview reads the fleet for the home screen, every two seconds while that is shown.
-	Overview(context.Context) (engine.Overview, error)
+	plain.Backend
 	// Inspect is an overview that also asks every VM for the code that it has loaded. That costs the VMs something, so it
 	// is made when the operator wants it.
 	Inspect(context.Context) (engine.Overview, error)
 	// Sheet tells what a deploy would be as the command line says. It looks at this computer only.
 	Sheet(context.Context) (engine.Sheet, error)
-	// Deploy starts a deploy.
-	Deploy(engine.Request) (plain.Deployment, error)
-	// History reads the record of past deploys, the newest first.
-	History(context.Context) ([]engine.Past, error)
-	// Events gives the recorded stream of a deploy with its result, nil where it has none.
-	Events(ctx context.Context, id string) ([]engine.Event, *engine.Result, error)
 	// Watch follows a deploy that somebody else runs, and Outcome tells its end.
 	Watch(id string) engine.Source
 	Outcome(ctx context.Context, id string) (engine.Result, error)

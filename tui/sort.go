@@ -61,7 +61,7 @@ var fleetSorts = []ordering[engine.Machine]{
 	{byRegion, "region", view.ByRegionAndName},
 	{"N", "name", view.ByName},
 	{"M", "machine", func(a, b engine.Machine) int { return strings.Compare(a.ID, b.ID) }},
-	{"S", "state", func(a, b engine.Machine) int { return cmp.Or(strings.Compare(a.State, b.State), view.ByName(a, b)) }},
+	{"S", "state", func(a, b engine.Machine) int { return cmp.Or(cmp.Compare(a.State, b.State), view.ByName(a, b)) }},
 	{"C", "checks", func(a, b engine.Machine) int {
 		return cmp.Or(cmp.Compare(b.ChecksTotal-b.ChecksPassed, a.ChecksTotal-a.ChecksPassed), view.ByName(a, b))
 	}},

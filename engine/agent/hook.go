@@ -36,10 +36,22 @@ type Hook struct {
 	NewestMS int64
 }
 
+// HookOutcome is how a call of the startup hook has ended, as elixir/lib/fly_deploy/hook.ex names it.
+type HookOutcome string
+
+// The ends of calls.
+const (
+	HookRunning   HookOutcome = "running"
+	HookReapplied HookOutcome = "reapplied"
+	HookNone      HookOutcome = "none" // there was nothing to reapply
+	HookFailed    HookOutcome = "failed"
+	HookGaveUp    HookOutcome = "gave_up" // the last boots with the upgrade have not lasted
+)
+
 // HookCall is one call of the startup hook, by the name of the OTP application that it was given.
 type HookCall struct {
 	App     string
-	Outcome string // running, reapplied, none, failed, gave_up
+	Outcome HookOutcome
 	Text    string // what was reapplied, or why nothing was
 }
 
@@ -51,7 +63,7 @@ func (h *Hook) read(key, value string) {
 	case "call":
 		app, rest, _ := strings.Cut(value, " ")
 		outcome, text, _ := strings.Cut(rest, " ")
-		h.Calls = append(h.Calls, HookCall{App: app, Outcome: outcome, Text: text})
+		h.Calls = append(h.Calls, HookCall{App: app, Outcome: HookOutcome(outcome), Text: text})
 	case "reads":
 		h.ReadsNames = value == "names"
 	case "public_key":
@@ -65,6 +77,6 @@ func (h *Hook) read(key, value string) {
 	case "catch_up":
 		mode, rest, _ := strings.Cut(value, " ")
 		outcome, text, _ := strings.Cut(rest, " ")
-		h.CatchUp = &engine.CatchUp{Mode: mode, Outcome: outcome, Text: text}
+		h.CatchUp = &engine.CatchUp{Mode: mode, Outcome: engine.CatchUpOutcome(outcome), Text: text}
 	}
 }

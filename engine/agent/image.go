@@ -46,12 +46,12 @@ func ImageStorage(ctx context.Context, exec Exec, of engine.Release) (VM, map[st
 	}
 	found := parseVMs(out[:at])
 	if len(found) != 1 {
-		return VM{}, nil, &Refusal{"image_without_release", fmt.Sprintf("%s: no release%s at %s", doing, named(of.Name), of.Root)}
+		return VM{}, nil, &Refusal{"image_without_release", fmt.Sprintf("%s: no release%s at %s", doing, withName(of.Name), of.Root)}
 	}
 	return found[0].VM, parseSettings(out[at:]), nil
 }
 
-func named(name string) string {
+func withName(name string) string {
 	if name == "" {
 		return ""
 	}

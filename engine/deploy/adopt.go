@@ -26,7 +26,7 @@ func (st *staged) adopt(ctx context.Context, r *rollout, exec agent.Exec, vm age
 		return false
 	}
 	status, err := session.Wait(ctx, 0)
-	if err != nil || status.Watch == nil || time.Duration(status.ExpiresInMS)*time.Millisecond < left(status, st.settings.Strategy.Bake)+adoptsUntil {
+	if err != nil || status.Watch == nil || time.Duration(status.ExpiresInMS)*time.Millisecond < bakeLeft(status, st.settings.Strategy.Bake)+adoptsUntil {
 		return false
 	}
 	r.session, r.status, r.adopted, r.report = session, status, true, ""
@@ -49,8 +49,8 @@ func watchedFor(s agent.Status) time.Duration {
 	return time.Duration(s.Watch.AfterMS) * time.Millisecond
 }
 
-// left is what is left of a bake time.
-func left(s agent.Status, bake time.Duration) time.Duration { return max(bake-watchedFor(s), 0) }
+// bakeLeft is what is left of a bake time.
+func bakeLeft(s agent.Status, bake time.Duration) time.Duration { return max(bake-watchedFor(s), 0) }
 
 // isAdopted: the deploy that is resumed has committed there, and it is watched further.
 func (r *rollout) isAdopted() bool { return r.adopted && r.state == engine.MachineUpToDate }

@@ -13,7 +13,7 @@ import (
 
 // findEarlier looks up the deploy that is to be resumed or deployed again; nil if neither was asked for. Its code is run on the
 // machines, so that its record must be signed if anything is.
-func (j *job) findEarlier(ctx context.Context, otpApp string, records engine.Records) (*record.Record, error) {
+func (j *job) findEarlier(ctx context.Context, otpApp string, records engine.Results) (*record.Record, error) {
 	var r record.Record
 	var err error
 	switch {
@@ -48,7 +48,7 @@ func (j *job) checkMeant(id string) error {
 }
 
 // readRecord reads the record of a deploy by its ID, which somebody may have typed.
-func readRecord(ctx context.Context, records engine.Records, id string) (record.Record, error) {
+func readRecord(ctx context.Context, records engine.Results, id string) (record.Record, error) {
 	r, err := record.Read(ctx, records, id)
 	if errors.Is(err, engine.ErrNotFound) {
 		err = record.NoRecordProblem(id, err)
@@ -71,7 +71,7 @@ func orderedBy(r record.Record) sign.Ordered {
 
 // closeEarlier marks the deploy that is resumed as unfinished if its record says that it runs: since we hold the lock, it does
 // not.
-func (j *job) closeEarlier(ctx context.Context, records engine.Records, earlier *record.Record) {
+func (j *job) closeEarlier(ctx context.Context, records engine.Results, earlier *record.Record) {
 	if earlier == nil || !earlier.Running {
 		return
 	}

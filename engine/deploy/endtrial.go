@@ -162,7 +162,7 @@ func (e *trialEnding) over() []string {
 
 // isAsleep: the machine's VM cannot be asked, and may run what it ran.
 func isAsleep(m engine.Machine) bool {
-	return m.State == engine.StateSuspended || m.HostStatus == "unreachable"
+	return m.State == engine.StateSuspended || m.HostStatus == engine.HostUnreachable
 }
 
 // unreached names the selected machines that are still on trial and cannot be told how it ends; nil for none.

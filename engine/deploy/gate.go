@@ -201,5 +201,5 @@ func currentState(m engine.Machine) string {
 	if m.ID == "" {
 		return "gone"
 	}
-	return m.State
+	return string(m.State)
 }

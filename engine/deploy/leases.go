@@ -32,11 +32,11 @@ type lease struct {
 
 func perhapsOurs() lease { return lease{ends: time.Now().Add(leaseFor)} }
 
-func (l lease) ours() bool { return l.nonce != "" }
+func (l lease) isHeld() bool { return l.nonce != "" }
 
 func (l lease) ended() bool { return !l.ends.IsZero() && !time.Now().Before(l.ends) }
 
-func (l lease) due() bool { return l.ours() || l.ended() }
+func (l lease) due() bool { return l.isHeld() || l.ended() }
 
 func (l lease) perhaps() bool { return !l.ends.IsZero() && !l.ended() }
 
@@ -204,9 +204,9 @@ func (l *leases) takeAgain(ctx context.Context, machineID string) error {
 
 // lost notes that a lease is somebody else's by now, unless it is ours with a nonce that we were not told.
 func (l *leases) lost(ctx context.Context, machineID string, why error) {
-	ours := errors.Is(why, engine.ErrLeased) && l.granted(l.holder(ctx, machineID))
+	held := errors.Is(why, engine.ErrLeased) && l.granted(l.holder(ctx, machineID))
 	switch {
-	case ours:
+	case held:
 		l.unanswered(machineID, engine.PhaseCommit)
 	case ctx.Err() == nil: // otherwise a later renewal sees it
 		l.keep(machineID, lease{})
@@ -220,7 +220,7 @@ func (l *leases) giveBack(ctx context.Context, r *rollout) {
 		return
 	}
 	has := l.of(r.machine.ID)
-	if !has.ours() || context.Cause(ctx) != nil { // release does
+	if !has.isHeld() || context.Cause(ctx) != nil { // release does
 		return
 	}
 	bounded, cancel := context.WithTimeout(ctx, leaseWithin)
@@ -237,7 +237,7 @@ func (l *leases) release(ctx context.Context) {
 	}
 	l.stop()
 	l.done.Wait()
-	l.each(ctx, l.which(lease.ours), func(ctx context.Context, machineID, nonce string) error {
+	l.each(ctx, l.which(lease.isHeld), func(ctx context.Context, machineID, nonce string) error {
 		err := l.ports.Leases.ReleaseLease(ctx, machineID, nonce)
 		if err != nil {
 			l.keep(machineID, perhapsOurs())

@@ -363,7 +363,7 @@ func TestASuspendedMachineCatchesUpWhenItWakes(t *testing.T) {
 		}
 	})
 	w.expectVersion(awake, "2.0.0")
-	code := w.awaitCatchUp(asleep, "waiting")
+	code := w.awaitCatchUp(asleep, engine.CatchUpWaiting)
 	if code.Applied || !code.Stale || code.Hook != engine.HookCalled || !strings.Contains(code.Behind(), "a deploy is under way") {
 		t.Errorf("status says of the machine that woke: %+v, %s", code, code.Behind())
 	}
@@ -374,7 +374,7 @@ func TestASuspendedMachineCatchesUpWhenItWakes(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if code := w.awaitCatchUp(asleep, "caught_up"); !code.Applied || code.Stale || code.Drift != 0 || code.Version != "2.0.0" {
+	if code := w.awaitCatchUp(asleep, engine.CatchUpDone); !code.Applied || code.Stale || code.Drift != 0 || code.Version != "2.0.0" {
 		t.Errorf("status says of the machine that has caught up: %+v", code)
 	}
 	after := w.expectVersion(asleep, "2.0.0")
@@ -395,7 +395,7 @@ func TestASuspendedMachineCatchesUpWhenItWakes(t *testing.T) {
 const noticedAfter = 10 * time.Second
 
 // awaitCatchUp waits until a machine's last look at the record has ended like this.
-func (w *world) awaitCatchUp(id, outcome string) engine.MachineCode {
+func (w *world) awaitCatchUp(id string, outcome engine.CatchUpOutcome) engine.MachineCode {
 	w.t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for {
@@ -410,7 +410,7 @@ func (w *world) awaitCatchUp(id, outcome string) engine.MachineCode {
 	}
 }
 
-func (w *world) awaitState(id, state string) {
+func (w *world) awaitState(id string, state engine.FlyState) {
 	w.t.Helper()
 	for {
 		machines, err := w.fleet.Machines(w.t.Context())

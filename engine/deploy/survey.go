@@ -125,7 +125,7 @@ func (s *surveyed) reusesAgent() bool {
 
 // readMetadata reads current.json before anything is built: a deploy that could not change it afterwards must fail before it
 // suspends anything.
-func readMetadata(ctx context.Context, records engine.Records, baseImage string) (engine.Metadata, error) {
+func readMetadata(ctx context.Context, records engine.Current, baseImage string) (engine.Metadata, error) {
 	md, _, err := records.Metadata(ctx)
 	if errors.Is(err, engine.ErrNotFound) {
 		return engine.Metadata{}, nil

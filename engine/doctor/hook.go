@@ -31,9 +31,9 @@ func hookCalled(calls []agent.HookCall, otpApp string) (engine.Hook, *engine.Pro
 		switch {
 		case otpApp != "" && c.App != otpApp:
 			others = append(others, c.App)
-		case c.Outcome == "failed":
+		case c.Outcome == agent.HookFailed:
 			return engine.HookFailed, hookProblem("startup_hook_failed", "when the VM started, the hook could not reapply the upgrade: "+cmp.Or(c.Text, "for an unknown reason"))
-		case c.Outcome == "gave_up":
+		case c.Outcome == agent.HookGaveUp:
 			return engine.HookGaveUp, hookProblem("boot_loop", "the machine boots its image's code: "+cmp.Or(c.Text, "the last boots with the upgrade have not lasted"))
 		default:
 			return engine.HookCalled, nil

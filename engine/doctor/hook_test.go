@@ -11,7 +11,7 @@ import (
 func TestABootLoopFailsTheDoctorsCheck(t *testing.T) {
 	var checks []engine.Check
 	d := &doctor{report: func(c engine.Check) { checks = append(checks, c) }}
-	for outcome, want := range map[string]engine.CheckStatus{"gave_up": engine.CheckFail, "failed": engine.CheckWarn, "reapplied": engine.CheckOK} {
+	for outcome, want := range map[agent.HookOutcome]engine.CheckStatus{agent.HookGaveUp: engine.CheckFail, agent.HookFailed: engine.CheckWarn, agent.HookReapplied: engine.CheckOK} {
 		d.hook(engine.Machine{ID: "m1"}, agent.Hook{State: agent.HookCalled, Calls: []agent.HookCall{{App: "shop", Outcome: outcome, Text: "two boots"}}}, "shop")
 		c := checks[len(checks)-1]
 		if c.Status != want || want != engine.CheckOK && (!strings.Contains(c.Text, "two boots") || c.Remedy == "") {

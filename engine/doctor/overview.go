@@ -10,7 +10,7 @@ import (
 
 // Look reads the fleet, the metadata and the lock. Only a fleet that cannot be listed is an error; if the bucket cannot be read,
 // the overview's Storage says why. locks and records may be nil while the storage is not known.
-func Look(ctx context.Context, app string, fleet engine.Fleet, locks engine.Locks, records engine.Records) (engine.Overview, error) {
+func Look(ctx context.Context, app string, fleet engine.Fleet, locks engine.Locks, records engine.Current) (engine.Overview, error) {
 	o := engine.Overview{App: app, At: time.Now()}
 	machines, err := fleet.Machines(ctx)
 	if err != nil {

@@ -43,7 +43,7 @@ func addBootLoops(ctx context.Context, records engine.Records, past []*engine.Pa
 }
 
 // bootLoops lists the machines that do not load an upgrade any more when they boot.
-func bootLoops(ctx context.Context, records engine.Records, upgradeID string) ([]string, error) {
+func bootLoops(ctx context.Context, records engine.Results, upgradeID string) ([]string, error) {
 	names, err := records.Results(ctx, upgradeID, bootsPrefix)
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ type Record struct {
 }
 
 // ReadBefore gives current.json as a deploy found it, or the first of those that it resumes; nil if that is not known.
-func ReadBefore(ctx context.Context, records engine.Records, id string) (*engine.Metadata, error) {
+func ReadBefore(ctx context.Context, records engine.Results, id string) (*engine.Metadata, error) {
 	doc, err := records.Result(ctx, id, beforeFile)
 	if errors.Is(err, engine.ErrNotFound) {
 		return nil, nil
@@ -109,7 +109,7 @@ func History(ctx context.Context, records engine.Records, limit int) ([]engine.P
 
 // Read reads a deploy's record; engine.ErrNotFound if there is none. If it is damaged, only its ID is known, and its outcome is
 // "unreadable"; if its console has died, its outcome is "unfinished".
-func Read(ctx context.Context, records engine.Records, id string) (Record, error) {
+func Read(ctx context.Context, records engine.Results, id string) (Record, error) {
 	doc, err := records.Result(ctx, id, recordFile)
 	if err != nil {
 		return Record{}, fmt.Errorf("read the record of deploy %s: %w", id, err)
@@ -127,7 +127,7 @@ func Read(ctx context.Context, records engine.Records, id string) (Record, error
 
 // ReadEvents gives a deploy's events, as far as they were written, and its result, nil if it was not written. The problem
 // "no_record" says that there is no such deploy.
-func ReadEvents(ctx context.Context, records engine.Records, upgradeID string) ([]engine.Event, *engine.Result, error) {
+func ReadEvents(ctx context.Context, records engine.Results, upgradeID string) ([]engine.Event, *engine.Result, error) {
 	var events []engine.Event
 	var result *engine.Result
 	err := eachPiece(ctx, records, upgradeID, func(p piece) { events, result = append(events, p.events...), p.result })
@@ -136,7 +136,7 @@ func ReadEvents(ctx context.Context, records engine.Records, upgradeID string) (
 
 // ReadResult gives the result of a recorded deploy. If none was written, it holds what the record says, with the outcome
 // "unfinished" if that has none.
-func ReadResult(ctx context.Context, records engine.Records, upgradeID string) (engine.Result, error) {
+func ReadResult(ctx context.Context, records engine.Results, upgradeID string) (engine.Result, error) {
 	_, result, err := ReadEvents(ctx, records, upgradeID)
 	switch {
 	case err != nil:
@@ -149,7 +149,7 @@ func ReadResult(ctx context.Context, records engine.Records, upgradeID string) (
 }
 
 // eachPiece reads a deploy's stream and gives its pieces to see, from the first to the last that was written.
-func eachPiece(ctx context.Context, records engine.Records, upgradeID string, see func(piece)) error {
+func eachPiece(ctx context.Context, records engine.Results, upgradeID string, see func(piece)) error {
 	for n := 1; ; n++ {
 		doc, err := records.Result(ctx, upgradeID, pieceName(n))
 		switch {

@@ -23,7 +23,7 @@ const whyMost = 300
 // Journal writes a deploy's record into the bucket during the deploy: the stream of events piece by piece, and deploy.json, which
 // is written now and then even without news, so that readers can tell that the console is alive. The deploy never waits for it.
 type Journal struct {
-	records engine.Records
+	records engine.Results
 	rec     *Recorder
 	head    Record // the parts of deploy.json that do not change
 
@@ -40,7 +40,7 @@ type Journal struct {
 
 // StartJournal begins the record of a deploy that has just taken the lock. head holds its ID, when it began, its selection and
 // strategy, and the lock that it has overridden. The end of ctx does not end the record: Finish must be called.
-func StartJournal(ctx context.Context, records engine.Records, rec *Recorder, head Record) *Journal {
+func StartJournal(ctx context.Context, records engine.Results, rec *Recorder, head Record) *Journal {
 	ctx, abort := context.WithCancel(context.WithoutCancel(ctx))
 	head.V = engine.EventVersion
 	j := &Journal{records: records, rec: rec, head: head, piece: 1, abort: abort, ending: make(chan struct{})}

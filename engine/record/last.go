@@ -15,7 +15,7 @@ import (
 // Last gives the last deploy by the bucket's clock, which is the one that `hot --resume` finishes. It may have succeeded: resuming
 // it changes nothing on machines that run it, and upgrades those that have come or restarted since. The problem
 // "nothing_to_resume" says that there is none, or that the upgrades were withdrawn after it.
-func Last(ctx context.Context, records engine.Records) (Record, error) {
+func Last(ctx context.Context, records engine.Results) (Record, error) {
 	ids, err := records.Upgrades(ctx)
 	if err != nil {
 		return Record{}, fmt.Errorf("list the recorded deploys: %w", err)
@@ -45,7 +45,7 @@ func nothingToResume(what string) error {
 
 // CloseUnfinished marks a deploy whose record says that it runs as unfinished. Only the owner of the deploy lock can know that it
 // does not run.
-func CloseUnfinished(ctx context.Context, records engine.Records, r Record) error {
+func CloseUnfinished(ctx context.Context, records engine.Results, r Record) error {
 	r.Running, r.Outcome = false, engine.OutcomeUnfinished
 	body, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // addTrial says of the deploy that is on trial until when it is.
-func addTrial(ctx context.Context, records engine.Records, past []*engine.Past) error {
+func addTrial(ctx context.Context, records engine.Current, past []*engine.Past) error {
 	md, _, err := records.Metadata(ctx)
 	if errors.Is(err, engine.ErrNotFound) {
 		return nil

@@ -14,13 +14,13 @@ import (
 
 // Watch follows the stream of a deploy that another console writes, with a pause of every between two looks. If that console dies,
 // the stream ends with the problem "silent".
-func Watch(records engine.Records, upgradeID string, every time.Duration) engine.Source {
+func Watch(records engine.Results, upgradeID string, every time.Duration) engine.Source {
 	return &follower{records: records, id: upgradeID, every: every, piece: 1}
 }
 
 // follower reads the last piece of a stream again and again, and hands on what is new in it.
 type follower struct {
-	records engine.Records
+	records engine.Results
 	id      string
 	every   time.Duration
 

@@ -59,7 +59,7 @@ func NothingToWithdraw() *engine.Problem {
 }
 
 // record writes a record for the history: who has withdrawn what.
-func (w Withdrawal) record(ctx context.Context, s engine.Settings, records engine.Records, started time.Time) error {
+func (w Withdrawal) record(ctx context.Context, s engine.Settings, records engine.Results, started time.Time) error {
 	past := engine.Past{
 		ID: w.ID, At: started.UTC().Truncate(time.Millisecond), Outcome: engine.OutcomeWithdrawn, Owner: s.Owner, Host: s.Host, Message: s.Message,
 		GitRevision: s.GitRevision, CILink: s.CILink, Machines: len(w.Machines), DurationMS: time.Since(started).Milliseconds(),

@@ -30,14 +30,14 @@ func NewFleet(o engine.Overview, code map[string]Inspected) Fleet {
 
 // States counts the machines and their states.
 func (f *Fleet) States() cells.Line {
-	states := map[string]int{}
+	states := map[engine.FlyState]int{}
 	for _, m := range f.Overview.Machines {
 		states[m.State]++
 	}
 	l := cells.Line{cells.New(cells.Strong, text.Counted(len(f.Overview.Machines), "machine"))}
-	for _, state := range []string{"started", "stopped", "suspended", "failed"} {
+	for _, state := range []engine.FlyState{engine.StateStarted, engine.StateStopped, engine.StateSuspended, engine.StateFailed} {
 		if n := states[state]; n > 0 && n < len(f.Overview.Machines) {
-			l = append(l, cells.New(cells.Muted, " · "+text.Count(n)+" "+state))
+			l = append(l, cells.New(cells.Muted, " · "+text.Count(n)+" "+string(state)))
 		}
 	}
 	return l
@@ -176,7 +176,7 @@ func (f *Fleet) codeDrift(m engine.Machine) (cells.Span, bool) {
 		return cells.Span{}, false
 	case code.Problem != nil:
 		return cells.Span{Text: "? no answer", Tone: cells.Warn}, true
-	case code.Stale && code.CatchUp != nil && code.CatchUp.Outcome == "waiting":
+	case code.Stale && code.CatchUp != nil && code.CatchUp.Outcome == engine.CatchUpWaiting:
 		return cells.Span{Text: "! catching up", Tone: cells.Warn}, true
 	case code.Hook == engine.HookGaveUp:
 		return cells.Span{Text: "! boots its image", Tone: cells.Warn}, true

@@ -10,18 +10,19 @@ import (
 )
 
 // FlyState shows a Fly state as a glyph and its word.
-func FlyState(state string) cells.Span {
+func FlyState(state engine.FlyState) cells.Span {
+	word := string(state)
 	switch state {
-	case "started":
-		return cells.New(cells.OK, "● "+state)
-	case "stopped", "created", "destroyed":
-		return cells.New(cells.Muted, "○ "+state)
-	case "suspended":
-		return cells.New(cells.Warn, "◐ "+state)
-	case "failed":
-		return cells.New(cells.Fail, "✗ "+state)
+	case engine.StateStarted:
+		return cells.New(cells.OK, "● "+word)
+	case engine.StateStopped, engine.StateCreated, engine.StateDestroyed:
+		return cells.New(cells.Muted, "○ "+word)
+	case engine.StateSuspended:
+		return cells.New(cells.Warn, "◐ "+word)
+	case engine.StateFailed:
+		return cells.New(cells.Fail, "✗ "+word)
 	default:
-		return cells.New(cells.Active, "· "+state)
+		return cells.New(cells.Active, "· "+word)
 	}
 }
 
@@ -39,13 +40,14 @@ func Checks(m engine.Machine) cells.Span {
 
 // Host shows the state of the host that a machine runs on.
 func Host(m engine.Machine) cells.Span {
+	word := string(m.HostStatus)
 	switch m.HostStatus {
-	case "ok", "":
-		return cells.New(cells.Muted, m.HostStatus)
-	case "unreachable":
-		return cells.New(cells.Fail, "✗ "+m.HostStatus)
+	case engine.HostOK, "":
+		return cells.New(cells.Muted, word)
+	case engine.HostUnreachable:
+		return cells.New(cells.Fail, "✗ "+word)
 	default:
-		return cells.New(cells.Warn, "? "+m.HostStatus)
+		return cells.New(cells.Warn, "? "+word)
 	}
 }
 

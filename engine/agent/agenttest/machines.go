@@ -117,7 +117,7 @@ func (w *World) boot(m *machine, b Boot) {
 	v := &vm{
 		pid: fmt.Sprint(300 + w.booted), start: fmt.Sprint(500_000 + 100*w.booted), found: now.Add(b.Found),
 		answers: now.Add(max(b.Found, b.Answers)), code: ReleaseOf(m.Image),
-		call: agent.HookCall{App: App, Outcome: "none", Text: "there is no upgrade"},
+		call: agent.HookCall{App: App, Outcome: agent.HookNone, Text: "there is no upgrade"},
 	}
 	if m.hook == agent.HookCalled {
 		w.reapply(m, v)
@@ -171,7 +171,7 @@ func (w *World) reapply(m *machine, v *vm) {
 		v.config = w.configIn(upgrade.SHA256)
 	}
 	v.children = upgrade.ApplyChildren
-	v.call.Outcome, v.call.Text = "reapplied", "hot upgrade "+upgrade.Version
+	v.call.Outcome, v.call.Text = agent.HookReapplied, "hot upgrade "+upgrade.Version
 }
 
 // change does something with a machine that exists.
