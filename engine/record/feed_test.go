@@ -28,6 +28,18 @@ func TestFeedMergesStatesThatASlowReaderHasNotSeen(t *testing.T) {
 	}
 }
 
+// What a slow reader finds waiting, lines and states alike, comes in the order in which it happened.
+func TestFeedGivesWhatWaitsInItsOrder(t *testing.T) {
+	feed := record.NewFeed()
+	feed.Publish(engine.Event{Seq: 1, Phase: engine.PhasePlan, Status: engine.StatusDone})
+	feed.Publish(engine.Event{Seq: 2, Phase: engine.PhaseCommit, Status: engine.StatusRunning, Log: "asking again"})
+	feed.Publish(engine.Event{Seq: 3, Phase: engine.PhaseCommit, Status: engine.StatusRunning})
+	batch, err := feed.Next(context.Background())
+	if err != nil || len(batch) != 3 || batch[0].Seq != 1 || batch[1].Seq != 2 || batch[2].Seq != 3 {
+		t.Errorf("%+v, %v", batch, err)
+	}
+}
+
 func TestFeedNeverMakesTheEngineWaitAndIsBounded(t *testing.T) {
 	feed := record.NewFeed()
 	for i := range 10 * record.MaxPendingLogs {

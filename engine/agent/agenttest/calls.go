@@ -79,15 +79,20 @@ func (k Kind) IsExec() bool {
 	}, k)
 }
 
+// IsStorage reports whether the call is for the bucket.
+func (k Kind) IsStorage() bool {
+	return !k.IsExec() && !slices.Contains([]Kind{ListMachines, CreateTemporary, Destroy, MayCreate, TakeLease, RenewLease, ReleaseLease, Build}, k)
+}
+
 // of gives how long a call travels.
 func (t Timing) of(k Kind) time.Duration {
 	switch {
 	case k == Build, k == PresignGet, k == PresignPut, k == PresignResult: // they do not
 		return 0
-	case k.IsExec(), slices.Contains([]Kind{ListMachines, CreateTemporary, Destroy, MayCreate, TakeLease, RenewLease, ReleaseLease}, k):
-		return t.Latency
+	case k.IsStorage():
+		return t.Storage
 	}
-	return t.Storage
+	return t.Latency
 }
 
 // EntersVM reports whether the call needs a VM that answers rpc.
