@@ -5,6 +5,7 @@ package described
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 )
@@ -59,10 +60,21 @@ func Load(file string) (*Description, error) {
 	return &d, nil
 }
 
+// base gives what its paths begin with on the server: "/v1", unless they say so themselves.
+func (d *Description) base() string {
+	if len(d.Servers) == 0 {
+		return ""
+	}
+	at, err := url.Parse(d.Servers[0].URL)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(at.Path, "/")
+}
+
 // operation finds what a request is described by.
 func (d *Description) operation(method, path string) (operation, string, bool) {
-	base := "/v1"
-	path, ok := strings.CutPrefix(path, base)
+	path, ok := strings.CutPrefix(path, d.base())
 	if !ok {
 		return operation{}, "", false
 	}

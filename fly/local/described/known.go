@@ -2,17 +2,15 @@ package described
 
 import "regexp"
 
-// known are deviations in which other public sources differ from the description of May 2026, and are followed.
+// known are deviations in which other public sources differ from the description, and are followed.
 var known = []struct {
 	deviation *regexp.Regexp
 	source    string
 }{
-	{regexp.MustCompile(`answer(\[\])?\.(version|cordoned|lease) is not described`), "fly-go, machine_types.go: Machine"},
 	{regexp.MustCompile(`\.force_instance_key is null`), "fly-go, machine_types.go: MachineService, whose field is not left out"},
 	{regexp.MustCompile(`/lease: answer\.(status|data) is not described`), "fly-go, machine_types.go: MachineLease"},
 	{regexp.MustCompile(`POST .*/lease: (the parameter ttl is not described|request is no JSON)`), "fly-go, flaps_machines.go: AcquireLease sends the time in the query, and no body"},
 	{regexp.MustCompile(`DELETE .*: the parameter kill is not described`), "fly-go, flaps_machines.go: Destroy"},
-	{regexp.MustCompile(`: the parameter (include_leases|metadata\..*) is not described`), "superfly/docs, machines-resource; flyctl"},
 	{regexp.MustCompile(`/start: a body is not described in the answer`), "fly-go, machine_types.go: MachineStartResponse"},
 	{regexp.MustCompile(`/stop: request\.id is not described`), "fly-go, machine_types.go: StopMachineInput"},
 	{regexp.MustCompile(`/signal: request\.signal is none of`), "fly-go, flaps_machines.go: Kill sends a number"},

@@ -116,6 +116,9 @@ func (d *Description) request(o operation, r *http.Request, sent []byte) []strin
 	}
 	for name, values := range r.URL.Query() {
 		p, ok := known["query "+name]
+		if kind, _, of := strings.Cut(name, "."); !ok && of { // metadata.KEY
+			p, ok = known["query "+kind+".{key}"]
+		}
 		if !ok {
 			wrong = append(wrong, "the parameter "+name+" is not described")
 			continue
