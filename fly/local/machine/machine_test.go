@@ -140,9 +140,16 @@ func TestEnvironment(t *testing.T) {
 	h := &host{}
 	inVirtualTime(t, h, func(t *testing.T, f *Fleet) {
 		m := create(t, f, fly.MachineConfig{Env: map[string]string{"A": "own"}})
-		for name, want := range map[string]string{"A": "own", "B": "secret", "FLY_MACHINE_ID": m.ID(), "FLY_REGION": "ams"} {
+		for name, want := range map[string]string{"A": "own", "B": "secret", "FLY_MACHINE_ID": m.ID(), "FLY_ALLOC_ID": m.ID(), "FLY_REGION": "ams"} {
 			if got := h.order.Env[name]; got != want {
 				t.Errorf("%s = %q, want %q", name, got, want)
+			}
+		}
+		for _, name := range []string{
+			"FLY_APP_NAME", "FLY_IMAGE_REF", "FLY_MACHINE_VERSION", "FLY_PRIVATE_IP", "FLY_PUBLIC_IP", "PRIMARY_REGION",
+		} { // superfly/docs, machines/runtime-environment
+			if h.order.Env[name] == "" {
+				t.Errorf("%s is missing", name)
 			}
 		}
 	})
