@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -254,7 +255,11 @@ func TestASubsetRestartsIntoItsOwnUpgrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorldWith(t, local.Options{}, map[string]string{"ERL_AFLAGS": `-fly_deploy public_key '<<"` + key.Public().String() + `">>'`}, 2)
+	env := map[string]string{"ERL_AFLAGS": `-fly_deploy public_key '<<"` + key.Public().String() + `">>'`}
+	if full {
+		maps.Copy(env, embedded)
+	}
+	w := newWorldWith(t, local.Options{}, env, 2)
 	w.keys = sign.NewRing(&key, nil)
 	s := settings()
 	s.Select.Machines = w.ids[:1]
@@ -271,6 +276,9 @@ func TestASubsetRestartsIntoItsOwnUpgrade(t *testing.T) {
 		t.Errorf("its log:\n%s", log)
 	}
 	w.expectHookToBeMissed(w.ids[1])
+	if full { // make soak
+		w.refusesAReplayedRecord(w.ids[0])
+	}
 }
 
 // forgeEntry records one machine's upgrade for another, as whoever can write to the bucket can.
