@@ -114,7 +114,7 @@ test-otp: setup ## run the Elixir tests, and the agent's on real nodes, with oth
 faults: setup ## run the whole table of faults on real nodes, or some (CELLS="disk|network"), and that on the fake; make test runs a few
 	@FLYDEPLOY_FAULTS="$(or $(CELLS),.)" go test -count=1 -v -timeout 60m -parallel 4 -run '^TestFaults$$' ./engine/deploy
 	@FLYDEPLOY_FAULTS="$(or $(CELLS),.)" go test -count=1 -timeout 60m -run '^TestBadInput$$' ./test
-	@FLYDEPLOY_FAULTS="$(or $(CELLS),.)" go test -count=1 -v -timeout 60m -run '^TestFaultsOfATrial$$' ./engine/deploy
+	@FLYDEPLOY_FAULTS="$(or $(CELLS),.)" go test -count=1 -v -timeout 60m -run '^(TestFaultsOfATrial|TestFaultsOfWhatIsApplied|TestAKilledConsoleIsFinishedByAnother)$$' ./engine/deploy
 	@FLYDEPLOY_SOAK=1 go test -count=1 -run '^(TestEveryFault|TestAVMThatDiesWhile|TestVMsThatEndWhile|TestAMachineThatDoesNotAnswerWhile|TestADeployIsResumed|TestATrialOf)' ./engine/deploy
 
 .PHONY: soak

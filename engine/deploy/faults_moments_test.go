@@ -138,7 +138,7 @@ func execOf(r *http.Request) string {
 	for _, s := range []struct{ mark, name string }{
 		{"case \"$(value RELEASE_COMMAND)\"", "discover"}, {"for k in AWS_ACCESS_KEY_ID", "storage"}, {"/lib/fly_deploy-*", "storage config"},
 		{"/source.$2", "part"}, {"$job.started", "start " + argument(args, 1)}, {"$job.progress", "poll " + argument(args, 1)}, {`mkdir "$1/$2"`, argument(args, 1)},
-		{"rpc \"$1", "inject"},
+		{"rpc \"$1", "inject"}, {"$1/command.started", "run command"}, {"$dir/command.exit", "follow command"},
 	} {
 		if strings.Contains(script, s.mark) {
 			return "exec " + strings.TrimSpace(strings.Replace(s.name, "-", "wait", 1))

@@ -23,7 +23,7 @@ const (
 func faultTable() []*cell {
 	var all []*cell
 	for _, rows := range [][]*cell{
-		passingFaultsOfTheAPI(), passingFaultsOfS3(), fullRegions(), rejections(), deaths(), surroundings(), whileWatched(), refusalsOfS3(), damages(),
+		passingFaultsOfTheAPI(), passingFaultsOfS3(), fullRegions(), rejections(), deaths(), surroundings(), whileWatched(), releaseCommands(), refusalsOfS3(), damages(),
 	} {
 		all = append(all, rows...)
 	}

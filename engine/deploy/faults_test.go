@@ -32,6 +32,7 @@ type cell struct {
 	prepare func(w *faultWorld, s *engine.Settings) (off func())
 	outcome engine.Outcome
 	says    []string // in the log or the result
+	never   string   // there; "" for nothing
 	short   bool
 }
 
@@ -104,6 +105,9 @@ func (w *faultWorld) run(t *testing.T, c *cell) {
 		if !strings.Contains(told, says) {
 			t.Errorf("nothing says %q", says)
 		}
+	}
+	if c.never != "" && strings.Contains(told, c.never) {
+		t.Errorf("something says %q", c.never)
 	}
 	if r.Outcome != engine.OutcomeSucceeded && (r.Problem == nil || r.Problem.Remedy == "") {
 		t.Errorf("nothing says what to do")

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"testing"
 	"time"
 
@@ -100,6 +101,9 @@ var full = os.Getenv("FLYDEPLOY_SOAK") != ""
 // count is lost, and what the record says of a machine is true all the time.
 func TestAKilledConsoleIsFinishedByAnother(t *testing.T) {
 	t.Parallel() // mostly waits for rate limits
+	if chosen := os.Getenv("FLYDEPLOY_FAULTS"); !regexp.MustCompile(chosen).MatchString("console killed while it watches") {
+		t.Skip("not asked for")
+	}
 	points := killPoints
 	if !full {
 		points = points[:1]
