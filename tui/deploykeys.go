@@ -83,7 +83,7 @@ func (d *deployScreen) bindings(c *console) []key.Binding {
 	case d.planning(c.now): // enter presses a button here: it opens no details
 		return []key.Binding{k.modules, k.log, k.logs, k.copy, k.back, k.confirm, k.cold}
 	case d.guest != nil && d.guest.replay != nil:
-		return append(own, k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind)
+		return append(own, k.pause, k.faster, k.slower, k.stepEvent, k.forward, k.rewind, k.nextPhase, k.lastPhase, k.nextFailure, k.lastFailure)
 	case d.watching():
 		return append(own, k.promote, k.hold)
 	case d.waiting:

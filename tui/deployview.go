@@ -187,6 +187,9 @@ func (d *deployScreen) step(c *console, p engine.Phase) cells.Line {
 // summaryRows tell what runs now, or the outcome, and the totals.
 func (d *deployScreen) summaryRows(c *console, w int) []cells.Line {
 	lines := []cells.Line{cells.Spread(nil, cells.Line{cells.New(cells.Muted, c.header+" ")}, w)}
+	if d.guest != nil && d.guest.replay != nil {
+		lines = d.guest.replay.seekBar(w, c.h) // in the place of what is told of now
+	}
 	lines = append(lines, d.nowRows(c, w)...)
 	if len(d.board.rows) > 0 {
 		lines = append(lines, d.bar(w))

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -138,15 +139,37 @@ func (g *guest) press(c *console, d *deployScreen, k tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(k, c.keys.stepEvent):
 		g.show(d, r.step())
 	case key.Matches(k, c.keys.forward):
-		g.seek(d, seekBy)
+		g.seek(d, r.track.at(r.track.played(r.at)+seekBy))
 	case key.Matches(k, c.keys.rewind):
-		g.seek(d, -seekBy)
+		g.seek(d, r.track.at(r.track.played(r.at)-seekBy))
+	case key.Matches(k, c.keys.nextPhase):
+		g.jump(c, d, r.track.phases, markAfter, "phase begins after this")
+	case key.Matches(k, c.keys.lastPhase):
+		g.jump(c, d, r.track.phases, markBefore, "phase begins before this")
+	case key.Matches(k, c.keys.nextFailure):
+		g.jump(c, d, r.track.failures, markAfter, "failure comes after this")
+	case key.Matches(k, c.keys.lastFailure):
+		g.jump(c, d, r.track.failures, markBefore, "failure comes before this")
 	}
 	return nil
 }
 
-func (g *guest) seek(d *deployScreen, by time.Duration) {
-	events, again := g.replay.seek(by)
+// jump goes to a mark, and stays at a failure, with the cursor on its machine.
+func (g *guest) jump(c *console, d *deployScreen, marks []mark, which func([]mark, time.Time) (mark, bool), what string) {
+	m, there := which(marks, g.replay.at)
+	if !there {
+		c.say("No " + what)
+		return
+	}
+	g.seek(d, m.at)
+	if m.machine != "" {
+		g.replay.paused = true
+		d.board.list.At = max(slices.IndexFunc(d.board.rows, func(r *boardRow) bool { return r.m.ID == m.machine }), 0)
+	}
+}
+
+func (g *guest) seek(d *deployScreen, to time.Time) {
+	events, again := g.replay.seek(to)
 	if again {
 		at := d.board.list
 		d.progress, d.board = engine.NewProgress(), newBoard()
@@ -215,7 +238,7 @@ func (g *guest) hints(k keyMap) []hint {
 		}
 	}
 	return []hint{
-		short(k.pause, "pause"), {firstShown(k.faster) + " " + firstShown(k.slower), "speed"}, {"← →", "10 s"}, {"esc", "back"}, short(k.help, "help"), short(k.stepEvent, "next event"), short(k.log, "log"),
+		short(k.pause, "pause"), {firstShown(k.lastPhase) + " " + firstShown(k.nextPhase), "phases"}, short(k.nextFailure, "next failure"), {"esc", "back"}, {firstShown(k.faster) + " " + firstShown(k.slower), "speed"}, short(k.help, "help"), {"← →", "10 s"}, short(k.stepEvent, "next event"), short(k.log, "log"),
 		short(k.details, "details"), short(k.plan, "plan"), short(k.copy, "copy"),
 	}
 }

@@ -26,6 +26,7 @@ func (k *keyMap) named() map[string]*key.Binding {
 		"promote": &k.promote, "hold": &k.hold, "confirm_trial": &k.keep, "take_back": &k.takeBack, "follow": &k.follow, "save": &k.save,
 		"timeline": &k.timeline, "map": &k.fleetMap, "logs": &k.logs, "all_machines": &k.ofAll, "only_errors": &k.onlyErrors, "since_commit": &k.sinceCommit,
 		"pause": &k.pause, "faster": &k.faster, "slower": &k.slower, "next_event": &k.stepEvent, "forward": &k.forward, "rewind": &k.rewind,
+		"next_phase": &k.nextPhase, "phase_before": &k.lastPhase, "next_failure": &k.nextFailure, "failure_before": &k.lastFailure,
 		"palette": &k.palette, "back": &k.back, "help": &k.help, "quit": &k.quit,
 	}
 }

@@ -21,6 +21,7 @@ type keyMap struct {
 	timeline, fleetMap                                key.Binding
 	logs, ofAll, onlyErrors, sinceCommit              key.Binding
 	pause, faster, slower, stepEvent, forward, rewind key.Binding
+	nextPhase, lastPhase, nextFailure, lastFailure    key.Binding
 	palette, back, help, quit, interrupt              key.Binding
 }
 
@@ -54,6 +55,8 @@ func newKeyMap(readOnly, app bool) keyMap {
 		onlyErrors: bind("e", "only errors", "e"), sinceCommit: bind("c", "only since the commit", "c"),
 		pause: bind("space", "pause, go on", "space"), faster: bind("+", "faster", "+", "="), slower: bind("-", "slower", "-"),
 		stepEvent: bind(".", "next event", "."), forward: bind("→ l", "10 s forward", "right", "l"), rewind: bind("← h", "10 s back", "left", "h"),
+		nextPhase: bind("]", "next phase", "]"), lastPhase: bind("[", "phase before", "["),
+		nextFailure: bind("e", "next failure", "e"), lastFailure: bind("E", "failure before", "E"),
 		palette: bind(":", "commands", ":"), back: bind("esc", "back", "esc"), help: bind("?", "help", "?"), quit: bind("q", "quit", "q"),
 		interrupt: bind("ctrl-c", "leave, stop", "ctrl+c"),
 	}
@@ -98,7 +101,7 @@ func (k *keyMap) layout() []struct {
 		}},
 		{groupLog, []*key.Binding{&k.follow, &k.filter, &k.save}},
 		{groupOutput, []*key.Binding{&k.follow, &k.filter, &k.ofAll, &k.onlyErrors, &k.sinceCommit, &k.save}},
-		{groupReplay, []*key.Binding{&k.pause, &k.faster, &k.slower, &k.stepEvent, &k.forward, &k.rewind}},
+		{groupReplay, []*key.Binding{&k.pause, &k.faster, &k.slower, &k.stepEvent, &k.forward, &k.rewind, &k.nextPhase, &k.lastPhase, &k.nextFailure, &k.lastFailure}},
 		{groupEverywhere, []*key.Binding{
 			&k.up, &k.down, &k.in, &k.out, &k.pageUp, &k.pageDown, &k.top, &k.bottom, &k.copy, &k.palette, &k.help, &k.back, &k.quit, &k.interrupt,
 		}},

@@ -57,6 +57,9 @@ func (c *console) onClick(m tea.MouseClickMsg) tea.Cmd {
 	case c.picker != nil:
 		return c.picker.click(c, m.X, m.Y)
 	case c.sheet == nil:
+		if d, is := c.top().(*deployScreen); is && d.clickBar(c, m.X, m.Y) {
+			return nil
+		}
 		return c.clickRow(line, m.Y)
 	}
 	return nil

@@ -13,15 +13,15 @@ var speeds = []float64{0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 50, 200}
 const realTime = 4 // index of speed 1
 
 const (
-	seekBy = 10 * time.Second // of the record's time
-	// skipIdle bounds how long a replay waits for its next event, in the record's time: somebody may have thought about the
-	// plan for minutes.
+	seekBy = 10 * time.Second // of the record's time, as far as it is played
+	// skipIdle bounds how long a replay waits for its next event, in the record's time.
 	skipIdle = 5 * time.Second
 )
 
 // replay plays a recorded stream on a clock of its own, at any speed, forwards and backwards.
 type replay struct {
 	events []engine.Event
+	track  *track
 	next   int       // the first event that has not been applied
 	at     time.Time // on the record's clock
 	speed  int       // index of speeds
@@ -31,23 +31,14 @@ type replay struct {
 func newReplay(events []engine.Event) *replay {
 	r := &replay{events: slices.Clone(events), speed: realTime}
 	slices.SortStableFunc(r.events, func(a, b engine.Event) int { return a.At.Compare(b.At) })
+	r.track = newTrack(r.events)
 	r.at = r.begin()
 	return r
 }
 
-func (r *replay) begin() time.Time {
-	if len(r.events) == 0 {
-		return time.Time{}
-	}
-	return r.events[0].At
-}
+func (r *replay) begin() time.Time { return r.track.begin }
 
-func (r *replay) end() time.Time {
-	if len(r.events) == 0 {
-		return time.Time{}
-	}
-	return r.events[len(r.events)-1].At
-}
+func (r *replay) end() time.Time { return r.track.end }
 
 func (r *replay) over() bool { return r.next == len(r.events) }
 
@@ -56,10 +47,7 @@ func (r *replay) advance(passed time.Duration) []engine.Event {
 	if r.paused || r.over() {
 		return nil
 	}
-	r.at = r.at.Add(time.Duration(float64(passed) * speeds[r.speed]))
-	if soon := r.events[r.next].At.Add(-skipIdle); r.at.Before(soon) {
-		r.at = soon
-	}
+	r.at = r.track.past(r.at.Add(time.Duration(float64(passed) * speeds[r.speed])))
 	return r.due()
 }
 
@@ -86,14 +74,11 @@ func (r *replay) step() []engine.Event {
 }
 
 // seek moves the clock. To go backwards the deploy must be built up again from its first event: again is true then.
-func (r *replay) seek(by time.Duration) (events []engine.Event, again bool) {
-	if again = by < 0; again {
+func (r *replay) seek(to time.Time) (events []engine.Event, again bool) {
+	if again = to.Before(r.at); again {
 		r.next = 0
 	}
-	r.at = r.at.Add(by)
-	if r.at.Before(r.begin()) {
-		r.at = r.begin()
-	}
+	r.at = to
 	return r.due(), again
 }
 
