@@ -9,6 +9,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/fly"
+	"flydeploy/tui/views"
 )
 
 // opened remembers on this computer on which apps the console was opened last.
@@ -16,14 +17,19 @@ type opened struct{ file string }
 
 const maxOpened = 50
 
-// openedApps is in the user's cache folder; "" where there is none, and nothing is remembered.
-func openedApps() opened {
+// remembered is the place of something in the user's cache folder, "" where there is none, and nothing is remembered.
+func remembered(name string) string {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return opened{}
+		return ""
 	}
-	return opened{filepath.Join(cache, "flydeploy", "apps.json")}
+	return filepath.Join(cache, "flydeploy", name)
 }
+
+func openedApps() opened { return opened{remembered("apps.json")} }
+
+// keptViews are the filters that were kept for an app.
+func keptViews(app string) views.Store { return views.Of(remembered("views"), app) }
 
 // read gives when each app was opened; nothing where that cannot be read.
 func (o opened) read() map[string]time.Time {

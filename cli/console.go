@@ -104,6 +104,7 @@ func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options
 	if !c.passing { // the demo's machines have no page
 		o.WebURL = dashboard
 	}
+	o.Views = keptViews(d.name)
 	o.Preselect, o.Accept, o.Recall, o.Acts = d.engine.Select, d.engine.Accept, c.recall, c.acts(o.ReadOnly)
 	var meant atomic.Bool // what the command line says of an earlier deploy means one deploy
 	o.Backend = &backend{connection: c, sheet: func(ctx context.Context) (engine.Sheet, error) {

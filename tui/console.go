@@ -10,6 +10,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/tui/cells"
 	"flydeploy/tui/plain"
+	"flydeploy/tui/views"
 )
 
 const (
@@ -49,6 +50,8 @@ type console struct {
 	next    *Next         // the console that follows this one; nil for none
 	sheet   *sheet        // likewise: a deploy that has not begun
 	help    *helpBox      // likewise
+	views   *viewsBox     // likewise
+	kept    []views.View  // what it lists
 
 	notice    string
 	noticeEnd time.Time
@@ -102,7 +105,7 @@ func (c *console) at(now time.Time) *console {
 
 // Init implements tea.Model.
 func (c *console) Init() tea.Cmd {
-	cmds := []tea.Cmd{c.tick(idleTick)}
+	cmds := []tea.Cmd{c.tick(idleTick), c.viewsWork("", nil)}
 	if len(c.opts.Wrong) > 0 {
 		c.dialog = wrongDialog(c.opts.Wrong)
 	}
@@ -208,6 +211,8 @@ func (c *console) onAnswer(msg tea.Msg) (cmd tea.Cmd) {
 		c.onCopied(msg)
 	case savedMsg:
 		c.onSaved(msg)
+	case viewsMsg:
+		c.onViews(msg)
 	}
 	return cmd
 }

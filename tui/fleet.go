@@ -3,7 +3,6 @@ package tui
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"charm.land/bubbles/v2/key"
@@ -141,11 +140,9 @@ func (f *fleet) current() (engine.Machine, bool) {
 	return f.rows[f.list.At].m, true
 }
 
-// matches applies the filter to what the row shows.
+// matches applies the filter.
 func (f *fleet) matches(m engine.Machine) bool {
-	return f.filter.words == "" || f.filter.lets(strings.Join([]string{
-		m.ID, m.Name, m.Region, string(m.State), m.ProcessGroup, engine.Tag(m.Image), f.Runs(m).Text, f.Drift(m).Text, m.Caution(),
-	}, " "))
+	return f.Lets(f.filter.words, m)
 }
 
 func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {

@@ -125,7 +125,7 @@ func (f *fleet) machineLines(c *console, m engine.Machine, w int) []cells.Line {
 func (f *fleet) hints(k keyMap) []hint {
 	switch {
 	case f.filter.typed != nil:
-		return []hint{{"enter", "keep"}, {"esc", "clear"}}
+		return []hint{{"enter", "keep"}, {"esc", "clear"}, {view.FilterRegion + " " + view.FilterGroup, "whole names, with commas"}}
 	case f.about:
 		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.logs, "logs"), short(k.copy, "copy the id"), short(k.help, "help")}
 	}

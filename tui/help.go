@@ -5,6 +5,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // helpBox shows keys over the screen below: first those of this screen; what is typed searches all of them.
@@ -94,7 +95,7 @@ func (h *helpBox) lines(c *console, w int) []cells.Line {
 func (g keyGroup) searched(typed string) keyGroup {
 	found := keyGroup{title: g.title}
 	for _, b := range g.keys {
-		if b.Enabled() && (b.Help().Key == typed || filtered(typed, b.Help().Desc+" "+g.title+" "+b.name)) {
+		if b.Enabled() && (b.Help().Key == typed || view.Filtered(typed, b.Help().Desc+" "+g.title+" "+b.name)) {
 			found.keys = append(found.keys, b)
 		}
 	}

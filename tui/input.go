@@ -1,14 +1,12 @@
 package tui
 
 import (
-	"slices"
-	"strings"
-
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 // input is one line that is typed into, with the keys of bubbles' textinput. It is drawn as all else, on the grid of cells.
@@ -82,15 +80,4 @@ func (f *filter) line(t cells.Tone) cells.Line {
 }
 
 // lets reports whether a row passes.
-func (f *filter) lets(shows string) bool { return f.words == "" || filtered(f.words, shows) }
-
-// filtered applies the words of a filter to what a row shows.
-func filtered(filter, shows string) bool {
-	words := strings.Fields(strings.ToLower(strings.TrimPrefix(filter, "!")))
-	if len(words) == 0 {
-		return true
-	}
-	shows = strings.ToLower(shows)
-	found := !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(shows, w) })
-	return found != strings.HasPrefix(filter, "!")
-}
+func (f *filter) lets(shows string) bool { return f.words == "" || view.Filtered(f.words, shows) }

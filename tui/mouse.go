@@ -25,7 +25,7 @@ func (c *console) onWheel(m tea.MouseWheelMsg) tea.Cmd {
 		return nil
 	}
 	rows := wheelRows
-	if c.dialog != nil || c.picker != nil || c.sheet != nil { // there a key is a larger step, or a choice
+	if c.dialog != nil || c.picker != nil || c.views != nil || c.sheet != nil { // there a key is a larger step, or a choice
 		rows = 1
 	}
 	var cmds []tea.Cmd
@@ -56,6 +56,8 @@ func (c *console) onClick(m tea.MouseClickMsg) tea.Cmd {
 	case c.help != nil:
 	case c.picker != nil:
 		return c.picker.click(c, m.X, m.Y)
+	case c.views != nil:
+		return c.views.click(c, m.X, m.Y)
 	case c.sheet == nil:
 		if d, is := c.top().(*deployScreen); is && d.clickBar(c, m.X, m.Y) {
 			return nil
@@ -69,7 +71,7 @@ func (c *console) onClick(m tea.MouseClickMsg) tea.Cmd {
 // click, or one that was meant for the window, must not press them.
 func (c *console) goesOn(k tea.KeyPressMsg) bool {
 	switch {
-	case c.help != nil || c.picker != nil:
+	case c.help != nil || c.picker != nil || c.views != nil:
 		return false
 	case c.dialog != nil || c.sheet != nil:
 		return key.Matches(k, bind("", "", "enter"))

@@ -61,7 +61,7 @@ func (s *outputScreen) close(c *console) tea.Cmd {
 func (s *outputScreen) lets(l outputLine) bool {
 	return (s.shows.ofAll || l.Machine == s.machine) && (!s.shows.onlyErrors || l.level == view.LineFail) &&
 		(s.shows.since.IsZero() || !l.At.Before(s.shows.since)) &&
-		(s.shows.words == "" || filtered(s.shows.words, l.Machine+" "+l.Level+" "+l.Text))
+		(s.shows.words == "" || view.Filtered(s.shows.words, l.Machine+" "+l.Level+" "+l.Text))
 }
 
 // choose takes in the lines that have come; all of them again only where others are wanted.

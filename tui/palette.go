@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
@@ -72,11 +73,11 @@ func (p *picker) from(found int) int { return max(min(p.at-paletteRows/2, found-
 func (p *picker) found(c *console) []command {
 	var first, rest, loose []command
 	typed := strings.ToLower(strings.TrimSpace(p.input.value()))
-	for _, cmd := range c.commands() {
+	for _, cmd := range append(c.commands(), c.viewCommands(strings.TrimLeft(p.input.value(), " "))...) {
 		switch {
 		case strings.HasPrefix(cmd.words, typed):
 			first = append(first, cmd)
-		case filtered(typed, cmd.words):
+		case view.Filtered(typed, cmd.words):
 			rest = append(rest, cmd)
 		case inOrder(typed, cmd.words):
 			loose = append(loose, cmd)

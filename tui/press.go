@@ -19,6 +19,8 @@ func (c *console) onKey(k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	case c.picker != nil:
 		return c.picker.press(c, k)
+	case c.views != nil:
+		return c.views.press(c, k)
 	case c.sheet != nil:
 		return c.sheet.press(c, k)
 	case c.typing() != nil: // it takes all letters
@@ -69,6 +71,7 @@ func (c *console) onPaste(content string) {
 	case c.picker != nil:
 		c.picker.input.paste(content)
 		c.picker.at = 0
+	case c.views != nil:
 	case c.sheet != nil:
 		c.sheet.row = rowMessage
 		c.sheet.message.paste(content)

@@ -72,6 +72,8 @@ func (c *console) screen() []cells.Line {
 		lines = cells.Over(lines, c.help.view(c), c.w)
 	case c.picker != nil:
 		lines = cells.Over(lines, c.picker.view(c), c.w)
+	case c.views != nil:
+		lines = cells.Over(lines, c.views.view(c), c.w)
 	case c.sheet != nil:
 		lines = cells.Over(lines, c.sheet.view(c), c.w)
 	}
@@ -137,6 +139,8 @@ func (c *console) bottom(all ...hint) cells.Line {
 		all = []hint{{"a-z", "search"}, {"tab", "other screens"}, {"↑↓", "scroll"}, {"esc", "close"}}
 	case c.picker != nil:
 		all = []hint{{"↑↓", "choose"}, {"enter", "run"}, {"esc", "close"}}
+	case c.views != nil:
+		all = []hint{{"↑↓", "choose"}, {"enter", "show"}, {"x", "delete"}, {"esc", "close"}}
 	case c.sheet != nil:
 		all = c.sheet.hints()
 	}
@@ -155,6 +159,9 @@ func (c *console) settle() {
 	}
 	if c.help != nil {
 		c.help.settle(c)
+	}
+	if c.views != nil {
+		c.views.settle(c)
 	}
 }
 
