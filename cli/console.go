@@ -31,8 +31,8 @@ func openConsole(cmd *cobra.Command, d deploySettings, signals *interrupts) erro
 	here := d.fromFile()
 	for {
 		var next *tui.Next
-		switch asks := !d.accessible; {
-		case err != nil && asks && isUnnamed(err, given):
+		switch {
+		case err != nil && isUnnamed(err, given) && d.asksForApp():
 			next, err = d.ask(cmd, signals, here, "")
 		case err != nil:
 			return err
@@ -65,12 +65,25 @@ func (d deploySettings) openApp(cmd *cobra.Command, signals *interrupts, here st
 	return nil, exitOf(result, err)
 }
 
+// asksForApp reports whether the console can ask which app is meant. In words it does not tell what is missing but the app.
+func (d deploySettings) asksForApp() bool {
+	_, _, err := fly.Token()
+	return err == nil || !d.accessible
+}
+
 // ask opens a console that asks for the app, or where one is named tells what is missing.
 func (d deploySettings) ask(cmd *cobra.Command, signals *interrupts, here, app string) (*tui.Next, error) {
 	o := d.screen(tui.Options{App: app, ReadOnly: d.readOnly})
 	o.Setup = func(ctx context.Context) []engine.SetupStep { return setup(ctx, cmp.Or(d.name, "my-app"), nil) }
 	if _, _, err := fly.Token(); err == nil {
 		o.Apps = listApps(here)
+	}
+	if d.accessible {
+		chosen, err := plain.ChooseApp(cmd.Context(), inWords(cmd, o))
+		if chosen == "" {
+			return nil, err
+		}
+		return &tui.Next{App: chosen}, err
 	}
 	end, err := signals.whileRead(func() (tui.Ended, error) { return tui.Run(cmd.Context(), o) })
 	return end.Next, err
@@ -145,11 +158,20 @@ func (c *connection) show(cmd *cobra.Command, accessible bool, o tui.Options) (t
 	if !accessible {
 		return c.signals.whileRead(func() (tui.Ended, error) { return tui.Run(cmd.Context(), o) })
 	}
-	result, err := plain.Accessible(cmd.Context(), plain.Options{
+	end, err := plain.Accessible(cmd.Context(), inWords(cmd, o))
+	ended := tui.Ended{Result: end.Result}
+	if end.App != "" {
+		ended.Next = &tui.Next{App: end.App}
+	}
+	return ended, err
+}
+
+// inWords are the same options for the accessible console.
+func inWords(cmd *cobra.Command, o tui.Options) plain.Options {
+	return plain.Options{
 		App: o.App, Backend: o.Backend, Preselect: o.Preselect, StartDeploy: o.StartDeploy, Accept: o.Accept, ReadOnly: o.ReadOnly,
-		Recall: o.Recall, Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
-	})
-	return tui.Ended{Result: result}, err
+		Logs: o.Logs, Apps: o.Apps, Views: o.Views, Wrong: o.Wrong, Recall: o.Recall, Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
+	}
 }
 
 // showRecord plays a recorded deploy in the console.

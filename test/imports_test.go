@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"tui":                          {"engine", "text", "tui/cells", "tui/plain", "tui/view", "tui/views"},
 	"tui/cells":                    {"text"},
 	"tui/view":                     {"engine", "text", "tui/cells"},
-	"tui/plain":                    {"engine", "text", "tui/cells", "tui/prompt", "tui/view"},
+	"tui/plain":                    {"engine", "text", "tui/cells", "tui/prompt", "tui/view", "tui/views"},
 	"tui/prompt":                   {"text"},
 	"tui/views":                    {"text"},
 	"tui/tuitest":                  {"engine", "tui/plain"},

@@ -1,10 +1,8 @@
 package tui
 
 import (
-	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"charm.land/bubbles/v2/key"
@@ -58,21 +56,8 @@ func (c *console) onApps(m appsMsg) {
 		return
 	}
 	s.seen, s.all = true, m.apps
-	slices.SortStableFunc(s.all, func(a, b engine.FlyApp) int { // this folder's, then the last ones, then by organisation and name
-		return cmp.Or(before(a.Here, b.Here), b.Opened.Compare(a.Opened), strings.Compare(a.Org, b.Org), strings.Compare(a.Name, b.Name))
-	})
+	slices.SortStableFunc(s.all, view.ByLastOpened)
 	s.build()
-}
-
-// before orders what is before what is not.
-func before(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return -1
-	}
-	return 1
 }
 
 func (s *appsScreen) build() {

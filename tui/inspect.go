@@ -38,27 +38,13 @@ func (c *console) onInspected(m inspectedMsg) {
 		c.say("The VMs could not be asked: " + m.err.Error())
 		return
 	}
-	f.Code = map[string]view.Inspected{}
-	differ := 0
-	for _, machine := range m.overview.Machines {
-		code, asked := m.overview.Code[machine.ID]
-		if !asked {
-			continue
-		}
-		if v, told := view.VitalsOfCode(code, machine.InstanceID, c.now); told {
-			f.tell(machine.ID, v)
-		}
-		f.Code[machine.ID] = view.Inspected{Instance: machine.InstanceID, At: c.now, MachineCode: code}
-		if code.Stale || code.Drift > 0 || code.Problem != nil {
-			differ++
-		}
+	code, vitals, differ := view.Answers(m.overview, c.now)
+	f.Code = code
+	for id, v := range vitals {
+		f.tell(id, v)
 	}
 	f.look(overviewMsg{overview: m.overview}, c.now)
-	if differ == 0 {
-		c.say("Asked " + text.Counted(len(f.Code), "VM") + ": all run the recorded code")
-		return
-	}
-	c.say("Asked " + text.Counted(len(f.Code), "VM") + ": " + text.Count(differ) + " with other code than recorded, or without an answer")
+	c.say(view.Asked(len(code), differ))
 }
 
 // codeLines explain a VM's answer.

@@ -26,6 +26,7 @@ type talk struct {
 	typed *io.PipeWriter
 	ended chan struct{}
 	end   *engine.Result
+	app   string
 	err   error
 
 	mu      sync.Mutex
@@ -55,7 +56,9 @@ func talkTo(ctx context.Context, t *testing.T, o plain.Options) *talk {
 	o.Input, o.Output = in, w
 	go func() {
 		defer close(w.ended)
-		w.end, w.err = plain.Accessible(ctx, o)
+		var end plain.Ended
+		end, w.err = plain.Accessible(ctx, o)
+		w.end, w.app = end.Result, end.App
 	}()
 	t.Cleanup(func() { _ = typed.Close(); <-w.ended })
 	return w
@@ -112,9 +115,9 @@ func TestRule17AccessibleIsPlainLinesAndNumberedChoices(t *testing.T) {
 		return p, nil
 	}
 	w := talkTo(t.Context(), t, o)
-	w.hears(1, "Choice (1 to 5):")
+	w.hears(1, "Choice (1 to 7):")
 	w.says("seven")
-	w.hears(1, "Please type a number from 1 to 5.")
+	w.hears(1, "Please type a number from 1 to 7, or the first word of a choice.")
 	w.says("3")
 	w.hears(1, "Numbers of the machines")
 	w.says("1 4 1")
@@ -123,12 +126,12 @@ func TestRule17AccessibleIsPlainLinesAndNumberedChoices(t *testing.T) {
 	w.hears(1, "Please type 1, 2 or 3:")
 	w.says("2")
 	w.hears(1, "succeeded, 6 of 6 machines run it")
-	w.hears(3, "Choice (1 to 5):")
+	w.hears(3, "Choice (1 to 7):")
 	w.says("4")
 	w.hears(1, "Number of a deploy to read")
 	w.says("2")
-	w.hears(4, "Choice (1 to 5):")
-	w.says("5")
+	w.hears(4, "Choice (1 to 7):")
+	w.says("7")
 	w.over()
 	if w.err != nil || w.end == nil || len(deployed) != 1 || len(deployed[0].Machines) != 2 {
 		t.Fatalf("ended with %+v, %v; deployed %+v", w.end, w.err, deployed)
@@ -251,8 +254,8 @@ func TestRule15AccessibleReadOnly(t *testing.T) {
 	o := talkative()
 	o.ReadOnly = true
 	w := talkTo(t.Context(), t, o)
-	w.hears(1, "Choice (1 to 3):")
-	w.says("3")
+	w.hears(1, "Choice (1 to 5):")
+	w.says("5")
 	w.over()
 	if text := w.text(); strings.Contains(text, "Deploy to") || !strings.Contains(text, "counter, fleet, read-only\n") {
 		t.Fatalf("a read-only console offers to deploy, or does not say what it is:\n%s", w.text())
@@ -275,7 +278,7 @@ func TestTheWayOnIsANumber(t *testing.T) {
 		return played, nil
 	}
 	w := talkTo(t.Context(), t, o)
-	w.hears(1, "Choice (1 to 5):")
+	w.hears(1, "Choice (1 to 7):")
 	w.says("2")
 	w.hears(1, "0.2.0 runs on 1 of 2 machines, and is not well: 3 crashes of Shop.Cart.")
 	w.hears(1, "2. Take it back from the machines that took it")
@@ -286,8 +289,8 @@ func TestTheWayOnIsANumber(t *testing.T) {
 	if got := played.Given(); len(got) != 1 || got[0].To != engine.QuestionSick || got[0].Way != engine.WayBack {
 		t.Errorf("answers %+v", got)
 	}
-	w.hears(2, "Choice (1 to 5):")
-	w.says("5")
+	w.hears(2, "Choice (1 to 7):")
+	w.says("7")
 	w.over()
 }
 
@@ -312,13 +315,13 @@ func TestAccessiblePauses(t *testing.T) {
 		return played, nil
 	}
 	w := talkTo(t.Context(), t, o)
-	w.hears(1, "Choice (1 to 5):")
+	w.hears(1, "Choice (1 to 7):")
 	w.says("2")
 	w.hears(1, "After that, the next wave waits until you go on.")
 	w.hears(1, "Choice (1 or 2), or wait:")
 	w.says("2")
 	w.hears(1, "Held: it is watched until you go on. 1 goes on:")
-	w.hears(2, "Choice (1 to 5):")
+	w.hears(2, "Choice (1 to 7):")
 	if got := played.Given(); len(got) != 1 || got[0].Way != engine.WayHold {
 		t.Errorf("answers %+v", got)
 	}
@@ -329,11 +332,11 @@ func TestAccessiblePauses(t *testing.T) {
 	w.hears(1, "Please type 1 to go on:")
 	w.says("1")
 	w.hears(1, "Going on as soon as")
-	w.hears(3, "Choice (1 to 5):")
+	w.hears(3, "Choice (1 to 7):")
 	if got := played.Given(); len(got) != 1 || got[0].Way != engine.WayPromote {
 		t.Errorf("answers %+v", got)
 	}
-	w.says("5")
+	w.says("7")
 	w.over()
 }
 
@@ -390,15 +393,15 @@ func TestAccessibleTrial(t *testing.T) {
 			w.hears(1, "0.3.0 is on trial on 1 machine until "+until.Until.Local().Format("15:04")+", not confirmed.\n1 machine: 148e00016c0000.\n")
 			w.hears(1, "Choice (1 to 2):")
 			w.says("1")
-			w.hears(2, "Choice (1 to 7):")
+			w.hears(2, "Choice (1 to 9):")
 			if len(asked) > 0 {
 				t.Fatalf("it was ended without a word: %v", asked)
 			}
 			w.says(number)
 			w.hears(2, "Choice (1 to 2):")
 			w.says("2")
-			w.hears(3, "Choice (1 to 7):")
-			w.says("7")
+			w.hears(3, "Choice (1 to 9):")
+			w.says("9")
 			w.over()
 			if len(asked) != 1 || asked[0].EndTrial != how || asked[0].Meant != "01K" {
 				t.Errorf("asked for %+v", asked)
@@ -408,8 +411,8 @@ func TestAccessibleTrial(t *testing.T) {
 	o := talkative()
 	o.ReadOnly, o.Backend.(*tuitest.Backend).OnOverview = true, func(context.Context) (engine.Overview, error) { return seen, nil }
 	w := talkTo(t.Context(), t, o)
-	w.hears(1, "Choice (1 to 3):")
-	w.says("3")
+	w.hears(1, "Choice (1 to 5):")
+	w.says("5")
 	w.over()
 	if strings.Contains(w.text(), "which is on trial") {
 		t.Errorf("it is offered to who may change nothing:\n%s", w.text())

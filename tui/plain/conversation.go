@@ -26,13 +26,14 @@ type conversation struct {
 	d       Deployment
 	p       *engine.Progress
 	lines   *printer
-	asked   engine.Question // the last that was put to the reader
-	pausing bool            // and a wave waits there until somebody goes on
-	accepts []string        // blockers, accepted so far
-	cold    bool            // what is typed now confirms a cold deploy
-	typing  string          // what must be typed now: a blocker's name, or the app's; "" for a number
-	ended   bool            // the input has ended: whatever is asked is declined
-	retry   time.Time       // when somebody else's lock is tried again, zero for never
+	asked   engine.Question      // the last that was put to the reader
+	pausing bool                 // and a wave waits there until somebody goes on
+	accepts []string             // blockers, accepted so far
+	cold    bool                 // what is typed now confirms a cold deploy
+	typing  string               // what must be typed now: a blocker's name, or the app's; "" for a number
+	ended   bool                 // the input has ended: whatever is asked is declined
+	retry   time.Time            // when somebody else's lock is tried again, zero for never
+	told    map[string]time.Time // when each machine has told how it does
 }
 
 // deploy starts a deploy and follows it to its end.
@@ -59,9 +60,10 @@ func (a *accessible) deploy(ctx context.Context, asked engine.Request) {
 		}
 	})
 	p := engine.NewProgress()
-	c := &conversation{accessible: a, d: d, p: p, lines: &printer{out: a.out, p: p, asks: true}}
+	c := &conversation{accessible: a, d: d, p: p, lines: &printer{out: a.out, p: p, asks: true}, told: map[string]time.Time{}}
 	c.follow(ctx, batches)
 	reading.Wait()
+	c.learn()
 	r := d.Result()
 	a.result = &r
 	a.out.write(spokenGlyphs.Replace("\n" + Summary(r) + a.o.recall(r)))
@@ -81,6 +83,11 @@ func (c *conversation) follow(ctx context.Context, batches <-chan []engine.Event
 		case batch, more := <-batches:
 			if !more {
 				return
+			}
+			for _, e := range batch {
+				if e.Vitals != nil {
+					c.told[e.Machine] = e.At
+				}
 			}
 			c.lines.batch(batch)
 			c.question()

@@ -77,6 +77,7 @@ func conversation(t *testing.T, named bool) string {
 	failing := false
 	app := &tuitest.Backend{
 		OnOverview: func(context.Context) (engine.Overview, error) { return tuitest.PoisonedOverview(named), nil },
+		OnInspect:  func(context.Context) (engine.Overview, error) { return tuitest.PoisonedOverview(named), nil },
 		OnHistory: func(context.Context) ([]engine.Past, error) {
 			if failing = !failing; failing {
 				return nil, engine.NewProblem("storage", tuitest.Hostile, errors.New(tuitest.Hostile), tuitest.Hostile)
@@ -89,13 +90,26 @@ func conversation(t *testing.T, named bool) string {
 		},
 	}
 	var out bytes.Buffer
-	answers := "4\n4\n2\n3\n1\n2\n" // the record twice, its second deploy; a choice of machines
+	answers := "4\n4\n2\nvitals\nlogs\n\n\n\napps\n\n3\n1\n2\n" // the record twice, its second deploy; other looks; a choice of machines
+	line := engine.MachineLine{At: tuitest.Start}
+	tuitest.Poison(&line, named)
+	logs := &tuitest.Logs{All: []engine.MachineLine{line}}
+	listApps := func(context.Context) ([]engine.FlyApp, error) {
+		listed := make([]engine.FlyApp, 2)
+		tuitest.Poison(&listed, named)
+		return listed, nil
+	}
 	o := plain.Options{
-		App: "counter" + tuitest.Hostile, Backend: app, Input: io.MultiReader(strings.NewReader(answers)), Output: &out,
+		App: "counter" + tuitest.Hostile, Backend: app, Logs: logs, Apps: listApps, Wrong: []string{tuitest.Hostile}, Input: io.MultiReader(strings.NewReader(answers)), Output: &out,
 		Recall: func(r engine.Result) string { return "  show it again: flydeploy replay " + r.Upgrade.ID + "\n" },
 	}
 	if _, err := plain.Accessible(t.Context(), o); err != nil {
 		t.Fatal(err)
+	}
+	for _, said := range []string{"Asking every VM.", "Enter ends that.", "app 2: "} {
+		if !strings.Contains(out.String(), said) {
+			t.Errorf("nothing says %q:\n%s", said, out.String())
+		}
 	}
 	return out.String()
 }

@@ -29,6 +29,43 @@ func VitalsOfCode(code engine.MachineCode, instance string, at time.Time) (LastV
 	return LastVitals{Instance: instance, At: at, Load: *code.Load}, true
 }
 
+// Answers are what the VMs of a fleet have said when they were asked: of their code and how they do, by machine; differ is how many run
+// other code than recorded, or gave no answer.
+func Answers(o engine.Overview, now time.Time) (code map[string]Inspected, vitals map[string]LastVitals, differ int) {
+	code, vitals = map[string]Inspected{}, map[string]LastVitals{}
+	for _, m := range o.Machines {
+		said, asked := o.Code[m.ID]
+		if !asked {
+			continue
+		}
+		if v, told := VitalsOfCode(said, m.InstanceID, now); told {
+			vitals[m.ID] = v
+		}
+		code[m.ID] = Inspected{Instance: m.InstanceID, At: now, MachineCode: said}
+		if said.Stale || said.Drift > 0 || said.Problem != nil {
+			differ++
+		}
+	}
+	return code, vitals, differ
+}
+
+// Asked says how a question to all VMs ended.
+func Asked(vms, differ int) string {
+	if differ == 0 {
+		return "Asked " + text.Counted(vms, "VM") + ": all run the recorded code"
+	}
+	return "Asked " + text.Counted(vms, "VM") + ": " + text.Count(differ) + " with other code than recorded, or without an answer"
+}
+
+// LastVitalsText is the same as LastVitalsFacts, in one line.
+func LastVitalsText(v LastVitals, now time.Time) string {
+	words := "memory " + size(v.Memory) + ", run queue " + text.Count(v.RunQueue)
+	if v.Told != nil {
+		words = VitalsText(v.Told)
+	}
+	return words + ", " + text.Counted(v.Processes, "process") + ", told " + Ago(now.Sub(v.At))
+}
+
 // VitalsOfDeploy takes in what a machine has told during a deploy; false where it told nothing.
 func VitalsOfDeploy(m *engine.MachineProgress, instance string, at time.Time) (LastVitals, bool) {
 	v := m.Vitals
