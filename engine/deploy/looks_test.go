@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -95,6 +96,9 @@ func TestTheLockStaysForAMachineOfUnknownEnd(t *testing.T) {
 		wants(t, p, r, engine.OutcomePartial, "m00 unknown, m01 committed")
 		if !r.LockLeft {
 			t.Error("the result does not say that the lock stays")
+		}
+		if !slices.ContainsFunc(r.Left, func(l engine.Left) bool { return l.What == engine.LeftLock }) {
+			t.Errorf("what stays behind: %+v", r.Left)
 		}
 		if _, err := s.Storage.Current(t.Context()); err != nil {
 			t.Errorf("the lock: %v", err)

@@ -159,3 +159,16 @@ func TestConfirmEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+// A lock that was renewed a moment ago is no reason to start something that was stopped.
+func TestAFreshLockIsNotConfirmedForStoppedWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, held, work := hold(t, works)
+		ctx, stop := context.WithCancelCause(work)
+		stopped := errors.New("stopped")
+		stop(stopped)
+		if err := held.Confirm(ctx); !errors.Is(err, stopped) {
+			t.Errorf("confirmed: %v", err)
+		}
+	})
+}
