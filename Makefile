@@ -118,10 +118,11 @@ faults: setup ## run the whole table of faults on real nodes, or some (CELLS="di
 	@FLYDEPLOY_SOAK=1 go test -count=1 -run '^(TestEveryFault|TestAVMThatDiesWhile|TestVMsThatEndWhile|TestAMachineThatDoesNotAnswerWhile|TestADeployIsResumed|TestATrialOf)' ./engine/deploy
 
 .PHONY: soak
-soak: setup ## the long versions: forty kills of the agent; 100 processes and 200 rounds for one lock on two S3 servers, consoles killed at eleven points, boots that meet every fault, 200 walks through the screens
+soak: setup ## the long versions: forty kills of the agent; 100 processes and 200 rounds for one lock on two S3 servers, consoles killed at eleven points, boots that meet every fault, 200 walks through the screens, a sick canary in the demo
 	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run 'TestManyProcessesOneOwner|TestOneOfManyGetsTheLock' ./s3
 	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run 'TestAKilledConsole|TestTheApplicationBoots|TestAMachineThatRestartsAfterItsCommit|TestConfigurationIsAppliedToNodes|TestChildrenAreAppliedToNodes|TestManyWatch' ./engine/deploy
 	@FLYDEPLOY_SOAK=1 go test -count=1 -run TestRule12EveryScreen ./tui
+	@FLYDEPLOY_SOAK=1 go test -count=1 -run TestDemoTourOfABadUpgrade ./test
 	@$(MAKE) --no-print-directory soak-agent
 
 .PHONY: bench

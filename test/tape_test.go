@@ -13,13 +13,9 @@ import (
 // TestDemoTour presses the keys of demo.tape in tmux, and resizes the terminal all the while.
 func TestDemoTour(t *testing.T) {
 	t.Parallel()
-	tape := readTape(t)
-	start := slices.IndexFunc(tape, func(c tapeCommand) bool { return c.name == "Enter" })
-	if start < 1 || tape[start-1].text != "make demo" {
-		t.Fatal("the tape does not begin with make demo")
-	}
+	demos := readDemos(t)
 	p := newPane(t, 120, 40, t.TempDir(), afterADemo(t, 1, 2), binary(t), "demo", "--machines", "2", "--counters", "300", "--bake", "2")
-	for _, c := range tape[start+1:] {
+	for _, c := range demos[0].keys {
 		if c.text == "D Deploy" {
 			storm(p)
 		}
@@ -34,6 +30,58 @@ func TestDemoTour(t *testing.T) {
 	if code != 0 {
 		t.Errorf("exit %d", code)
 	}
+}
+
+// TestDemoTourOfABadUpgrade presses the keys of the tape's second demo: the plan stops an upgrade, and a canary is taken back.
+func TestDemoTourOfABadUpgrade(t *testing.T) {
+	if os.Getenv("FLYDEPLOY_SOAK") == "" {
+		t.Skip("make soak plays it")
+	}
+	t.Parallel()
+	second := readDemos(t)[1]
+	p := newPane(t, 120, 40, t.TempDir(), afterADemo(t, 1, 4), append([]string{binary(t), "demo", "--machines", "2", "--counters", "300"}, second.options...)...)
+	for _, c := range second.keys {
+		c.play(p)
+	}
+	code, text := p.exited()
+	for _, part := range []string{"counter 4.0.0: unhealthy, 0 of 2 machines run it, 1 runs 1.0.0 as before, 1 runs 1.0.0 again", "was taken back from 1 machine"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in the scrollback\n%s", part, text)
+		}
+	}
+	if code != 6 { // unhealthy
+		t.Errorf("exit %d", code)
+	}
+}
+
+// tapeDemo is what the tape shows of one demo.
+type tapeDemo struct {
+	options []string
+	keys    []tapeCommand
+}
+
+// readDemos gives the two demos of the tape.
+func readDemos(t *testing.T) []tapeDemo {
+	t.Helper()
+	var all []tapeDemo
+	for _, c := range readTape(t) {
+		if options, is := strings.CutPrefix(c.text, "make demo"); is {
+			options = strings.Trim(strings.TrimPrefix(options, " ARGS="), "'")
+			all = append(all, tapeDemo{options: strings.Fields(options)})
+			continue
+		}
+		if len(all) == 0 {
+			t.Fatal("the tape does not begin with make demo")
+		}
+		all[len(all)-1].keys = append(all[len(all)-1].keys, c)
+	}
+	if len(all) != 2 {
+		t.Fatalf("%d demos", len(all))
+	}
+	for i := range all {
+		all[i].keys = all[i].keys[1:] // enter, after the command
+	}
+	return all
 }
 
 // tapeCommand is one line of a tape that does something: https://github.com/charmbracelet/vhs#vhs-command-reference
@@ -53,7 +101,7 @@ func readTape(t *testing.T) []tapeCommand {
 		switch {
 		case line == "" || strings.HasPrefix(line, "#"):
 		case slices.Contains([]string{"Output", "Require", "Set", "Sleep"}, name):
-		case slices.Contains([]string{"Enter", "Escape", "Space", "Down"}, name) && rest == "":
+		case slices.Contains([]string{"Enter", "Escape", "Space", "Down", "Tab"}, name) && rest == "":
 			all = append(all, tapeCommand{name: name})
 		case name == "Type":
 			text, err := strconv.Unquote(rest)
