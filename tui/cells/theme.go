@@ -1,10 +1,6 @@
 package cells
 
-import (
-	"strings"
-
-	"charm.land/lipgloss/v2"
-)
+import "strings"
 
 // Tone says what a text means; the theme says how that looks.
 type Tone int
@@ -26,15 +22,21 @@ const (
 
 // Theme paints lines. It is immutable.
 type Theme struct {
-	styles [tones][2]lipgloss.Style // plain, and on the cursor's band
-	ascii  *strings.Replacer        // nil: glyphs as they are
-	// grounded: the skin has a background of its own, so that ordinary text is painted, too.
-	grounded bool
+	paints [tones][2]paint   // plain, and on the cursor's band
+	ascii  *strings.Replacer // nil: glyphs as they are
 }
+
+// paint is what stands before a text, and after it. Spans are clean, so that no more depends on the text.
+type paint struct{ before, after string }
 
 // NewTheme makes the theme of a skin for a dark or a light background; ascii draws with ASCII alone.
 func NewTheme(skin Skin, dark, ascii bool) Theme {
-	t := Theme{styles: skin.styles(dark), grounded: darkColours[skin].ground != ""}
+	var t Theme
+	for tone, styles := range skin.styles(dark) {
+		for i, style := range styles {
+			t.paints[tone][i].before, t.paints[tone][i].after, _ = strings.Cut(style.Render("x"), "x")
+		}
+	}
 	if ascii {
 		t.ascii = asciiGlyphs
 	}
@@ -71,14 +73,13 @@ func (t Theme) paintSpan(b *strings.Builder, s Span) {
 		b.WriteString("\x1b]8;;" + s.Link + "\x1b\\")
 		defer b.WriteString("\x1b]8;;\x1b\\")
 	}
-	switch {
-	case s.Band:
-		b.WriteString(t.styles[s.Tone][1].Render(text))
-	case s.Tone == Normal && !t.grounded:
-		b.WriteString(text)
-	default:
-		b.WriteString(t.styles[s.Tone][0].Render(text))
+	p := t.paints[s.Tone][0]
+	if s.Band {
+		p = t.paints[s.Tone][1]
 	}
+	b.WriteString(p.before)
+	b.WriteString(text)
+	b.WriteString(p.after)
 }
 
 // asciiGlyphs maps every glyph that the console draws to one ASCII character: --ascii changes no width.
