@@ -74,12 +74,14 @@ type FlyState string
 
 // The states of machines that are told apart.
 const (
-	StateCreated   FlyState = "created"
-	StateStarted   FlyState = "started"
-	StateStopped   FlyState = "stopped"
-	StateSuspended FlyState = "suspended"
-	StateFailed    FlyState = "failed"
-	StateDestroyed FlyState = "destroyed"
+	StateCreated    FlyState = "created"
+	StateStarted    FlyState = "started"
+	StateStarting   FlyState = "starting"
+	StateRestarting FlyState = "restarting"
+	StateStopped    FlyState = "stopped"
+	StateSuspended  FlyState = "suspended"
+	StateFailed     FlyState = "failed"
+	StateDestroyed  FlyState = "destroyed"
 )
 
 // HostStatus is the state of a machine's host as the Machines API spells it, "" if that does not say.
@@ -91,6 +93,9 @@ const (
 	HostUnknown     HostStatus = "unknown"
 	HostUnreachable HostStatus = "unreachable"
 )
+
+// IsStarting reports whether a machine is on its way to be started.
+func (m Machine) IsStarting() bool { return m.State == StateStarting || m.State == StateRestarting }
 
 // WhyLeftOut says why a machine cannot take part in a deploy now; "" if it can.
 func WhyLeftOut(m Machine) string {

@@ -145,7 +145,7 @@ func (a *applied) has(when string, version int) {
 		time.Sleep(time.Second)
 	}
 	if got != a.want[version] {
-		a.t.Errorf("%s: it shows %s, want %s", when, got, a.want[version])
+		a.t.Errorf("%s: it shows %s, want %s\n%s", when, got, a.want[version], a.local.Console(a.id))
 	}
 	if runs := a.snapshot(a.id).Versions.Version; runs != fmt.Sprintf("%d.0.0", version) {
 		a.t.Errorf("%s: it runs %s", when, runs)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/run"
 )
 
 // A machine whose VM has ended since it took an upgrade boots it again, since current.json names it for the machine. Where the upgrade is taken
@@ -34,11 +36,7 @@ func (c *committing) takeBackBooted(ctx context.Context, why string) error {
 	if len(ended) == 0 {
 		return nil
 	}
-	now, err := c.ports.Fleet.Machines(ctx)
-	if err != nil {
-		now = c.surveyed.target.Machines
-	}
-	found := engine.ByID(now)
+	found := c.listed(ctx)
 	var errs []error
 	var boot []*rollout
 	for _, r := range ended {
@@ -55,8 +53,32 @@ func (c *committing) takeBackBooted(ctx context.Context, why string) error {
 		boot = append(boot, r)
 	}
 	c.withSettleTimeout(ctx, func(ctx context.Context) { errs = append(errs, c.restoreRecord(ctx, boot, why)) })
-	runs := filter(boot, func(r *rollout) bool { return r.machine.State == engine.StateStarted })
-	return errors.Join(append(errs, c.takeBackAll(ctx, runs, why))...)
+	return errors.Join(append(errs, c.takeBackAll(ctx, c.started(ctx, boot), why))...)
+}
+
+// listed gives the fleet as it is now, or else as it was.
+func (c *committing) listed(ctx context.Context) map[string]engine.Machine {
+	now, err := c.ports.Fleet.Machines(ctx)
+	if err != nil {
+		now = c.surveyed.target.Machines
+	}
+	return engine.ByID(now)
+}
+
+// started gives those of the machines that are started, or are within the time that a boot may take.
+func (c *committing) started(ctx context.Context, machines []*rollout) []*rollout {
+	for until := time.Now().Add(bootsWithin); anyOf(machines, func(r *rollout) bool { return r.machine.IsStarting() }); {
+		if time.Now().After(until) || run.Wait(ctx, lookAgainAfter) != nil {
+			break
+		}
+		found := c.listed(ctx)
+		for _, r := range machines {
+			if m, there := found[r.machine.ID]; there {
+				r.machine = m
+			}
+		}
+	}
+	return filter(machines, func(r *rollout) bool { return r.machine.State == engine.StateStarted })
 }
 
 // restoreRecord has current.json name for machines what it named before.

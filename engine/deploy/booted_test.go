@@ -17,8 +17,17 @@ func TestBackOfAMachineWhoseVMHasEnded(t *testing.T) {
 		outcomes string
 		says     string
 	}{
-		"it has restarted":    {func(s *stage) { s.Restart("m00", agenttest.Boot{}) }, "m00 taken_back, m01 taken_back", "was taken back from 2 machines"},
-		"it takes its time":   {func(s *stage) { s.Restart("m00", agenttest.Boot{Found: 10 * time.Second, Answers: 20 * time.Second}) }, "m00 taken_back, m01 taken_back", "was taken back from 2 machines"},
+		"it has restarted":  {func(s *stage) { s.Restart("m00", agenttest.Boot{}) }, "m00 taken_back, m01 taken_back", "was taken back from 2 machines"},
+		"it takes its time": {func(s *stage) { s.Restart("m00", agenttest.Boot{Found: 10 * time.Second, Answers: 20 * time.Second}) }, "m00 taken_back, m01 taken_back", "was taken back from 2 machines"},
+		"it is restarting": {func(s *stage) {
+			s.EndVM("m00")
+			s.Change("m00", func(m *engine.Machine) { m.State = engine.StateRestarting })
+			time.AfterFunc(15*time.Second, func() { s.Restart("m00", agenttest.Boot{}) })
+		}, "m00 taken_back, m01 taken_back", "was taken back from 2 machines"},
+		"it restarts for ever": {func(s *stage) {
+			s.EndVM("m00")
+			s.Change("m00", func(m *engine.Machine) { m.State = engine.StateRestarting })
+		}, "m00 restarted, m01 taken_back", "was taken back from 1 machine ("},
 		"another instance":    {func(s *stage) { s.Replace("m00", agenttest.Image1) }, "m00 taken_back, m01 taken_back", "was taken back from 2 machines"},
 		"another image":       {func(s *stage) { s.Replace("m00", agenttest.Image3) }, "m00 replaced, m01 taken_back", "was taken back from 1 machine ("},
 		"its VM does not run": {func(s *stage) { s.EndVM("m00") }, "m00 restarted, m01 taken_back", "1 VM had ended, and could not be looked at (on machine m00)"},

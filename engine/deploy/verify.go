@@ -138,6 +138,8 @@ func (r *rollout) becomes(now engine.Machine) engine.MachineState {
 		return engine.MachineGone
 	case now.InstanceID != r.machine.InstanceID:
 		return engine.MachineReplaced
+	case now.IsStarting():
+		return engine.MachineRestarted
 	}
 	return engine.MachineStopped
 }
