@@ -266,7 +266,9 @@ defmodule FlyDeployAgent.BackTest do
     staged = staged(dir, [{running, older}])
     {:ok, _} = Supervisor.start_link([{module, self()}], strategy: :one_for_one, max_restarts: 0)
     assert_receive {:runs, 2, pid}
-    alone = spawn(fn -> module.run(self()) end)
+    test = self()
+    alone = spawn(fn -> module.run(test) end)
+    assert_receive {:runs, 2, ^alone}
     staged = plan(staged)
     assert names(staged) == [{"fresh_states", :warn, 1}]
     assert %{outcome: :committed, fresh: [^pid]} = take_back(staged)
