@@ -54,6 +54,7 @@ func TestExec(t *testing.T) {
 			{"signal", execRequest{Command: []string{"/bin/sh", "-c", "kill -9 $$"}}, ExecResult{ExitSignal: 9}},
 			{"arguments of sh -c", execRequest{Command: []string{"/bin/sh", "-c", `echo "$0 $2"`, "fd", "one", "two three"}}, ExecResult{Stdout: "fd two three\n"}},
 			{"what goes on in the background is not waited for", execRequest{Command: []string{"/bin/sh", "-c", "sleep 300 >/dev/null 2>&1 & echo started"}}, ExecResult{Stdout: "started\n"}},
+			{"children that hold an output are waited for", execRequest{Command: []string{"/bin/sh", "-c", "(sleep 2; echo late >&2) & echo started"}}, ExecResult{Stdout: "started\n", Stderr: "late\n"}},
 			{"the machine's environment", execRequest{Command: []string{"/bin/sh", "-c", "echo $FLY_MACHINE_ID"}}, ExecResult{Stdout: id + "\n"}},
 		}
 		for _, test := range tests {
@@ -108,6 +109,7 @@ func TestExecRefusals(t *testing.T) {
 			{"no JSON", `id`, 400, "invalid_argument"},
 			{"no such program", `{"command":["no-such-program"]}`, 500, "no-such-program"},
 			{"too long", `{"command":["sleep","300"],"timeout":1}`, 408, "deadline_exceeded"},
+			{"an output that a child holds too long", `{"command":["/bin/sh","-c","sleep 5 & echo 1"],"timeout":1}`, 408, "deadline_exceeded"},
 			{"a large request", `{"command":["echo","` + strings.Repeat("x", 16<<10) + `"]}`, 200, `Rejection([PayloadTooLarge`},
 		}
 		for _, test := range tests {

@@ -123,12 +123,11 @@ func (a *API) acquireLease(r *http.Request, m *machine.Machine) (any, error) {
 // user is who the tokens belong to.
 func (a *API) user() string { return "local@" + a.config.Org }
 
-// listedLease is a lease as a list shows it.
+// listedLease is a lease as a list shows it. Source: the description, StrippedLease.
 type listedLease struct {
 	Owner       string `json:"owner"`
 	Description string `json:"description,omitempty"`
 	ExpiresAt   int64  `json:"expires_at"`
-	Version     string `json:"version"`
 }
 
 func (a *API) listedLease(m *fly.Machine) *listedLease {
@@ -136,7 +135,7 @@ func (a *API) listedLease(m *fly.Machine) *listedLease {
 	if !held {
 		return nil
 	}
-	return &listedLease{current.owner, current.description, current.expires.Unix(), m.InstanceID}
+	return &listedLease{current.owner, current.description, current.expires.Unix()}
 }
 
 func (a *API) findLease(_ *http.Request, m *machine.Machine) (any, error) {
