@@ -16,6 +16,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/s3"
+	"flydeploy/s3/s3test"
 )
 
 // named gives the server of c a name of its own, below which buckets have theirs, and counts how requests name the bucket. refuse
@@ -53,28 +54,36 @@ func named(t *testing.T, c *s3.Config, domain string, refuse func(r *http.Reques
 
 const denied = `<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>`
 
-// versitygw knows both addresses; in front of it is what refuses the path, as Tigris does for newer buckets.
+// versitygw and SeaweedFS know both addresses; in front of them is what refuses the path, as Tigris does for newer buckets.
 func TestABucketThatIsNamedInTheHostOnly(t *testing.T) {
 	const domain = "storage.test"
-	c := startVersityWith(t, "--virtual-domain", domain)
-	paths, hosts := named(t, &c, domain, func(r *http.Request, inHost bool) *http.Response {
-		if inHost {
-			return nil
-		}
-		return answer(r, http.StatusForbidden, denied)
-	})
-	b := open(t, c)
-	if _, _, err := b.Metadata(t.Context()); !isNotFound(err) {
-		t.Fatal(err)
+	servers := map[string]func() s3.Config{"versitygw": func() s3.Config { return startVersityWith(t, "--virtual-domain", domain) }}
+	if s3test.Long() {
+		servers["SeaweedFS"] = func() s3.Config { return s3test.Seaweed(t, "-s3.domainName="+domain) }
 	}
-	if err := b.WriteMetadata(t.Context(), engine.Metadata{ImageRef: "a"}, ""); err != nil {
-		t.Fatal(err)
-	}
-	if md, _, err := b.Metadata(t.Context()); err != nil || md.ImageRef != "a" {
-		t.Fatalf("%+v, %v", md, err)
-	}
-	if *paths != 1 || *hosts < 3 {
-		t.Errorf("%d requests named the bucket in the path, %d in the host", *paths, *hosts)
+	for name, start := range servers {
+		t.Run(name, func(t *testing.T) {
+			c := start()
+			paths, hosts := named(t, &c, domain, func(r *http.Request, inHost bool) *http.Response {
+				if inHost {
+					return nil
+				}
+				return answer(r, http.StatusForbidden, denied)
+			})
+			b := open(t, c)
+			if _, _, err := b.Metadata(t.Context()); !isNotFound(err) {
+				t.Fatal(err)
+			}
+			if err := b.WriteMetadata(t.Context(), engine.Metadata{ImageRef: "a"}, ""); err != nil {
+				t.Fatal(err)
+			}
+			if md, _, err := b.Metadata(t.Context()); err != nil || md.ImageRef != "a" {
+				t.Fatalf("%+v, %v", md, err)
+			}
+			if *paths != 1 || *hosts < 3 {
+				t.Errorf("%d requests named the bucket in the path, %d in the host", *paths, *hosts)
+			}
+		})
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"flydeploy/engine/agent/agenttest/contract"
 	"flydeploy/s3"
+	"flydeploy/s3/s3test"
 )
 
 // realBucket is a bucket of a real server, for the contract that the bucket in memory keeps as well.
@@ -54,6 +55,9 @@ const peerVariable = "FLYDEPLOY_S3_PEER"
 // others are servers that share no code with the local Fly's.
 func others() map[string]func(*testing.T) s3.Config {
 	all := map[string]func(*testing.T) s3.Config{"versitygw": startVersity}
+	if s3test.Long() {
+		all["SeaweedFS"] = func(t *testing.T) s3.Config { return s3test.Seaweed(t) }
+	}
 	if peer := strings.Fields(os.Getenv(peerVariable)); len(peer) == 4 {
 		all[peer[0]] = func(*testing.T) s3.Config {
 			return ofAppOfItsOwn(s3.Config{Endpoint: peer[0], Region: "us-east-1", Bucket: peer[1], AccessKeyID: peer[2], SecretAccessKey: peer[3]})

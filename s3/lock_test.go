@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/s3"
+	"flydeploy/s3/s3test"
 )
 
 const ttl = time.Minute
@@ -87,7 +87,7 @@ func TestOneOfManyGetsTheLock(t *testing.T) {
 	c := startServer(t)
 	first := open(t, c)
 	writers, rounds := 8, 5
-	if os.Getenv("FLYDEPLOY_SOAK") != "" {
+	if s3test.Long() {
 		writers, rounds = 12, 20
 	}
 	for round := range rounds {

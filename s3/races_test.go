@@ -17,6 +17,7 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/s3"
+	"flydeploy/s3/s3test"
 )
 
 // A racer is a process of its own: this test binary, with racerEnv set to its orders.
@@ -135,7 +136,7 @@ func (r *racer) ask(line string) (string, error) {
 func TestManyProcessesOneOwner(t *testing.T) {
 	t.Parallel()
 	processes, rounds := 6, 3
-	if os.Getenv("FLYDEPLOY_SOAK") != "" {
+	if s3test.Long() {
 		processes, rounds = 100, 200
 	}
 	servers := others()

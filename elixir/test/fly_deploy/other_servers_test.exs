@@ -1,6 +1,7 @@
-defmodule FlyDeploy.VersityTest do
-  # versitygw, an S3 server that shares no code with this repository (`make setup` puts it into bin), as a storage in which buckets have names
-  # of their own below the server's. In front of it stands what refuses the bucket's name in the path, as Tigris does for newer buckets.
+defmodule FlyDeploy.OtherServersTest do
+  # S3 servers that share no code with this repository, as a storage in which buckets have names of their own below the server's: versitygw
+  # (`make setup` puts it into bin), and SeaweedFS (`make soak` does). In front of them stands what refuses the bucket's name in the path, as
+  # Tigris does for newer buckets.
   use ExUnit.Case
 
   alias FlyDeploy.Storage
@@ -9,8 +10,23 @@ defmodule FlyDeploy.VersityTest do
   @key "releases/my_app-current.json"
 
   @tag :tmp_dir
-  test "an S3 server that names buckets in the host only is read, written and signed for", %{tmp_dir: dir} do
-    {settings, refused} = start(dir)
+  test "versitygw is read and written and signed for where buckets are named in the host only", %{
+    tmp_dir: dir
+  } do
+    is_read_and_written(dir, &versitygw/2)
+  end
+
+  @tag :tmp_dir
+  @tag :soak
+  @tag timeout: 600_000
+  test "SeaweedFS is read and written and signed for where buckets are named in the host only", %{
+    tmp_dir: dir
+  } do
+    is_read_and_written(dir, &seaweedfs/2)
+  end
+
+  defp is_read_and_written(dir, server) do
+    {settings, refused} = start(dir, server)
     assert Storage.read(settings, @key) == :not_found
     assert Application.get_env(:fly_deploy, :addressing) == :virtual_host
     assert Storage.write(settings, @key, "one") == :ok
@@ -33,30 +49,24 @@ defmodule FlyDeploy.VersityTest do
     assert Agent.get(refused, & &1) == 1
   end
 
-  defp start(dir) do
-    File.mkdir_p!(Path.join(dir, "root/mine"))
-    server = port()
+  defp start(dir, server) do
+    port = port()
+    {program, args, env} = server.(dir, port)
 
-    versity =
-      Port.open({:spawn_executable, versitygw()}, [
+    server =
+      Port.open({:spawn_executable, program}, [
         :binary,
+        :exit_status,
         :stderr_to_stdout,
-        args:
-          ["--port", "127.0.0.1:#{server}", "--region", "auto", "--quiet"] ++
-            ["--virtual-domain", @domain, "posix", Path.join(dir, "root")],
-        env: [{~c"ROOT_ACCESS_KEY", ~c"id"}, {~c"ROOT_SECRET_KEY", ~c"secret"}]
+        args: args,
+        env: for({name, value} <- env, do: {String.to_charlist(name), String.to_charlist(value)})
       ])
 
-    {:os_pid, pid} = Port.info(versity, :os_pid)
+    {:os_pid, pid} = Port.info(server, :os_pid)
     on_exit(fn -> System.cmd("kill", ["-9", "#{pid}"]) end)
-    refused = start_supervised!({Agent, fn -> 0 end})
-    {:ok, listener} = :gen_tcp.listen(0, [:binary, ip: {127, 0, 0, 1}, active: false])
-    {:ok, front} = :inet.port(listener)
-    start_supervised!({Task, fn -> accept(listener, server, refused) end})
-    names()
 
     settings = %{
-      endpoint: "http://#{@domain}:#{front}",
+      endpoint: "http://127.0.0.1:#{port}",
       region: "auto",
       bucket: "mine",
       access_key_id: "id",
@@ -65,13 +75,70 @@ defmodule FlyDeploy.VersityTest do
       cacerts: nil
     }
 
-    {settings, refused}
+    until_ready(settings, server)
+    refused = start_supervised!({Agent, fn -> 0 end})
+    {:ok, listener} = :gen_tcp.listen(0, [:binary, ip: {127, 0, 0, 1}, active: false])
+    {:ok, front} = :inet.port(listener)
+    start_supervised!({Task, fn -> accept(listener, port, refused) end})
+    names()
+    {%{settings | endpoint: "http://#{@domain}:#{front}"}, refused}
   end
 
-  defp versitygw do
-    here = Path.expand("../../../bin/versitygw", __DIR__)
-    path = System.find_executable("versitygw") || (File.exists?(here) && here)
-    path || flunk("versitygw is missing: run `make setup`")
+  # SeaweedFS makes the bucket then.
+  defp until_ready(settings, server) do
+    with {:error, _} <- Storage.write(settings, "releases/ready", "") do
+      receive do
+        {^server, {:exit_status, status}} -> flunk("it has ended with #{status}: #{said(server)}")
+      after
+        200 -> until_ready(settings, server)
+      end
+    end
+  end
+
+  defp said(server) do
+    receive do
+      {^server, {:data, text}} -> text <> said(server)
+    after
+      0 -> ""
+    end
+  end
+
+  defp versitygw(dir, port) do
+    root = Path.join(dir, "root")
+    File.mkdir_p!(Path.join(root, "mine"))
+
+    args = ~w(--port 127.0.0.1:#{port} --region auto --quiet --virtual-domain #{@domain} posix) ++ [root]
+    {found("versitygw", "make setup"), args, %{"ROOT_ACCESS_KEY" => "id", "ROOT_SECRET_KEY" => "secret"}}
+  end
+
+  defp seaweedfs(dir, port) do
+    keys = Path.join(dir, "keys.json")
+
+    File.write!(keys, """
+    {"identities":[{"name":"flydeploy","credentials":[{"accessKey":"id","secretKey":"secret"}],"actions":["Admin","Read","List","Write"]}]}
+    """)
+
+    # A socket's path may have 107 bytes.
+    socket = Path.join(System.tmp_dir!(), "weed-#{port}-")
+    on_exit(fn -> for name <- ~w(s3 filer), do: File.rm(socket <> name) end)
+
+    ports =
+      for name <- ~w(master volume filer s3), kind <- ~w(port port.grpc) do
+        "-#{name}.#{kind}=#{if {name, kind} == {"s3", "port"}, do: port, else: port()}"
+      end
+
+    args =
+      ~w(server -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.telemetry=false -volume.max=100 -filer -s3 -s3.domainName=#{@domain}) ++
+        ~w(-s3.port.iceberg=0 -s3.port.lance=0 -s3.localSocket=#{socket}s3 -filer.localSocket=#{socket}filer) ++
+        ["-dir=#{dir}", "-s3.config=#{keys}" | ports]
+
+    {found("weed", "make bin/weed"), args, %{}}
+  end
+
+  defp found(name, target) do
+    here = Path.expand("../../../bin/#{name}", __DIR__)
+    path = (File.exists?(here) && here) || System.find_executable(name)
+    path || flunk("#{name} is missing: run `#{target}`")
   end
 
   # One that is free now.
@@ -100,7 +167,7 @@ defmodule FlyDeploy.VersityTest do
     {:ok, head} = :gen_tcp.recv(socket, 0)
 
     if head =~ ~r/^host: mine\./im do
-      to = connect(server)
+      {:ok, to} = :gen_tcp.connect({127, 0, 0, 1}, server, [:binary, active: false])
       :ok = :gen_tcp.send(to, head)
       :ok = :inet.setopts(socket, active: true)
       :ok = :inet.setopts(to, active: true)
@@ -113,14 +180,6 @@ defmodule FlyDeploy.VersityTest do
     end
 
     accept(listener, server, refused)
-  end
-
-  # It may not listen yet.
-  defp connect(server) do
-    case :gen_tcp.connect({127, 0, 0, 1}, server, [:binary, active: false]) do
-      {:ok, socket} -> socket
-      {:error, :econnrefused} -> connect(server)
-    end
   end
 
   defp pass_on(a, b) do
