@@ -32,18 +32,19 @@ defmodule FlyDeployAgent.Asked do
   defp asks?(%{imports: imports}), do: Enum.any?(imports, &is_map_key(@asks, &1))
 
   # Of names and messages that the code shows.
-  defp asked(%{module: module} = pair, version) do
+  defp asked(pair, version) do
     code = Pair.code(pair, version)
+    asking = for {f, body} <- code, Enum.any?(CodeFacts.calls(body), &is_map_key(@asks, &1)), do: f
+    asked(pair, code, asking, :calls)
+  end
 
-    roots =
-      for {{f, a}, body} <- code,
-          Enum.any?(CodeFacts.calls(body), &is_map_key(@asks, &1)),
-          do: {module, f, a}
-
+  defp asked(%{module: module}, code, functions, which) do
+    roots = for {f, a} <- functions, do: {module, f, a}
     program = Paths.program(fn m -> if m == module, do: code end, roots)
 
     for {_, _, a} = root <- roots,
-        {mfa, [{:const, name}, message | _]} <- Paths.follow(program, root, List.duplicate(:any, a)).calls,
+        {mfa, [{:const, name}, message | _]} <-
+          program |> Paths.follow(root, List.duplicate(:any, a)) |> Map.fetch!(which),
         callback = @asks[mfa],
         is_atom(name),
         sent = sent(message),
@@ -63,16 +64,17 @@ defmodule FlyDeployAgent.Asked do
   defp told(%{module: module} = pair, {f, _} = callback, name, message, codes) do
     case Process.whereis(name) do
       nil ->
-        # Its own process is started by others, of whom more is told elsewhere.
-        if name == module or Enum.any?(@looks, &(&1 in pair.new.imports)),
-          do: [],
-          else: [
-            finding(
-              "missing_process",
-              module,
-              "asks #{inspect(name)}, and no process has that name: this will exit"
-            )
-          ]
+        # Its own process is started by others, of whom more is told elsewhere. A cast never exits.
+        if f == :handle_cast or name == module or Enum.any?(@looks, &(&1 in pair.new.imports)) or
+             caught?(pair, {callback, name, message}),
+           do: [],
+           else: [
+             finding(
+               "missing_process",
+               module,
+               "asks #{inspect(name)}, and no process has that name: this will exit"
+             )
+           ]
 
       pid ->
         if refuses?(pid, callback, message, codes),
@@ -85,6 +87,14 @@ defmodule FlyDeployAgent.Asked do
           ],
           else: []
     end
+  end
+
+  # Whichever way leads to it, from what others call.
+  defp caught?(%{module: module, new: %{exports: exports}} = pair, asked) do
+    code = Pair.code(pair, :new)
+    within = for {_, body} <- code, {^module, f, a} <- CodeFacts.calls(body), into: MapSet.new(), do: {f, a}
+    entries = for f <- Map.keys(code), f in exports or f not in within, do: f
+    asked not in asked(pair, code, entries, :exposed)
   end
 
   defp refuses?(pid, callback, message, codes) do

@@ -3,11 +3,13 @@ defmodule FlyDeployAgent.Keys do
   Rows of named tables that the new code reads by keys that no table has: rows that are there keep the keys that they were put under.
   """
 
-  alias FlyDeployAgent.{CodeFacts, Pair, Paths}
+  alias FlyDeployAgent.{CodeFacts, Pair, Paths, Value}
 
   # Those that raise where there is none, and others.
   @raising [{:ets, :lookup_element, 3}, {:ets, :update_counter, 3}]
   @reading [{:ets, :lookup, 2}, {:ets, :member, 2}, {:ets, :take, 2} | @raising]
+
+  @putting [{:ets, :insert, 2}, {:ets, :insert_new, 2}]
 
   @doc "The findings about keys that changed modules read, and the running versions of them do not."
   @spec findings([Pair.t()]) :: [map]
@@ -47,7 +49,7 @@ defmodule FlyDeployAgent.Keys do
     ArgumentError -> false
   end
 
-  # What is raised in a function that catches it does no harm.
+  # What is raised in a function that catches it does no harm, nor does what it puts there by itself.
   defp keys(%{module: module} = pair, version) do
     code = Pair.code(pair, version)
 
@@ -60,12 +62,25 @@ defmodule FlyDeployAgent.Keys do
     program = Paths.program(fn m -> if m == module, do: code end, roots)
 
     for {_, _, a} = root <- roots,
-        {mfa, [{:const, name}, {:const, key} | _]} <-
-          Paths.follow(program, root, List.duplicate(:any, a)).calls,
+        calls = Paths.follow(program, root, List.duplicate(:any, a)).calls,
+        {mfa, [{:const, name}, {:const, key} | _]} <- calls,
         mfa in @reading and is_atom(name),
+        not Enum.any?(calls, &puts?(&1, name, key)),
         uniq: true,
         do: {mfa, name, key}
   end
+
+  defp puts?({mfa, [{:const, name}, rows]}, name, key) when mfa in @putting do
+    case Value.parts(rows) do
+      {:cons, _, _} = list -> list |> Value.elements() |> elem(0) |> Enum.any?(&row?(&1, key))
+      row -> row?(row, key)
+    end
+  end
+
+  defp puts?(_call, _name, _key), do: false
+
+  defp row?({:tuple, [first | _]}, key), do: first == Value.parts({:const, key})
+  defp row?(_other, _key), do: false
 
   defp told(key) when is_atom(key), do: inspect(key)
   defp told(_key), do: "a row"

@@ -7,7 +7,7 @@ defmodule FlyDeployAgent.Paths do
 
   Told are `returns`, what it may give back; `misses`, what is demanded in vain, see below; `unmet`, demands in vain that led on to another
   clause; `refused`, those and what may be otherwise at another time; `calls`, `{mfa, arguments}` of what it calls
-  elsewhere; `loops`, `{element, :taken or {:skipped, demand}}` of elements that comprehensions go through; and `whole`, false where there were too many ways. A miss is `%{demand, passing, in}`: `{:key, key, struct or nil}`,
+  elsewhere; `exposed`, those of them where nothing that is raised would be caught; `loops`, `{element, :taken or {:skipped, demand}}` of elements that comprehensions go through; and `whole`, false where there were too many ways. A miss is `%{demand, passing, in}`: `{:key, key, struct or nil}`,
   `{:arity, n, m}`, `{:type, type}`, `{:value, term}`, `{:counters, n, size}`, `{:function, mfa}`, `{:callable, n, m}`; `passing` where what was found may be something else at another time; `in` the function.
   """
 
@@ -28,6 +28,7 @@ defmodule FlyDeployAgent.Paths do
           unmet: [demand],
           refused: [demand],
           calls: [{mfa, [Value.t()]}],
+          exposed: [{mfa, [Value.t()]}],
           loops: [{Value.t(), :taken | {:skipped, demand}}],
           whole: boolean
         }
@@ -84,6 +85,7 @@ defmodule FlyDeployAgent.Paths do
       unmet: MapSet.new(),
       refused: MapSet.new(),
       calls: MapSet.new(),
+      exposed: MapSet.new(),
       loops: %{}
     }
 
@@ -95,6 +97,7 @@ defmodule FlyDeployAgent.Paths do
       unmet: all.unmet |> MapSet.to_list() |> Enum.sort(),
       refused: MapSet.to_list(all.refused),
       calls: MapSet.to_list(all.calls),
+      exposed: MapSet.to_list(all.exposed),
       loops: all.loops |> Map.values() |> Enum.reject(&is_nil/1) |> Enum.uniq(),
       whole: all.left > 0
     }
@@ -272,6 +275,7 @@ defmodule FlyDeployAgent.Paths do
 
   defp ask(mfa, arguments, kind, way, rest, ways, all) do
     all = %{all | calls: MapSet.put(all.calls, {mfa, arguments})}
+    all = if way.tries == 0, do: %{all | exposed: MapSet.put(all.exposed, {mfa, arguments})}, else: all
 
     case all.read.(mfa, arguments) || Known.call(mfa, arguments) do
       {:gives, value} ->

@@ -187,15 +187,9 @@ defmodule FlyDeployAgent.TreeFindings do
           for(
             {m, keys} <- Enum.group_by(told.specs, &elem(&1, 0), &elem(&1, 1)),
             module in live.supervisors or runs?(m, live),
-            do:
-              finding(
-                "child_spec_changed",
-                :warn,
-                module,
-                "#{where} starts #{inspect(m)} with another #{Enum.map_join(keys, ", ", &inspect/1)} than it runs with, and its supervisor keeps that"
-              )
+            do: of_specs(live, module, "#{where} starts #{inspect(m)} with", keys)
           ),
-          numbers(pair, root, told),
+          numbers(pair, root, told, live),
           for(
             {m, name} <- names,
             do:
@@ -223,6 +217,36 @@ defmodule FlyDeployAgent.TreeFindings do
     end
   end
 
+  # One with another id is another child: which of them is to run, the supervisor is not told.
+  defp of_specs(%{apply_children: how}, module, what, keys) when how != nil do
+    if :id in keys,
+      do:
+        finding(
+          "child_spec_changed",
+          :warn,
+          module,
+          "#{what} #{another(keys)} than it runs with: it is started beside the one that runs, under the new id"
+        ),
+      else:
+        finding(
+          "children_applied",
+          :info,
+          module,
+          "#{what} #{another(keys)} than it runs with: from the commit on"
+        )
+  end
+
+  defp of_specs(_live, module, what, keys),
+    do:
+      finding(
+        "child_spec_changed",
+        :warn,
+        module,
+        "#{what} #{another(keys)} than it runs with, and its supervisor keeps that"
+      )
+
+  defp another(keys), do: "another #{Enum.map_join(keys, ", ", &inspect/1)}"
+
   defp of_arguments(%{apply_children: :restart}, module, what),
     do: finding("children_applied", :info, module, what <> ": it is started again with them after the commit")
 
@@ -247,23 +271,34 @@ defmodule FlyDeployAgent.TreeFindings do
     do: finding("supervisor_changed", :warn, module, what <> ", which is not applied to what it started")
 
   # Of children that are made in a loop, how many there are is a number of its code.
-  defp numbers(%{module: module} = pair, {function, arity} = root, %{listed: false, rules: []}) do
+  defp numbers(%{module: module} = pair, {function, arity} = root, %{listed: false, rules: []}, live) do
     [old, new] =
       for version <- [:old, :new], do: pair |> Pair.code(version) |> CodeFacts.reached(module, [root])
 
     if old != new and numberless(old) == numberless(new),
       do: [
-        finding(
-          "supervisor_changed",
-          :warn,
+        of_numbers(
+          live,
           module,
-          "#{function}/#{arity} has other numbers, as that of the children that it starts: they are not applied to what it started"
+          "#{function}/#{arity} has other numbers, as that of the children that it starts"
         )
       ],
       else: []
   end
 
-  defp numbers(_pair, _root, _told), do: []
+  defp numbers(_pair, _root, _told, _live), do: []
+
+  defp of_numbers(%{apply_children: how}, module, what) when how != nil,
+    do:
+      finding(
+        "children_applied",
+        :info,
+        module,
+        what <> ": those of them that are new start after the commit, and none is ended for it"
+      )
+
+  defp of_numbers(_live, module, what),
+    do: finding("supervisor_changed", :warn, module, what <> ": they are not applied to what it started")
 
   defp numberless(code), do: Map.new(code, fn {function, body} -> {function, without(body)} end)
 

@@ -32,6 +32,22 @@ defmodule FlyDeployAgent.AskedTest do
      [{":asked_test, :count)", ":asked_test, :total)"}, {"handle_call(:count,", "handle_call(:total,"}], []},
     {"a process that is not there", [{":asked_test, :count)", ":nobody_here, :count)"}],
      [{"missing_process", ":nobody_here"}]},
+    {"a process that is not there, whose absence is caught",
+     [
+       {"GenServer.call(:asked_test, :count)",
+        "(try do GenServer.call(:nobody_here, :count) catch :exit, _ -> 0 end)"}
+     ], []},
+    {"a process that is not there, whose absence a caller catches",
+     [
+       {"def count, do: GenServer.call(:asked_test, :count)",
+        "def count, do: (try do one(1) catch :exit, _ -> 0 end)\n  defp one(n), do: n + GenServer.call(:nobody_here, :count)"}
+     ], []},
+    {"a process that is not there, whose absence one caller of two catches",
+     [
+       {"def count, do: GenServer.call(:asked_test, :count)",
+        "def count, do: (try do one(1) catch :exit, _ -> 0 end)\n  def two, do: one(2) + 1\n  defp one(n), do: n + GenServer.call(:nobody_here, :count)"}
+     ], [{"missing_process", ":nobody_here"}]},
+    {"a cast to a process that is not there", [{"cast(:asked_test", "cast(:nobody_here"}], []},
     {"a process that is looked for before",
      [
        {"GenServer.call(:asked_test, :count)",

@@ -126,6 +126,17 @@ defmodule FlyDeployAgent.CodeFindingsTest do
   end
   """
 
+  @typed """
+  defmodule T.Sup do
+    use Supervisor
+    def start_link(arg), do: Supervisor.start_link(__MODULE__, arg)
+    def init(_arg) do
+      task = %{id: :tasks, start: {Task.Supervisor, :start_link, [[name: T.Tasks]]}, restart: :permanent}
+      Supervisor.init([task], strategy: :one_for_one)
+    end
+  end
+  """
+
   @loader """
   defmodule T.Loader do
     use GenServer
@@ -480,7 +491,16 @@ defmodule FlyDeployAgent.CodeFindingsTest do
               "{Task.Supervisor, name: T.Tasks}, {Task.Supervisor, name: T.More}"}
            ], :keep, {"children_applied", :info, "init/1 starts Task.Supervisor"}},
           {@supervisor, [{":one_for_one", ":one_for_all"}], :keep,
-           {"children_applied", :info, "init/1 sets strategy: :one_for_all: from the commit on"}}
+           {"children_applied", :info, "init/1 sets strategy: :one_for_all: from the commit on"}},
+          {@pool, [{"1..2", "1..3"}], :keep,
+           {"children_applied", :info, "those of them that are new start after the commit, and none is ended"}},
+          {@pool, [{"1..2", "1..3"}], nil, {"supervisor_changed", :warn, "they are not applied"}},
+          {@typed, [{"restart: :permanent", "restart: :transient"}], :keep,
+           {"children_applied", :info, "with another :restart than it runs with: from the commit on"}},
+          {@typed, [{"restart: :permanent", "restart: :transient"}], nil,
+           {"child_spec_changed", :warn, "its supervisor keeps that"}},
+          {@typed, [{"id: :tasks", "id: :jobs"}], :keep,
+           {"child_spec_changed", :warn, "with another :id than it runs with: it is started beside"}}
         ] do
       pairs =
         Versions.pairs(
@@ -492,7 +512,7 @@ defmodule FlyDeployAgent.CodeFindingsTest do
       assert {found.name, found.severity} == {name, severity}
       assert found.detail =~ evidence
       assert [%{root: {module, _, _}}] = found.trees
-      assert module in [T.App, T.Sup]
+      assert module in [T.App, T.Sup, T.Pool]
     end
   end
 

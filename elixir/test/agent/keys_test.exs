@@ -30,6 +30,21 @@ defmodule FlyDeployAgent.KeysTest do
        {":ets.lookup_element(:keys_test, :mode, 2)",
         "(try do :ets.lookup_element(:keys_test, :run_mode, 2) rescue _ -> nil end)"}
      ], []},
+    {"a key that is put there, unless it is",
+     [
+       {"do: :ets.lookup_element(:keys_test, :mode, 2)",
+        "do: (:ets.insert_new(:keys_test, {:run_mode, :slow}); :ets.lookup_element(:keys_test, :run_mode, 2))"}
+     ], []},
+    {"one of the keys that are put there",
+     [
+       {"do: :ets.lookup_element(:keys_test, :mode, 2)",
+        "do: (:ets.insert(:keys_test, [{:a, 1}, {:run_mode, self()}]); :ets.lookup_element(:keys_test, :run_mode, 2))"}
+     ], []},
+    {"another key is put there",
+     [
+       {"do: :ets.lookup_element(:keys_test, :mode, 2)",
+        "do: (:ets.insert_new(:keys_test, {:walk_mode, :slow}); :ets.lookup_element(:keys_test, :run_mode, 2))"}
+     ], [":run_mode"]},
     {"a key that is there", [{":mode, 2", ":limit, 2"}], []},
     {"a table that is not there", [{"lookup(:keys_test, :limit)", "lookup(:keys_test_2, :max)"}], []}
   ]
