@@ -10,6 +10,18 @@
 
 one_at_a_time = fn fun -> :global.trans({:flydeploy_agent, self()}, fun, [node()]) end
 
+# All names are looked through as one text: a function that is evaluated takes long for each of thousands. The code server, asked
+# for all modules, would copy their files' paths as well, and keep megabytes for it.
+names = fn ->
+  :erlang.loaded() |> Enum.filter(&:erlang.module_loaded/1) |> Enum.map_join(" ", &Atom.to_string/1)
+end
+
+# The modules of agents, of any version, whose names end like this.
+loaded = fn ending ->
+  for [name] <- Regex.scan(~r/(?<!\S)Elixir\.FlyDeployAgent_\S*#{ending}(?!\S)/, names.()),
+      do: String.to_existing_atom(name)
+end
+
 # To free a module's code the VM asks every process, so its modules go one at a time, below a thirtieth of a core: all of them at
 # once would take a VM with 10,000 processes four seconds. A next agent uses what is left, and its own sweeper goes on from there.
 remove = fn module ->
@@ -42,9 +54,9 @@ sweep = fn started, guardian, dir ->
 
       if dir, do: File.rm_rf(dir)
 
-      Enum.all?(:code.all_loaded(), fn {module, _} ->
-        pause = not String.starts_with?(Atom.to_string(module), "Elixir.FlyDeployAgent_") or remove.(module)
-        if is_integer(pause), do: Process.sleep(pause)
+      Enum.all?(loaded.(""), fn module ->
+        pause = remove.(module)
+        if pause, do: Process.sleep(pause)
         pause
       end)
     end)
@@ -61,11 +73,7 @@ end
 
 # The agent may be of another version of flydeploy: any version's modules can encode what it says. They stay while the
 # lock is held.
-encode = fn about ->
-  json = ~r/\AElixir\.FlyDeployAgent_\w+\.Json\z/
-  {module, _} = Enum.find(:code.all_loaded(), fn {m, _} -> Atom.to_string(m) =~ json end)
-  module.encode(about)
-end
+encode = fn about -> hd(loaded.("\\.Json")).encode(about) end
 
 # What the agent in this VM says; nil without one. An agent inside its window answers only afterwards.
 at_work = fn ->
@@ -194,10 +202,7 @@ download = fn form ->
   end
 end
 
-complete? = fn ->
-  Enum.count(:code.all_loaded(), fn {m, _} -> String.starts_with?(Atom.to_string(m), "Elixir." <> agent) end) ==
-    modules
-end
+complete? = fn -> length(:binary.matches(names.(), "Elixir." <> agent)) == modules end
 
 # All of it or nothing.
 load = fn form ->

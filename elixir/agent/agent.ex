@@ -37,7 +37,6 @@ defmodule FlyDeployAgent do
     only: [end_worker: 1, enter: 3, last_look: 1, look: 1, publish: 1, vitals: 1, work: 2]
 
   @name :flydeploy_agent
-  @tick_ms 50
   # The status moves at least this often, outside of the window.
   @heartbeat_ms 2_000
   # What has crashed since the commit is told so soon.
@@ -127,7 +126,8 @@ defmodule FlyDeployAgent do
   defp tick(s) do
     s = s |> obey() |> expire() |> look() |> heartbeat()
     OnTrial.look()
-    Process.send_after(self(), :tick, @tick_ms)
+    {ms, s} = State.pause(s)
+    Process.send_after(self(), :tick, ms)
     loop(s)
   end
 
@@ -262,9 +262,11 @@ defmodule FlyDeployAgent do
   end
 
   defp result({:ok, staged}, %{state: :staging} = s),
-    do: enter(%{s | staged: staged}, :staged, s.order.staged_ms)
+    do: %{s | staged: staged} |> enter(:staged, s.order.staged_ms) |> tidy()
 
-  defp result({:ok, armed}, %{state: :arming} = s), do: enter(%{s | armed: armed}, :armed, s.order.armed_ms)
+  defp result({:ok, armed}, %{state: :arming} = s),
+    do: %{s | armed: armed} |> enter(:armed, s.order.armed_ms) |> tidy()
+
   # Freeing takes up to a minute, in which nobody has looked.
   defp result({:ok, :freed}, %{state: :committing} = s),
     do: if(Folder.ordered?(s.dir, "abort"), do: abort(s), else: open_window(s))
@@ -276,6 +278,12 @@ defmodule FlyDeployAgent do
     do: publish(%{s | report: text})
 
   defp result({:error, name, text}, s), do: fail(s, name, text)
+
+  # What its heap has grown to while the plan came and was written is the application's, for as long as the agent waits.
+  defp tidy(s) do
+    :erlang.garbage_collect()
+    s
+  end
 
   defp stale(s, text), do: conclude(%{s | error: %{name: "stale", what: text}}, :stale)
 

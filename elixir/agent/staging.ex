@@ -170,7 +170,7 @@ defmodule FlyDeployAgent.Staging do
     %Staged{} = staged = look(%Staged{diff: diff, facts: facts, config: config(order, dir, diff)}, order)
     %Staged{} = staged = if order.back, do: staged |> Back.decide(order.fresh) |> look(order), else: staged
     diff = staged.diff
-    purge_us = Loader.purge_us()
+    purge_us = Loader.purge_us(length(diff.changes))
     staged = %Staged{staged | purge_us: purge_us, rollback_us: rollback_us(staged, purge_us)}
 
     would_kill =

@@ -3,6 +3,7 @@ defmodule FlyDeployAgent.State do
   What the agent knows of its upgrade. Whatever changes what the console should read publishes it.
 
     * `state` – one of the states of `FlyDeployAgent`; `deadline` – when it ends by itself, a monotonic time in milliseconds
+    * `pauses` – how often it has paused since it entered its state
     * `published` – when the status was written last, likewise; `phases` and `downloaded` – what the worker has told so far
     * `staged`, `armed`, `result` – what each step gave; `error` – why the upgrade failed; `report` – what became of the full one
     * `vitals` – see `FlyDeployAgent.Vitals`
@@ -27,6 +28,11 @@ defmodule FlyDeployAgent.State do
     Worker
   }
 
+  # Between two looks for orders: the longer nothing happens, the more. Each wakes the VM's schedulers, which then wait busily: 20 in a
+  # second take a fiftieth of a core.
+  @pause_ms 50
+  @longer_ms 3
+  @longest_ms 250
   # A mailbox is told after four looks at which it was longer each time: within the shortest bake time that is a default, ten seconds.
   @look_ms 2_000
 
@@ -34,6 +40,7 @@ defmodule FlyDeployAgent.State do
   defstruct @enforce_keys ++
               [
                 state: :injected,
+                pauses: 0,
                 published: 0,
                 phases: [],
                 downloaded: 0,
@@ -56,6 +63,7 @@ defmodule FlyDeployAgent.State do
           deadline: integer,
           guardian: pid,
           state: atom,
+          pauses: non_neg_integer,
           published: integer,
           phases: [map],
           downloaded: non_neg_integer,
@@ -102,7 +110,12 @@ defmodule FlyDeployAgent.State do
 
   @doc "Enters a state, in which it stays for `ms` unless something happens."
   @spec enter(t, atom, non_neg_integer) :: t
-  def enter(s, state, ms), do: publish(%{s | state: state, deadline: now() + ms})
+  def enter(s, state, ms), do: publish(%{s | state: state, deadline: now() + ms, pauses: 0})
+
+  @doc "How long to wait before the next look for orders, in milliseconds."
+  @spec pause(t) :: {pos_integer, t}
+  def pause(s),
+    do: {min(@pause_ms + s.pauses * @longer_ms, @longest_ms), %{s | pauses: s.pauses + 1}}
 
   @doc "Writes the status."
   @spec publish(t) :: t

@@ -22,7 +22,8 @@ defmodule FlyDeployOrchestrator.Compiled do
 
     # What only debuggers need is left out.
     {:ok, stripped} = :beam_lib.strip_files(for {_module, beam} <- ours, do: beam)
-    file = :erlang.term_to_binary({:flydeploy_agent, 1, agent, Enum.sort(stripped)}, compressed: 9)
+    plain = for {module, beam} <- stripped, do: {module, inflated(beam)}
+    file = :erlang.term_to_binary({:flydeploy_agent, 1, agent, Enum.sort(plain)}, compressed: 9)
     File.write!(path, file)
 
     %{
@@ -32,4 +33,8 @@ defmodule FlyDeployOrchestrator.Compiled do
       elixir: System.version()
     }
   end
+
+  # As one they compress better, and are inflated once.
+  defp inflated(<<0x1F, 0x8B, _::binary>> = beam), do: :zlib.gunzip(beam)
+  defp inflated(beam), do: beam
 end

@@ -4,7 +4,8 @@ defmodule FlyDeployAgent.LoaderTest do
   alias FlyDeployAgent.Loader
 
   test "what a purge costs is measured, and nothing is left of it" do
-    assert Loader.purge_us() > 0
+    # Of so many it takes long, and is measured thrice.
+    for count <- [0, 1, 1_000_000], do: assert(Loader.purge_us(count) > 0)
     refute :erlang.module_loaded(Loader.Sample)
     refute :erlang.check_old_code(Loader.Sample)
   end

@@ -23,6 +23,7 @@ defmodule FlyDeployOrchestrator.CompiledTest do
 
     assert {:flydeploy_agent, 1, FlyDeployCompiledTest, beams} = :erlang.binary_to_term(file)
     assert Enum.map(beams, &elem(&1, 0)) == [FlyDeployCompiledTest, FlyDeployCompiledTest.Part]
+    assert Enum.all?(beams, &match?({_, "FOR1" <> _}, &1)), "each by itself is not compressed"
 
     for {module, _} <- compiled do
       :code.purge(module)
