@@ -75,9 +75,6 @@ func TestOneFailureAmongThousands(t *testing.T) {
 	}
 	n.awaitGone()
 	n.checkFiles(1)
-	if left := n.evalWithin(30*time.Minute, "IO.inspect(Ledger.Control.await_unloaded(1_200_000))"); left != "[]" {
-		t.Errorf("the agent's modules are still there: %s", left)
-	}
 }
 
 // Nobody who calls an upgraded process may see a failed call, however often it is upgraded: callers in a tight loop go
@@ -111,6 +108,12 @@ func TestCallersSeeNoFailure(t *testing.T) {
 		}
 		n.awaitGone()
 		n.eval("{:ok, _} = Ledger.Setup.pulse()")
+	}
+	// Its modules follow slowly, and the more so the more processes there are.
+	if soak() {
+		if left := n.evalWithin(30*time.Minute, "IO.inspect(Ledger.Control.await_unloaded(1_200_000))"); left != "[]" {
+			t.Errorf("the agent's modules are still there: %s", left)
+		}
 	}
 	after := n.facts()
 	same(t, before, after, "sum", "pids")

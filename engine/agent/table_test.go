@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // changesRelease is the release of testdata/changes.
@@ -82,7 +83,8 @@ func tableRows(t *testing.T, n *node, folder, out string) []*row {
 	n.eval(fmt.Sprintf("Code.compile_file(%q)", filepath.Join(folder, "table.ex")))
 	files, _ := filepath.Glob(filepath.Join(folder, "*.exs"))
 	var rows []*row
-	told := n.eval(fmt.Sprintf("Table.prepare(%s, %q, %t)", strings.ReplaceAll(fmt.Sprintf("%q", files), "\" \"", "\", \""), out, soak()))
+	// All of them are compiled, twice.
+	told := n.evalWithin(30*time.Minute, fmt.Sprintf("Table.prepare(%s, %q, %t)", strings.ReplaceAll(fmt.Sprintf("%q", files), "\" \"", "\", \""), out, soak()))
 	for line := range strings.Lines(told) {
 		fields := strings.Split(strings.TrimSpace(line), "\t")
 		id, _ := strconv.Atoi(fields[0])
