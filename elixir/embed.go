@@ -19,14 +19,15 @@ var OrchestratorCalls = []string{"agent/json.ex", "agent/connection.ex", "agent/
 // Agent lists the agent's files in the order in which they compile without warnings: a module after those it calls.
 var Agent = []string{
 	"agent/json.ex", "agent/beam.ex", "agent/release.ex", "agent/inventory.ex", "agent/connection.ex", "agent/http.ex", "agent/gzip.ex", "agent/tar.ex", "agent/archive.ex", "agent/failure.ex",
-	"agent/free_memory.ex", "agent/scratch_port.ex", "agent/scratch_vm.ex", "agent/config_file.ex", "agent/config_scratch.ex", "agent/app_config.ex",
+	"agent/free_memory.ex", "agent/scratch_port.ex", "agent/scratch_vm.ex", "agent/config_file.ex", "agent/config_scratch.ex", "agent/config_evaluation.ex",
+	"agent/app_config.ex", "agent/config_change.ex", "agent/config_findings.ex",
 	"agent/cell.ex", "agent/crash.ex", "agent/supervisors.ex", "agent/watch.ex", "agent/vitals.ex", "agent/queues.ex", "agent/rounds.ex", "agent/order.ex", "agent/on_trial.ex", "agent/files.ex", "agent/wrappers.ex", "agent/backtrace.ex",
 	"agent/renamed.ex", "agent/births.ex", "agent/origin.ex", "agent/app_children.ex", "agent/stack.ex", "agent/old_code.ex", "agent/target.ex", "agent/processes.ex", "agent/findings.ex", "agent/loader.ex", "agent/waiting.ex",
 	"agent/static.ex", "agent/live_view_page.ex", "agent/live_view.ex", "agent/siblings.ex", "agent/fresh.ex", "agent/window.ex", "agent/result.ex", "agent/callback_mode.ex", "agent/snapshot.ex",
 	"agent/skipping.ex", "agent/suspension.ex", "agent/rollback.ex", "agent/migration_failures.ex", "agent/commit.ex", "agent/guardian.ex", "agent/diff.ex",
 	"agent/instructions.ex", "agent/code_facts.ex", "agent/value.ex", "agent/children.ex", "agent/shapes.ex", "agent/pair.ex",
 	"agent/registers.ex", "agent/bifs.ex", "agent/binaries.ex", "agent/decisions.ex", "agent/steps.ex", "agent/texts.ex", "agent/messages.ex", "agent/takes.ex", "agent/gives.ex", "agent/known.ex", "agent/given.ex", "agent/demand_findings.ex",
-	"agent/paths.ex", "agent/contexts.ex", "agent/reads.ex", "agent/demands.ex", "agent/once.ex", "agent/starts.ex", "agent/timers.ex", "agent/keys.ex", "agent/patterns.ex", "agent/asked.ex", "agent/specs.ex", "agent/restarts.ex", "agent/tables.ex", "agent/readers.ex",
+	"agent/way.ex", "agent/paths.ex", "agent/contexts.ex", "agent/reads.ex", "agent/demands.ex", "agent/once.ex", "agent/starts.ex", "agent/timers.ex", "agent/keys.ex", "agent/patterns.ex", "agent/asked.ex", "agent/specs.ex", "agent/restarts.ex", "agent/tables.ex", "agent/readers.ex",
 	"agent/surroundings.ex", "agent/later.ex", "agent/senders.ex", "agent/loops.ex", "agent/tree_findings.ex", "agent/code_findings.ex", "agent/mfas.ex", "agent/undefined.ex", "agent/held.ex", "agent/under_way.ex", "agent/handlers.ex", "agent/protocols.ex",
 	"agent/impact.ex", "agent/recompiled.ex", "agent/function_changes.ex", "agent/migrating.ex", "agent/staged.ex", "agent/back.ex",
 	"agent/needs.ex", "agent/trial.ex", "agent/scratch.ex", "agent/samples.ex", "agent/belongings.ex",

@@ -4,7 +4,18 @@ defmodule FlyDeployAgent.Aftermath do
   committed is checked once more.
   """
 
-  alias FlyDeployAgent.{AppChildren, AppConfig, Armed, Beam, Files, Fresh, Result, Snapshot, Static, Window}
+  alias FlyDeployAgent.{
+    AppChildren,
+    Armed,
+    Beam,
+    ConfigChange,
+    Files,
+    Fresh,
+    Result,
+    Snapshot,
+    Static,
+    Window
+  }
 
   @doc """
   Settles the window of an armed upgrade that ended with `result`. Gives the completed result, and what is wrong with what lies in
@@ -23,7 +34,7 @@ defmodule FlyDeployAgent.Aftermath do
     Fresh.settle(window.restarting, window.dead)
     result = %Result{result | unplaced: unplaced, deferred: length(window.deferred)}
     wrong = if committed, do: wrong(window), else: []
-    deaf = if committed, do: AppConfig.tell(armed.staged.config), else: []
+    deaf = if committed, do: ConfigChange.tell(armed.staged.config), else: []
     children = if committed, do: children(armed, order, ending)
     result = %Result{result | children: children}
 

@@ -8,10 +8,10 @@ defmodule FlyDeployAgent.Arming do
   """
 
   alias FlyDeployAgent.{
-    AppConfig,
     Armed,
     Beam,
     CallbackMode,
+    ConfigChange,
     Files,
     Findings,
     Fresh,
@@ -188,7 +188,7 @@ defmodule FlyDeployAgent.Arming do
       max_suspend_ms: order.max_suspend_ms,
       rollback_us: staged.rollback_us,
       purge_us: staged.purge_us,
-      config: AppConfig.both(staged.config),
+      config: ConfigChange.both(staged.config),
       skip_busy: order.skip_busy
     }
   end

@@ -7,7 +7,7 @@ defmodule FlyDeployAgent.Commit do
   """
 
   alias FlyDeployAgent.{
-    AppConfig,
+    ConfigChange,
     Beam,
     Births,
     Cell,
@@ -55,13 +55,13 @@ defmodule FlyDeployAgent.Commit do
   end
 
   defp not_swapped(window, failures) do
-    config = if Cell.at(window.cell, :swapping) > 0, do: AppConfig.take_back(window.config), else: :ok
+    config = if Cell.at(window.cell, :swapping) > 0, do: ConfigChange.take_back(window.config), else: :ok
     window |> Suspension.resume() |> Suspension.await_resumed()
     # Nobody is left out of an upgrade that there is not.
     %Result{
       outcome: :failed,
       targets: window.skipped ++ window.targets,
-      failures: failures ++ AppConfig.not_back(config)
+      failures: failures ++ ConfigChange.not_back(config)
     }
   end
 
@@ -78,7 +78,7 @@ defmodule FlyDeployAgent.Commit do
     Cell.enter(window.cell, :swapping)
 
     # New code finds new settings, in its migrations as well.
-    case AppConfig.apply_all(window.config) do
+    case ConfigChange.apply_all(window.config) do
       :ok -> load_needed(window)
       {:error, text} -> not_swapped(window, [%{reason: "config_not_applied", exception: text}])
     end

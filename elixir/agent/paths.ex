@@ -13,6 +13,8 @@ defmodule FlyDeployAgent.Paths do
 
   alias FlyDeployAgent.{CodeFacts, Given, Known, Registers, Steps, Value}
 
+  import FlyDeployAgent.Way, only: [arguments: 2, entry: 3, frame: 2, go_on: 4, only_y: 1, returned: 3]
+
   @type demand ::
           {:key, term, module | nil}
           | {:arity, pos_integer, non_neg_integer}
@@ -102,20 +104,6 @@ defmodule FlyDeployAgent.Paths do
       whole: all.left > 0
     }
   end
-
-  # A way: where it is, what the registers hold, who called, whether what is raised is caught, and the demand in vain that led here.
-  defp entry(program, function, arguments) do
-    case program[function] do
-      {[_label, _info | body], _labels} ->
-        %{at: body, in: function, regs: registers(arguments), frames: [], tries: 0, miss: nil}
-
-      _ ->
-        nil
-    end
-  end
-
-  defp registers(arguments),
-    do: for({value, n} <- Enum.with_index(arguments), into: %{}, do: {{:x, n}, value})
 
   defp ways([], all), do: all
   defp ways(_ways, %{left: 0} = all), do: all
@@ -271,8 +259,6 @@ defmodule FlyDeployAgent.Paths do
     end
   end
 
-  defp frame(way, rest), do: %{at: rest, in: way.in, y: only_y(way.regs), tries: way.tries}
-
   defp ask(mfa, arguments, kind, way, rest, ways, all) do
     all = %{all | calls: MapSet.put(all.calls, {mfa, arguments})}
     all = if way.tries == 0, do: %{all | exposed: MapSet.put(all.exposed, {mfa, arguments})}, else: all
@@ -348,24 +334,4 @@ defmodule FlyDeployAgent.Paths do
 
   defp tried({:misses, miss}, way, all), do: failed(way, miss, all)
   defp tried(_known, _way, all), do: all
-
-  defp go_on(way, rest, :stay, value),
-    do: [%{way | at: rest, regs: way.regs |> only_y() |> Map.put({:x, 0}, value), miss: nil}]
-
-  defp go_on(way, _rest, :last, value), do: [%{way | at: [{:return}], regs: %{{:x, 0} => value}, miss: nil}]
-
-  defp returned(back, given, frames),
-    do: %{
-      at: back.at,
-      in: back.in,
-      regs: Map.put(back.y, {:x, 0}, given),
-      frames: frames,
-      tries: back.tries,
-      miss: nil
-    }
-
-  defp arguments(0, _regs), do: []
-  defp arguments(arity, regs), do: for(n <- 0..(arity - 1), do: Map.get(regs, {:x, n}, :any))
-
-  defp only_y(regs), do: for({{:y, _}, _} = register <- regs, into: %{}, do: register)
 end

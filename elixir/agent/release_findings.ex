@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.ReleaseFindings do
   migrations of the database. Names are told, never values.
   """
 
-  alias FlyDeployAgent.{AppConfig, Manifest, Release}
+  alias FlyDeployAgent.{AppConfig, ConfigFindings, Manifest, Release}
 
   @shown 5
   @boot ["vm.args", "env.sh"]
@@ -17,7 +17,7 @@ defmodule FlyDeployAgent.ReleaseFindings do
   def all(dir, changes, files, config \\ nil) do
     case manifests(dir) do
       nil ->
-        AppConfig.findings(config)
+        ConfigFindings.all(config)
 
       {new, before} ->
         found = native(new) ++ settings(new, before, config) ++ migrations(files)
@@ -82,7 +82,7 @@ defmodule FlyDeployAgent.ReleaseFindings do
           found <- of_files(for({file, _} = key <- keys, file in @boot == boot?, do: key), name, severity),
           do: found
 
-    AppConfig.findings(config) ++ found
+    ConfigFindings.all(config) ++ found
   end
 
   defp keys(one, other), do: one |> Map.merge(other) |> Map.keys() |> Enum.sort()

@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Rollback do
   """
 
   alias FlyDeployAgent.{
-    AppConfig,
+    ConfigChange,
     Beam,
     CallbackMode,
     Cell,
@@ -40,7 +40,7 @@ defmodule FlyDeployAgent.Rollback do
     answering = Window.without(window.targets, hung ++ late)
     killed = CallbackMode.restore(%{window | targets: answering}, Window.patience(window, hung))
     {more, refused} = load_back(window, hung, @attempts)
-    config = window.config |> AppConfig.take_back() |> AppConfig.not_back()
+    config = window.config |> ConfigChange.take_back() |> ConfigChange.not_back()
     newborn = end_newborn(window)
     tag = make_ref()
 

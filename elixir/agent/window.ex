@@ -21,7 +21,7 @@ defmodule FlyDeployAgent.Window do
     * `migration_ms` – that long without any answer, and the migrations that have not answered hang, if all of them wait
     * `max_suspend_ms` – how long processes may be suspended, all attempts together; `rollback_us` – what going back takes of it
       while only `needed` is loaded; `purge_us` – what each module of `deferred` adds to that when it is loaded
-    * `config` – settings that are applied before the new code is loaded, see `FlyDeployAgent.AppConfig.both/1`
+    * `config` – settings that are applied before the new code is loaded, see `FlyDeployAgent.ConfigChange.both/1`
     * `loader_ms` – how long the code server may take to answer when all have been suspended
     * `skip_busy` – whether the others are upgraded where some would not suspend, see `FlyDeployAgent.Skipping`
   """
@@ -101,7 +101,7 @@ defmodule FlyDeployAgent.Window do
           rollback_us: non_neg_integer,
           purge_us: non_neg_integer,
           loader_ms: pos_integer,
-          config: FlyDeployAgent.AppConfig.both(),
+          config: FlyDeployAgent.ConfigChange.both(),
           skip_busy: boolean
         }
 

@@ -4,7 +4,7 @@ defmodule FlyDeploy.AppliedConfig do
   # Configuration that the recorded upgrade has applied to running machines (`flydeploy hot --apply-config`), at a restart: as the
   # machines had it then, evaluated anew in this one's environment. See `FlyDeployAgent.AppConfig`.
 
-  alias FlyDeployAgent.{AppConfig, ConfigFile, ConfigScratch, Failure, ScratchPort}
+  alias FlyDeployAgent.{AppConfig, ConfigChange, ConfigFile, ConfigScratch, Failure, ScratchPort}
 
   require Logger
 
@@ -24,10 +24,10 @@ defmodule FlyDeploy.AppliedConfig do
   @doc "Puts it into the applications' environments, before `load` is called, and takes it back if that fails."
   @spec around(AppConfig.found(), (() -> :ok | {:error, String.t()})) :: :ok | {:error, String.t()}
   def around(found, load) do
-    both = AppConfig.both(found)
+    both = ConfigChange.both(found)
 
-    with {:error, text} <- with(:ok <- AppConfig.apply_all(both), do: load.()) do
-      AppConfig.take_back(both)
+    with {:error, text} <- with(:ok <- ConfigChange.apply_all(both), do: load.()) do
+      ConfigChange.take_back(both)
       {:error, text}
     end
   end
@@ -35,7 +35,7 @@ defmodule FlyDeploy.AppliedConfig do
   @doc "Tells the applications that have been started already, such as dependencies. The one that starts finds it so."
   @spec tell(AppConfig.found()) :: :ok
   def tell(found) do
-    for module <- AppConfig.tell(found) do
+    for module <- ConfigChange.tell(found) do
       Logger.warning("FlyDeploy: #{inspect(module)} did not take the configuration of the hot upgrade")
     end
 

@@ -3,7 +3,7 @@ Code.require_file("windows.exs", __DIR__)
 defmodule FlyDeployAgent.AppConfigTest do
   use ExUnit.Case
 
-  alias FlyDeployAgent.{AppConfig, Commit, ConfigFile, Windows}
+  alias FlyDeployAgent.{AppConfig, Commit, ConfigChange, ConfigFile, ConfigFindings, Windows}
 
   @moduletag :tmp_dir
 
@@ -99,12 +99,12 @@ defmodule FlyDeployAgent.AppConfigTest do
   defp find(new), do: AppConfig.find(new, [], fn -> code() end)
 
   defp commit(found) do
-    window = Windows.new(config: AppConfig.both(found))
-    {Windows.run(window), AppConfig.tell(found)}
+    window = Windows.new(config: ConfigChange.both(found))
+    {Windows.run(window), ConfigChange.tell(found)}
   end
 
   defp told(found),
-    do: for(f <- AppConfig.findings(found), do: {f.name, f.severity, f.subject <> ": " <> f.detail})
+    do: for(f <- ConfigFindings.all(found), do: {f.name, f.severity, f.subject <> ": " <> f.detail})
 
   test "what differs is told by its keys, put, and told to the application", %{root: root, new: new} do
     release(root, "1", "{t_conf, [{color, red}, {size, 1}, {gone, 1}, {deep, [{a, 1}, {b, 1}]}]}, ", """
@@ -169,17 +169,17 @@ defmodule FlyDeployAgent.AppConfigTest do
     found = find(new)
     before = Enum.sort(Application.get_all_env(:t_conf))
     # Nobody is there to swap the code.
-    window = Windows.new(config: AppConfig.both(found), guardian: spawn(fn -> :ok end))
+    window = Windows.new(config: ConfigChange.both(found), guardian: spawn(fn -> :ok end))
     assert %{outcome: :failed, failures: [%{reason: "guardian_died"}]} = Commit.run(window)
     assert Enum.sort(Application.get_all_env(:t_conf)) == before
     refute AppConfig.applied?()
     refute_received {:told, _, _, _}
 
     # So does the guardian of an agent that dies when it has been put.
-    window = Windows.new(config: AppConfig.both(found))
+    window = Windows.new(config: ConfigChange.both(found))
     FlyDeployAgent.Cell.enter(window.cell, :suspending)
     FlyDeployAgent.Cell.enter(window.cell, :swapping)
-    :ok = AppConfig.apply_all(window.config)
+    :ok = ConfigChange.apply_all(window.config)
     assert Application.get_env(:t_conf, :color) == :blue
     FlyDeployAgent.Cell.enter(window.cell, :migrating)
     assert %{outcome: :rolled_back} = Commit.settle(window)
@@ -194,10 +194,10 @@ defmodule FlyDeployAgent.AppConfigTest do
     controller = Process.whereis(:application_controller)
 
     for at <- [:swapping, :migrating] do
-      window = Windows.new(config: AppConfig.both(found))
+      window = Windows.new(config: ConfigChange.both(found))
       FlyDeployAgent.Cell.enter(window.cell, :suspending)
       FlyDeployAgent.Cell.enter(window.cell, :swapping)
-      :ok = AppConfig.apply_all(window.config)
+      :ok = ConfigChange.apply_all(window.config)
       FlyDeployAgent.Cell.enter(window.cell, at)
       true = :erlang.suspend_process(controller)
       result = Commit.settle(window)
@@ -305,8 +305,8 @@ defmodule FlyDeployAgent.AppConfigTest do
   end
 
   test "without being asked, a VM that has an applied one tells that it would be lost" do
-    assert AppConfig.findings(nil) == []
+    assert ConfigFindings.all(nil) == []
     Application.put_env(:flydeploy, :config, ConfigFile.encode(%{vsn: "1", sys_config: "[].", files: %{}}))
-    assert [%{name: "config_lost", severity: :block}] = AppConfig.findings(nil)
+    assert [%{name: "config_lost", severity: :block}] = ConfigFindings.all(nil)
   end
 end
