@@ -123,7 +123,7 @@ func (s *appsScreen) view(c *console) []cells.Line {
 	from, _ := s.list.Window(len(s.rows), h-1)
 	status := cells.Line{cells.New(cells.Muted, cells.Place(from, h-1, len(s.rows)))}
 	if by := s.filter.line(cells.Active); by != nil {
-		status = by
+		status = append(append(by, cells.Blank(2)), status...)
 	}
 	lines := []cells.Line{c.title(cells.Line{{Text: "which app?", Tone: cells.Normal}}, status), cells.Rule("apps that your token may see", w)}
 	return cells.Fill(append(append(lines, s.table(c, w, h)...), cells.Rule("", w), c.bottom(s.hints(c)...)), w, c.h)

@@ -62,7 +62,7 @@ func (d *deployScreen) machines(c *console, w, h int) []cells.Line {
 		return d.table(c, w, h)
 	}
 	side := sideWidth(w)
-	return cells.Beside(d.table(c, w-side-3, h), cells.Fill(d.details(c, side), side, h))
+	return cells.Beside(d.table(c, w-side-3, h), cells.Cropped(d.details(c, side), side, h, ": "+firstShown(c.keys.details)))
 }
 
 // boardPhases have a column each where the screen is wide enough.

@@ -25,11 +25,12 @@ func (d *deployScreen) view(c *console) []cells.Line {
 	lines = append(lines, d.head(c, w)...)
 	switch {
 	case d.pane == paneLog:
-		lines = append(lines, cells.RuleLine(d.log.heading(d), w))
+		lines = append(lines, cells.RuleLine(d.log.heading(d, d.logRoom(c)), w))
 		lines = append(lines, d.log.view(d, w, d.logRoom(c))...)
 	case d.pane == paneModules:
-		lines = append(lines, cells.Rule("what changes: "+text.Counted(len(d.progress.Plan.Modules), "module"), w))
-		lines = append(lines, d.modules.view(d.progress.Plan, w, d.pageRows(c))...)
+		list, place := d.modules.view(d.progress.Plan, w, d.pageRows(c))
+		lines = append(lines, cells.Rule(placed("what changes: "+text.Counted(len(d.progress.Plan.Modules), "module"), place), w))
+		lines = append(lines, list...)
 	case d.planning(c.now):
 		lines = append(lines, cells.Rule(placed("plan: nothing has been suspended yet", d.page.Place(d.pageRows(c))), w))
 		lines = append(lines, d.page.View(w, d.pageRows(c))...)
@@ -59,8 +60,11 @@ func (d *deployScreen) pageTitle() string {
 
 // placed adds to a title where its page is.
 func placed(title, place string) string {
-	if place == "" {
+	switch {
+	case place == "":
 		return title
+	case title == "":
+		return place
 	}
 	return title + " · " + place
 }
@@ -195,7 +199,9 @@ func (d *deployScreen) summaryRows(c *console, w int) []cells.Line {
 		lines = append(lines, d.bar(w))
 	}
 	if d.board.showsVitals() {
-		lines = append(lines, view.FleetVitals(d.progress.Machines, d.board.pulse.busy, d.board.pulse.since).Fit(w))
+		if l := view.FleetVitals(d.progress.Machines, d.board.pulse.busy, d.board.pulse.since); l != nil {
+			lines = append(lines, l.Fit(w))
+		}
 	}
 	return lines
 }
@@ -269,7 +275,7 @@ func (d *deployScreen) body(c *console, w, h int) []cells.Line {
 	rows := d.boardRows(c)
 	var lines []cells.Line
 	if rows > 0 {
-		lines = append(lines, cells.Rule(text.Counted(len(d.board.rows), "machine"), w))
+		lines = append(lines, cells.Rule(placed(text.Counted(len(d.board.rows), "machine"), d.board.list.Place(len(d.board.rows), rows-1)), w))
 		lines = append(lines, d.machines(c, w, rows)...)
 	}
 	left := h - len(lines)
@@ -278,20 +284,39 @@ func (d *deployScreen) body(c *console, w, h int) []cells.Line {
 	}
 	if c.readsBeside(d) {
 		half := (w - 3) / 2
-		lines = append(lines, cells.Beside([]cells.Line{cells.Rule("log", half)}, []cells.Line{cells.Rule(d.outputTitle(c), w-3-half)})...)
+		lines = append(lines, cells.Beside([]cells.Line{cells.Rule(d.logTitle(left-1), half)}, []cells.Line{cells.Rule(d.outputTitle(c, left-1), w-3-half)})...)
 		return append(lines, cells.Beside(d.logRows(half, left-1), d.outputRows(c, w-3-half, left-1))...)
 	}
-	lines = append(lines, cells.Rule("log", w))
+	lines = append(lines, cells.Rule(d.logTitle(left-1), w))
 	return append(lines, d.logRows(w, left-1)...)
 }
 
 // outputTitle says which of the machines' lines stand beside the log.
-func (d *deployScreen) outputTitle(c *console) string {
+func (d *deployScreen) outputTitle(c *console, h int) string {
 	if d.endedLongAgo(c.now) {
 		return "logs until " + text.Time(readAfterEnd) + " after the end · " + firstShown(c.keys.logs) + " reads on"
 	}
+	if lines := c.outputs.lines; len(lines) > h && !lines[len(lines)-h-1].At.Before(d.committedAt()) {
+		return "logs of the machines since the commit · " + lastOf(h)
+	}
 	return "logs of the machines since the commit"
 }
+
+// logTitle says where h rows are not all of the log.
+func (d *deployScreen) logTitle(h int) string {
+	left := h
+	for i := len(d.progress.Log) - 1; i >= 0; i-- {
+		if !logged(d.progress.Log[i]) {
+			continue
+		}
+		if left--; left < 0 {
+			return "log · " + lastOf(h)
+		}
+	}
+	return "log"
+}
+
+func lastOf(h int) string { return "last " + text.Counted(h, "line") + " ↑" }
 
 // boardRows counts the rows for the machines and their heading: as many as they need, as long as the log keeps three lines,
 // or a third of a high screen.

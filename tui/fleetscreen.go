@@ -28,7 +28,7 @@ func (f *fleet) view(c *console) []cells.Line {
 		lines = append(lines, f.table(w, rows)...)
 	default:
 		side := sideWidth(w) - 6
-		lines = append(lines, cells.Beside(f.table(w-side-3, rows), cells.Fill(f.machineLines(c, m, side), side, rows))...)
+		lines = append(lines, cells.Beside(f.table(w-side-3, rows), cells.Cropped(f.machineLines(c, m, side), side, rows, ": "+firstShown(c.keys.details)))...)
 	}
 	return cells.Fill(append(lines, cells.Rule("", w), c.bottom(f.hints(c.keys.trialKeys(f.hasTrial(c)))...)), w, c.h)
 }
@@ -48,12 +48,21 @@ func (f *fleet) heading() string {
 	return ""
 }
 
-// place says which part of the machine's details is on the screen.
+// place says which part of the machines, or of a machine's details, is on the screen.
 func (f *fleet) place(rows int) string {
-	if !f.about {
-		return ""
+	if f.about {
+		return f.page.Place(rows)
 	}
-	return f.page.Place(rows)
+	from, to, _ := f.window(rows)
+	machines := func(rows []fleetRow) (n int) {
+		for _, r := range rows {
+			if r.m.ID != "" {
+				n++
+			}
+		}
+		return n
+	}
+	return cells.Place(machines(f.rows[:from]), machines(f.rows[from:to]), machines(f.rows))
 }
 
 // rowsOf is how many rows the machines have.

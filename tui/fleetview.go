@@ -43,15 +43,23 @@ func (f *fleet) table(w, h int) []cells.Line {
 	}
 	cols := f.fitted(w - 2)
 	lines := []cells.Line{append(cells.Line{cells.Blank(2)}, cells.Head(cols)...)}
-	from, to := f.list.Window(len(f.rows), h-1)
-	if heading := f.headingOf(from); heading < from && f.sorting.key == "" { // scrolled away, it stays on top
-		lines = append(lines, f.rowLine(heading, cols, w))
-		to = min(to, from+h-2)
+	from, to, heading := f.window(h)
+	if heading {
+		lines = append(lines, f.rowLine(f.headingOf(from), cols, w))
 	}
 	for i := from; i < to; i++ {
 		lines = append(lines, f.rowLine(i, cols, w))
 	}
 	return cells.Fill(lines, w, h)
+}
+
+// window gives the rows that h rows of the screen show below the head; before them a region's heading where it is scrolled away.
+func (f *fleet) window(h int) (from, to int, heading bool) {
+	from, to = f.list.Window(len(f.rows), h-1)
+	if heading = f.headingOf(from) < from && f.sorting.key == ""; heading {
+		to = min(to, from+h-2)
+	}
+	return from, to, heading
 }
 
 // headingOf gives the row with the heading of a row's region.

@@ -14,7 +14,7 @@ const historyTop = 3
 
 func (h *history) view(c *console) []cells.Line {
 	w, rows := c.w, c.h-4
-	lines := []cells.Line{c.title(cells.Line{{Text: "record of deploys"}}, h.status()), cells.RuleLine(h.filter.line(cells.Muted), w)}
+	lines := []cells.Line{c.title(cells.Line{{Text: "record of deploys"}}, h.status()), cells.RuleLine(h.heading(rows), w)}
 	if w < wideWidth {
 		lines = append(lines, h.table(c, w, rows)...)
 	} else {
@@ -23,9 +23,21 @@ func (h *history) view(c *console) []cells.Line {
 		if p, ok := h.current(); ok {
 			about = view.Past(p, c.now, side)
 		}
-		lines = append(lines, cells.Beside(h.table(c, w-side-3, rows), cells.Fill(about, side, rows))...)
+		lines = append(lines, cells.Beside(h.table(c, w-side-3, rows), cells.Cropped(about, side, rows, ""))...)
 	}
 	return cells.Fill(append(lines, cells.Rule("", w), c.bottom(h.hints(c.keys)...)), w, c.h)
+}
+
+// heading is the filter, and which part of the list is on the screen.
+func (h *history) heading(rows int) cells.Line {
+	by, place := h.filter.line(cells.Muted), h.list.Place(len(h.rows), rows-1)
+	switch {
+	case place == "":
+		return by
+	case by == nil:
+		return cells.Line{cells.New(cells.Muted, place)}
+	}
+	return append(by, cells.New(cells.Muted, " · "+place))
 }
 
 func (h *history) status() cells.Line {

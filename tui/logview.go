@@ -85,10 +85,7 @@ func (d *deployScreen) logRoom(c *console) int { return max(c.h-3, 0) }
 // view renders the log for w×h cells.
 func (p *logPane) view(d *deployScreen, w, h int) []cells.Line {
 	all := p.lines(d)
-	from := min(p.from, max(len(all)-h, 0))
-	if p.follow {
-		from = max(len(all)-h, 0)
-	}
+	from := p.first(len(all), h)
 	if len(all) == 0 {
 		text := "Nothing has been reported yet."
 		if p.filter.words != "" {
@@ -99,13 +96,22 @@ func (p *logPane) view(d *deployScreen, w, h int) []cells.Line {
 	return cells.Fill(rendered(all[from:min(from+h, len(all))]), w, h)
 }
 
-// heading tells whether the log follows, and the filter.
-func (p *logPane) heading(d *deployScreen) cells.Line {
+// first is the first of n lines that h rows show.
+func (p *logPane) first(n, h int) int {
+	if p.follow {
+		return max(n-h, 0)
+	}
+	return min(p.from, max(n-h, 0))
+}
+
+// heading tells whether the log follows, which part of it is shown, and the filter.
+func (p *logPane) heading(d *deployScreen, h int) cells.Line {
 	state := ", paused"
 	if p.follow {
 		state = ", following"
 	}
-	l := cells.Line{{Text: "log: " + text.Counted(len(p.lines(d)), "line") + state, Tone: cells.Muted}}
+	n := len(p.lines(d))
+	l := cells.Line{{Text: placed("log: "+text.Counted(n, "line")+state, cells.Place(p.first(n, h), h, n)), Tone: cells.Muted}}
 	if by := p.filter.line(cells.Muted); by != nil {
 		l = append(append(l, cells.Span{Text: " · ", Tone: cells.Muted}), by...)
 	}

@@ -53,8 +53,8 @@ func (m *modulesPane) press(c *console, d *deployScreen, k tea.KeyPressMsg) tea.
 	return nil
 }
 
-// view shows h lines of the list, with the cursor and, if there is room, all that is open below it.
-func (m *modulesPane) view(p *engine.Plan, w, h int) []cells.Line {
+// view shows h lines of the list, with the cursor and, if there is room, all that is open below it, and says which lines these are.
+func (m *modulesPane) view(p *engine.Plan, w, h int) (shown []cells.Line, place string) {
 	var lines []cells.Line
 	from, to := 0, 0
 	for i, module := range p.Modules {
@@ -76,7 +76,7 @@ func (m *modulesPane) view(p *engine.Plan, w, h int) []cells.Line {
 	m.rows.At = from
 	m.rows.Reveal(len(lines), h)
 	first, last := m.rows.Window(len(lines), h)
-	return cells.Fill(lines[first:last], w, h)
+	return cells.Fill(lines[first:last], w, h), cells.Place(first, h, len(lines))
 }
 
 func (m *modulesPane) hints(k keyMap) []hint {

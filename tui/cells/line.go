@@ -140,6 +140,14 @@ func Fill(lines []Line, w, h int) []Line {
 	return out
 }
 
+// Cropped gives h rows; where some lines have no room, the last row says how many, and what else, such as the key that shows them.
+func Cropped(lines []Line, w, h int, shows string) []Line {
+	if more := len(lines) - h + 1; h > 0 && more > 1 {
+		lines = append(append([]Line(nil), lines[:h-1]...), Line{{Text: "↓ " + text.Counted(more, "more line") + shows, Tone: Muted}})
+	}
+	return Fill(lines, w, h)
+}
+
 // Beside joins two panels of the same height with a rule between them.
 func Beside(left, right []Line) []Line {
 	out := make([]Line, len(left))

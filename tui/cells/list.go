@@ -19,6 +19,12 @@ func (l *List) Window(n, h int) (from, to int) {
 	return from, min(from+max(h, 0), n)
 }
 
+// Place says which of n rows a window of h shows, "" where that is all.
+func (l *List) Place(n, h int) string {
+	from, _ := l.Window(n, h)
+	return Place(from, h, n)
+}
+
 // ListRow puts the cursor before a row, and its band behind it.
 func ListRow(l Line, current bool, w int) Line {
 	if !current {

@@ -1,6 +1,10 @@
 package cells
 
-import "fmt"
+import (
+	"fmt"
+
+	"flydeploy/text"
+)
 
 // Page is text that scrolls.
 type Page struct {
@@ -39,7 +43,7 @@ func Place(from, h, all int) string {
 	if to < all {
 		arrows += "↓"
 	}
-	return fmt.Sprintf("%d–%d of %d %s", from+1, to, all, arrows)
+	return fmt.Sprintf("%s–%s of %s %s", text.Count(from+1), text.Count(to), text.Count(all), arrows)
 }
 
 // View gives the visible rows, one cell in from the left.

@@ -60,6 +60,9 @@ func (d Distribution) Text() string {
 		return ""
 	}
 	n := len(d.US)
+	if n == 1 {
+		return Micros(d.US[0])
+	}
 	median := (d.US[(n-1)/2] + d.US[n/2]) / 2
 	text := fmt.Sprintf("%s to %s, median %s", Micros(d.US[0]), Micros(d.US[n-1]), Micros(median))
 	if n >= 20 {
