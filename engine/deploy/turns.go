@@ -113,20 +113,47 @@ func (c *committing) together(ctx context.Context, w wave) error {
 	return err
 }
 
+// turns has machines begin in their order: one that ends passes its turn on to the first that has not begun.
+type turns struct {
+	mu    sync.Mutex
+	order []*rollout // that have no turn yet
+	begin map[*rollout]chan struct{}
+}
+
+func newTurns(machines []*rollout, atOnce int) *turns {
+	t := &turns{order: machines, begin: map[*rollout]chan struct{}{}}
+	for _, r := range machines {
+		t.begin[r] = make(chan struct{})
+	}
+	for range atOnce {
+		t.pass()
+	}
+	return t
+}
+
+func (t *turns) pass() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.order) > 0 {
+		close(t.begin[t.order[0]])
+		t.order = t.order[1:]
+	}
+}
+
 // inTurn has each machine of a wave commit as soon as it is armed, so many at once as may be disturbed. Once too many have failed, nothing
 // more starts.
 func (c *committing) inTurn(ctx context.Context, w wave) error {
-	turns := make(chan struct{}, c.atOnce(len(w.machines)))
+	turns := newTurns(w.machines, c.atOnce(len(w.machines)))
 	c.failed.Store(0) // mayFail counts those of earlier waves
 	may := c.mayFail(c.machines)
 	var notStarted atomic.Int64
 	err := c.eachButLast(ctx, w.machines, may, lastOnesGet, func(ctx context.Context, r *rollout) error {
 		select {
-		case turns <- struct{}{}:
+		case <-turns.begin[r]:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		ended := sync.OnceFunc(func() { <-turns })
+		ended := sync.OnceFunc(turns.pass)
 		defer ended()
 		if int(c.failed.Load()) > may {
 			notStarted.Add(1)
