@@ -74,12 +74,12 @@ func (p *picker) found(c *console) []command {
 	var first, rest, loose []command
 	typed := strings.ToLower(strings.TrimSpace(p.input.value()))
 	for _, cmd := range append(c.commands(), c.viewCommands(strings.TrimLeft(p.input.value(), " "))...) {
-		switch {
-		case strings.HasPrefix(cmd.words, typed):
+		switch words := strings.ToLower(cmd.words); {
+		case strings.HasPrefix(words, typed):
 			first = append(first, cmd)
-		case view.Filtered(typed, cmd.words):
+		case view.Filtered(typed, words):
 			rest = append(rest, cmd)
-		case inOrder(typed, cmd.words):
+		case inOrder(typed, words):
 			loose = append(loose, cmd)
 		}
 	}

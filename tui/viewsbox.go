@@ -85,11 +85,11 @@ func (c *console) viewCommands(typed string) []command {
 	}}
 	if len(typed) > len(viewSave) && strings.EqualFold(typed[:len(viewSave)], viewSave) {
 		name := strings.TrimSpace(typed[len(viewSave):])
-		save = command{viewSave + strings.ToLower(name), "", func(c *console) tea.Cmd { return c.keepView(name) }}
+		save = command{viewSave + name, "", func(c *console) tea.Cmd { return c.keepView(name) }}
 	}
 	all := []command{{"views: filters that are kept", "", (*console).openViews}, save}
 	for _, v := range c.kept {
-		all = append(all, command{"view " + strings.ToLower(v.Name), "", func(c *console) tea.Cmd { c.showView(v); return nil }})
+		all = append(all, command{"view " + v.Name, "", func(c *console) tea.Cmd { c.showView(v); return nil }})
 	}
 	return all
 }
