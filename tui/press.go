@@ -29,7 +29,7 @@ func (c *console) onKey(k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	case key.Matches(k, c.keys.palette):
 		c.picker = &picker{input: newInput("")}
-		return nil
+		return c.viewsWork("", nil) // another console may have kept one
 	}
 	return c.top().press(c, k)
 }
