@@ -28,7 +28,7 @@ type asked struct {
 type bucket struct{ *s3mem.Backend }
 
 // bucketOf gives a bucket that holds these objects, and the environment in which a command finds it.
-func bucketOf(t *testing.T, objects map[string]string) (bucket, []string) {
+func bucketOf(t testing.TB, objects map[string]string) (bucket, []string) {
 	t.Helper()
 	b := bucket{s3mem.New()}
 	if err := b.CreateBucket(t.Context(), "bucket"); err != nil {
