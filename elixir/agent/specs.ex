@@ -164,11 +164,14 @@ defmodule FlyDeployAgent.Specs do
     all and Enum.all?(children, &(elem(child(&1), 0) != :any))
   end
 
+  # What a module that is named alone says of its children: its name or another one, and its own type.
+  @its_own %{id: :any, type: :any}
+
   # A child's module, its arguments, and what else is said of it.
-  defp child({:const, module}) when is_atom(module), do: {module, {{:const, []}, %{id: :any}}}
+  defp child({:const, module}) when is_atom(module), do: {module, {{:const, []}, @its_own}}
 
   defp child({:tuple, [{:const, module}, argument]}),
-    do: {module, {ordered(argument), %{id: :any}}}
+    do: {module, {ordered(argument), @its_own}}
 
   # What child_spec/1 makes of one argument.
   defp child({:map, %{start: {:tuple, [{:const, module}, _, arguments]}} = values, _}) do

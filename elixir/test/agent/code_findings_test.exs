@@ -131,7 +131,7 @@ defmodule FlyDeployAgent.CodeFindingsTest do
     use Supervisor
     def start_link(arg), do: Supervisor.start_link(__MODULE__, arg)
     def init(_arg) do
-      task = %{id: :tasks, start: {Task.Supervisor, :start_link, [[name: T.Tasks]]}, restart: :permanent}
+      task = %{id: :tasks, start: {Task.Supervisor, :start_link, [[name: T.Tasks]]}, type: :supervisor, restart: :permanent}
       Supervisor.init([task], strategy: :one_for_one)
     end
   end
@@ -393,6 +393,11 @@ defmodule FlyDeployAgent.CodeFindingsTest do
     {"a supervisor's other functions change", @supervisor, [{"a supervisor", "the supervisor"}], []},
     {"a supervisor's strategy changes", @supervisor, [{":one_for_one", ":one_for_all"}],
      [{"supervisor_changed", :warn, "init/1"}]},
+    {"a supervisor's child by its module alone, with what that says of it", @typed,
+     [
+       {"%{id: :tasks, start: {Task.Supervisor, :start_link, [[name: T.Tasks]]}, type: :supervisor, restart: :permanent}",
+        "{Task.Supervisor, name: T.Tasks}"}
+     ], []},
     {"a supervisor gets a child", @supervisor,
      [
        {"{Task.Supervisor, name: T.Tasks}",
@@ -419,6 +424,7 @@ defmodule FlyDeployAgent.CodeFindingsTest do
             @supervisor,
             @named,
             @pool,
+            @typed,
             @loader,
             @ticking
           ],
