@@ -22,7 +22,7 @@ var Agent = []string{
 	"agent/free_memory.ex", "agent/scratch_port.ex", "agent/scratch_vm.ex", "agent/config_file.ex", "agent/config_scratch.ex", "agent/config_evaluation.ex",
 	"agent/app_config.ex", "agent/config_change.ex", "agent/config_findings.ex",
 	"agent/cell.ex", "agent/crash.ex", "agent/supervisors.ex", "agent/watch.ex", "agent/vitals.ex", "agent/queues.ex", "agent/rounds.ex", "agent/order.ex", "agent/on_trial.ex", "agent/files.ex", "agent/wrappers.ex", "agent/backtrace.ex",
-	"agent/renamed.ex", "agent/births.ex", "agent/origin.ex", "agent/app_children.ex", "agent/stack.ex", "agent/old_code.ex", "agent/target.ex", "agent/processes.ex", "agent/findings.ex", "agent/loader.ex", "agent/waiting.ex",
+	"agent/renamed.ex", "agent/births.ex", "agent/origin.ex", "agent/unstarted.ex", "agent/child_lists.ex", "agent/child_changes.ex", "agent/app_children.ex", "agent/stack.ex", "agent/old_code.ex", "agent/target.ex", "agent/processes.ex", "agent/findings.ex", "agent/loader.ex", "agent/waiting.ex",
 	"agent/static.ex", "agent/live_view_page.ex", "agent/live_view.ex", "agent/siblings.ex", "agent/fresh.ex", "agent/window.ex", "agent/result.ex", "agent/callback_mode.ex", "agent/snapshot.ex",
 	"agent/skipping.ex", "agent/suspension.ex", "agent/rollback.ex", "agent/migration_failures.ex", "agent/commit.ex", "agent/guardian.ex", "agent/diff.ex",
 	"agent/instructions.ex", "agent/code_facts.ex", "agent/value.ex", "agent/children.ex", "agent/shapes.ex", "agent/pair.ex",

@@ -3,8 +3,9 @@
 # That the package is there says nothing of whether the application calls it. One that cannot tell is fly_deploy's own, or old.
 hook =
   cond do
+    # Where an upgrade has dropped it, the image still has it, and boots with its hook: of that nothing is known.
     not (Code.ensure_loaded?(FlyDeploy) and function_exported?(FlyDeploy, :startup_reapply_current, 1)) ->
-      "absent"
+      if List.keymember?(Application.loaded_applications(), :fly_deploy, 0), do: "unknown", else: "absent"
 
     not Code.ensure_loaded?(FlyDeploy.Hook) ->
       "unknown"

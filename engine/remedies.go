@@ -49,7 +49,7 @@ var Remedies = map[string]string{
 	"child_spec_changed":    "Its supervisor restarts it as before until the next cold deploy (`fly deploy`). Where it could not be restarted so, let start_link or init take the old arguments as well.",
 	"applied_lost":          "Put the current version of flydeploy's package fly_deploy into the release, and deploy cold once: `fly deploy`.",
 	"children_applied":      "",
-	"child_not_started":     "The new code runs without it. Fix what keeps it from starting, and deploy again, or take the upgrade back.",
+	"child_not_started":     "The new code runs without it. Fix what keeps it from starting and deploy again, or `flydeploy hot --resume`: both try again. Or take the upgrade back.",
 	"children_changed":      "Start and end them after the commit: `--apply-children`, where it can (README). " + coldDeploy + " Accept it only if the new code works without these children, or if you start and stop them yourself.",
 	"behaviour_changed":     coldDeploy + " Or give the new behaviour a module of its own, and keep this one until its processes have ended.",
 	"callback_mode_changed": "Add code_change/4, with a new @vsn. Or deploy cold: `fly deploy`.",
@@ -147,7 +147,7 @@ var Remedies = map[string]string{
 	"not_warmed":            "The new code runs. Call the endpoint's config_change([], []) in a remote console, or restart the machine.",
 	"not_taken_back":        "The old code runs, but a file of priv on disk is the new one. Check the disk; a restart of the machine has the old file again.",
 	"config_not_back":       "The old code runs, perhaps with the new settings until OTP's application controller is not busy any more. Look at `Application.get_env/2` in a remote console, or restart the machine.",
-	"config_not_taken":      "The new code runs, and `Application.get_env/2` gives the new settings. Look at the log, and tell its processes in a remote console, or restart the machine.",
+	"config_not_taken":      "The new code runs, and `Application.get_env/2` gives the new settings. Look at the log. `flydeploy hot --resume` and every further deploy tell the application again; otherwise tell its processes in a remote console, or restart the machine.",
 	"not_placed":            "The new code runs, but a file on disk is old, and a restart of the VM alone would load it. Check the disk, then deploy again.",
 
 	"not_rendered":  "Fix what the stack names, then deploy again. Its browser keeps showing the old page.",

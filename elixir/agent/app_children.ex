@@ -6,21 +6,28 @@ defmodule FlyDeployAgent.AppChildren do
   what `init/1` gives. A tree that `c:Application.start/2` puts together has no such module: there the application's own one tells,
   where it exports `children/0`, or `children/1`, which gets the argument of `mod:`. Strategy and limits of that stay.
 
-  A supervisor keeps the children that it has under the specifications that it gets. Then those that are no longer named end, the last first, and
-  those that are new start, in their order; those that are started otherwise now are started again if that is asked for. What
-  somebody has started by `start_child` stays.
+  A supervisor keeps the children that it has under the specifications that it gets. Then those that the code of before has named and that
+  are no longer named end, the last first, and those that are new start, in their order; those that are started otherwise now are started
+  again if that is asked for, or if they are another module's. What somebody has started by `start_child` stays.
   """
 
-  alias FlyDeployAgent.{Failure, Origin, Release}
+  alias FlyDeployAgent.{ChildChanges, ChildLists, Failure, Origin, Release, Unstarted}
 
-  # For a supervisor to take specifications, and for all that is started and ended: meanwhile the agent says nothing, and must not be
-  # taken for lost.
-  @ask_ms 3_000
+  # For all that is started and ended: meanwhile the agent says nothing, and must not be taken for lost.
   @work_ms 12_000
   @told 5
 
-  @typedoc "What starts children: the function of a module, and the modules that its old code names, and its new one does not, and the reverse."
-  @type tree :: %{root: mfa, added: [module], removed: [module] | :gone}
+  @typedoc """
+  What starts children, and the modules that its old code names, and its new one does not (`:any`, at a boot, where no plan has told), and the
+  reverse. `named` are the ids that its old code has named, nil if they are not known; `pids` are the supervisors that are meant, nil for all.
+  """
+  @type tree :: %{
+          required(:root) => mfa,
+          required(:added) => [module],
+          required(:removed) => [module] | :any,
+          optional(:named) => [term] | nil,
+          optional(:pids) => [pid] | nil
+        }
   @typedoc "`:keep` or `:restart` those that are started otherwise now; nil where nothing is applied."
   @type how :: :keep | :restart | nil
   @type told :: %{
@@ -55,31 +62,104 @@ defmodule FlyDeployAgent.AppChildren do
   def trees(findings, _how) do
     for(
       %{name: name, trees: trees} <- findings,
-      name in ["children_applied", "child_spec_changed"],
+      name in ["children_applied", "child_spec_changed", "child_not_started"],
       tree <- trees,
       do: tree
     )
     |> Enum.group_by(& &1.root)
     |> Enum.map(fn {root, all} ->
-      %{root: root, added: Enum.flat_map(all, & &1.added), removed: Enum.flat_map(all, & &1.removed)}
+      %{
+        root: root,
+        added: Enum.flat_map(all, & &1.added),
+        removed: Enum.flat_map(all, & &1.removed),
+        named: Enum.find_value(all, &Map.get(&1, :named))
+      }
     end)
   end
 
-  @doc "The tree of an application that its module tells by itself: of what is no longer in it, that ends of which there is no code."
-  @spec of_application(atom) :: [tree]
-  def of_application(app) do
-    case :application.get_key(app, :mod) do
-      {:ok, {module, _}} -> [%{root: {module, :start, 2}, added: [], removed: :gone}]
-      _ -> []
+  @doc "The findings about children that an earlier deploy, or a boot, was to start, and that do not run."
+  @spec unstarted(how) :: [map]
+  def unstarted(how) do
+    for {{module, _, _} = root, children} <- Enum.group_by(Unstarted.all(), & &1.root) do
+      names = Enum.map_join(Enum.take(children, @told), ", ", &"#{inspect(&1.id)} (#{&1.why})")
+      more = if length(children) > @told, do: " and #{length(children) - @told} more", else: ""
+
+      %{
+        name: "child_not_started",
+        severity: :warn,
+        subject: inspect(module),
+        detail:
+          "names children that an earlier upgrade could not start, and that do not run: #{names}#{more}; #{then(how)}",
+        trees: [%{root: root, added: [], removed: []}]
+      }
     end
   end
 
-  @doc "A plan's findings without those about modules that are removed and whose only processes are children that end."
-  @spec without_removed([map], how) :: [map]
-  def without_removed(findings, how) do
-    removed = for %{removed: removed} <- trees(findings, how), module <- removed, do: inspect(module)
-    Enum.reject(findings, &(&1.name == "module_in_use" and &1.subject in removed))
+  defp then(nil), do: "--apply-children tries again"
+  defp then(_how), do: "they are tried again after the commit"
+
+  @doc "Whether a commit starts children that did not start before."
+  @spec tries_again?([map], how) :: boolean
+  def tries_again?(findings, how), do: how != nil and Enum.any?(findings, &(&1.name == "child_not_started"))
+
+  @doc """
+  A plan's findings, with what the running code names where something of it ends. Where it does not tell, nothing is applied: who was added
+  by `start_child` could not be told apart. Those about modules that are removed go, if children that end are all that runs them, `users`.
+  """
+  @spec judged([map], how) :: [map]
+  def judged(findings, how) do
+    named =
+      for %{root: root, removed: [_ | _]} <- trees(findings, how),
+          into: %{},
+          do: {root, ChildLists.named(root)}
+
+    findings = Enum.map(findings, &with_named(&1, named))
+    ending = findings |> trees(how) |> ending()
+
+    for finding <- findings, not over?(finding, ending), do: Map.delete(finding, :users)
   end
+
+  defp over?(%{name: "module_in_use", users: pids}, ending), do: Enum.all?(pids, &ends?(&1, ending))
+  defp over?(_finding, _ending), do: false
+
+  defp with_named(%{trees: [_ | _] = trees} = finding, named) do
+    known =
+      for %{root: root} = tree <- trees, named[root] != :error do
+        with {:ok, ids} <- named[root], do: Map.put(tree, :named, ids), else: (nil -> tree)
+      end
+
+    if length(known) < length(trees) and finding.name == "children_applied",
+      do: %{
+        finding
+        | name: "children_changed",
+          severity: :block,
+          detail:
+            finding.detail <>
+              ". The running code does not tell its children apart from those that somebody has added: it fails when it is asked again",
+          trees: known
+      },
+      else: %{finding | trees: known}
+  end
+
+  defp with_named(finding, _named), do: finding
+
+  # Who ends after the commit, as far as the plan knows.
+  defp ending(trees) do
+    for %{named: [_ | _] = named, removed: removed} = tree <- trees,
+        {id, module, pid} <- ChildLists.running(tree.root),
+        id in named and (id in removed or module in removed),
+        into: MapSet.new(),
+        do: pid
+  end
+
+  # With all that it has started.
+  defp ends?(pid, ending) do
+    above = Origin.dictionary(pid, :"$ancestors") || []
+    Enum.any?([pid | above], &(pid_of(&1) in ending))
+  end
+
+  defp pid_of(name) when is_atom(name), do: Process.whereis(name)
+  defp pid_of(pid), do: pid
 
   # -- after the commit
 
@@ -90,13 +170,16 @@ defmodule FlyDeployAgent.AppChildren do
   @spec apply_all([tree], how, ([pid] -> any)) :: told
   def apply_all(trees, how, ending \\ fn _pids -> :ok end) do
     until = now() + @work_ms
+    unstarted = if trees == [], do: [], else: Unstarted.all()
 
     for tree <- trees,
-        {pid, children} <- supervisors(tree),
+        {pid, list} <- ChildLists.supervisors(tree.root, Map.get(tree, :pids)),
+        again = for(%{supervisor: ^pid, id: id} <- unstarted, do: id),
         reduce: %{started: 0, ended: 0, restarted: 0, failed: []} do
       told ->
-        fn -> work(pid, children, tree, {how, ending}) end
-        |> beside(tree, until)
+        fn -> work({pid, list}, tree, again, {how, ending}) end
+        |> ChildLists.beside(max(until - now(), 0))
+        |> became(tree)
         |> Enum.reduce(told, &count/2)
     end
   end
@@ -104,211 +187,58 @@ defmodule FlyDeployAgent.AppChildren do
   defp count({:failed, text}, told), do: %{told | failed: Enum.take(told.failed ++ [text], @told)}
   defp count(what, told), do: Map.update!(told, what, &(&1 + 1))
 
-  # With the specifications of an application's own tree.
-  defp supervisors(%{root: {module, :init, 1}}),
-    do:
-      for(pid <- Process.list(), match?({:supervisor, ^module, _}, Origin.initial_call(pid)), do: {pid, nil})
+  defp became({:ok, told}, _tree), do: told
+  defp became({:raised, kind, reason, stack}, _tree), do: [{:failed, explain(kind, reason, stack)}]
 
-  defp supervisors(%{root: {module, :start, 2}}) do
-    with {:ok, app} <- :application.get_application(module),
-         {:ok, {^module, argument}} <- :application.get_key(app, :mod),
-         master when is_pid(master) <- :application_controller.get_master(app),
-         {top, _} when is_pid(top) <- :application_master.get_child(master),
-         children when children != nil <- children(module, argument) do
-      [{top, children}]
-    else
-      _ -> []
-    end
-  end
+  defp became(:killed, %{root: {module, _, _}}),
+    do: [{:failed, "what was to apply the children of #{inspect(module)} was killed"}]
 
-  defp children(module, argument) do
-    cond do
-      function_exported?(module, :children, 0) -> fn -> module.children() end
-      function_exported?(module, :children, 1) -> fn -> module.children(argument) end
-      true -> nil
-    end
-  end
+  defp became(:late, %{root: {module, _, _}}),
+    do: [
+      {:failed, "the children of #{inspect(module)} did not start and end within #{div(@work_ms, 1_000)} s"}
+    ]
 
-  defp beside(fun, %{root: {module, _, _}}, until) do
-    {asker, ref} = {self(), make_ref()}
-
-    {worker, monitor} =
-      spawn_monitor(fn ->
-        Process.group_leader(self(), Process.whereis(:init))
-        send(asker, {ref, safely(fun)})
-      end)
-
-    receive do
-      {^ref, told} ->
-        Process.demonitor(monitor, [:flush])
-        told
-
-      {:DOWN, ^monitor, :process, _, _} ->
-        [{:failed, "what was to apply the children of #{inspect(module)} was killed"}]
-    after
-      max(until - now(), 0) ->
-        Process.demonitor(monitor, [:flush])
-        Process.exit(worker, :kill)
-
-        [
-          {:failed,
-           "the children of #{inspect(module)} did not start and end within #{div(@work_ms, 1_000)} s"}
-        ]
-    end
-  end
-
-  defp safely(fun) do
-    fun.()
-  catch
-    kind, reason -> [{:failed, explain(kind, reason, __STACKTRACE__)}]
-  end
-
-  # What the application's own code raises is told; a library's text may hold what it was called with.
-  defp explain(:error, reason, stack),
+  @doc "What the application's own code raises is told; a library's text may hold what it was called with."
+  @spec explain(atom, term, list) :: binary
+  def explain(:error, reason, stack),
     do: Failure.explain({:error, {:EXIT, {reason, stack}}}, &Release.own?/1).exception
 
-  defp explain(kind, reason, _stack), do: "#{kind} with #{Failure.shape(reason)}"
+  def explain(kind, reason, _stack), do: "#{kind} with #{Failure.shape(reason)}"
 
-  defp work(pid, children, tree, {how, ending}) do
-    specs = if children, do: given(Supervisor.init(children.(), strategy: :one_for_one))
+  defp work({pid, list}, tree, again, {how, ending}) do
+    specs = if list, do: ChildLists.specs(list.())
 
-    case take(pid, specs, tree) do
+    case ChildChanges.take(pid, specs, tree, again) do
       {:ok, todo} ->
-        changed = if how == :restart, do: todo.changed, else: []
-        ending.(for {_id, pid} <- todo.removed ++ changed, is_pid(pid), do: pid)
+        restarted = todo.replaced ++ if(how == :restart, do: steady(todo.changed, specs, list), else: [])
+        ending.(for {_id, pid} <- todo.removed ++ restarted, is_pid(pid), do: pid)
+        # Until they run: whoever hangs keeps the others from it as well.
+        for id <- todo.added, do: Unstarted.note(pid, id, tree.root, "it was not seen to start")
 
         Enum.flat_map(todo.over, &forget(pid, &1)) ++
           Enum.flat_map(todo.removed, &end_child(pid, &1)) ++
-          Enum.flat_map(changed, &restart(pid, &1)) ++
-          Enum.flat_map(todo.added, &start(pid, &1, :started))
+          Enum.flat_map(restarted, &restart(pid, &1, tree)) ++
+          Enum.flat_map(todo.added, &start(pid, &1, tree, :started))
 
       {:error, text} ->
         [{:failed, text}]
     end
   end
 
-  defp given({:ok, {_flags, specs}}), do: specs
+  # What has other arguments whenever it is asked for would be started again for nothing.
+  defp steady([], _specs, _list), do: []
+  defp steady(changed, nil, nil), do: changed
 
-  # In the supervisor itself, as its own code_change: a state that it cannot take stays as it is.
-  defp take(pid, specs, tree) do
-    {asker, ref} = {self(), make_ref()}
-    :sys.replace_state(pid, &taken(&1, specs, tree, fn told -> send(asker, {ref, told}) end), @ask_ms)
-
-    receive do
-      {^ref, told} -> told
-    after
-      0 -> {:error, "#{inspect(elem(tree.root, 0))} is not a supervisor whose children have names"}
-    end
-  catch
-    :exit, _ ->
-      {:error,
-       "the supervisor of #{inspect(elem(tree.root, 0))} has not taken its new children: it did not answer, or has ended"}
+  defp steady(changed, specs, list) do
+    again = ChildLists.specs(list.())
+    Enum.filter(changed, fn {id, _} -> start_of(specs, id) == start_of(again, id) end)
   end
 
-  @doc false
-  def taken(state, specs, tree, tell) do
-    with {:ok, at} <- place(state, specs, tree),
-         {:ok, {flags, new}, before} <- specs(state, at, specs),
-         {:ok, next} <- change(state, at, {:ok, {flags, new}}) do
-      tell.({:ok, todo(state, next, new, before, tree)})
-      next
-    else
-      {:error, text} ->
-        tell.({:error, text})
-        state
-    end
-  catch
-    kind, reason ->
-      tell.({:error, "#{inspect(elem(tree.root, 0))}: #{explain(kind, reason, __STACKTRACE__)}"})
-      state
+  defp start_of(specs, id) do
+    Enum.find_value(specs, fn spec ->
+      if ChildLists.id(spec) == id, do: if(is_map(spec), do: spec.start, else: elem(spec, 1))
+    end)
   end
-
-  # Where in supervisor's record its module stands, which its arguments follow; other fields differ from OTP to OTP.
-  defp place(state, specs, %{root: {module, _, _}}) do
-    wanted = if specs, do: Supervisor.Default, else: module
-
-    with true <- is_tuple(state) and elem(state, 0) == :state and tuple_size(state) > 8,
-         {ids, children} when is_list(ids) and is_map(children) <- elem(state, 3),
-         :undefined <- elem(state, 4),
-         at when is_integer(at) <- state |> Tuple.to_list() |> Enum.find_index(&(&1 == wanted)) do
-      {:ok, at}
-    else
-      _ when specs != nil ->
-        {:error, "the tree of #{inspect(module)} was not made by Supervisor.start_link/2"}
-
-      _ ->
-        {:error, "#{inspect(module)} is not a supervisor whose children have names"}
-    end
-  end
-
-  # And the ids of before, as far as they are known.
-  defp specs(state, at, nil) do
-    case elem(state, at).init(elem(state, at + 1)) do
-      {:ok, {flags, specs}} -> {:ok, {flags, specs}, nil}
-      :ignore -> {:error, "#{inspect(elem(state, at))}.init/1 gives :ignore now"}
-      other -> {:error, "#{inspect(elem(state, at))}.init/1 gives #{Failure.shape(other)}"}
-    end
-  end
-
-  defp specs(state, at, specs) do
-    {:ok, {flags, before}} = elem(state, at + 1)
-    {:ok, {flags, specs}, Enum.map(before, &id/1)}
-  end
-
-  # Its module's init/1 was asked once, and is not asked again.
-  defp change(state, at, given) do
-    asked = state |> put_elem(at, Supervisor.Default) |> put_elem(at + 1, given)
-
-    case :supervisor.code_change(:undefined, asked, []) do
-      {:ok, next} when elem(state, at) == Supervisor.Default -> {:ok, next}
-      {:ok, next} -> {:ok, next |> put_elem(at, elem(state, at)) |> put_elem(at + 1, elem(state, at + 1))}
-      {:error, _} -> {:error, "#{inspect(elem(state, at))}: the supervisor refuses its new specifications"}
-    end
-  end
-
-  defp todo(state, next, new, before, tree) do
-    {_, had} = elem(state, 3)
-    {_, has} = elem(next, 3)
-    ids = Enum.map(new, &id/1)
-    # Who is temporary and has ended is no longer there, and was there all the same.
-    {added, over} =
-      ids |> Enum.reject(&is_map_key(had, &1)) |> Enum.split_with(&added?(&1, has[&1], before, tree))
-
-    {kept, _} = elem(state, 3)
-    # It keeps them the other way round: the last is ended first.
-    removed = for id <- kept, id not in ids, removed?(id, had[id], before, tree), do: {id, elem(had[id], 1)}
-
-    %{
-      added: added,
-      over: over,
-      removed: removed,
-      changed:
-        for(
-          id <- ids,
-          is_map_key(had, id),
-          elem(had[id], 3) != elem(has[id], 3),
-          is_pid(elem(had[id], 1)),
-          do: {id, elem(had[id], 1)}
-        )
-    }
-  end
-
-  defp added?(id, _child, before, _tree) when is_list(before), do: id not in before
-  defp added?(id, child, nil, tree), do: elem(child, 4) != :temporary or of?(id, child, tree.added)
-
-  # An application may start others beside those that it tells: what its code still has is never ended by their list alone.
-  defp removed?(id, child, before, tree) when is_list(before),
-    do: id in before and ends?(id, child, tree.removed)
-
-  defp removed?(id, child, nil, tree), do: of?(id, child, tree.removed)
-
-  defp ends?(_id, child, :gone), do: not Code.ensure_loaded?(elem(elem(child, 3), 0))
-  defp ends?(id, child, modules), do: of?(id, child, modules)
-
-  defp of?(id, child, modules), do: id in modules or elem(elem(child, 3), 0) in modules
-
-  defp id(%{id: id}), do: id
-  defp id(spec) when is_tuple(spec), do: elem(spec, 0)
 
   defp forget(pid, id) do
     :supervisor.delete_child(pid, id)
@@ -316,6 +246,8 @@ defmodule FlyDeployAgent.AppChildren do
   end
 
   defp end_child(pid, {id, _}) do
+    Unstarted.forget(pid, id)
+
     with :ok <- :supervisor.terminate_child(pid, id),
          :ok <- :supervisor.delete_child(pid, id) do
       [:ended]
@@ -326,17 +258,22 @@ defmodule FlyDeployAgent.AppChildren do
     end
   end
 
-  defp restart(pid, {id, _}) do
+  defp restart(pid, {id, _}, tree) do
     case :supervisor.terminate_child(pid, id) do
-      :ok -> start(pid, id, :restarted)
+      :ok -> start(pid, id, tree, :restarted)
       {:error, reason} -> [{:failed, "#{inspect(id)} could not be ended: #{why(reason)}"}]
     end
   end
 
-  defp start(pid, id, what) do
+  defp start(pid, id, tree, what) do
     case :supervisor.restart_child(pid, id) do
-      {:error, reason} -> [{:failed, "#{inspect(id)} did not start: #{why(reason)}"}]
-      _started_or_ignored -> [what]
+      {:error, reason} when reason not in [:running, :restarting] ->
+        Unstarted.note(pid, id, tree.root, why(reason))
+        [{:failed, "#{inspect(id)} did not start: #{why(reason)}"}]
+
+      _started_ignored_or_there ->
+        Unstarted.forget(pid, id)
+        [what]
     end
   end
 

@@ -9,26 +9,30 @@ defmodule FlyDeployAgent.AppConfig do
     * `keys` – `{app, key, :changed | :new | :removed}`, what is applied; `cold` – `{app, key}` that only a boot applies
     * `unsteady` – `{app, key}` that have another value whenever they are evaluated, and stay as they are
     * `variables` – names of environment variables that a boot would set otherwise
+    * `untold` – `{app, key, kind}` of what an earlier upgrade has applied, and the application has not taken
     * `values` – a function that gives what to put: `%{{app, key} => {:ok, value} | :unset}`
   """
 
   alias FlyDeployAgent.{ConfigEvaluation, ConfigFile, Release}
 
-  # Where the VM keeps which configuration it has, as it was built; and what of Elixir's logger can be set while it runs.
+  # Where the VM keeps which configuration it has, as it was built, and what applications have not taken, by its keys; and what of Elixir's logger can be set while it runs.
   @own :flydeploy
   @key :config
+  @untold :untold
   @logger [:level, :truncate, :translator_inspect_opts]
 
   @enforce_keys [:keys, :values]
-  defstruct @enforce_keys ++ [cold: [], unsteady: [], variables: []]
+  defstruct @enforce_keys ++ [cold: [], unsteady: [], variables: [], untold: []]
 
   @type put :: (() -> %{{atom, atom} => {:ok, term} | :unset})
+  @type key :: {app :: atom, key :: atom, :changed | :new | :removed}
   @type t :: %__MODULE__{
-          keys: [{atom, atom, :changed | :new | :removed}],
+          keys: [key],
           values: put,
           cold: [{atom, atom}],
           unsteady: [{atom, atom}],
-          variables: [binary]
+          variables: [binary],
+          untold: [key]
         }
 
   @typedoc "What was found, or why nothing was; nil where nobody has asked."
@@ -50,13 +54,22 @@ defmodule FlyDeployAgent.AppConfig do
     before = with {:ok, file} <- :application.get_env(@own, @key), do: :erlang.binary_to_term(file)
     running = if before == :undefined, do: image, else: before
 
-    if running == (new || image),
-      do: {:ok, %__MODULE__{keys: [], values: unchanged(before, image)}},
-      else:
-        running
-        |> ConfigEvaluation.run(new || image, %{dir: dir, changed: changed}, code)
-        |> found(own(new, image))
+    found =
+      if running == (new || image),
+        do: {:ok, %__MODULE__{keys: [], values: unchanged(before, image)}},
+        else:
+          running
+          |> ConfigEvaluation.run(new || image, %{dir: dir, changed: changed}, code)
+          |> found(own(new, image))
+
+    with {:ok, config} <- found,
+         do: {:ok, %__MODULE__{config | untold: Application.get_env(@own, @untold, [])}}
   end
+
+  @doc "Remembers what applications have not taken, until the VM ends, as `FlyDeployAgent.Fence` does: the next deploy tells it again."
+  @spec remember([key]) :: :ok
+  def remember([]), do: Application.delete_env(@own, @untold)
+  def remember(keys), do: Application.put_env(@own, @untold, keys)
 
   defp unchanged(:undefined, _image), do: fn -> %{} end
   defp unchanged(file, image), do: fn -> %{{@own, @key} => own(file, image)} end
@@ -109,9 +122,9 @@ defmodule FlyDeployAgent.AppConfig do
     for name <- Map.keys(Map.merge(old, new)), name != "RELEASE_VSN", old[name] != new[name], do: name
   end
 
-  @doc "Whether a commit changes any setting."
+  @doc "Whether a commit changes any setting, or tells of one again."
   @spec changes?(found) :: boolean
-  def changes?({:ok, %{keys: [_ | _]}}), do: true
+  def changes?({:ok, %{keys: keys, untold: untold}}), do: keys != [] or untold != []
   def changes?(_found), do: false
 
   @doc "A setting as it will be after the commit, as `Application.fetch_env/2` gives it."

@@ -6,8 +6,8 @@ defmodule FlyDeployAgent.Children do
 
   alias FlyDeployAgent.{Origin, Release, Rounds, Value}
 
-  # How long supervisors may take to tell.
-  @answer_ms 250
+  # How long supervisors may take to tell: most do so at once, but for those of a busy machine.
+  @answer_ms 1_000
   # How many supervisors are asked at a time, and in all, and how many children of each: thousands of dynamic ones start by the same function.
   @batch 20
   @supervisors 2_000

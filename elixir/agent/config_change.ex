@@ -75,17 +75,24 @@ defmodule FlyDeployAgent.ConfigChange do
 
   @doc """
   Tells the applications that run, as OTP's application controller does after an upgrade of a release: `config_change(changed, new,
-  removed)` of each application's module. It is the application's code: beside the agent, and bounded. Gives the modules that failed.
+  removed)` of each application's module. It is the application's code: beside the agent, and bounded. Gives the modules that failed, which the next
+  deploy tells again.
   """
   @spec tell(AppConfig.found()) :: [module]
-  def tell({:ok, %AppConfig{keys: keys, values: values}}) do
+  def tell({:ok, %AppConfig{keys: keys, untold: untold, values: values}}) do
     values = values.()
+    value = fn name -> Map.get(values, name) || AppConfig.current(name) end
+    keys = Enum.uniq_by(keys ++ untold, fn {app, key, _kind} -> {app, key} end)
 
-    for {app, keys} <- AppConfig.by_app(keys),
-        module = told(app),
-        module != nil,
-        not told?(module, app, keys, values),
-        do: module
+    deaf =
+      for {app, keys} <- AppConfig.by_app(keys),
+          module = told(app),
+          module != nil,
+          not told?(module, app, keys, value),
+          do: {app, module}
+
+    AppConfig.remember(for {app, _, _} = key <- keys, List.keymember?(deaf, app, 0), do: key)
+    Enum.map(deaf, &elem(&1, 1))
   end
 
   def tell(_found), do: []
@@ -93,9 +100,9 @@ defmodule FlyDeployAgent.ConfigChange do
   defp told(:logger), do: Logger
   defp told(app), do: module(app)
 
-  defp told?(module, app, keys, values) do
-    {changed, new, removed} =
-      {of(:changed, app, keys, values), of(:new, app, keys, values), for({key, :removed} <- keys, do: key)}
+  defp told?(module, app, keys, value) do
+    {changed, new} = {of(:changed, app, keys, value), of(:new, app, keys, value)}
+    removed = for {key, :removed} <- keys, do: key
 
     beside(fn ->
       if app == :logger,
@@ -104,12 +111,8 @@ defmodule FlyDeployAgent.ConfigChange do
     end)
   end
 
-  defp of(kind, app, keys, values) do
-    for {key, ^kind} <- keys do
-      {:ok, value} = values[{app, key}]
-      {key, value}
-    end
-  end
+  defp of(kind, app, keys, value),
+    do: for({key, ^kind} <- keys, {:ok, setting} <- [value.({app, key})], do: {key, setting})
 
   # Its reason may hold a value: nobody logs how it ended.
   defp beside(fun) do

@@ -20,6 +20,10 @@ defmodule FlyDeployAgent.ConfigEvaluation do
           optional(:compile_env) => [{atom, atom}]
         }
 
+  @doc "How long `run/4` takes at most, in milliseconds."
+  @spec most_ms() :: pos_integer
+  def most_ms, do: @limits.total_ms
+
   @doc """
   The configuration that runs, and the one of the release that was extracted to `dir`, with changes of the modules `changed`, the latter twice:
   what differs between two evaluations of the same does so at every boot. `code` gives the agent's own modules, see `FlyDeployAgent.OwnCode`.

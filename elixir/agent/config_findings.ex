@@ -27,8 +27,16 @@ defmodule FlyDeployAgent.ConfigFindings do
       for {app, keys} <- AppConfig.by_app(config.keys),
           do: finding("config_applied", :info, inspect(app), applied(app, keys))
 
+    untaken =
+      for {app, keys} <- AppConfig.by_app(config.untold) do
+        names = Enum.map_join(keys, ", ", &inspect(elem(&1, 0)))
+        text = "has not taken #{names} of an earlier upgrade, and is told again, #{teller(app)}"
+        finding("config_not_taken", :warn, inspect(app), text)
+      end
+
     Enum.concat([
       applied,
+      untaken,
       about(config.cold, "differs in #{some(config.cold)}, which only a boot applies"),
       about(
         config.variables,

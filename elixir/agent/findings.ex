@@ -49,6 +49,7 @@ defmodule FlyDeployAgent.Findings do
             "is removed, and still run by #{some(pids, &who/1)}",
             pids
           )
+          |> Map.put(:users, pids)
       ),
       about(native ++ on_load, "native_code", :refuse, "loads native code or has on_load: cold deploy"),
       about(sticky, "sticky_module", :refuse, "lies in a sticky folder of OTP: cold deploy"),

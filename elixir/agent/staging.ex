@@ -190,14 +190,17 @@ defmodule FlyDeployAgent.Staging do
         Findings.release(Files.unwritable(diff.files, order.id)) ++
         Package.findings(order.signed_by) ++
         Package.applied_findings(order) ++
-        Findings.rollback_cost(staged.rollback_us)
+        Findings.rollback_cost(staged.rollback_us) ++
+        AppChildren.unstarted(order.apply_children)
 
-    findings = AppChildren.without_removed(findings, order.apply_children)
+    findings = AppChildren.judged(findings, order.apply_children)
 
     %Staged{
       staged
       | findings: findings,
-        up_to_date: up_to_date?(diff, findings) and not AppConfig.changes?(staged.config),
+        up_to_date:
+          up_to_date?(diff, findings) and not AppConfig.changes?(staged.config) and
+            not AppChildren.tries_again?(findings, order.apply_children),
         migrating: Migrating.count(staged.targets, diff.changes),
         version: Diff.version(order.otp_app),
         ran: Package.ran(order.otp_app),

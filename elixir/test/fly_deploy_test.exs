@@ -69,6 +69,16 @@ defmodule FlyDeployTest do
       assert {"reads", "names"} in told[:keys]
     end
 
+    # By a name alone an upgrade is recorded for those only whose hook can read it, or that have none at all (engine/deploy/ledger.go).
+    test "of a package that an upgrade has dropped, the image's own counts, and nothing is known of it" do
+      text = __DIR__ |> Path.join("../hook.exs") |> File.read!()
+      state = fn text -> text |> Code.eval_string() |> elem(1) |> Keyword.fetch!(:hook) end
+      dropped = String.replace(text, "FlyDeploy", "FlyDeployDropped")
+      assert state.(text) == "uncalled"
+      assert state.(dropped) == "unknown"
+      assert state.(String.replace(dropped, ":fly_deploy", ":fly_deploy_dropped")) == "absent"
+    end
+
     test "keeps no application from starting, whatever it is configured with" do
       environment(%{"RELEASE_ROOT" => "/nowhere", "FLY_IMAGE_REF" => "registry.fly.io/a:1"})
       Application.put_env(:fly_deploy, :aws_region, :not_a_string)

@@ -16,7 +16,8 @@ import (
 const adoptsUntil = 30 * time.Second
 
 // adopt takes over the watch of a machine whose console died while it watched: the deploy that is resumed has committed there, and its
-// agent has counted crashes all along. It reports whether it has; if not, that agent is to be ended.
+// agent has counted crashes all along. It reports whether it has; if not, that agent is to be ended, as one is that left something undone: a new
+// one tries that again.
 func (st *staged) adopt(ctx context.Context, r *rollout, exec agent.Exec, vm agent.VM, busy *agent.BusyError) bool {
 	if busy.State != agent.Committed || !st.surveyed.brings(busy.ID) || st.settings.Strategy.Bake <= 0 && st.settings.Strategy.Pause == 0 {
 		return false
@@ -26,7 +27,7 @@ func (st *staged) adopt(ctx context.Context, r *rollout, exec agent.Exec, vm age
 		return false
 	}
 	status, err := session.Wait(ctx, 0)
-	if err != nil || status.Watch == nil || time.Duration(status.ExpiresInMS)*time.Millisecond < bakeLeft(status, st.settings.Strategy.Bake)+adoptsUntil {
+	if err != nil || status.Watch == nil || undone(status) != "" || time.Duration(status.ExpiresInMS)*time.Millisecond < bakeLeft(status, st.settings.Strategy.Bake)+adoptsUntil {
 		return false
 	}
 	r.session, r.status, r.adopted, r.report = session, status, true, ""

@@ -28,7 +28,7 @@ func grown(t *testing.T, dir string, version int, folder, module, argument strin
 		text = text[:i] + "{" + module + ", " + argument + text[end:]
 	}
 	const server = "defmodule NAME do\n  use GenServer\n  def start_link(how), do: GenServer.start_link(__MODULE__, how, name: __MODULE__)\n" +
-		"  def init(:bad), do: {:stop, :no_luck}\n  def init(how), do: {:ok, how}\nend\n"
+		"  def init(:bad), do: {:stop, :no_luck}\n  def init(:luck), do: :persistent_term.get(:luck, {:stop, :no_luck})\n  def init(how), do: {:ok, how}\nend\n"
 	for file, text := range map[string]string{application: text, filepath.Join(at, "extra.ex"): strings.ReplaceAll(server, "NAME", module)} {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -42,8 +42,8 @@ func grown(t *testing.T, dir string, version int, folder, module, argument strin
 	return root
 }
 
-// Children on real nodes: one that does not start is unhealthy and is taken back with the others; those of an upgrade that stays are there after a
-// restart, too, though the image's start/2 starts others.
+// Children on real nodes: one that does not start is unhealthy and is taken back with the others, or tried again by --resume; those of an upgrade
+// that stays are there after a restart, too, with their arguments, though the image's start/2 starts others.
 func TestChildrenAreAppliedToNodes(t *testing.T) {
 	if !full {
 		t.Skip("takes minutes: make soak")
@@ -90,6 +90,22 @@ func TestChildrenAreAppliedToNodes(t *testing.T) {
 	}
 	running("taken back", before)
 
+	t.Log("one that starts when it is tried again")
+	stop := s
+	stop.OnSick, stop.Image = engine.OnSickStop, push(grown(t, app, 2, "v2", "Counter.After", ":luck"))
+	if p, r := w.deploy(stop, 1); r.Outcome != engine.OutcomeUnhealthy || !strings.Contains(r.Problem.What, "Counter.After did not start: :no_luck") {
+		t.Fatalf("%s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+	}
+	running("not started", "[{Counter.After, false}]")
+	w.asks(w.ids[0], ":persistent_term.put(:luck, {:ok, 1})")
+	resumed := settings()
+	resumed.Resume = true
+	p, r = w.deploy(resumed, 1)
+	if r.Outcome != engine.OutcomeSucceeded || !strings.Contains(p.Plan.String(), "Counter.After (:no_luck); they are tried again after the commit") {
+		t.Fatalf("resumed: %s: %v\n%s\n%s", r.Outcome, r.Problem, p.Plan, logOf(p))
+	}
+	running("tried again", after)
+
 	t.Log("one that does")
 	s.Image = push(grown(t, app, 2, "v2", "Counter.After", ":good"))
 	if p, r := w.deploy(s, 1); r.Outcome != engine.OutcomeSucceeded {
@@ -98,4 +114,17 @@ func TestChildrenAreAppliedToNodes(t *testing.T) {
 	running("applied", after)
 	w.restarts()
 	running("restarted", after)
+	t.Log("one of the image's, with another argument")
+	s.Image = push(grown(t, app, 2, "v2", "Counter.Before", ":other"))
+	if p, r := w.deploy(s, 1); r.Outcome != engine.OutcomeSucceeded {
+		t.Fatalf("%s: %v\n%s\n%s", r.Outcome, r.Problem, p.Plan, logOf(p))
+	}
+	running("with another argument", before)
+	w.restarts()
+	const argument = "with {_, pid, _, _} <- List.keyfind(Supervisor.which_children(Counter.Supervisor), Counter.Before, 0), do: :sys.get_state(pid)"
+	for begun, got := time.Now(), ""; got != ":other"; time.Sleep(time.Second) {
+		if got = w.asks(w.ids[0], argument); got != ":other" && time.Since(begun) > time.Minute {
+			t.Fatalf("restarted with the argument %s", got)
+		}
+	}
 }

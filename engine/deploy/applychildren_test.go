@@ -64,6 +64,9 @@ func TestAChildThatDoesNotStartIsUnhealthy(t *testing.T) {
 					t.Errorf("%s: %v", r.Outcome, r.Problem)
 				}
 				want := map[engine.OnSick]string{engine.OnSickStop: "2.0.0", engine.OnSickBack: "1.0.0"}[how]
+				if lacks := s.State("m00").Undone != ""; lacks != (how == engine.OnSickStop) {
+					t.Errorf("it lacks a child: %t", lacks)
+				}
 				if got := s.State("m00"); got.Code.Version != want || got.Children != engine.ApplyChildrenKeep {
 					t.Errorf("m00 runs %s, and has applied children by %q", got.Code.Version, got.Children)
 				}
@@ -95,4 +98,72 @@ func TestChildrenOfADeployThatIsResumed(t *testing.T) {
 		}
 		s.hasChildren(engine.ApplyChildrenKeep, "m00", "m01")
 	})
+}
+
+// doesNotStart has a machine's agents, and its boots, not start a child of the upgrade.
+func (s *stage) doesNotStart(id string) {
+	s.Behave(id, func(b *agenttest.Behaviour) {
+		b.Error = &agent.Error{Name: "child_not_started", What: "Counter.Cache did not start: :eaddrinuse"}
+	})
+}
+
+func (s *stage) starts(id string) {
+	s.Behave(id, func(b *agenttest.Behaviour) { b.Error = nil })
+}
+
+// A child that did not start is said by the next plan, and tried again: by the deploy that is resumed, though the machine runs its code, and by
+// any other one. So it is after a restart, which does not start it either.
+func TestAChildThatDidNotStartIsTriedAgain(t *testing.T) {
+	const says = "warn child_not_started on m00: Counter.Application: has not done this before: Counter.Cache did not start: :eaddrinuse"
+	for name, next := range map[string]struct {
+		killed    bool // while the next machines are watched
+		resumes   bool
+		restarts  bool
+		stillSick bool
+	}{
+		"resumed": {resumes: true}, "resumed, and still not": {resumes: true, stillSick: true}, "resumed after a restart": {resumes: true, restarts: true},
+		"resumed after its console was killed": {killed: true, resumes: true}, "the next version": {}, "the next version after a restart": {restarts: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				settings := baking(time.Minute)
+				settings.ApplyChildren, settings.Strategy.Kind = engine.ApplyChildrenKeep, engine.StrategyCanary
+				s.doesNotStart("m00")
+				if next.killed {
+					settings.OnSick = engine.OnSickContinue
+					s.killedWhileItWatches(settings, "m01")
+				} else if _, r := s.deploy(settings); r.Outcome != engine.OutcomeUnhealthy {
+					t.Fatalf("%s: %v", r.Outcome, r.Problem)
+				}
+				if next.restarts {
+					s.Restart("m00", agenttest.Boot{})
+				}
+				if got := s.State("m00"); got.Undone == "" || got.Code.Version != "2.0.0" {
+					t.Fatalf("m00 runs %s, and lacks %q", got.Code.Version, got.Undone)
+				}
+				if !next.stillSick {
+					s.starts("m00")
+				}
+				again := playedSettings()
+				again.Strategy, again.LockWait = settings.Strategy, 10*time.Minute
+				if again.Resume = next.resumes; !next.resumes {
+					s.SetBuild(agenttest.Image3)
+				}
+				p, r := s.startOn(s.NewConsole("desk"), again).end()
+				if p.Plan == nil || !strings.Contains(p.Plan.String(), says) {
+					t.Errorf("the plan is\n%s", p.Plan)
+				}
+				if next.stillSick {
+					wants(t, p, r, engine.OutcomeUnhealthy, "m00 unhealthy, m01 aborted")
+					return
+				}
+				wants(t, p, r, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+				if got := s.State("m00").Undone; got != "" {
+					t.Errorf("m00 lacks %q", got)
+				}
+				s.hasChildren(engine.ApplyChildrenKeep, "m00", "m01")
+				s.nothingLeft()
+			})
+		})
+	}
 }

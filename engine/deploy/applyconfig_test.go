@@ -187,3 +187,35 @@ func TestAConfigurationThatIsNotTakenBackIsTold(t *testing.T) {
 		}
 	})
 }
+
+// The next plan says what has not taken its settings, and the deploy that is resumed tells it again, though the machine has its code and them.
+func TestAConfigurationThatWasNotTakenIsToldAgain(t *testing.T) {
+	for name, killed := range map[string]bool{"at the end": false, "after its console was killed": true} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				s.Behave("m00", func(b *agenttest.Behaviour) {
+					b.Error = &agent.Error{Name: "config_not_taken", What: "Counter.Application.config_change/3 failed"}
+				})
+				settings := applying(baking(time.Minute))
+				settings.Strategy.Kind = engine.StrategyCanary
+				if killed {
+					settings.OnSick = engine.OnSickContinue
+					s.killedWhileItWatches(settings, "m01")
+				} else if _, r := s.deploy(settings); r.Outcome != engine.OutcomeUnhealthy {
+					t.Fatalf("%s: %v", r.Outcome, r.Problem)
+				}
+				if got := s.State("m00"); got.Undone == "" || got.Config != configOf(agenttest.Image2) {
+					t.Fatalf("m00 has the configuration of %.12q, and has not done %q", got.Config, got.Undone)
+				}
+				s.Behave("m00", func(b *agenttest.Behaviour) { b.Error = nil })
+				p, r := s.startOn(s.NewConsole("desk"), resuming(playedSettings())).end()
+				wants(t, p, r, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+				if got := s.State("m00").Undone; got != "" || !strings.Contains(p.Plan.String(), "warn config_not_taken on m00") {
+					t.Errorf("m00 has not done %q; the plan is\n%s", got, p.Plan)
+				}
+				s.hasConfig(configOf(agenttest.Image2), "m00", "m01")
+				s.nothingLeft()
+			})
+		})
+	}
+}

@@ -178,7 +178,8 @@ func (c *committing) choose(ctx context.Context, about engine.Question, text str
 	return answer.Way, err
 }
 
-// undone says what an agent could not do after its commit that the upgrade needs, "" for nothing: the new code runs without it.
+// undone says what an agent could not do after its commit that the upgrade needs, "" for nothing: the new code runs without it. The next agent
+// in that VM has a finding of the same name, and tries again.
 func undone(s agent.Status) string {
 	if s.State == agent.Committed && s.Error != nil && (s.Error.Name == "config_not_taken" || s.Error.Name == "child_not_started") {
 		return s.Error.What

@@ -4,7 +4,15 @@ defmodule FlyDeploy.AppliedConfig do
   # Configuration that the recorded upgrade has applied to running machines (`flydeploy hot --apply-config`), at a restart: as the
   # machines had it then, evaluated anew in this one's environment. See `FlyDeployAgent.AppConfig`.
 
-  alias FlyDeployAgent.{AppConfig, ConfigChange, ConfigFile, ConfigScratch, Failure, ScratchPort}
+  alias FlyDeployAgent.{
+    AppConfig,
+    ConfigChange,
+    ConfigEvaluation,
+    ConfigFile,
+    ConfigScratch,
+    Failure,
+    ScratchPort
+  }
 
   require Logger
 
@@ -18,6 +26,14 @@ defmodule FlyDeploy.AppliedConfig do
   def find(_upgrade, dir, modules) do
     with {:ok, _config} = found <- AppConfig.find(dir, modules, &code/0), do: {:ok, found}
   end
+
+  # Beyond what evaluating it takes at most: so its own reason is told.
+  @beyond_ms 2_000
+
+  @doc "How long that may take at most, in milliseconds. A second VM starts for it, which a throttled CPU does slowly."
+  @spec takes_ms(FlyDeploy.Metadata.upgrade()) :: non_neg_integer
+  def takes_ms(%{apply_config: false}), do: 0
+  def takes_ms(_upgrade), do: ConfigEvaluation.most_ms() + @beyond_ms
 
   defp code, do: {:ok, for(m <- @modules, {^m, beam, _} <- [:code.get_object_code(m)], do: {m, beam})}
 

@@ -4,7 +4,19 @@ defmodule FlyDeploy.Preparation do
   # Finds out what this machine is to run, and gets it ready: downloaded, checked, compared with what is loaded, and
   # prepared for loading.
 
-  alias FlyDeploy.{AppliedConfig, BootCount, Hook, Metadata, Settings, Signature, Storage, Survival, Version}
+  alias FlyDeploy.{
+    AppliedChildren,
+    AppliedConfig,
+    BootCount,
+    Hook,
+    Metadata,
+    Settings,
+    Signature,
+    Storage,
+    Survival,
+    Version
+  }
+
   alias FlyDeployAgent.{Archive, Diff, Inventory, Release}
 
   require Logger
@@ -14,14 +26,15 @@ defmodule FlyDeploy.Preparation do
           files: [FlyDeploy.Placement.file()],
           modules: [module],
           code: term,
-          config: FlyDeployAgent.AppConfig.found()
+          config: FlyDeployAgent.AppConfig.found(),
+          children: AppliedChildren.found()
         }
 
   @doc """
   Works in `dir`, which it makes. `{:none, why}` where there is nothing to do, `{:gave_up, why}` where the last boots with this
-  upgrade have not lasted. `tell` gets what is being done, in words.
+  upgrade have not lasted. `tell` gets what is being done, in words, or those with how many milliseconds that may take beyond its time.
   """
-  @spec run(atom, Path.t(), (String.t() -> any)) ::
+  @spec run(atom, Path.t(), (String.t() | {String.t(), non_neg_integer} -> any)) ::
           {:ok, prepared} | {:none | :gave_up, String.t()} | {:error, String.t()}
   def run(app, dir, tell) do
     with {:ok, image_ref} <- on_fly(),
@@ -70,9 +83,19 @@ defmodule FlyDeploy.Preparation do
          {:ok, diff} <- compare(dir, app),
          {:ok, code} <- prepare(diff.changes),
          modules = Enum.map(diff.changes, & &1.module),
-         _ = tell.("evaluating its configuration"),
+         _ = tell.("asking for the children of the image's code"),
+         children = AppliedChildren.find(upgrade, app, modules),
+         _ = tell.({"evaluating its configuration", AppliedConfig.takes_ms(upgrade)}),
          {:ok, config} <- AppliedConfig.find(upgrade, dir, modules) do
-      {:ok, %{upgrade: upgrade, files: diff.files, modules: modules, code: code, config: config}}
+      {:ok,
+       %{
+         upgrade: upgrade,
+         files: diff.files,
+         modules: modules,
+         code: code,
+         config: config,
+         children: children
+       }}
     end
   end
 

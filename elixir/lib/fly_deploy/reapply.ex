@@ -52,7 +52,7 @@ defmodule FlyDeploy.Reapply do
         %{hot_ref: hot_ref, version: version, id: id} = prepared.upgrade
         Version.upgraded(hot_ref, version, id)
         AppliedConfig.tell(prepared.config)
-        AppliedChildren.later(prepared.upgrade, app)
+        AppliedChildren.apply_all(prepared.children, app)
         told = AppliedConfig.told(prepared.config)
         {:ok, "hot upgrade #{version} (#{length(prepared.modules)} modules#{told})"}
       end
@@ -83,8 +83,14 @@ defmodule FlyDeploy.Reapply do
     end
   end
 
-  # Runs `fun` for at most `timeout` milliseconds; it is given a function with which it says what it is doing.
-  defp bounded(fun, timeout) do
+  @doc """
+  Runs `fun` for at most `timeout` milliseconds; it is given a function with which it says what it is doing, and how much longer that may
+  take beyond those, `{text, ms}`.
+  """
+  @spec bounded(((String.t() | {String.t(), non_neg_integer} -> any) -> result), timeout) ::
+          result | {:error, String.t()}
+        when result: var
+  def bounded(fun, timeout) do
     caller = self()
     ref = make_ref()
 
@@ -97,6 +103,9 @@ defmodule FlyDeploy.Reapply do
     await(ref, pid, monitor, deadline(timeout), {timeout, "starting"})
   end
 
+  defp longer(:infinity, _ms), do: :infinity
+  defp longer(until, ms), do: until + ms
+
   defp deadline(:infinity), do: :infinity
   defp deadline(timeout), do: System.monotonic_time(:millisecond) + timeout
 
@@ -105,6 +114,9 @@ defmodule FlyDeploy.Reapply do
 
   defp await(ref, pid, monitor, deadline, {timeout, doing}) do
     receive do
+      {^ref, :doing, {doing, ms}} ->
+        await(ref, pid, monitor, longer(deadline, ms), {longer(timeout, ms), doing})
+
       {^ref, :doing, doing} ->
         await(ref, pid, monitor, deadline, {timeout, doing})
 

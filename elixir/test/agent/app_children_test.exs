@@ -1,7 +1,11 @@
 defmodule FlyDeployAgent.AppChildrenTest do
   use ExUnit.Case
 
-  alias FlyDeployAgent.AppChildren
+  alias FlyDeployAgent.{AppChildren, ChildLists, Unstarted}
+
+  setup do
+    on_exit(fn -> Application.delete_env(:flydeploy, :unstarted) end)
+  end
 
   defmodule Worker do
     use GenServer
@@ -10,6 +14,7 @@ defmodule FlyDeployAgent.AppChildrenTest do
     def init(:raises), do: raise("it cannot")
     def init(:stops), do: {:stop, :eaddrinuse}
     def init(:ignores), do: :ignore
+    def init(:luck), do: :persistent_term.get({__MODULE__, :luck})
     def init(:hangs), do: Process.sleep(:infinity)
     def init(value), do: {:ok, value}
     def handle_call(:get, _from, value), do: {:reply, value, value}
@@ -21,10 +26,21 @@ defmodule FlyDeployAgent.AppChildrenTest do
     def init(arg), do: :persistent_term.get({__MODULE__, :init}).(arg)
   end
 
+  # Does what Worker does, and is another module.
+  defmodule Other do
+    use GenServer
+    def start_link({name, value}), do: GenServer.start_link(Worker, value, name: name)
+    def child_spec({name, value}), do: %{id: name, start: {__MODULE__, :start_link, [{name, value}]}}
+    def init(value), do: {:ok, value}
+  end
+
   defmodule App do
     use Application
     def start(_type, _args), do: Supervisor.start_link(children([]), strategy: :one_for_one, max_restarts: 7)
-    def children(_argument), do: :persistent_term.get({__MODULE__, :children})
+
+    def children(_argument) do
+      with list when is_function(list) <- :persistent_term.get({__MODULE__, :children}), do: list.()
+    end
   end
 
   defp gives(children, options \\ [strategy: :one_for_one]),
@@ -58,7 +74,11 @@ defmodule FlyDeployAgent.AppChildrenTest do
 
     test = self()
 
-    assert AppChildren.apply_all([tree(%{removed: [:t_two]})], :keep, &send(test, {:ending, &1})) ==
+    assert AppChildren.apply_all(
+             [tree(%{removed: [:t_two], named: [:t_one, :t_two, :t_three]})],
+             :keep,
+             &send(test, {:ending, &1})
+           ) ==
              %{started: 1, ended: 1, restarted: 0, failed: []}
 
     # In the new order; what was started by hand stays.
@@ -113,6 +133,9 @@ defmodule FlyDeployAgent.AppChildrenTest do
     gives([{Worker, {:t_one, 1}}, {Worker, {:t_hangs, :hangs}}])
     assert %{started: 0, failed: [text]} = AppChildren.apply_all([tree()], :keep)
     assert text =~ "the children of FlyDeployAgent.AppChildrenTest.Sup did not start and end within"
+    # The supervisor still waits for it.
+    assert [%{detail: text}] = AppChildren.unstarted(:keep)
+    assert text =~ ":t_hangs (it was not seen to start)"
   end
 
   test "specifications that a supervisor cannot take leave it as it was" do
@@ -173,27 +196,45 @@ defmodule FlyDeployAgent.AppChildrenTest do
     pid = boot([{Worker, {:t_one, 1}}, once, {Worker, {:t_two, 2}}])
     {:ok, _} = Supervisor.start_child(pid, %{id: :by_hand, start: {Agent, :start_link, [fn -> 1 end]}})
     await(fn -> length(ids(pid)) == 3 end)
-    [tree] = AppChildren.of_application(:t_tree)
-    assert tree.root == {App, :start, 2}
-
+    tree = %{root: {App, :start, 2}, added: [], removed: []}
     tree = %{tree | removed: [Worker]}
+    named = ChildLists.named({App, :start, 2})
+    assert named == {:ok, [:t_one, :once, :t_two]}
     :persistent_term.put({App, :children}, [once, {Worker, {:t_three, 3}}, {Worker, {:t_one, 1}}])
-    assert AppChildren.apply_all([tree], :keep) == %{started: 1, ended: 1, restarted: 0, failed: []}
+
+    assert AppChildren.apply_all([with_named(tree, named)], :keep) ==
+             %{started: 1, ended: 1, restarted: 0, failed: []}
+
     assert Enum.sort(ids(pid)) == [by_hand: true, t_one: true, t_three: true]
     assert elem(:sys.get_state(pid), 5) == 7
     # And back.
+    named = ChildLists.named({App, :start, 2})
     :persistent_term.put({App, :children}, [{Worker, {:t_one, 1}}, once, {Worker, {:t_two, 2}}])
-    assert AppChildren.apply_all([tree], :keep) == %{started: 1, ended: 1, restarted: 0, failed: []}
+
+    assert AppChildren.apply_all([with_named(tree, named)], :keep) ==
+             %{started: 1, ended: 1, restarted: 0, failed: []}
+
     assert Enum.sort(ids(pid)) == [by_hand: true, t_one: true, t_two: true]
 
-    # A start/2 that starts more than its module tells: nothing ends that the plan has not named, nor whose code is there.
+    # A start/2 that starts more than its module tells: nothing ends that this, or the plan, has not named, nor whose code is there.
+    named = ChildLists.named({App, :start, 2})
     :persistent_term.put({App, :children}, [{Worker, {:t_one, 1}}])
     nothing = %{started: 0, ended: 0, restarted: 0, failed: []}
-    assert AppChildren.apply_all([%{tree | removed: [Other]}], :keep) == nothing
-    assert AppChildren.apply_all(AppChildren.of_application(:t_tree), :keep) == nothing
+
+    for tree <- [
+          %{with_named(tree, named) | removed: [Other]},
+          with_named(tree, {:ok, [:t_one]}),
+          tree,
+          any()
+        ],
+        do: assert(AppChildren.apply_all([tree], :keep) == nothing)
+
     assert Enum.sort(ids(pid)) == [by_hand: true, t_one: true, t_two: true]
-    assert AppChildren.of_application(:t_absent) == []
   end
+
+  defp with_named(tree, {:ok, ids}), do: Map.put(tree, :named, ids)
+  # As at a boot, where the image's code has not told.
+  defp any, do: %{root: {App, :start, 2}, added: [], removed: :any}
 
   test "a list of children that cannot be made leaves the tree as it was" do
     pid = boot([{Worker, {:t_one, 1}}])
@@ -205,19 +246,162 @@ defmodule FlyDeployAgent.AppChildrenTest do
           {[%{id: 1, start: :wrong}], "refuses"}
         ] do
       :persistent_term.put({App, :children}, children)
-      assert %{started: 0, failed: [text]} = AppChildren.apply_all(AppChildren.of_application(:t_tree), :keep)
+      assert %{started: 0, failed: [text]} = AppChildren.apply_all([any()], :keep)
       assert text =~ says
       assert :sys.get_state(pid) == before
     end
   end
 
-  test "a module that is removed with its children blocks nothing" do
-    tree = [%{root: {Sup, :init, 1}, added: [], removed: [Worker]}]
-    used = %{name: "module_in_use", subject: inspect(Worker)}
-    other = %{name: "module_in_use", subject: "Other"}
-    found = [used, other, %{name: "children_applied", subject: "", trees: tree}]
-    assert AppChildren.without_removed(found, :keep) == tl(found)
-    assert AppChildren.without_removed(found, nil) == found
+  # Of the same module, and under names that nobody can tell from those of the list.
+  test "those that start_child added at run time stay, though their module is no longer named" do
+    pid = started([{Worker, {:t_one, 1}}, {Worker, {:t_two, 2}}])
+    {:ok, added} = Supervisor.start_child(pid, {Worker, {:t_added, 3}})
+    {:ok, named} = ChildLists.named({Sup, :init, 1})
+    assert Enum.sort(named) == [:t_one, :t_two]
+    gives([])
+
+    assert %{ended: 2, failed: []} = AppChildren.apply_all([tree(%{removed: [Worker], named: named})], :keep)
+    assert pids(pid) == %{t_added: added}
+    # Where it is not known who was added, nobody ends.
+    gives([{Worker, {:t_three, 3}}])
+    assert %{started: 1, ended: 0} = AppChildren.apply_all([tree(%{removed: [Worker]})], :keep)
+    assert Enum.sort(ids(pid)) == [t_added: true, t_three: true]
+  end
+
+  test "another module's child under the same name takes its place" do
+    pid = started([{Worker, {:t_one, 1}}, {Worker, {:t_two, 2}}])
+    gives([{Other, {:t_one, 11}}, {Worker, {:t_two, 22}}])
+    assert AppChildren.apply_all([tree()], :keep) == %{started: 0, ended: 0, restarted: 1, failed: []}
+    assert GenServer.call(:t_one, :get) == 11 and GenServer.call(:t_two, :get) == 2
+    assert Enum.sort(ids(pid)) == [t_one: true, t_two: true]
+  end
+
+  test "what has other arguments each time is not started again for it" do
+    pid = boot([{Worker, {:t_one, 1}}, {Worker, {:t_two, 2}}])
+    before = pids(pid)
+    :persistent_term.put({App, :children}, fn -> [{Worker, {:t_one, make_ref()}}, {Worker, {:t_two, 22}}] end)
+    assert %{restarted: 1, failed: []} = AppChildren.apply_all([any()], :restart)
+    assert pids(pid)[:t_one] == before[:t_one] and GenServer.call(:t_two, :get) == 22
+  end
+
+  describe "a child that did not start" do
+    defp luck(how), do: :persistent_term.put({Worker, :luck}, how)
+    defp told, do: for(f <- AppChildren.unstarted(:keep), do: {f.name, f.severity, f.subject, f.detail})
+
+    test "is told by the next plan, and tried again" do
+      luck({:stop, :eaddrinuse})
+      pid = started([{Worker, {:t_one, 1}}])
+      assert AppChildren.unstarted(:keep) == []
+      gives([{Worker, {:t_one, 1}}, {Worker, {:t_late, :luck}}])
+      assert %{failed: [":t_late did not start: :eaddrinuse"]} = AppChildren.apply_all([tree()], :keep)
+
+      assert [{"child_not_started", :warn, "FlyDeployAgent.AppChildrenTest.Sup", text}] = told()
+      assert text =~ ":t_late (:eaddrinuse); they are tried again after the commit"
+      assert [%{detail: text} = finding] = AppChildren.unstarted(nil)
+      assert text =~ "--apply-children tries again"
+      assert AppChildren.tries_again?([finding], :keep) and not AppChildren.tries_again?([finding], nil)
+
+      # Without a luckier machine it stays so, and nothing else is touched.
+      trees = AppChildren.trees([finding], :keep)
+      before = pids(pid)[:t_one]
+      assert %{started: 0, ended: 0, failed: [_]} = AppChildren.apply_all(trees, :keep)
+      luck({:ok, :well})
+      assert AppChildren.apply_all(trees, :keep) == %{started: 1, ended: 0, restarted: 0, failed: []}
+      assert GenServer.call(:t_late, :get) == :well and pids(pid)[:t_one] == before
+      assert told() == [] and AppChildren.apply_all(trees, :keep).started == 0
+    end
+
+    test "is none any more where the code that is deployed does not name it" do
+      luck({:stop, :eaddrinuse})
+      pid = started([{Worker, {:t_one, 1}}])
+      gives([{Worker, {:t_one, 1}}, {Worker, {:t_late, :luck}}])
+      assert %{failed: [_]} = AppChildren.apply_all([tree()], :keep)
+      trees = :keep |> AppChildren.unstarted() |> AppChildren.trees(:keep)
+      gives([{Worker, {:t_one, 1}}])
+      assert %{ended: 1, failed: []} = AppChildren.apply_all(trees, :keep)
+      assert ids(pid) == [t_one: true]
+      assert told() == [] and Application.get_env(:flydeploy, :unstarted) == nil
+    end
+
+    test "that somebody has started since, or whose supervisor has ended, is forgotten" do
+      luck({:stop, :eaddrinuse})
+      pid = started([])
+      gives([{Worker, {:t_late, :luck}}, {Worker, {:t_never, :luck}}])
+      assert %{failed: [_, _]} = AppChildren.apply_all([tree()], :keep)
+      luck({:ok, :well})
+      {:ok, _} = Supervisor.restart_child(pid, :t_late)
+      assert [{_, _, _, text}] = told()
+      assert text =~ ":t_never" and not (text =~ ":t_late")
+      monitor = Process.monitor(pid)
+      Process.exit(pid, :kill)
+      assert_receive {:DOWN, ^monitor, _, _, _}, 60_000
+      assert Unstarted.all() == []
+    end
+  end
+
+  describe "a module that is removed" do
+    defp used(module, pids),
+      do: %{name: "module_in_use", severity: :block, subject: inspect(module), detail: "", users: pids}
+
+    defp applied(removed),
+      do: %{
+        name: "children_applied",
+        severity: :info,
+        subject: "Sup",
+        detail: "init/1 no longer starts it",
+        trees: [%{root: {Sup, :init, 1}, added: [], removed: removed}]
+      }
+
+    test "blocks nothing where all that runs it are children that end, and what those have started" do
+      below = %{
+        id: :below,
+        start: {Supervisor, :start_link, [[{Worker, {:t_below, 1}}], [strategy: :one_for_one]]}
+      }
+
+      pid = started([{Worker, {:t_one, 1}}, below])
+      {:ok, added} = Supervisor.start_child(pid, {Worker, {:t_added, 3}})
+      %{t_one: one} = pids(pid)
+      other = %{name: "other", severity: :info, subject: "", detail: ""}
+      all = [Worker, Supervisor]
+
+      assert [^other, applied] =
+               AppChildren.judged(
+                 [used(Worker, [one, Process.whereis(:t_below)]), other, applied(all)],
+                 :keep
+               )
+
+      assert [%{named: [:t_one, :below]}] = applied.trees
+      # Somebody else runs it.
+      for users <- [[one, added], [self()]] do
+        assert [%{name: "module_in_use"} = left, _] =
+                 AppChildren.judged([used(Worker, users), applied(all)], :keep)
+
+        refute is_map_key(left, :users)
+      end
+
+      assert [%{name: "module_in_use"}] = AppChildren.judged([used(Worker, [one])], :keep)
+      assert [%{name: "module_in_use"}, _] = AppChildren.judged([used(Worker, [one]), applied(all)], nil)
+      assert [_] = AppChildren.trees([applied], :keep)
+    end
+
+    test "blocks nothing either where the application's module tells that it ends" do
+      boot([{Worker, {:t_one, 1}}, {Worker, {:t_two, 2}}])
+      applied = %{applied([Worker]) | trees: [%{root: {App, :start, 2}, added: [], removed: [Worker]}]}
+      users = for name <- [:t_one, :t_two], do: Process.whereis(name)
+      assert [%{name: "children_applied"}] = AppChildren.judged([used(Worker, users), applied], :keep)
+    end
+
+    test "blocks where the running code does not tell its children" do
+      pid = started([{Worker, {:t_one, 1}}])
+      %{t_one: one} = pids(pid)
+      :persistent_term.put({Sup, :init}, fn _ -> raise "only once" end)
+      assert [used, changed] = AppChildren.judged([used(Worker, [one]), applied([Worker])], :keep)
+      assert used.name == "module_in_use"
+      assert %{name: "children_changed", severity: :block, trees: []} = changed
+      assert changed.detail =~ "init/1 no longer starts it. The running code does not tell"
+      # What only starts needs no such list.
+      assert [%{name: "children_applied"}] = AppChildren.judged([applied([])], :keep)
+    end
   end
 
   test "the trees of a plan" do
@@ -228,6 +412,6 @@ defmodule FlyDeployAgent.AppChildrenTest do
     assert AppChildren.trees(
              [applied, applied, %{name: "children_changed", trees: trees}, %{name: "x"}],
              :keep
-           ) == [%{root: {Sup, :init, 1}, added: [A, A], removed: [B, B]}]
+           ) == [%{root: {Sup, :init, 1}, added: [A, A], removed: [B, B], named: nil}]
   end
 end

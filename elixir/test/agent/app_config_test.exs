@@ -33,6 +33,7 @@ defmodule FlyDeployAgent.AppConfigTest do
       Application.unload(:t_conf)
       for {key, _} <- Application.get_all_env(:t_conf), do: Application.delete_env(:t_conf, key)
       Application.delete_env(:flydeploy, :config)
+      Application.delete_env(:flydeploy, :untold)
       Code.delete_path(Path.join(root, "lib/t_conf-1/ebin"))
       for name <- ~w(RELEASE_ROOT RELEASE_VSN T_SECRET), do: System.delete_env(name)
     end)
@@ -302,6 +303,23 @@ defmodule FlyDeployAgent.AppConfigTest do
     boot([])
     assert {%{outcome: :committed}, [App]} = commit(find(new))
     assert Application.get_env(:t_conf, :fails) == 1
+    assert_received {:told, [], [fails: 1], []}
+
+    # It is told again, with what the settings are now, though nothing differs any more.
+    assert {:ok, %{keys: []}} = again = find(new)
+    assert AppConfig.changes?(again)
+
+    assert told(again) == [
+             {"config_not_taken", :warn,
+              ":t_conf: has not taken :fails of an earlier upgrade, and is told again, and calls FlyDeployAgent.AppConfigTest.App.config_change/3"}
+           ]
+
+    assert {%{outcome: :committed}, [App]} = commit(again)
+    assert_received {:told, [], [fails: 1], []}
+    Application.put_env(:t_conf, :fails, nil)
+    assert {%{outcome: :committed}, []} = commit(find(new))
+    assert {:ok, %{untold: []}} = well = find(new)
+    refute AppConfig.changes?(well)
   end
 
   test "without being asked, a VM that has an applied one tells that it would be lost" do

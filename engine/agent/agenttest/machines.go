@@ -40,6 +40,7 @@ type vm struct {
 	upgrade    string               // the ID of its deploy
 	newest     int64                // when the newest was signed that has run, see FlyDeploy.Newest
 	children   engine.ApplyChildren // how its code's children were applied
+	undone     *agent.Error         // what an agent, or the hook, could not do, nil for nothing: child_not_started or config_not_taken
 	config     string               // sha256 of the tarball whose configuration is applied, "" for the image's
 	call       agent.HookCall
 	drifted    []string
@@ -61,10 +62,12 @@ type State struct {
 	Boot     string               // "" where no VM runs
 	Code     Release              // that the VM has loaded
 	Children engine.ApplyChildren // how its code's children were applied
-	Config   string               // sha256 of the tarball whose configuration it has applied, "" for the image's
-	Agent    string               // id of the order of the agent in the VM, "" for none
-	Status   agent.Status
-	Ordered  []string // commands that the agent has got
+	// Undone says why some of them did not start, or the configuration was not taken; "" if all is done.
+	Undone  string
+	Config  string // sha256 of the tarball whose configuration it has applied, "" for the image's
+	Agent   string // id of the order of the agent in the VM, "" for none
+	Status  agent.Status
+	Ordered []string // commands that the agent has got
 }
 
 // State gives the state of a machine; the zero value where it is none.
@@ -78,6 +81,9 @@ func (w *World) State(id string) State {
 	s := State{Machine: m.Machine}
 	if m.vm != nil {
 		s.Boot, s.Code, s.Config, s.Children = m.vm.boot(), m.vm.code, m.vm.config, m.vm.children
+		if e := m.vm.undone; e != nil {
+			s.Undone = e.What
+		}
 		if a := m.vm.living(); a != nil {
 			s.Agent, s.Status, s.Ordered = a.order.id, a.status, slices.Clone(a.ordered)
 		}
@@ -171,7 +177,27 @@ func (w *World) reapply(m *machine, v *vm) {
 		v.config = w.configIn(upgrade.SHA256)
 	}
 	v.children = upgrade.ApplyChildren
+	w.leavesUndone(m, v, upgrade.ApplyConfig)
 	v.call.Outcome, v.call.Text = agent.HookReapplied, "hot upgrade "+upgrade.Version
+}
+
+// leavesUndone has a VM fail to start children, or to take its configuration, if its machine's agents do so, and these are applied.
+func (w *World) leavesUndone(m *machine, v *vm, config bool) {
+	v.undone = nil
+	if e := w.behaviourOf(m).Error; e != nil && triesAgain(e, config, v.children) {
+		v.undone = e
+	}
+}
+
+// triesAgain reports whether what could not be done is tried where configuration and children are applied so.
+func triesAgain(e *agent.Error, config bool, children engine.ApplyChildren) bool {
+	switch e.Name {
+	case "child_not_started":
+		return children != engine.ApplyNoChildren
+	case "config_not_taken":
+		return config
+	}
+	return false
 }
 
 // change does something with a machine that exists.

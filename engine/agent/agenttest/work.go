@@ -114,8 +114,14 @@ func (a *process) detect() *agent.Error {
 	if a.order.back {
 		s.Findings = a.startingAfresh(s.Findings)
 	}
+	again := false
+	if e := a.vm.undone; e != nil {
+		s.Findings = append(s.Findings, agent.Finding{Name: e.Name, Severity: "warn", Subject: "Counter.Application", Detail: "has not done this before: " + e.What})
+		s.FindingsTotal++
+		again = triesAgain(e, a.order.applyConfig, a.order.applyChildren)
+	}
 	nothingHot := slices.ContainsFunc(b.Findings, func(f agent.Finding) bool { return f.Name == engine.NothingHot })
-	if s.UpToDate = a.vm.code.SHA256 == a.order.sha256 && !nothingHot; s.UpToDate {
+	if s.UpToDate = a.vm.code.SHA256 == a.order.sha256 && !nothingHot && !again; s.UpToDate {
 		return nil
 	}
 	s.RollbackUS, s.Counts = b.RollbackUS, b.Counts
@@ -190,6 +196,10 @@ func (a *process) conclude(begun time.Time) {
 		a.vm.code = Release{Image: a.machine.Image, Version: a.order.version, SHA256: a.order.sha256, Size: a.order.size}
 		a.vm.hotRef, a.vm.upgrade = a.order.sourceImage, a.order.fence
 		a.vm.children = a.order.applyChildren
+		a.world.leavesUndone(a.machine, a.vm, a.order.applyConfig)
+		if a.order.back { // what runs again has run before
+			a.vm.undone = nil
+		}
 		if a.order.applyConfig {
 			a.vm.config = a.world.configIn(a.order.sha256)
 		}
