@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -22,11 +23,9 @@ func grown(t *testing.T, dir string, version int, folder, module, argument strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.Replace(string(source), "defp children do\n    [\n", "def children do\n    [\n      {"+module+", "+argument+"},\n", 1)
-	if i := strings.Index(text, "{"+module); i >= 0 && !strings.Contains(text, "{"+module+", "+argument+"}") {
-		end := i + strings.Index(text[i:], "}")
-		text = text[:i] + "{" + module + ", " + argument + text[end:]
-	}
+	child := "{" + module + ", " + argument + "}"
+	text := strings.Replace(string(source), "defp children do\n    [\n", "def children do\n    [\n      "+child+",\n", 1)
+	text = regexp.MustCompile(`\{Counter\.(Before|After|Later), :\w+\}`).ReplaceAllLiteralString(text, child) // of an earlier call
 	const server = "defmodule NAME do\n  use GenServer\n  def start_link(how), do: GenServer.start_link(__MODULE__, how, name: __MODULE__)\n" +
 		"  def init(:bad), do: {:stop, :no_luck}\n  def init(:luck), do: :persistent_term.get(:luck, {:stop, :no_luck})\n  def init(how), do: {:ok, how}\nend\n"
 	for file, text := range map[string]string{application: text, filepath.Join(at, "extra.ex"): strings.ReplaceAll(server, "NAME", module)} {

@@ -28,6 +28,7 @@ func (j *job) result(all *soFar, err error) engine.Result {
 	if r.Outcome == engine.OutcomePartial && r.Problem == nil {
 		r.Problem = partial(all.machines())
 	}
+	r.Problem = all.staged.withCommand(r.Problem)
 	return r
 }
 

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"flydeploy/engine"
@@ -61,5 +62,16 @@ func (st *staged) releaseCommand(ctx context.Context, command string) error {
 		return fmt.Errorf("the release_command: %w", err)
 	}
 	st.rec.Log(engine.PhaseCommit, "the release_command has succeeded")
+	st.commandRan = true
 	return nil
+}
+
+// withCommand adds to a deploy's problem that the release_command has succeeded, where machines do not run the upgrade. p may be nil.
+func (st *staged) withCommand(p *engine.Problem) *engine.Problem {
+	if st == nil || p == nil || !st.commandRan || everyOf(st.machines, (*rollout).isUpgraded) {
+		return p
+	}
+	told := *p
+	told.Remedy = strings.TrimSpace(p.Remedy + " The release_command has succeeded before: what it has done stays, beside the earlier code.")
+	return &told
 }

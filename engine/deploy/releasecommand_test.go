@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent"
 	"flydeploy/engine/agent/agenttest"
 )
 
@@ -89,6 +90,50 @@ func TestAReleaseCommandThatFailsStopsBeforeAnythingIsSuspended(t *testing.T) {
 				}
 				if command.Takes < time.Minute && !strings.Contains(logOf(p), "no table") {
 					t.Errorf("its output is not in the log:\n%s", logOf(p))
+				}
+				s.nothingLeft()
+			})
+		})
+	}
+}
+
+// What it has done stays where the upgrade does not: whoever reads that machines were rolled back, or taken back, reads that too. The deploy that
+// is resumed runs it again, and a restart never does.
+func TestAReleaseCommandWhoseUpgradeDoesNotStay(t *testing.T) {
+	for name, test := range map[string]struct {
+		sick     bool
+		machines string
+	}{
+		"rolled back": {false, "m00 rolled_back, m01 rolled_back"}, "taken back": {true, "m00 taken_back, m01 taken_back"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				const says = "The release_command has succeeded before: what it has done stays, beside the earlier code."
+				settings := migrating(onSick(engine.OnSickBack, engine.StrategyAll))
+				var p *engine.Progress
+				var r engine.Result
+				if test.sick {
+					p, r = s.sick(settings, "m00", "m01")
+				} else {
+					s.Behave("", func(b *agenttest.Behaviour) { b.Outcome = agent.RolledBack })
+					p, r = s.deploy(settings)
+				}
+				if got := outcomes(r); got != test.machines || r.Problem == nil || !strings.Contains(r.Problem.Remedy, says) {
+					t.Fatalf("%s: %v\n%s", got, r.Problem, logOf(p))
+				}
+				s.ranBefore(1)
+				s.Restart("m00", agenttest.Boot{})
+				s.runs("1.0.0", "m00", "m01")
+				s.ranBefore(1)
+				s.Behave("", func(b *agenttest.Behaviour) { b.Outcome = agent.Committed })
+				again := resuming(migrating(playedSettings()))
+				again.Accept = []string{"taken_back"}
+				p, r = s.deploy(again)
+				wants(t, p, r, engine.OutcomeSucceeded, "m00 committed, m01 committed")
+				s.Restart("m00", agenttest.Boot{})
+				s.runs("2.0.0", "m00", "m01")
+				if runs := s.Calls(agenttest.Match{Kind: agenttest.RunCommand}); len(runs) != 2 {
+					t.Errorf("it ran %d times, once for each deploy", len(runs))
 				}
 				s.nothingLeft()
 			})

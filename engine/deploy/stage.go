@@ -42,7 +42,9 @@ type staged struct {
 	leftOut  []engine.Machine
 	back     bool // an upgrade is taken back
 	looked   *ahead
-	firstOf  map[string]*rollout // of each process group
+	// commandRan: the release_command has succeeded.
+	commandRan bool
+	firstOf    map[string]*rollout // of each process group
 }
 
 // newStaged gives the machines in scope, which stage then stages, with the strategy of the deploy that is resumed.
