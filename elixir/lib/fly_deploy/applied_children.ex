@@ -81,7 +81,7 @@ defmodule FlyDeploy.AppliedChildren do
   def apply_all(nil, _app), do: :ok
 
   def apply_all(found, app) do
-    told(AppChildren.apply_all(found.now, :restart))
+    told(found.now)
     spawn(fn -> await(found.later, app, @looks) end)
   end
 
@@ -89,21 +89,28 @@ defmodule FlyDeploy.AppliedChildren do
 
   defp await(trees, app, looks) do
     if List.keymember?(:application.which_applications(:infinity), app, 0) do
-      told(AppChildren.apply_all(trees, :restart))
+      told(trees)
     else
       Process.sleep(@look_ms)
       await(trees, app, looks - 1)
     end
   end
 
-  defp told(%{started: 0, ended: 0, restarted: 0, failed: []}), do: :ok
+  # The new code runs, whatever comes of it.
+  defp told(trees) do
+    trees |> AppChildren.apply_all(:restart) |> log()
+  catch
+    kind, _reason -> log(%{failed: ["an unexpected #{kind}"]})
+  end
 
-  defp told(%{failed: []} = told) do
+  defp log(%{started: 0, ended: 0, restarted: 0, failed: []}), do: :ok
+
+  defp log(%{failed: []} = told) do
     Logger.info(
       "FlyDeploy started #{told.started}, ended #{told.ended} and restarted #{told.restarted} children of the hot upgrade's trees"
     )
   end
 
-  defp told(%{failed: failed}),
+  defp log(%{failed: failed}),
     do: Logger.error("FlyDeploy could not apply the children of the hot upgrade: #{Enum.join(failed, "; ")}")
 end

@@ -141,6 +141,13 @@ defmodule FlyDeploy.AppliedChildrenTest do
     assert Process.whereis(:t_one) == pid
   end
 
+  test "a failure is logged, and the boot goes on" do
+    log =
+      capture_log(fn -> assert is_pid(AppliedChildren.apply_all(%{now: [:wrong], later: []}, :kernel)) end)
+
+    assert log =~ "FlyDeploy could not apply the children of the hot upgrade: an unexpected error"
+  end
+
   test "one that does not start is logged, and told by the next plan" do
     image = %{main: [{Worker, {:t_one, 1}}], sup: [], needed: []}
     new = %{image | main: [{Worker, {:t_one, 1}}, {Worker, {:t_two, :stops}}]}
