@@ -15,7 +15,7 @@ import (
 // careless accepts what the plan of version 4 of the sample blocks: its migrations are missing, so that whoever counts crashes.
 var careless = []string{
 	"--accept", "stale_struct", "--accept", "stale_shape", "--accept", "children_changed", "--accept", "nothing_hot", "--accept", "slow_rollback", "--accept", "taken_back",
-	"--strategy", "canary", "--rehearse", "none",
+	"--strategy", "canary", "--rehearse=none",
 }
 
 // A canary of three machines on real nodes, by keys in tmux and by flags as in CI: held and promoted, not well, left, gone on with, taken back.
@@ -82,7 +82,8 @@ func TestACanaryByKeysAndByFlags(t *testing.T) {
 // canaries is a fleet on which versions are deployed by canary.
 type canaries struct {
 	*operated
-	sick string // version 4, pushed
+	sick    string // version 4, pushed
+	crashed int    // counters, each of which crashes once: it starts again with a state of version 4
 }
 
 // console deploys an image from tmux, and confirms the plan.
@@ -138,11 +139,12 @@ func (c *canaries) crashes(t *testing.T, p *pane) {
 // count counts once on each machine of version 4.
 func (c *canaries) count(t *testing.T) {
 	t.Helper()
+	c.crashed++
 	for _, id := range c.ids {
 		if c.version(t, id) != "4.0.0" {
 			continue
 		}
-		if _, err := c.counter(id).Increment(t.Context(), 1); err == nil {
+		if _, err := c.counter(id).Increment(t.Context(), c.crashed); err == nil {
 			t.Errorf("the counter of machine %s has not crashed", id)
 		}
 	}
@@ -168,10 +170,11 @@ func (c *canaries) flags(t *testing.T, want int, says string, args ...string) {
 	counting, stop := context.WithCancel(t.Context())
 	defer stop()
 	go func() {
-		for ; counting.Err() == nil; time.Sleep(time.Second) { // until the deploy has ended
+		for n := 100; counting.Err() == nil; time.Sleep(time.Second) { // until the deploy has ended
+			n++
 			for _, id := range c.ids {
 				if s, err := c.counter(id).Snapshot(counting); err == nil && s.Versions.Version == "4.0.0" {
-					_, _ = c.counter(id).Increment(counting, 1)
+					_, _ = c.counter(id).Increment(counting, n)
 				}
 			}
 		}

@@ -63,7 +63,9 @@ func (s secrets) expectNotIn(t testing.TB, where, text string) {
 // observe runs a deploy and gives its events also as they are recorded.
 func (w *faultWorld) observe(s engine.Settings) (p *engine.Progress, r engine.Result, events string) {
 	w.t.Helper()
-	d := deploy.Start(w.t.Context(), s, w.ports(2))
+	ports := w.ports(2)
+	ports.Agents = nil // what was kept would not be compiled and uploaded there
+	d := deploy.Start(w.t.Context(), s, ports)
 	p = engine.NewProgress()
 	var lines strings.Builder
 	encoder := json.NewEncoder(&lines)

@@ -154,10 +154,8 @@ func deaths() []*cell {
 	all = append(all, failing("machine killed after", at, after((*local.Fly).Crash))...)
 	all = append(all, failing("machine restarted before", at, before((*local.Fly).Restart))...)
 	all = append(all, failing("machine restarted after", at, after((*local.Fly).Restart))...)
-	for _, c := range all {
-		if c.moments[0].request == "exec arm" && c.fault == "machine killed before" {
-			c.outcome = engine.OutcomeSucceeded // the machine is started again at once, and is staged again
-		}
+	for _, c := range all { // it is waited for while it is staged, and staged again before it is armed
+		c.mayPass = c.moments[0].request != "exec commit" && c.moments[0] != momentOf("exec discover", 1)
 	}
 	temporary := func(w *faultWorld) local.Effect {
 		return once(func() { w.must(w.local.Crash(w.temporaryMachines()[0])) }, nil)
