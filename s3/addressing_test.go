@@ -59,7 +59,7 @@ func TestABucketThatIsNamedInTheHostOnly(t *testing.T) {
 	const domain = "storage.test"
 	servers := map[string]func() s3.Config{"versitygw": func() s3.Config { return startVersityWith(t, "--virtual-domain", domain) }}
 	if s3test.Long() {
-		servers["SeaweedFS"] = func() s3.Config { return s3test.Seaweed(t, "-s3.domainName="+domain) }
+		servers[seaweed] = func() s3.Config { return s3test.Seaweed(t, "-s3.domainName="+domain) }
 	}
 	for name, start := range servers {
 		t.Run(name, func(t *testing.T) {

@@ -52,11 +52,13 @@ func TestTheBucketKeepsTheContract(t *testing.T) {
 // peerVariable names another server, as ENDPOINT BUCKET KEY SECRET, to be held by hand against the contract, and to be raced for.
 const peerVariable = "FLYDEPLOY_S3_PEER"
 
+const seaweed = "SeaweedFS"
+
 // others are servers that share no code with the local Fly's.
 func others() map[string]func(*testing.T) s3.Config {
 	all := map[string]func(*testing.T) s3.Config{"versitygw": startVersity}
 	if s3test.Long() {
-		all["SeaweedFS"] = func(t *testing.T) s3.Config { return s3test.Seaweed(t) }
+		all[seaweed] = func(t *testing.T) s3.Config { return s3test.Seaweed(t) }
 	}
 	if peer := strings.Fields(os.Getenv(peerVariable)); len(peer) == 4 {
 		all[peer[0]] = func(*testing.T) s3.Config {
