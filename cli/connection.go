@@ -24,6 +24,7 @@ type connection struct {
 
 	// Where deploys are started:
 	build   engine.Build
+	image   engine.ReadImage
 	hooks   openHooks
 	cold    engine.Cold // nil where no plan goes out cold
 	passing bool        // the fleet ends with this program: the demo's
@@ -57,6 +58,7 @@ func connectDeploy(d deploySettings, signals *interrupts) (*connection, error) {
 	}
 	builder := d.builder
 	builder.Token, _, _ = fly.Token() // connect has found one
+	c.image = fly.Images{Token: builder.Token}.Read
 	c.readOnly, c.build, c.cold, c.hooks, c.signals = d.readOnly, builder.Build, builder.Cold, d.hooks, signals
 	if d.foreign {
 		c.cold, c.build = nil, func(context.Context, func(string)) (string, error) { return "", errForeign(d.name) }
@@ -75,7 +77,7 @@ func (c *connection) start(ctx context.Context, s engine.Settings) (*deploy.Depl
 		return nil, err
 	}
 	d := deploy.Start(ctx, s, deploy.Ports{
-		Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build, Cold: c.cold, Agents: kept.Agents(), Hooks: hooks, Keys: c.app.keys, Leases: c.fleet,
+		Fleet: c.fleet, Storage: c.app.openStorage, Build: c.build, Image: c.image, Cold: c.cold, Agents: kept.Agents(), Hooks: hooks, Keys: c.app.keys, Leases: c.fleet,
 	})
 	c.signals.settles(d)
 	return d, nil

@@ -74,6 +74,8 @@ func (d *deploySettings) registerBuild(cmd *cobra.Command) {
 	fs.BoolVar(&d.builder.Buildkit, "buildkit", false, "build with BuildKit")
 	fs.StringVar(&d.builder.Depot, "depot", "", "build with Depot: auto, true or false")
 	fs.Lookup("depot").NoOptDefVal = "true"
+	fs.StringVar((*string)(&d.engine.Source), optionSource, string(engine.SourceAuto),
+		"where the release is read from: machine (a temporary one with the image), registry (the image's layers, by this computer), or auto\n(machine, and registry where Fly has no room for one)")
 	fs.StringVar(&d.builder.ImageLabel, "image-label", "", "tag of the new image (default: deployment-ULID)")
 }
 
@@ -165,6 +167,7 @@ const (
 	optionTrial            = "trial"
 	optionWavesBy          = "waves-by"
 	optionPause            = "pause"
+	optionSource           = "source"
 )
 
 // defaultDeploy are the settings of a deploy without any options.

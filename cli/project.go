@@ -34,6 +34,7 @@ type project struct {
 	TemporaryRegions []string `toml:"temporary_regions"`
 	TemporarySize    string   `toml:"temporary_size"`
 	TemporaryMemory  int      `toml:"temporary_memory"` // MB
+	Source           string   `toml:"source"`           // auto, machine or registry
 	PublicKeys       []string `toml:"public_keys"`      // whose signatures are trusted
 
 	Hooks  projectHooks   `toml:"hooks"`
@@ -96,7 +97,7 @@ func brokenProject(path string, err error) error {
 		first := unknown.Errors[0]
 		line, _ := first.Position()
 		return engine.NewProblem("broken_config", fmt.Sprintf("%s:%d: there is no setting %s", path, line, dotted(first.Key())), nil,
-			"Correct its name, or remove it. The settings are bucket, otp_app, release, release_root, container, max_concurrency, suspend_timeout, migration_timeout, max_suspend, timeout, lock_timeout, bake, temporary_regions, temporary_size, temporary_memory, public_keys, [env], [hooks] ("+momentNames()+", and [hooks.timeouts]) and [notify] (url, headers).")
+			"Correct its name, or remove it. The settings are bucket, otp_app, release, release_root, container, max_concurrency, suspend_timeout, migration_timeout, max_suspend, timeout, lock_timeout, bake, temporary_regions, temporary_size, temporary_memory, source, public_keys, [env], [hooks] ("+momentNames()+", and [hooks.timeouts]) and [notify] (url, headers).")
 	case errors.As(err, &wrong):
 		line, _ := wrong.Position()
 		where := fmt.Sprintf("%s:%d", path, line)

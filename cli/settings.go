@@ -252,6 +252,9 @@ func (d *deploySettings) complete(p project, changed func(option string) bool) {
 	if p.MaxConcurrency != nil && !changed(optionConcurrency) {
 		e.MaxConcurrency = *p.MaxConcurrency
 	}
+	if p.Source != "" && !changed(optionSource) {
+		e.Source = engine.ReleaseSource(p.Source)
+	}
 	set(optionBake, p.Bake, &e.Strategy.Bake, time.Second)
 	e.StrategyGiven = engine.StrategyGiven{Kind: changed(optionStrategy), WaveSize: changed(optionConcurrency), By: changed(optionWavesBy), Bake: changed(optionBake), Pause: changed(optionPause), Trial: changed(optionTrial)}
 	d.chooseWaves(changed(optionBake) || p.Bake != nil, changed(optionConcurrency) || p.MaxConcurrency != nil)
@@ -335,6 +338,12 @@ func (d *deploySettings) checkSource() error {
 		return usage("give either --resume or --to, not both")
 	case e.To != "" && pushed:
 		return usage("--to deploys what was built earlier: leave out --image and --skip-build")
+	case !e.Source.Valid():
+		return usage("--source is auto, machine or registry, not %q", string(e.Source))
+	case e.Source == engine.SourceRegistry && e.RunReleaseCommand:
+		return usage("--release-command runs in a temporary machine, and --source registry takes none: leave out one of the two")
+	case e.Source == engine.SourceRegistry && e.ApplyConfig:
+		return usage("--apply-config has a temporary machine read the configuration, and --source registry takes none: leave out one of the two")
 	case e.Resume && pushed:
 		return usage("--resume deploys what the last deploy built: leave out --image and --skip-build")
 	}

@@ -146,6 +146,17 @@ func TestWhereTemporaryMachinesRun(t *testing.T) {
 	}
 }
 
+func TestWhereTheReleaseIsReadFrom(t *testing.T) {
+	t.Setenv("FLY_APP", "")
+	files := map[string]string{"fly.toml": "app = 'a'", "flydeploy.toml": "source = 'registry'"}
+	for arg, want := range map[string]engine.ReleaseSource{"": engine.SourceRegistry, "--source=auto": engine.SourceAuto, "--source=machine": engine.SourceMachine} {
+		s, err := load(t, files, strings.Fields(arg)...)
+		if err != nil || s.engine.Source != want {
+			t.Errorf("%q: %s, %v", arg, s.engine.Source, err)
+		}
+	}
+}
+
 func TestAnAppWithoutFlyToml(t *testing.T) {
 	t.Setenv("FLY_APP", "")
 	s, err := load(t, map[string]string{"flydeploy.toml": "bucket = 'b'"}, "--app", "lonely")
@@ -191,6 +202,11 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		"no release command":                   {fine, "", []string{"--release-command"}, exitUsage, "no release_command"},
 		"no image":                             {fine, "", []string{"--skip-build"}, exitUsage, "--image"},
 		"an image and a build":                 {fine, "", []string{"--image=a:b"}, exitUsage, "--skip-build"},
+		"a source of nobody":                   {fine, "", []string{"--source=docker"}, exitUsage, "auto, machine or registry"},
+		"a source of nobody in the file":       {project("source = 'docker'"), "", nil, exitUsage, "auto, machine or registry"},
+		"configuration without a machine":      {fine, "", []string{"--source=registry", "--apply-config"}, exitUsage, "--source registry takes none"},
+		"its command without a machine":        {fine, "", []string{"--source=registry", "--release-command"}, exitUsage, "--source registry takes none"},
+		"configuration and the file":           {project("source = 'registry'"), "", []string{"--apply-config"}, exitUsage, "--source registry takes none"},
 		"a size of nobody":                     {fine, "", []string{"--temporary-size=a10"}, exitUsage, "shared-cpu-1x, shared-cpu-2x"},
 		"a size of nobody in the file":         {project("temporary_size = 'huge'"), "", nil, exitUsage, "performance-16x, not \"huge\""},
 		"an odd memory":                        {fine, "", []string{"--temporary-memory=1000"}, exitUsage, "multiple of 256"},

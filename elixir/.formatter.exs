@@ -1,4 +1,4 @@
 [
-  inputs: ["{mix,.formatter,hook,probe,loaded}.exs", "{lib,agent,orchestrator,test}/**/*.{ex,exs}"],
+  inputs: ["{mix,.formatter,hook,probe,loaded,settings}.exs", "{lib,agent,orchestrator,test}/**/*.{ex,exs}"],
   line_length: 110
 ]

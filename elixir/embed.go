@@ -4,10 +4,10 @@ package elixir
 
 import "embed"
 
-// Files holds agent/*.ex (the agent's modules), orchestrator/*.ex, bootstrap.exs, hook.exs, probe.exs, loaded.exs and trial.exs; with mix.exs and lib it
+// Files holds agent/*.ex (the agent's modules), orchestrator/*.ex, bootstrap.exs, hook.exs, probe.exs, loaded.exs, trial.exs and settings.exs; with mix.exs and lib it
 // is also the package's source.
 //
-//go:embed agent/*.ex orchestrator/*.ex bootstrap.exs hook.exs probe.exs loaded.exs trial.exs mix.exs lib
+//go:embed agent/*.ex orchestrator/*.ex bootstrap.exs hook.exs probe.exs loaded.exs trial.exs settings.exs mix.exs lib
 var Files embed.FS
 
 // Orchestrator lists what the temporary machine compiles after the agent, in this order.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"regexp"
 	"slices"
 	"time"
@@ -177,8 +178,9 @@ type Presigned interface {
 
 // Files reads and writes them from here.
 type Files interface {
-	// Put uploads a small file from here as PresignPut's URL would; ErrConflict if there is one already.
-	Put(ctx context.Context, key string, file []byte, sha256 string) error
+	// Put uploads a whole file from here as PresignPut's URL would, without having all of it in memory; ErrConflict if there is one already.
+	// progress, unless nil, is told the bytes that were sent and their total; where it is sent again, that begins anew.
+	Put(ctx context.Context, key string, file io.ReadSeeker, sha256 string, progress func(done, total int64)) error
 	// Get downloads a file of at most limit bytes; ErrNotFound if there is none.
 	Get(ctx context.Context, key string, limit int64) ([]byte, error)
 	// Stat looks at a tarball; ErrNotFound if there is none.

@@ -54,6 +54,7 @@ var Remedies = map[string]string{
 	"behaviour_changed":     coldDeploy + " Or give the new behaviour a module of its own, and keep this one until its processes have ended.",
 	"callback_mode_changed": "Add code_change/4, with a new @vsn. Or deploy cold: `fly deploy`.",
 	"messages_changed":      "Keep what processes may still need, until the next cold deploy, or move them on in code_change.",
+	"settings_too_large":    "Have a temporary machine pack the release: --source machine.",
 	"config_changed":        "Apply it: `--apply-config`, as far as that goes. " + coldDeploy + " Accept it only if the new code works with the old settings.",
 	"config_applied":        "",
 	"config_fails":          "Fix config/runtime.exs, or set what it needs (`fly secrets set`): a boot would fail as well. Or deploy without --apply-config, and accept config_changed.",

@@ -42,6 +42,7 @@ type Settings struct {
 	Resume           bool          // deploys the last deploy's tarball again, to finish it
 	Meant            string        // the deploy that Resume and EndTrial are about, "" for whichever it is
 	Temporary        Temporary     // the machine that packs the release
+	Source           ReleaseSource // what packs it; "" is SourceAuto
 	// ReleaseCommand is fly.toml's release_command, "" for none. RunReleaseCommand runs it in a temporary machine with the new image once
 	// the plan is confirmed, before anything is suspended.
 	ReleaseCommand    string
@@ -61,6 +62,21 @@ const (
 	ApplyChildrenKeep    ApplyChildren = "keep"    // new ones are started, and old ones ended
 	ApplyChildrenRestart ApplyChildren = "restart" // those that are started otherwise are restarted, too
 )
+
+// ReleaseSource says from where a release is read.
+type ReleaseSource string
+
+// The sources.
+const (
+	SourceAuto     ReleaseSource = "auto"     // a temporary machine, or where Fly has none the registry
+	SourceMachine  ReleaseSource = "machine"  // a temporary machine with the image
+	SourceRegistry ReleaseSource = "registry" // the image's layers, by the console
+)
+
+// Valid reports whether there is such a source; "" is SourceAuto.
+func (s ReleaseSource) Valid() bool {
+	return slices.Contains([]ReleaseSource{"", SourceAuto, SourceMachine, SourceRegistry}, s)
+}
 
 // Rehearse says on which machines the agent rehearses.
 type Rehearse string

@@ -73,6 +73,7 @@ type Bucket struct {
 	// plainPresigner signs URLs that work without any header.
 	plainPresigner *s3.PresignClient
 	clock          *clock
+	transport      http.RoundTripper // to the storage, for requests with time limits of their own
 	endpoint       *url.URL
 	bucket         string
 	app            string
@@ -102,6 +103,7 @@ func Open(ctx context.Context, c Config) (*Bucket, error) {
 	}
 	b := &Bucket{clock: newClock(transport), bucket: c.Bucket, app: c.App, host: c.Host}
 	at := &addressing{next: b.clock, bucket: c.Bucket}
+	b.transport = at
 	plain := s3.NewFromConfig(conf, func(o *s3.Options) {
 		o.BaseEndpoint = aws.String(cmp.Or(c.Endpoint, aws.ToString(o.BaseEndpoint), DefaultEndpoint))
 		o.EndpointResolverV2 = at

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -59,18 +60,55 @@ func (b *Bucket) PresignGet(ctx context.Context, key string, valid time.Duration
 	return request.URL, nil
 }
 
-// Put implements engine.Tarballs.
-func (b *Bucket) Put(ctx context.Context, key string, file []byte, sha string) error {
+// Put implements engine.Tarballs. A large file may take long: ctx bounds it, and no time limit of other requests does.
+func (b *Bucket) Put(ctx context.Context, key string, file io.ReadSeeker, sha string, progress func(done, total int64)) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	bounded, cancel := context.WithTimeout(ctx, operationTimeout)
-	defer cancel()
-	_, err := b.client.PutObject(bounded, &s3.PutObjectInput{
-		Bucket: &b.bucket, Key: &key, Body: newBody(file), IfNoneMatch: aws.String("*"),
+	size, err := file.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return fmt.Errorf("upload %s: %w", key, err)
+	}
+	_, err = b.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &b.bucket, Key: &key, Body: file, IfNoneMatch: aws.String("*"), ContentLength: &size,
 		Metadata: map[string]string{sha256Metadata: sha},
+	}, func(o *s3.Options) {
+		o.HTTPClient = &http.Client{Transport: &sending{b.transport, size, progress}}
 	})
 	return b.explain(ctx, "upload", key, err)
+}
+
+// sending tells how much of a request's body was sent.
+type sending struct {
+	next     http.RoundTripper
+	total    int64
+	progress func(done, total int64)
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s *sending) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.progress != nil && r.Body != nil {
+		r = r.Clone(r.Context())
+		r.Body = &counted{ReadCloser: r.Body, of: s}
+	}
+	return s.next.RoundTrip(r)
+}
+
+type counted struct {
+	io.ReadCloser
+	of   *sending
+	done int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	if c.done += int64(n); n > 0 {
+		c.of.progress(c.done, c.of.total)
+	}
+	return n, err
 }
 
 // Get implements engine.Tarballs.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,7 +175,7 @@ func TestAFileTravelsFromHere(t *testing.T) {
 	if _, err := b.Get(t.Context(), key, 100); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("before: %v", err)
 	}
-	if err := b.Put(t.Context(), key, []byte(body), digest(body)); err != nil {
+	if err := b.Put(t.Context(), key, strings.NewReader(body), digest(body), nil); err != nil {
 		t.Fatal(err)
 	}
 	object, err := b.Stat(t.Context(), key)
@@ -187,7 +188,32 @@ func TestAFileTravelsFromHere(t *testing.T) {
 	if _, err := b.Get(t.Context(), key, int64(len(body))-1); err == nil {
 		t.Error("a file larger than was asked for was downloaded")
 	}
-	if err := b.Put(t.Context(), key, []byte("other"), digest("other")); !errors.Is(err, engine.ErrConflict) {
+	if err := b.Put(t.Context(), key, strings.NewReader("other"), digest("other"), nil); !errors.Is(err, engine.ErrConflict) {
 		t.Errorf("a second upload: %v", err)
+	}
+}
+
+// A large file is sent piece by piece, and so is told how far it is.
+func TestALargeFileTellsItsProgress(t *testing.T) {
+	t.Parallel()
+	b := open(t, startServer(t))
+	const key = "releases/counter-2.0.0.tar.gz"
+	body := strings.Repeat("0123456789abcdef", 1<<16)
+	file := strings.NewReader(body)
+	if _, err := file.Seek(0, io.SeekEnd); err != nil { // as it was written
+		t.Fatal(err)
+	}
+	var told []int64
+	err := b.Put(t.Context(), key, file, digest(body), func(done, total int64) {
+		if total != int64(len(body)) {
+			t.Errorf("a total of %d bytes", total)
+		}
+		told = append(told, done)
+	})
+	if err != nil || len(told) < 4 || !slices.IsSorted(told) || told[len(told)-1] != int64(len(body)) {
+		t.Fatalf("told %v: %v", told, err)
+	}
+	if got, err := b.Get(t.Context(), key, int64(len(body))); err != nil || string(got) != body {
+		t.Errorf("%d bytes: %v", len(got), err)
 	}
 }

@@ -34,12 +34,13 @@ defmodule FlyDeployAgent.Manifest do
           do:
             "#{if native?(path), do: "native", else: "file"} #{sha256(path)} #{File.stat!(path).size} #{name}\n"
 
-    settings =
-      for {{file, key}, digest} <- settings(Path.join([root, "releases", vsn])),
-          do: "setting #{digest} #{file} #{key}\n"
-
-    IO.iodata_to_binary(Enum.sort(files) ++ Enum.sort(settings))
+    IO.iodata_to_binary([Enum.sort(files), [root, "releases", vsn] |> Path.join() |> settings() |> lines_of()])
   end
+
+  @doc "The lines that settings are in a manifest."
+  @spec lines_of(settings) :: [binary]
+  def lines_of(settings),
+    do: Enum.sort(for {{file, key}, digest} <- settings, do: "setting #{digest} #{file} #{key}\n")
 
   @doc "Reads a manifest; what it does not understand is left out."
   @spec parse(binary) :: t
@@ -80,20 +81,31 @@ defmodule FlyDeployAgent.Manifest do
     end
   end
 
+  # The files with settings.
+  @settings ~w(sys.config runtime.exs vm.args env.sh)
+
   @doc "The settings in a release's folder of its version: names with digests of their values."
   @spec settings(Path.t()) :: settings
   def settings(folder) do
-    for {file, read} <- [
-          {"sys.config", &sys_config/1},
-          {"runtime.exs", &runtime/1},
-          {"vm.args", &flags/1},
-          {"env.sh", &script/1}
-        ],
-        {:ok, text} <- [File.read(Path.join(folder, file))],
-        {key, values} <- text |> read.() |> Enum.group_by(&elem(&1, 0), &elem(&1, 1)),
+    settings_of(
+      for file <- @settings, {:ok, text} <- [File.read(Path.join(folder, file))], into: %{}, do: {file, text}
+    )
+  end
+
+  @doc "The same of the files' texts, by their names."
+  @spec settings_of(%{binary => binary}) :: settings
+  def settings_of(texts) do
+    for {file, text} <- texts,
+        file in @settings,
+        {key, values} <- file |> read(text) |> Enum.group_by(&elem(&1, 0), &elem(&1, 1)),
         into: %{},
         do: {{file, key}, digest(values)}
   end
+
+  defp read("sys.config", text), do: sys_config(text)
+  defp read("runtime.exs", text), do: runtime(text)
+  defp read("vm.args", text), do: flags(text)
+  defp read("env.sh", text), do: script(text)
 
   # Four bytes: enough to see a change, and nearly every value has them in common with others.
   defp digest(term) do

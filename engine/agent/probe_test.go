@@ -30,6 +30,7 @@ func TestProbeTellsTheFactsOfARunningVM(t *testing.T) {
 	if slices.ContainsFunc(f.Apps, func(a App) bool { return a.Name == "stdlib" || a.Name == "elixir" }) {
 		t.Errorf("OTP's and Elixir's among the applications: %+v", f.Apps)
 	}
+	n.readsSettings(t)
 	if strings.Contains(modules, "FlyDeploy") || strings.Contains(n.eval("IO.inspect(:code.all_loaded(), limit: :infinity)"), "FlyDeploy") {
 		t.Error("the probe left a module")
 	}

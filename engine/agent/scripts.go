@@ -1,8 +1,7 @@
 package agent
 
 import (
-	"errors"
-	"regexp"
+	"cmp"
 	"strings"
 	"sync"
 
@@ -22,6 +21,7 @@ const (
 	ScriptFacts         Script = "facts"          // enters; then "", program
 	ScriptCode          Script = "code"           // as ScriptFacts
 	ScriptTrial         Script = "trial"          // enters; then bindings, program
+	ScriptSettings      Script = "settings"       // enters; then bindings, program; stdin is the configuration
 	ScriptCall          Script = "call"           // ARGS: DIR, command or "-", seq, patience (seconds)
 	ScriptPart          Script = "part"           // ARGS: DIR, number, base64
 	ScriptJob           Script = "job"            // ARGS: DIR, job, root, OTP application; stdin is an upload's form
@@ -38,8 +38,8 @@ func ScriptOf(command []string) (script Script, args []string, ok bool) {
 	}
 	args = command[4:]
 	script = scriptNames()[command[2]]
-	if command[2] == scriptRPC && len(args) == 7 {
-		script = programs()[args[6]]
+	if (command[2] == scriptRPC || command[2] == scriptOrder) && len(args) == 7 {
+		script = cmp.Or(programs()[args[6]], script)
 	}
 	return script, args, script != ""
 }
@@ -55,7 +55,7 @@ var scriptNames = sync.OnceValue(func() map[string]Script {
 // programs tells what is evaluated in a VM.
 var programs = sync.OnceValue(func() map[string]Script {
 	all := map[string]Script{}
-	for script, names := range map[Script][]string{ScriptFacts: factsScripts, ScriptCode: codeScripts, ScriptTrial: trialScripts} {
+	for script, names := range map[Script][]string{ScriptFacts: factsScripts, ScriptCode: codeScripts, ScriptTrial: trialScripts, ScriptSettings: settingsScripts} {
 		if text, err := program(names...); err == nil { // they are embedded
 			all[text] = script
 		}
@@ -68,20 +68,16 @@ var (
 	factsScripts = []string{systemScript, "hook.exs", "probe.exs"}
 	codeScripts  = []string{systemScript, "hook.exs", "loaded.exs"}
 	trialScripts = []string{"trial.exs"}
+
+	settingsScripts = []string{"settings.exs"}
 )
 
-// systemScript has the only list of OTP's and Elixir's applications.
-const systemScript = "agent/release.ex"
+// systemScript stands for the names of OTP's and Elixir's applications: VMs without the agent need them as well.
+const systemScript = "system"
 
-var systemLists = regexp.MustCompile(`(?s)@otp (~w\(.*?\)a)\n.*@elixir (~w\(.*?\)a)\n`)
-
-// systemApplications takes the list out of the agent's module: VMs without the agent need it as well.
-func systemApplications(module string) (string, error) {
-	lists := systemLists.FindStringSubmatch(module)
-	if lists == nil {
-		return "", errors.New(systemScript + " has no list of OTP's and Elixir's applications")
-	}
-	return "system = " + lists[1] + " ++ " + lists[2], nil
+func systemApplications() (string, error) {
+	names, err := elixir.SystemApplications()
+	return "system = ~w(" + strings.Join(names, " ") + ")a", err
 }
 
 // bootstrap is bootstrap.exs, compressed.
@@ -105,15 +101,14 @@ func program(names ...string) (string, error) {
 	}
 	var parts []string
 	for _, name := range names {
-		file, err := elixir.Files.ReadFile(name)
+		text, err := systemApplications()
+		if name != systemScript {
+			var file []byte
+			file, err = elixir.Files.ReadFile(name)
+			text = string(file)
+		}
 		if err != nil {
 			return "", err
-		}
-		text := string(file)
-		if name == systemScript {
-			if text, err = systemApplications(text); err != nil {
-				return "", err
-			}
 		}
 		parts = append(parts, strings.TrimSpace(strip(text)))
 	}

@@ -30,6 +30,9 @@ func (j *job) findTarget(ctx context.Context) (*target.Target, error) {
 	if err := j.checkPause(s.Strategy); err != nil {
 		return nil, err
 	}
+	if err := j.checkSource(); err != nil {
+		return nil, err
+	}
 	found, err := target.Connect(ctx, engine.App{OTPApp: s.OTPApp, Release: s.Release}, j.ports.Fleet, j.ports.Storage)
 	if err != nil {
 		return nil, err
@@ -45,6 +48,9 @@ func (j *job) findTarget(ctx context.Context) (*target.Target, error) {
 
 // checkToken fails if the token may not create the temporary machine, so that nothing is built in vain.
 func (j *job) checkToken(ctx context.Context) error {
+	if j.settings.Source == engine.SourceRegistry {
+		return nil
+	}
 	if err := j.ports.Fleet.MayCreate(ctx); errors.Is(err, engine.ErrForbidden) {
 		return fmt.Errorf("check what the token may do: %w", err)
 	}

@@ -21,11 +21,12 @@ type Ports struct {
 	Fleet   engine.Fleet
 	Storage engine.OpenStorage
 	Build   engine.Build
-	Cold    engine.Cold   // nil: a plan whose verdict is cold blocks
-	Agents  engine.Agents // nil: each deploy that packs a release compiles the agent
-	Hooks   engine.Hooks  // nil: none
-	Leases  engine.Leases // nil: none are taken
-	Keys    *sign.Ring    // nil: nothing is signed, and nothing need be
+	Cold    engine.Cold      // nil: a plan whose verdict is cold blocks
+	Agents  engine.Agents    // nil: each deploy that packs a release compiles the agent
+	Image   engine.ReadImage // nil: only a temporary machine packs a release
+	Hooks   engine.Hooks     // nil: none
+	Leases  engine.Leases    // nil: none are taken
+	Keys    *sign.Ring       // nil: nothing is signed, and nothing need be
 }
 
 // job is what a deploy was asked to do, and with what. Every step reads it; none changes it.
@@ -187,6 +188,10 @@ func (j *job) verifyAndRecord(ctx context.Context, st *staged, book *ledger, err
 func (j *job) phase(ph engine.Phase, text string, u *engine.Upgrade, work func() (string, error)) error {
 	j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusRunning, Text: text})
 	text, err := work()
+	if without := (*noTemporary)(nil); errors.As(err, &without) {
+		j.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusSkipped, Text: without.Error()})
+		return err
+	}
 	if err != nil {
 		j.rec.Emit(engine.Event{Phase: ph, Status: failedBy(err), Text: text, Problem: engine.AsProblem(err)})
 		return err

@@ -3,13 +3,16 @@ package deploy
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
+	"sync/atomic"
 	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
 	"flydeploy/engine/record"
+	"flydeploy/engine/release"
 	"flydeploy/engine/run"
 	"flydeploy/engine/sign"
 	"flydeploy/engine/target"
@@ -48,12 +51,22 @@ func (j *job) pack(ctx context.Context, s *surveyed, u engine.Upgrade) (packed, 
 		err := work.upload(ctx, work.agent(), work.tarball())
 		work.keepAgent(ctx, err)
 		return err
-	})
+	}, (*packing).packHere)
 	return p, err
 }
 
-// onTemporary does work in a temporary machine with the new image.
-func (j *job) onTemporary(ctx context.Context, s *surveyed, p *packed, work func(*packing) error) error {
+// onTemporary does work in a temporary machine with the new image, or without one what this computer can do instead.
+func (j *job) onTemporary(ctx context.Context, s *surveyed, p *packed, work func(*packing) error, here func(*packing, context.Context) error) error {
+	if j.settings.Source == engine.SourceRegistry {
+		j.rec.Emit(engine.Event{Phase: engine.PhaseOrchestrator, Status: engine.StatusSkipped, Text: fromLayers, Upgrade: copyOf(&p.upgrade)})
+		j.removeLeftovers(ctx, s)
+	} else if err := j.inTemporaryMachine(ctx, s, p, work); !errors.As(err, new(*noTemporary)) {
+		return err
+	}
+	return here(&packing{job: j, surveyed: s, target: s.target, packed: p}, ctx)
+}
+
+func (j *job) inTemporaryMachine(ctx context.Context, s *surveyed, p *packed, work func(*packing) error) error {
 	until := time.Now().Add(temporaryLivesFor)
 	m, err := j.startTemporary(ctx, &p.upgrade, s)
 	if err != nil {
@@ -91,7 +104,7 @@ func (j *job) startTemporary(ctx context.Context, u *engine.Upgrade, s *surveyed
 			UpgradeID: u.ID, Image: u.SourceImage, LiveFor: temporaryLivesFor, Temporary: j.settings.Temporary.For(s.in),
 		})
 		if err != nil {
-			return "", err
+			return "", j.orWithout(err, u)
 		}
 		return fmt.Sprintf("machine %s in %s", m.ID, m.Region), nil
 	})
@@ -157,7 +170,7 @@ func (j *job) reuse(ctx context.Context, s *surveyed, p *packed) error {
 		return problem
 	}
 	if !s.reusesAgent() || j.isIntact(ctx, s, keyOf(e.Agent.URL), e.Agent.SHA256, e.Agent.Size) != nil {
-		return j.onTemporary(ctx, s, p, func(work *packing) error { return work.makeAgent(ctx) })
+		return j.onTemporary(ctx, s, p, func(work *packing) error { return work.makeAgent(ctx) }, (*packing).findAgent)
 	}
 	u.Agent, p.agentKey = e.Agent, keyOf(e.Agent.URL)
 	for _, ph := range []engine.Phase{engine.PhaseOrchestrator, engine.PhaseTarball} {
@@ -191,8 +204,9 @@ type packing struct {
 	*job
 	*packed
 	surveyed *surveyed
-	target   *target.Target // the surveyed one
-	exec     agent.Exec
+	target   *target.Target   // the surveyed one
+	exec     agent.Exec       // in the temporary machine; nil without one
+	made     *release.Tarball // without a temporary machine
 }
 
 // makeTarball packs the release. It compiles the agent as well, unless that is known.
@@ -276,9 +290,18 @@ func inTemporary[T any](ctx context.Context, p *packing, ph engine.Phase, work f
 	return done, err
 }
 
+// countEvery is how often progress is told at most, but for its end.
+const countEvery = 200 * time.Millisecond
+
 // count gives a function that emits the progress of a phase.
 func (p *packing) count(ph engine.Phase, unit string) func(done, total int64) {
+	var told atomic.Int64 // the body of an upload that broke off may still be read when the next one begins
 	return func(done, total int64) {
+		now := time.Now().UnixNano()
+		if done < total && now-told.Load() < int64(countEvery) {
+			return
+		}
+		told.Store(now)
 		p.rec.Emit(engine.Event{Phase: ph, Status: engine.StatusRunning, Done: done, Total: total, Unit: unit})
 	}
 }

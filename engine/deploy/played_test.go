@@ -42,7 +42,7 @@ func portsOf(c *agenttest.Console) deploy.Ports {
 		Storage: func(context.Context, string, map[string]string) (engine.Storage, error) {
 			return engine.Storage{Locks: c.Storage, Records: c.Storage, Tarballs: c.Storage, Now: c.Storage.Now}, nil
 		},
-		Build: c.Build,
+		Build: c.Build, Image: c.ReadImage,
 	}
 }
 

@@ -166,7 +166,7 @@ func (w *world) replace(key, body string) {
 	if err := b.Delete(w.t.Context(), key); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := b.Put(w.t.Context(), key, []byte(body), strings.Repeat("0", 64)); err != nil {
+	if err := b.Put(w.t.Context(), key, strings.NewReader(body), strings.Repeat("0", 64), nil); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -229,7 +229,7 @@ func (w *world) publish(tarball []byte, name string) {
 	digest := sha256.Sum256(tarball)
 	sha, size := hex.EncodeToString(digest[:]), int64(len(tarball))
 	key := "releases/counter-" + strings.ReplaceAll(name, " ", "_") + ".tar.gz"
-	if err := b.Put(ctx, key, tarball, sha); err != nil {
+	if err := b.Put(ctx, key, bytes.NewReader(tarball), sha, nil); err != nil {
 		w.t.Fatal(err)
 	}
 	md, etag, err := b.Metadata(ctx)

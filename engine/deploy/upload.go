@@ -1,15 +1,18 @@
 package deploy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
+	"flydeploy/engine/run"
 )
 
 // file is one that the temporary machine has made. key and url are for its place in the bucket.
@@ -58,18 +61,18 @@ func (p *packing) upload(ctx context.Context, files ...file) error {
 	})
 }
 
-// send uploads a file: the agent from here, where it was kept, everything else from the temporary machine. It looks whether the
-// file has arrived.
+// send uploads a file: from here what was kept or made here, everything else from the temporary machine. It looks whether the file has
+// arrived.
 func (p *packing) send(ctx context.Context, f file) error {
 	key := *f.key
 	p.sent = append(p.sent, key)
 	var err error
-	if f.upload == agent.UploadAgent && p.agentFile != nil {
-		err = p.target.Storage.Tarballs.Put(ctx, key, p.agentFile, f.sha256)
-		if errors.Is(err, engine.ErrConflict) { // somebody else has just sent it
-			err = nil
-		}
-	} else {
+	switch {
+	case f.upload == agent.UploadAgent && p.agentFile != nil:
+		err = p.sendFromHere(ctx, f, bytes.NewReader(p.agentFile), nil)
+	case f.upload == agent.UploadTarball && p.made != nil:
+		err = p.sendFromHere(ctx, f, p.made.File, p.count(engine.PhaseUpload, "bytes"))
+	default:
 		err = p.sendFromTemporary(ctx, f)
 	}
 	if err != nil {
@@ -84,6 +87,16 @@ func (p *packing) send(ctx context.Context, f file) error {
 			key, object.Size, object.SHA256, f.size, f.sha256)
 	}
 	return nil
+}
+
+func (p *packing) sendFromHere(ctx context.Context, f file, content io.ReadSeeker, progress func(done, total int64)) error {
+	err := run.Within(ctx, packWithin, "Check the network, and deploy again.", func(ctx context.Context) error {
+		return p.target.Storage.Tarballs.Put(ctx, *f.key, content, f.sha256, progress)
+	})
+	if errors.Is(err, engine.ErrConflict) { // somebody else has just sent it, or an earlier attempt whose answer was lost
+		return nil
+	}
+	return err
 }
 
 func (p *packing) sendFromTemporary(ctx context.Context, f file) error {

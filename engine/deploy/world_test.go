@@ -123,6 +123,7 @@ func (w *world) ports(version int) deploy.Ports {
 			return engine.Storage{Locks: b, Records: b, Tarballs: b}, err
 		},
 		Build:  func(context.Context, func(string)) (string, error) { return w.push(version), nil },
+		Image:  w.readImage(),
 		Agents: kept.Agents(), // compiled once for all tests of this computer
 		Keys:   w.keys,
 	}

@@ -20,6 +20,7 @@ const (
 	Inject        = Kind(agent.ScriptOrder) // Call.Arg is the order's id
 	Facts         = Kind(agent.ScriptFacts)
 	LoadedCode    = Kind(agent.ScriptCode)
+	ReadSettings  = Kind(agent.ScriptSettings)
 	AskTrial      = Kind(agent.ScriptTrial) // Call.Arg is the deploy's id that is confirmed, "" to look
 	Wait          = Kind("wait")
 	Arm           = Kind("arm")
@@ -44,6 +45,7 @@ const (
 	RenewLease      Kind = "renew_lease"
 	ReleaseLease    Kind = "release_lease"
 	Build           Kind = "build"
+	ReadImage       Kind = "read_image" // of the registry; Call.Arg is the image
 )
 
 // Calls of the bucket. Call.Arg is the key, the file's name below its upgrade, or the deploy's id.
@@ -74,7 +76,7 @@ const (
 // IsExec reports whether the call runs a command on a machine.
 func (k Kind) IsExec() bool {
 	return slices.Contains([]Kind{
-		Discover, StorageEnv, StorageConfig, ImageStorage, Inject, Facts, LoadedCode, AskTrial, Wait, Arm, Commit, Abort, Finish,
+		Discover, StorageEnv, StorageConfig, ImageStorage, Inject, Facts, LoadedCode, AskTrial, ReadSettings, Wait, Arm, Commit, Abort, Finish,
 		SendPart, StartJob, PollJob, RunCommand, FollowCommand, OtherExec,
 	}, k)
 }
@@ -87,7 +89,7 @@ func (k Kind) IsStorage() bool {
 // of gives how long a call travels.
 func (t Timing) of(k Kind) time.Duration {
 	switch {
-	case k == Build, k == PresignGet, k == PresignPut, k == PresignResult: // they do not
+	case k == Build, k == ReadImage, k == PresignGet, k == PresignPut, k == PresignResult: // they do not
 		return 0
 	case k.IsStorage():
 		return t.Storage
@@ -97,7 +99,7 @@ func (t Timing) of(k Kind) time.Duration {
 
 // EntersVM reports whether the call needs a VM that answers rpc.
 func (k Kind) EntersVM() bool {
-	return slices.Contains([]Kind{StorageConfig, Inject, Facts, LoadedCode, AskTrial}, k)
+	return slices.Contains([]Kind{StorageConfig, Inject, Facts, LoadedCode, AskTrial, ReadSettings}, k)
 }
 
 // IsLock reports whether the call reads or writes the deploy lock.
@@ -192,7 +194,7 @@ const answersWithin = time.Minute
 // through has the hooks decide what a call is answered.
 func (w *World) through(ctx context.Context, c Call, carryOut func() Answer) Answer {
 	c.At = time.Now()
-	if !c.Kind.IsExec() && c.Kind != Build && c.Kind != CreateTemporary { // an exec has its own
+	if !c.Kind.IsExec() && c.Kind != Build && c.Kind != ReadImage && c.Kind != CreateTemporary { // an exec has its own
 		bounded, cancel := context.WithTimeout(ctx, answersWithin)
 		defer cancel()
 		ctx = bounded

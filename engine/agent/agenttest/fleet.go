@@ -83,7 +83,7 @@ func (w *World) exec(ctx context.Context, id string, r request) (Output, error) 
 	switch r.script {
 	case agent.ScriptDiscover:
 		return w.discover(m), nil
-	case agent.ScriptStorage, agent.ScriptStorageConfig, agent.ScriptOrder, agent.ScriptFacts, agent.ScriptCode, agent.ScriptTrial:
+	case agent.ScriptStorage, agent.ScriptStorageConfig, agent.ScriptOrder, agent.ScriptFacts, agent.ScriptCode, agent.ScriptTrial, agent.ScriptSettings:
 		return w.enter(ctx, m, r)
 	case agent.ScriptCall:
 		return w.call(ctx, m, r)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -58,14 +59,24 @@ func (s *Storage) PresignGet(ctx context.Context, key string, valid time.Duratio
 }
 
 // Put implements engine.Tarballs.
-func (s *Storage) Put(ctx context.Context, key string, file []byte, sha256 string) error {
+func (s *Storage) Put(ctx context.Context, key string, file io.ReadSeeker, sha256 string, progress func(done, total int64)) error {
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	body, err := io.ReadAll(file)
+	if err != nil {
+		return err
+	}
 	return tell(ctx, s.world, s.about(PutTarball, key), func() error {
 		s.world.mu.Lock()
 		defer s.world.mu.Unlock()
 		if s.world.bucket.objects[key] != nil {
 			return fmt.Errorf("write s3://%s/%s: %w", bucketName, key, engine.ErrConflict)
 		}
-		s.world.bucket.write(key, object{body: bytes.Clone(file), sha256: sha256})
+		s.world.bucket.write(key, object{body: body, sha256: sha256})
+		if progress != nil {
+			progress(int64(len(body)), int64(len(body)))
+		}
 		return nil
 	})
 }

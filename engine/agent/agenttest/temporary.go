@@ -190,7 +190,7 @@ func (w *World) pack(r request, release Release) string {
 	}
 	return toJSON(agent.Tarball{
 		Path: r.args[0] + "/upgrade.tar.gz", SHA256: release.SHA256, Size: release.Size, AppVersion: release.Version, Release: release.Version,
-		ERTS: "13.1.5", OTP: otp, Elixir: elixir, Entries: 300, Beams: 120,
+		ERTS: erts, OTP: otp, Elixir: elixir, Entries: 300, Beams: 120,
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -120,6 +121,8 @@ func (w *World) enter(ctx context.Context, m *machine, r request) (Output, error
 		return m.code(), nil
 	case agent.ScriptTrial:
 		return m.tellTrial(r.args[5]), nil
+	case agent.ScriptSettings:
+		return settings(r.stdin), nil
 	default:
 		return w.bootstrap(ctx, m, r)
 	}
@@ -141,6 +144,25 @@ func (m *machine) facts() Output {
 	lines = append(lines, "poller=false", fmt.Sprintf("agent=%t", m.vm.living() != nil), "user=1000", fmt.Sprintf("clock_ms=%d", time.Now().UnixMilli()),
 		"app="+App+" "+ReleaseOf(m.Image).Version+" top", marker+"end")
 	return say(lines...)
+}
+
+// settings is settings.exs: a setting for each file that it is given.
+func settings(stdin string) Output {
+	text, err := decode(stdin)
+	form, err2 := url.ParseQuery(text)
+	if err != nil || err2 != nil {
+		return Output{Stderr: "** (ArgumentError)\n", ExitCode: 1}
+	}
+	var lines strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		sum := md5.Sum([]byte(form.Get(name)))
+		fmt.Fprintf(&lines, "setting %x %s all\n", sum[:4], name)
+	}
+	var b bytes.Buffer
+	z := zlib.NewWriter(&b)
+	_, _ = z.Write([]byte(lines.String()))
+	_ = z.Close()
+	return say(marker+"settings", "otp="+otp, "erts="+erts, "elixir="+elixir, "lines="+base64.StdEncoding.EncodeToString(b.Bytes()), marker+"end")
 }
 
 // Fingerprint is what a VM tells that has loaded code.

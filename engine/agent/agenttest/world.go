@@ -15,7 +15,7 @@
 //	w.On(agenttest.Match{Kinds: agenttest.Kind.IsExec}, agenttest.Outage(150*time.Second))
 //	w.Behave("m00", func(b *agenttest.Behaviour) { b.Outcome = agent.RolledBack })
 //
-// The ports of a deploy are w.Fleet, w.Storage and w.Build; those of a colleague's computer are NewConsole's. Afterwards
+// The ports of a deploy are w.Fleet, w.Storage, w.Build and w.ReadImage; those of a colleague's computer are NewConsole's. Afterwards
 // State, Current, Object, Temporaries and Calls tell what has become of the world.
 package agenttest
 
@@ -118,7 +118,8 @@ type World struct {
 	behaviour Behaviour
 	settings  map[string]string
 	bucket    bucket
-	configs   map[string]bool // sha256s of tarballs that hold their configuration
+	files     map[string]string // of images; nil: FilesOf
+	configs   map[string]bool   // sha256s of tarballs that hold their configuration
 }
 
 // NewWorld makes a world with machines m00, m01, … that run Image1, half of them in ams, half in fra.

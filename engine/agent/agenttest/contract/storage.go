@@ -3,6 +3,7 @@ package contract
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -310,6 +311,16 @@ func tarballs(t testing.TB, b Bucket) {
 	must(t, s.Delete(t.Context(), key))
 	_, err = s.Stat(t.Context(), key)
 	is(t, err, engine.ErrNotFound)
+	// A file is sent from here whole, wherever somebody has read it to.
+	file, sent := strings.NewReader(body), int64(0)
+	_, err = file.Seek(3, io.SeekStart)
+	must(t, err)
+	must(t, s.Put(t.Context(), key, file, sha, func(done, _ int64) { sent = done }))
+	is(t, s.Put(t.Context(), key, strings.NewReader("other"), sha, nil), engine.ErrConflict)
+	if o, err := s.Stat(t.Context(), key); err != nil || o != (engine.Object{Key: key, Size: int64(len(body)), SHA256: sha}) || sent != o.Size {
+		t.Errorf("%+v %v, told were %d bytes", o, err, sent)
+	}
+	must(t, s.Delete(t.Context(), key))
 	if url := s.URL(key); strings.Contains(url, "?") || !strings.HasSuffix(url, "/"+key) || !strings.HasPrefix(put, url+"?") {
 		t.Errorf("URL %s", url)
 	}
