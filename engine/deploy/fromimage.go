@@ -124,7 +124,7 @@ func (p *packing) packLayers(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s %s, %d files, %.1f MB", p.target.OTPApp, p.made.AppVersion, p.made.Entries, float64(p.made.Size)/1e6), nil
 }
 
-// asked bounds how many machines are asked, one after the other, for what the new release's settings are.
+// settingsAskedOf bounds how many machines are asked, one after the other, for what the new release's settings are.
 const settingsAskedOf = 3
 
 // readSettings asks a machine that runs the release. Any can say it; the one that said where the bucket is comes first.

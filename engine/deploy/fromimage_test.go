@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -54,9 +53,6 @@ func (s *stage) packedHere(p *engine.Progress, r engine.Result, temporaries int)
 	s.nothingLeft()
 }
 
-// phaseOf gives the last event of a phase of the fleet.
-func phaseOf(p *engine.Progress, ph engine.Phase) engine.PhaseState { return p.Fleet[ph] }
-
 func TestADeployWithoutATemporaryMachine(t *testing.T) {
 	played(t, 2, func(t *testing.T, s *stage) {
 		s.knowsAgent()
@@ -66,7 +62,7 @@ func TestADeployWithoutATemporaryMachine(t *testing.T) {
 		for _, e := range s.recordedEvents(r.Upgrade.ID) {
 			counted = append(counted, string(e.Phase)+" "+e.Unit)
 		}
-		orchestrator := phaseOf(p, engine.PhaseOrchestrator)
+		orchestrator := p.Fleet[engine.PhaseOrchestrator]
 		if orchestrator.Status != engine.StatusSkipped || orchestrator.Text != "no temporary machine: the release is read from the image's layers" {
 			t.Errorf("%+v", orchestrator)
 		}
@@ -85,7 +81,7 @@ func TestWithoutRoomForATemporaryMachine(t *testing.T) {
 				s.SetTemporary(agenttest.Temporary{CreateError: engine.NewProblem(name, "start a temporary machine: no region has room for it", nil, "Ask for less.")})
 				p, r := s.deploy(playedSettings())
 				s.packedHere(p, r, 2)
-				orchestrator := phaseOf(p, engine.PhaseOrchestrator)
+				orchestrator := p.Fleet[engine.PhaseOrchestrator]
 				if orchestrator.Status != engine.StatusSkipped || !strings.Contains(orchestrator.Text, "image's layers (start a temporary machine: no region has room for it)") {
 					t.Errorf("%+v", orchestrator)
 				}
@@ -273,5 +269,4 @@ func TestNoTemporaryFileStays(t *testing.T) {
 	if _, r := s.deploy(fromRegistry()); r.Problem == nil || r.Problem.Name != "no_temporary_file" {
 		t.Errorf("without a folder: %v", r.Problem)
 	}
-	_ = os.Unsetenv("TMPDIR")
 }
