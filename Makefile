@@ -51,12 +51,16 @@ WHOLE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: test
 test: setup ## check and test everything, and that nothing is left behind
-	@.ci/leaves-nothing $(MAKE) --no-print-directory -j2 $(WHOLE) test-nodes test-rest
+	@.ci/leaves-nothing $(MAKE) --no-print-directory -j3 $(WHOLE) test-nodes test-mix test-rest
 
-# Beside the tests with nodes, which take longest and often wait: one after the other, by a make that knows nothing of this one.
+# Beside the tests with nodes, which take longest and often wait, as ExUnit's do: each by a make that knows nothing of this one.
+.PHONY: test-mix
+test-mix:
+	@MAKEFLAGS= make --no-print-directory $(WHOLE) test-elixir
+
 .PHONY: test-rest
 test-rest:
-	@MAKEFLAGS= make --no-print-directory $(WHOLE) lint test-elixir test-race
+	@MAKEFLAGS= make --no-print-directory $(WHOLE) lint test-race
 
 .PHONY: lint
 lint: ## check formatting, go vet, staticcheck
@@ -85,7 +89,7 @@ test-go: test-nodes test-race ## run the Go tests, with the race detector those 
 .PHONY: test-nodes
 test-nodes:
 	@echo "== go test: with nodes"
-	@go test -vet=off -count=1 -p 3 -parallel 2 -timeout 25m $(NODES) # they wait for half of their time
+	@go test -vet=off -count=1 -p 3 -parallel 3 -timeout 25m $(NODES) # they wait for half of their time
 
 .PHONY: test-race
 test-race:

@@ -127,6 +127,8 @@ defmodule FlyDeployAgent.AppChildrenTest do
     assert Process.alive?(pid)
   end
 
+  # It waits for twelve of them.
+  @tag :soak
   @tag timeout: 120_000
   test "a child that hangs is told within seconds" do
     started([{Worker, {:t_one, 1}}])
