@@ -284,7 +284,7 @@ func TestWithoutAConnectionNothingWasCarriedOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = listener.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	_, err = newClient(t, "http://"+listener.Addr().String()).Exec(ctx, machineID, []string{"true"}, "", time.Second)
 	wantProblem(t, err, "api_unreachable")
