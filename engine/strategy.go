@@ -58,11 +58,22 @@ func (s Strategy) Resuming(earlier Strategy, given StrategyGiven) Strategy {
 // that grow: "1,10%,50%,100%". What is left after the last one is another wave.
 type StrategyKind string
 
-var listedSteps = regexp.MustCompile(`^[1-9][0-9]{0,5}%?(,[1-9][0-9]{0,5}%?){0,19}$`)
+// Bounds are no part of the expression: counted repetitions take their time at each start of the console.
+var listedSteps = regexp.MustCompile(`^[1-9][0-9]*%?(,[1-9][0-9]*%?)*$`)
+
+const (
+	maxSteps = 20
+	maxStep  = 999_999
+)
+
+// lists reports whether k lists steps; whether they grow is another matter.
+func (k StrategyKind) lists() bool {
+	return strings.Count(string(k), ",") < maxSteps && listedSteps.MatchString(string(k))
+}
 
 // Valid reports whether there is such a strategy.
 func (k StrategyKind) Valid() bool {
-	return slices.Contains(Strategies, k) || listedSteps.MatchString(string(k)) && k.grows()
+	return slices.Contains(Strategies, k) || k.lists() && k.grows()
 }
 
 // grows reports whether the listed numbers grow, and the listed shares, up to 100%: how a number compares with a share depends on the fleet.
@@ -75,7 +86,7 @@ func (k StrategyKind) grows() bool {
 			last = &share
 		}
 		at, _ := strconv.Atoi(digits)
-		if at <= *last || isShare && at > 100 {
+		if at <= *last || at > maxStep || isShare && at > 100 {
 			return false
 		}
 		*last = at
@@ -85,7 +96,7 @@ func (k StrategyKind) grows() bool {
 
 // steps gives how many of n machines have the upgrade after each wave, nil for a strategy that lists none.
 func (k StrategyKind) steps(n int) []int {
-	if !listedSteps.MatchString(string(k)) {
+	if !k.lists() {
 		return nil
 	}
 	var after []int

@@ -76,6 +76,8 @@ func TestStrategiesThatThereAre(t *testing.T) {
 	for kind, valid := range map[StrategyKind]bool{
 		"all": true, "canary": true, "1": true, "1,10%,100%": true, "": false, "0,1": false, "1,,2": false, "1,x": false, "-1": false, "1;2": false, "1,": false, "%": false,
 		"5,10%,7,50%": true, "50%,10%": false, "10%,10%": false, "200%": false, "101%": false, "5,3": false, "5,10%,5": false,
+		"999999": true, "1000000": false, "99999999999999999999": false, "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20": true,
+		"1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21": false,
 	} {
 		if kind.Valid() != valid {
 			t.Errorf("%q: valid is %t", kind, !valid)

@@ -121,13 +121,19 @@ func (o Order) encode() string {
 }
 
 var (
-	validID  = regexp.MustCompile(`^[A-Za-z0-9-]{16,80}$`)
+	idText   = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 	validApp = regexp.MustCompile(`^[a-z][a-zA-Z0-9_@]*$`)
+	absolute = regexp.MustCompile(`^/[^\x00-\x1f\x7f]+$`)
 )
+
+func validID(id string) bool { return len(id) >= 16 && len(id) <= 80 && idText.MatchString(id) }
+
+// validDir reports whether an agent can work in a folder.
+func validDir(dir string) bool { return len(dir) <= 400 && absolute.MatchString(dir) }
 
 func (o Order) check() error {
 	switch {
-	case !validID.MatchString(o.ID):
+	case !validID(o.ID):
 		return fmt.Errorf("order: the id %q is not NewID's", printable(o.ID, 80))
 	case !engine.IsSHA256(o.SHA256):
 		return fmt.Errorf("order: no sha256")
@@ -263,14 +269,12 @@ type about struct {
 	Boot        string `json:"boot"`
 }
 
-var validDir = regexp.MustCompile(`^/[^\x00-\x1f\x7f]{1,400}$`)
-
 func started(text string, exec Exec, vm VM, o Order) (*Session, error) {
 	var a about
 	if err := json.Unmarshal([]byte(text), &a); err != nil {
 		return nil, fmt.Errorf("injecting the agent: its answer is not valid: %w", errCut)
 	}
-	if a.ID != o.ID || !validDir.MatchString(a.Dir) || !strings.HasSuffix(a.Dir, "/flydeploy-"+o.ID) {
+	if a.ID != o.ID || !validDir(a.Dir) || !strings.HasSuffix(a.Dir, "/flydeploy-"+o.ID) {
 		return nil, fmt.Errorf("injecting the agent: it works in an unexpected folder %q", printable(a.Dir, 200))
 	}
 	if a.Boot != vm.Boot() {

@@ -9,7 +9,7 @@ import (
 
 // Session gives the agent of the other upgrade, whose console is gone. The caller must hold the deploy lock.
 func (e *BusyError) Session(exec Exec, vm VM) (*Session, error) {
-	if e.about.Boot != vm.Boot() || !validID.MatchString(e.about.ID) || !validDir.MatchString(e.about.Dir) ||
+	if e.about.Boot != vm.Boot() || !validID(e.about.ID) || !validDir(e.about.Dir) ||
 		!strings.HasSuffix(e.about.Dir, "/flydeploy-"+e.about.ID) {
 		return nil, fmt.Errorf("taking over from the agent of %s: it does not tell where it works: %w", e.ID, e)
 	}

@@ -39,7 +39,7 @@ func ConfirmTrial(ctx context.Context, exec Exec, vm VM, id string) error {
 
 func askTrial(ctx context.Context, exec Exec, vm VM, confirmed string) (Trial, *Session, error) {
 	const doing = "asking the VM for its trial"
-	if confirmed != "" && !validID.MatchString(confirmed) {
+	if confirmed != "" && !validID(confirmed) {
 		return Trial{}, nil, fmt.Errorf("%s: the id %q is no deploy's", doing, printable(confirmed, maxID))
 	}
 	lines, err := askBound(ctx, exec, vm, fmt.Sprintf(`confirmed = "%s"`, confirmed), doing, "trial", trialScripts...)
@@ -63,7 +63,7 @@ func parseTrial(lines []string, exec Exec, vm VM) (Trial, *Session) {
 			found.dir = value
 		}
 	}
-	if !validID.MatchString(found.id) || !validDir.MatchString(found.dir) || !strings.HasSuffix(found.dir, "/flydeploy-"+found.id) {
+	if !validID(found.id) || !validDir(found.dir) || !strings.HasSuffix(found.dir, "/flydeploy-"+found.id) {
 		return t, nil
 	}
 	return t, &found

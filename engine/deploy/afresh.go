@@ -123,14 +123,16 @@ func (r *rollout) mayStartAfresh() bool {
 // startsAfresh are the reasons of failures that a fresh start does away with.
 var startsAfresh = []string{"raised", "exited", "bad_return", "timeout", "too_slow", "busy", "not_suspended", agent.NotRendered}
 
-// validModule is a module's name, as Elixir shows it.
-var validModule = regexp.MustCompile(`^:?[A-Za-z0-9_.@]{1,200}$`)
+// moduleName is what a module's name is made of, as Elixir shows it.
+var moduleName = regexp.MustCompile(`^:?[A-Za-z0-9_.@]+$`)
+
+func validModule(name string) bool { return len(name) <= 200 && moduleName.MatchString(name) }
 
 // failedModules are the modules whose processes did not take their states along.
 func failedModules(s agent.Status) []string {
 	var modules []string
 	for _, f := range s.Failures {
-		if slices.Contains(startsAfresh, f.Reason) && validModule.MatchString(f.Module) && !slices.Contains(modules, f.Module) {
+		if slices.Contains(startsAfresh, f.Reason) && validModule(f.Module) && !slices.Contains(modules, f.Module) {
 			modules = append(modules, f.Module)
 		}
 	}
