@@ -65,6 +65,9 @@ func (c *committing) gate(ctx context.Context, w wave) error {
 // unhealthyEverywhere is the remedy where no machine is left that could be kept from it.
 const unhealthyEverywhere = "All of these machines run the new code: look at them with `fly logs`. Deploying the earlier version takes them back."
 
+// unhealthySince is the remedy where the VM of each machine that took it has ended since.
+const unhealthySince = "Nothing more was started. The VMs that took it have ended: `fly logs` says why, `flydeploy status` what their machines have booted since."
+
 // unhealthyError says that machines are not well, in the words of the outcome: "2.1.0 runs on 2 of 6 machines, and is not well: …"; nil if
 // all are, as far as is known.
 func (st *staged) unhealthyError() error {
@@ -75,11 +78,11 @@ func (st *staged) unhealthyError() error {
 		return st.takenBackError(back)
 	}
 	verb, n := "runs", count(st.machines, (*rollout).reportsUpgrade)
-	if n == 0 { // their VMs have ended since
-		verb, n = "was taken", count(st.machines, (*rollout).isSick)
-	}
 	remedy := engine.Remedies["unhealthy"]
-	if n == len(st.machines) {
+	switch n {
+	case 0: // their VMs have ended since
+		verb, n, remedy = "was taken", count(st.machines, (*rollout).isSick), unhealthySince
+	case len(st.machines):
 		remedy = unhealthyEverywhere
 	}
 	p := engine.NewProblem("unhealthy", fmt.Sprintf("%s %s on %d of %s, and is not well: %s", st.upgrade.Version, verb, n,

@@ -156,6 +156,22 @@ func TestAVMThatDiesWhileItIsWatched(t *testing.T) {
 	})
 }
 
+// Where every VM that took it has ended, nobody says that it runs the new code.
+func TestVMsThatAllEndWhileTheyAreWatched(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		r := s.start(baking(10 * time.Second))
+		r.watched()
+		for _, id := range []string{"m00", "m01"} {
+			s.Restart(id, agenttest.Boot{Found: time.Second, Answers: 3 * time.Second})
+		}
+		p, result := r.end()
+		wants(t, p, result, engine.OutcomeUnhealthy, "m00 restarted, m01 restarted")
+		if p := result.Problem; !strings.HasPrefix(p.What, "2.0.0 was taken on 2 of 2 machines, and is not well: ") || strings.Contains(p.Remedy, "run the new code") || !strings.Contains(p.Remedy, "flydeploy status") {
+			t.Errorf("problem: %v", p)
+		}
+	})
+}
+
 // A machine that ends while it is watched is one that has failed, however that is seen: so many as may fail let the others go on.
 func TestVMsThatEndWhileTheyAreWatchedCountAsFailed(t *testing.T) {
 	ends := map[string]func(s *stage){

@@ -20,7 +20,8 @@ func Production(machines []engine.MachineResult) string {
 	open := has(func(o engine.MachineOutcome) bool { return EndOf(engine.Result{}, o).Rank == RankUnknown })
 	of := text.Count(len(upgraded)) + " of " + text.Counted(len(machines), "machine")
 	took := "took it"
-	if len(upgraded) > 0 || len(back)+len(open) > 0 {
+	since := changed(machines) // these may have taken it before
+	if len(upgraded)+len(back)+len(open)+len(since) > 0 {
 		took = runVerb(len(machines)) + " it"
 	}
 	parts := []string{of + " " + took}
@@ -35,7 +36,7 @@ func Production(machines []engine.MachineResult) string {
 	if len(open) > 0 {
 		parts = append(parts, text.Count(len(open))+" unknown")
 	}
-	parts = append(parts, changed(machines)...)
+	parts = append(parts, since...)
 	return strings.Join(append(parts, lost(machines)...), ", ")
 }
 

@@ -34,6 +34,7 @@ func TestWhatProductionRuns(t *testing.T) {
 		{join(of(2, engine.OutcomeAborted, "1.0.0"), of(1, engine.OutcomeAborted, "1.1.0")), "0 of 3 machines took it, 2 run 1.0.0 and 1 runs 1.1.0 as before"},
 		{join(of(1, engine.OutcomeUnknown, ""), of(1, engine.OutcomeCommitted, "2.0.0")), "1 of 2 machines run it, 1 unknown"},
 		{join(of(1, engine.OutcomeCommitted, "2.0.0"), of(2, engine.OutcomeRestarted, ""), of(1, engine.OutcomeGone, "")), "1 of 4 machines run it, 2 restarted, 1 destroyed"},
+		{of(2, engine.OutcomeRestarted, ""), "0 of 2 machines run it, 2 restarted"}, // they had taken it
 		{of(3, engine.OutcomeTakenBack, "1.0.0"), "0 of 3 machines run it, all run 1.0.0 again"},
 		{join(of(1, engine.OutcomeTakenBack, "1.0.0"), of(2, engine.OutcomeAborted, "1.0.0")), "0 of 3 machines run it, 2 run 1.0.0 as before, 1 runs 1.0.0 again"},
 	} {
