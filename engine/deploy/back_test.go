@@ -198,6 +198,9 @@ func TestBackThatFails(t *testing.T) {
 		if !strings.Contains(r.Problem.What, "was taken back from 1 machine (303 processes kept their states, 302 of them by code_change); 1 machine runs it still") || !strings.Contains(r.Problem.Remedy, "cold") {
 			t.Errorf("problem: %v", r.Problem)
 		}
+		if strings.Contains(r.Problem.Remedy, "as before") || !strings.Contains(r.Problem.Remedy, "still runs the upgrade") {
+			t.Errorf("what a machine is rolled back to: %s", r.Problem.Remedy)
+		}
 		if m := r.Machines[1]; !strings.Contains(m.Error, "it could not be taken back") || p.Machine("m01").State != engine.MachineUnhealthy {
 			t.Errorf("%s: %s", p.Machine("m01").State, m.Error)
 		}

@@ -56,7 +56,7 @@ func (j *job) follow(ctx context.Context, r *rollout, status agent.Status, wante
 		case status.State == wanted:
 			return nil
 		case status.State.Terminal():
-			return endProblem(status)
+			return r.endProblem()
 		case status.Seq > before:
 			moved = time.Now()
 		case time.Since(moved) > stillFor:

@@ -258,8 +258,9 @@ func (r *rollout) noAnswer(next engine.MachineState, ph engine.Phase, err error)
 	return err
 }
 
-// endProblem explains why an agent has ended otherwise than wanted.
-func endProblem(s agent.Status) *engine.Problem {
+// endProblem explains why the machine's agent has ended otherwise than wanted.
+func (r *rollout) endProblem() *engine.Problem {
+	s := r.status
 	ended := strings.ReplaceAll(string(s.State), "_", " ")
 	switch {
 	case s.Error != nil:
@@ -275,7 +276,7 @@ func endProblem(s agent.Status) *engine.Problem {
 		}
 		more += settings(s)
 		return engine.NewProblem("migration_failed", fmt.Sprintf("%s%s: %s of %s %s: %s%s", ended, losses(s), cmp.Or(f.Name, f.PID), f.Module,
-			strings.ReplaceAll(f.Reason, "_", " "), f.Exception, more), nil, strings.TrimSpace(before(s)+" "+engine.Remedies[f.Reason]))
+			strings.ReplaceAll(f.Reason, "_", " "), f.Exception, more), nil, strings.TrimSpace(r.before()+" "+engine.Remedies[f.Reason]))
 	case s.State == agent.Expired:
 		what := "what was staged was not armed within 20 minutes, so it was discarded"
 		if slices.ContainsFunc(s.Phases, func(p agent.Phase) bool { return p.Name == string(engine.PhaseArm) && p.Status == "done" }) {
@@ -300,8 +301,10 @@ func settings(s agent.Status) string {
 }
 
 // before says what is as it was before the window.
-func before(s agent.Status) string {
-	switch {
+func (r *rollout) before() string {
+	switch s := r.status; {
+	case r.order != nil && r.order.Back && s.State.Terminal(): // to what it was to be rid of
+		return "The machine still runs the upgrade."
 	case settings(s) != "":
 		return engine.Remedies[configNotBack]
 	case s.State == agent.RolledBackWithLosses || s.Crashed > 0:

@@ -193,7 +193,7 @@ func (c *committing) commitArmed(ctx context.Context, r *rollout, ended func()) 
 	}
 	err = c.commitMachine(ctx, r, ended)
 	if errors.Is(err, errExpired) {
-		return r.explainEnd(endProblem(r.status))
+		return r.explainEnd(r.endProblem())
 	}
 	return err
 }
