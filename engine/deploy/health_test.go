@@ -138,6 +138,9 @@ func TestAMachineThatDoesNotAnswerWhileItIsWatched(t *testing.T) {
 				if result.Health != test.health {
 					t.Errorf("health %s: %v", result.Health, result.Problem)
 				}
+				if says := result.Machines[0].Error; (test.health == engine.HealthUnknown) != strings.Contains(says, "it is not known whether it is well: asking the agent: ") || result.Machines[1].Health == engine.HealthHealthy && result.Machines[1].Error != "" {
+					t.Errorf("of its machines: %q, %q", says, result.Machines[1].Error)
+				}
 			})
 		})
 	}

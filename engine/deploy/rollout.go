@@ -43,6 +43,7 @@ type rollout struct {
 	adopted bool            // its agent is that of the deploy that is resumed, and has committed
 	health  engine.Health   // as far as it was watched
 	sick    *engine.Problem // why it is not well, nil if it is, or nobody knows
+	doubt   string          // why nobody knows whether it is, "" if somebody does
 
 	fresh  []string               // modules whose processes start afresh when an upgrade is taken back
 	back   *engine.WayOfProcesses // once it is taken back
@@ -156,6 +157,8 @@ func (r *rollout) result() engine.MachineResult {
 		m.Error = r.stays.What
 	case r.problem != nil && !m.Outcome.Upgraded():
 		m.Error = r.problem.What
+	case r.health == engine.HealthUnknown && m.Outcome.Upgraded():
+		m.Error = r.doubt
 	}
 	return m
 }
@@ -303,7 +306,7 @@ func settings(s agent.Status) string {
 // before says what is as it was before the window.
 func (r *rollout) before() string {
 	switch s := r.status; {
-	case r.order != nil && r.order.Back && s.State.Terminal(): // to what it was to be rid of
+	case r.order != nil && r.order.Back && s.State.Terminal() && s.State != agent.Committed: // to what it was to be rid of
 		return "The machine still runs the upgrade."
 	case settings(s) != "":
 		return engine.Remedies[configNotBack]

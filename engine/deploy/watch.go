@@ -191,7 +191,7 @@ func (w *watch) ask(ctx context.Context, r *rollout) error {
 				r.health = engine.HealthHealthy // as long as it was there
 				return nil
 			}
-			return engine.NewProblem("health_unknown", "its agent has ended", err, "Nothing more was started. "+lookAgain)
+			return r.doubtful("its agent has ended", err)
 		case errors.Is(err, agent.ErrGone): // an agent that has ended stays longer than MaxBake
 			w.lose(r, "its VM ended while it was watched")
 			return nil
@@ -203,13 +203,20 @@ func (w *watch) ask(ctx context.Context, r *rollout) error {
 			}
 			_ = run.Wait(w.baking, time.Duration(len(w.machines))*askEach)
 		case w.over() > w.settings.Timeout:
-			return engine.NewProblem("health_unknown", "it is not known whether it is well", err, "Nothing more was started. "+lookAgain)
+			return r.doubtful("it is not known whether it is well", err)
 		case last:
 			_ = run.Wait(ctx, lookAgainAfter)
 		default: // the bake time may be over
 			_ = run.Wait(w.baking, lookAgainAfter)
 		}
 	}
+}
+
+// doubtful says why it is not known whether a machine is well.
+func (r *rollout) doubtful(what string, err error) error {
+	p := engine.NewProblem("health_unknown", what, err, "Nothing more was started. "+lookAgain)
+	r.doubt = p.What
+	return p
 }
 
 // mayOutlast reports whether the watch may last for longer than a machine's agent stays: it is an older one, or its VM's clock went on while
@@ -302,6 +309,10 @@ func (w *watch) conclude() {
 		case r.health != engine.HealthHealthy, w.unlisted != nil:
 			r.health = engine.HealthUnknown
 			e.Status, e.Text = engine.StatusUnknown, "watched for "+text.Seconds(w.sleeps.awake(r))+" only"
+			if w.unlisted != nil {
+				e.Text = w.unlisted.Error()
+			}
+			r.doubt = cmp.Or(r.doubt, "it is not known whether it is well: "+e.Text)
 		}
 		if w.sleeps.now(r) {
 			e.Text = strings.TrimPrefix(e.Text+", "+wakesUpgraded, ", ")
