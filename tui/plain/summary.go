@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"regexp"
 	"strings"
 	"time"
 
@@ -31,9 +32,7 @@ func Summary(r engine.Result) string {
 			s.line("    %s", frame)
 		}
 	}
-	for _, m := range r.Machines {
-		s.machineError(m)
-	}
+	s.machineErrors(r.Machines)
 	for _, f := range view.Failures(r.Machines) {
 		s.failure(f)
 	}
@@ -124,18 +123,33 @@ func (s *summary) failure(f view.FailureOn) {
 	}
 }
 
-func (s *summary) machineError(m engine.MachineResult) {
-	if m.Error == "" && len(m.Failures) == 0 {
-		return
+// pid stands for a process in an error: another one on each machine.
+var pid = regexp.MustCompile(`#PID<[0-9.]+>`)
+
+// machineErrors tells what is wrong with machines, the same once, with the process of the first of them.
+func (s *summary) machineErrors(machines []engine.MachineResult) {
+	var order []string
+	told, on := map[string]string{}, map[string][]string{}
+	for _, m := range machines {
+		says := m.Error
+		if says == "" && m.Skipped > 0 && len(m.Failures) > 0 {
+			says = text.Counted(m.Skipped, "busy process") + " left out"
+		}
+		if says == "" {
+			continue
+		}
+		key := pid.ReplaceAllString(says, "")
+		if on[key] == nil {
+			order, told[key] = append(order, key), says
+		}
+		on[key] = append(on[key], m.ID)
 	}
-	head := m.Error
-	if m.Skipped > 0 && head == "" {
-		head = text.Counted(m.Skipped, "busy process") + " left out"
+	for _, key := range order {
+		s.line("  %s: %s", view.Listed(on[key], machinesRoom), told[key])
 	}
-	if head != "" {
-		s.line("  %s: %s", m.ID, head)
-	}
-	if m.FullReport != "" {
-		s.line("  %s: all %s: %s in the bucket", m.ID, text.Counted(m.FailuresTotal, "failure"), m.FullReport)
+	for _, m := range machines {
+		if m.FullReport != "" && m.FailuresTotal > len(m.Failures) {
+			s.line("  %s: all %s: %s in the bucket", m.ID, text.Counted(m.FailuresTotal, "failure"), m.FullReport)
+		}
 	}
 }

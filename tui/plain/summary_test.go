@@ -33,3 +33,27 @@ func TestTheSummaryTellsCrashesOnce(t *testing.T) {
 		t.Errorf("the stack is told more than once:\n%s", got)
 	}
 }
+
+// What is wrong with many machines alike is told once; a report in the bucket only where it has more.
+func TestTheSummaryTellsErrorsOnce(t *testing.T) {
+	rolledBack := func(id, process, failed string, total int) engine.MachineResult {
+		return engine.MachineResult{
+			ID: id, Outcome: engine.OutcomeRolledBack, Runs: "2.0.0", Error: "rolled back: " + process + " of Shop.Cart raised: " + failed,
+			Failures: []engine.Failure{{Module: "Shop.Cart", PID: process, Reason: "raised", Exception: failed, Count: total}}, FailuresTotal: total, FullReport: "reports/" + id,
+		}
+	}
+	got := Summary(engine.Result{Outcome: engine.OutcomeFailed, Machines: []engine.MachineResult{
+		rolledBack("m1", "#PID<0.300.0>", "no", 1), rolledBack("m2", "#PID<0.417.0>", "no", 1), rolledBack("m3", "#PID<0.5.0>", "never", 3),
+	}})
+	for _, want := range []string{
+		"\n  m1, m2: rolled back: #PID<0.300.0> of Shop.Cart raised: no\n", "\n  m3: rolled back: #PID<0.5.0> of Shop.Cart raised: never\n",
+		"\n  m3: all 3 failures: reports/m3 in the bucket\n",
+	} {
+		if strings.Count(got, want) != 1 {
+			t.Errorf("want once %q:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "417") || strings.Contains(got, "reports/m1") {
+		t.Errorf("it tells more than that:\n%s", got)
+	}
+}
