@@ -25,6 +25,7 @@ func statusCommand() *cobra.Command {
 the record:
 
   applied    the VM runs the recorded upgrade
+  incomplete it runs that, and a child does not, or an application has not taken its settings: what follows below the table says which
   stale      the VM runs other code: it lags behind the record, and what it says about that follows below the table
   trial      the VM runs an upgrade on trial: it boots what HOT VERSION says, or its image
   image      no upgrade is recorded for the machine: it runs its image
@@ -165,6 +166,8 @@ func codeCells(o engine.Overview, m engine.Machine) (code, hook, drift string) {
 		code = "trial"
 	case c.Stale:
 		code = "stale"
+	case c.Applied && len(c.Undone) > 0:
+		code = "incomplete"
 	case c.Applied:
 		code = "applied"
 	default:
@@ -195,7 +198,7 @@ func printRemarks(out io.Writer, o engine.Overview) {
 				text.Line(strings.Join(c.Drifted, ", ")), id)
 		}
 	}
-	printHooks(out, o)
+	printProblems(out, o)
 	if len(o.Stale) > 0 {
 		fmt.Fprintf(out, "\n%s: the recorded upgrade is for another image (%s) than theirs: a cold deploy has replaced it, and nothing of it is applied.\n"+
 			"  → There is nothing to do. The next hot deploy starts clean; `flydeploy withdraw` clears the record now.\n",
@@ -216,22 +219,29 @@ func printCautions(out io.Writer, o engine.Overview) {
 	}
 }
 
-// printHooks tells each problem of startup hooks once, for all machines that share it.
-func printHooks(out io.Writer, o engine.Overview) {
-	var problems []*engine.Problem
-	machines := map[string][]string{}
-	for _, m := range o.Machines {
-		p := o.Code[m.ID].HookProblem
-		if p == nil {
-			continue
+// printProblems tells each problem of startup hooks, and what upgrades have left undone, once for all machines that share it.
+func printProblems(out io.Writer, o engine.Overview) {
+	type problem struct{ about, says string }
+	var told []problem
+	machines := map[problem][]string{}
+	tell := func(m engine.Machine, about string, said *engine.Problem) {
+		p := problem{about, indented(said.Error())}
+		if machines[p] == nil {
+			told = append(told, p)
 		}
-		if machines[p.What] == nil {
-			problems = append(problems, p)
-		}
-		machines[p.What] = append(machines[p.What], m.ID)
+		machines[p] = append(machines[p], m.ID)
 	}
-	for _, p := range problems {
-		fmt.Fprintf(out, "\nstartup hook of %s: %s\n", some(machines[p.What]), indented(p.Error()))
+	for _, m := range o.Machines {
+		c := o.Code[m.ID]
+		if c.HookProblem != nil {
+			tell(m, "startup hook of ", c.HookProblem)
+		}
+		for _, p := range c.Undone {
+			tell(m, "", p)
+		}
+	}
+	for _, p := range told {
+		fmt.Fprintf(out, "\n%s%s: %s\n", p.about, some(machines[p]), p.says)
 	}
 }
 

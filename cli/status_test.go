@@ -46,6 +46,32 @@ func TestStatusTellsAStaleRecordAndMissingHooks(t *testing.T) {
 	expect("hot upgrade: 1.2.4,", "deployment-01A 1.2.4 applied called - b2", "deployment-01B stale image missing - c3", "startup hook of b2:", " b2: the recorded upgrade")
 }
 
+// What a boot, or a deploy, has left undone is told once for all machines that share it.
+func TestStatusTellsWhatUpgradesHaveLeftUndone(t *testing.T) {
+	const image = "registry.fly.io/shop:deployment-01A"
+	lacks := engine.MachineCode{Applied: true, Hook: engine.HookCalled, Undone: []*engine.Problem{
+		{Name: "child_not_started", What: "children of the upgrade do not run: Shop.Cache of Shop.Application (100%)", Remedy: "Fix it."},
+	}}
+	o := engine.Overview{
+		App: "shop", Metadata: &engine.Metadata{ImageRef: image, HotUpgrade: &engine.HotUpgrade{Version: "1.2.4"}},
+		Code: map[string]engine.MachineCode{"a1": lacks, "b2": lacks, "c3": {Applied: true, Hook: engine.HookCalled}},
+	}
+	for _, id := range []string{"a1", "b2", "c3"} {
+		o.Machines = append(o.Machines, engine.Machine{ID: id, State: engine.StateStarted, Image: image})
+	}
+	var out strings.Builder
+	if err := printStatus(&out, o); err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Join(strings.Fields(out.String()), " ")
+	for _, says := range []string{"1.2.4 incomplete called - b2", "1.2.4 incomplete called - c3", "1.2.4 applied called -",
+		" a1, b2: children of the upgrade do not run: Shop.Cache of Shop.Application (100%) → Fix it."} {
+		if strings.Count(words, says) != 1 {
+			t.Errorf("want %q once in:\n%s", says, out.String())
+		}
+	}
+}
+
 // Hosts, leases and cordons are told once for all machines that share them.
 func TestStatusTellsWhatOneShouldKnowOfMachines(t *testing.T) {
 	deploying := engine.Lease{Owner: "ann@example.com", Description: "fly deploy", Until: time.Now()}

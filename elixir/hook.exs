@@ -1,4 +1,5 @@
-# The beginning of probe.exs and of loaded.exs: what this VM tells of the startup hook, and of whether it catches up by itself.
+# The beginning of probe.exs and of loaded.exs: what this VM tells of the startup hook, of whether it catches up by itself, and of what
+# upgrades have left undone.
 
 # That the package is there says nothing of whether the application calls it. One that cannot tell is fly_deploy's own, or old.
 hook =
@@ -69,3 +70,31 @@ keys =
   else
     _ -> keys
   end
+
+# What upgrades have left undone, at the boot or since: children that do not run (FlyDeployAgent.Unstarted), and settings that applications have
+# not taken (FlyDeployAgent.AppConfig). A supervisor that does not answer may still wait for its child.
+idle = fn supervisor ->
+  try do
+    for {id, :undefined, _, _} <- GenServer.call(supervisor, :which_children, 500), do: id
+  catch
+    :exit, {:timeout, _} -> :busy
+    :exit, _ -> []
+  end
+end
+
+unstarted =
+  for {supervisor, all} <- Enum.group_by(Application.get_env(:flydeploy, :unstarted, []), & &1.supervisor),
+      ids = idle.(supervisor),
+      %{id: id, root: {module, _, _}, why: why} <- all,
+      ids == :busy or id in ids,
+      do: "#{inspect(id)} of #{inspect(module)} (#{why})"
+
+untold =
+  for {app, names} <- Enum.group_by(Application.get_env(:flydeploy, :untold, []), &elem(&1, 0), &elem(&1, 1)),
+      do: "#{inspect(app)} (#{Enum.map_join(names, ", ", &inspect/1)})"
+
+undone =
+  for {name, all} <- [child_not_started: unstarted, config_not_taken: untold],
+      more = length(all) - 5,
+      text <- Enum.take(all, 5) ++ if(more > 0, do: ["#{more} more"], else: []),
+      do: {"undone", "#{name} #{String.replace(text, "\n", " ")}"}

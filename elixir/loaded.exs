@@ -90,7 +90,7 @@ drift = for module <- Enum.take(drifted, 5), do: {"drift", inspect(module)}
 IO.puts([
   "FLYDEPLOY1 code\n",
   for(
-    {key, value} <- facts ++ calls ++ caught_up ++ keys ++ (on_trial || []) ++ drift,
+    {key, value} <- facts ++ calls ++ undone ++ caught_up ++ keys ++ (on_trial || []) ++ drift,
     do: "#{key}=#{value}\n"
   ),
   "FLYDEPLOY1 end"

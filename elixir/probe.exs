@@ -60,5 +60,8 @@ facts = [
   {"clock_ms", System.os_time(:millisecond)}
 ]
 
-lines = for {key, value} <- facts ++ calls ++ caught_up ++ keys ++ apps ++ unwritable, do: "#{key}=#{value}\n"
+lines =
+  for {key, value} <- facts ++ calls ++ undone ++ caught_up ++ keys ++ apps ++ unwritable,
+      do: "#{key}=#{value}\n"
+
 IO.puts(["FLYDEPLOY1 facts\n", lines, "FLYDEPLOY1 end"])

@@ -79,10 +79,12 @@ type MachineCode struct {
 	// Hook says whether a restart loads the upgrade again, and HookProblem what is wrong with the hook.
 	Hook        Hook     `json:"hook,omitempty"`
 	HookProblem *Problem `json:"hook_problem,omitempty"`
-	Fingerprint string   `json:"fingerprint,omitempty"`
-	Version     string   `json:"version,omitempty"` // of the upgrade, according to the package in the VM
-	Load        *Load    `json:"load,omitempty"`    // how the VM did when it was asked; nil if it did not say
-	Problem     *Problem `json:"problem,omitempty"` // why the VM could not be asked
+	// Undone says what upgrades have left undone in the VM, at its boot or since: children that do not run, settings that were not taken.
+	Undone      []*Problem `json:"undone,omitempty"`
+	Fingerprint string     `json:"fingerprint,omitempty"`
+	Version     string     `json:"version,omitempty"` // of the upgrade, according to the package in the VM
+	Load        *Load      `json:"load,omitempty"`    // how the VM did when it was asked; nil if it did not say
+	Problem     *Problem   `json:"problem,omitempty"` // why the VM could not be asked
 }
 
 // Load is what a VM tells of itself besides its code.

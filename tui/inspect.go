@@ -67,6 +67,9 @@ func (f *fleet) codeLines(m engine.Machine, now time.Time, w int) []cells.Line {
 	if code.HookProblem != nil {
 		tell("Startup hook: " + code.HookProblem.What)
 	}
+	for _, p := range code.Undone {
+		lines = append(lines, view.Problem(p, w)...)
+	}
 	if code.Fingerprint != "" {
 		lines = append(lines, cells.Fact("code", code.Fingerprint, w))
 	}

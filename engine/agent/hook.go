@@ -34,7 +34,12 @@ type Hook struct {
 	ReadsNames bool
 	// NewestMS is when the newest was signed of what the machine has run, see Ran; 0 if nothing is known.
 	NewestMS int64
+	// Undone is what upgrades have left undone, at the boot or since: children that do not run, settings that applications have not taken.
+	Undone []Undone
 }
+
+// Undone is one thing that an upgrade has left undone. Name is that of the finding of the next plan (engine.Remedies).
+type Undone struct{ Name, Text string }
 
 // HookOutcome is how a call of the startup hook has ended, as elixir/lib/fly_deploy/hook.ex names it.
 type HookOutcome string
@@ -72,6 +77,9 @@ func (h *Hook) read(key, value string) {
 		h.StateDir = value
 	case "newest_ms":
 		h.NewestMS, _ = strconv.ParseInt(value, 10, 64)
+	case "undone":
+		name, text, _ := strings.Cut(value, " ")
+		h.Undone = append(h.Undone, Undone{name, text})
 	case "public_key_wrong":
 		h.WrongKeys = value
 	case "catch_up":

@@ -1,6 +1,8 @@
 package deploy_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +10,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
 	"flydeploy/engine/agent/agenttest"
+	"flydeploy/engine/doctor"
 )
 
 // hasChildren checks how machines have applied children, and do after a restart.
@@ -166,4 +169,51 @@ func TestAChildThatDidNotStartIsTriedAgain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a boot could not start is told by status and doctor, until it runs.
+func TestAChildThatDidNotStartAtABootIsShown(t *testing.T) {
+	played(t, 2, func(t *testing.T, s *stage) {
+		settings := playedSettings()
+		settings.ApplyChildren = engine.ApplyChildrenKeep
+		if _, r := s.deploy(settings); r.Outcome != engine.OutcomeSucceeded {
+			t.Fatal(r.Problem)
+		}
+		shown := func() (status, checked string) {
+			c := s.NewConsole("desk")
+			o, err := doctor.Look(t.Context(), agenttest.App, c.Fleet, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			doctor.Inspect(t.Context(), &o, c.Fleet, nil)
+			for id, code := range o.Code {
+				for _, p := range code.Undone {
+					status += id + ": " + p.What
+				}
+			}
+			unread := func(context.Context, string, map[string]string) (engine.Storage, error) {
+				return engine.Storage{}, errors.New("not asked")
+			}
+			doctor.Examine(t.Context(), doctor.Patient{Fleet: c.Fleet, Open: unread, ReadOnly: true}, func(c engine.Check) {
+				if c.Name == "undone" && c.Status == engine.CheckWarn && c.Remedy != "" {
+					checked += c.Machine + ": " + c.Text
+				}
+			})
+			return status, checked
+		}
+		if status, checked := shown(); status+checked != "" {
+			t.Errorf("status says %q, doctor %q", status, checked)
+		}
+		s.doesNotStart("m00")
+		s.Restart("m00", agenttest.Boot{})
+		const says = "m00: children of the upgrade do not run: Counter.Cache did not start: :eaddrinuse"
+		if status, checked := shown(); status != says || checked != says {
+			t.Errorf("status says %q, doctor %q, want %q", status, checked, says)
+		}
+		s.starts("m00")
+		s.Restart("m00", agenttest.Boot{})
+		if status, checked := shown(); status+checked != "" {
+			t.Errorf("status says %q, doctor %q", status, checked)
+		}
+	})
 }

@@ -43,6 +43,25 @@ func hookCalled(calls []agent.HookCall, otpApp string) (engine.Hook, *engine.Pro
 		fmt.Sprintf("the startup hook is called for %s, not for %s: a restarted machine runs its image's code", strings.Join(others, ", "), otpApp))
 }
 
+// undoneIn says what upgrades have left undone in a VM: a problem for each kind.
+func undoneIn(h agent.Hook) []*engine.Problem {
+	var problems []*engine.Problem
+	for _, kind := range []struct{ name, what string }{
+		{"child_not_started", "children of the upgrade do not run: "}, {"config_not_taken", "applications have not taken their new settings: "},
+	} {
+		var texts []string
+		for _, u := range h.Undone {
+			if u.Name == kind.name {
+				texts = append(texts, u.Text)
+			}
+		}
+		if texts != nil {
+			problems = append(problems, hookProblem(kind.name, kind.what+strings.Join(texts, ", ")))
+		}
+	}
+	return problems
+}
+
 func hookProblem(name, what string) *engine.Problem {
 	return engine.NewProblem(name, what, nil, engine.Remedies[name])
 }

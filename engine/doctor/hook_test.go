@@ -39,3 +39,19 @@ func TestDoctorWarnsOfPackagesThatDoNotCatchUpInAFreeze(t *testing.T) {
 		}
 	}
 }
+
+// What upgrades have left undone is named with what to do, each kind once.
+func TestDoctorTellsWhatUpgradesHaveLeftUndone(t *testing.T) {
+	problems := undoneIn(agent.Hook{Undone: []agent.Undone{
+		{Name: "config_not_taken", Text: ":shop (:rates)"}, {Name: "child_not_started", Text: "Shop.Cache of Shop.Application (:eaddrinuse)"}, {Name: "child_not_started", Text: "2 more"},
+		{Name: "unheard_of", Text: "x"},
+	}})
+	if len(problems) != 2 {
+		t.Fatalf("got %v", problems)
+	}
+	for i, says := range []string{"children of the upgrade do not run: Shop.Cache of Shop.Application (:eaddrinuse), 2 more", "applications have not taken their new settings: :shop (:rates)"} {
+		if p := problems[i]; p.What != says || p.Remedy == "" || p.Remedy != engine.Remedies[p.Name] {
+			t.Errorf("got %+v, want %q", p, says)
+		}
+	}
+}

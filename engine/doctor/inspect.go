@@ -72,7 +72,7 @@ func inspect(ctx context.Context, o *engine.Overview, fleet engine.Fleet, m engi
 		Drift: code.DriftedTotal, Drifted: code.Drifted, Fingerprint: code.Fingerprint, Version: code.Version,
 	}
 	c.Hook, c.HookProblem = hookOf(code.Hook, o.OTPApp)
-	c.CatchUp = code.Hook.CatchUp
+	c.CatchUp, c.Undone = code.Hook.CatchUp, undoneIn(code.Hook)
 	if code.Memory > 0 {
 		c.Load = &engine.Load{Memory: code.Memory, Processes: code.Processes, RunQueue: code.RunQueue}
 	}

@@ -140,6 +140,9 @@ func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
 		}
 	}
 	d.hook(m, f.Hook, cmp.Or(d.OTPApp, vm.OTPApp))
+	for _, problem := range undoneIn(f.Hook) {
+		d.on(m, engine.Check{Name: "undone", Status: engine.CheckWarn, Text: problem.What, Remedy: problem.Remedy})
+	}
 	d.catchUp(m, f.Hook)
 	d.signing(m, f.Hook)
 	d.newest[m.ID] = f.Hook.NewestMS

@@ -184,8 +184,18 @@ func (f *Fleet) codeDrift(m engine.Machine) (cells.Span, bool) {
 		return cells.Span{Text: "! stale code", Tone: cells.Warn}, true
 	case code.Drift > 0:
 		return cells.New(cells.Warn, "! "+text.Counted(code.Drift, "module")+" unlike disk"), true
+	case len(code.Undone) > 0:
+		return cells.New(cells.Warn, "! "+undoneWord(code.Undone[0])), true
 	case !code.Hook.Works():
 		return cells.Span{Text: "! no hook", Tone: cells.Warn}, true
 	}
 	return cells.Span{Text: "✓ none", Tone: cells.OK}, true
+}
+
+// undoneWord says in a few words what an upgrade has left undone.
+func undoneWord(p *engine.Problem) string {
+	if p.Name == "config_not_taken" {
+		return "settings not taken"
+	}
+	return "child not started"
 }

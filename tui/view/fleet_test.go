@@ -64,6 +64,8 @@ func TestDriftTellsMachinesThatCatchUp(t *testing.T) {
 		{engine.MachineCode{Stale: true, Hook: engine.HookCalled, CatchUp: failed}, "! stale code"},
 		{engine.MachineCode{Stale: true, Hook: engine.HookCalled, CatchUp: waits}, "! catching up"},
 		{engine.MachineCode{Applied: true, Hook: engine.HookCalled, CatchUp: waits}, "✓ none"},
+		{engine.MachineCode{Applied: true, Hook: engine.HookCalled, Undone: []*engine.Problem{{Name: "child_not_started"}}}, "! child not started"},
+		{engine.MachineCode{Applied: true, Hook: engine.HookCalled, Undone: []*engine.Problem{{Name: "config_not_taken"}}}, "! settings not taken"},
 	} {
 		f := NewFleet(engine.Overview{Machines: []engine.Machine{m}, Metadata: md}, map[string]Inspected{m.ID: {MachineCode: c.code}})
 		if got := f.Drift(m).Text; got != c.drift {

@@ -161,5 +161,28 @@ defmodule FlyDeploy.AppliedChildrenTest do
     assert log =~ "FlyDeploy could not apply the children of the hot upgrade: :t_two did not start: :no_luck"
     assert [%{name: "child_not_started", subject: subject, detail: detail}] = AppChildren.unstarted(:keep)
     assert subject == inspect(App) and detail =~ ":t_two (:no_luck)"
+
+    # And by status and doctor, until it runs.
+    assert undone() == ["child_not_started :t_two of #{inspect(App)} (:no_luck)"]
+    Application.put_env(:flydeploy, :untold, [{:shop, :rates, :changed}, {:shop, :limit, :new}])
+    assert ["child_not_started " <> _, "config_not_taken :shop (:rates, :limit)"] = undone()
+    Application.delete_env(:flydeploy, :untold)
+    :sys.replace_state(App, &put_elem(&1, 3, runs(elem(&1, 3), :t_two)))
+    assert undone() == []
+    # A supervisor that does not answer may still wait for it.
+    :sys.suspend(App)
+    assert ["child_not_started :t_two" <> _] = undone()
+    :sys.resume(App)
+    Application.stop(:t_main)
+    assert undone() == []
+  end
+
+  # As if its supervisor had started it since.
+  defp runs({ids, children}, id),
+    do: {ids, Map.update!(children, id, &put_elem(&1, 1, spawn(fn -> Process.sleep(:infinity) end)))}
+
+  defp undone do
+    bound = __DIR__ |> Path.join("../../hook.exs") |> File.read!() |> Elixir.Code.eval_string() |> elem(1)
+    for {"undone", text} <- bound[:undone], do: text
   end
 end

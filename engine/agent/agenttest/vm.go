@@ -136,6 +136,9 @@ func (m *machine) hookLines() []string {
 	if c := m.vm.call; m.hook == agent.HookCalled {
 		lines = append(lines, fmt.Sprintf("call=%s %s %s", c.App, c.Outcome, c.Text))
 	}
+	if e := m.vm.undone; e != nil {
+		lines = append(lines, "undone="+e.Name+" "+e.What)
+	}
 	return lines
 }
 
