@@ -170,7 +170,7 @@ func (c *connection) show(cmd *cobra.Command, accessible bool, o tui.Options) (t
 func inWords(cmd *cobra.Command, o tui.Options) plain.Options {
 	return plain.Options{
 		App: o.App, Backend: o.Backend, Preselect: o.Preselect, StartDeploy: o.StartDeploy, Accept: o.Accept, ReadOnly: o.ReadOnly,
-		Logs: o.Logs, Apps: o.Apps, Views: o.Views, Wrong: o.Wrong, Recall: o.Recall, Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
+		Logs: o.Logs, Apps: o.Apps, Views: o.Views, Acts: o.Acts, Wrong: o.Wrong, Recall: o.Recall, Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
 	}
 }
 

@@ -31,6 +31,7 @@ type Options struct {
 	Logs  engine.Logs
 	Apps  func(context.Context) ([]engine.FlyApp, error)
 	Views views.Store
+	Acts  Acts     // what can be done besides a deploy
 	Wrong []string // what somebody has set that cannot be
 	// Recall gives the command that shows a deploy again, for its summary; nil or "" for none.
 	Recall func(engine.Result) string
