@@ -65,6 +65,34 @@ defmodule FlyDeployAgent.CellTest do
              Cell.at(cell, :done) - Cell.at(cell, :suspending)
   end
 
+  test "the budget is spent by all attempts together, what is told is the longest, and pauses count for nothing" do
+    cell = Cell.new()
+    assert {Cell.spent_us(cell), Cell.longest_us(cell)} == {0, 0}
+    Cell.open(cell, now() - 3_000_000)
+    # While processes are suspended, it grows.
+    assert Cell.spent_us(cell) >= 3_000_000
+    Cell.close(cell)
+    first = Cell.spent_us(cell)
+    assert Cell.longest_us(cell) == first
+    Process.sleep(2)
+    assert Cell.spent_us(cell) == first
+
+    Cell.open(cell, now() - 1_000_000)
+    # It was begun too early: from here on they are suspended.
+    Cell.open(cell, now() - 500_000)
+    Cell.close(cell)
+    second = Cell.spent_us(cell) - first
+    assert second >= 500_000
+    assert Cell.longest_us(cell) == max(first, second)
+    # A successor that resumes all once more.
+    done = Cell.at(cell, :done)
+    Cell.close(cell)
+    assert {Cell.spent_us(cell), Cell.at(cell, :done)} == {first + second, done}
+    assert done - Cell.at(cell, :suspending) == second
+  end
+
+  defp now, do: System.monotonic_time(:microsecond)
+
   test "a successor goes on counting" do
     cell = Cell.new()
     assert for(_ <- 1..3, do: Cell.next_seq(cell)) == [1, 2, 3]

@@ -326,20 +326,25 @@ defmodule FlyDeployAgent.CommitTest do
   end
 
   test "migrations that are slower than the budget are taken back, and waited for while all others run" do
-    test = self()
+    {test, cell} = {self(), Cell.new()}
     [slow, other] = servers([{:wait, test}, {:ok, 1}])
-
-    window = spawn_link(fn -> send(test, {:ended, run([slow, other], %{max_suspend_ms: 100})}) end)
+    extra = %{max_suspend_ms: 100, cell: cell}
+    window = spawn_link(fn -> send(test, {:ended, run([slow, other], extra)}) end)
 
     assert_receive {:migrating, ^slow}, 5_000
     wait_until(fn -> not suspended?(other) end)
+    # What is told of the suspension ends with the last resume, not with the last answer.
+    wait_until(fn -> Cell.longest_us(cell) > 0 end)
+    {felt, done} = {Cell.longest_us(cell), Cell.at(cell, :done)}
     assert Process.alive?(window)
     send(slow, :go)
-    assert_receive {:ended, {%{outcome: :rolled_back, killed: [], failures: [failure]}, cell_window}}, 5_000
+    assert_receive {:ended, {%{outcome: :rolled_back, killed: [], failures: [failure]}, _}}, 5_000
     assert %{reason: "too_slow", pid: ^slow, exception: text} = failure
     assert text =~ "the 100 ms for suspending were over"
     assert states([slow, other]) == [{:wait, test}, {:ok, 1}]
-    assert Cell.longest_us(cell_window.cell) >= 100_000
+    assert felt >= 100_000
+    assert {Cell.longest_us(cell), Cell.at(cell, :done)} == {felt, done}
+    assert Cell.spent_us(cell) == felt
   end
 
   test "migrations that compute for longer than any may be silent are waited for" do
@@ -404,6 +409,62 @@ defmodule FlyDeployAgent.CommitTest do
     Process.exit(agent, :kill)
     assert_receive {:settled, %{outcome: :rolled_back_with_losses, killed: [^hangs]}}, 20_000
     assert states([other]) == [{:ok, 1}]
+  end
+
+  test "what is told of the suspension ends with the last resume that is sent, whoever has answered" do
+    [pid] = servers([{:ok, 1}])
+    window = window([pid], %{})
+    :sys.suspend(pid)
+    Cell.open(window.cell)
+    :erlang.suspend_process(pid)
+    round = Suspension.resume(window)
+    felt = Cell.longest_us(window.cell)
+    assert felt > 0 and Cell.spent_us(window.cell) == felt
+    assert Cell.at(window.cell, :done) == Cell.at(window.cell, :suspending) + felt
+    :erlang.resume_process(pid)
+    assert %{ok: 1, missing: []} = Suspension.await_resumed(round)
+    assert Cell.longest_us(window.cell) == felt
+  end
+
+  test "a guardian ends an agent that takes too long, and its window" do
+    [waits, other] = servers([{:wait, self()}, {:ok, 1}])
+    {agent, guardian} = guarded([waits, other], %{migration_ms: 60_000, max_suspend_ms: 60_000})
+    assert_receive {:migrating, ^waits}, 5_000
+    ref = Process.monitor(agent)
+    send(guardian, :late)
+    assert_receive {:DOWN, ^ref, _, _, :killed}, 5_000
+    wait_until(fn -> not suspended?(other) end)
+    send(waits, :go)
+    assert_receive {:settled, %{outcome: :rolled_back, killed: []}}, 20_000
+    assert states([waits, other]) == [{:wait, self()}, {:ok, 1}]
+  end
+
+  test "one that waits for slow migrations, while all others run, may take longer" do
+    [slow, other] = servers([{:wait, self()}, {:ok, 1}])
+    {_agent, guardian} = guarded([slow, other], %{migration_ms: 60_000, max_suspend_ms: 100})
+    assert_receive {:migrating, ^slow}, 5_000
+    wait_until(fn -> not suspended?(other) end)
+    send(guardian, :late)
+    # It has read that, and goes on holding the window.
+    wait_until(fn -> queued(guardian) == 0 end)
+    send(slow, :go)
+    assert_receive {:ended, {%{outcome: :rolled_back, killed: []}, _}}, 20_000
+    refute_received {:settled, _}
+  end
+
+  # A window whose agent has a guardian that takes over: which of them ends it tells the test.
+  defp guarded(pids, extra) do
+    test = self()
+
+    agent =
+      spawn(fn ->
+        guardian = Guardian.start(self(), fn test, settle -> send(test, {:settled, settle.()}) end)
+        send(test, {:guardian, guardian})
+        send(test, {:ended, run(pids, Map.merge(extra, %{guardian: guardian, carry: test}))})
+      end)
+
+    assert_receive {:guardian, guardian}, 5_000
+    {agent, guardian}
   end
 
   test "a successor of the agent asks nobody for a second migration" do

@@ -490,6 +490,26 @@ defmodule FlyDeployAgent.LiveViewTest do
     refute_received {:page, _}
   end
 
+  test "pages are counted, and all of those that are looked at must have a shape that is known" do
+    [fit, other] = [view(), view()]
+    assert LiveView.pages([]) == {0, false}
+    assert LiveView.pages([self(), fit.pid, other.pid]) == {2, true}
+    :sys.replace_state(other.pid, &Map.delete(&1, :fingerprints))
+    assert LiveView.pages([fit.pid, other.pid]) == {2, false}
+    :sys.replace_state(other.pid, fn _ -> other.state end)
+  end
+
+  test "a page of a shape that is not known gets nothing, and shows the new code at its next event" do
+    [shown, other] = views = [view(), view()]
+    :sys.replace_state(other.pid, &Map.delete(&1, :fingerprints))
+    before = state(other)
+    assert {%{outcome: :committed, views: 1, failures: []}, _us} = commit(views)
+    assert_receive {:page, _}
+    refute_received _
+    assert state(other) == before
+    assert state(shown) != shown.state
+  end
+
   test "what may be part of a page" do
     facts = %{template: false, behaviours: [GenServer]}
     refute LiveView.visible?([facts], [])

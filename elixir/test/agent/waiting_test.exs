@@ -1,7 +1,9 @@
+Code.require_file("windows.exs", __DIR__)
+
 defmodule FlyDeployAgent.WaitingTest do
   use ExUnit.Case, async: true
 
-  alias FlyDeployAgent.Waiting
+  alias FlyDeployAgent.{Waiting, Window, Windows}
 
   defmodule Asks do
     use GenServer
@@ -20,6 +22,10 @@ defmodule FlyDeployAgent.WaitingTest do
     await(fn -> Waiting.for_suspended(asks) end)
     assert Waiting.for_suspended?(asks)
     assert Waiting.for_suspended(suspended) == nil
+    # A rollback, which keeps whom it waits for suspended, does not wait for it to leave old code.
+    {_ms, hopeless?} = Window.patience(Windows.new(), [])
+    assert hopeless?.(between) and hopeless?.(asks)
+    refute hopeless?.(self())
 
     :ok = :sys.resume(suspended)
     await(fn -> not Waiting.for_suspended?(between) end)
