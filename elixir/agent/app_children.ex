@@ -56,7 +56,7 @@ defmodule FlyDeployAgent.AppChildren do
     do: Enum.all?([old, new], fn facts -> Enum.any?([children: 0, children: 1], &(&1 in facts.exports)) end)
 
   @doc "The trees that a plan's findings say are applied."
-  @spec trees([map], how) :: [tree]
+  @spec trees([FlyDeployAgent.Findings.finding()], how) :: [tree]
   def trees(_findings, nil), do: []
 
   def trees(findings, _how) do
@@ -78,7 +78,7 @@ defmodule FlyDeployAgent.AppChildren do
   end
 
   @doc "The findings about children that an earlier deploy, or a boot, was to start, and that do not run."
-  @spec unstarted(how) :: [map]
+  @spec unstarted(how) :: [FlyDeployAgent.Findings.finding()]
   def unstarted(how) do
     for {{module, _, _} = root, children} <- Enum.group_by(Unstarted.all(), & &1.root) do
       names = Enum.map_join(Enum.take(children, @told), ", ", &"#{inspect(&1.id)} (#{&1.why})")
@@ -99,14 +99,14 @@ defmodule FlyDeployAgent.AppChildren do
   defp then(_how), do: "they are tried again after the commit"
 
   @doc "Whether a commit starts children that did not start before."
-  @spec tries_again?([map], how) :: boolean
+  @spec tries_again?([FlyDeployAgent.Findings.finding()], how) :: boolean
   def tries_again?(findings, how), do: how != nil and Enum.any?(findings, &(&1.name == "child_not_started"))
 
   @doc """
   A plan's findings, with what the running code names where something of it ends. Where it does not tell, nothing is applied: who was added
   by `start_child` could not be told apart. Those about modules that are removed go, if children that end are all that runs them, `users`.
   """
-  @spec judged([map], how) :: [map]
+  @spec judged([FlyDeployAgent.Findings.finding()], how) :: [FlyDeployAgent.Findings.finding()]
   def judged(findings, how) do
     named =
       for %{root: root, removed: [_ | _]} <- trees(findings, how),

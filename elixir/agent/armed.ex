@@ -9,9 +9,9 @@ defmodule FlyDeployAgent.Armed do
 
   @type t :: %__MODULE__{
           staged: FlyDeployAgent.Staged.t(),
-          forward: %{module => term},
-          back: %{module => term},
-          stand_ins: %{module => map},
+          forward: %{module => FlyDeployAgent.Loader.prepared()},
+          back: %{module => FlyDeployAgent.Loader.prepared()},
+          stand_ins: %{module => FlyDeployAgent.CallbackMode.stand_in()},
           absent: [Path.t()]
         }
 end

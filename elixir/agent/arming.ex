@@ -51,7 +51,7 @@ defmodule FlyDeployAgent.Arming do
   end
 
   @doc "Checks that what runs is still what was compared with at staging."
-  @spec unchanged([map]) :: :ok | {:stale, binary}
+  @spec unchanged([FlyDeployAgent.Diff.change()]) :: :ok | {:stale, binary}
   def unchanged(changes) do
     case for(c <- changes, Beam.loaded_md5(c.module) != c.old_md5, do: c.module) do
       [] -> :ok
@@ -86,11 +86,12 @@ defmodule FlyDeployAgent.Arming do
   end
 
   @doc "Whether slots must be freed before these changes can be loaded: it takes time, and it cannot be undone."
-  @spec old_code?([map]) :: boolean
+  @spec old_code?([FlyDeployAgent.Diff.change()]) :: boolean
   def old_code?(changes), do: Enum.any?(changes, &:erlang.check_old_code(&1.module))
 
   @doc "Frees the old slots. From then on functions that were made by the version before the one that runs stop working."
-  @spec free_slots([map], FlyDeployAgent.Order.t()) :: {:ok, :freed} | {:error, binary, binary}
+  @spec free_slots([FlyDeployAgent.Diff.change()], FlyDeployAgent.Order.t()) ::
+          {:ok, :freed} | {:error, binary, binary}
   # Who lingers is ended in the window, and what only they hold is freed there.
   def free_slots(changes, %{back: true}) do
     purge(for %{module: module} <- changes, :erlang.check_old_code(module), do: module)

@@ -19,7 +19,7 @@ defmodule FlyDeployAgent.Asked do
   @looks [{Process, :whereis, 1}, {GenServer, :whereis, 1}, {:erlang, :whereis, 1}]
 
   @doc "The findings about what changed modules ask."
-  @spec findings([Pair.t()], Demands.codes()) :: [map]
+  @spec findings([Pair.t()], Demands.codes()) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs, codes) do
     for %{old: %{}} = pair <- pairs,
         asks?(pair.new),

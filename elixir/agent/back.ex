@@ -11,7 +11,7 @@ defmodule FlyDeployAgent.Back do
   alias FlyDeployAgent.{Beam, CodeFacts, Findings, Fresh, Migrating, Paths, Staged}
 
   @doc "The facts of what runs and changes, with the code_change that it has, and the version that this is told; without those that start afresh."
-  @spec changed(Staged.t()) :: %{module => map}
+  @spec changed(Staged.t()) :: %{module => FlyDeployAgent.Beam.facts()}
   def changed(%{diff: diff, facts: facts, fresh: fresh}) do
     for %{module: m, change: :changed} <- diff.changes,
         :erlang.module_loaded(m) and not is_map_key(fresh, m),

@@ -3,6 +3,15 @@ defmodule FlyDeployAgent.Beam do
   Reads loaded modules and .beam files.
   """
 
+  @type facts :: %{
+          names: [module],
+          behaviours: [module],
+          code_change: [3 | 4],
+          vsn: term,
+          nif: boolean,
+          template: boolean
+        }
+
   # Whatever has templates names one of these, or exports what Phoenix.Component adds to it.
   @templates [Phoenix.LiveView.Rendered, Phoenix.LiveView.Engine, Phoenix.LiveView.TagEngine]
 
@@ -40,17 +49,7 @@ defmodule FlyDeployAgent.Beam do
   What the plan must know of a new .beam: which of `modules` it names, its behaviours, whether it takes part in code changes
   (`code_change` of 3 or 4 arguments), its version, whether it loads native code, and whether it has templates.
   """
-  @spec facts(binary, map) ::
-          {:ok,
-           %{
-             names: [module],
-             behaviours: [module],
-             code_change: [3 | 4],
-             vsn: term,
-             nif: boolean,
-             template: boolean
-           }}
-          | :error
+  @spec facts(binary, %{module => term}) :: {:ok, facts} | :error
   def facts(beam, modules \\ %{}) do
     case :beam_lib.chunks(beam, [:atoms, :imports, :exports, :attributes]) do
       {:ok, {_module, [atoms: atoms, imports: imports, exports: exports, attributes: attributes]}} ->

@@ -11,11 +11,13 @@ defmodule FlyDeployAgent.CallbackMode do
 
   alias FlyDeployAgent.{Beam, Loader, Rounds}
 
+  @type stand_in :: %{mode: term, md5: binary, prepared: Loader.prepared()}
+
   # Changing the mode is a matter of microseconds.
   @answer_ms 1_000
 
   @doc "Prepares a stand-in for every changed module with a callback mode. Gives `%{module => %{mode, md5, prepared}}`."
-  @spec prepare([map]) :: %{module => map}
+  @spec prepare([FlyDeployAgent.Diff.change()]) :: %{module => stand_in}
   def prepare(changes) do
     for %{change: :changed, module: module} <- changes,
         function_exported?(module, :callback_mode, 0),
@@ -31,7 +33,7 @@ defmodule FlyDeployAgent.CallbackMode do
   follows. Gives the processes that had to be killed for it. With a stand-in loaded, the old code needs the slot in which the new one
   may still run: where no gen_statem of a module is to be told, there is none.
   """
-  @spec restore(map, {pos_integer, (pid -> boolean)}) :: [pid]
+  @spec restore(FlyDeployAgent.Window.t(), {pos_integer, (pid -> boolean)}) :: [pid]
   def restore(window, patience) do
     told = for %{kind: :gen_statem, module: module} <- window.targets, into: MapSet.new(), do: module
 

@@ -19,6 +19,7 @@ defmodule FlyDeployAgent.Cell do
   @times 6
 
   @type t :: :atomics.atomics_ref()
+  @type phase :: %{name: binary, at_us: non_neg_integer, us: non_neg_integer, status: binary}
   @type step ::
           :suspending
           | :swapping
@@ -110,7 +111,7 @@ defmodule FlyDeployAgent.Cell do
   The window's phases as they went, `%{name, at_us, us, status}`. The second swap, of the modules that no migration needs, counts to
   code_load.
   """
-  @spec phases(t, outcome :: atom) :: [map]
+  @spec phases(t, outcome :: atom) :: [phase]
   def phases(cell, outcome) do
     at = Map.new(@steps, fn {step, _} -> {step, at(cell, step)} end)
     failed = outcome != :committed

@@ -36,7 +36,7 @@ defmodule FlyDeployAgent.CodeFindings do
   @page [{{:handle_event, 3}, 0}, {{:handle_in, 3}, 0}, {{:handle_async, 3}, 0}]
 
   @doc "All findings about `pairs`, `%{name, severity, subject, detail}`, some with `processes`: module by module, so that the code of few is in memory."
-  @spec all([Pair.t()], live) :: [map]
+  @spec all([Pair.t()], live) :: [FlyDeployAgent.Findings.finding()]
   def all(pairs, live),
     do:
       for(%{old: %{}} = pair <- pairs, found <- of_module(pair, live), do: found) ++

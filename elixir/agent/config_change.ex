@@ -31,7 +31,7 @@ defmodule FlyDeployAgent.ConfigChange do
   What is told where `take_back/1` was not answered: then everything runs, and perhaps finds the new settings, until OTP's application
   controller has done what it was asked.
   """
-  @spec not_back(:ok | {:error, binary}) :: [map]
+  @spec not_back(:ok | {:error, binary}) :: [FlyDeployAgent.Failure.t()]
   def not_back(:ok), do: []
   def not_back({:error, text}), do: [%{reason: "config_not_back", exception: text}]
 

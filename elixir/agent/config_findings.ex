@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.ConfigFindings do
   alias FlyDeployAgent.{AppConfig, ConfigChange}
 
   @doc "The findings, of what was found."
-  @spec all(AppConfig.found()) :: [map]
+  @spec all(AppConfig.found()) :: [FlyDeployAgent.Findings.finding()]
   def all(nil) do
     if AppConfig.applied?(),
       do: [

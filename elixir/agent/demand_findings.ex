@@ -7,7 +7,9 @@ defmodule FlyDeployAgent.DemandFindings do
   The findings about a module's states: what is demanded of each, with how it is known, by how many processes it is held, and in which
   function.
   """
-  @spec all(%{{Paths.demand(), of :: binary} => [{known? :: boolean, pos_integer, mfa}]}, module) :: [map]
+  @spec all(%{{Paths.demand(), of :: binary} => [{known? :: boolean, pos_integer, mfa}]}, module) :: [
+          FlyDeployAgent.Findings.finding()
+        ]
   def all(found, module) do
     {keys, others} = Enum.split_with(found, &match?({{{:key, _, nil}, _}, _}, &1))
 

@@ -37,7 +37,9 @@ defmodule FlyDeployAgent.Demands do
   The findings about `shapes`. `wanted` are structs with fields that they lack, which are told of anyway. Modules for which the time does
   not suffice are counted in a finding.
   """
-  @spec all([Pair.t()], shapes, codes, %{module => [atom]}, time_ms :: non_neg_integer) :: [map]
+  @spec all([Pair.t()], shapes, codes, %{module => [atom]}, time_ms :: non_neg_integer) :: [
+          Findings.finding()
+        ]
   def all(pairs, shapes, codes, wanted, time_ms \\ @time_ms) do
     until = System.monotonic_time(:millisecond) + time_ms
     by_module = Map.new(pairs, &{&1.module, &1})

@@ -5,6 +5,18 @@ defmodule FlyDeployAgent.Failure do
   which may hold a value, only where `explain/2` is told so.
   """
 
+  @typedoc "What is told of a process, or of a module that could not be loaded. `name` is that of a registered process."
+  @type t :: %{
+          required(:reason) => binary,
+          required(:exception) => binary,
+          optional(:pid) => pid,
+          optional(:name) => binary,
+          optional(:module) => module,
+          optional(:stack) => [binary],
+          optional(:state_before) => binary | nil,
+          optional(:state_after) => binary
+        }
+
   @frames 8
   @depth 3
   @keys 12
@@ -15,7 +27,7 @@ defmodule FlyDeployAgent.Failure do
   Why a process did not migrate, from what `sys` answered: `%{reason, exception, stack, state_after}`. `own?` tells whether the text of
   an exception that a module raises may be shown.
   """
-  @spec explain(term, own? :: (module -> boolean)) :: map
+  @spec explain(term, own? :: (module -> boolean)) :: t
   def explain(answer, own? \\ fn _module -> true end)
 
   # Of a proper list: the guard fails for any other, as iodata may be.

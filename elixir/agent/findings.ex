@@ -3,7 +3,8 @@ defmodule FlyDeployAgent.Findings do
   What an operator should know before the commit: `%{name, severity, subject, detail}`, and where it is about running processes their
   number, `processes`. Names are stable; the console knows
   the remedy of each. A `block` must be accepted by name, a `refuse` cannot be. `modules` and `pids` tell whose states it is about, where that
-  is known: the console does not learn them.
+  is known; `users` who runs a module that is removed, and `trees` what is applied of children (`FlyDeployAgent.AppChildren`): the console
+  learns none of these.
   """
 
   alias FlyDeployAgent.{Beam, Diff, OldCode, Origin, Processes, Staged}
@@ -15,7 +16,9 @@ defmodule FlyDeployAgent.Findings do
           required(:detail) => binary,
           optional(:processes) => pos_integer,
           optional(:modules) => [module],
-          optional(:pids) => [pid]
+          optional(:pids) => [pid],
+          optional(:users) => [pid],
+          optional(:trees) => [map]
         }
 
   # A rollback that suspends longer than this must be accepted by name.
@@ -23,7 +26,7 @@ defmodule FlyDeployAgent.Findings do
   @shown 3
 
   @doc "Findings about modules."
-  @spec modules(Diff.t(), %{module => map}, unloadable :: [{module, atom}]) :: [finding]
+  @spec modules(Diff.t(), %{module => Beam.facts()}, unloadable :: [{module, atom}]) :: [finding]
   def modules(diff, facts, unloadable) do
     changes = diff.changes
 
@@ -92,7 +95,10 @@ defmodule FlyDeployAgent.Findings do
   defp old_nif?(%{old_file: nil}), do: false
 
   defp old_nif?(%{old_file: file}) do
-    with {:ok, beam} <- File.read(file), {:ok, %{nif: true}} <- Beam.facts(beam), do: true, else: (_ -> false)
+    case File.read(file) do
+      {:ok, beam} -> match?({:ok, %{nif: true}}, Beam.facts(beam))
+      {:error, _} -> false
+    end
   end
 
   @doc "Findings about live processes; `would_kill` are holders of modules that cannot be left for last."

@@ -127,7 +127,7 @@ defmodule FlyDeployAgent.Fresh do
   # -- the plan
 
   @doc "What the plan tells of them, by module. `whys` tells why a module's processes are among them."
-  @spec findings([process], %{module => binary}) :: [map]
+  @spec findings([process], %{module => binary}) :: [Findings.finding()]
   def findings(processes, whys) do
     for {{module, why}, all} <- Enum.group_by(processes, &{&1.module, &1.why || whys[&1.module]}) do
       %{

@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Handlers do
   alias FlyDeployAgent.{DemandFindings, Pair, Paths, Shapes, Value}
 
   @doc "The findings about functions that do not take any more what they will be called with."
-  @spec findings([Pair.t()], FlyDeployAgent.Demands.codes()) :: [map]
+  @spec findings([Pair.t()], FlyDeployAgent.Demands.codes()) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs, codes) do
     by_module = for %{old: %{}} = pair <- pairs, into: %{}, do: {pair.module, pair}
 

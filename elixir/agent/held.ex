@@ -18,10 +18,10 @@ defmodule FlyDeployAgent.Held do
           [Pair.t()],
           MapSet.t(mfa),
           removed :: [{module, atom}],
-          targets :: [map],
+          targets :: [FlyDeployAgent.Target.t()],
           own :: [pid],
           codes
-        ) :: [map]
+        ) :: [Findings.finding()]
   def findings([], _gone, [], _targets, _own, _codes), do: []
 
   def findings(pairs, gone, removed, targets, own, codes) do

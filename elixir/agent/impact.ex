@@ -34,11 +34,11 @@ defmodule FlyDeployAgent.Impact do
   @named 10
 
   @doc "The findings about what was staged. Where it takes too long or fails, a finding says so, beside those that were found until then."
-  @spec findings(map, map) :: [map]
+  @spec findings(FlyDeployAgent.Staged.t(), FlyDeployAgent.Order.t()) :: [Findings.finding()]
   def findings(staged, order), do: bounded(fn tell -> look(staged, order, tell) end, @time_ms) |> summed_up()
 
   @doc "What `fun` tells of findings, list by list, within that many milliseconds. What it has told stays told, however it ends."
-  @spec bounded((([map] -> any) -> any), time_ms :: non_neg_integer) :: [map]
+  @spec bounded((([Findings.finding()] -> any) -> any), time_ms :: non_neg_integer) :: [Findings.finding()]
   def bounded(fun, time_ms) do
     ref = make_ref()
     caller = self()

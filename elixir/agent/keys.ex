@@ -12,7 +12,7 @@ defmodule FlyDeployAgent.Keys do
   @putting [{:ets, :insert, 2}, {:ets, :insert_new, 2}]
 
   @doc "The findings about keys that changed modules read, and the running versions of them do not."
-  @spec findings([Pair.t()]) :: [map]
+  @spec findings([Pair.t()]) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs) do
     read =
       for %{old: %{}} = pair <- pairs,

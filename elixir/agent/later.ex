@@ -41,7 +41,7 @@ defmodule FlyDeployAgent.Later do
   ]
 
   @doc "The findings about timers that the running code of `pairs` starts."
-  @spec findings([Pair.t()], gone :: MapSet.t(mfa)) :: [map]
+  @spec findings([Pair.t()], gone :: MapSet.t(mfa)) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs, gone) do
     structs = Pair.fields_added(pairs)
 

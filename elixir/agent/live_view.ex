@@ -28,7 +28,7 @@ defmodule FlyDeployAgent.LiveView do
   What came of rendering: who did; who could not be rendered; the failures, see `FlyDeployAgent.Failure`; and who has not answered yet, and
   will with `tag`.
   """
-  @type rendered :: %{tag: reference, done: [pid], unknown: [pid], failures: [map], late: [pid]}
+  @type rendered :: %{tag: reference, done: [pid], unknown: [pid], failures: [Failure.t()], late: [pid]}
 
   @doc "What has come of rendering where nothing is rendered."
   @spec none() :: rendered
@@ -38,7 +38,7 @@ defmodule FlyDeployAgent.LiveView do
   Whether an upgrade may change what open pages show: by a module, of which these are the `FlyDeployAgent.Beam.facts/1`, or by a static
   file among `files`.
   """
-  @spec visible?([map], [FlyDeployAgent.Files.file()]) :: boolean
+  @spec visible?([FlyDeployAgent.Beam.facts()], [FlyDeployAgent.Files.file()]) :: boolean
   def visible?(facts, files),
     do:
       Static.changed?(files) or
@@ -74,7 +74,7 @@ defmodule FlyDeployAgent.LiveView do
   end
 
   @doc "The views among the targets."
-  @spec changed([map], %{module => map}) :: [pid]
+  @spec changed([FlyDeployAgent.Target.t()], %{module => FlyDeployAgent.Processes.facts()}) :: [pid]
   def changed(targets, changed) do
     views = for {module, %{behaviours: behaviours}} <- changed, Phoenix.LiveView in behaviours, do: module
     for %{pid: pid, module: module} <- targets, module in views, do: pid

@@ -9,7 +9,7 @@ defmodule FlyDeployAgent.Loops do
   @asked 200
 
   @doc "The findings about `holders`, processes with changed modules on their stack."
-  @spec findings([Pair.t()], [{pid, [module]}]) :: [map]
+  @spec findings([Pair.t()], [{pid, [module]}]) :: [Findings.finding()]
   def findings(pairs, holders) do
     by_module = for %{module: module, old: %{}} = pair <- pairs, into: %{}, do: {module, pair}
 

@@ -7,12 +7,12 @@ defmodule FlyDeployAgent.MigrationFailures do
   alias FlyDeployAgent.{Failure, Findings, Waiting, Window}
 
   @doc "Of one that answered that it had failed."
-  @spec answered({{pid, module}, answer :: term}) :: map
+  @spec answered({{pid, module}, answer :: term}) :: Failure.t()
   def answered({{pid, module}, answer}),
     do: answer |> Failure.explain() |> Map.merge(%{pid: pid, module: module})
 
   @doc "Of one that was left out and could not be migrated when it came to it: nothing can be taken back any more."
-  @spec skipped(pid, module, answer :: term) :: map
+  @spec skipped(pid, module, answer :: term) :: Failure.t()
   def skipped(pid, module, answer) do
     failure = answered({{pid, module}, answer})
 
@@ -26,7 +26,7 @@ defmodule FlyDeployAgent.MigrationFailures do
   Of one that did not answer: it hangs where all are `quiet`, else the time for suspending was over. What its name was must be asked now:
   the process may be ended for it.
   """
-  @spec unanswered({pid, module}, quiet :: boolean, Window.t()) :: map
+  @spec unanswered({pid, module}, quiet :: boolean, Window.t()) :: Failure.t()
   def unanswered({pid, module}, quiet, window) do
     %{
       pid: pid,

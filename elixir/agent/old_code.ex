@@ -7,7 +7,7 @@ defmodule FlyDeployAgent.OldCode do
   Processes outside of `targets` with a changed module on their stack, as `[{pid, modules}]`: Tasks, requests. They
   would be killed if that module's old slot had to be freed.
   """
-  @spec holders([pid], map, MapSet.t()) :: [{pid, [module]}]
+  @spec holders([pid], %{module => term}, except :: MapSet.t(pid)) :: [{pid, [module]}]
   def holders(pids, changed, except) do
     for pid <- pids,
         pid not in except,

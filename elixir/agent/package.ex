@@ -31,7 +31,7 @@ defmodule FlyDeployAgent.Package do
   end
 
   @doc "Where it has public keys, it loads nothing at a restart that none of them has signed. `signed_by` is the ID of the console's key."
-  @spec findings(signed_by :: binary | nil) :: [map]
+  @spec findings(signed_by :: binary | nil) :: [FlyDeployAgent.Findings.finding()]
   def findings(signed_by) do
     if Code.ensure_loaded?(FlyDeploy.Signature),
       do: findings(apply(FlyDeploy.Signature, :ids, []), signed_by),
@@ -103,7 +103,7 @@ defmodule FlyDeployAgent.Package do
   end
 
   @doc "What is applied, configuration or children, must be applied again at a restart, which an older package does not."
-  @spec applied_findings(FlyDeployAgent.Order.t()) :: [map]
+  @spec applied_findings(FlyDeployAgent.Order.t()) :: [FlyDeployAgent.Findings.finding()]
   def applied_findings(%{apply_config: config?, apply_children: children}) do
     if (not config? and children == nil) or not Code.ensure_loaded?(FlyDeploy) or applies?(),
       do: [],

@@ -13,7 +13,7 @@ defmodule FlyDeployAgent.Patterns do
   @all @one ++ @several ++ @entries
 
   @doc "The findings about what changed modules look for."
-  @spec findings([Pair.t()]) :: [map]
+  @spec findings([Pair.t()]) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs) do
     for %{old: %{}, module: module} = pair <- pairs,
         Enum.any?(@all, &(&1 in pair.new.imports)),

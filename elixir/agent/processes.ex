@@ -13,6 +13,15 @@ defmodule FlyDeployAgent.Processes do
 
   alias FlyDeployAgent.{Beam, OldCode, Origin, Renamed, Stack, Target, Wrappers}
 
+  @typedoc "Of what `FlyDeployAgent.Beam.facts/1` tells of a changed module; `vsn` is the version that runs."
+  @type facts :: %{
+          required(:code_change) => [3 | 4],
+          required(:behaviours) => [module],
+          optional(atom) => term
+        }
+  @typedoc "A process whose callback module changes, and that is left alone."
+  @type other :: %{pid: pid, module: module, kind: :supervisor | :special | :suspended}
+
   # What runs a module that declares one of these: a view and a channel name themselves, and their servers are LiveView's and Phoenix'.
   @behaviours %{
     GenServer => :gen_server,
@@ -29,7 +38,7 @@ defmodule FlyDeployAgent.Processes do
   (`FlyDeployAgent.Beam.facts/1`) and `vsn`, its old version. Gives `{targets, others}`: others are `%{pid, module, kind}`
   with kind supervisor, special, suspended, whose callback module changes and that are left alone.
   """
-  @spec scan([pid], map, [pid]) :: {[Target.t()], [map]}
+  @spec scan([pid], %{module => facts}, own :: [pid]) :: {[Target.t()], [other]}
   def scan(pids, changed, own) do
     known = %{changed: changed, wrappers: Wrappers.of(changed), hidden?: hidden?(changed)}
     found = for pid <- pids, pid not in own, process = look(pid, known), do: process

@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.Protocols do
   @deciding [:impl_for, :struct_impl_for]
 
   @doc "The findings about protocols whose implementation for everything is gone, and that somebody calls."
-  @spec findings([Pair.t()]) :: [map]
+  @spec findings([Pair.t()]) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs) do
     for %{module: module, old: %{}} = pair <- pairs,
         {:__protocol__, 1} in pair.new.exports,

@@ -15,7 +15,7 @@ defmodule FlyDeployAgent.Queues do
   @type t :: %{pid => {non_neg_integer, non_neg_integer} | :before}
 
   @doc "Looks at the processes of an agent whose state is `s`."
-  @spec of(map) :: t
+  @spec of(FlyDeployAgent.State.t()) :: t
   def of(%{state: :staged} = s), do: look(s.queues, pids(s.staged), :before)
   def of(%{state: :committed} = s), do: look(s.queues, pids(s.result), :after)
   def of(s), do: s.queues

@@ -14,7 +14,7 @@ defmodule FlyDeployAgent.Readers do
   ]
 
   @doc "The findings about what changed modules read."
-  @spec findings([Pair.t()], FlyDeployAgent.Demands.codes()) :: [map]
+  @spec findings([Pair.t()], FlyDeployAgent.Demands.codes()) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs, codes) do
     reading = for %{old: %{}} = pair <- pairs, reads?(pair.new) and reads?(pair.old), do: pair
     rewritten = if reading == [], do: [], else: Enum.flat_map(pairs, &rewritten/1)

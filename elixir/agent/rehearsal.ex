@@ -54,7 +54,9 @@ defmodule FlyDeployAgent.Rehearsal do
   Rehearses what was staged, in the folder `dir`, and gives the findings. `code` gives the agent's own modules, `{:ok, [{module, beam}]}` or
   `{:error, text}`; `limits` are those that differ, in milliseconds; `memory` the folder below which the system tells how much memory is free.
   """
-  @spec findings(FlyDeployAgent.Staged.t(), FlyDeployAgent.Order.t(), Path.t(), code, map) :: [map]
+  @spec findings(FlyDeployAgent.Staged.t(), FlyDeployAgent.Order.t(), Path.t(), code, map) :: [
+          FlyDeployAgent.Findings.finding()
+        ]
   def findings(staged, order, dir, code, limits \\ %{}) do
     limits = Map.merge(@limits, limits)
 

@@ -10,11 +10,11 @@ defmodule FlyDeployAgent.RehearsalFindings do
   @named 10
 
   @doc "The finding that nothing was rehearsed."
-  @spec none(binary) :: map
+  @spec none(binary) :: Findings.finding()
   def none(why), do: finding("not_rehearsed", :info, "the migrations", "were not rehearsed: #{why}")
 
   @doc "The findings about what came of each kind."
-  @spec all([FlyDeployAgent.Rehearsal.outcome()], [Pair.t()]) :: [map]
+  @spec all([FlyDeployAgent.Rehearsal.outcome()], [Pair.t()]) :: [Findings.finding()]
   def all(outcomes, pairs) do
     (Enum.flat_map(outcomes, &of_kind/1) ++ may_raise(outcomes, pairs))
     |> Enum.group_by(&{&1.name, &1.severity})

@@ -13,7 +13,8 @@ defmodule FlyDeployAgent.ReleaseFindings do
   The findings about the release that was extracted to `dir`, whose files `{source, target}` would be put into place, and which
   has `changes` of modules. Where its configuration is applied, `config`, that tells what of it is not.
   """
-  @spec all(Path.t(), [map], [{Path.t(), Path.t()}], AppConfig.found()) :: [map]
+  @spec all(Path.t(), [FlyDeployAgent.Diff.change()], [FlyDeployAgent.Files.file()], AppConfig.found()) ::
+          [FlyDeployAgent.Findings.finding()]
   def all(dir, changes, files, config \\ nil) do
     case manifests(dir) do
       nil ->

@@ -13,11 +13,11 @@ defmodule FlyDeployAgent.Report do
   @upload_ms 15_000
 
   @doc "Is there anything to tell, and somewhere to tell it?"
-  @spec due?(map, map) :: boolean
+  @spec due?(FlyDeployAgent.Order.t(), FlyDeployAgent.Result.t()) :: boolean
   def due?(order, result), do: order.report_url != nil and (result.failures != [] or result.killed != [])
 
   @doc "Uploads the report of the agent's state `s`. Gives `stored`, or why it is not."
-  @spec upload(map) :: binary
+  @spec upload(FlyDeployAgent.State.t()) :: binary
   def upload(s) do
     {:ok, _timer} = :timer.kill_after(@upload_ms)
     path = Path.join(s.dir, "report.json.gz")
@@ -46,7 +46,7 @@ defmodule FlyDeployAgent.Report do
   end
 
   @doc "A failure of the window, as JSON can have it."
-  @spec failure(map) :: map
+  @spec failure(FlyDeployAgent.Failure.t()) :: map
   def failure(f) do
     %{
       pid: if(f[:pid], do: inspect(f.pid), else: ""),

@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Restarts do
   @servers [GenServer, :gen_statem, Agent, Supervisor]
 
   @doc "The findings about children whose start, or `init/1`, does not take what their supervisor would give."
-  @spec failing([Pair.t()], [Children.child()]) :: [map]
+  @spec failing([Pair.t()], [Children.child()]) :: [FlyDeployAgent.Findings.finding()]
   def failing(pairs, children) do
     by_module = for %{module: module, old: %{}} = pair <- pairs, into: %{}, do: {module, pair}
 

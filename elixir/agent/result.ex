@@ -30,7 +30,7 @@ defmodule FlyDeployAgent.Result do
   @type t :: %__MODULE__{
           outcome: outcome,
           targets: [FlyDeployAgent.Target.t()],
-          failures: [map],
+          failures: [FlyDeployAgent.Failure.t()],
           migrated: non_neg_integer,
           died: [pid],
           killed: [pid],

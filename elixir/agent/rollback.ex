@@ -27,13 +27,23 @@ defmodule FlyDeployAgent.Rollback do
   @late_ms 60_000
   @nothing %{failures: [], asked: [], explain: &__MODULE__.nothing/0, hung: [], late: [], died: []}
 
+  @typedoc "Why a window is taken back; what is left out is none."
+  @type failed :: %{
+          optional(:failures) => [FlyDeployAgent.Failure.t()],
+          optional(:explain) => (() -> [FlyDeployAgent.Failure.t()]),
+          optional(:asked) => [pid],
+          optional(:hung) => [pid],
+          optional(:late) => [pid],
+          optional(:died) => [pid]
+        }
+
   @doc """
   Rolls back. `failed` has the `failures`; `explain`, a function that gives more of them when everything runs, and whose pids, `asked`, these
   will have; whose migrations did not answer, `hung` or `late`; and who `died`. Those that hang are ended when their old code is
   back, so that their supervisors start them in it. Those that are late were only slower than the budget allows: they are waited
   for outside of the window, and ended if they hang then.
   """
-  @spec run(Window.t(), map) :: Result.t()
+  @spec run(Window.t(), failed) :: Result.t()
   def run(window, failed) do
     %{hung: hung, late: late, died: died} = failed = Map.merge(@nothing, failed)
     Cell.enter(window.cell, :rolling_back)
@@ -137,7 +147,7 @@ defmodule FlyDeployAgent.Rollback do
   end
 
   @doc "What is told of a module that the code server did not take."
-  @spec refused({module, atom}) :: map
+  @spec refused({module, atom}) :: FlyDeployAgent.Failure.t()
   def refused({module, reason}),
     do: %{module: module, reason: "not_loaded", exception: "the code server refused: #{reason}"}
 end

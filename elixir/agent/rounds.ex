@@ -130,11 +130,22 @@ defmodule FlyDeployAgent.Rounds do
   defp collect_all(asked, limits),
     do: fast(asked, limits, asked.next, asked.rest, asked.next - asked.first, [], [], tick(asked, 0))
 
+  @typedoc "As `t:collected/0`, and when the first answer came."
+  @type collected_since :: %{
+          ok: non_neg_integer,
+          others: [{key, term}],
+          dead: [key],
+          missing: [key],
+          quiet: boolean,
+          since: integer | nil
+        }
+
   @doc """
   As `collect/3`, for requests of which it is known that nobody answers soon: the first answer may take `first_ms`, all others
   together `further_ms` from then on. Also gives `since`, when the first came (monotonic, microseconds), nil if none has.
   """
-  @spec collect_patiently(asked, first_ms :: non_neg_integer, further_ms :: non_neg_integer) :: map
+  @spec collect_patiently(asked, first_ms :: non_neg_integer, further_ms :: non_neg_integer) ::
+          collected_since
   def collect_patiently(asked, first_ms, further_ms) do
     alone = %{quiet_ms: first_ms, until: :infinity, patient: false, upto: 1}
 

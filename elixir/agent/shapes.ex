@@ -139,7 +139,7 @@ defmodule FlyDeployAgent.Shapes do
   The holders of what is sought, `[%{holder, found, pid}]`: the callback module of a process, a supervisor, a table or a persistent
   term's key; and how many processes there was no time to ask.
   """
-  @spec holders(sought, targets :: [map], servers :: [{pid, holder}]) ::
+  @spec holders(sought, targets :: [FlyDeployAgent.Target.t()], servers :: [{pid, holder}]) ::
           {[%{holder: holder, found: found, pid: pid | nil}], unasked :: non_neg_integer}
   def holders(sought, targets, servers) do
     modules = for %{pid: pid, kind: kind, module: module} <- targets, kind != :gen_event, do: {pid, module}
@@ -173,7 +173,7 @@ defmodule FlyDeployAgent.Shapes do
     do: if(module in modules, do: {module, inside(state, :gen_event, sought)}, else: :nothing)
 
   @doc "The other servers that wait for a message, with the modules that they run; OTP's own are left out."
-  @spec servers(targets :: [map], own :: [pid]) :: [{pid, holder}]
+  @spec servers(targets :: [FlyDeployAgent.Target.t()], own :: [pid]) :: [{pid, holder}]
   def servers(targets, own) do
     known = MapSet.new(own ++ Enum.map(targets, & &1.pid))
     for pid <- Process.list(), pid not in known, holder = server(pid), do: {pid, holder}

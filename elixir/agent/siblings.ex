@@ -13,7 +13,9 @@ defmodule FlyDeployAgent.Siblings do
   They, for `processes` that their supervisors start again. Those of changed modules, `targets`, are ended with these in the window, since
   what takes their states back is not asked; all others are left to their supervisor (`:left`), which ends them in good order.
   """
-  @spec all([Fresh.process()], targets :: [map], pids :: [pid], own :: [pid]) :: [Fresh.process()]
+  @spec all([Fresh.process()], targets :: [FlyDeployAgent.Target.t()], pids :: [pid], own :: [pid]) :: [
+          Fresh.process()
+        ]
   def all(processes, targets, pids, own) do
     below = processes |> Enum.filter(&(&1.supervisor && &1.again)) |> Enum.group_by(& &1.supervisor)
     asked = for {supervisor, all} <- below, do: {supervisor, &told(&1, all)}

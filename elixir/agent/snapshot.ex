@@ -70,7 +70,7 @@ defmodule FlyDeployAgent.Snapshot do
   @doc """
   Tells the targets to take their states again, and those of `asked` to tell the shape of theirs. What they say is for `told/1`.
   """
-  @spec restore(map, reference, MapSet.t(pid)) :: :ok
+  @spec restore(FlyDeployAgent.Window.t(), reference, MapSet.t(pid)) :: :ok
   def restore(%{targets: targets, dead: dead} = window, tag, asked) do
     {state, handler} = window.restore.(self(), tag)
     tell(targets, dead, state, handler)

@@ -39,11 +39,11 @@ defmodule FlyDeployAgent.Staged do
 
   @type t :: %__MODULE__{
           diff: FlyDeployAgent.Diff.t(),
-          facts: %{module => map},
-          changed: %{module => map},
+          facts: %{module => FlyDeployAgent.Beam.facts()},
+          changed: %{module => FlyDeployAgent.Beam.facts()},
           known: FlyDeployAgent.Births.known() | nil,
-          targets: [map],
-          others: [map],
+          targets: [FlyDeployAgent.Target.t()],
+          others: [FlyDeployAgent.Processes.other()],
           holders: [{pid, [module]}],
           fresh: %{module => binary},
           ended: [FlyDeployAgent.Fresh.process()],
@@ -55,7 +55,7 @@ defmodule FlyDeployAgent.Staged do
           version: binary | nil,
           ran: FlyDeployAgent.Package.ran() | nil,
           functions: %{module => FlyDeployAgent.FunctionChanges.t()},
-          findings: [map],
+          findings: [FlyDeployAgent.Findings.finding()],
           up_to_date: boolean
         }
 end

@@ -65,7 +65,7 @@ defmodule FlyDeployAgent.State do
           state: atom,
           pauses: non_neg_integer,
           published: integer,
-          phases: [map],
+          phases: [Cell.phase()],
           downloaded: non_neg_integer,
           staged: Staged.t() | nil,
           armed: Armed.t() | nil,

@@ -14,7 +14,7 @@ defmodule FlyDeployAgent.Status do
   @short_text 200
 
   @doc "Writes the agent's state `s` as the next status."
-  @spec write(map) :: :ok
+  @spec write(FlyDeployAgent.State.t()) :: :ok
   def write(s) do
     seq = Cell.next_seq(s.cell)
     replace(Path.join(s.dir, "status"), encode(s, seq))
@@ -40,7 +40,7 @@ defmodule FlyDeployAgent.Status do
   end
 
   @doc "The JSON of `s`: lists are cut, with their totals beside them, until it fits: first those of functions. So are long texts."
-  @spec encode(map, pos_integer) :: binary
+  @spec encode(FlyDeployAgent.State.t(), pos_integer) :: binary
   def encode(s, seq), do: fit(s, whole(s), seq, 200, 40)
 
   # What takes a look at every process, failure or crash, and is cut afterwards: it is worked out once, whatever fits.

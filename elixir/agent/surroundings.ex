@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Surroundings do
   @fetches [{Application, :fetch_env!, 2}, {:persistent_term, :get, 1}]
 
   @doc "The findings about what changed modules fetch, and the running versions of them do not. `config` is what the upgrade applies."
-  @spec findings([Pair.t()], AppConfig.found()) :: [map]
+  @spec findings([Pair.t()], AppConfig.found()) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs, config \\ nil) do
     fetched =
       for pair <- pairs,

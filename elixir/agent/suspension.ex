@@ -42,7 +42,7 @@ defmodule FlyDeployAgent.Suspension do
   the next attempt, and then they may take longer. `pause` is called between two attempts, when everything runs. The window that comes
   back knows whom it holds; where some stayed busy to the end, nothing is suspended.
   """
-  @spec suspend(Window.t(), (() -> any)) :: {:ok, Window.t()} | {:busy, Window.t(), [map]}
+  @spec suspend(Window.t(), (() -> any)) :: {:ok, Window.t()} | {:busy, Window.t(), [Failure.t()]}
   def suspend(window, pause), do: attempt(window, [], 1, pause)
 
   defp attempt(window, callers, attempt, pause) do
@@ -152,7 +152,7 @@ defmodule FlyDeployAgent.Suspension do
   end
 
   @doc "What is told of targets that would not suspend."
-  @spec busy([FlyDeployAgent.Target.t()], Window.t()) :: [map]
+  @spec busy([FlyDeployAgent.Target.t()], Window.t()) :: [Failure.t()]
   def busy(targets, window) do
     for %{pid: pid, module: module} <- Enum.take(targets, @told) do
       %{
@@ -220,7 +220,7 @@ defmodule FlyDeployAgent.Suspension do
   end
 
   @doc "The processes of changed modules that have not been looked at."
-  @spec unknown(Window.t()) :: [map]
+  @spec unknown(Window.t()) :: [FlyDeployAgent.Target.t()]
   def unknown(window) do
     {born, _known} = Births.born(window.known)
     changed(born, window)

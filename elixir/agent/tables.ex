@@ -9,7 +9,7 @@ defmodule FlyDeployAgent.Tables do
   @new {:ets, :new, 2}
 
   @doc "The findings about tables with a name that changed modules make or fill."
-  @spec findings([Pair.t()]) :: [map]
+  @spec findings([Pair.t()]) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs) do
     for %{old: %{}} = pair <- pairs,
         uses?(pair.new) and uses?(pair.old),

@@ -20,7 +20,7 @@ defmodule FlyDeployAgent.Timers do
   @state {:state}
 
   @doc "The findings about timers of `live`, the kinds of processes that run, by their modules."
-  @spec findings([Pair.t()], %{module => atom}) :: [map]
+  @spec findings([Pair.t()], %{module => atom}) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs, live) do
     for %{old: %{}, module: module} = pair <- pairs,
         live[module] == :gen_server and timed?(pair.old) and timed?(pair.new),

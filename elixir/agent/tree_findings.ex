@@ -6,7 +6,7 @@ defmodule FlyDeployAgent.TreeFindings do
   alias FlyDeployAgent.{AppChildren, Children, CodeFacts, Pair, Paths, Restarts, Specs}
 
   @doc "The findings about supervisors and children."
-  @spec all([Pair.t()], FlyDeployAgent.CodeFindings.live()) :: [map]
+  @spec all([Pair.t()], FlyDeployAgent.CodeFindings.live()) :: [FlyDeployAgent.Findings.finding()]
   def all(pairs, live) do
     gone = child_start_gone(pairs, live)
     failing = Restarts.failing(pairs, live.children)

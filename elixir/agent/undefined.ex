@@ -22,7 +22,7 @@ defmodule FlyDeployAgent.Undefined do
   end
 
   @doc "The findings about calls of `gone`, and of modules that are removed."
-  @spec findings([Pair.t()], MapSet.t(mfa), [{module, app :: atom}]) :: [map]
+  @spec findings([Pair.t()], MapSet.t(mfa), [{module, app :: atom}]) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs, gone, removed) do
     removed = MapSet.new(removed, &elem(&1, 0))
 
@@ -32,7 +32,7 @@ defmodule FlyDeployAgent.Undefined do
   end
 
   @doc "The findings about `gone` that other code names, to be called by whoever gets the name."
-  @spec names([Pair.t()], MapSet.t(mfa)) :: [map]
+  @spec names([Pair.t()], MapSet.t(mfa)) :: [FlyDeployAgent.Findings.finding()]
   def names(pairs, gone) do
     if MapSet.size(gone) == 0,
       do: [],

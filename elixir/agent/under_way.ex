@@ -42,7 +42,7 @@ defmodule FlyDeployAgent.UnderWay do
   @messages 40
 
   @doc "The findings about messages of the running code to `live`, the kinds of processes that run, by their changed modules."
-  @spec findings([Pair.t()], %{module => atom}) :: [map]
+  @spec findings([Pair.t()], %{module => atom}) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs, live) do
     until = System.monotonic_time(:millisecond) + @time_ms
 

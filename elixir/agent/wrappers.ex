@@ -18,18 +18,20 @@ defmodule FlyDeployAgent.Wrappers do
             DynamicSupervisor
           ] ++
             [Application, :application, Agent, Phoenix.LiveView, Phoenix.LiveComponent, Phoenix.Channel]
+  @typep wrapped :: %{pid: pid, kind: :wrapper, modules: [module]}
+
   # How long processes may take to tell which module they keep.
   @answer_ms 250
 
   @doc "The wrappers that changed modules may be hidden by, `%{behaviour => [module]}`."
-  @spec of(map) :: %{module => [module]}
+  @spec of(%{module => FlyDeployAgent.Processes.facts()}) :: %{module => [module]}
   def of(changed) do
     pairs = for {module, facts} <- changed, behaviour <- facts.behaviours -- @direct, do: {behaviour, module}
     Enum.group_by(pairs, &elem(&1, 0), &elem(&1, 1))
   end
 
   @doc "A process of the server `server` that may hide one of the wrappers' modules, nil for any other."
-  @spec wrapped(pid, module, map) :: map | nil
+  @spec wrapped(pid, module, %{module => [module]}) :: wrapped | nil
   def wrapped(_pid, _server, wrappers) when wrappers == %{}, do: nil
 
   def wrapped(pid, server, wrappers) do
@@ -46,7 +48,7 @@ defmodule FlyDeployAgent.Wrappers do
     do: String.starts_with?("#{server}", "#{behaviour}.") and function_exported?(server, :code_change, 3)
 
   @doc "Asks wrapped processes which module they keep; those that keep none of theirs, or do not answer, are left out."
-  @spec unwrap([map]) :: [%{pid: pid, module: module}]
+  @spec unwrap([wrapped]) :: [%{pid: pid, module: module}]
   def unwrap(wrapped) do
     asked = for %{pid: pid, modules: modules} <- wrapped, do: {pid, &kept(&1, modules)}
     for {pid, module} when module != nil <- Rounds.inside(asked, @answer_ms), do: %{pid: pid, module: module}
