@@ -72,6 +72,9 @@ func TestEveryKindOfProcess(t *testing.T) {
 	if done.Views != 2 {
 		t.Errorf("%d views show the new code", done.Views)
 	}
+	// Pages are watched, also those whose own code has not changed.
+	n.eval("Process.exit(Process.whereis(:still), :kill)")
+	n.follow(s, done, func(s Status) bool { return s.Crashed == done.Crashed+1 })
 	if got := n.eval("IO.puts(Zoo.Newcomer.hello())"); got != "new" {
 		t.Errorf("the added module answers %q", got)
 	}
