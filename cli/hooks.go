@@ -84,7 +84,7 @@ func hooksOf(p project, dir string, posts bool) openHooks {
 		}
 		opened := h
 		var err error
-		opened.Notify, err = hooks.Notify{URL: p.Notify.URL, Headers: p.Notify.Headers, Text: plain.Headline}.Resolve(os.Getenv)
+		opened.Notify, err = hooks.Notify{URL: p.Notify.URL, Headers: p.Notify.Headers, Text: plain.Notice}.Resolve(os.Getenv)
 		return opened, err
 	}
 }

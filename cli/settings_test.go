@@ -347,6 +347,10 @@ func TestHooksOfTheProject(t *testing.T) {
 		h.Timeouts[engine.MomentBeforeCommit] != 5*time.Minute || h.Notify.URL != "https://chat.example.com/secret" || h.Notify.Headers["X-Kind"] != "deploy" {
 		t.Errorf("%+v, %v", opened, err)
 	}
+	sick := engine.Result{Outcome: engine.OutcomeUnhealthy, Problem: engine.NewProblem("unhealthy", "214 crashes of Shop.Cart", nil, "")}
+	if says := h.Notify.Text(sick); !strings.Contains(says, "unhealthy") || !strings.Contains(says, "214 crashes of Shop.Cart") {
+		t.Errorf("whoever is called reads %q", says)
+	}
 	if d, err := load(t, map[string]string{"fly.toml": "app = 'a'", "flydeploy.toml": file}, "--no-hooks"); err != nil || d.hooks != nil {
 		t.Errorf("with --no-hooks there are some, or %v", err)
 	}

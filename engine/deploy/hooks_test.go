@@ -175,12 +175,18 @@ func TestAPostThatHangs(t *testing.T) {
 				s.hooks = &hooks{
 					run: func(_ context.Context, m engine.Moment) error {
 						if m == engine.MomentEnded {
+							if l, err := s.Storage.Current(t.Context()); !errors.Is(err, engine.ErrNotFound) {
+								t.Errorf("others are kept out meanwhile: %+v, %v", l, err)
+							}
 							begun = time.Now()
 							time.Sleep(test.command)
 						}
 						return nil
 					},
-					post: func(ctx context.Context) error { <-ctx.Done(); return errors.New("example.com did not answer in time") },
+					post: func(ctx context.Context) error {
+						<-ctx.Done()
+						return errors.New("example.com did not answer in time")
+					},
 				}
 				p, r := s.deploy(playedSettings())
 				wants(t, p, r, engine.OutcomeSucceeded, "m00 committed")

@@ -64,6 +64,15 @@ func PastWord(p engine.Past) string { return text.Line(view.PastWord(p)) }
 // Headline is the outcome in one line.
 func Headline(r engine.Result) string { return text.Line(view.Headline(r)) }
 
+// Notice is the same, with why it has ended so.
+func Notice(r engine.Result) string {
+	says := view.Headline(r)
+	if r.Problem != nil {
+		says += ": " + r.Problem.What
+	}
+	return text.Line(says)
+}
+
 // machinesRoom is how many cells of a line the IDs of machines get.
 const machinesRoom = 60
 

@@ -34,6 +34,23 @@ func TestAnOutcomeHasOneWord(t *testing.T) {
 	}
 }
 
+// Whether what runs is well stands in the first sentence, and so does that nobody has looked.
+func TestTheHeadlineSaysWhetherItIsWell(t *testing.T) {
+	for health, says := range map[engine.Health]string{
+		engine.HealthHealthy: "shop 2.0.0: succeeded, 2 of 2 machines run it, and it is well, after 0s", engine.HealthNotWatched: "shop 2.0.0: succeeded, 2 of 2 machines run it, not watched, after 0s",
+		engine.HealthUnknown: "shop 2.0.0: succeeded, 2 of 2 machines run it, whether it is well is not known, after 0s", "": "shop 2.0.0: succeeded, 2 of 2 machines run it, after 0s",
+	} {
+		r := engine.Result{Outcome: engine.OutcomeSucceeded, Health: health, Upgrade: engine.Upgrade{App: "shop", Version: "2.0.0"}, Machines: []engine.MachineResult{{Outcome: engine.OutcomeCommitted}, {Outcome: engine.OutcomeUpToDate}}}
+		if got := Headline(r); got != says {
+			t.Errorf("%q, want %q", got, says)
+		}
+	}
+	nothing := engine.Result{Outcome: engine.OutcomeCancelled, Health: engine.HealthNotWatched, Machines: []engine.MachineResult{{Outcome: engine.OutcomeAborted}}}
+	if got := Headline(nothing); strings.Contains(got, "watched") {
+		t.Errorf("nothing was to be watched: %q", got)
+	}
+}
+
 func TestWhatIsWantedIsNotRed(t *testing.T) {
 	stopped := engine.NewProblem(engine.ProblemStopped, "stopped by the operator", nil, "")
 	for problem, want := range map[*engine.Problem]cells.Tone{stopped: cells.Warn, engine.NewProblem("timeout", "late", nil, ""): cells.Fail} {
