@@ -72,6 +72,33 @@ func TestStatusTellsWhatUpgradesHaveLeftUndone(t *testing.T) {
 	}
 }
 
+// A machine that boots its image, since the upgrade has not lasted, is told once, with why and what to do.
+func TestStatusTellsABootLoop(t *testing.T) {
+	const image = "registry.fly.io/shop:deployment-01A"
+	looped := engine.MachineCode{Stale: true, Hook: engine.HookGaveUp, HookProblem: engine.NewProblem("boot_loop",
+		"the machine boots its image's code: hot upgrade 1.2.4 was loaded by the last two boots, and each ended within a minute", nil, engine.Remedies["boot_loop"])}
+	o := engine.Overview{
+		App: "shop", Metadata: &engine.Metadata{ImageRef: image, HotUpgrade: &engine.HotUpgrade{Version: "1.2.4"}},
+		Machines: []engine.Machine{{ID: "a1", State: engine.StateStarted, Image: image}, {ID: "b2", State: engine.StateStarted, Image: image}},
+		Code:     map[string]engine.MachineCode{"a1": looped, "b2": looped},
+	}
+	var out strings.Builder
+	if err := printStatus(&out, o); err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Join(strings.Fields(out.String()), " ")
+	for _, says := range []string{
+		"a1", "stale gave_up", "startup hook of a1, b2: the machine boots its image's code: hot upgrade 1.2.4 was loaded by the last two boots, and each ended within a minute → Deploy an upgrade that boots.",
+	} {
+		if !strings.Contains(words, says) {
+			t.Errorf("want %q in:\n%s", says, out.String())
+		}
+	}
+	if strings.Contains(words, "runs other code than recorded") || strings.Contains(words, "hot --resume") {
+		t.Errorf("it says that the same upgrade helps:\n%s", out.String())
+	}
+}
+
 // Hosts, leases and cordons are told once for all machines that share them.
 func TestStatusTellsWhatOneShouldKnowOfMachines(t *testing.T) {
 	deploying := engine.Lease{Owner: "ann@example.com", Description: "fly deploy", Until: time.Now()}

@@ -121,9 +121,10 @@ func (o Order) encode() string {
 }
 
 var (
-	idText   = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
-	validApp = regexp.MustCompile(`^[a-z][a-zA-Z0-9_@]*$`)
-	absolute = regexp.MustCompile(`^/[^\x00-\x1f\x7f]+$`)
+	idText    = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
+	validApp  = regexp.MustCompile(`^[a-z][a-zA-Z0-9_@]*$`)
+	plainPath = regexp.MustCompile(`^/[A-Za-z0-9/._-]+$`)
+	absolute  = regexp.MustCompile(`^/[^\x00-\x1f\x7f]+$`)
 )
 
 func validID(id string) bool { return len(id) >= 16 && len(id) <= 80 && idText.MatchString(id) }
@@ -332,6 +333,15 @@ func (s *Session) Commit(ctx context.Context, seen int64) (Status, error) {
 // Abort takes everything back that was ordered, unless the agent is committing. Read the state to know.
 func (s *Session) Abort(ctx context.Context, seen int64) (Status, error) {
 	return s.call(ctx, "abort", seen, stagesQuietly)
+}
+
+// FinishByHand is a command without a shell that does on the machine what Finish does; "" where there is no agent to be ended, or its folder
+// is not named in plain letters.
+func (s *Session) FinishByHand() string {
+	if !plainPath.MatchString(s.dir) {
+		return ""
+	}
+	return "mkdir " + s.dir + "/finish"
 }
 
 // Finish lets the agent end; one that has not reached its end aborts first. Gone already is no error; the status is then empty.

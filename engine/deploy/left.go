@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -83,15 +84,19 @@ const (
 	terminalStays = 10 * time.Minute // and what has come to an end, for its console
 )
 
-// leaveAgent: the agent was not seen to end. It ends by itself, or when the deploy is resumed.
+// leaveAgent: the agent was not seen to end. It ends by itself, or when the deploy is resumed; where that would deploy what nobody wants,
+// by hand.
 func (j *job) leaveAgent(r *rollout) {
 	stays := cmp.Or(time.Duration(r.status.ExpiresInMS)*time.Millisecond, stagedStays)
 	if r.endUnknown() || r.status.State.Terminal() {
 		stays = max(stays, j.terminalFor(), terminalStays)
 	}
 	endNow := ""
-	if j.left.resumable() {
+	switch {
+	case j.left.resumable():
 		endNow = "flydeploy hot --resume --app " + j.settings.App
+	case r.session != nil && r.session.FinishByHand() != "":
+		endNow = fmt.Sprintf("fly machine exec %s '%s' --app %s", r.machine.ID, r.session.FinishByHand(), j.settings.App)
 	}
 	j.left.add(engine.Left{What: engine.LeftAgent, Machine: r.machine.ID, EndsAt: time.Now().Add(stays), EndNow: endNow})
 }
