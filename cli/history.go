@@ -12,6 +12,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/engine/record"
 	"flydeploy/engine/target"
+	"flydeploy/text"
 	"flydeploy/tui/plain"
 )
 
@@ -63,7 +64,23 @@ func printHistory(out io.Writer, past []engine.Past) error {
 	if err := writeTable(out, rows, "ID", "BEGIN", "OUTCOME", "HEALTH", "VERSION", "MACHINES", "SUSPENDED", "TOOK", "WHO", "REVISION", "MESSAGE"); err != nil {
 		return err
 	}
+	if err := printUnhealthy(out, past); err != nil {
+		return err
+	}
 	return printBootLoops(out, past)
+}
+
+// printUnhealthy tells why upgrades were not well.
+func printUnhealthy(out io.Writer, past []engine.Past) error {
+	for _, p := range past {
+		if p.Outcome != engine.OutcomeUnhealthy || p.Why == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(out, "\n%s: %s\n", text.Line(p.ID), text.Line(p.Why)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // printBootLoops tells of upgrades that machines do not load any more when they boot.
