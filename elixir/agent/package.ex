@@ -141,7 +141,8 @@ defmodule FlyDeployAgent.Package do
           processes: length(result.targets),
           failed: length(result.failures),
           suspended_us: Cell.longest_us(window.cell),
-          trial: order.trial_ms != nil
+          trial: order.trial_ms != nil,
+          back_to: if(order.back, do: order.sha256)
         }
       ])
     end

@@ -32,7 +32,7 @@ defmodule FlyDeploy.Events do
   end
 
   # `:id` came later: the upgrade's ID, and behind it what makes it this machine's; so did `:failed`, the processes that could not
-  # be migrated, and `:trial`: what is on trial may be gone at the next start, and must leave nothing that outlives the VM.
+  # be migrated, `:trial`: what is on trial may be gone at the next start, and must leave nothing that outlives the VM, and `:back_to`.
   @doc false
   @spec upgrade_ended(%{
           outcome: atom,
@@ -48,7 +48,7 @@ defmodule FlyDeploy.Events do
     Version.upgraded(about.hot_ref, about.version, upgrade_id(about[:id]))
     failed = about[:failed] || 0
     publish(:hot_upgrade_complete, info(about, about.modules, max(about.processes - failed, 0)))
-    if about[:trial], do: :ok, else: Newest.deployed(about.otp_app, upgrade_id(about[:id]))
+    if about[:trial], do: :ok, else: Newest.deployed(about.otp_app, upgrade_id(about[:id]), about[:back_to])
   end
 
   def upgrade_ended(about),

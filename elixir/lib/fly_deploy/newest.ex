@@ -3,6 +3,9 @@ defmodule FlyDeploy.Newest do
 
   # When what this machine has run was signed, so that nothing older is loaded again: an old record is signed as well as a new one.
   # Known to the VM, and over restarts to a file, where the application names a folder that outlives them (`state_dir`, on a volume).
+  #
+  # A way back leads to what is older. The console signs it anew when it records that; where it could not, the record still has the old entry, of
+  # the very code that runs. That is known by its tarball, until anything newer has run.
 
   alias FlyDeploy.Version
 
@@ -10,6 +13,7 @@ defmodule FlyDeploy.Newest do
 
   @app :fly_deploy
   @key :newest
+  @back :taken_back_to
   @crockford ~c"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
   @doc "Milliseconds since the Unix epoch; 0 if nothing is known."
@@ -31,17 +35,50 @@ defmodule FlyDeploy.Newest do
 
     with path when is_binary(path) <- path(otp_app),
          {:ok, kept} when kept < at_ms <- read(path),
-         {:error, text} <- write(path, at_ms),
+         {:error, text} <- write(path, Integer.to_string(at_ms)),
          do: Logger.warning("FlyDeploy may load what is older than what runs: #{text}")
 
     :ok
   end
 
-  @doc "A console has upgraded this VM, which does not come from the record: the ID of its deploy tells when that began."
-  @spec deployed(atom, String.t() | nil) :: :ok
-  def deployed(otp_app, id) do
-    if is_binary(id) and Application.get_env(@app, :public_key) != nil, do: note(otp_app, ulid_ms(id))
+  @doc """
+  A console has upgraded this VM, which does not come from the record: the ID of its deploy tells when that began. `back_to` is the sha256 of
+  the tarball that it was taken back to, nil if it was not taken back.
+  """
+  @spec deployed(atom, String.t() | nil, String.t() | nil) :: :ok
+  def deployed(otp_app, id, back_to \\ nil) do
+    if is_binary(id) and Application.get_env(@app, :public_key) != nil do
+      note(otp_app, ulid_ms(id))
+      with {:ok, newest} <- without_trial(otp_app), do: taken_back(otp_app, back_to && "#{newest} #{back_to}")
+    end
+
     :ok
+  end
+
+  # With when the newest was signed then: once anything newer has run, it does not count any more.
+  defp taken_back(otp_app, nil) do
+    Application.delete_env(@app, @back)
+    with path when is_binary(path) <- path(otp_app, "back"), do: File.rm(path)
+  end
+
+  defp taken_back(otp_app, text) do
+    Application.put_env(@app, @back, text)
+
+    with path when is_binary(path) <- path(otp_app, "back"),
+         {:error, why} <- write(path, text),
+         do: Logger.warning("FlyDeploy may refuse what this machine was taken back to: #{why}")
+  end
+
+  @doc "Whether this machine was taken back to this tarball, and nothing newer than `newest` has run since."
+  @spec taken_back_to?(atom, String.t(), newest :: non_neg_integer) :: boolean
+  def taken_back_to?(otp_app, sha256, newest) do
+    kept =
+      with nil <- Application.get_env(@app, @back),
+           path when is_binary(path) <- path(otp_app, "back"),
+           {:ok, text} <- File.read(path),
+           do: text
+
+    kept == "#{newest} #{sha256}"
   end
 
   defp ran do
@@ -70,10 +107,10 @@ defmodule FlyDeploy.Newest do
 
   defp digit(char), do: Enum.find_index(@crockford, &(&1 == char))
 
-  defp path(otp_app) do
+  defp path(otp_app, what \\ "newest") do
     case Application.get_env(@app, :state_dir) do
       nil -> nil
-      dir -> Path.join(dir, "fly_deploy-#{otp_app}.newest")
+      dir -> Path.join(dir, "fly_deploy-#{otp_app}.#{what}")
     end
   end
 
@@ -95,10 +132,10 @@ defmodule FlyDeploy.Newest do
     if File.dir?(dir), do: {:ok, 0}, else: {:error, "state_dir (#{dir}) is not a folder"}
   end
 
-  defp write(path, at_ms) do
+  defp write(path, text) do
     new = "#{path}.#{System.pid()}"
 
-    with :ok <- File.write(new, Integer.to_string(at_ms), [:sync]),
+    with :ok <- File.write(new, text, [:sync]),
          :ok <- File.rename(new, path) do
       :ok
     else

@@ -76,7 +76,7 @@ defmodule FlyDeploy.Signature do
     with {:ok, [_ | _] = keys} <- keys(config()),
          :ok <- verify(upgrade, keys, here(otp_app)),
          {:ok, newest} <- Newest.known(otp_app),
-         :ok <- not_older(upgrade.signature, newest) do
+         :ok <- not_older(upgrade, newest, otp_app) do
       Newest.note(otp_app, upgrade.signature.signed_at_ms)
     else
       {:ok, []} -> :ok
@@ -131,6 +131,13 @@ defmodule FlyDeploy.Signature do
     :crypto.verify(:eddsa, :none, message, value, [key, :ed25519])
   rescue
     _ -> false
+  end
+
+  # An entry of what a console has taken this machine back to is older than what it was taken back from.
+  defp not_older(upgrade, newest, otp_app) do
+    if Newest.taken_back_to?(otp_app, upgrade.sha256, newest),
+      do: :ok,
+      else: not_older(upgrade.signature, newest)
   end
 
   defp not_older(%{signed_at_ms: at}, newest) when at >= newest, do: :ok

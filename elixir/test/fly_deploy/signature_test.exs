@@ -146,7 +146,7 @@ defmodule FlyDeploy.SignatureTest do
       on_exit(fn ->
         for {name, _} <- variables, do: System.delete_env(name)
 
-        for key <- [:running, :public_key, :image_code, :newest, :state_dir],
+        for key <- [:running, :public_key, :image_code, :newest, :taken_back_to, :state_dir],
             do: Application.delete_env(:fly_deploy, key)
       end)
 
@@ -275,7 +275,10 @@ defmodule FlyDeploy.SignatureTest do
       key: key,
       tmp_dir: dir
     } do
-      restart = fn -> for key <- [:newest, :running], do: Application.delete_env(:fly_deploy, key) end
+      restart = fn ->
+        for key <- [:newest, :taken_back_to, :running], do: Application.delete_env(:fly_deploy, key)
+      end
+
       Application.put_env(:fly_deploy, :state_dir, dir)
       record(objects, signed(key, 2_000))
       assert refused(asked) == nil
@@ -311,6 +314,68 @@ defmodule FlyDeploy.SignatureTest do
       assert refused(asked) =~ "is damaged"
       Application.put_env(:fly_deploy, :state_dir, Path.join(dir, "volume"))
       assert refused(asked) =~ "is not a folder"
+    end
+
+    # The console could not record the way back: the record still has the entry of before, of the code that runs.
+    @tag :tmp_dir
+    test "loads again what it was taken back to, though what it was taken back from is newer", %{
+      objects: objects,
+      asked: asked,
+      key: key,
+      tmp_dir: dir
+    } do
+      restart = fn ->
+        for key <- [:newest, :taken_back_to, :running], do: Application.delete_env(:fly_deploy, key)
+        Version.start(:my_app)
+        put(objects, @tarball, "a tarball")
+        Agent.update(asked, fn _ -> [] end)
+      end
+
+      Application.put_env(:fly_deploy, :state_dir, dir)
+      at = 1_469_918_176_385
+      id = "01ARYZ6S410000000000000000-0123"
+      before = signed(key, 2_000)
+      another = signed(key, 2_001, %{"sha256" => String.duplicate("0", 64)})
+      record(objects, before)
+      assert refused(asked) == nil
+
+      # The sick upgrade, and the way back within the same deploy.
+      tell_of(id, nil)
+      restart.()
+      assert refused(asked) == "it is older than what this machine has run"
+      tell_of(id, nil, %{back: true, sha256: before["sha256"]})
+      assert refused(asked) == nil
+
+      for _boot <- 1..2 do
+        restart.()
+        assert refused(asked) == nil
+      end
+
+      # Nothing else that is old, and what is newer whatever its version is.
+      restart.()
+      record(objects, another)
+      assert refused(asked) == "it is older than what this machine has run"
+      record(objects, signed(key, at + 1, %{"id" => "01ARYZ0000XXXXXXXXXXXXXXXX"}))
+      assert refused(asked) == nil
+
+      # Something newer has run since, or has been withdrawn.
+      restart.()
+      record(objects, before)
+      assert refused(asked) == "it is older than what this machine has run"
+      tell_of("01ARYZ6T41" <> String.duplicate("0", 16), nil, %{back: true, sha256: before["sha256"]})
+      restart.()
+      assert refused(asked) == nil
+      tell_of("01ARYZ6T41" <> String.duplicate("0", 16), nil)
+      restart.()
+      assert refused(asked) == "it is older than what this machine has run"
+      tell_of("01ARYZ6V41" <> String.duplicate("0", 16), nil, %{back: true, sha256: before["sha256"]})
+      withdrawn(objects, key, 1_479_918_176_385)
+      assert [] == Enum.filter(asked(asked), &(&1 == @tarball))
+      dir = Path.join(dir, "prepared")
+      assert {:none, "current.json names none"} = Preparation.run(:my_app, dir, fn _ -> :ok end)
+      restart.()
+      record(objects, before)
+      assert refused(asked) == "it is older than what this machine has run"
     end
 
     @tag :tmp_dir
@@ -350,8 +415,10 @@ defmodule FlyDeploy.SignatureTest do
     end
 
     # As the agent tells of an upgrade, on trial or not.
-    defp tell_of(id, trial_ms) do
+    defp tell_of(id, trial_ms, more \\ %{}) do
       order = %{
+        back: false,
+        sha256: "",
         id: id,
         otp_app: :my_app,
         version: "1.2.3",
@@ -359,6 +426,7 @@ defmodule FlyDeploy.SignatureTest do
         trial_ms: trial_ms
       }
 
+      order = Map.merge(order, more)
       result = %{outcome: :committed, targets: [], failures: []}
       FlyDeployAgent.Package.tell(order, %{md5: %{}, cell: FlyDeployAgent.Cell.new()}, result)
     end
