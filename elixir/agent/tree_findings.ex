@@ -263,9 +263,19 @@ defmodule FlyDeployAgent.TreeFindings do
   defp of_arguments(_live, module, what),
     do: finding("child_spec_changed", :warn, module, what <> ", and its supervisor keeps those")
 
-  # Those of an application's own tree stand in start/2.
+  # Those of an application's own tree stand in start/2, which at a restart is the image's. What it asks for by a module's name is the new code's.
   defp of_rules(%{apply_children: how}, {:init, 1}, module, what) when how != nil,
     do: finding("children_applied", :info, module, what <> ": from the commit on")
+
+  defp of_rules(_live, {:start, 2}, module, what),
+    do:
+      finding(
+        "supervisor_changed",
+        :warn,
+        module,
+        what <>
+          ", which is not applied to what it started; nor is it at a restart, where the image's start/2 runs, unless that asks for it by a module's name"
+      )
 
   defp of_rules(_live, _root, module, what),
     do: finding("supervisor_changed", :warn, module, what <> ", which is not applied to what it started")
