@@ -16,7 +16,7 @@ type Health string
 
 // The words for it.
 const (
-	HealthNotWatched Health = "not_watched" // --bake 0, or nothing was committed
+	HealthNotWatched Health = "not_watched" // --bake 0, or nothing was committed; or a deploy that was resumed had upgraded it, and nobody watches it again
 	HealthHealthy    Health = "healthy"
 	HealthUnhealthy  Health = "unhealthy"
 	HealthUnknown    Health = "unknown" // it did not answer, or the watch was cut short

@@ -56,6 +56,18 @@ func bakeLeft(s agent.Status, bake time.Duration) time.Duration { return max(bak
 // isAdopted: the deploy that is resumed has committed there, and it is watched further.
 func (r *rollout) isAdopted() bool { return r.adopted && r.state == engine.MachineUpToDate }
 
+// saysUnwatched says of machines that a deploy which this one resumes has upgraded that they are not watched again: the agents that have counted
+// their crashes since are gone, and a new one does not know what was usual before.
+func (st *staged) saysUnwatched() {
+	if st.settings.Strategy.Bake <= 0 {
+		return
+	}
+	for _, r := range filter(st.machines, func(r *rollout) bool { return r.state == engine.MachineUpToDate && !r.adopted && st.tookEarlier(r) }) {
+		r.health = engine.HealthNotWatched
+		r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusSkipped, Text: "not watched again: the agent that has watched it is gone"})
+	}
+}
+
 // split gives the waves. What is adopted is the first of them, and a canary that was committed before is the canary.
 func (c *committing) split(adopted, todo []*rollout) []wave {
 	strategy := c.settings.Strategy

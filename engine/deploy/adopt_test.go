@@ -87,10 +87,18 @@ func TestAWatchThatCannotBeResumed(t *testing.T) {
 		settings.Strategy.Bake, settings.StrategyGiven.Bake = 11*time.Minute, true
 		p, r := s.startOn(s.NewConsole("desk"), resuming(settings)).end()
 		wants(t, p, r, engine.OutcomeSucceeded, "m00 up_to_date")
-		if r.Health != engine.HealthNotWatched {
-			t.Errorf("health %s", r.Health)
+		watched := p.Machine("m00").Phases[engine.PhaseWatch]
+		if r.Health != engine.HealthNotWatched || r.Machines[0].Health != engine.HealthNotWatched || watched.Status != engine.StatusSkipped || !strings.Contains(watched.Text, "not watched again") {
+			t.Errorf("health %s, %s; %+v", r.Health, r.Machines[0].Health, watched)
 		}
 		s.nothingLeft()
+
+		// Who deploys the same again has nothing to watch.
+		again := baking(time.Minute)
+		again.To = r.Upgrade.ID
+		if _, r = s.deploy(again); r.Machines[0].Health != "" {
+			t.Errorf("deployed again: %s", r.Machines[0].Health)
+		}
 	})
 }
 

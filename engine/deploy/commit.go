@@ -27,6 +27,7 @@ type committing struct {
 // command that commits. A commit that was sent ends by itself: a stop only keeps further machines from starting.
 func (st *staged) commit(ctx context.Context, book *ledger, accepted []string) error {
 	adopted, todo := filter(st.machines, (*rollout).isAdopted), filter(st.machines, (*rollout).isStaged)
+	st.saysUnwatched()
 	if len(adopted)+len(todo) == 0 {
 		st.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusSkipped, Text: nothingToCommit(st.machines)})
 		return nil

@@ -43,7 +43,7 @@ func Headline(r engine.Result) string {
 	case len(r.Machines) == 0:
 		return what + ": " + outcome + " after " + took
 	}
-	return fmt.Sprintf("%s: %s, %s%s%s, after %s", what, outcome, Production(r.Machines), healthOf(r), trialOf(r), took)
+	return fmt.Sprintf("%s: %s, %s%s%s, after %s", what, outcome, Production(r.Machines), healthOf(r)+unwatched(r), trialOf(r), took)
 }
 
 // healthOf says whether what runs the upgrade is well, or that it went out cold; "" where the outcome says so, or nothing was upgraded.
@@ -63,6 +63,23 @@ func healthOf(r engine.Result) string {
 		return ", not watched"
 	}
 	return ""
+}
+
+// unwatched says of how many machines it is not known whether they are well, since a deploy that was resumed had upgraded them; "" for none.
+func unwatched(r engine.Result) string {
+	n := 0
+	for _, m := range r.Machines {
+		if m.Outcome == engine.OutcomeUpToDate && m.Health == engine.HealthNotWatched {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "; 1 machine had it before, and was not watched again"
+	}
+	return "; " + text.Count(n) + " machines had it before, and were not watched again"
 }
 
 // OutcomeWord is how a deploy has ended, in the words that its machines' rows have.

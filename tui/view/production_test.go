@@ -1,6 +1,7 @@
 package view
 
 import (
+	"strings"
 	"testing"
 
 	"flydeploy/engine"
@@ -40,6 +41,27 @@ func TestWhatProductionRuns(t *testing.T) {
 	} {
 		if got := Production(test.machines); got != test.says {
 			t.Errorf("%v:\n%s\nwant: %s", test.machines, got, test.says)
+		}
+	}
+}
+
+// What a resumed deploy could not watch again is no part of what is well.
+func TestHeadlineOfMachinesThatWereNotWatchedAgain(t *testing.T) {
+	had := engine.MachineResult{Outcome: engine.OutcomeUpToDate, Health: engine.HealthNotWatched, Runs: "2.0.0"}
+	took := engine.MachineResult{Outcome: engine.OutcomeCommitted, Health: engine.HealthHealthy, Runs: "2.0.0"}
+	for _, test := range []struct {
+		machines []engine.MachineResult
+		health   engine.Health
+		says     string
+		never    string
+	}{
+		{[]engine.MachineResult{had, took}, engine.HealthHealthy, ", and it is well; 1 machine had it before, and was not watched again, after", ""},
+		{[]engine.MachineResult{had, had}, engine.HealthNotWatched, "; 2 machines had it before, and were not watched again, after", "well"},
+		{[]engine.MachineResult{{Outcome: engine.OutcomeUpToDate, Runs: "2.0.0"}, took}, engine.HealthHealthy, ", and it is well, after", "again"},
+	} {
+		got := Headline(engine.Result{Outcome: engine.OutcomeSucceeded, Health: test.health, Machines: test.machines})
+		if !strings.Contains(got, test.says) || test.never != "" && strings.Contains(got, test.never) {
+			t.Errorf("%q lacks %q", got, test.says)
 		}
 	}
 }
