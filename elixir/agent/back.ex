@@ -30,7 +30,7 @@ defmodule FlyDeployAgent.Back do
 
     {changes, fresh} =
       Enum.map_reduce(diff.changes, %{}, fn %{module: m} = change, fresh ->
-        code = if is_map_key(live, m) and change.old_file, do: code(change.old_file)
+        code = if is_map_key(live, m) and change.old_file, do: CodeFacts.functions_in(change.old_file)
         why = if code, do: why_fresh(change, code, live[m], units)
         down = code != nil and why == nil and is_map_key(units, m) and not keeps?(code, arity(live[m]))
         change = Map.merge(change, %{asked: change.old_file || change.source, down: down})
@@ -43,7 +43,7 @@ defmodule FlyDeployAgent.Back do
 
   defp why_fresh(%{module: m} = change, code, kind, units) do
     cond do
-      kind == :gen_statem and mode(code) != mode(code(change.source)) ->
+      kind == :gen_statem and mode(code) != mode(CodeFacts.functions_in(change.source)) ->
         "the older code has another callback mode"
 
       is_map_key(units, m) and not takes_down?(m, code, arity(kind), units[m]) ->
@@ -75,11 +75,11 @@ defmodule FlyDeployAgent.Back do
   # Where it cannot be told, its code stands for it.
   defp mode(code) do
     body = code[{:callback_mode, 0}]
-    with {:ok, mode} <- CodeFacts.constant(body), do: {:ok, Enum.sort(List.wrap(mode))}, else: (_ -> body)
-  end
 
-  defp code(file) do
-    with {:ok, beam} <- File.read(file), {:ok, code} <- CodeFacts.functions(beam), do: code, else: (_ -> %{})
+    case CodeFacts.constant(body) do
+      {:ok, mode} -> {:ok, Enum.sort(List.wrap(mode))}
+      _unknown -> body
+    end
   end
 
   @doc """

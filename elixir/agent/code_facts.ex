@@ -108,6 +108,17 @@ defmodule FlyDeployAgent.CodeFacts do
          do: {:ok, Map.drop(functions, __info__: 1, module_info: 0, module_info: 1)}
   end
 
+  @doc "What every function of a file does; none where it cannot be read."
+  @spec functions_in(Path.t()) :: code
+  def functions_in(file) do
+    with {:ok, beam} <- File.read(file),
+         {:ok, functions} <- functions(beam) do
+      functions
+    else
+      _unreadable -> %{}
+    end
+  end
+
   @doc "The functions that `roots` lead to within their module, `roots` included."
   @spec reached(code, module, [{atom, arity}]) :: code
   def reached(code, module, roots), do: reached(roots, code, module, %{})

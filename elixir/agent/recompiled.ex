@@ -18,7 +18,10 @@ defmodule FlyDeployAgent.Recompiled do
   @doc "Whether a changed module does what it did."
   @spec only?(Diff.change()) :: boolean
   def only?(%{change: :changed, old_md5: md5, file_md5: md5, old_file: old_file, source: source}) do
-    with {:ok, old} <- code(old_file), {:ok, new} <- code(source), do: old == new, else: (_ -> false)
+    case {code(old_file), code(source)} do
+      {{:ok, old}, {:ok, new}} -> old == new
+      _unreadable -> false
+    end
   end
 
   def only?(_change), do: false

@@ -154,7 +154,7 @@ defmodule FlyDeployAgent.Rehearsal do
 
   defp world(staged, order, vm, limits) do
     changes = staged.diff.changes
-    pairs = for change <- changes, pair = Pair.of(change, &code_of/1), do: pair
+    pairs = for change <- changes, pair = Pair.of(change, &CodeFacts.functions_in/1), do: pair
     apps = Enum.uniq([order.otp_app | Enum.map(changes, & &1.app)])
 
     listed =
@@ -174,10 +174,6 @@ defmodule FlyDeployAgent.Rehearsal do
       limits: limits,
       until: now() + limits.all_ms
     }
-  end
-
-  defp code_of(file) do
-    with {:ok, beam} <- File.read(file), {:ok, code} <- CodeFacts.functions(beam), do: code, else: (_ -> %{})
   end
 
   # What runs, unless its file holds something else.
