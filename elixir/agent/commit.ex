@@ -31,7 +31,7 @@ defmodule FlyDeployAgent.Commit do
   @outstanding 512
   # Who lingers in code that must be freed has been ended, or came into it a moment ago.
   @at_once {1, &__MODULE__.hopeless?/1}
-  # At most this many of those that did not answer are told with their stacks.
+  # Of those that did not answer, at most this many are told with their stacks.
   @told 100
   # The code server was asked right before the first suspend. After this it is asked once more.
   @just_asked_us 20_000
@@ -150,13 +150,16 @@ defmodule FlyDeployAgent.Commit do
   defp roll_back(window, %{others: others, missing: missing, quiet: quiet} = failed) do
     missing_pids = missing |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
     {hung, late} = if quiet, do: {missing_pids, []}, else: {[], missing_pids}
-    {waiting, computing} = missing |> Enum.take(@told) |> Enum.split_with(&Rounds.waits?/1)
+    {looked_at, further} = Enum.split(missing, @told)
+    {waiting, computing} = Enum.split_with(looked_at, &Rounds.waits?/1)
     told = Enum.map(waiting, &MigrationFailures.unanswered(&1, quiet, window))
 
     Rollback.run(window, %{
       explain: fn ->
         Enum.map(others, &MigrationFailures.answered/1) ++
-          told ++ Enum.map(computing, &MigrationFailures.unanswered(&1, quiet, window))
+          told ++
+          Enum.map(computing, &MigrationFailures.unanswered(&1, quiet, window)) ++
+          Enum.map(further, &MigrationFailures.unlooked(&1, quiet, window))
       end,
       asked: Enum.map(others, fn {{pid, _module}, _answer} -> pid end) ++ missing_pids,
       hung: hung,

@@ -28,14 +28,18 @@ defmodule FlyDeployAgent.MigrationFailures do
   """
   @spec unanswered({pid, module}, quiet :: boolean, Window.t()) :: Failure.t()
   def unanswered({pid, module}, quiet, window) do
-    %{
-      pid: pid,
-      name: Findings.name(pid),
-      module: module,
-      reason: if(quiet, do: "timeout", else: "too_slow"),
-      exception: late(quiet, window) <> waits_for(Waiting.for_suspended(pid)),
-      stack: Failure.stack_of(pid)
-    }
+    told = late(quiet, window) <> waits_for(Waiting.for_suspended(pid))
+
+    {pid, module}
+    |> unlooked(quiet, window)
+    |> Map.merge(%{name: Findings.name(pid), exception: told, stack: Failure.stack_of(pid)})
+  end
+
+  @doc "Of further ones that did not answer: nobody looks what each of thousands does."
+  @spec unlooked({pid, module}, quiet :: boolean, Window.t()) :: Failure.t()
+  def unlooked({pid, module}, quiet, window) do
+    reason = if quiet, do: "timeout", else: "too_slow"
+    %{pid: pid, module: module, reason: reason, exception: late(quiet, window), stack: []}
   end
 
   defp late(true, window), do: "code_change did not return within #{window.migration_ms} ms"

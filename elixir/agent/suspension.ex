@@ -34,7 +34,7 @@ defmodule FlyDeployAgent.Suspension do
   @resumed_ms 5_000
   # Why a busy process is not left out where it was allowed.
   @kept ", and cannot be left out: the new code might handle something else with its state before it is migrated"
-  # At most this many of those that did not suspend are told with their stacks.
+  # Of those that did not suspend, at most this many are told with their stacks.
   @told 100
 
   @doc """
@@ -154,14 +154,14 @@ defmodule FlyDeployAgent.Suspension do
   @doc "What is told of targets that would not suspend."
   @spec busy([FlyDeployAgent.Target.t()], Window.t()) :: [Failure.t()]
   def busy(targets, window) do
-    for %{pid: pid, module: module} <- Enum.take(targets, @told) do
+    for {%{pid: pid, module: module}, n} <- Enum.with_index(targets) do
       %{
         pid: pid,
         name: Findings.name(pid),
         module: module,
         reason: "busy",
         exception: "did not suspend within #{window.suspend_ms} ms",
-        stack: Failure.stack_of(pid)
+        stack: if(n < @told, do: Failure.stack_of(pid), else: [])
       }
     end
   end

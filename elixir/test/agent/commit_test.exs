@@ -13,6 +13,7 @@ defmodule FlyDeployAgent.CommitTest do
     Snapshot,
     Stack,
     Suspension,
+    Window,
     Windows
   }
 
@@ -313,6 +314,25 @@ defmodule FlyDeployAgent.CommitTest do
     assert text == "code_change did not return within 100 ms"
     assert_receive {:DOWN, ^ref, _, _, :killed}
     assert states([other]) == [{:ok, 1}]
+  end
+
+  test "however many hang, or are busy, all are counted" do
+    pids = servers(for _ <- 1..120, do: {:wait, self()})
+    window = window(pids, %{})
+    told = Suspension.busy(window.targets, window)
+    assert Enum.map(told, & &1.pid) == Window.pids(window.targets)
+    assert Enum.count(told, &(&1.stack != [])) == 100
+
+    assert {%{outcome: :rolled_back_with_losses, killed: killed, failures: failures}, _} =
+             run(pids, %{migration_ms: 100})
+
+    assert Enum.sort(killed) == Enum.sort(pids)
+    assert Enum.sort(Enum.map(failures, & &1.pid)) == Enum.sort(pids)
+
+    assert [{{"timeout", "code_change did not return within 100 ms"}, 120}] =
+             failures |> Enum.frequencies_by(&{&1.reason, &1.exception}) |> Map.to_list()
+
+    assert Enum.count(failures, &(&1.stack != [])) == 100
   end
 
   test "a migration that calls a suspended process is told so" do
