@@ -7,10 +7,10 @@ defmodule FlyDeployAgent.Commit do
   """
 
   alias FlyDeployAgent.{
-    ConfigChange,
     Beam,
     Births,
     Cell,
+    ConfigChange,
     Fresh,
     LiveView,
     Loader,

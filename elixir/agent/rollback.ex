@@ -8,10 +8,10 @@ defmodule FlyDeployAgent.Rollback do
   """
 
   alias FlyDeployAgent.{
-    ConfigChange,
     Beam,
     CallbackMode,
     Cell,
+    ConfigChange,
     Loader,
     Result,
     Rounds,

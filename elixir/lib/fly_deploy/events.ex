@@ -7,6 +7,7 @@ defmodule FlyDeploy.Events do
   # When the window that is open began.
   @started :upgrade_started
 
+  @spec child_spec(term) :: Supervisor.child_spec()
   def child_spec(_), do: Registry.child_spec(keys: :duplicate, name: __MODULE__)
 
   @spec subscribe() :: :ok
