@@ -3,20 +3,22 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"flydeploy/cli/demo"
 	"flydeploy/engine"
 	"flydeploy/tui/cells"
 )
 
 // optionValues are the values that a shell offers for options which take one of a few.
 var optionValues = map[string][]string{
-	"depot":    {"auto", "true", "false"},
-	"on-sick":  words(engine.OnSickWays),
-	"rehearse": {"one", "all", "none"},
-	"storage":  {storageOfMachine, storageOfEnv},
-	"strategy": words(engine.Strategies),
-	"waves-by": {string(engine.WavesByRegion), string(engine.WavesByGroup)},
-	"theme":    themes,
-	"skin":     words(cells.Skins),
+	"depot":         {"auto", "true", "false"},
+	optionIsolation: words(demo.Isolations),
+	"on-sick":       words(engine.OnSickWays),
+	"rehearse":      {"one", "all", "none"},
+	"storage":       {storageOfMachine, storageOfEnv},
+	"strategy":      words(engine.Strategies),
+	"waves-by":      {string(engine.WavesByRegion), string(engine.WavesByGroup)},
+	"theme":         themes,
+	"skin":          words(cells.Skins),
 }
 
 // outputs are the values of --output, of commands that show a deploy, and of those that read.

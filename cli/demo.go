@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"flydeploy/cli/demo"
 	"flydeploy/engine"
-	"flydeploy/fly"
 	"flydeploy/tui"
 	"flydeploy/tui/plain"
 )
@@ -55,7 +53,7 @@ with three blockers, and what they say comes true if you accept them.`,
 	cmd.Flags().IntVar(&f.world.Counters, "counters", 2000, "processes on each machine")
 	cmd.Flags().IntVar(&f.upgrade, "upgrade", 2, "version of the sample app to deploy: 2, 3, whose migration fails, or 4, which the plan blocks")
 	cmd.Flags().BoolVar(&f.serve, "serve", false, "say how other terminals join the same fleet with consoles of their own, and go on until q")
-	cmd.Flags().StringVar((*string)(&f.world.Isolation), "isolation", string(demo.Isolations[0]), "how machines run: auto, namespaces or processes")
+	registerIsolation(cmd, (*string)(&f.world.Isolation))
 	return cmd
 }
 
@@ -69,14 +67,12 @@ func (f demoFlags) check() error {
 		return usage("--counters must be at least 1")
 	case f.upgrade == 3 && f.world.Counters < counterThatFails:
 		return usage("version 3 fails to migrate every %dth process: with --upgrade 3, --counters must be at least %d", counterThatFails, counterThatFails)
-	case !slices.Contains(demo.Isolations, f.world.Isolation):
-		return usage("--isolation is auto, namespaces or processes, not %q", f.world.Isolation)
 	case f.serve && f.deploy.engine.Yes:
 		return usage("--serve opens a console, and --yes deploys at once: leave out one of them")
 	case f.deploy.readOnly && f.deploy.engine.Yes:
 		return usage("--read-only does not let the demo deploy, and --yes confirms a deploy: leave out one of them")
 	}
-	return nil
+	return checkIsolation(string(f.world.Isolation))
 }
 
 func runDemo(cmd *cobra.Command, f demoFlags, signals *interrupts) (err error) {
@@ -118,12 +114,8 @@ func runDemo(cmd *cobra.Command, f demoFlags, signals *interrupts) (err error) {
 
 // connect reaches the local Fly as any other: by base URL and token.
 func (f demoFlags) connect(d *demo.Demo, signals *interrupts) (*connection, error) {
-	fleet, err := fly.New(fly.Options{App: demo.App, Token: d.Token(), BaseURL: d.APIURL(), PlatformURL: d.APIURL(), UserAgent: "flydeploy/" + version})
-	if err != nil {
-		return nil, err
-	}
 	build := func(ctx context.Context, log func(string)) (string, error) { return d.Build(ctx, f.upgrade, log) }
-	return &connection{app: f.deploy.appSettings, fleet: fleet, passing: true, build: build, signals: signals}, nil
+	return connectHere(d, f.deploy.appSettings, build, signals)
 }
 
 // run shows one deploy in plain lines, or the console that operators use, and tells afterwards what the outside saw.

@@ -82,15 +82,24 @@ func runHot(cmd *cobra.Command, d deploySettings, signals *interrupts) error {
 
 // finish shows a deploy in lines until everything is settled, then its result.
 func (c *connection) finish(cmd *cobra.Command, d *deploy.Deployment, out output) error {
+	result, err := c.told(cmd, d, out)
+	if err != nil {
+		return err
+	}
+	return outcomeOf(result)
+}
+
+// told shows a deploy in lines until everything is settled, and its result, which it gives.
+func (c *connection) told(cmd *cobra.Command, d *deploy.Deployment, out output) (engine.Result, error) {
 	err := c.follow(cmd, d, out)
 	result := d.Result()
 	if err == nil && out == outputJSON {
 		err = plain.Encode(cmd.OutOrStdout(), result)
 	}
 	if err != nil {
-		return unwritten(err, result)
+		return result, unwritten(err, result)
 	}
-	return outcomeOf(result)
+	return result, nil
 }
 
 // unwritten is the error of a deploy whose output could not be written. A success that nobody can read of is a failure.

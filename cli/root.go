@@ -113,7 +113,7 @@ mark machines, and deploy with a plan and a confirmation before anything is susp
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	d.register(root)
-	root.AddCommand(hotCommand(signals), planCommand(signals), statusCommand(), doctorCommand(), demoCommand(signals), agentCommand(),
+	root.AddCommand(hotCommand(signals), planCommand(signals), statusCommand(), doctorCommand(), demoCommand(signals), rehearseCommand(signals), agentCommand(),
 		historyCommand(), replayCommand(), watchCommand(), lockCommand(), withdrawCommand(), confirmCommand(signals), keygenCommand())
 	explainUsage(root)
 	completeValues(root)

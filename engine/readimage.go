@@ -3,12 +3,14 @@ package engine
 import (
 	"context"
 	"io"
+	"io/fs"
 )
 
 // ImageFile is a file below a folder of an image.
 type ImageFile struct {
-	Name string // below that folder, with slashes and without dots: "lib/kernel-9.2/ebin/kernel.app"
-	Size int64  // bytes
+	Name string      // below that folder, with slashes and without dots: "lib/kernel-9.2/ebin/kernel.app"
+	Size int64       // bytes
+	Mode fs.FileMode // permissions; 0 where nobody knows
 	// Link is what it leads to, an absolute path of the image, where it is a link: then it has no content.
 	Link string
 }

@@ -126,7 +126,7 @@ func (f *flatten) pass(name string, header *tar.Header, content io.Reader) error
 	file := engine.ImageFile{Name: strings.TrimPrefix(strings.TrimPrefix(name, f.folder), "/")}
 	switch header.Typeflag {
 	case tar.TypeReg:
-		file.Size = header.Size
+		file.Size, file.Mode = header.Size, header.FileInfo().Mode().Perm()
 	case tar.TypeSymlink:
 		if file.Link = header.Linkname; !path.IsAbs(file.Link) {
 			file.Link = path.Join("/", path.Dir(name), file.Link)

@@ -92,6 +92,9 @@ func readAll(t *testing.T, ref, folder string) (map[string]string, string, error
 			files[f.Name] = "→ " + f.Link
 			return nil
 		}
+		if f.Mode != 0o644 { // as layerOf has it
+			t.Errorf("%s has permissions %v", f.Name, f.Mode)
+		}
 		text, err := io.ReadAll(content)
 		files[f.Name] = string(text)
 		return err

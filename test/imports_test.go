@@ -15,10 +15,11 @@ import (
 var mayImport = map[string][]string{
 	"": {"cli"},
 	"cli": {
-		"cli/demo", "engine", "engine/agent", "engine/agent/kept", "engine/deploy", "engine/doctor", "engine/lock", "engine/record", "engine/run", "engine/sign", "engine/target",
+		"cli/demo", "cli/rehearse", "engine", "engine/agent", "engine/agent/kept", "engine/deploy", "engine/doctor", "engine/lock", "engine/record", "engine/run", "engine/sign", "engine/target",
 		"fly", "fly/command", "cli/hooks", "s3", "text", "tui", "tui/cells", "tui/plain", "tui/prompt", "tui/views", "elixir",
 	},
 	"cli/demo":       {"engine", "fly/local", "examples/counter", "text"},
+	"cli/rehearse":   {"engine", "fly/command", "fly/local", "text"},
 	"engine":         {"text"},
 	"engine/run":     {"engine"},
 	"engine/sign":    {"engine"},
@@ -84,7 +85,7 @@ type ban struct{ room, what, why string }
 const (
 	firstCharm = "it asks the terminal at program start in every command that links it: use charm.land's"
 	ofTests    = "it is for tests"
-	ofDemo     = "it is for the demo, and for tests"
+	ofDemo     = "it is for the demo and for rehearsals, and for tests"
 	viaPorts   = "the engine reaches the outside by its ports"
 )
 
@@ -124,11 +125,12 @@ var bans = []ban{
 }
 
 // besides are the rooms that no deploy on Fly needs: they may link what they like.
-var besides = []string{"cli/dist", "cli/demo", "fly/local", "examples", "engine/agent/agenttest", "s3/s3test", "tui/tuitest", "test"}
+var besides = []string{"cli/dist", "cli/demo", "cli/rehearse", "fly/local", "examples", "engine/agent/agenttest", "s3/s3test", "tui/tuitest", "test"}
 
 // detours are imports that are not followed, and why.
 var detours = map[string]string{
 	"flydeploy/cli/demo":                 "the demo brings its own Fly",
+	"flydeploy/cli/rehearse":             "a rehearsal brings its own Fly",
 	"github.com/Khan/genqlient/generate": "fly-go imports the generator of its own client, and nothing calls it",
 }
 

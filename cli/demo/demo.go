@@ -4,7 +4,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -24,8 +23,6 @@ const (
 	readyWithin = 2 * time.Minute
 )
 
-var regions = []string{"ams", "fra", "ord"}
-
 // Options of a demo.
 type Options struct {
 	Machines  int
@@ -34,7 +31,7 @@ type Options struct {
 }
 
 // Isolations are the ways in which machines can run, the usual one first.
-var Isolations = []local.Isolation{local.Auto, local.Namespaces, local.Processes}
+var Isolations = local.Isolations
 
 // Demo is a local Fly with the sample app on it, and traffic.
 type Demo struct {
@@ -90,31 +87,15 @@ func (d *Demo) Build(ctx context.Context, version int, log func(string)) (string
 func (d *Demo) launch(ctx context.Context, image string) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	var group sync.WaitGroup
 	var mu sync.Mutex
-	var errs []error
-	for i := range d.options.Machines {
-		group.Go(func() {
-			id, client, err := d.launchOne(ctx, image, regions[i%len(regions)])
-			mu.Lock()
-			defer mu.Unlock()
-			d.clients[id] = client
-			errs = append(errs, err)
-		})
-	}
-	group.Wait()
-	return errors.Join(errs...)
-}
-
-func (d *Demo) launchOne(ctx context.Context, image, region string) (string, *counter.Client, error) {
-	id, err := d.fly.Launch(ctx, local.MachineSpec{
-		Region: region, Image: image, Env: map[string]string{"COUNTERS": fmt.Sprint(d.options.Counters)},
+	spec := local.MachineSpec{Image: image, Env: map[string]string{"COUNTERS": fmt.Sprint(d.options.Counters)}}
+	return d.fly.Spread(ctx, d.options.Machines, spec, func(ctx context.Context, id string) error {
+		client := counter.NewClient(func(ctx context.Context) (net.Conn, error) { return d.fly.Dial(ctx, id, port) })
+		mu.Lock()
+		d.clients[id] = client
+		mu.Unlock()
+		return client.AwaitHealth(ctx)
 	})
-	if err != nil {
-		return id, nil, err
-	}
-	client := counter.NewClient(func(ctx context.Context) (net.Conn, error) { return d.fly.Dial(ctx, id, port) })
-	return id, client, client.AwaitHealth(ctx)
 }
 
 func (d *Demo) startTraffic(ctx context.Context) error {

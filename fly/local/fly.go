@@ -151,6 +151,12 @@ func (f *Fly) S3() S3Info { return f.storage.Info() }
 // RegistryURL is where the images of registry.fly.io really are. The user's name is "x", the password the token.
 func (f *Fly) RegistryURL() string { return f.registryURL }
 
+// Folder is the run's: what else belongs to it may lie there. It goes with the Fly, also where this process is killed.
+func (f *Fly) Folder() string { return string(f.folder) }
+
+// Mark is a variable for the environment of other processes, NAME=VALUE: those that have it end where this process is killed.
+func (f *Fly) Mark() string { return f.folder.Mark() }
+
 // Faults switches faults on and off.
 func (f *Fly) Faults() *Faults { return f.faults }
 

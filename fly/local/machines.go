@@ -2,9 +2,33 @@ package local
 
 import (
 	"context"
+	"errors"
 	"net"
+	"sync"
 	"time"
 )
+
+// spreadOver are the regions of a fleet that nobody has given any.
+var spreadOver = []string{"ams", "fra", "ord"}
+
+// Spread makes n machines at once, in three regions in turn, and has ready wait for each of them once it is started. It returns when all
+// have come up, or have failed to.
+func (f *Fly) Spread(ctx context.Context, n int, spec MachineSpec, ready func(ctx context.Context, id string) error) error {
+	errs := make([]error, n)
+	var launching sync.WaitGroup
+	for i := range n {
+		launching.Go(func() {
+			one := spec
+			one.Region = spreadOver[i%len(spreadOver)]
+			var id string
+			if id, errs[i] = f.Launch(ctx, one); errs[i] == nil {
+				errs[i] = ready(ctx, id)
+			}
+		})
+	}
+	launching.Wait()
+	return errors.Join(errs...)
+}
 
 // Launch makes a machine and waits until it is in the state that spec asks for. started does not mean that the
 // application is ready.
@@ -25,6 +49,15 @@ func (f *Fly) Dial(ctx context.Context, machineID string, port int) (net.Conn, e
 
 // Console is what a machine's entrypoint has printed over all its boots, its last 64 KB.
 func (f *Fly) Console(machineID string) string { return f.machines.Console(machineID) }
+
+// Ended tells with which code a machine's entrypoint has ended by itself, the last time that it did; false where it never has.
+func (f *Fly) Ended(machineID string) (code int, ended bool) {
+	m, ok := f.machines.Get(machineID)
+	if !ok {
+		return 0, false
+	}
+	return m.Ended()
+}
 
 // Crash kills a machine's entrypoint as the kernel does when memory is short. What follows is up to the restart policy.
 func (f *Fly) Crash(machineID string) error { return f.machines.Crash(machineID) }

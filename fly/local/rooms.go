@@ -43,6 +43,9 @@ const (
 	Processes  = isolation.Processes
 )
 
+// Isolations are the ways, the usual one first.
+var Isolations = []Isolation{Auto, Namespaces, Processes}
+
 // Services that faults can be injected into.
 const (
 	API      = fault.API

@@ -115,6 +115,16 @@ func (m *Machine) addEvent(kind, status, source string, request *fly.MachineRequ
 	m.record.Events = events[:min(len(events), maxEvents)]
 }
 
+// Ended tells with which code the entrypoint has ended by itself, the last time that it did; false where it never has.
+func (m *Machine) Ended() (code int, ended bool) {
+	for _, e := range m.Snapshot().Events {
+		if e.Request != nil && e.Request.ExitEvent != nil && !e.Request.ExitEvent.RequestedStop {
+			return e.Request.ExitEvent.ExitCode, true
+		}
+	}
+	return 0, false
+}
+
 // moveTo sets the state and records the event that led to it.
 func (m *Machine) moveTo(state, event, source string) {
 	m.mu.Lock()

@@ -1,0 +1,107 @@
+package rehearse
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"flydeploy/engine"
+	"flydeploy/fly/local"
+	"flydeploy/text"
+)
+
+const (
+	// bootedSays is what a VM says that has started all applications of its release.
+	bootedSays = "flydeploy: booted"
+	bootedAsk  = `if elem(:init.get_status(), 0) == :started, do: IO.puts("` + bootedSays + `")`
+	// askWithin bounds one question, and askEvery is the time between two.
+	askWithin = 20 * time.Second
+	askEvery  = 500 * time.Millisecond
+	// logShown is how many lines of a machine's log are shown where it did not boot.
+	logShown = 20
+)
+
+// boot makes the machines, and waits for each. The first that does not boot ends it.
+func (r *Rehearsal) boot(ctx context.Context, fleet engine.Fleet, spec local.MachineSpec) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	ids := make(chan string, r.options.Machines)
+	err := r.fly.Spread(ctx, r.options.Machines, spec, func(ctx context.Context, id string) error {
+		ids <- id
+		err := r.awaitBoot(ctx, fleet, id)
+		if err != nil {
+			stop(err)
+		}
+		return err
+	})
+	close(ids)
+	for id := range ids {
+		r.machines = append(r.machines, id)
+	}
+	if why := context.Cause(ctx); why != nil {
+		return why
+	}
+	return err
+}
+
+// awaitBoot waits until the release has booted on a machine: until its VM says that it has started every application.
+func (r *Rehearsal) awaitBoot(ctx context.Context, fleet engine.Fleet, id string) error {
+	within, cancel := context.WithTimeout(ctx, r.options.Boot)
+	defer cancel()
+	for {
+		if code, ended := r.fly.Ended(id); ended {
+			return r.notBooted(id, fmt.Sprintf("%s ended with exit status %d while it booted", r.old.name, code))
+		}
+		out, err := fleet.Exec(within, id, []string{r.options.Root + "/bin/" + r.old.name, "rpc", bootedAsk}, "", askWithin)
+		if err == nil && strings.Contains(out.Stdout, bootedSays) {
+			return nil
+		}
+		select {
+		case <-time.After(askEvery):
+		case <-within.Done():
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return r.notBooted(id, fmt.Sprintf("%s has not booted within %s", r.old.name, text.Time(r.options.Boot)))
+		}
+	}
+}
+
+// notBooted says what the machine has printed last.
+func (r *Rehearsal) notBooted(id, what string) error {
+	remedy := "Give what it needs with --env-file, as `fly secrets` has it, or more time with --boot-timeout."
+	if r.fly.Isolation() == local.Namespaces {
+		remedy += " Machines have a network of their own, which leads nowhere: --isolation processes lets a release reach a database on this computer."
+	} else {
+		remedy += " Where it names its node by FLY_PRIVATE_IP (rel/env.sh.eex), it needs a network of its own: run this as root on Linux."
+	}
+	return engine.NewProblem("boot_failed", fmt.Sprintf("machine %s: %s; it has printed last:\n%s", id, what, r.lastLines(id)), nil, remedy)
+}
+
+// Ended tells of the machines whose VM has ended by itself, with what they have printed last; "" where none has.
+func (r *Rehearsal) Ended() string {
+	var says []string
+	for _, id := range r.machines {
+		if code, ended := r.fly.Ended(id); ended {
+			says = append(says, fmt.Sprintf("machine %s: the VM ended with exit status %d; it has printed last:\n%s", id, code, r.lastLines(id)))
+		}
+	}
+	return strings.Join(says, "\n")
+}
+
+// lastLines are those of a machine's log, without what the environment's file has in it.
+func (r *Rehearsal) lastLines(id string) string {
+	return last(r.options.Env.hide(text.Block(r.fly.Console(id))), logShown)
+}
+
+// last gives the last n lines of a text, indented.
+func last(says string, n int) string {
+	var lines []string
+	for line := range strings.Lines(says) {
+		if line = strings.TrimRight(line, " \r\n"); line != "" {
+			lines = append(lines, "  "+line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}

@@ -1,0 +1,89 @@
+// Package rehearse brings up a Fly on this computer with machines that run an app's release of before, so that the upgrade to another one can
+// be tried on them.
+package rehearse
+
+import (
+	"context"
+
+	"flydeploy/engine"
+	"flydeploy/fly/local"
+	"flydeploy/text"
+)
+
+// Rehearsal is a local Fly whose machines run the old release, and which can make an image of the new one.
+type Rehearsal struct {
+	options  Options
+	fly      *local.Fly
+	tell     func(string)
+	old, new release
+	machines []string // their IDs
+	traffic  *traffic // nil for none
+}
+
+// Open reads both releases, and brings up a Fly without machines. What it gives must be closed, also where it failed half-way; nil needs no
+// end. What lies on this computer is looked at before anything is fetched.
+func Open(ctx context.Context, o Options, tell func(string)) (*Rehearsal, error) {
+	old, err := sourceOf(o.Old)
+	if err != nil {
+		return nil, err
+	}
+	upgrade, err := sourceOf(o.New)
+	if err != nil {
+		return nil, err
+	}
+	r := &Rehearsal{options: o, tell: tell}
+	if r.fly, err = local.Start(ctx, local.Options{App: o.App, Isolation: local.Isolation(o.Isolation), ReleaseRoot: o.Root, Secrets: o.Env}); err != nil {
+		return nil, err
+	}
+	for _, kind := range []sourceKind{folder, archive, image} {
+		for _, one := range []struct {
+			source
+			to *release
+		}{{old, &r.old}, {upgrade, &r.new}} {
+			if one.kind != kind {
+				continue
+			}
+			if *one.to, err = one.open(ctx, o.Read, o.Root, r.fly.Folder(), tell); err != nil {
+				return r, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// Build makes the new release's image. It stands where `fly deploy --build-only --push` stands on Fly.
+func (r *Rehearsal) Build(ctx context.Context, log func(string)) (string, error) {
+	return r.fly.Image(ctx, r.new.dir, log)
+}
+
+// Launch makes the machines, waits until the old release has booted on each of them, and begins the traffic.
+func (r *Rehearsal) Launch(ctx context.Context, fleet engine.Fleet) error {
+	image, err := r.fly.Image(ctx, r.old.dir, func(string) {})
+	if err != nil {
+		return err
+	}
+	r.tell("booting " + r.old.name + " " + r.old.version + " on " + text.Counted(r.options.Machines, "machine") + " …")
+	spec := local.MachineSpec{Image: image, Command: r.old.command(r.options.Root), Env: r.options.MachineEnv}
+	if err := r.boot(ctx, fleet, spec); err != nil {
+		return err
+	}
+	if r.options.Traffic.Command == "" {
+		return nil
+	}
+	r.traffic, err = startTraffic(r)
+	return err
+}
+
+// APIURL is the address of the local Fly's Machines API.
+func (r *Rehearsal) APIURL() string { return r.fly.APIURL() }
+
+// Token is one for that API.
+func (r *Rehearsal) Token() string { return r.fly.Token() }
+
+// Close ends the traffic, and the local Fly with its machines and all files.
+func (r *Rehearsal) Close() error {
+	if r.traffic != nil {
+		_ = r.traffic.stop() // how it ended is a part of the result
+	}
+	return r.fly.Close()
+}

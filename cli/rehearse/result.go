@@ -1,0 +1,69 @@
+package rehearse
+
+import (
+	"fmt"
+
+	"flydeploy/engine"
+	"flydeploy/text"
+)
+
+// Result is the result line of a rehearsal, after those of its deploys.
+type Result struct {
+	V        int             `json:"v"`
+	Type     string          `json:"type"` // "rehearsal"
+	Outcome  engine.Outcome  `json:"outcome"`
+	Old      string          `json:"old"` // the versions of the releases
+	New      string          `json:"new"`
+	Machines int             `json:"machines"`
+	Upgrade  engine.Outcome  `json:"upgrade"`
+	Back     engine.Outcome  `json:"back,omitempty"`    // "" where nothing was to be taken back
+	Traffic  *TrafficEnd     `json:"traffic,omitempty"` // nil without any
+	Problem  *engine.Problem `json:"problem,omitempty"` // of the traffic
+}
+
+// TrafficEnd is how the traffic has ended.
+type TrafficEnd struct {
+	Failed bool   `json:"failed"`
+	Early  bool   `json:"early"`         // it ended before the rehearsal did
+	Log    string `json:"log,omitempty"` // the file that it is in, "" for none that stays
+}
+
+// Judge ends the traffic, and says how the rehearsal has ended: as the first of its parts that did not succeed. back is "" where nothing was to
+// be taken back.
+func (r *Rehearsal) Judge(upgrade, back engine.Outcome) Result {
+	result := Result{
+		V: 1, Type: "rehearsal", Outcome: upgrade, Old: r.old.version, New: r.new.version, Machines: r.options.Machines, Upgrade: upgrade, Back: back,
+	}
+	if upgrade == engine.OutcomeSucceeded && back != "" {
+		result.Outcome = back
+	}
+	if r.traffic != nil {
+		err := r.traffic.stop()
+		result.Traffic, result.Problem = &TrafficEnd{Failed: err != nil, Early: r.traffic.early, Log: r.options.Traffic.Log}, engine.AsProblem(err)
+		if err != nil && result.Outcome == engine.OutcomeSucceeded {
+			result.Outcome = engine.OutcomeFailed
+		}
+	}
+	return result
+}
+
+// String is the result in words, on a line.
+func (r Result) String() string {
+	says := fmt.Sprintf("rehearsal of %s → %s on %s: %s; the upgrade %s", text.Line(r.Old), text.Line(r.New), text.Counted(r.Machines, "machine"), r.Outcome, r.Upgrade)
+	switch {
+	case r.Back != "":
+		says += fmt.Sprintf(", taking it back %s", r.Back)
+	case r.Upgrade == engine.OutcomeSucceeded:
+		says += ", there was nothing to take back"
+	}
+	switch t := r.Traffic; {
+	case t == nil:
+	case t.Failed:
+		says += "; the traffic failed"
+	case t.Early:
+		says += "; the traffic succeeded, and ended early"
+	default:
+		says += "; the traffic ran all the while"
+	}
+	return says
+}
