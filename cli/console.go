@@ -114,6 +114,9 @@ func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options
 	if o.App, o.ReadOnly = d.name, d.readOnly && !d.engine.DryRun; c.fleet != nil {
 		o.Logs = c.fleet
 	}
+	if !o.ReadOnly {
+		o.Terminal = c.terminal
+	}
 	if !c.passing { // the demo's machines have no page
 		o.WebURL = dashboard
 	}

@@ -24,7 +24,8 @@ type interrupts struct {
 
 	mu      sync.Mutex
 	deploys []*deploy.Deployment
-	asked   int // how often to end
+	asked   int  // how often to end
+	visited bool // another program has the terminal: what its keys send is meant for that one
 }
 
 func newInterrupts() *interrupts {
@@ -62,6 +63,9 @@ func (i *interrupts) listen() context.Context {
 func (i *interrupts) take(s os.Signal) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.visited && (s == os.Interrupt || s == syscall.SIGQUIT) {
+		return
+	}
 	i.asked++
 	switch {
 	case i.asked > 2, i.asked > 1 && len(i.deploys) == 0:
@@ -76,6 +80,17 @@ func (i *interrupts) take(s os.Signal) {
 		i.hurry()
 	}
 	i.stop(signalled{s})
+}
+
+// leaveKeys leaves ctrl-c and ctrl-\ to a program that has the terminal, until back is called.
+func (i *interrupts) leaveKeys() (back func()) {
+	set := func(visited bool) {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.visited = visited
+	}
+	set(true)
+	return func() { set(false) }
 }
 
 // settled reports whether no deploy is under way; mu is held.

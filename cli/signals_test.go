@@ -49,3 +49,27 @@ func (l lostFleet) Machines(context.Context) ([]engine.Machine, error) {
 	<-l.answer
 	return nil, errors.New("no answer")
 }
+
+// ctrl-c in a shell that has the terminal is the shell's, and ends neither the console nor a deploy; a kill does.
+func TestKeysOfAVisitAreNotOurs(t *testing.T) {
+	i := newInterrupts()
+	var ended []error
+	i.stop = func(why error) { ended = append(ended, why) }
+	back := i.leaveKeys()
+	i.take(syscall.SIGINT)
+	i.take(syscall.SIGQUIT)
+	if len(ended) > 0 || i.asked > 0 {
+		t.Errorf("ended by %v", ended)
+	}
+	back()
+	i.take(syscall.SIGINT)
+	if len(ended) != 1 || i.asked != 1 {
+		t.Errorf("ended by %v", ended)
+	}
+	i = newInterrupts()
+	i.stop = func(why error) { ended = append(ended, why) }
+	defer i.leaveKeys()()
+	if i.take(syscall.SIGTERM); len(ended) != 2 {
+		t.Error("a kill is left to the shell")
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
@@ -65,18 +64,8 @@ func (b Builder) Build(ctx context.Context, log func(line string)) (string, erro
 
 func (b Builder) run(ctx context.Context, flyctl string, args []string, output *buildOutput) error {
 	cmd := exec.CommandContext(ctx, flyctl, args...)
-	cmd.Env = b.environ()
+	cmd.Env = append(flyctlEnviron(b.Token), "NO_COLOR=1")
 	return command.Run(ctx, cmd, interruptGrace, output.line)
-}
-
-// environ is the environment of flyctl. A token in FLY_ACCESS_TOKEN is used however old the login is.
-func (b Builder) environ() []string {
-	env := append(command.Environ(), "NO_COLOR=1")
-	if b.Token == "" {
-		return env
-	}
-	env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "FLY_API_TOKEN=") })
-	return append(env, "FLY_ACCESS_TOKEN="+b.Token)
 }
 
 func (b Builder) args() []string {

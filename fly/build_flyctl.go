@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,4 +41,14 @@ func Flyctl(ctx context.Context) (path, version string, err error) {
 	}
 	version, _, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
 	return path, text.Line(version), nil
+}
+
+// flyctlEnviron is the environment of flyctl. A token in FLY_ACCESS_TOKEN is used however old the login is.
+func flyctlEnviron(token string) []string {
+	env := command.Environ()
+	if token == "" {
+		return env
+	}
+	env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "FLY_API_TOKEN=") })
+	return append(env, "FLY_ACCESS_TOKEN="+token)
 }

@@ -46,11 +46,16 @@ func (a execAnswer) exitCode() int {
 
 // Exec implements engine.Fleet.
 func (c *Client) Exec(ctx context.Context, machineID string, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
-	container, err := c.containers.choose(machineID, func(container string) (bool, error) { return c.runsVM(ctx, machineID, container) })
+	container, err := c.Container(ctx, machineID)
 	if err != nil {
 		return engine.Output{}, err
 	}
 	return c.execIn(ctx, machineID, container, command, stdin, timeout)
+}
+
+// Container is where commands on a machine run, "" for a machine without containers.
+func (c *Client) Container(ctx context.Context, machineID string) (string, error) {
+	return c.containers.choose(machineID, func(container string) (bool, error) { return c.runsVM(ctx, machineID, container) })
 }
 
 // lookForVM prints vm if an Erlang VM is among the processes. It needs nothing but a shell.

@@ -85,6 +85,8 @@ func newConsole(o Options, work *background) *console {
 		fleet: newFleet(o.Preselect), stale: true, calls: calling{pressed: time.Now()},
 	}
 	c.keys.logs.SetEnabled(o.Logs != nil)
+	c.keys.shell.SetEnabled(o.Terminal != nil && !o.ReadOnly)
+	c.keys.iex.SetEnabled(o.Terminal != nil && !o.ReadOnly)
 	c.keys.rebind(o.Keys)
 	c.fleet.wanted = o.Columns
 	c.dress(cmp.Or(o.Skin, cells.Default), o.Theme != "light")
@@ -213,6 +215,10 @@ func (c *console) onAnswer(msg tea.Msg) (cmd tea.Cmd) {
 		c.onSaved(msg)
 	case viewsMsg:
 		c.onViews(msg)
+	case visitMsg:
+		cmd = c.onVisit(msg)
+	case visitedMsg:
+		cmd = c.onVisited(msg)
 	}
 	return cmd
 }

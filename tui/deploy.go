@@ -198,6 +198,8 @@ func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		return c.copy(d.copied(c))
 	case key.Matches(k, c.keys.logs) && d.hasLogs():
 		return c.openOutput(d.underCursor(), d)
+	case key.Matches(k, d.offered(c.keys).shell, d.offered(c.keys).iex) && !d.planning(c.now):
+		return c.visit(d.underCursor(), key.Matches(k, c.keys.iex))
 	case key.Matches(k, c.keys.modules):
 		d.showModules()
 	case key.Matches(k, c.keys.timeline) && !d.planning(c.now):

@@ -12,6 +12,9 @@ func (d *deployScreen) offered(k keyMap) keyMap {
 	k.cold.SetEnabled(k.cold.Enabled() && d.progress.Plan != nil && d.progress.Plan.MayGoCold)
 	k.watch.SetEnabled(k.watch.Enabled() && !(d.waiting && d.progress.Held != nil && d.progress.Held.Frozen()))
 	k.logs.SetEnabled(k.logs.Enabled() && d.hasLogs())
+	for _, b := range []*key.Binding{&k.shell, &k.iex} {
+		b.SetEnabled(b.Enabled() && d.hasLogs() && d.board.current() != nil)
+	}
 	k.fleetMap.SetEnabled(len(d.board.rows) > 0)
 	k.modules.SetEnabled(d.progress.Plan != nil && len(d.progress.Plan.Modules) > 0)
 	return k
@@ -34,25 +37,25 @@ func (d *deployScreen) hints(c *console) []hint {
 	case d.pane == paneMap:
 		return append([]hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.log, "log")}, d.watchHints(k)...)
 	case d.pane != paneBoard:
-		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.copy, "copy"), short(k.log, "log"), short(k.logs, "logs"), short(k.help, "help")}
+		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.copy, "copy"), short(k.log, "log"), short(k.logs, "logs"), short(k.shell, "shell"), short(k.iex, "IEx"), short(k.help, "help")}
 	case d.guest != nil:
 		return d.guest.hints(k)
 	case d.result != nil:
 		k = k.trialKeys(d.leftTrial(c))
 		return []hint{
 			short(k.keep, "confirm it"), short(k.takeBack, "take it back"), {"esc", "fleet"}, short(k.deploy, "deploy again"), short(k.details, "details"),
-			short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), short(k.quit, "quit"), {"↑↓", "select"}, short(k.timeline, "timeline"), short(k.plan, "plan"), short(k.copy, "copy"),
+			short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), short(k.quit, "quit"), short(k.shell, "shell"), short(k.iex, "IEx"), {"↑↓", "select"}, short(k.timeline, "timeline"), short(k.plan, "plan"), short(k.copy, "copy"),
 		}
 	case d.watching():
 		return []hint{
-			short(k.promote, "go on now"), short(k.hold, "hold"), d.mapHint(k), {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.timeline, "timeline"),
+			short(k.promote, "go on now"), short(k.hold, "hold"), d.mapHint(k), {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.timeline, "timeline"), short(k.shell, "shell"), short(k.iex, "IEx"),
 		}
 	case d.waiting:
 		return []hint{short(k.override, "override the lock"), short(k.watch, "watch live"), short(k.help, "help"), {"esc", "leave"}}
 	}
 	return []hint{
 		{"↑↓", "select"}, short(k.details, "details"), d.mapHint(k), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.timeline, "timeline"), short(k.plan, "plan"),
-		short(k.copy, "copy"),
+		short(k.copy, "copy"), short(k.shell, "shell"), short(k.iex, "IEx"),
 	}
 }
 
@@ -74,7 +77,7 @@ func (d *deployScreen) watchHints(k keyMap) []hint {
 
 func (d *deployScreen) bindings(c *console) []key.Binding {
 	k := d.offered(c.keys)
-	own := []key.Binding{k.details, k.plan, k.modules, k.fleetMap, k.timeline, k.log, k.logs, k.copy, k.back}
+	own := []key.Binding{k.details, k.plan, k.modules, k.fleetMap, k.timeline, k.log, k.logs, k.shell, k.iex, k.copy, k.back}
 	switch {
 	case d.pane == paneLog:
 		return []key.Binding{k.follow, k.filter, k.save, k.copy, k.back}

@@ -169,6 +169,8 @@ func (f *fleet) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(k, c.keys.logs):
 		m, _ := f.current()
 		return c.openOutput(m.ID, nil)
+	case key.Matches(k, c.keys.shell, c.keys.iex):
+		return f.visit(c, key.Matches(k, c.keys.iex))
 	case f.about:
 	case orderingOf(fleetSorts, k.String()) != nil:
 		f.sorting.press(k.String(), byRegion)

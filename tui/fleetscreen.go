@@ -136,7 +136,7 @@ func (f *fleet) hints(k keyMap) []hint {
 	case f.filter.typed != nil:
 		return []hint{{"enter", "keep"}, {"esc", "clear"}, {view.FilterRegion + " " + view.FilterGroup, "whole names, with commas"}}
 	case f.about:
-		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.logs, "logs"), short(k.copy, "copy the id"), short(k.help, "help")}
+		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.logs, "logs"), short(k.shell, "shell"), short(k.iex, "IEx"), short(k.copy, "copy the id"), short(k.help, "help")}
 	}
 	if !f.seen && f.problem() == nil {
 		return []hint{short(k.help, "help"), short(k.quit, "quit"), short(k.history, "record"), short(k.palette, "commands")}
@@ -150,7 +150,7 @@ func (f *fleet) hints(k keyMap) []hint {
 	}
 	all := []hint{
 		short(k.keep, "confirm the trial"), short(k.takeBack, "take it back"), short(k.deploy, what), short(k.mark, "mark"), short(k.filter, "filter"), short(k.help, "help"), short(k.quit, "quit"),
-		short(k.history, "record"), short(k.details, "details"), short(k.logs, "logs"), short(k.markAll, "all"), short(k.watch, "lock"), short(k.inspect, "inspect"),
+		short(k.history, "record"), short(k.details, "details"), short(k.logs, "logs"), short(k.shell, "shell"), short(k.iex, "IEx"), short(k.markAll, "all"), short(k.watch, "lock"), short(k.inspect, "inspect"),
 		short(k.palette, "commands"), short(k.markRange, "range"), short(k.copy, "copy"),
 	}
 	if f.problem() != nil {
@@ -162,11 +162,11 @@ func (f *fleet) hints(k keyMap) []hint {
 func (f *fleet) bindings(c *console) []key.Binding {
 	k := c.keys
 	if f.about {
-		return []key.Binding{k.logs, k.copy, k.back}
+		return []key.Binding{k.logs, k.shell, k.iex, k.copy, k.back}
 	}
 	k = k.trialKeys(f.hasTrial(c))
 	return []key.Binding{
-		k.deploy, k.mark, k.markRange, k.markAll, k.filter, k.details, k.logs, k.inspect, k.history, k.watch, k.problem, k.look, k.keep, k.takeBack, k.copy, k.back, k.quit,
+		k.deploy, k.mark, k.markRange, k.markAll, k.filter, k.details, k.logs, k.shell, k.iex, k.inspect, k.history, k.watch, k.problem, k.look, k.keep, k.takeBack, k.copy, k.back, k.quit,
 	}
 }
 

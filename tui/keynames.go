@@ -24,7 +24,7 @@ func (k *keyMap) named() map[string]*key.Binding {
 		"details": &k.details, "plan": &k.plan, "modules": &k.modules, "log": &k.log, "confirm": &k.confirm, "cold": &k.cold,
 		"override": &k.override, "lock": &k.watch, "record": &k.history, "inspect": &k.inspect, "copy": &k.copy, "problem": &k.problem, "look": &k.look,
 		"promote": &k.promote, "hold": &k.hold, "confirm_trial": &k.keep, "take_back": &k.takeBack, "follow": &k.follow, "save": &k.save,
-		"timeline": &k.timeline, "map": &k.fleetMap, "logs": &k.logs, "all_machines": &k.ofAll, "only_errors": &k.onlyErrors, "since_commit": &k.sinceCommit,
+		"timeline": &k.timeline, "map": &k.fleetMap, "logs": &k.logs, "shell": &k.shell, "iex": &k.iex, "all_machines": &k.ofAll, "only_errors": &k.onlyErrors, "since_commit": &k.sinceCommit,
 		"pause": &k.pause, "faster": &k.faster, "slower": &k.slower, "next_event": &k.stepEvent, "forward": &k.forward, "rewind": &k.rewind,
 		"next_phase": &k.nextPhase, "phase_before": &k.lastPhase, "next_failure": &k.nextFailure, "failure_before": &k.lastFailure,
 		"palette": &k.palette, "back": &k.back, "help": &k.help, "quit": &k.quit,
@@ -61,7 +61,9 @@ func (k *keyMap) rebind(keys Keys) {
 // allKeys are those of a console that may do everything.
 func allKeys() *keyMap {
 	k := newKeyMap(false, true)
-	k.logs.SetEnabled(true)
+	for _, b := range []*key.Binding{&k.logs, &k.shell, &k.iex} {
+		b.SetEnabled(true)
+	}
 	return &k
 }
 

@@ -20,6 +20,7 @@ type keyMap struct {
 	follow, save                                      key.Binding
 	timeline, fleetMap                                key.Binding
 	logs, ofAll, onlyErrors, sinceCommit              key.Binding
+	shell, iex                                        key.Binding
 	pause, faster, slower, stepEvent, forward, rewind key.Binding
 	nextPhase, lastPhase, nextFailure, lastFailure    key.Binding
 	palette, back, help, quit, interrupt              key.Binding
@@ -52,6 +53,7 @@ func newKeyMap(readOnly, app bool) keyMap {
 		follow: bind("f", "follow, pause", "f"), save: bind("s", "save", "s"),
 		timeline: bind("t", "timeline of machines", "t"),
 		logs:     bind("l", "the machine's logs", "l"), ofAll: bind("a", "of all machines, of one", "a"),
+		shell: bind("$", "a shell on the machine", "$"), iex: bind(">", "remote IEx in its VM", ">"),
 		onlyErrors: bind("e", "only errors", "e"), sinceCommit: bind("c", "only since the commit", "c"),
 		pause: bind("space", "pause, go on", "space"), faster: bind("+", "faster", "+", "="), slower: bind("-", "slower", "-"),
 		stepEvent: bind(".", "next event", "."), forward: bind("→ l", "10 s forward", "right", "l"), rewind: bind("← h", "10 s back", "left", "h"),
@@ -64,7 +66,9 @@ func newKeyMap(readOnly, app bool) keyMap {
 		b.SetEnabled(!readOnly)
 	}
 	k.deploy.SetEnabled(!readOnly && app)
-	k.logs.SetEnabled(false) // unless the console has logs
+	for _, b := range []*key.Binding{&k.logs, &k.shell, &k.iex} { // unless the console has them
+		b.SetEnabled(false)
+	}
 	for _, b := range []*key.Binding{&k.history, &k.watch, &k.inspect, &k.problem, &k.look} {
 		b.SetEnabled(app)
 	}
@@ -93,11 +97,11 @@ func (k *keyMap) layout() []struct {
 		keys  []*key.Binding
 	}{
 		{groupFleet, []*key.Binding{
-			&k.mark, &k.markRange, &k.markAll, &k.filter, &k.details, &k.deploy, &k.inspect, &k.logs, &k.watch, &k.history, &k.problem, &k.look, &k.keep, &k.takeBack,
+			&k.mark, &k.markRange, &k.markAll, &k.filter, &k.details, &k.deploy, &k.inspect, &k.logs, &k.shell, &k.iex, &k.watch, &k.history, &k.problem, &k.look, &k.keep, &k.takeBack,
 		}},
 		{groupPlan, []*key.Binding{&k.confirm, &k.next, &k.cold, &k.modules}},
 		{groupDeploy, []*key.Binding{
-			&k.details, &k.plan, &k.modules, &k.fleetMap, &k.timeline, &k.log, &k.logs, &k.promote, &k.hold, &k.keep, &k.takeBack, &k.override, &k.watch,
+			&k.details, &k.plan, &k.modules, &k.fleetMap, &k.timeline, &k.log, &k.logs, &k.shell, &k.iex, &k.promote, &k.hold, &k.keep, &k.takeBack, &k.override, &k.watch,
 		}},
 		{groupLog, []*key.Binding{&k.follow, &k.filter, &k.save}},
 		{groupOutput, []*key.Binding{&k.follow, &k.filter, &k.ofAll, &k.onlyErrors, &k.sinceCommit, &k.save}},
