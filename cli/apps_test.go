@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/tui"
 )
 
 func TestTheAppsThatWereOpenedLast(t *testing.T) {
@@ -68,6 +69,22 @@ func TestAnotherAppsConsoleHasNothingOfThisFolder(t *testing.T) {
 	}
 	if s := other.source(); !strings.Contains(s, "nothing") {
 		t.Error(s)
+	}
+}
+
+// What is wrong in console.toml is told by the first console of a run, not by those of apps that were chosen in it.
+func TestWhatIsWrongIsToldOnce(t *testing.T) {
+	d := deploySettings{screenSettings: screenSettings{wrong: []string{"console.toml:7: there is no action dploy"}}}
+	d.name = "shop"
+	if o := d.screen(tui.Options{}); o.WrongTold || len(o.Wrong) != 1 || len(inWords(rootCommand(newInterrupts()), o).Wrong) != 1 {
+		t.Errorf("the first console does not tell it: %+v", o)
+	}
+	for _, app := range []string{"shop", "admin"} {
+		next := d.forApp(app, "shop")
+		o := next.screen(tui.Options{})
+		if !o.WrongTold || len(o.Wrong) != 1 || len(inWords(rootCommand(newInterrupts()), o).Wrong) != 0 {
+			t.Errorf("%s's console tells it again: %+v", app, o)
+		}
 	}
 }
 

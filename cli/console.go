@@ -171,9 +171,13 @@ func (c *connection) show(cmd *cobra.Command, accessible bool, o tui.Options) (t
 
 // inWords are the same options for the accessible console.
 func inWords(cmd *cobra.Command, o tui.Options) plain.Options {
+	wrong := o.Wrong
+	if o.WrongTold {
+		wrong = nil
+	}
 	return plain.Options{
 		App: o.App, Backend: o.Backend, Preselect: o.Preselect, StartDeploy: o.StartDeploy, Accept: o.Accept, ReadOnly: o.ReadOnly,
-		Logs: o.Logs, Apps: o.Apps, Views: o.Views, Acts: o.Acts, Wrong: o.Wrong, Recall: o.Recall, Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
+		Logs: o.Logs, Apps: o.Apps, Views: o.Views, Acts: o.Acts, Wrong: wrong, Recall: o.Recall, Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
 	}
 }
 

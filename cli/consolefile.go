@@ -234,5 +234,6 @@ func (s *screenSettings) complete(f consoleFile, changed func(option string) boo
 func (s *screenSettings) screen(o tui.Options) tui.Options {
 	o.Version, o.ASCII, o.Theme, o.Skin, o.NoBell, o.NoMouse = version, s.ascii, s.theme, cells.Skin(s.skin), s.noBell, s.noMouse
 	o.Keys, o.Columns, o.Settings, o.Wrong = s.bindings, s.columns, s.settings, s.wrong
+	o.WrongTold = s.told
 	return o
 }

@@ -61,6 +61,7 @@ type screenSettings struct {
 	columns           tui.Columns
 	settings          []tui.Setting // what is in force, and where it is from
 	wrong             []string      // what console.toml says that cannot be
+	told              bool          // the console before this one has told that
 }
 
 // deploySettings are the engine's settings of one deploy, and what is not the engine's.
@@ -390,6 +391,7 @@ func (d *deploySettings) fromFile() string {
 // forApp are the settings of a console on an app that was chosen in another one. Where the command line meant another app, they have
 // nothing of it but how the console looks, and where fly.toml of the working folder is another app's, nothing of that folder either.
 func (d deploySettings) forApp(app, here string) deploySettings {
+	d.told = true
 	if app == d.name || d.name == "" && app == here {
 		d.name = app
 		return d

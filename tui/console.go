@@ -108,7 +108,7 @@ func (c *console) at(now time.Time) *console {
 // Init implements tea.Model.
 func (c *console) Init() tea.Cmd {
 	cmds := []tea.Cmd{c.tick(idleTick), c.viewsWork("", nil)}
-	if len(c.opts.Wrong) > 0 {
+	if len(c.opts.Wrong) > 0 && !c.opts.WrongTold {
 		c.dialog = wrongDialog(c.opts.Wrong)
 	}
 	if o := c.opts.Theme; o != "dark" && o != "light" {

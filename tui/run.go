@@ -70,20 +70,21 @@ type Options struct {
 	// Update, one call at a time.
 	Header func() string
 
-	ReadOnly bool        // no key changes anything
-	ASCII    bool        // no glyphs beyond ASCII
-	NoBell   bool        // neither bell nor notification when the operator is away
-	NoMouse  bool        // the terminal keeps the mouse
-	WebURL   string      // of Fly's dashboard, to which apps and machines are linked; "" for no links
-	Theme    string      // dark or light; anything else asks the terminal
-	Skin     cells.Skin  // "" is the default
-	Keys     Keys        // that were chosen, and checked
-	Columns  Columns     // of the fleet, likewise
-	Views    views.Store // of the app
-	Settings []Setting   // what is in force, to be shown
-	Wrong    []string    // what somebody has set that cannot be
-	Dir      string      // where copied texts and saved logs go; "" is flydeploy's folder in the user's cache
-	Environ  []string    // decides on colours; nil: os.Environ()
+	ReadOnly  bool        // no key changes anything
+	ASCII     bool        // no glyphs beyond ASCII
+	NoBell    bool        // neither bell nor notification when the operator is away
+	NoMouse   bool        // the terminal keeps the mouse
+	WebURL    string      // of Fly's dashboard, to which apps and machines are linked; "" for no links
+	Theme     string      // dark or light; anything else asks the terminal
+	Skin      cells.Skin  // "" is the default
+	Keys      Keys        // that were chosen, and checked
+	Columns   Columns     // of the fleet, likewise
+	Views     views.Store // of the app
+	Settings  []Setting   // what is in force, to be shown
+	Wrong     []string    // what somebody has set that cannot be
+	WrongTold bool        // the console before this one has told that
+	Dir       string      // where copied texts and saved logs go; "" is flydeploy's folder in the user's cache
+	Environ   []string    // decides on colours; nil: os.Environ()
 
 	Input  io.Reader // nil: the terminal
 	Output io.Writer // nil: standard output

@@ -43,6 +43,20 @@ func TestWrongSettings(t *testing.T) {
 	})
 }
 
+// The console of the next app, chosen by :app, does not tell it again; :settings still does.
+func TestWrongSettingsAreToldOnce(t *testing.T) {
+	b := newBench(t, size{80, 24}, Options{Settings: someSettings(), Wrong: []string{"console.toml:7: there is no action dploy"}, WrongTold: true})
+	b.Init()
+	b.sees(6)
+	if b.dialog != nil {
+		t.Error("it is told again")
+	}
+	b.keys(":")
+	b.types("settings")
+	b.keys("enter")
+	b.shows("console.toml:7: there is no action dploy")
+}
+
 func TestSettingsTellWhatWasChosenSince(t *testing.T) {
 	b := newBench(t, size{80, 24}, Options{Settings: someSettings(), Skin: cells.HighContrast})
 	b.sees(6)
