@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/tui/tuitest"
@@ -66,6 +67,40 @@ func TestLogFilterAndSave(t *testing.T) {
 	b.keys("esc", "/")
 	b.types("no such line")
 	b.shows("No line matches")
+}
+
+// Lines that are longer than the screen are scrolled sideways, with an ellipsis where they go on; time and machine stay.
+func TestLongLogLines(t *testing.T) {
+	for _, s := range sizes[:3] {
+		t.Run(s.String(), func(t *testing.T) {
+			b := newBench(t, s, Options{})
+			before, after, _ := tuitest.Upgraded(6)
+			b.deploys(append(before, after[:12]...), nil)
+			b.hears([]engine.Event{
+				{Phase: engine.PhaseBuild, At: tuitest.Start.Add(16 * time.Second), Log: "短い 東京カウンター " + strings.Repeat("カウンター ", 12) + "それで終わり"},
+				{Phase: engine.PhaseBuild, At: tuitest.Start.Add(16 * time.Second), Log: "#12 [builder 9/9] RUN mix release --overwrite && " + strings.Repeat("cp a b && ", 12) + "true, and here it ends"},
+			}, nil)
+			b.keys("L")
+			b.shows("…")
+			b.keys("left", "right")
+			b.shows("← 20 cells", "148e00016c0000 …")
+			b.golden()
+			for range 20 {
+				b.keys("right")
+			}
+			b.shows("and here it ends")
+			at := b.deploy.log.shift
+			b.keys("right")
+			if b.deploy.log.shift != at {
+				t.Error("it goes on beyond the end of all lines")
+			}
+			for range 20 {
+				b.keys("left")
+			}
+			b.hides("← ")
+			b.shows("RUN mix release", "following")
+		})
+	}
 }
 
 func TestPaletteRunsTheScreensKeys(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 type logPane struct {
 	follow bool
 	from   int // first visible line while it does not follow
+	shift  cells.Sideways
 	filter filter
 }
 
@@ -36,10 +37,14 @@ func (p *logPane) press(c *console, d *deployScreen, k tea.KeyPressMsg) tea.Cmd 
 		p.from, p.follow = max(len(lines)-h, 0), !p.follow
 	case key.Matches(k, c.keys.filter):
 		p.filter.open()
+	case key.Matches(k, c.keys.in):
+		p.shift.Right(p.visible(lines, h), c.w)
+	case k.String() == "left":
+		p.shift.Left()
 	case key.Matches(k, c.keys.save):
-		return c.saveLog(d.progress.Upgrade, rendered(lines))
+		return c.saveLog(d.progress.Upgrade, rendered(lines, 0))
 	case key.Matches(k, c.keys.copy):
-		return c.copy("the log", cells.String(rendered(lines)))
+		return c.copy("the log", cells.String(rendered(lines, 0)))
 	case p.filter.words != "" && key.Matches(k, c.keys.back):
 		p.filter.clear()
 	case key.Matches(k, c.keys.log, c.keys.back, c.keys.out, c.keys.quit):
@@ -71,10 +76,16 @@ func plainLog(l engine.LogLine) string {
 	return l.Machine + " " + l.Phase.Title() + " " + string(l.Status) + " " + l.Text
 }
 
-func rendered(lines []engine.LogLine) []cells.Line {
+// visible are those of all lines that h rows show.
+func (p *logPane) visible(all []engine.LogLine, h int) []cells.Line {
+	from := p.first(len(all), h)
+	return rendered(all[from:min(from+h, len(all))], p.shift)
+}
+
+func rendered(lines []engine.LogLine, shift cells.Sideways) []cells.Line {
 	out := make([]cells.Line, len(lines))
 	for i, l := range lines {
-		out[i] = logLine(l)
+		out[i] = logLine(l, shift)
 	}
 	return out
 }
@@ -85,7 +96,6 @@ func (d *deployScreen) logRoom(c *console) int { return max(c.h-3, 0) }
 // view renders the log for w×h cells.
 func (p *logPane) view(d *deployScreen, w, h int) []cells.Line {
 	all := p.lines(d)
-	from := p.first(len(all), h)
 	if len(all) == 0 {
 		text := "Nothing has been reported yet."
 		if p.filter.words != "" {
@@ -93,7 +103,7 @@ func (p *logPane) view(d *deployScreen, w, h int) []cells.Line {
 		}
 		return cells.Fill([]cells.Line{nil, {cells.New(cells.Muted, "  "+text)}}, w, h)
 	}
-	return cells.Fill(rendered(all[from:min(from+h, len(all))]), w, h)
+	return cells.Fill(p.visible(all, h), w, h)
 }
 
 // first is the first of n lines that h rows show.
@@ -112,6 +122,9 @@ func (p *logPane) heading(d *deployScreen, h int) cells.Line {
 	}
 	n := len(p.lines(d))
 	l := cells.Line{{Text: placed("log: "+text.Counted(n, "line")+state, cells.Place(p.first(n, h), h, n)), Tone: cells.Muted}}
+	if place := p.shift.Place(); place != "" {
+		l = append(l, cells.New(cells.Muted, " · "+place))
+	}
 	if by := p.filter.line(cells.Muted); by != nil {
 		l = append(append(l, cells.Span{Text: " · ", Tone: cells.Muted}), by...)
 	}
@@ -127,7 +140,7 @@ func (p *logPane) hints(k keyMap) []hint {
 		does = "pause"
 	}
 	return []hint{
-		{"↑↓", "scroll"}, short(k.follow, does), short(k.filter, "filter"), short(k.save, "save"), short(k.copy, "copy"), {"esc", "back"},
+		{"↑↓←→", "scroll"}, short(k.follow, does), short(k.filter, "filter"), short(k.save, "save"), short(k.copy, "copy"), {"esc", "back"},
 		short(k.help, "help"),
 	}
 }
@@ -137,7 +150,7 @@ func (d *deployScreen) logRows(w, h int) []cells.Line {
 	var lines []cells.Line
 	for i := len(d.progress.Log) - 1; i >= 0 && len(lines) < h; i-- {
 		if l := d.progress.Log[i]; logged(l) {
-			lines = append(lines, logLine(l))
+			lines = append(lines, logLine(l, 0))
 		}
 	}
 	slices.Reverse(lines)
@@ -149,10 +162,11 @@ func logged(l engine.LogLine) bool {
 	return l.Output || l.Status != engine.StatusPending && (l.Machine == "" || l.Status != engine.StatusRunning)
 }
 
-func logLine(l engine.LogLine) cells.Line {
+// logLine keeps time and machine where they are; what they have reported scrolls sideways.
+func logLine(l engine.LogLine, shift cells.Sideways) cells.Line {
 	at := cells.Span{Text: " " + l.At.Local().Format(time.TimeOnly) + " ", Tone: cells.Muted}
 	if l.Output {
-		return cells.Line{at, cells.New(cells.Muted, l.Phase.Title()+" │ "), cells.New(cells.Normal, l.Text)}
+		return append(cells.Line{at, cells.New(cells.Muted, l.Phase.Title()+" │ ")}, shift.Of(cells.Line{cells.New(cells.Normal, l.Text)})...)
 	}
 	_, t := view.StatusLook(l.Status, "")
 	where := l.Machine
@@ -163,5 +177,6 @@ func logLine(l engine.LogLine) cells.Line {
 	if l.Status.Final() && l.DurationUS > 0 {
 		took = " in " + view.Micros(l.DurationUS)
 	}
-	return cells.Line{at, cells.New(cells.Normal, where+" "+l.Phase.Title()+" "), cells.New(t, string(l.Status)), cells.New(cells.Muted, took+"  "+l.Text)}
+	said := cells.Line{cells.New(cells.Normal, l.Phase.Title()+" "), cells.New(t, string(l.Status)), cells.New(cells.Muted, took+"  "+l.Text)}
+	return append(cells.Line{at, cells.New(cells.Normal, where+" ")}, shift.Of(said)...)
 }

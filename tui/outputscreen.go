@@ -2,7 +2,6 @@ package tui
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -23,7 +22,7 @@ type outputScreen struct {
 	follow  bool
 	filter  filter
 	from    int // first visible line while it does not follow
-	shift   int // cells that are out of sight at the left
+	shift   cells.Sideways
 
 	shown  []outputLine // what the filters let through
 	errors int          // of those
@@ -115,7 +114,6 @@ func (s *outputScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		s.follow = by > 0 && s.from >= len(s.shown)-s.rows(c)
 		return nil
 	}
-	const sideways = 20 // cells
 	switch {
 	case key.Matches(k, c.keys.follow, c.keys.pause):
 		s.follow = !s.follow
@@ -128,9 +126,9 @@ func (s *outputScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	case key.Matches(k, c.keys.sinceCommit) && s.of != nil:
 		s.toggleSince()
 	case key.Matches(k, c.keys.in):
-		s.shift += sideways
+		s.shift.Right(s.visible(c), c.w)
 	case k.String() == "left":
-		s.shift = max(s.shift-sideways, 0)
+		s.shift.Left()
 	case key.Matches(k, c.keys.save):
 		return s.save(c)
 	case key.Matches(k, c.keys.copy):
@@ -151,7 +149,12 @@ func (s *outputScreen) toggleSince() {
 	s.shows.since = s.of.committedAt()
 }
 
-func (s *outputScreen) rendered(from, to, shift int) []cells.Line {
+// visible are the lines on the screen.
+func (s *outputScreen) visible(c *console) []cells.Line {
+	return s.rendered(s.from, min(s.from+s.rows(c), len(s.shown)), s.shift)
+}
+
+func (s *outputScreen) rendered(from, to int, shift cells.Sideways) []cells.Line {
 	out := make([]cells.Line, 0, to-from)
 	for _, l := range s.shown[from:to] {
 		out = append(out, view.MachineLine(l.MachineLine, l.level, shift))
@@ -162,7 +165,7 @@ func (s *outputScreen) rendered(from, to, shift int) []cells.Line {
 func (s *outputScreen) view(c *console) []cells.Line {
 	w, h := c.w, s.rows(c)
 	lines := []cells.Line{c.title(cells.Line{cells.New(cells.Normal, s.title())}, s.status(c)), cells.RuleLine(s.heading(h), w)}
-	body := cells.Fill(s.rendered(s.from, min(s.from+h, len(s.shown)), s.shift), w, h)
+	body := cells.Fill(s.visible(c), w, h)
 	if len(s.shown) == 0 {
 		body = cells.Fill(append([]cells.Line{nil}, s.empty(c, w-2)...), w, h)
 	}
@@ -207,8 +210,8 @@ func (s *outputScreen) heading(h int) cells.Line {
 	if place := cells.Place(s.from, h, len(s.shown)); place != "" {
 		add(place)
 	}
-	if s.shift > 0 {
-		add(fmt.Sprintf("← %d cells", s.shift))
+	if place := s.shift.Place(); place != "" {
+		add(place)
 	}
 	if by := s.filter.line(cells.Muted); by != nil {
 		l = append(append(l, cells.Span{Text: " · ", Tone: cells.Muted}), by...)

@@ -16,3 +16,15 @@ func TestRule13FitByCells(t *testing.T) {
 		}
 	}
 }
+
+func TestSidewaysByCells(t *testing.T) {
+	line := Line{New(Normal, "abc"), New(Muted, "東京"), New(Normal, "xyz")}
+	for at, want := range map[Sideways]string{0: "abc東京xyz", 1: "…c東京xyz", 2: "…東京xyz", 6: "…xyz", 9: "…", 40: "…"} {
+		if got := at.Of(line).text(); got != want {
+			t.Errorf("from %d on: %q, want %q", at, got, want)
+		}
+	}
+	if got := Sideways(3).Of(Line{New(Normal, "")}).text(); got != "" {
+		t.Errorf("an empty line is %q", got)
+	}
+}

@@ -52,14 +52,6 @@ func Wrap(s string, w int) []string {
 	return strings.Split(ansi.Wrap(text.Line(s), w, ""), "\n")
 }
 
-// From leaves out the first cells of a span.
-func From(s Span, cells int) Span {
-	if cells > 0 {
-		s.Text = after(s.Text, cells)
-	}
-	return s
-}
-
 // before and after give the parts of clean text left and right of a cell; a wide character on the border goes.
 func before(s string, cells int) string { return ansi.Truncate(s, max(cells, 0), "") }
 

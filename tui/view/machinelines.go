@@ -45,8 +45,8 @@ func LevelOf(l engine.MachineLine, failed bool) LineLevel {
 	return LineNormal
 }
 
-// MachineLine is a line that a machine has printed: when, which machine, a mark, and the text from a cell on.
-func MachineLine(l engine.MachineLine, level LineLevel, from int) cells.Line {
+// MachineLine is a line that a machine has printed: when, which machine, a mark, and of the text what is in sight.
+func MachineLine(l engine.MachineLine, level LineLevel, shift cells.Sideways) cells.Line {
 	mark, tone := "  ", cells.Normal
 	switch level {
 	case LineFail:
@@ -62,7 +62,6 @@ func MachineLine(l engine.MachineLine, level LineLevel, from int) cells.Line {
 	if who == "" {
 		who = "fly"
 	}
-	return cells.Line{
-		{Text: " " + at + " ", Tone: cells.Muted}, cells.New(cells.Muted, who+" "), {Text: mark, Tone: tone}, cells.From(cells.New(tone, l.Text), from),
-	}
+	head := cells.Line{{Text: " " + at + " ", Tone: cells.Muted}, cells.New(cells.Muted, who+" "), {Text: mark, Tone: tone}}
+	return append(head, shift.Of(cells.Line{cells.New(tone, l.Text)})...)
 }
