@@ -152,6 +152,9 @@ func (f *rehearseFlags) load(cmd *cobra.Command, tell func(string)) error {
 	if left = append(left, ours...); len(left) > 0 {
 		tell("left out, since the rehearsal has a bucket of its own: " + strings.Join(left, ", "))
 	}
+	for name := range f.world.Env { // a secret wins
+		delete(f.world.MachineEnv, name)
+	}
 	d.flyEnv, d.engine.Temporary.Env = f.world.MachineEnv, f.world.MachineEnv
 	f.world.App, f.world.Root = d.name, d.release.Root
 	token, _, _ := fly.Token() // without one only Fly's own registry says no
@@ -199,7 +202,11 @@ func (f rehearseFlags) run(cmd *cobra.Command, r *rehearse.Rehearsal, c *connect
 		return err
 	}
 	back := engine.Outcome("")
-	if upgrade.Outcome == engine.OutcomeSucceeded && upgrade.Trial != nil {
+	switch {
+	case upgrade.Outcome != engine.OutcomeSucceeded || upgrade.Trial == nil:
+	case cmd.Context().Err() != nil: // the upgrade had been committed when somebody wanted the end
+		back = engine.OutcomeCancelled
+	default:
 		f.deploy.engine.EndTrial, f.deploy.engine.Strategy.Trial = engine.TrialTakenBack, 0
 		taken, err := f.show(cmd, c, out)
 		if err != nil {

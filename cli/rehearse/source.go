@@ -84,7 +84,7 @@ func (s source) open(ctx context.Context, read engine.ReadImage, root, work stri
 			err = readArchive(ctx, s.given, root, files.add)
 		}
 		if err != nil {
-			return release{}, err
+			return release{}, s.unread(err)
 		}
 		if err := files.linkAll(); err != nil {
 			return release{}, err
@@ -99,6 +99,15 @@ func (s source) open(ctx context.Context, read engine.ReadImage, root, work stri
 	}
 	r.given = s.given
 	return r, r.runsHere()
+}
+
+// unread says what to do about an image that cannot be read: a deploy may read it otherwise, a rehearsal may not.
+func (s source) unread(err error) error {
+	switch p := engine.AsProblem(err); p.Name {
+	case "no_image", "registry_failed", "unreadable_image", "image_too_large":
+		return engine.NewProblem(p.Name, p.What, nil, "Check the image's name and the network, or give the release's folder: `docker create` and `docker cp` copy it out of an image.").WithCause(err)
+	}
+	return err
 }
 
 // without says that there is no release.

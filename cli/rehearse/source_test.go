@@ -151,7 +151,7 @@ func TestAReleaseInAnImage(t *testing.T) {
 		t.Errorf("the link out of the release leads to %q, %v", to, err)
 	}
 	_, err = source{"registry.fly.io/none:v1", image}.open(t.Context(), read, "/srv", t.TempDir(), func(string) {})
-	problemOf(t, err, "no_image", "none:v1")
+	problemOf(t, err, "no_image", "none:v1", "docker cp")
 	_, err = source{"registry.fly.io/my-app:v1", image}.open(t.Context(), imageOf(nil, nil), "/srv", t.TempDir(), func(string) {})
 	problemOf(t, err, "no_release", "--release-root")
 }

@@ -111,6 +111,9 @@ func TestRetriesAreBounded(t *testing.T) {
 		if want := []time.Duration{0, 0, time.Second, 3 * time.Second}; !slices.Equal(after, want) {
 			t.Errorf("booted after %v, want %v", after, want)
 		}
+		if code, ended := m.Ended(); !ended || code != 1 {
+			t.Errorf("ended: %t, with %d", ended, code)
+		}
 	})
 }
 
@@ -127,6 +130,9 @@ func TestStopByForce(t *testing.T) {
 		}
 		if _, err := m.Await(t.Context(), fly.MachineStateStopped); err != nil {
 			t.Fatal(err)
+		}
+		if _, ended := m.Ended(); ended {
+			t.Error("it ended by itself, though it was stopped")
 		}
 		exit := m.Snapshot().Events[0].Request.ExitEvent
 		if took := time.Since(start); took != defaultStopTimeout || exit.GuestSignal != 9 || !exit.RequestedStop {
