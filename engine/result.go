@@ -8,7 +8,7 @@ type Outcome string
 // The outcomes of a deploy.
 const (
 	OutcomeSucceeded Outcome = "succeeded"
-	OutcomePartial   Outcome = "partial" // some machines run the upgrade, some do not
+	OutcomePartial   Outcome = "partial" // some machines run the upgrade, some do not; or all do, and of some nobody knows whether they are well
 	OutcomeFailed    Outcome = "failed"
 	OutcomeUnhealthy Outcome = "unhealthy" // some machines run the upgrade, or all do, and it is not well
 	OutcomeBlocked   Outcome = "blocked"   // the plan has blockers that were not accepted

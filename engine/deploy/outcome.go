@@ -37,7 +37,7 @@ func outcome(err error, dryRun bool, machines []*rollout) engine.Outcome {
 	var held *engine.LockHeldError
 	var blocked *blockedError
 	upgraded := count(machines, (*rollout).isUpgraded)
-	all := upgraded == len(machines) && !anyOf(machines, func(r *rollout) bool { return r.oldPages() != nil })
+	all := upgraded == len(machines) && !anyOf(machines, func(r *rollout) bool { return r.unheard || r.oldPages() != nil })
 	switch {
 	case errors.Is(err, errUnhealthy):
 		return engine.OutcomeUnhealthy
@@ -68,12 +68,15 @@ func outcomeOfBack(err error, otherwise engine.Outcome, machines []*rollout) eng
 	return engine.OutcomePartial
 }
 
-// partial gives the problem of the first machine that does not run the upgrade, or not on every open page. It is for deploys that no
-// error has ended: such machines were accepted with the plan.
+// partial gives the problem of the first machine that does not run the upgrade, or not on every open page, or of which nobody knows whether
+// it is well. It is for deploys that no error has ended: such machines were accepted with the plan, or fell silent at last.
 func partial(machines []*rollout) *engine.Problem {
 	for _, r := range machines {
 		if p := r.oldPages(); p != nil {
 			return p.WithPrefix(r.where())
+		}
+		if r.unheard {
+			return r.doubt.WithPrefix(r.where())
 		}
 		if !r.isUpgraded() && r.problem != nil {
 			return r.problem.WithPrefix(r.where())

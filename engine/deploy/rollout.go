@@ -43,7 +43,8 @@ type rollout struct {
 	adopted bool            // its agent is that of the deploy that is resumed, and has committed
 	health  engine.Health   // as far as it was watched
 	sick    *engine.Problem // why it is not well, nil if it is, or nobody knows
-	doubt   string          // why nobody knows whether it is, "" if somebody does
+	doubt   *engine.Problem // why nobody knows whether it is, nil if somebody does
+	unheard bool            // nobody knows that since it was not heard, and nobody wanted to do without
 
 	fresh  []string               // modules whose processes start afresh when an upgrade is taken back
 	back   *engine.WayOfProcesses // once it is taken back
@@ -158,7 +159,7 @@ func (r *rollout) result() engine.MachineResult {
 	case r.problem != nil && !m.Outcome.Upgraded():
 		m.Error = r.problem.What
 	case r.health == engine.HealthUnknown && m.Outcome.Upgraded():
-		m.Error = r.doubt
+		m.Error = r.doubt.What
 	}
 	return m
 }

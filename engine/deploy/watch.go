@@ -212,11 +212,14 @@ func (w *watch) ask(ctx context.Context, r *rollout) error {
 	}
 }
 
+func healthUnknown(what string, err error) *engine.Problem {
+	return engine.NewProblem("health_unknown", what, err, "Nothing more was started. "+lookAgain)
+}
+
 // doubtful says why it is not known whether a machine is well.
 func (r *rollout) doubtful(what string, err error) error {
-	p := engine.NewProblem("health_unknown", what, err, "Nothing more was started. "+lookAgain)
-	r.doubt = p.What
-	return p
+	r.doubt = healthUnknown(what, err)
+	return r.doubt
 }
 
 // mayOutlast reports whether the watch may last for longer than a machine's agent stays: it is an older one, or its VM's clock went on while
@@ -312,7 +315,8 @@ func (w *watch) conclude() {
 			if w.unlisted != nil {
 				e.Text = w.unlisted.Error()
 			}
-			r.doubt = cmp.Or(r.doubt, "it is not known whether it is well: "+e.Text)
+			r.unheard = (r.doubt != nil || w.unlisted != nil) && !w.promoted.Load()
+			r.doubt = cmp.Or(r.doubt, healthUnknown("it is not known whether it is well: "+e.Text, nil))
 		}
 		if w.sleeps.now(r) {
 			e.Text = strings.TrimPrefix(e.Text+", "+wakesUpgraded, ", ")
