@@ -108,8 +108,8 @@ func (v *processVM) environment(order Order, p *processes) (env map[string]strin
 		"ERL_EPMD_PORT":        epmdPort,
 		"ERL_EPMD_ADDRESS":     "127.0.0.1",
 		"ERL_ZFLAGS":           "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}",
-		"RELEASE_DISTRIBUTION": "sname",
-		"RELEASE_NODE":         filepath.Base(order.Command[0]) + "@localhost",
+		"RELEASE_DISTRIBUTION": "name", // by its address: no name need be known, as where there is no /etc/hosts
+		"RELEASE_NODE":         filepath.Base(order.Command[0]) + "@127.0.0.1",
 		"RELEASE_COOKIE":       p.cookie,
 	} {
 		env[name] = value
