@@ -1,0 +1,186 @@
+package test
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"flydeploy/examples/counter/countertest"
+	"flydeploy/fly/local"
+)
+
+// shellRelease is a release for this computer whose script is a shell's: it boots within milliseconds, as far as it does.
+func shellRelease(t *testing.T, start string) string {
+	t.Helper()
+	dir := t.TempDir()
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, body := range map[string]string{
+		"bin/my_app": "#!/bin/sh\n[ \"$1\" = start ] || exit 1\n" + start + "\n", "releases/start_erl.data": "14 1.2.3", "releases/1.2.3/my_app.rel": "",
+	} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755), os.WriteFile(filepath.Join(dir, name), []byte(body), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Chmod(dir, 0o755), os.MkdirAll(filepath.Join(dir, "erts-14/bin"), 0o755), os.Symlink(own, filepath.Join(dir, "erts-14/bin/beam.smp"))); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// leavesNothing fails if a Fly on this computer has left its folder in a cache.
+func leavesNothing(t *testing.T, cache string) {
+	t.Helper()
+	if left, _ := filepath.Glob(filepath.Join(cache, "flydeploy", "local", "*")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+// A rehearsal whose release does not come up, or whose options cannot be, ends at once with the reason, shows no secret, and leaves nothing.
+func TestARehearsalThatCannotBegin(t *testing.T) {
+	t.Parallel()
+	env := filepath.Join(t.TempDir(), ".env.test")
+	write(t, env, "SECRET_KEY=very-secret\nBUCKET_NAME=the-real-one\n")
+	broken := filepath.Join(t.TempDir(), ".env.test")
+	write(t, broken, "A=1\nvery-secret\n")
+	dies := shellRelease(t, `echo "cannot connect with $SECRET_KEY to $BUCKET_NAME" | sed 's/,.*//'; exit 3`)
+	hangs := shellRelease(t, "echo waiting for a database; exec sleep 1000")
+	for name, test := range map[string]struct {
+		args []string
+		code int
+		says []string
+	}{
+		"it dies":             {[]string{"--old", dies, "--new", dies, "--env-file", env}, 1, []string{"my_app ended with exit status 3 while it booted", "  cannot connect with [redacted] to my-app-releases\n", "→ Give what it needs with --env-file", "left out, since the rehearsal has a bucket of its own: BUCKET_NAME"}},
+		"it hangs":            {[]string{"--old", hangs, "--new", dies, "--boot-timeout", "1"}, 1, []string{"my_app has not booted within 1s", "  waiting for a database\n", "--boot-timeout"}},
+		"no env file":         {[]string{"--old", dies, "--new", dies, "--env-file", "none"}, 1, []string{"read the environment of none: no such file", "--env-file"}},
+		"a broken env file":   {[]string{"--old", dies, "--new", dies, "--env-file", broken}, 1, []string{".env.test:2 is no line NAME=VALUE"}},
+		"no release":          {[]string{"--old", filepath.Dir(env), "--new", dies}, 1, []string{"holds no release", "mix release"}},
+		"no registry":         {[]string{"--old", "127.0.0.1:1/my-app:v1", "--new", dies}, 1, []string{"connection refused", "docker cp"}},
+		"no second release":   {[]string{"--old", dies}, 2, []string{"--old and --new", "flydeploy rehearse --help"}},
+		"what has no use":     {[]string{"--old", dies, "--new", dies, "--or-cold"}, 2, []string{"--or-cold has no meaning here"}},
+		"unknown isolation":   {[]string{"--old", dies, "--new", dies, "--isolation", "foo"}, 2, []string{`not "foo"`}},
+		"a log of no traffic": {[]string{"--old", dies, "--new", dies, "--traffic-log", "x"}, 2, []string{"--traffic"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cache := t.TempDir()
+			out, errs, code := run(t, t.TempDir(), []string{"XDG_CACHE_HOME=" + cache}, append([]string{"rehearse", "--yes", "--machines", "2"}, test.args...)...)
+			if code != test.code {
+				t.Errorf("exit %d, want %d\n%s%s", code, test.code, out, errs)
+			}
+			for _, want := range test.says {
+				if !strings.Contains(errs, want) {
+					t.Errorf("%q is not in\n%s", want, errs)
+				}
+			}
+			if strings.Contains(out+errs, "very-secret") {
+				t.Errorf("a secret is shown:\n%s%s", out, errs)
+			}
+			leavesNothing(t, cache)
+		})
+	}
+}
+
+// Ended by a signal while the release boots, it leaves nothing either.
+func TestARehearsalThatIsEnded(t *testing.T) {
+	t.Parallel()
+	hangs := shellRelease(t, "exec sleep 1000")
+	cache := t.TempDir()
+	cmd := exec.Command(binary(t), "rehearse", "--old", hangs, "--new", hangs, "--yes")
+	cmd.Dir, cmd.Env = t.TempDir(), append(os.Environ(), "XDG_CACHE_HOME="+cache)
+	errs, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(errs); lines.Scan(); {
+		if strings.Contains(lines.Text(), "booting my_app 1.2.3 on 2 machines") {
+			_ = cmd.Process.Signal(syscall.SIGTERM) // it waits, and has not ended
+		}
+	}
+	_ = cmd.Wait() // told by its exit code
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit %d", code)
+	}
+	leavesNothing(t, cache)
+}
+
+// An image of the sample in a registry that wants a login, and the next release in a folder: forth and back, with traffic.
+func TestARehearsalOfTheSample(t *testing.T) {
+	if os.Getenv("FLYDEPLOY_SOAK") == "" {
+		t.Skip("takes minutes: make soak")
+	}
+	if runtime.GOARCH != "amd64" {
+		t.Skip("images for Fly are read for linux/amd64")
+	}
+	registry, err := local.Start(t.Context(), local.Options{App: "counter", StateDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := registry.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := registry.Push(t.Context(), countertest.Release(t, 1), "v1"); err != nil {
+		t.Fatal(err)
+	}
+	host, docker := strings.TrimPrefix(registry.RegistryURL(), "http://"), t.TempDir()
+	login := base64.StdEncoding.EncodeToString([]byte("x:" + registry.Token()))
+	write(t, filepath.Join(docker, "config.json"), fmt.Sprintf(`{"auths": {"%s": {"auth": "%s"}}}`, host, login))
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, ".env.test"), "COUNTERS=50\nSECRET_KEY=very-secret\n")
+	env, cache := afterADeploy(t)
+	for name, test := range map[string]struct {
+		new     int
+		traffic string
+		code    int
+		last    string
+	}{
+		"forth and back":      {2, `while sleep 0.1; do curl -fsS "$FLYDEPLOY_URL/health" || exit 1; done`, 0, `"outcome":"succeeded","old":"1.0.0","new":"2.0.0","machines":2,"upgrade":"succeeded","back":"succeeded","traffic":{"failed":false,"early":false,"log":"traffic.log"}}`},
+		"traffic that fails":  {2, `curl -fsS "$FLYDEPLOY_URL/none"`, 1, `"outcome":"failed","old":"1.0.0","new":"2.0.0","machines":2,"upgrade":"succeeded","back":"succeeded","traffic":{"failed":true,"early":true,"log":"traffic.log"},"problem":`},
+		"blocked by its plan": {4, `sleep 1000`, 3, `"outcome":"blocked","old":"1.0.0","new":"4.0.0","machines":2,"upgrade":"blocked","traffic":{"failed":false,"early":false,"log":"traffic.log"}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, errs, code := run(t, dir, []string{env, "DOCKER_CONFIG=" + docker}, "rehearse", "--old", host+"/counter:v1", "--new", countertest.Release(t, test.new),
+				"--env-file", ".env.test", "--accept", "slow_rollback", "--bake", "2", "--boot-timeout", "5m", "--traffic", test.traffic, "--traffic-log", "traffic.log", "--yes", "--output", "json")
+			if code != test.code {
+				t.Fatalf("exit %d, want %d\n%s%s", code, test.code, errs, out)
+			}
+			lines := strings.Split(strings.TrimSpace(out), "\n")
+			if last := lines[len(lines)-1]; !strings.HasPrefix(last, `{"v":1,"type":"rehearsal",`) || !strings.Contains(last, test.last) {
+				t.Errorf("the last line is %s", last)
+			}
+			results := 0
+			for _, text := range lines {
+				var l line
+				if err := json.Unmarshal([]byte(text), &l); err != nil {
+					t.Errorf("%s: %v", text, err)
+				}
+				if l.Type == "result" {
+					results++
+				}
+			}
+			if want := map[int]int{2: 2, 4: 1}[test.new]; results != want {
+				t.Errorf("%d results, want %d", results, want)
+			}
+			if strings.Contains(out+errs, "very-secret") {
+				t.Error("a secret is shown")
+			}
+			leavesNothing(t, filepath.Dir(cache))
+		})
+	}
+}
