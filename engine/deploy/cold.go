@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"flydeploy/engine"
+	"flydeploy/engine/plan"
 	"flydeploy/text"
 )
 
@@ -17,6 +18,24 @@ var errGoCold = errors.New("deploy cold")
 // them.
 func (st *staged) canGoCold() bool {
 	return st.ports.Cold != nil && !st.settings.DryRun && st.surveyed.selected.Empty()
+}
+
+// orColdUnstaged has an image go out cold for which no agent is known that could stage it (no_agent): its plan says no more than that. It gives
+// back any other error, and this one as well where the image may not go out cold.
+func (j *job) orColdUnstaged(ctx context.Context, all *soFar, s *surveyed, err error) error {
+	st := j.newStaged(s, all.packed, all.locked.held)
+	problem := engine.AsProblem(err)
+	if problem.Name != "no_agent" || !j.settings.OrCold || !st.canGoCold() {
+		return err
+	}
+	f := st.facts()
+	f.Own = append(f.Own, engine.Finding{Name: problem.Name, Severity: engine.SeverityRefuse, What: problem.What, Remedy: problem.Remedy})
+	all.staged, all.plan = st, plan.Make(f)
+	_, err = j.confirm(ctx, all.plan, all.upgrade)
+	if all.cold = errors.Is(err, errGoCold); all.cold {
+		err = st.goCold(ctx, all.plan)
+	}
+	return err
 }
 
 // goCold deploys cold, between the operator's commands for what is before and after a commit.

@@ -382,3 +382,56 @@ func TestAColdDeployUnderALostLockDoesNotStart(t *testing.T) {
 		}
 	})
 }
+
+// Without a temporary machine no agent may be known, so that nothing can be staged: the image goes out cold all the same, and the plan says why.
+func TestAnImageWithoutAnAgentGoesOutCold(t *testing.T) {
+	for name, test := range map[string]struct {
+		orCold  bool
+		before  func(*coldStage)
+		outcome engine.Outcome
+		problem string
+	}{
+		"told to":     {orCold: true, outcome: engine.OutcomeSucceeded},
+		"not told to": {outcome: engine.OutcomeFailed, problem: "no_agent"},
+		"taken back before": {orCold: true, outcome: engine.OutcomeBlocked, problem: "blocked", before: func(s *coldStage) {
+			_, first := s.run(fromRegistry()).end()
+			md := engine.Metadata{ImageRef: agenttest.Image1}
+			md.AddTakenBack(engine.TakenBack{ID: "01A", Version: "2.0.0", SHA256: first.Upgrade.SHA256, Why: "it crashed"})
+			s.SetCurrent(md)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			playedCold(t, func(t *testing.T, s *coldStage) {
+				if test.before != nil {
+					test.before(s)
+				}
+				settings := fromRegistry()
+				settings.OrCold = test.orCold
+				p, r := s.run(settings).end()
+				if r.Outcome != test.outcome || r.Cold != (test.problem == "") {
+					t.Fatalf("%s, cold %t: %v\n%s", r.Outcome, r.Cold, r.Problem, logOf(p))
+				}
+				if test.problem != "" {
+					wantNamed(t, r.Problem, test.problem)
+					if len(s.calls) > 0 {
+						t.Errorf("cold deploys of %v", s.calls)
+					}
+					s.nothingLeft()
+					return
+				}
+				if len(s.calls) != 1 || s.calls[0] != r.Upgrade.SourceImage || !strings.Contains(s.calls[0], "@sha256:") {
+					t.Errorf("cold deploys of %v, the plan is of %s", s.calls, r.Upgrade.SourceImage)
+				}
+				if p.Plan == nil || p.Plan.Verdict.Text != "cold: no_agent" || !strings.Contains(p.Plan.String(), "no agent for OTP 25 and Elixir 1.14.0 is known") {
+					t.Errorf("the plan is\n%s", p.Plan)
+				}
+				for _, m := range r.Machines {
+					if m.Outcome != engine.OutcomeCold {
+						t.Errorf("machine %s: %s", m.ID, m.Outcome)
+					}
+				}
+				s.nothingLeft()
+			})
+		})
+	}
+}

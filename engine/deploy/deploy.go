@@ -129,7 +129,7 @@ func (j *job) steps(ctx context.Context, all *soFar) error {
 	looked.end()
 	all.upgrade = all.packed.upgrade
 	if err != nil {
-		return preferCause(ctx, err)
+		return preferCause(ctx, j.orColdUnstaged(ctx, all, surveyed, err))
 	}
 	all.staged = j.newStaged(surveyed, all.packed, all.locked.held)
 	all.staged.looked = looked
