@@ -79,6 +79,7 @@ defmodule FlyDeployAgent.Binaries do
   defp opened({:const, text}, _no, to, regs) when is_binary(text), do: put(regs, to, {:rest, text, 0})
   defp opened(_value, {:atom, _}, to, regs), do: put(regs, to, :any)
   defp opened({:is, :binary}, no, to, regs), do: forget(regs, to, no)
+  defp opened({:packed, _}, no, to, regs), do: forget(regs, to, no)
   defp opened({:begins, _}, no, to, regs), do: forget(regs, to, no)
 
   defp opened(value, no, to, regs),

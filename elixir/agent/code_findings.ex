@@ -237,7 +237,7 @@ defmodule FlyDeployAgent.CodeFindings do
 
     calls = (new ++ Once.through(pair, starts, codes)) |> Enum.map(&Once.told/1)
     options = for option <- Once.options(pair), do: "is started with #{inspect(option)}"
-    waits = if GenServer in pair.new.behaviours, do: waits(pair), else: []
+    waits = if GenServer in pair.new.behaviours, do: waits(pair), else: given(pair, starts)
 
     done(
       pair,
@@ -245,6 +245,13 @@ defmodule FlyDeployAgent.CodeFindings do
         options ++
         waits ++ if(calls == [], do: [], else: ["calls #{calls |> Enum.take(3) |> Enum.join(", ")}"])
     )
+  end
+
+  defp given(pair, starts) do
+    case if(starts == @start, do: Starts.options(pair), else: []) do
+      [] -> []
+      options -> ["gives #{Enum.map_join(options, ", ", &inspect/1)}"]
+    end
   end
 
   defp waits(pair) do

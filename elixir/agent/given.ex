@@ -8,7 +8,7 @@ defmodule FlyDeployAgent.Given do
 
   @asking [:get, :update, :get_and_update, :cast]
   @updating [:update, :update!, :get_and_update, :get_and_update!]
-  @modules [Enum, Stream, Map, MapSet, :lists, :maps, :queue]
+  @modules [Enum, Stream, Map, MapSet, :lists, :maps, :queue, :gb_sets]
 
   @doc "The functions among the arguments of a call, with the first of the arguments that they will get."
   @spec calls(mfa, [Value.t()], %{agent: Value.t(), read: FlyDeployAgent.Paths.read()}) :: [

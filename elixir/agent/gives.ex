@@ -32,6 +32,11 @@ defmodule FlyDeployAgent.Gives do
          do: queue(f, element, List.last(arguments))
   end
 
+  def of({module, f, _}, arguments) when module in [:gb_sets, :gb_trees] do
+    with element when element != nil <- of_what(module, arguments),
+         do: sorted(module, f, element, List.last(arguments))
+  end
+
   def of({module, f, _} = mfa, arguments) when module in [Enum, List, Map, :lists, :maps] do
     with element when element != nil <- of_what(module, arguments) do
       cond do
@@ -64,6 +69,28 @@ defmodule FlyDeployAgent.Gives do
   defp queue(:to_list, element, _queue), do: {:either, [list(element)]}
   defp queue(_f, _element, _queue), do: nil
 
+  defp sorted(:gb_trees, f, {_, [key, value]}, tree) do
+    case f do
+      _ when f in [:smallest, :largest] -> {:either, [{:made, [key, value]}]}
+      _ when f in [:take_smallest, :take_largest] -> {:either, [{:made, [key, value, tree]}]}
+      :get -> {:either, [value]}
+      :lookup -> {:either, [{:made, [{:const, :value}, value]}, {:const, :none}]}
+      :to_list -> {:either, [list({:tuple, [key, value]})]}
+      :values -> {:either, [list(value)]}
+      :keys -> {:either, [list(key)]}
+      _ -> nil
+    end
+  end
+
+  defp sorted(:gb_sets, f, element, set) do
+    case f do
+      _ when f in [:smallest, :largest] -> {:either, [element]}
+      _ when f in [:take_smallest, :take_largest] -> {:either, [{:made, [element, set]}]}
+      :to_list -> {:either, [list(element)]}
+      _ -> nil
+    end
+  end
+
   @doc "One of the elements of what a module's functions work on: Elixir has it first, Erlang last."
   @spec of_what(module, [Value.t()]) :: Value.t() | nil
   def of_what(_module, []), do: nil
@@ -71,7 +98,24 @@ defmodule FlyDeployAgent.Gives do
   def of_what(module, arguments) when module in [:lists, :maps, :queue],
     do: arguments |> List.last() |> element()
 
+  def of_what(module, arguments) when module in [:gb_sets, :gb_trees],
+    do: arguments |> List.last() |> top()
+
   def of_what(_module, [first | _]), do: element(first)
+
+  # Of a sorted set or tree, the one on top: a size, and a node of two or three further ones.
+  defp top({kind, [size, {other, [first | rest]}]})
+       when kind in [:tuple, :made] and other in [:tuple, :made] do
+    if Value.type(size) == :integer do
+      case rest do
+        [_, _] -> first
+        [value, _, _] -> {:tuple, [first, value]}
+        _ -> nil
+      end
+    end
+  end
+
+  defp top(_value), do: nil
 
   @doc "One of the elements of a list, a map whose keys are no atoms, a set or a queue; nil where none is known."
   @spec element(Value.t()) :: Value.t() | nil

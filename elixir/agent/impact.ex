@@ -6,6 +6,7 @@ defmodule FlyDeployAgent.Impact do
 
   alias FlyDeployAgent.{
     Asked,
+    Attached,
     Children,
     CodeFacts,
     CodeFindings,
@@ -22,7 +23,7 @@ defmodule FlyDeployAgent.Impact do
     Release
   }
 
-  alias FlyDeployAgent.{Surroundings, Tables, Timers, Undefined, UnderWay}
+  alias FlyDeployAgent.{Signals, Surroundings, Tables, Timers, Undefined, UnderWay}
 
   @time_ms 20_000
   # 256 MB on 64 bits. What is read of the modules is a few kilobytes for each.
@@ -111,6 +112,8 @@ defmodule FlyDeployAgent.Impact do
       fn -> Later.findings(pairs, gone) end,
       fn -> UnderWay.findings(pairs, kinds(staged.targets)) end,
       fn -> Timers.findings(pairs, kinds(staged.targets)) end,
+      fn -> Signals.findings(pairs, staged.targets) end,
+      fn -> Attached.findings(pairs) end,
       fn -> Handlers.findings(pairs, codes(pairs)) end,
       fn -> Asked.findings(pairs, codes(pairs)) end,
       fn -> Protocols.findings(pairs) end,

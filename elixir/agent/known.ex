@@ -70,6 +70,7 @@ defmodule FlyDeployAgent.Known do
   def call({:erlang, :binary_to_atom, _}, _arguments), do: {:gives, {:composed, :atom}}
   def call({Module, :concat, _}, _arguments), do: {:gives, {:composed, :atom}}
 
+  def call({:erlang, :binary_to_term, _}, [{:packed, value} | _]), do: {:gives, value}
   def call({Keyword, :get, 2}, [list, key]), do: option(list, key, {:const, nil})
   def call({Keyword, :get, 3}, [list, key, default]), do: option(list, key, default)
   def call({Application, :get_env, 3}, [_app, _key, default]), do: {:gives, by_default(default)}

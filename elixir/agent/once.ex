@@ -47,6 +47,10 @@ defmodule FlyDeployAgent.Once do
     {Port, :open} => [],
     {:global, :register_name} => [0],
     {:net_kernel, :monitor_nodes} => [0],
+    {Logger, :metadata} => [0],
+    {:logger, :set_process_metadata} => [0],
+    {:logger, :update_process_metadata} => [0],
+    {:rand, :seed} => [],
     {Application, :put_env} => [0, 1],
     {:application, :set_env} => [0, 1]
   }

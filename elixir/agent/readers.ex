@@ -16,13 +16,18 @@ defmodule FlyDeployAgent.Readers do
   @doc "The findings about what changed modules read."
   @spec findings([Pair.t()], FlyDeployAgent.Demands.codes()) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs, codes) do
-    reading = for %{old: %{}} = pair <- pairs, reads?(pair.new) and reads?(pair.old), do: pair
+    reading =
+      for %{old: %{}} = pair <- pairs, reads?(pair.new) and (reads?(pair.old) or writes?(pair.old)), do: pair
+
     rewritten = if reading == [], do: [], else: Enum.flat_map(pairs, &rewritten/1)
     added = Pair.fields_added(pairs)
     for pair <- reading, found <- of_module(pair, codes, rewritten, added), do: found
   end
 
   defp reads?(%{imports: imports}), do: Enum.any?(imports, &Reads.reads?/1)
+
+  # Where it has only written so far, it takes what it wrote.
+  defp writes?(%{imports: imports}), do: Enum.any?(@writes, &(&1 in imports))
 
   defp of_module(%{module: module} = pair, codes, rewritten, added) do
     [old, new] = for version <- [:old, :new], do: {version, roots(pair, version)}

@@ -11,7 +11,7 @@ defmodule FlyDeployAgent.Reads do
   # Of a table or a registry: shapes that differ, and entries of a registry that is looked at.
   @shapes 4
   @entries 500
-  @rows [:lookup, :take, :tab2list, :lookup_element, :update_counter]
+  @rows [:lookup, :take, :tab2list, :lookup_element, :update_counter, :update_element]
   @folds [:foldl, :foldr]
   @registered [:lookup, :dispatch, :values]
 
@@ -154,14 +154,25 @@ defmodule FlyDeployAgent.Reads do
       else: {:misses, {{:arity, n, length(values)}, false}}
   end
 
-  defp finds({:ets, :update_counter, _}, [_, _, {:const, operations} | _], {:tuple, values}) do
-    wanted = for operation <- List.wrap(operations), is_tuple(operation), do: elem(operation, 0)
-    most = Enum.max(wanted, fn -> 1 end)
-    if is_integer(most) and most > length(values), do: {:misses, {{:arity, most, length(values)}, false}}
+  defp finds({:ets, f, _}, [{_, table}, _, operations | _], {:tuple, values})
+       when f in [:update_counter, :update_element] do
+    most = operations |> positions(table) |> Enum.max(fn -> 1 end)
+    if most > length(values), do: {:misses, {{:arity, most, length(values)}, false}}
   end
 
   defp finds({:ets, f, _}, _arguments, row) when f in [:lookup, :take, :tab2list],
     do: {:gives, {:cons, row, :any}}
 
   defp finds(_mfa, _arguments, _shape), do: nil
+
+  # The elements of a row that are written to: a number alone is added to what stands behind the key.
+  defp positions({:const, n}, table) when is_integer(n), do: [keypos(table) + 1]
+
+  defp positions(operations, table) do
+    case Value.parts(operations) do
+      {:tuple, [{:const, n} | _]} when is_integer(n) -> [n]
+      {:cons, _, _} = all -> all |> Value.elements() |> elem(0) |> Enum.flat_map(&positions(&1, table))
+      _ -> []
+    end
+  end
 end

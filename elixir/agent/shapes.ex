@@ -50,6 +50,9 @@ defmodule FlyDeployAgent.Shapes do
   # Where a server waits for its next message.
   @waiting [{:gen_server, :loop}, {:gen_statem, :loop_receive}, {:gen_statem, :loop}]
 
+  # How keys are called under which a function's name stands.
+  @functions ["fun", "callback", "handler", "action", "method"]
+
   @doc "What of the sought lies within `term`."
   @spec within(term, sought) :: [found]
   def within(term, sought), do: [term] |> walk(sought, @terms, []) |> Enum.uniq()
@@ -77,6 +80,18 @@ defmodule FlyDeployAgent.Shapes do
   defp look(tuple, %{names: names}, found) when tuple_size(tuple) in 2..8 and names != %{},
     do: tuple |> Tuple.to_list() |> named(names, found)
 
+  # The same in a map, whose key says that it is one.
+  defp look(%{} = map, %{names: names}, found) when names != %{} and map_size(map) in 2..16 do
+    modules = for {_, m} <- Map.to_list(map), is_atom(m), do: m
+
+    for {key, f} <- Map.to_list(map),
+        is_atom(f) and function?(key),
+        m <- modules,
+        is_map_key(names, {m, f}) do
+      {:gone, {m, f, names[{m, f}]}}
+    end ++ found
+  end
+
   defp look(fun, sought, found) when is_function(fun) do
     {:module, m} = :erlang.fun_info(fun, :module)
 
@@ -97,6 +112,10 @@ defmodule FlyDeployAgent.Shapes do
   end
 
   defp look(_term, _sought, found), do: found
+
+  defp function?(key) when is_atom(key), do: key |> Atom.to_string() |> function?()
+  defp function?(key) when is_binary(key), do: key == "f" or String.contains?(key, @functions)
+  defp function?(_key), do: false
 
   defp named([m, f | rest], names, found) when is_map_key(names, {m, f}),
     do: named(rest, names, [{:gone, {m, f, names[{m, f}]}} | found])

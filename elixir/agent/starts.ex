@@ -19,6 +19,54 @@ defmodule FlyDeployAgent.Starts do
     old != [] and new != [] and not Enum.any?(old, &timeout/1) and Enum.any?(new, &timeout/1)
   end
 
+  @doc "The states in which a state machine of the new version starts with a timeout, and one of the running version does not."
+  @spec timed(Pair.t()) :: [atom]
+  def timed(pair) do
+    [old, new] =
+      for version <- [:old, :new],
+          do:
+            for({:tuple, [{:const, :ok} | rest]} <- Enum.map(given(pair, version), &Value.parts/1), do: rest)
+
+    for [{:const, name}, _data, actions] <- new,
+        old != [] and is_atom(name) and timer?(actions),
+        not Enum.any?(old, &(match?([{:const, ^name}, _, _], &1) and &1 |> List.last() |> timer?())),
+        uniq: true,
+        do: name
+  end
+
+  defp timer?({:tuple, [{:const, kind} | _]}), do: kind in [:state_timeout, :timeout]
+  defp timer?({:tuple, [{:tuple, [{:const, :timeout}, _]} | _]}), do: true
+  defp timer?({:cons, _, _} = actions), do: actions |> Value.elements() |> elem(0) |> Enum.any?(&timer?/1)
+  defp timer?({:const, n}), do: is_integer(n)
+  defp timer?(_action), do: false
+
+  @doc "The options that `init/1` gives beside a state, to a library that goes on with it, and the running version gives otherwise."
+  @spec options(Pair.t()) :: [atom]
+  def options(pair) do
+    with [{:ok, then}] <- for(given <- given(pair, :old), do: beside(Value.parts(given))),
+         [{:ok, now}] <- for(given <- given(pair, :new), do: beside(Value.parts(given))) do
+      for {:tuple, [{:const, key}, value]} <- now,
+          is_atom(key),
+          not Enum.any?(then, &like?(&1, key, value)),
+          do: key
+    else
+      _ -> []
+    end
+  end
+
+  defp like?({:tuple, [{:const, key}, before]}, key, value), do: Value.like?(before, value)
+  defp like?(_option, _key, _value), do: false
+
+  defp beside({:tuple, [{:const, _}, _state, options]}) do
+    case Value.elements(options) do
+      {options, true} -> {:ok, options}
+      _ -> :none
+    end
+  end
+
+  defp beside({:tuple, [{:const, _}, _state]}), do: {:ok, []}
+  defp beside(_given), do: :none
+
   @doc "Whether running processes may wait for a timeout, or have a message of its name under way."
   @spec waiting?(Pair.t()) :: boolean
   def waiting?(pair) do

@@ -1,15 +1,19 @@
 defmodule FlyDeployAgent.Surroundings do
   @moduledoc """
-  What the new code takes for granted around it, and is not there: settings without a default, terms.
+  What the new code takes for granted around it, and is not there: settings without a default, keys within settings, terms.
   """
 
-  alias FlyDeployAgent.{AppConfig, CodeFacts, Pair, Paths}
+  alias FlyDeployAgent.{AppConfig, CodeFacts, DemandFindings, Pair, Paths, Value}
 
   @fetches [{Application, :fetch_env!, 2}, {:persistent_term, :get, 1}]
 
+  @gets [{Application, :get_env, 2}, {Application, :get_env, 3}, {Application, :fetch_env!, 2}]
+
   @doc "The findings about what changed modules fetch, and the running versions of them do not. `config` is what the upgrade applies."
   @spec findings([Pair.t()], AppConfig.found()) :: [FlyDeployAgent.Findings.finding()]
-  def findings(pairs, config \\ nil) do
+  def findings(pairs, config \\ nil), do: missing(pairs, config) ++ unlike(pairs, config)
+
+  defp missing(pairs, config) do
     fetched =
       for pair <- pairs,
           Enum.any?(@fetches, &(&1 in pair.new.imports)),
@@ -59,6 +63,65 @@ defmodule FlyDeployAgent.Surroundings do
 
   defp missing?({{:persistent_term, _, _}, [key]}, puts, _config),
     do: not puts and :persistent_term.get(key, __MODULE__) == __MODULE__
+
+  # Settings are followed as they are through the code of both versions, wherever it reads them.
+  defp unlike(pairs, config) do
+    for %{old: %{}, module: module} = pair <- pairs,
+        Enum.any?(@gets, &(&1 in pair.new.imports)),
+        {now, true} <- [demanded(pair, :new, config)],
+        now != [],
+        {before, true} <- [demanded(pair, :old, config)],
+        {setting, demand} <- now -- before,
+        uniq: true,
+        do: %{
+          name: "missing_setting",
+          severity: :warn,
+          subject: inspect(module),
+          detail:
+            "reads #{told(setting)}, which is not what the new code takes: #{DemandFindings.wants(demand)}"
+        }
+  end
+
+  defp demanded(%{module: module} = pair, version, config) do
+    code = Pair.code(pair, version)
+
+    roots =
+      for {f, a} = function <- Map.get(pair, version).exports,
+          reached = CodeFacts.reached(code, module, [function]),
+          Enum.any?(reached, fn {_, body} -> Enum.any?(CodeFacts.calls(body), &(&1 in @gets)) end),
+          do: {module, f, a}
+
+    program = Paths.program(fn m -> if m == module, do: code end, roots)
+
+    told =
+      for {_, _, a} = root <- roots,
+          setting <- settings(program, root, a),
+          {:ok, value} <- [setting(setting, config)],
+          lives = %{read: &read(&1, &2, setting, Value.of(value))},
+          do: {setting, Paths.follow(program, root, List.duplicate(:any, a), lives)}
+
+    {for(
+       {setting, %{misses: misses}} <- told,
+       %{demand: demand} <- misses,
+       uniq: true,
+       do: {setting, demand}
+     ), Enum.all?(told, fn {_, told} -> told.whole end)}
+  end
+
+  defp settings(program, root, a) do
+    for {mfa, [{:const, app}, {:const, key} | _]} <-
+          Paths.follow(program, root, List.duplicate(:any, a)).calls,
+        mfa in @gets and is_atom(app) and is_atom(key),
+        uniq: true,
+        do: {mfa, [app, key]}
+  end
+
+  defp setting({_, [app, key]}, config), do: AppConfig.fetch_env(config, app, key)
+
+  defp read(mfa, [{:const, app}, {:const, key} | _], {_, [app, key]}, value) when mfa in @gets,
+    do: {:gives, value}
+
+  defp read(_mfa, _arguments, _setting, _value), do: nil
 
   defp told({{Application, _, _}, [app, key]}), do: "the setting #{inspect(key)} of #{inspect(app)}"
   defp told({{:persistent_term, _, _}, [key]}) when is_atom(key), do: "the persistent term #{inspect(key)}"

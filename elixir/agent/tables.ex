@@ -17,7 +17,8 @@ defmodule FlyDeployAgent.Tables do
         before = calls(pair, :old),
         calls != nil and before != nil,
         rewritten = rewritten(pair),
-        found <- options(pair, calls, before) ++ rows(pair, calls, before, rewritten),
+        found <-
+          options(pair, calls, before) ++ rows(pair, calls, before, rewritten) ++ orders(pair, rewritten),
         do: found
   end
 
@@ -87,6 +88,55 @@ defmodule FlyDeployAgent.Tables do
             module,
             "puts rows of another shape into the table #{inspect(name)} than those that are there (#{count(name)})"
           )
+  end
+
+  # What a function is given it puts into a row: elements that have changed places do not do so in the rows that are there.
+  defp orders(%{module: module} = pair, rewritten) do
+    [old, new] = for version <- [:old, :new], do: placed(pair, version)
+
+    for {place, now} <- new,
+        {_, name} = place,
+        name not in rewritten and filled?(name),
+        %{^place => before} <- [old],
+        before != now and Enum.sort(before) == Enum.sort(now),
+        uniq: true,
+        do:
+          finding(
+            module,
+            "puts the elements of rows into the table #{inspect(name)} in another order than they are there (#{count(name)})"
+          )
+  end
+
+  # Which of its arguments a function puts where in the rows of a table, `%{{function, table} => places}`, of those with one kind of row.
+  defp placed(%{module: module} = pair, version) do
+    code = Pair.code(pair, version)
+
+    roots =
+      for {f, a} = function <- Map.get(pair, version).exports,
+          a > 1,
+          body = code[function],
+          Enum.any?(CodeFacts.calls(body), &(&1 in @rows)),
+          do: {module, f, a}
+
+    program = Paths.program(fn m -> if m == module, do: code end, roots)
+
+    for {_, f, a} = root <- roots,
+        {name, [row]} <- rows_of(Paths.follow(program, root, Enum.map(1..a, &{:argument, &1})).calls),
+        places = for({:argument, n} <- row, do: n),
+        length(places) > 1,
+        into: %{},
+        do: {{{f, a}, name}, places}
+  end
+
+  defp rows_of(calls) do
+    for(
+      {mfa, [{:const, name}, row]} <- calls,
+      mfa in @rows and is_atom(name),
+      {:tuple, row} <- [Value.parts(row)],
+      uniq: true,
+      do: {name, row}
+    )
+    |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))
   end
 
   # The key, and how many elements: the others are what is stored.

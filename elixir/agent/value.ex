@@ -12,6 +12,7 @@ defmodule FlyDeployAgent.Value do
       has made it, and it is. Under `{:other}` stands one of those whose keys are no atoms, as a tuple of both
     * `{:atomics, n}` – an array of `n` counters; `{:table, id}` – a table without a name
     * `{:fun, mfa, free}` – a function of the module, with what it has closed over; `{:callable, n}` – one that lives, of n arguments
+    * `{:packed, value}` – a text that lives, into which a term was put as `:erlang.term_to_binary/1` does
     * `{:default, term}` – not known, and that term if nothing else was said
     * `{:composed, type}` – what the code puts together of parts
     * `{:begins, text}` – a text that the code puts together, and how it begins
@@ -26,6 +27,8 @@ defmodule FlyDeployAgent.Value do
   # A list of options is looked at as a whole.
   @options 32
   @other {:other}
+  # Bytes of a text that is looked into for a term.
+  @packed 1_024
 
   @doc "The shape of a term that lives, of a limited number of its nodes."
   @spec of(term) :: t
@@ -56,6 +59,14 @@ defmodule FlyDeployAgent.Value do
   defp of(tuple, depth, left) when is_tuple(tuple) and tuple_size(tuple) <= @keys do
     {values, left} = tuple |> Tuple.to_list() |> Enum.map_reduce(left - 1, &of(&1, depth - 1, &2))
     {{:tuple, values}, left}
+  end
+
+  # Not one that is compressed, which may be of any size.
+  defp of(<<131, tag, _::binary>> = packed, depth, left) when byte_size(packed) <= @packed and tag != 80 do
+    {value, left} = packed |> :erlang.binary_to_term([:safe]) |> of(depth, left - 1)
+    {{:packed, value}, left}
+  rescue
+    ArgumentError -> {{:is, :binary}, left - 1}
   end
 
   defp of(term, _depth, left), do: {kind(term), left - 1}
@@ -114,6 +125,7 @@ defmodule FlyDeployAgent.Value do
   @spec general(t) :: t
   def general({:atom, _}), do: :any
   def general({:table, _}), do: {:is, :reference}
+  def general({:packed, value}), do: {:packed, general(value)}
   def general({:tuple, values}), do: {:tuple, Enum.map(values, &general/1)}
   def general({:cons, head, tail}), do: {:cons, general(head), general(tail)}
 
@@ -124,14 +136,14 @@ defmodule FlyDeployAgent.Value do
 
   @doc "Whether it lives: what the code and a message bring does not."
   @spec lives?(t) :: boolean
-  def lives?({kind, _}), do: kind in [:atom, :name, :is, :tuple, :atomics, :table, :callable]
+  def lives?({kind, _}), do: kind in [:atom, :name, :is, :tuple, :atomics, :table, :callable, :packed]
   def lives?({:map, _, complete}), do: complete != :made
   def lives?({kind, _, _}), do: kind == :cons
   def lives?(value), do: value == :empty
 
   @doc "Whether it may well be something else at another time, as nil, an empty list and a state's name."
   @spec passing?(t) :: boolean
-  def passing?({kind, _}), do: kind in [:atom, :is, :callable]
+  def passing?({kind, _}), do: kind in [:atom, :is, :callable, :packed]
   def passing?({:cons, _, _}), do: true
   def passing?(value), do: value == :empty
 
@@ -148,7 +160,7 @@ defmodule FlyDeployAgent.Value do
   def type({:map, _, _}), do: :map
   def type({:fun, _, _}), do: :function
   def type({:callable, _}), do: :function
-  def type({kind, _}) when kind in [:text, :begins], do: :binary
+  def type({kind, _}) when kind in [:text, :begins, :packed], do: :binary
   def type(_), do: nil
 
   defp constant(term) when is_atom(term), do: :atom

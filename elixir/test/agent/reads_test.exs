@@ -3,6 +3,23 @@ defmodule FlyDeployAgent.ReadsTest do
 
   alias FlyDeployAgent.{Reads, Value}
 
+  test "elements that are written to and are not there" do
+    table = :ets.new(:short, [:public])
+    :ets.insert(table, {:a})
+
+    for {f, operations, misses} <- [
+          {:update_counter, {:const, 1}, 2},
+          {:update_counter, {:const, [{1, 0}, {3, 1}]}, 3},
+          {:update_counter, {:made, [{:const, 4}, :any]}, 4},
+          {:update_counter, :any, nil},
+          {:update_element, {:made, [{:const, 2}, :any]}, 2},
+          {:update_element, {:made, [{:const, 1}, :any]}, nil}
+        ] do
+      found = Reads.held({:ets, f, 3}, [Value.of(table), {:const, :a}, operations], %{})
+      assert {f, operations, found} == {f, operations, misses && {:misses, {{:arity, misses, 1}, false}}}
+    end
+  end
+
   test "rows that are too large to be looked at may have any key" do
     table = :ets.new(:large, [:public])
     :ets.insert(table, {:a, 1})

@@ -70,10 +70,16 @@ defmodule FlyDeployAgent.ShapesTest do
   test "names of functions that are gone, beside their modules" do
     sought = Map.merge(@wanted, %{structs: %{}, names: %{{Gone, :f} => 2}})
 
-    for term <- [{Gone, :f}, %{on: {:id, Gone, :f, nil}}, [{:log, {Gone, :f}}]],
+    for term <- [
+          {Gone, :f},
+          %{on: {:id, Gone, :f, nil}},
+          [{:log, {Gone, :f}}],
+          %{mod: Gone, fun: :f, args: []}
+        ],
         do: assert(Shapes.within(term, sought) == [{:gone, {Gone, :f, 2}}])
 
-    for term <- [{Gone, :g}, {:f, Gone}, [Gone, :f], {:f}], do: assert(Shapes.within(term, sought) == [])
+    for term <- [{Gone, :g}, {:f, Gone}, [Gone, :f], {:f}, %{mod: Gone, state: :f}, %{fun: :f}],
+        do: assert(Shapes.within(term, sought) == [])
   end
 
   test "what a start has set is compared in the process" do
