@@ -32,17 +32,18 @@ defmodule FlyDeployAgent.Origin do
     fun.()
   end
 
-  @doc "A value in the dictionary of another process, or nil. Before OTP 26.2 the whole dictionary is copied for it."
+  @doc "A value in the dictionary of another process, or nil, also for `:undefined`. Before OTP 26.2 the whole dictionary is copied for it."
   @spec dictionary(pid, term) :: term
   def dictionary(pid, key) do
     case :erlang.process_info(pid, {:dictionary, key}) do
+      {{:dictionary, ^key}, :undefined} -> nil
       {{:dictionary, ^key}, value} -> value
       _ -> nil
     end
   rescue
     ArgumentError ->
       with {:dictionary, entries} <- Process.info(pid, :dictionary),
-           {_, value} <- List.keyfind(entries, key, 0) do
+           {_, value} when value != :undefined <- List.keyfind(entries, key, 0) do
         value
       else
         _ -> nil
