@@ -15,6 +15,7 @@ import (
 
 const (
 	pollEvery      = 2 * time.Second        // one list of machines for each refresh of the fleet screen
+	pollMachine    = 3 * time.Millisecond   // more for each machine: the list of a thousand is a megabyte
 	pollAfterError = 10 * time.Second       // other consoles may look at the app too, and Fly limits the rate of all
 	busyTick       = 100 * time.Millisecond // at most ten redraws a second
 	idleTick       = 500 * time.Millisecond
@@ -61,9 +62,10 @@ type console struct {
 	summaries  []string
 	lastResult *engine.Result
 
-	stale bool // what is shown has changed since it was painted
-	frame tea.View
-	crash *CrashError // a bug: the console leaves
+	stale  bool // what is shown has changed since it was painted
+	frame  tea.View
+	frames *frames
+	crash  *CrashError // a bug: the console leaves
 }
 
 // overviewMsg brings a look at the fleet.
@@ -82,7 +84,7 @@ type tickMsg struct {
 func newConsole(o Options, work *background) *console {
 	c := &console{
 		opts: o, work: work, keys: newKeyMap(o.ReadOnly, o.Backend != nil), now: time.Now(),
-		fleet: newFleet(o.Preselect), stale: true, calls: calling{pressed: time.Now()},
+		fleet: newFleet(o.Preselect), stale: true, frames: &frames{}, calls: calling{pressed: time.Now()},
 	}
 	c.keys.logs.SetEnabled(o.Logs != nil)
 	c.keys.shell.SetEnabled(o.Terminal != nil && !o.ReadOnly)
@@ -238,6 +240,7 @@ func (c *console) View() (frame tea.View) {
 		}
 		c.frame.WindowTitle, c.frame.ProgressBar = c.windowTitle(), c.taskbar()
 		c.stale = false
+		c.frames.changed()
 	}
 	return c.frame
 }
@@ -320,7 +323,7 @@ func (c *console) onOverview(m overviewMsg) tea.Cmd {
 	if m.err != nil {
 		return c.poll(pollAfterError)
 	}
-	return c.poll(pollEvery)
+	return c.poll(pollEvery + time.Duration(len(m.overview.Machines))*pollMachine)
 }
 
 // startDeploy deploys as the command line says.

@@ -112,8 +112,17 @@ func (w *wire) until(b *testing.B, shows string) {
 	}
 }
 
-// loaded runs a console on a wire, 200×50, in the midst of a busy deploy.
+// loaded runs a console on a wire in the midst of a busy deploy.
 func loaded(b *testing.B, machines int, work func(*wire)) {
+	d := &busyDeploy{machines: machines, beat: time.NewTicker(100 * time.Millisecond)}
+	o := playing(6, tuitest.Upgraded)
+	o.StartDeploy = true
+	backendOf(o).OnDeploy = func(engine.Request) (plain.Deployment, error) { return d, nil }
+	wired(b, o, "MIGRATED", work)
+}
+
+// wired runs a console on a wire, 200×50, and works once it shows something.
+func wired(b *testing.B, o Options, shows string, work func(*wire)) {
 	outside, tty, err := pty.Open()
 	if err != nil {
 		b.Fatal(err)
@@ -124,10 +133,7 @@ func loaded(b *testing.B, machines int, work func(*wire)) {
 	w := &wire{outside: outside, changed: make(chan struct{}, 1)}
 	var running sync.WaitGroup
 	running.Go(w.drain)
-	d := &busyDeploy{machines: machines, beat: time.NewTicker(100 * time.Millisecond)}
-	o := playing(6, tuitest.Upgraded)
-	o.StartDeploy, o.Theme = true, "dark"
-	backendOf(o).OnDeploy = func(engine.Request) (plain.Deployment, error) { return d, nil }
+	o.Theme = "dark"
 	o.Input, o.Output, o.Environ = tty, tty, []string{"TERM=xterm-256color", "COLORTERM=truecolor"}
 	ctx, cancel := context.WithCancel(context.Background())
 	running.Go(func() {
@@ -135,7 +141,7 @@ func loaded(b *testing.B, machines int, work func(*wire)) {
 		_ = tty.Close()
 		_ = outside.Close()
 	})
-	w.until(b, "MIGRATED")
+	w.until(b, shows)
 	work(w)
 	cancel()
 	running.Wait()
@@ -147,19 +153,40 @@ func cpu() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
+// BenchmarkIdle is the fleet's screen while nothing happens: one operation is a second of it.
+func BenchmarkIdle(b *testing.B) {
+	for _, machines := range []int{50, 1000} {
+		b.Run(fmt.Sprintf("%d_machines", machines), func(b *testing.B) {
+			seen := tuitest.OverviewOf(machines)
+			o := playing(6, tuitest.Upgraded)
+			backendOf(o).OnOverview = func(context.Context) (engine.Overview, error) {
+				again := seen
+				again.Machines = slices.Clone(seen.Machines)
+				return again, nil
+			}
+			wired(b, o, "machines", seconds(b))
+		})
+	}
+}
+
+// seconds lets some pass, and tells what the console takes in each.
+func seconds(b *testing.B) func(*wire) {
+	return func(w *wire) {
+		used, sent, began := cpu(), w.bytes.Load(), time.Now()
+		for b.Loop() {
+			time.Sleep(time.Second)
+		}
+		passed := time.Since(began).Seconds()
+		b.ReportMetric(float64((cpu()-used).Microseconds())/1000/passed, "cpu-ms/s")
+		b.ReportMetric(float64(w.bytes.Load()-sent)/passed, "bytes/s")
+	}
+}
+
 // BenchmarkLoad is a deploy of 1,000 machines of which 500 change ten times a second: one operation is a second of it.
 func BenchmarkLoad(b *testing.B) {
 	for _, machines := range []int{50, 1000} {
 		b.Run(fmt.Sprintf("%d_machines", machines), func(b *testing.B) {
-			loaded(b, machines, func(w *wire) {
-				used, sent, began := cpu(), w.bytes.Load(), time.Now()
-				for b.Loop() {
-					time.Sleep(time.Second)
-				}
-				passed := time.Since(began).Seconds()
-				b.ReportMetric(float64((cpu()-used).Milliseconds())/passed, "cpu-ms/s")
-				b.ReportMetric(float64(w.bytes.Load()-sent)/passed, "bytes/s")
-			})
+			loaded(b, machines, seconds(b))
 		})
 	}
 }
