@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -232,7 +231,7 @@ func (f rehearseFlags) run(cmd *cobra.Command, r *rehearse.Rehearsal, c *connect
 	return outcomeOf(engine.Result{Outcome: result.Outcome})
 }
 
-// show starts what the settings say, shows it to its end, and gives that: cancelled, where somebody has left the console without it.
+// show starts what the settings say, shows it to its end, and gives that; cancelled where somebody has left the console without it.
 func (f rehearseFlags) show(cmd *cobra.Command, c *connection, out output) (engine.Result, error) {
 	d := f.deploy
 	if out == outputConsole {
@@ -244,10 +243,9 @@ func (f rehearseFlags) show(cmd *cobra.Command, c *connection, out output) (engi
 	}
 	s := d.engine
 	s.Owner = localUser()
-	started, err := c.start(context.WithoutCancel(cmd.Context()), s)
+	started, err := c.start(cmd.Context(), s)
 	if err != nil {
 		return engine.Result{}, err
 	}
-	defer context.AfterFunc(cmd.Context(), started.Stop)()
 	return c.told(cmd, started, out)
 }

@@ -150,9 +150,9 @@ func TestARehearsalOfTheSample(t *testing.T) {
 		code    int
 		last    string
 	}{
-		"forth and back":      {2, `while sleep 0.1; do curl -fsS "$FLYDEPLOY_URL/health" || exit 1; done`, 0, `"outcome":"succeeded","old":"1.0.0","new":"2.0.0","machines":2,"upgrade":"succeeded","back":"succeeded","traffic":{"failed":false,"early":false,"log":"traffic.log"}}`},
-		"traffic that fails":  {2, `curl -fsS "$FLYDEPLOY_URL/none"`, 1, `"outcome":"failed","old":"1.0.0","new":"2.0.0","machines":2,"upgrade":"succeeded","back":"succeeded","traffic":{"failed":true,"early":true,"log":"traffic.log"},"problem":`},
-		"blocked by its plan": {4, `sleep 1000`, 3, `"outcome":"blocked","old":"1.0.0","new":"4.0.0","machines":2,"upgrade":"blocked","traffic":{"failed":false,"early":false,"log":"traffic.log"}}`},
+		"forth and back":      {2, `while sleep 0.1; do curl -fsS "$FLYDEPLOY_URL/health" || exit 1; done`, 0, `"outcome":"succeeded","old":"1.0.0","new":"2.0.0","machines_total":2,"upgrade":"succeeded","back":"succeeded","traffic":{"outcome":"succeeded","early":false,"log":"traffic.log"}}`},
+		"traffic that fails":  {2, `curl -fsS "$FLYDEPLOY_URL/none"`, 1, `"outcome":"failed","old":"1.0.0","new":"2.0.0","machines_total":2,"upgrade":"succeeded","back":"succeeded","traffic":{"outcome":"failed","early":true,"log":"traffic.log"},"problem":`},
+		"blocked by its plan": {4, `sleep 1000`, 3, `"outcome":"blocked","old":"1.0.0","new":"4.0.0","machines_total":2,"upgrade":"blocked","traffic":{"outcome":"succeeded","early":false,"log":"traffic.log"}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, errs, code := run(t, dir, []string{env, "DOCKER_CONFIG=" + docker}, "rehearse", "--old", host+"/counter:v1", "--new", countertest.Release(t, test.new),

@@ -14,7 +14,7 @@ type Result struct {
 	Outcome  engine.Outcome  `json:"outcome"`
 	Old      string          `json:"old"` // the versions of the releases
 	New      string          `json:"new"`
-	Machines int             `json:"machines"`
+	Machines int             `json:"machines_total"`
 	Upgrade  engine.Outcome  `json:"upgrade"`
 	Back     engine.Outcome  `json:"back,omitempty"`    // "" where nothing was to be taken back
 	Traffic  *TrafficEnd     `json:"traffic,omitempty"` // nil without any
@@ -23,9 +23,9 @@ type Result struct {
 
 // TrafficEnd is how the traffic has ended.
 type TrafficEnd struct {
-	Failed bool   `json:"failed"`
-	Early  bool   `json:"early"`         // it ended before the rehearsal did
-	Log    string `json:"log,omitempty"` // the file that it is in, "" for none that stays
+	Outcome engine.Outcome `json:"outcome"`       // succeeded or failed
+	Early   bool           `json:"early"`         // it ended before the rehearsal did
+	Log     string         `json:"log,omitempty"` // the file that it is in, "" for none that stays
 }
 
 // Judge ends the traffic, and says how the rehearsal has ended: as the first of its parts that did not succeed. back is "" where nothing was to
@@ -39,9 +39,12 @@ func (r *Rehearsal) Judge(upgrade, back engine.Outcome) Result {
 	}
 	if r.traffic != nil {
 		err := r.traffic.stop()
-		result.Traffic, result.Problem = &TrafficEnd{Failed: err != nil, Early: r.traffic.early, Log: r.options.Traffic.Log}, engine.AsProblem(err)
-		if err != nil && result.Outcome == engine.OutcomeSucceeded {
-			result.Outcome = engine.OutcomeFailed
+		result.Traffic, result.Problem = &TrafficEnd{Outcome: engine.OutcomeSucceeded, Early: r.traffic.early, Log: r.options.Traffic.Log}, engine.AsProblem(err)
+		if err != nil {
+			result.Traffic.Outcome = engine.OutcomeFailed
+		}
+		if result.Outcome == engine.OutcomeSucceeded {
+			result.Outcome = result.Traffic.Outcome
 		}
 	}
 	return result
@@ -58,7 +61,7 @@ func (r Result) String() string {
 	}
 	switch t := r.Traffic; {
 	case t == nil:
-	case t.Failed:
+	case t.Outcome == engine.OutcomeFailed:
 		says += "; the traffic failed"
 	case t.Early:
 		says += "; the traffic succeeded, and ended early"
