@@ -28,7 +28,7 @@ var Agent = []string{
 	"agent/instructions.ex", "agent/code_facts.ex", "agent/value.ex", "agent/children.ex", "agent/shapes.ex", "agent/pair.ex",
 	"agent/registers.ex", "agent/bifs.ex", "agent/binaries.ex", "agent/decisions.ex", "agent/steps.ex", "agent/texts.ex", "agent/messages.ex", "agent/takes.ex", "agent/gives.ex", "agent/known.ex", "agent/given.ex", "agent/demand_findings.ex",
 	"agent/way.ex", "agent/paths.ex", "agent/contexts.ex", "agent/reads.ex", "agent/demands.ex", "agent/once.ex", "agent/starts.ex", "agent/timers.ex", "agent/signals.ex", "agent/attached.ex", "agent/keys.ex", "agent/patterns.ex", "agent/asked.ex", "agent/specs.ex", "agent/restarts.ex", "agent/tables.ex", "agent/readers.ex",
-	"agent/surroundings.ex", "agent/later.ex", "agent/senders.ex", "agent/loops.ex", "agent/tree_findings.ex", "agent/code_findings.ex", "agent/mfas.ex", "agent/undefined.ex", "agent/held.ex", "agent/under_way.ex", "agent/handlers.ex", "agent/protocols.ex",
+	"agent/surroundings.ex", "agent/later.ex", "agent/senders.ex", "agent/loops.ex", "agent/tree_findings.ex", "agent/code_findings.ex", "agent/mfas.ex", "agent/undefined.ex", "agent/optional.ex", "agent/held.ex", "agent/under_way.ex", "agent/handlers.ex", "agent/protocols.ex",
 	"agent/impact.ex", "agent/recompiled.ex", "agent/function_changes.ex", "agent/migrating.ex", "agent/staged.ex", "agent/back.ex",
 	"agent/needs.ex", "agent/trial.ex", "agent/scratch.ex", "agent/samples.ex", "agent/belongings.ex",
 	"agent/outside.ex", "agent/kinds.ex", "agent/branches.ex", "agent/rehearsal_findings.ex", "agent/own_code.ex", "agent/rehearsal.ex",

@@ -27,7 +27,8 @@ defmodule FlyDeployAgent.Attached do
 
     for {module, names} <- held,
         old = attached(by_module[module], :old),
-        done = for({mfa, f, _} <- old, f in names, do: mfa),
+        # Those that are gone are told of by themselves.
+        done = for({mfa, f, _} <- old, f in names and exported?(by_module[module].new, f), do: mfa),
         done != [],
         {mfa, f, given} = one <- attached(by_module[module], :new),
         mfa in done and not Enum.any?(old, &like?(&1, one)),
@@ -58,7 +59,7 @@ defmodule FlyDeployAgent.Attached do
   # As `{what is called, the function's name, arguments}`.
   defp attached(%{module: module} = pair, version) do
     code = Pair.code(pair, version)
-    %{exports: exports} = Map.get(pair, version)
+    facts = Map.get(pair, version)
     again = CodeFacts.reached(code, module, @callbacks)
 
     roots =
@@ -73,10 +74,12 @@ defmodule FlyDeployAgent.Attached do
         m not in [module, :erlang],
         given = Enum.map(arguments, &Value.parts/1),
         f <- own(given, module),
-        Enum.any?(exports, &match?({^f, _}, &1)),
+        exported?(facts, f),
         uniq: true,
         do: {mfa, f, given}
   end
+
+  defp exported?(%{exports: exports}, f), do: Enum.any?(exports, &match?({^f, _}, &1))
 
   # An instruction that has the module's name in it.
   defp names?(operation, module), do: operation |> Tuple.to_list() |> Enum.any?(&operand?(&1, module))

@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Held do
   What processes, tables and terms hold, and the new code cannot take: see `FlyDeployAgent.Shapes` and `FlyDeployAgent.Demands`.
   """
 
-  alias FlyDeployAgent.{Beam, CodeFacts, Demands, Findings, Pair, Shapes, Starts, Value}
+  alias FlyDeployAgent.{Beam, CodeFacts, Demands, Findings, Optional, Pair, Shapes, Starts, Value}
 
   # Processes of a module whose states' shapes are looked at.
   @shaped 40
@@ -57,8 +57,15 @@ defmodule FlyDeployAgent.Held do
       |> Enum.map(fn {found, holders} -> found |> held(holders) |> Map.merge(whose(holders)) end)
       |> Enum.concat(Demands.all(pairs, by_holder(shapes, counts), codes, sought.structs))
       |> Enum.concat(timed(shapes, by_module))
+      |> Enum.concat(Optional.findings(pairs, states(shapes, by_module), codes))
       |> Enum.concat(unasked(unasked))
     end
+  end
+
+  # Of modules that stay as they are.
+  defp states(shapes, by_module) do
+    for(%{holder: m, found: {:shape, _, shape}} <- shapes, not is_map_key(by_module, m), do: {m, shape})
+    |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))
   end
 
   # State machines that are in a state which the new version starts with a timeout: theirs has none.

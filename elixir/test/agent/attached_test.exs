@@ -29,6 +29,8 @@ defmodule FlyDeployAgent.AttachedTest do
     {"a further one", [{"50)\n", "50)\n      Bus.add([:app, :more], {T.Logs, :idle}, 50)\n"}],
      ["attaches idle"]},
     {"one that others attach", [{"50)\n", "50)\n      Bus.add([:app, :more], {Enum, :count}, 50)\n"}], []},
+    {"one that takes the place of what is gone",
+     [{"{T.Logs, :stop}", "{T.Logs, :ended}"}, {"def stop(x)", "def ended(x)"}], []},
     {"what was never attached", [{"add(:x,", "add(:y,"}], []},
     {"when a message comes",
      [

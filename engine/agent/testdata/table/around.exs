@@ -162,5 +162,15 @@ end
     def put(k, v, ttl), do: :ets.insert(:t_entries, {:entry, k, ttl, v})
     def get(k), do: for({:entry, ^k, _ttl, v} <- :ets.tab2list(:t_entries), do: v)
   end
-  """, [{"{:entry, k, ttl, v}", "{:entry, k, v, ttl}"}, {"{:entry, ^k, _ttl, v}", "{:entry, ^k, v, _ttl}"}], "T.Entries.start(); T.Entries.put(:k, \"v\", 60)", "T.Entries.get(:k) == [\"v\"]")
+  """, [{"{:entry, k, ttl, v}", "{:entry, k, v, ttl}"}, {"{:entry, ^k, _ttl, v}", "{:entry, ^k, v, _ttl}"}], "T.Entries.start(); T.Entries.put(:k, \"v\", 60)", "T.Entries.get(:k) == [\"v\"]"),
+  d.(["init_changed"], "a callback is added, which the library asked for at the start", """
+  defmodule T.Stage do
+    use GenServer
+    def init(mod), do: {:ok, %{mod: mod, discards?: function_exported?(mod, :discarded, 1)}}
+    def handle_call({:discard, n}, _, s), do: {:reply, if(s.discards?, do: s.mod.discarded(n), else: :log), s}
+  end
+  defmodule T.Producer do
+    def wants, do: :log
+  end
+  """, [{"def wants, do: :log", "def discarded(_), do: :told\n  def wants, do: :told"}], "start(T.Stage, T.Producer)", "ask(it, {:discard, 1}) == T.Producer.wants()")
 ]
