@@ -19,7 +19,7 @@ var OrchestratorCalls = []string{"agent/json.ex", "agent/connection.ex", "agent/
 // Agent lists the agent's files in the order in which they compile without warnings: a module after those it calls.
 var Agent = []string{
 	"agent/json.ex", "agent/beam.ex", "agent/release.ex", "agent/inventory.ex", "agent/connection.ex", "agent/http.ex", "agent/gzip.ex", "agent/tar.ex", "agent/archive.ex", "agent/failure.ex",
-	"agent/free_memory.ex", "agent/scratch_port.ex", "agent/scratch_vm.ex", "agent/config_file.ex", "agent/config_scratch.ex", "agent/config_evaluation.ex",
+	"agent/free_memory.ex", "agent/scratch_port.ex", "agent/scratch_vm.ex", "agent/config_file.ex", "agent/config_scratch.ex", "agent/beside.ex", "agent/config_evaluation.ex",
 	"agent/app_config.ex", "agent/config_change.ex", "agent/config_findings.ex",
 	"agent/cell.ex", "agent/crash.ex", "agent/supervisors.ex", "agent/watch.ex", "agent/vitals.ex", "agent/queues.ex", "agent/rounds.ex", "agent/order.ex", "agent/on_trial.ex", "agent/files.ex", "agent/wrappers.ex", "agent/backtrace.ex",
 	"agent/renamed.ex", "agent/births.ex", "agent/origin.ex", "agent/unstarted.ex", "agent/child_lists.ex", "agent/child_changes.ex", "agent/app_children.ex", "agent/stack.ex", "agent/old_code.ex", "agent/target.ex", "agent/processes.ex", "agent/findings.ex", "agent/loader.ex", "agent/waiting.ex",

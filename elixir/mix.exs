@@ -20,7 +20,7 @@ defmodule FlyDeploy.MixProject do
 
   # The package shares these with the agent, whose source the console puts into running VMs under other names.
   @shared Enum.map(
-            ~w(app_children app_config archive beam child_changes child_lists config_change config_evaluation config_file config_scratch connection
+            ~w(app_children app_config archive beam beside child_changes child_lists config_change config_evaluation config_file config_scratch connection
                diff failure free_memory gzip http inventory origin release rounds scratch_port scratch_vm tar unstarted),
             &"agent/#{&1}.ex"
           )

@@ -11,7 +11,7 @@ defmodule FlyDeployAgent.AppChildren do
   again if that is asked for, or if they are another module's. What somebody has started by `start_child` stays.
   """
 
-  alias FlyDeployAgent.{ChildChanges, ChildLists, Failure, Origin, Release, Unstarted}
+  alias FlyDeployAgent.{Beside, ChildChanges, ChildLists, Failure, Origin, Release, Unstarted}
 
   # For all that is started and ended: meanwhile the agent says nothing, and must not be taken for lost.
   @work_ms 12_000
@@ -178,7 +178,7 @@ defmodule FlyDeployAgent.AppChildren do
         reduce: %{started: 0, ended: 0, restarted: 0, failed: []} do
       told ->
         fn -> work({pid, list}, tree, again, {how, ending}) end
-        |> ChildLists.beside(max(until - now(), 0))
+        |> Beside.run(max(until - now(), 0))
         |> became(tree)
         |> Enum.reduce(told, &count/2)
     end

@@ -5,7 +5,7 @@ defmodule FlyDeployAgent.ChildLists do
   `start_child` is not among them, whatever it is called.
   """
 
-  alias FlyDeployAgent.{Origin, Rounds}
+  alias FlyDeployAgent.{Beside, Origin, Rounds}
 
   # Supervisors may take so long to tell their arguments, as may the code to name its children: a busy machine's do.
   @answer_ms 5_000
@@ -52,7 +52,7 @@ defmodule FlyDeployAgent.ChildLists do
   """
   @spec named(mfa, [pid] | nil, answer_ms :: pos_integer) :: {:ok, [id]} | :error
   def named(root, pids \\ nil, answer_ms \\ @answer_ms) do
-    case beside(fn -> ids(root, pids, answer_ms) end, @asked_ms) do
+    case Beside.run(fn -> ids(root, pids, answer_ms) end, @asked_ms) do
       {:ok, {:ok, ids}} -> {:ok, ids}
       _ -> :error
     end
@@ -126,43 +126,4 @@ defmodule FlyDeployAgent.ChildLists do
   @spec id(:supervisor.child_spec()) :: id
   def id(%{id: id}), do: id
   def id(spec) when is_tuple(spec), do: elem(spec, 0)
-
-  @doc "Runs `fun`, the application's code, in a process of its own, which is killed after that long."
-  @spec beside((() -> result), timeout) ::
-          {:ok, result} | {:raised, kind :: atom, term, list} | :killed | :late
-        when result: var
-  def beside(fun, timeout_ms) do
-    {asker, ref} = {self(), make_ref()}
-
-    {worker, monitor} =
-      spawn_monitor(fn ->
-        Process.group_leader(self(), Process.whereis(:init))
-        send(asker, {ref, safely(fun)})
-      end)
-
-    receive do
-      {^ref, told} ->
-        Process.demonitor(monitor, [:flush])
-        told
-
-      {:DOWN, ^monitor, :process, _, _} ->
-        :killed
-    after
-      timeout_ms ->
-        Process.demonitor(monitor, [:flush])
-        Process.exit(worker, :kill)
-
-        receive do
-          {^ref, told} -> told
-        after
-          0 -> :late
-        end
-    end
-  end
-
-  defp safely(fun) do
-    {:ok, fun.()}
-  catch
-    kind, reason -> {:raised, kind, reason, __STACKTRACE__}
-  end
 end

@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.ConfigChange do
   Gives applications other settings (`FlyDeployAgent.AppConfig`) within a window, takes them back, and tells the applications.
   """
 
-  alias FlyDeployAgent.AppConfig
+  alias FlyDeployAgent.{AppConfig, Beside}
 
   # In the window: nobody but OTP's application controller is waited for, and not for long.
   @put_ms 500
@@ -104,38 +104,18 @@ defmodule FlyDeployAgent.ConfigChange do
     {changed, new} = {of(:changed, app, keys, value), of(:new, app, keys, value)}
     removed = for {key, :removed} <- keys, do: key
 
-    beside(fn ->
+    tell = fn ->
       if app == :logger,
         do: Logger.configure(changed ++ new),
         else: module.config_change(changed, new, removed)
-    end)
+    end
+
+    # What it raises may hold a value: nobody logs that.
+    match?({:ok, _}, Beside.run(tell, @told_ms))
   end
 
   defp of(kind, app, keys, value),
     do: for({key, ^kind} <- keys, {:ok, setting} <- [value.({app, key})], do: {key, setting})
-
-  # Its reason may hold a value: nobody logs how it ended.
-  defp beside(fun) do
-    {pid, ref} =
-      spawn_monitor(fn ->
-        try do
-          fun.()
-          exit(:told)
-        catch
-          :exit, :told -> exit(:told)
-          _, _ -> exit(:shutdown)
-        end
-      end)
-
-    receive do
-      {:DOWN, ^ref, :process, ^pid, reason} -> reason == :told
-    after
-      @told_ms ->
-        Process.demonitor(ref, [:flush])
-        Process.exit(pid, :kill)
-        false
-    end
-  end
 
   @doc """
   The module of an application that runs, if it wants to be told. Which it is, the new code decides as a rule as the running one does.

@@ -4,7 +4,16 @@ defmodule FlyDeployAgent.ConfigEvaluation do
   their `.app` files below.
   """
 
-  alias FlyDeployAgent.{ConfigFile, ConfigScratch, Failure, FreeMemory, Release, ScratchPort, ScratchVm}
+  alias FlyDeployAgent.{
+    Beside,
+    ConfigFile,
+    ConfigScratch,
+    Failure,
+    FreeMemory,
+    Release,
+    ScratchPort,
+    ScratchVm
+  }
 
   @modules [ConfigScratch, ConfigFile, Failure, ScratchPort]
   # Bytes: what must be free for the scratch VM, and the most that it may take.
@@ -38,36 +47,28 @@ defmodule FlyDeployAgent.ConfigEvaluation do
   def run(running, new, release, code),
     do: bounded(fn asker -> evaluate(running, new, release, code, asker) end)
 
-  # In a process of its own, that owns the VM; whoever asks may be killed, and takes both along.
+  # In a process that owns the VM; whoever asks may be killed, and takes both along.
   defp bounded(fun) do
-    {asker, ref} = {self(), make_ref()}
+    asker = self()
 
-    {pid, monitor} =
-      spawn_monitor(fn ->
-        Process.flag(:trap_exit, true)
-        send(asker, {ref, safely(fn -> fun.(asker) end)})
-      end)
+    work = fn ->
+      Process.flag(:trap_exit, true)
+      fun.(asker)
+    end
 
-    receive do
-      {^ref, told} ->
-        Process.demonitor(monitor, [:flush])
+    case Beside.run(work, @limits.total_ms) do
+      {:ok, told} ->
         told
 
-      {:DOWN, ^monitor, :process, _, _} ->
+      {:raised, kind, _reason, stack} ->
+        {:error, "the agent failed with a #{kind} at #{stack |> Failure.stack() |> List.first()}"}
+
+      :killed ->
         {:error, "whoever evaluated it was killed"}
-    after
-      @limits.total_ms ->
-        Process.demonitor(monitor, [:flush])
-        Process.exit(pid, :kill)
+
+      :late ->
         {:error, "evaluating it took longer than #{div(@limits.total_ms, 1_000)} s"}
     end
-  end
-
-  defp safely(fun) do
-    fun.()
-  catch
-    kind, _reason ->
-      {:error, "the agent failed with a #{kind} at #{__STACKTRACE__ |> Failure.stack() |> List.first()}"}
   end
 
   defp evaluate(running, new, %{dir: dir} = release, code, asker) do

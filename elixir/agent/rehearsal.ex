@@ -11,6 +11,7 @@ defmodule FlyDeployAgent.Rehearsal do
     AppConfig,
     Beam,
     Belongings,
+    Beside,
     CodeFacts,
     Diff,
     Failure,
@@ -66,40 +67,34 @@ defmodule FlyDeployAgent.Rehearsal do
       else: bounded(limits, &rehearse(staged, order, Path.join(dir, "scratch"), code, {limits, &1}))
   end
 
-  # In a process of its own, that owns the VM; whoever asks may be killed, and takes both along.
+  # In a process that owns the VM; whoever asks may be killed, and takes both along.
   defp bounded(limits, fun) do
-    {asker, ref} = {self(), make_ref()}
+    asker = self()
 
-    {pid, monitor} =
-      :erlang.spawn_opt(
-        fn ->
-          Process.flag(:trap_exit, true)
-          send(asker, {ref, safely(fn -> fun.(asker) end)})
-        end,
-        [:monitor, priority: :low, max_heap_size: %{size: @heap_words, kill: true, error_logger: false}]
-      )
+    work = fn ->
+      Process.flag(:trap_exit, true)
+      fun.(asker)
+    end
 
-    receive do
-      {^ref, findings} ->
-        Process.demonitor(monitor, [:flush])
+    heap = %{size: @heap_words, kill: true, error_logger: false}
+
+    case Beside.run(work, limits.total_ms, priority: :low, max_heap_size: heap) do
+      {:ok, findings} ->
         findings
 
-      {:DOWN, ^monitor, :process, _, _} ->
+      {:raised, kind, _reason, stack} ->
+        [
+          RehearsalFindings.none(
+            "the agent failed with a #{kind} at #{stack |> Failure.stack() |> List.first()}"
+          )
+        ]
+
+      :killed ->
         [RehearsalFindings.none("the agent took too much memory for it")]
-    after
-      limits.total_ms ->
-        Process.demonitor(monitor, [:flush])
-        Process.exit(pid, :kill)
+
+      :late ->
         [RehearsalFindings.none("it took too long")]
     end
-  end
-
-  defp safely(fun) do
-    fun.()
-  catch
-    kind, _reason ->
-      at = __STACKTRACE__ |> Failure.stack() |> List.first()
-      [RehearsalFindings.none("the agent failed with a #{kind} at #{at}")]
   end
 
   defp rehearse(staged, order, dir, code, {limits, asker}) do

@@ -207,24 +207,27 @@ func (p *packing) recordHasAgent(ctx context.Context, otp, elixir string) bool {
 		return false
 	}
 	md := p.surveyed.recorded
-	entries := map[string]engine.HotUpgrade{}
-	for machine, u := range md.MachineUpgrades {
-		entries[machine] = u
-	}
-	if md.HotUpgrade != nil {
-		entries[""] = *md.HotUpgrade
-	}
 	app := sign.App{Fly: p.settings.App, OTP: p.target.OTPApp}
 	tried := map[string]bool{}
-	for machine, u := range entries {
+	has := func(machine string, u engine.HotUpgrade) bool {
 		a := u.Agent
 		if a.Source != source || a.OTP != otp || a.Elixir != elixir || !a.Valid() || tried[a.SHA256] ||
 			p.ports.Keys.CheckUpgrade(app, u, md.FullImage(), machine) != nil {
-			continue
+			return false
 		}
 		tried[a.SHA256] = true
-		if key := keyOf(a.URL); p.isIntact(ctx, p.surveyed, key, a.SHA256, a.Size) == nil {
-			p.upgrade.Agent, p.agentKey = a, key
+		key := keyOf(a.URL)
+		if p.isIntact(ctx, p.surveyed, key, a.SHA256, a.Size) != nil {
+			return false
+		}
+		p.upgrade.Agent, p.agentKey = a, key
+		return true
+	}
+	if md.HotUpgrade != nil && has("", *md.HotUpgrade) {
+		return true
+	}
+	for machine, u := range md.MachineUpgrades {
+		if has(machine, u) {
 			return true
 		}
 	}
