@@ -14,12 +14,9 @@ import (
 )
 
 const (
-	pollEvery      = 2 * time.Second        // one list of machines for each refresh of the fleet screen
-	pollMachine    = 3 * time.Millisecond   // more for each machine: the list of a thousand is a megabyte
-	pollAfterError = 10 * time.Second       // other consoles may look at the app too, and Fly limits the rate of all
-	busyTick       = 100 * time.Millisecond // at most ten redraws a second
-	idleTick       = 500 * time.Millisecond
-	noticeStays    = 5 * time.Second
+	busyTick    = 100 * time.Millisecond // at most ten redraws a second
+	idleTick    = 500 * time.Millisecond
+	noticeStays = 5 * time.Second
 )
 
 // console is the root model.
@@ -35,9 +32,7 @@ type console struct {
 	header string
 
 	fleet   *fleet
-	polling bool
-	look    int           // counts the looks at the fleet that were asked for
-	lookAt  time.Time     // when the next one begins
+	looks   looks         // at the fleet
 	past    *history      // the record of deploys; nil while it is not open
 	deploy  *deployScreen // ours; nil for none
 	watched *deployScreen // somebody else's, or one from the record; nil for none
@@ -66,13 +61,6 @@ type console struct {
 	frame  tea.View
 	frames *frames
 	crash  *CrashError // a bug: the console leaves
-}
-
-// overviewMsg brings a look at the fleet.
-type overviewMsg struct {
-	overview engine.Overview
-	err      error
-	look     int // which it was; 0 where nobody counts
 }
 
 // tickMsg paces repainting.
@@ -287,43 +275,6 @@ func (c *console) onTick(t tickMsg) tea.Cmd {
 // say shows a message at the bottom for a while.
 func (c *console) say(text string) {
 	c.notice, c.noticeEnd, c.stale = text, c.now.Add(noticeStays), true
-}
-
-// poll looks at the fleet after a while.
-func (c *console) poll(wait time.Duration) tea.Cmd {
-	if c.opts.Backend == nil || c.polling {
-		return nil
-	}
-	c.polling = true
-	c.look++
-	c.lookAt = c.now.Add(wait)
-	look := c.look
-	return c.work.after(wait, func(ctx context.Context) tea.Msg {
-		o, err := c.opts.Backend.Overview(ctx)
-		return overviewMsg{o, err, look}
-	})
-}
-
-// lookNow looks at the fleet without waiting for the next look's time.
-func (c *console) lookNow() tea.Cmd {
-	c.polling = false
-	return c.poll(0)
-}
-
-func (c *console) onOverview(m overviewMsg) tea.Cmd {
-	if m.look != 0 && m.look != c.look { // another was asked for since
-		return nil
-	}
-	c.polling = false
-	c.fleet.look(m, c.now)
-	if c.top() != screen(c.fleet) {
-		return nil // no other screen needs the list; it is asked for again on the way back
-	}
-	c.stale = true
-	if m.err != nil {
-		return c.poll(pollAfterError)
-	}
-	return c.poll(pollEvery + time.Duration(len(m.overview.Machines))*pollMachine)
 }
 
 // startDeploy deploys as the command line says.

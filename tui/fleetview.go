@@ -118,7 +118,7 @@ func (f *fleet) status(c *console) cells.Line {
 		return nil
 	case f.err != nil:
 		again := ""
-		if in := c.lookAt.Sub(c.now); in > 0 {
+		if in := c.looks.at.Sub(c.now); in > 0 {
 			again = ", again in " + text.Seconds(in)
 		}
 		return cells.Line{cells.New(cells.Warn, "! "+text.Seconds(old)+" old"+again+": "+f.err.Error())}

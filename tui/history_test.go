@@ -44,7 +44,7 @@ func TestTheFleetIsReadWhileItIsShown(t *testing.T) {
 	b := newBench(t, size{80, 24}, Options{})
 	b.sees(6)
 	reads := func() bool {
-		b.polling = true
+		b.looks.waiting = true
 		_, cmd := b.Update(overviewMsg{overview: tuitest.OverviewOf(6)})
 		return cmd != nil
 	}
@@ -61,10 +61,10 @@ func TestTheFleetIsReadWhileItIsShown(t *testing.T) {
 		t.Fatal("the fleet is read during a replay")
 	}
 	for _, k := range []string{"esc", "esc"} {
-		b.polling = false
+		b.looks.waiting = false
 		b.keys(k)
 	}
-	if !b.polling || !reads() {
+	if !b.looks.waiting || !reads() {
 		t.Fatal("the fleet is not read on the way back")
 	}
 }

@@ -49,7 +49,7 @@ func (f *fleet) visit(c *console, iex bool) tea.Cmd {
 	case !there:
 		return nil
 	case m.State != engine.StateStarted:
-		c.say(m.ID + " is " + string(m.State) + ": only a started machine has a shell")
+		c.say(m.ID + " is " + string(m.State) + ": it has no shell")
 		return nil
 	default:
 		return c.visit(m.ID, iex)

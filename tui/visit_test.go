@@ -86,7 +86,7 @@ func TestVisitsAreOpenedOnTheMachineUnderTheCursor(t *testing.T) {
 	if b.do("$"); b.dialog != nil {
 		t.Error("a stopped machine is looked at")
 	}
-	b.shows("148e00046c5ccd is stopped: only a started machine has a shell")
+	b.shows("148e00046c5ccd is stopped: it has no shell")
 	if want := []string{"148e00016c0000 false", "148e00016c0000 true"}; !slices.Equal(v.opened, want) {
 		t.Errorf("opened %q", v.opened)
 	}
