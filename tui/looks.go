@@ -11,8 +11,9 @@ import (
 
 const (
 	pollEvery      = 2 * time.Second      // one list of machines for each refresh of the fleet screen
-	pollMachine    = 3 * time.Millisecond // more for each machine: the list of a thousand is a megabyte
-	pollAfterError = 10 * time.Second     // other consoles may look at the app too, and Fly limits the rate of all
+	pollMachine    = 4 * time.Millisecond // more for each machine: the list of a thousand is a megabyte
+	pollMost       = 6 * time.Second
+	pollAfterError = 10 * time.Second // other consoles may look at the app too, and Fly limits the rate of all
 )
 
 // overviewMsg brings a look at the fleet.
@@ -75,5 +76,5 @@ func (c *console) onOverview(m overviewMsg) tea.Cmd {
 	if m.err != nil {
 		return c.poll(pollAfterError)
 	}
-	return c.poll(pollEvery + time.Duration(len(m.overview.Machines))*pollMachine)
+	return c.poll(min(pollEvery+time.Duration(len(m.overview.Machines))*pollMachine, pollMost))
 }

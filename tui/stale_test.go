@@ -99,3 +99,13 @@ func TestTheLockDialogClaimsNothingThatIsNotKnown(t *testing.T) {
 	b.sees(6)
 	b.shows("The lock of bob@ci-7 has been released since.")
 }
+
+// The list of a large fleet is asked for seldomer, but before what is shown counts as old.
+func TestLargeFleetsAreListedSeldomer(t *testing.T) {
+	for n, want := range map[int]time.Duration{6: pollEvery + 7*pollMachine, 1000: pollMost, 5000: pollMost} {
+		b := newBench(t, size{80, 24}, Options{})
+		if b.sees(n); b.looks.at.Sub(b.now) != want || want >= staleAfter {
+			t.Errorf("%d machines are listed again after %v", n, b.looks.at.Sub(b.now))
+		}
+	}
+}
