@@ -128,7 +128,7 @@ func (f *fleet) status(c *console) cells.Line {
 	return f.Lock(c.now)
 }
 
-// staleAfter is how old what is shown may become without a word: it is asked for every two seconds.
+// staleAfter is how old what is shown may become without a word: it is asked for every 2 to 6 s.
 const staleAfter = 10 * time.Second
 
 // isStale reports whether what is shown is older than it should be.

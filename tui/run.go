@@ -23,7 +23,7 @@ import (
 )
 
 // Backend is what the console asks and tells the app that it shows. Only Deploy, which is never called by a read-only
-// console, changes anything; see also Acts. The console reads the overview every two seconds while the home screen is shown.
+// console, changes anything; see also Acts. While the home screen is shown the console reads the overview every 2 s, of a large fleet every 6 s.
 type Backend interface {
 	plain.Backend
 	// Inspect is an overview that also asks every VM for the code that it has loaded. That costs the VMs something, so it
