@@ -16,8 +16,9 @@ defmodule FlyDeployAgent.Attached do
     handle_event: 4,
     handle_in: 3
   ]
-  # How deep in rows names of functions stand.
+  # How deep in rows names of functions stand, and among how many elements of a list.
   @depth 4
+  @elements 20
 
   @doc "The findings about what changed modules attach."
   @spec findings([Pair.t()]) :: [map]
@@ -141,12 +142,18 @@ defmodule FlyDeployAgent.Attached do
     for(
       table <- :ets.all(),
       row <- Shapes.rows(table),
-      function <- functions(Tuple.to_list(row), modules, @depth),
+      {module, f} <- functions(Tuple.to_list(row), modules, @depth),
+      # Any atom may stand beside a module's name.
+      exported?(modules[module].old, f),
       uniq: true,
-      do: function
+      do: {module, f}
     )
     |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))
   end
+
+  # Its first elements, whatever its end is.
+  defp some([head | tail], left) when left > 0, do: [head | some(tail, left - 1)]
+  defp some(_rest, _left), do: []
 
   defp functions(_terms, _modules, 0), do: []
 
@@ -165,7 +172,7 @@ defmodule FlyDeployAgent.Attached do
   defp of(tuple, modules, depth) when is_tuple(tuple),
     do: tuple |> Tuple.to_list() |> functions(modules, depth - 1)
 
-  defp of([_ | _] = list, modules, depth), do: functions(list, modules, depth - 1)
+  defp of([_ | _] = list, modules, depth), do: list |> some(@elements) |> functions(modules, depth - 1)
 
   defp of(fun, modules, _depth) when is_function(fun) do
     info = Function.info(fun)

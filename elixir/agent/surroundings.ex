@@ -7,6 +7,8 @@ defmodule FlyDeployAgent.Surroundings do
 
   @fetches [{Application, :fetch_env!, 2}, {:persistent_term, :get, 1}]
 
+  # All modules together.
+  @time_ms 3_000
   @gets [{Application, :get_env, 2}, {Application, :get_env, 3}, {Application, :fetch_env!, 2}]
 
   @doc "The findings about what changed modules fetch, and the running versions of them do not. `config` is what the upgrade applies."
@@ -66,8 +68,11 @@ defmodule FlyDeployAgent.Surroundings do
 
   # Settings are followed as they are through the code of both versions, wherever it reads them.
   defp unlike(pairs, config) do
+    until = System.monotonic_time(:millisecond) + @time_ms
+
     for %{old: %{}, module: module} = pair <- pairs,
         Enum.any?(@gets, &(&1 in pair.new.imports)),
+        System.monotonic_time(:millisecond) < until,
         {now, true} <- [demanded(pair, :new, config)],
         now != [],
         {before, true} <- [demanded(pair, :old, config)],
