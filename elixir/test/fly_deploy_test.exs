@@ -103,7 +103,11 @@ defmodule FlyDeployTest do
   describe "as a child" do
     test "reapplies before the children that stand below it, and stays out of the tree" do
       test = self()
-      see = fn -> send(test, {:started, Hook.calls()}) && :ignore end
+
+      see = fn ->
+        send(test, {:started, Hook.calls()})
+        :ignore
+      end
 
       {:ok, supervisor} =
         Supervisor.start_link(

@@ -286,7 +286,12 @@ defmodule FlyDeployAgent.CommitTest do
     test = self()
 
     spawn_link(fn ->
-      in_nif = fn s -> send(test, :busy) && :erts_debug.dirty_cpu(:wait, 10_000) && s end
+      in_nif = fn s ->
+        send(test, :busy)
+        :erts_debug.dirty_cpu(:wait, 10_000)
+        s
+      end
+
       :sys.replace_state(busy, in_nif, :infinity)
     end)
 

@@ -28,7 +28,8 @@ defmodule FlyDeployAgent.RehearsalTest do
       quietly(fn ->
         Kernel.ParallelCompiler.compile_to_path(
           [Path.expand(@live_view, __DIR__), write(dir, "channel.ex", @channel)],
-          ebin
+          ebin,
+          return_diagnostics: true
         )
       end)
 

@@ -191,7 +191,7 @@ defmodule FlyDeployAgent.SwapTest do
 
     new =
       statem(module, 2, :handle_event_function, """
-      if s == :hangs, do: {Process.sleep(:infinity)}, else: {:ok, state, s}
+      if(s == :hangs, do: {Process.sleep(:infinity)}, else: {:ok, state, s})
       """)
 
     armed = armed(module, old, new)
@@ -235,7 +235,9 @@ defmodule FlyDeployAgent.SwapTest do
 
     migrate = """
     (fn
-       _, {:wait, test} -> send(test, {:migrating, self()}) && receive(do: (:go -> {:ok, s}))
+       _, {:wait, test} ->
+         send(test, {:migrating, self()})
+         receive do: (:go -> {:ok, s})
        _, :fails -> raise("no")
        _, n -> {:ok, n + 1}
      end).(from, s)

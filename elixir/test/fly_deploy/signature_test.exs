@@ -12,11 +12,13 @@ defmodule FlyDeploy.SignatureTest do
   doctest Signature
   doctest Newest
 
-  # flydeploy's console has made them: engine/sign.
-  @vectors __DIR__ |> Path.join("signatures.json") |> File.read!() |> FlyDeploy.Json.decode() |> elem(1)
   @image "registry.fly.io/my-app:deployment-01A"
   @current "releases/my_app-current.json"
   @tarball "releases/my_app-1.2.4.tar.gz"
+
+  # flydeploy's console has made them: engine/sign.
+  defp vectors,
+    do: __DIR__ |> Path.join("signatures.json") |> File.read!() |> FlyDeploy.Json.decode() |> elem(1)
 
   defp read(upgrade, machine \\ "m1") do
     {:ok, read} =
@@ -35,7 +37,7 @@ defmodule FlyDeploy.SignatureTest do
 
   describe "a console's signature" do
     test "is verified, of the very bytes that it has signed" do
-      for %{"upgrade" => upgrade, "message" => message, "public_key" => key, "key_id" => id} <- @vectors do
+      for %{"upgrade" => upgrade, "message" => message, "public_key" => key, "key_id" => id} <- vectors() do
         [{^id, _}] = keys = keys(key)
         machine = upgrade["signature"]["machine"] || "m1"
         assert Signature.message(read(upgrade), here()) == message
@@ -44,7 +46,7 @@ defmodule FlyDeploy.SignatureTest do
     end
 
     test "is of this upgrade, app, image and machine" do
-      [%{"upgrade" => upgrade, "public_key" => key}, %{"upgrade" => of_another_machine} | _] = @vectors
+      [%{"upgrade" => upgrade, "public_key" => key}, %{"upgrade" => of_another_machine} | _] = vectors()
       verify = fn upgrade, more -> Signature.verify(read(upgrade), keys(key), here(more)) end
       assert verify.(upgrade, %{}) == :ok
 
@@ -103,14 +105,14 @@ defmodule FlyDeploy.SignatureTest do
         __DIR__ |> Path.join("own_code.json") |> File.read!() |> FlyDeploy.Json.decode()
 
       signature = Metadata.own_code(Json.encode(%{own_code: signed}))
-      [%{"public_key" => key} | _] = @vectors
+      [%{"public_key" => key} | _] = vectors()
       [{_, public}] = keys(key)
       assert Signature.own_code_message(signature, here()) == message
       assert :crypto.verify(:eddsa, :none, message, signature.value, [public, :ed25519])
     end
 
     test "of any of several keys counts" do
-      [%{"upgrade" => upgrade, "public_key" => key} | _] = @vectors
+      [%{"upgrade" => upgrade, "public_key" => key} | _] = vectors()
       {other, _} = :crypto.generate_key(:eddsa, :ed25519)
       other = "flydeploy-public:" <> Base.url_encode64(other, padding: false)
       assert Signature.verify(read(upgrade), keys([other, key]), here()) == :ok
