@@ -142,8 +142,7 @@ defmodule FlyDeploy.AppliedChildrenTest do
   end
 
   test "a failure is logged, and the boot goes on" do
-    log =
-      capture_log(fn -> assert is_pid(AppliedChildren.apply_all(%{now: [%{}], later: []}, :kernel)) end)
+    log = capture_log(fn -> assert is_pid(AppliedChildren.apply_all(%{now: [%{}], later: []}, :kernel)) end)
 
     assert log =~ "FlyDeploy could not apply the children of the hot upgrade: an unexpected error"
   end
