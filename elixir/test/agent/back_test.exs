@@ -141,7 +141,10 @@ defmodule FlyDeployAgent.BackTest do
     staged = staged(dir, [{running, server(module, 1, "")}])
     {:ok, dynamic} = DynamicSupervisor.start_link(strategy: :one_for_one, max_restarts: 1, max_seconds: 600)
     for n <- 1..50, do: {:ok, _} = DynamicSupervisor.start_child(dynamic, {module, n})
-    {:ok, gone} = DynamicSupervisor.start_child(dynamic, Supervisor.child_spec({module, :gone}, restart: :temporary))
+
+    {:ok, gone} =
+      DynamicSupervisor.start_child(dynamic, Supervisor.child_spec({module, :gone}, restart: :temporary))
+
     children = for n <- 1..3, do: Supervisor.child_spec({module, n}, id: n)
     {:ok, one} = Supervisor.start_link(children, strategy: :one_for_one, max_restarts: 0)
     {:ok, rest} = Supervisor.start_link(children, strategy: :rest_for_one, max_restarts: 0)
