@@ -57,10 +57,9 @@ type console struct {
 	summaries  []string
 	lastResult *engine.Result
 
-	stale  bool // what is shown has changed since it was painted
-	frame  tea.View
-	frames *frames
-	crash  *CrashError // a bug: the console leaves
+	stale bool // what is shown has changed since it was painted
+	frame tea.View
+	crash *CrashError // a bug: the console leaves
 }
 
 // tickMsg paces repainting.
@@ -72,7 +71,7 @@ type tickMsg struct {
 func newConsole(o Options, work *background) *console {
 	c := &console{
 		opts: o, work: work, keys: newKeyMap(o.ReadOnly, o.Backend != nil), now: time.Now(),
-		fleet: newFleet(o.Preselect), stale: true, frames: &frames{}, calls: calling{pressed: time.Now()},
+		fleet: newFleet(o.Preselect), stale: true, calls: calling{pressed: time.Now()},
 	}
 	c.keys.logs.SetEnabled(o.Logs != nil)
 	c.keys.shell.SetEnabled(o.Terminal != nil && !o.ReadOnly)
@@ -228,7 +227,6 @@ func (c *console) View() (frame tea.View) {
 		}
 		c.frame.WindowTitle, c.frame.ProgressBar = c.windowTitle(), c.taskbar()
 		c.stale = false
-		c.frames.changed()
 	}
 	return c.frame
 }

@@ -136,7 +136,6 @@ func Run(ctx context.Context, o Options) (Ended, error) {
 	work := newBackground(ctx)
 	c := newConsole(o, work)
 	p := tea.NewProgram(c, programOptions(o)...)
-	c.frames.of(p)
 	quit := make(chan struct{})
 	keepRunning := context.AfterFunc(ctx, func() { defer close(quit); p.Quit() })
 	_, err := p.Run()
