@@ -270,7 +270,7 @@ defmodule FlyDeployAgent.BackTest do
     {:ok, _} = Supervisor.start_link([{module, self()}], strategy: :one_for_one, max_restarts: 0)
     assert_receive {:runs, 2, pid}
     test = self()
-    alone = spawn(fn -> module.run(test) end)
+    alone = spawn(module, :run, [test])
     assert_receive {:runs, 2, ^alone}
     staged = plan(staged)
     assert names(staged) == [{"fresh_states", :warn, 1}]
