@@ -27,11 +27,11 @@ type Terminal struct {
 	last lastLines
 }
 
-// What goes into a command line. The release's folder and name are what its VM says of itself; a shell on the machine may read them.
+// What goes into a command line, beside appName. The release's folder and name are what its VM says of itself; a shell on the machine may
+// read them.
 var (
-	safeApp       = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-	safeMachine   = regexp.MustCompile(`^[a-z0-9]{1,40}$`)
-	safeContainer = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
+	safeMachine   = regexp.MustCompile(`^[a-z0-9]+$`)
+	safeContainer = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 	safeRelease   = regexp.MustCompile(`^(/[A-Za-z0-9_][A-Za-z0-9_.+@-]*)+$`)
 )
 
@@ -51,11 +51,11 @@ func (t Terminals) IEx(ctx context.Context, machine, container, root, name strin
 
 func (t Terminals) open(ctx context.Context, machine, container, inside string) (*Terminal, error) {
 	switch {
-	case !safeApp.MatchString(t.App):
+	case len(t.App) > 63 || !appName.MatchString(t.App):
 		return nil, unsafeName("app", t.App)
-	case !safeMachine.MatchString(machine):
+	case len(machine) > 40 || !safeMachine.MatchString(machine):
 		return nil, unsafeName("machine", machine)
-	case container != "" && !safeContainer.MatchString(container):
+	case len(container) > 128 || container != "" && !safeContainer.MatchString(container):
 		return nil, unsafeName("container", container)
 	}
 	flyctl, err := findFlyctl()
