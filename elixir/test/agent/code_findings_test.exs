@@ -438,7 +438,7 @@ defmodule FlyDeployAgent.CodeFindingsTest do
     test "#{what}: #{Enum.map_join(findings, ", ", &elem(&1, 0))}#{if findings == [], do: "nothing"}",
          context do
       {_, source, edits, findings} = Enum.at(@changes, @case_number)
-      pairs = Versions.pairs(context.versions[source], source |> edited(edits) |> Versions.beams())
+      pairs = Versions.pairs(context.versions[source], source |> Versions.edited(edits) |> Versions.beams())
       found = CodeFindings.all(pairs, live())
 
       assert for(f <- found, do: {f.name, f.severity}) ==
@@ -448,13 +448,6 @@ defmodule FlyDeployAgent.CodeFindingsTest do
       # What does not run cannot break.
       assert CodeFindings.all(pairs, %{processes: %{}, children: [], supervisors: [], applications: []}) == []
     end
-  end
-
-  defp edited(source, edits) do
-    Enum.reduce(edits, source, fn {from, to}, text ->
-      assert text =~ from
-      String.replace(text, from, to)
-    end)
   end
 
   # `--apply-children`: of an application's tree only where its module tells the children.
@@ -511,7 +504,7 @@ defmodule FlyDeployAgent.CodeFindingsTest do
       pairs =
         Versions.pairs(
           context.versions[source] || Versions.beams(source),
-          source |> edited(edits) |> Versions.beams()
+          source |> Versions.edited(edits) |> Versions.beams()
         )
 
       assert [found] = CodeFindings.all(pairs, Map.put(live(), :apply_children, how))

@@ -430,7 +430,7 @@ defmodule FlyDeployAgent.DemandsTest do
     old = Versions.beams(@server)
 
     assert %{severity: :info, subject: "T.Server", name: "not_compared"} =
-             old |> found(edited(@server, edits), T.Server, :gen_server, state()) |> List.last()
+             old |> found(Versions.edited(@server, edits), T.Server, :gen_server, state()) |> List.last()
   end
 
   test "what pages lack", do: check(@view, @view_changes, T.View, :view, @socket, "assigns")
@@ -439,7 +439,7 @@ defmodule FlyDeployAgent.DemandsTest do
     old = Versions.beams(source)
 
     for {what, edits, keys} <- changes do
-      found = found(old, edited(source, edits), module, kind, state)
+      found = found(old, Versions.edited(source, edits), module, kind, state)
       wanted = for key <- keys, do: {"stale_shape", "#{inspect(module)}'s #{of}#{without(key)}"}
       assert {what, for(f <- found, do: {f.name, f.subject})} == {what, wanted}
     end
@@ -476,13 +476,6 @@ defmodule FlyDeployAgent.DemandsTest do
   defp code(beam) do
     {:ok, code} = FlyDeployAgent.CodeFacts.functions(beam)
     code
-  end
-
-  defp edited(source, edits) do
-    Enum.reduce(edits, source, fn {from, to}, text ->
-      assert text =~ from
-      String.replace(text, from, to)
-    end)
   end
 
   # As the compiler takes texts apart before OTP 26 and from then on.

@@ -1,6 +1,8 @@
 defmodule FlyDeployAgent.Versions do
   @moduledoc "Compiles two versions of some modules, for tests that compare them. None of them stays loaded."
 
+  import ExUnit.Assertions
+
   alias FlyDeployAgent.{CodeFacts, Pair}
 
   @doc "The `.beam`s of a source, by module. Each source is compiled once."
@@ -21,6 +23,15 @@ defmodule FlyDeployAgent.Versions do
       end)
 
     Map.new(beams)
+  end
+
+  @doc "A source with all of the edits, `{from, to}`: each finds its text."
+  @spec edited(binary, [{binary, binary}]) :: binary
+  def edited(source, edits) do
+    Enum.reduce(edits, source, fn {from, to}, text ->
+      assert text =~ from
+      String.replace(text, from, to)
+    end)
   end
 
   @doc "The modules that differ, as `FlyDeployAgent.CodeFindings` compares them."
