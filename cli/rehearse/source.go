@@ -63,42 +63,49 @@ type release struct {
 
 // open gives the release, from a folder below work where it does not lie in one. root is its folder in an image.
 func (s source) open(ctx context.Context, read engine.ReadImage, root, work string, tell func(string)) (release, error) {
-	root = path.Clean(root)
-	dir, err := filepath.EvalSymlinks(s.given)
+	dir := s.given
 	if s.kind != folder {
-		if dir, err = os.MkdirTemp(work, "release-"); err != nil {
-			return release{}, err
-		}
-		if err := os.Chmod(dir, 0o755); err != nil { // it becomes the machines' folder
-			return release{}, err
-		}
-		files, err := newUnpacking(dir, root)
-		if err != nil {
-			return release{}, err
-		}
-		defer files.close()
-		tell("reading " + s.given + " …")
-		if s.kind == image {
-			_, err = read(ctx, s.given, root, nil, files.add)
-		} else {
-			err = readArchive(ctx, s.given, root, files.add)
-		}
-		if err != nil {
-			return release{}, s.unread(err)
-		}
-		if err := files.linkAll(); err != nil {
+		var err error
+		if dir, err = s.unpack(ctx, read, path.Clean(root), work, tell); err != nil {
 			return release{}, err
 		}
 	}
-	var r release
-	if err == nil {
-		r, err = releaseIn(dir)
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return release{}, s.without(err)
 	}
+	r, err := releaseIn(dir)
 	if err != nil {
 		return release{}, s.without(err)
 	}
 	r.given = s.given
 	return r, r.runsHere()
+}
+
+// unpack puts an archive's or an image's release into a new folder below work.
+func (s source) unpack(ctx context.Context, read engine.ReadImage, root, work string, tell func(string)) (string, error) {
+	dir, err := os.MkdirTemp(work, "release-")
+	if err != nil {
+		return "", err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { // it becomes the machines' folder
+		return "", err
+	}
+	files, err := newUnpacking(dir, root)
+	if err != nil {
+		return "", err
+	}
+	defer files.close()
+	tell("reading " + s.given + " …")
+	if s.kind == image {
+		_, err = read(ctx, s.given, root, nil, files.add)
+	} else {
+		err = readArchive(ctx, s.given, root, files.add)
+	}
+	if err != nil {
+		return "", s.unread(err)
+	}
+	return dir, files.linkAll()
 }
 
 // unread says what to do about an image that cannot be read: a deploy may read it otherwise, a rehearsal may not.
