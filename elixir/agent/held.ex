@@ -46,7 +46,7 @@ defmodule FlyDeployAgent.Held do
     if Enum.all?(Map.values(sought), &Enum.empty?/1) do
       []
     else
-      {held, unasked} = Shapes.holders(sought, targets, servers)
+      {held, unasked, silent} = Shapes.holders(sought, targets, servers)
       kinds = Map.new(targets, &{&1.pid, &1.kind})
       {shapes, held} = Enum.split_with(held, &(elem(&1.found, 0) in [:shape, :dictionary]))
       counts = Enum.frequencies(for(%{module: m} <- targets, do: m) ++ for({_, m} <- servers, do: m))
@@ -58,7 +58,7 @@ defmodule FlyDeployAgent.Held do
       |> Enum.concat(Demands.all(pairs, by_holder(shapes, counts), codes, sought.structs))
       |> Enum.concat(timed(shapes, by_module))
       |> Enum.concat(Optional.findings(pairs, states(shapes, by_module), codes))
-      |> Enum.concat(unasked(unasked))
+      |> Enum.concat(unasked(unasked) ++ silent(silent))
     end
   end
 
@@ -281,6 +281,19 @@ defmodule FlyDeployAgent.Held do
 
   defp unasked(count),
     do: [Findings.not_compared("there was no time to ask #{count} processes for what they hold")]
+
+  defp silent([]), do: []
+
+  defp silent(holders) do
+    [
+      %{
+        name: "not_compared",
+        severity: :info,
+        subject: Findings.number(length(holders)),
+        detail: "did not answer, and what they hold was not compared with the new code: #{counted(holders)}"
+      }
+    ]
+  end
 
   defp counted(holders) do
     counts = holders |> Enum.frequencies() |> Enum.sort_by(&(-elem(&1, 1)))

@@ -87,10 +87,15 @@ defmodule FlyDeployAgent.Rounds do
   def inside(asked, timeout_ms, count \\ :all)
   def inside([], _timeout_ms, _count), do: []
 
-  def inside(asked, timeout_ms, count) do
+  def inside(asked, timeout_ms, count),
+    do: asked |> enter() |> told(if(count == :all, do: length(asked), else: -1), timeout_ms)
+
+  @doc "Has processes look at their own states as `inside/3`, and waits for none of them: `told/3` gives what they tell."
+  @spec enter([{pid, (term -> term)}]) :: reference
+  def enter(asked) do
     {round, nobody} = {make_ref(), spawn(fn -> :ok end)}
     for {pid, fun} <- asked, do: tell([pid], nobody, {:replace_state, telling(self(), round, fun)})
-    told(round, if(count == :all, do: length(asked), else: -1), deadline(timeout_ms))
+    round
   end
 
   defp telling(asker, round, fun) do
@@ -100,11 +105,15 @@ defmodule FlyDeployAgent.Rounds do
     end
   end
 
-  defp told(_round, 0, _deadline), do: []
+  @doc "What processes of a round tell within `timeout_ms`, of which `left` have not yet; nobody waits any longer when these have."
+  @spec told(reference, left :: integer, timeout_ms :: non_neg_integer) :: [{pid, term}]
+  def told(round, left, timeout_ms), do: told_until(round, left, deadline(timeout_ms))
 
-  defp told(round, left, deadline) do
+  defp told_until(_round, 0, _deadline), do: []
+
+  defp told_until(round, left, deadline) do
     receive do
-      {^round, pid, told} -> [{pid, told} | told(round, left - 1, deadline)]
+      {^round, pid, told} -> [{pid, told} | told_until(round, left - 1, deadline)]
     after
       max(deadline - now(), 0) -> []
     end

@@ -37,6 +37,8 @@ defmodule FlyDeployAgent.Shapes do
   @asked 20_000
   @batch 10
   @answer_ms 50
+  # For those that were busy then, all together, after the others: their answers come when they get to it.
+  @patience_ms 1_000
   # All managers of events together.
   @handlers_ms 250
   # Entries of a process' dictionary that are looked at, and whose they are not.
@@ -156,11 +158,16 @@ defmodule FlyDeployAgent.Shapes do
 
   @doc """
   The holders of what is sought, `[%{holder, found, pid}]`: the callback module of a process, a supervisor, a table or a persistent
-  term's key; and how many processes there was no time to ask.
+  term's key; how many processes there was no time to ask; and who of those that live has not answered.
   """
-  @spec holders(sought, targets :: [FlyDeployAgent.Target.t()], servers :: [{pid, holder}]) ::
-          {[%{holder: holder, found: found, pid: pid | nil}], unasked :: non_neg_integer}
-  def holders(sought, targets, servers) do
+  @spec holders(
+          sought,
+          targets :: [FlyDeployAgent.Target.t()],
+          servers :: [{pid, holder}],
+          patience_ms :: non_neg_integer
+        ) ::
+          {[%{holder: holder, found: found, pid: pid | nil}], unasked :: non_neg_integer, silent :: [holder]}
+  def holders(sought, targets, servers, patience_ms \\ @patience_ms) do
     modules = for %{pid: pid, kind: kind, module: module} <- targets, kind != :gen_event, do: {pid, module}
     anywhere? = anywhere?(sought)
 
@@ -169,9 +176,17 @@ defmodule FlyDeployAgent.Shapes do
       |> Enum.filter(fn {pid, _} -> anywhere? or is_map_key(sought.shapes, pid) end)
       |> Enum.split(@asked)
 
-    {found, late} = ask(Enum.chunk_every(asked, @batch), sought, now() + @all_ms, [])
+    {told, rounds, late} = asked |> Enum.chunk_every(@batch) |> ask(sought, now() + @all_ms, {[], []})
+    {further, silent} = wait(rounds, patience_ms)
+    holders = Map.new(asked)
+
+    found =
+      for {pid, all} <- told ++ further, found <- all, do: %{holder: holders[pid], found: found, pid: pid}
+
     others = if anywhere?, do: tables(sought) ++ terms(sought), else: []
-    {found ++ handlers(targets, sought) ++ others, late + length(unasked)}
+
+    {found ++ handlers(targets, sought) ++ others, late + length(unasked),
+     Enum.map(silent, &Map.fetch!(holders, &1))}
   end
 
   # Whether something is sought that whoever there is may hold: otherwise only those are asked whose shapes are.
@@ -198,23 +213,34 @@ defmodule FlyDeployAgent.Shapes do
     for pid <- Process.list(), pid not in known, holder = server(pid), do: {pid, holder}
   end
 
-  defp ask([], _sought, _deadline, held), do: {held, 0}
+  # What they tell, the rounds in which some have not, and how many were not asked.
+  defp ask([], _sought, _deadline, {told, rounds}), do: {told, rounds, 0}
 
-  defp ask([batch | rest] = batches, sought, deadline, held) do
+  defp ask([batch | rest] = batches, sought, deadline, {told, rounds}) do
     if now() > deadline do
-      {held, batches |> Enum.map(&length/1) |> Enum.sum()}
+      {told, rounds, batches |> Enum.map(&length/1) |> Enum.sum()}
     else
-      holders = Map.new(batch)
+      round = Rounds.enter(for {pid, _} <- batch, do: {pid, looking(pid, sought)})
+      here = Rounds.told(round, length(batch), @answer_ms)
+      answered = Enum.map(here, &elem(&1, 0))
+      rounds = for({pid, _} <- batch, do: pid) |> Kernel.--(answered) |> with_silent(round, rounds)
+      ask(rest, sought, deadline, {here ++ told, rounds})
+    end
+  end
 
-      told =
-        Rounds.inside(
-          for({pid, _} <- batch, do: {pid, looking(pid, sought)}),
-          @answer_ms
-        )
+  defp with_silent([], _round, rounds), do: rounds
+  defp with_silent(pids, round, rounds), do: [{round, pids} | rounds]
 
-      here = for {pid, all} <- told, found <- all, do: %{holder: holders[pid], found: found, pid: pid}
+  # Those that have died never answer.
+  defp wait(rounds, patience_ms) do
+    until = now() + patience_ms
 
-      ask(rest, sought, deadline, here ++ held)
+    for {round, pids} <- Enum.reverse(rounds), reduce: {[], []} do
+      {told, silent} ->
+        living = Enum.filter(pids, &Process.alive?/1)
+        here = Rounds.told(round, length(living), max(until - now(), 0))
+        answered = Enum.map(here, &elem(&1, 0))
+        {here ++ told, Enum.filter(living -- answered, &Process.alive?/1) ++ silent}
     end
   end
 

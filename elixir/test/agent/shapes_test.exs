@@ -10,6 +10,7 @@ defmodule FlyDeployAgent.ShapesTest do
   defmodule Counter do
     use GenServer
     def init(state), do: {:ok, state}
+    def handle_cast(:wait, state), do: receive(do: (:go -> {:noreply, state}))
   end
 
   @wanted %{
@@ -89,7 +90,7 @@ defmodule FlyDeployAgent.ShapesTest do
     sought = Map.merge(@wanted, %{structs: %{}, gone: MapSet.new(), settings: settings})
     shapes = Map.new([kept, other], &{&1, :gen_server})
 
-    {held, 0} = Shapes.holders(%{sought | shapes: shapes}, [], [{kept, Counter}, {other, Counter}])
+    {held, 0, []} = Shapes.holders(%{sought | shapes: shapes}, [], [{kept, Counter}, {other, Counter}])
 
     assert for(%{found: {:set, keys}, pid: pid} <- held, do: {pid, keys}) == [{kept, [:max]}]
   end
@@ -141,7 +142,7 @@ defmodule FlyDeployAgent.ShapesTest do
     on_exit(fn -> :persistent_term.erase({__MODULE__, "secret"}) end)
     Process.sleep(0)
 
-    {held, 0} = Shapes.holders(@wanted, [], Shapes.servers([], []))
+    {held, 0, []} = Shapes.holders(@wanted, [], Shapes.servers([], []))
     assert Enum.all?(held, &([&1.found] == @without))
     by_pid = Map.new(held, &{&1.pid, &1.holder})
     assert by_pid[server] == Counter
@@ -151,7 +152,7 @@ defmodule FlyDeployAgent.ShapesTest do
     assert Enum.sort(others) == [{:table, __MODULE__}, {:term, "{#{inspect(__MODULE__)}, …}"}]
 
     target = %{pid: server, kind: :gen_server, module: Mine}
-    {held, 0} = Shapes.holders(@wanted, [target], Shapes.servers([target], []))
+    {held, 0, []} = Shapes.holders(@wanted, [target], Shapes.servers([target], []))
     assert [%{holder: Mine}] = for(%{pid: ^server} = h <- held, do: h)
   end
 
@@ -162,10 +163,31 @@ defmodule FlyDeployAgent.ShapesTest do
     asked = fn sought -> Shapes.holders(sought, [], [{server, Counter}, {other, Counter}]) end
     shapes = %{@wanted | structs: %{}, shapes: %{server => :gen_server}}
 
-    assert {[%{pid: ^server, found: {:shape, :gen_server, _}}], 0} = asked.(shapes)
+    assert {[%{pid: ^server, found: {:shape, :gen_server, _}}], 0, []} = asked.(shapes)
     refute_received {:trace, ^other, :receive, _}
     # A struct may be held by everybody.
     asked.(%{@wanted | shapes: %{server => :gen_server}})
     assert_receive {:trace, ^other, :receive, {:system, _, _}}
   end
+
+  test "who is busy when it is asked is waited for when all others have told, and who lives and never answers is named" do
+    [late, never, dead] = for _ <- 1..3, do: elem(GenServer.start(Counter, %State{}), 1)
+    Enum.each([late, never], &GenServer.cast(&1, :wait))
+    GenServer.stop(dead)
+    on_exit(fn -> Enum.each([late, never], &Process.exit(&1, :kill)) end)
+    tracer = spawn_link(fn -> receive(do: ({:trace, ^late, :receive, {:system, _, _}} -> go_on(late))) end)
+    :erlang.trace(late, true, [:receive, {:tracer, tracer}])
+    asked = fn servers, ms -> Shapes.holders(@wanted, [], servers, ms) end
+
+    # Longer than anybody is waited for before the others are asked.
+    assert {held, 0, []} = asked.([{late, Late}, {dead, Dead}], 60_000)
+
+    assert for(%{holder: holder, found: found} <- held, is_atom(holder), do: {holder, [found]}) == [
+             {Late, @without}
+           ]
+
+    assert {_, 0, [Never]} = asked.([{never, Never}, {dead, Dead}], 1)
+  end
+
+  defp go_on(pid), do: Process.send_after(pid, :go, 200)
 end
