@@ -14,7 +14,7 @@ var Files embed.FS
 var Orchestrator = []string{"orchestrator/compiled.ex", "orchestrator/tarball.ex", "orchestrator/job.ex"}
 
 // OrchestratorCalls lists those of the agent's files that the orchestrator calls, in compile order.
-var OrchestratorCalls = []string{"agent/json.ex", "agent/connection.ex", "agent/http.ex", "agent/manifest.ex", "agent/release.ex", "agent/config_file.ex"}
+var OrchestratorCalls = []string{"agent/json.ex", "agent/connection.ex", "agent/http.ex", "agent/release.ex", "agent/manifest.ex", "agent/config_file.ex"}
 
 // Agent lists the agent's files in the order in which they compile without warnings: a module after those it calls.
 var Agent = []string{

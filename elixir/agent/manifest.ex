@@ -6,6 +6,8 @@ defmodule FlyDeployAgent.Manifest do
   Lines are `file SHA256 SIZE PATH`, `native SHA256 SIZE PATH` and `setting DIGEST FILE KEY`, sorted.
   """
 
+  alias FlyDeployAgent.Release
+
   @name "flydeploy.manifest"
   @secret ~w(releases/COOKIE)
 
@@ -25,12 +27,15 @@ defmodule FlyDeployAgent.Manifest do
   @doc "The manifest of the release at `root` whose version is `vsn`."
   @spec text(Path.t(), binary) :: binary
   def text(root, vsn) do
+    left_over = Release.left_over(root, vsn)
+
     files =
       for path <- root |> Path.join("**") |> Path.wildcard(match_dot: true),
           File.regular?(path),
           name = Path.relative_to(path, root),
           name not in @secret,
           not manifest?(name),
+          not Release.below?(name, left_over),
           do:
             "#{if native?(path), do: "native", else: "file"} #{sha256(path)} #{File.stat!(path).size} #{name}\n"
 

@@ -68,6 +68,34 @@ defmodule FlyDeployAgent.Release do
     end
   end
 
+  @doc """
+  The folders below lib, by their names, of libraries that the release of version `vsn` at `root` does not have: `mix release` leaves those
+  of an earlier version where they were. None where the release does not list its applications.
+  """
+  @spec left_over(Path.t(), binary) :: [binary]
+  def left_over(root, vsn) do
+    listed =
+      for rel <- Path.wildcard(Path.join([root, "releases", vsn, "*.rel"])),
+          {:ok, [{:release, _, _, apps}]} <- [:file.consult(rel)],
+          app <- apps,
+          do: "#{elem(app, 0)}-#{elem(app, 1)}"
+
+    libraries =
+      for file <- Path.wildcard(Path.join(root, "lib/*/ebin/*.app")),
+          do: file |> Path.dirname() |> Path.dirname() |> Path.basename()
+
+    if listed == [], do: [], else: Enum.uniq(libraries) -- listed
+  end
+
+  @doc "Whether a file of a release, by its name below the root, is in one of these folders below lib."
+  @spec below?(binary, [binary]) :: boolean
+  def below?(name, folders) do
+    case Path.split(name) do
+      ["lib", folder | _] -> folder in folders
+      _ -> false
+    end
+  end
+
   @doc "Whether a module's file belongs to the release's own libraries."
   @spec library?(Path.t()) :: boolean
   def library?(file), do: origin_of(file) == :library

@@ -16,13 +16,15 @@ defmodule FlyDeployOrchestrator.Tarball do
   def make(root, otp_app, path, config?, progress) do
     [erts, vsn] = [root, "releases", "start_erl.data"] |> Path.join() |> File.read!() |> String.split()
 
-    case application_vsn(root, otp_app) do
+    left_over = Release.left_over(root, vsn)
+
+    case application_vsn(root, otp_app, left_over) do
       nil ->
         {:error, "the new release has no application #{otp_app}"}
 
       app_vsn ->
         manifest = {Manifest.path("#{otp_app}-#{app_vsn}"), {:text, Manifest.text(root, vsn)}}
-        entries = Enum.sort([manifest | config(root, vsn, config?) ++ entries(root, vsn)])
+        entries = Enum.sort([manifest | config(root, vsn, config?) ++ entries(root, vsn, left_over)])
         write(path, entries, progress)
 
         {:ok,
@@ -43,8 +45,10 @@ defmodule FlyDeployOrchestrator.Tarball do
   defp config(root, vsn, true),
     do: [{ConfigFile.path(vsn), {:text, root |> ConfigFile.read(vsn) |> ConfigFile.encode()}}]
 
-  defp application_vsn(root, app) do
-    with [file | _] <- Path.wildcard(Path.join(root, "lib/#{app}-*/ebin/#{app}.app")),
+  defp application_vsn(root, app, left_over) do
+    found = root |> Path.join("lib/#{app}-*/ebin/#{app}.app") |> Path.wildcard()
+
+    with [file | _] <- Enum.reject(found, &Release.below?(Path.relative_to(&1, root), left_over)),
          {:ok, [{:application, ^app, keys}]} <- :file.consult(file) do
       List.to_string(keys[:vsn])
     else
@@ -52,7 +56,7 @@ defmodule FlyDeployOrchestrator.Tarball do
     end
   end
 
-  defp entries(root, vsn) do
+  defp entries(root, vsn, left_over) do
     patterns = ["lib/*/ebin/*.{beam,app}", "releases/#{vsn}/consolidated/*.beam", "lib/*/priv/**"]
 
     for(
@@ -61,6 +65,7 @@ defmodule FlyDeployOrchestrator.Tarball do
       File.regular?(path),
       name = Path.relative_to(path, root),
       Release.takes_part?(name),
+      not Release.below?(name, left_over),
       not (name =~ "/priv/" and Manifest.native?(path)),
       do: {name, path}
     )

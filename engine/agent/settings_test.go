@@ -24,7 +24,7 @@ import (
 	"flydeploy/engine/release"
 )
 
-// configured is a copy of version 2 with settings, a native file and a link.
+// configured is a copy of version 2 with settings, a native file, a link, and what an earlier version has left.
 var configured = sync.OnceValues(func() (string, error) {
 	root := filepath.Join(testFolder, "configured")
 	if out, err := exec.Command("cp", "-a", releases[2], root).CombinedOutput(); err != nil {
@@ -36,7 +36,12 @@ var configured = sync.OnceValues(func() (string, error) {
 		"releases/1.2.0/vm.args":       "+hms 4000\n# none\n-name ledger\n",
 		"releases/1.2.0/env.sh":        "#!/bin/sh\nexport RELEASE_MODE=interactive\nulimit -n 10\n",
 		"lib/ledger-1.2.0/priv/nif.so": "\x7fELF native",
+		"lib/ledger-1.1.9/ebin/ledger.app": "{application, ledger, [{vsn, \"1.1.9\"}]}.", "lib/ledger-1.1.9/ebin/Elixir.Ledger.Gone.beam": "left over",
+		"lib/dropped-1.0.0/ebin/dropped.app": "{application, dropped, [{vsn, \"1.0.0\"}]}.", "lib/dropped-1.0.0/priv/nif.so": "\x7fELF left over",
 	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
+			return "", err
+		}
 		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
 			return "", err
 		}
@@ -129,6 +134,11 @@ func TestTheConsolePacksWhatATemporaryMachinePacks(t *testing.T) {
 	t.Parallel()
 	root, made := configuredRelease(t)
 	want := entriesOf(t, bytes.NewReader(made.bytes))
+	for name, text := range want {
+		if manifest := strings.HasSuffix(name, "/flydeploy.manifest"); strings.Contains(name, "-1.1.9/") || manifest && (strings.Contains(text, "-1.1.9/") || strings.Contains(text, "dropped")) {
+			t.Errorf("what an earlier version has left is in the tarball: %s", name)
+		}
+	}
 	r, err := release.Read(t.Context(), folderImage(root, "/app"), "registry.fly.io/ledger:v2", "/app", nil)
 	if err != nil {
 		t.Fatal(err)

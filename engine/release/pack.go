@@ -168,9 +168,14 @@ func noApplication(app string) error {
 // erlangTokens takes Erlang's text apart, as far as a .app file needs it: comments, strings, quoted atoms, words, and other characters.
 var erlangTokens = regexp.MustCompile(`%[^\n]*|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[A-Za-z0-9_@]+|\S`)
 
+// tokensOf takes a text apart, without its comments.
+func tokensOf(text string) []string {
+	return slices.DeleteFunc(erlangTokens.FindAllString(text, -1), func(t string) bool { return strings.HasPrefix(t, "%") })
+}
+
 // appVersion reads the vsn in the text of an application's .app file, "" if it is not one.
 func appVersion(spec, app string) string {
-	tokens := slices.DeleteFunc(erlangTokens.FindAllString(spec, -1), func(t string) bool { return strings.HasPrefix(t, "%") })
+	tokens := tokensOf(spec)
 	if len(tokens) < 4 || tokens[0] != "{" || tokens[1] != "application" || tokens[2] != "," || strings.Trim(tokens[3], "'") != app {
 		return ""
 	}

@@ -61,6 +61,9 @@ func Read(ctx context.Context, read engine.ReadImage, image, root string, layers
 	if err == nil {
 		err = r.readVersion(image)
 	}
+	if err == nil {
+		err = r.dropLeftOver()
+	}
 	if err != nil {
 		r.Close()
 		return nil, err
@@ -96,7 +99,7 @@ func diskProblem(err error) error {
 }
 
 // kept are the names of files whose contents are of use: those that may take part in an upgrade, and those with settings.
-var kept = regexp.MustCompile(`^(lib/[^/]+/ebin/[^/]+\.(beam|app)|lib/[^/]+/priv/.+|releases/[^/]+/consolidated/[^/]+\.beam|releases/start_erl\.data|releases/[^/]+/(sys\.config|runtime\.exs|vm\.args|env\.sh))$`)
+var kept = regexp.MustCompile(`^(lib/[^/]+/ebin/[^/]+\.(beam|app)|lib/[^/]+/priv/.+|releases/[^/]+/consolidated/[^/]+\.beam|releases/start_erl\.data|releases/[^/]+/([^/]+\.rel|sys\.config|runtime\.exs|vm\.args|env\.sh))$`)
 
 // add takes a file of the image.
 func (r *Release) add(f engine.ImageFile, content io.Reader) error {

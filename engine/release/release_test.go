@@ -84,6 +84,36 @@ func TestTheVersionInAnAppFile(t *testing.T) {
 	}
 }
 
+// `mix release` leaves the libraries of an earlier version in its folder. They are no part of the release, as its list tells.
+func TestWhatAnEarlierVersionHasLeft(t *testing.T) {
+	left := map[string]string{
+		"lib/shop-0.9.0/ebin/shop.app": `{application,shop,[{vsn,"0.9.0"}]}.`, "lib/shop-0.9.0/ebin/Elixir.Shop.beam": "old",
+		"lib/dropped-2.0.0/ebin/dropped.app": `{application,dropped,[{vsn,"2.0.0"}]}.`, "lib/dropped-2.0.0/priv/nif.so": "\x7fELF",
+	}
+	of := func(rel string) []string {
+		files := shop(left)
+		files["releases/1.0.0/shop.rel"] = rel
+		r, err := read(t, files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := r.Pack(t.Context(), "shop", nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer made.Close()
+		return append(slices.Sorted(maps.Keys(r.files)), made.AppVersion)
+	}
+	const list = "%% coding: utf-8\n{release,{\"shop\",\"1.0.0\"},{erts,\"15.2\"},[{'kernel',\"10.2\",permanent},{shop,\"1.0.0\",permanent}]}.\n"
+	want := []string{"lib/shop-1.0.0/ebin/shop.app", "lib/shop-1.0.0/priv/a.txt", "releases/1.0.0/shop.rel", "releases/start_erl.data", "1.0.0"}
+	if got := of(list); !slices.Equal(got, want) {
+		t.Errorf("with a list: %q", got)
+	}
+	if got := of(""); len(got) != len(want)+len(left) {
+		t.Errorf("without a list all are its: %q", got)
+	}
+}
+
 // Content that comes short is no file.
 func TestContentThatIsShort(t *testing.T) {
 	_, err := Read(t.Context(), func(_ context.Context, _, _ string, _ func(done, total int64), file func(engine.ImageFile, io.Reader) error) (string, error) {

@@ -41,6 +41,22 @@ defmodule FlyDeployAgent.ManifestTest do
            ]
   end
 
+  test "nothing of libraries that an earlier version has left, as the release's list tells", %{tmp_dir: dir} do
+    files = %{
+      "lib/my_app-1.0.0/ebin/my_app.app" => "",
+      "lib/my_app-0.9.0/ebin/my_app.app" => "",
+      "lib/my_app-0.9.0/priv/nif.so" => <<0x7F, "ELF", 2>>,
+      "lib/overlay/file" => ""
+    }
+
+    write(dir, files)
+    named = fn -> dir |> Manifest.text("1.0.0") |> Manifest.parse() |> Map.fetch!(:files) |> Map.keys() end
+    assert Enum.sort(named.()) == Enum.sort(Map.keys(files))
+    rel = "releases/1.0.0/my_app.rel"
+    write(dir, %{rel => ~s({release,{"my_app","1.0.0"},{erts,"15.2"},[{my_app,"1.0.0",permanent}]}.)})
+    assert Enum.sort(named.()) == ["lib/my_app-1.0.0/ebin/my_app.app", "lib/overlay/file", rel]
+  end
+
   @runtime """
   import Config
 
