@@ -66,7 +66,11 @@ keys =
        true <- function_exported?(FlyDeploy.Newest, :without_trial, 1),
        %{otp_app: otp_app} <- apply(FlyDeploy.Version, :running, []),
        {:ok, at_ms} <- apply(FlyDeploy.Newest, :without_trial, [otp_app]) do
-    keys ++ [{"newest_ms", at_ms}]
+    back =
+      if function_exported?(FlyDeploy.Newest, :taken_back_to, 2),
+        do: apply(FlyDeploy.Newest, :taken_back_to, [otp_app, at_ms])
+
+    keys ++ [{"newest_ms", at_ms}] ++ for(sha256 <- List.wrap(back), do: {"taken_back_to", sha256})
   else
     _ -> keys
   end

@@ -34,6 +34,9 @@ type Hook struct {
 	ReadsNames bool
 	// NewestMS is when the newest was signed of what the machine has run, see Ran; 0 if nothing is known.
 	NewestMS int64
+	// TakenBackTo is the sha256 of the tarball that a console has taken the machine back to, "" for none, and once anything newer has run: the
+	// package loads that, whenever it was signed.
+	TakenBackTo string
 	// Undone is what upgrades have left undone, at the boot or since: children that do not run, settings that applications have not taken.
 	Undone []Undone
 }
@@ -77,6 +80,8 @@ func (h *Hook) read(key, value string) {
 		h.StateDir = value
 	case "newest_ms":
 		h.NewestMS, _ = strconv.ParseInt(value, 10, 64)
+	case "taken_back_to":
+		h.TakenBackTo = value
 	case "undone":
 		name, text, _ := strings.Cut(value, " ")
 		h.Undone = append(h.Undone, Undone{name, text})

@@ -89,7 +89,7 @@ func TestFactsOfOldAndHostileVMs(t *testing.T) {
 		"hook=called", "call=shop failed storage answered 403", "call=door none", "call=",
 		"catch_up=after_suspension failed it was rolled\a back",
 		"public_key=0123", "public_key=4567", "public_key_wrong=it is set,\a and holds no key", "state_dir=/data", "reads=names",
-		"newest_ms=1469918176385", "undone=child_not_started :cache of Shop (:eaddr\a inuse)",
+		"newest_ms=1469918176385", "taken_back_to=00ff\x1b[31m", "undone=child_not_started :cache of Shop (:eaddr\a inuse)",
 	}, at, at.Add(time.Second))
 	if !f.Crypto || f.SSL || f.OTP != "27" || len(f.Apps) != 2 || f.Certificates != 0 || len(f.Unwritable) != 1 || f.Skew != 29*time.Second {
 		t.Errorf("facts: %+v", f)
@@ -97,7 +97,7 @@ func TestFactsOfOldAndHostileVMs(t *testing.T) {
 	hook := Hook{
 		HookCalled, []HookCall{{"shop", "failed", "storage answered 403"}, {"door", "none", ""}, {}},
 		&engine.CatchUp{Mode: engine.CatchUpAfterSuspension, Outcome: "failed", Text: "it was rolled back"},
-		[]string{"0123", "4567"}, "it is set, and holds no key", "/data", true, 1469918176385, []Undone{{"child_not_started", ":cache of Shop (:eaddr inuse)"}},
+		[]string{"0123", "4567"}, "it is set, and holds no key", "/data", true, 1469918176385, "00ff", []Undone{{"child_not_started", ":cache of Shop (:eaddr inuse)"}},
 	}
 	if !reflect.DeepEqual(f.Hook, hook) {
 		t.Errorf("the hook: %+v", f.Hook)

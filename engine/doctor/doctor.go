@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent"
 	"flydeploy/engine/sign"
 	"flydeploy/engine/target"
 	"flydeploy/text"
@@ -42,13 +43,13 @@ type Fleet interface {
 type doctor struct {
 	Patient
 	report func(engine.Check)
-	newest map[string]int64 // of the machines that were examined, see agent.Hook
+	hooks  map[string]agent.Hook // of the machines that were examined
 }
 
 // Examine checks everything outside of this computer that a deploy depends on. It writes nothing except a throw-away object in the
 // bucket, and not even that where the patient is read-only.
 func Examine(ctx context.Context, p Patient, report func(engine.Check)) {
-	d := &doctor{Patient: p, report: report, newest: map[string]int64{}}
+	d := &doctor{Patient: p, report: report, hooks: map[string]agent.Hook{}}
 	machines, err := within(ctx, p.Fleet.Machines)
 	if err != nil {
 		d.report(engine.FailedCheck("app", err))

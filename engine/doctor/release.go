@@ -145,7 +145,7 @@ func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
 	}
 	d.catchUp(m, f.Hook)
 	d.signing(m, f.Hook)
-	d.newest[m.ID] = f.Hook.NewestMS
+	d.hooks[m.ID] = f.Hook
 	d.clock("vm_clock", m.ID, "the machine's clock", f.Skew)
 }
 

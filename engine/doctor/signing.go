@@ -68,16 +68,20 @@ func (d *doctor) recorded(otpApp string, md engine.Metadata) {
 
 // olderThanWhatRan reports machines for which the record names what is older than what they have run, and gives their number.
 func (d *doctor) olderThanWhatRan(md engine.Metadata) (n int) {
-	for _, id := range slices.Sorted(maps.Keys(d.newest)) {
+	for _, id := range slices.Sorted(maps.Keys(d.hooks)) {
 		u, own := md.MachineUpgrades[id]
 		if !own && md.HotUpgrade != nil {
 			u = *md.HotUpgrade
 		}
-		if s := u.Signature; s != nil && s.SignedAtMS < d.newest[id] {
+		ran := d.hooks[id]
+		if back := ran.TakenBackTo; back != "" && back == u.SHA256 { // it loads that all the same: see Newest.taken_back_to
+			continue
+		}
+		if s := u.Signature; s != nil && s.SignedAtMS < ran.NewestMS {
 			n++
 			d.report(engine.Check{
 				Name: "record", Status: engine.CheckWarn, Machine: id, Remedy: engine.Remedies["older_record"],
-				Text: "what current.json names for the machine was signed at " + engine.SignedAt(s.SignedAtMS) + ", and it has run what was signed at " + engine.SignedAt(d.newest[id]),
+				Text: "what current.json names for the machine was signed at " + engine.SignedAt(s.SignedAtMS) + ", and it has run what was signed at " + engine.SignedAt(ran.NewestMS),
 			})
 		}
 	}

@@ -57,19 +57,29 @@ func TestDoctorChecksTheRecordsSignatures(t *testing.T) {
 		t.Errorf("it names no upgrade: %+v", checks)
 	}
 	checks = nil
-	signed := d.Keys.Upgrade(app, engine.HotUpgrade{Version: "2"}, sign.Over{Image: md.ImageRef}, time.Now())
+	signed := d.Keys.Upgrade(app, engine.HotUpgrade{Version: "2", SHA256: "aa"}, sign.Over{Image: md.ImageRef}, time.Now())
 	md.HotUpgrade = &signed
 	d.recorded("my_app", md)
 	if len(checks) != 1 || checks[0].Status != engine.CheckOK || checks[0].Name != "record" {
 		t.Errorf("got %+v", checks)
 	}
-	checks, d.newest = nil, map[string]int64{"m1": signed.Signature.SignedAtMS, "m2": signed.Signature.SignedAtMS + 1}
+	newer := agent.Hook{NewestMS: signed.Signature.SignedAtMS + 1}
+	checks, d.hooks = nil, map[string]agent.Hook{"m1": {NewestMS: signed.Signature.SignedAtMS}, "m2": newer}
 	d.recorded("my_app", md)
 	if c := checks[0]; len(checks) != 1 || c.Status != engine.CheckWarn || c.Machine != "m2" || c.Remedy == "" || !strings.Contains(c.Text, "has run what was signed at") {
 		t.Errorf("an old record: %+v", checks)
 	}
+	// A deploy that was taken back could not record that: the machine runs, and loads, what the record names.
+	for back, status := range map[string]engine.CheckStatus{"aa": engine.CheckOK, "bb": engine.CheckWarn} {
+		checks, newer.TakenBackTo = nil, back
+		d.hooks = map[string]agent.Hook{"m2": newer}
+		d.recorded("my_app", md)
+		if len(checks) != 1 || checks[0].Status != status {
+			t.Errorf("taken back to %s: %+v", back, checks)
+		}
+	}
 	checks = append(checks[:0], engine.Check{})
-	d.newest = nil
+	d.hooks = nil
 	md.MachineUpgrades = map[string]engine.HotUpgrade{"m1": {Version: "3"}}
 	d.recorded("my_app", md)
 	if c := checks[len(checks)-1]; len(checks) != 2 || c.Status != engine.CheckWarn || c.Machine != "m1" || !strings.Contains(c.Text, "is not signed") || c.Remedy == "" {

@@ -69,16 +69,22 @@ defmodule FlyDeploy.Newest do
          do: Logger.warning("FlyDeploy may refuse what this machine was taken back to: #{why}")
   end
 
-  @doc "Whether this machine was taken back to this tarball, and nothing newer than `newest` has run since."
-  @spec taken_back_to?(atom, String.t(), newest :: non_neg_integer) :: boolean
-  def taken_back_to?(otp_app, sha256, newest) do
+  @doc "The sha256 of the tarball that a console has taken this machine back to; nil without one, and once anything newer than that has run."
+  @spec taken_back_to(atom, newest :: non_neg_integer) :: String.t() | nil
+  def taken_back_to(otp_app, newest) do
     kept =
       with nil <- Application.get_env(@app, @back),
            path when is_binary(path) <- path(otp_app, "back"),
            {:ok, text} <- File.read(path),
            do: text
 
-    kept == "#{newest} #{sha256}"
+    with text when is_binary(text) <- kept,
+         [then, sha256] <- String.split(text, " "),
+         true <- then == Integer.to_string(newest) do
+      sha256
+    else
+      _ -> nil
+    end
   end
 
   defp ran do

@@ -135,9 +135,8 @@ defmodule FlyDeploy.Signature do
 
   # An entry of what a console has taken this machine back to is older than what it was taken back from.
   defp not_older(upgrade, newest, otp_app) do
-    if Newest.taken_back_to?(otp_app, upgrade.sha256, newest),
-      do: :ok,
-      else: not_older(upgrade.signature, newest)
+    back = Newest.taken_back_to(otp_app, newest)
+    if back && back == upgrade.sha256, do: :ok, else: not_older(upgrade.signature, newest)
   end
 
   defp not_older(%{signed_at_ms: at}, newest) when at >= newest, do: :ok

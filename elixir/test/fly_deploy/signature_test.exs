@@ -350,6 +350,7 @@ defmodule FlyDeploy.SignatureTest do
 
       for _boot <- 1..2 do
         restart.()
+        assert told_of_taken_back() == [before["sha256"]]
         assert refused(asked) == nil
       end
 
@@ -363,6 +364,7 @@ defmodule FlyDeploy.SignatureTest do
       # Something newer has run since, or has been withdrawn.
       restart.()
       record(objects, before)
+      assert told_of_taken_back() == []
       assert refused(asked) == "it is older than what this machine has run"
       tell_of("01ARYZ6T41" <> String.duplicate("0", 16), nil, %{back: true, sha256: before["sha256"]})
       restart.()
@@ -414,6 +416,12 @@ defmodule FlyDeploy.SignatureTest do
       # Nobody can tell.
       Application.put_env(:fly_deploy, :state_dir, Path.join(dir, "volume"))
       assert Package.ran(:my_app) == nil
+    end
+
+    # What hook.exs tells a console, for `flydeploy doctor`.
+    defp told_of_taken_back do
+      told = __DIR__ |> Path.join("../../hook.exs") |> File.read!() |> Code.eval_string() |> elem(1)
+      for {"taken_back_to", sha256} <- told[:keys], do: sha256
     end
 
     # As the agent tells of an upgrade, on trial or not.
