@@ -62,7 +62,7 @@ func (p *processes) Boot(ctx context.Context, order Order) (VM, error) {
 		return nil, err
 	}
 	v.env = environ(env)
-	if err := v.startEpmd(epmdPort); err != nil {
+	if err := v.startEpmd(epmdPort, env["ERL_EPMD_ADDRESS"]); err != nil {
 		return nil, err
 	}
 	command := v.paths.mapAll(order.Command)
@@ -101,15 +101,20 @@ func (v *processVM) environment(order Order, p *processes) (env map[string]strin
 	}
 	v.ports = map[int]int{number: ports[0]}
 	epmdPort = strconv.Itoa(ports[1])
+	node, err := nodeAddress(filepath.Join(string(v.paths), "app"), env)
+	if err != nil {
+		return nil, "", err
+	}
 	for name, value := range map[string]string{
 		run.MarkName:           p.run.MarkValue(),
 		"PORT":                 strconv.Itoa(ports[0]),
 		"TMPDIR":               filepath.Join(string(v.paths), "tmp"),
 		"ERL_EPMD_PORT":        epmdPort,
-		"ERL_EPMD_ADDRESS":     "127.0.0.1",
-		"ERL_ZFLAGS":           "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}",
+		"ERL_EPMD_ADDRESS":     node.ip,
+		"ERL_ZFLAGS":           "-start_epmd false -kernel inet_dist_use_interface " + node.erlang,
 		"RELEASE_DISTRIBUTION": "name", // by its address: no name need be known, as where there is no /etc/hosts
-		"RELEASE_NODE":         filepath.Base(order.Command[0]) + "@127.0.0.1",
+		"RELEASE_NODE":         filepath.Base(order.Command[0]) + "@" + node.ip,
+		"FLY_PRIVATE_IP":       node.ip, // of which rel/env.sh.eex makes a node's name: Fly's own address leads nowhere here
 		"RELEASE_COOKIE":       p.cookie,
 	} {
 		env[name] = value
@@ -132,12 +137,12 @@ func freePorts(n int) ([]int, error) {
 }
 
 // startEpmd starts the port mapper of the release's own Erlang, in the foreground, so that it can be ended.
-func (v *processVM) startEpmd(port string) error {
+func (v *processVM) startEpmd(port, address string) error {
 	found, err := filepath.Glob(filepath.Join(string(v.paths), "app", "erts-*", "bin", "epmd"))
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	epmd := &exec.Cmd{Path: found[0], Args: []string{"epmd", "-port", port, "-address", "127.0.0.1"}, Env: v.env}
+	epmd := &exec.Cmd{Path: found[0], Args: []string{"epmd", "-port", port, "-address", address}, Env: v.env}
 	if err := v.groups.Start(epmd); err != nil {
 		return fmt.Errorf("start epmd: %w", err)
 	}
