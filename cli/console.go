@@ -177,7 +177,8 @@ func inWords(cmd *cobra.Command, o tui.Options) plain.Options {
 	}
 	return plain.Options{
 		App: o.App, Backend: o.Backend, Preselect: o.Preselect, StartDeploy: o.StartDeploy, Accept: o.Accept, ReadOnly: o.ReadOnly,
-		Logs: o.Logs, Apps: o.Apps, Views: o.Views, Acts: o.Acts, Wrong: wrong, Recall: o.Recall, Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
+		Logs: o.Logs, Apps: o.Apps, Views: o.Views, Terminal: o.Terminal, Acts: o.Acts, Wrong: wrong, Recall: o.Recall,
+		Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
 	}
 }
 

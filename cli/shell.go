@@ -8,11 +8,11 @@ import (
 	"flydeploy/engine/agent"
 	"flydeploy/engine/target"
 	"flydeploy/fly"
-	"flydeploy/tui"
+	"flydeploy/tui/plain"
 )
 
 // terminal opens a shell on a machine, or an IEx in its VM, which says itself where its release lies.
-func (c *connection) terminal(ctx context.Context, machine string, iex bool) (tui.Visit, error) {
+func (c *connection) terminal(ctx context.Context, machine string, iex bool) (plain.Visit, error) {
 	if c.passing {
 		return nil, engine.NewProblem("demo", "the demo's machines are processes on this computer: `fly ssh console` reaches none of them", nil,
 			"On an app at Fly it opens here, and the console comes back when it ends.")
@@ -39,7 +39,7 @@ func (c *connection) terminal(ctx context.Context, machine string, iex bool) (tu
 	return c.visit(open.IEx(ctx, machine, container, vm.Root, vm.Name))
 }
 
-func (c *connection) visit(t *fly.Terminal, err error) (tui.Visit, error) {
+func (c *connection) visit(t *fly.Terminal, err error) (plain.Visit, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ type visit struct {
 	signals  *interrupts
 }
 
-// Run implements tui.Visit.
+// Run implements plain.Visit.
 func (v visit) Run(in io.Reader, out, errs io.Writer) error {
 	defer v.signals.leaveKeys()()
 	return v.terminal.Run(in, out, errs)

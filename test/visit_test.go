@@ -51,11 +51,32 @@ exit 1
 	p.keys(">")
 	p.until("<--pty><-C></app/bin/counter remote>")
 	p.keys("fail", "Enter")
-	p.until("Error: get app: unauthorized")
+	p.until("ended with exit status 1: Error: get app:") // the rest is in the next row
 	p.until("fly tokens create")
 	p.keys("Enter")
 	p.until("look again")
 	p.keys("q")
+	if code, text := p.exited(); code != 0 {
+		t.Errorf("exit %d\n%s", code, text)
+	}
+
+	p = newPane(t, 120, 30, home, append(env, "PATH="+home+":"+os.Getenv("PATH")), binary(t), "--app", "counter", "--accessible")
+	p.until("Shell on a machine")
+	p.keys("shell", "Enter")
+	p.until("Number of the machine")
+	p.keys("1", "Enter")
+	p.until("<ssh><console><-a><counter><--machine><" + machine + "> +with <fake> <>")
+	p.keys("ls", "Enter")
+	p.until("said ls")
+	p.keys("C-c")
+	p.until("A shell on " + machine + " has ended")
+	p.keys("iex", "Enter")
+	p.until("Number of the machine")
+	p.keys("1", "Enter")
+	p.until("<--pty><-C></app/bin/counter remote>")
+	p.keys("fail", "Enter")
+	p.until("fly tokens create")
+	p.keys("quit", "Enter")
 	if code, text := p.exited(); code != 0 {
 		t.Errorf("exit %d\n%s", code, text)
 	}

@@ -63,7 +63,7 @@ type Options struct {
 	Setup func(context.Context) []engine.SetupStep
 	// Terminal looks up how to open a shell on a machine, or with iex an IEx in its VM; nil: the console opens none. When ctx ends, so
 	// does what was opened.
-	Terminal func(ctx context.Context, machine string, iex bool) (Visit, error)
+	Terminal func(ctx context.Context, machine string, iex bool) (plain.Visit, error)
 	// Acts are what can be done besides a deploy.
 	Acts plain.Acts
 	// Header, when set, is asked at every tick for a short line to show, e.g. the demo's traffic. It runs outside of

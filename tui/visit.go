@@ -9,16 +9,12 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/plain"
 )
-
-// Visit is a program that has the terminal in the console's place, until it ends. Meanwhile a deploy goes on.
-type Visit interface {
-	Run(in io.Reader, out, errs io.Writer) error
-}
 
 // visitMsg brings what is to be opened on a machine, and visitedMsg how it has ended.
 type visitMsg struct {
-	visit Visit
+	visit plain.Visit
 	what  string
 	waits *dialog
 	err   error
@@ -88,7 +84,7 @@ func (c *console) onVisited(m visitedMsg) tea.Cmd {
 
 // visitor is a visit as Bubble Tea runs it: with the terminal that the console had.
 type visitor struct {
-	visit Visit
+	visit plain.Visit
 	in    io.Reader
 	out   io.Writer
 	errs  io.Writer

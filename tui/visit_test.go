@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"flydeploy/engine"
+	"flydeploy/tui/plain"
 	"flydeploy/tui/tuitest"
 )
 
@@ -20,7 +21,7 @@ type visits struct {
 	err    error
 }
 
-func (v *visits) open(_ context.Context, machine string, iex bool) (Visit, error) {
+func (v *visits) open(_ context.Context, machine string, iex bool) (plain.Visit, error) {
 	if iex && v.err != nil {
 		return nil, v.err
 	}
@@ -139,7 +140,7 @@ func TestRule15NoVisitsInAReadOnlyConsole(t *testing.T) {
 func TestProgramHandsTheTerminalOver(t *testing.T) {
 	o := playing(6, tuitest.Upgraded)
 	var typed string
-	o.Terminal = func(context.Context, string, bool) (Visit, error) {
+	o.Terminal = func(context.Context, string, bool) (plain.Visit, error) {
 		return ran(func(in io.Reader, out, _ io.Writer) error {
 			fmt.Fprint(out, "sh-5.1# ")
 			line, err := bufio.NewReader(in).ReadString('\n') // what the terminal has answered may come before what is typed
@@ -169,7 +170,7 @@ func TestProgramHandsTheTerminalOver(t *testing.T) {
 // A bug in what has the terminal is a bug of the console, which leaves the terminal as it was.
 func TestRule14CrashOfAVisitRestoresTheTerminal(t *testing.T) {
 	o := playing(6, tuitest.Upgraded)
-	o.Terminal = func(context.Context, string, bool) (Visit, error) {
+	o.Terminal = func(context.Context, string, bool) (plain.Visit, error) {
 		return ran(func(io.Reader, io.Writer, io.Writer) error { panic("a bug") }), nil
 	}
 	r := runOn(t.Context(), newTerminal(t, size{80, 24}), o)

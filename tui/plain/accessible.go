@@ -31,8 +31,11 @@ type Options struct {
 	Logs  engine.Logs
 	Apps  func(context.Context) ([]engine.FlyApp, error)
 	Views views.Store
-	Acts  Acts     // what can be done besides a deploy
-	Wrong []string // what somebody has set that cannot be
+	// Terminal looks up how to open a shell on a machine, or with iex an IEx in its VM; nil: none is offered. When ctx ends, so does what
+	// was opened.
+	Terminal func(ctx context.Context, machine string, iex bool) (Visit, error)
+	Acts     Acts     // what can be done besides a deploy
+	Wrong    []string // what somebody has set that cannot be
 	// Recall gives the command that shows a deploy again, for its summary; nil or "" for none.
 	Recall func(engine.Result) string
 	Input  io.Reader // answers, a line each
@@ -74,15 +77,15 @@ func Accessible(ctx context.Context, o Options) (Ended, error) {
 }
 
 func newAccessible(o Options) (a *accessible, stop func()) {
-	answers, stop := prompt.Lines(o.Input)
-	a = &accessible{o: o, out: &output{to: o.Output}, answers: answers, vitals: map[string]view.LastVitals{}}
+	a = &accessible{o: o, out: &output{to: o.Output}, vitals: map[string]view.LastVitals{}}
+	a.answers, a.stop = prompt.Lines(o.Input)
 	for _, says := range o.Wrong {
 		a.print("%s\n", says)
 	}
 	if len(o.Wrong) > 0 {
 		a.print("There the console keeps its defaults.\n")
 	}
-	return a, stop
+	return a, func() { a.stop() }
 }
 
 func (o *Options) recall(r engine.Result) string {
@@ -97,6 +100,7 @@ type accessible struct {
 	o       Options
 	out     *output
 	answers <-chan string
+	stop    func() // ends the reading of answers
 	result  *engine.Result
 	app     string                     // on which another console is wanted, "" for none
 	filter  string                     // of the fleet, "" for none

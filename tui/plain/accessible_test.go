@@ -23,7 +23,7 @@ const within = 20 * time.Second
 // talk is a conversation with the accessible console: what it wrote, and an input that is typed into.
 type talk struct {
 	t     *testing.T
-	typed *io.PipeWriter
+	typed io.WriteCloser
 	ended chan struct{}
 	end   *engine.Result
 	app   string
@@ -52,6 +52,10 @@ func (w *talk) text() string {
 
 func talkTo(ctx context.Context, t *testing.T, o plain.Options) *talk {
 	in, typed := io.Pipe()
+	return talkBy(ctx, t, o, in, typed)
+}
+
+func talkBy(ctx context.Context, t *testing.T, o plain.Options, in io.Reader, typed io.WriteCloser) *talk {
 	w := &talk{t: t, typed: typed, ended: make(chan struct{}), more: make(chan struct{}, 1)}
 	o.Input, o.Output = in, w
 	go func() {

@@ -30,7 +30,7 @@ func (a *accessible) home(ctx context.Context) {
 			choices = append(choices, a.trialChoices(overview.Trial)...)
 		}
 		choices = append(append(choices, choice{"Record of deploys", a.history}), a.looks(&f)...)
-		choices = append(choices, a.actChoices()...)
+		choices = append(append(choices, a.visitChoices(&f)...), a.actChoices()...)
 		again = a.choose(ctx, append(choices, choice{"Quit", func(context.Context) bool { return false }}))
 	}
 }

@@ -60,12 +60,18 @@ func (a *accessible) askMachine(ctx context.Context, f *view.Fleet) (string, boo
 	if !ok || typed == "" {
 		return "", ok
 	}
+	m, there := a.machineNumbered(f, typed)
+	return m.ID, there
+}
+
+// machineNumbered is the machine with a number as the fleet is told.
+func (a *accessible) machineNumbered(f *view.Fleet, typed string) (engine.Machine, bool) {
 	n, err := strconv.Atoi(typed)
 	if err != nil || n < 1 || n > len(f.Overview.Machines) {
 		a.print("There is no machine number %s.\n", typed)
-		return "", false
+		return engine.Machine{}, false
 	}
-	return f.Overview.Machines[n-1].ID, true
+	return f.Overview.Machines[n-1], true
 }
 
 // chosenLines words the lines that have what is wanted. failed notes down whose last line was an error.
