@@ -15,6 +15,8 @@ type TemporaryMachine struct {
 	Image     string
 	// LiveFor is how long it lives even if the console is killed.
 	LiveFor time.Duration
+	// UnderLock tells the lock's next owner that the machine is nobody's any more.
+	UnderLock bool
 	Temporary
 }
 

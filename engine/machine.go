@@ -27,6 +27,8 @@ type Machine struct {
 	Lease         Lease     `json:"lease,omitzero"`        // zero if nobody holds one
 	// Temporary is the upgrade ID of the deploy that created this temporary machine; "" for the app's own machines.
 	Temporary string `json:"temporary,omitempty"`
+	// UnderLock says that this deploy held the lock when it created the machine, which a plan does not. Who holds the lock now may destroy it.
+	UnderLock bool `json:"under_lock,omitempty"`
 	// LeftOut says why a deploy does not touch this machine ("flyctl's release command"); "" if it may.
 	LeftOut string `json:"left_out,omitempty"`
 }

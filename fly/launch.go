@@ -122,18 +122,22 @@ func (c *Client) launchOnce(ctx context.Context, spec engine.TemporaryMachine, r
 // launchInput describes a machine that only sleeps, and so stops by itself after a while. `fly deploy` leaves machines of the
 // process group for consoles alone.
 func launchInput(spec engine.TemporaryMachine, region string) flyapi.LaunchMachineInput {
+	metadata := map[string]string{
+		metadataUpgrade: spec.UpgradeID,
+		flyapi.MachineConfigMetadataKeyFlyProcessGroup: flyapi.MachineProcessGroupFlyAppConsole,
+	}
+	if spec.UnderLock {
+		metadata[metadataUnderLock] = "true"
+	}
 	return flyapi.LaunchMachineInput{
 		Region:                  region,
 		SkipServiceRegistration: true,
 		Config: &flyapi.MachineConfig{
-			Image: spec.Image,
-			Env:   spec.Env,
-			Init:  flyapi.MachineInit{Exec: []string{"/bin/sleep", strconv.Itoa(int(spec.LiveFor.Seconds()))}},
-			Guest: guest(spec.Temporary),
-			Metadata: map[string]string{
-				metadataUpgrade: spec.UpgradeID,
-				flyapi.MachineConfigMetadataKeyFlyProcessGroup: flyapi.MachineProcessGroupFlyAppConsole,
-			},
+			Image:       spec.Image,
+			Env:         spec.Env,
+			Init:        flyapi.MachineInit{Exec: []string{"/bin/sleep", strconv.Itoa(int(spec.LiveFor.Seconds()))}},
+			Guest:       guest(spec.Temporary),
+			Metadata:    metadata,
 			AutoDestroy: true,
 			Restart:     &flyapi.MachineRestart{Policy: flyapi.MachineRestartPolicyNo},
 			DNS:         &flyapi.DNSConfig{SkipRegistration: true},

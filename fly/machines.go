@@ -14,7 +14,10 @@ import (
 )
 
 // metadataUpgrade is the metadata key that marks a temporary machine. Its value is the deploy's id.
-const metadataUpgrade = "flydeploy_upgrade"
+const (
+	metadataUpgrade   = "flydeploy_upgrade"
+	metadataUnderLock = "flydeploy_under_lock"
+)
 
 // Machines implements engine.Fleet.
 func (c *Client) Machines(ctx context.Context) ([]engine.Machine, error) {
@@ -107,7 +110,7 @@ func machineOf(m *flyapi.Machine) engine.Machine {
 		ID: m.ID, Name: m.Name, Region: m.Region, State: engine.FlyState(m.State), ProcessGroup: m.ProcessGroup(),
 		Image: imageOf(m), Digest: m.ImageRef.Digest, InstanceID: m.InstanceID, HostStatus: engine.HostStatus(m.HostStatus),
 		ChecksPassed: checks.Passing, ChecksTotal: checks.Total, UpdatedAt: updated,
-		Temporary: m.GetMetadataByKey(metadataUpgrade), KeepsDisk: keepsDisk(m.GetConfig()),
+		Temporary: m.GetMetadataByKey(metadataUpgrade), UnderLock: m.GetMetadataByKey(metadataUnderLock) != "", KeepsDisk: keepsDisk(m.GetConfig()),
 	}
 	if config := m.GetConfig(); config != nil {
 		out.StandbyFor = strings.Join(config.Standbys, ", ")

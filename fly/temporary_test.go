@@ -96,7 +96,7 @@ func created(w http.ResponseWriter, _ *http.Request, _ int, create func() string
 }
 
 var spec = engine.TemporaryMachine{
-	UpgradeID: "01UPGRADE", Image: "registry.fly.io/counter:deployment-2", LiveFor: 20 * time.Minute,
+	UpgradeID: "01UPGRADE", UnderLock: true, Image: "registry.fly.io/counter:deployment-2", LiveFor: 20 * time.Minute,
 	Temporary: engine.Temporary{Regions: []string{"ams", "fra", engine.AnyRegion}, Env: map[string]string{"AWS_REGION": "auto"}},
 }
 
@@ -108,7 +108,7 @@ func TestTemporaryMachineIsASleepThatEndsItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.ID != "m0" || m.Temporary != "01UPGRADE" || m.LeftOut == "" || m.State != "started" || m.Region != "ams" {
+	if m.ID != "m0" || m.Temporary != "01UPGRADE" || !m.UnderLock || m.LeftOut == "" || m.State != "started" || m.Region != "ams" {
 		t.Errorf("got %+v", m)
 	}
 	want := map[string]any{
@@ -116,7 +116,7 @@ func TestTemporaryMachineIsASleepThatEndsItself(t *testing.T) {
 		"env":          map[string]any{"AWS_REGION": "auto"},
 		"init":         map[string]any{"exec": []any{"/bin/sleep", "1200"}},
 		"guest":        map[string]any{"cpu_kind": "shared", "cpus": 1.0, "memory_mb": 1024.0},
-		"metadata":     map[string]any{"flydeploy_upgrade": "01UPGRADE", "fly_process_group": "fly_app_console"},
+		"metadata":     map[string]any{"flydeploy_upgrade": "01UPGRADE", "flydeploy_under_lock": "true", "fly_process_group": "fly_app_console"},
 		"auto_destroy": true,
 		"restart":      map[string]any{"policy": "no"},
 		"dns":          map[string]any{"skip_registration": true},

@@ -31,11 +31,11 @@ var configured = sync.OnceValues(func() (string, error) {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
 	for name, text := range map[string]string{
-		"releases/1.2.0/sys.config":    "%% coding: utf-8\n[{ledger, [{color, red}, {text, <<\"grün\"/utf8>>}]}, {logger, [{level, info}]}].\n",
-		"releases/1.2.0/runtime.exs":   "import Config\nconfig :ledger, port: 8080, host: System.get_env(\"HOST\")\nconfig :ledger, Ledger.Account, [limit: 5]\nIO.puts(1)\n",
-		"releases/1.2.0/vm.args":       "+hms 4000\n# none\n-name ledger\n",
-		"releases/1.2.0/env.sh":        "#!/bin/sh\nexport RELEASE_MODE=interactive\nulimit -n 10\n",
-		"lib/ledger-1.2.0/priv/nif.so": "\x7fELF native",
+		"releases/1.2.0/sys.config":        "%% coding: utf-8\n[{ledger, [{color, red}, {text, <<\"grün\"/utf8>>}]}, {logger, [{level, info}]}].\n",
+		"releases/1.2.0/runtime.exs":       "import Config\nconfig :ledger, port: 8080, host: System.get_env(\"HOST\")\nconfig :ledger, Ledger.Account, [limit: 5]\nIO.puts(1)\n",
+		"releases/1.2.0/vm.args":           "+hms 4000\n# none\n-name ledger\n",
+		"releases/1.2.0/env.sh":            "#!/bin/sh\nexport RELEASE_MODE=interactive\nulimit -n 10\n",
+		"lib/ledger-1.2.0/priv/nif.so":     "\x7fELF native",
 		"lib/ledger-1.1.9/ebin/ledger.app": "{application, ledger, [{vsn, \"1.1.9\"}]}.", "lib/ledger-1.1.9/ebin/Elixir.Ledger.Gone.beam": "left over",
 		"lib/dropped-1.0.0/ebin/dropped.app": "{application, dropped, [{vsn, \"1.0.0\"}]}.", "lib/dropped-1.0.0/priv/nif.so": "\x7fELF left over",
 	} {

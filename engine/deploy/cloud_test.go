@@ -260,6 +260,9 @@ func wired(machines []engine.Machine) []any {
 		if m.Temporary != "" {
 			metadata["flydeploy_upgrade"] = m.Temporary
 		}
+		if m.UnderLock {
+			metadata["flydeploy_under_lock"] = "true"
+		}
 		all = append(all, map[string]any{
 			"id": m.ID, "name": m.Name, "state": m.State, "region": m.Region, "instance_id": m.InstanceID, "host_status": m.HostStatus,
 			"image_ref":  map[string]string{"registry": "registry.fly.io", "repository": repository, "tag": tag},

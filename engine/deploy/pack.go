@@ -11,7 +11,6 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
-	"flydeploy/engine/record"
 	"flydeploy/engine/release"
 	"flydeploy/engine/run"
 	"flydeploy/engine/sign"
@@ -101,7 +100,7 @@ func (j *job) startTemporary(ctx context.Context, u *engine.Upgrade, s *surveyed
 	phase := j.phase(engine.PhaseOrchestrator, "starting a temporary machine with the new image", u, func() (string, error) {
 		j.removeLeftovers(ctx, s)
 		m, err = j.ports.Fleet.CreateTemporary(ctx, engine.TemporaryMachine{
-			UpgradeID: u.ID, Image: u.SourceImage, LiveFor: temporaryLivesFor, Temporary: j.settings.Temporary.For(s.in),
+			UpgradeID: u.ID, Image: u.SourceImage, LiveFor: temporaryLivesFor, UnderLock: !j.settings.DryRun, Temporary: j.settings.Temporary.For(s.in),
 		})
 		if err != nil {
 			return "", j.orWithout(err, u)
@@ -111,14 +110,14 @@ func (j *job) startTemporary(ctx context.Context, u *engine.Upgrade, s *surveyed
 	return m, phase
 }
 
-// removeLeftovers destroys the temporary machines of deploys that are over: see record.IsOver. A colleague's plan that is under way
-// holds no lock and has no record; its machine is left alone.
+// removeLeftovers destroys the temporary machines of deploys that are over: of those that held the lock, which is ours now. A colleague's
+// plan under way holds none; its machine is left alone, and destroys itself.
 func (j *job) removeLeftovers(ctx context.Context, s *surveyed) {
 	if j.settings.DryRun {
 		return
 	}
 	for _, m := range s.target.Machines {
-		if m.Temporary == "" || !record.IsOver(ctx, s.target.Storage, m.Temporary, temporaryLivesFor) {
+		if m.Temporary == "" || !m.UnderLock {
 			continue
 		}
 		text := fmt.Sprintf("removing temporary machine %s, left by deploy %s", m.ID, m.Temporary)

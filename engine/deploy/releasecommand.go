@@ -38,7 +38,7 @@ func (st *staged) releaseCommand(ctx context.Context, command string) error {
 	}
 	until := time.Now().Add(temporaryLivesFor)
 	m, err := st.ports.Fleet.CreateTemporary(ctx, engine.TemporaryMachine{
-		UpgradeID: st.upgrade.ID, Image: st.upgrade.SourceImage, LiveFor: temporaryLivesFor, Temporary: st.settings.Temporary.For(st.surveyed.in),
+		UpgradeID: st.upgrade.ID, Image: st.upgrade.SourceImage, LiveFor: temporaryLivesFor, UnderLock: true, Temporary: st.settings.Temporary.For(st.surveyed.in),
 	})
 	if err != nil {
 		st.withSettleTimeout(ctx, func(ctx context.Context) { st.destroyStarted(ctx, st.upgrade.ID, until) })

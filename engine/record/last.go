@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/oklog/ulid/v2"
 
 	"flydeploy/engine"
 )
@@ -52,14 +49,4 @@ func CloseUnfinished(ctx context.Context, records engine.Results, r Record) erro
 		return err
 	}
 	return records.WriteResult(ctx, r.ID, recordFile, append(body, '\n'))
-}
-
-// IsOver reports, to the owner of the deploy lock, whether the deploy that created a temporary machine is over. A deploy that held
-// the lock has a record, and is over. A plan has neither: it counts as over after livesFor, when its machine destroys itself.
-func IsOver(ctx context.Context, storage engine.Storage, id string, livesFor time.Duration) bool {
-	if made, err := ulid.ParseStrict(id); err == nil && storage.Clock().Sub(ulid.Time(made.Time())) > livesFor {
-		return true
-	}
-	_, err := storage.Records.Result(ctx, id, recordFile)
-	return err == nil
 }

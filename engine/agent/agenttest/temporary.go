@@ -55,7 +55,7 @@ func (f *Fleet) CreateTemporary(ctx context.Context, spec engine.TemporaryMachin
 		}
 		w.made++
 		m := w.add(engine.Machine{
-			ID: fmt.Sprintf("temp%d", w.made), Region: append(spec.Regions, engine.AnyRegion)[0], Image: spec.Image, Temporary: spec.UpgradeID, LeftOut: "temporary machine of a deploy",
+			ID: fmt.Sprintf("temp%d", w.made), Region: append(spec.Regions, engine.AnyRegion)[0], Image: spec.Image, Temporary: spec.UpgradeID, UnderLock: spec.UnderLock, LeftOut: "temporary machine of a deploy",
 		})
 		m.jobs, m.source = map[string]*job{}, map[string]string{}
 		if spec.LiveFor > 0 {
