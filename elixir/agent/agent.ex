@@ -131,10 +131,13 @@ defmodule FlyDeployAgent do
     loop(s)
   end
 
+  # Where one step ends and the next begins, both are written at once.
   defp loop(s) do
     receive do
       :tick -> tick(s)
       message -> message |> handle(s) |> loop()
+    after
+      if(s.news, do: 0, else: :infinity) -> s |> publish() |> loop()
     end
   end
 
@@ -248,7 +251,7 @@ defmodule FlyDeployAgent do
 
   defp worked({:phase, name, status, at, us}, s) do
     phase = %{name: name, at_us: at, us: us, status: status}
-    publish(%{s | phases: Enum.reject(s.phases, &(&1.name == name)) ++ [phase]})
+    %{s | phases: Enum.reject(s.phases, &(&1.name == name)) ++ [phase], news: true}
   end
 
   defp worked({:download, bytes}, s) do

@@ -62,7 +62,9 @@ defmodule FlyDeployAgent.Diff do
   defp apps(dir) do
     for path <- dir |> Path.join("lib/*") |> Path.wildcard(), File.dir?(path) do
       {app, vsn} = Release.split(path)
-      %{app: app, vsn: vsn, dir: path, running: Release.app_dir(app), origin: Release.origin(app)}
+      origin = Release.origin(app)
+      keys = if origin == :library, do: path |> Path.join("ebin/#{app}.app") |> app_keys(), else: []
+      %{app: app, vsn: vsn, dir: path, running: Release.app_dir(app), origin: origin, keys: keys}
     end
   end
 
@@ -79,31 +81,34 @@ defmodule FlyDeployAgent.Diff do
   defp app(app, protocols) do
     target = app.running || Path.join([Release.root(), "lib", "#{app.app}-#{app.vsn}"])
     new = Path.wildcard(app.dir <> "/ebin/*.beam")
-    new_app_file = Path.join(app.dir, "ebin/#{app.app}.app")
-    app_file = Path.join(target, "ebin/#{app.app}.app")
+    old_keys = app_keys(Path.join(target, "ebin/#{app.app}.app"))
     # Those that are as before may not have been extracted.
-    modules = MapSet.new(Enum.map(new, &module/1) ++ (app_keys(new_app_file)[:modules] || []))
+    modules = MapSet.new(Enum.map(new, &module/1) ++ (app.keys[:modules] || []))
+
+    changes =
+      for path <- new,
+          module(path) not in protocols,
+          change = change(app.app, path, Path.join(target, "ebin")),
+          do: change
 
     %{
       modules: modules,
-      changes:
-        for(path <- new, module(path) not in protocols, do: change(app.app, path, Path.join(target, "ebin")))
-        |> Enum.reject(&is_nil/1),
+      changes: changes,
       removed:
         for(
           path <- Path.wildcard(target <> "/ebin/*.beam"),
           module(path) not in modules,
-          listed?(module(path), app_file),
+          listed?(module(path), old_keys),
           do: {module(path), app.app}
         ),
-      files: files(app.dir, target),
-      app_file: {app, new_app_file, app_file}
+      files: files(app.dir, target, differing(changes)),
+      app_file: {app, old_keys}
     }
   end
 
   # An earlier upgrade that removed a module has left its file, but not its name in the list of modules.
-  defp listed?(module, app_file) do
-    case app_keys(app_file)[:modules] do
+  defp listed?(module, app_keys) do
+    case app_keys[:modules] do
       nil -> true
       modules -> module in modules
     end
@@ -112,18 +117,22 @@ defmodule FlyDeployAgent.Diff do
   defp protocols(consolidated) do
     target = Release.consolidated()
 
+    changes =
+      for {module, path} <- consolidated,
+          change = change(owner(module), path, target),
+          do: %{change | consolidated: true}
+
+    differing = differing(changes)
+
     %{
-      changes:
-        for({module, path} <- consolidated, do: change(owner(module), path, target))
-        |> Enum.reject(&is_nil/1)
-        |> Enum.map(&%{&1 | consolidated: true}),
+      changes: changes,
       removed: [],
       modules: [],
       files:
         for(
           {_module, path} <- consolidated,
           to = Path.join(target, Path.basename(path)),
-          differs?(path, to),
+          path in differing or differs?(path, to),
           do: {path, to}
         ),
       app_file: nil
@@ -185,19 +194,29 @@ defmodule FlyDeployAgent.Diff do
     end
   end
 
-  defp files(dir, target) do
+  defp files(dir, target, differing) do
     for pattern <- ["ebin/*", "priv/**"],
         path <- dir |> Path.join(pattern) |> Path.wildcard(match_dot: true),
-        File.regular?(path),
         to = Path.join(target, Path.relative_to(path, dir)),
-        differs?(path, to),
+        path in differing or differs?(path, to),
         do: {path, to}
   end
 
+  # The new files whose code is known to differ from that in the file which they would replace.
+  defp differing(changes) do
+    for %{source: source, md5: md5, target: target, old_file: target, file_md5: file_md5} <- changes,
+        file_md5 != md5,
+        into: MapSet.new(),
+        do: source
+  end
+
   defp differs?(path, to) do
-    case {File.stat(path), File.stat(to)} do
-      {{:ok, %{size: size}}, {:ok, %{size: size}}} -> File.read!(path) != File.read!(to)
-      _ -> true
+    case File.stat(path) do
+      {:ok, %{type: :regular, size: size}} ->
+        not match?({:ok, %{size: ^size}}, File.stat(to)) or File.read!(path) != File.read!(to)
+
+      _folder ->
+        false
     end
   end
 
@@ -225,19 +244,23 @@ defmodule FlyDeployAgent.Diff do
   # The operator's own applications: the one that is deployed, and the others of its umbrella. Nothing marks those; but they
   # depend on it, or have no description of their own (mix then takes the name; a package must have one).
   defp own(apps, otp_app) do
-    for %{app: app, dir: dir, origin: :library} <- apps,
-        keys = app_keys(Path.join(dir, "ebin/#{app}.app")),
+    for %{app: app, keys: keys, origin: :library} <- apps,
         app == otp_app or otp_app in List.wrap(keys[:applications]) or
           to_string(keys[:description]) == to_string(app),
         do: app
   end
 
   defp app_keys(file) do
-    case :file.consult(file) do
-      {:ok, [{:application, _, keys}]} -> keys
-      _ -> []
-    end
+    with {:ok, text} <- File.read(file),
+         {:ok, tokens, _} <- text |> characters() |> :erl_scan.string(),
+         {:ok, {:application, _, keys}} <- :erl_parse.parse_term(tokens),
+         do: keys,
+         else: (_ -> [])
   end
+
+  # As `:file.consult/1` reads it, which asks a process for each of its lines.
+  defp characters(text),
+    do: if(String.valid?(text), do: String.to_charlist(text), else: :binary.bin_to_list(text))
 
   defp dependencies(apps, changes, own) do
     by_app = changes |> Enum.reject(& &1.consolidated) |> Enum.frequencies_by(& &1.app)
@@ -259,9 +282,8 @@ defmodule FlyDeployAgent.Diff do
   end
 
   defp app_files(parts) do
-    for %{app_file: {%{running: running} = app, new, old}} <- parts,
+    for %{app_file: {%{running: running, keys: new_keys} = app, old_keys}} <- parts,
         running != nil,
-        {new_keys, old_keys} = {app_keys(new), app_keys(old)},
         new_keys != [] and old_keys != [],
         key <- [:applications, :included_applications, :mod, :registered],
         Enum.sort(List.wrap(new_keys[key])) != Enum.sort(List.wrap(old_keys[key])) do

@@ -43,15 +43,25 @@ defmodule FlyDeployAgent.Files do
   end
 
   defp write_beside(files, id) do
-    Enum.find_value(files, :ok, fn {source, target} ->
-      with :ok <- File.mkdir_p(Path.dirname(target)),
-           :ok <- File.cp(source, beside(target, id)),
-           :ok <- File.chmod(beside(target, id), 0o644) do
-        nil
-      else
-        {:error, reason} -> {:error, "#{target} cannot be written: #{:file.format_error(reason)}"}
-      end
-    end)
+    folders = for {_source, target} <- files, uniq: true, do: Path.dirname(target)
+
+    Enum.find_value(folders, &unwritten(File.mkdir_p(&1), &1)) ||
+      Enum.find_value(files, :ok, fn {source, target} ->
+        unwritten(copy(source, beside(target, id)), target)
+      end)
+  end
+
+  defp unwritten(:ok, _path), do: nil
+
+  defp unwritten({:error, reason}, path),
+    do: {:error, "#{path} cannot be written: #{:file.format_error(reason)}"}
+
+  # A third of the calls that `File.cp/2` makes, which has the source's rights as well. Most umasks give these anyway.
+  defp copy(from, to) do
+    with {:ok, content} <- File.read(from),
+         :ok <- File.write(to, content, [:raw]),
+         {:ok, %{mode: mode}} <- File.stat(to),
+         do: if(Bitwise.band(mode, 0o777) == 0o644, do: :ok, else: File.chmod(to, 0o644))
   end
 
   defp keep(files, id) do

@@ -50,20 +50,15 @@ defmodule FlyDeployAgent.Manifest do
   @doc "Reads a manifest; what it does not understand is left out."
   @spec parse(binary) :: t
   def parse(text) do
-    for line <- String.split(text, "\n", trim: true), reduce: %{files: %{}, settings: %{}} do
-      manifest ->
-        case String.split(line, " ", parts: 4) do
-          [kind, sha256, size, path] when kind in ["file", "native"] ->
-            file = %{kind: String.to_atom(kind), sha256: sha256, size: String.to_integer(size)}
-            put_in(manifest.files[path], file)
+    lines = for line <- :binary.split(text, "\n", [:global]), do: String.split(line, " ", parts: 4)
 
-          ["setting", digest, file, key] ->
-            put_in(manifest.settings[{file, key}], digest)
-
-          _ ->
-            manifest
-        end
-    end
+    %{
+      files:
+        for([kind, sha256, size, path] when kind in ["file", "native"] <- lines, into: %{}) do
+          {path, %{kind: String.to_atom(kind), sha256: sha256, size: String.to_integer(size)}}
+        end,
+      settings: for(["setting", digest, file, key] <- lines, into: %{}, do: {{file, key}, digest})
+    }
   end
 
   @doc "Whether a file holds native code: programs and libraries of Linux."

@@ -4,7 +4,8 @@ defmodule FlyDeployAgent.State do
 
     * `state` – one of the states of `FlyDeployAgent`; `deadline` – when it ends by itself, a monotonic time in milliseconds
     * `pauses` – how often it has paused since it entered its state
-    * `published` – when the status was written last, likewise; `phases` and `downloaded` – what the worker has told so far
+    * `published` – when the status was written last, likewise; `news` – whether there is something to write since
+    * `phases` and `downloaded` – what the worker has told so far; `boot` – see `FlyDeployAgent.Release.boot/0`
     * `staged`, `armed`, `result` – what each step gave; `error` – why the upgrade failed; `report` – what became of the full one
     * `vitals` – see `FlyDeployAgent.Vitals`
     * `queues` – mailboxes, see `FlyDeployAgent.Queues`, and `looked`, when they were looked at last
@@ -36,12 +37,13 @@ defmodule FlyDeployAgent.State do
   # A mailbox is told after four looks at which it was longer each time: within the shortest bake time that is a default, ten seconds.
   @look_ms 2_000
 
-  @enforce_keys [:order, :dir, :cell, :deadline, :guardian, :watch, :vitals]
+  @enforce_keys [:order, :dir, :cell, :deadline, :guardian, :watch, :vitals, :boot]
   defstruct @enforce_keys ++
               [
                 state: :injected,
                 pauses: 0,
                 published: 0,
+                news: false,
                 phases: [],
                 downloaded: 0,
                 staged: nil,
@@ -65,6 +67,8 @@ defmodule FlyDeployAgent.State do
           state: atom,
           pauses: non_neg_integer,
           published: integer,
+          news: boolean,
+          boot: binary,
           phases: [Cell.phase()],
           downloaded: non_neg_integer,
           staged: Staged.t() | nil,
@@ -91,7 +95,8 @@ defmodule FlyDeployAgent.State do
       guardian: guardian,
       looked: now(),
       watch: Watch.open(guardian),
-      vitals: Vitals.start()
+      vitals: Vitals.start(),
+      boot: Release.boot()
     }
 
   @doc "What is told to whoever wants to start another agent."
@@ -104,7 +109,7 @@ defmodule FlyDeployAgent.State do
       state: s.state,
       expires_in_ms: max(s.deadline - now(), 0),
       dir: s.dir,
-      boot: Release.boot()
+      boot: s.boot
     }
   end
 
@@ -121,7 +126,7 @@ defmodule FlyDeployAgent.State do
   @spec publish(t) :: t
   def publish(s) do
     Status.write(s)
-    %{s | published: now()}
+    %{s | published: now(), news: false}
   end
 
   @doc "Looks at mailboxes and vitals every two seconds, however often the status is written meanwhile."

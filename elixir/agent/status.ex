@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Status do
   renamed, so that a reader finds them whole.
   """
 
-  alias FlyDeployAgent.{Cell, Json, OnTrial, Queues, Release, Report, Watch}
+  alias FlyDeployAgent.{Cell, Json, OnTrial, Queues, Report, Watch}
 
   @max_bytes 8_000
   @failures 20
@@ -83,7 +83,7 @@ defmodule FlyDeployAgent.Status do
       v: 1,
       id: s.order.id,
       owner: s.order.owner,
-      boot: Release.boot(),
+      boot: s.boot,
       seq: seq,
       state: s.state,
       expires_in_ms: max(s.deadline - System.monotonic_time(:millisecond), 0),

@@ -38,6 +38,19 @@ defmodule FlyDeployAgent.FilesTest do
     assert Path.wildcard(old <> "/**/.flydeploy*", match_dot: true) == []
   end
 
+  test "anybody may read staged files, whatever rights the new ones and the umask give", %{
+    files: files,
+    old: old
+  } do
+    for {new, _target} <- files, do: File.chmod!(new, 0o600)
+    side = Path.join(old, ".flydeploy-id-a.beam")
+    File.write!(side, "of an umask that gives nobody else any")
+    File.chmod!(side, 0o600)
+    assert Files.stage(files, "id") == :ok
+    assert File.read!(side) == "new"
+    assert Bitwise.band(File.stat!(side).mode, 0o777) == 0o644
+  end
+
   test "staged files can be cleaned away", %{files: files, old: old} do
     :ok = Files.stage(files, "id")
     Files.clean(files, "id")

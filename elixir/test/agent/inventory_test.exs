@@ -65,10 +65,43 @@ defmodule FlyDeployAgent.InventoryTest do
   end
 
   # By these the comparison judges everything else.
-  test "never descriptions, protocols and applications that are new" do
+  test "never descriptions of libraries and applications that are new" do
     refute Inventory.has?("lib/had-1.0.0/ebin/had.app", "{application, had, []}.")
-    protocol = Path.join(to_string(:code.lib_dir(:elixir)), "ebin/Elixir.Enumerable.beam")
-    refute Inventory.has?("releases/1.0.0/consolidated/Elixir.Enumerable.beam", File.read!(protocol))
     refute Inventory.has?("lib/new-1.0.0/priv/static/app.css", "body {}")
+  end
+
+  test "descriptions of OTP's applications, by their versions" do
+    {app, vsn} = :code.lib_dir(:kernel) |> to_string() |> FlyDeployAgent.Release.split()
+    assert Inventory.has?("lib/#{app}-#{vsn}/ebin/#{app}.app", "{application, kernel, []}.")
+    refute Inventory.has?("lib/#{app}-#{vsn}.1/ebin/#{app}.app", "{application, kernel, []}.")
+    refute Inventory.has?("lib/megaco-1.0.0/ebin/megaco.app", "{application, megaco, []}.")
+  end
+
+  describe "consolidated protocols" do
+    setup %{tmp_dir: dir} do
+      System.put_env(%{"RELEASE_ROOT" => dir, "RELEASE_VSN" => "1.0.0"})
+      on_exit(fn -> for name <- ~w(ROOT VSN), do: System.delete_env("RELEASE_" <> name) end)
+      File.mkdir_p!(FlyDeployAgent.Release.consolidated())
+    end
+
+    # As it lies there and in a release that is built anew.
+    defp had?(module, beam, other \\ nil) do
+      file = "#{module}.beam"
+      FlyDeployAgent.Release.consolidated() |> Path.join(file) |> File.write!(other || beam)
+      Inventory.has?("releases/2.0.0/consolidated/#{file}", beam)
+    end
+
+    test "of Elixir that lie there and run" do
+      beam = Enumerable |> :code.which() |> File.read!()
+      assert had?(Enumerable, beam)
+      refute had?(Enumerable, beam, beam <> "0")
+      {:ok, {_, other}} = :beam_lib.strip(Collectable |> :code.which() |> File.read!())
+      refute had?(Enumerable, other)
+    end
+
+    test "never those of libraries", %{beam: beam} do
+      assert Code.ensure_loaded?(Had)
+      refute had?(Had, beam)
+    end
   end
 end

@@ -59,6 +59,7 @@ defmodule FlyDeployAgent.QueuesTest do
       guardian: self(),
       watch: watch,
       vitals: Vitals.start(),
+      boot: "1-2",
       state: :committed,
       result: %{targets: targets},
       published: now,

@@ -34,7 +34,8 @@ defmodule FlyDeployAgent.StateTest do
       deadline: 0,
       guardian: self(),
       watch: Watch.open(self()),
-      vitals: Vitals.start()
+      vitals: Vitals.start(),
+      boot: "1-2"
     }
   end
 end

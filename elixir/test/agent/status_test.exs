@@ -7,6 +7,7 @@ defmodule FlyDeployAgent.StatusTest do
     Map.merge(
       %{
         order: %{id: "01TEST", owner: "me", size: 10},
+        boot: "1-2",
         cell: Cell.new(),
         state: :staged,
         deadline: System.monotonic_time(:millisecond) + 60_000,
