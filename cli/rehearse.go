@@ -2,12 +2,12 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +37,8 @@ Fly is touched or asked, nothing runs or lies on the disk afterwards.
 
 A RELEASE is the folder that ` + "`mix release`" + ` makes (_build/prod/rel/my_app), an archive of it (.tar.gz), or an image, HOST/APP:TAG, of which the
 release is read from the registry. It must be built for this computer's system and processor. It boots by bin/server where it has that, else
-by bin/NAME start, with this computer's /usr: what else an image sets or holds, ENV above all, goes into --env-file.
+by bin/NAME start, an image by its CMD where that is a program of the release; with this computer's /usr, as an unprivileged user. An image's ENV
+counts, but for PATH and HOME; fly.toml's [env] and --env-file win over it. What else an image holds must be on this computer.
 
 As root on Linux each machine has a network of its own, which leads nowhere: no database is reached. With --isolation processes, and elsewhere
 always, machines are plain processes, which reach what listens on this computer.
@@ -149,7 +150,7 @@ func (f *rehearseFlags) load(cmd *cobra.Command, tell func(string)) error {
 	f.world.Env, left = secrets.WithoutStorage()
 	f.world.MachineEnv, ours = rehearse.Env(d.flyEnv).WithoutStorage()
 	if left = append(left, ours...); len(left) > 0 {
-		tell("left out, since the rehearsal has a bucket of its own: " + strings.Join(left, ", "))
+		tell(rehearse.LeftOut(left))
 	}
 	for name := range f.world.Env { // a secret wins
 		delete(f.world.MachineEnv, name)
@@ -157,7 +158,12 @@ func (f *rehearseFlags) load(cmd *cobra.Command, tell func(string)) error {
 	d.flyEnv, d.engine.Temporary.Env = f.world.MachineEnv, f.world.MachineEnv
 	f.world.App, f.world.Root = d.name, d.release.Root
 	token, _, _ := fly.Token() // without one only Fly's own registry says no
-	f.world.Read = fly.Images{Token: token}.Read
+	images := fly.Images{Token: token}
+	f.world.Read = images.Read
+	f.world.Describe = func(ctx context.Context, image string) (rehearse.Described, error) {
+		config, err := images.Config(ctx, image)
+		return rehearse.Described(config), err
+	}
 	return nil
 }
 
@@ -174,12 +180,31 @@ func runRehearse(cmd *cobra.Command, f rehearseFlags, signals *interrupts) (err 
 	if out != outputConsole && !f.deploy.engine.Yes {
 		return usage("without a console nobody can confirm the plan: give --yes")
 	}
+	err = f.rehearse(cmd, out, tell, signals)
+	if err == nil || errors.As(err, new(ended)) || errors.As(err, new(failed)) {
+		return err
+	}
+	result := rehearse.NotBegun(f.world, err)
+	if out == outputJSON || out == outputMarkdown { // elsewhere the error itself says it all
+		err = errors.Join(err, printRehearsal(cmd, out, result))
+	}
+	return err
+}
+
+func (f *rehearseFlags) rehearse(cmd *cobra.Command, out output, tell func(string), signals *interrupts) (err error) {
 	if err := f.load(cmd, tell); err != nil {
 		return err
 	}
 	r, err := rehearse.Open(cmd.Context(), f.world, tell)
 	if r != nil {
-		defer func() { err = errors.Join(err, r.Close()) }()
+		defer func() {
+			if left := r.Close(); left != nil { // also beside an outcome that was shown
+				complain(cmd.ErrOrStderr(), left, "")
+				if err == nil {
+					err = ended{engine.OutcomeFailed}
+				}
+			}
+		}()
 	}
 	if err != nil {
 		return err
@@ -192,6 +217,18 @@ func runRehearse(cmd *cobra.Command, f rehearseFlags, signals *interrupts) (err 
 		return err
 	}
 	return f.run(cmd, r, c, out)
+}
+
+// printRehearsal writes its result, as the last of what it prints.
+func printRehearsal(cmd *cobra.Command, out output, result rehearse.Result) (err error) {
+	switch out {
+	case outputJSON:
+		return plain.Encode(cmd.OutOrStdout(), result)
+	case outputMarkdown:
+		return plain.MarkdownEnd(cmd.OutOrStdout(), result.Outcome, result.String(), result.Problem)
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), result)
+	return err
 }
 
 // run deploys, takes it back, and tells how both have ended.
@@ -220,12 +257,7 @@ func (f rehearseFlags) run(cmd *cobra.Command, r *rehearse.Rehearsal, c *connect
 	if result.Problem != nil {
 		complain(cmd.ErrOrStderr(), result.Problem, "")
 	}
-	if out == outputJSON {
-		err = plain.Encode(cmd.OutOrStdout(), result)
-	} else {
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), result)
-	}
-	if err != nil {
+	if err := printRehearsal(cmd, out, result); err != nil {
 		return unwritten(err, engine.Result{Outcome: result.Outcome})
 	}
 	return outcomeOf(engine.Result{Outcome: result.Outcome})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -33,9 +34,31 @@ const noRegistry = "Check the image's name, or have a temporary machine pack it:
 
 // Read implements engine.ReadImage.
 func (i Images) Read(ctx context.Context, image, folder string, layers func(done, total int64), file func(engine.ImageFile, io.Reader) error) (string, error) {
+	found, err := i.find(ctx, image)
+	if err != nil {
+		return "", err
+	}
+	all, err := found.image.Layers()
+	if err != nil {
+		return "", imageProblem(ctx, found.ref, err)
+	}
+	if err := newFlatten(folder, file).read(ctx, all, layers); err != nil {
+		return "", imageProblem(ctx, found.ref, err)
+	}
+	return found.digest, nil
+}
+
+// foundImage is an image for machines' platform.
+type foundImage struct {
+	ref    name.Reference
+	image  v1.Image
+	digest string // of what ref names: of the image, or of its list of platforms
+}
+
+func (i Images) find(ctx context.Context, image string) (foundImage, error) {
 	ref, err := name.ParseReference(image)
 	if err != nil {
-		return "", engine.NewProblem("broken_config", fmt.Sprintf("%q is not the name of an image", image), nil, "Correct --image: HOST/NAME:TAG.")
+		return foundImage{}, engine.NewProblem("broken_config", fmt.Sprintf("%q is not the name of an image", image), nil, "Correct --image: HOST/NAME:TAG.")
 	}
 	options := []remote.Option{remote.WithContext(ctx), remote.WithPlatform(platform), i.login(ctx, ref)}
 	if i.Transport != nil {
@@ -43,23 +66,37 @@ func (i Images) Read(ctx context.Context, image, folder string, layers func(done
 	}
 	found, err := remote.Get(ref, options...)
 	if err != nil {
-		return "", imageProblem(ctx, ref, err)
+		return foundImage{}, imageProblem(ctx, ref, err)
 	}
 	one, err := found.Image() // of the platform; by its digest, so that it is the same from here on
+	if err == nil {
+		err = checkPlatform(one, ref)
+	}
 	if err != nil {
-		return "", imageProblem(ctx, ref, err)
+		return foundImage{}, imageProblem(ctx, ref, err)
 	}
-	if err := checkPlatform(one, ref); err != nil {
-		return "", imageProblem(ctx, ref, err)
-	}
-	all, err := one.Layers()
+	return foundImage{ref, one, found.Digest.String()}, nil
+}
+
+// ImageConfig is what an image says about how it runs. Source: the OCI image specification, config.md, "config".
+type ImageConfig struct {
+	Env     []string // NAME=VALUE
+	Command []string // the entrypoint and its arguments
+	WorkDir string   // "" for the root
+}
+
+// Config reads how an image runs. Its errors are Read's.
+func (i Images) Config(ctx context.Context, image string) (ImageConfig, error) {
+	found, err := i.find(ctx, image)
 	if err != nil {
-		return "", imageProblem(ctx, ref, err)
+		return ImageConfig{}, err
 	}
-	if err := newFlatten(folder, file).read(ctx, all, layers); err != nil {
-		return "", imageProblem(ctx, ref, err)
+	file, err := found.image.ConfigFile()
+	if err != nil {
+		return ImageConfig{}, imageProblem(ctx, found.ref, err)
 	}
-	return found.Digest.String(), nil
+	c := file.Config
+	return ImageConfig{Env: c.Env, Command: slices.Concat(c.Entrypoint, c.Cmd), WorkDir: c.WorkingDir}, nil
 }
 
 // login gives the login for an image's registry.

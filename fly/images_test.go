@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -243,5 +244,33 @@ func TestReadingEndsWithItsReader(t *testing.T) {
 	if _, err := (Images{}).Read(t.Context(), ref, "/app", func(done, total int64) { layers = append(layers, fmt.Sprint(done, "/", total)) },
 		func(engine.ImageFile, io.Reader) error { return nil }); err != nil || !slices.Equal(layers, []string{"1/1"}) {
 		t.Errorf("layers %v: %v", layers, err)
+	}
+}
+
+// How an image runs is told as it says.
+func TestHowAnImageRuns(t *testing.T) {
+	host := serveRegistry(t, "", "")
+	config := v1.Config{
+		Env: []string{"PATH=/usr/bin", "MIX_ENV=prod"}, Entrypoint: []string{"/usr/bin/tini", "--"}, Cmd: []string{"/app/bin/server"}, WorkingDir: "/app",
+	}
+	image, err := mutate.Config(withoutLayers(t, "amd64"), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tag, err := name.ParseReference(host + "/shop:1")
+	if err == nil {
+		err = remote.Write(tag, image)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Images{}.Config(t.Context(), host+"/shop:1")
+	want := ImageConfig{Env: config.Env, Command: []string{"/usr/bin/tini", "--", "/app/bin/server"}, WorkDir: "/app"}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	_, err = Images{}.Config(t.Context(), host+"/none:1")
+	if p := engine.AsProblem(err); p == nil || p.Name != "no_image" {
+		t.Errorf("%v", err)
 	}
 }

@@ -56,11 +56,17 @@ func TestARehearsalThatCannotBegin(t *testing.T) {
 	write(t, broken, "A=1\nvery-secret\n")
 	dies := shellRelease(t, `echo "cannot connect with $SECRET_KEY to $BUCKET_NAME" | sed 's/,.*//'; exit 3`)
 	hangs := shellRelease(t, "echo waiting for a database; exec sleep 1000")
+	foreign := shellRelease(t, "exit 0")
+	write(t, filepath.Join(foreign, "erts-14/bin/beam.elf"), foreignVM)
+	if err := os.Rename(filepath.Join(foreign, "erts-14/bin/beam.elf"), filepath.Join(foreign, "erts-14/bin/beam.smp")); err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		args []string
 		code int
 		says []string
 	}{
+		"another processor":   {[]string{"--old", dies, "--new", foreign}, 1, []string{foreign + " cannot run here: its Erlang VM was built for linux/s390x, and this computer is", "→ Rehearse on a computer that is linux/s390x"}},
 		"it dies":             {[]string{"--old", dies, "--new", dies, "--env-file", env}, 1, []string{"my_app ended with exit status 3 while it booted", "  cannot connect with [redacted] to my-app-releases\n", "→ Give what it needs with --env-file", "left out, since the rehearsal has a bucket of its own: BUCKET_NAME"}},
 		"it hangs":            {[]string{"--old", hangs, "--new", dies, "--boot-timeout", "1"}, 1, []string{"my_app has not booted within 1s", "  waiting for a database\n", "--boot-timeout"}},
 		"no env file":         {[]string{"--old", dies, "--new", dies, "--env-file", "none"}, 1, []string{"read the environment of none: no such file", "--env-file"}},
@@ -87,8 +93,37 @@ func TestARehearsalThatCannotBegin(t *testing.T) {
 			if strings.Contains(out+errs, "very-secret") {
 				t.Errorf("a secret is shown:\n%s%s", out, errs)
 			}
+			if boots := strings.HasPrefix(name, "it "); strings.Contains(errs, "booting") != boots {
+				t.Errorf("it boots, though that is of no use:\n%s", errs)
+			}
 			leavesNothing(t, cache)
 		})
+	}
+}
+
+// foreignVM is the header of a program for Linux on IBM's Z.
+const foreignVM = "\x7fELF\x02\x02\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00" + "\x00\x02\x00\x16\x00\x00\x00\x01" + "\x00\x00\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00" +
+	"\x00\x00\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x40\x00\x38\x00\x00\x00\x40\x00\x00\x00\x00"
+
+// What reads the output in CI is told how a rehearsal has ended that has come to nothing, in the form that it asked for.
+func TestARehearsalThatComesToNothingInCI(t *testing.T) {
+	t.Parallel()
+	env := filepath.Join(t.TempDir(), ".env.test")
+	write(t, env, "SECRET_KEY=very-secret\n")
+	dies := shellRelease(t, `echo "no database for $SECRET_KEY"; exit 3`)
+	for format, wants := range map[string][]string{
+		"json":     {`{"v":1,"type":"rehearsal","outcome":"failed","machines_total":1,"problem":{`, `ended with exit status 3 while it booted`, `no database for [redacted]`},
+		"markdown": {"### ✗ rehearsal on 1 machine: failed; nothing was upgraded\n", "**Why**: machine ", "ended with exit status 3 while it booted", "no database for "},
+	} {
+		out, errs, code := run(t, t.TempDir(), []string{"XDG_CACHE_HOME=" + t.TempDir()}, "rehearse", "--yes", "--machines", "1", "--old", dies, "--new", dies, "--env-file", env, "--output", format)
+		if code != 1 || strings.Contains(out+errs, "very-secret") {
+			t.Errorf("%s: exit %d\n%s", format, code, errs)
+		}
+		for _, want := range wants {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: %q is not in\n%s", format, want, out)
+			}
+		}
 	}
 }
 

@@ -73,8 +73,6 @@ func (r *Rehearsal) notBooted(id, what string) error {
 	remedy := "Give what it needs with --env-file, as `fly secrets` has it, or more time with --boot-timeout."
 	if r.fly.Isolation() == local.Namespaces {
 		remedy += " Machines have a network of their own, which leads nowhere: --isolation processes lets a release reach a database on this computer."
-	} else {
-		remedy += " Where it names its node by FLY_PRIVATE_IP (rel/env.sh.eex), it needs a network of its own: run this as root on Linux."
 	}
 	return engine.NewProblem("boot_failed", fmt.Sprintf("machine %s: %s; it has printed last:\n%s", id, what, r.lastLines(id)), nil, remedy)
 }
@@ -90,9 +88,9 @@ func (r *Rehearsal) Ended() string {
 	return strings.Join(says, "\n")
 }
 
-// lastLines are those of a machine's log, without what the environment's file has in it.
+// lastLines are those of a machine's log, without secrets of the environment's file and of the image.
 func (r *Rehearsal) lastLines(id string) string {
-	return last(r.options.Env.hide(text.Block(r.fly.Console(id))), logShown)
+	return last(r.old.image.secrets().hide(r.options.Env.hide(text.Block(r.fly.Console(id)))), logShown)
 }
 
 // last gives the last n lines of a text, indented.

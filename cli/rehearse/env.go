@@ -33,6 +33,11 @@ func (e Env) WithoutStorage() (Env, []string) {
 	return others, left
 }
 
+// LeftOut tells of variables that name a bucket.
+func LeftOut(names []string) string {
+	return "left out, since the rehearsal has a bucket of its own: " + strings.Join(names, ", ")
+}
+
 // isName is a variable's name as a shell takes it.
 var isName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 

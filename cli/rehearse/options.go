@@ -19,6 +19,7 @@ type Options struct {
 	Traffic         Traffic
 	Isolation       string // auto, namespaces or processes
 	Read            engine.ReadImage
+	Describe        Describe
 }
 
 // Traffic is what the operator wants to run against the machines all the while.

@@ -43,7 +43,7 @@ func Open(ctx context.Context, o Options, tell func(string)) (*Rehearsal, error)
 			if one.kind != kind {
 				continue
 			}
-			if *one.to, err = one.open(ctx, o.Read, o.Root, r.fly.Folder(), tell); err != nil {
+			if *one.to, err = one.open(ctx, o, r.fly.Folder(), tell); err != nil {
 				return r, err
 			}
 		}
@@ -53,12 +53,17 @@ func Open(ctx context.Context, o Options, tell func(string)) (*Rehearsal, error)
 
 // Build makes the new release's image. It stands where `fly deploy --build-only --push` stands on Fly.
 func (r *Rehearsal) Build(ctx context.Context, log func(string)) (string, error) {
-	return r.fly.Image(ctx, r.new.dir, log)
+	env, _ := r.new.image.env()
+	return r.fly.Image(ctx, r.new.dir, log, env...)
 }
 
 // Launch makes the machines, waits until the old release has booted on each of them, and begins the traffic.
 func (r *Rehearsal) Launch(ctx context.Context, fleet engine.Fleet) error {
-	image, err := r.fly.Image(ctx, r.old.dir, func(string) {})
+	env, left := r.old.image.env()
+	if len(left) > 0 {
+		r.tell(LeftOut(left))
+	}
+	image, err := r.fly.Image(ctx, r.old.dir, func(string) {}, env...)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package rehearse
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"flydeploy/engine"
@@ -12,13 +14,13 @@ type Result struct {
 	V        int             `json:"v"`
 	Type     string          `json:"type"` // "rehearsal"
 	Outcome  engine.Outcome  `json:"outcome"`
-	Old      string          `json:"old"` // the versions of the releases
-	New      string          `json:"new"`
+	Old      string          `json:"old,omitempty"` // the versions of the releases, "" where they are not known
+	New      string          `json:"new,omitempty"`
 	Machines int             `json:"machines_total"`
-	Upgrade  engine.Outcome  `json:"upgrade"`
+	Upgrade  engine.Outcome  `json:"upgrade,omitempty"` // "" where none began
 	Back     engine.Outcome  `json:"back,omitempty"`    // "" where nothing was to be taken back
 	Traffic  *TrafficEnd     `json:"traffic,omitempty"` // nil without any
-	Problem  *engine.Problem `json:"problem,omitempty"` // of the traffic
+	Problem  *engine.Problem `json:"problem,omitempty"` // of the traffic, or why nothing was upgraded
 }
 
 // TrafficEnd is how the traffic has ended.
@@ -50,8 +52,22 @@ func (r *Rehearsal) Judge(upgrade, back engine.Outcome) Result {
 	return result
 }
 
+// NotBegun is the result of a rehearsal that has come to nothing.
+func NotBegun(o Options, why error) Result {
+	result := Result{V: 1, Type: "rehearsal", Outcome: engine.OutcomeFailed, Machines: o.Machines}
+	if errors.Is(why, context.Canceled) {
+		result.Outcome = engine.OutcomeCancelled
+	} else {
+		result.Problem = engine.AsProblem(why)
+	}
+	return result
+}
+
 // String is the result in words, on a line.
 func (r Result) String() string {
+	if r.Upgrade == "" {
+		return fmt.Sprintf("rehearsal on %s: %s; nothing was upgraded", text.Counted(r.Machines, "machine"), r.Outcome)
+	}
 	says := fmt.Sprintf("rehearsal of %s → %s on %s: %s; the upgrade %s", text.Line(r.Old), text.Line(r.New), text.Counted(r.Machines, "machine"), r.Outcome, r.Upgrade)
 	switch {
 	case r.Back != "":

@@ -71,7 +71,7 @@ func TestAReleaseThatCannotRunHere(t *testing.T) {
 		"no program":        {[]byte("#!/bin/sh\nexec beam\n"), "no_release", []string{"neither a program for Linux"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := source{write(t, t.TempDir(), aRelease(test.vm)), folder}.open(t.Context(), nil, "/app", "", nil)
+			_, err := source{write(t, t.TempDir(), aRelease(test.vm)), folder}.open(t.Context(), Options{Root: "/app"}, "", nil)
 			problemOf(t, err, test.name, test.words...)
 		})
 	}
@@ -84,7 +84,7 @@ func TestAReleaseOfAlpine(t *testing.T) {
 	}
 	machine := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[thisComputer.arch]
 	missing := filepath.Join(t.TempDir(), "ld-musl-x86_64.so.1")
-	_, err := source{write(t, t.TempDir(), aRelease(elfFor(machine, missing))), folder}.open(t.Context(), nil, "/app", "", nil)
+	_, err := source{write(t, t.TempDir(), aRelease(elfFor(machine, missing))), folder}.open(t.Context(), Options{Root: "/app"}, "", nil)
 	problemOf(t, err, "cannot_run_here", missing, "Alpine")
 }
 
@@ -95,10 +95,10 @@ func TestAReleaseWithoutAVM(t *testing.T) {
 	s := source{write(t, t.TempDir(), files), folder}
 	bin := write(t, t.TempDir(), map[string]string{"erl": "#!/bin/sh\n"})
 	t.Setenv("PATH", bin)
-	if _, err := s.open(t.Context(), nil, "/app", "", nil); err != nil {
+	if _, err := s.open(t.Context(), Options{Root: "/app"}, "", nil); err != nil {
 		t.Error(err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	_, err := s.open(t.Context(), nil, "/app", "", nil)
+	_, err := s.open(t.Context(), Options{Root: "/app"}, "", nil)
 	problemOf(t, err, "cannot_run_here", "include_erts")
 }

@@ -58,15 +58,17 @@ type release struct {
 	dir     string
 	name    string
 	version string
-	given   string // as the command line names it
+	given   string    // as the command line names it
+	image   Described // of the image that it comes from
 }
 
-// open gives the release, from a folder below work where it does not lie in one. root is its folder in an image.
-func (s source) open(ctx context.Context, read engine.ReadImage, root, work string, tell func(string)) (release, error) {
+// open gives the release, from a folder below work where it does not lie in one.
+func (s source) open(ctx context.Context, o Options, work string, tell func(string)) (release, error) {
 	dir := s.given
+	var described Described
 	if s.kind != folder {
 		var err error
-		if dir, err = s.unpack(ctx, read, path.Clean(root), work, tell); err != nil {
+		if dir, described, err = s.unpack(ctx, o, work, tell); err != nil {
 			return release{}, err
 		}
 	}
@@ -78,34 +80,48 @@ func (s source) open(ctx context.Context, read engine.ReadImage, root, work stri
 	if err != nil {
 		return release{}, s.without(err)
 	}
-	r.given = s.given
+	r.given, r.image = s.given, described
 	return r, r.runsHere()
 }
 
 // unpack puts an archive's or an image's release into a new folder below work.
-func (s source) unpack(ctx context.Context, read engine.ReadImage, root, work string, tell func(string)) (string, error) {
-	dir, err := os.MkdirTemp(work, "release-")
-	if err != nil {
-		return "", err
+func (s source) unpack(ctx context.Context, o Options, work string, tell func(string)) (dir string, d Described, err error) {
+	if dir, err = os.MkdirTemp(work, "release-"); err != nil {
+		return "", d, err
 	}
 	if err := os.Chmod(dir, 0o755); err != nil { // it becomes the machines' folder
-		return "", err
+		return "", d, err
 	}
-	files, err := newUnpacking(dir, root)
+	files, err := newUnpacking(dir, path.Clean(o.Root))
 	if err != nil {
-		return "", err
+		return "", d, err
 	}
 	defer files.close()
-	tell("reading " + s.given + " …")
+	tell("reading " + text.Line(s.given) + " …")
 	if s.kind == image {
-		_, err = read(ctx, s.given, root, nil, files.add)
+		d, err = s.pull(ctx, o, files)
 	} else {
-		err = readArchive(ctx, s.given, root, files.add)
+		err = readArchive(ctx, s.given, files.root, files.add)
 	}
 	if err != nil {
-		return "", s.unread(err)
+		return "", d, s.unread(err)
 	}
-	return dir, files.linkAll()
+	if err := files.linkAll(); err != nil {
+		return "", d, err
+	}
+	if s.kind == archive {
+		dir = within(dir)
+	}
+	return dir, d, nil
+}
+
+// pull reads an image's release, and how the image runs: the same image, whatever becomes of its tag meanwhile.
+func (s source) pull(ctx context.Context, o Options, files *unpacking) (Described, error) {
+	digest, err := o.Read(ctx, s.given, files.root, nil, files.add)
+	if err != nil {
+		return Described{}, err
+	}
+	return o.Describe(ctx, engine.WithDigest(s.given, digest))
 }
 
 // unread says what to do about an image that cannot be read: a deploy may read it otherwise, a rehearsal may not.
@@ -154,8 +170,12 @@ func releaseIn(dir string) (release, error) {
 	return release{}, fmt.Errorf("bin has no script of it")
 }
 
-// command is how the image that `fly launch` makes starts it: by Phoenix's bin/server, where it has one. nil for bin/NAME start.
+// command is how it starts: as its image says, where that starts a program of the release, else by Phoenix's bin/server, where it has one, as the
+// image that `fly launch` makes does. nil for bin/NAME start.
 func (r release) command(root string) []string {
+	if command := r.image.command(r.dir, root); command != nil {
+		return command
+	}
 	if _, err := os.Stat(filepath.Join(r.dir, "bin", "server")); err != nil {
 		return nil
 	}

@@ -79,7 +79,7 @@ func TestAReleaseInAFolder(t *testing.T) {
 	if err := os.Symlink(dir, link); err != nil {
 		t.Fatal(err)
 	}
-	r, err := source{link, folder}.open(t.Context(), nil, "/app", "", nil)
+	r, err := source{link, folder}.open(t.Context(), Options{Root: "/app"}, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestAReleaseInAFolder(t *testing.T) {
 
 func TestAFolderWithoutARelease(t *testing.T) {
 	project := write(t, t.TempDir(), map[string]string{"mix.exs": "", "_build/prod/rel/my_app/releases/start_erl.data": "14 1"})
-	_, err := source{project, folder}.open(t.Context(), nil, "/app", "", nil)
+	_, err := source{project, folder}.open(t.Context(), Options{Root: "/app"}, "", nil)
 	problemOf(t, err, "no_release", "holds no release", filepath.Join(project, "_build/prod/rel/my_app")+": give that")
 	for name, files := range map[string]map[string]string{
 		"empty":           {},
@@ -103,7 +103,7 @@ func TestAFolderWithoutARelease(t *testing.T) {
 		"without scripts": {"releases/start_erl.data": "14 1", "releases/1/my_app.rel": ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := source{write(t, t.TempDir(), files), folder}.open(t.Context(), nil, "/app", "", nil)
+			_, err := source{write(t, t.TempDir(), files), folder}.open(t.Context(), Options{Root: "/app"}, "", nil)
 			problemOf(t, err, "no_release", "holds no release", "mix release")
 		})
 	}
@@ -135,7 +135,7 @@ func imageOf(files map[string]string, links map[string]string) engine.ReadImage 
 
 func TestAReleaseInAnImage(t *testing.T) {
 	read := imageOf(aRelease(vmFor(thisComputer)), map[string]string{"bin/link": "/srv/bin/my_app", "cacerts": "/etc/ssl/cert.pem"})
-	r, err := source{"registry.fly.io/my-app:v1", image}.open(t.Context(), read, "/srv/", t.TempDir(), func(string) {})
+	r, err := source{"registry.fly.io/my-app:v1", image}.open(t.Context(), Options{Root: "/srv/", Read: read, Describe: runsAs(Described{})}, t.TempDir(), func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,9 +150,9 @@ func TestAReleaseInAnImage(t *testing.T) {
 	if to, err := os.Readlink(filepath.Join(r.dir, "cacerts")); err != nil || to != "/etc/ssl/cert.pem" {
 		t.Errorf("the link out of the release leads to %q, %v", to, err)
 	}
-	_, err = source{"registry.fly.io/none:v1", image}.open(t.Context(), read, "/srv", t.TempDir(), func(string) {})
+	_, err = source{"registry.fly.io/none:v1", image}.open(t.Context(), Options{Root: "/srv", Read: read, Describe: runsAs(Described{})}, t.TempDir(), func(string) {})
 	problemOf(t, err, "no_image", "none:v1", "docker cp")
-	_, err = source{"registry.fly.io/my-app:v1", image}.open(t.Context(), imageOf(nil, nil), "/srv", t.TempDir(), func(string) {})
+	_, err = source{"registry.fly.io/my-app:v1", image}.open(t.Context(), Options{Root: "/srv", Read: imageOf(nil, nil), Describe: runsAs(Described{})}, t.TempDir(), func(string) {})
 	problemOf(t, err, "no_release", "--release-root")
 }
 
@@ -165,7 +165,7 @@ func TestAHostileImage(t *testing.T) {
 			if err := os.Mkdir(work, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			_, err := source{"registry.fly.io/my-app:v1", image}.open(t.Context(), imageOf(files, nil), "/srv", work, func(string) {})
+			_, err := source{"registry.fly.io/my-app:v1", image}.open(t.Context(), Options{Root: "/srv", Read: imageOf(files, nil), Describe: runsAs(Described{})}, work, func(string) {})
 			if err == nil {
 				t.Error("it was read without complaint")
 			}
@@ -178,8 +178,8 @@ func TestAHostileImage(t *testing.T) {
 	}
 }
 
-// archiveOf writes what `mix release` makes with the step :tar.
-func archiveOf(t *testing.T, files map[string]string) string {
+// archiveOf writes what `mix release` makes with the step :tar; top is the folder below which all lies, "" for none.
+func archiveOf(t *testing.T, files map[string]string, top string) string {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -192,7 +192,7 @@ func archiveOf(t *testing.T, files map[string]string) string {
 			t.Fatal(err)
 		}
 	}
-	err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: "lib/link", Linkname: "../bin/my_app"})
+	err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: top + "lib/link", Linkname: "../bin/my_app"})
 	name := filepath.Join(t.TempDir(), "my_app-1.2.3.tar.gz")
 	if err = errors.Join(err, w.Close(), z.Close(), os.WriteFile(name, b.Bytes(), 0o600)); err != nil {
 		t.Fatal(err)
@@ -201,13 +201,28 @@ func archiveOf(t *testing.T, files map[string]string) string {
 }
 
 func TestAReleaseInAnArchive(t *testing.T) {
-	name := archiveOf(t, aRelease(vmFor(thisComputer)))
-	r, err := source{name, archive}.open(t.Context(), nil, "/app", t.TempDir(), func(string) {})
+	name := archiveOf(t, aRelease(vmFor(thisComputer)), "")
+	r, err := source{name, archive}.open(t.Context(), Options{Root: "/app"}, t.TempDir(), func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if to, err := os.Readlink(filepath.Join(r.dir, "lib/link")); err != nil || to != "../bin/my_app" || r.version != "1.2.3" {
 		t.Errorf("%+v, the link leads to %q, %v", r, to, err)
+	}
+	inside := map[string]string{}
+	for name, content := range aRelease(vmFor(thisComputer)) {
+		inside["my_app/"+name] = content
+	}
+	if r, err := (source{archiveOf(t, inside, "my_app/"), archive}).open(t.Context(), Options{Root: "/app"}, t.TempDir(), func(string) {}); err != nil || filepath.Base(r.dir) != "my_app" {
+		t.Errorf("packed with its folder: %+v, %v", r, err)
+	}
+	for _, out := range []string{"../escaped", "lib/../../escaped", "/../escaped"} {
+		work := t.TempDir()
+		_, err := source{archiveOf(t, map[string]string{out: "x"}, ""), archive}.open(t.Context(), Options{Root: "/app"}, work, func(string) {})
+		problemOf(t, err, "no_release", out+" leads out of it")
+		if found, _ := filepath.Glob(filepath.Join(work, "*", "*")); len(found) > 0 {
+			t.Errorf("%s made %q", out, found)
+		}
 	}
 	whole, err := os.ReadFile(name)
 	if err != nil {
@@ -219,7 +234,7 @@ func TestAReleaseInAnArchive(t *testing.T) {
 			if err := os.WriteFile(name, content, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := source{name, archive}.open(t.Context(), nil, "/app", t.TempDir(), func(string) {})
+			_, err := source{name, archive}.open(t.Context(), Options{Root: "/app"}, t.TempDir(), func(string) {})
 			problemOf(t, err, "no_release", "my_app.tar.gz")
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"flydeploy/engine"
@@ -93,6 +94,15 @@ func reason(err error) error {
 	return err
 }
 
+// within gives the folder in dir where that holds nothing else, as archives that were packed from outside have it, else dir.
+func within(dir string) string {
+	found, err := os.ReadDir(dir)
+	if err != nil || len(found) != 1 || !found[0].IsDir() {
+		return dir
+	}
+	return filepath.Join(dir, found[0].Name())
+}
+
 // maxArchive bounds what an archive may hold, in bytes, as that of an image is bounded.
 const maxArchive = 4 << 30
 
@@ -120,6 +130,9 @@ func readArchive(ctx context.Context, name, root string, add func(engine.ImageFi
 			return context.Cause(ctx)
 		case err != nil:
 			return wrong(err)
+		}
+		if slices.Contains(strings.Split(header.Name, "/"), "..") {
+			return wrong(fmt.Errorf("its entry %s leads out of it", text.Line(header.Name)))
 		}
 		f := engine.ImageFile{Name: strings.TrimPrefix(path.Clean("/"+header.Name), "/"), Size: header.Size, Mode: header.FileInfo().Mode().Perm()}
 		switch header.Typeflag {

@@ -12,11 +12,12 @@ import (
 
 // Push makes an image of a release's folder, as `mix release` leaves it, and pushes it as registry.fly.io/APP:TAG.
 // An empty tag becomes one like flyctl's, deployment-ULID.
-func (f *Fly) Push(ctx context.Context, releaseDir, tag string) (Image, error) {
+// env is the image's ENV, NAME=VALUE, beside what it has anyway.
+func (f *Fly) Push(ctx context.Context, releaseDir, tag string, env ...string) (Image, error) {
 	if tag == "" {
 		tag = "deployment-" + ulid.Make().String()
 	}
-	release := registry.Release{Dir: releaseDir, Root: f.options.ReleaseRoot, Owner: isolation.User}
+	release := registry.Release{Dir: releaseDir, Root: f.options.ReleaseRoot, Owner: isolation.User, Env: env}
 	return f.registry.Push(ctx, release, registry.Host+"/"+f.options.App+":"+tag)
 }
 
@@ -37,10 +38,10 @@ func (f *Fly) Build(ctx context.Context, srcDir string, env []string, log func(l
 	return f.Image(ctx, release, log)
 }
 
-// Image makes an image of a release and pushes it, and logs and returns what Build does.
-func (f *Fly) Image(ctx context.Context, release string, log func(line string)) (ref string, err error) {
+// Image makes an image of a release and pushes it, as Push does, and logs and returns what Build does.
+func (f *Fly) Image(ctx context.Context, release string, log func(line string), env ...string) (ref string, err error) {
 	log("==> Building image")
-	image, err := f.Push(ctx, release, "")
+	image, err := f.Push(ctx, release, "", env...)
 	if err != nil {
 		return "", err
 	}

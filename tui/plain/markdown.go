@@ -44,6 +44,16 @@ func markdown(p *engine.Plan, r engine.Result) string {
 	return m.String()
 }
 
+// MarkdownEnd writes how something has ended that is more than a deploy, or less: in a sentence, and why it did not succeed, nil for no reason.
+func MarkdownEnd(w io.Writer, outcome engine.Outcome, says string, why *engine.Problem) error {
+	var m document
+	glyph, _ := view.OutcomeLook(outcome)
+	m.line("### %s %s", glyph, prose(says))
+	m.problem(engine.Result{Problem: why})
+	_, err := io.WriteString(w, m.String())
+	return err
+}
+
 type document struct{ strings.Builder }
 
 // line writes a paragraph's line, and an empty one behind it. Its arguments are escaped already.

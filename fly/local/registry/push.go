@@ -28,9 +28,10 @@ type Pushed struct {
 
 // Release is what an image is made of.
 type Release struct {
-	Dir   string // as `mix release` leaves it
-	Root  string // where the image holds it, absolute
-	Owner int    // id of the user and group that own it in the image and run it
+	Dir   string   // as `mix release` leaves it
+	Root  string   // where the image holds it, absolute
+	Owner int      // id of the user and group that own it in the image and run it
+	Env   []string // NAME=VALUE, beside what every image has
 }
 
 // Push makes an image of a release and pushes it as ref, registry.fly.io/APP:TAG.
@@ -86,7 +87,7 @@ func (r Release) image(layer v1.Layer, name string) (v1.Image, error) {
 	file.Config = v1.Config{
 		User:       fmt.Sprint(r.Owner),
 		WorkingDir: r.Root,
-		Env:        []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "LANG=C.UTF-8", "HOME=" + r.Root},
+		Env:        append([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "LANG=C.UTF-8", "HOME=" + r.Root}, r.Env...),
 		Cmd:        []string{r.Root + "/bin/" + name, "start"},
 	}
 	return mutate.ConfigFile(image, file)
