@@ -4,6 +4,9 @@ package rehearse
 
 import (
 	"context"
+	"os"
+	"strings"
+	"syscall"
 
 	"flydeploy/engine"
 	"flydeploy/fly/local"
@@ -22,7 +25,8 @@ type Rehearsal struct {
 
 // Open reads both releases, and brings up a Fly without machines. What it gives must be closed, also where it failed half-way; nil needs no
 // end. What lies on this computer is looked at before anything is fetched.
-func Open(ctx context.Context, o Options, tell func(string)) (*Rehearsal, error) {
+func Open(ctx context.Context, o Options, tell func(string)) (r *Rehearsal, err error) {
+	defer func() { err = ofDisk(err) }()
 	old, err := sourceOf(o.Old)
 	if err != nil {
 		return nil, err
@@ -31,7 +35,7 @@ func Open(ctx context.Context, o Options, tell func(string)) (*Rehearsal, error)
 	if err != nil {
 		return nil, err
 	}
-	r := &Rehearsal{options: o, tell: tell}
+	r = &Rehearsal{options: o, tell: tell}
 	if r.fly, err = local.Start(ctx, local.Options{App: o.App, Isolation: local.Isolation(o.Isolation), ReleaseRoot: o.Root, Secrets: o.Env}); err != nil {
 		return nil, err
 	}
@@ -54,11 +58,13 @@ func Open(ctx context.Context, o Options, tell func(string)) (*Rehearsal, error)
 // Build makes the new release's image. It stands where `fly deploy --build-only --push` stands on Fly.
 func (r *Rehearsal) Build(ctx context.Context, log func(string)) (string, error) {
 	env, _ := r.new.image.env()
-	return r.fly.Image(ctx, r.new.dir, log, env...)
+	image, err := r.fly.Image(ctx, r.new.dir, log, env...)
+	return image, ofDisk(err)
 }
 
 // Launch makes the machines, waits until the old release has booted on each of them, and begins the traffic.
-func (r *Rehearsal) Launch(ctx context.Context, fleet engine.Fleet) error {
+func (r *Rehearsal) Launch(ctx context.Context, fleet engine.Fleet) (err error) {
+	defer func() { err = ofDisk(err) }()
 	env, left := r.old.image.env()
 	if len(left) > 0 {
 		r.tell(LeftOut(left))
@@ -77,6 +83,19 @@ func (r *Rehearsal) Launch(ctx context.Context, fleet engine.Fleet) error {
 	}
 	r.traffic, err = startTraffic(r)
 	return err
+}
+
+// ofDisk says what to do where there was no room. The local Fly's registry tells of that in words alone.
+func ofDisk(err error) error {
+	if err == nil || !strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
+		return err
+	}
+	where := "this user's cache folder"
+	if dir, err := os.UserCacheDir(); err == nil {
+		where += ", " + dir
+	}
+	return engine.NewProblem("disk_full", "no space is left for the rehearsal's releases and machines in "+where, nil,
+		"Make room there, a few times the release's size; on Linux XDG_CACHE_HOME names another folder.").WithCause(err)
 }
 
 // APIURL is the address of the local Fly's Machines API.

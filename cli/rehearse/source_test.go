@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"flydeploy/engine"
@@ -228,14 +230,32 @@ func TestAReleaseInAnArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for title, content := range map[string][]byte{"cut": whole[:len(whole)/2], "no gzip": []byte("release"), "empty": nil} {
+	for title, content := range map[string][]byte{"cut": whole[:len(whole)/2], "no gzip": []byte("this is no archive at all"), "empty": nil} {
+		says := map[string]string{"cut": ": unexpected EOF\n", "no gzip": "gzip: invalid header", "empty": "EOF"}[title]
+		does := map[string]string{"cut": "make it again", "no gzip": "mix release", "empty": "mix release"}[title]
 		t.Run(title, func(t *testing.T) {
 			name := filepath.Join(t.TempDir(), "my_app.tar.gz")
 			if err := os.WriteFile(name, content, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			_, err := source{name, archive}.open(t.Context(), Options{Root: "/app"}, t.TempDir(), func(string) {})
-			problemOf(t, err, "no_release", "my_app.tar.gz")
+			problemOf(t, err, "no_release", "my_app.tar.gz", says, does)
 		})
+	}
+}
+
+// A disk that is full is told as that, whoever has met it: the local registry answers in words.
+func TestAFullDisk(t *testing.T) {
+	for _, err := range []error{
+		notWritten("bin/my_app", &fs.PathError{Op: "write", Path: "bin/my_app", Err: syscall.ENOSPC}),
+		errors.New("PUT http://127.0.0.1:1/v2/app/blobs: INTERNAL_SERVER_ERROR: write blobs/upload-1: no space left on device"),
+	} {
+		problemOf(t, ofDisk(err), "disk_full", "no space is left", "XDG_CACHE_HOME")
+		if !errors.Is(ofDisk(err), err) {
+			t.Error("its cause is lost")
+		}
+	}
+	if err := errors.New("another"); ofDisk(err) != err || ofDisk(nil) != nil {
+		t.Error("another error is told otherwise")
 	}
 }

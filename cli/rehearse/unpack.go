@@ -2,6 +2,8 @@ package rehearse
 
 import (
 	"archive/tar"
+	"cmp"
+	"compress/flate"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -54,10 +56,13 @@ func (u *unpacking) add(f engine.ImageFile, content io.Reader) error {
 		return notWritten(f.Name, err)
 	}
 	n, err := io.Copy(file, content)
-	if err = errors.Join(err, file.Chmod(f.Mode|0o400), file.Close()); err != nil {
-		return notWritten(f.Name, err)
-	}
-	if n != f.Size {
+	written := errors.Join(file.Chmod(f.Mode|0o400), file.Close())
+	switch {
+	case err != nil && !errors.As(err, new(*fs.PathError)):
+		return fmt.Errorf("%s: %w", text.Line(f.Name), err) // of what is read
+	case err != nil, written != nil:
+		return notWritten(f.Name, cmp.Or(err, written))
+	case n != f.Size:
 		return fmt.Errorf("%s: %w", text.Line(f.Name), io.ErrUnexpectedEOF)
 	}
 	return nil
@@ -109,7 +114,11 @@ const maxArchive = 4 << 30
 // readArchive reads the .tar.gz that `mix release` makes with the step :tar.
 func readArchive(ctx context.Context, name, root string, add func(engine.ImageFile, io.Reader) error) error {
 	wrong := func(err error) error {
-		return engine.NewProblem("no_release", "read the archive "+text.Line(name), reason(err), makeOne)
+		remedy := makeOne
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, new(flate.CorruptInputError)) {
+			remedy = "It is damaged, or was not copied to its end: make it again."
+		}
+		return engine.NewProblem("no_release", "read the archive "+text.Line(name), reason(err), remedy)
 	}
 	file, err := os.Open(name)
 	if err != nil {
