@@ -3,6 +3,8 @@ package rehearse
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +20,7 @@ const (
 	// askWithin bounds one question, and askEvery is the time between two.
 	askWithin = 20 * time.Second
 	askEvery  = 500 * time.Millisecond
-	// logShown is how many lines of a machine's log are shown where it did not boot.
+	// logShown is how many of a machine's last lines are shown where it did not boot.
 	logShown = 20
 )
 
@@ -68,38 +70,60 @@ func (r *Rehearsal) awaitBoot(ctx context.Context, fleet engine.Fleet, id string
 	}
 }
 
-// notBooted says what the machine has printed last.
+// notBooted says what the machine has printed, and what it may lack.
 func (r *Rehearsal) notBooted(id, what string) error {
+	says := r.printed(id)
 	remedy := "Give what it needs with --env-file, as `fly secrets` has it, or more time with --boot-timeout."
+	if found := lacksVariable.FindStringSubmatch(says); found != nil {
+		remedy = "It asks for " + found[1] + ": put a line " + found[1] + "=VALUE into the file of --env-file, as `fly secrets` has it."
+	}
 	if r.fly.Isolation() == local.Namespaces {
 		remedy += " Machines have a network of their own, which leads nowhere: --isolation processes lets a release reach a database on this computer."
 	}
-	return engine.NewProblem("boot_failed", fmt.Sprintf("machine %s: %s; it has printed last:\n%s", id, what, r.lastLines(id)), nil, remedy)
+	return engine.NewProblem("boot_failed", fmt.Sprintf("machine %s: %s; it has printed:\n%s", id, what, telling(says)), nil, remedy)
 }
+
+// lacksVariable is how Elixir says that one is missing, and how config/runtime.exs does that `mix phx.new` makes.
+var lacksVariable = regexp.MustCompile(`environment variable "?([A-Z][A-Z0-9_]*)"?`)
 
 // Ended tells of the machines whose VM has ended by itself, with what they have printed last; "" where none has.
 func (r *Rehearsal) Ended() string {
 	var says []string
 	for _, id := range r.machines {
 		if code, ended := r.fly.Ended(id); ended {
-			says = append(says, fmt.Sprintf("machine %s: the VM ended with exit status %d; it has printed last:\n%s", id, code, r.lastLines(id)))
+			says = append(says, fmt.Sprintf("machine %s: the VM ended with exit status %d; it has printed:\n%s", id, code, telling(r.printed(id))))
 		}
 	}
 	return strings.Join(says, "\n")
 }
 
-// lastLines are those of a machine's log, without secrets of the environment's file and of the image.
-func (r *Rehearsal) lastLines(id string) string {
-	return last(r.old.image.secrets().hide(r.options.Env.hide(text.Block(r.fly.Console(id)))), logShown)
+// printed is a machine's log, without secrets of the environment's file and of the image.
+func (r *Rehearsal) printed(id string) string {
+	return r.old.image.secrets().hide(r.options.Env.hide(text.Block(r.fly.Console(id))))
 }
 
-// last gives the last n lines of a text, indented.
-func last(says string, n int) string {
+const (
+	// reasonShown is how many lines are shown of the exception that has ended a boot: Erlang prints many after it.
+	reasonShown = 8
+	// widest is how much of a line is shown, in characters.
+	widest = 300
+)
+
+// telling gives the lines of a log that tell most, indented: the last, and before them the first exception.
+func telling(says string) string {
 	var lines []string
 	for line := range strings.Lines(says) {
 		if line = strings.TrimRight(line, " \r\n"); line != "" {
-			lines = append(lines, "  "+line)
+			lines = append(lines, "  "+text.Shorten(line, widest))
 		}
 	}
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+	first := slices.IndexFunc(lines, isException)
+	if beyond := len(lines) - logShown; first < 0 || first >= beyond {
+		return strings.Join(lines[max(0, beyond):], "\n")
+	}
+	shown := slices.Concat(lines[first:first+reasonShown], []string{"  …"}, lines[len(lines)-logShown+reasonShown:])
+	return strings.Join(shown, "\n")
 }
+
+// isException tells the line in which Elixir names an exception.
+func isException(line string) bool { return strings.Contains(line, "** (") }

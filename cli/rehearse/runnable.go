@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 
@@ -32,11 +33,7 @@ func (r release) runsHere() error {
 		return err
 	}
 	if len(found) == 0 {
-		if _, err := exec.LookPath("erl"); err != nil {
-			return engine.NewProblem("cannot_run_here", text.Line(r.given)+" has no Erlang VM of its own (include_erts: false), and this computer has none", nil,
-				"Install Erlang/OTP of the release's version, or leave include_erts out of mix.exs.")
-		}
-		return nil
+		return r.runsInOurs()
 	}
 	built, interpreter, err := builtFor(found[0])
 	if err != nil {
@@ -55,6 +52,27 @@ func (r release) runsHere() error {
 	}
 	return nil
 }
+
+// runsInOurs fails where a release without an Erlang VM of its own does not run in this computer's: it boots with that version's libraries.
+func (r release) runsInOurs() error {
+	script, err := os.ReadFile(filepath.Join(r.dir, "releases", r.version, "elixir"))
+	if err == nil && strings.Contains(string(script), "/erts-"+r.erts+"/") {
+		return engine.NewProblem("no_release", text.Line(r.given)+" is not whole: it starts an Erlang VM in erts-"+text.Line(r.erts)+", which is not there", nil, makeOne)
+	}
+	const remedy = "Install Erlang/OTP of the release's version, or leave include_erts out of mix.exs."
+	erl, err := exec.LookPath("erl")
+	if err != nil {
+		return engine.NewProblem("cannot_run_here", text.Line(r.given)+" has no Erlang VM of its own (include_erts: false), and this computer has none", nil, remedy)
+	}
+	says, err := exec.Command(erl, "+V").CombinedOutput() // it starts no VM
+	if ours := emulator.FindStringSubmatch(string(says)); err == nil && ours != nil && ours[1] != r.erts {
+		return engine.NewProblem("cannot_run_here", fmt.Sprintf("%s has no Erlang VM of its own (include_erts: false), and needs version %s, where this computer has %s", text.Line(r.given), text.Line(r.erts), ours[1]), nil, remedy)
+	}
+	return nil
+}
+
+// emulator finds the version of the VM in what `erl +V` says.
+var emulator = regexp.MustCompile(`emulator version (\S+)`)
 
 // libcOf names the system's library that an interpreter belongs to.
 func libcOf(interpreter string) string {

@@ -93,12 +93,20 @@ func TestAReleaseWithoutAVM(t *testing.T) {
 	files := aRelease(nil)
 	delete(files, "erts-14.2/bin/beam.smp")
 	s := source{write(t, t.TempDir(), files), folder}
-	bin := write(t, t.TempDir(), map[string]string{"erl": "#!/bin/sh\n"})
-	t.Setenv("PATH", bin)
+	says := func(version string) string {
+		return "#!/bin/sh\n[ \"$1\" = +V ] && echo 'Erlang (SMP,ASYNC_THREADS) (BEAM) emulator version " + version + "' >&2\n"
+	}
+	t.Setenv("PATH", write(t, t.TempDir(), map[string]string{"erl": says("15.2")}))
+	_, err := s.open(t.Context(), Options{Root: "/app"}, "", nil)
+	problemOf(t, err, "cannot_run_here", "needs version 14.2, where this computer has 15.2", "include_erts")
+	t.Setenv("PATH", write(t, t.TempDir(), map[string]string{"erl": says("14.2")}))
 	if _, err := s.open(t.Context(), Options{Root: "/app"}, "", nil); err != nil {
 		t.Error(err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	_, err := s.open(t.Context(), Options{Root: "/app"}, "", nil)
+	_, err = s.open(t.Context(), Options{Root: "/app"}, "", nil)
 	problemOf(t, err, "cannot_run_here", "include_erts")
+	write(t, s.given, map[string]string{"releases/1.2.3/elixir": `ERTS_BIN="$SCRIPT_PATH"/../../erts-14.2/bin/` + "\n"})
+	_, err = s.open(t.Context(), Options{Root: "/app"}, "", nil)
+	problemOf(t, err, "no_release", "is not whole", "erts-14.2")
 }

@@ -58,6 +58,7 @@ type release struct {
 	dir     string
 	name    string
 	version string
+	erts    string    // the version of its Erlang VM
 	given   string    // as the command line names it
 	image   Described // of the image that it comes from
 }
@@ -164,7 +165,7 @@ func releaseIn(dir string) (release, error) {
 	for _, rel := range found {
 		name := strings.TrimSuffix(filepath.Base(rel), ".rel")
 		if _, err := os.Stat(filepath.Join(dir, "bin", name)); err == nil {
-			return release{dir: dir, name: name, version: words[1]}, nil
+			return release{dir: dir, name: name, version: words[1], erts: words[0]}, nil
 		}
 	}
 	return release{}, fmt.Errorf("bin has no script of it")

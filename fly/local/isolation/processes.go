@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -136,18 +137,32 @@ func freePorts(n int) ([]int, error) {
 	return ports, nil
 }
 
-// startEpmd starts the port mapper of the release's own Erlang, in the foreground, so that it can be ended.
+// startEpmd starts the port mapper of the release's own Erlang, or else of this computer's, in the foreground, so that it can be ended.
 func (v *processVM) startEpmd(port, address string) error {
-	found, err := filepath.Glob(filepath.Join(string(v.paths), "app", "erts-*", "bin", "epmd"))
-	if err != nil || len(found) == 0 {
+	path, err := v.findEpmd()
+	if err != nil || path == "" {
 		return err
 	}
-	epmd := &exec.Cmd{Path: found[0], Args: []string{"epmd", "-port", port, "-address", address}, Env: v.env}
+	epmd := &exec.Cmd{Path: path, Args: []string{"epmd", "-port", port, "-address", address}, Env: v.env}
 	if err := v.groups.Start(epmd); err != nil {
 		return fmt.Errorf("start epmd: %w", err)
 	}
 	v.epmd = epmd
 	return nil
+}
+
+// findEpmd gives "" where the image has no Erlang release.
+func (v *processVM) findEpmd() (string, error) {
+	app := filepath.Join(string(v.paths), "app")
+	own, err := filepath.Glob(filepath.Join(app, "erts-*", "bin", "epmd"))
+	if err != nil || len(own) > 0 {
+		return strings.Join(own[:min(1, len(own))], ""), err
+	}
+	vm, err := filepath.Glob(filepath.Join(app, "erts-*"))
+	if _, none := os.Stat(filepath.Join(app, "releases", "start_erl.data")); err != nil || len(vm) > 0 || none != nil {
+		return "", err
+	}
+	return findCommand("epmd", lookup(v.env, "PATH"))
 }
 
 // wait reaps the entrypoint and then ends whatever is left of the machine.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"flydeploy/fly/local/run"
@@ -69,6 +70,39 @@ func TestANodeThatSpeaksIPv6(t *testing.T) {
 		if env["RELEASE_NODE"] != "counter@"+test.node || env["FLY_PRIVATE_IP"] != test.node || env["ERL_EPMD_ADDRESS"] != test.node ||
 			env["ERL_ZFLAGS"] != "-start_epmd false -kernel inet_dist_use_interface "+test.listens {
 			t.Errorf("%s: %v", name, env)
+		}
+	}
+}
+
+// A release without an Erlang VM of its own needs this computer's port mapper.
+func TestThePortMapperOfARelease(t *testing.T) {
+	bin := t.TempDir()
+	add := func(dir string, names ...string) {
+		for _, name := range names {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755), os.WriteFile(filepath.Join(dir, name), nil, 0o755)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	add(bin, "epmd")
+	for name, test := range map[string]struct {
+		files []string
+		want  string // below app, or in PATH
+	}{
+		"its own":    {[]string{"erts-15.2/bin/epmd", "releases/start_erl.data"}, "app/erts-15.2/bin/epmd"},
+		"none":       {[]string{"releases/start_erl.data"}, "epmd"},
+		"no release": {[]string{"bin/server"}, ""},
+		"a VM alone": {[]string{"erts-15.2/bin/beam.smp", "releases/start_erl.data"}, ""},
+	} {
+		dir := t.TempDir()
+		add(filepath.Join(dir, "app"), test.files...)
+		got, err := (&processVM{paths: machinePaths(dir), env: []string{"PATH=" + bin}}).findEpmd()
+		want := map[string]string{"": "", "epmd": filepath.Join(bin, "epmd")}[test.want]
+		if strings.HasPrefix(test.want, "app/") {
+			want = filepath.Join(dir, test.want)
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
 }
