@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -27,19 +28,24 @@ type Recorder struct {
 
 	mu       sync.Mutex
 	seq      int64
-	pieces   [][]byte // one JSON object per line; only ever appended to, so that readers need no copy
-	output   int      // bytes of output lines in pieces
-	last     map[eventKey]engine.Event
-	began    map[eventKey]time.Time // by our clock, whereas StartedAt may be by a machine's
+	pieces   pieces // one JSON object per line
+	output   int    // bytes of output lines in pieces
+	times    map[eventKey]times
 	progress *engine.Progress
 	planned  *engine.Plan // the last one that is in the stream in parts
 	closed   bool
 	news     chan struct{} // closed with the next event, for readers of Stream
 }
 
+// times of a phase.
+type times struct {
+	started time.Time // that the last event has told, perhaps by a machine's clock
+	began   time.Time // by ours
+}
+
 // NewRecorder makes a recorder that hands its events to feed, and closes it.
 func NewRecorder(feed *Feed) *Recorder {
-	return &Recorder{feed: feed, last: map[eventKey]engine.Event{}, began: map[eventKey]time.Time{}, progress: engine.NewProgress(), pieces: [][]byte{nil}, news: make(chan struct{})}
+	return &Recorder{feed: feed, times: map[eventKey]times{}, progress: engine.NewProgress(), news: make(chan struct{})}
 }
 
 // Emit numbers and records an event. It sets the phase's StartedAt from earlier events and, at its end, its DurationUS. After Close
@@ -97,16 +103,14 @@ func (r *Recorder) keep(e engine.Event) {
 
 // line appends one line to the last piece, or to a new one if that is full.
 func (r *Recorder) line(line []byte) {
-	last := len(r.pieces) - 1
-	if len(r.pieces[last]) > pieceSize {
-		r.pieces[last] = appendLine(r.pieces[last], struct {
+	if len(r.pieces.last) > pieceSize {
+		r.pieces.last = appendLine(r.pieces.last, struct {
 			V    int    `json:"v"`
 			Type string `json:"type"`
 		}{engine.EventVersion, lineContinued})
-		r.pieces = append(r.pieces, nil)
-		last++
+		r.pieces.next()
 	}
-	r.pieces[last] = append(append(r.pieces[last], line...), '\n')
+	r.pieces.last = append(append(r.pieces.last, line...), '\n')
 }
 
 func appendLine(body []byte, v any) []byte {
@@ -117,21 +121,19 @@ func appendLine(body []byte, v any) []byte {
 // time sets the event's StartedAt and DurationUS.
 func (r *Recorder) time(e *engine.Event) {
 	key := eventKey{e.Machine, e.Attempt, e.Phase}
-	before, started := r.last[key]
-	if e.StartedAt.IsZero() && e.Status != engine.StatusPending && e.Status != engine.StatusSkipped {
-		e.StartedAt = e.At
-		if started && !before.StartedAt.IsZero() {
-			e.StartedAt = before.StartedAt
-		}
+	t := r.times[key]
+	begins := e.Status != engine.StatusPending && e.Status != engine.StatusSkipped
+	if e.StartedAt.IsZero() && begins {
+		e.StartedAt = cmp.Or(t.started, e.At)
 	}
-	began, ok := r.began[key]
 	switch {
-	case !ok && e.Status != engine.StatusPending && e.Status != engine.StatusSkipped:
-		r.began[key] = e.At
-	case ok && e.DurationUS == 0 && e.Status.Final():
-		e.DurationUS = e.At.Sub(began).Microseconds()
+	case t.began.IsZero() && begins:
+		t.began = e.At
+	case !t.began.IsZero() && e.DurationUS == 0 && e.Status.Final():
+		e.DurationUS = e.At.Sub(t.began).Microseconds()
 	}
-	r.last[key] = *e
+	t.started = e.StartedAt
+	r.times[key] = t
 }
 
 // Log records one line that a command printed, without colours and control characters.
@@ -145,7 +147,7 @@ func (r *Recorder) Log(phase engine.Phase, line string) {
 func (r *Recorder) piece(n int) (body []byte, complete bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.pieces[n-1], n < len(r.pieces)
+	return r.pieces.at(n - 1), n < r.pieces.count()
 }
 
 // Past gives a summary of the deploy so far, and its upgrade.
@@ -232,12 +234,11 @@ func (s *stream) take() (fresh []byte, news <-chan struct{}, closed bool) {
 	r := s.rec
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for ; s.piece < len(r.pieces); s.piece, s.at = s.piece+1, 0 {
-		fresh = append(fresh, r.pieces[s.piece][s.at:]...)
-		if s.piece == len(r.pieces)-1 {
-			s.at = len(r.pieces[s.piece])
-			break
-		}
+	last := r.pieces.count() - 1
+	for ; s.piece < last; s.piece, s.at = s.piece+1, 0 {
+		fresh = append(fresh, r.pieces.at(s.piece)[s.at:]...)
 	}
+	fresh = append(fresh, r.pieces.last[s.at:]...)
+	s.at = len(r.pieces.last)
 	return fresh, r.news, r.closed
 }

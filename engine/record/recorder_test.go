@@ -44,13 +44,13 @@ func TestALargePlanIsRecordedInParts(t *testing.T) {
 	if beside, err := feed.Next(t.Context()); err != nil || len(beside) != 1 || beside[0].Plan != plan {
 		t.Errorf("beside the deploy: %d events: %v", len(beside), err)
 	}
-	for n := range rec.pieces {
-		if len(rec.pieces[n]) > pieceSize+2*planLine {
-			t.Errorf("piece %d has %d bytes", n+1, len(rec.pieces[n]))
+	for n := range rec.pieces.count() {
+		if size := len(rec.pieces.at(n)); size > pieceSize+2*planLine {
+			t.Errorf("piece %d has %d bytes", n+1, size)
 		}
 	}
-	if len(rec.pieces) < 3 {
-		t.Errorf("it is in %d pieces", len(rec.pieces))
+	if rec.pieces.count() < 3 {
+		t.Errorf("it is in %d pieces", rec.pieces.count())
 	}
 	p, source := engine.NewProgress(), rec.Stream()
 	seq, with := int64(0), 0
@@ -74,5 +74,41 @@ func TestALargePlanIsRecordedInParts(t *testing.T) {
 	}
 	if p.Fleet[engine.PhasePlan].Status != engine.StatusDone {
 		t.Errorf("the phase is %s", p.Fleet[engine.PhasePlan].Status)
+	}
+}
+
+// What a deploy keeps of its stream is a tenth of it, and every reader has all of it: whoever reads along, and whoever comes late.
+func TestALongStreamIsKeptPacked(t *testing.T) {
+	t.Parallel()
+	rec := NewRecorder(NewFeed())
+	along, size := rec.Stream(), 0
+	var read []engine.Event
+	for i := range 6_000 {
+		rec.Emit(engine.Event{Machine: fmt.Sprintf("d891%06d", i%1000), Phase: engine.PhaseReload, Status: engine.StatusRunning, State: engine.MachineStaging, Done: int64(i)})
+		if i%100 == 0 {
+			batch, err := along.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			read = append(read, batch...)
+		}
+	}
+	kept := len(rec.pieces.last)
+	for n := range rec.pieces.count() {
+		body, complete := rec.piece(n + 1)
+		if size += len(body); complete {
+			kept += len(rec.pieces.packed[n])
+		}
+	}
+	if rec.pieces.count() < 4 || kept > pieceSize+size/5 {
+		t.Errorf("of %d bytes in %d pieces %d are kept", size, rec.pieces.count(), kept)
+	}
+	rest, err := along.Next(t.Context())
+	if read = append(read, rest...); err != nil {
+		t.Fatal(err)
+	}
+	late, err := rec.Stream().Next(t.Context())
+	if err != nil || len(read) != 6_000 || !reflect.DeepEqual(read, late) {
+		t.Errorf("whoever reads along has %d events, whoever comes late %d: %v", len(read), len(late), err)
 	}
 }
