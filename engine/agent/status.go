@@ -152,12 +152,8 @@ type Module struct {
 	Functions *engine.FunctionChanges `json:"functions"`
 }
 
-// Process counts processes of one callback module. Kind is gen_server, gen_statem, gen_event or agent.
-type Process struct {
-	Module string `json:"module"`
-	Kind   string `json:"kind"`
-	Count  int    `json:"count"`
-}
+// Process counts processes of one callback module.
+type Process = engine.ProcessChange
 
 // Finding is something to know before the commit. Severity is info, warn, block or refuse.
 type Finding struct {

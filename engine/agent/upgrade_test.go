@@ -61,7 +61,12 @@ func TestUpgradeKeepsProcessesAndMigratesTheirStates(t *testing.T) {
 			t.Error(f.Detail)
 		}
 	}
-	want := []Process{{"Ledger.Account", "gen_server", 300}, {"Ledger.Audit", "gen_event", 1}, {"Ledger.Door", "gen_statem", 1}, {"Ledger.Prices", "agent", 1}}
+	want := []Process{
+		{Module: "Ledger.Account", Kind: "gen_server", Count: 300},
+		{Module: "Ledger.Audit", Kind: "gen_event", Count: 1},
+		{Module: "Ledger.Door", Kind: "gen_statem", Count: 1},
+		{Module: "Ledger.Prices", Kind: "agent", Count: 1},
+	}
 	if !slices.Equal(staged.Processes, want) {
 		t.Errorf("processes: %v", staged.Processes)
 	}

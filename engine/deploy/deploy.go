@@ -40,6 +40,7 @@ type job struct {
 	left     *leftovers
 	machines *atomic.Int64 // that take part, 0 until they are known
 	glanced  *glance
+	alike    *alike
 }
 
 // soFar holds the results of the steps so far, for settle, which needs them wherever the deploy has ended. Only job.steps writes
@@ -75,7 +76,7 @@ func Start(ctx context.Context, s engine.Settings, p Ports) *Deployment {
 	d := &Deployment{
 		feed: feed, rec: rec, answers: answers, done: make(chan struct{}), stop: func() { cancel(errStopped) }, hurry: hurryUp,
 	}
-	j := &job{settings: s, ports: p, rec: rec, answers: answers, hurry: hurry, started: time.Now(), left: &leftovers{}, machines: &atomic.Int64{}, glanced: newGlance()}
+	j := &job{settings: s, ports: p, rec: rec, answers: answers, hurry: hurry, started: time.Now(), left: &leftovers{}, machines: &atomic.Int64{}, glanced: newGlance(), alike: newAlike()}
 	go func() {
 		defer close(d.done)
 		defer rec.Close()

@@ -34,7 +34,7 @@ func (j *job) endTrial(ctx context.Context, all *soFar, s *surveyed) error {
 	all.staged = &staged{job: j, surveyed: s, upgrade: u, held: all.locked.held, leftOut: s.out}
 	for _, m := range s.in {
 		if _, on := trial.Machines[m.ID]; on {
-			all.staged.machines = append(all.staged.machines, newRollout(j.rec, m))
+			all.staged.machines = append(all.staged.machines, j.newRollout(m))
 		}
 	}
 	end := &trialEnding{staged: all.staged, trial: trial}

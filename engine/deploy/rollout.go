@@ -18,21 +18,22 @@ import (
 
 // rollout is the deploy on one machine. Only one goroutine at a time may use it.
 type rollout struct {
-	rec *record.Recorder
+	rec   *record.Recorder
+	alike *alike
 
 	machine engine.Machine
 	attempt int
 	state   engine.MachineState
 	problem *engine.Problem // why it does not go on, nil while it goes well
 
-	vm      agent.VM                     // that was given the order
-	order   *agent.Order                 // of an injection that may have begun, else nil
-	session *agent.Session               // nil before the agent was injected
-	report  string                       // key under which the agent stores its report of failures
-	status  agent.Status                 // the agent's last one
-	heard   time.Time                    // when it told that
-	shown   map[engine.Phase]agent.Phase // what was emitted last, by phase
-	code    agent.Code                   // that the VM had loaded when it was verified
+	vm      agent.VM       // that was given the order
+	order   *agent.Order   // of an injection that may have begun, else nil
+	session *agent.Session // nil before the agent was injected
+	report  string         // key under which the agent stores its report of failures
+	status  agent.Status   // the agent's last one
+	heard   time.Time      // when it told that
+	shown   []agent.Phase  // what was emitted last of each
+	code    agent.Code     // that the VM had loaded when it was verified
 
 	trialEnds time.Time // of its VM, zero if it is on none
 
@@ -52,8 +53,8 @@ type rollout struct {
 	stays  *engine.Problem        // why it could not be taken back, though it is well
 }
 
-func newRollout(rec *record.Recorder, m engine.Machine) *rollout {
-	r := &rollout{rec: rec, machine: m, attempt: 1, state: engine.MachineWaiting, shown: map[engine.Phase]agent.Phase{}}
+func (j *job) newRollout(m engine.Machine) *rollout {
+	r := &rollout{rec: j.rec, alike: j.alike, machine: m, attempt: 1, state: engine.MachineWaiting}
 	r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusPending, Facts: &m})
 	return r
 }
@@ -84,7 +85,7 @@ func (r *rollout) move(next engine.MachineState, e engine.Event) {
 
 // newAttempt starts over on the machine.
 func (r *rollout) newAttempt() {
-	*r = rollout{rec: r.rec, machine: r.machine, attempt: r.attempt + 1, state: engine.MachineWaiting, shown: map[engine.Phase]agent.Phase{}, fresh: r.fresh}
+	*r = rollout{rec: r.rec, alike: r.alike, machine: r.machine, attempt: r.attempt + 1, state: engine.MachineWaiting, fresh: r.fresh}
 }
 
 // reportsUpgrade: the agent or the VM says that the machine runs the upgrade.
@@ -168,13 +169,11 @@ func (r *rollout) result() engine.MachineResult {
 func (r *rollout) facts() plan.Machine {
 	m := plan.Machine{State: r.state, MachinePlan: engine.MachinePlan{
 		Machine: r.machine, Runs: engine.Code{Version: r.status.Running}, UpToDate: r.status.UpToDate || r.adopted, Report: reportOf(r.status), Problem: r.problem,
+		Processes: r.status.Processes,
 	}}
 	if r.adopted { // what it says of is over
-		m.Report = engine.MachineReport{}
+		m.Report, m.Processes = engine.MachineReport{}, nil
 		return m
-	}
-	for _, g := range r.status.Processes {
-		m.Processes = append(m.Processes, engine.ProcessChange(g))
 	}
 	for _, c := range r.status.Modules {
 		m.Modules = append(m.Modules, engine.ModuleChange(c))
@@ -189,6 +188,7 @@ func (r *rollout) facts() plan.Machine {
 
 // show takes over an agent's status: it emits an event for every phase that has changed, with the state that the status means.
 func (r *rollout) show(s agent.Status) {
+	r.alike.share(&s, r.status)
 	r.status, r.heard = s, time.Now()
 	report := reportOf(s)
 	moved := false
@@ -200,10 +200,9 @@ func (r *rollout) show(s agent.Status) {
 	for _, ph := range s.Phases {
 		name := engine.Phase(ph.Name)
 		last = engine.Event{Phase: name, Status: engine.Status(ph.Status), DurationUS: ph.US, Report: &report}
-		if r.shown[name] == ph {
+		if before, shown := r.shownOf(name); shown && before == ph {
 			continue
 		}
-		r.shown[name] = ph
 		if ph.AtUS > 0 {
 			last.StartedAt = time.UnixMicro(ph.AtUS)
 		}
@@ -214,10 +213,21 @@ func (r *rollout) show(s agent.Status) {
 		r.emit(last)
 		moved = false
 	}
+	r.shown = s.Phases
 	if moved { // the state has changed without a phase
 		last.Vitals = vitals
 		r.emit(last)
 	}
+}
+
+// shownOf gives a phase as it was emitted last.
+func (r *rollout) shownOf(name engine.Phase) (agent.Phase, bool) {
+	for _, ph := range r.shown {
+		if engine.Phase(ph.Name) == name {
+			return ph, true
+		}
+	}
+	return agent.Phase{}, false
 }
 
 // stateOf gives the machine's state that an agent's status means.
@@ -248,7 +258,7 @@ func (r *rollout) fail(next engine.MachineState, ph engine.Phase, err error) err
 	r.problem = engine.AsProblem(err)
 	report := reportOf(r.status)
 	e := engine.Event{Phase: ph, Status: engine.StatusFailed, Problem: r.problem, Report: &report}
-	if shown, ok := r.shown[ph]; ok {
+	if shown, ok := r.shownOf(ph); ok {
 		e.StartedAt, e.DurationUS = time.UnixMicro(shown.AtUS), shown.US
 	}
 	r.move(next, e)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +30,9 @@ type figures struct {
 	written, objects int
 	writtenBytes     int64
 	events           int
-	memory           uint64 // bytes of the heap, at most
+	memory           uint64 // bytes of the heap at most, with garbage and the stand-in's
+	live             held   // what lived on it, when that was most
+	measured         int    // the number of events then
 	cpu              time.Duration
 	log              string
 }
@@ -39,6 +42,7 @@ func scaled(t testing.TB, machines int, prepare func(*cloud, *engine.Settings)) 
 	w := agenttest.NewWorld(machines)
 	w.SetTiming(agenttest.Timing{Storage: 60 * time.Millisecond, Tick: 50 * time.Millisecond, Pack: 6 * time.Second, Upload: 2 * time.Second, Create: 5 * time.Second})
 	w.Behave("", func(b *agenttest.Behaviour) {
+		aLargeRelease(b)
 		b.Stages, b.Arms, b.Commits = 1500*time.Millisecond, 400*time.Millisecond, 30*time.Millisecond
 	})
 	c := newCloud(w)
@@ -75,6 +79,7 @@ func scaled(t testing.TB, machines int, prepare func(*cloud, *engine.Settings)) 
 		if f.events%50 == 0 {
 			f.measure()
 		}
+		f.measureHeld(machines)
 	}
 	f.measure()
 	f.result, f.ended, f.cpu = d.Result(), time.Since(packed), cpuTime()-before
@@ -96,6 +101,27 @@ func (f *figures) measure() {
 	var now runtime.MemStats
 	runtime.ReadMemStats(&now)
 	f.memory = max(f.memory, now.HeapInuse)
+}
+
+// measureHeld looks some twenty times a deploy at what is held, where somebody wants to know.
+func (f *figures) measureHeld(machines int) {
+	if os.Getenv("FLYDEPLOY_SCALE_MEMORY") == "" || f.events-f.measured < machines {
+		return
+	}
+	f.measured = f.events
+	if now := heldNow(); now.console > f.live.console {
+		f.live = now
+		f.profile(machines)
+	}
+}
+
+func (f *figures) profile(machines int) {
+	if os.Getenv("FLYDEPLOY_SCALE_PROFILE") == "" {
+		return
+	}
+	w, _ := os.Create(fmt.Sprintf("%s.%d", os.Getenv("FLYDEPLOY_SCALE_PROFILE"), machines))
+	pprof.Lookup("heap").WriteTo(w, 0)
+	w.Close()
 }
 
 // cpuTime is what the process has used.
@@ -120,19 +146,22 @@ func outcomeCounts(r engine.Result) string {
 }
 
 func (f figures) row(machines int) string {
-	return fmt.Sprintf("| %d | %.1f | %.1f | %d | %d | %d | %.1f | %d | %d | %.1f | %.0f | %.1f | %s: %s |", machines, f.resumed.Seconds(), f.ended.Seconds(),
+	return fmt.Sprintf("| %d | %.1f | %.1f | %d | %d | %d | %.1f | %d | %d | %.1f | %.0f | %.1f | %.1f | %.1f | %s: %s |", machines, f.resumed.Seconds(), f.ended.Seconds(),
 		f.traffic.execs, f.traffic.requests, f.traffic.refused, float64(f.traffic.bytes)/1e6, f.written, f.objects, float64(f.writtenBytes)/1e6,
-		float64(f.memory)/1e6, f.cpu.Seconds(), f.result.Outcome, outcomeCounts(f.result))
+		float64(f.memory)/1e6, float64(f.live.console)/1e6, float64(f.live.standIn)/1e6, f.cpu.Seconds(), f.result.Outcome, outcomeCounts(f.result))
 }
 
-const figuresHead = `| machines | resumed s | ended s | execs | requests | 429 | MB of API | PUTs | objects | MB stored | heap MB | CPU s | result |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|`
+const figuresHead = `| machines | resumed s | ended s | execs | requests | 429 | MB of API | PUTs | objects | MB stored | heap MB | held MB | stand-in's MB | CPU s | result |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|`
 
 // TestScale prints the figures of the fleets whose sizes FLYDEPLOY_SCALE lists: make bench-scale.
 func TestScale(t *testing.T) {
 	sizes := strings.Fields(os.Getenv("FLYDEPLOY_SCALE"))
 	if len(sizes) == 0 {
 		t.Skip("make bench-scale")
+	}
+	if os.Getenv("FLYDEPLOY_SCALE_MEMORY") != "" {
+		runtime.MemProfileRate = 4 << 10
 	}
 	for _, troubled := range []bool{false, true} {
 		fmt.Printf("\ntroubled: %t\n%s\n", troubled, figuresHead)

@@ -53,7 +53,7 @@ func (j *job) newStaged(s *surveyed, p packed, held *lock.Held) *staged {
 	own.settings.Strategy = s.strategy
 	st := &staged{job: &own, surveyed: s, upgrade: p.upgrade, packed: p, held: held, leftOut: s.out, firstOf: map[string]*rollout{}}
 	for _, m := range s.in {
-		r := newRollout(j.rec, m)
+		r := j.newRollout(m)
 		st.machines = append(st.machines, r)
 		st.firstOf[m.ProcessGroup] = cmp.Or(st.firstOf[m.ProcessGroup], r)
 	}
