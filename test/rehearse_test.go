@@ -153,15 +153,13 @@ func TestARehearsalThatIsEnded(t *testing.T) {
 	leavesNothing(t, cache)
 }
 
-// An image of the sample in a registry that wants a login, and the next release in a folder: forth and back, with traffic.
-func TestARehearsalOfTheSample(t *testing.T) {
-	if os.Getenv("FLYDEPLOY_SOAK") == "" {
-		t.Skip("takes minutes: make soak")
-	}
+// aRegistry wants a login, and has an image of a release with an ENV. It gives its name, and what docker's configuration is to be.
+func aRegistry(t *testing.T, app, release string, env ...string) (image, docker string) {
+	t.Helper()
 	if runtime.GOARCH != "amd64" {
 		t.Skip("images for Fly are read for linux/amd64")
 	}
-	registry, err := local.Start(t.Context(), local.Options{App: "counter", StateDir: t.TempDir()})
+	registry, err := local.Start(t.Context(), local.Options{App: app, StateDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,14 +168,79 @@ func TestARehearsalOfTheSample(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if _, err := registry.Push(t.Context(), countertest.Release(t, 1), "v1"); err != nil {
+	if _, err := registry.Push(t.Context(), release, "v1", env...); err != nil {
 		t.Fatal(err)
 	}
 	host, docker := strings.TrimPrefix(registry.RegistryURL(), "http://"), t.TempDir()
 	login := base64.StdEncoding.EncodeToString([]byte("x:" + registry.Token()))
 	write(t, filepath.Join(docker, "config.json"), fmt.Sprintf(`{"auths": {"%s": {"auth": "%s"}}}`, host, login))
+	return host + "/" + app + ":v1", "DOCKER_CONFIG=" + docker
+}
+
+// What an image's ENV says counts, below fly.toml's [env] and the file.
+func TestARehearsalOfAnImageWithAnEnvironment(t *testing.T) {
+	t.Parallel()
+	image, docker := aRegistry(t, "my-app", shellRelease(t, `echo "$PWD: a $A, b $B, c $C, the bucket $BUCKET_NAME, $API_TOKEN"; exit 3`),
+		"A=image", "B=image", "C=image", "BUCKET_NAME=the-real-one", "PATH=/none", "API_TOKEN=hunter2000")
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, ".env.test"), "COUNTERS=50\nSECRET_KEY=very-secret\n")
+	write(t, filepath.Join(dir, "fly.toml"), "app = \"my-app\"\n[env]\nB = \"toml\"\n")
+	write(t, filepath.Join(dir, ".env.test"), "C=file\n")
+	out, errs, code := run(t, dir, []string{"XDG_CACHE_HOME=" + t.TempDir(), docker}, "rehearse", "--old", image, "--new", image, "--env-file", ".env.test", "--machines", "1", "--yes")
+	for _, want := range []string{"a image, b toml, c file, the bucket my-app-releases, [redacted]\n", "left out, since the rehearsal has a bucket of its own: BUCKET_NAME\n"} {
+		if code != 1 || !strings.Contains(errs, want) {
+			t.Errorf("exit %d, %q is not in\n%s%s", code, want, out, errs)
+		}
+	}
+}
+
+// fliesAsLaunched is a copy of a release whose env.sh is the one that `fly launch` makes for Phoenix.
+func fliesAsLaunched(t *testing.T, release string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "release")
+	if out, err := exec.Command("cp", "-a", release, dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "releases", "*", "env.sh"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%q, %v", found, err)
+	}
+	write(t, found[0], `#!/bin/sh
+
+# configure node for distributed erlang with IPV6 support
+export ERL_AFLAGS="-proto_dist inet6_tcp"
+export ECTO_IPV6="true"
+export DNS_CLUSTER_QUERY="${FLY_APP_NAME}.internal"
+export RELEASE_DISTRIBUTION="name"
+export RELEASE_NODE="${FLY_APP_NAME}-${FLY_IMAGE_REF##*-}@${FLY_PRIVATE_IP}"
+`)
+	return dir
+}
+
+// The nodes of `fly launch`, over IPv6, in a network of their own and side by side: forth and back.
+func TestARehearsalOfNodesAsFlyNamesThem(t *testing.T) {
+	if os.Getenv("FLYDEPLOY_SOAK") == "" {
+		t.Skip("takes minutes: make soak")
+	}
+	old, upgrade := fliesAsLaunched(t, countertest.Release(t, 1)), fliesAsLaunched(t, countertest.Release(t, 2))
+	for _, isolation := range []string{"auto", "processes"} {
+		env, cache := afterADeploy(t)
+		out, errs, code := run(t, t.TempDir(), []string{env}, "rehearse", "--old", old, "--new", upgrade, "--isolation", isolation, "--accept", "slow_rollback", "--bake", "2", "--boot-timeout", "5m",
+			"--timeout", "10m", "--traffic", `while sleep 0.1; do curl -fsS "$FLYDEPLOY_URL/health" || exit 1; done`, "--yes")
+		if want := "rehearsal of 1.0.0 → 2.0.0 on 2 machines: succeeded; the upgrade succeeded, taking it back succeeded; the traffic ran all the while"; code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%s: exit %d\n%s%s", isolation, code, out, errs)
+		}
+		leavesNothing(t, filepath.Dir(cache))
+	}
+}
+
+// An image of the sample in a registry that wants a login, and the next release in a folder: forth and back, with traffic.
+func TestARehearsalOfTheSample(t *testing.T) {
+	if os.Getenv("FLYDEPLOY_SOAK") == "" {
+		t.Skip("takes minutes: make soak")
+	}
+	image, docker := aRegistry(t, "counter", countertest.Release(t, 1), "COUNTERS=50")
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, ".env.test"), "SECRET_KEY=very-secret\n")
 	env, cache := afterADeploy(t)
 	for name, test := range map[string]struct {
 		new     int
@@ -190,7 +253,7 @@ func TestARehearsalOfTheSample(t *testing.T) {
 		"blocked by its plan": {4, `sleep 1000`, 3, `"outcome":"blocked","old":"1.0.0","new":"4.0.0","machines_total":2,"upgrade":"blocked","traffic":{"outcome":"succeeded","early":false,"log":"traffic.log"}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, errs, code := run(t, dir, []string{env, "DOCKER_CONFIG=" + docker}, "rehearse", "--old", host+"/counter:v1", "--new", countertest.Release(t, test.new),
+			out, errs, code := run(t, dir, []string{env, docker}, "rehearse", "--old", image, "--new", countertest.Release(t, test.new),
 				"--env-file", ".env.test", "--accept", "slow_rollback", "--bake", "2", "--boot-timeout", "5m", "--traffic", test.traffic, "--traffic-log", "traffic.log", "--yes", "--output", "json")
 			if code != test.code {
 				t.Fatalf("exit %d, want %d\n%s%s", code, test.code, errs, out)
