@@ -57,6 +57,12 @@ func TestExec(t *testing.T) {
 			{"children that hold an output are waited for", execRequest{Command: []string{"/bin/sh", "-c", "(sleep 2; echo late >&2) & echo started"}}, ExecResult{Stdout: "started\n", Stderr: "late\n"}},
 			{"the machine's environment", execRequest{Command: []string{"/bin/sh", "-c", "echo $FLY_MACHINE_ID"}}, ExecResult{Stdout: id + "\n"}},
 		}
+		if f.Isolation() == Namespaces { // Fly's documentation, "Naming Your Elixir Node", reads it so
+			address := execWords(t, f, id, "/bin/sh", "-c", `[ "$(grep fly-local-6pn /etc/hosts | cut -f 1)" = "$FLY_PRIVATE_IP" ] && echo "$FLY_PRIVATE_IP"`)
+			if !strings.HasPrefix(address.Stdout, "fdaa:") {
+				t.Errorf("the private address in /etc/hosts: %+v", address)
+			}
+		}
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				if got := execRaw(t, f, id, test.request); got != test.want {

@@ -29,7 +29,7 @@ func mountMachine(order Order, diskMB int) error {
 		takeHostFolders,
 		func() error { return os.Symlink("/etc", "host-etc") },
 		func() error { return overlay("host-etc", "etc", "root/etc") },
-		func() error { return writeHostNames(order.Machine) },
+		func() error { return writeHostNames(order.Machine, order.Env["FLY_PRIVATE_IP"]) },
 		makeDevices,
 		enterRoot,
 	}
@@ -118,9 +118,12 @@ func bindReadOnly(host, target string) error {
 }
 
 // writeHostNames lets the machine resolve its own name, which Erlang's distribution needs. On a line of its own it is
-// its own canonical name, which becomes the node's host.
-func writeHostNames(machine string) error {
+// its own canonical name, which becomes the node's host. Scripts of Phoenix 1.6 cut its private address out of the line of fly-local-6pn.
+func writeHostNames(machine, private string) error {
 	hosts := "127.0.0.1 localhost\n127.0.0.1 " + machine + "\n::1 localhost ip6-localhost ip6-loopback\n"
+	if private != "" {
+		hosts += private + "\tfly-local-6pn\n"
+	}
 	for path, content := range map[string]string{"root/etc/hosts": hosts, "root/etc/hostname": machine + "\n"} {
 		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 			return err
