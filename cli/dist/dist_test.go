@@ -13,8 +13,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // What `make dist` makes for this computer: an archive whose binary runs, with completions that their shell reads and a page for each
@@ -37,6 +40,7 @@ func TestDist(t *testing.T) {
 		files[entry.Name()], _ = os.ReadFile(filepath.Join(out, entry.Name()))
 	}
 	checkSums(t, files)
+	checkInstall(t, out)
 	for name, body := range files {
 		switch {
 		case strings.HasSuffix(name, ".tar.gz"):
@@ -44,6 +48,42 @@ func TestDist(t *testing.T) {
 		case strings.HasSuffix(name, ".cdx.json"):
 			checkParts(t, body)
 		}
+	}
+}
+
+// checkInstall runs the step of the example for CI that installs flydeploy, with the archives in this folder: its binary is in PATH then.
+func checkInstall(t *testing.T, out string) {
+	t.Helper()
+	if _, err := exec.LookPath("curl"); err != nil || runtime.GOOS != "linux" {
+		return // it is written for GitHub's runner
+	}
+	text, err := os.ReadFile("examples/ci/github.yml")
+	var workflow struct {
+		Env struct {
+			Archive string `yaml:"ARCHIVE"`
+		}
+		Jobs struct {
+			Fly struct{ Steps []struct{ Name, Run string } }
+		}
+	}
+	if err == nil {
+		err = yaml.Unmarshal(text, &workflow)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	archives, _ := filepath.Glob(filepath.Join(out, "*.tar.gz"))
+	name := strings.TrimSuffix(filepath.Base(archives[0]), ".tar.gz")
+	if parts := strings.Split(workflow.Env.Archive, "_"); len(parts) != len(strings.Split(name, "_")) || parts[0] != "flydeploy" || parts[2] != "linux" {
+		t.Errorf("the example takes %s, where an archive is %s", workflow.Env.Archive, name)
+	}
+	step := slices.IndexFunc(workflow.Jobs.Fly.Steps, func(s struct{ Name, Run string }) bool { return s.Name == "Install flydeploy" })
+	temp := t.TempDir()
+	cmd := exec.Command("bash", "-e", "-c", workflow.Jobs.Fly.Steps[step].Run+`PATH="$(cat "$GITHUB_PATH"):$PATH" flydeploy --version`)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "FLYDEPLOY=file://"+out, "ARCHIVE="+name, "RUNNER_TEMP="+temp, "GITHUB_PATH="+filepath.Join(temp, "path"))
+	if said, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(said), "flydeploy version ") {
+		t.Errorf("installed as in the example for CI: %v\n%s", err, said)
 	}
 }
 
