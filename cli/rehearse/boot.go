@@ -99,8 +99,13 @@ func (r *Rehearsal) Ended() string {
 
 // printed is a machine's log, without secrets of the environment's file and of the image.
 func (r *Rehearsal) printed(id string) string {
-	return r.old.image.secrets().hide(r.options.Env.hide(text.Block(r.fly.Console(id))))
+	return withoutBytes(r.old.image.secrets().hide(r.options.Env.hide(text.Block(r.fly.Console(id)))))
 }
+
+// inBytes is a binary as Erlang's own reports have it, byte by byte: an exception's message, in which no secret is recognized.
+var inBytes = regexp.MustCompile(`<<\d+(,\d+){7,}>>`)
+
+func withoutBytes(says string) string { return inBytes.ReplaceAllString(says, "<<…>>") }
 
 const (
 	// reasonShown is how many lines are shown of the exception that has ended a boot: Erlang prints many after it.

@@ -35,4 +35,7 @@ func TestTheLinesThatTellMost(t *testing.T) {
 			t.Errorf("%.30q:\n%.200s", says, got)
 		}
 	}
+	if got := withoutBytes(`{#{message=><<101,110,118,105,114,111,110,109>>},<<1,2>>}`); got != `{#{message=><<…>>},<<1,2>>}` {
+		t.Error(got)
+	}
 }

@@ -73,11 +73,12 @@ func (r *Rehearsal) Launch(ctx context.Context, fleet engine.Fleet) (err error) 
 	if err != nil {
 		return err
 	}
-	r.tell("booting " + r.old.name + " " + r.old.version + " on " + text.Counted(r.options.Machines, "machine") + " …")
+	r.tell("booting " + text.Line(r.old.name) + " " + text.Line(r.old.version) + " on " + text.Counted(r.options.Machines, "machine") + " …")
 	spec := local.MachineSpec{Image: image, Command: r.old.command(r.options.Root), Env: r.options.MachineEnv}
 	if err := r.boot(ctx, fleet, spec); err != nil {
 		return err
 	}
+	r.tell("upgrading to " + text.Line(r.new.version) + " on trial, and back: there is nothing to confirm afterwards")
 	if r.options.Traffic.Command == "" {
 		return nil
 	}
