@@ -152,7 +152,8 @@ defmodule FlyDeployAgent.Findings do
   def window(targets, skip_busy) do
     migrated = for %{units: units} <- targets, {module, _vsn} <- units, uniq: true, do: module
 
-    called = for module <- migrated, called = called(module), called != [], do: {module, called}
+    # In one order on every machine, so that a plan tells it once.
+    called = for module <- Enum.sort(migrated), called = called(module), called != [], do: {module, called}
     if(called == [], do: [], else: [calls_in_new_code(called)]) ++ if(skip_busy, do: [skips_busy()], else: [])
   end
 
@@ -187,7 +188,8 @@ defmodule FlyDeployAgent.Findings do
   defp called(module) do
     states = if function_exported?(module, :callback_mode, 0), do: 3
 
-    for {name, arity} <- module.module_info(:exports),
+    # The order of exports differs from VM to VM.
+    for {name, arity} <- Enum.sort(module.module_info(:exports)),
         name not in @callbacks and arity != states,
         not String.starts_with?(Atom.to_string(name), ["__", "-"]),
         do: {name, arity}
