@@ -117,6 +117,7 @@ func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options
 	if !o.ReadOnly {
 		o.Terminal = c.terminal
 	}
+	o.Me = c.me
 	if !c.passing { // the demo's machines have no page
 		o.WebURL = dashboard
 	}
@@ -154,6 +155,16 @@ func (c *connection) console(cmd *cobra.Command, d deploySettings, o tui.Options
 		result, err = &r, errors.Join(err, plainErr)
 	}
 	return result, end.Next, err
+}
+
+// me is who deploys from here, as locks name it.
+func (c *connection) me(ctx context.Context) string {
+	if c.passing { // the demo has no login
+		return localUser()
+	}
+	ctx, cancel := context.WithTimeout(ctx, identityWithin)
+	defer cancel()
+	return owner(ctx)
 }
 
 // show runs the console, as a screen or in plain lines.

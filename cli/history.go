@@ -108,7 +108,7 @@ func took(p engine.Past) string {
 	if p.DurationMS == 0 {
 		return "-"
 	}
-	return (time.Duration(p.DurationMS) * time.Millisecond).Round(time.Second).String()
+	return p.Took().Round(time.Second).String()
 }
 
 func who(p engine.Past) string {

@@ -25,13 +25,19 @@ func identify(ctx context.Context, dir string) identity {
 	defer cancel()
 	id := identity{ciLink: ciLink(os.Getenv), revision: gitRevision(ctx, dir)}
 	id.host, _ = os.Hostname()
-	if id.owner = ciUser(os.Getenv); id.owner == "" {
-		id.owner = flyUser(ctx)
-	}
-	if id.owner == "" {
-		id.owner = localUser()
-	}
+	id.owner = owner(ctx)
 	return id
+}
+
+// owner is who deploys from here, as locks and records name it.
+func owner(ctx context.Context) string {
+	if user := ciUser(os.Getenv); user != "" {
+		return user
+	}
+	if user := flyUser(ctx); user != "" {
+		return user
+	}
+	return localUser()
 }
 
 func (id identity) sign(s engine.Settings) engine.Settings {

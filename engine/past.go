@@ -20,6 +20,7 @@ type Past struct {
 	Upgraded       int       `json:"upgraded"`
 	MaxSuspendedUS int64     `json:"max_suspended_us"`
 	DurationMS     int64     `json:"duration_ms"`
+	WaitedMS       int64     `json:"waited_ms,omitempty"` // as Result's
 	Running        bool      `json:"running,omitempty"`
 	// BootsImage lists machines that boot their image's code, since boots with this upgrade have not lasted.
 	BootsImage []string `json:"boots_image,omitempty"`
@@ -32,6 +33,12 @@ type Past struct {
 	TrialEnd   TrialEnd `json:"trial_end,omitempty"` // as Result's
 	Tried      string   `json:"tried,omitempty"`     // with TrialEnd: the ID of the deploy that was on trial
 }
+
+// Took is how long the deploy itself took, as Result's; 0 where nobody knows.
+func (p *Past) Took() time.Duration { return time.Duration(p.DurationMS-p.WaitedMS) * time.Millisecond }
+
+// Waited is how long its questions waited for answers.
+func (p *Past) Waited() time.Duration { return time.Duration(p.WaitedMS) * time.Millisecond }
 
 // Source hands out events as they come, like a deploy. Next gives io.EOF after the last one.
 type Source interface {

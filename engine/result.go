@@ -48,8 +48,9 @@ type Result struct {
 	Upgrade    Upgrade         `json:"upgrade"`
 	Machines   []MachineResult `json:"machines"`
 	DurationMS int64           `json:"duration_ms"`
-	Health     Health          `json:"health,omitempty"`  // of the machines that run the upgrade; "" in results of older versions
-	Problem    *Problem        `json:"problem,omitempty"` // what ended a deploy that did not succeed
+	WaitedMS   int64           `json:"waited_ms,omitempty"` // of DurationMS, while questions waited for the operator's answers
+	Health     Health          `json:"health,omitempty"`    // of the machines that run the upgrade; "" in results of older versions
+	Problem    *Problem        `json:"problem,omitempty"`   // what ended a deploy that did not succeed
 	// LockLeft: the deploy lock was not released; it stays until it expires.
 	LockLeft bool   `json:"lock_left,omitempty"`
 	Left     []Left `json:"left,omitempty"`  // what stayed behind
@@ -60,6 +61,14 @@ type Result struct {
 	Cold     bool     `json:"cold,omitempty"` // the image went out as a cold deploy: its plan could not go hot
 	Plan     *Plan    `json:"plan,omitempty"` // of a dry run
 }
+
+// Took is how long the deploy itself took, without what its questions waited for.
+func (r *Result) Took() time.Duration {
+	return time.Duration(r.DurationMS-r.WaitedMS) * time.Millisecond
+}
+
+// Waited is how long its questions waited for the operator's answers.
+func (r *Result) Waited() time.Duration { return time.Duration(r.WaitedMS) * time.Millisecond }
 
 // Left is something of a deploy that stayed behind, and ends by itself.
 type Left struct {

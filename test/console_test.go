@@ -242,7 +242,7 @@ func TestConsoleEnds(t *testing.T) {
 			p := hot(t, packed...)
 			p.until("[✓⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] " + phase + " ") // the phase, or one that was over before we looked
 			p.keys("C-c")
-			p.until("The deploy is still running")
+			p.until("Your deploy is still running")
 			p.keys("C-c")
 			code, text := p.exited()
 			if code != 130 || !strings.Contains(text, "cancelled") || !strings.Contains(text, "flydeploy replay ") {
@@ -266,13 +266,13 @@ func TestConsoleEnds(t *testing.T) {
 		other.until("watching")
 		other.until("load build definition") // what the holder's build says
 		holder.keys("C-c")
-		holder.until("The deploy is still running")
+		holder.until("Your deploy is still running")
 		holder.keys("C-c")
 		holder.exited()
 		other.until("this is your own deploy again")
 		other.until(spinning + " Build ")
 		other.keys("C-c")
-		other.until("The deploy is still running")
+		other.until("Your deploy is still running")
 		other.keys("C-c")
 		other.exited()
 		i.settled(t)

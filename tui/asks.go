@@ -19,14 +19,24 @@ func (d *deployScreen) askToLeave(c *console) {
 			return tea.Quit
 		}})
 	}
-	buttons = append(buttons, button{key: "x", label: "Stop the deploy", act: func(c *console) tea.Cmd {
+	buttons = append(buttons, button{key: "x", label: "Stop your deploy", act: func(c *console) tea.Cmd {
 		d.stop(c)
 		return nil
 	}})
-	c.dialog = &dialog{title: "The deploy is still running", tone: cells.Warn, buttons: buttons, lost: stay, body: d.leaveBody}
+	c.dialog = &dialog{title: d.stillRuns(), tone: cells.Warn, buttons: buttons, lost: stay, body: d.leaveBody}
+}
+
+func (d *deployScreen) stillRuns() string {
+	if d.progress.Asks() == engine.QuestionLock {
+		return "Your deploy waits, and has not begun"
+	}
+	return "Your deploy is still running"
 }
 
 func (d *deployScreen) leaveBody(c *console, w int) []cells.Line {
+	if held := d.progress.Held; held != nil && d.progress.Asks() == engine.QuestionLock {
+		return cells.Paragraph(cells.Muted, "Stopping ends only yours: the lock of "+held.Holder()+" stays as it is.\nPress ctrl-c again to stop it and leave.", w)
+	}
 	lines := d.targets(w)
 	text := "Stopping starts nothing new. Machines finish what they are doing; then agents, the temporary machine and the lock are cleaned up."
 	if d.committing() {

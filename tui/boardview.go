@@ -22,7 +22,7 @@ func (d *deployScreen) bar(w int) cells.Line {
 		cells.Blank(1), {Text: strings.Repeat("█", full), Tone: cells.OK}, {Text: strings.Repeat("▓", staged), Tone: cells.Active},
 		{Text: strings.Repeat("▒", lost), Tone: cells.Fail}, {Text: strings.Repeat("░", max(size-full-staged-lost, 0)), Tone: cells.Border}, cells.Blank(2),
 	}
-	return append(l, d.totals()...).Fit(w)
+	return append(l, d.totals(w-l.Width())...).Fit(w)
 }
 
 // staged counts the machines that have been staged, whatever has come after that.
@@ -34,8 +34,9 @@ func (d *deployScreen) staged() int {
 	return n
 }
 
-// totals counts machines by where they stand, then what the agents reported.
-func (d *deployScreen) totals() cells.Line {
+// totals counts machines by where they stand, then what the agents reported, as far as that has room in w cells: what does not is left out
+// as a whole.
+func (d *deployScreen) totals(w int) cells.Line {
 	b := d.board
 	var l cells.Line
 	for r := range view.Ranks {
@@ -47,13 +48,20 @@ func (d *deployScreen) totals() cells.Line {
 		}
 	}
 	l = append(l, cells.New(cells.Muted, " of "+text.Counted(b.taking(), "machine")))
+	var migrated, worst string
 	if b.migrated > 0 {
-		l = append(l, cells.New(cells.Muted, " · "+text.Count(b.migrated)+" migrated"))
+		migrated = " · " + text.Count(b.migrated) + " migrated"
 	}
 	if b.worst > 0 {
-		l = append(l, cells.New(cells.Muted, " · suspended max "+view.Micros(b.worst)))
+		worst = " · suspended max " + view.Micros(b.worst)
 	}
-	return l
+	if left := w - l.Width(); cells.Width(migrated+worst) > left {
+		migrated = ""
+		if cells.Width(worst) > left {
+			worst = ""
+		}
+	}
+	return append(l, cells.New(cells.Muted, migrated+worst))
 }
 
 // machines renders the board, and where there is room the details beside it.

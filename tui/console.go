@@ -47,6 +47,7 @@ type console struct {
 	sheet   *sheet        // likewise: a deploy that has not begun
 	help    *helpBox      // likewise
 	views   *viewsBox     // likewise
+	holder  holder        // the deploy of whose lock a dialog tells
 	kept    []views.View  // what it lists
 
 	notice    string
@@ -204,6 +205,8 @@ func (c *console) onAnswer(msg tea.Msg) (cmd tea.Cmd) {
 		c.onSaved(msg)
 	case viewsMsg:
 		c.onViews(msg)
+	case holderMsg:
+		c.onHolder(msg)
 	case visitMsg:
 		cmd = c.onVisit(msg)
 	case visitedMsg:
@@ -261,13 +264,13 @@ func (c *console) onTick(t tickMsg) tea.Cmd {
 		c.doctor.onTick()
 		busy = true
 	}
-	read := c.readOutput(0)
+	read, holder := c.readOutput(0), c.askHolder()
 	if busy {
 		c.stale = true
-		return tea.Batch(read, c.tick(busyTick))
+		return tea.Batch(read, holder, c.tick(busyTick))
 	}
 	c.stale = c.stale || c.deploy == nil && c.fleet.ages(c.now)
-	return tea.Batch(read, c.tick(idleTick))
+	return tea.Batch(read, holder, c.tick(idleTick))
 }
 
 // say shows a message at the bottom for a while.

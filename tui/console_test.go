@@ -213,7 +213,7 @@ func TestPlanFocusIsOnCancel(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(before, nil)
 	b.keys("enter")
-	b.shows("Nothing has been suspended yet", "Stop the deploy")
+	b.shows("Nothing has been suspended yet", "Stop your deploy")
 	b.keys("enter") // the focus is on Stay: a key pressed too often loses nothing
 	b.shows("[ D Deploy ]")
 	if len(p.Given()) != 0 || tuitest.Stopped(p) {
@@ -333,7 +333,7 @@ func TestWaitingForALockTriesAgainAndNeverOverrides(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(tuitest.Locked(), nil)
 	b.keys("enter") // the focus is on Wait
-	b.shows("Waiting for the lock of bob@ci-7")
+	b.shows("Waits for the lock of bob@ci-7")
 	for range 3 {
 		b.pass(tryLockEvery)
 	}
@@ -374,7 +374,7 @@ func TestRule7LeavingAsks(t *testing.T) {
 	b := newBench(t, size{120, 40}, Options{})
 	p := b.deploys(before, nil)
 	b.keys("ctrl+c")
-	b.shows("The deploy is still running", "Stay", "Nothing has been suspended yet")
+	b.shows("Your deploy is still running", "Stay", "Nothing has been suspended yet")
 	b.hides("detach")
 	b.keys("enter") // the focus is on Stay
 	if b.dialog != nil || tuitest.Stopped(p) {

@@ -40,7 +40,9 @@ type deployScreen struct {
 	result   *engine.Result // nil while it runs
 	summed   bool           // its summary is kept
 	began    time.Time
-	ended    time.Time // on the console's clock, zero before
+	asked    time.Time     // since when everything waits for the operator, zero for not
+	waited   time.Duration // for the operator, before that
+	ended    time.Time     // on the console's clock, zero before
 
 	question engine.Question // the last that was asked
 	answered time.Time       // when it was answered, zero before
@@ -83,6 +85,13 @@ func (d *deployScreen) take(now time.Time) {
 func (d *deployScreen) apply(events []engine.Event, now time.Time) {
 	for _, e := range events {
 		d.progress.Apply(e)
+		switch asks := asksOperator(d.progress); {
+		case asks && d.asked.IsZero():
+			d.asked = e.At
+		case !asks && !d.asked.IsZero():
+			d.waited += d.waits(e.At)
+			d.asked = time.Time{}
+		}
 		if e.Machine != "" && e.Log == "" {
 			d.board.follow(d.progress.Machine(e.Machine), now)
 		}
@@ -334,9 +343,17 @@ func (d *deployScreen) committing() bool {
 // elapsed is how long the deploy has taken so far, or took in total.
 func (d *deployScreen) elapsed(now time.Time) time.Duration {
 	if d.result != nil {
-		return time.Duration(d.result.DurationMS) * time.Millisecond
+		return d.result.Took()
 	}
-	return now.Sub(d.began)
+	return now.Sub(d.began) - d.waited - d.waits(now)
+}
+
+// waits is for how long the deploy has waited for an answer by now, 0 while it does not.
+func (d *deployScreen) waits(now time.Time) time.Duration {
+	if d.asked.IsZero() {
+		return 0
+	}
+	return max(now.Sub(d.asked), 0)
 }
 
 // target says briefly what is deployed, and where.

@@ -134,8 +134,14 @@ func (d *deployScreen) status(c *console) cells.Line {
 		word = "to confirm "
 	case d.waiting:
 		word = "waiting "
+	case !d.asked.IsZero():
+		word = "waits for you "
 	}
-	return cells.Line{cells.New(cells.Active, word), cells.New(cells.Normal, text.Seconds(d.elapsed(c.now)))}
+	took := d.elapsed(c.now)
+	if !d.asked.IsZero() {
+		took = d.waits(c.now)
+	}
+	return cells.Line{cells.New(cells.Active, word), cells.New(cells.Normal, text.Seconds(took))}
 }
 
 var spinnerFrames = spinner.MiniDot.Frames
@@ -182,7 +188,7 @@ func (d *deployScreen) step(c *console, p engine.Phase) cells.Line {
 		name = cells.Normal
 	}
 	l := cells.Line{{Text: glyph + " ", Tone: t}, {Text: p.Title(), Tone: name}}
-	if s.Status == engine.StatusDone && s.DurationUS >= 100_000 && c.w >= 100 {
+	if s.Status == engine.StatusDone && s.DurationUS >= 100_000 && c.w >= 100 && p != engine.PhasePlan { // which waits for the operator
 		l = append(l, cells.Span{Text: " " + view.Micros(s.DurationUS), Tone: cells.Muted})
 	}
 	return l
@@ -199,7 +205,7 @@ func (d *deployScreen) summaryRows(c *console, w int) []cells.Line {
 		lines = append(lines, d.bar(w))
 	}
 	if d.board.showsVitals() {
-		if l := view.FleetVitals(d.progress.Machines, d.board.pulse.busy, d.board.pulse.since); l != nil {
+		if l := view.FleetVitals(d.progress.Machines, d.board.pulse.busy, d.board.pulse.since, w); l != nil {
 			lines = append(lines, l.Fit(w))
 		}
 	}
@@ -219,18 +225,18 @@ func (d *deployScreen) nowRows(c *console, w int) []cells.Line {
 	if d.result != nil {
 		return d.outcomeRows(c, w)
 	}
-	return []cells.Line{append(cells.Line{cells.Blank(1)}, d.now(c)...).Fit(w)}
+	return []cells.Line{append(cells.Line{cells.Blank(1)}, d.now(c, w-1)...).Fit(w)}
 }
 
-// now shows the fleet phase that runs, how far it is, and what it says.
-func (d *deployScreen) now(c *console) cells.Line {
+// now shows the fleet phase that runs, how far it is where there is room, and what it says.
+func (d *deployScreen) now(c *console, w int) cells.Line {
 	at, s := d.running()
 	if d.waiting && d.progress.Held != nil && d.progress.Held.Frozen() {
 		held := d.progress.Held
-		return cells.Line{cells.New(cells.Warn, "Waiting for the end of "+held.LockedBy+"'s freeze, "+view.Until(held.ExpiresAt, c.now)+": "+held.Freeze+"  ")}
+		return cells.Line{cells.New(cells.Warn, "Frozen by "+held.LockedBy+" until "+view.Until(held.ExpiresAt, c.now)+": "+held.Freeze)}
 	}
 	if d.waiting && d.progress.Held != nil {
-		return cells.Line{cells.New(cells.Warn, "Waiting for the lock of "+d.progress.Held.LockedBy+", until "+view.When(d.progress.Held.ExpiresAt, c.now)+"  ")}
+		return cells.Line{cells.New(cells.Warn, "Waits for the lock of "+d.progress.Held.LockedBy+": "+view.When(d.progress.Held.ExpiresAt, c.now))}
 	}
 	switch s.Status {
 	case engine.StatusRunning:
@@ -238,20 +244,24 @@ func (d *deployScreen) now(c *console) cells.Line {
 		if !s.StartedAt.IsZero() {
 			l = append(l, cells.New(cells.Normal, text.Seconds(c.now.Sub(s.StartedAt))+"  "))
 		}
-		return append(l, cells.New(cells.Muted, strings.TrimSpace(view.Amount(s.Done, s.Total, s.Unit)+"  "+s.Text)+"  "))
+		says := strings.TrimSpace(view.Amount(s.Done, s.Total, s.Unit) + "  " + s.Text)
+		if s.Text != "" && l.Width()+cells.Width(text.Line(says)) > w { // the bar below counts machines as well
+			says = s.Text
+		}
+		return append(l, cells.New(cells.Muted, says))
 	case engine.StatusFailed:
-		l := cells.Line{{Text: "✗ " + at.Title() + " failed  ", Tone: cells.Fail}}
+		l := cells.Line{{Text: "✗ " + at.Title() + " failed", Tone: cells.Fail}}
 		if s.Problem != nil {
-			l = append(l, cells.New(cells.Fail, s.Problem.What+"  "))
+			l = append(l, cells.New(cells.Fail, "  "+s.Problem.What))
 		}
 		return l
 	}
 	if len(d.progress.Fleet) == 0 {
-		return cells.Line{{Text: "Starting  ", Tone: cells.Muted}}
+		return cells.Line{{Text: "Starting", Tone: cells.Muted}}
 	}
-	l := cells.Line{{Text: "✓ " + at.Title() + " done  ", Tone: cells.Muted}}
+	l := cells.Line{{Text: "✓ " + at.Title() + " done", Tone: cells.Muted}}
 	if i := slices.Index(engine.FleetPhases, at); i+1 < len(engine.FleetPhases) {
-		l = append(l, cells.Span{Text: "next " + engine.FleetPhases[i+1].Title() + "  ", Tone: cells.Muted})
+		l = append(l, cells.Span{Text: "  next " + engine.FleetPhases[i+1].Title(), Tone: cells.Muted})
 	}
 	return l
 }

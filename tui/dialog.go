@@ -16,6 +16,7 @@ type dialog struct {
 	tone    cells.Tone // of title and frame
 	body    func(c *console, w int) []cells.Line
 	buttons []button
+	held    string // the deploy whose lock it tells of, "" for none
 	focus   int
 	scroll  int // of a body that does not fit
 	// typed, when set, must be typed out before a guarded button does anything; letters go into the input.

@@ -110,7 +110,7 @@ func (f *fleet) machineLines(c *console, m engine.Machine, w int) []cells.Line {
 	}
 	tell("runs", f.Runs(m))
 	if u, hot := f.Overview.HotUpgradeOf(m); hot {
-		tell("upgrade", cells.New(cells.Normal, u.ID))
+		lines = append(lines, cells.FactLines("upgrade", u.ID, w)...)
 		tell("deployed", cells.New(cells.Normal, view.When(u.DeployedAt, now)))
 	}
 	tell("drift", cells.Span{Text: cells.Cut(drift.Text, w-cells.FactTitle), Tone: drift.Tone})

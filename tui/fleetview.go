@@ -105,7 +105,7 @@ func (f *fleet) headline() cells.Line {
 		l = append(l, cells.New(cells.Warn, ", "+text.Count(len(hidden))+" hidden"))
 	}
 	if by := f.filter.line(cells.Active); by != nil {
-		l = append(append(l, cells.Span{Text: " · ", Tone: cells.Active}), by...)
+		l = append(append(append(l, cells.Span{Text: " · ", Tone: cells.Active}), by...), cells.New(cells.Muted, " · "+text.Count(len(f.rows))+" shown"))
 	}
 	return l
 }

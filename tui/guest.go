@@ -227,7 +227,7 @@ func (g *guest) ending() (cells.Line, bool) {
 	if p.MaxSuspendedUS > 0 {
 		summary += ", suspended max " + view.Micros(p.MaxSuspendedUS)
 	}
-	summary += ", " + text.Seconds(time.Duration(p.DurationMS)*time.Millisecond) + " by " + p.Owner
+	summary += ", " + text.Seconds(p.Took()) + " by " + p.Owner
 	return cells.Line{cells.Blank(1), {Text: glyph + " ", Tone: t}, cells.New(t, summary)}, true
 }
 

@@ -1,8 +1,6 @@
 package tui
 
 import (
-	"time"
-
 	"flydeploy/engine"
 	"flydeploy/text"
 	"flydeploy/tui/cells"
@@ -77,7 +75,7 @@ func pastCells(p engine.Past) []cells.Span {
 	}
 	took, machines := "", ""
 	if p.DurationMS > 0 {
-		took = text.Seconds(time.Duration(p.DurationMS) * time.Millisecond)
+		took = text.Seconds(p.Took())
 	}
 	if p.Machines > 0 {
 		machines = text.Count(p.Upgraded) + "/" + text.Count(p.Machines)

@@ -27,7 +27,7 @@ func (d *deployScreen) lockDialog(c *console) *dialog {
 	if !c.opts.ReadOnly {
 		buttons = append(buttons, button{key: "o", label: "Override", act: func(c *console) tea.Cmd { d.open(c, d.overrideDialog(c)); return nil }})
 	}
-	return &dialog{title: lockTitle(d.progress.Held.LockInfo), tone: cells.Warn, buttons: buttons, lost: wait, body: d.lockBody}
+	return &dialog{title: lockTitle(d.progress.Held.LockInfo), tone: cells.Warn, buttons: buttons, lost: wait, body: d.lockBody, held: heldBy(d.progress.Held.LockInfo)}
 }
 
 // lockTitle heads what is told of a lock that is held.
@@ -69,11 +69,31 @@ func lockFacts(held engine.LockInfo, known time.Time, c *console, w int) []cells
 	if held.ExpiresAt.Before(c.now) {
 		until += ", expired"
 	}
-	return []cells.Line{
-		cells.Fact("held by", held.LockedBy, w), cells.Fact("since", view.When(held.LockedAt, c.now), w), cells.Fact("until", until, w),
-		append(cells.Line{{Text: "owner", Tone: cells.Muted}}.Fit(cells.FactTitle), lifeSign(held, known)).Fit(w),
-		cells.Fact("deploy", held.DeploymentID, w),
+	by := held.LockedBy
+	if by == c.holder.me {
+		by += ", which is you"
 	}
+	lines := cells.FactLines("held by", by, w)
+	sign := lifeSign(held, known)
+	for i, row := range cells.FactLines("owner", sign.Text, w) {
+		row[len(row)-1].Tone = sign.Tone
+		if i == 0 {
+			row[0].Tone = cells.Muted
+		}
+		lines = append(lines, row)
+	}
+	if c.holder.id == held.DeploymentID {
+		lines = append(lines, c.holder.facts(c.now, w)...)
+	}
+	return append(lines, cells.Fact("since", view.When(held.LockedAt, c.now), w), cells.Fact("until", until, w), cells.Fact("deploy", held.DeploymentID, w))
+}
+
+// heldBy is the deploy that holds a lock, "" for a freeze.
+func heldBy(held engine.LockInfo) string {
+	if held.Frozen() {
+		return ""
+	}
+	return held.DeploymentID
 }
 
 // overrideDialog asks for the app's name to be typed; Enter alone never overrides. It replaces exactly the lock that it shows.
@@ -81,7 +101,7 @@ func (d *deployScreen) overrideDialog(c *console) *dialog {
 	held := d.progress.Held
 	again := func(c *console) tea.Cmd { d.waiting, d.answered = true, c.now; return nil }
 	return &dialog{
-		title: overrideTitle(held.LockInfo), tone: cells.Fail, typed: c.opts.App, lost: again,
+		title: overrideTitle(held.LockInfo), tone: cells.Fail, typed: c.opts.App, lost: again, held: heldBy(held.LockInfo),
 		buttons: []button{
 			{label: "Cancel", act: again},
 			{label: "Override", guarded: true, act: func(c *console) tea.Cmd {
@@ -122,7 +142,7 @@ func (f *fleet) lockDialog(c *console) *dialog {
 		}
 		return about
 	}
-	if !held.Frozen() {
+	if about.held = heldBy(*held); about.held != "" {
 		about.buttons = append(about.buttons, button{key: "v", label: "Watch it live", act: func(c *console) tea.Cmd {
 			return c.watch(held.DeploymentID)
 		}})

@@ -11,11 +11,11 @@ import (
 func (d *deployScreen) outcomeRows(c *console, w int) []cells.Line {
 	r := d.result
 	glyph, t := view.ResultLook(*r)
-	rows := 2
-	if c.h < 20 { // as the steps, on a low screen
-		rows = 1
+	says := view.Headline(*r)
+	if took := strings.LastIndex(says, ", after "); took > 0 && c.h < 20 && cells.Width(says) > w-3 { // the title has it
+		says = says[:took]
 	}
-	lines := headline(glyph, t, view.Headline(*r), w, rows)
+	lines := headline(glyph, t, says, w)
 	if spread := view.DistributionOf(r.Machines); len(spread.US) > 0 {
 		l := cells.Line{{Text: "   suspended ", Tone: cells.Muted}}
 		if len(spread.US) >= view.MinForClasses {
@@ -40,13 +40,13 @@ func (d *deployScreen) outcomeRows(c *console, w int) []cells.Line {
 	return lines
 }
 
-// headline is the outcome, on as many rows as it may take.
-func headline(glyph string, t cells.Tone, text string, w, rows int) []cells.Line {
+// headline is the outcome, on two rows where it needs them.
+func headline(glyph string, t cells.Tone, text string, w int) []cells.Line {
 	line := func(glyph, text string) cells.Line {
 		return cells.Line{cells.Blank(1), {Text: glyph + " ", Tone: t}, cells.New(t, text)}.Fit(w)
 	}
 	wrapped := cells.Wrap(text, w-3)
-	if rows == 1 || len(wrapped) < 2 {
+	if len(wrapped) < 2 {
 		return []cells.Line{line(glyph, text)}
 	}
 	return []cells.Line{line(glyph, wrapped[0]), line(" ", strings.Join(wrapped[1:], " "))}

@@ -18,7 +18,10 @@ func (d *deployScreen) planQuestion(c *console, w int) []cells.Line {
 	for _, m := range p.Machines {
 		ids = append(ids, m.Machine.ID)
 	}
-	question := " Suspend " + text.Counted(p.Processes(), "process") + " on " + text.Counted(len(ids), "machine") + "?"
+	question := " Deploy to " + text.Counted(len(ids), "machine") + "? No process is suspended."
+	if p.Processes() > 0 {
+		question = " Suspend " + text.Counted(p.Processes(), "process") + " on " + text.Counted(len(ids), "machine") + "?"
+	}
 	buttons := cells.Line{cells.Button("Cancel", !d.onDeploy), cells.Blank(1), cells.Button(firstShown(c.keys.confirm)+" Deploy", d.onDeploy)}
 	if open := d.toRead(); open != "" {
 		buttons = append(buttons, cells.New(cells.Warn, "  "+open))

@@ -64,6 +64,8 @@ type Options struct {
 	// Terminal looks up how to open a shell on a machine, or with iex an IEx in its VM; nil: the console opens none. When ctx ends, so
 	// does what was opened.
 	Terminal func(ctx context.Context, machine string, iex bool) (plain.Visit, error)
+	// Me tells who deploys from here, as locks name it; nil: nobody knows which lock is one's own.
+	Me func(context.Context) string
 	// Acts are what can be done besides a deploy.
 	Acts plain.Acts
 	// Header, when set, is asked at every tick for a short line to show, e.g. the demo's traffic. It runs outside of

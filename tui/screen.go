@@ -227,7 +227,7 @@ func (d *deployScreen) tiny(c *console) cells.Line {
 	if d.guest != nil && len(d.board.rows) == 0 {
 		return d.guest.status(d)
 	} else if d.guest != nil {
-		return append(append(d.guest.status(d), cells.Blank(2)), d.totals()...)
+		return append(append(d.guest.status(d), cells.Blank(2)), d.totals(c.w)...)
 	}
-	return append(d.now(c), d.totals()...)
+	return append(append(d.now(c, c.w), cells.Blank(2)), d.totals(c.w)...)
 }

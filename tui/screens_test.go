@@ -66,8 +66,25 @@ func TestFleetLockDialog(t *testing.T) {
 		}
 		b.send(overviewMsg{overview: o})
 		b.keys("v")
+		b.askHolder()
+		b.send(holderMsg{holderOf("ada@laptop")})
 		b.golden()
 	})
+}
+
+// holderOf is what the record tells of a deploy that stages, once it was read by me.
+func holderOf(me string) holder {
+	before, _, _ := tuitest.Upgraded(6)
+	h := holder{id: tuitest.UpgradeID, me: me}
+	for i, e := range before {
+		if e.Phase == engine.PhaseStage && e.Status == engine.StatusDone {
+			before = before[:i]
+			break
+		}
+	}
+	h.read(before)
+	h.upgrade.Version, h.upgrade.Message, h.upgrade.CILink = "0.2.0", "the new counter, 新しい", "https://ci.example.com/builds/1234"
+	return h
 }
 
 func TestFrozenFleetScreen(t *testing.T) {
@@ -101,7 +118,7 @@ func TestAFreezeIsWaitedForOrOverridden(t *testing.T) {
 	b.shows("Deploys are frozen", "until      14:00 (in 1h 59m)")
 	b.hides("Watch it live")
 	b.keys("w")
-	b.shows("Waiting for the end of ann@laptop's freeze, 14:00")
+	b.shows("Frozen by ann@laptop until 14:00")
 	b.hides("watch live")
 	b.keys("v")
 	if b.watched != nil {

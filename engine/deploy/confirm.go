@@ -97,7 +97,7 @@ func (j *job) decide(ctx context.Context, p *engine.Plan) ([]string, error) {
 	case !j.settings.Ask:
 		return nil, engine.NewProblem("unconfirmed", "the plan must be confirmed, but there is no terminal to ask in", nil, "Run in a terminal, or give --yes.")
 	}
-	answer, err := j.ask(ctx, engine.QuestionPlan, confirmWithin)
+	answer, err := j.askAlone(ctx, engine.QuestionPlan, confirmWithin)
 	if errors.Is(err, errNoAnswer) {
 		return nil, engine.NewProblem("unconfirmed", fmt.Sprintf("the plan was not confirmed within %s", confirmWithin), nil,
 			"Nothing was changed. Deploy again when you are ready.")

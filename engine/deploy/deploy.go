@@ -39,6 +39,7 @@ type job struct {
 	started  time.Time
 	left     *leftovers
 	machines *atomic.Int64 // that take part, 0 until they are known
+	waited   *atomic.Int64 // nanoseconds, for the operator's answers
 	glanced  *glance
 	alike    *alike
 }
@@ -76,7 +77,10 @@ func Start(ctx context.Context, s engine.Settings, p Ports) *Deployment {
 	d := &Deployment{
 		feed: feed, rec: rec, answers: answers, done: make(chan struct{}), stop: func() { cancel(errStopped) }, hurry: hurryUp,
 	}
-	j := &job{settings: s, ports: p, rec: rec, answers: answers, hurry: hurry, started: time.Now(), left: &leftovers{}, machines: &atomic.Int64{}, glanced: newGlance(), alike: newAlike()}
+	j := &job{
+		settings: s, ports: p, rec: rec, answers: answers, hurry: hurry, started: time.Now(),
+		left: &leftovers{}, machines: &atomic.Int64{}, waited: &atomic.Int64{}, glanced: newGlance(), alike: newAlike(),
+	}
 	go func() {
 		defer close(d.done)
 		defer rec.Close()

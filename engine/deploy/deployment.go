@@ -77,6 +77,15 @@ func (d *Deployment) Result() engine.Result {
 	return d.result
 }
 
+// askAlone is ask for a question that everything waits for: that time is counted.
+func (j *job) askAlone(ctx context.Context, question engine.Question, within time.Duration) (engine.Answer, error) {
+	defer j.waitedSince(time.Now())
+	return j.ask(ctx, question, within)
+}
+
+// waitedSince counts that the deploy has waited for its operator since a time.
+func (j *job) waitedSince(t time.Time) { j.waited.Add(int64(time.Since(t))) }
+
 // ask waits for the operator's answer to a question; errNoAnswer if none has come in time.
 func (j *job) ask(ctx context.Context, question engine.Question, within time.Duration) (engine.Answer, error) {
 	timer := time.NewTimer(max(within, time.Second))

@@ -173,7 +173,7 @@ func (c *committing) onSick(ctx context.Context, w wave, err error) error {
 // choose asks the operator which way the deploy takes, about a problem; "" if nobody has answered in time, as if nobody could be asked.
 func (c *committing) choose(ctx context.Context, about engine.Question, text string, problem error, ways []engine.Way) (engine.Way, error) {
 	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: text, Problem: engine.AsProblem(problem), Asks: about, Ways: ways})
-	answer, err := c.ask(ctx, about, confirmWithin)
+	answer, err := c.askAlone(ctx, about, confirmWithin)
 	c.rec.Emit(engine.Event{Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: text, Problem: engine.AsProblem(problem)})
 	if errors.Is(err, errNoAnswer) {
 		return "", nil

@@ -13,7 +13,7 @@ import (
 func (j *job) result(all *soFar, err error) engine.Result {
 	r := engine.Result{
 		V: engine.EventVersion, Type: "result", Upgrade: all.upgrade, DryRun: j.settings.DryRun, Cold: all.cold, Machines: resultsOf(all.machines()),
-		DurationMS: time.Since(j.started).Milliseconds(), Problem: engine.AsProblem(err), Trial: all.trial, TrialEnd: j.settings.EndTrial,
+		DurationMS: time.Since(j.started).Milliseconds(), WaitedMS: j.waited.Load() / int64(time.Millisecond), Problem: engine.AsProblem(err), Trial: all.trial, TrialEnd: j.settings.EndTrial,
 	}
 	if j.settings.DryRun {
 		r.Plan = all.plan

@@ -33,7 +33,8 @@ func (w *watch) end(endBake func()) {
 		return
 	}
 	w.held.Store(true)
-	w.paused.Store(true)
+	now := time.Now()
+	w.paused.Store(&now)
 }
 
 // checkPause refuses pauses that wait for a key where nobody can press one.

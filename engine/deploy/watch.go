@@ -33,10 +33,10 @@ type watch struct {
 
 	trialEnds time.Time // of the deploy's first machines, zero if they are on none
 
-	baking context.Context // ends with the bake time
-	held   atomic.Bool     // it has no end until somebody says so
-	paused atomic.Bool     // the strategy has it wait for that
-	alone  error           // nobody has said so
+	baking context.Context           // ends with the bake time
+	held   atomic.Bool               // it has no end until somebody says so
+	paused atomic.Pointer[time.Time] // since when the strategy has it wait for that, nil for not
+	alone  error                     // nobody has said so
 
 	promoted atomic.Bool // somebody has said so, or did not want to wait for the end
 
@@ -122,6 +122,11 @@ func (w *watch) mayHold() (most time.Duration, trial bool) {
 // obey takes the operator's answers while the wave is watched.
 func (w *watch) obey(bake *time.Timer, endBake func()) {
 	most, trial := w.mayHold()
+	defer func() {
+		if since := w.paused.Load(); since != nil {
+			w.job.waitedSince(*since)
+		}
+	}()
 	for {
 		answer, err := w.job.ask(w.baking, engine.QuestionWatch, most-time.Since(w.begun))
 		switch {
@@ -286,7 +291,7 @@ func (w *watch) tell(over time.Duration) {
 		asks = engine.QuestionWatch
 	}
 	var ways []engine.Way
-	if asks != engine.QuestionNone && w.paused.Load() {
+	if asks != engine.QuestionNone && w.paused.Load() != nil {
 		ways = []engine.Way{engine.WayPromote}
 	}
 	w.showAsking(w.wave, say, asks, ways...)

@@ -56,6 +56,7 @@ func (s *stage) pausesForKey() *run {
 	settings.Strategy = engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 2, Bake: 10 * time.Second, Pause: engine.PauseForKey}
 	d := s.start(settings)
 	d.asks(engine.QuestionPlan)
+	time.Sleep(3 * time.Minute) // somebody reads the plan
 	d.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
 	d.until("the pause", func(engine.Event) bool { return len(d.p.Ways) > 0 })
 	return d
@@ -73,6 +74,9 @@ func TestAPauseWaitsForAKey(t *testing.T) {
 		d.Answer(engine.Answer{To: engine.QuestionWatch, Way: engine.WayPromote})
 		p, r := d.end()
 		wants(t, p, r, engine.OutcomeSucceeded, "m00 committed, m02 committed, m01 committed, m03 committed")
+		if r.Waited() < 13*time.Minute || r.Took() > 3*time.Minute || r.Took()+r.Waited() != time.Duration(r.DurationMS)*time.Millisecond {
+			t.Errorf("it took %s, and waited %s for its operator", r.Took(), r.Waited())
+		}
 		s.nothingLeft()
 	})
 }

@@ -136,7 +136,7 @@ func (j *Journal) Finish(ctx context.Context, result engine.Result) error {
 	j.abort()
 	j.rec.end(result)
 	past, upgrade := j.rec.Past()
-	past.Running, past.Outcome, past.DurationMS = false, result.Outcome, result.DurationMS
+	past.Running, past.Outcome, past.DurationMS, past.WaitedMS = false, result.Outcome, result.DurationMS, result.WaitedMS
 	past.Health, past.Stopped, past.Cold = result.Health, result.IsWilful(), result.Cold
 	if result.Problem != nil {
 		past.Why = text.Shorten(text.Line(result.Problem.What), whyMost)

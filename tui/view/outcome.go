@@ -36,7 +36,7 @@ func Headline(r engine.Result) string {
 		what = "deploy"
 	}
 	outcome := OutcomeWord(r)
-	took := text.Seconds(time.Duration(r.DurationMS) * time.Millisecond)
+	took := Took(r.Took(), r.Waited())
 	switch {
 	case r.DryRun && r.Outcome == engine.OutcomeSucceeded:
 		return what + ": planned in " + took + ", nothing was changed"
@@ -44,6 +44,14 @@ func Headline(r engine.Result) string {
 		return what + ": " + outcome + " after " + took
 	}
 	return fmt.Sprintf("%s: %s, %s%s%s, after %s", what, outcome, Production(r.Machines), healthOf(r)+unwatched(r), trialOf(r), took)
+}
+
+// Took says how long a deploy took, and beside it how long its questions waited for answers.
+func Took(took, waited time.Duration) string {
+	if waited < time.Second {
+		return text.Seconds(took + waited)
+	}
+	return text.Seconds(took) + " and " + text.Seconds(waited) + " of waiting for answers"
 }
 
 // healthOf says whether what runs the upgrade is well, or that it went out cold; "" where the outcome says so, or nothing was upgraded.

@@ -86,7 +86,7 @@ func Past(p engine.Past, now time.Time, w int) []cells.Line {
 		suspended = "max " + Micros(p.MaxSuspendedUS)
 	}
 	if p.DurationMS > 0 {
-		took = text.Seconds(time.Duration(p.DurationMS) * time.Millisecond)
+		took = Took(p.Took(), p.Waited())
 	}
 	if p.Machines > 0 {
 		machines = fmt.Sprintf("%s of %s upgraded", text.Count(p.Upgraded), text.Count(p.Machines))
@@ -98,7 +98,7 @@ func Past(p engine.Past, now time.Time, w int) []cells.Line {
 		if f.value != "" {
 			fact := cells.FactLines(f.title, f.value, w)
 			if f.value == p.CILink {
-				linked(fact, p.CILink)
+				fact = Linked(fact, p.CILink)
 			}
 			lines = append(lines, fact...)
 		}
@@ -106,8 +106,8 @@ func Past(p engine.Past, now time.Time, w int) []cells.Line {
 	return lines
 }
 
-// linked has the parts of an address lead to it.
-func linked(lines []cells.Line, address string) {
+// Linked has the parts of an address lead to it.
+func Linked(lines []cells.Line, address string) []cells.Line {
 	for _, l := range lines {
 		for i := range l {
 			if part := strings.TrimSpace(l[i].Text); part != "" && strings.Contains(address, part) {
@@ -115,4 +115,5 @@ func linked(lines []cells.Line, address string) {
 			}
 		}
 	}
+	return lines
 }

@@ -56,14 +56,12 @@ func planFacts(p *engine.Plan, w int) []cells.Line {
 		processes += ", " + text.Count(n) + " of them migrate"
 	}
 	lines := cells.FactLines("upgrade", from+p.Upgrade.Named(), w)
-	lines = append(lines,
-		cells.Fact("modules", changesText(p.Modules), w), cells.Fact("processes", processes, w),
-	)
+	lines = append(append(lines, cells.Fact("modules", changesText(p.Modules), w)), cells.FactLines("processes", processes, w)...)
 	if p.Upgrade.Size > 0 {
 		lines = append(lines, cells.Fact("tarball", text.Bytes(p.Upgrade.Size), w))
 	}
 	if p.Strategy != "" {
-		lines = append(lines, cells.Fact("strategy", p.Strategy, w))
+		lines = append(lines, cells.FactLines("strategy", p.Strategy, w)...)
 	}
 	if p.Upgrade.ID != "" {
 		lines = append(lines, cells.Fact("deploy", p.Upgrade.ID, w))
@@ -115,7 +113,8 @@ func findingLine(f engine.Finding, accepted bool, w int) []cells.Line {
 		where = text.Counted(f.Processes, "process") + " "
 	}
 	if len(f.Machines) > 0 {
-		where += "on " + Named(f.Machines, w-5)
+		where += "on "
+		where += Named(f.Machines, w-2-cells.Width(where))
 	}
 	if where != "" {
 		in(cells.Paragraph(cells.Muted, where, w-2))

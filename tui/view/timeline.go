@@ -16,23 +16,24 @@ type stretch struct {
 	glyph  string
 	tone   cells.Tone
 	word   string
+	rank   int // the stretch of a higher one wins a cell
 }
 
-// The stretches of a machine's way, those that win a cell last; and of its window, in which its processes are suspended.
+// The stretches of a machine's way, in their order; and of its window, in which its processes are suspended.
 var (
 	wayStretches = []stretch{
-		{[]engine.Phase{engine.PhaseWatch}, "─", cells.Active, "watched"},
-		{[]engine.Phase{engine.PhaseInject, engine.PhaseReload, engine.PhaseExtract, engine.PhaseDetection}, "░", cells.Normal, "staged"},
-		{[]engine.Phase{engine.PhaseCheck, engine.PhaseLiveView}, "▫", cells.Normal, "checked"},
-		{[]engine.Phase{engine.PhaseArm}, "▒", cells.Normal, "armed"},
-		{[]engine.Phase{engine.PhaseSuspension, engine.PhaseCodeLoad, engine.PhaseMigration, engine.PhaseRollback, engine.PhaseResume}, "█", cells.Warn, "suspended"},
+		{[]engine.Phase{engine.PhaseInject, engine.PhaseReload, engine.PhaseExtract, engine.PhaseDetection}, "░", cells.Normal, "staged", 2},
+		{[]engine.Phase{engine.PhaseArm}, "▒", cells.Normal, "armed", 4},
+		{[]engine.Phase{engine.PhaseSuspension, engine.PhaseCodeLoad, engine.PhaseMigration, engine.PhaseRollback, engine.PhaseResume}, "█", cells.Warn, "suspended", 5},
+		{[]engine.Phase{engine.PhaseCheck, engine.PhaseLiveView}, "▫", cells.Normal, "checked", 3},
+		{[]engine.Phase{engine.PhaseWatch}, "─", cells.Active, "watched", 1},
 	}
 	windowStretches = []stretch{
-		{[]engine.Phase{engine.PhaseSuspension}, "░", cells.Normal, "suspending"},
-		{[]engine.Phase{engine.PhaseCodeLoad}, "▒", cells.Active, "loading code"},
-		{[]engine.Phase{engine.PhaseMigration}, "█", cells.OK, "migrating"},
-		{[]engine.Phase{engine.PhaseRollback}, "▓", cells.Fail, "rolling back"},
-		{[]engine.Phase{engine.PhaseResume}, "─", cells.Normal, "resuming"},
+		{[]engine.Phase{engine.PhaseSuspension}, "░", cells.Normal, "suspending", 1},
+		{[]engine.Phase{engine.PhaseCodeLoad}, "▒", cells.Active, "loading code", 2},
+		{[]engine.Phase{engine.PhaseMigration}, "█", cells.OK, "migrating", 3},
+		{[]engine.Phase{engine.PhaseRollback}, "▓", cells.Fail, "rolling back", 4},
+		{[]engine.Phase{engine.PhaseResume}, "─", cells.Normal, "resuming", 5},
 	}
 )
 
@@ -50,6 +51,24 @@ func spanOf(s engine.PhaseState, now time.Time) (from, to time.Time, ran bool) {
 		return s.At.Add(-took), s.At, true
 	}
 	return from, to, false
+}
+
+// stretched is a time in which a phase ran.
+type stretched struct{ from, to time.Time }
+
+// spansOf are the times in which a phase of a machine ran. Code is loaded around the migrations: what no migration needs comes after
+// them, and counts to the same phase.
+func spansOf(m *engine.MachineProgress, p engine.Phase, now time.Time) []stretched {
+	from, to, ran := spanOf(m.Phases[p], now)
+	if !ran {
+		return nil
+	}
+	if p == engine.PhaseCodeLoad {
+		if begun, over, migrated := spanOf(m.Phases[engine.PhaseMigration], now); migrated && begun.After(from) && to.After(begun) {
+			return []stretched{{from, begun}, {over, over.Add(to.Sub(begun))}}
+		}
+	}
+	return []stretched{{from, to}}
 }
 
 // scale is a line of time that w cells show. What the operator took to confirm the plan is cut out of it.
@@ -110,16 +129,19 @@ func (s scale) bar(m *engine.MachineProgress, all []stretch, now time.Time) cell
 	at := make([]int, s.w) // which stretch is in a cell, from 1; 0 none, and negative where it failed
 	for i, st := range all {
 		for _, p := range st.phases {
-			from, to, ran := spanOf(m.Phases[p], now)
-			if !ran || to.Before(s.from) {
-				continue
-			}
-			last := s.cell(s.at(to))
-			for c := s.cell(s.at(from)); c <= last; c++ {
-				at[c] = i + 1
-			}
-			if m.Phases[p].Status == engine.StatusFailed {
-				failed = append(failed, last)
+			for _, ran := range spansOf(m, p, now) {
+				if ran.to.Before(s.from) {
+					continue
+				}
+				last := s.cell(s.at(ran.to))
+				for c := s.cell(s.at(ran.from)); c <= last; c++ {
+					if at[c] == 0 || all[at[c]-1].rank <= st.rank {
+						at[c] = i + 1
+					}
+				}
+				if m.Phases[p].Status == engine.StatusFailed {
+					failed = append(failed, last)
+				}
 			}
 		}
 	}

@@ -72,3 +72,18 @@ func TestTheCommitIsAmongTheLevels(t *testing.T) {
 		}
 	}
 }
+
+// What no migration needs is loaded after the migrations, and counts to the same phase.
+func TestCodeIsLoadedAroundTheMigrations(t *testing.T) {
+	at := func(ms int) time.Time { return time.Date(2026, 11, 23, 12, 0, 0, ms*1e6, time.UTC) }
+	done := func(from, ms int) engine.PhaseState {
+		return engine.PhaseState{Status: engine.StatusDone, StartedAt: at(from), DurationUS: int64(ms) * 1000}
+	}
+	m := &engine.MachineProgress{ID: "m", Phases: map[engine.Phase]engine.PhaseState{
+		engine.PhaseSuspension: done(0, 5), engine.PhaseCodeLoad: done(5, 34), engine.PhaseMigration: done(9, 18), engine.PhaseResume: done(57, 15),
+	}}
+	s := scale{from: at(0), to: at(72), w: 36}
+	if got := strings.TrimRight(cells.String([]cells.Line{s.bar(m, windowStretches, at(100))}), "\n"); got != "░░▒▒██████████▒▒▒▒▒▒▒▒▒▒▒▒▒▒────────" {
+		t.Errorf("%q", got)
+	}
+}

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"flydeploy/engine"
@@ -27,7 +28,11 @@ func VitalsColumns(wide bool) []cells.Column {
 func VitalsCells(m *engine.MachineProgress, wide bool) []cells.Span {
 	v := m.Vitals
 	if v == nil {
-		return make([]cells.Span, len(VitalsColumns(wide)))
+		row := make([]cells.Span, len(VitalsColumns(wide)))
+		for i := range row {
+			row[i] = cells.Span{Text: "?", Tone: cells.Muted}
+		}
+		return row
 	}
 	was := before(v)
 	row := []cells.Span{
@@ -147,9 +152,9 @@ func Levels(percent []int, since, most int) string {
 	return b.String()
 }
 
-// FleetVitals is how the machines of a deploy do together, before the commit and now, in one line. busy has how busy all of them were,
-// since how many of that after the commit.
-func FleetVitals(machines []*engine.MachineProgress, busy []int, since int) cells.Line {
+// FleetVitals is how the machines of a deploy do together, before the commit and now, in one line of at most w cells: what has no room is
+// left out as a whole. busy has how busy all of them were, since how many of that after the commit.
+func FleetVitals(machines []*engine.MachineProgress, busy []int, since, w int) cells.Line {
 	var was, now engine.Vitals
 	told, worst := 0, 0
 	for _, m := range machines {
@@ -168,24 +173,42 @@ func FleetVitals(machines []*engine.MachineProgress, busy []int, since int) cell
 		return nil
 	}
 	now.Before = &was
-	l := cells.Line{{Text: " vitals ", Tone: cells.Muted}, cells.New(cells.Normal, memory(&now))}
-	part := func(tone cells.Tone, words string) {
-		l = append(l, cells.Span{Text: " · ", Tone: cells.Muted}, cells.New(tone, words))
-	}
+	parts := []vitalPart{{words: memory(&now), drop: 3}}
 	if len(busy) > 0 {
-		part(cells.Normal, fmt.Sprintf("busy %s %d %%", Levels(busy, since, fleetBusy), busy[len(busy)-1]))
+		parts = append(parts, vitalPart{words: fmt.Sprintf("busy %s %d %%", Levels(busy, since, fleetBusy), busy[len(busy)-1]), drop: 5})
 		if told > 1 {
-			l = append(l, cells.New(cells.Muted, fmt.Sprintf(", worst %d %%", worst)))
+			parts = append(parts, vitalPart{words: fmt.Sprintf("worst %d %%", worst), drop: 1})
 		}
 	}
-	part(worse(was.Crashes, now.Crashes), aMinute("crash", was.Crashes, now.Crashes))
-	part(worse(was.Restarts, now.Restarts), aMinute("restart", was.Restarts, now.Restarts))
+	parts = append(parts, vitalPart{words: aMinute("crash", was.Crashes, now.Crashes), tone: worse(was.Crashes, now.Crashes)},
+		vitalPart{words: aMinute("restart", was.Restarts, now.Restarts), tone: worse(was.Restarts, now.Restarts), drop: 2})
 	if now.ChecksTotal > 0 {
 		tone := cells.OK
 		if now.ChecksPassed < now.ChecksTotal {
 			tone = cells.Warn
 		}
-		part(tone, fmt.Sprintf("%d of %s pass", now.ChecksPassed, text.Counted(now.ChecksTotal, "check")))
+		parts = append(parts, vitalPart{words: fmt.Sprintf("%d of %s pass", now.ChecksPassed, text.Counted(now.ChecksTotal, "check")), tone: tone, drop: 4})
+	}
+	for drop := 1; joined(parts).Width() > w && drop <= 5; drop++ {
+		parts = slices.DeleteFunc(parts, func(p vitalPart) bool { return p.drop == drop })
+	}
+	return joined(parts)
+}
+
+// vitalPart is a part of the line of vitals. Of those that have no room the one with the lowest drop goes first, one with 0 never.
+type vitalPart struct {
+	words string
+	tone  cells.Tone
+	drop  int
+}
+
+func joined(parts []vitalPart) cells.Line {
+	l := cells.Line{{Text: " vitals ", Tone: cells.Muted}}
+	for i, p := range parts {
+		if i > 0 {
+			l = append(l, cells.Span{Text: " · ", Tone: cells.Muted})
+		}
+		l = append(l, cells.New(p.tone, p.words))
 	}
 	return l
 }

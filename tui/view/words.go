@@ -36,11 +36,18 @@ func When(t, now time.Time) string {
 	if t.IsZero() {
 		return "unknown"
 	}
-	at := t.Local().Format(time.TimeOnly)
-	if t.After(now) {
-		return at + " (in " + text.Seconds(t.Sub(now)) + ")"
+	at, from := t.Local(), now.Sub(t)
+	form := time.TimeOnly
+	if from.Abs() >= 12*time.Hour {
+		form = "2 Jan 15:04"
 	}
-	return at + " (" + text.Seconds(now.Sub(t)) + " ago)"
+	switch {
+	case from < 0:
+		return at.Format(form) + " (in " + text.Seconds(-from) + ")"
+	case from >= 10*time.Minute: // what is long ago needs no seconds
+		return at.Format(form) + " (" + Ago(from) + ")"
+	}
+	return at.Format(form) + " (" + text.Seconds(from) + " ago)"
 }
 
 // Until tells an end that may be days away: 18:00 (in 2h 05m), Wed 2 Dec 18:00 (in 51h 05m).
