@@ -147,20 +147,25 @@ func (c *cloud) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // span notes an exec down that has ended.
 func (c *cloud) span(action, id string, body []byte, began time.Time, travels time.Duration) {
-	var in struct {
-		Command []string `json:"command"`
-	}
-	if action != "exec" || json.Unmarshal(body, &in) != nil {
+	if action != "exec" {
 		return
-	}
-	script, args, _ := agent.ScriptOf(in.Command)
-	what := string(script)
-	if script == agent.ScriptCall {
-		what = args[1]
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.spans = append(c.spans, span{id, what, began, travels, time.Since(began)})
+	c.spans = append(c.spans, span{id, execIn(body), began, travels, time.Since(began)})
+}
+
+// execIn gives the script of an exec's body, or of a call to an agent its command.
+func execIn(body []byte) string {
+	var in struct {
+		Command []string `json:"command"`
+	}
+	_ = json.Unmarshal(body, &in)
+	script, args, _ := agent.ScriptOf(in.Command)
+	if script == agent.ScriptCall {
+		return args[1]
+	}
+	return string(script)
 }
 
 // admit counts a request, and says how long it takes and what befalls it now.
@@ -192,6 +197,13 @@ func (c *cloud) admit(action, id string) (takes time.Duration, now fate, allowed
 		now.dies = f.dies
 	}
 	return c.latency(f.slow), now, true
+}
+
+// requests counts those that were answered so far.
+func (c *cloud) requests() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counted.requests
 }
 
 func (c *cloud) reply(req *http.Request, status int, answer any, sent int) (*http.Response, error) {

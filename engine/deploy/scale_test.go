@@ -27,6 +27,8 @@ type figures struct {
 	resumed, ended   time.Duration // since then: the last machine's resume, and the end
 	spans            []span
 	traffic          traffic
+	paced            int           // requests since the upgrade was in the bucket
+	disturbed        time.Duration // from arming the last machine to its commit's answer
 	written, objects int
 	writtenBytes     int64
 	events           int
@@ -73,6 +75,7 @@ func scaled(t testing.TB, machines int, prepare func(*cloud, *engine.Settings)) 
 			}
 			if e.Phase == engine.PhaseUpload && e.Status == engine.StatusDone {
 				packed = e.At
+				f.paced = -c.requests()
 			}
 		}
 		f.events += len(batch)
@@ -87,6 +90,8 @@ func scaled(t testing.TB, machines int, prepare func(*cloud, *engine.Settings)) 
 		f.resumed = max(f.resumed, time.UnixMicro(m.ResumedAtUS).Sub(packed))
 	}
 	f.traffic, f.packed, f.spans = c.counted, packed, c.spans
+	f.paced += c.requests()
+	f.disturbed = f.disturbedFor()
 	f.written = len(w.Calls(agenttest.Match{Kinds: func(k agenttest.Kind) bool { return k == agenttest.WriteResult || k == agenttest.WriteMetadata }}))
 	for _, key := range w.Objects("releases/") {
 		f.objects++
@@ -124,6 +129,30 @@ func (f *figures) profile(machines int) {
 	w.Close()
 }
 
+// disturbedFor tells how long a machine is armed and in its window, of the last one that committed.
+func (f figures) disturbedFor() time.Duration {
+	armed, longest := map[string]time.Time{}, time.Duration(0)
+	for _, s := range f.spans {
+		switch s.what {
+		case "arm":
+			armed[s.machine] = s.from
+		case "commit":
+			longest = s.from.Add(s.took).Sub(armed[s.machine])
+		}
+	}
+	return longest
+}
+
+// clientPace is how many requests a second the client sends to Fly.
+const clientPace = 500
+
+// bound is how long the limits let a deploy take from the upgrade on: what a fleet of one machine takes, whose execs wait for Fly's limit
+// of each; the time in which the client may send all further requests; and the turns of machines that may be disturbed at once.
+func (f figures) bound(alone figures, machines int) time.Duration {
+	turns := (machines - 1) / max(playedSettings().MaxConcurrency, machines/5)
+	return alone.ended + time.Duration(f.paced-alone.paced)*time.Second/clientPace + time.Duration(turns)*alone.disturbed
+}
+
 // cpuTime is what the process has used.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
@@ -151,8 +180,8 @@ func (f figures) row(machines int) string {
 		float64(f.memory)/1e6, float64(f.live.console)/1e6, float64(f.live.standIn)/1e6, f.cpu.Seconds(), f.result.Outcome, outcomeCounts(f.result))
 }
 
-const figuresHead = `| machines | resumed s | ended s | execs | requests | 429 | MB of API | PUTs | objects | MB stored | heap MB | held MB | stand-in's MB | CPU s | result |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|`
+const figuresHead = `| machines | resumed s | ended s | execs | requests | 429 | MB of API | PUTs | objects | MB stored | heap MB | held MB | stand-in's MB | CPU s | result | bound s |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|`
 
 // TestScale prints the figures of the fleets whose sizes FLYDEPLOY_SCALE lists: make bench-scale.
 func TestScale(t *testing.T) {
@@ -164,35 +193,47 @@ func TestScale(t *testing.T) {
 		runtime.MemProfileRate = 4 << 10
 	}
 	for _, troubled := range []bool{false, true} {
-		fmt.Printf("\ntroubled: %t\n%s\n", troubled, figuresHead)
-		for _, size := range sizes {
-			machines, err := strconv.Atoi(size)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if troubled && machines < 100 {
-				continue
-			}
-			if machines == 6 {
+		t.Run(fmt.Sprintf("troubled %t", troubled), func(t *testing.T) {
+			fmt.Println(figuresHead)
+			var alone figures
+			synctest.Test(t, func(t *testing.T) { alone = scaled(t, 1, func(*cloud, *engine.Settings) {}) })
+			for _, size := range sizes {
+				machines, err := strconv.Atoi(size)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if troubled && machines < 100 {
+					continue
+				}
+				if machines == 6 {
+					printWaterfall(t)
+				}
 				synctest.Test(t, func(t *testing.T) {
-					f := scaled(t, machines, func(c *cloud, s *engine.Settings) { c.median = 300 * time.Millisecond })
-					fmt.Printf("six machines, half of the execs within 300 ms: resumed after %.1f s\n%s\n", f.resumed.Seconds(), f.waterfall())
-				})
-			}
-			synctest.Test(t, func(t *testing.T) {
-				f := scaled(t, machines, func(c *cloud, s *engine.Settings) {
-					if troubled {
-						c.trouble(machines)
-						s.MaxFailed = max(machines/50, 2)
+					f := scaled(t, machines, func(c *cloud, s *engine.Settings) {
+						if troubled {
+							c.trouble(machines)
+							s.MaxFailed = max(machines/50, 2)
+						}
+					})
+					bound := f.bound(alone, machines)
+					fmt.Printf("%s %.1f |\n", f.row(machines), bound.Seconds())
+					if !troubled && (f.result.Outcome != engine.OutcomeSucceeded || f.ended > bound*13/10) {
+						t.Errorf("%d machines ended %s after %s, where the limits give %s: %v", machines, f.result.Outcome, f.ended, bound, f.result.Problem)
+					}
+					if os.Getenv("FLYDEPLOY_SCALE_LOG") != "" {
+						fmt.Println(f.result.Problem, f.log)
 					}
 				})
-				fmt.Println(f.row(machines))
-				if os.Getenv("FLYDEPLOY_SCALE_LOG") != "" {
-					fmt.Println(f.result.Problem, f.log)
-				}
-			})
-		}
+			}
+		})
 	}
+}
+
+func printWaterfall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := scaled(t, 6, func(c *cloud, s *engine.Settings) { c.median = 300 * time.Millisecond })
+		fmt.Printf("six machines, half of the execs within 300 ms: resumed after %.1f s\n%s\n", f.resumed.Seconds(), f.waterfall())
+	})
 }
 
 // A fleet that is larger than what may be disturbed at once takes little longer than one machine, stays within Fly's limits, and no agent
