@@ -92,7 +92,7 @@ func TestBuildPassesOnWhatOnlyFlyctlKnows(t *testing.T) {
 	}
 	for flag, why := range map[string]string{
 		"--app=shop": "before the --", "-c": "before the --", "--image": "--skip-build --image", "--access-token=secret": "FLY_ACCESS_TOKEN",
-		"--strategy": "only builds", "--push=false": "nothing else",
+		"--strategy": "only builds", "--push=false": "nothing else", "-cfly.staging.toml": "before the --", "-tsecret": "FLY_ACCESS_TOKEN", "--dns-checks=false": "only builds",
 	} {
 		err := fly.CheckPassed([]string{"--dockerfile", "X", flag})
 		if err == nil || !strings.Contains(err.Error(), why) || strings.Contains(err.Error(), "secret") {

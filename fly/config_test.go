@@ -71,7 +71,6 @@ func TestLoadConfigInEveryForm(t *testing.T) {
 	}
 }
 
-// Editors of Windows begin a file with a mark.
 func TestConfigNamesAnImageInPlaceOfABuild(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
@@ -90,6 +89,7 @@ func TestConfigNamesAnImageInPlaceOfABuild(t *testing.T) {
 	}
 }
 
+// Editors of Windows begin a file with a mark.
 func TestConfigWithAByteOrderMark(t *testing.T) {
 	t.Parallel()
 	for name, text := range configForms {

@@ -27,25 +27,33 @@ var notPassed = map[string]string{
 	"--vm-size": ofMachines, "--vm-memory": ofMachines, "--vm-cpus": ofMachines, "--vm-cpu-kind": ofMachines, "--primary-region": ofMachines,
 	"--regions": ofMachines, "--flycast": ofMachines, "--no-public-ips": ofMachines, "--file-local": ofMachines,
 	"--file-literal": ofMachines, "--file-secret": ofMachines, "--smoke-checks": ofMachines, "--skip-release-command": ofMachines,
+	"--dns-checks": ofMachines, "--deploy-retries": ofMachines, "--signal": ofMachines, "--https-failover": ofMachines, "--host-dedication-id": ofMachines,
 	"--export-manifest": "it builds nothing", "--from-manifest": "it builds nothing",
 }
 
 // CheckPassed refuses flags for `fly deploy` that a build cannot take. The error names the flag, never its value: that may be a secret.
 func CheckPassed(flags []string) error {
 	for _, flag := range flags {
-		name, _, _ := strings.Cut(flag, "=")
-		if why, refused := notPassed[name]; refused {
-			return fmt.Errorf("%s cannot be passed on to `fly deploy`: %s", name, why)
+		if why, refused := notPassed[nameOf(flag)]; refused {
+			return fmt.Errorf("%s cannot be passed on to `fly deploy`: %s", nameOf(flag), why)
 		}
 	}
 	return nil
 }
 
+// nameOf is a flag's name, without a value that follows it: --app of --app=shop, -a of -ashop.
+func nameOf(flag string) string {
+	if len(flag) > 2 && flag[0] == '-' && flag[1] != '-' {
+		return flag[:2]
+	}
+	name, _, _ := strings.Cut(flag, "=")
+	return name
+}
+
 // choosesBuilder reports whether the flags say where flyctl builds.
 func choosesBuilder(flags []string) bool {
 	for _, flag := range flags {
-		name, _, _ := strings.Cut(flag, "=")
-		if name == "--local-only" || name == "--remote-only" {
+		if name := nameOf(flag); name == "--local-only" || name == "--remote-only" {
 			return true
 		}
 	}
