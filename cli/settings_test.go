@@ -243,12 +243,12 @@ func TestTimesOnTheCommandLine(t *testing.T) {
 func TestStorageConfig(t *testing.T) {
 	machine := map[string]string{
 		"AWS_ACCESS_KEY_ID": "tid_m", "AWS_SECRET_ACCESS_KEY": "tsec_m", "AWS_REGION": "ams", "AWS_ENDPOINT_URL_S3": "https://m",
-		"BUCKET_NAME": "machines",
+		"BUCKET_NAME": "machines", "AWS_SESSION_TOKEN": "expires", "AWS_ROLE_ARN": "arn:aws:iam::1:role/a",
 	}
 	console := map[string]string{
 		"AWS_ACCESS_KEY_ID": "tid_c", "AWS_SECRET_ACCESS_KEY": "tsec_c", "AWS_SESSION_TOKEN": "session", "AWS_BUCKET": "consoles",
 	}
-	ofMachine := s3.Config{App: "shop", Endpoint: "https://m", Region: "ams", Bucket: "machines", AccessKeyID: "tid_m", SecretAccessKey: "tsec_m"}
+	ofMachine := s3.Config{App: "shop", Endpoint: "https://m", Region: "ams", Bucket: "machines", AccessKeyID: "tid_m", SecretAccessKey: "tsec_m", SessionToken: "expires", Role: "arn:aws:iam::1:role/a"}
 	with := func(c s3.Config, change func(*s3.Config)) s3.Config { change(&c); return c }
 	for name, try := range map[string]struct {
 		a    appSettings

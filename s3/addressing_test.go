@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/s3"
@@ -141,6 +142,32 @@ func TestCertificatesOfOnesOwn(t *testing.T) {
 	}
 	if _, _, err := open(t, c).Metadata(t.Context()); !isNotFound(err) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Keys that expire have a token, which goes with each request and with each URL that is given away.
+func TestKeysThatExpire(t *testing.T) {
+	const token = "token/of=session"
+	asked := 0
+	b := open(t, s3.Config{
+		Endpoint: "http://storage.test", Bucket: bucket, App: "counter", AccessKeyID: "a", SecretAccessKey: "b", SessionToken: token,
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			asked++
+			if r.Header.Get("X-Amz-Security-Token") != token || !strings.Contains(r.Header.Get("Authorization"), "x-amz-security-token") {
+				t.Errorf("%s %s without the token, or it is not signed: %v", r.Method, r.URL, r.Header)
+			}
+			return answer(r, http.StatusNotFound, `<Error><Code>NoSuchKey</Code></Error>`), nil
+		}),
+	})
+	if _, _, err := b.Metadata(t.Context()); !isNotFound(err) || asked == 0 {
+		t.Fatalf("%d requests: %v", asked, err)
+	}
+	address, _, err := b.PresignPut(t.Context(), "releases/counter-1.tar.gz", 1, digest("a"), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at, err := url.Parse(address); err != nil || at.Query().Get("X-Amz-Security-Token") != token {
+		t.Errorf("%v: %v", at, err)
 	}
 }
 

@@ -221,6 +221,29 @@ func TestTheTemporaryMachineOfAPlanIsLeftAlone(t *testing.T) {
 	})
 }
 
+// Temporary machines are asked for where the app's machines are, or where the operator says: that which packs, and that of the release command.
+func TestWhereTemporaryMachinesAreAskedFor(t *testing.T) {
+	for want, named := range map[string][]string{"ams": nil, "nrt": {"nrt", "fra"}} {
+		t.Run(want, func(t *testing.T) {
+			played(t, 1, func(t *testing.T, s *stage) {
+				var in []string
+				s.On(agenttest.Match{Kind: agenttest.CreateTemporary}, func(_ context.Context, _ agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
+					a := carryOut()
+					in = append(in, a.Value.(engine.Machine).Region)
+					return a
+				})
+				settings := playedSettings()
+				settings.ReleaseCommand, settings.RunReleaseCommand, settings.Temporary.Regions = "bin/migrate", true, named
+				p, r := s.deploy(settings)
+				wants(t, p, r, engine.OutcomeSucceeded, "m00 committed")
+				if !slices.Equal(in, []string{want, want}) {
+					t.Errorf("with %v they are in %v\n%s", named, in, logOf(p))
+				}
+			})
+		})
+	}
+}
+
 // What a killed deploy has left behind is removed by the next one.
 func TestTheTemporaryMachineOfAKilledDeployIsRemoved(t *testing.T) {
 	played(t, 1, func(t *testing.T, s *stage) {
