@@ -1,60 +1,33 @@
 defmodule FlyDeployAgent.FunctionChanges do
   @moduledoc """
   Which functions of each module an upgrade adds, changes and removes, for people who read the plan. It is read from the files of both
-  versions, in a process of low priority, for some seconds at most: what is not read by then is not told.
+  versions, for some seconds at most: what is not read by then is not told.
   """
 
   alias FlyDeployAgent.CodeFacts
 
   @time_ms 5_000
-  # 64 MB on 64 bits.
-  @heap_words 8 * 1024 * 1024
   # A status has no room for more.
   @modules 200
 
   @type t :: %{added: [binary], changed: [binary], removed: [binary]}
 
-  @doc "The functions of changed modules by module, such as `handle_call/3`. Of an added one these are its exports."
-  @spec all([FlyDeployAgent.Diff.change()]) :: %{module => t}
-  def all(changes) do
-    ref = make_ref()
-    caller = self()
+  @doc """
+  Tells the functions of changed modules, one module after the other, such as `handle_call/3`. Of an added one these are its exports. `code`
+  gives what every function of a file does, none where it cannot be read.
+  """
+  @spec each([FlyDeployAgent.Diff.change()], (Path.t() -> CodeFacts.code()), (module, t -> any)) :: any
+  def each(changes, code, tell) do
+    until = now() + @time_ms
 
-    {pid, monitor} =
-      :erlang.spawn_opt(
-        fn ->
-          for %{module: module} = change <- Enum.take(changes, @modules),
-              do: send(caller, {ref, module, of(change)})
-        end,
-        [:monitor, priority: :low, max_heap_size: %{size: @heap_words, kill: true, error_logger: false}]
-      )
-
-    until = System.monotonic_time(:millisecond) + @time_ms
-    found = collect(ref, monitor, until, %{})
-    Process.exit(pid, :kill)
-    Process.demonitor(monitor, [:flush])
-    drop(ref)
-    found
+    for %{module: module} = change <- Enum.take(changes, @modules),
+        now() < until,
+        do: tell.(module, of(change, code))
   end
 
-  defp collect(ref, monitor, until, found) do
-    receive do
-      {^ref, module, functions} -> collect(ref, monitor, until, Map.put(found, module, functions))
-      {:DOWN, ^monitor, :process, _, _} -> found
-    after
-      max(until - System.monotonic_time(:millisecond), 0) -> found
-    end
-  end
+  defp now, do: System.monotonic_time(:millisecond)
 
-  defp drop(ref) do
-    receive do
-      {^ref, _module, _functions} -> drop(ref)
-    after
-      0 -> :ok
-    end
-  end
-
-  defp of(%{change: :added, source: source}) do
+  defp of(%{change: :added, source: source}, _code) do
     with {:ok, beam} <- File.read(source), {:ok, %{exports: exports}} <- CodeFacts.read(beam) do
       %{told([]) | added: exports |> Enum.reject(&hidden?/1) |> names()}
     else
@@ -62,15 +35,9 @@ defmodule FlyDeployAgent.FunctionChanges do
     end
   end
 
-  defp of(%{old_file: old_file, source: source}) do
-    with {:ok, old_beam} <- File.read(old_file),
-         {:ok, new_beam} <- File.read(source),
-         {:ok, old} <- CodeFacts.functions(old_beam),
-         {:ok, new} <- CodeFacts.functions(new_beam) do
-      told(differences(old, new))
-    else
-      _ -> told([])
-    end
+  defp of(%{old_file: old_file, source: source}, code) do
+    {old, new} = {code.(old_file), code.(source)}
+    if old == %{} or new == %{}, do: told([]), else: told(differences(old, new))
   end
 
   @doc "What differs between the code of two versions: `{:added | :changed | :removed, {name, arity}}`."

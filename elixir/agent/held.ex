@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Held do
   What processes, tables and terms hold, and the new code cannot take: see `FlyDeployAgent.Shapes` and `FlyDeployAgent.Demands`.
   """
 
-  alias FlyDeployAgent.{Beam, CodeFacts, Demands, Findings, Optional, Pair, Shapes, Starts, Value}
+  alias FlyDeployAgent.{Beam, CodeFacts, Demands, Findings, Optional, Pair, Release, Shapes, Starts, Value}
 
   # Processes of a module whose states' shapes are looked at.
   @shaped 40
@@ -149,29 +149,38 @@ defmodule FlyDeployAgent.Held do
   defp users(servers, by_module, named?) do
     for {module, pids} <- Enum.group_by(servers, &elem(&1, 1), &elem(&1, 0)),
         is_atom(module) and not is_map_key(by_module, module),
-        calls?(module, by_module) or (named? and applies?(module)),
+        uses?(module, by_module, named?),
         pid <- Enum.take(pids, @shaped),
         into: %{},
         do: {pid, kind(Beam.behaviours(module), :gen_server)}
   end
 
-  defp calls?(module, by_module) do
+  # Elixir's own servers call nothing of what changes, and of their code nothing is asked.
+  defp uses?(module, by_module, named?) do
     with [_ | _] = file <- :code.which(module),
-         {:ok, {_, [imports: imports]}} <- :beam_lib.chunks(file, [:imports]) do
-      Enum.any?(imports, fn {m, _, _} -> match?(%{old: %{}}, by_module[m]) end)
+         file = List.to_string(file),
+         true <- Release.library?(file),
+         {:ok, beam} <- File.read(file) do
+      calls?(beam, by_module) or (named? and applies?(beam))
     else
       _ -> false
     end
   end
 
-  defp applies?(module) do
-    with [_ | _] = file <- :code.which(module),
-         {:ok, beam} <- File.read(file),
-         {:ok, code} <- CodeFacts.functions(beam) do
-      Enum.any?(code, fn {_, body} -> Enum.any?(body, &(elem(&1, 0) in [:apply, :apply_last])) end)
-    else
-      _ -> false
+  defp calls?(beam, by_module) do
+    case :beam_lib.chunks(beam, [:imports]) do
+      {:ok, {_, [imports: imports]}} ->
+        Enum.any?(imports, fn {m, _, _} -> match?(%{old: %{}}, by_module[m]) end)
+
+      {:error, :beam_lib, _} ->
+        false
     end
+  end
+
+  defp applies?(beam) do
+    with {:ok, code} <- CodeFacts.functions(beam),
+         do: Enum.any?(code, fn {_, body} -> Enum.any?(body, &(elem(&1, 0) in [:apply, :apply_last])) end),
+         else: (:error -> false)
   end
 
   defp kind(behaviours, kind) do

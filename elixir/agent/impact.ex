@@ -11,6 +11,7 @@ defmodule FlyDeployAgent.Impact do
     CodeFacts,
     CodeFindings,
     Findings,
+    FunctionChanges,
     Handlers,
     Held,
     Keys,
@@ -25,7 +26,7 @@ defmodule FlyDeployAgent.Impact do
 
   alias FlyDeployAgent.{Signals, Surroundings, Tables, Timers, Undefined, UnderWay}
 
-  @time_ms 20_000
+  @time_ms 25_000
   # 256 MB on 64 bits. What is read of the modules is a few kilobytes for each.
   @heap_words 32 * 1024 * 1024
   # Bytes of the .beams whose code is kept in memory, where it takes some ten times as much.
@@ -34,12 +35,34 @@ defmodule FlyDeployAgent.Impact do
   @told 3
   @named 10
 
-  @doc "The findings about what was staged. Where it takes too long or fails, a finding says so, beside those that were found until then."
-  @spec findings(FlyDeployAgent.Staged.t(), FlyDeployAgent.Order.t()) :: [Findings.finding()]
-  def findings(staged, order), do: bounded(fn tell -> look(staged, order, tell) end, @time_ms) |> summed_up()
+  @doc """
+  The findings about what was staged, and the functions of changed modules, see `FlyDeployAgent.FunctionChanges`. Where it takes too long or
+  fails, a finding says so, beside what was found until then.
+  """
+  @spec all(FlyDeployAgent.Staged.t(), FlyDeployAgent.Order.t()) ::
+          {[Findings.finding()], %{module => FunctionChanges.t()}}
+  def all(staged, order) do
+    found =
+      bounded(
+        fn tell ->
+          tell.(Findings.safely(fn -> functions(staged.diff.changes, tell) end))
+          look(staged, order, tell)
+        end,
+        @time_ms
+      )
+
+    {functions, findings} = Enum.split_with(found, &is_tuple/1)
+    {summed_up(findings), Map.new(functions, fn {:functions, module, of} -> {module, of} end)}
+  end
+
+  defp functions(changes, tell) do
+    FunctionChanges.each(changes, &code/1, &tell.([{:functions, &1, &2}]))
+    []
+  end
 
   @doc "What `fun` tells of findings, list by list, within that many milliseconds. What it has told stays told, however it ends."
-  @spec bounded((([Findings.finding()] -> any) -> any), time_ms :: non_neg_integer) :: [Findings.finding()]
+  @spec bounded((([found] -> any) -> any), time_ms :: non_neg_integer) :: [Findings.finding() | found]
+        when found: Findings.finding() | {:functions, module, FunctionChanges.t()}
   def bounded(fun, time_ms) do
     ref = make_ref()
     caller = self()

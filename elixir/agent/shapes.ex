@@ -245,15 +245,17 @@ defmodule FlyDeployAgent.Shapes do
   end
 
   defp looking(pid, %{settings: %{} = settings} = sought) when is_map_key(settings, pid) do
-    {kind, kept} = {sought.shapes[pid], settings[pid]}
-    sought = Map.delete(sought, :settings)
+    {kind, kept, sought} = {sought.shapes[pid], settings[pid], everywhere(sought)}
     fn state -> set(kind, state, kept) ++ inside(state, kind, sought) end
   end
 
   defp looking(pid, sought) do
-    {kind, sought} = {sought.shapes[pid], Map.delete(sought, :settings)}
+    {kind, sought} = {sought.shapes[pid], everywhere(sought)}
     &inside(&1, kind, sought)
   end
+
+  # What is sought of all: each that is asked gets a copy.
+  defp everywhere(sought), do: Map.drop(sought, [:shapes, :settings, :handlers])
 
   defp set(:gen_statem, {_name, data}, kept), do: set(:gen_server, data, kept)
 

@@ -19,7 +19,6 @@ defmodule FlyDeployAgent.Staging do
     Files,
     Findings,
     Fresh,
-    FunctionChanges,
     Http,
     Impact,
     Inventory,
@@ -179,11 +178,13 @@ defmodule FlyDeployAgent.Staging do
           m != [],
           do: {pid, m}
 
+    {impact, functions} = Impact.all(staged, order)
+
     findings =
       Recompiled.dismissed(diff) ++
         Findings.modules(diff, facts, unloadable) ++
         Findings.processes(staged, would_kill) ++
-        Impact.findings(staged, order) ++
+        impact ++
         Findings.window(if(order.back, do: [], else: staged.targets), order.skip_busy) ++
         pages(facts, diff.files, staged.known.pids) ++
         ReleaseFindings.all(dir, diff.changes, diff.files, staged.config) ++
@@ -204,7 +205,7 @@ defmodule FlyDeployAgent.Staging do
         migrating: Migrating.count(staged.targets, diff.changes),
         version: Diff.version(order.otp_app),
         ran: Package.ran(order.otp_app),
-        functions: FunctionChanges.all(diff.changes)
+        functions: functions
     }
   end
 

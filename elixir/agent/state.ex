@@ -34,6 +34,8 @@ defmodule FlyDeployAgent.State do
   @pause_ms 50
   @longer_ms 3
   @longest_ms 250
+  # While something is done beside the loop no order may come but an abort.
+  @working_ms 100
   # A mailbox is told after four looks at which it was longer each time: within the shortest bake time that is a default, ten seconds.
   @look_ms 2_000
 
@@ -119,8 +121,10 @@ defmodule FlyDeployAgent.State do
 
   @doc "How long to wait before the next look for orders, in milliseconds."
   @spec pause(t) :: {pos_integer, t}
-  def pause(s),
-    do: {min(@pause_ms + s.pauses * @longer_ms, @longest_ms), %{s | pauses: s.pauses + 1}}
+  def pause(s) do
+    ms = min(@pause_ms + s.pauses * @longer_ms, @longest_ms)
+    {if(s.worker, do: max(ms, @working_ms), else: ms), %{s | pauses: s.pauses + 1}}
+  end
 
   @doc "Writes the status."
   @spec publish(t) :: t

@@ -3,7 +3,7 @@ Code.require_file("versions.exs", __DIR__)
 defmodule FlyDeployAgent.FunctionChangesTest do
   use ExUnit.Case
 
-  alias FlyDeployAgent.{FunctionChanges, Versions}
+  alias FlyDeployAgent.{CodeFacts, FunctionChanges, Versions}
 
   @moduletag :tmp_dir
 
@@ -22,7 +22,15 @@ defmodule FlyDeployAgent.FunctionChangesTest do
     [{module, old_beam}] = Enum.to_list(Versions.beams(old))
     change = %{module: module, change: :changed, old_file: file(dir, "old", old_beam)}
     [{^module, new_beam}] = Enum.to_list(Versions.beams(new))
-    FunctionChanges.all([Map.put(change, :source, file(dir, "new", new_beam))])[module]
+    all([Map.put(change, :source, file(dir, "new", new_beam))])[module]
+  end
+
+  defp all(changes) do
+    FunctionChanges.each(changes, &CodeFacts.functions_in/1, &send(self(), {&1, &2}))
+
+    for %{module: module} <- changes,
+        into: %{},
+        do: {module, receive(do: ({^module, functions} -> functions))}
   end
 
   defp file(dir, name, beam) do
@@ -63,7 +71,7 @@ defmodule FlyDeployAgent.FunctionChangesTest do
     [{module, beam}] = Enum.to_list(Versions.beams(@cart))
 
     found =
-      FunctionChanges.all([
+      all([
         %{module: Gone, change: :changed, old_file: Path.join(dir, "none"), source: Path.join(dir, "none")},
         %{module: module, change: :added, old_file: nil, source: file(dir, "new", beam)}
       ])

@@ -11,7 +11,8 @@ defmodule FlyDeployAgent.StateTest do
     assert hd(pauses) == 50
     assert pauses == Enum.sort(pauses)
     assert List.last(pauses) == 250
-    assert {50, _} = s |> State.enter(:armed, 1_000) |> State.pause()
+    assert {50, armed} = s |> State.enter(:armed, 1_000) |> State.pause()
+    assert {100, _} = State.pause(%{armed | worker: {self(), make_ref()}})
   end
 
   defp fresh(dir) do
