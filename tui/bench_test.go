@@ -84,8 +84,8 @@ func BenchmarkTerminal(b *testing.B) {
 	c := newBench(b, size{200, 50}, Options{})
 	c.deploys(before[:len(before)-1], nil)
 	counter := &countingWriter{written: make(chan struct{}, 1)}
-	p := tea.NewProgram(silent{c.console}, tea.WithInput(nil), tea.WithOutput(counter), tea.WithWindowSize(200, 50),
-		tea.WithEnvironment([]string{"TERM=xterm-256color"}))
+	c.painter = newPainter(Options{Output: counter, Environ: []string{"TERM=xterm-256color"}}, nil)
+	p := tea.NewProgram(silent{c.console}, append(c.painter.options(), tea.WithInput(nil), tea.WithWindowSize(200, 50))...)
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = p.Run() })
 	frames := 0

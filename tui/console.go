@@ -6,6 +6,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"flydeploy/engine"
 	"flydeploy/tui/cells"
@@ -58,9 +59,10 @@ type console struct {
 	summaries  []string
 	lastResult *engine.Result
 
-	stale bool // what is shown has changed since it was painted
-	frame tea.View
-	crash *CrashError // a bug: the console leaves
+	stale   bool // what is shown has changed since the last view
+	frame   tea.View
+	painter *painter    // of a console on a terminal
+	crash   *CrashError // a bug: the console leaves
 }
 
 // tickMsg paces repainting.
@@ -102,7 +104,7 @@ func (c *console) Init() tea.Cmd {
 		c.dialog = wrongDialog(c.opts.Wrong)
 	}
 	if o := c.opts.Theme; o != "dark" && o != "light" {
-		cmds = append(cmds, tea.RequestBackgroundColor)
+		cmds = append(cmds, tea.Raw(ansi.RequestBackgroundColor))
 	}
 	switch o := c.opts; {
 	case o.Record != nil:
@@ -215,7 +217,8 @@ func (c *console) onAnswer(msg tea.Msg) (cmd tea.Cmd) {
 	return cmd
 }
 
-// View implements tea.Model. It paints only after a change; after a crash it shows the last picture.
+// View implements tea.Model. It paints only after a change; after a crash it shows the last picture. Where there is a painter, Bubble Tea
+// sees an empty view.
 func (c *console) View() (frame tea.View) {
 	defer func() {
 		if crash := caught(recover()); crash != nil {
@@ -224,12 +227,15 @@ func (c *console) View() (frame tea.View) {
 	}()
 	if c.stale {
 		c.frame = tea.NewView(c.theme.Paint(c.screen()))
-		c.frame.AltScreen, c.frame.ReportFocus = true, true
 		if !c.opts.NoMouse {
 			c.frame.MouseMode = tea.MouseModeCellMotion
 		}
 		c.frame.WindowTitle, c.frame.ProgressBar = c.windowTitle(), c.taskbar()
 		c.stale = false
+	}
+	if c.painter != nil {
+		c.painter.show(c.frame)
+		return tea.View{}
 	}
 	return c.frame
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"flydeploy/engine"
 	"flydeploy/text"
@@ -34,7 +35,7 @@ func (c *console) copy(what, text string) tea.Cmd {
 		return nil
 	}
 	dir := c.opts.cacheDir()
-	return tea.Batch(tea.SetClipboard(text), c.work.cmd(func(context.Context) tea.Msg {
+	return tea.Batch(tea.Raw(ansi.SetSystemClipboard(text)), c.work.cmd(func(context.Context) tea.Msg {
 		file, err := writeText(filepath.Join(dir, "copied.txt"), text)
 		return copiedMsg{what, file, err}
 	}))

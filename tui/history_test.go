@@ -10,6 +10,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"flydeploy/engine"
 	"flydeploy/tui/tuitest"
@@ -293,11 +294,11 @@ func TestCopyGoesToTheClipboardAndIntoAFile(t *testing.T) {
 		if m, ok := msg.(copiedMsg); ok {
 			b.send(m)
 		} else {
-			clipboard = strings.TrimSpace(fmt.Sprint(msg))
+			clipboard = fmt.Sprint(msg.(tea.RawMsg).Msg)
 		}
 	}
 	file, err := os.ReadFile(dir + "/copied.txt")
-	if err != nil || strings.Count(string(file), "\n") != 6 || strings.TrimSpace(string(file)) != clipboard {
+	if err != nil || strings.Count(string(file), "\n") != 6 || clipboard != ansi.SetSystemClipboard(string(file)) {
 		t.Fatalf("copied %q into the file, %q to the clipboard: %v", file, clipboard, err)
 	}
 	b.shows("Copied 6 marked ids to the clipboard and to " + dir)

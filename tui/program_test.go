@@ -126,6 +126,17 @@ func (t *terminal) state() (alternate, cursor bool) {
 	return t.alternate, t.cursorVisible
 }
 
+// given reports whether the terminal is as it was before the program, to what the program has set.
+func (t *terminal) given() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	set := false // the emulator does not tell of these: bracketed paste, focus, the mouse, keys
+	for on, off := range map[string]string{"\x1b[?2004h": "\x1b[?2004l", "\x1b[?1004h": "\x1b[?1004l", "\x1b[?1002h": "\x1b[?1002l", "\x1b[?1006h": "\x1b[?1006l", "\x1b[>1u": "\x1b[<1u", "\x1b[>4;2m": "\x1b[>4m"} {
+		set = set || bytes.LastIndex(t.raw.Bytes(), []byte(on)) > bytes.LastIndex(t.raw.Bytes(), []byte(off))
+	}
+	return !t.alternate && t.cursorVisible && !set
+}
+
 // patience bounds each wait; a slow computer uses more of it.
 const patience = 2 * time.Minute
 
@@ -169,7 +180,9 @@ func runOn(ctx context.Context, t *terminal, o Options) *running {
 	if err != nil {
 		t.tb.Fatal(err)
 	}
-	o.Input, o.Output = t.tty, t.tty
+	if o.Input = t.tty; o.Output == nil {
+		o.Output = t.tty
+	}
 	if o.Environ == nil {
 		o.Environ = []string{"TERM=xterm-256color", "COLORTERM=truecolor"}
 	}
@@ -190,7 +203,7 @@ func (r *running) over() {
 	case <-time.After(patience):
 		r.tb.Fatalf("the console does not end:\n%s", r.text())
 	}
-	r.until("the terminal restored", func() bool { alternate, cursor := r.state(); return !alternate && cursor })
+	r.until("the terminal restored", r.given)
 	after, err := term.GetState(r.tty.Fd())
 	if err != nil {
 		r.tb.Fatal(err)
@@ -316,6 +329,32 @@ func TestRule14CrashRestoresTheTerminal(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A bug in painting ends the console as any other.
+func TestRule14CrashOfThePainterRestoresTheTerminal(t *testing.T) {
+	tm := newTerminal(t, size{80, 24})
+	o := playing(6, tuitest.Upgraded)
+	o.Output = &brokenPaper{File: tm.tty}
+	r := runOn(t.Context(), tm, o)
+	r.over()
+	if crashed := (*CrashError)(nil); !errors.As(r.err, &crashed) || crashed.Value != "a bug" {
+		t.Errorf("%v", r.err)
+	}
+}
+
+// brokenPaper is a terminal that breaks once.
+type brokenPaper struct {
+	*os.File
+	broke bool
+}
+
+func (p *brokenPaper) Write(b []byte) (int, error) {
+	if !p.broke && bytes.Contains(b, []byte("148e00016c0000")) {
+		p.broke = true
+		panic("a bug")
+	}
+	return p.File.Write(b)
 }
 
 // brokenAnswer is a deploy whose answers hit a bug.

@@ -135,12 +135,18 @@ func Run(ctx context.Context, o Options) (Ended, error) {
 	if o.Environ == nil {
 		o.Environ = os.Environ()
 	}
+	if o.Output == nil {
+		o.Output = os.Stdout
+	}
 	work := newBackground(ctx)
 	c := newConsole(o, work)
-	p := tea.NewProgram(c, programOptions(o)...)
+	var p *tea.Program
+	c.painter = newPainter(o, func(crash *CrashError) { go p.Send(crashMsg{crash}) })
+	p = tea.NewProgram(c, c.painter.options()...)
 	quit := make(chan struct{})
 	keepRunning := context.AfterFunc(ctx, func() { defer close(quit); p.Quit() })
 	_, err := p.Run()
+	c.painter.leave()
 	if !keepRunning() {
 		<-quit
 		err = errors.Join(err, context.Cause(ctx))
@@ -150,20 +156,6 @@ func Run(ctx context.Context, o Options) (Ended, error) {
 		err = errors.Join(c.crash, err)
 	}
 	return c.ended(), err
-}
-
-func programOptions(o Options) []tea.ProgramOption {
-	options := []tea.ProgramOption{tea.WithoutSignalHandler(), tea.WithEnvironment(o.Environ)}
-	if profile, decided := colorProfile(o.Environ); decided {
-		options = append(options, tea.WithColorProfile(profile))
-	}
-	if o.Input != nil {
-		options = append(options, tea.WithInput(o.Input))
-	}
-	if o.Output != nil {
-		options = append(options, tea.WithOutput(o.Output))
-	}
-	return options
 }
 
 // ended gathers what a console leaves behind, including what its last commands brought after it was left.

@@ -62,7 +62,7 @@ func (c *console) onVisit(m visitMsg) tea.Cmd {
 		c.dialog = problemDialog(m.what, engine.AsProblem(m.err))
 		return nil
 	}
-	return tea.Exec(&visitor{visit: m.visit}, func(err error) tea.Msg { return visitedMsg{m.what, err} })
+	return tea.Exec(&visitor{visit: m.visit, painter: c.painter}, func(err error) tea.Msg { return visitedMsg{m.what, err} })
 }
 
 func (c *console) onVisited(m visitedMsg) tea.Cmd {
@@ -84,10 +84,10 @@ func (c *console) onVisited(m visitedMsg) tea.Cmd {
 
 // visitor is a visit as Bubble Tea runs it: with the terminal that the console had.
 type visitor struct {
-	visit plain.Visit
-	in    io.Reader
-	out   io.Writer
-	errs  io.Writer
+	visit   plain.Visit
+	painter *painter // which Bubble Tea knows nothing of
+	in      io.Reader
+	errs    io.Writer
 }
 
 // Run implements tea.ExecCommand. A bug in it ends the console as any other, with the terminal restored.
@@ -97,14 +97,15 @@ func (v *visitor) Run() (err error) {
 			err = crash
 		}
 	}()
-	return v.visit.Run(v.in, v.out, v.errs)
+	v.painter.leave()
+	return v.visit.Run(v.in, v.painter.out, v.errs)
 }
 
 // SetStdin implements tea.ExecCommand.
 func (v *visitor) SetStdin(r io.Reader) { v.in = r }
 
 // SetStdout implements tea.ExecCommand.
-func (v *visitor) SetStdout(w io.Writer) { v.out = w }
+func (v *visitor) SetStdout(io.Writer) {}
 
 // SetStderr implements tea.ExecCommand.
 func (v *visitor) SetStderr(w io.Writer) { v.errs = w }

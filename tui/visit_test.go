@@ -152,11 +152,11 @@ func TestProgramHandsTheTerminalOver(t *testing.T) {
 	r.waitFor("wispy-frost-12")
 	r.press("$")
 	r.waitFor("sh-5.1#")
-	r.until("the terminal as it was", func() bool { alternate, cursor := r.state(); return !alternate && cursor })
+	r.until("the terminal as it was", r.given)
 	r.press("exit\n")
 	r.waitFor("Error: get app: unauthorized")
 	r.waitFor("wispy-frost-12")
-	if alternate, _ := r.state(); !alternate || !strings.HasSuffix(typed, "exit\n") {
+	if alternate, cursor := r.state(); !alternate || cursor || !strings.HasSuffix(typed, "exit\n") {
 		t.Errorf("typed %q, alternate screen %v", typed, alternate)
 	}
 	r.press("\r")
