@@ -91,6 +91,8 @@ defmodule FlyDeploy do
 
   alias FlyDeploy.{Child, Events, Reapply, UpgradeInfo, Version}
 
+  require Logger
+
   @typedoc "See `current_vsn/0`."
   @type vsn :: %{
           base_image_ref: String.t() | nil,
@@ -109,8 +111,8 @@ defmodule FlyDeploy do
   cold deploy the image is another one, and nothing happens.
 
   Always gives `:ok`, and never raises. Whatever goes wrong – storage that is down or slow, wrong bytes, a tarball that
-  was built for another OTP, a full disk – leaves one line in the log, and the machine runs its image's own code: all of
-  the upgrade is applied or nothing of it, in memory and on disk. Calling it again changes nothing.
+  was built for another OTP, a full disk, an application's name that is no atom – leaves one line in the log, and the machine runs
+  its image's own code: all of the upgrade is applied or nothing of it, in memory and on disk. Calling it again changes nothing.
 
   An upgrade that crashes the boot is not loaded for ever: after two boots in a row that ended within a minute, other than in good
   order, the image's own code runs, and one line at error level says so. Boots are counted in the bucket, in the upgrade's record.
@@ -128,10 +130,26 @@ defmodule FlyDeploy do
       and 12 on a sixteenth of one. Children of applications that this one needs have 12 seconds to start.
   """
   @spec startup_reapply_current(atom, timeout: timeout) :: :ok
-  def startup_reapply_current(app, opts \\ []) when is_atom(app) do
+  def startup_reapply_current(app, opts \\ [])
+
+  def startup_reapply_current(app, opts) when is_atom(app) and is_list(opts) do
     Version.start(app)
     Reapply.run(app, Keyword.get(opts, :timeout, 10_000))
   end
+
+  def startup_reapply_current(app, _opts) do
+    called =
+      if is_atom(app),
+        do: "with options that are no keyword list",
+        else: "with #{named(app)}, which is no atom"
+
+    Logger.error(
+      "FlyDeploy reapplies no hot upgrade: startup_reapply_current was called #{called}. This machine runs its image's own code; " <>
+        "call FlyDeploy.startup_reapply_current(:my_app), with the name of your OTP application, and deploy again."
+    )
+  end
+
+  defp named(app), do: inspect(app, limit: 3, printable_limit: 60)
 
   @doc """
   The specification of a child that calls `startup_reapply_current/2` when it is started, unless somebody has before, and

@@ -99,6 +99,23 @@ defmodule FlyDeployTest do
     end
   end
 
+  describe "startup_reapply_current that is called wrongly" do
+    test "keeps no application from starting, and says what to do" do
+      for {args, what} <- [
+            {["my_app"], ~S(with "my_app", which is no atom)},
+            {[%{otp_app: :my_app}], "which is no atom"},
+            {[:my_app, %{timeout: 5_000}], "with options that are no keyword list"},
+            {[:my_app, 5_000], "with options that are no keyword list"}
+          ] do
+        log = capture_log(fn -> assert apply(FlyDeploy, :startup_reapply_current, args) == :ok end)
+        assert log =~ "[error]"
+        assert log =~ what
+        assert log =~ "call FlyDeploy.startup_reapply_current(:my_app)"
+        assert Hook.calls() == %{}
+      end
+    end
+  end
+
   # As fly_deploy's README of today has it.
   describe "as a child" do
     test "reapplies before the children that stand below it, and stays out of the tree" do
