@@ -162,7 +162,7 @@ bench-scale: ## what a deploy of many machines takes before a Machines API with 
 	@FLYDEPLOY_SCALE="$(or $(MACHINES),1 6 100 1000 10000)" go test -count=1 -v -timeout 2h -run '^TestScale$$' ./engine/deploy
 
 .PHONY: soak-agent
-soak-agent: setup $(SEAWEEDFS) ## kill the agent at forty points of the window; twenty upgrades, two hundred rollbacks under callers (SOAK_RUNS=100); all 216 rows of the table of changes; the agent compiled twice; fly_deploy by path
+soak-agent: setup $(SEAWEEDFS) ## kill the agent at forty points of the window; twenty upgrades, two hundred rollbacks under callers (SOAK_RUNS=100); all rows of the table of changes; the agent compiled twice; fly_deploy by path
 	@FLYDEPLOY_SOAK=1 go test -count=1 -timeout 2h -v -run 'KilledAtEveryPoint|KilledInTheWindow|OneFailure|CallersSee|WindowUnderTraffic|TableOfChanges|CompiledAgent' ./engine/agent
 	@cd elixir && mix test --warnings-as-errors --only soak
 

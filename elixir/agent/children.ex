@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.Children do
   downwards; each tells what it would call to start its children again, not what it would pass.
   """
 
-  alias FlyDeployAgent.{Origin, Release, Rounds, Value}
+  alias FlyDeployAgent.{ChildLists, Origin, Release, Rounds, Value}
 
   # How long supervisors may take to tell: most do so at once, but for those of a busy machine.
   @answer_ms 1_000
@@ -19,9 +19,12 @@ defmodule FlyDeployAgent.Children do
   # where it gave :ignore.
   @type child :: %{supervisor: pid, start: mfa, id: atom, arguments: [Value.t()], runs: boolean}
 
-  @doc "The children of all running applications but OTP's and Elixir's, each function of a supervisor's once."
-  @spec running() :: [child]
-  def running do
+  @doc """
+  The children of all running applications but OTP's and Elixir's, and of those of `pids` that are supervisors outside of every tree; each function
+  of a supervisor's once.
+  """
+  @spec running([pid]) :: [child]
+  def running(pids \\ []) do
     tops =
       for {app, _, _} <- :application.which_applications(),
           Release.origin(app) == :library,
@@ -30,7 +33,35 @@ defmodule FlyDeployAgent.Children do
           {top, _module} when is_pid(top) <- [:application_master.get_child(master)],
           do: top
 
-    under(tops)
+    under(Enum.uniq(tops ++ Enum.filter(pids, &supervisor?/1)))
+  end
+
+  # Who waits in a server's loop, was started as a supervisor, and by no application of OTP's or Elixir's.
+  defp supervisor?(pid) do
+    with {:current_function, {:gen_server, :loop, _}} <- Process.info(pid, :current_function),
+         {:supervisor, _, _} <- Origin.initial_call(pid) do
+      case :application.get_application(pid) do
+        {:ok, app} -> Release.origin(app) == :library
+        :undefined -> true
+      end
+    else
+      _ -> false
+    end
+  end
+
+  @doc "The shapes of what these supervisors, with the modules of theirs, were started with; of those whose children have names."
+  @spec arguments([{pid, module}]) :: %{module => [Value.t()]}
+  def arguments(supervisors) do
+    modules = Map.new(supervisors)
+    asked = for {pid, module} <- supervisors, do: {pid, &argument(&1, module)}
+
+    for({pid, {:ok, shape}} <- Rounds.inside(asked, @answer_ms), uniq: true, do: {modules[pid], shape})
+    |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))
+  end
+
+  defp argument(state, module) do
+    with at when at != nil <- ChildLists.place(state, module),
+         do: {:ok, state |> elem(at + 1) |> Value.of() |> Value.fixed()}
   end
 
   @doc "The children of these supervisors, and of those below them; also of those that a child has started itself."
@@ -55,7 +86,7 @@ defmodule FlyDeployAgent.Children do
 
     below = for {_, %{below: below}} <- told, pid <- below, do: pid
     started = for {_, %{workers: workers}} <- told, pid <- workers, under <- started(pid, seen), do: under
-    below = Enum.uniq(below ++ started)
+    below = for pid <- Enum.uniq(below ++ started), not MapSet.member?(seen, pid), do: pid
     here ++ under(below, MapSet.union(seen, MapSet.new(below)), left - length(supervisors))
   end
 

@@ -3,17 +3,16 @@ defmodule FlyDeployAgent.CodeFindings do
   What the change of a module does to what runs of it, told by the code of both versions: nothing of the new one is loaded.
 
   What lives comes as `live`: the number of processes by callback module, the children of supervisors, the supervisors' own
-  modules, and each application's module.
+  modules, what these were started with, each application's module, and the modules of processes for which messages wait.
   """
 
   alias FlyDeployAgent.{
     Children,
     CodeFacts,
-    Messages,
+    MessageFindings,
     Once,
     Pair,
-    Paths,
-    Senders,
+    Specs,
     Starts,
     Timers,
     TreeFindings
@@ -24,16 +23,13 @@ defmodule FlyDeployAgent.CodeFindings do
           :children => [Children.child()],
           :supervisors => [module],
           :applications => [module],
-          optional(:codes) => FlyDeployAgent.Demands.codes()
+          optional(:codes) => FlyDeployAgent.Demands.codes(),
+          optional(:waiting) => [module],
+          optional(:arguments) => %{module => [FlyDeployAgent.Value.t()]}
         }
 
   # Where a process begins: a server's, a view's and a channel's.
   @start [init: 1, handle_continue: 2, mount: 3, join: 3]
-
-  # Callbacks whose messages may have been sent, or be scheduled, before the upgrade.
-  @taking [{{:handle_info, 2}, 0}, {{:handle_cast, 2}, 0}, {{:handle_call, 3}, 0}]
-  @events [{{:handle_event, 2}, 0}, {{:handle_call, 2}, 0}, {{:handle_info, 2}, 0}]
-  @page [{{:handle_event, 3}, 0}, {{:handle_in, 3}, 0}, {{:handle_async, 3}, 0}]
 
   @doc "All findings about `pairs`, `%{name, severity, subject, detail}`, some with `processes`: module by module, so that the code of few is in memory."
   @spec all([Pair.t()], live) :: [FlyDeployAgent.Findings.finding()]
@@ -46,17 +42,18 @@ defmodule FlyDeployAgent.CodeFindings do
     starts = if module in live.applications, do: [start: 2], else: @start
 
     cond do
-      count = live.processes[module] -> of_processes(pair, count) ++ init_changed(pair, starts, live)
+      count = live.processes[module] -> of_processes(pair, count, live) ++ init_changed(pair, starts, live)
       module in live.supervisors -> named(pair)
       module in live.applications -> not_migrated(pair) ++ init_changed(pair, starts, live)
       true -> not_migrated(pair)
     end
   end
 
-  defp of_processes(%{module: module} = pair, count) do
+  defp of_processes(%{module: module} = pair, count, live) do
     found =
       behaviour_changed(pair, count) ++
-        callback_mode_changed(pair, count) ++ messages_changed(pair, count) ++ timeouts_changed(pair, count)
+        callback_mode_changed(pair, count) ++
+        MessageFindings.all(pair, count, live) ++ supervisor_changed(pair)
 
     Enum.map(found, &Map.merge(&1, %{processes: count, modules: [module]}))
   end
@@ -130,93 +127,23 @@ defmodule FlyDeployAgent.CodeFindings do
 
   defp state_gone(_pair, _mode, _count), do: nil
 
-  defp messages_changed(%{module: module} = pair, count) do
-    for {{f, a} = callback, argument} <- taking(pair),
-        Pair.both?(pair, callback),
-        refused = refused(pair, callback, argument),
-        # Who sends such calls is not seen.
-        refused = if(f in [:handle_call, :handle_cast], do: refused -- [:"any other"], else: refused),
-        refused = if(f == :handle_call, do: Senders.sent(pair, refused), else: refused),
-        refused =
-          if(f == :handle_info and not Starts.waiting?(pair), do: refused -- [:timeout], else: refused),
-        refused != [] do
-      finding(
-        "messages_changed",
-        :warn,
-        module,
-        "#{f}/#{a} no longer has a clause for #{refused |> Enum.take(3) |> Enum.map_join(", ", &Messages.told/1)}: a message of this " <>
-          "kind that is already queued or scheduled would crash its process (#{count} #{if count == 1, do: "is", else: "are"} running)"
-      )
-    end
-  end
+  defp codes(live), do: Map.get(live, :codes, fn _version, _module -> nil end)
 
-  defp refused(pair, callback, argument) do
-    [old, new] = for version <- [:old, :new], do: Pair.code(pair, version)[callback]
+  # Supervisors that a server has started itself.
+  defp supervisor_changed(%{module: module} = pair) do
+    case Specs.rules_changed(pair) do
+      [] ->
+        []
 
-    if old != new and gives_up?(pair, callback),
-      do: Messages.named(old, {:x, argument}),
-      else: Messages.refused(old, new, {:x, argument}, kinds(argument))
-  end
-
-  # The one that `use GenServer` brings raises, whatever comes.
-  defp gives_up?(%{module: module} = pair, {f, a}) do
-    [old, new] =
-      for version <- [:old, :new] do
-        root = {module, f, a}
-        program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [root])
-        Paths.follow(program, root, List.duplicate(:any, a))
-      end
-
-    new.whole and Enum.all?(new.returns, &bad?/1) and not Enum.all?(old.returns, &bad?/1)
-  end
-
-  # What it would give if it did not raise.
-  defp bad?({:made, [{:const, :stop}, {:made, [{:const, bad} | _]} | _]}), do: bad in [:bad_call, :bad_cast]
-  defp bad?(_returned), do: false
-
-  # Those that run come at their time.
-  defp timeouts_changed(%{module: module, old: %{behaviours: behaviours}} = pair, count) do
-    function = {:handle_event, 4}
-
-    names =
-      if :gen_statem in behaviours and Pair.both?(pair, function),
-        do: Messages.timeouts_refused(Pair.code(pair, :old)[function], Pair.code(pair, :new)[function]),
-        else: []
-
-    for name <- names,
-        do:
+      rules ->
+        [
           finding(
-            "messages_changed",
+            "supervisor_changed",
             :warn,
             module,
-            "handle_event/4 no longer has a clause for the timeout #{inspect(name)}: one that runs now would crash its process (#{running(count)})"
+            "starts supervisors with #{Enum.join(rules, ", ")}, which is not applied to those that it has started"
           )
-  end
-
-  # A state machine's events come with their type.
-  defp kinds(0), do: [%{}]
-
-  defp kinds(1) do
-    types = for type <- [:info, :cast, :internal, :timeout, :state_timeout], do: {:tag, type}
-    for type <- types ++ [{:made, [{:tag, :call}, :any]}], do: %{{:x, 0} => type}
-  end
-
-  defp taking(%{old: %{behaviours: behaviours} = old}) do
-    cond do
-      :gen_statem in behaviours ->
-        [
-          {{:handle_event, 4}, 1}
-          | for({f, 3} <- old.exports, f not in [:terminate, :code_change], do: {{f, 3}, 1})
         ]
-
-      :gen_event in behaviours ->
-        @events
-
-      Enum.any?(behaviours, &(&1 in [Phoenix.LiveView, Phoenix.Channel])) ->
-        @page ++ @taking
-
-      true ->
-        @taking
     end
   end
 
@@ -227,7 +154,7 @@ defmodule FlyDeployAgent.CodeFindings do
 
   # What a process has done when it started, it does not do again.
   defp init_changed(pair, starts, live) do
-    codes = Map.get(live, :codes, fn _version, _module -> nil end)
+    codes = codes(live)
     new = Once.new(pair, starts)
 
     new =

@@ -269,7 +269,8 @@ defmodule FlyDeployAgent.Demands do
     for {function, body} <- code,
         function not in @start,
         {:put_map_assoc, _, _, _, _, {:list, pairs}} <- body,
-        {:atom, key} <- pairs,
+        {kind, key} <- pairs,
+        kind in [:atom, :literal],
         into: MapSet.new(),
         do: key
   end

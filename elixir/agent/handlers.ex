@@ -38,9 +38,11 @@ defmodule FlyDeployAgent.Handlers do
 
   # An event is what comes.
   defp logging do
-    for %{id: id, module: module} = handler <- :logger.get_handler_config(),
-        call <- [{module, :log, [:any, Value.of(handler)]} | formatter(handler) ++ filters(handler)],
-        do: {"by logger, for #{inspect(id)}", :block, call}
+    for(
+      %{id: id, module: module} = handler <- :logger.get_handler_config(),
+      call <- [{module, :log, [:any, Value.of(handler)]} | formatter(handler) ++ filters(handler)],
+      do: {"by logger, for #{inspect(id)}", :block, call}
+    ) ++ for call <- filters(:logger.get_primary_config()), do: {"by logger, for all handlers", :block, call}
   end
 
   defp formatter(%{formatter: {module, settings}}) when is_atom(module),
@@ -83,7 +85,8 @@ defmodule FlyDeployAgent.Handlers do
       for version <- [:old, :new], do: Paths.follow(Paths.program(&codes.(version, &1), [mfa]), mfa, given)
 
     known = for %{demand: demand} <- old.misses, do: demand
-    missed = for %{demand: demand, passing: false} <- new.misses, demand not in known, do: demand
+    # It stays what it is, as long as the function is held.
+    missed = for %{demand: demand} <- new.misses, demand not in known, do: demand
     if old.whole and new.whole and old.returns != [], do: List.first(missed)
   end
 end

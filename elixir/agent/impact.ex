@@ -10,6 +10,7 @@ defmodule FlyDeployAgent.Impact do
     Children,
     CodeFacts,
     CodeFindings,
+    Elsewhere,
     Findings,
     FunctionChanges,
     Handlers,
@@ -115,11 +116,14 @@ defmodule FlyDeployAgent.Impact do
     live = %{
       processes:
         Enum.frequencies(for %{module: m} <- staged.targets ++ staged.others, m not in supervisors, do: m),
-      children: if(pairs == [], do: [], else: Children.running()),
+      children: if(pairs == [], do: [], else: Children.running(staged.known.pids)),
       supervisors: supervisors,
+      arguments:
+        Children.arguments(for %{kind: :supervisor, pid: pid, module: m} <- staged.others, do: {pid, m}),
       applications: applications(),
       apply_children: order.apply_children,
-      codes: codes(pairs)
+      codes: codes(pairs),
+      waiting: waiting(staged.targets)
     }
 
     {gone, removed} = {Undefined.gone(pairs), staged.diff.removed}
@@ -131,6 +135,7 @@ defmodule FlyDeployAgent.Impact do
       fn -> Keys.findings(pairs) end,
       fn -> Patterns.findings(pairs) end,
       fn -> Readers.findings(pairs, codes(pairs)) end,
+      fn -> Elsewhere.findings(pairs, removed, codes(pairs)) end,
       fn -> Surroundings.findings(pairs, staged.config) end,
       fn -> Later.findings(pairs, gone) end,
       fn -> UnderWay.findings(pairs, kinds(staged.targets)) end,
@@ -146,6 +151,13 @@ defmodule FlyDeployAgent.Impact do
       fn -> Held.findings(pairs, gone, removed, staged.targets, order.own, codes(pairs)) end
     ]
     |> Enum.each(&tell.(Findings.safely(&1)))
+  end
+
+  defp waiting(targets) do
+    for %{pid: pid, module: module} <- targets,
+        match?({:message_queue_len, n} when n > 0, Process.info(pid, :message_queue_len)),
+        uniq: true,
+        do: module
   end
 
   defp kinds(targets), do: for(%{module: module, kind: kind} <- targets, into: %{}, do: {module, kind})

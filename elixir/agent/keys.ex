@@ -9,11 +9,16 @@ defmodule FlyDeployAgent.Keys do
   @raising [{:ets, :lookup_element, 3}, {:ets, :update_counter, 3}]
   @reading [{:ets, :lookup, 2}, {:ets, :member, 2}, {:ets, :take, 2} | @raising]
 
+  # All functions together.
+  @time_ms 2_000
+
   @putting [{:ets, :insert, 2}, {:ets, :insert_new, 2}]
 
   @doc "The findings about keys that changed modules read, and the running versions of them do not."
   @spec findings([Pair.t()]) :: [FlyDeployAgent.Findings.finding()]
-  def findings(pairs) do
+  def findings(pairs), do: replaced(pairs) ++ raising(pairs)
+
+  defp replaced(pairs) do
     read =
       for %{old: %{}} = pair <- pairs,
           Enum.any?(@reading, &(&1 in pair.new.imports)),
@@ -27,12 +32,76 @@ defmodule FlyDeployAgent.Keys do
         missing?(name, key),
         mfa in @raising or Enum.any?(old, &replaced?(&1, name, new)),
         uniq: true,
-        do: %{
-          name: "table_changed",
-          severity: :warn,
-          subject: inspect(module),
-          detail: "reads #{told(key)} in the table #{inspect(name)}, where nothing has that key"
-        }
+        do: finding(module, "reads", name, key)
+  end
+
+  # Functions that find nothing there by a key of their own, and can do nothing then but raise, whichever module reads it for them.
+  defp raising(pairs) do
+    until = System.monotonic_time(:millisecond) + @time_ms
+    by_module = Map.new(pairs, &{&1.module, &1})
+
+    readers =
+      for %{module: module, new: %{imports: imports}} <- pairs,
+          Enum.any?(@reading, &(&1 in imports)),
+          do: module
+
+    for %{old: %{}, module: module} = pair <- pairs,
+        module in readers or Enum.any?(pair.new.imports, fn {m, _, _} -> m in readers end),
+        {{f, a} = function, body} <- Pair.code(pair, :new),
+        Pair.code(pair, :old)[function] not in [nil, body],
+        System.monotonic_time(:millisecond) < until,
+        root = {module, f, a},
+        new = program(by_module, :new, root),
+        Enum.any?(new, fn {_, {body, _}} -> Enum.any?(CodeFacts.calls(body), &(&1 in @reading)) end),
+        {name, key} <- sought(new, root),
+        raises?(new, root, {name, key}) and not raises?(program(by_module, :old, root), root, {name, key}),
+        uniq: true,
+        do: finding(module, "#{f}/#{a} can only raise without", name, key)
+  end
+
+  defp program(by_module, version, root) do
+    Paths.program(
+      fn module ->
+        case by_module do
+          %{^module => %{old: nil}} when version == :old -> nil
+          %{^module => pair} -> Pair.code(pair, version)
+          _ -> nil
+        end
+      end,
+      [root]
+    )
+  end
+
+  defp sought(program, {_, _, a} = root) do
+    calls = Paths.follow(program, root, List.duplicate(:any, a)).calls
+
+    for {{:ets, :lookup, 2}, [{:const, name}, {:const, key}]} <- calls,
+        is_atom(name) and missing?(name, key),
+        not Enum.any?(calls, &puts?(&1, name, key)),
+        uniq: true,
+        do: {name, key}
+  end
+
+  # Where nothing is under that key, and not whatever is there.
+  defp raises?(program, {_, _, a} = root, {name, key}) do
+    arguments = List.duplicate(:any, a)
+
+    nothing = fn
+      {:ets, :lookup, 2}, [{:const, ^name}, {:const, ^key}] -> {:gives, {:const, []}}
+      _mfa, _arguments -> nil
+    end
+
+    without = Paths.follow(program, root, arguments, %{read: nothing})
+    without.whole and without.returns == [] and Paths.follow(program, root, arguments).returns != []
+  end
+
+  defp finding(module, how, name, key) do
+    %{
+      name: "table_changed",
+      severity: :warn,
+      subject: inspect(module),
+      detail: "#{how} #{told(key)} in the table #{inspect(name)}, where nothing has that key"
+    }
   end
 
   # A row that was read under another key, and no longer is.

@@ -30,6 +30,9 @@ defmodule FlyDeployAgent.Known do
 
   def call({:erlang, f, _}, _) when f in [:error, :exit, :throw, :raise, :nif_error], do: :ends
   # map.key, from Elixir 1.20 on: a module is called.
+  def call({:elixir_erl_pass, :no_parens_remote, 2}, [{:const, none}, _key]) when none in [nil, true, false],
+    do: :raises
+
   def call({:elixir_erl_pass, :no_parens_remote, 2}, [value, {:const, key}]),
     do: if(Value.type(value) in [nil, :atom], do: {:gives, :any}, else: lacking(value, key))
 
@@ -43,6 +46,10 @@ defmodule FlyDeployAgent.Known do
   def call({Map, :get, 3}, [map, key, default]), do: get(map, key, default)
   def call({:maps, :get, 3}, [key, map, default]), do: get(map, key, default)
   def call({Access, :get, 2}, [{kind, _, _} = map, key]) when kind == :map, do: get(map, key, {:const, nil})
+
+  def call({Access, :get, 2}, [{kind, _, _} = list, key]) when kind in [:cons, :list],
+    do: option(list, key, {:const, nil})
+
   def call({Map, :fetch, 2}, [map, key]), do: found(map, key)
   def call({:maps, :find, 2}, [key, map]), do: found(map, key)
   def call({Map, :pop, 2}, [map, key]), do: pop(map, key, {:const, nil})
@@ -51,6 +58,14 @@ defmodule FlyDeployAgent.Known do
   def call({:maps, :get, 2}, [key, map]), do: fetch(map, key)
   def call({Map, f, 3}, [map, key, _]) when f in [:update!, :replace!], do: exactly(map, key)
   def call({:maps, :update, 3}, [key, _value, map]), do: exactly(map, key)
+
+  # put_in(state.key[…]) and the like.
+  def call({Map, :get_and_update!, 3}, [map, key, _fun]) do
+    case exactly(map, key) do
+      {:gives, updated} -> {:gives, {:made, [:any, updated]}}
+      other -> other
+    end
+  end
 
   def call({Map, :delete, 2}, [{:map, values, complete}, {:const, key}]),
     do: {:gives, {:map, Map.delete(values, key), complete}}
@@ -106,6 +121,7 @@ defmodule FlyDeployAgent.Known do
     known = for {:tuple, [{kind, name}, value]} <- options, kind in [:atom, :const], do: {name, value}
 
     cond do
+      Value.type(list) not in [nil, :list] -> no_list(list)
       value = List.keyfind(known, key, 0) -> {:gives, elem(value, 1)}
       not all or length(known) < length(options) -> {:gives, by_default(default)}
       default != :none -> {:gives, default}
@@ -117,6 +133,7 @@ defmodule FlyDeployAgent.Known do
   defp option(_list, _key, _default), do: {:gives, :any}
 
   defp by_default({:const, term}) when term != nil, do: {:default, term}
+  defp by_default({:fun, {m, f, a}, []}), do: {:default, Function.capture(m, f, a)}
   defp by_default(_default), do: :any
 
   defp put({:map, values, complete}, {:const, key}, value),
@@ -213,6 +230,13 @@ defmodule FlyDeployAgent.Known do
 
   defp no_map(value) do
     case Value.type(value) not in [nil, :map] && Registers.miss(value, {:type, :map}) do
+      {_, _} = miss -> {:misses, miss}
+      _ -> :ends
+    end
+  end
+
+  defp no_list(value) do
+    case Registers.miss(value, {:type, :list}) do
       {_, _} = miss -> {:misses, miss}
       _ -> :ends
     end

@@ -60,8 +60,11 @@ defmodule FlyDeployAgent.Once do
     {GenServer, :start_link, 3},
     {GenServer, :start, 3},
     {:gen_server, :start_link, 4},
+    {:gen_server, :start, 4},
     {:gen_statem, :start_link, 4},
+    {:gen_statem, :start, 4},
     {Agent, :start_link, 2},
+    {Agent, :start, 2},
     {Supervisor, :start_link, 3},
     {:supervisor, :start_link, 3},
     {DynamicSupervisor, :start_link, 3}

@@ -80,6 +80,7 @@ defmodule FlyDeployAgent.Paths do
       agent: Map.get(lives, :agent, :any),
       read: Map.get(lives, :read, fn _mfa, _arguments -> nil end),
       exports: Map.get(lives, :exports, fn _mfa -> true end),
+      asks: is_map_key(lives, :exports),
       left: @steps,
       seen: MapSet.new(),
       returns: MapSet.new(),
@@ -221,6 +222,10 @@ defmodule FlyDeployAgent.Paths do
   defp flow({:call, mfa, arity, kind}, way, rest, ways, all),
     do: call(mfa, arguments(arity, way.regs), kind, way, rest, ways, all)
 
+  # nil.key
+  defp flow({:apply, {none, _, _}, _arity, _kind}, way, _rest, ways, all) when none in [nil, true, false],
+    do: ways(ways, failed(way, way.miss, all))
+
   # A module that something living names.
   defp flow({:apply, mfa, arity, kind}, way, rest, ways, all) do
     if is_map_key(all.program, mfa) or all.exports.(mfa),
@@ -258,6 +263,19 @@ defmodule FlyDeployAgent.Paths do
         ways([%{entered | frames: frames, tries: way.tries} | ways], %{all | seen: MapSet.put(all.seen, key)})
     end
   end
+
+  # Whether a module has a function, as it will be.
+  defp ask(
+         {:erlang, :function_exported, 3},
+         [{one, m}, {_, f}, {_, a}],
+         kind,
+         way,
+         rest,
+         ways,
+         %{asks: true} = all
+       )
+       when one in [:atom, :const, :name] and is_atom(m) and is_atom(f) and is_integer(a),
+       do: ways(go_on(way, rest, kind, {:const, all.exports.({m, f, a})}) ++ ways, all)
 
   defp ask(mfa, arguments, kind, way, rest, ways, all) do
     all = %{all | calls: MapSet.put(all.calls, {mfa, arguments})}

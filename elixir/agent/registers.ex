@@ -61,7 +61,9 @@ defmodule FlyDeployAgent.Registers do
   @spec missing(Value.t(), [{term, term}], t) :: {term, boolean} | nil
   def missing({:map, values, true}, pairs, regs) do
     Enum.find_value(pairs, fn {operand, _} ->
-      with {:const, key} when is_atom(key) <- value(operand, regs), false <- is_map_key(values, key) do
+      with {:const, key} <- value(operand, regs),
+           false <- is_map_key(values, key),
+           true <- is_atom(key) or (is_binary(key) and atoms?(values)) do
         {{:key, key, struct_of(values)}, false}
       else
         _ -> nil
@@ -70,6 +72,10 @@ defmodule FlyDeployAgent.Registers do
   end
 
   def missing(_value, _pairs, _regs), do: nil
+
+  # Whether all of its keys are atoms: those of an empty one may be anything.
+  defp atoms?(values),
+    do: values != %{} and not is_map_key(values, :__struct__) and Value.others(values) == nil
 
   @doc "The module of a struct, by its values."
   @spec struct_of(map) :: module | nil

@@ -1,20 +1,25 @@
 defmodule FlyDeployAgent.Senders do
   @moduledoc """
-  Whether anything that is loaded makes messages of a kind: a call that nobody makes is not missed.
+  Whether anything makes messages of a kind once the new code is loaded: a call that nobody makes is not missed. Who makes another one in
+  its place, as the functions beside the callback mostly do, has none under way, unless its server has more to do than it gets done.
   """
 
-  alias FlyDeployAgent.{CodeFacts, Messages, Pair, Release}
+  alias FlyDeployAgent.{CodeFacts, Demands, Messages, Pair, Release}
 
   # Modules that name a message, and whose code is read for whether they make it. Of more, one will.
   @read 100
 
-  @doc "Those of the messages that code of the module, or of any other, puts together. Texts come from outside."
-  @spec sent(Pair.t(), [Messages.message()]) :: [Messages.message()]
-  def sent(_pair, []), do: []
+  @doc """
+  Those of the messages that code of the module, or of any other, puts together; `waiting?` tells whether messages wait for such a
+  process, so that what the running version made counts. Texts come from outside.
+  """
+  @spec sent(Pair.t(), [Messages.message()], Demands.codes(), waiting? :: boolean) :: [Messages.message()]
+  def sent(_pair, [], _codes, _waiting?), do: []
 
-  def sent(%{module: module} = pair, messages) do
-    {own, others} = Enum.split_with(messages, &(is_binary(&1) or made?(Pair.code(pair, :old), &1)))
-    own ++ Enum.filter(others, &elsewhere?(&1, named(name(&1), module)))
+  def sent(%{module: module} = pair, messages, codes, waiting?) do
+    version = if waiting?, do: :old, else: :new
+    {own, others} = Enum.split_with(messages, &(is_binary(&1) or made?(Pair.code(pair, version), &1)))
+    own ++ Enum.filter(others, &elsewhere?(&1, named(name(&1), module), {version, codes}))
   end
 
   defp name({tag, _arity}), do: tag
@@ -22,7 +27,7 @@ defmodule FlyDeployAgent.Senders do
 
   defp named(name, module) do
     hash = :erlang.phash2(name)
-    for {other, file, hashes} <- index(), other != module, among?(hashes, hash), do: file
+    for {other, file, hashes} <- index(), other != module, among?(hashes, hash), do: {other, file}
   end
 
   # Which atoms each module names, by a number of four bytes: one plan asks for many, and thousands of files would be read for each.
@@ -45,21 +50,26 @@ defmodule FlyDeployAgent.Senders do
   defp among?(<<_::32, rest::binary>>, hash), do: among?(rest, hash)
   defp among?(<<>>, _hash), do: false
 
-  defp elsewhere?(message, files) do
-    length(files) > @read or
-      Enum.any?(files, fn file ->
-        with {:ok, beam} <- File.read(file),
-             {:ok, code} <- CodeFacts.functions(beam),
-             do: made?(code, message),
-             else: (_ -> true)
+  defp elsewhere?(message, modules, {version, codes}) do
+    length(modules) > @read or
+      Enum.any?(modules, fn {module, file} ->
+        with nil <- codes.(version, module),
+             {:ok, beam} <- File.read(file),
+             {:ok, code} <- CodeFacts.functions(beam) do
+          made?(code, message)
+        else
+          %{} = code -> made?(code, message)
+          _ -> true
+        end
       end)
   end
 
-  # What is compared is not made.
+  # What is compared is not made, and the names of a module's functions are no messages.
   defp made?(code, message),
     do:
-      Enum.any?(code, fn {_, body} ->
-        Enum.any?(body, &(elem(&1, 0) in [:put_tuple2, :put_list, :move] and makes?(&1, message)))
+      Enum.any?(code, fn {function, body} ->
+        function != {:__info__, 1} and
+          Enum.any?(body, &(elem(&1, 0) in [:put_tuple2, :put_list, :move] and makes?(&1, message)))
       end)
 
   defp makes?({:put_tuple2, _to, {:list, [{:atom, tag} | rest]}}, {tag, arity}), do: length(rest) == arity - 1

@@ -5,7 +5,7 @@ defmodule FlyDeployAgent.Shapes do
   state, of which nothing is copied; of a limited number of its terms, and never at a value.
   """
 
-  alias FlyDeployAgent.{Origin, Release, Rounds, Value}
+  alias FlyDeployAgent.{Inquiry, Origin, Release, Rounds, Value}
 
   # What is looked for: structs with the fields that they are to have, functions that are gone, and modules of which one version is
   # purged, with the md5 of the one that stays; structs that a protocol is no longer implemented for; and the shapes of some processes'
@@ -33,19 +33,15 @@ defmodule FlyDeployAgent.Shapes do
 
   # Terms of a state that are looked at: a fraction of a millisecond.
   @terms 1_000
-  # Processes that are asked: of all, and at a time. These run before others that wait for a scheduler.
+  # Processes that are asked.
   @asked 20_000
-  @batch 10
-  @answer_ms 50
-  # For those that were busy then, all together, after the others: their answers come when they get to it.
+  # For those that were busy, after all others.
   @patience_ms 1_000
   # All managers of events together.
   @handlers_ms 250
   # Entries of a process' dictionary that are looked at, and whose they are not.
   @entries 20
   @others [:rand_seed, :elixir_checker_info]
-  # Many that are busy would take long: then no more are asked.
-  @all_ms 8_000
   # Rows of a table, and tables whose rows are small enough to be copied, in bytes.
   @rows 50
   @row_bytes 4_096
@@ -176,12 +172,9 @@ defmodule FlyDeployAgent.Shapes do
       |> Enum.filter(fn {pid, _} -> anywhere? or is_map_key(sought.shapes, pid) end)
       |> Enum.split(@asked)
 
-    {told, rounds, late} = asked |> Enum.chunk_every(@batch) |> ask(sought, now() + @all_ms, {[], []})
-    {further, silent} = wait(rounds, patience_ms)
+    {told, silent, late} = Inquiry.all(for({pid, _} <- asked, do: {pid, looking(pid, sought)}), patience_ms)
     holders = Map.new(asked)
-
-    found =
-      for {pid, all} <- told ++ further, found <- all, do: %{holder: holders[pid], found: found, pid: pid}
+    found = for {pid, all} <- told, found <- all, do: %{holder: holders[pid], found: found, pid: pid}
 
     others = if anywhere?, do: tables(sought) ++ terms(sought), else: []
 
@@ -211,37 +204,6 @@ defmodule FlyDeployAgent.Shapes do
   def servers(targets, own) do
     known = MapSet.new(own ++ Enum.map(targets, & &1.pid))
     for pid <- Process.list(), pid not in known, holder = server(pid), do: {pid, holder}
-  end
-
-  # What they tell, the rounds in which some have not, and how many were not asked.
-  defp ask([], _sought, _deadline, {told, rounds}), do: {told, rounds, 0}
-
-  defp ask([batch | rest] = batches, sought, deadline, {told, rounds}) do
-    if now() > deadline do
-      {told, rounds, batches |> Enum.map(&length/1) |> Enum.sum()}
-    else
-      round = Rounds.enter(for {pid, _} <- batch, do: {pid, looking(pid, sought)})
-      here = Rounds.told(round, length(batch), @answer_ms)
-      answered = Enum.map(here, &elem(&1, 0))
-      rounds = for({pid, _} <- batch, do: pid) |> Kernel.--(answered) |> with_silent(round, rounds)
-      ask(rest, sought, deadline, {here ++ told, rounds})
-    end
-  end
-
-  defp with_silent([], _round, rounds), do: rounds
-  defp with_silent(pids, round, rounds), do: [{round, pids} | rounds]
-
-  # Those that have died never answer.
-  defp wait(rounds, patience_ms) do
-    until = now() + patience_ms
-
-    for {round, pids} <- Enum.reverse(rounds), reduce: {[], []} do
-      {told, silent} ->
-        living = Enum.filter(pids, &Process.alive?/1)
-        here = Rounds.told(round, length(living), max(until - now(), 0))
-        answered = Enum.map(here, &elem(&1, 0))
-        {here ++ told, Enum.filter(living -- answered, &Process.alive?/1) ++ silent}
-    end
   end
 
   defp looking(pid, %{settings: %{} = settings} = sought) when is_map_key(settings, pid) do
@@ -298,8 +260,6 @@ defmodule FlyDeployAgent.Shapes do
   end
 
   defp socket(_other), do: :any
-
-  defp now, do: System.monotonic_time(:millisecond)
 
   # nil for one that is busy, that hibernates, or that belongs to OTP.
   defp server(pid) do

@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Specs do
   What supervisors are told to start, and how, as far as the code shows it, see `FlyDeployAgent.Paths`.
   """
 
-  alias FlyDeployAgent.{Pair, Paths, Value}
+  alias FlyDeployAgent.{CodeFacts, Pair, Paths, Value}
 
   @starts [{Supervisor, :start_link, 2}, {Supervisor, :init, 2}, {:supervisor, :start_link, 2}]
   @alone [{DynamicSupervisor, :start_link, 1}, {DynamicSupervisor, :init, 1}]
@@ -13,12 +13,7 @@ defmodule FlyDeployAgent.Specs do
   @doc "Whether both versions of a module give the same specification of their children."
   @spec same?(Pair.t()) :: boolean
   def same?(%{module: module} = pair) do
-    [old, new] =
-      for version <- [:old, :new] do
-        mfa = {module, :child_spec, 1}
-        program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [mfa])
-        Paths.follow(program, mfa, [:any])
-      end
+    [old, new] = for version <- [:old, :new], do: follow(pair, version, {module, :child_spec, 1})
 
     case {old, new} do
       {%{returns: [one], whole: true}, %{returns: [other], whole: true}} ->
@@ -27,6 +22,22 @@ defmodule FlyDeployAgent.Specs do
       _ ->
         false
     end
+  end
+
+  @doc "By which function, of whatever module, and under which id a child of the running version's `child_spec/1` is started; nil where that is not known."
+  @spec start(Pair.t()) :: {mfa, atom} | nil
+  def start(%{module: module} = pair) do
+    with %{returns: [spec], whole: true} <- follow(pair, :old, {module, :child_spec, 1}),
+         {:map, %{id: {:const, id}, start: {:tuple, [{:const, m}, {:const, f}, arguments]}}, _} <-
+           Value.parts(spec),
+         {arguments, true} when is_atom(id) and is_atom(m) and is_atom(f) <- Value.elements(arguments),
+         do: {{m, f, length(arguments)}, id},
+         else: (_ -> nil)
+  end
+
+  defp follow(%{module: module} = pair, version, {_, _, arity} = mfa) do
+    program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [mfa])
+    Paths.follow(program, mfa, List.duplicate(:any, arity))
   end
 
   defp spec(value) do
@@ -48,12 +59,13 @@ defmodule FlyDeployAgent.Specs do
   defp alike?(_one, _other), do: false
 
   @doc """
-  What the function that starts children does otherwise: `names`, `{module, name}` of children under names that none had, `arguments`,
+  What the function that starts children does otherwise: `added`, modules of children that it did not start, `names`, `{module, name}` of children under names that none had, `arguments`,
   modules of children with other arguments, `specs`, `{module, key}` of what their specifications say otherwise, and `rules`, options of
-  supervisors; `listed` tells whether all children are known. Or `:unknown`.
+  supervisors; `listed` tells whether all children are known. Or `:unknown`. `given` is what is known of the function's arguments.
   """
-  @spec compared(%{module => Pair.t()}, mfa) ::
+  @spec compared(%{module => Pair.t()}, mfa, given :: [Value.t()]) ::
           %{
+            added: [module],
             names: [{module, atom}],
             arguments: [module],
             specs: [{module, atom}],
@@ -61,14 +73,19 @@ defmodule FlyDeployAgent.Specs do
             listed: boolean
           }
           | :unknown
-  def compared(pairs, root) do
-    case for version <- [:old, :new], do: told(pairs, version, root) do
+  def compared(pairs, root, given) do
+    case for version <- [:old, :new], do: told(pairs, version, root, given) do
       [%{} = old, %{} = new] ->
         [before, now] = for %{children: children} <- [old, new], do: arguments(children)
         changed = for {m, all} <- now, m != :any, changed?(all, Map.get(before, m)), do: m
         names = for m <- changed, name <- names(now[m]) -- names(before[m]), do: {m, name}
 
         %{
+          added:
+            if(old.listed and :any not in given,
+              do: Map.keys(new.children) -- [:any | Map.keys(old.children)],
+              else: []
+            ),
           names: names,
           arguments: changed -- Enum.map(names, &elem(&1, 0)),
           specs: for({m, all} <- new.children, key <- specs(all, Map.get(old.children, m)), do: {m, key}),
@@ -77,7 +94,36 @@ defmodule FlyDeployAgent.Specs do
         }
 
       _ ->
-        :unknown
+        # The next one may be started with something else.
+        any = Enum.map(given, fn _ -> :any end)
+        if given == any, do: :unknown, else: compared(pairs, root, any)
+    end
+  end
+
+  @doc "The options of supervisors that the functions of a module start, whenever they are called, and that the running version sets otherwise or not."
+  @spec rules_changed(Pair.t()) :: [binary]
+  def rules_changed(%{module: module, old: %{imports: imports}} = pair) do
+    if Enum.any?(@starts ++ @alone, &(&1 in imports)) do
+      [old, new] =
+        for version <- [:old, :new] do
+          code = Pair.code(pair, version)
+
+          starting =
+            for {{f, a}, body} <- code,
+                Enum.any?(CodeFacts.calls(body), &(&1 in @starts or &1 in @alone)),
+                do: {module, f, a}
+
+          Enum.map(starting, &told(%{module => pair}, version, &1, List.duplicate(:any, elem(&1, 2))))
+        end
+
+      if old == [] or length(old) != length(new) or nil in old or nil in new do
+        []
+      else
+        [before, now] = for all <- [old, new], do: Enum.flat_map(all, & &1.rules)
+        rules(now -- before, before)
+      end
+    else
+      []
     end
   end
 
@@ -124,7 +170,7 @@ defmodule FlyDeployAgent.Specs do
   defp rule(key, {:const, value}), do: "#{key}: #{inspect(value)}"
   defp rule(key, _value), do: "another #{key}"
 
-  defp told(pairs, version, {_, _, arity} = root) do
+  defp told(pairs, version, root, given) do
     codes = fn module ->
       case pairs[module] do
         %{old: %{}} = pair -> Pair.code(pair, version)
@@ -133,8 +179,7 @@ defmodule FlyDeployAgent.Specs do
       end
     end
 
-    %{calls: calls, whole: whole} =
-      codes |> Paths.program([root]) |> Paths.follow(root, List.duplicate(:any, arity))
+    %{calls: calls, whole: whole} = codes |> Paths.program([root]) |> Paths.follow(root, given)
 
     told =
       for {mfa, [children, options]} <- calls,
@@ -185,12 +230,16 @@ defmodule FlyDeployAgent.Specs do
 
   defp child(_other), do: {:any, {:any, %{}}}
 
-  # Options may stand in any order.
+  # Options may stand in any order, and one that is nil is none.
   defp ordered(list) do
     {elements, all} = Value.elements(list)
 
     if all and Enum.all?(elements, &match?({:tuple, [{:const, _}, _]}, &1)),
-      do: elements |> Enum.sort() |> List.foldr({:const, []}, &{:cons, &1, &2}),
+      do:
+        elements
+        |> Enum.reject(&match?({:tuple, [_, {:const, nil}]}, &1))
+        |> Enum.sort()
+        |> List.foldr({:const, []}, &{:cons, &1, &2}),
       else: list
   end
 end

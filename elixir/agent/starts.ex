@@ -141,8 +141,8 @@ defmodule FlyDeployAgent.Starts do
   end
 
   @doc """
-  What the running version sets in a state when it starts, and the new one sets otherwise, as `{key, value of the running one}`: numbers, names and texts
-  that no start leaves empty.
+  What the running version sets in a state when it starts, and the new one sets otherwise, as `{key, value of the running one}`: numbers, names,
+  functions and texts that no start leaves empty.
   """
   @spec settings(Pair.t()) :: [{atom, term}]
   def settings(pair) do
@@ -150,10 +150,10 @@ defmodule FlyDeployAgent.Starts do
          [new] <- given(pair, :new),
          {:map, before, _} <- state(Value.parts(old)),
          {:map, now, _} <- state(Value.parts(new)) do
-      for {key, {_, value}} = setting <- before,
-          setting?(setting),
-          setting?({key, now[key]}),
-          elem(now[key], 1) !== value,
+      for {key, was} <- before,
+          {:ok, value} <- [setting(key, was)],
+          {:ok, other} <- [setting(key, now[key])],
+          other !== value,
           do: {key, value}
     else
       _ -> []
@@ -165,14 +165,17 @@ defmodule FlyDeployAgent.Starts do
   defp state({:tuple, [{:const, :ok}, {:const, name}, data | _]}) when is_atom(name), do: data
   defp state(_given), do: :any
 
-  defp setting?({key, {kind, value}}) when is_atom(key) and kind in [:const, :default],
-    do: key != :__struct__ and set?(value)
+  defp setting(key, {kind, value}) when is_atom(key) and key != :__struct__ and kind in [:const, :default],
+    do: if(set?(value), do: {:ok, value})
 
-  defp setting?(_other), do: false
+  # One that is named, of any module.
+  defp setting(_key, {:fun, {m, f, a}, []}), do: {:ok, Function.capture(m, f, a)}
+  defp setting(_key, _value), do: nil
 
   defp set?(n) when is_number(n), do: n > 1
   defp set?(atom) when is_atom(atom), do: atom not in [nil, true, false]
   defp set?(text) when is_binary(text), do: text != "" and byte_size(text) <= @text
+  defp set?(fun) when is_function(fun), do: true
   defp set?(_term), do: false
 
   defp given(pair, version) do

@@ -7,6 +7,11 @@ defmodule FlyDeployAgent.Tables do
 
   @rows [{:ets, :insert, 2}, {:ets, :insert_new, 2}]
   @new {:ets, :new, 2}
+  @defaults Enum.map([:set, :protected], &{:const, &1}) ++
+              for(
+                {key, value} <- [keypos: 1, heir: :none, read_concurrency: false, write_concurrency: false],
+                do: {:tuple, [{:const, key}, {:const, value}]}
+              )
 
   @doc "The findings about tables with a name that changed modules make or fill."
   @spec findings([Pair.t()]) :: [FlyDeployAgent.Findings.finding()]
@@ -54,8 +59,9 @@ defmodule FlyDeployAgent.Tables do
         )
   end
 
-  # Tables that a code_change writes to.
-  defp rewritten(%{module: module} = pair) do
+  @doc "The tables that the new version's code_change writes to."
+  @spec rewritten(Pair.t()) :: [atom]
+  def rewritten(%{module: module} = pair) do
     reached = pair |> Pair.code(:new) |> CodeFacts.reached(module, code_change: 3, code_change: 4)
 
     for {mfa, name, _} <- followed(module, Pair.code(pair, :new), Map.keys(reached)) || [],
@@ -67,10 +73,27 @@ defmodule FlyDeployAgent.Tables do
     for {@new, name, options} <- calls,
         live?(name),
         old = for({@new, ^name, options} <- before, do: options),
-        old != [] and not Enum.any?(old, &Value.like?(&1, options)),
+        old != [] and not Enum.any?(old, &Value.like?(plain(&1), plain(options))),
         uniq: true,
         do: finding(module, "makes the table #{inspect(name)} with other options than it has")
   end
+
+  # In whatever order, and without what is so anyway.
+  defp plain(options) do
+    {all, whole} = Value.elements(options)
+
+    if whole,
+      do:
+        all
+        |> Enum.map(&with_value/1)
+        |> Enum.reject(&(&1 in @defaults))
+        |> Enum.sort()
+        |> List.foldr({:const, []}, &{:cons, &1, &2}),
+      else: options
+  end
+
+  defp with_value({:tuple, [{:const, key}, {:const, true}]}), do: {:const, key}
+  defp with_value(option), do: option
 
   # Further rows beside those of before do no harm.
   defp rows(%{module: module}, calls, before, rewritten) do

@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.TreeFindings do
   What the change of modules does to supervisors and their children, which a hot upgrade neither starts nor stops unless it is told to.
   """
 
-  alias FlyDeployAgent.{AppChildren, Children, CodeFacts, Pair, Paths, Restarts, Specs}
+  alias FlyDeployAgent.{AppChildren, Children, CodeFacts, Constants, Pair, Paths, Restarts, Specs}
 
   @doc "The findings about supervisors and children."
   @spec all([Pair.t()], FlyDeployAgent.CodeFindings.live()) :: [FlyDeployAgent.Findings.finding()]
@@ -61,11 +61,13 @@ defmodule FlyDeployAgent.TreeFindings do
   # A child's specification is made by child_spec/1, when its supervisor starts it.
   defp child_spec_changed(pairs, live, told) do
     started = MapSet.new(live.children, &elem(&1.start, 0))
+    starts = MapSet.new(live.children, &{&1.start, &1.id})
 
     for %{module: module, old: %{}} = pair <- pairs,
-        module in started and inspect(module) not in told,
-        Pair.behaviours_lost(pair) == [],
-        Pair.both?(pair, {:child_spec, 1}) and Pair.differs?(pair, child_spec: 1) and not Specs.same?(pair) do
+        inspect(module) not in told and Pair.behaviours_lost(pair) == [],
+        Pair.both?(pair, {:child_spec, 1}) and Pair.differs?(pair, child_spec: 1),
+        module in started or Specs.start(pair) in starts,
+        not Specs.same?(pair) do
       finding(
         "child_spec_changed",
         :warn,
@@ -174,7 +176,7 @@ defmodule FlyDeployAgent.TreeFindings do
   defp supervised(%{module: module} = pair, {function, arity} = root, pairs, live) do
     where = "#{function}/#{arity}"
 
-    case Specs.compared(pairs, {module, function, arity}) do
+    case Specs.compared(pairs, {module, function, arity}, started_with(live, module, arity)) do
       :unknown ->
         if module in live.supervisors and Pair.differs?(pair, [root]),
           do: [
@@ -190,6 +192,11 @@ defmodule FlyDeployAgent.TreeFindings do
             do: of_specs(live, module, "#{where} starts #{inspect(m)} with", keys)
           ),
           numbers(pair, root, told, live),
+          for(
+            m <- told.added,
+            not runs?(m, live) and not ignores?(pairs[m]),
+            do: of_children(live, module, "#{where} starts #{inspect(m)}, which is not running")
+          ),
           for(
             {m, name} <- names,
             do:
@@ -216,6 +223,16 @@ defmodule FlyDeployAgent.TreeFindings do
         ])
     end
   end
+
+  # Where all supervisors of a module were started with the same.
+  defp started_with(live, module, 1) do
+    case live do
+      %{arguments: %{^module => [argument]}} -> [argument]
+      _ -> [:any]
+    end
+  end
+
+  defp started_with(_live, _module, arity), do: List.duplicate(:any, arity)
 
   # One with another id is another child: which of them is to run, the supervisor is not told.
   defp of_specs(%{apply_children: how}, module, what, keys) when how != nil do
@@ -285,15 +302,32 @@ defmodule FlyDeployAgent.TreeFindings do
     [old, new] =
       for version <- [:old, :new], do: pair |> Pair.code(version) |> CodeFacts.reached(module, [root])
 
-    if old != new and numberless(old) == numberless(new),
-      do: [
-        of_numbers(
-          live,
-          module,
-          "#{function}/#{arity} has other numbers, as that of the children that it starts"
-        )
-      ],
-      else: []
+    cond do
+      old == new ->
+        []
+
+      Constants.only_numbers?(old, new) ->
+        [
+          of_numbers(
+            live,
+            module,
+            "#{function}/#{arity} has other numbers, as that of the children that it starts"
+          )
+        ]
+
+      # It does the same, with others.
+      Constants.other_names?(old, new) ->
+        [
+          of_numbers(
+            live,
+            module,
+            "#{function}/#{arity} has other names, as those of the children that it starts"
+          )
+        ]
+
+      true ->
+        []
+    end
   end
 
   defp numbers(_pair, _root, _told, _live), do: []
@@ -309,14 +343,6 @@ defmodule FlyDeployAgent.TreeFindings do
 
   defp of_numbers(_live, module, what),
     do: finding("supervisor_changed", :warn, module, what <> ": they are not applied to what it started")
-
-  defp numberless(code), do: Map.new(code, fn {function, body} -> {function, without(body)} end)
-
-  defp without(n) when is_number(n), do: 0
-  defp without([head | tail]), do: [without(head) | without(tail)]
-  defp without(tuple) when is_tuple(tuple), do: tuple |> Tuple.to_list() |> without() |> List.to_tuple()
-  defp without(%{} = map), do: map |> Map.to_list() |> without()
-  defp without(term), do: term
 
   # The code that a root leads to, through all modules that change.
   defp reached(version, module, root, pairs), do: reached_from([{module, root}], version, pairs, %{})

@@ -241,6 +241,18 @@ defmodule FlyDeployAgent.Value do
 
   def parts(value), do: value
 
+  @doc "What lives, and stays as it is: what a supervisor was started with."
+  @spec fixed(t) :: t
+  def fixed({:atom, atom}), do: {:const, atom}
+  def fixed(:empty), do: {:const, []}
+  def fixed({:tuple, values}), do: {:tuple, Enum.map(values, &fixed/1)}
+  def fixed({:cons, head, tail}), do: {:cons, fixed(head), fixed(tail)}
+
+  def fixed({:map, values, complete}),
+    do: {:map, Map.new(values, fn {key, value} -> {key, fixed(value)} end), complete}
+
+  def fixed(value), do: value
+
   @doc "The atoms that live in a value."
   @spec atoms(t) :: [atom]
   def atoms({kind, atom}) when kind in [:atom, :name], do: [atom]
@@ -248,6 +260,10 @@ defmodule FlyDeployAgent.Value do
   def atoms({:cons, head, tail}), do: atoms(head) ++ atoms(tail)
   def atoms({:map, values, _}), do: values |> Map.values() |> Enum.flat_map(&atoms/1)
   def atoms(_value), do: []
+
+  @doc "One of the pairs that a map has whose keys are no atoms, `{:tuple, [key, value]}`, by its values; nil where it has none."
+  @spec others(map) :: t | nil
+  def others(values), do: values[@other]
 
   @doc "What a map has under a key that is no atom, `{:tuple, [key, value]}`, nil where it has none."
   @spec other(t) :: t | nil

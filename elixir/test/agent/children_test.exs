@@ -46,7 +46,18 @@ defmodule FlyDeployAgent.ChildrenTest do
              ])
   end
 
-  test "the supervisors of applications are asked" do
-    assert is_list(Children.running())
+  test "the supervisors of applications are asked, and those that stand outside of every tree" do
+    {:ok, top} =
+      Supervisor.start_link([%{id: :job, start: {Job, :start_link, [1, 2]}}], strategy: :one_for_one)
+
+    {:ok, inner} = Supervisor.start_link([], strategy: :one_for_one)
+
+    {:ok, _} =
+      Supervisor.start_child(top, %{id: :in, start: {Function, :identity, [{:ok, inner}]}, type: :supervisor})
+
+    Process.unlink(inner)
+    asked = fn pids -> for %{supervisor: ^top} = child <- Children.running(pids), do: child.start end
+    assert asked.([self(), inner, top]) -- [{Job, :start_link, 2}] == [{Function, :identity, 1}]
+    assert asked.([]) == []
   end
 end

@@ -110,6 +110,51 @@ defmodule FlyDeployAgent.CodeFindingsTest do
   end
   """
 
+  @sorter """
+  defmodule T.Sorter do
+    @behaviour :gen_statem
+    def callback_mode, do: :handle_event_function
+    def init(_), do: {:ok, :on, %{}}
+    def handle_event({:call, from}, message, _, data), do: call(message, from, data)
+    def handle_event(:cast, message, _, data), do: cast(message, data)
+    def handle_event(:info, _, _, _), do: :keep_state_and_data
+    defp call(:crates, from, data), do: {:keep_state, data, {:reply, from, map_size(data)}}
+    defp cast({:drop, key}, data), do: {:keep_state, Map.delete(data, key)}
+    defp cast({:sync, _}, data), do: {:keep_state, level(data, :low)}
+    defp level(data, :low), do: data
+    defp level(data, :high), do: data
+  end
+  """
+
+  @boot """
+  defmodule T.Boot do
+    use GenServer
+    def init(ids), do: {:ok, ids, {:continue, :boot}}
+    def handle_continue(:boot, ids) do
+      {:ok, _} = Supervisor.start_link(for(i <- ids, do: {Agent, fn -> i end}), strategy: :one_for_one)
+      {:noreply, ids}
+    end
+    def about, do: "boots"
+  end
+  """
+
+  @kinds """
+  defmodule T.Kinds do
+    use Supervisor
+    def start_link(arg), do: Supervisor.start_link(__MODULE__, arg)
+    def init(arg), do: Supervisor.init([{Registry, keys: :unique, name: T.Registry}] ++ more(arg), strategy: :one_for_one)
+    defp more(%{peer: false}), do: []
+    defp more(arg), do: [{Agent, fn -> arg end}]
+  end
+  """
+
+  @cache """
+  defmodule T.Cache do
+    def child_spec(_), do: %{id: T.Registry, start: {Registry, :start_link, [[keys: :unique]]}}
+    def ttl, do: nil
+  end
+  """
+
   @named """
   defmodule T.Named do
     use Supervisor
@@ -170,6 +215,8 @@ defmodule FlyDeployAgent.CodeFindingsTest do
         T.Conn => 1,
         T.Timed => 1,
         T.Caster => 1,
+        T.Sorter => 1,
+        T.Boot => 1,
         T.Loader => 1,
         T.Ticking => 1,
         T.Server => 200,
@@ -182,7 +229,8 @@ defmodule FlyDeployAgent.CodeFindingsTest do
         %{supervisor: self(), start: {Task.Supervisor, :start_link, 1}, id: T.Tasks, arguments: []},
         %{supervisor: self(), start: {T.Worker, :start_link, 1}, id: T.Worker, arguments: []}
       ],
-      supervisors: [T.Sup, T.Named, T.Pool],
+      supervisors: [T.Sup, T.Named, T.Pool, T.Kinds],
+      arguments: %{T.Kinds => [{:map, %{peer: {:const, false}}, true}]},
       applications: [T.App]
     }
 
@@ -398,6 +446,42 @@ defmodule FlyDeployAgent.CodeFindingsTest do
        {"%{id: :tasks, start: {Task.Supervisor, :start_link, [[name: T.Tasks]]}, type: :supervisor, restart: :permanent}",
         "{Task.Supervisor, name: T.Tasks}"}
      ], []},
+    {"a message is handed on to a function that has no clause for it any more", @sorter,
+     [
+       {"  defp cast({:drop, key}, data), do: {:keep_state, Map.delete(data, key)}\n", ""},
+       {"  defp cast({:sync",
+        "  defp call({:drop, key}, _, data), do: {:keep_state, Map.delete(data, key)}\n  defp cast({:sync"}
+     ], [{"messages_changed", :warn, "for {:drop, _}"}]},
+    {"a call to a state machine, in the module that makes it", @sorter,
+     [
+       {"  def handle_event({:call, from}, message",
+        "  def size(p), do: :gen_statem.call(p, :boxes)\n  def handle_event({:call, from}, message"},
+       {"defp call(:crates,", "defp call(:boxes,"}
+     ], []},
+    {"it has one elsewhere", @sorter,
+     [
+       {"  defp cast({:drop, key}, data), do: {:keep_state, Map.delete(data, key)}\n", ""},
+       {"  def handle_event(:info, _",
+        "  def handle_event(_, {:drop, key}, _, data), do: {:keep_state, Map.delete(data, key)}\n  def handle_event(:info, _"},
+       {"  def handle_event(:cast, message, _, data)",
+        "  def handle_event(:cast, {:sync, _} = message, _, data)"}
+     ], []},
+    {"a function that gets no message has a clause less", @sorter,
+     [{"  defp level(data, :high), do: data\n", ""}], []},
+    {"children of another module, by a specification of this one, get other options", @cache,
+     [{"keys: :unique]", "keys: :unique, partitions: 4]"}],
+     [{"child_spec_changed", :warn, "child_spec/1 differs"}]},
+    {"a function beside a specification", @cache, [{"ttl, do: nil", "ttl, do: 5"}], []},
+    {"a server starts supervisors that allow more restarts", @boot,
+     [{"strategy: :one_for_one)", "strategy: :one_for_one, max_restarts: 10)"}],
+     [{"supervisor_changed", :warn, "starts supervisors with max_restarts: 10"}]},
+    {"a server that starts supervisors", @boot, [{"\"boots\"", "\"boot\""}], []},
+    {"a child that is left out by what the supervisor was started with", @kinds,
+     [
+       {"++ more(arg)", "++ [{Agent, fn -> arg end}]"},
+       {"  defp more(%{peer: false}), do: []\n  defp more(arg), do: [{Agent, fn -> arg end}]\n", ""}
+     ], [{"children_changed", :block, "starts Agent"}]},
+    {"an option that is nil", @kinds, [{"name: T.Registry}", "name: T.Registry, meta: arg[:meta]}"}], []},
     {"a supervisor gets a child", @supervisor,
      [
        {"{Task.Supervisor, name: T.Tasks}",
@@ -420,6 +504,10 @@ defmodule FlyDeployAgent.CodeFindingsTest do
             @conn,
             @timed,
             @caster,
+            @sorter,
+            @boot,
+            @kinds,
+            @cache,
             @app,
             @supervisor,
             @named,

@@ -50,6 +50,21 @@ defmodule FlyDeployAgent.DemandsTest do
      [{"{:reply, state.items, state}", "{:reply, Enum.map(state.items, & &1.price), state}"}], [":price"]},
     {"a key with a default", [{"{:reply, state.items, state}", "{:reply, Map.get(state, :all, []), state}"}],
      []},
+    {"a key that is a text, where all are atoms",
+     [{"%{name: name} = state)", "%{\"name\" => name} = state)"}], ["\"name\""]},
+    {"a key that is a text, where there are others",
+     [{"{:reply, state.items, state}", "{:reply, %{state.texts | \"b\" => 1}, state}"}], []},
+    {"a key that is put into something within",
+     [{"{:reply, state.items, state}", "{:reply, 1, put_in(state.most[:x], 1)}"}], [":most"]},
+    {"a key that is put into something that is there",
+     [{"{:reply, state.items, state}", "{:reply, 1, put_in(state.limits[:x], 1)}"}], []},
+    {"a module that lacks a function",
+     [{"{:reply, state.items, state}", "{:reply, state.mod.nothing(1), state}"}], [""]},
+    {"a module that is asked for a function before",
+     [
+       {"{:reply, state.items, state}",
+        "{:reply, if(function_exported?(state.mod, :nothing, 1), do: state.mod.nothing(1)), state}"}
+     ], []},
     {"a key of a map within",
      [{"{:reply, state.items, state}", "{:reply, 1, update_in(state.limits.most, &(&1 + 1))}"}], [":most"]},
     {"a key of a map within that is there",
@@ -226,8 +241,10 @@ defmodule FlyDeployAgent.DemandsTest do
       hits: :atomics.new(2, []),
       limits: %{min: 1},
       on: &Enum.count/1,
+      mod: Enum,
       seen: MapSet.new([1]),
       pieces: ["a"],
+      texts: %{"a" => 1},
       timer: {:interval, make_ref()},
       rows: rows()
     }
@@ -507,5 +524,32 @@ defmodule FlyDeployAgent.DemandsTest do
     refute inspect(shape, limit: :infinity) =~ "s3cret"
     assert :erts_debug.flat_size(shape) < 20_000
     assert {:map, %{b: {:is, :binary}, d: {:tuple, [{:atom, :ok}, {:is, :pid}]}}, _} = shape
+  end
+
+  @meaning """
+  defmodule T.Meaning do
+    use GenServer
+    def init(_), do: {:ok, %{at: %{a: System.system_time(:second)}, conns: %{{:tcp, "h", 80} => [1]}, monitors: %{make_ref() => "topic"}}}
+    def handle_call(:young, _from, s), do: {:reply, for({id, at} <- s.at, at > System.system_time(:second) - 60, do: id), s}
+    def handle_call({:count, {kind, host, port}}, _from, s), do: {:reply, length(Map.get(s.conns, {kind, host, port}, [])), s}
+    def handle_call({:topic, t}, _from, s), do: {:reply, Enum.any?(s.monitors, fn {_ref, topic} -> topic == t end), s}
+  end
+  """
+
+  test "what values mean is not known: these changes are silent" do
+    state = %{at: %{a: 1}, conns: %{{:tcp, "h", 80} => [1]}, monitors: %{make_ref() => "topic"}}
+    keys = "Map.get(s.conns, {kind, host, port}, [])"
+
+    for {what, edits} <- [
+          {"a unit", [{"System.system_time(:second) - 60", "System.system_time(:millisecond) - 60_000"}]},
+          {"the order of a key's parts", [{keys, "Map.get(s.conns, {host, port, kind}, [])"}]},
+          {"keys and values",
+           [{"Enum.any?(s.monitors, fn {_ref, topic} -> topic == t end)", "Map.has_key?(s.monitors, t)"}]}
+        ] do
+      pairs = Versions.pairs(Versions.beams(@meaning), Versions.beams(Versions.edited(@meaning, edits)))
+      codes = fn version, module -> if module == T.Meaning, do: Pair.code(hd(pairs), version) end
+      shapes = %{T.Meaning => %{kind: :gen_server, shapes: [{Value.of(state), 1}], count: 1}}
+      assert {what, Demands.all(pairs, shapes, codes, %{})} == {what, []}
+    end
   end
 end

@@ -46,6 +46,7 @@ defmodule FlyDeployAgent.HandlersTest do
     def log(_event, %{config: %{to: to}}), do: to
     def format(event, %{colors: _}), do: event
     def filter(event, %{level: _}), do: event
+    def primary(event, level), do: if(level != :off, do: event, else: :stop)
   end
   """
 
@@ -55,7 +56,9 @@ defmodule FlyDeployAgent.HandlersTest do
      ["T.LogHandler.log/2"]},
     {"a formatter wants another setting", [{"%{colors: _}", "%{colors: _, width: _}"}],
      ["T.LogHandler.format/2"]},
-    {"a filter wants another setting", [{"%{level: _}", "%{levels: _}"}], ["T.LogHandler.filter/2"]}
+    {"a filter wants another setting", [{"%{level: _}", "%{levels: _}"}], ["T.LogHandler.filter/2"]},
+    {"a filter of all handlers wants a list of options", [{"level != :off", "Keyword.fetch!(level, :level)"}],
+     ["T.LogHandler.primary/2"]}
   ]
 
   test "handlers, formatters and filters of logger, with their settings" do
@@ -70,6 +73,8 @@ defmodule FlyDeployAgent.HandlersTest do
         filters: [own: {Function.capture(T.LogHandler, :filter, 2), %{level: :debug}}]
       })
 
+    :ok = :logger.add_primary_filter(:handlers_test, {Function.capture(T.LogHandler, :primary, 2), :info})
+
     for {what, edits, functions} <- @logging_changes do
       new = Enum.reduce(edits, @logging, fn {from, to}, text -> String.replace(text, from, to) end)
       pairs = Versions.pairs(old, Versions.beams(new))
@@ -79,9 +84,10 @@ defmodule FlyDeployAgent.HandlersTest do
       assert {what, for(f <- found, do: f.subject)} ==
                {what, for(f <- functions, do: "what #{f} is called with")}
 
-      for f <- found, do: assert(f.detail =~ "is kept by logger, for :handlers_test")
+      for f <- found, do: assert(f.detail =~ ~r/is kept by logger, for (:handlers_test|all handlers)/)
     end
   after
+    :logger.remove_primary_filter(:handlers_test)
     :logger.remove_handler(:handlers_test)
     :code.purge(T.LogHandler)
     :code.delete(T.LogHandler)

@@ -46,6 +46,23 @@ defmodule FlyDeployAgent.KeysTest do
         "do: (:ets.insert_new(:keys_test, {:walk_mode, :slow}); :ets.lookup_element(:keys_test, :run_mode, 2))"}
      ], [":run_mode"]},
     {"a key that is there", [{":mode, 2", ":limit, 2"}], []},
+    {"a key without which a function can only raise",
+     [
+       {"  def limit do",
+        "  def max, do: get(:max).n\n  defp get(key), do: (case :ets.lookup(:keys_test, key) do [{_, n}] -> n; [] -> nil end)\n  def limit do"}
+     ], []},
+    {"a key without which another does",
+     [
+       {"  def mode, do: ", "  def other, do: 1\n  def mode, do: get(:max).n + "},
+       {"  def limit do",
+        "  defp get(key), do: (case :ets.lookup(:keys_test, key) do [{_, n}] -> n; [] -> nil end)\n  def limit do"}
+     ], ["mode/0 can only raise without :max"]},
+    {"a key without which it does something else",
+     [
+       {"  def mode, do: ", "  def mode, do: (get(:max) || 1) + "},
+       {"  def limit do",
+        "  defp get(key), do: (case :ets.lookup(:keys_test, key) do [{_, n}] -> n; [] -> nil end)\n  def limit do"}
+     ], []},
     {"a table that is not there", [{"lookup(:keys_test, :limit)", "lookup(:keys_test_2, :max)"}], []}
   ]
 
@@ -60,7 +77,7 @@ defmodule FlyDeployAgent.KeysTest do
       assert {what, for(f <- found, do: {f.name, f.severity})} ==
                {what, for(_ <- keys, do: {"table_changed", :warn})}
 
-      for {f, key} <- Enum.zip(found, keys), do: assert(f.detail =~ "reads #{key} in the table :keys_test")
+      for {f, key} <- Enum.zip(found, keys), do: assert(f.detail =~ "#{key} in the table :keys_test")
     end
   end
 end

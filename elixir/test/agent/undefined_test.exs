@@ -86,4 +86,29 @@ defmodule FlyDeployAgent.UndefinedTest do
     assert find.(String.replace(source, "def n, do: 1", "def n, do: 2")) == []
     assert find.(String.replace(gone, "T.Fmt.fmt(x)", "inspect(x)")) == []
   end
+
+  test "a module without a file, which was made while it runs, is not asked what it calls" do
+    source = "defmodule T.Rate do\n  def of(n), do: n\nend\n"
+    made = Versions.beams("defmodule T.Made do\n  def price, do: T.Rate.of(1)\nend\n")[T.Made]
+
+    pairs =
+      Versions.pairs(Versions.beams(source), Versions.beams(String.replace(source, "def of", "def rate")))
+
+    found = fn -> for f <- Undefined.findings(pairs, Undefined.gone(pairs), []), do: f.detail =~ "T.Made" end
+
+    try do
+      {:module, _} = :code.load_binary(T.Made, ~c"nofile", made)
+      refute true in found.()
+      dir = Path.join(System.tmp_dir!(), "made_#{System.unique_integer([:positive])}")
+      File.mkdir_p!(dir)
+      file = Path.join(dir, "Elixir.T.Made.beam")
+      File.write!(file, made)
+      {:module, _} = :code.load_binary(T.Made, String.to_charlist(file), made)
+      assert true in found.()
+      File.rm_rf!(dir)
+    after
+      :code.purge(T.Made)
+      :code.delete(T.Made)
+    end
+  end
 end

@@ -220,5 +220,5 @@ on_cache = &row.(&1, &2, cache, &3, "pid = start(T.Cache, nil); T.Cache.put(:a, 
   on_cache.("table_changed", "rows get a further element", [{"{key, value})", "{key, value, 0})"}, {"{_, value} <-", "{_, value, _} <-"}], "T.Cache.get(:a) == 1"),
   soak.(on_cache.("table_changed", "keys are of another kind", [{"{key, value})", "{{:key, key}, value})"}, {"lookup(T.Cache, key)", "lookup(T.Cache, {:key, key})"}], "T.Cache.get(:a) == 1")),
   soak.(on_cache.("table_changed", "others may not write any more", [{":public", ":protected"}, {"  def get", "  def protection, do: :protected\n  def get"}], ":ets.info(T.Cache, :protection) == if(function_exported?(T.Cache, :protection, 0), do: T.Cache.protection(), else: :public)")),
-  soak.(on_cache.(["init_changed"], "the table has another name", [{"T.Cache, [", "T.Store, ["}, {"(T.Cache, key", "(T.Store, key"}, {"(T.Cache, {key", "(T.Store, {key"}], "T.Cache.get(:a) == 1"))
+  soak.(on_cache.(["init_changed", "table_changed"], "the table has another name", [{"T.Cache, [", "T.Store, ["}, {"(T.Cache, key", "(T.Store, key"}, {"(T.Cache, {key", "(T.Store, {key"}], "T.Cache.get(:a) == 1"))
 ]
