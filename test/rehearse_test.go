@@ -127,30 +127,32 @@ func TestARehearsalThatComesToNothingInCI(t *testing.T) {
 	}
 }
 
-// Ended by a signal while the release boots, it leaves nothing either.
+// Ended by a signal while the release boots, Ctrl-C's or CI's, it leaves nothing either.
 func TestARehearsalThatIsEnded(t *testing.T) {
 	t.Parallel()
 	hangs := shellRelease(t, "exec sleep 1000")
-	cache := t.TempDir()
-	cmd := exec.Command(binary(t), "rehearse", "--old", hangs, "--new", hangs, "--yes")
-	cmd.Dir, cmd.Env = t.TempDir(), append(os.Environ(), "XDG_CACHE_HOME="+cache)
-	errs, err := cmd.StderrPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	for lines := bufio.NewScanner(errs); lines.Scan(); {
-		if strings.Contains(lines.Text(), "booting my_app 1.2.3 on 2 machines") {
-			_ = cmd.Process.Signal(syscall.SIGTERM) // it waits, and has not ended
+	for _, signal := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		cache := t.TempDir()
+		cmd := exec.Command(binary(t), "rehearse", "--old", hangs, "--new", hangs, "--yes")
+		cmd.Dir, cmd.Env = t.TempDir(), append(os.Environ(), "XDG_CACHE_HOME="+cache)
+		errs, err := cmd.StderrPipe()
+		if err == nil {
+			err = cmd.Start()
 		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for lines := bufio.NewScanner(errs); lines.Scan(); {
+			if strings.Contains(lines.Text(), "booting my_app 1.2.3 on 2 machines") {
+				_ = cmd.Process.Signal(signal) // it waits, and has not ended
+			}
+		}
+		_ = cmd.Wait() // told by its exit code
+		if code := cmd.ProcessState.ExitCode(); code != 130 {
+			t.Errorf("%s: exit %d", signal, code)
+		}
+		leavesNothing(t, cache)
 	}
-	_ = cmd.Wait() // told by its exit code
-	if code := cmd.ProcessState.ExitCode(); code != 130 {
-		t.Errorf("exit %d", code)
-	}
-	leavesNothing(t, cache)
 }
 
 // aRegistry wants a login, and has an image of a release with an ENV. It gives its name, and what docker's configuration is to be.
