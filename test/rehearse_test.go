@@ -56,6 +56,8 @@ func TestARehearsalThatCannotBegin(t *testing.T) {
 	write(t, broken, "A=1\nvery-secret\n")
 	dies := shellRelease(t, `echo "cannot connect with $SECRET_KEY to $BUCKET_NAME" | sed 's/,.*//'; exit 3`)
 	hangs := shellRelease(t, "echo waiting for a database; exec sleep 1000")
+	other := shellRelease(t, "exit 0")
+	write(t, filepath.Join(other, "releases/start_erl.data"), "15 1.2.3")
 	foreign := shellRelease(t, "exit 0")
 	write(t, filepath.Join(foreign, "erts-14/bin/beam.elf"), foreignVM)
 	if err := os.Rename(filepath.Join(foreign, "erts-14/bin/beam.elf"), filepath.Join(foreign, "erts-14/bin/beam.smp")); err != nil {
@@ -68,6 +70,7 @@ func TestARehearsalThatCannotBegin(t *testing.T) {
 	}{
 		"another processor":   {[]string{"--old", dies, "--new", foreign}, 1, []string{foreign + " cannot run here: its Erlang VM was built for linux/s390x, and this computer is", "→ Rehearse on a computer that is linux/s390x"}},
 		"it dies":             {[]string{"--old", dies, "--new", dies, "--env-file", env}, 1, []string{"my_app ended with exit status 3 while it booted", "  cannot connect with [redacted] to my-app-releases\n", "→ Give what it needs with --env-file", "left out, since the rehearsal has a bucket of its own: BUCKET_NAME"}},
+		"it has another VM":   {[]string{"--old", dies, "--new", other}, 1, []string{"different Erlang VMs, 14 and 15: only a cold deploy"}},
 		"it hangs":            {[]string{"--old", hangs, "--new", dies, "--boot-timeout", "1"}, 1, []string{"my_app has not booted within 1s", "  waiting for a database\n", "--boot-timeout"}},
 		"no env file":         {[]string{"--old", dies, "--new", dies, "--env-file", "none"}, 1, []string{"read the environment of none: no such file", "--env-file"}},
 		"a broken env file":   {[]string{"--old", dies, "--new", dies, "--env-file", broken}, 1, []string{".env.test:2 is no line NAME=VALUE"}},
@@ -125,6 +128,26 @@ func TestARehearsalThatComesToNothingInCI(t *testing.T) {
 			}
 		}
 	}
+}
+
+// An application with Ecto boots without its database. It is told that it has none before anything is upgraded.
+func TestARehearsalThatDoesNotReachADatabase(t *testing.T) {
+	t.Parallel()
+	lonely := shellRelease(t, "")
+	write(t, filepath.Join(lonely, "bin/my_app"), `#!/bin/sh
+if [ "$1" = rpc ]; then echo "flydeploy: booted"; exit; fi
+echo "12:00:00.000 [error] Postgrex.Protocol (#PID<0.200.0>) failed to connect: ** (DBConnection.ConnectionError) tcp connect ($DATABASE_HOST): non-existing domain - :nxdomain"
+exec sleep 1000
+`)
+	env := filepath.Join(t.TempDir(), ".env.test")
+	write(t, env, "DATABASE_HOST=db.very-secret.example\n")
+	cache := t.TempDir()
+	_, errs, code := run(t, t.TempDir(), []string{"XDG_CACHE_HOME=" + cache}, "rehearse", "--yes", "--machines", "1", "--old", lonely, "--new", lonely, "--env-file", env, "--isolation", "processes")
+	want := "does not reach its database, and what needs it fails: 12:00:00.000 [error] Postgrex.Protocol (#PID<0.200.0>) failed to connect: ** (DBConnection.ConnectionError) tcp connect ([redacted]): non-existing domain"
+	if code != 1 || !strings.Contains(errs, want) || !strings.Contains(errs, "→ Start one that --env-file names.\n") || strings.Contains(errs, "very-secret") {
+		t.Errorf("exit %d\n%s", code, errs)
+	}
+	leavesNothing(t, cache)
 }
 
 // Ended by a signal while the release boots, Ctrl-C's or CI's, it leaves nothing either.

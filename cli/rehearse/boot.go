@@ -86,6 +86,25 @@ func (r *Rehearsal) notBooted(id, what string) error {
 // lacksVariable is how Elixir says that one is missing, and how config/runtime.exs does that `mix phx.new` makes.
 var lacksVariable = regexp.MustCompile(`environment variable "?([A-Z][A-Z0-9_]*)"?`)
 
+// unreached is the line in which Ecto's drivers (db_connection) say that there is no database. The application has booted all the same.
+var unreached = regexp.MustCompile(`(?m)^.*\bfailed to connect: .*$`)
+
+// tellUnreached says so where the release does not reach its database.
+func (r *Rehearsal) tellUnreached() {
+	for _, id := range r.machines {
+		says := unreached.FindString(r.printed(id))
+		if says == "" {
+			continue
+		}
+		remedy := "Start one that --env-file names."
+		if r.fly.Isolation() == local.Namespaces {
+			remedy = "With --isolation processes it reaches one on this computer."
+		}
+		r.tell("machine " + id + " does not reach its database, and what needs it fails: " + text.Shorten(text.Line(says), widest) + "\n  → " + remedy)
+		return // the others are alike
+	}
+}
+
 // Ended tells of the machines whose VM has ended by itself, with what they have printed last; "" where none has.
 func (r *Rehearsal) Ended() string {
 	var says []string

@@ -52,6 +52,9 @@ func Open(ctx context.Context, o Options, tell func(string)) (r *Rehearsal, err 
 			}
 		}
 	}
+	if r.old.erts != r.new.erts {
+		tell("the releases have different Erlang VMs, " + text.Line(r.old.erts) + " and " + text.Line(r.new.erts) + ": only a cold deploy brings another, as the plan will say")
+	}
 	return r, nil
 }
 
@@ -78,6 +81,7 @@ func (r *Rehearsal) Launch(ctx context.Context, fleet engine.Fleet) (err error) 
 	if err := r.boot(ctx, fleet, spec); err != nil {
 		return err
 	}
+	r.tellUnreached()
 	r.tell("upgrading to " + text.Line(r.new.version) + " on trial, and back: there is nothing to confirm afterwards")
 	if r.options.Traffic.Command == "" {
 		return nil
