@@ -6,7 +6,6 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"flydeploy/engine"
-	"flydeploy/text"
 	"flydeploy/tui/cells"
 	"flydeploy/tui/view"
 )
@@ -47,18 +46,6 @@ func (d *deployScreen) lockBody(c *console, w int) []cells.Line {
 	return append(lines, cells.Paragraph(cells.Muted, waiting, w)...)
 }
 
-// aliveWithin is how old the last renewal of a lock may be: a console renews it every ten seconds.
-const aliveWithin = 25 * time.Second
-
-// lifeSign tells whether a lock's owner is alive, by when it was renewed as far as was known at a time.
-func lifeSign(held engine.LockInfo, known time.Time) cells.Span {
-	silent := max(held.Lifetime()-held.ExpiresAt.Sub(known), 0)
-	if silent <= aliveWithin {
-		return cells.New(cells.OK, "alive, renewed "+text.Seconds(silent)+" ago")
-	}
-	return cells.New(cells.Warn, "no sign of life for "+text.Seconds(silent)+": its console may be dead")
-}
-
 // lockFacts tell who holds a lock, since when, whether its owner is alive, and how long until it expires; of a freeze, why and until when.
 func lockFacts(held engine.LockInfo, known time.Time, c *console, w int) []cells.Line {
 	if held.Frozen() {
@@ -74,7 +61,7 @@ func lockFacts(held engine.LockInfo, known time.Time, c *console, w int) []cells
 		by += ", which is you"
 	}
 	lines := cells.FactLines("held by", by, w)
-	sign := lifeSign(held, known)
+	sign := view.LifeSign(held, known)
 	for i, row := range cells.FactLines("owner", sign.Text, w) {
 		row[len(row)-1].Tone = sign.Tone
 		if i == 0 {

@@ -23,7 +23,7 @@ func (d *deployScreen) planQuestion(c *console, w int) []cells.Line {
 		question = " Suspend " + text.Counted(p.Processes(), "process") + " on " + text.Counted(len(ids), "machine") + "?"
 	}
 	buttons := cells.Line{cells.Button("Cancel", !d.onDeploy), cells.Blank(1), cells.Button(firstShown(c.keys.confirm)+" Deploy", d.onDeploy)}
-	if open := d.toRead(); open != "" {
+	if open := d.toRead(w - buttons.Width() - 2); open != "" {
 		buttons = append(buttons, cells.New(cells.Warn, "  "+open))
 	}
 	return []cells.Line{
@@ -31,8 +31,16 @@ func (d *deployScreen) planQuestion(c *console, w int) []cells.Line {
 	}
 }
 
-// toRead says what keeps the plan from being confirmed, or that there are warnings, which a low screen may not show.
-func (d *deployScreen) toRead() string {
+// namedIn gives findings' names after a title, or where they have no room, their number: the verdict above names them.
+func namedIn(title string, names []string, room int) string {
+	if all := title + ": " + strings.Join(names, ", "); cells.Width(all) <= room {
+		return all
+	}
+	return text.Count(len(names)) + " " + title
+}
+
+// toRead says in room cells what keeps the plan from being confirmed, or that there are warnings, which a low screen may not show.
+func (d *deployScreen) toRead(room int) string {
 	var refused, open []string
 	for _, f := range d.progress.Plan.Blockers() {
 		switch {
@@ -44,9 +52,9 @@ func (d *deployScreen) toRead() string {
 	}
 	switch {
 	case len(refused) > 0:
-		return "refused: " + strings.Join(refused, ", ")
+		return namedIn("refused", refused, room)
 	case len(open) > 0:
-		return "to accept by name: " + strings.Join(open, ", ")
+		return namedIn("to accept by name", open, room)
 	}
 	if unread := d.page.Len() - d.read; unread > 0 {
 		return "↓ " + text.Counted(unread, "line") + " not seen yet"

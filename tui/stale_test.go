@@ -11,6 +11,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/tui/cells"
 	"flydeploy/tui/tuitest"
+	"flydeploy/tui/view"
 )
 
 func TestWhatIsShownTellsItsAge(t *testing.T) {
@@ -76,7 +77,7 @@ func TestALockTellsWhetherItsOwnerLives(t *testing.T) {
 		{116 * time.Second, cells.OK, "alive, renewed 4s ago"},
 		{30 * time.Second, cells.Warn, "no sign of life for 1m 30s: its console may be dead"},
 	} {
-		got := lifeSign(engine.LockInfo{LifetimeMS: 120_000, ExpiresAt: now.Add(test.left)}, now)
+		got := view.LifeSign(engine.LockInfo{LifetimeMS: 120_000, ExpiresAt: now.Add(test.left)}, now)
 		if got.Tone != test.tone || got.Text != test.text {
 			t.Errorf("%q in tone %v, want %q", got.Text, got.Tone, test.text)
 		}

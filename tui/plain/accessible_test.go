@@ -172,6 +172,7 @@ func TestRule17AccessibleBlockersAndLock(t *testing.T) {
 
 	o, p = asking(tuitest.Locked())
 	w = talkTo(t.Context(), t, o)
+	w.hears(1, "Its owner: no sign of life for ")
 	w.hears(1, "Choice (1 to 3):")
 	w.says("3")
 	w.hears(1, "Type counter to override")

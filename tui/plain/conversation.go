@@ -123,7 +123,7 @@ func (c *conversation) question() {
 		if held.Frozen() {
 			c.print("\nDeploys are frozen by %s until %s: %s.\n", held.LockedBy, view.Until(held.ExpiresAt, time.Now()), strings.TrimSuffix(held.Freeze, "."))
 		} else {
-			c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\n", held.LockedBy, view.When(held.ExpiresAt, time.Now()), held.DeploymentID)
+			c.print("\nThe deploy lock is held by %s, until %s, for deploy %s.\nIts owner: %s.\n", held.LockedBy, view.When(held.ExpiresAt, time.Now()), held.DeploymentID, view.LifeSign(held.LockInfo, time.Now()).Text)
 		}
 		c.print("1. Wait until it is free\n2. Leave\n3. Override it\nChoice (1 to 3): ")
 	case engine.QuestionPlan:
