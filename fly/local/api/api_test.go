@@ -189,6 +189,8 @@ func TestWhatClientsLookAtBesides(t *testing.T) {
 	}{
 		{app + "/machines?summary=true", 200, `"id":"` + id, `"image":`},
 		{app + "/machines", 200, `"image":`, "none"},
+		{app + "/machines?state=started,stopped", 200, `"id":"` + id, "none"},
+		{app + "/machines?state=started,suspended", 200, `[]`, id},
 		{app + "/machines/" + id + "/events", 200, `"type":"stop"`, "none"},
 		{app + "/machines/" + id + "/events?limit=1", 200, `"type":"stop"`, `"type":"launch"`},
 		{app + "/machines/" + id + "/events?limit=none", 400, `"error":`, "none"},
