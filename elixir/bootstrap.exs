@@ -110,20 +110,36 @@ end
 
 pem = fn text -> for {:Certificate, der, _} <- :public_key.pem_decode(text), do: der end
 
-# The order's certificates, else the operating system's, else those of the package castore.
+# The order's certificates, else those of the file that the machine names, else the operating system's, else those of the package castore.
 certificates = fn form ->
-  if form["cacerts"] do
-    pem.(form["cacerts"])
-  else
-    try do
-      :public_key.cacerts_get()
-    rescue
-      _ ->
-        unless Code.ensure_loaded?(CAStore),
-          do: refused.("no_certificates", "no CA certificates: neither the system's nor castore's")
+  bundle = System.get_env("AWS_CA_BUNDLE", "")
 
-        CAStore |> apply(:file_path, []) |> File.read!() |> pem.()
-    end
+  cond do
+    form["cacerts"] ->
+      pem.(form["cacerts"])
+
+    bundle != "" ->
+      with {:ok, text} <- File.read(bundle),
+           [_ | _] = found <- pem.(text) do
+        found
+      else
+        _ ->
+          refused.(
+            "no_certificates",
+            "AWS_CA_BUNDLE names no file of certificates (PEM) that can be read"
+          )
+      end
+
+    true ->
+      try do
+        :public_key.cacerts_get()
+      rescue
+        _ ->
+          unless Code.ensure_loaded?(CAStore),
+            do: refused.("no_certificates", "no CA certificates: neither the system's nor castore's")
+
+          CAStore |> apply(:file_path, []) |> File.read!() |> pem.()
+      end
   end
 end
 

@@ -20,9 +20,16 @@ count = fn certificates ->
   end
 end
 
+in_file = fn path -> path |> File.read!() |> :public_key.pem_decode() |> length() end
+
 certificates =
-  with 0 <- count.(fn -> length(apply(:public_key, :cacerts_get, [])) end) do
-    count.(fn -> apply(CAStore, :file_path, []) |> File.read!() |> :public_key.pem_decode() |> length() end)
+  case System.get_env("AWS_CA_BUNDLE", "") do
+    "" ->
+      with 0 <- count.(fn -> length(apply(:public_key, :cacerts_get, [])) end),
+           do: count.(fn -> CAStore |> apply(:file_path, []) |> in_file.() end)
+
+    bundle ->
+      count.(fn -> in_file.(bundle) end)
   end
 
 folders =

@@ -113,7 +113,7 @@ var Remedies = map[string]string{
 
 	"no_crypto":       "Add :crypto to extra_applications in mix.exs, and deploy cold once.",
 	"no_ssl":          "Add :ssl to extra_applications in mix.exs, and deploy cold once.",
-	"no_certificates": "Install ca-certificates in the image (`apt-get install -y ca-certificates`), or add :castore to the dependencies, and deploy cold once.",
+	"no_certificates": "Install ca-certificates in the image (`apt-get install -y ca-certificates`), or add :castore to the dependencies, and deploy cold once. AWS_CA_BUNDLE, if the machines have it, names a file of certificates in the image.",
 	"no_distribution": "Set RELEASE_DISTRIBUTION=name in rel/env.sh.eex, and deploy cold once.",
 	"agent_busy":      "Wait until that deploy ends. If its console is dead, what it has staged expires by itself.",
 

@@ -1,7 +1,8 @@
 defmodule FlyDeployAgent.Connection do
   @moduledoc """
   TCP and TLS for `FlyDeployAgent.Http`. Errors are texts that name the host, and nothing else of a URL. TLS always verifies the peer: with
-  the certificates given in `:cacerts` (PEM), else the operating system's, else those of the package castore.
+  the certificates given in `:cacerts` (PEM), else those of the file that the machine names in AWS_CA_BUNDLE, else the operating system's, else
+  those of the package castore.
   """
 
   @connect_ms 10_000
@@ -89,22 +90,36 @@ defmodule FlyDeployAgent.Connection do
     end
   end
 
-  defp certificates(pem) when is_binary(pem) and pem != "" do
-    {:ok, for({:Certificate, der, _} <- :public_key.pem_decode(pem), do: der)}
-  end
+  defp certificates(pem) when is_binary(pem) and pem != "", do: {:ok, read(pem)}
 
   defp certificates(_none) do
+    case System.get_env("AWS_CA_BUNDLE", "") do
+      "" -> system()
+      path -> bundle(path)
+    end
+  end
+
+  defp bundle(path) do
+    with {:ok, pem} <- File.read(path),
+         [_ | _] = found <- read(pem) do
+      {:ok, found}
+    else
+      _ -> {:error, "AWS_CA_BUNDLE names no file of certificates (PEM) that can be read"}
+    end
+  end
+
+  defp read(pem), do: for({:Certificate, der, _} <- :public_key.pem_decode(pem), do: der)
+
+  defp system do
     {:ok, :public_key.cacerts_get()}
   rescue
     _ -> castore()
   end
 
   defp castore do
-    if Code.ensure_loaded?(CAStore) do
-      CAStore |> apply(:file_path, []) |> File.read!() |> certificates()
-    else
-      {:error, "no CA certificates: neither the system's nor castore's"}
-    end
+    if Code.ensure_loaded?(CAStore),
+      do: {:ok, CAStore |> apply(:file_path, []) |> File.read!() |> read()},
+      else: {:error, "no CA certificates: neither the system's nor castore's"}
   end
 
   @spec send_data(t, iodata) :: :ok | {:error, binary}

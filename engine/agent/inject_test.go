@@ -20,6 +20,8 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -267,8 +269,19 @@ func TestFaultyAgentsAreNotLoaded(t *testing.T) {
 			t.Errorf("%s: %d modules were loaded", test.name, loaded)
 		}
 	}
+	// A machine whose storage has certificates of its own names them itself.
 	o := orderOf(t, tarballOf(t, 2).bytes)
-	o.AgentURL, o.CACerts = local, authority
+	o.AgentURL = local
+	bundle := filepath.Join(t.TempDir(), "ca.pem")
+	n.eval(`System.put_env("AWS_CA_BUNDLE", "` + bundle + `")`)
+	t.Cleanup(func() { n.eval(`System.delete_env("AWS_CA_BUNDLE")`) })
+	var refused *Refusal
+	if _, err := Inject(t.Context(), n.exec, n.vm, o); !errors.As(err, &refused) || refused.Name != "no_certificates" {
+		t.Errorf("without the file: %v", err)
+	}
+	if err := os.WriteFile(bundle, []byte(authority), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	s, staged := n.order(o)
 	if staged.State != Staged {
 		t.Errorf("over TLS: %s %v", staged.State, staged.Error)

@@ -128,7 +128,7 @@ func (d *doctor) facts(ctx context.Context, m engine.Machine, vm agent.VM) {
 	}{
 		{"crypto", f.Crypto, engine.CheckFail, "in the release", "is not in the release: no tarball can be checked", "no_crypto"},
 		{"ssl", f.SSL, engine.CheckFail, "in the release", "is not in the release: nothing can be downloaded over https", "no_ssl"},
-		{"certificates", f.Certificates > 0, engine.CheckWarn, fmt.Sprintf("%d authorities", f.Certificates), "none: neither the system's nor castore's", "no_certificates"},
+		{"certificates", f.Certificates > 0, engine.CheckWarn, fmt.Sprintf("%d authorities", f.Certificates), "none that can be read: neither AWS_CA_BUNDLE's nor the system's nor castore's", "no_certificates"},
 		{"files", len(f.Unwritable) == 0, engine.CheckFail, "the VM's user can write the release's files", unwritableText(f.Unwritable), "not_writable"},
 		{"poller", !f.Poller, engine.CheckFail, "none", "FlyDeploy.Poller runs and would apply upgrades on its own", "poller_runs"},
 		{"agent", !f.Agent, engine.CheckWarn, "no upgrade is under way", "an upgrade is under way in the VM", "agent_busy"},

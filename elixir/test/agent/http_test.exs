@@ -156,6 +156,23 @@ defmodule FlyDeployAgent.HttpTest do
       assert get(url(port, "https", "localhost"), cacerts: pem) == {:ok, "hello"}
     end
 
+    # As the startup hook takes them, so does a deploy.
+    @tag :tmp_dir
+    test "works with those that the machine names", %{server: server, pem: pem, tmp_dir: dir} do
+      bundle = Path.join(dir, "ca.pem")
+      System.put_env("AWS_CA_BUNDLE", bundle)
+      on_exit(fn -> System.delete_env("AWS_CA_BUNDLE") end)
+      port = serve(ok("hello"), :ssl, server)
+
+      for text <- [nil, "", "no certificate"] do
+        if text, do: File.write!(bundle, text)
+        assert {:error, "AWS_CA_BUNDLE names no file" <> _} = get(url(port, "https", "localhost"))
+      end
+
+      File.write!(bundle, pem)
+      assert get(url(port, "https", "localhost")) == {:ok, "hello"}
+    end
+
     test "refuses a server that nobody vouches for", %{server: server} do
       port = serve(ok("hello"), :ssl, server ++ [log_level: :none])
       assert {:error, text} = get(url(port, "https", "localhost"))
