@@ -122,7 +122,7 @@ defmodule FlyDeployAgent.Archive do
   defp regular?(%{type: type}), do: type in [?0, 0]
 
   defp safe?(name) do
-    name != "" and Path.type(name) == :relative and ".." not in Path.split(name) and
-      not String.contains?(name, <<0>>)
+    name != "" and not String.starts_with?(name, "/") and not String.contains?(name, <<0>>) and
+      (not String.contains?(name, "..") or ".." not in String.split(name, "/"))
   end
 end

@@ -63,7 +63,7 @@ defmodule FlyDeployAgent.Diff do
     for path <- dir |> Path.join("lib/*") |> Path.wildcard(), File.dir?(path) do
       {app, vsn} = Release.split(path)
       origin = Release.origin(app)
-      keys = if origin == :library, do: path |> Path.join("ebin/#{app}.app") |> app_keys(), else: []
+      keys = if origin == :library, do: path |> Path.join("ebin/#{app}.app") |> Release.app_keys(), else: []
       %{app: app, vsn: vsn, dir: path, running: Release.app_dir(app), origin: origin, keys: keys}
     end
   end
@@ -81,7 +81,7 @@ defmodule FlyDeployAgent.Diff do
   defp app(app, protocols) do
     target = app.running || Path.join([Release.root(), "lib", "#{app.app}-#{app.vsn}"])
     new = Path.wildcard(app.dir <> "/ebin/*.beam")
-    old_keys = app_keys(Path.join(target, "ebin/#{app.app}.app"))
+    old_keys = Release.app_keys(Path.join(target, "ebin/#{app.app}.app"))
     # Those that are as before may not have been extracted.
     modules = MapSet.new(Enum.map(new, &module/1) ++ (app.keys[:modules] || []))
 
@@ -236,7 +236,7 @@ defmodule FlyDeployAgent.Diff do
   @spec version(atom) :: binary | nil
   def version(app) do
     with dir when dir != nil <- Release.app_dir(app),
-         [_ | _] = version <- app_keys(Path.join(dir, "ebin/#{app}.app"))[:vsn],
+         [_ | _] = version <- Release.app_keys(Path.join(dir, "ebin/#{app}.app"))[:vsn],
          do: List.to_string(version),
          else: (_ -> nil)
   end
@@ -249,18 +249,6 @@ defmodule FlyDeployAgent.Diff do
           to_string(keys[:description]) == to_string(app),
         do: app
   end
-
-  defp app_keys(file) do
-    with {:ok, text} <- File.read(file),
-         {:ok, tokens, _} <- text |> characters() |> :erl_scan.string(),
-         {:ok, {:application, _, keys}} <- :erl_parse.parse_term(tokens),
-         do: keys,
-         else: (_ -> [])
-  end
-
-  # As `:file.consult/1` reads it, which asks a process for each of its lines.
-  defp characters(text),
-    do: if(String.valid?(text), do: String.to_charlist(text), else: :binary.bin_to_list(text))
 
   defp dependencies(apps, changes, own) do
     by_app = changes |> Enum.reject(& &1.consolidated) |> Enum.frequencies_by(& &1.app)

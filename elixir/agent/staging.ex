@@ -120,7 +120,8 @@ defmodule FlyDeployAgent.Staging do
     File.mkdir!(dir)
 
     # What tells of the release is read where it is as before, too.
-    needed = &(Manifest.manifest?(&1) or not Inventory.has?(&1, &2))
+    inventory = Inventory.new(:release)
+    needed = &(Manifest.manifest?(&1) or not Inventory.has?(inventory, &1, &2))
 
     case Archive.extract(tarball, dir, &Release.takes_part?/1, needed) do
       {:ok, _entries} ->

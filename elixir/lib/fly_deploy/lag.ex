@@ -51,13 +51,8 @@ defmodule FlyDeploy.Lag do
 
   # As the file on disk says, where an upgrade has put it: a module that an upgrade has removed stays loaded.
   defp modules(app, ebin) do
-    case :file.consult(Path.join(ebin, "#{app}.app")) do
-      {:ok, [{:application, _, keys}]} ->
-        for module <- keys[:modules] || [], do: {module, Path.join(ebin, "#{module}.beam")}
-
-      _ ->
-        []
-    end
+    for module <- Release.app_keys(Path.join(ebin, "#{app}.app"))[:modules] || [],
+        do: {module, "#{ebin}/#{module}.beam"}
   end
 
   defp protocols do

@@ -38,11 +38,13 @@ defmodule FlyDeploy.Preparation do
           {:ok, prepared} | {:none | :gave_up, String.t()} | {:error, String.t()}
   def run(app, dir, tell) do
     with {:ok, image_ref} <- on_fly(),
-         # Before anything of it is replaced, also where nothing is recorded yet.
-         _ = Version.image_code(),
+         # Before anything of it is replaced, also where nothing is recorded yet: while the bucket is asked.
+         image_code = Task.async(&Version.image_code/0),
          {:ok, settings} <- Settings.load(System.get_env(), Application.get_all_env(:fly_deploy)),
          _ = tell.("reading current.json"),
-         {:ok, document} <- document(settings, app),
+         found = document(settings, app),
+         _ = Task.await(image_code, :infinity),
+         {:ok, document} <- found,
          {:ok, upgrade} <- chosen(document, image_ref, app),
          :ok <- Signature.check(upgrade, app),
          :ok <- not_given_up(upgrade),
@@ -76,9 +78,10 @@ defmodule FlyDeploy.Preparation do
 
   defp unpack(app, upgrade, tarball, dir, tell) do
     tell.("extracting the tarball")
+    inventory = Inventory.new(:code)
 
     with {:ok, _entries} <-
-           Archive.extract(tarball, dir, &Release.takes_part?/1, &(not Inventory.has?(&1, &2))),
+           Archive.extract(tarball, dir, &Release.takes_part?/1, &(not Inventory.has?(inventory, &1, &2))),
          _ = tell.("comparing it with what is loaded"),
          {:ok, diff} <- compare(dir, app),
          {:ok, code} <- prepare(diff.changes),

@@ -77,9 +77,9 @@ defmodule FlyDeploy.Reapply do
 
   # There is old code only where this is not the first upgrade since the VM started.
   defp free(modules) do
-    case Enum.reject(modules, &:code.soft_purge/1) do
-      [] -> :ok
-      [module | _] -> {:error, "a process still runs an old version of #{inspect(module)}"}
+    case Enum.find(modules, &(:erlang.check_old_code(&1) and not :code.soft_purge(&1))) do
+      nil -> :ok
+      module -> {:error, "a process still runs an old version of #{inspect(module)}"}
     end
   end
 

@@ -43,38 +43,79 @@ defmodule FlyDeployAgent.InventoryTest do
     new: new
   } do
     assert Code.ensure_loaded?(Had)
-    assert Inventory.has?(@module, beam)
-    refute Inventory.has?(@module, new)
+    assert Inventory.has?(Inventory.new(:release), @module, beam)
+    refute Inventory.has?(Inventory.new(:release), @module, new)
   end
 
   test "in interactive mode a module that is not loaded yet", %{beam: beam} do
     assert :code.get_mode() == :interactive
-    assert Inventory.has?(@module, beam)
+    assert Inventory.has?(Inventory.new(:release), @module, beam)
   end
 
   test "not a module of which another version is loaded than lies there", %{beam: beam, new: new} do
     {:module, Had} = :code.load_binary(Had, ~c"elsewhere", new)
-    refute Inventory.has?(@module, beam)
-    refute Inventory.has?(@module, new)
+    refute Inventory.has?(Inventory.new(:release), @module, beam)
+    refute Inventory.has?(Inventory.new(:release), @module, new)
   end
 
   test "static files, by their content" do
-    assert Inventory.has?("lib/had-2.0.0/priv/static/app.css", "body {}")
-    refute Inventory.has?("lib/had-2.0.0/priv/static/app.css", "body { }")
-    refute Inventory.has?("lib/had-2.0.0/priv/static/app.js", "body {}")
+    assert Inventory.has?(Inventory.new(:release), "lib/had-2.0.0/priv/static/app.css", "body {}")
+    refute Inventory.has?(Inventory.new(:release), "lib/had-2.0.0/priv/static/app.css", "body { }")
+    refute Inventory.has?(Inventory.new(:release), "lib/had-2.0.0/priv/static/app.js", "body {}")
+  end
+
+  test "to run the code, descriptions as other files" do
+    inventory = Inventory.new(:code)
+    assert Inventory.has?(inventory, "lib/had-1.0.0/ebin/had.app", "{application, had, []}.")
+    refute Inventory.has?(inventory, "lib/had-1.0.0/ebin/had.app", "{application, had, [{vsn, []}]}.")
+    refute Inventory.has?(inventory, "lib/new-1.0.0/ebin/new.app", "{application, new, []}.")
+  end
+
+  test "to run the code, a module whose code is that which runs, whatever else is in its file", %{
+    beam: beam,
+    new: new
+  } do
+    {:ok, _, chunks} = :beam_lib.all_chunks(beam)
+    {:ok, other} = :beam_lib.build_module([{~c"More", "of it"} | chunks])
+    assert other != beam
+    inventory = Inventory.new(:code)
+
+    # It is loaded from its file when it is called.
+    refute Inventory.has?(inventory, @module, other)
+    assert Inventory.has?(inventory, @module, beam)
+
+    assert Code.ensure_loaded?(Had)
+    assert Inventory.has?(inventory, @module, other)
+    refute Inventory.has?(inventory, @module, new)
+    refute Inventory.has?(Inventory.new(:release), @module, other)
   end
 
   # By these the comparison judges everything else.
   test "never descriptions of libraries and applications that are new" do
-    refute Inventory.has?("lib/had-1.0.0/ebin/had.app", "{application, had, []}.")
-    refute Inventory.has?("lib/new-1.0.0/priv/static/app.css", "body {}")
+    refute Inventory.has?(Inventory.new(:release), "lib/had-1.0.0/ebin/had.app", "{application, had, []}.")
+    refute Inventory.has?(Inventory.new(:release), "lib/new-1.0.0/priv/static/app.css", "body {}")
   end
 
   test "descriptions of OTP's applications, by their versions" do
     {app, vsn} = :code.lib_dir(:kernel) |> to_string() |> FlyDeployAgent.Release.split()
-    assert Inventory.has?("lib/#{app}-#{vsn}/ebin/#{app}.app", "{application, kernel, []}.")
-    refute Inventory.has?("lib/#{app}-#{vsn}.1/ebin/#{app}.app", "{application, kernel, []}.")
-    refute Inventory.has?("lib/megaco-1.0.0/ebin/megaco.app", "{application, megaco, []}.")
+
+    assert Inventory.has?(
+             Inventory.new(:release),
+             "lib/#{app}-#{vsn}/ebin/#{app}.app",
+             "{application, kernel, []}."
+           )
+
+    refute Inventory.has?(
+             Inventory.new(:release),
+             "lib/#{app}-#{vsn}.1/ebin/#{app}.app",
+             "{application, kernel, []}."
+           )
+
+    refute Inventory.has?(
+             Inventory.new(:release),
+             "lib/megaco-1.0.0/ebin/megaco.app",
+             "{application, megaco, []}."
+           )
   end
 
   describe "consolidated protocols" do
@@ -88,7 +129,7 @@ defmodule FlyDeployAgent.InventoryTest do
     defp had?(module, beam, other \\ nil) do
       file = "#{module}.beam"
       FlyDeployAgent.Release.consolidated() |> Path.join(file) |> File.write!(other || beam)
-      Inventory.has?("releases/2.0.0/consolidated/#{file}", beam)
+      Inventory.has?(Inventory.new(:release), "releases/2.0.0/consolidated/#{file}", beam)
     end
 
     test "of Elixir that lie there and run" do

@@ -122,7 +122,13 @@ defmodule FlyDeploy.ArchiveTest do
   end
 
   # The name of a file that would be written beside the folder, whatever comes before it in the archive.
-  for name <- ["../outside", "lib/../../outside", "/tmp/fly_deploy_outside", "lib/my_app-1/ebin/.."] do
+  for name <- [
+        "../outside",
+        "lib/../../outside",
+        "/tmp/fly_deploy_outside",
+        "lib/my_app-1/ebin/..",
+        "lib//../../outside"
+      ] do
     test "writes nothing of an archive that holds #{name}", %{tmp_dir: dir} do
       {result, written} = extract(dir, [{"lib/my_app-1/ebin/a.beam", "a"}, {unquote(name), "bad"}])
       assert {:error, "the tarball would write outside of its folder: " <> _} = result
