@@ -11,13 +11,21 @@ import (
 
 	"flydeploy/engine"
 	"flydeploy/examples/counter/countertest"
+	"flydeploy/fly/local"
 )
 
 // How much longer a boot takes that has an upgrade to apply, and one that has none: beside that of the same release without the package.
-// Medians of boots in turn, so that all meet the same load, of which their CPU time depends less.
+// Medians of boots in turn, so that all meet the same load, of which their CPU time depends less. Embedded mode is what a release has
+// unless it is told otherwise; in interactive mode the hook pays for each module that it is the first to call, crypto's among them.
 func BenchmarkRestart(b *testing.B) {
+	for _, mode := range []string{"embedded", "interactive"} {
+		b.Run(mode, func(b *testing.B) { benchmarkRestart(b, mode) })
+	}
+}
+
+func benchmarkRestart(b *testing.B, mode string) {
 	const rounds = 11
-	w := newWorld(b, 2)
+	w := newWorldWith(b, local.Options{}, map[string]string{"RELEASE_MODE": mode}, 2)
 	s := settings()
 	s.Select.Machines = w.ids[:1]
 	if _, r := w.deploy(s, 2); r.Outcome != engine.OutcomeSucceeded {
