@@ -22,6 +22,8 @@ type Progress struct {
 
 	index map[string]*MachineProgress
 	parts *Plan // the first parts of a plan that is not whole yet
+	// brief: of machines' phases it keeps the first, and no log.
+	brief bool
 }
 
 // MachineProgress is one machine's part of a deploy. Phases are those of the current attempt.
@@ -69,6 +71,13 @@ func NewProgress() *Progress {
 	return &Progress{Fleet: map[Phase]PhaseState{}, index: map[string]*MachineProgress{}}
 }
 
+// NewBriefProgress makes one for who counts machines: of their phases it keeps the first, and no log.
+func NewBriefProgress() *Progress {
+	p := NewProgress()
+	p.brief = true
+	return p
+}
+
 // Apply updates p with an event. Events may arrive merged (a state replaced by its successor), but never reordered within one
 // (machine, attempt, phase). A final status never changes; a new attempt starts the phases of its machine afresh.
 func (p *Progress) Apply(e Event) {
@@ -87,6 +96,9 @@ func (p *Progress) Apply(e Event) {
 			return
 		}
 		m.take(e)
+		if p.brief && e.Phase != MachinePhases[0] {
+			return
+		}
 		phases = m.Phases
 	} else {
 		p.takeFleet(e)
@@ -174,6 +186,9 @@ func (p *Progress) takePlan(plan *Plan) {
 }
 
 func (p *Progress) log(l LogLine) {
+	if p.brief {
+		return
+	}
 	if len(p.Log) == maxLog {
 		p.Log = append(p.Log[:0], p.Log[maxLog/4:]...)
 	}

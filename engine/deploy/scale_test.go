@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"slices"
 	"strconv"
@@ -189,6 +190,7 @@ func TestScale(t *testing.T) {
 	if len(sizes) == 0 {
 		t.Skip("make bench-scale")
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(50)) // as package cli has it
 	if os.Getenv("FLYDEPLOY_SCALE_MEMORY") != "" {
 		runtime.MemProfileRate = 4 << 10
 	}

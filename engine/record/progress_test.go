@@ -142,3 +142,28 @@ func TestThePastCountsTheMachinesOfTheDeploy(t *testing.T) {
 		t.Errorf("%d of %d machines, want 1 of 1", past.Upgraded, past.Machines)
 	}
 }
+
+// Who counts machines keeps little of them, and counts them as who shows them.
+func TestABriefProgressCountsAlike(t *testing.T) {
+	full, brief := engine.NewProgress(), engine.NewBriefProgress()
+	for _, e := range []engine.Event{
+		{Machine: "m1", Attempt: 1, Phase: engine.PhaseInject, Status: engine.StatusSkipped, State: engine.MachineLeftOut},
+		{Machine: "m2", Attempt: 1, Phase: engine.PhaseInject, Status: engine.StatusDone, State: engine.MachineStaging},
+		{Machine: "m2", Attempt: 1, Phase: engine.PhaseReload, Status: engine.StatusFailed, State: engine.MachineFailed},
+		{Machine: "m2", Attempt: 2, Phase: engine.PhaseInject, Status: engine.StatusRunning, State: engine.MachineStaging},
+		{Machine: "m2", Attempt: 2, Phase: engine.PhaseResume, Status: engine.StatusDone, State: engine.MachineCommitted, Report: &engine.MachineReport{SuspendedUS: 9}},
+		{Phase: engine.PhasePlan, Status: engine.StatusDone, Plan: &engine.Plan{Verdict: engine.Verdict{Word: engine.VerdictHot}}},
+	} {
+		full.Apply(e)
+		brief.Apply(e)
+	}
+	for i, m := range full.Machines {
+		b := brief.Machines[i]
+		if b.State != m.State || b.Attempt != m.Attempt || b.Report.SuspendedUS != m.Report.SuspendedUS || b.Phases[engine.PhaseInject] != m.Phases[engine.PhaseInject] || len(b.Phases) != 1 {
+			t.Errorf("%s: %+v, in full %+v", m.ID, b, m)
+		}
+	}
+	if brief.Plan != full.Plan || len(brief.Log) > 0 {
+		t.Errorf("plan %v, %d lines of log", brief.Plan, len(brief.Log))
+	}
+}

@@ -45,7 +45,7 @@ type times struct {
 
 // NewRecorder makes a recorder that hands its events to feed, and closes it.
 func NewRecorder(feed *Feed) *Recorder {
-	return &Recorder{feed: feed, times: map[eventKey]times{}, progress: engine.NewProgress(), news: make(chan struct{})}
+	return &Recorder{feed: feed, times: map[eventKey]times{}, progress: engine.NewBriefProgress(), news: make(chan struct{})}
 }
 
 // Emit numbers and records an event. It sets the phase's StartedAt from earlier events and, at its end, its DurationUS. After Close
