@@ -16,7 +16,12 @@ defmodule FlyDeployAgent.Keys do
 
   @doc "The findings about keys that changed modules read, and the running versions of them do not."
   @spec findings([Pair.t()]) :: [FlyDeployAgent.Findings.finding()]
-  def findings(pairs), do: replaced(pairs) ++ raising(pairs)
+  def findings(pairs) do
+    read = replaced(pairs)
+    told = for {_module, _how, name, key} <- read, do: {name, key}
+    further = Enum.reject(raising(pairs), fn {_module, _how, name, key} -> {name, key} in told end)
+    for {module, how, name, key} <- read ++ further, do: finding(module, how, name, key)
+  end
 
   defp replaced(pairs) do
     read =
@@ -32,7 +37,7 @@ defmodule FlyDeployAgent.Keys do
         missing?(name, key),
         mfa in @raising or Enum.any?(old, &replaced?(&1, name, new)),
         uniq: true,
-        do: finding(module, "reads", name, key)
+        do: {module, "reads", name, key}
   end
 
   # Functions that find nothing there by a key of their own, and can do nothing then but raise, whichever module reads it for them.
@@ -56,7 +61,7 @@ defmodule FlyDeployAgent.Keys do
         {name, key} <- sought(new, root),
         raises?(new, root, {name, key}) and not raises?(program(by_module, :old, root), root, {name, key}),
         uniq: true,
-        do: finding(module, "#{f}/#{a} can only raise without", name, key)
+        do: {module, "#{f}/#{a} can only raise without", name, key}
   end
 
   defp program(by_module, version, root) do

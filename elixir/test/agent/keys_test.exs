@@ -57,6 +57,11 @@ defmodule FlyDeployAgent.KeysTest do
        {"  def limit do",
         "  defp get(key), do: (case :ets.lookup(:keys_test, key) do [{_, n}] -> n; [] -> nil end)\n  def limit do"}
      ], ["mode/0 can only raise without :max"]},
+    {"a key that took another's place, without which it can only raise",
+     [
+       {"[{_, n}] -> n\n      [] -> 5", "[{_, n}] -> n"},
+       {"lookup(:keys_test, :limit)", "lookup(:keys_test, :max)"}
+     ], ["reads :max"]},
     {"a key without which it does something else",
      [
        {"  def mode, do: ", "  def mode, do: (get(:max) || 1) + "},
