@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/deploy"
@@ -22,10 +23,11 @@ type interrupts struct {
 	stop    context.CancelCauseFunc
 	hurried chan struct{} // closed when the end may not take long any more
 
-	mu      sync.Mutex
-	deploys []*deploy.Deployment
-	asked   int  // how often to end
-	visited bool // another program has the terminal: what its keys send is meant for that one
+	mu        sync.Mutex
+	deploys   []*deploy.Deployment
+	asked     int       // how often to end
+	visited   bool      // another program has the terminal: what its keys send is meant for that one
+	visitedAt time.Time // when the last such program had ended
 }
 
 func newInterrupts() *interrupts {
@@ -63,7 +65,7 @@ func (i *interrupts) listen() context.Context {
 func (i *interrupts) take(s os.Signal) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.visited && (s == os.Interrupt || s == syscall.SIGQUIT) {
+	if (i.visited || time.Since(i.visitedAt) < keysArriveWithin) && (s == os.Interrupt || s == syscall.SIGQUIT) {
 		return
 	}
 	i.asked++
@@ -82,12 +84,15 @@ func (i *interrupts) take(s os.Signal) {
 	i.stop(signalled{s})
 }
 
+// keysArriveWithin is for the signal of a key that has ended the other program: it comes to us as well, and may be heard after that end.
+const keysArriveWithin = time.Second
+
 // leaveKeys leaves ctrl-c and ctrl-\ to a program that has the terminal, until back is called.
 func (i *interrupts) leaveKeys() (back func()) {
 	set := func(visited bool) {
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		i.visited = visited
+		i.visited, i.visitedAt = visited, time.Now()
 	}
 	set(true)
 	return func() { set(false) }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/deploy"
@@ -50,26 +52,31 @@ func (l lostFleet) Machines(context.Context) ([]engine.Machine, error) {
 	return nil, errors.New("no answer")
 }
 
-// ctrl-c in a shell that has the terminal is the shell's, and ends neither the console nor a deploy; a kill does.
+// ctrl-c in a shell that has the terminal is the shell's, and ends neither the console nor a deploy, even if we hear of it when the shell
+// has ended by it; a kill does.
 func TestKeysOfAVisitAreNotOurs(t *testing.T) {
-	i := newInterrupts()
-	var ended []error
-	i.stop = func(why error) { ended = append(ended, why) }
-	back := i.leaveKeys()
-	i.take(syscall.SIGINT)
-	i.take(syscall.SIGQUIT)
-	if len(ended) > 0 || i.asked > 0 {
-		t.Errorf("ended by %v", ended)
-	}
-	back()
-	i.take(syscall.SIGINT)
-	if len(ended) != 1 || i.asked != 1 {
-		t.Errorf("ended by %v", ended)
-	}
-	i = newInterrupts()
-	i.stop = func(why error) { ended = append(ended, why) }
-	defer i.leaveKeys()()
-	if i.take(syscall.SIGTERM); len(ended) != 2 {
-		t.Error("a kill is left to the shell")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		i := newInterrupts()
+		var ended []error
+		i.stop = func(why error) { ended = append(ended, why) }
+		back := i.leaveKeys()
+		i.take(syscall.SIGINT)
+		i.take(syscall.SIGQUIT)
+		back()
+		i.take(syscall.SIGINT)
+		if len(ended) > 0 || i.asked > 0 {
+			t.Errorf("ended by %v", ended)
+		}
+		time.Sleep(keysArriveWithin)
+		i.take(syscall.SIGINT)
+		if len(ended) != 1 || i.asked != 1 {
+			t.Errorf("ended by %v", ended)
+		}
+		i = newInterrupts()
+		i.stop = func(why error) { ended = append(ended, why) }
+		defer i.leaveKeys()()
+		if i.take(syscall.SIGTERM); len(ended) != 2 {
+			t.Error("a kill is left to the shell")
+		}
+	})
 }
