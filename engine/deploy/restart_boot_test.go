@@ -91,6 +91,8 @@ func (u *upgraded) isNotLoadedForEver() {
 		return content
 	}), "crashing")
 
+	const loaded = "FlyDeploy reapplied hot upgrade 2.0.0"
+	before := strings.Count(u.local.Console(u.id), loaded)
 	u.order(http.MethodPost, u.id, "/restart?force_stop=true")
 	u.awaitBoot(u.id) // the machine tries again by itself, as on Fly
 
@@ -98,8 +100,8 @@ func (u *upgraded) isNotLoadedForEver() {
 	u.expectUpgrade(u.id, s.Versions.FlyDeploy, u.image, "", "")
 	const says = "hot upgrade 2.0.0 was loaded by the last two boots, and each ended within a minute"
 	log := u.local.Console(u.id)
-	if n := strings.Count(log, "FlyDeploy reapplied"); !strings.Contains(log, "[error] FlyDeploy boots this machine's image: "+says) {
-		u.t.Errorf("its log, which tells of %d boots with the upgrade:\n%s", n, log)
+	if n := strings.Count(log, loaded) - before; n != 2 || strings.Count(log, "[error] FlyDeploy boots this machine's image: "+says) != 1 {
+		u.t.Errorf("its log tells of %d boots with the upgrade, want 2 and then one of the image:\n%s", n, log)
 	}
 	u.expectImagesOwnFiles(u.id)
 	u.expectBootsImage(says)
