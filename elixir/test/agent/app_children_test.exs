@@ -50,8 +50,21 @@ defmodule FlyDeployAgent.AppChildrenTest do
     gives(children, options)
     {:ok, pid} = Sup.start_link(:arg)
     Process.unlink(pid)
-    on_exit(fn -> Process.exit(pid, :kill) end)
+    on_exit(fn -> ends(pid) end)
     pid
+  end
+
+  # The next test starts children of the same names.
+  defp ends(pid) do
+    {:links, links} = Process.info(pid, :links) || {:links, []}
+    refs = for ending <- [pid | links], is_pid(ending), do: Process.monitor(ending)
+    Process.exit(pid, :kill)
+
+    for ref <- refs do
+      receive do
+        {:DOWN, ^ref, _, _, _} -> :ok
+      end
+    end
   end
 
   defp tree(more \\ %{}), do: Map.merge(%{root: {Sup, :init, 1}, added: [], removed: []}, more)
