@@ -212,7 +212,9 @@ defmodule FlyDeploy do
   and if one is recorded: `:version`, `:source_image_ref`, `:deployed_at` (as ISO 8601) of it, and `:local_marker`, which is
   what this VM runs: `%{"version" => …, "source_image_ref" => …}`, or `nil` without an upgrade.
 
-  The keys are those of fly_deploy. `flydeploy status` tells the same of all machines, and asks the code itself.
+  The keys are those of fly_deploy, which writes the record before machines are upgraded. Here what was verified is recorded: at
+  `:hot_upgrade_complete` (see `subscribe/0`) the record is still the one from before, while `:locally_applied` and `current_vsn/0` tell of
+  the new code. `flydeploy status` tells the same of all machines, and asks the code itself.
 
       iex> FlyDeploy.get_current_hot_upgrade_info(:my_app)
       %{
@@ -240,9 +242,12 @@ defmodule FlyDeploy do
   Each start is followed by one of the two others, after the processes were resumed; what fails before any process was to be
   suspended has no event. Subscribing twice has no effect.
 
-      iex> FlyDeploy.subscribe()
-      :ok
+  Gives `{:ok, pid}` as fly_deploy does, with the process that keeps the subscriptions.
+
+      iex> {:ok, pid} = FlyDeploy.subscribe()
+      iex> is_pid(pid)
+      true
   """
-  @spec subscribe() :: :ok
+  @spec subscribe() :: {:ok, pid}
   defdelegate subscribe(), to: Events
 end

@@ -193,7 +193,7 @@ defmodule FlyDeployTest do
 
   describe "subscribe" do
     test "tells of an upgrade that is complete" do
-      :ok = FlyDeploy.subscribe()
+      {:ok, _} = FlyDeploy.subscribe()
       ended(:committed)
 
       assert_receive {:fly_deploy, :hot_upgrade_complete, info}
@@ -213,7 +213,7 @@ defmodule FlyDeployTest do
     end
 
     test "tells of the start, without what signs the URL, and from there on counts the time" do
-      :ok = FlyDeploy.subscribe()
+      {:ok, _} = FlyDeploy.subscribe()
 
       FlyDeployAgent.Package.started(%{
         otp_app: :fly_deploy,
@@ -241,7 +241,7 @@ defmodule FlyDeployTest do
     end
 
     test "tells of an upgrade that failed, and why" do
-      :ok = FlyDeploy.subscribe()
+      {:ok, _} = FlyDeploy.subscribe()
       ended(:rolled_back)
 
       assert_receive {:fly_deploy, :hot_upgrade_failed,
@@ -256,8 +256,8 @@ defmodule FlyDeployTest do
     end
 
     test "twice has no effect" do
-      :ok = FlyDeploy.subscribe()
-      :ok = FlyDeploy.subscribe()
+      {:ok, keeper} = FlyDeploy.subscribe()
+      {:ok, ^keeper} = FlyDeploy.subscribe()
       ended(:committed)
       assert_receive {:fly_deploy, _, _}
       refute_received {:fly_deploy, _, _}

@@ -10,10 +10,11 @@ defmodule FlyDeploy.Events do
   @spec child_spec(term) :: Supervisor.child_spec()
   def child_spec(_), do: Registry.child_spec(keys: :duplicate, name: __MODULE__)
 
-  @spec subscribe() :: :ok
+  # With a registry's process, as `Registry.register/3` gives it in fly_deploy.
+  @spec subscribe() :: {:ok, pid}
   def subscribe do
     if Registry.keys(__MODULE__, self()) == [], do: {:ok, _} = Registry.register(__MODULE__, @key, nil)
-    :ok
+    {:ok, Process.whereis(__MODULE__)}
   end
 
   # flydeploy's agent calls this before the window, and the next after it, whatever its version is: the arguments may gain keys, and
