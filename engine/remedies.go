@@ -143,6 +143,7 @@ var Remedies = map[string]string{
 	"stale":                 "The VM's code changed after the plan. Deploy again for a new plan.",
 	"aborted":               "Nothing was suspended on the machine. Upgrade it with `flydeploy hot --resume`.",
 	"expired":               "Nothing was suspended. Upgrade it with `flydeploy hot --resume`.",
+	"crashes_unlogged":      "Let the application log errors (`config :logger, level: :error`, or below it), or look at your own error tracker after the commit.",
 	"silent":                "Look at the machine (`fly logs`, `fly machine status`). `flydeploy hot --resume` upgrades it once it answers.",
 	"agent_error":           "This is a bug in flydeploy; please report it. The machine was left as it was.",
 	"not_warmed":            "The new code runs. Call the endpoint's config_change([], []) in a remote console, or restart the machine.",

@@ -25,7 +25,7 @@ defmodule FlyDeployAgent.Impact do
     Release
   }
 
-  alias FlyDeployAgent.{Signals, Surroundings, Tables, Timers, Undefined, UnderWay}
+  alias FlyDeployAgent.{Signals, Surroundings, Tables, Timers, Undefined, UnderWay, Watch}
 
   @time_ms 25_000
   # 256 MB on 64 bits. What is read of the modules is a few kilobytes for each.
@@ -148,6 +148,7 @@ defmodule FlyDeployAgent.Impact do
       fn -> Loops.findings(pairs, staged.holders) end,
       fn -> Undefined.findings(pairs, gone, removed) end,
       fn -> Undefined.names(pairs, gone) end,
+      fn -> Watch.findings() end,
       fn -> Held.findings(pairs, gone, removed, staged.targets, order.own, codes(pairs)) end
     ]
     |> Enum.each(&tell.(Findings.safely(&1)))

@@ -47,6 +47,28 @@ defmodule FlyDeployAgent.Watch do
     Supervisors.follow(table)
   end
 
+  @doc """
+  Says where the application keeps errors out of its log: then only the processes that the agent monitors are seen to crash. A handler of
+  one's own hears nothing that the primary level leaves out.
+  """
+  @spec findings() :: [FlyDeployAgent.Findings.finding()]
+  def findings do
+    %{level: level} = :logger.get_primary_config()
+
+    if :logger.compare_levels(level, :error) == :gt,
+      do: [
+        %{
+          name: "crashes_unlogged",
+          severity: :info,
+          subject: "logger",
+          detail:
+            "the primary log level is #{level}, which leaves errors out: only crashes of processes that migrate, or are rendered, " <>
+              "are seen while the upgrade is watched"
+        }
+      ],
+      else: []
+  end
+
   @doc "Ends the watch: the handler is removed."
   @spec close() :: any
   def close do

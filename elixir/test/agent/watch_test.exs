@@ -203,6 +203,19 @@ defmodule FlyDeployAgent.WatchTest do
     assert Watch.count(table) == 1
   end
 
+  test "an application that keeps errors out of its log is told of" do
+    %{level: level} = :logger.get_primary_config()
+    on_exit(fn -> :logger.set_primary_config(:level, level) end)
+    :logger.set_primary_config(:level, :error)
+    assert Watch.findings() == []
+
+    for level <- [:critical, :none] do
+      :logger.set_primary_config(:level, level)
+      assert [%{name: "crashes_unlogged", severity: :info, detail: text}] = Watch.findings()
+      assert text =~ "level is #{level}"
+    end
+  end
+
   defp empty, do: Map.new([])
 
   defp eventually(is?), do: if(is?.(), do: :ok, else: Process.sleep(1) && eventually(is?))
