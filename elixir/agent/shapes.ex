@@ -254,9 +254,9 @@ defmodule FlyDeployAgent.Shapes do
   defp shape(:gen_server, %{__struct__: GenStage, state: state}), do: [{:shape, :gen_server, Value.of(state)}]
   defp shape(kind, state), do: [{:shape, kind, Value.of(state)}]
 
-  defp socket(%{assigns: assigns} = socket) do
+  defp socket(%{__struct__: module, assigns: assigns} = socket) do
     values = for {key, _} <- Map.from_struct(socket), into: %{}, do: {key, :any}
-    {:map, Map.merge(values, %{__struct__: {:name, socket.__struct__}, assigns: Value.of(assigns)}), true}
+    {:map, Map.merge(values, %{__struct__: {:name, module}, assigns: Value.of(assigns)}), true}
   end
 
   defp socket(_other), do: :any

@@ -107,7 +107,7 @@ func checkZooPlan(t *testing.T, staged Status) {
 	// What a rollback would take is measured: long on a busy computer.
 	got := slices.DeleteFunc(names(staged.Findings), func(name string) bool { return strings.HasPrefix(name, "slow_rollback:") })
 	if strings.Join(got, " ") != want {
-		t.Errorf("findings: %s", got)
+		t.Errorf("findings: %s of %+v", got, staged.Findings)
 	}
 	for _, f := range staged.Findings {
 		if f.Name == "module_in_use" && (f.Subject != "Zoo.Extinct" || !strings.Contains(f.Detail, "#PID<")) {
