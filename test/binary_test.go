@@ -165,6 +165,7 @@ func afterADemo(t *testing.T, versions ...int) []string {
 // keeps.
 func afterADeploy(t testing.TB) (env, cache string) {
 	t.Helper()
+	countertest.Agent(t)
 	users, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	"tui/tuitest":                  {"engine", "tui/plain"},
 	"elixir":                       {},
 	"examples/counter":             {"elixir"},
-	"examples/counter/countertest": {"examples/counter"},
+	"examples/counter/countertest": {"examples/counter", "engine", "engine/agent", "engine/agent/kept"},
 	"test":                         {},
 }
 

@@ -52,6 +52,7 @@ func newWorldOn(t testing.TB, o local.Options, machines int) *world {
 // newWorldWith has machines with variables of their own.
 func newWorldWith(t testing.TB, o local.Options, env map[string]string, machines int) *world {
 	t.Helper()
+	countertest.Agent(t)
 	o.App, o.StateDir, o.ExecsInTurn = "counter", t.TempDir(), true
 	l, err := local.Start(t.Context(), o)
 	if err != nil {
