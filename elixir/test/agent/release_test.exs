@@ -12,11 +12,11 @@ defmodule FlyDeployAgent.ReleaseTest do
   end
 
   test "what .app files say is what OTP reads in them" do
-    for {app, _, _} <- Application.loaded_applications(),
-        file = Path.join(Release.app_dir(app), "ebin/#{app}.app"),
-        do:
-          assert({:ok, [{:application, ^app, keys}]} = :file.consult(file)) &&
-            assert(keys == Release.app_keys(file))
+    for {app, _, _} <- Application.loaded_applications() do
+      file = Path.join(Release.app_dir(app), "ebin/#{app}.app")
+      assert {:ok, [{:application, ^app, keys}]} = :file.consult(file)
+      assert keys == Release.app_keys(file)
+    end
   end
 
   test "characters beyond ASCII, comments and strings over lines are read", %{tmp_dir: dir} do
