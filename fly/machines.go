@@ -13,7 +13,7 @@ import (
 	"flydeploy/text"
 )
 
-// metadataUpgrade is the metadata key that marks a temporary machine. Its value is the deploy's id.
+// Metadata keys of a temporary machine: the id of its deploy, and whether that held the lock.
 const (
 	metadataUpgrade   = "flydeploy_upgrade"
 	metadataUnderLock = "flydeploy_under_lock"

@@ -40,7 +40,7 @@ defmodule FlyDeployAgent.Asked do
 
   defp asked(%{module: module}, code, functions, which) do
     roots = for {f, a} <- functions, do: {module, f, a}
-    program = Paths.program(fn m -> if m == module, do: code end, roots)
+    program = Paths.alone(module, code, roots)
 
     for {_, _, a} = root <- roots,
         {mfa, [{:const, name}, message | _]} <-

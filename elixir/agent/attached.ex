@@ -68,7 +68,7 @@ defmodule FlyDeployAgent.Attached do
           not is_map_key(again, {f, a}) and Enum.any?(body, &names?(&1, module)),
           do: {module, f, a}
 
-    program = Paths.program(fn m -> if m == module, do: code end, roots)
+    program = Paths.alone(module, code, roots)
 
     for {_, _, a} = root <- roots,
         {{m, _, _} = mfa, arguments} <- Paths.follow(program, root, List.duplicate(:any, a)).calls,

@@ -65,7 +65,7 @@ defmodule FlyDeployAgent.Back do
   def takes_down?(module, code, arity, vsn) do
     mfa = {module, :code_change, arity}
     down = {:tuple, [{:const, :down}, {:const, vsn}]}
-    program = Paths.program(fn m -> if m == module, do: code end, [mfa])
+    program = Paths.alone(module, code, [mfa])
     told = Paths.follow(program, mfa, [down | List.duplicate(:any, arity - 1)])
     not is_map_key(code, {:code_change, arity}) or told.returns != [] or not told.whole
   end

@@ -52,7 +52,7 @@ defmodule FlyDeployAgent.Elsewhere do
   # By which functions, and whether these fill it themselves.
   defp read(module, code) do
     roots = for {{f, a}, body} <- code, Enum.any?(CodeFacts.calls(body), &Reads.reads?/1), do: {module, f, a}
-    program = Paths.program(fn m -> if m == module, do: code end, roots)
+    program = Paths.alone(module, code, roots)
 
     for {_, _, a} = root <- roots,
         calls = Paths.follow(program, root, List.duplicate(:any, a)).calls,

@@ -30,7 +30,7 @@ defmodule FlyDeployAgent.HandedOn do
     programs =
       if named == [],
         do: [],
-        else: for(code <- [old, new], do: Paths.program(&if(&1 == module, do: code), [{module, f, a}]))
+        else: for(code <- [old, new], do: Paths.alone(module, code, [{module, f, a}]))
 
     for message <- Enum.take(named, @messages),
         Enum.any?(kinds, &refused?(programs, {module, f, a}, given(&1, a, argument, message))) do

@@ -206,12 +206,9 @@ defmodule FlyDeployAgent.Impact do
     by_module = Map.new(pairs, &{&1.module, &1})
 
     fn version, module ->
-      case by_module[module] do
-        %{old: %{}} = pair -> Pair.code(pair, version)
-        %{} = pair when version == :new -> Pair.code(pair, :new)
-        %{} -> nil
-        nil -> unchanged(module)
-      end
+      if is_map_key(by_module, module),
+        do: Pair.code_of(by_module, version, module),
+        else: unchanged(module)
     end
   end
 

@@ -65,16 +65,7 @@ defmodule FlyDeployAgent.Keys do
   end
 
   defp program(by_module, version, root) do
-    Paths.program(
-      fn module ->
-        case by_module do
-          %{^module => %{old: nil}} when version == :old -> nil
-          %{^module => pair} -> Pair.code(pair, version)
-          _ -> nil
-        end
-      end,
-      [root]
-    )
+    Paths.program(&Pair.code_of(by_module, version, &1), [root])
   end
 
   defp sought(program, {_, _, a} = root) do
@@ -133,7 +124,7 @@ defmodule FlyDeployAgent.Keys do
           not Enum.any?(body, &(elem(&1, 0) in [:try, :catch])),
           do: {module, f, a}
 
-    program = Paths.program(fn m -> if m == module, do: code end, roots)
+    program = Paths.alone(module, code, roots)
 
     for {_, _, a} = root <- roots,
         calls = Paths.follow(program, root, List.duplicate(:any, a)).calls,

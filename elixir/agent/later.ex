@@ -61,7 +61,7 @@ defmodule FlyDeployAgent.Later do
     if Enum.any?(imports, &timer?/1) do
       code = Pair.code(pair, :old)
       roots = for {{f, a}, body} <- code, Enum.any?(CodeFacts.calls(body), &timer?/1), do: {module, f, a}
-      program = Paths.program(fn m -> if m == module, do: code end, roots)
+      program = Paths.alone(module, code, roots)
 
       for {_, _, a} = root <- roots,
           {mfa, _} = call <- Paths.follow(program, root, List.duplicate(:any, a)).calls,

@@ -61,7 +61,7 @@ defmodule FlyDeployAgent.MessageFindings do
     [old, new] =
       for version <- [:old, :new] do
         root = {module, f, a}
-        program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [root])
+        program = Paths.alone(module, Pair.code(pair, version), [root])
         Paths.follow(program, root, List.duplicate(:any, a))
       end
 

@@ -269,11 +269,7 @@ defmodule FlyDeployAgent.Once do
 
   # What a module calls when it starts so, with what is known of the arguments.
   defp followed(%{module: module} = pair, version, starts) do
-    program =
-      Paths.program(
-        fn m -> if m == module, do: Pair.code(pair, version) end,
-        for({f, a} <- starts, do: {module, f, a})
-      )
+    program = Paths.alone(module, Pair.code(pair, version), for({f, a} <- starts, do: {module, f, a}))
 
     all =
       for {f, a} <- starts,

@@ -73,6 +73,16 @@ defmodule FlyDeployAgent.Pair do
   def code(pair, :old), do: pair.old_code.()
   def code(pair, :new), do: pair.new_code.()
 
+  @doc "The code of a version of a module, by the pairs of changed modules; nil for other modules, and before a module was there."
+  @spec code_of(%{module => t}, :old | :new, module) :: CodeFacts.code() | nil
+  def code_of(pairs, version, module) do
+    case pairs do
+      %{^module => %{old: nil}} when version == :old -> nil
+      %{^module => pair} -> code(pair, version)
+      %{} -> nil
+    end
+  end
+
   @doc "Whether what these functions do differs, with what they call within the module."
   @spec differs?(t, [{atom, arity}]) :: boolean
   def differs?(%{module: module} = pair, roots) do

@@ -53,6 +53,10 @@ defmodule FlyDeployAgent.Paths do
   @spec program(codes, [mfa]) :: program
   def program(codes, roots), do: program(roots, codes, %{})
 
+  @doc "As `program/2`, in one module alone."
+  @spec alone(module, CodeFacts.code(), [mfa]) :: program
+  def alone(module, code, roots), do: program(&if(&1 == module, do: code), roots)
+
   defp program([], _codes, found), do: found
   defp program(_mfas, _codes, found) when map_size(found) == @functions, do: found
 

@@ -31,7 +31,7 @@ defmodule FlyDeployAgent.Patterns do
   defp sought(%{module: module} = pair, version) do
     code = Pair.code(pair, version)
     roots = for {{f, a}, body} <- code, Enum.any?(CodeFacts.calls(body), &(&1 in @all)), do: {module, f, a}
-    program = Paths.program(fn m -> if m == module, do: code end, roots)
+    program = Paths.alone(module, code, roots)
 
     for {_, _, a} = root <- roots,
         {mfa, [{:const, name}, argument | _]} <- Paths.follow(program, root, List.duplicate(:any, a)).calls,

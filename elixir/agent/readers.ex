@@ -87,8 +87,7 @@ defmodule FlyDeployAgent.Readers do
   defp rewritten(%{module: module} = pair) do
     for {_, a} = function <- [code_change: 3, code_change: 4],
         Pair.migrates?(pair, a),
-        program =
-          Paths.program(fn m -> if m == module, do: Pair.code(pair, :new) end, [{module, :code_change, a}]),
+        program = Paths.alone(module, Pair.code(pair, :new), [{module, :code_change, a}]),
         is_map_key(program, {module, elem(function, 0), a}),
         {mfa, [{:const, name} | _]} <-
           Paths.follow(program, {module, :code_change, a}, List.duplicate(:any, a)).calls,

@@ -37,8 +37,7 @@ defmodule FlyDeployAgent.Restarts do
 
   # The functions that miss something in what they are given.
   defp followed(%{module: module} = pair, version, {_, f, a} = start, arguments) do
-    program =
-      Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [start, {module, :init, 1}])
+    program = Paths.alone(module, Pair.code(pair, version), [start, {module, :init, 1}])
 
     if is_map_key(program, {module, f, a}) do
       told = Paths.follow(program, start, arguments)

@@ -36,7 +36,7 @@ defmodule FlyDeployAgent.Specs do
   end
 
   defp follow(%{module: module} = pair, version, {_, _, arity} = mfa) do
-    program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [mfa])
+    program = Paths.alone(module, Pair.code(pair, version), [mfa])
     Paths.follow(program, mfa, List.duplicate(:any, arity))
   end
 
@@ -171,15 +171,8 @@ defmodule FlyDeployAgent.Specs do
   defp rule(key, _value), do: "another #{key}"
 
   defp told(pairs, version, root, given) do
-    codes = fn module ->
-      case pairs[module] do
-        %{old: %{}} = pair -> Pair.code(pair, version)
-        %{} = pair when version == :new -> Pair.code(pair, :new)
-        _ -> nil
-      end
-    end
-
-    %{calls: calls, whole: whole} = codes |> Paths.program([root]) |> Paths.follow(root, given)
+    program = Paths.program(&Pair.code_of(pairs, version, &1), [root])
+    %{calls: calls, whole: whole} = Paths.follow(program, root, given)
 
     told =
       for {mfa, [children, options]} <- calls,

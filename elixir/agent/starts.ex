@@ -185,7 +185,7 @@ defmodule FlyDeployAgent.Starts do
 
   defp followed(%{module: module} = pair, version) do
     root = {module, :init, 1}
-    program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [root])
+    program = Paths.alone(module, Pair.code(pair, version), [root])
     Paths.follow(program, root, [:any])
   end
 end

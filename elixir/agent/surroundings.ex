@@ -42,11 +42,7 @@ defmodule FlyDeployAgent.Surroundings do
     functions =
       for {function, body} <- code, Enum.any?(CodeFacts.calls(body), &(&1 in @fetches)), do: function
 
-    program =
-      Paths.program(
-        fn m -> if m == module, do: Map.take(code, functions) end,
-        for({f, a} <- functions, do: {module, f, a})
-      )
+    program = Paths.alone(module, Map.take(code, functions), for({f, a} <- functions, do: {module, f, a}))
 
     for {f, a} <- functions,
         {mfa, arguments} <- Paths.follow(program, {module, f, a}, List.duplicate(:any, a)).calls,
@@ -96,7 +92,7 @@ defmodule FlyDeployAgent.Surroundings do
           Enum.any?(reached, fn {_, body} -> Enum.any?(CodeFacts.calls(body), &(&1 in @gets)) end),
           do: {module, f, a}
 
-    program = Paths.program(fn m -> if m == module, do: code end, roots)
+    program = Paths.alone(module, code, roots)
 
     told =
       for {_, _, a} = root <- roots,

@@ -42,8 +42,7 @@ defmodule FlyDeployAgent.Tables do
   end
 
   defp followed(module, code, functions) do
-    program =
-      Paths.program(fn m -> if m == module, do: code end, for({f, a} <- functions, do: {module, f, a}))
+    program = Paths.alone(module, code, for({f, a} <- functions, do: {module, f, a}))
 
     told = for {f, a} <- functions, do: Paths.follow(program, {module, f, a}, List.duplicate(:any, a))
 
@@ -141,7 +140,7 @@ defmodule FlyDeployAgent.Tables do
           Enum.any?(CodeFacts.calls(body), &(&1 in @rows)),
           do: {module, f, a}
 
-    program = Paths.program(fn m -> if m == module, do: code end, roots)
+    program = Paths.alone(module, code, roots)
 
     for {_, f, a} = root <- roots,
         {name, [row]} <- rows_of(Paths.follow(program, root, Enum.map(1..a, &{:argument, &1})).calls),

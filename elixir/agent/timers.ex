@@ -58,7 +58,7 @@ defmodule FlyDeployAgent.Timers do
           Enum.any?(CodeFacts.calls(body), &is_map_key(@timers, &1)),
           do: {module, f, a}
 
-    program = Paths.program(fn m -> if m == module, do: code end, roots)
+    program = Paths.alone(module, code, roots)
 
     for {_, _, a} = root <- roots,
         {mfa, arguments} <- Paths.follow(program, root, List.duplicate(:any, a)).calls,
@@ -90,7 +90,7 @@ defmodule FlyDeployAgent.Timers do
   # What is done with it, and with a message that no code names.
   defp both(%{module: module} = pair, version, message) do
     root = Tuple.insert_at(@taking, 0, module)
-    program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [root])
+    program = Paths.alone(module, Pair.code(pair, version), [root])
     value = Messages.value(message)
 
     [own, others] =

@@ -35,7 +35,7 @@ defmodule FlyDeployAgent.TreeFindings do
   end
 
   defp given(%{module: module} = pair, version, start, %{arguments: arguments}) do
-    program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [start])
+    program = Paths.alone(module, Pair.code(pair, version), [start])
     %{returns: returns, whole: whole} = Paths.follow(program, start, arguments)
     if whole, do: returns, else: []
   end
@@ -141,7 +141,7 @@ defmodule FlyDeployAgent.TreeFindings do
     init = {module, :init, 1}
 
     with true <- {:init, 1} in exports,
-         program = Paths.program(fn m -> if m == module, do: Pair.code(pair, :new) end, [init]),
+         program = Paths.alone(module, Pair.code(pair, :new), [init]),
          %{returns: [{:const, :ignore}], whole: true} <- Paths.follow(program, init, [:any]),
          do: true,
          else: (_ -> false)

@@ -91,7 +91,7 @@ defmodule FlyDeployAgent.UnderWay do
           Enum.any?(CodeFacts.calls(body), &known?/1) or Enum.any?(body, &(&1 == {:send})),
           do: {module, f, a}
 
-    program = Paths.program(fn m -> if m == module, do: code end, roots)
+    program = Paths.alone(module, code, roots)
 
     for {_, _, a} = root <- roots,
         {mfa, arguments} <- Paths.follow(program, root, List.duplicate(:any, a)).calls,
@@ -167,7 +167,7 @@ defmodule FlyDeployAgent.UnderWay do
 
     [old, new] =
       for version <- [:old, :new] do
-        program = Paths.program(fn m -> if m == module, do: Pair.code(pair, version) end, [root])
+        program = Paths.alone(module, Pair.code(pair, version), [root])
         fn message -> Paths.follow(program, root, Contexts.arguments(context, message, @state)) end
       end
 
