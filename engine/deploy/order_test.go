@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
 	"flydeploy/engine/agent/agenttest"
@@ -242,6 +244,18 @@ func TestWhereTemporaryMachinesAreAskedFor(t *testing.T) {
 			})
 		})
 	}
+}
+
+// One that should have destroyed itself long ago is removed, whoever made it.
+func TestATemporaryMachineThatHasOutlivedItselfIsRemoved(t *testing.T) {
+	played(t, 1, func(t *testing.T, s *stage) {
+		made := ulid.MustNew(ulid.Timestamp(time.Now().Add(-30*time.Minute)), ulid.DefaultEntropy()).String()
+		s.Add(engine.Machine{ID: "stays", Region: "ams", Temporary: made, LeftOut: "temporary machine of a deploy"})
+		if _, r := s.deploy(playedSettings()); r.Outcome != engine.OutcomeSucceeded {
+			t.Fatal(r.Problem)
+		}
+		s.nothingLeft()
+	})
 }
 
 // What a killed deploy has left behind is removed by the next one.

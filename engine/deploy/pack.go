@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
 	"flydeploy/engine/release"
@@ -111,13 +113,13 @@ func (j *job) startTemporary(ctx context.Context, u *engine.Upgrade, s *surveyed
 }
 
 // removeLeftovers destroys the temporary machines of deploys that are over: of those that held the lock, which is ours now. A colleague's
-// plan under way holds none; its machine is left alone, and destroys itself.
+// plan under way holds none; its machine is left alone until it should have destroyed itself.
 func (j *job) removeLeftovers(ctx context.Context, s *surveyed) {
 	if j.settings.DryRun {
 		return
 	}
 	for _, m := range s.target.Machines {
-		if m.Temporary == "" || !m.UnderLock {
+		if m.Temporary == "" || !isOver(m, s.target.Storage.Clock()) {
 			continue
 		}
 		text := fmt.Sprintf("removing temporary machine %s, left by deploy %s", m.ID, m.Temporary)
@@ -127,6 +129,12 @@ func (j *job) removeLeftovers(ctx context.Context, s *surveyed) {
 		}
 		j.rec.Log(engine.PhaseOrchestrator, text)
 	}
+}
+
+// isOver: whoever made the temporary machine does not need it any more, as its deploy's ID and the bucket's time tell.
+func isOver(m engine.Machine, now time.Time) bool {
+	made, err := ulid.ParseStrict(m.Temporary)
+	return m.UnderLock || err == nil && now.Sub(ulid.Time(made.Time())) > temporaryLivesFor
 }
 
 // destroyStarted removes a temporary machine whose start was not answered.
