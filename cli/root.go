@@ -27,6 +27,7 @@ func Main() int {
 	signals := newInterrupts()
 	stderr := signals.bound(os.Stderr)
 	root := rootCommand(signals)
+	root.SetArgs(withValues(root, os.Args[1:]))
 	root.SetOut(signals.bound(os.Stdout))
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(signals.listen())
