@@ -129,6 +129,7 @@ func (a *accessible) ask(ctx context.Context, prompt string) (string, bool) {
 	}
 	select {
 	case typed, ok := <-a.answers:
+		a.out.answered()
 		return typed, ok
 	case <-ctx.Done():
 		a.print("\n")

@@ -34,6 +34,7 @@ type conversation struct {
 	ended   bool                 // the input has ended: whatever is asked is declined
 	retry   time.Time            // when somebody else's lock is tried again, zero for never
 	told    map[string]time.Time // when each machine has told how it does
+	logs    deployLogs
 }
 
 // deploy starts a deploy and follows it to its end.
@@ -61,6 +62,9 @@ func (a *accessible) deploy(ctx context.Context, asked engine.Request) {
 	})
 	p := engine.NewProgress()
 	c := &conversation{accessible: a, d: d, p: p, lines: &printer{out: a.out, p: p, asks: true}, told: map[string]time.Time{}}
+	if a.o.Logs != nil {
+		a.print(howToHear)
+	}
 	c.follow(ctx, batches)
 	reading.Wait()
 	c.learn()
@@ -72,6 +76,7 @@ func (a *accessible) deploy(ctx context.Context, asked engine.Request) {
 func (c *conversation) follow(ctx context.Context, batches <-chan []engine.Event) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	defer c.logs.stop()
 	done, answers := ctx.Done(), c.answers
 	unread := false // nobody reads what is written any more
 	for {
@@ -92,10 +97,15 @@ func (c *conversation) follow(ctx context.Context, batches <-chan []engine.Event
 			c.lines.batch(batch)
 			c.question()
 		case typed, more := <-answers:
+			asked := c.out.answered()
 			if !more {
 				answers, c.ended = nil, true
 			}
-			c.answer(typed)
+			if !c.logCommand(ctx, typed, asked) {
+				c.answer(typed)
+			}
+		case got := <-c.logs.answers:
+			c.hears(got)
 		case now := <-tick.C:
 			if !c.retry.IsZero() && now.After(c.retry) {
 				c.retry = now.Add(askLockEvery)
@@ -114,7 +124,11 @@ func (c *conversation) question() {
 	asks := c.p.Asks()
 	pausing := asks == engine.QuestionWatch && len(c.p.Ways) > 0
 	if asks == c.asked && pausing == c.pausing {
+		c.out.again()
 		return
+	}
+	if c.out.cut = ""; c.out.answered() != "" { // a question that nobody needs to answer any more
+		c.out.write("\n")
 	}
 	c.asked, c.pausing, c.retry, c.typing = asks, pausing, time.Time{}, ""
 	switch asks {

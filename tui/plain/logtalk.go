@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"flydeploy/engine"
@@ -14,9 +15,93 @@ import (
 const (
 	readLogsEvery = 1500 * time.Millisecond
 	readLogsSoon  = 100 * time.Millisecond // where an answer was full
+	readLogsAgain = 10 * time.Second       // after an error
 	fullLogs      = 100                    // lines of an answer after which more wait
 	earlierLines  = 30                     // of the first answer
 )
+
+// printed is an answer of Fly's logs.
+type printed struct {
+	lines []engine.MachineLine
+	err   error
+}
+
+// readLogs reads what a machine prints, or with "" all of them, until stop is called.
+func (a *accessible) readLogs(ctx context.Context, machine string) (answers <-chan printed, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	to := make(chan printed)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		from := ""
+		for {
+			lines, next, err := a.o.Logs.Lines(ctx, machine, from)
+			wait := readLogsEvery
+			switch {
+			case err != nil:
+				wait = readLogsAgain
+			case len(lines) >= fullLogs:
+				wait = readLogsSoon
+			}
+			if err == nil {
+				from = next
+			}
+			select {
+			case to <- printed{lines, err}:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return to, func() { cancel(); reading.Wait() }
+}
+
+// hearing is which of the machines' lines are told.
+type hearing struct {
+	machine    string // "" for all
+	words      string
+	onlyErrors bool
+	since      time.Time       // zero: also what came before
+	failed     map[string]bool // machines whose last line was an error
+	begun      bool            // the first answer has come
+}
+
+// text words the lines of an answer that are told; of the first one the last of them.
+func (h *hearing) text(lines []engine.MachineLine) string {
+	told, more := h.chosen(lines), ""
+	if n := len(told); !h.begun && n > earlierLines {
+		told, more = told[n-earlierLines:], sprintf("The last %d of %s so far.\n", earlierLines, text.Counted(n, "line"))
+	}
+	h.begun = true
+	return more + strings.Join(told, "")
+}
+
+func (h *hearing) chosen(lines []engine.MachineLine) []string {
+	if h.failed == nil {
+		h.failed = map[string]bool{}
+	}
+	var told []string
+	for _, l := range lines {
+		level := view.LevelOf(l, h.failed[l.Machine])
+		h.failed[l.Machine] = level == view.LineFail
+		if l.Text == "" || h.onlyErrors && level != view.LineFail || l.At.Before(h.since) || !view.Filtered(h.words, l.Machine+" "+l.Level+" "+l.Text) {
+			continue
+		}
+		who := ""
+		if h.machine == "" {
+			who = "machine " + l.Machine + ", "
+			if l.Machine == "" {
+				who = "Fly, "
+			}
+		}
+		told = append(told, sprintf("%s, %s%s%s\n", l.At.Local().Format(time.TimeOnly), who, [...]string{view.LineWarn: "warning: ", view.LineFail: "error: "}[level], l.Text))
+	}
+	return told
+}
 
 // logs tells what machines print until somebody presses Enter.
 func (a *accessible) logs(ctx context.Context, f *view.Fleet) bool {
@@ -29,26 +114,20 @@ func (a *accessible) logs(ctx context.Context, f *view.Fleet) bool {
 		return false
 	}
 	a.print("Lines follow as they come. Enter ends that.\n")
-	failed := map[string]bool{}
-	for first, from := true, ""; a.out.err == nil; first = false {
-		lines, next, err := a.o.Logs.Lines(ctx, machine, from)
-		if err != nil && ctx.Err() == nil {
-			a.printLines(view.Problem(engine.AsProblem(err), accessibleWidth))
-			return true
-		}
-		from = next
-		told := a.chosenLines(lines, words, machine == "", failed)
-		if first && len(told) > earlierLines {
-			a.print("The last %d of %s so far.\n", earlierLines, text.Counted(len(told), "line"))
-			told = told[len(told)-earlierLines:]
-		}
-		a.out.write(strings.Join(told, ""))
-		wait := readLogsEvery
-		if len(lines) >= fullLogs {
-			wait = readLogsSoon
-		}
-		if ended, more := a.pause(ctx, wait); ended {
+	answers, stop := a.readLogs(ctx, machine)
+	defer stop()
+	for h := (hearing{machine: machine, words: words}); a.out.err == nil; {
+		select {
+		case got := <-answers:
+			if got.err != nil && ctx.Err() == nil {
+				a.printLines(view.Problem(engine.AsProblem(got.err), accessibleWidth))
+				return true
+			}
+			a.out.write(h.text(got.lines))
+		case _, more := <-a.answers:
 			return more
+		case <-ctx.Done():
+			return false
 		}
 	}
 	return false
@@ -72,39 +151,4 @@ func (a *accessible) machineNumbered(f *view.Fleet, typed string) (engine.Machin
 		return engine.Machine{}, false
 	}
 	return f.Overview.Machines[n-1], true
-}
-
-// chosenLines words the lines that have what is wanted. failed notes down whose last line was an error.
-func (a *accessible) chosenLines(lines []engine.MachineLine, words string, ofAll bool, failed map[string]bool) []string {
-	var told []string
-	for _, l := range lines {
-		level := view.LevelOf(l, failed[l.Machine])
-		failed[l.Machine] = level == view.LineFail
-		if l.Text == "" || !view.Filtered(words, l.Machine+" "+l.Level+" "+l.Text) {
-			continue
-		}
-		who := ""
-		if ofAll {
-			who = "machine " + l.Machine + ", "
-			if l.Machine == "" {
-				who = "Fly, "
-			}
-		}
-		told = append(told, sprintf("%s, %s%s%s\n", l.At.Local().Format(time.TimeOnly), who, [...]string{view.LineWarn: "warning: ", view.LineFail: "error: "}[level], l.Text))
-	}
-	return told
-}
-
-// pause waits, or ends with a typed line; more tells whether there is anything more to ask then.
-func (a *accessible) pause(ctx context.Context, d time.Duration) (ended, more bool) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case _, more = <-a.answers:
-		return true, more
-	case <-ctx.Done():
-		return true, false
-	case <-timer.C:
-		return false, true
-	}
 }

@@ -74,7 +74,7 @@ func (o *printer) batch(batch []engine.Event) {
 		}
 	}
 	for _, e := range news {
-		o.out.write(o.line(e) + o.plan(e))
+		o.out.tell(o.line(e) + o.plan(e))
 	}
 }
 
