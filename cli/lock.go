@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -75,7 +74,7 @@ func lockText(held bool, l engine.LockInfo) string {
 		return shown
 	}
 	return shown + fmt.Sprintf("\ndeploy   %s\nsince    %s\nexpires  in %s, unless its owner renews it (last written %s ago)", text.Line(l.DeploymentID),
-		l.LockedAt.Format(time.RFC3339), l.ExpiresIn().Round(time.Second), l.Age.Round(time.Second))
+		l.LockedAt.Local().Format(engine.SinceFormat), text.Seconds(l.ExpiresIn()), text.Seconds(l.Age))
 }
 
 func releaseQuestion(l engine.LockInfo) string {

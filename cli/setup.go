@@ -15,12 +15,12 @@ import (
 func setup(ctx context.Context, app string, c *connection) []engine.SetupStep {
 	steps := []engine.SetupStep{tokenStep()}
 	bucket := engine.SetupStep{
-		Title: "A bucket for the code that machines load", Status: engine.StatusUnknown, Text: "Looked at once there is a token.",
+		Title: "A bucket for the code that machines load", Status: engine.StatusUnknown, Text: "Checked once there is a token.",
 		Commands: []string{fmt.Sprintf("fly storage create -a %s -n %s-releases", app, app)},
 	}
 	hook := engine.SetupStep{
-		Title: "The startup hook, which loads the upgrade again after a restart", Status: engine.StatusUnknown, Text: "Looked at once there is a token.",
-		Commands: []string{`{:fly_deploy, path: "…/flydeploy/elixir"}   # in deps of mix.exs`, "FlyDeploy.startup_reapply_current(:my_app)   # first in Application.start/2", "fly deploy"},
+		Title: "The startup hook, which loads the upgrade again after a restart", Status: engine.StatusUnknown, Text: "Checked once there is a token.",
+		Commands: []string{`{:fly_deploy, path: "../flydeploy/elixir"}   # in deps of mix.exs`, "FlyDeploy.startup_reapply_current(:my_app)   # first in Application.start/2", "fly deploy"},
 	}
 	if c == nil || steps[0].Status != engine.StatusDone {
 		return append(steps, bucket, hook)

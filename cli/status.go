@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -115,6 +114,9 @@ func hotVersion(o engine.Overview, m engine.Machine) string {
 	return "-"
 }
 
+// deployedFormat tells when an upgrade came, which may be long ago.
+const deployedFormat = "2006-01-02 15:04:05 MST"
+
 func printFleetStatus(out io.Writer, o engine.Overview) {
 	fmt.Fprintf(out, "app %s\n", text.Line(o.App))
 	switch {
@@ -127,7 +129,7 @@ func printFleetStatus(out io.Writer, o engine.Overview) {
 	case o.Metadata.HotUpgrade != nil:
 		u := o.Metadata.HotUpgrade
 		fmt.Fprintf(out, "base image: %s\nhot upgrade: %s, deployed %s (deploy %s)\n", text.Line(o.Metadata.ImageRef), text.Line(u.Version),
-			u.DeployedAt.Format(time.RFC3339), text.Line(u.ID))
+			u.DeployedAt.Local().Format(deployedFormat), text.Line(u.ID))
 	default:
 		fmt.Fprintf(out, "base image: %s\nhot upgrade: on %s only\n", text.Line(o.Metadata.ImageRef), text.Counted(len(o.Metadata.MachineUpgrades), "machine"))
 	}
@@ -141,7 +143,7 @@ func printFleetStatus(out io.Writer, o engine.Overview) {
 		fmt.Fprintf(out, "deploy lock: %s\n", text.Line(o.Lock.DescribeFreeze()))
 	} else if o.Lock != nil {
 		fmt.Fprintf(out, "deploy lock: held by %s since %s, expires in %s unless it is renewed\n", text.Line(o.Lock.LockedBy),
-			o.Lock.LockedAt.Format(time.RFC3339), o.Lock.ExpiresIn().Round(time.Second))
+			o.Lock.LockedAt.Local().Format(engine.SinceFormat), text.Seconds(o.Lock.ExpiresIn()))
 	} else if o.Storage == nil {
 		fmt.Fprintln(out, "deploy lock: free")
 	}

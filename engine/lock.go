@@ -69,6 +69,9 @@ func (l *LockInfo) Frozen() bool { return l.Freeze != "" }
 // EndFormat tells the end of a freeze, which may be days away.
 const EndFormat = "Mon 2 Jan 15:04 MST"
 
+// SinceFormat tells since when a lock is held, by this computer's clock.
+const SinceFormat = "2 Jan 15:04:05 MST"
+
 // DescribeFreeze says who has frozen deploys, until when and why, for a line of text.
 func (l *LockInfo) DescribeFreeze() string {
 	return fmt.Sprintf("deploys are frozen by %s until %s (in %s): %s", l.Holder(), l.Ends().Local().Format(EndFormat), text.Seconds(l.ExpiresIn()), l.Freeze)
@@ -93,7 +96,7 @@ func (e *LockHeldError) Error() string {
 		return "the deploy lock is held by " + e.Held.LockedBy
 	}
 	return fmt.Sprintf("the deploy lock is held by %s since %s (deploy %s); it expires in %s unless it is renewed", e.Held.Holder(),
-		e.Held.LockedAt.Format(time.RFC3339), e.Held.DeploymentID, e.Held.ExpiresIn().Round(time.Second))
+		e.Held.LockedAt.Local().Format(SinceFormat), e.Held.DeploymentID, text.Seconds(e.Held.ExpiresIn()))
 }
 
 // Lock is a lock that we hold. Package s3 implements it with conditional writes.

@@ -206,5 +206,5 @@ func (s Strategy) watched(each string) string {
 	if s.Bake <= 0 {
 		return ""
 	}
-	return fmt.Sprintf(", %swatched for %s", each, s.Bake)
+	return fmt.Sprintf(", %swatched for %s", each, text.Time(s.Bake))
 }

@@ -50,7 +50,7 @@ func TestWavesOfGroups(t *testing.T) {
 		{Strategy{Kind: StrategyCanary, By: WavesByRegion}, []int{3, 2}, []int{1, 2, 2}, "canary, then 4 machines in 2 waves of one region each"},
 		{Strategy{Kind: StrategyCanary, By: WavesByRegion}, []int{1, 2}, []int{1, 2}, "canary, then 2 machines of one region each"},
 		{Strategy{Kind: "1,50%,100%", By: WavesByRegion, Pause: PauseForKey}, []int{4, 6}, []int{1, 3, 1, 5}, "4 waves of up to 5 machines of one region each, and then until somebody goes on"},
-		{Strategy{Kind: StrategyRolling, Bake: time.Second, Pause: time.Minute}, []int{6}, []int{2, 2, 2}, "3 waves of up to 2 machines, each watched for 1s, and 1m0s before the next one"},
+		{Strategy{Kind: StrategyRolling, Bake: time.Second, Pause: time.Minute}, []int{6}, []int{2, 2, 2}, "3 waves of up to 2 machines, each watched for 1s, and 1m before the next one"},
 	} {
 		if sizes := c.strategy.Waves(c.groups...); !slices.Equal(sizes, c.sizes) {
 			t.Errorf("%+v of %v machines: %v, want %v", c.strategy, c.groups, sizes, c.sizes)

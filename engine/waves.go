@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"flydeploy/text"
 )
 
 // WavesBy says of what each wave holds one kind only.
@@ -64,7 +66,7 @@ func (s Strategy) paused() string {
 	case s.Pause == PauseForKey:
 		return ", and then until somebody goes on"
 	case s.Pause > 0:
-		return fmt.Sprintf(", and %s before the next one", s.Pause)
+		return fmt.Sprintf(", and %s before the next one", text.Time(s.Pause))
 	}
 	return ""
 }

@@ -37,7 +37,7 @@ func (c *console) openWithdraw() tea.Cmd {
 	message := newInput("")
 	c.dialog = &dialog{
 		title: "Withdraw the hot upgrade", tone: cells.Warn, fields: []field{{"message", message}},
-		body: said("Takes the hot upgrade out of the record, so that machines run their image from their next start on. First it is looked up what there is.\n" +
+		body: said("Takes the hot upgrade out of the record, so that machines run their image from their next start on. First you see what is recorded, and are asked.\n" +
 			"The message says why; it goes into the record, and may be empty."),
 		buttons: []button{{label: "Go on", act: func(c *console) tea.Cmd {
 			return c.ask(act{title: "Withdraw the hot upgrade", button: "Withdraw", typed: true, ask: func(ctx context.Context) (plain.Change, error) {
@@ -73,7 +73,7 @@ func said(words string) func(*console, int) []cells.Line {
 
 // ask looks up what would change.
 func (c *console) ask(a act) tea.Cmd {
-	a.waits = &dialog{title: a.title, tone: cells.Active, body: said("Looking at what there is…"), buttons: []button{{label: "Cancel"}}}
+	a.waits = &dialog{title: a.title, tone: cells.Active, body: said("Looking at what there is..."), buttons: []button{{label: "Cancel"}}}
 	c.dialog = a.waits
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
 		change, err := a.ask(ctx)
@@ -108,7 +108,7 @@ func (c *console) changeDialog(a act, change plain.Change) *dialog {
 
 // make changes what was agreed to.
 func (c *console) make(a act, change plain.Change) tea.Cmd {
-	a.waits = &dialog{title: a.title, tone: cells.Active, body: said("At work…"), buttons: []button{{label: "Close"}}}
+	a.waits = &dialog{title: a.title, tone: cells.Active, body: said("At work..."), buttons: []button{{label: "Close"}}}
 	c.dialog = a.waits
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
 		done, err := change.Make(ctx)
@@ -147,7 +147,7 @@ func (c *console) actCommands() []command {
 		}
 	}
 	add(a.Doctor != nil, "doctor: what a deploy depends on", (*console).openDoctor)
-	add(a.Freeze != nil, "freeze: nobody deploys until an end", (*console).openFreeze)
+	add(a.Freeze != nil, "freeze: nobody deploys for a time", (*console).openFreeze)
 	add(a.Release != nil, "lock release: end a freeze, or a dead lock", (*console).openRelease)
 	add(a.Withdraw != nil, "withdraw the hot upgrade from the record", (*console).openWithdraw)
 	return all

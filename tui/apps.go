@@ -134,7 +134,7 @@ func (s *appsScreen) table(c *console, w, h int) []cells.Line {
 	case s.err != nil:
 		return cells.Fill(view.Problem(engine.AsProblem(s.err), w), w, h)
 	case !s.seen:
-		return cells.Fill([]cells.Line{nil, {{Text: "  Asking Fly for the apps…", Tone: cells.Muted}}}, w, h)
+		return cells.Fill([]cells.Line{nil, {{Text: "  Asking Fly for the apps...", Tone: cells.Muted}}}, w, h)
 	case len(s.rows) == 0:
 		return cells.Fill([]cells.Line{nil, {{Text: "  No app. esc clears the filter.", Tone: cells.Muted}}}, w, h)
 	}
@@ -182,7 +182,11 @@ func (s *appsScreen) hints(c *console) []hint {
 }
 
 func (s *appsScreen) bindings(c *console) []key.Binding {
-	return []key.Binding{c.keys.filter, c.keys.back, c.keys.quit}
+	open, look := c.keys.details, c.keys.look
+	open.SetHelp(open.Help().Key, "open the console on it")
+	look.SetHelp(look.Help().Key, "ask again")
+	look.SetEnabled(true)
+	return []key.Binding{open, c.keys.filter, look, c.keys.back, c.keys.quit}
 }
 
 func (s *appsScreen) tiny(*console) cells.Line {

@@ -68,7 +68,7 @@ func (d *deployScreen) targets(w int) []cells.Line {
 		ids = append(ids, m.ID)
 	}
 	if len(ids) == 0 {
-		return cells.Paragraph(cells.Normal, "Deploy "+d.target(w)+"; its machines are not known yet.", w)
+		return cells.Paragraph(cells.Normal, "Your deploy, "+d.target(w)+": its machines are not known yet.", w)
 	}
 	return cells.Paragraph(cells.Normal, "Deploy "+d.target(w)+" on "+view.Named(ids, 3*w-40), w)
 }

@@ -49,6 +49,7 @@ type console struct {
 	help    *helpBox      // likewise
 	views   *viewsBox     // likewise
 	holder  holder        // the deploy of whose lock a dialog tells
+	askedMe bool          // who deploys from here
 	kept    []views.View  // what it lists
 
 	notice    string
@@ -209,6 +210,8 @@ func (c *console) onAnswer(msg tea.Msg) (cmd tea.Cmd) {
 		c.onViews(msg)
 	case holderMsg:
 		c.onHolder(msg)
+	case meMsg:
+		c.onMe(msg)
 	case visitMsg:
 		cmd = c.onVisit(msg)
 	case visitedMsg:

@@ -10,6 +10,7 @@ import (
 	"flydeploy/engine"
 	"flydeploy/text"
 	"flydeploy/tui/cells"
+	"flydeploy/tui/view"
 )
 
 const (
@@ -223,6 +224,8 @@ func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		d.turn(paneMap, len(d.board.rows) > 0)
 	case d.pane != paneBoard && (key.Matches(k, c.keys.back) || d.guest == nil && key.Matches(k, c.keys.out)):
 		d.turn(paneBoard, true)
+	case pressed(k, c.keys.problem):
+		d.openOutcome(c)
 	case d.pane == paneBoard && d.board.sortBy(k.String(), c.now):
 	case d.guest != nil:
 		return d.guest.press(c, d, k)
@@ -304,9 +307,7 @@ func (d *deployScreen) confirm(c *console) tea.Cmd {
 // again asks about another deploy of the same machines: one that finishes this one, where it is not finished, or a new one.
 func (d *deployScreen) again(c *console) tea.Cmd {
 	var sources []source
-	switch r := d.result; {
-	case r.DryRun || r.Upgrade.ID == "" || r.TrialEnd != "" || r.Outcome == engine.OutcomeSucceeded || r.Outcome == engine.OutcomeBlocked:
-	default:
+	if r := d.result; view.Unfinished(*r) {
 		sources = []source{{words: "finish this deploy, with what it has built", request: engine.Request{Resume: true, Meant: r.Upgrade.ID}}}
 	}
 	return c.openSheet(d.sel, sources...)

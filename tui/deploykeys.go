@@ -2,6 +2,8 @@ package tui
 
 import (
 	"charm.land/bubbles/v2/key"
+
+	"flydeploy/tui/view"
 )
 
 // offered gives the keys without those that would have nothing to open yet.
@@ -15,6 +17,7 @@ func (d *deployScreen) offered(k keyMap) keyMap {
 	for _, b := range []*key.Binding{&k.shell, &k.iex} {
 		b.SetEnabled(b.Enabled() && d.hasLogs() && d.board.current() != nil)
 	}
+	k.problem.SetEnabled(d.explains())
 	k.fleetMap.SetEnabled(len(d.board.rows) > 0)
 	k.modules.SetEnabled(d.progress.Plan != nil && len(d.progress.Plan.Modules) > 0)
 	return k
@@ -42,8 +45,15 @@ func (d *deployScreen) hints(c *console) []hint {
 		return d.guest.hints(k)
 	case d.result != nil:
 		k = k.trialKeys(d.leftTrial(c))
+		full, again := hint{}, "deploy again"
+		if view.Unfinished(*d.result) {
+			again = "finish it"
+		}
+		if d.outcomeIsCut(c) {
+			full = hint{firstShown(k.problem), "in full"}
+		}
 		return []hint{
-			short(k.keep, "confirm it"), short(k.takeBack, "take it back"), {"esc", "fleet"}, short(k.deploy, "deploy again"), short(k.details, "details"),
+			short(k.keep, "confirm it"), short(k.takeBack, "take it back"), full, {"esc", "fleet"}, short(k.deploy, again), short(k.details, "details"),
 			short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), short(k.quit, "quit"), short(k.shell, "shell"), short(k.iex, "IEx"), {"↑↓", "select"}, short(k.timeline, "timeline"), short(k.plan, "plan"), short(k.copy, "copy"),
 		}
 	case d.watching():
@@ -77,7 +87,7 @@ func (d *deployScreen) watchHints(k keyMap) []hint {
 
 func (d *deployScreen) bindings(c *console) []key.Binding {
 	k := d.offered(c.keys)
-	own := []key.Binding{k.details, k.plan, k.modules, k.fleetMap, k.timeline, k.log, k.logs, k.shell, k.iex, k.copy, k.back}
+	own := []key.Binding{k.details, k.plan, k.modules, k.fleetMap, k.timeline, k.log, k.logs, k.shell, k.iex, k.problem, k.copy, k.back}
 	switch {
 	case d.pane == paneLog:
 		return []key.Binding{k.follow, k.filter, k.save, k.copy, k.back}
@@ -92,7 +102,7 @@ func (d *deployScreen) bindings(c *console) []key.Binding {
 	case d.waiting:
 		return append(own, k.override, k.watch)
 	case d.leftTrial(c):
-		return append(own, k.keep, k.takeBack, k.quit)
+		return append(own, k.keep, k.takeBack, k.deploy, k.quit)
 	}
 	if d.result != nil && d.guest == nil {
 		own = append(own, k.deploy)

@@ -236,7 +236,7 @@ func (d *deployScreen) now(c *console, w int) cells.Line {
 		return cells.Line{cells.New(cells.Warn, "Frozen by "+held.LockedBy+" until "+view.Until(held.ExpiresAt, c.now)+": "+held.Freeze)}
 	}
 	if d.waiting && d.progress.Held != nil {
-		return cells.Line{cells.New(cells.Warn, "Waits for the lock of "+d.progress.Held.LockedBy+": "+view.When(d.progress.Held.ExpiresAt, c.now))}
+		return cells.Line{cells.New(cells.Warn, "Waits for the lock of "+d.progress.Held.LockedBy+", which expires "+view.When(d.progress.Held.ExpiresAt, c.now)+" unless renewed")}
 	}
 	switch s.Status {
 	case engine.StatusRunning:

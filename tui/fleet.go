@@ -57,7 +57,9 @@ func (f *fleet) look(m overviewMsg, now time.Time) {
 		return
 	}
 	first := !f.seen
+	me := f.Me
 	f.Fleet = view.NewFleet(m.overview, f.Code)
+	f.Me = me
 	f.seen, f.lookedAt = true, now
 	if first {
 		f.markSelection(f.preselect)

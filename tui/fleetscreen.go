@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -103,7 +104,7 @@ func (f *fleet) machineLines(c *console, m engine.Machine, w int) []cells.Line {
 	tell("checks", view.Checks(m))
 	tell("host", view.Host(m))
 	if m.Lease.Held() {
-		tell("lease", cells.New(cells.Warn, m.Lease.Holder()+", until "+m.Lease.Until.Format("15:04:05")+" UTC"))
+		tell("lease", cells.New(cells.Warn, m.Lease.Holder()+", until "+m.Lease.Until.Local().Format(time.TimeOnly)))
 	}
 	if m.Cordoned {
 		tell("proxy", cells.New(cells.Warn, "cordoned: it gets no requests"))
@@ -114,7 +115,7 @@ func (f *fleet) machineLines(c *console, m engine.Machine, w int) []cells.Line {
 		tell("deployed", cells.New(cells.Normal, view.When(u.DeployedAt, now)))
 	}
 	tell("drift", cells.Span{Text: cells.Cut(drift.Text, w-cells.FactTitle), Tone: drift.Tone})
-	lines = append(lines, cells.FactLines("image", engine.Tag(m.Image), w)...)
+	lines = append(lines, cells.FactLines("image", cmp.Or(engine.Tag(m.Image), "?"), w)...)
 	if m.InstanceID != "" {
 		lines = append(lines, cells.FactLines("instance", m.InstanceID, w)...)
 	}
@@ -173,7 +174,7 @@ func (f *fleet) bindings(c *console) []key.Binding {
 func (h *history) bindings(c *console) []key.Binding {
 	k := c.keys
 	open := k.details
-	open.SetHelp(open.Help().Key, "open: replay, or watch live")
+	open.SetHelp(open.Help().Key, "replay, or watch live")
 	again := k.deploy
 	again.SetHelp(again.Help().Key, "deploy its code again")
 	return []key.Binding{open, again, k.filter, k.history, k.copy, k.back, k.quit}

@@ -37,7 +37,7 @@ func (f *fleet) table(w, h int) []cells.Line {
 	case !f.seen && f.err != nil:
 		return cells.Fill(view.Problem(engine.AsProblem(f.err), w), w, h)
 	case !f.seen:
-		return cells.Fill([]cells.Line{nil, {cells.Span{Text: "  Reading the fleet…", Tone: cells.Muted}}}, w, h)
+		return cells.Fill([]cells.Line{nil, {cells.Span{Text: "  Reading the fleet...", Tone: cells.Muted}}}, w, h)
 	case len(f.rows) == 0:
 		return cells.Fill([]cells.Line{nil, {cells.New(cells.Muted, "  "+f.emptyText())}}, w, h)
 	}

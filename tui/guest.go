@@ -206,8 +206,12 @@ func (g *guest) status(d *deployScreen) cells.Line {
 	case r.paused:
 		word = "replay paused "
 	}
-	at := text.Seconds(r.at.Sub(r.begin())) + " of " + text.Seconds(r.end().Sub(r.begin()))
-	return cells.Line{{Text: word, Tone: cells.Active}, {Text: at, Tone: cells.Normal}, {Text: "  " + speedText(r.speed) + "×", Tone: cells.Muted}}
+	whole, at := r.end().Sub(r.begin()), r.at.Sub(r.begin()).Truncate(time.Second)
+	if r.over() {
+		at = whole
+	}
+	place := text.Seconds(at) + " of " + text.Seconds(whole)
+	return cells.Line{{Text: word, Tone: cells.Active}, {Text: place, Tone: cells.Normal}, {Text: "  " + speedText(r.speed) + "×", Tone: cells.Muted}}
 }
 
 func speedText(i int) string { return strconv.FormatFloat(speeds[i], 'g', -1, 64) }
@@ -222,13 +226,15 @@ func (g *guest) ending() (cells.Line, bool) {
 		return cells.Line{{Text: " The record ends here.", Tone: cells.Muted}}, true
 	}
 	p := g.past
-	glyph, t := view.OutcomeLook(p.Outcome)
-	summary := fmt.Sprintf("%s, %d of %s", p.Outcome, p.Upgraded, text.Counted(p.Machines, "machine"))
+	how := view.PastOutcome(*p)
+	summary := fmt.Sprintf(", %s of %s in %s", text.Count(p.Upgraded), text.Counted(p.Machines, "machine"), text.Seconds(p.Took()))
 	if p.MaxSuspendedUS > 0 {
 		summary += ", suspended max " + view.Micros(p.MaxSuspendedUS)
 	}
-	summary += ", " + text.Seconds(p.Took()) + " by " + p.Owner
-	return cells.Line{cells.Blank(1), {Text: glyph + " ", Tone: t}, cells.New(t, summary)}, true
+	if p.Owner != "" {
+		summary += ", by " + p.Owner
+	}
+	return cells.Line{cells.Blank(1), how, cells.New(how.Tone, summary)}, true
 }
 
 func (g *guest) hints(k keyMap) []hint {
@@ -237,8 +243,15 @@ func (g *guest) hints(k keyMap) []hint {
 			{"esc", "back"}, short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), short(k.plan, "plan"), short(k.copy, "copy"),
 		}
 	}
+	play := short(k.pause, "pause")
+	switch r := g.replay; {
+	case r.over():
+		play = hint{}
+	case r.paused:
+		play = short(k.pause, "go on")
+	}
 	return []hint{
-		short(k.pause, "pause"), {firstShown(k.lastPhase) + " " + firstShown(k.nextPhase), "phases"}, short(k.nextFailure, "next failure"), {"esc", "back"}, {firstShown(k.faster) + " " + firstShown(k.slower), "speed"}, short(k.help, "help"), {"← →", "10 s"}, short(k.stepEvent, "next event"), short(k.log, "log"),
+		play, {firstShown(k.lastPhase) + " " + firstShown(k.nextPhase), "phases"}, short(k.nextFailure, "next failure"), {"esc", "back"}, {firstShown(k.faster) + " " + firstShown(k.slower), "speed"}, short(k.help, "help"), {"← →", "10 s"}, short(k.stepEvent, "next event"), short(k.log, "log"),
 		short(k.details, "details"), short(k.plan, "plan"), short(k.copy, "copy"),
 	}
 }

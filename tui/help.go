@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"slices"
+
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 
@@ -70,6 +72,9 @@ func (h *helpBox) settle(c *console) {
 func (h *helpBox) lines(c *console, w int) []cells.Line {
 	typed := h.input.value()
 	var here, others []keyGroup
+	if own := c.ownKeys(); len(own.keys) > 0 && h.shows == ofThisScreen && typed == "" {
+		here = append(here, own)
+	}
 	for _, g := range c.keys.groups() {
 		if typed != "" {
 			if g = g.searched(typed); len(g.keys) == 0 {
@@ -109,21 +114,56 @@ func (c *console) isHere(group string) bool {
 	}
 	switch s := c.top().(type) {
 	case *fleet:
-		return group == groupFleet
+		return group == groupFleet && !s.about
 	case *outputScreen:
 		return group == groupOutput
 	case *deployScreen:
 		switch {
 		case s.pane == paneLog:
 			return group == groupLog
+		case s.pane == paneModules || s.guest != nil:
+			return false
 		case s.planning(c.now):
 			return group == groupPlan
-		case group == groupReplay:
-			return s.guest != nil && s.guest.replay != nil
 		}
 		return group == groupDeploy
 	}
 	return false
+}
+
+// ownKeys are those of a screen that is no part of the help's layout, or on which not all of a part's keys do something.
+func (c *console) ownKeys() keyGroup {
+	own, sorting := keyGroup{}, []key.Binding(nil)
+	switch s := c.top().(type) {
+	case *fleet:
+		if s.about {
+			own.title = "Machine"
+		}
+	case *history:
+		own.title = "Record of deploys"
+	case *appsScreen:
+		own.title = "Apps"
+	case *setupScreen:
+		own.title = "What is needed"
+	case *doctorScreen:
+		own.title = "Doctor"
+	case *deployScreen:
+		switch {
+		case s.pane == paneModules:
+			own.title = "What changes"
+		case s.guest != nil && s.pane != paneLog:
+			own.title, sorting = "Watch", sorts(boardSorts)
+			if s.guest.replay != nil {
+				own.title = groupReplay
+			}
+		}
+	}
+	if own.title != "" {
+		everywhere := []string{c.keys.copy.Help().Key, c.keys.back.Help().Key, c.keys.quit.Help().Key}
+		own.add(slices.DeleteFunc(c.top().bindings(c), func(b key.Binding) bool { return slices.Contains(everywhere, b.Help().Key) }))
+		own.add(sorting)
+	}
+	return own
 }
 
 func (h *helpBox) view(c *console) []cells.Line {

@@ -121,10 +121,17 @@ func (h *history) open(c *console) tea.Cmd {
 	return c.replayPast(p)
 }
 
+// again is the deploy under the cursor, if its code can be deployed again.
+func (h *history) again() (engine.Past, bool) {
+	p, ok := h.current()
+	return p, ok && view.Again(p)
+}
+
 // deploy asks about deploying the code of the deploy under the cursor again, to the marked machines or to all.
 func (h *history) deploy(c *console) tea.Cmd {
-	p, ok := h.current()
-	if !ok || p.Running {
+	p, ok := h.again()
+	if !ok {
+		c.say("This one has no code that could be deployed again")
 		return nil
 	}
 	visible, hidden := c.fleet.marks()

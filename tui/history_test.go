@@ -111,7 +111,7 @@ func TestReplayShowsADeployAsItWent(t *testing.T) {
 			t.Fatal("a replay waits for longer than it should")
 		}
 	}
-	b.shows("replay ended 17s of 17s", "succeeded, 6 of 6 machines, suspended max 8.1 ms, 17s by ada@laptop", "✓ upgraded", "✓ Unlock")
+	b.shows("replay ended 17s of 17s", "succeeded, 6 of 6 machines in 17s, suspended max 8.1 ms, by ada@laptop", "✓ upgraded", "✓ Unlock")
 	b.keys("enter")
 	b.shows("machine 148e00016c0000", "Code Load")
 	b.keys("esc", "esc")
@@ -128,7 +128,7 @@ func TestReplayOfADeployThatSuspendedNothing(t *testing.T) {
 	for range 20 {
 		b.pass(10 * time.Second)
 	}
-	b.shows("– cancelled, 0 of 6 machines, 9s by bob@ci-7")
+	b.shows("– cancelled, 0 of 6 machines in 9s, by bob@ci-7")
 }
 
 func TestReplayTellsWhatBecameOfTheMachines(t *testing.T) {

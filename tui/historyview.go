@@ -56,6 +56,9 @@ func (h *history) hints(k keyMap) []hint {
 	if p, ok := h.current(); ok && p.Running {
 		open = "watch live"
 	}
+	if _, ok := h.again(); !ok {
+		k.deploy.SetEnabled(false)
+	}
 	return []hint{
 		{"enter", open}, {"↑↓", "select"}, short(k.deploy, "deploy it again"), short(k.filter, "filter"), short(k.history, "read again"), short(k.copy, "copy"),
 		{"esc", "back"}, short(k.help, "help"),
@@ -91,7 +94,7 @@ func (h *history) table(c *console, w, rows int) []cells.Line {
 	case !h.seen && h.err != nil:
 		return cells.Fill(view.Problem(engine.AsProblem(h.err), w), w, rows)
 	case !h.seen:
-		return cells.Fill([]cells.Line{nil, {{Text: "  Reading the record…", Tone: cells.Muted}}}, w, rows)
+		return cells.Fill([]cells.Line{nil, {{Text: "  Reading the record...", Tone: cells.Muted}}}, w, rows)
 	case len(h.rows) == 0 && h.filter.words != "":
 		return cells.Fill([]cells.Line{nil, {cells.New(cells.Muted, "  No deploy matches "+h.filter.words+". esc clears the filter.")}}, w, rows)
 	case len(h.rows) == 0:

@@ -50,6 +50,22 @@ func (c *console) askHolder() tea.Cmd {
 	})
 }
 
+// meMsg tells who deploys from here.
+type meMsg string
+
+// askMe finds that out, once there is a lock that may be ours.
+func (c *console) askMe() tea.Cmd {
+	if c.askedMe || c.opts.Me == nil || c.fleet.Overview.Lock == nil {
+		return nil
+	}
+	c.askedMe = true
+	return c.work.cmd(func(ctx context.Context) tea.Msg { return meMsg(c.opts.Me(ctx)) })
+}
+
+func (c *console) onMe(m meMsg) {
+	c.holder.me, c.fleet.Me, c.stale = string(m), string(m), true
+}
+
 func (h *holder) read(events []engine.Event) {
 	p := engine.NewProgress()
 	for _, e := range events {

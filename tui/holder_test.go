@@ -83,3 +83,28 @@ func TestLeavingWhileSomebodyElseDeploys(t *testing.T) {
 	b.keys("w", "esc")
 	b.shows("Your deploy waits, and has not begun", "Stopping ends only yours: the lock of bob@ci-7 stays", "Stop your deploy")
 }
+
+// The title says whether the lock is mine, and whether its owner has fallen silent, and when it ends then.
+func TestTheTitleTellsADeadLockAndOnesOwn(t *testing.T) {
+	asked := 0
+	b := newBench(t, size{120, 40}, Options{Me: func(context.Context) string { asked++; return "bob@ci-7" }})
+	b.sees(6)
+	if b.askMe() != nil {
+		t.Error("it is asked who deploys from here, though nobody does")
+	}
+	o := tuitest.OverviewOf(6)
+	o.Lock = &engine.LockInfo{LockedBy: "bob@ci-7", LockedAt: tuitest.Start, ExpiresAt: tuitest.Start.Add(5 * time.Minute), LifetimeMS: 300_000, DeploymentID: tuitest.UpgradeID}
+	b.send(overviewMsg{overview: o})
+	b.shows("! locked by bob@ci-7 since 12:00:00")
+	b.pass(time.Minute)
+	b.send(overviewMsg{overview: o})
+	b.shows("! locked by bob@ci-7 with no sign of life for 1m 20s, expires in 3m 40s")
+	b.askedMe = false
+	b.send(b.askMe()())
+	b.shows("! locked by bob@ci-7, which is you, with no sign of life")
+	b.send(overviewMsg{overview: o})
+	b.shows("which is you")
+	if b.askMe() != nil || asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+}

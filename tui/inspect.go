@@ -24,7 +24,7 @@ func (c *console) inspect() tea.Cmd {
 		return nil
 	}
 	c.fleet.asking = true
-	c.say("Asking every VM for its code …")
+	c.say("Asking every VM for its code...")
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
 		o, err := c.opts.Backend.Inspect(ctx)
 		return inspectedMsg{o, err}

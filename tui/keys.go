@@ -62,7 +62,7 @@ func newKeyMap(readOnly, app bool) keyMap {
 		palette: bind(":", "commands", ":"), back: bind("esc", "back", "esc"), help: bind("?", "help", "?"), quit: bind("q", "quit", "q"),
 		interrupt: bind("ctrl-c", "leave, stop", "ctrl+c"),
 	}
-	for _, b := range []*key.Binding{&k.mark, &k.markRange, &k.markAll, &k.deploy, &k.confirm, &k.next, &k.cold, &k.override, &k.promote, &k.hold, &k.keep, &k.takeBack} {
+	for _, b := range append(k.changing(), &k.next) {
 		b.SetEnabled(!readOnly)
 	}
 	k.deploy.SetEnabled(!readOnly && app)
@@ -73,6 +73,13 @@ func newKeyMap(readOnly, app bool) keyMap {
 		b.SetEnabled(app)
 	}
 	return k
+}
+
+// changing are the actions that change something, or lead there.
+func (k *keyMap) changing() []*key.Binding {
+	return []*key.Binding{
+		&k.mark, &k.markRange, &k.markAll, &k.deploy, &k.confirm, &k.cold, &k.override, &k.promote, &k.hold, &k.keep, &k.takeBack, &k.shell, &k.iex,
+	}
 }
 
 // keyGroup is a part of the help; one without keys is left out.
@@ -101,7 +108,7 @@ func (k *keyMap) layout() []struct {
 		}},
 		{groupPlan, []*key.Binding{&k.confirm, &k.next, &k.cold, &k.modules}},
 		{groupDeploy, []*key.Binding{
-			&k.details, &k.plan, &k.modules, &k.fleetMap, &k.timeline, &k.log, &k.logs, &k.shell, &k.iex, &k.promote, &k.hold, &k.keep, &k.takeBack, &k.override, &k.watch,
+			&k.details, &k.plan, &k.modules, &k.fleetMap, &k.timeline, &k.log, &k.logs, &k.shell, &k.iex, &k.problem, &k.promote, &k.hold, &k.keep, &k.takeBack, &k.override, &k.watch,
 		}},
 		{groupLog, []*key.Binding{&k.follow, &k.filter, &k.save}},
 		{groupOutput, []*key.Binding{&k.follow, &k.filter, &k.ofAll, &k.onlyErrors, &k.sinceCommit, &k.save}},

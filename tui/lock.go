@@ -50,11 +50,11 @@ func (d *deployScreen) lockBody(c *console, w int) []cells.Line {
 func lockFacts(held engine.LockInfo, known time.Time, c *console, w int) []cells.Line {
 	if held.Frozen() {
 		lines := append([]cells.Line{cells.Fact("frozen by", held.Holder(), w)}, cells.FactLines("because", held.Freeze, w)...)
-		return append(lines, cells.Fact("since", view.Ago(c.now.Sub(held.LockedAt)), w), cells.Fact("until", view.Until(held.ExpiresAt, c.now), w))
+		return append(lines, cells.Fact("since", view.When(held.LockedAt, c.now), w), cells.Fact("until", view.Until(held.ExpiresAt, c.now), w))
 	}
-	until := view.When(held.ExpiresAt, c.now)
+	expires := cells.FactLines("expires", view.When(held.ExpiresAt, c.now)+" unless renewed", w)
 	if held.ExpiresAt.Before(c.now) {
-		until += ", expired"
+		expires = cells.FactLines("expired", view.When(held.ExpiresAt, c.now), w)
 	}
 	by := held.LockedBy
 	if by == c.holder.me {
@@ -72,7 +72,8 @@ func lockFacts(held engine.LockInfo, known time.Time, c *console, w int) []cells
 	if c.holder.id == held.DeploymentID {
 		lines = append(lines, c.holder.facts(c.now, w)...)
 	}
-	return append(lines, cells.Fact("since", view.When(held.LockedAt, c.now), w), cells.Fact("until", until, w), cells.Fact("deploy", held.DeploymentID, w))
+	lines = append(append(lines, cells.Fact("since", view.When(held.LockedAt, c.now), w)), expires...)
+	return append(lines, cells.Fact("deploy", held.DeploymentID, w))
 }
 
 // heldBy is the deploy that holds a lock, "" for a freeze.

@@ -76,5 +76,5 @@ func (c *console) onOverview(m overviewMsg) tea.Cmd {
 	if m.err != nil {
 		return c.poll(pollAfterError)
 	}
-	return c.poll(min(pollEvery+time.Duration(len(m.overview.Machines))*pollMachine, pollMost))
+	return tea.Batch(c.askMe(), c.poll(min(pollEvery+time.Duration(len(m.overview.Machines))*pollMachine, pollMost)))
 }

@@ -20,7 +20,7 @@ func (d *deployScreen) mapLines(w int) []cells.Line {
 	regions := d.board.regions()
 	for _, name := range slices.Sorted(maps.Keys(regions)) {
 		machines := regions[name]
-		lines = append(lines, nil, mapHeading(name, machines).Fit(w))
+		lines = append(lines, nil, d.board.mapHeading(name, machines).Fit(w))
 		for row := range slices.Chunk(machines, max(w, 1)) {
 			lines = append(lines, mapRow(row))
 		}
@@ -56,7 +56,7 @@ func mapRow(machines []*boardRow) cells.Line {
 }
 
 // mapHeading counts a region's machines, those apart that need attention.
-func mapHeading(region string, machines []*boardRow) cells.Line {
+func (b *board) mapHeading(region string, machines []*boardRow) cells.Line {
 	var counts [view.Ranks]int
 	for _, r := range machines {
 		counts[r.s.Rank]++
@@ -64,7 +64,7 @@ func mapHeading(region string, machines []*boardRow) cells.Line {
 	line := cells.Line{cells.New(cells.Strong, region), cells.New(cells.Muted, "  "+text.Counted(len(machines), "machine"))}
 	for _, rank := range []view.Rank{view.RankFailed, view.RankUnknown, view.RankDone} {
 		if n := counts[rank]; n > 0 {
-			line = append(line, cells.New(cells.Muted, " · "), cells.New(view.Standing{Rank: rank}.Tone(), text.Count(n)+" "+view.RankWords[rank]))
+			line = append(line, cells.New(cells.Muted, " · "), cells.New(view.Standing{Rank: rank}.Tone(), text.Count(n)+" "+b.wordOf(rank)))
 		}
 	}
 	return line

@@ -225,7 +225,7 @@ func (s *outputScreen) empty(c *console, w int) []cells.Line {
 	case o.err != nil:
 		return view.Problem(engine.AsProblem(o.err), w)
 	case o.readAt.IsZero():
-		return []cells.Line{{{Text: "  Reading the logs…", Tone: cells.Muted}}}
+		return []cells.Line{{{Text: "  Reading the logs...", Tone: cells.Muted}}}
 	case s.filter.words != "":
 		return []cells.Line{{cells.New(cells.Muted, "  No line matches "+s.filter.words+". esc clears the filter.")}}
 	case s.shows.onlyErrors:

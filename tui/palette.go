@@ -120,7 +120,7 @@ func (c *console) commands() []command {
 		all = append(all, command{"app: open another one", "", (*console).openApps})
 	}
 	if c.top() == screen(c.fleet) && c.opts.Setup != nil {
-		all = append(all, command{"set up: what is missing", "", (*console).openSetup})
+		all = append(all, command{"set up: what is needed", "", (*console).openSetup})
 	}
 	if len(c.opts.Settings) > 0 {
 		all = append(all, command{"settings: what is in force", "", (*console).openSettings})

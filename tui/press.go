@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"slices"
+
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 )
@@ -31,7 +33,29 @@ func (c *console) onKey(k tea.KeyPressMsg) tea.Cmd {
 		c.picker = &picker{input: newInput("")}
 		return c.viewsWork("", nil) // another console may have kept one
 	}
+	if c.forbidden(k) {
+		c.say("Read-only: nothing can be changed from here")
+		return nil
+	}
 	return c.top().press(c, k)
+}
+
+// forbidden reports whether a key would do something on this screen if the console were not read-only.
+func (c *console) forbidden(k tea.KeyPressMsg) bool {
+	if !c.opts.ReadOnly || c.typing() != nil {
+		return false
+	}
+	is := false
+	for _, b := range c.top().bindings(c) {
+		switch {
+		case !pressed(k, b):
+		case b.Enabled():
+			return false
+		case slices.ContainsFunc(c.keys.changing(), func(a *key.Binding) bool { return slices.Equal(a.Keys(), b.Keys()) }):
+			is = true
+		}
+	}
+	return is
 }
 
 // typing gives the filter that is being typed, nil for none.

@@ -58,6 +58,8 @@ func (s *setupScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	}
 	switch {
+	case key.Matches(k, c.keys.copy) && s.isDone():
+		c.say("That is there already: there is nothing to copy")
 	case key.Matches(k, c.keys.copy) && s.at < len(s.steps):
 		return c.copy("the commands", strings.Join(s.steps[s.at].Commands, "\n"))
 	case pressed(k, c.keys.look) && !s.asks:
@@ -72,6 +74,11 @@ func (s *setupScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 		return tea.Quit
 	}
 	return nil
+}
+
+// isDone reports whether the step under the cursor is done: its commands are not shown.
+func (s *setupScreen) isDone() bool {
+	return s.at < len(s.steps) && s.steps[s.at].Status == engine.StatusDone
 }
 
 // mayGoOn reports whether what kept the console from opening is right by now: the first step, which is the token.
@@ -95,7 +102,7 @@ func (s *setupScreen) settle(c *console) {
 // lines are the steps, and where the one under the cursor begins and ends.
 func (s *setupScreen) lines(c *console, w int) (lines []cells.Line, top, bottom int) {
 	if !s.seen {
-		return []cells.Line{nil, {{Text: " Looking at what is there…", Tone: cells.Muted}}}, 0, 0
+		return []cells.Line{nil, {{Text: " Looking at what is there...", Tone: cells.Muted}}}, 0, 0
 	}
 	for i, step := range s.steps {
 		if i == s.at {
@@ -140,17 +147,25 @@ func (s *setupScreen) view(c *console) []cells.Line {
 
 func (s *setupScreen) hints(c *console) []hint {
 	var on, back hint
+	copied := short(c.keys.copy, "copy the commands")
+	if s.isDone() {
+		copied = hint{}
+	}
 	if s.mayGoOn(c) {
 		on = hint{"enter", "go on"}
 	}
 	if c.opts.Backend != nil {
 		back = hint{"esc", "back"}
 	}
-	return []hint{on, short(c.keys.copy, "copy the commands"), {firstShown(c.keys.look), "look again"}, {"↑↓", "choose"}, back, short(c.keys.help, "help"), short(c.keys.quit, "quit")}
+	return []hint{on, copied, {firstShown(c.keys.look), "look again"}, {"↑↓", "choose"}, back, short(c.keys.help, "help"), short(c.keys.quit, "quit")}
 }
 
 func (s *setupScreen) bindings(c *console) []key.Binding {
-	return []key.Binding{c.keys.copy, c.keys.back, c.keys.quit}
+	on, look := c.keys.details, c.keys.look
+	on.SetHelp(on.Help().Key, "go on")
+	on.SetEnabled(s.mayGoOn(c))
+	look.SetEnabled(true)
+	return []key.Binding{on, look, c.keys.copy, c.keys.back, c.keys.quit}
 }
 
 func (s *setupScreen) tiny(*console) cells.Line {

@@ -180,7 +180,7 @@ func (s *sheet) view(c *console) []cells.Line {
 	lines = append(append(lines, nil), s.choices(w)...)
 	last := "Enter begins: the plan comes first, and is asked about before anything is suspended."
 	if !s.read {
-		last = "Looking at what would be deployed…"
+		last = "Looking at what would be deployed..."
 	}
 	lines = append(append(lines, nil), cells.Paragraph(cells.Muted, last, w)...)
 	if most := c.h - 4; len(lines) > most { // a low screen shows what can be chosen
@@ -201,7 +201,7 @@ func (s *sheet) about(c *console, w int) []cells.Line {
 	}
 	lines = append(lines, append(cells.Line{{Text: "runs now", Tone: cells.Muted}}.Fit(cells.FactTitle), from...).Fit(w))
 	if s.sources[s.source].words == "" && s.facts.Revision != "" {
-		lines = append(lines, cells.FactLines("revision", revision(s.facts), w)...)
+		lines = append(lines, cells.FactLines("revision", view.Revision(s.facts), w)...)
 	}
 	where := view.Named(s.machines, 2*w-2*cells.FactTitle)
 	switch {
@@ -217,20 +217,6 @@ func (s *sheet) about(c *console, w int) []cells.Line {
 	return append(lines, cells.FactLines("machines", where, w)...)
 }
 
-func revision(f engine.Sheet) string {
-	short := f.Revision
-	if len(short) > 10 {
-		short = short[:10]
-	}
-	if f.Subject != "" {
-		short += "  " + f.Subject
-	}
-	if f.Dirty {
-		short += "  (with changes that are not committed)"
-	}
-	return short
-}
-
 // choices are what the arrows change.
 func (s *sheet) choices(w int) []cells.Line {
 	from := s.sources[s.source].words
@@ -239,7 +225,7 @@ func (s *sheet) choices(w int) []cells.Line {
 	}
 	kind, watch := string(s.kinds[s.kind])+": "+s.strategy().Describe(s.groups...), "not at all"
 	if s.bake > 0 {
-		watch = "for " + s.bake.String()
+		watch = "for " + text.Time(s.bake)
 	}
 	watch += " after the commit"
 	if s.resumes() && !s.turned {

@@ -32,7 +32,7 @@ func TestNothingBeginsBeforeTheSheetIsConfirmed(t *testing.T) {
 	b := newBench(t, size{120, 40}, requestRecorder(&asked))
 	b.sees(6)
 	facts := b.do("d")
-	b.shows("Looking at what would be deployed…", "all 6 machines")
+	b.shows("Looking at what would be deployed...", "all 6 machines")
 	b.do("enter")
 	b.send(facts)
 	b.shows("a build of counter/fly.toml", "4f2c91a7d2  The new counter", "(with changes that are not", "all at once, watched for 10s")
@@ -56,7 +56,7 @@ func TestTheSheetChooses(t *testing.T) {
 	b.keys("right", "right") // strategy: canary, which is watched longer
 	b.shows("‹ canary: ", "for 30s after the commit")
 	b.keys("down", "right", "down")
-	b.shows("for 1m0s after the commit")
+	b.shows("for 1m after the commit")
 	b.types("the new cart")
 	b.keys("left", "left", "left", "left", "left", "backspace")
 	b.types("/")

@@ -31,7 +31,7 @@ func (c *console) visit(machine string, iex bool) tea.Cmd {
 	if iex {
 		what = "IEx on " + machine
 	}
-	waits := &dialog{title: what, tone: cells.Active, body: said("Looking at the machine…"), buttons: []button{{label: "Cancel"}}}
+	waits := &dialog{title: what, tone: cells.Active, body: said("Looking at the machine..."), buttons: []button{{label: "Cancel"}}}
 	c.dialog = waits
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
 		visit, err := c.opts.Terminal(ctx, machine, iex)

@@ -71,7 +71,7 @@ func TestVisitsAreOpenedOnTheMachineUnderTheCursor(t *testing.T) {
 	b.sees(6)
 	b.keys("down", "down")
 	found := b.do("$")
-	b.shows("A shell on 148e00016c0000", "Looking at the machine…")
+	b.shows("A shell on 148e00016c0000", "Looking at the machine...")
 	if cmd := b.onAnswer(found); cmd == nil || b.dialog != nil {
 		t.Error("the terminal is not handed over")
 	}

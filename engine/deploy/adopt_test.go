@@ -152,7 +152,7 @@ func TestAResumedDeployHasItsOwnStrategy(t *testing.T) {
 		now   engine.Strategy
 		shown string
 	}{
-		"nothing is given": {engine.StrategyGiven{}, engine.Strategy{Kind: engine.StrategyAll, Bake: 10 * time.Second}, "watched for 1m0s"},
+		"nothing is given": {engine.StrategyGiven{}, engine.Strategy{Kind: engine.StrategyAll, Bake: 10 * time.Second}, "watched for 1m"},
 		"another bake":     {engine.StrategyGiven{Bake: true}, engine.Strategy{Kind: engine.StrategyAll, Bake: 20 * time.Second}, "watched for 20s"},
 		"another kind":     {engine.StrategyGiven{Kind: true}, engine.Strategy{Kind: engine.StrategyRolling, WaveSize: 1}, "waves of up to 1 machine"},
 	} {

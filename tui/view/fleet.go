@@ -14,6 +14,7 @@ type Fleet struct {
 	Overview engine.Overview
 	Image    string               // that the fleet should run
 	Code     map[string]Inspected // what VMs said of their code, by machine
+	Me       string               // who looks, as locks name it; "" where that is not known
 }
 
 // NewFleet takes a look; code is what VMs said earlier. The fleet should run the image that the record names, if any machine
@@ -84,8 +85,18 @@ func (f *Fleet) Lock(now time.Time) cells.Line {
 	case lock.Frozen():
 		return cells.Line{cells.New(cells.Warn, "! frozen by "+lock.LockedBy+" until "+Until(lock.ExpiresAt, now)+": "+lock.Freeze)}
 	}
-	return cells.Line{cells.New(cells.Warn, "! locked by "+lock.LockedBy+" since "+When(lock.LockedAt, now))}
+	by := "! locked by " + lock.LockedBy
+	if lock.LockedBy == f.Me {
+		by += ", which is you,"
+	}
+	if silent := silence(*lock, now); silent > aliveWithin+lookedWithin {
+		return cells.Line{cells.New(cells.Warn, by+" with no sign of life for "+text.Seconds(silent)+", expires in "+text.Seconds(lock.ExpiresAt.Sub(now)))}
+	}
+	return cells.Line{cells.New(cells.Warn, by+" since "+When(lock.LockedAt, now))}
 }
+
+// lookedWithin is how old a look at the lock may be.
+const lookedWithin = 10 * time.Second
 
 // Selected gives the ids of the machines that a selection names, nil where it names none.
 func (f *Fleet) Selected(s engine.Selection) []string {

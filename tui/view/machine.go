@@ -42,8 +42,10 @@ func Checks(m engine.Machine) cells.Span {
 func Host(m engine.Machine) cells.Span {
 	word := string(m.HostStatus)
 	switch m.HostStatus {
-	case engine.HostOK, "":
+	case engine.HostOK:
 		return cells.New(cells.Muted, word)
+	case "":
+		return cells.Span{Text: "?", Tone: cells.Muted}
 	case engine.HostUnreachable:
 		return cells.New(cells.Fail, "✗ "+word)
 	default:

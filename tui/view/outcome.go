@@ -130,3 +130,8 @@ func OutcomeLook(o engine.Outcome) (string, cells.Tone) {
 	}
 	return "?", cells.Warn
 }
+
+// Unfinished reports whether a deploy that has ended can be finished with what it has built.
+func Unfinished(r engine.Result) bool {
+	return !r.DryRun && r.Upgrade.ID != "" && r.TrialEnd == engine.TrialGoesOn && r.Outcome != engine.OutcomeSucceeded && r.Outcome != engine.OutcomeBlocked
+}

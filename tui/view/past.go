@@ -117,3 +117,9 @@ func Linked(lines []cells.Line, address string) []cells.Line {
 	}
 	return lines
 }
+
+// Again reports whether a recorded deploy has code that can be deployed again: not while it runs, and not the end of a trial, or what was
+// withdrawn.
+func Again(p engine.Past) bool {
+	return !p.Running && p.Version != "" && p.TrialEnd == engine.TrialGoesOn && p.Outcome != engine.OutcomeWithdrawn
+}

@@ -144,3 +144,18 @@ func FailedProcess(f engine.Failure) string {
 
 // Module is a module as Elixir writes it.
 func Module(m string) string { return strings.TrimPrefix(m, "Elixir.") }
+
+// Revision names the commit that a deploy builds.
+func Revision(f engine.Sheet) string {
+	short := f.Revision
+	if len(short) > 10 {
+		short = short[:10]
+	}
+	if f.Subject != "" {
+		short += "  " + f.Subject
+	}
+	if f.Dirty {
+		short += "  (with changes that are not committed)"
+	}
+	return short
+}
