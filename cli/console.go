@@ -186,9 +186,13 @@ func inWords(cmd *cobra.Command, o tui.Options) plain.Options {
 	if o.WrongTold {
 		wrong = nil
 	}
+	var watch func(string) engine.Source
+	if o.Backend != nil {
+		watch = o.Backend.Watch
+	}
 	return plain.Options{
 		App: o.App, Backend: o.Backend, Preselect: o.Preselect, StartDeploy: o.StartDeploy, Accept: o.Accept, ReadOnly: o.ReadOnly,
-		Logs: o.Logs, Apps: o.Apps, Views: o.Views, Terminal: o.Terminal, Acts: o.Acts, Wrong: wrong, Recall: o.Recall,
+		Logs: o.Logs, Apps: o.Apps, Views: o.Views, Terminal: o.Terminal, Acts: o.Acts, Wrong: wrong, Recall: o.Recall, Watch: watch,
 		Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(),
 	}
 }

@@ -29,8 +29,6 @@ type Backend interface {
 	// Inspect is an overview that also asks every VM for the code that it has loaded. That costs the VMs something, so it
 	// is made when the operator wants it.
 	Inspect(context.Context) (engine.Overview, error)
-	// Sheet tells what a deploy would be as the command line says. It looks at this computer only.
-	Sheet(context.Context) (engine.Sheet, error)
 	// Watch follows a deploy that somebody else runs, and Outcome tells its end.
 	Watch(id string) engine.Source
 	Outcome(ctx context.Context, id string) (engine.Result, error)

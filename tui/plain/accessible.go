@@ -34,8 +34,10 @@ type Options struct {
 	// Terminal looks up how to open a shell on a machine, or with iex an IEx in its VM; nil: none is offered. When ctx ends, so does what
 	// was opened.
 	Terminal func(ctx context.Context, machine string, iex bool) (Visit, error)
-	Acts     Acts     // what can be done besides a deploy
-	Wrong    []string // what somebody has set that cannot be
+	// Watch follows a deploy that somebody else runs; nil: that is not offered.
+	Watch func(id string) engine.Source
+	Acts  Acts     // what can be done besides a deploy
+	Wrong []string // what somebody has set that cannot be
 	// Recall gives the command that shows a deploy again, for its summary; nil or "" for none.
 	Recall func(engine.Result) string
 	Input  io.Reader // answers, a line each
@@ -49,6 +51,8 @@ type Backend interface {
 	Inspect(context.Context) (engine.Overview, error)
 	// Deploy starts a deploy.
 	Deploy(engine.Request) (Deployment, error)
+	// Sheet tells what a deploy would be as the command line says. It looks at this computer only.
+	Sheet(context.Context) (engine.Sheet, error)
 	// History reads the record of past deploys, the newest first.
 	History(context.Context) ([]engine.Past, error)
 	// Events gives the recorded stream of a deploy with its result, nil where it has none.

@@ -18,7 +18,7 @@ func (a *accessible) actChoices() []choice {
 	}
 	add(a.o.Acts.Doctor != nil, "Doctor: check what a deploy depends on", a.examine)
 	add(a.o.Acts.Withdraw != nil, "Withdraw the hot upgrade from the record", a.withdraw)
-	add(a.o.Acts.Freeze != nil, "Freeze deploys until an end", a.freeze)
+	add(a.o.Acts.Freeze != nil, "Freeze deploys for a time", a.freeze)
 	add(a.o.Acts.Release != nil, "Release the deploy lock: end a freeze, or a dead lock", a.release)
 	return choices
 }

@@ -142,13 +142,7 @@ func (c *conversation) question() {
 		c.print("1. Wait until it is free\n2. Leave\n3. Override it\nChoice (1 to 3): ")
 	case engine.QuestionPlan:
 		c.lines.planned = true
-		accepted := map[string]bool{}
-		for _, name := range c.o.Accept {
-			accepted[name] = true
-		}
-		c.print("\nThe plan. Nothing has been suspended yet.\n")
-		c.printLines(view.Plan(c.p.Plan, accepted, accessibleWidth))
-		c.planChoices()
+		c.tellPlan()
 	case engine.QuestionWatch:
 		c.askWatch()
 	case engine.QuestionSick, engine.QuestionFailed, engine.QuestionBack:
@@ -201,15 +195,26 @@ func (c *conversation) offerWays() {
 	c.print("Choice (1 to %d): ", len(c.p.Ways))
 }
 
+// tellPlan tells the plan, with what was accepted so far, and asks about it.
+func (c *conversation) tellPlan() {
+	accepted := map[string]bool{}
+	for _, name := range slices.Concat(c.o.Accept, c.accepts) {
+		accepted[name] = true
+	}
+	c.print("\nThe plan. Nothing has been suspended yet.\n")
+	c.printLines(view.Plan(c.p.Plan, accepted, accessibleWidth))
+	c.planChoices()
+}
+
 func (c *conversation) planChoices() {
 	c.print("\nSuspend %s on %s?\n", text.Counted(c.p.Plan.Processes(), "process"), text.Counted(len(c.p.Plan.Machines), "machine"))
 	c.cold = false
-	c.print("1. Do not deploy\n2. Deploy as planned\n3. List the functions that change\n")
+	c.print("1. Do not deploy\n2. Deploy as planned\n3. List the functions that change\n4. Tell the plan again\n")
 	if c.p.Plan.MayGoCold {
-		c.print("4. Deploy cold: all machines restart with the new image\nChoice (1 to 4): ")
+		c.print("5. Deploy cold: all machines restart with the new image\nChoice (1 to 5): ")
 		return
 	}
-	c.print("Choice (1 to 3): ")
+	c.print("Choice (1 to 4): ")
 }
 
 // answer handles a typed line. One that was typed before anything was asked is dropped. The end of the input declines
@@ -252,16 +257,18 @@ func (c *conversation) answerPlan(typed string) {
 		c.print("\n")
 		c.printLines(view.Functions(c.p.Plan, accessibleWidth))
 		c.planChoices()
-	case typed == "4" && cold:
+	case typed == "4":
+		c.tellPlan()
+	case typed == "5" && cold:
 		c.cold, c.typing = true, c.o.App
 		for _, f := range c.p.Plan.NotCured(nil) {
 			c.print("A cold deploy does not cure %s, which you accept along with it: %s\n", f.Name, f.What)
 		}
 		c.print("Type %s to restart all machines with the new image, anything else to go back: ", c.o.App)
 	case cold:
-		c.print("Please type a number from 1 to 4: ")
+		c.print("Please type a number from 1 to 5: ")
 	default:
-		c.print("Please type 1, 2 or 3: ")
+		c.print("Please type a number from 1 to 4: ")
 	}
 }
 

@@ -29,7 +29,8 @@ func (a *accessible) home(ctx context.Context) {
 			choices = append(choices, a.deployChoices(&f)...)
 			choices = append(choices, a.trialChoices(overview.Trial)...)
 		}
-		choices = append(append(choices, choice{"Record of deploys", a.history}), a.looks(&f)...)
+		choices = append(choices, a.lockChoices(&f)...)
+		choices = append(append(choices, choice{"Record of deploys", func(ctx context.Context) bool { return a.history(ctx, &f) }}), a.looks(&f)...)
 		choices = append(append(choices, a.visitChoices(&f)...), a.actChoices()...)
 		again = a.choose(ctx, append(choices, choice{"Quit", func(context.Context) bool { return false }}))
 	}
@@ -63,14 +64,21 @@ func (a *accessible) tellFleet(f *view.Fleet, err error, now time.Time) {
 		if v, told := a.vitals[m.ID]; told && v.Instance == m.InstanceID {
 			vitals = ", " + view.LastVitalsText(v, now)
 		}
-		a.print("machine %d: %s, name %s, region %s, %s, group %s, checks %d of %d, runs %s%s%s\n", i+1, m.ID, m.Name,
-			m.Region, m.State, m.ProcessGroup, m.ChecksPassed, m.ChecksTotal, f.Runs(m).Text, noteText(f.Note(m)), vitals)
+		a.print("machine %d: %s, name %s, region %s, %s, group %s, %s, runs %s%s%s\n", i+1, m.ID, m.Name,
+			m.Region, m.State, m.ProcessGroup, checksText(m), f.Runs(m).Text, noteText(f.Note(m)), vitals)
 	}
 }
 
 // shown are the machines that the filter lets through.
 func (a *accessible) shown(f *view.Fleet) []engine.Machine {
 	return slices.DeleteFunc(slices.Clone(f.Overview.Machines), func(m engine.Machine) bool { return !f.Lets(a.filter, m) })
+}
+
+func checksText(m engine.Machine) string {
+	if m.ChecksTotal == 0 {
+		return "no checks"
+	}
+	return "checks " + text.Count(m.ChecksPassed) + " of " + text.Count(m.ChecksTotal)
 }
 
 func noteText(note cells.Span) string {
@@ -85,9 +93,14 @@ func noteText(note cells.Span) string {
 
 func (a *accessible) deployChoices(f *view.Fleet) []choice {
 	deploy := func(sel engine.Selection) func(context.Context) bool {
-		return func(ctx context.Context) bool { a.deploy(ctx, engine.Request{Select: sel}); return ctx.Err() == nil }
+		return func(ctx context.Context) bool { return a.askDeploy(ctx, f, engine.Request{Select: sel}, "") }
 	}
 	var choices []choice
+	if finish, is := a.unfinished(); is {
+		choices = append(choices, choice{"Finish the deploy " + finish.Meant, func(ctx context.Context) bool {
+			return a.askDeploy(ctx, f, finish, "what deploy "+finish.Meant+" has built")
+		}})
+	}
 	if marked := f.Selected(a.o.Preselect); len(marked) > 0 {
 		choices = append(choices, choice{"Deploy to " + view.Named(marked, 1000), deploy(engine.Selection{Machines: marked})})
 	}
@@ -99,7 +112,7 @@ func (a *accessible) deployChoices(f *view.Fleet) []choice {
 	return append(choices,
 		choice{"Choose machines, then deploy to them", func(ctx context.Context) bool {
 			if ids := a.chooseMachines(ctx, f); len(ids) > 0 {
-				a.deploy(ctx, engine.Request{Select: engine.Selection{Machines: ids}})
+				return a.askDeploy(ctx, f, engine.Request{Select: engine.Selection{Machines: ids}}, "")
 			}
 			return ctx.Err() == nil
 		}})
@@ -157,32 +170,4 @@ func (a *accessible) chooseMachines(ctx context.Context, f *view.Fleet) []string
 		}
 	}
 	return ids
-}
-
-// history tells the past deploys, and one of them in plain lines.
-func (a *accessible) history(ctx context.Context) bool {
-	past, err := a.o.Backend.History(ctx)
-	if err != nil {
-		a.printLines(view.Problem(engine.AsProblem(err), accessibleWidth))
-		return true
-	}
-	for i, p := range past {
-		a.print("deploy %d: %s, %s, version %s, %d of %d machines, by %s, id %s\n", i+1, p.At.Local().Format(time.DateTime),
-			strings.TrimSpace(view.PastWord(p)), p.Version, p.Upgraded, p.Machines, p.Owner, p.ID)
-	}
-	typed, ok := a.ask(ctx, "Number of a deploy to read; Enter alone goes back:")
-	n, err := strconv.Atoi(typed)
-	if !ok || err != nil || n < 1 || n > len(past) {
-		return ok
-	}
-	events, _, err := a.o.Backend.Events(ctx, past[n-1].ID)
-	if err != nil {
-		a.printLines(view.Problem(engine.AsProblem(err), accessibleWidth))
-		return true
-	}
-	o := &printer{out: a.out, p: engine.NewProgress()}
-	for _, e := range events {
-		o.batch([]engine.Event{e})
-	}
-	return a.out.err == nil
 }

@@ -125,7 +125,9 @@ func TestAccessibleDeploysToWhatIsShownByTheirNames(t *testing.T) {
 		t.Errorf("all are offered beside a filter:\n%s", w.text())
 	}
 	w.says("deploy")
-	w.hears(3, "Choice (1 to ")
+	w.hears(1, "Machines: 2 machines: 148e00026c1eef, 148e00016c0000\n")
+	w.says("begin")
+	w.hears(4, "Choice (1 to ")
 	if len(asked) != 1 || !slices.Equal(asked[0].Select.Machines, []string{"148e00026c1eef", "148e00016c0000"}) {
 		t.Errorf("%+v", asked)
 	}

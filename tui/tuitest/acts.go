@@ -42,7 +42,7 @@ func ActsOf(made func(what string)) plain.Acts {
 				"withdrawn: hot upgrade 0.1.1. "+message), nil
 		},
 		Release: func(context.Context) (plain.Change, error) {
-			return change("held by  bob@ci-7\nhost     ci-7\ndeploy   01K93P\nsince    2026-01-05T12:00:00Z\nexpires  in 4m40s, unless its owner renews it (last written 20s ago)\n"+
+			return change("held by  bob@ci-7\nhost     ci-7\ndeploy   01K93P\nsince    5 Jan 12:00:00 UTC\nexpires  in 4m 40s, unless its owner renews it (last written 20s ago)\n"+
 				"If that deploy is still alive, it notices within ten seconds, starts nothing more and says why.", "released the lock of bob@ci-7 (deploy 01K93P)"), nil
 		},
 		Freeze: func(_ context.Context, why, end string) (plain.Change, error) {
