@@ -44,14 +44,14 @@ func TestAccessibleLogsOfADeploy(t *testing.T) {
 	o.Backend.(*tuitest.Backend).OnDeploy = func(engine.Request) (plain.Deployment, error) { return p, nil }
 	w := talkTo(t.Context(), t, o)
 	w.hears(1, "Logs of the machines: type logs at any time.")
-	w.hears(1, "Choice (1 to 3): ")
+	w.hears(1, "Choice (1 to 4): ")
 	w.says("logs")
-	w.hears(1, "Logs of all machines follow.\nChoice (1 to 3): ")
+	w.hears(1, "Logs of all machines follow.\nChoice (1 to 4): ")
 	w.hears(1, "The last 30 of 40 lines so far.\n")
 	w.hears(1, "machine 148e00016c0000, error: ** (KeyError) key :limit not found in: %{count: 3} #38\n")
-	w.hears(3, "Choice (1 to 3): ")
+	w.hears(3, "Choice (1 to 4): ")
 	logs.adds(engine.MachineLine{At: tuitest.Start, Machine: "148e00026c1eef", Text: "one more"})
-	w.hears(1, "Choice (1 to 3): \n12:00:00, machine 148e00026c1eef, one more\nChoice (1 to 3): ")
+	w.hears(1, "Choice (1 to 4): \n12:00:00, machine 148e00026c1eef, one more\nChoice (1 to 4): ")
 
 	w.says("Logs 70")
 	w.hears(1, "There is no machine number 70. Logs of the machines: type logs")
@@ -63,7 +63,7 @@ func TestAccessibleLogsOfADeploy(t *testing.T) {
 	w.hears(1, "Logs of 148e00036c3dde, with 東京 follow.\n")
 	w.hears(1, "12:00:00, counted 東京 to 12,006 #6\n")
 	w.says("logs off")
-	w.hears(1, "No more logs.\nChoice (1 to 3): ")
+	w.hears(1, "No more logs.\nChoice (1 to 4): ")
 	if len(p.Given()) > 0 {
 		t.Errorf("the deploy was answered %+v", p.Given())
 	}
