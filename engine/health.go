@@ -42,6 +42,7 @@ type Crash struct {
 	Count     int      `json:"count"`             // since the commit
 	Watched   int      `json:"watched,omitempty"` // of these, processes that the upgrade has migrated or rendered, or their supervisors
 	Before    int      `json:"before"`            // in the time that was watched before it
+	Others    int      `json:"others,omitempty"`  // of the same module in other ways, before it
 }
 
 // String words a crash: "214 crashes of Shop.Cart: KeyError :step at cart.ex:41".
@@ -60,34 +61,56 @@ func (c Crash) during(span string) string {
 	return what
 }
 
-// IsNew reports whether this crash came with the upgrade. One of a process that the upgrade has migrated or rendered is enough, if that
-// kind was not seen before. Others may have happened all along, and the time before is often short: they must be so frequent that
-// an unchanged rate gives as many with a probability below one in a thousand (the conditional test of two Poisson rates).
-func (c Crash) IsNew(before, after time.Duration) bool {
-	switch {
-	case c.Count == 0:
-		return false
-	case c.Before == 0 && c.Watched > 0:
-		return true
+// Span is how long crashes were counted, before a commit and since.
+type Span struct{ Before, After time.Duration }
+
+// share is how many of all crashes an unchanged rate has after the commit.
+func (s Span) share() float64 {
+	if s.After <= 0 {
+		return 0
 	}
-	share := after.Seconds() / (max(before, 0) + after).Seconds()
-	return atLeast(c.Count, c.Count+c.Before, share) < byChance
+	return s.After.Seconds() / (max(s.Before, 0) + s.After).Seconds()
 }
 
-// byChance is how probable it may be that a crash that is told to have come with the upgrade has not.
-const byChance = 0.001
+// IsNew reports whether this crash came with the upgrade. One of a process that the upgrade has migrated or rendered is enough, if that
+// kind was not seen before, nor any other of its module. Others may have happened all along, and the time before is often short: they must
+// be so frequent that an unchanged rate gives as many with a probability below one in a thousand (the conditional test of two Poisson rates).
+func (c Crash) IsNew(s Span) bool { return c.isNew(s, byChance) }
 
-// atLeast gives the probability of k or more successes in n trials that each succeed with probability p.
+func (c Crash) isNew(s Span, chance float64) bool {
+	return c.Count > 0 && c.Watched > 0 && c.Before+c.Others == 0 || c.isAbove(s.share(), chance)
+}
+
+// isAbove reports whether so many are that improbable, if each has come after the commit with the probability share.
+func (c Crash) isAbove(share, chance float64) bool {
+	return c.Count > 0 && atLeast(c.Count, c.Count+c.Before, share) < chance
+}
+
+const (
+	// byChance is how probable it may be that a crash that is told to have come with the upgrade has not: of machines that are watched side
+	// by side, on any of them.
+	byChance = 0.001
+	// byChanceInAll is the same for the sum of what all tell, which is looked at whenever one of them tells something.
+	byChanceInAll = byChance / 100
+)
+
+// atLeast gives the probability of k or more successes in n trials that each succeed with probability p; 1 where k is no more than what is to
+// be expected, as it is of all machines' crashes time and again.
 func atLeast(k, n int, p float64) float64 {
 	if p <= 0 || p >= 1 {
 		return p // for k > 0
 	}
-	var sum float64
-	for i := k; i <= n; i++ {
-		all, _ := math.Lgamma(float64(n + 1))
-		in, _ := math.Lgamma(float64(i + 1))
-		out, _ := math.Lgamma(float64(n - i + 1))
-		sum += math.Exp(all - in - out + float64(i)*math.Log(p) + float64(n-i)*math.Log(1-p))
+	if float64(k) <= float64(n)*p {
+		return 1
+	}
+	all, _ := math.Lgamma(float64(n + 1))
+	in, _ := math.Lgamma(float64(k + 1))
+	out, _ := math.Lgamma(float64(n - k + 1))
+	term := math.Exp(all - in - out + float64(k)*math.Log(p) + float64(n-k)*math.Log(1-p))
+	sum := 0.0
+	for i := k; i <= n && term > sum*1e-9; i++ { // beyond what is to be expected each is less probable than the one before
+		sum += term
+		term *= float64(n-i) / float64(i+1) * p / (1 - p)
 	}
 	return sum
 }
@@ -112,6 +135,7 @@ func SumCrashes(all []Crash) []Crash {
 		sums[i].Count += c.Count
 		sums[i].Watched += c.Watched
 		sums[i].Before += c.Before
+		sums[i].Others += c.Others
 	}
 	slices.SortStableFunc(sums, func(a, b Crash) int { return cmp.Compare(b.Count, a.Count) })
 	return sums

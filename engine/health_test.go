@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -30,8 +32,21 @@ func TestCrashesThatCameWithTheUpgrade(t *testing.T) {
 		{520, 500, 0, 20 * time.Second, 20 * time.Second, false},
 	} {
 		c := Crash{Count: test.count, Before: test.before, Watched: test.watched}
-		if got := c.IsNew(test.baseline, test.span); got != test.isNew {
+		if got := c.IsNew(Span{Before: test.baseline, After: test.span}); got != test.isNew {
 			t.Errorf("%d in %s after %d in %s: %t", test.count, test.span, test.before, test.baseline, got)
+		}
+	}
+	// Of a module that crashed before in other ways one more says nothing yet.
+	for count, isNew := range map[int]bool{1: false, 20: true} {
+		c := Crash{Count: count, Watched: count, Others: 1}
+		if got := c.IsNew(Span{Before: 10 * time.Second, After: 10 * time.Second}); got != isNew {
+			t.Errorf("%d: %t", count, got)
+		}
+	}
+	// What is improbable on one machine is not on one of a thousand.
+	for machines, isNew := range map[int]bool{0: true, 1: true, 1_000: false} {
+		if got := NewTally(machines).IsNew(Crash{Count: 11}, Span{Before: 10 * time.Second, After: 10 * time.Second}); got != isNew {
+			t.Errorf("on one of %d machines: %t", machines, got)
 		}
 	}
 }
@@ -61,30 +76,76 @@ func TestTheWorstHealth(t *testing.T) {
 	}
 }
 
-// An application that crashes 50 times a minute for other reasons is not blamed, however short the time before was.
+// An application that crashes 50 times a minute for other reasons is not blamed, however short the time before was, and how many machines it has:
+// also where the crashes are of processes that the upgrade has migrated, each module's in five ways.
 func TestANoisyApplicationIsNotBlamed(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	poisson := func(mean float64) (n int) {
-		for p := random.Float64(); p > math.Exp(-mean); n++ {
-			p *= random.Float64()
-		}
-		return n
-	}
-	for _, baseline := range []time.Duration{5 * time.Second, 15 * time.Second, time.Minute} {
-		const rounds, kinds, span = 2_000, 5, 10 * time.Second
-		blamed := 0
-		for range rounds {
-			sick := false
-			for range kinds { // each ten times a minute
-				c := Crash{Count: poisson(span.Minutes() * 10), Before: poisson(baseline.Minutes() * 10)}
-				sick = sick || c.IsNew(baseline, span)
+	for _, machines := range []int{1, 100} {
+		for _, baseline := range []time.Duration{5 * time.Second, 15 * time.Second, time.Minute} {
+			rounds := max(4_000/machines, 100)
+			blamed := 0
+			for seed := range rounds {
+				if newNoise(uint64(seed), machines).isBlamed(baseline, 10*time.Second) {
+					blamed++
+				}
 			}
-			if sick {
-				blamed++
+			if blamed > rounds/25 {
+				t.Errorf("after %s of watching %d machines it was blamed %d of %d times", baseline, machines, blamed, rounds)
 			}
 		}
-		if blamed > rounds/100 {
-			t.Errorf("after %s of watching it was blamed %d of %d times", baseline, blamed, rounds)
+	}
+}
+
+// noise is an application on some machines, each of which crashes in five ways, ten times a minute in each.
+type noise struct {
+	random   *rand.Rand
+	machines [][]Crash
+}
+
+func newNoise(seed uint64, machines int) *noise {
+	n := &noise{random: rand.New(rand.NewPCG(1, seed))}
+	for range machines {
+		var kinds []Crash
+		for i := range 5 {
+			kinds = append(kinds, Crash{Module: "Shop.Cart", Exception: string(rune('A' + i))})
+		}
+		n.machines = append(n.machines, kinds)
+	}
+	return n
+}
+
+func (n *noise) poisson(in time.Duration) (count int) {
+	mean := in.Minutes() * 10
+	for p := n.random.Float64(); p > math.Exp(-mean); count++ {
+		p *= n.random.Float64()
+	}
+	return count
+}
+
+// isBlamed looks each second, as the console does.
+func (n *noise) isBlamed(baseline, bake time.Duration) bool {
+	for _, kinds := range n.machines {
+		sum := 0
+		for i := range kinds {
+			kinds[i].Before = n.poisson(baseline)
+			sum += kinds[i].Before
+		}
+		for i := range kinds {
+			kinds[i].Others = sum - kinds[i].Before
 		}
 	}
+	t := NewTally(len(n.machines))
+	for after := time.Second; after <= bake; after += time.Second {
+		span := Span{Before: baseline, After: after}
+		for m, kinds := range n.machines {
+			for i := range kinds {
+				more := n.poisson(time.Second)
+				kinds[i].Count, kinds[i].Watched = kinds[i].Count+more, kinds[i].Watched+more
+			}
+			t.Add(fmt.Sprint(m), slices.Clone(kinds), true, span)
+			if slices.ContainsFunc(kinds, func(c Crash) bool { return t.IsNew(c, span) }) {
+				return true
+			}
+		}
+	}
+	return false
 }

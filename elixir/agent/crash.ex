@@ -51,8 +51,12 @@ defmodule FlyDeployAgent.Crash do
   defp reported({Task.Supervisor, :terminating}, %{report: %{reason: reason}}, meta),
     do: {meta[:pid], reason, true}
 
+  # Of what a request of cowboy's dies of, its connection tells.
   defp reported({:proc_lib, :crash}, %{report: [info | _]}, _meta) do
-    with {_class, reason, stack} <- info[:error_info], do: {info[:pid], {reason, stack}, true}
+    with {_class, reason, stack} <- info[:error_info],
+         false <- match?({:cowboy_stream_h, _, _}, info[:initial_call]),
+         do: {info[:pid], {reason, stack}, true},
+         else: (_ -> nil)
   end
 
   defp reported(_label, _report, _meta), do: nil

@@ -8,6 +8,7 @@ defmodule FlyDeployAgent.Status do
 
   @max_bytes 8_000
   @failures 20
+  # Of so many kinds of crashes the stack is told.
   @crashes 5
   # Bytes of one text, and where nothing else is left to cut.
   @text 500
@@ -193,14 +194,16 @@ defmodule FlyDeployAgent.Status do
   defp watch(nil, _limit), do: %{}
 
   defp watch(told, limit) do
-    crashes = Enum.take(told.crashes, min(@crashes, max(limit, 1)))
+    frames = if limit > 20, do: 8, else: 3
 
-    %{
-      watch: %{
-        told
-        | crashes: Enum.map(crashes, &%{&1 | stack: Enum.take(&1.stack, if(limit > 20, do: 8, else: 3))})
-      }
-    }
+    crashes =
+      for {crash, at} <- told.crashes |> Enum.take(max(limit, 1)) |> Enum.with_index(),
+          do: %{
+            crash
+            | stack: Enum.take(crash.stack, if(at < @crashes and crash.count > 0, do: frames, else: 0))
+          }
+
+    %{watch: %{told | crashes: crashes}}
   end
 
   # The first of each module, reason and kind of exception, with their number; the most frequent come first.

@@ -8,6 +8,8 @@ defmodule FlyDeployAgent.Supervisors do
   its state only: small ones are asked for it, once, and of large ones it is not known.
   """
 
+  alias FlyDeployAgent.Watch
+
   @filter :flydeploy_supervisors
   # At most this many supervisors are followed, of each the times of this many restarts before the commit, and after it.
   @followed 200
@@ -18,7 +20,7 @@ defmodule FlyDeployAgent.Supervisors do
   @heap 50_000
   @told 3
 
-  @type table :: FlyDeployAgent.Watch.t()
+  @type table :: Watch.t()
 
   @doc "Begins to follow them, or goes on where somebody has removed the filter."
   @spec follow(table) :: any
@@ -38,6 +40,12 @@ defmodule FlyDeployAgent.Supervisors do
   catch
     # Its table is gone: so is the agent. Or others have logged this.
     _, _ -> :ignore
+  end
+
+  # Likewise kept from handlers: of a process without a behaviour nothing else tells.
+  def filter(%{msg: {:report, %{label: {:proc_lib, :crash}}}} = event, table) do
+    Watch.log(event, %{config: %{table: table}})
+    :ignore
   end
 
   def filter(_event, _table), do: :ignore

@@ -189,21 +189,26 @@ defmodule FlyDeployAgent.Watch do
   # -- what is told
 
   @doc """
-  What has crashed in code of the modules `changed`, most frequent first, and for how long was watched before the commit and since, in
-  milliseconds. Of each kind: the module, the exception, where it was raised, a stack, how many since the commit, how many of these
-  were processes that are watched, and how many before. Of supervisors, see `FlyDeployAgent.Supervisors.told/2`.
+  What has crashed in code of the modules `changed`, and for how long was watched before the commit and since, in milliseconds. First comes
+  what is most above what was before: there is no room for all. Of each kind: the module, the exception, where it was raised, a stack, how
+  many since the commit, how many of these were processes that are watched, how many before, and how many of that module had crashed
+  in other ways before. `kinds`: how many kinds there are, with those that have not come again. Of supervisors, see
+  `FlyDeployAgent.Supervisors.told/2`.
   """
   @spec told(t, MapSet.t(module)) :: map
   def told(table, changed) do
     since = :ets.lookup_element(table, :since, 2)
     committed = :ets.lookup_element(table, :committed, 2) || now()
     crashes = crashes(table, changed)
+    before_ms = until(table, :before, committed) - since
+    after_ms = until(table, :after, now()) - committed
 
     %{
-      before_ms: until(table, :before, committed) - since,
-      after_ms: until(table, :after, now()) - committed,
-      crashes: Enum.take(crashes, @told),
+      before_ms: before_ms,
+      after_ms: after_ms,
+      crashes: crashes |> Enum.sort_by(&usual(&1, before_ms, after_ms)) |> Enum.take(@told),
       crashes_total: crashes |> Enum.map(& &1.count) |> Enum.sum(),
+      kinds: length(crashes),
       supervisors: Supervisors.told(table, changed)
     }
   end
@@ -223,23 +228,33 @@ defmodule FlyDeployAgent.Watch do
         {blamed(owner, frames, changed), text}
       end)
 
-    told =
-      for {{module, text}, rows} <- groups, module != nil, (count = sum(rows, 2)) > 0 do
-        {{:kind, {_owner, {_text, frames}}}, _, _} = Enum.max_by(rows, &elem(&1, 2))
+    before =
+      Enum.reduce(groups, %{}, fn {{module, _}, rows}, all ->
+        Map.update(all, module, sum(rows, 1), &(&1 + sum(rows, 1)))
+      end)
 
-        %{
-          module: inspect(module),
-          exception: text,
-          at: Crash.place(frames, module),
-          stack: Crash.stack(frames),
-          count: count,
-          watched: rows |> Enum.filter(&match?({{:kind, {{:watched, _}, _}}, _, _}, &1)) |> sum(2),
-          before: sum(rows, 1)
-        }
-      end
+    for {{module, text}, rows} <- groups, module != nil do
+      {{:kind, {_owner, {_text, frames}}}, _, _} = Enum.max_by(rows, &elem(&1, 2))
 
-    Enum.sort_by(told, &(-&1.count))
+      %{
+        module: inspect(module),
+        exception: text,
+        at: Crash.place(frames, module),
+        stack: Crash.stack(frames),
+        count: sum(rows, 2),
+        watched: rows |> Enum.filter(&match?({{:kind, {{:watched, _}, _}}, _, _}, &1)) |> sum(2),
+        before: sum(rows, 1),
+        others: before[module] - sum(rows, 1)
+      }
+    end
   end
+
+  # The smallest first.
+  defp usual(%{before: 0, watched: watched} = crash, _before_ms, _after_ms) when watched > 0,
+    do: {0, -crash.count}
+
+  defp usual(crash, before_ms, after_ms),
+    do: {1, crash.before * max(after_ms, 1) / max(before_ms, 1) - crash.count}
 
   defp sum(rows, at), do: rows |> Enum.map(&elem(&1, at)) |> Enum.sum()
 

@@ -186,11 +186,14 @@ type Failure struct {
 type Watch struct {
 	BeforeMS     int64   `json:"before_ms"` // for how long was watched before the commit
 	AfterMS      int64   `json:"after_ms"`  // and since
-	Crashes      []Crash `json:"crashes"`   // the most frequent kinds
+	Crashes      []Crash `json:"crashes"`   // the kinds that are most above what was before; with those that have not come again, Count 0
 	CrashesTotal int     `json:"crashes_total"`
+	Kinds        int     `json:"kinds"`  // how many kinds there are
 	Queues       []Queue `json:"queues"` // mailboxes that grow since the commit, the longest ones
 	// Supervisors are those that have come near their restart limits since the commit, the worst ones.
 	Supervisors []Supervisor `json:"supervisors"`
+
+	Tally *engine.Tally `json:"-"` // what other machines tell that are watched side by side, as the console knows; nil for nothing
 }
 
 // Vitals is how the VM does: see engine.Vitals.
@@ -230,6 +233,24 @@ type Crash struct {
 	Count     int      `json:"count"`
 	Watched   int      `json:"watched"`
 	Before    int      `json:"before"`
+	Others    int      `json:"others"`
+}
+
+func (w *Watch) span() engine.Span {
+	return engine.Span{Before: time.Duration(w.BeforeMS) * time.Millisecond, After: time.Duration(w.AfterMS) * time.Millisecond}
+}
+
+// AddTo adds what a machine tells to what others tell, and is judged beside that from now on.
+func (w *Watch) AddTo(t *engine.Tally, machine string) {
+	if w == nil {
+		return
+	}
+	crashes := make([]engine.Crash, 0, len(w.Crashes))
+	for _, c := range w.Crashes {
+		crashes = append(crashes, engine.Crash(c))
+	}
+	t.Add(machine, crashes, len(crashes) == w.Kinds, w.span())
+	w.Tally = t
 }
 
 // New gives the crashes that came with the upgrade, and for how long they were counted.
@@ -238,13 +259,13 @@ func (w *Watch) New() ([]engine.Crash, time.Duration) {
 		return nil, 0
 	}
 	var worse []engine.Crash
-	before, after := time.Duration(w.BeforeMS)*time.Millisecond, time.Duration(w.AfterMS)*time.Millisecond
+	span := w.span()
 	for _, c := range w.Crashes {
-		if c := engine.Crash(c); c.IsNew(before, after) {
+		if c := engine.Crash(c); w.Tally.IsNew(c, span) {
 			worse = append(worse, c)
 		}
 	}
-	return worse, after
+	return worse, span.After
 }
 
 // NearLimit gives the supervisors that have come near their restart limits with the upgrade, and not as they do all the time.
@@ -252,10 +273,9 @@ func (w *Watch) NearLimit() []Supervisor {
 	if w == nil {
 		return nil
 	}
-	before, after := time.Duration(w.BeforeMS)*time.Millisecond, time.Duration(w.AfterMS)*time.Millisecond
 	var near []Supervisor
 	for _, s := range w.Supervisors {
-		if (engine.Crash{Count: s.Restarts, Watched: s.Restarts, Before: s.Before}).IsNew(before, after) {
+		if (engine.Crash{Count: s.Restarts, Watched: s.Restarts, Before: s.Before}).IsNew(w.span()) {
 			near = append(near, s)
 		}
 	}
@@ -381,7 +401,7 @@ func (w *Watch) clean(short func(...*string)) {
 	}
 	for i := range w.Crashes {
 		c := &w.Crashes[i]
-		c.Count, c.Before = max(c.Count, 0), max(c.Before, 0)
+		c.Count, c.Before, c.Others = max(c.Count, 0), max(c.Before, 0), max(c.Others, 0)
 		short(&c.Module, &c.Exception, &c.At)
 		for j := range c.Stack {
 			short(&c.Stack[j])

@@ -212,6 +212,10 @@ const acceptedUnhealthy = "unhealthy"
 
 // checkHealth fails if the agents have seen that it is not well.
 func (e *trialEnding) checkHealth() error {
+	all := engine.NewTally(len(e.machines))
+	for _, r := range e.machines {
+		r.status.Watch.AddTo(all, r.machine.ID)
+	}
 	for _, r := range e.machines {
 		if why := whyNotWell(r.status); why != "" {
 			r.sick, r.health = notWell(why), engine.HealthUnhealthy

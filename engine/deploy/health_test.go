@@ -112,6 +112,47 @@ func TestABaselineIsNotBlamedOnTheUpgrade(t *testing.T) {
 	}
 }
 
+// A few crashes on each of many machines, of processes that were born since, are no chance; on one alone, or where all crashed before, they may be.
+func TestAFewCrashesOnEachMachineOfAWave(t *testing.T) {
+	for name, test := range map[string]struct {
+		crash, before int // machines
+		outcome       engine.Outcome
+	}{
+		"on each": {8, 0, engine.OutcomeUnhealthy}, "on one": {1, 0, engine.OutcomeSucceeded}, "on each, as before": {8, 8, engine.OutcomeSucceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 8, func(t *testing.T, s *stage) {
+				crash := func(machines int) {
+					for i := range machines {
+						s.CrashAs(fmt.Sprintf("m%02d", i), agent.Crash{Module: "Counter.Page", Exception: "KeyError :total", At: "page.ex:7", Count: 4})
+					}
+				}
+				settings := baking(10 * time.Second)
+				settings.Yes, settings.Ask = false, true
+				r := s.start(settings)
+				r.asks(engine.QuestionPlan)
+				crash(test.before)
+				time.Sleep(5 * time.Second)
+				r.Answer(engine.Answer{To: engine.QuestionPlan, Proceed: true})
+				r.watched()
+				time.Sleep(4 * time.Second)
+				crash(test.crash)
+				p, result := r.end()
+				if result.Outcome != test.outcome {
+					t.Fatalf("it ended %s: %v\n%s", result.Outcome, result.Problem, logOf(p))
+				}
+				if test.outcome != engine.OutcomeUnhealthy {
+					return
+				}
+				const says = "2.0.0 runs on 8 of 8 machines, and is not well: 32 crashes of Counter.Page in "
+				if !strings.HasPrefix(result.Problem.What, says) || strings.Count(outcomes(result), "unhealthy") != 8 || len(result.Machines[7].Crashes) != 1 {
+					t.Errorf("%s: %v", outcomes(result), result.Problem)
+				}
+			})
+		})
+	}
+}
+
 // A canary that is not known to be well holds up the others; of a last wave nobody says that it has succeeded.
 func TestAMachineThatDoesNotAnswerWhileItIsWatched(t *testing.T) {
 	for name, test := range map[string]struct {

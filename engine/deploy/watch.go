@@ -40,6 +40,8 @@ type watch struct {
 
 	promoted atomic.Bool // somebody has said so, or did not want to wait for the end
 
+	crashes *engine.Tally
+
 	stop     func() // ends the watch a moment later: something is not well
 	mu       sync.Mutex
 	ended    time.Time                    // when the end of the bake time was seen
@@ -60,7 +62,7 @@ func newWatch(c *committing, w wave, machines []*rollout) *watch {
 		}
 		begun = begun.Add(-last)
 	}
-	return &watch{committing: c, wave: w, machines: machines, begun: begun, trialEnds: c.firstTrialEnds(), sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]*engine.Problem{}, sleeps: newSleeps(begun), mayFail: c.job.mayFail(c.machines)}
+	return &watch{committing: c, wave: w, machines: machines, begun: begun, trialEnds: c.firstTrialEnds(), sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]*engine.Problem{}, sleeps: newSleeps(begun), mayFail: c.job.mayFail(c.machines), crashes: engine.NewTally(len(machines))}
 }
 
 // run watches until the end of the bake time, or until a moment after something is not well.
@@ -93,6 +95,7 @@ func (w *watch) run(ctx context.Context) error {
 			w.judge(r, p)
 		}
 	}
+	w.judgeAll()
 	for r, p := range w.sick {
 		r.sick = p
 	}
@@ -168,6 +171,15 @@ func (w *watch) judge(r *rollout, p *engine.Problem) {
 	defer w.mu.Unlock()
 	w.sick[r] = p
 	w.stop()
+}
+
+// judgeAll judges the machines once more that have told before others did what shows it.
+func (w *watch) judgeAll() {
+	for _, r := range w.machines {
+		if why := whyNotWell(r.status); why != "" && w.sick[r] == nil && w.gone[r] == nil {
+			w.sick[r] = notWell(why)
+		}
+	}
 }
 
 func notWell(what string) *engine.Problem { return engine.NewProblem("unhealthy", what, nil, "") }
@@ -246,6 +258,7 @@ func (w *watch) next(ctx context.Context, r *rollout, last bool) (agent.Status, 
 
 // take takes over an agent's status, and judges it.
 func (w *watch) take(r *rollout, status agent.Status) {
+	status.Watch.AddTo(w.crashes, r.machine.ID)
 	r.show(status)
 	if w.isDue(r) {
 		r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusRunning, StartedAt: w.begun, Vitals: w.vitals(r)})

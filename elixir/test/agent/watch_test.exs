@@ -91,10 +91,15 @@ defmodule FlyDeployAgent.WatchTest do
     spawn(fn -> Map.fetch!(empty(), :bare) end)
     # The emulator tells of it through a process of its own.
     # Other tests' processes may crash meanwhile.
+    # Elixir's Logger keeps it from handlers.
+    :proc_lib.spawn(fn -> Map.fetch!(empty(), :proc_lib) end)
+
     eventually(fn ->
-      ["KeyError :bare", "KeyError :step", "KeyError :task"] -- Enum.map(told(table).crashes, & &1.exception) ==
-        []
+      ["KeyError :bare", "KeyError :proc_lib", "KeyError :step", "KeyError :task"] --
+        Enum.map(told(table).crashes, & &1.exception) == []
     end)
+
+    assert told(table).crashes |> Enum.map(& &1.count) |> Enum.uniq() == [1]
   end
 
   test "the emulator's words are understood with a node's name as well", %{table: table} do
@@ -116,10 +121,54 @@ defmodule FlyDeployAgent.WatchTest do
   test "what crashed before is told beside it", %{table: table} do
     crash(:step)
     crash(:step)
+    crash({:raise, "s3cret"})
     Watch.commit(table, [])
-    assert %{crashes: [], crashes_total: 0} = told(table)
+
+    assert %{
+             crashes: [%{count: 0, before: 2, others: 1}, %{count: 0, before: 1, others: 2}],
+             crashes_total: 0,
+             kinds: 2
+           } = sorted(told(table))
+
     crash(:step)
-    assert %{crashes: [%{count: 1, before: 2}]} = told(table)
+
+    assert %{crashes: [%{count: 1, before: 2, watched: 0}, %{count: 0, before: 1}], crashes_total: 1} =
+             sorted(told(table))
+  end
+
+  defp sorted(told), do: update_in(told.crashes, &Enum.sort_by(&1, fn crash -> -crash.before end))
+
+  test "there is room for what is most above what was before, however much crashes all the time", %{
+    table: table
+  } do
+    event = fn kind ->
+      %{
+        level: :error,
+        msg: {:string, "x"},
+        meta: %{pid: self(), crash_reason: {kind, [{Cart, :step, 1, []}]}}
+      }
+    end
+
+    noise = fn ->
+      for n <- 1..20, _ <- 1..9, do: Watch.log(event.(:"noise_#{n}"), %{config: %{table: table}})
+    end
+
+    noise.()
+    {:ok, idle} = Cart.start()
+    Watch.commit(table, [{idle, Cart}])
+    noise.()
+    for _ <- 1..3, do: Watch.log(event.(:more_often), %{config: %{table: table}})
+    Watch.down(table, idle, :killed)
+
+    assert %{
+             crashes: [
+               %{exception: "exit :killed", watched: 1, others: 180},
+               %{exception: "exit :more_often", count: 3} | _
+             ],
+             kinds: 22
+           } = told = told(table)
+
+    assert length(told.crashes) == 10
   end
 
   test "crashes in code that has not changed are not told", %{table: table} do

@@ -36,11 +36,15 @@ func (a *process) tellWatch(at time.Time) {
 	}
 	w := &agent.Watch{BeforeMS: a.committed.Sub(a.begun).Milliseconds(), AfterMS: at.Sub(a.committed).Milliseconds(), Crashes: []agent.Crash{}}
 	for _, c := range a.crashes {
-		if c.Count > 0 {
-			w.Crashes = append(w.Crashes, c)
-			w.CrashesTotal += c.Count
+		for _, other := range a.crashes {
+			if other.Module == c.Module && other.Exception != c.Exception {
+				c.Others += other.Before
+			}
 		}
+		w.Crashes = append(w.Crashes, c)
+		w.CrashesTotal += c.Count
 	}
+	w.Kinds = len(w.Crashes)
 	b := a.world.behaviourOf(a.machine)
 	w.Queues, w.Supervisors = b.Queues, b.Supervisors
 	a.next.Vitals, a.next.VitalsBefore = b.Vitals, b.Vitals

@@ -494,19 +494,19 @@ func isOnTrial(t testing.TB, m Machine, s *agent.Session, done agent.Status) {
 
 // crashes tells of a crash after the commit beside the same one before it: see commits.
 func crashes(t testing.TB, m Machine, s *agent.Session, done agent.Status) {
-	if w := done.Watch; w == nil || len(w.Crashes) > 0 || w.CrashesTotal > 0 || w.BeforeMS < 0 || w.AfterMS < 0 {
-		t.Errorf("before anything crashes: %+v", w)
+	if w := done.Watch; w == nil || len(w.Crashes) != 1 || w.Crashes[0].Count != 0 || w.Crashes[0].Before != 1 || w.CrashesTotal > 0 || w.BeforeMS < 0 || w.AfterMS < 0 {
+		t.Errorf("before anything crashes again: %+v", w)
 	}
 	m.Crash()
 	for done.Watch == nil || done.Watch.CrashesTotal == 0 {
 		done = expect(t, await(t, s, agent.Committed, done.Seq), agent.Committed)
 	}
 	w := done.Watch
-	if len(w.Crashes) != 1 || w.CrashesTotal != 1 || w.BeforeMS < 0 || w.AfterMS <= 0 || done.Crashed != 1 {
+	if len(w.Crashes) != 1 || w.Kinds != 1 || w.CrashesTotal != 1 || w.BeforeMS < 0 || w.AfterMS <= 0 || done.Crashed != 1 {
 		t.Fatalf("crashed %d: %+v", done.Crashed, w)
 	}
 	c := w.Crashes[0]
-	if c.Module == "" || c.Exception == "" || c.At == "" || len(c.Stack) == 0 || c.Count != 1 || c.Before != 1 {
+	if c.Module == "" || c.Exception == "" || c.At == "" || len(c.Stack) == 0 || c.Count != 1 || c.Before != 1 || c.Others != 0 {
 		t.Errorf("%+v", c)
 	}
 }
