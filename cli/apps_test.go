@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -92,13 +91,17 @@ func TestWhatIsNeededWithoutAToken(t *testing.T) {
 	t.Setenv("FLY_ACCESS_TOKEN", "")
 	t.Setenv("FLY_API_TOKEN", "")
 	t.Setenv("FLY_CONFIG_DIR", t.TempDir())
-	steps := setup(context.Background(), "shop", nil)
+	needed := func() (steps []engine.SetupStep) {
+		setup(t.Context(), "shop", nil, func(all []engine.SetupStep) { steps = all })
+		return steps
+	}
+	steps := needed()
 	if len(steps) != 3 || steps[0].Status != engine.StatusFailed || steps[1].Status != engine.StatusUnknown || steps[0].Commands[0] != "fly auth login" ||
 		steps[1].Commands[0] != "fly storage create -a shop -n shop-releases" {
 		t.Errorf("%+v", steps)
 	}
 	t.Setenv("FLY_API_TOKEN", "fo1_secret")
-	if steps := setup(context.Background(), "shop", nil); steps[0].Status != engine.StatusDone || strings.Contains(fmt.Sprint(steps), "fo1_secret") {
+	if steps := needed(); steps[0].Status != engine.StatusDone || strings.Contains(fmt.Sprint(steps), "fo1_secret") {
 		t.Errorf("%+v", steps)
 	}
 }

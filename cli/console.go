@@ -57,7 +57,7 @@ func (d deploySettings) openApp(cmd *cobra.Command, signals *interrupts, here st
 		return d.ask(cmd, signals, here, d.name)
 	}
 	openedApps().add(d.name, time.Now())
-	o := tui.Options{Apps: listApps(here), Setup: func(ctx context.Context) []engine.SetupStep { return setup(ctx, d.name, c) }}
+	o := tui.Options{Apps: listApps(here), Setup: func(ctx context.Context, tell func([]engine.SetupStep)) { setup(ctx, d.name, c, tell) }}
 	result, next, err := c.console(cmd, d, o)
 	if next != nil && err == nil {
 		return next, nil
@@ -74,7 +74,9 @@ func (d deploySettings) asksForApp() bool {
 // ask opens a console that asks for the app, or where one is named tells what is missing.
 func (d deploySettings) ask(cmd *cobra.Command, signals *interrupts, here, app string) (*tui.Next, error) {
 	o := d.screen(tui.Options{App: app, ReadOnly: d.readOnly})
-	o.Setup = func(ctx context.Context) []engine.SetupStep { return setup(ctx, cmp.Or(d.name, "my-app"), nil) }
+	o.Setup = func(ctx context.Context, tell func([]engine.SetupStep)) {
+		setup(ctx, cmp.Or(d.name, "my-app"), nil, tell)
+	}
 	if _, _, err := fly.Token(); err == nil {
 		o.Apps = listApps(here)
 	}

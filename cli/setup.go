@@ -5,26 +5,35 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/fly"
 	"flydeploy/text"
 )
 
-// setup tells what an app needs before its first hot upgrade, and whether it is there. c is nil where there is no token.
-func setup(ctx context.Context, app string, c *connection) []engine.SetupStep {
-	steps := []engine.SetupStep{tokenStep()}
-	bucket := engine.SetupStep{
-		Title: "A bucket for the code that machines load", Status: engine.StatusUnknown, Text: "Checked once there is a token.",
+// hookWithin bounds how long the VMs are asked for their startup hook.
+const hookWithin = 30 * time.Second
+
+// setup tells what an app needs before its first hot upgrade, and whether it is there: all steps again whenever more is known of one. c is
+// nil where there is no token.
+func setup(ctx context.Context, app string, c *connection, tell func([]engine.SetupStep)) {
+	later := "Checked once there is a token."
+	steps := []engine.SetupStep{tokenStep(), {
+		Title: "A bucket for the code that machines load", Status: engine.StatusUnknown, Text: later,
 		Commands: []string{fmt.Sprintf("fly storage create -a %s -n %s-releases", app, app)},
-	}
-	hook := engine.SetupStep{
-		Title: "The startup hook, which loads the upgrade again after a restart", Status: engine.StatusUnknown, Text: "Checked once there is a token.",
+	}, {
+		Title: "The startup hook, which loads the upgrade again after a restart", Status: engine.StatusUnknown, Text: later,
 		Commands: []string{`{:fly_deploy, path: "../flydeploy/elixir"}   # in deps of mix.exs`, "FlyDeploy.startup_reapply_current(:my_app)   # first in Application.start/2", "fly deploy"},
+	}}
+	token, bucket, hook := &steps[0], &steps[1], &steps[2]
+	if c == nil || token.Status != engine.StatusDone {
+		tell(steps)
+		return
 	}
-	if c == nil || steps[0].Status != engine.StatusDone {
-		return append(steps, bucket, hook)
-	}
+	bucket.Status, bucket.Text = engine.StatusRunning, "Asking a machine which bucket it has."
+	hook.Status, hook.Text = engine.StatusRunning, "Asking the VMs whether they called it."
+	tell(steps)
 	found, err := c.storage(ctx)
 	if bucket.Status, bucket.Text = engine.StatusDone, "The machines have one."; err != nil {
 		p := engine.AsProblem(err)
@@ -33,7 +42,10 @@ func setup(ctx context.Context, app string, c *connection) []engine.SetupStep {
 	if found != nil && found.OTPApp != "" {
 		hook.Commands[1] = strings.Replace(hook.Commands[1], ":my_app", ":"+text.Line(found.OTPApp), 1)
 	}
-	return append(steps, bucket, hookStep(ctx, c, hook))
+	tell(steps)
+	hook.Status = engine.StatusUnknown
+	*hook = hookStep(ctx, c, *hook)
+	tell(steps)
 }
 
 func tokenStep() engine.SetupStep {
@@ -50,6 +62,8 @@ func tokenStep() engine.SetupStep {
 
 // hookStep asks the VMs.
 func hookStep(ctx context.Context, c *connection, s engine.SetupStep) engine.SetupStep {
+	ctx, stop := context.WithTimeout(ctx, hookWithin)
+	defer stop()
 	o, err := c.inspected(ctx)
 	if err != nil {
 		s.Text = engine.AsProblem(err).What

@@ -11,8 +11,8 @@ import (
 	"flydeploy/tui/tuitest"
 )
 
-func noApps(context.Context) ([]engine.FlyApp, error) { return nil, nil }
-func noSteps(context.Context) []engine.SetupStep      { return nil }
+func noApps(context.Context) ([]engine.FlyApp, error)   { return nil, nil }
+func noSteps(context.Context, func([]engine.SetupStep)) {}
 func someApps() []engine.FlyApp {
 	return []engine.FlyApp{
 		{Name: "zebra", Org: "acme", Status: "deployed"}, {Name: "cron", Org: "personal", Status: "suspended", Opened: tuitest.Start.Add(-48 * time.Hour)},
@@ -154,4 +154,30 @@ func TestHostileAppsAndSteps(t *testing.T) {
 		b.settle()
 		tuitest.CheckHarmless(t, "the steps", cells.String(b.screen()))
 	}
+}
+
+// What is known of the steps is shown while the rest is being asked for; the cursor follows what is not done, until it is moved.
+func TestStepsComeOneByOne(t *testing.T) {
+	steps := someSteps()
+	steps[1].Status, steps[2].Status = engine.StatusRunning, engine.StatusRunning
+	b := newBench(t, size{80, 24}, Options{Setup: noSteps})
+	b.sees(6)
+	b.openSetup()
+	b.hides("copy the commands")
+	b.setup.come.put(steps)
+	b.pass(busyTick)
+	b.shows("✓ A token", "▸ "+b.spin()+" A bucket", "looking", "copy the commands")
+	steps[1].Status = engine.StatusDone
+	b.setup.come.put(steps)
+	b.pass(busyTick)
+	b.shows("✓ A bucket", "The startup hook")
+	if b.setup.at != 2 {
+		t.Errorf("the cursor is on step %d", b.setup.at)
+	}
+	b.keys("up", "up", "y")
+	b.shows("That is there already")
+	steps[2].Status = engine.StatusFailed
+	b.send(setupMsg{of: b.setup, steps: steps})
+	b.shows("▸ ✓ A token", "✗ The startup hook")
+	b.hides("looking")
 }

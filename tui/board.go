@@ -22,6 +22,7 @@ type board struct {
 	rows      []*boardRow // in display order
 	byID      map[string]*boardRow
 	counts    [view.Ranks]int
+	watching  int            // of those that are active: machines that have the upgrade, and are watched
 	failures  map[string]int // machines that failed, by their word
 	migrated  int
 	worst     int64 // longest suspension, microseconds
@@ -115,6 +116,9 @@ func (b *board) end(r engine.Result) {
 // tally adds a machine's standing to the totals (by 1), or takes it out (by -1).
 func (b *board) tally(s view.Standing, by int) {
 	b.counts[s.Rank] += by
+	if s.Watched() {
+		b.watching += by
+	}
 	if s.Rank == view.RankFailed {
 		if b.failures[s.Word] += by; b.failures[s.Word] == 0 {
 			delete(b.failures, s.Word)
@@ -128,6 +132,8 @@ func (b *board) wordOf(r view.Rank) string {
 	switch {
 	case r == view.RankWaiting && b.ended:
 		return "not upgraded"
+	case r == view.RankActive && b.watching == b.counts[r]:
+		return "watched"
 	case r == view.RankFailed && len(b.failures) == 1:
 		for word := range b.failures {
 			return word

@@ -11,7 +11,7 @@ import (
 
 const barWidth = 30
 
-// bar shows how many machines are finished, beneath them how many are staged, and the totals beside it. It never goes back.
+// bar shows how many machines have the upgrade, beneath them how many are staged, and the totals beside it. It never goes back.
 func (d *deployScreen) bar(w int) cells.Line {
 	size := min(barWidth, w/6)
 	all := max(d.board.taking(), 1)
@@ -29,7 +29,7 @@ func (d *deployScreen) bar(w int) cells.Line {
 func (d *deployScreen) staged() int {
 	n := d.through() + d.board.counts[view.RankReady]
 	if d.committing() {
-		n += d.board.counts[view.RankActive]
+		n += d.board.counts[view.RankActive] - d.board.watching
 	}
 	return n
 }

@@ -94,8 +94,8 @@ func (c *console) taskbar() *tea.ProgressBar {
 	return tea.NewProgressBar(tea.ProgressBarDefault, done)
 }
 
-// through counts the machines that are finished.
-func (d *deployScreen) through() int { return d.board.counts[view.RankDone] }
+// through counts the machines that are finished, or have the upgrade and are watched.
+func (d *deployScreen) through() int { return d.board.counts[view.RankDone] + d.board.watching }
 
 // needs is what the operator ought to come for, "" while there is nothing.
 func (d *deployScreen) needs() string {

@@ -273,6 +273,10 @@ func (c *console) onTick(t tickMsg) tea.Cmd {
 		c.doctor.onTick()
 		busy = true
 	}
+	if c.setup != nil && c.setup.asks {
+		c.setup.onTick()
+		busy = true
+	}
 	read, holder := c.readOutput(0), c.askHolder()
 	if busy {
 		c.stale = true

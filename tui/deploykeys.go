@@ -63,6 +63,9 @@ func (d *deployScreen) hints(c *console) []hint {
 	case d.waiting:
 		return []hint{short(k.override, "override the lock"), short(k.watch, "watch live"), short(k.help, "help"), {"esc", "leave"}}
 	}
+	if len(d.board.rows) == 0 { // there is nothing to choose yet
+		return []hint{short(k.log, "log"), short(k.logs, "logs of all machines"), short(k.help, "help"), {"esc", "leave"}}
+	}
 	return []hint{
 		{"↑↓", "select"}, short(k.details, "details"), d.mapHint(k), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.timeline, "timeline"), short(k.plan, "plan"),
 		short(k.copy, "copy"), short(k.shell, "shell"), short(k.iex, "IEx"),

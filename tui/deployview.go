@@ -245,7 +245,7 @@ func (d *deployScreen) now(c *console, w int) cells.Line {
 			l = append(l, cells.New(cells.Normal, text.Seconds(c.now.Sub(s.StartedAt))+"  "))
 		}
 		says := strings.TrimSpace(view.Amount(s.Done, s.Total, s.Unit) + "  " + s.Text)
-		if s.Text != "" && l.Width()+cells.Width(text.Line(says)) > w { // the bar below counts machines as well
+		if s.Text != "" && (s.Unit == "machines" || l.Width()+cells.Width(text.Line(says)) > w) { // the bar below counts machines
 			says = s.Text
 		}
 		return append(l, cells.New(cells.Muted, says))

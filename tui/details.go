@@ -17,8 +17,7 @@ func (d *deployScreen) details(c *console, w int) []cells.Line {
 		return nil
 	}
 	m := r.m
-	head := cells.Line{cells.New(cells.Strong, m.ID).To(c.machineURL(m.ID)), cells.New(cells.Muted, "  "+m.Facts.Region+"  "+m.Facts.ProcessGroup+"  "+m.Facts.Name)}
-	lines := []cells.Line{head.Fit(w)}
+	lines := machineHead(c, m.ID, m.Facts.Region+"  "+m.Facts.ProcessGroup+"  "+m.Facts.Name, w)
 	if m.Problem != nil {
 		lines = append(append(lines, nil), view.Problem(m.Problem, w)...)
 	}
@@ -34,6 +33,15 @@ func (d *deployScreen) details(c *console, w int) []cells.Line {
 		lines = append(append(lines, nil), view.VitalsFacts(m, w)...)
 	}
 	return append(append(lines, nil), reportLines(m.Report, w)...)
+}
+
+// machineHead names a machine: what is told beside its ID stands below it where it has no room there.
+func machineHead(c *console, id, beside string, w int) []cells.Line {
+	head, more := cells.Line{cells.New(cells.Strong, id).To(c.machineURL(id))}, cells.New(cells.Muted, beside)
+	if whole := append(head, cells.Blank(2), more); whole.Width() <= w {
+		return []cells.Line{whole}
+	}
+	return []cells.Line{head.Fit(w), cells.Line{more}.Fit(w)}
 }
 
 const phaseTitle = 13 // cells

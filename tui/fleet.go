@@ -27,6 +27,7 @@ type fleet struct {
 	columns    []cells.Column // that are shown
 	shown      []int          // their places among a machine's cells
 	name       int            // cells of the longest name
+	notes      int            // likewise, of what the last column says
 	list       cells.List
 	filter     filter
 	sorting    sorting

@@ -66,7 +66,7 @@ func (f *fleet) shownColumns(known, told bool) []int {
 	return shown
 }
 
-// fleetName is what a name gets at least, in cells, and fleetDrift what it leaves the last column when there is room for more.
+// fleetName is what a name gets at least, in cells, and fleetDrift what it leaves the last column at most, where that has so much to say.
 const (
 	fleetName  = 16
 	fleetDrift = 26
@@ -83,10 +83,13 @@ func (f *fleet) measure() {
 	cols = append(append(cols, view.LastVitalsColumns()...), cells.Column{Title: "DRIFT", Width: 10, Grows: true})
 	known, told := f.knownVitals()
 	f.withVitals, f.shown = known || len(f.wanted) > 0, f.shownColumns(known, told)
+	f.notes = cols[len(cols)-1].Width
 	row := make([]cells.Span, 0, len(cols))
 	for _, m := range f.Overview.Machines {
 		for i, cell := range f.cells(row, m, f.lookedAt) {
-			if !cols[i].Grows {
+			if cols[i].Grows {
+				f.notes = max(f.notes, cells.Width(cell.Text))
+			} else {
 				cols[i].Width = min(max(cols[i].Width, cells.Width(cell.Text)), 26)
 			}
 		}
@@ -119,7 +122,7 @@ func (f *fleet) fitted(w int) []cells.Column {
 	}
 	spare := w - cells.TotalWidth(cols)
 	if grows >= 0 {
-		spare = cols[grows].Width - fleetDrift
+		spare = cols[grows].Width - min(f.notes, fleetDrift)
 	}
 	if more := min(f.name-cols[name].Width, spare); more > 0 {
 		cols[name].Width += more

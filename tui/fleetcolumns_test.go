@@ -50,3 +50,13 @@ func TestColumnsThatCannotBe(t *testing.T) {
 		t.Errorf("%d columns", len(b.fleet.columns))
 	}
 }
+
+// A name has the room that the last column does not need: its end tells machines apart.
+func TestNamesAreNotCutBesideAnEmptyColumn(t *testing.T) {
+	o := tuitest.OverviewOf(2)
+	o.Machines[0].Name = "fragrant-glade-1004"
+	b := newBench(t, size{120, 40}, Options{})
+	b.send(overviewMsg{overview: o})
+	b.shows("fragrant-glade-1004  app    ✓ 2/2")
+	b.hides("…")
+}

@@ -91,7 +91,7 @@ func (f *fleet) tiny(c *console) cells.Line {
 func (f *fleet) machineLines(c *console, m engine.Machine, w int) []cells.Line {
 	now := c.now
 	state, drift := view.FlyState(m.State), f.Drift(m)
-	lines := []cells.Line{cells.Line{cells.New(cells.Strong, m.ID).To(c.machineURL(m.ID)), cells.New(cells.Muted, "  "+m.Name)}.Fit(w), nil}
+	lines := append(machineHead(c, m.ID, m.Name, w), nil)
 	tell := func(title string, values ...cells.Span) {
 		lines = append(lines, append(cells.Line{{Text: title, Tone: cells.Muted}}.Fit(cells.FactTitle), values...).Fit(w))
 	}

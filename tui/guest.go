@@ -238,9 +238,12 @@ func (g *guest) ending() (cells.Line, bool) {
 }
 
 func (g *guest) hints(k keyMap) []hint {
+	if !k.details.Enabled() { // nor is there anything to copy
+		k.copy.SetEnabled(false)
+	}
 	if g.replay == nil {
 		return []hint{
-			{"esc", "back"}, short(k.details, "details"), short(k.log, "log"), short(k.help, "help"), short(k.plan, "plan"), short(k.copy, "copy"),
+			{"esc", "back"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), short(k.timeline, "timeline"), short(k.plan, "plan"), short(k.copy, "copy"),
 		}
 	}
 	play := short(k.pause, "pause")

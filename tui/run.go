@@ -55,10 +55,10 @@ type Options struct {
 	Recall func(engine.Result) string
 	// Logs reads what the app's machines print; nil: the console shows none.
 	Logs engine.Logs
-	// Apps lists the apps that the token may see, and Setup tells what an app needs; nil: the console shows neither. Without a Backend
+	// Apps lists the apps that the token may see, and Setup tells what an app needs, again with each step of which more is known; nil: the console shows neither. Without a Backend
 	// the console asks which app is meant, or where App names one, it tells what is missing.
 	Apps  func(context.Context) ([]engine.FlyApp, error)
-	Setup func(context.Context) []engine.SetupStep
+	Setup func(ctx context.Context, tell func([]engine.SetupStep))
 	// Terminal looks up how to open a shell on a machine, or with iex an IEx in its VM; nil: the console opens none. When ctx ends, so
 	// does what was opened.
 	Terminal func(ctx context.Context, machine string, iex bool) (plain.Visit, error)

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -449,6 +450,13 @@ func TestTimelineOfAFailure(t *testing.T) {
 // The bar of machines only grows.
 func TestTheBarNeverGoesBack(t *testing.T) {
 	before, after, end := tuitest.Upgraded(20)
+	barGrows(t, append(before, after...), end)
+	before, watching, ended, end := tuitest.Watched(20)
+	barGrows(t, slices.Concat(before, watching, ended), end)
+}
+
+func barGrows(t *testing.T, events []engine.Event, end engine.Result) {
+	t.Helper()
 	b := newBench(t, size{120, 40}, Options{})
 	b.deploys(nil, nil)
 	full, all := 0, 0
@@ -469,7 +477,7 @@ func TestTheBarNeverGoesBack(t *testing.T) {
 		}
 		full, all = done, drawn
 	}
-	for _, e := range append(before, after...) {
+	for _, e := range events {
 		step([]engine.Event{e}, nil)
 	}
 	step(nil, &end)

@@ -2,7 +2,9 @@ package tui
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"sync"
 
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
@@ -20,9 +22,29 @@ type setupScreen struct {
 	asks  bool
 	at    int // the step under the cursor
 	page  cells.Page
+	moved bool        // the operator has chosen a step
+	come  *knownSteps // as far as is known
 }
 
-// setupMsg brings the steps.
+// knownSteps takes what is known of the steps, outside of Update.
+type knownSteps struct {
+	mu    sync.Mutex
+	steps []engine.SetupStep
+}
+
+func (s *knownSteps) put(steps []engine.SetupStep) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.steps = slices.Clone(steps)
+}
+
+func (s *knownSteps) last() []engine.SetupStep {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.steps
+}
+
+// setupMsg brings the steps when all is known.
 type setupMsg struct {
 	of    *setupScreen
 	steps []engine.SetupStep
@@ -37,24 +59,42 @@ func (c *console) openSetup() tea.Cmd {
 }
 
 func (c *console) readSetup() tea.Cmd {
-	of := c.setup
-	of.asks = true
-	return c.work.cmd(func(ctx context.Context) tea.Msg { return setupMsg{of, c.opts.Setup(ctx)} })
+	of, come := c.setup, &knownSteps{}
+	of.asks, of.come = true, come
+	return c.work.cmd(func(ctx context.Context) tea.Msg {
+		c.opts.Setup(ctx, come.put)
+		return setupMsg{of, come.last()}
+	})
 }
 
 func (c *console) onSetup(m setupMsg) {
 	if c.setup != m.of {
 		return
 	}
-	s := c.setup
-	s.asks, s.seen, s.steps, c.stale = false, true, m.steps, true
-	for s.at = 0; s.at < len(s.steps)-1 && s.steps[s.at].Status == engine.StatusDone; s.at++ {
+	c.setup.asks, c.stale = false, true
+	c.setup.show(m.steps)
+}
+
+// onTick shows what is known by now.
+func (s *setupScreen) onTick() {
+	if steps := s.come.last(); steps != nil {
+		s.show(steps)
+	}
+}
+
+// show puts the cursor on the first step that is not done, unless the operator has put it somewhere.
+func (s *setupScreen) show(steps []engine.SetupStep) {
+	s.seen, s.steps = true, steps
+	for at := 0; !s.moved && at < len(s.steps); at++ {
+		if s.at = at; s.steps[at].Status != engine.StatusDone {
+			break
+		}
 	}
 }
 
 func (s *setupScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	if by, ok := c.step(k); ok {
-		s.at = min(max(s.at+by, 0), max(len(s.steps)-1, 0))
+		s.at, s.moved = min(max(s.at+by, 0), max(len(s.steps)-1, 0)), true
 		return nil
 	}
 	switch {
@@ -113,7 +153,11 @@ func (s *setupScreen) lines(c *console, w int) (lines []cells.Line, top, bottom 
 		if i == s.at {
 			mark = cells.Span{Text: "▸ ", Tone: cells.Active}
 		}
-		lines = append(lines, cells.Line{mark, {Text: glyph + " ", Tone: tone}, cells.New(cells.Strong, step.Title)}.Fit(w))
+		head := cells.Line{mark, {Text: glyph + " ", Tone: tone}}
+		for _, row := range cells.Wrap(step.Title, w-4) {
+			lines = append(lines, append(head, cells.New(cells.Strong, row)))
+			head = cells.Line{cells.Blank(4)}
+		}
 		for _, l := range cells.Paragraph(cells.Normal, text.Block(step.Text), w-4) {
 			lines = append(lines, append(cells.Line{cells.Blank(4)}, l...))
 		}
@@ -137,7 +181,7 @@ func (s *setupScreen) lines(c *console, w int) (lines []cells.Line, top, bottom 
 func (s *setupScreen) view(c *console) []cells.Line {
 	status := cells.Line{}
 	if s.asks {
-		status = cells.Line{{Text: "looking", Tone: cells.Active}}
+		status = cells.Line{{Text: c.spin() + " looking", Tone: cells.Active}}
 	}
 	lines := []cells.Line{
 		c.title(cells.Line{{Text: "what is needed", Tone: cells.Normal}}, status), cells.Rule(placed("before the first hot upgrade", s.page.Place(s.rows(c))), c.w),
@@ -148,7 +192,7 @@ func (s *setupScreen) view(c *console) []cells.Line {
 func (s *setupScreen) hints(c *console) []hint {
 	var on, back hint
 	copied := short(c.keys.copy, "copy the commands")
-	if s.isDone() {
+	if !s.seen || s.isDone() {
 		copied = hint{}
 	}
 	if s.mayGoOn(c) {
@@ -157,7 +201,7 @@ func (s *setupScreen) hints(c *console) []hint {
 	if c.opts.Backend != nil {
 		back = hint{"esc", "back"}
 	}
-	return []hint{on, copied, {firstShown(c.keys.look), "look again"}, {"↑↓", "choose"}, back, short(c.keys.help, "help"), short(c.keys.quit, "quit")}
+	return []hint{on, copied, back, {firstShown(c.keys.look), "look again"}, {"↑↓", "choose"}, short(c.keys.help, "help"), short(c.keys.quit, "quit")}
 }
 
 func (s *setupScreen) bindings(c *console) []key.Binding {

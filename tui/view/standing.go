@@ -199,6 +199,9 @@ func failedPhase(m *engine.MachineProgress) (engine.Phase, engine.PhaseState) {
 	return "", engine.PhaseState{}
 }
 
+// Watched reports whether the machine has the upgrade, and is watched.
+func (s Standing) Watched() bool { return s.Rank == RankActive && s.phase == engine.PhaseWatch }
+
 // PhaseText is the phase and, while it runs, its time.
 func (s Standing) PhaseText(now time.Time) string {
 	if s.at.Status != engine.StatusRunning {
