@@ -49,6 +49,7 @@ type Client struct {
 	made      made
 
 	containers containers
+	listing    listing
 	held       sync.Map // nonces of the leases that we hold, by machine
 
 	tokens     *tokens.Tokens

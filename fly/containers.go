@@ -18,23 +18,21 @@ type containers struct {
 	chosen map[string]string   // by machine: the one of several in which an Erlang VM was found
 }
 
-// learn takes the names from a list of machines.
-func (c *containers) learn(machines []*listedMachine) {
+// learn takes the names from what a list tells of a machine.
+func (c *containers) learn(m *listedMachine) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.of == nil {
 		c.of = map[string][]string{}
 	}
-	for _, m := range machines {
-		config := m.GetConfig()
-		if config == nil {
-			continue
-		}
-		delete(c.of, m.ID)
-		for _, container := range config.Containers {
-			if container != nil {
-				c.of[m.ID] = append(c.of[m.ID], container.Name)
-			}
+	config := m.GetConfig()
+	if config == nil {
+		return
+	}
+	delete(c.of, m.ID)
+	for _, container := range config.Containers {
+		if container != nil {
+			c.of[m.ID] = append(c.of[m.ID], container.Name)
 		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	flyapi "github.com/superfly/fly-go"
 
 	"flydeploy/engine"
-	"flydeploy/text"
 )
 
 // Metadata keys of a temporary machine: the id of its deploy, and whether that held the lock.
@@ -21,62 +20,36 @@ const (
 
 // Machines implements engine.Fleet.
 func (c *Client) Machines(ctx context.Context) ([]engine.Machine, error) {
-	list, err := c.list(ctx, "?include_leases=true")
+	var machines []engine.Machine
+	read := func(list []byte) (err error) {
+		machines, err = c.listing.read(list, c.containers.learn)
+		return err
+	}
+	err := c.list(ctx, "?include_leases=true", read)
 	if isStatus(err, http.StatusBadRequest) || isStatus(err, http.StatusForbidden) {
-		list, err = c.list(ctx, "") // which a token may see that may not see leases
+		err = c.list(ctx, "", read) // which a token may see that may not see leases
 	}
 	if err != nil {
 		return nil, err
-	}
-	machines := make([]engine.Machine, len(list))
-	for i, m := range list {
-		machines[i] = machineOf(&m.Machine)
-		machines[i].Cordoned = m.Cordoned
-		if lease := m.Lease; lease != nil && lease.ExpiresAt > 0 {
-			machines[i].Lease = engine.Lease{Owner: text.Line(lease.Owner), Description: text.Line(lease.Description), Until: time.Unix(lease.ExpiresAt, 0).UTC()}
-		}
 	}
 	return machines, nil
 }
 
-// listedMachine is what the list tells of a machine. fly-go v0.5.0 does not know of leases and cordons.
-type listedMachine struct {
-	flyapi.Machine
-	Cordoned bool `json:"cordoned"`
-	Lease    *struct {
-		Owner       string `json:"owner"`
-		Description string `json:"description"`
-		ExpiresAt   int64  `json:"expires_at"` // seconds
-	} `json:"lease"`
-}
-
-// list returns the machines of the app that exist. The query selects some of them, for example "?region=ams".
-func (c *Client) list(ctx context.Context, query string) ([]*listedMachine, error) {
-	var all []*listedMachine
-	err := c.do(ctx, request{
+// list asks for the machines of the app. The query selects some of them, for example "?region=ams".
+func (c *Client) list(ctx context.Context, query string, out any) error {
+	return c.do(ctx, request{
 		op: "list the machines of " + c.app, action: "list", method: http.MethodGet, path: query,
 		timeout: 15 * time.Second, maxElapsed: 15 * time.Second, repeatable: true,
-	}, &all)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]*listedMachine, 0, len(all))
-	for _, m := range all {
-		if m != nil && !isDestroyed(m.State) {
-			list = append(list, m)
-		}
-	}
-	c.containers.learn(list)
-	return list, nil
+	}, out)
 }
 
 // launchedFor returns the temporary machines of one deploy.
 func (c *Client) launchedFor(ctx context.Context, upgradeID string) ([]*flyapi.Machine, error) {
-	list, err := c.list(ctx, "?metadata."+metadataUpgrade+"="+url.QueryEscape(upgradeID))
-	var found []*flyapi.Machine
+	var list, found []*flyapi.Machine
+	err := c.list(ctx, "?metadata."+metadataUpgrade+"="+url.QueryEscape(upgradeID), &list)
 	for _, m := range list {
-		if m.GetMetadataByKey(metadataUpgrade) == upgradeID {
-			found = append(found, &m.Machine)
+		if m != nil && !isDestroyed(m.State) && m.GetMetadataByKey(metadataUpgrade) == upgradeID {
+			found = append(found, m)
 		}
 	}
 	return found, err

@@ -50,7 +50,7 @@ const (
 	maxServerText = 300
 )
 
-// do sends a request and decodes the answer into out, unless out is nil. It repeats requests that were certainly not carried
+// do sends a request and decodes the answer into out, see decode, unless out is nil. It repeats requests that were certainly not carried
 // out (429, no connection, a host that does not know a new machine yet), and others only if they are repeatable. The API may set the pause with Retry-After.
 func (c *Client) do(ctx context.Context, r request, out any) error {
 	var last *requestError
@@ -118,7 +118,7 @@ func (c *Client) once(ctx context.Context, r request, out any) *requestError {
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
 		fail.retryAfter = time.Duration(seconds) * time.Second
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, r.maxAnswer()))
+	body, err := readAnswer(resp, r.maxAnswer())
 	if resp.StatusCode > 299 {
 		words, code := serverText(body)
 		fail.notKnownYet = resp.StatusCode == http.StatusNotFound && c.made.get(r.machine).isNew()
@@ -126,13 +126,31 @@ func (c *Client) once(ctx context.Context, r request, out any) *requestError {
 		return fail
 	}
 	if err == nil && out != nil {
-		err = json.Unmarshal(body, out)
+		err = decode(body, out)
 	}
 	if err != nil {
 		fail.cause, fail.text, fail.unreadable = err, "the answer is incomplete or is not JSON", true
 		return fail
 	}
 	return nil
+}
+
+// readAnswer reads an answer of at most most bytes, in one piece where its length is told.
+func readAnswer(resp *http.Response, most int64) ([]byte, error) {
+	var body bytes.Buffer
+	if resp.ContentLength > 0 && resp.ContentLength <= most {
+		body.Grow(int(resp.ContentLength) + bytes.MinRead) // which ReadFrom wants to be free at the end
+	}
+	_, err := body.ReadFrom(io.LimitReader(resp.Body, most))
+	return body.Bytes(), err
+}
+
+// decode puts an answer into out, which may be a function that reads it.
+func decode(body []byte, out any) error {
+	if read, is := out.(func([]byte) error); is {
+		return read(body)
+	}
+	return json.Unmarshal(body, out)
 }
 
 func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
