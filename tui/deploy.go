@@ -52,7 +52,10 @@ type deployScreen struct {
 	asking   *dialog         // about the question
 	onDeploy bool            // the plan's focus is on Deploy, not on Cancel
 	pane     pane
-	page     cells.Page // the plan, or the details of one machine
+	opener   pane       // from which the details of a machine were opened
+	filter   filter     // of the map
+	column   int        // of the map, in which up and down stay
+	page     cells.Page // the plan, the map, or the details of one machine
 	read     int        // how many of the plan's lines have been on the screen
 	log      logPane
 	modules  modulesPane
@@ -65,7 +68,7 @@ type deployScreen struct {
 func newDeployScreen(sel engine.Selection, now time.Time) *deployScreen {
 	return &deployScreen{
 		session: &session{}, sel: sel, progress: engine.NewProgress(), board: newBoard(), began: now, accepted: map[string]bool{},
-		log: logPane{follow: true},
+		log: logPane{follow: true}, column: ofCursor,
 	}
 }
 
@@ -104,9 +107,9 @@ func (d *deployScreen) apply(events []engine.Event, now time.Time) {
 	d.sort(now)
 }
 
-// sort orders the board. Details that fill the screen stay those of one machine.
+// sort orders the board. Details that fill the screen stay those of one machine, and the map's cursor stays on it.
 func (d *deployScreen) sort(now time.Time) {
-	d.board.held = d.pane == paneDetails
+	d.board.held = d.pane == paneDetails || d.pane == paneMap
 	d.board.sort(now)
 }
 
@@ -194,6 +197,9 @@ func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	if d.pane == paneModules {
 		return d.modules.press(c, d, k)
 	}
+	if d.pane == paneMap && d.pressMap(c, k) {
+		return nil
+	}
 	if by, ok := c.step(k); ok {
 		d.move(c, by)
 		return nil
@@ -249,12 +255,20 @@ func (d *deployScreen) press(c *console, k tea.KeyPressMsg) tea.Cmd {
 	return nil
 }
 
-// turn shows another pane; from that pane it goes back to the board.
+// turn shows another pane; from that pane it goes back to the board, or to the map from which details were opened.
 func (d *deployScreen) turn(to pane, there bool) {
-	if d.pane == to || !there {
+	from := d.pane
+	switch {
+	case !there:
 		to = paneBoard
+	case to == from, to == paneBoard:
+		to = d.opener
 	}
-	d.pane, d.page = to, cells.Page{}
+	d.opener = paneBoard
+	if from == paneMap && to == paneDetails {
+		d.opener = paneMap
+	}
+	d.pane, d.page, d.filter.typed, d.column = to, cells.Page{}, nil, ofCursor
 }
 
 // move scrolls what fills the screen, or moves the cursor.

@@ -38,7 +38,11 @@ func (d *deployScreen) hints(c *console) []hint {
 	case d.pane == panePlan:
 		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.modules, "what changes"), short(k.copy, "copy"), short(k.log, "log"), short(k.help, "help")}
 	case d.pane == paneMap:
-		return append([]hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.log, "log")}, d.watchHints(k)...)
+		if d.filter.typed != nil {
+			return filterHints
+		}
+		all := []hint{{"↑↓←→", "select"}, short(k.details, "details"), short(k.filter, "filter"), {"esc", "back"}}
+		return append(append(all, d.watchHints(k)...), short(k.logs, "machine's logs"), short(k.log, "log"), short(k.copy, "copy"))
 	case d.pane != paneBoard:
 		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.copy, "copy"), short(k.log, "log"), short(k.logs, "logs"), short(k.shell, "shell"), short(k.iex, "IEx"), short(k.help, "help")}
 	case d.guest != nil:
@@ -91,6 +95,9 @@ func (d *deployScreen) watchHints(k keyMap) []hint {
 func (d *deployScreen) bindings(c *console) []key.Binding {
 	k := d.offered(c.keys)
 	own := []key.Binding{k.details, k.plan, k.modules, k.fleetMap, k.timeline, k.log, k.logs, k.shell, k.iex, k.problem, k.copy, k.back}
+	if d.pane == paneMap {
+		own = append(own, k.filter)
+	}
 	switch {
 	case d.pane == paneLog:
 		return []key.Binding{k.follow, k.filter, k.save, k.copy, k.back}

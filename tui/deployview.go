@@ -35,6 +35,9 @@ func (d *deployScreen) view(c *console) []cells.Line {
 		lines = append(lines, cells.Rule(placed("plan: nothing has been suspended yet", d.page.Place(d.pageRows(c))), w))
 		lines = append(lines, d.page.View(w, d.pageRows(c))...)
 		lines = append(lines, d.planQuestion(c, w)...)
+	case d.pane == paneMap:
+		lines = append(append(lines, cells.RuleLine(d.mapTitle(c), w)), d.page.View(w, d.pageRows(c))...)
+		lines = append(lines, d.underMap(c))
 	case d.pane != paneBoard:
 		lines = append(lines, cells.Rule(placed(d.pageTitle(), d.page.Place(d.pageRows(c))), w))
 		lines = append(lines, d.page.View(w, d.pageRows(c))...)
@@ -52,8 +55,6 @@ func (d *deployScreen) pageTitle() string {
 		return "the plan"
 	case d.pane == paneTimeline:
 		return "timeline of " + text.Counted(len(d.board.rows), "machine")
-	case d.pane == paneMap:
-		return "the fleet, a cell for each machine"
 	}
 	return "machine " + d.board.current().m.ID
 }
@@ -87,7 +88,7 @@ func (d *deployScreen) settle(c *console) {
 	case d.pane == paneTimeline && len(d.board.rows) > 0:
 		d.page.Show(d.timelineKey(c), func() []cells.Line { return view.Timeline(d.progress, d.board.machines(), d.timelineNow(c), c.w-2) })
 	case d.pane == paneMap && len(d.board.rows) > 0:
-		d.page.Show(nil, func() []cells.Line { return d.mapLines(c.w - 2) })
+		d.settleMap(c)
 	case d.pane == paneDetails && d.board.current() != nil:
 		d.page.Show(nil, func() []cells.Line { return d.details(c, c.w-2) })
 	default:
@@ -104,6 +105,9 @@ func (d *deployScreen) settle(c *console) {
 // pageRows counts the rows between what stands above a page and what stands below.
 func (d *deployScreen) pageRows(c *console) int {
 	room := c.h - 3 - len(d.head(c, c.w)) // title, rule, bottom
+	if d.pane == paneMap {
+		room-- // the machine under the cursor
+	}
 	if d.pane != paneModules && d.planning(c.now) {
 		room -= len(d.planQuestion(c, c.w))
 	}
@@ -360,11 +364,8 @@ func (d *deployScreen) timelineKey(c *console) timelineKey {
 
 // timelineNow is the time up to which phases run that have not ended: a record's own in a replay, and the last event of what has ended.
 func (d *deployScreen) timelineNow(c *console) time.Time {
-	switch {
-	case d.result != nil:
+	if d.result != nil {
 		return d.progress.LastAt
-	case d.guest != nil:
-		return d.guest.clock(c.now)
 	}
-	return c.now
+	return d.clock(c)
 }

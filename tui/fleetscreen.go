@@ -132,10 +132,13 @@ func (f *fleet) machineLines(c *console, m engine.Machine, w int) []cells.Line {
 	return lines
 }
 
+// filterHints stand at the bottom while a filter of machines is typed.
+var filterHints = []hint{{"enter", "keep"}, {"esc", "clear"}, {view.FilterRegion + " " + view.FilterGroup, "whole names, with commas"}}
+
 func (f *fleet) hints(k keyMap) []hint {
 	switch {
 	case f.filter.typed != nil:
-		return []hint{{"enter", "keep"}, {"esc", "clear"}, {view.FilterRegion + " " + view.FilterGroup, "whole names, with commas"}}
+		return filterHints
 	case f.about:
 		return []hint{{"↑↓", "scroll"}, {"esc", "back"}, short(k.logs, "logs"), short(k.shell, "shell"), short(k.iex, "IEx"), short(k.copy, "copy the id"), short(k.help, "help")}
 	}

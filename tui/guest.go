@@ -170,12 +170,15 @@ func (g *guest) jump(c *console, d *deployScreen, marks []mark, which func([]mar
 
 func (g *guest) seek(d *deployScreen, to time.Time) {
 	events, again := g.replay.seek(to)
+	at, under := d.board.list, d.underCursor()
 	if again {
-		at := d.board.list
 		d.progress, d.board = engine.NewProgress(), newBoard()
 		d.board.list = at
 	}
 	g.show(d, events)
+	if r := d.board.byID[under]; again && r != nil && d.pane == paneMap {
+		d.point(r)
+	}
 }
 
 // clock is the time that the deploy's screen shows: the record's own in a replay.

@@ -125,6 +125,8 @@ func (c *console) isHere(group string) bool {
 			return false
 		case s.planning(c.now):
 			return group == groupPlan
+		case group == groupMap:
+			return s.pane == paneMap
 		}
 		return group == groupDeploy
 	}

@@ -141,6 +141,7 @@ func (k *keyMap) together() []together {
 	return []together{
 		{"on the fleet's screen", slices.Concat(all[groupFleet], everywhere), sorts(fleetSorts)},
 		{"on a deploy's screen", slices.Concat(all[groupDeploy], all[groupPlan], all[groupReplay], []*key.Binding{&k.deploy}, everywhere), sorts(boardSorts)},
+		{"on the map of a deploy", slices.Concat([]*key.Binding{&k.filter}, all[groupDeploy], all[groupReplay], everywhere), nil},
 		{"in the log", slices.Concat(all[groupLog], everywhere), nil},
 		{"in the logs of machines", slices.Concat(all[groupOutput], []*key.Binding{&k.logs, &k.pause}, everywhere), nil},
 		{"where a deploy goes on", k.goOn(), nil},

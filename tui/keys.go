@@ -110,6 +110,7 @@ func (k *keyMap) layout() []struct {
 		{groupDeploy, []*key.Binding{
 			&k.details, &k.plan, &k.modules, &k.fleetMap, &k.timeline, &k.log, &k.logs, &k.shell, &k.iex, &k.problem, &k.promote, &k.hold, &k.keep, &k.takeBack, &k.override, &k.watch,
 		}},
+		{groupMap, []*key.Binding{&k.filter}},
 		{groupLog, []*key.Binding{&k.follow, &k.filter, &k.save}},
 		{groupOutput, []*key.Binding{&k.follow, &k.filter, &k.ofAll, &k.onlyErrors, &k.sinceCommit, &k.save}},
 		{groupReplay, []*key.Binding{&k.pause, &k.faster, &k.slower, &k.stepEvent, &k.forward, &k.rewind, &k.nextPhase, &k.lastPhase, &k.nextFailure, &k.lastFailure}},
@@ -159,6 +160,7 @@ const (
 	groupFleet      = "Fleet"
 	groupPlan       = "Plan"
 	groupDeploy     = "Deploy"
+	groupMap        = "Map"
 	groupLog        = "Log"
 	groupOutput     = "Logs of machines"
 	groupReplay     = "Replay"

@@ -14,18 +14,37 @@ import (
 // mapActive stands for a machine that is at work: a thousand spinners would flicker.
 const mapActive = "◐"
 
-// mapLines is the fleet as a map: a cell for each machine, in the deploy's order, below its region.
-func (d *deployScreen) mapLines(w int) []cells.Line {
-	lines := d.mapLegend(w)
+// fleetMap is the fleet as a map: a cell for each machine that the filter lets through, in the deploy's order, below its region.
+type fleetMap struct {
+	lines []cells.Line
+	rows  []mapRow
+}
+
+// mapRow is a row of cells.
+type mapRow struct {
+	line     int // of the map's
+	machines []*boardRow
+}
+
+func (d *deployScreen) fleetMap(c *console) fleetMap {
+	w, now := c.w-2, d.clock(c)
+	m := fleetMap{lines: d.mapLegend(w)}
 	regions := d.board.regions()
 	for _, name := range slices.Sorted(maps.Keys(regions)) {
-		machines := regions[name]
-		lines = append(lines, nil, d.board.mapHeading(name, machines).Fit(w))
+		machines := slices.DeleteFunc(regions[name], func(r *boardRow) bool { return !view.LetsMachine(d.filter.words, r.m, r.s, now) })
+		if len(machines) == 0 {
+			continue
+		}
+		m.lines = append(m.lines, nil, d.board.mapHeading(name, machines).Fit(w))
 		for row := range slices.Chunk(machines, max(w, 1)) {
-			lines = append(lines, mapRow(row))
+			m.rows = append(m.rows, mapRow{len(m.lines), row})
+			m.lines = append(m.lines, mapCells(row, d.board.current()))
 		}
 	}
-	return lines
+	if len(m.rows) == 0 {
+		m.lines = append(m.lines, nil, cells.Line{cells.New(cells.Muted, " No machine matches "+d.filter.words+". esc clears the filter.")})
+	}
+	return m
 }
 
 // regions gives the machines by region, each region's in the deploy's order.
@@ -41,11 +60,14 @@ func (b *board) regions() map[string][]*boardRow {
 	return all
 }
 
-// mapRow is one row of cells. Neighbours that look alike are one span.
-func mapRow(machines []*boardRow) cells.Line {
+// mapCells is one row of cells. Neighbours that look alike are one span.
+func mapCells(machines []*boardRow, current *boardRow) cells.Line {
 	var line cells.Line
 	for _, r := range machines {
 		glyph, tone := r.s.Glyph(mapActive), r.s.Tone()
+		if r == current {
+			tone = cells.Focus
+		}
 		if last := len(line) - 1; last >= 0 && line[last].Tone == tone {
 			line[last].Text += glyph
 		} else {

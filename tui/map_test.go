@@ -24,7 +24,7 @@ func TestTheMapHasACellForEachMachine(t *testing.T) {
 		b := newBench(t, s, Options{})
 		b.deploys(before, nil)
 		b.hears(after, &end)
-		lines := b.deploy.mapLines(b.w - 2)
+		lines := b.deploy.fleetMap(b.console).lines
 		cellsOf := map[string]int{}
 		headings := 0
 		for _, l := range lines[1:] { // below the legend
@@ -46,7 +46,7 @@ func TestTheMapHasACellForEachMachine(t *testing.T) {
 	}
 }
 
-// It opens and closes, scrolls, and the keys of a watch work in it.
+// It opens and closes, and scrolls with its cursor.
 func TestTheMapIsAPaneOfItsOwn(t *testing.T) {
 	before, watching, _, _ := tuitest.Watched(300)
 	b := newBench(t, size{60, 16}, Options{})
@@ -58,6 +58,8 @@ func TestTheMapIsAPaneOfItsOwn(t *testing.T) {
 	b.hides("syd")
 	b.keys("G")
 	b.shows("syd")
+	b.keys("g")
+	b.shows("ams")
 	b.keys("esc")
 	b.hides("a cell for each machine")
 	b.keys("F", "F")

@@ -61,6 +61,8 @@ func (c *console) onClick(m tea.MouseClickMsg) tea.Cmd {
 	case c.sheet == nil:
 		if d, is := c.top().(*deployScreen); is && d.clickBar(c, m.X, m.Y) {
 			return nil
+		} else if is && d.pane == paneMap {
+			return d.clickMap(c, m.X, m.Y)
 		}
 		return c.clickRow(line, m.Y)
 	}

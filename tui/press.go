@@ -71,8 +71,11 @@ func (c *console) typing() *filter {
 	case *appsScreen:
 		f = &s.filter
 	case *deployScreen:
-		if s.pane == paneLog {
+		switch s.pane {
+		case paneLog:
 			f = &s.log.filter
+		case paneMap:
+			f = &s.filter
 		}
 	}
 	if f == nil || f.typed == nil {

@@ -3,6 +3,7 @@ package view
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"flydeploy/engine"
 )
@@ -34,17 +35,30 @@ func (f *Fleet) Lets(filter string, m engine.Machine) bool {
 	if filter == "" {
 		return true
 	}
-	shows := strings.ToLower(strings.Join([]string{
-		m.ID, m.Name, m.Region, string(m.State), m.ProcessGroup, engine.Tag(m.Image), f.Runs(m).Text, f.Drift(m).Text, m.Caution(),
-	}, " "))
+	return letsIn(filter, m.Region, m.ProcessGroup,
+		m.ID, m.Name, m.Region, string(m.State), m.ProcessGroup, engine.Tag(m.Image), f.Runs(m).Text, f.Drift(m).Text, m.Caution())
+}
+
+// LetsMachine reports whether a filter lets a machine of a deploy through, by where it stands and what happened.
+func LetsMachine(filter string, m *engine.MachineProgress, s Standing, now time.Time) bool {
+	if filter == "" {
+		return true
+	}
+	return letsIn(filter, m.Facts.Region, m.Facts.ProcessGroup,
+		m.ID, m.Facts.Name, m.Facts.Region, m.Facts.ProcessGroup, s.Word, RankWords[s.Rank], Happened(m, s, now))
+}
+
+// letsIn reports whether a filter lets a machine of a region and a process group through.
+func letsIn(filter, region, group string, shows ...string) bool {
+	shown := strings.ToLower(strings.Join(shows, " "))
 	return filteredBy(filter, func(word string) bool {
 		if regions, is := strings.CutPrefix(word, FilterRegion); is {
-			return oneOf(regions, m.Region)
+			return oneOf(regions, region)
 		}
 		if groups, is := strings.CutPrefix(word, FilterGroup); is {
-			return oneOf(groups, m.ProcessGroup)
+			return oneOf(groups, group)
 		}
-		return strings.Contains(shows, word)
+		return strings.Contains(shown, word)
 	})
 }
 

@@ -220,3 +220,18 @@ func PhaseTook(s engine.PhaseState, now time.Time) string {
 	}
 	return ""
 }
+
+// Happened says in a few words what a machine does, what went wrong with it, or how its upgrade went; "" where there is nothing to say.
+func Happened(m *engine.MachineProgress, s Standing, now time.Time) string {
+	switch status := s.at.Status; {
+	case m.Problem != nil:
+		return m.Problem.What
+	case status == engine.StatusRunning, status == engine.StatusFailed:
+		return s.PhaseText(now)
+	case s.Rank == RankOut:
+		return m.Phases[engine.PhaseInject].Text
+	case m.Report.SuspendedUS > 0:
+		return "suspended " + Micros(m.Report.SuspendedUS) + ", " + text.Counted(m.Report.Migrated, "process") + " migrated"
+	}
+	return ""
+}

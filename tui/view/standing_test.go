@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/tui/cells"
@@ -141,6 +142,24 @@ func TestStandingOfAnOldStream(t *testing.T) {
 		}
 		if got := StandingOf(m, test.upToDate); got.Word != test.want {
 			t.Errorf("%s: %q, want %q", name, got.Word, test.want)
+		}
+	}
+}
+
+func TestWhatHappenedInAFewWords(t *testing.T) {
+	start := time.Date(2025, 11, 5, 12, 0, 0, 0, time.UTC)
+	problem := engine.NewProblem("rolled_back", "7 of 2,003 processes could not be migrated", nil, "")
+	for want, m := range map[string]*engine.MachineProgress{
+		"7 of 2,003 processes could not be migrated": {State: engine.MachineRolledBack, Problem: problem},
+		"Reload 5s": {State: engine.MachineStaging, Phases: map[engine.Phase]engine.PhaseState{engine.PhaseReload: {Status: engine.StatusRunning, StartedAt: start}}},
+		"":          {State: engine.MachineArmed, Phases: map[engine.Phase]engine.PhaseState{engine.PhaseArm: {Status: engine.StatusDone, DurationUS: 12_000}}},
+		"runs no Elixir release": {State: engine.MachineLeftOut, Phases: map[engine.Phase]engine.PhaseState{
+			engine.PhaseInject: {Status: engine.StatusSkipped, Text: "runs no Elixir release"},
+		}},
+		"suspended 8.1 ms, 2,003 processes migrated": {State: engine.MachineVerified, Report: engine.MachineReport{SuspendedUS: 8_060, Migrated: 2003}},
+	} {
+		if got := Happened(m, StandingOf(m, false), start.Add(5*time.Second)); got != want {
+			t.Errorf("%s: %q, want %q", m.State, got, want)
 		}
 	}
 }
