@@ -139,7 +139,7 @@ func typedFreeze(why, end string, now time.Time) (freeze, error) {
 func (f *freeze) question(app string, until time.Time) string {
 	return fmt.Sprintf("This keeps everybody from deploying %s with flydeploy, you included, until %s (for %s):\n%s\n\n"+
 		"Hot and cold deploys, trials' ends and withdrawals are refused, or wait. It ends by itself, and by `flydeploy lock release` earlier.\n"+
-		"Machines go on catching up with what is recorded. It keeps nobody from `fly deploy`.", text.Line(app), until.Local().Format(engine.EndFormat), text.Seconds(f.d), f.why)
+		"Machines go on catching up with what is recorded. It does not stop `fly deploy`.", text.Line(app), until.Local().Format(engine.EndFormat), text.Seconds(f.d), f.why)
 }
 
 // possible refuses a freeze during a trial, and while somebody holds the lock.

@@ -368,7 +368,7 @@ func (c *console) finish() {
 		return
 	}
 	d.summed = true
-	c.dialog, c.picker, c.watched, c.output = nil, nil, nil, nil
+	c.dialog, c.picker, c.watched, c.output, c.notice = nil, nil, nil, nil, "" // what a notice announced is over
 	c.lastResult = d.result
 	d.board.end(*d.result)
 	if d.result.DryRun && d.pane == paneBoard { // it was run for its plan

@@ -65,7 +65,11 @@ func (d *deployScreen) hints(c *console) []hint {
 			short(k.promote, "go on now"), short(k.hold, "hold"), d.mapHint(k), {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.timeline, "timeline"), short(k.shell, "shell"), short(k.iex, "IEx"),
 		}
 	case d.waiting:
-		return []hint{short(k.override, "override the lock"), short(k.watch, "watch live"), short(k.help, "help"), {"esc", "leave"}}
+		over := "override the lock"
+		if d.progress.Held != nil && d.progress.Held.Frozen() {
+			over = "override the freeze"
+		}
+		return []hint{short(k.override, over), short(k.watch, "watch live"), short(k.help, "help"), {"esc", "leave"}}
 	}
 	if len(d.board.rows) == 0 { // there is nothing to choose yet
 		return []hint{short(k.log, "log"), short(k.logs, "logs of all machines"), short(k.help, "help"), {"esc", "leave"}}

@@ -25,7 +25,11 @@ func (d *deployScreen) details(c *console, w int) []cells.Line {
 	lines = append(lines, failureLines(m.Report, w)...)
 	lines = append(lines, nil)
 	for _, p := range engine.MachinePhases {
-		if l, ok := phaseLine(c, p, m.Phases[p]); ok {
+		at := m.Phases[p]
+		if d.board.ended && (at.Status == "" || at.Status == engine.StatusPending) && p != engine.PhaseRollback { // it will not come any more
+			at.Status = engine.StatusSkipped
+		}
+		if l, ok := phaseLine(c, p, at); ok {
 			lines = append(lines, l.Fit(w))
 		}
 	}

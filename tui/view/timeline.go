@@ -158,10 +158,10 @@ func (s scale) bar(m *engine.MachineProgress, all []stretch, now time.Time) cell
 		switch {
 		case i < 0:
 			span = cells.Span{Text: "✗", Tone: cells.Fail}
+		case c == cut: // also where staging has ended a moment before
+			span = cells.Span{Text: "╎", Tone: cells.Normal}
 		case i > 0:
 			span = cells.Span{Text: all[i-1].glyph, Tone: all[i-1].tone}
-		case c == cut:
-			span = cells.Span{Text: "╎", Tone: cells.Muted}
 		}
 		l = append(l, span)
 	}
