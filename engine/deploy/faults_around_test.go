@@ -175,10 +175,10 @@ func whileWatched() []*cell {
 			time.AfterFunc(time.Minute, lift)
 			return lift
 		}),
-		watched("host lost while it is watched", engine.OutcomeSucceeded, func(w *faultWorld) func() {
+		watched("host lost while it is watched", engine.OutcomePartial, func(w *faultWorld) func() {
 			restore, err := w.local.LoseHost(w.id)
 			w.must(err)
 			return restore
-		}),
+		}, "it is not known whether it is well", "1 machine runs 2.0.0"),
 	}
 }
