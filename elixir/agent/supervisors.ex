@@ -55,6 +55,10 @@ defmodule FlyDeployAgent.Supervisors do
   end
 
   defp note(table, pid, what, report) when what in [:child_terminated, :start_error] do
+    with :child_terminated <- what,
+         ended when is_pid(ended) <- report[:offender][:pid],
+         do: Watch.ended(table, ended, report[:reason], started(report[:offender][:mfargs]))
+
     if report[:offender][:restart_type] in [:permanent, :transient] do
       :ets.update_counter(table, :restarts, 1, {:restarts, 0})
       keep(table, {:restarting, pid}, report)
@@ -62,6 +66,9 @@ defmodule FlyDeployAgent.Supervisors do
   end
 
   defp note(_table, _pid, _what, _report), do: :ok
+
+  defp started({GenServer, _, [module | _]}) when is_atom(module), do: module
+  defp started({module, _, _}), do: module
 
   # Only the supervisor itself writes its row.
   defp keep(table, key, report) do

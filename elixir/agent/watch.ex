@@ -100,8 +100,22 @@ defmodule FlyDeployAgent.Watch do
   def down(table, pid, reason) do
     reason = if reason == :shutdown and gave_up?(table, pid), do: :gave_up, else: reason
     crashed = not Crash.orderly?(reason) and not :ets.member(table, {:except, pid})
-    if crashed, do: note(table, pid, reason, true, nil)
+    if crashed, do: note(table, pid, reason, true, &quiet(owner(table, pid), reason, &1))
     crashed
+  end
+
+  # What is killed, or ends with what it is linked to, logs nothing. So nobody has seen whether single ones do so all the time.
+  defp quiet({:watched, module}, reason, {_text, []})
+       when reason != :gave_up and (not is_tuple(reason) or elem(reason, 0) != :shutdown),
+       do: {:quiet, module}
+
+  defp quiet(owner, _reason, _kind), do: owner
+
+  @doc "A child that `module` had started has ended, as its supervisor tells: what `down/3` is after the commit, this is before it."
+  @spec ended(t, pid, term, module) :: any
+  def ended(table, pid, reason, module) do
+    unless Crash.orderly?(reason) or :ets.lookup_element(table, :committed, 2),
+      do: note(table, pid, reason, true, fn _kind -> module end)
   end
 
   # A supervisor ends in the same way when it is told to, and when its children crash more often than it may restart them. It logs
@@ -129,21 +143,26 @@ defmodule FlyDeployAgent.Watch do
   @spec log(:logger.log_event(), :logger.handler_config()) :: any
   def log(event, %{config: %{table: table}}) do
     case Crash.reported(event) do
-      {pid, reason, ended?} -> note(table, pid, reason, ended?, if(pid == self(), do: started_as()))
-      nil -> :ok
+      {pid, reason, ended?} ->
+        note(table, pid, reason, ended?, fn _kind -> owner(table, pid) || started_as(pid) end)
+
+      nil ->
+        :ok
     end
   catch
     # Its table is gone: so is the agent.
     _, _ -> :ok
   end
 
-  defp started_as do
+  defp started_as(pid) when pid == self() do
     with {module, _, _} <- Process.get(:"$initial_call"), do: module
   end
 
+  defp started_as(_pid), do: nil
+
   # -- counting
 
-  defp note(table, pid, reason, ended?, started_as) do
+  defp note(table, pid, reason, ended?, owner) do
     phase = if :ets.lookup_element(table, :committed, 2), do: :after, else: :before
 
     cond do
@@ -154,7 +173,8 @@ defmodule FlyDeployAgent.Watch do
       # Of a process that ends several may tell.
       not ended? or :ets.insert_new(table, {{:seen, pid}}) ->
         :ets.update_counter(table, phase, 1)
-        keep(table, {owner(table, pid) || started_as, Crash.kind(reason)}, phase)
+        kind = Crash.kind(reason)
+        keep(table, {owner.(kind), kind}, phase)
 
       true ->
         :ok
@@ -262,7 +282,7 @@ defmodule FlyDeployAgent.Watch do
   defp blamed(owner, frames, changed) do
     Enum.find_value(frames, fn {module, _, _, _, _} -> if module in changed, do: module end) ||
       case owner do
-        {:watched, module} -> module
+        {_watched_or_quiet, module} -> module
         module -> if module in changed, do: module
       end
   end

@@ -158,11 +158,11 @@ defmodule FlyDeployAgent.WatchTest do
     Watch.commit(table, [{idle, Cart}])
     noise.()
     for _ <- 1..3, do: Watch.log(event.(:more_often), %{config: %{table: table}})
-    Watch.down(table, idle, :killed)
+    Watch.down(table, idle, {%KeyError{key: :step}, [{Cart, :step, 1, []}]})
 
     assert %{
              crashes: [
-               %{exception: "exit :killed", watched: 1, others: 180},
+               %{exception: "KeyError :step", watched: 1, others: 180},
                %{exception: "exit :more_often", count: 3} | _
              ],
              kinds: 22
@@ -182,7 +182,8 @@ defmodule FlyDeployAgent.WatchTest do
     Watch.commit(table, [{idle, Some.Module}])
     assert Watch.down(table, idle, :killed)
 
-    assert [%{module: "Some.Module", exception: "exit :killed", at: "", stack: [], count: 1}] =
+    # Nothing logs that, so it may have happened all along.
+    assert [%{module: "Some.Module", exception: "exit :killed", at: "", stack: [], count: 1, watched: 0}] =
              told(table).crashes
 
     {pid, reason} = crash(:step)
@@ -196,6 +197,34 @@ defmodule FlyDeployAgent.WatchTest do
     {:ok, killed} = Cart.start()
     Watch.except(table, [killed])
     refute Watch.down(table, killed, :killed)
+  end
+
+  test "what logs nothing when it ends is counted before the commit as its supervisor tells, and after it once",
+       %{table: table} do
+    {:ok, supervisor} = Supervisor.start_link([], strategy: :one_for_one, max_restarts: 100)
+    spec = %{id: Cart, start: {GenServer, :start_link, [Cart, %{}]}}
+    {:ok, _} = Supervisor.start_child(supervisor, spec)
+    killed = fn -> kill_child(supervisor) end
+    for _ <- 1..3, do: killed.()
+    Supervisor.terminate_child(supervisor, Cart)
+    {:ok, last} = Supervisor.restart_child(supervisor, Cart)
+    Watch.commit(table, [{last, Cart}])
+    killed.()
+    assert Watch.down(table, last, :killed)
+
+    assert [%{module: module, exception: "exit :killed", count: 1, before: 3, watched: 0}] =
+             told(table).crashes
+
+    assert module == inspect(Cart)
+  end
+
+  # The supervisor has told of it once it answers.
+  defp kill_child(supervisor) do
+    [{_, pid, _, _}] = Supervisor.which_children(supervisor)
+    ref = Process.monitor(pid)
+    Process.exit(pid, :kill)
+    assert_receive {:DOWN, ^ref, _, _, _}, 5_000
+    Supervisor.count_children(supervisor)
   end
 
   test "a supervisor that gives up counts, and one that is told to end does not", %{table: table} do
