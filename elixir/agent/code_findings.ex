@@ -38,6 +38,10 @@ defmodule FlyDeployAgent.CodeFindings do
       for(%{old: %{}} = pair <- pairs, found <- of_module(pair, live), do: found) ++
         TreeFindings.all(pairs, live)
 
+  @doc "The code of a version of a module, of what lives; nil where it cannot be read."
+  @spec codes(live) :: FlyDeployAgent.Demands.codes()
+  def codes(live), do: Map.get(live, :codes, fn _version, _module -> nil end)
+
   defp of_module(%{module: module} = pair, live) do
     starts = if module in live.applications, do: [start: 2], else: @start
 
@@ -126,8 +130,6 @@ defmodule FlyDeployAgent.CodeFindings do
   end
 
   defp state_gone(_pair, _mode, _count), do: nil
-
-  defp codes(live), do: Map.get(live, :codes, fn _version, _module -> nil end)
 
   # Supervisors that a server has started itself.
   defp supervisor_changed(%{module: module} = pair) do

@@ -132,7 +132,7 @@ defmodule FlyDeployAgent.Impact do
     [
       fn -> CodeFindings.all(pairs, live) end,
       fn -> Tables.findings(pairs) end,
-      fn -> Keys.findings(pairs) end,
+      fn -> Keys.findings(pairs, live) end,
       fn -> Patterns.findings(pairs) end,
       fn -> Readers.findings(pairs, codes(pairs)) end,
       fn -> Elsewhere.findings(pairs, removed, codes(pairs)) end,

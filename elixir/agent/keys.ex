@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Keys do
   Rows of named tables that the new code reads by keys that no table has: rows that are there keep the keys that they were put under.
   """
 
-  alias FlyDeployAgent.{CodeFacts, Pair, Paths, Value}
+  alias FlyDeployAgent.{CodeFacts, CodeFindings, Pair, Paths, StartRows, Value}
 
   # Those that raise where there is none, and others.
   @raising [{:ets, :lookup_element, 3}, {:ets, :update_counter, 3}]
@@ -14,13 +14,16 @@ defmodule FlyDeployAgent.Keys do
 
   @putting [{:ets, :insert, 2}, {:ets, :insert_new, 2}]
 
-  @doc "The findings about keys that changed modules read, and the running versions of them do not."
-  @spec findings([Pair.t()]) :: [FlyDeployAgent.Findings.finding()]
-  def findings(pairs) do
-    read = replaced(pairs)
-    told = for {_module, _how, name, key} <- read, do: {name, key}
-    further = Enum.reject(raising(pairs), fn {_module, _how, name, key} -> {name, key} in told end)
-    for {module, how, name, key} <- read ++ further, do: finding(module, how, name, key)
+  @doc """
+  The findings about keys that changed modules read, and the running versions of them do not; or which only a start of the new version would put.
+  """
+  @spec findings([Pair.t()], CodeFindings.live()) :: [FlyDeployAgent.Findings.finding()]
+  def findings(pairs, live) do
+    found = [replaced(pairs), raising(pairs), StartRows.missing(pairs, live)]
+
+    for {module, how, name, key} <-
+          found |> Enum.concat() |> Enum.uniq_by(fn {_, _, name, key} -> {name, key} end),
+        do: finding(module, how, name, key)
   end
 
   defp replaced(pairs) do

@@ -80,6 +80,12 @@ defmodule FlyDeployAgent.Known do
 
   def call({Supervisor, :child_spec, 2}, [child, opts]), do: spec(Value.parts(child), Value.parts(opts))
 
+  # One with a name is called by it.
+  def call({:ets, :new, 2}, [{:const, name}, options]) do
+    {options, _all} = options |> Value.parts() |> Value.elements()
+    {:gives, if({:const, :named_table} in options, do: {:const, name}, else: :any)}
+  end
+
   # A name that is put together.
   def call({String, :to_atom, 1}, _arguments), do: {:gives, {:composed, :atom}}
   def call({:erlang, :binary_to_atom, _}, _arguments), do: {:gives, {:composed, :atom}}

@@ -36,9 +36,7 @@ defmodule FlyDeployAgent.MessageFindings do
   end
 
   defp sent(%{module: module} = pair, messages, live),
-    do: Senders.sent(pair, messages, codes(live), module in Map.get(live, :waiting, []))
-
-  defp codes(live), do: Map.get(live, :codes, fn _version, _module -> nil end)
+    do: Senders.sent(pair, messages, CodeFindings.codes(live), module in Map.get(live, :waiting, []))
 
   # A state machine's calls of which the same is true.
   defp unsent(pair, callback, refused, live) do

@@ -184,8 +184,13 @@ defmodule FlyDeployAgent.Value do
   def same({kind, values}, {:const, term}) when kind in [:tuple, :made] and is_tuple(term),
     do: same(values, Tuple.to_list(term), true)
 
+  def same({:const, term}, {kind, _} = tuple) when kind in [:tuple, :made] and is_tuple(term),
+    do: same(tuple, {:const, term})
+
   def same(:empty, {:const, []}), do: true
+  def same({:const, []}, :empty), do: true
   def same({kind, _, _}, {:const, []}) when kind in [:cons, :list], do: false
+  def same({:const, []}, {kind, _, _}) when kind in [:cons, :list], do: false
 
   def same(one, other) do
     case {type(one), type(other)} do

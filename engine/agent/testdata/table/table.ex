@@ -13,12 +13,12 @@ defmodule Table do
 
   @doc """
   Compiles the rows of `files`, loads and starts their old versions, and writes releases to `out/0`, `out/1`, …, in each of which further rows are
-  new. Prints each row's number, release, what it is, and its findings.
+  new. Prints each row's number, release, what it is, and its findings. `chosen` is a regular expression for what they are, or empty.
   """
-  def prepare(files, out, soak?) do
+  def prepare(files, out, soak?, chosen) do
     Logger.configure(level: :none)
     register()
-    rows = for file <- files, row <- elem(Code.eval_file(file), 0), soak? or not Map.get(row, :soak, false), do: row
+    rows = for file <- files, row <- elem(Code.eval_file(file), 0), chosen?(row, soak?, chosen), do: row
     rows = rows |> Enum.with_index(1) |> Enum.map(&named/1) |> grouped()
     # The old version last: it is the one that stays loaded.
     new = compile(rows, & &1.new)
@@ -34,6 +34,9 @@ defmodule Table do
     within(fn -> Process.put(:rows, rows) end)
     for row <- rows, do: IO.puts(Enum.join([row.n, row.group, Enum.join(row.finds, " "), row.what], "\t"))
   end
+
+  defp chosen?(row, soak?, ""), do: soak? or not Map.get(row, :soak, false)
+  defp chosen?(row, _soak?, chosen), do: row.what =~ Regex.compile!(chosen)
 
   @doc "Prints the number of each row of a release, and `works` or why not."
   def look(group) do
