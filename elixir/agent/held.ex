@@ -3,7 +3,19 @@ defmodule FlyDeployAgent.Held do
   What processes, tables and terms hold, and the new code cannot take: see `FlyDeployAgent.Shapes` and `FlyDeployAgent.Demands`.
   """
 
-  alias FlyDeployAgent.{Beam, CodeFacts, Demands, Findings, Optional, Pair, Release, Shapes, Starts, Value}
+  alias FlyDeployAgent.{
+    Beam,
+    CodeFacts,
+    Demands,
+    Findings,
+    Optional,
+    Pair,
+    Release,
+    Shapes,
+    StartFindings,
+    Starts,
+    Value
+  }
 
   # Processes of a module whose states' shapes are looked at.
   @shaped 40
@@ -56,7 +68,7 @@ defmodule FlyDeployAgent.Held do
       |> Enum.group_by(& &1.found, & &1.holder)
       |> Enum.map(fn {found, holders} -> found |> held(holders) |> Map.merge(whose(holders)) end)
       |> Enum.concat(Demands.all(pairs, by_holder(shapes, counts), codes, sought.structs))
-      |> Enum.concat(timed(shapes, by_module))
+      |> Enum.concat(StartFindings.all(shapes, by_module))
       |> Enum.concat(Optional.findings(pairs, states(shapes, by_module), codes))
       |> Enum.concat(unasked(unasked) ++ silent(silent))
     end
@@ -66,26 +78,6 @@ defmodule FlyDeployAgent.Held do
   defp states(shapes, by_module) do
     for(%{holder: m, found: {:shape, _, shape}} <- shapes, not is_map_key(by_module, m), do: {m, shape})
     |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))
-  end
-
-  # State machines that are in a state which the new version starts with a timeout: theirs has none.
-  defp timed(shapes, by_module) do
-    for {module, all} <- Enum.group_by(shapes, & &1.holder, & &1.found),
-        %{old: %{}} = pair <- [by_module[module]],
-        names = for({:shape, :gen_statem, {:tuple, [{:atom, name} | _]}} <- all, do: name),
-        names != [],
-        state <- Starts.timed(pair),
-        count = Enum.count(names, &(&1 == state)),
-        count > 0,
-        do: %{
-          name: "init_changed",
-          severity: :warn,
-          subject: inspect(module),
-          detail:
-            "now starts in #{inspect(state)} with a timeout; #{if count == 1, do: "1 process is", else: "#{count} processes are"} in that state without it",
-          processes: count,
-          modules: [module]
-        }
   end
 
   # Those of whose name no function is left.

@@ -28,6 +28,7 @@ defmodule FlyDeployAgent.Once do
     {:erlang, :send_after} => [2],
     {:erlang, :start_timer} => [2],
     {:erlang, :send} => [1],
+    {:erlang, :!} => [1],
     {:erlang, :open_port} => [],
     {:erlang, :link} => [],
     {:erlang, :spawn} => [],
@@ -54,7 +55,7 @@ defmodule FlyDeployAgent.Once do
     {Application, :put_env} => [0, 1],
     {:application, :set_env} => [0, 1]
   }
-  @modules [:pg, :gen_tcp, :gen_udp]
+  @modules [:pg, :gen_tcp, :gen_udp, :ssl, :disk_log]
   @anywhere [:start_link, :start_child, :attach, :attach_many]
   @servers [
     {GenServer, :start_link, 3},
@@ -81,6 +82,16 @@ defmodule FlyDeployAgent.Once do
     {:net_kernel, :monitor_nodes},
     {:timer, :send_interval}
   ]
+  @keeping [
+    {GenServer, :call},
+    {GenServer, :cast},
+    {:ets, :insert},
+    {:ets, :insert_new},
+    {Process, :monitor},
+    {:erlang, :monitor},
+    {Agent, :update},
+    {:erlang, :send}
+  ]
   # A timer that is started again and again.
   @timers [{Process, :send_after}, {:erlang, :send_after}, {:erlang, :start_timer}]
 
@@ -90,14 +101,47 @@ defmodule FlyDeployAgent.Once do
   """
   @spec new(Pair.t(), [{atom, arity}]) :: [{mfa, [Value.t()]}]
   def new(%{module: module} = pair, starts) do
-    known = calls(pair, :old, starts) ++ calls(pair, :new, code_change: 3, code_change: 4) ++ timers(pair)
+    known = calls(pair, :old, starts) ++ migrating(pair) ++ timers(pair)
 
-    for {mfa, arguments} = call <- calls(pair, :new, starts),
+    for {mfa, _} = call <- calls(pair, :new, starts),
         elem(mfa, 0) != module,
-        not Enum.any?(known, fn {other, others} -> other == mfa and like?(arguments, others) end),
+        not among?(call, known),
         uniq: true,
         do: call
   end
+
+  @doc "The calls that processes which run will have made without having started so, as the new version's code_change makes them."
+  @spec migrating(Pair.t()) :: [{mfa, [Value.t()]}]
+  def migrating(pair), do: calls(pair, :new, code_change: 3, code_change: 4)
+
+  @doc "Whether a call is, by what is known of it, one of others."
+  @spec among?({mfa, [Value.t()]}, [{mfa, [Value.t()]}]) :: boolean
+  def among?({mfa, arguments}, known),
+    do: Enum.any?(known, fn {other, others} -> other == mfa and like?(arguments, others) end)
+
+  @doc "Whether a function does something once."
+  @spec once?(mfa) :: boolean
+  def once?({module, f, _}), do: once(module, f) != nil
+
+  @doc "Those of some calls that do something once, with those of their arguments that say what."
+  @spec of([{mfa, [Value.t()]}]) :: [{mfa, [Value.t()]}]
+  def of(calls) do
+    for {{m, f, _} = mfa, arguments} <- calls,
+        which = once(m, f) || introduced(mfa, arguments),
+        do: {mfa, Enum.map(which, &argument(arguments, &1))}
+  end
+
+  # Who calls a server with its own pid is known to it from then on.
+  defp introduced({GenServer, f, _}, [_, message | _]) when f in [:call, :cast],
+    do: if(own_pid?(message), do: [0])
+
+  defp introduced(_mfa, _arguments), do: nil
+
+  defp own_pid?({:composed, :pid}), do: true
+  defp own_pid?({kind, values}) when kind in [:tuple, :made], do: Enum.any?(values, &own_pid?/1)
+  defp own_pid?({kind, head, tail}) when kind in [:cons, :list], do: own_pid?(head) or own_pid?(tail)
+  defp own_pid?({:map, values, _}), do: values |> Map.values() |> Enum.any?(&own_pid?/1)
+  defp own_pid?(_value), do: false
 
   @doc """
   The functions of the same application that the new version calls when it starts, and the running one does not, that do something for
@@ -109,6 +153,7 @@ defmodule FlyDeployAgent.Once do
     folder = folder(module)
 
     migrating = plainly(pair, :new, code_change: 3, code_change: 4)
+    given = if new -- old == [], do: [], else: given_to(pair, starts)
 
     for {m, f, a} = mfa <- (new -- old) -- migrating,
         m != module and folder != nil and folder(m) == folder,
@@ -117,7 +162,7 @@ defmodule FlyDeployAgent.Once do
           for(
             {_, body} <- CodeFacts.reached(code, m, [{f, a}]),
             call <- CodeFacts.calls(body),
-            lasting?(call),
+            lasting?(call) or (mfa in given and keeps?(call)),
             do: call
           ),
         lasting != [],
@@ -125,6 +170,17 @@ defmodule FlyDeployAgent.Once do
         lasting -- old -- new != [],
         do: {mfa, []}
   end
+
+  # What the new version gives its own pid when it starts.
+  defp given_to(pair, starts) do
+    case followed(pair, :new, starts) do
+      :too_many -> []
+      calls -> for {mfa, arguments} <- calls, Enum.any?(arguments, &own_pid?/1), do: mfa
+    end
+  end
+
+  # What may go on with a pid that it gets.
+  defp keeps?({module, f, _}), do: {module, f} in @keeping or {module, f} in @timers
 
   defp folder(module) do
     case :code.which(module) do
@@ -249,9 +305,7 @@ defmodule FlyDeployAgent.Once do
         for {m, f, _} = mfa <- plainly(pair, version, starts), once(m, f), do: {mfa, []}
 
       calls ->
-        for {{m, f, _} = mfa, arguments} <- calls,
-            which = once(m, f),
-            do: {mfa, which |> Enum.map(&argument(arguments, &1))}
+        of(calls)
     end
   end
 

@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Starts do
   What `init/1` gives: a state, and what is to follow it. Running processes have what the running code gave them.
   """
 
-  alias FlyDeployAgent.{CodeFacts, Pair, Paths, Value}
+  alias FlyDeployAgent.{CodeFacts, Once, Pair, Paths, Value}
 
   # Milliseconds after which a timeout that a process got when it started has passed.
   @passed 1_000
@@ -110,10 +110,12 @@ defmodule FlyDeployAgent.Starts do
          false <- Enum.any?(followed(pair, :old).calls, fn {mfa, _} -> mfa in @sends end) do
       before = for {:tuple, [_, state | _]} <- old, do: {:state, state}
 
-      [does, did] =
-        for {version, f} <- [new: {:handle_continue, 2}, old: {:init, 1}], do: calls(pair, version, f, module)
+      [does, did, keeps] =
+        for {version, f} <- [new: {:handle_continue, 2}, old: {:init, 1}, new: {:init, 1}],
+            do: calls(pair, version, f, module)
 
-      does -- did != [] or Enum.all?(states, &(known?(&1) and &1 in before))
+      moved? = Enum.any?(does, &(&1 in did and &1 not in keeps))
+      does -- did != [] or (not moved? and Enum.all?(states, &(known?(&1) and &1 in before)))
     else
       _ -> false
     end
@@ -135,7 +137,7 @@ defmodule FlyDeployAgent.Starts do
   defp calls(pair, version, function, module) do
     for {_, body} <- pair |> Pair.code(version) |> CodeFacts.reached(module, [function]),
         {m, _, _} = mfa <- CodeFacts.calls(body),
-        m not in [module, :erlang],
+        m != module and (m != :erlang or Once.once?(mfa)),
         uniq: true,
         do: mfa
   end

@@ -203,6 +203,7 @@ defmodule FlyDeployAgent.Steps do
 
   # -- guards and arithmetic
 
+  def step({:bif0, {:extfunc, :erlang, :self, 0}, to}, regs), do: put(regs, to, {:composed, :pid})
   def step({:bif0, _bif, to}, regs), do: put(regs, to, :any)
   def step({:bif1, fail, {:extfunc, _, f, _}, a, to}, regs), do: bif(f, [a], fail, to, regs)
   def step({:bif2, fail, {:extfunc, _, f, _}, a, b, to}, regs), do: bif(f, [a, b], fail, to, regs)

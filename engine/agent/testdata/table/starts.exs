@@ -50,7 +50,93 @@ defmodule T.FApp do
 end
 """
 
+feed = """
+defmodule T.Feed do
+  use GenServer
+  def start_link(opts), do: GenServer.start_link(__MODULE__, opts)
+  def init(opts) do
+    mode = Keyword.get(opts, :mode, :active)
+    if mode == :active do
+      Process.send_after(self(), :poll, 0)
+    end
+    {:ok, %{mode: mode, polled: 0}}
+  end
+  def polls, do: false
+  def handle_call(:polled, _, s), do: {:reply, s.polled > 0, s}
+  def handle_info(:poll, s), do: {:noreply, %{s | polled: s.polled + 1}}
+end
+"""
+
+polled = "ask(it, :polled) == T.Feed.polls()"
+
+source = """
+defmodule T.Source do
+  use GenServer
+  def init(:quiet), do: {:ok, []}
+  def init({:file, _path}), do: {:ok, []}
+  def init(_), do: {:ok, [], {:continue, :listen}}
+  def handle_continue(:listen, s) do
+    Process.flag(:trap_exit, true)
+    {:noreply, s}
+  end
+  def traps, do: false
+end
+"""
+
+traps = "Process.info(it, :trap_exit) == {:trap_exit, T.Source.traps()}"
+
+hub = """
+defmodule T.Hub do
+  use GenServer
+  def init(_), do: {:ok, []}
+  def join(name, pid), do: GenServer.call(T.Hub, {:join, name, pid})
+  def name(pid), do: {:member, pid}
+  def handle_call({:join, name, pid}, _, all), do: {:reply, :ok, [{name, pid} | all]}
+  def handle_call(:pids, _, all), do: {:reply, Keyword.values(all), all}
+end
+
+defmodule T.One do
+  use GenServer
+  def init(_) do
+    T.Hub.join(:work, self())
+    {:ok, 1}
+  end
+end
+
+defmodule T.Two do
+  use GenServer
+  def init(_) do
+    {:ok, 2}
+  end
+  def works, do: false
+end
+"""
+
+hubbed = "start(T.Hub, nil, name: T.Hub); start(T.One, nil); start(T.Two, nil)"
+in_hub = "it in ask(T.Hub, :pids) == T.Two.works()"
+
 [
+  d.("init_changed", "starts: one that is passive polls as well", feed, [{"if mode == :active do", "if mode in [:active, :passive] do"}, {"polls, do: false", "polls, do: true"}],
+    "start(T.Feed, mode: :passive)", polled),
+  soak.(d.("init_changed", "starts: a feed polls, however it is started", feed,
+    [{"    if mode == :active do\n      Process.send_after(self(), :poll, 0)\n    end\n", "    poll()\n"}, {"polls, do: false", "polls, do: true\n  defp poll, do: Process.send_after(self(), :poll, 0)"}],
+    "start(T.Feed, mode: :passive)", polled)),
+  soak.(d.("init_changed", "starts: a quiet source listens, too", source, [{"def init(:quiet), do: {:ok, []}", "def init(:quiet), do: {:ok, [], {:continue, :listen}}"}, {"traps, do: false", "traps, do: true"}],
+    "start(T.Source, :quiet)", traps)),
+  soak.(d.("init_changed", "starts: a source that reads a file listens, too", source, [{"def init({:file, _path}), do: {:ok, []}", "def init({:file, _path}) do\n    Process.flag(:trap_exit, true)\n    {:ok, []}\n  end"}, {"traps, do: false", "traps, do: true"}],
+    "start(T.Source, {:file, 1})", traps)),
+  d.("init_changed", "starts: another server does a server's work, and joins for it", hub, [{"    T.Hub.join(:work, self())\n", ""}, {"    {:ok, 2}", "    T.Hub.join(:work, self())\n    {:ok, 2}"}, {"works, do: false", "works, do: true"}], hubbed, in_hub),
+  soak.(h.("starts: a condition of a start is another function", feed,
+    [{"    if mode == :active do\n      Process.send_after(self(), :poll, 0)\n    end\n", "    begin(mode)\n"}, {"def polls", "defp begin(:active), do: Process.send_after(self(), :poll, 0)\n  defp begin(_mode), do: nil\n  def polls"}],
+    "start(T.Feed, mode: :passive)", polled)),
+  h.("starts: one that is passive polls as well, and none runs", feed, [{"if mode == :active do", "if mode in [:active, :passive] do"}, {"polls, do: false", "polls, do: true"}],
+    "start(T.Feed, [])", "takes?(it, :poll) and ask(it, :polled)"),
+  soak.(h.("starts: what is done if it is active is done in a continue", feed,
+    [{"    if mode == :active do\n      Process.send_after(self(), :poll, 0)\n    end\n    {:ok, %{mode: mode, polled: 0}}\n", "    s = %{mode: mode, polled: 0}\n    if mode == :active, do: {:ok, s, {:continue, :poll}}, else: {:ok, s}\n"},
+     {"def polls", "def handle_continue(:poll, s) do\n    Process.send_after(self(), :poll, 0)\n    {:noreply, s}\n  end\n  def polls"}],
+    "start(T.Feed, mode: :passive)", polled)),
+  soak.(h.("starts: a new server knows its name, which is made of its pid", hub, [{"    {:ok, 2}", "    {:ok, T.Hub.name(self())}"}], hubbed, in_hub)),
+
   d.("table_changed", "rows: a limit that the start puts into its table is asked for by another module", limits,
     [puts_rate, {"def rate, do: 5", "def rate, do: T.Limits.get(:rate)"}], "start(T.Limits, nil)", "T.Gate.rate() == 5"),
   soak.(d.("table_changed", "rows: a flag that the application's start puts into a table, by another module", flags,

@@ -1,0 +1,72 @@
+defmodule FlyDeployAgent.StartFindings do
+  @moduledoc """
+  What starts of the new version do, and those have not done that run: as far as it depends on what they started with, which their states tell.
+  """
+
+  alias FlyDeployAgent.{Conditions, Findings, Once, Pair, Starts}
+
+  @start [init: 1, handle_continue: 2]
+
+  @doc "The findings about processes of changed modules, by the shapes of their states."
+  @spec all([%{holder: term, found: tuple}], %{module => Pair.t()}) ::
+          [
+            Findings.finding()
+          ]
+  def all(shapes, by_module) do
+    for {module, all} <- Enum.group_by(shapes, & &1.holder, & &1.found),
+        %{old: %{}} = pair <- [by_module[module]],
+        states = for({:shape, kind, state} <- all, do: {kind, state}),
+        found <- timed(pair, states) ++ conditions(pair, states),
+        do: found
+  end
+
+  # State machines that are in a state which the new version starts with a timeout: theirs has none.
+  defp timed(pair, states) do
+    names = for {:gen_statem, {:tuple, [{:atom, name} | _]}} <- states, do: name
+
+    for state <- if(names == [], do: [], else: Starts.timed(pair)),
+        count = Enum.count(names, &(&1 == state)),
+        count > 0 do
+      finding(
+        pair,
+        count,
+        "now starts in #{inspect(state)} with a timeout; #{if count == 1, do: "1 process is", else: "#{count} processes are"} in that state without it"
+      )
+    end
+  end
+
+  defp conditions(%{module: module} = pair, states) do
+    found = Conditions.new(pair, Once.new(pair, @start))
+
+    for {calls, conditions} <- found |> Enum.group_by(&elem(&1, 0), &elem(&1, 1)) |> by_calls(),
+        count = Enum.count(states, fn {_, state} -> Enum.any?(conditions, &may_hold?(&1, state)) end),
+        count > 0 do
+      finding(
+        pair,
+        count,
+        "now calls #{calls |> Enum.take(3) |> Enum.map_join(", ", &Once.told/1)} when it starts with #{Enum.map_join(Enum.take(conditions, 3), ", ", &Conditions.told/1)} as well; #{number(count, module)}"
+      )
+    end
+  end
+
+  # Conditions under which the same is done are one.
+  defp by_calls(found), do: Enum.group_by(found, &elem(&1, 1), &elem(&1, 0))
+
+  defp may_hold?(condition, state), do: Conditions.holds?(condition, state) != false
+
+  defp number(1, module), do: "1 process of #{inspect(module)}, which may have started so, has not done that"
+
+  defp number(count, module),
+    do: "#{count} processes of #{inspect(module)}, which may have started so, have not done that"
+
+  defp finding(%{module: module}, count, detail) do
+    %{
+      name: "init_changed",
+      severity: :warn,
+      subject: inspect(module),
+      detail: detail,
+      processes: count,
+      modules: [module]
+    }
+  end
+end
