@@ -1,7 +1,7 @@
 defmodule FlyDeployAgent.Attached do
   @moduledoc """
-  Functions of a changed module that it has attached to something, as handlers of events: what tables hold of them stays as the running
-  code has put it there, while the new code attaches them otherwise, or others as well.
+  Functions of a changed module that it, or another that changes, has attached to something, as handlers of events: what tables hold of them stays
+  as the running code has put it there, while the new code attaches them otherwise, or others as well.
   """
 
   alias FlyDeployAgent.{CodeFacts, Pair, Paths, Shapes, Value}
@@ -27,11 +27,12 @@ defmodule FlyDeployAgent.Attached do
     held = if by_module == %{}, do: %{}, else: held(by_module)
 
     for {module, names} <- held,
-        old = attached(by_module[module], :old),
+        old = attached(pairs, :old, module),
         # Those that are gone are told of by themselves.
         done = for({mfa, f, _} <- old, f in names and exported?(by_module[module].new, f), do: mfa),
         done != [],
-        {mfa, f, given} = one <- attached(by_module[module], :new),
+        {mfa, f, given} = one <- attached(pairs, :new, module),
+        exported?(by_module[module].new, f),
         mfa in done and not Enum.any?(old, &like?(&1, one)),
         uniq: true,
         do: %{
@@ -57,27 +58,32 @@ defmodule FlyDeployAgent.Attached do
 
   # -- what code attaches
 
-  # As `{what is called, the function's name, arguments}`.
-  defp attached(%{module: module} = pair, version) do
-    code = Pair.code(pair, version)
-    facts = Map.get(pair, version)
-    again = CodeFacts.reached(code, module, @callbacks)
+  @doc "What a version of changed modules calls elsewhere with functions of a module, as `{what is called, the function's name, arguments}`."
+  @spec attached([Pair.t()], :old | :new, module) :: [{mfa, atom, [Value.t()]}]
+  def attached(pairs, version, module) do
+    for pair <- pairs,
+        version == :new or pair.old != nil,
+        {mfa, arguments} <- calls(pair, Pair.code(pair, version), module),
+        given = Enum.map(arguments, &Value.parts/1),
+        f <- own(given, module),
+        uniq: true,
+        do: {mfa, f, given}
+  end
+
+  defp calls(%{module: caller}, code, module) do
+    again = CodeFacts.reached(code, caller, @callbacks)
 
     roots =
       for {{f, a}, body} <- code,
           not is_map_key(again, {f, a}) and Enum.any?(body, &names?(&1, module)),
-          do: {module, f, a}
+          do: {caller, f, a}
 
-    program = Paths.alone(module, code, roots)
+    program = Paths.alone(caller, code, roots)
 
     for {_, _, a} = root <- roots,
-        {{m, _, _} = mfa, arguments} <- Paths.follow(program, root, List.duplicate(:any, a)).calls,
-        m not in [module, :erlang],
-        given = Enum.map(arguments, &Value.parts/1),
-        f <- own(given, module),
-        exported?(facts, f),
-        uniq: true,
-        do: {mfa, f, given}
+        {{m, _, _}, _} = call <- Paths.follow(program, root, List.duplicate(:any, a)).calls,
+        m not in [caller, module, :erlang],
+        do: call
   end
 
   defp exported?(%{exports: exports}, f), do: Enum.any?(exports, &match?({^f, _}, &1))

@@ -17,6 +17,10 @@ defmodule FlyDeployAgent.AttachedTest do
     def idle(x), do: x
     def handle_info(_, s), do: s
   end
+
+  defmodule T.Setup do
+    def attach, do: Bus.listen(:idle, {T.Logs, :stop})
+  end
   """
 
   # {what, edits, findings}
@@ -32,6 +36,9 @@ defmodule FlyDeployAgent.AttachedTest do
     {"one that takes the place of what is gone",
      [{"{T.Logs, :stop}", "{T.Logs, :ended}"}, {"def stop(x)", "def ended(x)"}], []},
     {"what was never attached", [{"add(:x,", "add(:y,"}], []},
+    {"another event, by another module",
+     [{"listen(:idle", "listen(:busy"}, {"def stop(x), do: x", "def stop(x), do: [x]"}],
+     ["attaches stop by Bus.listen/2 (:busy)"]},
     {"when a message comes",
      [
        {"def handle_info(_, s), do: s",

@@ -92,4 +92,63 @@ defmodule FlyDeployAgent.HandlersTest do
     :code.purge(T.LogHandler)
     :code.delete(T.LogHandler)
   end
+
+  @counting """
+  defmodule T.Stats do
+    def handle([:t, :stop], _measured, _about, :count), do: T.Counter.add(1)
+    def handle(_event, _measured, _about, _settings), do: :ok
+  end
+
+  defmodule T.Sink do
+    def attach, do: T.Bus.attach(:sink, [:t, :stop], &T.Stats.handle/4, :count)
+  end
+  """
+
+  # {what, edits, why}
+  @counting_changes [
+    {"nothing that matters", [{"add(1)", "add(2)"}], []},
+    {"other settings are attached, and compared",
+     [{"_about, :count)", "_about, :sum)"}, {"/4, :count)", "/4, :sum)"}],
+     ["the new code no longer calls T.Counter.add/1 with it, as it does with what it attaches now"]},
+    {"another event is attached, and compared",
+     [{"handle([:t, :stop]", "handle([:t, :done]"}, {":sink, [:t, :stop]", ":sink, [:t, :done]"}],
+     ["the new code no longer calls T.Counter.add/1 with it, as it does with what it attaches now"]},
+    {"other settings are taken apart",
+     [
+       {"_about, :count), do: T.Counter.add(1)", "_about, {:count, n}), do: T.Counter.add(n)"},
+       {"/4, :count)", "/4, {:count, 1})"},
+       {"  def handle(_event, _measured, _about, _settings), do: :ok\n", ""}
+     ], ["is not what the new code takes: a tuple"]},
+    {"other settings, and no clause for those of before",
+     [
+       {"_about, :count)", "_about, n) when n == 5"},
+       {"/4, :count)", "/4, 5)"},
+       {"  def handle(_event, _measured, _about, _settings), do: :ok\n", ""}
+     ], ["is not what the new code takes: 5"]},
+    {"it stays attached with the same, and does nothing any more", [{"T.Counter.add(1)", ":ok"}], []},
+    {"it stays attached with the same, and does it with others only", [{"_about, :count)", "_about, :sum)"}],
+     []},
+    {"both settings are taken, and others attached",
+     [{"_about, :count)", "_about, s) when s in [:count, :sum]"}, {"/4, :count)", "/4, :sum)"}], []},
+    {"a further event beside the same",
+     [
+       {"T.Bus.attach(:sink, [:t, :stop],", "T.Bus.attach_many(:sink, [[:t, :stop], [:t, :done]],"},
+       {"handle([:t, :stop]", "handle([:t, :done]"}
+     ], []}
+  ]
+
+  test "handlers with the event and the settings that they were attached with" do
+    old = Versions.beams(@counting)
+    table = :ets.new(:handlers_test, [:public])
+    :ets.insert(table, {:handler, :sink, [:t, :stop], Function.capture(T.Stats, :handle, 4), :count})
+
+    for {what, edits, why} <- @counting_changes do
+      pairs = Versions.pairs(old, @counting |> Versions.edited(edits) |> Versions.beams())
+      by_module = Map.new(pairs, &{&1.module, &1})
+      found = Handlers.findings(pairs, &Pair.code_of(by_module, &1, &2))
+
+      assert {what, for(f <- found, do: f.detail)} ==
+               {what, for(why <- why, do: "is kept in the table :handlers_test, and #{why}")}
+    end
+  end
 end

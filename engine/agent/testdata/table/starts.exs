@@ -115,7 +115,46 @@ end
 hubbed = "start(T.Hub, nil, name: T.Hub); start(T.One, nil); start(T.Two, nil)"
 in_hub = "it in ask(T.Hub, :pids) == T.Two.works()"
 
+# What telemetry does, in a table of the same name and with the same rows.
+bus = """
+defmodule T.Bus do
+  def attach(id, event, fun, settings), do: :ets.insert(:t_bus, {:handler, id, event, fun, settings})
+  def execute(event, measured) do
+    for {_, _, ^event, fun, settings} <- :ets.tab2list(:t_bus), do: fun.(event, measured, %{}, settings)
+  end
+end
+
+defmodule T.Sink do
+  def attach, do: T.Bus.attach(:sink, [:t, :stop], &T.Stats.handle/4, :count)
+end
+
+defmodule T.Stats do
+  def handle([:t, :stop], _, _, :count), do: T.Stats.Table.add(1)
+  def handle(_, _, _, _), do: :ok
+end
+
+defmodule T.Stats.Table do
+  def add(n), do: :ets.update_counter(:t_seen, :n, n, {:n, 0})
+end
+
+defmodule T.Query do
+  def run, do: T.Bus.execute([:t, :stop], %{n: 2})
+end
+"""
+
+attached = ":ets.new(:t_bus, [:named_table, :public]); :ets.new(:t_seen, [:named_table, :public]); T.Sink.attach()"
+counts = "match?([n] when is_integer(n), T.Query.run())"
+
 [
+  d.(["init_changed", "stale_shape"], "handlers: what a handler is attached with is another atom, by another module", bus, [{":count)\nend", ":sum)\nend"}, {"_, _, :count), do: T.Stats.Table.add(1)", "%{n: n}, _, :sum), do: T.Stats.Table.add(n)"}], attached, counts),
+  soak.(d.(["init_changed", "stale_shape"], "handlers: what a handler is attached with is a pair, and it takes no other", bus,
+    [{":count)\nend", "{:count, 1})\nend"}, {"_, _, :count), do: T.Stats.Table.add(1)", "_, _, {:count, by}), do: T.Stats.Table.add(by)"}, {"  def handle(_, _, _, _), do: :ok\n", ""}], attached, counts)),
+  soak.(d.(["init_changed", "stale_shape"], "handlers: a handler is attached to the event under another name, by another module", bus,
+    [{"[:t, :stop], &", "[:t, :done], &"}, {"handle([:t, :stop]", "handle([:t, :done]"}, {"execute([:t, :stop]", "execute([:t, :done]"}], attached, counts)),
+  soak.(h.("handlers: a handler leaves an event to others, and stays attached to it", bus, [{"T.Stats.Table.add(1)", ":ok"}], attached, "length(T.Query.run()) == 1")),
+  h.("handlers: a handler gets a clause for other settings, which nobody has yet", bus, [{"  def handle(_, _, _, _)", "  def handle(_, %{n: n}, _, :sum), do: T.Stats.Table.add(n)\n  def handle(_, _, _, _)"}], attached, counts),
+  soak.(h.("handlers: a handler compares its settings by other means", bus, [{"_, _, :count), do: T.Stats.Table.add(1)", "_, _, kind) when kind in [:count, :sum], do: T.Stats.Table.add(1)"}], attached, counts)),
+
   d.("init_changed", "starts: one that is passive polls as well", feed, [{"if mode == :active do", "if mode in [:active, :passive] do"}, {"polls, do: false", "polls, do: true"}],
     "start(T.Feed, mode: :passive)", polled),
   soak.(d.("init_changed", "starts: a feed polls, however it is started", feed,
