@@ -20,7 +20,8 @@ defmodule FlyDeployAgent.DemandFindings do
   defp by_holder(keys), do: keys |> Enum.group_by(fn {{_, of}, _} -> of end) |> Map.to_list()
 
   defp missing({of, found}, module) do
-    keys = for {{{:key, key, _}, _}, _} <- found, do: inspect(key)
+    lacking = for {{{:key, key, _}, _}, _} <- found, do: key
+    keys = Enum.map(lacking, &inspect/1)
     told = Enum.flat_map(found, &elem(&1, 1))
 
     finding(
@@ -28,6 +29,7 @@ defmodule FlyDeployAgent.DemandFindings do
       "#{inspect(module)}'s #{of} without #{keys |> Enum.take(5) |> Enum.join(", ")}",
       "#{held(told, module)}; the new code takes it#{places(told, module)}, and no code_change brings it"
     )
+    |> Map.put(:keys, lacking)
   end
 
   defp unlike({{demand, of}, told}, module) do

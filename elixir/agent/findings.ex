@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Findings do
   What an operator should know before the commit: `%{name, severity, subject, detail}`, and where it is about running processes their
   number, `processes`. Names are stable; the console knows
   the remedy of each. A `block` must be accepted by name, a `refuse` cannot be. `modules` and `pids` tell whose states it is about, where that
-  is known; `users` who runs a module that is removed, and `trees` what is applied of children (`FlyDeployAgent.AppChildren`): the console
+  is known, `keys` what these lack; `users` who runs a module that is removed, and `trees` what is applied of children (`FlyDeployAgent.AppChildren`): the console
   learns none of these.
   """
 
@@ -16,6 +16,7 @@ defmodule FlyDeployAgent.Findings do
           required(:detail) => binary,
           optional(:processes) => pos_integer,
           optional(:modules) => [module],
+          optional(:keys) => [term],
           optional(:pids) => [pid],
           optional(:users) => [pid],
           optional(:trees) => [map]

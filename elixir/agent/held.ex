@@ -63,12 +63,14 @@ defmodule FlyDeployAgent.Held do
       {shapes, held} = Enum.split_with(held, &(elem(&1.found, 0) in [:shape, :dictionary]))
       counts = Enum.frequencies(for(%{module: m} <- targets, do: m) ++ for({_, m} <- servers, do: m))
 
+      demanded = Demands.all(pairs, by_holder(shapes, counts), codes, sought.structs)
+
       held
       |> Enum.reject(&known?(&1, by_module[&1.holder], kinds[&1.pid]))
       |> Enum.group_by(& &1.found, & &1.holder)
       |> Enum.map(fn {found, holders} -> found |> held(holders) |> Map.merge(whose(holders)) end)
-      |> Enum.concat(Demands.all(pairs, by_holder(shapes, counts), codes, sought.structs))
-      |> Enum.concat(StartFindings.all(shapes, by_module))
+      |> Enum.concat(demanded)
+      |> Enum.concat(StartFindings.all(shapes, by_module, codes, demanded))
       |> Enum.concat(Optional.findings(pairs, states(shapes, by_module), codes))
       |> Enum.concat(unasked(unasked) ++ silent(silent))
     end

@@ -97,6 +97,18 @@ defmodule FlyDeployAgent.Known do
   def call({Application, :get_env, 3}, [_app, _key, default]), do: {:gives, by_default(default)}
   def call({Keyword, :fetch!, 2}, [list, key]), do: option(list, key, :none)
 
+  def call({Keyword, f, 3}, [list, {:const, key}, value]) when f in [:put_new, :put],
+    do: {:gives, {:list, {:made, [{:const, key}, if(f == :put, do: value, else: by_default(value))]}, list}}
+
+  def call({Keyword, f, 2}, [{:const, defaults}, options]) when f == :merge and is_list(defaults),
+    do: {:gives, with_defaults(defaults, options)}
+
+  def call({Keyword, f, 2}, [options, {:const, defaults}])
+      when f in [:validate!, :validate] and is_list(defaults) do
+    options = with_defaults(defaults, options)
+    {:gives, if(f == :validate!, do: options, else: {:made, [{:const, :ok}, options]})}
+  end
+
   def call(mfa, arguments) do
     case Takes.miss(mfa, arguments) do
       nil -> Gives.of(mfa, arguments) || {:gives, :any}
@@ -138,6 +150,25 @@ defmodule FlyDeployAgent.Known do
 
   defp option(_list, _key, _default), do: {:gives, :any}
 
+  # Options of which all are known, or the defaults of others.
+  defp with_defaults(defaults, options) do
+    {known, all} = options |> Value.parts() |> Value.elements()
+    given = for {:tuple, [{kind, name}, value]} <- known, kind in [:atom, :const], do: {name, value}
+    sure? = all and length(given) == length(known)
+
+    defaults
+    |> Enum.reject(&(is_tuple(&1) and is_map_key(Map.new(given), elem(&1, 0))))
+    |> Enum.reverse()
+    |> Enum.reduce(options, fn
+      {key, value}, rest ->
+        {:list, {:made, [{:const, key}, if(sure?, do: {:const, value}, else: by_default({:const, value}))]},
+         rest}
+
+      _key, rest ->
+        rest
+    end)
+  end
+
   defp by_default({:const, term}) when term != nil, do: {:default, term}
   defp by_default({:fun, {m, f, a}, []}), do: {:default, Function.capture(m, f, a)}
   defp by_default(_default), do: :any
@@ -161,7 +192,7 @@ defmodule FlyDeployAgent.Known do
   defp merge(one, {:const, other}) when is_map(other), do: merge(one, Value.map(other))
 
   defp merge({:map, values, _}, _other),
-    do: {:gives, {:map, Map.new(values, fn {key, _} -> {key, :any} end), false}}
+    do: {:gives, {:map, Map.new(values, fn {key, value} -> {key, by_default(value)} end), false}}
 
   defp merge(_one, _other), do: {:gives, :any}
 

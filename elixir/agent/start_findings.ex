@@ -3,20 +3,20 @@ defmodule FlyDeployAgent.StartFindings do
   What starts of the new version do, and those have not done that run: as far as it depends on what they started with, which their states tell.
   """
 
-  alias FlyDeployAgent.{Conditions, Findings, Once, Pair, Starts}
+  alias FlyDeployAgent.{Conditions, Demands, Findings, NewStates, Once, Pair, Starts}
 
   @start [init: 1, handle_continue: 2]
 
-  @doc "The findings about processes of changed modules, by the shapes of their states."
-  @spec all([%{holder: term, found: tuple}], %{module => Pair.t()}) ::
+  @doc "The findings about processes of changed modules, by the shapes of their states; `demanded` are those about what they lack."
+  @spec all([%{holder: term, found: tuple}], %{module => Pair.t()}, Demands.codes(), [Findings.finding()]) ::
           [
             Findings.finding()
           ]
-  def all(shapes, by_module) do
+  def all(shapes, by_module, codes, demanded) do
     for {module, all} <- Enum.group_by(shapes, & &1.holder, & &1.found),
         %{old: %{}} = pair <- [by_module[module]],
         states = for({:shape, kind, state} <- all, do: {kind, state}),
-        found <- timed(pair, states) ++ conditions(pair, states),
+        found <- timed(pair, states) ++ conditions(pair, states) ++ lacked(pair, states, {codes, demanded}),
         do: found
   end
 
@@ -58,6 +58,19 @@ defmodule FlyDeployAgent.StartFindings do
 
   defp number(count, module),
     do: "#{count} processes of #{inspect(module)}, which may have started so, have not done that"
+
+  # What the new code cannot do without is told of already.
+  defp lacked(%{module: module} = pair, states, {codes, demanded}) do
+    known = for %{modules: [^module], keys: keys} <- demanded, key <- keys, do: key
+
+    for {keys, {f, a}, count} <- NewStates.lacked(pair, states, codes), List.last(keys) not in known do
+      finding(
+        pair,
+        count,
+        "now sets #{Enum.map_join(keys, ".", &inspect/1)} when it starts, by which #{f}/#{a} does other things; #{if count == 1, do: "1 process", else: "#{count} processes"} of #{inspect(module)} started without it"
+      )
+    end
+  end
 
   defp finding(%{module: module}, count, detail) do
     %{

@@ -148,13 +148,11 @@ defmodule FlyDeployAgent.Starts do
   """
   @spec settings(Pair.t()) :: [{atom, term}]
   def settings(pair) do
-    with [old] <- given(pair, :old),
-         [new] <- given(pair, :new),
-         {:map, before, _} <- state(Value.parts(old)),
-         {:map, now, _} <- state(Value.parts(new)) do
-      for {key, was} <- before,
-          {:ok, value} <- [setting(key, was)],
-          {:ok, other} <- [setting(key, now[key])],
+    with [{:map, values, _} | _] = before <- states(pair, :old),
+         [_ | _] = now <- states(pair, :new) do
+      for key <- Map.keys(values),
+          {:ok, value} <- [in_all(key, before)],
+          {:ok, other} <- [in_all(key, now)],
           other !== value,
           do: {key, value}
     else
@@ -162,8 +160,58 @@ defmodule FlyDeployAgent.Starts do
     end
   end
 
+  defp in_all(key, states),
+    do:
+      setting(
+        key,
+        agreed(for state <- states, do: with({:map, values, _} <- state, do: Map.get(values, key, :none)))
+      )
+
+  @doc "What is the same in all states, or is in those where an option has not given something else, as in `opts[:limit] || 10`; `:any` where they differ."
+  @spec agreed([Value.t()]) :: Value.t()
+  def agreed(values) do
+    case Enum.uniq(values) do
+      [value] -> value
+      [:any, value] -> value
+      [value, :any] -> value
+      _ -> :any
+    end
+  end
+
+  @doc """
+  The states that a version may start with, by what its `start_link` or `start` gives it where that is one thing.
+  """
+  @spec states(Pair.t(), :old | :new) :: [Value.t()]
+  def states(%{module: module} = pair, version) do
+    %{returns: returns, whole: whole} = followed(pair, version, argument(pair, version, module))
+    states = for given <- returns, state = state(Value.parts(given)), state != :any, uniq: true, do: state
+    if whole, do: states, else: []
+  end
+
+  # What is given to init/1, where all functions that start it give the same.
+  defp argument(pair, version, module) do
+    roots = for {f, a} <- Map.get(pair, version).exports, f in [:start_link, :start], do: {module, f, a}
+    program = Paths.alone(module, Pair.code(pair, version), roots)
+
+    given =
+      for {_, _, a} = root <- roots,
+          {{server, f, _}, arguments}
+          when server in [GenServer, :gen_server, :gen_statem] and f in [:start_link, :start] <-
+            Paths.follow(program, root, List.duplicate(:any, a)).calls,
+          uniq: true,
+          do: given_first(arguments, module)
+
+    if length(given) == 1, do: hd(given), else: :any
+  end
+
+  # Names come before the module in OTP's own.
+  defp given_first([{:const, module}, argument | _], module), do: argument
+  defp given_first([_name, {:const, module}, argument | _], module), do: argument
+  defp given_first(_arguments, _module), do: :any
+
   # A gen_statem has its data last.
   defp state({:tuple, [{:const, :ok}, {:map, _, _} = state | _]}), do: state
+  defp state({:tuple, [{:const, :ok}, {:cons, _, _} = options | _]}), do: options
   defp state({:tuple, [{:const, :ok}, {:const, name}, data | _]}) when is_atom(name), do: data
   defp state(_given), do: :any
 
@@ -185,9 +233,9 @@ defmodule FlyDeployAgent.Starts do
     if whole, do: returns, else: []
   end
 
-  defp followed(%{module: module} = pair, version) do
+  defp followed(%{module: module} = pair, version, argument \\ :any) do
     root = {module, :init, 1}
     program = Paths.alone(module, Pair.code(pair, version), [root])
-    Paths.follow(program, root, [:any])
+    Paths.follow(program, root, [argument])
   end
 end

@@ -163,7 +163,7 @@ defmodule FlyDeployAgent.Status do
   defp finding(finding, limit),
     do:
       finding
-      |> Map.drop([:modules, :pids, :trees])
+      |> Map.drop([:modules, :keys, :pids, :trees])
       |> Map.merge(%{subject: clip(finding.subject, limit), detail: clip(finding.detail, limit)})
 
   defp rank(%{severity: severity}), do: Enum.find_index([:refuse, :block, :warn, :info], &(&1 == severity))

@@ -119,7 +119,15 @@ defmodule FlyDeployAgent.Steps do
     end
   end
 
-  def step({name, no, _one, _other}, _regs) when name in [:is_lt, :is_ge], do: {:either, no}
+  # A number, as what is compared is, comes before nil.
+  def step({name, no, one, other}, regs) when name in [:is_lt, :is_ge] do
+    case {value(one, regs), value(other, regs)} do
+      {{:const, nil}, {:const, nil}} -> {:either, no}
+      {{:const, nil}, _} -> if name == :is_ge, do: {:next, regs}, else: {:goto, no, nil}
+      {_, {:const, nil}} -> if name == :is_lt, do: {:next, regs}, else: {:goto, no, nil}
+      _ -> {:either, no}
+    end
+  end
 
   def step({:select_val, from, no, {:list, cases}}, regs) do
     value = value(from, regs)

@@ -115,6 +115,32 @@ end
 hubbed = "start(T.Hub, nil, name: T.Hub); start(T.One, nil); start(T.Two, nil)"
 in_hub = "it in ask(T.Hub, :pids) == T.Two.works()"
 
+tries = """
+defmodule T.Tries do
+  use GenServer
+  def start_link(opts), do: GenServer.start_link(__MODULE__, opts)
+  def init(opts), do: {:ok, %{opts: opts, n: 0}}
+  def handle_call(:try, _, s), do: {:reply, next(s), s}
+  def expected, do: :again
+  defp next(_s), do: :again
+end
+"""
+
+ends = {"defp next(_s), do: :again", "defp next(s), do: if(s.n < s.opts[:retries], do: :again, else: :ends)"}
+
+audited = """
+defmodule T.Jobs do
+  use GenServer
+  def start_link(name), do: GenServer.start_link(__MODULE__, %{name: name})
+  def init(s), do: {:ok, s}
+  def handle_call(:run, _, s), do: {:reply, run(s), s}
+  defp run(s), do: {s.name, note()}
+  defp note, do: :ets.update_counter(:t_audit, :n, 1, {:n, 0}) > 0
+end
+"""
+
+audits = "{:ok, p} = T.Jobs.start_link(1); Process.unlink(p); :ets.new(:t_audit, [:named_table, :public]); p"
+
 # What telemetry does, in a table of the same name and with the same rows.
 bus = """
 defmodule T.Bus do
@@ -146,6 +172,22 @@ attached = ":ets.new(:t_bus, [:named_table, :public]); :ets.new(:t_seen, [:named
 counts = "match?([n] when is_integer(n), T.Query.run())"
 
 [
+  d.("init_changed", "options: a further option has a default that a start puts among those that are kept", tries,
+    [{"%{opts: opts, n: 0}", "%{opts: Keyword.put_new(opts, :retries, 0), n: 0}"}, ends, {"expected, do: :again", "expected, do: :ends"}], "start(T.Tries, home: 1)", "ask(it, :try) == T.Tries.expected()"),
+  soak.(d.("init_changed", "options: jobs are audited if a state says so, as start_link has it do", audited,
+    [{"%{name: name})", "%{name: name, audit: true})"}, {"{s.name, note()}", "{s.name, s[:audit] && note()}"}], audits, "ask(it, :run) == {1, true}")),
+  soak.(d.("init_changed", "options: a pace was a name, and is compared with a pair", tries,
+    [{"opts: opts, n: 0", "opts: opts, n: 0"}, {"defp next(_s), do: :again", "defp next(s), do: if(s.n == {0, :tries}, do: :ends, else: :again)"}, {"n: 0}", "n: {0, :tries}}"}, {"expected, do: :again", "expected, do: :ends"}],
+    "start(T.Tries, home: 1)", "ask(it, :try) == T.Tries.expected()")),
+  h.("options: a further option has a default where it is read as well", tries,
+    [{"%{opts: opts, n: 0}", "%{opts: Keyword.put_new(opts, :retries, 3), n: 0}"}, {"defp next(_s), do: :again", "defp next(s), do: if(s.n < Keyword.get(s.opts, :retries, 3), do: :again, else: :ends)"}], "start(T.Tries, home: 1)", "ask(it, :try) == T.Tries.expected()"),
+  soak.(h.("options: what a start makes is made where it is missing", tries,
+    [{"%{opts: opts, n: 0}", "%{opts: opts, n: 0, seen: %{}}"}, {"defp next(_s), do: :again", "defp next(s), do: if(map_size(Map.get(s, :seen) || %{}) == 0, do: :again, else: :ends)"}], "start(T.Tries, home: 1)", "ask(it, :try) == T.Tries.expected()")),
+  soak.(h.("options: a further option that is off unless it is given", tries,
+    [{"%{opts: opts, n: 0}", "%{opts: opts, n: 0, strict: Keyword.get(opts, :strict, false)}"}, {"defp next(_s), do: :again", "defp next(s), do: if(s[:strict], do: :ends, else: :again)"}], "start(T.Tries, home: 1)", "ask(it, :try) == T.Tries.expected()")),
+  soak.(h.("options: a further option is kept, and read by nobody", tries,
+    [{"%{opts: opts, n: 0}", "%{opts: Keyword.merge([retries: 3], opts), n: 0}"}], "start(T.Tries, home: 1)", "ask(it, :try) == T.Tries.expected()")),
+
   d.(["init_changed", "stale_shape"], "handlers: what a handler is attached with is another atom, by another module", bus, [{":count)\nend", ":sum)\nend"}, {"_, _, :count), do: T.Stats.Table.add(1)", "%{n: n}, _, :sum), do: T.Stats.Table.add(n)"}], attached, counts),
   soak.(d.(["init_changed", "stale_shape"], "handlers: what a handler is attached with is a pair, and it takes no other", bus,
     [{":count)\nend", "{:count, 1})\nend"}, {"_, _, :count), do: T.Stats.Table.add(1)", "_, _, {:count, by}), do: T.Stats.Table.add(by)"}, {"  def handle(_, _, _, _), do: :ok\n", ""}], attached, counts)),
