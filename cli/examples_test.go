@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,12 +14,16 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"flydeploy/engine"
+	"flydeploy/engine/agent/kept"
 )
 
 // workflow is what we read of a GitHub workflow.
 type workflow struct {
 	Jobs map[string]struct {
-		Steps []struct{ If, Run string }
+		Steps []struct {
+			If, Run string
+			With    struct{ Path, Key string }
+		}
 	}
 }
 
@@ -73,6 +78,29 @@ func checkFlags(t *testing.T, cmd *cobra.Command, flags []string, output string)
 	if out, err := cmd.Flags().GetString("output"); err != nil || out != output {
 		t.Errorf("%s: its output is %q, %v", cmd.Name(), out, err)
 	}
+}
+
+// The workflow keeps what compiled agents lie in, which another flydeploy does not use.
+func TestTheWorkflowKeepsAgents(t *testing.T) {
+	text, err := os.ReadFile("../examples/ci/github.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w workflow
+	if err := yaml.Unmarshal(text, &w); err != nil {
+		t.Fatal(err)
+	}
+	folder, ok := kept.Agents().(kept.Folder)
+	if !ok {
+		t.Skip("no cache folder")
+	}
+	path := filepath.ToSlash(filepath.Join("~", ".cache", filepath.Base(filepath.Dir(string(folder))), filepath.Base(string(folder))))
+	for _, step := range w.Jobs["fly"].Steps {
+		if step.With.Path == path && strings.Contains(step.With.Key, "env.ARCHIVE") {
+			return
+		}
+	}
+	t.Errorf("no step keeps %s", path)
 }
 
 // The workflow finds the image that runs where `flydeploy status` has it.
