@@ -10,11 +10,15 @@ import "embed"
 //go:embed agent/*.ex orchestrator/*.ex bootstrap.exs hook.exs probe.exs loaded.exs trial.exs settings.exs mix.exs lib
 var Files embed.FS
 
-// Orchestrator lists what the temporary machine compiles after the agent, in this order.
-var Orchestrator = []string{"orchestrator/compiled.ex", "orchestrator/tarball.ex", "orchestrator/job.ex"}
-
-// OrchestratorCalls lists those of the agent's files that the orchestrator calls, in compile order.
-var OrchestratorCalls = []string{"agent/json.ex", "agent/connection.ex", "agent/http.ex", "agent/release.ex", "agent/manifest.ex", "agent/config_file.ex"}
+// Jobs lists, by the names of the temporary machine's jobs, the files that they compile and run, in this order. The last one is the job.
+var Jobs = map[string][]string{
+	"tarball": {
+		"agent/json.ex", "agent/release.ex", "agent/manifest.ex", "agent/config_file.ex",
+		"orchestrator/job.ex", "orchestrator/tarball.ex", "orchestrator/tarball_job.ex",
+	},
+	"agent":  {"agent/json.ex", "agent/connection.ex", "agent/http.ex", "orchestrator/job.ex", "orchestrator/compiled.ex", "orchestrator/agent_job.ex"},
+	"upload": {"agent/json.ex", "agent/connection.ex", "agent/http.ex", "orchestrator/job.ex", "orchestrator/upload_job.ex"},
+}
 
 // Agent lists the agent's files in the order in which they compile without warnings: a module after those it calls.
 var Agent = []string{

@@ -61,10 +61,22 @@ func NewCommand(exec Exec, id, root, text string) *Command {
 	return &Command{exec: exec, dir: jobDir(id) + "-command", root: root, text: text}
 }
 
+func (c *Command) start(ctx context.Context) error {
+	j := job{root: c.root, doing: "starting the command"}
+	out, err := run(ctx, c.exec, quick, j.doing, shell(scriptRun, c.dir, c.root, c.text))
+	if err != nil {
+		return err
+	}
+	word, _ := out.word()
+	if err := j.refusal(word); err != nil || word == "started" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", j.doing, errCut)
+}
+
 // Run starts it, hands over its output line by line, and gives its exit code once it has ended.
 func (c *Command) Run(ctx context.Context, line func(string)) (int, error) {
-	start := job{exec: c.exec, doing: "starting the command", root: c.root}
-	if err := start.start(ctx, "started", request{command: shell(scriptRun, c.dir, c.root, c.text)}); err != nil {
+	if err := c.start(ctx); err != nil {
 		return 0, err
 	}
 	for {

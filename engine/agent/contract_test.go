@@ -23,3 +23,13 @@ func TestRealMachinesKeepTheContract(t *testing.T) {
 		})
 	}
 }
+
+func TestRealTemporaryMachinesKeepTheContract(t *testing.T) {
+	t.Parallel()
+	for _, s := range contract.TemporaryScenarios() {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			s.Run(t, agent.NewRealTemporary(t))
+		})
+	}
+}

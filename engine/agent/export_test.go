@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,4 +105,36 @@ func (m *RealMachine) Report(id string) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.reports[id]
+}
+
+// RealTemporary is a machine that runs no VM, for the contract.
+type RealTemporary struct{ n *node }
+
+// NewRealTemporary gives one with version 2 of the ledger.
+func NewRealTemporary(t *testing.T) RealTemporary { return RealTemporary{newMachine(t)} }
+
+// Exec implements contract.Temporary.
+func (m RealTemporary) Exec(ctx context.Context, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
+	if dir := command[4]; filepath.Dir(dir) == filepath.Dir(jobDir("")) {
+		m.n.t.Cleanup(func() { os.RemoveAll(dir) })
+	}
+	return m.n.exec(ctx, command, stdin, timeout)
+}
+
+// Release implements contract.Temporary.
+func (m RealTemporary) Release() (root, otpApp string) { return releases[2], "ledger" }
+
+// Put implements contract.Temporary.
+func (m RealTemporary) Put(body []byte) (url string, remove func()) {
+	var gone atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if gone.Load() {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body)
+	}))
+	m.n.t.Cleanup(server.Close)
+	return server.URL + "/source?X-Amz-Signature=" + urlSecret, func() { gone.Store(true) }
 }

@@ -28,7 +28,6 @@ import (
 	"testing"
 	"time"
 
-	"flydeploy/elixir"
 	"flydeploy/engine"
 )
 
@@ -36,7 +35,7 @@ import (
 // the names are as long.
 func (n *node) anotherVersion() bundle {
 	n.t.Helper()
-	other, err := newBundle("0123456789ab", elixir.Agent)
+	other, err := newBundle("0123456789ab")
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -45,7 +44,6 @@ func (n *node) anotherVersion() bundle {
 		n.t.Fatal(err)
 	}
 	made := compiledBy(n.t, b)
-	made.modules = nil
 	made.file, err = base64.StdEncoding.DecodeString(n.eval(fmt.Sprintf(`
 		rename = &:binary.replace(&1, %q, %q, [:global])
 		rename_chunk = fn
@@ -61,15 +59,15 @@ func (n *node) anotherVersion() bundle {
 		  {rename_module.(module), renamed}
 		end
 		IO.puts(Base.encode64(:erlang.term_to_binary({:flydeploy_agent, 1, rename_module.(agent), beams})))`,
-		b.hash, other.hash, base64.StdEncoding.EncodeToString(made.file))))
+		b.Hash, other.Hash, base64.StdEncoding.EncodeToString(made.file))))
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	sum := sha256.Sum256(made.file)
-	made.SHA256, made.Size, made.Source = hex.EncodeToString(sum[:]), int64(len(made.file)), other.hash
+	made.SHA256, made.Size, made.Source = hex.EncodeToString(sum[:]), int64(len(made.file)), other.Hash
 	compiled.Lock()
 	defer compiled.Unlock()
-	compiled.made[other.hash] = made
+	compiled.made[other.Hash] = made
 	return other
 }
 

@@ -334,22 +334,11 @@ func newMachine(t testing.TB) *node {
 	return &node{t: t, env: []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + t.TempDir()}}
 }
 
-// newJobID gives an id for jobs that find the agent compiled already.
+// newJobID gives an id for jobs, whose folder ends with the test.
 func newJobID(t testing.TB) string {
 	t.Helper()
-	b, err := agentBundle()
-	if err != nil {
-		t.Fatal(err)
-	}
-	modules := compiledBy(t, b).modules
 	id := NewID("test")
 	t.Cleanup(func() { os.RemoveAll(jobDir(id)) })
-	if err := os.Mkdir(jobDir(id), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(jobDir(id), "modules"), modules, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	return id
 }
 
@@ -361,33 +350,29 @@ var compiled struct {
 
 type compiledAgent struct {
 	engine.CompiledAgent
-	file    []byte // as it lies in the bucket
-	modules []byte // as jobs share them
+	file []byte // as it lies in the bucket
 }
 
 func compiledBy(t testing.TB, b bundle) compiledAgent {
 	t.Helper()
 	compiled.Lock()
 	defer compiled.Unlock()
-	if made, ok := compiled.made[b.hash]; ok {
+	if made, ok := compiled.made[b.Hash]; ok {
 		return made
 	}
-	id := NewID("test")
-	defer os.RemoveAll(agentDir(id))
-	about, err := compileAgent(t.Context(), newMachine(t).exec, id, releases[1], b)
+	id := newJobID(t)
+	about, err := CompileAgent(t.Context(), newMachine(t).exec, id, releases[1], b.Source, serve(t, b.File), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	made := compiledAgent{CompiledAgent: about}
-	for name, to := range map[string]*[]byte{"agent": &made.file, "modules": &made.modules} {
-		if *to, err = os.ReadFile(filepath.Join(agentDir(id), name)); err != nil {
-			t.Fatal(err)
-		}
+	if made.file, err = os.ReadFile(filepath.Join(jobDir(id), "agent")); err != nil {
+		t.Fatal(err)
 	}
 	if compiled.made == nil {
 		compiled.made = map[string]compiledAgent{}
 	}
-	compiled.made[b.hash] = made
+	compiled.made[b.Hash] = made
 	return made
 }
 

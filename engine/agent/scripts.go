@@ -23,8 +23,7 @@ const (
 	ScriptTrial         Script = "trial"          // enters; then bindings, program
 	ScriptSettings      Script = "settings"       // enters; then bindings, program; stdin is the configuration
 	ScriptCall          Script = "call"           // ARGS: DIR, command or "-", seq, patience (seconds)
-	ScriptPart          Script = "part"           // ARGS: DIR, number, base64
-	ScriptJob           Script = "job"            // ARGS: DIR, job, root, OTP application; stdin is an upload's form
+	ScriptJob           Script = "job"            // ARGS: DIR, job, root, OTP application, configuration, what it runs; stdin is a form
 	ScriptPoll          Script = "poll"           // ARGS: DIR, job, progress
 	ScriptRun           Script = "run"            // ARGS: DIR, folder, command
 	ScriptOutput        Script = "output"         // ARGS: DIR, bytes that were seen
@@ -47,7 +46,7 @@ func ScriptOf(command []string) (script Script, args []string, ok bool) {
 var scriptNames = sync.OnceValue(func() map[string]Script {
 	return map[string]Script{
 		scriptVM: ScriptDiscover, scriptStorage: ScriptStorage, scriptStorageConfig: ScriptStorageConfig, scriptImage: ScriptImage,
-		scriptOrder: ScriptOrder, scriptWait: ScriptCall, scriptPart: ScriptPart, scriptJob: ScriptJob, scriptPoll: ScriptPoll,
+		scriptOrder: ScriptOrder, scriptWait: ScriptCall, scriptJob: ScriptJob, scriptPoll: ScriptPoll,
 		scriptRun: ScriptRun, scriptOutput: ScriptOutput,
 	}
 })

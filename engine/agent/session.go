@@ -197,8 +197,8 @@ func Inject(ctx context.Context, exec Exec, vm VM, o Order) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Agent.Source != b.hash {
-		return nil, fmt.Errorf("injecting the agent: the compiled one is %q, not %s", printable(o.Agent.Source, 20), b.hash)
+	if o.Agent.Source != b.Hash {
+		return nil, fmt.Errorf("injecting the agent: the compiled one is %q, not %s", printable(o.Agent.Source, 20), b.Hash)
 	}
 	// A second round: the agent of another console, ending at the same moment, takes its modules with it.
 	for range 2 {
@@ -245,7 +245,7 @@ const readOrder = "IO.read(:line)"
 // injection is the exec that starts an agent.
 func injection(vm VM, b bundle, o Order) request {
 	program, _ := bootstrap() // embedded
-	bindings := fmt.Sprintf(`id = "%s"; modules = %d; agent = "%s"; order = String.trim(%s)`, o.ID, b.modules, b.agent, readOrder)
+	bindings := fmt.Sprintf(`id = "%s"; modules = %d; agent = "%s"; order = String.trim(%s)`, o.ID, b.modules, b.Agent, readOrder)
 	return request{shell(scriptOrder, vm.enter(bindings, program)...), o.encode() + "\n"}
 }
 

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 
@@ -19,15 +18,29 @@ import (
 // exit code 0 and a rejection in the output.
 const maxRequest = 12_000
 
-// maxPart bounds one part of the source in a request; the rest is the script.
-const maxPart = 11_000
+// Source is the agent's source, as a temporary machine downloads and compiles it.
+type Source struct {
+	Hash  string // SourceHash's; part of every module's name
+	Agent string // the agent's main module
+	File  []byte // see elixir/orchestrator/agent_job.ex
+}
 
-// bundle is source of the agent and of what packs releases, as it is sent to the temporary machine, which compiles it.
+// SHA256 is that of the file.
+func (s Source) SHA256() string {
+	sum := sha256.Sum256(s.File)
+	return hex.EncodeToString(sum[:])
+}
+
+// AgentSource gives the source of this flydeploy's agent.
+func AgentSource() (Source, error) {
+	b, err := agentBundle()
+	return b.Source, err
+}
+
+// bundle is a source whose modules are counted.
 type bundle struct {
-	hash    string   // first 12 hex digits of the agent's sha256; part of every module's name
-	agent   string   // the agent's main module
-	modules int      // of the agent
-	parts   []string // zlib of all files, each after its name, then base64, cut
+	Source
+	modules int
 }
 
 var (
@@ -54,40 +67,52 @@ func NamedSource() (string, error) {
 		return "", err
 	}
 	sources, _, err := readSources(elixir.Agent)
-	return namespace.ReplaceAllString(strings.Join(sources, "\n"), b.agent), err
+	return namespace.ReplaceAllString(strings.Join(sources, "\n"), b.Agent), err
 }
 
-var agentBundle = sync.OnceValues(func() (bundle, error) { return bundleOf(elixir.Agent) })
-
-// orchestratorBundle is what packs and uploads a release, without the agent.
-var orchestratorBundle = sync.OnceValues(func() (bundle, error) { return bundleOf(elixir.OrchestratorCalls) })
-
-func bundleOf(files []string) (bundle, error) {
+var agentBundle = sync.OnceValues(func() (bundle, error) {
 	hash, err := sourceHash()
 	if err != nil {
 		return bundle{}, err
 	}
-	return newBundle(hash, files)
+	return newBundle(hash)
+})
+
+// newBundle makes the agent's bundle with a hash.
+func newBundle(hash string) (bundle, error) {
+	agent := "FlyDeployAgent_" + hash
+	text, err := joined(elixir.Agent)
+	if err != nil {
+		return bundle{}, err
+	}
+	file := deflate(namespace.ReplaceAllString(text, agent))
+	return bundle{Source{hash, agent, file}, len(defmodule.FindAllString(text, -1))}, nil
 }
 
-// newBundle makes a bundle of some of the agent's files, and of the orchestrator.
-func newBundle(hash string, files []string) (bundle, error) {
-	b := bundle{hash: hash, agent: "FlyDeployAgent_" + hash}
+// jobSources gives what each job on the temporary machine runs, as scriptJob takes it.
+var jobSources = sync.OnceValues(func() (map[string]string, error) {
+	all := map[string]string{}
+	for name, files := range elixir.Jobs {
+		text, err := joined(files)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = encode(text)
+	}
+	return all, nil
+})
+
+// joined gives files as one text, each after its name, stripped.
+func joined(files []string) (string, error) {
 	var text strings.Builder
-	for i, name := range slices.Concat(files, elixir.Orchestrator) {
+	for _, name := range files {
 		sources, _, err := readSources([]string{name})
 		if err != nil {
-			return bundle{}, err
+			return "", err
 		}
-		if i < len(files) {
-			b.modules += len(defmodule.FindAllString(sources[0], -1))
-		}
-		text.WriteString(fileMark + name + "\n" + namespace.ReplaceAllString(strip(sources[0]), b.agent))
+		text.WriteString(fileMark + name + "\n" + strip(sources[0]))
 	}
-	for part := range slices.Chunk([]byte(encode(text.String())), maxPart) {
-		b.parts = append(b.parts, string(part))
-	}
-	return b, nil
+	return text.String(), nil
 }
 
 // fileMark stands in front of each file's name.
@@ -132,13 +157,16 @@ var compressors = sync.Pool{New: func() any {
 	return w
 }}
 
-// encode compresses text with zlib and gives base64, which needs no quoting in a shell or an Elixir string.
-func encode(text string) string {
+// encode compresses text and gives base64, which needs no quoting in a shell or an Elixir string.
+func encode(text string) string { return base64.StdEncoding.EncodeToString(deflate(text)) }
+
+// deflate compresses text with zlib.
+func deflate(text string) []byte {
 	var b bytes.Buffer
 	w := compressors.Get().(*zlib.Writer)
 	defer compressors.Put(w)
 	w.Reset(&b)
 	_, _ = w.Write([]byte(text))
 	_ = w.Close()
-	return base64.StdEncoding.EncodeToString(b.Bytes())
+	return b.Bytes()
 }

@@ -3,13 +3,12 @@ package agent
 import (
 	"bytes"
 	"compress/zlib"
-	"encoding/base64"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,11 +40,15 @@ func TestEveryRequestIsSmallEnough(t *testing.T) {
 	}
 	vm := VM{PID: "4194304", Start: "18446744073709551615", Root: "/app", Name: "app"}
 	requests := []request{injection(vm, b, longOrder())}
-	for _, part := range b.parts {
-		requests = append(requests, request{command: shell(scriptPart, jobDir(longOrder().ID), "00", part)})
+	form := url.Values{"url": {strings.Repeat("x", 2000)}, "sha256": {strings.Repeat("x", 64)}, "-X-Amz-Meta-Sha256": {strings.Repeat("x", 64)}}
+	for _, j := range []job{{name: "tarball"}, {name: "agent", form: form}, {name: "upload_agent", works: "upload", form: form}} {
+		j.dir, j.root, j.app = jobDir(longOrder().ID), "/app", "a_long_application_name"
+		r, err := j.request()
+		if err != nil {
+			t.Fatal(err)
+		}
+		requests = append(requests, r)
 	}
-	form := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 3000)))
-	requests = append(requests, request{shell(scriptJob, jobDir(longOrder().ID), "upload_agent", "/app", "a_long_application_name"), form})
 	for i, r := range requests {
 		size := r.size()
 		t.Logf("request %d: %d bytes", i+1, size)
@@ -60,7 +63,7 @@ func TestEveryAgentModuleIsSentOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sent := decode(t, strings.Join(b.parts, ""))
+	sent := inflate(t, b.File)
 	files, err := elixir.Files.ReadDir("agent")
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +71,7 @@ func TestEveryAgentModuleIsSentOnce(t *testing.T) {
 	if len(files) != len(elixir.Agent) {
 		t.Errorf("%d files are embedded, %d are listed", len(files), len(elixir.Agent))
 	}
-	if n := len(defmodule.FindAllString(sent, -1)); b.modules != len(files) || n != len(files)+len(elixir.Orchestrator) {
+	if n := len(defmodule.FindAllString(sent, -1)); b.modules != len(files) || n != len(files) {
 		t.Errorf("%d modules are sent, %d of the agent, and %d exist", n, b.modules, len(files))
 	}
 	if namespace.MatchString(sent) {
@@ -85,8 +88,8 @@ func TestWhatIsSentIsTheSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	sent := strings.Split(decode(t, strings.Join(b.parts, "")), fileMark)[1:]
-	for i, name := range slices.Concat(elixir.Agent, elixir.Orchestrator) {
+	sent := strings.Split(inflate(t, b.File), fileMark)[1:]
+	for i, name := range elixir.Agent {
 		sources, _, err := readSources([]string{name})
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +98,7 @@ func TestWhatIsSentIsTheSource(t *testing.T) {
 		if title != name {
 			t.Fatalf("%s is sent as %s", name, title)
 		}
-		for kind, text := range map[string]string{"source": namespace.ReplaceAllString(sources[0], b.agent), "sent": body} {
+		for kind, text := range map[string]string{"source": namespace.ReplaceAllString(sources[0], b.Agent), "sent": body} {
 			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%03d.%s", i, kind)), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -155,18 +158,14 @@ func TestTheCompiledAgentIsTheSource(t *testing.T) {
 	cmd := exec.Command("elixir", "-e", program)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
-	if err != nil || string(out) != "[]\n{"+b.agent+", true}\n" {
+	if err != nil || string(out) != "[]\n{"+b.Agent+", true}\n" {
 		t.Errorf("modules that differ, or warnings: %v\n%s", err, out)
 	}
 }
 
-func decode(t *testing.T, source string) string {
+func inflate(t *testing.T, file []byte) string {
 	t.Helper()
-	compressed, err := base64.StdEncoding.DecodeString(source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := zlib.NewReader(bytes.NewReader(compressed))
+	r, err := zlib.NewReader(bytes.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,9 +3,11 @@ package deploy_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +18,8 @@ import (
 
 // sabotage changes the answers of the job that compiles the agent, as a machine with another release would.
 func (s *stage) sabotage(change func(*engine.CompiledAgent)) {
-	s.On(agenttest.Match{Kind: agenttest.PollJob, Arg: "agent"}, func(_ context.Context, _ agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
+	isJob := func(k agenttest.Kind) bool { return k == agenttest.StartJob || k == agenttest.PollJob }
+	s.On(agenttest.Match{Kinds: isJob, Arg: "agent"}, func(_ context.Context, _ agenttest.Call, carryOut func() agenttest.Answer) agenttest.Answer {
 		a := carryOut()
 		begin, rest, found := strings.Cut(a.Out.Stdout, "FLYDEPLOY1 result ")
 		if !found {
@@ -136,7 +139,7 @@ func TestAnAgentThatIsKeptIsNotCompiledAgain(t *testing.T) {
 				if n := len(s.Calls(jobs)); n != 1 {
 					t.Errorf("compiled %d times", n)
 				}
-				if n := len(s.Calls(agenttest.Match{Kind: agenttest.PutTarball})); n != test.puts {
+				if n := len(s.Calls(agenttest.Match{Kind: agenttest.PutTarball})) - 1; n != test.puts { // the first deploy's source is one more
 					t.Errorf("uploaded from here %d times", n)
 				}
 				if name == "other bytes of its size" { // what is published never changes
@@ -206,4 +209,83 @@ func TestAnAgentThatWasSwappedIsNotLoaded(t *testing.T) {
 			t.Errorf("%s: %v\n%s", r.Outcome, r.Problem, logOf(p))
 		}
 	})
+}
+
+// isSource reports whether a key is that of an agent's source, which is in the bucket only while the temporary machine needs it.
+func isSource(key string) bool { return strings.HasSuffix(key, ".source") }
+
+// The agent's source reaches the temporary machine by the bucket, where nothing of it stays: one exec starts the compilation.
+func TestTheAgentsSourceGoesByTheBucket(t *testing.T) {
+	for name, dryRun := range map[string]bool{"deploy": false, "plan": true} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 1, func(t *testing.T, s *stage) {
+				settings := playedSettings()
+				settings.DryRun = dryRun
+				p, r := s.deploy(settings)
+				if r.Outcome.ExitCode() != 0 {
+					t.Fatalf("%s: %v\n%s", r.Outcome, r.Problem, logOf(p))
+				}
+				sent := slices.DeleteFunc(s.Calls(agenttest.Match{Kind: agenttest.PutTarball}), func(c agenttest.Call) bool { return !isSource(c.Arg) })
+				if len(sent) != 1 || !strings.Contains(sent[0].Arg, r.Upgrade.ID) || strings.Contains(sent[0].Arg, "-results/") == dryRun {
+					t.Errorf("sent: %+v", sent)
+				}
+				if n := len(s.Calls(agenttest.Match{Kind: agenttest.StartJob, Arg: "agent"})); n != 1 {
+					t.Errorf("%d execs for the source", n)
+				}
+				if left := slices.DeleteFunc(s.Objects(""), func(key string) bool { return !isSource(key) }); len(left) > 0 {
+					t.Errorf("left in the bucket: %v", left)
+				}
+			})
+		})
+	}
+}
+
+// A source that does not arrive fails the deploy before anything is touched, and the error says where it was lost.
+func TestAnAgentsSourceThatDoesNotArrive(t *testing.T) {
+	onSource := func(s *stage, do func(key string)) {
+		s.On(agenttest.Match{Kind: agenttest.StartJob, Arg: "agent"}, agenttest.Before(func() {
+			for _, key := range s.Objects("") {
+				if isSource(key) {
+					do(key)
+				}
+			}
+		}))
+	}
+	for says, test := range map[string]struct {
+		remedy string
+		fault  func(t *testing.T, s *stage)
+	}{
+		"downloading the agent's source: connecting to storage.test:443 failed: etimedout": {"reach the bucket", func(_ *testing.T, s *stage) {
+			s.SetTemporary(agenttest.Temporary{DownloadError: "connecting to storage.test:443 failed: etimedout"})
+		}},
+		"downloading the agent's source: the storage answered 404": {"reach the bucket", func(t *testing.T, s *stage) {
+			onSource(s, func(key string) {
+				if err := s.Storage.Delete(t.Context(), key); err != nil {
+					t.Error(err)
+				}
+			})
+		}},
+		"downloading the agent's source: the sha256": {"who else writes", func(_ *testing.T, s *stage) {
+			onSource(s, func(key string) { s.PutObject(key, []byte("x")) })
+		}},
+		"upload the agent's source as releases/counter-results/": {"", func(_ *testing.T, s *stage) {
+			s.On(agenttest.Match{Kind: agenttest.PutTarball}, agenttest.Fail(errors.New("no route to the storage")))
+		}},
+	} {
+		t.Run(says, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				test.fault(t, s)
+				p, r := s.deploy(playedSettings())
+				if r.Outcome != engine.OutcomeFailed || r.Problem == nil || !strings.Contains(r.Problem.Error(), says) || !strings.Contains(r.Problem.Remedy, test.remedy) {
+					t.Errorf("%s: %v (%+v)\n%s", r.Outcome, r.Problem, r.Problem, logOf(p))
+				}
+				if left := slices.DeleteFunc(s.Objects(""), func(key string) bool { return !isSource(key) }); len(left)+len(s.Temporaries()) > 0 {
+					t.Errorf("left: %v, %v", left, s.Temporaries())
+				}
+				if st := s.State("m00"); st.Code.Version != "1.0.0" || st.Agent != "" {
+					t.Errorf("machine m00: %+v", st)
+				}
+			})
+		})
+	}
 }

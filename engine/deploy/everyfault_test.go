@@ -21,7 +21,7 @@ var everyCall = []agenttest.Kind{
 	agenttest.ListMachines, agenttest.CreateTemporary, agenttest.Destroy, agenttest.MayCreate, agenttest.Build,
 	agenttest.TakeLease, agenttest.RenewLease, agenttest.ReleaseLease,
 	agenttest.AcquireLock, agenttest.RenewLock, agenttest.ReleaseLock, agenttest.ReadMetadata, agenttest.WriteMetadata,
-	agenttest.WriteResult, agenttest.PresignResult, agenttest.ListUpgrades, agenttest.PresignPut, agenttest.PresignGet, agenttest.StatTarball,
+	agenttest.WriteResult, agenttest.PresignResult, agenttest.ListUpgrades, agenttest.PresignPut, agenttest.PresignGet, agenttest.PutTarball, agenttest.StatTarball, agenttest.DeleteTarball,
 }
 
 // everyFault lists what may happen to a call.

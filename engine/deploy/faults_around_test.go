@@ -105,6 +105,7 @@ func surroundings() []*cell {
 		around("network gone", inject, engine.OutcomeFailed, cut, "the download from"),
 		around("network gone", arm, engine.OutcomeSucceeded, cut),
 		around("network gone", commit, engine.OutcomeSucceeded, cut),
+		around("network of the temporary machine gone", momentOf("exec start agent", 1), engine.OutcomeFailed, cutTemporary, "downloading the agent's source"),
 		around("network of the temporary machine gone", momentOf("exec start upload", 1), engine.OutcomeFailed, cutTemporary, "uploading the tarball"),
 		around("host lost", momentOf("exec wait", 1), engine.OutcomeFailed, lost),
 		around("host lost", arm, engine.OutcomeFailed, lost),

@@ -32,12 +32,10 @@ var apiMoments = []moment{
 	{"looking at the fleet behind the lock", "list", 2},
 	{"starting the temporary machine", "create", 1},
 	{"waiting for the temporary machine", "get", 1},
-	{"sending the agent's source", "exec part", 1},
 	{"starting to pack", "exec start tarball", 1},
-	{"waiting for the tarball", "exec poll tarball", 1},
+	{"starting to compile the agent", "exec start agent", 1},
 	{"starting the agent's upload", "exec start upload_agent", 1},
 	{"starting the upload", "exec start upload", 1},
-	{"waiting for the upload", "exec poll upload", 1},
 	{"destroying the temporary machine", "destroy", 1},
 	{"looking for the VM to stage in", "exec discover", 2},
 	{"injecting the agent", "exec inject", 1},
@@ -53,6 +51,8 @@ var apiMoments = []moment{
 var s3Moments = []moment{
 	{"reading the lock", "GET lock", 1},
 	{"taking the lock", "PUT lock", 1},
+	{"uploading the agent's source", "PUT source", 1},
+	{"downloading the agent's source", "GET source", 1},
 	{"looking for the compiled agent", "HEAD agent", 1},
 	{"looking for the tarball", "HEAD tarball", 1},
 	{"uploading the compiled agent", "PUT agent", 1},
@@ -104,7 +104,7 @@ func requestOf(service local.Service, r *http.Request) string {
 func s3RequestOf(r *http.Request) string {
 	_, key, _ := strings.Cut(r.URL.Path, "/releases/")
 	for _, object := range []struct{ mark, name string }{
-		{"-deploy.lock", "lock"}, {"-agent-", "agent"}, {".tar.gz", "tarball"}, {"-current.json", "metadata"}, {"-results/", "results"},
+		{"-deploy.lock", "lock"}, {".source", "source"}, {"-agent-", "agent"}, {".tar.gz", "tarball"}, {"-current.json", "metadata"}, {"-results/", "results"},
 	} {
 		switch {
 		case !strings.Contains(key, object.mark):
@@ -137,7 +137,7 @@ func execOf(r *http.Request) string {
 	script, args := exec.Command[2], exec.Command[4:]
 	for _, s := range []struct{ mark, name string }{
 		{"case \"$(value RELEASE_COMMAND)\"", "discover"}, {"for k in AWS_ACCESS_KEY_ID", "storage"}, {"/lib/fly_deploy-*", "storage config"},
-		{"/source.$2", "part"}, {"$job.started", "start " + argument(args, 1)}, {"$job.progress", "poll " + argument(args, 1)}, {`mkdir "$1/$2"`, argument(args, 1)},
+		{"$job.started", "start " + argument(args, 1)}, {"$job.progress", "poll " + argument(args, 1)}, {`mkdir "$1/$2"`, argument(args, 1)},
 		{"rpc \"$1", "inject"}, {"$1/command.started", "run command"}, {"$dir/command.exit", "follow command"},
 	} {
 		if strings.Contains(script, s.mark) {

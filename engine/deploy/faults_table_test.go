@@ -52,7 +52,7 @@ func passingFaultsOfTheAPI() []*cell {
 			exec = append(exec, m)
 		}
 	}
-	long := momentsOf(apiMoments, "exec poll tarball", "exec poll upload", "exec wait")
+	long := momentsOf(apiMoments, "exec start tarball", "exec start agent", "exec start upload", "exec wait")
 	return []*cell{
 		met("408 after the work was done", apiMoments, true, local.Forget(http.StatusRequestTimeout, lostWork)),
 		{
@@ -84,7 +84,7 @@ func s3Refusal(status int, code string) local.Effect {
 
 // consoles are the requests to S3 that the console makes itself, whose client asks again.
 func consoles() []moment {
-	return momentsOf(s3Moments, "GET lock", "PUT lock", "HEAD agent", "HEAD tarball", "GET metadata", "PUT metadata", "PUT results", "PUT released lock")
+	return momentsOf(s3Moments, "GET lock", "PUT lock", "PUT source", "HEAD agent", "HEAD tarball", "GET metadata", "PUT metadata", "PUT results", "PUT released lock")
 }
 
 func passingFaultsOfS3() []*cell {
@@ -132,7 +132,7 @@ func fullRegions() []*cell {
 
 // rejections: the platform takes a request for too large, which no repetition changes.
 func rejections() []*cell {
-	at := momentsOf(apiMoments, "exec storage", "exec start tarball", "exec poll upload", "exec inject", "exec wait", "exec arm", "exec commit")
+	at := momentsOf(apiMoments, "exec storage", "exec start tarball", "exec start agent", "exec start upload", "exec inject", "exec wait", "exec arm", "exec commit")
 	return failing("16 KB rejection", at, always(local.PayloadTooLarge()), "too large")
 }
 
@@ -160,7 +160,7 @@ func deaths() []*cell {
 	temporary := func(w *faultWorld) local.Effect {
 		return once(func() { w.must(w.local.Crash(w.temporaryMachines()[0])) }, nil)
 	}
-	all = append(all, failing("temporary machine killed before", momentsOf(apiMoments, "exec start tarball", "exec poll tarball", "exec start upload", "exec poll upload"), temporary)...)
+	all = append(all, failing("temporary machine killed before", momentsOf(apiMoments, "exec start tarball", "exec start agent", "exec start upload"), temporary)...)
 	return all
 }
 
@@ -169,7 +169,7 @@ func refusalsOfS3() []*cell {
 	all = append(all, failing("S3 answers 403", s3Moments, always(s3Refusal(http.StatusForbidden, "AccessDenied")), "403")...)
 	all = append(all, failing("S3 answers 404", momentsOf(s3Moments, "PUT lock", "GET tarball", "PUT metadata"), always(s3Refusal(http.StatusNotFound, "NoSuchBucket")))...)
 	all = append(all, failing("S3 answers 412", momentsOf(s3Moments, "PUT lock", "PUT metadata", "PUT released lock"), always(s3Refusal(http.StatusPreconditionFailed, "PreconditionFailed")))...)
-	all = append(all, failing("S3 answers 500 to a machine", momentsOf(s3Moments, "PUT agent", "GET agent", "PUT tarball", "GET tarball"), always(s3Refusal(http.StatusInternalServerError, "InternalError")), "500")...)
+	all = append(all, failing("S3 answers 500 to a machine", momentsOf(s3Moments, "GET source", "PUT agent", "GET agent", "PUT tarball", "GET tarball"), always(s3Refusal(http.StatusInternalServerError, "InternalError")), "500")...)
 	for _, c := range all {
 		if m := c.moments[0]; m.request == "PUT results" || m.request == "PUT released lock" {
 			c.outcome = engine.OutcomeSucceeded // the machines are upgraded, and that is recorded
@@ -182,9 +182,11 @@ func damages() []*cell {
 	at := momentsOf(s3Moments, "GET tarball")
 	altered := failing("tarball altered", at, always(local.Alter(func(b []byte) []byte { b[len(b)/2] ^= 1; return b })), "sha256")
 	agent := failing("compiled agent altered", momentsOf(s3Moments, "GET agent"), always(local.Alter(func(b []byte) []byte { b[len(b)/2] ^= 1; return b })), "sha256 of the compiled agent", "who else writes")
+	source := failing("agent's source altered", momentsOf(s3Moments, "GET source"), always(local.Alter(func(b []byte) []byte { b[len(b)/2] ^= 1; return b })), "downloading the agent's source", "who else writes")
 	var all []*cell
 	all = append(all, altered...)
 	all = append(all, agent...)
+	all = append(all, source...)
 	all = append(all, failing("tarball truncated", at, always(local.Alter(func(b []byte) []byte { return b[:len(b)/2] })), "bytes")...)
 	all = append(all, failing("tarball cut in the middle", at, always(local.CutAfter(100_000)))...)
 	garbage := always(local.Alter(func([]byte) []byte { return []byte("<html>maintenance</html>") }))

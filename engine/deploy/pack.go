@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,7 @@ type packed struct {
 	key, agentKey string
 	agentFile     []byte   // where this computer has kept it
 	sent          []string // keys whose upload has begun
+	source        string   // key of the agent's source, which only a temporary machine downloads
 }
 
 // pack builds the new image, has a temporary machine pack and upload its release and compile the agent, and completes the upgrade.
@@ -74,7 +76,14 @@ func (j *job) inTemporaryMachine(ctx context.Context, s *surveyed, p *packed, wo
 		j.withSettleTimeout(ctx, func(ctx context.Context) { j.destroyStarted(ctx, p.upgrade.ID, until) })
 		return err
 	}
-	defer j.withSettleTimeout(ctx, func(ctx context.Context) { j.destroy(ctx, m.ID, until) })
+	defer j.withSettleTimeout(ctx, func(ctx context.Context) {
+		var deleting sync.WaitGroup
+		if p.source != "" {
+			deleting.Go(func() { j.deleteUpload(ctx, s.target.Storage, p.source) })
+		}
+		j.destroy(ctx, m.ID, until)
+		deleting.Wait()
+	})
 	return work(&packing{job: j, surveyed: s, target: s.target, packed: p, exec: target.ExecOn(j.ports.Fleet, m.ID)})
 }
 
@@ -251,8 +260,12 @@ func (p *packing) knowsAgent(otp, elixir string) bool {
 
 func (p *packing) compileAgent(ctx context.Context) error {
 	p.rec.Log(engine.PhaseTarball, "compiling the agent")
+	source, url, err := p.sendSource(ctx)
+	if err != nil {
+		return err
+	}
 	made, err := inTemporary(ctx, p, engine.PhaseTarball, func(ctx context.Context) (engine.CompiledAgent, error) {
-		return agent.CompileAgent(ctx, p.exec, p.upgrade.ID, p.target.VM.Root)
+		return agent.CompileAgent(ctx, p.exec, p.upgrade.ID, p.target.VM.Root, source, url, "")
 	})
 	if err != nil {
 		return fmt.Errorf("compile the agent with %s: %w", p.upgrade.SourceImage, err)

@@ -117,6 +117,25 @@ func (p *packing) sendFromTemporary(ctx context.Context, f file) error {
 	return err
 }
 
+// sendSource puts the agent's source into the bucket, under the deploy's own id, and gives it with the URL from which the temporary machine
+// gets it. It is deleted with that machine.
+func (p *packing) sendSource(ctx context.Context) (source agent.Source, url string, err error) {
+	if source, err = agent.AgentSource(); err != nil {
+		return source, "", err
+	}
+	p.source = fmt.Sprintf("releases/%s-results/%s/agent.source", p.target.OTPApp, p.upgrade.ID)
+	if p.settings.DryRun {
+		p.source = fmt.Sprintf("releases/%s-plan/%s.source", p.target.OTPApp, p.upgrade.ID)
+	}
+	if err = p.sendFromHere(ctx, file{sha256: source.SHA256(), key: &p.source}, bytes.NewReader(source.File), nil); err == nil {
+		url, err = p.target.Storage.Tarballs.PresignGet(ctx, p.source, presignedFor)
+	}
+	if err != nil {
+		return source, "", fmt.Errorf("upload the agent's source as %s: %w", p.source, err)
+	}
+	return source, url, nil
+}
+
 // chooseKey gives a file's key, and whether it is there already. What is published never changes, so another upgrade of the same
 // version gets a key with the first digits of its sha256, as every agent does. A dry run uploads to a folder of its own.
 func (p *packing) chooseKey(ctx context.Context, f file) (key string, there bool, err error) {
@@ -161,8 +180,12 @@ func (j *job) deleteDryRunUpload(ctx context.Context, storage engine.Storage, p 
 		return
 	}
 	for _, key := range slices.Compact(slices.Sorted(slices.Values(p.sent))) {
-		if err := storage.Tarballs.Delete(ctx, key); err != nil {
-			j.rec.Log(engine.PhaseUpload, fmt.Sprintf("%s could not be deleted from the bucket: %v", key, err))
-		}
+		j.deleteUpload(ctx, storage, key)
+	}
+}
+
+func (j *job) deleteUpload(ctx context.Context, storage engine.Storage, key string) {
+	if err := storage.Tarballs.Delete(ctx, key); err != nil {
+		j.rec.Log(engine.PhaseUpload, fmt.Sprintf("%s could not be deleted from the bucket: %v", key, err))
 	}
 }

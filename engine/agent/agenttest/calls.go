@@ -27,7 +27,6 @@ const (
 	Commit        = Kind("commit")
 	Abort         = Kind("abort")
 	Finish        = Kind("finish")
-	SendPart      = Kind(agent.ScriptPart) // Call.Arg is its number
 	StartJob      = Kind(agent.ScriptJob)
 	PollJob       = Kind(agent.ScriptPoll)
 	RunCommand    = Kind(agent.ScriptRun) // Call.Arg is the command
@@ -77,7 +76,7 @@ const (
 func (k Kind) IsExec() bool {
 	return slices.Contains([]Kind{
 		Discover, StorageEnv, StorageConfig, ImageStorage, Inject, Facts, LoadedCode, AskTrial, ReadSettings, Wait, Arm, Commit, Abort, Finish,
-		SendPart, StartJob, PollJob, RunCommand, FollowCommand, OtherExec,
+		StartJob, PollJob, RunCommand, FollowCommand, OtherExec,
 	}, k)
 }
 

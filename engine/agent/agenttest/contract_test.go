@@ -90,6 +90,53 @@ func TestPlayedMachinesKeepTheContract(t *testing.T) {
 	}
 }
 
+// playedTemporary is a temporary machine of the world.
+type playedTemporary struct {
+	t     testing.TB
+	world *agenttest.World
+	id    string
+}
+
+func (p playedTemporary) Exec(ctx context.Context, command []string, stdin string, timeout time.Duration) (engine.Output, error) {
+	return p.world.Fleet.Exec(ctx, p.id, command, stdin, timeout)
+}
+
+func (p playedTemporary) Release() (root, otpApp string) { return "/app", agenttest.App }
+
+func (p playedTemporary) Put(body []byte) (url string, remove func()) {
+	const key = "releases/source"
+	p.world.PutObject(key, body)
+	url, err := p.world.Storage.PresignGet(p.t.Context(), key, time.Hour)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return url, func() {
+		if err := p.world.Storage.Delete(p.t.Context(), key); err != nil {
+			p.t.Error(err)
+		}
+	}
+}
+
+func TestPlayedTemporaryMachinesKeepTheContract(t *testing.T) {
+	t.Parallel()
+	for name, timing := range map[string]agenttest.Timing{"at once": {}, "in usual time": agenttest.Usual} {
+		for _, s := range contract.TemporaryScenarios() {
+			t.Run(name+"/"+s.Name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					w := agenttest.NewWorld(0)
+					w.SetTiming(timing)
+					m, err := w.Fleet.CreateTemporary(t.Context(), engine.TemporaryMachine{UpgradeID: "01TEST", Image: agenttest.Image2})
+					if err != nil {
+						t.Fatal(err)
+					}
+					s.Run(t, playedTemporary{t, w, m.ID})
+				})
+			})
+		}
+	}
+}
+
 type playedBucket struct{ *agenttest.World }
 
 func (b playedBucket) Open() contract.Storage { return b.NewConsole("").Storage }

@@ -89,12 +89,10 @@ func (w *World) exec(ctx context.Context, id string, r request) (Output, error) 
 		return w.call(ctx, m, r)
 	case agent.ScriptImage:
 		return w.describeImage(m), nil
-	case agent.ScriptPart:
-		return w.writePart(m, r), nil
 	case agent.ScriptJob:
-		return w.startJob(m, r), nil
+		return w.startJob(ctx, m, r)
 	case agent.ScriptPoll:
-		return w.pollJob(ctx, m, r)
+		return w.pollJob(ctx, m, r.args[1], r.args[2])
 	case agent.ScriptRun:
 		return w.runCommand(m), nil
 	case agent.ScriptOutput:

@@ -23,11 +23,11 @@ type machine struct {
 	dirs      map[string]bool // folders that are not an agent's
 	// changed is closed, and made anew, whenever what a waiting exec looks at has changed.
 	changed chan struct{}
-	dies    time.Time         // a temporary one
-	jobs    map[string]*job   // likewise
-	command *command          // likewise, nil until one is run
-	source  map[string]string // its parts by number, likewise
-	nonce   string            // of the lease
+	dies    time.Time       // a temporary one
+	jobs    map[string]*job // likewise
+	command *command        // likewise, nil until one is run
+	agent   []byte          // compiled there, likewise
+	nonce   string          // of the lease
 }
 
 // vm is one boot of the release.

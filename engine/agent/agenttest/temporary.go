@@ -7,7 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -22,6 +22,7 @@ type Temporary struct {
 	CreateError        error
 	NoRelease, NoSpace bool   // the job does not start
 	PackError          string // of the tarball's job
+	DownloadError      string // of the agent's source
 	UploadError        string
 	UploadStatus       int // instead of the bucket's own
 	UploadBody         string
@@ -57,7 +58,7 @@ func (f *Fleet) CreateTemporary(ctx context.Context, spec engine.TemporaryMachin
 		m := w.add(engine.Machine{
 			ID: fmt.Sprintf("temp%d", w.made), Region: append(spec.Regions, engine.AnyRegion)[0], Image: spec.Image, Temporary: spec.UpgradeID, UnderLock: spec.UnderLock, LeftOut: "temporary machine of a deploy",
 		})
-		m.jobs, m.source = map[string]*job{}, map[string]string{}
+		m.jobs = map[string]*job{}
 		if spec.LiveFor > 0 {
 			m.dies = time.Now().Add(spec.LiveFor)
 			w.dying = append(w.dying, m)
@@ -110,21 +111,10 @@ func (w *World) endTemporary() {
 	})
 }
 
-func (w *World) writePart(m *machine, r request) Output {
-	if m.source == nil || w.temporary.NoSpace {
-		return say(marker + "no_space")
-	}
-	m.source[r.args[1]] = r.args[2]
-	return say(marker + "written")
-}
-
-// compiled is what a machine makes of the source that it has got, and its file.
-func (m *machine) compiled() (engine.CompiledAgent, []byte) {
-	source := sha256.New()
-	for _, n := range slices.Sorted(maps.Keys(m.source)) {
-		source.Write([]byte(m.source[n]))
-	}
-	file := bytes.Repeat(source.Sum(nil), agentSize/sha256.Size+1)[:agentSize]
+// compiled is what a machine makes of a source, and its file.
+func compiled(source []byte) (engine.CompiledAgent, []byte) {
+	from := sha256.Sum256(source)
+	file := bytes.Repeat(from[:], agentSize/sha256.Size+1)[:agentSize]
 	sum := sha256.Sum256(file)
 	return engine.CompiledAgent{SHA256: hex.EncodeToString(sum[:]), Size: agentSize, OTP: otp, Elixir: elixir}, file
 }
@@ -133,29 +123,30 @@ const agentSize = 90_000
 
 // PutAgent puts the agent that this flydeploy would have compiled into the bucket.
 func (w *World) PutAgent() engine.CompiledAgent {
-	source, err := agent.SourceHash()
+	source, err := agent.AgentSource()
 	if err != nil {
 		panic(err)
 	}
-	a, file := (&machine{source: map[string]string{"00": source}}).compiled()
+	a, file := compiled(source.File)
 	key := fmt.Sprintf("releases/%s-agent-%s.beams", App, a.SHA256[:12])
 	w.locked(func() { w.bucket.write(key, object{body: file, sha256: a.SHA256}) })
-	a.URL, a.Source = base+key, source
+	a.URL, a.Source = base+key, source.Hash
 	return a
 }
 
-func (w *World) startJob(m *machine, r request) Output {
+// startJob starts a job, once, and waits for news of it.
+func (w *World) startJob(ctx context.Context, m *machine, r request) (Output, error) {
 	name := r.args[1]
 	switch {
 	case m.jobs == nil, w.temporary.NoRelease:
-		return say(marker + "no_release")
+		return say(marker + "no_release"), nil
 	case w.temporary.NoSpace:
-		return say(marker + "no_space")
+		return say(marker + "no_space"), nil
 	case m.jobs[name] != nil:
-		return say(marker + "started")
+		return w.pollJob(ctx, m, name, "")
 	}
 	release := ReleaseOf(m.Image)
-	j := &job{begun: time.Now(), died: w.temporary.Dies == name || len(m.source) == 0}
+	j := &job{begun: time.Now(), died: w.temporary.Dies == name}
 	switch name {
 	case "tarball":
 		j.takes, j.total = w.timing.Pack, 300
@@ -166,22 +157,16 @@ func (w *World) startJob(m *machine, r request) Output {
 		j.finish = func() string { return w.pack(r, release) }
 	case "agent":
 		j.takes = w.timing.Pack
-		j.finish = func() string {
-			made, _ := m.compiled()
-			return toJSON(map[string]any{"agent": made})
-		}
+		j.finish = func() string { return toJSON(w.compile(m, r)) }
 	case "upload":
 		j.takes, j.total = w.timing.Upload, release.Size
 		j.finish = func() string { return w.upload(r, object{size: release.Size}) }
 	case "upload_agent":
 		j.takes = w.timing.Upload
-		j.finish = func() string {
-			_, file := m.compiled()
-			return w.upload(r, object{body: file, size: agentSize})
-		}
+		j.finish = func() string { return w.upload(r, object{body: m.agent, size: agentSize}) }
 	}
 	m.jobs[name] = j
-	return say(marker + "started")
+	return w.pollJob(ctx, m, name, "")
 }
 
 func (w *World) pack(r request, release Release) string {
@@ -194,13 +179,37 @@ func (w *World) pack(r request, release Release) string {
 	})
 }
 
+// form is what a job reads.
+func (r request) form() url.Values {
+	raw, _ := base64.StdEncoding.DecodeString(strings.TrimSpace(r.stdin))
+	form, _ := url.ParseQuery(string(raw)) // what is missing is refused
+	return form
+}
+
+// compile is the agent's job: it downloads the source and compiles that alone which the console means.
+func (w *World) compile(m *machine, r request) map[string]any {
+	form := r.form()
+	if w.temporary.DownloadError != "" {
+		return map[string]any{"name": "download_failed", "error": w.temporary.DownloadError}
+	}
+	source, status := w.bucket.get(form.Get("url"))
+	if status != http.StatusOK {
+		return map[string]any{"status": status, "body": ""}
+	}
+	if sum := sha256.Sum256(source.body); hex.EncodeToString(sum[:]) != form.Get("sha256") {
+		return map[string]any{"name": "sha256_differs", "error": "the sha256 of what the storage gave is not the expected one"}
+	}
+	var made engine.CompiledAgent
+	made, m.agent = compiled(source.body)
+	return map[string]any{"agent": made}
+}
+
 func (w *World) upload(r request, o object) string {
 	if w.temporary.UploadError != "" {
 		return toJSON(map[string]any{"error": w.temporary.UploadError})
 	}
-	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.stdin))
-	form, err2 := url.ParseQuery(string(raw))
-	if err != nil || err2 != nil || form.Get("url") == "" {
+	form := r.form()
+	if form.Get("url") == "" {
 		return toJSON(map[string]any{"error": "KeyError in the temporary machine's job"})
 	}
 	headers := map[string]string{}
@@ -217,9 +226,9 @@ func (w *World) upload(r request, o object) string {
 }
 
 // pollJob waits for a job's result, or for progress that the console has not seen.
-func (w *World) pollJob(ctx context.Context, m *machine, r request) (Output, error) {
+func (w *World) pollJob(ctx context.Context, m *machine, name, seen string) (Output, error) {
 	until := time.Now().Add(callWait)
-	j := m.jobs[r.args[1]]
+	j := m.jobs[name]
 	for {
 		now := ""
 		moment := until
@@ -246,7 +255,7 @@ func (w *World) pollJob(ctx context.Context, m *machine, r request) (Output, err
 				moment = end
 			}
 		}
-		if now != r.args[2] || !time.Now().Before(until) {
+		if now != seen || !time.Now().Before(until) {
 			return say(marker+"progress "+now, marker+"end"), nil
 		}
 		if err := w.await(ctx, m, moment); err != nil {

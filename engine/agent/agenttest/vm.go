@@ -53,7 +53,7 @@ func (r request) describe(c *Call) {
 		}
 		_, c.Arg, _ = strings.Cut(r.args[0], "/flydeploy-")
 		c.Seen, _ = strconv.ParseInt(r.args[2], 10, 64)
-	case agent.ScriptPart, agent.ScriptJob, agent.ScriptPoll:
+	case agent.ScriptJob, agent.ScriptPoll:
 		c.Arg = r.args[1]
 	case agent.ScriptTrial:
 		c.Arg = confirmedBy(r.args[5])

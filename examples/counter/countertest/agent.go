@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -59,9 +60,16 @@ func Agent(t testing.TB) {
 // compiled has the sample's release compile the agent, as the temporary machine does.
 func compiled(t testing.TB) (engine.CompiledAgent, []byte) {
 	t.Helper()
+	source, err := agent.AgentSource()
+	if err != nil {
+		t.Fatal(err)
+	}
 	uploaded := make(chan []byte, 1)
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if body, err := io.ReadAll(r.Body); err == nil {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.Header().Set("Content-Length", strconv.Itoa(len(source.File)))
+			_, _ = w.Write(source.File)
+		} else if body, err := io.ReadAll(r.Body); err == nil {
 			uploaded <- body
 		}
 	}))
@@ -83,7 +91,7 @@ func compiled(t testing.TB) (engine.CompiledAgent, []byte) {
 			_ = os.RemoveAll(dir)
 		}
 	}()
-	made, err := agent.CompileAgent(t.Context(), here, id, root)
+	made, err := agent.CompileAgent(t.Context(), here, id, root, source, server.URL, "")
 	if err != nil {
 		t.Fatal(err)
 	}
