@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -189,6 +190,9 @@ func (s *sheet) view(c *console) []cells.Line {
 	return cells.Frame("Deploy "+c.opts.App, cells.Active, lines, w+4)
 }
 
+// sheetSpare is what two rows of some of the machines' ids leave free: for "all", and where the first row ends before an id.
+const sheetSpare = 20
+
 // about tells what is deployed where.
 func (s *sheet) about(c *console, w int) []cells.Line {
 	var lines []cells.Line
@@ -203,7 +207,10 @@ func (s *sheet) about(c *console, w int) []cells.Line {
 	if s.sources[s.source].words == "" && s.facts.Revision != "" {
 		lines = append(lines, cells.FactLines("revision", view.Revision(s.facts), w)...)
 	}
-	where := view.Named(s.machines, 2*w-2*cells.FactTitle)
+	where := view.Named(s.machines, 2*(w-cells.FactTitle))
+	if strings.HasSuffix(where, "more") {
+		where = view.Named(s.machines, 2*(w-cells.FactTitle)-sheetSpare)
+	}
 	switch {
 	case s.resumes():
 		where = "those of that deploy"

@@ -3,6 +3,8 @@ package tui
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -186,4 +188,18 @@ func TestThePaletteMatchesLoosely(t *testing.T) {
 	b.types("dply")
 	b.shows("deploy")
 	b.hides("no such command")
+}
+
+// Of many machines two rows name some; how many more there are stays in one piece.
+func TestTheSheetNamesManyMachinesInTwoRows(t *testing.T) {
+	for _, s := range sizes {
+		b := newBench(t, s, Options{})
+		b.sees(1000)
+		b.send(b.do("d"))
+		rows := strings.Split(b.text(), "\n")
+		at := slices.IndexFunc(rows, func(row string) bool { return strings.Contains(row, "machines   all 1,000 machines: 148e") })
+		if at < 0 && s.h > 16 || at >= 0 && !strings.Contains(rows[at+1], " and 99") {
+			t.Errorf("at %s:\n%s", s, b.text())
+		}
+	}
 }

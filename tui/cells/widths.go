@@ -50,7 +50,7 @@ func shorten(s string, w int) string {
 const unbroken = "\u00a0"
 
 // Wrap breaks text into lines of at most w cells at spaces, or inside a word that is longer than a line. A number stays with the word
-// after it, which says what is counted.
+// after it, which says what is counted, and with an "and" before it.
 func Wrap(s string, w int) []string {
 	if w <= 0 {
 		return nil
@@ -69,7 +69,7 @@ func withNumbers(s string, w int) string {
 	for i, word := range words {
 		switch {
 		case i == 0:
-		case isNumber(words[i-1]) && isWord(word) && Width(words[i-1])+1+Width(word) <= w:
+		case isNumber(words[i-1]) && isWord(word) && Width(words[i-1])+1+Width(word) <= w, words[i-1] == "and" && isNumber(word) && w > len("and 1,000 more"):
 			b.WriteString(unbroken)
 		default:
 			b.WriteByte(' ')

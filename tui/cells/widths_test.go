@@ -9,7 +9,7 @@ import (
 
 func TestANumberStaysWithItsWord(t *testing.T) {
 	for text, want := range map[string][]string{
-		"a, b and 993 more":      {"a, b and", "993 more"},
+		"a, b and 993 more":      {"a, b and", "993 more"}, // all three are longer than a line
 		"and 1,8 of (3 more) to": {"and 1,8 of", "(3 more) to"},
 		"ports 1 2 3 4 5 6":      {"ports 1 2 3", "4 5 6"},
 		"beam 993 processes":     {"beam 993", "processes"}, // together they are longer than a line
@@ -25,5 +25,11 @@ func TestANumberStaysWithItsWord(t *testing.T) {
 				t.Errorf("%q is too wide", row)
 			}
 		}
+	}
+}
+
+func TestAnAndStaysWithItsNumber(t *testing.T) {
+	if got := Wrap("148e00006c0000, and 993 more", 20); !slices.Equal(got, []string{"148e00006c0000,", "and 993 more"}) {
+		t.Errorf("%q", got)
 	}
 }
