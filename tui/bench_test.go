@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -136,3 +137,18 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 }
 
 func (w *countingWriter) waitForFrame() { <-w.written }
+
+// BenchmarkLook is a look at the fleet that brings nothing new, as most do, painted at 200×50.
+func BenchmarkLook(b *testing.B) {
+	for _, n := range []int{50, 1000} {
+		b.Run(fmt.Sprintf("%d_machines", n), func(b *testing.B) {
+			c, overview := newBench(b, size{200, 50}, Options{}), tuitest.OverviewOf(n)
+			machines := overview.Machines
+			for b.Loop() {
+				overview.Machines = slices.Clone(machines)
+				c.send(overviewMsg{overview: overview})
+				c.View()
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"time"
 
@@ -20,7 +21,8 @@ type fleet struct {
 	seen     bool
 	dim      bool // what is shown is older than it should be
 	lookedAt time.Time
-	err      error // of the last look; what was seen before stays on the screen
+	came     engine.Overview // with the last look, in its own order; zero where what it means has changed since
+	err      error           // of the last look; what was seen before stays on the screen
 
 	rows       []fleetRow
 	wanted     Columns        // by the operator
@@ -52,21 +54,30 @@ func newFleet(preselect engine.Selection) *fleet {
 	return &fleet{marked: map[string]bool{}, preselect: preselect}
 }
 
-// look takes in what a poll brought.
-func (f *fleet) look(m overviewMsg, now time.Time) {
+// look takes in what a poll brought, and reports whether the screen changes by that. Most looks bring nothing new, and cost little.
+func (f *fleet) look(m overviewMsg, now time.Time) (changed bool) {
+	wrong := f.isStale(now)
 	if f.err = m.err; m.err != nil {
-		return
+		return true
 	}
 	first := !f.seen
+	f.seen, f.lookedAt = true, now
+	f.came.At = m.overview.At
+	if reflect.DeepEqual(f.came, m.overview) {
+		f.Overview.At = m.overview.At
+		return wrong
+	}
+	f.came = m.overview
+	f.came.Machines = slices.Clone(m.overview.Machines)
 	me := f.Me
 	f.Fleet = view.NewFleet(m.overview, f.Code)
 	f.Me = me
-	f.seen, f.lookedAt = true, now
 	if first {
 		f.markSelection(f.preselect)
 	}
 	f.forgetGone()
 	f.sort()
+	return true
 }
 
 // sort orders the machines, and builds the rows anew.

@@ -42,7 +42,7 @@ func (f *fleet) tell(id string, v view.LastVitals) {
 	if f.vitals == nil {
 		f.vitals = map[string]view.LastVitals{}
 	}
-	f.vitals[id] = v
+	f.vitals[id], f.came = v, engine.Overview{} // columns may change
 }
 
 // learn keeps what the machines of a deploy have told, when its screen is left.

@@ -14,6 +14,7 @@ const (
 	pollMachine    = 4 * time.Millisecond // more for each machine: the list of a thousand is a megabyte
 	pollMost       = 6 * time.Second
 	pollAfterError = 10 * time.Second // other consoles may look at the app too, and Fly limits the rate of all
+	agesEvery      = 10 * time.Second // how long ago things were is told anew, where a look brings nothing new
 )
 
 // overviewMsg brings a look at the fleet.
@@ -68,11 +69,11 @@ func (c *console) onOverview(m overviewMsg) tea.Cmd {
 	if !c.looks.came(m.look) {
 		return nil
 	}
-	c.fleet.look(m, c.now)
+	changed := c.fleet.look(m, c.now)
 	if c.top() != screen(c.fleet) {
 		return nil // no other screen needs the list; it is asked for again on the way back
 	}
-	c.stale = true
+	c.stale = c.stale || changed || c.now.Sub(c.fleet.now) >= agesEvery
 	if m.err != nil {
 		return c.poll(pollAfterError)
 	}

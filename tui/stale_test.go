@@ -110,3 +110,38 @@ func TestLargeFleetsAreListedSeldomer(t *testing.T) {
 		}
 	}
 }
+
+// A look that brings nothing new leaves the screen as it is; how long ago things were is told anew after a while, and what differs at once.
+func TestALookThatBringsNothingNew(t *testing.T) {
+	b := newBench(t, size{120, 40}, Options{})
+	b.sees(6)
+	b.View()
+	b.sees(6)
+	if b.stale {
+		t.Error("it is painted again")
+	}
+	b.pass(agesEvery)
+	if b.sees(6); !b.stale {
+		t.Error("times stand still")
+	}
+	b.View()
+	for what, change := range []func(*engine.Overview){
+		func(o *engine.Overview) { o.Machines[2].ChecksPassed = 0 },
+		func(o *engine.Overview) { o.Lock = &engine.LockInfo{LockedBy: "bob"} },
+		func(*engine.Overview) {}, // as it was before
+	} {
+		o := tuitest.OverviewOf(6)
+		change(&o)
+		if b.send(overviewMsg{overview: o}); !b.stale {
+			t.Errorf("change %d is not painted", what)
+		}
+		b.View()
+	}
+	b.send(overviewMsg{err: errors.New("502")})
+	b.shows("502")
+	b.sees(6)
+	b.hides("502")
+	b.fleet.tell(b.fleet.Overview.Machines[0].ID, view.LastVitals{Instance: b.fleet.Overview.Machines[0].InstanceID})
+	b.sees(6)
+	b.shows("MEMORY")
+}
