@@ -53,8 +53,9 @@ type deployScreen struct {
 	onDeploy bool            // the plan's focus is on Deploy, not on Cancel
 	pane     pane
 	opener   pane       // from which the details of a machine were opened
-	filter   filter     // of the map
-	column   int        // of the map, in which up and down stay
+	chart    fleetMap   // as settle has laid it out
+	filter   filter     // of it
+	column   int        // of it, in which up and down stay
 	page     cells.Page // the plan, the map, or the details of one machine
 	read     int        // how many of the plan's lines have been on the screen
 	log      logPane

@@ -38,16 +38,16 @@ func (d *deployScreen) pressMap(c *console, k tea.KeyPressMsg) bool {
 	case d.filter.typed != nil:
 		d.filter.press(k)
 	case left:
-		d.moveOnMap(c, -1, 0)
+		d.moveOnMap(-1, 0)
 	case k.String() == "right":
-		d.moveOnMap(c, 1, 0)
+		d.moveOnMap(1, 0)
 	case moves:
-		d.moveOnMap(c, 0, by)
+		d.moveOnMap(0, by)
 	case key.Matches(k, c.keys.filter):
 		d.filter.open()
 	case d.filter.words != "" && key.Matches(k, c.keys.back):
 		d.filter.clear()
-	case len(d.fleetMap(c).rows) == 0: // no key means what cannot be seen
+	case len(d.chart.rows) == 0: // no key means what cannot be seen
 		return key.Matches(k, c.keys.details, c.keys.logs, c.keys.shell, c.keys.iex, c.keys.copy)
 	default:
 		return false
@@ -56,8 +56,8 @@ func (d *deployScreen) pressMap(c *console, k tea.KeyPressMsg) bool {
 }
 
 // moveOnMap moves the cursor by machines, or by rows; beyond these it stops at the first or the last machine.
-func (d *deployScreen) moveOnMap(c *console, machines, rows int) {
-	m := d.fleetMap(c)
+func (d *deployScreen) moveOnMap(machines, rows int) {
+	m := d.chart
 	row, column, there := m.find(d.board.current())
 	if !there {
 		return
@@ -107,6 +107,7 @@ func (d *deployScreen) settleMap(c *console) {
 		d.point(m.rows[0].machines[0])
 		m = d.fleetMap(c)
 	}
+	d.chart = m
 	d.page.Show(nil, func() []cells.Line { return m.lines })
 	if len(m.rows) == 0 {
 		return
@@ -127,7 +128,7 @@ func (d *deployScreen) mapTitle(c *console) cells.Line {
 	title := cells.Line{{Text: "the fleet, a cell for each machine", Tone: cells.Muted}}
 	if by := d.filter.line(cells.Active); by != nil {
 		shown := 0
-		for _, row := range d.fleetMap(c).rows {
+		for _, row := range d.chart.rows {
 			shown += len(row.machines)
 		}
 		title = append(append(cells.Line{{Text: "the fleet · ", Tone: cells.Muted}}, by...), cells.New(cells.Muted, " · "+text.Count(shown)+" shown"))
@@ -141,7 +142,7 @@ func (d *deployScreen) mapTitle(c *console) cells.Line {
 // underMap tells of the machine under the cursor.
 func (d *deployScreen) underMap(c *console) cells.Line {
 	r := d.board.current()
-	if _, _, there := d.fleetMap(c).find(r); !there {
+	if _, _, there := d.chart.find(r); !there {
 		return nil
 	}
 	row := cells.Line{
@@ -162,7 +163,7 @@ func (d *deployScreen) clickMap(c *console, x, y int) tea.Cmd {
 	if y < mapTop || y > mapTop+rows {
 		return nil
 	}
-	for _, row := range d.fleetMap(c).rows {
+	for _, row := range d.chart.rows {
 		if column := x - 1; row.line == d.page.Scroll+y-mapTop && column >= 0 && column < len(row.machines) {
 			if row.machines[column] == d.board.current() {
 				return c.onKey(pressOf(c.keys.details))

@@ -28,7 +28,7 @@ func TestRule12EveryScreenAtRandomSizes(t *testing.T) {
 
 var walkKeys = []string{
 	"enter", "esc", "tab", "shift+tab", "space", "ctrl+space", "ctrl+c", "up", "down", "pgup", "pgdown", "left", "right", "backspace",
-	"h", "j", "k", "l", "g", "G", "a", "d", "D", "y", "o", "r", "p", "L", "S", "M", "N", "T", ":", "i", "+", "-", ".", "q", "w", "l", "s", "x", "v", "i", "c", "f", "/", "?", "!", "東", "1",
+	"h", "j", "k", "l", "g", "G", "a", "d", "D", "y", "o", "r", "p", "L", "F", "S", "M", "N", "T", ":", "i", "+", "-", ".", "q", "w", "l", "s", "x", "v", "i", "c", "f", "/", "?", "!", "東", "1",
 }
 
 func walk(t *testing.T, r *rand.Rand) {
