@@ -74,7 +74,7 @@ func (d *deploySettings) registerBuild(cmd *cobra.Command) {
 	fs.BoolVar(&d.builder.Buildkit, "buildkit", false, "build with BuildKit")
 	fs.StringVar(&d.builder.Depot, "depot", "", "build with Depot: auto, true or false")
 	fs.Lookup("depot").NoOptDefVal = "true"
-	fs.StringVar((*string)(&d.engine.Source), optionSource, string(engine.SourceAuto),
+	fs.StringVar((*string)(&d.engine.Source), optionSource, string(d.engine.Source),
 		"where the release is read from: machine (a temporary one with the image), registry (the image's layers, by this computer), or auto\n(machine, and registry where Fly has no room for one)")
 	fs.StringVar(&d.builder.ImageLabel, "image-label", "", "tag of the new image (default: deployment-ULID)")
 }
@@ -117,7 +117,7 @@ func (d *deploySettings) registerPlan(cmd *cobra.Command) {
 	fs.Lookup(optionPause).NoOptDefVal = pauseForKey
 	fs.Var(inSeconds(&e.Strategy.Trial), optionTrial, "run it, and record it only if 'flydeploy confirm' says so within this time (10m): until then restarts and new machines\nrun what ran before; after it the VMs stop, one after the other, and their machines start again without it")
 	fs.Lookup(optionTrial).DefValue = ""
-	fs.StringVar((*string)(&e.OnSick), "on-sick", string(engine.OnSickStop),
+	fs.StringVar((*string)(&e.OnSick), "on-sick", string(e.OnSick),
 		"what to do if it is not well after the commit: stop, back (to the code that ran before), or continue")
 	fs.Var(rehearsal{&e.Rehearse}, "rehearse", "try migrations on copies of states in a second VM: on one machine of each process group (one), all or none")
 	fs.Lookup("rehearse").NoOptDefVal = "all"
@@ -176,7 +176,7 @@ func defaultDeploy() deploySettings {
 		appSettings: appSettings{storage: storageOfMachine}, screenSettings: screenSettings{theme: themes[0], skin: string(cells.Default)},
 		engine: engine.Settings{
 			LockTimeout: 5 * time.Minute, Keep: 50, Timeout: time.Minute, SuspendTimeout: 250 * time.Millisecond,
-			MigrationTimeout: time.Second, MaxSuspend: 2 * time.Second,
+			MigrationTimeout: time.Second, MaxSuspend: 2 * time.Second, OnSick: engine.OnSickStop, Source: engine.SourceAuto,
 			MaxConcurrency: 20, Strategy: engine.Strategy{Kind: engine.StrategyAll, Bake: engine.DefaultBake(engine.StrategyAll)},
 		},
 	}

@@ -1,9 +1,13 @@
 package cli
 
 import (
+	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
 )
@@ -19,6 +23,22 @@ func TestTheTimeOfATrial(t *testing.T) {
 		if _, err := load(t, map[string]string{"fly.toml": flyToml}, strings.Fields(args)...); err == nil {
 			t.Errorf("%s is taken", args)
 		}
+	}
+}
+
+// confirm has few of the options that a deploy has: what it does not have is as if nobody had given it.
+func TestACommandWithFewOptionsHasTheDefaultsOfAll(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("fly.toml", []byte(flyToml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	few := defaultDeploy()
+	if err := few.load(&cobra.Command{}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := load(t, map[string]string{"fly.toml": flyToml})
+	if err != nil || !reflect.DeepEqual(few.engine, all.engine) {
+		t.Errorf("%+v, %v, want %+v", few.engine, err, all.engine)
 	}
 }
 
