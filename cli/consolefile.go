@@ -37,6 +37,8 @@ type consoleFile struct {
 	path  string   // "" where nobody has looked
 	there bool     // the file exists
 	wrong []string // what cannot be, with file and line
+
+	wrongAt []int // their lines, in their order
 }
 
 const consoleSettings = "skin, theme, ascii, accessible, mouse, bell, [keys] and [fleet] columns"
@@ -100,7 +102,9 @@ func brokenLine(path string, err error) string {
 }
 
 func (f *consoleFile) tell(line int, format string, args ...any) {
-	f.wrong = append(f.wrong, fmt.Sprintf("%s:%d: ", f.path, line)+fmt.Sprintf(format, args...))
+	at, _ := slices.BinarySearch(f.wrongAt, line+1)
+	f.wrongAt = slices.Insert(f.wrongAt, at, line)
+	f.wrong = slices.Insert(f.wrong, at, fmt.Sprintf("%s:%d: ", f.path, line)+fmt.Sprintf(format, args...))
 }
 
 // check takes out what cannot be; of keys none is taken where one cannot be, since they depend on each other.

@@ -19,7 +19,7 @@ const hookWithin = 30 * time.Second
 // nil where there is no token.
 func setup(ctx context.Context, app string, c *connection, tell func([]engine.SetupStep)) {
 	later := "Checked once there is a token."
-	steps := []engine.SetupStep{tokenStep(), {
+	steps := []engine.SetupStep{tokenStep(app), {
 		Title: "A bucket for the code that machines load", Status: engine.StatusUnknown, Text: later,
 		Commands: []string{fmt.Sprintf("fly storage create -a %s -n %s-releases", app, app)},
 	}, {
@@ -48,9 +48,9 @@ func setup(ctx context.Context, app string, c *connection, tell func([]engine.Se
 	tell(steps)
 }
 
-func tokenStep() engine.SetupStep {
+func tokenStep(app string) engine.SetupStep {
 	s := engine.SetupStep{
-		Title: "A token for Fly", Commands: []string{"fly auth login", "export FLY_API_TOKEN=$(fly tokens create deploy -a APP)   # or this, in the shell of flydeploy"},
+		Title: "A token for Fly", Commands: []string{"fly auth login", "export FLY_API_TOKEN=$(fly tokens create deploy -a " + app + ")   # or this, in the shell of flydeploy"},
 	}
 	_, from, err := fly.Token()
 	if s.Status, s.Text = engine.StatusDone, "It comes from "+from+"."; err != nil {

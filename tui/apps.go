@@ -135,8 +135,10 @@ func (s *appsScreen) table(c *console, w, h int) []cells.Line {
 		return cells.Fill(view.Problem(engine.AsProblem(s.err), w), w, h)
 	case !s.seen:
 		return cells.Fill([]cells.Line{nil, {{Text: "  Asking Fly for the apps...", Tone: cells.Muted}}}, w, h)
+	case len(s.all) == 0:
+		return cells.Fill(append([]cells.Line{nil}, cells.Paragraph(cells.Muted, "This token sees no app. `fly apps create` makes one, and with another login (`fly auth login`) there may be others.", w-2)...), w, h)
 	case len(s.rows) == 0:
-		return cells.Fill([]cells.Line{nil, {{Text: "  No app. esc clears the filter.", Tone: cells.Muted}}}, w, h)
+		return cells.Fill([]cells.Line{nil, {cells.New(cells.Muted, "  No app matches "+s.filter.words+". esc clears the filter.")}}, w, h)
 	}
 	cols := []cells.Column{{Title: "APP"}, {Title: "ORGANISATION", Drop: 2}, {Title: "STATUS", Drop: 3}, {Title: "LAST OPENED HERE", Width: 16, Drop: 1}, {Title: "", Width: 10, Grows: true}}
 	rows := make([][]cells.Span, len(s.rows))

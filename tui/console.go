@@ -374,7 +374,7 @@ func (c *console) finish() {
 	if d.result.DryRun && d.pane == paneBoard { // it was run for its plan
 		d.turn(panePlan, d.progress.Plan != nil)
 	}
-	c.summaries = append(c.summaries, plain.Summary(*d.result)+c.opts.recall(*d.result))
+	c.summaries = append(c.summaries, wrapped(plain.Summary(*d.result)+c.opts.recall(*d.result), c.w))
 }
 
 // backToFleet leaves the screen of a deploy that has ended. Marks stay until it has succeeded: whoever tries again means the same

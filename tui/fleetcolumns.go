@@ -83,7 +83,7 @@ func (f *fleet) measure() {
 	cols = append(append(cols, view.LastVitalsColumns()...), cells.Column{Title: "DRIFT", Width: 10, Grows: true})
 	known, told := f.knownVitals()
 	f.withVitals, f.shown = known || len(f.wanted) > 0, f.shownColumns(known, told)
-	f.notes = cols[len(cols)-1].Width
+	f.notes = cells.Width("DRIFT")
 	row := make([]cells.Span, 0, len(cols))
 	for _, m := range f.Overview.Machines {
 		for i, cell := range f.cells(row, m, f.lookedAt) {
@@ -94,6 +94,7 @@ func (f *fleet) measure() {
 			}
 		}
 	}
+	cols[len(cols)-1].Width = min(f.notes, cols[len(cols)-1].Width)
 	name := &cols[columnOf("name")]
 	f.name, name.Width = name.Width, min(name.Width, fleetName)
 	for i := range cols {
@@ -113,10 +114,19 @@ func picked[T any](all []T, places []int) []T {
 	return out
 }
 
-// fitted are the columns in w cells. Names get what is left, or what the last column does not need.
+// fitted are the columns in w cells. Names are whole where columns that say less can make room for them; else they get what is left, or
+// what the last column does not need.
 func (f *fleet) fitted(w int) []cells.Column {
+	name := slices.Index(f.shown, columnOf("name"))
+	if name >= 0 {
+		whole := slices.Clone(f.columns)
+		whole[name].Width = f.name
+		if cols := cells.FitColumns(whole, w); cols[name].Width > 0 && cells.TotalWidth(cols) <= w {
+			return cols
+		}
+	}
 	cols := cells.FitColumns(f.columns, w)
-	name, grows := slices.Index(f.shown, columnOf("name")), slices.IndexFunc(cols, func(c cells.Column) bool { return c.Grows })
+	grows := slices.IndexFunc(cols, func(c cells.Column) bool { return c.Grows })
 	if name < 0 || cols[name].Width == 0 {
 		return cols
 	}

@@ -98,3 +98,26 @@ func (d *deployScreen) openOutcome(c *console) {
 		c.say("There is no error to show")
 	}
 }
+
+// wrapped breaks lines that are longer than the terminal at spaces, where it would break them inside of words.
+func wrapped(lines string, w int) string {
+	if w < leastWidth {
+		return lines
+	}
+	var b strings.Builder
+	for line := range strings.Lines(lines) {
+		rest := strings.TrimLeft(line, " ")
+		indent := line[:len(line)-len(rest)]
+		if cells.Width(strings.TrimRight(line, "\n")) <= w {
+			b.WriteString(line)
+			continue
+		}
+		for i, row := range cells.Wrap(strings.TrimRight(rest, "\n"), w-len(indent)-2) {
+			if i > 0 {
+				row = "  " + row
+			}
+			b.WriteString(indent + row + "\n")
+		}
+	}
+	return b.String()
+}

@@ -58,3 +58,15 @@ func TestAFailedPhaseOpensInFull(t *testing.T) {
 	b.keys("!")
 	b.shows("The error in full", "→ Read what the builder says.")
 }
+
+// The terminal would break a summary's lines inside of words.
+func TestSummariesAreWrappedAtSpaces(t *testing.T) {
+	long := "  a machine: " + strings.Repeat("it went wrong ", 8) + "in the end\nshort\n"
+	got := wrapped(long, 60)
+	if want := "  a machine: it went wrong it went wrong it went wrong it\n    went wrong it went wrong it went wrong it went wrong it\n    went wrong in the end\nshort\n"; got != want {
+		t.Errorf("%q", got)
+	}
+	if got := wrapped(long, 20); got != long {
+		t.Errorf("%q", got)
+	}
+}

@@ -136,7 +136,7 @@ func (st *staged) whyUnhealthy() string {
 	}
 	why := sick[0].where() + ": " + sick[0].sick.What
 	if more := len(sick) - 1; more > 0 {
-		why += fmt.Sprintf("; and %d more", more)
+		why += fmt.Sprintf("; and %d more not well", more)
 	}
 	return why
 }

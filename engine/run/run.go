@@ -59,7 +59,7 @@ func first(errs []error) error {
 		return errors.Join(errs...)
 	}
 	p := *engine.AsProblem(errs[0])
-	p.What = fmt.Sprintf("%s; and %d more", p.What, len(errs)-1)
+	p.What = fmt.Sprintf("%s; and %d more failed", p.What, len(errs)-1)
 	return p.WithCause(errors.Join(errs...))
 }
 

@@ -119,7 +119,7 @@ func (a *accessible) print(format string, args ...any) {
 }
 
 // spokenGlyphs replaces glyphs that screen readers would spell out.
-var spokenGlyphs = strings.NewReplacer(" · ", ", ", "· ", "", "– ", "", "–", "none", "→", "->", "×", "x ", "! ", "")
+var spokenGlyphs = strings.NewReplacer(" · ", ", ", "· ", "", "– ", "", "–", "none", "? unknown", "unknown", "? no answer", "no answer", "→", "->", "×", "x ", "! ", "")
 
 func (a *accessible) printLines(lines []cells.Line) {
 	a.out.write(spokenGlyphs.Replace(cells.String(lines)))

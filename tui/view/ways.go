@@ -49,7 +49,7 @@ func AboutWays(p *engine.Progress) string {
 		}
 		return about + " Where it fails all the same, the machine keeps the upgrade."
 	}
-	var says []string
+	says := stateOfFailed(p)
 	for _, w := range p.Ways {
 		switch w {
 		case engine.WayRetry:
@@ -59,6 +59,24 @@ func AboutWays(p *engine.Progress) string {
 		}
 	}
 	return strings.Join(says, " ")
+}
+
+// stateOfFailed says what became of machines that have rolled back, nil where there are none.
+func stateOfFailed(p *engine.Progress) []string {
+	rolledBack := 0
+	for _, m := range p.Machines {
+		if m.State == engine.MachineRolledBack {
+			rolledBack++
+		}
+	}
+	if rolledBack == 0 || p.Asks() != engine.QuestionFailed {
+		return nil
+	}
+	runs := "what they ran before"
+	if p.Plan != nil && p.Plan.From() != "" {
+		runs = text.Line(p.Plan.From())
+	}
+	return []string{text.Counted(rolledBack, "machine") + " rolled back: nothing was lost there, and " + runs + " goes on."}
 }
 
 // aboutBack names what machines get back, and what becomes of their processes.
