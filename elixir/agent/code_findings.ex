@@ -36,7 +36,7 @@ defmodule FlyDeployAgent.CodeFindings do
   def all(pairs, live),
     do:
       for(%{old: %{}} = pair <- pairs, found <- of_module(pair, live), do: found) ++
-        TreeFindings.all(pairs, live)
+        across(pairs, live) ++ TreeFindings.all(pairs, live)
 
   @doc "The code of a version of a module, of what lives; nil where it cannot be read."
   @spec codes(live) :: FlyDeployAgent.Demands.codes()
@@ -164,7 +164,7 @@ defmodule FlyDeployAgent.CodeFindings do
         do: Enum.reject(new, &Once.timer?/1),
         else: new
 
-    calls = (new ++ Once.through(pair, starts, codes)) |> Enum.map(&Once.told/1)
+    calls = Enum.reject(new, &Once.there?/1) ++ Once.through(pair, starts, codes)
     options = for option <- Once.options(pair), do: "is started with #{inspect(option)}"
     waits = if GenServer in pair.new.behaviours, do: waits(pair), else: given(pair, starts)
 
@@ -172,9 +172,39 @@ defmodule FlyDeployAgent.CodeFindings do
       pair,
       names(pair) ++
         options ++
-        waits ++ if(calls == [], do: [], else: ["calls #{calls |> Enum.take(3) |> Enum.join(", ")}"])
+        waits ++ calling(calls)
     )
   end
+
+  # What applications, supervisors and servers do when they start by other modules, or do not tell of above.
+  defp across(pairs, live) do
+    by_module = for %{old: %{}} = pair <- pairs, into: %{}, do: {pair.module, pair}
+    changed = MapSet.new(pairs, & &1.module)
+
+    started =
+      for(m <- live.applications, do: {m, [start: 2]}) ++
+        for(m <- live.supervisors, do: {m, [init: 1]}) ++
+        for {m, _} <- live.processes, is_map_key(by_module, m), do: {m, @start}
+
+    for {module, starts} <- if(pairs == [], do: [], else: Enum.uniq(started)),
+        told = told(by_module[module], starts, live),
+        calls =
+          for(
+            call <- Once.across(module, starts, changed, codes(live)),
+            not Once.among?(call, told) and not Once.there?(call),
+            do: call
+          ),
+        found <- done(%{module: module}, calling(calls)),
+        do: found
+  end
+
+  defp told(nil, _starts, _live), do: []
+
+  defp told(%{module: module} = pair, starts, live),
+    do: if(module in live.supervisors, do: [], else: Once.new(pair, starts)) ++ Once.migrating(pair)
+
+  defp calling([]), do: []
+  defp calling(calls), do: ["calls #{calls |> Enum.take(3) |> Enum.map_join(", ", &Once.told/1)}"]
 
   defp given(pair, starts) do
     case if(starts == @start, do: Starts.options(pair), else: []) do

@@ -171,6 +171,38 @@ defmodule FlyDeployAgent.Once do
         do: {mfa, []}
   end
 
+  @doc """
+  The calls that are made when a module starts so, by itself or by modules that change, `changed`, and were not made then by the running code. What it
+  starts is told of by itself, and timers of processes may come otherwise.
+  """
+  @spec across(module, [{atom, arity}], MapSet.t(module), FlyDeployAgent.Demands.codes()) :: [
+          {mfa, [Value.t()]}
+        ]
+  def across(module, starts, changed, codes) do
+    [old, new] =
+      for version <- [:old, :new] do
+        roots = for {f, a} <- starts, do: {module, f, a}
+        program = Paths.program(&if(&1 == module or &1 in changed, do: codes.(version, &1)), roots)
+
+        for {_, _, a} = root <- roots,
+            is_map_key(program, root),
+            do: Paths.follow(program, root, List.duplicate(:any, a))
+      end
+
+    if old != [] and Enum.all?(old, & &1.whole) do
+      known = of(for %{calls: calls} <- old, call <- calls, do: call)
+
+      for %{calls: calls} <- new,
+          {{m, f, _}, _} = call <- of(calls),
+          m not in changed and m != module and f not in [:start_child | @starting] and not timer?(call),
+          not among?(call, known),
+          uniq: true,
+          do: call
+    else
+      []
+    end
+  end
+
   # What the new version gives its own pid when it starts.
   defp given_to(pair, starts) do
     case followed(pair, :new, starts) do
@@ -191,6 +223,11 @@ defmodule FlyDeployAgent.Once do
 
   defp lasting?({module, f, _}),
     do: {module, f} in @lasting or module == :pg or f in [:subscribe, :attach, :attach_many]
+
+  @doc "Whether what a call makes is there: a table of that name, which something else has made."
+  @spec there?({mfa, [Value.t()]}) :: boolean
+  def there?({{:ets, :new, _}, [{:const, name}]}), do: is_atom(name) and :ets.whereis(name) != :undefined
+  def there?(_call), do: false
 
   @doc "Whether a call starts a timer."
   @spec timer?({mfa, [Value.t()]}) :: boolean

@@ -625,6 +625,73 @@ defmodule FlyDeployAgent.CodeFindingsTest do
     refute Pair.migrates?(pair.(@server, String.replace(@server, "c + 1", "c + 2")), 3)
   end
 
+  @around """
+  defmodule T.Setup do
+    def tables, do: :ets.new(:t_around, [:named_table, :public])
+    def more, do: nil
+  end
+
+  defmodule T.Sup do
+    use Supervisor
+    def start_link(arg), do: Supervisor.start_link(__MODULE__, arg)
+    def init(_arg) do
+      T.Setup.more()
+      Supervisor.init([Task.Supervisor], strategy: :one_for_one)
+    end
+  end
+
+  defmodule T.App do
+    use Application
+    def start(_, _) do
+      T.Setup.tables()
+      T.Sup.start_link(nil)
+    end
+  end
+  """
+
+  # {what, edits, what the findings tell}
+  @around_changes [
+    {"nothing new", [{"more, do: nil", "more, do: 1"}], []},
+    {"a supervisor makes a table itself",
+     [{"    T.Setup.more()\n", "    :ets.new(:t_around_2, [:named_table])\n"}],
+     ["T.Sup: now calls :ets.new/2 (:t_around_2)"]},
+    {"a module that the application calls puts a term",
+     [{"def tables, do: ", "def tables, do: :persistent_term.put(:t_around, 1) && "}],
+     ["T.App: now calls :persistent_term.put/2 (:t_around)"]},
+    {"a table that the supervisor makes now, in place of the application",
+     [{"    T.Setup.tables()\n", ""}, {"    T.Setup.more()\n", "    T.Setup.tables()\n"}], []},
+    {"a table that is there is made by another function",
+     [{"def tables, do: :ets.new", "def tables, do: table()\n  def table, do: :ets.new"}], []}
+  ]
+
+  test "what applications and supervisors do when they start, or have changed modules do" do
+    old = Versions.beams(@around)
+    :ets.new(:t_around, [:named_table, :public])
+
+    for {what, edits, told} <- @around_changes do
+      pairs = Versions.pairs(old, @around |> Versions.edited(edits) |> Versions.beams())
+      by_module = Map.new(pairs, &{&1.module, &1})
+
+      codes = fn version, module ->
+        if(is_map_key(by_module, module),
+          do: Pair.code_of(by_module, version, module),
+          else: code(old[module])
+        )
+      end
+
+      live = %{processes: %{}, children: [], supervisors: [T.Sup], applications: [T.App], codes: codes}
+      found = CodeFindings.all(pairs, live)
+
+      assert {what, for(%{name: "init_changed"} = f <- found, do: "#{f.subject}: #{f.detail}") |> Enum.sort()} ==
+               {what, for(text <- told, do: "#{text} when it starts; running processes have not done that")}
+    end
+  end
+
+  defp code(beam) do
+    {:ok, code} = FlyDeployAgent.CodeFacts.functions(beam)
+    code
+  end
+
   # The application's module stays as it is, and lies in a file.
   @tag :tmp_dir
   test "children that an unchanged application has from a module that changes", %{tmp_dir: dir} do

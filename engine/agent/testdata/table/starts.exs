@@ -141,6 +141,31 @@ end
 
 audits = "{:ok, p} = T.Jobs.start_link(1); Process.unlink(p); :ets.new(:t_audit, [:named_table, :public]); p"
 
+around = """
+defmodule T.Setup do
+  def run do
+    :ets.new(T.Table, [:named_table, :public])
+  end
+  def limit, do: 5
+end
+
+defmodule T.SSup do
+  use Supervisor
+  def start_link(x), do: Supervisor.start_link(__MODULE__, x)
+  def init(_) do
+    Supervisor.init([], strategy: :one_for_one)
+  end
+end
+
+defmodule T.SApp do
+  use Application
+  def start(_, _) do
+    T.Setup.run()
+    T.SSup.start_link(nil)
+  end
+end
+"""
+
 # What telemetry does, in a table of the same name and with the same rows.
 bus = """
 defmodule T.Bus do
@@ -217,6 +242,10 @@ counts = "match?([n] when is_integer(n), T.Query.run())"
      {"def polls", "def handle_continue(:poll, s) do\n    Process.send_after(self(), :poll, 0)\n    {:noreply, s}\n  end\n  def polls"}],
     "start(T.Feed, mode: :passive)", polled)),
   soak.(h.("starts: a new server knows its name, which is made of its pid", hub, [{"    {:ok, 2}", "    {:ok, T.Hub.name(self())}"}], hubbed, in_hub)),
+
+  d.("init_changed", "starts: a term is put by what the application's start calls", around, [{"  end\n  def limit, do: 5", "    :persistent_term.put({T.Setup, :limit}, 5)\n  end\n  def limit, do: :persistent_term.get({T.Setup, :limit}, nil)"}], "app(T.SApp)", "T.Setup.limit() == 5"),
+  soak.(d.("init_changed", "starts: a supervisor makes a table", around, [{"  def init(_) do\n", "  def init(_) do\n    :ets.new(T.Names, [:named_table, :public])\n"}, {"limit, do: 5", "limit, do: if(:ets.whereis(T.Names) != :undefined, do: 5)"}], "app(T.SApp)", "T.Setup.limit() == 5")),
+  soak.(h.("starts: a supervisor makes the table that the application made", around, [{"    T.Setup.run()\n", ""}, {"  def init(_) do\n", "  def init(_) do\n    T.Setup.run()\n"}], "app(T.SApp)", ":ets.info(T.Table, :size) == 0")),
 
   d.("table_changed", "rows: a limit that the start puts into its table is asked for by another module", limits,
     [puts_rate, {"def rate, do: 5", "def rate, do: T.Limits.get(:rate)"}], "start(T.Limits, nil)", "T.Gate.rate() == 5"),
