@@ -7,9 +7,16 @@ defmodule FlyDeployAgent.Conditions do
 
   alias FlyDeployAgent.{CodeFacts, Messages, Once, Pair, Paths, Value}
 
-  # An option with a value, with one that only the new version knows, or with none of those that code names; or a whole argument.
+  # An option with a value, with one that only the new version knows, or with none of those that code names; or a whole argument, or one of the
+  # elements of a tuple of that many.
   @type condition ::
-          {:option, atom, atom} | {:new, atom, atom} | {:other, atom, [atom]} | {:given, Messages.message()}
+          {:option, atom, atom}
+          | {:new, atom, atom}
+          | {:other, atom, [atom]}
+          | {:given, Messages.message()}
+          | {:element, pos_integer, pos_integer, atom}
+  # A call, or what follows a start, as people say it.
+  @type done :: {mfa, [Value.t()]} | {:then, binary}
 
   @options [get: 2, get: 3, fetch: 2, fetch!: 2, pop: 2, pop: 3, has_key?: 2, get_value: 2, get_value: 3]
   @init {:init, 1}
@@ -23,26 +30,35 @@ defmodule FlyDeployAgent.Conditions do
   @depth 3
 
   @doc """
-  What the new version does when it starts so, and the running one does neither then nor when its code changes, as `{condition, call}`. `told` are
+  What the new version does when it starts so, and the running one does neither then nor when its code changes, as `{condition, what}`. `told` are
   calls that are new however it starts.
   """
-  @spec new(Pair.t(), told :: [{mfa, [Value.t()]}]) :: [{condition, {mfa, [Value.t()]}}]
+  @spec new(Pair.t(), told :: [{mfa, [Value.t()]}]) :: [{condition, done}]
   def new(%{module: module} = pair, told) do
     if Pair.differs?(pair, [@init, @continue]) do
       roots = for {f, a} <- [@init, @continue], do: {module, f, a}
       [old, new] = for version <- [:old, :new], do: Paths.alone(module, Pair.code(pair, version), roots)
       known = Once.migrating(pair) ++ told
+      # What the running version lets follow some other start.
+      follows = then(Paths.follow(old, hd(roots), [:any]).returns)
 
       for condition <- conditions(pair, old),
           {now, true} <- [does(new, module, condition, options(old, module))],
-          now != [],
+          now != {[], []},
           {before, true} <- [does(old, module, condition, :all)],
-          {{m, _, _}, _} = call <- now,
-          m != module and not Once.among?(call, before ++ known),
+          what <- further(now, before, known, follows),
+          elem(what, 0) == :then or elem(elem(what, 0), 0) != module,
           uniq: true,
-          do: {condition, call}
+          do: {condition, what}
     else
       []
+    end
+  end
+
+  defp further({calls, then}, {before, followed}, known, follows) do
+    case Enum.reject(calls, &Once.among?(&1, before ++ known)) do
+      [] -> for text <- then -- followed, text in follows, do: {:then, text}
+      calls -> calls
     end
   end
 
@@ -52,12 +68,20 @@ defmodule FlyDeployAgent.Conditions do
   def told({:other, key, _named}), do: "another #{key}"
   def told({:given, message}), do: Messages.told(message)
 
+  def told({:element, arity, n, atom}) do
+    elements = "_" |> List.duplicate(arity) |> List.replace_at(n, inspect(atom)) |> Enum.join(", ")
+    "{#{elements}}"
+  end
+
   @doc "Whether a process whose state has this shape may have been started so: true, false, or `:unknown` where it does not keep that."
   @spec holds?(condition, Value.t()) :: boolean | :unknown
   def holds?({:given, message}, state) do
     tag = if is_tuple(message), do: elem(message, 0), else: message
     if tag in Value.atoms(state), do: true, else: :unknown
   end
+
+  def holds?({:element, _arity, _n, atom}, state),
+    do: if(atom in Value.atoms(state), do: true, else: :unknown)
 
   def holds?({kind, key, value}, state) do
     case kept(state, key, @depth) do
@@ -103,12 +127,29 @@ defmodule FlyDeployAgent.Conditions do
               for(v <- others -- known, do: {:new, v}) ++ [{:other, known ++ others}],
           do: {kind, key, value}
 
-    options ++ Enum.take(given, @tried)
+    options ++ Enum.take(given, @tried) ++ Enum.take(elements(before[@init]), @tried)
   end
 
   # What its clauses tell apart: behind a call, its first register is something else.
   defp given(nil), do: []
   defp given(body), do: body |> Enum.take_while(&(elem(&1, 0) not in @calls)) |> Messages.named({:x, 0})
+
+  # The further elements of a tuple that its clauses tell apart.
+  defp elements(nil), do: []
+
+  defp elements(body) do
+    head = Enum.take_while(body, &(elem(&1, 0) not in @calls))
+    arities = for {:test_arity, _, {:x, 0}, {:u, n}} <- head, uniq: true, do: n
+
+    for {:get_tuple_element, {:x, 0}, {:u, n}, to} when n > 0 <- head,
+        op <- head,
+        Enum.any?([1, 2], &(tuple_size(op) > &1 and elem(op, &1) == to)),
+        atom <- compared(op),
+        arity <- arities,
+        n < arity,
+        uniq: true,
+        do: {:element, arity, n, atom}
+  end
 
   # The atoms that its start compares something with; what is not false is true.
   defp values(code) do
@@ -162,10 +203,39 @@ defmodule FlyDeployAgent.Conditions do
       Paths.follow(program, {module, f, a}, [argument(condition, program, {module, f, a})], %{read: read})
 
     all = [told | continued(told, program, module, read, @continued)]
-    {Once.of(Enum.flat_map(all, & &1.calls)), Enum.all?(all, & &1.whole)}
+    {{Once.of(Enum.flat_map(all, & &1.calls)), then(told.returns)}, Enum.all?(all, & &1.whole)}
   end
 
+  # A continue, a timeout, actions of a state machine.
+  defp then(returns) do
+    for {:tuple, [{:const, :ok} | rest]} <- Enum.map(returns, &Value.parts/1),
+        text <- follows(rest),
+        uniq: true,
+        do: text
+  end
+
+  defp follows([_state, {:tuple, [{:const, :continue}, message]}]),
+    do: ["goes on with #{Once.text(message) || "a continue"}"]
+
+  defp follows([_state, {:const, n}]) when is_integer(n), do: ["gets a timeout"]
+
+  defp follows([_name, _data, {:cons, _, _} = actions]),
+    do: actions |> Value.elements() |> elem(0) |> Enum.flat_map(&action/1)
+
+  defp follows([_name, _data, action]), do: action(action)
+  defp follows(_rest), do: []
+
+  defp action({:tuple, [{:const, :next_event}, _type, message]}),
+    do: ["goes on with #{Once.text(message) || "an event"}"]
+
+  defp action({:tuple, [{:const, kind} | _]}) when kind in [:state_timeout, :timeout], do: ["gets a timeout"]
+  defp action({:tuple, [{:tuple, [{:const, :timeout}, _]} | _]}), do: ["gets a timeout"]
+  defp action(_action), do: []
+
   defp argument({:given, message}, _program, _init), do: Messages.value(message)
+
+  defp argument({:element, arity, n, atom}, _program, _init),
+    do: {:made, :any |> List.duplicate(arity) |> List.replace_at(n, {:const, atom})}
 
   # Options are none of what is given alone.
   defp argument({_kind, key, _} = condition, program, init) do

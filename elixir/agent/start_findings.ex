@@ -44,10 +44,13 @@ defmodule FlyDeployAgent.StartFindings do
       finding(
         pair,
         count,
-        "now calls #{calls |> Enum.take(3) |> Enum.map_join(", ", &Once.told/1)} when it starts with #{Enum.map_join(Enum.take(conditions, 3), ", ", &Conditions.told/1)} as well; #{number(count, module)}"
+        "now #{calls |> Enum.take(3) |> done()} when it starts with #{Enum.map_join(Enum.take(conditions, 3), ", ", &Conditions.told/1)} as well; #{number(count, module)}"
       )
     end
   end
+
+  defp done([{:then, _} | _] = texts), do: Enum.map_join(texts, ", ", &elem(&1, 1))
+  defp done(calls), do: "calls #{Enum.map_join(calls, ", ", &Once.told/1)}"
 
   # Conditions under which the same is done are one.
   defp by_calls(found), do: Enum.group_by(found, &elem(&1, 1), &elem(&1, 0))

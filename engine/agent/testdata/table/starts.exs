@@ -231,6 +231,34 @@ counts = "match?([n] when is_integer(n), T.Query.run())"
     "start(T.Source, :quiet)", traps)),
   soak.(d.("init_changed", "starts: a source that reads a file listens, too", source, [{"def init({:file, _path}), do: {:ok, []}", "def init({:file, _path}) do\n    Process.flag(:trap_exit, true)\n    {:ok, []}\n  end"}, {"traps, do: false", "traps, do: true"}],
     "start(T.Source, {:file, 1})", traps)),
+  soak.(d.("init_changed", "starts: one of a pair says what is idle, and sweeps as well", """
+  defmodule T.Sweeper do
+    use GenServer
+    def init({name, :idle}), do: {:ok, {name, 0}}
+    def init({name, _mode}) do
+      Process.send_after(self(), :sweep, 0)
+      {:ok, {name, 0}}
+    end
+    def sweeps, do: false
+    def handle_call(:swept, _, {_, n} = s), do: {:reply, n > 0, s}
+    def handle_info(:sweep, {name, n}), do: {:noreply, {name, n + 1}}
+  end
+  """, [{"def init({name, :idle}), do: {:ok, {name, 0}}", "def init({name, :idle}) do\n    Process.send_after(self(), :sweep, 0)\n    {:ok, {name, 0}}\n  end"}, {"sweeps, do: false", "sweeps, do: true"}],
+  "start(T.Sweeper, {:a, :idle})", "ask(it, :swept) == T.Sweeper.sweeps()")),
+  soak.(d.("init_changed", "starts: a client listens as a server does", """
+  defmodule T.Peer do
+    @behaviour :gen_statem
+    def callback_mode, do: :handle_event_function
+    def init(opts) do
+      data = %{mode: opts[:mode], heard: false}
+      if data.mode == :server, do: {:ok, :up, data, [{:next_event, :internal, :listen}]}, else: {:ok, :up, data}
+    end
+    def listens, do: false
+    def handle_event(:internal, :listen, _, data), do: {:keep_state, %{data | heard: true}}
+    def handle_event({:call, from}, :heard, _, data), do: {:keep_state, data, {:reply, from, data.heard}}
+  end
+  """, [{"else: {:ok, :up, data}", "else: {:ok, :up, data, [{:next_event, :internal, :listen}]}"}, {"listens, do: false", "listens, do: true"}],
+  "statem(T.Peer, mode: :client)", ":gen_statem.call(it, :heard) == T.Peer.listens()")),
   d.("init_changed", "starts: another server does a server's work, and joins for it", hub, [{"    T.Hub.join(:work, self())\n", ""}, {"    {:ok, 2}", "    T.Hub.join(:work, self())\n    {:ok, 2}"}, {"works, do: false", "works, do: true"}], hubbed, in_hub),
   soak.(h.("starts: a condition of a start is another function", feed,
     [{"    if mode == :active do\n      Process.send_after(self(), :poll, 0)\n    end\n", "    begin(mode)\n"}, {"def polls", "defp begin(:active), do: Process.send_after(self(), :poll, 0)\n  defp begin(_mode), do: nil\n  def polls"}],
