@@ -9,6 +9,7 @@ defmodule FlyDeployAgent.CodeFindings do
   alias FlyDeployAgent.{
     Children,
     CodeFacts,
+    Demands,
     MessageFindings,
     Once,
     Pair,
@@ -37,10 +38,6 @@ defmodule FlyDeployAgent.CodeFindings do
     do:
       for(%{old: %{}} = pair <- pairs, found <- of_module(pair, live), do: found) ++
         across(pairs, live) ++ TreeFindings.all(pairs, live)
-
-  @doc "The code of a version of a module, of what lives; nil where it cannot be read."
-  @spec codes(live) :: FlyDeployAgent.Demands.codes()
-  def codes(live), do: Map.get(live, :codes, fn _version, _module -> nil end)
 
   defp of_module(%{module: module} = pair, live) do
     starts = if module in live.applications, do: [start: 2], else: @start
@@ -156,7 +153,7 @@ defmodule FlyDeployAgent.CodeFindings do
 
   # What a process has done when it started, it does not do again.
   defp init_changed(pair, starts, live) do
-    codes = codes(live)
+    codes = Demands.codes(live)
     new = Once.new(pair, starts)
 
     new =
@@ -190,7 +187,7 @@ defmodule FlyDeployAgent.CodeFindings do
         told = told(by_module[module], starts, live),
         calls =
           for(
-            call <- Once.across(module, starts, changed, codes(live)),
+            call <- Once.across(module, starts, changed, Demands.codes(live)),
             not Once.among?(call, told) and not Once.there?(call),
             do: call
           ),

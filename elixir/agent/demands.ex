@@ -33,6 +33,10 @@ defmodule FlyDeployAgent.Demands do
     {Phoenix.Socket, :assign, 3}
   ]
 
+  @doc "The code of versions of modules, of what lives (`FlyDeployAgent.CodeFindings`); nil where nobody has said."
+  @spec codes(%{optional(:codes) => codes, optional(term) => term}) :: codes
+  def codes(live), do: Map.get(live, :codes, fn _version, _module -> nil end)
+
   @doc """
   The findings about `shapes`. `wanted` are structs with fields that they lack, which are told of anyway. Modules for which the time does
   not suffice are counted in a finding.

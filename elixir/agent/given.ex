@@ -10,6 +10,9 @@ defmodule FlyDeployAgent.Given do
   @updating [:update, :update!, :get_and_update, :get_and_update!]
   @modules [Enum, Stream, Map, MapSet, :lists, :maps, :queue, :gb_sets]
 
+  # Elements of a constant that are given one by one.
+  @named 20
+
   @doc "The functions among the arguments of a call, with the first of the arguments that they will get."
   @spec calls(mfa, [Value.t()], %{agent: Value.t(), read: FlyDeployAgent.Paths.read()}) :: [
           {Value.t(), [Value.t()]}
@@ -43,6 +46,11 @@ defmodule FlyDeployAgent.Given do
   def calls({:maps, :update_with, _}, [key, fun | rest], _lives),
     do: under(Known.call({:maps, :get, 3}, [key, List.last(rest), :none]), [fun])
 
+  # Each of those that the code names.
+  def calls({module, _, _}, [{:const, all} | _] = arguments, _lives)
+      when module in [Enum, Stream] and (is_list(all) or (is_map(all) and not is_struct(all))),
+      do: for(element <- named(all), call <- all(arguments, [{:const, element}]), do: call)
+
   def calls({module, _, _}, arguments, _lives) when module in @modules do
     case {module, Gives.of_what(module, arguments)} do
       {_, nil} -> []
@@ -52,6 +60,9 @@ defmodule FlyDeployAgent.Given do
   end
 
   def calls(_mfa, _arguments, _lives), do: []
+
+  defp named(%{} = map), do: map |> Map.to_list() |> named()
+  defp named(list), do: if(List.improper?(list) or length(list) > @named, do: [], else: list)
 
   defp under({:gives, value}, funs) when value not in [:none, :any], do: all(funs, [value])
   defp under({:either, [value, _]}, funs), do: all(funs, [value])

@@ -10,6 +10,7 @@ defmodule FlyDeployAgent.Held do
     Findings,
     Optional,
     Pair,
+    Places,
     Release,
     Shapes,
     StartFindings,
@@ -252,13 +253,13 @@ defmodule FlyDeployAgent.Held do
     }
   end
 
-  defp held({:set, keys}, [module | _] = holders) do
+  defp held({:set, paths}, [module | _] = holders) do
     %{
       name: "init_changed",
       severity: :warn,
       subject: inspect(module),
       detail:
-        "now sets #{Enum.map_join(keys, ", ", &inspect/1)} otherwise when it starts; #{counted(holders)} keep what was set before"
+        "now sets #{Enum.map_join(paths, ", ", &Places.told/1)} otherwise when it starts; #{counted(holders)} keep what was set before"
     }
   end
 

@@ -109,6 +109,17 @@ defmodule FlyDeployAgent.Known do
     {:gives, if(f == :validate!, do: options, else: {:made, [{:const, :ok}, options]})}
   end
 
+  def call({Map, :new, 1}, [{kind, _, _} = options]) when kind in [:cons, :list] do
+    case keys(options) do
+      {keys, _all} when keys == %{} -> {:gives, :any}
+      {keys, all} -> {:gives, {:map, keys, all and :made}}
+    end
+  end
+
+  # Fields that are not given are what the struct's module says.
+  def call({Kernel, f, 2}, [{:const, module}, options]) when f in [:struct, :struct!] and is_atom(module),
+    do: {:gives, {:map, options |> keys() |> elem(0) |> Map.put(:__struct__, {:const, module}), false}}
+
   def call(mfa, arguments) do
     case Takes.miss(mfa, arguments) do
       nil -> Gives.of(mfa, arguments) || {:gives, :any}
@@ -150,6 +161,17 @@ defmodule FlyDeployAgent.Known do
 
   defp option(_list, _key, _default), do: {:gives, :any}
 
+  # Options that become keys of a map, or fields of a struct.
+  defp keys(options) do
+    {options, all} = options |> Value.parts() |> Value.elements()
+
+    keys =
+      for {:tuple, [{kind, key}, value]} when kind in [:atom, :const] and is_atom(key) <- options,
+          do: {key, value}
+
+    {Map.new(Enum.reverse(keys)), all and length(keys) == length(options)}
+  end
+
   # Options of which all are known, or the defaults of others.
   defp with_defaults(defaults, options) do
     {known, all} = options |> Value.parts() |> Value.elements()
@@ -186,6 +208,12 @@ defmodule FlyDeployAgent.Known do
     do: if(is_map_key(values, key), do: {:gives, map}, else: put(map, {:const, key}, value))
 
   defp put_new(map, key, _value), do: put(map, key, :any)
+
+  # Another that is not known as a whole may have any of its keys.
+  defp merge({:map, one, _}, {:map, other, false}),
+    do:
+      {:gives,
+       {:map, one |> Map.new(fn {key, value} -> {key, by_default(value)} end) |> Map.merge(other), false}}
 
   defp merge({:map, one, a}, {:map, other, b}), do: {:gives, {:map, Map.merge(one, other), Value.both(a, b)}}
   defp merge({:const, one}, other) when is_map(one), do: merge(Value.map(one), other)

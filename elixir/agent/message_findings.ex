@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.MessageFindings do
   Messages that the callbacks of processes took, and no longer take, told by the code of both versions.
   """
 
-  alias FlyDeployAgent.{CodeFindings, Findings, HandedOn, Messages, Pair, Paths, Senders, Starts}
+  alias FlyDeployAgent.{CodeFindings, Demands, Findings, HandedOn, Messages, Pair, Paths, Senders, Starts}
 
   # Callbacks whose messages may have been sent, or be scheduled, before the upgrade.
   @taking [{{:handle_info, 2}, 0}, {{:handle_cast, 2}, 0}, {{:handle_call, 3}, 0}]
@@ -36,7 +36,7 @@ defmodule FlyDeployAgent.MessageFindings do
   end
 
   defp sent(%{module: module} = pair, messages, live),
-    do: Senders.sent(pair, messages, CodeFindings.codes(live), module in Map.get(live, :waiting, []))
+    do: Senders.sent(pair, messages, Demands.codes(live), module in Map.get(live, :waiting, []))
 
   # A state machine's calls of which the same is true.
   defp unsent(pair, callback, refused, live) do

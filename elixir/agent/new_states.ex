@@ -4,10 +4,9 @@ defmodule FlyDeployAgent.NewStates do
   doing something else: an option's default that only a start applies. What it demands has findings of its own (`FlyDeployAgent.Demands`).
   """
 
-  alias FlyDeployAgent.{Contexts, Demands, Pair, Paths, Starts, Value}
+  alias FlyDeployAgent.{Contexts, Demands, Pair, Paths, Places, Starts, Value}
 
-  # How deep in states, and how many of what starts set and of the shapes that live.
-  @depth 2
+  # How many of what starts set, and of the shapes that live.
   @keys 8
   @shapes 6
   # Whose calls change nothing but what is logged.
@@ -55,26 +54,21 @@ defmodule FlyDeployAgent.NewStates do
 
   defp contexts(kind, pair, codes), do: Contexts.all(kind, pair, codes.(:new, pair.module) || %{})
 
-  # What every start of the new version sets, and none of the running one, or as another kind of thing.
+  # What every start of the new version sets, and none of the running one, as far as these are known, or as another kind of thing.
   defp set(pair) do
-    [before, now] =
-      for version <- [:old, :new], do: pair |> Starts.states(version) |> Enum.map(&within(&1, [], @depth))
+    [before, now] = for version <- [:old, :new], do: pair |> Starts.states(version) |> Enum.map(&Places.of/1)
 
-    with [_ | _] <- before,
-         [first | _] <- now do
-      for path <- first |> Map.keys() |> Enum.sort(),
-          Enum.all?(now, &is_map_key(&1, path)),
-          value = applied(Starts.agreed(for paths <- now, do: paths[path])),
-          value != {:const, nil},
-          Enum.all?(before, &(not is_map_key(&1, path) or unlike?(applied(&1[path]), value))),
-          # Beside what the running one sets, not in something new as a whole.
-          path |> Enum.drop(-1) |> there?(before) do
-        {path, value}
-      end
-      |> Enum.take(@keys)
-    else
-      _ -> []
+    for paths <- Enum.take(now, 1),
+        path <- paths |> Map.keys() |> Enum.sort(),
+        Enum.all?(path, &is_atom/1) and Enum.all?(now, &is_map_key(&1, path)),
+        value = applied(Starts.agreed(for paths <- now, do: paths[path])),
+        value != {:const, nil},
+        Enum.all?(before, &(not is_map_key(&1, path) or unlike?(applied(&1[path]), value))),
+        # Beside what the running one sets, not in something new as a whole.
+        path |> Enum.drop(-1) |> there?(before) do
+      {path, value}
     end
+    |> Enum.take(@keys)
   end
 
   defp there?([], _before), do: true
@@ -85,33 +79,6 @@ defmodule FlyDeployAgent.NewStates do
   # Nobody has given an option that the running version did not know.
   defp applied({:default, term}), do: {:const, term}
   defp applied(value), do: value
-
-  # By the keys that lead there, of maps and lists of options.
-  defp within(_value, _path, 0), do: %{}
-
-  defp within({:map, values, _}, path, depth),
-    do:
-      for(
-        {key, value} <- values,
-        is_atom(key),
-        key != :__struct__,
-        pair <- here(path ++ [key], value, depth),
-        into: %{},
-        do: pair
-      )
-
-  defp within({:cons, _, _} = list, path, depth) do
-    {elements, _all} = Value.elements(list)
-
-    for {:tuple, [{:const, key}, value]} when is_atom(key) <- elements,
-        pair <- here(path ++ [key], value, depth),
-        into: %{},
-        do: pair
-  end
-
-  defp within(_value, _path, _depth), do: %{}
-
-  defp here(path, value, depth), do: [{path, value} | value |> within(path, depth - 1) |> Map.to_list()]
 
   # What others than a start put there, it has in the course of time.
   defp later?(program, key) do

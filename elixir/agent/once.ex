@@ -126,9 +126,19 @@ defmodule FlyDeployAgent.Once do
   @doc "Those of some calls that do something once, with those of their arguments that say what."
   @spec of([{mfa, [Value.t()]}]) :: [{mfa, [Value.t()]}]
   def of(calls) do
-    for {{m, f, _} = mfa, arguments} <- calls,
-        which = once(m, f) || introduced(mfa, arguments),
-        do: {mfa, Enum.map(which, &argument(arguments, &1))}
+    all =
+      for {{m, f, _} = mfa, arguments} <- calls,
+          which = once(m, f) || introduced(mfa, arguments),
+          uniq: true,
+          do: {mfa, Enum.map(which, &argument(arguments, &1))}
+
+    # Of a call in a loop, those of which more is known say what it is.
+    Enum.reject(all, fn {mfa, arguments} ->
+      :any in arguments and
+        Enum.any?(all, fn {other, others} ->
+          other == mfa and others != arguments and :any not in others and like?(arguments, others)
+        end)
+    end)
   end
 
   # Who calls a server with its own pid is known to it from then on.

@@ -5,16 +5,16 @@ defmodule FlyDeployAgent.Shapes do
   state, of which nothing is copied; of a limited number of its terms, and never at a value.
   """
 
-  alias FlyDeployAgent.{Inquiry, Origin, Release, Rounds, Value}
+  alias FlyDeployAgent.{Inquiry, Origin, Places, Release, Rounds, Value}
 
   # What is looked for: structs with the fields that they are to have, functions that are gone, and modules of which one version is
   # purged, with the md5 of the one that stays; structs that a protocol is no longer implemented for; and the shapes of some processes'
   # states, and of those of `handlers`. `names` are those of the gone of which no function of that name is left,
-  # `settings` what some processes may still have under keys of their states.
+  # `settings` what some processes may still have in their states.
   @type sought :: %{
           optional(:handlers) => [module],
           optional(:names) => %{{module, atom} => arity},
-          optional(:settings) => %{pid => [{atom, term}]},
+          optional(:settings) => %{pid => [{Places.path(), term}]},
           structs: %{module => [atom]},
           gone: MapSet.t(mfa),
           purged: %{module => binary},
@@ -27,7 +27,7 @@ defmodule FlyDeployAgent.Shapes do
           | {:purged, module}
           | {:impl, protocol :: module, module}
           | {:shape, kind :: atom, Value.t()}
-          | {:set, [atom]}
+          | {:set, [Places.path()]}
           | {:dictionary, Value.t()}
   @type holder :: module | {:supervisor, pid} | {:table, term} | {:term, binary}
 
@@ -221,14 +221,12 @@ defmodule FlyDeployAgent.Shapes do
 
   defp set(:gen_statem, {_name, data}, kept), do: set(:gen_server, data, kept)
 
-  defp set(_kind, %{} = state, kept) do
-    case for({key, value} <- kept, Map.get(state, key) === value, do: key) do
+  defp set(_kind, state, kept) do
+    case for({path, value} <- kept, Places.at(state, path) === {:ok, value}, do: path) do
       [] -> []
-      keys -> [{:set, keys}]
+      paths -> [{:set, paths}]
     end
   end
-
-  defp set(_kind, _state, _kept), do: []
 
   defp inside(state, nil, sought), do: within(state, sought)
   defp inside(state, kind, sought), do: shape(kind, state) ++ dictionary() ++ within(state, sought)

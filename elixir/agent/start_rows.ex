@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.StartRows do
   them; and what reads them. Who does the same without such a row misses nothing.
   """
 
-  alias FlyDeployAgent.{CodeFacts, CodeFindings, Pair, Paths, Value}
+  alias FlyDeployAgent.{CodeFacts, CodeFindings, Demands, Pair, Paths, Value}
 
   @type row :: {table :: atom, key :: term, Value.t()}
 
@@ -28,7 +28,7 @@ defmodule FlyDeployAgent.StartRows do
   @doc "Such rows, as `{module, what is done with it, table, key}`."
   @spec missing([Pair.t()], CodeFindings.live()) :: [{module, binary, atom, term}]
   def missing(pairs, live) do
-    codes = CodeFindings.codes(live)
+    codes = Demands.codes(live)
     changed = MapSet.new(pairs, & &1.module)
     by_module = for %{old: %{}} = pair <- pairs, into: %{}, do: {pair.module, pair}
 

@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Starts do
   What `init/1` gives: a state, and what is to follow it. Running processes have what the running code gave them.
   """
 
-  alias FlyDeployAgent.{CodeFacts, Once, Pair, Paths, Value}
+  alias FlyDeployAgent.{CodeFacts, Once, Pair, Paths, Places, Value}
 
   # Milliseconds after which a timeout that a process got when it started has passed.
   @passed 1_000
@@ -143,29 +143,24 @@ defmodule FlyDeployAgent.Starts do
   end
 
   @doc """
-  What the running version sets in a state when it starts, and the new one sets otherwise, as `{key, value of the running one}`: numbers, names,
+  What the running version sets in a state when it starts, and the new one sets otherwise, as `{path, value of the running one}`: numbers, names,
   functions and texts that no start leaves empty.
   """
-  @spec settings(Pair.t()) :: [{atom, term}]
+  @spec settings(Pair.t()) :: [{Places.path(), term}]
   def settings(pair) do
-    with [{:map, values, _} | _] = before <- states(pair, :old),
-         [_ | _] = now <- states(pair, :new) do
-      for key <- Map.keys(values),
-          {:ok, value} <- [in_all(key, before)],
-          {:ok, other} <- [in_all(key, now)],
+    with [first | _] = before <- pair |> states(:old) |> Enum.map(&Places.of/1),
+         [_ | _] = now <- pair |> states(:new) |> Enum.map(&Places.of/1) do
+      for {path, _} <- first,
+          {:ok, value} <- [setting(path, before)],
+          {:ok, other} <- [setting(path, now)],
           other !== value,
-          do: {key, value}
+          do: {path, value}
     else
       _ -> []
     end
   end
 
-  defp in_all(key, states),
-    do:
-      setting(
-        key,
-        agreed(for state <- states, do: with({:map, values, _} <- state, do: Map.get(values, key, :none)))
-      )
+  defp setting(path, states), do: set(agreed(for paths <- states, do: Map.get(paths, path, :none)))
 
   @doc "What is the same in all states, or is in those where an option has not given something else, as in `opts[:limit] || 10`; `:any` where they differ."
   @spec agreed([Value.t()]) :: Value.t()
@@ -210,17 +205,15 @@ defmodule FlyDeployAgent.Starts do
   defp given_first(_arguments, _module), do: :any
 
   # A gen_statem has its data last.
-  defp state({:tuple, [{:const, :ok}, {:map, _, _} = state | _]}), do: state
-  defp state({:tuple, [{:const, :ok}, {:cons, _, _} = options | _]}), do: options
+  defp state({:tuple, [{:const, :ok}, {kind, _, _} = state | _]}) when kind in [:map, :cons], do: state
   defp state({:tuple, [{:const, :ok}, {:const, name}, data | _]}) when is_atom(name), do: data
+  defp state({:tuple, [{:const, :ok}, {:tuple, _} = state | _]}), do: state
   defp state(_given), do: :any
 
-  defp setting(key, {kind, value}) when is_atom(key) and key != :__struct__ and kind in [:const, :default],
-    do: if(set?(value), do: {:ok, value})
-
+  defp set({kind, value}) when kind in [:const, :default], do: if(set?(value), do: {:ok, value})
   # One that is named, of any module.
-  defp setting(_key, {:fun, {m, f, a}, []}), do: {:ok, Function.capture(m, f, a)}
-  defp setting(_key, _value), do: nil
+  defp set({:fun, {m, f, a}, []}), do: {:ok, Function.capture(m, f, a)}
+  defp set(_value), do: nil
 
   defp set?(n) when is_number(n), do: n > 1
   defp set?(atom) when is_atom(atom), do: atom not in [nil, true, false]

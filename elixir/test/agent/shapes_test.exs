@@ -84,15 +84,17 @@ defmodule FlyDeployAgent.ShapesTest do
   end
 
   test "what a start has set is compared in the process" do
-    {:ok, kept} = GenServer.start_link(Counter, %{max: 5, name: "a"})
-    {:ok, other} = GenServer.start_link(Counter, %{max: 7, name: "a"})
-    settings = Map.new([kept, other], &{&1, [max: 5, name: "b"]})
+    {:ok, kept} = GenServer.start_link(Counter, %{max: 5, name: "a", conf: {:every, [ms: 9]}})
+    {:ok, other} = GenServer.start_link(Counter, %{max: 7, name: "a", conf: [1 | 2]})
+    settings = Map.new([kept, other], &{&1, [{[:max], 5}, {[:name], "b"}, {[:conf, 1, :ms], 9}]})
     sought = Map.merge(@wanted, %{structs: %{}, gone: MapSet.new(), settings: settings})
     shapes = Map.new([kept, other], &{&1, :gen_server})
 
     {held, 0, []} = Shapes.holders(%{sought | shapes: shapes}, [], [{kept, Counter}, {other, Counter}])
 
-    assert for(%{found: {:set, keys}, pid: pid} <- held, do: {pid, keys}) == [{kept, [:max]}]
+    assert for(%{found: {:set, keys}, pid: pid} <- held, do: {pid, keys}) == [
+             {kept, [[:max], [:conf, 1, :ms]]}
+           ]
   end
 
   test "functions of a version that is not the one that runs" do

@@ -48,6 +48,11 @@ defmodule FlyDeployAgent.StartRowsTest do
        {"{:burst, opts[:burst]})", "[{:burst, opts[:burst]}, {{:rate, 1}, opts[:rate]}])"},
        {"def rate, do: 5", "def rate, do: T.Limits.get({:rate, 1})"}
      ], [{T.Limits, "T.Gate.rate/0", {:rate, 1}}]},
+    {"one of a list",
+     [
+       {"    {:ok, nil}", "    Enum.each([:size, :rate], &:ets.insert(table, {&1, 5}))\n    {:ok, nil}"},
+       @reads
+     ], [{T.Limits, "T.Gate.rate/0", :rate}]},
     {"where there is none, something else is called that may well give the same",
      [@puts, {"def rate, do: 5", "def rate, do: T.Limits.get(:rate) || Application.get_env(:t, :rate)"}], []},
     {"where there is none, it is what the start puts",

@@ -24,8 +24,9 @@ defmodule FlyDeployAgent.StartsTest do
        {":keep, 3)", ":keep, 4)"},
        {"if opts[:lazy], do: {:ok, Map.put(state, :keep, 9)}, else: {:ok, state}", "{:ok, state}"}
      ], []},
-    {"another default after ||", [{"|| 5", "|| 6"}], [size: 5]},
-    {"another default in start_link", [{":wait, 50)", ":wait, 60)"}], [wait: 50]},
+    {"another default after ||", [{"|| 5", "|| 6"}], [{[:size], 5}]},
+    {"another default in start_link", [{":wait, 50)", ":wait, 60)"}], [{[:wait], 50}]},
+    {"another number within", [{"n: 0}", "n: 0, at: {:fixed, 30}}"}], []},
     {"the same in other words",
      [{"opts[:size] || 5", "Keyword.get(opts, :size, 5)"}, {"n: 0}", "n: 0, at: 1}"}], []}
   ]

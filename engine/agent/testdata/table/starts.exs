@@ -166,6 +166,30 @@ defmodule T.SApp do
 end
 """
 
+limited = """
+defmodule T.Limited do
+  use GenServer
+  def init(opts), do: {:ok, %{config: [limit: Keyword.get(opts, :limit, 10)]}}
+  def default, do: 10
+  def handle_call(:limit, _, s), do: {:reply, s.config[:limit], s}
+end
+"""
+
+listener = """
+defmodule T.Listener do
+  use GenServer
+  @topics [:news, :jobs]
+  def init(_) do
+    Enum.each(@topics, &Registry.register(T.Topics, &1, nil))
+    {:ok, nil}
+  end
+  def topics, do: @topics
+end
+"""
+
+listens = "{:ok, r} = Registry.start_link(keys: :duplicate, name: T.Topics); Process.unlink(r); start(T.Listener, nil)"
+heard = "Enum.sort(Registry.keys(T.Topics, it)) == Enum.sort(T.Listener.topics())"
+
 # What telemetry does, in a table of the same name and with the same rows.
 bus = """
 defmodule T.Bus do
@@ -213,6 +237,10 @@ counts = "match?([n] when is_integer(n), T.Query.run())"
   soak.(h.("options: a further option is kept, and read by nobody", tries,
     [{"%{opts: opts, n: 0}", "%{opts: Keyword.merge([retries: 3], opts), n: 0}"}], "start(T.Tries, home: 1)", "ask(it, :try) == T.Tries.expected()")),
 
+  soak.(d.("init_changed", "options: another default of an option, within what is kept of the configuration", limited, [{":limit, 10)", ":limit, 50)"}, {"default, do: 10", "default, do: 50"}], "start(T.Limited, [])", "ask(it, :limit) == T.Limited.default()")),
+  soak.(d.("init_changed", "options: another default of an option, in a tuple", String.replace(String.replace(limited, "%{config: [limit: Keyword.get(opts, :limit, 10)]}", "{Keyword.get(opts, :limit, 10), 0}"), "s.config[:limit]", "elem(s, 0)"),
+    [{":limit, 10)", ":limit, 50)"}, {"default, do: 10", "default, do: 50"}], "start(T.Limited, [])", "ask(it, :limit) == T.Limited.default()")),
+  soak.(h.("options: another default of an option, and who runs was given one", limited, [{":limit, 10)", ":limit, 50)"}], "start(T.Limited, limit: 7)", "ask(it, :limit) == 7")),
   d.(["init_changed", "stale_shape"], "handlers: what a handler is attached with is another atom, by another module", bus, [{":count)\nend", ":sum)\nend"}, {"_, _, :count), do: T.Stats.Table.add(1)", "%{n: n}, _, :sum), do: T.Stats.Table.add(n)"}], attached, counts),
   soak.(d.(["init_changed", "stale_shape"], "handlers: what a handler is attached with is a pair, and it takes no other", bus,
     [{":count)\nend", "{:count, 1})\nend"}, {"_, _, :count), do: T.Stats.Table.add(1)", "_, _, {:count, by}), do: T.Stats.Table.add(by)"}, {"  def handle(_, _, _, _), do: :ok\n", ""}], attached, counts)),
@@ -259,6 +287,8 @@ counts = "match?([n] when is_integer(n), T.Query.run())"
   end
   """, [{"else: {:ok, :up, data}", "else: {:ok, :up, data, [{:next_event, :internal, :listen}]}"}, {"listens, do: false", "listens, do: true"}],
   "statem(T.Peer, mode: :client)", ":gen_statem.call(it, :heard) == T.Peer.listens()")),
+  soak.(d.("init_changed", "starts: a further topic stands in the list that is listened to", listener, [{"[:news, :jobs]", "[:news, :jobs, :audit]"}], listens, heard)),
+  soak.(h.("starts: the topics that are listened to are in another order", listener, [{"[:news, :jobs]", "[:jobs, :news]"}], listens, heard)),
   d.("init_changed", "starts: another server does a server's work, and joins for it", hub, [{"    T.Hub.join(:work, self())\n", ""}, {"    {:ok, 2}", "    T.Hub.join(:work, self())\n    {:ok, 2}"}, {"works, do: false", "works, do: true"}], hubbed, in_hub),
   soak.(h.("starts: a condition of a start is another function", feed,
     [{"    if mode == :active do\n      Process.send_after(self(), :poll, 0)\n    end\n", "    begin(mode)\n"}, {"def polls", "defp begin(:active), do: Process.send_after(self(), :poll, 0)\n  defp begin(_mode), do: nil\n  def polls"}],
@@ -279,6 +309,8 @@ counts = "match?([n] when is_integer(n), T.Query.run())"
     [puts_rate, {"def rate, do: 5", "def rate, do: T.Limits.get(:rate)"}], "start(T.Limits, nil)", "T.Gate.rate() == 5"),
   soak.(d.("table_changed", "rows: a flag that the application's start puts into a table, by another module", flags,
     [{"{:alpha, true})", "[{:alpha, true}, {:beta, true}])"}, {"on?(:alpha)", "on?(:beta)"}], "app(T.FApp)", "T.Page.parts() == [:news, :chat]")),
+  soak.(d.("table_changed", "rows: limits stand in a list, and the start puts them one by one", String.replace(limits, ":ets.insert(table, {:burst, 3})", "for {key, n} <- [burst: 3], do: :ets.insert(table, {key, n})"),
+    [{"[burst: 3]", "[burst: 3, rate: 5]"}, {"def rate, do: 5", "def rate, do: T.Limits.get(:rate)"}], "start(T.Limits, nil)", "T.Gate.rate() == 5")),
   soak.(d.("table_changed", "rows: who may enter is a member of a table that a supervisor fills", """
   defmodule T.Doors do
     use Supervisor
