@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"sync"
+	"time"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
@@ -17,6 +18,7 @@ type ahead struct {
 
 	mu    sync.Mutex
 	found map[string]agent.VM // by machine
+	times map[string]time.Duration
 }
 
 // lookAhead begins to look; nothing of it is told, and what does not answer is looked for again when it is staged. The caller must end it.
@@ -24,14 +26,16 @@ func (j *job) lookAhead(ctx context.Context, s *surveyed) *ahead {
 	if s.reusesTarball() && s.reusesAgent() {
 		return nil // it is staged at once
 	}
-	a := &ahead{found: map[string]agent.VM{}}
+	a := &ahead{found: map[string]agent.VM{}, times: map[string]time.Duration{}}
 	ctx, a.cancel = context.WithCancel(ctx)
 	a.done.Go(func() {
 		_ = run.Each(ctx, s.in, askedAtOnce, engine.Machine.Where, func(ctx context.Context, m engine.Machine) error {
+			began := time.Now()
 			vm, err := agent.Discover(ctx, target.ExecOn(j.ports.Fleet, m.ID), j.settings.Release)
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.times[m.ID] = time.Since(began)
 			if err == nil {
-				a.mu.Lock()
-				defer a.mu.Unlock()
 				a.found[m.ID] = vm
 			}
 			return err
@@ -54,6 +58,16 @@ func (a *ahead) orElse(machine string, look func() (agent.VM, error)) (vm agent.
 		vm, err = look()
 	}
 	return vm, early, err
+}
+
+// took is how long a machine took to answer, or was waited for; 0 where none was asked.
+func (a *ahead) took(r *rollout) time.Duration {
+	if a == nil {
+		return 0
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.times[r.machine.ID]
 }
 
 func (a *ahead) take(machine string) (agent.VM, bool) {

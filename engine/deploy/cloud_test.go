@@ -76,6 +76,9 @@ func newCloud(w *agenttest.World) *cloud {
 	}
 }
 
+// seed has fates and latencies be drawn otherwise.
+func (c *cloud) seed(n int) { c.random = rand.New(rand.NewPCG(uint64(n), 2)) }
+
 // trouble gives machines their fates: 1 % are slow, 0.5 % fall silent, 0.5 % die, at a random exec. The first machine is well: a deploy
 // that cannot connect is no deploy.
 func (c *cloud) trouble(machines int) {

@@ -185,7 +185,7 @@ func (j *job) agentsGone(ctx context.Context, machines []*rollout) map[*rollout]
 	withAgent := filter(machines, func(r *rollout) bool {
 		return r.session != nil && !r.status.State.Terminal() && time.Since(r.heard) > stagedLately
 	})
-	_ = j.each(ctx, withAgent, func(ctx context.Context, r *rollout) error {
+	_ = j.eachButLast(ctx, withAgent, j.mayFail(machines), lastOnesGet, func(ctx context.Context, r *rollout) error {
 		_, err := r.session.Wait(ctx, 0)
 		if errors.Is(err, agent.ErrGone) {
 			mu.Lock()

@@ -21,15 +21,17 @@ type wave struct {
 }
 
 // showWave emits how far the commit has come, with a text about the wave.
-func (c *committing) showWave(w wave, text string) { c.showAsking(w, text, engine.QuestionNone) }
+func (c *committing) showWave(w wave, text string) {
+	c.showAsking(w, count(c.machines, (*rollout).isUpgraded), text, engine.QuestionNone)
+}
 
-func (c *committing) showAsking(w wave, text string, asks engine.Question, ways ...engine.Way) {
+func (c *committing) showAsking(w wave, upgraded int, text string, asks engine.Question, ways ...engine.Way) {
 	if w.of > 1 {
 		text = fmt.Sprintf("wave %d of %d: %s", w.number, w.of, text)
 	}
 	c.rec.Emit(engine.Event{
 		Phase: engine.PhaseCommit, Status: engine.StatusRunning, Text: text,
-		Done: int64(count(c.machines, (*rollout).isUpgraded)), Total: int64(len(c.machines)), Unit: "machines", Asks: asks, Ways: ways,
+		Done: int64(upgraded), Total: int64(len(c.machines)), Unit: "machines", Asks: asks, Ways: ways,
 	})
 }
 

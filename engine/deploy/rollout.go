@@ -33,6 +33,7 @@ type rollout struct {
 	status  agent.Status   // the agent's last one
 	heard   time.Time      // when it told that
 	shown   []agent.Phase  // what was emitted last of each
+	took    time.Duration  // to be staged
 	code    agent.Code     // that the VM had loaded when it was verified
 
 	trialEnds time.Time // of its VM, zero if it is on none

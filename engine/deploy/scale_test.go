@@ -38,6 +38,7 @@ type figures struct {
 	measured         int    // the number of events then
 	cpu              time.Duration
 	log              string
+	instants         []instant
 }
 
 // scaled deploys to a fleet before the stand-in of the Machines API. It runs within a bubble of testing/synctest.
@@ -71,6 +72,7 @@ func scaled(t testing.TB, machines int, prepare func(*cloud, *engine.Settings)) 
 		}
 		for _, e := range batch {
 			p.Apply(e)
+			f.note(e)
 			if os.Getenv("FLYDEPLOY_SCALE_LOG") != "" && (e.Machine == "" || e.Problem != nil || e.Log != "") {
 				fmt.Printf("%6.1f %s %s %s %s%s %v\n", e.At.Sub(packed).Seconds(), e.Machine, e.Phase, e.Status, e.Text, e.Log, e.Problem)
 			}
@@ -184,7 +186,8 @@ func (f figures) row(machines int) string {
 const figuresHead = `| machines | resumed s | ended s | execs | requests | 429 | MB of API | PUTs | objects | MB stored | heap MB | held MB | stand-in's MB | CPU s | result | bound s |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|`
 
-// TestScale prints the figures of the fleets whose sizes FLYDEPLOY_SCALE lists: make bench-scale.
+// TestScale prints the figures of the fleets whose sizes FLYDEPLOY_SCALE lists: make bench-scale. With troubles it draws FLYDEPLOY_SCALE_SEEDS
+// times who meets which; FLYDEPLOY_SCALE_STEPS shows where the time went.
 func TestScale(t *testing.T) {
 	sizes := strings.Fields(os.Getenv("FLYDEPLOY_SCALE"))
 	if len(sizes) == 0 {
@@ -194,40 +197,79 @@ func TestScale(t *testing.T) {
 	if os.Getenv("FLYDEPLOY_SCALE_MEMORY") != "" {
 		runtime.MemProfileRate = 4 << 10
 	}
+	var alone figures
+	synctest.Test(t, func(t *testing.T) { alone = scaled(t, 1, func(*cloud, *engine.Settings) {}) })
 	for _, troubled := range []bool{false, true} {
 		t.Run(fmt.Sprintf("troubled %t", troubled), func(t *testing.T) {
 			fmt.Println(figuresHead)
-			var alone figures
-			synctest.Test(t, func(t *testing.T) { alone = scaled(t, 1, func(*cloud, *engine.Settings) {}) })
 			for _, size := range sizes {
 				machines, err := strconv.Atoi(size)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if troubled && machines < 100 {
+				switch {
+				case !troubled && machines == 6:
+					printWaterfall(t)
+				case troubled && machines < 100:
 					continue
 				}
-				if machines == 6 {
-					printWaterfall(t)
+				for seed := range seedsOf(troubled) {
+					synctest.Test(t, func(t *testing.T) { scaledWithin(t, machines, troubled, seed+1, alone) })
 				}
-				synctest.Test(t, func(t *testing.T) {
-					f := scaled(t, machines, func(c *cloud, s *engine.Settings) {
-						if troubled {
-							c.trouble(machines)
-							s.MaxFailed = max(machines/50, 2)
-						}
-					})
-					bound := f.bound(alone, machines)
-					fmt.Printf("%s %.1f |\n", f.row(machines), bound.Seconds())
-					if !troubled && (f.result.Outcome != engine.OutcomeSucceeded || f.ended > bound*13/10) {
-						t.Errorf("%d machines ended %s after %s, where the limits give %s: %v", machines, f.result.Outcome, f.ended, bound, f.result.Problem)
-					}
-					if os.Getenv("FLYDEPLOY_SCALE_LOG") != "" {
-						fmt.Println(f.result.Problem, f.log)
-					}
-				})
 			}
 		})
+	}
+}
+
+// seedsOf gives how often a fleet is upgraded.
+func seedsOf(troubled bool) int {
+	if n, _ := strconv.Atoi(os.Getenv("FLYDEPLOY_SCALE_SEEDS")); troubled && n > 0 {
+		return n
+	}
+	return 1
+}
+
+// scaledWithin upgrades a fleet, prints its figures, and holds it to the time that the limits give.
+func scaledWithin(t *testing.T, machines int, troubled bool, seed int, alone figures) {
+	var fates map[string]fate
+	f := scaled(t, machines, func(c *cloud, s *engine.Settings) {
+		c.seed(seed)
+		if troubled {
+			c.trouble(machines)
+			s.MaxFailed = max(machines/50, 2)
+		}
+		fates = c.fates
+	})
+	bound := f.bound(alone, machines)
+	fmt.Printf("%s %.1f |\n", f.row(machines), bound.Seconds())
+	if os.Getenv("FLYDEPLOY_SCALE_STEPS") != "" {
+		fmt.Println(f.steps(fates))
+	}
+	if os.Getenv("FLYDEPLOY_SCALE_LOG") != "" {
+		fmt.Println(f.result.Problem, f.log)
+	}
+	most := bound * 13 / 10
+	if machines <= 1000 {
+		most = min(most, time.Minute)
+	}
+	if troubled {
+		f.onlyThose(t, fates)
+	}
+	if !troubled && f.result.Outcome != engine.OutcomeSucceeded || (!troubled || machines >= 1000) && f.ended > most {
+		t.Errorf("%d machines ended %s after %s, where the limits give %s: %v", machines, f.result.Outcome, f.ended, bound, f.result.Problem)
+	}
+}
+
+// onlyThose fails unless all machines are upgraded that nothing has happened to.
+func (f figures) onlyThose(t *testing.T, fates map[string]fate) {
+	t.Helper()
+	if f.result.Outcome != engine.OutcomePartial && f.result.Outcome != engine.OutcomeSucceeded {
+		t.Errorf("it ended %s, %s: %v", f.result.Outcome, outcomeCounts(f.result), f.result.Problem)
+	}
+	for _, m := range f.result.Machines {
+		if _, has := fates[m.ID]; !has && m.Outcome != engine.OutcomeCommitted {
+			t.Errorf("machine %s, which nothing has happened to, is %s: %s", m.ID, m.Outcome, m.Error)
+		}
 	}
 }
 
@@ -254,15 +296,7 @@ func TestALargeFleetBeforeFlysLimits(t *testing.T) {
 						fates = c.fates
 					}
 				})
-				if troubled && f.result.Outcome != engine.OutcomePartial && f.result.Outcome != engine.OutcomeSucceeded {
-					t.Errorf("it ended %s, %s: %v", f.result.Outcome, outcomeCounts(f.result), f.result.Problem)
-				}
-				for _, m := range f.result.Machines {
-					if _, has := fates[m.ID]; !has && m.Outcome != engine.OutcomeCommitted {
-						t.Errorf("machine %s, which nothing has happened to, is %s: %s", m.ID, m.Outcome, m.Error)
-					}
-				}
-				if !troubled && (f.result.Outcome != engine.OutcomeSucceeded || f.ended > time.Minute) {
+				if f.onlyThose(t, fates); !troubled && f.result.Outcome != engine.OutcomeSucceeded || f.ended > time.Minute {
 					t.Errorf("it ended %s after %s: %v", f.result.Outcome, f.ended, f.result.Problem)
 				}
 				if f.traffic.refused*100 > f.traffic.requests {

@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"flydeploy/engine"
 	"flydeploy/engine/agent"
@@ -64,8 +67,13 @@ func (j *job) newStaged(s *surveyed, p packed, held *lock.Held) *staged {
 // and compare. Then it makes the plan.
 func (st *staged) stage(ctx context.Context) (made *engine.Plan, err error) {
 	phase := st.phase(engine.PhaseStage, text.Counted(len(st.machines), "machine"), &st.upgrade, func() (string, error) {
-		err := st.eachButLast(ctx, st.machines, st.settings.MaxFailed, lastOnesGet, st.stageMachine)
-		err = errors.Join(err, st.awaitBooting(ctx))
+		var booting errgroup.Group
+		err := st.eachThen(ctx, slowestFirst(st.machines, st.looked.took), st.settings.MaxFailed, lastOnesGet, st.stageMachine, func(r *rollout) {
+			if r.isBooting() && st.shouldRun(r) { // meanwhile
+				booting.Go(func() error { return st.stageLater(ctx, r) })
+			}
+		})
+		err = errors.Join(err, booting.Wait(), st.awaitBooting(ctx))
 		if len(st.machines) == 0 {
 			return "", target.NoMachineProblem("none of the selected machines runs an Elixir release", st.surveyed.target.Machines)
 		}
@@ -114,6 +122,8 @@ func (st *staged) facts() plan.Facts {
 // stageMachine stages a machine. If its VM does not run yet, the machine keeps its state and has a problem: see awaitBooting.
 func (st *staged) stageMachine(ctx context.Context, r *rollout) error {
 	r.move(engine.MachineStaging, engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Facts: &r.machine})
+	began := time.Now()
+	defer func() { r.took = time.Since(began) }()
 	err := st.inject(ctx, r)
 	if err == nil && r.adopted {
 		return nil
@@ -158,20 +168,14 @@ func (st *staged) stageAgain(ctx context.Context, r *rollout) error {
 // out. Otherwise they should run it: they are given bootsWithin, and are down if their VM does not run by then.
 func (st *staged) awaitBooting(ctx context.Context) error {
 	runsRelease := map[string]bool{}
-	for _, m := range st.surveyed.target.Machines {
-		if m.ID == st.surveyed.target.Machine {
-			runsRelease[m.ProcessGroup] = true
-		}
-	}
-	booting := func(r *rollout) bool { return r.state == engine.MachineStaging && r.problem != nil }
 	for _, r := range st.machines {
-		if !booting(r) || st.back {
+		if !r.isBooting() || st.shouldRun(r) {
 			runsRelease[r.machine.ProcessGroup] = true
 		}
 	}
 	var waitFor, in []*rollout
 	for _, r := range st.machines {
-		if booting(r) && !runsRelease[r.machine.ProcessGroup] {
+		if r.isBooting() && !runsRelease[r.machine.ProcessGroup] {
 			r.problem = nil
 			r.machine.LeftOut = engine.LeftOutNoVM
 			st.leftOut = append(st.leftOut, r.machine)
@@ -179,7 +183,7 @@ func (st *staged) awaitBooting(ctx context.Context) error {
 			continue
 		}
 		in = append(in, r)
-		if booting(r) {
+		if r.isBooting() {
 			waitFor = append(waitFor, r)
 		}
 	}
@@ -188,12 +192,41 @@ func (st *staged) awaitBooting(ctx context.Context) error {
 	return st.each(ctx, waitFor, func(ctx context.Context, r *rollout) error { return st.stageBooting(ctx, r, deadline) })
 }
 
+// isBooting: its VM did not run when it was to be staged.
+func (r *rollout) isBooting() bool { return r.state == engine.MachineStaging && r.problem != nil }
+
+// shouldRun reports whether it is known without a look at other machines that the machine's process group runs the release.
+func (st *staged) shouldRun(r *rollout) bool {
+	return st.back || slices.ContainsFunc(st.surveyed.target.Machines, func(m engine.Machine) bool {
+		return m.ID == st.surveyed.target.Machine && m.ProcessGroup == r.machine.ProcessGroup
+	})
+}
+
+// stageLater stages a machine that was found booting while others are staged. Of a large fleet, one that falls silent then gets no more time than
+// the last ones get.
+func (st *staged) stageLater(ctx context.Context, r *rollout) error {
+	if st.machinesAreMany() && st.settings.MaxFailed > 0 {
+		const most = bootsWithin + lastOnesGet
+		silent := engine.NewProblem("silent", fmt.Sprintf("its VM did not run at first, and it had not been staged %s later", most), nil, engine.Remedies["silent"])
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, most, silent)
+		defer cancel()
+	}
+	deadline := time.Now().Add(bootsWithin)
+	if err := run.Guarded(func() error { return st.stageBooting(ctx, r, deadline) }); err != nil {
+		return engine.AsProblem(err).WithPrefix(r.where())
+	}
+	return nil
+}
+
 // stageBooting stages a machine as soon as its VM runs, until the deadline.
 func (st *staged) stageBooting(ctx context.Context, r *rollout, deadline time.Time) error {
 	for r.problem != nil {
 		last := !time.Now().Before(deadline) // a machine that had to wait for its turn is still looked at once
 		r.emit(engine.Event{Phase: engine.PhaseInject, Status: engine.StatusRunning, Text: "waiting for its VM to boot"})
-		if err := run.Wait(ctx, min(lookForVMEvery, max(time.Until(deadline), 0))); err != nil {
+		if err := run.Wait(ctx, min(lookForVMEvery, max(time.Until(deadline), 0))); isSilent(err) {
+			return st.markDown(r)
+		} else if err != nil {
 			return err
 		}
 		r.problem = nil

@@ -1,8 +1,10 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,6 +115,23 @@ func (c *committing) together(ctx context.Context, w wave) error {
 	return err
 }
 
+// slowestFirst has those machines begin first that have taken more than twice as long before as most, so that nobody waits for them at the
+// end. All others keep their order.
+func slowestFirst(machines []*rollout, took func(*rollout) time.Duration) []*rollout {
+	if len(machines) == 0 {
+		return nil
+	}
+	times := make([]time.Duration, len(machines))
+	for i, r := range machines {
+		times[i] = took(r)
+	}
+	slices.Sort(times)
+	isSlow := func(r *rollout) bool { return took(r) > 2*times[len(times)/2] }
+	slow := filter(machines, isSlow)
+	slices.SortStableFunc(slow, func(a, b *rollout) int { return cmp.Compare(took(b), took(a)) })
+	return append(slow, filter(machines, func(r *rollout) bool { return !isSlow(r) })...)
+}
+
 // turns has machines begin in their order: one that ends passes its turn on to the first that has not begun.
 type turns struct {
 	mu    sync.Mutex
@@ -143,11 +162,12 @@ func (t *turns) pass() {
 // inTurn has each machine of a wave commit as soon as it is armed, so many at once as may be disturbed. Once too many have failed, nothing
 // more starts.
 func (c *committing) inTurn(ctx context.Context, w wave) error {
-	turns := newTurns(w.machines, c.atOnce(len(w.machines)))
+	machines := slowestFirst(w.machines, func(r *rollout) time.Duration { return r.took })
+	turns := newTurns(machines, c.atOnce(len(machines)))
 	c.failed.Store(0) // mayFail counts those of earlier waves
 	may := c.mayFail(c.machines)
 	var notStarted atomic.Int64
-	err := c.eachButLast(ctx, w.machines, may, lastOnesGet, func(ctx context.Context, r *rollout) error {
+	err := c.eachButLast(ctx, machines, may, lastOnesGet, func(ctx context.Context, r *rollout) error {
 		select {
 		case <-turns.begin[r]:
 		case <-ctx.Done():

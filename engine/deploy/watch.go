@@ -38,7 +38,8 @@ type watch struct {
 	paused atomic.Pointer[time.Time] // since when the strategy has it wait for that, nil for not
 	alone  error                     // nobody has said so
 
-	promoted atomic.Bool // somebody has said so, or did not want to wait for the end
+	upgraded atomic.Int64 // machines of all waves so far
+	promoted atomic.Bool  // somebody has said so, or did not want to wait for the end
 
 	crashes *engine.Tally
 
@@ -55,14 +56,35 @@ type watch struct {
 
 func newWatch(c *committing, w wave, machines []*rollout) *watch {
 	begun := time.Now()
-	if machines[0].adopted { // their agents have begun before: the last of them counts, whatever wave it was in
+	switch {
+	case machines[0].adopted: // their agents have begun before: the last of them counts, whatever wave it was in
 		last := watchedFor(machines[0].status)
 		for _, r := range machines {
 			last = min(last, watchedFor(r.status))
 		}
 		begun = begun.Add(-last)
+	case c.machinesAreMany():
+		begun = latest(begun.Add(-lastOnesGet), lastHeard(machines))
 	}
-	return &watch{committing: c, wave: w, machines: machines, begun: begun, trialEnds: c.firstTrialEnds(), sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]*engine.Problem{}, sleeps: newSleeps(begun), mayFail: c.job.mayFail(c.machines), crashes: engine.NewTally(len(machines))}
+	watching := &watch{committing: c, wave: w, machines: machines, begun: begun, trialEnds: c.firstTrialEnds(), sick: map[*rollout]*engine.Problem{}, gone: map[*rollout]*engine.Problem{}, sleeps: newSleeps(begun), mayFail: c.job.mayFail(c.machines), crashes: engine.NewTally(len(machines))}
+	watching.upgraded.Store(int64(count(c.machines, (*rollout).isUpgraded)))
+	return watching
+}
+
+// lastHeard is when the last of machines told that it has committed. Their agents have watched since, also while a large fleet waited for the few
+// that had not answered: that time counts.
+func lastHeard(machines []*rollout) (at time.Time) {
+	for _, r := range machines {
+		at = latest(at, r.heard)
+	}
+	return at
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // run watches until the end of the bake time, or until a moment after something is not well.
@@ -188,6 +210,9 @@ func notWell(what string) *engine.Problem { return engine.NewProblem("unhealthy"
 // for as long as one machine may take: until it has answered, nothing is known.
 func (w *watch) ask(ctx context.Context, r *rollout) error {
 	r.emit(engine.Event{Phase: engine.PhaseWatch, Status: engine.StatusRunning, StartedAt: w.begun})
+	if !w.verified(ctx, r) {
+		return nil
+	}
 	for {
 		last := w.over() > 0
 		if w.sleeps.now(r) { // nothing in it answers
@@ -227,6 +252,22 @@ func (w *watch) ask(ctx context.Context, r *rollout) error {
 			_ = run.Wait(w.baking, lookAgainAfter)
 		}
 	}
+}
+
+// verified verifies a machine that has committed, and whose code nobody could look at since. False: its VM has ended.
+func (w *watch) verified(ctx context.Context, r *rollout) bool {
+	if r.state != engine.MachineCommitted {
+		return true
+	}
+	_ = w.verifyMachine(ctx, r, w.book) // otherwise a later look says what is wrong
+	if r.isUpgraded() {
+		w.upgraded.Add(1)
+	}
+	if !r.reportsUpgrade() {
+		w.lose(r, "its VM ended while it was watched")
+		return false
+	}
+	return true
 }
 
 func healthUnknown(what string, err error) *engine.Problem {
@@ -307,7 +348,7 @@ func (w *watch) tell(over time.Duration) {
 	if asks != engine.QuestionNone && w.paused.Load() != nil {
 		ways = []engine.Way{engine.WayPromote}
 	}
-	w.showAsking(w.wave, say, asks, ways...)
+	w.showAsking(w.wave, int(w.upgraded.Load()), say, asks, ways...)
 }
 
 // conclude says of each machine what the watch has shown.

@@ -34,9 +34,14 @@ func (j *job) each(ctx context.Context, all []*rollout, work func(context.Contex
 // so much longer, and their context ends with the problem "silent". Those that this has happened to before only get silentOnesGet once all
 // others have ended.
 func (j *job) eachButLast(ctx context.Context, all []*rollout, few int, get time.Duration, work func(context.Context, *rollout) error) error {
+	return j.eachThen(ctx, all, few, get, work, func(*rollout) {})
+}
+
+// eachThen is eachButLast, and hands each machine over that has ended.
+func (j *job) eachThen(ctx context.Context, all []*rollout, few int, get time.Duration, work func(context.Context, *rollout) error, then func(*rollout)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if few = min(few, len(all)/10); j.machines.Load() < largeFleet {
+	if few = min(few, len(all)/10); !j.machinesAreMany() {
 		few = 0
 	}
 	l := &lastOnes{few: few, get: get, open: count(all, (*rollout).answers), of: len(all), cancel: cancel}
@@ -47,9 +52,13 @@ func (j *job) eachButLast(ctx context.Context, all []*rollout, few int, get time
 		err := work(ctx, r)
 		r.silent = isSilent(context.Cause(ctx)) || r.silent && err != nil
 		l.ended(answered)
+		then(r)
 		return err
 	})
 }
+
+// machinesAreMany: the fleet is a large one.
+func (j *job) machinesAreMany() bool { return j.machines.Load() >= largeFleet }
 
 // answers: it has not been silent in an earlier step.
 func (r *rollout) answers() bool { return !r.silent }
