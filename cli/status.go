@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flydeploy/engine"
+	"flydeploy/engine/record"
 	"flydeploy/text"
 	"flydeploy/tui/plain"
 )
@@ -57,6 +59,9 @@ This takes one rpc to each VM; --quick leaves it out.`,
 			if err != nil {
 				return err
 			}
+			if o.Storage == nil {
+				o.Last = c.lastDeploy(cmd.Context())
+			}
 			if !quick && !r.json() && len(o.Machines) > rowsAtOnce {
 				return streamStatus(cmd.OutOrStdout(), &o, func(told func(engine.Machine)) { c.inspect(cmd.Context(), &o, told) })
 			}
@@ -72,6 +77,23 @@ This takes one rpc to each VM; --quick leaves it out.`,
 	r.register(cmd)
 	cmd.Flags().BoolVar(&quick, "quick", false, "do not ask the VMs what code they have loaded")
 	return cmd
+}
+
+// lookedThrough is how many deploys of the record are looked through for one that has changed something.
+const lookedThrough = 5
+
+// lastDeploy gives the last deploy that has changed something; nil for none. What cannot be read is left out: status is about what is there.
+func (c *connection) lastDeploy(ctx context.Context) *engine.Past {
+	t, _ := c.storage(ctx)
+	if t == nil {
+		return nil
+	}
+	past, err := record.History(ctx, t.Storage.Records, lookedThrough)
+	i := slices.IndexFunc(past, func(p engine.Past) bool { return !p.IsNothing() })
+	if err != nil || i < 0 {
+		return nil
+	}
+	return &past[i]
 }
 
 func printStatus(out io.Writer, o engine.Overview) error {
@@ -133,6 +155,9 @@ func printFleetStatus(out io.Writer, o engine.Overview) {
 	default:
 		fmt.Fprintf(out, "base image: %s\nhot upgrade: on %s only\n", text.Line(o.Metadata.ImageRef), text.Counted(len(o.Metadata.MachineUpgrades), "machine"))
 	}
+	if p := o.Last; p != nil {
+		fmt.Fprintf(out, "last deploy: %s\n", lastDeploy(*p))
+	}
 	if o.Trial != nil {
 		fmt.Fprintf(out, "trial: %s\n", o.Trial.Describe(o.At))
 	}
@@ -147,6 +172,16 @@ func printFleetStatus(out io.Writer, o engine.Overview) {
 	} else if o.Storage == nil {
 		fmt.Fprintln(out, "deploy lock: free")
 	}
+}
+
+// lastDeploy says how a deploy has ended, and why if it has not succeeded.
+func lastDeploy(p engine.Past) string {
+	words := []string{plain.PastWord(p), plain.Health(p.Health), text.Line(p.Version), p.At.Local().Format("2006-01-02 15:04")}
+	says := strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), ", ") + " (deploy " + text.Line(p.ID) + ")"
+	if p.Why != "" {
+		says += ": " + text.Line(p.Why)
+	}
+	return says
 }
 
 // codeCells compare what a machine's VM has loaded with the record.

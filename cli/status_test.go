@@ -46,6 +46,22 @@ func TestStatusTellsAStaleRecordAndMissingHooks(t *testing.T) {
 	expect("hot upgrade: 1.2.4,", "deployment-01A 1.2.4 applied called - b2", "deployment-01B stale image missing - c3", "startup hook of b2:", " b2: the recorded upgrade")
 }
 
+// Whether production is well is known from the last deploy: status says how that has ended.
+func TestStatusTellsHowTheLastDeployHasEnded(t *testing.T) {
+	const why = "2.1.0 runs on 2 of 6 machines, and is not well: 214 crashes of Shop.Cart in 8 s: KeyError :step at cart.ex:41"
+	for want, p := range map[string]engine.Past{
+		"last deploy: unhealthy, not well, 2.1.0, 2026-11-30 17:40 (deploy 01B): " + why + "\n": {ID: "01B", Version: "2.1.0", Outcome: engine.OutcomeUnhealthy, Health: engine.HealthUnhealthy, Why: why},
+		"last deploy: succeeded, well, 2.1.0, 2026-11-30 17:40 (deploy 01B)\n":                  {ID: "01B", Version: "2.1.0", Outcome: engine.OutcomeSucceeded, Health: engine.HealthHealthy},
+		"last deploy: withdrawn, 2026-11-30 17:40 (deploy 01B)\n":                               {ID: "01B", Outcome: engine.OutcomeWithdrawn},
+	} {
+		p.At = time.Date(2026, 11, 30, 17, 40, 0, 0, time.Local)
+		var out strings.Builder
+		if err := printStatus(&out, engine.Overview{App: "shop", Last: &p}); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("%v, want %q in\n%s", err, want, out.String())
+		}
+	}
+}
+
 // What a boot, or a deploy, has left undone is told once for all machines that share it.
 func TestStatusTellsWhatUpgradesHaveLeftUndone(t *testing.T) {
 	const image = "registry.fly.io/shop:deployment-01A"

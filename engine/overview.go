@@ -12,6 +12,7 @@ type Overview struct {
 	Trial    *Trial    `json:"trial,omitempty"`           // what is on trial, and is not what machines boot
 	Lock     *LockInfo `json:"lock"`                      // nil: nobody deploys, or unknown, as Storage says
 	Storage  *Problem  `json:"storage_problem,omitempty"` // why the bucket could not be read
+	Last     *Past     `json:"last,omitempty"`            // the last deploy that has changed something, or was to; nil for none, or where it was not read
 	// Stale lists the IDs of machines whose image is not the one that the recorded upgrade is for: after a cold deploy they
 	// ignore the record, and the next hot deploy starts a new one.
 	Stale []string `json:"stale,omitempty"`

@@ -34,6 +34,11 @@ type Past struct {
 	Tried      string   `json:"tried,omitempty"`     // with TrialEnd: the ID of the deploy that was on trial
 }
 
+// IsNothing: it has come to nothing before anything was suspended, as it was meant to.
+func (p *Past) IsNothing() bool {
+	return p.Upgraded == 0 && (p.Outcome == OutcomeBlocked || p.Outcome == OutcomeLocked || p.Outcome == OutcomeCancelled)
+}
+
 // Took is how long the deploy itself took, as Result's; 0 where nobody knows.
 func (p *Past) Took() time.Duration { return time.Duration(p.DurationMS-p.WaitedMS) * time.Millisecond }
 
