@@ -96,7 +96,7 @@ var Remedies = map[string]string{
 
 	"trial":            "Look at it meanwhile, then `flydeploy confirm` records it, and `flydeploy confirm --back` takes it back as a hot upgrade. When its time is over, what is in memory is lost with each VM; the restart policy must not be \"no\".",
 	"trial_keeps_disk": "Deploy without --trial, or leave the machine out.",
-	"taken_back":       "Fix what crashed, then deploy again. Accept it only if the cause lay elsewhere.",
+	"taken_back":       "Fix what crashed, then deploy again. The same code is deployed again only if you accept taken_back: do so if the cause lay elsewhere.",
 	"back_ended":       "See with `flydeploy status` what these machines boot and run; `fly machine restart` has them boot it.",
 	"back_failed":      "These machines run the new code. Take them back cold: `fly deploy` of the earlier version, or `flydeploy withdraw`, then `fly machine restart`.",
 

@@ -180,7 +180,7 @@ func (d *deployScreen) steps(c *console, w int) []cells.Line {
 
 func (d *deployScreen) step(c *console, p engine.Phase) cells.Line {
 	s := d.progress.Fleet[p]
-	if d.result != nil && (s.Status == "" || s.Status == engine.StatusPending) { // it will not come any more
+	if d.isOver() && (s.Status == "" || s.Status == engine.StatusPending) { // it will not come any more
 		s.Status = engine.StatusSkipped
 	}
 	glyph, t := view.StatusLook(s.Status, c.spin())
@@ -197,6 +197,9 @@ func (d *deployScreen) step(c *console, p engine.Phase) cells.Line {
 	}
 	return l
 }
+
+// isOver reports whether nothing more comes of the deploy.
+func (d *deployScreen) isOver() bool { return d.result != nil || d.guest != nil && d.guest.isOver() }
 
 // summaryRows tell what runs now, or the outcome, and the totals.
 func (d *deployScreen) summaryRows(c *console, w int) []cells.Line {

@@ -26,7 +26,7 @@ func (d *deployScreen) details(c *console, w int) []cells.Line {
 	lines = append(lines, nil)
 	for _, p := range engine.MachinePhases {
 		at := m.Phases[p]
-		if d.board.ended && (at.Status == "" || at.Status == engine.StatusPending) && p != engine.PhaseRollback { // it will not come any more
+		if d.isOver() && (at.Status == "" || at.Status == engine.StatusPending) && p != engine.PhaseRollback { // it will not come any more
 			at.Status = engine.StatusSkipped
 		}
 		if l, ok := phaseLine(c, p, at); ok {

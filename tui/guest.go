@@ -67,10 +67,12 @@ func (g *guest) play(d *deployScreen, events []engine.Event, now time.Time) {
 	g.show(d, g.replay.due())
 }
 
-// show brings a replay's next events onto the screen, and after the last one what became of the machines.
+// show brings a replay's next events onto the screen, and after the last one how the deploy has ended, and what became of the machines.
 func (g *guest) show(d *deployScreen, events []engine.Event) {
 	d.apply(events, g.replay.at)
+	d.result = nil
 	if g.replay.over() && g.ended != nil {
+		d.result = g.ended
 		d.board.end(*g.ended)
 		d.sort(g.replay.at)
 	}
@@ -219,11 +221,13 @@ func (g *guest) status(d *deployScreen) cells.Line {
 
 func speedText(i int) string { return strconv.FormatFloat(speeds[i], 'g', -1, 64) }
 
+// isOver reports whether nothing more comes.
+func (g *guest) isOver() bool { return g.live && g.over || g.replay != nil && g.replay.over() }
+
 // ending is the row that stands for the outcome once nothing more will come.
 func (g *guest) ending() (cells.Line, bool) {
-	ended := g.live && g.over || g.replay != nil && g.replay.over()
 	switch {
-	case !ended:
+	case !g.isOver():
 		return nil, false
 	case g.past == nil || g.past.Running:
 		return cells.Line{{Text: " The record ends here.", Tone: cells.Muted}}, true

@@ -45,7 +45,7 @@ func (m *modulesPane) press(c *console, d *deployScreen, k tea.KeyPressMsg) tea.
 		m.opened[all[m.at].Module] = true
 	case key.Matches(k, c.keys.out) && m.opened[all[m.at].Module]:
 		m.opened[all[m.at].Module] = false
-	case key.Matches(k, c.keys.modules, c.keys.back, c.keys.out):
+	case key.Matches(k, c.keys.modules, c.keys.back, c.keys.out, c.keys.quit):
 		d.showModules()
 	case key.Matches(k, c.keys.copy):
 		return c.copy("what changes", cells.String(view.Functions(d.progress.Plan, 100)))

@@ -203,3 +203,20 @@ func TestTheSheetNamesManyMachinesInTwoRows(t *testing.T) {
 		}
 	}
 }
+
+// What was taken back, since it was not well, is not offered to be finished.
+func TestWhatWasTakenBackIsNotToBeFinished(t *testing.T) {
+	b := newBench(t, size{120, 40}, requestRecorder(new([]engine.Request)))
+	b.sees(6)
+	b.begins("d")
+	end := tuitest.NewScript(2).Result(engine.OutcomeUnhealthy)
+	end.Machines = []engine.MachineResult{{ID: "a", Outcome: engine.OutcomeTakenBack}, {ID: "b", Outcome: engine.OutcomeAborted}}
+	b.hears(nil, &end)
+	b.shows("d deploy again")
+	b.send(b.do("d"))
+	b.hides("finish this deploy")
+	b.keys("esc")
+	end.Machines[1].Outcome = engine.OutcomeCommitted
+	b.hears(nil, &end)
+	b.shows("d finish it")
+}

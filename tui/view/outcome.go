@@ -131,7 +131,14 @@ func OutcomeLook(o engine.Outcome) (string, cells.Tone) {
 	return "?", cells.Warn
 }
 
-// Unfinished reports whether a deploy that has ended can be finished with what it has built.
+// Unfinished reports whether a deploy that has ended can be finished with what it has built. What was not well, and was taken back from
+// all machines that had taken it, is not to be finished.
 func Unfinished(r engine.Result) bool {
+	has := func(is func(engine.MachineOutcome) bool) bool {
+		return slices.ContainsFunc(r.Machines, func(m engine.MachineResult) bool { return is(m.Outcome) })
+	}
+	if has(func(o engine.MachineOutcome) bool { return o == engine.OutcomeTakenBack }) && !has(engine.MachineOutcome.Upgraded) {
+		return false
+	}
 	return !r.DryRun && r.Upgrade.ID != "" && r.TrialEnd == engine.TrialGoesOn && r.Outcome != engine.OutcomeSucceeded && r.Outcome != engine.OutcomeBlocked
 }

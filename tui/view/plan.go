@@ -114,7 +114,7 @@ func findingLine(f engine.Finding, accepted bool, w int) []cells.Line {
 	}
 	if len(f.Machines) > 0 {
 		where += "on "
-		where += Named(f.Machines, w-2-cells.Width(where))
+		where += Named(f.Machines, 2*(w-2)-16-cells.Width(where)) // on two rows, of which an ID may leave the end empty
 	}
 	if where != "" {
 		in(cells.Paragraph(cells.Muted, where, w-2))
