@@ -75,10 +75,16 @@ func (g *machineGroup) lines(w int) []cells.Line {
 	default:
 		head = append(head, cells.New(cells.Normal, text.Counted(n, "process")))
 	}
-	if len(g.findings) > 0 {
-		head = append(head, cells.New(cells.Warn, "  "+strings.Join(g.findings, ", ")))
-	}
 	lines := []cells.Line{head.Fit(w)}
+	if found := strings.Join(g.findings, ", "); found != "" {
+		if whole := append(head, cells.New(cells.Warn, "  "+found)); whole.Width() <= w {
+			lines[0] = whole
+		} else {
+			for _, row := range cells.Wrap(found, w-2) {
+				lines = append(lines, cells.Line{cells.Blank(2), {Text: row, Tone: cells.Warn}})
+			}
+		}
+	}
 	if len(ids) > 1 {
 		lines = append(lines, cells.Line{cells.Blank(2), cells.New(cells.Muted, Listed(ids, w-2))})
 	}
