@@ -129,7 +129,7 @@ func (c *console) onMade(m madeMsg) tea.Cmd {
 	case m.err != nil:
 		c.say(m.act.title + ": " + m.err.Error())
 	default:
-		c.say(m.done)
+		c.tell(m.done)
 	}
 	if c.top() == screen(c.fleet) {
 		return c.lookNow()

@@ -79,7 +79,7 @@ func (d *deployScreen) acceptDialog(f engine.Finding) *dialog {
 		title: "Accept a blocker", tone: cells.Warn, typed: f.Name,
 		buttons: []button{{label: "Cancel"}, {label: "Accept", guarded: true, act: func(c *console) tea.Cmd {
 			d.accepted[f.Name] = true
-			c.say("Accepted " + f.Name)
+			c.tell("Accepted " + f.Name)
 			return nil
 		}}},
 		body: func(_ *console, w int) []cells.Line {

@@ -52,8 +52,9 @@ type console struct {
 	askedMe bool          // who deploys from here
 	kept    []views.View  // what it lists
 
-	notice    string
-	noticeEnd time.Time
+	notice     string
+	noticeTone cells.Tone
+	noticeEnd  time.Time
 
 	calls      calling
 	detached   bool
@@ -288,7 +289,13 @@ func (c *console) onTick(t tickMsg) tea.Cmd {
 
 // say shows a message at the bottom for a while.
 func (c *console) say(text string) {
-	c.notice, c.noticeEnd, c.stale = text, c.now.Add(noticeStays), true
+	c.notice, c.noticeTone, c.noticeEnd, c.stale = text, cells.Warn, c.now.Add(noticeStays), true
+}
+
+// tell says that something went as it was wanted.
+func (c *console) tell(text string) {
+	c.say(text)
+	c.noticeTone = cells.OK
 }
 
 // startDeploy deploys as the command line says.

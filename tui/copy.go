@@ -46,7 +46,7 @@ func (c *console) onCopied(m copiedMsg) {
 		c.say("Copied " + m.what + " to the clipboard; the file could not be written: " + m.err.Error())
 		return
 	}
-	c.say("Copied " + m.what + " to the clipboard and to " + m.file)
+	c.tell("Copied " + m.what + " to the clipboard and to " + m.file)
 }
 
 func (c *console) onSaved(m savedMsg) {
@@ -54,7 +54,7 @@ func (c *console) onSaved(m savedMsg) {
 		c.say("The log could not be saved: " + m.err.Error())
 		return
 	}
-	c.say("Saved to " + m.file)
+	c.tell("Saved to " + m.file)
 }
 
 // writeText writes a file that only its owner can read: logs may hold what others should not see.

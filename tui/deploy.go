@@ -170,7 +170,7 @@ func (d *deployScreen) questionGone(c *console) {
 	}
 	if d.question == engine.QuestionLock && c.watched != nil {
 		c.watched = nil
-		c.say("The lock is free: this is your own deploy again")
+		c.tell("The lock is free: this is your own deploy again")
 	}
 }
 

@@ -203,9 +203,12 @@ func (d *deployScreen) isOver() bool { return d.result != nil || d.guest != nil 
 
 // summaryRows tell what runs now, or the outcome, and the totals.
 func (d *deployScreen) summaryRows(c *console, w int) []cells.Line {
-	lines := []cells.Line{cells.Spread(nil, cells.Line{cells.New(cells.Muted, c.header+" ")}, w)}
-	if d.guest != nil && d.guest.replay != nil {
+	var lines []cells.Line
+	switch {
+	case d.guest != nil && d.guest.replay != nil:
 		lines = d.guest.replay.seekBar(w, c.h) // in the place of what is told of now
+	case c.header != "":
+		lines = []cells.Line{cells.Spread(nil, cells.Line{cells.New(cells.Muted, c.header+" ")}, w)}
 	}
 	lines = append(lines, d.nowRows(c, w)...)
 	if len(d.board.rows) > 0 {

@@ -1,9 +1,11 @@
 package tui
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"flydeploy/tui/cells"
 	"flydeploy/tui/tuitest"
 )
 
@@ -68,4 +70,16 @@ func TestAReadOnlyConsoleSaysWhyNothingHappens(t *testing.T) {
 	b.keys("/")
 	b.types("d")
 	b.hides("Read-only: nothing")
+}
+
+// What went as it was wanted is not told in the colour of warnings.
+func TestGoodNewsAreNoWarnings(t *testing.T) {
+	b := newBench(t, size{80, 24}, Options{Dir: t.TempDir()})
+	b.sees(6)
+	for want, show := range map[cells.Tone]func(){cells.OK: func() { b.onSaved(savedMsg{file: "a.log"}) }, cells.Warn: func() { b.onSaved(savedMsg{err: errors.New("disk full")}) }} {
+		show()
+		if b.noticeTone != want || b.bottom()[0].Tone != want {
+			t.Errorf("%q has the tone %d, not %d", b.notice, b.noticeTone, want)
+		}
+	}
 }

@@ -24,7 +24,7 @@ func (c *console) inspect() tea.Cmd {
 		return nil
 	}
 	c.fleet.asking = true
-	c.say("Asking every VM for its code...")
+	c.tell("Asking every VM for its code...")
 	return c.work.cmd(func(ctx context.Context) tea.Msg {
 		o, err := c.opts.Backend.Inspect(ctx)
 		return inspectedMsg{o, err}
@@ -44,7 +44,11 @@ func (c *console) onInspected(m inspectedMsg) {
 		f.tell(id, v)
 	}
 	f.look(overviewMsg{overview: m.overview}, c.now)
-	c.say(view.Asked(len(code), differ))
+	said := c.tell
+	if differ > 0 {
+		said = c.say
+	}
+	said(view.Asked(len(code), differ))
 }
 
 // codeLines explain a VM's answer.

@@ -130,7 +130,7 @@ func sideWidth(w int) int { return min(max(w*32/100, 38), 80) }
 func (c *console) bottom(all ...hint) cells.Line {
 	switch {
 	case c.notice != "":
-		return cells.Line{cells.New(cells.Warn, " "+c.notice)}.Fit(c.w)
+		return cells.Line{cells.New(c.noticeTone, " "+c.notice)}.Fit(c.w)
 	case c.dialog != nil && len(c.dialog.fields) > 1:
 		all = []hint{{"↑↓", "fields"}, {"tab", "choose"}, {"enter", "press"}, {"esc", "close"}}
 	case c.dialog != nil:

@@ -158,9 +158,9 @@ func TestAPlanWhoseEndWasNotSeenIsAskedAboutAgain(t *testing.T) {
 	before, _, _ := tuitest.Upgraded(6)
 	b := newBench(t, size{80, 24}, Options{})
 	p := b.deploys(before, nil)
-	b.shows("· 1–12 of 36 ↓", "↓ 24 lines not seen yet")
+	b.shows("· 1–13 of 36 ↓", "↓ 23 lines not seen yet")
 	b.keys("D", "enter") // the focus is on going to the end
-	b.shows("· 25–36 of 36 ↑", "! 1 warning above")
+	b.shows("· 24–36 of 36 ↑", "! 1 warning above")
 	if len(p.Given()) != 0 {
 		t.Fatalf("answers %+v before the plan was read", p.Given())
 	}

@@ -15,12 +15,12 @@ func (d *deployScreen) watching() bool {
 
 func (d *deployScreen) promote(c *console) {
 	d.answer(c, engine.Answer{Way: engine.WayPromote})
-	c.say("Going on as soon as every machine has answered once more")
+	c.tell("Going on as soon as every machine has answered once more")
 }
 
 func (d *deployScreen) hold(c *console) {
 	d.answer(c, engine.Answer{Way: engine.WayHold})
-	c.say("Held: watched until you go on with " + firstShown(c.keys.promote))
+	c.tell("Held: watched until you go on with " + firstShown(c.keys.promote))
 }
 
 // waysDialog asks what becomes of an upgrade that is not well, or that some machines have failed to take.
@@ -28,7 +28,7 @@ func (d *deployScreen) waysDialog() *dialog {
 	choose := func(w engine.Way) func(*console) tea.Cmd {
 		return func(c *console) tea.Cmd {
 			d.answer(c, engine.Answer{Way: w})
-			c.say(view.Way(w).Said)
+			c.tell(view.Way(w).Said)
 			return nil
 		}
 	}

@@ -44,7 +44,7 @@ func (c *console) onViews(m viewsMsg) {
 		c.say("Views: " + m.err.Error())
 		return
 	case m.said != "":
-		c.say(m.said)
+		c.tell(m.said)
 	}
 	c.kept, c.stale = m.all, true
 }

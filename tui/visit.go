@@ -74,7 +74,7 @@ func (c *console) onVisited(m visitedMsg) tea.Cmd {
 	if m.err != nil {
 		c.dialog = problemDialog(m.what, engine.AsProblem(m.err))
 	} else {
-		c.say(m.what + " has ended")
+		c.tell(m.what + " has ended")
 	}
 	if c.top() == screen(c.fleet) {
 		return c.lookNow()
