@@ -104,6 +104,9 @@ func (f *fleet) headline() cells.Line {
 	if len(hidden) > 0 {
 		l = append(l, cells.New(cells.Warn, ", "+text.Count(len(hidden))+" hidden"))
 	}
+	if f.asking {
+		l = append(l, cells.Span{Text: " · ", Tone: cells.Muted}, cells.Span{Text: "asking the VMs", Tone: cells.Active})
+	}
 	if by := f.filter.line(cells.Active); by != nil {
 		l = append(append(append(l, cells.Span{Text: " · ", Tone: cells.Active}), by...), cells.New(cells.Muted, " · "+text.Count(len(f.rows))+" shown"))
 	}

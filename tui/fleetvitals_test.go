@@ -67,3 +67,17 @@ func TestNoVMIsAskedForTheSakeOfVitals(t *testing.T) {
 		}
 	}
 }
+
+// While the VMs are asked the screen says so, for as long as that takes, and to whoever asks again.
+func TestAskingTheVMsIsSeen(t *testing.T) {
+	b := newBench(t, size{80, 24}, Options{})
+	b.sees(6)
+	b.keys("i")
+	b.pass(10 * noticeStays)
+	b.hides("Asking every VM")
+	b.shows("· asking the VMs")
+	b.keys("i")
+	b.shows("not all have answered yet")
+	b.send(inspectedMsg{overview: tuitest.InspectedOverview()})
+	b.hides("asking the VMs")
+}

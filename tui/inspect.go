@@ -21,6 +21,7 @@ type inspectedMsg struct {
 // inspect asks every VM for its code, unless it is doing so already.
 func (c *console) inspect() tea.Cmd {
 	if c.fleet.asking {
+		c.tell("The VMs are being asked: not all have answered yet")
 		return nil
 	}
 	c.fleet.asking = true
@@ -33,7 +34,7 @@ func (c *console) inspect() tea.Cmd {
 
 func (c *console) onInspected(m inspectedMsg) {
 	f := c.fleet
-	f.asking = false
+	f.asking, c.stale = false, true
 	if m.err != nil {
 		c.say("The VMs could not be asked: " + m.err.Error())
 		return
