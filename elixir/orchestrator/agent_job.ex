@@ -47,7 +47,25 @@ defmodule FlyDeployOrchestrator.AgentJob do
     end
   end
 
+  # The compiler's checks were made where the agent is developed. Those of them that look for modules look through the whole code path,
+  # which is long in a large release; what it brings of other applications, the agent's source does not need.
+  @options [
+    debug_info: false,
+    docs: false,
+    ignore_module_conflict: true,
+    no_warn_undefined: :all,
+    infer_signatures: false,
+    module_definition: :interpreted
+  ]
+
   defp compile(source) do
+    known = Code.available_compiler_options()
+    Code.compiler_options(for {name, _} = option <- @options, name in known, do: option)
+
+    :code.set_path(
+      for app <- [:kernel, :stdlib, :compiler, :elixir], do: :filename.join(:code.lib_dir(app), ~c"ebin")
+    )
+
     [_ | files] = source |> :zlib.uncompress() |> String.split("\f")
 
     for file <- files,

@@ -27,7 +27,7 @@ export ERL_CRASH_DUMP=/dev/null
 new=; command -v setsid >/dev/null && new=setsid
 start() {
 nohup $new "$rel/elixir" --boot "$rel/start_clean" --boot-var RELEASE_LIB "$root/lib" --erl "+S 1:1" -e '
-  Code.compiler_options(ignore_module_conflict: true)
+  Code.compiler_options(debug_info: false, docs: false, ignore_module_conflict: true, no_warn_undefined: :all)
   [_ | files] = "FLYDEPLOY_SOURCE" |> System.fetch_env!() |> Base.decode64!() |> :zlib.uncompress() |> String.split("\f")
 
   compiled =
