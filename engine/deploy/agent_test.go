@@ -157,6 +157,64 @@ func TestAnAgentThatIsKeptIsNotCompiledAgain(t *testing.T) {
 	}
 }
 
+// Where upgrades are signed, the agent of the one that runs is not compiled again by a console that has kept none: one of a CI, say. What
+// nobody vouches for is.
+func TestARecordedAgentIsUsedIfItIsSigned(t *testing.T) {
+	for name, test := range map[string]struct {
+		signed bool
+		change func(s *stage)
+		dryRun bool
+		jobs   int // of the second deploy
+	}{
+		"signed":      {signed: true},
+		"for a plan":  {signed: true, dryRun: true},
+		"not signed":  {jobs: 1},
+		"altered":     {signed: true, jobs: 1, change: func(s *stage) { s.alterRecord(func(u *engine.HotUpgrade) { u.Agent.SHA256 = strings.Repeat("a", 64) }) }},
+		"not there":   {signed: true, jobs: 1, change: func(s *stage) { _ = s.Storage.Delete(s.t.Context(), s.Objects("releases/counter-agent-")[0]) }},
+		"other bytes": {signed: true, jobs: 1, change: func(s *stage) { s.PutObject(s.Objects("releases/counter-agent-")[0], []byte("x")) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			played(t, 2, func(t *testing.T, s *stage) {
+				if test.signed {
+					s.keys = newRing(t)
+				}
+				_, first := s.deploy(playedSettings())
+				if first.Outcome != engine.OutcomeSucceeded {
+					t.Fatalf("%s: %v", first.Outcome, first.Problem)
+				}
+				if test.change != nil {
+					test.change(s)
+				}
+				s.agents = kept.Folder(t.TempDir())
+				jobs := agenttest.Match{Kind: agenttest.StartJob, Arg: "agent"}
+				before, lies := len(s.Calls(jobs)), s.Objects("releases/counter-agent-")
+				again := playedSettings()
+				again.DryRun = test.dryRun
+				p, r := s.deploy(again)
+				if n := len(s.Calls(jobs)) - before; n != test.jobs {
+					t.Errorf("compiled %d times, want %d\n%s", n, test.jobs, logOf(p))
+				}
+				if test.jobs > 0 {
+					return
+				}
+				if r.Outcome.ExitCode() != 0 || r.Upgrade.Agent != first.Upgrade.Agent || !slices.Equal(s.Objects("releases/counter-agent-"), lies) {
+					t.Errorf("%s: %v, %+v\n%s", r.Outcome, r.Problem, r.Upgrade.Agent, logOf(p))
+				}
+				if _, _, ok := s.agents.Known(r.Upgrade.Agent.Source, r.Upgrade.Agent.OTP, r.Upgrade.Agent.Elixir); ok {
+					t.Error("it is kept for other apps")
+				}
+			})
+		})
+	}
+}
+
+// alterRecord changes the fleet's upgrade in current.json, as whoever has the bucket's keys can.
+func (s *stage) alterRecord(change func(*engine.HotUpgrade)) {
+	md := s.Current()
+	change(md.HotUpgrade)
+	s.SetCurrent(*md)
+}
+
 // Where the agent cannot be kept, the deploy goes on, and says what that means.
 func TestAnAgentThatCannotBeKept(t *testing.T) {
 	played(t, 1, func(t *testing.T, s *stage) {

@@ -91,12 +91,12 @@ func (p *packing) packHere(ctx context.Context) error {
 	return p.upload(ctx, p.missing(p.tarball())...)
 }
 
-// missing gives what is to be uploaded: a tarball after its agent, unless that is in the bucket.
-func (p *packing) missing(tarball ...file) []file {
-	if p.agentFile == nil {
-		return tarball
+// missing gives what is to be uploaded: a tarball after its agent, unless that is one of the bucket's.
+func (p *packing) missing(tarball file) []file {
+	if p.agentKey != "" {
+		return []file{tarball}
 	}
-	return append([]file{p.agent()}, tarball...)
+	return []file{p.agent(), tarball}
 }
 
 func (p *packing) packLayers(ctx context.Context) (string, error) {

@@ -51,8 +51,11 @@ func (j *job) pack(ctx context.Context, s *surveyed, u engine.Upgrade) (packed, 
 		if err := work.makeTarball(ctx); err != nil {
 			return err
 		}
-		err := work.upload(ctx, work.agent(), work.tarball())
-		work.keepAgent(ctx, err)
+		files := work.missing(work.tarball())
+		err := work.upload(ctx, files...)
+		if len(files) > 1 {
+			work.keepAgent(ctx, err)
+		}
 		return err
 	}, (*packing).packHere)
 	return p, err
@@ -235,7 +238,7 @@ func (p *packing) makeTarball(ctx context.Context) error {
 			return "", fmt.Errorf("pack the release of %s: %w", p.upgrade.SourceImage, err)
 		}
 		p.upgrade.Version, p.upgrade.SHA256, p.upgrade.Size = made.AppVersion, made.SHA256, made.Size
-		if !p.knowsAgent(made.OTP, made.Elixir) {
+		if !p.knowsAgent(made.OTP, made.Elixir) && !p.vouchedAgent(ctx, made.OTP, made.Elixir) {
 			if err := p.compileAgent(ctx); err != nil {
 				return "", err
 			}
@@ -256,6 +259,12 @@ func (p *packing) knowsAgent(otp, elixir string) bool {
 		p.upgrade.Agent, p.agentFile = known, file
 	}
 	return ok
+}
+
+// vouchedAgent takes the agent of the upgrade that runs, where a key vouches for the record: nobody who can only write to the bucket has
+// put another one there. It is the app's own, and not kept for others.
+func (p *packing) vouchedAgent(ctx context.Context, otp, elixir string) bool {
+	return p.ports.Keys.Demands() && p.recordHasAgent(ctx, otp, elixir)
 }
 
 func (p *packing) compileAgent(ctx context.Context) error {
