@@ -83,7 +83,7 @@ defmodule FlyDeployAgent.Known do
   # One with a name is called by it.
   def call({:ets, :new, 2}, [{:const, name}, options]) do
     {options, _all} = options |> Value.parts() |> Value.elements()
-    {:gives, if({:const, :named_table} in options, do: {:const, name}, else: :any)}
+    {:gives, if({:const, :named_table} in options, do: {:const, name}, else: {:composed, :reference})}
   end
 
   # A name that is put together.

@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.StartFindings do
   What starts of the new version do, and those have not done that run: as far as it depends on what they started with, which their states tell.
   """
 
-  alias FlyDeployAgent.{Conditions, Demands, Findings, NewStates, Once, Pair, Starts}
+  alias FlyDeployAgent.{Conditions, Demands, Findings, NewStates, Once, Pair, StartRows, Starts}
 
   @start [init: 1, handle_continue: 2]
 
@@ -16,7 +16,9 @@ defmodule FlyDeployAgent.StartFindings do
     for {module, all} <- Enum.group_by(shapes, & &1.holder, & &1.found),
         %{old: %{}} = pair <- [by_module[module]],
         states = for({:shape, kind, state} <- all, do: {kind, state}),
-        found <- timed(pair, states) ++ conditions(pair, states) ++ lacked(pair, states, {codes, demanded}),
+        found <-
+          timed(pair, states) ++
+            conditions(pair, states) ++ lacked(pair, states, {codes, demanded}) ++ rows(pair, states, codes),
         do: found
   end
 
@@ -72,6 +74,21 @@ defmodule FlyDeployAgent.StartFindings do
         count,
         "now sets #{Enum.map_join(keys, ".", &inspect/1)} when it starts, by which #{f}/#{a} does other things; #{if count == 1, do: "1 process", else: "#{count} processes"} of #{inspect(module)} started without it"
       )
+    end
+  end
+
+  defp rows(pair, states, codes) do
+    for {key, {f, a}, count} <- StartRows.held(pair, states, codes) do
+      told = if is_atom(key), do: inspect(key), else: "a row"
+
+      %{
+        finding(
+          pair,
+          count,
+          "#{f}/#{a} reads, once its start has put it, #{told} in the table that its state holds, where nothing has that key"
+        )
+        | name: "table_changed"
+      }
     end
   end
 

@@ -1,12 +1,13 @@
 defmodule FlyDeployAgent.StartRows do
   @moduledoc """
-  Rows that the new version of a module puts into a named table when it starts, under keys that the table lacks, as no running start has put
-  them; and what reads them. Who does the same without such a row misses nothing.
+  Rows that the new version of a module puts into a table when it starts, under keys that the table lacks, as no running start has put
+  them; and what reads them, by the table's name, or as a process' state holds it. Who does the same without such a row misses nothing.
   """
 
-  alias FlyDeployAgent.{CodeFacts, CodeFindings, Demands, Pair, Paths, Value}
+  alias FlyDeployAgent.{CodeFacts, CodeFindings, Contexts, Demands, Pair, Paths, Value}
 
-  @type row :: {table :: atom, key :: term, Value.t()}
+  # A table without a name is what a state holds of it, or `:unnamed` where it is made.
+  @type row :: {table :: atom | reference, key :: term, Value.t()}
 
   @puts [{:ets, :insert, 2}, {:ets, :insert_new, 2}]
   @reads [
@@ -24,6 +25,8 @@ defmodule FlyDeployAgent.StartRows do
   @logs [Logger, :logger, IO]
   # All functions together.
   @time_ms 2_000
+  # Shapes of states that are followed.
+  @shapes 6
 
   @doc "Such rows, as `{module, what is done with it, table, key}`."
   @spec missing([Pair.t()], CodeFindings.live()) :: [{module, binary, atom, term}]
@@ -34,7 +37,8 @@ defmodule FlyDeployAgent.StartRows do
 
     put =
       for {module, roots} <- starts(by_module, live),
-          row <- put(module, roots, codes, changed),
+          {table, key, _} = row <- put(module, roots, codes, changed),
+          lacks?(table, key),
           do: {module, row}
 
     until = System.monotonic_time(:millisecond) + @time_ms
@@ -43,18 +47,67 @@ defmodule FlyDeployAgent.StartRows do
         reader <- pairs,
         System.monotonic_time(:millisecond) < until,
         {m, f, a} = mfa <- readers(reader, key),
-        misses?(mfa, row, codes),
+        program = Paths.program(&codes.(:new, &1), [mfa]),
+        misses?(program, mfa, List.duplicate(:any, a), {{:const, table}, row}),
         uniq: true,
         do: {module, "#{inspect(m)}.#{f}/#{a} reads, once its start has put it,", table, key}
   end
+
+  @doc "Such rows of tables that the states of a changed module's processes hold, as `{key, callback, number of those of the states}`."
+  @spec held(Pair.t(), [{atom, Value.t()}], Demands.codes()) :: [{term, {atom, arity}, pos_integer}]
+  def held(%{module: module} = pair, states, codes) do
+    put = put(module, starting(pair), codes, MapSet.new([module]))
+
+    shapes =
+      if put == [],
+        do: [],
+        else: states |> Enum.frequencies() |> Enum.sort_by(&(-elem(&1, 1))) |> Enum.take(@shapes)
+
+    for {_, key, _} = row <- put,
+        found = for({{kind, state}, n} <- shapes, f = lacking({pair, kind, state}, row, codes), do: {f, n}),
+        found != [] do
+      {[{f, _} | _], counts} = {found, Enum.map(found, &elem(&1, 1))}
+      {key, f, Enum.sum(counts)}
+    end
+  end
+
+  # The first callback that misses it in a table of this state.
+  defp lacking({%{module: module} = pair, kind, state}, {made, key, what}, codes) do
+    contexts = Contexts.all(kind, pair, codes.(:new, module) || %{})
+    program = Paths.program(&codes.(:new, &1), for(%{function: {f, a}} <- contexts, do: {module, f, a}))
+
+    Enum.find_value(tables(state, made), fn {_, table} = held ->
+      lacks?(table, key) and
+        Enum.find_value(contexts, fn %{function: {f, a}} = context ->
+          Enum.any?(Contexts.messages(context, module, codes), fn {message, _} ->
+            misses?(
+              program,
+              {module, f, a},
+              Contexts.arguments(context, message, state),
+              {held, {table, key, what}}
+            )
+          end) and {f, a}
+        end)
+    end)
+  end
+
+  defp tables({:table, _} = table, :unnamed), do: [table]
+  defp tables({:atom, name} = table, name), do: [table]
+  defp tables({:tuple, values}, made), do: Enum.flat_map(values, &tables(&1, made))
+  defp tables({:cons, head, tail}, made), do: tables(head, made) ++ tables(tail, made)
+  defp tables({:map, values, _}, made), do: values |> Map.values() |> Enum.flat_map(&tables(&1, made))
+  defp tables(_value, _made), do: []
 
   # By what has been started that runs.
   defp starts(by_module, live) do
     for(module <- live.applications, do: {module, [start: 2]}) ++
       for {module, pair} <- by_module,
           is_map_key(live.processes, module) or module in live.supervisors,
-          do: {module, for({f, a} <- pair.new.exports, f in @starting, f != :code_change, do: {f, a})}
+          do: {module, starting(pair)}
   end
+
+  defp starting(%{new: %{exports: exports}}),
+    do: for({f, a} <- exports, f in @starting, f != :code_change, do: {f, a})
 
   # What all starts of a module put, where it can be told of those that ran. They may do it by changed modules.
   defp put(module, roots, codes, changed) do
@@ -79,7 +132,6 @@ defmodule FlyDeployAgent.StartRows do
 
       for {table, key, _} = row <- new,
           not Enum.any?(known, &match?({^table, ^key, _}, &1)),
-          lacks?(table, key),
           uniq: true,
           do: row
     else
@@ -92,13 +144,19 @@ defmodule FlyDeployAgent.StartRows do
 
   defp rows(told) do
     for %{calls: calls} <- told,
-        {mfa, [{:const, table}, what]} when is_atom(table) <- calls,
+        {mfa, [into, what]} <- calls,
         mfa in @puts,
+        table = table(into),
         {:tuple, [key | _]} = row <- one_by_one(Value.parts(what)),
         {:const, key} <- [whole(key)],
         uniq: true,
         do: {table, key, row}
   end
+
+  defp table({kind, name}) when kind in [:const, :atom] and is_atom(name), do: name
+  defp table({:table, table}), do: table
+  defp table({:composed, :reference}), do: :unnamed
+  defp table(_value), do: nil
 
   defp one_by_one({:cons, _, _} = list), do: list |> Value.elements() |> elem(0)
   defp one_by_one(row), do: [row]
@@ -144,23 +202,21 @@ defmodule FlyDeployAgent.StartRows do
   defp within?([head | tail], key), do: head == key or within?(tail, key)
   defp within?(_term, _key), do: false
 
-  # Whether it does something else without the row than with it, and no more of its own accord.
-  defp misses?({m, _, a} = mfa, {table, key, _} = row, codes) do
-    program = Paths.program(&codes.(:new, &1), [mfa])
-
+  # Whether it does something else without the row than with it, and no more of its own accord. `held` is the table as it reads it.
+  defp misses?(program, mfa, arguments, {held, {table, key, _} = row}) do
     [with_row, without] =
       for found <- [row, nil] do
-        lives = %{read: fn read, arguments -> finds(read, arguments, {table, key}, found) end}
-        Paths.follow(program, mfa, List.duplicate(:any, a), lives)
+        lives = %{read: fn read, arguments -> finds(read, arguments, {held, key}, found) end}
+        Paths.follow(program, mfa, arguments, lives)
       end
 
-    m != nil and Enum.any?(without.calls, &reads?(&1, table, key)) and without.whole and with_row.whole and
+    Enum.any?(without.calls, &reads?(&1, held, key)) and without.whole and with_row.whole and
       not Enum.any?(rows([without]), &match?({^table, ^key, _}, &1)) and
       otherwise?(does(with_row), does(without))
   end
 
-  defp reads?({mfa, [{:const, table}, {:const, key} | _]}, table, key), do: mfa in @reads
-  defp reads?(_call, _table, _key), do: false
+  defp reads?({mfa, [held, {:const, key} | _]}, held, key), do: mfa in @reads
+  defp reads?(_call, _held, _key), do: false
 
   defp otherwise?(same, same), do: false
   defp otherwise?(_with, {[], _}), do: true
@@ -186,7 +242,7 @@ defmodule FlyDeployAgent.StartRows do
   defp known({:map, values, all}), do: {:map, Map.new(values, fn {k, v} -> {k, known(v)} end), all}
   defp known(value), do: value
 
-  defp finds(read, [{:const, table}, {:const, key} | rest], {table, key}, row) when read in @reads,
+  defp finds(read, [held, {:const, key} | rest], {held, key}, row) when read in @reads,
     do: found(read, rest, row)
 
   defp finds(_read, _arguments, _where, _row), do: nil

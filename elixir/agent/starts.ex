@@ -132,7 +132,7 @@ defmodule FlyDeployAgent.Starts do
   defp known?({:state, state}), do: known?(state)
   defp known?({:map, values, _}), do: values |> Map.values() |> Enum.all?(&known?/1)
   defp known?({:tuple, values}), do: Enum.all?(values, &known?/1)
-  defp known?(value), do: value != :any
+  defp known?(value), do: value != :any and not match?({:composed, _}, value)
 
   defp calls(pair, version, function, module) do
     for {_, body} <- pair |> Pair.code(version) |> CodeFacts.reached(module, [function]),

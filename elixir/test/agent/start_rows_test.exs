@@ -3,7 +3,7 @@ Code.require_file("versions.exs", __DIR__)
 defmodule FlyDeployAgent.StartRowsTest do
   use ExUnit.Case
 
-  alias FlyDeployAgent.{Pair, StartRows, Versions}
+  alias FlyDeployAgent.{Pair, StartRows, Value, Versions}
 
   @source """
   defmodule T.Limits do
@@ -114,5 +114,44 @@ defmodule FlyDeployAgent.StartRowsTest do
     assert missing([@puts, @reads], %{}) == []
     :ets.insert(:start_rows_test, {:rate, 5})
     assert missing([@puts, @reads]) == []
+  end
+
+  @own """
+  defmodule T.Own do
+    use GenServer
+    def init(_) do
+      table = :ets.new(:own, [:set])
+      :ets.insert(table, {:burst, 3})
+      {:ok, %{table: table}}
+    end
+    def handle_call(:rate, _, s), do: {:reply, rate(s), s}
+    def handle_call(:burst, _, s), do: {:reply, :ets.lookup_element(s.table, :burst, 2), s}
+    defp rate(_), do: 5
+  end
+  """
+
+  @own_puts {"    {:ok, %{table", "    :ets.insert(table, {:rate, 5})\n    {:ok, %{table"}
+
+  test "rows of tables that states hold" do
+    held = fn edits, table ->
+      [pair] = Versions.pairs(Versions.beams(@own), @own |> Versions.edited(edits) |> Versions.beams())
+
+      StartRows.held(
+        pair,
+        [{:gen_server, Value.of(%{table: table})}],
+        &Pair.code_of(%{T.Own => pair}, &1, &2)
+      )
+    end
+
+    table = :ets.new(:own, [:set])
+    :ets.insert(table, {:burst, 3})
+    reads = {"rate(_), do: 5", "rate(s), do: :ets.lookup_element(s.table, :rate, 2)"}
+    assert held.([@own_puts, reads], table) == [{:rate, {:handle_call, 3}, 1}]
+    assert held.([@own_puts], table) == []
+    assert held.([{"rate(_), do: 5", "rate(s), do: length(:ets.lookup(s.table, :burst))"}], table) == []
+    # Whether it is there only its owner can tell.
+    assert held.([@own_puts, reads], :ets.new(:own, [:private])) == []
+    :ets.insert(table, {:rate, 5})
+    assert held.([@own_puts, reads], table) == []
   end
 end

@@ -28,6 +28,21 @@ end
 
 puts_rate = {"    {:ok, nil}", "    :ets.insert(table, [{:rate, 5}, {:size, 9}])\n    {:ok, nil}"}
 
+own = """
+defmodule T.Own do
+  use GenServer
+  def init(_) do
+    table = :ets.new(:own, [:set])
+    :ets.insert(table, {:burst, 3})
+    {:ok, %{table: table}}
+  end
+  def handle_call(:limit, _, s), do: {:reply, limit(s), s}
+  defp limit(_s), do: 5
+end
+"""
+
+puts_own = {"    {:ok, %{table", "    :ets.insert(table, {:limit, 5})\n    {:ok, %{table"}
+
 flags = """
 defmodule T.Flags do
   def load do
@@ -324,6 +339,10 @@ counts = "match?([n] when is_integer(n), T.Query.run())"
   end
   """, [{"{:front})", "[{:front}, {:back}])"}, {"def enter, do: :front", "def enter, do: if(:ets.member(T.Doors, :back), do: :front, else: :nowhere)"}],
   "{:ok, p} = T.Doors.start_link(nil); Process.unlink(p); p", "T.Doors.enter() == :front")),
+  soak.(d.("table_changed", "rows: a limit is put into a table without a name, which a state holds", own,
+    [puts_own, {"limit(_s), do: 5", "limit(s) do\n    [{_, n}] = :ets.lookup(s.table, :limit)\n    n\n  end"}], "start(T.Own, nil)", "ask(it, :limit) == 5")),
+  soak.(h.("rows: a limit that a state's table lacks is put there by who asks for it", own,
+    [puts_own, {"limit(_s), do: 5", "limit(s) do\n    :ets.insert_new(s.table, {:limit, 5})\n    :ets.lookup_element(s.table, :limit, 2)\n  end"}], "start(T.Own, nil)", "ask(it, :limit) == 5")),
   soak.(h.("rows: a cache is warmed at the start, and who finds nothing there works it out", limits,
     [puts_rate, {"def rate, do: 5", "def rate, do: T.Limits.get(:rate) || String.to_integer(\"5\")"}], "start(T.Limits, nil)", "T.Gate.rate() == 5")),
   h.("rows: what the start puts into a table is what is taken where nothing is there", limits,
