@@ -9,7 +9,9 @@ defmodule FlyDeployAgent.CodeFindings do
   alias FlyDeployAgent.{
     Children,
     CodeFacts,
+    Conditions,
     Demands,
+    Findings,
     MessageFindings,
     Once,
     Pair,
@@ -33,14 +35,14 @@ defmodule FlyDeployAgent.CodeFindings do
   @start [init: 1, handle_continue: 2, mount: 3, join: 3]
 
   @doc "All findings about `pairs`, `%{name, severity, subject, detail}`, some with `processes`: module by module, so that the code of few is in memory."
-  @spec all([Pair.t()], live) :: [FlyDeployAgent.Findings.finding()]
+  @spec all([Pair.t()], live) :: [Findings.finding()]
   def all(pairs, live),
     do:
       for(%{old: %{}} = pair <- pairs, found <- of_module(pair, live), do: found) ++
-        across(pairs, live) ++ TreeFindings.all(pairs, live)
+        Findings.safely(fn -> across(pairs, live) end) ++ TreeFindings.all(pairs, live)
 
   defp of_module(%{module: module} = pair, live) do
-    starts = if module in live.applications, do: [start: 2], else: @start
+    starts = starts(module, live)
 
     cond do
       count = live.processes[module] -> of_processes(pair, count, live) ++ init_changed(pair, starts, live)
@@ -155,6 +157,7 @@ defmodule FlyDeployAgent.CodeFindings do
   defp init_changed(pair, starts, live) do
     codes = Demands.codes(live)
     new = Once.new(pair, starts)
+    new = new -- Conditions.unknown(pair, new)
 
     new =
       if Enum.any?(new, &Once.timer?/1) and Timers.carried_on?(pair),
@@ -181,10 +184,10 @@ defmodule FlyDeployAgent.CodeFindings do
     started =
       for(m <- live.applications, do: {m, [start: 2]}) ++
         for(m <- live.supervisors, do: {m, [init: 1]}) ++
-        for {m, _} <- live.processes, is_map_key(by_module, m), do: {m, @start}
+        for {m, _} <- live.processes, pair = by_module[m], do: {m, @start ++ Pair.starts(pair)}
 
     for {module, starts} <- if(pairs == [], do: [], else: Enum.uniq(started)),
-        told = told(by_module[module], starts, live),
+        told = told(by_module[module], live),
         calls =
           for(
             call <- Once.across(module, starts, changed, Demands.codes(live)),
@@ -195,10 +198,15 @@ defmodule FlyDeployAgent.CodeFindings do
         do: found
   end
 
-  defp told(nil, _starts, _live), do: []
+  # Where each of them is told of by itself.
+  defp told(nil, _live), do: []
 
-  defp told(%{module: module} = pair, starts, live),
-    do: if(module in live.supervisors, do: [], else: Once.new(pair, starts)) ++ Once.migrating(pair)
+  defp told(%{module: module} = pair, live),
+    do:
+      if(module in live.supervisors, do: [], else: Once.new(pair, starts(module, live))) ++
+        Once.migrating(pair)
+
+  defp starts(module, live), do: if(module in live.applications, do: [start: 2], else: @start)
 
   defp calling([]), do: []
   defp calling(calls), do: ["calls #{calls |> Enum.take(3) |> Enum.map_join(", ", &Once.told/1)}"]

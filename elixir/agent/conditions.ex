@@ -62,6 +62,26 @@ defmodule FlyDeployAgent.Conditions do
     end
   end
 
+  @doc "Those of some calls which the new version makes when it starts only for a value of an option that the running one does not know."
+  @spec unknown(Pair.t(), [{mfa, [Value.t()]}]) :: [{mfa, [Value.t()]}]
+  def unknown(_pair, []), do: []
+
+  def unknown(%{module: module} = pair, calls) do
+    roots = for {f, a} <- [@init, @continue], do: {module, f, a}
+    [old, new] = for version <- [:old, :new], do: Paths.alone(module, Pair.code(pair, version), roots)
+
+    tried =
+      for {kind, key, _} = condition when kind != :given <- conditions(pair, old),
+          {{done, _}, true} <- [does(new, module, condition, options(old, module))],
+          do: {key, kind, done}
+
+    for call <- calls,
+        {_key, kinds} <- Enum.group_by(tried, &elem(&1, 0), &{elem(&1, 1), Once.among?(call, elem(&1, 2))}),
+        {:new, true} in kinds and {:option, true} not in kinds and {:other, true} not in kinds,
+        uniq: true,
+        do: call
+  end
+
   @doc "What was started so, as people write it."
   @spec told(condition) :: binary
   def told({kind, key, value}) when kind in [:option, :new], do: "#{key}: #{inspect(value)}"

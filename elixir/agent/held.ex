@@ -71,7 +71,7 @@ defmodule FlyDeployAgent.Held do
       |> Enum.group_by(& &1.found, & &1.holder)
       |> Enum.map(fn {found, holders} -> found |> held(holders) |> Map.merge(whose(holders)) end)
       |> Enum.concat(demanded)
-      |> Enum.concat(StartFindings.all(shapes, by_module, codes, demanded))
+      |> Enum.concat(Findings.safely(fn -> StartFindings.all(shapes, by_module, codes, demanded) end))
       |> Enum.concat(Optional.findings(pairs, states(shapes, by_module), codes))
       |> Enum.concat(unasked(unasked) ++ silent(silent))
     end

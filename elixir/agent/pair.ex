@@ -90,6 +90,10 @@ defmodule FlyDeployAgent.Pair do
     old != new
   end
 
+  @doc "The functions of the new version that start its processes."
+  @spec starts(t) :: [{atom, arity}]
+  def starts(%{new: %{exports: exports}}), do: for({f, a} <- exports, f in [:start_link, :start], do: {f, a})
+
   @doc "Whether both versions export this function."
   @spec both?(t, {atom, arity}) :: boolean
   def both?(%{old: old, new: new}, function), do: function in old.exports and function in new.exports

@@ -191,6 +191,10 @@ defmodule FlyDeployAgent.StartRows do
         do: {module, f, a}
   end
 
+  # A tuple may be put together of what others give.
+  defp names?(body, key) when is_tuple(key),
+    do: Enum.any?(body, &operand?(&1, key)) or Enum.any?(Tuple.to_list(key), &names?(body, &1))
+
   defp names?(body, key), do: Enum.any?(body, &operand?(&1, key))
 
   defp operand?({:literal, term}, key), do: term == key or within?(term, key)
@@ -215,8 +219,10 @@ defmodule FlyDeployAgent.StartRows do
       otherwise?(does(with_row), does(without))
   end
 
-  defp reads?({mfa, [held, {:const, key} | _]}, held, key), do: mfa in @reads
+  defp reads?({mfa, [held, given | _]}, held, key), do: mfa in @reads and key?(given, key)
   defp reads?(_call, _held, _key), do: false
+
+  defp key?(given, key), do: given |> Value.parts() |> whole() == {:const, key}
 
   defp otherwise?(same, same), do: false
   defp otherwise?(_with, {[], _}), do: true
@@ -242,8 +248,8 @@ defmodule FlyDeployAgent.StartRows do
   defp known({:map, values, all}), do: {:map, Map.new(values, fn {k, v} -> {k, known(v)} end), all}
   defp known(value), do: value
 
-  defp finds(read, [held, {:const, key} | rest], {held, key}, row) when read in @reads,
-    do: found(read, rest, row)
+  defp finds(read, [held, given | rest], {held, key}, row) when read in @reads,
+    do: if(key?(given, key), do: found(read, rest, row))
 
   defp finds(_read, _arguments, _where, _row), do: nil
 

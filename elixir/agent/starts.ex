@@ -174,25 +174,48 @@ defmodule FlyDeployAgent.Starts do
   end
 
   @doc """
-  The states that a version may start with, by what its `start_link` or `start` gives it where that is one thing.
+  The states that a version may start with, by what its `start_link` or `start` gives it where that is one thing; those of Agents that it starts.
   """
   @spec states(Pair.t(), :old | :new) :: [Value.t()]
   def states(%{module: module} = pair, version) do
     %{returns: returns, whole: whole} = followed(pair, version, argument(pair, version, module))
     states = for given <- returns, state = state(Value.parts(given)), state != :any, uniq: true, do: state
-    if whole, do: states, else: []
+    if whole, do: states ++ agents(pair, version), else: []
+  end
+
+  defp agents(%{module: module} = pair, version) do
+    if Enum.any?(Map.get(pair, version).imports, &(elem(&1, 0) == Agent)) do
+      {program, calls} = starting(pair, version, module)
+
+      for {{Agent, f, _}, [{:fun, mfa, free} | _]} when f in [:start_link, :start] <- calls,
+          state <- Paths.follow(program, mfa, free).returns,
+          uniq: true,
+          do: Value.parts(state)
+    else
+      []
+    end
+  end
+
+  # What the functions call that start its processes.
+  defp starting(pair, version, module) do
+    roots = for {f, a} <- Map.get(pair, version).exports, f in [:start_link, :start], do: {module, f, a}
+    program = Paths.alone(module, Pair.code(pair, version), roots)
+
+    {program,
+     for(
+       {_, _, a} = root <- roots,
+       call <- Paths.follow(program, root, List.duplicate(:any, a)).calls,
+       do: call
+     )}
   end
 
   # What is given to init/1, where all functions that start it give the same.
   defp argument(pair, version, module) do
-    roots = for {f, a} <- Map.get(pair, version).exports, f in [:start_link, :start], do: {module, f, a}
-    program = Paths.alone(module, Pair.code(pair, version), roots)
+    {_program, calls} = starting(pair, version, module)
 
     given =
-      for {_, _, a} = root <- roots,
-          {{server, f, _}, arguments}
-          when server in [GenServer, :gen_server, :gen_statem] and f in [:start_link, :start] <-
-            Paths.follow(program, root, List.duplicate(:any, a)).calls,
+      for {{server, f, _}, arguments}
+          when server in [GenServer, :gen_server, :gen_statem] and f in [:start_link, :start] <- calls,
           uniq: true,
           do: given_first(arguments, module)
 

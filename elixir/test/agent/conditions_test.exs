@@ -140,6 +140,30 @@ defmodule FlyDeployAgent.ConditionsTest do
     end
   end
 
+  test "calls that only a further value of an option leads to" do
+    unknown = fn edits ->
+      [pair] = Versions.pairs(Versions.beams(@source), @source |> Versions.edited(edits) |> Versions.beams())
+      for call <- Conditions.unknown(pair, Once.new(pair, @start)), do: Once.told(call)
+    end
+
+    further =
+      {"      :passive ->", "      :turbo -> {:ok, :erlang.monitor(:process, mode)}\n      :passive ->"}
+
+    assert unknown.([further]) == [":erlang.monitor/2 (:process, :turbo)"]
+
+    assert unknown.([
+             {"      :passive ->",
+              "      :passive -> {:ok, :erlang.monitor(:process, mode)}\n      :never ->"}
+           ]) == []
+
+    assert unknown.([
+             further,
+             {"if home, do:", "if mode == :lazy, do: :erlang.monitor(:process, home)\n      if home, do:"}
+           ]) == []
+
+    assert unknown.([{"if home, do:", "_ = :erlang.monitor(:process, home)\n      if home, do:"}]) == []
+  end
+
   defp said({:then, text}), do: text
   defp said(call), do: Once.told(call)
 

@@ -255,6 +255,13 @@ counts = "match?([n] when is_integer(n), T.Query.run())"
   soak.(d.("init_changed", "options: another default of an option, within what is kept of the configuration", limited, [{":limit, 10)", ":limit, 50)"}, {"default, do: 10", "default, do: 50"}], "start(T.Limited, [])", "ask(it, :limit) == T.Limited.default()")),
   soak.(d.("init_changed", "options: another default of an option, in a tuple", String.replace(String.replace(limited, "%{config: [limit: Keyword.get(opts, :limit, 10)]}", "{Keyword.get(opts, :limit, 10), 0}"), "s.config[:limit]", "elem(s, 0)"),
     [{":limit, 10)", ":limit, 50)"}, {"default, do: 10", "default, do: 50"}], "start(T.Limited, [])", "ask(it, :limit) == T.Limited.default()")),
+  soak.(d.("init_changed", "options: another default of an option, which an Agent keeps", """
+  defmodule T.Held do
+    def start_link(opts), do: Agent.start_link(fn -> %{limit: Keyword.get(opts, :limit, 10), n: 0} end)
+    def limit(agent), do: Agent.get(agent, & &1.limit)
+    def default, do: 10
+  end
+  """, [{":limit, 10)", ":limit, 50)"}, {"default, do: 10", "default, do: 50"}], "{:ok, p} = T.Held.start_link([]); Process.unlink(p); p", "T.Held.limit(it) == T.Held.default()")),
   soak.(h.("options: another default of an option, and who runs was given one", limited, [{":limit, 10)", ":limit, 50)"}], "start(T.Limited, limit: 7)", "ask(it, :limit) == 7")),
   d.(["init_changed", "stale_shape"], "handlers: what a handler is attached with is another atom, by another module", bus, [{":count)\nend", ":sum)\nend"}, {"_, _, :count), do: T.Stats.Table.add(1)", "%{n: n}, _, :sum), do: T.Stats.Table.add(n)"}], attached, counts),
   soak.(d.(["init_changed", "stale_shape"], "handlers: what a handler is attached with is a pair, and it takes no other", bus,
@@ -304,6 +311,10 @@ counts = "match?([n] when is_integer(n), T.Query.run())"
   "statem(T.Peer, mode: :client)", ":gen_statem.call(it, :heard) == T.Peer.listens()")),
   soak.(d.("init_changed", "starts: a further topic stands in the list that is listened to", listener, [{"[:news, :jobs]", "[:news, :jobs, :audit]"}], listens, heard)),
   soak.(h.("starts: the topics that are listened to are in another order", listener, [{"[:news, :jobs]", "[:jobs, :news]"}], listens, heard)),
+  soak.(d.("init_changed", "starts: start_link makes a table before it starts the server", feed, [{"def start_link(opts), do: ", "def start_link(opts), do: :ets.new(T.Feed, [:named_table, :public]) && "}, {"polls, do: false", "polls, do: :ets.whereis(T.Feed) == :undefined"}],
+    "{:ok, p} = T.Feed.start_link(mode: :passive); Process.unlink(p); p", polled)),
+  soak.(h.("starts: a further mode polls, which nobody knew", feed, [{"if mode == :active do", "if mode in [:active, :once] do"}, {"polls, do: false", "polls, do: false\n  def modes, do: [:active, :once]"}], "start(T.Feed, mode: :passive)", polled)),
+  soak.(h.("starts: a further mode does something of its own, which nobody knew", feed, [{"    {:ok, %{mode", "    if mode == :once, do: send(self(), :poll)\n    {:ok, %{mode"}], "start(T.Feed, mode: :passive)", polled)),
   d.("init_changed", "starts: another server does a server's work, and joins for it", hub, [{"    T.Hub.join(:work, self())\n", ""}, {"    {:ok, 2}", "    T.Hub.join(:work, self())\n    {:ok, 2}"}, {"works, do: false", "works, do: true"}], hubbed, in_hub),
   soak.(h.("starts: a condition of a start is another function", feed,
     [{"    if mode == :active do\n      Process.send_after(self(), :poll, 0)\n    end\n", "    begin(mode)\n"}, {"def polls", "defp begin(:active), do: Process.send_after(self(), :poll, 0)\n  defp begin(_mode), do: nil\n  def polls"}],
@@ -326,6 +337,21 @@ counts = "match?([n] when is_integer(n), T.Query.run())"
     [{"{:alpha, true})", "[{:alpha, true}, {:beta, true}])"}, {"on?(:alpha)", "on?(:beta)"}], "app(T.FApp)", "T.Page.parts() == [:news, :chat]")),
   soak.(d.("table_changed", "rows: limits stand in a list, and the start puts them one by one", String.replace(limits, ":ets.insert(table, {:burst, 3})", "for {key, n} <- [burst: 3], do: :ets.insert(table, {key, n})"),
     [{"[burst: 3]", "[burst: 3, rate: 5]"}, {"def rate, do: 5", "def rate, do: T.Limits.get(:rate)"}], "start(T.Limits, nil)", "T.Gate.rate() == 5")),
+  soak.(d.("table_changed", "rows: flags stand under keys that are put together", """
+  defmodule T.Marks do
+    use GenServer
+    @marks %{alpha: true}
+    def init(_) do
+      :ets.new(T.Marks, [:named_table, :public])
+      Enum.each(@marks, fn {mark, on} -> :ets.insert(T.Marks, {{:mark, mark}, on}) end)
+      {:ok, nil}
+    end
+    def on?(mark), do: match?([{_, true}], :ets.lookup(T.Marks, {:mark, mark}))
+  end
+  defmodule T.Shown do
+    def shown?, do: T.Marks.on?(:alpha)
+  end
+  """, [{"%{alpha: true}", "%{alpha: true, beta: true}"}, {"on?(:alpha)", "on?(:beta)"}], "start(T.Marks, nil)", "T.Shown.shown?()")),
   soak.(d.("table_changed", "rows: who may enter is a member of a table that a supervisor fills", """
   defmodule T.Doors do
     use Supervisor
