@@ -134,7 +134,12 @@ defmodule FlyDeployAgent.Conditions do
     [before, now] =
       for version <- [:old, :new], do: CodeFacts.reached(Pair.code(pair, version), module, [@init, @continue])
 
-    named = for function <- [@init, @continue], message <- given(before[function]), do: message
+    # What is given alone is no option's value, unless that is or is not.
+    named =
+      for function <- [@init, @continue],
+          message <- given(before[function]),
+          not is_boolean(message),
+          do: message
 
     [known, others] = for code <- [before, now], do: Enum.take(values(code) -- named, @values)
 

@@ -30,6 +30,9 @@ defmodule FlyDeployAgent.Once do
     {:erlang, :send} => [1],
     {:erlang, :!} => [1],
     {:erlang, :open_port} => [],
+    {File, :open} => [0],
+    {File, :open!} => [0],
+    {:file, :open} => [0],
     {:erlang, :link} => [],
     {:erlang, :spawn} => [],
     {:erlang, :spawn_link} => [],
@@ -126,8 +129,12 @@ defmodule FlyDeployAgent.Once do
   @doc "Those of some calls that do something once, with those of their arguments that say what."
   @spec of([{mfa, [Value.t()]}]) :: [{mfa, [Value.t()]}]
   def of(calls) do
+    closes? = Enum.any?(calls, &match?({{m, :close, 1}, _} when m in [File, :file], &1))
+
     all =
-      for {{m, f, _} = mfa, arguments} <- calls,
+      for {{m, f, a} = mfa, arguments} <- calls,
+          # A file that is closed again, as one is that a function is given for.
+          not (m in [File, :file] and (closes? or a == 3)),
           which = once(m, f) || introduced(mfa, arguments),
           uniq: true,
           do: {mfa, Enum.map(which, &argument(arguments, &1))}

@@ -238,6 +238,15 @@ defmodule FlyDeployAgent.Value do
   def parts({:const, %{} = map}),
     do: {:map, :maps.map(fn _key, value -> parts({:const, value}) end, map), true}
 
+  # &Module.function/1
+  def parts({:const, fun}) when is_function(fun) do
+    info = Function.info(fun)
+
+    if info[:type] == :external,
+      do: {:fun, {info[:module], info[:name], info[:arity]}, []},
+      else: {:const, fun}
+  end
+
   def parts({kind, values}) when kind in [:tuple, :made], do: {:tuple, Enum.map(values, &parts/1)}
   def parts({kind, head, tail}) when kind in [:cons, :list], do: {:cons, parts(head), parts(tail)}
 

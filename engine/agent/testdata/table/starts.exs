@@ -268,6 +268,13 @@ counts = "match?([n] when is_integer(n), T.Query.run())"
     [{":count)\nend", "{:count, 1})\nend"}, {"_, _, :count), do: T.Stats.Table.add(1)", "_, _, {:count, by}), do: T.Stats.Table.add(by)"}, {"  def handle(_, _, _, _), do: :ok\n", ""}], attached, counts)),
   soak.(d.(["init_changed", "stale_shape"], "handlers: a handler is attached to the event under another name, by another module", bus,
     [{"[:t, :stop], &", "[:t, :done], &"}, {"handle([:t, :stop]", "handle([:t, :done]"}, {"execute([:t, :stop]", "execute([:t, :done]"}], attached, counts)),
+  soak.(d.("init_changed", "handlers: what is saved is told in another way, and the row that says so is of before", """
+  defmodule T.Saved do
+    def listen, do: :ets.insert(:t_saved, {:on_save, &T.Saved.told/2, :short})
+    def told(x, :short), do: x
+    def save(x), do: for({_, fun, how} <- :ets.lookup(:t_saved, :on_save), do: fun.(x, how))
+  end
+  """, [{"told/2, :short}", "told/2, :long}"}, {"told(x, :short)", "told(x, :long)"}], ":ets.new(:t_saved, [:named_table, :public]); T.Saved.listen()", "T.Saved.save(1) == [1]")),
   soak.(h.("handlers: a handler leaves an event to others, and stays attached to it", bus, [{"T.Stats.Table.add(1)", ":ok"}], attached, "length(T.Query.run()) == 1")),
   h.("handlers: a handler gets a clause for other settings, which nobody has yet", bus, [{"  def handle(_, _, _, _)", "  def handle(_, %{n: n}, _, :sum), do: T.Stats.Table.add(n)\n  def handle(_, _, _, _)"}], attached, counts),
   soak.(h.("handlers: a handler compares its settings by other means", bus, [{"_, _, :count), do: T.Stats.Table.add(1)", "_, _, kind) when kind in [:count, :sum], do: T.Stats.Table.add(1)"}], attached, counts)),
@@ -315,6 +322,22 @@ counts = "match?([n] when is_integer(n), T.Query.run())"
     "{:ok, p} = T.Feed.start_link(mode: :passive); Process.unlink(p); p", polled)),
   soak.(h.("starts: a further mode polls, which nobody knew", feed, [{"if mode == :active do", "if mode in [:active, :once] do"}, {"polls, do: false", "polls, do: false\n  def modes, do: [:active, :once]"}], "start(T.Feed, mode: :passive)", polled)),
   soak.(h.("starts: a further mode does something of its own, which nobody knew", feed, [{"    {:ok, %{mode", "    if mode == :once, do: send(self(), :poll)\n    {:ok, %{mode"}], "start(T.Feed, mode: :passive)", polled)),
+  soak.(d.("init_changed", "starts: what is done later is done for lazy ones as well", """
+  defmodule T.Link do
+    use GenServer
+    def init(opts), do: {:ok, %{lazy: Keyword.get(opts, :lazy, false), up: false}, {:continue, :connect}}
+    def handle_continue(:connect, %{lazy: true} = s), do: {:noreply, s}
+    def handle_continue(:connect, s) do
+      Process.send_after(self(), :ping, 0)
+      {:noreply, s}
+    end
+    def pings, do: false
+    def handle_call(:up, _, s), do: {:reply, s.up, s}
+    def handle_info(:ping, s), do: {:noreply, %{s | up: true}}
+  end
+  """, [{"%{lazy: true} = s), do: {:noreply, s}", "%{lazy: true} = s) do\n    Process.send_after(self(), :ping, 0)\n    {:noreply, s}\n  end"}, {"pings, do: false", "pings, do: true"}],
+  "start(T.Link, lazy: true)", "ask(it, :up) == T.Link.pings()")),
+  soak.(h.("starts: a file that is read at the start is closed again", feed, [{"    {:ok, %{mode", "    {:ok, file} = File.open(\"/dev/null\", [:read])\n    :eof = IO.read(file, :line)\n    :ok = File.close(file)\n    {:ok, %{mode"}], "start(T.Feed, mode: :passive)", polled)),
   d.("init_changed", "starts: another server does a server's work, and joins for it", hub, [{"    T.Hub.join(:work, self())\n", ""}, {"    {:ok, 2}", "    T.Hub.join(:work, self())\n    {:ok, 2}"}, {"works, do: false", "works, do: true"}], hubbed, in_hub),
   soak.(h.("starts: a condition of a start is another function", feed,
     [{"    if mode == :active do\n      Process.send_after(self(), :poll, 0)\n    end\n", "    begin(mode)\n"}, {"def polls", "defp begin(:active), do: Process.send_after(self(), :poll, 0)\n  defp begin(_mode), do: nil\n  def polls"}],
