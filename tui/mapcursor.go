@@ -32,7 +32,8 @@ func (m fleetMap) find(r *boardRow) (row, column int, there bool) {
 
 // pressMap handles the keys that mean the map, and reports whether this was one.
 func (d *deployScreen) pressMap(c *console, k tea.KeyPressMsg) bool {
-	left := k.String() == "left" || d.guest == nil && key.Matches(k, c.keys.out) // in a replay h goes back in time
+	replays := d.guest != nil && d.guest.replay != nil // there h goes back in time
+	left := k.String() == "left" || !replays && key.Matches(k, c.keys.out)
 	by, moves := c.step(k)
 	switch {
 	case d.filter.typed != nil:
