@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"flydeploy/engine"
@@ -36,7 +37,10 @@ func (d *deployScreen) details(c *console, w int) []cells.Line {
 	if m.Vitals != nil {
 		lines = append(append(lines, nil), view.VitalsFacts(m, w)...)
 	}
-	return append(append(lines, nil), reportLines(m.Report, w)...)
+	if m.Phases[engine.PhaseDetection].Status == engine.StatusDone || !reflect.DeepEqual(m.Report, engine.MachineReport{}) { // before that nobody knows
+		lines = append(append(lines, nil), reportLines(m.Report, w)...)
+	}
+	return lines
 }
 
 // machineHead names a machine: what is told beside its ID stands below it where it has no room there.
@@ -74,10 +78,8 @@ func phaseLine(c *console, p engine.Phase, s engine.PhaseState) (cells.Line, boo
 }
 
 func reportLines(r engine.MachineReport, w int) []cells.Line {
-	lines := []cells.Line{
-		cells.Fact("modules", fmt.Sprintf("%d changed, %d added, %d removed", r.ModulesChanged, r.ModulesAdded, r.ModulesRemoved), w),
-		cells.Fact("processes", text.Count(r.Processes), w),
-	}
+	lines := cells.FactLines("modules", fmt.Sprintf("%d changed, %d added, %d removed", r.ModulesChanged, r.ModulesAdded, r.ModulesRemoved), w)
+	lines = append(lines, cells.Fact("processes", text.Count(r.Processes), w))
 	if r.Migrated > 0 {
 		lines = append(lines, cells.Fact("migrated", text.Count(r.Migrated), w))
 	}

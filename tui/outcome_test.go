@@ -70,3 +70,15 @@ func TestSummariesAreWrappedAtSpaces(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// What a machine's modules and processes are is not told before it is known.
+func TestDetailsBeforeTheDetection(t *testing.T) {
+	before, after, _ := tuitest.Upgraded(6)
+	b := newBench(t, size{80, 40}, Options{})
+	b.deploys(before[:len(before)*3/5], nil)
+	b.keys("enter")
+	b.shows("Detection")
+	b.hides("0 changed", "processes")
+	b.hears(append(before[len(before)*3/5:], after[:20]...), nil)
+	b.shows("3 changed, 1 added, 0 removed", "processes")
+}
