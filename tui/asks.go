@@ -13,6 +13,12 @@ func (d *deployScreen) askToLeave(c *console) {
 	d.leaving = true
 	stay := func(*console) tea.Cmd { d.leaving = false; return nil }
 	buttons := []button{{key: "s", label: "Stay", act: stay}}
+	if d.stopping {
+		buttons = append(buttons, button{key: "x", label: "Leave once it is settled", act: d.stopAndQuit})
+		c.dialog = &dialog{title: "Your deploy is stopping", tone: cells.Warn, buttons: buttons, lost: stay, body: said("Nothing new starts. Machines finish what they are doing; " +
+			"then agents, the temporary machine and the lock are cleaned up.\nPress ctrl-c again to leave once that is done.")}
+		return
+	}
 	if d.committing() {
 		buttons = append(buttons, button{key: "b", label: "Leave it running (detach)", act: func(c *console) tea.Cmd {
 			c.detached = true

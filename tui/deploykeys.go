@@ -60,6 +60,12 @@ func (d *deployScreen) hints(c *console) []hint {
 			short(k.keep, "confirm it"), short(k.takeBack, "take it back"), full, {"esc", "fleet"}, short(k.deploy, again), short(k.details, "details"),
 			short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), short(k.quit, "quit"), short(k.shell, "shell"), short(k.iex, "IEx"), {"↑↓", "select"}, short(k.timeline, "timeline"), short(k.plan, "plan"), short(k.copy, "copy"),
 		}
+	case d.stopping:
+		leave := hint{"esc", "leave once it is settled"}
+		if d.quitting {
+			leave = hint{"ctrl-c", "leave within 8 s"}
+		}
+		return []hint{leave, {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help")}
 	case d.watching():
 		return []hint{
 			short(k.promote, "go on now"), short(k.hold, "hold"), d.mapHint(k), {"↑↓", "select"}, short(k.details, "details"), short(k.log, "log"), short(k.logs, "machine's logs"), short(k.help, "help"), {"esc", "leave"}, short(k.timeline, "timeline"), short(k.shell, "shell"), short(k.iex, "IEx"),

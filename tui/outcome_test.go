@@ -82,3 +82,22 @@ func TestDetailsBeforeTheDetection(t *testing.T) {
 	b.hears(append(before[len(before)*3/5:], after[:20]...), nil)
 	b.shows("3 changed, 1 added, 0 removed", "processes")
 }
+
+// A deploy that stops says how it is left, for as long as it stops.
+func TestAStoppingDeploySaysHowItIsLeft(t *testing.T) {
+	before, after, _ := tuitest.Upgraded(6)
+	b := newBench(t, size{80, 24}, Options{})
+	p := b.deploys(append(before, after[:20]...), nil)
+	b.keys("esc", "x")
+	b.pass(2 * noticeStays)
+	b.shows("stopping", "esc leave once it is settled")
+	b.keys("esc")
+	b.shows("Your deploy is stopping", "Leave once it is settled")
+	b.hides("Stop your deploy", "detach")
+	b.keys("x")
+	b.pass(2 * noticeStays)
+	b.shows("ctrl-c leave within 8 s")
+	if !tuitest.Stopped(p) || !b.deploy.quitting {
+		t.Error("it does not stop, or does not leave")
+	}
+}
