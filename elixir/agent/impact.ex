@@ -16,6 +16,7 @@ defmodule FlyDeployAgent.Impact do
     Handlers,
     Held,
     Keys,
+    KeyShapes,
     Later,
     Loops,
     Measured,
@@ -26,7 +27,7 @@ defmodule FlyDeployAgent.Impact do
     Release
   }
 
-  alias FlyDeployAgent.{Signals, Surroundings, Tables, Timers, Undefined, UnderWay, Watch}
+  alias FlyDeployAgent.{Signals, Surroundings, TableOwners, Tables, Timers, Undefined, UnderWay, Watch}
 
   @time_ms 25_000
   # 256 MB on 64 bits. What is read of the modules is a few kilobytes for each.
@@ -134,6 +135,8 @@ defmodule FlyDeployAgent.Impact do
       fn -> CodeFindings.all(pairs, live) end,
       fn -> Tables.findings(pairs) end,
       fn -> Keys.findings(pairs, live) end,
+      fn -> KeyShapes.findings(pairs, &callers(pairs, &1), codes(pairs)) end,
+      fn -> TableOwners.findings(pairs, owners(staged.targets), codes(pairs)) end,
       fn -> Patterns.findings(pairs) end,
       fn -> Readers.findings(pairs, codes(pairs)) end,
       fn -> Elsewhere.findings(pairs, removed, codes(pairs)) end,
@@ -160,6 +163,15 @@ defmodule FlyDeployAgent.Impact do
     for %{pid: pid, module: module} <- targets,
         match?({:message_queue_len, n} when n > 0, Process.info(pid, :message_queue_len)),
         uniq: true,
+        do: module
+  end
+
+  defp owners(targets), do: for(%{pid: pid, module: module} <- targets, into: %{}, do: {pid, module})
+
+  # Modules that stay as they are, and read tables by what changed ones give them.
+  defp callers(pairs, changed) do
+    for {module, imports} <- Undefined.unchanged(pairs),
+        Enum.any?(imports, &(elem(&1, 0) in changed)) and Enum.any?(imports, &match?({:ets, _, _}, &1)),
         do: module
   end
 

@@ -38,7 +38,27 @@ defmodule FlyDeployAgent.Tables do
           Enum.any?(CodeFacts.calls(body), &(&1 == @new or &1 in @rows)),
           do: function
 
-    followed(module, code, using)
+    followed(module, code, outside(module, code, using, Map.get(pair, version).exports)) ||
+      followed(module, code, using)
+  end
+
+  # What a function of its own is given is known from those that others call.
+  defp outside(module, code, using, exports) do
+    {called, own} = Enum.split_with(using, fn {_, a} = function -> a == 0 or function in exports end)
+
+    callers =
+      if own == [],
+        do: [],
+        else:
+          for(
+            function <- exports,
+            reached = CodeFacts.reached(code, module, [function]),
+            lead = Enum.filter(own, &is_map_key(reached, &1)),
+            lead != [],
+            do: {function, lead}
+          )
+
+    Enum.uniq(called ++ Enum.map(callers, &elem(&1, 0)) ++ (own -- Enum.flat_map(callers, &elem(&1, 1))))
   end
 
   defp followed(module, code, functions) do

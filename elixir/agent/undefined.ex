@@ -80,16 +80,22 @@ defmodule FlyDeployAgent.Undefined do
 
   # Changed modules by their new code, all others by the code that stays.
   defp callers(pairs, removed) do
-    changed = MapSet.new(pairs, & &1.module)
     of_pairs = Stream.map(pairs, &{&1.module, &1.new.imports})
+    Stream.concat(of_pairs, Stream.reject(unchanged(pairs), fn {module, _} -> module in removed end))
+  end
 
-    unchanged =
+  @doc "The release's modules that stay as they are, with what they import."
+  @spec unchanged([Pair.t()]) :: Enumerable.t()
+  def unchanged(pairs) do
+    changed = MapSet.new(pairs, & &1.module)
+
+    files =
       for {module, [_ | _] = file} <- :code.all_loaded(),
-          module not in changed and module not in removed,
+          module not in changed,
           Release.library?(List.to_string(file)),
           do: {module, file}
 
-    Stream.concat(of_pairs, Stream.flat_map(unchanged, &imports/1))
+    Stream.flat_map(files, &imports/1)
   end
 
   defp imports({module, file}) do
