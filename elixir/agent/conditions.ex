@@ -38,7 +38,7 @@ defmodule FlyDeployAgent.Conditions do
     if Pair.differs?(pair, [@init, @continue]) do
       roots = for {f, a} <- [@init, @continue], do: {module, f, a}
       [old, new] = for version <- [:old, :new], do: Paths.alone(module, Pair.code(pair, version), roots)
-      known = Once.migrating(pair) ++ told
+      known = Once.migrating(pair) ++ Once.tasks(pair) ++ told
       # What the running version lets follow some other start.
       follows = then(Paths.follow(old, hd(roots), [:any]).returns)
 

@@ -43,6 +43,8 @@ defmodule FlyDeployAgent.Once do
     {GenServer, :cast} => [1],
     {:gen_event, :add_handler} => [0, 1],
     {:gen_event, :add_sup_handler} => [0, 1],
+    {:gen_event, :swap_handler} => [0, 1, 2],
+    {:gen_event, :swap_sup_handler} => [0, 1, 2],
     {:timer, :send_interval} => [-1],
     {:timer, :send_after} => [-1],
     {:timer, :apply_interval} => [1, 2],
@@ -97,6 +99,8 @@ defmodule FlyDeployAgent.Once do
   ]
   # A timer that is started again and again.
   @timers [{Process, :send_after}, {:erlang, :send_after}, {:erlang, :start_timer}]
+  # What ends by itself, whoever starts it.
+  @passing [{Task, :start}, {Task, :async}]
 
   @doc """
   The calls that the new version makes when it starts by `starts`, and the running one made neither then nor when its code changes, as
@@ -104,7 +108,7 @@ defmodule FlyDeployAgent.Once do
   """
   @spec new(Pair.t(), [{atom, arity}]) :: [{mfa, [Value.t()]}]
   def new(%{module: module} = pair, starts) do
-    known = calls(pair, :old, starts) ++ migrating(pair) ++ timers(pair)
+    known = calls(pair, :old, starts) ++ migrating(pair) ++ timers(pair) ++ tasks(pair)
 
     for {mfa, _} = call <- calls(pair, :new, starts),
         elem(mfa, 0) != module,
@@ -251,12 +255,18 @@ defmodule FlyDeployAgent.Once do
   def timer?({{m, f, _}, _}), do: {m, f} in [{:timer, :send_interval} | @timers]
 
   # Those that the running code starts whenever.
-  defp timers(%{old: %{imports: imports}} = pair) do
-    if Enum.any?(imports, fn {m, f, _} -> {m, f} in @timers end),
+  defp timers(pair), do: whenever(pair, @timers)
+
+  @doc "The tasks that the running code starts, whenever it does: one more or less is all the same to those that run."
+  @spec tasks(Pair.t()) :: [{mfa, [Value.t()]}]
+  def tasks(pair), do: whenever(pair, @passing)
+
+  defp whenever(%{old: %{imports: imports}} = pair, functions) do
+    if Enum.any?(imports, fn {m, f, _} -> {m, f} in functions end),
       do:
         for(
           {{m, f, _}, _} = call <- calls(pair, :old, Map.keys(Pair.code(pair, :old))),
-          {m, f} in @timers,
+          {m, f} in functions,
           do: call
         ),
       else: []

@@ -3,7 +3,17 @@ defmodule FlyDeployAgent.TreeFindings do
   What the change of modules does to supervisors and their children, which a hot upgrade neither starts nor stops unless it is told to.
   """
 
-  alias FlyDeployAgent.{AppChildren, Children, CodeFacts, Constants, Pair, Paths, Restarts, Specs}
+  alias FlyDeployAgent.{
+    AppChildren,
+    Children,
+    CodeFacts,
+    Constants,
+    KeptOptions,
+    Pair,
+    Paths,
+    Restarts,
+    Specs
+  }
 
   @doc "The findings about supervisors and children."
   @spec all([Pair.t()], FlyDeployAgent.CodeFindings.live()) :: [FlyDeployAgent.Findings.finding()]
@@ -11,7 +21,11 @@ defmodule FlyDeployAgent.TreeFindings do
     gone = child_start_gone(pairs, live)
     failing = Restarts.failing(pairs, live.children)
     told = MapSet.new(gone ++ failing, & &1.subject)
-    gone ++ failing ++ child_spec_changed(pairs, live, told) ++ ignored(pairs, live) ++ trees(pairs, live)
+
+    gone ++
+      failing ++
+      child_spec_changed(pairs, live, told) ++
+      KeptOptions.findings(pairs, live.children) ++ ignored(pairs, live) ++ trees(pairs, live)
   end
 
   # A child that did not start, and would now.

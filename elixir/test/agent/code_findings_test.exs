@@ -187,6 +187,8 @@ defmodule FlyDeployAgent.CodeFindingsTest do
     use GenServer
     def init(name), do: {:ok, %{name: name, home: System.get_env("HOME")}}
     def handle_call(:home, _from, state), do: {:reply, state.home, state}
+    def handle_cast(:look, state), do: look() && {:noreply, state}
+    defp look, do: Task.start(File, :ls, ["."])
   end
   """
 
@@ -279,6 +281,16 @@ defmodule FlyDeployAgent.CodeFindingsTest do
        {"  def greet",
         "  defp table, do: :ets.new(T.Names, [:named_table])\n  def code_change(_, state, _), do: table() && {:ok, state}\n  def greet"}
      ], []},
+    {"it puts a handler of events into another's place when it starts", @server,
+     [
+       {"def init(name), do: {",
+        "def init(name), do: :gen_event.swap_handler(T.Bus, {T.A, []}, {T.B, []}) && {"}
+     ], [{"init_changed", :warn, "swap_handler/3 (T.Bus, {T.A, …}, {T.B, …})"}]},
+    {"it runs a task when it starts", @server,
+     [{"def init(name), do: {", "def init(name), do: Task.start(File, :ls, [\".\"]) && {"}],
+     [{"init_changed", :warn, "Task.start/3"}]},
+    {"it runs a task when it starts, as it does whenever it is told to", @loader,
+     [{"def init(name), do: {", "def init(name), do: look() && {"}], []},
     {"its restart changes", @server, [{"use GenServer", "use GenServer, restart: :temporary"}],
      [{"child_spec_changed", :warn, "child_spec/1"}]},
     {"another callback mode, and no code_change", @door,

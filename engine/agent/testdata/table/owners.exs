@@ -41,6 +41,52 @@ defmodule T.Locks do
 end
 """
 
+limiter = """
+defmodule T.Limiter do
+  use GenServer
+  def start_link(opts), do: GenServer.start_link(T.Limiter, opts, name: T.Limiter)
+  def init(opts), do: {:ok, opts[:max_calls] || 10}
+  def handle_call(:max, _, n), do: {:reply, n, n}
+end
+"""
+
+pool = """
+defmodule T.Workers do
+  def start_link(name, opts), do: Supervisor.start_link(for(n <- 1..opts[:pool][:size], do: %{id: n, start: {Agent, :start_link, [fn -> n end]}}), strategy: :one_for_one, name: name)
+end
+defmodule T.Mailer do
+  def child_spec(name), do: %{id: T.Mailer, start: {T.Mailer, :start_link, [name]}, type: :supervisor}
+  def size, do: 2
+  def start_link(name), do: T.Workers.start_link(name, pool: [size: 2, overflow: 0], queue: :fifo)
+end
+"""
+
+signals = """
+defmodule T.Plain do
+  @behaviour :gen_event
+  def init(_), do: {:ok, []}
+  def handle_event(_, s), do: {:ok, s}
+  def handle_call(_, s), do: {:ok, :ok, s}
+end
+defmodule T.Fancy do
+  @behaviour :gen_event
+  def init(_), do: {:ok, []}
+  def handle_event(_, s), do: {:ok, s}
+  def handle_call(_, s), do: {:ok, :ok, s}
+end
+defmodule T.Attach do
+  use GenServer
+  def init(_) do
+    add()
+    {:ok, nil}
+  end
+  def handler, do: T.Plain
+  defp add, do: :gen_event.add_handler(T.Bus, T.Plain, [])
+end
+"""
+
+attached = ":gen_event.which_handlers(T.Bus) == [T.Attach.handler()]"
+
 sessions = """
 defmodule T.Sessions do
   use GenServer
@@ -65,10 +111,41 @@ end
       {"defmodule T.LockSup", "defmodule T.LockTables do\n  def make, do: :ets.new(T.LockTab, [:named_table, :public])\nend\ndefmodule T.LockSup"}],
      "{:ok, p} = T.LockSup.start_link([]); Process.unlink(p); p", "restarts?(it, T.Locks) and T.Locks.lock(make_ref())"),
 
+  d.("child_spec_changed", "an option of a child's is read by another name", limiter, [{"opts[:max_calls]", "opts[:limit]"}],
+     "sup([{T.Limiter, max_calls: 3}])", "restarts?(it, T.Limiter) and ask(T.Limiter, :max) == 3"),
+  h.("an option of a child's is read by another name, or else by its own", limiter, [{"opts[:max_calls]", "(opts[:limit] || opts[:max_calls])"}],
+     "sup([{T.Limiter, max_calls: 3}])", "restarts?(it, T.Limiter) and ask(T.Limiter, :max) == 3"),
+
+  d.("init_changed", "what a child's start begins gets other options", pool, [{"size, do: 2", "size, do: 5"}, {"[size: 2, ", "[size: 5, "}],
+     "sup([{T.Mailer, T.Pool}])", "Supervisor.count_children(T.Pool).active == T.Mailer.size()"),
+  h.("what a child's start begins gets its options in another order", pool, [{"pool: [size: 2, overflow: 0], queue: :fifo", "queue: :fifo, pool: [overflow: 0, size: 2]"}],
+     "sup([{T.Mailer, T.Pool}])", "Supervisor.count_children(T.Pool).active == T.Mailer.size()"),
+
+  d.("init_changed", "a start puts a handler of events into another's place", signals,
+     [{"handler, do: T.Plain", "handler, do: T.Fancy"}, {"    add()\n", "    add()\n    :gen_event.swap_handler(T.Bus, {T.Plain, []}, {T.Fancy, []})\n"}],
+     "{:ok, p} = :gen_event.start({:local, T.Bus}); _ = p; start(T.Attach, nil)", attached),
+  h.("a start adds its handler of events without a helper", signals,
+     [{"    add()\n", "    :gen_event.add_handler(T.Bus, T.Plain, [])\n"}, {"  defp add, do: :gen_event.add_handler(T.Bus, T.Plain, [])\n", ""}],
+     "{:ok, p} = :gen_event.start({:local, T.Bus}); _ = p; start(T.Attach, nil)", attached),
+
   d.("table_changed", "a helper puts rows under another tag", sessions,
      [{"do: :ets.insert(T.SessionTab, {{:session, id}, pid})", "do: row({:user, id}, pid)"}, {"T.SessionTab, {:session, id}, 2)\n", "T.SessionTab, {:user, id}, 2)\n  defp row(key, pid), do: :ets.insert(T.SessionTab, {key, pid})\n"}],
      "p = start(T.Sessions, nil); ask(p, {:put, 1, p}); p", "T.Sessions.get(1) == it"),
   h.("a helper puts the rows, and gets their keys", sessions,
      [{"do: :ets.insert(T.SessionTab, {{:session, id}, pid})", "do: row({:session, id}, pid)"}, {"2)\n", "2)\n  defp row(key, pid), do: :ets.insert(T.SessionTab, {key, pid})\n"}],
-     "p = start(T.Sessions, nil); ask(p, {:put, 1, p}); p", "T.Sessions.get(1) == it")
+     "p = start(T.Sessions, nil); ask(p, {:put, 1, p}); p", "T.Sessions.get(1) == it"),
+
+  h.("a start runs tasks, as the server does whenever it is told to", """
+  defmodule T.Runs do
+    use GenServer
+    def init(jobs), do: {:ok, %{jobs: jobs}}
+    def handle_info(:tick, s), do: {:noreply, %{s | jobs: run(s.jobs)}}
+    defp run(jobs) do
+      for j <- jobs, do: Task.start(T.Runs, :job, [j])
+      jobs
+    end
+    def job(j), do: j
+  end
+  """, [{"{:ok, %{jobs: jobs}}", "{:ok, %{jobs: run(jobs)}}"}],
+  "start(T.Runs, [1])", "takes?(it, :tick)")
 ]
