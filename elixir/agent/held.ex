@@ -8,6 +8,7 @@ defmodule FlyDeployAgent.Held do
     CodeFacts,
     Demands,
     Findings,
+    Grown,
     Optional,
     Pair,
     Places,
@@ -15,7 +16,9 @@ defmodule FlyDeployAgent.Held do
     Shapes,
     StartFindings,
     Starts,
-    Value
+    StateNames,
+    Value,
+    Watched
   }
 
   # Processes of a module whose states' shapes are looked at.
@@ -73,8 +76,18 @@ defmodule FlyDeployAgent.Held do
       |> Enum.concat(demanded)
       |> Enum.concat(Findings.safely(fn -> StartFindings.all(shapes, by_module, codes, demanded) end))
       |> Enum.concat(Optional.findings(pairs, states(shapes, by_module), codes))
+      |> Enum.concat(of_states(shapes, by_module, demanded))
       |> Enum.concat(unasked(unasked) ++ silent(silent))
     end
+  end
+
+  defp of_states(shapes, by_module, demanded) do
+    states =
+      for(%{holder: m, found: {:shape, _, shape}} <- shapes, is_map_key(by_module, m), do: {m, shape})
+      |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))
+
+    StateNames.findings(states, by_module) ++
+      Watched.findings(states, by_module) ++ Grown.findings(states, by_module, demanded)
   end
 
   # Of modules that stay as they are.

@@ -89,6 +89,10 @@ defmodule FlyDeployAgent.MessageFindings do
           )
   end
 
+  @doc "What the type of a state machine's event may be, by its register."
+  @spec kinds :: [map]
+  def kinds, do: kinds(1)
+
   # A state machine's events come with their type.
   defp kinds(0), do: [%{}]
 

@@ -100,7 +100,9 @@ defmodule FlyDeployAgent.Messages do
 
   # -- trying a message
 
-  defp takes?(code, regs) do
+  @doc "Whether a callback has a clause for what is known of its arguments; true where its code does not show it."
+  @spec takes?(code, map) :: boolean
+  def takes?(code, regs) do
     # Behind func_info, which is where no clause matches.
     [_first, _info | body] = code
     follow([{body, regs}], Steps.labels(code), @steps)

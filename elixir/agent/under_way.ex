@@ -40,6 +40,7 @@ defmodule FlyDeployAgent.UnderWay do
   # All modules together.
   @time_ms 3_000
   @messages 40
+  @other {:tag, :"another message"}
 
   @doc "The findings about messages of the running code to `live`, the kinds of processes that run, by their changed modules."
   @spec findings([Pair.t()], %{module => atom}) :: [FlyDeployAgent.Findings.finding()]
@@ -179,14 +180,21 @@ defmodule FlyDeployAgent.UnderWay do
     cond do
       not before.whole or not now.whole or before.returns == [] -> nil
       missed != [] -> hd(missed)
-      true -> passed_on(before, now, old, new)
+      true -> Enum.find_value(others(message), &passed_on(before, now, old, new, &1))
     end
   end
 
-  # It comes to the clause for everything now, and did not.
-  defp passed_on(before, now, old, new) do
-    other = {:tag, :"another message"}
+  # Messages that no code names: another one, or one like it with another one within.
+  defp others({:tuple, [tag | rest]}) do
+    inner =
+      for {{:tuple, [{:name, _} | more]}, n} <- Enum.with_index(rest),
+          do: {:tuple, [tag | List.replace_at(rest, n, {:tuple, [@other | more]})]}
 
+    [@other | inner]
+  end
+
+  # It comes to the clause for everything now, and did not.
+  defp passed_on(before, now, old, new, other) do
     with [first | _] = unmet <- now.unmet -- before.unmet,
          true <- does(now) == does(new.(other)),
          false <- does(before) == does(old.(other)),

@@ -20,9 +20,13 @@ defmodule FlyDeployAgent.UnderWayTest do
     def handle_cast({:add, {n, by}}, state), do: {:noreply, %{state | n: n + by}}
     def handle_info({:event, %{"type" => type}}, state), do: {:noreply, %{state | last: type}}
     def handle_info({:retry, job}, state), do: {:noreply, %{state | n: job.n + 1}}
+    def handle_info({:step, step}, state), do: {:noreply, step(step, state)}
     def handle_info({ref, {:ok, n}}, state) when is_reference(ref), do: {:noreply, %{state | n: n}}
     def handle_info(_other, state), do: {:noreply, state}
     defp work(n), do: {:ok, n}
+    def later, do: Process.send_after(self(), {:step, {:add, 1, 2}}, 60_000)
+    defp step({:add, a, b}, state), do: %{state | n: a + b}
+    defp step(_step, state), do: state
   end
   """
 
@@ -42,6 +46,14 @@ defmodule FlyDeployAgent.UnderWayTest do
      ], []},
     {"a cast gets a further element", [{"{n, 1}}", "{n, 1, :x}}"}, {"{:add, {n, by}}", "{:add, {n, by, _}}"}],
      [""]},
+    {"what a message has within gets another shape, and falls to a clause for everything",
+     [{"{:add, 1, 2}}", "{:add, {1, 2}}}"}, {"step({:add, a, b}", "step({:add, {a, b}}"}],
+     ["a tuple of 2 elements, and not of 3"]},
+    {"what a message has within gets another shape, and is taken in both",
+     [
+       {"{:add, 1, 2}}", "{:add, {1, 2}}}"},
+       {"  defp step(_step", "  defp step({:add, {a, b}}, state), do: %{state | n: a + b}\n  defp step(_step"}
+     ], []},
     {"a task answers with a map",
      [
        {"{:ok, n}\n", "{:ok, %{n: n}, 1}\n"},

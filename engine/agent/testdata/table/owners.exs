@@ -41,6 +41,48 @@ defmodule T.Locks do
 end
 """
 
+jobs = """
+defmodule T.Jobs do
+  use GenServer
+  def init(_), do: {:ok, %{jobs: %{}}}
+  def handle_call({:add, id}, from, s), do: {:reply, :ok, put_in(s.jobs[id], %{from: from, tries: 0})}
+  def handle_call({:age, id}, _, s) do
+    s = put_in(s.jobs[id].tries, 1)
+    {:reply, age(s.jobs[id]), s}
+  end
+  defp age(%{tries: n}), do: n
+end
+"""
+
+subscribers = """
+defmodule T.Feed do
+  use GenServer
+  def init(owner), do: {:ok, %{owner: owner, readers: %{}}}
+  def forgets?, do: false
+  def handle_call({:read, pid}, _, s) do
+    {:reply, :ok, %{s | readers: Map.put(s.readers, pid, 0)}}
+  end
+  def handle_call(:readers, _, s), do: {:reply, Map.keys(s.readers), s}
+end
+"""
+
+monitoring = [
+  {"forgets?, do: false", "forgets?, do: true"},
+  {"    {:reply, :ok, %{s | readers", "    Process.monitor(pid)\n    {:reply, :ok, %{s | readers"},
+  {"Map.keys(s.readers), s}\n", "Map.keys(s.readers), s}\n  def handle_info({:DOWN, _, :process, pid, _}, s), do: {:noreply, %{s | readers: Map.delete(s.readers, pid)}}\n"}
+]
+
+order = """
+defmodule T.Order do
+  @behaviour :gen_statem
+  def callback_mode, do: :handle_event_function
+  def init(_), do: {:ok, :open, %{}}
+  def handle_event(:info, :pay, :open, data), do: {:next_state, :paid, data}
+  def handle_event(:info, :pay, :paid, _), do: :keep_state_and_data
+  def handle_event(:info, :ship, :paid, _), do: :keep_state_and_data
+end
+"""
+
 limiter = """
 defmodule T.Limiter do
   use GenServer
@@ -60,6 +102,23 @@ defmodule T.Mailer do
   def start_link(name), do: T.Workers.start_link(name, pool: [size: 2, overflow: 0], queue: :fifo)
 end
 """
+
+redo = """
+defmodule T.Redo do
+  use GenServer
+  def init(_), do: {:ok, %{done: 0}}
+  def handle_call(:later, _, s) do
+    Process.send_after(self(), {:again, {:mail, "to", "text"}}, 600_000)
+    {:reply, :ok, s}
+  end
+  def handle_call(:done, _, s), do: {:reply, s.done, s}
+  def handle_info({:again, job}, s), do: {:noreply, redo(job, s)}
+  defp redo({:mail, _to, _text}, s), do: %{s | done: s.done + 1}
+  defp redo(_job, s), do: s
+end
+"""
+
+redone = "n = ask(it, :done); takes?(it, {:again, {:mail, \"to\", \"text\"}}) and ask(it, :done) == n + 1"
 
 signals = """
 defmodule T.Plain do
@@ -111,6 +170,25 @@ end
       {"defmodule T.LockSup", "defmodule T.LockTables do\n  def make, do: :ets.new(T.LockTab, [:named_table, :public])\nend\ndefmodule T.LockSup"}],
      "{:ok, p} = T.LockSup.start_link([]); Process.unlink(p); p", "restarts?(it, T.Locks) and T.Locks.lock(make_ref())"),
 
+  d.("stale_shape", "entries of a map are put there with a further key, which a helper takes", jobs,
+     [{"tries: 0}", "tries: 0, at: 1}"}, {"defp age(%{tries: n}), do: n", "defp age(%{tries: n} = job), do: n + 0 * job.at"}],
+     "p = start(T.Jobs, nil); ask(p, {:add, 1}); p", "ask(it, {:age, 1}) == 1"),
+  h.("entries of a map are put there with a further key, for which a helper has a default", jobs,
+     [{"tries: 0}", "tries: 0, at: 1}"}, {"defp age(%{tries: n}), do: n", "defp age(%{tries: n} = job), do: n + 0 * Map.get(job, :at, 1)"}],
+     "p = start(T.Jobs, nil); ask(p, {:add, 1}); p", "ask(it, {:age, 1}) == 1"),
+
+  d.("init_changed", "readers are forgotten when they end, and those of before are not monitored", subscribers, monitoring,
+     "p = start(T.Feed, self()); for _ <- 1..3, do: ask(p, {:read, spawn(fn -> receive(do: (:never -> :ok)) end)}); p",
+     "[pid | _] = ask(it, :readers) |> Enum.filter(&Process.alive?/1); r = Process.monitor(pid); Process.exit(pid, :kill); receive(do: ({:DOWN, ^r, _, _, _} -> :ok)); for(_ <- 1..50, do: ask(it, :readers)); (pid not in ask(it, :readers)) == T.Feed.forgets?()"),
+  h.("readers are forgotten when they end, and there are none", subscribers, monitoring, "start(T.Feed, self())", "ask(it, :readers) == []"),
+
+  d.("messages_changed", "a state gets a number beside its name", order,
+     [{"{:next_state, :paid, data}", "{:next_state, {:paid, 1}, data}"}, {":pay, :paid, _)", ":pay, {:paid, _}, _)"}, {":ship, :paid, _)", ":ship, {:paid, _}, _)"}],
+     "p = statem(T.Order, nil); send(p, :pay); p", "takes?(it, :ship)"),
+  h.("a state in which nobody is gets a number beside its name", order,
+     [{"{:next_state, :paid, data}", "{:next_state, {:paid, 1}, data}"}, {":pay, :paid, _)", ":pay, {:paid, _}, _)"}, {":ship, :paid, _)", ":ship, {:paid, _}, _)"}],
+     "statem(T.Order, nil)", "Process.alive?(it)"),
+
   d.("child_spec_changed", "an option of a child's is read by another name", limiter, [{"opts[:max_calls]", "opts[:limit]"}],
      "sup([{T.Limiter, max_calls: 3}])", "restarts?(it, T.Limiter) and ask(T.Limiter, :max) == 3"),
   h.("an option of a child's is read by another name, or else by its own", limiter, [{"opts[:max_calls]", "(opts[:limit] || opts[:max_calls])"}],
@@ -120,6 +198,14 @@ end
      "sup([{T.Mailer, T.Pool}])", "Supervisor.count_children(T.Pool).active == T.Mailer.size()"),
   h.("what a child's start begins gets its options in another order", pool, [{"pool: [size: 2, overflow: 0], queue: :fifo", "queue: :fifo, pool: [overflow: 0, size: 2]"}],
      "sup([{T.Mailer, T.Pool}])", "Supervisor.count_children(T.Pool).active == T.Mailer.size()"),
+
+  d.("messages_changed", "what a timer will send has another shape within, and falls to a clause for everything", redo,
+     [{"{:mail, \"to\", \"text\"}", "{:mail, %{to: \"to\", text: \"text\"}}"}, {"{:mail, _to, _text}", "{:mail, %{to: _}}"}],
+     "p = start(T.Redo, nil); ask(p, :later); p", redone),
+  h.("what a timer will send has another shape within, and the old one is taken", redo,
+     [{"{:mail, \"to\", \"text\"}", "{:mail, %{to: \"to\", text: \"text\"}}"},
+      {"  defp redo(_job", "  defp redo({:mail, %{to: to, text: text}}, s), do: redo({:mail, to, text}, s)\n  defp redo(_job"}],
+     "p = start(T.Redo, nil); ask(p, :later); p", redone),
 
   d.("init_changed", "a start puts a handler of events into another's place", signals,
      [{"handler, do: T.Plain", "handler, do: T.Fancy"}, {"    add()\n", "    add()\n    :gen_event.swap_handler(T.Bus, {T.Plain, []}, {T.Fancy, []})\n"}],
