@@ -13,6 +13,7 @@ defmodule FlyDeployAgent.KeyShapes do
     {:ets, :lookup_element, 3},
     {:ets, :lookup_element, 4}
   ]
+  # All of them; half of it for what changed modules give to others.
   @time_ms 2_000
   # Rows that are looked at.
   @rows 50
@@ -29,7 +30,12 @@ defmodule FlyDeployAgent.KeyShapes do
           Enum.any?(@reading, &(&1 in imports)),
           do: m
 
-    giving = for %{module: m, old: %{}} = pair <- pairs, gives?(pair), do: m
+    giving =
+      for %{module: m, old: %{}} = pair <- pairs,
+          System.monotonic_time(:millisecond) < until - div(@time_ms, 2),
+          gives?(pair),
+          do: m
+
     modules = reading ++ if giving == [], do: [], else: callers.(giving)
 
     for module <- modules,
