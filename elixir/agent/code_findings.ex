@@ -21,6 +21,8 @@ defmodule FlyDeployAgent.CodeFindings do
     TreeFindings
   }
 
+  import FlyDeployAgent.Findings, only: [finding: 4]
+
   @type live :: %{
           :processes => %{module => pos_integer},
           :children => [Children.child()],
@@ -256,7 +258,4 @@ defmodule FlyDeployAgent.CodeFindings do
 
   defp processes(1), do: "1 process"
   defp processes(count), do: "#{count} processes"
-
-  defp finding(name, severity, module, detail),
-    do: %{name: name, severity: severity, subject: inspect(module), detail: detail}
 end

@@ -318,6 +318,11 @@ defmodule FlyDeployAgent.Findings do
   defp counted(name, severity, subject, detail, pids),
     do: name |> finding(severity, subject, detail) |> Map.put(:processes, length(pids))
 
-  defp finding(name, severity, subject, detail),
+  @doc "A finding about a module, or something else that has a name."
+  @spec finding(binary, :refuse | :block | :warn | :info, module | binary, binary) :: finding
+  def finding(name, severity, module, detail) when is_atom(module),
+    do: finding(name, severity, inspect(module), detail)
+
+  def finding(name, severity, subject, detail),
     do: %{name: name, severity: severity, subject: subject, detail: detail}
 end

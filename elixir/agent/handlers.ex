@@ -7,9 +7,6 @@ defmodule FlyDeployAgent.Handlers do
 
   alias FlyDeployAgent.{Attached, DemandFindings, Pair, Paths, Shapes, Value}
 
-  # Whose calls change nothing but what is logged.
-  @logs [Logger, :logger, IO]
-
   @doc "The findings about functions that do not take any more what they will be called with, or no longer do with it what they do with other things."
   @spec findings([Pair.t()], FlyDeployAgent.Demands.codes()) :: [FlyDeployAgent.Findings.finding()]
   def findings(pairs, codes) do
@@ -146,14 +143,13 @@ defmodule FlyDeployAgent.Handlers do
          [old, new] = for(version <- [:old, :new], do: follow(mfa, exactly, version, codes)),
          other = follow(mfa, List.duplicate(:any, a), :new, codes),
          true <- old.whole and new.whole and other.whole,
-         [{x, y, z} | _] <- (done(old) -- done(new)) -- done(old) -- done(other) do
+         [{x, y, z} | _] <-
+           (Paths.called(old) -- Paths.called(new)) -- Paths.called(old) -- Paths.called(other) do
       "the new code no longer calls #{Exception.format_mfa(x, y, z)} with it, as it does with what it attaches now"
     else
       _ -> nil
     end
   end
-
-  defp done(%{calls: calls}), do: for({{m, _, _} = mfa, _} <- calls, m not in @logs, uniq: true, do: mfa)
 
   # Whether the function is attached with the same: an event, or a list of them, and settings stand beside it.
   defp with?(arguments, mfa, given) do

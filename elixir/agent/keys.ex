@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Keys do
   Rows of named tables that the new code reads by keys that no table has: rows that are there keep the keys that they were put under.
   """
 
-  alias FlyDeployAgent.{CodeFacts, CodeFindings, Pair, Paths, StartRows, Value}
+  alias FlyDeployAgent.{CodeFacts, CodeFindings, Findings, Pair, Paths, StartRows, Value}
 
   # Those that raise where there is none, and others.
   @raising [{:ets, :lookup_element, 3}, {:ets, :update_counter, 3}]
@@ -17,7 +17,7 @@ defmodule FlyDeployAgent.Keys do
   @doc """
   The findings about keys that changed modules read, and the running versions of them do not; or which only a start of the new version would put.
   """
-  @spec findings([Pair.t()], CodeFindings.live()) :: [FlyDeployAgent.Findings.finding()]
+  @spec findings([Pair.t()], CodeFindings.live()) :: [Findings.finding()]
   def findings(pairs, live) do
     found = [replaced(pairs), raising(pairs), StartRows.missing(pairs, live)]
 
@@ -94,14 +94,14 @@ defmodule FlyDeployAgent.Keys do
     without.whole and without.returns == [] and Paths.follow(program, root, arguments).returns != []
   end
 
-  defp finding(module, how, name, key) do
-    %{
-      name: "table_changed",
-      severity: :warn,
-      subject: inspect(module),
-      detail: "#{how} #{told(key)} in the table #{inspect(name)}, where nothing has that key"
-    }
-  end
+  defp finding(module, how, name, key),
+    do:
+      Findings.finding(
+        "table_changed",
+        :warn,
+        module,
+        "#{how} #{told(key)} in the table #{inspect(name)}, where nothing has that key"
+      )
 
   # A row that was read under another key, and no longer is.
   defp replaced?({_, name, key}, name, new),

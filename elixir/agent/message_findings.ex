@@ -5,6 +5,8 @@ defmodule FlyDeployAgent.MessageFindings do
 
   alias FlyDeployAgent.{CodeFindings, Demands, Findings, HandedOn, Messages, Pair, Paths, Senders, Starts}
 
+  import FlyDeployAgent.Findings, only: [finding: 4]
+
   # Callbacks whose messages may have been sent, or be scheduled, before the upgrade.
   @taking [{{:handle_info, 2}, 0}, {{:handle_cast, 2}, 0}, {{:handle_call, 3}, 0}]
   @events [{{:handle_event, 2}, 0}, {{:handle_call, 2}, 0}, {{:handle_info, 2}, 0}]
@@ -119,7 +121,4 @@ defmodule FlyDeployAgent.MessageFindings do
         @taking
     end
   end
-
-  defp finding(name, severity, module, detail),
-    do: %{name: name, severity: severity, subject: inspect(module), detail: detail}
 end

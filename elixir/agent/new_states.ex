@@ -9,8 +9,6 @@ defmodule FlyDeployAgent.NewStates do
   # How many of what starts set, and of the shapes that live.
   @keys 8
   @shapes 6
-  # Whose calls change nothing but what is logged.
-  @logs [Logger, :logger, IO]
   @puts [
     {Map, :put, 3},
     {:maps, :put, 3},
@@ -163,11 +161,11 @@ defmodule FlyDeployAgent.NewStates do
          not Enum.all?(other, fn value -> Enum.any?(returns, &Value.like?(&1, value)) end))
   end
 
-  defp done(%{returns: returns, calls: calls}, path) do
+  defp done(%{returns: returns} = told, path) do
     key = List.last(path)
 
     {returns |> Enum.map(&(&1 |> Value.parts() |> unkeyed(key))) |> Enum.uniq() |> Enum.sort(),
-     for({{m, _, _} = mfa, _} <- calls, m not in @logs, uniq: true, do: mfa) |> Enum.sort()}
+     Paths.called(told)}
   end
 
   defp unkeyed({:map, values, all}, key),

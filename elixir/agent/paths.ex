@@ -46,6 +46,7 @@ defmodule FlyDeployAgent.Paths do
   @steps 3_000
   @frames 12
   @functions 400
+  @logs [Logger, :logger, IO]
   # What a comprehension has put together before an element.
   @so_far {:so_far}
 
@@ -109,6 +110,11 @@ defmodule FlyDeployAgent.Paths do
       whole: all.left > 0
     }
   end
+
+  @doc "What was called elsewhere, whatever with, but for what changes nothing but logs."
+  @spec called(told) :: [mfa]
+  def called(%{calls: calls}),
+    do: Enum.sort(for {{m, _, _} = mfa, _} <- calls, m not in @logs, uniq: true, do: mfa)
 
   defp ways([], all), do: all
   defp ways(_ways, %{left: 0} = all), do: all

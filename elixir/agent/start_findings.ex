@@ -92,14 +92,10 @@ defmodule FlyDeployAgent.StartFindings do
     end
   end
 
-  defp finding(%{module: module}, count, detail) do
-    %{
-      name: "init_changed",
-      severity: :warn,
-      subject: inspect(module),
-      detail: detail,
-      processes: count,
-      modules: [module]
-    }
-  end
+  defp finding(%{module: module}, count, detail),
+    do:
+      Map.merge(Findings.finding("init_changed", :warn, module, detail), %{
+        processes: count,
+        modules: [module]
+      })
 end

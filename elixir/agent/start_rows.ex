@@ -21,8 +21,6 @@ defmodule FlyDeployAgent.StartRows do
   @starting [:init, :start, :start_link, :handle_continue, :child_spec, :code_change]
   # What somebody is told in an answer that is none.
   @nothing [nil, false, :error, :undefined, :not_found, :none, []]
-  # Whose calls change nothing but what is logged.
-  @logs [Logger, :logger, IO]
   # All functions together.
   @time_ms 2_000
   # Shapes of states that are followed.
@@ -235,9 +233,8 @@ defmodule FlyDeployAgent.StartRows do
   defp nothing?({:tuple, [{:const, :error} | _]}), do: true
   defp nothing?(_value), do: false
 
-  defp does(%{returns: returns, calls: calls}) do
-    {returns |> Enum.map(&plain/1) |> Enum.sort() |> Enum.dedup(),
-     for({{m, _, _} = mfa, _} <- calls, m not in @logs, uniq: true, do: mfa) |> Enum.sort()}
+  defp does(%{returns: returns} = told) do
+    {returns |> Enum.map(&plain/1) |> Enum.sort() |> Enum.dedup(), Paths.called(told)}
   end
 
   defp plain(value), do: value |> Value.parts() |> known()

@@ -3,7 +3,7 @@ defmodule FlyDeployAgent.Tables do
   What the new code does with tables that live: other options, rows of other shapes. Rows that are there stay as they are.
   """
 
-  alias FlyDeployAgent.{CodeFacts, Pair, Paths, Value}
+  alias FlyDeployAgent.{CodeFacts, Findings, Pair, Paths, Value}
 
   @rows [{:ets, :insert, 2}, {:ets, :insert_new, 2}]
   @new {:ets, :new, 2}
@@ -14,7 +14,7 @@ defmodule FlyDeployAgent.Tables do
               )
 
   @doc "The findings about tables with a name that changed modules make or fill."
-  @spec findings([Pair.t()]) :: [FlyDeployAgent.Findings.finding()]
+  @spec findings([Pair.t()]) :: [Findings.finding()]
   def findings(pairs) do
     for %{old: %{}} = pair <- pairs,
         uses?(pair.new) and uses?(pair.old),
@@ -203,6 +203,5 @@ defmodule FlyDeployAgent.Tables do
     end
   end
 
-  defp finding(module, detail),
-    do: %{name: "table_changed", severity: :warn, subject: inspect(module), detail: detail}
+  defp finding(module, detail), do: Findings.finding("table_changed", :warn, module, detail)
 end

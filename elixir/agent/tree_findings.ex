@@ -15,6 +15,8 @@ defmodule FlyDeployAgent.TreeFindings do
     Specs
   }
 
+  import FlyDeployAgent.Findings, only: [finding: 4]
+
   @doc "The findings about supervisors and children."
   @spec all([Pair.t()], FlyDeployAgent.CodeFindings.live()) :: [FlyDeployAgent.Findings.finding()]
   def all(pairs, live) do
@@ -397,7 +399,4 @@ defmodule FlyDeployAgent.TreeFindings do
       _ -> "a supervisor"
     end
   end
-
-  defp finding(name, severity, module, detail),
-    do: %{name: name, severity: severity, subject: inspect(module), detail: detail}
 end
