@@ -155,13 +155,16 @@ func (c *console) spin() string {
 	return spinnerFrames[int(c.now.UnixMilli()/100%int64(len(spinnerFrames)))]
 }
 
+// oneRow is the least width at which all steps stand on one row, also with their times.
+const oneRow = 190
+
 // steps is the fleet's phases in their order. On a low screen finished ones are only counted.
 func (d *deployScreen) steps(c *console, w int) []cells.Line {
-	var all []cells.Line
-	for _, p := range engine.FleetPhases {
-		all = append(all, d.step(c, p))
-	}
+	all, bare := d.allSteps(c, true), d.allSteps(c, false)
 	rows := cells.Flow(all, w)
+	if w < oneRow { // what comes before the commit, and the rest: the rows stay where they are while times are added
+		rows = stepRows(all, bare, w)
+	}
 	if c.h >= 20 || len(rows) == 1 {
 		return rows
 	}
@@ -178,7 +181,26 @@ func (d *deployScreen) steps(c *console, w int) []cells.Line {
 	return cells.Flow(append([]cells.Line{head}, near...), w)[:1]
 }
 
-func (d *deployScreen) step(c *console, p engine.Phase) cells.Line {
+func (d *deployScreen) allSteps(c *console, timed bool) []cells.Line {
+	all := make([]cells.Line, len(engine.FleetPhases))
+	for i, p := range engine.FleetPhases {
+		all[i] = d.step(c, p, timed)
+	}
+	return all
+}
+
+// stepRows are the steps before the commit and those from it on, without times where these do not fit.
+func stepRows(timed, bare []cells.Line, w int) []cells.Line {
+	commit := slices.Index(engine.FleetPhases, engine.PhaseCommit)
+	for _, all := range [][]cells.Line{timed, bare} {
+		if before, after := cells.Flow(all[:commit], w), cells.Flow(all[commit:], w); len(before) == 1 && len(after) == 1 {
+			return append(before, after...)
+		}
+	}
+	return cells.Flow(bare, w)
+}
+
+func (d *deployScreen) step(c *console, p engine.Phase, timed bool) cells.Line {
 	s := d.progress.Fleet[p]
 	if d.isOver() && (s.Status == "" || s.Status == engine.StatusPending) { // it will not come any more
 		s.Status = engine.StatusSkipped
@@ -192,7 +214,7 @@ func (d *deployScreen) step(c *console, p engine.Phase) cells.Line {
 		name = cells.Normal
 	}
 	l := cells.Line{{Text: glyph + " ", Tone: t}, {Text: p.Title(), Tone: name}}
-	if s.Status == engine.StatusDone && s.DurationUS >= 100_000 && c.w >= 100 && p != engine.PhasePlan { // which waits for the operator
+	if s.Status == engine.StatusDone && s.DurationUS >= 100_000 && timed && c.w >= 100 && p != engine.PhasePlan { // which waits for the operator
 		l = append(l, cells.Span{Text: " " + view.Micros(s.DurationUS), Tone: cells.Muted})
 	}
 	return l

@@ -485,3 +485,24 @@ func barGrows(t *testing.T, events []engine.Event, end engine.Result) {
 		t.Errorf("at its end the bar has %d of %d cells", full, all)
 	}
 }
+
+// The steps stay on their rows while times are added.
+func TestTheStepsStayOnTheirRows(t *testing.T) {
+	before, after, end := tuitest.Upgraded(6)
+	for _, w := range []int{80, 120, 160, 200} {
+		b := newBench(t, size{w, 40}, Options{})
+		b.deploys(nil, nil)
+		rows := map[int]bool{}
+		for _, e := range append(before, after...) {
+			b.hears([]engine.Event{e}, nil)
+			rows[len(b.deploy.steps(b.console, w))] = true
+			if all := b.deploy.steps(b.console, w); len(all) == 2 && strings.Fields(all[1].Text())[1] != "Commit" {
+				t.Fatalf("at %d cells the second row is %q", w, all[1].Text())
+			}
+		}
+		b.hears(nil, &end)
+		if len(rows) != 1 {
+			t.Errorf("at %d cells the steps have %v rows", w, rows)
+		}
+	}
+}
