@@ -135,6 +135,18 @@ defmodule FlyDeployAgent.CodeFacts do
     end
   end
 
+  @doc "Whether a module is one of others, or may call one of them: its file tells, if it has one."
+  @spec concerned?(module, MapSet.t(module)) :: boolean
+  def concerned?(module, modules) do
+    with false <- module in modules,
+         [_ | _] = file <- :code.which(module),
+         {:ok, {_, [imports: imports]}} <- :beam_lib.chunks(file, [:imports]) do
+      Enum.any?(imports, fn {m, _, _} -> m in modules end)
+    else
+      _ -> true
+    end
+  end
+
   @doc "The functions that code calls or captures, those of its own module included."
   @spec calls([term]) :: [mfa]
   def calls(body), do: body |> Enum.flat_map(&called/1) |> Enum.uniq()

@@ -184,7 +184,7 @@ defmodule FlyDeployAgent.CodeFindings do
     changed = MapSet.new(pairs, & &1.module)
 
     started =
-      for(m <- live.applications, do: {m, [start: 2]}) ++
+      for(m <- live.applications, CodeFacts.concerned?(m, changed), do: {m, [start: 2]}) ++
         for(m <- live.supervisors, do: {m, [init: 1]}) ++
         for {m, _} <- live.processes, pair = by_module[m], do: {m, @start ++ Pair.starts(pair)}
 

@@ -34,7 +34,7 @@ defmodule FlyDeployAgent.StartRows do
     by_module = for %{old: %{}} = pair <- pairs, into: %{}, do: {pair.module, pair}
 
     put =
-      for {module, roots} <- starts(by_module, live),
+      for {module, roots} <- starts(by_module, live, changed),
           {table, key, _} = row <- put(module, roots, codes, changed),
           lacks?(table, key),
           do: {module, row}
@@ -97,8 +97,8 @@ defmodule FlyDeployAgent.StartRows do
   defp tables(_value, _made), do: []
 
   # By what has been started that runs.
-  defp starts(by_module, live) do
-    for(module <- live.applications, do: {module, [start: 2]}) ++
+  defp starts(by_module, live, changed) do
+    for(module <- live.applications, CodeFacts.concerned?(module, changed), do: {module, [start: 2]}) ++
       for {module, pair} <- by_module,
           is_map_key(live.processes, module) or module in live.supervisors,
           do: {module, starting(pair)}
