@@ -6,21 +6,51 @@ defmodule FlyDeployAgent.StartFindings do
   alias FlyDeployAgent.{Conditions, Demands, Findings, NewStates, Once, Pair, StartRows, Starts}
 
   @start [init: 1, handle_continue: 2]
+  # All modules together.
+  @time_ms 4_000
 
   @doc "The findings about processes of changed modules, by the shapes of their states; `demanded` are those about what they lack."
-  @spec all([%{holder: term, found: tuple}], %{module => Pair.t()}, Demands.codes(), [Findings.finding()]) ::
-          [
-            Findings.finding()
-          ]
-  def all(shapes, by_module, codes, demanded) do
-    for {module, all} <- Enum.group_by(shapes, & &1.holder, & &1.found),
-        %{old: %{}} = pair <- [by_module[module]],
-        states = for({:shape, kind, state} <- all, do: {kind, state}),
-        found <-
-          timed(pair, states) ++
-            conditions(pair, states) ++ lacked(pair, states, {codes, demanded}) ++ rows(pair, states, codes),
-        do: found
+  @spec all(
+          [%{holder: term, found: tuple}],
+          %{module => Pair.t()},
+          Demands.codes(),
+          [Findings.finding()],
+          time_ms :: non_neg_integer
+        ) :: [Findings.finding()]
+  def all(shapes, by_module, codes, demanded, time_ms \\ @time_ms) do
+    until = System.monotonic_time(:millisecond) + time_ms
+
+    timed = fn version, module ->
+      (System.monotonic_time(:millisecond) < until || throw(:late)) && codes.(version, module)
+    end
+
+    {late, told} =
+      for {module, all} <- Enum.group_by(shapes, & &1.holder, & &1.found),
+          %{old: %{}} = pair <- [by_module[module]] do
+        states = for {:shape, kind, state} <- all, do: {kind, state}
+        timed(pair, states) ++ conditions(pair, states) ++ by_states(pair, states, {timed, demanded})
+      end
+      |> Enum.concat()
+      |> Enum.split_with(&(&1 == :late))
+
+    told ++ late(length(late))
   end
+
+  # Callbacks are followed with each state, as often as there is time.
+  defp by_states(pair, states, {codes, demanded}) do
+    lacked(pair, states, {codes, demanded}) ++ rows(pair, states, codes)
+  catch
+    :late -> [:late]
+  end
+
+  defp late(0), do: []
+
+  defp late(count),
+    do: [
+      Findings.not_compared(
+        "there was no time to follow the states of #{if count == 1, do: "1 module", else: "#{count} modules"} with what a start of the new code sets"
+      )
+    ]
 
   # State machines that are in a state which the new version starts with a timeout: theirs has none.
   defp timed(pair, states) do
