@@ -131,9 +131,9 @@ faults: setup ## run the whole table of faults on real nodes, or some (CELLS="di
 	@FLYDEPLOY_SOAK=1 go test -count=1 -run '^(TestEveryFault|TestAVMThatDiesWhile|TestVMsThatEndWhile|TestAMachineThatDoesNotAnswerWhile|TestADeployIsResumed|TestATrialOf)' ./engine/deploy
 
 .PHONY: soak
-soak: setup $(SEAWEEDFS) ## the long versions: 100 processes and one lock on three S3 servers, consoles killed at eleven points, boots that meet every fault, six machines behind Fly's limits, walks through the screens, a sick canary, rehearsals, fly_deploy's README by mix; and soak-agent
+soak: setup $(SEAWEEDFS) ## the long versions: 100 processes and one lock on three S3 servers, consoles killed at eleven points, boots that meet every fault, six machines and a first deploy behind Fly's limits, walks through the screens, a sick canary, rehearsals, fly_deploy's README by mix; and soak-agent
 	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run 'TestManyProcessesOneOwner|TestOneOfManyGetsTheLock|TestOtherServers|TestABucketThatIsNamed|TestURLsAreSigned' ./s3
-	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run 'TestAKilledConsole|TestTheApplicationBoots|TestAMachineThatRestartsAfterItsCommit|TestConfigurationIsAppliedToNodes|TestChildrenAreAppliedToNodes|TestASubsetRestarts|TestADeployWhoseBucket|TestManyWatch|TestSixNodes' ./engine/deploy
+	@FLYDEPLOY_SOAK=1 go test -count=1 -v -timeout 60m -run 'TestAKilledConsole|TestTheApplicationBoots|TestAMachineThatRestartsAfterItsCommit|TestConfigurationIsAppliedToNodes|TestChildrenAreAppliedToNodes|TestASubsetRestarts|TestADeployWhoseBucket|TestManyWatch|TestSixNodes|TestAFirstDeploy' ./engine/deploy
 	@FLYDEPLOY_SOAK=1 go test -count=1 -run TestRule12EveryScreen ./tui
 	@FLYDEPLOY_SOAK=1 go test -count=1 -run 'TestDemoTourOfABadUpgrade|TestACanaryByKeysAndByFlags|TestARehearsalOf|TestTheReadmeOf' ./test
 	@$(MAKE) --no-print-directory soak-agent
