@@ -32,6 +32,7 @@ type Past struct {
 	Trial      *Trial   `json:"trial,omitempty"`     // it is on trial now, or was until its time was over
 	TrialEnd   TrialEnd `json:"trial_end,omitempty"` // as Result's
 	Tried      string   `json:"tried,omitempty"`     // with TrialEnd: the ID of the deploy that was on trial
+	Address    string   `json:"address,omitempty"`   // of its record in the bucket, as Document's; known to who has read that
 }
 
 // IsNothing: it has come to nothing before anything was suspended, as it was meant to.

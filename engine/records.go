@@ -118,6 +118,8 @@ func (m Metadata) NamesUpgrades() bool { return m.HotUpgrade != nil || len(m.Mac
 type Document struct {
 	Body []byte
 	Age  time.Duration // since it was written, by the bucket's clock
+	// Address is the object's URL, for people: nothing in it is secret, and only who has the bucket's keys can read it.
+	Address string
 }
 
 // Records is what is recorded in the bucket: what machines run, and what deploys have done.

@@ -54,7 +54,17 @@ func (b *Bucket) Result(ctx context.Context, upgradeID, name string) (engine.Doc
 	if err != nil {
 		return engine.Document{}, err
 	}
-	return engine.Document{Body: found.body, Age: found.age}, nil
+	return engine.Document{Body: found.body, Age: found.age, Address: b.address(ctx, key)}, nil
+}
+
+// address is an object's URL, in the style in which the bucket is addressed.
+func (b *Bucket) address(ctx context.Context, key string) string {
+	request, err := b.plainPresigner.PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &b.bucket, Key: &key})
+	if err != nil {
+		return "" // it is for people, and they can do without
+	}
+	address, _, _ := strings.Cut(request.URL, "?")
+	return address
 }
 
 // Results implements engine.Records.

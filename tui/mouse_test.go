@@ -154,6 +154,9 @@ func TestLinks(t *testing.T) {
 	if content := b.View().Content; !strings.Contains(content, "\x1b]8;;https://ci.example.com/builds/1234\x1b\\") {
 		t.Errorf("no link to the CI job: %q", content)
 	}
+	if content := b.View().Content; !strings.Contains(content, "\x1b]8;;"+tuitest.RecordAddress+"\x1b\\") {
+		t.Errorf("no link to the record in the bucket: %q", content)
+	}
 	o := tuitest.OverviewOf(1)
 	o.Machines[0].ID = "a\x1b\\b/../c"
 	b = newBench(t, size{120, 40}, Options{WebURL: "https://fly.io"})

@@ -118,7 +118,7 @@ func Read(ctx context.Context, records engine.Results, id string) (Record, error
 	if err := json.Unmarshal(text.JSON(doc.Body), &r); err != nil {
 		r = Record{Past: engine.Past{Outcome: engine.OutcomeUnreadable}}
 	}
-	r.ID = id
+	r.ID, r.Address = id, doc.Address
 	if r.Running && doc.Age > silentAfter {
 		r.Running, r.Outcome = false, engine.OutcomeUnfinished
 	}

@@ -27,6 +27,9 @@ func OverviewOf(n int) engine.Overview {
 	return o
 }
 
+// RecordAddress is where the record of one of PastDeploys lies.
+const RecordAddress = "https://fly.storage.tigris.dev/counter-releases/releases/counter-results/01K93QAB5Z7M4W2T8XCVDFGH1H/deploy.json"
+
 // PastDeploys is a record with one deploy of every kind.
 func PastDeploys() []engine.Past {
 	at := Start.Add(-30 * time.Hour)
@@ -35,7 +38,7 @@ func PastDeploys() []engine.Past {
 		{ID: UpgradeID, At: at, Outcome: engine.OutcomeSucceeded, Version: "0.2.0", Owner: "ada@laptop", Host: "laptop", Message: "the new counter, 新しい",
 			GitRevision: "4f2c91a", Machines: 6, Upgraded: 6, MaxSuspendedUS: 8_060, DurationMS: 17_200},
 		{ID: "01K93QAB5Z7M4W2T8XCVDFGH1H", At: at.Add(-time.Hour), Outcome: engine.OutcomePartial, Version: "0.2.0-rc.1", Owner: "ada@laptop", Host: "laptop",
-			CILink: "https://ci.example.com/builds/1234", Machines: 6, Upgraded: 5, MaxSuspendedUS: 61_200, DurationMS: 18_000},
+			CILink: "https://ci.example.com/builds/1234", Address: RecordAddress, Machines: 6, Upgraded: 5, MaxSuspendedUS: 61_200, DurationMS: 18_000},
 		{ID: "01K93QAB5Z7M4W2T8XCVDFGH1G", At: at.Add(-2 * time.Hour), Outcome: engine.OutcomeCancelled, Owner: "bob@ci-7", Machines: 6, DurationMS: 9_100},
 		{ID: "01K93QAB5Z7M4W2T8XCVDFGH1F", At: at.Add(-3 * time.Hour), Outcome: "unreadable"},
 	}

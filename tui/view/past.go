@@ -93,12 +93,12 @@ func Past(p engine.Past, now time.Time, w int) []cells.Line {
 	}
 	for _, f := range []struct{ title, value string }{
 		{"when", since}, {"version", p.Version}, {"machines", machines}, {"trial", trial}, {"tried", p.Tried}, {"health", HealthWord(p.Health)}, {"why", p.Why}, {"plan", p.Verdict.Text}, {"suspended", suspended}, {"took", took}, {"by", p.Owner},
-		{"host", p.Host}, {"message", p.Message}, {"boot loop", strings.Join(p.BootsImage, ", ")}, {"revision", p.GitRevision}, {"CI", p.CILink},
+		{"host", p.Host}, {"message", p.Message}, {"boot loop", strings.Join(p.BootsImage, ", ")}, {"revision", p.GitRevision}, {"CI", p.CILink}, {"record", p.Address},
 	} {
 		if f.value != "" {
 			fact := cells.FactLines(f.title, f.value, w)
-			if f.value == p.CILink {
-				fact = Linked(fact, p.CILink)
+			if f.value == p.CILink || f.value == p.Address {
+				fact = Linked(fact, f.value)
 			}
 			lines = append(lines, fact...)
 		}

@@ -94,7 +94,7 @@ func (s *Storage) Result(ctx context.Context, upgrade, name string) (engine.Docu
 		if err != nil {
 			return engine.Document{}, err
 		}
-		return engine.Document{Body: bytes.Clone(o.body), Age: s.world.bucket.age(o)}, nil
+		return engine.Document{Body: bytes.Clone(o.body), Age: s.world.bucket.age(o), Address: base + resultKey(upgrade, name)}, nil
 	})
 }
 

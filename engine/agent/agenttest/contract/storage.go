@@ -254,6 +254,9 @@ func results(t testing.TB, b Bucket) {
 	if status := b.Put(url, nil, "report"); status != 200 {
 		t.Errorf("the report's upload: %d", status)
 	}
+	if d, _ := s.Result(t.Context(), idB, "deploy.json"); !strings.HasPrefix(d.Address, "http") || !strings.HasSuffix(d.Address, "-results/"+idB+"/deploy.json") {
+		t.Errorf("the record's address is %q", d.Address)
+	}
 	if d, err := s.Result(t.Context(), idB, "m1.report.json.gz"); err != nil || string(d.Body) != "report" {
 		t.Errorf("%s %v", d.Body, err)
 	}
