@@ -158,8 +158,8 @@ bench-plan: setup ## what a plan takes from a VM with 10,000 processes and 3,000
 	@go test -run '^$$' -bench 'Plan$$' -benchtime 1x -timeout 1h ./engine/agent
 
 .PHONY: bench-scale
-bench-scale: ## what a deploy of many machines takes before a Machines API with Fly's limits, in virtual time (MACHINES="1 6 100 1000 10000")
-	@FLYDEPLOY_SCALE="$(or $(MACHINES),1 6 100 1000 10000)" go test -count=1 -v -timeout 2h -run '^TestScale$$' ./engine/deploy
+bench-scale: ## what a deploy of many machines takes before a Machines API with Fly's limits, in virtual time, also with machines that are slow, fall silent or die; and the memory of its console as a process of its own (MACHINES="1 6 100 1000 10000" SEEDS=20)
+	@FLYDEPLOY_SCALE="$(or $(MACHINES),1 6 100 1000 10000)" FLYDEPLOY_SCALE_SEEDS="$(SEEDS)" go test -count=1 -v -timeout 2h -run '^TestScale(OfAProcess)?$$' ./engine/deploy
 
 .PHONY: soak-agent
 soak-agent: setup $(SEAWEEDFS) ## kill the agent at forty points of the window; twenty upgrades, two hundred rollbacks under callers (SOAK_RUNS=100); all rows of the table of changes; the agent compiled twice; fly_deploy by path

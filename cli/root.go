@@ -23,7 +23,7 @@ const exitUnread = 128 + int(syscall.SIGPIPE)
 
 // Main runs the command line of the process, and gives its exit code.
 func Main() int {
-	collectOften()
+	saveMemory()
 	signals := newInterrupts()
 	stderr := signals.bound(os.Stderr)
 	root := rootCommand(signals)

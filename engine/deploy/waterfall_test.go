@@ -72,6 +72,9 @@ func (f figures) steps(fates map[string]fate) string {
 	var b strings.Builder
 	var last []instant
 	for _, m := range f.instants {
+		if m.at.Before(f.packed) {
+			continue
+		}
 		if m.machine != "" {
 			last = append(last, m)
 			continue
