@@ -22,7 +22,7 @@ func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the machines, what they run, and who deploys",
-		Long: `Shows the base image, the hot upgrade, the deploy lock, and the machines. CODE compares what a machine's VM has loaded with
+		Long: `Shows the base image, the hot upgrade, how the last deploy has ended, the deploy lock, and the machines. CODE compares what a machine's VM has loaded with
 the record:
 
   applied    the VM runs the recorded upgrade

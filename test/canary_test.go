@@ -65,6 +65,27 @@ func TestACanaryByKeysAndByFlags(t *testing.T) {
 			c.rewind(t)
 		})
 	}
+	t.Run("on trial by flags", func(t *testing.T) {
+		try := func(want int, end string, args ...string) {
+			t.Helper()
+			c.flags(t, want, "on trial until", "--trial", "10m", "--image", c.sick, "--skip-build", "--on-sick", "continue")
+			if out, _, _ := run(t, c.dir, c.env, "status"); !strings.Contains(out, "4.0.0 is on trial on 3 machines until") {
+				t.Errorf("status says\n%s", out)
+			}
+			if out, errs, code := run(t, c.dir, c.env, "confirm"); code != 3 || !strings.Contains(out+errs, "is not well, and was not confirmed") {
+				t.Errorf("confirmed though it is not well: exit %d\n%s%s", code, out, errs)
+			}
+			out, errs, code := run(t, c.dir, c.env, append([]string{"confirm"}, args...)...)
+			if code != 0 || !strings.Contains(out+errs, end) {
+				t.Errorf("confirm %v: exit %d\n%s%s", args, code, out, errs)
+			}
+		}
+		try(6, "taken back, 0 of 3 machines run it, all run 1.0.0 again", "--back")
+		c.run(t, "1.0.0", "1.0.0", "1.0.0")
+		try(6, "confirmed, 3 of 3 machines run it", "--accept", "unhealthy")
+		c.run(t, "4.0.0", "4.0.0", "4.0.0")
+		c.rewind(t)
+	})
 	t.Run("held and promoted by keys", func(t *testing.T) {
 		p := c.console(t, c.image)
 		p.until("wave 1 of 2: watched, ")

@@ -56,7 +56,7 @@ func (o *operated) seeRecord(t *testing.T, do func(want int, args ...string) str
 			t.Errorf("machine %s: %+v", m.ID, c)
 		}
 	}
-	if out := do(0, "status"); strings.Count(out, "applied") != 1 || strings.Count(out, "  called  ") != 1 || strings.Count(out, "2.0.0") < 2 || !strings.Contains(out, "deploy lock: free") {
+	if out := do(0, "status"); strings.Count(out, "applied") != 1 || strings.Count(out, "  called  ") != 1 || strings.Count(out, "2.0.0") < 2 || !strings.Contains(out, "deploy lock: free") || !strings.Contains(out, "last deploy: succeeded, well, 2.0.0, ") {
 		t.Errorf("status:\n%s", out)
 	}
 
