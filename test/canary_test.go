@@ -65,6 +65,16 @@ func TestACanaryByKeysAndByFlags(t *testing.T) {
 			c.rewind(t)
 		})
 	}
+	t.Run("held by a flag, and promoted when its time is over", func(t *testing.T) {
+		const bake, pause = 20 * time.Second, 15 * time.Second
+		begun := time.Now()
+		c.flags(t, 0, "3 of 3 machines run it, and it is well", "--image", c.image, "--skip-build", "--pause="+pause.String())
+		if took := time.Since(begun); took < bake+pause+bake {
+			t.Errorf("it took %s: it was not held between the waves", took)
+		}
+		c.run(t, "2.0.0", "2.0.0", "2.0.0")
+		c.rewind(t)
+	})
 	t.Run("on trial by flags", func(t *testing.T) {
 		try := func(want int, end string, args ...string) {
 			t.Helper()
