@@ -57,7 +57,7 @@ func printHistory(out io.Writer, past []engine.Past) error {
 	for i, p := range past {
 		outcome := plain.PastWord(p)
 		rows[i] = []string{
-			p.ID, p.At.Local().Format("2006-01-02 15:04"), outcome, cmp.Or(plain.Health(p.Health), "-"), cmp.Or(p.Version, "-"), fmt.Sprintf("%d/%d", p.Upgraded, p.Machines),
+			p.ID, p.At.Local().Format("2006-01-02 15:04"), outcome, cmp.Or(plain.Health(p), "-"), cmp.Or(p.Version, "-"), fmt.Sprintf("%d/%d", p.Upgraded, p.Machines),
 			milliseconds(p.MaxSuspendedUS), took(p), who(p), cmp.Or(engine.ShortRevision(p.GitRevision), "-"), strings.TrimSpace(p.Message + " " + p.CILink),
 		}
 	}

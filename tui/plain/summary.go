@@ -56,7 +56,7 @@ func Summary(r engine.Result) string {
 }
 
 // Health is what watching has shown, in a word; "" where that is not recorded.
-func Health(h engine.Health) string { return view.HealthWord(h) }
+func Health(p engine.Past) string { return view.HealthWord(p) }
 
 // PastWord is how a recorded deploy ended, or that it runs.
 func PastWord(p engine.Past) string { return text.Line(view.PastWord(p)) }

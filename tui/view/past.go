@@ -47,9 +47,9 @@ func PastOutcome(p engine.Past) cells.Span {
 	return cells.New(t, glyph+" "+pastEnd(p))
 }
 
-// HealthWord is what watching has shown, "" where that is not recorded.
-func HealthWord(h engine.Health) string {
-	switch h {
+// HealthWord is what watching has shown, "" where that is not recorded, or nothing was there to be watched.
+func HealthWord(p engine.Past) string {
+	switch p.Health {
 	case engine.HealthHealthy:
 		return "well"
 	case engine.HealthUnhealthy:
@@ -57,9 +57,12 @@ func HealthWord(h engine.Health) string {
 	case engine.HealthUnknown:
 		return wordUnknown
 	case engine.HealthNotWatched:
+		if p.Upgraded == 0 {
+			return ""
+		}
 		return "not watched"
 	}
-	return text.Line(string(h))
+	return text.Line(string(p.Health))
 }
 
 // Date is a day and a time, "" for a deploy whose begin is not known.
@@ -92,7 +95,7 @@ func Past(p engine.Past, now time.Time, w int) []cells.Line {
 		machines = fmt.Sprintf("%s of %s upgraded", text.Count(p.Upgraded), text.Count(p.Machines))
 	}
 	for _, f := range []struct{ title, value string }{
-		{"when", since}, {"version", p.Version}, {"machines", machines}, {"trial", trial}, {"tried", p.Tried}, {"health", HealthWord(p.Health)}, {"why", p.Why}, {"plan", p.Verdict.Text}, {"suspended", suspended}, {"took", took}, {"by", p.Owner},
+		{"when", since}, {"version", p.Version}, {"machines", machines}, {"trial", trial}, {"tried", p.Tried}, {"health", HealthWord(p)}, {"why", p.Why}, {"plan", p.Verdict.Text}, {"suspended", suspended}, {"took", took}, {"by", p.Owner},
 		{"host", p.Host}, {"message", p.Message}, {"boot loop", strings.Join(p.BootsImage, ", ")}, {"revision", p.GitRevision}, {"CI", p.CILink}, {"record", p.Address},
 	} {
 		if f.value != "" {
