@@ -248,6 +248,8 @@ func (j *job) resolve(ctx context.Context, machines []*rollout) {
 	now, _ := j.ports.Fleet.Machines(ctx) // nil: nothing is known of the machines
 	found := engine.ByID(now)
 	_ = j.eachButLast(ctx, open, j.few(len(machines)), lastOnesGet, func(ctx context.Context, r *rollout) error {
+		ctx, cancel := context.WithTimeout(ctx, settleWithin) // the fleet's time is for many
+		defer cancel()
 		if now != nil {
 			if r.isSuspended(found[r.machine.ID]) {
 				return r.noAnswer(engine.MachineUnknown, r.phase(engine.PhaseSuspension), engine.NewProblem("suspended",

@@ -172,3 +172,22 @@ func TestASilentMachineIsAwaitedAsBriefAfterTheConfirmation(t *testing.T) {
 		run.end()
 	})
 }
+
+// Who looks again how one machine of a large fleet has ended gives it thirty seconds, not the time of the fleet.
+func TestAnUnknownEndIsLookedForBriefly(t *testing.T) {
+	played(t, 1000, func(t *testing.T, s *stage) {
+		s.On(agenttest.Match{Kind: agenttest.Abort, Machine: "m21"}, agenttest.Hang)
+		s.On(agenttest.Match{Kind: agenttest.Commit, Machine: "m21"}, agenttest.Fail(engine.NewProblem("odd", "an odd answer", nil, "")))
+		p, r := s.deploy(largeFleet())
+		events := s.recordedEvents(r.Upgrade.ID)
+		var verifying time.Time
+		for _, e := range events {
+			if verifying.IsZero() && e.Machine == "" && e.Phase == engine.PhaseVerify {
+				verifying = e.At
+			}
+		}
+		if took := verifying.Sub(ended(events, engine.PhaseCommit)); r.Outcome != engine.OutcomePartial || took < 2*time.Second || took > 40*time.Second {
+			t.Errorf("it ended %s, and looked for %s: %v\n%s", r.Outcome, took, r.Problem, logOf(p))
+		}
+	})
+}
