@@ -133,9 +133,11 @@ defmodule FlyDeployAgent.Impact do
     # What fails, or finds nothing, keeps no other from telling.
     [
       fn -> CodeFindings.all(pairs, live) end,
-      fn -> Tables.findings(pairs) end,
+      fn ->
+        tables = Tables.findings(pairs)
+        tables ++ KeyShapes.findings(pairs, &callers(pairs, &1), codes(pairs), tables)
+      end,
       fn -> Keys.findings(pairs, live) end,
-      fn -> KeyShapes.findings(pairs, &callers(pairs, &1), codes(pairs)) end,
       fn -> TableOwners.findings(pairs, owners(staged.targets), codes(pairs)) end,
       fn -> Patterns.findings(pairs) end,
       fn -> Readers.findings(pairs, codes(pairs)) end,

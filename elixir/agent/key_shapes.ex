@@ -18,11 +18,14 @@ defmodule FlyDeployAgent.KeyShapes do
   # Rows that are looked at.
   @rows 50
 
-  @doc "The findings about keys of changed modules, and of those of others that they give them; `callers` gives the modules that call some."
-  @spec findings([Pair.t()], callers :: ([module] -> [module]), Demands.codes()) :: [
+  @doc """
+  The findings about keys of changed modules, and of those of others that they give them; `callers` gives the modules that call some. Of tables
+  in which rows of another shape are put, as `told` says, no more is told.
+  """
+  @spec findings([Pair.t()], callers :: ([module] -> [module]), Demands.codes(), told :: [map]) :: [
           FlyDeployAgent.Findings.finding()
         ]
-  def findings(pairs, callers, codes) do
+  def findings(pairs, callers, codes, told) do
     until = System.monotonic_time(:millisecond) + @time_ms
 
     reading =
@@ -45,6 +48,7 @@ defmodule FlyDeployAgent.KeyShapes do
         System.monotonic_time(:millisecond) < until,
         [old, new] = for(version <- [:old, :new], do: keys(root, version, codes)),
         {name, key} <- new -- old,
+        not Enum.any?(told, &(&1.detail =~ "the table #{inspect(name)} ")),
         before = for({^name, key} <- old, do: key),
         before != [],
         live = live(name),
@@ -98,8 +102,9 @@ defmodule FlyDeployAgent.KeyShapes do
 
     with true <- is_map_key(program, root),
          %{calls: calls, whole: true} <- Paths.follow(program, root, List.duplicate(:any, a)) do
+      # Whether a constant is there is asked elsewhere.
       for {mfa, [{:const, name}, key | _]} <- calls,
-          mfa in @reading and is_atom(name),
+          mfa in @reading and is_atom(name) and not match?({:const, _}, key),
           uniq: true,
           do: {name, Value.parts(key)}
     else

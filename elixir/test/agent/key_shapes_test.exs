@@ -22,6 +22,13 @@ defmodule FlyDeployAgent.KeyShapesTest do
     {"a map of other keys", [{"path: path}", "at: path}"}], true},
     {"another tag", [{"{:page,", "{:site,"}], true},
     {"a further element", [{"{:page,", "{:page, 1,"}], true},
+    {"a constant",
+     [
+       {":ets.member(:key_shapes_test, n)",
+        ":ets.member(:key_shapes_test, {:page, n, 1}) and :ets.member(:key_shapes_test, :all)"}
+     ], true},
+    {"a constant alone", [{":ets.member(:key_shapes_test, n)", ":ets.member(:key_shapes_test, :all)"}],
+     false},
     {"of which nothing is known", [{"%{host: host, path: path}", "Map.new(host: host, path: path)"}], false},
     {"a key of which nothing is known",
      [{":ets.member(:key_shapes_test, n)", ":ets.member(:key_shapes_test, n + 1)"}], false}
@@ -35,9 +42,12 @@ defmodule FlyDeployAgent.KeyShapesTest do
       if filled, do: :ets.insert(:key_shapes_test, {{:page, %{host: "a", path: "/"}}, 1})
       new = @source |> Versions.edited(edits) |> Versions.beams()
       pairs = Versions.pairs(old, new)
-      found = KeyShapes.findings(pairs, fn [T.Page] -> [T.Pages] end, codes(pairs, old))
+      found = KeyShapes.findings(pairs, fn [T.Page] -> [T.Pages] end, codes(pairs, old), [])
       wanted = if told and filled, do: [{"table_changed", :warn, "T.Pages"}], else: []
       assert {what, for(f <- found, do: {f.name, f.severity, f.subject})} == {what, wanted}
+      # Of which more is told already.
+      told = [%{detail: "puts rows of another shape into the table :key_shapes_test than those"}]
+      assert KeyShapes.findings(pairs, fn [T.Page] -> [T.Pages] end, codes(pairs, old), told) == []
       :ets.delete_all_objects(:key_shapes_test)
     end
   end
