@@ -57,7 +57,7 @@ func printHistory(out io.Writer, past []engine.Past) error {
 	for i, p := range past {
 		outcome := plain.PastWord(p)
 		rows[i] = []string{
-			p.ID, p.At.Local().Format("2006-01-02 15:04"), outcome, cmp.Or(plain.Health(p), "-"), cmp.Or(p.Version, "-"), fmt.Sprintf("%d/%d", p.Upgraded, p.Machines),
+			p.ID, begun(p), outcome, cmp.Or(plain.Health(p), "-"), cmp.Or(p.Version, "-"), fmt.Sprintf("%d/%d", p.Upgraded, p.Machines),
 			milliseconds(p.MaxSuspendedUS), took(p), who(p), cmp.Or(engine.ShortRevision(p.GitRevision), "-"), strings.TrimSpace(p.Message + " " + p.CILink),
 		}
 	}
@@ -69,6 +69,9 @@ func printHistory(out io.Writer, past []engine.Past) error {
 	}
 	return printBootLoops(out, past)
 }
+
+// begun tells when a deploy of the record has begun.
+func begun(p engine.Past) string { return p.At.Local().Format("2006-01-02 15:04") }
 
 // printUnhealthy tells why upgrades were not well.
 func printUnhealthy(out io.Writer, past []engine.Past) error {

@@ -176,7 +176,7 @@ func printFleetStatus(out io.Writer, o engine.Overview) {
 
 // lastDeploy says how a deploy has ended, and why if it has not succeeded.
 func lastDeploy(p engine.Past) string {
-	words := []string{plain.PastWord(p), plain.Health(p), text.Line(p.Version), p.At.Local().Format("2006-01-02 15:04")}
+	words := []string{plain.PastWord(p), plain.Health(p), text.Line(p.Version), begun(p)}
 	says := strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), ", ") + " (deploy " + text.Line(p.ID) + ")"
 	if p.Why != "" {
 		says += ": " + text.Line(p.Why)

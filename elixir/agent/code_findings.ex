@@ -60,7 +60,7 @@ defmodule FlyDeployAgent.CodeFindings do
         callback_mode_changed(pair, count) ++
         MessageFindings.all(pair, count, live) ++ supervisor_changed(pair)
 
-    Enum.map(found, &Map.merge(&1, %{processes: count, modules: [module]}))
+    Enum.map(found, &Findings.of_processes(&1, module, count))
   end
 
   defp behaviour_changed(%{module: module} = pair, count) do

@@ -325,4 +325,8 @@ defmodule FlyDeployAgent.Findings do
 
   def finding(name, severity, subject, detail),
     do: %{name: name, severity: severity, subject: subject, detail: detail}
+
+  @doc "The same finding, about so many processes of a module."
+  @spec of_processes(finding, module, pos_integer) :: finding
+  def of_processes(finding, module, count), do: Map.merge(finding, %{processes: count, modules: [module]})
 end

@@ -30,16 +30,13 @@ defmodule FlyDeployAgent.Grown do
         held != [],
         {key, {f, a}} <- pair |> taken(more, held) |> Enum.take(1),
         not told?(told, module, key) do
-      %{
-        name: "stale_shape",
-        severity: :warn,
-        subject: "what #{inspect(module)} holds, without #{inspect(key)}",
-        detail:
-          "maps with #{Enum.map_join(keys, ", ", &inspect/1)} are held by #{Findings.number(length(all))} of #{inspect(module)}; the new code takes " <>
-            "#{inspect(key)} of such (in #{f}/#{a}), and puts it into new ones only",
-        processes: length(all),
-        modules: [module]
-      }
+      subject = "what #{inspect(module)} holds, without #{inspect(key)}"
+
+      detail =
+        "maps with #{Enum.map_join(keys, ", ", &inspect/1)} are held by #{Findings.number(length(all))} of #{inspect(module)}; the new code takes " <>
+          "#{inspect(key)} of such (in #{f}/#{a}), and puts it into new ones only"
+
+      "stale_shape" |> Findings.finding(:warn, subject, detail) |> Findings.of_processes(module, length(all))
     end
   end
 

@@ -4,7 +4,7 @@ defmodule FlyDeployAgent.KeptOptions do
   starts, which goes on with those of before.
   """
 
-  alias FlyDeployAgent.{Children, Pair, Paths, Value}
+  alias FlyDeployAgent.{Children, Findings, Pair, Paths, Value}
 
   @reading [:get, :fetch, :fetch!, :pop, :pop!, :has_key?, :get_lazy, :get_values, :validate!]
   @starting [:start_link, :start, :start_child]
@@ -24,7 +24,7 @@ defmodule FlyDeployAgent.KeptOptions do
   ]
 
   @doc "The findings about children of changed modules."
-  @spec findings([Pair.t()], [Children.child()]) :: [FlyDeployAgent.Findings.finding()]
+  @spec findings([Pair.t()], [Children.child()]) :: [Findings.finding()]
   def findings(pairs, children) do
     by_module = for %{module: module, old: %{}} = pair <- pairs, into: %{}, do: {module, pair}
 
@@ -48,8 +48,9 @@ defmodule FlyDeployAgent.KeptOptions do
 
     if lost != [] and Enum.any?(new -- old, &(&1 not in kept)),
       do: [
-        finding(
+        Findings.finding(
           "child_spec_changed",
+          :warn,
           module,
           "its supervisor keeps #{told(lost)} for it, which the new code reads no more, and reads #{told((new -- old) -- kept)} instead: its next start does without"
         )
@@ -92,8 +93,9 @@ defmodule FlyDeployAgent.KeptOptions do
         options =
           before |> Enum.zip(now) |> Enum.flat_map(fn {one, other} -> differ(one, other) end) |> Enum.uniq(),
         options != [] do
-      finding(
+      Findings.finding(
         "init_changed",
+        :warn,
         module,
         "#{f}/#{a} starts #{inspect(m)} with #{told(options)} otherwise; what runs keeps what it was started with"
       )
@@ -128,7 +130,4 @@ defmodule FlyDeployAgent.KeptOptions do
   defp differing(_name, was, is), do: differ(was, is)
 
   defp told(names), do: names |> Enum.take(3) |> Enum.map_join(", ", &inspect/1)
-
-  defp finding(name, module, detail),
-    do: %{name: name, severity: :warn, subject: inspect(module), detail: detail}
 end

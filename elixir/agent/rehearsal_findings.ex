@@ -3,6 +3,8 @@ defmodule FlyDeployAgent.RehearsalFindings do
 
   alias FlyDeployAgent.{Branches, Findings, Pair}
 
+  import FlyDeployAgent.Findings, only: [finding: 4]
+
   # Different failures of a kind that are told.
   @told 2
   # Findings of a name that are told one by one, and kinds that a further one names: the status has little room.
@@ -174,13 +176,5 @@ defmodule FlyDeployAgent.RehearsalFindings do
 
   # How many processes it is about counts where it blocks or warns.
   defp of(finding, %{kind: %{module: module, pids: pids}}),
-    do: Map.merge(finding, %{processes: length(pids), modules: [module]})
-
-  defp finding(name, severity, subject, detail),
-    do: %{
-      name: name,
-      severity: severity,
-      subject: if(is_atom(subject), do: inspect(subject), else: subject),
-      detail: detail
-    }
+    do: Findings.of_processes(finding, module, length(pids))
 end

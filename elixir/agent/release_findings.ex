@@ -6,6 +6,8 @@ defmodule FlyDeployAgent.ReleaseFindings do
 
   alias FlyDeployAgent.{AppConfig, ConfigFindings, Manifest, Release}
 
+  import FlyDeployAgent.Findings, only: [finding: 4]
+
   @shown 5
   @boot ["vm.args", "env.sh"]
 
@@ -138,7 +140,4 @@ defmodule FlyDeployAgent.ReleaseFindings do
     shown = names |> Enum.take(@shown) |> Enum.join("; ")
     if length(names) > @shown, do: "#{shown} and #{length(names) - @shown} more", else: shown
   end
-
-  defp finding(name, severity, subject, detail),
-    do: %{name: name, severity: severity, subject: subject, detail: detail}
 end

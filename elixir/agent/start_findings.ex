@@ -123,9 +123,5 @@ defmodule FlyDeployAgent.StartFindings do
   end
 
   defp finding(%{module: module}, count, detail),
-    do:
-      Map.merge(Findings.finding("init_changed", :warn, module, detail), %{
-        processes: count,
-        modules: [module]
-      })
+    do: "init_changed" |> Findings.finding(:warn, module, detail) |> Findings.of_processes(module, count)
 end

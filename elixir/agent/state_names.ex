@@ -19,16 +19,11 @@ defmodule FlyDeployAgent.StateNames do
         counts = Enum.frequencies(for {:tuple, [{:atom, name} | _]} <- all, do: name),
         {name, count} <- Enum.take(counts, @states),
         message <- pair |> refused(name) |> Enum.take(1) do
-      %{
-        name: "messages_changed",
-        severity: :warn,
-        subject: inspect(module),
-        detail:
-          "handle_event/4 no longer has a clause for #{Messages.told(message)} in the state #{inspect(name)}, in which #{Findings.number(count)} " <>
-            "#{if count == 1, do: "is", else: "are"}",
-        processes: count,
-        modules: [module]
-      }
+      detail =
+        "handle_event/4 no longer has a clause for #{Messages.told(message)} in the state #{inspect(name)}, in which #{Findings.number(count)} " <>
+          "#{if count == 1, do: "is", else: "are"}"
+
+      "messages_changed" |> Findings.finding(:warn, module, detail) |> Findings.of_processes(module, count)
     end
   end
 

@@ -4,12 +4,12 @@ defmodule FlyDeployAgent.TableOwners do
   started already. They go with their process, and its next start finds none.
   """
 
-  alias FlyDeployAgent.{CodeFacts, Demands, Pair, Paths}
+  alias FlyDeployAgent.{CodeFacts, Demands, Findings, Pair, Paths}
 
   @new {:ets, :new, 2}
 
   @doc "The findings about tables of processes of changed modules, `owners`, their modules by pid."
-  @spec findings([Pair.t()], %{pid => module}, Demands.codes()) :: [FlyDeployAgent.Findings.finding()]
+  @spec findings([Pair.t()], %{pid => module}, Demands.codes()) :: [Findings.finding()]
   def findings(pairs, owners, codes) do
     for %{module: module, old: %{imports: imports}} = pair <- pairs,
         @new in imports,
@@ -22,14 +22,13 @@ defmodule FlyDeployAgent.TableOwners do
         name not in new and named?(pairs, name),
         not gives_away?(pair),
         uniq: true do
-      %{
-        name: "table_changed",
-        severity: :warn,
-        subject: inspect(module),
-        detail:
-          "no longer makes the table #{inspect(name)} when it starts, and its process owns it: the table ends with that process, and nobody makes it again " <>
-            "who has started already"
-      }
+      Findings.finding(
+        "table_changed",
+        :warn,
+        module,
+        "no longer makes the table #{inspect(name)} when it starts, and its process owns it: the table ends with that process, and nobody makes it again " <>
+          "who has started already"
+      )
     end
   end
 

@@ -21,16 +21,11 @@ defmodule FlyDeployAgent.Watched do
         count = Enum.count(all, &pids?/1),
         count > 0,
         told?(pair) do
-      %{
-        name: "init_changed",
-        severity: :warn,
-        subject: inspect(module),
-        detail:
-          "now monitors the processes that it is told of; #{Findings.number(count)} #{if count == 1, do: "holds", else: "hold"} some that nobody " <>
-            "monitors, and will not learn of their end",
-        processes: count,
-        modules: [module]
-      }
+      detail =
+        "now monitors the processes that it is told of; #{Findings.number(count)} #{if count == 1, do: "holds", else: "hold"} some that nobody " <>
+          "monitors, and will not learn of their end"
+
+      "init_changed" |> Findings.finding(:warn, module, detail) |> Findings.of_processes(module, count)
     end
   end
 
